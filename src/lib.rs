@@ -1,0 +1,2 @@
+//! Rollcall: a SCIM 2.0 provisioning appliance.
+pub mod scim;

@@ -1,0 +1,31 @@
+//! Attributes that every resource has (RFC 7643 section 3.1); no schema document lists them.
+
+use std::sync::LazyLock;
+
+use super::{Attribute, Uniqueness};
+
+/// `schemas`, `id`, `externalId` and `meta`, in the order they are answered.
+pub static COMMON: LazyLock<Vec<Attribute>> = LazyLock::new(|| {
+    vec![
+        Attribute::string("schemas", "URIs of the schemas that apply to the resource.").list().required().case_exact().always(),
+        Attribute::string("id", "Identifier issued by the service provider.")
+            .read_only()
+            .always()
+            .unique(Uniqueness::Global)
+            .case_exact()
+            .indexed(),
+        Attribute::string("externalId", "Identifier issued by the provisioning client.").case_exact().indexed(),
+        Attribute::complex(
+            "meta",
+            "Metadata kept by the service provider.",
+            vec![
+                Attribute::string("resourceType", "Name of the resource type.").read_only().case_exact(),
+                Attribute::date_time("created", "When the resource was made.").read_only(),
+                Attribute::date_time("lastModified", "When the resource last changed.").read_only().indexed(),
+                Attribute::reference("location", "URL of the resource.", &["uri"]).read_only(),
+                Attribute::string("version", "Entity tag of the resource.").read_only().case_exact(),
+            ],
+        )
+        .read_only(),
+    ]
+});
