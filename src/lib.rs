@@ -1,2 +1,3 @@
 //! Rollcall: a SCIM 2.0 provisioning appliance.
 pub mod scim;
+pub mod store;

@@ -8,9 +8,7 @@ use serde_json::Number;
 
 use super::{Filter, Literal, Operator, Test};
 use crate::scim::path::AttrPath;
-use crate::scim::schema::{
-    Attribute, Extension, Kind, ResourceType, Schema, USER_TYPE,
-};
+use crate::scim::schema::{Attribute, Extension, Kind, ResourceType, Schema, USER_TYPE};
 
 /// URI of the extension of [`BADGE_USERS`].
 pub(crate) const BADGE: &str = "urn:acme:params:2.0:Badge";
@@ -49,7 +47,6 @@ pub(crate) static BADGE_USERS: LazyLock<Arc<ResourceType>> = LazyLock::new(|| {
     });
     Arc::new(resource_type)
 });
-
 
 /// Text values that often meet, differ in case, or hide one another.
 pub(crate) const TEXTS: &[&str] = &[
