@@ -56,8 +56,7 @@ fn fraction(text: &str) -> Option<(i64, &str)> {
 /// Seconds east of Greenwich.
 fn offset(zone: &str) -> Option<i64> {
     let (sign, clock) = match zone.split_at_checked(1) {
-        None => return Some(0),
-        Some(("Z" | "z", "")) => return Some(0),
+        None | Some(("Z" | "z", "")) => return Some(0),
         Some(("+", clock)) => (1, clock),
         Some(("-", clock)) => (-1, clock),
         Some(_) => return None,

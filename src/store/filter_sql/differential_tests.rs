@@ -55,11 +55,10 @@ fn element() -> impl Strategy<Value = Json> {
 
 fn badge() -> impl Strategy<Value = Json> {
     let doors = prop::collection::vec((maybe_text(), text_list()), 0..3).prop_map(|doors| {
-        Json::from_iter(
-            doors
-                .into_iter()
-                .map(|(value, keys)| json!({"value": value, "keys": keys})),
-        )
+        let doors = doors.into_iter();
+        doors
+            .map(|(value, keys)| json!({"value": value, "keys": keys}))
+            .collect::<Json>()
     });
     let chip =
         (maybe_text(), text_list()).prop_map(|(maker, keys)| json!({"maker": maker, "keys": keys}));

@@ -45,8 +45,8 @@ pub struct Where {
     pub params: Vec<Value>,
     /// Whether a term that every match satisfies is answered by an index with few rows.
     pub indexed: bool,
-    /// Whether that index gives rows of `resources` directly. Then the caller writes `+r.configuration = ?1 AND +r.type = ?2`:
-    /// SQLite would otherwise rather walk all resources of the type.
+    /// Whether that index gives rows of `resources` directly. Then [`Where::clause`] writes `+r.configuration` and `+r.type`,
+    /// so that SQLite has no reason to walk the resources of the type instead.
     pub by_row: bool,
 }
 

@@ -170,15 +170,12 @@ impl Compiler<'_> {
 
     /// URL of the resource `x`.
     fn reference(&mut self) -> String {
-        let types = standard_types().map(|standard| &**standard);
-        let mut cases = String::new();
-        for known in types {
-            let (name, head) = (
-                self.bind(known.name.to_string()),
-                format!("{}{}/", self.context.base, known.endpoint),
-            );
-            cases.push_str(&format!(" WHEN {name} THEN {}", self.bind(head)));
-        }
+        let cases = standard_types().map(|known| {
+            let name = self.bind(known.name.to_string());
+            let head = self.bind(format!("{}{}/", self.context.base, known.endpoint));
+            format!(" WHEN {name} THEN {head}")
+        });
+        let cases = cases.concat();
         format!("(CASE x.type{cases} END || x.id)")
     }
 }
