@@ -65,7 +65,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let folder = cli.data_dir.data_dir.as_path();
     match cli.command {
         None => Cli::command().print_help()?,
-        Some(Command::Serve(serve)) => server::run(Settings::new(cli.data_dir, serve))?,
+        Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, serve))?,
         Some(Command::Configuration(command)) => configuration::run(folder, command)?,
         Some(Command::Token(command)) => token::run(folder, command)?,
         Some(Command::Check) => return check::run(folder),
@@ -116,18 +116,7 @@ mod tests {
             (&["rollcall", "serve", "--public-url", "x"], "--public-url"),
             (&["rollcall", "serve", "--log-level", "x"], "--log-level"),
             (&["rollcall", "configuration", "create"], "--account"),
-            (
-                &[
-                    "rollcall",
-                    "configuration",
-                    "create",
-                    "--account",
-                    "a",
-                    "--source",
-                    "x",
-                ],
-                "--source",
-            ),
+            (&["rollcall", "configuration", "create", "--account", "a", "--source", "x"], "--source"),
             (&["rollcall", "configuration", "delete", "x"], "<ID>"),
             (&["rollcall", "token", "rotate", "x"], "<CONFIGURATION>"),
         ] {

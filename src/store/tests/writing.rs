@@ -58,9 +58,7 @@ fn queue<T: Send + 'static>(
 
 /// Polls the write once, which puts it into the queue.
 fn is_pending<T>(write: Pin<&mut impl Future<Output = Result<T>>>) -> bool {
-    write
-        .poll(&mut Context::from_waker(Waker::noop()))
-        .is_pending()
+    write.poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }
 
 fn fail<T>(_: T) -> Result<()> {
@@ -121,9 +119,7 @@ fn a_failing_write_in_a_savepoint_is_undone_alone() {
     let fixture = Fixture::new();
     let stopped = stop_writer(&fixture.store);
     let before = queue(&fixture.store, Undo::Unneeded, set("before"));
-    let failing = queue(&fixture.store, Undo::Savepoint, |tx| {
-        set("failing")(tx).and_then(fail)
-    });
+    let failing = queue(&fixture.store, Undo::Savepoint, |tx| set("failing")(tx).and_then(fail));
     let after = queue(&fixture.store, Undo::Unneeded, set("after"));
     stopped.go_on();
     before.join().unwrap().unwrap();
@@ -137,9 +133,7 @@ fn a_write_that_wrote_and_failed_without_a_savepoint_takes_its_batch_back() {
     let fixture = Fixture::new();
     let stopped = stop_writer(&fixture.store);
     let before = queue(&fixture.store, Undo::Unneeded, set("before"));
-    let failing = queue(&fixture.store, Undo::Unneeded, |tx| {
-        set("failing")(tx).and_then(fail)
-    });
+    let failing = queue(&fixture.store, Undo::Unneeded, |tx| set("failing")(tx).and_then(fail));
     let after = queue(&fixture.store, Undo::Unneeded, set("after"));
     stopped.go_on();
     assert!(matches!(before.join().unwrap(), Err(Error::Busy)));
@@ -192,9 +186,7 @@ fn a_job_that_ends_the_transaction_is_never_answered_with_success() {
 #[test]
 fn a_full_queue_turns_writes_away_at_once() {
     let fixture = Fixture::new();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let stopped = stop_writer(&fixture.store);
     let mut waiting = Vec::new();
     for _ in 0..QUEUE_MAX {
@@ -249,9 +241,7 @@ fn many_writers_at_once_lose_nothing() {
             scope.spawn(move || {
                 for turn in 0..50 {
                     let key = format!("{writer} {turn}");
-                    store
-                        .write_blocking(Undo::Unneeded, move |tx| instance::set(tx, &key, "x"))
-                        .unwrap();
+                    store.write_blocking(Undo::Unneeded, move |tx| instance::set(tx, &key, "x")).unwrap();
                 }
             });
         }
@@ -269,14 +259,8 @@ fn many_writers_at_once_lose_nothing() {
 #[test]
 fn the_time_of_writes_never_runs_back() {
     let fixture = Fixture::new();
-    let times: Vec<_> = (0..100)
-        .map(|_| {
-            fixture
-                .store
-                .write_blocking(Undo::Unneeded, |tx| Ok(tx.now))
-                .unwrap()
-        })
-        .collect();
+    let times: Vec<_> =
+        (0..100).map(|_| fixture.store.write_blocking(Undo::Unneeded, |tx| Ok(tx.now)).unwrap()).collect();
     assert!(times.is_sorted());
 }
 
@@ -293,12 +277,10 @@ fn a_corrupt_file_takes_no_more_writes_but_is_still_read() {
 #[test]
 fn corruption_met_by_a_write_stops_all_writes() {
     let fixture = Fixture::new();
-    let met = fixture
-        .store
-        .write_blocking(Undo::Unneeded, |_| -> Result<()> {
-            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-            Err(rusqlite::Error::SqliteFailure(code, None).into())
-        });
+    let met = fixture.store.write_blocking(Undo::Unneeded, |_| -> Result<()> {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        Err(rusqlite::Error::SqliteFailure(code, None).into())
+    });
     assert!(matches!(met, Err(Error::Database(_))));
     assert!(!fixture.store.is_sound());
     assert!(matches!(fixture.set("after"), Err(Error::Database(_))));
@@ -325,15 +307,12 @@ fn a_full_disk_is_told_apart_and_writes_go_on_when_there_is_room() {
     let fixture = Fixture::new();
     let limit = |pages: i64| {
         fixture.store.write_blocking(Undo::Unneeded, move |tx| {
-            tx.connection()
-                .pragma_update(None, "max_page_count", pages)?;
+            tx.connection().pragma_update(None, "max_page_count", pages)?;
             Ok(())
         })
     };
     limit(1).unwrap();
-    let filled = fixture.store.write_blocking(Undo::Savepoint, |tx| {
-        instance::set(tx, "big", &"x".repeat(10_000_000))
-    });
+    let filled = fixture.store.write_blocking(Undo::Savepoint, |tx| instance::set(tx, "big", &"x".repeat(10_000_000)));
     assert!(matches!(filled, Err(Error::DiskFull)), "{filled:?}");
     assert!(!fixture.has("big"));
     limit(1_000_000).unwrap();
