@@ -18,7 +18,7 @@ pub struct Keys {
     pub external_id: Option<String>,
     /// `active`.
     pub active: Option<bool>,
-    /// What others show for the resource: its `displayName`, else its `userName`.
+    /// What others show for the resource: its `displayName` (RFC 7643 section 2.4, `display`).
     pub label: Option<String>,
     /// Canonical path and key of each value of the other indexed attributes, sorted, without doubles.
     pub values: Vec<(String, String)>,
@@ -51,7 +51,7 @@ pub fn keys(attributes: &Attributes, of: &ResourceType) -> Keys {
         display_name: display_name.map(|name| text::key(name).into_owned()),
         external_id: text_of("externalId").map(str::to_owned),
         active: attributes.get("active").and_then(Value::as_bool),
-        label: display_name.filter(|name| !name.trim().is_empty()).or(user_name).map(str::to_owned),
+        label: display_name.filter(|name| !name.trim().is_empty()).map(str::to_owned),
         values,
     }
 }
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn keys_follow_the_marks_of_the_table() {
         let user = json!({
-            "externalId": "X1", "userName": "Ada@Example.com", "active": true,
+            "externalId": "X1", "userName": "Ada@Example.com", "displayName": "Ada", "active": true,
             "emails": [{"value": "B@x"}, {"value": "A@x", "type": "work"}, {"value": "b@X", "type": "home"}],
             "phoneNumbers": [{"value": "1"}],
             "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"manager": {"value": "M-1"}, "department": "D"},
@@ -94,7 +94,7 @@ mod tests {
         let keys = keys(&attributes, &USER_TYPE);
         assert_eq!(keys.user_name.as_deref(), Some("ada@example.com"));
         assert_eq!(keys.external_id.as_deref(), Some("X1"));
-        assert_eq!(keys.label.as_deref(), Some("Ada@Example.com"));
+        assert_eq!(keys.label.as_deref(), Some("Ada"));
         let pairs: Vec<_> = keys.values.iter().map(|(path, key)| (path.as_str(), key.as_str())).collect();
         assert_eq!(
             pairs,

@@ -91,6 +91,10 @@ async fn authenticated(
     match (route, request.method()) {
         (Route::Collection(of), &Method::GET | &Method::HEAD) => call(of)?.list().await,
         (Route::Collection(of), &Method::POST) => call(of)?.create(payload).await,
+        (Route::Search(of), &Method::POST) => {
+            let query = Query::from_search(&body::read(request, payload).await?)?;
+            Call { request, state, scope: &caller.scope, base: &base, of, query }.list().await
+        }
         (Route::Resource(of, id), &Method::GET | &Method::HEAD) => call(of)?.read(id).await,
         (Route::Resource(of, id), &Method::PUT) => call(of)?.replace(id, payload).await,
         (Route::Resource(of, id), &Method::PATCH) => call(of)?.patch(id, payload).await,

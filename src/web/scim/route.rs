@@ -13,6 +13,8 @@ pub(super) enum Route {
     Schemas(Option<String>),
     Collection(&'static Arc<ResourceType>),
     Resource(&'static Arc<ResourceType>, String),
+    /// `POST` of a query that should not stand in a URL.
+    Search(&'static Arc<ResourceType>),
     Me,
     Bulk,
     /// A path under another protocol version.
@@ -44,6 +46,7 @@ impl Route {
             ["Me", ..] => Self::Me,
             ["Bulk"] => Self::Bulk,
             [endpoint] => of_type(endpoint).map_or(Self::Nothing, Self::Collection),
+            [endpoint, ".search"] => of_type(endpoint).map_or(Self::Nothing, Self::Search),
             [endpoint, id] => of_type(endpoint).map_or(Self::Nothing, |of| Self::Resource(of, id.to_owned())),
             _ => Self::Nothing,
         }
@@ -58,6 +61,7 @@ impl Route {
     pub(super) fn allow(&self) -> &'static str {
         match self {
             Self::Collection(_) => "GET, HEAD, POST, OPTIONS",
+            Self::Search(_) => "POST, OPTIONS",
             Self::Resource(..) => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
@@ -73,6 +77,7 @@ impl Route {
             Self::Schemas(Some(_)) => "/Schemas/{id}".to_owned(),
             Self::Collection(of) => of.endpoint.to_string(),
             Self::Resource(of, _) => format!("{}/{{id}}", of.endpoint),
+            Self::Search(of) => format!("{}/.search", of.endpoint),
             Self::Me => "/Me".to_owned(),
             Self::Bulk => "/Bulk".to_owned(),
             Self::OtherVersion | Self::Nothing => "-".to_owned(),
