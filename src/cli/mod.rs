@@ -53,12 +53,19 @@ pub fn main() -> ExitCode {
     // Usage errors and help are clap's to print: exit code 2 and 0.
     match run(Cli::parse()) {
         Ok(code) => code,
+        // `rollcall … | head` has read enough: nothing went wrong.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to tell it to when standard error is gone.
             let _ = writeln!(io::stderr(), "rollcall: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
