@@ -5,17 +5,19 @@ mod auth;
 mod body;
 mod discovery;
 mod document;
+mod lists;
 mod resources;
 mod route;
 
 use std::time::Instant;
 
 use actix_web::http::Method;
-use actix_web::web::{Data, Payload};
+use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use self::answer::Answer;
 use self::auth::{Caller, Credentials};
+use self::lists::Listing;
 use self::resources::Call;
 use self::route::Route;
 use super::limits::QUERY_MAX_BYTES;
@@ -26,6 +28,8 @@ use crate::error::{Error, Result};
 use crate::model::configuration::PROVISIONING_PATH;
 use crate::scim;
 use crate::scim::query::Query;
+use crate::scim::schema::standard_types;
+use crate::store::Snapshot;
 
 /// Serves every request below a provisioning URL.
 pub async fn serve(request: HttpRequest, payload: Payload, state: Data<State>) -> HttpResponse {
@@ -85,22 +89,36 @@ async fn authenticated(
         return discovery::document(request, &state.base(&caller.scope.configuration_id), switches, route);
     }
     let base = state.base(&caller.scope.configuration_id);
-    let call = |of| -> Result<Call> {
-        Ok(Call { request, state, scope: &caller.scope, base: &base, of, query: query(request)? })
-    };
+    let scope = &caller.scope;
+    let call = |of| -> Result<Call> { Ok(Call { request, state, scope, base: &base, of, query: query(request)? }) };
+    let listing = |types, query| Listing { state, scope, base: &base, types, query };
+    let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
     match (route, request.method()) {
-        (Route::Collection(of), &Method::GET | &Method::HEAD) => call(of)?.list().await,
+        (Route::Root, _) if is_get => listing(&standard_types(), query(request)?).page().await,
+        (Route::Collection(of), _) if is_get => listing(&[of], query(request)?).page().await,
+        (Route::Resource(of, id), _) if is_get => call(of)?.read(id).await,
+        (Route::RootSearch, &Method::POST) => listing(&standard_types(), search(request, payload).await?).page().await,
+        (Route::Search(of), &Method::POST) => listing(&[of], search(request, payload).await?).page().await,
         (Route::Collection(of), &Method::POST) => call(of)?.create(payload).await,
-        (Route::Search(of), &Method::POST) => {
-            let query = Query::from_search(&body::read(request, payload).await?)?;
-            Call { request, state, scope: &caller.scope, base: &base, of, query }.list().await
-        }
-        (Route::Resource(of, id), &Method::GET | &Method::HEAD) => call(of)?.read(id).await,
         (Route::Resource(of, id), &Method::PUT) => call(of)?.replace(id, payload).await,
         (Route::Resource(of, id), &Method::PATCH) => call(of)?.patch(id, payload).await,
         (Route::Resource(of, id), &Method::DELETE) => call(of)?.delete(id).await,
         _ => Ok(method_not_allowed(request, route)),
     }
+}
+
+/// The query in the body of a search request; what stands in its URL says nothing.
+async fn search(request: &HttpRequest, payload: Payload) -> Result<Query> {
+    Ok(Query::from_search(&body::read(request, payload).await?)?)
+}
+
+/// Reads off the event loop, with a limit in time.
+async fn read_aside<T: Send + 'static>(
+    state: &State,
+    read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let store = state.store.clone();
+    web::block(move || store.read_pooled(read)).await.map_err(|_| Error::Busy)?
 }
 
 /// RFC 9110 section 15.5.6: the answer says which methods there are.

@@ -4,28 +4,27 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
-use actix_web::web::{self, Data, Payload};
+use actix_web::web::{Data, Payload};
 use serde_json::Value;
 
 use super::answer::{Answer, Body};
 use super::body;
 use super::document::Writer;
+use super::read_aside;
 use crate::clock;
 use crate::directory::resources::{self, Done};
-use crate::directory::{Links, Shown, lists};
-use crate::error::{Error, Result};
+use crate::directory::{Links, Shown};
+use crate::error::Result;
 use crate::model::scope::Scope;
 use crate::model::switches::PatchResponse;
 use crate::scim;
 use crate::scim::dialect::Notes;
-use crate::scim::filter::Filter;
 use crate::scim::project::Projection;
 use crate::scim::query::Query;
 use crate::scim::schema::ResourceType;
 use crate::scim::version::Tags;
-use crate::scim::{patch, urn, validate};
+use crate::scim::{patch, validate};
 use crate::store::Undo;
-use crate::store::filter_sql::{self, Context, Where};
 use crate::web::limits::{MEMBERS_BEFORE_STREAMING, MEMBERS_IN_PATCH_ANSWER, MEMBERS_INLINE};
 use crate::web::state::State;
 
@@ -52,40 +51,6 @@ impl Call<'_> {
         }
         let shown = self.complete(shown, &projection).await?;
         self.show(200, shown, &projection, Notes::default())
-    }
-
-    /// `GET /Users`
-    pub(super) async fn list(&self) -> Result<Answer> {
-        let projection = self.projection()?;
-        let filter = self.filter()?;
-        let switches = &self.scope.switches;
-        let count = self.query.count.unwrap_or_else(|| switches.page_default.into()).min(switches.page_max.into());
-        let start_index = self.query.start_index.unwrap_or(1);
-        let with_members = self.of.members().is_some() && projection.needs("members");
-        let is_point = filter.as_ref().is_some_and(|filter| filter.indexed) && !with_members;
-        let (scope, of) = (self.scope.clone(), self.of);
-        let page = move |at: &crate::store::Snapshot<'_>| {
-            lists::page(at, &scope, of, &lists::Request { filter: filter.as_ref(), start_index, count, with_members })
-        };
-        let page = if is_point { self.state.store.read_inline(page)? } else { self.read_aside(page).await? };
-        let writer = self.writer(&projection);
-        let mut out = Vec::with_capacity(1_024 * (page.items.len() + 1));
-        let (total, items) = (page.total, page.items.len());
-        out.extend_from_slice(
-            format!(
-                "{{\"schemas\":[\"{}\"],\"totalResults\":{total},\"startIndex\":{start_index},\"itemsPerPage\":{items},\"Resources\":[",
-                urn::LIST_RESPONSE
-            )
-            .as_bytes(),
-        );
-        for (index, shown) in page.items.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            writer.write(&mut out, shown)?;
-        }
-        out.extend_from_slice(b"]}");
-        Ok(Answer::document(200, out))
     }
 
     /// `POST /Users`
@@ -163,14 +128,6 @@ impl Call<'_> {
         Ok(Projection::read(query.attributes.as_deref(), query.excluded_attributes.as_deref(), self.of, strict)?)
     }
 
-    fn filter(&self) -> Result<Option<Where>> {
-        let Some(text) = &self.query.filter else { return Ok(None) };
-        let predicate = Filter::parse(text)?.check(self.of)?;
-        let context =
-            Context { configuration: self.scope.configuration, resource_type: self.of, base: self.base, taken: 2 };
-        Ok(Some(filter_sql::compile(&predicate, &context)))
-    }
-
     fn tags(&self, name: &HeaderName) -> Result<Option<Tags>> {
         let all: Vec<&str> = self.request.headers().get_all(name).map(|value| value.to_str().unwrap_or("\"")).collect();
         if all.is_empty() {
@@ -195,16 +152,7 @@ impl Call<'_> {
             return Ok(shown);
         }
         let (scope, of) = (self.scope.clone(), self.of);
-        self.read_aside(move |at| resources::read(at, &scope, of, &shown.stored.id, i64::MAX)).await
-    }
-
-    /// Reads off the event loop, with a limit in time.
-    async fn read_aside<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&crate::store::Snapshot<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let store = self.state.store.clone();
-        web::block(move || store.read_pooled(read)).await.map_err(|_| Error::Busy)?
+        read_aside(self.state, move |at| resources::read(at, &scope, of, &shown.stored.id, i64::MAX)).await
     }
 
     fn writer<'w>(&'w self, projection: &'w Projection) -> Writer<'w> {

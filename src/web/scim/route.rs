@@ -11,6 +11,9 @@ pub(super) enum Route {
     ServiceProviderConfig,
     ResourceTypes(Option<String>),
     Schemas(Option<String>),
+    /// All resource types at once.
+    Root,
+    RootSearch,
     Collection(&'static Arc<ResourceType>),
     Resource(&'static Arc<ResourceType>, String),
     /// `POST` of a query that should not stand in a URL.
@@ -38,6 +41,8 @@ impl Route {
             _ => {}
         }
         match segments[..] {
+            [] => Self::Root,
+            [".search"] => Self::RootSearch,
             ["ServiceProviderConfig"] => Self::ServiceProviderConfig,
             ["ResourceTypes"] => Self::ResourceTypes(None),
             ["ResourceTypes", name] => Self::ResourceTypes(Some(name.to_owned())),
@@ -61,7 +66,7 @@ impl Route {
     pub(super) fn allow(&self) -> &'static str {
         match self {
             Self::Collection(_) => "GET, HEAD, POST, OPTIONS",
-            Self::Search(_) => "POST, OPTIONS",
+            Self::Search(_) | Self::RootSearch => "POST, OPTIONS",
             Self::Resource(..) => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
@@ -75,6 +80,8 @@ impl Route {
             Self::ResourceTypes(Some(_)) => "/ResourceTypes/{id}".to_owned(),
             Self::Schemas(None) => "/Schemas".to_owned(),
             Self::Schemas(Some(_)) => "/Schemas/{id}".to_owned(),
+            Self::Root => "/".to_owned(),
+            Self::RootSearch => "/.search".to_owned(),
             Self::Collection(of) => of.endpoint.to_string(),
             Self::Resource(of, _) => format!("{}/{{id}}", of.endpoint),
             Self::Search(of) => format!("{}/.search", of.endpoint),
