@@ -33,10 +33,11 @@ CREATE TABLE configurations (
 CREATE UNIQUE INDEX configurations_by_name ON configurations (account_id, connection_name) WHERE deleted_at IS NULL;
 
 -- Bearer tokens: only the SHA-256 digest is kept, and the last four characters as a hint.
+-- The digest is the key, so that the look-up every request begins with walks one tree.
 CREATE TABLE tokens (
-    id            TEXT PRIMARY KEY,
+    digest        BLOB PRIMARY KEY,
+    id            TEXT NOT NULL UNIQUE,
     configuration INTEGER NOT NULL REFERENCES configurations (configuration),
-    digest        BLOB NOT NULL UNIQUE,
     hint          TEXT NOT NULL,
     label         TEXT NOT NULL,
     rights        TEXT NOT NULL,

@@ -1,2 +1,11 @@
 //! Rollcall: a SCIM 2.0 provisioning appliance.
+pub mod cli;
+pub mod clock;
+pub mod directory;
+pub mod error;
+pub mod model;
 pub mod scim;
+pub mod secret;
+pub mod server;
+pub mod settings;
+pub mod store;

@@ -1,0 +1,179 @@
+//! `rollcall configuration …`.
+
+use std::path::Path;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::answer::{self, Output};
+use super::{configuration_id, existing};
+use crate::clock;
+use crate::directory::configurations::{self, Content, Deleted, NewConfiguration};
+use crate::directory::tokens::TokenDraft;
+use crate::model::configuration::{Configuration, Source, provisioning_url};
+use crate::secret::Token;
+use crate::store::{Access, Store, Undo, instance};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a configuration and print its provisioning URL and token, which is shown only once
+    Create(CreateArgs),
+    /// List the configurations
+    List {
+        /// Only those of this account
+        #[arg(long, value_name = "ACCOUNT")]
+        account: Option<String>,
+        /// Form of the answer
+        #[arg(long, value_enum, default_value = "table")]
+        output: Output,
+    },
+    /// Delete a configuration: its provisioning URL answers 401 from then on
+    Delete {
+        /// Id of the configuration
+        #[arg(value_parser = configuration_id)]
+        id: String,
+        /// Remove its users and groups for good
+        #[arg(long)]
+        purge: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CreateArgs {
+    /// Your own id of the customer; made on first use
+    #[arg(long)]
+    account: String,
+    /// Name that people see; by default the source and a short id
+    #[arg(long)]
+    name: Option<String>,
+    /// Kind of identity provider: okta, azure-ad, frontegg or other
+    #[arg(long, default_value = "other", value_parser = str::parse::<Source>)]
+    source: Source,
+    /// Provider where the source is other, such as onelogin, jumpcloud, google, ping or rippling
+    #[arg(long)]
+    provider: Option<String>,
+    /// Form of the answer
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+pub(super) fn run(folder: &Path, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Create(args) => create(folder, args),
+        Command::List { account, output } => list(folder, account.as_deref(), output),
+        Command::Delete { id, purge } => delete(folder, id, purge),
+    }
+}
+
+fn create(folder: &Path, args: CreateArgs) -> anyhow::Result<()> {
+    let store = Store::open(folder, Access::Command)?;
+    let token = Token::generate().context("the operating system gave no random numbers")?;
+    let new = NewConfiguration {
+        id: clock::new_id(),
+        account: args.account,
+        connection_name: args.name,
+        source: args.source,
+        provider: args.provider,
+        sync: true,
+        token: TokenDraft::new(clock::new_id(), &token, "first token"),
+    };
+    let (made, public_url) = store.write_blocking(Undo::Savepoint, move |tx| {
+        Ok((configurations::create(tx, &new)?, instance::public_url(tx)?))
+    })?;
+    Ok(print_token(&made, &token, &public_url, args.output)?)
+}
+
+/// Prints a configuration with its token: the only time the token is seen.
+pub(super) fn print_token(
+    configuration: &Configuration,
+    token: &Token,
+    public_url: &str,
+    output: Output,
+) -> std::io::Result<()> {
+    let url = provisioning_url(public_url, &configuration.id);
+    if output == Output::Json {
+        return answer::json(&json!({
+            "id": configuration.id,
+            "connectionName": configuration.connection_name,
+            "token": token.reveal(),
+            "provisioningUrl": url,
+        }));
+    }
+    answer::line(&format!(
+        "Configuration     {}\nName              {}\nProvisioning URL  {url}\nToken             {}\n\n\
+         The token is not shown again: copy it to the identity provider now.",
+        configuration.id,
+        configuration.connection_name,
+        token.reveal(),
+    ))
+}
+
+fn list(folder: &Path, account: Option<&str>, output: Output) -> anyhow::Result<()> {
+    let store = existing(folder)?;
+    let (found, public_url) = store.read_inline(|snapshot| {
+        Ok((
+            configurations::list(snapshot, account)?,
+            instance::public_url(snapshot)?,
+        ))
+    })?;
+    if output == Output::Json {
+        let shown = found.iter().map(|one| {
+            json!({
+                "id": one.id,
+                "tenantId": one.account,
+                "connectionName": one.connection_name,
+                "source": one.source.as_str(),
+                "provider": one.provider,
+                "syncToUserManagement": one.sync,
+                "lastSync": one.last_sync.map(clock::rfc3339),
+                "createdAt": clock::rfc3339(one.created_at),
+                "provisioningUrl": provisioning_url(&public_url, &one.id),
+            })
+        });
+        return Ok(answer::json(&shown.collect())?);
+    }
+    let rows: Vec<Vec<String>> = found.iter().map(cells).collect();
+    answer::table(
+        &["ID", "ACCOUNT", "NAME", "SOURCE", "CREATED", "LAST SYNC"],
+        &rows,
+    )?;
+    Ok(())
+}
+
+fn cells(one: &Configuration) -> Vec<String> {
+    vec![
+        one.id.clone(),
+        one.account.clone(),
+        one.connection_name.clone(),
+        one.source.to_string(),
+        clock::rfc3339(one.created_at),
+        one.last_sync.map_or_else(|| "never".into(), clock::rfc3339),
+    ]
+}
+
+fn delete(folder: &Path, id: String, purge: bool) -> anyhow::Result<()> {
+    let store = existing(folder)?;
+    let content = if purge { Content::Purge } else { Content::Keep };
+    let deleted = store.write_blocking(Undo::Savepoint, move |tx| {
+        configurations::delete(tx, &id, content)
+    })?;
+    Ok(answer::line(&farewell(&deleted, content))?)
+}
+
+fn farewell(deleted: &Deleted, content: Content) -> String {
+    let resources = deleted.resources.iter();
+    let parts: Vec<String> = resources
+        .map(|(kind, total)| format!("{total} {kind}"))
+        .collect();
+    let what = if parts.is_empty() {
+        "no resources".to_owned()
+    } else {
+        parts.join(", ")
+    };
+    let done = match content {
+        Content::Keep => "kept",
+        Content::Purge => "removed",
+    };
+    format!("deleted {} ({done}: {what})", deleted.configuration.id)
+}

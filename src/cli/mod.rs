@@ -1,0 +1,153 @@
+//! The command line: arguments in, one call, words out. Exit codes: 0 done, 1 failed with one line on standard error,
+//! 2 wrong usage.
+
+mod answer;
+mod check;
+mod configuration;
+mod token;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::model::ids;
+use crate::server;
+use crate::settings::{DataDir, ServeArgs, Settings};
+use crate::store::{Access, Store};
+
+/// A SCIM 2.0 provisioning server: one program, one data folder
+#[derive(Debug, Parser)]
+#[command(
+    name = "rollcall",
+    version,
+    before_help = "Quick start:  rollcall serve\n              rollcall configuration create --account ACME --source okta"
+)]
+struct Cli {
+    #[command(flatten)]
+    data_dir: DataDir,
+
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(ServeArgs),
+    /// Make, list and delete provisioning configurations
+    #[command(subcommand)]
+    Configuration(configuration::Command),
+    /// Replace a configuration's bearer token
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Read the whole database and report damage
+    Check,
+    /// Print the version
+    Version,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    // Usage errors and help are clap's to print: exit code 2 and 0.
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            // Nothing is left to tell it to when standard error is gone.
+            let _ = writeln!(io::stderr(), "rollcall: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let folder = cli.data_dir.data_dir.as_path();
+    match cli.command {
+        None => Cli::command().print_help()?,
+        Some(Command::Serve(serve)) => server::run(Settings::new(cli.data_dir, serve))?,
+        Some(Command::Configuration(command)) => configuration::run(folder, command)?,
+        Some(Command::Token(command)) => token::run(folder, command)?,
+        Some(Command::Check) => return check::run(folder),
+        Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens what is there; only the server and `configuration create` make a database.
+fn existing(folder: &Path) -> anyhow::Result<Store> {
+    Ok(Store::open(folder, Access::Existing)?)
+}
+
+/// An id on the command line, in any case.
+fn configuration_id(text: &str) -> Result<String, String> {
+    let id = text.trim().to_ascii_lowercase();
+    if ids::is_id(&id) {
+        return Ok(id);
+    }
+    Err("give the configuration's id, as `rollcall configuration list` shows it".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(words: &[&str]) -> clap::Error {
+        Cli::try_parse_from(words).unwrap_err()
+    }
+
+    #[test]
+    fn the_command_tree_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_starts_with_a_two_line_quick_start() {
+        let help = Cli::command().render_help().to_string();
+        let mut lines = help.lines();
+        assert!(lines.next().unwrap().ends_with("rollcall serve"));
+        assert!(lines.next().unwrap().contains("configuration create"));
+    }
+
+    #[test]
+    fn usage_errors_name_the_flag_and_exit_with_2() {
+        for (words, flag) in [
+            (&["rollcall", "serve", "--listen", "8080"][..], "--listen"),
+            (&["rollcall", "serve", "--public-url", "x"], "--public-url"),
+            (&["rollcall", "serve", "--log-level", "x"], "--log-level"),
+            (&["rollcall", "configuration", "create"], "--account"),
+            (
+                &[
+                    "rollcall",
+                    "configuration",
+                    "create",
+                    "--account",
+                    "a",
+                    "--source",
+                    "x",
+                ],
+                "--source",
+            ),
+            (&["rollcall", "configuration", "delete", "x"], "<ID>"),
+            (&["rollcall", "token", "rotate", "x"], "<CONFIGURATION>"),
+        ] {
+            let refused = refusal(words);
+            assert_eq!(refused.exit_code(), 2);
+            assert!(refused.to_string().contains(flag), "{refused}");
+        }
+    }
+
+    #[test]
+    fn every_command_takes_the_data_folder() {
+        for words in [
+            &["rollcall", "serve"][..],
+            &["rollcall", "configuration", "list"],
+            &["rollcall", "check"],
+            &["rollcall", "version"],
+        ] {
+            let words = words.iter().copied().chain(["--data-dir", "here"]);
+            let parsed = Cli::try_parse_from(words).unwrap();
+            assert_eq!(parsed.data_dir.data_dir, Path::new("here"));
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The form of our ids: UUIDs in lower case with hyphens. They are made by `clock::new_id`, at the edges.
+
+const LENGTH: usize = 36;
+
+/// Whether the text can be one of our ids, by its form alone. What fails here need not be looked up.
+pub fn is_id(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.len() == LENGTH
+        && bytes.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        })
+}
+
+/// The end of an id, for names that people read. An id begins with its time, so only the end tells two apart.
+pub fn short(id: &str) -> &str {
+    id.get(id.len().saturating_sub(6)..).unwrap_or(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_lower_case_uuids_with_hyphens_are_ids() {
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        assert!(is_id(id));
+        assert_eq!(short(id), "9a8057");
+        for other in [
+            "",
+            "1",
+            "01890A5D-AC96-774B-BCCE-B302099A8057",
+            "01890a5dac96774bbcceb302099a8057",
+            "01890a5d-ac96-774b-bcce-b302099a805",
+            "01890a5d-ac96-774b-bcce-b302099a80577",
+            "01890a5d+ac96-774b-bcce-b302099a8057",
+            "01890a5d-ac96-774b-bcce-b302099a80é",
+        ] {
+            assert!(!is_id(other), "{other}");
+        }
+    }
+}

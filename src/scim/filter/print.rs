@@ -1,0 +1,67 @@
+//! Tree to text; what is printed reads back as the same tree.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::{Filter, Literal, Test};
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Term(path, test) => write!(f, "{path} {test}"),
+            Self::Element { path, inner, tail } => {
+                write!(f, "{path}[{inner}]")?;
+                match tail {
+                    Some((name, test)) => write!(f, ".{name} {test}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Not(inner) => write!(f, "not ({inner})"),
+            Self::And(terms) => list(f, terms, " and ", |term| {
+                matches!(term, Self::And(_) | Self::Or(_))
+            }),
+            Self::Or(terms) => list(f, terms, " or ", |term| matches!(term, Self::Or(_))),
+        }
+    }
+}
+
+fn list(
+    f: &mut fmt::Formatter<'_>,
+    terms: &[Filter],
+    between: &str,
+    needs_parentheses: impl Fn(&Filter) -> bool,
+) -> fmt::Result {
+    for (index, term) in terms.iter().enumerate() {
+        if index > 0 {
+            f.write_str(between)?;
+        }
+        if needs_parentheses(term) {
+            write!(f, "({term})")?;
+        } else {
+            write!(f, "{term}")?;
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Present => f.write_str("pr"),
+            Self::Compare(operator, literal) => write!(f, "{} {literal}", operator.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // A JSON value prints with the escapes that the reader undoes.
+            Self::Text(text) => write!(f, "{}", Value::from(text.as_str())),
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Null => f.write_str("null"),
+        }
+    }
+}

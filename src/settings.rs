@@ -1,0 +1,183 @@
+//! What the process is told at start: flags and `ROLLCALL_*` variables, checked once. A configuration has switches;
+//! the process has settings.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use tracing::level_filters::LevelFilter;
+
+/// Where the server can be reached when nobody said otherwise.
+pub const DEFAULT_PUBLIC_URL: &str = "http://127.0.0.1:8080";
+
+/// The longest public URL taken, in bytes.
+const URL_MAX_BYTES: usize = 512;
+
+/// The flag every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct DataDir {
+    /// Folder of the database, made if missing
+    #[arg(
+        long = "data-dir",
+        value_name = "DIR",
+        env = "ROLLCALL_DATA_DIR",
+        default_value = "./rollcall-data",
+        global = true
+    )]
+    pub data_dir: PathBuf,
+}
+
+/// The flags of `serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// Address and port to listen on; port 0 takes any free one
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        env = "ROLLCALL_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_parser = address
+    )]
+    pub listen: SocketAddr,
+
+    /// URL at which identity providers reach this server; kept in the data folder
+    #[arg(long, value_name = "URL", env = "ROLLCALL_PUBLIC_URL", value_parser = public_url)]
+    pub public_url: Option<String>,
+
+    /// How much to log: off, error, warn, info, debug or trace
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "ROLLCALL_LOG_LEVEL",
+        default_value = "info",
+        value_parser = log_level
+    )]
+    pub log_level: LevelFilter,
+}
+
+/// The checked settings of a running server.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Folder of the database.
+    pub data_dir: PathBuf,
+    /// Address to listen on; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// `http` or `https` URL without a trailing slash, query or fragment; `None` keeps what the data folder says.
+    pub public_url: Option<String>,
+    /// Threshold of the log.
+    pub log_level: LevelFilter,
+}
+
+impl Settings {
+    /// Puts the checked flags together.
+    pub fn new(data_dir: DataDir, serve: ServeArgs) -> Self {
+        Self {
+            data_dir: data_dir.data_dir,
+            listen: serve.listen,
+            public_url: serve.public_url,
+            log_level: serve.log_level,
+        }
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".into())
+}
+
+fn log_level(text: &str) -> Result<LevelFilter, String> {
+    text.parse()
+        .map_err(|_| "use off, error, warn, info, debug or trace".into())
+}
+
+/// Checks a public URL and takes its trailing slashes off.
+///
+/// The error says what to change; the caller adds the flag's name.
+pub fn public_url(text: &str) -> Result<String, String> {
+    let url = text.trim().trim_end_matches('/');
+    if url.len() > URL_MAX_BYTES {
+        return Err(format!("it is longer than {URL_MAX_BYTES} bytes"));
+    }
+    if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("it may hold printable ASCII characters only".into());
+    }
+    let (scheme, rest) = url
+        .split_once("://")
+        .ok_or("it must start with https:// or http://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    if scheme != "https" && scheme != "http" {
+        return Err("it must start with https:// or http://".into());
+    }
+    if rest.contains(['?', '#']) {
+        return Err("it must not have a query or a fragment (? or #)".into());
+    }
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    check_authority(authority)?;
+    Ok(format!(
+        "{scheme}://{}{path}",
+        authority.to_ascii_lowercase()
+    ))
+}
+
+fn check_authority(authority: &str) -> Result<(), String> {
+    if authority.contains('@') {
+        return Err("it must not hold a user name or password".into());
+    }
+    let (host, port) = match authority.rfind(':') {
+        Some(at) if !authority.ends_with(']') => (&authority[..at], Some(&authority[at + 1..])),
+        _ => (authority, None),
+    };
+    let bracketed = host.starts_with('[') && host.ends_with(']');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    if host.is_empty() || !(bracketed || host.bytes().all(plain)) {
+        return Err("it needs a host name, such as https://scim.example.com".into());
+    }
+    match port.map(str::parse::<u16>) {
+        None | Some(Ok(1..)) => Ok(()),
+        Some(_) => Err("its port must be a number from 1 to 65535".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_urls_lose_their_trailing_slash_and_keep_a_path() {
+        for (given, kept) in [
+            ("https://scim.example.com", "https://scim.example.com"),
+            ("https://scim.example.com/", "https://scim.example.com"),
+            (
+                "HTTPS://Scim.Example.com/Base//",
+                "https://scim.example.com/Base",
+            ),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://[::1]", "http://[::1]"),
+        ] {
+            assert_eq!(public_url(given).as_deref(), Ok(kept), "{given}");
+        }
+    }
+
+    #[test]
+    fn unusable_public_urls_are_refused_with_the_fix() {
+        for (given, word) in [
+            ("", "https://"),
+            ("scim.example.com", "https://"),
+            ("ftp://scim.example.com", "https://"),
+            ("https://", "https://"),
+            ("https:///x", "host name"),
+            ("https://a b", "ASCII"),
+            ("https://exämple.com", "ASCII"),
+            ("https://u:p@example.com", "user name"),
+            ("https://example.com?x=1", "query"),
+            ("https://example.com/#x", "fragment"),
+            ("https://example.com:0", "port"),
+            ("https://example.com:http", "port"),
+            ("https://example.com:65536", "port"),
+        ] {
+            let refused = public_url(given).unwrap_err();
+            assert!(refused.contains(word), "{given}: {refused}");
+        }
+    }
+}

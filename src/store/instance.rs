@@ -1,0 +1,40 @@
+//! Rows of `instance`: what the process keeps about itself.
+
+use rusqlite::{OptionalExtension, named_params};
+
+use super::{Snapshot, Tx};
+use crate::error::Result;
+use crate::settings::DEFAULT_PUBLIC_URL;
+
+const PUBLIC_URL: &str = "public_url";
+
+/// The value kept under that key.
+pub fn get(snapshot: &Snapshot<'_>, key: &str) -> Result<Option<String>> {
+    let value = snapshot
+        .connection()
+        .prepare_cached("SELECT value FROM instance WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?;
+    Ok(value)
+}
+
+/// Keeps a value under that key, in place of the one before.
+pub fn set(tx: &Tx<'_>, key: &str, value: &str) -> Result<()> {
+    tx.connection()
+        .prepare_cached(
+            "INSERT INTO instance (key, value) VALUES (:key, :value)
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        )?
+        .execute(named_params! {":key": key, ":value": value})?;
+    Ok(())
+}
+
+/// The URL at which identity providers reach the server, without a trailing slash.
+pub fn public_url(snapshot: &Snapshot<'_>) -> Result<String> {
+    Ok(get(snapshot, PUBLIC_URL)?.unwrap_or_else(|| DEFAULT_PUBLIC_URL.to_owned()))
+}
+
+/// Keeps the public URL, checked by `settings::public_url`.
+pub fn set_public_url(tx: &Tx<'_>, url: &str) -> Result<()> {
+    set(tx, PUBLIC_URL, url)
+}

@@ -1,0 +1,114 @@
+//! Whether the file is whole: quickly at start, the rest of it in the background, and in full on demand.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::Shared;
+use super::db::{self, OpenError};
+use super::files::DataFiles;
+
+/// How long the start may wait for the check.
+const START_CHECK_MAX: Duration = Duration::from_millis(300);
+/// Virtual machine steps between two looks at the clock.
+const STEPS_BETWEEN_LOOKS: i32 = 1_000;
+/// Findings that the full check lists.
+const FINDINGS_MAX: u32 = 100;
+
+/// Checks the file for at most 300 ms. What is damaged is refused; what takes longer goes on in the background, and
+/// stops writes when it finds something.
+pub(super) fn check_quickly(
+    connection: &Connection,
+    shared: &Arc<Shared>,
+) -> Result<(), OpenError> {
+    let path = &shared.files.database;
+    let failed = |error| OpenError::sqlite(path, error);
+    let deadline = Instant::now() + START_CHECK_MAX;
+    connection
+        .progress_handler(STEPS_BETWEEN_LOOKS, Some(move || Instant::now() > deadline))
+        .map_err(failed)?;
+    let found = first_finding(connection);
+    connection
+        .progress_handler(0, None::<fn() -> bool>)
+        .map_err(failed)?;
+    match found {
+        Ok(None) => Ok(()),
+        Ok(Some(detail)) => Err(OpenError::corrupt(path, detail)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            continue_in_background(shared)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn first_finding(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok((found != "ok").then_some(found))
+}
+
+fn continue_in_background(shared: &Arc<Shared>) -> Result<(), OpenError> {
+    let theirs = Arc::clone(shared);
+    thread::Builder::new()
+        .name("rollcall-check".into())
+        .spawn(move || check_to_the_end(&theirs))
+        .map_err(|error| OpenError::io("start a thread to check", &shared.files.database, error))?;
+    Ok(())
+}
+
+fn check_to_the_end(shared: &Arc<Shared>) {
+    let watched = Arc::clone(shared);
+    let found = db::reader(&shared.files).and_then(|connection| {
+        connection.progress_handler(
+            STEPS_BETWEEN_LOOKS,
+            Some(move || watched.closing.load(Ordering::SeqCst)),
+        )?;
+        first_finding(&connection)
+    });
+    match found {
+        Ok(None) => tracing::info!("the check of the database found nothing"),
+        Ok(Some(finding)) => shared.note_corruption(&finding),
+        Err(error) => match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => {}
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                shared.note_corruption(&error.to_string());
+            }
+            _ => tracing::warn!(%error, "the check of the database could not be finished"),
+        },
+    }
+}
+
+/// Reads the whole database and lists up to 100 findings; an empty list means that it is sound. Changes nothing, and may
+/// run beside a server.
+pub fn check(data_dir: &Path) -> Result<Vec<String>, OpenError> {
+    let files = DataFiles::prepare(data_dir, false)?;
+    let failed = |error| OpenError::sqlite(&files.database, error);
+    if db::probe(&files)? == 0 {
+        return Err(OpenError::Missing(files.database.clone()));
+    }
+    let connection = db::reader(&files).map_err(failed)?;
+    findings(&connection).map_err(failed)
+}
+
+fn findings(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut found: Vec<String> = connection
+        .prepare(&format!("PRAGMA integrity_check({FINDINGS_MAX})"))?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    found.retain(|line| line != "ok");
+    let mut dangling = connection.prepare("PRAGMA foreign_key_check")?;
+    let mut rows = dangling.query([])?;
+    while let Some(row) = rows.next()? {
+        let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+        found.push(format!(
+            "a row of {table} refers to a missing row of {parent}"
+        ));
+        if found.len() >= FINDINGS_MAX as usize {
+            break;
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,47 @@
+//! The two handles that row functions take: a `Snapshot` to read, a `Tx` to change.
+
+use std::ops::Deref;
+
+use rusqlite::Connection;
+
+use crate::clock::Millis;
+
+/// One consistent view of the database, for as long as it is borrowed.
+pub struct Snapshot<'c> {
+    connection: &'c Connection,
+}
+
+impl<'c> Snapshot<'c> {
+    pub(in crate::store) fn new(connection: &'c Connection) -> Self {
+        Self { connection }
+    }
+
+    /// The connection under it, for the row functions of the store.
+    pub(in crate::store) fn connection(&self) -> &'c Connection {
+        self.connection
+    }
+}
+
+/// A write transaction, shared with the other writes of its batch. Reads like a [`Snapshot`] that sees its own changes.
+pub struct Tx<'c> {
+    snapshot: Snapshot<'c>,
+    /// The one time of this write. Never earlier than that of the write before, whatever the clock does.
+    pub now: Millis,
+}
+
+impl<'c> Tx<'c> {
+    pub(in crate::store) fn new(connection: &'c Connection, now: Millis) -> Self {
+        Self {
+            snapshot: Snapshot::new(connection),
+            now,
+        }
+    }
+}
+
+impl<'c> Deref for Tx<'c> {
+    type Target = Snapshot<'c>;
+
+    fn deref(&self) -> &Snapshot<'c> {
+        &self.snapshot
+    }
+}

@@ -1,0 +1,109 @@
+//! Inline and pooled reads.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+fn count(snapshot: &Snapshot<'_>) -> Result<i64> {
+    let sql = "SELECT count(*) FROM instance";
+    Ok(snapshot.connection().query_row(sql, [], |row| row.get(0))?)
+}
+
+/// A statement that runs for ever.
+fn endless(snapshot: &Snapshot<'_>) -> Result<i64> {
+    let sql =
+        "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+    Ok(snapshot.connection().query_row(sql, [], |row| row.get(0))?)
+}
+
+#[test]
+fn one_read_sees_one_state_whatever_is_written_meanwhile() {
+    let fixture = Fixture::new();
+    let counts = |snapshot: &Snapshot<'_>| {
+        let before = count(snapshot)?;
+        fixture.set("meanwhile").unwrap();
+        Ok((before, count(snapshot)?))
+    };
+    assert_eq!(fixture.store.read_inline(counts).unwrap(), (0, 0));
+    assert_eq!(fixture.store.read_inline(count).unwrap(), 1);
+    let counts = |snapshot: &Snapshot<'_>| {
+        let before = count(snapshot)?;
+        fixture.set("again").unwrap();
+        Ok((before, count(snapshot)?))
+    };
+    assert_eq!(fixture.store.read_pooled(counts).unwrap(), (1, 1));
+    assert_eq!(fixture.store.read_pooled(count).unwrap(), 2);
+}
+
+#[test]
+fn two_stores_on_one_thread_do_not_mix() {
+    let (left, right) = (Fixture::new(), Fixture::new());
+    left.set("left").unwrap();
+    for _ in 0..3 {
+        assert!(left.has("left") && !right.has("left"));
+    }
+    drop(left);
+    let third = Fixture::new();
+    assert!(!third.has("left"));
+}
+
+#[test]
+fn a_read_inside_a_read_works() {
+    let fixture = Fixture::new();
+    let nested = fixture.store.read_inline(|outer| {
+        let inner = fixture.store.read_inline(count)?;
+        Ok((inner, count(outer)?))
+    });
+    assert_eq!(nested.unwrap(), (0, 0));
+}
+
+#[test]
+fn readers_cannot_write() {
+    let fixture = Fixture::new();
+    let write = |snapshot: &Snapshot<'_>| {
+        snapshot.connection().execute("DELETE FROM instance", [])?;
+        Ok(())
+    };
+    assert!(fixture.store.read_inline(write).is_err());
+    assert!(fixture.store.read_pooled(write).is_err());
+    assert!(fixture.store.is_sound());
+}
+
+#[test]
+fn a_read_that_panics_leaves_the_next_one_alone() {
+    let fixture = Fixture::new();
+    let store = fixture.store.clone();
+    thread::spawn(move || {
+        let panicked = |read: &dyn Fn() -> Result<()>| {
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).is_err()
+        };
+        assert!(panicked(&|| store.read_inline(|_| panic!("as planned"))));
+        assert!(panicked(&|| store.read_pooled(|_| panic!("as planned"))));
+        assert_eq!(store.read_inline(count).unwrap(), 0);
+        assert_eq!(store.read_pooled(count).unwrap(), 0);
+    })
+    .join()
+    .unwrap();
+}
+
+#[test]
+fn a_scan_is_cut_off_after_its_time() {
+    let fixture = Fixture::new();
+    let start = Instant::now();
+    let cut = fixture.store.read_pooled(endless);
+    assert!(matches!(cut, Err(Error::ScanTooLong)), "{cut:?}");
+    assert!(start.elapsed() < Duration::from_secs(4));
+    assert_eq!(fixture.store.read_pooled(count).unwrap(), 0);
+}
+
+#[test]
+fn corruption_met_by_a_read_stops_writes() {
+    let fixture = Fixture::new();
+    let met = fixture.store.read_inline(|_| -> Result<()> {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        Err(rusqlite::Error::SqliteFailure(code, None).into())
+    });
+    assert!(met.is_err());
+    assert!(!fixture.store.is_sound());
+}

@@ -1,0 +1,341 @@
+//! Group commit: who is answered when, and what one write can do to its neighbours.
+
+use std::pin::Pin;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::task::{Context, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::store::writer::QUEUE_MAX;
+
+/// Keeps the writer inside a job, so that what is written meanwhile becomes one batch.
+struct Stopped {
+    go_on: Sender<()>,
+    held: thread::JoinHandle<Result<()>>,
+}
+
+fn stop_writer(store: &Store) -> Stopped {
+    let (go_on, wait): (_, Receiver<()>) = mpsc::channel();
+    let (entered, inside) = mpsc::channel();
+    let store = store.clone();
+    let held = thread::spawn(move || {
+        store.write_blocking(Undo::Unneeded, move |_| {
+            entered.send(()).unwrap();
+            wait.recv().unwrap();
+            Ok(())
+        })
+    });
+    inside.recv().unwrap();
+    Stopped { go_on, held }
+}
+
+impl Stopped {
+    fn go_on(self) {
+        self.go_on.send(()).unwrap();
+        let _ = self.held.join().unwrap();
+    }
+}
+
+type Answer<T> = thread::JoinHandle<Result<T>>;
+
+fn queue<T: Send + 'static>(
+    store: &Store,
+    undo: Undo,
+    job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+) -> Answer<T> {
+    let theirs = store.clone();
+    let (queued, waited) = mpsc::channel();
+    let answer = thread::spawn(move || {
+        queued.send(()).unwrap();
+        theirs.write_blocking(undo, job)
+    });
+    waited.recv().unwrap();
+    // The send follows at once; nothing tells from outside when it is done.
+    thread::sleep(Duration::from_millis(20));
+    answer
+}
+
+/// Polls the write once, which puts it into the queue.
+fn is_pending<T>(write: Pin<&mut impl Future<Output = Result<T>>>) -> bool {
+    write
+        .poll(&mut Context::from_waker(Waker::noop()))
+        .is_pending()
+}
+
+fn fail<T>(_: T) -> Result<()> {
+    Err(Error::Refused("no".into()))
+}
+
+#[test]
+fn a_write_is_answered_after_its_commit() {
+    let fixture = Fixture::new();
+    fixture.set("k").unwrap();
+    assert!(fixture.has("k"));
+}
+
+#[test]
+fn a_write_waits_for_the_commit_of_its_whole_batch() {
+    let fixture = Fixture::new();
+    let stopped = stop_writer(&fixture.store);
+    let first = queue(&fixture.store, Undo::Unneeded, set("first"));
+    let (go_on, wait) = mpsc::channel::<()>();
+    let (entered, inside) = mpsc::channel();
+    let second = queue(&fixture.store, Undo::Unneeded, move |_| {
+        entered.send(()).unwrap();
+        wait.recv().unwrap();
+        Ok(())
+    });
+    stopped.go_on.send(()).unwrap();
+    inside.recv().unwrap();
+    // The first has run; the batch is still open.
+    assert!(!first.is_finished() && !fixture.has("first"));
+    go_on.send(()).unwrap();
+    first.join().unwrap().unwrap();
+    second.join().unwrap().unwrap();
+    assert!(fixture.has("first"));
+}
+
+#[test]
+fn a_commit_that_fails_fails_every_write_of_the_batch() {
+    let fixture = Fixture::new();
+    let stopped = stop_writer(&fixture.store);
+    let good = queue(&fixture.store, Undo::Savepoint, set("good"));
+    let dangling = queue(&fixture.store, Undo::Unneeded, |tx| {
+        tx.connection().execute_batch(
+            "PRAGMA defer_foreign_keys = ON;
+             INSERT INTO group_members (group_resource, member_resource) VALUES (1, 2)",
+        )?;
+        Ok(())
+    });
+    stopped.go_on();
+    assert!(good.join().unwrap().is_err());
+    assert!(dangling.join().unwrap().is_err());
+    assert!(!fixture.has("good"));
+    fixture.set("after").unwrap();
+    assert!(fixture.has("after"));
+}
+
+#[test]
+fn a_failing_write_in_a_savepoint_is_undone_alone() {
+    let fixture = Fixture::new();
+    let stopped = stop_writer(&fixture.store);
+    let before = queue(&fixture.store, Undo::Unneeded, set("before"));
+    let failing = queue(&fixture.store, Undo::Savepoint, |tx| {
+        set("failing")(tx).and_then(fail)
+    });
+    let after = queue(&fixture.store, Undo::Unneeded, set("after"));
+    stopped.go_on();
+    before.join().unwrap().unwrap();
+    after.join().unwrap().unwrap();
+    assert!(matches!(failing.join().unwrap(), Err(Error::Refused(_))));
+    assert!(fixture.has("before") && fixture.has("after") && !fixture.has("failing"));
+}
+
+#[test]
+fn a_write_that_wrote_and_failed_without_a_savepoint_takes_its_batch_back() {
+    let fixture = Fixture::new();
+    let stopped = stop_writer(&fixture.store);
+    let before = queue(&fixture.store, Undo::Unneeded, set("before"));
+    let failing = queue(&fixture.store, Undo::Unneeded, |tx| {
+        set("failing")(tx).and_then(fail)
+    });
+    let after = queue(&fixture.store, Undo::Unneeded, set("after"));
+    stopped.go_on();
+    assert!(matches!(before.join().unwrap(), Err(Error::Busy)));
+    assert!(matches!(failing.join().unwrap(), Err(Error::Refused(_))));
+    after.join().unwrap().unwrap();
+    assert!(fixture.has("after") && !fixture.has("before") && !fixture.has("failing"));
+}
+
+#[test]
+fn a_write_that_failed_before_it_wrote_needs_no_savepoint() {
+    let fixture = Fixture::new();
+    let stopped = stop_writer(&fixture.store);
+    let before = queue(&fixture.store, Undo::Unneeded, set("before"));
+    let failing = queue(&fixture.store, Undo::Unneeded, |tx| fail(tx));
+    stopped.go_on();
+    before.join().unwrap().unwrap();
+    assert!(matches!(failing.join().unwrap(), Err(Error::Refused(_))));
+    assert!(fixture.has("before"));
+}
+
+#[test]
+fn a_write_that_panics_is_undone_alone_and_the_writer_lives() {
+    let fixture = Fixture::new();
+    let stopped = stop_writer(&fixture.store);
+    let before = queue(&fixture.store, Undo::Unneeded, set("before"));
+    let panicking = queue(&fixture.store, Undo::Savepoint, |tx| -> Result<()> {
+        set("panicking")(tx)?;
+        panic!("as planned")
+    });
+    stopped.go_on();
+    before.join().unwrap().unwrap();
+    assert!(matches!(panicking.join().unwrap(), Err(Error::Database(_))));
+    assert!(fixture.has("before") && !fixture.has("panicking"));
+    fixture.set("after").unwrap();
+}
+
+#[test]
+fn a_job_that_ends_the_transaction_is_never_answered_with_success() {
+    let fixture = Fixture::new();
+    let rogue = fixture.store.write_blocking(Undo::Unneeded, |tx| {
+        set("rogue")(tx)?;
+        tx.connection().execute_batch("ROLLBACK")?;
+        Ok(())
+    });
+    assert!(rogue.is_err());
+    fixture.set("after").unwrap();
+    assert!(!fixture.has("rogue") && fixture.has("after"));
+}
+
+#[test]
+fn a_full_queue_turns_writes_away_at_once() {
+    let fixture = Fixture::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let stopped = stop_writer(&fixture.store);
+    let mut waiting = Vec::new();
+    for _ in 0..QUEUE_MAX {
+        let mut write = Box::pin(fixture.store.write(Undo::Unneeded, |_| Ok(())));
+        assert!(is_pending(write.as_mut()));
+        waiting.push(write);
+    }
+    let start = Instant::now();
+    assert!(matches!(fixture.set("one too many"), Err(Error::Busy)));
+    assert!(start.elapsed() < Duration::from_millis(100));
+    stopped.go_on();
+    for write in waiting {
+        runtime.block_on(write).unwrap();
+    }
+    fixture.set("room again").unwrap();
+}
+
+#[test]
+fn a_write_goes_on_when_its_caller_goes_away() {
+    let fixture = Fixture::new();
+    let stopped = stop_writer(&fixture.store);
+    let mut write = Box::pin(fixture.store.write(Undo::Unneeded, set("left alone")));
+    assert!(is_pending(write.as_mut()));
+    drop(write);
+    stopped.go_on();
+    fixture.set("next").unwrap();
+    assert!(fixture.has("left alone"));
+}
+
+#[test]
+fn closing_finishes_what_is_queued_and_refuses_what_comes_later() {
+    let fixture = Fixture::new();
+    let stopped = stop_writer(&fixture.store);
+    let queued = queue(&fixture.store, Undo::Unneeded, set("queued"));
+    let closing = {
+        let store = fixture.store.clone();
+        thread::spawn(move || store.close())
+    };
+    stopped.go_on();
+    closing.join().unwrap();
+    queued.join().unwrap().unwrap();
+    assert!(fixture.has("queued"));
+    assert!(matches!(fixture.set("later"), Err(Error::Busy)));
+}
+
+#[test]
+fn many_writers_at_once_lose_nothing() {
+    let fixture = Fixture::new();
+    thread::scope(|scope| {
+        for writer in 0..16 {
+            let store = &fixture.store;
+            scope.spawn(move || {
+                for turn in 0..50 {
+                    let key = format!("{writer} {turn}");
+                    store
+                        .write_blocking(Undo::Unneeded, move |tx| instance::set(tx, &key, "x"))
+                        .unwrap();
+                }
+            });
+        }
+    });
+    let count: i64 = fixture
+        .store
+        .read_inline(|snapshot| {
+            let sql = "SELECT count(*) FROM instance";
+            Ok(snapshot.connection().query_row(sql, [], |row| row.get(0))?)
+        })
+        .unwrap();
+    assert_eq!(count, 800);
+}
+
+#[test]
+fn the_time_of_writes_never_runs_back() {
+    let fixture = Fixture::new();
+    let times: Vec<_> = (0..100)
+        .map(|_| {
+            fixture
+                .store
+                .write_blocking(Undo::Unneeded, |tx| Ok(tx.now))
+                .unwrap()
+        })
+        .collect();
+    assert!(times.is_sorted());
+}
+
+#[test]
+fn a_corrupt_file_takes_no_more_writes_but_is_still_read() {
+    let fixture = Fixture::new();
+    fixture.set("before").unwrap();
+    fixture.store.shared.note_corruption("as planned");
+    assert!(matches!(fixture.set("after"), Err(Error::Database(_))));
+    assert!(!fixture.store.is_sound());
+    assert!(fixture.has("before") && !fixture.has("after"));
+}
+
+#[test]
+fn corruption_met_by_a_write_stops_all_writes() {
+    let fixture = Fixture::new();
+    let met = fixture
+        .store
+        .write_blocking(Undo::Unneeded, |_| -> Result<()> {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            Err(rusqlite::Error::SqliteFailure(code, None).into())
+        });
+    assert!(matches!(met, Err(Error::Database(_))));
+    assert!(!fixture.store.is_sound());
+    assert!(matches!(fixture.set("after"), Err(Error::Database(_))));
+}
+
+#[test]
+fn after_a_disk_failure_the_database_is_opened_anew() {
+    let fixture = Fixture::new();
+    let met = fixture.store.write_blocking(Undo::Unneeded, |tx| {
+        set("doubtful")(tx)?;
+        // Even where the write itself passes over the error.
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
+        let _ = Error::from(rusqlite::Error::SqliteFailure(code, None));
+        Ok(())
+    });
+    assert!(matches!(met, Err(Error::Database(_))));
+    assert!(!fixture.has("doubtful"));
+    fixture.set("after").unwrap();
+    assert!(fixture.has("after"));
+}
+
+#[test]
+fn a_full_disk_is_told_apart_and_writes_go_on_when_there_is_room() {
+    let fixture = Fixture::new();
+    let limit = |pages: i64| {
+        fixture.store.write_blocking(Undo::Unneeded, move |tx| {
+            tx.connection()
+                .pragma_update(None, "max_page_count", pages)?;
+            Ok(())
+        })
+    };
+    limit(1).unwrap();
+    let filled = fixture.store.write_blocking(Undo::Savepoint, |tx| {
+        instance::set(tx, "big", &"x".repeat(10_000_000))
+    });
+    assert!(matches!(filled, Err(Error::DiskFull)), "{filled:?}");
+    assert!(!fixture.has("big"));
+    limit(1_000_000).unwrap();
+    fixture.set("after").unwrap();
+}

@@ -1,0 +1,184 @@
+//! Rows of `tokens`. The plain token never comes here: only its digest does.
+
+use rusqlite::{OptionalExtension, Row, named_params};
+
+use super::{Snapshot, Tx};
+use crate::clock::Millis;
+use crate::error::Result;
+use crate::secret::{self, TokenDigest};
+
+/// Rights of a token that may do everything its configuration offers.
+pub const ALL_RIGHTS: &str = "all";
+
+/// A token to be kept.
+#[derive(Debug, Clone)]
+pub struct NewToken<'a> {
+    /// Its id, made by the caller.
+    pub id: &'a str,
+    /// Digest of its text.
+    pub digest: &'a TokenDigest,
+    /// Its last four characters.
+    pub hint: &'a str,
+    /// What people call it.
+    pub label: &'a str,
+    /// When it stops working by itself.
+    pub expires_at: Option<Millis>,
+}
+
+/// What a presented token stands for. The caller decides whether it may be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Id of the token.
+    pub token: String,
+    /// Key of its configuration in this database.
+    pub configuration: i64,
+    /// Id of its configuration.
+    pub configuration_id: String,
+    /// Account of its configuration.
+    pub account: String,
+    /// Revision of the configuration's switches.
+    pub revision: i64,
+    /// What it may do; [`ALL_RIGHTS`] is everything.
+    pub rights: String,
+    /// When it stops working by itself.
+    pub expires_at: Option<Millis>,
+    /// When it was revoked.
+    pub revoked_at: Option<Millis>,
+    /// When its configuration was deleted.
+    pub deleted_at: Option<Millis>,
+}
+
+impl TokenRow {
+    /// Whether the token opens its configuration at that time.
+    pub fn is_live(&self, now: Millis) -> bool {
+        self.revoked_at.is_none()
+            && self.deleted_at.is_none()
+            && self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+/// A token as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedToken {
+    /// Its id.
+    pub id: String,
+    /// Its last four characters.
+    pub hint: String,
+    /// What people call it.
+    pub label: String,
+    /// When it was made.
+    pub created_at: Millis,
+    /// When it was last used, to about a second.
+    pub last_used_at: Option<Millis>,
+    /// When it stops working by itself.
+    pub expires_at: Option<Millis>,
+    /// When it was revoked.
+    pub revoked_at: Option<Millis>,
+}
+
+/// Finds the token with that digest, live or not, with what a request needs of its configuration. Runs before every
+/// request: one statement, two tree walks.
+pub fn authenticate(snapshot: &Snapshot<'_>, digest: &TokenDigest) -> Result<Option<TokenRow>> {
+    let found = snapshot
+        .connection()
+        .prepare_cached(
+            "SELECT t.digest, t.id, t.configuration, t.rights, t.expires_at, t.revoked_at,
+                    c.id AS configuration_id, c.account_id, c.revision, c.deleted_at
+             FROM tokens t JOIN configurations c ON c.configuration = t.configuration
+             WHERE t.digest = ?1",
+        )?
+        .query_row([digest.as_slice()], |row| {
+            Ok((row.get::<_, TokenDigest>(0)?, token_row(row)?))
+        })
+        .optional()?;
+    Ok(found.and_then(|(stored, row)| secret::same(&stored, digest).then_some(row)))
+}
+
+// By position: this row is read for every request, and a look-up by name costs a comparison per column.
+fn token_row(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
+    Ok(TokenRow {
+        token: row.get(1)?,
+        configuration: row.get(2)?,
+        rights: row.get(3)?,
+        expires_at: row.get(4)?,
+        revoked_at: row.get(5)?,
+        configuration_id: row.get(6)?,
+        account: row.get(7)?,
+        revision: row.get(8)?,
+        deleted_at: row.get(9)?,
+    })
+}
+
+/// Keeps a token of a configuration.
+pub fn insert(tx: &Tx<'_>, configuration: i64, token: &NewToken<'_>) -> Result<()> {
+    tx.connection()
+        .prepare_cached(
+            "INSERT INTO tokens (digest, id, configuration, hint, label, rights, created_at, expires_at)
+             VALUES (:digest, :id, :configuration, :hint, :label, :rights, :now, :expires_at)",
+        )?
+        .execute(named_params! {
+            ":digest": token.digest.as_slice(),
+            ":id": token.id,
+            ":configuration": configuration,
+            ":hint": token.hint,
+            ":label": token.label,
+            ":rights": ALL_RIGHTS,
+            ":now": tx.now,
+            ":expires_at": token.expires_at,
+        })?;
+    Ok(())
+}
+
+/// Tokens of a configuration, oldest first.
+pub fn list(snapshot: &Snapshot<'_>, configuration: i64) -> Result<Vec<ListedToken>> {
+    let tokens = snapshot
+        .connection()
+        .prepare_cached(
+            "SELECT id, hint, label, created_at, last_used_at, expires_at, revoked_at
+             FROM tokens WHERE configuration = ?1 ORDER BY created_at, id",
+        )?
+        .query_map([configuration], |row| {
+            Ok(ListedToken {
+                id: row.get("id")?,
+                hint: row.get("hint")?,
+                label: row.get("label")?,
+                created_at: row.get("created_at")?,
+                last_used_at: row.get("last_used_at")?,
+                expires_at: row.get("expires_at")?,
+                revoked_at: row.get("revoked_at")?,
+            })
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(tokens)
+}
+
+/// Revokes all live tokens of a configuration but the `keep` newest. Returns how many there were to revoke.
+pub fn revoke_all_but(tx: &Tx<'_>, configuration: i64, keep: u32) -> Result<usize> {
+    let revoked = tx
+        .connection()
+        .prepare_cached(
+            "UPDATE tokens SET revoked_at = :now WHERE digest IN (
+                 SELECT digest FROM tokens
+                 WHERE configuration = :configuration AND revoked_at IS NULL
+                   AND (expires_at IS NULL OR expires_at > :now)
+                 ORDER BY created_at DESC, id DESC LIMIT -1 OFFSET :keep)",
+        )?
+        .execute(named_params! {
+            ":now": tx.now,
+            ":configuration": configuration,
+            ":keep": keep,
+        })?;
+    Ok(revoked)
+}
+
+/// Notes that a token was used, at a time no earlier than the last.
+pub fn note_use(tx: &Tx<'_>, id: &str, at: Millis) -> Result<()> {
+    tx.connection()
+        .prepare_cached(
+            "UPDATE tokens SET first_used_at = coalesce(first_used_at, :at),
+                               last_used_at = max(coalesce(last_used_at, :at), :at)
+             WHERE id = :id",
+        )?
+        .execute(named_params! {":id": id, ":at": at})?;
+    Ok(())
+}

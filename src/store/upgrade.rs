@@ -1,0 +1,122 @@
+//! The append-only list of schema steps. A released step never changes; a new one is added at the end, and `schema.sql`
+//! shows what all of them add up to.
+
+use rusqlite::{Connection, TransactionBehavior, ffi};
+
+/// Marks a file as ours (`PRAGMA application_id`): "RCLL".
+pub(super) const APPLICATION_ID: i32 = 0x5243_4C4C;
+
+/// Step n takes a database from version n - 1 (`PRAGMA user_version`) to n.
+///
+/// The first step is `schema.sql` itself until a release has gone out with it; the change that comes after freezes a copy
+/// here.
+const STEPS: &[&str] = &[include_str!("../../schema.sql")];
+
+/// The version this program works with.
+pub(super) fn newest_version() -> i32 {
+    i32::try_from(STEPS.len()).unwrap_or(i32::MAX)
+}
+
+/// Version of the database: 0 for an empty one.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// Runs the steps that are missing, each in a transaction of its own together with its version number.
+///
+/// Two processes may do it at once: the version is read again under the write lock.
+pub(super) fn run(connection: &mut Connection) -> rusqlite::Result<()> {
+    apply(connection, STEPS)
+}
+
+fn apply(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
+    // Off, so that a step can rebuild a table others refer to; each step is checked before it commits.
+    connection.pragma_update(None, "foreign_keys", false)?;
+    for (before, step) in (0_i32..).zip(steps) {
+        if version(connection)? > before {
+            continue;
+        }
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if version(&tx)? != before {
+            continue;
+        }
+        tx.execute_batch(step)?;
+        let dangling = tx.prepare("PRAGMA foreign_key_check")?.exists([])?;
+        if dangling {
+            return Err(rusqlite::Error::SqliteFailure(
+                ffi::Error::new(ffi::SQLITE_CONSTRAINT_FOREIGNKEY),
+                Some(format!(
+                    "step {} leaves rows that refer to nothing",
+                    before + 1
+                )),
+            ));
+        }
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "user_version", before + 1)?;
+        tx.commit()?;
+    }
+    connection.pragma_update(None, "foreign_keys", true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(connection: &Connection) -> Vec<(String, String, Option<String>)> {
+        let mut statement = connection
+            .prepare("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name")
+            .unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    #[test]
+    fn the_steps_add_up_to_schema_sql() {
+        let mut upgraded = Connection::open_in_memory().unwrap();
+        run(&mut upgraded).unwrap();
+        let fresh = Connection::open_in_memory().unwrap();
+        fresh
+            .execute_batch(include_str!("../../schema.sql"))
+            .unwrap();
+        assert_eq!(shape(&upgraded), shape(&fresh));
+        assert_eq!(version(&upgraded).unwrap(), newest_version());
+    }
+
+    #[test]
+    fn steps_that_were_taken_are_not_taken_again() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let first = "CREATE TABLE a (x INTEGER) STRICT";
+        let second = "ALTER TABLE a ADD COLUMN y INTEGER";
+        apply(&mut connection, &[first]).unwrap();
+        apply(&mut connection, &[first, second]).unwrap();
+        apply(&mut connection, &[first, second]).unwrap();
+        assert_eq!(version(&connection).unwrap(), 2);
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_version_before_it() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let first = "CREATE TABLE a (x INTEGER) STRICT";
+        let broken = "CREATE TABLE b (x INTEGER) STRICT; CREATE TABLE a (x INTEGER) STRICT";
+        apply(&mut connection, &[first, broken]).unwrap_err();
+        assert_eq!(version(&connection).unwrap(), 1);
+        assert_eq!(shape(&connection).len(), 1);
+    }
+
+    #[test]
+    fn every_table_is_strict() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        run(&mut connection).unwrap();
+        let lax: Vec<String> = connection
+            .prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict = 0")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<rusqlite::Result<_>>()
+            .unwrap();
+        assert!(
+            lax.iter().all(|name| name.starts_with("sqlite_")),
+            "{lax:?}"
+        );
+    }
+}
