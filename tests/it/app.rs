@@ -15,9 +15,10 @@ use crate::sample;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_rollcall");
 
-/// What the shared server runs under: standard input ends when the test process does, however that ends,
-/// and then the server and its data go.
-const WATCHED: &str = r#"dir=$1; shift; "$@" & server=$!; cat >/dev/null; kill "$server"; wait "$server"; rm -rf "$dir""#;
+/// What the shared server runs under: standard input ends when the test process does, however that ends, and then the
+/// server and its data go. Standard output is left to the server, so that it ends with it.
+const WATCHED: &str =
+    r#"dir=$1; shift; "$@" & server=$!; exec >/dev/null; cat; kill "$server"; wait "$server"; rm -rf "$dir""#;
 
 /// A running server and its data directory.
 pub(crate) struct App {
@@ -44,70 +45,33 @@ impl App {
     }
 
     fn spawn(mut command: Command, data: &Path) -> Self {
-        command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(data);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = loop {
-            let line = lines
-                .next()
-                .expect("serve says where it listens before it ends")
-                .unwrap();
+            let line = lines.next().expect("serve says where it listens before it ends").unwrap();
             if let Some((_, address)) = line.split_once("listening on http://") {
                 break address.trim().parse().unwrap();
             }
         };
         // Whatever else the server prints is read, lest it stops at a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self {
-            address,
-            data: data.to_owned(),
-            child,
-        }
+        Self { address, data: data.to_owned(), child }
     }
 
     /// A new configuration, in an account of its own.
     pub(crate) fn configuration(&self, source: &str) -> Client {
         static ACCOUNTS: AtomicU32 = AtomicU32::new(1);
-        self.configuration_of(
-            &format!("account-{}", ACCOUNTS.fetch_add(1, Ordering::Relaxed)),
-            source,
-        )
+        self.configuration_of(&format!("account-{}", ACCOUNTS.fetch_add(1, Ordering::Relaxed)), source)
     }
 
     /// A new configuration of that account.
     pub(crate) fn configuration_of(&self, account: &str, source: &str) -> Client {
-        let arguments = [
-            "configuration",
-            "create",
-            "--account",
-            account,
-            "--source",
-            source,
-            "--output",
-            "json",
-        ];
+        let arguments = ["configuration", "create", "--account", account, "--source", source, "--output", "json"];
         let made: Value = serde_json::from_slice(&self.succeeds(&arguments)).unwrap();
-        let text = |name: &str| {
-            made[name]
-                .as_str()
-                .unwrap_or_else(|| panic!("{name} in {made}"))
-                .to_owned()
-        };
+        let text = |name: &str| made[name].as_str().unwrap_or_else(|| panic!("{name} in {made}")).to_owned();
         let base = format!("/directory/resources/scim/v2.0/{}", text("id"));
-        Client {
-            address: self.address,
-            id: text("id"),
-            token: text("token"),
-            base,
-            url: text("provisioningUrl"),
-        }
+        Client { address: self.address, id: text("id"), token: text("token"), base, url: text("provisioningUrl") }
     }
 
     /// Runs a command on the server's data directory.
@@ -119,11 +83,7 @@ impl App {
     #[track_caller]
     pub(crate) fn succeeds(&self, arguments: &[&str]) -> Vec<u8> {
         let output = self.rollcall(arguments);
-        assert!(
-            output.status.success(),
-            "{arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     }
 
@@ -136,13 +96,7 @@ impl App {
     /// Asks the process to end, as an init system does, and waits for its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
         let signal = format!("kill -TERM {}", self.child.id());
-        assert!(
-            Command::new("sh")
-                .args(["-c", &signal])
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("sh").args(["-c", &signal]).status().unwrap().success());
         ends_within(&mut self.child, Duration::from_secs(20))
     }
 }
@@ -156,34 +110,18 @@ impl Drop for App {
 
 /// Runs a command on a data directory.
 pub(crate) fn rollcall(data: &Path, arguments: &[&str]) -> Output {
-    Command::new(BINARY)
-        .args(arguments)
-        .arg("--data-dir")
-        .arg(data)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    Command::new(BINARY).args(arguments).arg("--data-dir").arg(data).stdin(Stdio::null()).output().unwrap()
 }
 
 /// Starts `serve` where it must refuse; its output once it has ended. It is killed when it does not.
 #[track_caller]
 pub(crate) fn serve_refuses(data: &Path, within: Duration) -> Output {
     let mut command = Command::new(BINARY);
-    command
-        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(data);
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let code = ends_within(&mut child, within);
     let output = child.wait_with_output().unwrap();
-    assert!(
-        code.is_some_and(|code| code != 0),
-        "serve did not refuse within {within:?}: {output:?}"
-    );
+    assert!(code.is_some_and(|code| code != 0), "serve did not refuse within {within:?}: {output:?}");
     output
 }
 
@@ -215,10 +153,7 @@ pub(crate) struct Client {
 impl Client {
     /// A client of the same server that speaks to another address, such as after a restart.
     pub(crate) fn at(&self, address: SocketAddr) -> Self {
-        Self {
-            address,
-            ..self.clone()
-        }
+        Self { address, ..self.clone() }
     }
 
     pub(crate) fn get(&self, path: &str) -> Reply {
@@ -244,24 +179,14 @@ impl Client {
     /// The documents that a filter finds.
     #[track_caller]
     pub(crate) fn find(&self, endpoint: &str, filter: &str) -> Vec<Value> {
-        let reply = self
-            .get(&format!(
-                "{endpoint}?count=500&filter={}",
-                sample::encode(filter)
-            ))
-            .answered(200);
-        reply.json["Resources"]
-            .as_array()
-            .unwrap_or_else(|| panic!("Resources in {}", reply.json))
-            .clone()
+        let reply = self.get(&format!("{endpoint}?count=500&filter={}", sample::encode(filter))).answered(200);
+        reply.json["Resources"].as_array().unwrap_or_else(|| panic!("Resources in {}", reply.json)).clone()
     }
 
     /// How many resources of the endpoint there are.
     #[track_caller]
     pub(crate) fn count(&self, endpoint: &str) -> u64 {
-        self.get(&format!("{endpoint}?count=0")).answered(200).json["totalResults"]
-            .as_u64()
-            .unwrap()
+        self.get(&format!("{endpoint}?count=0")).answered(200).json["totalResults"].as_u64().unwrap()
     }
 
     /// Creates a resource and gives its id.
@@ -278,13 +203,7 @@ impl Client {
     /// The same to a path that need not lie under the provisioning URL.
     pub(crate) fn request_to(&self, method: &str, target: &str) -> Request {
         let headers = vec![("Authorization".to_owned(), format!("Bearer {}", self.token))];
-        Request {
-            address: self.address,
-            method: method.to_owned(),
-            target: target.to_owned(),
-            headers,
-            body: None,
-        }
+        Request { address: self.address, method: method.to_owned(), target: target.to_owned(), headers, body: None }
     }
 }
 
@@ -314,15 +233,13 @@ impl Request {
 
     /// Drops a header.
     pub(crate) fn without(mut self, name: &str) -> Self {
-        self.headers
-            .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
         self
     }
 
     /// A JSON body with its content type.
     pub(crate) fn json(self, body: &Value) -> Self {
-        self.body(body.to_string().as_bytes())
-            .header("Content-Type", "application/scim+json")
+        self.body(body.to_string().as_bytes()).header("Content-Type", "application/scim+json")
     }
 
     /// Any body; a content type is the caller's business.
@@ -334,11 +251,7 @@ impl Request {
     /// Sends it and checks what holds for every answer.
     #[track_caller]
     pub(crate) fn send(&self) -> Reply {
-        let asked = format!(
-            "{} {}",
-            self.method,
-            self.target.chars().take(300).collect::<String>()
-        );
+        let asked = format!("{} {}", self.method, self.target.chars().take(300).collect::<String>());
         match self.attempt() {
             Ok(answer) => Reply::new(asked, answer),
             Err(why) => panic!("{asked}: no answer: {why}"),
@@ -349,11 +262,7 @@ impl Request {
     pub(crate) fn attempt(&self) -> io::Result<Answer> {
         use std::fmt::Write as _;
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
-        let given = |name: &str| {
-            self.headers
-                .iter()
-                .any(|(known, _)| known.eq_ignore_ascii_case(name))
-        };
+        let given = |name: &str| self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
         if !given("host") {
             let _ = write!(head, "Host: {}\r\n", self.address);
         }
@@ -388,22 +297,11 @@ impl Reply {
         let text = String::from_utf8_lossy(&answer.body);
         let json = serde_json::from_slice(&answer.body).unwrap_or_default();
         let status = answer.status;
-        assert!(
-            status < 500 || [501, 503, 507].contains(&status),
-            "{asked} answered {status}: {text}"
-        );
+        assert!(status < 500 || [501, 503, 507].contains(&status), "{asked} answered {status}: {text}");
         if status == 204 || status == 304 {
-            assert!(
-                answer.body.is_empty(),
-                "{asked}: {status} with the body {text}"
-            );
+            assert!(answer.body.is_empty(), "{asked}: {status} with the body {text}");
         }
-        Self {
-            status,
-            json,
-            answer,
-            asked,
-        }
+        Self { status, json, answer, asked }
     }
 
     /// Insists on a status.
@@ -420,43 +318,23 @@ impl Reply {
         let reply = self.answered(status).with_scim_error();
         let word = reply.json["scimType"].as_str().unwrap_or_default();
         let expected = scim_type.split('|').any(|allowed| allowed == word);
-        assert!(
-            expected,
-            "{}: expected {scim_type:?} in {}",
-            reply.asked, reply.json
-        );
+        assert!(expected, "{}: expected {scim_type:?} in {}", reply.asked, reply.json);
         reply
     }
 
     /// Insists on a body that is a SCIM error with a sentence that gives nothing away.
     #[track_caller]
     pub(crate) fn with_scim_error(self) -> Self {
-        let Self {
-            json,
-            asked,
-            status,
-            ..
-        } = &self;
+        let Self { json, asked, status, .. } = &self;
         let text = String::from_utf8_lossy(&self.answer.body);
-        assert_eq!(
-            json["schemas"],
-            serde_json::json!([sample::ERROR]),
-            "{asked} answered {status} {text}"
-        );
+        assert_eq!(json["schemas"], serde_json::json!([sample::ERROR]), "{asked} answered {status} {text}");
         assert_eq!(json["status"], status.to_string(), "{asked}: {text}");
         let detail = json["detail"].as_str().unwrap_or_default();
         assert!(!detail.is_empty(), "{asked}: no detail in {text}");
         for inside in ["SELECT ", "sqlite", "rusqlite", "panicked", "src/", "rct_"] {
-            assert!(
-                !detail.contains(inside),
-                "{asked}: {detail:?} shows {inside:?}"
-            );
+            assert!(!detail.contains(inside), "{asked}: {detail:?} shows {inside:?}");
         }
-        assert_eq!(
-            self.header("content-type"),
-            "application/scim+json",
-            "{asked}"
-        );
+        assert_eq!(self.header("content-type"), "application/scim+json", "{asked}");
         self
     }
 
@@ -468,18 +346,13 @@ impl Reply {
     /// The resource's id.
     #[track_caller]
     pub(crate) fn id(&self) -> String {
-        self.json["id"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{}: no id in {}", self.asked, self.json))
-            .to_owned()
+        self.json["id"].as_str().unwrap_or_else(|| panic!("{}: no id in {}", self.asked, self.json)).to_owned()
     }
 
     /// The resource's version, which the `ETag` header must repeat.
     #[track_caller]
     pub(crate) fn version(&self) -> String {
-        let version = self.json["meta"]["version"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{}: {}", self.asked, self.json));
+        let version = self.json["meta"]["version"].as_str().unwrap_or_else(|| panic!("{}: {}", self.asked, self.json));
         assert_eq!(self.header("etag"), version, "{}", self.asked);
         version.to_owned()
     }

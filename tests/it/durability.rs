@@ -35,23 +35,12 @@ fn every_acknowledged_write_survives_being_killed_twenty_times() {
         client = client.at(app.address);
         let present = everybody(&client);
         for id in &acknowledged {
-            assert!(
-                present.contains(id),
-                "round {round}: user {id} was acknowledged and is gone"
-            );
+            assert!(present.contains(id), "round {round}: user {id} was acknowledged and is gone");
         }
     }
-    assert!(
-        acknowledged.len() > ROUNDS,
-        "the load was no load: {}",
-        acknowledged.len()
-    );
+    assert!(acknowledged.len() > ROUNDS, "the load was no load: {}", acknowledged.len());
     app.kill();
-    assert!(
-        crate::app::rollcall(data.path(), &["check"])
-            .status
-            .success()
-    );
+    assert!(crate::app::rollcall(data.path(), &["check"]).status.success());
 }
 
 /// Four callers create users until the server is gone; `until` makes it go.
@@ -62,22 +51,13 @@ fn under_load(client: &Client, round: usize, made: &Mutex<Vec<String>>, until: i
             let over = &over;
             scope.spawn(move || {
                 for number in 0.. {
-                    let request = client
-                        .request("POST", "/Users")
-                        .json(&user(&format!("r{round}c{caller}n{number}")));
+                    let request = client.request("POST", "/Users").json(&user(&format!("r{round}c{caller}n{number}")));
                     match request.attempt() {
                         Ok(answer) if answer.status == 201 => {
                             let document: Value = serde_json::from_slice(&answer.body).unwrap();
-                            made.lock()
-                                .unwrap()
-                                .push(document["id"].as_str().unwrap().to_owned());
+                            made.lock().unwrap().push(document["id"].as_str().unwrap().to_owned());
                         }
-                        Ok(answer) => assert_eq!(
-                            answer.status,
-                            503,
-                            "{:?}",
-                            String::from_utf8_lossy(&answer.body)
-                        ),
+                        Ok(answer) => assert_eq!(answer.status, 503, "{:?}", String::from_utf8_lossy(&answer.body)),
                         Err(_) if over.load(Ordering::SeqCst) => return,
                         Err(_) => std::thread::sleep(Duration::from_millis(1)),
                     }
@@ -93,22 +73,13 @@ fn under_load(client: &Client, round: usize, made: &Mutex<Vec<String>>, until: i
 fn everybody(client: &Client) -> std::collections::HashSet<String> {
     let mut ids = std::collections::HashSet::new();
     loop {
-        let page = client
-            .get(&format!(
-                "/Users?attributes=id&count=500&startIndex={}",
-                ids.len() + 1
-            ))
-            .answered(200)
-            .json;
+        let page =
+            client.get(&format!("/Users?attributes=id&count=500&startIndex={}", ids.len() + 1)).answered(200).json;
         let before = ids.len();
         let found = page["Resources"].as_array().unwrap().iter();
         ids.extend(found.map(|user| user["id"].as_str().unwrap().to_owned()));
         if ids.len() == before {
-            assert_eq!(
-                page["totalResults"].as_u64(),
-                u64::try_from(ids.len()).ok(),
-                "the counter and the rows differ"
-            );
+            assert_eq!(page["totalResults"].as_u64(), u64::try_from(ids.len()).ok(), "the counter and the rows differ");
             return ids;
         }
     }
@@ -128,15 +99,11 @@ fn a_stop_under_load_cuts_no_answer_and_ends_well() {
             let (client, made, cut, over) = (&client, &made, &cut, &over);
             scope.spawn(move || {
                 for number in 0.. {
-                    let request = client
-                        .request("POST", "/Users")
-                        .json(&user(&format!("c{caller}n{number}")));
+                    let request = client.request("POST", "/Users").json(&user(&format!("c{caller}n{number}")));
                     match request.attempt() {
                         Ok(answer) if answer.status == 201 => {
                             let document: Value = serde_json::from_slice(&answer.body).unwrap();
-                            made.lock()
-                                .unwrap()
-                                .push(document["id"].as_str().unwrap().to_owned());
+                            made.lock().unwrap().push(document["id"].as_str().unwrap().to_owned());
                         }
                         Ok(answer) => assert_eq!(answer.status, 503),
                         Err(why) if why.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -158,10 +125,7 @@ fn a_stop_under_load_cuts_no_answer_and_ends_well() {
     assert!(!made.is_empty());
     let again = App::start(data.path());
     let present = everybody(&client.at(again.address));
-    assert!(
-        made.iter().all(|id| present.contains(id)),
-        "an acknowledged write is gone"
-    );
+    assert!(made.iter().all(|id| present.contains(id)), "an acknowledged write is gone");
 }
 
 #[test]
@@ -172,19 +136,14 @@ fn a_second_server_on_the_same_data_refuses_and_says_so() {
     let client = app.configuration("other");
     let output = serve_refuses(data.path(), Duration::from_secs(10));
     let said = one_clear_message(&output.stderr);
-    assert!(
-        said.contains("rollcall") || said.contains(&data.path().display().to_string()),
-        "{said}"
-    );
+    assert!(said.contains("rollcall") || said.contains(&data.path().display().to_string()), "{said}");
     client.created("/Users", &user("the first server goes on"));
 }
 
 #[test]
 fn a_file_that_is_no_database_is_refused_at_once_and_left_alone() {
     // T65
-    let noise: Vec<u8> = (0..64 * 1024_u32)
-        .map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0])
-        .collect();
+    let noise: Vec<u8> = (0..64 * 1024_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let text = b"These are my notes, not a database.".to_vec();
     let half_a_head = b"SQLite format 3\0".to_vec();
     for bytes in [noise, text, half_a_head] {
@@ -207,9 +166,7 @@ fn a_database_of_another_program_is_refused_and_left_alone() {
     let data = private_directory();
     let file = data.path().join("rollcall.db");
     let other = rusqlite::Connection::open(&file).unwrap();
-    other
-        .execute_batch("CREATE TABLE notes (text TEXT); INSERT INTO notes VALUES ('mine');")
-        .unwrap();
+    other.execute_batch("CREATE TABLE notes (text TEXT); INSERT INTO notes VALUES ('mine');").unwrap();
     drop(other);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let before = fs::read(&file).unwrap();
@@ -225,9 +182,7 @@ fn a_database_of_a_newer_version_is_refused() {
     App::start(data.path()).kill();
     let file = data.path().join("rollcall.db");
     let database = rusqlite::Connection::open(&file).unwrap();
-    database
-        .pragma_update(None, "user_version", 1_000_000)
-        .unwrap();
+    database.pragma_update(None, "user_version", 1_000_000).unwrap();
     drop(database);
     let said = one_clear_message(&serve_refuses(data.path(), Duration::from_secs(5)).stderr);
     assert!(said.contains("1000000") || said.contains("newer"), "{said}");
@@ -247,10 +202,7 @@ fn the_files_are_for_their_owner_only() {
         assert_eq!(mode(&path), 0o600, "{}", path.display());
         seen += 1;
     }
-    assert!(
-        seen >= 2,
-        "the database and its log are there while the server runs"
-    );
+    assert!(seen >= 2, "the database and its log are there while the server runs");
 }
 
 #[test]
@@ -268,9 +220,7 @@ fn a_restart_keeps_ids_versions_and_times() {
     let mut app = App::start(data.path());
     let client = app.configuration("other");
     let path = format!("/Users/{}", client.created("/Users", &user("stays")));
-    client
-        .patch(&path, &sample::operation("replace", "title", &"x".into()))
-        .answered(200);
+    client.patch(&path, &sample::operation("replace", "title", &"x".into())).answered(200);
     let mut before = client.get(&path).answered(200).json;
     assert_eq!(app.terminate(), Some(0));
     let app = App::start(data.path());
@@ -296,9 +246,6 @@ fn mode(path: &Path) -> u32 {
 fn one_clear_message(stderr: &[u8]) -> String {
     let said = String::from_utf8_lossy(stderr).into_owned();
     assert!(!said.trim().is_empty(), "nothing on stderr");
-    assert!(
-        !said.contains("panicked") && !said.contains("RUST_BACKTRACE"),
-        "{said}"
-    );
+    assert!(!said.contains("panicked") && !said.contains("RUST_BACKTRACE"), "{said}");
     said
 }

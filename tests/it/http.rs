@@ -18,10 +18,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// Value of the first header of that name (lower case).
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 }
 
@@ -49,25 +46,14 @@ fn parse(bytes: &[u8], head_only: bool) -> io::Result<Answer> {
     let head = String::from_utf8_lossy(&bytes[..end]);
     let mut lines = head.split("\r\n");
     let status_line = lines.next().unwrap_or_default();
-    let status = status_line
-        .split(' ')
-        .nth(1)
-        .and_then(|word| word.parse().ok());
-    let status =
-        status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, status_line.to_owned()))?;
+    let status = status_line.split(' ').nth(1).and_then(|word| word.parse().ok());
+    let status = status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, status_line.to_owned()))?;
     let headers: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let mut answer = Answer {
-        status,
-        headers,
-        body: bytes[end + 4..].to_vec(),
-    };
-    if answer
-        .header("transfer-encoding")
-        .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
-    {
+    let mut answer = Answer { status, headers, body: bytes[end + 4..].to_vec() };
+    if answer.header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
         answer.body = unchunk(&answer.body)?;
     } else if let Some(length) = answer.header("content-length") {
         let announced: usize = length.parse().map_err(|_| io::ErrorKind::InvalidData)?;
@@ -82,9 +68,7 @@ fn unchunk(mut rest: &[u8]) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let line_end = find(rest, b"\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-        let size = std::str::from_utf8(&rest[..line_end])
-            .ok()
-            .and_then(|text| usize::from_str_radix(text, 16).ok());
+        let size = std::str::from_utf8(&rest[..line_end]).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
         let size = size.ok_or(io::ErrorKind::InvalidData)?;
         rest = &rest[line_end + 2..];
         if size == 0 {
@@ -104,16 +88,9 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
 
 #[test]
 fn a_chunked_answer_is_put_together_and_a_cut_one_is_an_error() {
-    let whole =
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    let whole = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     assert_eq!(parse(whole, false).unwrap().body, b"abcde");
-    assert_eq!(
-        parse(&whole[..whole.len() - 9], false).unwrap_err().kind(),
-        io::ErrorKind::UnexpectedEof
-    );
+    assert_eq!(parse(&whole[..whole.len() - 9], false).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     let short = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc";
-    assert_eq!(
-        parse(short, false).unwrap_err().kind(),
-        io::ErrorKind::UnexpectedEof
-    );
+    assert_eq!(parse(short, false).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
 }

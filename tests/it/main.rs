@@ -1,9 +1,5 @@
 //! The tests that look at Rollcall from outside: over HTTP, through the command line and at the source itself.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod app;
 mod auth;

@@ -49,8 +49,7 @@ const NO_OBJECTS: &[&str] = &[
 fn what_is_no_json_object_is_invalid_syntax() {
     // T21, R-102
     let utf16: Vec<u8> = r#"{"userName":"x"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let utf32: Vec<u8> =
-        r#"{"userName":"x"}"#.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect();
+    let utf32: Vec<u8> = r#"{"userName":"x"}"#.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect();
     let mut bodies: Vec<Vec<u8>> = vec![
         b"{\"userName\":\"\xff\"}".to_vec(),
         b"{\"userName\":\"\xc0\xaf\"}".to_vec(),
@@ -63,15 +62,9 @@ fn what_is_no_json_object_is_invalid_syntax() {
     bodies.extend(NO_OBJECTS.iter().map(|text| text.as_bytes().to_vec()));
     Populated::new().unchanged_by(|on| {
         for body in &bodies {
-            for (method, path) in [
-                ("POST", "/Users".to_owned()),
-                ("PUT", format!("/Users/{}", on.user)),
-            ] {
-                let request = on
-                    .client
-                    .request(method, &path)
-                    .body(body)
-                    .header("Content-Type", "application/scim+json");
+            for (method, path) in [("POST", "/Users".to_owned()), ("PUT", format!("/Users/{}", on.user))] {
+                let request =
+                    on.client.request(method, &path).body(body).header("Content-Type", "application/scim+json");
                 let reply = request.send();
                 let shown = String::from_utf8_lossy(body);
                 assert_eq!(reply.status, 400, "{method} {shown:?}: {}", reply.json);
@@ -99,9 +92,7 @@ fn a_name_twice_in_one_object_is_invalid_syntax_at_any_depth() {
     Populated::new().unchanged_by(|on| {
         for body in bodies {
             let request = on.client.request("POST", "/Users").body(body.as_bytes());
-            let reply = request
-                .header("Content-Type", "application/scim+json")
-                .send();
+            let reply = request.header("Content-Type", "application/scim+json").send();
             assert_eq!(reply.status, 400, "{body}: {}", reply.json);
             reply.refused(400, "invalidSyntax");
         }
@@ -152,26 +143,12 @@ fn a_value_of_the_wrong_kind_is_invalid_value_and_named() {
         for (path, value) in table {
             let mut document = user("fresh");
             let (attribute, inner) = path.split_once('.').unwrap_or((path, ""));
-            document[attribute] = if inner.is_empty() {
-                value.clone()
-            } else {
-                json!({ inner: value })
-            };
-            for (method, target) in [
-                ("POST", "/Users".to_owned()),
-                ("PUT", format!("/Users/{}", on.user)),
-            ] {
+            document[attribute] = if inner.is_empty() { value.clone() } else { json!({ inner: value }) };
+            for (method, target) in [("POST", "/Users".to_owned()), ("PUT", format!("/Users/{}", on.user))] {
                 let reply = on.client.request(method, &target).json(&document).send();
-                assert_eq!(
-                    reply.status, 400,
-                    "{method} {path} = {value}: {}",
-                    reply.json
-                );
+                assert_eq!(reply.status, 400, "{method} {path} = {value}: {}", reply.json);
                 let detail = reply.refused(400, "invalidValue").json["detail"].to_string();
-                assert!(
-                    detail.contains(attribute),
-                    "{path} = {value} is not named: {detail}"
-                );
+                assert!(detail.contains(attribute), "{path} = {value} is not named: {detail}");
             }
         }
     });
@@ -181,15 +158,8 @@ fn a_value_of_the_wrong_kind_is_invalid_value_and_named() {
 fn an_extension_of_the_wrong_kind_is_invalid_value() {
     // T26
     Populated::new().unchanged_by(|on| {
-        for value in [
-            json!("x"),
-            json!(5),
-            json!({"department": 5}),
-            json!({"manager": 5}),
-        ] {
-            let reply = on
-                .client
-                .post("/Users", &user_with("fresh", &json!({ENTERPRISE: value})));
+        for value in [json!("x"), json!(5), json!({"department": 5}), json!({"manager": 5})] {
+            let reply = on.client.post("/Users", &user_with("fresh", &json!({ENTERPRISE: value})));
             assert_eq!(reply.status, 400, "{value}: {}", reply.json);
             reply.refused(400, "invalidValue");
         }
@@ -201,31 +171,13 @@ fn a_user_needs_a_user_name_and_a_group_a_display_name() {
     // R-049, R-101, R-201
     Populated::new().unchanged_by(|on| {
         let nameless = json!({"schemas": [USER], "displayName": "No name"});
-        for reply in [
-            on.client.post("/Users", &nameless),
-            on.client.put(&format!("/Users/{}", on.user), &nameless),
-        ] {
-            assert!(
-                reply.refused(400, "invalidValue").json["detail"]
-                    .to_string()
-                    .contains("userName")
-            );
+        for reply in [on.client.post("/Users", &nameless), on.client.put(&format!("/Users/{}", on.user), &nameless)] {
+            assert!(reply.refused(400, "invalidValue").json["detail"].to_string().contains("userName"));
         }
-        for document in [
-            json!({}),
-            json!({"displayName": null}),
-            json!({"displayName": ""}),
-            json!({"displayName": 5}),
-        ] {
-            let reply = on
-                .client
-                .post("/Groups", &document)
-                .refused(400, "invalidValue");
-            assert!(
-                reply.json["detail"].to_string().contains("displayName"),
-                "{}",
-                reply.json
-            );
+        for document in [json!({}), json!({"displayName": null}), json!({"displayName": ""}), json!({"displayName": 5})]
+        {
+            let reply = on.client.post("/Groups", &document).refused(400, "invalidValue");
+            assert!(reply.json["detail"].to_string().contains("displayName"), "{}", reply.json);
         }
     });
 }
@@ -234,25 +186,15 @@ fn a_user_needs_a_user_name_and_a_group_a_display_name() {
 fn members_of_the_wrong_kind_are_invalid_value() {
     // T26, R-047, R-053
     Populated::new().unchanged_by(|on| {
-        for members in [
-            json!(5),
-            json!([5]),
-            json!(["nobody"]),
-            json!([{}]),
-            json!([{"value": 5}]),
-            json!([{"value": ""}]),
-        ] {
-            let reply = on.client.post(
-                "/Groups",
-                &json!({"displayName": "Fresh", "members": members}),
-            );
+        for members in
+            [json!(5), json!([5]), json!(["nobody"]), json!([{}]), json!([{"value": 5}]), json!([{"value": ""}])]
+        {
+            let reply = on.client.post("/Groups", &json!({"displayName": "Fresh", "members": members}));
             assert_eq!(reply.status, 400, "{members}: {}", reply.json);
             reply.refused(400, "invalidValue");
         }
         let itself = json!({"displayName": "Analysts", "members": [{"value": on.group}]});
-        on.client
-            .put(&format!("/Groups/{}", on.group), &itself)
-            .refused(400, "invalidValue");
+        on.client.put(&format!("/Groups/{}", on.group), &itself).refused(400, "invalidValue");
     });
 }
 
@@ -264,24 +206,16 @@ fn what_is_ours_to_set_is_ignored_on_create_and_replace() {
         "id": "mine", "groups": [{"value": "admins", "display": "Admins"}],
         "meta": {"created": "1999-01-01T00:00:00Z", "version": "W/\"99\"", "location": "https://evil.example/", "resourceType": "Root"}
     });
-    let made = client
-        .post("/Users", &user_with("x", &claims))
-        .answered(201);
+    let made = client.post("/Users", &user_with("x", &claims)).answered(201);
     let path = format!("/Users/{}", made.id());
     let replaced = client.put(&path, &user_with("x", &claims)).answered(200);
     for document in [&made.json, &replaced.json] {
         let text = document.to_string();
         assert!(
-            !text.contains("mine")
-                && !text.contains("1999")
-                && !text.contains("evil")
-                && !text.contains("Root"),
+            !text.contains("mine") && !text.contains("1999") && !text.contains("evil") && !text.contains("Root"),
             "{text}"
         );
-        assert!(
-            document.get("groups").is_none() && document["id"] == made.id(),
-            "{text}"
-        );
+        assert!(document.get("groups").is_none() && document["id"] == made.id(), "{text}");
     }
     let mut team = group("Team", &[&made.id()]);
     team["members"][0]["display"] = json!("Forged");
@@ -298,28 +232,12 @@ fn attributes_that_nobody_defined_are_neither_stored_nor_shown() {
         "isAdmin": true, "role": "root", "__proto__": {"admin": true}, "constructor": {"prototype": {}}, "dispalyName": "x",
         "name": {"givenName": "Ada", "shoeSize": 40}, "urn:example:unknown:1.0:User": {"clearance": "top"}
     });
-    let made = client
-        .post("/Users", &user_with("x", &strange))
-        .answered(201);
+    let made = client.post("/Users", &user_with("x", &strange)).answered(201);
     let path = format!("/Users/{}", made.id());
     client.put(&path, &user_with("x", &strange)).answered(200);
-    client
-        .patch(
-            &path,
-            &crate::sample::operations(&json!([{"op": "add", "value": strange}])),
-        )
-        .answered(200);
+    client.patch(&path, &crate::sample::operations(&json!([{"op": "add", "value": strange}]))).answered(200);
     let text = client.get(&path).answered(200).json.to_string();
-    for word in [
-        "isAdmin",
-        "root",
-        "__proto__",
-        "constructor",
-        "dispalyName",
-        "shoeSize",
-        "clearance",
-        "urn:example",
-    ] {
+    for word in ["isAdmin", "root", "__proto__", "constructor", "dispalyName", "shoeSize", "clearance", "urn:example"] {
         assert!(!text.contains(word), "{word} in {text}");
     }
     assert!(text.contains("Ada"));
@@ -329,20 +247,13 @@ fn attributes_that_nobody_defined_are_neither_stored_nor_shown() {
 fn a_password_goes_in_and_never_comes_out() {
     // T29, R-038, R-040, R-142
     let client = App::shared().configuration("other");
-    let made = client
-        .post(
-            "/Users",
-            &user_with("x", &json!({"password": "Tr0ub4dor&3"})),
-        )
-        .answered(201);
+    let made = client.post("/Users", &user_with("x", &json!({"password": "Tr0ub4dor&3"}))).answered(201);
     let path = format!("/Users/{}", made.id());
     let change = crate::sample::operation("replace", "password", &json!("Tr0ub4dor&3"));
     let replies = [
         made,
         client.patch(&path, &change).answered(200),
-        client
-            .put(&path, &user_with("x", &json!({"password": "Tr0ub4dor&3"})))
-            .answered(200),
+        client.put(&path, &user_with("x", &json!({"password": "Tr0ub4dor&3"}))).answered(200),
         client.get(&path),
         client.get(&format!("{path}?attributes=password,userName")),
         client.get("/Users?attributes=password"),
@@ -350,27 +261,17 @@ fn a_password_goes_in_and_never_comes_out() {
     ];
     for reply in replies {
         let text = String::from_utf8_lossy(&reply.answer.body).into_owned();
-        assert!(
-            !text.contains("Tr0ub4dor") && !text.contains("\"password\""),
-            "{text}"
-        );
+        assert!(!text.contains("Tr0ub4dor") && !text.contains("\"password\""), "{text}");
     }
-    for filter in [
-        "password eq \"Tr0ub4dor&3\"",
-        "password sw \"T\"",
-        "password co \"r\"",
-        "password pr",
-        "not (password pr)",
-    ] {
+    for filter in
+        ["password eq \"Tr0ub4dor&3\"", "password sw \"T\"", "password co \"r\"", "password pr", "not (password pr)"]
+    {
         let path = format!("/Users?filter={}", crate::sample::encode(filter));
         client.get(&path).refused(400, "invalidFilter");
     }
     for entry in std::fs::read_dir(&App::shared().data).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        assert!(
-            !bytes.windows(9).any(|window| window == b"Tr0ub4dor"),
-            "the password is on disk"
-        );
+        assert!(!bytes.windows(9).any(|window| window == b"Tr0ub4dor"), "the password is on disk");
     }
 }
 
@@ -409,30 +310,18 @@ fn odd_names_come_back_as_they_were_sent_and_are_found_once() {
         let reply = client.post("/Users", &user(name));
         if reply.status == 400 {
             // Refusing a control character is as good as keeping it.
-            assert!(
-                name.chars()
-                    .any(|c| c.is_control() || "\u{202e}\u{200b}".contains(c)),
-                "{name:?}: {}",
-                reply.json
-            );
+            assert!(name.chars().any(|c| c.is_control() || "\u{202e}\u{200b}".contains(c)), "{name:?}: {}", reply.json);
             continue;
         }
         let id = reply.answered(201).id();
-        assert_eq!(
-            client.get(&format!("/Users/{id}")).answered(200).json["userName"],
-            name
-        );
+        assert_eq!(client.get(&format!("/Users/{id}")).answered(200).json["userName"], name);
         let found = client.find("/Users", &format!("userName eq {}", Value::from(name)));
         assert_eq!(found.len(), 1, "{name:?}");
         assert_eq!(found[0]["id"], id.as_str(), "{name:?}");
     }
     for nul in ["a\0b", "\0"] {
-        client
-            .post("/Users", &user(nul))
-            .refused(400, "invalidValue");
-        client
-            .post("/Groups", &group(nul, &[]))
-            .refused(400, "invalidValue");
+        client.post("/Users", &user(nul)).refused(400, "invalidValue");
+        client.post("/Groups", &group(nul, &[])).refused(400, "invalidValue");
     }
 }
 
@@ -468,27 +357,17 @@ fn names_that_look_alike_are_one_or_are_never_confused() {
         match client.post("/Users", &user(second)) {
             reply if reply.status == 409 => {
                 reply.refused(409, "uniqueness");
-                assert_eq!(
-                    found(second),
-                    [json!(id)],
-                    "{first} and {second} are one, yet eq tells them apart"
-                );
+                assert_eq!(found(second), [json!(id)], "{first} and {second} are one, yet eq tells them apart");
             }
             reply => {
                 let other = reply.answered(201).id();
-                assert_eq!(
-                    (found(first), found(second)),
-                    (vec![json!(id)], vec![json!(other)]),
-                    "{first} {second}"
-                );
+                assert_eq!((found(first), found(second)), (vec![json!(id)], vec![json!(other)]), "{first} {second}");
             }
         }
     }
     let client = App::shared().configuration("other");
     client.created("/Users", &user("Ada@Example.com"));
     for same in ["ada@example.com", "ADA@EXAMPLE.COM", "Ａda@example.com"] {
-        client
-            .post("/Users", &user(same))
-            .refused(409, "uniqueness");
+        client.post("/Users", &user(same)).refused(409, "uniqueness");
     }
 }

@@ -10,10 +10,7 @@ fn all_refused(filters: &[&str]) {
     for filter in filters {
         for reply in [
             on.client.get(&format!("/Users?filter={}", encode(filter))),
-            on.client.post(
-                "/Users/.search",
-                &json!({"schemas": [SEARCH], "filter": filter}),
-            ),
+            on.client.post("/Users/.search", &json!({"schemas": [SEARCH], "filter": filter})),
         ] {
             assert_eq!(reply.status, 400, "{filter}: {}", reply.json);
             reply.refused(400, "invalidFilter");
@@ -145,19 +142,9 @@ fn a_filter_that_tries_to_be_code_is_only_text() {
     ];
     for literal in literals {
         for operator in ["eq", "co", "sw", "ew"] {
-            for attribute in [
-                "userName",
-                "displayName",
-                "title",
-                "emails.value",
-                "name.givenName",
-                "externalId",
-            ] {
+            for attribute in ["userName", "displayName", "title", "emails.value", "name.givenName", "externalId"] {
                 let filter = format!("{attribute} {operator} {}", json!(literal));
-                assert!(
-                    on.client.find("/Users", &filter).is_empty(),
-                    "{filter} found somebody"
-                );
+                assert!(on.client.find("/Users", &filter).is_empty(), "{filter} found somebody");
             }
         }
     }
@@ -179,8 +166,7 @@ fn a_filter_too_deep_or_too_long_is_refused_at_once() {
     // T23, R-144: a counter says no, not the stack.
     let on = Populated::new();
     let deep = |depth: usize| format!("{}userName pr{}", "(".repeat(depth), ")".repeat(depth));
-    let negated =
-        |depth: usize| format!("{}userName pr{}", "not (".repeat(depth), ")".repeat(depth));
+    let negated = |depth: usize| format!("{}userName pr{}", "not (".repeat(depth), ")".repeat(depth));
     let chain = |terms: usize| vec!["userName pr"; terms].join(" or ");
     let filters = [
         deep(40),
@@ -194,27 +180,12 @@ fn a_filter_too_deep_or_too_long_is_refused_at_once() {
     ];
     for filter in filters {
         let begun = std::time::Instant::now();
-        let reply = on.client.post(
-            "/Users/.search",
-            &json!({"schemas": [SEARCH], "filter": filter}),
-        );
+        let reply = on.client.post("/Users/.search", &json!({"schemas": [SEARCH], "filter": filter}));
         let start: String = filter.chars().take(40).collect();
-        assert!(
-            [400, 413].contains(&reply.status),
-            "{start}: {}",
-            reply.json
-        );
+        assert!([400, 413].contains(&reply.status), "{start}: {}", reply.json);
         let detail = reply.with_scim_error().json["detail"].to_string();
-        assert!(
-            detail.len() < 400,
-            "the answer echoes the filter: {} bytes",
-            detail.len()
-        );
-        assert!(
-            begun.elapsed().as_secs() < 2,
-            "{start} took {:?}",
-            begun.elapsed()
-        );
+        assert!(detail.len() < 400, "the answer echoes the filter: {} bytes", detail.len());
+        assert!(begun.elapsed().as_secs() < 2, "{start} took {:?}", begun.elapsed());
     }
     assert_eq!(on.client.find("/Users", &deep(20)).len(), 1);
     assert_eq!(on.client.find("/Users", &chain(150)).len(), 1);
@@ -225,10 +196,7 @@ fn the_answer_to_a_broken_filter_says_where_and_what() {
     // D6: the identity provider shows the sentence to its administrator.
     let on = Populated::new();
     let detail = |filter: &str| {
-        let reply = on
-            .client
-            .get(&format!("/Users?filter={}", encode(filter)))
-            .refused(400, "invalidFilter");
+        let reply = on.client.get(&format!("/Users?filter={}", encode(filter))).refused(400, "invalidFilter");
         reply.json["detail"].as_str().unwrap().to_owned()
     };
     assert!(detail("nothing eq \"x\"").contains("nothing"));
@@ -238,10 +206,5 @@ fn the_answer_to_a_broken_filter_says_where_and_what() {
         "{}",
         detail("userName eq 'x'")
     );
-    assert!(
-        detail("userName eq \"x\" or")
-            .chars()
-            .any(|c| c.is_ascii_digit()),
-        "no position"
-    );
+    assert!(detail("userName eq \"x\" or").chars().any(|c| c.is_ascii_digit()), "no position");
 }

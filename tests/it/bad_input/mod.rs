@@ -35,19 +35,12 @@ impl Populated {
         );
         let user = client.created("/Users", &document);
         let group = client.created("/Groups", &group("Analysts", &[&user]));
-        Self {
-            client,
-            user,
-            group,
-        }
+        Self { client, user, group }
     }
 
     /// Everything a caller can see.
     fn state(&self) -> (Value, Value) {
-        (
-            self.client.get("/Users").answered(200).json,
-            self.client.get("/Groups").answered(200).json,
-        )
+        (self.client.get("/Users").answered(200).json, self.client.get("/Groups").answered(200).json)
     }
 
     /// Runs what must be refused, and insists that nothing changed.

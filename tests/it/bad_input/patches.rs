@@ -10,18 +10,9 @@ use crate::sample::{PATCH_OP, group, operations, removal, user};
 fn unreadable_operations() -> Vec<(Value, &'static str)> {
     let replace = |path: &str, value: Value| json!({"op": "replace", "path": path, "value": value});
     vec![
-        (
-            json!({"op": "move", "path": "title", "value": "x"}),
-            "invalidSyntax",
-        ),
-        (
-            json!({"op": "", "path": "title", "value": "x"}),
-            "invalidSyntax",
-        ),
-        (
-            json!({"op": 5, "path": "title", "value": "x"}),
-            "invalidSyntax",
-        ),
+        (json!({"op": "move", "path": "title", "value": "x"}), "invalidSyntax"),
+        (json!({"op": "", "path": "title", "value": "x"}), "invalidSyntax"),
+        (json!({"op": 5, "path": "title", "value": "x"}), "invalidSyntax"),
         (json!({"path": "title", "value": "x"}), "invalidSyntax"),
         (json!("replace"), "invalidSyntax"),
         (json!({"op": "remove"}), "noTarget"),
@@ -34,31 +25,13 @@ fn unreadable_operations() -> Vec<(Value, &'static str)> {
         (replace("title.", json!("x")), "invalidPath"),
         (replace("title name", json!("x")), "invalidPath"),
         (replace("title[value eq \"x\"]", json!("x")), "invalidPath"),
-        (
-            json!({"op": "replace", "path": 5, "value": "x"}),
-            "invalidPath|invalidSyntax",
-        ),
+        (json!({"op": "replace", "path": 5, "value": "x"}), "invalidPath|invalidSyntax"),
         (replace("emails[0]", json!({"value": "x"})), "invalidFilter"),
-        (
-            replace("emails[type eq]", json!({"value": "x"})),
-            "invalidFilter",
-        ),
-        (
-            replace("emails[type like \"x\"].value", json!("x")),
-            "invalidFilter",
-        ),
-        (
-            replace("emails[nothing eq \"x\"].value", json!("x")),
-            "invalidFilter",
-        ),
-        (
-            replace("emails[type eq \"fax\"].value", json!("x")),
-            "noTarget",
-        ),
-        (
-            replace("emails[type eq \"fax\"]", json!({"value": "x"})),
-            "noTarget",
-        ),
+        (replace("emails[type eq]", json!({"value": "x"})), "invalidFilter"),
+        (replace("emails[type like \"x\"].value", json!("x")), "invalidFilter"),
+        (replace("emails[nothing eq \"x\"].value", json!("x")), "invalidFilter"),
+        (replace("emails[type eq \"fax\"].value", json!("x")), "noTarget"),
+        (replace("emails[type eq \"fax\"]", json!({"value": "x"})), "noTarget"),
     ]
 }
 
@@ -72,10 +45,7 @@ fn refused_by_a_user() -> Vec<(Value, &'static str)> {
         (replace("groups", json!([])), "mutability"),
         (add("groups", json!([{"value": "x"}])), "mutability"),
         (remove("groups"), "mutability"),
-        (
-            replace("meta.created", json!("1999-01-01T00:00:00Z")),
-            "mutability",
-        ),
+        (replace("meta.created", json!("1999-01-01T00:00:00Z")), "mutability"),
         (remove("userName"), "mutability"),
         (remove("id"), "mutability"),
         (replace("userName", json!("")), "invalidValue"),
@@ -85,14 +55,8 @@ fn refused_by_a_user() -> Vec<(Value, &'static str)> {
         (replace("title", json!({"x": "y"})), "invalidValue"),
         (replace("name", json!(5)), "invalidValue"),
         (add("emails", json!([{"value": 5}])), "invalidValue"),
-        (
-            json!({"op": "replace", "value": "x"}),
-            "invalidValue|invalidSyntax",
-        ),
-        (
-            json!({"op": "add", "value": [1]}),
-            "invalidValue|invalidSyntax",
-        ),
+        (json!({"op": "replace", "value": "x"}), "invalidValue|invalidSyntax"),
+        (json!({"op": "add", "value": [1]}), "invalidValue|invalidSyntax"),
         (replace("title", json!("a\0b")), "invalidValue"),
     ]
 }
@@ -108,10 +72,7 @@ fn an_operation_that_cannot_be_done_is_refused_with_its_word() {
             let reply = on.client.patch(&path, &operations(&json!([good, bad])));
             assert_eq!(reply.status, 400, "{bad}: {}", reply.json);
             let detail = reply.refused(400, words).json["detail"].to_string();
-            assert!(
-                detail.contains('1') || detail.contains('2'),
-                "{bad}: which operation? {detail}"
-            );
+            assert!(detail.contains('1') || detail.contains('2'), "{bad}: which operation? {detail}");
         }
     });
 }
@@ -120,10 +81,8 @@ fn an_operation_that_cannot_be_done_is_refused_with_its_word() {
 fn an_add_needs_a_value() {
     //
     Populated::new().unchanged_by(|on| {
-        let reply = on.client.patch(
-            &format!("/Users/{}", on.user),
-            &operations(&json!([{"op": "add", "path": "title"}])),
-        );
+        let reply =
+            on.client.patch(&format!("/Users/{}", on.user), &operations(&json!([{"op": "add", "path": "title"}])));
         reply.refused(400, "invalidSyntax|invalidValue");
     });
 }
@@ -142,10 +101,7 @@ fn a_patch_without_operations_is_invalid_syntax() {
         json!({"userName": "x"}),
     ];
     Populated::new().unchanged_by(|on| {
-        for path in [
-            format!("/Users/{}", on.user),
-            format!("/Groups/{}", on.group),
-        ] {
+        for path in [format!("/Users/{}", on.user), format!("/Groups/{}", on.group)] {
             for body in &bodies {
                 let reply = on.client.patch(&path, body);
                 assert_eq!(reply.status, 400, "{body}: {}", reply.json);
@@ -167,7 +123,10 @@ fn a_group_refuses_what_would_break_it() {
             (json!({"op": "remove", "path": "displayName"}), "mutability"),
             (json!({"op": "replace", "path": "displayName", "value": ""}), "invalidValue"),
             (json!({"op": "replace", "path": "displayName", "value": 5}), "invalidValue"),
-            (json!({"op": "replace", "path": format!("members[value eq \"{user}\"].value"), "value": nobody}), "mutability"),
+            (
+                json!({"op": "replace", "path": format!("members[value eq \"{user}\"].value"), "value": nobody}),
+                "mutability",
+            ),
             (json!({"op": "add", "path": "members", "value": [{"value": nobody}]}), "invalidValue"),
             (json!({"op": "add", "path": "members", "value": [{"value": user}, {"value": nobody}]}), "invalidValue"),
             (json!({"op": "add", "path": "members", "value": [{"value": group}]}), "invalidValue"),
@@ -190,10 +149,7 @@ fn a_group_refuses_what_would_break_it() {
 fn no_dialect_empties_a_group_by_accident() {
     // T33, D30, D31, R-229, R-231
     let client = App::shared().configuration("other");
-    let people: Vec<String> = ["a", "b", "c"]
-        .iter()
-        .map(|name| client.created("/Users", &user(name)))
-        .collect();
+    let people: Vec<String> = ["a", "b", "c"].iter().map(|name| client.created("/Users", &user(name))).collect();
     let members = |path: &str| -> Vec<String> {
         let shown = client.get(path).answered(200).json;
         let mut ids: Vec<String> = shown["members"]
@@ -215,48 +171,32 @@ fn no_dialect_empties_a_group_by_accident() {
 
     // Entra without its feature flag: a path and a list of values.
     let path = fresh("value list");
-    let body =
-        operations(&json!([{"op": "Remove", "path": "members", "value": [{"value": people[0]}]}]));
+    let body = operations(&json!([{"op": "Remove", "path": "members", "value": [{"value": people[0]}]}]));
     client.patch(&path, &body).answered(200);
     assert_eq!(members(&path), without_first);
 
     // A member who is not there.
     let path = fresh("no match");
-    client
-        .patch(
-            &path,
-            &removal("members[value eq \"00000000-0000-7000-8000-000000000000\"]"),
-        )
-        .answered(200);
+    client.patch(&path, &removal("members[value eq \"00000000-0000-7000-8000-000000000000\"]")).answered(200);
     assert_eq!(members(&path), all);
 
     // A list with nothing that is there.
-    let nobody = json!([{"op": "remove", "path": "members", "value": [{"value": "00000000-0000-7000-8000-000000000000"}]}]);
+    let nobody =
+        json!([{"op": "remove", "path": "members", "value": [{"value": "00000000-0000-7000-8000-000000000000"}]}]);
     client.patch(&path, &operations(&nobody)).answered(200);
     assert_eq!(members(&path), all);
 
     // A replace without a path touches what it names (Okta sends this after every push).
     let path = fresh("rename");
     let id = path.rsplit('/').next().unwrap();
-    let rename =
-        operations(&json!([{"op": "replace", "value": {"id": id, "displayName": "renamed"}}]));
+    let rename = operations(&json!([{"op": "replace", "value": {"id": id, "displayName": "renamed"}}]));
     client.patch(&path, &rename).answered(200);
     assert_eq!(members(&path), all);
 
     // Adding never removes.
     client
-        .patch(
-            &path,
-            &operations(
-                &json!([{"op": "add", "path": "members", "value": [{"value": people[0]}]}]),
-            ),
-        )
+        .patch(&path, &operations(&json!([{"op": "add", "path": "members", "value": [{"value": people[0]}]}])))
         .answered(200);
-    client
-        .patch(
-            &path,
-            &operations(&json!([{"op": "add", "path": "members", "value": []}])),
-        )
-        .answered(200);
+    client.patch(&path, &operations(&json!([{"op": "add", "path": "members", "value": []}]))).answered(200);
     assert_eq!(members(&path), all);
 }

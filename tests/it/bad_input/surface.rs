@@ -27,12 +27,7 @@ fn both_json_types_are_taken_however_they_are_written() {
             .send()
             .answered(201);
     }
-    client
-        .request("POST", "/Users")
-        .json(&user("untyped"))
-        .without("Content-Type")
-        .send()
-        .answered(201);
+    client.request("POST", "/Users").json(&user("untyped")).without("Content-Type").send().answered(201);
 }
 
 #[test]
@@ -52,92 +47,37 @@ fn other_content_types_and_packed_bodies_are_415() {
             "application/",
         ];
         for kind in types {
-            for (method, target) in [
-                ("POST", "/Users"),
-                ("PUT", path.as_str()),
-                ("PATCH", path.as_str()),
-                ("POST", "/Users/.search"),
-            ] {
-                let reply = on
-                    .client
-                    .request(method, target)
-                    .json(&user("x"))
-                    .header("Content-Type", kind)
-                    .send();
+            for (method, target) in
+                [("POST", "/Users"), ("PUT", path.as_str()), ("PATCH", path.as_str()), ("POST", "/Users/.search")]
+            {
+                let reply = on.client.request(method, target).json(&user("x")).header("Content-Type", kind).send();
                 assert_eq!(reply.status, 415, "{method} {kind}: {}", reply.json);
                 reply.refused(415, "");
             }
         }
-        for coding in [
-            "gzip",
-            "deflate",
-            "br",
-            "zstd",
-            "gzip, identity",
-            "x-unknown",
-        ] {
-            let request = on
-                .client
-                .request("POST", "/Users")
-                .json(&user("x"))
-                .header("Content-Encoding", coding);
+        for coding in ["gzip", "deflate", "br", "zstd", "gzip, identity", "x-unknown"] {
+            let request = on.client.request("POST", "/Users").json(&user("x")).header("Content-Encoding", coding);
             request.send().refused(415, "");
         }
     });
     let client = App::shared().configuration("other");
-    client
-        .request("POST", "/Users")
-        .json(&user("x"))
-        .header("Content-Encoding", "identity")
-        .send()
-        .answered(201);
+    client.request("POST", "/Users").json(&user("x")).header("Content-Encoding", "identity").send().answered(201);
 }
 
 #[test]
 fn an_unknown_method_is_405_and_names_the_known_ones() {
     // T38, R-090, R-287
     Populated::new().unchanged_by(|on| {
-        let (user, group) = (
-            format!("/Users/{}", on.user),
-            format!("/Groups/{}", on.group),
-        );
+        let (user, group) = (format!("/Users/{}", on.user), format!("/Groups/{}", on.group));
         let table: &[(&str, &[&str], &[&str])] = &[
-            (
-                "/Users",
-                &["DELETE", "PUT", "PATCH", "TRACE", "PROPFIND", "FOO"],
-                &["GET", "POST"],
-            ),
-            (
-                "/Groups",
-                &["DELETE", "PUT", "PATCH", "TRACE"],
-                &["GET", "POST"],
-            ),
-            (
-                &user,
-                &["POST", "TRACE", "LOCK"],
-                &["GET", "PUT", "PATCH", "DELETE"],
-            ),
-            (
-                &group,
-                &["POST", "TRACE"],
-                &["GET", "PUT", "PATCH", "DELETE"],
-            ),
-            (
-                "/ServiceProviderConfig",
-                &["POST", "PUT", "PATCH", "DELETE"],
-                &["GET"],
-            ),
+            ("/Users", &["DELETE", "PUT", "PATCH", "TRACE", "PROPFIND", "FOO"], &["GET", "POST"]),
+            ("/Groups", &["DELETE", "PUT", "PATCH", "TRACE"], &["GET", "POST"]),
+            (&user, &["POST", "TRACE", "LOCK"], &["GET", "PUT", "PATCH", "DELETE"]),
+            (&group, &["POST", "TRACE"], &["GET", "PUT", "PATCH", "DELETE"]),
+            ("/ServiceProviderConfig", &["POST", "PUT", "PATCH", "DELETE"], &["GET"]),
             ("/Schemas", &["POST", "PUT", "PATCH", "DELETE"], &["GET"]),
-            (
-                "/ResourceTypes",
-                &["POST", "PUT", "PATCH", "DELETE"],
-                &["GET"],
-            ),
-            (
-                "/ResourceTypes/User",
-                &["POST", "PUT", "PATCH", "DELETE"],
-                &["GET"],
-            ),
+            ("/ResourceTypes", &["POST", "PUT", "PATCH", "DELETE"], &["GET"]),
+            ("/ResourceTypes/User", &["POST", "PUT", "PATCH", "DELETE"], &["GET"]),
             ("/Users/.search", &["PUT", "DELETE"], &["POST"]),
         ];
         for (path, methods, allowed) in table {
@@ -182,7 +122,9 @@ fn what_is_not_offered_is_501() {
     for method in ["GET", "PUT", "PATCH", "DELETE", "POST"] {
         client.request(method, "/Me").send().refused(501, "");
     }
-    client.post("/Bulk", &json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": []})).refused(501, "");
+    client
+        .post("/Bulk", &json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": []}))
+        .refused(501, "");
 }
 
 #[test]
@@ -203,21 +145,10 @@ fn page_parameters_that_are_no_numbers_are_invalid_value() {
         assert_eq!(reply.status, 400, "{path}: {}", reply.json);
         reply.refused(400, "invalidValue");
     }
-    for body in [
-        json!({"count": "ten"}),
-        json!({"startIndex": []}),
-        json!({"filter": 5}),
-        json!({"attributes": 5}),
-    ] {
+    for body in [json!({"count": "ten"}), json!({"startIndex": []}), json!({"filter": 5}), json!({"attributes": 5})] {
         let mut search = json!({"schemas": [SEARCH]});
-        search
-            .as_object_mut()
-            .unwrap()
-            .extend(body.as_object().unwrap().clone());
-        on.client
-            .post("/Users/.search", &search)
-            .with_scim_error()
-            .answered(400);
+        search.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        on.client.post("/Users/.search", &search).with_scim_error().answered(400);
     }
 }
 
@@ -251,23 +182,11 @@ fn odd_query_strings_do_no_harm() {
     ] {
         let reply = on.client.get(&format!("/Users{query}")).answered(200);
         assert_eq!(reply.json["totalResults"], 1, "{query}");
-        on.client
-            .get(&format!("/Users/{}{query}", on.user))
-            .answered(200);
+        on.client.get(&format!("/Users/{}{query}", on.user)).answered(200);
     }
-    for query in [
-        "?filter=%",
-        "?filter=%zz",
-        "?filter=%ff",
-        "?count=1&count=ten",
-        "?attributes=%ff",
-    ] {
+    for query in ["?filter=%", "?filter=%zz", "?filter=%ff", "?count=1&count=ten", "?attributes=%ff"] {
         let reply = on.client.get(&format!("/Users{query}"));
-        assert!(
-            [200, 400].contains(&reply.status),
-            "{query}: {}",
-            reply.status
-        );
+        assert!([200, 400].contains(&reply.status), "{query}: {}", reply.status);
     }
 }
 
@@ -275,13 +194,9 @@ fn odd_query_strings_do_no_harm() {
 fn a_search_body_must_say_that_it_is_one() {
     // R-193
     let on = Populated::new();
-    for body in [
-        json!({}),
-        json!({"schemas": []}),
-        json!({"schemas": ["urn:x"]}),
-        json!({"filter": "userName pr"}),
-        json!([]),
-    ] {
+    for body in
+        [json!({}), json!({"schemas": []}), json!({"schemas": ["urn:x"]}), json!({"filter": "userName pr"}), json!([])]
+    {
         let reply = on.client.post("/Users/.search", &body);
         assert_eq!(reply.status, 400, "{body}: {}", reply.json);
         reply.refused(400, "invalidSyntax");

@@ -10,29 +10,14 @@ fn the_service_provider_config_says_what_is_true() {
     // R-251, R-279, R-284, D8
     let client = App::shared().configuration("other");
     let config = client.get("/ServiceProviderConfig").answered(200).json;
-    assert_eq!(
-        config["schemas"],
-        json!(["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"])
-    );
-    for (name, supported) in [
-        ("patch", true),
-        ("filter", true),
-        ("etag", true),
-        ("sort", false),
-        ("bulk", false),
-        ("changePassword", false),
-    ] {
+    assert_eq!(config["schemas"], json!(["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"]));
+    for (name, supported) in
+        [("patch", true), ("filter", true), ("etag", true), ("sort", false), ("bulk", false), ("changePassword", false)]
+    {
         assert_eq!(config[name]["supported"], supported, "{name}");
     }
-    for place in [
-        "/bulk/maxOperations",
-        "/bulk/maxPayloadSize",
-        "/filter/maxResults",
-    ] {
-        assert!(
-            config.pointer(place).is_some_and(Value::is_u64),
-            "{place} in {config}"
-        );
+    for place in ["/bulk/maxOperations", "/bulk/maxPayloadSize", "/filter/maxResults"] {
+        assert!(config.pointer(place).is_some_and(Value::is_u64), "{place} in {config}");
     }
     // authentik cuts its PATCHes into pieces of this size.
     assert_ne!(config["bulk"]["maxOperations"], 1);
@@ -52,31 +37,17 @@ fn resource_types_name_schemas_that_exist_and_endpoints_that_answer() {
     for kind in list["Resources"].as_array().unwrap() {
         let name = kind["id"].as_str().unwrap();
         assert_eq!(kind["id"], kind["name"]);
-        let mut alone = client
-            .get(&format!("/ResourceTypes/{name}"))
-            .answered(200)
-            .json;
+        let mut alone = client.get(&format!("/ResourceTypes/{name}")).answered(200).json;
         let mut listed = kind.clone();
         for document in [&mut alone, &mut listed] {
             document["meta"].take();
         }
         assert_eq!(alone, listed);
-        assert_eq!(
-            client
-                .get(kind["endpoint"].as_str().unwrap())
-                .answered(200)
-                .json["schemas"],
-            json!([LIST])
-        );
-        client
-            .get(&format!("/Schemas/{}", kind["schema"].as_str().unwrap()))
-            .answered(200);
+        assert_eq!(client.get(kind["endpoint"].as_str().unwrap()).answered(200).json["schemas"], json!([LIST]));
+        client.get(&format!("/Schemas/{}", kind["schema"].as_str().unwrap())).answered(200);
     }
     let user = client.get("/ResourceTypes/User").answered(200).json;
-    assert_eq!(
-        user["schemaExtensions"],
-        json!([{"schema": ENTERPRISE, "required": false}])
-    );
+    assert_eq!(user["schemaExtensions"], json!([{"schema": ENTERPRISE, "required": false}]));
 }
 
 #[test]
@@ -84,34 +55,16 @@ fn schemas_describe_every_attribute_fully() {
     // R-032, R-040, R-074, R-285, R-317 to R-319
     let client = App::shared().configuration("other");
     let list = client.get("/Schemas").answered(200).json;
-    let ids: Vec<&str> = list["Resources"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|schema| schema["id"].as_str())
-        .collect();
+    let ids: Vec<&str> =
+        list["Resources"].as_array().unwrap().iter().filter_map(|schema| schema["id"].as_str()).collect();
     for id in [USER, GROUP, ENTERPRISE] {
         assert!(ids.contains(&id), "{id} is missing");
-        assert_eq!(
-            client.get(&format!("/Schemas/{id}")).answered(200).json["id"],
-            id
-        );
-        assert_eq!(
-            client
-                .get(&format!("/Schemas/{}", id.to_uppercase()))
-                .answered(200)
-                .json["id"],
-            id
-        );
+        assert_eq!(client.get(&format!("/Schemas/{id}")).answered(200).json["id"], id);
+        assert_eq!(client.get(&format!("/Schemas/{}", id.to_uppercase())).answered(200).json["id"], id);
     }
     assert!(!ids.iter().any(|id| id.contains(":api:messages:")));
     for schema in list["Resources"].as_array().unwrap() {
-        assert!(
-            schema["name"].is_string()
-                && schema["description"]
-                    .as_str()
-                    .is_some_and(|text| !text.is_empty())
-        );
+        assert!(schema["name"].is_string() && schema["description"].as_str().is_some_and(|text| !text.is_empty()));
         for attribute in schema["attributes"].as_array().unwrap() {
             described(attribute);
         }
@@ -121,45 +74,16 @@ fn schemas_describe_every_attribute_fully() {
 
 fn described(attribute: &Value) {
     for (name, allowed) in [
-        (
-            "type",
-            json!([
-                "string",
-                "boolean",
-                "decimal",
-                "integer",
-                "dateTime",
-                "reference",
-                "complex",
-                "binary"
-            ]),
-        ),
-        (
-            "mutability",
-            json!(["readOnly", "readWrite", "immutable", "writeOnly"]),
-        ),
+        ("type", json!(["string", "boolean", "decimal", "integer", "dateTime", "reference", "complex", "binary"])),
+        ("mutability", json!(["readOnly", "readWrite", "immutable", "writeOnly"])),
         ("returned", json!(["always", "never", "default", "request"])),
     ] {
-        assert!(
-            allowed.as_array().unwrap().contains(&attribute[name]),
-            "{name} of {attribute}"
-        );
+        assert!(allowed.as_array().unwrap().contains(&attribute[name]), "{name} of {attribute}");
     }
-    assert!(
-        attribute["multiValued"].is_boolean() && attribute["required"].is_boolean(),
-        "{attribute}"
-    );
-    assert!(
-        attribute["description"]
-            .as_str()
-            .is_some_and(|text| !text.is_empty()),
-        "{attribute}"
-    );
+    assert!(attribute["multiValued"].is_boolean() && attribute["required"].is_boolean(), "{attribute}");
+    assert!(attribute["description"].as_str().is_some_and(|text| !text.is_empty()), "{attribute}");
     if attribute["type"] == "complex" {
-        assert!(
-            attribute.get("uniqueness").is_none() && attribute.get("caseExact").is_none(),
-            "{attribute}"
-        );
+        assert!(attribute.get("uniqueness").is_none() && attribute.get("caseExact").is_none(), "{attribute}");
         let parts = attribute["subAttributes"].as_array().unwrap();
         assert!(!parts.is_empty());
         for part in parts {
@@ -175,19 +99,11 @@ fn each_discovery_document_lives_where_it_says() {
     let client = App::shared().configuration("other");
     let mut documents = vec![client.get("/ServiceProviderConfig").answered(200).json];
     for path in ["/ResourceTypes", "/Schemas"] {
-        documents.extend(
-            client.get(path).answered(200).json["Resources"]
-                .as_array()
-                .unwrap()
-                .clone(),
-        );
+        documents.extend(client.get(path).answered(200).json["Resources"].as_array().unwrap().clone());
     }
     for document in documents {
         let location = document["meta"]["location"].as_str().unwrap();
-        let path = location
-            .split_once(&client.base)
-            .unwrap_or_else(|| panic!("{location} is elsewhere"))
-            .1;
+        let path = location.split_once(&client.base).unwrap_or_else(|| panic!("{location} is elsewhere")).1;
         assert_eq!(client.get(path).answered(200).json, document);
     }
 }
@@ -198,23 +114,12 @@ fn discovery_ignores_paging_and_refuses_filters() {
     let client = App::shared().configuration("other");
     for path in ["/Schemas", "/ResourceTypes"] {
         let whole = client.get(path).answered(200).json;
-        for query in [
-            "count=1",
-            "startIndex=2",
-            "sortBy=id&sortOrder=descending",
-            "count=0",
-        ] {
-            assert_eq!(
-                client.get(&format!("{path}?{query}")).answered(200).json,
-                whole,
-                "{query}"
-            );
+        for query in ["count=1", "startIndex=2", "sortBy=id&sortOrder=descending", "count=0"] {
+            assert_eq!(client.get(&format!("{path}?{query}")).answered(200).json, whole, "{query}");
         }
     }
     for path in ["/Schemas", "/ResourceTypes", "/ServiceProviderConfig"] {
-        client
-            .get(&format!("{path}?filter=id%20pr"))
-            .refused(403, "");
+        client.get(&format!("{path}?filter=id%20pr")).refused(403, "");
     }
 }
 
@@ -223,37 +128,18 @@ fn the_content_type_is_scim_unless_only_plain_json_is_taken() {
     // R-076, R-077, R-079, D2
     let client = App::shared().configuration("other");
     let answered = |change: fn(Request) -> Request| {
-        change(client.request("GET", "/Users"))
-            .send()
-            .answered(200)
-            .header("content-type")
-            .to_owned()
+        change(client.request("GET", "/Users")).send().answered(200).header("content-type").to_owned()
     };
     assert_eq!(answered(|request| request), "application/scim+json");
-    assert_eq!(
-        answered(|request| request.header("Accept", "application/scim+json")),
-        "application/scim+json"
-    );
-    assert_eq!(
-        answered(|request| request.header("Accept", "*/*")),
-        "application/scim+json"
-    );
-    assert_eq!(
-        answered(|request| request.header("Accept", "text/html")),
-        "application/scim+json"
-    );
+    assert_eq!(answered(|request| request.header("Accept", "application/scim+json")), "application/scim+json");
+    assert_eq!(answered(|request| request.header("Accept", "*/*")), "application/scim+json");
+    assert_eq!(answered(|request| request.header("Accept", "text/html")), "application/scim+json");
     assert_eq!(
         answered(|request| request.header("Accept", "application/json, application/scim+json")),
         "application/scim+json"
     );
-    assert_eq!(
-        answered(|request| request.header("Accept", "application/json, */*")),
-        "application/scim+json"
-    );
-    assert!(
-        answered(|request| request.header("Accept", "application/json"))
-            .starts_with("application/json")
-    );
+    assert_eq!(answered(|request| request.header("Accept", "application/json, */*")), "application/scim+json");
+    assert!(answered(|request| request.header("Accept", "application/json")).starts_with("application/json"));
 }
 
 #[test]
@@ -283,10 +169,6 @@ fn head_answers_like_get_without_the_body() {
 fn the_server_says_that_it_lives_and_is_ready() {
     let client = App::shared().configuration("other");
     for path in ["/livez", "/readyz"] {
-        client
-            .request_to("GET", path)
-            .without("Authorization")
-            .send()
-            .answered(200);
+        client.request_to("GET", path).without("Authorization").send().answered(200);
     }
 }

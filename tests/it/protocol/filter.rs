@@ -104,22 +104,10 @@ fn brackets_bind_their_terms_to_one_element() {
     // D12, D13
     let (client, _) = three();
     for (filter, expected) in [
-        (
-            "emails[type eq \"work\" and value eq \"ada@work.example\"]",
-            "a",
-        ),
-        (
-            "emails[type eq \"home\" and value eq \"ada@work.example\"]",
-            "",
-        ),
-        (
-            "emails.type eq \"home\" and emails.value eq \"ada@work.example\"",
-            "ab",
-        ),
-        (
-            "emails[type eq \"work\"].value eq \"ADA@WORK.example\"",
-            "a",
-        ),
+        ("emails[type eq \"work\" and value eq \"ada@work.example\"]", "a"),
+        ("emails[type eq \"home\" and value eq \"ada@work.example\"]", ""),
+        ("emails.type eq \"home\" and emails.value eq \"ada@work.example\"", "ab"),
+        ("emails[type eq \"work\"].value eq \"ADA@WORK.example\"", "a"),
         ("emails[type eq \"work\"].value co \"home\"", ""),
         ("emails[not (type eq \"home\")]", "ab"),
         ("emails[primary eq true]", "a"),
@@ -136,27 +124,12 @@ fn and_binds_more_than_or_and_brackets_most() {
     //
     let (client, _) = three();
     for (filter, expected) in [
-        (
-            "userName sw \"a\" or userName sw \"b\" and active eq true",
-            "a",
-        ),
-        (
-            "(userName sw \"a\" or userName sw \"b\") and active eq true",
-            "a",
-        ),
-        (
-            "(userName sw \"c\" or userName sw \"b\") and active eq false",
-            "b",
-        ),
-        (
-            "userName sw \"c\" or userName sw \"b\" and active eq true",
-            "c",
-        ),
+        ("userName sw \"a\" or userName sw \"b\" and active eq true", "a"),
+        ("(userName sw \"a\" or userName sw \"b\") and active eq true", "a"),
+        ("(userName sw \"c\" or userName sw \"b\") and active eq false", "b"),
+        ("userName sw \"c\" or userName sw \"b\" and active eq true", "c"),
         ("not(userName sw \"a\") and not (userName sw \"b\")", "c"),
-        (
-            "NOT (userName sw \"a\") AND userName pr OR userName sw \"a\"",
-            "abc",
-        ),
+        ("NOT (userName sw \"a\") AND userName pr OR userName sw \"a\"", "abc"),
         ("((userName eq\"cy\"))", "c"),
         ("userName eq \"a) or (b\" or userName eq \"cy\"", "c"),
     ] {
@@ -170,24 +143,15 @@ fn the_extension_is_reached_with_and_without_its_name() {
     let (client, _) = three();
     for (filter, expected) in [
         (format!("{ENTERPRISE}:department eq \"engines\""), "a"),
-        (
-            format!("{}:DEPARTMENT eq \"engines\"", ENTERPRISE.to_uppercase()),
-            "a",
-        ),
+        (format!("{}:DEPARTMENT eq \"engines\"", ENTERPRISE.to_uppercase()), "a"),
         ("department eq \"engines\"".to_owned(), "a"),
         (format!("{ENTERPRISE}:manager.value eq \"boss-1\""), "a"),
         (format!("{ENTERPRISE}:manager eq \"boss-1\""), "a"),
         ("manager eq \"boss-1\"".to_owned(), "a"),
         (format!("{ENTERPRISE}:manager pr"), "a"),
-        (
-            "urn:ietf:params:scim:schemas:core:2.0:User:userName sw \"b\"".to_owned(),
-            "b",
-        ),
+        ("urn:ietf:params:scim:schemas:core:2.0:User:userName sw \"b\"".to_owned(), "b"),
         (format!("schemas eq \"{ENTERPRISE}\""), "a"),
-        (
-            "schemas eq \"urn:ietf:params:scim:schemas:core:2.0:User\"".to_owned(),
-            "abc",
-        ),
+        ("schemas eq \"urn:ietf:params:scim:schemas:core:2.0:User\"".to_owned(), "abc"),
     ] {
         finds(&client, &filter, expected);
     }
@@ -197,16 +161,9 @@ fn the_extension_is_reached_with_and_without_its_name() {
 fn times_are_compared_as_instants() {
     //
     let (client, ada) = three();
-    let created = client.get(&format!("/Users/{ada}")).json["meta"]["created"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let created = client.get(&format!("/Users/{ada}")).json["meta"]["created"].as_str().unwrap().to_owned();
     finds(&client, "meta.created gt \"2020-01-01T00:00:00Z\"", "abc");
-    finds(
-        &client,
-        "meta.created gt \"2020-01-01T00:00:00.123456+05:30\"",
-        "abc",
-    );
+    finds(&client, "meta.created gt \"2020-01-01T00:00:00.123456+05:30\"", "abc");
     finds(&client, "meta.lastModified lt \"2020-01-01T00:00:00Z\"", "");
     finds(&client, "meta.created ge \"2999-01-01T00:00:00Z\"", "");
     assert!(found(&client, &format!("meta.created eq \"{created}\"")).contains('a'));
@@ -222,11 +179,7 @@ fn groups_are_found_by_name_and_by_member() {
     let team = client.created("/Groups", &group("Team One", &[&ada]));
     client.created("/Groups", &group("Team Two", &[]));
     let ids = |filter: &str| -> Vec<Value> {
-        client
-            .find("/Groups", filter)
-            .iter()
-            .map(|group| group["id"].clone())
-            .collect()
+        client.find("/Groups", filter).iter().map(|group| group["id"].clone()).collect()
     };
     for filter in [
         "displayName eq \"TEAM ONE\"".to_owned(),
@@ -245,9 +198,7 @@ fn groups_are_found_by_name_and_by_member() {
     finds(&client, &format!("groups eq \"{team}\""), "a");
     finds(&client, "groups pr", "a");
     // Entra checks a reference and asks for the id alone.
-    let check = format!(
-        "/Groups?attributes=id&filter=id%20eq%20%22{team}%22%20and%20members%20eq%20%22{ada}%22"
-    );
+    let check = format!("/Groups?attributes=id&filter=id%20eq%20%22{team}%22%20and%20members%20eq%20%22{ada}%22");
     assert_eq!(client.get(&check).answered(200).json["totalResults"], 1);
 }
 
@@ -257,14 +208,8 @@ fn a_write_is_found_at_once() {
     let client = App::shared().configuration("other");
     for number in 0..20 {
         let name = format!("fresh-{number}");
-        let id = client.created(
-            "/Users",
-            &user_with(&name, &json!({"emails": [{"value": format!("{name}@x")}]})),
-        );
-        for filter in [
-            format!("userName eq \"{name}\""),
-            format!("emails.value eq \"{name}@x\""),
-        ] {
+        let id = client.created("/Users", &user_with(&name, &json!({"emails": [{"value": format!("{name}@x")}]})));
+        for filter in [format!("userName eq \"{name}\""), format!("emails.value eq \"{name}@x\"")] {
             assert_eq!(client.find("/Users", &filter)[0]["id"], id.as_str());
         }
     }

@@ -15,8 +15,5 @@ use serde_json::Value;
 
 /// The `value` of each element, in order.
 fn values(elements: &Value) -> Vec<&str> {
-    elements
-        .as_array()
-        .map(|all| all.iter().filter_map(|one| one["value"].as_str()).collect())
-        .unwrap_or_default()
+    elements.as_array().map(|all| all.iter().filter_map(|one| one["value"].as_str()).collect()).unwrap_or_default()
 }

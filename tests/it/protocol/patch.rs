@@ -13,10 +13,7 @@ fn ada(source: &str) -> (Client, String) {
         "emails": [{"value": "work@x", "type": "work", "primary": true}, {"value": "home@x", "type": "home"}],
         ENTERPRISE: {"department": "Engines"}
     });
-    let path = format!(
-        "/Users/{}",
-        client.created("/Users", &user_with("ada", &more))
-    );
+    let path = format!("/Users/{}", client.created("/Users", &user_with("ada", &more)));
     (client, path)
 }
 
@@ -34,52 +31,19 @@ fn patched(on: &(Client, String), body: &Value) -> Value {
 fn add_sets_merges_and_appends() {
     //
     let on = ada("other");
-    assert_eq!(
-        patched(&on, &operation("add", "nickName", &json!("Al")))["nickName"],
-        "Al"
-    );
-    assert_eq!(
-        patched(&on, &operation("add", "title", &json!("Duchess")))["title"],
-        "Duchess"
-    );
-    let named = patched(
-        &on,
-        &operation("add", "name", &json!({"middleName": "Augusta"})),
-    );
-    assert_eq!(
-        named["name"],
-        json!({"givenName": "Ada", "familyName": "King", "middleName": "Augusta"})
-    );
-    let one = patched(
-        &on,
-        &operation(
-            "add",
-            "emails",
-            &json!({"value": "third@x", "type": "other"}),
-        ),
-    );
-    assert_eq!(
-        super::values(&one["emails"]),
-        ["work@x", "home@x", "third@x"]
-    );
-    let two = patched(
-        &on,
-        &operation("add", "emails", &json!([{"value": "fourth@x"}])),
-    );
+    assert_eq!(patched(&on, &operation("add", "nickName", &json!("Al")))["nickName"], "Al");
+    assert_eq!(patched(&on, &operation("add", "title", &json!("Duchess")))["title"], "Duchess");
+    let named = patched(&on, &operation("add", "name", &json!({"middleName": "Augusta"})));
+    assert_eq!(named["name"], json!({"givenName": "Ada", "familyName": "King", "middleName": "Augusta"}));
+    let one = patched(&on, &operation("add", "emails", &json!({"value": "third@x", "type": "other"})));
+    assert_eq!(super::values(&one["emails"]), ["work@x", "home@x", "third@x"]);
+    let two = patched(&on, &operation("add", "emails", &json!([{"value": "fourth@x"}])));
     assert_eq!(two["emails"].as_array().unwrap().len(), 4);
     let free = patched(
         &on,
-        &operations(
-            &json!([{"op": "add", "value": {"title": "Queen", "emails": [{"value": "fifth@x"}]}}]),
-        ),
+        &operations(&json!([{"op": "add", "value": {"title": "Queen", "emails": [{"value": "fifth@x"}]}}])),
     );
-    assert_eq!(
-        (
-            free["title"].as_str(),
-            free["emails"].as_array().unwrap().len()
-        ),
-        (Some("Queen"), 5)
-    );
+    assert_eq!((free["title"].as_str(), free["emails"].as_array().unwrap().len()), (Some("Queen"), 5));
 }
 
 #[test]
@@ -88,83 +52,35 @@ fn replace_sets_and_leaves_the_rest_alone() {
     let on = ada("other");
     let free = patched(
         &on,
-        &operations(
-            &json!([{"op": "replace", "value": {"nickName": "Al", "emails": [{"value": "only@x"}]}}]),
-        ),
+        &operations(&json!([{"op": "replace", "value": {"nickName": "Al", "emails": [{"value": "only@x"}]}}])),
     );
     assert_eq!(super::values(&free["emails"]), ["only@x"]);
+    assert_eq!((&free["nickName"], &free["title"]), (&json!("Al"), &json!("Countess")));
+    let named = patched(&on, &operation("replace", "name", &json!({"givenName": "Augusta"})));
+    assert_eq!(named["name"], json!({"givenName": "Augusta", "familyName": "King"}));
+    assert_eq!(patched(&on, &operation("replace", "name.familyName", &json!("Byron")))["name"]["familyName"], "Byron");
+    assert_eq!(patched(&on, &operation("replace", "locale", &json!("en")))["locale"], "en");
     assert_eq!(
-        (&free["nickName"], &free["title"]),
-        (&json!("Al"), &json!("Countess"))
-    );
-    let named = patched(
-        &on,
-        &operation("replace", "name", &json!({"givenName": "Augusta"})),
-    );
-    assert_eq!(
-        named["name"],
-        json!({"givenName": "Augusta", "familyName": "King"})
-    );
-    assert_eq!(
-        patched(
-            &on,
-            &operation("replace", "name.familyName", &json!("Byron"))
-        )["name"]["familyName"],
-        "Byron"
-    );
-    assert_eq!(
-        patched(&on, &operation("replace", "locale", &json!("en")))["locale"],
-        "en"
-    );
-    assert_eq!(
-        patched(
-            &on,
-            &operation("replace", "emails", &json!([{"value": "new@x"}]))
-        )["emails"],
+        patched(&on, &operation("replace", "emails", &json!([{"value": "new@x"}])))["emails"],
         json!([{"value": "new@x"}])
     );
-    let department = patched(
-        &on,
-        &operation("replace", ENTERPRISE, &json!({"costCenter": "4"})),
-    );
-    assert_eq!(
-        department[ENTERPRISE],
-        json!({"department": "Engines", "costCenter": "4"})
-    );
+    let department = patched(&on, &operation("replace", ENTERPRISE, &json!({"costCenter": "4"})));
+    assert_eq!(department[ENTERPRISE], json!({"department": "Engines", "costCenter": "4"}));
 }
 
 #[test]
 fn a_filtered_replace_hits_the_matches_only() {
     //
     let on = ada("other");
-    let one = patched(
-        &on,
-        &operation("replace", "emails[type eq \"work\"].value", &json!("new@x")),
-    );
+    let one = patched(&on, &operation("replace", "emails[type eq \"work\"].value", &json!("new@x")));
     assert_eq!(
         one["emails"],
         json!([{"value": "new@x", "type": "work", "primary": true}, {"value": "home@x", "type": "home"}])
     );
-    let all = patched(
-        &on,
-        &operation("replace", "emails[value ew \"@x\"].display", &json!("Mail")),
-    );
-    assert!(
-        all["emails"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|email| email["display"] == "Mail"),
-        "{all}"
-    );
-    let whole = patched(
-        &on,
-        &operation(
-            "replace",
-            "emails[type eq \"home\"]",
-            &json!({"value": "h@x", "type": "home"}),
-        ),
-    );
+    let all = patched(&on, &operation("replace", "emails[value ew \"@x\"].display", &json!("Mail")));
+    assert!(all["emails"].as_array().unwrap().iter().all(|email| email["display"] == "Mail"), "{all}");
+    let whole =
+        patched(&on, &operation("replace", "emails[type eq \"home\"]", &json!({"value": "h@x", "type": "home"})));
     assert!(super::values(&whole["emails"]).contains(&"h@x"));
     assert_eq!(whole["emails"].as_array().unwrap().len(), 2);
 }
@@ -172,29 +88,14 @@ fn a_filtered_replace_hits_the_matches_only() {
 #[test]
 fn entra_may_replace_what_is_not_there_yet() {
     // D29
-    let missing = operation(
-        "replace",
-        "phoneNumbers[type eq \"mobile\"].value",
-        &json!("555"),
-    );
+    let missing = operation("replace", "phoneNumbers[type eq \"mobile\"].value", &json!("555"));
     let on = ada("azure-ad");
-    assert_eq!(
-        patched(&on, &missing)["phoneNumbers"],
-        json!([{"type": "mobile", "value": "555"}])
-    );
+    assert_eq!(patched(&on, &missing)["phoneNumbers"], json!([{"type": "mobile", "value": "555"}]));
     for source in ["other", "okta"] {
         let on = ada(source);
         on.0.patch(&on.1, &missing).refused(400, "noTarget");
-        let added = operation(
-            "add",
-            "phoneNumbers[type eq \"mobile\"].value",
-            &json!("555"),
-        );
-        assert_eq!(
-            patched(&on, &added)["phoneNumbers"],
-            json!([{"type": "mobile", "value": "555"}]),
-            "{source}"
-        );
+        let added = operation("add", "phoneNumbers[type eq \"mobile\"].value", &json!("555"));
+        assert_eq!(patched(&on, &added)["phoneNumbers"], json!([{"type": "mobile", "value": "555"}]), "{source}");
     }
     let address = operations(&json!([
         {"op": "Add", "path": "addresses[type eq \"work\"].country", "value": "GB"},
@@ -212,27 +113,14 @@ fn remove_takes_away_and_an_empty_list_is_no_list() {
     let on = ada("other");
     assert!(patched(&on, &removal("title")).get("title").is_none());
     assert!(patched(&on, &removal("title")).get("title").is_none());
-    assert_eq!(
-        patched(&on, &removal("name.givenName"))["name"],
-        json!({"familyName": "King"})
-    );
+    assert_eq!(patched(&on, &removal("name.givenName"))["name"], json!({"familyName": "King"}));
     assert_eq!(
         patched(&on, &removal("emails[type eq \"work\"].primary"))["emails"][0],
         json!({"value": "work@x", "type": "work"})
     );
-    assert_eq!(
-        super::values(&patched(&on, &removal("emails[type eq \"work\"]"))["emails"]),
-        ["home@x"]
-    );
-    assert_eq!(
-        super::values(&patched(&on, &removal("emails[type eq \"fax\"]"))["emails"]),
-        ["home@x"]
-    );
-    assert!(
-        patched(&on, &removal("emails[type eq \"home\"]"))
-            .get("emails")
-            .is_none()
-    );
+    assert_eq!(super::values(&patched(&on, &removal("emails[type eq \"work\"]"))["emails"]), ["home@x"]);
+    assert_eq!(super::values(&patched(&on, &removal("emails[type eq \"fax\"]"))["emails"]), ["home@x"]);
+    assert!(patched(&on, &removal("emails[type eq \"home\"]")).get("emails").is_none());
     let bare = patched(&on, &removal(&format!("{ENTERPRISE}:department")));
     assert!(bare.get(ENTERPRISE).is_none());
     assert_eq!(bare["schemas"], json!([USER]));
@@ -242,20 +130,9 @@ fn remove_takes_away_and_an_empty_list_is_no_list() {
 fn null_clears_in_a_patch_too() {
     // D36
     let on = ada("other");
-    assert!(
-        patched(&on, &operation("replace", "title", &json!(null)))
-            .get("title")
-            .is_none()
-    );
-    assert!(
-        patched(&on, &operation("replace", "emails", &json!([])))
-            .get("emails")
-            .is_none()
-    );
-    let free = patched(
-        &on,
-        &operations(&json!([{"op": "replace", "value": {"displayName": null, "nickName": "Al"}}])),
-    );
+    assert!(patched(&on, &operation("replace", "title", &json!(null))).get("title").is_none());
+    assert!(patched(&on, &operation("replace", "emails", &json!([]))).get("emails").is_none());
+    let free = patched(&on, &operations(&json!([{"op": "replace", "value": {"displayName": null, "nickName": "Al"}}])));
     assert!(free.get("displayName").is_none() && free["nickName"] == "Al");
 }
 
@@ -268,10 +145,7 @@ fn operations_see_what_the_ones_before_them_did() {
         {"op": "replace", "path": "emails[type eq \"other\"].value", "value": "newer@x"},
         {"op": "remove", "path": "emails[type eq \"work\"]"}
     ]));
-    assert_eq!(
-        super::values(&patched(&on, &body)["emails"]),
-        ["home@x", "newer@x"]
-    );
+    assert_eq!(super::values(&patched(&on, &body)["emails"]), ["home@x", "newer@x"]);
 }
 
 #[test]
@@ -283,12 +157,8 @@ fn verbs_keys_and_names_are_taken_in_any_case() {
         {"op": "ADD", "path": "Emails[TYPE EQ \"work\"].Display", "value": "Work", "name": "ignored"}
     ]});
     let shown = patched(&on, &body);
-    assert_eq!(
-        (&shown["displayName"], &shown["emails"][0]["display"]),
-        (&json!("Shout"), &json!("Work"))
-    );
-    let untitled =
-        json!({"Operations": [{"op": "replace", "path": "title", "value": "No schemas"}]});
+    assert_eq!((&shown["displayName"], &shown["emails"][0]["display"]), (&json!("Shout"), &json!("Work")));
+    let untitled = json!({"Operations": [{"op": "replace", "path": "title", "value": "No schemas"}]});
     assert_eq!(patched(&on, &untitled)["title"], "No schemas");
 }
 
@@ -300,14 +170,8 @@ fn keys_without_a_path_may_be_dotted_or_carry_a_urn() {
         "name.givenName": "Augusta", format!("{ENTERPRISE}:department"): "Poetry", format!("{USER}:nickName"): "Al", "active": "False"
     }}]));
     let shown = patched(&on, &body);
-    assert_eq!(
-        shown["name"],
-        json!({"givenName": "Augusta", "familyName": "King"})
-    );
-    assert_eq!(
-        (&shown[ENTERPRISE]["department"], &shown["nickName"]),
-        (&json!("Poetry"), &json!("Al"))
-    );
+    assert_eq!(shown["name"], json!({"givenName": "Augusta", "familyName": "King"}));
+    assert_eq!((&shown[ENTERPRISE]["department"], &shown["nickName"]), (&json!("Poetry"), &json!("Al")));
     assert_eq!(shown["active"], false);
     assert!(!shown.to_string().contains("name.givenName"));
     let nested = operations(&json!([{"op": "add", "value": {ENTERPRISE: {"division": "West"}}}]));
@@ -323,20 +187,14 @@ fn a_change_that_changes_nothing_keeps_version_and_time() {
     let before = on.0.get(&on.1).answered(200).json;
     for body in [
         operation("replace", "title", &json!("Countess")),
-        operation(
-            "add",
-            "emails",
-            &json!([{"value": "home@x", "type": "home"}]),
-        ),
+        operation("add", "emails", &json!([{"value": "home@x", "type": "home"}])),
         operation("add", "name", &json!({"givenName": "Ada"})),
         removal("nickName"),
         removal("emails[type eq \"fax\"]"),
         operations(
             &json!([{"op": "replace", "path": "title", "value": "x"}, {"op": "replace", "path": "title", "value": "Countess"}]),
         ),
-        operations(
-            &json!([{"op": "replace", "value": {"id": before["id"], "displayName": "Ada"}}]),
-        ),
+        operations(&json!([{"op": "replace", "value": {"id": before["id"], "displayName": "Ada"}}])),
     ] {
         assert_eq!(patched(&on, &body), before, "{body}");
     }
@@ -353,19 +211,9 @@ fn a_new_primary_takes_the_place_of_the_old() {
             .collect()
     };
     let on = ada("other");
-    let added = patched(
-        &on,
-        &operation(
-            "add",
-            "emails",
-            &json!([{"value": "new@x", "primary": true}]),
-        ),
-    );
+    let added = patched(&on, &operation("add", "emails", &json!([{"value": "new@x", "primary": true}])));
     assert_eq!(primaries(&added), ["new@x"]);
-    let replaced = patched(
-        &on,
-        &operation("replace", "emails[type eq \"home\"].primary", &json!(true)),
-    );
+    let replaced = patched(&on, &operation("replace", "emails[type eq \"home\"].primary", &json!(true)));
     assert_eq!(primaries(&replaced), ["home@x"]);
 }
 
@@ -378,29 +226,14 @@ fn a_manager_is_set_and_removed_in_every_spelling() {
         ("manager".to_owned(), json!(boss)),
         (format!("{ENTERPRISE}:manager"), json!(boss)),
         (format!("{ENTERPRISE}:manager"), json!({"value": boss})),
-        (
-            format!("{ENTERPRISE}:manager"),
-            json!([{"value": boss, "$ref": format!("../Users/{boss}")}]),
-        ),
+        (format!("{ENTERPRISE}:manager"), json!([{"value": boss, "$ref": format!("../Users/{boss}")}])),
         (format!("{ENTERPRISE}:manager.value"), json!(boss)),
     ] {
         let shown = patched(&on, &operation("Replace", &path, &value));
-        assert_eq!(
-            shown[ENTERPRISE]["manager"]["value"],
-            boss.as_str(),
-            "{path} {value}"
-        );
-        let removed = if value.is_object() {
-            format!("manager[value eq \"{boss}\"]")
-        } else {
-            format!("{ENTERPRISE}:manager")
-        };
-        assert!(
-            patched(&on, &removal(&removed))[ENTERPRISE]
-                .get("manager")
-                .is_none(),
-            "{removed}"
-        );
+        assert_eq!(shown[ENTERPRISE]["manager"]["value"], boss.as_str(), "{path} {value}");
+        let removed =
+            if value.is_object() { format!("manager[value eq \"{boss}\"]") } else { format!("{ENTERPRISE}:manager") };
+        assert!(patched(&on, &removal(&removed))[ENTERPRISE].get("manager").is_none(), "{removed}");
     }
 }
 
@@ -430,10 +263,7 @@ fn a_rename_in_a_patch_is_checked_for_uniqueness() {
     );
     on.0.patch(&on.1, &body).refused(409, "uniqueness");
     let shown = on.0.get(&on.1).answered(200).json;
-    assert_eq!(
-        (&shown["userName"], &shown["title"]),
-        (&json!("ada"), &json!("Countess"))
-    );
+    assert_eq!((&shown["userName"], &shown["title"]), (&json!("ada"), &json!("Countess")));
 }
 
 #[test]
@@ -450,8 +280,5 @@ fn a_role_may_be_packed_as_json_text() {
     let on = ada("azure-ad");
     let packed = json!([{"value": "{\"id\":\"1\",\"value\":\"admin\",\"displayName\":\"Admin\"}"}]);
     let shown = patched(&on, &operation("Add", "roles", &packed));
-    assert_eq!(
-        (&shown["roles"][0]["value"], &shown["roles"][0]["display"]),
-        (&json!("admin"), &json!("Admin"))
-    );
+    assert_eq!((&shown["roles"][0]["value"], &shown["roles"][0]["display"]), (&json!("admin"), &json!("Admin")));
 }

@@ -13,22 +13,13 @@ fn each_change_moves_the_version_and_reading_does_not() {
     let path = format!("/Users/{}", made.id());
     let mut versions = vec![made.version()];
     for title in ["a", "b", "a"] {
-        versions.push(
-            client
-                .patch(&path, &operation("replace", "title", &json!(title)))
-                .answered(200)
-                .version(),
-        );
+        versions.push(client.patch(&path, &operation("replace", "title", &json!(title))).answered(200).version());
     }
     assert_eq!(client.get(&path).answered(200).version(), versions[3]);
     let mut distinct = versions.clone();
     distinct.sort();
     distinct.dedup();
-    assert_eq!(
-        distinct.len(),
-        4,
-        "going back to an old value brought an old tag: {versions:?}"
-    );
+    assert_eq!(distinct.len(), 4, "going back to an old value brought an old tag: {versions:?}");
     assert!(versions.iter().all(|version| version.starts_with("W/\"")));
 }
 
@@ -38,32 +29,12 @@ fn a_stale_if_match_is_refused() {
     let client = App::shared().configuration("other");
     let made = client.post("/Users", &user("x")).answered(201);
     let path = format!("/Users/{}", made.id());
-    let current = client
-        .patch(&path, &operation("replace", "title", &json!("now")))
-        .answered(200);
+    let current = client.patch(&path, &operation("replace", "title", &json!("now"))).answered(200);
     let body = operation("replace", "title", &json!("stale"));
-    for tag in [
-        made.version(),
-        "W/\"999\"".to_owned(),
-        "\"nothing\"".to_owned(),
-    ] {
-        client
-            .request("PATCH", &path)
-            .json(&body)
-            .header("If-Match", &tag)
-            .send()
-            .refused(412, "");
-        client
-            .request("PUT", &path)
-            .json(&user("stale"))
-            .header("If-Match", &tag)
-            .send()
-            .refused(412, "");
-        client
-            .request("DELETE", &path)
-            .header("If-Match", &tag)
-            .send()
-            .refused(412, "");
+    for tag in [made.version(), "W/\"999\"".to_owned(), "\"nothing\"".to_owned()] {
+        client.request("PATCH", &path).json(&body).header("If-Match", &tag).send().refused(412, "");
+        client.request("PUT", &path).json(&user("stale")).header("If-Match", &tag).send().refused(412, "");
+        client.request("DELETE", &path).header("If-Match", &tag).send().refused(412, "");
     }
     assert_eq!(client.get(&path).answered(200).json, current.json);
 }
@@ -86,26 +57,11 @@ fn a_matching_if_match_lets_the_write_through_however_it_is_written() {
             _ => format!(" {version} "),
         };
         let body = operation("replace", "title", &json!(format!("t{number}")));
-        version = client
-            .request("PATCH", &path)
-            .json(&body)
-            .header("If-Match", &tag)
-            .send()
-            .answered(200)
-            .version();
+        version = client.request("PATCH", &path).json(&body).header("If-Match", &tag).send().answered(200).version();
     }
-    client
-        .request("PUT", &path)
-        .json(&user("y"))
-        .header("If-Match", &version)
-        .send()
-        .answered(200);
+    client.request("PUT", &path).json(&user("y")).header("If-Match", &version).send().answered(200);
     let version = client.get(&path).answered(200).version();
-    client
-        .request("DELETE", &path)
-        .header("If-Match", &version)
-        .send()
-        .answered(204);
+    client.request("DELETE", &path).header("If-Match", &version).send().answered(204);
 }
 
 #[test]
@@ -115,11 +71,7 @@ fn a_malformed_if_match_changes_nothing() {
     let path = format!("/Users/{}", client.created("/Users", &user("x")));
     for tag in ["", "W/", "\"", ",", "W/\"7", "\"a\" \"b\""] {
         let body = operation("replace", "title", &json!("x"));
-        let reply = client
-            .request("PATCH", &path)
-            .json(&body)
-            .header("If-Match", tag)
-            .send();
+        let reply = client.request("PATCH", &path).json(&body).header("If-Match", tag).send();
         assert!(
             [400, 412].contains(&reply.status) || (tag.is_empty() && reply.status == 200),
             "{tag:?}: {}",
@@ -133,23 +85,9 @@ fn a_condition_on_what_is_not_there_is_404() {
     // R-275
     let client = App::shared().configuration("other");
     let path = "/Users/00000000-0000-7000-8000-000000000000";
-    client
-        .request("PUT", path)
-        .json(&user("x"))
-        .header("If-Match", "W/\"1\"")
-        .send()
-        .refused(404, "");
-    client
-        .request("DELETE", path)
-        .header("If-Match", "*")
-        .send()
-        .refused(404, "");
-    client
-        .request("POST", "/Users")
-        .json(&user("x"))
-        .header("If-None-Match", "*")
-        .send()
-        .answered(201);
+    client.request("PUT", path).json(&user("x")).header("If-Match", "W/\"1\"").send().refused(404, "");
+    client.request("DELETE", path).header("If-Match", "*").send().refused(404, "");
+    client.request("POST", "/Users").json(&user("x")).header("If-None-Match", "*").send().answered(201);
 }
 
 #[test]
@@ -160,26 +98,15 @@ fn an_unchanged_resource_is_not_sent_again() {
     let path = format!("/Users/{}", made.id());
     for (path, tag) in [
         (path.clone(), made.version()),
-        (
-            path.clone(),
-            made.version().trim_start_matches("W/").to_owned(),
-        ),
+        (path.clone(), made.version().trim_start_matches("W/").to_owned()),
         (path.clone(), format!("\"other\", {}", made.version())),
         (path.clone(), "*".to_owned()),
         (format!("{path}?attributes=userName"), made.version()),
     ] {
-        let reply = client
-            .request("GET", &path)
-            .header("If-None-Match", &tag)
-            .send()
-            .answered(304);
+        let reply = client.request("GET", &path).header("If-None-Match", &tag).send().answered(304);
         assert_eq!(reply.header("etag"), made.version());
     }
-    client
-        .request("GET", &path)
-        .header("If-None-Match", "\"other\"")
-        .send()
-        .answered(200);
+    client.request("GET", &path).header("If-None-Match", "\"other\"").send().answered(200);
 }
 
 #[test]
@@ -192,11 +119,7 @@ fn the_version_of_a_group_moves_with_its_members() {
     let add = operation("add", "members", &json!([{"value": person}]));
     let added = client.patch(&path, &add).answered(200).version();
     assert_ne!(added, made.version());
-    assert_eq!(
-        client.patch(&path, &add).answered(200).version(),
-        added,
-        "adding twice is no change"
-    );
+    assert_eq!(client.patch(&path, &add).answered(200).version(), added, "adding twice is no change");
     client.delete(&format!("/Users/{person}")).answered(204);
     assert_ne!(client.get(&path).answered(200).version(), added);
 }

@@ -55,17 +55,8 @@ const STEP_KEYS: &[&str] = &[
     "note",
     "keep_content_type",
 ];
-const EXPECT_KEYS: &[&str] = &[
-    "status",
-    "json",
-    "json_if_body",
-    "list",
-    "error",
-    "headers",
-    "max_ms",
-    "body",
-    "content_type",
-];
+const EXPECT_KEYS: &[&str] =
+    &["status", "json", "json_if_body", "list", "error", "headers", "max_ms", "body", "content_type"];
 
 #[test]
 fn the_transcripts_use_only_words_that_the_replay_knows() {
@@ -80,28 +71,18 @@ fn the_transcripts_use_only_words_that_the_replay_knows() {
 
 fn known(file: &str, step: &Value, object: &Value, words: &[&str]) {
     for key in object.as_object().into_iter().flat_map(Map::keys) {
-        assert!(
-            words.contains(&key.as_str()),
-            "{file}, step {step}: {key:?} is not a word of the format"
-        );
+        assert!(words.contains(&key.as_str()), "{file}, step {step}: {key:?} is not a word of the format");
     }
 }
 
 fn load(file: &str, text: &str) -> Value {
     let script: Value = serde_json::from_str(text).unwrap();
     assert_eq!(script["format"], "rollcall-transcript/1", "{file}");
-    let names: Vec<&str> = script["steps"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|step| step["name"].as_str())
-        .collect();
+    let names: Vec<&str> =
+        script["steps"].as_array().unwrap().iter().filter_map(|step| step["name"].as_str()).collect();
     assert!(!names.is_empty(), "{file} has no steps");
     for (position, name) in names.iter().enumerate() {
-        assert!(
-            !names[..position].contains(name),
-            "{file}: two steps are called {name:?}"
-        );
+        assert!(!names[..position].contains(name), "{file}: two steps are called {name:?}");
     }
     script
 }
@@ -112,9 +93,7 @@ fn replay(file: &str, text: &str, source: &str) {
     let mut scope = Scope::new(&script["vars"]);
     let mut failures = Vec::new();
     for step in script["steps"].as_array().unwrap() {
-        std::thread::sleep(Duration::from_millis(
-            step["pause_ms"].as_u64().unwrap_or(0).min(5000),
-        ));
+        std::thread::sleep(Duration::from_millis(step["pause_ms"].as_u64().unwrap_or(0).min(5000)));
         let outcome = run(step, &script["headers"], &mut scope, &client);
         if outcome.problems.is_empty() {
             continue;
@@ -127,12 +106,7 @@ fn replay(file: &str, text: &str, source: &str) {
             failures.push(told);
         }
     }
-    assert!(
-        failures.is_empty(),
-        "{} steps failed\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} steps failed\n{}", failures.len(), failures.join("\n"));
 }
 
 /// What came of a step, for the one who has to mend it.
@@ -155,14 +129,12 @@ impl std::fmt::Display for Outcome {
 
 fn run(step: &Value, file_headers: &Value, scope: &mut Scope, client: &Client) -> Outcome {
     let mut outcome = Outcome::default();
-    let prepared = request_of(step, file_headers, scope, client)
-        .and_then(|request| Ok((request, scope.render(&step["expect"])?)));
+    let prepared =
+        request_of(step, file_headers, scope, client).and_then(|request| Ok((request, scope.render(&step["expect"])?)));
     let (request, expect) = match prepared {
         Ok(pair) => pair,
         Err(Unbound(name)) => {
-            outcome.problems.push(format!(
-                "not run: an earlier step did not supply {{{{{name}}}}}"
-            ));
+            outcome.problems.push(format!("not run: an earlier step did not supply {{{{{name}}}}}"));
             return outcome;
         }
     };
@@ -171,11 +143,7 @@ fn run(step: &Value, file_headers: &Value, scope: &mut Scope, client: &Client) -
     match request.attempt() {
         Err(why) => outcome.problems.push(format!("no answer: {why}")),
         Ok(answer) => {
-            outcome.answer = format!(
-                "{} {}",
-                answer.status,
-                String::from_utf8_lossy(&answer.body)
-            );
+            outcome.answer = format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body));
             judge(&expect, &answer, begun.elapsed(), &mut outcome.problems);
             capture(&step["capture"], &answer, scope, &mut outcome.problems);
         }
@@ -183,18 +151,9 @@ fn run(step: &Value, file_headers: &Value, scope: &mut Scope, client: &Client) -
     outcome
 }
 
-fn request_of(
-    step: &Value,
-    file_headers: &Value,
-    scope: &mut Scope,
-    client: &Client,
-) -> Result<Request, Unbound> {
+fn request_of(step: &Value, file_headers: &Value, scope: &mut Scope, client: &Client) -> Result<Request, Unbound> {
     let path = scope.text(step["path"].as_str().unwrap_or_default())?;
-    assert!(
-        path.starts_with(['/', '?']),
-        "path of {} must start with / or ?",
-        step["name"]
-    );
+    assert!(path.starts_with(['/', '?']), "path of {} must start with / or ?", step["name"]);
     let mut request = client.request(step["method"].as_str().unwrap(), &path);
     request = match step["auth"].as_str().unwrap_or("bearer") {
         "bearer" => request,
@@ -206,11 +165,7 @@ fn request_of(
         "basic" => request.header("Authorization", "Basic c2NpbTpub3QtdGhlLXRva2Vu"),
         other => panic!("unknown auth {other:?}"),
     };
-    for (name, value) in [file_headers, &step["headers"]]
-        .into_iter()
-        .filter_map(Value::as_object)
-        .flatten()
-    {
+    for (name, value) in [file_headers, &step["headers"]].into_iter().filter_map(Value::as_object).flatten() {
         request = match value.as_str() {
             None => request.without(name),
             Some(text) => request.header(name, &scope.text(text)?),
@@ -222,28 +177,15 @@ fn request_of(
     if let Some(body) = step.get("body") {
         return Ok(request.body(scope.render(body)?.to_string().as_bytes()));
     }
-    Ok(if step["keep_content_type"] == true {
-        request
-    } else {
-        request.without("Content-Type")
-    })
+    Ok(if step["keep_content_type"] == true { request } else { request.without("Content-Type") })
 }
 
 fn judge(expect: &Value, answer: &Answer, took: Duration, problems: &mut Vec<String>) {
-    let wanted = expect["status"]
-        .as_array()
-        .cloned()
-        .unwrap_or_else(|| vec![expect["status"].clone()]);
+    let wanted = expect["status"].as_array().cloned().unwrap_or_else(|| vec![expect["status"].clone()]);
     if !expect["status"].is_null() && !wanted.contains(&json!(answer.status)) {
-        problems.push(format!(
-            "status: expected {}, got {}",
-            expect["status"], answer.status
-        ));
+        problems.push(format!("status: expected {}, got {}", expect["status"], answer.status));
     }
-    if expect["max_ms"]
-        .as_u64()
-        .is_some_and(|limit| took > Duration::from_millis(limit))
-    {
+    if expect["max_ms"].as_u64().is_some_and(|limit| took > Duration::from_millis(limit)) {
         problems.push(format!("took {took:?}, more than {} ms", expect["max_ms"]));
     }
     if !answer.body.is_empty() && (answer.status == 204 || expect["body"] == "none") {
@@ -259,30 +201,19 @@ fn judge(expect: &Value, answer: &Answer, took: Duration, problems: &mut Vec<Str
     }
     match &document {
         Some(document) => {
-            tests.extend(
-                expect["json_if_body"]
-                    .as_array()
-                    .cloned()
-                    .unwrap_or_default(),
-            );
+            tests.extend(expect["json_if_body"].as_array().cloned().unwrap_or_default());
             assertion::check_body(document, &tests, problems);
         }
         None if !tests.is_empty() => problems.push("expected a JSON body, got none".to_owned()),
         None => {}
     }
-    assertion::check_headers(
-        answer,
-        expect["headers"].as_array().map_or(&[], Vec::as_slice),
-        problems,
-    );
+    assertion::check_headers(answer, expect["headers"].as_array().map_or(&[], Vec::as_slice), problems);
 }
 
 /// The body as JSON, and the rules that hold for every answer that has one.
 fn document_of(expect: &Value, answer: &Answer, problems: &mut Vec<String>) -> Option<Value> {
     if let Some(coding) = answer.header("content-encoding") {
-        problems.push(format!(
-            "the answer is packed with {coding}, and Rollcall packs nothing"
-        ));
+        problems.push(format!("the answer is packed with {coding}, and Rollcall packs nothing"));
     }
     let document = serde_json::from_slice(&answer.body).ok();
     if document.is_none() && !answer.body.is_empty() && expect["body"].is_null() {
@@ -290,16 +221,9 @@ fn document_of(expect: &Value, answer: &Answer, problems: &mut Vec<String>) -> O
     }
     if document.is_some() && expect["content_type"] != false && answer.status != 204 {
         let given = answer.header("content-type").unwrap_or_default();
-        let kind = given
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
+        let kind = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if !["application/scim+json", "application/json"].contains(&kind.as_str()) {
-            problems.push(format!(
-                "content type is {given:?}, expected application/scim+json"
-            ));
+            problems.push(format!("content type is {given:?}, expected application/scim+json"));
         }
     }
     document
@@ -307,10 +231,7 @@ fn document_of(expect: &Value, answer: &Answer, problems: &mut Vec<String>) -> O
 
 /// A `ListResponse` has its name, three whole numbers and an array (RFC 7644 section 3.4.2).
 fn list_tests(list: &Value) -> Vec<Value> {
-    let mut tests = vec![
-        json!({"at": "/schemas", "contains": LIST}),
-        json!({"at": "/Resources", "type": "array"}),
-    ];
+    let mut tests = vec![json!({"at": "/schemas", "contains": LIST}), json!({"at": "/Resources", "type": "array"})];
     for count in ["/totalResults", "/startIndex", "/itemsPerPage"] {
         tests.push(json!({"at": count, "type": "integer"}));
     }
@@ -330,10 +251,8 @@ fn list_tests(list: &Value) -> Vec<Value> {
 
 /// An error has its name and its status as text (RFC 7644 section 3.12).
 fn error_tests(error: &Value, status: u16) -> Vec<Value> {
-    let mut tests = vec![
-        json!({"at": "/schemas", "contains": ERROR}),
-        json!({"at": "/status", "eq": status.to_string()}),
-    ];
+    let mut tests =
+        vec![json!({"at": "/schemas", "contains": ERROR}), json!({"at": "/status", "eq": status.to_string()})];
     if let Some(word) = error["scimType"].as_str() {
         tests.push(json!({"at": "/scimType", "eq": word}));
     }
@@ -350,10 +269,7 @@ fn capture(wanted: &Value, answer: &Answer, scope: &mut Scope, problems: &mut Ve
         let found = if pointer == "@location" {
             answer.header("location").map(Value::from)
         } else {
-            scope
-                .text(pointer)
-                .ok()
-                .and_then(|pointer| pointer::pick(&document, &pointer).cloned())
+            scope.text(pointer).ok().and_then(|pointer| pointer::pick(&document, &pointer).cloned())
         };
         match found.filter(|value| !value.is_null()) {
             Some(value) => scope.set(name, value),

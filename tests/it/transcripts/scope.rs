@@ -17,14 +17,9 @@ impl Scope {
     /// The start values of a file, rendered in order, and a `run` that no other replay has.
     pub(super) fn new(start: &Value) -> Self {
         let fresh = uuid::Uuid::now_v7().simple().to_string();
-        let mut scope = Self(BTreeMap::from([(
-            "run".to_owned(),
-            Value::from(&fresh[fresh.len() - 8..]),
-        )]));
+        let mut scope = Self(BTreeMap::from([("run".to_owned(), Value::from(&fresh[fresh.len() - 8..]))]));
         for (name, value) in start.as_object().into_iter().flatten() {
-            let value = scope
-                .render(value)
-                .unwrap_or_else(|Unbound(lost)| panic!("vars: {lost} comes too early"));
+            let value = scope.render(value).unwrap_or_else(|Unbound(lost)| panic!("vars: {lost} comes too early"));
             scope.set(name, value);
         }
         scope
@@ -44,12 +39,7 @@ impl Scope {
                 }
                 Value::Object(rendered)
             }
-            Value::Array(items) => Value::Array(
-                items
-                    .iter()
-                    .map(|item| self.render(item))
-                    .collect::<Result<_, _>>()?,
-            ),
+            Value::Array(items) => Value::Array(items.iter().map(|item| self.render(item)).collect::<Result<_, _>>()?),
             Value::String(text) => match variable(text) {
                 // A text that is one variable keeps the type of what was captured.
                 Some((name, "", "")) => self.value(name)?,
@@ -72,9 +62,7 @@ impl Scope {
                 continue;
             };
             let value = self.value(name)?;
-            let value = value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned);
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             rendered.push_str(
                 &filters
                     .split('|')
@@ -92,10 +80,7 @@ impl Scope {
         if name.starts_with("guid:") && !self.0.contains_key(name) {
             self.set(name, uuid::Uuid::now_v7().to_string().into());
         }
-        self.0
-            .get(name)
-            .cloned()
-            .ok_or_else(|| Unbound(name.to_owned()))
+        self.0.get(name).cloned().ok_or_else(|| Unbound(name.to_owned()))
     }
 }
 
@@ -123,10 +108,7 @@ fn filtered(text: &str, filter: &str) -> String {
 fn variables_keep_their_type_alone_and_become_text_among_others() {
     let mut scope = Scope::new(&serde_json::json!({"n": 5, "login": "A b@x"}));
     assert_eq!(scope.render(&"{{n}}".into()), Ok(5.into()));
-    assert_eq!(
-        scope.text("{{ n }}-{{login|lower|qp}}-{{login|q}} {{"),
-        Ok("5-a+b%40x-A%20b%40x {{".to_owned())
-    );
+    assert_eq!(scope.text("{{ n }}-{{login|lower|qp}}-{{login|q}} {{"), Ok("5-a+b%40x-A%20b%40x {{".to_owned()));
     assert_eq!(scope.text("{{gone}}"), Err(Unbound("gone".to_owned())));
     assert_eq!(scope.text("{{guid:a}}"), scope.text("{{guid:a}}"));
 }
