@@ -18,9 +18,7 @@ const FIRST: Millis = -62_167_219_200_000;
 pub fn now() -> Millis {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => Millis::try_from(since.as_millis()).unwrap_or(LAST),
-        Err(before) => {
-            Millis::try_from(before.duration().as_millis()).map_or(FIRST, std::ops::Neg::neg)
-        }
+        Err(before) => Millis::try_from(before.duration().as_millis()).map_or(FIRST, std::ops::Neg::neg),
     }
 }
 
@@ -70,16 +68,11 @@ fn civil(day_number: i64) -> (i64, i64, i64) {
     let shifted = day_number + 719_468;
     let era = shifted.div_euclid(DAYS_PER_ERA);
     let day_of_era = shifted.rem_euclid(DAYS_PER_ERA);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 

@@ -9,3 +9,4 @@ pub mod secret;
 pub mod server;
 pub mod settings;
 pub mod store;
+pub mod web;

@@ -110,9 +110,7 @@ mod tests {
 
     #[test]
     fn no_two_tokens_are_alike() {
-        let drawn: HashSet<String> = (0..10_000)
-            .map(|_| Token::generate().unwrap().reveal().to_owned())
-            .collect();
+        let drawn: HashSet<String> = (0..10_000).map(|_| Token::generate().unwrap().reveal().to_owned()).collect();
         assert_eq!(drawn.len(), 10_000);
     }
 

@@ -1,14 +1,112 @@
-//! The server: opens the store, serves until it is told to stop.
+//! Starting, wiring and stopping the server. One builder serves production and tests.
 
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::{App, HttpServer, web};
+
+use crate::model::configuration::PROVISIONING_PATH;
 use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
+use crate::web::state::State;
+use crate::web::{api, scim};
 
-/// Runs the server until it is stopped. The error says why it could not start.
-pub fn run(settings: Settings) -> anyhow::Result<()> {
+/// How long a connection may idle between two requests; identity providers keep theirs.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long running requests may take to finish when the server stops, in seconds.
+const SHUTDOWN_SECONDS: u64 = 10;
+/// How often what was gathered in memory is written down.
+const WRITE_DOWN_EVERY: Duration = Duration::from_secs(1);
+
+/// A server that is bound and waits to be awaited.
+pub struct Bound {
+    /// The future that serves until it is stopped.
+    pub server: Server,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// What its requests share.
+    pub state: web::Data<State>,
+}
+
+/// Binds a server over an open store.
+///
+/// # Errors
+/// The address cannot be bound, or the public URL cannot be kept.
+pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
+    let listener = TcpListener::bind(settings.listen)?;
+    let address = listener.local_addr()?;
+    let public_url = keep_public_url(settings, &store, address)?;
+    let state = web::Data::new(State::new(store, public_url));
+    let shared = state.clone();
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(shared.clone())
+            .service(web::resource(format!("{PROVISIONING_PATH}{{below:.*}}")).to(scim::serve))
+            .route("/livez", web::get().to(api::livez))
+            .route("/readyz", web::get().to(api::readyz))
+            .default_service(web::to(api::not_found))
+    })
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(SHUTDOWN_SECONDS)
+    .listen(listener)?
+    .run();
+    Ok(Bound { server, address, state })
+}
+
+/// What is known of the server's URL is kept in the database, so that every command prints whole provisioning URLs.
+fn keep_public_url(settings: &Settings, store: &Store, address: SocketAddr) -> io::Result<String> {
+    let host = if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
+    let (listen_url, given) = (format!("http://{host}"), settings.public_url.clone());
+    let kept = store.write_blocking(Undo::Savepoint, move |tx| {
+        instance::set_listen_url(tx, &listen_url)?;
+        if let Some(url) = &given {
+            instance::set_public_url(tx, url)?;
+        }
+        instance::public_url(tx)
+    });
+    kept.map_err(io::Error::other)
+}
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// The database cannot be opened or the address cannot be bound; the text says what to do.
+pub fn run(settings: &Settings) -> anyhow::Result<()> {
+    let _log = start_log(settings);
     let store = Store::open(&settings.data_dir, Access::Serve)?;
-    if let Some(url) = settings.public_url {
-        store.write_blocking(Undo::Unneeded, move |tx| instance::set_public_url(tx, &url))?;
-    }
+    actix_web::rt::System::new().block_on(async {
+        let bound = build(settings, store.clone())?;
+        println!("listening on http://{}", bound.address);
+        println!("provisioning URLs begin with {}", bound.state.base(""));
+        let writer = actix_web::rt::spawn(write_down(bound.state.clone()));
+        bound.server.await?;
+        writer.abort();
+        if let Err(problem) = bound.state.activity.write_down(&store).await {
+            tracing::warn!(%problem, "the last second of activity was not written down");
+        }
+        Ok::<_, anyhow::Error>(())
+    })?;
     store.close();
-    anyhow::bail!("the store opened, but this build has no HTTP server yet")
+    Ok(())
+}
+
+/// JSON lines on standard error, written by a thread of their own. Where nobody reads fast enough, lines are
+/// dropped rather than requests held up. The guard writes out the rest when it goes.
+fn start_log(settings: &Settings) -> tracing_appender::non_blocking::WorkerGuard {
+    let (lines, guard) = tracing_appender::non_blocking(io::stderr());
+    let log = tracing_subscriber::fmt().json().flatten_event(true).with_target(true).with_writer(lines);
+    // A second start in one process, as tests do it, keeps the first log.
+    let _ = log.with_max_level(settings.log_level).try_init();
+    guard
+}
+
+async fn write_down(state: web::Data<State>) {
+    loop {
+        tokio::time::sleep(WRITE_DOWN_EVERY).await;
+        if let Err(problem) = state.activity.write_down(&state.store).await {
+            tracing::warn!(%problem, "activity was not written down");
+        }
+    }
 }

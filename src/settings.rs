@@ -81,13 +81,11 @@ impl Settings {
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse()
-        .map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".into())
+    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".into())
 }
 
 fn log_level(text: &str) -> Result<LevelFilter, String> {
-    text.parse()
-        .map_err(|_| "use off, error, warn, info, debug or trace".into())
+    text.parse().map_err(|_| "use off, error, warn, info, debug or trace".into())
 }
 
 /// Checks a public URL and takes its trailing slashes off.
@@ -101,9 +99,7 @@ pub fn public_url(text: &str) -> Result<String, String> {
     if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("it may hold printable ASCII characters only".into());
     }
-    let (scheme, rest) = url
-        .split_once("://")
-        .ok_or("it must start with https:// or http://")?;
+    let (scheme, rest) = url.split_once("://").ok_or("it must start with https:// or http://")?;
     let scheme = scheme.to_ascii_lowercase();
     if scheme != "https" && scheme != "http" {
         return Err("it must start with https:// or http://".into());
@@ -113,10 +109,7 @@ pub fn public_url(text: &str) -> Result<String, String> {
     }
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     check_authority(authority)?;
-    Ok(format!(
-        "{scheme}://{}{path}",
-        authority.to_ascii_lowercase()
-    ))
+    Ok(format!("{scheme}://{}{path}", authority.to_ascii_lowercase()))
 }
 
 fn check_authority(authority: &str) -> Result<(), String> {
@@ -147,10 +140,7 @@ mod tests {
         for (given, kept) in [
             ("https://scim.example.com", "https://scim.example.com"),
             ("https://scim.example.com/", "https://scim.example.com"),
-            (
-                "HTTPS://Scim.Example.com/Base//",
-                "https://scim.example.com/Base",
-            ),
+            ("HTTPS://Scim.Example.com/Base//", "https://scim.example.com/Base"),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("http://[::1]:8080", "http://[::1]:8080"),
             ("http://[::1]", "http://[::1]"),

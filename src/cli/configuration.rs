@@ -111,12 +111,8 @@ pub(super) fn print_token(
 
 fn list(folder: &Path, account: Option<&str>, output: Output) -> anyhow::Result<()> {
     let store = existing(folder)?;
-    let (found, public_url) = store.read_inline(|snapshot| {
-        Ok((
-            configurations::list(snapshot, account)?,
-            instance::public_url(snapshot)?,
-        ))
-    })?;
+    let (found, public_url) = store
+        .read_inline(|snapshot| Ok((configurations::list(snapshot, account)?, instance::public_url(snapshot)?)))?;
     if output == Output::Json {
         let shown = found.iter().map(|one| {
             json!({
@@ -134,10 +130,7 @@ fn list(folder: &Path, account: Option<&str>, output: Output) -> anyhow::Result<
         return Ok(answer::json(&shown.collect())?);
     }
     let rows: Vec<Vec<String>> = found.iter().map(cells).collect();
-    answer::table(
-        &["ID", "ACCOUNT", "NAME", "SOURCE", "CREATED", "LAST SYNC"],
-        &rows,
-    )?;
+    answer::table(&["ID", "ACCOUNT", "NAME", "SOURCE", "CREATED", "LAST SYNC"], &rows)?;
     Ok(())
 }
 
@@ -155,22 +148,14 @@ fn cells(one: &Configuration) -> Vec<String> {
 fn delete(folder: &Path, id: String, purge: bool) -> anyhow::Result<()> {
     let store = existing(folder)?;
     let content = if purge { Content::Purge } else { Content::Keep };
-    let deleted = store.write_blocking(Undo::Savepoint, move |tx| {
-        configurations::delete(tx, &id, content)
-    })?;
+    let deleted = store.write_blocking(Undo::Savepoint, move |tx| configurations::delete(tx, &id, content))?;
     Ok(answer::line(&farewell(&deleted, content))?)
 }
 
 fn farewell(deleted: &Deleted, content: Content) -> String {
     let resources = deleted.resources.iter();
-    let parts: Vec<String> = resources
-        .map(|(kind, total)| format!("{total} {kind}"))
-        .collect();
-    let what = if parts.is_empty() {
-        "no resources".to_owned()
-    } else {
-        parts.join(", ")
-    };
+    let parts: Vec<String> = resources.map(|(kind, total)| format!("{total} {kind}")).collect();
+    let what = if parts.is_empty() { "no resources".to_owned() } else { parts.join(", ") };
     let done = match content {
         Content::Keep => "kept",
         Content::Purge => "removed",

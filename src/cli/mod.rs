@@ -53,6 +53,8 @@ pub fn main() -> ExitCode {
     // Usage errors and help are clap's to print: exit code 2 and 0.
     match run(Cli::parse()) {
         Ok(code) => code,
+        // `rollcall … | head` has read enough: nothing went wrong.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to tell it to when standard error is gone.
             let _ = writeln!(io::stderr(), "rollcall: {error:#}");
@@ -61,11 +63,16 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let folder = cli.data_dir.data_dir.as_path();
     match cli.command {
         None => Cli::command().print_help()?,
-        Some(Command::Serve(serve)) => server::run(Settings::new(cli.data_dir, serve))?,
+        Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, serve))?,
         Some(Command::Configuration(command)) => configuration::run(folder, command)?,
         Some(Command::Token(command)) => token::run(folder, command)?,
         Some(Command::Check) => return check::run(folder),
@@ -116,18 +123,7 @@ mod tests {
             (&["rollcall", "serve", "--public-url", "x"], "--public-url"),
             (&["rollcall", "serve", "--log-level", "x"], "--log-level"),
             (&["rollcall", "configuration", "create"], "--account"),
-            (
-                &[
-                    "rollcall",
-                    "configuration",
-                    "create",
-                    "--account",
-                    "a",
-                    "--source",
-                    "x",
-                ],
-                "--source",
-            ),
+            (&["rollcall", "configuration", "create", "--account", "a", "--source", "x"], "--source"),
             (&["rollcall", "configuration", "delete", "x"], "<ID>"),
             (&["rollcall", "token", "rotate", "x"], "<CONFIGURATION>"),
         ] {

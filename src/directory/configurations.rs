@@ -54,10 +54,7 @@ pub struct Deleted {
 /// having written: run it with `Undo::Savepoint`.
 pub fn create(tx: &Tx<'_>, new: &NewConfiguration) -> Result<Configuration> {
     account::check_id(&new.account).map_err(Error::Refused)?;
-    let given = new
-        .connection_name
-        .as_deref()
-        .map(configuration::check_name);
+    let given = new.connection_name.as_deref().map(configuration::check_name);
     let name = match given.transpose().map_err(Error::Refused)? {
         Some(name) => name.to_owned(),
         None => configuration::default_name(new.source, &new.id),
@@ -77,8 +74,7 @@ pub fn create(tx: &Tx<'_>, new: &NewConfiguration) -> Result<Configuration> {
     };
     let key = rows::insert(tx, &row)?;
     tokens::keep(tx, key, &new.token)?;
-    let payload =
-        json!({"connectionName": name, "source": new.source.as_str(), "provider": provider});
+    let payload = json!({"connectionName": name, "source": new.source.as_str(), "provider": provider});
     note(tx, &new.account, key, Happening::Created, &payload)?;
     by_id(tx, &new.id)
 }
@@ -129,19 +125,10 @@ pub fn delete(tx: &Tx<'_>, id: &str, content: Content) -> Result<Deleted> {
         "resources": resources.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
     });
     note(tx, &found.account, found.key, Happening::Deleted, &payload)?;
-    Ok(Deleted {
-        configuration: found,
-        resources,
-    })
+    Ok(Deleted { configuration: found, resources })
 }
 
-fn note(
-    tx: &Tx<'_>,
-    account: &str,
-    key: i64,
-    what: Happening,
-    payload: &serde_json::Value,
-) -> Result<()> {
+fn note(tx: &Tx<'_>, account: &str, key: i64, what: Happening, payload: &serde_json::Value) -> Result<()> {
     let kind = Kind::Configuration(what);
     events::append(tx, account, key, kind, None, &payload.to_string())?;
     Ok(())
@@ -174,16 +161,10 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let store = Store::open(folder.path(), Access::Command).unwrap();
-            Self {
-                store,
-                _folder: folder,
-            }
+            Self { store, _folder: folder }
         }
 
-        fn write<T: Send + 'static>(
-            &self,
-            job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
-        ) -> Result<T> {
+        fn write<T: Send + 'static>(&self, job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
             self.store.write_blocking(Undo::Savepoint, job)
         }
 
@@ -198,8 +179,7 @@ mod tests {
                 sync: true,
                 token: TokenDraft::new(clock::new_id(), &token, "first"),
             };
-            self.write(move |tx| create(tx, &new))
-                .map(|made| (made, token))
+            self.write(move |tx| create(tx, &new)).map(|made| (made, token))
         }
 
         fn is_live(&self, token: &Token) -> bool {
@@ -211,14 +191,8 @@ mod tests {
         }
 
         fn kinds(&self) -> Vec<String> {
-            let events = self
-                .store
-                .read_inline(|snapshot| events::after(snapshot, 0, 100));
-            events
-                .unwrap()
-                .into_iter()
-                .map(|event| event.kind)
-                .collect()
+            let events = self.store.read_inline(|snapshot| events::after(snapshot, 0, 100));
+            events.unwrap().into_iter().map(|event| event.kind).collect()
         }
     }
 
@@ -226,17 +200,12 @@ mod tests {
     fn a_new_configuration_has_an_account_a_name_a_preset_and_a_token() {
         let fixture = Fixture::new();
         let (made, token) = fixture.create(None, Source::Okta).unwrap();
-        assert_eq!(
-            made.connection_name,
-            format!("Okta {}", ids::short(&made.id))
-        );
+        assert_eq!(made.connection_name, format!("Okta {}", ids::short(&made.id)));
         assert_eq!(made.switches.preset, Preset::Okta);
         assert_eq!(made.switches.unknown_members, UnknownMembers::Skip);
         assert_eq!((made.last_sync, made.deleted_at), (None, None));
         assert!(fixture.is_live(&token));
-        let account = fixture
-            .store
-            .read_inline(|snapshot| accounts::by_id(snapshot, "acme"));
+        let account = fixture.store.read_inline(|snapshot| accounts::by_id(snapshot, "acme"));
         assert_eq!(account.unwrap().unwrap().name, "acme");
         assert_eq!(fixture.kinds(), ["configuration.created"]);
     }
@@ -250,9 +219,7 @@ mod tests {
         assert!(matches!(refused, Error::Conflict(text) if text.contains("\"Main\"")));
         assert_eq!(fixture.kinds(), ["configuration.created"]);
         let id = made.id.clone();
-        fixture
-            .write(move |tx| delete(tx, &id, Content::Keep))
-            .unwrap();
+        fixture.write(move |tx| delete(tx, &id, Content::Keep)).unwrap();
         fixture.create(Some("Main"), Source::Other).unwrap();
     }
 
@@ -269,20 +236,13 @@ mod tests {
         let fixture = Fixture::new();
         let (made, token) = fixture.create(None, Source::AzureAd).unwrap();
         let id = made.id.clone();
-        fixture
-            .write(move |tx| delete(tx, &id, Content::Keep))
-            .unwrap();
+        fixture.write(move |tx| delete(tx, &id, Content::Keep)).unwrap();
         assert!(!fixture.is_live(&token));
-        let left = fixture
-            .store
-            .read_inline(|snapshot| list(snapshot, Some("acme")));
+        let left = fixture.store.read_inline(|snapshot| list(snapshot, Some("acme")));
         assert_eq!(left.unwrap(), []);
         let again = fixture.write(move |tx| delete(tx, &made.id, Content::Keep));
         assert!(matches!(again, Err(Error::NotFound(_))));
-        assert_eq!(
-            fixture.kinds(),
-            ["configuration.created", "configuration.deleted"]
-        );
+        assert_eq!(fixture.kinds(), ["configuration.created", "configuration.deleted"]);
     }
 
     #[test]
@@ -290,21 +250,13 @@ mod tests {
         let fixture = Fixture::new();
         let (made, _) = fixture.create(None, Source::Other).unwrap();
         let (key, id) = (made.key, made.id);
-        fixture
-            .write(move |tx| counts::add(tx, key, "User", 3))
-            .unwrap();
+        fixture.write(move |tx| counts::add(tx, key, "User", 3)).unwrap();
         let first = id.clone();
-        let kept = fixture
-            .write(move |tx| delete(tx, &first, Content::Keep))
-            .unwrap();
+        let kept = fixture.write(move |tx| delete(tx, &first, Content::Keep)).unwrap();
         assert_eq!(kept.resources, [("User".to_owned(), 3)]);
         let second = id.clone();
-        fixture
-            .write(move |tx| delete(tx, &second, Content::Purge))
-            .unwrap();
-        let total = fixture
-            .store
-            .read_inline(|snapshot| counts::total(snapshot, key, "User"));
+        fixture.write(move |tx| delete(tx, &second, Content::Purge)).unwrap();
+        let total = fixture.store.read_inline(|snapshot| counts::total(snapshot, key, "User"));
         assert_eq!(total.unwrap(), 0);
         let third = fixture.write(move |tx| delete(tx, &id, Content::Purge));
         assert!(matches!(third, Err(Error::NotFound(_))));
@@ -318,9 +270,7 @@ mod tests {
             let token = Token::generate().unwrap();
             let draft = TokenDraft::new(clock::new_id(), &token, "rotated");
             let id = made.id.clone();
-            fixture
-                .write(move |tx| tokens::rotate(tx, &id, &draft))
-                .unwrap();
+            fixture.write(move |tx| tokens::rotate(tx, &id, &draft)).unwrap();
             token
         };
         let second = rotate();
@@ -338,9 +288,6 @@ mod tests {
             let id = made.id.clone();
             fixture.write(move |tx| set_sync(tx, &id, false)).unwrap();
         }
-        assert_eq!(
-            fixture.kinds(),
-            ["configuration.created", "configuration.updated"]
-        );
+        assert_eq!(fixture.kinds(), ["configuration.created", "configuration.updated"]);
     }
 }

@@ -32,13 +32,7 @@ pub struct TokenDraft {
 impl TokenDraft {
     /// What is kept of `token`, which never expires by itself.
     pub fn new(id: String, token: &Token, label: impl Into<String>) -> Self {
-        Self {
-            id,
-            digest: token.digest(),
-            hint: token.hint().to_owned(),
-            label: label.into(),
-            expires_at: None,
-        }
+        Self { id, digest: token.digest(), hint: token.hint().to_owned(), label: label.into(), expires_at: None }
     }
 }
 
@@ -49,14 +43,7 @@ pub fn rotate(tx: &Tx<'_>, configuration_id: &str, draft: &TokenDraft) -> Result
     let revoked = rows::revoke_all_but(tx, configuration.key, LIVE_MAX)?;
     let payload = json!({"token": {"id": draft.id, "hint": draft.hint}, "revokedTokens": revoked});
     let kind = Kind::Configuration(Happening::Updated);
-    events::append(
-        tx,
-        &configuration.account,
-        configuration.key,
-        kind,
-        None,
-        &payload.to_string(),
-    )?;
+    events::append(tx, &configuration.account, configuration.key, kind, None, &payload.to_string())?;
     Ok(configuration)
 }
 

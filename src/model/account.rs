@@ -22,9 +22,7 @@ pub fn check_id(id: &str) -> Result<(), String> {
         return Err(format!("an account id has 1 to {ID_MAX_CHARS} characters"));
     }
     if id.trim() != id || id.chars().any(char::is_control) {
-        return Err(
-            "an account id holds no control characters, and no blank at its start or end".into(),
-        );
+        return Err("an account id holds no control characters, and no blank at its start or end".into());
     }
     Ok(())
 }

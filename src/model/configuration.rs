@@ -108,9 +108,7 @@ pub fn provisioning_url(public_url: &str, id: &str) -> String {
 pub fn check_name(name: &str) -> Result<&str, String> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > NAME_MAX_CHARS {
-        return Err(format!(
-            "connectionName must have 1 to {NAME_MAX_CHARS} characters"
-        ));
+        return Err(format!("connectionName must have 1 to {NAME_MAX_CHARS} characters"));
     }
     if name.chars().any(char::is_control) {
         return Err("connectionName must not hold control characters".into());
@@ -156,17 +154,11 @@ mod tests {
     fn a_nameless_configuration_is_called_by_its_source_and_short_id() {
         let id = "01890a5d-ac96-774b-bcce-b302099a8057";
         assert_eq!(default_name(Source::Okta, id), "Okta 9a8057");
-        assert_eq!(
-            default_name(Source::AzureAd, id),
-            "Microsoft Entra ID 9a8057"
-        );
+        assert_eq!(default_name(Source::AzureAd, id), "Microsoft Entra ID 9a8057");
     }
 
     #[test]
     fn the_provisioning_url_is_the_canonical_path() {
-        assert_eq!(
-            provisioning_url("https://x.example", "abc"),
-            "https://x.example/directory/resources/scim/v2.0/abc"
-        );
+        assert_eq!(provisioning_url("https://x.example", "abc"), "https://x.example/directory/resources/scim/v2.0/abc");
     }
 }

@@ -85,9 +85,7 @@ mod tests {
 
     #[test]
     fn kinds_are_the_documented_words() {
-        use Happening::{
-            Created, Deactivated, Deleted, MemberAdded, MemberRemoved, Reactivated, Updated,
-        };
+        use Happening::{Created, Deactivated, Deleted, MemberAdded, MemberRemoved, Reactivated, Updated};
         for (kind, word) in [
             (Kind::Resource("User", Created), "user.created"),
             (Kind::Resource("User", Updated), "user.updated"),
@@ -95,10 +93,7 @@ mod tests {
             (Kind::Resource("User", Reactivated), "user.reactivated"),
             (Kind::Resource("User", Deleted), "user.deleted"),
             (Kind::Resource("Group", MemberAdded), "group.member_added"),
-            (
-                Kind::Resource("Group", MemberRemoved),
-                "group.member_removed",
-            ),
+            (Kind::Resource("Group", MemberRemoved), "group.member_removed"),
             (Kind::Resource("Device", Created), "device.created"),
             (Kind::Configuration(Created), "configuration.created"),
             (Kind::Configuration(Deleted), "configuration.deleted"),

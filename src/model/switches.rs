@@ -129,11 +129,7 @@ impl Preset {
 
     /// The preset for a source, and for a provider where the source is `other`. Providers are compared without case.
     pub fn for_source(source: Source, provider: Option<&str>) -> Self {
-        let named = |provider: &str| {
-            NAMED_PROVIDERS
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(provider.trim()))
-        };
+        let named = |provider: &str| NAMED_PROVIDERS.iter().any(|known| known.eq_ignore_ascii_case(provider.trim()));
         match source {
             Source::Okta => Self::Okta,
             Source::AzureAd => Self::Entra,
@@ -163,11 +159,7 @@ mod tests {
             (Source::Other, Some("ping"), Preset::Idp),
             (Source::Other, Some("rippling"), Preset::Idp),
         ] {
-            assert_eq!(
-                Preset::for_source(source, provider),
-                preset,
-                "{source:?} {provider:?}"
-            );
+            assert_eq!(Preset::for_source(source, provider), preset, "{source:?} {provider:?}");
         }
     }
 
@@ -194,19 +186,9 @@ mod tests {
 
     #[test]
     fn stored_switches_survive_missing_and_unknown_members() {
-        let read: Switches =
-            serde_json::from_str(r#"{"preset":"okta","from_the_future":1}"#).unwrap();
-        assert_eq!(
-            read,
-            Switches {
-                preset: Preset::Okta,
-                ..Switches::default()
-            }
-        );
+        let read: Switches = serde_json::from_str(r#"{"preset":"okta","from_the_future":1}"#).unwrap();
+        assert_eq!(read, Switches { preset: Preset::Okta, ..Switches::default() });
         let kept = serde_json::to_string(&Preset::Entra.switches()).unwrap();
-        assert_eq!(
-            serde_json::from_str::<Switches>(&kept).unwrap(),
-            Preset::Entra.switches()
-        );
+        assert_eq!(serde_json::from_str::<Switches>(&kept).unwrap(), Preset::Entra.switches());
     }
 }

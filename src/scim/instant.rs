@@ -39,18 +39,13 @@ fn fraction(text: &str) -> Option<(i64, &str)> {
     let Some(digits) = text.strip_prefix('.') else {
         return Some((0, text));
     };
-    let end = digits
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(digits.len());
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     if end == 0 {
         return None;
     }
     let kept = &digits[..end.min(6)];
     let missing = u32::try_from(6 - kept.len()).ok()?;
-    Some((
-        kept.parse::<i64>().ok()? * 10_i64.pow(missing),
-        &digits[end..],
-    ))
+    Some((kept.parse::<i64>().ok()? * 10_i64.pow(missing), &digits[end..]))
 }
 
 /// Seconds east of Greenwich.
@@ -98,10 +93,7 @@ mod tests {
         ] {
             assert_eq!(instant(text), moment, "{text}");
         }
-        assert_eq!(
-            instant("2024-02-28T24:00:00Z"),
-            instant("2024-02-29T00:00:00Z")
-        );
+        assert_eq!(instant("2024-02-28T24:00:00Z"), instant("2024-02-29T00:00:00Z"));
         assert_eq!(instant("1969-12-31T23:59:59.5Z"), Some(-500_000));
         assert_eq!(instant("1970-01-01T00:00:00.123456Z"), Some(123_456));
     }

@@ -33,9 +33,9 @@ fn holds(predicate: &Predicate, place: Place<'_>) -> bool {
         Predicate::Or(terms) => terms.iter().any(|term| holds(term, place)),
         Predicate::Test(field, check) => test(field, check, place),
         Predicate::Element(field, inner) => match place {
-            Place::Document(document) => elements(container(field, document))
-                .iter()
-                .any(|element| holds(inner, Place::Element(element))),
+            Place::Document(document) => {
+                elements(container(field, document)).iter().any(|element| holds(inner, Place::Element(element)))
+            }
             Place::Element(_) => false,
         },
     }
@@ -43,13 +43,9 @@ fn holds(predicate: &Predicate, place: Place<'_>) -> bool {
 
 fn test(field: &Field, check: &Check, place: Place<'_>) -> bool {
     match check {
-        Check::Present => {
-            any_leaf(field, place, |leaf| leaf.is_some_and(has_content)).unwrap_or(false)
-        }
+        Check::Present => any_leaf(field, place, |leaf| leaf.is_some_and(has_content)).unwrap_or(false),
         Check::Compare(operator, operand) => {
-            let found = any_leaf(field, place, |leaf| {
-                compares(field, *operator, operand, leaf)
-            });
+            let found = any_leaf(field, place, |leaf| compares(field, *operator, operand, leaf));
             // Nothing to compare: nothing is equal to it either.
             found.unwrap_or(*operator == Operator::Ne)
         }
@@ -58,11 +54,7 @@ fn test(field: &Field, check: &Check, place: Place<'_>) -> bool {
 
 /// Whether any value of the field satisfies the test; an element without the sub-attribute counts as `None`.
 /// `None` as the answer where a list is empty, so that there is nothing to test.
-fn any_leaf(
-    field: &Field,
-    place: Place<'_>,
-    accepts: impl Fn(Option<&Value>) -> bool,
-) -> Option<bool> {
+fn any_leaf(field: &Field, place: Place<'_>, accepts: impl Fn(Option<&Value>) -> bool) -> Option<bool> {
     let document = match place {
         Place::Element(element) => return Some(any_sub(field, Some(element), &accepts)),
         Place::Document(document) => document,
@@ -71,25 +63,16 @@ fn any_leaf(
     if !field.multi_valued {
         return Some(any_sub(field, value, &accepts));
     }
-    let mut elements = elements(value)
-        .iter()
-        .filter(|element| !element.is_null())
-        .peekable();
+    let mut elements = elements(value).iter().filter(|element| !element.is_null()).peekable();
     elements.peek()?;
     Some(elements.any(|element| any_sub(field, Some(element), &accepts)))
 }
 
-fn any_sub(
-    field: &Field,
-    element: Option<&Value>,
-    accepts: impl Fn(Option<&Value>) -> bool,
-) -> bool {
+fn any_sub(field: &Field, element: Option<&Value>, accepts: impl Fn(Option<&Value>) -> bool) -> bool {
     let Some(name) = field.sub.as_deref() else {
         return accepts(element);
     };
-    let value = element
-        .and_then(|element| element.get(name))
-        .filter(|value| !value.is_null());
+    let value = element.and_then(|element| element.get(name)).filter(|value| !value.is_null());
     match value {
         Some(Value::Array(values)) if field.sub_multi_valued && !values.is_empty() => {
             values.iter().any(|value| accepts(Some(value)))
@@ -102,9 +85,7 @@ fn any_sub(
 fn container<'d>(field: &Field, document: &'d Map<String, Value>) -> Option<&'d Value> {
     let value = match field.extension.as_deref() {
         None => document.get(&*field.attribute),
-        Some(uri) => document
-            .get(uri)
-            .and_then(|extension| extension.get(&*field.attribute)),
+        Some(uri) => document.get(uri).and_then(|extension| extension.get(&*field.attribute)),
     };
     value.filter(|value| !value.is_null())
 }
@@ -134,11 +115,7 @@ fn compares(field: &Field, operator: Operator, operand: &Operand, leaf: Option<&
             let Some(found) = leaf.and_then(Value::as_str) else {
                 return operator == Operator::Ne;
             };
-            let found = if field.case_exact {
-                found.into()
-            } else {
-                text::key(found)
-            };
+            let found = if field.case_exact { found.into() } else { text::key(found) };
             match operator {
                 Operator::Co => return found.contains(key.as_str()),
                 Operator::Sw => return found.starts_with(key.as_str()),
@@ -146,17 +123,11 @@ fn compares(field: &Field, operator: Operator, operand: &Operand, leaf: Option<&
                 _ => Some(found.as_ref().cmp(key.as_str())),
             }
         }
-        Operand::Bool(wanted) => leaf
-            .and_then(Value::as_bool)
-            .or(field.absent_means)
-            .map(|found| found.cmp(wanted)),
-        Operand::Number(wanted) => leaf
-            .and_then(Value::as_number)
-            .and_then(|found| numeric_order(found, wanted)),
-        Operand::Instant { microseconds, .. } => leaf
-            .and_then(Value::as_str)
-            .and_then(instant)
-            .map(|found| found.cmp(microseconds)),
+        Operand::Bool(wanted) => leaf.and_then(Value::as_bool).or(field.absent_means).map(|found| found.cmp(wanted)),
+        Operand::Number(wanted) => leaf.and_then(Value::as_number).and_then(|found| numeric_order(found, wanted)),
+        Operand::Instant { microseconds, .. } => {
+            leaf.and_then(Value::as_str).and_then(instant).map(|found| found.cmp(microseconds))
+        }
     };
     match order {
         None => operator == Operator::Ne,

@@ -1,13 +1,24 @@
 //! The SCIM 2.0 protocol core: pure functions over JSON values. No HTTP, no SQL, no clock.
 
+pub mod dialect;
+pub mod discovery;
 pub mod error;
 pub mod filter;
+pub mod index;
 pub mod instant;
+pub mod json;
 pub mod matches;
+pub mod members;
+pub mod patch;
 pub mod patch_path;
 pub mod path;
+pub mod project;
+pub mod query;
+pub mod render;
 pub mod schema;
 pub mod text;
 pub mod urn;
+pub mod validate;
+pub mod version;
 
 pub use error::{Error, ScimType};

@@ -21,49 +21,29 @@ impl<'t> PatchPath<'t> {
     /// Brackets are taken on single complex attributes too: `manager[value eq "id"]` is what Entra sends.
     pub fn parse(text: &str, resource_type: &'t ResourceType) -> Result<Self, PathError> {
         if text.len() > MAX_LENGTH {
-            return Err(PathError::Syntax(format!(
-                "the path is longer than {MAX_LENGTH} bytes"
-            )));
+            return Err(PathError::Syntax(format!("the path is longer than {MAX_LENGTH} bytes")));
         }
         let Some(open) = text.find('[') else {
             let target = AttrPath::parse(text)?.resolve(resource_type)?;
-            return Ok(Self {
-                target,
-                element: None,
-            });
+            return Ok(Self { target, element: None });
         };
         let path = AttrPath::parse(&text[..open])?;
         let Some((filter, close)) = parse_brackets(text, open + 1) else {
-            return Err(PathError::Syntax(format!(
-                "the bracket of \"{}\" is not closed",
-                shown(text)
-            )));
+            return Err(PathError::Syntax(format!("the bracket of \"{}\" is not closed", shown(text))));
         };
         let sub = after_bracket(text, &text[close + 1..])?;
         let filter = filter.map_err(|error| PathError::Filter(error.detail))?;
         let container = path.resolve(resource_type)?;
-        if container.sub.is_some()
-            || !container
-                .attribute
-                .is_some_and(|attribute| attribute.kind == Kind::Complex)
-        {
-            return Err(PathError::Syntax(format!(
-                "{container} has no sub-attributes, so it takes no brackets"
-            )));
+        if container.sub.is_some() || !container.attribute.is_some_and(|attribute| attribute.kind == Kind::Complex) {
+            return Err(PathError::Syntax(format!("{container} has no sub-attributes, so it takes no brackets")));
         }
-        let element = check_element(&filter, resource_type, container)
-            .map_err(|error| PathError::Filter(error.detail))?;
+        let element =
+            check_element(&filter, resource_type, container).map_err(|error| PathError::Filter(error.detail))?;
         let target = match sub {
             None => container,
-            Some(name) => Target {
-                sub: Some(named_sub(container, name)?),
-                ..container
-            },
+            Some(name) => Target { sub: Some(named_sub(container, name)?), ..container },
         };
-        Ok(Self {
-            target,
-            element: Some(element),
-        })
+        Ok(Self { target, element: Some(element) })
     }
 }
 
@@ -71,26 +51,15 @@ fn after_bracket<'a>(path: &str, rest: &'a str) -> Result<Option<&'a str>, PathE
     match rest.strip_prefix('.') {
         None if rest.is_empty() => Ok(None),
         Some(name) if is_name(name) => Ok(Some(name)),
-        _ => Err(PathError::Syntax(format!(
-            "after the bracket of \"{}\" stands nothing or .name",
-            shown(path)
-        ))),
+        _ => Err(PathError::Syntax(format!("after the bracket of \"{}\" stands nothing or .name", shown(path)))),
     }
 }
 
-fn named_sub<'t>(
-    container: Target<'t>,
-    name: &str,
-) -> Result<&'t super::schema::Attribute, PathError> {
+fn named_sub<'t>(container: Target<'t>, name: &str) -> Result<&'t super::schema::Attribute, PathError> {
     container
         .attribute
         .and_then(|attribute| attribute.sub(name))
-        .ok_or_else(|| {
-            PathError::Unknown(format!(
-                "{container} has no sub-attribute \"{}\"",
-                shown(name)
-            ))
-        })
+        .ok_or_else(|| PathError::Unknown(format!("{container} has no sub-attribute \"{}\"", shown(name))))
 }
 
 #[cfg(test)]
@@ -102,9 +71,7 @@ mod tests {
     use crate::scim::{Error, ScimType};
 
     fn target(text: &str) -> String {
-        PatchPath::parse(text, &USER_TYPE)
-            .map(|path| path.target.to_string())
-            .unwrap()
+        PatchPath::parse(text, &USER_TYPE).map(|path| path.target.to_string()).unwrap()
     }
 
     #[test]
@@ -115,26 +82,12 @@ mod tests {
             ("name.familyName", "name.familyName"),
             ("emails[type eq \"work\"].value", "emails.value"),
             ("addresses[type eq \"work\"]", "addresses"),
-            (
-                "addresses[ type eq \"work\" ].Locality",
-                "addresses.locality",
-            ),
+            ("addresses[ type eq \"work\" ].Locality", "addresses.locality"),
             ("roles[primary eq \"True\"].value", "roles.value"),
-            (
-                "emails[not (type eq \"wo]rk\" or value pr)].$ref"
-                    .replace("$ref", "primary")
-                    .as_str(),
-                "emails.primary",
-            ),
+            ("emails[not (type eq \"wo]rk\" or value pr)].$ref".replace("$ref", "primary").as_str(), "emails.primary"),
             ("manager[value eq \"id\"]", manager),
-            (
-                &format!("{manager}[value eq \"id\"].displayName"),
-                &format!("{manager}.displayName"),
-            ),
-            (
-                "urn:ietf:params:scim:schemas:core:2.0:User:emails[type eq \"work\"]",
-                "emails",
-            ),
+            (&format!("{manager}[value eq \"id\"].displayName"), &format!("{manager}.displayName")),
+            ("urn:ietf:params:scim:schemas:core:2.0:User:emails[type eq \"work\"]", "emails"),
             ("schemas", "schemas"),
         ] {
             assert_eq!(target(text), meaning, "{text}");
@@ -144,19 +97,9 @@ mod tests {
     #[test]
     fn the_elements_meant_are_told_by_their_equal_terms() {
         let path = PatchPath::parse("members[value eq 'it\\'s \"1\"']", &GROUP_TYPE).unwrap();
-        assert_eq!(
-            path.element.unwrap().equal_terms(),
-            Some(vec![("value", json!("it's \"1\""))])
-        );
-        let path = PatchPath::parse(
-            "emails[TYPE eq \"Work\" and primary eq true].value",
-            &USER_TYPE,
-        )
-        .unwrap();
-        assert_eq!(
-            path.element.unwrap().equal_terms(),
-            Some(vec![("type", json!("Work")), ("primary", json!(true))])
-        );
+        assert_eq!(path.element.unwrap().equal_terms(), Some(vec![("value", json!("it's \"1\""))]));
+        let path = PatchPath::parse("emails[TYPE eq \"Work\" and primary eq true].value", &USER_TYPE).unwrap();
+        assert_eq!(path.element.unwrap().equal_terms(), Some(vec![("type", json!("Work")), ("primary", json!(true))]));
         let path = PatchPath::parse("emails[type ne \"work\"]", &USER_TYPE).unwrap();
         assert_eq!(path.element.unwrap().equal_terms(), None);
     }
@@ -175,11 +118,7 @@ mod tests {
             ("emails[type eq \"work\"] ", path, false),
             ("emails.value[type eq \"work\"]", path, false),
             ("userName[value eq \"x\"]", path, false),
-            (
-                "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User[value eq \"x\"]",
-                path,
-                false,
-            ),
+            ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User[value eq \"x\"]", path, false),
             ("dispalyName", path, true),
             ("email[type eq \"work\"]", path, true),
             ("emails[type eq \"work\"].nope", path, true),
@@ -200,13 +139,8 @@ mod tests {
 
     #[test]
     fn errors_in_brackets_count_from_the_start_of_the_path() {
-        let error = PatchPath::parse("emails[type is \"work\"]", &USER_TYPE)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("at character 13: \"is\" is no operator"),
-            "{error}"
-        );
+        let error = PatchPath::parse("emails[type is \"work\"]", &USER_TYPE).unwrap_err().to_string();
+        assert!(error.starts_with("at character 13: \"is\" is no operator"), "{error}");
     }
 
     proptest::proptest! {

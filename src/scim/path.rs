@@ -49,16 +49,9 @@ impl AttrPath {
     ///
     /// Where a URN ends is known only beside the schemas, so what follows the last colon is judged by [`Self::resolve`].
     pub fn parse(text: &str) -> Result<Self, PathError> {
-        let wrong = |why: &str| {
-            Err(PathError::Syntax(format!(
-                "\"{}\" is not an attribute path: {why}",
-                shown(text)
-            )))
-        };
+        let wrong = |why: &str| Err(PathError::Syntax(format!("\"{}\" is not an attribute path: {why}", shown(text))));
         if text.is_empty() {
-            return Err(PathError::Syntax(
-                "the attribute path is empty; name an attribute".into(),
-            ));
+            return Err(PathError::Syntax("the attribute path is empty; name an attribute".into()));
         }
         if let Some(odd) = text.chars().find(|c| !is_path_char(*c)) {
             return wrong(&format!("it cannot contain {odd:?}"));
@@ -81,24 +74,14 @@ impl AttrPath {
     /// Looks the path up: names without regard to case, a URN by the longest schema that fits,
     /// and a plain name that the base schema lacks in the extensions.
     pub fn resolve<'t>(&self, resource_type: &'t ResourceType) -> Result<Target<'t>, PathError> {
-        if self.0.contains(':') {
-            self.resolve_urn(resource_type)
-        } else {
-            self.resolve_plain(resource_type)
-        }
+        if self.0.contains(':') { self.resolve_urn(resource_type) } else { self.resolve_plain(resource_type) }
     }
 
     fn resolve_urn<'t>(&self, resource_type: &'t ResourceType) -> Result<Target<'t>, PathError> {
-        let schemas = std::iter::once((&*resource_type.schema, false)).chain(
-            resource_type
-                .extensions
-                .iter()
-                .map(|extension| (&*extension.schema, true)),
-        );
+        let schemas = std::iter::once((&*resource_type.schema, false))
+            .chain(resource_type.extensions.iter().map(|extension| (&*extension.schema, true)));
         let found = schemas
-            .filter_map(|(schema, extends)| {
-                Some((schema, extends, after_urn(&self.0, &schema.id)?))
-            })
+            .filter_map(|(schema, extends)| Some((schema, extends, after_urn(&self.0, &schema.id)?)))
             .max_by_key(|(schema, ..)| schema.id.len());
         let Some((schema, extends, rest)) = found else {
             return Err(self.unknown(resource_type));
@@ -106,28 +89,16 @@ impl AttrPath {
         let extension = extends.then_some(schema);
         if rest.is_empty() {
             return match extension {
-                Some(_) => Ok(Target {
-                    extension,
-                    attribute: None,
-                    sub: None,
-                }),
+                Some(_) => Ok(Target { extension, attribute: None, sub: None }),
                 None => Err(PathError::Syntax(format!(
                     "\"{}\" names the whole base schema; name an attribute",
                     shown(&self.0)
                 ))),
             };
         }
-        let (name, sub) = name_and_sub(rest).map_err(|why| {
-            PathError::Syntax(format!(
-                "\"{}\" is not an attribute path: {why}",
-                shown(&self.0)
-            ))
-        })?;
-        let attribute = if extends {
-            schema.attribute(name)
-        } else {
-            resource_type.attribute(name)
-        };
+        let (name, sub) = name_and_sub(rest)
+            .map_err(|why| PathError::Syntax(format!("\"{}\" is not an attribute path: {why}", shown(&self.0))))?;
+        let attribute = if extends { schema.attribute(name) } else { resource_type.attribute(name) };
         self.finish(resource_type, extension, attribute, sub)
     }
 
@@ -141,9 +112,7 @@ impl AttrPath {
             Some((&*extension.schema, attribute))
         });
         match found {
-            Some((schema, attribute)) => {
-                self.finish(resource_type, Some(schema), Some(attribute), sub)
-            }
+            Some((schema, attribute)) => self.finish(resource_type, Some(schema), Some(attribute), sub),
             None => Err(self.unknown(resource_type)),
         }
     }
@@ -159,23 +128,11 @@ impl AttrPath {
             return Err(self.unknown(resource_type));
         };
         let Some(name) = sub else {
-            return Ok(Target {
-                extension,
-                attribute: Some(attribute),
-                sub: None,
-            });
+            return Ok(Target { extension, attribute: Some(attribute), sub: None });
         };
         match attribute.sub(name) {
-            Some(sub) => Ok(Target {
-                extension,
-                attribute: Some(attribute),
-                sub: Some(sub),
-            }),
-            None => Err(PathError::Unknown(format!(
-                "{} has no sub-attribute \"{}\"",
-                attribute.name,
-                shown(name)
-            ))),
+            Some(sub) => Ok(Target { extension, attribute: Some(attribute), sub: Some(sub) }),
+            None => Err(PathError::Unknown(format!("{} has no sub-attribute \"{}\"", attribute.name, shown(name)))),
         }
     }
 
@@ -240,11 +197,7 @@ pub(super) fn write_path(
 
 /// Text of a request, short enough for a sentence and without control characters.
 pub(super) fn shown(text: &str) -> String {
-    let mut short: String = text
-        .chars()
-        .take(SHOWN)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut short: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN).is_some() {
         short.push('…');
     }
@@ -253,11 +206,7 @@ pub(super) fn shown(text: &str) -> String {
 
 /// Characters of names, `$ref`, sub-attribute dots and URNs.
 pub(super) fn is_path_char(c: char) -> bool {
-    c.is_ascii_alphanumeric()
-        || matches!(
-            c,
-            ':' | '.' | '_' | '-' | '$' | '%' | '/' | '+' | '~' | '@' | '#'
-        )
+    c.is_ascii_alphanumeric() || matches!(c, ':' | '.' | '_' | '-' | '$' | '%' | '/' | '+' | '~' | '@' | '#')
 }
 
 /// Whether the text is an attribute name (RFC 7643 section 2.1, with the `$ref` of section 2.4).
@@ -274,17 +223,11 @@ fn after_urn<'a>(text: &'a str, urn: &str) -> Option<&'a str> {
         return None;
     }
     let rest = &text[urn.len()..];
-    if rest.is_empty() {
-        Some(rest)
-    } else {
-        rest.strip_prefix(':')
-    }
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(':') }
 }
 
 fn name_and_sub(text: &str) -> Result<(&str, Option<&str>), &'static str> {
-    let (name, sub) = text
-        .split_once('.')
-        .map_or((text, None), |(name, sub)| (name, Some(sub)));
+    let (name, sub) = text.split_once('.').map_or((text, None), |(name, sub)| (name, Some(sub)));
     if sub.is_some_and(|sub| sub.contains('.')) {
         return Err("a name has at most one sub-attribute, as in name.familyName");
     }

@@ -39,9 +39,5 @@ pub fn list(snapshot: &Snapshot<'_>) -> Result<Vec<Account>> {
 }
 
 fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
-    Ok(Account {
-        id: row.get("id")?,
-        name: row.get("name")?,
-        created_at: row.get("created_at")?,
-    })
+    Ok(Account { id: row.get("id")?, name: row.get("name")?, created_at: row.get("created_at")? })
 }

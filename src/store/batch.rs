@@ -74,11 +74,7 @@ impl Failure {
 }
 
 impl WriterThread {
-    pub(super) fn new(
-        queue: Receiver<Message>,
-        connection: Connection,
-        shared: Arc<Shared>,
-    ) -> Self {
+    pub(super) fn new(queue: Receiver<Message>, connection: Connection, shared: Arc<Shared>) -> Self {
         Self {
             queue,
             connection: Some(connection),
@@ -150,11 +146,7 @@ impl WriterThread {
         fate
     }
 
-    fn fill_and_commit(
-        &mut self,
-        connection: &Connection,
-        batch: &mut Vec<Box<dyn Job>>,
-    ) -> rusqlite::Result<Fate> {
+    fn fill_and_commit(&mut self, connection: &Connection, batch: &mut Vec<Box<dyn Job>>) -> rusqlite::Result<Fate> {
         let changes = connection.total_changes();
         let hold_until = self.hold_until();
         let mut next = 0;
@@ -197,9 +189,7 @@ impl WriterThread {
         let left = hold_until?.checked_duration_since(Instant::now())?;
         match self.queue.recv_timeout(left) {
             Ok(Message::Write(job)) => Some(job),
-            Ok(Message::Stop) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                None
-            }
+            Ok(Message::Stop) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
         }
     }
 
@@ -260,11 +250,7 @@ fn run_job(tx: &Tx<'_>, connection: &Connection, job: &mut dyn Job) -> rusqlite:
         return Ok(Ran::Cleanly);
     }
     let left_something = !succeeded && connection.total_changes() != changes;
-    Ok(if left_something {
-        Ran::Broken
-    } else {
-        Ran::Cleanly
-    })
+    Ok(if left_something { Ran::Broken } else { Ran::Cleanly })
 }
 
 /// Answers every write of a batch.

@@ -134,8 +134,7 @@ pub fn mark_deleted(tx: &Tx<'_>, key: i64) -> Result<()> {
 pub fn remove_content(tx: &Tx<'_>, key: i64) -> Result<()> {
     tx.connection().pragma_update(None, "secure_delete", true)?;
     let removed = remove_rows(tx, key);
-    tx.connection()
-        .pragma_update(None, "secure_delete", false)?;
+    tx.connection().pragma_update(None, "secure_delete", false)?;
     removed
 }
 
@@ -175,19 +174,15 @@ fn configuration(row: &Row<'_>) -> rusqlite::Result<Configuration> {
 fn read_source(row: &Row<'_>) -> rusqlite::Result<Source> {
     let at = row.as_ref().column_index("source")?;
     let word: String = row.get(at)?;
-    word.parse().map_err(|refused: String| {
-        rusqlite::Error::FromSqlConversionFailure(at, Type::Text, refused.into())
-    })
+    word.parse().map_err(|refused: String| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, refused.into()))
 }
 
 fn read_switches(row: &Row<'_>) -> rusqlite::Result<Switches> {
     let at = row.as_ref().column_index("switches")?;
     let text: String = row.get(at)?;
-    serde_json::from_str(&text)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into()))
+    serde_json::from_str(&text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into()))
 }
 
 fn switches_text(switches: &Switches) -> Result<String> {
-    serde_json::to_string(switches)
-        .map_err(|error| Error::Database(format!("switches cannot be written: {error}")))
+    serde_json::to_string(switches).map_err(|error| Error::Database(format!("switches cannot be written: {error}")))
 }

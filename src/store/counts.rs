@@ -34,9 +34,7 @@ pub fn total(snapshot: &Snapshot<'_>, configuration: i64, resource_type: &str) -
 pub fn all(snapshot: &Snapshot<'_>, configuration: i64) -> Result<Vec<(String, i64)>> {
     let counts = snapshot
         .connection()
-        .prepare_cached(
-            "SELECT type, total FROM resource_counts WHERE configuration = ?1 AND total > 0 ORDER BY type",
-        )?
+        .prepare_cached("SELECT type, total FROM resource_counts WHERE configuration = ?1 AND total > 0 ORDER BY type")?
         .query_map([configuration], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
     Ok(counts)

@@ -26,9 +26,7 @@ const LOG_MAX_BYTES: i64 = 32 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// There is no database, and the caller would not make one.
-    #[error(
-        "there is no database at {0}: give the server's --data-dir, or make a configuration first"
-    )]
+    #[error("there is no database at {0}: give the server's --data-dir, or make a configuration first")]
     Missing(PathBuf),
     /// The data folder is something else.
     #[error("{0} is not a folder: give another --data-dir")]
@@ -55,9 +53,7 @@ pub enum OpenError {
         pid: Option<u32>,
     },
     /// The file is something else, untouched.
-    #[error(
-        "{0} is not a Rollcall database and was left as it is: move it away, or give another --data-dir"
-    )]
+    #[error("{0} is not a Rollcall database and was left as it is: move it away, or give another --data-dir")]
     Foreign(PathBuf),
     /// The file was written by a newer program, untouched.
     #[error(
@@ -102,34 +98,23 @@ pub enum OpenError {
 }
 
 fn process(pid: Option<u32>) -> String {
-    pid.map(|pid| format!(" (process {pid})"))
-        .unwrap_or_default()
+    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
 }
 
 impl OpenError {
     pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io {
-            doing,
-            path: path.to_owned(),
-            source,
-        }
+        Self::Io { doing, path: path.to_owned(), source }
     }
 
     pub(super) fn corrupt(path: &Path, detail: impl Into<String>) -> Self {
-        Self::Corrupt {
-            path: path.to_owned(),
-            detail: detail.into(),
-        }
+        Self::Corrupt { path: path.to_owned(), detail: detail.into() }
     }
 
     pub(super) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::Foreign(path.to_owned()),
             Some(ErrorCode::DatabaseCorrupt) => Self::corrupt(path, source.to_string()),
-            _ => Self::Sqlite {
-                path: path.to_owned(),
-                source,
-            },
+            _ => Self::Sqlite { path: path.to_owned(), source },
         }
     }
 }
@@ -177,20 +162,14 @@ pub(super) fn probe(files: &DataFiles) -> Result<i32, OpenError> {
     }
     let known = upgrade::newest_version();
     if version > known {
-        return Err(OpenError::Newer {
-            path: path.clone(),
-            found: version,
-            known,
-        });
+        return Err(OpenError::Newer { path: path.clone(), found: version, known });
     }
     Ok(version)
 }
 
 /// A connection that writes. `synchronous=FULL` is what makes an answered write survive a power cut.
 pub(super) fn writer(files: &DataFiles) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(&files.database, flags)?;
     set_up(&connection)?;
     use_write_ahead_log(&connection)?;
@@ -211,9 +190,7 @@ pub(super) fn reader(files: &DataFiles) -> rusqlite::Result<Connection> {
 }
 
 pub(super) fn reader_flags() -> OpenFlags {
-    OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_NOFOLLOW
+    OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
 }
 
 pub(super) fn set_up_reader(connection: &Connection) -> rusqlite::Result<()> {
@@ -231,31 +208,16 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
          PRAGMA temp_store = MEMORY;
          PRAGMA mmap_size = 0;"
     ))?;
-    register_functions(connection)
-}
-
-/// The one place where SQL functions are given to a connection.
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "the functions of the filter compiler are registered here"
-)]
-fn register_functions(_connection: &Connection) -> rusqlite::Result<()> {
-    // super::filter_sql::register(connection)
-    Ok(())
+    super::filter_sql::register(connection)
 }
 
 /// Switching a new file to the write-ahead log needs the file alone for a moment, and does not wait for it by itself.
 fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
     let deadline = Instant::now() + BUSY_TIMEOUT;
     loop {
-        let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| {
-            row.get::<_, String>(0)
-        });
+        let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
         match mode {
-            Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && Instant::now() < deadline =>
-            {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
                 std::thread::sleep(Duration::from_millis(10));
             }
             Err(error) => return Err(error),
@@ -263,9 +225,7 @@ fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
             Ok(mode) => {
                 return Err(rusqlite::Error::SqliteFailure(
                     rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
-                    Some(format!(
-                        "the file system offers no write-ahead log (journal mode {mode}); use a local disk"
-                    )),
+                    Some(format!("the file system offers no write-ahead log (journal mode {mode}); use a local disk")),
                 ));
             }
         }

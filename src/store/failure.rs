@@ -21,10 +21,7 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    const NOTHING: Self = Self {
-        corruption: false,
-        io_failure: false,
-    };
+    const NOTHING: Self = Self { corruption: false, io_failure: false };
 
     /// What was seen on this thread so far.
     pub(super) fn peek() -> Self {
@@ -72,10 +69,7 @@ pub(in crate::store) fn violated(error: &rusqlite::Error) -> Option<&str> {
     let rusqlite::Error::SqliteFailure(code, Some(message)) = error else {
         return None;
     };
-    let unique = matches!(
-        code.extended_code,
-        ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
-    );
+    let unique = matches!(code.extended_code, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY);
     let columns = message.strip_prefix("UNIQUE constraint failed: ")?;
     unique.then_some(columns)
 }
@@ -114,28 +108,13 @@ mod tests {
     fn codes_become_the_errors_that_callers_tell_apart() {
         let failed = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
         Seen::take();
-        assert!(matches!(
-            Error::from(failed(ffi::SQLITE_FULL)),
-            Error::DiskFull
-        ));
-        assert!(matches!(
-            Error::from(failed(ffi::SQLITE_INTERRUPT)),
-            Error::ScanTooLong
-        ));
-        assert!(matches!(
-            Error::from(failed(ffi::SQLITE_BUSY_SNAPSHOT)),
-            Error::Busy
-        ));
+        assert!(matches!(Error::from(failed(ffi::SQLITE_FULL)), Error::DiskFull));
+        assert!(matches!(Error::from(failed(ffi::SQLITE_INTERRUPT)), Error::ScanTooLong));
+        assert!(matches!(Error::from(failed(ffi::SQLITE_BUSY_SNAPSHOT)), Error::Busy));
         assert_eq!(Seen::take(), Seen::NOTHING);
-        assert!(matches!(
-            Error::from(failed(ffi::SQLITE_CORRUPT)),
-            Error::Database(_)
-        ));
+        assert!(matches!(Error::from(failed(ffi::SQLITE_CORRUPT)), Error::Database(_)));
         assert!(Seen::take().corruption);
-        assert!(matches!(
-            Error::from(failed(ffi::SQLITE_IOERR_FSYNC)),
-            Error::Database(_)
-        ));
+        assert!(matches!(Error::from(failed(ffi::SQLITE_IOERR_FSYNC)), Error::Database(_)));
         assert!(Seen::take().io_failure);
         assert_eq!(Seen::take(), Seen::NOTHING);
     }

@@ -45,17 +45,14 @@ impl DataFiles {
             }
             Err(error) => return Err(OpenError::io("open the data folder", directory, error)),
         };
-        let metadata = fs::metadata(&directory)
-            .map_err(|error| OpenError::io("open the data folder", &directory, error))?;
+        let metadata =
+            fs::metadata(&directory).map_err(|error| OpenError::io("open the data folder", &directory, error))?;
         if !metadata.is_dir() {
             return Err(OpenError::NotAFolder(directory));
         }
         refuse_open_to_others(&directory, metadata.mode(), "go-w")?;
         let database = directory.join(DATABASE);
-        let files = Self {
-            directory,
-            database,
-        };
+        let files = Self { directory, database };
         files.prepare_database(create)?;
         Ok(files)
     }
@@ -70,19 +67,13 @@ impl DataFiles {
             }
             Ok(_) => Err(OpenError::NotARegularFile(self.database.clone())),
             Err(error) if error.kind() == ErrorKind::NotFound && create => self.create_database(),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                Err(OpenError::Missing(self.database.clone()))
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(OpenError::Missing(self.database.clone())),
             Err(error) => Err(OpenError::io("open the database", &self.database, error)),
         }
     }
 
     fn create_database(&self) -> Result<(), OpenError> {
-        let made = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&self.database);
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.database);
         match made {
             Ok(_) => Ok(()),
             // Another process was quicker; its file has passed the same door.
@@ -99,10 +90,7 @@ impl DataFiles {
         let log = self.database.with_extension("db-wal");
         let holds_pages = fs::metadata(&log).is_ok_and(|metadata| metadata.len() > 0);
         if length == 0 && holds_pages {
-            return Err(OpenError::corrupt(
-                &self.database,
-                "it is empty, yet its log is not",
-            ));
+            return Err(OpenError::corrupt(&self.database, "it is empty, yet its log is not"));
         }
         Ok(())
     }
@@ -141,10 +129,7 @@ impl DataFiles {
                 // The text is a courtesy: a holder that cannot be read is still a holder.
                 let _ = file.read_to_string(&mut holder);
                 let pid = holder.trim().parse().ok();
-                return Err(OpenError::Held {
-                    directory: self.directory.clone(),
-                    pid,
-                });
+                return Err(OpenError::Held { directory: self.directory.clone(), pid });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
@@ -158,9 +143,5 @@ fn refuse_open_to_others(path: &Path, mode: u32, fix: &'static str) -> Result<()
     if mode & OTHERS_WRITE == 0 {
         return Ok(());
     }
-    Err(OpenError::OpenToOthers {
-        path: path.to_owned(),
-        mode: mode & 0o777,
-        fix,
-    })
+    Err(OpenError::OpenToOthers { path: path.to_owned(), mode: mode & 0o777, fix })
 }

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::settings::DEFAULT_PUBLIC_URL;
 
 const PUBLIC_URL: &str = "public_url";
+const LISTEN_URL: &str = "listen_url";
 
 /// The value kept under that key.
 pub fn get(snapshot: &Snapshot<'_>, key: &str) -> Result<Option<String>> {
@@ -29,12 +30,22 @@ pub fn set(tx: &Tx<'_>, key: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// The URL at which identity providers reach the server, without a trailing slash.
+/// The URL at which identity providers reach the server, without a trailing slash: what the operator said, else where
+/// the server last listened.
 pub fn public_url(snapshot: &Snapshot<'_>) -> Result<String> {
-    Ok(get(snapshot, PUBLIC_URL)?.unwrap_or_else(|| DEFAULT_PUBLIC_URL.to_owned()))
+    let kept = match get(snapshot, PUBLIC_URL)? {
+        None => get(snapshot, LISTEN_URL)?,
+        said => said,
+    };
+    Ok(kept.unwrap_or_else(|| DEFAULT_PUBLIC_URL.to_owned()))
 }
 
-/// Keeps the public URL, checked by `settings::public_url`.
+/// Keeps the public URL the operator gave, checked by `settings::public_url`.
 pub fn set_public_url(tx: &Tx<'_>, url: &str) -> Result<()> {
     set(tx, PUBLIC_URL, url)
+}
+
+/// Keeps the URL at which the server listens.
+pub fn set_listen_url(tx: &Tx<'_>, url: &str) -> Result<()> {
+    set(tx, LISTEN_URL, url)
 }

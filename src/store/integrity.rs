@@ -21,20 +21,13 @@ const FINDINGS_MAX: u32 = 100;
 
 /// Checks the file for at most 300 ms. What is damaged is refused; what takes longer goes on in the background, and
 /// stops writes when it finds something.
-pub(super) fn check_quickly(
-    connection: &Connection,
-    shared: &Arc<Shared>,
-) -> Result<(), OpenError> {
+pub(super) fn check_quickly(connection: &Connection, shared: &Arc<Shared>) -> Result<(), OpenError> {
     let path = &shared.files.database;
     let failed = |error| OpenError::sqlite(path, error);
     let deadline = Instant::now() + START_CHECK_MAX;
-    connection
-        .progress_handler(STEPS_BETWEEN_LOOKS, Some(move || Instant::now() > deadline))
-        .map_err(failed)?;
+    connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || Instant::now() > deadline)).map_err(failed)?;
     let found = first_finding(connection);
-    connection
-        .progress_handler(0, None::<fn() -> bool>)
-        .map_err(failed)?;
+    connection.progress_handler(0, None::<fn() -> bool>).map_err(failed)?;
     match found {
         Ok(None) => Ok(()),
         Ok(Some(detail)) => Err(OpenError::corrupt(path, detail)),
@@ -62,10 +55,7 @@ fn continue_in_background(shared: &Arc<Shared>) -> Result<(), OpenError> {
 fn check_to_the_end(shared: &Arc<Shared>) {
     let watched = Arc::clone(shared);
     let found = db::reader(&shared.files).and_then(|connection| {
-        connection.progress_handler(
-            STEPS_BETWEEN_LOOKS,
-            Some(move || watched.closing.load(Ordering::SeqCst)),
-        )?;
+        connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || watched.closing.load(Ordering::SeqCst)))?;
         first_finding(&connection)
     });
     match found {
@@ -103,9 +93,7 @@ fn findings(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut rows = dangling.query([])?;
     while let Some(row) = rows.next()? {
         let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
-        found.push(format!(
-            "a row of {table} refers to a missing row of {parent}"
-        ));
+        found.push(format!("a row of {table} refers to a missing row of {parent}"));
         if found.len() >= FINDINGS_MAX as usize {
             break;
         }

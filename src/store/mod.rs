@@ -13,11 +13,13 @@ mod files;
 pub mod filter_sql;
 pub mod instance;
 mod integrity;
+pub mod members;
 mod readers;
+pub mod resources;
 mod snapshot;
 pub mod tokens;
 mod upgrade;
-pub mod value_keys;
+mod value_keys;
 mod writer;
 
 use std::path::Path;
@@ -30,6 +32,7 @@ pub use snapshot::{Snapshot, Tx};
 pub use writer::Undo;
 
 use crate::error::Result;
+pub(in crate::store) use failure::violated;
 use files::{DataFiles, Lock};
 use readers::Pool;
 use writer::Writer;
@@ -93,11 +96,7 @@ impl Store {
             lock = Some(files.lock()?);
         }
         let connection = db::open(&files, access)?;
-        let shared = Arc::new(Shared {
-            files,
-            corrupt: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared { files, corrupt: AtomicBool::new(false), closing: AtomicBool::new(false) });
         if access == Access::Serve {
             integrity::check_quickly(&connection, &shared)?;
         }

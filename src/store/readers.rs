@@ -34,10 +34,7 @@ thread_local! {
 
 /// Reads over this thread's own connection. It is taken out of its slot meanwhile: a read inside a read opens another, and
 /// a panic drops it.
-pub(super) fn inline<T>(
-    shared: &Arc<Shared>,
-    read: impl FnOnce(&Snapshot<'_>) -> Result<T>,
-) -> Result<T> {
+pub(super) fn inline<T>(shared: &Arc<Shared>, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
     let connection = match take(shared) {
         Some(connection) => connection,
         None => db::reader(&shared.files).map_err(|error| noted(shared, error.into()))?,
@@ -66,10 +63,7 @@ fn take(shared: &Arc<Shared>) -> Option<Connection> {
 }
 
 /// Without the transaction two statements could see two states; its cost is a microsecond or two.
-fn in_snapshot<T>(
-    connection: &Connection,
-    read: impl FnOnce(&Snapshot<'_>) -> Result<T>,
-) -> Result<T> {
+fn in_snapshot<T>(connection: &Connection, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
     connection.prepare_cached("BEGIN")?.execute([])?;
     let result = read(&Snapshot::new(connection));
     if !connection.is_autocommit() {
@@ -98,10 +92,7 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            shared,
-            connections: OnceLock::new(),
-        }
+        Self { shared, connections: OnceLock::new() }
     }
 
     fn connections(&self) -> &r2d2::Pool<SqliteConnectionManager> {
@@ -125,8 +116,7 @@ impl Pool {
             Error::Busy
         })?;
         let deadline = Instant::now() + SCAN_MAX;
-        connection
-            .progress_handler(STEPS_BETWEEN_LOOKS, Some(move || Instant::now() > deadline))?;
+        connection.progress_handler(STEPS_BETWEEN_LOOKS, Some(move || Instant::now() > deadline))?;
         let result = {
             // Rolls back when it goes, also in a panic: the connection returns to the pool in any case.
             let snapshot = connection.unchecked_transaction()?;

@@ -20,6 +20,11 @@ impl<'c> Snapshot<'c> {
     pub(in crate::store) fn connection(&self) -> &'c Connection {
         self.connection
     }
+
+    /// The statement, compiled once for each connection.
+    pub(in crate::store) fn prepare(&self, sql: &str) -> crate::error::Result<rusqlite::CachedStatement<'c>> {
+        Ok(self.connection.prepare_cached(sql)?)
+    }
 }
 
 /// A write transaction, shared with the other writes of its batch. Reads like a [`Snapshot`] that sees its own changes.
@@ -31,10 +36,7 @@ pub struct Tx<'c> {
 
 impl<'c> Tx<'c> {
     pub(in crate::store) fn new(connection: &'c Connection, now: Millis) -> Self {
-        Self {
-            snapshot: Snapshot::new(connection),
-            now,
-        }
+        Self { snapshot: Snapshot::new(connection), now }
     }
 }
 

@@ -51,9 +51,7 @@ pub struct TokenRow {
 impl TokenRow {
     /// Whether the token opens its configuration at that time.
     pub fn is_live(&self, now: Millis) -> bool {
-        self.revoked_at.is_none()
-            && self.deleted_at.is_none()
-            && self.expires_at.is_none_or(|end| now < end)
+        self.revoked_at.is_none() && self.deleted_at.is_none() && self.expires_at.is_none_or(|end| now < end)
     }
 }
 
@@ -87,9 +85,7 @@ pub fn authenticate(snapshot: &Snapshot<'_>, digest: &TokenDigest) -> Result<Opt
              FROM tokens t JOIN configurations c ON c.configuration = t.configuration
              WHERE t.digest = ?1",
         )?
-        .query_row([digest.as_slice()], |row| {
-            Ok((row.get::<_, TokenDigest>(0)?, token_row(row)?))
-        })
+        .query_row([digest.as_slice()], |row| Ok((row.get::<_, TokenDigest>(0)?, token_row(row)?)))
         .optional()?;
     Ok(found.and_then(|(stored, row)| secret::same(&stored, digest).then_some(row)))
 }

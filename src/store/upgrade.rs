@@ -45,10 +45,7 @@ fn apply(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
         if dangling {
             return Err(rusqlite::Error::SqliteFailure(
                 ffi::Error::new(ffi::SQLITE_CONSTRAINT_FOREIGNKEY),
-                Some(format!(
-                    "step {} leaves rows that refer to nothing",
-                    before + 1
-                )),
+                Some(format!("step {} leaves rows that refer to nothing", before + 1)),
             ));
         }
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -63,9 +60,8 @@ mod tests {
     use super::*;
 
     fn shape(connection: &Connection) -> Vec<(String, String, Option<String>)> {
-        let mut statement = connection
-            .prepare("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name")
-            .unwrap();
+        let mut statement =
+            connection.prepare("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name").unwrap();
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
         rows.unwrap().collect::<rusqlite::Result<_>>().unwrap()
     }
@@ -75,9 +71,7 @@ mod tests {
         let mut upgraded = Connection::open_in_memory().unwrap();
         run(&mut upgraded).unwrap();
         let fresh = Connection::open_in_memory().unwrap();
-        fresh
-            .execute_batch(include_str!("../../schema.sql"))
-            .unwrap();
+        fresh.execute_batch(include_str!("../../schema.sql")).unwrap();
         assert_eq!(shape(&upgraded), shape(&fresh));
         assert_eq!(version(&upgraded).unwrap(), newest_version());
     }
@@ -114,9 +108,6 @@ mod tests {
             .unwrap()
             .collect::<rusqlite::Result<_>>()
             .unwrap();
-        assert!(
-            lax.iter().all(|name| name.starts_with("sqlite_")),
-            "{lax:?}"
-        );
+        assert!(lax.iter().all(|name| name.starts_with("sqlite_")), "{lax:?}");
     }
 }

@@ -101,21 +101,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(
-        connection: Connection,
-        shared: Arc<Shared>,
-    ) -> std::result::Result<Self, OpenError> {
+    pub(super) fn start(connection: Connection, shared: Arc<Shared>) -> std::result::Result<Self, OpenError> {
         let (queue, receiver): (_, Receiver<Message>) = mpsc::sync_channel(QUEUE_MAX);
         let writer = WriterThread::new(receiver, connection, Arc::clone(&shared));
         let thread = thread::Builder::new()
             .name("rollcall-writer".into())
             .spawn(move || writer.run())
             .map_err(|error| OpenError::io("start the writer of", &shared.files.database, error))?;
-        Ok(Self {
-            queue,
-            thread: Mutex::new(Some(thread)),
-            shared,
-        })
+        Ok(Self { queue, thread: Mutex::new(Some(thread)), shared })
     }
 
     pub(super) async fn write<T, F>(&self, undo: Undo, job: F) -> Result<T>
@@ -148,12 +141,7 @@ impl Writer {
         if self.shared.is_corrupt() {
             return Err(Error::Database("the file is corrupt".into()));
         }
-        let write = Write {
-            undo,
-            job: Some(job),
-            result: None,
-            answer,
-        };
+        let write = Write { undo, job: Some(job), result: None, answer };
         match self.queue.try_send(Message::Write(Box::new(write))) {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(_)) => Err(Error::Busy),
@@ -173,11 +161,7 @@ impl Writer {
     /// Lets the thread finish what is queued, and waits for it.
     pub(super) fn stop(&self) {
         self.shared.closing.store(true, Ordering::SeqCst);
-        let taken = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let taken = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(thread) = taken else {
             return;
         };

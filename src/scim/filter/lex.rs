@@ -64,11 +64,7 @@ impl<'a> Lexer<'a> {
 
     /// 400 invalidFilter about the character at a byte offset.
     pub(super) fn error(&self, at: usize, what: &str) -> Error {
-        let place = self
-            .text
-            .get(..at)
-            .map_or(0, |before| before.chars().count())
-            + 1;
+        let place = self.text.get(..at).map_or(0, |before| before.chars().count()) + 1;
         Error::filter(format!("at character {place}: {what}"))
     }
 
@@ -91,10 +87,7 @@ impl<'a> Lexer<'a> {
             '"' => return self.string('"'),
             '\'' if self.quotes == Quotes::Either => return self.string('\''),
             '\'' | '‘' | '’' | '“' | '”' => {
-                return Err(self.error(
-                    self.at,
-                    "strings stand in double quotes, as in userName eq \"ada\"",
-                ));
+                return Err(self.error(self.at, "strings stand in double quotes, as in userName eq \"ada\""));
             }
             '-' | '0'..='9' => return self.number(),
             c if c.is_ascii_alphabetic() || c == '$' => {
@@ -122,13 +115,9 @@ impl<'a> Lexer<'a> {
         let word = self.take_while(is_path_char);
         match serde_json::from_str::<Number>(word) {
             Ok(number) => Ok(Token::Number(number)),
-            Err(_) => Err(self.error(
-                start,
-                &format!(
-                    "\"{}\" is not a number; text stands in double quotes",
-                    shown(word)
-                ),
-            )),
+            Err(_) => {
+                Err(self.error(start, &format!("\"{}\" is not a number; text stands in double quotes", shown(word))))
+            }
         }
     }
 
@@ -138,20 +127,13 @@ impl<'a> Lexer<'a> {
             return Err(self.error(start, "this string has no closing quote"));
         };
         self.at += inside.len() + 2;
-        let json = if quote == '"' {
-            format!("\"{inside}\"")
-        } else {
-            as_json(inside)
-        };
+        let json = if quote == '"' { format!("\"{inside}\"") } else { as_json(inside) };
         match serde_json::from_str::<String>(&json) {
-            Ok(text) if text.contains('\0') => {
-                Err(self.error(start, "this string contains the character NUL"))
-            }
+            Ok(text) if text.contains('\0') => Err(self.error(start, "this string contains the character NUL")),
             Ok(text) => Ok(Token::Text(text)),
-            Err(_) => Err(self.error(
-                start,
-                "this string is not a JSON string; look at its escapes and control characters",
-            )),
+            Err(_) => {
+                Err(self.error(start, "this string is not a JSON string; look at its escapes and control characters"))
+            }
         }
     }
 }

@@ -53,17 +53,8 @@ pub enum Operator {
 
 impl Operator {
     /// All of them, in the order of RFC 7644 table 3.
-    pub const ALL: [Self; 9] = [
-        Self::Eq,
-        Self::Ne,
-        Self::Co,
-        Self::Sw,
-        Self::Ew,
-        Self::Gt,
-        Self::Ge,
-        Self::Lt,
-        Self::Le,
-    ];
+    pub const ALL: [Self; 9] =
+        [Self::Eq, Self::Ne, Self::Co, Self::Sw, Self::Ew, Self::Gt, Self::Ge, Self::Lt, Self::Le];
 
     /// The word in a filter.
     pub fn as_str(self) -> &'static str {
@@ -81,9 +72,7 @@ impl Operator {
     }
 
     fn from_word(word: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|operator| operator.as_str().eq_ignore_ascii_case(word))
+        Self::ALL.into_iter().find(|operator| operator.as_str().eq_ignore_ascii_case(word))
     }
 
     /// Whether it looks inside text.

@@ -9,14 +9,10 @@ impl Filter {
     /// Reads a `filter` parameter (already percent-decoded); anything else than a filter is 400 invalidFilter.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if text.len() > MAX_LENGTH {
-            return Err(Error::filter(format!(
-                "the filter is longer than {MAX_LENGTH} bytes"
-            )));
+            return Err(Error::filter(format!("the filter is longer than {MAX_LENGTH} bytes")));
         }
         if text.trim().is_empty() {
-            return Err(Error::filter(
-                "the filter is empty; leave the parameter out to get every resource",
-            ));
+            return Err(Error::filter("the filter is empty; leave the parameter out to get every resource"));
         }
         Parser::start(text, 0, Quotes::Double, false)?.whole()
     }
@@ -24,16 +20,10 @@ impl Filter {
 
 /// The filter in the brackets that open just before byte `from`, and the offset of the closing bracket.
 /// `None` where nothing closes them. Strings may also stand in single quotes, and errors count from the path's start.
-pub(in crate::scim) fn parse_brackets(
-    path: &str,
-    from: usize,
-) -> Option<(Result<Filter, Error>, usize)> {
+pub(in crate::scim) fn parse_brackets(path: &str, from: usize) -> Option<(Result<Filter, Error>, usize)> {
     let close = closing_bracket(path, from)?;
     let inside = path.get(..close)?;
-    Some((
-        Parser::start(inside, from, Quotes::Either, true).and_then(Parser::whole),
-        close,
-    ))
+    Some((Parser::start(inside, from, Quotes::Either, true).and_then(Parser::whole), close))
 }
 
 struct Parser<'a> {
@@ -50,15 +40,7 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn start(text: &'a str, from: usize, quotes: Quotes, in_brackets: bool) -> Result<Self, Error> {
         let lexer = Lexer::new(text, from, quotes);
-        let mut parser = Self {
-            lexer,
-            token: Token::End,
-            at: from,
-            ended: from,
-            depth: 0,
-            terms: 0,
-            in_brackets,
-        };
+        let mut parser = Self { lexer, token: Token::End, at: from, ended: from, depth: 0, terms: 0, in_brackets };
         parser.advance()?;
         Ok(parser)
     }
@@ -149,9 +131,7 @@ impl<'a> Parser<'a> {
     fn deeper(&mut self) -> Result<(), Error> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(self.error(&format!(
-                "the filter is nested deeper than {MAX_DEPTH} levels"
-            )));
+            return Err(self.error(&format!("the filter is nested deeper than {MAX_DEPTH} levels")));
         }
         Ok(())
     }
@@ -180,11 +160,7 @@ impl<'a> Parser<'a> {
         self.advance()?;
         self.in_brackets = false;
         self.depth -= 1;
-        let tail = if self.token == Token::Dot && self.touches() {
-            Some(self.tail()?)
-        } else {
-            None
-        };
+        let tail = if self.token == Token::Dot && self.touches() { Some(self.tail()?) } else { None };
         Ok(Filter::Element { path, inner, tail })
     }
 
@@ -208,10 +184,7 @@ impl<'a> Parser<'a> {
             return Err(self.error(&format!("the filter has more than {MAX_TERMS} comparisons")));
         }
         let Token::Word(word) = self.token else {
-            let what = format!(
-                "an operator (eq, ne, co, sw, ew, pr, gt, ge, lt, le) after \"{}\"",
-                shown(name)
-            );
+            let what = format!("an operator (eq, ne, co, sw, ew, pr, gt, ge, lt, le) after \"{}\"", shown(name));
             return Err(self.expected(&what));
         };
         if word.eq_ignore_ascii_case("pr") {
@@ -219,10 +192,7 @@ impl<'a> Parser<'a> {
             return Ok(Test::Present);
         }
         let Some(operator) = Operator::from_word(word) else {
-            let what = format!(
-                "\"{}\" is no operator; use eq, ne, co, sw, ew, pr, gt, ge, lt or le",
-                shown(word)
-            );
+            let what = format!("\"{}\" is no operator; use eq, ne, co, sw, ew, pr, gt, ge, lt or le", shown(word));
             return Err(self.error(&what));
         };
         self.advance()?;
@@ -241,9 +211,7 @@ impl<'a> Parser<'a> {
                 return Err(self.error(&what));
             }
             _ => {
-                return Err(
-                    self.expected("a string in double quotes, a number, true, false or null")
-                );
+                return Err(self.expected("a string in double quotes, a number, true, false or null"));
             }
         };
         self.advance()?;

@@ -69,12 +69,7 @@ impl Field {
 
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_path(
-            f,
-            self.extension.as_deref(),
-            Some(&self.attribute),
-            self.sub.as_deref(),
-        )
+        write_path(f, self.extension.as_deref(), Some(&self.attribute), self.sub.as_deref())
     }
 }
 

@@ -18,9 +18,7 @@ impl fmt::Display for Filter {
                 }
             }
             Self::Not(inner) => write!(f, "not ({inner})"),
-            Self::And(terms) => list(f, terms, " and ", |term| {
-                matches!(term, Self::And(_) | Self::Or(_))
-            }),
+            Self::And(terms) => list(f, terms, " and ", |term| matches!(term, Self::And(_) | Self::Or(_))),
             Self::Or(terms) => list(f, terms, " or ", |term| matches!(term, Self::Or(_))),
         }
     }

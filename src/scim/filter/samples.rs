@@ -19,9 +19,7 @@ pub(crate) static BADGE_USERS: LazyLock<Arc<ResourceType>> = LazyLock::new(|| {
     level.kind = Kind::Integer;
     let mut weight = Attribute::string("weight", "A number.");
     weight.kind = Kind::Decimal;
-    let code = Attribute::string("value", "Code of the door.")
-        .case_exact()
-        .indexed();
+    let code = Attribute::string("value", "Code of the door.").case_exact().indexed();
     let keys = Attribute::string("keys", "A list in a list.").list();
     let schema = Schema {
         id: Cow::Owned(BADGE.to_owned()),
@@ -33,18 +31,11 @@ pub(crate) static BADGE_USERS: LazyLock<Arc<ResourceType>> = LazyLock::new(|| {
             Attribute::date_time("issued", "When it was issued."),
             Attribute::string("tags", "A list of text.").list(),
             Attribute::complex("doors", "Doors it opens.", vec![code, keys.clone()]).list(),
-            Attribute::complex(
-                "chip",
-                "A single complex value.",
-                vec![keys, Attribute::string("maker", "Maker.")],
-            ),
+            Attribute::complex("chip", "A single complex value.", vec![keys, Attribute::string("maker", "Maker.")]),
         ],
     };
     let mut resource_type = (**USER_TYPE).clone();
-    resource_type.extensions.push(Extension {
-        schema: Arc::new(schema),
-        required: false,
-    });
+    resource_type.extensions.push(Extension { schema: Arc::new(schema), required: false });
     Arc::new(resource_type)
 });
 
@@ -112,10 +103,7 @@ const USER_PATHS: &[(&str, Values)] = &[
     ("groups.$ref", Values::Id),
     ("manager", Values::Text),
     ("manager", Values::Complex),
-    (
-        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
-        Values::Text,
-    ),
+    ("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department", Values::Text),
     ("meta", Values::Complex),
     ("meta.created", Values::Moment),
     ("meta.lastModified", Values::Moment),
@@ -152,43 +140,16 @@ const GROUP_PATHS: &[(&str, Values)] = &[
 type Containers = &'static [(&'static str, &'static [(&'static str, Values)])];
 
 const USER_CONTAINERS: Containers = &[
-    (
-        "emails",
-        &[
-            ("value", Values::Text),
-            ("type", Values::Text),
-            ("primary", Values::Flag),
-        ],
-    ),
-    (
-        "groups",
-        &[
-            ("value", Values::Id),
-            ("display", Values::Text),
-            ("type", Values::Text),
-        ],
-    ),
-    (
-        "manager",
-        &[("value", Values::Text), ("displayName", Values::Text)],
-    ),
-    (
-        "meta",
-        &[("resourceType", Values::Id), ("created", Values::Moment)],
-    ),
+    ("emails", &[("value", Values::Text), ("type", Values::Text), ("primary", Values::Flag)]),
+    ("groups", &[("value", Values::Id), ("display", Values::Text), ("type", Values::Text)]),
+    ("manager", &[("value", Values::Text), ("displayName", Values::Text)]),
+    ("meta", &[("resourceType", Values::Id), ("created", Values::Moment)]),
     ("doors", &[("value", Values::Text), ("keys", Values::Text)]),
     ("chip", &[("maker", Values::Text), ("keys", Values::Text)]),
 ];
 
-const GROUP_CONTAINERS: Containers = &[(
-    "members",
-    &[
-        ("value", Values::Id),
-        ("display", Values::Text),
-        ("type", Values::Id),
-        ("$ref", Values::Id),
-    ],
-)];
+const GROUP_CONTAINERS: Containers =
+    &[("members", &[("value", Values::Id), ("display", Values::Text), ("type", Values::Id), ("$ref", Values::Id)])];
 
 /// Ids, versions, URLs and type names as a test's documents have them, for resources 0 to 6.
 fn identifiers() -> impl Strategy<Value = String> {
@@ -214,44 +175,20 @@ fn tests(values: Values) -> BoxedStrategy<Test> {
     let compare = |(operator, literal)| Test::Compare(operator, literal);
     let texts = || prop::sample::select(TEXTS).prop_map(|text| Literal::Text(text.to_owned()));
     let some = match values {
-        Values::Text => (operators(&Operator::ALL), texts())
-            .prop_map(compare)
-            .boxed(),
-        Values::Id => (
-            operators(&Operator::ALL),
-            identifiers().prop_map(Literal::Text),
-        )
-            .prop_map(compare)
-            .boxed(),
-        Values::Flag => (operators(&[Eq, Ne]), any::<bool>().prop_map(Literal::Bool))
-            .prop_map(compare)
-            .boxed(),
+        Values::Text => (operators(&Operator::ALL), texts()).prop_map(compare).boxed(),
+        Values::Id => (operators(&Operator::ALL), identifiers().prop_map(Literal::Text)).prop_map(compare).boxed(),
+        Values::Flag => (operators(&[Eq, Ne]), any::<bool>().prop_map(Literal::Bool)).prop_map(compare).boxed(),
         Values::Moment => {
-            let moments =
-                prop::sample::select(MOMENTS).prop_map(|text| Literal::Text(text.to_owned()));
-            (operators(&[Eq, Ne, Gt, Ge, Lt, Le]), moments)
-                .prop_map(compare)
-                .boxed()
+            let moments = prop::sample::select(MOMENTS).prop_map(|text| Literal::Text(text.to_owned()));
+            (operators(&[Eq, Ne, Gt, Ge, Lt, Le]), moments).prop_map(compare).boxed()
         }
         Values::Number => {
             let numbers = prop::sample::select(NUMBERS).prop_map(number);
-            (operators(&[Eq, Ne, Gt, Ge, Lt, Le]), numbers)
-                .prop_map(compare)
-                .boxed()
+            (operators(&[Eq, Ne, Gt, Ge, Lt, Le]), numbers).prop_map(compare).boxed()
         }
         Values::Schemas => {
-            let known = prop::sample::select(vec![
-                BADGE,
-                crate::scim::urn::USER,
-                crate::scim::urn::GROUP,
-                "urn:x",
-            ]);
-            (
-                operators(&Operator::ALL),
-                known.prop_map(|text| Literal::Text(text.to_owned())),
-            )
-                .prop_map(compare)
-                .boxed()
+            let known = prop::sample::select(vec![BADGE, crate::scim::urn::USER, crate::scim::urn::GROUP, "urn:x"]);
+            (operators(&Operator::ALL), known.prop_map(|text| Literal::Text(text.to_owned()))).prop_map(compare).boxed()
         }
         Values::Complex => return Just(Test::Present).boxed(),
     };
@@ -267,9 +204,7 @@ fn number(value: f64) -> Literal {
 fn combined(leaf: BoxedStrategy<Filter>) -> BoxedStrategy<Filter> {
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
-            inner
-                .clone()
-                .prop_map(|filter| Filter::Not(Box::new(filter))),
+            inner.clone().prop_map(|filter| Filter::Not(Box::new(filter))),
             prop::collection::vec(inner.clone(), 2..4).prop_map(Filter::And),
             prop::collection::vec(inner, 2..4).prop_map(Filter::Or),
         ]
@@ -279,26 +214,18 @@ fn combined(leaf: BoxedStrategy<Filter>) -> BoxedStrategy<Filter> {
 
 fn terms(paths: &'static [(&'static str, Values)]) -> BoxedStrategy<Filter> {
     prop::sample::select(paths)
-        .prop_flat_map(|(name, values)| {
-            tests(values).prop_map(move |test| Filter::Term(path(name), test))
-        })
+        .prop_flat_map(|(name, values)| tests(values).prop_map(move |test| Filter::Term(path(name), test)))
         .boxed()
 }
 
-fn fitting(
-    paths: &'static [(&'static str, Values)],
-    containers: Containers,
-) -> BoxedStrategy<Filter> {
+fn fitting(paths: &'static [(&'static str, Values)], containers: Containers) -> BoxedStrategy<Filter> {
     let elements = prop::sample::select(containers).prop_flat_map(|(name, subs)| {
-        let tails = prop::sample::select(subs).prop_flat_map(|(sub, values)| {
-            tests(values).prop_map(move |test| (sub.to_owned(), test))
-        });
-        (combined(terms(subs)), prop::option::of(tails)).prop_map(move |(inner, tail)| {
-            Filter::Element {
-                path: path(name),
-                inner: Box::new(inner),
-                tail,
-            }
+        let tails = prop::sample::select(subs)
+            .prop_flat_map(|(sub, values)| tests(values).prop_map(move |test| (sub.to_owned(), test)));
+        (combined(terms(subs)), prop::option::of(tails)).prop_map(move |(inner, tail)| Filter::Element {
+            path: path(name),
+            inner: Box::new(inner),
+            tail,
         })
     });
     combined(prop_oneof![2 => terms(paths), 1 => elements].boxed())
@@ -319,27 +246,22 @@ pub(crate) fn any_filters() -> BoxedStrategy<Filter> {
     let literals = prop_oneof![
         "[^\\x00]{0,12}".prop_map(Literal::Text),
         any::<i64>().prop_map(|value| Literal::Number(value.into())),
-        any::<f64>().prop_filter_map("a number", |value| Number::from_f64(value)
-            .map(Literal::Number)),
+        any::<f64>().prop_filter_map("a number", |value| Number::from_f64(value).map(Literal::Number)),
         any::<bool>().prop_map(Literal::Bool),
         Just(Literal::Null),
     ];
-    let compare = (operators(&Operator::ALL), literals)
-        .prop_map(|(operator, literal)| Test::Compare(operator, literal));
+    let compare =
+        (operators(&Operator::ALL), literals).prop_map(|(operator, literal)| Test::Compare(operator, literal));
     let tests = prop_oneof![4 => compare, 1 => Just(Test::Present)].boxed();
-    let reserved =
-        |name: &String| !["and", "or", "not"].contains(&name.to_ascii_lowercase().as_str());
+    let reserved = |name: &String| !["and", "or", "not"].contains(&name.to_ascii_lowercase().as_str());
     let names = r"([a-zA-Z][a-zA-Z0-9_-]{0,8}(\.\$?[a-z]{1,5})?)|(urn:[a-z0-9.:]{1,12}:[a-z]{1,4})"
         .prop_filter("not a keyword", reserved);
-    let terms = (names.clone(), tests.clone())
-        .prop_map(|(name, test)| Filter::Term(path(&name), test))
-        .boxed();
+    let terms = (names.clone(), tests.clone()).prop_map(|(name, test)| Filter::Term(path(&name), test)).boxed();
     let tails = prop::option::of(("[a-z]{1,5}", tests));
-    let elements =
-        (names, combined(terms.clone()), tails).prop_map(|(name, inner, tail)| Filter::Element {
-            path: path(&name),
-            inner: Box::new(inner),
-            tail,
-        });
+    let elements = (names, combined(terms.clone()), tails).prop_map(|(name, inner, tail)| Filter::Element {
+        path: path(&name),
+        inner: Box::new(inner),
+        tail,
+    });
     combined(prop_oneof![2 => terms, 1 => elements].boxed())
 }

@@ -17,26 +17,15 @@ fn refusal(text: &str) -> String {
         Ok(filter) => panic!("{text} was read as {filter}"),
         Err(error) => error,
     };
-    assert_eq!(
-        (error.status, error.scim_type),
-        (400, Some(ScimType::InvalidFilter)),
-        "{text}"
-    );
+    assert_eq!((error.status, error.scim_type), (400, Some(ScimType::InvalidFilter)), "{text}");
     assert!(error.detail.chars().count() < 200, "{}", error.detail);
     error.detail
 }
 
 #[track_caller]
 fn check_refusal(text: &str, resource_type: &ResourceType) -> String {
-    let error = Filter::parse(text)
-        .unwrap()
-        .check(resource_type)
-        .unwrap_err();
-    assert_eq!(
-        (error.status, error.scim_type),
-        (400, Some(ScimType::InvalidFilter)),
-        "{text}"
-    );
+    let error = Filter::parse(text).unwrap().check(resource_type).unwrap_err();
+    assert_eq!((error.status, error.scim_type), (400, Some(ScimType::InvalidFilter)), "{text}");
     error.detail
 }
 
@@ -64,30 +53,18 @@ fn the_examples_of_the_rfc_are_read() {
 #[test]
 fn spellings_of_the_same_filter_are_read_alike() {
     for (text, printed) in [
-        (
-            "USERNAME Eq \"x\" AND title PR",
-            "USERNAME eq \"x\" and title pr",
-        ),
+        ("USERNAME Eq \"x\" AND title PR", "USERNAME eq \"x\" and title pr"),
         ("not(title pr)", "not (title pr)"),
         ("NOT  (title pr)", "not (title pr)"),
         ("emails[value eq\"x\"]", "emails[value eq \"x\"]"),
         ("emails[ value eq \"x\" ]", "emails[value eq \"x\"]"),
-        (
-            "emails[type eq \"work\"].value eq \"x\"",
-            "emails[type eq \"work\"].value eq \"x\"",
-        ),
-        (
-            "emails[type eq \"work\"].value pr",
-            "emails[type eq \"work\"].value pr",
-        ),
+        ("emails[type eq \"work\"].value eq \"x\"", "emails[type eq \"work\"].value eq \"x\""),
+        ("emails[type eq \"work\"].value pr", "emails[type eq \"work\"].value pr"),
         (" (((title pr))) ", "title pr"),
         ("(title pr)and(title pr)", "title pr and title pr"),
         ("title eq \"x\"or title pr", "title eq \"x\" or title pr"),
         ("active eq True", "active eq true"),
-        (
-            "title eq \"\\u00e9\\\"\\\\\\ud83d\\ude00\"",
-            "title eq \"é\\\"\\\\😀\"",
-        ),
+        ("title eq \"\\u00e9\\\"\\\\\\ud83d\\ude00\"", "title eq \"é\\\"\\\\😀\""),
         ("groups.$ref eq \"x\"", "groups.$ref eq \"x\""),
         ("a eq -1.5e3", "a eq -1500.0"),
     ] {
@@ -99,19 +76,10 @@ fn spellings_of_the_same_filter_are_read_alike() {
 fn and_binds_before_or() {
     let (a, b, c) = ("a pr", "b pr", "c pr");
     let one = |text: &str| Filter::parse(text).unwrap();
-    assert_eq!(
-        one("a pr or b pr and c pr"),
-        Filter::Or(vec![one(a), Filter::And(vec![one(b), one(c)])])
-    );
-    assert_eq!(
-        one("(a pr or b pr) and c pr"),
-        Filter::And(vec![Filter::Or(vec![one(a), one(b)]), one(c)])
-    );
+    assert_eq!(one("a pr or b pr and c pr"), Filter::Or(vec![one(a), Filter::And(vec![one(b), one(c)])]));
+    assert_eq!(one("(a pr or b pr) and c pr"), Filter::And(vec![Filter::Or(vec![one(a), one(b)]), one(c)]));
     let not = Filter::Not(Box::new(one(a)));
-    assert_eq!(
-        one("not (a pr) and b pr or c pr"),
-        Filter::Or(vec![Filter::And(vec![not, one(b)]), one(c)])
-    );
+    assert_eq!(one("not (a pr) and b pr or c pr"), Filter::Or(vec![Filter::And(vec![not, one(b)]), one(c)]));
 }
 
 /// What is no filter, and how the refusal begins.
@@ -122,135 +90,51 @@ const REFUSED: &[(&str, &str)] = &[
         "userName",
         "at character 9: expected an operator (eq, ne, co, sw, ew, pr, gt, ge, lt, le) after \"userName\", found the end",
     ),
-    (
-        "userName eq",
-        "at character 12: expected a string in double quotes",
-    ),
-    (
-        "userName sw J",
-        "at character 13: text stands in double quotes: write \"J\"",
-    ),
-    (
-        "userName eq 'x'",
-        "at character 13: strings stand in double quotes",
-    ),
+    ("userName eq", "at character 12: expected a string in double quotes"),
+    ("userName sw J", "at character 13: text stands in double quotes: write \"J\""),
+    ("userName eq 'x'", "at character 13: strings stand in double quotes"),
     ("é eq \"x\"", "at character 1: 'é' cannot stand here"),
-    (
-        "userName eq “x”",
-        "at character 13: strings stand in double quotes",
-    ),
-    (
-        "userName regex \"x\"",
-        "at character 10: \"regex\" is no operator",
-    ),
+    ("userName eq “x”", "at character 13: strings stand in double quotes"),
+    ("userName regex \"x\"", "at character 10: \"regex\" is no operator"),
     ("userName = \"x\"", "at character 10: '=' cannot stand here"),
-    (
-        "title eq \"é\" nor title pr",
-        "at character 14: expected \"and\", \"or\" or the end, found \"nor\"",
-    ),
-    (
-        "(title pr",
-        "at character 10: expected \"and\", \"or\" or \")\", found the end",
-    ),
+    ("title eq \"é\" nor title pr", "at character 14: expected \"and\", \"or\" or the end, found \"nor\""),
+    ("(title pr", "at character 10: expected \"and\", \"or\" or \")\", found the end"),
     ("title pr)", "at character 9: this \")\" closes nothing"),
     ("()", "at character 2: expected an attribute name"),
-    (
-        "not title pr",
-        "at character 5: expected \"(\" after \"not\"",
-    ),
-    (
-        "title pr and",
-        "at character 13: expected an attribute name",
-    ),
+    ("not title pr", "at character 5: expected \"(\" after \"not\""),
+    ("title pr and", "at character 13: expected an attribute name"),
     ("and title pr", "at character 1: expected an attribute name"),
-    (
-        "title pr title pr",
-        "at character 10: expected \"and\", \"or\" or the end",
-    ),
-    (
-        "title eq \"x",
-        "at character 10: this string has no closing quote",
-    ),
-    (
-        "title eq \"\\u0000\"",
-        "at character 10: this string contains the character NUL",
-    ),
-    (
-        "title eq \"\\ud800\"",
-        "at character 10: this string is not a JSON string",
-    ),
-    (
-        "title eq \"\\x\"",
-        "at character 10: this string is not a JSON string",
-    ),
-    (
-        "title eq \"a\nb\"",
-        "at character 10: this string is not a JSON string",
-    ),
+    ("title pr title pr", "at character 10: expected \"and\", \"or\" or the end"),
+    ("title eq \"x", "at character 10: this string has no closing quote"),
+    ("title eq \"\\u0000\"", "at character 10: this string contains the character NUL"),
+    ("title eq \"\\ud800\"", "at character 10: this string is not a JSON string"),
+    ("title eq \"\\x\"", "at character 10: this string is not a JSON string"),
+    ("title eq \"a\nb\"", "at character 10: this string is not a JSON string"),
     ("title eq 1x", "at character 10: \"1x\" is not a number"),
     ("title eq 01", "at character 10: \"01\" is not a number"),
-    (
-        "title eq 1e999",
-        "at character 10: \"1e999\" is not a number",
-    ),
+    ("title eq 1e999", "at character 10: \"1e999\" is not a number"),
     ("title eq {}", "at character 10: '{' cannot stand here"),
     ("title eq [1]", "at character 10: expected a string"),
-    (
-        "\"title\" eq \"x\"",
-        "at character 1: expected an attribute name",
-    ),
-    (
-        "a.b.c eq 1",
-        "at character 1: \"a.b.c\" is not an attribute path",
-    ),
+    ("\"title\" eq \"x\"", "at character 1: expected an attribute name"),
+    ("a.b.c eq 1", "at character 1: \"a.b.c\" is not an attribute path"),
     ("emails [type pr]", "at character 8: expected an operator"),
     ("emails[]", "at character 8: expected an attribute name"),
-    (
-        "emails[type pr",
-        "at character 15: expected \"and\", \"or\" or \"]\"",
-    ),
-    (
-        "emails[type pr)",
-        "at character 15: expected \"and\", \"or\" or \"]\"",
-    ),
-    (
-        "emails[a[b pr]]",
-        "at character 9: brackets cannot stand inside brackets",
-    ),
-    (
-        "emails[type pr].",
-        "at character 17: expected a sub-attribute",
-    ),
-    (
-        "emails[type pr]. value pr",
-        "at character 18: expected a sub-attribute",
-    ),
-    (
-        "emails[type pr].value.x pr",
-        "at character 17: expected a sub-attribute",
-    ),
-    (
-        "emails[type pr] .value pr",
-        "at character 17: expected \"and\", \"or\" or the end",
-    ),
-    (
-        "emails[type pr].value",
-        "at character 22: expected an operator",
-    ),
-    (
-        "title pr; drop table resources",
-        "at character 9: ';' cannot stand here",
-    ),
+    ("emails[type pr", "at character 15: expected \"and\", \"or\" or \"]\""),
+    ("emails[type pr)", "at character 15: expected \"and\", \"or\" or \"]\""),
+    ("emails[a[b pr]]", "at character 9: brackets cannot stand inside brackets"),
+    ("emails[type pr].", "at character 17: expected a sub-attribute"),
+    ("emails[type pr]. value pr", "at character 18: expected a sub-attribute"),
+    ("emails[type pr].value.x pr", "at character 17: expected a sub-attribute"),
+    ("emails[type pr] .value pr", "at character 17: expected \"and\", \"or\" or the end"),
+    ("emails[type pr].value", "at character 22: expected an operator"),
+    ("title pr; drop table resources", "at character 9: ';' cannot stand here"),
 ];
 
 #[test]
 fn what_is_no_filter_is_refused_with_place_and_advice() {
     for (text, want) in REFUSED {
         let detail = refusal(text);
-        assert!(
-            detail.starts_with(want),
-            "{text}\n  said: {detail}\n  want: {want}"
-        );
+        assert!(detail.starts_with(want), "{text}\n  said: {detail}\n  want: {want}");
     }
 }
 
@@ -298,25 +182,12 @@ fn a_value_is_of_the_attributes_type() {
 
 #[test]
 fn unknown_and_secret_attributes_are_refused() {
-    assert!(
-        check_refusal("dispalyName pr", &USER_TYPE)
-            .contains("User has no attribute \"dispalyName\"")
-    );
-    for text in [
-        "password pr",
-        "password sw \"a\"",
-        "PASSWORD eq \"a\" or title pr",
-        "name.nope pr",
-        "emails[nope pr]",
-    ] {
+    assert!(check_refusal("dispalyName pr", &USER_TYPE).contains("User has no attribute \"dispalyName\""));
+    for text in ["password pr", "password sw \"a\"", "PASSWORD eq \"a\" or title pr", "name.nope pr", "emails[nope pr]"]
+    {
         check_refusal(text, &USER_TYPE);
     }
-    for text in [
-        "emails[emails.type pr]",
-        "emails[type pr].nope pr",
-        "urn:x:User:a pr",
-        "nope[a pr]",
-    ] {
+    for text in ["emails[emails.type pr]", "emails[type pr].nope pr", "urn:x:User:a pr", "nope[a pr]"] {
         check_refusal(text, &USER_TYPE);
     }
     check_refusal("userName pr", &GROUP_TYPE);
@@ -325,12 +196,7 @@ fn unknown_and_secret_attributes_are_refused() {
 
 #[test]
 fn what_a_type_lacks_has_no_value_in_a_query_over_all_types() {
-    let constant = |text: &str| {
-        Filter::parse(text)
-            .unwrap()
-            .check_for_any(&GROUP_TYPE)
-            .unwrap()
-    };
+    let constant = |text: &str| Filter::parse(text).unwrap().check_for_any(&GROUP_TYPE).unwrap();
     for (text, answer) in [
         ("userName pr", false),
         ("userName eq \"x\"", false),
@@ -341,12 +207,7 @@ fn what_a_type_lacks_has_no_value_in_a_query_over_all_types() {
     ] {
         assert_eq!(constant(text), Predicate::Constant(answer), "{text}");
     }
-    assert!(
-        Filter::parse("password pr")
-            .unwrap()
-            .check_for_any(&USER_TYPE)
-            .is_err()
-    );
+    assert!(Filter::parse("password pr").unwrap().check_for_any(&USER_TYPE).is_err());
 }
 
 #[test]
@@ -354,14 +215,8 @@ fn bare_complex_attributes_mean_their_value() {
     let checked = |text: &str| Filter::parse(text).unwrap().check(&USER_TYPE).unwrap();
     for (bare, spelled) in [
         ("emails co \"x\"", "emails.value co \"x\""),
-        (
-            "manager eq \"x\"",
-            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value eq \"x\"",
-        ),
-        (
-            "emails[type eq \"a\"].value eq \"b\"",
-            "emails[type eq \"a\" and value eq \"b\"]",
-        ),
+        ("manager eq \"x\"", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value eq \"x\""),
+        ("emails[type eq \"a\"].value eq \"b\"", "emails[type eq \"a\" and value eq \"b\"]"),
         ("active eq \"True\"", "active eq true"),
         ("TITLE EQ \"x\"", "title eq \"x\""),
     ] {
@@ -375,13 +230,8 @@ fn bare_complex_attributes_mean_their_value() {
 
 #[test]
 fn a_predicate_keeps_the_text_as_written_beside_its_key() {
-    let predicate = Filter::parse("emails[type eq \"Work\"]")
-        .unwrap()
-        .check(&USER_TYPE)
-        .unwrap();
-    let Predicate::Element(field, inner) = predicate else {
-        panic!("brackets make an element predicate")
-    };
+    let predicate = Filter::parse("emails[type eq \"Work\"]").unwrap().check(&USER_TYPE).unwrap();
+    let Predicate::Element(field, inner) = predicate else { panic!("brackets make an element predicate") };
     assert_eq!(field.to_string(), "emails");
     assert_eq!(inner.equal_terms(), Some(vec![("type", json!("Work"))]));
 }

@@ -31,11 +31,7 @@ fn ada() -> Value {
 #[track_caller]
 fn holds_for_ada(text: &str, want: bool) {
     let predicate = Filter::parse(text).unwrap().check(&USER_TYPE).unwrap();
-    assert_eq!(
-        matches(&predicate, ada().as_object().unwrap()),
-        want,
-        "{text}"
-    );
+    assert_eq!(matches(&predicate, ada().as_object().unwrap()), want, "{text}");
 }
 
 #[test]
@@ -68,10 +64,7 @@ fn any_value_of_a_list_will_do_and_brackets_bind_one() {
         ("emails[type eq \"home\"].value ew \"work.example\"", false),
         ("emails[not (type eq \"work\")]", true),
         ("manager[value eq \"Boss\"]", true),
-        (
-            "schemas eq \"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User\"",
-            true,
-        ),
+        ("schemas eq \"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User\"", true),
         ("groups.value eq \"g1\"", true),
     ] {
         holds_for_ada(text, want);
@@ -136,19 +129,11 @@ fn moments_are_compared_as_moments_and_text_by_its_key() {
 
 #[test]
 fn elements_are_judged_alone_for_patch() {
-    let path = PatchPath::parse(
-        "emails[type eq 'WORK' and primary eq true].value",
-        &USER_TYPE,
-    )
-    .unwrap();
+    let path = PatchPath::parse("emails[type eq 'WORK' and primary eq true].value", &USER_TYPE).unwrap();
     let predicate = path.element.unwrap();
     let document = ada();
-    let verdicts: Vec<bool> = document["emails"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|element| matches_element(&predicate, element))
-        .collect();
+    let verdicts: Vec<bool> =
+        document["emails"].as_array().unwrap().iter().map(|element| matches_element(&predicate, element)).collect();
     assert_eq!(verdicts, [true, false]);
     assert!(!matches_element(&predicate, &json!("work")));
 }

@@ -8,11 +8,7 @@ const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:
 
 #[track_caller]
 fn means(text: &str, canonical: &str) {
-    let target = AttrPath::parse(text)
-        .unwrap()
-        .resolve(&USER_TYPE)
-        .unwrap()
-        .to_string();
+    let target = AttrPath::parse(text).unwrap().resolve(&USER_TYPE).unwrap().to_string();
     assert_eq!(target, canonical);
 }
 
@@ -20,26 +16,11 @@ fn means(text: &str, canonical: &str) {
 fn names_and_urns_are_found_in_any_case() {
     means("USERNAME", "userName");
     means("name.FAMILYname", "name.familyName");
-    means(
-        "emails.$REF".replace("emails", "groups").as_str(),
-        "groups.$ref",
-    );
-    means(
-        "urn:ietf:params:scim:schemas:core:2.0:user:Name.givenname",
-        "name.givenName",
-    );
-    means(
-        "urn:ietf:params:scim:schemas:core:2.0:User:meta.created",
-        "meta.created",
-    );
-    means(
-        &format!("{}:department", ENTERPRISE.to_uppercase()),
-        &format!("{ENTERPRISE}:department"),
-    );
-    means(
-        &format!("{ENTERPRISE}:manager.$ref"),
-        &format!("{ENTERPRISE}:manager.$ref"),
-    );
+    means("emails.$REF".replace("emails", "groups").as_str(), "groups.$ref");
+    means("urn:ietf:params:scim:schemas:core:2.0:user:Name.givenname", "name.givenName");
+    means("urn:ietf:params:scim:schemas:core:2.0:User:meta.created", "meta.created");
+    means(&format!("{}:department", ENTERPRISE.to_uppercase()), &format!("{ENTERPRISE}:department"));
+    means(&format!("{ENTERPRISE}:manager.$ref"), &format!("{ENTERPRISE}:manager.$ref"));
 }
 
 #[test]
@@ -63,29 +44,12 @@ fn the_longest_schema_wins() {
     let mut inner = outer.clone();
     inner.id = Cow::Owned("urn:acme:1.0:division".to_owned());
     for schema in [outer, inner] {
-        resource_type.extensions.push(Extension {
-            schema: Arc::new(schema),
-            required: false,
-        });
+        resource_type.extensions.push(Extension { schema: Arc::new(schema), required: false });
     }
-    let find = |text: &str| {
-        AttrPath::parse(text)
-            .unwrap()
-            .resolve(&resource_type)
-            .map(|target| target.to_string())
-    };
-    assert_eq!(
-        find("urn:acme:1.0:Division").unwrap(),
-        "urn:acme:1.0:division"
-    );
-    assert_eq!(
-        find("urn:acme:1.0:division:costcenter").unwrap(),
-        "urn:acme:1.0:division:costCenter"
-    );
-    assert_eq!(
-        find("urn:acme:1.0:manager").unwrap(),
-        "urn:acme:1.0:manager"
-    );
+    let find = |text: &str| AttrPath::parse(text).unwrap().resolve(&resource_type).map(|target| target.to_string());
+    assert_eq!(find("urn:acme:1.0:Division").unwrap(), "urn:acme:1.0:division");
+    assert_eq!(find("urn:acme:1.0:division:costcenter").unwrap(), "urn:acme:1.0:division:costCenter");
+    assert_eq!(find("urn:acme:1.0:manager").unwrap(), "urn:acme:1.0:manager");
     assert!(find("urn:acme:1.0x").unwrap_err().is_unknown());
 }
 
@@ -99,9 +63,7 @@ fn unknown_names_are_told_apart_from_broken_ones() {
         "urn:custom:2.0:User:a.b.c",
         &format!("{ENTERPRISE}:nope"),
     ] {
-        let error = AttrPath::parse(text)
-            .and_then(|path| path.resolve(&USER_TYPE).map(drop))
-            .unwrap_err();
+        let error = AttrPath::parse(text).and_then(|path| path.resolve(&USER_TYPE).map(drop)).unwrap_err();
         assert!(error.is_unknown(), "{text}: {error}");
     }
     let broken = [
@@ -121,34 +83,16 @@ fn unknown_names_are_told_apart_from_broken_ones() {
         &format!("{ENTERPRISE}:a.b.c"),
     ];
     for text in broken {
-        let error = AttrPath::parse(text)
-            .and_then(|path| path.resolve(&USER_TYPE).map(drop))
-            .unwrap_err();
+        let error = AttrPath::parse(text).and_then(|path| path.resolve(&USER_TYPE).map(drop)).unwrap_err();
         assert!(matches!(error, PathError::Syntax(_)), "{text}: {error}");
-        assert_eq!(
-            Error::from(error).scim_type,
-            Some(crate::scim::ScimType::InvalidPath)
-        );
+        assert_eq!(Error::from(error).scim_type, Some(crate::scim::ScimType::InvalidPath));
     }
-    assert!(
-        AttrPath::parse("userName")
-            .unwrap()
-            .resolve(&GROUP_TYPE)
-            .unwrap_err()
-            .is_unknown()
-    );
+    assert!(AttrPath::parse("userName").unwrap().resolve(&GROUP_TYPE).unwrap_err().is_unknown());
 }
 
 #[test]
 fn the_leaf_is_what_is_finally_named() {
-    let leaf = |text: &str| {
-        AttrPath::parse(text)
-            .unwrap()
-            .resolve(&USER_TYPE)
-            .unwrap()
-            .leaf()
-            .map(|leaf| leaf.kind)
-    };
+    let leaf = |text: &str| AttrPath::parse(text).unwrap().resolve(&USER_TYPE).unwrap().leaf().map(|leaf| leaf.kind);
     assert_eq!(leaf("emails"), Some(Kind::Complex));
     assert_eq!(leaf("emails.primary"), Some(Kind::Boolean));
     assert_eq!(leaf(ENTERPRISE), None);
@@ -156,9 +100,7 @@ fn the_leaf_is_what_is_finally_named() {
 
 #[test]
 fn a_sentence_repeats_little_of_the_request() {
-    let error = AttrPath::parse(&format!("{}!", "x".repeat(5000)))
-        .unwrap_err()
-        .to_string();
+    let error = AttrPath::parse(&format!("{}!", "x".repeat(5000))).unwrap_err().to_string();
     assert!(error.len() < 160, "{error}");
     assert_eq!(shown("a\u{0}\n"), "a\\0\\n");
 }

@@ -7,7 +7,11 @@ use super::{Attribute, Uniqueness};
 /// `schemas`, `id`, `externalId` and `meta`, in the order they are answered.
 pub static COMMON: LazyLock<Vec<Attribute>> = LazyLock::new(|| {
     vec![
-        Attribute::string("schemas", "URIs of the schemas that apply to the resource.").list().required().case_exact().always(),
+        Attribute::string("schemas", "URIs of the schemas that apply to the resource.")
+            .list()
+            .required()
+            .case_exact()
+            .always(),
         Attribute::string("id", "Identifier issued by the service provider.")
             .read_only()
             .always()

@@ -36,7 +36,10 @@ impl ResourceType {
 
     /// The common or base-schema attribute of that name, without regard to case.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
-        COMMON.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name)).or_else(|| self.schema.attribute(name))
+        COMMON
+            .iter()
+            .find(|attribute| attribute.name.eq_ignore_ascii_case(name))
+            .or_else(|| self.schema.attribute(name))
     }
 
     /// The `members` attribute, where resources of this type have members that are resources themselves.

@@ -22,7 +22,10 @@ fn attributes() -> Vec<Attribute> {
 
 fn single_valued() -> Vec<Attribute> {
     vec![
-        Attribute::string("userName", "Unique name with which the user signs in.").required().unique(Uniqueness::Server).indexed(),
+        Attribute::string("userName", "Unique name with which the user signs in.")
+            .required()
+            .unique(Uniqueness::Server)
+            .indexed(),
         Attribute::complex(
             "name",
             "The components of the user's name.",
@@ -51,7 +54,12 @@ fn single_valued() -> Vec<Attribute> {
 
 fn contact_details() -> Vec<Attribute> {
     vec![
-        plural("emails", "E-mail addresses.", Attribute::string("value", "The address.").indexed(), &["work", "home", "other"]),
+        plural(
+            "emails",
+            "E-mail addresses.",
+            Attribute::string("value", "The address.").indexed(),
+            &["work", "home", "other"],
+        ),
         plural(
             "phoneNumbers",
             "Phone numbers.",
@@ -105,7 +113,12 @@ fn entitlements() -> Vec<Attribute> {
         .read_only(),
         plural("entitlements", "Things the user is entitled to.", Attribute::string("value", "The entitlement."), &[]),
         plural("roles", "Roles of the user.", Attribute::string("value", "The role."), &[]),
-        plural("x509Certificates", "X.509 certificates.", Attribute::binary("value", "DER certificate in base64."), &[]),
+        plural(
+            "x509Certificates",
+            "X.509 certificates.",
+            Attribute::binary("value", "DER certificate in base64."),
+            &[],
+        ),
     ]
 }
 

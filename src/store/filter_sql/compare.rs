@@ -22,72 +22,34 @@ pub(super) fn compare(
         Operand::Text { key, .. } => text(field, spot, operator, key, bind),
         Operand::Bool(wanted) => {
             let found = match field.absent_means {
-                Some(default) => format!(
-                    "coalesce({}, {})",
-                    spot.sql,
-                    bind(Value::Integer(default.into()))
-                ),
+                Some(default) => format!("coalesce({}, {})", spot.sql, bind(Value::Integer(default.into()))),
                 None => spot.sql.clone(),
             };
-            format!(
-                "{found} {} {}",
-                sign(operator),
-                bind(Value::Integer((*wanted).into()))
-            )
+            format!("{found} {} {}", sign(operator), bind(Value::Integer((*wanted).into())))
         }
         Operand::Number(number) => {
-            let value = number
-                .as_i64()
-                .map(Value::Integer)
-                .or_else(|| number.as_f64().map(Value::Real));
-            format!(
-                "{} {} {}",
-                spot.sql,
-                sign(operator),
-                bind(value.unwrap_or(Value::Null))
-            )
+            let value = number.as_i64().map(Value::Integer).or_else(|| number.as_f64().map(Value::Real));
+            format!("{} {} {}", spot.sql, sign(operator), bind(value.unwrap_or(Value::Null)))
         }
         Operand::Instant { microseconds, .. } if spot.form == Form::Millis => {
-            format!(
-                "{} {} {}",
-                spot.sql,
-                sign(operator),
-                bind(in_milliseconds(operator, *microseconds))
-            )
+            format!("{} {} {}", spot.sql, sign(operator), bind(in_milliseconds(operator, *microseconds)))
         }
         Operand::Instant { microseconds, .. } => {
-            format!(
-                "scim_instant({}) {} {}",
-                spot.sql,
-                sign(operator),
-                bind(Value::Integer(*microseconds))
-            )
+            format!("scim_instant({}) {} {}", spot.sql, sign(operator), bind(Value::Integer(*microseconds)))
         }
     }
 }
 
-fn text(
-    field: &Field,
-    spot: &Spot,
-    operator: Operator,
-    key: &str,
-    mut bind: impl FnMut(Value) -> String,
-) -> String {
-    let found = if field.case_exact || spot.form == Form::Key {
-        spot.sql.clone()
-    } else {
-        format!("scim_key({})", spot.sql)
-    };
+fn text(field: &Field, spot: &Spot, operator: Operator, key: &str, mut bind: impl FnMut(Value) -> String) -> String {
+    let found =
+        if field.case_exact || spot.form == Form::Key { spot.sql.clone() } else { format!("scim_key({})", spot.sql) };
     let mut wanted = || bind(Value::Text(key.to_owned()));
     match operator {
         Operator::Co => format!("instr({found}, {}) > 0", wanted()),
         Operator::Sw if spot.sorted => {
             let from = wanted();
             match after_prefix(key) {
-                Some(end) => format!(
-                    "({found} >= {from} AND {found} < {})",
-                    bind(Value::Text(end))
-                ),
+                Some(end) => format!("({found} >= {from} AND {found} < {})", bind(Value::Text(end))),
                 None => format!("{found} >= {from}"),
             }
         }
@@ -156,10 +118,7 @@ mod tests {
 
     #[test]
     fn microseconds_decide_about_milliseconds() {
-        let holds = |operator, value: i64, microseconds| match (
-            operator,
-            in_milliseconds(operator, microseconds),
-        ) {
+        let holds = |operator, value: i64, microseconds| match (operator, in_milliseconds(operator, microseconds)) {
             (Operator::Eq, bound) => bound == Value::Integer(value),
             (Operator::Ne, bound) => bound != Value::Integer(value),
             (Operator::Gt, Value::Integer(bound)) => value > bound,
@@ -171,30 +130,12 @@ mod tests {
         for microseconds in [-1500, -1000, -1, 0, 1, 999, 1000, 1001] {
             for value in [-2, -1, 0, 1, 2] {
                 let exact = value * 1000;
-                assert_eq!(
-                    holds(Operator::Eq, value, microseconds),
-                    exact == microseconds
-                );
-                assert_eq!(
-                    holds(Operator::Ne, value, microseconds),
-                    exact != microseconds
-                );
-                assert_eq!(
-                    holds(Operator::Gt, value, microseconds),
-                    exact > microseconds
-                );
-                assert_eq!(
-                    holds(Operator::Ge, value, microseconds),
-                    exact >= microseconds
-                );
-                assert_eq!(
-                    holds(Operator::Lt, value, microseconds),
-                    exact < microseconds
-                );
-                assert_eq!(
-                    holds(Operator::Le, value, microseconds),
-                    exact <= microseconds
-                );
+                assert_eq!(holds(Operator::Eq, value, microseconds), exact == microseconds);
+                assert_eq!(holds(Operator::Ne, value, microseconds), exact != microseconds);
+                assert_eq!(holds(Operator::Gt, value, microseconds), exact > microseconds);
+                assert_eq!(holds(Operator::Ge, value, microseconds), exact >= microseconds);
+                assert_eq!(holds(Operator::Lt, value, microseconds), exact < microseconds);
+                assert_eq!(holds(Operator::Le, value, microseconds), exact <= microseconds);
             }
         }
     }

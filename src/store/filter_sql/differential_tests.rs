@@ -6,14 +6,12 @@ use serde_json::{Map, Value as Json, json};
 
 use super::*;
 use crate::scim::filter::Filter;
-use crate::scim::filter::samples::{
-    BADGE, BADGE_USERS, MOMENTS, TEXTS, group_filters, user_filters,
-};
+use crate::scim::filter::samples::{BADGE, BADGE_USERS, MOMENTS, TEXTS, group_filters, user_filters};
+use crate::scim::index;
 use crate::scim::instant::instant;
 use crate::scim::matches::matches;
 use crate::scim::schema::GROUP_TYPE;
 use crate::scim::{text, urn};
-use crate::store::value_keys::value_keys;
 
 const BASE: &str = "https://x.example/scim";
 const SCHEMA: &str = include_str!("../../../schema.sql");
@@ -48,20 +46,16 @@ fn flag() -> impl Strategy<Value = Json> {
 }
 
 fn element() -> impl Strategy<Value = Json> {
-    (maybe_text(), maybe_text(), flag()).prop_map(
-        |(value, kind, primary)| json!({"value": value, "type": kind, "primary": primary}),
-    )
+    (maybe_text(), maybe_text(), flag())
+        .prop_map(|(value, kind, primary)| json!({"value": value, "type": kind, "primary": primary}))
 }
 
 fn badge() -> impl Strategy<Value = Json> {
     let doors = prop::collection::vec((maybe_text(), text_list()), 0..3).prop_map(|doors| {
         let doors = doors.into_iter();
-        doors
-            .map(|(value, keys)| json!({"value": value, "keys": keys}))
-            .collect::<Json>()
+        doors.map(|(value, keys)| json!({"value": value, "keys": keys})).collect::<Json>()
     });
-    let chip =
-        (maybe_text(), text_list()).prop_map(|(maker, keys)| json!({"maker": maker, "keys": keys}));
+    let chip = (maybe_text(), text_list()).prop_map(|(maker, keys)| json!({"maker": maker, "keys": keys}));
     let numbers = (-1..3_i8, prop::sample::select(vec![-1.0, 0.5, 1.0]));
     let issued = prop::sample::select(MOMENTS);
     (numbers, issued, text_list(), doors, chip).prop_map(|((level, weight), issued, tags, doors, chip)| {
@@ -71,60 +65,43 @@ fn badge() -> impl Strategy<Value = Json> {
 
 fn user() -> impl Strategy<Value = Sample> {
     let names = (maybe_text(), maybe_text(), maybe_text(), maybe_text());
-    let lists = (
-        prop::collection::vec(element(), 0..3),
-        maybe_text(),
-        maybe_text(),
-    );
+    let lists = (prop::collection::vec(element(), 0..3), maybe_text(), maybe_text());
     let badge = prop::option::of(badge());
-    (names, flag(), lists, badge, (millis(), millis())).prop_map(|(names, active, lists, badge, (created, modified))| {
-        let (display_name, external_id, title, family_name) = names;
-        let (emails, manager, department) = lists;
-        let body = json!({
-            "displayName": display_name, "externalId": external_id, "title": title, "active": active,
-            "name": {"familyName": family_name},
-            "emails": emails,
-            urn::ENTERPRISE_USER: {"department": department, "manager": {"value": manager}},
-            BADGE: badge,
-        });
-        Sample { body: stored(body, urn::USER), created, modified, members: None }
-    })
+    (names, flag(), lists, badge, (millis(), millis())).prop_map(
+        |(names, active, lists, badge, (created, modified))| {
+            let (display_name, external_id, title, family_name) = names;
+            let (emails, manager, department) = lists;
+            let body = json!({
+                "displayName": display_name, "externalId": external_id, "title": title, "active": active,
+                "name": {"familyName": family_name},
+                "emails": emails,
+                urn::ENTERPRISE_USER: {"department": department, "manager": {"value": manager}},
+                BADGE: badge,
+            });
+            Sample { body: stored(body, urn::USER), created, modified, members: None }
+        },
+    )
 }
 
 fn group() -> impl Strategy<Value = Sample> {
     let members = prop::collection::btree_set(0..7_usize, 0..4);
     (maybe_text(), maybe_text(), members, (millis(), millis())).prop_map(
         |(name, external, members, (created, modified))| {
-            let body = stored(
-                json!({"displayName": name, "externalId": external}),
-                urn::GROUP,
-            );
-            Sample {
-                body,
-                created,
-                modified,
-                members: Some(members.into_iter().collect()),
-            }
+            let body = stored(json!({"displayName": name, "externalId": external}), urn::GROUP);
+            Sample { body, created, modified, members: Some(members.into_iter().collect()) }
         },
     )
 }
 
 /// Four users and three groups.
 fn worlds() -> impl Strategy<Value = Vec<Sample>> {
-    (
-        prop::collection::vec(user(), 4),
-        prop::collection::vec(group(), 3),
-    )
-        .prop_map(|(mut users, groups)| {
-            for (number, user) in users.iter_mut().enumerate() {
-                // Names are unique without regard to case, so the first letters of the pool tell them apart.
-                user.body.insert(
-                    "userName".into(),
-                    ["ada", "ADAM", "E\u{301}va", "STRASSE"][number].into(),
-                );
-            }
-            users.into_iter().chain(groups).collect()
-        })
+    (prop::collection::vec(user(), 4), prop::collection::vec(group(), 3)).prop_map(|(mut users, groups)| {
+        for (number, user) in users.iter_mut().enumerate() {
+            // Names are unique without regard to case, so the first letters of the pool tell them apart.
+            user.body.insert("userName".into(), ["ada", "ADAM", "E\u{301}va", "STRASSE"][number].into());
+        }
+        users.into_iter().chain(groups).collect()
+    })
 }
 
 /// Drops what has no value, as the product does before it stores, and names the schemas.
@@ -132,9 +109,7 @@ fn stored(body: Json, base: &str) -> Map<String, Json> {
     let Some(Json::Object(mut body)) = without_nulls(body) else {
         return Map::new();
     };
-    let extensions = [urn::ENTERPRISE_USER, BADGE]
-        .into_iter()
-        .filter(|uri| body.contains_key(*uri));
+    let extensions = [urn::ENTERPRISE_USER, BADGE].into_iter().filter(|uri| body.contains_key(*uri));
     let schemas: Vec<&str> = std::iter::once(base).chain(extensions).collect();
     body.insert("schemas".into(), schemas.into());
     body
@@ -148,10 +123,8 @@ fn without_nulls(value: Json) -> Option<Json> {
             (!values.is_empty()).then_some(values.into())
         }
         Json::Object(members) => {
-            let members: Map<String, Json> = members
-                .into_iter()
-                .filter_map(|(name, value)| Some((name, without_nulls(value)?)))
-                .collect();
+            let members: Map<String, Json> =
+                members.into_iter().filter_map(|(name, value)| Some((name, without_nulls(value)?))).collect();
             (!members.is_empty()).then_some(members.into())
         }
         value => Some(value),
@@ -159,26 +132,18 @@ fn without_nulls(value: Json) -> Option<Json> {
 }
 
 fn type_of(sample: &Sample) -> &'static ResourceType {
-    if sample.members.is_some() {
-        &GROUP_TYPE
-    } else {
-        &BADGE_USERS
-    }
+    if sample.members.is_some() { &GROUP_TYPE } else { &BADGE_USERS }
 }
 
 fn label(sample: &Sample) -> Option<&str> {
-    ["displayName", "userName"]
-        .into_iter()
-        .find_map(|name| sample.body.get(name)?.as_str())
+    ["displayName", "userName"].into_iter().find_map(|name| sample.body.get(name)?.as_str())
 }
 
 fn database(world: &[Sample]) -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     register(&connection).unwrap();
     connection.execute_batch(SCHEMA).unwrap();
-    connection
-        .execute_batch("PRAGMA foreign_keys = OFF")
-        .unwrap();
+    connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
     for (number, sample) in world.iter().enumerate() {
         insert(&connection, number, sample);
     }
@@ -207,17 +172,13 @@ fn insert(connection: &Connection, number: usize, sample: &Sample) {
         Json::Object(sample.body.clone()).to_string(),
     ];
     connection.execute(sql, row).unwrap();
-    for row in value_keys(type_of(sample), &sample.body) {
+    for (path, key) in index::keys(&sample.body, type_of(sample)).values {
         let sql = "INSERT INTO resource_values (configuration, path, key, resource) VALUES (7, ?1, ?2, ?3)";
-        connection
-            .execute(sql, params![row.path, row.key, resource])
-            .unwrap();
+        connection.execute(sql, params![path, key, resource]).unwrap();
     }
     for member in sample.members.iter().flatten() {
         let sql = "INSERT INTO group_members (group_resource, member_resource) VALUES (?1, ?2)";
-        connection
-            .execute(sql, params![resource, i64::try_from(*member).unwrap()])
-            .unwrap();
+        connection.execute(sql, params![resource, i64::try_from(*member).unwrap()]).unwrap();
     }
 }
 
@@ -232,54 +193,33 @@ fn rendered(world: &[Sample], number: usize) -> Map<String, Json> {
     });
     document.insert("meta".into(), meta);
     let link = |other: usize, kind: &str| {
-        let link = json!({"value": format!("id-{other}"), "$ref": url(other), "type": kind, "display": label(&world[other])});
+        let link =
+            json!({"value": format!("id-{other}"), "$ref": url(other), "type": kind, "display": label(&world[other])});
         without_nulls(link).unwrap()
     };
     if let Some(members) = &sample.members {
-        let members = members
-            .iter()
-            .map(|member| link(*member, &type_of(&world[*member]).name));
+        let members = members.iter().map(|member| link(*member, &type_of(&world[*member]).name));
         document.insert("members".into(), members.collect());
     } else {
-        let is_in = |other: &usize| {
-            world[*other]
-                .members
-                .iter()
-                .flatten()
-                .any(|member| *member == number)
-        };
-        let groups: Vec<Json> = (0..world.len())
-            .filter(is_in)
-            .map(|group| link(group, "direct"))
-            .collect();
+        let is_in = |other: &usize| world[*other].members.iter().flatten().any(|member| *member == number);
+        let groups: Vec<Json> = (0..world.len()).filter(is_in).map(|group| link(group, "direct")).collect();
         document.insert("groups".into(), groups.into());
     }
     document
 }
 
 fn rfc3339(millis: i64) -> String {
-    let moment =
-        time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).unwrap();
-    moment
-        .format(&time::format_description::well_known::Rfc3339)
-        .unwrap()
+    let moment = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).unwrap();
+    moment.format(&time::format_description::well_known::Rfc3339).unwrap()
 }
 
 fn found(connection: &Connection, condition: &Where, type_name: &str) -> Vec<usize> {
-    let sql = format!(
-        "SELECT r.resource FROM resources r WHERE {} ORDER BY r.resource",
-        condition.clause(1, 2)
-    );
+    let sql = format!("SELECT r.resource FROM resources r WHERE {} ORDER BY r.resource", condition.clause(1, 2));
     let mut values = vec![Value::Integer(7), Value::Text(type_name.to_owned())];
     values.extend(condition.params.iter().cloned());
     let mut statement = connection.prepare(&sql).unwrap();
-    let rows = statement
-        .query_map(rusqlite::params_from_iter(values), |row| {
-            row.get::<_, i64>(0)
-        })
-        .unwrap();
-    rows.map(|row| usize::try_from(row.unwrap()).unwrap())
-        .collect()
+    let rows = statement.query_map(rusqlite::params_from_iter(values), |row| row.get::<_, i64>(0)).unwrap();
+    rows.map(|row| usize::try_from(row.unwrap()).unwrap()).collect()
 }
 
 fn agree(
@@ -289,27 +229,10 @@ fn agree(
     resource_type: &ResourceType,
 ) -> Result<(), TestCaseError> {
     let predicate = filter.check(resource_type).unwrap();
-    let condition = compile(
-        &predicate,
-        &Context {
-            configuration: 7,
-            resource_type,
-            base: BASE,
-            taken: 2,
-        },
-    );
-    let documents =
-        (0..world.len()).filter(|number| type_of(&world[*number]).name == resource_type.name);
-    let want: Vec<usize> = documents
-        .filter(|number| matches(&predicate, &rendered(world, *number)))
-        .collect();
-    prop_assert_eq!(
-        found(connection, &condition, &resource_type.name),
-        want,
-        "{}\n{}",
-        filter,
-        condition.sql
-    );
+    let condition = compile(&predicate, &Context { configuration: 7, resource_type, base: BASE, taken: 2 });
+    let documents = (0..world.len()).filter(|number| type_of(&world[*number]).name == resource_type.name);
+    let want: Vec<usize> = documents.filter(|number| matches(&predicate, &rendered(world, *number))).collect();
+    prop_assert_eq!(found(connection, &condition, &resource_type.name), want, "{}\n{}", filter, condition.sql);
     Ok(())
 }
 
@@ -342,21 +265,9 @@ fn another_configurations_values_are_never_found() {
              INSERT INTO group_members VALUES (2, 1);",
         )
         .unwrap();
-    for text in [
-        "emails eq \"x\"",
-        "groups eq \"g\"",
-        "groups[value eq \"g\" and display pr]",
-    ] {
+    for text in ["emails eq \"x\"", "groups eq \"g\"", "groups[value eq \"g\" and display pr]"] {
         let predicate = Filter::parse(text).unwrap().check(&BADGE_USERS).unwrap();
-        let context = Context {
-            configuration: 7,
-            resource_type: &BADGE_USERS,
-            base: BASE,
-            taken: 2,
-        };
-        assert!(
-            found(&connection, &compile(&predicate, &context), "User").is_empty(),
-            "{text}"
-        );
+        let context = Context { configuration: 7, resource_type: &BADGE_USERS, base: BASE, taken: 2 };
+        assert!(found(&connection, &compile(&predicate, &context), "User").is_empty(), "{text}");
     }
 }

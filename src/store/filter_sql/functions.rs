@@ -12,15 +12,12 @@ use crate::scim::text;
 /// Both give NULL for what is no text. `scim_key` is [`text::key`]; `scim_instant` gives microseconds since 1970,
 /// NULL for what is no dateTime.
 pub fn register(connection: &Connection) -> rusqlite::Result<()> {
-    let flags = FunctionFlags::SQLITE_UTF8
-        | FunctionFlags::SQLITE_DETERMINISTIC
-        | FunctionFlags::SQLITE_INNOCUOUS;
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
     connection.create_scalar_function("scim_key", 1, flags, |context| {
         Ok(as_text(context.get_raw(0)).map(|text| text::key(text).into_owned()))
     })?;
-    connection.create_scalar_function("scim_instant", 1, flags, |context| {
-        Ok(as_text(context.get_raw(0)).and_then(instant))
-    })
+    connection
+        .create_scalar_function("scim_instant", 1, flags, |context| Ok(as_text(context.get_raw(0)).and_then(instant)))
 }
 
 fn as_text(value: ValueRef<'_>) -> Option<&str> {

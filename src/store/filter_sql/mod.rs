@@ -54,20 +54,13 @@ impl Where {
     /// The whole `WHERE` clause: `configuration` and `resource_type` say which parameters the caller binds them to.
     pub fn clause(&self, configuration: usize, resource_type: usize) -> String {
         let plus = if self.by_row { "+" } else { "" };
-        format!(
-            "{plus}r.configuration = ?{configuration} AND {plus}r.type = ?{resource_type} AND ({})",
-            self.sql
-        )
+        format!("{plus}r.configuration = ?{configuration} AND {plus}r.type = ?{resource_type} AND ({})", self.sql)
     }
 }
 
 /// Compiles a predicate that was checked against the context's resource type.
 pub fn compile(predicate: &Predicate, context: &Context<'_>) -> Where {
-    let mut compiler = Compiler {
-        context,
-        params: Vec::new(),
-        configuration: None,
-    };
+    let mut compiler = Compiler { context, params: Vec::new(), configuration: None };
     let term = compiler.predicate(predicate, Place::Resource);
     Where {
         sql: term.sql,
@@ -95,10 +88,7 @@ struct Term {
 
 impl Term {
     fn scan(sql: String) -> Self {
-        Self {
-            sql,
-            reach: Reach::Scan,
-        }
+        Self { sql, reach: Reach::Scan }
     }
 }
 
@@ -130,10 +120,7 @@ impl Compiler<'_> {
             Predicate::Test(field, check) => self.test(field, check, place),
             Predicate::Element(field, inner) => self.element(field, inner),
             // NULL counts as no, so its negation must be yes.
-            Predicate::Not(inner) => Term::scan(format!(
-                "({}) IS NOT TRUE",
-                self.predicate(inner, place).sql
-            )),
+            Predicate::Not(inner) => Term::scan(format!("({}) IS NOT TRUE", self.predicate(inner, place).sql)),
             Predicate::And(terms) => self.joined(terms, place, " AND ", Iterator::max),
             Predicate::Or(terms) => self.joined(terms, place, " OR ", Iterator::min),
         }
@@ -146,17 +133,11 @@ impl Compiler<'_> {
         between: &str,
         reach: fn(std::vec::IntoIter<Reach>) -> Option<Reach>,
     ) -> Term {
-        let terms: Vec<Term> = terms
-            .iter()
-            .map(|term| self.predicate(term, place))
-            .collect();
+        let terms: Vec<Term> = terms.iter().map(|term| self.predicate(term, place)).collect();
         let sql: Vec<&str> = terms.iter().map(|term| term.sql.as_str()).collect();
         let sql = format!("({})", sql.join(between));
         let reaches: Vec<Reach> = terms.iter().map(|term| term.reach).collect();
-        Term {
-            sql,
-            reach: reach(reaches.into_iter()).unwrap_or(Reach::Scan),
-        }
+        Term { sql, reach: reach(reaches.into_iter()).unwrap_or(Reach::Scan) }
     }
 
     fn test(&mut self, field: &Field, check: &Check, place: Place) -> Term {
@@ -170,15 +151,8 @@ impl Compiler<'_> {
             return term;
         }
         if let Some(spot) = self.column(field) {
-            let reach = if is_eq(check) {
-                spot.reach
-            } else {
-                Reach::Scan
-            };
-            return Term {
-                sql: self.check(field, &spot, check),
-                reach,
-            };
+            let reach = if is_eq(check) { spot.reach } else { Reach::Scan };
+            return Term { sql: self.check(field, &spot, check), reach };
         }
         if field.multi_valued {
             let path = self.bind(place::json_path(field, place::Depth::Attribute));
@@ -193,24 +167,13 @@ impl Compiler<'_> {
     fn single_test(&mut self, field: &Field, check: &Check) -> String {
         let path = self.bind(place::json_path(field, place::Depth::Leaf));
         if *check == Check::Present && field.kind == Kind::Complex {
-            return format!(
-                "EXISTS (SELECT 1 FROM json_tree(r.body, {path}) t WHERE t.atom <> '')"
-            );
+            return format!("EXISTS (SELECT 1 FROM json_tree(r.body, {path}) t WHERE t.atom <> '')");
         }
         if field.sub_multi_valued {
             let condition = self.check(field, &Spot::new("s.value".into(), Form::Json), check);
-            return quantified(
-                &format!("json_each(r.body, {path}) s"),
-                "1",
-                &condition,
-                is_ne(check),
-            );
+            return quantified(&format!("json_each(r.body, {path}) s"), "1", &condition, is_ne(check));
         }
-        self.check(
-            field,
-            &Spot::new(format!("json_extract(r.body, {path})"), Form::Json),
-            check,
-        )
+        self.check(field, &Spot::new(format!("json_extract(r.body, {path})"), Form::Json), check)
     }
 
     /// A test on one element: of a list in the body (`e`) or of a membership (`l`, `x`).
@@ -228,26 +191,15 @@ impl Compiler<'_> {
         let path = self.bind(place::json_path(field, place::Depth::Sub));
         if field.sub_multi_valued {
             let condition = self.check(field, &Spot::new("s.value".into(), Form::Json), check);
-            return quantified(
-                &format!("json_each(e.value, {path}) s"),
-                "1",
-                &condition,
-                is_ne(check),
-            );
+            return quantified(&format!("json_each(e.value, {path}) s"), "1", &condition, is_ne(check));
         }
-        self.check(
-            field,
-            &Spot::new(format!("json_extract(e.value, {path})"), Form::Json),
-            check,
-        )
+        self.check(field, &Spot::new(format!("json_extract(e.value, {path})"), Form::Json), check)
     }
 
     fn check(&mut self, field: &Field, spot: &Spot, check: &Check) -> String {
         match check {
             Check::Present => present(spot),
-            Check::Compare(operator, operand) => {
-                compare(field, spot, *operator, operand, |value| self.bind(value))
-            }
+            Check::Compare(operator, operand) => compare(field, spot, *operator, operand, |value| self.bind(value)),
         }
     }
 
@@ -256,30 +208,18 @@ impl Compiler<'_> {
         let Check::Compare(operator, operand @ Operand::Text { .. }) = check else {
             return None;
         };
-        if !value_keys::by_key(*operator)
-            || !value_keys::has_rows(self.context.resource_type, field)
-        {
+        if !value_keys::by_key(*operator) || !value_keys::has_rows(self.context.resource_type, field) {
             return None;
         }
         let configuration = self.configuration();
         let path = self.bind(field.to_string());
-        let spot = Spot {
-            sorted: true,
-            ..Spot::new("v.key".into(), Form::Key)
-        };
+        let spot = Spot { sorted: true, ..Spot::new("v.key".into(), Form::Key) };
         let condition = compare(field, &spot, *operator, operand, |value| self.bind(value));
         let sql = format!(
             "r.resource IN (SELECT v.resource FROM resource_values v \
              WHERE v.configuration = {configuration} AND v.path = {path} AND {condition})"
         );
-        Some(Term {
-            sql,
-            reach: if *operator == Operator::Eq {
-                Reach::Row
-            } else {
-                Reach::Scan
-            },
-        })
+        Some(Term { sql, reach: if *operator == Operator::Eq { Reach::Row } else { Reach::Scan } })
     }
 
     fn link_test(&mut self, links: Links, field: &Field, check: &Check) -> Term {
@@ -288,17 +228,10 @@ impl Compiler<'_> {
             return Term::scan(format!("EXISTS (SELECT 1 FROM {})", links.of_resource()));
         }
         if is_eq(check) && field.indexed {
-            return self.linked_by_id(links, |compiler| {
-                compiler.sub_test(field, check, Place::Link(links))
-            });
+            return self.linked_by_id(links, |compiler| compiler.sub_test(field, check, Place::Link(links)));
         }
         let condition = self.sub_test(field, check, Place::Link(links));
-        Term::scan(quantified(
-            links.tables(),
-            links.of_this(),
-            &condition,
-            is_ne(check),
-        ))
+        Term::scan(quantified(links.tables(), links.of_this(), &condition, is_ne(check)))
     }
 
     /// Resources linked to those that satisfy a condition that fixes the other side's id.
@@ -310,26 +243,16 @@ impl Compiler<'_> {
             links.this_side(),
             links.tables()
         );
-        Term {
-            sql,
-            reach: Reach::Row,
-        }
+        Term { sql, reach: Reach::Row }
     }
 
     fn element(&mut self, field: &Field, inner: &Predicate) -> Term {
         if let Some(links) = Links::of(self.context.resource_type, field) {
             if fixed(inner).is_some() {
-                return self.linked_by_id(links, |compiler| {
-                    compiler.predicate(inner, Place::Link(links)).sql
-                });
+                return self.linked_by_id(links, |compiler| compiler.predicate(inner, Place::Link(links)).sql);
             }
             let condition = self.predicate(inner, Place::Link(links)).sql;
-            return Term::scan(quantified(
-                links.tables(),
-                links.of_this(),
-                &condition,
-                false,
-            ));
+            return Term::scan(quantified(links.tables(), links.of_this(), &condition, false));
         }
         if !field.multi_valued {
             let inner = self.predicate(inner, Place::Resource);
@@ -338,25 +261,14 @@ impl Compiler<'_> {
             }
             let path = self.bind(place::json_path(field, place::Depth::Attribute));
             let sql = format!("({} AND json_type(r.body, {path}) = 'object')", inner.sql);
-            return Term {
-                sql,
-                reach: inner.reach,
-            };
+            return Term { sql, reach: inner.reach };
         }
         let by_value = fixed(inner).and_then(|(field, check)| self.row_test(field, check));
         let path = self.bind(place::json_path(field, place::Depth::Attribute));
         let condition = self.predicate(inner, Place::Json).sql;
-        let here = quantified(
-            &format!("json_each(r.body, {path}) e"),
-            "1",
-            &condition,
-            false,
-        );
+        let here = quantified(&format!("json_each(r.body, {path}) e"), "1", &condition, false);
         match by_value {
-            Some(term) => Term {
-                sql: format!("({} AND {here})", term.sql),
-                reach: term.reach,
-            },
+            Some(term) => Term { sql: format!("({} AND {here})", term.sql), reach: term.reach },
             None => Term::scan(here),
         }
     }
@@ -365,11 +277,7 @@ impl Compiler<'_> {
 /// `EXISTS` over rows; an operator that holds where there is nothing to compare also holds without rows.
 fn quantified(rows: &str, belongs: &str, condition: &str, or_none: bool) -> String {
     let exists = format!("EXISTS (SELECT 1 FROM {rows} WHERE {belongs} AND {condition})");
-    if or_none {
-        format!("(NOT EXISTS (SELECT 1 FROM {rows} WHERE {belongs}) OR {exists})")
-    } else {
-        exists
-    }
+    if or_none { format!("(NOT EXISTS (SELECT 1 FROM {rows} WHERE {belongs}) OR {exists})") } else { exists }
 }
 
 /// The `eq` term on an indexed sub-attribute that every element satisfying the predicate satisfies.

@@ -28,21 +28,11 @@ pub(super) struct Spot {
 
 impl Spot {
     pub(super) fn new(sql: String, form: Form) -> Self {
-        Self {
-            sql,
-            form,
-            sorted: false,
-            reach: Reach::Scan,
-        }
+        Self { sql, form, sorted: false, reach: Reach::Scan }
     }
 
     fn indexed(sql: &str, form: Form, reach: Reach) -> Self {
-        Self {
-            sql: sql.into(),
-            form,
-            sorted: true,
-            reach,
-        }
+        Self { sql: sql.into(), form, sorted: true, reach }
     }
 }
 
@@ -143,10 +133,7 @@ impl Compiler<'_> {
             Some("resourceType") => ("r.type".into(), Form::Json),
             Some("version") => ("('W/\"' || r.version || '\"')".into(), Form::Json),
             Some("location") => {
-                let head = format!(
-                    "{}{}/",
-                    self.context.base, self.context.resource_type.endpoint
-                );
+                let head = format!("{}{}/", self.context.base, self.context.resource_type.endpoint);
                 (format!("({} || r.id)", self.bind(head)), Form::Json)
             }
             Some(_) => return None,

@@ -16,75 +16,39 @@ fn database() -> Connection {
 
 fn compiled(text: &str, resource_type: &ResourceType) -> Where {
     let predicate = Filter::parse(text).unwrap().check(resource_type).unwrap();
-    compile(
-        &predicate,
-        &Context {
-            configuration: 7,
-            resource_type,
-            base: "https://x.example/scim",
-            taken: 2,
-        },
-    )
+    compile(&predicate, &Context { configuration: 7, resource_type, base: "https://x.example/scim", taken: 2 })
 }
 
 /// The plan's lines about `resources r`, joined.
 fn plan(connection: &Connection, condition: &Where) -> String {
-    let sql = format!(
-        "EXPLAIN QUERY PLAN SELECT r.resource FROM resources r WHERE {}",
-        condition.clause(1, 2)
-    );
+    let sql = format!("EXPLAIN QUERY PLAN SELECT r.resource FROM resources r WHERE {}", condition.clause(1, 2));
     let mut statement = connection.prepare(&sql).unwrap();
     let mut params = vec![Value::Integer(7), Value::Text("User".into())];
     params.extend(condition.params.iter().cloned());
-    let rows = statement
-        .query_map(rusqlite::params_from_iter(params), |row| {
-            row.get::<_, String>(3)
-        })
-        .unwrap();
+    let rows = statement.query_map(rusqlite::params_from_iter(params), |row| row.get::<_, String>(3)).unwrap();
     rows.map(Result::unwrap).collect::<Vec<_>>().join("\n")
 }
 
-const MANAGER_EQ: &str =
-    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value eq \"x\"";
+const MANAGER_EQ: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value eq \"x\"";
 const BY_ROW: &str = "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)";
 
 /// Type, filter, and what SQLite's plan for it says.
 const ANSWERED_BY: &[(&str, &str, &str)] = &[
-    (
-        "User",
-        "userName eq \"x\"",
-        "resources_by_user_name (configuration=? AND type=? AND user_name_key=?)",
-    ),
+    ("User", "userName eq \"x\"", "resources_by_user_name (configuration=? AND type=? AND user_name_key=?)"),
     (
         "User",
         "userName sw \"x\"",
         "resources_by_user_name (configuration=? AND type=? AND user_name_key>? AND user_name_key<?)",
     ),
-    (
-        "User",
-        "externalId eq \"x\"",
-        "resources_by_external_id (configuration=? AND type=? AND external_id=?)",
-    ),
-    (
-        "User",
-        "displayName eq \"x\"",
-        "resources_by_display_name (configuration=? AND type=? AND display_name_key=?)",
-    ),
-    (
-        "Group",
-        "displayName eq \"x\"",
-        "resources_by_display_name (configuration=? AND type=? AND display_name_key=?)",
-    ),
+    ("User", "externalId eq \"x\"", "resources_by_external_id (configuration=? AND type=? AND external_id=?)"),
+    ("User", "displayName eq \"x\"", "resources_by_display_name (configuration=? AND type=? AND display_name_key=?)"),
+    ("Group", "displayName eq \"x\"", "resources_by_display_name (configuration=? AND type=? AND display_name_key=?)"),
     (
         "Group",
         "displayName sw \"x\"",
         "resources_by_display_name (configuration=? AND type=? AND display_name_key>? AND",
     ),
-    (
-        "User",
-        "active eq true",
-        "resources_by_active (configuration=? AND type=? AND active=?)",
-    ),
+    ("User", "active eq true", "resources_by_active (configuration=? AND type=? AND active=?)"),
     ("User", "id eq \"x\"", "resources_by_id (id=?)"),
     (
         "User",
@@ -94,28 +58,16 @@ const ANSWERED_BY: &[(&str, &str, &str)] = &[
     ("User", "emails.value eq \"x\"", BY_ROW),
     ("User", "emails eq \"x\"", BY_ROW),
     ("User", "emails[type eq \"work\"].value eq \"x\"", BY_ROW),
-    (
-        "User",
-        "emails[type eq \"work\" and value eq \"x\"]",
-        BY_ROW,
-    ),
+    ("User", "emails[type eq \"work\" and value eq \"x\"]", BY_ROW),
     ("User", "manager eq \"x\"", BY_ROW),
     ("User", "manager[value eq \"x\"]", BY_ROW),
     ("User", MANAGER_EQ, BY_ROW),
     ("User", "groups.value eq \"x\"", BY_ROW),
     ("Group", "members.value eq \"x\"", BY_ROW),
     ("Group", "members eq \"x\"", BY_ROW),
-    (
-        "Group",
-        "members[value eq \"x\" and type eq \"User\"]",
-        BY_ROW,
-    ),
+    ("Group", "members[value eq \"x\" and type eq \"User\"]", BY_ROW),
     // Two terms: the one that gives fewer rows leads.
-    (
-        "User",
-        "userName eq \"x\" and externalId eq \"y\"",
-        "resources_by_",
-    ),
+    ("User", "userName eq \"x\" and externalId eq \"y\"", "resources_by_"),
     (
         "User",
         "title co \"x\" and userName eq \"x\"",
@@ -127,28 +79,16 @@ const ANSWERED_BY: &[(&str, &str, &str)] = &[
         "resources_by_user_name (configuration=? AND type=? AND user_name_key=?)",
     ),
     ("User", "emails.value eq \"x\" and active eq true", BY_ROW),
-    (
-        "User",
-        "active eq true and (title pr and emails.value eq \"x\")",
-        BY_ROW,
-    ),
+    ("User", "active eq true and (title pr and emails.value eq \"x\")", BY_ROW),
     ("User", "id eq \"x\" and manager eq \"y\"", "SEARCH r USING"),
-    (
-        "Group",
-        "id eq \"x\" and members eq \"y\"",
-        "SEARCH r USING",
-    ),
+    ("Group", "id eq \"x\" and members eq \"y\"", "SEARCH r USING"),
 ];
 
 #[test]
 fn every_indexed_filter_is_answered_by_its_index() {
     let connection = database();
     for (type_name, text, line) in ANSWERED_BY {
-        let resource_type = if *type_name == "User" {
-            &**USER_TYPE
-        } else {
-            &**GROUP_TYPE
-        };
+        let resource_type = if *type_name == "User" { &**USER_TYPE } else { &**GROUP_TYPE };
         let condition = compiled(text, resource_type);
         let plan = plan(&connection, &condition);
         assert!(plan.contains(line), "{text}\n{}\n{plan}", condition.sql);
@@ -168,21 +108,14 @@ fn an_alternative_is_indexed_only_where_both_sides_are() {
         ("userName eq \"x\" or emails.value eq \"x\"", true),
         ("id eq \"x\" or emails.value eq \"x\"", true),
         ("emails.value eq \"x\" or manager eq \"y\"", true),
-        (
-            "userName eq \"x\" or externalId eq \"y\" or displayName eq \"z\"",
-            true,
-        ),
+        ("userName eq \"x\" or externalId eq \"y\" or displayName eq \"z\"", true),
         ("userName eq \"x\" or title eq \"x\"", false),
         ("not (userName eq \"x\")", false),
         ("userName ne \"x\"", false),
         ("emails.value ne \"x\"", false),
         ("members.display eq \"x\"", false),
     ] {
-        let resource_type = if text.starts_with("members") {
-            &GROUP_TYPE
-        } else {
-            &USER_TYPE
-        };
+        let resource_type = if text.starts_with("members") { &GROUP_TYPE } else { &USER_TYPE };
         let condition = compiled(text, resource_type);
         assert_eq!(condition.indexed, indexed, "{text}");
         let plan = plan(&connection, &condition);
@@ -199,14 +132,8 @@ fn the_text_depends_on_the_shape_alone() {
     let hostile = "'; DROP TABLE resources; -- %_*[a-z] \\\" ?1 :x @y $z";
     for (left, right) in [
         ("userName eq \"HOLE\"", "userName eq \"x\""),
-        (
-            "title co \"HOLE\" or nickName sw \"HOLE\"",
-            "locale co \"\" or timezone sw \"x\"",
-        ),
-        (
-            "emails[type eq \"HOLE\"].value eq \"HOLE\"",
-            "emails[type eq \"a\"].value eq \"b\"",
-        ),
+        ("title co \"HOLE\" or nickName sw \"HOLE\"", "locale co \"\" or timezone sw \"x\""),
+        ("emails[type eq \"HOLE\"].value eq \"HOLE\"", "emails[type eq \"a\"].value eq \"b\""),
         ("meta.location eq \"HOLE\"", "meta.location eq \"x\""),
         ("department eq \"HOLE\"", "title eq \"x\""),
     ] {
@@ -223,36 +150,19 @@ fn the_text_depends_on_the_shape_alone() {
 
 #[test]
 fn parameters_follow_those_of_the_caller() {
-    let predicate = Filter::parse("userName eq \"Ada\" and emails eq \"B\"")
-        .unwrap()
-        .check(&USER_TYPE)
-        .unwrap();
-    let context = Context {
-        configuration: 7,
-        resource_type: &USER_TYPE,
-        base: "",
-        taken: 5,
-    };
+    let predicate = Filter::parse("userName eq \"Ada\" and emails eq \"B\"").unwrap().check(&USER_TYPE).unwrap();
+    let context = Context { configuration: 7, resource_type: &USER_TYPE, base: "", taken: 5 };
     let condition = compile(&predicate, &context);
-    assert!(
-        condition.sql.starts_with("(r.user_name_key = ?6 AND "),
-        "{}",
-        condition.sql
-    );
-    let texts: Vec<Value> = vec![
-        "ada".to_owned().into(),
-        7_i64.into(),
-        "emails.value".to_owned().into(),
-        "b".to_owned().into(),
-    ];
+    assert!(condition.sql.starts_with("(r.user_name_key = ?6 AND "), "{}", condition.sql);
+    let texts: Vec<Value> =
+        vec!["ada".to_owned().into(), 7_i64.into(), "emails.value".to_owned().into(), "b".to_owned().into()];
     assert_eq!(condition.params, texts);
 }
 
 #[test]
 fn the_largest_filters_are_statements_that_sqlite_takes() {
     let connection = database();
-    let many = vec!["emails[type ne \"a\" and groups ne \"x\"]".replace("groups", "display"); 100]
-        .join(" and ");
+    let many = vec!["emails[type ne \"a\" and groups ne \"x\"]".replace("groups", "display"); 100].join(" and ");
     plan(&connection, &compiled(&many, &USER_TYPE));
     let many = vec!["groups.display ne \"x\""; 200].join(" or ");
     plan(&connection, &compiled(&many, &USER_TYPE));

@@ -29,10 +29,7 @@ impl Fixture {
 
     /// Whether the row is committed, seen over another connection.
     fn has(&self, key: &str) -> bool {
-        self.store
-            .read_inline(|snapshot| instance::get(snapshot, key))
-            .unwrap()
-            .is_some()
+        self.store.read_inline(|snapshot| instance::get(snapshot, key)).unwrap().is_some()
     }
 }
 

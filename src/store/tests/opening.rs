@@ -49,10 +49,7 @@ fn a_new_folder_and_its_files_are_the_owners_alone() {
     let store = Store::open(&folder, Access::Serve).unwrap();
     store.write_blocking(Undo::Unneeded, set("k")).unwrap();
     assert_eq!(mode(&folder), 0o700);
-    let files: Vec<_> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|file| file.unwrap().path())
-        .collect();
+    let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
     assert_eq!(files.len(), 4, "{files:?}");
     for file in files {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
@@ -75,9 +72,7 @@ fn a_second_server_is_refused_and_told_who_holds_the_folder() {
 fn commands_work_beside_a_server_and_without_one() {
     let fixture = Fixture::new();
     let command = Store::open(fixture.folder.path(), Access::Command).unwrap();
-    command
-        .write_blocking(Undo::Unneeded, set("from the command"))
-        .unwrap();
+    command.write_blocking(Undo::Unneeded, set("from the command")).unwrap();
     assert!(fixture.has("from the command"));
     drop(command);
     fixture.set("from the server").unwrap();
@@ -93,26 +88,15 @@ fn commands_work_beside_a_server_and_without_one() {
 fn a_command_that_only_looks_makes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("nowhere");
-    assert!(matches!(
-        open_error(&missing, Access::Existing),
-        OpenError::Missing(_)
-    ));
-    assert!(matches!(
-        open_error(folder.path(), Access::Existing),
-        OpenError::Missing(_)
-    ));
+    assert!(matches!(open_error(&missing, Access::Existing), OpenError::Missing(_)));
+    assert!(matches!(open_error(folder.path(), Access::Existing), OpenError::Missing(_)));
     assert!(!missing.exists());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn a_file_that_is_no_database_is_refused_untouched() {
-    for content in [
-        &b"x"[..],
-        b"not a database at all",
-        &[0xA5; 10_000],
-        &[0; 8_192],
-    ] {
+    for content in [&b"x"[..], b"not a database at all", &[0xA5; 10_000], &[0; 8_192]] {
         let folder = tempfile::tempdir().unwrap();
         fs::write(database(&folder), content).unwrap();
         let error = refused_untouched(&folder);
@@ -145,15 +129,9 @@ fn a_newer_database_is_refused_untouched_with_both_versions() {
     newer.execute_batch("PRAGMA user_version = 4711").unwrap();
     drop(newer);
     let error = refused_untouched(&folder);
-    assert!(
-        matches!(error, OpenError::Newer { found: 4711, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, OpenError::Newer { found: 4711, .. }), "{error}");
     assert!(error.to_string().contains("4711"));
-    assert!(matches!(
-        open_error(folder.path(), Access::Command),
-        OpenError::Newer { .. }
-    ));
+    assert!(matches!(open_error(folder.path(), Access::Command), OpenError::Newer { .. }));
 }
 
 #[test]
@@ -191,10 +169,7 @@ fn an_emptied_database_beside_its_log_is_refused_with_the_log_kept() {
     fs::write(database(&folder), b"").unwrap();
     let log = folder.path().join("rollcall.db-wal");
     fs::write(&log, b"pages").unwrap();
-    assert!(matches!(
-        refused_untouched(&folder),
-        OpenError::Corrupt { .. }
-    ));
+    assert!(matches!(refused_untouched(&folder), OpenError::Corrupt { .. }));
     assert_eq!(fs::read(log).unwrap(), b"pages");
 }
 
@@ -221,10 +196,7 @@ fn a_folder_behind_a_link_is_opened() {
 #[test]
 fn what_others_may_write_to_is_refused_with_the_command_that_mends_it() {
     let folder = filled();
-    for (path, bits) in [
-        (database(&folder), 0o660),
-        (folder.path().to_owned(), 0o777),
-    ] {
+    for (path, bits) in [(database(&folder), 0o660), (folder.path().to_owned(), 0o777)] {
         let before = mode(&path);
         fs::set_permissions(&path, Permissions::from_mode(bits)).unwrap();
         let error = open_error(folder.path(), Access::Serve);

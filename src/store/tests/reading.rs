@@ -12,8 +12,7 @@ fn count(snapshot: &Snapshot<'_>) -> Result<i64> {
 
 /// A statement that runs for ever.
 fn endless(snapshot: &Snapshot<'_>) -> Result<i64> {
-    let sql =
-        "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
+    let sql = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
     Ok(snapshot.connection().query_row(sql, [], |row| row.get(0))?)
 }
 
@@ -75,9 +74,8 @@ fn a_read_that_panics_leaves_the_next_one_alone() {
     let fixture = Fixture::new();
     let store = fixture.store.clone();
     thread::spawn(move || {
-        let panicked = |read: &dyn Fn() -> Result<()>| {
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).is_err()
-        };
+        let panicked =
+            |read: &dyn Fn() -> Result<()>| std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).is_err();
         assert!(panicked(&|| store.read_inline(|_| panic!("as planned"))));
         assert!(panicked(&|| store.read_pooled(|_| panic!("as planned"))));
         assert_eq!(store.read_inline(count).unwrap(), 0);

@@ -37,30 +37,31 @@ impl Stopped {
     }
 }
 
-type Answer<T> = thread::JoinHandle<Result<T>>;
+/// A write in the queue.
+struct Queued<T>(Pin<Box<dyn Future<Output = Result<T>>>>);
 
+/// Puts a write into the queue without waiting: the first poll does that.
 fn queue<T: Send + 'static>(
     store: &Store,
     undo: Undo,
     job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
-) -> Answer<T> {
-    let theirs = store.clone();
-    let (queued, waited) = mpsc::channel();
-    let answer = thread::spawn(move || {
-        queued.send(()).unwrap();
-        theirs.write_blocking(undo, job)
-    });
-    waited.recv().unwrap();
-    // The send follows at once; nothing tells from outside when it is done.
-    thread::sleep(Duration::from_millis(20));
-    answer
+) -> Queued<T> {
+    let store = store.clone();
+    let mut queued = Queued(Box::pin(async move { store.write(undo, job).await }));
+    assert!(queued.is_pending());
+    queued
 }
 
-/// Polls the write once, which puts it into the queue.
-fn is_pending<T>(write: Pin<&mut impl Future<Output = Result<T>>>) -> bool {
-    write
-        .poll(&mut Context::from_waker(Waker::noop()))
-        .is_pending()
+impl<T> Queued<T> {
+    fn is_pending(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        self.0.as_mut().poll(&mut context).is_pending()
+    }
+
+    fn answer(self) -> Result<T> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(self.0)
+    }
 }
 
 fn fail<T>(_: T) -> Result<()> {
@@ -78,7 +79,7 @@ fn a_write_is_answered_after_its_commit() {
 fn a_write_waits_for_the_commit_of_its_whole_batch() {
     let fixture = Fixture::new();
     let stopped = stop_writer(&fixture.store);
-    let first = queue(&fixture.store, Undo::Unneeded, set("first"));
+    let mut first = queue(&fixture.store, Undo::Unneeded, set("first"));
     let (go_on, wait) = mpsc::channel::<()>();
     let (entered, inside) = mpsc::channel();
     let second = queue(&fixture.store, Undo::Unneeded, move |_| {
@@ -89,10 +90,10 @@ fn a_write_waits_for_the_commit_of_its_whole_batch() {
     stopped.go_on.send(()).unwrap();
     inside.recv().unwrap();
     // The first has run; the batch is still open.
-    assert!(!first.is_finished() && !fixture.has("first"));
+    assert!(first.is_pending() && !fixture.has("first"));
     go_on.send(()).unwrap();
-    first.join().unwrap().unwrap();
-    second.join().unwrap().unwrap();
+    first.answer().unwrap();
+    second.answer().unwrap();
     assert!(fixture.has("first"));
 }
 
@@ -109,8 +110,8 @@ fn a_commit_that_fails_fails_every_write_of_the_batch() {
         Ok(())
     });
     stopped.go_on();
-    assert!(good.join().unwrap().is_err());
-    assert!(dangling.join().unwrap().is_err());
+    assert!(good.answer().is_err());
+    assert!(dangling.answer().is_err());
     assert!(!fixture.has("good"));
     fixture.set("after").unwrap();
     assert!(fixture.has("after"));
@@ -121,14 +122,12 @@ fn a_failing_write_in_a_savepoint_is_undone_alone() {
     let fixture = Fixture::new();
     let stopped = stop_writer(&fixture.store);
     let before = queue(&fixture.store, Undo::Unneeded, set("before"));
-    let failing = queue(&fixture.store, Undo::Savepoint, |tx| {
-        set("failing")(tx).and_then(fail)
-    });
+    let failing = queue(&fixture.store, Undo::Savepoint, |tx| set("failing")(tx).and_then(fail));
     let after = queue(&fixture.store, Undo::Unneeded, set("after"));
     stopped.go_on();
-    before.join().unwrap().unwrap();
-    after.join().unwrap().unwrap();
-    assert!(matches!(failing.join().unwrap(), Err(Error::Refused(_))));
+    before.answer().unwrap();
+    after.answer().unwrap();
+    assert!(matches!(failing.answer(), Err(Error::Refused(_))));
     assert!(fixture.has("before") && fixture.has("after") && !fixture.has("failing"));
 }
 
@@ -137,14 +136,12 @@ fn a_write_that_wrote_and_failed_without_a_savepoint_takes_its_batch_back() {
     let fixture = Fixture::new();
     let stopped = stop_writer(&fixture.store);
     let before = queue(&fixture.store, Undo::Unneeded, set("before"));
-    let failing = queue(&fixture.store, Undo::Unneeded, |tx| {
-        set("failing")(tx).and_then(fail)
-    });
+    let failing = queue(&fixture.store, Undo::Unneeded, |tx| set("failing")(tx).and_then(fail));
     let after = queue(&fixture.store, Undo::Unneeded, set("after"));
     stopped.go_on();
-    assert!(matches!(before.join().unwrap(), Err(Error::Busy)));
-    assert!(matches!(failing.join().unwrap(), Err(Error::Refused(_))));
-    after.join().unwrap().unwrap();
+    assert!(matches!(before.answer(), Err(Error::Busy)));
+    assert!(matches!(failing.answer(), Err(Error::Refused(_))));
+    after.answer().unwrap();
     assert!(fixture.has("after") && !fixture.has("before") && !fixture.has("failing"));
 }
 
@@ -155,8 +152,8 @@ fn a_write_that_failed_before_it_wrote_needs_no_savepoint() {
     let before = queue(&fixture.store, Undo::Unneeded, set("before"));
     let failing = queue(&fixture.store, Undo::Unneeded, |tx| fail(tx));
     stopped.go_on();
-    before.join().unwrap().unwrap();
-    assert!(matches!(failing.join().unwrap(), Err(Error::Refused(_))));
+    before.answer().unwrap();
+    assert!(matches!(failing.answer(), Err(Error::Refused(_))));
     assert!(fixture.has("before"));
 }
 
@@ -170,8 +167,8 @@ fn a_write_that_panics_is_undone_alone_and_the_writer_lives() {
         panic!("as planned")
     });
     stopped.go_on();
-    before.join().unwrap().unwrap();
-    assert!(matches!(panicking.join().unwrap(), Err(Error::Database(_))));
+    before.answer().unwrap();
+    assert!(matches!(panicking.answer(), Err(Error::Database(_))));
     assert!(fixture.has("before") && !fixture.has("panicking"));
     fixture.set("after").unwrap();
 }
@@ -192,22 +189,14 @@ fn a_job_that_ends_the_transaction_is_never_answered_with_success() {
 #[test]
 fn a_full_queue_turns_writes_away_at_once() {
     let fixture = Fixture::new();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
     let stopped = stop_writer(&fixture.store);
-    let mut waiting = Vec::new();
-    for _ in 0..QUEUE_MAX {
-        let mut write = Box::pin(fixture.store.write(Undo::Unneeded, |_| Ok(())));
-        assert!(is_pending(write.as_mut()));
-        waiting.push(write);
-    }
+    let waiting: Vec<_> = (0..QUEUE_MAX).map(|_| queue(&fixture.store, Undo::Unneeded, |_| Ok(()))).collect();
     let start = Instant::now();
     assert!(matches!(fixture.set("one too many"), Err(Error::Busy)));
     assert!(start.elapsed() < Duration::from_millis(100));
     stopped.go_on();
     for write in waiting {
-        runtime.block_on(write).unwrap();
+        write.answer().unwrap();
     }
     fixture.set("room again").unwrap();
 }
@@ -216,9 +205,7 @@ fn a_full_queue_turns_writes_away_at_once() {
 fn a_write_goes_on_when_its_caller_goes_away() {
     let fixture = Fixture::new();
     let stopped = stop_writer(&fixture.store);
-    let mut write = Box::pin(fixture.store.write(Undo::Unneeded, set("left alone")));
-    assert!(is_pending(write.as_mut()));
-    drop(write);
+    drop(queue(&fixture.store, Undo::Unneeded, set("left alone")));
     stopped.go_on();
     fixture.set("next").unwrap();
     assert!(fixture.has("left alone"));
@@ -235,7 +222,7 @@ fn closing_finishes_what_is_queued_and_refuses_what_comes_later() {
     };
     stopped.go_on();
     closing.join().unwrap();
-    queued.join().unwrap().unwrap();
+    queued.answer().unwrap();
     assert!(fixture.has("queued"));
     assert!(matches!(fixture.set("later"), Err(Error::Busy)));
 }
@@ -249,9 +236,7 @@ fn many_writers_at_once_lose_nothing() {
             scope.spawn(move || {
                 for turn in 0..50 {
                     let key = format!("{writer} {turn}");
-                    store
-                        .write_blocking(Undo::Unneeded, move |tx| instance::set(tx, &key, "x"))
-                        .unwrap();
+                    store.write_blocking(Undo::Unneeded, move |tx| instance::set(tx, &key, "x")).unwrap();
                 }
             });
         }
@@ -269,14 +254,8 @@ fn many_writers_at_once_lose_nothing() {
 #[test]
 fn the_time_of_writes_never_runs_back() {
     let fixture = Fixture::new();
-    let times: Vec<_> = (0..100)
-        .map(|_| {
-            fixture
-                .store
-                .write_blocking(Undo::Unneeded, |tx| Ok(tx.now))
-                .unwrap()
-        })
-        .collect();
+    let times: Vec<_> =
+        (0..100).map(|_| fixture.store.write_blocking(Undo::Unneeded, |tx| Ok(tx.now)).unwrap()).collect();
     assert!(times.is_sorted());
 }
 
@@ -293,12 +272,10 @@ fn a_corrupt_file_takes_no_more_writes_but_is_still_read() {
 #[test]
 fn corruption_met_by_a_write_stops_all_writes() {
     let fixture = Fixture::new();
-    let met = fixture
-        .store
-        .write_blocking(Undo::Unneeded, |_| -> Result<()> {
-            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-            Err(rusqlite::Error::SqliteFailure(code, None).into())
-        });
+    let met = fixture.store.write_blocking(Undo::Unneeded, |_| -> Result<()> {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+        Err(rusqlite::Error::SqliteFailure(code, None).into())
+    });
     assert!(matches!(met, Err(Error::Database(_))));
     assert!(!fixture.store.is_sound());
     assert!(matches!(fixture.set("after"), Err(Error::Database(_))));
@@ -325,15 +302,12 @@ fn a_full_disk_is_told_apart_and_writes_go_on_when_there_is_room() {
     let fixture = Fixture::new();
     let limit = |pages: i64| {
         fixture.store.write_blocking(Undo::Unneeded, move |tx| {
-            tx.connection()
-                .pragma_update(None, "max_page_count", pages)?;
+            tx.connection().pragma_update(None, "max_page_count", pages)?;
             Ok(())
         })
     };
     limit(1).unwrap();
-    let filled = fixture.store.write_blocking(Undo::Savepoint, |tx| {
-        instance::set(tx, "big", &"x".repeat(10_000_000))
-    });
+    let filled = fixture.store.write_blocking(Undo::Savepoint, |tx| instance::set(tx, "big", &"x".repeat(10_000_000)));
     assert!(matches!(filled, Err(Error::DiskFull)), "{filled:?}");
     assert!(!fixture.has("big"));
     limit(1_000_000).unwrap();

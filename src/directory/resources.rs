@@ -1,0 +1,345 @@
+//! Create, read, replace, patch and delete (RFC 7644 sections 3.3 to 3.6).
+//!
+//! Each function settles everything that can be refused before it writes, and its first write is the only one
+//! that the database can refuse: so a refused operation leaves nothing behind, without a savepoint.
+
+use serde_json::Value;
+
+use super::events;
+use super::memberships::{self, Net, Resolved};
+use super::shown::{Shown, collection};
+use crate::error::{Error, Result};
+use crate::model::event::Happening;
+use crate::model::scope::Scope;
+use crate::model::switches::Input;
+use crate::scim;
+use crate::scim::dialect::{Notes, Rules};
+use crate::scim::index::{self, Keys};
+use crate::scim::members::MemberEdit;
+use crate::scim::patch::{self, Edit, Patch};
+use crate::scim::schema::{Kind, ResourceType, standard_types};
+use crate::scim::validate::{self, Attributes, Draft};
+use crate::scim::version::{Tags, check_if_match};
+use crate::scim::{ScimType, render};
+use crate::store::resources::{self, New, Stored};
+use crate::store::{Snapshot, Tx, members};
+
+/// An accepted write.
+#[derive(Debug)]
+pub struct Done {
+    /// The resource as it is now.
+    pub shown: Shown,
+    /// What was tolerated or left out on the way.
+    pub notes: Notes,
+}
+
+/// How a configuration reads requests, in the words of the protocol core.
+pub fn rules(scope: &Scope) -> Rules {
+    Rules {
+        strict: scope.switches.input == Input::Strict,
+        create_on_missing_target: scope.switches.create_on_missing_target,
+    }
+}
+
+/// The resource with that id; members are read only where there are at most `members_max`.
+///
+/// # Errors
+/// 404 where the configuration has no such resource of this type.
+pub fn read(at: &Snapshot<'_>, scope: &Scope, of: &ResourceType, id: &str, members_max: i64) -> Result<Shown> {
+    let stored = find(at, scope, of, id)?;
+    Shown::of(at, stored, of, members_max)
+}
+
+fn find(at: &Snapshot<'_>, scope: &Scope, of: &ResourceType, id: &str) -> Result<Stored> {
+    resources::by_id(at, collection(scope, of), id)?.ok_or_else(|| scim::Error::not_found().into())
+}
+
+/// Makes a resource with a new id.
+///
+/// # Errors
+/// 409 uniqueness where its name is taken, 400 invalidValue for members that are not there.
+pub fn create(
+    tx: &Tx<'_>,
+    scope: &Scope,
+    of: &ResourceType,
+    id: &str,
+    draft: &Draft,
+    members_max: i64,
+) -> Result<Done> {
+    let mut notes = draft.notes.clone();
+    let joining = resolve_replacement(tx, scope, id, draft.members.as_ref(), &mut notes)?;
+    let keys = index::keys(&draft.attributes, of);
+    let body = render::body(&draft.attributes, of);
+    let new = New { id, keys: &keys, unique_name: unique_name(scope, of, &keys), body: &body };
+    let mut stored = match resources::insert(tx, collection(scope, of), &new) {
+        Err(refused) if scope.switches.reactivate_on_conflict => {
+            return reactivate(tx, scope, of, draft, &keys, refused, members_max);
+        }
+        inserted => inserted?,
+    };
+    events::created(tx, scope, of, id, &body)?;
+    let mut net = Net::default();
+    if let Some(edit) = joining {
+        memberships::apply(tx, &mut stored, edit, &mut net)?;
+    }
+    if !net.is_nothing() {
+        resources::set_member_count(tx, &stored)?;
+        net.tell(tx, scope, of, id)?;
+    }
+    Ok(Done { shown: Shown::of(tx, stored, of, members_max)?, notes })
+}
+
+/// A create that hit the name of an inactive resource takes that one up again, where the configuration wants it.
+fn reactivate(
+    tx: &Tx<'_>,
+    scope: &Scope,
+    of: &ResourceType,
+    draft: &Draft,
+    keys: &Keys,
+    refused: Error,
+    members_max: i64,
+) -> Result<Done> {
+    let is_conflict = matches!(&refused, Error::Scim(error) if error.scim_type == Some(ScimType::Uniqueness));
+    let (true, Some(name)) = (is_conflict, &keys.user_name) else { return Err(refused) };
+    let Some(stored) = resources::by_user_name(tx, collection(scope, of), name)? else { return Err(refused) };
+    let before = parsed(&stored)?;
+    if before.get("active") != Some(&Value::Bool(false)) {
+        return Err(refused);
+    }
+    let mut notes = draft.notes.clone();
+    notes.add("inactive resource of that name activated");
+    let change = Change { before, after: draft.attributes.clone(), members: Vec::new() };
+    finish(tx, scope, of, stored, change, notes, members_max)
+}
+
+/// Replaces a resource (RFC 7644 section 3.5.1): what the body leaves out is cleared, but for `active`,
+/// so that a thin template neither blocks nor revives anybody.
+///
+/// # Errors
+/// 404, 412 where If-Match names another version, and as for [`create`].
+pub fn replace(
+    tx: &Tx<'_>,
+    scope: &Scope,
+    of: &ResourceType,
+    id: &str,
+    if_match: Option<&Tags>,
+    draft: &Draft,
+    members_max: i64,
+) -> Result<Done> {
+    let stored = find_current(tx, scope, of, id, if_match)?;
+    let mut notes = draft.notes.clone();
+    let members = resolve_replacement(tx, scope, id, Some(draft.members.as_ref().unwrap_or(&Vec::new())), &mut notes)?;
+    let before = parsed(&stored)?;
+    let mut after = draft.attributes.clone();
+    if let (false, Some(active)) = (draft.names("active"), before.get("active")) {
+        after.insert("active".to_owned(), active.clone());
+        after = validate::in_order(after, of);
+    }
+    let members = members.filter(|_| of.members().is_some());
+    finish(tx, scope, of, stored, Change { before, after, members: members.into_iter().collect() }, notes, members_max)
+}
+
+/// Applies a PATCH (RFC 7644 section 3.5.2): all of it or nothing.
+///
+/// # Errors
+/// 404, 412, and whatever an operation breaks; the detail names the operation.
+pub fn patch(
+    tx: &Tx<'_>,
+    scope: &Scope,
+    of: &ResourceType,
+    id: &str,
+    if_match: Option<&Tags>,
+    patch: &Patch,
+    members_max: i64,
+) -> Result<Done> {
+    let stored = find_current(tx, scope, of, id, if_match)?;
+    let mut notes = patch.notes.clone();
+    let mut members = Vec::new();
+    for edit in &patch.edits {
+        if let Edit::Members(operation, edit) = edit {
+            let resolved = memberships::resolve(tx, scope, id, edit, &mut notes);
+            members.push(resolved.map_err(|error| in_operation(error, *operation))?);
+        }
+    }
+    let touches_text = patch.edits.iter().any(|edit| matches!(edit, Edit::Attribute(_)));
+    if !touches_text {
+        return finish_members(tx, scope, of, stored, members, notes, members_max);
+    }
+    let before = parsed(&stored)?;
+    let mut after = before.clone();
+    for edit in &patch.edits {
+        if let Edit::Attribute(edit) = edit {
+            patch::apply(edit, &mut after, of, rules(scope))?;
+        }
+    }
+    validate::check_required(&after, of)?;
+    let after = validate::in_order(after, of);
+    finish(tx, scope, of, stored, Change { before, after, members }, notes, members_max)
+}
+
+fn in_operation(error: Error, operation: usize) -> Error {
+    match error {
+        Error::Scim(error) => error.within(&patch::label(operation)).into(),
+        other => other,
+    }
+}
+
+/// Removes a resource from everywhere: its memberships, and as anybody's manager (RFC 7644 section 3.6).
+/// What pointed to it changes its version.
+///
+/// # Errors
+/// 404, 412 where If-Match names another version.
+pub fn delete(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, id: &str, if_match: Option<&Tags>) -> Result<()> {
+    let stored = find_current(tx, scope, of, id, if_match)?;
+    let keys = index::keys(&parsed(&stored)?, of);
+    leave_groups(tx, scope, of, &stored)?;
+    if stored.member_count > 0 {
+        members::clear(tx, stored.key)?;
+    }
+    forget_references(tx, scope, &stored)?;
+    resources::delete(tx, collection(scope, of), &stored, &keys)?;
+    events::deleted(tx, scope, of, id, &stored.body)
+}
+
+fn leave_groups(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, leaver: &Stored) -> Result<()> {
+    let groups = members::groups_of(tx, leaver.key)?;
+    if groups.is_empty() {
+        return Ok(());
+    }
+    members::leave_all(tx, leaver.key)?;
+    let left = [(leaver.id.clone(), of.name.clone().into_owned())];
+    for group in groups {
+        let group_type = standard_types().into_iter().find(|known| known.name == group.resource_type);
+        if let Some(group_type) = group_type {
+            events::members_changed(tx, scope, group_type, &group.id, Happening::MemberRemoved, &left)?;
+        }
+    }
+    Ok(())
+}
+
+/// Clears single references to a resource that goes: `manager` of the enterprise extension.
+fn forget_references(tx: &Tx<'_>, scope: &Scope, gone: &Stored) -> Result<()> {
+    for of in standard_types() {
+        for extension in &of.extensions {
+            let references = extension.schema.attributes.iter().filter(|attribute| {
+                let refers =
+                    attribute.sub("$ref").is_some() && attribute.sub("value").is_some_and(|value| value.indexed);
+                refers && attribute.kind == Kind::Complex && !attribute.multi_valued
+            });
+            for attribute in references {
+                let path = format!("{}:{}.value", extension.schema.id, attribute.name);
+                for stored in resources::with_value(tx, collection(scope, of), &path, &gone.id)? {
+                    if stored.key != gone.key {
+                        forget(tx, scope, of, stored, &extension.schema.id, &attribute.name)?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn forget(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, stored: Stored, extension: &str, name: &str) -> Result<()> {
+    let before = parsed(&stored)?;
+    let mut after = before.clone();
+    if let Some(Value::Object(parts)) = after.get_mut(extension) {
+        parts.shift_remove(name);
+        if parts.is_empty() {
+            after.shift_remove(extension);
+        }
+    }
+    finish(tx, scope, of, stored, Change { before, after, members: Vec::new() }, Notes::default(), -1).map(drop)
+}
+
+fn find_current(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, id: &str, if_match: Option<&Tags>) -> Result<Stored> {
+    let stored = find(tx, scope, of, id)?;
+    if if_match.is_some() {
+        let shown = Shown::of(tx, stored, of, -1)?;
+        check_if_match(if_match, &shown.tag())?;
+        return Ok(shown.stored);
+    }
+    Ok(stored)
+}
+
+/// What a write does to a resource, checked.
+struct Change {
+    before: Attributes,
+    after: Attributes,
+    members: Vec<Resolved>,
+}
+
+/// Writes a change; where there is none, nothing moves and nothing is told.
+fn finish(
+    tx: &Tx<'_>,
+    scope: &Scope,
+    of: &ResourceType,
+    mut stored: Stored,
+    change: Change,
+    notes: Notes,
+    members_max: i64,
+) -> Result<Done> {
+    let Change { before, after, members } = change;
+    if before == after {
+        return finish_members(tx, scope, of, stored, members, notes, members_max);
+    }
+    let (old_keys, keys) = (index::keys(&before, of), index::keys(&after, of));
+    let body = render::body(&after, of);
+    let id = stored.id.clone();
+    let new = New { id: &id, keys: &keys, unique_name: unique_name(scope, of, &keys), body: &body };
+    resources::update(tx, collection(scope, of), &mut stored, &old_keys, &new)?;
+    events::updated(tx, scope, of, &id, &before, &after)?;
+    let net = apply_members(tx, &mut stored, members)?;
+    if !net.is_nothing() {
+        resources::set_member_count(tx, &stored)?;
+        net.tell(tx, scope, of, &id)?;
+    }
+    Ok(Done { shown: Shown::of(tx, stored, of, members_max)?, notes })
+}
+
+/// The rest of a write that leaves the text alone: adding one member to a group of any size costs the same.
+fn finish_members(
+    tx: &Tx<'_>,
+    scope: &Scope,
+    of: &ResourceType,
+    mut stored: Stored,
+    members: Vec<Resolved>,
+    notes: Notes,
+    members_max: i64,
+) -> Result<Done> {
+    let net = apply_members(tx, &mut stored, members)?;
+    if !net.is_nothing() {
+        resources::touch(tx, &mut stored)?;
+        net.tell(tx, scope, of, &stored.id)?;
+    }
+    Ok(Done { shown: Shown::of(tx, stored, of, members_max)?, notes })
+}
+
+fn apply_members(tx: &Tx<'_>, stored: &mut Stored, members: Vec<Resolved>) -> Result<Net> {
+    let mut net = Net::default();
+    for edit in members {
+        memberships::apply(tx, stored, edit, &mut net)?;
+    }
+    Ok(net)
+}
+
+fn resolve_replacement(
+    at: &Snapshot<'_>,
+    scope: &Scope,
+    id: &str,
+    members: Option<&Vec<scim::members::MemberRef>>,
+    notes: &mut Notes,
+) -> Result<Option<Resolved>> {
+    let Some(members) = members else { return Ok(None) };
+    memberships::resolve(at, scope, id, &MemberEdit::Replace(members.clone()), notes).map(Some)
+}
+
+/// The name that must be unique beside `userName`: a group's, where the configuration says so.
+fn unique_name<'k>(scope: &Scope, of: &ResourceType, keys: &'k Keys) -> Option<&'k str> {
+    let applies = of.members().is_some() && scope.switches.unique_group_names;
+    keys.display_name.as_deref().filter(|_| applies)
+}
+
+fn parsed(stored: &Stored) -> Result<Attributes> {
+    render::attributes(&stored.body)
+        .map_err(|problem| Error::Database(format!("stored text of {}: {problem}", stored.id)))
+}

@@ -1,0 +1,78 @@
+//! A resource as it is shown: its row, and what other rows say about it.
+
+use sha2::{Digest, Sha256};
+
+use crate::error::Result;
+use crate::model::scope::Scope;
+use crate::scim::schema::ResourceType;
+use crate::scim::version;
+use crate::store::Snapshot;
+use crate::store::members::{self, Linked};
+use crate::store::resources::{Collection, Stored};
+
+/// A resource with what is shown beside its own text.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Its row.
+    pub stored: Stored,
+    /// Its memberships.
+    pub links: Links,
+}
+
+/// The list that ends a document.
+#[derive(Debug, Clone)]
+pub enum Links {
+    /// The type has none.
+    None,
+    /// The members of a group that were not read, because nobody asked for them or they are too many.
+    Unread,
+    /// The members of a group.
+    Members(Vec<Linked>),
+    /// The groups that a user is in.
+    Groups(Vec<Linked>),
+}
+
+impl Shown {
+    /// Reads what belongs to a row. Members are read only where there are at most `members_max` of them.
+    pub fn of(at: &Snapshot<'_>, stored: Stored, of: &ResourceType, members_max: i64) -> Result<Self> {
+        let links = if of.members().is_some() {
+            if stored.member_count > members_max {
+                Links::Unread
+            } else if stored.member_count == 0 {
+                Links::Members(Vec::new())
+            } else {
+                Links::Members(members::of_group(at, stored.key)?)
+            }
+        } else if of.schema.attribute("groups").is_some() {
+            Links::Groups(members::groups_of(at, stored.key)?)
+        } else {
+            Links::None
+        };
+        Ok(Self { stored, links })
+    }
+
+    /// The entity tag. What a user shows of its groups is part of it; a group's own counter moves with its members.
+    pub fn tag(&self) -> String {
+        let derived = match &self.links {
+            Links::Groups(groups) if !groups.is_empty() => Some(fingerprint(groups)),
+            _ => None,
+        };
+        version::tag(self.stored.version, derived)
+    }
+}
+
+fn fingerprint(groups: &[Linked]) -> u64 {
+    let mut digest = Sha256::new();
+    for group in groups {
+        digest.update(group.id.as_bytes());
+        digest.update([0]);
+        digest.update(group.label.as_deref().unwrap_or_default().as_bytes());
+        digest.update([0]);
+    }
+    digest.finalize()[..4].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}
+
+/// The rows of one type in the scope's configuration.
+pub(super) fn collection<'a>(scope: &Scope, of: &'a ResourceType) -> Collection<'a> {
+    Collection { configuration: scope.configuration, resource_type: &of.name }
+}

@@ -1,0 +1,140 @@
+//! What identity providers send that the RFCs do not foresee: one named function for each habit, and the
+//! switches that say how far a configuration goes along with them.
+
+use serde_json::{Map, Value};
+
+use super::schema::Attribute;
+
+/// How a configuration reads requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Refuse what the habits below would mend.
+    pub strict: bool,
+    /// PATCH *replace* on a value path of `eq` terms that matches nothing makes the element,
+    /// instead of the 400 noTarget of RFC 7644 section 3.5.2.3. Microsoft Entra ID depends on it.
+    pub create_on_missing_target: bool,
+}
+
+impl Rules {
+    /// The rules of the standard preset.
+    pub const LENIENT: Self = Self { strict: false, create_on_missing_target: false };
+}
+
+/// What was tolerated, skipped or ignored in one request, for the log. Names of attributes, never values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notes(Vec<String>);
+
+impl Notes {
+    /// Most notes that one request leaves.
+    const MAX: usize = 16;
+
+    /// Adds a note, unless there are enough already or it is there.
+    pub fn add(&mut self, note: impl Into<String>) {
+        let note = note.into();
+        if self.0.len() < Self::MAX && !self.0.contains(&note) {
+            self.0.push(note);
+        }
+    }
+
+    /// The notes, in the order they were made.
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+
+    /// Whether nothing was bent.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Microsoft Entra ID and `OneLogin` send booleans as text, in any case ("False", "true").
+pub fn boolean_text(text: &str) -> Option<bool> {
+    if text.eq_ignore_ascii_case("true") {
+        Some(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// Microsoft Entra ID and others send `manager` as the bare id of the manager.
+pub fn text_as_reference(attribute: &Attribute, text: &str) -> Option<Value> {
+    let refers = attribute.sub("value").is_some() && attribute.sub("$ref").is_some() && !attribute.multi_valued;
+    refers.then(|| serde_json::json!({"value": text}))
+}
+
+/// Microsoft Entra ID's tutorial sends `manager` as an array of one object.
+pub fn only_item(items: &mut Vec<Value>) -> Option<Value> {
+    if items.len() == 1 { items.pop() } else { None }
+}
+
+/// `OneLogin` templates name the manager's id `managerId`; Entra ID's roles have `displayName` where SCIM has `display`.
+pub fn other_name<'a>(attribute: &'a Attribute, name: &str) -> Option<&'a Attribute> {
+    if attribute.name == "manager" && name.eq_ignore_ascii_case("managerId") {
+        attribute.sub("value")
+    } else if name.eq_ignore_ascii_case("displayName") {
+        attribute.sub("display")
+    } else {
+        None
+    }
+}
+
+/// Roles and entitlements come as bare words from clients that think of them as a list of names.
+pub fn word_as_element(attribute: &Attribute, word: &str) -> Option<Value> {
+    matches!(&*attribute.name, "roles" | "entitlements").then(|| serde_json::json!({"value": word}))
+}
+
+/// Microsoft Entra ID (`AppRoleAssignmentsComplex`) packs a role into JSON text: `{"id":…,"value":…,"displayName":…}`.
+pub fn unpack_role(attribute: &Attribute, element: &mut Map<String, Value>) -> bool {
+    if attribute.name != "roles" {
+        return false;
+    }
+    let Some(Value::String(text)) = element.get("value") else { return false };
+    if !text.trim_start().starts_with('{') {
+        return false;
+    }
+    let Ok(Value::Object(packed)) = super::json::read(text.as_bytes()) else { return false };
+    let Some(value) = packed.get("value").filter(|value| value.is_string()) else { return false };
+    element.insert("value".to_owned(), value.clone());
+    if let Some(name) = packed.get("displayName").filter(|name| name.is_string()) {
+        element.entry("display").or_insert_with(|| name.clone());
+    }
+    true
+}
+
+/// `OneLogin` templates leave `manager.managerId` empty where there is no manager: an empty id refers to nobody.
+pub fn refers_to_nobody(attribute: &Attribute, object: &Map<String, Value>) -> bool {
+    attribute.sub("$ref").is_some()
+        && object.get("value").and_then(Value::as_str).is_some_and(|id| id.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scim::schema::{ENTERPRISE_USER, USER};
+    use serde_json::json;
+
+    #[test]
+    fn entra_sends_booleans_as_text() {
+        assert_eq!(boolean_text("False"), Some(false));
+        assert_eq!(boolean_text("tRUE"), Some(true));
+        assert_eq!(boolean_text("perhaps"), None);
+    }
+
+    #[test]
+    fn entra_packs_a_role_into_json_text() {
+        let roles = USER.attribute("roles").unwrap();
+        let mut element = Map::new();
+        element.insert("value".into(), json!(r#"{"id":"1","value":"admin","displayName":"Admin"}"#));
+        assert!(unpack_role(roles, &mut element));
+        assert_eq!(Value::Object(element), json!({"value": "admin", "display": "Admin"}));
+    }
+
+    #[test]
+    fn a_manager_may_be_a_bare_id_and_emails_may_not() {
+        let manager = ENTERPRISE_USER.attribute("manager").unwrap();
+        assert_eq!(text_as_reference(manager, "7"), Some(json!({"value": "7"})));
+        assert_eq!(text_as_reference(USER.attribute("emails").unwrap(), "7"), None);
+    }
+}

@@ -1,0 +1,156 @@
+//! The discovery documents (RFC 7643 sections 5 to 7, RFC 7644 section 4), written from the tables and from what
+//! the configuration really does, so that they are always true.
+
+use serde_json::{Map, Value, json};
+
+use super::schema::{Attribute, Kind, ResourceType, Schema};
+use super::urn;
+
+/// What a configuration can do, for its `ServiceProviderConfig`.
+#[derive(Debug, Clone, Copy)]
+pub struct Abilities {
+    /// Largest page.
+    pub page_max: u64,
+    /// Page size where none is asked.
+    pub page_default: u64,
+    /// Largest request body in bytes.
+    pub body_max_bytes: usize,
+    /// Whether members newer than RFC 7643 are shown (RFC 9865 section 4).
+    pub newer_members: bool,
+}
+
+/// The `ServiceProviderConfig` document. `base` is the URL of the configuration without a slash at the end.
+pub fn service_provider_config(base: &str, abilities: &Abilities) -> Value {
+    let mut document = json!({
+        "schemas": [urn::SERVICE_PROVIDER_CONFIG],
+        "patch": {"supported": true},
+        // The limits stand here although Bulk is not offered: clients read them as numbers.
+        "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": abilities.body_max_bytes},
+        "filter": {"supported": true, "maxResults": abilities.page_max},
+        "changePassword": {"supported": false},
+        "sort": {"supported": false},
+        "etag": {"supported": true},
+        "authenticationSchemes": [{
+            "type": "oauthbearertoken",
+            "name": "Bearer token",
+            "description": "The token issued with the provisioning URL, in the Authorization header",
+            "specUri": "https://www.rfc-editor.org/info/rfc6750",
+            "primary": true,
+        }],
+    });
+    if abilities.newer_members {
+        document["pagination"] = json!({
+            "cursor": false,
+            "index": true,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": abilities.page_default,
+            "maxPageSize": abilities.page_max,
+        });
+    }
+    document["meta"] = meta("ServiceProviderConfig", format!("{base}/ServiceProviderConfig"));
+    document
+}
+
+/// One `ResourceType` document.
+pub fn resource_type(base: &str, of: &ResourceType) -> Value {
+    let extensions: Vec<Value> = of
+        .extensions
+        .iter()
+        .map(|extension| json!({"schema": extension.schema.id, "required": extension.required}))
+        .collect();
+    let mut document = json!({
+        "schemas": [urn::RESOURCE_TYPE],
+        "id": of.name,
+        "name": of.name,
+        "description": of.description,
+        "endpoint": of.endpoint,
+        "schema": of.schema.id,
+    });
+    if !extensions.is_empty() {
+        document["schemaExtensions"] = Value::Array(extensions);
+    }
+    document["meta"] = meta("ResourceType", format!("{base}/ResourceTypes/{}", of.name));
+    document
+}
+
+/// One `Schema` document.
+pub fn schema(base: &str, of: &Schema) -> Value {
+    json!({
+        "schemas": [urn::SCHEMA],
+        "id": of.id,
+        "name": of.name,
+        "description": of.description,
+        "attributes": of.attributes.iter().filter(|attribute| attribute.listed).map(attribute).collect::<Vec<_>>(),
+        "meta": meta("Schema", format!("{base}/Schemas/{}", of.id)),
+    })
+}
+
+/// A list answer that holds everything there is.
+pub fn whole_list(resources: Vec<Value>) -> Value {
+    json!({
+        "schemas": [urn::LIST_RESPONSE],
+        "totalResults": resources.len(),
+        "startIndex": 1,
+        "itemsPerPage": resources.len(),
+        "Resources": resources,
+    })
+}
+
+fn meta(resource_type: &str, location: String) -> Value {
+    json!({"resourceType": resource_type, "location": location})
+}
+
+/// RFC 7643 section 7; erratum 6004: complex attributes carry neither caseExact nor uniqueness.
+fn attribute(of: &Attribute) -> Value {
+    let mut shown = Map::new();
+    let mut put = |name: &str, value: Value| shown.insert(name.to_owned(), value);
+    put("name", (&*of.name).into());
+    put("type", of.kind.as_str().into());
+    put("multiValued", of.multi_valued.into());
+    put("description", (&*of.description).into());
+    put("required", of.required.into());
+    if !of.canonical_values.is_empty() {
+        put("canonicalValues", of.canonical_values.iter().map(|word| Value::from(&**word)).collect());
+    }
+    if !matches!(of.kind, Kind::Complex | Kind::Boolean) {
+        put("caseExact", of.case_exact.into());
+    }
+    put("mutability", of.mutability.as_str().into());
+    put("returned", of.returned.as_str().into());
+    if of.kind != Kind::Complex {
+        put("uniqueness", of.uniqueness.as_str().into());
+    }
+    if of.kind == Kind::Reference {
+        put("referenceTypes", of.reference_types.iter().map(|word| Value::from(&**word)).collect());
+    }
+    if of.kind == Kind::Complex {
+        put("subAttributes", of.sub_attributes.iter().map(attribute).collect());
+    }
+    Value::Object(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scim::schema::{GROUP, USER, USER_TYPE};
+
+    #[test]
+    fn a_schema_document_mirrors_its_table() {
+        let user = schema("http://x", &USER);
+        let names: Vec<&str> =
+            user["attributes"].as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap()).collect();
+        assert!(names.contains(&"userName") && !names.contains(&"password"));
+        assert_eq!(user["attributes"][0]["uniqueness"], "server");
+        let group = schema("http://x", &GROUP);
+        let members = &group["attributes"][1];
+        assert_eq!(members["subAttributes"][0]["mutability"], "immutable");
+        assert!(members.get("uniqueness").is_none() && members.get("caseExact").is_none());
+    }
+
+    #[test]
+    fn a_resource_type_names_its_extensions() {
+        let user = resource_type("http://x", &USER_TYPE);
+        assert_eq!(user["schemaExtensions"][0], json!({"schema": urn::ENTERPRISE_USER, "required": false}));
+        assert_eq!(user["meta"]["location"], "http://x/ResourceTypes/User");
+    }
+}

@@ -1,0 +1,76 @@
+//! Who is in which group, as rows.
+
+use rusqlite::params;
+
+use super::{Snapshot, Tx};
+use crate::error::Result;
+
+/// One end of a membership, as the other end shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Linked {
+    /// Row of the resource.
+    pub key: i64,
+    /// Public id.
+    pub id: String,
+    /// Resource type name.
+    pub resource_type: String,
+    /// What is shown for it.
+    pub label: Option<String>,
+}
+
+const COLUMNS: &str = "r.resource, r.id, r.type, r.label";
+
+fn linked(row: &rusqlite::Row<'_>) -> rusqlite::Result<Linked> {
+    Ok(Linked { key: row.get(0)?, id: row.get(1)?, resource_type: row.get(2)?, label: row.get(3)? })
+}
+
+/// The members of a group.
+pub fn of_group(at: &Snapshot<'_>, group: i64) -> Result<Vec<Linked>> {
+    let mut statement = at.prepare(&format!(
+        "SELECT {COLUMNS} FROM group_members m JOIN resources r ON r.resource = m.member_resource
+         WHERE m.group_resource = ?1 ORDER BY m.member_resource"
+    ))?;
+    let rows = statement.query_map(params![group], linked)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The groups that a resource is directly in.
+pub fn groups_of(at: &Snapshot<'_>, member: i64) -> Result<Vec<Linked>> {
+    let mut statement = at.prepare(&format!(
+        "SELECT {COLUMNS} FROM group_members m JOIN resources r ON r.resource = m.group_resource
+         WHERE m.member_resource = ?1 ORDER BY m.group_resource"
+    ))?;
+    let rows = statement.query_map(params![member], linked)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Adds a member; false where it is in already.
+pub fn add(tx: &Tx<'_>, group: i64, member: i64) -> Result<bool> {
+    let mut statement =
+        tx.prepare("INSERT OR IGNORE INTO group_members (group_resource, member_resource) VALUES (?1, ?2)")?;
+    Ok(statement.execute(params![group, member])? == 1)
+}
+
+/// Takes a member out; false where it is not in.
+pub fn remove(tx: &Tx<'_>, group: i64, member: i64) -> Result<bool> {
+    let mut statement = tx.prepare("DELETE FROM group_members WHERE group_resource = ?1 AND member_resource = ?2")?;
+    Ok(statement.execute(params![group, member])? == 1)
+}
+
+/// Takes all members out of a group.
+pub fn clear(tx: &Tx<'_>, group: i64) -> Result<()> {
+    tx.prepare("DELETE FROM group_members WHERE group_resource = ?1")?.execute(params![group])?;
+    Ok(())
+}
+
+/// Takes a resource out of every group, which changes each of them.
+pub fn leave_all(tx: &Tx<'_>, member: i64) -> Result<()> {
+    let mut groups = tx.prepare(
+        "UPDATE resources SET version = version + 1, last_modified = max(?2, last_modified + 1),
+             member_count = member_count - 1
+         WHERE resource IN (SELECT group_resource FROM group_members WHERE member_resource = ?1)",
+    )?;
+    groups.execute(params![member, tx.now])?;
+    tx.prepare("DELETE FROM group_members WHERE member_resource = ?1")?.execute(params![member])?;
+    Ok(())
+}

@@ -1,0 +1,20 @@
+//! What a request may cost before anybody looks at it.
+
+use std::time::Duration;
+
+/// Largest request body.
+pub const BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// How long a body may take to arrive, however small it is.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// Slowest pace granted beyond that to a large body.
+pub const BODY_BYTES_PER_SECOND: u64 = 256 * 1024;
+/// Bodies from this size on are parsed off the event loop.
+pub const PARSE_ASIDE_BYTES: usize = 256 * 1024;
+/// Members that are read on the event loop; larger groups are read by the pool.
+pub const MEMBERS_INLINE: i64 = 500;
+/// Members with which a PATCH still answers the whole group.
+pub const MEMBERS_IN_PATCH_ANSWER: i64 = 100;
+/// Members from which on an answer is sent in pieces.
+pub const MEMBERS_BEFORE_STREAMING: usize = 5_000;
+/// Longest query string.
+pub const QUERY_MAX_BYTES: usize = 32 * 1024;

@@ -1,0 +1,8 @@
+//! The HTTP edge: SCIM for identity providers, health for the operator's monitoring.
+
+pub mod activity;
+pub mod api;
+pub mod limits;
+mod log;
+pub mod scim;
+pub mod state;

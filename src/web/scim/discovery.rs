@@ -1,0 +1,75 @@
+//! The discovery endpoints (RFC 7644 section 4).
+
+use actix_web::HttpRequest;
+use actix_web::http::Method;
+use serde_json::Value;
+
+use super::answer::Answer;
+use super::route::{Route, query_pairs};
+use super::{auth, method_not_allowed};
+use crate::error::Result;
+use crate::model::switches::{Discovery, Switches};
+use crate::scim::Error;
+use crate::scim::discovery::{self, Abilities};
+use crate::scim::schema::{Schema, standard_types};
+use crate::store::configurations;
+use crate::web::limits::BODY_MAX_BYTES;
+use crate::web::state::State;
+
+/// Answers a caller without a token, where the configuration allows that.
+pub(super) fn anonymous(request: &HttpRequest, state: &State, configuration: &str, route: &Route) -> Result<Answer> {
+    let found = state.store.read_inline(|at| configurations::by_id(at, configuration))?;
+    match found {
+        Some(found) if found.switches.discovery == Discovery::Public => {
+            document(request, &state.base(&found.id), &found.switches, route)
+        }
+        _ => Err(auth::unauthorized().into()),
+    }
+}
+
+/// Answers with the document.
+pub(super) fn document(request: &HttpRequest, base: &str, switches: &Switches, route: &Route) -> Result<Answer> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(method_not_allowed(request, route));
+    }
+    // RFC 7644 section 4: these documents are not filtered, sorted or paged.
+    if query_pairs(request.query_string()).iter().any(|(name, _)| name.eq_ignore_ascii_case("filter")) {
+        return Err(Error::plain(403, "discovery documents cannot be filtered").into());
+    }
+    let document = match route {
+        Route::ResourceTypes(None) => {
+            discovery::whole_list(standard_types().into_iter().map(|of| discovery::resource_type(base, of)).collect())
+        }
+        Route::ResourceTypes(Some(name)) => {
+            let found = standard_types().into_iter().find(|of| of.name == *name);
+            discovery::resource_type(base, found.ok_or_else(no_such_document)?)
+        }
+        Route::Schemas(None) => {
+            discovery::whole_list(schemas().map(|schema| discovery::schema(base, schema)).collect::<Vec<Value>>())
+        }
+        Route::Schemas(Some(uri)) => {
+            let found = schemas().find(|schema| schema.id.eq_ignore_ascii_case(uri));
+            discovery::schema(base, found.ok_or_else(no_such_document)?)
+        }
+        _ => discovery::service_provider_config(base, &abilities(switches)),
+    };
+    Ok(Answer::json(200, &document))
+}
+
+fn schemas() -> impl Iterator<Item = &'static Schema> {
+    let types = standard_types().into_iter();
+    types.flat_map(|of| std::iter::once(&*of.schema).chain(of.extensions.iter().map(|extension| &*extension.schema)))
+}
+
+fn no_such_document() -> Error {
+    Error::plain(404, "there is no such discovery document; the list names them all")
+}
+
+fn abilities(switches: &Switches) -> Abilities {
+    Abilities {
+        page_max: u64::from(switches.page_max),
+        page_default: u64::from(switches.page_default),
+        body_max_bytes: BODY_MAX_BYTES,
+        newer_members: switches.newer_discovery_members,
+    }
+}

@@ -1,0 +1,180 @@
+//! From the path below a provisioning URL to what it names.
+
+use std::sync::Arc;
+
+use crate::scim::Error;
+use crate::scim::schema::{ResourceType, standard_types};
+
+/// What a path names.
+#[derive(Debug, Clone)]
+pub(super) enum Route {
+    ServiceProviderConfig,
+    ResourceTypes(Option<String>),
+    Schemas(Option<String>),
+    /// All resource types at once.
+    Root,
+    RootSearch,
+    Collection(&'static Arc<ResourceType>),
+    Resource(&'static Arc<ResourceType>, String),
+    /// `POST` of a query that should not stand in a URL.
+    Search(&'static Arc<ResourceType>),
+    Me,
+    Bulk,
+    /// A path under another protocol version.
+    OtherVersion,
+    Nothing,
+}
+
+impl Route {
+    /// Reads the path after the base, percent-encoded as it came. Empty segments are passed over: a doubled slash
+    /// after the base URL and a trailing slash are what some clients send.
+    pub(super) fn read(path: &str) -> Self {
+        let decoded: Option<Vec<String>> =
+            path.split('/').filter(|segment| !segment.is_empty()).map(percent_decoded).collect();
+        let Some(segments) = decoded else { return Self::Nothing };
+        let mut segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match segments.first() {
+            Some(&"v2") => {
+                segments.remove(0);
+            }
+            Some(segment) if is_version(segment) => return Self::OtherVersion,
+            _ => {}
+        }
+        match segments[..] {
+            [] => Self::Root,
+            [".search"] => Self::RootSearch,
+            ["ServiceProviderConfig"] => Self::ServiceProviderConfig,
+            ["ResourceTypes"] => Self::ResourceTypes(None),
+            ["ResourceTypes", name] => Self::ResourceTypes(Some(name.to_owned())),
+            ["Schemas"] => Self::Schemas(None),
+            ["Schemas", uri] => Self::Schemas(Some(uri.to_owned())),
+            ["Me", ..] => Self::Me,
+            ["Bulk"] => Self::Bulk,
+            [endpoint] => of_type(endpoint).map_or(Self::Nothing, Self::Collection),
+            [endpoint, ".search"] => of_type(endpoint).map_or(Self::Nothing, Self::Search),
+            [endpoint, id] => of_type(endpoint).map_or(Self::Nothing, |of| Self::Resource(of, id.to_owned())),
+            _ => Self::Nothing,
+        }
+    }
+
+    /// Whether it may be read without a token.
+    pub(super) fn is_discovery(&self) -> bool {
+        matches!(self, Self::ServiceProviderConfig | Self::ResourceTypes(_) | Self::Schemas(_))
+    }
+
+    /// The methods it takes, as the Allow header lists them.
+    pub(super) fn allow(&self) -> &'static str {
+        match self {
+            Self::Collection(_) => "GET, HEAD, POST, OPTIONS",
+            Self::Search(_) | Self::RootSearch => "POST, OPTIONS",
+            Self::Resource(..) => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
+            _ => "GET, HEAD, OPTIONS",
+        }
+    }
+
+    /// Its template, for the log.
+    pub(super) fn template(&self) -> String {
+        match self {
+            Self::ServiceProviderConfig => "/ServiceProviderConfig".to_owned(),
+            Self::ResourceTypes(None) => "/ResourceTypes".to_owned(),
+            Self::ResourceTypes(Some(_)) => "/ResourceTypes/{id}".to_owned(),
+            Self::Schemas(None) => "/Schemas".to_owned(),
+            Self::Schemas(Some(_)) => "/Schemas/{id}".to_owned(),
+            Self::Root => "/".to_owned(),
+            Self::RootSearch => "/.search".to_owned(),
+            Self::Collection(of) => of.endpoint.to_string(),
+            Self::Resource(of, _) => format!("{}/{{id}}", of.endpoint),
+            Self::Search(of) => format!("{}/.search", of.endpoint),
+            Self::Me => "/Me".to_owned(),
+            Self::Bulk => "/Bulk".to_owned(),
+            Self::OtherVersion | Self::Nothing => "-".to_owned(),
+        }
+    }
+
+    /// The error of a path that names nothing to work on.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        match self {
+            Self::Me => Some(Error::plain(501, "/Me is not served: a provisioning token belongs to no user")),
+            Self::Bulk => Some(Error::plain(501, "Bulk is not served; see ServiceProviderConfig")),
+            Self::OtherVersion => Some(Error::bad(
+                crate::scim::ScimType::InvalidVers,
+                "only version 2 of the protocol is served: use v2 or none",
+            )),
+            Self::Nothing => Some(Error::plain(404, "no endpoint has this path; see /ResourceTypes")),
+            _ => None,
+        }
+    }
+}
+
+fn of_type(endpoint: &str) -> Option<&'static Arc<ResourceType>> {
+    standard_types().into_iter().find(|of| of.endpoint.strip_prefix('/') == Some(endpoint))
+}
+
+fn is_version(segment: &str) -> bool {
+    segment.strip_prefix('v').is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()))
+}
+
+/// `None` where the escapes do not make UTF-8.
+pub(super) fn percent_decoded(text: &str) -> Option<String> {
+    if !text.contains('%') {
+        return Some(text.to_owned());
+    }
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let digit = |offset: usize| bytes.get(at + offset).and_then(|byte| char::from(*byte).to_digit(16));
+        match (bytes[at], digit(1), digit(2)) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push(u8::try_from(high * 16 + low).ok()?);
+                at += 3;
+            }
+            (byte, ..) => {
+                decoded.push(byte);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(decoded).ok()
+}
+
+/// Pairs of a query string, decoded; a plus is a space. Pairs that are no UTF-8 are dropped.
+pub(super) fn query_pairs(query: &str) -> Vec<(String, String)> {
+    let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .filter_map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Some((percent_decoded(&name.replace('+', " "))?, percent_decoded(&value.replace('+', " "))?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_slashes_and_escapes_still_name_the_same() {
+        for path in ["/Users/7", "//Users/7", "/Users/7/", "/%55sers/%37", "/v2/Users/7"] {
+            assert!(matches!(Route::read(path), Route::Resource(of, id) if of.name == "User" && id == "7"), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_nothing() {
+        for path in
+            ["", "/", "/users", "/Users/7/x", "/./Users", "/Users%2F7", "/Users;x", "/%ff", "/Users/../Groups/x"]
+        {
+            assert!(matches!(Route::read(path), Route::Nothing), "{path}");
+        }
+        assert!(matches!(Route::read("/v1/Users"), Route::OtherVersion));
+    }
+
+    #[test]
+    fn a_query_may_have_flags_and_pluses() {
+        let pairs = query_pairs("aadOptscim062020&filter=userName+eq+%22a%2Bb%22&x=1&");
+        assert_eq!(pairs[0], ("aadOptscim062020".to_owned(), String::new()));
+        assert_eq!(pairs[1].1, "userName eq \"a+b\"");
+        assert_eq!(pairs.len(), 3);
+    }
+}

@@ -1,0 +1,55 @@
+//! What all requests share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::activity::Activity;
+use crate::error::{Error, Result};
+use crate::model::configuration::PROVISIONING_PATH;
+use crate::model::scope::Scope;
+use crate::store::tokens::TokenRow;
+use crate::store::{Snapshot, Store, configurations};
+
+/// Shared by all workers.
+pub struct State {
+    /// The database.
+    pub store: Store,
+    /// URL at which identity providers reach the server, without a slash at the end.
+    pub public_url: String,
+    /// Who called when, until it is written down.
+    pub activity: Activity,
+    /// Scopes by row of the configuration, with the revision they were read at.
+    scopes: RwLock<HashMap<i64, (i64, Scope)>>,
+}
+
+impl State {
+    /// State over an open store.
+    pub fn new(store: Store, public_url: String) -> Self {
+        Self { store, public_url, activity: Activity::default(), scopes: RwLock::default() }
+    }
+
+    /// The scope that a live token opens. Switches are read again when the configuration's revision has moved,
+    /// so a change takes effect with the next request.
+    pub fn scope(&self, at: &Snapshot<'_>, token: &TokenRow) -> Result<Scope> {
+        let known = self.scopes.read().unwrap_or_else(PoisonError::into_inner).get(&token.configuration).cloned();
+        if let Some((_, scope)) = known.filter(|(revision, _)| *revision == token.revision) {
+            return Ok(scope);
+        }
+        let found = configurations::by_id(at, &token.configuration_id)?
+            .ok_or_else(|| Error::NotFound("the configuration is gone".to_owned()))?;
+        let scope = Scope {
+            account: Arc::from(found.account.as_str()),
+            configuration: found.key,
+            configuration_id: Arc::from(found.id.as_str()),
+            switches: Arc::new(found.switches),
+        };
+        let mut scopes = self.scopes.write().unwrap_or_else(PoisonError::into_inner);
+        scopes.insert(found.key, (found.revision, scope.clone()));
+        Ok(scope)
+    }
+
+    /// The SCIM base URL of a configuration, without a slash at the end.
+    pub fn base(&self, configuration_id: &str) -> String {
+        format!("{}{PROVISIONING_PATH}{configuration_id}", self.public_url)
+    }
+}
