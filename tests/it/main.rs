@@ -1,1 +1,15 @@
-//! x
+//! The tests that look at Rollcall from outside: over HTTP, through the command line and at the source itself.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod app;
+mod auth;
+mod bad_input;
+mod cli;
+mod concurrency;
+mod durability;
+mod house;
+mod http;
+mod protocol;
+mod sample;
+mod tenants;
+mod transcripts;

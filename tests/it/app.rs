@@ -1,0 +1,359 @@
+//! The product under test: the real binary on a free port, and a client for one of its configurations.
+
+use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::http::{self, Answer};
+use crate::sample;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_rollcall");
+
+/// What the shared server runs under: standard input ends when the test process does, however that ends, and then the
+/// server and its data go. Standard output is left to the server, so that it ends with it.
+const WATCHED: &str =
+    r#"dir=$1; shift; "$@" & server=$!; exec >/dev/null; cat; kill "$server"; wait "$server"; rm -rf "$dir""#;
+
+/// A running server and its data directory.
+pub(crate) struct App {
+    pub(crate) address: SocketAddr,
+    pub(crate) data: PathBuf,
+    child: Child,
+}
+
+impl App {
+    /// The server that tests share, each with a configuration of its own.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<App> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            let data = tempfile::tempdir().unwrap().keep();
+            let mut command = Command::new("sh");
+            command.args(["-c", WATCHED, "sh"]).arg(&data).arg(BINARY);
+            Self::spawn(command, &data)
+        })
+    }
+
+    /// A server of one's own on that directory, to be killed and started again.
+    pub(crate) fn start(data: &Path) -> Self {
+        Self::spawn(Command::new(BINARY), data)
+    }
+
+    fn spawn(mut command: Command, data: &Path) -> Self {
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next().expect("serve says where it listens before it ends").unwrap();
+            if let Some((_, address)) = line.split_once("listening on http://") {
+                break address.trim().parse().unwrap();
+            }
+        };
+        // Whatever else the server prints is read, lest it stops at a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { address, data: data.to_owned(), child }
+    }
+
+    /// A new configuration, in an account of its own.
+    pub(crate) fn configuration(&self, source: &str) -> Client {
+        static ACCOUNTS: AtomicU32 = AtomicU32::new(1);
+        self.configuration_of(&format!("account-{}", ACCOUNTS.fetch_add(1, Ordering::Relaxed)), source)
+    }
+
+    /// A new configuration of that account.
+    pub(crate) fn configuration_of(&self, account: &str, source: &str) -> Client {
+        let arguments = ["configuration", "create", "--account", account, "--source", source, "--output", "json"];
+        let made: Value = serde_json::from_slice(&self.succeeds(&arguments)).unwrap();
+        let text = |name: &str| made[name].as_str().unwrap_or_else(|| panic!("{name} in {made}")).to_owned();
+        let base = format!("/directory/resources/scim/v2.0/{}", text("id"));
+        Client { address: self.address, id: text("id"), token: text("token"), base, url: text("provisioningUrl") }
+    }
+
+    /// Runs a command on the server's data directory.
+    pub(crate) fn rollcall(&self, arguments: &[&str]) -> Output {
+        rollcall(&self.data, arguments)
+    }
+
+    /// Runs a command that must end well, and gives its standard output.
+    #[track_caller]
+    pub(crate) fn succeeds(&self, arguments: &[&str]) -> Vec<u8> {
+        let output = self.rollcall(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    /// Ends the process without a warning, as a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks the process to end, as an init system does, and waits for its exit code.
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        let signal = format!("kill -TERM {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &signal]).status().unwrap().success());
+        ends_within(&mut self.child, Duration::from_secs(20))
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command on a data directory.
+pub(crate) fn rollcall(data: &Path, arguments: &[&str]) -> Output {
+    Command::new(BINARY).args(arguments).arg("--data-dir").arg(data).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Starts `serve` where it must refuse; its output once it has ended. It is killed when it does not.
+#[track_caller]
+pub(crate) fn serve_refuses(data: &Path, within: Duration) -> Output {
+    let mut command = Command::new(BINARY);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let code = ends_within(&mut child, within);
+    let output = child.wait_with_output().unwrap();
+    assert!(code.is_some_and(|code| code != 0), "serve did not refuse within {within:?}: {output:?}");
+    output
+}
+
+/// Exit code, or nothing if the process had to be killed or died of a signal.
+fn ends_within(child: &mut Child, limit: Duration) -> Option<i32> {
+    let begun = Instant::now();
+    while begun.elapsed() < limit {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    None
+}
+
+/// A caller with the token of one configuration. Paths are relative to its provisioning URL.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) address: SocketAddr,
+    pub(crate) id: String,
+    pub(crate) token: String,
+    /// Path of the provisioning URL.
+    pub(crate) base: String,
+    /// The provisioning URL as the command line printed it.
+    pub(crate) url: String,
+}
+
+impl Client {
+    /// A client of the same server that speaks to another address, such as after a restart.
+    pub(crate) fn at(&self, address: SocketAddr) -> Self {
+        Self { address, ..self.clone() }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        self.request("GET", path).send()
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Reply {
+        self.request("POST", path).json(body).send()
+    }
+
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Reply {
+        self.request("PUT", path).json(body).send()
+    }
+
+    pub(crate) fn patch(&self, path: &str, body: &Value) -> Reply {
+        self.request("PATCH", path).json(body).send()
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Reply {
+        self.request("DELETE", path).send()
+    }
+
+    /// The documents that a filter finds.
+    #[track_caller]
+    pub(crate) fn find(&self, endpoint: &str, filter: &str) -> Vec<Value> {
+        let reply = self.get(&format!("{endpoint}?count=500&filter={}", sample::encode(filter))).answered(200);
+        reply.json["Resources"].as_array().unwrap_or_else(|| panic!("Resources in {}", reply.json)).clone()
+    }
+
+    /// How many resources of the endpoint there are.
+    #[track_caller]
+    pub(crate) fn count(&self, endpoint: &str) -> u64 {
+        self.get(&format!("{endpoint}?count=0")).answered(200).json["totalResults"].as_u64().unwrap()
+    }
+
+    /// Creates a resource and gives its id.
+    #[track_caller]
+    pub(crate) fn created(&self, endpoint: &str, document: &Value) -> String {
+        self.post(endpoint, document).answered(201).id()
+    }
+
+    /// A request with this configuration's token, to be changed before it is sent.
+    pub(crate) fn request(&self, method: &str, path: &str) -> Request {
+        self.request_to(method, &format!("{}{path}", self.base))
+    }
+
+    /// The same to a path that need not lie under the provisioning URL.
+    pub(crate) fn request_to(&self, method: &str, target: &str) -> Request {
+        let headers = vec![("Authorization".to_owned(), format!("Bearer {}", self.token))];
+        Request { address: self.address, method: method.to_owned(), target: target.to_owned(), headers, body: None }
+    }
+}
+
+/// A request on its way.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    address: SocketAddr,
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    body: Option<Vec<u8>>,
+}
+
+impl Request {
+    /// Sets a header; one of that name is replaced.
+    pub(crate) fn header(self, name: &str, value: &str) -> Self {
+        let mut request = self.without(name);
+        request.headers.push((name.to_owned(), value.to_owned()));
+        request
+    }
+
+    /// Adds a header beside those of the same name.
+    pub(crate) fn also(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Drops a header.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self
+    }
+
+    /// A JSON body with its content type.
+    pub(crate) fn json(self, body: &Value) -> Self {
+        self.body(body.to_string().as_bytes()).header("Content-Type", "application/scim+json")
+    }
+
+    /// Any body; a content type is the caller's business.
+    pub(crate) fn body(mut self, body: &[u8]) -> Self {
+        self.body = Some(body.to_vec());
+        self
+    }
+
+    /// Sends it and checks what holds for every answer.
+    #[track_caller]
+    pub(crate) fn send(&self) -> Reply {
+        let asked = format!("{} {}", self.method, self.target.chars().take(300).collect::<String>());
+        match self.attempt() {
+            Ok(answer) => Reply::new(asked, answer),
+            Err(why) => panic!("{asked}: no answer: {why}"),
+        }
+    }
+
+    /// Sends it where the server may be on its way out.
+    pub(crate) fn attempt(&self) -> io::Result<Answer> {
+        use std::fmt::Write as _;
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        let given = |name: &str| self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        if !given("host") {
+            let _ = write!(head, "Host: {}\r\n", self.address);
+        }
+        for (name, value) in &self.headers {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        if let Some(body) = &self.body
+            && !given("content-length")
+        {
+            let _ = write!(head, "Content-Length: {}\r\n", body.len());
+        }
+        head.push_str("Connection: close\r\n\r\n");
+        let mut bytes = head.into_bytes();
+        bytes.extend_from_slice(self.body.as_deref().unwrap_or_default());
+        http::exchange(self.address, &bytes)
+    }
+}
+
+/// An answer that obeys the rules for every answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    /// The body, or null where there is none.
+    pub(crate) json: Value,
+    pub(crate) answer: Answer,
+    asked: String,
+}
+
+impl Reply {
+    #[track_caller]
+    fn new(asked: String, answer: Answer) -> Self {
+        let text = String::from_utf8_lossy(&answer.body);
+        let json = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let status = answer.status;
+        assert!(status < 500 || [501, 503, 507].contains(&status), "{asked} answered {status}: {text}");
+        if status == 204 || status == 304 {
+            assert!(answer.body.is_empty(), "{asked}: {status} with the body {text}");
+        }
+        Self { status, json, answer, asked }
+    }
+
+    /// Insists on a status.
+    #[track_caller]
+    pub(crate) fn answered(self, status: u16) -> Self {
+        let body = String::from_utf8_lossy(&self.answer.body);
+        assert_eq!(self.status, status, "{} answered {body}", self.asked);
+        self
+    }
+
+    /// Insists on a SCIM error with that detail word (RFC 7644 section 3.12); empty for none, `|` where the RFC leaves two.
+    #[track_caller]
+    pub(crate) fn refused(self, status: u16, scim_type: &str) -> Self {
+        let reply = self.answered(status).with_scim_error();
+        let word = reply.json["scimType"].as_str().unwrap_or_default();
+        let expected = scim_type.split('|').any(|allowed| allowed == word);
+        assert!(expected, "{}: expected {scim_type:?} in {}", reply.asked, reply.json);
+        reply
+    }
+
+    /// Insists on a body that is a SCIM error with a sentence that gives nothing away.
+    #[track_caller]
+    pub(crate) fn with_scim_error(self) -> Self {
+        let Self { json, asked, status, .. } = &self;
+        let text = String::from_utf8_lossy(&self.answer.body);
+        assert_eq!(json["schemas"], serde_json::json!([sample::ERROR]), "{asked} answered {status} {text}");
+        assert_eq!(json["status"], status.to_string(), "{asked}: {text}");
+        let detail = json["detail"].as_str().unwrap_or_default();
+        assert!(!detail.is_empty(), "{asked}: no detail in {text}");
+        for inside in ["SELECT ", "sqlite", "rusqlite", "panicked", "src/", "rct_"] {
+            assert!(!detail.contains(inside), "{asked}: {detail:?} shows {inside:?}");
+        }
+        assert_eq!(self.header("content-type"), "application/scim+json", "{asked}");
+        self
+    }
+
+    /// Value of a header, empty when it is absent.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.answer.header(name).unwrap_or_default()
+    }
+
+    /// The resource's id.
+    #[track_caller]
+    pub(crate) fn id(&self) -> String {
+        self.json["id"].as_str().unwrap_or_else(|| panic!("{}: no id in {}", self.asked, self.json)).to_owned()
+    }
+
+    /// The resource's version, which the `ETag` header must repeat.
+    #[track_caller]
+    pub(crate) fn version(&self) -> String {
+        let version = self.json["meta"]["version"].as_str().unwrap_or_else(|| panic!("{}: {}", self.asked, self.json));
+        assert_eq!(self.header("etag"), version, "{}", self.asked);
+        version.to_owned()
+    }
+}

@@ -1,0 +1,138 @@
+//! The command line that operators and scripts rely on.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::app::{App, rollcall};
+use crate::sample::{group, user};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[track_caller]
+fn fails(output: &Output, code: i32) -> String {
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(!said.trim().is_empty() && !said.contains("panicked"), "{said}");
+    said
+}
+
+#[test]
+fn a_configuration_can_be_made_before_the_server_ever_ran() {
+    let data = tempfile::tempdir().unwrap();
+    let output = rollcall(data.path(), &["configuration", "create", "--account", "acme", "--output", "json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let made: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let id = made["id"].as_str().unwrap();
+    assert!(made["connectionName"].as_str().is_some_and(|name| !name.is_empty()));
+    assert!(made["token"].as_str().is_some_and(|token| token.len() >= 43));
+    let url = made["provisioningUrl"].as_str().unwrap();
+    assert!(url.ends_with(&format!("/directory/resources/scim/v2.0/{id}")), "{url}");
+    // D4: Okta refuses a base URL with an underscore.
+    assert!(!url.contains('_'), "{url}");
+    assert_eq!(id, id.to_lowercase());
+    assert!(uuid::Uuid::parse_str(id).is_ok(), "{id}");
+    assert!(rollcall(data.path(), &["check"]).status.success());
+}
+
+#[test]
+fn a_new_configuration_works_at_once_while_the_server_runs() {
+    let client = App::shared().configuration("other");
+    assert!(client.url.ends_with(&client.base), "{}", client.url);
+    client.get("/Users").answered(200);
+}
+
+#[test]
+fn the_public_url_of_serve_is_what_commands_print_and_answers_say() {
+    // Design section 9: `serve` keeps its public URL in the data folder.
+    let data = tempfile::tempdir().unwrap();
+    let first = App::start(data.path());
+    let before = first.configuration("other").url;
+    assert!(before.starts_with(&format!("http://{}", first.address)), "{before}");
+    let made = first.configuration("other").post("/Users", &user("x")).answered(201);
+    assert!(made.header("location").starts_with(&format!("http://{}", first.address)), "{}", made.header("location"));
+}
+
+#[test]
+fn the_list_shows_every_configuration_and_no_token() {
+    let app = App::shared();
+    let client = app.configuration_of("listed", "okta");
+    let output = app.succeeds(&["configuration", "list", "--account", "listed", "--output", "json"]);
+    let listed: Value = serde_json::from_slice(&output).unwrap();
+    let items = listed.as_array().unwrap();
+    assert_eq!(items.len(), 1, "{listed}");
+    assert_eq!(items[0]["id"], client.id.as_str());
+    assert!(!listed.to_string().contains(&client.token));
+    let table = text(&app.succeeds(&["configuration", "list"]));
+    assert!(table.contains(&client.id) && !table.contains(&client.token), "{table}");
+}
+
+#[test]
+fn two_configurations_of_an_account_cannot_have_one_name() {
+    let app = App::shared();
+    let create = ["configuration", "create", "--account", "names", "--name", "Main directory"];
+    app.succeeds(&create);
+    assert!(fails(&app.rollcall(&create), 1).contains("Main directory"));
+}
+
+#[test]
+fn a_purge_removes_the_people_and_another_configuration_keeps_its_own() {
+    let app = App::shared();
+    let (gone, stays) = (app.configuration_of("purge", "other"), app.configuration_of("purge", "other"));
+    for client in [&gone, &stays] {
+        let person = client.created("/Users", &user("purged-person"));
+        client.created("/Groups", &group("Purged group", &[&person]));
+    }
+    app.succeeds(&["configuration", "delete", &gone.id, "--purge"]);
+    gone.get("/Users").refused(401, "");
+    assert_eq!((stays.count("/Users"), stays.count("/Groups")), (1, 1));
+    assert!(app.rollcall(&["check"]).status.success());
+}
+
+#[test]
+fn what_does_not_exist_is_named() {
+    let app = App::shared();
+    let nobody = "00000000-0000-7000-8000-000000000000";
+    for command in [["configuration", "delete"], ["token", "rotate"]] {
+        for id in [nobody, "not-an-id", ""] {
+            let said = fails(&app.rollcall(&[command[0], command[1], id]), 1);
+            assert!(said.contains(id), "{said}");
+        }
+    }
+}
+
+#[test]
+fn wrong_arguments_end_with_two_and_name_the_fault() {
+    let app = App::shared();
+    let table: &[(&[&str], &str)] = &[
+        (&["configuration", "create"], "--account"),
+        (&["configuration", "create", "--account", "a", "--source", "yahoo"], "yahoo"),
+        (&["configuration", "create", "--account", "a", "--output", "xml"], "xml"),
+        (&["serve", "--listen", "nowhere"], "--listen"),
+        (&["serve", "--public-url", "not a url"], "--public-url"),
+        (&["serve", "--public-url", "ftp://x.example"], "--public-url"),
+        (&["frobnicate"], "frobnicate"),
+    ];
+    for (arguments, named) in table {
+        let said = fails(&app.rollcall(arguments), 2);
+        assert!(said.contains(named), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn an_account_needs_a_name_that_can_be_told() {
+    let output = App::shared().rollcall(&["configuration", "create", "--account", "  "]);
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("account"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn help_starts_with_what_to_do() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_rollcall")).output().unwrap();
+    let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(said.contains("rollcall serve") && said.contains("rollcall configuration create"), "{said}");
+    let version = std::process::Command::new(env!("CARGO_BIN_EXE_rollcall")).arg("version").output().unwrap();
+    assert!(text(&version.stdout).contains(env!("CARGO_PKG_VERSION")));
+}

@@ -1,0 +1,205 @@
+//! Just enough of a Rust reader for the house rules: code and string literals apart, comments and test modules away.
+
+use std::path::{Path, PathBuf};
+
+/// One source file, taken apart.
+pub(super) struct Source {
+    /// Path below the repository, with forward slashes.
+    pub(super) path: String,
+    /// The file as it is.
+    pub(super) text: String,
+    /// The code outside test modules; comments are gone and each string literal is left as `""`.
+    pub(super) code: String,
+    /// String literals outside test modules, without their quotes.
+    pub(super) strings: Vec<String>,
+}
+
+/// Every Rust file below that folder of the repository.
+pub(super) fn below(folder: &str) -> Vec<Source> {
+    let files: Vec<(String, String)> = files_below(folder)
+        .into_iter()
+        .filter(|(_, full)| full.extension().is_some_and(|kind| kind == "rs"))
+        .map(|(path, full)| (path, std::fs::read_to_string(full).unwrap()))
+        .collect();
+    let tests: Vec<String> = files.iter().flat_map(|(path, text)| test_modules(path, text)).collect();
+    let read = |(path, text): (String, String)| {
+        let inside = |module: &String| path.strip_prefix(module).is_some_and(|rest| rest.starts_with(['.', '/']));
+        let is_test = path.starts_with("tests/") || tests.iter().any(inside);
+        let (code, strings) = if is_test { Default::default() } else { without_tests(&Apart::of(&text)) };
+        Source { path, text, code, strings }
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// Where the modules live that a file declares for tests only, without `.rs`.
+fn test_modules(path: &str, text: &str) -> Vec<String> {
+    let declared = regex_lite::Regex::new(r"#\[cfg\(test\)\]\s+(?:pub(?:\([^)]*\))? )?mod (\w+);").unwrap();
+    let stem = path.trim_end_matches(".rs");
+    let own_folder = stem.rsplit_once('/').filter(|(_, name)| ["mod", "lib", "main"].contains(name));
+    let folder = own_folder.map_or(stem, |(folder, _)| folder);
+    declared.captures_iter(text).map(|found| format!("{folder}/{}", &found[1])).collect()
+}
+
+/// Every file below that folder, as path below the repository and as full path, in order.
+pub(super) fn files_below(folder: &str) -> Vec<(String, PathBuf)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut open = vec![root.join(folder)];
+    let mut files = Vec::new();
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                let below = path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/");
+                files.push((below, path));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The code and the literals outside `#[cfg(test)] mod name { … }` and `#[cfg(test)] mod name;`.
+fn without_tests(whole: &Apart) -> (String, Vec<String>) {
+    let mut literals = whole.strings.iter();
+    let (mut code, mut strings) = (String::new(), Vec::new());
+    let mut rest = whole.code.as_str();
+    loop {
+        let cut = rest.find("#[cfg(test)]").unwrap_or(rest.len());
+        let (kept, test) = rest.split_at(cut);
+        code.push_str(kept);
+        strings.extend(literals.by_ref().take(marks(kept)).cloned());
+        if test.is_empty() {
+            return (code, strings);
+        }
+        let (dropped, after) = test.split_at(end_of_item(test));
+        literals.by_ref().take(marks(dropped)).for_each(drop);
+        rest = after;
+    }
+}
+
+/// How many literals were left as `""`.
+fn marks(code: &str) -> usize {
+    code.matches("\"\"").count()
+}
+
+/// Bytes up to the end of the item that starts here: its semicolon, or the brace that closes it.
+fn end_of_item(code: &str) -> usize {
+    let mut depth = 0_usize;
+    for (at, c) in code.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth <= 1 => return at + 1,
+            '}' => depth -= 1,
+            ';' if depth == 0 => return at + 1,
+            _ => {}
+        }
+    }
+    code.len()
+}
+
+#[derive(Default)]
+struct Apart {
+    code: String,
+    strings: Vec<String>,
+}
+
+impl Apart {
+    fn of(text: &str) -> Self {
+        let mut apart = Self::default();
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            rest = apart.take(rest, c);
+        }
+        apart
+    }
+
+    /// Takes one thing from the front and gives what follows it.
+    fn take<'t>(&mut self, rest: &'t str, c: char) -> &'t str {
+        if rest.starts_with("//") {
+            return rest.find('\n').map_or("", |end| &rest[end..]);
+        }
+        if rest.starts_with("/*") {
+            return rest.find("*/").map_or("", |end| &rest[end + 2..]);
+        }
+        let in_word = self.code.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        if let Some(hashes) = raw_string(rest).filter(|_| !in_word) {
+            let start = rest.find('"').unwrap() + 1;
+            let close = format!("\"{}", "#".repeat(hashes));
+            let end = rest[start..].find(&close).map_or(rest.len(), |end| start + end);
+            self.literal(&rest[start..end]);
+            return &rest[(end + close.len()).min(rest.len())..];
+        }
+        match c {
+            '"' => {
+                let end = end_of_text(&rest[1..]);
+                self.literal(&rest[1..=end]);
+                &rest[(end + 2).min(rest.len())..]
+            }
+            '\'' => match character(rest) {
+                Some(length) => &rest[length..],
+                None => self.copy(rest, c),
+            },
+            _ => self.copy(rest, c),
+        }
+    }
+
+    fn literal(&mut self, text: &str) {
+        self.strings.push(text.to_owned());
+        self.code.push_str("\"\"");
+    }
+
+    fn copy<'t>(&mut self, rest: &'t str, c: char) -> &'t str {
+        self.code.push(c);
+        &rest[c.len_utf8()..]
+    }
+}
+
+/// Number of hashes of a raw string that starts here.
+fn raw_string(rest: &str) -> Option<usize> {
+    let after = rest.strip_prefix("br").or_else(|| rest.strip_prefix('r'))?;
+    let hashes = after.len() - after.trim_start_matches('#').len();
+    after[hashes..].starts_with('"').then_some(hashes)
+}
+
+/// Bytes before the closing quote.
+fn end_of_text(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => return at,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// Bytes of a character literal that starts here; a lifetime is none.
+fn character(rest: &str) -> Option<usize> {
+    let inside = &rest[1..];
+    if inside.starts_with('\\') {
+        return inside[2..].find('\'').map(|end| end + 4);
+    }
+    let first = inside.chars().next()?.len_utf8();
+    inside[first..].starts_with('\'').then_some(first + 2)
+}
+
+#[test]
+fn test_modules_are_cut_out_and_what_follows_them_stays() {
+    let text = "let a = \"1\";\n#[cfg(test)]\nmod tests;\nlet b = \"2\";\n#[cfg(test)]\nmod t { fn f() { \"3\"; } }\nlet c = \"4\";";
+    let (code, strings) = without_tests(&Apart::of(text));
+    assert_eq!(strings, ["1", "2", "4"]);
+    assert!(!code.contains("mod") && code.contains("let c"), "{code}");
+}
+
+#[test]
+fn strings_comments_and_characters_are_told_apart() {
+    let apart = Apart::of(
+        "let a = \"x // \\\" y\"; // \"no\"\nlet b: &'static str = r#\"raw \"q\"\"#; let c = '\"'; let d = '\\'';",
+    );
+    assert_eq!(apart.strings, ["x // \\\" y", "raw \"q\""]);
+    assert_eq!(apart.code, "let a = \"\"; \nlet b: &'static str = \"\"; let c = ; let d = ;");
+}

@@ -1,0 +1,96 @@
+//! A small HTTP/1.1 client over a socket. It sends paths and headers byte for byte, which a library would tidy up.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// Longest wait for one answer; the slowest identity provider waits 60 s.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// An answer as it came: header names in lower case, the body without its framing.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    /// Value of the first header of that name (lower case).
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Sends one request and reads its answer to the end of the connection; the request must ask for `Connection: close`.
+/// An answer that ends early is `UnexpectedEof`; no answer at all is `ConnectionReset` or what the socket says.
+pub(crate) fn exchange(address: SocketAddr, request: &[u8]) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    // A server may refuse before it has read everything, so a failed write is not yet the end.
+    let written = stream.write_all(request);
+    let mut bytes = Vec::new();
+    let read = stream.read_to_end(&mut bytes);
+    if bytes.is_empty() {
+        written?;
+        read?;
+        return Err(io::ErrorKind::ConnectionReset.into());
+    }
+    parse(&bytes, request.starts_with(b"HEAD "))
+}
+
+fn parse(bytes: &[u8], head_only: bool) -> io::Result<Answer> {
+    let end = find(bytes, b"\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    let head = String::from_utf8_lossy(&bytes[..end]);
+    let mut lines = head.split("\r\n");
+    let status_line = lines.next().unwrap_or_default();
+    let status = status_line.split(' ').nth(1).and_then(|word| word.parse().ok());
+    let status = status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, status_line.to_owned()))?;
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let mut answer = Answer { status, headers, body: bytes[end + 4..].to_vec() };
+    if answer.header("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
+        answer.body = unchunk(&answer.body)?;
+    } else if let Some(length) = answer.header("content-length") {
+        let announced: usize = length.parse().map_err(|_| io::ErrorKind::InvalidData)?;
+        if !head_only && status != 304 && answer.body.len() != announced {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    Ok(answer)
+}
+
+fn unchunk(mut rest: &[u8]) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let line_end = find(rest, b"\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+        let size = std::str::from_utf8(&rest[..line_end]).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
+        let size = size.ok_or(io::ErrorKind::InvalidData)?;
+        rest = &rest[line_end + 2..];
+        if size == 0 {
+            return Ok(body);
+        }
+        if rest.len() < size + 2 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        body.extend_from_slice(&rest[..size]);
+        rest = &rest[size + 2..];
+    }
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what)
+}
+
+#[test]
+fn a_chunked_answer_is_put_together_and_a_cut_one_is_an_error() {
+    let whole = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+    assert_eq!(parse(whole, false).unwrap().body, b"abcde");
+    assert_eq!(parse(&whole[..whole.len() - 9], false).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    let short = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc";
+    assert_eq!(parse(short, false).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+}

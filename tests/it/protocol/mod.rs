@@ -1,0 +1,19 @@
+//! The protocol as RFC 7643 and RFC 7644 describe it, sentence by sentence, on one configuration each.
+
+mod create;
+mod delete;
+mod discovery;
+mod filter;
+mod groups;
+mod paging;
+mod patch;
+mod projection;
+mod replace;
+mod versions;
+
+use serde_json::Value;
+
+/// The `value` of each element, in order.
+fn values(elements: &Value) -> Vec<&str> {
+    elements.as_array().map(|all| all.iter().filter_map(|one| one["value"].as_str()).collect()).unwrap_or_default()
+}

@@ -1,0 +1,284 @@
+//! PATCH of users (RFC 7644 section 3.5.2); refusals are with bad input.
+
+use serde_json::{Value, json};
+
+use crate::app::{App, Client, Reply};
+use crate::sample::{ENTERPRISE, USER, operation, operations, removal, user, user_with};
+
+/// A user in a configuration of that source, and the path to it.
+fn ada(source: &str) -> (Client, String) {
+    let client = App::shared().configuration(source);
+    let more = json!({
+        "title": "Countess", "displayName": "Ada", "name": {"givenName": "Ada", "familyName": "King"},
+        "emails": [{"value": "work@x", "type": "work", "primary": true}, {"value": "home@x", "type": "home"}],
+        ENTERPRISE: {"department": "Engines"}
+    });
+    let path = format!("/Users/{}", client.created("/Users", &user_with("ada", &more)));
+    (client, path)
+}
+
+#[track_caller]
+fn patched(on: &(Client, String), body: &Value) -> Value {
+    let reply: Reply = on.0.patch(&on.1, body).answered(200);
+    let shown = on.0.get(&on.1).answered(200);
+    assert_eq!(reply.json, shown.json, "the answer is not what is stored");
+    assert_eq!(reply.version(), shown.version());
+    assert!(!reply.header("location").is_empty());
+    reply.json
+}
+
+#[test]
+fn add_sets_merges_and_appends() {
+    //
+    let on = ada("other");
+    assert_eq!(patched(&on, &operation("add", "nickName", &json!("Al")))["nickName"], "Al");
+    assert_eq!(patched(&on, &operation("add", "title", &json!("Duchess")))["title"], "Duchess");
+    let named = patched(&on, &operation("add", "name", &json!({"middleName": "Augusta"})));
+    assert_eq!(named["name"], json!({"givenName": "Ada", "familyName": "King", "middleName": "Augusta"}));
+    let one = patched(&on, &operation("add", "emails", &json!({"value": "third@x", "type": "other"})));
+    assert_eq!(super::values(&one["emails"]), ["work@x", "home@x", "third@x"]);
+    let two = patched(&on, &operation("add", "emails", &json!([{"value": "fourth@x"}])));
+    assert_eq!(two["emails"].as_array().unwrap().len(), 4);
+    let free = patched(
+        &on,
+        &operations(&json!([{"op": "add", "value": {"title": "Queen", "emails": [{"value": "fifth@x"}]}}])),
+    );
+    assert_eq!((free["title"].as_str(), free["emails"].as_array().unwrap().len()), (Some("Queen"), 5));
+}
+
+#[test]
+fn replace_sets_and_leaves_the_rest_alone() {
+    //
+    let on = ada("other");
+    let free = patched(
+        &on,
+        &operations(&json!([{"op": "replace", "value": {"nickName": "Al", "emails": [{"value": "only@x"}]}}])),
+    );
+    assert_eq!(super::values(&free["emails"]), ["only@x"]);
+    assert_eq!((&free["nickName"], &free["title"]), (&json!("Al"), &json!("Countess")));
+    let named = patched(&on, &operation("replace", "name", &json!({"givenName": "Augusta"})));
+    assert_eq!(named["name"], json!({"givenName": "Augusta", "familyName": "King"}));
+    assert_eq!(patched(&on, &operation("replace", "name.familyName", &json!("Byron")))["name"]["familyName"], "Byron");
+    assert_eq!(patched(&on, &operation("replace", "locale", &json!("en")))["locale"], "en");
+    assert_eq!(
+        patched(&on, &operation("replace", "emails", &json!([{"value": "new@x"}])))["emails"],
+        json!([{"value": "new@x"}])
+    );
+    let department = patched(&on, &operation("replace", ENTERPRISE, &json!({"costCenter": "4"})));
+    assert_eq!(department[ENTERPRISE], json!({"department": "Engines", "costCenter": "4"}));
+}
+
+#[test]
+fn a_filtered_replace_hits_the_matches_only() {
+    //
+    let on = ada("other");
+    let one = patched(&on, &operation("replace", "emails[type eq \"work\"].value", &json!("new@x")));
+    assert_eq!(
+        one["emails"],
+        json!([{"value": "new@x", "type": "work", "primary": true}, {"value": "home@x", "type": "home"}])
+    );
+    let all = patched(&on, &operation("replace", "emails[value ew \"@x\"].display", &json!("Mail")));
+    assert!(all["emails"].as_array().unwrap().iter().all(|email| email["display"] == "Mail"), "{all}");
+    let whole =
+        patched(&on, &operation("replace", "emails[type eq \"home\"]", &json!({"value": "h@x", "type": "home"})));
+    assert!(super::values(&whole["emails"]).contains(&"h@x"));
+    assert_eq!(whole["emails"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn entra_may_replace_what_is_not_there_yet() {
+    // D29
+    let missing = operation("replace", "phoneNumbers[type eq \"mobile\"].value", &json!("555"));
+    let on = ada("azure-ad");
+    assert_eq!(patched(&on, &missing)["phoneNumbers"], json!([{"type": "mobile", "value": "555"}]));
+    for source in ["other", "okta"] {
+        let on = ada(source);
+        on.0.patch(&on.1, &missing).refused(400, "noTarget");
+        let added = operation("add", "phoneNumbers[type eq \"mobile\"].value", &json!("555"));
+        assert_eq!(patched(&on, &added)["phoneNumbers"], json!([{"type": "mobile", "value": "555"}]), "{source}");
+    }
+    let address = operations(&json!([
+        {"op": "Add", "path": "addresses[type eq \"work\"].country", "value": "GB"},
+        {"op": "Add", "path": "addresses[type eq \"work\"].locality", "value": "London"}
+    ]));
+    assert_eq!(
+        patched(&ada("azure-ad"), &address)["addresses"],
+        json!([{"type": "work", "country": "GB", "locality": "London"}])
+    );
+}
+
+#[test]
+fn remove_takes_away_and_an_empty_list_is_no_list() {
+    // D30
+    let on = ada("other");
+    assert!(patched(&on, &removal("title")).get("title").is_none());
+    assert!(patched(&on, &removal("title")).get("title").is_none());
+    assert_eq!(patched(&on, &removal("name.givenName"))["name"], json!({"familyName": "King"}));
+    assert_eq!(
+        patched(&on, &removal("emails[type eq \"work\"].primary"))["emails"][0],
+        json!({"value": "work@x", "type": "work"})
+    );
+    assert_eq!(super::values(&patched(&on, &removal("emails[type eq \"work\"]"))["emails"]), ["home@x"]);
+    assert_eq!(super::values(&patched(&on, &removal("emails[type eq \"fax\"]"))["emails"]), ["home@x"]);
+    assert!(patched(&on, &removal("emails[type eq \"home\"]")).get("emails").is_none());
+    let bare = patched(&on, &removal(&format!("{ENTERPRISE}:department")));
+    assert!(bare.get(ENTERPRISE).is_none());
+    assert_eq!(bare["schemas"], json!([USER]));
+}
+
+#[test]
+fn null_clears_in_a_patch_too() {
+    // D36
+    let on = ada("other");
+    assert!(patched(&on, &operation("replace", "title", &json!(null))).get("title").is_none());
+    assert!(patched(&on, &operation("replace", "emails", &json!([]))).get("emails").is_none());
+    let free = patched(&on, &operations(&json!([{"op": "replace", "value": {"displayName": null, "nickName": "Al"}}])));
+    assert!(free.get("displayName").is_none() && free["nickName"] == "Al");
+}
+
+#[test]
+fn operations_see_what_the_ones_before_them_did() {
+    //
+    let on = ada("other");
+    let body = operations(&json!([
+        {"op": "add", "path": "emails", "value": [{"value": "new@x", "type": "other"}]},
+        {"op": "replace", "path": "emails[type eq \"other\"].value", "value": "newer@x"},
+        {"op": "remove", "path": "emails[type eq \"work\"]"}
+    ]));
+    assert_eq!(super::values(&patched(&on, &body)["emails"]), ["home@x", "newer@x"]);
+}
+
+#[test]
+fn verbs_keys_and_names_are_taken_in_any_case() {
+    // D26
+    let on = ada("other");
+    let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "operations": [
+        {"OP": "Replace", "Path": "DISPLAYNAME", "Value": "Shout"},
+        {"op": "ADD", "path": "Emails[TYPE EQ \"work\"].Display", "value": "Work", "name": "ignored"}
+    ]});
+    let shown = patched(&on, &body);
+    assert_eq!((&shown["displayName"], &shown["emails"][0]["display"]), (&json!("Shout"), &json!("Work")));
+    let untitled = json!({"Operations": [{"op": "replace", "path": "title", "value": "No schemas"}]});
+    assert_eq!(patched(&on, &untitled)["title"], "No schemas");
+}
+
+#[test]
+fn keys_without_a_path_may_be_dotted_or_carry_a_urn() {
+    // R-219, D27, D37
+    let on = ada("azure-ad");
+    let body = operations(&json!([{"op": "replace", "value": {
+        "name.givenName": "Augusta", format!("{ENTERPRISE}:department"): "Poetry", format!("{USER}:nickName"): "Al", "active": "False"
+    }}]));
+    let shown = patched(&on, &body);
+    assert_eq!(shown["name"], json!({"givenName": "Augusta", "familyName": "King"}));
+    assert_eq!((&shown[ENTERPRISE]["department"], &shown["nickName"]), (&json!("Poetry"), &json!("Al")));
+    assert_eq!(shown["active"], false);
+    assert!(!shown.to_string().contains("name.givenName"));
+    let nested = operations(&json!([{"op": "add", "value": {ENTERPRISE: {"division": "West"}}}]));
+    assert_eq!(patched(&on, &nested)[ENTERPRISE]["division"], "West");
+    let core = operation("replace", &format!("{USER}:userName"), &json!("renamed"));
+    assert_eq!(patched(&on, &core)["userName"], "renamed");
+}
+
+#[test]
+fn a_change_that_changes_nothing_keeps_version_and_time() {
+    //
+    let on = ada("other");
+    let before = on.0.get(&on.1).answered(200).json;
+    for body in [
+        operation("replace", "title", &json!("Countess")),
+        operation("add", "emails", &json!([{"value": "home@x", "type": "home"}])),
+        operation("add", "name", &json!({"givenName": "Ada"})),
+        removal("nickName"),
+        removal("emails[type eq \"fax\"]"),
+        operations(
+            &json!([{"op": "replace", "path": "title", "value": "x"}, {"op": "replace", "path": "title", "value": "Countess"}]),
+        ),
+        operations(&json!([{"op": "replace", "value": {"id": before["id"], "displayName": "Ada"}}])),
+    ] {
+        assert_eq!(patched(&on, &body), before, "{body}");
+    }
+}
+
+#[test]
+fn a_new_primary_takes_the_place_of_the_old() {
+    // R-211, D38
+    let primaries = |shown: &Value| -> Vec<String> {
+        let emails = shown["emails"].as_array().unwrap().iter();
+        emails
+            .filter(|email| email["primary"] == true)
+            .map(|email| email["value"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let on = ada("other");
+    let added = patched(&on, &operation("add", "emails", &json!([{"value": "new@x", "primary": true}])));
+    assert_eq!(primaries(&added), ["new@x"]);
+    let replaced = patched(&on, &operation("replace", "emails[type eq \"home\"].primary", &json!(true)));
+    assert_eq!(primaries(&replaced), ["home@x"]);
+}
+
+#[test]
+fn a_manager_is_set_and_removed_in_every_spelling() {
+    // R-060, D34
+    let on = ada("azure-ad");
+    let boss = on.0.created("/Users", &user("boss"));
+    for (path, value) in [
+        ("manager".to_owned(), json!(boss)),
+        (format!("{ENTERPRISE}:manager"), json!(boss)),
+        (format!("{ENTERPRISE}:manager"), json!({"value": boss})),
+        (format!("{ENTERPRISE}:manager"), json!([{"value": boss, "$ref": format!("../Users/{boss}")}])),
+        (format!("{ENTERPRISE}:manager.value"), json!(boss)),
+    ] {
+        let shown = patched(&on, &operation("Replace", &path, &value));
+        assert_eq!(shown[ENTERPRISE]["manager"]["value"], boss.as_str(), "{path} {value}");
+        let removed =
+            if value.is_object() { format!("manager[value eq \"{boss}\"]") } else { format!("{ENTERPRISE}:manager") };
+        assert!(patched(&on, &removal(&removed))[ENTERPRISE].get("manager").is_none(), "{removed}");
+    }
+}
+
+#[test]
+fn what_a_path_names_in_vain_is_ignored_and_the_rest_counts() {
+    // R-214, D37
+    let on = ada("other");
+    let shown = patched(
+        &on,
+        &operations(&json!([
+            {"op": "replace", "path": "dispalyName", "value": "x"},
+            {"op": "add", "path": "urn:example:unknown:1.0:User:clearance", "value": "top"},
+            {"op": "replace", "path": "title", "value": "Known"}
+        ])),
+    );
+    assert_eq!(shown["title"], "Known");
+    assert!(!shown.to_string().contains("clearance") && !shown.to_string().contains("dispaly"));
+}
+
+#[test]
+fn a_rename_in_a_patch_is_checked_for_uniqueness() {
+    //
+    let on = ada("other");
+    on.0.created("/Users", &user("taken"));
+    let body = operations(
+        &json!([{"op": "replace", "path": "title", "value": "x"}, {"op": "replace", "path": "userName", "value": "TAKEN"}]),
+    );
+    on.0.patch(&on.1, &body).refused(409, "uniqueness");
+    let shown = on.0.get(&on.1).answered(200).json;
+    assert_eq!((&shown["userName"], &shown["title"]), (&json!("ada"), &json!("Countess")));
+}
+
+#[test]
+fn okta_deactivates_without_a_path() {
+    // Okta's catalogue apps
+    let on = ada("okta");
+    let body = operations(&json!([{"op": "replace", "value": {"active": false}}]));
+    assert_eq!(patched(&on, &body)["active"], false);
+}
+
+#[test]
+fn a_role_may_be_packed_as_json_text() {
+    // D35: Entra's AppRoleAssignmentsComplex.
+    let on = ada("azure-ad");
+    let packed = json!([{"value": "{\"id\":\"1\",\"value\":\"admin\",\"displayName\":\"Admin\"}"}]);
+    let shown = patched(&on, &operation("Add", "roles", &packed));
+    assert_eq!((&shown["roles"][0]["value"], &shown["roles"][0]["display"]), (&json!("admin"), &json!("Admin")));
+}
