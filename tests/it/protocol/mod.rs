@@ -8,7 +8,10 @@ mod groups;
 mod paging;
 mod patch;
 mod projection;
+mod references;
 mod replace;
+mod surface;
+mod values;
 mod versions;
 
 use serde_json::Value;
