@@ -17,6 +17,8 @@ use crate::web::{api, scim};
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long running requests may take to finish when the server stops, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
+/// Log lines that wait for a slow reader; each place costs memory from the start.
+const LOG_LINES_WAITING_MAX: usize = 8_192;
 /// How often what was gathered in memory is written down.
 const WRITE_DOWN_EVERY: Duration = Duration::from_secs(1);
 
@@ -95,7 +97,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
 /// JSON lines on standard error, written by a thread of their own. Where nobody reads fast enough, lines are
 /// dropped rather than requests held up. The guard writes out the rest when it goes.
 fn start_log(settings: &Settings) -> tracing_appender::non_blocking::WorkerGuard {
-    let (lines, guard) = tracing_appender::non_blocking(io::stderr());
+    let (lines, guard) = tracing_appender::non_blocking::NonBlockingBuilder::default()
+        .buffered_lines_limit(LOG_LINES_WAITING_MAX)
+        .finish(io::stderr());
     let log = tracing_subscriber::fmt().json().flatten_event(true).with_target(true).with_writer(lines);
     // A second start in one process, as tests do it, keeps the first log.
     let _ = log.with_max_level(settings.log_level).try_init();

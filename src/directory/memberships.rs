@@ -145,7 +145,7 @@ fn current(tx: &Tx<'_>, group: &Stored) -> Result<Vec<Linked>> {
 }
 
 fn from_row(row: Linked) -> Known {
-    Known { key: row.key, id: row.id, kind: row.resource_type }
+    Known { key: row.key, id: row.id, kind: row.resource_type.into_owned() }
 }
 
 fn element(member: &Linked) -> serde_json::Value {

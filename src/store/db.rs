@@ -14,6 +14,8 @@ use super::upgrade;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Page cache of a connection, in KiB (negative: that is SQLite's sign for KiB).
 const CACHE_KIB: i32 = -16_000;
+/// Page cache of a connection that only scans.
+const SCAN_CACHE_KIB: i32 = -4_000;
 /// Prepared statements a connection keeps: more than the crate has, so that none is compiled twice.
 const STATEMENTS_MAX: usize = 256;
 /// Pages in the write-ahead log that start a checkpoint: 16 MiB. Rarer than SQLite's own 4 MiB, because a checkpoint syncs
@@ -196,6 +198,12 @@ pub(super) fn reader_flags() -> OpenFlags {
 pub(super) fn set_up_reader(connection: &Connection) -> rusqlite::Result<()> {
     set_up(connection)?;
     connection.pragma_update(None, "query_only", true)
+}
+
+/// A scan passes each page once and gains little from keeping it.
+pub(super) fn set_up_pooled_reader(connection: &Connection) -> rusqlite::Result<()> {
+    set_up_reader(connection)?;
+    connection.pragma_update(None, "cache_size", SCAN_CACHE_KIB)
 }
 
 /// What every connection of the store gets.

@@ -4,6 +4,7 @@ use rusqlite::params;
 
 use super::{Snapshot, Tx};
 use crate::error::Result;
+use crate::scim::schema::{Text, standard_types};
 
 /// One end of a membership, as the other end shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +13,8 @@ pub struct Linked {
     pub key: i64,
     /// Public id.
     pub id: String,
-    /// Resource type name.
-    pub resource_type: String,
+    /// Resource type name; long lists hold no copies of it.
+    pub resource_type: Text,
     /// What is shown for it.
     pub label: Option<String>,
 }
@@ -21,7 +22,10 @@ pub struct Linked {
 const COLUMNS: &str = "r.resource, r.id, r.type, r.label";
 
 fn linked(row: &rusqlite::Row<'_>) -> rusqlite::Result<Linked> {
-    Ok(Linked { key: row.get(0)?, id: row.get(1)?, resource_type: row.get(2)?, label: row.get(3)? })
+    let name = row.get_ref(2)?.as_str()?;
+    let known = standard_types().into_iter().find(|of| of.name == name);
+    let resource_type = known.map_or_else(|| Text::Owned(name.to_owned()), |of| of.name.clone());
+    Ok(Linked { key: row.get(0)?, id: row.get(1)?, resource_type, label: row.get(3)? })
 }
 
 /// The members of a group.

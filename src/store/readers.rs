@@ -99,7 +99,7 @@ impl Pool {
         self.connections.get_or_init(|| {
             let manager = SqliteConnectionManager::file(&self.shared.files.database)
                 .with_flags(db::reader_flags())
-                .with_init(|connection| db::set_up_reader(connection));
+                .with_init(|connection| db::set_up_pooled_reader(connection));
             r2d2::Pool::builder()
                 .max_size(POOL_MAX)
                 .min_idle(Some(0))
