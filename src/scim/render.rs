@@ -58,10 +58,12 @@ pub struct Link<'a> {
 /// Writes everything but a trailing list and the closing brace; [`open_list`], [`link`] and [`close`] follow.
 pub fn head(out: &mut Vec<u8>, body: &str, id: &str, meta: &Meta<'_>) {
     out.reserve(body.len() + 512);
-    // The stored text is an object that is never empty: it holds schemas.
-    out.extend_from_slice(&body.as_bytes()[..body.len() - 1]);
+    // The stored text is an object that begins with `schemas`; no URI in it contains a bracket.
+    let (schemas, rest) = body.split_at(body.find(']').map_or(1, |end| end + 1));
+    out.extend_from_slice(schemas.as_bytes());
     out.extend_from_slice(b",\"id\":");
     text(out, id);
+    out.extend_from_slice(rest.strip_suffix('}').unwrap_or(rest).as_bytes());
     out.extend_from_slice(b",\"meta\":{\"resourceType\":");
     text(out, meta.resource_type);
     out.extend_from_slice(b",\"created\":");

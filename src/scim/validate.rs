@@ -96,7 +96,8 @@ pub fn check_required(attributes: &Attributes, of: &ResourceType) -> Result<(), 
     Ok(())
 }
 
-fn is_blank(value: &Value) -> bool {
+/// Whether a required attribute cannot have this value.
+pub(super) fn is_blank(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(text) => text.trim().is_empty(),

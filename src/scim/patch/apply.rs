@@ -8,7 +8,7 @@ use crate::scim::dialect::Rules;
 use crate::scim::filter::Predicate;
 use crate::scim::matches::matches_element;
 use crate::scim::schema::{Attribute, Kind, ResourceType};
-use crate::scim::validate::{Attributes, check_length, push_distinct};
+use crate::scim::validate::{Attributes, check_length, is_blank, push_distinct};
 
 /// Applies one edit. The document may be half changed after an error: the caller throws it away.
 ///
@@ -85,6 +85,9 @@ fn in_container(
         return in_object(edit, attribute, container, rules);
     }
     if let Change::Add(value) | Change::Replace(value) = &edit.change {
+        if attribute.required && is_blank(value) {
+            return Err(Error::value(format!("{} is required and must not be empty", attribute.name)));
+        }
         container.insert(attribute.name.clone().into_owned(), value.clone());
     } else {
         container.shift_remove(&*attribute.name);
