@@ -5,7 +5,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::activity::Activity;
 use crate::error::{Error, Result};
-use crate::model::configuration::PROVISIONING_PATH;
 use crate::model::scope::Scope;
 use crate::store::tokens::TokenRow;
 use crate::store::{Snapshot, Store, configurations};
@@ -46,10 +45,5 @@ impl State {
         let mut scopes = self.scopes.write().unwrap_or_else(PoisonError::into_inner);
         scopes.insert(found.key, (found.revision, scope.clone()));
         Ok(scope)
-    }
-
-    /// The SCIM base URL of a configuration, without a slash at the end.
-    pub fn base(&self, configuration_id: &str) -> String {
-        format!("{}{PROVISIONING_PATH}{configuration_id}", self.public_url)
     }
 }

@@ -1,5 +1,7 @@
 //! Answers under a SCIM path, and the one place where an error becomes one.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
@@ -23,6 +25,8 @@ pub(super) struct Answer {
     pub(super) allow: Option<&'static str>,
     pub(super) notes: Notes,
     pub(super) scim_type: &'static str,
+    /// The configuration of an authenticated caller.
+    pub(super) configuration: Option<Arc<str>>,
 }
 
 /// What an answer carries.

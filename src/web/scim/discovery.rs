@@ -16,13 +16,18 @@ use crate::store::configurations;
 use crate::web::limits::BODY_MAX_BYTES;
 use crate::web::state::State;
 
-/// Answers a caller without a token, where the configuration allows that.
-pub(super) fn anonymous(request: &HttpRequest, state: &State, configuration: &str, route: &Route) -> Result<Answer> {
-    let found = state.store.read_inline(|at| configurations::by_id(at, configuration))?;
-    match found {
-        Some(found) if found.switches.discovery == Discovery::Public => {
-            document(request, &state.base(&found.id), &found.switches, route)
-        }
+/// Answers a caller without a token, where the configuration allows that; where the address names none, with what
+/// the server does by default.
+pub(super) fn anonymous(
+    request: &HttpRequest,
+    state: &State,
+    configuration: Option<&str>,
+    base: &str,
+    route: &Route,
+) -> Result<Answer> {
+    let Some(id) = configuration else { return document(request, base, &Switches::default(), route) };
+    match state.store.read_inline(|at| configurations::by_id(at, id))? {
+        Some(found) if found.switches.discovery == Discovery::Public => document(request, base, &found.switches, route),
         _ => Err(auth::unauthorized().into()),
     }
 }
