@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::route::{Route, query_pairs};
 use super::{auth, method_not_allowed};
 use crate::error::Result;
-use crate::model::switches::{Discovery, Switches};
+use crate::model::switches::{Discovery, Input, Switches};
 use crate::scim::Error;
 use crate::scim::discovery::{self, Abilities};
 use crate::scim::schema::{Schema, standard_types};
@@ -76,5 +76,6 @@ fn abilities(switches: &Switches) -> Abilities {
         page_default: u64::from(switches.page_default),
         body_max_bytes: BODY_MAX_BYTES,
         newer_members: switches.newer_discovery_members,
+        strict: switches.input == Input::Strict,
     }
 }

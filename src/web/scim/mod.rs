@@ -27,7 +27,9 @@ use super::limits::QUERY_MAX_BYTES;
 use super::log;
 use super::state::State;
 use crate::clock;
+use crate::directory::resources::rules;
 use crate::error::{Error, Result};
+use crate::model::scope::Scope;
 use crate::scim;
 use crate::scim::query::Query;
 use crate::scim::schema::standard_types;
@@ -103,8 +105,10 @@ async fn authenticated(
         (Route::Root, _) if is_get => listing(&standard_types(), query(request)?).page().await,
         (Route::Collection(of), _) if is_get => listing(&[of], query(request)?).page().await,
         (Route::Resource(of, id), _) if is_get => call(of)?.read(id).await,
-        (Route::RootSearch, &Method::POST) => listing(&standard_types(), search(request, payload).await?).page().await,
-        (Route::Search(of), &Method::POST) => listing(&[of], search(request, payload).await?).page().await,
+        (Route::RootSearch, &Method::POST) => {
+            listing(&standard_types(), search(request, payload, scope).await?).page().await
+        }
+        (Route::Search(of), &Method::POST) => listing(&[of], search(request, payload, scope).await?).page().await,
         (Route::Collection(of), &Method::POST) => call(of)?.create(payload).await,
         (Route::Resource(of, id), &Method::PUT) => call(of)?.replace(id, payload).await,
         (Route::Resource(of, id), &Method::PATCH) => call(of)?.patch(id, payload).await,
@@ -114,8 +118,8 @@ async fn authenticated(
 }
 
 /// The query in the body of a search request; what stands in its URL says nothing.
-async fn search(request: &HttpRequest, payload: Payload) -> Result<Query> {
-    Ok(Query::from_search(&body::read(request, payload).await?)?)
+async fn search(request: &HttpRequest, payload: Payload, scope: &Scope) -> Result<Query> {
+    Ok(Query::from_search(&body::read(request, payload, rules(scope).strict).await?)?)
 }
 
 /// Reads off the event loop, with a limit in time.

@@ -11,6 +11,7 @@ mod paging;
 mod patch;
 mod projection;
 mod replace;
+mod strict;
 mod versions;
 
 use serde_json::Value;
