@@ -71,13 +71,26 @@ async fn answer(
     if let (true, Credentials::None) = (route.is_discovery(), &credentials) {
         return discovery::anonymous(request, state, address.configuration, &base, route);
     }
-    let caller = auth::authenticate(state, &credentials, address.configuration)?;
+    let caller = match auth::authenticate(state, &credentials, address.configuration) {
+        Err(Error::Scim(refused)) if refused.status == 401 => {
+            return Ok(stranger(request, state, &credentials, refused));
+        }
+        known => known?,
+    };
     let answered = authenticated(request, payload, state, &caller, &base, route).await;
     let mut answer = answered.unwrap_or_else(Answer::from);
     let wrote = answer.status < 300 && !request.method().is_safe();
     state.activity.note(&caller.token, caller.scope.configuration, clock::now(), wrote);
     answer.configuration = Some(caller.scope.configuration_id);
     Ok(answer)
+}
+
+/// The answer to a caller nobody knows; who sends one wrong token after the other has to wait.
+fn stranger(request: &HttpRequest, state: &State, credentials: &Credentials, refused: scim::Error) -> Answer {
+    let address = request.peer_addr().map(|peer| peer.ip()).filter(|_| !matches!(credentials, Credentials::None));
+    let Some(wait) = address.and_then(|address| state.guard.note_wrong_token(address)) else { return refused.into() };
+    let refused = scim::Error::plain(429, "too many requests with a wrong token came from this address");
+    Answer { retry_after: Some(wait.as_secs() + 1), ..Answer::from(refused) }
 }
 
 async fn authenticated(
