@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 
-use crate::model::configuration::PROVISIONING_PATH;
+use crate::model::configuration::provisioning_url;
 use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
 use crate::web::state::State;
@@ -43,10 +43,13 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     let state = web::Data::new(State::new(store, public_url));
     let shared = state.clone();
     let server = HttpServer::new(move || {
-        App::new()
-            .app_data(shared.clone())
-            .service(web::resource(format!("{PROVISIONING_PATH}{{below:.*}}")).to(scim::serve))
-            .route("/livez", web::get().to(api::livez))
+        let mut app = App::new().app_data(shared.clone());
+        for family in scim::FAMILIES {
+            app = app
+                .service(web::resource(family).to(scim::serve))
+                .service(web::resource(format!("{family}/{{below:.*}}")).to(scim::serve));
+        }
+        app.route("/livez", web::get().to(api::livez))
             .route("/readyz", web::get().to(api::readyz))
             .default_service(web::to(api::not_found))
     })
@@ -81,7 +84,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     actix_web::rt::System::new().block_on(async {
         let bound = build(settings, store.clone())?;
         println!("listening on http://{}", bound.address);
-        println!("provisioning URLs begin with {}", bound.state.base(""));
+        println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url, ""));
         let writer = actix_web::rt::spawn(write_down(bound.state.clone()));
         bound.server.await?;
         writer.abort();

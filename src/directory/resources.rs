@@ -202,7 +202,7 @@ pub fn delete(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, id: &str, if_match:
 }
 
 fn leave_groups(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, leaver: &Stored) -> Result<()> {
-    let groups = members::groups_of(tx, leaver.key)?;
+    let groups = members::direct_groups_of(tx, leaver.key)?;
     if groups.is_empty() {
         return Ok(());
     }

@@ -28,8 +28,8 @@ pub enum Links {
     Unread,
     /// The members of a group.
     Members(Vec<Linked>),
-    /// The groups that a user is in.
-    Groups(Vec<Linked>),
+    /// The groups that a user is in, and whether directly.
+    Groups(Vec<(Linked, bool)>),
 }
 
 impl Shown {
@@ -61,11 +61,11 @@ impl Shown {
     }
 }
 
-fn fingerprint(groups: &[Linked]) -> u64 {
+fn fingerprint(groups: &[(Linked, bool)]) -> u64 {
     let mut digest = Sha256::new();
-    for group in groups {
+    for (group, direct) in groups {
         digest.update(group.id.as_bytes());
-        digest.update([0]);
+        digest.update([u8::from(*direct)]);
         digest.update(group.label.as_deref().unwrap_or_default().as_bytes());
         digest.update([0]);
     }

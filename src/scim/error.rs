@@ -112,7 +112,7 @@ impl Error {
         Self::plain(413, detail)
     }
 
-    /// The same error, its sentence led by where it happened ("Operations[2]: ...").
+    /// The same error, its sentence led by where it happened (`Operations[2]: …`).
     #[must_use]
     pub fn within(mut self, place: &str) -> Self {
         self.detail = format!("{place}: {}", self.detail);

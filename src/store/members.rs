@@ -38,8 +38,21 @@ pub fn of_group(at: &Snapshot<'_>, group: i64) -> Result<Vec<Linked>> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The groups that a resource is directly in.
-pub fn groups_of(at: &Snapshot<'_>, member: i64) -> Result<Vec<Linked>> {
+/// The groups that a resource is in, and whether directly (RFC 7643 section 4.1.2). A circle of groups ends, because
+/// each group counts once.
+pub fn groups_of(at: &Snapshot<'_>, member: i64) -> Result<Vec<(Linked, bool)>> {
+    let mut statement = at.prepare(&format!(
+        "WITH RECURSIVE up (holder, direct) AS (
+             SELECT group_resource, 1 FROM group_members WHERE member_resource = ?1
+             UNION SELECT m.group_resource, 0 FROM up JOIN group_members m ON m.member_resource = up.holder)
+         SELECT {COLUMNS}, max(up.direct) FROM up JOIN resources r ON r.resource = up.holder GROUP BY r.resource"
+    ))?;
+    let rows = statement.query_map(params![member], |row| Ok((linked(row)?, row.get(4)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The groups that a resource is a member of itself.
+pub fn direct_groups_of(at: &Snapshot<'_>, member: i64) -> Result<Vec<Linked>> {
     let mut statement = at.prepare(&format!(
         "SELECT {COLUMNS} FROM group_members m JOIN resources r ON r.resource = m.group_resource
          WHERE m.member_resource = ?1 ORDER BY m.group_resource"

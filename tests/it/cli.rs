@@ -96,8 +96,9 @@ fn what_does_not_exist_is_named() {
     let app = App::shared();
     let nobody = "00000000-0000-7000-8000-000000000000";
     for command in [["configuration", "delete"], ["token", "rotate"]] {
-        for id in [nobody, "not-an-id", ""] {
-            let said = fails(&app.rollcall(&[command[0], command[1], id]), 1);
+        // An id that cannot be one is a wrong argument.
+        for (id, code) in [(nobody, 1), ("not-an-id", 2), ("", 2)] {
+            let said = fails(&app.rollcall(&[command[0], command[1], id]), code);
             assert!(said.contains(id), "{said}");
         }
     }

@@ -10,7 +10,10 @@ const UNKNOWN: &str = "00000000-0000-7000-8000-000000000000";
 /// An answer as it went over the wire, without what differs between any two answers.
 fn essence(reply: &Reply, id: &str) -> (u16, Vec<(String, String)>, String) {
     let differs = ["date", "x-request-id"];
-    let headers = reply.answer.headers.iter().filter(|(name, _)| !differs.contains(&name.as_str())).cloned().collect();
+    let mut headers: Vec<(String, String)> =
+        reply.answer.headers.iter().filter(|(name, _)| !differs.contains(&name.as_str())).cloned().collect();
+    // Their order is the HTTP library's whim.
+    headers.sort();
     (reply.status, headers, String::from_utf8_lossy(&reply.answer.body).replace(id, "ID"))
 }
 

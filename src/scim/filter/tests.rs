@@ -1,3 +1,5 @@
+//! Filters: grammar, checks and printing.
+
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! The evaluator, rule by rule.
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -201,6 +201,9 @@ fn selected_elements(
         list.push(Value::Object(made));
         touched.push(list.len() - 1);
     }
+    if rules.strict && touched.len() > 1 {
+        return Err(Error::filter(format!("the filter of {} selects more than one value", edit.place)));
+    }
     for &index in &touched {
         if edit.place.sub.is_none() && !matches!(edit.change, Change::Add(_)) {
             // All of the element goes, or is replaced; what the filter says of it stays true then.

@@ -157,6 +157,10 @@ impl Reader<'_> {
                 return Ok(());
             }
         }
+        let is_whole_element = path.element.is_some() && path.target.sub.is_none();
+        if self.reading.rules.strict && is_whole_element && op != Op::Remove {
+            return Err(Error::path("a path with a filter must end in a sub-attribute"));
+        }
         let place = place(path);
         if let Some(change) = self.change(op, path, value, &place)? {
             self.edits.push(Edit::Attribute(Box::new(AttributeEdit { operation: self.operation, place, change })));

@@ -1,3 +1,5 @@
+//! Attribute paths and what they resolve to.
+
 use std::borrow::Cow;
 use std::sync::Arc;
 

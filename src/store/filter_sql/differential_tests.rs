@@ -202,8 +202,20 @@ fn rendered(world: &[Sample], number: usize) -> Map<String, Json> {
         let members = members.iter().map(|member| link(*member, &type_of(&world[*member]).name));
         document.insert("members".into(), members.collect());
     } else {
-        let is_in = |other: &usize| world[*other].members.iter().flatten().any(|member| *member == number);
-        let groups: Vec<Json> = (0..world.len()).filter(is_in).map(|group| link(group, "direct")).collect();
+        let holders = |member: usize| {
+            let holds = move |other: &usize| world[*other].members.iter().flatten().any(|known| *known == member);
+            (0..world.len()).filter(holds).collect::<Vec<usize>>()
+        };
+        let direct = holders(number);
+        let mut all = direct.clone();
+        let mut at = 0;
+        while at < all.len() {
+            let further: Vec<usize> = holders(all[at]).into_iter().filter(|group| !all.contains(group)).collect();
+            all.extend(further);
+            at += 1;
+        }
+        let kind = |group: &usize| if direct.contains(group) { "direct" } else { "indirect" };
+        let groups: Vec<Json> = all.iter().map(|group| link(*group, kind(group))).collect();
         document.insert("groups".into(), groups.into());
     }
     document

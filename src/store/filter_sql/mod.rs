@@ -228,31 +228,29 @@ impl Compiler<'_> {
             return Term::scan(format!("EXISTS (SELECT 1 FROM {})", links.of_resource()));
         }
         if is_eq(check) && field.indexed {
-            return self.linked_by_id(links, |compiler| compiler.sub_test(field, check, Place::Link(links)));
+            return self.linked_by_id(links, (field, check), &Predicate::Test(field.clone(), check.clone()));
         }
         let condition = self.sub_test(field, check, Place::Link(links));
-        Term::scan(quantified(links.tables(), links.of_this(), &condition, is_ne(check)))
+        Term::scan(quantified(links.rows(), "1", &condition, is_ne(check)))
     }
 
-    /// Resources linked to those that satisfy a condition that fixes the other side's id.
-    fn linked_by_id(&mut self, links: Links, condition: impl FnOnce(&mut Self) -> String) -> Term {
+    /// Resources linked to those that satisfy a predicate, one term of which fixes the other side's id.
+    fn linked_by_id(&mut self, links: Links, fixes: (&Field, &Check), predicate: &Predicate) -> Term {
         let configuration = self.configuration();
-        let condition = condition(self);
-        let sql = format!(
-            "r.resource IN (SELECT {} FROM {} WHERE +x.configuration = {configuration} AND {condition})",
-            links.this_side(),
-            links.tables()
-        );
+        let fixes = self.sub_test(fixes.0, fixes.1, Place::Link(links));
+        let condition = self.predicate(predicate, Place::Link(links)).sql;
+        let fixes = format!("+x.configuration = {configuration} AND {fixes}");
+        let sql = format!("r.resource IN ({})", links.reached(&fixes, &format!("{fixes} AND {condition}")));
         Term { sql, reach: Reach::Row }
     }
 
     fn element(&mut self, field: &Field, inner: &Predicate) -> Term {
         if let Some(links) = Links::of(self.context.resource_type, field) {
-            if fixed(inner).is_some() {
-                return self.linked_by_id(links, |compiler| compiler.predicate(inner, Place::Link(links)).sql);
+            if let Some(fixes) = fixed(inner) {
+                return self.linked_by_id(links, fixes, inner);
             }
             let condition = self.predicate(inner, Place::Link(links)).sql;
-            return Term::scan(quantified(links.tables(), links.of_this(), &condition, false));
+            return Term::scan(quantified(links.rows(), "1", &condition, false));
         }
         if !field.multi_valued {
             let inner = self.predicate(inner, Place::Resource);

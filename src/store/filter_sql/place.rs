@@ -70,26 +70,41 @@ impl Links {
         (field.attribute == "groups" && derived).then_some(Self::Groups)
     }
 
-    /// The membership `l` and the resource `x` at its other end.
-    pub(super) fn tables(self) -> &'static str {
+    /// The links `l` of the resource `r` with the resource `x` at their other end. A user is also in the groups that
+    /// hold its groups (RFC 7643 section 4.1.2); each counts once, so a circle of groups ends.
+    pub(super) fn rows(self) -> &'static str {
         match self {
-            Self::Members => "group_members l JOIN resources x ON x.resource = l.member_resource",
-            Self::Groups => "group_members l JOIN resources x ON x.resource = l.group_resource",
+            Self::Members => {
+                "(SELECT member_resource FROM group_members WHERE group_resource = r.resource) l
+                 JOIN resources x ON x.resource = l.member_resource"
+            }
+            Self::Groups => {
+                "(WITH RECURSIVE up (holder, direct) AS (
+                     SELECT group_resource, 1 FROM group_members WHERE member_resource = r.resource
+                     UNION SELECT m.group_resource, 0 FROM up JOIN group_members m ON m.member_resource = up.holder)
+                  SELECT holder, max(direct) AS direct FROM up GROUP BY holder) l
+                 JOIN resources x ON x.resource = l.holder"
+            }
         }
     }
 
-    /// The column of `l` at the end of `r`.
-    pub(super) fn this_side(self) -> &'static str {
+    /// The resources that are linked to those for which `fixes` holds, and which satisfy `condition` with the link.
+    pub(super) fn reached(self, fixes: &str, condition: &str) -> String {
         match self {
-            Self::Members => "l.group_resource",
-            Self::Groups => "l.member_resource",
-        }
-    }
-
-    pub(super) fn of_this(self) -> &'static str {
-        match self {
-            Self::Members => "l.group_resource = r.resource",
-            Self::Groups => "l.member_resource = r.resource",
+            Self::Members => format!(
+                "SELECT l.group_resource FROM group_members l JOIN resources x ON x.resource = l.member_resource
+                 WHERE {condition}"
+            ),
+            Self::Groups => format!(
+                "WITH RECURSIVE down (holder, member, direct) AS (
+                     SELECT m.group_resource, m.member_resource, 1
+                     FROM group_members m JOIN resources x ON x.resource = m.group_resource WHERE {fixes}
+                     UNION SELECT down.holder, m.member_resource, 0
+                     FROM down JOIN group_members m ON m.group_resource = down.member)
+                 SELECT l.member
+                 FROM (SELECT holder, member, max(direct) AS direct FROM down GROUP BY holder, member) l
+                 JOIN resources x ON x.resource = l.holder WHERE {condition}"
+            ),
         }
     }
 
@@ -147,8 +162,7 @@ impl Compiler<'_> {
             (Some("value"), _) => "x.id".into(),
             (Some("display"), _) => "x.label".into(),
             (Some("type"), Links::Members) => "x.type".into(),
-            // Memberships through another group are not worked out.
-            (Some("type"), Links::Groups) => "'direct'".into(),
+            (Some("type"), Links::Groups) => "iif(l.direct, 'direct', 'indirect')".into(),
             (Some("$ref"), _) => self.reference(),
             _ => "NULL".into(),
         };

@@ -1,3 +1,5 @@
+//! The plans SQLite makes for compiled filters: an index answers each, and no table is walked.
+
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -92,8 +94,10 @@ fn every_indexed_filter_is_answered_by_its_index() {
         let condition = compiled(text, resource_type);
         let plan = plan(&connection, &condition);
         assert!(plan.contains(line), "{text}\n{}\n{plan}", condition.sql);
-        for scan in ["SCAN r", "SCAN x", "SCAN l", "SCAN v", "resources_in_order"] {
-            assert!(!plan.contains(scan), "{text}\n{}\n{plan}", condition.sql);
+        for scan in ["SCAN r", "SCAN x", "SCAN l", "SCAN m", "SCAN v", "resources_in_order"] {
+            // Who is in a group, and in the groups it holds, is worked out once and then walked.
+            let is_worked_out = scan == "SCAN l" && text.contains("groups");
+            assert!(is_worked_out || !plan.contains(scan), "{text}\n{}\n{plan}", condition.sql);
         }
         let few = text.contains(" eq ") && *text != "active eq true";
         assert_eq!(condition.indexed, few, "{text}");

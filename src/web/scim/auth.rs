@@ -47,17 +47,18 @@ pub(super) fn credentials(request: &HttpRequest) -> Credentials {
     }
 }
 
-/// Finds out who is calling.
+/// Finds out who is calling. The token decides; a configuration in the path must agree.
 ///
 /// # Errors
 /// The one 401, whether there is no token, a wrong, revoked or expired one, one of another configuration, or no
 /// such configuration.
-pub(super) fn authenticate(state: &State, credentials: &Credentials, configuration_id: &str) -> Result<Caller> {
+pub(super) fn authenticate(state: &State, credentials: &Credentials, configuration: Option<&str>) -> Result<Caller> {
     let Credentials::Token(token) = credentials else { return Err(unauthorized().into()) };
     let digest = secret::digest(token);
     state.store.read_inline(|at| {
         let found = tokens::authenticate(at, &digest)?;
-        let live = found.filter(|row| row.is_live(clock::now()) && row.configuration_id == configuration_id);
+        let live =
+            found.filter(|row| row.is_live(clock::now()) && configuration.is_none_or(|id| row.configuration_id == id));
         let row = live.ok_or_else(|| Error::from(unauthorized()))?;
         Ok(Caller { scope: state.scope(at, &row)?, token: row.token })
     })

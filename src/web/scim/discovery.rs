@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::route::{Route, query_pairs};
 use super::{auth, method_not_allowed};
 use crate::error::Result;
-use crate::model::switches::{Discovery, Switches};
+use crate::model::switches::{Discovery, Input, Switches};
 use crate::scim::Error;
 use crate::scim::discovery::{self, Abilities};
 use crate::scim::schema::{Schema, standard_types};
@@ -16,13 +16,18 @@ use crate::store::configurations;
 use crate::web::limits::BODY_MAX_BYTES;
 use crate::web::state::State;
 
-/// Answers a caller without a token, where the configuration allows that.
-pub(super) fn anonymous(request: &HttpRequest, state: &State, configuration: &str, route: &Route) -> Result<Answer> {
-    let found = state.store.read_inline(|at| configurations::by_id(at, configuration))?;
-    match found {
-        Some(found) if found.switches.discovery == Discovery::Public => {
-            document(request, &state.base(&found.id), &found.switches, route)
-        }
+/// Answers a caller without a token, where the configuration allows that; where the address names none, with what
+/// the server does by default.
+pub(super) fn anonymous(
+    request: &HttpRequest,
+    state: &State,
+    configuration: Option<&str>,
+    base: &str,
+    route: &Route,
+) -> Result<Answer> {
+    let Some(id) = configuration else { return document(request, base, &Switches::default(), route) };
+    match state.store.read_inline(|at| configurations::by_id(at, id))? {
+        Some(found) if found.switches.discovery == Discovery::Public => document(request, base, &found.switches, route),
         _ => Err(auth::unauthorized().into()),
     }
 }
@@ -71,5 +76,6 @@ fn abilities(switches: &Switches) -> Abilities {
         page_default: u64::from(switches.page_default),
         body_max_bytes: BODY_MAX_BYTES,
         newer_members: switches.newer_discovery_members,
+        strict: switches.input == Input::Strict,
     }
 }

@@ -50,16 +50,22 @@ impl Writer<'_> {
 
     fn write_whole(&self, out: &mut Vec<u8>, shown: &Shown) {
         self.write_head(out, shown);
-        let list = match &shown.links {
-            Links::Members(members) if self.projection.needs("members") => Some(("members", members)),
-            Links::Groups(groups) if !groups.is_empty() && self.projection.needs("groups") => Some(("groups", groups)),
-            _ => None,
+        let has_list = match &shown.links {
+            Links::Members(members) if self.projection.needs("members") => {
+                render::open_list(out, "members");
+                let kinds = members.iter().map(|member| (member, &*member.resource_type));
+                write_links(out, self.base, kinds, true);
+                true
+            }
+            Links::Groups(groups) if !groups.is_empty() && self.projection.needs("groups") => {
+                render::open_list(out, "groups");
+                let kinds = groups.iter().map(|(group, direct)| (group, if *direct { "direct" } else { "indirect" }));
+                write_links(out, self.base, kinds, true);
+                true
+            }
+            _ => false,
         };
-        if let Some((name, links)) = list {
-            render::open_list(out, name);
-            write_links(out, self.base, links, true, name == "groups");
-        }
-        render::close(out, list.is_some());
+        render::close(out, has_list);
     }
 
     fn write_head(&self, out: &mut Vec<u8>, shown: &Shown) {
@@ -88,17 +94,12 @@ impl Writer<'_> {
     }
 }
 
-fn write_links(out: &mut Vec<u8>, base: &str, links: &[Linked], first: bool, are_groups: bool) {
-    for (index, linked) in links.iter().enumerate() {
+/// Writes links, each with the word for its type.
+fn write_links<'l>(out: &mut Vec<u8>, base: &str, links: impl Iterator<Item = (&'l Linked, &'l str)>, first: bool) {
+    for (index, (linked, kind)) in links.enumerate() {
         let endpoint =
             standard_types().into_iter().find(|of| of.name == linked.resource_type).map_or("", |of| &of.endpoint);
-        let link = Link {
-            id: &linked.id,
-            base,
-            endpoint,
-            kind: if are_groups { "direct" } else { &linked.resource_type },
-            display: linked.label.as_deref(),
-        };
+        let link = Link { id: &linked.id, base, endpoint, kind, display: linked.label.as_deref() };
         render::link(out, &link, first && index == 0);
     }
 }
@@ -123,7 +124,8 @@ impl Iterator for Pieces {
         let Stage::Members { first } = self.stage else { return None };
         let mut out = self.head.take().unwrap_or_default();
         let piece: Vec<Linked> = self.members.by_ref().take(MEMBERS_PER_PIECE).collect();
-        write_links(&mut out, &self.base, &piece, first, false);
+        let kinds = piece.iter().map(|member| (member, &*member.resource_type));
+        write_links(&mut out, &self.base, kinds, first);
         self.stage = Stage::Members { first: false };
         if piece.len() < MEMBERS_PER_PIECE {
             render::close(&mut out, true);

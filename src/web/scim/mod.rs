@@ -1,5 +1,6 @@
 //! The SCIM endpoints: one entry, so that who is calling is settled on the very path that is then served.
 
+mod address;
 mod answer;
 mod auth;
 mod body;
@@ -15,6 +16,8 @@ use actix_web::http::Method;
 use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
+use self::address::Address;
+pub use self::address::FAMILIES;
 use self::answer::Answer;
 use self::auth::{Caller, Credentials};
 use self::lists::Listing;
@@ -24,26 +27,29 @@ use super::limits::QUERY_MAX_BYTES;
 use super::log;
 use super::state::State;
 use crate::clock;
+use crate::directory::resources::rules;
 use crate::error::{Error, Result};
-use crate::model::configuration::PROVISIONING_PATH;
+use crate::model::scope::Scope;
 use crate::scim;
 use crate::scim::query::Query;
 use crate::scim::schema::standard_types;
 use crate::store::Snapshot;
 
-/// Serves every request below a provisioning URL.
+/// Serves every request under an address of SCIM.
 pub async fn serve(request: HttpRequest, payload: Payload, state: Data<State>) -> HttpResponse {
     let started = Instant::now();
     let request_id = clock::new_id();
-    let below = request.uri().path().strip_prefix(PROVISIONING_PATH).unwrap_or_default();
-    let (configuration, path) = below.split_once('/').unwrap_or((below, ""));
-    let route = Route::read(path);
-    let answer = answer(&request, payload, &state, configuration, &route).await.unwrap_or_else(Answer::from);
+    let address = Address::read(request.uri().path());
+    let route = address.as_ref().map_or(Route::Nothing, |address| Route::read(address.below));
+    let answer = match &address {
+        Ok(address) => answer(&request, payload, &state, address, &route).await.unwrap_or_else(Answer::from),
+        Err(refused) => Answer::from(refused.clone()),
+    };
     log::write(&log::Line {
         request_id: &request_id,
         method: request.method().as_str(),
         route: &route.template(),
-        configuration: if crate::model::ids::is_id(configuration) { configuration } else { "-" },
+        configuration: answer.configuration.as_deref().unwrap_or("-"),
         status: answer.status,
         scim_type: answer.scim_type,
         took: started.elapsed(),
@@ -57,18 +63,34 @@ async fn answer(
     request: &HttpRequest,
     payload: Payload,
     state: &Data<State>,
-    configuration: &str,
+    address: &Address<'_>,
     route: &Route,
 ) -> Result<Answer> {
     let credentials = auth::credentials(request);
+    let base = format!("{}{}", state.public_url, address.base);
     if let (true, Credentials::None) = (route.is_discovery(), &credentials) {
-        return discovery::anonymous(request, state, configuration, route);
+        return discovery::anonymous(request, state, address.configuration, &base, route);
     }
-    let caller = auth::authenticate(state, &credentials, configuration)?;
-    let answered = authenticated(request, payload, state, &caller, route).await;
-    let wrote = answered.as_ref().is_ok_and(|answer| answer.status < 300) && !request.method().is_safe();
+    let caller = match auth::authenticate(state, &credentials, address.configuration) {
+        Err(Error::Scim(refused)) if refused.status == 401 => {
+            return Ok(stranger(request, state, &credentials, refused));
+        }
+        known => known?,
+    };
+    let answered = authenticated(request, payload, state, &caller, &base, route).await;
+    let mut answer = answered.unwrap_or_else(Answer::from);
+    let wrote = answer.status < 300 && !request.method().is_safe();
     state.activity.note(&caller.token, caller.scope.configuration, clock::now(), wrote);
-    answered
+    answer.configuration = Some(caller.scope.configuration_id);
+    Ok(answer)
+}
+
+/// The answer to a caller nobody knows; who sends one wrong token after the other has to wait.
+fn stranger(request: &HttpRequest, state: &State, credentials: &Credentials, refused: scim::Error) -> Answer {
+    let address = request.peer_addr().map(|peer| peer.ip()).filter(|_| !matches!(credentials, Credentials::None));
+    let Some(wait) = address.and_then(|address| state.guard.note_wrong_token(address)) else { return refused.into() };
+    let refused = scim::Error::plain(429, "too many requests with a wrong token came from this address");
+    Answer { retry_after: Some(wait.as_secs() + 1), ..Answer::from(refused) }
 }
 
 async fn authenticated(
@@ -76,6 +98,7 @@ async fn authenticated(
     payload: Payload,
     state: &Data<State>,
     caller: &Caller,
+    base: &str,
     route: &Route,
 ) -> Result<Answer> {
     if let Some(refusal) = route.refusal() {
@@ -85,20 +108,20 @@ async fn authenticated(
         return Ok(Answer { allow: Some(route.allow()), ..Answer::empty(204) });
     }
     if route.is_discovery() {
-        let switches = &caller.scope.switches;
-        return discovery::document(request, &state.base(&caller.scope.configuration_id), switches, route);
+        return discovery::document(request, base, &caller.scope.switches, route);
     }
-    let base = state.base(&caller.scope.configuration_id);
     let scope = &caller.scope;
-    let call = |of| -> Result<Call> { Ok(Call { request, state, scope, base: &base, of, query: query(request)? }) };
-    let listing = |types, query| Listing { state, scope, base: &base, types, query };
+    let call = |of| -> Result<Call> { Ok(Call { request, state, scope, base, of, query: query(request)? }) };
+    let listing = |types, query| Listing { state, scope, base, types, query };
     let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
     match (route, request.method()) {
         (Route::Root, _) if is_get => listing(&standard_types(), query(request)?).page().await,
         (Route::Collection(of), _) if is_get => listing(&[of], query(request)?).page().await,
         (Route::Resource(of, id), _) if is_get => call(of)?.read(id).await,
-        (Route::RootSearch, &Method::POST) => listing(&standard_types(), search(request, payload).await?).page().await,
-        (Route::Search(of), &Method::POST) => listing(&[of], search(request, payload).await?).page().await,
+        (Route::RootSearch, &Method::POST) => {
+            listing(&standard_types(), search(request, payload, scope).await?).page().await
+        }
+        (Route::Search(of), &Method::POST) => listing(&[of], search(request, payload, scope).await?).page().await,
         (Route::Collection(of), &Method::POST) => call(of)?.create(payload).await,
         (Route::Resource(of, id), &Method::PUT) => call(of)?.replace(id, payload).await,
         (Route::Resource(of, id), &Method::PATCH) => call(of)?.patch(id, payload).await,
@@ -108,8 +131,8 @@ async fn authenticated(
 }
 
 /// The query in the body of a search request; what stands in its URL says nothing.
-async fn search(request: &HttpRequest, payload: Payload) -> Result<Query> {
-    Ok(Query::from_search(&body::read(request, payload).await?)?)
+async fn search(request: &HttpRequest, payload: Payload, scope: &Scope) -> Result<Query> {
+    Ok(Query::from_search(&body::read(request, payload, rules(scope).strict).await?)?)
 }
 
 /// Reads off the event loop, with a limit in time.

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::model::scope::Scope;
 use crate::model::switches::PatchResponse;
 use crate::scim;
-use crate::scim::dialect::Notes;
+use crate::scim::dialect::{Notes, Rules};
 use crate::scim::project::Projection;
 use crate::scim::query::Query;
 use crate::scim::schema::ResourceType;
@@ -56,8 +56,8 @@ impl Call<'_> {
     /// `POST /Users`
     pub(super) async fn create(&self, payload: Payload) -> Result<Answer> {
         let projection = self.projection()?;
-        let body = body::read(self.request, payload).await?;
-        let draft = validate::new_resource(&body, self.of, resources::rules(self.scope))?;
+        let body = body::read(self.request, payload, self.rules().strict).await?;
+        let draft = validate::new_resource(&body, self.of, self.rules())?;
         let (scope, of, id) = (self.scope.clone(), self.of, clock::new_id());
         let write = self
             .state
@@ -73,7 +73,7 @@ impl Call<'_> {
         let projection = self.projection()?;
         let if_match = self.tags(&IF_MATCH)?;
         let body = self.body_for(id, payload).await?;
-        let draft = validate::resource(&body, self.of, resources::rules(self.scope));
+        let draft = validate::resource(&body, self.of, self.rules());
         let draft = draft.or_else(|refused| self.refuse_unless_missing(id, refused))?;
         let (scope, of, id) = (self.scope.clone(), self.of, id.to_owned());
         let write = self.state.store.write(Undo::Unneeded, move |tx| {
@@ -89,7 +89,7 @@ impl Call<'_> {
         let projection = self.projection()?;
         let if_match = self.tags(&IF_MATCH)?;
         let body = self.body_for(id, payload).await?;
-        let edits = patch::read(&body, self.of, resources::rules(self.scope));
+        let edits = patch::read(&body, self.of, self.rules());
         let edits = edits.or_else(|refused| self.refuse_unless_missing(id, refused))?;
         let (scope, of, id) = (self.scope.clone(), self.of, id.to_owned());
         let members_max = if projection.needs("members") { MEMBERS_IN_PATCH_ANSWER } else { -1 };
@@ -122,8 +122,12 @@ impl Call<'_> {
         Ok(Answer::empty(204))
     }
 
+    fn rules(&self) -> Rules {
+        resources::rules(self.scope)
+    }
+
     fn projection(&self) -> Result<Projection> {
-        let strict = resources::rules(self.scope).strict;
+        let strict = self.rules().strict;
         let query = &self.query;
         Ok(Projection::read(query.attributes.as_deref(), query.excluded_attributes.as_deref(), self.of, strict)?)
     }
@@ -138,7 +142,9 @@ impl Call<'_> {
 
     /// The body of a write on an existing resource: 404 comes before anything that is wrong with it.
     async fn body_for(&self, id: &str, payload: Payload) -> Result<Value> {
-        body::read(self.request, payload).await.or_else(|refused| self.refuse_unless_missing(id, refused))
+        body::read(self.request, payload, self.rules().strict)
+            .await
+            .or_else(|refused| self.refuse_unless_missing(id, refused))
     }
 
     fn refuse_unless_missing<T>(&self, id: &str, refused: scim::Error) -> Result<T> {

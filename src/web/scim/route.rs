@@ -162,9 +162,7 @@ mod tests {
 
     #[test]
     fn what_is_no_endpoint_is_nothing() {
-        for path in
-            ["", "/", "/users", "/Users/7/x", "/./Users", "/Users%2F7", "/Users;x", "/%ff", "/Users/../Groups/x"]
-        {
+        for path in ["/users", "/Users/7/x", "/./Users", "/Users%2F7", "/Users;x", "/%ff", "/Users/../Groups/x"] {
             assert!(matches!(Route::read(path), Route::Nothing), "{path}");
         }
         assert!(matches!(Route::read("/v1/Users"), Route::OtherVersion));

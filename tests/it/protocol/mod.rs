@@ -1,15 +1,18 @@
 //! The protocol as RFC 7643 and RFC 7644 describe it, sentence by sentence, on one configuration each.
 
+mod addresses;
 mod create;
 mod delete;
 mod discovery;
 mod filter;
 mod groups;
+mod nesting;
 mod paging;
 mod patch;
 mod projection;
 mod references;
 mod replace;
+mod strict;
 mod surface;
 mod values;
 mod versions;

@@ -33,7 +33,8 @@ fn options_and_refused_methods_name_what_is_served() {
 fn a_refused_token_is_told_apart_from_none() {
     // R-089, RFC 6750 section 3
     let client = App::shared().configuration("other");
-    let challenge = |request: crate::app::Request| request.send().refused(401, "").header("www-authenticate").to_owned();
+    let challenge =
+        |request: crate::app::Request| request.send().refused(401, "").header("www-authenticate").to_owned();
     let without = challenge(client.request("GET", "/Users").without("Authorization"));
     assert!(without.starts_with("Bearer realm=") && !without.contains("error="), "{without}");
     let wrong = challenge(client.request("GET", "/Users").header("Authorization", "Bearer wrong"));
