@@ -43,6 +43,7 @@ impl Seeded {
             connection_name: None,
             source: Source::Other,
             provider: None,
+            preset: None,
             sync: true,
             token: TokenDraft::new(clock::new_id(), &token, "bench"),
         };

@@ -29,6 +29,16 @@ pub(super) struct Answer {
     pub(super) retry_after: Option<u64>,
     /// The configuration of an authenticated caller.
     pub(super) configuration: Option<Arc<str>>,
+    /// What became of the operations of a bulk job.
+    pub(super) bulk: Option<Counts>,
+}
+
+/// Operations of a bulk job, counted; what is left was not reached.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counts {
+    pub(super) operations: usize,
+    pub(super) succeeded: usize,
+    pub(super) failed: usize,
 }
 
 /// What an answer carries.
@@ -54,6 +64,11 @@ impl Answer {
     /// A document that is at hand as a value.
     pub(super) fn json(status: u16, value: &Value) -> Self {
         Self::document(status, value.to_string().into_bytes())
+    }
+
+    /// Whether anything was done.
+    pub(super) fn is_done(&self) -> bool {
+        self.status < 300 && self.bulk.is_none_or(|counts| counts.succeeded > 0)
     }
 
     /// Length of the body where it is known.
@@ -124,25 +139,29 @@ fn content_type(request: &HttpRequest) -> &'static str {
     SCIM_JSON
 }
 
+/// An error as the caller may see it; what concerns the operator goes to the log.
+pub(super) fn shown(error: Error) -> scim::Error {
+    match error {
+        Error::Scim(error) => error,
+        Error::NotFound(detail) => scim::Error::plain(404, detail),
+        Error::Conflict(detail) => scim::Error::plain(409, detail),
+        Error::Refused(detail) => scim::Error::value(detail),
+        Error::Busy => scim::Error::plain(503, "too many writes are waiting; try again in a moment"),
+        Error::DiskFull => scim::Error::plain(507, "the server has no room left; nothing was changed"),
+        Error::ScanTooLong => scim::Error::bad(
+            scim::ScimType::TooMany,
+            "the query takes too long; ask for less, or for an indexed attribute",
+        ),
+        Error::Database(problem) => {
+            tracing::error!(problem, "the database refused a statement");
+            scim::Error::plain(503, "the server cannot use its database at present; nothing was changed")
+        }
+    }
+}
+
 impl From<Error> for Answer {
     fn from(error: Error) -> Self {
-        let shown = match error {
-            Error::Scim(error) => error,
-            Error::NotFound(detail) => scim::Error::plain(404, detail),
-            Error::Conflict(detail) => scim::Error::plain(409, detail),
-            Error::Refused(detail) => scim::Error::value(detail),
-            Error::Busy => scim::Error::plain(503, "too many writes are waiting; try again in a moment"),
-            Error::DiskFull => scim::Error::plain(507, "the server has no room left; nothing was changed"),
-            Error::ScanTooLong => scim::Error::bad(
-                scim::ScimType::TooMany,
-                "the query takes too long; ask for less, or for an indexed attribute",
-            ),
-            Error::Database(problem) => {
-                tracing::error!(problem, "the database refused a statement");
-                scim::Error::plain(503, "the server cannot use its database at present; nothing was changed")
-            }
-        };
-        shown.into()
+        shown(error).into()
     }
 }
 
