@@ -336,7 +336,7 @@ fn a_thousand_creates_are_one_job_and_one_more_is_413() {
     let thousand: Value = (0..1000).map(create).collect();
     let results = ran(&client, &thousand);
     assert!(
-        results.iter().enumerate().all(|(n, result)| result["status"] == "201" && result["bulkId"] == n.to_string())
+        results.iter().enumerate().all(|(n, result)| result["status"] == "201" && result["bulkId"] == *n.to_string())
     );
     assert_eq!(client.count("/Users"), 1000);
     let more: Value = (1000..2001).map(create).collect();
