@@ -326,6 +326,10 @@ fn a_path_may_be_a_whole_url_and_a_patch_its_operations_alone() {
         paths.iter().map(|path| json!({"method": "PATCH", "path": path, "data": bare(path)})).collect();
     assert_eq!(statuses(&ran(&client, &operations)), ["200"; 3]);
     assert_eq!(client.get(&format!("/Users/{id}")).answered(200).json["title"], paths[2].as_str());
+    // Under another address the results name that one, and take what the first one named.
+    let reply = client.request_to("POST", "/scim/v2/Bulk").json(&job(&operations)).send().answered(200);
+    let location = reply.json["Operations"][0]["location"].as_str().unwrap();
+    assert!(location.ends_with(&format!("/scim/v2/Users/{id}")), "{location}");
 }
 
 #[test]
