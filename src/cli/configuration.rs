@@ -12,6 +12,7 @@ use crate::clock;
 use crate::directory::configurations::{self, Content, Deleted, NewConfiguration};
 use crate::directory::tokens::TokenDraft;
 use crate::model::configuration::{Configuration, Source, provisioning_url};
+use crate::model::switches::Preset;
 use crate::secret::Token;
 use crate::store::{Access, Store, Undo, instance};
 
@@ -53,6 +54,9 @@ pub(super) struct CreateArgs {
     /// Provider where the source is other, such as onelogin, jumpcloud, google, ping or rippling
     #[arg(long)]
     provider: Option<String>,
+    /// How requests are read: standard, okta, entra, idp or strict; by default what suits the source
+    #[arg(long, value_parser = str::parse::<Preset>)]
+    preset: Option<Preset>,
     /// Form of the answer
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
@@ -75,6 +79,7 @@ fn create(folder: &Path, args: CreateArgs) -> anyhow::Result<()> {
         connection_name: args.name,
         source: args.source,
         provider: args.provider,
+        preset: args.preset,
         sync: true,
         token: TokenDraft::new(clock::new_id(), &token, "first token"),
     };

@@ -24,6 +24,8 @@ pub struct NewConfiguration {
     pub source: Source,
     /// The provider's own name where the source is `other`.
     pub provider: Option<String>,
+    /// How it reads requests; without one, what suits the source and the provider.
+    pub preset: Option<Preset>,
     /// Whether changes reach the operator's application.
     pub sync: bool,
     /// Its first token.
@@ -62,7 +64,7 @@ pub fn create(tx: &Tx<'_>, new: &NewConfiguration) -> Result<Configuration> {
     let provider = new.provider.as_deref().map(configuration::check_provider);
     let provider = provider.transpose().map_err(Error::Refused)?;
     accounts::ensure(tx, &new.account)?;
-    let switches = Preset::for_source(new.source, provider).switches();
+    let switches = new.preset.unwrap_or_else(|| Preset::for_source(new.source, provider)).switches();
     let row = NewRow {
         id: &new.id,
         account: &new.account,
@@ -176,6 +178,7 @@ mod tests {
                 connection_name: name.map(str::to_owned),
                 source,
                 provider: None,
+                preset: None,
                 sync: true,
                 token: TokenDraft::new(clock::new_id(), &token, "first"),
             };

@@ -1,6 +1,8 @@
 //! The switches of a configuration and the presets that choose them. Each switch exists because identity providers
 //! differ; each has an effect.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use super::configuration::Source;
@@ -59,6 +61,33 @@ pub enum Preset {
     Entra,
     /// Other identity providers known by name: `OneLogin`, `JumpCloud`, Google, Ping, Rippling.
     Idp,
+    /// The interoperability profile of SCIM 2.0: what the standard leaves open is refused.
+    Strict,
+}
+
+impl Preset {
+    /// All of them, as they are chosen from.
+    pub const ALL: [Self; 5] = [Self::Standard, Self::Okta, Self::Entra, Self::Idp, Self::Strict];
+
+    /// The word for it on the command line and in stored switches.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Okta => "okta",
+            Self::Entra => "entra",
+            Self::Idp => "idp",
+            Self::Strict => "strict",
+        }
+    }
+}
+
+impl FromStr for Preset {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|preset| preset.as_str() == text);
+        found.ok_or_else(|| format!("use {}", Self::ALL.map(Self::as_str).join(", ")))
+    }
 }
 
 /// Providers that have the preset [`Preset::Idp`], in lower case.
@@ -118,11 +147,12 @@ impl Preset {
     /// The switches of the preset.
     pub fn switches(self) -> Switches {
         let unknown_members = match self {
-            Self::Standard => UnknownMembers::Reject,
+            Self::Standard | Self::Strict => UnknownMembers::Reject,
             Self::Okta | Self::Entra | Self::Idp => UnknownMembers::Skip,
         };
         Switches {
             preset: self,
+            input: if self == Self::Strict { Input::Strict } else { Input::Lenient },
             unknown_members,
             // Entra replaces `emails[type eq "work"].value` before there is one.
             create_on_missing_target: self == Self::Entra,
@@ -177,6 +207,7 @@ mod tests {
             let switches = preset.switches();
             assert_eq!(switches.unknown_members == UnknownMembers::Skip, skips);
             assert_eq!(switches.create_on_missing_target, creates);
+            assert_eq!(switches.input, Input::Lenient);
             let rest = Switches {
                 preset: Preset::Standard,
                 unknown_members: UnknownMembers::Reject,
@@ -185,6 +216,13 @@ mod tests {
             };
             assert_eq!(rest, Switches::default());
         }
+    }
+
+    #[test]
+    fn the_strict_preset_refuses_what_the_others_mend() {
+        let standard = Switches { preset: Preset::Strict, input: Input::Strict, ..Switches::default() };
+        assert_eq!("strict".parse::<Preset>().unwrap().switches(), standard);
+        assert!("lax".parse::<Preset>().unwrap_err().contains("standard, okta"));
     }
 
     #[test]

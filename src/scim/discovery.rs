@@ -19,6 +19,8 @@ pub struct Abilities {
     pub body_max_bytes: usize,
     /// Whether members newer than RFC 7643 are shown (RFC 9865 section 4).
     pub newer_members: bool,
+    /// Whether requests are held to the interoperability profile.
+    pub strict: bool,
 }
 
 /// The `ServiceProviderConfig` document. `base` is the URL of the configuration without a slash at the end.
@@ -52,6 +54,9 @@ pub fn service_provider_config(base: &str, abilities: &Abilities) -> Value {
             "defaultPageSize": abilities.page_default,
             "maxPageSize": abilities.page_max,
         });
+    }
+    if abilities.strict {
+        document["interopProfileConformant"] = true.into();
     }
     document["meta"] = meta("ServiceProviderConfig", format!("{base}/ServiceProviderConfig"));
     document

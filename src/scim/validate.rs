@@ -291,8 +291,22 @@ impl Reading {
         match attribute.kind {
             Kind::Complex => self.complex(attribute, value, place),
             Kind::Boolean => self.boolean(value, place).map(Some),
-            kind => simple(kind, value, place).map(Some),
+            kind => {
+                let value = simple(kind, value, place)?;
+                self.check_canonical(attribute, &value, place)?;
+                Ok(Some(value))
+            }
         }
+    }
+
+    /// RFC 7643 section 2.3.1 lets canonical values restrict the input; only the interop profile does.
+    fn check_canonical(&self, attribute: &Attribute, value: &Value, place: &str) -> Result<(), Error> {
+        let words = &attribute.canonical_values;
+        let is_known = |text: &str| words.iter().any(|word| word.eq_ignore_ascii_case(text));
+        if self.rules.strict && !words.is_empty() && !value.as_str().is_some_and(is_known) {
+            return Err(Error::value(format!("{place} must be one of {}", words.join(", "))));
+        }
+        Ok(())
     }
 
     fn boolean(&mut self, value: &Value, place: &str) -> Result<Value, Error> {

@@ -61,13 +61,22 @@ impl App {
 
     /// A new configuration, in an account of its own.
     pub(crate) fn configuration(&self, source: &str) -> Client {
-        static ACCOUNTS: AtomicU32 = AtomicU32::new(1);
-        self.configuration_of(&format!("account-{}", ACCOUNTS.fetch_add(1, Ordering::Relaxed)), source)
+        self.made(&new_account(), &["--source", source])
+    }
+
+    /// A new configuration with the switches of a preset, in an account of its own.
+    pub(crate) fn configuration_with_preset(&self, preset: &str) -> Client {
+        self.made(&new_account(), &["--preset", preset])
     }
 
     /// A new configuration of that account.
     pub(crate) fn configuration_of(&self, account: &str, source: &str) -> Client {
-        let arguments = ["configuration", "create", "--account", account, "--source", source, "--output", "json"];
+        self.made(account, &["--source", source])
+    }
+
+    fn made(&self, account: &str, how: &[&str]) -> Client {
+        let mut arguments = vec!["configuration", "create", "--account", account, "--output", "json"];
+        arguments.extend(how);
         let made: Value = serde_json::from_slice(&self.succeeds(&arguments)).unwrap();
         let text = |name: &str| made[name].as_str().unwrap_or_else(|| panic!("{name} in {made}")).to_owned();
         let base = format!("/directory/resources/scim/v2.0/{}", text("id"));
@@ -106,6 +115,11 @@ impl Drop for App {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn new_account() -> String {
+    static ACCOUNTS: AtomicU32 = AtomicU32::new(1);
+    format!("account-{}", ACCOUNTS.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Runs a command on a data directory.

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 mod common;
 mod enterprise_user;
 mod group;
+pub mod load;
 mod resource_type;
 mod user;
 

@@ -25,6 +25,8 @@ pub(super) struct Answer {
     pub(super) allow: Option<&'static str>,
     pub(super) notes: Notes,
     pub(super) scim_type: &'static str,
+    /// Seconds after which to try again.
+    pub(super) retry_after: Option<u64>,
     /// The configuration of an authenticated caller.
     pub(super) configuration: Option<Arc<str>>,
     /// What became of the operations of a bulk job.
@@ -101,6 +103,9 @@ impl Answer {
         if let Some(location) = &self.location {
             response.insert_header((header::LOCATION, location.as_str()));
         }
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
         if let Some(allow) = self.allow {
             response.insert_header((header::ALLOW, allow));
         }
@@ -110,9 +115,6 @@ impl Answer {
             }
             401 => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"scim\""));
-            }
-            503 => {
-                response.insert_header((header::RETRY_AFTER, "1"));
             }
             // What is left of the body will not be read.
             408 | 413 => {
@@ -167,6 +169,8 @@ impl From<scim::Error> for Answer {
     fn from(error: scim::Error) -> Self {
         let mut answer = Self::json(error.status, &error.body());
         answer.scim_type = error.scim_type.map_or("", scim::ScimType::as_str);
+        // What is unavailable now is a moment later, more often than not.
+        answer.retry_after = (error.status == 503).then_some(1);
         answer
     }
 }

@@ -16,8 +16,8 @@ use crate::web::limits::{BODY_BYTES_PER_SECOND, BODY_DEADLINE, BODY_MAX_BYTES, P
 /// # Errors
 /// 415 for another content type or a compressed body, 413 above the limit (at once where the length is announced),
 /// 408 where it does not arrive in time, 400 invalidSyntax where it is no JSON.
-pub(super) async fn read(request: &HttpRequest, payload: Payload) -> Result<Value, Error> {
-    check_type(request)?;
+pub(super) async fn read(request: &HttpRequest, payload: Payload, strict: bool) -> Result<Value, Error> {
+    check_type(request, strict)?;
     let announced = announced_length(request)?;
     let deadline = BODY_DEADLINE + Duration::from_secs(announced.unwrap_or(0) / BODY_BYTES_PER_SECOND);
     let bytes = tokio::time::timeout(deadline, collect(payload))
@@ -29,16 +29,20 @@ pub(super) async fn read(request: &HttpRequest, payload: Payload) -> Result<Valu
     web::block(move || json::read(&bytes)).await.map_err(|_| Error::plain(503, "the server is stopping"))?
 }
 
-/// SCIM JSON, plain JSON, or no type at all (RFC 7644 sections 3.1 and 8.1), with any parameters.
-fn check_type(request: &HttpRequest) -> Result<(), Error> {
+/// SCIM JSON, plain JSON, or no type at all (RFC 7644 sections 3.1 and 8.1), with any parameters. The interop profile
+/// wants SCIM JSON.
+fn check_type(request: &HttpRequest, strict: bool) -> Result<(), Error> {
     let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or("?").trim());
     if let Some(coding) = header(CONTENT_ENCODING)
         && !coding.eq_ignore_ascii_case("identity")
     {
         return Err(Error::plain(415, "compressed bodies are not taken: leave out Content-Encoding"));
     }
-    let Some(given) = header(CONTENT_TYPE) else { return Ok(()) };
+    let given = header(CONTENT_TYPE).unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim();
+    if strict && !essence.eq_ignore_ascii_case("application/scim+json") {
+        return Err(Error::plain(415, "the content type must be application/scim+json"));
+    }
     let known = ["application/scim+json", "application/json"];
     if essence.is_empty() || known.iter().any(|known| essence.eq_ignore_ascii_case(known)) {
         return Ok(());

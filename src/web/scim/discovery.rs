@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::route::Route;
 use super::{auth, method_not_allowed};
 use crate::error::Result;
-use crate::model::switches::{Discovery, Switches};
+use crate::model::switches::{Discovery, Input, Switches};
 use crate::scim::discovery::{self, Abilities};
 use crate::scim::schema::{Schema, standard_types};
 use crate::scim::{Error, percent};
@@ -77,5 +77,6 @@ fn abilities(switches: &Switches) -> Abilities {
         bulk: switches.bulk,
         body_max_bytes: BODY_MAX_BYTES,
         newer_members: switches.newer_discovery_members,
+        strict: switches.input == Input::Strict,
     }
 }

@@ -30,7 +30,9 @@ use super::limits::QUERY_MAX_BYTES;
 use super::log;
 use super::state::State;
 use crate::clock;
+use crate::directory::resources::rules;
 use crate::error::{Error, Result};
+use crate::model::scope::Scope;
 use crate::scim::query::Query;
 use crate::scim::schema::standard_types;
 use crate::scim::{self, percent};
@@ -73,13 +75,26 @@ async fn answer(
     if let (true, Credentials::None) = (route.is_discovery(), &credentials) {
         return discovery::anonymous(request, state, address.configuration, &base, route);
     }
-    let caller = auth::authenticate(state, &credentials, address.configuration)?;
+    let caller = match auth::authenticate(state, &credentials, address.configuration) {
+        Err(Error::Scim(refused)) if refused.status == 401 => {
+            return Ok(stranger(request, state, &credentials, refused));
+        }
+        known => known?,
+    };
     let answered = authenticated(request, payload, state, &caller, &base, route).await;
     let mut answer = answered.unwrap_or_else(Answer::from);
     let wrote = route.writes(request.method()) && answer.is_done();
     state.activity.note(&caller.token, caller.scope.configuration, clock::now(), wrote);
     answer.configuration = Some(caller.scope.configuration_id);
     Ok(answer)
+}
+
+/// The answer to a caller nobody knows; who sends one wrong token after the other has to wait.
+fn stranger(request: &HttpRequest, state: &State, credentials: &Credentials, refused: scim::Error) -> Answer {
+    let address = request.peer_addr().map(|peer| peer.ip()).filter(|_| !matches!(credentials, Credentials::None));
+    let Some(wait) = address.and_then(|address| state.guard.note_wrong_token(address)) else { return refused.into() };
+    let refused = scim::Error::plain(429, "too many requests with a wrong token came from this address");
+    Answer { retry_after: Some(wait.as_secs() + 1), ..Answer::from(refused) }
 }
 
 async fn authenticated(
@@ -110,9 +125,14 @@ async fn authenticated(
         (Route::Root, _) if is_get => listing(&standard_types(), query(request)?).page().await,
         (Route::Collection(of), _) if is_get => listing(&[of], query(request)?).page().await,
         (Route::Resource(of, id), _) if is_get => call(of)?.read(id).await,
-        (Route::RootSearch, &Method::POST) => listing(&standard_types(), search(request, payload).await?).page().await,
-        (Route::Search(of), &Method::POST) => listing(&[of], search(request, payload).await?).page().await,
-        (Route::Bulk, &Method::POST) => Bulk { state, scope, base }.run(body::read(request, payload).await?).await,
+        (Route::RootSearch, &Method::POST) => {
+            listing(&standard_types(), search(request, payload, scope).await?).page().await
+        }
+        (Route::Search(of), &Method::POST) => listing(&[of], search(request, payload, scope).await?).page().await,
+        (Route::Bulk, &Method::POST) => {
+            let job = body::read(request, payload, rules(scope).strict).await?;
+            Bulk { state, scope, base }.run(job).await
+        }
         (Route::Collection(of), &Method::POST) => call(of)?.create(payload).await,
         (Route::Resource(of, id), &Method::PUT) => call(of)?.replace(id, payload).await,
         (Route::Resource(of, id), &Method::PATCH) => call(of)?.patch(id, payload).await,
@@ -122,8 +142,8 @@ async fn authenticated(
 }
 
 /// The query in the body of a search request; what stands in its URL says nothing.
-async fn search(request: &HttpRequest, payload: Payload) -> Result<Query> {
-    Ok(Query::from_search(&body::read(request, payload).await?)?)
+async fn search(request: &HttpRequest, payload: Payload, scope: &Scope) -> Result<Query> {
+    Ok(Query::from_search(&body::read(request, payload, rules(scope).strict).await?)?)
 }
 
 /// Reads off the event loop, with a limit in time.

@@ -17,7 +17,7 @@ use crate::directory::{Links, Shown};
 use crate::error::Result;
 use crate::model::scope::Scope;
 use crate::model::switches::PatchResponse;
-use crate::scim::dialect::Notes;
+use crate::scim::dialect::{Notes, Rules};
 use crate::scim::project::Projection;
 use crate::scim::query::Query;
 use crate::scim::schema::ResourceType;
@@ -53,7 +53,7 @@ impl Call<'_> {
     /// `POST /Users`
     pub(super) async fn create(&self, payload: Payload) -> Result<Answer> {
         let projection = self.projection()?;
-        let body = body::read(self.request, payload).await?;
+        let body = body::read(self.request, payload, self.rules().strict).await?;
         let Done { shown, notes } = self.writes().create(&body, MEMBERS_INLINE).await?;
         let shown = self.complete(shown, &projection).await?;
         self.show(201, shown, &projection, notes)
@@ -98,8 +98,12 @@ impl Call<'_> {
         Ok(Answer::empty(204))
     }
 
+    fn rules(&self) -> Rules {
+        resources::rules(self.scope)
+    }
+
     fn projection(&self) -> Result<Projection> {
-        let strict = resources::rules(self.scope).strict;
+        let strict = self.rules().strict;
         let query = &self.query;
         Ok(Projection::read(query.attributes.as_deref(), query.excluded_attributes.as_deref(), self.of, strict)?)
     }
@@ -114,7 +118,9 @@ impl Call<'_> {
 
     /// The body of a write on an existing resource: 404 comes before anything that is wrong with it.
     async fn body_for(&self, id: &str, payload: Payload) -> Result<Value> {
-        body::read(self.request, payload).await.or_else(|refused| self.writes().refuse_unless_missing(id, refused))
+        body::read(self.request, payload, self.rules().strict)
+            .await
+            .or_else(|refused| self.writes().refuse_unless_missing(id, refused))
     }
 
     fn writes(&self) -> Writes<'_> {

@@ -138,3 +138,13 @@ fn an_endless_url_or_head_is_refused_by_the_parser() {
     }
     client.get("/Users").answered(200);
 }
+
+#[test]
+fn a_body_that_stops_halfway_is_given_up() {
+    // T40: the server grants a body ten seconds, and nothing of it is kept.
+    Populated::new().unchanged_by(|on| {
+        let request = on.client.request("POST", "/Users").header("Content-Type", "application/scim+json");
+        let half = request.header("Content-Length", "400").also("X-Note", "the rest never comes");
+        half.body(b"{\"userName\":").send().refused(408, "");
+    });
+}

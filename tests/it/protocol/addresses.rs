@@ -9,7 +9,7 @@ use crate::sample::user;
 fn under(client: &Client, base: &str) -> Client {
     let mut other = client.at(client.address);
     other.url = other.url.replace(&other.base, base);
-    other.base = base.to_owned();
+    base.clone_into(&mut other.base);
     other
 }
 

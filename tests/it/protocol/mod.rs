@@ -12,6 +12,7 @@ mod paging;
 mod patch;
 mod projection;
 mod replace;
+mod strict;
 mod versions;
 
 use serde_json::Value;

@@ -1,0 +1,71 @@
+//! The strict preset: the interoperability profile of SCIM 2.0, which refuses what the other presets mend.
+
+use serde_json::json;
+
+use crate::app::App;
+use crate::sample::{ENTERPRISE, USER, operation, operations, removal, user, user_with};
+
+#[test]
+fn documents_keep_to_the_schemas_word_for_word() {
+    // I-1, I-7, R-022, R-103, R-104, R-315
+    let client = App::shared().configuration_with_preset("strict");
+    let with = |name: &str, value: serde_json::Value| user_with("x", &json!({name: value}));
+    for (body, word) in [
+        (with("dispalyName", json!("x")), "invalidSyntax"),
+        (with("emails", json!([{"value": "a", "shade": "x"}])), "invalidSyntax"),
+        (json!({"userName": "x"}), "invalidSyntax"),
+        (json!({"schemas": [USER, "urn:example:x"], "userName": "x"}), "invalidSyntax"),
+        (with("active", json!("True")), "invalidValue"),
+        (with("emails", json!({"value": "a"})), "invalidValue"),
+        (with("emails", json!([{"value": "a", "type": "den"}])), "invalidValue"),
+        (with("emails", json!([{"value": "a", "primary": true}, {"value": "b", "primary": true}])), "invalidValue"),
+        (with(ENTERPRISE, json!({"manager": "id"})), "invalidValue"),
+    ] {
+        client.post("/Users", &body).refused(400, word);
+    }
+    client.post("/Users", &user("ada")).answered(201);
+    client.get("/Users?attributes=id&excludedAttributes=title").refused(400, "invalidValue");
+}
+
+#[test]
+fn a_patch_names_its_target_exactly() {
+    // I-2 to I-5, R-205, R-230
+    let client = App::shared().configuration_with_preset("strict");
+    let emails =
+        json!([{"value": "a", "type": "work"}, {"value": "b", "type": "work"}, {"value": "c", "type": "home"}]);
+    let ada = user_with("ada", &json!({"emails": emails, "name": {"givenName": "A", "familyName": "B"}}));
+    let path = format!("/Users/{}", client.created("/Users", &ada));
+    for (body, word) in [
+        (operations(&json!([{"op": "replace", "value": {"title": "x"}}])), "invalidSyntax"),
+        (json!({"Operations": [{"op": "add", "path": "title", "value": "x"}]}), "invalidSyntax"),
+        (operation("replace", "emails[type eq \"home\"]", &json!({"value": "d"})), "invalidPath"),
+        (operation("replace", "emails[type eq \"work\"].value", &json!("d")), "invalidFilter"),
+        (operation("replace", "emails[type eq \"other\"].value", &json!("d")), "noTarget"),
+        (removal("emails[type eq \"other\"]"), "noTarget"),
+        (operation("add", "urn:example:Custom:1.0:User:x", &json!("d")), "invalidPath"),
+    ] {
+        client.patch(&path, &body).refused(400, word);
+    }
+    let name = operation("replace", "name", &json!({"givenName": "C"}));
+    assert_eq!(client.patch(&path, &name).answered(200).json["name"], json!({"givenName": "C"}));
+    let name = operation("add", "name", &json!({"familyName": "D"}));
+    let merged = json!({"givenName": "C", "familyName": "D"});
+    assert_eq!(client.patch(&path, &name).answered(200).json["name"], merged);
+}
+
+#[test]
+fn only_the_strict_preset_says_that_it_conforms() {
+    // I-8, R-285
+    let strict = App::shared().configuration_with_preset("strict");
+    let lenient = App::shared().configuration("other");
+    let says = |client: &crate::app::Client| {
+        client.get("/ServiceProviderConfig").answered(200).json.get("interopProfileConformant").cloned()
+    };
+    assert_eq!(says(&strict), Some(json!(true)));
+    assert_eq!(says(&lenient), None);
+    let plain = |client: &crate::app::Client, name: &str| {
+        client.request("POST", "/Users").json(&user(name)).header("Content-Type", "application/json").send()
+    };
+    plain(&strict, "plain").refused(415, "");
+    plain(&lenient, "plain").answered(201);
+}
