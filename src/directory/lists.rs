@@ -1,8 +1,8 @@
 //! Pages of a collection (RFC 7644 sections 3.4.2 to 3.4.2.4).
 
+use super::Scope;
 use super::shown::{Links, Shown, collection};
 use crate::error::Result;
-use crate::model::scope::Scope;
 use crate::scim::schema::ResourceType;
 use crate::store::filter_sql::Where;
 use crate::store::{Snapshot, resources};

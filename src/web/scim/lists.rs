@@ -7,10 +7,10 @@ use actix_web::web::Data;
 use super::answer::Answer;
 use super::document::Writer;
 use super::read_aside;
+use crate::directory::Scope;
 use crate::directory::lists::{self, Page, Request};
 use crate::directory::resources::rules;
 use crate::error::Result;
-use crate::model::scope::Scope;
 use crate::scim::filter::{Filter, Predicate};
 use crate::scim::project::Projection;
 use crate::scim::query::Query;
@@ -26,13 +26,13 @@ pub(super) struct Listing<'r> {
     pub(super) scope: &'r Scope,
     pub(super) base: &'r str,
     /// One type, or all of them: then a filter means "no value" where a type lacks its attribute.
-    pub(super) types: &'r [&'static Arc<ResourceType>],
+    pub(super) types: &'r [Arc<ResourceType>],
     pub(super) query: Query,
 }
 
 /// What is read of one type.
 struct Part {
-    of: &'static Arc<ResourceType>,
+    of: Arc<ResourceType>,
     filter: Option<Where>,
     projection: Projection,
 }
@@ -74,7 +74,7 @@ impl Listing<'_> {
             let context =
                 Context { configuration: self.scope.configuration, resource_type: of, base: self.base, taken: 2 };
             Ok(Part {
-                of,
+                of: Arc::clone(of),
                 filter: predicate.map(|predicate| filter_sql::compile(&predicate, &context)),
                 projection: Projection::read(attributes, excluded, of, rules(self.scope).strict)?,
             })
@@ -97,7 +97,7 @@ impl Listing<'_> {
         out.extend_from_slice(head.as_bytes());
         let mut first = true;
         for (part, page) in parts.iter().zip(pages) {
-            let writer = Writer { of: part.of, base: self.base, projection: &part.projection };
+            let writer = Writer { of: &part.of, base: self.base, projection: &part.projection };
             for shown in &page.items {
                 if !std::mem::take(&mut first) {
                     out.push(b',');
@@ -117,7 +117,7 @@ fn pages(at: &Snapshot<'_>, scope: &Scope, parts: &[Part], start_index: u64, cou
     for part in parts {
         let with_members = part.with_members();
         let request = Request { filter: part.filter.as_ref(), start_index: skip + 1, count: wanted, with_members };
-        let page = lists::page(at, scope, part.of, &request)?;
+        let page = lists::page(at, scope, &part.of, &request)?;
         skip = skip.saturating_sub(page.total);
         wanted -= page.items.len() as u64;
         pages.push(page);

@@ -5,6 +5,7 @@ mod bulk;
 mod create;
 mod delete;
 mod discovery;
+mod extensions;
 mod filter;
 mod groups;
 mod nesting;
