@@ -21,9 +21,9 @@ fn word() -> impl Strategy<Value = Value> {
 /// Some of these names, each with a word.
 fn parts(names: &'static [&'static str]) -> BoxedStrategy<Map<String, Value>> {
     vec(option::of(word()), names.len())
-        .prop_map(|words| {
-            let named = names.iter().zip(words);
-            named.filter_map(|(name, word)| Some(((*name).to_owned(), word?))).collect()
+        .prop_map(|values| {
+            let pairs = names.iter().zip(values);
+            pairs.filter_map(|(name, value)| Some(((*name).to_owned(), value?))).collect()
         })
         .boxed()
 }

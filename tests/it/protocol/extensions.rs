@@ -142,3 +142,15 @@ fn a_broken_schema_is_refused_with_a_reason() {
         assert!(said.contains(reason), "{said}");
     }
 }
+
+#[test]
+fn what_is_returned_on_request_comes_when_it_is_named() {
+    //
+    let client = with_badge(&[]);
+    let made = client.post("/Users", &wearing("ada", &json!({"secret": "x", "issued": {"by": "Eve", "note": "n"}})));
+    let path = format!("/Users/{}", made.answered(201).id());
+    let badge = |names: &str| client.get(&format!("{path}?attributes={names}")).answered(200).json[BADGE].clone();
+    assert_eq!(badge(&format!("{BADGE}:issued.note")), json!({"issued": {"note": "n"}}));
+    assert_eq!(badge(&format!("{BADGE}:secret")), Value::Null);
+    assert_eq!(client.get(&path).answered(200).json[BADGE], json!({"issued": {"by": "Eve"}}));
+}

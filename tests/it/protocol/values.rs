@@ -135,11 +135,11 @@ fn schemas_follow_the_attributes_in_a_patch() {
     //
     let client = App::shared().configuration("other");
     let path = format!("/Users/{}", client.created("/Users", &user("x")));
-    let patch = |body: &Value| client.patch(&path, body).answered(200).json["schemas"].clone();
+    let schemas_after = |body: &Value| client.patch(&path, body).answered(200).json["schemas"].clone();
     let department = format!("{ENTERPRISE}:department");
-    assert_eq!(patch(&operation("add", &department, &json!("d"))), json!([USER, ENTERPRISE]));
-    assert_eq!(patch(&operations(&json!([{"op": "remove", "path": department}]))), json!([USER]));
-    assert_eq!(patch(&operation("add", "schemas", &json!([ENTERPRISE]))), json!([USER]));
-    assert_eq!(patch(&operation("replace", "schemas", &json!([USER, ENTERPRISE]))), json!([USER]));
+    assert_eq!(schemas_after(&operation("add", &department, &json!("d"))), json!([USER, ENTERPRISE]));
+    assert_eq!(schemas_after(&operations(&json!([{"op": "remove", "path": department}]))), json!([USER]));
+    assert_eq!(schemas_after(&operation("add", "schemas", &json!([ENTERPRISE]))), json!([USER]));
+    assert_eq!(schemas_after(&operation("replace", "schemas", &json!([USER, ENTERPRISE]))), json!([USER]));
     client.patch(&path, &operation("replace", "schemas", &json!([ENTERPRISE]))).refused(400, "mutability");
 }
