@@ -2,6 +2,7 @@
 
 mod addresses;
 mod create;
+mod cursor;
 mod delete;
 mod discovery;
 mod filter;
@@ -11,6 +12,7 @@ mod paging;
 mod patch;
 mod projection;
 mod replace;
+mod sort;
 mod strict;
 mod versions;
 
