@@ -49,8 +49,19 @@ CREATE TABLE tokens (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tokens_by_configuration ON tokens (configuration);
 
--- SCIM resources. `body` is the JSON document without id, schemas' order matters not, and without
--- what is known elsewhere: meta (the columns), members and groups (group_members).
+-- Schemas that a configuration adds to a resource type; `document` is the Schema resource as it was checked.
+CREATE TABLE extensions (
+    configuration INTEGER NOT NULL REFERENCES configurations (configuration),
+    id            TEXT NOT NULL,
+    resource_type TEXT NOT NULL,
+    required      INTEGER NOT NULL CHECK (required IN (0, 1)),
+    document      TEXT NOT NULL,
+    created_at    INTEGER NOT NULL,
+    PRIMARY KEY (configuration, id)
+) STRICT, WITHOUT ROWID;
+
+-- SCIM resources. `body` is the JSON document: `schemas` and the attributes, without what is known elsewhere:
+-- id and meta (the columns), members and groups (group_members).
 -- The *_key columns are prepared for comparison without case; `label` is what others show for it.
 CREATE TABLE resources (
     resource         INTEGER PRIMARY KEY,

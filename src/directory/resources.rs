@@ -287,6 +287,10 @@ fn finish(
     let id = stored.id.clone();
     let new = New { id: &id, keys: &keys, unique_name: unique_name(scope, of, &keys), body: &body };
     resources::update(tx, collection(scope, of), &mut stored, &old_keys, &new)?;
+    if old_keys.label != keys.label {
+        // Groups show this name for their member, so what they answer has changed (RFC 7644 section 3.14).
+        members::relabelled(tx, stored.key)?;
+    }
     events::updated(tx, scope, of, &id, &before, &after)?;
     let net = apply_members(tx, &mut stored, members)?;
     if !net.is_nothing() {

@@ -112,6 +112,8 @@ pub struct Switches {
     pub reactivate_on_conflict: bool,
     /// What a successful PATCH answers.
     pub patch_response: PatchResponse,
+    /// `/Bulk` is served.
+    pub bulk: bool,
     /// Who may read the discovery documents.
     pub discovery: Discovery,
     /// Resources on a page where `count` is not given.
@@ -132,6 +134,7 @@ impl Default for Switches {
             unique_group_names: true,
             reactivate_on_conflict: false,
             patch_response: PatchResponse::Auto,
+            bulk: true,
             discovery: Discovery::Public,
             page_default: 100,
             page_max: 500,

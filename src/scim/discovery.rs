@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::schema::{Attribute, Kind, ResourceType, Schema};
-use super::{cursor, urn};
+use super::{bulk, cursor, urn};
 
 /// What a configuration can do, for its `ServiceProviderConfig`.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +13,8 @@ pub struct Abilities {
     pub page_max: u64,
     /// Page size where none is asked.
     pub page_default: u64,
+    /// Whether Bulk is served.
+    pub bulk: bool,
     /// Largest request body in bytes.
     pub body_max_bytes: usize,
     /// Whether members newer than RFC 7643 are shown (RFC 9865 section 4).
@@ -26,8 +28,12 @@ pub fn service_provider_config(base: &str, abilities: &Abilities) -> Value {
     let mut document = json!({
         "schemas": [urn::SERVICE_PROVIDER_CONFIG],
         "patch": {"supported": true},
-        // The limits stand here although Bulk is not offered: clients read them as numbers.
-        "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": abilities.body_max_bytes},
+        // The limits stand here also where Bulk is not offered: clients read them as numbers.
+        "bulk": {
+            "supported": abilities.bulk,
+            "maxOperations": bulk::OPERATIONS_MAX,
+            "maxPayloadSize": abilities.body_max_bytes,
+        },
         "filter": {"supported": true, "maxResults": abilities.page_max},
         "changePassword": {"supported": false},
         "sort": {"supported": true},

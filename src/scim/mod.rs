@@ -1,5 +1,6 @@
 //! The SCIM 2.0 protocol core: pure functions over JSON values. No HTTP, no SQL, no clock.
 
+pub mod bulk;
 pub mod cursor;
 pub mod dialect;
 pub mod discovery;
@@ -13,6 +14,7 @@ pub mod members;
 pub mod patch;
 pub mod patch_path;
 pub mod path;
+pub mod percent;
 pub mod project;
 pub mod query;
 pub mod render;

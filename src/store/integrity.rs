@@ -13,13 +13,13 @@ use super::db::{self, OpenError};
 use super::files::DataFiles;
 
 /// How long the start may wait for the check.
-const START_CHECK_MAX: Duration = Duration::from_millis(40);
+const START_CHECK_MAX: Duration = Duration::from_millis(25);
 /// Virtual machine steps between two looks at the clock.
 const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 /// Findings that the full check lists.
 const FINDINGS_MAX: u32 = 100;
 
-/// Checks the file for at most 40 ms. What is damaged is refused; what takes longer goes on in the background, and
+/// Checks the file for at most 25 ms. What is damaged is refused; what takes longer goes on in the background, and
 /// stops writes when it finds something.
 pub(super) fn check_quickly(connection: &Connection, shared: &Arc<Shared>) -> Result<(), OpenError> {
     let path = &shared.files.database;

@@ -91,3 +91,13 @@ pub fn leave_all(tx: &Tx<'_>, member: i64) -> Result<()> {
     tx.prepare("DELETE FROM group_members WHERE member_resource = ?1")?.execute(params![member])?;
     Ok(())
 }
+
+/// Moves the version of every group that shows this resource as a member: its label has changed.
+pub fn relabelled(tx: &Tx<'_>, member: i64) -> Result<()> {
+    let mut groups = tx.prepare(
+        "UPDATE resources SET version = version + 1, last_modified = max(?2, last_modified + 1)
+         WHERE resource IN (SELECT group_resource FROM group_members WHERE member_resource = ?1)",
+    )?;
+    groups.execute(params![member, tx.now])?;
+    Ok(())
+}

@@ -8,6 +8,7 @@ pub mod configurations;
 pub mod counts;
 mod db;
 pub mod events;
+pub mod extensions;
 mod failure;
 mod files;
 pub mod filter_sql;

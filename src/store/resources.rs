@@ -252,3 +252,16 @@ pub fn set_member_count(tx: &Tx<'_>, stored: &Stored) -> Result<()> {
     statement.execute(params![stored.key, stored.member_count])?;
     Ok(())
 }
+
+/// At most `limit` resources of the collection that have values under an extension's URN, in the order of creation.
+pub fn with_extension(at: &Snapshot<'_>, of: Collection<'_>, urn: &str, limit: u32) -> Result<Vec<Stored>> {
+    let mut statement = at.prepare(&format!(
+        "SELECT {COLUMNS} FROM resources r
+         WHERE r.configuration = ?1 AND r.type = ?2 AND json_type(r.body, ?3) IS NOT NULL
+         ORDER BY r.resource LIMIT ?4"
+    ))?;
+    // A URN is checked to hold no quote, so it can stand between them in a JSON path.
+    let path = format!("$.\"{urn}\"");
+    let rows = statement.query_map(params![of.configuration, of.resource_type, path, limit], stored)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

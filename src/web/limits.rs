@@ -18,3 +18,5 @@ pub const MEMBERS_IN_PATCH_ANSWER: i64 = 100;
 pub const MEMBERS_BEFORE_STREAMING: usize = 5_000;
 /// Longest query string.
 pub const QUERY_MAX_BYTES: usize = 32 * 1024;
+/// Writes of one bulk job that are on their way at once: enough for a commit to serve many, few beside the queue.
+pub const BULK_WRITES_AT_ONCE: usize = 64;

@@ -13,6 +13,8 @@ pub(super) struct Line<'a> {
     pub(super) took: Duration,
     pub(super) bytes: u64,
     pub(super) notes: &'a [String],
+    /// Operations of a bulk job: asked for, succeeded, failed. What is left was not reached.
+    pub(super) bulk: Option<[usize; 3]>,
 }
 
 /// Writes the line.
@@ -27,6 +29,9 @@ pub(super) fn write(line: &Line<'_>) {
         scim_type = line.scim_type,
         duration_us = u64::try_from(line.took.as_micros()).unwrap_or(u64::MAX),
         bytes = line.bytes,
+        bulk_operations = line.bulk.map(|counts| counts[0]),
+        bulk_succeeded = line.bulk.map(|counts| counts[1]),
+        bulk_failed = line.bulk.map(|counts| counts[2]),
         normalised = line.notes.join("; "),
         "request"
     );

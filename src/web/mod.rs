@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod api;
+mod guard;
 pub mod limits;
 mod log;
 pub mod scim;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::activity::Activity;
+use super::guard::Guard;
 use crate::error::{Error, Result};
 use crate::model::scope::Scope;
 use crate::scim::cursor::Secret;
@@ -20,6 +21,8 @@ pub struct State {
     pub cursor_secret: Secret,
     /// Who called when, until it is written down.
     pub activity: Activity,
+    /// Who guesses tokens.
+    pub guard: Guard,
     /// Scopes by row of the configuration, with the revision they were read at.
     scopes: RwLock<HashMap<i64, (i64, Scope)>>,
 }
@@ -27,7 +30,14 @@ pub struct State {
 impl State {
     /// State over an open store.
     pub fn new(store: Store, public_url: String, cursor_secret: Secret) -> Self {
-        Self { store, public_url, cursor_secret, activity: Activity::default(), scopes: RwLock::default() }
+        Self {
+            store,
+            public_url,
+            cursor_secret,
+            activity: Activity::default(),
+            guard: Guard::default(),
+            scopes: RwLock::default(),
+        }
     }
 
     /// The scope that a live token opens. Switches are read again when the configuration's revision has moved,

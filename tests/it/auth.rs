@@ -228,3 +228,18 @@ fn a_token_is_long_drawn_anew_and_kept_only_as_a_digest() {
         }
     }
 }
+
+#[test]
+fn a_guesser_is_slowed_down_and_a_right_token_still_passes() {
+    // T11: a server of its own, because the budget is per address.
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start(folder.path());
+    let client = app.configuration("other");
+    let guess = || client.request("GET", "/Users").header("Authorization", "Bearer wrong").send();
+    let refused = (0..1_000).map(|_| guess()).find(|reply| reply.status != 401).expect("an end to the budget");
+    assert!(refused.answer.header("retry-after").is_some_and(|seconds| seconds.parse::<u64>().is_ok_and(|s| s > 0)));
+    refused.refused(429, "");
+    client.get("/Users").answered(200);
+    client.request("GET", "/Users").without("Authorization").send().refused(401, "");
+    app.kill();
+}

@@ -155,11 +155,13 @@ fn in_list(edit: &AttributeEdit, attribute: &Attribute, list: &mut Vec<Value>, r
     check_length(list, &attribute.name)
 }
 
-/// Returns the positions of what was added; a replaced list was brought down to one primary when it was read.
+/// Returns the positions of what was added as primary: an element that is there already may be completed beside it
+/// and keeps the mark only where nobody new has it. A replaced list was brought down to one primary when it was read.
 fn whole_list(edit: &AttributeEdit, list: &mut Vec<Value>) -> Vec<usize> {
     match &edit.change {
         Change::Add(Value::Array(given)) => {
-            return given.iter().map(|item| push_distinct(list, item.clone())).collect();
+            let added = given.iter().map(|item| (push_distinct(list, item.clone()), is_primary(item)));
+            return added.filter_map(|(index, primary)| primary.then_some(index)).collect();
         }
         Change::Replace(Value::Array(given)) => list.clone_from(given),
         Change::RemoveListed(given) => list.retain(|item| !given.iter().any(|named| names_element(named, item))),
@@ -229,10 +231,16 @@ fn missing_target(edit: &AttributeEdit, rules: Rules) -> Result<Option<Map<Strin
     terms.map(Some).ok_or_else(|| Error::no_target(format!("the path {} selects nothing", edit.place)))
 }
 
-/// What an element that a filter of `eq` terms selects looks like.
+/// What an element that a filter of `eq` terms selects looks like; nothing does where two terms contradict each other.
 fn required_terms(filter: &Predicate) -> Option<Map<String, Value>> {
-    let terms = filter.equal_terms()?;
-    Some(terms.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    let mut element = Map::new();
+    for (name, value) in filter.equal_terms()? {
+        if element.get(name).is_some_and(|known| *known != value) {
+            return None;
+        }
+        element.insert(name.to_owned(), value);
+    }
+    Some(element)
 }
 
 fn edit_element(edit: &AttributeEdit, item: &mut Value) {

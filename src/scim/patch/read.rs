@@ -162,8 +162,9 @@ impl Reader<'_> {
             return Err(Error::path("a path with a filter must end in a sub-attribute"));
         }
         let place = place(path);
-        let change = self.change(op, path, value, &place)?;
-        self.edits.push(Edit::Attribute(Box::new(AttributeEdit { operation: self.operation, place, change })));
+        if let Some(change) = self.change(op, path, value, &place)? {
+            self.edits.push(Edit::Attribute(Box::new(AttributeEdit { operation: self.operation, place, change })));
+        }
         Ok(())
     }
 
@@ -183,32 +184,45 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn change(&mut self, op: Op, path: &PatchPath<'_>, value: &Value, place: &Place) -> Result<Change, Error> {
+    /// What an operation changes; `None` where it adds nothing.
+    fn change(&mut self, op: Op, path: &PatchPath<'_>, value: &Value, place: &Place) -> Result<Option<Change>, Error> {
         if op == Op::Remove {
-            return self.removal(path, value);
+            return self.removal(path, value).map(Some);
         }
+        let named = self.named_value(path, value, place)?;
+        let container = path.target.attribute.is_none_or(|attribute| attribute.multi_valued);
+        let adds_nothing = op == Op::Add && (!value.is_null() || (container && path.target.sub.is_none()));
+        Ok(match named {
+            Some(value) => Some(changed(op, value)),
+            // RFC 7644 section 3.5.2.1: an empty list or object adds nothing, and what is there stays.
+            None if adds_nothing => None,
+            // RFC 7643 section 2.5: null, and a list without elements, is no value.
+            None => Some(Change::Remove),
+        })
+    }
+
+    /// The value of an operation in canonical form, `None` where nothing is assigned.
+    fn named_value(&mut self, path: &PatchPath<'_>, value: &Value, place: &Place) -> Result<Option<Value>, Error> {
         let shown = place.to_string();
         let Some(attribute) = path.target.attribute else {
             let extension = path.target.extension.map(|schema| &*schema.attributes).unwrap_or_default();
             self.reading.nulls = Nulls::Keep;
             let read = self.reading.extension(extension, value, &shown);
             self.reading.nulls = Nulls::Drop;
-            return Ok(read?.map_or(Change::Remove, |value| changed(op, value)));
+            return read;
         };
         let one_element = path.element.is_some();
-        let read = match path.target.sub {
-            Some(sub) => self.reading.value(sub, value, &shown)?,
+        match path.target.sub {
+            Some(sub) => self.reading.value(sub, value, &shown),
             None if attribute.kind == Kind::Complex && (one_element || !attribute.multi_valued) => {
                 self.reading.nulls = Nulls::Keep;
                 let element = if one_element { only(value) } else { value };
                 let read = self.reading.single(attribute, element, &shown);
                 self.reading.nulls = Nulls::Drop;
-                read?
+                read
             }
-            None => self.reading.value(attribute, value, &shown)?,
-        };
-        // RFC 7643 section 2.5: null, and a list without elements, is no value.
-        Ok(read.map_or(Change::Remove, |value| changed(op, value)))
+            None => self.reading.value(attribute, value, &shown),
+        }
     }
 
     /// Microsoft Entra ID and `OneLogin` remove elements of a list by naming them in `value`; a server that

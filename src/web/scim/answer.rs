@@ -25,8 +25,20 @@ pub(super) struct Answer {
     pub(super) allow: Option<&'static str>,
     pub(super) notes: Notes,
     pub(super) scim_type: &'static str,
+    /// Seconds after which to try again.
+    pub(super) retry_after: Option<u64>,
     /// The configuration of an authenticated caller.
     pub(super) configuration: Option<Arc<str>>,
+    /// What became of the operations of a bulk job.
+    pub(super) bulk: Option<Counts>,
+}
+
+/// Operations of a bulk job, counted; what is left was not reached.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counts {
+    pub(super) operations: usize,
+    pub(super) succeeded: usize,
+    pub(super) failed: usize,
 }
 
 /// What an answer carries.
@@ -52,6 +64,11 @@ impl Answer {
     /// A document that is at hand as a value.
     pub(super) fn json(status: u16, value: &Value) -> Self {
         Self::document(status, value.to_string().into_bytes())
+    }
+
+    /// Whether anything was done.
+    pub(super) fn is_done(&self) -> bool {
+        self.status < 300 && self.bulk.is_none_or(|counts| counts.succeeded > 0)
     }
 
     /// Length of the body where it is known.
@@ -86,6 +103,9 @@ impl Answer {
         if let Some(location) = &self.location {
             response.insert_header((header::LOCATION, location.as_str()));
         }
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
         if let Some(allow) = self.allow {
             response.insert_header((header::ALLOW, allow));
         }
@@ -95,9 +115,6 @@ impl Answer {
             }
             401 => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"scim\""));
-            }
-            503 => {
-                response.insert_header((header::RETRY_AFTER, "1"));
             }
             // What is left of the body will not be read.
             408 | 413 => {
@@ -122,25 +139,29 @@ fn content_type(request: &HttpRequest) -> &'static str {
     SCIM_JSON
 }
 
+/// An error as the caller may see it; what concerns the operator goes to the log.
+pub(super) fn shown(error: Error) -> scim::Error {
+    match error {
+        Error::Scim(error) => error,
+        Error::NotFound(detail) => scim::Error::plain(404, detail),
+        Error::Conflict(detail) => scim::Error::plain(409, detail),
+        Error::Refused(detail) => scim::Error::value(detail),
+        Error::Busy => scim::Error::plain(503, "too many writes are waiting; try again in a moment"),
+        Error::DiskFull => scim::Error::plain(507, "the server has no room left; nothing was changed"),
+        Error::ScanTooLong => scim::Error::bad(
+            scim::ScimType::TooMany,
+            "the query takes too long; ask for less, or for an indexed attribute",
+        ),
+        Error::Database(problem) => {
+            tracing::error!(problem, "the database refused a statement");
+            scim::Error::plain(503, "the server cannot use its database at present; nothing was changed")
+        }
+    }
+}
+
 impl From<Error> for Answer {
     fn from(error: Error) -> Self {
-        let shown = match error {
-            Error::Scim(error) => error,
-            Error::NotFound(detail) => scim::Error::plain(404, detail),
-            Error::Conflict(detail) => scim::Error::plain(409, detail),
-            Error::Refused(detail) => scim::Error::value(detail),
-            Error::Busy => scim::Error::plain(503, "too many writes are waiting; try again in a moment"),
-            Error::DiskFull => scim::Error::plain(507, "the server has no room left; nothing was changed"),
-            Error::ScanTooLong => scim::Error::bad(
-                scim::ScimType::TooMany,
-                "the query takes too long; ask for less, or for an indexed attribute",
-            ),
-            Error::Database(problem) => {
-                tracing::error!(problem, "the database refused a statement");
-                scim::Error::plain(503, "the server cannot use its database at present; nothing was changed")
-            }
-        };
-        shown.into()
+        shown(error).into()
     }
 }
 
@@ -148,6 +169,8 @@ impl From<scim::Error> for Answer {
     fn from(error: scim::Error) -> Self {
         let mut answer = Self::json(error.status, &error.body());
         answer.scim_type = error.scim_type.map_or("", scim::ScimType::as_str);
+        // What is unavailable now is a moment later, more often than not.
+        answer.retry_after = (error.status == 503).then_some(1);
         answer
     }
 }

@@ -5,13 +5,13 @@ use actix_web::http::Method;
 use serde_json::Value;
 
 use super::answer::Answer;
-use super::route::{Route, query_pairs};
+use super::route::Route;
 use super::{auth, method_not_allowed};
 use crate::error::Result;
 use crate::model::switches::{Discovery, Input, Switches};
-use crate::scim::Error;
 use crate::scim::discovery::{self, Abilities};
 use crate::scim::schema::{Schema, standard_types};
+use crate::scim::{Error, percent};
 use crate::store::configurations;
 use crate::web::limits::BODY_MAX_BYTES;
 use crate::web::state::State;
@@ -38,7 +38,7 @@ pub(super) fn document(request: &HttpRequest, base: &str, switches: &Switches, r
         return Ok(method_not_allowed(request, route));
     }
     // RFC 7644 section 4: these documents are not filtered, sorted or paged.
-    if query_pairs(request.query_string()).iter().any(|(name, _)| name.eq_ignore_ascii_case("filter")) {
+    if percent::pairs(request.query_string()).iter().any(|(name, _)| name.eq_ignore_ascii_case("filter")) {
         return Err(Error::plain(403, "discovery documents cannot be filtered").into());
     }
     let document = match route {
@@ -74,6 +74,7 @@ fn abilities(switches: &Switches) -> Abilities {
     Abilities {
         page_max: u64::from(switches.page_max),
         page_default: u64::from(switches.page_default),
+        bulk: switches.bulk,
         body_max_bytes: BODY_MAX_BYTES,
         newer_members: switches.newer_discovery_members,
         strict: switches.input == Input::Strict,

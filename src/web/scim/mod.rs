@@ -4,11 +4,13 @@ mod address;
 mod answer;
 mod auth;
 mod body;
+mod bulk;
 mod discovery;
 mod document;
 mod lists;
 mod resources;
 mod route;
+mod writes;
 
 use std::time::Instant;
 
@@ -20,6 +22,7 @@ use self::address::Address;
 pub use self::address::FAMILIES;
 use self::answer::Answer;
 use self::auth::{Caller, Credentials};
+use self::bulk::Bulk;
 use self::lists::Listing;
 use self::resources::Call;
 use self::route::Route;
@@ -30,9 +33,9 @@ use crate::clock;
 use crate::directory::resources::rules;
 use crate::error::{Error, Result};
 use crate::model::scope::Scope;
-use crate::scim;
 use crate::scim::query::Query;
 use crate::scim::schema::standard_types;
+use crate::scim::{self, percent};
 use crate::store::Snapshot;
 
 /// Serves every request under an address of SCIM.
@@ -55,6 +58,7 @@ pub async fn serve(request: HttpRequest, payload: Payload, state: Data<State>) -
         took: started.elapsed(),
         bytes: answer.length(),
         notes: answer.notes.as_slice(),
+        bulk: answer.bulk.map(|counts| [counts.operations, counts.succeeded, counts.failed]),
     });
     answer.respond(&request, &request_id)
 }
@@ -71,13 +75,26 @@ async fn answer(
     if let (true, Credentials::None) = (route.is_discovery(), &credentials) {
         return discovery::anonymous(request, state, address.configuration, &base, route);
     }
-    let caller = auth::authenticate(state, &credentials, address.configuration)?;
+    let caller = match auth::authenticate(state, &credentials, address.configuration) {
+        Err(Error::Scim(refused)) if refused.status == 401 => {
+            return Ok(stranger(request, state, &credentials, refused));
+        }
+        known => known?,
+    };
     let answered = authenticated(request, payload, state, &caller, &base, route).await;
     let mut answer = answered.unwrap_or_else(Answer::from);
-    let wrote = answer.status < 300 && !request.method().is_safe();
+    let wrote = route.writes(request.method()) && answer.is_done();
     state.activity.note(&caller.token, caller.scope.configuration, clock::now(), wrote);
     answer.configuration = Some(caller.scope.configuration_id);
     Ok(answer)
+}
+
+/// The answer to a caller nobody knows; who sends one wrong token after the other has to wait.
+fn stranger(request: &HttpRequest, state: &State, credentials: &Credentials, refused: scim::Error) -> Answer {
+    let address = request.peer_addr().map(|peer| peer.ip()).filter(|_| !matches!(credentials, Credentials::None));
+    let Some(wait) = address.and_then(|address| state.guard.note_wrong_token(address)) else { return refused.into() };
+    let refused = scim::Error::plain(429, "too many requests with a wrong token came from this address");
+    Answer { retry_after: Some(wait.as_secs() + 1), ..Answer::from(refused) }
 }
 
 async fn authenticated(
@@ -90,6 +107,9 @@ async fn authenticated(
 ) -> Result<Answer> {
     if let Some(refusal) = route.refusal() {
         return Err(refusal.into());
+    }
+    if matches!(route, Route::Bulk) && !caller.scope.switches.bulk {
+        return Err(scim::Error::plain(501, "Bulk is not served; see ServiceProviderConfig").into());
     }
     if request.method() == Method::OPTIONS {
         return Ok(Answer { allow: Some(route.allow()), ..Answer::empty(204) });
@@ -109,6 +129,10 @@ async fn authenticated(
             listing(&standard_types(), search(request, payload, scope).await?).page().await
         }
         (Route::Search(of), &Method::POST) => listing(&[of], search(request, payload, scope).await?).page().await,
+        (Route::Bulk, &Method::POST) => {
+            let job = body::read(request, payload, rules(scope).strict).await?;
+            Bulk { state, scope, base }.run(job).await
+        }
         (Route::Collection(of), &Method::POST) => call(of)?.create(payload).await,
         (Route::Resource(of, id), &Method::PUT) => call(of)?.replace(id, payload).await,
         (Route::Resource(of, id), &Method::PATCH) => call(of)?.patch(id, payload).await,
@@ -143,6 +167,6 @@ fn query(request: &HttpRequest) -> Result<Query> {
     if text.len() > QUERY_MAX_BYTES {
         return Err(Error::Scim(scim::Error::plain(414, format!("the query is longer than {QUERY_MAX_BYTES} bytes"))));
     }
-    let pairs = route::query_pairs(text);
+    let pairs = percent::pairs(text);
     Ok(Query::read(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))?)
 }

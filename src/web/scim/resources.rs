@@ -11,20 +11,17 @@ use super::answer::{Answer, Body};
 use super::body;
 use super::document::Writer;
 use super::read_aside;
-use crate::clock;
+use super::writes::Writes;
 use crate::directory::resources::{self, Done};
 use crate::directory::{Links, Shown};
 use crate::error::Result;
 use crate::model::scope::Scope;
 use crate::model::switches::PatchResponse;
-use crate::scim;
 use crate::scim::dialect::{Notes, Rules};
 use crate::scim::project::Projection;
 use crate::scim::query::Query;
 use crate::scim::schema::ResourceType;
 use crate::scim::version::Tags;
-use crate::scim::{patch, validate};
-use crate::store::Undo;
 use crate::web::limits::{MEMBERS_BEFORE_STREAMING, MEMBERS_IN_PATCH_ANSWER, MEMBERS_INLINE};
 use crate::web::state::State;
 
@@ -57,13 +54,7 @@ impl Call<'_> {
     pub(super) async fn create(&self, payload: Payload) -> Result<Answer> {
         let projection = self.projection()?;
         let body = body::read(self.request, payload, self.rules().strict).await?;
-        let draft = validate::new_resource(&body, self.of, self.rules())?;
-        let (scope, of, id) = (self.scope.clone(), self.of, clock::new_id());
-        let write = self
-            .state
-            .store
-            .write(Undo::Unneeded, move |tx| resources::create(tx, &scope, of, &id, &draft, MEMBERS_INLINE));
-        let Done { shown, notes } = write.await?;
+        let Done { shown, notes } = self.writes().create(&body, MEMBERS_INLINE).await?;
         let shown = self.complete(shown, &projection).await?;
         self.show(201, shown, &projection, notes)
     }
@@ -73,13 +64,7 @@ impl Call<'_> {
         let projection = self.projection()?;
         let if_match = self.tags(&IF_MATCH)?;
         let body = self.body_for(id, payload).await?;
-        let draft = validate::resource(&body, self.of, self.rules());
-        let draft = draft.or_else(|refused| self.refuse_unless_missing(id, refused))?;
-        let (scope, of, id) = (self.scope.clone(), self.of, id.to_owned());
-        let write = self.state.store.write(Undo::Unneeded, move |tx| {
-            resources::replace(tx, &scope, of, &id, if_match.as_ref(), &draft, MEMBERS_INLINE)
-        });
-        let Done { shown, notes } = write.await?;
+        let Done { shown, notes } = self.writes().replace(id, if_match, &body, MEMBERS_INLINE).await?;
         let shown = self.complete(shown, &projection).await?;
         self.show(200, shown, &projection, notes)
     }
@@ -89,14 +74,8 @@ impl Call<'_> {
         let projection = self.projection()?;
         let if_match = self.tags(&IF_MATCH)?;
         let body = self.body_for(id, payload).await?;
-        let edits = patch::read(&body, self.of, self.rules());
-        let edits = edits.or_else(|refused| self.refuse_unless_missing(id, refused))?;
-        let (scope, of, id) = (self.scope.clone(), self.of, id.to_owned());
         let members_max = if projection.needs("members") { MEMBERS_IN_PATCH_ANSWER } else { -1 };
-        let write = self.state.store.write(Undo::Unneeded, move |tx| {
-            resources::patch(tx, &scope, of, &id, if_match.as_ref(), &edits, members_max)
-        });
-        let Done { shown, notes } = write.await?;
+        let Done { shown, notes } = self.writes().patch(id, if_match, &body, members_max).await?;
         let is_large = matches!(shown.links, Links::Unread) && projection.needs("members");
         let silent = match self.scope.switches.patch_response {
             PatchResponse::Full => false,
@@ -115,10 +94,7 @@ impl Call<'_> {
     /// `DELETE /Users/{id}`
     pub(super) async fn delete(&self, id: &str) -> Result<Answer> {
         let if_match = self.tags(&IF_MATCH)?;
-        let (scope, of, id) = (self.scope.clone(), self.of, id.to_owned());
-        let write =
-            self.state.store.write(Undo::Unneeded, move |tx| resources::delete(tx, &scope, of, &id, if_match.as_ref()));
-        write.await?;
+        self.writes().delete(id, if_match).await?;
         Ok(Answer::empty(204))
     }
 
@@ -144,12 +120,11 @@ impl Call<'_> {
     async fn body_for(&self, id: &str, payload: Payload) -> Result<Value> {
         body::read(self.request, payload, self.rules().strict)
             .await
-            .or_else(|refused| self.refuse_unless_missing(id, refused))
+            .or_else(|refused| self.writes().refuse_unless_missing(id, refused))
     }
 
-    fn refuse_unless_missing<T>(&self, id: &str, refused: scim::Error) -> Result<T> {
-        self.state.store.read_inline(|at| resources::read(at, self.scope, self.of, id, -1))?;
-        Err(refused.into())
+    fn writes(&self) -> Writes<'_> {
+        Writes { state: self.state, scope: self.scope, of: self.of }
     }
 
     /// Reads the members of a group that were too many to read on the way, if the answer shows them.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::scim::Error;
+use actix_web::http::Method;
+
 use crate::scim::schema::{ResourceType, standard_types};
+use crate::scim::{Error, percent};
 
 /// What a path names.
 #[derive(Debug, Clone)]
@@ -30,7 +32,7 @@ impl Route {
     /// after the base URL and a trailing slash are what some clients send.
     pub(super) fn read(path: &str) -> Self {
         let decoded: Option<Vec<String>> =
-            path.split('/').filter(|segment| !segment.is_empty()).map(percent_decoded).collect();
+            path.split('/').filter(|segment| !segment.is_empty()).map(percent::decoded).collect();
         let Some(segments) = decoded else { return Self::Nothing };
         let mut segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         match segments.first() {
@@ -66,10 +68,15 @@ impl Route {
     pub(super) fn allow(&self) -> &'static str {
         match self {
             Self::Collection(_) => "GET, HEAD, POST, OPTIONS",
-            Self::Search(_) | Self::RootSearch => "POST, OPTIONS",
+            Self::Search(_) | Self::RootSearch | Self::Bulk => "POST, OPTIONS",
             Self::Resource(..) => "GET, HEAD, PUT, PATCH, DELETE, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
+    }
+
+    /// Whether a request with that method may change resources; a search only reads.
+    pub(super) fn writes(&self, method: &Method) -> bool {
+        !method.is_safe() && !matches!(self, Self::Search(_) | Self::RootSearch)
     }
 
     /// Its template, for the log.
@@ -95,7 +102,6 @@ impl Route {
     pub(super) fn refusal(&self) -> Option<Error> {
         match self {
             Self::Me => Some(Error::plain(501, "/Me is not served: a provisioning token belongs to no user")),
-            Self::Bulk => Some(Error::plain(501, "Bulk is not served; see ServiceProviderConfig")),
             Self::OtherVersion => Some(Error::bad(
                 crate::scim::ScimType::InvalidVers,
                 "only version 2 of the protocol is served: use v2 or none",
@@ -112,41 +118,6 @@ fn of_type(endpoint: &str) -> Option<&'static Arc<ResourceType>> {
 
 fn is_version(segment: &str) -> bool {
     segment.strip_prefix('v').is_some_and(|rest| rest.starts_with(|letter: char| letter.is_ascii_digit()))
-}
-
-/// `None` where the escapes do not make UTF-8.
-pub(super) fn percent_decoded(text: &str) -> Option<String> {
-    if !text.contains('%') {
-        return Some(text.to_owned());
-    }
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let digit = |offset: usize| bytes.get(at + offset).and_then(|byte| char::from(*byte).to_digit(16));
-        match (bytes[at], digit(1), digit(2)) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push(u8::try_from(high * 16 + low).ok()?);
-                at += 3;
-            }
-            (byte, ..) => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8(decoded).ok()
-}
-
-/// Pairs of a query string, decoded; a plus is a space. Pairs that are no UTF-8 are dropped.
-pub(super) fn query_pairs(query: &str) -> Vec<(String, String)> {
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .filter_map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Some((percent_decoded(&name.replace('+', " "))?, percent_decoded(&value.replace('+', " "))?))
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -166,13 +137,5 @@ mod tests {
             assert!(matches!(Route::read(path), Route::Nothing), "{path}");
         }
         assert!(matches!(Route::read("/v1/Users"), Route::OtherVersion));
-    }
-
-    #[test]
-    fn a_query_may_have_flags_and_pluses() {
-        let pairs = query_pairs("aadOptscim062020&filter=userName+eq+%22a%2Bb%22&x=1&");
-        assert_eq!(pairs[0], ("aadOptscim062020".to_owned(), String::new()));
-        assert_eq!(pairs[1].1, "userName eq \"a+b\"");
-        assert_eq!(pairs.len(), 3);
     }
 }

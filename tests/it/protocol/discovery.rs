@@ -12,7 +12,7 @@ fn the_service_provider_config_says_what_is_true() {
     let config = client.get("/ServiceProviderConfig").answered(200).json;
     assert_eq!(config["schemas"], json!(["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"]));
     for (name, supported) in
-        [("patch", true), ("filter", true), ("etag", true), ("sort", true), ("bulk", false), ("changePassword", false)]
+        [("patch", true), ("filter", true), ("etag", true), ("sort", true), ("bulk", true), ("changePassword", false)]
     {
         assert_eq!(config[name]["supported"], supported, "{name}");
     }

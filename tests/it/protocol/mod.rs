@@ -1,6 +1,7 @@
 //! The protocol as RFC 7643 and RFC 7644 describe it, sentence by sentence, on one configuration each.
 
 mod addresses;
+mod bulk;
 mod create;
 mod cursor;
 mod delete;

@@ -1,0 +1,115 @@
+//! What a request costs the real server, end to end: CPU time per request at 1,000 and at 100,000 users, and the ratios
+//! that must hold. Two servers run side by side and every round asks both, so that what else the machine does falls on
+//! both alike. Ends with exit code 1 where a figure is beyond its bound by more than the slack.
+#![expect(clippy::expect_used, reason = "the seed cannot go on without its store")]
+
+mod client;
+mod group_commit;
+#[path = "../raw/mod.rs"]
+mod raw;
+mod report;
+#[path = "../seed/mod.rs"]
+mod seed;
+mod server;
+mod workloads;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use client::Endpoint;
+use report::{Figures, Report};
+use seed::Seeded;
+use server::{Server, first_answer};
+use workloads::Workload;
+
+/// How often each figure is taken; the median counts.
+const ROUNDS: usize = 7;
+const SMALL: usize = 1_000;
+const LARGE: usize = 100_000;
+/// Users beyond `LARGE`, who join groups while it is measured.
+const SPARE: usize = 2_000;
+const STARTS: usize = 5;
+
+/// A server on a seeded data folder.
+struct Site {
+    server: Server,
+    endpoint: Endpoint,
+    /// Ids in the order of creation.
+    users: Vec<String>,
+    _folder: tempfile::TempDir,
+}
+
+impl Site {
+    fn start(seeded: Seeded) -> Result<Self> {
+        // The file has one owner at a time.
+        seeded.store.close();
+        let server = Server::start(seeded.folder.path())?;
+        let base = format!("/directory/resources/scim/v2.0/{}", seeded.scope.configuration_id);
+        let endpoint = Endpoint { address: server.address, base, token: seeded.token };
+        Ok(Self { server, endpoint, users: seeded.users, _folder: seeded.folder })
+    }
+
+    /// CPU time of one request, in microseconds.
+    fn measure(&self, workload: &Workload, round: usize) -> Result<f64> {
+        let numbers = round * workload.requests..(round + 1) * workload.requests;
+        let before = self.server.cpu()?;
+        self.endpoint.drive(workload.connections, numbers, workload.expected, &*workload.make)?;
+        Ok(micros_each(self.server.cpu()?.saturating_sub(before), workload.requests))
+    }
+}
+
+fn main() -> Result<ExitCode> {
+    let mut report = Report::default();
+    start_and_rest(&mut report)?;
+    eprintln!("seeding {LARGE} users");
+    let small = Seeded::with_users(SMALL);
+    small.groups("all", 1, &small.users);
+    let large = Seeded::with_users(LARGE + SPARE);
+    let groups = workloads::Groups::seed(&large);
+    let (small, large) = (Site::start(small)?, Site::start(large)?);
+    let mut figures = Figures::default();
+    for round in 0..ROUNDS {
+        eprintln!("round {} of {ROUNDS}", round + 1);
+        for (site, users) in [(&small, SMALL), (&large, LARGE)] {
+            for workload in workloads::on_users(&site.endpoint, &site.users[..users]) {
+                figures.add(workload.name, users, site.measure(&workload, round)?);
+            }
+        }
+        for workload in workloads::on_groups(&large.endpoint, &groups, &large.users[LARGE..]) {
+            figures.add(workload.name, LARGE, large.measure(&workload, round)?);
+        }
+        group_commit::round(&mut figures)?;
+    }
+    figures.print();
+    report.ratios(&figures);
+    let lost = workloads::lost_adds(&large.endpoint, &groups.empty[0], &large.users[..800])?;
+    report.at_most("adds lost by 8 connections on one group", f64::from(lost), 0.0);
+    report.at_most("memory at 100,000 users, most ever, MiB", large.server.memory_mib("VmHWM")?, 150.0);
+    large.server.stop()?;
+    Ok(if report.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Time to the first answer and memory of a server that nobody has asked anything else.
+fn start_and_rest(report: &mut Report) -> Result<()> {
+    let site = Site::start(Seeded::with_users(0))?;
+    std::thread::sleep(Duration::from_secs(1));
+    report.at_most("memory of an idle server, MiB", site.server.memory_mib("VmRSS")?, 25.0);
+    let Site { server, endpoint, _folder: folder, .. } = site;
+    server.stop()?;
+    let ask = endpoint.request("GET", "/ServiceProviderConfig", None);
+    let mut starts = Vec::new();
+    for _ in 0..STARTS {
+        let begun = first_answer(folder.path(), |address| {
+            Endpoint { address, ..endpoint.clone() }.ask(&ask).is_ok_and(|(status, _)| status == 200)
+        })?;
+        starts.push(begun.as_secs_f64() * 1e3);
+    }
+    report.at_most("first 200 after the start, ms", report::median(starts), 60.0);
+    Ok(())
+}
+
+fn micros_each(time: Duration, count: usize) -> f64 {
+    time.as_secs_f64() * 1e6 / f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}

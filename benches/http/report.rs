@@ -1,0 +1,110 @@
+//! The figures, the ratios between them, and whether those are within their bounds.
+
+use std::collections::BTreeMap;
+
+use super::group_commit::{CREATE_AT_64, RAW};
+use super::workloads::{ADD_TO_0, ADD_TO_10K, ADD_TO_100K, CONFIG, CREATE, FIND, GROUP_10K, GROUP_100K, PATCH, READ};
+use super::{LARGE, SMALL};
+
+/// How far beyond its bound a figure may be before it counts as broken: noise of a shared machine.
+const SLACK: f64 = 1.3;
+
+/// CPU and wall time of one request in microseconds, by workload and number of users, one for each round.
+#[derive(Default)]
+pub(crate) struct Figures {
+    cpu: BTreeMap<(&'static str, usize), Vec<f64>>,
+    wall: BTreeMap<(&'static str, usize), Vec<f64>>,
+}
+
+impl Figures {
+    pub(crate) fn add(&mut self, name: &'static str, users: usize, micros: f64) {
+        self.cpu.entry((name, users)).or_default().push(micros);
+    }
+
+    pub(crate) fn add_wall(&mut self, name: &'static str, users: usize, micros: f64) {
+        self.wall.entry((name, users)).or_default().push(micros);
+    }
+
+    /// The table: CPU time of the server for one request; median, least and most of the rounds.
+    pub(crate) fn print(&self) {
+        println!("\n{:<40} {:>9} {:>9} {:>9} {:>9}", "CPU µs per request", "users", "median", "least", "most");
+        for ((name, users), rounds) in &self.cpu {
+            let least = rounds.iter().copied().fold(f64::INFINITY, f64::min);
+            let most = rounds.iter().copied().fold(0.0, f64::max);
+            println!("{name:<40} {users:>9} {:>9.1} {least:>9.1} {most:>9.1}", median(rounds.clone()));
+        }
+        for ((name, _), rounds) in &self.wall {
+            println!("{name:<40} {:>9} {:>9.0}", "a second", 1e6 / median(rounds.clone()));
+        }
+    }
+}
+
+/// Median of the ratios of each round: its two halves were taken at almost the same time.
+fn ratio(
+    of: &BTreeMap<(&'static str, usize), Vec<f64>>,
+    above: (&'static str, usize),
+    below: (&'static str, usize),
+) -> f64 {
+    let (above, below) = (&of[&above], &of[&below]);
+    median(above.iter().zip(below).map(|(above, below)| above / below).collect())
+}
+
+/// Figures with a bound.
+#[derive(Default)]
+pub(crate) struct Report(Vec<(String, f64, f64)>);
+
+impl Report {
+    /// A figure that must not be larger than `bound`.
+    pub(crate) fn at_most(&mut self, what: impl Into<String>, found: f64, bound: f64) {
+        self.0.push((what.into(), found, bound));
+    }
+
+    /// Every ratio that has a bound.
+    pub(crate) fn ratios(&mut self, figures: &Figures) {
+        for users in [SMALL, LARGE] {
+            for name in [READ, FIND] {
+                let found = ratio(&figures.cpu, (name, users), (CONFIG, users));
+                self.at_most(format!("{name}, {users} users: ServiceProviderConfig"), found, 5.0);
+            }
+        }
+        for name in [CREATE, READ, FIND, PATCH] {
+            let found = ratio(&figures.cpu, (name, LARGE), (name, SMALL));
+            self.at_most(format!("{name}: {LARGE} users, {SMALL} users"), found, 1.5);
+        }
+        for name in [ADD_TO_10K, ADD_TO_100K] {
+            let found = ratio(&figures.cpu, (name, LARGE), (ADD_TO_0, LARGE));
+            self.at_most(format!("{name}: group of 0"), found, 1.3);
+        }
+        for name in [GROUP_10K, GROUP_100K] {
+            let found = ratio(&figures.cpu, (name, LARGE), (READ, LARGE));
+            self.at_most(format!("{name}: {READ}"), found, 1.5);
+        }
+        // Its CPU time would compare a whole request with a statement; how many a second the disk gets is the question.
+        let found = ratio(&figures.wall, (CREATE_AT_64, 0), (RAW, 0));
+        self.at_most(format!("{CREATE_AT_64}: {RAW}, by the clock"), found, 2.0);
+    }
+
+    /// Prints all; false where one is beyond its bound and the slack.
+    pub(crate) fn print(self) -> bool {
+        println!("\n{:<75} {:>8} {:>8}", "ratio or figure", "found", "bound");
+        let mut holds = true;
+        for (what, found, bound) in self.0 {
+            let verdict = if found <= bound {
+                ""
+            } else if found <= bound * SLACK {
+                "above, within slack"
+            } else {
+                holds = false;
+                "BROKEN"
+            };
+            println!("{what:<75} {found:>8.2} {bound:>8.2} {verdict}");
+        }
+        holds
+    }
+}
+
+/// The value in the middle.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

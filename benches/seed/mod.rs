@@ -1,0 +1,141 @@
+//! A data folder full of people and groups, made through the crate's own write path in few large transactions.
+// Each benchmark is a crate of its own and uses a part of this.
+#![allow(dead_code, reason = "no benchmark uses all of it")]
+
+use std::sync::Arc;
+
+use rollcall::clock;
+use rollcall::directory::configurations::{self, NewConfiguration};
+use rollcall::directory::resources::{create, rules};
+use rollcall::directory::tokens::TokenDraft;
+use rollcall::model::configuration::Source;
+use rollcall::model::scope::Scope;
+use rollcall::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
+use rollcall::scim::validate::{Draft, new_resource};
+use rollcall::secret::Token;
+use rollcall::store::{Access, Store, Undo};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Resources in one transaction while seeding.
+const BATCH: usize = 2_000;
+
+/// An open store with one configuration.
+pub(crate) struct Seeded {
+    pub(crate) store: Store,
+    pub(crate) scope: Scope,
+    /// The configuration's bearer token.
+    pub(crate) token: String,
+    /// Ids of its users, in the order of creation.
+    pub(crate) users: Vec<String>,
+    pub(crate) folder: TempDir,
+}
+
+impl Seeded {
+    /// A new store with that many users, below the folder for temporary files.
+    pub(crate) fn with_users(count: usize) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for temporary files");
+        let store = Store::open(folder.path(), Access::Command).expect("a new store");
+        let token = Token::generate().expect("randomness");
+        let new = NewConfiguration {
+            id: clock::new_id(),
+            account: "bench".into(),
+            connection_name: None,
+            source: Source::Other,
+            provider: None,
+            preset: None,
+            sync: true,
+            token: TokenDraft::new(clock::new_id(), &token, "bench"),
+        };
+        let made = store.write_blocking(Undo::Savepoint, move |tx| configurations::create(tx, &new));
+        let made = made.expect("a configuration");
+        let scope = Scope {
+            account: Arc::from("bench"),
+            configuration: made.key,
+            configuration_id: Arc::from(made.id),
+            switches: Arc::new(made.switches),
+        };
+        let mut seeded = Self { store, scope, token: token.reveal().to_owned(), users: Vec::new(), folder };
+        let users: Vec<Value> = (0..count).map(user).collect();
+        seeded.users = seeded.create(&USER_TYPE, &users);
+        seeded
+    }
+
+    /// Makes that many groups, each with these members; their ids.
+    pub(crate) fn groups(&self, names: &str, count: usize, members: &[String]) -> Vec<String> {
+        let members: Vec<Value> = members.iter().map(|id| json!({"value": id})).collect();
+        let group = |number| json!({"displayName": format!("{names} {number}"), "members": members});
+        self.create(&GROUP_TYPE, &(0..count).map(group).collect::<Vec<_>>())
+    }
+
+    /// What a body says, checked as a request's would be.
+    pub(crate) fn draft(&self, of: &ResourceType, body: &Value) -> Draft {
+        new_resource(body, of, rules(&self.scope)).expect("a body without a fault")
+    }
+
+    fn create(&self, of: &'static Arc<ResourceType>, bodies: &[Value]) -> Vec<String> {
+        let mut ids = Vec::with_capacity(bodies.len());
+        for batch in bodies.chunks(BATCH) {
+            let drafts: Vec<(String, Draft)> =
+                batch.iter().map(|body| (clock::new_id(), self.draft(of, body))).collect();
+            ids.extend(drafts.iter().map(|(id, _)| id.clone()));
+            let scope = self.scope.clone();
+            let written = self.store.write_blocking(Undo::Savepoint, move |tx| {
+                drafts.iter().try_for_each(|(id, draft)| create(tx, &scope, of, id, draft, -1).map(drop))
+            });
+            written.expect("no name is taken");
+        }
+        ids
+    }
+}
+
+/// `userName` of the user with that number.
+pub(crate) fn user_name(number: usize) -> String {
+    format!("user.number{number}@example.com")
+}
+
+/// The body of a user such as an identity provider with a full mapping sends: about 1.1 KB.
+pub(crate) fn user(number: usize) -> Value {
+    let full_name = format!("Given{number} Family{number}");
+    json!({
+        "schemas": [
+            "urn:ietf:params:scim:schemas:core:2.0:User",
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+        ],
+        "externalId": format!("00u{number:017}"),
+        "userName": user_name(number),
+        "name": {
+            "formatted": full_name, "familyName": format!("Family{number}"), "givenName": format!("Given{number}"),
+            "middleName": "Quentin", "honorificPrefix": "Ms.", "honorificSuffix": "III"
+        },
+        "displayName": full_name,
+        "nickName": format!("Nick{number}"),
+        "title": "Senior Tour Guide",
+        "userType": "Employee",
+        "preferredLanguage": "en-US",
+        "locale": "en-US",
+        "timezone": "America/Los_Angeles",
+        "active": true,
+        "emails": [{"value": user_name(number), "type": "work", "primary": true}],
+        "phoneNumbers": [
+            {"value": format!("+1 555 {number:07}"), "type": "work"},
+            {"value": format!("+1 556 {number:07}"), "type": "mobile"}
+        ],
+        "addresses": [{
+            "type": "work", "streetAddress": "100 Universal City Plaza", "locality": "Hollywood", "region": "CA",
+            "postalCode": "91608", "country": "US", "primary": true
+        }],
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {
+            "employeeNumber": number.to_string(), "costCenter": "4130", "organization": "Universal Studios",
+            "division": "Theme Park", "department": "Tour Operations"
+        }
+    })
+}
+
+/// A PATCH body with one operation.
+pub(crate) fn patch_body(op: &str, path: &str, value: Value) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": op, "path": path, "value": value}]
+    })
+}

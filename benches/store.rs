@@ -1,0 +1,158 @@
+//! What the store costs, below HTTP: reads by index, adds to groups of several sizes, and creates beside raw SQLite.
+#![expect(clippy::expect_used, reason = "a benchmark that cannot go on has failed")]
+
+mod raw;
+mod seed;
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use futures_util::future::join_all;
+use rollcall::clock;
+use rollcall::directory::lists::{self, Page, Request};
+use rollcall::directory::resources::{create, patch, read, rules};
+use rollcall::error::Result;
+use rollcall::scim::filter::Filter;
+use rollcall::scim::patch::{Patch, read as read_patch};
+use rollcall::scim::schema::{GROUP_TYPE, USER_TYPE};
+use rollcall::scim::validate::Draft;
+use rollcall::store::Undo;
+use rollcall::store::filter_sql::{Context, compile};
+use seed::Seeded;
+use serde_json::json;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Adds in one transaction, so that the disk's share of each is small.
+const ADDS: usize = 100;
+/// Users that are in no group to begin with.
+const SPARE: usize = 20_000;
+const WRITERS: usize = 64;
+const CREATES: usize = 4_096;
+
+static SMALL: LazyLock<Seeded> = LazyLock::new(|| Seeded::with_users(1_000));
+static LARGE: LazyLock<Seeded> = LazyLock::new(|| Seeded::with_users(100_000 + SPARE));
+
+fn main() {
+    divan::main();
+}
+
+fn of_size(users: usize) -> &'static Seeded {
+    if users == 1_000 { &SMALL } else { &LARGE }
+}
+
+/// Numbers that jump about below `end`.
+fn scattered(end: usize) -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NEXT.fetch_add(7_919, Ordering::Relaxed) % end
+}
+
+#[divan::bench(args = [1_000, 100_000], sample_count = 5_000)]
+fn read_a_user_by_id(bencher: Bencher<'_, '_>, users: usize) {
+    let at = of_size(users);
+    bencher.with_inputs(|| &at.users[scattered(users)]).bench_values(|id| {
+        at.store.read_inline(|snapshot| read(snapshot, &at.scope, &USER_TYPE, id, -1)).expect("a user of that id")
+    });
+}
+
+/// From the filter's text to the page.
+#[divan::bench(args = [1_000, 100_000], sample_count = 5_000)]
+fn find_a_user_by_name(bencher: Bencher<'_, '_>, users: usize) {
+    let at = of_size(users);
+    let filters = || format!("userName eq \"{}\"", seed::user_name(scattered(users)));
+    bencher.with_inputs(filters).bench_refs(|text| {
+        let page = find(at, text).expect("a page");
+        assert_eq!(page.total, 1, "{text}");
+    });
+}
+
+fn find(at: &Seeded, text: &str) -> Result<Page> {
+    let context =
+        Context { configuration: at.scope.configuration, resource_type: &USER_TYPE, base: "http://x", taken: 2 };
+    let filter = compile(&Filter::parse(text)?.check(&USER_TYPE)?, &context);
+    let request = Request { filter: Some(&filter), start_index: 1, count: 100, with_members: false };
+    at.store.read_inline(|snapshot| lists::page(snapshot, &at.scope, &USER_TYPE, &request))
+}
+
+#[divan::bench(args = [0, 100_000], sample_count = 1_000)]
+fn read_a_group_without_its_members(bencher: Bencher<'_, '_>, members: usize) {
+    let group = &LARGE.groups(&format!("read {members}"), 1, &LARGE.users[..members])[0];
+    bencher.bench(|| {
+        LARGE.store.read_inline(|snapshot| read(snapshot, &LARGE.scope, &GROUP_TYPE, group, -1)).expect("a group")
+    });
+}
+
+/// A hundred adds of one member each, in one transaction: to a hundred empty groups, or all to one large group.
+#[divan::bench(args = [0, 10_000, 100_000], sample_count = 50, sample_size = 1)]
+fn add_a_member(bencher: Bencher<'_, '_>, members: usize) {
+    let names = format!("add {members}");
+    let large = LARGE.groups(&names, 1, &LARGE.users[..members]);
+    let mut next = 100_000;
+    let inputs = || {
+        let groups = if members == 0 { LARGE.groups(&format!("{names} {next}"), ADDS, &[]) } else { large.clone() };
+        let adds: Vec<(String, Patch)> =
+            (0..ADDS).map(|at| (groups[at % groups.len()].clone(), adding(&LARGE.users[next + at]))).collect();
+        next += ADDS;
+        adds
+    };
+    bencher.counter(ItemsCount::new(ADDS)).with_inputs(inputs).bench_local_values(|adds| {
+        let scope = LARGE.scope.clone();
+        let written = LARGE.store.write_blocking(Undo::Unneeded, move |tx| {
+            adds.iter().try_for_each(|(group, add)| patch(tx, &scope, &GROUP_TYPE, group, None, add, -1).map(drop))
+        });
+        written.expect("members that are there");
+    });
+}
+
+fn adding(user: &str) -> Patch {
+    let body = seed::patch_body("add", "members", json!([{"value": user}]));
+    read_patch(&body, &GROUP_TYPE, rules(&LARGE.scope)).expect("a right PATCH")
+}
+
+/// 4,096 creates by 64 writers that each wait for their commit.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn create_at_64_writers(bencher: Bencher<'_, '_>) {
+    let inputs = || {
+        let at = Seeded::with_users(0);
+        let drafts: Vec<Draft> = (0..CREATES).map(|number| at.draft(&USER_TYPE, &seed::user(number))).collect();
+        (at, drafts)
+    };
+    bencher.counter(ItemsCount::new(CREATES)).with_inputs(inputs).bench_local_values(|(at, drafts)| {
+        let mut drafts = drafts;
+        let shares = (0..WRITERS).map(|_| drafts.split_off(drafts.len() - CREATES / WRITERS));
+        let writers: Vec<_> = shares.map(|share| write_in_turn(&at, share)).collect();
+        actix_web::rt::System::new().block_on(join_all(writers));
+        at
+    });
+}
+
+async fn write_in_turn(at: &Seeded, drafts: Vec<Draft>) {
+    for draft in drafts {
+        let (scope, id) = (at.scope.clone(), clock::new_id());
+        let written = at.store.write(Undo::Unneeded, move |tx| create(tx, &scope, &USER_TYPE, &id, &draft, -1));
+        written.await.expect("a new name");
+    }
+}
+
+/// The same rows by SQLite alone, 32 creates in a transaction.
+#[divan::bench(sample_count = 10, sample_size = 1)]
+fn create_by_raw_sqlite(bencher: Bencher<'_, '_>) {
+    let rows = {
+        let written = Seeded::with_users(CREATES);
+        written.store.close();
+        raw::rows(written.folder.path()).expect("the rows of every user")
+    };
+    let inputs = || {
+        let empty = Seeded::with_users(0);
+        empty.store.close();
+        let file = raw::open(empty.folder.path()).expect("the database");
+        (file, empty)
+    };
+    bencher.counter(ItemsCount::new(CREATES)).with_inputs(inputs).bench_local_values(|(file, empty)| {
+        raw::write(&file, &rows).expect("rows that are new");
+        (file, empty)
+    });
+}
