@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use rollcall::clock;
+use rollcall::directory::Scope;
 use rollcall::directory::configurations::{self, NewConfiguration};
 use rollcall::directory::resources::{create, rules};
 use rollcall::directory::tokens::TokenDraft;
 use rollcall::model::configuration::Source;
-use rollcall::model::scope::Scope;
 use rollcall::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
 use rollcall::scim::validate::{Draft, new_resource};
 use rollcall::secret::Token;
@@ -49,12 +49,7 @@ impl Seeded {
         };
         let made = store.write_blocking(Undo::Savepoint, move |tx| configurations::create(tx, &new));
         let made = made.expect("a configuration");
-        let scope = Scope {
-            account: Arc::from("bench"),
-            configuration: made.key,
-            configuration_id: Arc::from(made.id),
-            switches: Arc::new(made.switches),
-        };
+        let scope = store.read_inline(move |at| Scope::of(at, made)).expect("the scope");
         let mut seeded = Self { store, scope, token: token.reveal().to_owned(), users: Vec::new(), folder };
         let users: Vec<Value> = (0..count).map(user).collect();
         seeded.users = seeded.create(&USER_TYPE, &users);

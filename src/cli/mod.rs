@@ -4,6 +4,7 @@
 mod answer;
 mod check;
 mod configuration;
+mod schema;
 mod token;
 
 use std::io::{self, Write};
@@ -42,6 +43,9 @@ enum Command {
     /// Replace a configuration's bearer token
     #[command(subcommand)]
     Token(token::Command),
+    /// Add attributes of your own to users and groups
+    #[command(subcommand)]
+    Schema(schema::Command),
     /// Read the whole database and report damage
     Check,
     /// Print the version
@@ -75,6 +79,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, serve))?,
         Some(Command::Configuration(command)) => configuration::run(folder, command)?,
         Some(Command::Token(command)) => token::run(folder, command)?,
+        Some(Command::Schema(command)) => schema::run(folder, command)?,
         Some(Command::Check) => return check::run(folder),
         Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
     }

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::Scope;
 use super::resources;
 use super::shown::Shown;
 use crate::error::{Error, Result};
-use crate::model::scope::Scope;
 use crate::scim;
 use crate::scim::dialect::Notes;
 use crate::scim::members::{MemberEdit, MemberRef};
@@ -19,7 +19,7 @@ use crate::store::Tx;
 #[derive(Debug)]
 pub struct Making {
     /// Its type.
-    pub of: &'static Arc<ResourceType>,
+    pub of: Arc<ResourceType>,
     /// Its id.
     pub id: String,
     /// What it is to hold.
@@ -50,7 +50,7 @@ pub fn create_circle(
         join(tx, scope, making, later).map_err(|error| (number, error))?;
     }
     let shown = |(number, (making, notes)): (usize, (&Making, Notes))| {
-        let shown = resources::read(tx, scope, making.of, &making.id, -1).map_err(|error| (number, error))?;
+        let shown = resources::read(tx, scope, &making.of, &making.id, -1).map_err(|error| (number, error))?;
         Ok((shown, notes))
     };
     circle.iter().zip(notes).enumerate().map(shown).collect()
@@ -66,7 +66,7 @@ fn without(draft: &Draft, pending: &HashSet<&str>) -> (Draft, Vec<MemberRef>) {
 }
 
 fn create(tx: &Tx<'_>, scope: &Scope, making: &Making, draft: &Draft) -> Result<Notes> {
-    let done = resources::create(tx, scope, making.of, &making.id, draft, -1)?;
+    let done = resources::create(tx, scope, &making.of, &making.id, draft, -1)?;
     if done.shown.stored.id != making.id {
         // The others name an id that this one did not get.
         let detail = "an inactive resource of that name exists, which cannot be taken up in a circle of references";
@@ -80,5 +80,5 @@ fn join(tx: &Tx<'_>, scope: &Scope, making: &Making, later: Vec<MemberRef>) -> R
         return Ok(());
     }
     let patch = Patch { edits: vec![Edit::Members(0, MemberEdit::Add(later))], notes: Notes::default() };
-    resources::patch(tx, scope, making.of, &making.id, None, &patch, -1).map(drop)
+    resources::patch(tx, scope, &making.of, &making.id, None, &patch, -1).map(drop)
 }

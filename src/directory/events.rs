@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use super::Scope;
 use crate::error::Result;
 use crate::model::event::{Happening, Kind};
-use crate::model::scope::Scope;
 use crate::scim::schema::ResourceType;
 use crate::scim::validate::Attributes;
 use crate::store::Tx;

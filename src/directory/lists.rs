@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::Scope;
 use super::shown::{Links, Shown, collection};
 use crate::error::{Error, Result};
-use crate::model::scope::Scope;
 use crate::scim::cursor::{self, Direction, Mark, Value};
 use crate::scim::schema::ResourceType;
 use crate::scim::sort::Position;
@@ -19,7 +19,7 @@ const MEMBERS_PER_PAGE: i64 = 200_000;
 #[derive(Debug)]
 pub struct Part {
     /// The type.
-    pub of: &'static Arc<ResourceType>,
+    pub of: Arc<ResourceType>,
     /// The compiled filter.
     pub filter: Option<Where>,
     /// What it is sorted by, compiled to stand after the filter; nothing where the type lacks the attribute.
@@ -73,7 +73,7 @@ pub fn page(at: &Snapshot<'_>, scope: &Scope, request: &Request) -> Result<Page>
     let streams: Vec<Stream<'_>> = request
         .parts
         .iter()
-        .map(|part| Stream { of: collection(scope, part.of), filter: part.filter.as_ref(), key: part.key.as_ref() })
+        .map(|part| Stream { of: collection(scope, &part.of), filter: part.filter.as_ref(), key: part.key.as_ref() })
         .collect();
     let is_walk = !matches!(request.from, From::Index(_));
     let (backward, place, skip) = match &request.from {
@@ -159,7 +159,7 @@ fn read(at: &Snapshot<'_>, request: &Request, found: &[Found]) -> Result<Vec<(us
         if shown_members > MEMBERS_PER_PAGE && !items.is_empty() {
             break;
         }
-        let mut shown = Shown::of(at, row, part.of, if part.with_members { i64::MAX } else { -1 })?;
+        let mut shown = Shown::of(at, row, &part.of, if part.with_members { i64::MAX } else { -1 })?;
         if !part.with_members && matches!(shown.links, Links::Members(_)) {
             shown.links = Links::Unread;
         }

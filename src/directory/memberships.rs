@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::json;
 
+use super::Scope;
 use super::events;
 use crate::error::Result;
 use crate::model::event::Happening;
-use crate::model::scope::Scope;
 use crate::model::switches::UnknownMembers;
 use crate::scim;
 use crate::scim::dialect::Notes;

@@ -4,10 +4,13 @@
 pub mod bulk;
 pub mod configurations;
 mod events;
+pub mod extensions;
 pub mod lists;
 mod memberships;
 pub mod resources;
+mod scope;
 mod shown;
 pub mod tokens;
 
+pub use scope::Scope;
 pub use shown::{Links, Shown};

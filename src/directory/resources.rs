@@ -5,19 +5,19 @@
 
 use serde_json::Value;
 
+use super::Scope;
 use super::events;
 use super::memberships::{self, Net, Resolved};
 use super::shown::{Shown, collection};
 use crate::error::{Error, Result};
 use crate::model::event::Happening;
-use crate::model::scope::Scope;
 use crate::model::switches::Input;
 use crate::scim;
 use crate::scim::dialect::{Notes, Rules};
 use crate::scim::index::{self, Keys};
 use crate::scim::members::MemberEdit;
 use crate::scim::patch::{self, Edit, Patch};
-use crate::scim::schema::{Kind, ResourceType, standard_types};
+use crate::scim::schema::{Kind, ResourceType};
 use crate::scim::validate::{self, Attributes, Draft};
 use crate::scim::version::{Tags, check_if_match};
 use crate::scim::{ScimType, render};
@@ -209,7 +209,7 @@ fn leave_groups(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, leaver: &Stored) 
     members::leave_all(tx, leaver.key)?;
     let left = [(leaver.id.clone(), of.name.clone().into_owned())];
     for group in groups {
-        let group_type = standard_types().into_iter().find(|known| known.name == group.resource_type);
+        let group_type = scope.types.iter().find(|known| known.name == group.resource_type);
         if let Some(group_type) = group_type {
             events::members_changed(tx, scope, group_type, &group.id, Happening::MemberRemoved, &left)?;
         }
@@ -219,7 +219,7 @@ fn leave_groups(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, leaver: &Stored) 
 
 /// Clears single references to a resource that goes: `manager` of the enterprise extension.
 fn forget_references(tx: &Tx<'_>, scope: &Scope, gone: &Stored) -> Result<()> {
-    for of in standard_types() {
+    for of in scope.types.iter() {
         for extension in &of.extensions {
             let references = extension.schema.attributes.iter().filter(|attribute| {
                 let refers =
@@ -248,6 +248,14 @@ fn forget(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, stored: Stored, extensi
             after.shift_remove(extension);
         }
     }
+    finish(tx, scope, of, stored, Change { before, after, members: Vec::new() }, Notes::default(), -1).map(drop)
+}
+
+/// Takes the values of an extension off a resource, because the extension goes.
+pub(super) fn strip_extension(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, stored: Stored, urn: &str) -> Result<()> {
+    let before = parsed(&stored)?;
+    let mut after = before.clone();
+    after.shift_remove(urn);
     finish(tx, scope, of, stored, Change { before, after, members: Vec::new() }, Notes::default(), -1).map(drop)
 }
 

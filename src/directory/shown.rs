@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use super::Scope;
 use crate::error::Result;
-use crate::model::scope::Scope;
 use crate::scim::schema::ResourceType;
 use crate::scim::version;
 use crate::store::Snapshot;

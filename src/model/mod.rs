@@ -5,5 +5,4 @@ pub mod account;
 pub mod configuration;
 pub mod event;
 pub mod ids;
-pub mod scope;
 pub mod switches;

@@ -1,6 +1,6 @@
 //! Percent-encoding of paths and query strings (RFC 3986 section 2.1).
 
-/// `None` where the escapes do not make UTF-8.
+/// The text without its escapes; `None` where they do not make UTF-8.
 pub fn decoded(text: &str) -> Option<String> {
     if !text.contains('%') {
         return Some(text.to_owned());

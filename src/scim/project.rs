@@ -11,6 +11,8 @@ use super::schema::{Attribute, ResourceType, Returned};
 pub struct Projection {
     mode: Mode,
     selected: Vec<Selected>,
+    /// Whether the type has attributes that are shown on request only, or never.
+    hides: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -50,7 +52,7 @@ impl Projection {
             }
             (true, _) => (Mode::Only, attributes),
             (false, true) => (Mode::Without, excluded),
-            (false, false) => return Ok(Self::default()),
+            (false, false) => return Ok(Self { hides: hides(of), ..Self::default() }),
         };
         let mut selected = Vec::new();
         for name in list.unwrap_or_default().split(',').map(str::trim) {
@@ -64,7 +66,7 @@ impl Projection {
                 selected.push(place);
             }
         }
-        Ok(Self { mode, selected })
+        Ok(Self { mode, selected, hides: hides(of) })
     }
 
     /// Whether the answer needs this attribute of the base schema at all.
@@ -89,12 +91,12 @@ impl Projection {
             let whole = place.is_in(None) && place.sub.is_none();
             whole && place.attribute.as_deref().is_some_and(|name| attributes.contains(&name))
         };
-        self.mode == Mode::Whole || (self.mode == Mode::Without && self.selected.iter().all(left_out))
+        !self.hides && (self.mode == Mode::Whole || (self.mode == Mode::Without && self.selected.iter().all(left_out)))
     }
 
     /// Brings a whole document down to what was asked.
     pub fn apply(&self, document: Map<String, Value>, of: &ResourceType) -> Map<String, Value> {
-        if self.mode == Mode::Whole {
+        if self.mode == Mode::Whole && !self.hides {
             return document;
         }
         let mut shown = Map::new();
@@ -134,10 +136,28 @@ impl Projection {
             .filter(|place| place.is_in(extension) && place.attribute.as_deref() == Some(&*attribute.name))
             .collect();
         let whole = here.iter().any(|place| place.sub.is_none());
+        let asked = self.mode == Mode::Only && !here.is_empty();
+        if attribute.returned == Returned::Never || (attribute.returned == Returned::Request && !asked) {
+            return None;
+        }
+        let value = if self.hides && attribute.sub_attributes.iter().any(is_hidden) {
+            let named =
+                |part: &str| self.mode == Mode::Only && here.iter().any(|place| place.sub.as_deref() == Some(part));
+            let shows = |part: &str| {
+                attribute.sub(part).is_none_or(|sub| match sub.returned {
+                    Returned::Never => false,
+                    Returned::Request => named(part),
+                    Returned::Always | Returned::Default => true,
+                })
+            };
+            parts(value, &shows)?
+        } else {
+            value
+        };
         match (self.mode, whole, here.is_empty()) {
             (Mode::Only, true, _) | (Mode::Without, _, true) | (Mode::Whole, ..) => Some(value),
             (Mode::Only, false, true) | (Mode::Without, true, _) => None,
-            (mode, false, false) => parts(value, |part| {
+            (mode, false, false) => parts(value, &|part: &str| {
                 let named = here.iter().any(|place| place.sub.as_deref() == Some(part));
                 named == (mode == Mode::Only)
             }),
@@ -151,8 +171,19 @@ impl Selected {
     }
 }
 
+/// Whether a type has attributes that an answer leaves out by itself. `password` is not stored, so it hides nothing.
+fn hides(of: &ResourceType) -> bool {
+    let schemas = std::iter::once(&of.schema).chain(of.extensions.iter().map(|extension| &extension.schema));
+    let mut attributes = schemas.flat_map(|schema| &schema.attributes).filter(|attribute| attribute.listed);
+    attributes.any(|attribute| is_hidden(attribute) || attribute.sub_attributes.iter().any(is_hidden))
+}
+
+fn is_hidden(attribute: &Attribute) -> bool {
+    matches!(attribute.returned, Returned::Never | Returned::Request)
+}
+
 /// Keeps some parts of an object, or of each object in a list; `None` where nothing is left.
-fn parts(value: Value, keep: impl Fn(&str) -> bool + Copy) -> Option<Value> {
+fn parts(value: Value, keep: &impl Fn(&str) -> bool) -> Option<Value> {
     match value {
         Value::Object(mut object) => {
             object.retain(|name, _| keep(name));

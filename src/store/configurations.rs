@@ -100,6 +100,12 @@ pub fn set_switches(tx: &Tx<'_>, key: i64, switches: &Switches) -> Result<()> {
     Ok(())
 }
 
+/// Tells everybody who remembers the configuration to read it again.
+pub fn move_revision(tx: &Tx<'_>, key: i64) -> Result<()> {
+    tx.prepare("UPDATE configurations SET revision = revision + 1 WHERE configuration = ?1")?.execute([key])?;
+    Ok(())
+}
+
 /// Lets changes reach the operator's application, or stops them.
 pub fn set_sync(tx: &Tx<'_>, key: i64, sync: bool) -> Result<()> {
     tx.connection()
@@ -148,6 +154,7 @@ fn remove_rows(tx: &Tx<'_>, key: i64) -> Result<()> {
         "DELETE FROM resources WHERE configuration = ?1",
         "DELETE FROM resource_counts WHERE configuration = ?1",
         "DELETE FROM resource_stretches WHERE configuration = ?1",
+        "DELETE FROM extensions WHERE configuration = ?1",
     ] {
         tx.connection().prepare_cached(sql)?.execute([key])?;
     }

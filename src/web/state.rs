@@ -1,12 +1,12 @@
 //! What all requests share.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use super::activity::Activity;
 use super::guard::Guard;
+use crate::directory::Scope;
 use crate::error::{Error, Result};
-use crate::model::scope::Scope;
 use crate::scim::cursor::Secret;
 use crate::store::tokens::TokenRow;
 use crate::store::{Snapshot, Store, configurations};
@@ -49,14 +49,10 @@ impl State {
         }
         let found = configurations::by_id(at, &token.configuration_id)?
             .ok_or_else(|| Error::NotFound("the configuration is gone".to_owned()))?;
-        let scope = Scope {
-            account: Arc::from(found.account.as_str()),
-            configuration: found.key,
-            configuration_id: Arc::from(found.id.as_str()),
-            switches: Arc::new(found.switches),
-        };
+        let (key, revision) = (found.key, found.revision);
+        let scope = Scope::of(at, found)?;
         let mut scopes = self.scopes.write().unwrap_or_else(PoisonError::into_inner);
-        scopes.insert(found.key, (found.revision, scope.clone()));
+        scopes.insert(key, (revision, scope.clone()));
         Ok(scope)
     }
 }

@@ -1,5 +1,5 @@
 //! Bulk jobs (RFC 7644 section 3.7): a request becomes items, each checked as far as that needs no directory;
-//! [`references`] puts ids where items name each other, [`plan`] says in which order they run.
+//! [`references`] puts ids where items name each other, [`plan()`] says in which order they run.
 
 mod plan;
 mod read;

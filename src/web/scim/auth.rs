@@ -4,8 +4,8 @@ use actix_web::HttpRequest;
 use actix_web::http::header::AUTHORIZATION;
 
 use crate::clock;
+use crate::directory::Scope;
 use crate::error::{Error, Result};
-use crate::model::scope::Scope;
 use crate::scim;
 use crate::secret;
 use crate::store::tokens;

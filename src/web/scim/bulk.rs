@@ -17,11 +17,11 @@ use self::target::Target;
 use super::answer::{self, Answer, Counts};
 use super::writes::Writes;
 use crate::clock;
+use crate::directory::Scope;
 use crate::directory::Shown;
 use crate::directory::bulk::{Making, create_circle};
 use crate::directory::resources::{Done, rules};
 use crate::error::{Error, Result};
-use crate::model::scope::Scope;
 use crate::scim;
 use crate::scim::bulk::references::{self, Made};
 use crate::scim::bulk::{Facts, Item, Method, Outcome, Plan};
@@ -71,7 +71,10 @@ impl Bulk<'_> {
         // A job may be as large as a body may be: reading and ordering it is no work for the event loop.
         let prepared = web::block(move || {
             let job = bulk::read(body, rules)?;
-            Ok::<_, scim::Error>(prepare(job, |path| target::path_below(path, &state.public_url, &base, &scope)))
+            Ok::<_, scim::Error>(prepare(job, |method, path| {
+                let path = target::path_below(path, &state.public_url, &base, &scope)?;
+                Target::read(method, &path, &scope.types)
+            }))
         });
         let (errors_max, plan, items, targets) =
             prepared.await.map_err(|_| scim::Error::plain(503, "the server is stopping"))??;
@@ -94,15 +97,12 @@ impl Bulk<'_> {
 /// Finds what each item is about, and the order of all.
 fn prepare(
     job: bulk::Job,
-    below: impl Fn(&str) -> std::result::Result<String, scim::Error>,
+    target: impl Fn(Method, &str) -> std::result::Result<Target, scim::Error>,
 ) -> (Option<usize>, Plan, Vec<Item>, Vec<Option<Target>>) {
     let mut items = job.items;
     let mut targets = Vec::with_capacity(items.len());
     for item in &mut items {
-        let found = item
-            .method
-            .filter(|_| !item.path.is_empty())
-            .map(|method| below(&item.path).and_then(|path| Target::read(method, &path)));
+        let found = item.method.filter(|_| !item.path.is_empty()).map(|method| target(method, &item.path));
         match found {
             Some(Err(error)) => {
                 item.refusal.get_or_insert(error);
@@ -112,7 +112,7 @@ fn prepare(
         }
     }
     let facts = items.iter().zip(&targets).map(|(item, target)| match (target, &item.refusal) {
-        (Some(target), None) => Facts::of(item, target.of, target.id.as_deref()),
+        (Some(target), None) => Facts::of(item, &target.of, target.id.as_deref()),
         _ => Facts::refused(item),
     });
     let facts: Vec<Facts<'_>> = facts.collect();
@@ -242,8 +242,8 @@ impl<'r> Run<'r> {
         for &number in step {
             let id = self.items[number].creates().and_then(|name| circle.get(name)).map(|made| made.id.clone());
             let draft = self.take(number, &circle).and_then(|(target, data)| {
-                let draft = validate::new_resource(&data, target.of, rules(bulk.scope))?;
-                Ok(Making { of: target.of, id: id.unwrap_or_default(), draft })
+                let draft = validate::new_resource(&data, &target.of, rules(bulk.scope))?;
+                Ok(Making { of: Arc::clone(&target.of), id: id.unwrap_or_default(), draft })
             });
             match draft {
                 Ok(draft) => making.push(draft),
@@ -279,7 +279,7 @@ impl Bulk<'_> {
         data: Value,
     ) -> Ended {
         let location = target.location(self.base);
-        let writes = Writes { state: self.state, scope: self.scope, of: target.of };
+        let writes = Writes { state: self.state, scope: self.scope, of: &target.of };
         let id = target.id.as_deref().unwrap_or_default();
         let done = match method {
             Method::Post => writes.create(&data, -1).await.map(Some),
@@ -314,7 +314,7 @@ impl Bulk<'_> {
     /// Makes the resources of a circle in one write: all of them or none.
     async fn circle(self, numbers: Vec<usize>, making: Vec<Making>) -> Vec<Ended> {
         let scope = self.scope.clone();
-        let types: Vec<Target> = making.iter().map(|making| Target { of: making.of, id: None }).collect();
+        let types: Vec<Target> = making.iter().map(|making| Target { of: Arc::clone(&making.of), id: None }).collect();
         let guilty = Arc::new(AtomicUsize::new(usize::MAX));
         let found = Arc::clone(&guilty);
         let write = self.state.store.write(Undo::Savepoint, move |tx| {

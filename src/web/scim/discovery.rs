@@ -1,5 +1,7 @@
 //! The discovery endpoints (RFC 7644 section 4).
 
+use std::sync::Arc;
+
 use actix_web::HttpRequest;
 use actix_web::http::Method;
 use serde_json::Value;
@@ -7,10 +9,11 @@ use serde_json::Value;
 use super::answer::Answer;
 use super::route::Route;
 use super::{auth, method_not_allowed};
+use crate::directory::Scope;
 use crate::error::Result;
 use crate::model::switches::{Discovery, Input, Switches};
 use crate::scim::discovery::{self, Abilities};
-use crate::scim::schema::{Schema, standard_types};
+use crate::scim::schema::{ResourceType, Schema, standard_types};
 use crate::scim::{Error, percent};
 use crate::store::configurations;
 use crate::web::limits::BODY_MAX_BYTES;
@@ -25,15 +28,25 @@ pub(super) fn anonymous(
     base: &str,
     route: &Route,
 ) -> Result<Answer> {
-    let Some(id) = configuration else { return document(request, base, &Switches::default(), route) };
-    match state.store.read_inline(|at| configurations::by_id(at, id))? {
-        Some(found) if found.switches.discovery == Discovery::Public => document(request, base, &found.switches, route),
-        _ => Err(auth::unauthorized().into()),
-    }
+    let Some(id) = configuration else {
+        return document(request, base, &Switches::default(), &standard_types().map(Arc::clone), route);
+    };
+    let found = state.store.read_inline(|at| {
+        let found = configurations::by_id(at, id)?.filter(|found| found.switches.discovery == Discovery::Public);
+        found.map(|found| Scope::of(at, found)).transpose()
+    })?;
+    let scope = found.ok_or_else(auth::unauthorized)?;
+    document(request, base, &scope.switches, &scope.types, route)
 }
 
 /// Answers with the document.
-pub(super) fn document(request: &HttpRequest, base: &str, switches: &Switches, route: &Route) -> Result<Answer> {
+pub(super) fn document(
+    request: &HttpRequest,
+    base: &str,
+    switches: &Switches,
+    types: &[Arc<ResourceType>],
+    route: &Route,
+) -> Result<Answer> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(method_not_allowed(request, route));
     }
@@ -43,17 +56,17 @@ pub(super) fn document(request: &HttpRequest, base: &str, switches: &Switches, r
     }
     let document = match route {
         Route::ResourceTypes(None) => {
-            discovery::whole_list(standard_types().into_iter().map(|of| discovery::resource_type(base, of)).collect())
+            discovery::whole_list(types.iter().map(|of| discovery::resource_type(base, of)).collect())
         }
         Route::ResourceTypes(Some(name)) => {
-            let found = standard_types().into_iter().find(|of| of.name == *name);
+            let found = types.iter().find(|of| of.name == *name);
             discovery::resource_type(base, found.ok_or_else(no_such_document)?)
         }
         Route::Schemas(None) => {
-            discovery::whole_list(schemas().map(|schema| discovery::schema(base, schema)).collect::<Vec<Value>>())
+            discovery::whole_list(schemas(types).map(|schema| discovery::schema(base, schema)).collect::<Vec<Value>>())
         }
         Route::Schemas(Some(uri)) => {
-            let found = schemas().find(|schema| schema.id.eq_ignore_ascii_case(uri));
+            let found = schemas(types).find(|schema| schema.id.eq_ignore_ascii_case(uri));
             discovery::schema(base, found.ok_or_else(no_such_document)?)
         }
         _ => discovery::service_provider_config(base, &abilities(switches)),
@@ -61,9 +74,10 @@ pub(super) fn document(request: &HttpRequest, base: &str, switches: &Switches, r
     Ok(Answer::json(200, &document))
 }
 
-fn schemas() -> impl Iterator<Item = &'static Schema> {
-    let types = standard_types().into_iter();
-    types.flat_map(|of| std::iter::once(&*of.schema).chain(of.extensions.iter().map(|extension| &*extension.schema)))
+fn schemas(types: &[Arc<ResourceType>]) -> impl Iterator<Item = &Schema> {
+    types
+        .iter()
+        .flat_map(|of| std::iter::once(&*of.schema).chain(of.extensions.iter().map(|extension| &*extension.schema)))
 }
 
 fn no_such_document() -> Error {

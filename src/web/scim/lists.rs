@@ -10,10 +10,10 @@ use super::answer::Answer;
 use super::document::Writer;
 use super::read_aside;
 use crate::clock;
+use crate::directory::Scope;
 use crate::directory::lists::{self, From, Page, Part, Request};
 use crate::directory::resources::rules;
 use crate::error::Result;
-use crate::model::scope::Scope;
 use crate::scim::cursor::{self, Cursor, Direction, Mark, Walk};
 use crate::scim::filter::{Filter, Predicate};
 use crate::scim::project::Projection;
@@ -31,7 +31,7 @@ pub(super) struct Listing<'r> {
     pub(super) scope: &'r Scope,
     pub(super) base: &'r str,
     /// One type, or all of them: then a filter means "no value" where a type lacks its attribute.
-    pub(super) types: &'r [&'static Arc<ResourceType>],
+    pub(super) types: &'r [Arc<ResourceType>],
     pub(super) query: Query,
 }
 
@@ -72,7 +72,7 @@ impl Listing<'_> {
         let filter = self.query.filter.as_deref().map(Filter::parse).transpose()?;
         let sort = self.query.sort()?;
         let fields = match &sort {
-            Some(sort) => sort.fields(self.types.iter().map(|of| &***of))?,
+            Some(sort) => sort.fields(self.types.iter().map(|of| &**of))?,
             None => vec![None; self.types.len()],
         };
         let walk = self.walk(filter.as_ref(), sort.as_ref(), &fields);
@@ -105,7 +105,7 @@ impl Listing<'_> {
 
     fn parts(&self, filter: Option<&Filter>, fields: Vec<Option<SortField>>) -> Result<(Vec<Part>, Vec<Projection>)> {
         let (attributes, excluded) = (self.query.attributes.as_deref(), self.query.excluded_attributes.as_deref());
-        let parts = self.types.iter().copied().zip(fields).map(|(of, sort)| {
+        let parts = self.types.iter().zip(fields).map(|(of, sort)| {
             let predicate = filter.map(|filter| self.check(filter, of)).transpose()?;
             let context =
                 Context { configuration: self.scope.configuration, resource_type: of, base: self.base, taken: 2 };
@@ -114,7 +114,7 @@ impl Listing<'_> {
             let key = sort.map(|sort| filter_sql::sort_key(&sort, &Context { taken, ..context }));
             let projection = Projection::read(attributes, excluded, of, rules(self.scope).strict)?;
             let with_members = of.members().is_some() && projection.needs("members");
-            Ok((Part { of, filter, key, with_members }, projection))
+            Ok((Part { of: Arc::clone(of), filter, key, with_members }, projection))
         });
         parts.collect()
     }
@@ -154,7 +154,7 @@ impl List<'_> {
             if index > 0 {
                 out.push(b',');
             }
-            let (of, projection) = (self.request.parts[*part].of, &self.projections[*part]);
+            let (of, projection) = (&self.request.parts[*part].of, &self.projections[*part]);
             Writer { of, base: self.base, projection }.write(&mut out, shown)?;
         }
         out.extend_from_slice(b"]}");

@@ -30,11 +30,10 @@ use super::limits::QUERY_MAX_BYTES;
 use super::log;
 use super::state::State;
 use crate::clock;
+use crate::directory::Scope;
 use crate::directory::resources::rules;
 use crate::error::{Error, Result};
-use crate::model::scope::Scope;
 use crate::scim::query::Query;
-use crate::scim::schema::standard_types;
 use crate::scim::{self, percent};
 use crate::store::Snapshot;
 
@@ -115,20 +114,23 @@ async fn authenticated(
         return Ok(Answer { allow: Some(route.allow()), ..Answer::empty(204) });
     }
     if route.is_discovery() {
-        return discovery::document(request, base, &caller.scope.switches, route);
+        return discovery::document(request, base, &caller.scope.switches, &caller.scope.types, route);
     }
     let scope = &caller.scope;
     let call = |of| -> Result<Call> { Ok(Call { request, state, scope, base, of, query: query(request)? }) };
     let listing = |types, query| Listing { state, scope, base, types, query };
     let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
+    let route = &route.on(&scope.types);
     match (route, request.method()) {
-        (Route::Root, _) if is_get => listing(&standard_types(), query(request)?).page().await,
-        (Route::Collection(of), _) if is_get => listing(&[of], query(request)?).page().await,
+        (Route::Root, _) if is_get => listing(&scope.types, query(request)?).page().await,
+        (Route::Collection(of), _) if is_get => listing(std::slice::from_ref(of), query(request)?).page().await,
         (Route::Resource(of, id), _) if is_get => call(of)?.read(id).await,
         (Route::RootSearch, &Method::POST) => {
-            listing(&standard_types(), search(request, payload, scope).await?).page().await
+            listing(&scope.types, search(request, payload, scope).await?).page().await
         }
-        (Route::Search(of), &Method::POST) => listing(&[of], search(request, payload, scope).await?).page().await,
+        (Route::Search(of), &Method::POST) => {
+            listing(std::slice::from_ref(of), search(request, payload, scope).await?).page().await
+        }
         (Route::Bulk, &Method::POST) => {
             let job = body::read(request, payload, rules(scope).strict).await?;
             Bulk { state, scope, base }.run(job).await

@@ -12,10 +12,10 @@ use super::body;
 use super::document::Writer;
 use super::read_aside;
 use super::writes::Writes;
+use crate::directory::Scope;
 use crate::directory::resources::{self, Done};
 use crate::directory::{Links, Shown};
 use crate::error::Result;
-use crate::model::scope::Scope;
 use crate::model::switches::PatchResponse;
 use crate::scim::dialect::{Notes, Rules};
 use crate::scim::project::Projection;
@@ -31,7 +31,7 @@ pub(super) struct Call<'r> {
     pub(super) state: &'r Data<State>,
     pub(super) scope: &'r Scope,
     pub(super) base: &'r str,
-    pub(super) of: &'static Arc<ResourceType>,
+    pub(super) of: &'r Arc<ResourceType>,
     pub(super) query: Query,
 }
 
@@ -132,8 +132,8 @@ impl Call<'_> {
         if !matches!(shown.links, Links::Unread) || !projection.needs("members") {
             return Ok(shown);
         }
-        let (scope, of) = (self.scope.clone(), self.of);
-        read_aside(self.state, move |at| resources::read(at, &scope, of, &shown.stored.id, i64::MAX)).await
+        let (scope, of) = (self.scope.clone(), Arc::clone(self.of));
+        read_aside(self.state, move |at| resources::read(at, &scope, &of, &shown.stored.id, i64::MAX)).await
     }
 
     fn writer<'w>(&'w self, projection: &'w Projection) -> Writer<'w> {

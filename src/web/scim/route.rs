@@ -16,10 +16,10 @@ pub(super) enum Route {
     /// All resource types at once.
     Root,
     RootSearch,
-    Collection(&'static Arc<ResourceType>),
-    Resource(&'static Arc<ResourceType>, String),
+    Collection(Arc<ResourceType>),
+    Resource(Arc<ResourceType>, String),
     /// `POST` of a query that should not stand in a URL.
-    Search(&'static Arc<ResourceType>),
+    Search(Arc<ResourceType>),
     Me,
     Bulk,
     /// A path under another protocol version.
@@ -56,6 +56,17 @@ impl Route {
             [endpoint, ".search"] => of_type(endpoint).map_or(Self::Nothing, Self::Search),
             [endpoint, id] => of_type(endpoint).map_or(Self::Nothing, |of| Self::Resource(of, id.to_owned())),
             _ => Self::Nothing,
+        }
+    }
+
+    /// The same route on the resource types of a configuration, which may have been extended.
+    pub(super) fn on(&self, types: &[Arc<ResourceType>]) -> Self {
+        let known = |of: &Arc<ResourceType>| types.iter().find(|known| known.name == of.name).unwrap_or(of).clone();
+        match self {
+            Self::Collection(of) => Self::Collection(known(of)),
+            Self::Search(of) => Self::Search(known(of)),
+            Self::Resource(of, id) => Self::Resource(known(of), id.clone()),
+            other => other.clone(),
         }
     }
 
@@ -112,8 +123,8 @@ impl Route {
     }
 }
 
-fn of_type(endpoint: &str) -> Option<&'static Arc<ResourceType>> {
-    standard_types().into_iter().find(|of| of.endpoint.strip_prefix('/') == Some(endpoint))
+fn of_type(endpoint: &str) -> Option<Arc<ResourceType>> {
+    standard_types().into_iter().find(|of| of.endpoint.strip_prefix('/') == Some(endpoint)).cloned()
 }
 
 fn is_version(segment: &str) -> bool {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::clock;
+use crate::directory::Scope;
 use crate::directory::resources::{self, Done};
 use crate::error::Result;
-use crate::model::scope::Scope;
 use crate::scim;
 use crate::scim::schema::ResourceType;
 use crate::scim::version::Tags;
@@ -22,18 +22,18 @@ use crate::web::state::State;
 pub(super) struct Writes<'r> {
     pub(super) state: &'r State,
     pub(super) scope: &'r Scope,
-    pub(super) of: &'static Arc<ResourceType>,
+    pub(super) of: &'r Arc<ResourceType>,
 }
 
 impl Writes<'_> {
     /// Makes a resource. `members_max` is how many members the result may show, here and below.
     pub(super) async fn create(&self, body: &Value, members_max: i64) -> Result<Done> {
         let draft = validate::new_resource(body, self.of, resources::rules(self.scope))?;
-        let (scope, of, id) = (self.scope.clone(), self.of, clock::new_id());
+        let (scope, of, id) = (self.scope.clone(), Arc::clone(self.of), clock::new_id());
         let write = self
             .state
             .store
-            .write(Undo::Unneeded, move |tx| resources::create(tx, &scope, of, &id, &draft, members_max));
+            .write(Undo::Unneeded, move |tx| resources::create(tx, &scope, &of, &id, &draft, members_max));
         write.await
     }
 
@@ -47,9 +47,9 @@ impl Writes<'_> {
     ) -> Result<Done> {
         let draft = validate::resource(body, self.of, resources::rules(self.scope));
         let draft = draft.or_else(|refused| self.refuse_unless_missing(id, refused))?;
-        let (scope, of, id) = (self.scope.clone(), self.of, id.to_owned());
+        let (scope, of, id) = (self.scope.clone(), Arc::clone(self.of), id.to_owned());
         let write = self.state.store.write(Undo::Unneeded, move |tx| {
-            resources::replace(tx, &scope, of, &id, if_match.as_ref(), &draft, members_max)
+            resources::replace(tx, &scope, &of, &id, if_match.as_ref(), &draft, members_max)
         });
         write.await
     }
@@ -58,18 +58,20 @@ impl Writes<'_> {
     pub(super) async fn patch(&self, id: &str, if_match: Option<Tags>, body: &Value, members_max: i64) -> Result<Done> {
         let edits = patch::read(body, self.of, resources::rules(self.scope));
         let edits = edits.or_else(|refused| self.refuse_unless_missing(id, refused))?;
-        let (scope, of, id) = (self.scope.clone(), self.of, id.to_owned());
+        let (scope, of, id) = (self.scope.clone(), Arc::clone(self.of), id.to_owned());
         let write = self.state.store.write(Undo::Unneeded, move |tx| {
-            resources::patch(tx, &scope, of, &id, if_match.as_ref(), &edits, members_max)
+            resources::patch(tx, &scope, &of, &id, if_match.as_ref(), &edits, members_max)
         });
         write.await
     }
 
     /// Removes the resource with that id.
     pub(super) async fn delete(&self, id: &str, if_match: Option<Tags>) -> Result<()> {
-        let (scope, of, id) = (self.scope.clone(), self.of, id.to_owned());
-        let write =
-            self.state.store.write(Undo::Unneeded, move |tx| resources::delete(tx, &scope, of, &id, if_match.as_ref()));
+        let (scope, of, id) = (self.scope.clone(), Arc::clone(self.of), id.to_owned());
+        let write = self
+            .state
+            .store
+            .write(Undo::Unneeded, move |tx| resources::delete(tx, &scope, &of, &id, if_match.as_ref()));
         write.await
     }
 

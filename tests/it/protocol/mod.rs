@@ -6,6 +6,7 @@ mod create;
 mod cursor;
 mod delete;
 mod discovery;
+mod extensions;
 mod filter;
 mod groups;
 mod nesting;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::scope::Scope;
+use crate::directory::Scope;
 use crate::scim::Error;
 use crate::scim::bulk::Method;
 use crate::scim::bulk::references::{self, Made};
@@ -13,7 +13,7 @@ use crate::web::scim::route::Route;
 /// What an item works on.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
-    pub(super) of: &'static Arc<ResourceType>,
+    pub(super) of: Arc<ResourceType>,
     /// Id of the resource, or a reference to one that the job makes; nothing for a create.
     pub(super) id: Option<String>,
 }
@@ -24,8 +24,8 @@ impl Target {
     /// # Errors
     /// 405 where the method does not fit the path, 400 invalidValue for a job within the job and for what is no
     /// resource, else what a single call answers.
-    pub(super) fn read(method: Method, path: &str) -> Result<Self, Error> {
-        let route = Route::read(path);
+    pub(super) fn read(method: Method, path: &str, types: &[Arc<ResourceType>]) -> Result<Self, Error> {
+        let route = Route::read(path).on(types);
         match route {
             Route::Collection(of) if method == Method::Post => Ok(Self { of, id: None }),
             Route::Resource(of, id) if method != Method::Post => Ok(Self { of, id: Some(id) }),
