@@ -3,6 +3,7 @@
 mod addresses;
 mod bulk;
 mod create;
+mod cursor;
 mod delete;
 mod discovery;
 mod extensions;
@@ -13,6 +14,7 @@ mod paging;
 mod patch;
 mod projection;
 mod replace;
+mod sort;
 mod strict;
 mod versions;
 
