@@ -4,22 +4,26 @@
 mod raw;
 mod seed;
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use futures_util::future::join_all;
 use rollcall::clock;
-use rollcall::directory::lists::{self, Page, Request};
+use rollcall::directory::lists::{self, From, Page, Part, Request};
 use rollcall::directory::resources::{create, patch, read, rules};
 use rollcall::error::Result;
+use rollcall::scim::cursor::{Direction, Mark};
 use rollcall::scim::filter::Filter;
 use rollcall::scim::patch::{Patch, read as read_patch};
 use rollcall::scim::schema::{GROUP_TYPE, USER_TYPE};
+use rollcall::scim::sort::Sort;
 use rollcall::scim::validate::Draft;
 use rollcall::store::Undo;
-use rollcall::store::filter_sql::{Context, compile};
+use rollcall::store::filter_sql::{self, Context, SortKey, Where, compile};
+use rollcall::store::pages::{self, Stream, Window};
+use rollcall::store::resources::Collection;
 use seed::Seeded;
 use serde_json::json;
 
@@ -34,6 +38,7 @@ const WRITERS: usize = 64;
 const CREATES: usize = 4_096;
 
 static SMALL: LazyLock<Seeded> = LazyLock::new(|| Seeded::with_users(1_000));
+static MIDDLE: LazyLock<Seeded> = LazyLock::new(|| Seeded::with_users(10_000));
 static LARGE: LazyLock<Seeded> = LazyLock::new(|| Seeded::with_users(100_000 + SPARE));
 
 fn main() {
@@ -41,7 +46,11 @@ fn main() {
 }
 
 fn of_size(users: usize) -> &'static Seeded {
-    if users == 1_000 { &SMALL } else { &LARGE }
+    match users {
+        1_000 => &SMALL,
+        10_000 => &MIDDLE,
+        _ => &LARGE,
+    }
 }
 
 /// Numbers that jump about below `end`.
@@ -73,8 +82,98 @@ fn find(at: &Seeded, text: &str) -> Result<Page> {
     let context =
         Context { configuration: at.scope.configuration, resource_type: &USER_TYPE, base: "http://x", taken: 2 };
     let filter = compile(&Filter::parse(text)?.check(&USER_TYPE)?, &context);
-    let request = Request { filter: Some(&filter), start_index: 1, count: 100, with_members: false };
-    at.store.read_inline(|snapshot| lists::page(snapshot, &at.scope, &USER_TYPE, &request))
+    page(at, Some(filter), None, From::Index(1))
+}
+
+/// A hundred users of one sequence.
+fn page(at: &Seeded, filter: Option<Where>, key: Option<SortKey>, from: From) -> Result<Page> {
+    let part = Part { of: Arc::clone(&USER_TYPE), filter, key, with_members: false };
+    let request = Request { parts: vec![part], descending: false, from, count: 100 };
+    at.store.read_inline(|snapshot| lists::page(snapshot, &at.scope, &request))
+}
+
+const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
+
+/// What a page at any depth is measured against.
+#[divan::bench(args = SIZES, sample_count = 500)]
+fn page_at_the_start(bencher: Bencher<'_, '_>, users: usize) {
+    let at = of_size(users);
+    bencher.bench(|| page(at, None, None, From::Index(1)).expect("a page"));
+}
+
+#[divan::bench(args = SIZES, sample_count = 500)]
+fn page_at_the_end(bencher: Bencher<'_, '_>, users: usize) {
+    let at = of_size(users);
+    let start = at.users.len() as u64 - 99;
+    bencher.bench(|| {
+        let page = page(at, None, None, From::Index(start)).expect("a page");
+        assert_eq!(page.items.len(), 100);
+    });
+}
+
+#[divan::bench(args = SIZES, sample_count = 500)]
+fn page_anywhere(bencher: Bencher<'_, '_>, users: usize) {
+    let at = of_size(users);
+    bencher.with_inputs(|| scattered(users - 100) as u64 + 1).bench_values(|start| {
+        let page = page(at, None, None, From::Index(start)).expect("a page");
+        assert_eq!(page.items.len(), 100);
+    });
+}
+
+#[divan::bench(args = SIZES, sample_count = 500)]
+fn page_by_cursor_near_the_end(bencher: Bencher<'_, '_>, users: usize) {
+    let at = of_size(users);
+    let before = at.users.len() as u64 - 250;
+    let mark = near(at, None, before);
+    bencher.with_inputs(|| From::Mark(Direction::Forward, mark.clone())).bench_values(|from| {
+        let page = page(at, None, None, from).expect("a page");
+        assert!(page.items.len() == 100 && page.next.is_some());
+    });
+}
+
+/// Sort attribute and number of users; the last one has no index.
+const SORTS: [(&str, usize); 6] = [
+    ("userName", 1_000),
+    ("userName", 100_000),
+    ("active", 100_000),
+    ("nickName", 1_000),
+    ("nickName", 10_000),
+    ("nickName", 100_000),
+];
+
+#[divan::bench(args = SORTS, sample_count = 20)]
+fn sorted_page_at_the_start(bencher: Bencher<'_, '_>, (by, users): (&str, usize)) {
+    let at = of_size(users);
+    let key = sort_key(by);
+    bencher.bench(|| page(at, None, Some(key.clone()), From::FirstOfWalk).expect("a page"));
+}
+
+#[divan::bench(args = SORTS, sample_count = 20)]
+fn sorted_page_by_cursor_near_the_end(bencher: Bencher<'_, '_>, (by, users): (&str, usize)) {
+    let at = of_size(users);
+    let key = sort_key(by);
+    let mark = near(at, Some(key.clone()), at.users.len() as u64 - 250);
+    bencher.with_inputs(|| From::Mark(Direction::Forward, mark.clone())).bench_values(|from| {
+        let page = page(at, None, Some(key.clone()), from).expect("a page");
+        assert!(page.items.len() == 100 && page.next.is_some());
+    });
+}
+
+fn sort_key(by: &str) -> SortKey {
+    let sort = Sort::read(Some(by), None).expect("a path").expect("a sort");
+    let field =
+        sort.fields(std::iter::once(&**USER_TYPE)).expect("an attribute").remove(0).expect("a user's attribute");
+    let context = Context { configuration: 0, resource_type: &USER_TYPE, base: "http://x", taken: 2 };
+    filter_sql::sort_key(&field, &context)
+}
+
+/// The place of the user at that position.
+fn near(at: &Seeded, key: Option<SortKey>, position: u64) -> Mark {
+    let of = Collection { configuration: at.scope.configuration, resource_type: &USER_TYPE.name };
+    let stream = Stream { of, filter: None, key: key.as_ref() };
+    let window = Window { ascending: true, after: None, skip: position, limit: 1 };
+    let found = at.store.read_inline(|snapshot| pages::window(snapshot, &[stream], &window)).expect("a place");
+    Mark::from(found[0].position.clone())
 }
 
 #[divan::bench(args = [0, 100_000], sample_count = 1_000)]

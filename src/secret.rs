@@ -25,9 +25,7 @@ pub struct Token(String);
 impl Token {
     /// A new token of 256 bits from the operating system's generator. Fails where the system has no randomness to give.
     pub fn generate() -> Result<Self, SysError> {
-        let mut bytes = [0_u8; 32];
-        SysRng.try_fill_bytes(&mut bytes)?;
-        Ok(Self(format!("{PREFIX}{}", base62(bytes))))
+        Ok(Self(format!("{PREFIX}{}", base62(random_bytes()?))))
     }
 
     /// The token itself, for the one answer that shows it.
@@ -56,6 +54,13 @@ impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
+}
+
+/// 256 bits from the operating system's generator. Fails where the system has no randomness to give.
+pub fn random_bytes() -> Result<[u8; 32], SysError> {
+    let mut bytes = [0_u8; 32];
+    SysRng.try_fill_bytes(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// SHA-256 of a presented token. A slow hash would add nothing: there are 256 random bits to guess.

@@ -8,6 +8,7 @@ use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 
 use crate::model::configuration::provisioning_url;
+use crate::secret;
 use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
 use crate::web::state::State;
@@ -40,7 +41,9 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     let listener = TcpListener::bind(settings.listen)?;
     let address = listener.local_addr()?;
     let public_url = keep_public_url(settings, &store, address)?;
-    let state = web::Data::new(State::new(store, public_url));
+    let fresh = secret::random_bytes().map_err(io::Error::other)?;
+    let kept = store.write_blocking(Undo::Unneeded, move |tx| instance::cursor_secret(tx, fresh));
+    let state = web::Data::new(State::new(store, public_url, kept.map_err(io::Error::other)?));
     let shared = state.clone();
     let server = HttpServer::new(move || {
         let mut app = App::new().app_data(shared.clone());

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::schema::{Attribute, Kind, ResourceType, Schema};
-use super::{bulk, urn};
+use super::{bulk, cursor, urn};
 
 /// What a configuration can do, for its `ServiceProviderConfig`.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,7 @@ pub fn service_provider_config(base: &str, abilities: &Abilities) -> Value {
         },
         "filter": {"supported": true, "maxResults": abilities.page_max},
         "changePassword": {"supported": false},
-        "sort": {"supported": false},
+        "sort": {"supported": true},
         "etag": {"supported": true},
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
@@ -48,11 +48,12 @@ pub fn service_provider_config(base: &str, abilities: &Abilities) -> Value {
     });
     if abilities.newer_members {
         document["pagination"] = json!({
-            "cursor": false,
+            "cursor": true,
             "index": true,
             "defaultPaginationMethod": "index",
             "defaultPageSize": abilities.page_default,
             "maxPageSize": abilities.page_max,
+            "cursorTimeout": cursor::LIFETIME_SECONDS,
         });
     }
     if abilities.strict {

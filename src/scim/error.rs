@@ -25,6 +25,12 @@ pub enum ScimType {
     InvalidValue,
     /// The protocol version in the URL is not served.
     InvalidVers,
+    /// The cursor is not one of this query.
+    InvalidCursor,
+    /// The cursor is too old.
+    ExpiredCursor,
+    /// The page size changed during a walk, or is none.
+    InvalidCount,
 }
 
 impl ScimType {
@@ -40,6 +46,9 @@ impl ScimType {
             Self::NoTarget => "noTarget",
             Self::InvalidValue => "invalidValue",
             Self::InvalidVers => "invalidVers",
+            Self::InvalidCursor => "invalidCursor",
+            Self::ExpiredCursor => "expiredCursor",
+            Self::InvalidCount => "invalidCount",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The SCIM 2.0 protocol core: pure functions over JSON values. No HTTP, no SQL, no clock.
 
 pub mod bulk;
+pub mod cursor;
 pub mod dialect;
 pub mod discovery;
 pub mod error;
@@ -18,6 +19,7 @@ pub mod project;
 pub mod query;
 pub mod render;
 pub mod schema;
+pub mod sort;
 pub mod text;
 pub mod urn;
 pub mod validate;

@@ -1,8 +1,10 @@
-//! The parameters of a query (RFC 7644 sections 3.4.2 and 3.9), from name and value pairs or from a search request.
+//! The parameters of a query (RFC 7644 sections 3.4.2 and 3.9, RFC 9865 section 2), from name and value pairs or from a
+//! search request.
 
 use serde_json::Value;
 
-use super::{Error, urn};
+use super::sort::Sort;
+use super::{Error, ScimType, urn};
 
 /// Parameters as they came, each at most once. Names are compared without case, unknown ones are left alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,33 +15,93 @@ pub struct Query {
     pub start_index: Option<u64>,
     /// `count`, never negative.
     pub count: Option<u64>,
+    /// `cursor`; empty where a walk begins.
+    pub cursor: Option<String>,
+    /// `sortBy`, unparsed.
+    pub sort_by: Option<String>,
+    /// `sortOrder`, unparsed.
+    pub sort_order: Option<String>,
     /// `attributes`, unparsed.
     pub attributes: Option<String>,
     /// `excludedAttributes`, unparsed.
     pub excluded_attributes: Option<String>,
 }
 
+/// Which page of a list is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paging<'q> {
+    /// The page that starts at this position, from 1.
+    Index(u64),
+    /// The first page of a walk by cursor.
+    FirstOfWalk,
+    /// The page that this cursor leads to.
+    Cursor(&'q str),
+}
+
 impl Query {
     /// Reads the pairs of a query string, already percent-decoded.
     ///
     /// # Errors
-    /// 400 invalidValue for a number that is none and for a parameter given twice.
+    /// 400 invalidValue for a number that is none and for a parameter given twice; invalidCount for a count that is no
+    /// number beside a cursor.
     pub fn read<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
         let mut query = Self::default();
+        let mut count = None;
         for (name, value) in pairs {
-            if name.eq_ignore_ascii_case("filter") {
-                once(&mut query.filter, "filter", value.to_owned())?;
-            } else if name.eq_ignore_ascii_case("startIndex") {
+            if name.eq_ignore_ascii_case("startIndex") {
                 once(&mut query.start_index, "startIndex", whole_number("startIndex", value)?.max(1))?;
             } else if name.eq_ignore_ascii_case("count") {
-                once(&mut query.count, "count", whole_number("count", value)?)?;
-            } else if name.eq_ignore_ascii_case("attributes") {
-                once(&mut query.attributes, "attributes", value.to_owned())?;
-            } else if name.eq_ignore_ascii_case("excludedAttributes") {
-                once(&mut query.excluded_attributes, "excludedAttributes", value.to_owned())?;
+                once(&mut count, "count", value)?;
+            } else if let Some((name, slot)) = query.text(name) {
+                once(slot, name, value.to_owned())?;
             }
         }
+        if let Some(count) = count {
+            query.count = Some(whole_number("count", count).map_err(|refused| query.about_count(refused))?);
+        }
         Ok(query)
+    }
+
+    /// Where a parameter that is text belongs, and its canonical name.
+    fn text(&mut self, name: &str) -> Option<(&'static str, &mut Option<String>)> {
+        let slots = [
+            ("filter", &mut self.filter),
+            ("cursor", &mut self.cursor),
+            ("sortBy", &mut self.sort_by),
+            ("sortOrder", &mut self.sort_order),
+            ("attributes", &mut self.attributes),
+            ("excludedAttributes", &mut self.excluded_attributes),
+        ];
+        slots.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known))
+    }
+
+    /// RFC 9865 section 2.1 has a word of its own for a wrong count in cursor paging.
+    fn about_count(&self, mut refused: Error) -> Error {
+        if self.cursor.is_some() {
+            refused.scim_type = Some(ScimType::InvalidCount);
+        }
+        refused
+    }
+
+    /// Which page is asked for: by cursor where one is given, else by index (RFC 9865 section 2).
+    ///
+    /// # Errors
+    /// 400 invalidValue where both are asked for at once.
+    pub fn paging(&self) -> Result<Paging<'_>, Error> {
+        match (self.cursor.as_deref(), self.start_index) {
+            (Some(_), Some(_)) => Err(Error::value("cursor and startIndex exclude each other; give one of them")),
+            (Some(""), None) => Ok(Paging::FirstOfWalk),
+            (Some(cursor), None) => Ok(Paging::Cursor(cursor)),
+            (None, start) => Ok(Paging::Index(start.unwrap_or(1))),
+        }
+    }
+
+    /// What the answer is sorted by.
+    ///
+    /// # Errors
+    /// 400 invalidPath or invalidValue, see [`Sort::read`].
+    pub fn sort(&self) -> Result<Option<Sort>, Error> {
+        Sort::read(self.sort_by.as_deref(), self.sort_order.as_deref())
     }
 }
 
@@ -77,11 +139,13 @@ fn parameter(name: &str, value: &Value) -> Result<Option<String>, Error> {
             let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
             names.map_or_else(|| wrong("a list of names"), |names| Ok(Some(names.join(","))))
         }
-        Value::String(text) if is(&["filter", "attributes", "excludedAttributes"]) => Ok(Some(text.clone())),
-        Value::Number(number) if is(&["startIndex", "count"]) => Ok(Some(number.to_string())),
+        Value::String(text) if is(&["filter", "cursor", "sortBy", "sortOrder", "attributes", "excludedAttributes"]) => {
+            Ok(Some(text.clone()))
+        }
+        // What is no number is refused when the text is read as one; a number in quotes keeps them.
+        _ if is(&["startIndex", "count"]) => Ok(Some(value.to_string())),
         _ if is(&["attributes", "excludedAttributes"]) => wrong("a list of names"),
-        _ if is(&["startIndex", "count"]) => wrong("a whole number"),
-        _ if is(&["filter"]) => wrong("text"),
+        _ if is(&["filter", "cursor", "sortBy", "sortOrder"]) => wrong("text"),
         _ => Ok(None),
     }
 }
@@ -139,6 +203,20 @@ mod tests {
         {
             let wrong = serde_json::json!({"schemas": schemas, name: value});
             assert_eq!(Query::from_search(&wrong).unwrap_err().scim_type.unwrap().as_str(), "invalidValue", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_asks_for_a_walk_and_excludes_an_index() {
+        assert_eq!(read(&[]).unwrap().paging().unwrap(), Paging::Index(1));
+        assert_eq!(read(&[("startIndex", "7")]).unwrap().paging().unwrap(), Paging::Index(7));
+        assert_eq!(read(&[("cursor", "")]).unwrap().paging().unwrap(), Paging::FirstOfWalk);
+        assert_eq!(read(&[("Cursor", "x")]).unwrap().paging().unwrap(), Paging::Cursor("x"));
+        let both = read(&[("cursor", ""), ("startIndex", "1")]).unwrap().paging().unwrap_err();
+        assert_eq!(both.scim_type, Some(ScimType::InvalidValue));
+        let search = serde_json::json!({"schemas": [urn::SEARCH_REQUEST], "cursor": "", "count": "ten"});
+        for refused in [read(&[("count", "ten"), ("cursor", "x")]), Query::from_search(&search)] {
+            assert_eq!(refused.unwrap_err().scim_type, Some(ScimType::InvalidCount));
         }
     }
 

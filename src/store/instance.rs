@@ -1,13 +1,17 @@
 //! Rows of `instance`: what the process keeps about itself.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::{OptionalExtension, named_params};
 
 use super::{Snapshot, Tx};
 use crate::error::Result;
+use crate::scim::cursor::Secret;
 use crate::settings::DEFAULT_PUBLIC_URL;
 
 const PUBLIC_URL: &str = "public_url";
 const LISTEN_URL: &str = "listen_url";
+const CURSOR_SECRET: &str = "cursor_secret";
 
 /// The value kept under that key.
 pub fn get(snapshot: &Snapshot<'_>, key: &str) -> Result<Option<String>> {
@@ -48,4 +52,15 @@ pub fn set_public_url(tx: &Tx<'_>, url: &str) -> Result<()> {
 /// Keeps the URL at which the server listens.
 pub fn set_listen_url(tx: &Tx<'_>, url: &str) -> Result<()> {
     set(tx, LISTEN_URL, url)
+}
+
+/// The secret that cursors are authenticated with. `fresh` becomes it where there is none yet, so that cursors outlive
+/// the process. It is shown nowhere.
+pub fn cursor_secret(tx: &Tx<'_>, fresh: Secret) -> Result<Secret> {
+    let kept = get(tx, CURSOR_SECRET)?.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok());
+    if let Some(secret) = kept {
+        return Ok(secret);
+    }
+    set(tx, CURSOR_SECRET, &URL_SAFE_NO_PAD.encode(fresh))?;
+    Ok(fresh)
 }

@@ -15,6 +15,7 @@ pub mod filter_sql;
 pub mod instance;
 mod integrity;
 pub mod members;
+pub mod pages;
 mod readers;
 pub mod resources;
 mod snapshot;

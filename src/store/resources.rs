@@ -1,9 +1,7 @@
 //! Rows of `resources`, their index values and their count.
 
-use rusqlite::types::Value as Bound;
-use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{OptionalExtension, Row, params};
 
-use super::filter_sql::Where;
 use super::{Snapshot, Tx, counts, violated};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
@@ -70,39 +68,10 @@ pub fn known(at: &Snapshot<'_>, configuration: i64, ids: &[String]) -> Result<Ve
         .collect()
 }
 
-/// One page of a collection, in the order of creation. `skip` rows are passed over.
-pub fn page(
-    at: &Snapshot<'_>,
-    of: Collection<'_>,
-    filter: Option<&Where>,
-    skip: u64,
-    limit: u64,
-) -> Result<Vec<Stored>> {
-    let (condition, bound) = condition(of, filter);
-    let taken = 2 + filter.map_or(0, |filter| filter.params.len());
-    let sql = format!(
-        "SELECT {COLUMNS} FROM resources r WHERE {condition} ORDER BY r.resource LIMIT ?{} OFFSET ?{}",
-        taken + 1,
-        taken + 2
-    );
-    let window = [limit, skip].map(|number| Bound::from(i64::try_from(number).unwrap_or(i64::MAX)));
-    let mut statement = at.prepare(&sql)?;
-    let rows = statement.query_map(params_from_iter(bound.chain(window)), stored)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// How many resources of the collection match.
-pub fn count(at: &Snapshot<'_>, of: Collection<'_>, filter: &Where) -> Result<u64> {
-    let (condition, bound) = condition(of, Some(filter));
-    let mut statement = at.prepare(&format!("SELECT count(*) FROM resources r WHERE {condition}"))?;
-    let total: i64 = statement.query_row(params_from_iter(bound), |row| row.get(0))?;
-    Ok(total.unsigned_abs())
-}
-
-fn condition<'a>(of: Collection<'_>, filter: Option<&'a Where>) -> (String, impl Iterator<Item = Bound> + use<'a>) {
-    let scope = [Bound::from(of.configuration), Bound::from(of.resource_type.to_owned())];
-    let sql = filter.map_or_else(|| "r.configuration = ?1 AND r.type = ?2".to_owned(), |filter| filter.clause(1, 2));
-    (sql, scope.into_iter().chain(filter.into_iter().flat_map(|filter| filter.params.iter().cloned())))
+/// The resource of that row.
+pub fn by_key(at: &Snapshot<'_>, key: i64) -> Result<Option<Stored>> {
+    let mut statement = at.prepare(&format!("SELECT {COLUMNS} FROM resources r WHERE r.resource = ?1"))?;
+    Ok(statement.query_row([key], stored).optional()?)
 }
 
 /// A resource to be stored.

@@ -7,6 +7,7 @@ use super::activity::Activity;
 use super::guard::Guard;
 use crate::directory::Scope;
 use crate::error::{Error, Result};
+use crate::scim::cursor::Secret;
 use crate::store::tokens::TokenRow;
 use crate::store::{Snapshot, Store, configurations};
 
@@ -16,6 +17,8 @@ pub struct State {
     pub store: Store,
     /// URL at which identity providers reach the server, without a slash at the end.
     pub public_url: String,
+    /// What cursors are authenticated with.
+    pub cursor_secret: Secret,
     /// Who called when, until it is written down.
     pub activity: Activity,
     /// Who guesses tokens.
@@ -26,8 +29,15 @@ pub struct State {
 
 impl State {
     /// State over an open store.
-    pub fn new(store: Store, public_url: String) -> Self {
-        Self { store, public_url, activity: Activity::default(), guard: Guard::default(), scopes: RwLock::default() }
+    pub fn new(store: Store, public_url: String, cursor_secret: Secret) -> Self {
+        Self {
+            store,
+            public_url,
+            cursor_secret,
+            activity: Activity::default(),
+            guard: Guard::default(),
+            scopes: RwLock::default(),
+        }
     }
 
     /// The scope that a live token opens. Switches are read again when the configuration's revision has moved,

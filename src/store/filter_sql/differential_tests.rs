@@ -11,8 +11,12 @@ use crate::scim::filter::samples::{BADGE, BADGE_USERS, MOMENTS, TEXTS, group_fil
 use crate::scim::index;
 use crate::scim::instant::instant;
 use crate::scim::matches::matches;
-use crate::scim::schema::GROUP_TYPE;
+use crate::scim::schema::{COMMON, GROUP_TYPE};
+use crate::scim::sort::{Key, Position, Sort, SortField};
 use crate::scim::{text, urn};
+use crate::store::Snapshot;
+use crate::store::pages::{Stream, Window, window};
+use crate::store::resources::Collection;
 
 const BASE: &str = "https://x.example/scim";
 const SCHEMA: &str = include_str!("../../../schema.sql");
@@ -214,6 +218,8 @@ fn rendered(world: &[Sample], number: usize) -> Map<String, Json> {
             all.extend(further);
             at += 1;
         }
+        // Answers show them in the order of creation.
+        all.sort_unstable();
         let kind = |group: &usize| if direct.contains(group) { "direct" } else { "indirect" };
         let groups: Vec<Json> = all.iter().map(|group| link(*group, kind(group))).collect();
         document.insert("groups".into(), groups.into());
@@ -283,6 +289,81 @@ fn sql_finds_what_the_evaluator_finds() {
     });
     if let Err(found) = tried {
         panic!("PROPTEST_RNG_SEED={seed} repeats this: {found}");
+    }
+}
+
+/// Every path that a resource type can be sorted by.
+fn sortable(of: &ResourceType) -> Vec<SortField> {
+    let base = of.schema.attributes.iter().chain(COMMON.iter()).map(|attribute| (String::new(), attribute));
+    let extended = of.extensions.iter().flat_map(|extension| {
+        extension.schema.attributes.iter().map(|attribute| (format!("{}:", extension.schema.id), attribute))
+    });
+    let paths = base.chain(extended).flat_map(|(urn, attribute)| {
+        let whole = format!("{urn}{}", attribute.name);
+        let subs = attribute.sub_attributes.iter().map(|sub| format!("{whole}.{}", sub.name)).collect::<Vec<_>>();
+        std::iter::once(whole.clone()).chain(subs)
+    });
+    let field =
+        |path: String| Sort::read(Some(&path), None).unwrap().unwrap().fields(std::iter::once(of)).ok()?.remove(0);
+    paths.filter_map(field).collect()
+}
+
+/// The sort value read off a document as it is answered (RFC 7644 section 3.4.2.3).
+fn sort_value(field: &Field, document: &Map<String, Json>) -> Option<Key> {
+    let holder = field.extension.as_deref().map_or(Some(document), |uri| document.get(uri)?.as_object())?;
+    let mut value = holder.get(&*field.attribute)?;
+    if field.multi_valued {
+        let elements = value.as_array()?;
+        let primary = elements.iter().find(|element| element["primary"] == true);
+        value = primary.or(elements.first())?;
+    }
+    if let Some(sub) = field.sub.as_deref() {
+        value = value.get(sub)?;
+    }
+    if field.sub_multi_valued {
+        value = value.as_array()?.first()?;
+    }
+    match value {
+        Json::Bool(flag) => Some(Key::Whole((*flag).into())),
+        Json::Number(number) => number.as_i64().map(Key::Whole).or_else(|| number.as_f64().map(Key::Real)),
+        Json::String(text) if field.kind == Kind::DateTime => instant(text).map(Key::Whole),
+        Json::String(text) if field.case_exact => Some(Key::Text(text.clone())),
+        Json::String(text) => Some(Key::Text(text::key(text).into_owned())),
+        _ => None,
+    }
+}
+
+fn sorted_by_value(world: &[Sample], connection: &Connection, of: &ResourceType) -> Result<(), TestCaseError> {
+    for sort in sortable(of) {
+        // Some of these groups have no name, which the product never lets happen.
+        let sort = SortField { always: false, ..sort };
+        let key = sort_key(&sort, &Context { configuration: 7, resource_type: of, base: BASE, taken: 2 });
+        let collection = Collection { configuration: 7, resource_type: &of.name };
+        let stream = Stream { of: collection, filter: None, key: Some(&key) };
+        let wanted = Window { ascending: true, after: None, skip: 0, limit: 100 };
+        let found = window(&Snapshot::new(connection), &[stream], &wanted).unwrap();
+        let found: Vec<usize> = found.iter().map(|found| usize::try_from(found.position.row).unwrap()).collect();
+        let mut expected: Vec<Position> = (0..world.len())
+            .filter(|number| type_of(&world[*number]).name == of.name)
+            .map(|number| {
+                let key = sort_value(&sort.field, &rendered(world, number));
+                Position { key, row: i64::try_from(number).unwrap() }
+            })
+            .collect();
+        expected.sort_by(Position::compare);
+        let expected: Vec<usize> = expected.iter().map(|place| usize::try_from(place.row).unwrap()).collect();
+        prop_assert_eq!(found, expected, "{}\n{}", sort.field, key.sql);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #[test]
+    fn sql_sorts_by_what_the_documents_show(world in worlds()) {
+        let connection = database(&world);
+        sorted_by_value(&world, &connection, &BADGE_USERS)?;
+        sorted_by_value(&world, &connection, &GROUP_TYPE)?;
     }
 }
 

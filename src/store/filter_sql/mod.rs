@@ -8,6 +8,7 @@ mod compare;
 #[cfg(test)]
 mod differential_tests;
 mod functions;
+mod order;
 mod place;
 #[cfg(test)]
 mod plan_tests;
@@ -15,6 +16,7 @@ mod plan_tests;
 use rusqlite::types::Value;
 
 pub use functions::register;
+pub use order::{SortKey, sort_key};
 pub(super) use place::Links;
 
 use self::compare::{compare, present};

@@ -12,10 +12,16 @@ fn the_service_provider_config_says_what_is_true() {
     let config = client.get("/ServiceProviderConfig").answered(200).json;
     assert_eq!(config["schemas"], json!(["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"]));
     for (name, supported) in
-        [("patch", true), ("filter", true), ("etag", true), ("sort", false), ("bulk", true), ("changePassword", false)]
+        [("patch", true), ("filter", true), ("etag", true), ("sort", true), ("bulk", true), ("changePassword", false)]
     {
         assert_eq!(config[name]["supported"], supported, "{name}");
     }
+    //
+    let pagination = json!({
+        "cursor": true, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": 100, "maxPageSize": 500,
+        "cursorTimeout": 3600,
+    });
+    assert_eq!(config["pagination"], pagination);
     for place in ["/bulk/maxOperations", "/bulk/maxPayloadSize", "/filter/maxResults"] {
         assert!(config.pointer(place).is_some_and(Value::is_u64), "{place} in {config}");
     }

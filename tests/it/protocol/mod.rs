@@ -3,6 +3,7 @@
 mod addresses;
 mod bulk;
 mod create;
+mod cursor;
 mod delete;
 mod discovery;
 mod extensions;
@@ -14,6 +15,7 @@ mod patch;
 mod projection;
 mod references;
 mod replace;
+mod sort;
 mod strict;
 mod surface;
 mod values;
