@@ -271,7 +271,7 @@ fn no_request_makes_an_error_of_ours() {
     let client = App::shared().configuration("other");
     let methods =
         select(&["GET", "GET", "POST", "POST", "PUT", "PATCH", "PATCH", "DELETE", "HEAD", "OPTIONS", "FOO"][..]);
-    holds(2_500, (methods, targets(), headers(), bodies()), |(method, target, headers, body)| {
+    holds(4_000, (methods, targets(), headers(), bodies()), |(method, target, headers, body)| {
         let (user, group) = settled(&client);
         let target = target.replace("USER", &user).replace("GROUP", &group);
         let mut request = client.request(method, &target);

@@ -30,7 +30,7 @@ fn product(mut document: Map<String, Value>, operations: &[Value]) -> Result<Map
 fn patches_do_what_the_model_says() {
     //
     let inputs = (people::users(), vec(people::operations(), 1..6));
-    holds(6_000, inputs, |(mut user, operations)| {
+    holds(15_000, inputs, |(mut user, operations)| {
         user.insert("userName".into(), "u".into());
         let given = product(user.clone(), &operations);
         let wanted = patched(user.clone(), &operations);
@@ -60,7 +60,7 @@ fn what_is_answered_and_kept_after_a_patch_is_what_the_model_says() {
     //
     let client = App::shared().configuration("other");
     let inputs = (people::users(), vec(people::operations(), 1..6));
-    holds(150, inputs, |(user, operations)| {
+    holds(300, inputs, |(user, operations)| {
         let (path, before) = create(&client, &user);
         let wanted = patched(attributes(&before), &operations);
         let reply = client.patch(&path, &sample::operations(&operations.into()));
@@ -89,7 +89,7 @@ fn what_is_answered_and_kept_after_a_patch_is_what_the_model_says() {
 fn a_replace_or_remove_sent_twice_is_sent_once() {
     // a client repeats what got no answer.
     let client = App::shared().configuration("other");
-    holds(150, (people::users(), people::repeatable()), |(user, operation)| {
+    holds(300, (people::users(), people::repeatable()), |(user, operation)| {
         let (path, before) = create(&client, &user);
         let body = sample::operations(&json!([operation]));
         let first = client.patch(&path, &body);

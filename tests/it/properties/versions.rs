@@ -126,7 +126,7 @@ fn content(document: &Value) -> Value {
 #[test]
 fn a_version_moves_exactly_when_the_answer_does() {
     //
-    holds(40, vec(writes(), 1..12), |all| {
+    holds(80, vec(writes(), 1..12), |all| {
         let world = World::new();
         let mut before = world.seen();
         for write in &all {
