@@ -3,12 +3,14 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest time for all requests of a round: a server that needs more has failed.
+const ROUND_MAX: Duration = Duration::from_secs(20);
 
 /// Where requests go, and with which token.
 #[derive(Clone)]
@@ -43,7 +45,7 @@ impl Endpoint {
     /// Sends as many requests as there are numbers in `numbers`, over so many connections at the same time.
     ///
     /// # Errors
-    /// An answer with another status, or without `wanted` in its body.
+    /// An answer with another status, or without `wanted` in its body; a round that takes too long.
     pub(crate) fn drive(
         &self,
         connections: usize,
@@ -51,7 +53,7 @@ impl Endpoint {
         (status, wanted): (u16, &str),
         make: &(dyn Fn(usize) -> Vec<u8> + Sync),
     ) -> Result<()> {
-        let next = AtomicUsize::new(numbers.start);
+        let (next, begun) = (AtomicUsize::new(numbers.start), Instant::now());
         let one = || -> Result<()> {
             let mut connection = Connection::open(self.address)?;
             loop {
@@ -61,6 +63,7 @@ impl Endpoint {
                 }
                 let found = connection.exchange(&make(number))?;
                 let body = String::from_utf8_lossy(&connection.body);
+                ensure!(begun.elapsed() < ROUND_MAX, "{number} of {numbers:?}: not done within {ROUND_MAX:?}");
                 ensure!(found == status && body.contains(wanted), "request {number}: {found} {body}");
             }
         };
