@@ -473,3 +473,6 @@ fn is_same_element(left: &Value, right: &Value) -> bool {
         _ => left == right,
     }
 }
+
+#[cfg(test)]
+mod tests;

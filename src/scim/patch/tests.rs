@@ -285,3 +285,14 @@ fn members_become_edits_of_rows() {
         assert_eq!(edits(operation.clone()).unwrap_err().scim_type, Some(word), "{operation}");
     }
 }
+
+#[test]
+fn strict_rules_take_a_removal_at_its_word() {
+    // Without a filter all of it goes, whatever value stands beside the path.
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": [{"op": "remove", "path": "members", "value": [{"value": "1"}]}]
+    });
+    let patch = read(&body, &GROUP_TYPE, STRICT).unwrap();
+    assert_eq!(format!("{:?}", patch.edits), "[Members(0, Replace([]))]");
+}

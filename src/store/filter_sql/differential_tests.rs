@@ -1,6 +1,7 @@
 //! Random resources, random filters: SQL must find what the evaluator finds on the documents as they are answered.
 
 use proptest::prelude::*;
+use proptest::test_runner::{RngSeed, TestRunner};
 use rusqlite::{Connection, params};
 use serde_json::{Map, Value as Json, json};
 
@@ -254,14 +255,29 @@ fn agree(
     Ok(())
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
-    #[test]
-    fn sql_finds_what_the_evaluator_finds(
-        world in worlds(),
-        users in prop::collection::vec(user_filters(), 20),
-        groups in prop::collection::vec(group_filters(), 10),
-    ) {
+/// Worlds in a usual run: 60,000 filters, 220,000 times whether a document matches. `PROPTEST_CASES` (usually 256) scales it.
+const WORLDS: u32 = 300;
+const USER_FILTERS: usize = 140;
+const GROUP_FILTERS: usize = 60;
+
+#[test]
+fn sql_finds_what_the_evaluator_finds() {
+    let usual = ProptestConfig::default();
+    let seed = match usual.rng_seed {
+        RngSeed::Fixed(seed) => seed,
+        RngSeed::Random => rand::random(),
+    };
+    let cases = (WORLDS * usual.cases).div_ceil(256);
+    let config = ProptestConfig {
+        cases,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        max_shrink_iters: 2_000,
+        ..usual
+    };
+    let filters =
+        (prop::collection::vec(user_filters(), USER_FILTERS), prop::collection::vec(group_filters(), GROUP_FILTERS));
+    let tried = TestRunner::new(config).run(&(worlds(), filters), |(world, (users, groups))| {
         let connection = database(&world);
         for filter in &users {
             agree(&world, &connection, filter, &BADGE_USERS)?;
@@ -269,6 +285,10 @@ proptest! {
         for filter in &groups {
             agree(&world, &connection, filter, &GROUP_TYPE)?;
         }
+        Ok(())
+    });
+    if let Err(found) = tried {
+        panic!("PROPTEST_RNG_SEED={seed} repeats this: {found}");
     }
 }
 

@@ -36,6 +36,20 @@ fn one_read_sees_one_state_whatever_is_written_meanwhile() {
 }
 
 #[test]
+fn a_statement_with_a_bound_limit_is_compiled_once() {
+    let fixture = Fixture::new();
+    let runs = |snapshot: &Snapshot<'_>| {
+        let mut statement = snapshot.prepare("SELECT key FROM instance LIMIT ?1")?;
+        for limit in 1..4 {
+            statement.query_map([limit], |row| row.get::<_, String>(0))?.for_each(drop);
+        }
+        Ok(statement.get_status(rusqlite::StatementStatus::RePrepare))
+    };
+    assert_eq!(fixture.store.read_inline(runs).unwrap(), 0);
+    assert_eq!(fixture.store.read_pooled(runs).unwrap(), 0);
+}
+
+#[test]
 fn two_stores_on_one_thread_do_not_mix() {
     let (left, right) = (Fixture::new(), Fixture::new());
     left.set("left").unwrap();

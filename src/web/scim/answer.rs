@@ -174,3 +174,16 @@ impl From<scim::Error> for Answer {
         answer
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_wrong_inside_stays_inside() {
+        let answer = Answer::from(Error::Database("no such column: secret".to_owned()));
+        let Body::Bytes(bytes) = &answer.body else { panic!("an error has a body") };
+        let text = String::from_utf8_lossy(bytes);
+        assert!(answer.status == 503 && text.contains("nothing was changed") && !text.contains("secret"), "{text}");
+    }
+}

@@ -13,9 +13,12 @@ mod nesting;
 mod paging;
 mod patch;
 mod projection;
+mod references;
 mod replace;
 mod sort;
 mod strict;
+mod surface;
+mod values;
 mod versions;
 
 use serde_json::Value;

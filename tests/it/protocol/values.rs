@@ -1,0 +1,145 @@
+//! Values as RFC 7643 section 2 sees them: order, doubles, nothing at all, and what is kept as it came.
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::sample::{ENTERPRISE, USER, operation, operations, user, user_with};
+
+#[test]
+fn the_order_of_names_says_nothing() {
+    //
+    let client = App::shared().configuration("other");
+    let document = json!({
+        ENTERPRISE: {"manager": {"value": "m"}, "department": "d"}, "emails": [{"type": "work", "primary": true, "value": "a@x"}],
+        "name": {"givenName": "A", "familyName": "B"}, "userName": "x", "active": true, "schemas": [ENTERPRISE, USER]
+    });
+    let mut turned = serde_json::Map::new();
+    for (name, value) in document.as_object().unwrap().iter().rev() {
+        let value = match value {
+            Value::Object(parts) => parts.iter().rev().map(|(name, part)| (name.clone(), part.clone())).collect(),
+            Value::Array(items) if name == "schemas" => items.iter().rev().cloned().collect(),
+            other => other.clone(),
+        };
+        turned.insert(name.clone(), value);
+    }
+    let made = client.post("/Users", &document).answered(201);
+    let path = format!("/Users/{}", made.id());
+    let again = client.put(&path, &Value::Object(turned)).answered(200);
+    assert_eq!(again.answer.body, client.get(&path).answered(200).answer.body);
+    assert_eq!((again.json, again.answer.header("etag")), (made.json.clone(), made.answer.header("etag")));
+}
+
+#[test]
+fn an_element_stands_once_and_its_value_may_have_two_types() {
+    //
+    let client = App::shared().configuration("other");
+    let work = json!({"value": "a@x", "type": "work"});
+    let home = json!({"value": "a@x", "type": "home"});
+    let made = client.post("/Users", &user_with("x", &json!({"emails": [work, home, work]}))).answered(201).json;
+    assert_eq!(made["emails"], json!([work, home]));
+    let path = format!("/Users/{}", made["id"].as_str().unwrap());
+    let named = json!([{"value": "a@x", "type": "home", "display": "Home"}]);
+    let patched = client.patch(&path, &operation("add", "emails", &named)).answered(200).json;
+    assert_eq!(patched["emails"], json!([work, named[0]]));
+}
+
+#[test]
+fn of_two_primary_values_the_first_keeps_the_mark() {
+    //
+    let client = App::shared().configuration("other");
+    let emails = json!([{"value": "a", "primary": true}, {"value": "b", "primary": true}]);
+    let made = client.post("/Users", &user_with("x", &json!({"emails": emails}))).answered(201).json;
+    assert_eq!(made["emails"], json!([{"value": "a", "primary": true}, {"value": "b", "primary": false}]));
+}
+
+#[test]
+fn a_new_primary_value_wins_over_an_old_one_that_is_sent_along() {
+    // the old element comes again without its mark, as a client sends that never stored it.
+    let client = App::shared().configuration("other");
+    let emails = json!([{"value": "old", "type": "work", "primary": true}]);
+    let path = format!("/Users/{}", client.created("/Users", &user_with("x", &json!({"emails": emails}))));
+    let both = json!([{"value": "old", "type": "work", "display": "Old"}, {"value": "new", "primary": true}]);
+    let shown = client.patch(&path, &operation("add", "emails", &both)).answered(200).json;
+    assert_eq!(
+        shown["emails"],
+        json!([{"value": "old", "type": "work", "primary": false, "display": "Old"}, {"value": "new", "primary": true}])
+    );
+}
+
+#[test]
+fn adding_nothing_takes_nothing_away() {
+    // RFC 7644 section 3.5.2.1
+    let client = App::shared().configuration("other");
+    let more = json!({"name": {"givenName": "Ada"}, "emails": [{"value": "a@x"}], ENTERPRISE: {"department": "d"}});
+    let made = client.post("/Users", &user_with("x", &more)).answered(201).json;
+    let path = format!("/Users/{}", made["id"].as_str().unwrap());
+    for body in [
+        operation("add", "emails", &json!([])),
+        operation("add", "emails", &json!(null)),
+        operation("add", "emails", &json!([{}])),
+        operation("add", "name", &json!({})),
+        operation("add", ENTERPRISE, &json!({})),
+        operations(&json!([{"op": "add", "value": {"emails": [], "name": {}, ENTERPRISE: {}}}])),
+    ] {
+        assert_eq!(client.patch(&path, &body).answered(200).json, made, "{body}");
+    }
+}
+
+#[test]
+fn an_element_is_not_made_of_terms_that_contradict_each_other() {
+    //
+    let client = App::shared().configuration("azure-ad");
+    let path = format!("/Users/{}", client.created("/Users", &user("x")));
+    for op in ["add", "replace"] {
+        let body = operation(op, "emails[type eq \"work\" and type eq \"home\"].value", &json!("a@x"));
+        client.patch(&path, &body).refused(400, "noTarget");
+    }
+    assert!(client.get(&path).answered(200).json.get("emails").is_none());
+}
+
+#[test]
+fn null_keeps_a_default_away() {
+    //
+    let client = App::shared().configuration("other");
+    let made = client.post("/Users", &user_with("x", &json!({"active": null}))).answered(201).json;
+    assert!(made.get("active").is_none(), "{made}");
+}
+
+#[test]
+fn nothing_is_made_up_from_what_was_sent() {
+    // no name composed, no number rewritten, no country translated.
+    let client = App::shared().configuration("other");
+    let more = json!({
+        "name": {"givenName": "Ada", "familyName": "King"}, "phoneNumbers": [{"value": "call me"}],
+        "addresses": [{"country": "Germany", "type": "work"}]
+    });
+    let made = client.post("/Users", &user_with("Ada@EXAMPLE.com", &more)).answered(201).json;
+    for (name, value) in more.as_object().unwrap() {
+        assert_eq!(&made[name], value);
+    }
+    assert!(made.get("displayName").is_none() && made["userName"] == "Ada@EXAMPLE.com", "{made}");
+    let found = client.find("/Users", "ims.value pr or displayName pr or name.formatted pr");
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn chat_addresses_are_found_in_any_case() {
+    //
+    let client = App::shared().configuration("other");
+    client.created("/Users", &user_with("x", &json!({"ims": [{"value": "Ada@Chat", "type": "XMPP"}]})));
+    assert_eq!(client.find("/Users", "ims[value eq \"ada@chat\" and type eq \"xmpp\"]").len(), 1);
+}
+
+#[test]
+fn schemas_follow_the_attributes_in_a_patch() {
+    //
+    let client = App::shared().configuration("other");
+    let path = format!("/Users/{}", client.created("/Users", &user("x")));
+    let patch = |body: &Value| client.patch(&path, body).answered(200).json["schemas"].clone();
+    let department = format!("{ENTERPRISE}:department");
+    assert_eq!(patch(&operation("add", &department, &json!("d"))), json!([USER, ENTERPRISE]));
+    assert_eq!(patch(&operations(&json!([{"op": "remove", "path": department}]))), json!([USER]));
+    assert_eq!(patch(&operation("add", "schemas", &json!([ENTERPRISE]))), json!([USER]));
+    assert_eq!(patch(&operation("replace", "schemas", &json!([USER, ENTERPRISE]))), json!([USER]));
+    client.patch(&path, &operation("replace", "schemas", &json!([ENTERPRISE]))).refused(400, "mutability");
+}
