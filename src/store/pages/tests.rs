@@ -15,6 +15,8 @@ const SCHEMA: &str = include_str!("../../../schema.sql");
 fn database() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     filter_sql::register(&connection).unwrap();
+    // As the store sets it: plans do not depend on values.
+    connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
     connection.execute_batch(SCHEMA).unwrap();
     connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
     connection
