@@ -109,32 +109,15 @@ CREATE TABLE group_members (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX group_members_by_member ON group_members (member_resource, group_resource);
 
--- How many resources of each type a configuration has, so that a list knows its total at once.
+-- How many resources of each type a configuration has, in stretches of 4096 row numbers: a list knows its total at once,
+-- and finds the resource at any position without counting from the first.
 CREATE TABLE resource_counts (
     configuration INTEGER NOT NULL REFERENCES configurations (configuration),
-    type          TEXT NOT NULL,
-    total         INTEGER NOT NULL,
-    PRIMARY KEY (configuration, type)
-) STRICT, WITHOUT ROWID;
-
--- How many resources of each type lie in each stretch of 4096 row numbers, so that the resource at any position is found
--- without counting from the first. Kept by triggers: a list that goes by it is wrong where a single row is missed.
-CREATE TABLE resource_stretches (
-    configuration INTEGER NOT NULL,
     type          TEXT NOT NULL,
     stretch       INTEGER NOT NULL,
     total         INTEGER NOT NULL,
     PRIMARY KEY (configuration, type, stretch)
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER resources_counted AFTER INSERT ON resources BEGIN
-    INSERT INTO resource_stretches (configuration, type, stretch, total)
-    VALUES (new.configuration, new.type, new.resource >> 12, 1)
-    ON CONFLICT (configuration, type, stretch) DO UPDATE SET total = total + 1;
-END;
-CREATE TRIGGER resources_uncounted AFTER DELETE ON resources BEGIN
-    UPDATE resource_stretches SET total = total - 1
-    WHERE configuration = old.configuration AND type = old.type AND stretch = old.resource >> 12;
-END;
 
 -- Facts, appended in the transaction that made them true. The newest row is never removed, so seq never runs back.
 CREATE TABLE events (

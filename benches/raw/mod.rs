@@ -14,8 +14,8 @@ const RESOURCE: &str = "INSERT INTO resources (configuration, type, id, version,
     user_name_key, display_name_key, external_id, unique_name_key, label, body)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 const VALUE: &str = "INSERT INTO resource_values (configuration, path, key, resource) VALUES (?1, ?2, ?3, ?4)";
-const COUNT: &str = "INSERT INTO resource_counts (configuration, type, total) VALUES (?1, ?2, 1)
-    ON CONFLICT (configuration, type) DO UPDATE SET total = total + excluded.total";
+const COUNT: &str = "INSERT INTO resource_counts (configuration, type, stretch, total)
+    VALUES (?1, ?2, ?3 >> 12, 1) ON CONFLICT (configuration, type, stretch) DO UPDATE SET total = total + excluded.total";
 const EVENT: &str = "INSERT INTO events (account_id, configuration, kind, resource_id, payload, created_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
@@ -108,7 +108,7 @@ impl Insert<'_> {
         for value in &created.values {
             self.value.execute(params_from_iter(value.iter().chain([&key])))?;
         }
-        self.count.execute(params_from_iter(&created.resource[..2]))?;
+        self.count.execute(params_from_iter(created.resource[..2].iter().chain([&key])))?;
         self.event.execute(params_from_iter(&created.event)).map(drop)
     }
 }

@@ -253,7 +253,7 @@ mod tests {
         let fixture = Fixture::new();
         let (made, _) = fixture.create(None, Source::Other).unwrap();
         let (key, id) = (made.key, made.id);
-        fixture.write(move |tx| counts::add(tx, key, "User", 3)).unwrap();
+        fixture.write(move |tx| counts::add(tx, key, "User", 1, 3)).unwrap();
         let first = id.clone();
         let kept = fixture.write(move |tx| delete(tx, &first, Content::Keep)).unwrap();
         assert_eq!(kept.resources, [("User".to_owned(), 3)]);

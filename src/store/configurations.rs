@@ -153,7 +153,6 @@ fn remove_rows(tx: &Tx<'_>, key: i64) -> Result<()> {
         "DELETE FROM resource_values WHERE configuration = ?1",
         "DELETE FROM resources WHERE configuration = ?1",
         "DELETE FROM resource_counts WHERE configuration = ?1",
-        "DELETE FROM resource_stretches WHERE configuration = ?1",
         "DELETE FROM extensions WHERE configuration = ?1",
     ] {
         tx.connection().prepare_cached(sql)?.execute([key])?;

@@ -8,16 +8,16 @@ use std::cmp::Ordering;
 use rusqlite::types::{Value as Bound, ValueRef};
 use rusqlite::{OptionalExtension, params_from_iter};
 
-use super::Snapshot;
 use super::filter_sql::{SortKey, Where};
 use super::resources::Collection;
+use super::{Snapshot, counts};
 use crate::error::Result;
 use crate::scim::sort::{Key, Position};
 
-/// Row numbers in one stretch of `resource_stretches`, as a power of two.
-const STRETCH_BITS: u32 = 12;
+/// Resources that are passed over one by one rather than looked up.
+const COUNTED_THROUGH: u64 = 1_000;
 
-/// The resources of one type that match.
+/// The resources of one type that match; all streams of a page are of one configuration.
 #[derive(Debug, Clone, Copy)]
 pub struct Stream<'a> {
     /// Configuration and type.
@@ -163,32 +163,18 @@ impl Near {
     }
 }
 
-/// Where the streams are whole types in the order of creation, the stretches lead near a page at any depth. `None` where
+/// Where the streams are whole types in the order of creation, their counts lead near a page at any depth. `None` where
 /// the page lies behind everything.
 fn approached(at: &Snapshot<'_>, streams: &[(usize, &Stream<'_>)], wanted: &Window<'_>) -> Result<Option<Near>> {
     let is_whole = |stream: &Stream<'_>| stream.filter.is_none() && stream.key.is_none();
-    let counts = wanted.skip >> STRETCH_BITS > 0 && wanted.ascending && wanted.after.is_none();
-    if !counts || !streams.iter().all(|(_, stream)| is_whole(stream)) {
+    let is_deep = wanted.skip > COUNTED_THROUGH && wanted.ascending && wanted.after.is_none();
+    if !is_deep || !streams.iter().all(|(_, stream)| is_whole(stream)) {
         return Ok(Some(Near { after: None, skip: wanted.skip }));
     }
-    let mut totals = std::collections::BTreeMap::<i64, u64>::new();
-    let mut statement =
-        at.prepare("SELECT stretch, total FROM resource_stretches WHERE configuration = ?1 AND type = ?2")?;
-    for (_, stream) in streams {
-        let mut rows = statement.query((stream.of.configuration, stream.of.resource_type))?;
-        while let Some(row) = rows.next()? {
-            *totals.entry(row.get(0)?).or_default() += row.get::<_, i64>(1)?.unsigned_abs();
-        }
-    }
-    let mut skip = wanted.skip;
-    for (stretch, total) in totals {
-        if skip < total {
-            let row = (stretch << STRETCH_BITS) - 1;
-            return Ok(Some(Near { after: Some(Position { key: None, row }), skip }));
-        }
-        skip -= total;
-    }
-    Ok(None)
+    let Some((_, first)) = streams.first() else { return Ok(None) };
+    let types: Vec<&str> = streams.iter().map(|(_, stream)| stream.of.resource_type).collect();
+    let near = counts::near(at, first.of.configuration, &types, wanted.skip)?;
+    Ok(near.map(|near| Near { after: Some(Position { key: None, row: near.row }), skip: near.skip }))
 }
 
 /// Rows of one half of a stream.

@@ -113,7 +113,7 @@ pub fn insert(tx: &Tx<'_>, of: Collection<'_>, new: &New<'_>) -> Result<Stored> 
     ]);
     let key = inserted.map_err(taken)?;
     insert_values(tx, of.configuration, key, &keys.values)?;
-    counts::add(tx, of.configuration, of.resource_type, 1)?;
+    counts::add(tx, of.configuration, of.resource_type, key, 1)?;
     Ok(Stored {
         key,
         id: new.id.to_owned(),
@@ -189,7 +189,7 @@ fn move_version(tx: &Tx<'_>, stored: &mut Stored) {
 pub fn delete(tx: &Tx<'_>, of: Collection<'_>, stored: &Stored, keys: &Keys) -> Result<()> {
     delete_values(tx, of.configuration, stored.key, &keys.values)?;
     tx.prepare("DELETE FROM resources WHERE resource = ?1")?.execute(params![stored.key])?;
-    counts::add(tx, of.configuration, of.resource_type, -1)
+    counts::add(tx, of.configuration, of.resource_type, stored.key, -1)
 }
 
 /// Resources of the collection that have this key at this path, in the order of creation.
