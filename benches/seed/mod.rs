@@ -44,7 +44,6 @@ impl Seeded {
             source: Source::Other,
             provider: None,
             preset: None,
-            preset: None,
             sync: true,
             token: TokenDraft::new(clock::new_id(), &token, "bench"),
         };
