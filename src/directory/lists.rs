@@ -94,7 +94,7 @@ pub fn page(at: &Snapshot<'_>, scope: &Scope, request: &Request) -> Result<Page>
     let total = total(at, &streams, reached)?;
     let mut goes_on = found.len() > as_usize(request.count);
     found.truncate(as_usize(request.count));
-    let mut items = read(at, request, &found)?;
+    let mut items = read(at, scope, request, &found)?;
     goes_on |= items.len() < found.len();
     found.truncate(items.len());
     if backward {
@@ -148,12 +148,12 @@ fn position(at: &Snapshot<'_>, streams: &[Stream<'_>], mark: &Mark) -> Result<Po
 }
 
 /// The resources of the rows, as far as their members fit a page.
-fn read(at: &Snapshot<'_>, request: &Request, found: &[Found]) -> Result<Vec<(usize, Shown)>> {
+fn read(at: &Snapshot<'_>, scope: &Scope, request: &Request, found: &[Found]) -> Result<Vec<(usize, Shown)>> {
     let mut items = Vec::with_capacity(found.len());
     let mut shown_members = 0;
     for Found { stream, position } in found {
         let part = &request.parts[*stream];
-        let row = resources::by_key(at, position.row)?
+        let row = resources::by_key(at, scope.configuration, position.row)?
             .ok_or_else(|| Error::Database(format!("an index names row {}, which is not there", position.row)))?;
         shown_members += if part.with_members { row.member_count } else { 0 };
         if shown_members > MEMBERS_PER_PAGE && !items.is_empty() {

@@ -141,7 +141,7 @@ pub(super) fn apply(tx: &Tx<'_>, group: &mut Stored, edit: Resolved, net: &mut N
 }
 
 fn current(tx: &Tx<'_>, group: &Stored) -> Result<Vec<Linked>> {
-    if group.member_count == 0 { Ok(Vec::new()) } else { members::of_group(tx, group.key) }
+    if group.member_count == 0 { Ok(Vec::new()) } else { members::of_group(tx, group) }
 }
 
 fn from_row(row: Linked) -> Known {

@@ -202,11 +202,11 @@ pub fn delete(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, id: &str, if_match:
 }
 
 fn leave_groups(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, leaver: &Stored) -> Result<()> {
-    let groups = members::direct_groups_of(tx, leaver.key)?;
+    let groups = members::direct_groups_of(tx, leaver)?;
     if groups.is_empty() {
         return Ok(());
     }
-    members::leave_all(tx, leaver.key)?;
+    members::leave_all(tx, leaver)?;
     let left = [(leaver.id.clone(), of.name.clone().into_owned())];
     for group in groups {
         let group_type = scope.types.iter().find(|known| known.name == group.resource_type);
@@ -297,7 +297,7 @@ fn finish(
     resources::update(tx, collection(scope, of), &mut stored, &old_keys, &new)?;
     if old_keys.label != keys.label {
         // Groups show this name for their member, so what they answer has changed (RFC 7644 section 3.14).
-        members::relabelled(tx, stored.key)?;
+        members::relabelled(tx, &stored)?;
     }
     events::updated(tx, scope, of, &id, &before, &after)?;
     let net = apply_members(tx, &mut stored, members)?;

@@ -41,10 +41,10 @@ impl Shown {
             } else if stored.member_count == 0 {
                 Links::Members(Vec::new())
             } else {
-                Links::Members(members::of_group(at, stored.key)?)
+                Links::Members(members::of_group(at, &stored)?)
             }
         } else if of.schema.attribute("groups").is_some() {
-            Links::Groups(members::groups_of(at, stored.key)?)
+            Links::Groups(members::groups_of(at, &stored)?)
         } else {
             Links::None
         };

@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 
+use super::resources::Stored;
 use super::{Snapshot, Tx};
 use crate::error::Result;
 use crate::scim::schema::{Text, standard_types};
@@ -29,20 +30,20 @@ fn linked(row: &rusqlite::Row<'_>) -> rusqlite::Result<Linked> {
 }
 
 /// The members of a group.
-pub fn of_group(at: &Snapshot<'_>, group: i64) -> Result<Vec<Linked>> {
+pub fn of_group(at: &Snapshot<'_>, group: &Stored) -> Result<Vec<Linked>> {
     let mut statement = at.prepare(&format!(
         "SELECT {COLUMNS} FROM group_members m JOIN resources r ON r.resource = m.member_resource
-         WHERE m.group_resource = ?1 ORDER BY m.member_resource"
+         WHERE m.group_resource = ?1 AND +r.configuration = ?2 ORDER BY m.member_resource"
     ))?;
-    let rows = statement.query_map(params![group], linked)?;
+    let rows = statement.query_map(params![group.key, group.configuration], linked)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The groups that a resource is in, and whether directly (RFC 7643 section 4.1.2). A circle of groups ends, because
 /// each group counts once.
-pub fn groups_of(at: &Snapshot<'_>, member: i64) -> Result<Vec<(Linked, bool)>> {
+pub fn groups_of(at: &Snapshot<'_>, member: &Stored) -> Result<Vec<(Linked, bool)>> {
     let mut statement = at.prepare(&groups_of_sql())?;
-    let rows = statement.query_map(params![member], |row| Ok((linked(row)?, row.get(4)?)))?;
+    let rows = statement.query_map(params![member.key, member.configuration], |row| Ok((linked(row)?, row.get(4)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -53,17 +54,18 @@ fn groups_of_sql() -> String {
         "WITH RECURSIVE up (holder, direct) AS (
              SELECT group_resource, 1 FROM group_members WHERE member_resource = ?1
              UNION SELECT m.group_resource, 0 FROM up JOIN group_members m ON m.member_resource = up.holder)
-         SELECT {COLUMNS}, max(up.direct) FROM up CROSS JOIN resources r ON r.resource = up.holder GROUP BY r.resource"
+         SELECT {COLUMNS}, max(up.direct) FROM up CROSS JOIN resources r ON r.resource = up.holder
+         WHERE +r.configuration = ?2 GROUP BY r.resource"
     )
 }
 
 /// The groups that a resource is a member of itself.
-pub fn direct_groups_of(at: &Snapshot<'_>, member: i64) -> Result<Vec<Linked>> {
+pub fn direct_groups_of(at: &Snapshot<'_>, member: &Stored) -> Result<Vec<Linked>> {
     let mut statement = at.prepare(&format!(
         "SELECT {COLUMNS} FROM group_members m JOIN resources r ON r.resource = m.group_resource
-         WHERE m.member_resource = ?1 ORDER BY m.group_resource"
+         WHERE m.member_resource = ?1 AND +r.configuration = ?2 ORDER BY m.group_resource"
     ))?;
-    let rows = statement.query_map(params![member], linked)?;
+    let rows = statement.query_map(params![member.key, member.configuration], linked)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -87,24 +89,24 @@ pub fn clear(tx: &Tx<'_>, group: i64) -> Result<()> {
 }
 
 /// Takes a resource out of every group, which changes each of them.
-pub fn leave_all(tx: &Tx<'_>, member: i64) -> Result<()> {
+pub fn leave_all(tx: &Tx<'_>, member: &Stored) -> Result<()> {
     let mut groups = tx.prepare(
         "UPDATE resources SET version = version + 1, last_modified = max(?2, last_modified + 1),
              member_count = member_count - 1
-         WHERE resource IN (SELECT group_resource FROM group_members WHERE member_resource = ?1)",
+         WHERE resource IN (SELECT group_resource FROM group_members WHERE member_resource = ?1) AND +configuration = ?3",
     )?;
-    groups.execute(params![member, tx.now])?;
-    tx.prepare("DELETE FROM group_members WHERE member_resource = ?1")?.execute(params![member])?;
+    groups.execute(params![member.key, tx.now, member.configuration])?;
+    tx.prepare("DELETE FROM group_members WHERE member_resource = ?1")?.execute(params![member.key])?;
     Ok(())
 }
 
 /// Moves the version of every group that shows this resource as a member: its label has changed.
-pub fn relabelled(tx: &Tx<'_>, member: i64) -> Result<()> {
+pub fn relabelled(tx: &Tx<'_>, member: &Stored) -> Result<()> {
     let mut groups = tx.prepare(
         "UPDATE resources SET version = version + 1, last_modified = max(?2, last_modified + 1)
-         WHERE resource IN (SELECT group_resource FROM group_members WHERE member_resource = ?1)",
+         WHERE resource IN (SELECT group_resource FROM group_members WHERE member_resource = ?1) AND +configuration = ?3",
     )?;
-    groups.execute(params![member, tx.now])?;
+    groups.execute(params![member.key, tx.now, member.configuration])?;
     Ok(())
 }
 
@@ -118,7 +120,7 @@ mod tests {
         connection.execute_batch(include_str!("../../schema.sql")).unwrap();
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", groups_of_sql())).unwrap();
         let steps: Vec<String> =
-            statement.query_map([1], |row| row.get(3)).unwrap().map(|step| step.unwrap()).collect();
+            statement.query_map([1, 1], |row| row.get(3)).unwrap().map(|step| step.unwrap()).collect();
         assert!(steps.contains(&"SEARCH r USING INTEGER PRIMARY KEY (rowid=?)".to_owned()), "{steps:?}");
         assert!(!steps.iter().any(|step| step.starts_with("SCAN r")), "{steps:?}");
     }

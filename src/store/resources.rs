@@ -12,6 +12,8 @@ use crate::scim::index::Keys;
 pub struct Stored {
     /// Row number; grows in the order of creation.
     pub key: i64,
+    /// Row of its configuration.
+    pub configuration: i64,
     /// Public id.
     pub id: String,
     /// How often the resource has changed, from 1.
@@ -26,7 +28,8 @@ pub struct Stored {
     pub body: String,
 }
 
-const COLUMNS: &str = "r.resource, r.id, r.version, r.created_at, r.last_modified, r.member_count, r.body";
+const COLUMNS: &str = "r.resource, r.id, r.version, r.created_at, r.last_modified, r.member_count, r.body,
+     r.configuration";
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
     Ok(Stored {
@@ -37,6 +40,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
         last_modified: row.get(4)?,
         member_count: row.get(5)?,
         body: row.get(6)?,
+        configuration: row.get(7)?,
     })
 }
 
@@ -68,10 +72,11 @@ pub fn known(at: &Snapshot<'_>, configuration: i64, ids: &[String]) -> Result<Ve
         .collect()
 }
 
-/// The resource of that row.
-pub fn by_key(at: &Snapshot<'_>, key: i64) -> Result<Option<Stored>> {
-    let mut statement = at.prepare(&format!("SELECT {COLUMNS} FROM resources r WHERE r.resource = ?1"))?;
-    Ok(statement.query_row([key], stored).optional()?)
+/// The configuration's resource of that row.
+pub fn by_key(at: &Snapshot<'_>, configuration: i64, key: i64) -> Result<Option<Stored>> {
+    let mut statement =
+        at.prepare(&format!("SELECT {COLUMNS} FROM resources r WHERE r.resource = ?1 AND r.configuration = ?2"))?;
+    Ok(statement.query_row([key, configuration], stored).optional()?)
 }
 
 /// A resource to be stored.
@@ -116,6 +121,7 @@ pub fn insert(tx: &Tx<'_>, of: Collection<'_>, new: &New<'_>) -> Result<Stored> 
     counts::add(tx, of.configuration, of.resource_type, key, 1)?;
     Ok(Stored {
         key,
+        configuration: of.configuration,
         id: new.id.to_owned(),
         version: 1,
         created_at: tx.now,
@@ -139,13 +145,17 @@ pub fn update(tx: &Tx<'_>, of: Collection<'_>, stored: &mut Stored, before: &Key
     // An index is written anew for each column that is named, changed or not; most changes leave the names alone.
     if same_names {
         let mut statement = tx.prepare(
-            "UPDATE resources SET version = ?2, last_modified = ?3, active = ?4, body = ?5 WHERE resource = ?1",
+            "UPDATE resources SET version = ?2, last_modified = ?3, active = ?4, body = ?5
+             WHERE resource = ?1 AND configuration = ?6",
         )?;
-        statement.execute(params![stored.key, stored.version, stored.last_modified, after.active, new.body])?;
+        let row =
+            params![stored.key, stored.version, stored.last_modified, after.active, new.body, stored.configuration];
+        statement.execute(row)?;
     } else {
         let mut statement = tx.prepare(
             "UPDATE resources SET version = ?2, last_modified = ?3, active = ?4, body = ?5, user_name_key = ?6,
-                 display_name_key = ?7, external_id = ?8, unique_name_key = ?9, label = ?10 WHERE resource = ?1",
+                 display_name_key = ?7, external_id = ?8, unique_name_key = ?9, label = ?10
+             WHERE resource = ?1 AND configuration = ?11",
         )?;
         let updated = statement.execute(params![
             stored.key,
@@ -157,7 +167,8 @@ pub fn update(tx: &Tx<'_>, of: Collection<'_>, stored: &mut Stored, before: &Key
             after.display_name,
             after.external_id,
             new.unique_name,
-            after.label
+            after.label,
+            stored.configuration
         ]);
         updated.map_err(taken)?;
     }
@@ -173,8 +184,14 @@ pub fn update(tx: &Tx<'_>, of: Collection<'_>, stored: &mut Stored, before: &Key
 pub fn touch(tx: &Tx<'_>, stored: &mut Stored) -> Result<()> {
     move_version(tx, stored);
     let mut statement =
-        tx.prepare("UPDATE resources SET version = ?2, last_modified = ?3, member_count = ?4 WHERE resource = ?1")?;
-    statement.execute(params![stored.key, stored.version, stored.last_modified, stored.member_count])?;
+        tx.prepare("UPDATE resources SET version = ?2, last_modified = ?3, member_count = ?4 WHERE resource = ?1 AND configuration = ?5")?;
+    statement.execute(params![
+        stored.key,
+        stored.version,
+        stored.last_modified,
+        stored.member_count,
+        stored.configuration
+    ])?;
     Ok(())
 }
 
@@ -188,7 +205,8 @@ fn move_version(tx: &Tx<'_>, stored: &mut Stored) {
 /// Removes a resource that no membership names any more.
 pub fn delete(tx: &Tx<'_>, of: Collection<'_>, stored: &Stored, keys: &Keys) -> Result<()> {
     delete_values(tx, of.configuration, stored.key, &keys.values)?;
-    tx.prepare("DELETE FROM resources WHERE resource = ?1")?.execute(params![stored.key])?;
+    tx.prepare("DELETE FROM resources WHERE resource = ?1 AND configuration = ?2")?
+        .execute(params![stored.key, stored.configuration])?;
     counts::add(tx, of.configuration, of.resource_type, stored.key, -1)
 }
 
@@ -248,8 +266,9 @@ fn taken(problem: rusqlite::Error) -> Error {
 
 /// Writes the number of members of a resource whose version has moved already.
 pub fn set_member_count(tx: &Tx<'_>, stored: &Stored) -> Result<()> {
-    let mut statement = tx.prepare("UPDATE resources SET member_count = ?2 WHERE resource = ?1")?;
-    statement.execute(params![stored.key, stored.member_count])?;
+    let mut statement =
+        tx.prepare("UPDATE resources SET member_count = ?2 WHERE resource = ?1 AND configuration = ?3")?;
+    statement.execute(params![stored.key, stored.member_count, stored.configuration])?;
     Ok(())
 }
 
