@@ -42,6 +42,9 @@ static MIDDLE: LazyLock<Seeded> = LazyLock::new(|| Seeded::with_users(10_000));
 static LARGE: LazyLock<Seeded> = LazyLock::new(|| Seeded::with_users(100_000 + SPARE));
 
 fn main() {
+    // What statics hold is never dropped: their stores lie in a folder that goes with this function.
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    tempfile::env::override_temp_dir(folder.path()).expect("the first to choose");
     divan::main();
 }
 
