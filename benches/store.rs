@@ -12,14 +12,14 @@ use divan::counter::ItemsCount;
 use futures_util::future::join_all;
 use rollcall::clock;
 use rollcall::directory::lists::{self, From, Page, Part, Request};
-use rollcall::directory::resources::{create, patch, read, rules};
+use rollcall::directory::resources::{Prepared, create, patch, read, rules};
 use rollcall::error::Result;
 use rollcall::scim::cursor::{Direction, Mark};
 use rollcall::scim::filter::Filter;
 use rollcall::scim::patch::{Patch, read as read_patch};
 use rollcall::scim::schema::{GROUP_TYPE, USER_TYPE};
 use rollcall::scim::sort::Sort;
-use rollcall::scim::validate::Draft;
+
 use rollcall::store::Undo;
 use rollcall::store::filter_sql::{self, Context, SortKey, Where, compile};
 use rollcall::store::pages::{self, Stream, Window};
@@ -219,7 +219,7 @@ fn adding(user: &str) -> Patch {
 fn create_at_64_writers(bencher: Bencher<'_, '_>) {
     let inputs = || {
         let at = Seeded::with_users(0);
-        let drafts: Vec<Draft> = (0..CREATES).map(|number| at.draft(&USER_TYPE, &seed::user(number))).collect();
+        let drafts: Vec<Prepared> = (0..CREATES).map(|number| at.prepared(&USER_TYPE, &seed::user(number))).collect();
         (at, drafts)
     };
     bencher.counter(ItemsCount::new(CREATES)).with_inputs(inputs).bench_local_values(|(at, drafts)| {
@@ -231,7 +231,7 @@ fn create_at_64_writers(bencher: Bencher<'_, '_>) {
     });
 }
 
-async fn write_in_turn(at: &Seeded, drafts: Vec<Draft>) {
+async fn write_in_turn(at: &Seeded, drafts: Vec<Prepared>) {
     for draft in drafts {
         let (scope, id) = (at.scope.clone(), clock::new_id());
         let written = at.store.write(Undo::Unneeded, move |tx| create(tx, &scope, &USER_TYPE, &id, &draft, -1));

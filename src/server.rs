@@ -20,6 +20,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const SHUTDOWN_SECONDS: u64 = 10;
 /// Log lines that wait for a slow reader; each place costs memory from the start.
 const LOG_LINES_WAITING_MAX: usize = 8_192;
+/// Threads of each worker for scans and large bodies; more would only wait for the readers, and each keeps memory.
+const BLOCKING_THREADS: usize = 4;
 /// How often what was gathered in memory is written down.
 const WRITE_DOWN_EVERY: Duration = Duration::from_secs(1);
 
@@ -48,9 +50,8 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     let server = HttpServer::new(move || {
         let mut app = App::new().app_data(shared.clone());
         for family in scim::FAMILIES {
-            app = app
-                .service(web::resource(family).to(scim::serve))
-                .service(web::resource(format!("{family}/{{below:.*}}")).to(scim::serve));
+            // A scope compares a prefix; a pattern for the rest of the path would run for every request.
+            app = app.service(web::scope(family).default_service(web::to(scim::serve)));
         }
         app.route("/livez", web::get().to(api::livez))
             .route("/readyz", web::get().to(api::readyz))
@@ -58,6 +59,7 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     })
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(SHUTDOWN_SECONDS)
+    .worker_max_blocking_threads(BLOCKING_THREADS)
     .listen(listener)?
     .run();
     Ok(Bound { server, address, state })

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use rollcall::clock;
 use rollcall::directory::Scope;
 use rollcall::directory::configurations::{self, NewConfiguration};
-use rollcall::directory::resources::{create, rules};
+use rollcall::directory::resources::{Prepared, create, rules};
 use rollcall::directory::tokens::TokenDraft;
 use rollcall::model::configuration::Source;
 use rollcall::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
-use rollcall::scim::validate::{Draft, new_resource};
+use rollcall::scim::validate::new_resource;
 use rollcall::secret::Token;
 use rollcall::store::{Access, Store, Undo};
 use serde_json::{Value, json};
@@ -64,15 +64,15 @@ impl Seeded {
     }
 
     /// What a body says, checked as a request's would be.
-    pub(crate) fn draft(&self, of: &ResourceType, body: &Value) -> Draft {
-        new_resource(body, of, rules(&self.scope)).expect("a body without a fault")
+    pub(crate) fn prepared(&self, of: &ResourceType, body: &Value) -> Prepared {
+        Prepared::new(new_resource(body, of, rules(&self.scope)).expect("a body without a fault"), of)
     }
 
     fn create(&self, of: &'static Arc<ResourceType>, bodies: &[Value]) -> Vec<String> {
         let mut ids = Vec::with_capacity(bodies.len());
         for batch in bodies.chunks(BATCH) {
-            let drafts: Vec<(String, Draft)> =
-                batch.iter().map(|body| (clock::new_id(), self.draft(of, body))).collect();
+            let drafts: Vec<(String, Prepared)> =
+                batch.iter().map(|body| (clock::new_id(), self.prepared(of, body))).collect();
             ids.extend(drafts.iter().map(|(id, _)| id.clone()));
             let scope = self.scope.clone();
             let written = self.store.write_blocking(Undo::Savepoint, move |tx| {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Scope;
-use super::resources;
+use super::resources::{self, Prepared};
 use super::shown::Shown;
 use crate::error::{Error, Result};
 use crate::scim;
@@ -43,7 +43,7 @@ pub fn create_circle(
         // A group in itself is nothing to wait for: it is refused.
         pending.remove(making.id.as_str());
         let (draft, later) = without(&making.draft, &pending);
-        notes.push(create(tx, scope, making, &draft).map_err(|error| (number, error))?);
+        notes.push(create(tx, scope, making, draft).map_err(|error| (number, error))?);
         joining.push(later);
     }
     for (number, (making, later)) in circle.iter().zip(joining).enumerate() {
@@ -65,8 +65,9 @@ fn without(draft: &Draft, pending: &HashSet<&str>) -> (Draft, Vec<MemberRef>) {
     (draft, later)
 }
 
-fn create(tx: &Tx<'_>, scope: &Scope, making: &Making, draft: &Draft) -> Result<Notes> {
-    let done = resources::create(tx, scope, &making.of, &making.id, draft, -1)?;
+fn create(tx: &Tx<'_>, scope: &Scope, making: &Making, draft: Draft) -> Result<Notes> {
+    let prepared = Prepared::new(draft, &making.of);
+    let done = resources::create(tx, scope, &making.of, &making.id, &prepared, -1)?;
     if done.shown.stored.id != making.id {
         // The others name an id that this one did not get.
         let detail = "an inactive resource of that name exists, which cannot be taken up in a circle of references";

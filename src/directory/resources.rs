@@ -54,6 +54,21 @@ fn find(at: &Snapshot<'_>, scope: &Scope, of: &ResourceType, id: &str) -> Result
     resources::by_id(at, collection(scope, of), id)?.ok_or_else(|| scim::Error::not_found().into())
 }
 
+/// A resource about to be made: what can be worked out before the transaction.
+#[derive(Debug)]
+pub struct Prepared {
+    draft: Draft,
+    keys: Keys,
+    body: String,
+}
+
+impl Prepared {
+    /// Works out the keys and the text of a draft.
+    pub fn new(draft: Draft, of: &ResourceType) -> Self {
+        Self { keys: index::keys(&draft.attributes, of), body: render::body(&draft.attributes, of), draft }
+    }
+}
+
 /// Makes a resource with a new id.
 ///
 /// # Errors
@@ -63,21 +78,20 @@ pub fn create(
     scope: &Scope,
     of: &ResourceType,
     id: &str,
-    draft: &Draft,
+    prepared: &Prepared,
     members_max: i64,
 ) -> Result<Done> {
+    let Prepared { draft, keys, body } = prepared;
     let mut notes = draft.notes.clone();
     let joining = resolve_replacement(tx, scope, id, draft.members.as_ref(), &mut notes)?;
-    let keys = index::keys(&draft.attributes, of);
-    let body = render::body(&draft.attributes, of);
-    let new = New { id, keys: &keys, unique_name: unique_name(scope, of, &keys), body: &body };
+    let new = New { id, keys, unique_name: unique_name(scope, of, keys), body };
     let mut stored = match resources::insert(tx, collection(scope, of), &new) {
         Err(refused) if scope.switches.reactivate_on_conflict => {
-            return reactivate(tx, scope, of, draft, &keys, refused, members_max);
+            return reactivate(tx, scope, of, prepared, refused, members_max);
         }
         inserted => inserted?,
     };
-    events::created(tx, scope, of, id, &body)?;
+    events::created(tx, scope, of, id, body)?;
     let mut net = Net::default();
     if let Some(edit) = joining {
         memberships::apply(tx, &mut stored, edit, &mut net)?;
@@ -94,11 +108,11 @@ fn reactivate(
     tx: &Tx<'_>,
     scope: &Scope,
     of: &ResourceType,
-    draft: &Draft,
-    keys: &Keys,
+    prepared: &Prepared,
     refused: Error,
     members_max: i64,
 ) -> Result<Done> {
+    let Prepared { draft, keys, .. } = prepared;
     let is_conflict = matches!(&refused, Error::Scim(error) if error.scim_type == Some(ScimType::Uniqueness));
     let (true, Some(name)) = (is_conflict, &keys.user_name) else { return Err(refused) };
     let Some(stored) = resources::by_user_name(tx, collection(scope, of), name)? else { return Err(refused) };

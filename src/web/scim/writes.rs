@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::clock;
 use crate::directory::Scope;
-use crate::directory::resources::{self, Done};
+use crate::directory::resources::{self, Done, Prepared};
 use crate::error::Result;
 use crate::scim;
 use crate::scim::schema::ResourceType;
@@ -29,11 +29,12 @@ impl Writes<'_> {
     /// Makes a resource. `members_max` is how many members the result may show, here and below.
     pub(super) async fn create(&self, body: &Value, members_max: i64) -> Result<Done> {
         let draft = validate::new_resource(body, self.of, resources::rules(self.scope))?;
+        let prepared = Prepared::new(draft, self.of);
         let (scope, of, id) = (self.scope.clone(), Arc::clone(self.of), clock::new_id());
         let write = self
             .state
             .store
-            .write(Undo::Unneeded, move |tx| resources::create(tx, &scope, &of, &id, &draft, members_max));
+            .write(Undo::Unneeded, move |tx| resources::create(tx, &scope, &of, &id, &prepared, members_max));
         write.await
     }
 
