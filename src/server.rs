@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 
+use crate::log;
 use crate::model::configuration::provisioning_url;
 use crate::secret;
 use crate::settings::Settings;
@@ -18,8 +19,6 @@ use crate::web::{api, scim};
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long running requests may take to finish when the server stops, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
-/// Log lines that wait for a slow reader; each place costs memory from the start.
-const LOG_LINES_WAITING_MAX: usize = 8_192;
 /// Threads of each worker for scans and large bodies; more would only wait for the readers, and each keeps memory.
 const BLOCKING_THREADS: usize = 4;
 /// How often what was gathered in memory is written down.
@@ -84,7 +83,7 @@ fn keep_public_url(settings: &Settings, store: &Store, address: SocketAddr) -> i
 /// # Errors
 /// The database cannot be opened or the address cannot be bound; the text says what to do.
 pub fn run(settings: &Settings) -> anyhow::Result<()> {
-    let _log = start_log(settings);
+    let _log = log::start(settings.log_level)?;
     let store = Store::open(&settings.data_dir, Access::Serve)?;
     actix_web::rt::System::new().block_on(async {
         let bound = build(settings, store.clone())?;
@@ -100,18 +99,6 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     })?;
     store.close();
     Ok(())
-}
-
-/// JSON lines on standard error, written by a thread of their own. Where nobody reads fast enough, lines are
-/// dropped rather than requests held up. The guard writes out the rest when it goes.
-fn start_log(settings: &Settings) -> tracing_appender::non_blocking::WorkerGuard {
-    let (lines, guard) = tracing_appender::non_blocking::NonBlockingBuilder::default()
-        .buffered_lines_limit(LOG_LINES_WAITING_MAX)
-        .finish(io::stderr());
-    let log = tracing_subscriber::fmt().json().flatten_event(true).with_target(true).with_writer(lines);
-    // A second start in one process, as tests do it, keeps the first log.
-    let _ = log.with_max_level(settings.log_level).try_init();
-    guard
 }
 
 async fn write_down(state: web::Data<State>) {

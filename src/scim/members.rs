@@ -39,7 +39,7 @@ pub(super) fn read_members(value: &Value, reading: &mut Reading) -> Result<Vec<M
         Value::Null => return Ok(Vec::new()),
         Value::Array(items) => items.as_slice(),
         Value::Object(_) if !reading.rules.strict => std::slice::from_ref(value),
-        other => return Err(wrong_kind("members", "an array of objects", other)),
+        other => return Err(wrong_kind(format_args!("members"), "an array of objects", other)),
     };
     if items.len() > MEMBERS_MAX {
         return Err(Error::too_large(format!("one request may name at most {MEMBERS_MAX} members")));
@@ -58,7 +58,7 @@ pub(super) fn read_members(value: &Value, reading: &mut Reading) -> Result<Vec<M
 /// The id in `value`, else the last segment of `$ref` (RFC 7643 section 2.3.7: a reference names the resource too).
 fn member_id(item: &Value) -> Result<&str, Error> {
     let Value::Object(parts) = item else {
-        return Err(wrong_kind("members", "an array of objects with a value", item));
+        return Err(wrong_kind(format_args!("members"), "an array of objects with a value", item));
     };
     let part = |wanted: &str| parts.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value);
     match (part("value"), part("$ref")) {
@@ -69,6 +69,6 @@ fn member_id(item: &Value) -> Result<&str, Error> {
         }
         (Some(Value::String(_)), _) => Err(Error::value("members.value must not be empty")),
         (None | Some(Value::Null), _) => Err(Error::value("each member needs a value: the id of a user or group")),
-        (Some(other), _) => Err(wrong_kind("members.value", "text", other)),
+        (Some(other), _) => Err(wrong_kind(format_args!("members.value"), "text", other)),
     }
 }

@@ -1,6 +1,8 @@
 //! From what a client sent to what is kept: names in their canonical spelling, values of the right kind,
 //! read-only attributes left out (RFC 7643 section 2, RFC 7644 sections 3.3 and 3.5.1).
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use super::dialect::{self, Notes, Rules};
@@ -157,6 +159,9 @@ pub(super) enum Nulls {
     Keep,
 }
 
+/// Where a value stands, for errors and notes; written out only where there is one.
+pub(super) type Place<'a> = fmt::Arguments<'a>;
+
 /// One reading of values against the tables.
 #[derive(Debug)]
 pub(super) struct Reading {
@@ -181,7 +186,7 @@ impl Reading {
             draft.named.push(attribute.name.clone().into_owned());
             if of.members().is_some_and(|members| members.name == attribute.name) {
                 draft.members = Some(read_members(value, self)?);
-            } else if let Some(value) = self.stored_value(attribute, value, &attribute.name)? {
+            } else if let Some(value) = self.stored_value(attribute, value, format_args!("{}", attribute.name))? {
                 found.insert(attribute.name.clone().into_owned(), value);
             }
             return Ok(());
@@ -200,7 +205,7 @@ impl Reading {
         &mut self,
         attribute: &Attribute,
         value: &Value,
-        place: &str,
+        place: Place<'_>,
     ) -> Result<Option<Value>, Error> {
         if attribute.is_read_only() {
             // RFC 7644 section 3.3: read-only attributes in a body are ignored.
@@ -235,7 +240,7 @@ impl Reading {
         match value {
             Value::Null => Ok(None),
             Value::Object(object) => {
-                let read = self.object(attributes, object, uri, None)?;
+                let read = self.object(attributes, object, format_args!("{uri}"), None)?;
                 Ok((!read.is_empty()).then_some(Value::Object(read)))
             }
             _ => Err(Error::value(format!("{uri} must be an object"))),
@@ -243,7 +248,12 @@ impl Reading {
     }
 
     /// A value of the attribute's kind, or `None` where nothing is assigned (RFC 7643 section 2.5: null and [] are nothing).
-    pub(super) fn value(&mut self, attribute: &Attribute, value: &Value, place: &str) -> Result<Option<Value>, Error> {
+    pub(super) fn value(
+        &mut self,
+        attribute: &Attribute,
+        value: &Value,
+        place: Place<'_>,
+    ) -> Result<Option<Value>, Error> {
         if !attribute.multi_valued {
             return self.single(attribute, value, place);
         }
@@ -268,7 +278,7 @@ impl Reading {
     }
 
     /// RFC 7643 section 2.4: at most one element is primary.
-    fn keep_one_primary(&mut self, list: &mut [Value], place: &str) -> Result<(), Error> {
+    fn keep_one_primary(&mut self, list: &mut [Value], place: Place<'_>) -> Result<(), Error> {
         let mut seen = false;
         for item in list.iter_mut().filter(|item| item.get("primary") == Some(&Value::Bool(true))) {
             if seen {
@@ -284,7 +294,12 @@ impl Reading {
     }
 
     /// One value, or one element of a list.
-    pub(super) fn single(&mut self, attribute: &Attribute, value: &Value, place: &str) -> Result<Option<Value>, Error> {
+    pub(super) fn single(
+        &mut self,
+        attribute: &Attribute,
+        value: &Value,
+        place: Place<'_>,
+    ) -> Result<Option<Value>, Error> {
         if value.is_null() {
             return Ok(None);
         }
@@ -300,7 +315,7 @@ impl Reading {
     }
 
     /// RFC 7643 section 2.3.1 lets canonical values restrict the input; only the interop profile does.
-    fn check_canonical(&self, attribute: &Attribute, value: &Value, place: &str) -> Result<(), Error> {
+    fn check_canonical(&self, attribute: &Attribute, value: &Value, place: Place<'_>) -> Result<(), Error> {
         let words = &attribute.canonical_values;
         let is_known = |text: &str| words.iter().any(|word| word.eq_ignore_ascii_case(text));
         if self.rules.strict && !words.is_empty() && !value.as_str().is_some_and(is_known) {
@@ -309,7 +324,7 @@ impl Reading {
         Ok(())
     }
 
-    fn boolean(&mut self, value: &Value, place: &str) -> Result<Value, Error> {
+    fn boolean(&mut self, value: &Value, place: Place<'_>) -> Result<Value, Error> {
         match value {
             Value::Bool(_) => Ok(value.clone()),
             Value::String(text) if !self.rules.strict => match dialect::boolean_text(text) {
@@ -323,7 +338,7 @@ impl Reading {
         }
     }
 
-    fn complex(&mut self, attribute: &Attribute, value: &Value, place: &str) -> Result<Option<Value>, Error> {
+    fn complex(&mut self, attribute: &Attribute, value: &Value, place: Place<'_>) -> Result<Option<Value>, Error> {
         let mut mended;
         let object = match value {
             Value::Object(object) => object,
@@ -352,7 +367,7 @@ impl Reading {
         &mut self,
         attributes: &[Attribute],
         object: &Map<String, Value>,
-        place: &str,
+        place: Place<'_>,
         of: Option<&Attribute>,
     ) -> Result<Map<String, Value>, Error> {
         let mut slots: Vec<Option<Value>> = vec![None; attributes.len()];
@@ -367,12 +382,11 @@ impl Reading {
                 continue;
             };
             let attribute = &attributes[index];
-            let here = if of.is_some() {
-                format!("{place}.{}", attribute.name)
+            let read = if of.is_some() {
+                self.stored_value(attribute, value, format_args!("{place}.{}", attribute.name))
             } else {
-                format!("{place}:{}", attribute.name)
-            };
-            let read = self.stored_value(attribute, value, &here)?;
+                self.stored_value(attribute, value, format_args!("{place}:{}", attribute.name))
+            }?;
             let clears = read.is_none() && !attribute.is_read_only() && self.nulls == Nulls::Keep;
             slots[index] = if clears { Some(Value::Null) } else { read.or(slots[index].take()) };
         }
@@ -398,7 +412,7 @@ fn mend(attribute: &Attribute, value: &Value) -> Option<Value> {
 }
 
 /// Values that are neither boolean nor complex (RFC 7643 section 2.3).
-fn simple(kind: Kind, value: &Value, place: &str) -> Result<Value, Error> {
+fn simple(kind: Kind, value: &Value, place: Place<'_>) -> Result<Value, Error> {
     let fits = match (kind, value) {
         (Kind::String | Kind::Reference, Value::String(_)) | (Kind::Decimal, Value::Number(_)) => true,
         (Kind::Integer, Value::Number(number)) => number.is_i64() || number.is_u64(),
@@ -433,7 +447,7 @@ fn is_base64(text: &str) -> bool {
     valid && padding <= 2 && length % 4 != 1 && (padding == 0 || (length + padding).is_multiple_of(4))
 }
 
-pub(super) fn wrong_kind(place: &str, wanted: &str, found: &Value) -> Error {
+pub(super) fn wrong_kind(place: Place<'_>, wanted: &str, found: &Value) -> Error {
     let found = match found {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -459,7 +473,7 @@ pub(super) fn push_distinct(list: &mut Vec<Value>, item: Value) -> usize {
 }
 
 /// Fails where a list is longer than [`ELEMENTS_MAX`].
-pub(super) fn check_length(items: &[Value], place: &str) -> Result<(), Error> {
+pub(super) fn check_length(items: &[Value], place: Place<'_>) -> Result<(), Error> {
     if items.len() > ELEMENTS_MAX {
         return Err(Error::too_large(format!("{place} may have at most {ELEMENTS_MAX} values")));
     }

@@ -152,7 +152,7 @@ fn in_list(edit: &AttributeEdit, attribute: &Attribute, list: &mut Vec<Value>, r
     if attribute.sub("primary").is_some() {
         keep_new_primary(list, &touched);
     }
-    check_length(list, &attribute.name)
+    check_length(list, format_args!("{}", attribute.name))
 }
 
 /// Returns the positions of what was added as primary: an element that is there already may be completed beside it

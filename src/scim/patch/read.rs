@@ -152,7 +152,7 @@ impl Reader<'_> {
                 return self.member_edit(op, path, value);
             }
             if attribute.mutability == Mutability::WriteOnly {
-                self.reading.value(attribute, value, &attribute.name)?;
+                self.reading.value(attribute, value, format_args!("{}", attribute.name))?;
                 self.reading.notes.add(format!("{}: accepted and thrown away", attribute.name));
                 return Ok(());
             }
@@ -213,15 +213,15 @@ impl Reader<'_> {
         };
         let one_element = path.element.is_some();
         match path.target.sub {
-            Some(sub) => self.reading.value(sub, value, &shown),
+            Some(sub) => self.reading.value(sub, value, format_args!("{shown}")),
             None if attribute.kind == Kind::Complex && (one_element || !attribute.multi_valued) => {
                 self.reading.nulls = Nulls::Keep;
                 let element = if one_element { only(value) } else { value };
-                let read = self.reading.single(attribute, element, &shown);
+                let read = self.reading.single(attribute, element, format_args!("{shown}"));
                 self.reading.nulls = Nulls::Drop;
                 read
             }
-            None => self.reading.value(attribute, value, &shown),
+            None => self.reading.value(attribute, value, format_args!("{shown}")),
         }
     }
 
@@ -233,7 +233,7 @@ impl Reader<'_> {
         if !whole_list || value.is_null() || self.reading.rules.strict {
             return Ok(Change::Remove);
         }
-        match self.reading.value(attribute, value, &attribute.name)? {
+        match self.reading.value(attribute, value, format_args!("{}", attribute.name))? {
             Some(Value::Array(listed)) => Ok(Change::RemoveListed(listed)),
             // An empty list names nobody.
             _ => Ok(Change::RemoveListed(Vec::new())),

@@ -7,7 +7,7 @@ use crate::scim::schema::USER_TYPE;
 
 #[test]
 fn a_value_is_of_its_kind_or_refused() {
-    let fits = |kind, value: Value| match simple(kind, &value, "x") {
+    let fits = |kind, value: Value| match simple(kind, &value, format_args!("x")) {
         Ok(kept) => {
             assert_eq!(kept, value, "a value is kept as it came");
             true

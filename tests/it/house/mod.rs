@@ -12,6 +12,7 @@ const LINES_MAX: usize = 600;
 /// The rows of the architecture: a module names only modules of lower rows and itself.
 const ROWS: &[(&str, u8)] = &[
     ("settings", 0),
+    ("log", 0),
     ("clock", 0),
     ("secret", 0),
     ("scim", 1),
