@@ -20,7 +20,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long running requests may take to finish when the server stops, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
 /// Threads of each worker for scans and large bodies; more would only wait for the readers, and each keeps memory.
-const BLOCKING_THREADS: usize = 4;
+const BLOCKING_THREADS: usize = 2;
 /// How often what was gathered in memory is written down.
 const WRITE_DOWN_EVERY: Duration = Duration::from_secs(1);
 

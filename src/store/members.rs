@@ -35,8 +35,12 @@ pub fn of_group(at: &Snapshot<'_>, group: &Stored) -> Result<Vec<Linked>> {
         "SELECT {COLUMNS} FROM group_members m JOIN resources r ON r.resource = m.member_resource
          WHERE m.group_resource = ?1 AND +r.configuration = ?2 ORDER BY m.member_resource"
     ))?;
-    let rows = statement.query_map(params![group.key, group.configuration], linked)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    // A list of known length is not grown by doubling, which would leave its halves behind.
+    let mut members = Vec::with_capacity(usize::try_from(group.member_count).unwrap_or_default());
+    for member in statement.query_map(params![group.key, group.configuration], linked)? {
+        members.push(member?);
+    }
+    Ok(members)
 }
 
 /// The groups that a resource is in, and whether directly (RFC 7643 section 4.1.2). A circle of groups ends, because

@@ -14,8 +14,8 @@ use crate::store::members::Linked;
 /// Lists that live in rows of their own and are written after the text.
 const LINKS: [&str; 2] = ["members", "groups"];
 
-/// How many members one piece of a streamed answer holds.
-const MEMBERS_PER_PIECE: usize = 1_000;
+/// How many members one piece of a streamed answer holds: some 30 KB, which the allocator keeps no large page for.
+const MEMBERS_PER_PIECE: usize = 128;
 
 /// Writes documents of one type under one base URL.
 pub(super) struct Writer<'a> {
