@@ -28,16 +28,6 @@ pub fn by_id(snapshot: &Snapshot<'_>, id: &str) -> Result<Option<Account>> {
     Ok(account)
 }
 
-/// All accounts, ordered by id.
-pub fn list(snapshot: &Snapshot<'_>) -> Result<Vec<Account>> {
-    let accounts = snapshot
-        .connection()
-        .prepare_cached("SELECT id, name, created_at FROM accounts ORDER BY id")?
-        .query_map([], account)?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(accounts)
-}
-
 fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account { id: row.get("id")?, name: row.get("name")?, created_at: row.get("created_at")? })
 }

@@ -90,16 +90,6 @@ pub fn list(snapshot: &Snapshot<'_>, account: Option<&str>) -> Result<Vec<Config
     Ok(found)
 }
 
-/// Keeps new switches and moves the revision, so that a cached copy knows it is old.
-pub fn set_switches(tx: &Tx<'_>, key: i64, switches: &Switches) -> Result<()> {
-    tx.connection()
-        .prepare_cached(
-            "UPDATE configurations SET switches = :switches, revision = revision + 1 WHERE configuration = :key",
-        )?
-        .execute(named_params! {":key": key, ":switches": switches_text(switches)?})?;
-    Ok(())
-}
-
 /// Tells everybody who remembers the configuration to read it again.
 pub fn move_revision(tx: &Tx<'_>, key: i64) -> Result<()> {
     tx.prepare("UPDATE configurations SET revision = revision + 1 WHERE configuration = ?1")?.execute([key])?;

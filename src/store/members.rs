@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::resources::Stored;
 use super::{Snapshot, Tx};
 use crate::error::Result;
-use crate::scim::schema::{Text, standard_types};
+use crate::scim::schema::{Text, standard_type};
 
 /// One end of a membership, as the other end shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ const COLUMNS: &str = "r.resource, r.id, r.type, r.label";
 
 fn linked(row: &rusqlite::Row<'_>) -> rusqlite::Result<Linked> {
     let name = row.get_ref(2)?.as_str()?;
-    let known = standard_types().into_iter().find(|of| of.name == name);
+    let known = standard_type(name);
     let resource_type = known.map_or_else(|| Text::Owned(name.to_owned()), |of| of.name.clone());
     Ok(Linked { key: row.get(0)?, id: row.get(1)?, resource_type, label: row.get(3)? })
 }

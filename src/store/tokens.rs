@@ -55,25 +55,6 @@ impl TokenRow {
     }
 }
 
-/// A token as it is listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedToken {
-    /// Its id.
-    pub id: String,
-    /// Its last four characters.
-    pub hint: String,
-    /// What people call it.
-    pub label: String,
-    /// When it was made.
-    pub created_at: Millis,
-    /// When it was last used, to about a second.
-    pub last_used_at: Option<Millis>,
-    /// When it stops working by itself.
-    pub expires_at: Option<Millis>,
-    /// When it was revoked.
-    pub revoked_at: Option<Millis>,
-}
-
 /// Finds the token with that digest, live or not, with what a request needs of its configuration. Runs before every
 /// request: one statement, two tree walks.
 pub fn authenticate(snapshot: &Snapshot<'_>, digest: &TokenDigest) -> Result<Option<TokenRow>> {
@@ -123,29 +104,6 @@ pub fn insert(tx: &Tx<'_>, configuration: i64, token: &NewToken<'_>) -> Result<(
             ":expires_at": token.expires_at,
         })?;
     Ok(())
-}
-
-/// Tokens of a configuration, oldest first.
-pub fn list(snapshot: &Snapshot<'_>, configuration: i64) -> Result<Vec<ListedToken>> {
-    let tokens = snapshot
-        .connection()
-        .prepare_cached(
-            "SELECT id, hint, label, created_at, last_used_at, expires_at, revoked_at
-             FROM tokens WHERE configuration = ?1 ORDER BY created_at, id",
-        )?
-        .query_map([configuration], |row| {
-            Ok(ListedToken {
-                id: row.get("id")?,
-                hint: row.get("hint")?,
-                label: row.get("label")?,
-                created_at: row.get("created_at")?,
-                last_used_at: row.get("last_used_at")?,
-                expires_at: row.get("expires_at")?,
-                revoked_at: row.get("revoked_at")?,
-            })
-        })?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(tokens)
 }
 
 /// Revokes all live tokens of a configuration but the `keep` newest. Returns how many there were to revoke.

@@ -13,7 +13,7 @@ mod user;
 pub use common::COMMON;
 pub use enterprise_user::ENTERPRISE_USER;
 pub use group::GROUP;
-pub use resource_type::{Extension, GROUP_TYPE, ResourceType, USER_TYPE, standard_types};
+pub use resource_type::{Extension, GROUP_TYPE, ResourceType, USER_TYPE, standard_type, standard_types};
 pub use user::USER;
 
 /// Text of a table: written in the program, or loaded at run time.

@@ -70,6 +70,11 @@ pub static GROUP_TYPE: LazyLock<Arc<ResourceType>> = LazyLock::new(|| {
     })
 });
 
+/// The standard type of that name.
+pub fn standard_type(name: &str) -> Option<&'static Arc<ResourceType>> {
+    standard_types().into_iter().find(|of| of.name == name)
+}
+
 /// The types that every configuration serves.
 pub fn standard_types() -> [&'static Arc<ResourceType>; 2] {
     [&USER_TYPE, &GROUP_TYPE]

@@ -8,7 +8,7 @@ use crate::directory::{Links, Shown};
 use crate::error::{Error, Result};
 use crate::scim::project::Projection;
 use crate::scim::render::{self, Link, Meta};
-use crate::scim::schema::{ResourceType, standard_types};
+use crate::scim::schema::{ResourceType, standard_type};
 use crate::store::members::Linked;
 
 /// Lists that live in rows of their own and are written after the text.
@@ -97,8 +97,7 @@ impl Writer<'_> {
 /// Writes links, each with the word for its type.
 fn write_links<'l>(out: &mut Vec<u8>, base: &str, links: impl Iterator<Item = (&'l Linked, &'l str)>, first: bool) {
     for (index, (linked, kind)) in links.enumerate() {
-        let endpoint =
-            standard_types().into_iter().find(|of| of.name == linked.resource_type).map_or("", |of| &of.endpoint);
+        let endpoint = standard_type(&linked.resource_type).map_or("", |of| &of.endpoint);
         let link = Link { id: &linked.id, base, endpoint, kind, display: linked.label.as_deref() };
         render::link(out, &link, first && index == 0);
     }
