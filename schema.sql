@@ -11,7 +11,9 @@ CREATE TABLE instance (
 CREATE TABLE accounts (
     id         TEXT PRIMARY KEY,
     name       TEXT NOT NULL,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    -- A deleted account keeps its row as long as configurations name it.
+    deleted_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
 -- One SCIM provisioning configuration of an account. A deleted one keeps its row: events and leftovers name it.
@@ -28,7 +30,12 @@ CREATE TABLE configurations (
     created_at      INTEGER NOT NULL,
     last_sync       INTEGER,
     last_seen       INTEGER,
-    deleted_at      INTEGER
+    deleted_at      INTEGER,
+    -- Whether anything of it waits in held_resources or held_members.
+    holds INTEGER NOT NULL DEFAULT 0 CHECK (holds IN (0, 1)),
+    -- Refused calls in a row, and when the last one was; a call that succeeds begins again at 0.
+    failures INTEGER NOT NULL DEFAULT 0,
+    last_failure INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX configurations_by_name ON configurations (account_id, connection_name) WHERE deleted_at IS NULL;
 
@@ -127,5 +134,119 @@ CREATE TABLE events (
     kind          TEXT NOT NULL,
     resource_id   TEXT,
     payload       TEXT NOT NULL,
-    created_at    INTEGER NOT NULL
+    created_at    INTEGER NOT NULL,
+    -- 0 where the change happened while its configuration was paused: history shows it, the feed does not.
+    published INTEGER NOT NULL DEFAULT 1 CHECK (published IN (0, 1))
+) STRICT;
+CREATE INDEX events_by_resource ON events (resource_id, seq) WHERE resource_id IS NOT NULL;
+
+-- Who may call the management API with a secret of ours: all accounts, or the one that is named. The id is the client id;
+-- only the SHA-256 digest of the secret is kept. `permissions` are words with blanks between.
+CREATE TABLE api_keys (
+    id           TEXT PRIMARY KEY,
+    digest       BLOB NOT NULL UNIQUE,
+    hint         TEXT NOT NULL,
+    name         TEXT NOT NULL,
+    account_id   TEXT REFERENCES accounts (id),
+    permissions  TEXT NOT NULL,
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER,
+    expires_at   INTEGER,
+    revoked_at   INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Links that let a customer's IT admin set up one configuration, by the digest of the secret in the link.
+CREATE TABLE setup_links (
+    id             TEXT PRIMARY KEY,
+    digest         BLOB NOT NULL UNIQUE,
+    configuration  INTEGER NOT NULL REFERENCES configurations (configuration),
+    note           TEXT NOT NULL,
+    provider       TEXT,
+    created_at     INTEGER NOT NULL,
+    expires_at     INTEGER NOT NULL,
+    last_opened_at INTEGER,
+    opened         INTEGER NOT NULL DEFAULT 0,
+    ended_at       INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX setup_links_by_configuration ON setup_links (configuration);
+
+-- What the operator's application knows of a resource that has changed while its configuration was paused: `body` and
+-- the rest as they were before the first such change, or NULL where there was no such resource.
+CREATE TABLE held_resources (
+    configuration INTEGER NOT NULL,
+    type          TEXT NOT NULL,
+    id            TEXT NOT NULL,
+    resource      INTEGER NOT NULL,
+    version       INTEGER,
+    created_at    INTEGER,
+    last_modified INTEGER,
+    body          TEXT,
+    PRIMARY KEY (configuration, type, id)
+) STRICT, WITHOUT ROWID;
+
+-- Memberships that have changed while the configuration was paused, and whether each was there before (`was`).
+CREATE TABLE held_members (
+    configuration INTEGER NOT NULL,
+    group_id      TEXT NOT NULL,
+    member_id     TEXT NOT NULL,
+    member_type   TEXT NOT NULL,
+    was           INTEGER NOT NULL CHECK (was IN (0, 1)),
+    PRIMARY KEY (configuration, group_id, member_id)
+) STRICT, WITHOUT ROWID;
+
+-- The request log of each configuration: what its identity provider sent and was answered. Secrets never come here.
+CREATE TABLE requests (
+    request       INTEGER PRIMARY KEY AUTOINCREMENT,
+    id            TEXT NOT NULL,
+    configuration INTEGER NOT NULL,
+    at            INTEGER NOT NULL,
+    duration_us   INTEGER NOT NULL,
+    method        TEXT NOT NULL,
+    path          TEXT NOT NULL,
+    status        INTEGER NOT NULL,
+    scim_type     TEXT,
+    detail        TEXT,
+    token_id      TEXT,
+    resource_type TEXT,
+    resource_id   TEXT,
+    notes         TEXT NOT NULL,
+    request_body  TEXT,
+    response_body TEXT
+) STRICT;
+CREATE INDEX requests_by_configuration ON requests (configuration, request);
+
+-- Who changed what in the management of this server, through whatever door; `before` and `after` are JSON.
+CREATE TABLE audit (
+    entry            INTEGER PRIMARY KEY,
+    at               INTEGER NOT NULL,
+    actor_kind       TEXT NOT NULL,
+    actor_id         TEXT NOT NULL,
+    actor_name       TEXT NOT NULL,
+    address          TEXT,
+    request_id       TEXT,
+    account_id       TEXT,
+    configuration_id TEXT,
+    action           TEXT NOT NULL,
+    subject_id       TEXT,
+    before           TEXT,
+    after            TEXT
+) STRICT;
+CREATE INDEX audit_by_account ON audit (account_id, entry);
+CREATE INDEX audit_by_configuration ON audit (configuration_id, entry);
+
+-- Answers to POST calls that carried an Idempotency-Key, by the digest of caller, address and key; `answer` is sealed with
+-- a key made from the Idempotency-Key, which is not kept.
+CREATE TABLE idempotent_calls (
+    digest     BLOB PRIMARY KEY,
+    body       BLOB NOT NULL,
+    answer     BLOB,
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotent_calls_by_age ON idempotent_calls (created_at);
+
+-- Argon2id digests of users' passwords, where the configuration verifies them.
+CREATE TABLE passwords (
+    resource   INTEGER PRIMARY KEY REFERENCES resources (resource),
+    digest     TEXT NOT NULL,
+    changed_at INTEGER NOT NULL
 ) STRICT;

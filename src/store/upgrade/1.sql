@@ -1,0 +1,131 @@
+-- The truth about the database: what a new file gets, and what the list of upgrades must add up to.
+-- Times are milliseconds since 1970-01-01T00:00:00Z. Ids are UUIDs in lower case with hyphens.
+
+-- What the process keeps about itself, such as its public URL.
+CREATE TABLE instance (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- An account is a customer of the operator; the id is the operator's own string.
+CREATE TABLE accounts (
+    id         TEXT PRIMARY KEY,
+    name       TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- One SCIM provisioning configuration of an account. A deleted one keeps its row: events and leftovers name it.
+CREATE TABLE configurations (
+    configuration   INTEGER PRIMARY KEY AUTOINCREMENT,
+    id              TEXT NOT NULL UNIQUE,
+    account_id      TEXT NOT NULL REFERENCES accounts (id),
+    connection_name TEXT NOT NULL,
+    source          TEXT NOT NULL CHECK (source IN ('frontegg', 'okta', 'azure-ad', 'other')),
+    provider        TEXT,
+    switches        TEXT NOT NULL,
+    revision        INTEGER NOT NULL DEFAULT 1,
+    sync            INTEGER NOT NULL DEFAULT 1 CHECK (sync IN (0, 1)),
+    created_at      INTEGER NOT NULL,
+    last_sync       INTEGER,
+    last_seen       INTEGER,
+    deleted_at      INTEGER
+) STRICT;
+CREATE UNIQUE INDEX configurations_by_name ON configurations (account_id, connection_name) WHERE deleted_at IS NULL;
+
+-- Bearer tokens: only the SHA-256 digest is kept, and the last four characters as a hint.
+-- The digest is the key, so that the look-up every request begins with walks one tree.
+CREATE TABLE tokens (
+    digest        BLOB PRIMARY KEY,
+    id            TEXT NOT NULL UNIQUE,
+    configuration INTEGER NOT NULL REFERENCES configurations (configuration),
+    hint          TEXT NOT NULL,
+    label         TEXT NOT NULL,
+    rights        TEXT NOT NULL,
+    created_at    INTEGER NOT NULL,
+    first_used_at INTEGER,
+    last_used_at  INTEGER,
+    expires_at    INTEGER,
+    revoked_at    INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tokens_by_configuration ON tokens (configuration);
+
+-- Schemas that a configuration adds to a resource type; `document` is the Schema resource as it was checked.
+CREATE TABLE extensions (
+    configuration INTEGER NOT NULL REFERENCES configurations (configuration),
+    id            TEXT NOT NULL,
+    resource_type TEXT NOT NULL,
+    required      INTEGER NOT NULL CHECK (required IN (0, 1)),
+    document      TEXT NOT NULL,
+    created_at    INTEGER NOT NULL,
+    PRIMARY KEY (configuration, id)
+) STRICT, WITHOUT ROWID;
+
+-- SCIM resources. `body` is the JSON document: `schemas` and the attributes, without what is known elsewhere:
+-- id and meta (the columns), members and groups (group_members).
+-- The *_key columns are prepared for comparison without case; `label` is what others show for it.
+CREATE TABLE resources (
+    resource         INTEGER PRIMARY KEY,
+    configuration    INTEGER NOT NULL REFERENCES configurations (configuration),
+    type             TEXT NOT NULL,
+    id               TEXT NOT NULL,
+    version          INTEGER NOT NULL,
+    created_at       INTEGER NOT NULL,
+    last_modified    INTEGER NOT NULL,
+    active           INTEGER,
+    user_name_key    TEXT,
+    display_name_key TEXT,
+    external_id      TEXT,
+    -- Set where the configuration wants this name once; the index below is what decides.
+    unique_name_key  TEXT,
+    label            TEXT,
+    member_count     INTEGER NOT NULL DEFAULT 0,
+    body             TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX resources_by_id ON resources (id);
+CREATE UNIQUE INDEX resources_by_user_name ON resources (configuration, type, user_name_key) WHERE user_name_key IS NOT NULL;
+CREATE UNIQUE INDEX resources_by_unique_name ON resources (configuration, type, unique_name_key) WHERE unique_name_key IS NOT NULL;
+CREATE INDEX resources_in_order ON resources (configuration, type);
+CREATE INDEX resources_by_display_name ON resources (configuration, type, display_name_key);
+CREATE INDEX resources_by_external_id ON resources (configuration, type, external_id);
+CREATE INDEX resources_by_active ON resources (configuration, type, active);
+CREATE INDEX resources_by_last_modified ON resources (configuration, type, last_modified);
+
+-- One row for each value of an indexed attribute that is multi-valued or lies in an extension.
+-- `path` is the attribute's canonical path (emails.value), `key` the value prepared for comparison.
+-- Rows go with the resource's document, so there is no foreign key to walk.
+CREATE TABLE resource_values (
+    configuration INTEGER NOT NULL,
+    path          TEXT NOT NULL,
+    key           TEXT NOT NULL,
+    resource      INTEGER NOT NULL,
+    PRIMARY KEY (configuration, path, key, resource)
+) STRICT, WITHOUT ROWID;
+
+-- Who is in which group; a user's `groups` is read from here and never stored.
+CREATE TABLE group_members (
+    group_resource  INTEGER NOT NULL REFERENCES resources (resource),
+    member_resource INTEGER NOT NULL REFERENCES resources (resource),
+    PRIMARY KEY (group_resource, member_resource)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX group_members_by_member ON group_members (member_resource, group_resource);
+
+-- How many resources of each type a configuration has, in stretches of 4096 row numbers: a list knows its total at once,
+-- and finds the resource at any position without counting from the first.
+CREATE TABLE resource_counts (
+    configuration INTEGER NOT NULL REFERENCES configurations (configuration),
+    type          TEXT NOT NULL,
+    stretch       INTEGER NOT NULL,
+    total         INTEGER NOT NULL,
+    PRIMARY KEY (configuration, type, stretch)
+) STRICT, WITHOUT ROWID;
+
+-- Facts, appended in the transaction that made them true. The newest row is never removed, so seq never runs back.
+CREATE TABLE events (
+    seq           INTEGER PRIMARY KEY,
+    account_id    TEXT NOT NULL,
+    configuration INTEGER NOT NULL,
+    kind          TEXT NOT NULL,
+    resource_id   TEXT,
+    payload       TEXT NOT NULL,
+    created_at    INTEGER NOT NULL
+) STRICT;

@@ -1,0 +1,115 @@
+-- The management API: who may call it, what was asked, what was done, and what waits while a configuration is paused.
+
+ALTER TABLE accounts ADD COLUMN deleted_at INTEGER;
+
+-- How many resources of a paused configuration wait in held_resources and held_members, as far as it matters: any, or none.
+ALTER TABLE configurations ADD COLUMN holds INTEGER NOT NULL DEFAULT 0 CHECK (holds IN (0, 1));
+-- Refused calls in a row, and the last of them; a call that succeeds ends the row.
+ALTER TABLE configurations ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE configurations ADD COLUMN last_failure INTEGER;
+
+-- 0 where the change happened while its configuration was paused: history shows it, the feed does not.
+ALTER TABLE events ADD COLUMN published INTEGER NOT NULL DEFAULT 1 CHECK (published IN (0, 1));
+CREATE INDEX events_by_resource ON events (resource_id, seq) WHERE resource_id IS NOT NULL;
+
+CREATE TABLE api_keys (
+    id           TEXT PRIMARY KEY,
+    digest       BLOB NOT NULL UNIQUE,
+    hint         TEXT NOT NULL,
+    name         TEXT NOT NULL,
+    account_id   TEXT REFERENCES accounts (id),
+    permissions  TEXT NOT NULL,
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER,
+    expires_at   INTEGER,
+    revoked_at   INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE setup_links (
+    id             TEXT PRIMARY KEY,
+    digest         BLOB NOT NULL UNIQUE,
+    configuration  INTEGER NOT NULL REFERENCES configurations (configuration),
+    note           TEXT NOT NULL,
+    provider       TEXT,
+    created_at     INTEGER NOT NULL,
+    expires_at     INTEGER NOT NULL,
+    last_opened_at INTEGER,
+    opened         INTEGER NOT NULL DEFAULT 0,
+    ended_at       INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX setup_links_by_configuration ON setup_links (configuration);
+
+CREATE TABLE held_resources (
+    configuration INTEGER NOT NULL,
+    type          TEXT NOT NULL,
+    id            TEXT NOT NULL,
+    resource      INTEGER NOT NULL,
+    version       INTEGER,
+    created_at    INTEGER,
+    last_modified INTEGER,
+    body          TEXT,
+    PRIMARY KEY (configuration, type, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE held_members (
+    configuration INTEGER NOT NULL,
+    group_id      TEXT NOT NULL,
+    member_id     TEXT NOT NULL,
+    member_type   TEXT NOT NULL,
+    was           INTEGER NOT NULL CHECK (was IN (0, 1)),
+    PRIMARY KEY (configuration, group_id, member_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE requests (
+    request       INTEGER PRIMARY KEY AUTOINCREMENT,
+    id            TEXT NOT NULL,
+    configuration INTEGER NOT NULL,
+    at            INTEGER NOT NULL,
+    duration_us   INTEGER NOT NULL,
+    method        TEXT NOT NULL,
+    path          TEXT NOT NULL,
+    status        INTEGER NOT NULL,
+    scim_type     TEXT,
+    detail        TEXT,
+    token_id      TEXT,
+    resource_type TEXT,
+    resource_id   TEXT,
+    notes         TEXT NOT NULL,
+    request_body  TEXT,
+    response_body TEXT
+) STRICT;
+CREATE INDEX requests_by_configuration ON requests (configuration, request);
+
+CREATE TABLE audit (
+    entry            INTEGER PRIMARY KEY,
+    at               INTEGER NOT NULL,
+    actor_kind       TEXT NOT NULL,
+    actor_id         TEXT NOT NULL,
+    actor_name       TEXT NOT NULL,
+    address          TEXT,
+    request_id       TEXT,
+    account_id       TEXT,
+    configuration_id TEXT,
+    action           TEXT NOT NULL,
+    subject_id       TEXT,
+    before           TEXT,
+    after            TEXT
+) STRICT;
+CREATE INDEX audit_by_account ON audit (account_id, entry);
+CREATE INDEX audit_by_configuration ON audit (configuration_id, entry);
+
+-- Answers to POST calls that carried an Idempotency-Key, by the digest of caller, address and key; `answer` is sealed with
+-- a key made from the Idempotency-Key, which is not kept.
+CREATE TABLE idempotent_calls (
+    digest     BLOB PRIMARY KEY,
+    body       BLOB NOT NULL,
+    answer     BLOB,
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotent_calls_by_age ON idempotent_calls (created_at);
+
+CREATE TABLE passwords (
+    resource   INTEGER PRIMARY KEY REFERENCES resources (resource),
+    digest     TEXT NOT NULL,
+    changed_at INTEGER NOT NULL
+) STRICT;
