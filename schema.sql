@@ -246,7 +246,7 @@ CREATE INDEX idempotent_calls_by_age ON idempotent_calls (created_at);
 
 -- Argon2id digests of users' passwords, where the configuration verifies them.
 CREATE TABLE passwords (
-    resource   INTEGER PRIMARY KEY REFERENCES resources (resource),
+    resource   INTEGER PRIMARY KEY REFERENCES resources (resource) ON DELETE CASCADE,
     digest     TEXT NOT NULL,
     changed_at INTEGER NOT NULL
 ) STRICT;

@@ -1,5 +1,7 @@
 //! Bearer tokens: made here and nowhere else, shown once, and known afterwards by their digest only.
 
+pub mod password;
+
 use std::fmt;
 
 use rand::TryRng;

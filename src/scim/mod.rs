@@ -11,6 +11,7 @@ pub mod instant;
 pub mod json;
 pub mod matches;
 pub mod members;
+pub mod password;
 pub mod patch;
 pub mod patch_path;
 pub mod path;

@@ -16,6 +16,7 @@ pub mod instance;
 mod integrity;
 pub mod members;
 pub mod pages;
+pub mod passwords;
 mod readers;
 pub mod resources;
 mod snapshot;

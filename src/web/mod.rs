@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod api;
 mod guard;
+pub mod hashing;
 pub mod limits;
 mod log;
 pub mod scim;

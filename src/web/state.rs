@@ -5,6 +5,7 @@ use std::sync::{PoisonError, RwLock};
 
 use super::activity::Activity;
 use super::guard::Guard;
+use super::hashing::Hashing;
 use crate::directory::Scope;
 use crate::error::{Error, Result};
 use crate::scim::cursor::Secret;
@@ -23,6 +24,8 @@ pub struct State {
     pub activity: Activity,
     /// Who guesses tokens.
     pub guard: Guard,
+    /// Turns for hashing passwords.
+    pub hashing: Hashing,
     /// Scopes by row of the configuration, with the revision they were read at.
     scopes: RwLock<HashMap<i64, (i64, Scope)>>,
 }
@@ -36,6 +39,7 @@ impl State {
             cursor_secret,
             activity: Activity::default(),
             guard: Guard::default(),
+            hashing: Hashing::default(),
             scopes: RwLock::default(),
         }
     }

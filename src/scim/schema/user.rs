@@ -47,7 +47,7 @@ fn single_valued() -> Vec<Attribute> {
         Attribute::string("locale", "Language tag for currency, dates and numbers."),
         Attribute::string("timezone", "IANA time zone name."),
         Attribute::boolean("active", "Whether the account may be used.").indexed(),
-        // RFC 7643 section 4.1.1; accepted and thrown away, so /Schemas does not offer it.
+        // RFC 7643 section 4.1.1; /Schemas offers it only where a configuration keeps it.
         Attribute::string("password", "Clear-text password, write only.").write_only().unlisted(),
     ]
 }

@@ -109,7 +109,7 @@ CREATE TABLE idempotent_calls (
 CREATE INDEX idempotent_calls_by_age ON idempotent_calls (created_at);
 
 CREATE TABLE passwords (
-    resource   INTEGER PRIMARY KEY REFERENCES resources (resource),
+    resource   INTEGER PRIMARY KEY REFERENCES resources (resource) ON DELETE CASCADE,
     digest     TEXT NOT NULL,
     changed_at INTEGER NOT NULL
 ) STRICT;
