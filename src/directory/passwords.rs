@@ -5,9 +5,8 @@ use super::shown::collection;
 use crate::error::{Error, Result};
 use crate::model::switches::Passwords;
 use crate::scim;
-use crate::scim::password::Password;
+use crate::scim::password::{Password, PasswordDigest};
 use crate::scim::schema::USER_TYPE;
-use crate::secret::password::PasswordDigest;
 use crate::store::resources::{self, Stored};
 use crate::store::{Snapshot, Tx, passwords};
 

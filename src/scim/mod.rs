@@ -6,6 +6,7 @@ pub mod dialect;
 pub mod discovery;
 pub mod error;
 pub mod filter;
+pub mod format;
 pub mod index;
 pub mod instant;
 pub mod json;

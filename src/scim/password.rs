@@ -1,12 +1,40 @@
 //! A user's password as it was sent (RFC 7643 section 4.1.1): prepared for comparison, and on its way to be hashed.
 
+use std::fmt;
+
 use unicode_normalization::UnicodeNormalization;
 
 use super::Error;
-use crate::secret::password::{ClearText, PasswordDigest};
 
 /// Longest password, in bytes of UTF-8.
 pub const PASSWORD_MAX_BYTES: usize = 1_024;
+
+/// A password in plain text, prepared for comparison. `Debug` prints `***`, and there is no `Display`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClearText(String);
+
+impl ClearText {
+    /// The password itself, for who hashes it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ClearText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClearText(***)")
+    }
+}
+
+/// What is stored of a password. `Debug` prints `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordDigest(pub String);
+
+impl fmt::Debug for PasswordDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordDigest(***)")
+    }
+}
 
 /// What a write does to a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +66,7 @@ pub fn read(text: &str) -> Result<ClearText, Error> {
 /// unusual characters exist.
 pub fn prepared(text: &str) -> ClearText {
     let plain_spaces = text.chars().map(|c| if is_space(c) { ' ' } else { c });
-    ClearText::new(plain_spaces.nfc().collect())
+    ClearText(plain_spaces.nfc().collect())
 }
 
 /// Unicode's general category Zs.
@@ -56,6 +84,12 @@ mod tests {
         assert_ne!(prepared("Secret"), prepared("secret"));
         // OpaqueString composes, and goes no further: width stays.
         assert_ne!(prepared("\u{ff21}"), prepared("A"));
+    }
+
+    #[test]
+    fn neither_password_nor_digest_is_in_a_debug_text() {
+        let shown = format!("{:?} {:?}", prepared("hunter2"), Password::Hashed(PasswordDigest("$argon2id$".into())));
+        assert_eq!(shown, "ClearText(***) Hashed(PasswordDigest(***))");
     }
 
     #[test]

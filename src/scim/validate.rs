@@ -329,6 +329,7 @@ impl Reading {
             kind => {
                 let value = simple(kind, value, place)?;
                 self.check_canonical(attribute, &value, place)?;
+                self.check_format(attribute, &value, place)?;
                 Ok(Some(value))
             }
         }
@@ -342,6 +343,15 @@ impl Reading {
             return Err(Error::value(format!("{place} must be one of {}", words.join(", "))));
         }
         Ok(())
+    }
+
+    fn check_format(&self, attribute: &Attribute, value: &Value, place: Place<'_>) -> Result<(), Error> {
+        match (attribute.format, value.as_str()) {
+            (Some(format), Some(text)) if self.rules.strict && !format.fits(text) => {
+                Err(wrong_kind(place, format.wanted(), value))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn boolean(&mut self, value: &Value, place: Place<'_>) -> Result<Value, Error> {

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::resources::Stored;
 use super::{Snapshot, Tx};
 use crate::error::Result;
-use crate::secret::password::PasswordDigest;
+use crate::scim::password::PasswordDigest;
 
 /// Sets the password of a resource.
 pub fn set(tx: &Tx<'_>, of: &Stored, digest: &PasswordDigest) -> Result<()> {
@@ -13,7 +13,7 @@ pub fn set(tx: &Tx<'_>, of: &Stored, digest: &PasswordDigest) -> Result<()> {
         "INSERT INTO passwords (resource, digest, changed_at) VALUES (?1, ?2, ?3)
          ON CONFLICT (resource) DO UPDATE SET digest = excluded.digest, changed_at = excluded.changed_at",
     )?;
-    statement.execute(params![of.key, digest.as_str(), tx.now])?;
+    statement.execute(params![of.key, digest.0, tx.now])?;
     Ok(())
 }
 
@@ -35,5 +35,5 @@ pub fn remove_all(tx: &Tx<'_>, configuration: i64) -> Result<()> {
 pub fn digest_of(at: &Snapshot<'_>, of: &Stored) -> Result<Option<PasswordDigest>> {
     let mut statement = at.prepare("SELECT digest FROM passwords WHERE resource = ?1")?;
     let found = statement.query_row([of.key], |row| row.get(0)).optional()?;
-    Ok(found.map(PasswordDigest::stored))
+    Ok(found.map(PasswordDigest))
 }

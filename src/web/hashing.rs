@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
 use crate::scim;
-use crate::scim::password::Password;
-use crate::secret::password::{self, ClearText, PasswordDigest};
+use crate::scim::password::{ClearText, Password, PasswordDigest};
+use crate::secret::password;
 
 /// Hashes at the same time.
 pub const HASHES_AT_ONCE: usize = 2;
@@ -44,8 +44,8 @@ impl Hashing {
 
     /// Hashes a password for a caller who has many, and asks for [`HASHES_AT_ONCE`] at a time: it waits as long as it takes.
     pub async fn hash_in_turn(&self, password: ClearText) -> Result<PasswordDigest> {
-        let hashed = self.beside(move || password::hash(&password)).await?;
-        hashed.map_err(|problem| Error::Database(format!("argon2: {problem}")))
+        let hashed = self.beside(move || password::hash(password.reveal())).await?;
+        hashed.map(PasswordDigest).map_err(|problem| Error::Database(format!("argon2: {problem}")))
     }
 
     /// Whether the password is right; the same work where there is no digest.
@@ -54,7 +54,7 @@ impl Hashing {
     /// 503 where too many are waiting.
     pub async fn is_right(&self, password: ClearText, digest: Option<PasswordDigest>) -> Result<bool> {
         let _place = self.place()?;
-        self.beside(move || password::is_right(&password, digest.as_ref())).await
+        self.beside(move || password::is_right(password.reveal(), digest.as_ref().map(|digest| &*digest.0))).await
     }
 
     fn place(&self) -> Result<tokio::sync::SemaphorePermit<'_>> {

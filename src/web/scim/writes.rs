@@ -10,11 +10,10 @@ use crate::directory::Scope;
 use crate::directory::resources::{self, Done, Prepared};
 use crate::error::Result;
 use crate::scim;
-use crate::scim::password::Password;
+use crate::scim::password::{Password, PasswordDigest};
 use crate::scim::schema::ResourceType;
 use crate::scim::version::Tags;
 use crate::scim::{patch, validate};
-use crate::secret::password::PasswordDigest;
 use crate::store::Undo;
 use crate::web::state::State;
 

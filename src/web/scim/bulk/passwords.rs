@@ -8,9 +8,8 @@ use super::target::Target;
 use crate::error::Result;
 use crate::scim::bulk::{Item, Method};
 use crate::scim::dialect::Rules;
-use crate::scim::password::Password;
+use crate::scim::password::{ClearText, Password, PasswordDigest};
 use crate::scim::{patch, validate};
-use crate::secret::password::{ClearText, PasswordDigest};
 use crate::web::hashing::{HASHES_AT_ONCE, Hashing};
 
 /// The passwords that items set, with the item's number. What an item gets wrong is said when it runs.
