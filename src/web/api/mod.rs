@@ -8,6 +8,7 @@ mod cursor;
 mod frame;
 mod health;
 mod openapi;
+mod passwords;
 mod places;
 
 use actix_web::web::ServiceConfig;
@@ -25,6 +26,7 @@ fn all(to: &mut impl Places) {
     to.serve::<configurations::__path_update, _, _>(configurations::update);
     to.serve::<configurations::__path_delete, _, _>(configurations::delete);
     to.serve::<configurations::__path_count_users, _, _>(configurations::count_users);
+    to.serve::<passwords::__path_verify, _, _>(passwords::verify);
     to.serve::<openapi::__path_get_document, _, _>(openapi::get_document);
 }
 
