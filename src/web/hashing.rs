@@ -73,3 +73,17 @@ impl Hashing {
         done.await.map_err(|_| Error::Busy)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_comes_when_too_many_wait_is_sent_away_at_once() {
+        let hashing = Hashing::default();
+        let waiting: Vec<_> = (0..WAITING_MAX + HASHES_AT_ONCE).map(|_| hashing.place().unwrap()).collect();
+        assert!(matches!(hashing.place(), Err(Error::Scim(refused)) if refused.status == 503));
+        drop(waiting);
+        assert!(hashing.place().is_ok());
+    }
+}
