@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, HttpRequest};
 
@@ -44,8 +44,13 @@ pub(super) async fn around<B: MessageBody + 'static>(
         duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         "request"
     );
-    let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    mark(response.headers_mut(), &id);
+    Ok(response)
+}
+
+/// Puts the headers of every answer.
+pub(super) fn mark(headers: &mut HeaderMap, request_id: &str) {
+    if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id.clone());
         headers.insert(TRACE_ID, id);
     }
@@ -53,5 +58,4 @@ pub(super) async fn around<B: MessageBody + 'static>(
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    Ok(response)
 }

@@ -1,9 +1,9 @@
 //! What is not SCIM: health, and the answer where nothing lives.
 
-use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError, web};
 
 use super::answer::Refusal;
+use super::frame;
 use crate::clock;
 use crate::store::instance;
 use crate::web::state::State;
@@ -24,12 +24,9 @@ pub async fn readyz(state: web::Data<State>) -> HttpResponse {
 
 /// Anything else.
 pub async fn not_found() -> HttpResponse {
-    let id = clock::new_id();
     let detail = "nothing lives at this address; provisioning URLs begin with /directory/resources/scim/v2.0/, the \
                   management API with /directory/resources/v1/";
     let mut response = Refusal::new(404, detail).error_response();
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
-    }
+    frame::mark(response.headers_mut(), &clock::new_id());
     response
 }
