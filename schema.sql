@@ -250,3 +250,51 @@ CREATE TABLE passwords (
     digest     TEXT NOT NULL,
     changed_at INTEGER NOT NULL
 ) STRICT;
+
+-- Roles that were made here; the built-in ones are known to the program. `permissions` are words with blanks between.
+CREATE TABLE roles (
+    id          TEXT PRIMARY KEY,
+    name        TEXT NOT NULL,
+    permissions TEXT NOT NULL,
+    created_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX roles_by_name ON roles (name);
+
+-- People who use the portal. `role_id` names a built-in role or one of `roles`; with an account, the role counts there only.
+-- The password is an argon2id digest; the secret of one-time codes is sealed with a key outside of the database.
+CREATE TABLE admins (
+    id              TEXT PRIMARY KEY,
+    email           TEXT NOT NULL,
+    email_key       TEXT NOT NULL UNIQUE,
+    name            TEXT NOT NULL,
+    role_id         TEXT NOT NULL,
+    account_id      TEXT REFERENCES accounts (id),
+    password_digest TEXT,
+    totp_secret     BLOB,
+    totp_last_step  INTEGER,
+    created_at      INTEGER NOT NULL,
+    last_sign_in_at INTEGER,
+    disabled_at     INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Codes that stand in for a lost one-time code generator, by digest; each goes when it is used.
+CREATE TABLE recovery_codes (
+    admin_id TEXT NOT NULL REFERENCES admins (id),
+    digest   BLOB NOT NULL,
+    PRIMARY KEY (admin_id, digest)
+) STRICT, WITHOUT ROWID;
+
+-- Signed-in browsers, by the digest of what their cookie holds. `shown_once` is a secret that may be seen until
+-- `shown_until`, sealed with a key that only the browser has.
+CREATE TABLE sessions (
+    digest       BLOB PRIMARY KEY,
+    id           TEXT NOT NULL UNIQUE,
+    admin_id     TEXT NOT NULL REFERENCES admins (id),
+    address      TEXT,
+    user_agent   TEXT NOT NULL,
+    created_at   INTEGER NOT NULL,
+    last_seen_at INTEGER NOT NULL,
+    shown_once   BLOB,
+    shown_until  INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_admin ON sessions (admin_id);

@@ -1,6 +1,7 @@
 //! Bearer tokens: made here and nowhere else, shown once, and known afterwards by their digest only.
 
 pub mod password;
+pub mod sealed;
 
 use std::fmt;
 
@@ -35,6 +36,11 @@ impl Token {
     /// The same for the secret of an API key.
     pub fn generate_key() -> Result<Self, SysError> {
         Self::with_prefix(KEY_PREFIX)
+    }
+
+    /// The same for the cookie of a signed-in browser, and for addresses that open something once.
+    pub fn generate_session() -> Result<Self, SysError> {
+        Self::with_prefix("")
     }
 
     fn with_prefix(prefix: &str) -> Result<Self, SysError> {

@@ -14,7 +14,7 @@ use crate::secret;
 use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
 use crate::web::state::State;
-use crate::web::{api, scim};
+use crate::web::{api, assets, portal, scim};
 
 /// How long a connection may idle between two requests; identity providers keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -57,6 +57,8 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
         app.route("/livez", web::get().to(api::livez))
             .route("/readyz", web::get().to(api::readyz))
             .configure(api::configure)
+            .configure(portal::configure)
+            .route("/assets/{digest}/{name}", web::get().to(assets::file))
             .default_service(web::to(api::not_found))
     })
     .keep_alive(KEEP_ALIVE)

@@ -7,6 +7,8 @@ pub enum ActorKind {
     ApiKey,
     /// A person, known by a token of the operator's own identity system.
     User,
+    /// A person in the portal.
+    Admin,
     /// Somebody on the machine itself.
     CommandLine,
     /// The server, which keeps house.
@@ -19,6 +21,7 @@ impl ActorKind {
         match self {
             Self::ApiKey => "api_key",
             Self::User => "user",
+            Self::Admin => "admin",
             Self::CommandLine => "command_line",
             Self::Server => "server",
         }

@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod actor;
+pub mod admin;
 pub mod configuration;
 pub mod event;
 pub mod ids;

@@ -5,12 +5,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rusqlite::{OptionalExtension, named_params};
 
 use super::{Snapshot, Tx};
+use crate::clock::Millis;
 use crate::error::Result;
 use crate::scim::cursor::Secret;
+use crate::secret::{self, TokenDigest};
 use crate::settings::DEFAULT_PUBLIC_URL;
 
 const PUBLIC_URL: &str = "public_url";
 const LISTEN_URL: &str = "listen_url";
+const SETUP_CODE: &str = "setup_code";
 const SELF_SERVICE: &str = "self_service";
 const CURSOR_SECRET: &str = "cursor_secret";
 
@@ -53,6 +56,26 @@ pub fn set_public_url(tx: &Tx<'_>, url: &str) -> Result<()> {
 /// Keeps the URL at which the server listens.
 pub fn set_listen_url(tx: &Tx<'_>, url: &str) -> Result<()> {
     set(tx, LISTEN_URL, url)
+}
+
+/// Puts the code of the first run in place of the one before; it opens until then.
+pub fn set_setup_code(tx: &Tx<'_>, code: &TokenDigest, until: Millis) -> Result<()> {
+    set(tx, SETUP_CODE, &format!("{} {until}", URL_SAFE_NO_PAD.encode(code)))
+}
+
+/// Whether that is the code of the first run, and not too old.
+pub fn is_setup_code(at: &Snapshot<'_>, code: &TokenDigest, now: Millis) -> Result<bool> {
+    let Some(kept) = get(at, SETUP_CODE)? else { return Ok(false) };
+    let Some((digest, until)) = kept.split_once(' ') else { return Ok(false) };
+    let digest: Option<TokenDigest> = URL_SAFE_NO_PAD.decode(digest).ok().and_then(|bytes| bytes.try_into().ok());
+    let in_time = until.parse::<Millis>().is_ok_and(|until| now < until);
+    Ok(in_time && digest.is_some_and(|digest| secret::same(&digest, code)))
+}
+
+/// Spends the code of the first run.
+pub fn remove_setup_code(tx: &Tx<'_>) -> Result<()> {
+    tx.prepare("DELETE FROM instance WHERE key = ?1")?.execute([SETUP_CODE])?;
+    Ok(())
 }
 
 /// Whether accounts may manage their own configurations; on until the operator says otherwise.

@@ -3,6 +3,7 @@
 //! A function that changes rows takes `&Tx`; one that reads takes `&Snapshot`, which a `Tx` also is.
 
 pub mod accounts;
+pub mod admins;
 pub mod api_keys;
 pub mod audit;
 mod batch;
@@ -21,6 +22,7 @@ pub mod pages;
 pub mod passwords;
 mod readers;
 pub mod resources;
+pub mod sessions;
 mod snapshot;
 pub mod tokens;
 mod upgrade;

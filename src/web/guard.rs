@@ -14,6 +14,10 @@ use governor::{Quota, RateLimiter};
 const WRONG_TOKENS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
 /// Times that a user's password may be asked about within a minute.
 const GUESSES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+/// Times that somebody may try to sign in as the same person from the same address within a minute.
+const SIGN_INS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
+/// Times that one address may try to sign in as anybody within a minute.
+const SIGN_INS_FROM_ONE_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
 /// Addresses or users that are remembered; beyond it those that have been quiet are forgotten.
 const REMEMBERED_MAX: usize = 10_000;
 
@@ -23,11 +27,18 @@ type Budget<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock>;
 pub struct Guard {
     wrong_tokens: Budget<IpAddr>,
     guesses: Budget<String>,
+    sign_ins: Budget<(String, Option<IpAddr>)>,
+    sign_ins_from: Budget<Option<IpAddr>>,
 }
 
 impl Default for Guard {
     fn default() -> Self {
-        Self { wrong_tokens: budget(WRONG_TOKENS_PER_MINUTE), guesses: budget(GUESSES_PER_MINUTE) }
+        Self {
+            wrong_tokens: budget(WRONG_TOKENS_PER_MINUTE),
+            guesses: budget(GUESSES_PER_MINUTE),
+            sign_ins: budget(SIGN_INS_PER_MINUTE),
+            sign_ins_from: budget(SIGN_INS_FROM_ONE_ADDRESS),
+        }
     }
 }
 
@@ -45,6 +56,12 @@ impl Guard {
     /// spent.
     pub fn note_password_guess(&self, user: &str) -> Option<Duration> {
         note(&self.guesses, &user.to_owned())
+    }
+
+    /// Notes that somebody tries to sign in as that person. Says how long to wait where a budget is spent. Whoever comes
+    /// from elsewhere has a budget of their own, so that nobody is locked out by a stranger.
+    pub fn note_sign_in(&self, person: &str, from: Option<IpAddr>) -> Option<Duration> {
+        note(&self.sign_ins, &(person.to_owned(), from)).or_else(|| note(&self.sign_ins_from, &from))
     }
 }
 
@@ -69,6 +86,18 @@ mod tests {
         }
         assert!(guard.note_wrong_token(one).is_some_and(|wait| wait > Duration::ZERO));
         assert_eq!(guard.note_wrong_token(other), None);
+    }
+
+    #[test]
+    fn a_stranger_locks_nobody_out_who_comes_from_elsewhere() {
+        let guard = Guard::default();
+        let (stranger, home) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
+        for _ in 0..SIGN_INS_PER_MINUTE.get() {
+            assert_eq!(guard.note_sign_in("a@x.example", stranger), None);
+        }
+        assert!(guard.note_sign_in("a@x.example", stranger).is_some());
+        assert_eq!(guard.note_sign_in("a@x.example", home), None);
+        assert_eq!(guard.note_sign_in("b@x.example", stranger), None);
     }
 
     #[test]

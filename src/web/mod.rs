@@ -1,11 +1,14 @@
 //! The HTTP edge: SCIM for identity providers, the management API for the operator.
 
+pub mod access;
 pub mod activity;
 pub mod api;
+pub mod assets;
 mod body;
 mod guard;
 pub mod hashing;
 pub mod limits;
 mod log;
+pub mod portal;
 pub mod scim;
 pub mod state;

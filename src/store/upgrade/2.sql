@@ -113,3 +113,45 @@ CREATE TABLE passwords (
     digest     TEXT NOT NULL,
     changed_at INTEGER NOT NULL
 ) STRICT;
+
+CREATE TABLE roles (
+    id          TEXT PRIMARY KEY,
+    name        TEXT NOT NULL,
+    permissions TEXT NOT NULL,
+    created_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX roles_by_name ON roles (name);
+
+CREATE TABLE admins (
+    id              TEXT PRIMARY KEY,
+    email           TEXT NOT NULL,
+    email_key       TEXT NOT NULL UNIQUE,
+    name            TEXT NOT NULL,
+    role_id         TEXT NOT NULL,
+    account_id      TEXT REFERENCES accounts (id),
+    password_digest TEXT,
+    totp_secret     BLOB,
+    totp_last_step  INTEGER,
+    created_at      INTEGER NOT NULL,
+    last_sign_in_at INTEGER,
+    disabled_at     INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE recovery_codes (
+    admin_id TEXT NOT NULL REFERENCES admins (id),
+    digest   BLOB NOT NULL,
+    PRIMARY KEY (admin_id, digest)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sessions (
+    digest       BLOB PRIMARY KEY,
+    id           TEXT NOT NULL UNIQUE,
+    admin_id     TEXT NOT NULL REFERENCES admins (id),
+    address      TEXT,
+    user_agent   TEXT NOT NULL,
+    created_at   INTEGER NOT NULL,
+    last_seen_at INTEGER NOT NULL,
+    shown_once   BLOB,
+    shown_until  INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_by_admin ON sessions (admin_id);
