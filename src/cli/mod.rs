@@ -1,6 +1,7 @@
 //! The command line: arguments in, one call, words out. Exit codes: 0 done, 1 failed with one line on standard error,
 //! 2 wrong usage.
 
+mod admin;
 mod answer;
 mod api_key;
 mod check;
@@ -51,6 +52,11 @@ enum Command {
     /// Make, list and revoke credentials for the management API
     #[command(subcommand)]
     ApiKey(api_key::Command),
+    /// Make, list, disable and help the people who use the portal
+    #[command(subcommand)]
+    Admin(admin::Command),
+    /// Print the one-time address that makes the first person of the portal
+    SetupUrl,
     /// Read the whole database and report damage
     Check,
     /// Print the version
@@ -86,6 +92,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Token(command)) => token::run(folder, command)?,
         Some(Command::Schema(command)) => schema::run(folder, command)?,
         Some(Command::ApiKey(command)) => api_key::run(folder, command)?,
+        Some(Command::Admin(command)) => admin::run(folder, command)?,
+        Some(Command::SetupUrl) => admin::setup_url(folder)?,
         Some(Command::Check) => return check::run(folder),
         Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
     }

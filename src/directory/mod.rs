@@ -10,6 +10,7 @@ pub mod extensions;
 pub mod lists;
 mod memberships;
 pub mod passwords;
+pub mod overview;
 pub mod resources;
 mod scope;
 mod shown;

@@ -8,4 +8,6 @@ pub mod configuration;
 pub mod event;
 pub mod ids;
 pub mod permission;
+pub mod provider;
+pub mod standing;
 pub mod switches;

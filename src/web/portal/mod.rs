@@ -1,10 +1,13 @@
 //! The portal: pages for the operator's people and for a customer's IT admin. Every page works without scripts.
 
+mod connection;
+mod connections;
 mod first_run;
 mod form;
 mod frame;
 mod page;
 mod session;
+mod shown_once;
 mod sign_in;
 
 use actix_web::middleware::from_fn;
@@ -13,6 +16,9 @@ use actix_web::{HttpResponse, Resource};
 
 use self::page::{Refusal, Shown, on_to};
 use self::session::Anybody;
+use crate::error::{Error, Result as Outcome};
+use crate::store::Snapshot;
+use crate::web::state::State;
 
 /// Puts the portal into an application.
 pub fn configure(app: &mut ServiceConfig) {
@@ -25,6 +31,18 @@ pub fn configure(app: &mut ServiceConfig) {
         place("/setup/{code}").route(web::get().to(first_run::show)).route(web::post().to(first_run::save)),
         place("/login").route(web::get().to(sign_in::show)).route(web::post().to(sign_in::save)),
         place("/logout").route(web::post().to(sign_in::sign_out)),
+        place("/connections").route(web::get().to(connections::list)),
+        place("/connections/new")
+            .route(web::get().to(connections::show_new))
+            .route(web::post().to(connections::create)),
+        place("/connections/receipt").route(web::get().to(connection::receipt)),
+        place("/connections/{id}").route(web::get().to(connection::show)),
+        place("/connections/{id}/sync").route(web::post().to(connection::set_sync)),
+        place("/connections/{id}/token").route(web::get().to(connection::show_token)),
+        place("/connections/{id}/setup").route(web::get().to(connection::steps)),
+        place("/connections/{id}/delete")
+            .route(web::get().to(connection::show_delete))
+            .route(web::post().to(connection::delete)),
     ];
     for place in places {
         app.service(place.wrap(from_fn(frame::around)));
@@ -34,6 +52,15 @@ pub fn configure(app: &mut ServiceConfig) {
 /// `GET /`
 async fn start(_: Anybody) -> Shown {
     Ok(on_to("/connections").finish())
+}
+
+/// Reads off the event loop, with a limit in time.
+async fn read_aside<T: Send + 'static>(
+    state: &State,
+    read: impl FnOnce(&Snapshot<'_>) -> Outcome<T> + Send + 'static,
+) -> Outcome<T> {
+    let store = state.store.clone();
+    web::block(move || store.read_pooled(read)).await.map_err(|_| Error::Busy)?
 }
 
 async fn other_method() -> Result<HttpResponse, Refusal> {

@@ -78,6 +78,11 @@ impl Layout {
         present == place
     }
 
+    /// The one account that the person is limited to.
+    pub(super) fn own_account(&self) -> Option<&str> {
+        self.signed.as_ref().and_then(|signed| signed.account.as_deref())
+    }
+
     /// The token that every form of this person carries.
     pub(super) fn form_token(&self) -> &str {
         self.signed.as_ref().map_or("", |signed| &signed.form_token)
