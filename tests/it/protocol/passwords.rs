@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{App, Client, Reply, Request};
+use crate::app::{App, Client, Reply};
+use crate::caller::{CONFIGURATIONS, Caller};
 use crate::sample::{operation, removal, user, user_with};
 
-/// A configuration that keeps passwords, and the operator's key to ask about them.
+/// A configuration that keeps passwords, and the operator, who asks about them.
 struct Keeping {
     client: Client,
-    secret: String,
+    operator: Caller,
 }
 
 impl Keeping {
@@ -22,17 +23,17 @@ impl Keeping {
                 [&client.id],
             )
             .unwrap();
-        Self { client, secret: key(&[]) }
+        Self { client, operator: App::shared().operator() }
     }
 
-    fn question(&self, user: &str) -> Request {
-        let path =
-            format!("/directory/resources/v1/configurations/scim2/{}/users/{user}/password/verify", self.client.id);
-        self.client.request_to("POST", &path).header("Authorization", &format!("Bearer {}", self.secret))
-    }
-
+    #[track_caller]
     fn ask(&self, user: &str, body: &Value) -> Reply {
-        self.question(user).json(body).send()
+        self.asked_by(&self.operator, user, body)
+    }
+
+    #[track_caller]
+    fn asked_by(&self, caller: &Caller, user: &str, body: &Value) -> Reply {
+        caller.post(&format!("{CONFIGURATIONS}/{}/users/{user}/password/verify", self.client.id), body)
     }
 
     #[track_caller]
@@ -46,13 +47,6 @@ impl Keeping {
     fn user(&self, name: &str, password: &str) -> String {
         self.client.created("/Users", &user_with(name, &json!({"password": password})))
     }
-}
-
-/// The secret of a new API key.
-fn key(more: &[&str]) -> String {
-    let arguments = [&["api-key", "create", "--name", "sign-in", "--output", "json"], more].concat();
-    let made: Value = serde_json::from_slice(&App::shared().succeeds(&arguments)).unwrap();
-    made["secret"].as_str().unwrap().to_owned()
 }
 
 fn database() -> rusqlite::Connection {
@@ -194,13 +188,17 @@ fn questions_about_nobody_or_by_strangers_learn_nothing() {
     for broken in [json!({}), json!({"password": 7}), json!({"password": ""}), json!([])] {
         keeping.ask(&without, &broken).answered(400);
     }
-    let question = keeping.question(&without).json(&body);
-    let with = |token: &str| question.clone().header("Authorization", &format!("Bearer {token}")).send();
-    question.clone().without("Authorization").send().answered(401);
-    with(&keeping.client.token).answered(401);
-    with(&key(&["--permission", "provisioning.read"])).answered(403);
-    with(&key(&["--account", "account-of-somebody"])).answered(403);
-    question.clone().header("frontegg-tenant-id", "somebody-else").send().answered(404);
+    let app = App::shared();
+    for (caller, status) in [
+        (app.stranger(), 401),
+        (app.stranger().with(&keeping.client.token), 401),
+        (app.keyed(&["--permission", "provisioning.read"]), 403),
+        (app.account_key("account-of-somebody", &["directory.read"]), 403),
+        (keeping.operator.of("somebody-else"), 404),
+        (app.keyed(&["--permission", "directory.read"]), 200),
+    ] {
+        keeping.asked_by(&caller, &without, &body).answered(status);
+    }
     let ignoring = Keeping { client: App::shared().configuration("other"), ..keeping };
     let id = ignoring.user("x", "thrown away");
     let reply = ignoring.ask(&id, &body).answered(409);
