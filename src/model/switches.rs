@@ -51,7 +51,7 @@ pub enum Discovery {
 }
 
 /// What happens to the passwords that an identity provider sends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Passwords {
     /// Accepted, thrown away, and noted.
