@@ -55,7 +55,7 @@ fn database() -> rusqlite::Connection {
 
 #[test]
 fn the_password_of_the_last_write_is_right_and_any_other_is_wrong() {
-    //
+    //
     let keeping = Keeping::new();
     let id = keeping.user("ada", "First 1!");
     let path = format!("/Users/{id}");
@@ -72,7 +72,7 @@ fn the_password_of_the_last_write_is_right_and_any_other_is_wrong() {
 
 #[test]
 fn a_password_is_the_same_however_its_letters_are_composed() {
-    // RFC 7644 section 5
+    //
     let keeping = Keeping::new();
     let id = keeping.user("eva", "ma\u{f1}ana\u{a0}x");
     assert!(keeping.is_right(&id, "man\u{303}ana x"));
