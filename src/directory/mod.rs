@@ -7,6 +7,7 @@ mod events;
 pub mod extensions;
 pub mod lists;
 mod memberships;
+pub mod requests;
 pub mod resources;
 mod scope;
 mod shown;

@@ -5,4 +5,5 @@ pub mod account;
 pub mod configuration;
 pub mod event;
 pub mod ids;
+pub mod request;
 pub mod switches;

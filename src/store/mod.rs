@@ -17,6 +17,7 @@ mod integrity;
 pub mod members;
 pub mod pages;
 mod readers;
+pub mod requests;
 pub mod resources;
 mod snapshot;
 pub mod tokens;

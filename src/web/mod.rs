@@ -5,5 +5,6 @@ pub mod api;
 mod guard;
 pub mod limits;
 mod log;
+pub mod requests;
 pub mod scim;
 pub mod state;

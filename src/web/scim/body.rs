@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use actix_web::web::{self, BytesMut, Payload};
+use actix_web::web::{self, Bytes, BytesMut, Payload};
+use actix_web::{HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use serde_json::Value;
 
 use crate::scim::{Error, json};
 use crate::web::limits::{BODY_BYTES_PER_SECOND, BODY_DEADLINE, BODY_MAX_BYTES, PARSE_ASIDE_BYTES};
+use crate::web::requests::Kept;
 
 /// Reads and parses the body.
 ///
@@ -23,10 +24,21 @@ pub(super) async fn read(request: &HttpRequest, payload: Payload, strict: bool) 
     let bytes = tokio::time::timeout(deadline, collect(payload))
         .await
         .map_err(|_| Error::plain(408, "the body did not arrive in time"))??;
-    if bytes.len() < PARSE_ASIDE_BYTES {
-        return json::read(&bytes);
-    }
-    web::block(move || json::read(&bytes)).await.map_err(|_| Error::plain(503, "the server is stopping"))?
+    let bytes = bytes.freeze();
+    let (value, kept) = if bytes.len() < PARSE_ASIDE_BYTES {
+        parse(bytes)
+    } else {
+        web::block(move || parse(bytes)).await.map_err(|_| Error::plain(503, "the server is stopping"))?
+    };
+    request.extensions_mut().insert(kept);
+    value
+}
+
+/// The document, and what the request log keeps of it: it finds that among the request's extensions.
+fn parse(bytes: Bytes) -> (Result<Value, Error>, Kept) {
+    let value = json::read(&bytes);
+    let kept = Kept::request(bytes, value.as_ref().ok());
+    (value, kept)
 }
 
 /// SCIM JSON, plain JSON, or no type at all (RFC 7644 sections 3.1 and 8.1), with any parameters. The interop profile
