@@ -14,6 +14,7 @@ mod writes;
 
 use std::time::Instant;
 
+use actix_web::guard::GuardContext;
 use actix_web::http::Method;
 use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -34,9 +35,15 @@ use crate::clock;
 use crate::directory::Scope;
 use crate::directory::resources::rules;
 use crate::error::{Error, Result};
+use crate::model::request::Refusal;
 use crate::scim::query::Query;
 use crate::scim::{self, percent};
 use crate::store::Snapshot;
+
+/// Whether a path that begins like a family is answered in SCIM. One counter of the management API lies among them.
+pub fn is_address(context: &GuardContext<'_>) -> bool {
+    !context.head().uri.path().contains("/scim/temp/")
+}
 
 /// Serves every request under an address of SCIM.
 pub async fn serve(request: HttpRequest, payload: Payload, state: Data<State>) -> HttpResponse {
@@ -79,8 +86,10 @@ async fn answer(
     let credentials = auth::credentials(request);
     let base = format!("{}{}", state.public_url, address.base);
     if let (true, Credentials::None) = (route.is_discovery(), &credentials) {
-        let answer = discovery::anonymous(request, state, address.configuration, &base, route)?;
-        return Ok(Answer { who: auth::at_door(address.configuration, None, None), ..answer });
+        let answer = discovery::anonymous(request, state, address.configuration, &base, route);
+        let answer = answer.unwrap_or_else(Answer::from);
+        let refusal = (answer.status == 401).then_some(Refusal::NoToken);
+        return Ok(Answer { who: auth::at_door(address.configuration, None, refusal), ..answer });
     }
     let caller = match auth::authenticate(state, &credentials, address.configuration)? {
         Known::Caller(caller) => caller,
