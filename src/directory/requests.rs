@@ -3,9 +3,12 @@
 
 use std::collections::HashMap;
 
+use serde_json::json;
+
 use super::configurations;
 use crate::clock::Millis;
 use crate::error::{Error, Result};
+use crate::model::actor::{By, Reach};
 use crate::model::ids;
 use crate::model::request::{Health, LoggedCall, Verdict};
 use crate::store::requests::{self as rows, Page, Wanted};
@@ -15,6 +18,8 @@ use crate::store::{Snapshot, Tx};
 pub const KEPT_DAYS: i64 = 30;
 /// Calls of one configuration that are kept.
 pub const KEPT_CALLS: u32 = 200_000;
+/// Calls that go in one transaction.
+const FORGOTTEN_AT_ONCE: u32 = 500;
 
 /// Which configuration a call was about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -69,19 +74,44 @@ fn health(tx: &Tx<'_>, of: &Of) -> Result<Option<(i64, Health)>> {
 /// A page of a configuration's log, newest first.
 ///
 /// # Errors
-/// `NotFound` where there is no such configuration.
-pub fn page(at: &Snapshot<'_>, configuration_id: &str, wanted: &Wanted, limit: u32) -> Result<Page> {
-    rows::page(at, configurations::by_id(at, configuration_id)?.key, wanted, limit)
+/// `NotFound` where there is no such configuration within reach.
+pub fn page(at: &Snapshot<'_>, reach: &Reach, configuration_id: &str, wanted: &Wanted, limit: u32) -> Result<Page> {
+    rows::page(at, configurations::within(at, reach, configuration_id)?.key, wanted, limit)
 }
 
 /// One call with its bodies.
 ///
 /// # Errors
-/// `NotFound` where there is no such configuration, or no such call of it.
-pub fn by_id(at: &Snapshot<'_>, configuration_id: &str, id: &str) -> Result<LoggedCall> {
-    let key = configurations::by_id(at, configuration_id)?.key;
+/// `NotFound` where there is no such configuration within reach, or no such call of it.
+pub fn by_id(at: &Snapshot<'_>, reach: &Reach, configuration_id: &str, id: &str) -> Result<LoggedCall> {
+    let key = configurations::within(at, reach, configuration_id)?.key;
     let found = if ids::is_id(id) { rows::by_id(at, key, id)? } else { None };
     found.ok_or_else(|| Error::NotFound("there is no such call in the log of this configuration".to_owned()))
+}
+
+/// Begins to empty a configuration's log, which is noted in the audit log. [`forget`] does it.
+///
+/// # Errors
+/// `NotFound` where there is no such configuration within reach.
+pub fn empty(tx: &Tx<'_>, by: &By, configuration_id: &str) -> Result<Emptying> {
+    let found = configurations::within(tx, &by.reach, configuration_id)?;
+    let before = json!({"calls": rows::count(tx, found.key)?});
+    configurations::audited(tx, by, &found, "requests.emptied", Some(before), None)?;
+    Ok(Emptying { configuration: found.key, before: ids::first_at(tx.now + 1) })
+}
+
+/// Which part of a log is to go.
+#[derive(Debug, Clone)]
+pub struct Emptying {
+    /// Key of the configuration.
+    pub configuration: i64,
+    /// Calls with smaller ids go.
+    pub before: String,
+}
+
+/// Removes a batch for good; the freed pages are overwritten, because they hold personal data. False once nothing is left.
+pub fn forget(tx: &Tx<'_>, which: &Emptying) -> Result<bool> {
+    Ok(rows::remove_for_good(tx, which.configuration, &which.before, FORGOTTEN_AT_ONCE)? > 0)
 }
 
 /// Removes what is older than it may be, or beyond the number that is kept: at most `limit` rows of one configuration.

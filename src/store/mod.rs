@@ -16,6 +16,7 @@ mod files;
 pub mod filter_sql;
 pub mod instance;
 mod integrity;
+pub mod links;
 pub mod members;
 pub mod pages;
 mod readers;

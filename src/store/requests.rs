@@ -195,6 +195,14 @@ pub fn remove(tx: &Tx<'_>, configuration: i64, before: Option<&str>, limit: u32)
     Ok(statement.execute((configuration, before, limit))?)
 }
 
+/// The same, and what they leave in the file is overwritten.
+pub fn remove_for_good(tx: &Tx<'_>, configuration: i64, before: &str, limit: u32) -> Result<usize> {
+    tx.connection().pragma_update(None, "secure_delete", true)?;
+    let removed = remove(tx, configuration, Some(before), limit);
+    tx.connection().pragma_update(None, "secure_delete", false)?;
+    removed
+}
+
 /// The id of the row that has exactly `count` newer ones.
 pub fn id_behind(at: &Snapshot<'_>, configuration: i64, count: u32) -> Result<Option<String>> {
     let mut statement =

@@ -2,6 +2,7 @@
 
 use super::redact::{HIDDEN, between_quotes};
 use crate::model::ids;
+use crate::model::request::LoggedCall;
 use crate::scim::percent;
 
 /// Members whose values are words of the protocol.
@@ -10,8 +11,19 @@ const OPEN_MEMBERS: [&str; 7] = ["schemas", "op", "scimType", "status", "method"
 const OPEN_PARAMETERS: [&str; 8] =
     ["startindex", "count", "attributes", "excludedattributes", "sortby", "sortorder", "cursor", "aadoptscim062020"];
 
+/// The call without people's values.
+pub(in crate::web) fn masked(mut call: LoggedCall) -> LoggedCall {
+    call.path = path(&call.path);
+    call.detail = call.detail.map(|detail| between_quotes(&detail));
+    call.notes = call.notes.iter().map(|note| between_quotes(note)).collect();
+    for body in [&mut call.request, &mut call.response] {
+        body.text = body.text.take().map(|text| json(&text));
+    }
+    call
+}
+
 /// A JSON text, which may have been cut, with every value hidden that is no word of the protocol.
-pub(super) fn json(text: &str) -> String {
+fn json(text: &str) -> String {
     let mut reader = Reader { rest: text, out: String::with_capacity(text.len()), member: String::new(), open: 0 };
     if !text.trim_start().starts_with(['{', '[']) {
         return HIDDEN.to_owned();
@@ -120,13 +132,8 @@ fn between_escaped_quotes(text: &str) -> String {
     shown.collect::<Vec<_>>().join("\\\"")
 }
 
-/// A sentence with what it quotes hidden.
-pub(super) fn sentence(text: &str) -> String {
-    between_quotes(text)
-}
-
 /// Path and query with hidden values: what is no id and no plain word, and what a filter compares with.
-pub(super) fn path(text: &str) -> String {
+fn path(text: &str) -> String {
     let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
     let is_plain = |part: &str| {
         part.len() <= 32 && part.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'.')
@@ -205,6 +212,6 @@ mod tests {
         ] {
             assert_eq!(path(text), shown);
         }
-        assert_eq!(sentence("userName \"bob\" is taken"), "userName \"***\" is taken");
+        assert_eq!(between_quotes("userName \"bob\" is taken"), "userName \"***\" is taken");
     }
 }

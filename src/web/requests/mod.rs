@@ -13,6 +13,7 @@ use actix_web::web::Bytes;
 use serde_json::Value;
 
 pub(super) use self::entry::write_out;
+pub(super) use self::mask::masked;
 use crate::clock::Millis;
 use crate::directory::requests::Of;
 use crate::model::request::{BODY_KEPT_MAX_BYTES, Refusal};
