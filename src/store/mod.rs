@@ -14,6 +14,7 @@ pub mod extensions;
 mod failure;
 mod files;
 pub mod filter_sql;
+pub mod idempotency;
 pub mod instance;
 mod integrity;
 pub mod links;

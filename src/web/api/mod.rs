@@ -8,6 +8,7 @@ mod configurations;
 mod cursor;
 mod frame;
 mod health;
+mod idempotency;
 mod links;
 mod moments;
 mod openapi;
