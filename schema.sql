@@ -39,7 +39,9 @@ CREATE TABLE configurations (
     failures INTEGER NOT NULL DEFAULT 0,
     auth_failures INTEGER NOT NULL DEFAULT 0,
     recent_calls INTEGER NOT NULL DEFAULT 1,
-    last_failure INTEGER
+    last_failure INTEGER,
+    -- 1 where the request log has to go because of a purge, until it is gone.
+    forgets_requests INTEGER NOT NULL DEFAULT 0 CHECK (forgets_requests IN (0, 1))
 ) STRICT;
 CREATE UNIQUE INDEX configurations_by_name ON configurations (account_id, connection_name) WHERE deleted_at IS NULL;
 

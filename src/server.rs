@@ -16,6 +16,7 @@ use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
 use crate::web::state::State;
 use crate::web::{api, scim};
+use crate::worker;
 
 /// How long a connection may idle between two requests; identity providers keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -93,7 +94,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url, ""));
         let (stop, stopped) = oneshot::channel::<()>();
         let writer = actix_web::rt::spawn(write_down(bound.state.clone(), stopped));
+        let keeper = actix_web::rt::spawn(worker::retention::run(store.clone()));
         bound.server.await?;
+        keeper.abort();
         drop(stop);
         // It ends at once, except while it writes.
         let _ = writer.await;

@@ -11,7 +11,7 @@ use crate::model::switches::Preset;
 use crate::model::{account, ids};
 use crate::store::audit::{self, Entry};
 use crate::store::configurations::{self as rows, NewRow};
-use crate::store::{Snapshot, Tx, accounts, counts, events, links};
+use crate::store::{Snapshot, Tx, accounts, counts, events, links, requests};
 
 /// What a caller asks for.
 #[derive(Debug, Clone)]
@@ -132,6 +132,7 @@ pub fn delete(tx: &Tx<'_>, by: &By, id: &str, content: Content) -> Result<Delete
     }
     if content == Content::Purge {
         rows::remove_content(tx, found.key)?;
+        requests::set_forgotten(tx, found.key, true)?;
     }
     // Numbers only: the event outlives the people it is about.
     let payload = json!({

@@ -28,7 +28,7 @@ pub struct Wanted {
     pub resource: Option<String>,
     /// Only rows that hold this text, in any letter case of ASCII.
     pub text: Option<String>,
-    /// Whether the text is looked for in what may hold personal data: path, detail and notes. Ids are looked at always.
+    /// Whether the text is looked for in what may hold personal data: path, detail, notes and what was sent. Ids are looked at always.
     pub text_everywhere: bool,
 }
 
@@ -103,7 +103,8 @@ pub fn page(at: &Snapshot<'_>, configuration: i64, wanted: &Wanted, limit: u32) 
            AND (:resource IS NULL OR resource_id = :resource)
            AND (:text IS NULL OR instr(lower(id || ' ' || coalesce(token_id, '') || ' ' || coalesce(resource_id, '')),
                                        lower(:text))
-                OR :everywhere AND instr(lower(path || ' ' || coalesce(detail, '') || ' ' || notes), lower(:text)))
+                OR :everywhere AND (instr(lower(path || ' ' || coalesce(detail, '') || ' ' || notes), lower(:text))
+                                  OR instr(lower(request_body), lower(:text))))
          ORDER BY id DESC LIMIT :limit",
     )?;
     let parameters = named_params! {
@@ -196,9 +197,9 @@ pub fn remove(tx: &Tx<'_>, configuration: i64, before: Option<&str>, limit: u32)
 }
 
 /// The same, and what they leave in the file is overwritten.
-pub fn remove_for_good(tx: &Tx<'_>, configuration: i64, before: &str, limit: u32) -> Result<usize> {
+pub fn remove_for_good(tx: &Tx<'_>, configuration: i64, before: Option<&str>, limit: u32) -> Result<usize> {
     tx.connection().pragma_update(None, "secure_delete", true)?;
-    let removed = remove(tx, configuration, Some(before), limit);
+    let removed = remove(tx, configuration, before, limit);
     tx.connection().pragma_update(None, "secure_delete", false)?;
     removed
 }
@@ -214,6 +215,19 @@ pub fn id_behind(at: &Snapshot<'_>, configuration: i64, count: u32) -> Result<Op
 pub fn oldest(at: &Snapshot<'_>, configuration: i64) -> Result<Option<String>> {
     let mut statement = at.prepare("SELECT id FROM requests WHERE configuration = ?1 ORDER BY id LIMIT 1")?;
     Ok(statement.query_row([configuration], |row| row.get(0)).optional()?)
+}
+
+/// Says that all rows of a configuration have to go, or that they are gone.
+pub fn set_forgotten(tx: &Tx<'_>, configuration: i64, forgets: bool) -> Result<()> {
+    tx.prepare("UPDATE configurations SET forgets_requests = ?2 WHERE configuration = ?1")?
+        .execute((configuration, forgets))?;
+    Ok(())
+}
+
+/// Whether all rows of a configuration have to go.
+pub fn is_forgotten(at: &Snapshot<'_>, configuration: i64) -> Result<bool> {
+    let mut statement = at.prepare("SELECT forgets_requests FROM configurations WHERE configuration = ?1")?;
+    Ok(statement.query_row([configuration], |row| row.get(0)).optional()?.unwrap_or_default())
 }
 
 /// How many rows there are.

@@ -10,6 +10,7 @@ ALTER TABLE configurations ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE configurations ADD COLUMN auth_failures INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE configurations ADD COLUMN recent_calls INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE configurations ADD COLUMN last_failure INTEGER;
+ALTER TABLE configurations ADD COLUMN forgets_requests INTEGER NOT NULL DEFAULT 0 CHECK (forgets_requests IN (0, 1));
 
 -- 0 where the change happened while its configuration was paused: history shows it, the feed does not.
 ALTER TABLE events ADD COLUMN published INTEGER NOT NULL DEFAULT 1 CHECK (published IN (0, 1));

@@ -129,7 +129,7 @@ pub(super) struct Filter {
     method: Option<String>,
     /// Id of the resource
     resource: Option<String>,
-    /// Text in path, detail, notes or ids; only in ids for callers without directory.read
+    /// Text in path, detail, notes, what was sent, or ids; only in ids for callers without directory.read
     #[param(min_length = 1, max_length = 200)]
     text: Option<String>,
     /// Only calls at that moment or later

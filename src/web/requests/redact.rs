@@ -81,6 +81,9 @@ impl Redacted {
             Value::Array(values) => {
                 self.text.push('[');
                 for (number, value) in values.iter().enumerate() {
+                    if self.text.len() > max {
+                        return;
+                    }
                     if number > 0 {
                         self.text.push(',');
                     }
@@ -147,7 +150,7 @@ pub(super) fn between_quotes(text: &str) -> String {
 pub(super) fn without(passwords: &[String], mut text: String) -> String {
     for password in passwords.iter().filter(|password| password.len() >= 4) {
         let escaped = Value::from(password.as_str()).to_string();
-        for spelling in [password.as_str(), escaped.trim_matches('"')] {
+        for spelling in [&escaped[1..escaped.len() - 1], password.as_str()] {
             if text.contains(spelling) {
                 text = text.replace(spelling, HIDDEN);
             }
