@@ -25,8 +25,9 @@ pub(in crate::web) fn write_out(call: Call) -> Entry {
         Who::Stranger { token, hint, refusal, .. } => (Verdict::of_stranger(refusal), token, hint, refusal),
     };
     let logged = LoggedCall {
+        // The order of ids is the order of times, to the millisecond.
+        at: ids::made_at(&call.request_id).unwrap_or(call.at),
         id: call.request_id,
-        at: call.at,
         duration_us: i64::try_from(call.took.as_micros()).unwrap_or(i64::MAX),
         path: redact::path(call.uri.path(), call.uri.query()),
         method: cut(method, 32),
