@@ -9,6 +9,7 @@ use super::configurations;
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::model::actor::{By, Reach};
+use crate::model::configuration::Configuration;
 use crate::model::ids;
 use crate::model::request::{Health, LoggedCall, Verdict};
 use crate::store::requests::{self as rows, Page, Wanted};
@@ -77,6 +78,16 @@ fn health(tx: &Tx<'_>, of: &Of) -> Result<Option<(i64, Health)>> {
 /// `NotFound` where there is no such configuration within reach.
 pub fn page(at: &Snapshot<'_>, reach: &Reach, configuration_id: &str, wanted: &Wanted, limit: u32) -> Result<Page> {
     rows::page(at, configurations::within(at, reach, configuration_id)?.key, wanted, limit)
+}
+
+/// A configuration and how its last calls went.
+///
+/// # Errors
+/// `NotFound` where there is no such configuration within reach.
+pub fn fares(at: &Snapshot<'_>, reach: &Reach, configuration_id: &str) -> Result<(Configuration, Health)> {
+    let found = configurations::within(at, reach, configuration_id)?;
+    let health = rows::health(at, found.key)?.unwrap_or_default();
+    Ok((found, health))
 }
 
 /// One call with its bodies.

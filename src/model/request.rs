@@ -9,6 +9,11 @@ pub const BODY_KEPT_MAX_BYTES: usize = 16 * 1024;
 /// Calls that the recent ones are counted among.
 pub const RECENT_CALLS: u32 = 20;
 
+/// Failed calls among the recent ones that make a configuration failing.
+const FAILING_CALLS: u32 = 5;
+/// Refused tokens in a row that do.
+const FAILING_TOKENS: u32 = 3;
+
 /// Why a caller was nobody's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -138,6 +143,16 @@ impl Health {
         }
     }
 
+    /// Whether somebody should look: 5 of the recent calls failed, or 3 tokens in a row were refused.
+    pub fn is_failing(&self) -> bool {
+        self.recent_failures() >= FAILING_CALLS || self.auth_failures >= FAILING_TOKENS
+    }
+
+    /// How many calls are counted as recent.
+    pub fn recent_calls(&self) -> u32 {
+        self.recent.max(1).ilog2()
+    }
+
     /// How many of the recent calls failed.
     pub fn recent_failures(&self) -> u32 {
         self.recent.count_ones().saturating_sub(1)
@@ -206,7 +221,8 @@ mod tests {
             health.note(verdict, number);
         }
         assert_eq!((health.recent_failures(), health.failures, health.last_failure), (5, 0, Some(96)));
-        assert_eq!(health.recent >> RECENT_CALLS, 1);
+        assert_eq!((health.recent_calls(), Health::default().recent_calls()), (RECENT_CALLS, 0));
+        assert!(health.is_failing());
     }
 
     #[test]
@@ -216,8 +232,9 @@ mod tests {
             health.note(verdict, 7);
         }
         assert_eq!((health.auth_failures, health.failures, health.recent_failures()), (3, 3, 3));
+        assert!(health.is_failing());
         health.note(Verdict::Failed, 8);
-        assert_eq!((health.auth_failures, health.failures), (0, 4));
+        assert_eq!((health.auth_failures, health.failures, health.is_failing()), (0, 4, false));
         health.note(Verdict::Fine, 9);
         assert_eq!((health.auth_failures, health.failures, health.last_failure), (0, 0, Some(8)));
     }

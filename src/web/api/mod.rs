@@ -32,6 +32,7 @@ fn all(to: &mut impl Places) {
     to.serve::<configurations::__path_count_users, _, _>(configurations::count_users);
     to.serve::<requests::__path_list, _, _>(requests::list);
     to.serve::<requests::__path_read, _, _>(requests::read);
+    to.serve::<requests::__path_health, _, _>(requests::health);
     to.serve::<requests::__path_empty, _, _>(requests::empty);
     to.serve::<links::__path_create, _, _>(links::create);
     to.serve::<links::__path_list, _, _>(links::list);

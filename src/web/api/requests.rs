@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer::{Answered, ReadRefusals, Refusal, WriteRefusals, document, done};
 use super::call::{Call, read_aside, write};
-use super::caller::{Allowed, Delete, Requests};
+use super::caller::{Allowed, Delete, Read, Requests};
 use super::cursor::{PageQuery, cursor};
 use super::moments::moment;
 use crate::clock;
@@ -235,6 +235,62 @@ pub(super) async fn read(allowed: Allowed<Requests>, call: Call) -> Answered {
     let (request_body, response_body) = (std::mem::take(&mut found.request), std::mem::take(&mut found.response));
     let (request_body, response_body) = (request_body.into(), response_body.into());
     Ok(document(&LoggedCallWithBodies { call: found.into(), request_body, response_body }))
+}
+
+/// How a configuration fares
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ConfigurationHealth {
+    /// The last call with a right token
+    #[schema(format = DateTime)]
+    last_seen: Option<String>,
+    /// The last provisioning write that succeeded
+    #[schema(format = DateTime)]
+    last_sync: Option<String>,
+    /// The last call that failed
+    #[schema(format = DateTime)]
+    last_failure: Option<String>,
+    /// Failed calls in a row, refused tokens among them
+    #[schema(minimum = 0)]
+    failures: u32,
+    /// Refused tokens in a row
+    #[schema(minimum = 0)]
+    auth_failures: u32,
+    /// How many of the last 20 calls there were
+    #[schema(minimum = 0, maximum = 20)]
+    recent_calls: u32,
+    /// How many of those failed
+    #[schema(minimum = 0, maximum = 20)]
+    recent_failures: u32,
+    /// Whether 5 of the last 20 calls failed, or the last 3 came with a token that was refused
+    failing: bool,
+}
+
+/// How a configuration fares
+///
+/// Counted from its calls; calls without any token do not count.
+#[utoipa::path(
+    get,
+    path = "/directory/resources/v1/configurations/scim2/{id}/health",
+    tag = "Request log",
+    operation_id = "getConfigurationHealth",
+    params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
+    responses((status = 200, description = "Times and counters", body = ConfigurationHealth), ReadRefusals),
+    security(("bearer" = []))
+)]
+pub(super) async fn health(allowed: Allowed<Read>, call: Call) -> Answered {
+    let id = call.part("id");
+    let (one, health) = call.state.store.read_inline(|at| requests::fares(at, &allowed.by.reach, &id))?;
+    Ok(document(&ConfigurationHealth {
+        last_seen: one.last_seen.map(clock::rfc3339),
+        last_sync: one.last_sync.map(clock::rfc3339),
+        last_failure: health.last_failure.map(clock::rfc3339),
+        failures: health.failures,
+        auth_failures: health.auth_failures,
+        recent_calls: health.recent_calls(),
+        recent_failures: health.recent_failures(),
+        failing: health.is_failing(),
+    }))
 }
 
 /// Empty the request log of a configuration

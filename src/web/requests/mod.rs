@@ -44,6 +44,15 @@ pub enum Who {
 }
 
 impl Who {
+    /// For somebody without a right token: the configuration whose id was given, and what was wrong.
+    pub fn stranger(&self) -> (Option<&str>, Option<Refusal>) {
+        match self {
+            Self::Stranger { of: Of::Id(id), refusal, .. } => (Some(id), *refusal),
+            Self::Stranger { refusal, .. } => (None, *refusal),
+            Self::Caller { .. } => (None, None),
+        }
+    }
+
     /// The configuration that the call is about.
     pub fn of(&self) -> Of {
         match self {

@@ -56,12 +56,14 @@ pub async fn serve(request: HttpRequest, payload: Payload, state: Data<State>) -
         Err(refused) => Answer::from(refused.clone()),
     };
     let took = started.elapsed();
+    let (door, refusal) = answer.who.as_ref().map_or((None, None), Who::stranger);
     log::write(&log::Line {
         request_id: &request_id,
         method: request.method().as_str(),
         route: &route.template(),
-        configuration: answer.configuration.as_deref().unwrap_or("-"),
+        configuration: answer.configuration.as_deref().or(door).unwrap_or("-"),
         status: answer.status,
+        refusal: refusal.map(Refusal::as_str),
         scim_type: answer.scim_type,
         took,
         bytes: answer.length(),

@@ -124,6 +124,29 @@ fn a_token_that_was_pushed_out_is_recognised_with_its_id() {
 }
 
 #[test]
+fn a_row_of_failures_is_counted_and_ends_with_a_call_that_works() {
+    let operator = App::shared().operator();
+    let client = operator.configuration("log-health", "okta");
+    let health = || operator.get(&format!("{CONFIGURATIONS}/{}/health", client.id)).answered(200).json;
+    assert_eq!((&health()["recentCalls"], &health()["lastSeen"]), (&json!(0), &Value::Null));
+    let wrong = client.request("GET", "/Users").header("Authorization", &format!("Bearer rct_{}", "Q".repeat(43)));
+    for _ in 0..3 {
+        wrong.send().refused(401, "");
+    }
+    client.request("GET", "/Users").without("Authorization").send().refused(401, "");
+    written(&operator, &client, 4);
+    let shown = health();
+    assert_eq!((&shown["authFailures"], &shown["failures"], &shown["failing"]), (&json!(3), &json!(3), &json!(true)));
+    client.get("/Users/nobody").refused(404, "");
+    client.created("/Users", &user("healthy"));
+    written(&operator, &client, 6);
+    let shown = health();
+    assert_eq!((&shown["authFailures"], &shown["failures"], &shown["failing"]), (&json!(0), &json!(0), &json!(false)));
+    assert_eq!((&shown["recentFailures"], &shown["recentCalls"]), (&json!(3), &json!(5)));
+    assert!(shown["lastSeen"].is_string() && shown["lastSync"].is_string() && shown["lastFailure"].is_string());
+}
+
+#[test]
 fn passwords_and_tokens_are_nowhere_in_it() {
     let operator = App::shared().operator();
     let client = operator.configuration("log-secrets", "okta");
