@@ -52,3 +52,30 @@ pub fn end(tx: &Tx<'_>, digest: &CallDigest, answer: Option<&[u8]>) -> Result<()
 pub fn prune(tx: &Tx<'_>, limit: u32) -> Result<usize> {
     rows::remove_before(tx, tx.now - KEPT_MS, limit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Access, Store, Undo};
+
+    const CALL: CallDigest = [1; 32];
+
+    #[test]
+    fn a_call_runs_once_is_answered_again_and_is_forgotten_when_it_was_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Access::Serve).unwrap();
+        let begin =
+            |asked: [u8; 32]| store.write_blocking(Undo::Savepoint, move |tx| begin(tx, &CALL, &asked)).unwrap();
+        let end = |answer: Option<&'static [u8]>| {
+            store.write_blocking(Undo::Savepoint, move |tx| end(tx, &CALL, answer)).unwrap();
+        };
+        assert_eq!(begin([2; 32]), Known::First);
+        assert_eq!(begin([2; 32]), Known::Running);
+        assert_eq!(begin([3; 32]), Known::Another);
+        end(None);
+        assert_eq!(begin([3; 32]), Known::First);
+        end(Some(b"sealed"));
+        assert_eq!(begin([3; 32]), Known::Answered(b"sealed".to_vec()));
+        assert_eq!(begin([2; 32]), Known::Another);
+    }
+}

@@ -13,7 +13,7 @@ pub type CallDigest = [u8; 32];
 /// A call that came before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// SHA-256 of what it asked.
+    /// SHA-256 of the key that was sent and of what was asked.
     pub body: [u8; 32],
     /// Its sealed answer; none while it runs, or where it was cut off.
     pub answer: Option<Vec<u8>>,

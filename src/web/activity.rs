@@ -306,8 +306,14 @@ mod tests {
 
     use super::super::requests::Kept;
     use super::*;
+    use crate::directory::configurations::{NewConfiguration, create};
+    use crate::directory::tokens::TokenDraft;
+    use crate::model::actor::By;
+    use crate::model::configuration::Source;
     use crate::model::request::Refusal;
     use crate::scim::dialect::Notes;
+    use crate::secret::Token;
+    use crate::store::{Access, requests as rows};
 
     fn call(method: Method, who: Who, at: Millis) -> Call {
         Call {
@@ -352,6 +358,39 @@ mod tests {
         assert!(pending.body_bytes <= BODIES_MAX_BYTES && pending.body_bytes > BODIES_MAX_BYTES - 10_000);
         activity.note(call(Method::GET, caller(), 1_000));
         assert_eq!(activity.take().0.calls.len(), 1);
+    }
+
+    #[test]
+    fn the_log_says_how_many_calls_it_misses_and_when() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Access::Serve).unwrap();
+        let made = store.write_blocking(Undo::Savepoint, |tx| {
+            let (token, id) = (Token::generate().unwrap(), clock::new_id());
+            let new = NewConfiguration {
+                token: TokenDraft::new(clock::new_id(), &token, "first"),
+                account: "acme".to_owned(),
+                source: Source::Okta,
+                connection_name: None,
+                provider: None,
+                preset: None,
+                sync: true,
+                id,
+            };
+            create(tx, &By::server(), &new)
+        });
+        let made = made.unwrap();
+        let activity = Activity::default();
+        for _ in 0..READS_EACH + 7 {
+            let who = Who::Caller { configuration: made.key, token: "t".to_owned() };
+            activity.note(Call { request_id: clock::new_id(), ..call(Method::GET, who, 1_000) });
+        }
+        actix_web::rt::System::new().block_on(activity.write_down(&store)).unwrap();
+        let page = store.read_inline(|at| rows::page(at, made.key, &rows::Wanted::default(), 2_000)).unwrap();
+        assert_eq!((page.calls.len(), page.calls[0].missed), (READS_EACH + 1, 7));
+        let detail = page.calls[0].detail.as_deref().unwrap();
+        assert!(detail.starts_with("7 calls between 1970-01-01T00:00:01.000Z and"), "{detail}");
+        let seen = store.read_inline(|at| configurations::by_id(at, &made.id)).unwrap().unwrap().last_seen;
+        assert_eq!(seen, Some(1_000));
     }
 
     #[test]

@@ -42,3 +42,47 @@ async fn look(store: &Store) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::configurations::{NewConfiguration, create};
+    use crate::directory::requests::{Entry, Of, keep};
+    use crate::directory::tokens::TokenDraft;
+    use crate::model::actor::By;
+    use crate::model::configuration::Source;
+    use crate::model::ids;
+    use crate::model::request::{LoggedCall, Verdict};
+    use crate::secret::Token;
+    use crate::store::{Access, idempotency as answers, requests as rows};
+
+    #[test]
+    fn what_is_too_old_goes_however_much_it_is_and_the_rest_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Access::Serve).unwrap();
+        let new = NewConfiguration {
+            id: clock::new_id(),
+            account: "acme".to_owned(),
+            connection_name: None,
+            source: Source::Okta,
+            provider: None,
+            preset: None,
+            sync: true,
+            token: TokenDraft::new(clock::new_id(), &Token::generate().unwrap(), "first"),
+        };
+        let old = (0..1_200).map(|at| ids::first_at(at * 1_000));
+        let ids: Vec<String> = old.chain([clock::new_id()]).collect();
+        let key = store.write_blocking(Undo::Savepoint, move |tx| {
+            let key = create(tx, &By::server(), &new)?.key;
+            let call = |id| LoggedCall { id, ..LoggedCall::default() };
+            let entry = |id| Entry { of: Of::Key(key), verdict: Verdict::Fine, call: call(id) };
+            keep(tx, &ids.into_iter().map(entry).collect::<Vec<_>>())?;
+            answers::begin(tx, &[1; 32], &[2; 32])?;
+            Ok(key)
+        });
+        let key = key.unwrap();
+        actix_web::rt::System::new().block_on(look(&store)).unwrap();
+        assert_eq!(store.read_inline(|at| rows::count(at, key)).unwrap(), 1);
+        assert!(store.read_inline(|at| answers::find(at, &[1; 32])).unwrap().is_some());
+    }
+}
