@@ -10,9 +10,9 @@ use crate::error::{Error, Result};
 use crate::store::{Store, Undo};
 
 /// How often it looks.
-const EVERY: Duration = Duration::from_secs(600);
+const EVERY: Duration = Duration::from_mins(10);
 /// How long after the start it looks first.
-const AT_FIRST: Duration = Duration::from_secs(60);
+const AT_FIRST: Duration = Duration::from_mins(1);
 /// Rows that go in one transaction, so that no other write waits long for it.
 const ROWS_AT_ONCE: u32 = 500;
 /// How long the writer is left to others between two of them.
