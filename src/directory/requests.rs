@@ -238,7 +238,7 @@ mod tests {
         let id = fixture.id.clone();
         fixture.write(move |tx| delete(tx, &By::server(), &id, Content::Keep));
         fixture.log(&Of::Key(fixture.key), Verdict::Fine, [1]);
-        let left = fixture.store.read_inline(|at| rows::configurations(at)).unwrap();
+        let left = fixture.store.read_inline(rows::configurations).unwrap();
         assert_eq!(left, [0_i64; 0]);
     }
 
