@@ -7,5 +7,6 @@ mod guard;
 pub mod hashing;
 pub mod limits;
 mod log;
+pub mod requests;
 pub mod scim;
 pub mod state;

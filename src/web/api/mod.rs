@@ -1,15 +1,20 @@
 //! The management API: what an operator automates, and what an account's own people may do for themselves.
 
 mod answer;
+mod audit;
 mod call;
 mod caller;
 mod configurations;
 mod cursor;
 mod frame;
 mod health;
+mod idempotency;
+mod links;
+mod moments;
 mod openapi;
 mod passwords;
 mod places;
+mod requests;
 
 use actix_web::web::ServiceConfig;
 
@@ -27,6 +32,14 @@ fn all(to: &mut impl Places) {
     to.serve::<configurations::__path_delete, _, _>(configurations::delete);
     to.serve::<configurations::__path_count_users, _, _>(configurations::count_users);
     to.serve::<passwords::__path_verify, _, _>(passwords::verify);
+    to.serve::<requests::__path_list, _, _>(requests::list);
+    to.serve::<requests::__path_read, _, _>(requests::read);
+    to.serve::<requests::__path_health, _, _>(requests::health);
+    to.serve::<requests::__path_empty, _, _>(requests::empty);
+    to.serve::<links::__path_create, _, _>(links::create);
+    to.serve::<links::__path_list, _, _>(links::list);
+    to.serve::<links::__path_revoke, _, _>(links::revoke);
+    to.serve::<audit::__path_list, _, _>(audit::list);
     to.serve::<openapi::__path_get_document, _, _>(openapi::get_document);
 }
 
