@@ -32,7 +32,7 @@ pub(super) fn run(folder: &Path, command: Command) -> anyhow::Result<()> {
     let token = Token::generate().context("the operating system gave no random numbers")?;
     let draft = TokenDraft::new(clock::new_id(), &token, "rotated token");
     let (configuration, public_url) = store.write_blocking(Undo::Savepoint, move |tx| {
-        Ok((tokens::rotate(tx, &by(), &configuration, &draft)?, instance::public_url(tx)?))
+        Ok((tokens::rotate(tx, &by(), &configuration, &draft, None)?, instance::public_url(tx)?))
     })?;
     print_token(&configuration, &token, &public_url, output)?;
     Ok(())

@@ -6,5 +6,7 @@ pub mod actor;
 pub mod configuration;
 pub mod event;
 pub mod ids;
+pub mod names;
 pub mod permission;
+pub mod rights;
 pub mod switches;

@@ -22,6 +22,7 @@ mod readers;
 pub mod resources;
 mod snapshot;
 pub mod tokens;
+pub mod unique_names;
 mod upgrade;
 mod value_keys;
 mod writer;

@@ -1,0 +1,116 @@
+//! What can be set of a configuration after it was made: its name, its provider and its switches.
+
+use serde_json::{Map, Value, json};
+
+use super::configurations;
+use crate::error::{Error, Result};
+use crate::model::actor::By;
+use crate::model::configuration::{self, Configuration};
+use crate::model::event::{Happening, Kind};
+use crate::model::switches::{Changes, Preset, Switches};
+use crate::scim::schema::standard_types;
+use crate::store::{Tx, configurations as rows, events, unique_names};
+
+/// What a caller wants to be different.
+#[derive(Debug, Clone, Default)]
+pub struct SettingsChange {
+    /// Another name.
+    pub connection_name: Option<String>,
+    /// Another name of the provider, or none.
+    pub provider: Option<Option<String>>,
+    /// A preset whose values all switches take.
+    pub preset: Option<Preset>,
+    /// Single switches, after the preset.
+    pub switches: Changes,
+}
+
+/// Changes settings of a configuration; requests follow them from the next one on. A change that changes nothing leaves no
+/// trace.
+///
+/// # Errors
+/// `NotFound`; `Refused` names what breaks a rule; `Conflict` where the name is taken, the default page is larger than the
+/// largest, or groups share names that are to be unique. Run it with `Undo::Savepoint`.
+pub fn change(tx: &Tx<'_>, by: &By, id: &str, change: &SettingsChange) -> Result<Configuration> {
+    let before = configurations::within(tx, &by.reach, id)?;
+    let after = changed(&before, change)?;
+    if after == before {
+        return Ok(before);
+    }
+    rows::save_settings(tx, &after)?;
+    if after.switches.unique_group_names != before.switches.unique_group_names {
+        follow_unique_names(tx, before.key, after.switches.unique_group_names)?;
+    }
+    let payload = difference(&before, &after);
+    let kind = Kind::Configuration(Happening::Updated);
+    events::append(tx, &after.account, after.key, kind, None, &payload.to_string())?;
+    configurations::audited(
+        tx,
+        by,
+        &before,
+        "configuration.updated",
+        Some(difference(&after, &before)),
+        Some(payload),
+    )?;
+    configurations::by_id(tx, id)
+}
+
+fn changed(before: &Configuration, change: &SettingsChange) -> Result<Configuration> {
+    let mut after = before.clone();
+    if let Some(name) = &change.connection_name {
+        configuration::check_name(name).map_err(Error::Refused)?.clone_into(&mut after.connection_name);
+    }
+    if let Some(provider) = &change.provider {
+        let checked = provider.as_deref().map(configuration::check_provider).transpose();
+        after.provider = checked.map_err(Error::Refused)?.map(str::to_owned);
+    }
+    change.switches.check().map_err(Error::Refused)?;
+    if let Some(preset) = change.preset {
+        after.switches = preset.switches();
+    }
+    change.switches.apply(&mut after.switches);
+    let Switches { page_default, page_max, .. } = after.switches;
+    if page_default > page_max {
+        let detail = format!("switches.pageDefault ({page_default}) must not be above pageMax ({page_max})");
+        return Err(Error::Conflict(detail));
+    }
+    Ok(after)
+}
+
+/// Writes which rows the unique index looks at.
+fn follow_unique_names(tx: &Tx<'_>, configuration: i64, unique: bool) -> Result<()> {
+    for of in standard_types().into_iter().filter(|of| of.members().is_some()) {
+        if unique {
+            unique_names::begin(tx, configuration, &of.name)
+                .map_err(|refused| in_switch("switches.uniqueGroupNames", refused))?;
+        } else {
+            unique_names::end(tx, configuration, &of.name)?;
+        }
+    }
+    Ok(())
+}
+
+fn in_switch(name: &str, refused: Error) -> Error {
+    match refused {
+        Error::Conflict(detail) => Error::Conflict(format!("{name}: {detail}")),
+        other => other,
+    }
+}
+
+/// What `to` has that `from` has not, in the words of the management API.
+fn difference(from: &Configuration, to: &Configuration) -> Value {
+    let mut shown = Map::new();
+    if from.connection_name != to.connection_name {
+        shown.insert("connectionName".to_owned(), json!(to.connection_name));
+    }
+    if from.provider != to.provider {
+        shown.insert("provider".to_owned(), json!(to.provider));
+    }
+    if from.switches.preset != to.switches.preset {
+        shown.insert("preset".to_owned(), json!(to.switches.preset));
+    }
+    let switches = Changes::between(&from.switches, &to.switches);
+    if !switches.is_nothing() {
+        shown.insert("switches".to_owned(), json!(switches));
+    }
+    Value::Object(shown)
+}
