@@ -68,6 +68,14 @@ pub fn list(
     rows::list(at, configuration.key, before, limit)
 }
 
+/// The token of a configuration with that id, live or not.
+///
+/// # Errors
+/// `NotFound` where there is no such configuration within reach, or no such token.
+pub fn within(at: &Snapshot<'_>, reach: &Reach, configuration_id: &str, id: &str) -> Result<KeptToken> {
+    by_id(at, &configurations::within(at, reach, configuration_id)?, id)
+}
+
 /// Adds a token to a configuration; of the live ones the two newest stay. With `others_end_after` the one that stays
 /// beside the new one ends that many milliseconds from now.
 ///
