@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::configurations;
 use crate::error::{Error, Result};
 use crate::model::actor::By;
+use crate::model::change::Change;
 use crate::model::configuration::{self, Configuration};
 use crate::model::event::{Happening, Kind};
 use crate::model::switches::{Changes, Preset, Switches};
@@ -17,7 +18,7 @@ pub struct SettingsChange {
     /// Another name.
     pub connection_name: Option<String>,
     /// Another name of the provider, or none.
-    pub provider: Option<Option<String>>,
+    pub provider: Change<String>,
     /// A preset whose values all switches take.
     pub preset: Option<Preset>,
     /// Single switches, after the preset.
@@ -59,9 +60,12 @@ fn changed(before: &Configuration, change: &SettingsChange) -> Result<Configurat
     if let Some(name) = &change.connection_name {
         configuration::check_name(name).map_err(Error::Refused)?.clone_into(&mut after.connection_name);
     }
-    if let Some(provider) = &change.provider {
-        let checked = provider.as_deref().map(configuration::check_provider).transpose();
-        after.provider = checked.map_err(Error::Refused)?.map(str::to_owned);
+    match &change.provider {
+        Change::Keep => {}
+        Change::Clear => after.provider = None,
+        Change::Set(name) => {
+            after.provider = Some(configuration::check_provider(name).map_err(Error::Refused)?.to_owned());
+        }
     }
     change.switches.check().map_err(Error::Refused)?;
     if let Some(preset) = change.preset {

@@ -6,10 +6,11 @@ use super::configurations;
 use crate::clock::{self, Millis};
 use crate::error::{Error, Result};
 use crate::model::actor::{By, Reach};
+use crate::model::change::Change;
 use crate::model::configuration::Configuration;
 use crate::model::event::{Happening, Kind};
 use crate::model::names;
-use crate::model::rights::Rights;
+use crate::model::rights::{Rights, TokenState};
 use crate::secret::{Token, TokenDigest};
 use crate::store::audit::{self, Entry};
 use crate::store::tokens::{self as rows, KeptToken, NewToken};
@@ -49,7 +50,7 @@ pub struct TokenChange {
     /// Another name.
     pub label: Option<String>,
     /// Another end, or none.
-    pub expires_at: Option<Option<Millis>>,
+    pub expires_at: Change<Millis>,
 }
 
 /// Tokens of a configuration, live or not, newest first: at most `limit`, and only those older than the place `before`,
@@ -117,15 +118,17 @@ pub fn rotate(
 pub fn change(tx: &Tx<'_>, by: &By, configuration_id: &str, id: &str, change: &TokenChange) -> Result<()> {
     let configuration = configurations::within(tx, &by.reach, configuration_id)?;
     let found = by_id(tx, &configuration, id)?;
-    if !found.is_live(tx.now) {
+    if found.state(tx.now) != TokenState::Live {
         return Err(Error::Conflict("the token is dead for good: make a new one".to_owned()));
     }
     let label = change.label.as_deref().unwrap_or(&found.label);
     let label = names::check("label", label).map_err(Error::Refused)?;
-    let expires_at = change.expires_at.unwrap_or(found.expires_at);
-    if change.expires_at.is_some() {
-        check_end(tx, expires_at)?;
-    }
+    let expires_at = match change.expires_at {
+        Change::Keep => found.expires_at,
+        Change::Clear => None,
+        Change::Set(end) => Some(end),
+    };
+    check_end(tx, expires_at)?;
     if label == found.label && expires_at == found.expires_at {
         return Ok(());
     }

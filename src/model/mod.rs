@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod actor;
+pub mod change;
 pub mod configuration;
 pub mod event;
 pub mod ids;

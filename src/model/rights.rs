@@ -64,6 +64,29 @@ impl FromStr for Rights {
     }
 }
 
+/// Whether a token works
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenState {
+    /// It does.
+    Live,
+    /// Its time is over.
+    Expired,
+    /// Somebody ended it, or a newer token took its place.
+    Revoked,
+}
+
+impl TokenState {
+    /// The word of the API and the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, named_params, params};
 use super::{Snapshot, Tx};
 use crate::clock::Millis;
 use crate::error::Result;
-use crate::model::rights::Rights;
+use crate::model::rights::{Rights, TokenState};
 use crate::secret::{self, TokenDigest};
 
 /// A token to be kept.
@@ -116,9 +116,13 @@ pub struct KeptToken {
 }
 
 impl KeptToken {
-    /// Whether it works at that time, as far as the token alone says.
-    pub fn is_live(&self, now: Millis) -> bool {
-        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| now < end)
+    /// Whether it works at that time.
+    pub fn state(&self, now: Millis) -> TokenState {
+        match self.revoked_at {
+            Some(_) => TokenState::Revoked,
+            None if self.expires_at.is_some_and(|end| end <= now) => TokenState::Expired,
+            None => TokenState::Live,
+        }
     }
 }
 

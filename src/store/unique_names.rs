@@ -21,7 +21,10 @@ pub fn begin(tx: &Tx<'_>, configuration: i64, resource_type: &str) -> Result<()>
         Ok(_) => Ok(()),
         Err(problem) if violated(&problem).is_some() => {
             let names = shared(tx, configuration, resource_type)?;
-            Err(Error::Conflict(format!("several have the same name: {}; rename or remove them first", names.join(", "))))
+            Err(Error::Conflict(format!(
+                "several have the same name: {}; rename or remove them first",
+                names.join(", ")
+            )))
         }
         Err(problem) => Err(problem.into()),
     }

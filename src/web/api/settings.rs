@@ -7,9 +7,10 @@ use super::answer::{Answered, ReadRefusals, WriteRefusals, document};
 use super::call::{Call, write};
 use super::caller::{Allowed, Create, Read};
 use super::configurations::known;
-use super::words::{Name, given};
+use super::words::Name;
 use crate::clock;
 use crate::directory::settings::{self, SettingsChange};
+use crate::model::change::Change;
 use crate::model::configuration::{Configuration, provisioning_url};
 use crate::model::switches::{self, Preset};
 
@@ -80,9 +81,9 @@ pub(super) async fn read(allowed: Allowed<Read>, call: Call) -> Answered {
 pub(super) struct UpdateBody {
     connection_name: Option<Name>,
     /// Name of the identity provider; null for none
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default)]
     #[schema(value_type = Option<Name>)]
-    provider: Option<Option<Name>>,
+    provider: Change<Name>,
     /// All switches take the values of this preset
     preset: Option<Preset>,
     /// Single switches, after the preset
@@ -111,7 +112,7 @@ pub(super) async fn update(allowed: Allowed<Create>, call: Call) -> Answered {
     let (body, state) = call.body::<UpdateBody>().await?;
     let change = SettingsChange {
         connection_name: body.connection_name.map(|name| name.0),
-        provider: body.provider.map(|provider| provider.map(|name| name.0)),
+        provider: body.provider.map(|name| name.0),
         preset: body.preset,
         switches: body.switches.unwrap_or_default(),
     };

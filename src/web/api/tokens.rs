@@ -8,25 +8,17 @@ use super::call::{Call, read_aside, write};
 use super::caller::{Allowed, Read, Tokens};
 use super::configurations::{known, new_token};
 use super::cursor::{Page, PageQuery};
-use super::words::{Moment, Name, given};
+use super::words::{Moment, Name};
 use crate::clock::{self, Millis};
 use crate::directory::tokens::{self, TokenChange, TokenDraft};
-use crate::model::rights::Rights;
+use crate::model::change::Change;
+use crate::model::rights::{Rights, TokenState};
 use crate::store::tokens::KeptToken;
 
 /// Longest life that `expiresIn` gives: ten years of seconds.
 const EXPIRES_IN_MAX: u32 = 315_360_000;
 /// Longest overlap that `revokeOldAfter` gives: thirty days of seconds.
 const OVERLAP_MAX: u32 = 2_592_000;
-
-/// Whether a token works
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-enum TokenState {
-    Live,
-    Expired,
-    Revoked,
-}
 
 /// A token, without its text
 #[derive(Debug, Serialize, ToSchema)]
@@ -54,17 +46,12 @@ pub(super) struct Shown {
 
 impl Shown {
     fn of(token: KeptToken, now: Millis) -> Self {
-        let state = match token.revoked_at {
-            Some(_) => TokenState::Revoked,
-            None if token.is_live(now) => TokenState::Live,
-            None => TokenState::Expired,
-        };
         Self {
+            state: token.state(now),
             id: token.id,
             label: token.label,
             hint: token.hint,
             rights: token.rights,
-            state,
             created_at: clock::rfc3339(token.created_at),
             first_used_at: token.first_used_at.map(clock::rfc3339),
             last_used_at: token.last_used_at.map(clock::rfc3339),
@@ -226,9 +213,9 @@ async fn make(allowed: Allowed<Tokens>, call: Call) -> Answered {
 pub(super) struct UpdateBody {
     label: Option<Name>,
     /// When it stops working by itself; null for never
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default)]
     #[schema(value_type = Option<Moment>)]
-    expires_at: Option<Option<Moment>>,
+    expires_at: Change<Moment>,
 }
 
 /// Change the name or the end of a token
@@ -253,7 +240,7 @@ pub(super) async fn update(allowed: Allowed<Tokens>, call: Call) -> Answered {
     known(&call.state, &by, &id)?;
     call.state.store.read_inline(|at| tokens::within(at, &by.reach, &id, &token))?;
     let (body, state) = call.body::<UpdateBody>().await?;
-    let expires_at = body.expires_at.map(|end| end.map(|moment| moment.0));
+    let expires_at = body.expires_at.map(|moment| moment.0);
     let change = TokenChange { label: body.label.map(|label| label.0), expires_at };
     write(&state, move |tx| tokens::change(tx, &by, &id, &token, &change)).await?;
     Ok(done())

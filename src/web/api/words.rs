@@ -1,6 +1,6 @@
 //! Words that several requests are made of, each checked as it is read, and each with the schema that says the same.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
@@ -43,15 +43,6 @@ impl TryFrom<String> for Moment {
         let moment = read.map_err(|_| "it must be a time such as 2026-07-14T09:30:00Z")?;
         Millis::try_from(moment.unix_timestamp_nanos() / 1_000_000).map(Self).map_err(|_| "it is too far away")
     }
-}
-
-/// For a member where null says something else than its absence.
-pub(super) fn given<'de, D, T>(member: D) -> Result<Option<Option<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Option::deserialize(member).map(Some)
 }
 
 #[cfg(test)]

@@ -133,9 +133,7 @@ async fn authenticated(
         (Route::Root, _) if is_get => listing(&in_sight(), query(request)?).page().await,
         (Route::Collection(of), _) if is_get => listing(std::slice::from_ref(of), query(request)?).page().await,
         (Route::Resource(of, id), _) if is_get => call(of)?.read(id).await,
-        (Route::RootSearch, &Method::POST) => {
-            listing(&in_sight(), search(request, payload, scope).await?).page().await
-        }
+        (Route::RootSearch, &Method::POST) => listing(&in_sight(), search(request, payload, scope).await?).page().await,
         (Route::Search(of), &Method::POST) => {
             listing(std::slice::from_ref(of), search(request, payload, scope).await?).page().await
         }
