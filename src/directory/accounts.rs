@@ -27,6 +27,9 @@ pub fn within(at: &Snapshot<'_>, reach: &Reach, id: &str) -> Result<Account> {
 /// `Refused` names the argument that breaks a rule; `Conflict` where there is one with that id.
 pub fn create(tx: &Tx<'_>, by: &By, id: &str, name: Option<&str>) -> Result<Account> {
     account::check_id(id).map_err(|refused| Error::Refused(format!("id: {refused}")))?;
+    if !by.reach.covers(id) {
+        return Err(Error::Refused("id: frontegg-tenant-id names another account; leave it out".to_owned()));
+    }
     let name = name.map(|name| names::check("name", name)).transpose().map_err(Error::Refused)?;
     if !rows::ensure(tx, id)? {
         return Err(Error::Conflict("there is an account with this id already".to_owned()));
