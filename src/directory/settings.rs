@@ -118,3 +118,68 @@ fn difference(from: &Configuration, to: &Configuration) -> Value {
     }
     Value::Object(shown)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::directory::configurations::NewConfiguration;
+    use crate::directory::tokens::TokenDraft;
+    use crate::model::configuration::Source;
+    use crate::secret::Token;
+    use crate::store::{Access, Store, Undo};
+
+    fn by() -> By {
+        By::command_line("somebody".to_owned())
+    }
+
+    /// A configuration, and what is told after its settings were changed.
+    fn told(changes: Vec<SettingsChange>) -> (Configuration, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Access::Command).unwrap();
+        let new = NewConfiguration {
+            id: clock::new_id(),
+            account: "acme".to_owned(),
+            connection_name: Some("Main".to_owned()),
+            source: Source::Okta,
+            provider: None,
+            preset: None,
+            sync: true,
+            token: TokenDraft::new(clock::new_id(), &Token::generate().unwrap(), "first"),
+        };
+        let id = new.id.clone();
+        let made = store.write_blocking(Undo::Savepoint, move |tx| configurations::create(tx, &by(), &new)).unwrap();
+        for settings in changes {
+            let id = id.clone();
+            store.write_blocking(Undo::Savepoint, move |tx| change(tx, &by(), &id, &settings)).unwrap();
+        }
+        let events = store.read_inline(|at| events::after(at, 1, 100)).unwrap();
+        let now = store.read_inline(|at| configurations::by_id(at, &id)).unwrap();
+        assert_eq!(now.revision - made.revision, i64::try_from(events.len()).unwrap());
+        (now, events.into_iter().map(|event| event.payload).collect())
+    }
+
+    #[test]
+    fn what_changed_is_told_and_nothing_else() {
+        let switches = Changes { page_max: Some(200), bulk: Some(true), ..Changes::default() };
+        let provider = Change::Set(" Okta Preview ".to_owned());
+        let renamed =
+            SettingsChange { connection_name: Some("Main".to_owned()), provider, switches, ..Default::default() };
+        let (now, told) = told(vec![renamed.clone(), renamed, SettingsChange::default()]);
+        assert_eq!(told, [r#"{"provider":"Okta Preview","switches":{"pageMax":200}}"#]);
+        assert_eq!((now.provider.as_deref(), now.switches.page_max), (Some("Okta Preview"), 200));
+    }
+
+    #[test]
+    fn a_preset_takes_back_what_was_set_by_hand() {
+        let by_hand = |page_max, preset| SettingsChange {
+            preset,
+            switches: Changes { page_max: Some(page_max), ..Changes::default() },
+            ..SettingsChange::default()
+        };
+        let reset = SettingsChange { preset: Some(Preset::Okta), ..SettingsChange::default() };
+        let (now, told) = told(vec![by_hand(200, None), reset, by_hand(300, Some(Preset::Strict))]);
+        assert_eq!(told[1], r#"{"switches":{"pageMax":500}}"#);
+        assert_eq!(now.switches, Switches { page_max: 300, ..Preset::Strict.switches() });
+    }
+}
