@@ -1,8 +1,13 @@
 //! The management API, as the operator's automation and an account's own people use it.
 
+mod accounts;
 mod audit;
 mod configurations;
 mod doors;
 mod idempotency;
 mod links;
 mod requests;
+mod rights;
+mod schemas;
+mod settings;
+mod tokens;
