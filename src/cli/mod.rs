@@ -6,6 +6,7 @@ mod api_key;
 mod check;
 mod configuration;
 mod schema;
+mod self_service;
 mod token;
 
 use std::io::{self, Write};
@@ -51,6 +52,11 @@ enum Command {
     /// Make, list and revoke credentials for the management API
     #[command(subcommand)]
     ApiKey(api_key::Command),
+    /// Let accounts manage their own configurations, or keep that to the operator
+    SelfService {
+        /// Whether they may
+        switch: self_service::Switch,
+    },
     /// Read the whole database and report damage
     Check,
     /// Print the version
@@ -86,6 +92,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Token(command)) => token::run(folder, command)?,
         Some(Command::Schema(command)) => schema::run(folder, command)?,
         Some(Command::ApiKey(command)) => api_key::run(folder, command)?,
+        Some(Command::SelfService { switch }) => self_service::run(folder, switch)?,
         Some(Command::Check) => return check::run(folder),
         Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
     }

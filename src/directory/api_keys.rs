@@ -1,16 +1,16 @@
 //! API keys: credentials for the management API.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::clock::Millis;
+use crate::clock::{self, Millis};
 use crate::error::{Error, Result};
-use crate::model::account;
-use crate::model::actor::By;
-use crate::model::permission::Permissions;
+use crate::model::actor::{By, Reach};
+use crate::model::permission::{Permission, Permissions};
+use crate::model::{account, ids};
 use crate::secret::{Token, TokenDigest};
 use crate::store::api_keys::{self as rows, ApiKey};
 use crate::store::audit::{self, Entry};
-use crate::store::{Tx, accounts};
+use crate::store::{Snapshot, Tx, accounts};
 
 /// Longest name of a key, in characters.
 const NAME_MAX_CHARS: usize = 64;
@@ -42,10 +42,11 @@ impl NewApiKey {
     }
 }
 
-/// Makes a key.
+/// Makes a key. One of an account never runs the server: `system.admin` is taken out of what it may do.
 ///
 /// # Errors
-/// `Refused` names the argument that breaks a rule. Run it with `Undo::Savepoint`.
+/// `Refused` names the argument that breaks a rule; `Conflict` where it can be no key by now or for that account. Run it
+/// with `Undo::Savepoint`.
 pub fn create(tx: &Tx<'_>, by: &By, new: &NewApiKey) -> Result<ApiKey> {
     let name = new.name.trim();
     let length = name.chars().count();
@@ -57,8 +58,15 @@ pub fn create(tx: &Tx<'_>, by: &By, new: &NewApiKey) -> Result<ApiKey> {
     if new.permissions == Permissions::NONE {
         return Err(Error::Refused("permissions must name at least one permission".to_owned()));
     }
+    let permissions = match new.account {
+        None => new.permissions,
+        Some(_) => new.permissions.iter().filter(|one| *one != Permission::SystemAdmin).collect(),
+    };
+    if permissions == Permissions::NONE {
+        return Err(Error::Conflict("permissions: the key of an account cannot have system.admin".to_owned()));
+    }
     if new.expires_at.is_some_and(|end| end <= tx.now) {
-        return Err(Error::Refused("expiresAt must lie in the future".to_owned()));
+        return Err(Error::Conflict("expiresAt must lie in the future".to_owned()));
     }
     if let Some(account) = &new.account {
         account::check_id(account).map_err(Error::Refused)?;
@@ -69,21 +77,57 @@ pub fn create(tx: &Tx<'_>, by: &By, new: &NewApiKey) -> Result<ApiKey> {
         hint: new.hint.clone(),
         name: name.to_owned(),
         account: new.account.clone(),
-        permissions: new.permissions,
+        permissions,
         created_at: tx.now,
         last_used_at: None,
         expires_at: new.expires_at,
         revoked_at: None,
     };
     rows::insert(tx, &new.digest, &key)?;
-    let after = json!({"name": key.name, "permissions": key.permissions.words(), "hint": key.hint});
-    let entry = Entry {
-        action: "api_key.created",
-        account: key.account.as_deref(),
-        subject_id: Some(&key.id),
-        after: Some(after),
-        ..Entry::default()
-    };
+    let entry = Entry { after: Some(described(&key)), ..about(&key, "api_key.created") };
     audit::append(tx, by, &entry)?;
     Ok(key)
+}
+
+/// The key with that id within a reach, unless it is revoked.
+///
+/// # Errors
+/// `NotFound`, in the same words whether there is none, it is revoked or it is out of reach.
+pub fn within(at: &Snapshot<'_>, reach: &Reach, id: &str) -> Result<ApiKey> {
+    let is_theirs = |key: &ApiKey| match (reach.account(), &key.account) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(_), Some(account)) => reach.covers(account),
+    };
+    let found = rows::by_id(at, id)?.filter(|key| key.revoked_at.is_none() && is_theirs(key));
+    found.ok_or_else(|| not_found(id))
+}
+
+/// Revokes a key. It is dead with the commit, and so is every token that stands for it.
+///
+/// # Errors
+/// `NotFound` where there is none within reach, or it is revoked.
+pub fn revoke(tx: &Tx<'_>, by: &By, id: &str) -> Result<ApiKey> {
+    let found = within(tx, &by.reach, id)?;
+    rows::revoke(tx, &found.id)?;
+    let entry = Entry { before: Some(described(&found)), ..about(&found, "api_key.revoked") };
+    audit::append(tx, by, &entry)?;
+    Ok(found)
+}
+
+fn about<'a>(key: &'a ApiKey, action: &'a str) -> Entry<'a> {
+    Entry { action, account: key.account.as_deref(), subject_id: Some(&key.id), ..Entry::default() }
+}
+
+fn described(key: &ApiKey) -> Value {
+    json!({"name": key.name, "permissions": key.permissions.words(), "hint": key.hint, "expiresAt": key.expires_at.map(clock::rfc3339)})
+}
+
+fn not_found(id: &str) -> Error {
+    // A text that cannot be an id is not repeated: it may be a secret in the wrong place.
+    if ids::is_id(id) {
+        Error::NotFound(format!("there is no API key {id}"))
+    } else {
+        Error::NotFound("there is no such API key: give its client id, a UUID in lower case".into())
+    }
 }

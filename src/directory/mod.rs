@@ -6,6 +6,7 @@ pub mod bulk;
 pub mod configurations;
 mod events;
 pub mod extensions;
+pub mod instance;
 pub mod lists;
 mod memberships;
 pub mod resources;

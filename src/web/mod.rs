@@ -4,6 +4,7 @@ pub mod activity;
 pub mod api;
 mod body;
 mod guard;
+mod key_use;
 pub mod limits;
 mod log;
 pub mod scim;

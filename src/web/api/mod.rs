@@ -4,11 +4,17 @@ mod answer;
 mod call;
 mod caller;
 mod configurations;
+mod cors;
 mod cursor;
 mod frame;
 mod health;
+mod jwks;
+mod keys;
+mod known;
 mod openapi;
 mod places;
+mod server;
+mod vendor;
 
 use actix_web::web::ServiceConfig;
 
@@ -25,6 +31,16 @@ fn all(to: &mut impl Places) {
     to.serve::<configurations::__path_update, _, _>(configurations::update);
     to.serve::<configurations::__path_delete, _, _>(configurations::delete);
     to.serve::<configurations::__path_count_users, _, _>(configurations::count_users);
+    to.serve::<vendor::__path_environment_token, _, _>(vendor::environment_token);
+    to.serve::<vendor::__path_account_token, _, _>(vendor::account_token);
+    to.serve::<vendor::__path_renewed_token, _, _>(vendor::renewed_token);
+    to.serve::<jwks::__path_keys, _, _>(jwks::keys);
+    to.serve::<keys::__path_list, _, _>(keys::list);
+    to.serve::<keys::__path_create, _, _>(keys::create);
+    to.serve::<keys::__path_read, _, _>(keys::read);
+    to.serve::<keys::__path_revoke, _, _>(keys::revoke);
+    to.serve::<server::__path_read, _, _>(server::read);
+    to.serve::<server::__path_update, _, _>(server::update);
     to.serve::<openapi::__path_get_document, _, _>(openapi::get_document);
 }
 
