@@ -9,3 +9,6 @@ mod user;
 
 pub use own::{Grant, OpenKeyError, OwnToken, SigningKey, TokenKind};
 pub use user::{Denied, User, UserTokens};
+
+#[cfg(test)]
+mod tests;
