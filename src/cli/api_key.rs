@@ -82,9 +82,10 @@ fn create(folder: &Path, args: CreateArgs) -> anyhow::Result<()> {
     let secret = Token::generate_key().context("the operating system gave no random numbers")?;
     let mut new = NewApiKey::new(clock::new_id(), &secret, args.name);
     new.account = args.account;
-    if !args.permissions.is_empty() {
-        new.permissions = args.permissions.into_iter().collect::<Permissions>();
-    }
+    new.permissions = match args.permissions.as_slice() {
+        [] => api_keys::usual_permissions(new.account.as_deref(), Permissions::ALL),
+        given => given.iter().copied().collect(),
+    };
     new.expires_at = args.expires_in.map(|stretch| clock::now() + stretch);
     let made = store.write_blocking(Undo::Savepoint, move |tx| api_keys::create(tx, &by(), &new))?;
     if args.output == Output::Json {

@@ -39,7 +39,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Make, list and delete provisioning configurations
     #[command(subcommand)]
     Configuration(configuration::Command),
@@ -87,7 +87,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let folder = cli.data_dir.data_dir.as_path();
     match cli.command {
         None => Cli::command().print_help()?,
-        Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, serve))?,
+        Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, *serve))?,
         Some(Command::Configuration(command)) => configuration::run(folder, command)?,
         Some(Command::Token(command)) => token::run(folder, command)?,
         Some(Command::Schema(command)) => schema::run(folder, command)?,

@@ -42,11 +42,17 @@ impl NewApiKey {
     }
 }
 
-/// Makes a key. One of an account never runs the server: `system.admin` is taken out of what it may do.
+/// What a key may do where nobody says it: everything that its maker may, except that the key of an account does not run
+/// the server.
+pub fn usual_permissions(account: Option<&str>, most: Permissions) -> Permissions {
+    most.iter().filter(|one| account.is_none() || *one != Permission::SystemAdmin).collect()
+}
+
+/// Makes a key.
 ///
 /// # Errors
-/// `Refused` names the argument that breaks a rule; `Conflict` where it can be no key by now or for that account. Run it
-/// with `Undo::Savepoint`.
+/// `Refused` names the argument that breaks a rule; `Conflict` says that it would be dead by now. Run it with
+/// `Undo::Savepoint`.
 pub fn create(tx: &Tx<'_>, by: &By, new: &NewApiKey) -> Result<ApiKey> {
     let name = new.name.trim();
     let length = name.chars().count();
@@ -57,13 +63,6 @@ pub fn create(tx: &Tx<'_>, by: &By, new: &NewApiKey) -> Result<ApiKey> {
     }
     if new.permissions == Permissions::NONE {
         return Err(Error::Refused("permissions must name at least one permission".to_owned()));
-    }
-    let permissions = match new.account {
-        None => new.permissions,
-        Some(_) => new.permissions.iter().filter(|one| *one != Permission::SystemAdmin).collect(),
-    };
-    if permissions == Permissions::NONE {
-        return Err(Error::Conflict("permissions: the key of an account cannot have system.admin".to_owned()));
     }
     if new.expires_at.is_some_and(|end| end <= tx.now) {
         return Err(Error::Conflict("expiresAt must lie in the future".to_owned()));
@@ -77,7 +76,7 @@ pub fn create(tx: &Tx<'_>, by: &By, new: &NewApiKey) -> Result<ApiKey> {
         hint: new.hint.clone(),
         name: name.to_owned(),
         account: new.account.clone(),
-        permissions,
+        permissions: new.permissions,
         created_at: tx.now,
         last_used_at: None,
         expires_at: new.expires_at,

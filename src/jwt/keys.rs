@@ -23,7 +23,7 @@ const ED25519_BYTES: usize = 32;
 struct Key {
     id: Option<String>,
     algorithms: Vec<Algorithm>,
-    key: DecodingKey,
+    public: DecodingKey,
 }
 
 /// Keys by which signatures are verified.
@@ -76,7 +76,7 @@ impl KeySet {
         let key = key.ok_or("it is no JWK set and no public key in PEM (BEGIN PUBLIC KEY)")?;
         let algorithms = Jwk::from_decoding_key(&key, None).ok().and_then(|jwk| algorithms(&jwk));
         let algorithms = algorithms.ok_or("its key must be RSA of 2048 bits or more, P-256, P-384 or Ed25519")?;
-        Ok(Self(vec![Key { id: None, algorithms: algorithms.to_vec(), key }]))
+        Ok(Self(vec![Key { id: None, algorithms: algorithms.to_vec(), public: key }]))
     }
 
     /// One key of our own.
@@ -91,7 +91,7 @@ impl KeySet {
             let is_named = key.id.as_deref().is_none_or(|own| id.is_none_or(|wanted| own == wanted));
             is_named && key.algorithms.contains(&algorithm)
         };
-        self.0.iter().filter(fits).map(|key| &key.key)
+        self.0.iter().filter(fits).map(|key| &key.public)
     }
 }
 
@@ -107,7 +107,7 @@ fn of_jwk(jwk: &Jwk) -> Option<Key> {
         None => fitting.to_vec(),
         Some(named) => vec![Algorithm::try_from(named).ok().filter(|named| fitting.contains(named))?],
     };
-    Some(Key { id: common.key_id.clone(), algorithms, key: DecodingKey::from_jwk(jwk).ok()? })
+    Some(Key { id: common.key_id.clone(), algorithms, public: DecodingKey::from_jwk(jwk).ok()? })
 }
 
 /// The algorithms for a key of that type. A shared secret is none of them, and so no HMAC can ever be verified.

@@ -106,8 +106,8 @@ pub(super) struct CreateBody {
         pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
     )]
     account_id: Option<String>,
-    /// What it may do, nothing that its maker may not; everything that its maker may without it. The key of an account
-    /// never has `system.admin`
+    /// What it may do, nothing that its maker may not; without it everything that its maker may, for the key of an account
+    /// except `system.admin`, which opens nothing to an account
     #[schema(min_items = 1, value_type = Option<Vec<Word>>, inline)]
     permissions: Option<Vec<Word>>,
     /// When it stops working by itself; never without it. A time that is over is a conflict
@@ -179,7 +179,8 @@ fn wanted(body: CreateBody, by: &By, most: Permissions, secret: &Token) -> Resul
     if new.account.as_deref().is_some_and(|account| !by.reach.covers(account)) {
         return Err(Refusal::forbidden("accountId is not the account in frontegg-tenant-id"));
     }
-    new.permissions = body.permissions.map_or(most, |words| words.into_iter().map(|word| word.0).collect());
+    let usual = api_keys::usual_permissions(new.account.as_deref(), most);
+    new.permissions = body.permissions.map_or(usual, |words| words.into_iter().map(|word| word.0).collect());
     if new.permissions.both(most) != new.permissions {
         return Err(Refusal::forbidden("permissions: nobody can give a key what they may not do themselves"));
     }
