@@ -130,3 +130,73 @@ fn not_found(id: &str) -> Error {
         Error::NotFound("there is no such API key: give its client id, a UUID in lower case".into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Access, Store, Undo};
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Access::Command).unwrap();
+        (folder, store)
+    }
+
+    fn by(reach: Reach) -> By {
+        By { reach, ..By::command_line("somebody".to_owned()) }
+    }
+
+    fn made(store: &Store, account: Option<&str>, expires_at: Option<Millis>) -> Result<ApiKey> {
+        let secret = Token::generate_key().unwrap();
+        let mut new = NewApiKey::new(clock::new_id(), &secret, " Name ".to_owned());
+        new.account = account.map(str::to_owned);
+        new.expires_at = expires_at;
+        store.write_blocking(Undo::Savepoint, move |tx| create(tx, &by(Reach::Everywhere), &new))
+    }
+
+    #[test]
+    fn a_revoked_key_is_dead_and_as_unknown_as_one_that_never_was() {
+        let (_folder, store) = store();
+        let key = made(&store, None, None).unwrap();
+        assert_eq!(key.name, "Name");
+        let id = key.id.clone();
+        store.write_blocking(Undo::Savepoint, move |tx| revoke(tx, &by(Reach::Everywhere), &id)).unwrap();
+        let left = store.read_inline(|at| rows::by_id(at, &key.id)).unwrap().unwrap();
+        assert!(!left.is_live(clock::now()));
+        let read = |id: &str| store.read_inline(|at| within(at, &Reach::Everywhere, id)).unwrap_err().to_string();
+        let other = clock::new_id();
+        assert_eq!(read(&key.id).replace(&key.id, ""), read(&other).replace(&other, ""));
+        let id = key.id.clone();
+        let again = store.write_blocking(Undo::Savepoint, move |tx| revoke(tx, &by(Reach::Everywhere), &id));
+        assert!(matches!(again, Err(Error::NotFound(_))));
+    }
+
+    #[test]
+    fn a_key_is_dead_from_its_last_instant_on() {
+        let (_folder, store) = store();
+        let end = clock::now() + 60_000;
+        let key = made(&store, None, Some(end)).unwrap();
+        assert!(key.is_live(end - 1) && !key.is_live(end));
+        assert!(matches!(made(&store, None, Some(1)), Err(Error::Conflict(text)) if text.contains("expiresAt")));
+    }
+
+    #[test]
+    fn the_operators_keys_are_out_of_an_accounts_reach() {
+        let (_folder, store) = store();
+        let (operators, own) = (made(&store, None, None).unwrap(), made(&store, Some("acme"), None).unwrap());
+        let sees = |account: &str, id: &str| {
+            store.read_inline(|at| within(at, &Reach::Account(account.to_owned()), id)).is_ok()
+        };
+        assert!(sees("acme", &own.id));
+        assert!(!sees("zeta", &own.id));
+        assert!(!sees("acme", &operators.id));
+    }
+
+    #[test]
+    fn what_is_usual_leaves_the_server_to_the_operator() {
+        assert_eq!(usual_permissions(None, Permissions::ALL).words(), Permissions::ALL.words());
+        assert!(!usual_permissions(Some("acme"), Permissions::ALL).allow(Permission::SystemAdmin));
+        let most = Permissions::from_iter([Permission::AuditRead]);
+        assert_eq!(usual_permissions(None, most), most);
+    }
+}
