@@ -189,7 +189,7 @@ mod tests {
         let remote = remote(url, Duration::ZERO, WAIT_AFTER);
         assert!(has(&remote, "old").await);
         assert!(has(&remote, "old").await);
-        while !remote.known().unwrap().0.fitting(Some("new"), Algorithm::EdDSA).next().is_some() {
+        while remote.known().unwrap().0.fitting(Some("new"), Algorithm::EdDSA).next().is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_eq!(asked.load(Ordering::SeqCst), 2);

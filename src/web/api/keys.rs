@@ -111,7 +111,7 @@ pub(super) struct CreateBody {
     #[schema(min_items = 1, value_type = Option<Vec<Word>>, inline)]
     permissions: Option<Vec<Word>>,
     /// When it stops working by itself; never without it. A time that is over is a conflict
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, min_length = 20)]
     expires_at: Option<String>,
 }
 
@@ -155,7 +155,9 @@ pub(super) async fn list(allowed: Allowed<Operator<System>>, call: Call) -> Answ
     path = "/directory/resources/v1/api-keys",
     tag = "Callers",
     operation_id = "createApiKey",
-    params(("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
+    params(("frontegg-tenant-id" = Option<String>, Header, max_length = 128,
+        pattern = r"^([^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?)?$",
+        description = "The account")),
     request_body = CreateBody,
     responses((status = 201, description = "The key, with its secret", body = CreatedApiKey), WriteRefusals),
     security(("bearer" = []))

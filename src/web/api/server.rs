@@ -14,7 +14,7 @@ use crate::web::state::State;
 /// Settings of the server
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = Settings)]
+#[schema(as = ServerSettings)]
 pub(super) struct Shown {
     /// Whether users and keys of accounts may do anything here
     self_service: bool,
@@ -40,7 +40,7 @@ pub(super) struct ShownUserTokens {
 /// What can be changed. Unknown members are passed over
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = SettingsUpdate)]
+#[schema(as = ServerSettingsUpdate)]
 pub(super) struct Update {
     self_service: bool,
 }
@@ -50,7 +50,7 @@ pub(super) struct Update {
     get,
     path = "/directory/resources/v1/settings",
     tag = "Server",
-    operation_id = "getSettings",
+    operation_id = "getServerSettings",
     params(("frontegg-tenant-id" = Option<String>, Header, description = "The account; changes nothing here")),
     responses((status = 200, description = "The settings", body = Shown), ReadRefusals),
     security(("bearer" = []))
@@ -67,7 +67,7 @@ pub(super) async fn read(_allowed: Allowed<Operator<System>>, call: Call) -> Ans
     patch,
     path = "/directory/resources/v1/settings",
     tag = "Server",
-    operation_id = "updateSettings",
+    operation_id = "updateServerSettings",
     params(("frontegg-tenant-id" = Option<String>, Header, description = "The account; changes nothing here")),
     request_body = Update,
     responses((status = 200, description = "The settings as they are now", body = Shown), WriteRefusals),

@@ -4,6 +4,6 @@ mod api_keys;
 mod browsers;
 mod configurations;
 mod doors;
+mod exchange;
 mod server;
-mod tokens;
 mod users;
