@@ -75,8 +75,6 @@ pub(super) struct Allowed<N> {
     pub(super) by: By,
     /// Everything the caller may do.
     pub(super) permissions: Permissions,
-    /// Whether it is the operator.
-    pub(super) is_operator: bool,
     needs: PhantomData<N>,
 }
 
@@ -113,7 +111,7 @@ async fn allow<N: Needs>(request: &HttpRequest) -> Result<Allowed<N>, Refusal> {
     }
     let reach = reach(request, known.accounts.as_deref())?;
     let by = By { actor: known.actor, reach, address: address(request), request_id: RequestId::of(request) };
-    Ok(Allowed { by, permissions: known.permissions, is_operator, needs: PhantomData })
+    Ok(Allowed { by, permissions: known.permissions, needs: PhantomData })
 }
 
 /// Accounts have no business here while the operator has switched self-service off.
