@@ -11,6 +11,8 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
+use crate::app::App;
+
 pub(crate) const ISSUER: &str = "https://id.example.com";
 pub(crate) const AUDIENCE: &str = "rollcall";
 
@@ -62,6 +64,16 @@ impl Signer {
         let header = Header { kid: Some(self.id.clone()), ..Header::new(Algorithm::EdDSA) };
         encode(&header, &claims, &self.key).unwrap()
     }
+}
+
+/// A server of one's own that takes the tokens of that key, which it reads from a file.
+pub(crate) fn app_for(signer: &Signer) -> (tempfile::TempDir, App) {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.json");
+    std::fs::write(&keys, signer.jwks().to_string()).unwrap();
+    let rest = ["--user-token-issuer", ISSUER, "--user-token-audience", AUDIENCE, "--user-token-key-file"];
+    let app = App::start_with(&folder.path().join("data"), &[&rest[..], &[keys.to_str().unwrap()]].concat());
+    (folder, app)
 }
 
 /// An HTTP server that answers every request with what it was last told.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, serve_with_refuses};
 use crate::caller::CONFIGURATIONS;
-use crate::identity::{AUDIENCE, ISSUER, Signer};
+use crate::identity::{AUDIENCE, ISSUER, Signer, app_for};
 
 const SETTINGS: &str = "/directory/resources/v1/settings";
 
@@ -21,13 +21,8 @@ fn the_settings_show_what_the_server_was_told() {
 #[test]
 fn switched_off_self_service_shuts_out_accounts_and_nobody_else() {
     // S-020
-    let folder = tempfile::tempdir().unwrap();
     let signer = Signer::new("one");
-    let keys = folder.path().join("keys.json");
-    std::fs::write(&keys, signer.jwks().to_string()).unwrap();
-    let flags = ["--user-token-issuer", ISSUER, "--user-token-audience", AUDIENCE, "--user-token-key-file"];
-    let data = folder.path().join("data");
-    let app = App::start_with(&data, &[&flags[..], &[keys.to_str().unwrap()]].concat());
+    let (_folder, app) = app_for(&signer);
     let operator = app.operator();
     let configured = operator.get(SETTINGS).answered(200).json["userTokens"].clone();
     assert_eq!(configured, json!({"configured": true, "issuer": ISSUER, "audience": [AUDIENCE]}));
