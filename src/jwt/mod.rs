@@ -8,6 +8,7 @@ mod token;
 mod user;
 
 pub use own::{Grant, OpenKeyError, OwnToken, SigningKey, TokenKind};
+pub use token::Rejected;
 pub use user::{Denied, User, UserTokens};
 
 #[cfg(test)]

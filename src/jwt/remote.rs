@@ -1,6 +1,7 @@
 //! The keys of an identity system, fetched from its JWK set: when they are needed, seldom, and one fetch for all who
 //! wait. What was good is kept until something better comes.
 
+use std::error::Error as _;
 use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -121,8 +122,7 @@ impl Remote {
     }
 
     async fn fetch(&self) -> Result<KeySet, String> {
-        // The address may hold credentials, so it is not part of the text.
-        let failed = |problem: reqwest::Error| format!("no answer: {}", problem.without_url());
+        let failed = |problem: reqwest::Error| format!("no answer: {}", cause(&problem));
         let mut answer = self.client.get(self.url.clone()).send().await.map_err(failed)?;
         if answer.status() != StatusCode::OK {
             return Err(format!("it answered {} and not 200", answer.status().as_u16()));
@@ -136,6 +136,15 @@ impl Remote {
         }
         KeySet::from_jwks(&text)
     }
+}
+
+/// What is at the bottom of it. The address, which may hold credentials, stands above and is left out.
+fn cause(problem: &reqwest::Error) -> String {
+    let Some(mut deepest) = problem.source() else { return "the request failed".to_owned() };
+    while let Some(deeper) = deepest.source() {
+        deepest = deeper;
+    }
+    deepest.to_string()
 }
 
 #[cfg(test)]
