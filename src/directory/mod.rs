@@ -8,6 +8,7 @@ pub mod configurations;
 mod events;
 pub mod extensions;
 pub mod idempotency;
+pub mod instance;
 pub mod links;
 pub mod lists;
 mod memberships;

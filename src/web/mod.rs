@@ -5,6 +5,7 @@ pub mod api;
 mod body;
 mod guard;
 pub mod hashing;
+mod key_use;
 pub mod limits;
 mod log;
 pub mod requests;

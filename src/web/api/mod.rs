@@ -6,10 +6,14 @@ mod audit;
 mod call;
 mod caller;
 mod configurations;
+mod cors;
 mod cursor;
 mod frame;
 mod health;
 mod idempotency;
+mod jwks;
+mod keys;
+mod known;
 mod links;
 mod moments;
 mod openapi;
@@ -17,8 +21,10 @@ mod passwords;
 mod places;
 mod requests;
 mod schemas;
+mod server;
 mod settings;
 mod tokens;
+mod vendor;
 mod words;
 
 use actix_web::web::ServiceConfig;
@@ -61,6 +67,16 @@ fn all(to: &mut impl Places) {
     to.serve::<schemas::__path_add, _, _>(schemas::add);
     to.serve::<schemas::__path_read, _, _>(schemas::read);
     to.serve::<schemas::__path_remove, _, _>(schemas::remove);
+    to.serve::<vendor::__path_environment_token, _, _>(vendor::environment_token);
+    to.serve::<vendor::__path_account_token, _, _>(vendor::account_token);
+    to.serve::<vendor::__path_renewed_token, _, _>(vendor::renewed_token);
+    to.serve::<jwks::__path_keys, _, _>(jwks::keys);
+    to.serve::<keys::__path_list, _, _>(keys::list);
+    to.serve::<keys::__path_create, _, _>(keys::create);
+    to.serve::<keys::__path_read, _, _>(keys::read);
+    to.serve::<keys::__path_revoke, _, _>(keys::revoke);
+    to.serve::<server::__path_read, _, _>(server::read);
+    to.serve::<server::__path_update, _, _>(server::update);
     to.serve::<openapi::__path_get_document, _, _>(openapi::get_document);
 }
 
