@@ -5,11 +5,16 @@ pub mod bulk;
 pub mod configurations;
 mod events;
 pub mod extensions;
+pub mod feed;
+mod flow;
+pub mod leftovers;
 pub mod lists;
 mod memberships;
+pub mod people;
 pub mod resources;
 mod scope;
 mod shown;
+pub mod sync;
 pub mod tokens;
 
 pub use scope::Scope;

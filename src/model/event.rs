@@ -69,6 +69,8 @@ pub struct Event {
     pub account: String,
     /// Key of the configuration in this database.
     pub configuration: i64,
+    /// Its public id; none where its row is no more.
+    pub configuration_id: Option<String>,
     /// The word of its [`Kind`].
     pub kind: String,
     /// Id of the resource; none where the configuration itself is the subject.

@@ -12,10 +12,13 @@ pub mod extensions;
 mod failure;
 mod files;
 pub mod filter_sql;
+pub mod held;
 pub mod instance;
 mod integrity;
 pub mod members;
 pub mod pages;
+pub mod people;
+pub mod purge;
 mod readers;
 pub mod resources;
 mod snapshot;
@@ -32,6 +35,8 @@ pub use db::OpenError;
 pub use integrity::check;
 pub use snapshot::{Snapshot, Tx};
 pub use writer::Undo;
+
+use tokio::sync::watch;
 
 use crate::error::Result;
 pub(in crate::store) use failure::violated;
@@ -68,6 +73,8 @@ struct Shared {
     corrupt: AtomicBool,
     /// Set when the store closes.
     closing: AtomicBool,
+    /// Moves with each commit of this process that has published events.
+    events: watch::Sender<u64>,
 }
 
 impl Shared {
@@ -98,7 +105,12 @@ impl Store {
             lock = Some(files.lock()?);
         }
         let connection = db::open(&files, access)?;
-        let shared = Arc::new(Shared { files, corrupt: AtomicBool::new(false), closing: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            files,
+            corrupt: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            events: watch::Sender::new(0),
+        });
         if access == Access::Serve {
             integrity::check_quickly(&connection, &shared)?;
         }
@@ -149,6 +161,11 @@ impl Store {
     /// Whether writes can be taken: false once the file was found corrupt.
     pub fn is_sound(&self) -> bool {
         !self.shared.is_corrupt()
+    }
+
+    /// Changes with each commit of this process that has published events. Other processes' commits do not move it.
+    pub fn events(&self) -> watch::Receiver<u64> {
+        self.shared.events.subscribe()
     }
 
     /// Finishes the writes that are queued, folds the write-ahead log into the file and stops the writer. Later writes
