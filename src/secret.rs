@@ -7,8 +7,10 @@ use rand::rngs::{SysError, SysRng};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// What every token begins with, so that secret scanners recognise one.
+/// What every bearer token of an identity provider begins with, so that secret scanners recognise one.
 pub const PREFIX: &str = "rct_";
+/// What the secret of every API key begins with.
+pub const KEY_PREFIX: &str = "rck_";
 
 /// 62^43 is just above 2^256: the fewest characters that hold 32 bytes.
 const DIGITS: usize = 43;
@@ -25,7 +27,16 @@ pub struct Token(String);
 impl Token {
     /// A new token of 256 bits from the operating system's generator. Fails where the system has no randomness to give.
     pub fn generate() -> Result<Self, SysError> {
-        Ok(Self(format!("{PREFIX}{}", base62(random_bytes()?))))
+        Self::with_prefix(PREFIX)
+    }
+
+    /// The same for the secret of an API key.
+    pub fn generate_key() -> Result<Self, SysError> {
+        Self::with_prefix(KEY_PREFIX)
+    }
+
+    fn with_prefix(prefix: &str) -> Result<Self, SysError> {
+        Ok(Self(format!("{prefix}{}", base62(random_bytes()?))))
     }
 
     /// The token itself, for the one answer that shows it.

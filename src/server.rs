@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use actix_web::dev::Server;
+use actix_web::guard::fn_guard;
 use actix_web::{App, HttpServer, web};
 
 use crate::log;
@@ -50,10 +51,12 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
         let mut app = App::new().app_data(shared.clone());
         for family in scim::FAMILIES {
             // A scope compares a prefix; a pattern for the rest of the path would run for every request.
-            app = app.service(web::scope(family).default_service(web::to(scim::serve)));
+            let scope = web::scope(family).guard(fn_guard(scim::is_address));
+            app = app.service(scope.default_service(web::to(scim::serve)));
         }
         app.route("/livez", web::get().to(api::livez))
             .route("/readyz", web::get().to(api::readyz))
+            .configure(api::configure)
             .default_service(web::to(api::not_found))
     })
     .keep_alive(KEEP_ALIVE)

@@ -9,6 +9,7 @@ use rollcall::directory::Scope;
 use rollcall::directory::configurations::{self, NewConfiguration};
 use rollcall::directory::resources::{Prepared, create, rules};
 use rollcall::directory::tokens::TokenDraft;
+use rollcall::model::actor::By;
 use rollcall::model::configuration::Source;
 use rollcall::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
 use rollcall::scim::validate::new_resource;
@@ -47,7 +48,7 @@ impl Seeded {
             sync: true,
             token: TokenDraft::new(clock::new_id(), &token, "bench"),
         };
-        let made = store.write_blocking(Undo::Savepoint, move |tx| configurations::create(tx, &new));
+        let made = store.write_blocking(Undo::Savepoint, move |tx| configurations::create(tx, &By::server(), &new));
         let made = made.expect("a configuration");
         let scope = store.read_inline(move |at| Scope::of(at, made)).expect("the scope");
         let mut seeded = Self { store, scope, token: token.reveal().to_owned(), users: Vec::new(), folder };

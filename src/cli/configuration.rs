@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::answer::{self, Output};
-use super::{configuration_id, existing};
+use super::{by, configuration_id, existing};
 use crate::clock;
 use crate::directory::configurations::{self, Content, Deleted, NewConfiguration};
 use crate::directory::tokens::TokenDraft;
@@ -84,7 +84,7 @@ fn create(folder: &Path, args: CreateArgs) -> anyhow::Result<()> {
         token: TokenDraft::new(clock::new_id(), &token, "first token"),
     };
     let (made, public_url) = store.write_blocking(Undo::Savepoint, move |tx| {
-        Ok((configurations::create(tx, &new)?, instance::public_url(tx)?))
+        Ok((configurations::create(tx, &by(), &new)?, instance::public_url(tx)?))
     })?;
     Ok(print_token(&made, &token, &public_url, args.output)?)
 }
@@ -153,7 +153,7 @@ fn cells(one: &Configuration) -> Vec<String> {
 fn delete(folder: &Path, id: String, purge: bool) -> anyhow::Result<()> {
     let store = existing(folder)?;
     let content = if purge { Content::Purge } else { Content::Keep };
-    let deleted = store.write_blocking(Undo::Savepoint, move |tx| configurations::delete(tx, &id, content))?;
+    let deleted = store.write_blocking(Undo::Savepoint, move |tx| configurations::delete(tx, &by(), &id, content))?;
     Ok(answer::line(&farewell(&deleted, content))?)
 }
 

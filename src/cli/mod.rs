@@ -2,6 +2,7 @@
 //! 2 wrong usage.
 
 mod answer;
+mod api_key;
 mod check;
 mod configuration;
 mod schema;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::model::actor::By;
 use crate::model::ids;
 use crate::server;
 use crate::settings::{DataDir, ServeArgs, Settings};
@@ -46,6 +48,9 @@ enum Command {
     /// Add attributes of your own to users and groups
     #[command(subcommand)]
     Schema(schema::Command),
+    /// Make, list and revoke credentials for the management API
+    #[command(subcommand)]
+    ApiKey(api_key::Command),
     /// Read the whole database and report damage
     Check,
     /// Print the version
@@ -80,6 +85,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Configuration(command)) => configuration::run(folder, command)?,
         Some(Command::Token(command)) => token::run(folder, command)?,
         Some(Command::Schema(command)) => schema::run(folder, command)?,
+        Some(Command::ApiKey(command)) => api_key::run(folder, command)?,
         Some(Command::Check) => return check::run(folder),
         Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
     }
@@ -89,6 +95,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 /// Opens what is there; only the server and `configuration create` make a database.
 fn existing(folder: &Path) -> anyhow::Result<Store> {
     Ok(Store::open(folder, Access::Existing)?)
+}
+
+/// Whoever runs the command, by the name that the system has for them.
+fn by() -> By {
+    let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    By::command_line(name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| "unknown".to_owned()))
 }
 
 /// An id on the command line, in any case.

@@ -7,8 +7,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::answer::{self, Output};
-use super::{configuration_id, existing};
+use super::{by, configuration_id, existing};
 use crate::directory::extensions::{self, NewExtension};
+use crate::model::actor::Reach;
 use crate::scim;
 use crate::store::Undo;
 
@@ -60,12 +61,13 @@ pub(super) fn run(folder: &Path, command: Command) -> anyhow::Result<()> {
             let text = std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
             let document = scim::json::read(&text).map_err(|problem| anyhow::anyhow!(problem.detail))?;
             let new = NewExtension { resource_type: args.resource_type, required: args.required, document };
-            let added = store.write_blocking(Undo::Savepoint, move |tx| extensions::add(tx, &args.configuration, &new));
+            let added =
+                store.write_blocking(Undo::Savepoint, move |tx| extensions::add(tx, &by(), &args.configuration, &new));
             let added = added.map_err(plain)?;
             answer::line(&format!("{} extends {}", added.id, added.resource_type))?;
         }
         Command::List { configuration, output } => {
-            let found = store.read_inline(|at| extensions::list(at, &configuration))?;
+            let found = store.read_inline(|at| extensions::list(at, &Reach::Everywhere, &configuration))?;
             if output == Output::Json {
                 let shown = found.iter().map(|row| {
                     let document: Value = serde_json::from_str(&row.document)?;
@@ -81,7 +83,9 @@ pub(super) fn run(folder: &Path, command: Command) -> anyhow::Result<()> {
         }
         Command::Delete { configuration, urn, purge } => {
             let asked = urn.clone();
-            store.write_blocking(Undo::Savepoint, move |tx| extensions::delete(tx, &configuration, &urn, purge))?;
+            store.write_blocking(Undo::Savepoint, move |tx| {
+                extensions::delete(tx, &by(), &configuration, &urn, purge)
+            })?;
             answer::line(&format!("{asked} removed"))?;
         }
     }

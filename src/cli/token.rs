@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use super::answer::Output;
 use super::configuration::print_token;
-use super::{configuration_id, existing};
+use super::{by, configuration_id, existing};
 use crate::clock;
 use crate::directory::tokens::{self, TokenDraft};
 use crate::secret::Token;
@@ -32,7 +32,7 @@ pub(super) fn run(folder: &Path, command: Command) -> anyhow::Result<()> {
     let token = Token::generate().context("the operating system gave no random numbers")?;
     let draft = TokenDraft::new(clock::new_id(), &token, "rotated token");
     let (configuration, public_url) = store.write_blocking(Undo::Savepoint, move |tx| {
-        Ok((tokens::rotate(tx, &configuration, &draft)?, instance::public_url(tx)?))
+        Ok((tokens::rotate(tx, &by(), &configuration, &draft)?, instance::public_url(tx)?))
     })?;
     print_token(&configuration, &token, &public_url, output)?;
     Ok(())

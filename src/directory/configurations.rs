@@ -1,15 +1,17 @@
 //! Making, listing and deleting configurations.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::leftovers;
 use super::sync::{self, Behind};
 use super::tokens::{self, TokenDraft};
 use crate::error::{Error, Result};
+use crate::model::actor::{By, Reach};
 use crate::model::configuration::{self, Configuration, Source};
 use crate::model::event::{Happening, Kind};
 use crate::model::switches::Preset;
 use crate::model::{account, ids};
+use crate::store::audit::{self, Entry};
 use crate::store::configurations::{self as rows, NewRow};
 use crate::store::purge::{self, Purging};
 use crate::store::{Snapshot, Tx, accounts, counts, events, held};
@@ -57,7 +59,7 @@ pub struct Deleted {
 ///
 /// Errors: `Refused` names the argument that breaks a rule, `Conflict` a name that the account has already. Fails after
 /// having written: run it with `Undo::Savepoint`.
-pub fn create(tx: &Tx<'_>, new: &NewConfiguration) -> Result<Configuration> {
+pub fn create(tx: &Tx<'_>, by: &By, new: &NewConfiguration) -> Result<Configuration> {
     account::check_id(&new.account).map_err(Error::Refused)?;
     let given = new.connection_name.as_deref().map(configuration::check_name);
     let name = match given.transpose().map_err(Error::Refused)? {
@@ -81,12 +83,19 @@ pub fn create(tx: &Tx<'_>, new: &NewConfiguration) -> Result<Configuration> {
     tokens::keep(tx, key, &new.token)?;
     let payload = json!({"connectionName": name, "source": new.source.as_str(), "provider": provider});
     note(tx, &new.account, key, Happening::Created, &payload)?;
-    by_id(tx, &new.id)
+    let made = by_id(tx, &new.id)?;
+    audited(tx, by, &made, "configuration.created", None, Some(described(&made)))?;
+    Ok(made)
 }
 
 /// The configuration with that id; `NotFound` where there is none or it is deleted.
 pub fn by_id(snapshot: &Snapshot<'_>, id: &str) -> Result<Configuration> {
     rows::by_id(snapshot, id)?.ok_or_else(|| not_found(id))
+}
+
+/// The configuration with that id within a reach; one outside of it is not there, in the same words.
+pub fn within(snapshot: &Snapshot<'_>, reach: &Reach, id: &str) -> Result<Configuration> {
+    by_id(snapshot, id).and_then(|found| if reach.covers(&found.account) { Ok(found) } else { Err(not_found(id)) })
 }
 
 /// Configurations of one account, or of all, oldest first.
@@ -96,14 +105,16 @@ pub fn list(snapshot: &Snapshot<'_>, account: Option<&str>) -> Result<Vec<Config
 
 /// Lets changes reach the operator's application, or stops them. Once they may, what waited is told: at once as far as
 /// it is not too much, the rest by [`sync::catch_up`] in steps. `NotFound` where there is no such configuration.
-pub fn set_sync(tx: &Tx<'_>, id: &str, sync: bool) -> Result<()> {
-    let found = by_id(tx, id)?;
+pub fn set_sync(tx: &Tx<'_>, by: &By, id: &str, sync: bool) -> Result<()> {
+    let found = within(tx, &by.reach, id)?;
     if found.sync == sync {
         return Ok(());
     }
     rows::set_sync(tx, found.key, sync)?;
     let payload = json!({"syncToUserManagement": sync});
     note(tx, &found.account, found.key, Happening::Updated, &payload)?;
+    let before = json!({"syncToUserManagement": found.sync});
+    audited(tx, by, &found, "configuration.updated", Some(before), Some(payload))?;
     let behind = Behind { configuration: found.key, account: found.account };
     sync::catch_up(tx, &behind, sync::AT_ONCE_MAX)
 }
@@ -112,8 +123,9 @@ pub fn set_sync(tx: &Tx<'_>, id: &str, sync: bool) -> Result<()> {
 /// and groups go too, in steps where they are many ([`leftovers::step`]); that also works on one that was deleted before.
 ///
 /// Errors: `NotFound` where there is no such configuration, or it was deleted before and nothing is to be purged.
-pub fn delete(tx: &Tx<'_>, id: &str, content: Content) -> Result<Deleted> {
-    let found = rows::by_id_even_deleted(tx, id)?.ok_or_else(|| not_found(id))?;
+pub fn delete(tx: &Tx<'_>, by: &By, id: &str, content: Content) -> Result<Deleted> {
+    let found = rows::by_id_even_deleted(tx, id)?.filter(|found| by.reach.covers(&found.account));
+    let found = found.ok_or_else(|| not_found(id))?;
     let was_live = found.deleted_at.is_none();
     let resources = counts::all(tx, found.key)?;
     let gate = held::gate(tx, found.key)?;
@@ -133,6 +145,7 @@ pub fn delete(tx: &Tx<'_>, id: &str, content: Content) -> Result<Deleted> {
         "resources": resources.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
     });
     note(tx, &found.account, found.key, Happening::Deleted, &payload)?;
+    audited(tx, by, &found, "configuration.deleted", Some(described(&found)), Some(payload))?;
     if content == Content::Purge {
         purge::begin(tx, found.key)?;
         let purging = Purging { configuration: found.key, account: found.account.clone(), redacted: 0 };
@@ -141,10 +154,34 @@ pub fn delete(tx: &Tx<'_>, id: &str, content: Content) -> Result<Deleted> {
     Ok(Deleted { configuration: found, resources })
 }
 
-fn note(tx: &Tx<'_>, account: &str, key: i64, what: Happening, payload: &serde_json::Value) -> Result<()> {
+fn note(tx: &Tx<'_>, account: &str, key: i64, what: Happening, payload: &Value) -> Result<()> {
     let kind = Kind::Configuration(what);
     events::append(tx, account, key, kind, None, &payload.to_string())?;
     Ok(())
+}
+
+/// A configuration as the audit log shows it.
+fn described(one: &Configuration) -> Value {
+    json!({
+        "connectionName": one.connection_name,
+        "source": one.source.as_str(),
+        "provider": one.provider,
+        "syncToUserManagement": one.sync,
+        "switches": one.switches,
+    })
+}
+
+/// Keeps who changed something of a configuration.
+pub(super) fn audited(
+    tx: &Tx<'_>,
+    by: &By,
+    of: &Configuration,
+    action: &str,
+    before: Option<Value>,
+    after: Option<Value>,
+) -> Result<()> {
+    let (account, configuration_id) = (Some(of.account.as_str()), Some(of.id.as_str()));
+    audit::append(tx, by, &Entry { action, account, configuration_id, subject_id: None, before, after })
 }
 
 pub(super) fn not_found(id: &str) -> Error {
@@ -164,6 +201,10 @@ mod tests {
     use crate::secret::{Token, digest};
     use crate::store::tokens::authenticate;
     use crate::store::{Access, Store, Undo};
+
+    fn by() -> By {
+        By::command_line("somebody".to_owned())
+    }
 
     struct Fixture {
         store: Store,
@@ -193,7 +234,7 @@ mod tests {
                 sync: true,
                 token: TokenDraft::new(clock::new_id(), &token, "first"),
             };
-            self.write(move |tx| create(tx, &new)).map(|made| (made, token))
+            self.write(move |tx| create(tx, &by(), &new)).map(|made| (made, token))
         }
 
         fn is_live(&self, token: &Token) -> bool {
@@ -233,7 +274,7 @@ mod tests {
         assert!(matches!(refused, Error::Conflict(text) if text.contains("\"Main\"")));
         assert_eq!(fixture.kinds(), ["configuration.created"]);
         let id = made.id.clone();
-        fixture.write(move |tx| delete(tx, &id, Content::Keep)).unwrap();
+        fixture.write(move |tx| delete(tx, &by(), &id, Content::Keep)).unwrap();
         fixture.create(Some("Main"), Source::Other).unwrap();
     }
 
@@ -250,11 +291,11 @@ mod tests {
         let fixture = Fixture::new();
         let (made, token) = fixture.create(None, Source::AzureAd).unwrap();
         let id = made.id.clone();
-        fixture.write(move |tx| delete(tx, &id, Content::Keep)).unwrap();
+        fixture.write(move |tx| delete(tx, &by(), &id, Content::Keep)).unwrap();
         assert!(!fixture.is_live(&token));
         let left = fixture.store.read_inline(|snapshot| list(snapshot, Some("acme")));
         assert_eq!(left.unwrap(), []);
-        let again = fixture.write(move |tx| delete(tx, &made.id, Content::Keep));
+        let again = fixture.write(move |tx| delete(tx, &by(), &made.id, Content::Keep));
         assert!(matches!(again, Err(Error::NotFound(_))));
         assert_eq!(fixture.kinds(), ["configuration.created", "configuration.deleted"]);
     }
@@ -266,13 +307,13 @@ mod tests {
         let (key, id) = (made.key, made.id);
         fixture.write(move |tx| counts::add(tx, key, "User", 1, 3)).unwrap();
         let first = id.clone();
-        let kept = fixture.write(move |tx| delete(tx, &first, Content::Keep)).unwrap();
+        let kept = fixture.write(move |tx| delete(tx, &by(), &first, Content::Keep)).unwrap();
         assert_eq!(kept.resources, [("User".to_owned(), 3)]);
         let second = id.clone();
-        fixture.write(move |tx| delete(tx, &second, Content::Purge)).unwrap();
+        fixture.write(move |tx| delete(tx, &by(), &second, Content::Purge)).unwrap();
         let total = fixture.store.read_inline(|snapshot| counts::total(snapshot, key, "User"));
         assert_eq!(total.unwrap(), 0);
-        let third = fixture.write(move |tx| delete(tx, &id, Content::Purge));
+        let third = fixture.write(move |tx| delete(tx, &by(), &id, Content::Purge));
         assert!(matches!(third, Err(Error::NotFound(_))));
     }
 
@@ -284,7 +325,7 @@ mod tests {
             let token = Token::generate().unwrap();
             let draft = TokenDraft::new(clock::new_id(), &token, "rotated");
             let id = made.id.clone();
-            fixture.write(move |tx| tokens::rotate(tx, &id, &draft)).unwrap();
+            fixture.write(move |tx| tokens::rotate(tx, &by(), &id, &draft)).unwrap();
             token
         };
         let second = rotate();
@@ -300,7 +341,7 @@ mod tests {
         let (made, _) = fixture.create(None, Source::Other).unwrap();
         for _ in 0..2 {
             let id = made.id.clone();
-            fixture.write(move |tx| set_sync(tx, &id, false)).unwrap();
+            fixture.write(move |tx| set_sync(tx, &by(), &id, false)).unwrap();
         }
         assert_eq!(fixture.kinds(), ["configuration.created", "configuration.updated"]);
     }

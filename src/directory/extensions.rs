@@ -8,6 +8,7 @@ use super::Scope;
 use super::configurations;
 use super::resources::strip_extension;
 use crate::error::{Error, Result};
+use crate::model::actor::{By, Reach};
 use crate::model::event::{Happening, Kind};
 use crate::scim::schema::{self, ResourceType, load, standard_types};
 use crate::store::extensions::{self as rows, Extension};
@@ -60,9 +61,9 @@ fn unreadable(row: &Extension, problem: &dyn std::fmt::Display) -> Error {
 /// The schemas that a configuration has added.
 ///
 /// # Errors
-/// `NotFound` where there is no such configuration.
-pub fn list(at: &Snapshot<'_>, configuration_id: &str) -> Result<Vec<Extension>> {
-    rows::list(at, configurations::by_id(at, configuration_id)?.key)
+/// `NotFound` where there is no such configuration within reach.
+pub fn list(at: &Snapshot<'_>, reach: &Reach, configuration_id: &str) -> Result<Vec<Extension>> {
+    rows::list(at, configurations::within(at, reach, configuration_id)?.key)
 }
 
 /// Adds a schema; requests know it from the next one on.
@@ -70,8 +71,8 @@ pub fn list(at: &Snapshot<'_>, configuration_id: &str) -> Result<Vec<Extension>>
 /// # Errors
 /// `Scim` says what is wrong with the document, `Refused` with the rest; `Conflict` where the URN is taken. Run it with
 /// `Undo::Savepoint`.
-pub fn add(tx: &Tx<'_>, configuration_id: &str, new: &NewExtension) -> Result<Extension> {
-    let configuration = configurations::by_id(tx, configuration_id)?;
+pub fn add(tx: &Tx<'_>, by: &By, configuration_id: &str, new: &NewExtension) -> Result<Extension> {
+    let configuration = configurations::within(tx, &by.reach, configuration_id)?;
     let schema = load::read(&new.document)?;
     let known = standard_types().into_iter().find(|of| of.name.eq_ignore_ascii_case(&new.resource_type));
     let Some(of) = known else {
@@ -99,6 +100,7 @@ pub fn add(tx: &Tx<'_>, configuration_id: &str, new: &NewExtension) -> Result<Ex
     configuration_rows::move_revision(tx, configuration.key)?;
     let payload = json!({"schemaAdded": row.id, "resourceType": row.resource_type, "required": row.required});
     tell(tx, &configuration.account, configuration.key, &payload)?;
+    configurations::audited(tx, by, &configuration, "schema.added", None, Some(payload))?;
     Ok(row)
 }
 
@@ -106,15 +108,15 @@ pub fn add(tx: &Tx<'_>, configuration_id: &str, new: &NewExtension) -> Result<Ex
 ///
 /// # Errors
 /// `NotFound`, `Conflict` where values are there and `purge` is not asked. Run it with `Undo::Savepoint`.
-pub fn delete(tx: &Tx<'_>, configuration_id: &str, urn: &str, purge: bool) -> Result<()> {
-    let configuration = configurations::by_id(tx, configuration_id)?;
+pub fn delete(tx: &Tx<'_>, by: &By, configuration_id: &str, urn: &str, purge: bool) -> Result<()> {
+    let configuration = configurations::within(tx, &by.reach, configuration_id)?;
     let added = rows::list(tx, configuration.key)?;
     let Some(row) = added.iter().find(|row| row.id.eq_ignore_ascii_case(urn)) else {
         return Err(Error::NotFound("the configuration has no schema of that URN".to_owned()));
     };
     let (account, key) = (configuration.account.clone(), configuration.key);
     let from = Collection { configuration: key, resource_type: &row.resource_type };
-    let scope = Scope::of(tx, configuration)?;
+    let scope = Scope::of(tx, configuration.clone())?;
     let of = scope.types.iter().find(|of| of.name == row.resource_type);
     loop {
         let holders = resources::with_extension(tx, from, &row.id, BATCH)?;
@@ -129,7 +131,9 @@ pub fn delete(tx: &Tx<'_>, configuration_id: &str, urn: &str, purge: bool) -> Re
     }
     rows::delete(tx, key, &row.id)?;
     configuration_rows::move_revision(tx, key)?;
-    tell(tx, &account, key, &json!({"schemaRemoved": row.id}))
+    let payload = json!({"schemaRemoved": row.id, "purged": purge});
+    tell(tx, &account, key, &payload)?;
+    configurations::audited(tx, by, &configuration, "schema.removed", Some(payload), None)
 }
 
 fn tell(tx: &Tx<'_>, account: &str, configuration: i64, payload: &Value) -> Result<()> {

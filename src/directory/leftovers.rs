@@ -2,6 +2,7 @@
 
 use super::configurations::{self, Content};
 use crate::error::{Error, Result};
+use crate::model::actor::By;
 use crate::model::event::{Happening, Kind};
 use crate::store::people::{self, Leftover};
 use crate::store::purge::{self, Leaving, Purging};
@@ -26,12 +27,12 @@ pub fn list(at: &Snapshot<'_>, account: Option<&str>, after: i64, limit: u32) ->
 /// Removes what a deleted configuration has left. What does not go at once goes in steps of [`step`].
 ///
 /// Errors: `NotFound` where there is no such configuration, it is not deleted, or nothing is left of it.
-pub fn purge(tx: &Tx<'_>, configuration_id: &str) -> Result<()> {
+pub fn purge(tx: &Tx<'_>, by: &By, configuration_id: &str) -> Result<()> {
     let live = rows::by_id(tx, configuration_id)?;
     if live.is_some() {
         return Err(Error::NotFound(format!("{configuration_id} is not deleted: it has no leftovers")));
     }
-    configurations::delete(tx, configuration_id, Content::Purge).map(drop)
+    configurations::delete(tx, by, configuration_id, Content::Purge).map(drop)
 }
 
 /// The next configuration that is being emptied, if there is one.

@@ -1,6 +1,7 @@
 //! What must happen together: each function here is one operation inside one transaction, events included.
 //! No HTTP, no SQL, no clock; ids, times and secrets come in as arguments.
 
+pub mod api_keys;
 pub mod bulk;
 pub mod configurations;
 mod events;

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::configurations;
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::model::actor::By;
 use crate::model::configuration::Configuration;
 use crate::model::event::{Happening, Kind};
 use crate::secret::{Token, TokenDigest};
@@ -37,13 +38,14 @@ impl TokenDraft {
 }
 
 /// Adds a token to a configuration; of the live ones the two newest stay. `NotFound` where there is no such configuration.
-pub fn rotate(tx: &Tx<'_>, configuration_id: &str, draft: &TokenDraft) -> Result<Configuration> {
-    let configuration = configurations::by_id(tx, configuration_id)?;
+pub fn rotate(tx: &Tx<'_>, by: &By, configuration_id: &str, draft: &TokenDraft) -> Result<Configuration> {
+    let configuration = configurations::within(tx, &by.reach, configuration_id)?;
     keep(tx, configuration.key, draft)?;
     let revoked = rows::revoke_all_but(tx, configuration.key, LIVE_MAX)?;
     let payload = json!({"token": {"id": draft.id, "hint": draft.hint}, "revokedTokens": revoked});
     let kind = Kind::Configuration(Happening::Updated);
     events::append(tx, &configuration.account, configuration.key, kind, None, &payload.to_string())?;
+    configurations::audited(tx, by, &configuration, "token.created", None, Some(payload))?;
     Ok(configuration)
 }
 

@@ -11,6 +11,7 @@ use crate::settings::DEFAULT_PUBLIC_URL;
 
 const PUBLIC_URL: &str = "public_url";
 const LISTEN_URL: &str = "listen_url";
+const SELF_SERVICE: &str = "self_service";
 const CURSOR_SECRET: &str = "cursor_secret";
 
 /// The value kept under that key.
@@ -52,6 +53,16 @@ pub fn set_public_url(tx: &Tx<'_>, url: &str) -> Result<()> {
 /// Keeps the URL at which the server listens.
 pub fn set_listen_url(tx: &Tx<'_>, url: &str) -> Result<()> {
     set(tx, LISTEN_URL, url)
+}
+
+/// Whether accounts may manage their own configurations; on until the operator says otherwise.
+pub fn self_service(snapshot: &Snapshot<'_>) -> Result<bool> {
+    Ok(get(snapshot, SELF_SERVICE)?.is_none_or(|kept| kept != "off"))
+}
+
+/// Lets accounts manage their own configurations, or not.
+pub fn set_self_service(tx: &Tx<'_>, on: bool) -> Result<()> {
+    set(tx, SELF_SERVICE, if on { "on" } else { "off" })
 }
 
 /// The secret that cursors are authenticated with. `fresh` becomes it where there is none yet, so that cursors outlive

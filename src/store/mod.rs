@@ -3,6 +3,8 @@
 //! A function that changes rows takes `&Tx`; one that reads takes `&Snapshot`, which a `Tx` also is.
 
 pub mod accounts;
+pub mod api_keys;
+pub mod audit;
 mod batch;
 pub mod configurations;
 pub mod counts;

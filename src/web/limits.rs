@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Largest request body.
 pub const BODY_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Largest body of a management call.
+pub const API_BODY_MAX_BYTES: usize = 1024 * 1024;
 /// How long a body may take to arrive, however small it is.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Slowest pace granted beyond that to a large body.

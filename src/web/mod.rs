@@ -1,7 +1,8 @@
-//! The HTTP edge: SCIM for identity providers, health for the operator's monitoring.
+//! The HTTP edge: SCIM for identity providers, the management API for the operator.
 
 pub mod activity;
 pub mod api;
+mod body;
 mod guard;
 pub mod limits;
 mod log;

@@ -216,8 +216,7 @@ impl Client {
 
     /// The same to a path that need not lie under the provisioning URL.
     pub(crate) fn request_to(&self, method: &str, target: &str) -> Request {
-        let headers = vec![("Authorization".to_owned(), format!("Bearer {}", self.token))];
-        Request { address: self.address, method: method.to_owned(), target: target.to_owned(), headers, body: None }
+        Request::new(self.address, method, target).header("Authorization", &format!("Bearer {}", self.token))
     }
 }
 
@@ -232,6 +231,11 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    /// A request that says nothing of who sends it.
+    pub(crate) fn new(address: SocketAddr, method: &str, target: &str) -> Self {
+        Self { address, method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), body: None }
+    }
+
     /// Sets a header; one of that name is replaced.
     pub(crate) fn header(self, name: &str, value: &str) -> Self {
         let mut request = self.without(name);
@@ -350,6 +354,29 @@ impl Reply {
         }
         assert_eq!(self.header("content-type"), "application/scim+json", "{asked}");
         self
+    }
+
+    /// Insists on an error of the management API: sentences, a code, and the id of the request.
+    #[track_caller]
+    pub(crate) fn problem(self, status: u16) -> Self {
+        let reply = self.answered(status);
+        let Self { json, asked, .. } = &reply;
+        let sentence = json["errors"][0].as_str().unwrap_or_else(|| panic!("{asked}: no errors in {json}"));
+        assert!(!sentence.is_empty() && json["message"].as_str().is_some_and(|all| all.contains(sentence)), "{json}");
+        assert_eq!(json["statusCode"], status, "{asked}");
+        assert!(json["errorCode"].as_str().is_some_and(|code| code.starts_with("RC-")), "{asked}: {json}");
+        for inside in ["SELECT ", "sqlite", "rusqlite", "panicked", "src/", "rct_", "rck_"] {
+            assert!(!json.to_string().contains(inside), "{asked}: {json} shows {inside:?}");
+        }
+        let id = reply.header("x-request-id");
+        assert!(!id.is_empty() && id == reply.header("frontegg-trace-id"), "{asked}: {:?}", reply.answer.headers);
+        reply
+    }
+
+    /// A text member of the answer.
+    #[track_caller]
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.json[name].as_str().unwrap_or_else(|| panic!("{}: no {name} in {}", self.asked, self.json)).to_owned()
     }
 
     /// Value of a header, empty when it is absent.

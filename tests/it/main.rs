@@ -4,12 +4,14 @@
 mod app;
 mod auth;
 mod bad_input;
+mod caller;
 mod cli;
 mod concurrency;
 mod conformance;
 mod durability;
 mod house;
 mod http;
+mod management;
 mod properties;
 mod protocol;
 mod sample;

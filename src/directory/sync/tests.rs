@@ -11,6 +11,7 @@ use crate::directory::resources::{self, Prepared};
 use crate::directory::tokens::TokenDraft;
 use crate::directory::{Scope, leftovers};
 use crate::error::Result;
+use crate::model::actor::By;
 use crate::model::configuration::Source;
 use crate::model::event::Event;
 use crate::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
@@ -101,7 +102,8 @@ impl Fixture {
             token: TokenDraft::new(clock::new_id(), &token, "first"),
         };
         let id = new.id.clone();
-        let scope = store.write_blocking(Undo::Savepoint, move |tx| Scope::of(tx, configurations::create(tx, &new)?));
+        let scope = store
+            .write_blocking(Undo::Savepoint, move |tx| Scope::of(tx, configurations::create(tx, &By::server(), &new)?));
         Self { store, id, scope: scope.unwrap(), consumer: Consumer::default(), _folder: folder }
     }
 
@@ -149,7 +151,7 @@ impl Fixture {
 
     fn sync(&self, sync: bool) {
         let id = self.id.clone();
-        self.write(Undo::Savepoint, move |tx, _| configurations::set_sync(tx, &id, sync)).unwrap();
+        self.write(Undo::Savepoint, move |tx, _| configurations::set_sync(tx, &By::server(), &id, sync)).unwrap();
     }
 
     /// One step of catching up; false where there was nothing to do.
@@ -177,10 +179,8 @@ impl Fixture {
             let mut mark = None;
             loop {
                 let (filter, from) = (Filter::default(), mark.clone());
-                let page = self
-                    .store
-                    .read_inline(|at| people::page(at, &whose, &of.name, &filter, from.as_ref(), 3))
-                    .unwrap();
+                let page =
+                    self.store.read_inline(|at| people::page(at, &whose, &of.name, &filter, from.as_ref(), 3)).unwrap();
                 for found in page.items {
                     let all = if of.name == "User" { &mut known.users } else { &mut known.groups };
                     let body = serde_json::from_str(&found.stored.body).unwrap();
@@ -247,7 +247,9 @@ fn a_pause_ends_in_the_net_difference_and_nothing_else() {
     let rename = json!({"op": "replace", "path": "nickName", "value": "S"});
     fixture.patch(&USER_TYPE, &stays, &rename).unwrap();
     let passing = fixture.user("passing");
-    fixture.patch(&GROUP_TYPE, &group, &json!({"op": "add", "path": "members", "value": [{"value": passing}]})).unwrap();
+    fixture
+        .patch(&GROUP_TYPE, &group, &json!({"op": "add", "path": "members", "value": [{"value": passing}]}))
+        .unwrap();
     fixture.delete(&USER_TYPE, &passing);
     fixture.delete(&USER_TYPE, &goes);
     let new = fixture.user("new");
@@ -307,7 +309,7 @@ fn a_write_that_comes_in_while_the_configuration_goes_is_refused() {
     let fixture = Fixture::new();
     let user = fixture.user("ada");
     let id = fixture.id.clone();
-    fixture.write(Undo::Savepoint, move |tx, _| configurations::delete(tx, &id, Content::Keep)).unwrap();
+    fixture.write(Undo::Savepoint, move |tx, _| configurations::delete(tx, &By::server(), &id, Content::Keep)).unwrap();
     let body = json!({"schemas": [USER_TYPE.schema.id], "userName": "late"});
     assert!(matches!(fixture.create(&USER_TYPE, &body), Err(Error::Scim(error)) if error.status == 401));
     let late = fixture.write(Undo::Unneeded, move |tx, scope| resources::delete(tx, scope, &USER_TYPE, &user, None));
@@ -424,7 +426,7 @@ proptest! {
         fixture.agrees();
         let id = fixture.id.clone();
         fixture.write(Undo::Savepoint, move |tx, _| {
-            let deleted = configurations::delete(tx, &id, Content::Keep)?;
+            let deleted = configurations::delete(tx, &By::server(), &id, Content::Keep)?;
             crate::store::purge::begin(tx, deleted.configuration.key)
         }).unwrap();
         while let Some(purging) = fixture.store.read_inline(leftovers::next).unwrap() {

@@ -1,32 +1,36 @@
-//! What is not SCIM: health, and the answer where nothing lives.
+//! The management API: what an operator automates, and what an account's own people may do for themselves.
 
-use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
-use serde_json::json;
+mod answer;
+mod call;
+mod caller;
+mod configurations;
+mod cursor;
+mod frame;
+mod health;
+mod openapi;
+mod places;
 
-use super::state::State;
-use crate::clock;
-use crate::store::instance;
+use actix_web::web::ServiceConfig;
 
-/// `GET /livez`: the process answers.
-pub async fn livez() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+pub use health::{livez, not_found, readyz};
+pub use openapi::document;
+
+use places::{Places, Routing};
+
+/// All places. What is not listed here is not there.
+fn all(to: &mut impl Places) {
+    to.serve::<configurations::__path_list, _, _>(configurations::list);
+    to.serve::<configurations::__path_create, _, _>(configurations::create);
+    to.serve::<configurations::__path_read, _, _>(configurations::read);
+    to.serve::<configurations::__path_update, _, _>(configurations::update);
+    to.serve::<configurations::__path_delete, _, _>(configurations::delete);
+    to.serve::<configurations::__path_count_users, _, _>(configurations::count_users);
+    to.serve::<openapi::__path_get_document, _, _>(openapi::get_document);
 }
 
-/// `GET /readyz`: the database can be read and takes writes.
-pub async fn readyz(state: web::Data<State>) -> HttpResponse {
-    let reads = state.store.read_inline(instance::public_url).is_ok();
-    if reads && state.store.is_sound() {
-        return HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n");
-    }
-    HttpResponse::ServiceUnavailable().content_type("text/plain; charset=utf-8").body("the database cannot be used\n")
-}
-
-/// Anything else.
-pub async fn not_found() -> HttpResponse {
-    let id = clock::new_id();
-    let detail = "nothing lives at this address; provisioning URLs begin with /directory/resources/scim/v2.0/";
-    HttpResponse::build(StatusCode::NOT_FOUND)
-        .insert_header(("X-Request-Id", id))
-        .json(json!({"errors": [detail], "errorCode": "RC-00404", "statusCode": 404, "message": detail}))
+/// Puts the management API into an application.
+pub fn configure(app: &mut ServiceConfig) {
+    let mut routing = Routing::default();
+    all(&mut routing);
+    routing.configure(app);
 }

@@ -1,0 +1,247 @@
+//! The five operations of the configuration API (S-001 to S-013).
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::caller::{CONFIGURATIONS, Caller};
+use crate::sample;
+
+fn one(id: &str) -> String {
+    format!("{CONFIGURATIONS}/{id}")
+}
+
+fn listed(caller: &Caller, query: &str) -> Vec<Value> {
+    let reply = caller.get(&format!("{CONFIGURATIONS}{query}")).answered(200);
+    reply.json.as_array().unwrap_or_else(|| panic!("a bare array, not {}", reply.json)).clone()
+}
+
+fn ids(found: &[Value]) -> Vec<&str> {
+    found.iter().map(|one| one["id"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_configuration_has_seven_members_and_no_sync_until_the_identity_provider_wrote() {
+    let operator = App::shared().operator();
+    let client = operator.configuration("seven", "okta");
+    let shown = operator.get(&one(&client.id)).answered(200).json;
+    let mut names: Vec<&String> = shown.as_object().unwrap().keys().collect();
+    names.sort();
+    let seven = ["connectionName", "createdAt", "id", "lastSync", "source", "syncToUserManagement", "tenantId"];
+    assert_eq!(names, seven);
+    assert_eq!((&shown["tenantId"], &shown["source"]), (&json!("seven"), &json!("okta")));
+    assert_eq!((&shown["lastSync"], &shown["syncToUserManagement"]), (&Value::Null, &json!(true)));
+    assert!(shown["createdAt"].as_str().unwrap().ends_with('Z'));
+
+    client.created("/Users", &sample::user("synced"));
+    let synced = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        operator.get(&one(&client.id)).answered(200).json["lastSync"].is_string()
+    });
+    assert!(synced, "lastSync is set soon after a write");
+}
+
+#[test]
+fn the_list_is_a_bare_array_and_its_filters_are_exact_and_combined() {
+    let app = App::shared();
+    let operator = app.operator();
+    let first = operator.of("filters-1").post(CONFIGURATIONS, &json!({"source": "okta", "connectionName": "Main"}));
+    let second =
+        operator.of("filters-1").post(CONFIGURATIONS, &json!({"source": "azure-ad", "connectionName": "Side"}));
+    let third = operator.of("filters-2").post(CONFIGURATIONS, &json!({"source": "okta", "connectionName": "Main"}));
+    let [first, second, third] = [first, second, third].map(|made| made.answered(201).text("id"));
+    assert_eq!(ids(&listed(&operator, "?tenantId=filters-1")), [&*first, &*second]);
+    assert_eq!(ids(&listed(&operator, "?tenantId=filters-1&source=okta")), [&*first]);
+    assert_eq!(ids(&listed(&operator, "?connectionName=Main&tenantId=filters-2")), [&*third]);
+    assert_eq!(ids(&listed(&operator, &format!("?id={second}"))), [&*second]);
+    assert_eq!(ids(&listed(&operator.of("filters-2"), "")), [&*third]);
+    let everything = listed(&operator, "");
+    assert!([&first, &second, &third].iter().all(|id| ids(&everything).contains(&id.as_str())));
+    for nothing in
+        ["?tenantId=Filters-1", "?tenantId=filters-1&source=ok", "?id=1", "?connectionName=main&tenantId=filters-1"]
+    {
+        assert_eq!(listed(&operator, nothing), [] as [Value; 0], "{nothing}");
+    }
+}
+
+#[test]
+fn only_the_source_is_needed_and_whatever_else_a_client_posts_is_passed_over() {
+    let operator = App::shared().operator().of("posts");
+    let made = operator.post(CONFIGURATIONS, &json!({"source": "other"})).answered(201);
+    let mut names: Vec<&String> = made.json.as_object().unwrap().keys().collect();
+    names.sort();
+    assert_eq!(names, ["connectionName", "id", "token"]);
+    assert!(!made.text("connectionName").is_empty() && made.text("token").len() > 40);
+    let body = json!({"source": "frontegg", "id": "", "tenantId": "elsewhere", "token": "", "connectionName": " Named ",
+        "createdAt": "0001-01-01T00:00:00Z", "syncToUserManagement": false, "more": [1, {"a": null}]});
+    let made = operator.post(CONFIGURATIONS, &body).answered(201);
+    assert_eq!(made.text("connectionName"), "Named");
+    let shown = operator.get(&one(&made.text("id"))).answered(200).json;
+    assert_eq!((&shown["tenantId"], &shown["syncToUserManagement"]), (&json!("posts"), &json!(false)));
+}
+
+#[test]
+fn a_body_that_cannot_be_used_is_refused_by_the_name_of_the_member() {
+    let operator = App::shared().operator().of("refusals");
+    for (body, named) in [
+        (json!({}), "source"),
+        (json!({"source": "google"}), "source"),
+        (json!({"source": 1}), "source"),
+        (json!({"source": "okta", "connectionName": ""}), "connectionName"),
+        (json!({"source": "okta", "connectionName": "x".repeat(65)}), "connectionName"),
+        (json!({"source": "okta", "connectionName": 5}), "connectionName"),
+        (json!({"source": "okta", "syncToUserManagement": "yes"}), "syncToUserManagement"),
+        (json!({"source": "okta", "preset": "lax"}), "preset"),
+        (json!([]), ""),
+        (json!("okta"), ""),
+    ] {
+        let refused = operator.post(CONFIGURATIONS, &body).problem(400);
+        assert!(refused.text("message").contains(named), "{body}: {}", refused.json);
+    }
+    for bytes in [&b"{"[..], b"", b"{\"source\":\"okta\",\"source\":\"other\"}", b"\xff", b"null"] {
+        let request = operator.request("POST", CONFIGURATIONS).body(bytes).header("Content-Type", "application/json");
+        request.send().problem(400);
+    }
+    operator
+        .request("POST", CONFIGURATIONS)
+        .body(b"source=okta")
+        .header("Content-Type", "text/plain")
+        .send()
+        .problem(415);
+    let operator = App::shared().operator();
+    let refused = operator.post(CONFIGURATIONS, &json!({"source": "okta"})).problem(400);
+    assert!(refused.text("message").contains("frontegg-tenant-id"), "{}", refused.json);
+    assert_eq!(listed(&operator.of("refusals"), ""), [] as [Value; 0]);
+}
+
+#[test]
+fn a_name_is_taken_once_in_an_account() {
+    let operator = App::shared().operator();
+    let body = json!({"source": "okta", "connectionName": "Taken"});
+    operator.of("names-1").post(CONFIGURATIONS, &body).answered(201);
+    operator.of("names-1").post(CONFIGURATIONS, &body).problem(409);
+    operator.of("names-2").post(CONFIGURATIONS, &body).answered(201);
+}
+
+#[test]
+fn a_foreign_configuration_is_as_unknown_as_one_that_never_was() {
+    let app = App::shared();
+    let operator = app.operator();
+    let theirs = operator.configuration("theirs", "okta").id;
+    let never = "01890a5d-ac96-774b-bcce-b302099a8057";
+    let mine = app.account_key("mine", &[]);
+    for caller in [&mine, &operator.of("mine")] {
+        for id in [theirs.as_str(), never] {
+            let found = caller.get(&one(id)).problem(404);
+            assert_eq!(found.text("message").replace(id, "ID"), "there is no configuration ID");
+            caller.patch(&one(id), &json!({"syncToUserManagement": false})).problem(404);
+            caller.patch(&one(id), &json!({"syncToUserManagement": "x"})).problem(404);
+            caller.delete(&one(id)).problem(404);
+            caller.get(&format!("/directory/resources/scim/temp/{id}/Users/count")).problem(404);
+        }
+    }
+    assert_eq!(listed(&mine, "?tenantId=theirs"), [] as [Value; 0]);
+    mine.of("theirs").get(CONFIGURATIONS).problem(403);
+    mine.of("theirs").post(CONFIGURATIONS, &json!({"source": "okta"})).problem(403);
+    operator.get(&one(&theirs)).answered(200);
+}
+
+#[test]
+fn pausing_answers_nothing_and_is_seen_at_once() {
+    let operator = App::shared().operator();
+    let id = operator.configuration("pauses", "okta").id;
+    for sync in [false, false, true] {
+        let body = json!({"syncToUserManagement": sync, "connectionName": "passed over", "source": 5});
+        let reply = operator.patch(&one(&id), &body).answered(204);
+        assert_eq!(reply.header("content-type"), "");
+        let shown = operator.get(&one(&id)).answered(200).json;
+        assert_eq!(shown["syncToUserManagement"], sync);
+        assert_ne!(shown["connectionName"], "passed over");
+    }
+    for body in [json!({}), json!({"syncToUserManagement": null}), json!({"syncToUserManagement": "true"})] {
+        let refused = operator.patch(&one(&id), &body).problem(400);
+        assert!(refused.text("message").contains("syncToUserManagement"), "{}", refused.json);
+    }
+}
+
+#[test]
+fn a_deleted_configuration_is_gone_at_once_and_its_token_dead() {
+    let operator = App::shared().operator();
+    let client = operator.configuration("deletes", "okta");
+    client.created("/Users", &sample::user("left"));
+    // Some clients name a content type and send nothing.
+    let request = operator.request("DELETE", &one(&client.id)).header("Content-Type", "application/json");
+    request.send().answered(204);
+    client.get("/Users").refused(401, "");
+    operator.get(&one(&client.id)).problem(404);
+    operator.delete(&one(&client.id)).problem(404);
+    assert_eq!(listed(&operator.of("deletes"), ""), [] as [Value; 0]);
+}
+
+#[test]
+fn users_stay_after_a_deletion_unless_all_is_to_go() {
+    let app = App::shared();
+    let operator = app.operator();
+    let purged = |body: Option<Value>, query: &str| {
+        let client = operator.configuration("purges", "okta");
+        client.created("/Users", &sample::user("somebody"));
+        let request = operator.request("DELETE", &format!("{}{query}", one(&client.id)));
+        let request =
+            body.map_or(request.clone(), |body| request.json(&body).header("Content-Type", "application/json"));
+        request.send().answered(204);
+        // What is left can be removed by the command line, and what is not left cannot.
+        !app.rollcall(&["configuration", "delete", &client.id, "--purge"]).status.success()
+    };
+    assert!(!purged(None, ""));
+    assert!(!purged(Some(json!({"deleteAll": false})), ""));
+    assert!(!purged(Some(json!({})), "?purge=false"));
+    assert!(purged(Some(json!({"deleteAll": true})), ""));
+    assert!(purged(None, "?purge=true"));
+    assert!(purged(None, "?deleteAll=true"));
+    let id = operator.configuration("purges", "okta").id;
+    let wrong = operator.request("DELETE", &one(&id)).json(&json!({"deleteAll": 1}));
+    wrong.header("Content-Type", "application/json").send().problem(400);
+    operator.get(&one(&id)).answered(200);
+}
+
+#[test]
+fn the_token_opens_the_provisioning_url_made_from_the_id_and_nothing_of_the_management() {
+    let operator = App::shared().operator();
+    let client = operator.configuration("opens", "other");
+    client.created("/Users", &sample::user("first"));
+    let count = operator.get(&format!("/directory/resources/scim/temp/{}/Users/count", client.id)).answered(200);
+    assert_eq!(count.json, json!({"count": 1}));
+    operator.with(&client.token).get(CONFIGURATIONS).problem(401);
+    let secret = operator.credential.clone().unwrap();
+    client.request("GET", "/Users").header("Authorization", &format!("Bearer {secret}")).send().refused(401, "");
+}
+
+#[test]
+fn every_spelling_of_the_address_is_served() {
+    let operator = App::shared().operator();
+    let client = operator.configuration("spellings", "other");
+    for base in ["/directory", "/frontegg/directory", ""] {
+        let address = format!("{base}/resources/v1/configurations/scim2");
+        for path in [
+            address.clone(),
+            format!("{address}/"),
+            format!("{address}/{}", client.id),
+            format!("{address}/{}/", client.id),
+        ] {
+            operator.get(&path).answered(200);
+        }
+        operator.get(&format!("{base}/resources/scim/temp/{}/Users/count", client.id)).answered(200);
+    }
+    let by_header = operator.request("GET", CONFIGURATIONS).without("Authorization");
+    by_header.header("x-access-token", &operator.credential.clone().unwrap()).send().answered(200);
+}
+
+#[test]
+fn another_method_is_told_which_are_served() {
+    let operator = App::shared().operator();
+    let refused = operator.request("PUT", CONFIGURATIONS).send().problem(405);
+    assert_eq!(refused.header("allow"), "GET, HEAD, POST");
+    let asked = operator.request("OPTIONS", CONFIGURATIONS).send().answered(204);
+    assert_eq!(asked.header("allow"), "GET, HEAD, POST");
+    operator.request("HEAD", CONFIGURATIONS).send().answered(200);
+    operator.get("/directory/resources/v1/nothing").problem(404);
+}
