@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::guard::fn_guard;
 use actix_web::{App, HttpServer, web};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::log;
 use crate::model::configuration::provisioning_url;
@@ -15,6 +16,7 @@ use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
 use crate::web::state::State;
 use crate::web::{api, scim};
+use crate::worker;
 
 /// How long a connection may idle between two requests; identity providers keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -93,8 +95,13 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         println!("listening on http://{}", bound.address);
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url, ""));
         let writer = actix_web::rt::spawn(write_down(bound.state.clone()));
+        let catching_up = actix_web::rt::spawn(worker::catching_up::run(store.clone()));
+        let expiry = actix_web::rt::spawn(worker::expiry::run(store.clone()));
+        actix_web::rt::spawn(end_waiting(bound.state.clone()));
         bound.server.await?;
         writer.abort();
+        catching_up.abort();
+        expiry.abort();
         if let Err(problem) = bound.state.activity.write_down(&store).await {
             tracing::warn!(%problem, "the last second of activity was not written down");
         }
@@ -111,4 +118,17 @@ async fn write_down(state: web::Data<State>) {
             tracing::warn!(%problem, "activity was not written down");
         }
     }
+}
+
+/// Lets nobody wait for events once the server is told to stop: those requests would keep it from ending.
+async fn end_waiting(state: web::Data<State>) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    state.stopping.send_replace(true);
 }

@@ -93,7 +93,7 @@ mod tests {
     }
 
     fn read(store: &Store, account: &str, from: From, limit: u32) -> Page {
-        let wanted = Wanted { account: Some(account.to_owned()), configuration: None };
+        let wanted = Wanted { account: Some(account.to_owned()), ..Wanted::default() };
         store.read_inline(|at| page(at, &wanted, from, limit)).unwrap()
     }
 

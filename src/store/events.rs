@@ -80,10 +80,15 @@ pub struct Wanted {
     pub account: Option<String>,
     /// Of the configuration with this id only.
     pub configuration: Option<String>,
+    /// None at all: what was asked for is nobody's.
+    pub nothing: bool,
 }
 
 /// At most `limit` published events behind `after` and up to `until`, oldest first.
 pub fn published(at: &Snapshot<'_>, wanted: &Wanted, after: i64, until: i64, limit: u32) -> Result<Vec<Event>> {
+    if wanted.nothing {
+        return Ok(Vec::new());
+    }
     let mut statement = at.prepare(&format!(
         "{COLUMNS} WHERE e.seq > ?1 AND e.seq <= ?2 AND e.published = 1
              AND (?3 IS NULL OR e.account_id = ?3) AND (?4 IS NULL OR c.id = ?4)

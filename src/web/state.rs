@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
+use tokio::sync::watch;
+
 use super::activity::Activity;
 use super::guard::Guard;
 use crate::directory::Scope;
@@ -23,6 +25,8 @@ pub struct State {
     pub activity: Activity,
     /// Who guesses tokens.
     pub guard: Guard,
+    /// True once the server stops: who waits for something then waits no longer.
+    pub stopping: watch::Sender<bool>,
     /// Scopes by row of the configuration, with the revision they were read at.
     scopes: RwLock<HashMap<i64, (i64, Scope)>>,
 }
@@ -36,6 +40,7 @@ impl State {
             cursor_secret,
             activity: Activity::default(),
             guard: Guard::default(),
+            stopping: watch::Sender::new(false),
             scopes: RwLock::default(),
         }
     }

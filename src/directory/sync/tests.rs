@@ -139,9 +139,7 @@ impl Fixture {
         });
         let edits = patch::read(&body, of, resources::rules(&self.scope))?;
         let id = id.to_owned();
-        let done = self
-            .write(Undo::Unneeded, move |tx, scope| resources::patch(tx, scope, of, &id, None, &edits, -1).map(drop));
-        done
+        self.write(Undo::Unneeded, move |tx, scope| resources::patch(tx, scope, of, &id, None, &edits, -1).map(drop))
     }
 
     fn delete(&self, of: &'static ResourceType, id: &str) {
@@ -167,7 +165,9 @@ impl Fixture {
         let seen = self.consumer.seen;
         let read = self.store.read_inline(|at| rows::published(at, &Wanted::default(), seen, i64::MAX, 100_000));
         let events = read.unwrap();
-        events.iter().for_each(|event| self.consumer.apply(event));
+        for event in &events {
+            self.consumer.apply(event);
+        }
         events.into_iter().map(|event| event.kind).collect()
     }
 
@@ -333,17 +333,17 @@ enum Act {
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    let any = 0..1_000_usize;
+    let number = 0..1_000_usize;
     prop_oneof![
         3 => Just(Act::CreateUser),
-        2 => any.clone().prop_map(Act::CreateGroup),
-        3 => any.clone().prop_map(Act::Rename),
-        2 => (any.clone(), any::<bool>()).prop_map(|(user, to)| Act::Switch(user, to)),
-        2 => any.clone().prop_map(Act::DeleteUser),
-        1 => any.clone().prop_map(Act::DeleteGroup),
-        4 => (any.clone(), any.clone()).prop_map(|(group, user)| Act::Join(group, user)),
-        1 => (any.clone(), any.clone()).prop_map(|(group, other)| Act::Nest(group, other)),
-        3 => (any.clone(), any).prop_map(|(group, user)| Act::Leave(group, user)),
+        2 => number.clone().prop_map(Act::CreateGroup),
+        3 => number.clone().prop_map(Act::Rename),
+        2 => (number.clone(), any::<bool>()).prop_map(|(user, to)| Act::Switch(user, to)),
+        2 => number.clone().prop_map(Act::DeleteUser),
+        1 => number.clone().prop_map(Act::DeleteGroup),
+        4 => (number.clone(), number.clone()).prop_map(|(group, user)| Act::Join(group, user)),
+        1 => (number.clone(), number.clone()).prop_map(|(group, other)| Act::Nest(group, other)),
+        3 => (number.clone(), number).prop_map(|(group, user)| Act::Leave(group, user)),
         3 => any::<bool>().prop_map(Act::Sync),
         3 => (1..5_usize).prop_map(Act::Step),
     ]
@@ -381,7 +381,7 @@ impl Fixture {
             Act::Nest(group, other) => edit(&pick(&now.groups, *group)?, "add", &pick(&now.groups, *other)?),
             Act::Leave(group, user) => edit(&pick(&now.groups, *group)?, "remove", &pick(&now.users, *user)?),
             Act::Sync(sync) => {
-                let id = self.id.clone();
+                let (id, sync) = (self.id.clone(), *sync);
                 // Nothing is told in the call itself here, so that the steps have something to do.
                 let switch = move |tx: &Tx<'_>, _: &Scope| {
                     let key = configurations::by_id(tx, &id)?.key;

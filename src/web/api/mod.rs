@@ -5,9 +5,14 @@ mod call;
 mod caller;
 mod configurations;
 mod cursor;
+mod directory;
+mod events;
 mod frame;
 mod health;
+mod leftovers;
+mod moments;
 mod openapi;
+mod people;
 mod places;
 
 use actix_web::web::ServiceConfig;
@@ -25,6 +30,17 @@ fn all(to: &mut impl Places) {
     to.serve::<configurations::__path_update, _, _>(configurations::update);
     to.serve::<configurations::__path_delete, _, _>(configurations::delete);
     to.serve::<configurations::__path_count_users, _, _>(configurations::count_users);
+    to.serve::<directory::__path_configuration_users, _, _>(directory::configuration_users);
+    to.serve::<directory::__path_configuration_groups, _, _>(directory::configuration_groups);
+    to.serve::<directory::__path_configuration_members, _, _>(directory::configuration_members);
+    to.serve::<directory::__path_users, _, _>(directory::users);
+    to.serve::<directory::__path_user, _, _>(directory::user);
+    to.serve::<directory::__path_groups, _, _>(directory::groups);
+    to.serve::<directory::__path_group, _, _>(directory::group);
+    to.serve::<directory::__path_members, _, _>(directory::members);
+    to.serve::<events::__path_list, _, _>(events::list);
+    to.serve::<leftovers::__path_list, _, _>(leftovers::list);
+    to.serve::<leftovers::__path_purge, _, _>(leftovers::purge);
     to.serve::<openapi::__path_get_document, _, _>(openapi::get_document);
 }
 
