@@ -46,7 +46,6 @@ pub fn step(tx: &Tx<'_>, purging: &Purging, limit: usize) -> Result<()> {
     purge::overwriting(tx, || {
         let mut left = limit;
         left = left.saturating_sub(purge::remove_values(tx, purging.configuration, left)?);
-        left = left.saturating_sub(purge::remove_held_members(tx, purging.configuration, left)?);
         while left > 0 {
             let leaving = purge::remaining(tx, purging.configuration, left)?;
             if leaving.is_empty() {

@@ -59,15 +59,6 @@ pub fn remove_values(tx: &Tx<'_>, configuration: i64, limit: usize) -> Result<us
     Ok(statement.execute(params![configuration, limit_of(limit)])?)
 }
 
-/// Removes held memberships of a configuration, at most `limit`. Returns how many went.
-pub fn remove_held_members(tx: &Tx<'_>, configuration: i64, limit: usize) -> Result<usize> {
-    let mut statement = tx.prepare(
-        "DELETE FROM held_members WHERE (configuration, group_id, member, member_id) IN (
-             SELECT configuration, group_id, member, member_id FROM held_members WHERE configuration = ?1 LIMIT ?2)",
-    )?;
-    Ok(statement.execute(params![configuration, limit_of(limit)])?)
-}
-
 /// A resource that a purge removes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaving {
@@ -117,6 +108,10 @@ pub fn remove(tx: &Tx<'_>, configuration: i64, leaving: &Leaving) -> Result<()> 
         }
         counts::add(tx, configuration, &leaving.resource_type, key, -1)?;
     }
+    for side in ["group_id", "member_id"] {
+        tx.prepare(&format!("DELETE FROM held_members WHERE configuration = ?1 AND {side} = ?2"))?
+            .execute(params![configuration, leaving.id])?;
+    }
     tx.prepare("DELETE FROM held_resources WHERE id = ?1")?.execute([&leaving.id])?;
     Ok(())
 }
@@ -126,6 +121,7 @@ pub fn remove_rest(tx: &Tx<'_>, configuration: i64) -> Result<()> {
     for sql in [
         "DELETE FROM resource_counts WHERE configuration = ?1",
         "DELETE FROM extensions WHERE configuration = ?1",
+        "DELETE FROM held_members WHERE configuration = ?1",
         "UPDATE configurations SET holds = 0 WHERE configuration = ?1",
     ] {
         tx.prepare(sql)?.execute([configuration])?;

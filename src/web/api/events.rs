@@ -150,6 +150,9 @@ pub(super) struct EventPage {
 /// the difference does: users and groups that are gone, each after the memberships it had; then users that are new or
 /// changed, then groups, then memberships. An update that takes a manager off may follow the deletion of that manager.
 ///
+/// A purge tells who is gone by id alone, groups before users, and no memberships: drop them with their group or member.
+/// What earlier events said of those people is redacted.
+///
 /// Events are kept for 90 days. Who comes later gets 410: ask with `after=latest`, read the users and groups of the
 /// account anew, and go on from that `nextAfter`. The same serves a consumer that starts.
 #[utoipa::path(
