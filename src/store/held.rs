@@ -145,10 +145,14 @@ pub fn mark_gone(tx: &Tx<'_>, stored: &Stored) -> Result<()> {
         tx.prepare("UPDATE held_resources SET gone = 1 WHERE id = ?1 AND configuration = ?2")?
             .execute(params![stored.id, stored.configuration])?;
     }
-    for side in ["group_id", "member_id"] {
-        tx.prepare(&format!("DELETE FROM held_members WHERE configuration = ?1 AND {side} = ?2 AND was = 0"))?
-            .execute(params![stored.configuration, stored.id])?;
-    }
+    tx.prepare("DELETE FROM held_members WHERE configuration = ?1 AND group_id = ?2 AND was = 0")?
+        .execute(params![stored.configuration, stored.id])?;
+    // Left to itself SQLite takes the primary key, of which only the configuration is given here.
+    tx.prepare(
+        "DELETE FROM held_members INDEXED BY held_members_by_member
+         WHERE configuration = ?1 AND member_id = ?2 AND was = 0",
+    )?
+    .execute(params![stored.configuration, stored.id])?;
     Ok(())
 }
 
@@ -235,22 +239,29 @@ fn held_member(row: &Row<'_>) -> rusqlite::Result<HeldMember> {
 }
 
 /// A row number may have been given to another resource since, so the id has to agree too.
-const HELD_MEMBER: &str = "SELECT h.group_id, coalesce(g.type, k.type), h.member, h.member_id, h.member_type, h.was,
-         EXISTS (SELECT 1 FROM group_members e JOIN resources m ON m.resource = e.member_resource
-                 WHERE e.group_resource = g.resource AND e.member_resource = h.member AND m.id = h.member_id)
-     FROM held_members h LEFT JOIN resources g ON g.id = h.group_id LEFT JOIN held_resources k ON k.id = h.group_id";
+fn held_member_sql(table: &str) -> String {
+    format!(
+        "SELECT h.group_id, coalesce(g.type, k.type), h.member, h.member_id, h.member_type, h.was,
+             EXISTS (SELECT 1 FROM group_members e JOIN resources m ON m.resource = e.member_resource
+                     WHERE e.group_resource = g.resource AND e.member_resource = h.member AND m.id = h.member_id)
+         FROM {table} LEFT JOIN resources g ON g.id = h.group_id LEFT JOIN held_resources k ON k.id = h.group_id"
+    )
+}
 
 /// At most `limit` waiting memberships, group by group.
 pub fn members(at: &Snapshot<'_>, configuration: i64, limit: usize) -> Result<Vec<HeldMember>> {
-    let mut statement =
-        at.prepare(&format!("{HELD_MEMBER} WHERE h.configuration = ?1 ORDER BY h.group_id, h.member LIMIT ?2"))?;
+    let mut statement = at.prepare(&format!(
+        "{} WHERE h.configuration = ?1 ORDER BY h.group_id, h.member LIMIT ?2",
+        held_member_sql("held_members h")
+    ))?;
     let rows = statement.query_map(params![configuration, as_limit(limit)], held_member)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The waiting memberships of one member.
 pub fn memberships_of(at: &Snapshot<'_>, configuration: i64, member: &str) -> Result<Vec<HeldMember>> {
-    let mut statement = at.prepare(&format!("{HELD_MEMBER} WHERE h.configuration = ?1 AND h.member_id = ?2"))?;
+    let select = held_member_sql("held_members h INDEXED BY held_members_by_member");
+    let mut statement = at.prepare(&format!("{select} WHERE h.configuration = ?1 AND h.member_id = ?2"))?;
     let rows = statement.query_map(params![configuration, member], held_member)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

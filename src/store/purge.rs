@@ -52,11 +52,19 @@ pub fn overwriting<T>(tx: &Tx<'_>, remove: impl FnOnce() -> Result<T>) -> Result
 
 /// Removes index values of a configuration, at most `limit`. Returns how many went.
 pub fn remove_values(tx: &Tx<'_>, configuration: i64, limit: usize) -> Result<usize> {
-    let mut statement = tx.prepare(
-        "DELETE FROM resource_values WHERE (configuration, path, key, resource) IN (
-             SELECT configuration, path, key, resource FROM resource_values WHERE configuration = ?1 LIMIT ?2)",
-    )?;
-    Ok(statement.execute(params![configuration, limit_of(limit)])?)
+    // One by one: a condition over all columns of the key would only be looked up by the first of them.
+    let mut statement =
+        tx.prepare("SELECT path, key, resource FROM resource_values WHERE configuration = ?1 LIMIT ?2")?;
+    let rows = statement.query_map(params![configuration, limit_of(limit)], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
+    })?;
+    let found: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
+    let mut delete = tx
+        .prepare("DELETE FROM resource_values WHERE configuration = ?1 AND path = ?2 AND key = ?3 AND resource = ?4")?;
+    for (path, key, resource) in &found {
+        delete.execute(params![configuration, path, key, resource])?;
+    }
+    Ok(found.len())
 }
 
 /// A resource that a purge removes.

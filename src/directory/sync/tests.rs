@@ -401,7 +401,7 @@ impl Fixture {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// At every moment the published pages show what the feed has told, no event makes no sense to who has read those
     /// before it, and once all has been told both are what is true.
