@@ -1,3 +1,5 @@
+//! Pauses as a consumer of the feed lives through them, played and random.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
