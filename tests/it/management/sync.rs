@@ -36,6 +36,7 @@ fn what_a_paused_configuration_does_is_seen_by_its_provider_and_by_nobody_else_u
     let account = operator.of("paused");
     let (changes, goes) = (client.created("/Users", &user("changes")), client.created("/Users", &user("goes")));
     let team = client.created("/Groups", &group("Team", &[&changes, &goes]));
+    let quiet = client.created("/Groups", &group("Quiet", &[]));
     sync(&operator, &client, false);
     let mut consumer = Consumer::from_now(&account);
     let before = published(&account);
@@ -45,7 +46,9 @@ fn what_a_paused_configuration_does_is_seen_by_its_provider_and_by_nobody_else_u
     client.patch(&format!("/Users/{changes}"), &operation("replace", "active", &json!(false))).answered(200);
     client.delete(&format!("/Users/{goes}")).answered(204);
     let joins = json!([{"value": new}]);
-    client.patch(&format!("/Groups/{team}"), &operation("add", "members", &joins)).answered(200);
+    for group in [&team, &quiet] {
+        client.patch(&format!("/Groups/{group}"), &operation("add", "members", &joins)).answered(200);
+    }
 
     assert_eq!(consumer.kinds(), [] as [&str; 0]);
     assert_eq!(published(&account), before);
@@ -67,12 +70,15 @@ fn what_a_paused_configuration_does_is_seen_by_its_provider_and_by_nobody_else_u
         "user.deactivated",
         "user.created",
         "group.member_added",
+        "group.member_added",
     ];
     assert_eq!(consumer.kinds(), expected);
     let after = published(&account);
     assert_eq!(ids(after["users"].as_array().unwrap()), [changes.as_str(), &new]);
     assert_eq!(after["users"][0]["displayName"], "Changed");
     assert_eq!(ids(after["members"][0].as_array().unwrap()), [changes.as_str(), &new]);
+    assert_eq!(ids(after["members"][1].as_array().unwrap()), [new.as_str()]);
+    assert_eq!(after["groups"][1]["memberCount"], 1);
     one("users", &goes).problem(404);
     // From now on changes go out as they come.
     client.created("/Users", &user("later"));
