@@ -8,6 +8,7 @@ use actix_web::dev::Server;
 use actix_web::guard::fn_guard;
 use actix_web::{App, HttpServer, web};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::log;
 use crate::model::configuration::provisioning_url;
@@ -24,8 +25,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const SHUTDOWN_SECONDS: u64 = 10;
 /// Threads of each worker for scans and large bodies; more would only wait for the readers, and each keeps memory.
 const BLOCKING_THREADS: usize = 2;
-/// How often what was gathered in memory is written down.
-const WRITE_DOWN_EVERY: Duration = Duration::from_secs(1);
 
 /// A server that is bound and waits to be awaited.
 pub struct Bound {
@@ -94,14 +93,19 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         let bound = build(settings, store.clone())?;
         println!("listening on http://{}", bound.address);
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url, ""));
-        let writer = actix_web::rt::spawn(write_down(bound.state.clone()));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let writer = actix_web::rt::spawn(write_down(bound.state.clone(), stopped));
+        let keeper = actix_web::rt::spawn(worker::retention::run(store.clone()));
         let catching_up = actix_web::rt::spawn(worker::catching_up::run(store.clone()));
         let expiry = actix_web::rt::spawn(worker::expiry::run(store.clone()));
         actix_web::rt::spawn(end_waiting(bound.state.clone()));
         bound.server.await?;
-        writer.abort();
+        keeper.abort();
         catching_up.abort();
         expiry.abort();
+        drop(stop);
+        // It ends at once, except while it writes.
+        let _ = writer.await;
         if let Err(problem) = bound.state.activity.write_down(&store).await {
             tracing::warn!(%problem, "the last second of activity was not written down");
         }
@@ -111,9 +115,12 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn write_down(state: web::Data<State>) {
+async fn write_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>) {
     loop {
-        tokio::time::sleep(WRITE_DOWN_EVERY).await;
+        tokio::select! {
+            () = state.activity.due() => {}
+            _ = &mut stopped => return,
+        }
         if let Err(problem) = state.activity.write_down(&state.store).await {
             tracing::warn!(%problem, "activity was not written down");
         }

@@ -14,7 +14,7 @@ use crate::model::{account, ids};
 use crate::store::audit::{self, Entry};
 use crate::store::configurations::{self as rows, NewRow};
 use crate::store::purge::{self, Purging};
-use crate::store::{Snapshot, Tx, accounts, counts, events, held};
+use crate::store::{Snapshot, Tx, accounts, counts, events, held, links, requests};
 
 /// What a caller asks for.
 #[derive(Debug, Clone)]
@@ -136,6 +136,7 @@ pub fn delete(tx: &Tx<'_>, by: &By, id: &str, content: Content) -> Result<Delete
     }
     if was_live {
         tokens::revoke_all(tx, found.key)?;
+        links::end_all(tx, found.key)?;
         rows::mark_deleted(tx, found.key)?;
     }
     // Numbers only: the event outlives the people it is about.
@@ -147,6 +148,7 @@ pub fn delete(tx: &Tx<'_>, by: &By, id: &str, content: Content) -> Result<Delete
     note(tx, &found.account, found.key, Happening::Deleted, &payload)?;
     audited(tx, by, &found, "configuration.deleted", Some(described(&found)), Some(payload))?;
     if content == Content::Purge {
+        requests::set_forgotten(tx, found.key, true)?;
         purge::begin(tx, found.key)?;
         let purging = Purging { configuration: found.key, account: found.account.clone(), redacted: 0 };
         leftovers::step(tx, &purging, leftovers::AT_ONCE_MAX)?;

@@ -22,16 +22,25 @@ pub(super) fn deleted(flow: &Flow<'_>, of: &str, id: &str, body: &str) -> Result
     flow.tell(of, Happening::Deleted, id, &format!("{{\"before\":{body}}}"))
 }
 
-/// Attributes changed. Switching `active` is a fact of its own, told beside the other changes; where nothing differs,
-/// nothing is told.
-pub(super) fn updated(flow: &Flow<'_>, of: &str, id: &str, before: &Attributes, after: &Attributes) -> Result<()> {
+/// Attributes changed, from the first to the second. Switching `active` is a fact of its own, told beside the other
+/// changes; where nothing differs, nothing is told. A password is named where it was set or removed, and never shown.
+pub(super) fn updated(
+    flow: &Flow<'_>,
+    of: &str,
+    id: &str,
+    (before, after): (&Attributes, &Attributes),
+    sets_password: bool,
+) -> Result<()> {
     let is_active = |attributes: &Attributes| attributes.get("active") == Some(&Value::Bool(true));
     let switched = match (is_active(before), is_active(after)) {
         (true, false) => Some(Happening::Deactivated),
         (false, true) => Some(Happening::Reactivated),
         _ => None,
     };
-    let change = Change::between(before, after);
+    let mut change = Change::between(before, after);
+    if sets_password {
+        change.paths.insert("password".to_owned());
+    }
     let is_more =
         if switched.is_some() { change.paths.iter().any(|path| path != "active") } else { !change.paths.is_empty() };
     if is_more {

@@ -101,7 +101,7 @@ impl Telling<'_> {
                 (None, Some(now)) => events::created(&self.flow, of, &held.id, now)?,
                 (Some(before), Some(now)) => {
                     let (before, now) = (read(&held, before)?, read(&held, now)?);
-                    events::updated(&self.flow, of, &held.id, &before, &now)?;
+                    events::updated(&self.flow, of, &held.id, (&before, &now), false)?;
                 }
                 (Some(before), None) => events::deleted(&self.flow, of, &held.id, before)?,
                 (None, None) => {}

@@ -7,4 +7,5 @@ pub mod configuration;
 pub mod event;
 pub mod ids;
 pub mod permission;
+pub mod request;
 pub mod switches;

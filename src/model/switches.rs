@@ -50,6 +50,16 @@ pub enum Discovery {
     Token,
 }
 
+/// What happens to the passwords that an identity provider sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Passwords {
+    /// Accepted, thrown away, and noted.
+    Ignore,
+    /// Kept as argon2id digests, against which the operator's application can check a password.
+    Verify,
+}
+
 /// The name of a set of switches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -117,6 +127,8 @@ pub struct Switches {
     pub bulk: bool,
     /// Who may read the discovery documents.
     pub discovery: Discovery,
+    /// What happens to passwords.
+    pub passwords: Passwords,
     /// Resources on a page where `count` is not given.
     pub page_default: u32,
     /// The most resources on a page (`filter.maxResults` in the discovery document).
@@ -137,6 +149,7 @@ impl Default for Switches {
             patch_response: PatchResponse::Auto,
             bulk: true,
             discovery: Discovery::Public,
+            passwords: Passwords::Ignore,
             page_default: 100,
             page_max: 500,
             newer_discovery_members: true,

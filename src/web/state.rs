@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::activity::Activity;
 use super::guard::Guard;
+use super::hashing::Hashing;
 use crate::directory::Scope;
 use crate::error::{Error, Result};
 use crate::scim::cursor::Secret;
@@ -27,6 +28,8 @@ pub struct State {
     pub guard: Guard,
     /// True once the server stops: who waits for something then waits no longer.
     pub stopping: watch::Sender<bool>,
+    /// Turns for hashing passwords.
+    pub hashing: Hashing,
     /// Scopes by row of the configuration, with the revision they were read at.
     scopes: RwLock<HashMap<i64, (i64, Scope)>>,
 }
@@ -41,6 +44,7 @@ impl State {
             activity: Activity::default(),
             guard: Guard::default(),
             stopping: watch::Sender::new(false),
+            hashing: Hashing::default(),
             scopes: RwLock::default(),
         }
     }

@@ -2,3 +2,4 @@
 
 pub mod catching_up;
 pub mod expiry;
+pub mod retention;

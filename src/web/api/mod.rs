@@ -1,6 +1,7 @@
 //! The management API: what an operator automates, and what an account's own people may do for themselves.
 
 mod answer;
+mod audit;
 mod call;
 mod caller;
 mod configurations;
@@ -9,11 +10,15 @@ mod directory;
 mod events;
 mod frame;
 mod health;
+mod idempotency;
 mod leftovers;
+mod links;
 mod moments;
 mod openapi;
+mod passwords;
 mod people;
 mod places;
+mod requests;
 
 use actix_web::web::ServiceConfig;
 
@@ -41,6 +46,15 @@ fn all(to: &mut impl Places) {
     to.serve::<events::__path_list, _, _>(events::list);
     to.serve::<leftovers::__path_list, _, _>(leftovers::list);
     to.serve::<leftovers::__path_purge, _, _>(leftovers::purge);
+    to.serve::<passwords::__path_verify, _, _>(passwords::verify);
+    to.serve::<requests::__path_list, _, _>(requests::list);
+    to.serve::<requests::__path_read, _, _>(requests::read);
+    to.serve::<requests::__path_health, _, _>(requests::health);
+    to.serve::<requests::__path_empty, _, _>(requests::empty);
+    to.serve::<links::__path_create, _, _>(links::create);
+    to.serve::<links::__path_list, _, _>(links::list);
+    to.serve::<links::__path_revoke, _, _>(links::revoke);
+    to.serve::<audit::__path_list, _, _>(audit::list);
     to.serve::<openapi::__path_get_document, _, _>(openapi::get_document);
 }
 

@@ -8,7 +8,7 @@ use utoipa::__dev::SchemaReferences;
 use utoipa::openapi::path::HttpMethod;
 
 use super::answer::Refusal;
-use super::frame;
+use super::{frame, idempotency};
 
 /// The prefixes under which the places beginning with `/directory/` are served too: what browser clients put before
 /// every path, and what is left where a proxy takes `/directory` off.
@@ -65,7 +65,8 @@ impl Routing {
             let resource = web::resource(spellings(&path));
             let resource = routes.into_iter().fold(resource, |resource, (_, route)| resource.route(route));
             let elsewhere = move |request: HttpRequest| std::future::ready(other_method(&request, &allow));
-            app.service(resource.default_service(web::to(elsewhere)).wrap(from_fn(frame::around)));
+            let resource = resource.default_service(web::to(elsewhere)).wrap(from_fn(idempotency::once));
+            app.service(resource.wrap(from_fn(frame::around)));
         }
     }
 }

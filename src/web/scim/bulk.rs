@@ -1,6 +1,7 @@
 //! `POST /Bulk` (RFC 7644 section 3.7). Each item is a write of its own, through the functions of the single calls.
 //! Several are on their way at once, so that one commit serves many; an item waits for those it refers to.
 
+mod passwords;
 mod target;
 
 use std::collections::HashMap;
@@ -26,6 +27,7 @@ use crate::scim;
 use crate::scim::bulk::references::{self, Made};
 use crate::scim::bulk::{Facts, Item, Method, Outcome, Plan};
 use crate::scim::dialect::Notes;
+use crate::scim::password::{Password, PasswordDigest};
 use crate::scim::{bulk, validate};
 use crate::store::Undo;
 use crate::web::limits::BULK_WRITES_AT_ONCE;
@@ -48,6 +50,8 @@ struct Run<'r> {
     outcomes: Vec<Option<Outcome>>,
     /// What the creates so far made, by bulkId.
     made: HashMap<String, Made>,
+    /// Digests of the passwords that items set, by the item's number.
+    hashed: HashMap<usize, PasswordDigest>,
     errors: usize,
     notes: Notes,
 }
@@ -71,13 +75,16 @@ impl Bulk<'_> {
         // A job may be as large as a body may be: reading and ordering it is no work for the event loop.
         let prepared = web::block(move || {
             let job = bulk::read(body, rules)?;
-            Ok::<_, scim::Error>(prepare(job, |method, path| {
+            let prepared = prepare(job, |method, path| {
                 let path = target::path_below(path, &state.public_url, &base, &scope)?;
                 Target::read(method, &path, &scope.types)
-            }))
+            });
+            let passwords = passwords::named(&prepared.2, &prepared.3, rules);
+            Ok::<_, scim::Error>((prepared, passwords))
         });
-        let (errors_max, plan, items, targets) =
+        let ((errors_max, plan, items, targets), passwords) =
             prepared.await.map_err(|_| scim::Error::plain(503, "the server is stopping"))??;
+        let hashed = passwords::hash(&self.state.hashing, passwords).await?;
         let operations = items.len();
         let mut run = Run {
             bulk: self,
@@ -86,6 +93,7 @@ impl Bulk<'_> {
             targets,
             needs: plan.needs,
             made: HashMap::new(),
+            hashed,
             errors: 0,
             notes: Notes::default(),
         };
@@ -192,7 +200,8 @@ impl<'r> Run<'r> {
         let (bulk, item) = (self.bulk, &mut self.items[number]);
         let version = item.version.take();
         let method = item.method.ok_or_else(|| scim::Error::syntax("method is missing"))?;
-        Ok(Box::pin(async move { vec![bulk.item(number, method, target, version, data).await] }))
+        let hashed = self.hashed.remove(&number);
+        Ok(Box::pin(async move { vec![bulk.item(number, method, target, (version, data, hashed)).await] }))
     }
 
     /// What an item works on and its data, with ids in the place of references.
@@ -242,7 +251,10 @@ impl<'r> Run<'r> {
         for &number in step {
             let id = self.items[number].creates().and_then(|name| circle.get(name)).map(|made| made.id.clone());
             let draft = self.take(number, &circle).and_then(|(target, data)| {
-                let draft = validate::new_resource(&data, &target.of, rules(bulk.scope))?;
+                let mut draft = validate::new_resource(&data, &target.of, rules(bulk.scope))?;
+                if let Some(hashed) = self.hashed.remove(&number) {
+                    draft.password = Some(Password::Hashed(hashed));
+                }
                 Ok(Making { of: Arc::clone(&target.of), id: id.unwrap_or_default(), draft })
             });
             match draft {
@@ -275,11 +287,10 @@ impl Bulk<'_> {
         number: usize,
         method: Method,
         target: Target,
-        version: Option<scim::version::Tags>,
-        data: Value,
+        (version, data, hashed): (Option<scim::version::Tags>, Value, Option<PasswordDigest>),
     ) -> Ended {
         let location = target.location(self.base);
-        let writes = Writes { state: self.state, scope: self.scope, of: &target.of };
+        let writes = Writes { state: self.state, scope: self.scope, of: &target.of, hashed: hashed.as_ref() };
         let id = target.id.as_deref().unwrap_or_default();
         let done = match method {
             Method::Post => writes.create(&data, -1).await.map(Some),

@@ -90,6 +90,15 @@ impl Route {
         !method.is_safe() && !matches!(self, Self::Search(_) | Self::RootSearch)
     }
 
+    /// The resource type that it names, and the id.
+    pub(super) fn into_target(self) -> (Option<Arc<ResourceType>>, Option<String>) {
+        match self {
+            Self::Collection(of) | Self::Search(of) => (Some(of), None),
+            Self::Resource(of, id) => (Some(of), Some(id)),
+            _ => (None, None),
+        }
+    }
+
     /// Its template, for the log.
     pub(super) fn template(&self) -> String {
         match self {

@@ -1,8 +1,12 @@
 //! The management API, as the operator's automation and an account's own people use it.
 
+mod audit;
 mod configurations;
 mod directory;
 mod doors;
 mod events;
+mod idempotency;
 mod leftovers;
+mod links;
+mod requests;
 mod sync;
