@@ -67,7 +67,8 @@ impl Call {
         self,
     ) -> std::result::Result<(T, Data<State>), Refusal> {
         let state = self.state.clone();
-        let value = self.value().await?;
+        // `null` is what some clients send for no body.
+        let value = self.value().await?.filter(|value| !value.is_null());
         Ok((value.map(typed).transpose()?.unwrap_or_default(), state))
     }
 
