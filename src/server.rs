@@ -14,7 +14,7 @@ use crate::secret;
 use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
 use crate::web::state::State;
-use crate::web::{api, scim};
+use crate::web::{api, assets, scim};
 
 /// How long a connection may idle between two requests; identity providers keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -56,6 +56,8 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
         }
         app.route("/livez", web::get().to(api::livez))
             .route("/readyz", web::get().to(api::readyz))
+            .route(assets::ROUTE, web::get().to(assets::serve))
+            .route(assets::ROUTE, web::head().to(assets::serve))
             .configure(api::configure)
             .default_service(web::to(api::not_found))
     })

@@ -5,6 +5,7 @@ mod answer;
 mod api_key;
 mod check;
 mod configuration;
+mod openapi;
 mod schema;
 mod token;
 
@@ -53,6 +54,9 @@ enum Command {
     ApiKey(api_key::Command),
     /// Read the whole database and report damage
     Check,
+    /// Print the OpenAPI document of the management API
+    #[command(name = "openapi")]
+    OpenApi,
     /// Print the version
     Version,
 }
@@ -87,6 +91,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Schema(command)) => schema::run(folder, command)?,
         Some(Command::ApiKey(command)) => api_key::run(folder, command)?,
         Some(Command::Check) => return check::run(folder),
+        Some(Command::OpenApi) => openapi::run(folder)?,
         Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,7 +1,9 @@
 //! What all requests share.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use actix_web::web::Bytes;
 
 use super::activity::Activity;
 use super::guard::Guard;
@@ -23,8 +25,19 @@ pub struct State {
     pub activity: Activity,
     /// Who guesses tokens.
     pub guard: Guard,
+    /// Documents that are made once.
+    pub rendered: Rendered,
     /// Scopes by row of the configuration, with the revision they were read at.
     scopes: RwLock<HashMap<i64, (i64, Scope)>>,
+}
+
+/// Documents that stay the same while the process runs, because the public URL does.
+#[derive(Default)]
+pub struct Rendered {
+    /// `/openapi.json`.
+    pub openapi: OnceLock<Bytes>,
+    /// `/docs/api`.
+    pub reference: OnceLock<Bytes>,
 }
 
 impl State {
@@ -36,6 +49,7 @@ impl State {
             cursor_secret,
             activity: Activity::default(),
             guard: Guard::default(),
+            rendered: Rendered::default(),
             scopes: RwLock::default(),
         }
     }

@@ -9,6 +9,7 @@ mod frame;
 mod health;
 mod openapi;
 mod places;
+mod reference;
 
 use actix_web::web::ServiceConfig;
 
@@ -26,6 +27,7 @@ fn all(to: &mut impl Places) {
     to.serve::<configurations::__path_delete, _, _>(configurations::delete);
     to.serve::<configurations::__path_count_users, _, _>(configurations::count_users);
     to.serve::<openapi::__path_get_document, _, _>(openapi::get_document);
+    to.serve::<reference::__path_get_page, _, _>(reference::get_page);
 }
 
 /// Puts the management API into an application.

@@ -3,17 +3,40 @@
 
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
+use actix_web::web::Data;
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, web};
 use utoipa::__dev::SchemaReferences;
 use utoipa::openapi::path::HttpMethod;
 
 use super::answer::Refusal;
+use super::call::Call;
+use super::caller::{Allowed, Needs};
 use super::frame;
+use crate::model::permission::Permission;
+use crate::web::state::State;
 
 /// The prefixes under which the places beginning with `/directory/` are served too: what browser clients put before
 /// every path, and what is left where a proxy takes `/directory` off.
 const ALIAS_PREFIX: &str = "/frontegg";
 const SERVER_BASE: &str = "/directory";
+
+/// What a handler's arguments say of who may call it.
+pub(super) trait Asks {
+    /// The permission that callers need, and whether only the operator may call; nothing where anybody may.
+    const NEEDS: Option<(Permission, bool)>;
+}
+
+impl<N: Needs> Asks for (Allowed<N>, Call) {
+    const NEEDS: Option<(Permission, bool)> = Some((N::PERMISSION, N::OPERATOR_ONLY));
+}
+
+impl Asks for (Call,) {
+    const NEEDS: Option<(Permission, bool)> = None;
+}
+
+impl Asks for (Data<State>,) {
+    const NEEDS: Option<(Permission, bool)> = None;
+}
 
 /// Takes in places one after the other.
 pub(super) trait Places {
@@ -22,7 +45,7 @@ pub(super) trait Places {
     where
         D: utoipa::Path + SchemaReferences,
         F: Handler<Args>,
-        Args: FromRequest + 'static,
+        Args: FromRequest + Asks + 'static,
         F::Output: Responder + 'static;
 }
 
@@ -37,7 +60,7 @@ impl Places for Routing {
     where
         D: utoipa::Path + SchemaReferences,
         F: Handler<Args>,
-        Args: FromRequest + 'static,
+        Args: FromRequest + Asks + 'static,
         F::Output: Responder + 'static,
     {
         let path = D::path();
