@@ -8,6 +8,7 @@ mod cursor;
 mod frame;
 mod health;
 mod openapi;
+mod operation;
 mod places;
 mod reference;
 

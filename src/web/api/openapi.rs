@@ -2,8 +2,6 @@
 
 use actix_web::web::Data;
 use actix_web::{FromRequest, Handler, HttpResponse, Responder};
-use utoipa::__dev::SchemaReferences;
-use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
@@ -11,8 +9,8 @@ use utoipa::openapi::{
 };
 
 use super::answer::{Answered, Refusal, problem_schema};
-use super::places::{Asks, Places};
-use crate::model::permission::Permission;
+use super::operation;
+use super::places::{Asks, Documented, Places};
 use crate::web::state::State;
 
 /// Name of the one security scheme.
@@ -54,13 +52,13 @@ struct Document {
 impl Places for Document {
     fn serve<D, F, Args>(&mut self, _handler: F)
     where
-        D: utoipa::Path + SchemaReferences,
+        D: Documented,
         F: Handler<Args>,
         Args: FromRequest + Asks + 'static,
         F::Output: Responder + 'static,
     {
         let (methods, mut operation) = (D::methods(), D::operation());
-        say_who_may(&mut operation, Args::NEEDS);
+        operation::complete(&mut operation, &D::path(), &D::tags(), Args::NEEDS);
         self.paths.add_path_operation(D::path(), methods, operation);
         let mut schemas = Vec::new();
         D::schemas(&mut schemas);
@@ -102,25 +100,7 @@ fn tag(&(name, description): &(&str, &str)) -> Tag {
     TagBuilder::new().name(name).description(Some(description)).build()
 }
 
-/// Adds to the description who may call, as the handler's arguments have it.
-fn say_who_may(operation: &mut Operation, needs: Option<(Permission, bool)>) {
-    let who = match needs {
-        None => "Needs no credentials.".to_owned(),
-        Some((permission, is_operators)) => {
-            let key = permission.token_key().map(|key| format!(", in user tokens `{key}`")).unwrap_or_default();
-            let only = if is_operators { " Only the operator's own credentials have it." } else { "" };
-            let words = format!("Needs the permission `{permission}`{key}.{only}");
-            operation.extensions.get_or_insert_default().insert("x-permission".to_owned(), permission.as_str().into());
-            words
-        }
-    };
-    operation.description = Some(match operation.description.take() {
-        Some(description) if !description.is_empty() => format!("{description}\n\n{who}"),
-        _ => who,
-    });
-}
-
-/// The `OpenAPI` 3.1 document of this server.
+/// This description as an `OpenAPI` 3.1 document
 #[utoipa::path(
     get,
     path = "/openapi.json",

@@ -5,7 +5,7 @@ use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, web};
-use utoipa::__dev::SchemaReferences;
+use utoipa::__dev::{SchemaReferences, Tags};
 use utoipa::openapi::path::HttpMethod;
 
 use super::answer::Refusal;
@@ -38,12 +38,17 @@ impl Asks for (Data<State>,) {
     const NEEDS: Option<(Permission, bool)> = None;
 }
 
+/// What `#[utoipa::path]` writes down about a handler.
+pub(super) trait Documented: utoipa::Path + SchemaReferences + Tags<'static> {}
+
+impl<D: utoipa::Path + SchemaReferences + Tags<'static>> Documented for D {}
+
 /// Takes in places one after the other.
 pub(super) trait Places {
     /// Takes in what `D` documents and `handler` answers.
     fn serve<D, F, Args>(&mut self, handler: F)
     where
-        D: utoipa::Path + SchemaReferences,
+        D: Documented,
         F: Handler<Args>,
         Args: FromRequest + Asks + 'static,
         F::Output: Responder + 'static;
@@ -58,7 +63,7 @@ pub(super) struct Routing {
 impl Places for Routing {
     fn serve<D, F, Args>(&mut self, handler: F)
     where
-        D: utoipa::Path + SchemaReferences,
+        D: Documented,
         F: Handler<Args>,
         Args: FromRequest + Asks + 'static,
         F::Output: Responder + 'static,

@@ -2,3 +2,5 @@
 
 mod configurations;
 mod doors;
+mod odd_input;
+mod openapi;
