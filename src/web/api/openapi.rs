@@ -100,7 +100,9 @@ fn tag(&(name, description): &(&str, &str)) -> Tag {
     TagBuilder::new().name(name).description(Some(description)).build()
 }
 
-/// This description as an `OpenAPI` 3.1 document
+/// This reference for programs
+///
+/// An `OpenAPI` 3.1 document, from which clients can be made.
 #[utoipa::path(
     get,
     path = "/openapi.json",

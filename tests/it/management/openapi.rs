@@ -30,8 +30,11 @@ fn every_operation_can_be_understood_from_the_document() {
     let mut lacking = Vec::new();
     for (name, operation) in operations(&document) {
         let mut lacks = |what: String| lacking.push(format!("{name}: {what}"));
-        if operation["summary"].as_str().is_none_or(|summary| summary.is_empty() || summary.ends_with('.')) {
-            lacks("a summary, a phrase without a full stop".into());
+        if operation["summary"]
+            .as_str()
+            .is_none_or(|summary| summary.is_empty() || summary.ends_with('.') || summary.contains('`'))
+        {
+            lacks("a summary: a phrase without a full stop and code".into());
         }
         let tag = operation["tags"][0].as_str().unwrap_or_default();
         if !tags.contains(tag) {

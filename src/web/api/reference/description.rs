@@ -5,14 +5,45 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+/// The methods in the order in which they are shown.
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Document {
     pub(super) info: Info,
     pub(super) servers: Vec<Server>,
     pub(super) tags: Vec<Tag>,
-    /// By path, then by method in small letters.
-    pub(super) paths: BTreeMap<String, BTreeMap<String, Operation>>,
+    /// Operations by path, then by method in small letters, in the order of the list of places.
+    paths: Map<String, Value>,
     pub(super) components: Components,
+}
+
+/// An operation and where it is.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) path: String,
+    /// In small letters.
+    pub(super) method: &'static str,
+    pub(super) operation: Operation,
+}
+
+impl Document {
+    /// All operations in order.
+    ///
+    /// # Errors
+    /// One is not of the form below.
+    pub(super) fn operations(&self) -> serde_json::Result<Vec<Placed>> {
+        let mut found = Vec::new();
+        for (path, item) in &self.paths {
+            for method in METHODS {
+                if let Some(operation) = item.get(method) {
+                    let operation = serde_json::from_value(operation.clone())?;
+                    found.push(Placed { path: path.clone(), method, operation });
+                }
+            }
+        }
+        Ok(found)
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,26 +2,27 @@
 
 use serde_json::{Map, Value, json};
 
-use super::description::{Components, Operation, choices};
+use super::description::{Components, Placed, choices};
 
 /// How deep an example goes; schemas may go in circles.
 const DEPTH_MAX: usize = 5;
 
 /// The command, with placeholders in capitals.
-pub(super) fn curl(base_url: &str, path: &str, method: &str, operation: &Operation, components: &Components) -> String {
+pub(super) fn curl(base_url: &str, placed: &Placed, components: &Components) -> String {
+    let Placed { path, method, operation } = placed;
     let required = operation.parameters.iter().filter(|one| one.required);
     let query: Vec<String> = required
         .filter(|one| one.place == "query")
         .map(|one| format!("{}={}", one.name, placeholder(&one.name)))
         .collect();
     let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
-    let verb = if method == "get" { String::new() } else { format!(" -X {}", method.to_uppercase()) };
+    let verb = if *method == "get" { String::new() } else { format!(" -X {}", method.to_uppercase()) };
     let mut parts = vec![format!("curl -sS{verb} {}", quoted(&format!("{base_url}{}{query}", filled(path))))];
     if operation.security.iter().any(|scheme| !scheme.is_empty()) {
         parts.push("-H 'Authorization: Bearer TOKEN'".to_owned());
     }
     // The operator names the account of what is to be made.
-    let names_account = method == "post" && !path.contains('{');
+    let names_account = *method == "post" && !path.contains('{');
     let headers = operation.parameters.iter().filter(|one| one.place == "header");
     for header in headers.filter(|one| one.required || names_account && one.name == "frontegg-tenant-id") {
         let value = if header.name == "frontegg-tenant-id" { "ACCOUNT".to_owned() } else { placeholder(&header.name) };
@@ -116,7 +117,8 @@ mod tests {
             "parameters": [{"name": "frontegg-tenant-id", "in": "header"}, {"name": "ofWhom", "in": "query", "required": true}],
             "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/New"}}}},
         }));
-        let command = curl("https://scim.example.com", "/v1/things", "post", &operation.unwrap(), &components());
+        let placed = Placed { path: "/v1/things".into(), method: "post", operation: operation.unwrap() };
+        let command = curl("https://scim.example.com", &placed, &components());
         let expected = r#"curl -sS -X POST 'https://scim.example.com/v1/things?ofWhom=OF_WHOM' \
   -H 'Authorization: Bearer TOKEN' \
   -H 'frontegg-tenant-id: ACCOUNT' \

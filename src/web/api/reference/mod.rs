@@ -18,7 +18,7 @@ use crate::web::state::State;
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
-/// This reference as a page
+/// This reference for people
 #[utoipa::path(
     get,
     path = "/docs/api",
@@ -45,8 +45,9 @@ pub(super) async fn get_page(state: Data<State>) -> Answered {
 
 /// The page for a server at that URL; empty where it cannot be made, which is written to the log.
 fn rendered(public_url: &str) -> Bytes {
-    let read = serde_json::to_value(openapi::document(public_url)).and_then(serde_json::from_value);
-    let made = read.map_err(askama::Error::custom).and_then(|document| page::of(&document).render());
+    let document = serde_json::to_value(openapi::document(public_url)).and_then(serde_json::from_value);
+    let page = document.and_then(|document| page::of(&document)).map_err(askama::Error::custom);
+    let made = page.and_then(|page| page.render());
     made.map(Bytes::from).unwrap_or_else(|problem| {
         tracing::error!(%problem, "the reference of the management API could not be made");
         Bytes::new()

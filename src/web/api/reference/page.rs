@@ -3,13 +3,10 @@
 use askama::Template;
 use serde_json::Value;
 
-use super::description::{self, Components, Document};
+use super::description::{self, Components, Document, Placed};
 use super::example;
 use super::words::{Kind, Span, Text, kind, limits, paragraphs, text};
 use crate::web::assets;
-
-/// The methods in the order in which they are shown.
-const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// The page.
 #[derive(Debug, Template)]
@@ -85,52 +82,47 @@ struct Shape {
 }
 
 /// The page of a document.
-pub(super) fn of(document: &Document) -> Page {
+///
+/// # Errors
+/// The document is not of the form that is read here.
+pub(super) fn of(document: &Document) -> serde_json::Result<Page> {
     let base_url = document.servers.first().map(|server| server.url.clone()).unwrap_or_default();
+    let placed = document.operations()?;
+    let of_tag = |tag: &str| {
+        let belongs = |one: &&Placed| one.operation.tags.iter().any(|own| own == tag);
+        placed.iter().filter(belongs).map(|one| shown(one, &base_url, &document.components)).collect()
+    };
     let groups = document.tags.iter().map(|tag| Group {
         name: tag.name.clone(),
         about: paragraphs(&tag.description),
-        operations: operations(document, &tag.name, &base_url),
+        operations: of_tag(&tag.name),
     });
-    Page {
+    Ok(Page {
         title: document.info.title.clone(),
         version: document.info.version.clone(),
         style: assets::address("reference/style.css"),
         icon: assets::address("reference/icon.svg"),
         about: paragraphs(&document.info.description),
-        groups: groups.filter(|group| !group.operations.is_empty()).collect(),
+        groups: groups.collect(),
         shapes: document.components.schemas.iter().map(|(name, schema)| shape(name, schema)).collect(),
         base_url,
-    }
+    })
 }
 
-fn operations(document: &Document, tag: &str, base_url: &str) -> Vec<Operation> {
-    let mut found = Vec::new();
-    for (path, methods) in &document.paths {
-        for method in METHODS {
-            let Some(operation) = methods.get(method) else { continue };
-            if operation.tags.iter().any(|own| own == tag) {
-                let curl = example::curl(base_url, path, method, operation, &document.components);
-                found.push(shown(path, method, operation, &document.components, curl));
-            }
-        }
-    }
-    found
-}
-
-fn shown(path: &str, method: &str, one: &description::Operation, components: &Components, curl: String) -> Operation {
+fn shown(placed: &Placed, base_url: &str, components: &Components) -> Operation {
+    let Placed { path, method, operation: one } = placed;
     let (answers, refusals) = one.responses.iter().map(answer).partition(|answer| answer.status.starts_with('2'));
     Operation {
         id: one.operation_id.clone(),
         method: method.to_uppercase(),
-        path: path.to_owned(),
+        path: path.clone(),
         summary: one.summary.clone(),
         about: paragraphs(&one.description),
         parameters: one.parameters.iter().map(parameter).collect(),
         body: one.request_body.as_ref().and_then(|given| body(given, components)),
         answers,
         refusals,
-        curl,
+        curl: example::curl(base_url, placed, components),
     }
 }
 

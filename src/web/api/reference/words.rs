@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use super::description::{choices, reference};
 
+/// Longest pattern that says something to a reader.
+const PATTERN_MAX: usize = 40;
+
 /// A piece of running text.
 #[derive(Debug, PartialEq)]
 pub(super) enum Span {
@@ -116,7 +119,7 @@ pub(super) fn limits(schema: &Value) -> Vec<Text> {
     found.extend(range(&schema["minLength"], &schema["maxLength"], " characters"));
     found.extend(range(&schema["minItems"], &schema["maxItems"], " items"));
     found.extend(range(&schema["minimum"], &schema["maximum"], ""));
-    if let Some(pattern) = schema["pattern"].as_str() {
+    if let Some(pattern) = schema["pattern"].as_str().filter(|pattern| pattern.len() <= PATTERN_MAX) {
         found.push(format!("Matches `{pattern}`."));
     }
     if !schema["default"].is_null() {
