@@ -15,6 +15,7 @@ use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
 use crate::web::state::State;
 use crate::web::{api, scim};
+use crate::worker::{backup, notify};
 
 /// How long a connection may idle between two requests; identity providers keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -93,7 +94,12 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         println!("listening on http://{}", bound.address);
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url, ""));
         let writer = actix_web::rt::spawn(write_down(bound.state.clone()));
+        actix_web::rt::spawn(notify::keep_alive(store.clone()));
+        actix_web::rt::spawn(notify::watch_for_the_end());
+        let backups = settings.backups.clone().map(|schedule| backup::start(store.clone(), schedule)).transpose()?;
+        notify::ready(&format!("http://{}", bound.address));
         bound.server.await?;
+        drop(backups);
         writer.abort();
         if let Err(problem) = bound.state.activity.write_down(&store).await {
             tracing::warn!(%problem, "the last second of activity was not written down");

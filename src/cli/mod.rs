@@ -3,8 +3,11 @@
 
 mod answer;
 mod api_key;
+mod backup;
 mod check;
+mod completions;
 mod configuration;
+mod health;
 mod schema;
 mod token;
 
@@ -13,6 +16,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::model::actor::By;
 use crate::model::ids;
@@ -51,8 +55,21 @@ enum Command {
     /// Make, list and revoke credentials for the management API
     #[command(subcommand)]
     ApiKey(api_key::Command),
+    /// Copy the database to a file, while the server runs or not
+    Backup(backup::BackupArgs),
+    /// Put a backup in the database's place; the server must not run
+    Restore(backup::RestoreArgs),
     /// Read the whole database and report damage
     Check,
+    /// Ask a running server whether it can serve
+    Health(health::HealthArgs),
+    /// Print a script that completes commands in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man(completions::ManArgs),
     /// Print the version
     Version,
 }
@@ -86,7 +103,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Token(command)) => token::run(folder, command)?,
         Some(Command::Schema(command)) => schema::run(folder, command)?,
         Some(Command::ApiKey(command)) => api_key::run(folder, command)?,
+        Some(Command::Backup(args)) => backup::back_up(folder, &args)?,
+        Some(Command::Restore(args)) => backup::restore(folder, &args)?,
         Some(Command::Check) => return check::run(folder),
+        Some(Command::Health(args)) => return health::run(args),
+        Some(Command::Completions { shell }) => completions::completions(Cli::command(), shell)?,
+        Some(Command::Man(args)) => completions::man(Cli::command(), &args)?,
         Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
     }
     Ok(ExitCode::SUCCESS)

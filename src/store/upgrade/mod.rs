@@ -11,6 +11,9 @@ pub(super) const APPLICATION_ID: i32 = 0x5243_4C4C;
 /// Databases made with a step are out there: what changes later is another step.
 const STEPS: &[&str] = &[include_str!("1.sql"), include_str!("2.sql")];
 
+/// Key in `instance` of the program version that made the schema what it is.
+const WRITTEN_BY: &str = "upgraded_by";
+
 /// The version this program works with.
 pub(super) fn newest_version() -> i32 {
     i32::try_from(STEPS.len()).unwrap_or(i32::MAX)
@@ -25,7 +28,17 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i32> {
 ///
 /// Two processes may do it at once: the version is read again under the write lock.
 pub(super) fn run(connection: &mut Connection) -> rusqlite::Result<()> {
-    apply(connection, STEPS)
+    apply(connection, STEPS)?;
+    connection.execute(
+        "INSERT INTO instance (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (WRITTEN_BY, env!("CARGO_PKG_VERSION")),
+    )?;
+    Ok(())
+}
+
+/// Version of the program that last upgraded the database, for one that is too old to read more of it.
+pub(super) fn written_by(connection: &Connection) -> Option<String> {
+    connection.query_row("SELECT value FROM instance WHERE key = ?1", [WRITTEN_BY], |row| row.get(0)).ok()
 }
 
 fn apply(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {

@@ -1,0 +1,4 @@
+//! What the server does by itself, beside its requests.
+
+pub mod backup;
+pub mod notify;
