@@ -144,23 +144,30 @@ impl Store {
 
 /// Backs the database up beside itself before it is upgraded to `version`, and removes the oldest of such backups.
 pub(super) fn before_upgrade(files: &DataFiles, version: i32) -> Result<()> {
+    for remains in named(files, ".", ".part")? {
+        remove(&remains)?;
+    }
     let file = files.beside(&format!("{BEFORE_UPGRADE}{version}-{}", stamp(clock::now())));
     let written = copy_to(files, &file, true, &Arc::default())?;
     files.hand_over(&written.path);
     tracing::info!(backup = %written.path.display(), bytes = written.bytes, "backed up before the upgrade");
-    let mut kept: Vec<(String, PathBuf)> = fs::read_dir(&files.directory)
-        .map_err(|error| io_error("list", &files.directory, error))?
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            let beginning = files.beside(BEFORE_UPGRADE);
-            let name = path.to_str()?.strip_prefix(beginning.to_str()?)?;
-            let (_, time) = name.split_once('-')?;
-            Some((time.to_owned(), path.clone()))
-        })
-        .collect();
-    kept.sort();
+    let mut kept = named(files, "", "Z")?;
+    kept.sort_by_key(|path| path.to_string_lossy().rsplit('-').next().map(str::to_owned));
     let surplus = kept.len().saturating_sub(BEFORE_UPGRADE_KEPT);
-    kept.iter().take(surplus).try_for_each(|(_, path)| remove(path))
+    kept.iter().take(surplus).try_for_each(|path| remove(path))
+}
+
+/// The backups of upgrades in the data folder, with something before and after their name.
+fn named(files: &DataFiles, before: &str, after: &str) -> Result<Vec<PathBuf>> {
+    let named_after = files.beside(BEFORE_UPGRADE);
+    let beginning = format!("{before}{}", named_after.file_name().unwrap_or_default().to_string_lossy());
+    let listed = fs::read_dir(&files.directory).map_err(|error| io_error("list", &files.directory, error))?;
+    let paths = listed.flatten().filter_map(|entry| {
+        let name = entry.file_name();
+        let name = name.to_str()?;
+        (name.starts_with(&beginning) && name.ends_with(after)).then(|| entry.path())
+    });
+    Ok(paths.collect())
 }
 
 /// A time in the name of a file, in UTC: `20260714T093000Z`.

@@ -125,10 +125,14 @@ impl Writer {
     /// Sends a write that changes nothing; true once it was answered, even where the answer is an error.
     pub(super) async fn answers(&self) -> bool {
         let (sender, receiver) = oneshot::channel();
-        let sent = self.send(Undo::Unneeded, |_| Ok(()), move |_| {
-            // Whoever asked may have given up.
-            let _ = sender.send(());
-        });
+        let sent = self.send(
+            Undo::Unneeded,
+            |_| Ok(()),
+            move |_| {
+                // Whoever asked may have given up.
+                let _ = sender.send(());
+            },
+        );
         sent.is_ok() && receiver.await.is_ok()
     }
 

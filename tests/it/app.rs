@@ -44,9 +44,27 @@ impl App {
         Self::spawn(Command::new(BINARY), data)
     }
 
+    /// The same with flags of `serve`, variables of the environment, and a file for the log.
+    pub(crate) fn start_with(data: &Path, flags: &[&str], environment: &[(&str, &str)], log: &Path) -> Self {
+        let mut command = Command::new(BINARY);
+        command.envs(environment.iter().copied()).stderr(std::fs::File::create(log).unwrap());
+        Self::spawn_with(command, flags, data)
+    }
+
+    /// A server that another program starts, which is told the server's command line.
+    pub(crate) fn start_through(mut command: Command, data: &Path) -> Self {
+        command.arg(BINARY);
+        Self::spawn(command, data)
+    }
+
     fn spawn(mut command: Command, data: &Path) -> Self {
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        command.stderr(Stdio::null());
+        Self::spawn_with(command, &[], data)
+    }
+
+    fn spawn_with(mut command: Command, flags: &[&str], data: &Path) -> Self {
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(flags);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = loop {
             let line = lines.next().expect("serve says where it listens before it ends").unwrap();
@@ -94,6 +112,11 @@ impl App {
         let output = self.rollcall(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout
+    }
+
+    /// Process id of the server.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends the process without a warning, as a power cut would.

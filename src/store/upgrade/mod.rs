@@ -101,6 +101,34 @@ mod tests {
     }
 
     #[test]
+    fn a_database_with_rows_in_every_table_of_the_first_step_becomes_todays() {
+        let mut old = Connection::open_in_memory().unwrap();
+        apply(&mut old, &STEPS[..1]).unwrap();
+        old.execute_batch(include_str!("../../../tests/fixtures/databases/step-1.sql")).unwrap();
+        let before = rows_by_table(&old);
+        assert!(before.iter().all(|(_, rows)| *rows > 0), "{before:?}");
+        run(&mut old).unwrap();
+        let fresh = Connection::open_in_memory().unwrap();
+        fresh.execute_batch(include_str!("../../../schema.sql")).unwrap();
+        assert_eq!(shape(&old), shape(&fresh));
+        let after = rows_by_table(&old);
+        for (table, rows) in before.iter().filter(|(table, _)| table != "instance") {
+            assert!(after.contains(&(table.clone(), *rows)), "{table} had {rows} rows: {after:?}");
+        }
+        assert_eq!(written_by(&old).as_deref(), Some(env!("CARGO_PKG_VERSION")));
+    }
+
+    fn rows_by_table(connection: &Connection) -> Vec<(String, i64)> {
+        let mut tables = connection
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+            .unwrap();
+        let tables: Vec<String> =
+            tables.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+        let count = |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
+        tables.iter().map(|table| (table.clone(), count(table).unwrap())).collect()
+    }
+
+    #[test]
     fn steps_that_were_taken_are_not_taken_again() {
         let mut connection = Connection::open_in_memory().unwrap();
         let first = "CREATE TABLE a (x INTEGER) STRICT";
