@@ -144,7 +144,7 @@ impl Store {
 
 /// Backs the database up beside itself before it is upgraded to `version`, and removes the oldest of such backups.
 pub(super) fn before_upgrade(files: &DataFiles, version: i32) -> Result<()> {
-    for remains in named(files, ".", ".part")? {
+    for remains in named(files, ".", ".part")?.into_iter().chain(named(files, ".", ".part-journal")?) {
         remove(&remains)?;
     }
     let file = files.beside(&format!("{BEFORE_UPGRADE}{version}-{}", stamp(clock::now())));
@@ -152,8 +152,10 @@ pub(super) fn before_upgrade(files: &DataFiles, version: i32) -> Result<()> {
     files.hand_over(&written.path);
     tracing::info!(backup = %written.path.display(), bytes = written.bytes, "backed up before the upgrade");
     let mut kept = named(files, "", "Z")?;
+    // The new one stays, whatever the clock did.
+    kept.retain(|path| *path != written.path);
     kept.sort_by_key(|path| path.to_string_lossy().rsplit('-').next().map(str::to_owned));
-    let surplus = kept.len().saturating_sub(BEFORE_UPGRADE_KEPT);
+    let surplus = (kept.len() + 1).saturating_sub(BEFORE_UPGRADE_KEPT);
     kept.iter().take(surplus).try_for_each(|path| remove(path))
 }
 
@@ -185,7 +187,7 @@ fn copy_to(files: &DataFiles, file: &Path, replace: bool, stop: &Arc<AtomicBool>
     }
     refuse_present(&target, replace)?;
     let part = partial(&target);
-    remove(&part)?;
+    discard(&part)?;
     let copied = copy(&files.database, &part, stop).and_then(|()| {
         // It may have come into being meanwhile.
         refuse_present(&target, replace)?;
@@ -194,7 +196,7 @@ fn copy_to(files: &DataFiles, file: &Path, replace: bool, stop: &Arc<AtomicBool>
         synced(target.parent().unwrap_or(Path::new("/")))?;
         Ok(Written { path: target, bytes })
     });
-    copied.inspect_err(|_| drop(fs::remove_file(&part)))
+    copied.inspect_err(|_| drop(discard(&part)))
 }
 
 /// Copies a database to a new file of mode 0600, brings it to the disk and reads it back.
@@ -265,6 +267,14 @@ fn rename(from: &Path, to: &Path) -> Result<()> {
 
 fn synced(folder: &Path) -> Result<()> {
     sync_folder(folder).map_err(|error| io_error("sync the folder", folder, error))
+}
+
+/// Removes a copy that is not finished, and the journal that SQLite had while it was made.
+fn discard(part: &Path) -> Result<()> {
+    let mut journal = part.as_os_str().to_owned();
+    journal.push("-journal");
+    remove(Path::new(&journal))?;
+    remove(part)
 }
 
 /// Removes a file of ours that may be missing.

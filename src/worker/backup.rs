@@ -77,7 +77,7 @@ fn back_up(store: &Store, schedule: &BackupSchedule, stopping: &Arc<AtomicBool>)
     let begun = Instant::now();
     let file = scheduled::place(&schedule.folder, clock::now())?;
     let written = store.back_up(&file, stopping)?;
-    let removed = scheduled::prune(&schedule.folder, schedule.keep)?;
+    let removed = scheduled::prune(&schedule.folder, schedule.keep, &written.path)?;
     let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(file = %written.path.display(), bytes = written.bytes, took_ms = took, removed, "backed up");
     Ok(())

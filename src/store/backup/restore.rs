@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{BackupError, Result, copy, io_error, remove, rename, stamp, synced};
+use super::{BackupError, Result, copy, discard, io_error, remove, rename, stamp, synced};
 use crate::clock::{self, Millis};
 use crate::store::db::{self, OpenError};
 use crate::store::files::DataFiles;
@@ -37,9 +37,9 @@ pub fn restore(data_dir: &Path, file: &Path, replace: bool) -> Result<Restored> 
         return Err(BackupError::Foreign(source));
     }
     let incoming = files.incoming();
-    remove(&incoming)?;
+    discard(&incoming)?;
     let copied = copy(&source, &incoming, &Arc::default());
-    copied.inspect_err(|_| drop(fs::remove_file(&incoming))).map_err(of_the_backup_copy)?;
+    copied.inspect_err(|_| drop(discard(&incoming))).map_err(of_the_backup_copy)?;
     files.hand_over(&incoming);
     let kept = put_aside(&files, clock::now())?;
     rename(&incoming, &files.database)?;

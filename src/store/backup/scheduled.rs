@@ -35,14 +35,16 @@ pub fn present(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Removes the oldest backups until `keep` are left, and the remains of one that was cut short.
-pub fn prune(folder: &Path, keep: usize) -> Result<usize> {
-    let present = present(folder)?;
-    let surplus = present.len().saturating_sub(keep);
-    present.iter().take(surplus).try_for_each(|path| remove(path))?;
+/// Removes the oldest backups until `keep` are left, and the remains of one that was cut short; says how many went.
+/// The one that was just `made` stays, whatever the clock did.
+pub fn prune(folder: &Path, keep: usize, made: &Path) -> Result<usize> {
+    let mut others = present(folder)?;
+    others.retain(|path| path.file_name() != made.file_name());
+    let surplus = (others.len() + 1).saturating_sub(keep.max(1));
+    others.iter().take(surplus).try_for_each(|path| remove(path))?;
     for entry in fs::read_dir(folder).map_err(|error| io_error("list", folder, error))?.flatten() {
         let name = entry.file_name();
-        let remains = name.to_str().and_then(|name| name.strip_prefix('.')?.strip_suffix(".part"));
+        let remains = name.to_str().and_then(|name| name.strip_prefix('.')?.split_once(".part")).map(|(name, _)| name);
         if remains.is_some_and(is_ours) {
             remove(&entry.path())?;
         }
