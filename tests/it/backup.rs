@@ -115,6 +115,29 @@ fn twenty_backups_under_load_hold_every_write_acknowledged_before_them() {
     there.created("/Users", &user("the restored server takes writes"));
 }
 
+/// As Litestream does it: a reader that stays, and checkpoints of its own between two stays.
+#[test]
+fn another_program_may_replicate_the_database_while_the_server_writes() {
+    let data = tempfile::tempdir().unwrap();
+    let app = App::start(data.path());
+    let client = app.configuration("other");
+    let made = Mutex::new(Vec::new());
+    under_load(&client, &made, || {
+        let other = Connection::open(data.path().join("rollcall.db")).unwrap();
+        other.busy_timeout(Duration::from_secs(5)).unwrap();
+        for _ in 0..10 {
+            other.execute_batch("BEGIN; SELECT count(*) FROM resources;").unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+            other.execute_batch("COMMIT").unwrap();
+            let busy: i32 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+            assert_eq!(busy, 0, "the other program found no moment for its checkpoint");
+        }
+    });
+    // Every single one was answered with 201, or the load itself had failed.
+    let made = made.into_inner().unwrap();
+    assert_eq!(client.count("/Users"), u64::try_from(made.len()).unwrap());
+}
+
 #[test]
 fn a_backup_is_one_private_file_that_takes_nothing_elses_place() {
     // T67, T5
