@@ -62,6 +62,7 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     })
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(SHUTDOWN_SECONDS)
+    .disable_signals()
     .worker_max_blocking_threads(BLOCKING_THREADS)
     .listen(listener)?
     .run();
@@ -90,12 +91,14 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let _log = log::start(settings.log_level)?;
     let store = Store::open(&settings.data_dir, Access::Serve)?;
     actix_web::rt::System::new().block_on(async {
+        let ends = notify::Ends::listen()?;
         let bound = build(settings, store.clone())?;
         println!("listening on http://{}", bound.address);
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url, ""));
         let writer = actix_web::rt::spawn(write_down(bound.state.clone()));
         actix_web::rt::spawn(notify::keep_alive(store.clone()));
-        actix_web::rt::spawn(notify::watch_for_the_end());
+        let server = bound.server.handle();
+        actix_web::rt::spawn(async move { server.stop(ends.wait().await).await });
         let backups = settings.backups.clone().map(|schedule| backup::start(store.clone(), schedule)).transpose()?;
         notify::ready(&format!("http://{}", bound.address));
         bound.server.await?;

@@ -1,8 +1,10 @@
 //! What a service manager is told: that the server listens, that it stops, and that it is alive (`sd_notify(3)`).
 //! Where nobody listens to that, nothing happens.
 
+use std::io;
+
 use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::store::Store;
 
@@ -14,17 +16,31 @@ pub fn ready(url: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(&format!("listening on {url}"))]);
 }
 
-/// Says that the server stops, as soon as it was asked to.
-pub async fn watch_for_the_end() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals with which the server is told to end.
+pub struct Ends {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Ends {
+    /// From here on a signal is kept until somebody waits for it, however early it comes.
+    ///
+    /// # Errors
+    /// The operating system lets nobody listen.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    tell(&[NotifyState::Stopping, NotifyState::Status("finishing what runs")]);
+
+    /// Waits for one, and says so. True where what runs is to be finished (SIGTERM); a person at the keyboard
+    /// (SIGINT) does not wait.
+    pub async fn wait(mut self) -> bool {
+        let finish = tokio::select! {
+            _ = self.terminate.recv() => true,
+            _ = self.interrupt.recv() => false,
+        };
+        tell(&[NotifyState::Stopping, NotifyState::Status("finishing what runs")]);
+        finish
+    }
 }
 
 /// Gives signs of life while the writer answers, for a service manager that asked for them. Without them it starts the
