@@ -14,6 +14,8 @@ use subtle::ConstantTimeEq;
 pub const PREFIX: &str = "rct_";
 /// What the secret of every API key begins with.
 pub const KEY_PREFIX: &str = "rck_";
+/// What the secret of every set-up link begins with.
+pub const LINK_PREFIX: &str = "rcl_";
 
 /// 62^43 is just above 2^256: the fewest characters that hold 32 bytes.
 const DIGITS: usize = 43;
@@ -41,6 +43,11 @@ impl Token {
     /// The same for the cookie of a signed-in browser, and for addresses that open something once.
     pub fn generate_session() -> Result<Self, SysError> {
         Self::with_prefix("")
+    }
+
+    /// The same for the secret of a set-up link.
+    pub fn generate_link() -> Result<Self, SysError> {
+        Self::with_prefix(LINK_PREFIX)
     }
 
     fn with_prefix(prefix: &str) -> Result<Self, SysError> {

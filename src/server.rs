@@ -4,26 +4,31 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::guard::fn_guard;
 use actix_web::{App, HttpServer, web};
+use anyhow::Context as _;
+use tokio::sync::oneshot;
 
+use crate::directory::admins;
+use crate::jwt::{SigningKey, UserTokens};
 use crate::log;
 use crate::model::configuration::provisioning_url;
-use crate::secret;
+use crate::secret::{self, Token};
 use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
-use crate::web::state::State;
+use crate::web::state::{Callers, State};
 use crate::web::{api, assets, portal, scim};
+use crate::worker::{self, backup, notify};
 
+/// How long the address of the first run is good, in milliseconds.
+const SETUP_MILLIS: i64 = 30 * 60 * 1000;
 /// How long a connection may idle between two requests; identity providers keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long running requests may take to finish when the server stops, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
 /// Threads of each worker for scans and large bodies; more would only wait for the readers, and each keeps memory.
 const BLOCKING_THREADS: usize = 2;
-/// How often what was gathered in memory is written down.
-const WRITE_DOWN_EVERY: Duration = Duration::from_secs(1);
 
 /// A server that is bound and waits to be awaited.
 pub struct Bound {
@@ -45,7 +50,8 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     let public_url = keep_public_url(settings, &store, address)?;
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let kept = store.write_blocking(Undo::Unneeded, move |tx| instance::cursor_secret(tx, fresh));
-    let state = web::Data::new(State::new(store, public_url, kept.map_err(io::Error::other)?));
+    let cursor_secret = kept.map_err(io::Error::other)?;
+    let state = web::Data::new(State::new(store, public_url, cursor_secret, callers(settings)?));
     let shared = state.clone();
     let server = HttpServer::new(move || {
         let mut app = App::new().app_data(shared.clone());
@@ -56,17 +62,29 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
         }
         app.route("/livez", web::get().to(api::livez))
             .route("/readyz", web::get().to(api::readyz))
+            .route(assets::ROUTE, web::get().to(assets::serve))
+            .route(assets::ROUTE, web::head().to(assets::serve))
             .configure(api::configure)
             .configure(portal::configure)
-            .route("/assets/{digest}/{name}", web::get().to(assets::file))
             .default_service(web::to(api::not_found))
     })
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(SHUTDOWN_SECONDS)
+    .disable_signals()
     .worker_max_blocking_threads(BLOCKING_THREADS)
     .listen(listener)?
     .run();
     Ok(Bound { server, address, state })
+}
+
+/// The server's own key, and what it takes from others.
+fn callers(settings: &Settings) -> io::Result<Callers> {
+    let user_tokens = settings.user_tokens.clone().map(UserTokens::new).transpose();
+    Ok(Callers {
+        signing_key: SigningKey::open(&settings.data_dir).map_err(io::Error::other)?,
+        user_tokens: user_tokens.map_err(io::Error::other)?,
+        allowed_origins: settings.allowed_origins.clone(),
+    })
 }
 
 /// What is known of the server's URL is kept in the database, so that every command prints whole provisioning URLs.
@@ -83,6 +101,20 @@ fn keep_public_url(settings: &Settings, store: &Store, address: SocketAddr) -> i
     kept.map_err(io::Error::other)
 }
 
+/// Makes a new one-time address that opens the first run of the portal.
+///
+/// # Errors
+/// There is somebody already, or the database takes no writes.
+pub fn new_setup_url(store: &Store) -> anyhow::Result<String> {
+    let code = Token::generate_session().context("the operating system gave no random numbers")?;
+    let digest = code.digest();
+    let url = store.write_blocking(Undo::Savepoint, move |tx| {
+        admins::open_first_run(tx, &digest, tx.now + SETUP_MILLIS)?;
+        instance::public_url(tx)
+    })?;
+    Ok(format!("{url}/setup/{}", code.reveal()))
+}
+
 /// Runs the server until it is told to stop.
 ///
 /// # Errors
@@ -91,14 +123,35 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let _log = log::start(settings.log_level)?;
     let store = Store::open(&settings.data_dir, Access::Serve)?;
     actix_web::rt::System::new().block_on(async {
+        let ends = notify::Ends::listen()?;
         let bound = build(settings, store.clone())?;
         println!("listening on http://{}", bound.address);
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url, ""));
-        let writer = actix_web::rt::spawn(write_down(bound.state.clone()));
+        if store.read_inline(crate::store::admins::is_empty)? {
+            println!("to begin in the portal, open within 30 minutes: {}", new_setup_url(&store)?);
+        }
+        let (stop, stopped) = oneshot::channel::<()>();
+        let writer = actix_web::rt::spawn(write_down(bound.state.clone(), stopped));
+        let keeper = actix_web::rt::spawn(worker::retention::run(store.clone()));
+        let catching_up = actix_web::rt::spawn(worker::catching_up::run(store.clone()));
+        let expiry = actix_web::rt::spawn(worker::expiry::run(store.clone()));
+        actix_web::rt::spawn(notify::keep_alive(store.clone()));
+        actix_web::rt::spawn(stop_when_told(bound.server.handle(), bound.state.clone(), ends));
+        let backups = settings.backups.clone().map(|schedule| backup::start(store.clone(), schedule)).transpose()?;
+        notify::ready(&format!("http://{}", bound.address));
         bound.server.await?;
-        writer.abort();
+        drop(backups);
+        keeper.abort();
+        catching_up.abort();
+        expiry.abort();
+        drop(stop);
+        // It ends at once, except while it writes.
+        let _ = writer.await;
         if let Err(problem) = bound.state.activity.write_down(&store).await {
             tracing::warn!(%problem, "the last second of activity was not written down");
+        }
+        if let Err(problem) = bound.state.key_use.write_down(&store).await {
+            tracing::warn!(%problem, "the last uses of API keys were not written down");
         }
         Ok::<_, anyhow::Error>(())
     })?;
@@ -106,11 +159,25 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn write_down(state: web::Data<State>) {
+async fn write_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>) {
     loop {
-        tokio::time::sleep(WRITE_DOWN_EVERY).await;
+        tokio::select! {
+            () = state.activity.due() => {}
+            _ = &mut stopped => return,
+        }
         if let Err(problem) = state.activity.write_down(&state.store).await {
             tracing::warn!(%problem, "activity was not written down");
         }
+        if let Err(problem) = state.key_use.write_down(&state.store).await {
+            tracing::warn!(%problem, "uses of API keys were not written down");
+        }
     }
+}
+
+/// Waits until the server is told to stop, and stops it. Nobody waits for events any more then: those requests would keep it
+/// from ending.
+async fn stop_when_told(server: ServerHandle, state: web::Data<State>, ends: notify::Ends) {
+    let finish = ends.wait().await;
+    state.stopping.send_replace(true);
+    server.stop(finish).await;
 }

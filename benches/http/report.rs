@@ -49,7 +49,7 @@ impl Figures {
     pub(crate) fn print_growth(&self) {
         println!(
             "\n{:<48} {SMALL:>9} {MEDIUM:>9} {LARGE:>9} {:>8} {:>8}",
-            "CPU µs per request at so many users", "growth", ""
+            "CPU µs per request at so many users", "to 10k", "to 100k"
         );
         for (name, _) in self.cpu.keys().filter(|(_, users)| *users == MEDIUM) {
             let at = |users| median(self.cpu[&(*name, users)].clone());

@@ -13,10 +13,8 @@ use crate::clock;
 use crate::directory::admins::{self, Person};
 use crate::model::admin::{Admin, OWNER, check_password};
 use crate::secret::{Token, password};
-use crate::store::{Access, Snapshot, Store, Undo, admins as rows, instance};
-
-/// How long a set-up address opens the first run.
-const SETUP_MINUTES: i64 = 30;
+use crate::server;
+use crate::store::{Access, Snapshot, Store, Undo, admins as rows};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -74,26 +72,16 @@ pub(super) fn run(folder: &Path, command: Command) -> anyhow::Result<()> {
 /// `rollcall setup-url`
 pub(super) fn setup_url(folder: &Path) -> anyhow::Result<()> {
     let store = Store::open(folder, Access::Command)?;
-    answer::line(&new_setup_url(&store)?)?;
+    answer::line(&server::new_setup_url(&store)?)?;
     Ok(())
-}
-
-/// Makes a new one-time address of the first run.
-pub(super) fn new_setup_url(store: &Store) -> anyhow::Result<String> {
-    let code = Token::generate_session().context("the operating system gave no random numbers")?;
-    let digest = code.digest();
-    let url = store.write_blocking(Undo::Savepoint, move |tx| {
-        admins::open_first_run(tx, &digest, tx.now + SETUP_MINUTES * 60_000)?;
-        instance::public_url(tx)
-    })?;
-    Ok(format!("{url}/setup/{}", code.reveal()))
 }
 
 fn create(folder: &Path, args: CreateArgs) -> anyhow::Result<()> {
     let store = Store::open(folder, Access::Command)?;
     let given = password_for(&args.email)?;
     let name = args.name.unwrap_or_else(|| args.email.clone());
-    let digest = password::hash(given.text()).map_err(|problem| anyhow::anyhow!("the password was not hashed: {problem}"))?;
+    let digest =
+        password::hash(given.text()).map_err(|problem| anyhow::anyhow!("the password was not hashed: {problem}"))?;
     let person = Person {
         id: clock::new_id(),
         email: args.email,
@@ -111,7 +99,8 @@ fn reset_password(folder: &Path, email: &str) -> anyhow::Result<()> {
     let store = existing(folder)?;
     let found = store.read_inline(|at| person(at, email))?;
     let given = password_for(email)?;
-    let digest = password::hash(given.text()).map_err(|problem| anyhow::anyhow!("the password was not hashed: {problem}"))?;
+    let digest =
+        password::hash(given.text()).map_err(|problem| anyhow::anyhow!("the password was not hashed: {problem}"))?;
     let id = found.id;
     store.write_blocking(Undo::Savepoint, move |tx| {
         rows::set_totp(tx, &id, None)?;

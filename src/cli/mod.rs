@@ -4,9 +4,14 @@
 mod admin;
 mod answer;
 mod api_key;
+mod backup;
 mod check;
+mod completions;
 mod configuration;
+mod health;
+mod openapi;
 mod schema;
+mod self_service;
 mod token;
 
 use std::io::{self, Write};
@@ -14,6 +19,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::model::actor::By;
 use crate::model::ids;
@@ -39,11 +45,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
-    Serve(ServeArgs),
-    /// Make, list and delete provisioning configurations
+    Serve(Box<ServeArgs>),
+    /// Make, list, change and delete provisioning configurations
     #[command(subcommand)]
     Configuration(configuration::Command),
-    /// Replace a configuration's bearer token
+    /// Replace, list and revoke a configuration's bearer tokens
     #[command(subcommand)]
     Token(token::Command),
     /// Add attributes of your own to users and groups
@@ -57,8 +63,29 @@ enum Command {
     Admin(admin::Command),
     /// Print the one-time address that makes the first person of the portal
     SetupUrl,
+    /// Let accounts manage their own configurations, or keep that to the operator
+    SelfService {
+        /// Whether they may
+        switch: self_service::Switch,
+    },
     /// Read the whole database and report damage
     Check,
+    /// Print the OpenAPI document of the management API
+    #[command(name = "openapi")]
+    OpenApi,
+    /// Copy the database to a file, while the server runs or not
+    Backup(backup::BackupArgs),
+    /// Put a backup in the database's place; the server must not run
+    Restore(backup::RestoreArgs),
+    /// Ask a running server whether it can serve
+    Health(health::HealthArgs),
+    /// Print a script that completes commands in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man(completions::ManArgs),
     /// Print the version
     Version,
 }
@@ -87,14 +114,21 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let folder = cli.data_dir.data_dir.as_path();
     match cli.command {
         None => Cli::command().print_help()?,
-        Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, serve))?,
+        Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, *serve))?,
         Some(Command::Configuration(command)) => configuration::run(folder, command)?,
         Some(Command::Token(command)) => token::run(folder, command)?,
         Some(Command::Schema(command)) => schema::run(folder, command)?,
         Some(Command::ApiKey(command)) => api_key::run(folder, command)?,
         Some(Command::Admin(command)) => admin::run(folder, command)?,
         Some(Command::SetupUrl) => admin::setup_url(folder)?,
+        Some(Command::SelfService { switch }) => self_service::run(folder, switch)?,
         Some(Command::Check) => return check::run(folder),
+        Some(Command::OpenApi) => openapi::run(folder)?,
+        Some(Command::Backup(args)) => backup::back_up(folder, &args)?,
+        Some(Command::Restore(args)) => backup::restore(folder, &args)?,
+        Some(Command::Health(args)) => return health::run(args),
+        Some(Command::Completions { shell }) => completions::completions(Cli::command(), shell)?,
+        Some(Command::Man(args)) => completions::man(Cli::command(), &args)?,
         Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
     }
     Ok(ExitCode::SUCCESS)
@@ -120,9 +154,20 @@ fn configuration_id(text: &str) -> Result<String, String> {
     Err("give the configuration's id, as `rollcall configuration list` shows it".into())
 }
 
+/// The id of a token on the command line, in any case.
+fn token_id(text: &str) -> Result<String, String> {
+    let id = text.trim().to_ascii_lowercase();
+    if ids::is_id(&id) {
+        return Ok(id);
+    }
+    Err("give the token's id, as `rollcall token list` shows it".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
     fn refusal(words: &[&str]) -> clap::Error {
         Cli::try_parse_from(words).unwrap_err()
@@ -151,6 +196,11 @@ mod tests {
             (&["rollcall", "configuration", "create", "--account", "a", "--source", "x"], "--source"),
             (&["rollcall", "configuration", "delete", "x"], "<ID>"),
             (&["rollcall", "token", "rotate", "x"], "<CONFIGURATION>"),
+            (&["rollcall", "token", "rotate", ID, "--rights", "x"], "--rights"),
+            (&["rollcall", "token", "rotate", ID, "--expires-in", "90"], "--expires-in"),
+            (&["rollcall", "token", "revoke", ID, "x"], "<TOKEN>"),
+            (&["rollcall", "configuration", "update", ID, "--sync", "x"], "--sync"),
+            (&["rollcall", "configuration", "update", ID], "--name"),
         ] {
             let refused = refusal(words);
             assert_eq!(refused.exit_code(), 2);

@@ -35,7 +35,8 @@ pub struct Person {
 pub fn open_first_run(tx: &Tx<'_>, code: &TokenDigest, until: Millis) -> Result<()> {
     if !rows::is_empty(tx)? {
         return Err(Error::Conflict(
-            "somebody has an account already; use `rollcall admin create` or `rollcall admin reset-password`".to_owned(),
+            "somebody has an account already; use `rollcall admin create` or `rollcall admin reset-password`"
+                .to_owned(),
         ));
     }
     instance::set_setup_code(tx, code, until)
@@ -143,15 +144,9 @@ fn described(one: &Admin) -> Value {
     })
 }
 
-fn audited(
-    tx: &Tx<'_>,
-    by: &By,
-    of: &Admin,
-    action: &str,
-    before: Option<Value>,
-    after: Option<Value>,
-) -> Result<()> {
-    let entry = Entry { action, account: of.account.as_deref(), subject_id: Some(&of.id), before, after, ..Entry::default() };
+fn audited(tx: &Tx<'_>, by: &By, of: &Admin, action: &str, before: Option<Value>, after: Option<Value>) -> Result<()> {
+    let entry =
+        Entry { action, account: of.account.as_deref(), subject_id: Some(&of.id), before, after, ..Entry::default() };
     audit::append(tx, by, &entry)
 }
 

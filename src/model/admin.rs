@@ -113,7 +113,9 @@ const COMMON: [&str; 16] = [
 pub fn check_password(password: &str, email: &str) -> Result<(), String> {
     let length = password.chars().count();
     if length < PASSWORD_MIN_CHARS {
-        return Err(format!("the password must have at least {PASSWORD_MIN_CHARS} characters; a sentence is easy to keep"));
+        return Err(format!(
+            "the password must have at least {PASSWORD_MIN_CHARS} characters; a sentence is easy to keep"
+        ));
     }
     if length > PASSWORD_MAX_CHARS {
         return Err(format!("the password may have at most {PASSWORD_MAX_CHARS} characters"));
@@ -149,7 +151,9 @@ mod tests {
 
     #[test]
     fn short_and_common_passwords_are_refused() {
-        for wrong in ["", "short", "elevenchars", "password1234", "Password1234", "aaaaaaaaaaaaaaaa", "alice@example.com"] {
+        for wrong in
+            ["", "short", "elevenchars", "password1234", "Password1234", "aaaaaaaaaaaaaaaa", "alice@example.com"]
+        {
             assert!(check_password(wrong, "alice@example.com").is_err(), "{wrong}");
         }
         for right in ["twelve chars", "correct horse battery staple", &"ü".repeat(12).replacen('ü', "ä", 1)] {

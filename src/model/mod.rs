@@ -4,10 +4,14 @@
 pub mod account;
 pub mod actor;
 pub mod admin;
+pub mod change;
 pub mod configuration;
 pub mod event;
 pub mod ids;
+pub mod names;
 pub mod permission;
 pub mod provider;
+pub mod request;
+pub mod rights;
 pub mod standing;
 pub mod switches;

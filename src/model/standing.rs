@@ -24,8 +24,7 @@ pub enum Standing {
 
 impl Standing {
     /// All of them, as they are filtered by.
-    pub const ALL: [Self; 6] =
-        [Self::Failing, Self::Quiet, Self::Waiting, Self::Testing, Self::Live, Self::Paused];
+    pub const ALL: [Self; 6] = [Self::Failing, Self::Quiet, Self::Waiting, Self::Testing, Self::Live, Self::Paused];
 
     /// How it is at that time.
     pub fn of(one: &Configuration, health: &Health, provider: &Provider, now: Millis) -> Self {
@@ -75,9 +74,14 @@ impl Standing {
             Self::Waiting => format!("Waiting for {name}. Nothing has arrived yet: follow the steps, then test there."),
             Self::Testing => format!("{name} reached us and its token is right. Assign a user there to go on."),
             Self::Live => format!("Last change {}, last call {}.", ago(one.last_sync), ago(one.last_seen)),
-            Self::Quiet => format!("Nothing since {}. Look whether provisioning still runs at {name}.", ago(one.last_seen)),
+            Self::Quiet => {
+                format!("Nothing since {}. Look whether provisioning still runs at {name}.", ago(one.last_seen))
+            }
             Self::Failing if health.auth_failures >= 3 => {
-                format!("The last {} calls came with a token that is not valid. Put the present one in at {name}.", health.auth_failures)
+                format!(
+                    "The last {} calls came with a token that is not valid. Put the present one in at {name}.",
+                    health.auth_failures
+                )
             }
             Self::Failing => format!(
                 "{} of the last {} calls failed. The request log says why.",
@@ -93,7 +97,8 @@ impl Standing {
 
 /// A span of time as people say it.
 pub fn ago(span: Millis) -> String {
-    const UNITS: [(Millis, &str); 4] = [(86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second")];
+    const UNITS: [(Millis, &str); 4] =
+        [(86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second")];
     for (length, unit) in UNITS {
         let count = span / length;
         if count >= 1 {
@@ -160,9 +165,13 @@ mod tests {
 
     #[test]
     fn spans_are_said_in_their_largest_unit() {
-        for (span, said) in
-            [(0, "just now"), (1_000, "1 second ago"), (120_000, "2 minutes ago"), (HOUR, "1 hour ago"), (50 * HOUR, "2 days ago")]
-        {
+        for (span, said) in [
+            (0, "just now"),
+            (1_000, "1 second ago"),
+            (120_000, "2 minutes ago"),
+            (HOUR, "1 hour ago"),
+            (50 * HOUR, "2 days ago"),
+        ] {
             assert_eq!(ago(span), said);
         }
     }

@@ -111,8 +111,8 @@ pub fn is_empty(at: &Snapshot<'_>) -> Result<bool> {
 
 /// How many people could run the server: owners everywhere, who may sign in.
 pub fn active_owners(at: &Snapshot<'_>) -> Result<i64> {
-    let mut statement = at
-        .prepare("SELECT count(*) FROM admins WHERE role_id = ?1 AND account_id IS NULL AND disabled_at IS NULL")?;
+    let mut statement =
+        at.prepare("SELECT count(*) FROM admins WHERE role_id = ?1 AND account_id IS NULL AND disabled_at IS NULL")?;
     Ok(statement.query_row([OWNER], |row| row.get(0))?)
 }
 

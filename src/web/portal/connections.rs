@@ -76,8 +76,7 @@ impl ListPage {
 /// `GET /connections`
 pub(super) async fn list(person: Person<Read>, visit: Visit) -> Shown {
     let query: Query = visit.query();
-    let wanted =
-        Wanted { text: query.text.clone(), standing: query.state.clone(), provider: query.provider.clone() };
+    let wanted = Wanted { text: query.text.clone(), standing: query.state.clone(), provider: query.provider.clone() };
     let (reach, now) = (person.by.reach.clone(), clock::now());
     let mut found = super::read_aside(&visit.state, move |at| overview::list(at, &reach, &wanted, now)).await?;
     let total = found.len();

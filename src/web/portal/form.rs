@@ -93,8 +93,21 @@ mod tests {
             assert_eq!(own_path(Some(own)), own);
         }
         for other in [
-            "", "x", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "https:evil.example",
-            "https://evil.example", "javascript:alert(1)", " /x", "/\t/evil", "/\n//evil", "/é", "/x\\..\\..", "?next=/",
+            "",
+            "x",
+            "//evil.example",
+            "///evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "https:evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            " /x",
+            "/\t/evil",
+            "/\n//evil",
+            "/é",
+            "/x\\..\\..",
+            "?next=/",
         ] {
             assert_eq!(own_path(Some(other)), "/", "{other}");
         }

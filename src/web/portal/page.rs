@@ -52,9 +52,9 @@ impl Layout {
             signed: signed.cloned(),
             place,
             notice: signed.and_then(|signed| signed.notice),
-            style: assets::address("portal.css"),
-            script: assets::address("portal.js"),
-            icon: assets::address("icon.svg"),
+            style: assets::address("portal/style.css"),
+            script: assets::address("portal/script.js"),
+            icon: assets::address("portal/icon.svg"),
             refresh: None,
         }
     }
@@ -62,7 +62,8 @@ impl Layout {
     /// Whether the person may.
     pub(super) fn may(&self, permission: &str) -> bool {
         let permission = permission.parse::<Permission>();
-        permission.is_ok_and(|permission| self.signed.as_ref().is_some_and(|signed| signed.permissions.allow(permission)))
+        permission
+            .is_ok_and(|permission| self.signed.as_ref().is_some_and(|signed| signed.permissions.allow(permission)))
     }
 
     /// Whether that entry of the navigation is the present one.

@@ -24,9 +24,8 @@ pub(super) async fn keep(
     configuration_id: &str,
     text: &str,
 ) -> Result<Cookie<'static>, Refusal> {
-    let (key, chance) = Token::generate_session()
-        .and_then(|key| Ok((key, secret::random_bytes()?)))
-        .map_err(|_| Error::Busy)?;
+    let (key, chance) =
+        Token::generate_session().and_then(|key| Ok((key, secret::random_bytes()?))).map_err(|_| Error::Busy)?;
     let sealer = Sealer::new(key.reveal(), &context(signed, configuration_id));
     let sealed = sealer.seal(&chance, text.as_bytes().to_vec()).ok_or(Error::Busy)?;
     let (session, until) = (signed.session.clone(), clock::now() + SECONDS * 1000);

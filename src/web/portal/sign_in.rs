@@ -66,7 +66,8 @@ pub(super) async fn save(visit: Visit) -> Shown {
     let found = found.filter(|found| found.admin.disabled_at.is_none());
     let digest = found.as_ref().and_then(|found| found.password_digest.clone()).map(PasswordDigest);
     // Nothing at all is nobody's password, and is compared all the same.
-    let (password, digest) = password::read(&fields.password).map_or((password::read(" ")?, None), |read| (read, digest));
+    let (password, digest) =
+        password::read(&fields.password).map_or((password::read(" ")?, None), |read| (read, digest));
     let is_right = state.hashing.is_right(password, digest).await?;
     let Some(admin) = found.filter(|_| is_right).map(|found| found.admin) else {
         let sentence = "The e-mail address or the password is not right.";

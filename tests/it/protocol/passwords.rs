@@ -2,37 +2,33 @@
 
 use serde_json::{Value, json};
 
-use crate::app::{App, Client, Reply, Request};
+use crate::app::{App, Client, Reply};
+use crate::caller::{CONFIGURATIONS, Caller};
 use crate::sample::{operation, removal, user, user_with};
 
-/// A configuration that keeps passwords, and the operator's key to ask about them.
+/// A configuration that keeps passwords, and the operator, who asks about them.
 struct Keeping {
     client: Client,
-    secret: String,
+    operator: Caller,
 }
 
 impl Keeping {
     fn new() -> Self {
         let client = App::shared().configuration("other");
-        // The settings are read again when the revision has moved.
-        database()
-            .execute(
-                "UPDATE configurations SET switches = json_set(switches, '$.passwords', 'verify'), revision = revision + 1
-                 WHERE id = ?1",
-                [&client.id],
-            )
-            .unwrap();
-        Self { client, secret: key(&[]) }
+        let operator = App::shared().operator();
+        let settings = format!("{CONFIGURATIONS}/{}/settings", client.id);
+        operator.patch(&settings, &json!({"switches": {"passwords": "verify"}})).answered(200);
+        Self { client, operator }
     }
 
-    fn question(&self, user: &str) -> Request {
-        let path =
-            format!("/directory/resources/v1/configurations/scim2/{}/users/{user}/password/verify", self.client.id);
-        self.client.request_to("POST", &path).header("Authorization", &format!("Bearer {}", self.secret))
-    }
-
+    #[track_caller]
     fn ask(&self, user: &str, body: &Value) -> Reply {
-        self.question(user).json(body).send()
+        self.asked_by(&self.operator, user, body)
+    }
+
+    #[track_caller]
+    fn asked_by(&self, caller: &Caller, user: &str, body: &Value) -> Reply {
+        caller.post(&format!("{CONFIGURATIONS}/{}/users/{user}/password/verify", self.client.id), body)
     }
 
     #[track_caller]
@@ -48,20 +44,13 @@ impl Keeping {
     }
 }
 
-/// The secret of a new API key.
-fn key(more: &[&str]) -> String {
-    let arguments = [&["api-key", "create", "--name", "sign-in", "--output", "json"], more].concat();
-    let made: Value = serde_json::from_slice(&App::shared().succeeds(&arguments)).unwrap();
-    made["secret"].as_str().unwrap().to_owned()
-}
-
 fn database() -> rusqlite::Connection {
     rusqlite::Connection::open(App::shared().data.join("rollcall.db")).unwrap()
 }
 
 #[test]
 fn the_password_of_the_last_write_is_right_and_any_other_is_wrong() {
-    // R-039, R-040
+    // R-039, R-040, R-198
     let keeping = Keeping::new();
     let id = keeping.user("ada", "First 1!");
     let path = format!("/Users/{id}");
@@ -78,7 +67,7 @@ fn the_password_of_the_last_write_is_right_and_any_other_is_wrong() {
 
 #[test]
 fn a_password_is_the_same_however_its_letters_are_composed() {
-    // RFC 7644 section 5
+    // R-033
     let keeping = Keeping::new();
     let id = keeping.user("eva", "ma\u{f1}ana\u{a0}x");
     assert!(keeping.is_right(&id, "man\u{303}ana x"));
@@ -194,13 +183,17 @@ fn questions_about_nobody_or_by_strangers_learn_nothing() {
     for broken in [json!({}), json!({"password": 7}), json!({"password": ""}), json!([])] {
         keeping.ask(&without, &broken).answered(400);
     }
-    let question = keeping.question(&without).json(&body);
-    let with = |token: &str| question.clone().header("Authorization", &format!("Bearer {token}")).send();
-    question.clone().without("Authorization").send().answered(401);
-    with(&keeping.client.token).answered(401);
-    with(&key(&["--permission", "provisioning.read"])).answered(403);
-    with(&key(&["--account", "account-of-somebody"])).answered(403);
-    question.clone().header("frontegg-tenant-id", "somebody-else").send().answered(404);
+    let app = App::shared();
+    for (caller, status) in [
+        (app.stranger(), 401),
+        (app.stranger().with(&keeping.client.token), 401),
+        (app.keyed(&["--permission", "provisioning.read"]), 403),
+        (app.account_key("account-of-somebody", &["directory.read"]), 403),
+        (keeping.operator.of("somebody-else"), 404),
+        (app.keyed(&["--permission", "directory.read"]), 200),
+    ] {
+        keeping.asked_by(&caller, &without, &body).answered(status);
+    }
     let ignoring = Keeping { client: App::shared().configuration("other"), ..keeping };
     let id = ignoring.user("x", "thrown away");
     let reply = ignoring.ask(&id, &body).answered(409);
