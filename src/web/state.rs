@@ -7,6 +7,7 @@ use actix_web::web::Bytes;
 
 use super::activity::Activity;
 use super::guard::Guard;
+use super::hashing::Hashing;
 use crate::directory::Scope;
 use crate::error::{Error, Result};
 use crate::scim::cursor::Secret;
@@ -27,6 +28,8 @@ pub struct State {
     pub guard: Guard,
     /// Documents that are made once.
     pub rendered: Rendered,
+    /// Turns for hashing passwords.
+    pub hashing: Hashing,
     /// Scopes by row of the configuration, with the revision they were read at.
     scopes: RwLock<HashMap<i64, (i64, Scope)>>,
 }
@@ -50,6 +53,7 @@ impl State {
             activity: Activity::default(),
             guard: Guard::default(),
             rendered: Rendered::default(),
+            hashing: Hashing::default(),
             scopes: RwLock::default(),
         }
     }

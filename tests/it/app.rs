@@ -44,9 +44,21 @@ impl App {
         Self::spawn(Command::new(BINARY), data)
     }
 
+    /// The same with its log in a file.
+    pub(crate) fn start_logging_to(data: &Path, log: &Path) -> Self {
+        let mut command = Command::new(BINARY);
+        command.stderr(std::fs::File::create(log).unwrap());
+        Self::spawn_as(command, data)
+    }
+
     fn spawn(mut command: Command, data: &Path) -> Self {
+        command.stderr(Stdio::null());
+        Self::spawn_as(command, data)
+    }
+
+    fn spawn_as(mut command: Command, data: &Path) -> Self {
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = loop {
             let line = lines.next().expect("serve says where it listens before it ends").unwrap();

@@ -15,5 +15,6 @@ mod management;
 mod properties;
 mod protocol;
 mod sample;
+mod secrets;
 mod tenants;
 mod transcripts;

@@ -62,7 +62,7 @@ impl Call {
         Ok((typed(value)?, state))
     }
 
-    /// The same where there may be no body at all.
+    /// The same where there may be no body at all, or null.
     pub(super) async fn body_if_any<T: DeserializeOwned + Default>(
         self,
     ) -> std::result::Result<(T, Data<State>), Refusal> {

@@ -20,9 +20,9 @@ use crate::store::{api_keys, instance};
 use crate::web::state::State;
 
 /// The account that an environment caller speaks for, and which of a user's accounts is meant.
-const TENANT: HeaderName = HeaderName::from_static("frontegg-tenant-id");
+pub(super) const TENANT: HeaderName = HeaderName::from_static("frontegg-tenant-id");
 /// Where some clients put the environment token.
-const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
+pub(super) const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
 /// Longest credential that is looked at: a user token carries many claims.
 const CREDENTIAL_MAX_BYTES: usize = 16 * 1024;
 

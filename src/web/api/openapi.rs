@@ -2,6 +2,7 @@
 
 use actix_web::web::Data;
 use actix_web::{FromRequest, Handler, HttpResponse, Responder};
+use utoipa::openapi::path::HttpMethod;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
@@ -20,9 +21,30 @@ const BEARER: &str = "bearer";
 const TAGS: &[(&str, &str)] = &[
     (
         "Configurations",
-        "The configuration API: a configuration belongs to an account and is what one identity provider writes to. Clients \
-         of the API that it follows need nothing but a new base URL.",
+        "A configuration belongs to an account and is what one identity provider writes to. Clients of the configuration \
+         API that this one follows need nothing but a new base URL.",
     ),
+    (
+        "Tokens",
+        "The bearer tokens of a configuration. Two may live at a time, so that a new one can be put in place before the old \
+         one dies. A token is shown once and never again.",
+    ),
+    (
+        "Settings",
+        "How a configuration behaves: its name, its preset and its switches. A change counts from the next request on.",
+    ),
+    (
+        "Schemas",
+        "Attributes of your own for the users and groups of a configuration: Schema documents of RFC 7643 section 7.",
+    ),
+    (
+        "Set-up links",
+        "Links with which the administrator of a customer puts an identity provider up, without an account here.",
+    ),
+    ("Accounts", "An account is one of your customers. Its id is a text of yours."),
+    ("Directory", "The users and groups that identity providers have provisioned."),
+    ("Request log", "What identity providers asked of a configuration and what was answered."),
+    ("Audit", "Who changed what, from where, and what stood there before and after."),
     ("Server", "What this server says of itself."),
 ];
 
@@ -59,6 +81,9 @@ impl Places for Document {
     {
         let (methods, mut operation) = (D::methods(), D::operation());
         operation::complete(&mut operation, &D::path(), &D::tags(), Args::NEEDS);
+        if methods.contains(&HttpMethod::Post) {
+            operation.parameters.get_or_insert_default().push(operation::idempotency_key().into());
+        }
         self.paths.add_path_operation(D::path(), methods, operation);
         let mut schemas = Vec::new();
         D::schemas(&mut schemas);

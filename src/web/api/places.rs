@@ -11,7 +11,7 @@ use utoipa::openapi::path::HttpMethod;
 use super::answer::Refusal;
 use super::call::Call;
 use super::caller::{Allowed, Needs};
-use super::frame;
+use super::{frame, idempotency};
 use crate::model::permission::Permission;
 use crate::web::state::State;
 
@@ -93,7 +93,8 @@ impl Routing {
             let resource = web::resource(spellings(&path));
             let resource = routes.into_iter().fold(resource, |resource, (_, route)| resource.route(route));
             let elsewhere = move |request: HttpRequest| std::future::ready(other_method(&request, &allow));
-            app.service(resource.default_service(web::to(elsewhere)).wrap(from_fn(frame::around)));
+            let resource = resource.default_service(web::to(elsewhere)).wrap(from_fn(idempotency::once));
+            app.service(resource.wrap(from_fn(frame::around)));
         }
     }
 }
