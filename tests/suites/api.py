@@ -18,6 +18,9 @@ MANAGEMENT = "/directory/resources/v1"
 CONFIGURATIONS = f"{MANAGEMENT}/configurations/scim2"
 ACCOUNTS = ("acme", "globex")
 USERS = 3
+SPARE = 40
+# What schemathesis takes for an accepted request unless told otherwise, without the server errors.
+ACCEPTED: list[int | str] = ["2xx", "3xx", 401, 403, 404, 409, 429]
 
 
 class Api:
@@ -41,7 +44,7 @@ class Api:
 
 def fill(api: Api) -> dict[str, list[str]]:
     """Puts configurations, users and groups into the server, and gives their ids by what they are."""
-    made: dict[str, list[str]] = {"account": list(ACCOUNTS), "configuration": [], "user": [], "group": []}
+    made: dict[str, list[str]] = {"account": list(ACCOUNTS), "configuration": [], "user": [], "group": [], "spare": []}
     for account in ACCOUNTS:
         for source in ("okta", "other"):
             configuration = api.call("POST", CONFIGURATIONS, {"source": source}, account)
@@ -54,6 +57,9 @@ def fill(api: Api) -> dict[str, list[str]]:
             group = {"displayName": "Everybody", "members": [{"value": user} for user in users]}
             made["user"] += users
             made["group"].append(api.call("POST", f"{scim}/Groups", group, token=configuration["token"])["id"])
+    for number in range(SPARE):
+        spare = {"source": "other", "connectionName": f"Spare {number}"}
+        made["spare"].append(api.call("POST", CONFIGURATIONS, spare, ACCOUNTS[number % 2])["id"])
     closed = api.call("POST", CONFIGURATIONS, {"source": "okta", "connectionName": "Closed"}, "acme")
     api.call("DELETE", f"{CONFIGURATIONS}/{closed['id']}")
     return made
@@ -74,6 +80,10 @@ Authorization = "Bearer {key}"
 [generation]
 allow-x00 = false
 
+# The usual ones and 422: a key for repeated calls that was used for another request cannot be told from a new one by its form.
+[checks]
+positive_data_acceptance.expected-statuses = {json.dumps(ACCEPTED + [422])}
+
 [dictionaries]
 {lists}
 
@@ -81,11 +91,25 @@ allow-x00 = false
 [parameters]
 "path.id" = {{dictionary = "configuration", probability = 0.5}}
 "header.frontegg-tenant-id" = {{dictionary = "account", probability = 0.5}}
+# A cursor is what the server gave and nothing else, which no schema can say. An empty one is the first page.
+"query.cursor" = ""
+# Nobody wants to wait for events here.
+"query.wait" = 0
 
 # The operator has to name the account of a new configuration; a description can say that, a schema cannot.
 [[operations]]
 include-operation-id = ["createConfiguration"]
 parameters."header.frontegg-tenant-id" = "acme"
+
+# What a deletion meets is there for that, lest nothing be left for the others.
+[[operations]]
+include-method = "DELETE"
+parameters."path.id" = {{dictionary = "spare", probability = 0.5}}
+
+# The characteristics of an attribute depend on each other, and names count once whatever their case.
+[[operations]]
+include-operation-id = ["addSchema"]
+checks.positive_data_acceptance.expected-statuses = {json.dumps(ACCEPTED + [400, 422])}
 """
 
 

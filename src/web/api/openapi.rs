@@ -3,10 +3,12 @@
 use actix_web::web::Data;
 use actix_web::{FromRequest, Handler, HttpResponse, Responder};
 use utoipa::openapi::path::HttpMethod;
+use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
-    Components, InfoBuilder, License, LicenseBuilder, OpenApi, OpenApiBuilder, Paths, ServerBuilder, Tag,
+    Components, InfoBuilder, License, LicenseBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Schema,
+    ServerBuilder, Tag,
 };
 
 use super::answer::{Answered, Refusal, problem_schema};
@@ -16,6 +18,9 @@ use crate::web::state::State;
 
 /// Name of the one security scheme.
 const BEARER: &str = "bearer";
+
+/// What utoipa puts before the name of a page's items.
+const PAGE_PREFIX: &str = "Page_";
 
 /// The groups of operations, in the order in which one meets them.
 const TAGS: &[(&str, &str)] = &[
@@ -96,6 +101,7 @@ pub fn document(public_url: &str) -> OpenApi {
     let mut document = Document { paths: Paths::new(), components: Components::new() };
     super::all(&mut document);
     let Document { paths, mut components } = document;
+    pages_refer(&mut components);
     components.schemas.extend([problem_schema()]);
     let scheme = Http::builder().scheme(HttpAuthScheme::Bearer).description(Some(
         "An environment token of `POST /auth/vendor`, the secret of an API key, or a user token of the operator's \
@@ -115,6 +121,20 @@ pub fn document(public_url: &str) -> OpenApi {
         .paths(paths)
         .components(Some(components))
         .build()
+}
+
+/// A page refers to the schema of its items, where one stands beside it, and does not spell it out again.
+fn pages_refer(components: &mut Components) {
+    let names: Vec<String> = components.schemas.keys().cloned().collect();
+    for (name, schema) in &mut components.schemas {
+        let Some(item) = name.strip_prefix(PAGE_PREFIX).filter(|item| names.iter().any(|name| name == item)) else {
+            continue;
+        };
+        let RefOr::T(Schema::Object(page)) = schema else { continue };
+        if let Some(RefOr::T(Schema::Array(items))) = page.properties.get_mut("items") {
+            items.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(item).into()));
+        }
+    }
 }
 
 fn license() -> License {
