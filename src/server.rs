@@ -4,19 +4,20 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::guard::fn_guard;
 use actix_web::{App, HttpServer, web};
 use tokio::sync::oneshot;
 
+use crate::jwt::{SigningKey, UserTokens};
 use crate::log;
 use crate::model::configuration::provisioning_url;
 use crate::secret;
 use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
-use crate::web::state::State;
+use crate::web::state::{Callers, State};
 use crate::web::{api, assets, scim};
-use crate::worker;
+use crate::worker::{self, backup, notify};
 
 /// How long a connection may idle between two requests; identity providers keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -45,7 +46,8 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     let public_url = keep_public_url(settings, &store, address)?;
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let kept = store.write_blocking(Undo::Unneeded, move |tx| instance::cursor_secret(tx, fresh));
-    let state = web::Data::new(State::new(store, public_url, kept.map_err(io::Error::other)?));
+    let cursor_secret = kept.map_err(io::Error::other)?;
+    let state = web::Data::new(State::new(store, public_url, cursor_secret, callers(settings)?));
     let shared = state.clone();
     let server = HttpServer::new(move || {
         let mut app = App::new().app_data(shared.clone());
@@ -63,10 +65,21 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     })
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(SHUTDOWN_SECONDS)
+    .disable_signals()
     .worker_max_blocking_threads(BLOCKING_THREADS)
     .listen(listener)?
     .run();
     Ok(Bound { server, address, state })
+}
+
+/// The server's own key, and what it takes from others.
+fn callers(settings: &Settings) -> io::Result<Callers> {
+    let user_tokens = settings.user_tokens.clone().map(UserTokens::new).transpose();
+    Ok(Callers {
+        signing_key: SigningKey::open(&settings.data_dir).map_err(io::Error::other)?,
+        user_tokens: user_tokens.map_err(io::Error::other)?,
+        allowed_origins: settings.allowed_origins.clone(),
+    })
 }
 
 /// What is known of the server's URL is kept in the database, so that every command prints whole provisioning URLs.
@@ -91,19 +104,32 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let _log = log::start(settings.log_level)?;
     let store = Store::open(&settings.data_dir, Access::Serve)?;
     actix_web::rt::System::new().block_on(async {
+        let ends = notify::Ends::listen()?;
         let bound = build(settings, store.clone())?;
         println!("listening on http://{}", bound.address);
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url, ""));
         let (stop, stopped) = oneshot::channel::<()>();
         let writer = actix_web::rt::spawn(write_down(bound.state.clone(), stopped));
         let keeper = actix_web::rt::spawn(worker::retention::run(store.clone()));
+        let catching_up = actix_web::rt::spawn(worker::catching_up::run(store.clone()));
+        let expiry = actix_web::rt::spawn(worker::expiry::run(store.clone()));
+        actix_web::rt::spawn(notify::keep_alive(store.clone()));
+        actix_web::rt::spawn(stop_when_told(bound.server.handle(), bound.state.clone(), ends));
+        let backups = settings.backups.clone().map(|schedule| backup::start(store.clone(), schedule)).transpose()?;
+        notify::ready(&format!("http://{}", bound.address));
         bound.server.await?;
+        drop(backups);
         keeper.abort();
+        catching_up.abort();
+        expiry.abort();
         drop(stop);
         // It ends at once, except while it writes.
         let _ = writer.await;
         if let Err(problem) = bound.state.activity.write_down(&store).await {
             tracing::warn!(%problem, "the last second of activity was not written down");
+        }
+        if let Err(problem) = bound.state.key_use.write_down(&store).await {
+            tracing::warn!(%problem, "the last uses of API keys were not written down");
         }
         Ok::<_, anyhow::Error>(())
     })?;
@@ -120,5 +146,16 @@ async fn write_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>)
         if let Err(problem) = state.activity.write_down(&state.store).await {
             tracing::warn!(%problem, "activity was not written down");
         }
+        if let Err(problem) = state.key_use.write_down(&state.store).await {
+            tracing::warn!(%problem, "uses of API keys were not written down");
+        }
     }
+}
+
+/// Waits until the server is told to stop, and stops it. Nobody waits for events any more then: those requests would keep it
+/// from ending.
+async fn stop_when_told(server: ServerHandle, state: web::Data<State>, ends: notify::Ends) {
+    let finish = ends.wait().await;
+    state.stopping.send_replace(true);
+    server.stop(finish).await;
 }

@@ -3,10 +3,14 @@
 
 mod answer;
 mod api_key;
+mod backup;
 mod check;
+mod completions;
 mod configuration;
+mod health;
 mod openapi;
 mod schema;
+mod self_service;
 mod token;
 
 use std::io::{self, Write};
@@ -14,6 +18,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::model::actor::By;
 use crate::model::ids;
@@ -39,7 +44,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Make, list, change and delete provisioning configurations
     #[command(subcommand)]
     Configuration(configuration::Command),
@@ -52,11 +57,29 @@ enum Command {
     /// Make, list and revoke credentials for the management API
     #[command(subcommand)]
     ApiKey(api_key::Command),
+    /// Let accounts manage their own configurations, or keep that to the operator
+    SelfService {
+        /// Whether they may
+        switch: self_service::Switch,
+    },
     /// Read the whole database and report damage
     Check,
     /// Print the OpenAPI document of the management API
     #[command(name = "openapi")]
     OpenApi,
+    /// Copy the database to a file, while the server runs or not
+    Backup(backup::BackupArgs),
+    /// Put a backup in the database's place; the server must not run
+    Restore(backup::RestoreArgs),
+    /// Ask a running server whether it can serve
+    Health(health::HealthArgs),
+    /// Print a script that completes commands in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man(completions::ManArgs),
     /// Print the version
     Version,
 }
@@ -85,13 +108,19 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let folder = cli.data_dir.data_dir.as_path();
     match cli.command {
         None => Cli::command().print_help()?,
-        Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, serve))?,
+        Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, *serve))?,
         Some(Command::Configuration(command)) => configuration::run(folder, command)?,
         Some(Command::Token(command)) => token::run(folder, command)?,
         Some(Command::Schema(command)) => schema::run(folder, command)?,
         Some(Command::ApiKey(command)) => api_key::run(folder, command)?,
+        Some(Command::SelfService { switch }) => self_service::run(folder, switch)?,
         Some(Command::Check) => return check::run(folder),
         Some(Command::OpenApi) => openapi::run(folder)?,
+        Some(Command::Backup(args)) => backup::back_up(folder, &args)?,
+        Some(Command::Restore(args)) => backup::restore(folder, &args)?,
+        Some(Command::Health(args)) => return health::run(args),
+        Some(Command::Completions { shell }) => completions::completions(Cli::command(), shell)?,
+        Some(Command::Man(args)) => completions::man(Cli::command(), &args)?,
         Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
     }
     Ok(ExitCode::SUCCESS)

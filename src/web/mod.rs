@@ -6,6 +6,7 @@ pub mod assets;
 mod body;
 mod guard;
 pub mod hashing;
+mod key_use;
 pub mod limits;
 mod log;
 pub mod requests;

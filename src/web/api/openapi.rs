@@ -47,10 +47,25 @@ const TAGS: &[(&str, &str)] = &[
         "Links with which the administrator of a customer puts an identity provider up, without an account here.",
     ),
     ("Accounts", "An account is one of your customers. Its id is a text of yours."),
-    ("Directory", "The users and groups that identity providers have provisioned."),
+    (
+        "Directory",
+        "The users and groups that identity providers have provisioned, of a configuration as they are now, and of an account \
+         as your application may know them: what a paused configuration changed is not in it yet.",
+    ),
+    (
+        "Events",
+        "What happened, in the order in which it became true. Keep `nextAfter` of each answer and send it as `after` of the \
+         next request: nothing is left out and nothing comes twice.",
+    ),
+    ("Leftovers", "Users and groups of configurations that were deleted without them."),
     ("Request log", "What identity providers asked of a configuration and what was answered."),
     ("Audit", "Who changed what, from where, and what stood there before and after."),
-    ("Server", "What this server says of itself."),
+    (
+        "Callers",
+        "API keys, and the tokens that they are exchanged for. The secret of a key works as a bearer token itself; clients of \
+         the API that this one follows exchange it first.",
+    ),
+    ("Server", "What this server says of itself, and what holds for all of it."),
 ];
 
 /// What the document says before its operations, a paragraph a line.
@@ -67,8 +82,11 @@ the same between versions. `X-Request-Id` is in every answer and names the reque
 **Pages.** Lists take `limit` and `cursor`. An answer holds `items` and `nextCursor`, which is the `cursor` of the next \
 page, and null on the last one. The list of configurations is a bare array.
 
-**Spellings.** Every path under `/directory` is served under `/frontegg/directory` and without `/directory` too, and each \
-with a slash at the end. Members that a request body has and the API does not know are passed over.";
+**Repeated calls.** Send a new random `Idempotency-Key` with each POST that makes something, and send the request again \
+with the same key when no answer came: it is done once and answered the same.
+
+**Spellings.** Every path is served behind `/frontegg` too, one under `/directory` also without that, and each with a slash \
+at the end. Members that a request body has and the API does not know are passed over.";
 
 /// The document under construction.
 struct Document {

@@ -11,12 +11,11 @@ use utoipa::openapi::path::HttpMethod;
 use super::answer::Refusal;
 use super::call::Call;
 use super::caller::{Allowed, Needs};
-use super::{frame, idempotency};
+use super::{cors, frame, idempotency};
 use crate::model::permission::Permission;
 use crate::web::state::State;
 
-/// The prefixes under which the places beginning with `/directory/` are served too: what browser clients put before
-/// every path, and what is left where a proxy takes `/directory` off.
+/// What browser clients put before every path, and what a proxy may have taken off those that begin with it.
 const ALIAS_PREFIX: &str = "/frontegg";
 const SERVER_BASE: &str = "/directory";
 
@@ -94,18 +93,15 @@ impl Routing {
             let resource = routes.into_iter().fold(resource, |resource, (_, route)| resource.route(route));
             let elsewhere = move |request: HttpRequest| std::future::ready(other_method(&request, &allow));
             let resource = resource.default_service(web::to(elsewhere)).wrap(from_fn(idempotency::once));
-            app.service(resource.wrap(from_fn(frame::around)));
+            app.service(resource.wrap(from_fn(frame::around)).wrap(from_fn(cors::around)));
         }
     }
 }
 
 /// Every way to write the path.
 fn spellings(path: &str) -> Vec<String> {
-    let mut spellings = vec![path.to_owned()];
-    if let Some(below) = path.strip_prefix(SERVER_BASE) {
-        spellings.push(format!("{ALIAS_PREFIX}{path}"));
-        spellings.push(below.to_owned());
-    }
+    let mut spellings = vec![path.to_owned(), format!("{ALIAS_PREFIX}{path}")];
+    spellings.extend(path.strip_prefix(SERVER_BASE).map(str::to_owned));
     let slashed: Vec<String> = spellings.iter().map(|path| format!("{path}/")).collect();
     spellings.extend(slashed);
     spellings
