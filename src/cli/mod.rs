@@ -64,7 +64,7 @@ enum Command {
     },
     /// Read the whole database and report damage
     Check,
-    /// Print the OpenAPI document of the management API
+    /// Print the description for programs (openapi.json) of the management API
     #[command(name = "openapi")]
     OpenApi,
     /// Copy the database to a file, while the server runs or not
