@@ -33,10 +33,21 @@ CREATE TABLE configurations (
     deleted_at      INTEGER,
     -- Whether anything of it waits in held_resources or held_members.
     holds INTEGER NOT NULL DEFAULT 0 CHECK (holds IN (0, 1)),
-    -- Refused calls in a row, and when the last one was; a call that succeeds begins again at 0.
+    -- Failed calls in a row, callers that were refused in a row, and when the last of either was; a call that succeeds
+    -- begins again at 0. recent_calls has a bit for each of the last 20 calls, the newest lowest, 1 where it failed; a
+    -- leading 1 says how many there are.
     failures INTEGER NOT NULL DEFAULT 0,
-    last_failure INTEGER
+    auth_failures INTEGER NOT NULL DEFAULT 0,
+    recent_calls INTEGER NOT NULL DEFAULT 1,
+    last_failure INTEGER,
+    -- 1 where the request log has to go because of a purge, until it is gone.
+    forgets_requests INTEGER NOT NULL DEFAULT 0 CHECK (forgets_requests IN (0, 1)),
+    -- Set while what a purge has to remove is removed: events up to this one hold no personal data of it any more.
+    purge_seq INTEGER
 ) STRICT;
+CREATE INDEX configurations_by_account ON configurations (account_id);
+CREATE INDEX configurations_catching_up ON configurations (configuration) WHERE holds = 1 AND sync = 1;
+CREATE INDEX configurations_purging ON configurations (configuration) WHERE purge_seq IS NOT NULL;
 CREATE UNIQUE INDEX configurations_by_name ON configurations (account_id, connection_name) WHERE deleted_at IS NULL;
 
 -- Bearer tokens: only the SHA-256 digest is kept, and the last four characters as a hint.
@@ -171,49 +182,69 @@ CREATE TABLE setup_links (
 CREATE INDEX setup_links_by_configuration ON setup_links (configuration);
 
 -- What the operator's application knows of a resource that has changed while its configuration was paused: `body` and
--- the rest as they were before the first such change, or NULL where there was no such resource.
+-- the rest as they were before the first such change, or NULL where there was no such resource. `gone` where it was
+-- deleted since; what came and went meanwhile leaves no row.
 CREATE TABLE held_resources (
+    id            TEXT PRIMARY KEY,
     configuration INTEGER NOT NULL,
     type          TEXT NOT NULL,
-    id            TEXT NOT NULL,
     resource      INTEGER NOT NULL,
+    gone          INTEGER NOT NULL DEFAULT 0 CHECK (gone IN (0, 1)),
     version       INTEGER,
     created_at    INTEGER,
     last_modified INTEGER,
-    body          TEXT,
-    PRIMARY KEY (configuration, type, id)
-) STRICT, WITHOUT ROWID;
+    active        INTEGER,
+    user_name_key TEXT,
+    external_id   TEXT,
+    label         TEXT,
+    member_count  INTEGER,
+    body          TEXT
+) STRICT;
+CREATE INDEX held_resources_in_order ON held_resources (configuration, type, resource);
+CREATE INDEX held_resources_gone ON held_resources (configuration, type) WHERE gone = 1;
 
 -- Memberships that have changed while the configuration was paused, and whether each was there before (`was`).
 CREATE TABLE held_members (
     configuration INTEGER NOT NULL,
     group_id      TEXT NOT NULL,
+    member        INTEGER NOT NULL,
     member_id     TEXT NOT NULL,
     member_type   TEXT NOT NULL,
     was           INTEGER NOT NULL CHECK (was IN (0, 1)),
-    PRIMARY KEY (configuration, group_id, member_id)
+    PRIMARY KEY (configuration, group_id, member, member_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX held_members_by_member ON held_members (configuration, member_id);
 
 -- The request log of each configuration: what its identity provider sent and was answered. Secrets never come here.
 CREATE TABLE requests (
-    request       INTEGER PRIMARY KEY AUTOINCREMENT,
-    id            TEXT NOT NULL,
-    configuration INTEGER NOT NULL,
-    at            INTEGER NOT NULL,
-    duration_us   INTEGER NOT NULL,
-    method        TEXT NOT NULL,
-    path          TEXT NOT NULL,
-    status        INTEGER NOT NULL,
-    scim_type     TEXT,
-    detail        TEXT,
-    token_id      TEXT,
-    resource_type TEXT,
-    resource_id   TEXT,
-    notes         TEXT NOT NULL,
-    request_body  TEXT,
-    response_body TEXT
+    request        INTEGER PRIMARY KEY,
+    configuration  INTEGER NOT NULL,
+    -- The X-Request-Id of the answer. It begins with its time, so the index below is in the order of time too.
+    id             TEXT NOT NULL,
+    at             INTEGER NOT NULL,
+    duration_us    INTEGER NOT NULL,
+    method         TEXT NOT NULL,
+    path           TEXT NOT NULL,
+    status         INTEGER NOT NULL,
+    failed         INTEGER NOT NULL CHECK (failed IN (0, 1)),
+    scim_type      TEXT,
+    detail         TEXT,
+    -- Why a caller was nobody's, and the end of the token that was sent.
+    refusal        TEXT,
+    token_hint     TEXT,
+    token_id       TEXT,
+    resource_type  TEXT,
+    resource_id    TEXT,
+    notes          TEXT NOT NULL,
+    -- More than 0 where the row stands for that many calls that could not be kept.
+    missed         INTEGER NOT NULL DEFAULT 0,
+    -- Lengths as they were sent; a body that is shorter here was cut, and one that is NULL was not kept.
+    request_bytes  INTEGER,
+    response_bytes INTEGER,
+    request_body   TEXT,
+    response_body  TEXT
 ) STRICT;
-CREATE INDEX requests_by_configuration ON requests (configuration, request);
+CREATE UNIQUE INDEX requests_by_configuration ON requests (configuration, id);
 
 -- Who changed what in the management of this server, through whatever door; `before` and `after` are JSON.
 CREATE TABLE audit (
@@ -246,7 +277,7 @@ CREATE INDEX idempotent_calls_by_age ON idempotent_calls (created_at);
 
 -- Argon2id digests of users' passwords, where the configuration verifies them.
 CREATE TABLE passwords (
-    resource   INTEGER PRIMARY KEY REFERENCES resources (resource),
+    resource   INTEGER PRIMARY KEY REFERENCES resources (resource) ON DELETE CASCADE,
     digest     TEXT NOT NULL,
     changed_at INTEGER NOT NULL
 ) STRICT;

@@ -4,18 +4,20 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::guard::fn_guard;
 use actix_web::{App, HttpServer, web};
+use tokio::sync::oneshot;
 
+use crate::jwt::{SigningKey, UserTokens};
 use crate::log;
 use crate::model::configuration::provisioning_url;
 use crate::secret;
 use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
-use crate::web::state::State;
+use crate::web::state::{Callers, State};
 use crate::web::{api, scim};
-use crate::worker::{backup, notify};
+use crate::worker::{self, backup, notify};
 
 /// How long a connection may idle between two requests; identity providers keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -23,8 +25,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const SHUTDOWN_SECONDS: u64 = 10;
 /// Threads of each worker for scans and large bodies; more would only wait for the readers, and each keeps memory.
 const BLOCKING_THREADS: usize = 2;
-/// How often what was gathered in memory is written down.
-const WRITE_DOWN_EVERY: Duration = Duration::from_secs(1);
 
 /// A server that is bound and waits to be awaited.
 pub struct Bound {
@@ -46,7 +46,8 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     let public_url = keep_public_url(settings, &store, address)?;
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let kept = store.write_blocking(Undo::Unneeded, move |tx| instance::cursor_secret(tx, fresh));
-    let state = web::Data::new(State::new(store, public_url, kept.map_err(io::Error::other)?));
+    let cursor_secret = kept.map_err(io::Error::other)?;
+    let state = web::Data::new(State::new(store, public_url, cursor_secret, callers(settings)?));
     let shared = state.clone();
     let server = HttpServer::new(move || {
         let mut app = App::new().app_data(shared.clone());
@@ -67,6 +68,16 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     .listen(listener)?
     .run();
     Ok(Bound { server, address, state })
+}
+
+/// The server's own key, and what it takes from others.
+fn callers(settings: &Settings) -> io::Result<Callers> {
+    let user_tokens = settings.user_tokens.clone().map(UserTokens::new).transpose();
+    Ok(Callers {
+        signing_key: SigningKey::open(&settings.data_dir).map_err(io::Error::other)?,
+        user_tokens: user_tokens.map_err(io::Error::other)?,
+        allowed_origins: settings.allowed_origins.clone(),
+    })
 }
 
 /// What is known of the server's URL is kept in the database, so that every command prints whole provisioning URLs.
@@ -95,17 +106,28 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         let bound = build(settings, store.clone())?;
         println!("listening on http://{}", bound.address);
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url, ""));
-        let writer = actix_web::rt::spawn(write_down(bound.state.clone()));
-        actix_web::rt::spawn(notify::keep_alive(store.clone()));
-        let server = bound.server.handle();
-        actix_web::rt::spawn(async move { server.stop(ends.wait().await).await });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let writer = actix_web::rt::spawn(write_down(bound.state.clone(), stopped));
+        let keeper = actix_web::rt::spawn(worker::retention::run(store.clone()));
+        let catching_up = actix_web::rt::spawn(worker::catching_up::run(store.clone()));
+        let expiry = actix_web::rt::spawn(worker::expiry::run(store.clone()));
         let backups = settings.backups.clone().map(|schedule| backup::start(store.clone(), schedule)).transpose()?;
+        actix_web::rt::spawn(notify::keep_alive(store.clone()));
+        actix_web::rt::spawn(stop_when_told(ends, bound.server.handle(), bound.state.clone()));
         notify::ready(&format!("http://{}", bound.address));
         bound.server.await?;
         drop(backups);
-        writer.abort();
+        keeper.abort();
+        catching_up.abort();
+        expiry.abort();
+        drop(stop);
+        // It ends at once, except while it writes.
+        let _ = writer.await;
         if let Err(problem) = bound.state.activity.write_down(&store).await {
             tracing::warn!(%problem, "the last second of activity was not written down");
+        }
+        if let Err(problem) = bound.state.key_use.write_down(&store).await {
+            tracing::warn!(%problem, "the last uses of API keys were not written down");
         }
         Ok::<_, anyhow::Error>(())
     })?;
@@ -113,11 +135,24 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn write_down(state: web::Data<State>) {
+async fn write_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>) {
     loop {
-        tokio::time::sleep(WRITE_DOWN_EVERY).await;
+        tokio::select! {
+            () = state.activity.due() => {}
+            _ = &mut stopped => return,
+        }
         if let Err(problem) = state.activity.write_down(&state.store).await {
             tracing::warn!(%problem, "activity was not written down");
         }
+        if let Err(problem) = state.key_use.write_down(&state.store).await {
+            tracing::warn!(%problem, "uses of API keys were not written down");
+        }
     }
+}
+
+/// Lets nobody wait for events once the server is told to stop: those requests would keep it from ending.
+async fn stop_when_told(ends: notify::Ends, server: ServerHandle, state: web::Data<State>) {
+    let finish = ends.wait().await;
+    state.stopping.send_replace(true);
+    server.stop(finish).await;
 }

@@ -9,6 +9,7 @@ mod completions;
 mod configuration;
 mod health;
 mod schema;
+mod self_service;
 mod token;
 
 use std::io::{self, Write};
@@ -42,11 +43,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
-    Serve(ServeArgs),
-    /// Make, list and delete provisioning configurations
+    Serve(Box<ServeArgs>),
+    /// Make, list, change and delete provisioning configurations
     #[command(subcommand)]
     Configuration(configuration::Command),
-    /// Replace a configuration's bearer token
+    /// Replace, list and revoke a configuration's bearer tokens
     #[command(subcommand)]
     Token(token::Command),
     /// Add attributes of your own to users and groups
@@ -55,6 +56,11 @@ enum Command {
     /// Make, list and revoke credentials for the management API
     #[command(subcommand)]
     ApiKey(api_key::Command),
+    /// Let accounts manage their own configurations, or keep that to the operator
+    SelfService {
+        /// Whether they may
+        switch: self_service::Switch,
+    },
     /// Copy the database to a file, while the server runs or not
     Backup(backup::BackupArgs),
     /// Put a backup in the database's place; the server must not run
@@ -98,11 +104,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let folder = cli.data_dir.data_dir.as_path();
     match cli.command {
         None => Cli::command().print_help()?,
-        Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, serve))?,
+        Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, *serve))?,
         Some(Command::Configuration(command)) => configuration::run(folder, command)?,
         Some(Command::Token(command)) => token::run(folder, command)?,
         Some(Command::Schema(command)) => schema::run(folder, command)?,
         Some(Command::ApiKey(command)) => api_key::run(folder, command)?,
+        Some(Command::SelfService { switch }) => self_service::run(folder, switch)?,
         Some(Command::Backup(args)) => backup::back_up(folder, &args)?,
         Some(Command::Restore(args)) => backup::restore(folder, &args)?,
         Some(Command::Check) => return check::run(folder),
@@ -134,9 +141,20 @@ fn configuration_id(text: &str) -> Result<String, String> {
     Err("give the configuration's id, as `rollcall configuration list` shows it".into())
 }
 
+/// The id of a token on the command line, in any case.
+fn token_id(text: &str) -> Result<String, String> {
+    let id = text.trim().to_ascii_lowercase();
+    if ids::is_id(&id) {
+        return Ok(id);
+    }
+    Err("give the token's id, as `rollcall token list` shows it".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
     fn refusal(words: &[&str]) -> clap::Error {
         Cli::try_parse_from(words).unwrap_err()
@@ -165,6 +183,11 @@ mod tests {
             (&["rollcall", "configuration", "create", "--account", "a", "--source", "x"], "--source"),
             (&["rollcall", "configuration", "delete", "x"], "<ID>"),
             (&["rollcall", "token", "rotate", "x"], "<CONFIGURATION>"),
+            (&["rollcall", "token", "rotate", ID, "--rights", "x"], "--rights"),
+            (&["rollcall", "token", "rotate", ID, "--expires-in", "90"], "--expires-in"),
+            (&["rollcall", "token", "revoke", ID, "x"], "<TOKEN>"),
+            (&["rollcall", "configuration", "update", ID, "--sync", "x"], "--sync"),
+            (&["rollcall", "configuration", "update", ID], "--name"),
         ] {
             let refused = refusal(words);
             assert_eq!(refused.exit_code(), 2);

@@ -7,15 +7,18 @@ use serde_json::Value;
 
 use super::Scope;
 use super::events;
+use super::flow::Flow;
 use super::memberships::{self, Net, Resolved};
+use super::passwords;
 use super::shown::{Shown, collection};
 use crate::error::{Error, Result};
 use crate::model::event::Happening;
-use crate::model::switches::Input;
+use crate::model::switches::{Input, Passwords};
 use crate::scim;
 use crate::scim::dialect::{Notes, Rules};
 use crate::scim::index::{self, Keys};
 use crate::scim::members::MemberEdit;
+use crate::scim::password::Password;
 use crate::scim::patch::{self, Edit, Patch};
 use crate::scim::schema::{Kind, ResourceType};
 use crate::scim::validate::{self, Attributes, Draft};
@@ -38,6 +41,7 @@ pub fn rules(scope: &Scope) -> Rules {
     Rules {
         strict: scope.switches.input == Input::Strict,
         create_on_missing_target: scope.switches.create_on_missing_target,
+        keep_passwords: scope.switches.passwords == Passwords::Verify,
     }
 }
 
@@ -85,20 +89,23 @@ pub fn create(
     let mut notes = draft.notes.clone();
     let joining = resolve_replacement(tx, scope, id, draft.members.as_ref(), &mut notes)?;
     let new = New { id, keys, unique_name: unique_name(scope, of, keys), body };
+    let flow = Flow::of(tx, scope)?;
     let mut stored = match resources::insert(tx, collection(scope, of), &new) {
         Err(refused) if scope.switches.reactivate_on_conflict => {
             return reactivate(tx, scope, of, prepared, refused, members_max);
         }
         inserted => inserted?,
     };
-    events::created(tx, scope, of, id, body)?;
+    passwords::apply(tx, &stored, draft.password.as_ref())?;
+    flow.made(&of.name, &stored)?;
+    events::created(&flow, &of.name, id, body)?;
     let mut net = Net::default();
     if let Some(edit) = joining {
         memberships::apply(tx, &mut stored, edit, &mut net)?;
     }
     if !net.is_nothing() {
         resources::set_member_count(tx, &stored)?;
-        net.tell(tx, scope, of, id)?;
+        net.tell(&flow, &of.name, id)?;
     }
     Ok(Done { shown: Shown::of(tx, stored, of, members_max)?, notes })
 }
@@ -122,7 +129,8 @@ fn reactivate(
     }
     let mut notes = draft.notes.clone();
     notes.add("inactive resource of that name activated");
-    let change = Change { before, after: draft.attributes.clone(), members: Vec::new() };
+    let password = draft.password.as_ref();
+    let change = Change { before, after: draft.attributes.clone(), members: Vec::new(), password };
     finish(tx, scope, of, stored, change, notes, members_max)
 }
 
@@ -150,7 +158,9 @@ pub fn replace(
         after = validate::in_order(after, of);
     }
     let members = members.filter(|_| of.members().is_some());
-    finish(tx, scope, of, stored, Change { before, after, members: members.into_iter().collect() }, notes, members_max)
+    let members = members.into_iter().collect();
+    let change = Change { before, after, members, password: draft.password.as_ref() };
+    finish(tx, scope, of, stored, change, notes, members_max)
 }
 
 /// Applies a PATCH (RFC 7644 section 3.5.2): all of it or nothing.
@@ -175,7 +185,7 @@ pub fn patch(
             members.push(resolved.map_err(|error| in_operation(error, *operation))?);
         }
     }
-    let touches_text = patch.edits.iter().any(|edit| matches!(edit, Edit::Attribute(_)));
+    let touches_text = patch.password.is_some() || patch.edits.iter().any(|edit| matches!(edit, Edit::Attribute(_)));
     if !touches_text {
         return finish_members(tx, scope, of, stored, members, notes, members_max);
     }
@@ -188,7 +198,8 @@ pub fn patch(
     }
     validate::check_required(&after, of)?;
     let after = validate::in_order(after, of);
-    finish(tx, scope, of, stored, Change { before, after, members }, notes, members_max)
+    let change = Change { before, after, members, password: patch.password.as_ref() };
+    finish(tx, scope, of, stored, change, notes, members_max)
 }
 
 fn in_operation(error: Error, operation: usize) -> Error {
@@ -206,16 +217,18 @@ fn in_operation(error: Error, operation: usize) -> Error {
 pub fn delete(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, id: &str, if_match: Option<&Tags>) -> Result<()> {
     let stored = find_current(tx, scope, of, id, if_match)?;
     let keys = index::keys(&parsed(&stored)?, of);
-    leave_groups(tx, scope, of, &stored)?;
+    let flow = Flow::of(tx, scope)?;
+    flow.before_removing(&stored)?;
+    leave_groups(tx, &flow, of, &stored)?;
     if stored.member_count > 0 {
         members::clear(tx, stored.key)?;
     }
     forget_references(tx, scope, &stored)?;
     resources::delete(tx, collection(scope, of), &stored, &keys)?;
-    events::deleted(tx, scope, of, id, &stored.body)
+    events::deleted(&flow, &of.name, id, &stored.body)
 }
 
-fn leave_groups(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, leaver: &Stored) -> Result<()> {
+fn leave_groups(tx: &Tx<'_>, flow: &Flow<'_>, of: &ResourceType, leaver: &Stored) -> Result<()> {
     let groups = members::direct_groups_of(tx, leaver)?;
     if groups.is_empty() {
         return Ok(());
@@ -223,10 +236,7 @@ fn leave_groups(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, leaver: &Stored) 
     members::leave_all(tx, leaver)?;
     let left = [(leaver.id.clone(), of.name.clone().into_owned())];
     for group in groups {
-        let group_type = scope.types.iter().find(|known| known.name == group.resource_type);
-        if let Some(group_type) = group_type {
-            events::members_changed(tx, scope, group_type, &group.id, Happening::MemberRemoved, &left)?;
-        }
+        events::members_changed(flow, &group.resource_type, &group.id, Happening::MemberRemoved, &left)?;
     }
     Ok(())
 }
@@ -262,7 +272,7 @@ fn forget(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, stored: Stored, extensi
             after.shift_remove(extension);
         }
     }
-    finish(tx, scope, of, stored, Change { before, after, members: Vec::new() }, Notes::default(), -1).map(drop)
+    finish(tx, scope, of, stored, Change::of_text(before, after), Notes::default(), -1).map(drop)
 }
 
 /// Takes the values of an extension off a resource, because the extension goes.
@@ -270,7 +280,7 @@ pub(super) fn strip_extension(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, sto
     let before = parsed(&stored)?;
     let mut after = before.clone();
     after.shift_remove(urn);
-    finish(tx, scope, of, stored, Change { before, after, members: Vec::new() }, Notes::default(), -1).map(drop)
+    finish(tx, scope, of, stored, Change::of_text(before, after), Notes::default(), -1).map(drop)
 }
 
 fn find_current(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, id: &str, if_match: Option<&Tags>) -> Result<Stored> {
@@ -284,10 +294,17 @@ fn find_current(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, id: &str, if_matc
 }
 
 /// What a write does to a resource, checked.
-struct Change {
+struct Change<'w> {
     before: Attributes,
     after: Attributes,
     members: Vec<Resolved>,
+    password: Option<&'w Password>,
+}
+
+impl Change<'_> {
+    fn of_text(before: Attributes, after: Attributes) -> Self {
+        Self { before, after, members: Vec::new(), password: None }
+    }
 }
 
 /// Writes a change; where there is none, nothing moves and nothing is told.
@@ -296,28 +313,36 @@ fn finish(
     scope: &Scope,
     of: &ResourceType,
     mut stored: Stored,
-    change: Change,
+    change: Change<'_>,
     notes: Notes,
     members_max: i64,
 ) -> Result<Done> {
-    let Change { before, after, members } = change;
-    if before == after {
+    let Change { before, after, members, password } = change;
+    let sets_password = passwords::changes(tx, &stored, password)?;
+    if before == after && !sets_password {
         return finish_members(tx, scope, of, stored, members, notes, members_max);
     }
     let (old_keys, keys) = (index::keys(&before, of), index::keys(&after, of));
     let body = render::body(&after, of);
     let id = stored.id.clone();
+    let flow = Flow::of(tx, scope)?;
+    let image = flow.is_holding().then(|| stored.clone());
     let new = New { id: &id, keys: &keys, unique_name: unique_name(scope, of, &keys), body: &body };
     resources::update(tx, collection(scope, of), &mut stored, &old_keys, &new)?;
+    if let Some(image) = image {
+        flow.changed(&of.name, &image, &old_keys)?;
+    }
     if old_keys.label != keys.label {
         // Groups show this name for their member, so what they answer has changed (RFC 7644 section 3.14).
+        flow.before_touching_groups_of(&stored)?;
         members::relabelled(tx, &stored)?;
     }
-    events::updated(tx, scope, of, &id, &before, &after)?;
+    passwords::apply(tx, &stored, password)?;
+    events::updated(&flow, &of.name, &id, (&before, &after), sets_password)?;
     let net = apply_members(tx, &mut stored, members)?;
     if !net.is_nothing() {
         resources::set_member_count(tx, &stored)?;
-        net.tell(tx, scope, of, &id)?;
+        net.tell(&flow, &of.name, &id)?;
     }
     Ok(Done { shown: Shown::of(tx, stored, of, members_max)?, notes })
 }
@@ -332,10 +357,12 @@ fn finish_members(
     notes: Notes,
     members_max: i64,
 ) -> Result<Done> {
+    let flow = if members.is_empty() { None } else { Some(Flow::of(tx, scope)?) };
     let net = apply_members(tx, &mut stored, members)?;
-    if !net.is_nothing() {
+    if let (Some(flow), false) = (flow, net.is_nothing()) {
+        flow.before_touching(&stored)?;
         resources::touch(tx, &mut stored)?;
-        net.tell(tx, scope, of, &stored.id)?;
+        net.tell(&flow, &of.name, &stored.id)?;
     }
     Ok(Done { shown: Shown::of(tx, stored, of, members_max)?, notes })
 }

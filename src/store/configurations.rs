@@ -1,4 +1,4 @@
-//! Rows of `configurations`, and the removal of everything a configuration holds.
+//! Rows of `configurations`.
 
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, Row, named_params};
@@ -47,13 +47,32 @@ pub fn insert(tx: &Tx<'_>, new: &NewRow<'_>) -> Result<i64> {
             ":sync": new.sync,
             ":now": tx.now,
         });
-    inserted.map_err(|error| match violated(&error) {
-        Some(columns) if columns.ends_with("connection_name") => Error::Conflict(format!(
-            "connectionName {:?} is taken in this account: choose another",
-            new.connection_name
-        )),
+    inserted.map_err(|error| taken(error, new.connection_name))
+}
+
+fn taken(error: rusqlite::Error, name: &str) -> Error {
+    match violated(&error) {
+        Some(columns) if columns.ends_with("connection_name") => {
+            Error::Conflict(format!("connectionName {name:?} is taken in this account: choose another"))
+        }
         _ => error.into(),
-    })
+    }
+}
+
+/// Writes the name, the provider and the switches of a configuration, and tells everybody who remembers them to read
+/// them again. `Conflict` where the account has another one of that name.
+pub fn save_settings(tx: &Tx<'_>, changed: &Configuration) -> Result<()> {
+    let mut statement = tx.prepare(
+        "UPDATE configurations SET connection_name = :name, provider = :provider, switches = :switches,
+                revision = revision + 1 WHERE configuration = :key",
+    )?;
+    let updated = statement.execute(named_params! {
+        ":key": changed.key,
+        ":name": changed.connection_name,
+        ":provider": changed.provider,
+        ":switches": switches_text(&changed.switches)?,
+    });
+    updated.map(drop).map_err(|error| taken(error, &changed.connection_name))
 }
 
 /// The configuration with that id, unless it is deleted.
@@ -122,31 +141,6 @@ pub fn mark_deleted(tx: &Tx<'_>, key: i64) -> Result<()> {
     tx.connection()
         .prepare_cached("UPDATE configurations SET deleted_at = :now WHERE configuration = :key")?
         .execute(named_params! {":key": key, ":now": tx.now})?;
-    Ok(())
-}
-
-/// Removes the resources of a configuration with their memberships, index rows and counts. The freed pages are
-/// overwritten, because they hold personal data.
-pub fn remove_content(tx: &Tx<'_>, key: i64) -> Result<()> {
-    tx.connection().pragma_update(None, "secure_delete", true)?;
-    let removed = remove_rows(tx, key);
-    tx.connection().pragma_update(None, "secure_delete", false)?;
-    removed
-}
-
-fn remove_rows(tx: &Tx<'_>, key: i64) -> Result<()> {
-    for sql in [
-        "DELETE FROM group_members WHERE group_resource IN (
-             SELECT resource FROM resources WHERE configuration = ?1)",
-        "DELETE FROM group_members WHERE member_resource IN (
-             SELECT resource FROM resources WHERE configuration = ?1)",
-        "DELETE FROM resource_values WHERE configuration = ?1",
-        "DELETE FROM resources WHERE configuration = ?1",
-        "DELETE FROM resource_counts WHERE configuration = ?1",
-        "DELETE FROM extensions WHERE configuration = ?1",
-    ] {
-        tx.connection().prepare_cached(sql)?.execute([key])?;
-    }
     Ok(())
 }
 

@@ -15,14 +15,22 @@ pub mod extensions;
 mod failure;
 mod files;
 pub mod filter_sql;
+pub mod held;
+pub mod idempotency;
 pub mod instance;
 mod integrity;
+pub mod links;
 pub mod members;
 pub mod pages;
+pub mod passwords;
+pub mod people;
+pub mod purge;
 mod readers;
+pub mod requests;
 pub mod resources;
 mod snapshot;
 pub mod tokens;
+pub mod unique_names;
 mod upgrade;
 mod value_keys;
 mod writer;
@@ -35,6 +43,8 @@ pub use db::OpenError;
 pub use integrity::check;
 pub use snapshot::{Snapshot, Tx};
 pub use writer::Undo;
+
+use tokio::sync::watch;
 
 use crate::error::Result;
 pub(in crate::store) use failure::violated;
@@ -71,6 +81,8 @@ struct Shared {
     corrupt: AtomicBool,
     /// Set when the store closes.
     closing: AtomicBool,
+    /// Moves with each commit of this process that has published events.
+    events: watch::Sender<u64>,
 }
 
 impl Shared {
@@ -101,7 +113,12 @@ impl Store {
             lock = Some(files.lock()?);
         }
         let connection = db::open(&files, access)?;
-        let shared = Arc::new(Shared { files, corrupt: AtomicBool::new(false), closing: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            files,
+            corrupt: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            events: watch::Sender::new(0),
+        });
         if access == Access::Serve {
             integrity::check_quickly(&connection, &shared)?;
         }
@@ -152,6 +169,11 @@ impl Store {
     /// Whether writes can be taken: false once the file was found corrupt.
     pub fn is_sound(&self) -> bool {
         !self.shared.is_corrupt()
+    }
+
+    /// Changes with each commit of this process that has published events. Other processes' commits do not move it.
+    pub fn events(&self) -> watch::Receiver<u64> {
+        self.shared.events.subscribe()
     }
 
     /// Whether the writer takes writes and answers them, whatever it answers. Waits as long as it does. A file that was

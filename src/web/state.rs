@@ -3,13 +3,28 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
+use tokio::sync::watch;
+
 use super::activity::Activity;
 use super::guard::Guard;
+use super::hashing::Hashing;
+use super::key_use::KeyUse;
 use crate::directory::Scope;
 use crate::error::{Error, Result};
+use crate::jwt::{SigningKey, UserTokens};
 use crate::scim::cursor::Secret;
 use crate::store::tokens::TokenRow;
 use crate::store::{Snapshot, Store, configurations};
+
+/// By what the callers of the management API are known, beside the rows of the database.
+pub struct Callers {
+    /// Signs and verifies our own tokens.
+    pub signing_key: SigningKey,
+    /// Takes the tokens of users, where they are taken.
+    pub user_tokens: Option<UserTokens>,
+    /// Origins whose pages may call from a browser.
+    pub allowed_origins: Vec<String>,
+}
 
 /// Shared by all workers.
 pub struct State {
@@ -19,23 +34,35 @@ pub struct State {
     pub public_url: String,
     /// What cursors are authenticated with.
     pub cursor_secret: Secret,
+    /// By what callers of the management API are known.
+    pub callers: Callers,
+    /// Which API keys were used when, until it is written down.
+    pub key_use: KeyUse,
     /// Who called when, until it is written down.
     pub activity: Activity,
     /// Who guesses tokens.
     pub guard: Guard,
+    /// True once the server stops: who waits for something then waits no longer.
+    pub stopping: watch::Sender<bool>,
+    /// Turns for hashing passwords.
+    pub hashing: Hashing,
     /// Scopes by row of the configuration, with the revision they were read at.
     scopes: RwLock<HashMap<i64, (i64, Scope)>>,
 }
 
 impl State {
     /// State over an open store.
-    pub fn new(store: Store, public_url: String, cursor_secret: Secret) -> Self {
+    pub fn new(store: Store, public_url: String, cursor_secret: Secret, callers: Callers) -> Self {
         Self {
             store,
             public_url,
             cursor_secret,
+            callers,
+            key_use: KeyUse::default(),
             activity: Activity::default(),
             guard: Guard::default(),
+            stopping: watch::Sender::new(false),
+            hashing: Hashing::default(),
             scopes: RwLock::default(),
         }
     }

@@ -35,34 +35,46 @@ impl App {
             let data = tempfile::tempdir().unwrap().keep();
             let mut command = Command::new("sh");
             command.args(["-c", WATCHED, "sh"]).arg(&data).arg(BINARY);
-            Self::spawn(command, &data)
+            Self::spawn(command, &data, &[])
         })
     }
 
     /// A server of one's own on that directory, to be killed and started again.
     pub(crate) fn start(data: &Path) -> Self {
-        Self::spawn(Command::new(BINARY), data)
+        Self::start_with(data, &[])
     }
 
-    /// The same with flags of `serve`, variables of the environment, and a file for the log.
-    pub(crate) fn start_with(data: &Path, flags: &[&str], environment: &[(&str, &str)], log: &Path) -> Self {
+    /// The same with further flags.
+    pub(crate) fn start_with(data: &Path, flags: &[&str]) -> Self {
+        Self::spawn(Command::new(BINARY), data, flags)
+    }
+
+    /// A server of one's own with its log in a file.
+    pub(crate) fn start_logging_to(data: &Path, log: &Path) -> Self {
+        let mut command = Command::new(BINARY);
+        command.stderr(std::fs::File::create(log).unwrap());
+        Self::spawn_as(command, data, &[])
+    }
+
+    /// The same with flags, variables of the environment and its log in a file.
+    pub(crate) fn start_in(data: &Path, flags: &[&str], environment: &[(&str, &str)], log: &Path) -> Self {
         let mut command = Command::new(BINARY);
         command.envs(environment.iter().copied()).stderr(std::fs::File::create(log).unwrap());
-        Self::spawn_with(command, flags, data)
+        Self::spawn_as(command, data, flags)
     }
 
     /// A server that another program starts, which is told the server's command line.
     pub(crate) fn start_through(mut command: Command, data: &Path) -> Self {
         command.arg(BINARY);
-        Self::spawn(command, data)
+        Self::spawn(command, data, &[])
     }
 
-    fn spawn(mut command: Command, data: &Path) -> Self {
+    fn spawn(mut command: Command, data: &Path, flags: &[&str]) -> Self {
         command.stderr(Stdio::null());
-        Self::spawn_with(command, &[], data)
+        Self::spawn_as(command, data, flags)
     }
 
-    fn spawn_with(mut command: Command, flags: &[&str], data: &Path) -> Self {
+    fn spawn_as(mut command: Command, data: &Path, flags: &[&str]) -> Self {
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(flags);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -153,8 +165,14 @@ pub(crate) fn rollcall(data: &Path, arguments: &[&str]) -> Output {
 /// Starts `serve` where it must refuse; its output once it has ended. It is killed when it does not.
 #[track_caller]
 pub(crate) fn serve_refuses(data: &Path, within: Duration) -> Output {
+    serve_with_refuses(data, &[], within)
+}
+
+/// The same with further flags.
+#[track_caller]
+pub(crate) fn serve_with_refuses(data: &Path, flags: &[&str], within: Duration) -> Output {
     let mut command = Command::new(BINARY);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(flags);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let code = ends_within(&mut child, within);
     let output = child.wait_with_output().unwrap();

@@ -311,7 +311,7 @@ fn the_server_backs_itself_up_and_keeps_as_many_as_it_was_told() {
         fs::write(folder.join(foreign), "mine").unwrap();
     }
     let flags = ["--backup-dir", text(&folder), "--backup-every", "1h", "--backup-keep", "2"];
-    let app = App::start_with(data.path(), &flags, &[], &place.path().join("log"));
+    let app = App::start_in(data.path(), &flags, &[], &place.path().join("log"));
     let begun = Instant::now();
     let names = loop {
         let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -338,7 +338,7 @@ fn a_scheduled_backup_that_fails_is_said_loudly_and_the_server_goes_on() {
     let place = tempfile::tempdir().unwrap();
     let (not_a_folder, log) = (place.path().join("file"), place.path().join("log"));
     fs::write(&not_a_folder, "").unwrap();
-    let mut app = App::start_with(data.path(), &[], &[("ROLLCALL_BACKUP_DIR", text(&not_a_folder))], &log);
+    let mut app = App::start_in(data.path(), &[], &[("ROLLCALL_BACKUP_DIR", text(&not_a_folder))], &log);
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(20) && !fs::read_to_string(&log).unwrap().contains("BACKUP FAILED") {
         std::thread::sleep(Duration::from_millis(50));

@@ -22,7 +22,7 @@ fn a_service_manager_is_told_that_the_server_listens_lives_and_stops() {
     let socket = UnixDatagram::bind(&address).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let environment = [("NOTIFY_SOCKET", address.to_str().unwrap()), ("WATCHDOG_USEC", "600000")];
-    let mut app = App::start_with(&place.path().join("data"), &[], &environment, &place.path().join("log"));
+    let mut app = App::start_in(&place.path().join("data"), &[], &environment, &place.path().join("log"));
     let heard = |word: &str| {
         let mut all = String::new();
         while !all.contains(word) {
@@ -37,6 +37,15 @@ fn a_service_manager_is_told_that_the_server_listens_lives_and_stops() {
     heard("WATCHDOG=1");
     assert_eq!(app.terminate(), Some(0));
     heard("STOPPING=1");
+}
+
+#[test]
+fn a_server_that_is_stopped_as_soon_as_it_listens_ends_well() {
+    // T71
+    let data = tempfile::tempdir().unwrap();
+    for _ in 0..5 {
+        assert_eq!(App::start(data.path()).terminate(), Some(0));
+    }
 }
 
 #[test]

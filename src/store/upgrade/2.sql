@@ -4,9 +4,18 @@ ALTER TABLE accounts ADD COLUMN deleted_at INTEGER;
 
 -- How many resources of a paused configuration wait in held_resources and held_members, as far as it matters: any, or none.
 ALTER TABLE configurations ADD COLUMN holds INTEGER NOT NULL DEFAULT 0 CHECK (holds IN (0, 1));
--- Refused calls in a row, and the last of them; a call that succeeds ends the row.
+-- Failed calls in a row, callers that were refused in a row, and the last of either; a call that succeeds ends the row.
+-- recent_calls has a bit for each of the last 20 calls, the newest lowest, 1 where it failed; a leading 1 says how many.
 ALTER TABLE configurations ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE configurations ADD COLUMN auth_failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE configurations ADD COLUMN recent_calls INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE configurations ADD COLUMN last_failure INTEGER;
+ALTER TABLE configurations ADD COLUMN forgets_requests INTEGER NOT NULL DEFAULT 0 CHECK (forgets_requests IN (0, 1));
+-- Set while what a purge has to remove is removed: events up to this one hold no personal data of it any more.
+ALTER TABLE configurations ADD COLUMN purge_seq INTEGER;
+CREATE INDEX configurations_by_account ON configurations (account_id);
+CREATE INDEX configurations_catching_up ON configurations (configuration) WHERE holds = 1 AND sync = 1;
+CREATE INDEX configurations_purging ON configurations (configuration) WHERE purge_seq IS NOT NULL;
 
 -- 0 where the change happened while its configuration was paused: history shows it, the feed does not.
 ALTER TABLE events ADD COLUMN published INTEGER NOT NULL DEFAULT 1 CHECK (published IN (0, 1));
@@ -40,45 +49,64 @@ CREATE TABLE setup_links (
 CREATE INDEX setup_links_by_configuration ON setup_links (configuration);
 
 CREATE TABLE held_resources (
+    id            TEXT PRIMARY KEY,
     configuration INTEGER NOT NULL,
     type          TEXT NOT NULL,
-    id            TEXT NOT NULL,
     resource      INTEGER NOT NULL,
+    gone          INTEGER NOT NULL DEFAULT 0 CHECK (gone IN (0, 1)),
     version       INTEGER,
     created_at    INTEGER,
     last_modified INTEGER,
-    body          TEXT,
-    PRIMARY KEY (configuration, type, id)
-) STRICT, WITHOUT ROWID;
+    active        INTEGER,
+    user_name_key TEXT,
+    external_id   TEXT,
+    label         TEXT,
+    member_count  INTEGER,
+    body          TEXT
+) STRICT;
+CREATE INDEX held_resources_in_order ON held_resources (configuration, type, resource);
+CREATE INDEX held_resources_gone ON held_resources (configuration, type) WHERE gone = 1;
 
 CREATE TABLE held_members (
     configuration INTEGER NOT NULL,
     group_id      TEXT NOT NULL,
+    member        INTEGER NOT NULL,
     member_id     TEXT NOT NULL,
     member_type   TEXT NOT NULL,
     was           INTEGER NOT NULL CHECK (was IN (0, 1)),
-    PRIMARY KEY (configuration, group_id, member_id)
+    PRIMARY KEY (configuration, group_id, member, member_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX held_members_by_member ON held_members (configuration, member_id);
 
 CREATE TABLE requests (
-    request       INTEGER PRIMARY KEY AUTOINCREMENT,
-    id            TEXT NOT NULL,
-    configuration INTEGER NOT NULL,
-    at            INTEGER NOT NULL,
-    duration_us   INTEGER NOT NULL,
-    method        TEXT NOT NULL,
-    path          TEXT NOT NULL,
-    status        INTEGER NOT NULL,
-    scim_type     TEXT,
-    detail        TEXT,
-    token_id      TEXT,
-    resource_type TEXT,
-    resource_id   TEXT,
-    notes         TEXT NOT NULL,
-    request_body  TEXT,
-    response_body TEXT
+    request        INTEGER PRIMARY KEY,
+    configuration  INTEGER NOT NULL,
+    -- The X-Request-Id of the answer. It begins with its time, so the index below is in the order of time too.
+    id             TEXT NOT NULL,
+    at             INTEGER NOT NULL,
+    duration_us    INTEGER NOT NULL,
+    method         TEXT NOT NULL,
+    path           TEXT NOT NULL,
+    status         INTEGER NOT NULL,
+    failed         INTEGER NOT NULL CHECK (failed IN (0, 1)),
+    scim_type      TEXT,
+    detail         TEXT,
+    -- Why a caller was nobody's, and the end of the token that was sent.
+    refusal        TEXT,
+    token_hint     TEXT,
+    token_id       TEXT,
+    resource_type  TEXT,
+    resource_id    TEXT,
+    notes          TEXT NOT NULL,
+    -- More than 0 where the row stands for that many calls that could not be kept.
+    missed         INTEGER NOT NULL DEFAULT 0,
+    -- Lengths as they were sent; a body that is shorter here was cut, and one that is NULL was not kept.
+    request_bytes  INTEGER,
+    response_bytes INTEGER,
+    request_body   TEXT,
+    response_body  TEXT
 ) STRICT;
-CREATE INDEX requests_by_configuration ON requests (configuration, request);
+CREATE UNIQUE INDEX requests_by_configuration ON requests (configuration, id);
 
 CREATE TABLE audit (
     entry            INTEGER PRIMARY KEY,
@@ -109,7 +137,7 @@ CREATE TABLE idempotent_calls (
 CREATE INDEX idempotent_calls_by_age ON idempotent_calls (created_at);
 
 CREATE TABLE passwords (
-    resource   INTEGER PRIMARY KEY REFERENCES resources (resource),
+    resource   INTEGER PRIMARY KEY REFERENCES resources (resource) ON DELETE CASCADE,
     digest     TEXT NOT NULL,
     changed_at INTEGER NOT NULL
 ) STRICT;

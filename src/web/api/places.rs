@@ -8,10 +8,9 @@ use utoipa::__dev::SchemaReferences;
 use utoipa::openapi::path::HttpMethod;
 
 use super::answer::Refusal;
-use super::frame;
+use super::{cors, frame, idempotency};
 
-/// The prefixes under which the places beginning with `/directory/` are served too: what browser clients put before
-/// every path, and what is left where a proxy takes `/directory` off.
+/// What browser clients put before every path, and what a proxy may have taken off those that begin with it.
 const ALIAS_PREFIX: &str = "/frontegg";
 const SERVER_BASE: &str = "/directory";
 
@@ -65,18 +64,16 @@ impl Routing {
             let resource = web::resource(spellings(&path));
             let resource = routes.into_iter().fold(resource, |resource, (_, route)| resource.route(route));
             let elsewhere = move |request: HttpRequest| std::future::ready(other_method(&request, &allow));
-            app.service(resource.default_service(web::to(elsewhere)).wrap(from_fn(frame::around)));
+            let resource = resource.default_service(web::to(elsewhere)).wrap(from_fn(idempotency::once));
+            app.service(resource.wrap(from_fn(frame::around)).wrap(from_fn(cors::around)));
         }
     }
 }
 
 /// Every way to write the path.
 fn spellings(path: &str) -> Vec<String> {
-    let mut spellings = vec![path.to_owned()];
-    if let Some(below) = path.strip_prefix(SERVER_BASE) {
-        spellings.push(format!("{ALIAS_PREFIX}{path}"));
-        spellings.push(below.to_owned());
-    }
+    let mut spellings = vec![path.to_owned(), format!("{ALIAS_PREFIX}{path}")];
+    spellings.extend(path.strip_prefix(SERVER_BASE).map(str::to_owned));
     let slashed: Vec<String> = spellings.iter().map(|path| format!("{path}/")).collect();
     spellings.extend(slashed);
     spellings
