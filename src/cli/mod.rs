@@ -8,6 +8,7 @@ mod check;
 mod completions;
 mod configuration;
 mod health;
+mod openapi;
 mod schema;
 mod self_service;
 mod token;
@@ -76,6 +77,9 @@ enum Command {
     },
     /// Print the manual page
     Man(completions::ManArgs),
+    /// Print the OpenAPI document of the management API
+    #[command(name = "openapi")]
+    OpenApi,
     /// Print the version
     Version,
 }
@@ -116,6 +120,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Health(args)) => return health::run(args),
         Some(Command::Completions { shell }) => completions::completions(Cli::command(), shell)?,
         Some(Command::Man(args)) => completions::man(Cli::command(), &args)?,
+        Some(Command::OpenApi) => openapi::run(folder)?,
         Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
     }
     Ok(ExitCode::SUCCESS)
