@@ -113,9 +113,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         let keeper = actix_web::rt::spawn(worker::retention::run(store.clone()));
         let catching_up = actix_web::rt::spawn(worker::catching_up::run(store.clone()));
         let expiry = actix_web::rt::spawn(worker::expiry::run(store.clone()));
-        actix_web::rt::spawn(notify::keep_alive(store.clone()));
-        actix_web::rt::spawn(stop_when_told(bound.server.handle(), bound.state.clone(), ends));
         let backups = settings.backups.clone().map(|schedule| backup::start(store.clone(), schedule)).transpose()?;
+        actix_web::rt::spawn(notify::keep_alive(store.clone()));
+        actix_web::rt::spawn(stop_when_told(ends, bound.server.handle(), bound.state.clone()));
         notify::ready(&format!("http://{}", bound.address));
         bound.server.await?;
         drop(backups);
@@ -152,9 +152,8 @@ async fn write_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>)
     }
 }
 
-/// Waits until the server is told to stop, and stops it. Nobody waits for events any more then: those requests would keep it
-/// from ending.
-async fn stop_when_told(server: ServerHandle, state: web::Data<State>, ends: notify::Ends) {
+/// Lets nobody wait for events once the server is told to stop: those requests would keep it from ending.
+async fn stop_when_told(ends: notify::Ends, server: ServerHandle, state: web::Data<State>) {
     let finish = ends.wait().await;
     state.stopping.send_replace(true);
     server.stop(finish).await;
