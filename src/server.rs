@@ -17,7 +17,7 @@ use crate::secret;
 use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
 use crate::web::state::{Callers, State};
-use crate::web::{api, scim};
+use crate::web::{api, assets, scim};
 use crate::worker;
 
 /// How long a connection may idle between two requests; identity providers keep theirs.
@@ -59,6 +59,8 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
         }
         app.route("/livez", web::get().to(api::livez))
             .route("/readyz", web::get().to(api::readyz))
+            .route(assets::ROUTE, web::get().to(assets::serve))
+            .route(assets::ROUTE, web::head().to(assets::serve))
             .configure(api::configure)
             .default_service(web::to(api::not_found))
     })

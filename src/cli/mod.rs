@@ -5,6 +5,7 @@ mod answer;
 mod api_key;
 mod check;
 mod configuration;
+mod openapi;
 mod schema;
 mod self_service;
 mod token;
@@ -59,6 +60,9 @@ enum Command {
     },
     /// Read the whole database and report damage
     Check,
+    /// Print the OpenAPI document of the management API
+    #[command(name = "openapi")]
+    OpenApi,
     /// Print the version
     Version,
 }
@@ -94,6 +98,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::ApiKey(command)) => api_key::run(folder, command)?,
         Some(Command::SelfService { switch }) => self_service::run(folder, switch)?,
         Some(Command::Check) => return check::run(folder),
+        Some(Command::OpenApi) => openapi::run(folder)?,
         Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
     }
     Ok(ExitCode::SUCCESS)
