@@ -33,9 +33,15 @@ CREATE TABLE configurations (
     deleted_at      INTEGER,
     -- Whether anything of it waits in held_resources or held_members.
     holds INTEGER NOT NULL DEFAULT 0 CHECK (holds IN (0, 1)),
-    -- Refused calls in a row, and when the last one was; a call that succeeds begins again at 0.
+    -- Failed calls in a row, callers that were refused in a row, and when the last of either was; a call that succeeds
+    -- begins again at 0. recent_calls has a bit for each of the last 20 calls, the newest lowest, 1 where it failed; a
+    -- leading 1 says how many there are.
     failures INTEGER NOT NULL DEFAULT 0,
-    last_failure INTEGER
+    auth_failures INTEGER NOT NULL DEFAULT 0,
+    recent_calls INTEGER NOT NULL DEFAULT 1,
+    last_failure INTEGER,
+    -- 1 where the request log has to go because of a purge, until it is gone.
+    forgets_requests INTEGER NOT NULL DEFAULT 0 CHECK (forgets_requests IN (0, 1))
 ) STRICT;
 CREATE UNIQUE INDEX configurations_by_name ON configurations (account_id, connection_name) WHERE deleted_at IS NULL;
 
@@ -196,24 +202,34 @@ CREATE TABLE held_members (
 
 -- The request log of each configuration: what its identity provider sent and was answered. Secrets never come here.
 CREATE TABLE requests (
-    request       INTEGER PRIMARY KEY AUTOINCREMENT,
-    id            TEXT NOT NULL,
-    configuration INTEGER NOT NULL,
-    at            INTEGER NOT NULL,
-    duration_us   INTEGER NOT NULL,
-    method        TEXT NOT NULL,
-    path          TEXT NOT NULL,
-    status        INTEGER NOT NULL,
-    scim_type     TEXT,
-    detail        TEXT,
-    token_id      TEXT,
-    resource_type TEXT,
-    resource_id   TEXT,
-    notes         TEXT NOT NULL,
-    request_body  TEXT,
-    response_body TEXT
+    request        INTEGER PRIMARY KEY,
+    configuration  INTEGER NOT NULL,
+    -- The X-Request-Id of the answer. It begins with its time, so the index below is in the order of time too.
+    id             TEXT NOT NULL,
+    at             INTEGER NOT NULL,
+    duration_us    INTEGER NOT NULL,
+    method         TEXT NOT NULL,
+    path           TEXT NOT NULL,
+    status         INTEGER NOT NULL,
+    failed         INTEGER NOT NULL CHECK (failed IN (0, 1)),
+    scim_type      TEXT,
+    detail         TEXT,
+    -- Why a caller was nobody's, and the end of the token that was sent.
+    refusal        TEXT,
+    token_hint     TEXT,
+    token_id       TEXT,
+    resource_type  TEXT,
+    resource_id    TEXT,
+    notes          TEXT NOT NULL,
+    -- More than 0 where the row stands for that many calls that could not be kept.
+    missed         INTEGER NOT NULL DEFAULT 0,
+    -- Lengths as they were sent; a body that is shorter here was cut, and one that is NULL was not kept.
+    request_bytes  INTEGER,
+    response_bytes INTEGER,
+    request_body   TEXT,
+    response_body  TEXT
 ) STRICT;
-CREATE INDEX requests_by_configuration ON requests (configuration, request);
+CREATE UNIQUE INDEX requests_by_configuration ON requests (configuration, id);
 
 -- Who changed what in the management of this server, through whatever door; `before` and `after` are JSON.
 CREATE TABLE audit (
@@ -246,7 +262,7 @@ CREATE INDEX idempotent_calls_by_age ON idempotent_calls (created_at);
 
 -- Argon2id digests of users' passwords, where the configuration verifies them.
 CREATE TABLE passwords (
-    resource   INTEGER PRIMARY KEY REFERENCES resources (resource),
+    resource   INTEGER PRIMARY KEY REFERENCES resources (resource) ON DELETE CASCADE,
     digest     TEXT NOT NULL,
     changed_at INTEGER NOT NULL
 ) STRICT;

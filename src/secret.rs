@@ -1,5 +1,7 @@
 //! Bearer tokens: made here and nowhere else, shown once, and known afterwards by their digest only.
 
+pub mod password;
+
 use std::fmt;
 
 use rand::TryRng;
@@ -11,6 +13,8 @@ use subtle::ConstantTimeEq;
 pub const PREFIX: &str = "rct_";
 /// What the secret of every API key begins with.
 pub const KEY_PREFIX: &str = "rck_";
+/// What the secret of every set-up link begins with.
+pub const LINK_PREFIX: &str = "rcl_";
 
 /// 62^43 is just above 2^256: the fewest characters that hold 32 bytes.
 const DIGITS: usize = 43;
@@ -33,6 +37,11 @@ impl Token {
     /// The same for the secret of an API key.
     pub fn generate_key() -> Result<Self, SysError> {
         Self::with_prefix(KEY_PREFIX)
+    }
+
+    /// The same for the secret of a set-up link.
+    pub fn generate_link() -> Result<Self, SysError> {
+        Self::with_prefix(LINK_PREFIX)
     }
 
     fn with_prefix(prefix: &str) -> Result<Self, SysError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::guard::fn_guard;
 use actix_web::{App, HttpServer, web};
+use tokio::sync::oneshot;
 
 use crate::jwt::{SigningKey, UserTokens};
 use crate::log;
@@ -16,6 +17,7 @@ use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
 use crate::web::state::{Callers, State};
 use crate::web::{api, scim};
+use crate::worker;
 
 /// How long a connection may idle between two requests; identity providers keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -23,8 +25,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const SHUTDOWN_SECONDS: u64 = 10;
 /// Threads of each worker for scans and large bodies; more would only wait for the readers, and each keeps memory.
 const BLOCKING_THREADS: usize = 2;
-/// How often what was gathered in memory is written down.
-const WRITE_DOWN_EVERY: Duration = Duration::from_secs(1);
 
 /// A server that is bound and waits to be awaited.
 pub struct Bound {
@@ -104,9 +104,14 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         let bound = build(settings, store.clone())?;
         println!("listening on http://{}", bound.address);
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url, ""));
-        let writer = actix_web::rt::spawn(write_down(bound.state.clone()));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let writer = actix_web::rt::spawn(write_down(bound.state.clone(), stopped));
+        let keeper = actix_web::rt::spawn(worker::retention::run(store.clone()));
         bound.server.await?;
-        writer.abort();
+        keeper.abort();
+        drop(stop);
+        // It ends at once, except while it writes.
+        let _ = writer.await;
         if let Err(problem) = bound.state.activity.write_down(&store).await {
             tracing::warn!(%problem, "the last second of activity was not written down");
         }
@@ -119,9 +124,12 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn write_down(state: web::Data<State>) {
+async fn write_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>) {
     loop {
-        tokio::time::sleep(WRITE_DOWN_EVERY).await;
+        tokio::select! {
+            () = state.activity.due() => {}
+            _ = &mut stopped => return,
+        }
         if let Err(problem) = state.activity.write_down(&state.store).await {
             tracing::warn!(%problem, "activity was not written down");
         }

@@ -5,6 +5,7 @@
 
 mod client;
 mod group_commit;
+mod lists;
 #[path = "../raw/mod.rs"]
 mod raw;
 mod report;
@@ -27,6 +28,8 @@ use workloads::Workload;
 /// How often each figure is taken; the median counts.
 const ROUNDS: usize = 7;
 const SMALL: usize = 1_000;
+/// Asked for pages and jobs only.
+const MEDIUM: usize = 10_000;
 const LARGE: usize = 100_000;
 /// Users beyond `LARGE`, who join groups while it is measured.
 const SPARE: usize = 2_000;
@@ -61,15 +64,37 @@ impl Site {
 }
 
 fn main() -> Result<ExitCode> {
+    let lists_only = std::env::args().any(|argument| argument == "lists");
     let mut report = Report::default();
-    start_and_rest(&mut report)?;
+    let mut figures = Figures::default();
+    if !lists_only {
+        start_and_rest(&mut report)?;
+        requests(&mut figures, &mut report)?;
+    }
+    pages_and_jobs(&mut figures, &mut report)?;
+    Ok(if report.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Pages and jobs at three sizes, on servers of their own: the others gain users while they are measured.
+fn pages_and_jobs(figures: &mut Figures, report: &mut Report) -> Result<()> {
+    eprintln!("seeding {SMALL}, {MEDIUM} and {LARGE} users");
+    let sites = [SMALL, MEDIUM, LARGE].map(|users| {
+        let seeded = Seeded::with_users(users);
+        seeded.groups("all", 1, &seeded.users);
+        Site::start(seeded)
+    });
+    let [small, medium, large] = sites;
+    lists::measure([&small?, &medium?, &large?], figures, report)
+}
+
+/// Requests on single users and groups, in a small and in a large store.
+fn requests(figures: &mut Figures, report: &mut Report) -> Result<()> {
     eprintln!("seeding {LARGE} users");
     let small = Seeded::with_users(SMALL);
     small.groups("all", 1, &small.users);
     let large = Seeded::with_users(LARGE + SPARE);
     let groups = workloads::Groups::seed(&large);
     let (small, large) = (Site::start(small)?, Site::start(large)?);
-    let mut figures = Figures::default();
     for round in 0..ROUNDS {
         eprintln!("round {} of {ROUNDS}", round + 1);
         for (site, users) in [(&small, SMALL), (&large, LARGE)] {
@@ -80,15 +105,14 @@ fn main() -> Result<ExitCode> {
         for workload in workloads::on_groups(&large.endpoint, &groups, &large.users[LARGE..]) {
             figures.add(workload.name, LARGE, large.measure(&workload, round)?);
         }
-        group_commit::round(&mut figures)?;
+        group_commit::round(figures)?;
     }
     figures.print();
-    report.ratios(&figures);
+    report.ratios(figures);
     let lost = workloads::lost_adds(&large.endpoint, &groups.empty[0], &large.users[..800])?;
     report.at_most("adds lost by 8 connections on one group", f64::from(lost), 0.0);
     report.at_most("memory at 100,000 users, most ever, MiB", large.server.memory_mib("VmHWM")?, 150.0);
-    large.server.stop()?;
-    Ok(if report.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    large.server.stop()
 }
 
 /// Time to the first answer and memory of a server that nobody has asked anything else.

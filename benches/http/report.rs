@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::group_commit::{CREATE_AT_64, RAW};
 use super::workloads::{ADD_TO_0, ADD_TO_10K, ADD_TO_100K, CONFIG, CREATE, FIND, GROUP_10K, GROUP_100K, PATCH, READ};
-use super::{LARGE, SMALL};
+use super::{LARGE, MEDIUM, SMALL};
 
 /// How far beyond its bound a figure may be before it counts as broken: noise of a shared machine.
 const SLACK: f64 = 1.3;
@@ -35,6 +35,27 @@ impl Figures {
         }
         for ((name, _), rounds) in &self.wall {
             println!("{name:<40} {:>9} {:>9.0}", "a second", 1e6 / median(rounds.clone()));
+        }
+    }
+}
+
+impl Figures {
+    /// Median of the ratios of each round, in CPU time.
+    pub(crate) fn ratio(&self, above: (&'static str, usize), below: (&'static str, usize)) -> f64 {
+        ratio(&self.cpu, above, below)
+    }
+
+    /// The table of what may grow: CPU time of one request at each size, and how often that of the smallest it is.
+    pub(crate) fn print_growth(&self) {
+        println!(
+            "\n{:<48} {SMALL:>9} {MEDIUM:>9} {LARGE:>9} {:>8} {:>8}",
+            "CPU µs per request at so many users", "to 10k", "to 100k"
+        );
+        for (name, _) in self.cpu.keys().filter(|(_, users)| *users == MEDIUM) {
+            let at = |users| median(self.cpu[&(*name, users)].clone());
+            let grown = |users| self.ratio((name, users), (name, SMALL));
+            let (small, medium, large) = (at(SMALL), at(MEDIUM), at(LARGE));
+            println!("{name:<48} {small:>9.0} {medium:>9.0} {large:>9.0} {:>8.1} {:>8.1}", grown(MEDIUM), grown(LARGE));
         }
     }
 }

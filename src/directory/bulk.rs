@@ -80,6 +80,7 @@ fn join(tx: &Tx<'_>, scope: &Scope, making: &Making, later: Vec<MemberRef>) -> R
     if later.is_empty() {
         return Ok(());
     }
-    let patch = Patch { edits: vec![Edit::Members(0, MemberEdit::Add(later))], notes: Notes::default() };
+    let patch =
+        Patch { edits: vec![Edit::Members(0, MemberEdit::Add(later))], password: None, notes: Notes::default() };
     resources::patch(tx, scope, &making.of, &making.id, None, &patch, -1).map(drop)
 }

@@ -11,7 +11,7 @@ use crate::model::switches::Preset;
 use crate::model::{account, ids};
 use crate::store::audit::{self, Entry};
 use crate::store::configurations::{self as rows, NewRow};
-use crate::store::{Snapshot, Tx, accounts, counts, events};
+use crate::store::{Snapshot, Tx, accounts, counts, events, links, requests};
 
 /// What a caller asks for.
 #[derive(Debug, Clone)]
@@ -127,10 +127,12 @@ pub fn delete(tx: &Tx<'_>, by: &By, id: &str, content: Content) -> Result<Delete
     }
     if was_live {
         tokens::revoke_all(tx, found.key)?;
+        links::end_all(tx, found.key)?;
         rows::mark_deleted(tx, found.key)?;
     }
     if content == Content::Purge {
         rows::remove_content(tx, found.key)?;
+        requests::set_forgotten(tx, found.key, true)?;
     }
     // Numbers only: the event outlives the people it is about.
     let payload = json!({
@@ -314,7 +316,7 @@ mod tests {
             let token = Token::generate().unwrap();
             let draft = TokenDraft::new(clock::new_id(), &token, "rotated");
             let id = made.id.clone();
-            fixture.write(move |tx| tokens::rotate(tx, &by(), &id, &draft)).unwrap();
+            fixture.write(move |tx| tokens::rotate(tx, &by(), &id, &draft, None)).unwrap();
             token
         };
         let second = rotate();

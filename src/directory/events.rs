@@ -29,14 +29,15 @@ pub(super) fn deleted(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, id: &str, b
     record(tx, scope, of, Happening::Deleted, id, &format!("{{\"before\":{body}}}"))
 }
 
-/// Attributes changed. Switching `active` is a fact of its own, told beside the other changes.
+/// Attributes changed, from the first to the second. Switching `active` is a fact of its own, told beside the other
+/// changes. A password is named where it was set or removed, and never shown.
 pub(super) fn updated(
     tx: &Tx<'_>,
     scope: &Scope,
     of: &ResourceType,
     id: &str,
-    before: &Attributes,
-    after: &Attributes,
+    (before, after): (&Attributes, &Attributes),
+    sets_password: bool,
 ) -> Result<()> {
     let is_active = |attributes: &Attributes| attributes.get("active") == Some(&Value::Bool(true));
     let switched = match (is_active(before), is_active(after)) {
@@ -44,7 +45,10 @@ pub(super) fn updated(
         (false, true) => Some(Happening::Reactivated),
         _ => None,
     };
-    let change = Change::between(before, after);
+    let mut change = Change::between(before, after);
+    if sets_password {
+        change.paths.insert("password".to_owned());
+    }
     if switched.is_none() || change.paths.iter().any(|path| path != "active") {
         record(tx, scope, of, Happening::Updated, id, &change.payload())?;
     }

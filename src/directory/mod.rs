@@ -1,16 +1,22 @@
 //! What must happen together: each function here is one operation inside one transaction, events included.
 //! No HTTP, no SQL, no clock; ids, times and secrets come in as arguments.
 
+pub mod accounts;
 pub mod api_keys;
 pub mod bulk;
 pub mod configurations;
 mod events;
 pub mod extensions;
+pub mod idempotency;
 pub mod instance;
+pub mod links;
 pub mod lists;
 mod memberships;
+pub mod passwords;
+pub mod requests;
 pub mod resources;
 mod scope;
+pub mod settings;
 mod shown;
 pub mod tokens;
 

@@ -8,14 +8,16 @@ use serde_json::Value;
 use super::Scope;
 use super::events;
 use super::memberships::{self, Net, Resolved};
+use super::passwords;
 use super::shown::{Shown, collection};
 use crate::error::{Error, Result};
 use crate::model::event::Happening;
-use crate::model::switches::Input;
+use crate::model::switches::{Input, Passwords};
 use crate::scim;
 use crate::scim::dialect::{Notes, Rules};
 use crate::scim::index::{self, Keys};
 use crate::scim::members::MemberEdit;
+use crate::scim::password::Password;
 use crate::scim::patch::{self, Edit, Patch};
 use crate::scim::schema::{Kind, ResourceType};
 use crate::scim::validate::{self, Attributes, Draft};
@@ -38,6 +40,7 @@ pub fn rules(scope: &Scope) -> Rules {
     Rules {
         strict: scope.switches.input == Input::Strict,
         create_on_missing_target: scope.switches.create_on_missing_target,
+        keep_passwords: scope.switches.passwords == Passwords::Verify,
     }
 }
 
@@ -91,6 +94,7 @@ pub fn create(
         }
         inserted => inserted?,
     };
+    passwords::apply(tx, &stored, draft.password.as_ref())?;
     events::created(tx, scope, of, id, body)?;
     let mut net = Net::default();
     if let Some(edit) = joining {
@@ -122,7 +126,8 @@ fn reactivate(
     }
     let mut notes = draft.notes.clone();
     notes.add("inactive resource of that name activated");
-    let change = Change { before, after: draft.attributes.clone(), members: Vec::new() };
+    let password = draft.password.as_ref();
+    let change = Change { before, after: draft.attributes.clone(), members: Vec::new(), password };
     finish(tx, scope, of, stored, change, notes, members_max)
 }
 
@@ -150,7 +155,9 @@ pub fn replace(
         after = validate::in_order(after, of);
     }
     let members = members.filter(|_| of.members().is_some());
-    finish(tx, scope, of, stored, Change { before, after, members: members.into_iter().collect() }, notes, members_max)
+    let members = members.into_iter().collect();
+    let change = Change { before, after, members, password: draft.password.as_ref() };
+    finish(tx, scope, of, stored, change, notes, members_max)
 }
 
 /// Applies a PATCH (RFC 7644 section 3.5.2): all of it or nothing.
@@ -175,7 +182,7 @@ pub fn patch(
             members.push(resolved.map_err(|error| in_operation(error, *operation))?);
         }
     }
-    let touches_text = patch.edits.iter().any(|edit| matches!(edit, Edit::Attribute(_)));
+    let touches_text = patch.password.is_some() || patch.edits.iter().any(|edit| matches!(edit, Edit::Attribute(_)));
     if !touches_text {
         return finish_members(tx, scope, of, stored, members, notes, members_max);
     }
@@ -188,7 +195,8 @@ pub fn patch(
     }
     validate::check_required(&after, of)?;
     let after = validate::in_order(after, of);
-    finish(tx, scope, of, stored, Change { before, after, members }, notes, members_max)
+    let change = Change { before, after, members, password: patch.password.as_ref() };
+    finish(tx, scope, of, stored, change, notes, members_max)
 }
 
 fn in_operation(error: Error, operation: usize) -> Error {
@@ -262,7 +270,7 @@ fn forget(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, stored: Stored, extensi
             after.shift_remove(extension);
         }
     }
-    finish(tx, scope, of, stored, Change { before, after, members: Vec::new() }, Notes::default(), -1).map(drop)
+    finish(tx, scope, of, stored, Change::of_text(before, after), Notes::default(), -1).map(drop)
 }
 
 /// Takes the values of an extension off a resource, because the extension goes.
@@ -270,7 +278,7 @@ pub(super) fn strip_extension(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, sto
     let before = parsed(&stored)?;
     let mut after = before.clone();
     after.shift_remove(urn);
-    finish(tx, scope, of, stored, Change { before, after, members: Vec::new() }, Notes::default(), -1).map(drop)
+    finish(tx, scope, of, stored, Change::of_text(before, after), Notes::default(), -1).map(drop)
 }
 
 fn find_current(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, id: &str, if_match: Option<&Tags>) -> Result<Stored> {
@@ -284,10 +292,17 @@ fn find_current(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, id: &str, if_matc
 }
 
 /// What a write does to a resource, checked.
-struct Change {
+struct Change<'w> {
     before: Attributes,
     after: Attributes,
     members: Vec<Resolved>,
+    password: Option<&'w Password>,
+}
+
+impl Change<'_> {
+    fn of_text(before: Attributes, after: Attributes) -> Self {
+        Self { before, after, members: Vec::new(), password: None }
+    }
 }
 
 /// Writes a change; where there is none, nothing moves and nothing is told.
@@ -296,12 +311,13 @@ fn finish(
     scope: &Scope,
     of: &ResourceType,
     mut stored: Stored,
-    change: Change,
+    change: Change<'_>,
     notes: Notes,
     members_max: i64,
 ) -> Result<Done> {
-    let Change { before, after, members } = change;
-    if before == after {
+    let Change { before, after, members, password } = change;
+    let sets_password = passwords::changes(tx, &stored, password)?;
+    if before == after && !sets_password {
         return finish_members(tx, scope, of, stored, members, notes, members_max);
     }
     let (old_keys, keys) = (index::keys(&before, of), index::keys(&after, of));
@@ -313,7 +329,8 @@ fn finish(
         // Groups show this name for their member, so what they answer has changed (RFC 7644 section 3.14).
         members::relabelled(tx, &stored)?;
     }
-    events::updated(tx, scope, of, &id, &before, &after)?;
+    passwords::apply(tx, &stored, password)?;
+    events::updated(tx, scope, of, &id, (&before, &after), sets_password)?;
     let net = apply_members(tx, &mut stored, members)?;
     if !net.is_nothing() {
         resources::set_member_count(tx, &stored)?;

@@ -1,7 +1,5 @@
 //! A resource as it is shown: its row, and what other rows say about it.
 
-use sha2::{Digest, Sha256};
-
 use super::Scope;
 use crate::error::Result;
 use crate::scim::schema::ResourceType;
@@ -54,22 +52,13 @@ impl Shown {
     /// The entity tag. What a user shows of its groups is part of it; a group's own counter moves with its members.
     pub fn tag(&self) -> String {
         let derived = match &self.links {
-            Links::Groups(groups) if !groups.is_empty() => Some(fingerprint(groups)),
+            Links::Groups(groups) => version::fingerprint(
+                groups.iter().map(|(group, direct)| (&*group.id, *direct, group.label.as_deref().unwrap_or_default())),
+            ),
             _ => None,
         };
         version::tag(self.stored.version, derived)
     }
-}
-
-fn fingerprint(groups: &[(Linked, bool)]) -> u64 {
-    let mut digest = Sha256::new();
-    for (group, direct) in groups {
-        digest.update(group.id.as_bytes());
-        digest.update([u8::from(*direct)]);
-        digest.update(group.label.as_deref().unwrap_or_default().as_bytes());
-        digest.update([0]);
-    }
-    digest.finalize()[..4].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 /// The rows of one type in the scope's configuration.

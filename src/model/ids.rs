@@ -17,9 +17,31 @@ pub fn short(id: &str) -> &str {
     id.get(id.len().saturating_sub(6)..).unwrap_or(id)
 }
 
+/// The time at which an id was made, in milliseconds; none where it is no id.
+pub fn made_at(id: &str) -> Option<i64> {
+    let (high, low) = (id.get(..8)?, id.get(9..13)?);
+    Some(i64::from_str_radix(high, 16).ok()? << 16 | i64::from_str_radix(low, 16).ok()?)
+}
+
+/// The least id that can be made at that time, in milliseconds: an id begins with its time in 48 bits.
+pub fn first_at(ms: i64) -> String {
+    let ms = ms.clamp(0, (1 << 48) - 1);
+    format!("{:08x}-{:04x}-0000-0000-000000000000", ms >> 16, ms & 0xffff)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_id_of_a_time_sorts_between_its_neighbours() {
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        let ms = 0x0189_0a5d_ac96;
+        assert!(first_at(ms).as_str() < id && id < first_at(ms + 1).as_str());
+        assert!(is_id(&first_at(ms)));
+        assert_eq!((made_at(id), made_at(&first_at(ms)), made_at("x")), (Some(ms), Some(ms), None));
+        assert!(first_at(-1) == first_at(0) && is_id(&first_at(i64::MAX)));
+    }
 
     #[test]
     fn only_lower_case_uuids_with_hyphens_are_ids() {

@@ -13,11 +13,13 @@ pub struct Rules {
     /// PATCH *replace* on a value path of `eq` terms that matches nothing makes the element,
     /// instead of the 400 noTarget of RFC 7644 section 3.5.2.3. Microsoft Entra ID depends on it.
     pub create_on_missing_target: bool,
+    /// A user's password is handed on to be hashed, instead of being thrown away as it is read.
+    pub keep_passwords: bool,
 }
 
 impl Rules {
     /// The rules of the standard preset.
-    pub const LENIENT: Self = Self { strict: false, create_on_missing_target: false };
+    pub const LENIENT: Self = Self { strict: false, create_on_missing_target: false, keep_passwords: false };
 }
 
 /// What was tolerated, skipped or ignored in one request, for the log. Names of attributes, never values.

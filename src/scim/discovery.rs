@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::schema::{Attribute, Kind, ResourceType, Schema};
+use super::schema::{Attribute, Kind, Mutability, ResourceType, Schema};
 use super::{bulk, cursor, urn};
 
 /// What a configuration can do, for its `ServiceProviderConfig`.
@@ -21,6 +21,8 @@ pub struct Abilities {
     pub newer_members: bool,
     /// Whether requests are held to the interoperability profile.
     pub strict: bool,
+    /// Whether a user's password is kept, so that it can be changed.
+    pub keeps_passwords: bool,
 }
 
 /// The `ServiceProviderConfig` document. `base` is the URL of the configuration without a slash at the end.
@@ -35,7 +37,7 @@ pub fn service_provider_config(base: &str, abilities: &Abilities) -> Value {
             "maxPayloadSize": abilities.body_max_bytes,
         },
         "filter": {"supported": true, "maxResults": abilities.page_max},
-        "changePassword": {"supported": false},
+        "changePassword": {"supported": abilities.keeps_passwords},
         "sort": {"supported": true},
         "etag": {"supported": true},
         "authenticationSchemes": [{
@@ -85,14 +87,16 @@ pub fn resource_type(base: &str, of: &ResourceType) -> Value {
     document
 }
 
-/// One `Schema` document.
-pub fn schema(base: &str, of: &Schema) -> Value {
+/// One `Schema` document. The password is part of it only where passwords are kept.
+pub fn schema(base: &str, of: &Schema, keeps_passwords: bool) -> Value {
+    let is_listed =
+        |attribute: &&Attribute| attribute.listed || (keeps_passwords && attribute.mutability == Mutability::WriteOnly);
     json!({
         "schemas": [urn::SCHEMA],
         "id": of.id,
         "name": of.name,
         "description": of.description,
-        "attributes": of.attributes.iter().filter(|attribute| attribute.listed).map(attribute).collect::<Vec<_>>(),
+        "attributes": of.attributes.iter().filter(is_listed).map(attribute).collect::<Vec<_>>(),
         "meta": meta("Schema", format!("{base}/Schemas/{}", of.id)),
     })
 }
@@ -148,12 +152,15 @@ mod tests {
 
     #[test]
     fn a_schema_document_mirrors_its_table() {
-        let user = schema("http://x", &USER);
+        let user = schema("http://x", &USER, false);
         let names: Vec<&str> =
             user["attributes"].as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap()).collect();
         assert!(names.contains(&"userName") && !names.contains(&"password"));
         assert_eq!(user["attributes"][0]["uniqueness"], "server");
-        let group = schema("http://x", &GROUP);
+        let keeping = schema("http://x", &USER, true);
+        let password = keeping["attributes"].as_array().unwrap().iter().find(|a| a["name"] == "password").unwrap();
+        assert_eq!((&password["mutability"], &password["returned"]), (&json!("writeOnly"), &json!("never")));
+        let group = schema("http://x", &GROUP, false);
         let members = &group["attributes"][1];
         assert_eq!(members["subAttributes"][0]["mutability"], "immutable");
         assert!(members.get("uniqueness").is_none() && members.get("caseExact").is_none());

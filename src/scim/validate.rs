@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::dialect::{self, Notes, Rules};
 use super::members::{MemberRef, read_members};
+use super::password::{self, Password};
 use super::schema::{Attribute, COMMON, Kind, Mutability, ResourceType};
 use super::{Error, instant};
 
@@ -21,6 +22,9 @@ pub struct Draft {
     pub attributes: Attributes,
     /// The members asked for, where the type has members and the body named them.
     pub members: Option<Vec<MemberRef>>,
+    /// The password to set, where passwords are kept and the body has one. Without one the present password stays:
+    /// nobody can read it, so nobody can send it along.
+    pub password: Option<Password>,
     /// Attributes that the body names, with or without a value, by canonical name.
     named: Vec<String>,
     /// What was tolerated or left out.
@@ -62,7 +66,8 @@ pub fn resource(body: &Value, of: &ResourceType, rules: Rules) -> Result<Draft, 
     };
     let mut reading = Reading { rules, nulls: Nulls::Drop, notes: Notes::default() };
     check_schemas(object, of, &mut reading)?;
-    let mut draft = Draft { attributes: Map::new(), members: None, named: Vec::new(), notes: Notes::default() };
+    let mut draft =
+        Draft { attributes: Map::new(), members: None, password: None, named: Vec::new(), notes: Notes::default() };
     let mut found = Map::new();
     for (name, value) in object {
         reading.top_level(name, value, of, &mut found, &mut draft)?;
@@ -186,6 +191,8 @@ impl Reading {
             draft.named.push(attribute.name.clone().into_owned());
             if of.members().is_some_and(|members| members.name == attribute.name) {
                 draft.members = Some(read_members(value, self)?);
+            } else if self.keeps(attribute) {
+                draft.password = self.password(attribute, value)?;
             } else if let Some(value) = self.stored_value(attribute, value, format_args!("{}", attribute.name))? {
                 found.insert(attribute.name.clone().into_owned(), value);
             }
@@ -219,6 +226,19 @@ impl Reading {
             return Ok(None);
         }
         Ok(value)
+    }
+
+    /// The password to set, `None` where none is given.
+    pub(super) fn password(&mut self, attribute: &Attribute, value: &Value) -> Result<Option<Password>, Error> {
+        match self.value(attribute, value, format_args!("{}", attribute.name))? {
+            Some(Value::String(text)) => Ok(Some(Password::Clear(password::read(&text)?))),
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether the attribute is the user's password, and wanted.
+    pub(super) fn keeps(&self, attribute: &Attribute) -> bool {
+        self.rules.keep_passwords && attribute.mutability == Mutability::WriteOnly && attribute.name == "password"
     }
 
     /// RFC 7644 section 3.1 lets a service provider ignore what no schema knows.
@@ -309,6 +329,7 @@ impl Reading {
             kind => {
                 let value = simple(kind, value, place)?;
                 self.check_canonical(attribute, &value, place)?;
+                self.check_format(attribute, &value, place)?;
                 Ok(Some(value))
             }
         }
@@ -322,6 +343,15 @@ impl Reading {
             return Err(Error::value(format!("{place} must be one of {}", words.join(", "))));
         }
         Ok(())
+    }
+
+    fn check_format(&self, attribute: &Attribute, value: &Value, place: Place<'_>) -> Result<(), Error> {
+        match (attribute.format, value.as_str()) {
+            (Some(format), Some(text)) if self.rules.strict && !format.fits(text) => {
+                Err(wrong_kind(place, format.wanted(), value))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn boolean(&mut self, value: &Value, place: Place<'_>) -> Result<Value, Error> {

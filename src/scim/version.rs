@@ -1,5 +1,7 @@
 //! Resource versions as entity tags, and the preconditions that name them (RFC 7644 section 3.14, RFC 9110 section 13).
 
+use sha2::{Digest, Sha256};
+
 use super::Error;
 
 /// The entity tag of a resource: `W/"7"`, weak because projections of one version differ in their bytes.
@@ -11,6 +13,20 @@ pub fn tag(number: i64, derived: Option<u64>) -> String {
         None => format!("W/\"{number}\""),
         Some(derived) => format!("W/\"{number}.{derived:x}\""),
     }
+}
+
+/// What a user shows of its groups, as a number for [`tag`]: of each its id, whether it is direct, and its name. Nothing
+/// where there are none.
+pub fn fingerprint<'g>(groups: impl Iterator<Item = (&'g str, bool, &'g str)>) -> Option<u64> {
+    let mut digest = None;
+    for (id, direct, display) in groups {
+        let digest = digest.get_or_insert_with(Sha256::new);
+        digest.update(id.as_bytes());
+        digest.update([u8::from(direct)]);
+        digest.update(display.as_bytes());
+        digest.update([0]);
+    }
+    Some(digest?.finalize()[..4].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
 }
 
 /// A list of entity tags from If-Match or If-None-Match.

@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, params_from_iter};
 use super::filter_sql::{SortKey, Where};
 use super::resources::Collection;
 use super::{Snapshot, counts};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::scim::sort::{Key, Position};
 
 /// Resources that are passed over one by one rather than looked up.
@@ -79,6 +79,32 @@ impl Half {
 
 /// The rows of one page, in the order in which they are walked.
 pub fn window(at: &Snapshot<'_>, streams: &[Stream<'_>], wanted: &Window<'_>) -> Result<Vec<Found>> {
+    let Some(near) = from_the_end(at, streams, wanted)? else { return walked(at, streams, wanted) };
+    let mut found = walked(at, streams, &near)?;
+    found.reverse();
+    Ok(found)
+}
+
+/// The same page counted from the other end, where that is nearer: in a sorted sequence everything before a page is
+/// passed over one by one. Only of whole types it is known how many there are.
+fn from_the_end<'p>(at: &Snapshot<'_>, streams: &[Stream<'_>], wanted: &Window<'p>) -> Result<Option<Window<'p>>> {
+    let is_sorted = streams.iter().any(|stream| stream.key.is_some());
+    let is_whole = streams.iter().all(|stream| stream.filter.is_none());
+    if wanted.skip == 0 || wanted.after.is_some() || !is_sorted || !is_whole {
+        return Ok(None);
+    }
+    let total = streams.iter().try_fold(0, |sum, stream| {
+        let of = stream.of;
+        Ok::<u64, Error>(sum + counts::total(at, of.configuration, of.resource_type)?.unsigned_abs())
+    })?;
+    let rest = total.saturating_sub(wanted.skip);
+    let limit = wanted.limit.min(rest);
+    let skip = rest - limit;
+    let mirrored = Window { ascending: !wanted.ascending, skip, limit, after: None };
+    Ok((skip < wanted.skip).then_some(mirrored))
+}
+
+fn walked(at: &Snapshot<'_>, streams: &[Stream<'_>], wanted: &Window<'_>) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     let mut left = *wanted;
     // RFC 7644 section 3.4.2.3: what has no value comes last in the ascending order.

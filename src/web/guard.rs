@@ -1,6 +1,7 @@
-//! How often one address may come with a wrong token. A right token always passes, so nobody can lock a customer out
-//! by guessing; the guesser is slowed down.
+//! How often one address may come with a wrong token, and how often one user's password may be guessed. A right token
+//! always passes, so nobody can lock a customer out by guessing; the guesser is slowed down.
 
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -11,32 +12,48 @@ use governor::{Quota, RateLimiter};
 
 /// Wrong tokens that an address may send within a minute.
 const WRONG_TOKENS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
-/// Addresses that are remembered; beyond it those that have been quiet are forgotten.
-const ADDRESSES_MAX: usize = 10_000;
+/// Times that a user's password may be asked about within a minute.
+const GUESSES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+/// Addresses or users that are remembered; beyond it those that have been quiet are forgotten.
+const REMEMBERED_MAX: usize = 10_000;
 
-/// The budget of every address.
+type Budget<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock>;
+
+/// The budget of every address, and of every user.
 pub struct Guard {
-    budget: RateLimiter<IpAddr, HashMapStateStore<IpAddr>, MonotonicClock>,
+    wrong_tokens: Budget<IpAddr>,
+    guesses: Budget<String>,
 }
 
 impl Default for Guard {
     fn default() -> Self {
-        let clock = MonotonicClock;
-        Self {
-            budget: RateLimiter::new(Quota::per_minute(WRONG_TOKENS_PER_MINUTE), HashMapStateStore::default(), clock),
-        }
+        Self { wrong_tokens: budget(WRONG_TOKENS_PER_MINUTE), guesses: budget(GUESSES_PER_MINUTE) }
     }
+}
+
+fn budget<K: Hash + Eq + Clone>(per_minute: NonZeroU32) -> Budget<K> {
+    RateLimiter::new(Quota::per_minute(per_minute), HashMapStateStore::default(), MonotonicClock)
 }
 
 impl Guard {
     /// Notes a wrong token. Says how long to wait where the budget is spent.
     pub fn note_wrong_token(&self, from: IpAddr) -> Option<Duration> {
-        if self.budget.len() > ADDRESSES_MAX {
-            self.budget.retain_recent();
-        }
-        let refused = self.budget.check_key(&from).err()?;
-        Some(refused.wait_time_from(MonotonicClock.now()))
+        note(&self.wrong_tokens, &from)
     }
+
+    /// Notes that somebody asks about the password of the user with that id. Says how long to wait where the budget is
+    /// spent.
+    pub fn note_password_guess(&self, user: &str) -> Option<Duration> {
+        note(&self.guesses, &user.to_owned())
+    }
+}
+
+fn note<K: Hash + Eq + Clone>(budget: &Budget<K>, key: &K) -> Option<Duration> {
+    if budget.len() > REMEMBERED_MAX {
+        budget.retain_recent();
+    }
+    let refused = budget.check_key(key).err()?;
+    Some(refused.wait_time_from(MonotonicClock.now()))
 }
 
 #[cfg(test)]
@@ -52,5 +69,15 @@ mod tests {
         }
         assert!(guard.note_wrong_token(one).is_some_and(|wait| wait > Duration::ZERO));
         assert_eq!(guard.note_wrong_token(other), None);
+    }
+
+    #[test]
+    fn one_users_password_is_not_guessed_and_anothers_can_still_be_checked() {
+        let guard = Guard::default();
+        for _ in 0..GUESSES_PER_MINUTE.get() {
+            assert_eq!(guard.note_password_guess("one"), None);
+        }
+        assert!(guard.note_password_guess("one").is_some_and(|wait| wait > Duration::ZERO));
+        assert_eq!(guard.note_password_guess("other"), None);
     }
 }

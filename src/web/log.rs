@@ -9,6 +9,8 @@ pub(super) struct Line<'a> {
     pub(super) route: &'a str,
     pub(super) configuration: &'a str,
     pub(super) status: u16,
+    /// Why the caller was nobody's.
+    pub(super) refusal: Option<&'static str>,
     pub(super) scim_type: &'a str,
     pub(super) took: Duration,
     pub(super) bytes: u64,
@@ -26,6 +28,7 @@ pub(super) fn write(line: &Line<'_>) {
         route = line.route,
         configuration = line.configuration,
         status = line.status,
+        auth_failed = line.refusal,
         scim_type = line.scim_type,
         duration_us = u64::try_from(line.took.as_micros()).unwrap_or(u64::MAX),
         bytes = line.bytes,

@@ -5,6 +5,7 @@ use std::sync::{PoisonError, RwLock};
 
 use super::activity::Activity;
 use super::guard::Guard;
+use super::hashing::Hashing;
 use super::key_use::KeyUse;
 use crate::directory::Scope;
 use crate::error::{Error, Result};
@@ -39,6 +40,8 @@ pub struct State {
     pub activity: Activity,
     /// Who guesses tokens.
     pub guard: Guard,
+    /// Turns for hashing passwords.
+    pub hashing: Hashing,
     /// Scopes by row of the configuration, with the revision they were read at.
     scopes: RwLock<HashMap<i64, (i64, Scope)>>,
 }
@@ -54,6 +57,7 @@ impl State {
             key_use: KeyUse::default(),
             activity: Activity::default(),
             guard: Guard::default(),
+            hashing: Hashing::default(),
             scopes: RwLock::default(),
         }
     }

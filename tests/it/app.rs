@@ -34,8 +34,8 @@ impl App {
         SHARED.get_or_init(|| {
             let data = tempfile::tempdir().unwrap().keep();
             let mut command = Command::new("sh");
-            command.args(["-c", WATCHED, "sh"]).arg(&data).arg(BINARY);
-            Self::spawn(command, &data, &[])
+            command.args(["-c", WATCHED, "sh"]).arg(&data).arg(BINARY).stderr(Stdio::null());
+            Self::spawn_as(command, &data, &[])
         })
     }
 
@@ -46,12 +46,21 @@ impl App {
 
     /// The same with further flags.
     pub(crate) fn start_with(data: &Path, flags: &[&str]) -> Self {
-        Self::spawn(Command::new(BINARY), data, flags)
+        let mut command = Command::new(BINARY);
+        command.stderr(Stdio::null());
+        Self::spawn_as(command, data, flags)
     }
 
-    fn spawn(mut command: Command, data: &Path, flags: &[&str]) -> Self {
+    /// The same with its log in a file.
+    pub(crate) fn start_logging_to(data: &Path, log: &Path) -> Self {
+        let mut command = Command::new(BINARY);
+        command.stderr(std::fs::File::create(log).unwrap());
+        Self::spawn_as(command, data, &[])
+    }
+
+    fn spawn_as(mut command: Command, data: &Path, flags: &[&str]) -> Self {
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(flags);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = loop {
             let line = lines.next().expect("serve says where it listens before it ends").unwrap();

@@ -16,5 +16,6 @@ mod management;
 mod properties;
 mod protocol;
 mod sample;
+mod secrets;
 mod tenants;
 mod transcripts;

@@ -156,7 +156,7 @@ fn identifiers() -> impl Strategy<Value = String> {
     let kinds = ["Users", "Groups"];
     prop_oneof![
         5 => (0..7_u8).prop_map(|n| format!("id-{n}")),
-        1 => (0..7_u8).prop_map(|n| format!("W/\"{n}\"")),
+        1 => (0..7_u8, prop::sample::select(vec!["\"", "."])).prop_map(|(n, end)| format!("W/\"{n}{end}")),
         1 => (0..7_u8, 0..2_usize).prop_map(move |(n, kind)| format!("https://x.example/scim/{}/id-{n}", kinds[kind])),
         1 => prop::sample::select(vec!["User", "Group", "user", "id-"]).prop_map(str::to_owned),
     ]

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::dialect::Notes;
 use super::filter::Predicate;
 use super::members::MemberEdit;
+use super::password::Password;
 
 mod apply;
 mod read;
@@ -22,6 +23,8 @@ pub use read::{OPERATIONS_MAX, read};
 pub struct Patch {
     /// The edits, in the order they take effect.
     pub edits: Vec<Edit>,
+    /// What happens to the password, where passwords are kept.
+    pub password: Option<Password>,
     /// What was tolerated or left out.
     pub notes: Notes,
 }

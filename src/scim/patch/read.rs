@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::{AttributeEdit, Change, Edit, Patch, Place, label};
 use crate::scim::dialect::{Notes, Rules};
 use crate::scim::members::{MemberEdit, read_members};
+use crate::scim::password::Password;
 use crate::scim::patch_path::PatchPath;
 use crate::scim::schema::{Attribute, Kind, Mutability, ResourceType};
 use crate::scim::validate::{Nulls, Reading};
@@ -27,6 +28,7 @@ pub fn read(body: &Value, of: &ResourceType, rules: Rules) -> Result<Patch, Erro
         operation: 0,
         edits: Vec::new(),
         reading: Reading { rules, nulls: Nulls::Drop, notes: Notes::default() },
+        password: None,
     };
     reader.check_schemas(member(object, "schemas"))?;
     let operations = match member(object, "Operations") {
@@ -42,7 +44,7 @@ pub fn read(body: &Value, of: &ResourceType, rules: Rules) -> Result<Patch, Erro
         reader.operation = index;
         reader.read_operation(operation).map_err(|error| error.within(&label(index)))?;
     }
-    Ok(Patch { edits: reader.edits, notes: reader.reading.notes })
+    Ok(Patch { edits: reader.edits, password: reader.password, notes: reader.reading.notes })
 }
 
 fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
@@ -61,6 +63,7 @@ struct Reader<'t> {
     operation: usize,
     edits: Vec<Edit>,
     reading: Reading,
+    password: Option<Password>,
 }
 
 impl Reader<'_> {
@@ -152,6 +155,12 @@ impl Reader<'_> {
                 return self.member_edit(op, path, value);
             }
             if attribute.mutability == Mutability::WriteOnly {
+                if target.extension.is_none() && self.reading.keeps(attribute) {
+                    // Of two operations on the password the later one counts.
+                    let given = self.reading.password(attribute, value)?.filter(|_| op != Op::Remove);
+                    self.password = Some(given.unwrap_or(Password::Removed));
+                    return Ok(());
+                }
                 self.reading.value(attribute, value, format_args!("{}", attribute.name))?;
                 self.reading.notes.add(format!("{}: accepted and thrown away", attribute.name));
                 return Ok(());

@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 
 use super::{Edit, apply, read};
 use crate::scim::dialect::Rules;
+use crate::scim::password::{self, Password};
 use crate::scim::schema::{GROUP_TYPE, USER_TYPE};
 use crate::scim::{Error, ScimType};
 
 const URN: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
-const ENTRA: Rules = Rules { strict: false, create_on_missing_target: true };
-const STRICT: Rules = Rules { strict: true, create_on_missing_target: false };
+const ENTRA: Rules = Rules { create_on_missing_target: true, ..Rules::LENIENT };
+const STRICT: Rules = Rules { strict: true, ..Rules::LENIENT };
 
 fn patched(before: &Value, operations: &Value, rules: Rules) -> Result<Value, Error> {
     let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations});
@@ -248,6 +249,32 @@ fn a_foreign_extension_in_a_path_holds_nothing_back() {
 fn a_password_is_taken_and_thrown_away() {
     gives(json!({"title": "T"}), json!([{"op": "replace", "value": {"password": "x"}}]), json!({"title": "T"}));
     gives(json!({"title": "T"}), json!([{"op": "replace", "path": "password", "value": "x"}]), json!({"title": "T"}));
+}
+
+#[test]
+fn a_password_that_is_kept_is_set_or_removed_and_the_last_word_counts() {
+    let keeping = Rules { keep_passwords: true, ..Rules::LENIENT };
+    let read = |operations: Value| read(&json!({"Operations": operations}), &USER_TYPE, keeping);
+    let set = |text| Some(Password::Clear(password::prepared(text)));
+    for (operations, want) in [
+        (json!([{"op": "replace", "path": "password", "value": "a"}]), set("a")),
+        (json!([{"op": "Add", "path": "Password", "value": "a"}]), set("a")),
+        (json!([{"op": "replace", "value": {"password": "a", "title": "T"}}]), set("a")),
+        (json!([{"op": "remove", "path": "password"}]), Some(Password::Removed)),
+        (json!([{"op": "replace", "path": "password", "value": null}]), Some(Password::Removed)),
+        (json!([{"op": "remove", "path": "password"}, {"op": "add", "path": "password", "value": "b"}]), set("b")),
+        (
+            json!([{"op": "add", "path": "password", "value": "b"}, {"op": "remove", "path": "password"}]),
+            Some(Password::Removed),
+        ),
+        (json!([{"op": "add", "path": "title", "value": "T"}]), None),
+    ] {
+        assert_eq!(read(operations.clone()).unwrap().password, want, "{operations}");
+    }
+    for value in [json!(""), json!(7), json!(["a"])] {
+        let refused = read(json!([{"op": "replace", "path": "password", "value": value}])).unwrap_err();
+        assert!(refused.detail.contains("password"), "{}", refused.detail);
+    }
 }
 
 #[test]

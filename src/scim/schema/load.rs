@@ -242,8 +242,8 @@ mod tests {
         });
         let schema = read(&document).unwrap();
         assert!(schema.attribute("NUMBER").unwrap().indexed);
-        let shown = discovery::schema("http://x", &schema);
-        let again = discovery::schema("http://x", &read(&shown).unwrap());
+        let shown = discovery::schema("http://x", &schema, false);
+        let again = discovery::schema("http://x", &read(&shown).unwrap(), false);
         assert_eq!(shown, again);
         assert_eq!(shown["attributes"][2]["subAttributes"][1]["returned"], "request");
     }

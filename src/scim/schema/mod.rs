@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use super::format::Format;
+
 mod common;
 mod enterprise_user;
 mod group;
@@ -159,6 +161,8 @@ pub struct Attribute {
     pub indexed: bool,
     /// What absence means in a filter: a missing `primary` is `false` (RFC 7643 section 2.4).
     pub absent_means: Option<bool>,
+    /// What the strict preset insists on beyond the data type.
+    pub format: Option<Format>,
     /// Whether the attribute is listed in `/Schemas`.
     pub listed: bool,
 }
@@ -180,6 +184,7 @@ impl Attribute {
             sub_attributes: Vec::new(),
             indexed: false,
             absent_means: None,
+            format: None,
             listed: true,
         }
     }
@@ -266,6 +271,11 @@ impl Attribute {
 
     pub(crate) fn absent_means(mut self, value: bool) -> Self {
         self.absent_means = Some(value);
+        self
+    }
+
+    pub(crate) fn format(mut self, format: Format) -> Self {
+        self.format = Some(format);
         self
     }
 

@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{Attribute, Schema, Uniqueness};
+use crate::scim::format::Format;
 use crate::scim::urn;
 
 /// `urn:ietf:params:scim:schemas:core:2.0:User`.
@@ -47,7 +48,7 @@ fn single_valued() -> Vec<Attribute> {
         Attribute::string("locale", "Language tag for currency, dates and numbers."),
         Attribute::string("timezone", "IANA time zone name."),
         Attribute::boolean("active", "Whether the account may be used.").indexed(),
-        // RFC 7643 section 4.1.1; accepted and thrown away, so /Schemas does not offer it.
+        // RFC 7643 section 4.1.1; /Schemas offers it only where a configuration keeps it.
         Attribute::string("password", "Clear-text password, write only.").write_only().unlisted(),
     ]
 }
@@ -87,7 +88,7 @@ fn contact_details() -> Vec<Attribute> {
                 Attribute::string("locality", "City."),
                 Attribute::string("region", "State or region."),
                 Attribute::string("postalCode", "Postal code."),
-                Attribute::string("country", "Country, as ISO 3166-1 alpha-2."),
+                Attribute::string("country", "Country, as ISO 3166-1 alpha-2.").format(Format::Country),
                 kind_of(&["work", "home", "other"]),
                 // RFC 7644 section 3.5.2.3 uses it, RFC 7643 forgot to list it.
                 primary(),
@@ -116,7 +117,7 @@ fn entitlements() -> Vec<Attribute> {
         plural(
             "x509Certificates",
             "X.509 certificates.",
-            Attribute::binary("value", "DER certificate in base64."),
+            Attribute::binary("value", "DER certificate in base64.").format(Format::Certificate),
             &[],
         ),
     ]

@@ -42,3 +42,26 @@ fn an_extension_that_is_required_must_be_there() {
     let body = json!({"userName": "x", &*uri: {"department": "d"}});
     assert!(resource(&body, &of, Rules::LENIENT).is_ok());
 }
+
+#[test]
+fn a_password_is_never_among_the_attributes_and_goes_on_where_it_is_kept() {
+    let keeping = Rules { keep_passwords: true, ..Rules::LENIENT };
+    let read = |body: Value, rules| resource(&body, &USER_TYPE, rules).unwrap();
+    let set = Some(Password::Clear(password::prepared("a")));
+    for (body, rules, want) in [
+        (json!({"userName": "x", "password": "a"}), keeping, set.clone()),
+        (json!({"userName": "x", "PassWord": "a"}), keeping, set),
+        (json!({"userName": "x", "password": null}), keeping, None),
+        (json!({"userName": "x"}), keeping, None),
+        (json!({"userName": "x", "password": "a"}), Rules::LENIENT, None),
+    ] {
+        let draft = read(body, rules);
+        assert_eq!(draft.password, want);
+        assert!(!draft.attributes.contains_key("password"));
+        assert_eq!(
+            draft.notes.as_slice().contains(&"password: accepted and thrown away".to_owned()),
+            !rules.keep_passwords
+        );
+    }
+    assert!(resource(&json!({"userName": "x", "password": ""}), &USER_TYPE, keeping).is_err());
+}

@@ -146,7 +146,7 @@ impl Compiler<'_> {
             Some("created") => ("r.created_at".into(), Form::Millis),
             Some("lastModified") => ("r.last_modified".into(), Form::Millis),
             Some("resourceType") => ("r.type".into(), Form::Json),
-            Some("version") => ("('W/\"' || r.version || '\"')".into(), Form::Json),
+            Some("version") => (self.tag(), Form::Json),
             Some("location") => {
                 let head = format!("{}{}/", self.context.base, self.context.resource_type.endpoint);
                 (format!("({} || r.id)", self.bind(head)), Form::Json)
@@ -154,6 +154,20 @@ impl Compiler<'_> {
             Some(_) => return None,
         };
         Some(Spot::new(sql, form))
+    }
+
+    /// The entity tag: a user's depends on the groups it is in, too.
+    fn tag(&self) -> String {
+        let own = "('W/\"' || r.version || '\"')";
+        if self.context.resource_type.schema.attribute("groups").is_none() {
+            return own.into();
+        }
+        format!(
+            "iif(EXISTS (SELECT 1 FROM {}), scim_tag(r.version, (SELECT json_group_array(
+                 json_array(x.id, l.direct, x.label) ORDER BY x.resource) FROM {})), {own})",
+            Links::Groups.of_resource(),
+            Links::Groups.rows()
+        )
     }
 
     /// A field of a membership: what is shown of the resource at its other end.

@@ -145,6 +145,9 @@ fn filled(world: &Named) -> Connection {
         let row = params![i64::try_from(row).unwrap(), kind, name.map(text::key), body];
         connection.execute(sql, row).unwrap();
     }
+    let counts = "INSERT INTO resource_counts (configuration, type, stretch, total)
+                  SELECT configuration, type, 0, count(*) FROM resources GROUP BY 1, 2";
+    connection.execute(counts, []).unwrap();
     connection
 }
 

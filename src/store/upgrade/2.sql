@@ -4,9 +4,13 @@ ALTER TABLE accounts ADD COLUMN deleted_at INTEGER;
 
 -- How many resources of a paused configuration wait in held_resources and held_members, as far as it matters: any, or none.
 ALTER TABLE configurations ADD COLUMN holds INTEGER NOT NULL DEFAULT 0 CHECK (holds IN (0, 1));
--- Refused calls in a row, and the last of them; a call that succeeds ends the row.
+-- Failed calls in a row, callers that were refused in a row, and the last of either; a call that succeeds ends the row.
+-- recent_calls has a bit for each of the last 20 calls, the newest lowest, 1 where it failed; a leading 1 says how many.
 ALTER TABLE configurations ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE configurations ADD COLUMN auth_failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE configurations ADD COLUMN recent_calls INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE configurations ADD COLUMN last_failure INTEGER;
+ALTER TABLE configurations ADD COLUMN forgets_requests INTEGER NOT NULL DEFAULT 0 CHECK (forgets_requests IN (0, 1));
 
 -- 0 where the change happened while its configuration was paused: history shows it, the feed does not.
 ALTER TABLE events ADD COLUMN published INTEGER NOT NULL DEFAULT 1 CHECK (published IN (0, 1));
@@ -61,24 +65,34 @@ CREATE TABLE held_members (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE requests (
-    request       INTEGER PRIMARY KEY AUTOINCREMENT,
-    id            TEXT NOT NULL,
-    configuration INTEGER NOT NULL,
-    at            INTEGER NOT NULL,
-    duration_us   INTEGER NOT NULL,
-    method        TEXT NOT NULL,
-    path          TEXT NOT NULL,
-    status        INTEGER NOT NULL,
-    scim_type     TEXT,
-    detail        TEXT,
-    token_id      TEXT,
-    resource_type TEXT,
-    resource_id   TEXT,
-    notes         TEXT NOT NULL,
-    request_body  TEXT,
-    response_body TEXT
+    request        INTEGER PRIMARY KEY,
+    configuration  INTEGER NOT NULL,
+    -- The X-Request-Id of the answer. It begins with its time, so the index below is in the order of time too.
+    id             TEXT NOT NULL,
+    at             INTEGER NOT NULL,
+    duration_us    INTEGER NOT NULL,
+    method         TEXT NOT NULL,
+    path           TEXT NOT NULL,
+    status         INTEGER NOT NULL,
+    failed         INTEGER NOT NULL CHECK (failed IN (0, 1)),
+    scim_type      TEXT,
+    detail         TEXT,
+    -- Why a caller was nobody's, and the end of the token that was sent.
+    refusal        TEXT,
+    token_hint     TEXT,
+    token_id       TEXT,
+    resource_type  TEXT,
+    resource_id    TEXT,
+    notes          TEXT NOT NULL,
+    -- More than 0 where the row stands for that many calls that could not be kept.
+    missed         INTEGER NOT NULL DEFAULT 0,
+    -- Lengths as they were sent; a body that is shorter here was cut, and one that is NULL was not kept.
+    request_bytes  INTEGER,
+    response_bytes INTEGER,
+    request_body   TEXT,
+    response_body  TEXT
 ) STRICT;
-CREATE INDEX requests_by_configuration ON requests (configuration, request);
+CREATE UNIQUE INDEX requests_by_configuration ON requests (configuration, id);
 
 CREATE TABLE audit (
     entry            INTEGER PRIMARY KEY,
@@ -109,7 +123,7 @@ CREATE TABLE idempotent_calls (
 CREATE INDEX idempotent_calls_by_age ON idempotent_calls (created_at);
 
 CREATE TABLE passwords (
-    resource   INTEGER PRIMARY KEY REFERENCES resources (resource),
+    resource   INTEGER PRIMARY KEY REFERENCES resources (resource) ON DELETE CASCADE,
     digest     TEXT NOT NULL,
     changed_at INTEGER NOT NULL
 ) STRICT;

@@ -185,7 +185,12 @@ pub(super) async fn create(allowed: Allowed<Create>, call: Call) -> Answered {
 
 /// A new token, where the system has randomness to give.
 pub(super) fn new_token() -> Result<Token, Refusal> {
-    Token::generate().map_err(|problem| {
+    random(Token::generate())
+}
+
+/// What was drawn, where the system has randomness to give.
+pub(super) fn random<T, E: std::fmt::Display>(drawn: Result<T, E>) -> Result<T, Refusal> {
+    drawn.map_err(|problem| {
         tracing::error!(%problem, "the operating system gave no random numbers");
         Refusal::new(503, "the server has no random numbers at present")
     })

@@ -64,12 +64,16 @@ impl<T> Page<T> {
         let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
         let goes_on = rows.len() > wanted;
         rows.truncate(wanted);
-        let next = rows.last().filter(|_| goes_on).and_then(|row| serde_json::to_vec(&place(row)).ok());
         Self {
-            next_cursor: next.map(|place| URL_SAFE_NO_PAD.encode(place)),
+            next_cursor: rows.last().filter(|_| goes_on).and_then(|row| cursor(&place(row))),
             items: rows.into_iter().map(show).collect(),
         }
     }
+}
+
+/// A place as the next page is asked for.
+pub(super) fn cursor(place: &impl Serialize) -> Option<String> {
+    Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(place).ok()?))
 }
 
 #[cfg(test)]

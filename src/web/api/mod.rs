@@ -1,6 +1,8 @@
 //! The management API: what an operator automates, and what an account's own people may do for themselves.
 
+mod accounts;
 mod answer;
+mod audit;
 mod call;
 mod caller;
 mod configurations;
@@ -8,13 +10,22 @@ mod cors;
 mod cursor;
 mod frame;
 mod health;
+mod idempotency;
 mod jwks;
 mod keys;
 mod known;
+mod links;
+mod moments;
 mod openapi;
+mod passwords;
 mod places;
+mod requests;
+mod schemas;
 mod server;
+mod settings;
+mod tokens;
 mod vendor;
+mod words;
 
 use actix_web::web::ServiceConfig;
 
@@ -31,6 +42,31 @@ fn all(to: &mut impl Places) {
     to.serve::<configurations::__path_update, _, _>(configurations::update);
     to.serve::<configurations::__path_delete, _, _>(configurations::delete);
     to.serve::<configurations::__path_count_users, _, _>(configurations::count_users);
+    to.serve::<passwords::__path_verify, _, _>(passwords::verify);
+    to.serve::<requests::__path_list, _, _>(requests::list);
+    to.serve::<requests::__path_read, _, _>(requests::read);
+    to.serve::<requests::__path_health, _, _>(requests::health);
+    to.serve::<requests::__path_empty, _, _>(requests::empty);
+    to.serve::<links::__path_create, _, _>(links::create);
+    to.serve::<links::__path_list, _, _>(links::list);
+    to.serve::<links::__path_revoke, _, _>(links::revoke);
+    to.serve::<audit::__path_list, _, _>(audit::list);
+    to.serve::<accounts::__path_list, _, _>(accounts::list);
+    to.serve::<accounts::__path_create, _, _>(accounts::create);
+    to.serve::<accounts::__path_read, _, _>(accounts::read);
+    to.serve::<accounts::__path_update, _, _>(accounts::update);
+    to.serve::<accounts::__path_delete, _, _>(accounts::delete);
+    to.serve::<tokens::__path_list, _, _>(tokens::list);
+    to.serve::<tokens::__path_create, _, _>(tokens::create);
+    to.serve::<tokens::__path_rotate, _, _>(tokens::rotate);
+    to.serve::<tokens::__path_update, _, _>(tokens::update);
+    to.serve::<tokens::__path_revoke, _, _>(tokens::revoke);
+    to.serve::<settings::__path_read, _, _>(settings::read);
+    to.serve::<settings::__path_update, _, _>(settings::update);
+    to.serve::<schemas::__path_list, _, _>(schemas::list);
+    to.serve::<schemas::__path_add, _, _>(schemas::add);
+    to.serve::<schemas::__path_read, _, _>(schemas::read);
+    to.serve::<schemas::__path_remove, _, _>(schemas::remove);
     to.serve::<vendor::__path_environment_token, _, _>(vendor::environment_token);
     to.serve::<vendor::__path_account_token, _, _>(vendor::account_token);
     to.serve::<vendor::__path_renewed_token, _, _>(vendor::renewed_token);

@@ -3,6 +3,8 @@
 use actix_web::web::Data;
 use actix_web::{FromRequest, Handler, HttpResponse, Responder};
 use utoipa::__dev::SchemaReferences;
+use utoipa::openapi::path::{HttpMethod, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{Components, Info, License, OpenApi, OpenApiBuilder, Paths, Server};
 
@@ -27,11 +29,29 @@ impl Places for Document {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.paths.add_path_operation(D::path(), D::methods(), D::operation());
+        let (methods, mut operation) = (D::methods(), D::operation());
+        if methods.contains(&HttpMethod::Post) {
+            operation.parameters.get_or_insert_default().push(idempotency_key().into());
+        }
+        self.paths.add_path_operation(D::path(), methods, operation);
         let mut schemas = Vec::new();
         D::schemas(&mut schemas);
         self.components.schemas.extend(schemas);
     }
+}
+
+/// The header that every POST takes.
+fn idempotency_key() -> Parameter {
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(8)).max_length(Some(255));
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .description(Some(
+            "A new random key for each new request, such as a UUID. The same request with the same key within a day is \
+             answered like the first time and does nothing.",
+        ))
+        .schema(Some(text.pattern(Some("^[!-~]{8,255}$"))))
+        .build()
 }
 
 /// The document for a server at that URL.

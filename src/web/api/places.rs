@@ -8,7 +8,7 @@ use utoipa::__dev::SchemaReferences;
 use utoipa::openapi::path::HttpMethod;
 
 use super::answer::Refusal;
-use super::{cors, frame};
+use super::{cors, frame, idempotency};
 
 /// What browser clients put before every path, and what a proxy may have taken off those that begin with it.
 const ALIAS_PREFIX: &str = "/frontegg";
@@ -64,9 +64,8 @@ impl Routing {
             let resource = web::resource(spellings(&path));
             let resource = routes.into_iter().fold(resource, |resource, (_, route)| resource.route(route));
             let elsewhere = move |request: HttpRequest| std::future::ready(other_method(&request, &allow));
-            app.service(
-                resource.default_service(web::to(elsewhere)).wrap(from_fn(frame::around)).wrap(from_fn(cors::around)),
-            );
+            let resource = resource.default_service(web::to(elsewhere)).wrap(from_fn(idempotency::once));
+            app.service(resource.wrap(from_fn(frame::around)).wrap(from_fn(cors::around)));
         }
     }
 }

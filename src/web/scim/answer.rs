@@ -1,16 +1,20 @@
 //! Answers under a SCIM path, and the one place where an error becomes one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde_json::Value;
 
 use super::document::Pieces;
+use super::route::Route;
+use crate::clock;
 use crate::error::Error;
 use crate::scim;
 use crate::scim::dialect::Notes;
+use crate::web::requests::{Call, Kept, Who};
 
 const SCIM_JSON: &str = "application/scim+json";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,6 +33,8 @@ pub(super) struct Answer {
     pub(super) retry_after: Option<u64>,
     /// The configuration of an authenticated caller.
     pub(super) configuration: Option<Arc<str>>,
+    /// Who called, for the request log of the configuration; none where nobody's log is concerned.
+    pub(super) who: Option<Who>,
     /// What became of the operations of a bulk job.
     pub(super) bulk: Option<Counts>,
 }
@@ -76,6 +82,33 @@ impl Answer {
         match &self.body {
             Body::Bytes(bytes) => bytes.len() as u64,
             Body::Empty | Body::Pieces(_) => 0,
+        }
+    }
+
+    /// The call that led to it, for the request log; without the id of the request. Takes the notes.
+    pub(super) fn call(&mut self, who: Who, request: &HttpRequest, route: Route, took: Duration) -> Call {
+        let method = request.method();
+        let wrote = route.writes(method) && self.is_done() && matches!(who, Who::Caller { .. });
+        let made = if self.status == 201 { self.location.clone() } else { None };
+        let (resource_type, id) = route.into_target();
+        Call {
+            who,
+            request_id: String::new(),
+            at: clock::now(),
+            took,
+            method: method.clone(),
+            uri: request.uri().clone(),
+            status: self.status,
+            scim_type: self.scim_type,
+            resource_type,
+            resource: id.or(made),
+            notes: std::mem::take(&mut self.notes),
+            wrote,
+            sent: request.extensions_mut().remove::<Kept>().unwrap_or_default(),
+            answered: match &self.body {
+                Body::Bytes(bytes) => Kept::response(bytes),
+                Body::Empty | Body::Pieces(_) => Kept::default(),
+            },
         }
     }
 

@@ -1,12 +1,13 @@
 //! Bodies of SCIM requests: the type is checked before a byte is read, and JSON is read strictly.
 
-use actix_web::HttpRequest;
-use actix_web::web::{self, Payload};
+use actix_web::web::{self, Bytes, Payload};
+use actix_web::{HttpMessage, HttpRequest};
 use serde_json::Value;
 
 use crate::scim::{Error, json};
 use crate::web::body::{self, content_type};
 use crate::web::limits::{BODY_MAX_BYTES, PARSE_ASIDE_BYTES};
+use crate::web::requests::Kept;
 
 /// Reads and parses the body.
 ///
@@ -15,11 +16,21 @@ use crate::web::limits::{BODY_MAX_BYTES, PARSE_ASIDE_BYTES};
 /// 408 where it does not arrive in time, 400 invalidSyntax where it is no JSON.
 pub(super) async fn read(request: &HttpRequest, payload: Payload, strict: bool) -> Result<Value, Error> {
     check_type(content_type(request), strict)?;
-    let bytes = body::read(request, payload, BODY_MAX_BYTES).await?;
-    if bytes.len() < PARSE_ASIDE_BYTES {
-        return json::read(&bytes);
-    }
-    web::block(move || json::read(&bytes)).await.map_err(|_| Error::plain(503, "the server is stopping"))?
+    let bytes = body::read(request, payload, BODY_MAX_BYTES).await?.freeze();
+    let (value, kept) = if bytes.len() < PARSE_ASIDE_BYTES {
+        parse(bytes)
+    } else {
+        web::block(move || parse(bytes)).await.map_err(|_| Error::plain(503, "the server is stopping"))?
+    };
+    request.extensions_mut().insert(kept);
+    value
+}
+
+/// The document, and what the request log keeps of it: it finds that among the request's extensions.
+fn parse(bytes: Bytes) -> (Result<Value, Error>, Kept) {
+    let value = json::read(&bytes);
+    let kept = Kept::request(bytes, value.as_ref().ok());
+    (value, kept)
 }
 
 /// SCIM JSON, plain JSON, or no type at all (RFC 7644 sections 3.1 and 8.1), with any parameters. The interop profile

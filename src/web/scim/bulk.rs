@@ -1,6 +1,7 @@
 //! `POST /Bulk` (RFC 7644 section 3.7). Each item is a write of its own, through the functions of the single calls.
 //! Several are on their way at once, so that one commit serves many; an item waits for those it refers to.
 
+mod passwords;
 mod target;
 
 use std::collections::HashMap;
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 use self::target::Target;
 use super::answer::{self, Answer, Counts};
+use super::auth::check_type;
 use super::writes::Writes;
 use crate::clock;
 use crate::directory::Scope;
@@ -22,10 +24,12 @@ use crate::directory::Shown;
 use crate::directory::bulk::{Making, create_circle};
 use crate::directory::resources::{Done, rules};
 use crate::error::{Error, Result};
+use crate::model::rights::Rights;
 use crate::scim;
 use crate::scim::bulk::references::{self, Made};
 use crate::scim::bulk::{Facts, Item, Method, Outcome, Plan};
 use crate::scim::dialect::Notes;
+use crate::scim::password::{Password, PasswordDigest};
 use crate::scim::{bulk, validate};
 use crate::store::Undo;
 use crate::web::limits::BULK_WRITES_AT_ONCE;
@@ -37,6 +41,8 @@ pub(super) struct Bulk<'r> {
     pub(super) state: &'r Data<State>,
     pub(super) scope: &'r Scope,
     pub(super) base: &'r str,
+    /// What the caller's token may do; it is asked for each item.
+    pub(super) rights: Rights,
 }
 
 /// A job on its way.
@@ -48,6 +54,8 @@ struct Run<'r> {
     outcomes: Vec<Option<Outcome>>,
     /// What the creates so far made, by bulkId.
     made: HashMap<String, Made>,
+    /// Digests of the passwords that items set, by the item's number.
+    hashed: HashMap<usize, PasswordDigest>,
     errors: usize,
     notes: Notes,
 }
@@ -67,17 +75,20 @@ impl Bulk<'_> {
     /// Runs a job and answers with a result for each item that it reached.
     pub(super) async fn run(self, body: Value) -> Result<Answer> {
         let (rules, scope, base) = (rules(self.scope), self.scope.clone(), self.base.to_owned());
-        let state = self.state.clone();
+        let (state, rights) = (self.state.clone(), self.rights);
         // A job may be as large as a body may be: reading and ordering it is no work for the event loop.
         let prepared = web::block(move || {
             let job = bulk::read(body, rules)?;
-            Ok::<_, scim::Error>(prepare(job, |method, path| {
+            let prepared = prepare(job, rights, |method, path| {
                 let path = target::path_below(path, &state.public_url, &base, &scope)?;
                 Target::read(method, &path, &scope.types)
-            }))
+            });
+            let passwords = passwords::named(&prepared.2, &prepared.3, rules);
+            Ok::<_, scim::Error>((prepared, passwords))
         });
-        let (errors_max, plan, items, targets) =
+        let ((errors_max, plan, items, targets), passwords) =
             prepared.await.map_err(|_| scim::Error::plain(503, "the server is stopping"))??;
+        let hashed = passwords::hash(&self.state.hashing, passwords).await?;
         let operations = items.len();
         let mut run = Run {
             bulk: self,
@@ -86,6 +97,7 @@ impl Bulk<'_> {
             targets,
             needs: plan.needs,
             made: HashMap::new(),
+            hashed,
             errors: 0,
             notes: Notes::default(),
         };
@@ -97,6 +109,7 @@ impl Bulk<'_> {
 /// Finds what each item is about, and the order of all.
 fn prepare(
     job: bulk::Job,
+    rights: Rights,
     target: impl Fn(Method, &str) -> std::result::Result<Target, scim::Error>,
 ) -> (Option<usize>, Plan, Vec<Item>, Vec<Option<Target>>) {
     let mut items = job.items;
@@ -108,7 +121,13 @@ fn prepare(
                 item.refusal.get_or_insert(error);
                 targets.push(None);
             }
-            found => targets.push(found.and_then(std::result::Result::ok)),
+            found => {
+                let found = found.and_then(std::result::Result::ok);
+                if let Some(Err(error)) = found.as_ref().map(|target| check_type(rights, &target.of)) {
+                    item.refusal.get_or_insert(error);
+                }
+                targets.push(found);
+            }
         }
     }
     let facts = items.iter().zip(&targets).map(|(item, target)| match (target, &item.refusal) {
@@ -192,7 +211,8 @@ impl<'r> Run<'r> {
         let (bulk, item) = (self.bulk, &mut self.items[number]);
         let version = item.version.take();
         let method = item.method.ok_or_else(|| scim::Error::syntax("method is missing"))?;
-        Ok(Box::pin(async move { vec![bulk.item(number, method, target, version, data).await] }))
+        let hashed = self.hashed.remove(&number);
+        Ok(Box::pin(async move { vec![bulk.item(number, method, target, (version, data, hashed)).await] }))
     }
 
     /// What an item works on and its data, with ids in the place of references.
@@ -242,7 +262,10 @@ impl<'r> Run<'r> {
         for &number in step {
             let id = self.items[number].creates().and_then(|name| circle.get(name)).map(|made| made.id.clone());
             let draft = self.take(number, &circle).and_then(|(target, data)| {
-                let draft = validate::new_resource(&data, &target.of, rules(bulk.scope))?;
+                let mut draft = validate::new_resource(&data, &target.of, rules(bulk.scope))?;
+                if let Some(hashed) = self.hashed.remove(&number) {
+                    draft.password = Some(Password::Hashed(hashed));
+                }
                 Ok(Making { of: Arc::clone(&target.of), id: id.unwrap_or_default(), draft })
             });
             match draft {
@@ -275,11 +298,10 @@ impl Bulk<'_> {
         number: usize,
         method: Method,
         target: Target,
-        version: Option<scim::version::Tags>,
-        data: Value,
+        (version, data, hashed): (Option<scim::version::Tags>, Value, Option<PasswordDigest>),
     ) -> Ended {
         let location = target.location(self.base);
-        let writes = Writes { state: self.state, scope: self.scope, of: &target.of };
+        let writes = Writes { state: self.state, scope: self.scope, of: &target.of, hashed: hashed.as_ref() };
         let id = target.id.as_deref().unwrap_or_default();
         let done = match method {
             Method::Post => writes.create(&data, -1).await.map(Some),

@@ -11,7 +11,7 @@ use super::route::Route;
 use super::{auth, method_not_allowed};
 use crate::directory::Scope;
 use crate::error::Result;
-use crate::model::switches::{Discovery, Input, Switches};
+use crate::model::switches::{Discovery, Input, Passwords, Switches};
 use crate::scim::discovery::{self, Abilities};
 use crate::scim::schema::{ResourceType, Schema, standard_types};
 use crate::scim::{Error, percent};
@@ -63,11 +63,12 @@ pub(super) fn document(
             discovery::resource_type(base, found.ok_or_else(no_such_document)?)
         }
         Route::Schemas(None) => {
-            discovery::whole_list(schemas(types).map(|schema| discovery::schema(base, schema)).collect::<Vec<Value>>())
+            let document = |of| discovery::schema(base, of, keeps_passwords(switches));
+            discovery::whole_list(schemas(types).map(document).collect::<Vec<Value>>())
         }
         Route::Schemas(Some(uri)) => {
             let found = schemas(types).find(|schema| schema.id.eq_ignore_ascii_case(uri));
-            discovery::schema(base, found.ok_or_else(no_such_document)?)
+            discovery::schema(base, found.ok_or_else(no_such_document)?, keeps_passwords(switches))
         }
         _ => discovery::service_provider_config(base, &abilities(switches)),
     };
@@ -84,6 +85,10 @@ fn no_such_document() -> Error {
     Error::plain(404, "there is no such discovery document; the list names them all")
 }
 
+fn keeps_passwords(switches: &Switches) -> bool {
+    switches.passwords == Passwords::Verify
+}
+
 fn abilities(switches: &Switches) -> Abilities {
     Abilities {
         page_max: u64::from(switches.page_max),
@@ -92,5 +97,6 @@ fn abilities(switches: &Switches) -> Abilities {
         body_max_bytes: BODY_MAX_BYTES,
         newer_members: switches.newer_discovery_members,
         strict: switches.input == Input::Strict,
+        keeps_passwords: keeps_passwords(switches),
     }
 }

@@ -22,18 +22,20 @@ use actix_web::{HttpRequest, HttpResponse};
 use self::address::Address;
 pub use self::address::FAMILIES;
 use self::answer::Answer;
-use self::auth::{Caller, Credentials};
+use self::auth::{Caller, Credentials, Known};
 use self::bulk::Bulk;
 use self::lists::Listing;
 use self::resources::Call;
 use self::route::Route;
 use super::limits::QUERY_MAX_BYTES;
 use super::log;
+use super::requests::{self, Who};
 use super::state::State;
 use crate::clock;
 use crate::directory::Scope;
 use crate::directory::resources::rules;
 use crate::error::{Error, Result};
+use crate::model::request::Refusal;
 use crate::scim::query::Query;
 use crate::scim::{self, percent};
 use crate::store::Snapshot;
@@ -49,23 +51,31 @@ pub async fn serve(request: HttpRequest, payload: Payload, state: Data<State>) -
     let request_id = clock::new_id();
     let address = Address::read(request.uri().path());
     let route = address.as_ref().map_or(Route::Nothing, |address| Route::read(address.below));
-    let answer = match &address {
+    let mut answer = match &address {
         Ok(address) => answer(&request, payload, &state, address, &route).await.unwrap_or_else(Answer::from),
         Err(refused) => Answer::from(refused.clone()),
     };
+    let took = started.elapsed();
+    let (door, refusal) = answer.who.as_ref().map_or((None, None), Who::stranger);
     log::write(&log::Line {
         request_id: &request_id,
         method: request.method().as_str(),
         route: &route.template(),
-        configuration: answer.configuration.as_deref().unwrap_or("-"),
+        configuration: answer.configuration.as_deref().or(door).unwrap_or("-"),
         status: answer.status,
+        refusal: refusal.map(Refusal::as_str),
         scim_type: answer.scim_type,
-        took: started.elapsed(),
+        took,
         bytes: answer.length(),
         notes: answer.notes.as_slice(),
         bulk: answer.bulk.map(|counts| [counts.operations, counts.succeeded, counts.failed]),
     });
-    answer.respond(&request, &request_id)
+    let call = answer.who.take().map(|who| answer.call(who, &request, route, took));
+    let response = answer.respond(&request, &request_id);
+    if let Some(call) = call {
+        state.activity.note(requests::Call { request_id, ..call });
+    }
+    response
 }
 
 async fn answer(
@@ -78,26 +88,28 @@ async fn answer(
     let credentials = auth::credentials(request);
     let base = format!("{}{}", state.public_url, address.base);
     if let (true, Credentials::None) = (route.is_discovery(), &credentials) {
-        return discovery::anonymous(request, state, address.configuration, &base, route);
+        let answer = discovery::anonymous(request, state, address.configuration, &base, route);
+        let answer = answer.unwrap_or_else(Answer::from);
+        let refusal = (answer.status == 401).then_some(Refusal::NoToken);
+        return Ok(Answer { who: auth::at_door(address.configuration, None, refusal), ..answer });
     }
-    let caller = match auth::authenticate(state, &credentials, address.configuration) {
-        Err(Error::Scim(refused)) if refused.status == 401 => {
-            return Ok(stranger(request, state, &credentials, refused));
-        }
-        known => known?,
+    let caller = match auth::authenticate(state, &credentials, address.configuration)? {
+        Known::Caller(caller) => caller,
+        Known::Stranger(who) => return Ok(stranger(request, state, &credentials, who)),
     };
     let answered = authenticated(request, payload, state, &caller, &base, route).await;
     let mut answer = answered.unwrap_or_else(Answer::from);
-    let wrote = route.writes(request.method()) && answer.is_done();
-    state.activity.note(&caller.token, caller.scope.configuration, clock::now(), wrote);
     answer.configuration = Some(caller.scope.configuration_id);
+    answer.who = Some(Who::Caller { configuration: caller.scope.configuration, token: caller.token });
     Ok(answer)
 }
 
-/// The answer to a caller nobody knows; who sends one wrong token after the other has to wait.
-fn stranger(request: &HttpRequest, state: &State, credentials: &Credentials, refused: scim::Error) -> Answer {
+/// The answer to a caller nobody knows; who sends one wrong token after the other has to wait, and is logged no more.
+fn stranger(request: &HttpRequest, state: &State, credentials: &Credentials, who: Option<Who>) -> Answer {
     let address = request.peer_addr().map(|peer| peer.ip()).filter(|_| !matches!(credentials, Credentials::None));
-    let Some(wait) = address.and_then(|address| state.guard.note_wrong_token(address)) else { return refused.into() };
+    let Some(wait) = address.and_then(|address| state.guard.note_wrong_token(address)) else {
+        return Answer { who, ..auth::unauthorized().into() };
+    };
     let refused = scim::Error::plain(429, "too many requests with a wrong token came from this address");
     Answer { retry_after: Some(wait.as_secs() + 1), ..Answer::from(refused) }
 }
@@ -122,24 +134,24 @@ async fn authenticated(
     if route.is_discovery() {
         return discovery::document(request, base, &caller.scope.switches, &caller.scope.types, route);
     }
+    auth::check_rights(caller.rights, route, request.method())?;
     let scope = &caller.scope;
     let call = |of| -> Result<Call> { Ok(Call { request, state, scope, base, of, query: query(request)? }) };
     let listing = |types, query| Listing { state, scope, base, types, query };
     let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
     let route = &route.on(&scope.types);
+    let in_sight = || scope.types.iter().filter(|of| caller.rights.covers(&of.name)).cloned().collect::<Vec<_>>();
     match (route, request.method()) {
-        (Route::Root, _) if is_get => listing(&scope.types, query(request)?).page().await,
+        (Route::Root, _) if is_get => listing(&in_sight(), query(request)?).page().await,
         (Route::Collection(of), _) if is_get => listing(std::slice::from_ref(of), query(request)?).page().await,
         (Route::Resource(of, id), _) if is_get => call(of)?.read(id).await,
-        (Route::RootSearch, &Method::POST) => {
-            listing(&scope.types, search(request, payload, scope).await?).page().await
-        }
+        (Route::RootSearch, &Method::POST) => listing(&in_sight(), search(request, payload, scope).await?).page().await,
         (Route::Search(of), &Method::POST) => {
             listing(std::slice::from_ref(of), search(request, payload, scope).await?).page().await
         }
         (Route::Bulk, &Method::POST) => {
             let job = body::read(request, payload, rules(scope).strict).await?;
-            Bulk { state, scope, base }.run(job).await
+            Bulk { state, scope, base, rights: caller.rights }.run(job).await
         }
         (Route::Collection(of), &Method::POST) => call(of)?.create(payload).await,
         (Route::Resource(of, id), &Method::PUT) => call(of)?.replace(id, payload).await,

@@ -124,7 +124,7 @@ impl Call<'_> {
     }
 
     fn writes(&self) -> Writes<'_> {
-        Writes { state: self.state, scope: self.scope, of: self.of }
+        Writes { state: self.state, scope: self.scope, of: self.of, hashed: None }
     }
 
     /// Reads the members of a group that were too many to read on the way, if the answer shows them.

@@ -70,6 +70,14 @@ impl Route {
         }
     }
 
+    /// The one type that it is about.
+    pub(super) fn of(&self) -> Option<&ResourceType> {
+        match self {
+            Self::Collection(of) | Self::Search(of) | Self::Resource(of, _) => Some(of),
+            _ => None,
+        }
+    }
+
     /// Whether it may be read without a token.
     pub(super) fn is_discovery(&self) -> bool {
         matches!(self, Self::ServiceProviderConfig | Self::ResourceTypes(_) | Self::Schemas(_))
@@ -88,6 +96,15 @@ impl Route {
     /// Whether a request with that method may change resources; a search only reads.
     pub(super) fn writes(&self, method: &Method) -> bool {
         !method.is_safe() && !matches!(self, Self::Search(_) | Self::RootSearch)
+    }
+
+    /// The resource type that it names, and the id.
+    pub(super) fn into_target(self) -> (Option<Arc<ResourceType>>, Option<String>) {
+        match self {
+            Self::Collection(of) | Self::Search(of) => (Some(of), None),
+            Self::Resource(of, id) => (Some(of), Some(id)),
+            _ => (None, None),
+        }
     }
 
     /// Its template, for the log.

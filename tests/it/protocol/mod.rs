@@ -11,6 +11,7 @@ mod filter;
 mod groups;
 mod nesting;
 mod paging;
+mod passwords;
 mod patch;
 mod projection;
 mod references;

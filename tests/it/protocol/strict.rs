@@ -28,6 +28,26 @@ fn documents_keep_to_the_schemas_word_for_word() {
 }
 
 #[test]
+fn countries_have_codes_and_certificates_are_certificates() {
+    //
+    let strict = App::shared().configuration_with_preset("strict");
+    let country = |code: &str| user_with("x", &json!({"addresses": [{"country": code}]}));
+    let certificate = |value: &str| user_with("x", &json!({"x509Certificates": [{"value": value}]}));
+    let refused = [country("Germany"), country("DEU"), country("XX"), certificate("MIIB"), certificate("QQ==")];
+    for (body, name) in refused.iter().zip(["country", "country", "country", "x509Certificates", "x509Certificates"]) {
+        let reply = strict.post("/Users", body).refused(400, "invalidValue");
+        assert!(reply.json["detail"].as_str().is_some_and(|detail| detail.contains(name)), "{}", reply.json);
+        App::shared().configuration("other").post("/Users", body).answered(201);
+    }
+    let path = format!("/Users/{}", strict.created("/Users", &country("DE")));
+    let certified = operation("add", "x509Certificates", &json!([{"value": "MAUwAwIBAQ=="}]));
+    let kept = strict.patch(&path, &certified).answered(200).json;
+    assert_eq!(kept["x509Certificates"], json!([{"value": "MAUwAwIBAQ=="}]));
+    let abroad = operation("replace", "addresses[country eq \"DE\"].country", &json!("Elsewhere"));
+    strict.patch(&path, &abroad).refused(400, "invalidValue");
+}
+
+#[test]
 fn a_patch_names_its_target_exactly() {
     // I-2 to I-5, R-205, R-230
     let client = App::shared().configuration_with_preset("strict");

@@ -123,3 +123,22 @@ fn the_version_of_a_group_moves_with_its_members() {
     client.delete(&format!("/Users/{person}")).answered(204);
     assert_ne!(client.get(&path).answered(200).version(), added);
 }
+
+#[test]
+fn a_version_is_found_as_it_was_answered_and_not_as_it_was_before() {
+    // the tag of a user has a part for the groups it shows.
+    let client = App::shared().configuration("other");
+    let person = client.created("/Users", &user("x"));
+    client.created("/Users", &user("y"));
+    let inner = client.created("/Groups", &group("Inner", &[&person]));
+    let outer = client.created("/Groups", &group("Outer", &[&inner]));
+    let version = client.get(&format!("/Users/{person}")).answered(200).version();
+    let filter = format!("meta.version eq \"{}\"", version.replace('"', "\\\""));
+    let found = |endpoint: &str| client.find(endpoint, &filter).iter().map(|one| one["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(found("/Users"), [json!(person)]);
+    client.patch(&format!("/Groups/{outer}"), &operation("replace", "displayName", &json!("Renamed"))).answered(200);
+    assert!(found("/Users").is_empty(), "the user shows another group name now");
+    let own = client.get(&format!("/Groups/{inner}")).answered(200).version();
+    let of_group = format!("meta.version eq \"{}\"", own.replace('"', "\\\""));
+    assert!(client.find("/Groups", &of_group).iter().any(|group| group["id"] == inner.as_str()));
+}

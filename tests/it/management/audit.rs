@@ -1,0 +1,91 @@
+//! The audit log: who changed what, whatever door it came through.
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::caller::{CONFIGURATIONS, Caller};
+
+const AUDIT: &str = "/directory/resources/v1/audit";
+
+fn listed(caller: &Caller, query: &str) -> Vec<Value> {
+    let reply = caller.get(&format!("{AUDIT}{query}")).answered(200);
+    reply.json["items"].as_array().unwrap_or_else(|| panic!("items in {}", reply.json)).clone()
+}
+
+fn actions(found: &[Value]) -> Vec<&str> {
+    found.iter().map(|entry| entry["action"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn every_change_says_who_what_from_where_and_what_was_before() {
+    let app = App::shared();
+    let operator = app.operator();
+    let client = operator.configuration("audited", "okta");
+    let one = format!("{CONFIGURATIONS}/{}", client.id);
+    let patched = operator.patch(&one, &json!({"syncToUserManagement": false})).answered(204);
+    app.succeeds(&["token", "rotate", &client.id]);
+    operator.delete(&one).answered(204);
+    let found = listed(&operator, "?account=audited");
+    let expected = ["configuration.deleted", "token.created", "configuration.updated", "configuration.created"];
+    assert_eq!(actions(&found), expected);
+    let updated = &found[2];
+    assert_eq!(updated["before"], json!({"syncToUserManagement": true}));
+    assert_eq!(updated["after"], json!({"syncToUserManagement": false}));
+    assert_eq!(updated["requestId"], patched.header("x-request-id"));
+    assert_eq!(updated["address"], "127.0.0.1");
+    assert_eq!((&updated["actor"]["kind"], &updated["actor"]["name"]), (&json!("api_key"), &json!("test")));
+    assert_eq!(updated["configurationId"], client.id);
+    assert_eq!(found[1]["actor"]["kind"], "command_line");
+    assert!(!json!(found).to_string().contains(&client.token));
+}
+
+#[test]
+fn it_is_filtered_and_paged() {
+    let operator = App::shared().operator();
+    let first = operator.configuration("audit-pages", "okta");
+    let second = operator.configuration("audit-pages", "other");
+    operator.delete(&format!("{CONFIGURATIONS}/{}", second.id)).answered(204);
+    let all = listed(&operator, "?account=audit-pages");
+    assert_eq!(all.len(), 3);
+    for (query, expected) in [
+        (format!("?configuration={}", second.id), vec![0, 1]),
+        (format!("?configuration={}&account=audit-pages", first.id), vec![2]),
+        (format!("?configuration={}&account=elsewhere", first.id), vec![]),
+        ("?account=audit-pages&action=configuration".to_owned(), vec![0, 1, 2]),
+        ("?account=audit-pages&action=configuration.deleted".to_owned(), vec![0]),
+        ("?account=audit-pages&action=config".to_owned(), vec![]),
+        ("?account=audit-pages&actor=test".to_owned(), vec![0, 1, 2]),
+        ("?account=audit-pages&actor=nobody".to_owned(), vec![]),
+        ("?account=audit-pages&until=2020-01-01T00:00:00Z".to_owned(), vec![]),
+        ("?account=audit-pages&since=2020-01-01T00:00:00Z".to_owned(), vec![0, 1, 2]),
+    ] {
+        let expected: Vec<Value> = expected.into_iter().map(|number: usize| all[number].clone()).collect();
+        assert_eq!(listed(&operator, &query), expected, "{query}");
+    }
+    let (mut walked, mut next) = (Vec::new(), String::new());
+    loop {
+        let page = operator.get(&format!("{AUDIT}?account=audit-pages&limit=1{next}")).answered(200).json;
+        walked.extend(page["items"].as_array().unwrap().clone());
+        let Some(cursor) = page["nextCursor"].as_str() else { break };
+        next = format!("&cursor={cursor}");
+    }
+    assert_eq!(walked, all);
+    for wrong in ["?since=now", "?limit=1001", "?cursor=x"] {
+        operator.get(&format!("{AUDIT}{wrong}")).problem(400);
+    }
+}
+
+#[test]
+fn an_account_sees_its_own_changes_and_nobody_elses() {
+    let app = App::shared();
+    let operator = app.operator();
+    operator.configuration("audit-one", "okta");
+    operator.configuration("audit-two", "okta");
+    let one = app.account_key("audit-one", &["audit.read"]);
+    let found = listed(&one, "");
+    assert!(actions(&found).contains(&"configuration.created"));
+    assert!(found.iter().all(|entry| entry["accountId"] == "audit-one"), "{found:#?}");
+    assert!(listed(&one, "?account=audit-two").is_empty());
+    assert!(!listed(&operator, "?account=audit-two").is_empty());
+    app.account_key("audit-one", &["provisioning.read"]).get(AUDIT).problem(403);
+}

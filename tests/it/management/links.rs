@@ -1,0 +1,85 @@
+//! Set-up links: made, listed without their secret, revoked.
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::caller::{CONFIGURATIONS, Caller};
+
+fn listed(caller: &Caller, links: &str) -> Vec<Value> {
+    let reply = caller.get(links).answered(200);
+    reply.json["items"].as_array().unwrap_or_else(|| panic!("items in {}", reply.json)).clone()
+}
+
+#[test]
+fn a_link_is_shown_once_listed_without_its_secret_and_revoked() {
+    let app = App::shared();
+    let client = app.operator().configuration("links", "okta");
+    let links = format!("{CONFIGURATIONS}/{}/links", client.id);
+    let admin = app.account_key("links", &["provisioning.tokens"]);
+    let made = admin.post(&links, &json!({"expiresIn": 3_600, "note": "for Bob", "provider": "okta"})).answered(201);
+    let (id, url) = (made.text("id"), made.text("url"));
+    let (_, secret) = url.rsplit_once("/s/").expect("the URL ends in the secret");
+    assert!(secret.len() > 40 && made.header("cache-control") == "no-store", "{url}");
+    let found = listed(&admin, &links);
+    assert_eq!((&found[0]["id"], &found[0]["note"], &found[0]["live"]), (&json!(id), &json!("for Bob"), &json!(true)));
+    assert_eq!((&found[0]["opened"], &found[0]["expiresAt"]), (&json!(0), &made.json["expiresAt"]));
+    assert!(!json!(found).to_string().contains(secret));
+    admin.delete(&format!("{links}/{id}")).answered(204);
+    admin.delete(&format!("{links}/{id}")).problem(404);
+    let found = listed(&admin, &links);
+    assert!(found[0]["live"] == false && found[0]["endedAt"].is_string(), "{found:#?}");
+    let audit = app.operator().get("/directory/resources/v1/audit?account=links&action=link").answered(200);
+    assert_eq!(audit.json["items"][0]["action"], "link.revoked");
+    assert_eq!(
+        (&audit.json["items"][1]["action"], &audit.json["items"][1]["subjectId"]),
+        (&json!("link.created"), &json!(id))
+    );
+    assert!(!audit.json.to_string().contains(secret));
+}
+
+#[test]
+fn a_link_lives_a_day_unless_something_else_is_said_within_bounds() {
+    let app = App::shared();
+    let operator = app.operator();
+    let client = operator.configuration("link-lives", "okta");
+    let links = format!("{CONFIGURATIONS}/{}/links", client.id);
+    operator.request("POST", &links).send().answered(201);
+    let found = listed(&operator, &links);
+    let day = |name: &str| found[0][name].as_str().unwrap()[8..10].parse::<i64>().unwrap();
+    assert_ne!(day("createdAt"), day("expiresAt"));
+    for (body, field) in [
+        (json!({"expiresIn": 299}), "expiresIn"),
+        (json!({"expiresIn": 2_592_001}), "expiresIn"),
+        (json!({"expiresIn": "3600"}), "expiresIn"),
+        (json!({"note": "x".repeat(201)}), "note"),
+        (json!({"note": "a\nb"}), "note"),
+        (json!({"provider": ""}), "provider"),
+    ] {
+        let refused = operator.post(&links, &body).problem(400);
+        assert!(refused.text("message").starts_with(field), "{}", refused.json);
+    }
+    for _ in 1..20 {
+        operator.post(&links, &json!({})).answered(201);
+    }
+    operator.post(&links, &json!({})).problem(409);
+    let page = operator.get(&format!("{links}?limit=15")).answered(200).json;
+    let rest = operator.get(&format!("{links}?limit=15&cursor={}", page["nextCursor"].as_str().unwrap()));
+    assert_eq!(rest.answered(200).json["items"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn links_of_others_are_not_there_and_end_with_their_configuration() {
+    let app = App::shared();
+    let operator = app.operator();
+    let client = operator.configuration("link-ends", "okta");
+    let links = format!("{CONFIGURATIONS}/{}/links", client.id);
+    let id = operator.post(&links, &json!({})).answered(201).text("id");
+    let other = app.account_key("link-thieves", &["provisioning.tokens"]);
+    other.get(&links).problem(404);
+    other.post(&links, &json!({})).problem(404);
+    other.delete(&format!("{links}/{id}")).problem(404);
+    let second = operator.configuration("link-ends", "other");
+    operator.delete(&format!("{CONFIGURATIONS}/{}/links/{id}", second.id)).problem(404);
+    operator.delete(&format!("{CONFIGURATIONS}/{}", client.id)).answered(204);
+    operator.get(&links).problem(404);
+}
