@@ -41,8 +41,13 @@ CREATE TABLE configurations (
     recent_calls INTEGER NOT NULL DEFAULT 1,
     last_failure INTEGER,
     -- 1 where the request log has to go because of a purge, until it is gone.
-    forgets_requests INTEGER NOT NULL DEFAULT 0 CHECK (forgets_requests IN (0, 1))
+    forgets_requests INTEGER NOT NULL DEFAULT 0 CHECK (forgets_requests IN (0, 1)),
+    -- Set while what a purge has to remove is removed: events up to this one hold no personal data of it any more.
+    purge_seq INTEGER
 ) STRICT;
+CREATE INDEX configurations_by_account ON configurations (account_id);
+CREATE INDEX configurations_catching_up ON configurations (configuration) WHERE holds = 1 AND sync = 1;
+CREATE INDEX configurations_purging ON configurations (configuration) WHERE purge_seq IS NOT NULL;
 CREATE UNIQUE INDEX configurations_by_name ON configurations (account_id, connection_name) WHERE deleted_at IS NULL;
 
 -- Bearer tokens: only the SHA-256 digest is kept, and the last four characters as a hint.
@@ -177,28 +182,38 @@ CREATE TABLE setup_links (
 CREATE INDEX setup_links_by_configuration ON setup_links (configuration);
 
 -- What the operator's application knows of a resource that has changed while its configuration was paused: `body` and
--- the rest as they were before the first such change, or NULL where there was no such resource.
+-- the rest as they were before the first such change, or NULL where there was no such resource. `gone` where it was
+-- deleted since; what came and went meanwhile leaves no row.
 CREATE TABLE held_resources (
+    id            TEXT PRIMARY KEY,
     configuration INTEGER NOT NULL,
     type          TEXT NOT NULL,
-    id            TEXT NOT NULL,
     resource      INTEGER NOT NULL,
+    gone          INTEGER NOT NULL DEFAULT 0 CHECK (gone IN (0, 1)),
     version       INTEGER,
     created_at    INTEGER,
     last_modified INTEGER,
-    body          TEXT,
-    PRIMARY KEY (configuration, type, id)
-) STRICT, WITHOUT ROWID;
+    active        INTEGER,
+    user_name_key TEXT,
+    external_id   TEXT,
+    label         TEXT,
+    member_count  INTEGER,
+    body          TEXT
+) STRICT;
+CREATE INDEX held_resources_in_order ON held_resources (configuration, type, resource);
+CREATE INDEX held_resources_gone ON held_resources (configuration, type) WHERE gone = 1;
 
 -- Memberships that have changed while the configuration was paused, and whether each was there before (`was`).
 CREATE TABLE held_members (
     configuration INTEGER NOT NULL,
     group_id      TEXT NOT NULL,
+    member        INTEGER NOT NULL,
     member_id     TEXT NOT NULL,
     member_type   TEXT NOT NULL,
     was           INTEGER NOT NULL CHECK (was IN (0, 1)),
-    PRIMARY KEY (configuration, group_id, member_id)
+    PRIMARY KEY (configuration, group_id, member, member_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX held_members_by_member ON held_members (configuration, member_id);
 
 -- The request log of each configuration: what its identity provider sent and was answered. Secrets never come here.
 CREATE TABLE requests (

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::guard::fn_guard;
 use actix_web::{App, HttpServer, web};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::jwt::{SigningKey, UserTokens};
@@ -107,8 +108,13 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         let (stop, stopped) = oneshot::channel::<()>();
         let writer = actix_web::rt::spawn(write_down(bound.state.clone(), stopped));
         let keeper = actix_web::rt::spawn(worker::retention::run(store.clone()));
+        let catching_up = actix_web::rt::spawn(worker::catching_up::run(store.clone()));
+        let expiry = actix_web::rt::spawn(worker::expiry::run(store.clone()));
+        actix_web::rt::spawn(end_waiting(bound.state.clone()));
         bound.server.await?;
         keeper.abort();
+        catching_up.abort();
+        expiry.abort();
         drop(stop);
         // It ends at once, except while it writes.
         let _ = writer.await;
@@ -137,4 +143,17 @@ async fn write_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>)
             tracing::warn!(%problem, "uses of API keys were not written down");
         }
     }
+}
+
+/// Lets nobody wait for events once the server is told to stop: those requests would keep it from ending.
+async fn end_waiting(state: web::Data<State>) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    state.stopping.send_replace(true);
 }

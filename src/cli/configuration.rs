@@ -10,6 +10,7 @@ use super::answer::{self, Output};
 use super::{by, configuration_id, existing};
 use crate::clock;
 use crate::directory::configurations::{self, Content, Deleted, NewConfiguration};
+use crate::directory::leftovers;
 use crate::directory::settings::{self, SettingsChange};
 use crate::directory::tokens::TokenDraft;
 use crate::model::configuration::{Configuration, Source, provisioning_url};
@@ -202,6 +203,10 @@ fn delete(folder: &Path, id: String, purge: bool) -> anyhow::Result<()> {
     let store = existing(folder)?;
     let content = if purge { Content::Purge } else { Content::Keep };
     let deleted = store.write_blocking(Undo::Savepoint, move |tx| configurations::delete(tx, &by(), &id, content))?;
+    // What was too much for one transaction, which a server would do by and by.
+    while let Some(purging) = store.read_inline(leftovers::next)? {
+        store.write_blocking(Undo::Savepoint, move |tx| leftovers::step(tx, &purging, leftovers::PER_STEP))?;
+    }
     Ok(answer::line(&farewell(&deleted, content))?)
 }
 

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::leftovers;
+use super::sync::{self, Behind};
 use super::tokens::{self, TokenDraft};
 use crate::error::{Error, Result};
 use crate::model::actor::{By, Reach};
@@ -11,7 +13,8 @@ use crate::model::switches::Preset;
 use crate::model::{account, ids};
 use crate::store::audit::{self, Entry};
 use crate::store::configurations::{self as rows, NewRow};
-use crate::store::{Snapshot, Tx, accounts, counts, events, links, requests};
+use crate::store::purge::{self, Purging};
+use crate::store::{Snapshot, Tx, accounts, counts, events, held, links, requests};
 
 /// What a caller asks for.
 #[derive(Debug, Clone)]
@@ -100,7 +103,8 @@ pub fn list(snapshot: &Snapshot<'_>, account: Option<&str>) -> Result<Vec<Config
     rows::list(snapshot, account)
 }
 
-/// Lets changes reach the operator's application, or stops them. `NotFound` where there is no such configuration.
+/// Lets changes reach the operator's application, or stops them. Once they may, what waited is told: at once as far as
+/// it is not too much, the rest by [`sync::catch_up`] in steps. `NotFound` where there is no such configuration.
 pub fn set_sync(tx: &Tx<'_>, by: &By, id: &str, sync: bool) -> Result<()> {
     let found = within(tx, &by.reach, id)?;
     if found.sync == sync {
@@ -110,11 +114,13 @@ pub fn set_sync(tx: &Tx<'_>, by: &By, id: &str, sync: bool) -> Result<()> {
     let payload = json!({"syncToUserManagement": sync});
     note(tx, &found.account, found.key, Happening::Updated, &payload)?;
     let before = json!({"syncToUserManagement": found.sync});
-    audited(tx, by, &found, "configuration.updated", Some(before), Some(payload))
+    audited(tx, by, &found, "configuration.updated", Some(before), Some(payload))?;
+    let behind = Behind { configuration: found.key, account: found.account };
+    sync::catch_up(tx, &behind, sync::AT_ONCE_MAX)
 }
 
 /// Deletes a configuration: its tokens are dead and its name is free with the commit. With [`Content::Purge`] its users
-/// and groups go too; that also works on one that was deleted before.
+/// and groups go too, in steps where they are many ([`leftovers::step`]); that also works on one that was deleted before.
 ///
 /// Errors: `NotFound` where there is no such configuration, or it was deleted before and nothing is to be purged.
 pub fn delete(tx: &Tx<'_>, by: &By, id: &str, content: Content) -> Result<Deleted> {
@@ -122,17 +128,16 @@ pub fn delete(tx: &Tx<'_>, by: &By, id: &str, content: Content) -> Result<Delete
     let found = found.ok_or_else(|| not_found(id))?;
     let was_live = found.deleted_at.is_none();
     let resources = counts::all(tx, found.key)?;
-    if !was_live && (content == Content::Keep || resources.is_empty()) {
+    let gate = held::gate(tx, found.key)?;
+    // Of what changed during a pause, images may be left when the resources themselves are gone.
+    let has_any = !resources.is_empty() || gate.is_some_and(|gate| gate.holds);
+    if !was_live && (content == Content::Keep || !has_any || gate.is_some_and(|gate| gate.purging)) {
         return Err(not_found(id));
     }
     if was_live {
         tokens::revoke_all(tx, found.key)?;
         links::end_all(tx, found.key)?;
         rows::mark_deleted(tx, found.key)?;
-    }
-    if content == Content::Purge {
-        rows::remove_content(tx, found.key)?;
-        requests::set_forgotten(tx, found.key, true)?;
     }
     // Numbers only: the event outlives the people it is about.
     let payload = json!({
@@ -142,6 +147,12 @@ pub fn delete(tx: &Tx<'_>, by: &By, id: &str, content: Content) -> Result<Delete
     });
     note(tx, &found.account, found.key, Happening::Deleted, &payload)?;
     audited(tx, by, &found, "configuration.deleted", Some(described(&found)), Some(payload))?;
+    if content == Content::Purge {
+        requests::set_forgotten(tx, found.key, true)?;
+        purge::begin(tx, found.key)?;
+        let purging = Purging { configuration: found.key, account: found.account.clone(), redacted: 0 };
+        leftovers::step(tx, &purging, leftovers::AT_ONCE_MAX)?;
+    }
     Ok(Deleted { configuration: found, resources })
 }
 

@@ -4,37 +4,29 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::Scope;
+use super::flow::Flow;
 use crate::error::Result;
-use crate::model::event::{Happening, Kind};
-use crate::scim::schema::ResourceType;
+use crate::model::event::Happening;
 use crate::scim::validate::Attributes;
-use crate::store::Tx;
-use crate::store::events::append;
 
 /// Most members that one event names; a larger change makes several.
 const MEMBERS_PER_EVENT: usize = 1_000;
 
-fn record(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, happening: Happening, id: &str, payload: &str) -> Result<()> {
-    append(tx, &scope.account, scope.configuration, Kind::Resource(&of.name, happening), Some(id), payload).map(drop)
-}
-
 /// A resource was made; `body` is its stored text.
-pub(super) fn created(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, id: &str, body: &str) -> Result<()> {
-    record(tx, scope, of, Happening::Created, id, &format!("{{\"after\":{body}}}"))
+pub(super) fn created(flow: &Flow<'_>, of: &str, id: &str, body: &str) -> Result<()> {
+    flow.tell(of, Happening::Created, id, &format!("{{\"after\":{body}}}"))
 }
 
 /// A resource is gone; `body` is what its text was.
-pub(super) fn deleted(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, id: &str, body: &str) -> Result<()> {
-    record(tx, scope, of, Happening::Deleted, id, &format!("{{\"before\":{body}}}"))
+pub(super) fn deleted(flow: &Flow<'_>, of: &str, id: &str, body: &str) -> Result<()> {
+    flow.tell(of, Happening::Deleted, id, &format!("{{\"before\":{body}}}"))
 }
 
 /// Attributes changed, from the first to the second. Switching `active` is a fact of its own, told beside the other
-/// changes. A password is named where it was set or removed, and never shown.
+/// changes; where nothing differs, nothing is told. A password is named where it was set or removed, and never shown.
 pub(super) fn updated(
-    tx: &Tx<'_>,
-    scope: &Scope,
-    of: &ResourceType,
+    flow: &Flow<'_>,
+    of: &str,
     id: &str,
     (before, after): (&Attributes, &Attributes),
     sets_password: bool,
@@ -49,27 +41,28 @@ pub(super) fn updated(
     if sets_password {
         change.paths.insert("password".to_owned());
     }
-    if switched.is_none() || change.paths.iter().any(|path| path != "active") {
-        record(tx, scope, of, Happening::Updated, id, &change.payload())?;
+    let is_more =
+        if switched.is_some() { change.paths.iter().any(|path| path != "active") } else { !change.paths.is_empty() };
+    if is_more {
+        flow.tell(of, Happening::Updated, id, &change.payload())?;
     }
     if let Some(happening) = switched {
-        record(tx, scope, of, happening, id, &change.only("active").payload())?;
+        flow.tell(of, happening, id, &change.only("active").payload())?;
     }
     Ok(())
 }
 
-/// Members joined or left a group.
+/// Members joined or left a group; each is told by id and type.
 pub(super) fn members_changed(
-    tx: &Tx<'_>,
-    scope: &Scope,
-    of: &ResourceType,
+    flow: &Flow<'_>,
+    of: &str,
     id: &str,
     happening: Happening,
     members: &[(String, String)],
 ) -> Result<()> {
     for chunk in members.chunks(MEMBERS_PER_EVENT) {
         let members: Vec<Value> = chunk.iter().map(|(id, kind)| json!({"value": id, "type": kind})).collect();
-        record(tx, scope, of, happening, id, &json!({"members": members}).to_string())?;
+        flow.tell(of, happening, id, &json!({"members": members}).to_string())?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::Scope;
 use super::events;
+use super::flow::Flow;
 use crate::error::Result;
 use crate::model::event::Happening;
 use crate::model::switches::UnknownMembers;
@@ -14,7 +15,7 @@ use crate::scim::dialect::Notes;
 use crate::scim::filter::Predicate;
 use crate::scim::matches::matches_element;
 use crate::scim::members::{MemberEdit, MemberRef};
-use crate::scim::schema::ResourceType;
+use crate::store::held::Member;
 use crate::store::members::{self, Linked};
 use crate::store::resources::{self, Stored};
 use crate::store::{Snapshot, Tx};
@@ -114,10 +115,16 @@ impl Net {
         those.map(|(member, _)| (member.id.clone(), member.kind.clone())).collect()
     }
 
-    /// Writes the events of the change.
-    pub(super) fn tell(&self, tx: &Tx<'_>, scope: &Scope, of: &ResourceType, group: &str) -> Result<()> {
-        events::members_changed(tx, scope, of, group, Happening::MemberAdded, &self.of(true))?;
-        events::members_changed(tx, scope, of, group, Happening::MemberRemoved, &self.of(false))
+    /// Holds what was and writes the events of the change. `of` is the group's resource type name.
+    pub(super) fn tell(&self, flow: &Flow<'_>, of: &str, group: &str) -> Result<()> {
+        if flow.is_holding() {
+            for (member, joined) in self.0.values() {
+                let member = Member { key: member.key, id: &member.id, resource_type: &member.kind };
+                flow.membership_changed(group, member, *joined)?;
+            }
+        }
+        events::members_changed(flow, of, group, Happening::MemberAdded, &self.of(true))?;
+        events::members_changed(flow, of, group, Happening::MemberRemoved, &self.of(false))
     }
 }
 

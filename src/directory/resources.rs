@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Scope;
 use super::events;
+use super::flow::Flow;
 use super::memberships::{self, Net, Resolved};
 use super::passwords;
 use super::shown::{Shown, collection};
@@ -88,6 +89,7 @@ pub fn create(
     let mut notes = draft.notes.clone();
     let joining = resolve_replacement(tx, scope, id, draft.members.as_ref(), &mut notes)?;
     let new = New { id, keys, unique_name: unique_name(scope, of, keys), body };
+    let flow = Flow::of(tx, scope)?;
     let mut stored = match resources::insert(tx, collection(scope, of), &new) {
         Err(refused) if scope.switches.reactivate_on_conflict => {
             return reactivate(tx, scope, of, prepared, refused, members_max);
@@ -95,14 +97,15 @@ pub fn create(
         inserted => inserted?,
     };
     passwords::apply(tx, &stored, draft.password.as_ref())?;
-    events::created(tx, scope, of, id, body)?;
+    flow.made(&of.name, &stored)?;
+    events::created(&flow, &of.name, id, body)?;
     let mut net = Net::default();
     if let Some(edit) = joining {
         memberships::apply(tx, &mut stored, edit, &mut net)?;
     }
     if !net.is_nothing() {
         resources::set_member_count(tx, &stored)?;
-        net.tell(tx, scope, of, id)?;
+        net.tell(&flow, &of.name, id)?;
     }
     Ok(Done { shown: Shown::of(tx, stored, of, members_max)?, notes })
 }
@@ -214,16 +217,18 @@ fn in_operation(error: Error, operation: usize) -> Error {
 pub fn delete(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, id: &str, if_match: Option<&Tags>) -> Result<()> {
     let stored = find_current(tx, scope, of, id, if_match)?;
     let keys = index::keys(&parsed(&stored)?, of);
-    leave_groups(tx, scope, of, &stored)?;
+    let flow = Flow::of(tx, scope)?;
+    flow.before_removing(&stored)?;
+    leave_groups(tx, &flow, of, &stored)?;
     if stored.member_count > 0 {
         members::clear(tx, stored.key)?;
     }
     forget_references(tx, scope, &stored)?;
     resources::delete(tx, collection(scope, of), &stored, &keys)?;
-    events::deleted(tx, scope, of, id, &stored.body)
+    events::deleted(&flow, &of.name, id, &stored.body)
 }
 
-fn leave_groups(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, leaver: &Stored) -> Result<()> {
+fn leave_groups(tx: &Tx<'_>, flow: &Flow<'_>, of: &ResourceType, leaver: &Stored) -> Result<()> {
     let groups = members::direct_groups_of(tx, leaver)?;
     if groups.is_empty() {
         return Ok(());
@@ -231,10 +236,7 @@ fn leave_groups(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, leaver: &Stored) 
     members::leave_all(tx, leaver)?;
     let left = [(leaver.id.clone(), of.name.clone().into_owned())];
     for group in groups {
-        let group_type = scope.types.iter().find(|known| known.name == group.resource_type);
-        if let Some(group_type) = group_type {
-            events::members_changed(tx, scope, group_type, &group.id, Happening::MemberRemoved, &left)?;
-        }
+        events::members_changed(flow, &group.resource_type, &group.id, Happening::MemberRemoved, &left)?;
     }
     Ok(())
 }
@@ -323,18 +325,24 @@ fn finish(
     let (old_keys, keys) = (index::keys(&before, of), index::keys(&after, of));
     let body = render::body(&after, of);
     let id = stored.id.clone();
+    let flow = Flow::of(tx, scope)?;
+    let image = flow.is_holding().then(|| stored.clone());
     let new = New { id: &id, keys: &keys, unique_name: unique_name(scope, of, &keys), body: &body };
     resources::update(tx, collection(scope, of), &mut stored, &old_keys, &new)?;
+    if let Some(image) = image {
+        flow.changed(&of.name, &image, &old_keys)?;
+    }
     if old_keys.label != keys.label {
         // Groups show this name for their member, so what they answer has changed (RFC 7644 section 3.14).
+        flow.before_touching_groups_of(&stored)?;
         members::relabelled(tx, &stored)?;
     }
     passwords::apply(tx, &stored, password)?;
-    events::updated(tx, scope, of, &id, (&before, &after), sets_password)?;
+    events::updated(&flow, &of.name, &id, (&before, &after), sets_password)?;
     let net = apply_members(tx, &mut stored, members)?;
     if !net.is_nothing() {
         resources::set_member_count(tx, &stored)?;
-        net.tell(tx, scope, of, &id)?;
+        net.tell(&flow, &of.name, &id)?;
     }
     Ok(Done { shown: Shown::of(tx, stored, of, members_max)?, notes })
 }
@@ -349,10 +357,12 @@ fn finish_members(
     notes: Notes,
     members_max: i64,
 ) -> Result<Done> {
+    let flow = if members.is_empty() { None } else { Some(Flow::of(tx, scope)?) };
     let net = apply_members(tx, &mut stored, members)?;
-    if !net.is_nothing() {
+    if let (Some(flow), false) = (flow, net.is_nothing()) {
+        flow.before_touching(&stored)?;
         resources::touch(tx, &mut stored)?;
-        net.tell(tx, scope, of, &stored.id)?;
+        net.tell(&flow, &of.name, &stored.id)?;
     }
     Ok(Done { shown: Shown::of(tx, stored, of, members_max)?, notes })
 }

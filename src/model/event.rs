@@ -60,6 +60,13 @@ impl fmt::Display for Kind<'_> {
     }
 }
 
+/// The resource type that a kind's word is about, spelt as in its `ResourceType` where that is one of the standard ones.
+pub fn resource_type(kind: &str) -> String {
+    let word = kind.split('.').next().unwrap_or_default();
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+}
+
 /// An event as the feed, the webhooks and the history read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
@@ -69,6 +76,8 @@ pub struct Event {
     pub account: String,
     /// Key of the configuration in this database.
     pub configuration: i64,
+    /// Its public id; none where its row is no more.
+    pub configuration_id: Option<String>,
     /// The word of its [`Kind`].
     pub kind: String,
     /// Id of the resource; none where the configuration itself is the subject.
@@ -82,6 +91,13 @@ pub struct Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_type_of_a_kind_is_spelt_as_in_scim() {
+        for (kind, of) in [("user.created", "User"), ("group.member_added", "Group"), ("", "")] {
+            assert_eq!(resource_type(kind), of);
+        }
+    }
 
     #[test]
     fn kinds_are_the_documented_words() {

@@ -149,6 +149,7 @@ impl WriterThread {
     fn fill_and_commit(&mut self, connection: &Connection, batch: &mut Vec<Box<dyn Job>>) -> rusqlite::Result<Fate> {
         let changes = connection.total_changes();
         let hold_until = self.hold_until();
+        let mut has_events = false;
         let mut next = 0;
         while let Some(job) = batch.get_mut(next) {
             self.latest = self.latest.max(clock::now());
@@ -156,6 +157,7 @@ impl WriterThread {
             if matches!(run_job(&tx, connection, job.as_mut())?, Ran::Broken) {
                 return Ok(Fate::Spoilt);
             }
+            has_events |= tx.has_events();
             // Whatever the write made of the error: on such a disk nothing is committed.
             if Seen::peek().is_grave() {
                 return Ok(Fate::Failed(Failure::Unusable));
@@ -169,6 +171,9 @@ impl WriterThread {
         execute(connection, "COMMIT")?;
         if connection.total_changes() != changes {
             self.count_commit(start.elapsed());
+        }
+        if has_events {
+            self.shared.events.send_modify(|count| *count += 1);
         }
         Ok(Fate::Committed)
     }

@@ -1,4 +1,4 @@
-//! Rows of `configurations`, and the removal of everything a configuration holds.
+//! Rows of `configurations`.
 
 use rusqlite::types::Type;
 use rusqlite::{OptionalExtension, Row, named_params};
@@ -141,31 +141,6 @@ pub fn mark_deleted(tx: &Tx<'_>, key: i64) -> Result<()> {
     tx.connection()
         .prepare_cached("UPDATE configurations SET deleted_at = :now WHERE configuration = :key")?
         .execute(named_params! {":key": key, ":now": tx.now})?;
-    Ok(())
-}
-
-/// Removes the resources of a configuration with their memberships, index rows and counts. The freed pages are
-/// overwritten, because they hold personal data.
-pub fn remove_content(tx: &Tx<'_>, key: i64) -> Result<()> {
-    tx.connection().pragma_update(None, "secure_delete", true)?;
-    let removed = remove_rows(tx, key);
-    tx.connection().pragma_update(None, "secure_delete", false)?;
-    removed
-}
-
-fn remove_rows(tx: &Tx<'_>, key: i64) -> Result<()> {
-    for sql in [
-        "DELETE FROM group_members WHERE group_resource IN (
-             SELECT resource FROM resources WHERE configuration = ?1)",
-        "DELETE FROM group_members WHERE member_resource IN (
-             SELECT resource FROM resources WHERE configuration = ?1)",
-        "DELETE FROM resource_values WHERE configuration = ?1",
-        "DELETE FROM resources WHERE configuration = ?1",
-        "DELETE FROM resource_counts WHERE configuration = ?1",
-        "DELETE FROM extensions WHERE configuration = ?1",
-    ] {
-        tx.connection().prepare_cached(sql)?.execute([key])?;
-    }
     Ok(())
 }
 

@@ -1,10 +1,16 @@
 //! Rows of `events`: appended in the transaction that made them true, read in the order of commits.
 
-use rusqlite::{Row, named_params};
+use rusqlite::{Row, named_params, params};
 
 use super::{Snapshot, Tx};
+use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::event::{Event, Kind};
+
+/// What stands for the payload of an event whose configuration was purged.
+pub const REDACTED: &str = "{\"redacted\":true}";
+/// What the events of a purge say themselves: nothing about anybody.
+pub const PURGED: &str = "{\"purged\":true}";
 
 /// Appends a fact and returns its place in the order. `payload` is JSON text without secrets.
 pub fn append(
@@ -15,11 +21,35 @@ pub fn append(
     resource_id: Option<&str>,
     payload: &str,
 ) -> Result<i64> {
+    insert(tx, account, configuration, kind, resource_id, payload, true)
+}
+
+/// Appends a fact that history knows and the feed does not, because its configuration is paused.
+pub fn append_held(
+    tx: &Tx<'_>,
+    account: &str,
+    configuration: i64,
+    kind: Kind<'_>,
+    resource_id: Option<&str>,
+    payload: &str,
+) -> Result<i64> {
+    insert(tx, account, configuration, kind, resource_id, payload, false)
+}
+
+fn insert(
+    tx: &Tx<'_>,
+    account: &str,
+    configuration: i64,
+    kind: Kind<'_>,
+    resource_id: Option<&str>,
+    payload: &str,
+    published: bool,
+) -> Result<i64> {
     let seq = tx
         .connection()
         .prepare_cached(
-            "INSERT INTO events (account_id, configuration, kind, resource_id, payload, created_at)
-             VALUES (:account, :configuration, :kind, :resource_id, :payload, :now)",
+            "INSERT INTO events (account_id, configuration, kind, resource_id, payload, created_at, published)
+             VALUES (:account, :configuration, :kind, :resource_id, :payload, :now, :published)",
         )?
         .insert(named_params! {
             ":account": account,
@@ -28,28 +58,85 @@ pub fn append(
             ":resource_id": resource_id,
             ":payload": payload,
             ":now": tx.now,
+            ":published": published,
         })?;
+    if published {
+        tx.note_event();
+    }
     Ok(seq)
 }
 
-/// At most `limit` events that come after `seq`, oldest first; 0 begins at the start.
+/// At most `limit` events that come after `seq`, oldest first, also those that the feed does not show.
 pub fn after(snapshot: &Snapshot<'_>, seq: i64, limit: u32) -> Result<Vec<Event>> {
-    let events = snapshot
-        .connection()
-        .prepare_cached(
-            "SELECT seq, account_id, configuration, kind, resource_id, payload, created_at
-             FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-        )?
-        .query_map((seq, limit), event)?
-        .collect::<rusqlite::Result<_>>()?;
+    let mut statement = snapshot.prepare(&format!("{COLUMNS} WHERE e.seq > ?1 ORDER BY e.seq LIMIT ?2"))?;
+    let events = statement.query_map((seq, limit), event)?.collect::<rusqlite::Result<_>>()?;
     Ok(events)
 }
+
+/// Which events of the feed are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Of this account only.
+    pub account: Option<String>,
+    /// Of the configuration with this id only.
+    pub configuration: Option<String>,
+    /// None at all: what was asked for is nobody's.
+    pub nothing: bool,
+}
+
+/// At most `limit` published events behind `after` and up to `until`, oldest first.
+pub fn published(at: &Snapshot<'_>, wanted: &Wanted, after: i64, until: i64, limit: u32) -> Result<Vec<Event>> {
+    if wanted.nothing {
+        return Ok(Vec::new());
+    }
+    let mut statement = at.prepare(&format!(
+        "{COLUMNS} WHERE e.seq > ?1 AND e.seq <= ?2 AND e.published = 1
+             AND (?3 IS NULL OR e.account_id = ?3) AND (?4 IS NULL OR c.id = ?4)
+         ORDER BY e.seq LIMIT ?5"
+    ))?;
+    let rows = statement.query_map(params![after, until, wanted.account, wanted.configuration, limit], event)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Where the kept events begin and end: the last one that was removed or never was, and the newest. Both 0 where there
+/// are none.
+pub fn span(at: &Snapshot<'_>) -> Result<(i64, i64)> {
+    // Two statements: either end of the table is one look, both in one statement would walk it.
+    let first: Option<i64> = at.prepare("SELECT min(seq) FROM events")?.query_row([], |row| row.get(0))?;
+    let last: Option<i64> = at.prepare("SELECT max(seq) FROM events")?.query_row([], |row| row.get(0))?;
+    Ok((first.map_or(0, |seq| seq - 1), last.unwrap_or(0)))
+}
+
+/// Removes at most `limit` of the oldest events that were written before a time, never the newest of all. Returns how
+/// many went.
+pub fn remove_older(tx: &Tx<'_>, before: Millis, limit: u32) -> Result<usize> {
+    let mut statement = tx.prepare(
+        "DELETE FROM events WHERE seq < (SELECT max(seq) FROM events) AND created_at < ?1
+             AND seq <= (SELECT max(seq) FROM (SELECT seq FROM events ORDER BY seq LIMIT ?2))",
+    )?;
+    Ok(statement.execute(params![before, limit])?)
+}
+
+/// Takes what was said about people out of a configuration's events behind `after` and up to `until`.
+pub fn redact(tx: &Tx<'_>, configuration: i64, after: i64, until: i64) -> Result<()> {
+    let mut statement = tx.prepare(
+        "UPDATE events SET payload = ?4 WHERE seq > ?2 AND seq <= ?3 AND configuration = ?1
+             AND resource_id IS NOT NULL AND payload NOT IN (?4, ?5)",
+    )?;
+    statement.execute(params![configuration, after, until, REDACTED, PURGED])?;
+    Ok(())
+}
+
+const COLUMNS: &str = "SELECT e.seq, e.account_id, e.configuration, c.id AS configuration_id, e.kind, e.resource_id,
+         e.payload, e.created_at
+     FROM events e LEFT JOIN configurations c ON c.configuration = e.configuration";
 
 fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     Ok(Event {
         seq: row.get("seq")?,
         account: row.get("account_id")?,
         configuration: row.get("configuration")?,
+        configuration_id: row.get("configuration_id")?,
         kind: row.get("kind")?,
         resource_id: row.get("resource_id")?,
         payload: row.get("payload")?,

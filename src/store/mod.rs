@@ -14,6 +14,7 @@ pub mod extensions;
 mod failure;
 mod files;
 pub mod filter_sql;
+pub mod held;
 pub mod idempotency;
 pub mod instance;
 mod integrity;
@@ -21,6 +22,8 @@ pub mod links;
 pub mod members;
 pub mod pages;
 pub mod passwords;
+pub mod people;
+pub mod purge;
 mod readers;
 pub mod requests;
 pub mod resources;
@@ -39,6 +42,8 @@ pub use db::OpenError;
 pub use integrity::check;
 pub use snapshot::{Snapshot, Tx};
 pub use writer::Undo;
+
+use tokio::sync::watch;
 
 use crate::error::Result;
 pub(in crate::store) use failure::violated;
@@ -75,6 +80,8 @@ struct Shared {
     corrupt: AtomicBool,
     /// Set when the store closes.
     closing: AtomicBool,
+    /// Moves with each commit of this process that has published events.
+    events: watch::Sender<u64>,
 }
 
 impl Shared {
@@ -105,7 +112,12 @@ impl Store {
             lock = Some(files.lock()?);
         }
         let connection = db::open(&files, access)?;
-        let shared = Arc::new(Shared { files, corrupt: AtomicBool::new(false), closing: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            files,
+            corrupt: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            events: watch::Sender::new(0),
+        });
         if access == Access::Serve {
             integrity::check_quickly(&connection, &shared)?;
         }
@@ -156,6 +168,11 @@ impl Store {
     /// Whether writes can be taken: false once the file was found corrupt.
     pub fn is_sound(&self) -> bool {
         !self.shared.is_corrupt()
+    }
+
+    /// Changes with each commit of this process that has published events. Other processes' commits do not move it.
+    pub fn events(&self) -> watch::Receiver<u64> {
+        self.shared.events.subscribe()
     }
 
     /// Finishes the writes that are queued, folds the write-ahead log into the file and stops the writer. Later writes

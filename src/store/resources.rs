@@ -28,10 +28,11 @@ pub struct Stored {
     pub body: String,
 }
 
-const COLUMNS: &str = "r.resource, r.id, r.version, r.created_at, r.last_modified, r.member_count, r.body,
+pub(in crate::store) const COLUMNS: &str =
+    "r.resource, r.id, r.version, r.created_at, r.last_modified, r.member_count, r.body,
      r.configuration";
 
-fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
+pub(in crate::store) fn stored(row: &Row<'_>) -> rusqlite::Result<Stored> {
     Ok(Stored {
         key: row.get(0)?,
         id: row.get(1)?,

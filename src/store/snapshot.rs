@@ -1,5 +1,6 @@
 //! The two handles that row functions take: a `Snapshot` to read, a `Tx` to change.
 
+use std::cell::Cell;
 use std::ops::Deref;
 
 use rusqlite::Connection;
@@ -32,11 +33,21 @@ pub struct Tx<'c> {
     snapshot: Snapshot<'c>,
     /// The one time of this write. Never earlier than that of the write before, whatever the clock does.
     pub now: Millis,
+    has_events: Cell<bool>,
 }
 
 impl<'c> Tx<'c> {
     pub(in crate::store) fn new(connection: &'c Connection, now: Millis) -> Self {
-        Self { snapshot: Snapshot::new(connection), now }
+        Self { snapshot: Snapshot::new(connection), now, has_events: Cell::new(false) }
+    }
+
+    /// Those who wait for events are to be woken after the commit.
+    pub(in crate::store) fn note_event(&self) {
+        self.has_events.set(true);
+    }
+
+    pub(in crate::store) fn has_events(&self) -> bool {
+        self.has_events.get()
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
+use tokio::sync::watch;
+
 use super::activity::Activity;
 use super::guard::Guard;
 use super::hashing::Hashing;
@@ -40,6 +42,8 @@ pub struct State {
     pub activity: Activity,
     /// Who guesses tokens.
     pub guard: Guard,
+    /// True once the server stops: who waits for something then waits no longer.
+    pub stopping: watch::Sender<bool>,
     /// Turns for hashing passwords.
     pub hashing: Hashing,
     /// Scopes by row of the configuration, with the revision they were read at.
@@ -57,6 +61,7 @@ impl State {
             key_use: KeyUse::default(),
             activity: Activity::default(),
             guard: Guard::default(),
+            stopping: watch::Sender::new(false),
             hashing: Hashing::default(),
             scopes: RwLock::default(),
         }

@@ -1,3 +1,5 @@
 //! What the server does by itself, beside its requests.
 
+pub mod catching_up;
+pub mod expiry;
 pub mod retention;

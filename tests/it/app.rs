@@ -34,8 +34,8 @@ impl App {
         SHARED.get_or_init(|| {
             let data = tempfile::tempdir().unwrap().keep();
             let mut command = Command::new("sh");
-            command.args(["-c", WATCHED, "sh"]).arg(&data).arg(BINARY).stderr(Stdio::null());
-            Self::spawn_as(command, &data, &[])
+            command.args(["-c", WATCHED, "sh"]).arg(&data).arg(BINARY);
+            Self::spawn(command, &data, &[])
         })
     }
 
@@ -46,16 +46,19 @@ impl App {
 
     /// The same with further flags.
     pub(crate) fn start_with(data: &Path, flags: &[&str]) -> Self {
-        let mut command = Command::new(BINARY);
-        command.stderr(Stdio::null());
-        Self::spawn_as(command, data, flags)
+        Self::spawn(Command::new(BINARY), data, flags)
     }
 
-    /// The same with its log in a file.
+    /// A server of one's own with its log in a file.
     pub(crate) fn start_logging_to(data: &Path, log: &Path) -> Self {
         let mut command = Command::new(BINARY);
         command.stderr(std::fs::File::create(log).unwrap());
         Self::spawn_as(command, data, &[])
+    }
+
+    fn spawn(mut command: Command, data: &Path, flags: &[&str]) -> Self {
+        command.stderr(Stdio::null());
+        Self::spawn_as(command, data, flags)
     }
 
     fn spawn_as(mut command: Command, data: &Path, flags: &[&str]) -> Self {

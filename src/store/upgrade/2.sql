@@ -11,6 +11,11 @@ ALTER TABLE configurations ADD COLUMN auth_failures INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE configurations ADD COLUMN recent_calls INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE configurations ADD COLUMN last_failure INTEGER;
 ALTER TABLE configurations ADD COLUMN forgets_requests INTEGER NOT NULL DEFAULT 0 CHECK (forgets_requests IN (0, 1));
+-- Set while what a purge has to remove is removed: events up to this one hold no personal data of it any more.
+ALTER TABLE configurations ADD COLUMN purge_seq INTEGER;
+CREATE INDEX configurations_by_account ON configurations (account_id);
+CREATE INDEX configurations_catching_up ON configurations (configuration) WHERE holds = 1 AND sync = 1;
+CREATE INDEX configurations_purging ON configurations (configuration) WHERE purge_seq IS NOT NULL;
 
 -- 0 where the change happened while its configuration was paused: history shows it, the feed does not.
 ALTER TABLE events ADD COLUMN published INTEGER NOT NULL DEFAULT 1 CHECK (published IN (0, 1));
@@ -44,25 +49,34 @@ CREATE TABLE setup_links (
 CREATE INDEX setup_links_by_configuration ON setup_links (configuration);
 
 CREATE TABLE held_resources (
+    id            TEXT PRIMARY KEY,
     configuration INTEGER NOT NULL,
     type          TEXT NOT NULL,
-    id            TEXT NOT NULL,
     resource      INTEGER NOT NULL,
+    gone          INTEGER NOT NULL DEFAULT 0 CHECK (gone IN (0, 1)),
     version       INTEGER,
     created_at    INTEGER,
     last_modified INTEGER,
-    body          TEXT,
-    PRIMARY KEY (configuration, type, id)
-) STRICT, WITHOUT ROWID;
+    active        INTEGER,
+    user_name_key TEXT,
+    external_id   TEXT,
+    label         TEXT,
+    member_count  INTEGER,
+    body          TEXT
+) STRICT;
+CREATE INDEX held_resources_in_order ON held_resources (configuration, type, resource);
+CREATE INDEX held_resources_gone ON held_resources (configuration, type) WHERE gone = 1;
 
 CREATE TABLE held_members (
     configuration INTEGER NOT NULL,
     group_id      TEXT NOT NULL,
+    member        INTEGER NOT NULL,
     member_id     TEXT NOT NULL,
     member_type   TEXT NOT NULL,
     was           INTEGER NOT NULL CHECK (was IN (0, 1)),
-    PRIMARY KEY (configuration, group_id, member_id)
+    PRIMARY KEY (configuration, group_id, member, member_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX held_members_by_member ON held_members (configuration, member_id);
 
 CREATE TABLE requests (
     request        INTEGER PRIMARY KEY,

@@ -1,0 +1,112 @@
+//! What a deleted configuration leaves, and its removal for good.
+
+use serde_json::{Value, json};
+
+use super::directory::{all, ids};
+use super::events::{Consumer, EVENTS};
+use crate::app::App;
+use crate::caller::{CONFIGURATIONS, Caller};
+use crate::sample::{group, operation, user};
+
+const LEFTOVERS: &str = "/directory/resources/v1/leftovers";
+const USERS: &str = "/directory/resources/v1/users";
+
+fn delete(operator: &Caller, id: &str) {
+    operator.delete(&format!("{CONFIGURATIONS}/{id}")).answered(204);
+}
+
+#[test]
+fn leftovers_are_listed_shown_as_such_and_purged() {
+    let app = App::shared();
+    let operator = app.operator();
+    let account = operator.of("leaves");
+    let client = operator.configuration("leaves", "okta");
+    let person = client.created("/Users", &user("ada@example.com"));
+    let team = client.created("/Groups", &group("Team", &[&person]));
+    assert_eq!(all(&account, LEFTOVERS, ""), [] as [Value; 0]);
+    operator.delete(&format!("{LEFTOVERS}/{}", client.id)).problem(404);
+    delete(&operator, &client.id);
+
+    let listed = all(&account, LEFTOVERS, "");
+    assert_eq!(listed, all(&operator, LEFTOVERS, "&account=leaves&limit=1"));
+    assert_eq!(listed.len(), 1);
+    for (name, value) in [
+        ("configurationId", json!(client.id)),
+        ("accountId", json!("leaves")),
+        ("users", json!(1)),
+        ("groups", json!(1)),
+    ] {
+        assert_eq!(listed[0][name], value, "{name}");
+    }
+    assert!(listed[0]["deletedAt"].is_string());
+    assert_eq!(all(&account, USERS, "")[0]["leftover"], true);
+    operator.get(&format!("{CONFIGURATIONS}/{}/users", client.id)).problem(404);
+    operator.of("somebody-else").delete(&format!("{LEFTOVERS}/{}", client.id)).problem(404);
+
+    let mut consumer = Consumer::from_now(&account);
+    let before = consumer.after;
+    operator.delete(&format!("{LEFTOVERS}/{}", client.id)).answered(204);
+    let events = consumer.rest();
+    let told: Vec<(&str, &Value)> =
+        events.iter().map(|event| (event["kind"].as_str().unwrap(), &event["resourceId"])).collect();
+    let expected =
+        [("configuration.deleted", &Value::Null), ("group.deleted", &json!(team)), ("user.deleted", &json!(person))];
+    assert_eq!(told, expected);
+    assert_eq!(events[2]["data"], json!({"purged": true}));
+    assert_eq!(all(&account, USERS, ""), [] as [Value; 0]);
+    assert_eq!(all(&account, LEFTOVERS, ""), [] as [Value; 0]);
+    operator.get(&format!("{USERS}/{person}")).problem(404);
+    operator.delete(&format!("{LEFTOVERS}/{}", client.id)).problem(404);
+
+    // What the feed said of them before says nothing of anybody any more.
+    let whole = operator.of("leaves").get(&format!("{EVENTS}?limit=1000&configuration={}", client.id)).json;
+    assert!(!whole.to_string().contains("ada@example.com"), "{whole}");
+    let early: Vec<&Value> =
+        whole["events"].as_array().unwrap().iter().filter(|event| event["seq"].as_i64().unwrap() <= before).collect();
+    assert_eq!(early.iter().filter(|event| event["data"] == json!({"redacted": true})).count(), 3);
+}
+
+#[test]
+fn a_purge_of_a_paused_configuration_ends_those_that_were_known_and_mentions_no_others() {
+    let operator = App::shared().operator();
+    let account = operator.of("purges-paused");
+    let client = operator.configuration("purges-paused", "other");
+    let (known, gone) = (client.created("/Users", &user("known")), client.created("/Users", &user("gone")));
+    let pause = json!({"syncToUserManagement": false});
+    operator.patch(&format!("{CONFIGURATIONS}/{}", client.id), &pause).answered(204);
+    client.created("/Users", &user("unknown"));
+    client.patch(&format!("/Users/{known}"), &operation("replace", "nickName", &json!("N"))).answered(200);
+    client.delete(&format!("/Users/{gone}")).answered(204);
+    delete(&operator, &client.id);
+    assert_eq!(ids(&all(&account, USERS, "")), [known.as_str(), &gone]);
+    let mut consumer = Consumer::from_now(&account);
+    operator.delete(&format!("{LEFTOVERS}/{}", client.id)).answered(204);
+    let told: Vec<Value> = consumer.rest().iter().skip(1).map(|event| event["resourceId"].clone()).collect();
+    assert_eq!(told, [json!(known), json!(gone)]);
+    assert_eq!(all(&account, USERS, ""), [] as [Value; 0]);
+}
+
+#[test]
+fn a_purge_of_many_goes_on_behind_the_answer_until_nobody_is_left() {
+    let operator = App::shared().operator();
+    let account = operator.of("purges-many");
+    let client = operator.configuration("purges-many", "other");
+    for start in 0..6 {
+        let operations: Vec<Value> = (0..500)
+            .map(|one| json!({"method": "POST", "path": "/Users", "bulkId": format!("b{one}"), "data": user(&format!("user {start} {one}"))}))
+            .collect();
+        let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations});
+        client.post("/Bulk", &body).answered(200);
+    }
+    let mut consumer = Consumer::from_now(&account);
+    operator.delete(&format!("{CONFIGURATIONS}/{}?purge=true", client.id)).answered(204);
+    assert_eq!(all(&account, LEFTOVERS, ""), [] as [Value; 0]);
+    let mut deleted = 0;
+    while deleted < 3_000 {
+        let (events, _) = consumer.page("&limit=1000&wait=20");
+        assert!(!events.is_empty(), "{deleted}");
+        deleted += events.iter().filter(|event| event["kind"] == "user.deleted").count();
+    }
+    assert_eq!(deleted, 3_000);
+    assert_eq!(all(&account, USERS, ""), [] as [Value; 0]);
+}
