@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod api;
+pub mod assets;
 mod body;
 mod guard;
 pub mod hashing;

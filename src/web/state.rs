@@ -1,7 +1,9 @@
 //! What all requests share.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use actix_web::web::Bytes;
 
 use tokio::sync::watch;
 
@@ -46,8 +48,19 @@ pub struct State {
     pub stopping: watch::Sender<bool>,
     /// Turns for hashing passwords.
     pub hashing: Hashing,
+    /// Documents that are made once.
+    pub rendered: Rendered,
     /// Scopes by row of the configuration, with the revision they were read at.
     scopes: RwLock<HashMap<i64, (i64, Scope)>>,
+}
+
+/// Documents that stay the same while the process runs, because the public URL does.
+#[derive(Default)]
+pub struct Rendered {
+    /// `/openapi.json`.
+    pub openapi: OnceLock<Bytes>,
+    /// `/docs/api`.
+    pub reference: OnceLock<Bytes>,
 }
 
 impl State {
@@ -63,6 +76,7 @@ impl State {
             guard: Guard::default(),
             stopping: watch::Sender::new(false),
             hashing: Hashing::default(),
+            rendered: Rendered::default(),
             scopes: RwLock::default(),
         }
     }

@@ -20,9 +20,11 @@ mod leftovers;
 mod links;
 mod moments;
 mod openapi;
+mod operation;
 mod passwords;
 mod people;
 mod places;
+mod reference;
 mod requests;
 mod schemas;
 mod server;
@@ -93,6 +95,7 @@ fn all(to: &mut impl Places) {
     to.serve::<server::__path_read, _, _>(server::read);
     to.serve::<server::__path_update, _, _>(server::update);
     to.serve::<openapi::__path_get_document, _, _>(openapi::get_document);
+    to.serve::<reference::__path_get_page, _, _>(reference::get_page);
 }
 
 /// Puts the management API into an application.

@@ -12,6 +12,8 @@ mod exchange;
 mod idempotency;
 mod leftovers;
 mod links;
+mod odd_input;
+mod openapi;
 mod requests;
 mod rights;
 mod schemas;
