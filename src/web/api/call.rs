@@ -87,12 +87,29 @@ impl Call {
 }
 
 /// The value as `T`; the error names the member.
-fn typed<T: DeserializeOwned>(value: Value) -> std::result::Result<T, Refusal> {
+fn typed<T: DeserializeOwned>(mut value: Value) -> std::result::Result<T, Refusal> {
+    make_whole(&mut value);
     serde_path_to_error::deserialize(value).map_err(|refused| {
         let path = refused.path().to_string();
         let problem = refused.into_inner();
         Refusal::bad(if path == "." { problem.to_string() } else { format!("{path}: {problem}") })
     })
+}
+
+/// Writes a whole number without the fraction that some languages give it: to JSON Schema 5.0 is an integer.
+fn make_whole(value: &mut Value) {
+    /// Beyond it a floating point number does not tell its neighbours apart.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Object(members) => members.values_mut().for_each(make_whole),
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() <= EXACT_MAX);
+            if let Some(whole) = whole.and_then(|whole| format!("{whole:.0}").parse::<i64>().ok()) {
+                *value = whole.into();
+            }
+        }
+        _ => {}
+    }
 }
 
 /// Reads off the event loop, with a limit in time.
@@ -110,4 +127,20 @@ pub(super) async fn write<T: Send + 'static>(
     job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     state.store.write(Undo::Savepoint, job).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_fraction() {
+        let mut value =
+            json!({"a": 5.0, "b": {"c": -0.0, "d": 1.5, "e": 1e300}, "f": [2.0], "g": 9_007_199_254_740_993_i64});
+        make_whole(&mut value);
+        let expected = json!({"a": 5, "b": {"c": 0, "d": 1.5, "e": 1e300}, "f": [2.0], "g": 9_007_199_254_740_993_i64});
+        assert_eq!(value, expected);
+    }
 }
