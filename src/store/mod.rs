@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod audit;
+pub mod backup;
 mod batch;
 pub mod configurations;
 pub mod counts;
@@ -173,6 +174,12 @@ impl Store {
     /// Changes with each commit of this process that has published events. Other processes' commits do not move it.
     pub fn events(&self) -> watch::Receiver<u64> {
         self.shared.events.subscribe()
+    }
+
+    /// Whether the writer takes writes and answers them, whatever it answers. Waits as long as it does. A file that was
+    /// found corrupt is left alone on purpose, and reads go on: that counts as an answer.
+    pub async fn is_answering(&self) -> bool {
+        !self.is_sound() || self.writer.answers().await
     }
 
     /// Finishes the writes that are queued, folds the write-ahead log into the file and stops the writer. Later writes

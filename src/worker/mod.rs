@@ -1,5 +1,7 @@
 //! What the server does by itself, beside its requests.
 
+pub mod backup;
 pub mod catching_up;
 pub mod expiry;
+pub mod notify;
 pub mod retention;

@@ -158,7 +158,7 @@ pub(super) struct EventPage {
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/events",
-    tag = "Directory",
+    tag = "Events",
     operation_id = "listEvents",
     params(FeedQuery, ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
     responses(

@@ -9,11 +9,11 @@ use super::answer::{Answered, ReadRefusals, Refusal, WriteRefusals, created, doc
 use super::call::{Call, read_aside, write};
 use super::caller::{Allowed, Operator, System};
 use super::cursor::{Page, PageQuery};
+use super::words::Moment;
 use crate::clock;
 use crate::directory::api_keys::{self, NewApiKey};
 use crate::model::actor::By;
 use crate::model::permission::{Permission, Permissions};
-use crate::scim::instant::instant;
 use crate::secret::Token;
 use crate::store::api_keys::{self as rows, ApiKey};
 
@@ -111,8 +111,7 @@ pub(super) struct CreateBody {
     #[schema(min_items = 1, value_type = Option<Vec<Word>>, inline)]
     permissions: Option<Vec<Word>>,
     /// When it stops working by itself; never without it. A time that is over is a conflict
-    #[schema(format = DateTime, min_length = 20)]
-    expires_at: Option<String>,
+    expires_at: Option<Moment>,
 }
 
 /// Which keys are wanted
@@ -186,12 +185,7 @@ fn wanted(body: CreateBody, by: &By, most: Permissions, secret: &Token) -> Resul
     if new.permissions.both(most) != new.permissions {
         return Err(Refusal::forbidden("permissions: nobody can give a key what they may not do themselves"));
     }
-    let end = body.expires_at.map(|text| {
-        let micros =
-            instant(&text).ok_or_else(|| Refusal::bad("expiresAt must be a time such as 2030-01-31T12:00:00Z"));
-        micros.map(|micros| micros.div_euclid(1_000))
-    });
-    new.expires_at = end.transpose()?;
+    new.expires_at = body.expires_at.map(|moment| moment.0);
     Ok(new)
 }
 

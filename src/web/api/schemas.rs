@@ -114,12 +114,10 @@ pub(super) struct AttributeDocument {
     reference_types: Option<Vec<String>>,
     /// Whether `eq` on it is answered by an index; text only
     indexed: Option<bool>,
-    /// Attributes like these
-    #[schema(value_type = Option<Vec<Object>>)]
     sub_attributes: Option<Vec<Value>>,
 }
 
-/// Kind of an attribute
+/// Kind of values
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "it describes what is read as it is")]
@@ -134,17 +132,18 @@ enum AttributeType {
     Complex,
 }
 
-/// Who may write an attribute
+/// Who may write
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "it describes what is read as it is")]
 enum Mutability {
     ReadWrite,
     ReadOnly,
+    Immutable,
     WriteOnly,
 }
 
-/// When an attribute is shown
+/// When it is shown
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "it describes what is read as it is")]
