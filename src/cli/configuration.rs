@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
 use super::answer::{self, Output};
@@ -11,6 +11,7 @@ use super::{by, configuration_id, existing};
 use crate::clock;
 use crate::directory::configurations::{self, Content, Deleted, NewConfiguration};
 use crate::directory::leftovers;
+use crate::directory::settings::{self, SettingsChange};
 use crate::directory::tokens::TokenDraft;
 use crate::model::configuration::{Configuration, Source, provisioning_url};
 use crate::model::switches::Preset;
@@ -30,6 +31,8 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value = "table")]
         output: Output,
     },
+    /// Change a configuration; the next request follows it
+    Update(UpdateArgs),
     /// Delete a configuration: its provisioning URL answers 401 from then on
     Delete {
         /// Id of the configuration
@@ -63,10 +66,41 @@ pub(super) struct CreateArgs {
     output: Output,
 }
 
+#[derive(Debug, Args)]
+#[group(id = "change", required = true, multiple = true)]
+pub(super) struct Change {
+    /// Name that people see
+    #[arg(long)]
+    name: Option<String>,
+    /// How requests are read from now on: standard, okta, entra, idp or strict; single switches that were set are reset
+    #[arg(long, value_parser = str::parse::<Preset>)]
+    preset: Option<Preset>,
+    /// Whether changes reach your application
+    #[arg(long, value_enum)]
+    sync: Option<Toggle>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UpdateArgs {
+    /// Id of the configuration
+    #[arg(value_parser = configuration_id)]
+    id: String,
+    #[command(flatten)]
+    change: Change,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Toggle {
+    On,
+    Off,
+}
+
 pub(super) fn run(folder: &Path, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Create(args) => create(folder, args),
         Command::List { account, output } => list(folder, account.as_deref(), output),
+        Command::Update(args) => update(folder, args),
         Command::Delete { id, purge } => delete(folder, id, purge),
     }
 }
@@ -149,6 +183,20 @@ fn cells(one: &Configuration) -> Vec<String> {
         clock::rfc3339(one.created_at),
         one.last_sync.map_or_else(|| "never".into(), clock::rfc3339),
     ]
+}
+
+fn update(folder: &Path, UpdateArgs { id, change }: UpdateArgs) -> anyhow::Result<()> {
+    let Change { name, preset, sync } = change;
+    let settings = SettingsChange { connection_name: name, preset, ..SettingsChange::default() };
+    let updated = existing(folder)?.write_blocking(Undo::Savepoint, move |tx| {
+        let by = by();
+        let updated = settings::change(tx, &by, &id, &settings)?;
+        if let Some(sync) = sync {
+            configurations::set_sync(tx, &by, &id, sync == Toggle::On)?;
+        }
+        Ok(updated)
+    })?;
+    Ok(answer::line(&format!("updated {} ({})", updated.id, updated.connection_name))?)
 }
 
 fn delete(folder: &Path, id: String, purge: bool) -> anyhow::Result<()> {

@@ -39,10 +39,10 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(ServeArgs),
-    /// Make, list and delete provisioning configurations
+    /// Make, list, change and delete provisioning configurations
     #[command(subcommand)]
     Configuration(configuration::Command),
-    /// Replace a configuration's bearer token
+    /// Replace, list and revoke a configuration's bearer tokens
     #[command(subcommand)]
     Token(token::Command),
     /// Add attributes of your own to users and groups
@@ -112,9 +112,20 @@ fn configuration_id(text: &str) -> Result<String, String> {
     Err("give the configuration's id, as `rollcall configuration list` shows it".into())
 }
 
+/// The id of a token on the command line, in any case.
+fn token_id(text: &str) -> Result<String, String> {
+    let id = text.trim().to_ascii_lowercase();
+    if ids::is_id(&id) {
+        return Ok(id);
+    }
+    Err("give the token's id, as `rollcall token list` shows it".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
     fn refusal(words: &[&str]) -> clap::Error {
         Cli::try_parse_from(words).unwrap_err()
@@ -143,6 +154,11 @@ mod tests {
             (&["rollcall", "configuration", "create", "--account", "a", "--source", "x"], "--source"),
             (&["rollcall", "configuration", "delete", "x"], "<ID>"),
             (&["rollcall", "token", "rotate", "x"], "<CONFIGURATION>"),
+            (&["rollcall", "token", "rotate", ID, "--rights", "x"], "--rights"),
+            (&["rollcall", "token", "rotate", ID, "--expires-in", "90"], "--expires-in"),
+            (&["rollcall", "token", "revoke", ID, "x"], "<TOKEN>"),
+            (&["rollcall", "configuration", "update", ID, "--sync", "x"], "--sync"),
+            (&["rollcall", "configuration", "update", ID], "--name"),
         ] {
             let refused = refusal(words);
             assert_eq!(refused.exit_code(), 2);

@@ -327,7 +327,7 @@ mod tests {
             let token = Token::generate().unwrap();
             let draft = TokenDraft::new(clock::new_id(), &token, "rotated");
             let id = made.id.clone();
-            fixture.write(move |tx| tokens::rotate(tx, &by(), &id, &draft)).unwrap();
+            fixture.write(move |tx| tokens::rotate(tx, &by(), &id, &draft, None)).unwrap();
             token
         };
         let second = rotate();

@@ -66,6 +66,19 @@ pub fn list(at: &Snapshot<'_>, reach: &Reach, configuration_id: &str) -> Result<
     rows::list(at, configurations::within(at, reach, configuration_id)?.key)
 }
 
+/// The schema of that URN that a configuration has added.
+///
+/// # Errors
+/// `NotFound` where there is no such configuration within reach, or no such schema.
+pub fn within(at: &Snapshot<'_>, reach: &Reach, configuration_id: &str, urn: &str) -> Result<Extension> {
+    let added = list(at, reach, configuration_id)?;
+    added.into_iter().find(|row| row.id.eq_ignore_ascii_case(urn)).ok_or_else(not_found)
+}
+
+fn not_found() -> Error {
+    Error::NotFound("the configuration has no schema of that URN".to_owned())
+}
+
 /// Adds a schema; requests know it from the next one on.
 ///
 /// # Errors
@@ -112,7 +125,7 @@ pub fn delete(tx: &Tx<'_>, by: &By, configuration_id: &str, urn: &str, purge: bo
     let configuration = configurations::within(tx, &by.reach, configuration_id)?;
     let added = rows::list(tx, configuration.key)?;
     let Some(row) = added.iter().find(|row| row.id.eq_ignore_ascii_case(urn)) else {
-        return Err(Error::NotFound("the configuration has no schema of that URN".to_owned()));
+        return Err(not_found());
     };
     let (account, key) = (configuration.account.clone(), configuration.key);
     let from = Collection { configuration: key, resource_type: &row.resource_type };

@@ -1,6 +1,7 @@
 //! What must happen together: each function here is one operation inside one transaction, events included.
 //! No HTTP, no SQL, no clock; ids, times and secrets come in as arguments.
 
+pub mod accounts;
 pub mod api_keys;
 pub mod bulk;
 pub mod configurations;
@@ -18,6 +19,7 @@ pub mod people;
 pub mod requests;
 pub mod resources;
 mod scope;
+pub mod settings;
 mod shown;
 pub mod sync;
 pub mod tokens;

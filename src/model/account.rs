@@ -12,8 +12,10 @@ pub struct Account {
     pub id: String,
     /// What people call it; the id until somebody says otherwise.
     pub name: String,
-    /// When it was first used.
+    /// When it was first used, or used again after it was deleted.
     pub created_at: Millis,
+    /// How many configurations it has.
+    pub configurations: i64,
 }
 
 /// Checks an account id: 1 to 128 characters, no control characters, no blank at either end. The error says what to change.

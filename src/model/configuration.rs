@@ -3,15 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::ids;
 use super::switches::Switches;
+use super::{ids, names};
 use crate::clock::Millis;
 
 /// Path of the canonical provisioning URL, before the configuration's id.
 pub const PROVISIONING_PATH: &str = "/directory/resources/scim/v2.0/";
-
-/// The longest connection name, in characters.
-pub const NAME_MAX_CHARS: usize = 64;
 
 /// The kind of identity provider, in the four words of the management API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,19 +103,12 @@ pub fn provisioning_url(public_url: &str, id: &str) -> String {
 
 /// Checks a connection name: trimmed, 1 to 64 characters, no control characters. The error says what to change.
 pub fn check_name(name: &str) -> Result<&str, String> {
-    let name = name.trim();
-    if name.is_empty() || name.chars().count() > NAME_MAX_CHARS {
-        return Err(format!("connectionName must have 1 to {NAME_MAX_CHARS} characters"));
-    }
-    if name.chars().any(char::is_control) {
-        return Err("connectionName must not hold control characters".into());
-    }
-    Ok(name)
+    names::check("connectionName", name)
 }
 
 /// Checks a provider's name by the same rules as a connection name.
 pub fn check_provider(provider: &str) -> Result<&str, String> {
-    check_name(provider).map_err(|refused| refused.replace("connectionName", "provider"))
+    names::check("provider", provider)
 }
 
 /// The name of a configuration that was given none: the label of its source and the end of its id.

@@ -3,9 +3,12 @@
 
 pub mod account;
 pub mod actor;
+pub mod change;
 pub mod configuration;
 pub mod event;
 pub mod ids;
+pub mod names;
 pub mod permission;
 pub mod request;
+pub mod rights;
 pub mod switches;

@@ -1,15 +1,18 @@
 //! The switches of a configuration and the presets that choose them. Each switch exists because identity providers
 //! differ; each has an effect.
 
+mod changes;
+
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::configuration::Source;
+pub use changes::{Changes, PAGE_MAX, Shown};
 
 /// How much of what an identity provider sends besides the standard is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
     /// Takes text booleans, foreign `schemas`, unknown attributes and the like, and notes it.
@@ -19,7 +22,7 @@ pub enum Input {
 }
 
 /// What happens to a group member whose id is no resource of the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownMembers {
     /// 400 `invalidValue` that names it.
@@ -29,7 +32,7 @@ pub enum UnknownMembers {
 }
 
 /// What a successful PATCH answers (RFC 7644 section 3.5.2 allows both).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PatchResponse {
     /// The resource, except for large groups of which no attributes are asked.
@@ -41,7 +44,7 @@ pub enum PatchResponse {
 }
 
 /// Who may read the discovery documents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Discovery {
     /// Anybody; a wrong token is refused all the same.

@@ -1,33 +1,65 @@
-//! Rows of `accounts`.
+//! Rows of `accounts`. A deleted account keeps its row, because events and the audit log name it.
 
-use rusqlite::{OptionalExtension, Row, named_params};
+use rusqlite::{OptionalExtension, Row, named_params, params};
 
 use super::{Snapshot, Tx};
 use crate::error::Result;
 use crate::model::account::Account;
 
-/// Makes the account where there is none, named like its id. True where it is new.
+/// Makes the account where there is none, named like its id; one that was deleted begins anew. True where it is new.
 pub fn ensure(tx: &Tx<'_>, id: &str) -> Result<bool> {
-    let made = tx
-        .connection()
-        .prepare_cached(
-            "INSERT INTO accounts (id, name, created_at) VALUES (:id, :id, :now)
-             ON CONFLICT (id) DO NOTHING",
-        )?
-        .execute(named_params! {":id": id, ":now": tx.now})?;
-    Ok(made == 1)
+    let mut statement = tx.prepare(
+        "INSERT INTO accounts (id, name, created_at) VALUES (:id, :id, :now)
+         ON CONFLICT (id) DO UPDATE SET name = :id, created_at = :now, deleted_at = NULL WHERE deleted_at IS NOT NULL",
+    )?;
+    Ok(statement.execute(named_params! {":id": id, ":now": tx.now})? == 1)
 }
+
+const SELECT: &str = "SELECT a.id, a.name, a.created_at,
+        (SELECT count(*) FROM configurations c WHERE c.account_id = a.id AND c.deleted_at IS NULL)
+     FROM accounts a WHERE a.deleted_at IS NULL";
 
 /// The account with that id.
 pub fn by_id(snapshot: &Snapshot<'_>, id: &str) -> Result<Option<Account>> {
-    let account = snapshot
-        .connection()
-        .prepare_cached("SELECT id, name, created_at FROM accounts WHERE id = ?1")?
-        .query_row([id], account)
-        .optional()?;
-    Ok(account)
+    let mut statement = snapshot.prepare(&format!("{SELECT} AND a.id = ?1"))?;
+    Ok(statement.query_row([id], account).optional()?)
+}
+
+/// At most `limit` accounts in the order of their ids, those after `after` where it is given; of `only` where that is given.
+pub fn list(snapshot: &Snapshot<'_>, only: Option<&str>, after: Option<&str>, limit: u32) -> Result<Vec<Account>> {
+    let mut statement = snapshot.prepare(&format!(
+        "{SELECT} AND a.id > coalesce(?1, '') AND (?2 IS NULL OR a.id = ?2) ORDER BY a.id LIMIT ?3"
+    ))?;
+    let rows = statement.query_map(params![after, only, limit], account)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Gives the account another name.
+pub fn rename(tx: &Tx<'_>, id: &str, name: &str) -> Result<()> {
+    tx.prepare("UPDATE accounts SET name = ?2 WHERE id = ?1")?.execute([id, name])?;
+    Ok(())
+}
+
+/// Marks the account as deleted and revokes its API keys, which would have nothing left to open.
+pub fn mark_deleted(tx: &Tx<'_>, id: &str) -> Result<()> {
+    tx.prepare("UPDATE accounts SET deleted_at = ?2 WHERE id = ?1")?.execute(params![id, tx.now])?;
+    tx.prepare("UPDATE api_keys SET revoked_at = ?2 WHERE account_id = ?1 AND revoked_at IS NULL")?
+        .execute(params![id, tx.now])?;
+    Ok(())
+}
+
+/// Ids of the account's deleted configurations that still have users or groups, oldest first.
+pub fn leftovers(snapshot: &Snapshot<'_>, id: &str) -> Result<Vec<String>> {
+    let mut statement = snapshot.prepare(
+        "SELECT c.id FROM configurations c
+         WHERE c.account_id = ?1 AND c.deleted_at IS NOT NULL
+           AND EXISTS (SELECT 1 FROM resource_counts r WHERE r.configuration = c.configuration AND r.total > 0)
+         ORDER BY c.configuration",
+    )?;
+    let rows = statement.query_map([id], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 fn account(row: &Row<'_>) -> rusqlite::Result<Account> {
-    Ok(Account { id: row.get("id")?, name: row.get("name")?, created_at: row.get("created_at")? })
+    Ok(Account { id: row.get(0)?, name: row.get(1)?, created_at: row.get(2)?, configurations: row.get(3)? })
 }

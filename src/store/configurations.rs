@@ -47,13 +47,32 @@ pub fn insert(tx: &Tx<'_>, new: &NewRow<'_>) -> Result<i64> {
             ":sync": new.sync,
             ":now": tx.now,
         });
-    inserted.map_err(|error| match violated(&error) {
-        Some(columns) if columns.ends_with("connection_name") => Error::Conflict(format!(
-            "connectionName {:?} is taken in this account: choose another",
-            new.connection_name
-        )),
+    inserted.map_err(|error| taken(error, new.connection_name))
+}
+
+fn taken(error: rusqlite::Error, name: &str) -> Error {
+    match violated(&error) {
+        Some(columns) if columns.ends_with("connection_name") => {
+            Error::Conflict(format!("connectionName {name:?} is taken in this account: choose another"))
+        }
         _ => error.into(),
-    })
+    }
+}
+
+/// Writes the name, the provider and the switches of a configuration, and tells everybody who remembers them to read
+/// them again. `Conflict` where the account has another one of that name.
+pub fn save_settings(tx: &Tx<'_>, changed: &Configuration) -> Result<()> {
+    let mut statement = tx.prepare(
+        "UPDATE configurations SET connection_name = :name, provider = :provider, switches = :switches,
+                revision = revision + 1 WHERE configuration = :key",
+    )?;
+    let updated = statement.execute(named_params! {
+        ":key": changed.key,
+        ":name": changed.connection_name,
+        ":provider": changed.provider,
+        ":switches": switches_text(&changed.switches)?,
+    });
+    updated.map(drop).map_err(|error| taken(error, &changed.connection_name))
 }
 
 /// The configuration with that id, unless it is deleted.

@@ -29,6 +29,7 @@ pub mod requests;
 pub mod resources;
 mod snapshot;
 pub mod tokens;
+pub mod unique_names;
 mod upgrade;
 mod value_keys;
 mod writer;

@@ -1,14 +1,13 @@
 //! Rows of `tokens`. The plain token never comes here: only its digest does.
 
-use rusqlite::{OptionalExtension, Row, named_params};
+use rusqlite::types::Type;
+use rusqlite::{OptionalExtension, Row, named_params, params};
 
 use super::{Snapshot, Tx};
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::model::rights::{Rights, TokenState};
 use crate::secret::{self, TokenDigest};
-
-/// Rights of a token that may do everything its configuration offers.
-pub const ALL_RIGHTS: &str = "all";
 
 /// A token to be kept.
 #[derive(Debug, Clone)]
@@ -21,6 +20,8 @@ pub struct NewToken<'a> {
     pub hint: &'a str,
     /// What people call it.
     pub label: &'a str,
+    /// What it may do.
+    pub rights: Rights,
     /// When it stops working by itself.
     pub expires_at: Option<Millis>,
 }
@@ -38,8 +39,8 @@ pub struct TokenRow {
     pub account: String,
     /// Revision of the configuration's switches.
     pub revision: i64,
-    /// What it may do; [`ALL_RIGHTS`] is everything.
-    pub rights: String,
+    /// What it may do.
+    pub rights: Rights,
     /// When it stops working by itself.
     pub expires_at: Option<Millis>,
     /// When it was revoked.
@@ -76,7 +77,7 @@ fn token_row(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
     Ok(TokenRow {
         token: row.get(1)?,
         configuration: row.get(2)?,
-        rights: row.get(3)?,
+        rights: rights(row, 3)?,
         expires_at: row.get(4)?,
         revoked_at: row.get(5)?,
         configuration_id: row.get(6)?,
@@ -84,6 +85,106 @@ fn token_row(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
         revision: row.get(8)?,
         deleted_at: row.get(9)?,
     })
+}
+
+fn rights(row: &Row<'_>, at: usize) -> rusqlite::Result<Rights> {
+    let word = row.get_ref(at)?.as_str()?;
+    word.parse().map_err(|refused: String| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, refused.into()))
+}
+
+/// A token as people see it, live or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptToken {
+    /// Its id.
+    pub id: String,
+    /// What people call it.
+    pub label: String,
+    /// The last four characters of its text.
+    pub hint: String,
+    /// What it may do.
+    pub rights: Rights,
+    /// When it was made.
+    pub created_at: Millis,
+    /// When it was used for the first time.
+    pub first_used_at: Option<Millis>,
+    /// When it was last used.
+    pub last_used_at: Option<Millis>,
+    /// When it stops working by itself.
+    pub expires_at: Option<Millis>,
+    /// When it was revoked.
+    pub revoked_at: Option<Millis>,
+}
+
+impl KeptToken {
+    /// Whether it works at that time.
+    pub fn state(&self, now: Millis) -> TokenState {
+        match self.revoked_at {
+            Some(_) => TokenState::Revoked,
+            None if self.expires_at.is_some_and(|end| end <= now) => TokenState::Expired,
+            None => TokenState::Live,
+        }
+    }
+}
+
+const KEPT: &str = "SELECT id, label, hint, rights, created_at, first_used_at, last_used_at, expires_at, revoked_at
+     FROM tokens WHERE configuration = ?1";
+
+fn kept(row: &Row<'_>) -> rusqlite::Result<KeptToken> {
+    Ok(KeptToken {
+        id: row.get(0)?,
+        label: row.get(1)?,
+        hint: row.get(2)?,
+        rights: rights(row, 3)?,
+        created_at: row.get(4)?,
+        first_used_at: row.get(5)?,
+        last_used_at: row.get(6)?,
+        expires_at: row.get(7)?,
+        revoked_at: row.get(8)?,
+    })
+}
+
+/// At most `limit` tokens of a configuration, live or not, newest first; those older than the place `before`, which is
+/// the time and the id of one of them.
+pub fn list(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    before: Option<(Millis, &str)>,
+    limit: u32,
+) -> Result<Vec<KeptToken>> {
+    let (time, id) = before.unwrap_or((Millis::MAX, ""));
+    let mut statement =
+        at.prepare(&format!("{KEPT} AND (created_at, id) < (?2, ?3) ORDER BY created_at DESC, id DESC LIMIT ?4"))?;
+    let rows = statement.query_map(params![configuration, time, id, limit], kept)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The token of a configuration with that id.
+pub fn by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Option<KeptToken>> {
+    Ok(at.prepare(&format!("{KEPT} AND id = ?2"))?.query_row(params![configuration, id], kept).optional()?)
+}
+
+/// Gives a token another name and another end.
+pub fn update(tx: &Tx<'_>, id: &str, label: &str, expires_at: Option<Millis>) -> Result<()> {
+    tx.prepare("UPDATE tokens SET label = ?2, expires_at = ?3 WHERE id = ?1")?
+        .execute(params![id, label, expires_at])?;
+    Ok(())
+}
+
+/// Revokes a token.
+pub fn revoke(tx: &Tx<'_>, id: &str) -> Result<()> {
+    tx.prepare("UPDATE tokens SET revoked_at = ?2 WHERE id = ?1")?.execute(params![id, tx.now])?;
+    Ok(())
+}
+
+/// Lets the live tokens of a configuration end at `end`, but for the one with the id `except`; one that ends before stays
+/// as it is.
+pub fn end_others(tx: &Tx<'_>, configuration: i64, except: &str, end: Millis) -> Result<()> {
+    tx.prepare(
+        "UPDATE tokens SET expires_at = ?3
+         WHERE configuration = ?1 AND id <> ?2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)",
+    )?
+    .execute(params![configuration, except, end])?;
+    Ok(())
 }
 
 /// Keeps a token of a configuration.
@@ -99,7 +200,7 @@ pub fn insert(tx: &Tx<'_>, configuration: i64, token: &NewToken<'_>) -> Result<(
             ":configuration": configuration,
             ":hint": token.hint,
             ":label": token.label,
-            ":rights": ALL_RIGHTS,
+            ":rights": token.rights.as_str(),
             ":now": tx.now,
             ":expires_at": token.expires_at,
         })?;

@@ -62,12 +62,12 @@ impl Call {
         Ok((typed(value)?, state))
     }
 
-    /// The same where there may be no body at all.
+    /// The same where there may be no body at all, or null.
     pub(super) async fn body_if_any<T: DeserializeOwned + Default>(
         self,
     ) -> std::result::Result<(T, Data<State>), Refusal> {
         let state = self.state.clone();
-        let value = self.value().await?;
+        let value = self.value().await?.filter(|value| !value.is_null());
         Ok((value.map(typed).transpose()?.unwrap_or_default(), state))
     }
 

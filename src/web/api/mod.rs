@@ -1,5 +1,6 @@
 //! The management API: what an operator automates, and what an account's own people may do for themselves.
 
+mod accounts;
 mod answer;
 mod audit;
 mod call;
@@ -19,6 +20,10 @@ mod passwords;
 mod people;
 mod places;
 mod requests;
+mod schemas;
+mod settings;
+mod tokens;
+mod words;
 
 use actix_web::web::ServiceConfig;
 
@@ -55,6 +60,22 @@ fn all(to: &mut impl Places) {
     to.serve::<links::__path_list, _, _>(links::list);
     to.serve::<links::__path_revoke, _, _>(links::revoke);
     to.serve::<audit::__path_list, _, _>(audit::list);
+    to.serve::<accounts::__path_list, _, _>(accounts::list);
+    to.serve::<accounts::__path_create, _, _>(accounts::create);
+    to.serve::<accounts::__path_read, _, _>(accounts::read);
+    to.serve::<accounts::__path_update, _, _>(accounts::update);
+    to.serve::<accounts::__path_delete, _, _>(accounts::delete);
+    to.serve::<tokens::__path_list, _, _>(tokens::list);
+    to.serve::<tokens::__path_create, _, _>(tokens::create);
+    to.serve::<tokens::__path_rotate, _, _>(tokens::rotate);
+    to.serve::<tokens::__path_update, _, _>(tokens::update);
+    to.serve::<tokens::__path_revoke, _, _>(tokens::revoke);
+    to.serve::<settings::__path_read, _, _>(settings::read);
+    to.serve::<settings::__path_update, _, _>(settings::update);
+    to.serve::<schemas::__path_list, _, _>(schemas::list);
+    to.serve::<schemas::__path_add, _, _>(schemas::add);
+    to.serve::<schemas::__path_read, _, _>(schemas::read);
+    to.serve::<schemas::__path_remove, _, _>(schemas::remove);
     to.serve::<openapi::__path_get_document, _, _>(openapi::get_document);
 }
 

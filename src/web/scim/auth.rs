@@ -1,15 +1,19 @@
 //! Who is calling: the bearer token decides, before anything else of the request is looked at.
 
 use actix_web::HttpRequest;
+use actix_web::http::Method;
 use actix_web::http::header::AUTHORIZATION;
 
+use super::route::Route;
 use crate::clock::{self, Millis};
 use crate::directory::Scope;
 use crate::directory::requests::Of;
 use crate::error::Result;
 use crate::model::ids;
 use crate::model::request::Refusal;
+use crate::model::rights::Rights;
 use crate::scim;
+use crate::scim::schema::ResourceType;
 use crate::secret;
 use crate::store::tokens::{self, TokenRow};
 use crate::web::requests::Who;
@@ -22,6 +26,7 @@ const TOKEN_MAX_BYTES: usize = 512;
 pub(super) struct Caller {
     pub(super) scope: Scope,
     pub(super) token: String,
+    pub(super) rights: Rights,
 }
 
 /// What the Authorization header holds.
@@ -86,7 +91,11 @@ pub(super) fn authenticate(state: &State, credentials: &Credentials, configurati
         match found {
             Some(row) if configuration.is_none_or(|id| row.configuration_id == id) => {
                 let Some(refusal) = refusal(&row, clock::now()) else {
-                    return Ok(Known::Caller(Caller { scope: state.scope(at, &row)?, token: row.token }));
+                    return Ok(Known::Caller(Caller {
+                        scope: state.scope(at, &row)?,
+                        token: row.token,
+                        rights: row.rights,
+                    }));
                 };
                 let (of, hint) = (Of::Key(row.configuration), hint(token));
                 let refusal = Some(refusal);
@@ -120,6 +129,25 @@ fn hint(token: &str) -> Option<String> {
 pub(super) fn at_door(configuration: Option<&str>, hint: Option<String>, refusal: Option<Refusal>) -> Option<Who> {
     let id = configuration.filter(|id| ids::is_id(id))?;
     Some(Who::Stranger { of: Of::Id(id.to_owned()), token: None, hint, refusal })
+}
+
+/// Whether the token may do this (RFC 7644 section 2: who is known still needs the right).
+///
+/// # Errors
+/// 403, in words that say what the token is for.
+pub(super) fn check_rights(rights: Rights, route: &Route, method: &Method) -> std::result::Result<(), scim::Error> {
+    if route.writes(method) && !rights.may_write() {
+        return Err(scim::Error::plain(403, "this token may only read; use one with the right to write"));
+    }
+    route.of().map_or(Ok(()), |of| check_type(rights, of))
+}
+
+/// The same for one type of resource.
+pub(super) fn check_type(rights: Rights, of: &ResourceType) -> std::result::Result<(), scim::Error> {
+    if rights.covers(&of.name) {
+        return Ok(());
+    }
+    Err(scim::Error::plain(403, format!("this token is for {rights} only and may not touch {}", of.endpoint)))
 }
 
 /// The answer to everybody who cannot be told apart from a stranger.

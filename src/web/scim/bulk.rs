@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use self::target::Target;
 use super::answer::{self, Answer, Counts};
+use super::auth::check_type;
 use super::writes::Writes;
 use crate::clock;
 use crate::directory::Scope;
@@ -23,6 +24,7 @@ use crate::directory::Shown;
 use crate::directory::bulk::{Making, create_circle};
 use crate::directory::resources::{Done, rules};
 use crate::error::{Error, Result};
+use crate::model::rights::Rights;
 use crate::scim;
 use crate::scim::bulk::references::{self, Made};
 use crate::scim::bulk::{Facts, Item, Method, Outcome, Plan};
@@ -39,6 +41,8 @@ pub(super) struct Bulk<'r> {
     pub(super) state: &'r Data<State>,
     pub(super) scope: &'r Scope,
     pub(super) base: &'r str,
+    /// What the caller's token may do; it is asked for each item.
+    pub(super) rights: Rights,
 }
 
 /// A job on its way.
@@ -71,11 +75,11 @@ impl Bulk<'_> {
     /// Runs a job and answers with a result for each item that it reached.
     pub(super) async fn run(self, body: Value) -> Result<Answer> {
         let (rules, scope, base) = (rules(self.scope), self.scope.clone(), self.base.to_owned());
-        let state = self.state.clone();
+        let (state, rights) = (self.state.clone(), self.rights);
         // A job may be as large as a body may be: reading and ordering it is no work for the event loop.
         let prepared = web::block(move || {
             let job = bulk::read(body, rules)?;
-            let prepared = prepare(job, |method, path| {
+            let prepared = prepare(job, rights, |method, path| {
                 let path = target::path_below(path, &state.public_url, &base, &scope)?;
                 Target::read(method, &path, &scope.types)
             });
@@ -105,6 +109,7 @@ impl Bulk<'_> {
 /// Finds what each item is about, and the order of all.
 fn prepare(
     job: bulk::Job,
+    rights: Rights,
     target: impl Fn(Method, &str) -> std::result::Result<Target, scim::Error>,
 ) -> (Option<usize>, Plan, Vec<Item>, Vec<Option<Target>>) {
     let mut items = job.items;
@@ -116,7 +121,13 @@ fn prepare(
                 item.refusal.get_or_insert(error);
                 targets.push(None);
             }
-            found => targets.push(found.and_then(std::result::Result::ok)),
+            found => {
+                let found = found.and_then(std::result::Result::ok);
+                if let Some(Err(error)) = found.as_ref().map(|target| check_type(rights, &target.of)) {
+                    item.refusal.get_or_insert(error);
+                }
+                targets.push(found);
+            }
         }
     }
     let facts = items.iter().zip(&targets).map(|(item, target)| match (target, &item.refusal) {

@@ -134,24 +134,24 @@ async fn authenticated(
     if route.is_discovery() {
         return discovery::document(request, base, &caller.scope.switches, &caller.scope.types, route);
     }
+    auth::check_rights(caller.rights, route, request.method())?;
     let scope = &caller.scope;
     let call = |of| -> Result<Call> { Ok(Call { request, state, scope, base, of, query: query(request)? }) };
     let listing = |types, query| Listing { state, scope, base, types, query };
     let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
     let route = &route.on(&scope.types);
+    let in_sight = || scope.types.iter().filter(|of| caller.rights.covers(&of.name)).cloned().collect::<Vec<_>>();
     match (route, request.method()) {
-        (Route::Root, _) if is_get => listing(&scope.types, query(request)?).page().await,
+        (Route::Root, _) if is_get => listing(&in_sight(), query(request)?).page().await,
         (Route::Collection(of), _) if is_get => listing(std::slice::from_ref(of), query(request)?).page().await,
         (Route::Resource(of, id), _) if is_get => call(of)?.read(id).await,
-        (Route::RootSearch, &Method::POST) => {
-            listing(&scope.types, search(request, payload, scope).await?).page().await
-        }
+        (Route::RootSearch, &Method::POST) => listing(&in_sight(), search(request, payload, scope).await?).page().await,
         (Route::Search(of), &Method::POST) => {
             listing(std::slice::from_ref(of), search(request, payload, scope).await?).page().await
         }
         (Route::Bulk, &Method::POST) => {
             let job = body::read(request, payload, rules(scope).strict).await?;
-            Bulk { state, scope, base }.run(job).await
+            Bulk { state, scope, base, rights: caller.rights }.run(job).await
         }
         (Route::Collection(of), &Method::POST) => call(of)?.create(payload).await,
         (Route::Resource(of, id), &Method::PUT) => call(of)?.replace(id, payload).await,

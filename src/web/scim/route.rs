@@ -70,6 +70,14 @@ impl Route {
         }
     }
 
+    /// The one type that it is about.
+    pub(super) fn of(&self) -> Option<&ResourceType> {
+        match self {
+            Self::Collection(of) | Self::Search(of) | Self::Resource(of, _) => Some(of),
+            _ => None,
+        }
+    }
+
     /// Whether it may be read without a token.
     pub(super) fn is_discovery(&self) -> bool {
         matches!(self, Self::ServiceProviderConfig | Self::ResourceTypes(_) | Self::Schemas(_))

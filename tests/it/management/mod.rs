@@ -1,5 +1,6 @@
 //! The management API, as the operator's automation and an account's own people use it.
 
+mod accounts;
 mod audit;
 mod configurations;
 mod directory;
@@ -9,4 +10,8 @@ mod idempotency;
 mod leftovers;
 mod links;
 mod requests;
+mod rights;
+mod schemas;
+mod settings;
 mod sync;
+mod tokens;
