@@ -95,14 +95,15 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url, ""));
         let (stop, stopped) = oneshot::channel::<()>();
         let writer = actix_web::rt::spawn(write_down(bound.state.clone(), stopped));
-        let keeper = actix_web::rt::spawn(worker::retention::run(store.clone()));
-        let catching_up = actix_web::rt::spawn(worker::catching_up::run(store.clone()));
-        let expiry = actix_web::rt::spawn(worker::expiry::run(store.clone()));
+        let workers = [
+            actix_web::rt::spawn(worker::retention::run(store.clone())),
+            actix_web::rt::spawn(worker::catching_up::run(store.clone())),
+            actix_web::rt::spawn(worker::expiry::run(store.clone())),
+            actix_web::rt::spawn(worker::neighbours::run(store.clone())),
+        ];
         actix_web::rt::spawn(end_waiting(bound.state.clone()));
         bound.server.await?;
-        keeper.abort();
-        catching_up.abort();
-        expiry.abort();
+        workers.iter().for_each(tokio::task::JoinHandle::abort);
         drop(stop);
         // It ends at once, except while it writes.
         let _ = writer.await;

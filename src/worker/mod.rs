@@ -2,4 +2,5 @@
 
 pub mod catching_up;
 pub mod expiry;
+pub mod neighbours;
 pub mod retention;
