@@ -3,6 +3,7 @@ pub mod cli;
 pub mod clock;
 pub mod directory;
 pub mod error;
+pub mod jwt;
 pub mod log;
 pub mod model;
 pub mod scim;

@@ -10,13 +10,14 @@ use actix_web::{App, HttpServer, web};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use crate::jwt::{SigningKey, UserTokens};
 use crate::log;
 use crate::model::configuration::provisioning_url;
 use crate::secret;
 use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
-use crate::web::state::State;
-use crate::web::{api, scim};
+use crate::web::state::{Callers, State};
+use crate::web::{api, assets, scim};
 use crate::worker;
 
 /// How long a connection may idle between two requests; identity providers keep theirs.
@@ -46,7 +47,8 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     let public_url = keep_public_url(settings, &store, address)?;
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let kept = store.write_blocking(Undo::Unneeded, move |tx| instance::cursor_secret(tx, fresh));
-    let state = web::Data::new(State::new(store, public_url, kept.map_err(io::Error::other)?));
+    let cursor_secret = kept.map_err(io::Error::other)?;
+    let state = web::Data::new(State::new(store, public_url, cursor_secret, callers(settings)?));
     let shared = state.clone();
     let server = HttpServer::new(move || {
         let mut app = App::new().app_data(shared.clone());
@@ -57,6 +59,8 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
         }
         app.route("/livez", web::get().to(api::livez))
             .route("/readyz", web::get().to(api::readyz))
+            .route(assets::ROUTE, web::get().to(assets::serve))
+            .route(assets::ROUTE, web::head().to(assets::serve))
             .configure(api::configure)
             .default_service(web::to(api::not_found))
     })
@@ -66,6 +70,16 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     .listen(listener)?
     .run();
     Ok(Bound { server, address, state })
+}
+
+/// The server's own key, and what it takes from others.
+fn callers(settings: &Settings) -> io::Result<Callers> {
+    let user_tokens = settings.user_tokens.clone().map(UserTokens::new).transpose();
+    Ok(Callers {
+        signing_key: SigningKey::open(&settings.data_dir).map_err(io::Error::other)?,
+        user_tokens: user_tokens.map_err(io::Error::other)?,
+        allowed_origins: settings.allowed_origins.clone(),
+    })
 }
 
 /// What is known of the server's URL is kept in the database, so that every command prints whole provisioning URLs.
@@ -110,6 +124,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         if let Err(problem) = bound.state.activity.write_down(&store).await {
             tracing::warn!(%problem, "the last second of activity was not written down");
         }
+        if let Err(problem) = bound.state.key_use.write_down(&store).await {
+            tracing::warn!(%problem, "the last uses of API keys were not written down");
+        }
         Ok::<_, anyhow::Error>(())
     })?;
     store.close();
@@ -124,6 +141,9 @@ async fn write_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>)
         }
         if let Err(problem) = state.activity.write_down(&state.store).await {
             tracing::warn!(%problem, "activity was not written down");
+        }
+        if let Err(problem) = state.key_use.write_down(&state.store).await {
+            tracing::warn!(%problem, "uses of API keys were not written down");
         }
     }
 }

@@ -1,11 +1,15 @@
 //! What the process is told at start: flags and `ROLLCALL_*` variables, checked once. A configuration has switches;
 //! the process has settings.
 
+mod callers;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 use tracing::level_filters::LevelFilter;
+
+pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings};
 
 /// Where the server can be reached when nobody said otherwise.
 pub const DEFAULT_PUBLIC_URL: &str = "http://127.0.0.1:8080";
@@ -53,6 +57,10 @@ pub struct ServeArgs {
         value_parser = log_level
     )]
     pub log_level: LevelFilter,
+
+    /// Who may call besides our own credentials.
+    #[command(flatten)]
+    pub callers: CallerArgs,
 }
 
 /// The checked settings of a running server.
@@ -66,6 +74,10 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Threshold of the log.
     pub log_level: LevelFilter,
+    /// Origins whose pages may call the management API from a browser.
+    pub allowed_origins: Vec<String>,
+    /// The tokens of users that are taken; none where nobody said so.
+    pub user_tokens: Option<UserTokenSettings>,
 }
 
 impl Settings {
@@ -76,6 +88,8 @@ impl Settings {
             listen: serve.listen,
             public_url: serve.public_url,
             log_level: serve.log_level,
+            allowed_origins: serve.callers.allowed_origins.clone(),
+            user_tokens: serve.callers.user_tokens(),
         }
     }
 }

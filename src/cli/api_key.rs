@@ -4,20 +4,40 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::answer::{self, Output};
-use super::by;
-use crate::clock;
+use super::{by, existing};
+use crate::clock::{self, Millis};
 use crate::directory::api_keys::{self, NewApiKey};
 use crate::model::permission::{Permission, Permissions};
 use crate::secret::Token;
+use crate::store::api_keys::{self as rows, ApiKey};
 use crate::store::{Access, Store, Undo};
+
+/// Largest number of days, hours or minutes.
+const MOST_UNITS: Millis = 100_000;
+/// Keys on one page of the list.
+const PAGE: u32 = 1_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Make a key and print its client id and secret, which is shown only once
     Create(CreateArgs),
+    /// Show the keys that are not revoked
+    List {
+        /// Only those of this account
+        #[arg(long)]
+        account: Option<String>,
+        /// Form of the answer
+        #[arg(long, value_enum, default_value = "table")]
+        output: Output,
+    },
+    /// Revoke a key; it is dead at once, with every token that was issued for it
+    Revoke {
+        /// Its client id
+        id: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -31,6 +51,9 @@ pub(super) struct CreateArgs {
     /// What it may do, such as provisioning.read; everything without it. May be given several times
     #[arg(long = "permission", value_parser = str::parse::<Permission>)]
     permissions: Vec<Permission>,
+    /// When it stops working by itself, such as 90d, 12h or 30m from now; never without it
+    #[arg(long, value_name = "TIME", value_parser = stretch)]
+    expires_in: Option<Millis>,
     /// Form of the answer
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
@@ -39,7 +62,19 @@ pub(super) struct CreateArgs {
 pub(super) fn run(folder: &Path, command: Command) -> anyhow::Result<()> {
     match command {
         Command::Create(args) => create(folder, args),
+        Command::List { account, output } => list(folder, account.as_deref(), output),
+        Command::Revoke { id } => revoke(folder, &id),
     }
+}
+
+/// A number of days, hours or minutes, in milliseconds.
+fn stretch(text: &str) -> Result<Millis, String> {
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000)];
+    let read = units.iter().find_map(|(unit, ms)| {
+        let number = text.strip_suffix(unit)?.parse::<Millis>().ok()?;
+        (1..=MOST_UNITS).contains(&number).then_some(number * ms)
+    });
+    read.ok_or_else(|| "write a number and d, h or m: 90d, 12h, 30m".into())
 }
 
 fn create(folder: &Path, args: CreateArgs) -> anyhow::Result<()> {
@@ -47,9 +82,11 @@ fn create(folder: &Path, args: CreateArgs) -> anyhow::Result<()> {
     let secret = Token::generate_key().context("the operating system gave no random numbers")?;
     let mut new = NewApiKey::new(clock::new_id(), &secret, args.name);
     new.account = args.account;
-    if !args.permissions.is_empty() {
-        new.permissions = args.permissions.into_iter().collect::<Permissions>();
-    }
+    new.permissions = match args.permissions.as_slice() {
+        [] => api_keys::usual_permissions(new.account.as_deref(), Permissions::ALL),
+        given => given.iter().copied().collect(),
+    };
+    new.expires_at = args.expires_in.map(|stretch| clock::now() + stretch);
     let made = store.write_blocking(Undo::Savepoint, move |tx| api_keys::create(tx, &by(), &new))?;
     if args.output == Output::Json {
         return Ok(answer::json(&json!({"clientId": made.id, "secret": secret.reveal()}))?);
@@ -60,4 +97,64 @@ fn create(folder: &Path, args: CreateArgs) -> anyhow::Result<()> {
         made.id,
         secret.reveal(),
     ))?)
+}
+
+fn list(folder: &Path, account: Option<&str>, output: Output) -> anyhow::Result<()> {
+    let store = existing(folder)?;
+    let mut keys: Vec<ApiKey> = Vec::new();
+    loop {
+        let after = keys.last().map(|key| key.id.clone());
+        let page = store.read_pooled(|at| rows::list(at, account, after.as_deref(), PAGE))?;
+        if page.is_empty() {
+            break;
+        }
+        keys.extend(page);
+    }
+    if output == Output::Json {
+        return Ok(answer::json(&keys.iter().map(shown).collect())?);
+    }
+    let time = |at: Option<Millis>, none: &str| at.map_or(none.to_owned(), clock::rfc3339);
+    let row = |key: &ApiKey| {
+        let account = key.account.as_deref().unwrap_or("all").to_owned();
+        let (used, ends) = (time(key.last_used_at, "never"), time(key.expires_at, "never"));
+        vec![key.id.clone(), key.name.clone(), account, key.permissions.words(), key.hint.clone(), used, ends]
+    };
+    let rows: Vec<Vec<String>> = keys.iter().map(row).collect();
+    let head = ["CLIENT ID", "NAME", "ACCOUNT", "PERMISSIONS", "ENDS IN", "LAST USED", "EXPIRES"];
+    Ok(answer::table(&head, &rows)?)
+}
+
+fn shown(key: &ApiKey) -> Value {
+    json!({
+        "clientId": key.id,
+        "name": key.name,
+        "accountId": key.account,
+        "permissions": key.permissions.iter().map(Permission::as_str).collect::<Vec<_>>(),
+        "hint": key.hint,
+        "createdAt": clock::rfc3339(key.created_at),
+        "lastUsedAt": key.last_used_at.map(clock::rfc3339),
+        "expiresAt": key.expires_at.map(clock::rfc3339),
+    })
+}
+
+fn revoke(folder: &Path, id: &str) -> anyhow::Result<()> {
+    let store = existing(folder)?;
+    let id = id.trim().to_ascii_lowercase();
+    let revoked = store.write_blocking(Undo::Savepoint, move |tx| api_keys::revoke(tx, &by(), &id))?;
+    Ok(answer::line(&format!("Revoked {} ({})", revoked.id, revoked.name))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_of_time_is_a_number_and_a_unit() {
+        assert_eq!(stretch("90d"), Ok(90 * 86_400_000));
+        assert_eq!(stretch("12h"), Ok(12 * 3_600_000));
+        assert_eq!(stretch("1m"), Ok(60_000));
+        for bad in ["", "90", "d", "0d", "-1d", "1.5d", "90 d", "1y", "100001d", "99999999999999999999d"] {
+            assert!(stretch(bad).unwrap_err().contains("90d"), "{bad}");
+        }
+    }
 }

@@ -5,7 +5,9 @@ mod answer;
 mod api_key;
 mod check;
 mod configuration;
+mod openapi;
 mod schema;
+mod self_service;
 mod token;
 
 use std::io::{self, Write};
@@ -38,7 +40,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Make, list, change and delete provisioning configurations
     #[command(subcommand)]
     Configuration(configuration::Command),
@@ -51,8 +53,16 @@ enum Command {
     /// Make, list and revoke credentials for the management API
     #[command(subcommand)]
     ApiKey(api_key::Command),
+    /// Let accounts manage their own configurations, or keep that to the operator
+    SelfService {
+        /// Whether they may
+        switch: self_service::Switch,
+    },
     /// Read the whole database and report damage
     Check,
+    /// Print the OpenAPI document of the management API
+    #[command(name = "openapi")]
+    OpenApi,
     /// Print the version
     Version,
 }
@@ -81,12 +91,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let folder = cli.data_dir.data_dir.as_path();
     match cli.command {
         None => Cli::command().print_help()?,
-        Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, serve))?,
+        Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, *serve))?,
         Some(Command::Configuration(command)) => configuration::run(folder, command)?,
         Some(Command::Token(command)) => token::run(folder, command)?,
         Some(Command::Schema(command)) => schema::run(folder, command)?,
         Some(Command::ApiKey(command)) => api_key::run(folder, command)?,
+        Some(Command::SelfService { switch }) => self_service::run(folder, switch)?,
         Some(Command::Check) => return check::run(folder),
+        Some(Command::OpenApi) => openapi::run(folder)?,
         Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
     }
     Ok(ExitCode::SUCCESS)

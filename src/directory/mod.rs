@@ -10,6 +10,7 @@ pub mod extensions;
 pub mod feed;
 mod flow;
 pub mod idempotency;
+pub mod instance;
 pub mod leftovers;
 pub mod links;
 pub mod lists;

@@ -2,13 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use super::configurations;
+use super::{configurations, passwords};
 use crate::error::{Error, Result};
 use crate::model::actor::By;
 use crate::model::change::Change;
 use crate::model::configuration::{self, Configuration};
 use crate::model::event::{Happening, Kind};
-use crate::model::switches::{Changes, Preset, Switches};
+use crate::model::switches::{Changes, Passwords, Preset, Switches};
 use crate::scim::schema::standard_types;
 use crate::store::{Tx, configurations as rows, events, unique_names};
 
@@ -40,6 +40,9 @@ pub fn change(tx: &Tx<'_>, by: &By, id: &str, change: &SettingsChange) -> Result
     rows::save_settings(tx, &after)?;
     if after.switches.unique_group_names != before.switches.unique_group_names {
         follow_unique_names(tx, before.key, after.switches.unique_group_names)?;
+    }
+    if after.switches.passwords == Passwords::Ignore && before.switches.passwords == Passwords::Verify {
+        passwords::forget_all(tx, before.key)?;
     }
     let payload = difference(&before, &after);
     let kind = Kind::Configuration(Happening::Updated);

@@ -41,6 +41,11 @@ impl ApiKey {
 const BY_ID: &str =
     "SELECT digest, id, hint, name, account_id, permissions, created_at, last_used_at, expires_at, revoked_at
      FROM api_keys WHERE id = ?1";
+const UNREVOKED: &str =
+    "SELECT id, hint, name, account_id, permissions, created_at, last_used_at, expires_at, revoked_at
+     FROM api_keys
+     WHERE revoked_at IS NULL AND id > :after AND (:account IS NULL OR account_id = :account)
+     ORDER BY id LIMIT :limit";
 const BY_DIGEST: &str =
     "SELECT digest, id, hint, name, account_id, permissions, created_at, last_used_at, expires_at, revoked_at
      FROM api_keys WHERE digest = ?1";
@@ -75,6 +80,27 @@ pub fn insert(tx: &Tx<'_>, digest: &TokenDigest, key: &ApiKey) -> Result<()> {
         ":created_at": key.created_at,
         ":expires_at": key.expires_at,
     })?;
+    Ok(())
+}
+
+/// The keys that are not revoked, oldest first: of one account, or of all and of the operator; those after that id.
+pub fn list(at: &Snapshot<'_>, account: Option<&str>, after: Option<&str>, limit: u32) -> Result<Vec<ApiKey>> {
+    let mut statement = at.prepare(UNREVOKED)?;
+    let parameters = named_params! {":after": after.unwrap_or_default(), ":account": account, ":limit": limit};
+    let rows = statement.query_map(parameters, api_key)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Revokes a key.
+pub fn revoke(tx: &Tx<'_>, id: &str) -> Result<()> {
+    tx.prepare("UPDATE api_keys SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL")?.execute((id, tx.now))?;
+    Ok(())
+}
+
+/// Keeps when a key was used. Notes may come late, so the time never runs back.
+pub fn note_use(tx: &Tx<'_>, id: &str, at: Millis) -> Result<()> {
+    tx.prepare("UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), ?2) WHERE id = ?1")?
+        .execute((id, at))?;
     Ok(())
 }
 

@@ -2,9 +2,11 @@
 
 pub mod activity;
 pub mod api;
+pub mod assets;
 mod body;
 mod guard;
 pub mod hashing;
+mod key_use;
 pub mod limits;
 mod log;
 pub mod requests;

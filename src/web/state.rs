@@ -1,18 +1,32 @@
 //! What all requests share.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use actix_web::web::Bytes;
 
 use tokio::sync::watch;
 
 use super::activity::Activity;
 use super::guard::Guard;
 use super::hashing::Hashing;
+use super::key_use::KeyUse;
 use crate::directory::Scope;
 use crate::error::{Error, Result};
+use crate::jwt::{SigningKey, UserTokens};
 use crate::scim::cursor::Secret;
 use crate::store::tokens::TokenRow;
 use crate::store::{Snapshot, Store, configurations};
+
+/// By what the callers of the management API are known, beside the rows of the database.
+pub struct Callers {
+    /// Signs and verifies our own tokens.
+    pub signing_key: SigningKey,
+    /// Takes the tokens of users, where they are taken.
+    pub user_tokens: Option<UserTokens>,
+    /// Origins whose pages may call from a browser.
+    pub allowed_origins: Vec<String>,
+}
 
 /// Shared by all workers.
 pub struct State {
@@ -22,6 +36,10 @@ pub struct State {
     pub public_url: String,
     /// What cursors are authenticated with.
     pub cursor_secret: Secret,
+    /// By what callers of the management API are known.
+    pub callers: Callers,
+    /// Which API keys were used when, until it is written down.
+    pub key_use: KeyUse,
     /// Who called when, until it is written down.
     pub activity: Activity,
     /// Who guesses tokens.
@@ -30,21 +48,35 @@ pub struct State {
     pub stopping: watch::Sender<bool>,
     /// Turns for hashing passwords.
     pub hashing: Hashing,
+    /// Documents that are made once.
+    pub rendered: Rendered,
     /// Scopes by row of the configuration, with the revision they were read at.
     scopes: RwLock<HashMap<i64, (i64, Scope)>>,
 }
 
+/// Documents that stay the same while the process runs, because the public URL does.
+#[derive(Default)]
+pub struct Rendered {
+    /// `/openapi.json`.
+    pub openapi: OnceLock<Bytes>,
+    /// `/docs/api`.
+    pub reference: OnceLock<Bytes>,
+}
+
 impl State {
     /// State over an open store.
-    pub fn new(store: Store, public_url: String, cursor_secret: Secret) -> Self {
+    pub fn new(store: Store, public_url: String, cursor_secret: Secret, callers: Callers) -> Self {
         Self {
             store,
             public_url,
             cursor_secret,
+            callers,
+            key_use: KeyUse::default(),
             activity: Activity::default(),
             guard: Guard::default(),
             stopping: watch::Sender::new(false),
             hashing: Hashing::default(),
+            rendered: Rendered::default(),
             scopes: RwLock::default(),
         }
     }

@@ -35,29 +35,34 @@ impl App {
             let data = tempfile::tempdir().unwrap().keep();
             let mut command = Command::new("sh");
             command.args(["-c", WATCHED, "sh"]).arg(&data).arg(BINARY);
-            Self::spawn(command, &data)
+            Self::spawn(command, &data, &[])
         })
     }
 
     /// A server of one's own on that directory, to be killed and started again.
     pub(crate) fn start(data: &Path) -> Self {
-        Self::spawn(Command::new(BINARY), data)
+        Self::start_with(data, &[])
     }
 
-    /// The same with its log in a file.
+    /// The same with further flags.
+    pub(crate) fn start_with(data: &Path, flags: &[&str]) -> Self {
+        Self::spawn(Command::new(BINARY), data, flags)
+    }
+
+    /// A server of one's own with its log in a file.
     pub(crate) fn start_logging_to(data: &Path, log: &Path) -> Self {
         let mut command = Command::new(BINARY);
         command.stderr(std::fs::File::create(log).unwrap());
-        Self::spawn_as(command, data)
+        Self::spawn_as(command, data, &[])
     }
 
-    fn spawn(mut command: Command, data: &Path) -> Self {
+    fn spawn(mut command: Command, data: &Path, flags: &[&str]) -> Self {
         command.stderr(Stdio::null());
-        Self::spawn_as(command, data)
+        Self::spawn_as(command, data, flags)
     }
 
-    fn spawn_as(mut command: Command, data: &Path) -> Self {
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
+    fn spawn_as(mut command: Command, data: &Path, flags: &[&str]) -> Self {
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(flags);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = loop {
@@ -142,8 +147,14 @@ pub(crate) fn rollcall(data: &Path, arguments: &[&str]) -> Output {
 /// Starts `serve` where it must refuse; its output once it has ended. It is killed when it does not.
 #[track_caller]
 pub(crate) fn serve_refuses(data: &Path, within: Duration) -> Output {
+    serve_with_refuses(data, &[], within)
+}
+
+/// The same with further flags.
+#[track_caller]
+pub(crate) fn serve_with_refuses(data: &Path, flags: &[&str], within: Duration) -> Output {
     let mut command = Command::new(BINARY);
-    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(flags);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let code = ends_within(&mut child, within);
     let output = child.wait_with_output().unwrap();

@@ -11,6 +11,7 @@ mod conformance;
 mod durability;
 mod house;
 mod http;
+mod identity;
 mod management;
 mod properties;
 mod protocol;

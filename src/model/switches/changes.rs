@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Discovery, Input, PatchResponse, Switches, UnknownMembers};
+use super::{Discovery, Input, Passwords, PatchResponse, Switches, UnknownMembers};
 
 /// The highest `page_max`.
 pub const PAGE_MAX: u32 = 1_000;
@@ -65,6 +65,8 @@ switches! {
     bulk: bool,
     /// Who may read the discovery documents
     discovery: Discovery,
+    /// What happens to the passwords that a provider sends
+    passwords: Passwords,
     /// Resources on a page where `count` is not given; no more than `pageMax`
     #[schema(minimum = 1, maximum = 1000)]
     page_default: u32,

@@ -67,6 +67,7 @@ impl Call {
         self,
     ) -> std::result::Result<(T, Data<State>), Refusal> {
         let state = self.state.clone();
+        // `null` is what some clients send for no body.
         let value = self.value().await?.filter(|value| !value.is_null());
         Ok((value.map(typed).transpose()?.unwrap_or_default(), state))
     }

@@ -11,12 +11,10 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use super::answer::Refusal;
 use super::frame::RequestId;
-use crate::clock;
-use crate::error::Error;
-use crate::model::actor::{Actor, ActorKind, By, Reach};
+use super::known::{self, Known};
+use crate::model::actor::{By, Reach};
 use crate::model::permission::{Permission, Permissions};
-use crate::secret;
-use crate::store::{api_keys, instance};
+use crate::store::instance;
 use crate::web::state::State;
 
 /// The account that an environment caller speaks for, and which of a user's accounts is meant.
@@ -71,23 +69,12 @@ impl<N: Needs> Needs for Operator<N> {
     const OPERATOR_ONLY: bool = true;
 }
 
-/// Somebody whose credentials are right.
-#[derive(Debug, Clone)]
-pub(super) struct Known {
-    pub(super) actor: Actor,
-    /// The accounts of a user, the one that is meant by default first; nothing for the operator.
-    pub(super) accounts: Option<Vec<String>>,
-    pub(super) permissions: Permissions,
-}
-
 /// A caller who may do what the route is for.
 pub(super) struct Allowed<N> {
     /// Who, from where, within which reach.
     pub(super) by: By,
     /// Everything the caller may do.
     pub(super) permissions: Permissions,
-    /// Whether it is the operator.
-    pub(super) is_operator: bool,
     needs: PhantomData<N>,
 }
 
@@ -112,8 +99,8 @@ async fn allow<N: Needs>(request: &HttpRequest) -> Result<Allowed<N>, Refusal> {
     let state = request.app_data::<Data<State>>().ok_or_else(|| Refusal::new(503, "the server is not ready"))?;
     let known = authenticate(request, state).await?;
     let is_operator = known.accounts.is_none();
-    if !is_operator && !state.store.read_inline(instance::self_service)? {
-        return Err(Refusal::forbidden("self-service is switched off; ask the operator"));
+    if !is_operator {
+        self_service(state)?;
     }
     if N::OPERATOR_ONLY && !is_operator {
         return Err(Refusal::forbidden("only the operator's own credentials may do this"));
@@ -124,7 +111,15 @@ async fn allow<N: Needs>(request: &HttpRequest) -> Result<Allowed<N>, Refusal> {
     }
     let reach = reach(request, known.accounts.as_deref())?;
     let by = By { actor: known.actor, reach, address: address(request), request_id: RequestId::of(request) };
-    Ok(Allowed { by, permissions: known.permissions, is_operator, needs: PhantomData })
+    Ok(Allowed { by, permissions: known.permissions, needs: PhantomData })
+}
+
+/// Accounts have no business here while the operator has switched self-service off.
+pub(super) fn self_service(state: &State) -> Result<(), Refusal> {
+    if state.store.read_inline(instance::self_service)? {
+        return Ok(());
+    }
+    Err(Refusal::forbidden("self-service is switched off; ask the operator"))
 }
 
 /// The account that the call is about. A user's header can only choose among the user's own accounts.
@@ -158,7 +153,7 @@ pub(super) async fn authenticate(request: &HttpRequest, state: &State) -> Result
         return Ok(known.clone());
     }
     let Some(credential) = credential(request) else { return Err(Refusal::unauthorized()) };
-    match known(state, &credential).await? {
+    match known::by_credential(state, &credential).await? {
         Some(known) => {
             request.extensions_mut().insert(known.clone());
             Ok(known)
@@ -186,25 +181,8 @@ fn credential(request: &HttpRequest) -> Option<String> {
     usable.then(|| text.to_owned())
 }
 
-async fn known(state: &State, credential: &str) -> Result<Option<Known>, Error> {
-    if credential.starts_with(secret::KEY_PREFIX) {
-        return by_secret(state, credential);
-    }
-    Ok(None)
-}
-
-fn by_secret(state: &State, secret: &str) -> Result<Option<Known>, Error> {
-    let digest = secret::digest(secret);
-    let found = state.store.read_inline(|at| api_keys::authenticate(at, &digest))?;
-    Ok(found.filter(|key| key.is_live(clock::now())).map(|key| Known {
-        actor: Actor { kind: ActorKind::ApiKey, id: key.id, name: key.name },
-        accounts: key.account.map(|account| vec![account]),
-        permissions: key.permissions,
-    }))
-}
-
 /// The answer to wrong credentials; who sends one after the other has to wait.
-fn stranger(request: &HttpRequest, state: &State) -> Refusal {
+pub(super) fn stranger(request: &HttpRequest, state: &State) -> Refusal {
     let wait = request.peer_addr().and_then(|peer| state.guard.note_wrong_token(peer.ip()));
     let Some(wait) = wait else { return Refusal::unauthorized() };
     let refused = Refusal::new(429, "too many requests with wrong credentials came from this address");

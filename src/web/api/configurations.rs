@@ -79,8 +79,11 @@ impl From<Configuration> for Shown {
 pub(super) struct Filter {
     /// Id of the account
     tenant_id: Option<String>,
+    /// Kind of identity provider
     source: Option<String>,
+    /// Name, letter for letter
     connection_name: Option<String>,
+    /// Id of the configuration
     id: Option<String>,
 }
 

@@ -6,23 +6,31 @@ mod audit;
 mod call;
 mod caller;
 mod configurations;
+mod cors;
 mod cursor;
 mod directory;
 mod events;
 mod frame;
 mod health;
 mod idempotency;
+mod jwks;
+mod keys;
+mod known;
 mod leftovers;
 mod links;
 mod moments;
 mod openapi;
+mod operation;
 mod passwords;
 mod people;
 mod places;
+mod reference;
 mod requests;
 mod schemas;
+mod server;
 mod settings;
 mod tokens;
+mod vendor;
 mod words;
 
 use actix_web::web::ServiceConfig;
@@ -76,7 +84,18 @@ fn all(to: &mut impl Places) {
     to.serve::<schemas::__path_add, _, _>(schemas::add);
     to.serve::<schemas::__path_read, _, _>(schemas::read);
     to.serve::<schemas::__path_remove, _, _>(schemas::remove);
+    to.serve::<vendor::__path_environment_token, _, _>(vendor::environment_token);
+    to.serve::<vendor::__path_account_token, _, _>(vendor::account_token);
+    to.serve::<vendor::__path_renewed_token, _, _>(vendor::renewed_token);
+    to.serve::<jwks::__path_keys, _, _>(jwks::keys);
+    to.serve::<keys::__path_list, _, _>(keys::list);
+    to.serve::<keys::__path_create, _, _>(keys::create);
+    to.serve::<keys::__path_read, _, _>(keys::read);
+    to.serve::<keys::__path_revoke, _, _>(keys::revoke);
+    to.serve::<server::__path_read, _, _>(server::read);
+    to.serve::<server::__path_update, _, _>(server::update);
     to.serve::<openapi::__path_get_document, _, _>(openapi::get_document);
+    to.serve::<reference::__path_get_page, _, _>(reference::get_page);
 }
 
 /// Puts the management API into an application.

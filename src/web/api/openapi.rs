@@ -2,18 +2,48 @@
 
 use actix_web::web::Data;
 use actix_web::{FromRequest, Handler, HttpResponse, Responder};
-use utoipa::__dev::SchemaReferences;
 use utoipa::openapi::path::{HttpMethod, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{Components, Info, License, OpenApi, OpenApiBuilder, Paths, Server};
+use utoipa::openapi::tag::TagBuilder;
+use utoipa::openapi::{
+    Components, InfoBuilder, License, LicenseBuilder, OpenApi, OpenApiBuilder, Paths, ServerBuilder, Tag,
+};
 
-use super::answer::problem_schema;
-use super::places::Places;
+use super::answer::{Answered, Refusal, problem_schema};
+use super::operation;
+use super::places::{Asks, Documented, Places};
 use crate::web::state::State;
 
 /// Name of the one security scheme.
 const BEARER: &str = "bearer";
+
+/// The groups of operations, in the order in which one meets them.
+const TAGS: &[(&str, &str)] = &[
+    (
+        "Configurations",
+        "The configuration API: a configuration belongs to an account and is what one identity provider writes to. Clients \
+         of the API that it follows need nothing but a new base URL.",
+    ),
+    ("Server", "What this server says of itself."),
+];
+
+/// What the document says before its operations, a paragraph a line.
+const INTRODUCTION: &str = "\
+Provisioning configurations, their tokens and settings, and what identity providers have provisioned.
+
+**Credentials.** Send `Authorization: Bearer …` with an environment token, the secret of an API key, or a user token of \
+the operator's identity system. The operator's own credentials reach all accounts; the header `frontegg-tenant-id` \
+chooses one. All others reach their own account, and what is not theirs is as unknown as what never was: 404.
+
+**Errors** are one JSON document: `errors` and `message` are sentences that name the field and the fix, `errorCode` stays \
+the same between versions. `X-Request-Id` is in every answer and names the request in the server's log.
+
+**Pages.** Lists take `limit` and `cursor`. An answer holds `items` and `nextCursor`, which is the `cursor` of the next \
+page, and null on the last one. The list of configurations is a bare array.
+
+**Spellings.** Every path under `/directory` is served under `/frontegg/directory` and without `/directory` too, and each \
+with a slash at the end. Members that a request body has and the API does not know are passed over.";
 
 /// The document under construction.
 struct Document {
@@ -24,15 +54,16 @@ struct Document {
 impl Places for Document {
     fn serve<D, F, Args>(&mut self, _handler: F)
     where
-        D: utoipa::Path + SchemaReferences,
+        D: Documented,
         F: Handler<Args>,
-        Args: FromRequest + 'static,
+        Args: FromRequest + Asks + 'static,
         F::Output: Responder + 'static,
     {
         let (methods, mut operation) = (D::methods(), D::operation());
         if methods.contains(&HttpMethod::Post) {
             operation.parameters.get_or_insert_default().push(idempotency_key().into());
         }
+        operation::complete(&mut operation, &D::path(), &D::tags(), Args::NEEDS);
         self.paths.add_path_operation(D::path(), methods, operation);
         let mut schemas = Vec::new();
         D::schemas(&mut schemas);
@@ -65,22 +96,32 @@ pub fn document(public_url: &str) -> OpenApi {
          identity system.",
     ));
     components.add_security_scheme(BEARER, SecurityScheme::Http(scheme.build()));
-    let mut info = Info::new("Rollcall management API", env!("CARGO_PKG_VERSION"));
-    info.description = Some(
-        "Provisioning configurations, their tokens and settings, and what identity providers have provisioned. Errors \
-         carry sentences that name the field and the fix; `X-Request-Id` names the request in the server's log."
-            .to_owned(),
-    );
-    info.license = Some(License::new("Apache-2.0"));
     OpenApiBuilder::new()
-        .info(info)
-        .servers(Some([Server::new(public_url)]))
+        .info(
+            InfoBuilder::new()
+                .title("Rollcall management API")
+                .version(env!("CARGO_PKG_VERSION"))
+                .description(Some(INTRODUCTION))
+                .license(Some(license())),
+        )
+        .servers(Some([ServerBuilder::new().url(public_url).description(Some("This server")).build()]))
+        .tags(Some(TAGS.iter().map(tag)))
         .paths(paths)
         .components(Some(components))
         .build()
 }
 
-/// The `OpenAPI` 3.1 document of this server.
+fn license() -> License {
+    LicenseBuilder::new().name("Apache License 2.0").identifier(Some("Apache-2.0")).build()
+}
+
+fn tag(&(name, description): &(&str, &str)) -> Tag {
+    TagBuilder::new().name(name).description(Some(description)).build()
+}
+
+/// This reference for programs
+///
+/// An `OpenAPI` 3.1 document, from which clients can be made.
 #[utoipa::path(
     get,
     path = "/openapi.json",
@@ -89,6 +130,16 @@ pub fn document(public_url: &str) -> OpenApi {
     responses((status = 200, description = "The document", body = serde_json::Value)),
     security(())
 )]
-pub(super) async fn get_document(state: Data<State>) -> HttpResponse {
-    HttpResponse::Ok().json(document(&state.public_url))
+pub(super) async fn get_document(state: Data<State>) -> Answered {
+    let made = match state.rendered.openapi.get() {
+        Some(made) => made.clone(),
+        None => {
+            let text = serde_json::to_vec(&document(&state.public_url)).map_err(|problem| {
+                tracing::error!(%problem, "the OpenAPI document could not be made");
+                Refusal::new(503, "the document cannot be made at present")
+            })?;
+            state.rendered.openapi.get_or_init(|| text.into()).clone()
+        }
+    };
+    Ok(HttpResponse::Ok().content_type("application/json").body(made))
 }

@@ -3,26 +3,53 @@
 
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
+use actix_web::web::Data;
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, web};
-use utoipa::__dev::SchemaReferences;
+use utoipa::__dev::{SchemaReferences, Tags};
 use utoipa::openapi::path::HttpMethod;
 
 use super::answer::Refusal;
-use super::{frame, idempotency};
+use super::call::Call;
+use super::caller::{Allowed, Needs};
+use super::{cors, frame, idempotency};
+use crate::model::permission::Permission;
+use crate::web::state::State;
 
-/// The prefixes under which the places beginning with `/directory/` are served too: what browser clients put before
-/// every path, and what is left where a proxy takes `/directory` off.
+/// What browser clients put before every path, and what a proxy may have taken off those that begin with it.
 const ALIAS_PREFIX: &str = "/frontegg";
 const SERVER_BASE: &str = "/directory";
+
+/// What a handler's arguments say of who may call it.
+pub(super) trait Asks {
+    /// The permission that callers need, and whether only the operator may call; nothing where anybody may.
+    const NEEDS: Option<(Permission, bool)>;
+}
+
+impl<N: Needs> Asks for (Allowed<N>, Call) {
+    const NEEDS: Option<(Permission, bool)> = Some((N::PERMISSION, N::OPERATOR_ONLY));
+}
+
+impl Asks for (Call,) {
+    const NEEDS: Option<(Permission, bool)> = None;
+}
+
+impl Asks for (Data<State>,) {
+    const NEEDS: Option<(Permission, bool)> = None;
+}
+
+/// What `#[utoipa::path]` writes down about a handler.
+pub(super) trait Documented: utoipa::Path + SchemaReferences + Tags<'static> {}
+
+impl<D: utoipa::Path + SchemaReferences + Tags<'static>> Documented for D {}
 
 /// Takes in places one after the other.
 pub(super) trait Places {
     /// Takes in what `D` documents and `handler` answers.
     fn serve<D, F, Args>(&mut self, handler: F)
     where
-        D: utoipa::Path + SchemaReferences,
+        D: Documented,
         F: Handler<Args>,
-        Args: FromRequest + 'static,
+        Args: FromRequest + Asks + 'static,
         F::Output: Responder + 'static;
 }
 
@@ -35,9 +62,9 @@ pub(super) struct Routing {
 impl Places for Routing {
     fn serve<D, F, Args>(&mut self, handler: F)
     where
-        D: utoipa::Path + SchemaReferences,
+        D: Documented,
         F: Handler<Args>,
-        Args: FromRequest + 'static,
+        Args: FromRequest + Asks + 'static,
         F::Output: Responder + 'static,
     {
         let path = D::path();
@@ -66,18 +93,15 @@ impl Routing {
             let resource = routes.into_iter().fold(resource, |resource, (_, route)| resource.route(route));
             let elsewhere = move |request: HttpRequest| std::future::ready(other_method(&request, &allow));
             let resource = resource.default_service(web::to(elsewhere)).wrap(from_fn(idempotency::once));
-            app.service(resource.wrap(from_fn(frame::around)));
+            app.service(resource.wrap(from_fn(frame::around)).wrap(from_fn(cors::around)));
         }
     }
 }
 
 /// Every way to write the path.
 fn spellings(path: &str) -> Vec<String> {
-    let mut spellings = vec![path.to_owned()];
-    if let Some(below) = path.strip_prefix(SERVER_BASE) {
-        spellings.push(format!("{ALIAS_PREFIX}{path}"));
-        spellings.push(below.to_owned());
-    }
+    let mut spellings = vec![path.to_owned(), format!("{ALIAS_PREFIX}{path}")];
+    spellings.extend(path.strip_prefix(SERVER_BASE).map(str::to_owned));
     let slashed: Vec<String> = spellings.iter().map(|path| format!("{path}/")).collect();
     spellings.extend(slashed);
     spellings

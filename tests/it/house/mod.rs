@@ -18,6 +18,7 @@ const ROWS: &[(&str, u8)] = &[
     ("scim", 1),
     ("model", 1),
     ("error", 2),
+    ("jwt", 2),
     ("store", 3),
     ("directory", 4),
     ("web", 5),

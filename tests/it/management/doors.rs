@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::caller::Caller;
+use crate::identity::{Signer, app_for, now};
 
 /// `METHOD path needs`: a permission, `operator:` before one that only the operator may use, or `anybody`.
 const DOORS: &str = include_str!("doors.txt");
@@ -91,6 +92,38 @@ fn each_place_opens_to_those_who_may_and_to_nobody_else() {
             assert_eq!(status == 403, refused, "{place}: account with {permission}: {status}");
             let foreign = knock(&caller.of("somebody-else"), &method, &path);
             assert_eq!(foreign, 403, "{place}: account with {permission} that names another one");
+        }
+    }
+}
+
+#[test]
+fn users_are_held_to_the_same_table() {
+    // T58
+    let signer = Signer::new("doors");
+    let (_folder, app) = app_for(&signer);
+    let users = PERMISSIONS.map(|permission| (permission, app.stranger().with(&signer.token("doors", &[permission]))));
+    let changed = |claims: Value| signer.token_with("doors", &PERMISSIONS, &claims);
+    let wrong = [
+        ("expired", changed(json!({"exp": now() - 120}))),
+        ("of another issuer", changed(json!({"iss": "https://evil.example.com"}))),
+        ("of no account", changed(json!({"tenantId": null}))),
+        ("of another key", Signer::new("doors").token("doors", &PERMISSIONS)),
+        ("unsigned", format!("eyJhbGciOiJub25lIn0.{}.", changed(json!({})).split('.').nth(1).unwrap())),
+    ];
+    for ((path, method), needs) in table() {
+        let place = format!("{method} {path}");
+        if needs == "anybody" {
+            continue;
+        }
+        for (what, token) in &wrong {
+            assert_eq!(knock(&app.stranger().with(token), &method, &path), 401, "{place} with a token {what}");
+        }
+        for (permission, user) in &users {
+            let status = knock(user, &method, &path);
+            assert_eq!(status == 403, *permission != needs, "{place}: user with {permission}: {status}");
+            assert_ne!(status, 401, "{place}: user with {permission}");
+            let foreign = knock(&user.of("somebody-else"), &method, &path);
+            assert_eq!(foreign, 403, "{place}: user with {permission} who names another account");
         }
     }
 }

@@ -15,15 +15,10 @@ struct Keeping {
 impl Keeping {
     fn new() -> Self {
         let client = App::shared().configuration("other");
-        // The settings are read again when the revision has moved.
-        database()
-            .execute(
-                "UPDATE configurations SET switches = json_set(switches, '$.passwords', 'verify'), revision = revision + 1
-                 WHERE id = ?1",
-                [&client.id],
-            )
-            .unwrap();
-        Self { client, operator: App::shared().operator() }
+        let operator = App::shared().operator();
+        let settings = format!("{CONFIGURATIONS}/{}/settings", client.id);
+        operator.patch(&settings, &json!({"switches": {"passwords": "verify"}})).answered(200);
+        Self { client, operator }
     }
 
     #[track_caller]

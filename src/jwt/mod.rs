@@ -1,0 +1,15 @@
+//! Signed tokens (RFC 7519): those of the operator's identity system, and our own. Whether one is right, and what it says;
+//! what its bearer may do is decided where it is used.
+
+mod keys;
+mod own;
+mod remote;
+mod token;
+mod user;
+
+pub use own::{Grant, OpenKeyError, OwnToken, SigningKey, TokenKind};
+pub use token::Rejected;
+pub use user::{Denied, User, UserTokens};
+
+#[cfg(test)]
+mod tests;

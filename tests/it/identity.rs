@@ -1,0 +1,122 @@
+//! An operator's identity system: a key that signs user tokens, and a server that shows the public half.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::signature::Ed25519KeyPair;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+
+use crate::app::App;
+
+pub(crate) const ISSUER: &str = "https://id.example.com";
+pub(crate) const AUDIENCE: &str = "rollcall";
+
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()).unwrap()
+}
+
+/// A key of the identity system.
+pub(crate) struct Signer {
+    key: EncodingKey,
+    id: String,
+}
+
+impl Signer {
+    pub(crate) fn new(id: &str) -> Self {
+        let pair = Ed25519KeyPair::generate().unwrap();
+        Self { key: EncodingKey::from_ed_der(pair.to_pkcs8v1().unwrap().as_ref()), id: id.to_owned() }
+    }
+
+    /// The JWK set with this key alone.
+    pub(crate) fn jwks(&self) -> Value {
+        let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&self.key, Algorithm::EdDSA).unwrap()).unwrap();
+        jwk["kid"] = json!(self.id);
+        json!({"keys": [jwk]})
+    }
+
+    /// A token of a user of that account with those permissions.
+    pub(crate) fn token(&self, account: &str, permissions: &[&str]) -> String {
+        self.token_with(account, permissions, &json!({}))
+    }
+
+    /// The same with other claims over the usual ones; null takes one away.
+    pub(crate) fn token_with(&self, account: &str, permissions: &[&str], other: &Value) -> String {
+        let mut claims = json!({
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": "user-1",
+            "email": "ann@example.com",
+            "iat": now(),
+            "exp": now() + 300,
+            "tenantId": account,
+            "permissions": permissions,
+        });
+        for (name, value) in other.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        let header = Header { kid: Some(self.id.clone()), ..Header::new(Algorithm::EdDSA) };
+        encode(&header, &claims, &self.key).unwrap()
+    }
+}
+
+/// A server of one's own that takes the tokens of that key, which it reads from a file.
+pub(crate) fn app_for(signer: &Signer) -> (tempfile::TempDir, App) {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.json");
+    std::fs::write(&keys, signer.jwks().to_string()).unwrap();
+    let rest = ["--user-token-issuer", ISSUER, "--user-token-audience", AUDIENCE, "--user-token-key-file"];
+    let app = App::start_with(&folder.path().join("data"), &[&rest[..], &[keys.to_str().unwrap()]].concat());
+    (folder, app)
+}
+
+/// An HTTP server that answers every request with what it was last told.
+pub(crate) struct KeyServer {
+    pub(crate) url: String,
+    answer: Arc<Mutex<String>>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl KeyServer {
+    pub(crate) fn new(answer: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
+        let (answer, asked) = (Arc::new(Mutex::new(answer)), Arc::new(AtomicUsize::new(0)));
+        let (says, counts) = (Arc::clone(&answer), Arc::clone(&asked));
+        // It goes with the test process.
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { continue };
+                counts.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.read(&mut [0; 4096]);
+                let answer = says.lock().unwrap().clone();
+                let _ = stream.write_all(answer.as_bytes());
+            }
+        });
+        Self { url, answer, asked }
+    }
+
+    /// How often it was asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Answers this from now on.
+    pub(crate) fn says(&self, answer: String) {
+        *self.answer.lock().unwrap() = answer;
+    }
+}
+
+/// A whole answer with a body.
+pub(crate) fn answers(status: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
