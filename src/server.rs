@@ -4,10 +4,9 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_web::dev::{Server, ServerHandle};
 use actix_web::guard::fn_guard;
 use actix_web::{App, HttpServer, web};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::jwt::{SigningKey, UserTokens};
@@ -18,7 +17,7 @@ use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
 use crate::web::state::{Callers, State};
 use crate::web::{api, assets, scim};
-use crate::worker;
+use crate::worker::{self, backup, notify};
 
 /// How long a connection may idle between two requests; identity providers keep theirs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -66,6 +65,7 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     })
     .keep_alive(KEEP_ALIVE)
     .shutdown_timeout(SHUTDOWN_SECONDS)
+    .disable_signals()
     .worker_max_blocking_threads(BLOCKING_THREADS)
     .listen(listener)?
     .run();
@@ -104,6 +104,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let _log = log::start(settings.log_level)?;
     let store = Store::open(&settings.data_dir, Access::Serve)?;
     actix_web::rt::System::new().block_on(async {
+        let ends = notify::Ends::listen()?;
         let bound = build(settings, store.clone())?;
         println!("listening on http://{}", bound.address);
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url, ""));
@@ -115,8 +116,12 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
             actix_web::rt::spawn(worker::expiry::run(store.clone())),
             actix_web::rt::spawn(worker::neighbours::run(store.clone())),
         ];
-        actix_web::rt::spawn(end_waiting(bound.state.clone()));
+        actix_web::rt::spawn(notify::keep_alive(store.clone()));
+        actix_web::rt::spawn(stop_when_told(bound.server.handle(), bound.state.clone(), ends));
+        let backups = settings.backups.clone().map(|schedule| backup::start(store.clone(), schedule)).transpose()?;
+        notify::ready(&format!("http://{}", bound.address));
         bound.server.await?;
+        drop(backups);
         workers.iter().for_each(tokio::task::JoinHandle::abort);
         drop(stop);
         // It ends at once, except while it writes.
@@ -148,15 +153,10 @@ async fn write_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>)
     }
 }
 
-/// Lets nobody wait for events once the server is told to stop: those requests would keep it from ending.
-async fn end_waiting(state: web::Data<State>) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+/// Waits until the server is told to stop, and stops it. Nobody waits for events any more then: those requests would keep it
+/// from ending.
+async fn stop_when_told(server: ServerHandle, state: web::Data<State>, ends: notify::Ends) {
+    let finish = ends.wait().await;
     state.stopping.send_replace(true);
+    server.stop(finish).await;
 }

@@ -3,8 +3,11 @@
 
 mod answer;
 mod api_key;
+mod backup;
 mod check;
+mod completions;
 mod configuration;
+mod health;
 mod openapi;
 mod schema;
 mod self_service;
@@ -15,6 +18,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::model::actor::By;
 use crate::model::ids;
@@ -63,6 +67,19 @@ enum Command {
     /// Print the OpenAPI document of the management API
     #[command(name = "openapi")]
     OpenApi,
+    /// Copy the database to a file, while the server runs or not
+    Backup(backup::BackupArgs),
+    /// Put a backup in the database's place; the server must not run
+    Restore(backup::RestoreArgs),
+    /// Ask a running server whether it can serve
+    Health(health::HealthArgs),
+    /// Print a script that completes commands in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man(completions::ManArgs),
     /// Print the version
     Version,
 }
@@ -99,6 +116,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::SelfService { switch }) => self_service::run(folder, switch)?,
         Some(Command::Check) => return check::run(folder),
         Some(Command::OpenApi) => openapi::run(folder)?,
+        Some(Command::Backup(args)) => backup::back_up(folder, &args)?,
+        Some(Command::Restore(args)) => backup::restore(folder, &args)?,
+        Some(Command::Health(args)) => return health::run(args),
+        Some(Command::Completions { shell }) => completions::completions(Cli::command(), shell)?,
+        Some(Command::Man(args)) => completions::man(Cli::command(), &args)?,
         Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
     }
     Ok(ExitCode::SUCCESS)

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::Access;
 use super::files::DataFiles;
-use super::upgrade;
+use super::{Access, backup, upgrade};
 
 /// How long a statement waits for another process, such as a command beside the server.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -60,7 +59,8 @@ pub enum OpenError {
     Foreign(PathBuf),
     /// The file was written by a newer program, untouched.
     #[error(
-        "{path} has schema version {found}, but this program knows versions up to {known}: run the newer program; the file was left as it is"
+        "{path} has schema version {found}, but this program knows versions up to {known}: run {}; the file was left as it is",
+        program(writer.as_deref())
     )]
     Newer {
         /// The database.
@@ -69,16 +69,36 @@ pub enum OpenError {
         found: i32,
         /// The newest version of this program.
         known: i32,
+        /// Version of the program that made it so, where the file says it.
+        writer: Option<String>,
     },
     /// The file is damaged, untouched.
     #[error(
-        "{path} is damaged ({detail}) and was left as it is: put a backup in its place, or move it away to start empty"
+        "{path} is damaged ({detail}) and was left as it is: put a backup in its place (rollcall restore FILE --force), or move it and its -wal file away to start empty"
     )]
     Corrupt {
         /// The database.
         path: PathBuf,
         /// What SQLite or we found.
         detail: String,
+    },
+    /// A restore was cut short before the copy was in place.
+    #[error(
+        "{database} is missing: a restore was cut short and left {incoming}. Run rollcall restore again, or remove that file to start empty"
+    )]
+    HalfRestored {
+        /// The database.
+        database: PathBuf,
+        /// The copy that was on its way.
+        incoming: PathBuf,
+    },
+    /// The backup that goes before an upgrade failed; the database was left as it is.
+    #[error("{path} must be upgraded, and cannot be backed up before: {why}. The file was left as it is")]
+    NotBackedUp {
+        /// The database.
+        path: PathBuf,
+        /// What went wrong, with the way out.
+        why: String,
     },
     /// The operating system refused.
     #[error("cannot {doing} {path}: {source}")]
@@ -104,6 +124,10 @@ fn process(pid: Option<u32>) -> String {
     pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
 }
 
+fn program(version: Option<&str>) -> String {
+    version.map_or_else(|| "the newer program".to_owned(), |version| format!("Rollcall {version} or newer"))
+}
+
 impl OpenError {
     pub(super) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
         Self::Io { doing, path: path.to_owned(), source }
@@ -125,7 +149,7 @@ impl OpenError {
 /// Opens the writer's connection: probes the file, then upgrades it where steps are missing.
 pub(super) fn open(files: &DataFiles, access: Access) -> Result<Connection, OpenError> {
     let failed = |error| OpenError::sqlite(&files.database, error);
-    let found = probe(files)?;
+    let found = probe(&files.database)?;
     if found == 0 && access == Access::Existing {
         return Err(OpenError::Missing(files.database.clone()));
     }
@@ -137,6 +161,10 @@ pub(super) fn open(files: &DataFiles, access: Access) -> Result<Connection, Open
     };
     let mut connection = writer(files).map_err(failed)?;
     if found < upgrade::newest_version() {
+        if found > 0 {
+            backup::before_upgrade(files, upgrade::newest_version())
+                .map_err(|error| OpenError::NotBackedUp { path: files.database.clone(), why: error.to_string() })?;
+        }
         upgrade::run(&mut connection).map_err(failed)?;
     }
     files.close_to_others()?;
@@ -145,8 +173,7 @@ pub(super) fn open(files: &DataFiles, access: Access) -> Result<Connection, Open
 
 /// Looks at the file over a read-only connection and returns its schema version, 0 for an empty file. Refuses one that
 /// is not a database, not ours, damaged on its first pages or newer than this program.
-pub(super) fn probe(files: &DataFiles) -> Result<i32, OpenError> {
-    let path = &files.database;
+pub(super) fn probe(path: &Path) -> Result<i32, OpenError> {
     let failed = |error| OpenError::sqlite(path, error);
     let connection = Connection::open_with_flags(path, reader_flags()).map_err(failed)?;
     let (application, version, empty): (i32, i32, bool) = connection
@@ -161,11 +188,12 @@ pub(super) fn probe(files: &DataFiles) -> Result<i32, OpenError> {
         return Ok(0);
     }
     if application != upgrade::APPLICATION_ID {
-        return Err(OpenError::Foreign(path.clone()));
+        return Err(OpenError::Foreign(path.to_owned()));
     }
     let known = upgrade::newest_version();
     if version > known {
-        return Err(OpenError::Newer { path: path.clone(), found: version, known });
+        let writer = upgrade::written_by(&connection);
+        return Err(OpenError::Newer { path: path.to_owned(), found: version, known, writer });
     }
     Ok(version)
 }
@@ -182,6 +210,13 @@ pub(super) fn writer(files: &DataFiles) -> rusqlite::Result<Connection> {
          PRAGMA journal_size_limit = {LOG_MAX_BYTES};
          PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
     ))?;
+    Ok(connection)
+}
+
+/// A connection that reads a database as it lies, to copy or to check it. `query_only` would forbid VACUUM INTO.
+pub(super) fn source(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, reader_flags())?;
+    set_up(&connection)?;
     Ok(connection)
 }
 

@@ -1,14 +1,16 @@
 //! The data folder and what lies in it: who may touch it, and who holds it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use super::db::OpenError;
 
 const DATABASE: &str = "rollcall.db";
 const LOCK: &str = "rollcall.lock";
+/// What is put in the database's place, until it is there.
+const INCOMING: &str = "rollcall.db.incoming";
 
 /// Write bits of the group and of everybody.
 const OTHERS_WRITE: u32 = 0o022;
@@ -31,12 +33,15 @@ impl DataFiles {
     /// Finds the folder and refuses one that others may write to, or a database that is a link or open to others'
     /// writing. With `create`, makes what is missing: folder 0700, empty database file 0600.
     pub(super) fn prepare(directory: &Path, create: bool) -> Result<Self, OpenError> {
+        let files = Self::folder(directory, create)?;
+        files.prepare_database(create)?;
+        Ok(files)
+    }
+
+    /// The same for the folder alone, whatever the database in it is like: for who puts another one in its place.
+    pub(super) fn folder(directory: &Path, create: bool) -> Result<Self, OpenError> {
         if create {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(directory)
-                .map_err(|error| OpenError::io("make the data folder", directory, error))?;
+            make_private_folder(directory).map_err(|error| OpenError::io("make the data folder", directory, error))?;
         }
         let directory = match directory.canonicalize() {
             Ok(path) => path,
@@ -52,9 +57,39 @@ impl DataFiles {
         }
         refuse_open_to_others(&directory, metadata.mode(), "go-w")?;
         let database = directory.join(DATABASE);
-        let files = Self { directory, database };
-        files.prepare_database(create)?;
-        Ok(files)
+        Ok(Self { directory, database })
+    }
+
+    /// The write-ahead log, and the index of it that processes share.
+    pub(super) fn log_files(&self) -> [PathBuf; 2] {
+        ["db-wal", "db-shm"].map(|ending| self.database.with_extension(ending))
+    }
+
+    /// Where a copy lies that is about to become the database.
+    pub(super) fn incoming(&self) -> PathBuf {
+        self.directory.join(INCOMING)
+    }
+
+    /// A file beside the database, named after it.
+    pub(super) fn beside(&self, ending: &str) -> PathBuf {
+        self.directory.join(format!("{DATABASE}.{ending}"))
+    }
+
+    /// Whether that path is one of the files that a running server works with.
+    pub(super) fn is_in_use(&self, path: &Path) -> bool {
+        let [log, index] = self.log_files();
+        [&self.database, &log, &index, &self.directory.join(LOCK), &self.incoming()].into_iter().any(|own| own == path)
+    }
+
+    /// Gives a new file to whom the folder belongs: what root makes on somebody's behalf is theirs.
+    pub(super) fn hand_over(&self, file: &Path) {
+        let (Ok(folder), Ok(made)) = (fs::metadata(&self.directory), fs::symlink_metadata(file)) else {
+            return;
+        };
+        if folder.uid() != made.uid() {
+            // Only root can; whoever else writes into another's folder keeps what they made.
+            let _ = chown(file, Some(folder.uid()), Some(folder.gid()));
+        }
     }
 
     // The file is only ever looked at by name: closing a descriptor of our own would drop the locks that SQLite holds on
@@ -66,8 +101,13 @@ impl DataFiles {
                 self.refuse_odd_length(metadata.len())
             }
             Ok(_) => Err(OpenError::NotARegularFile(self.database.clone())),
-            Err(error) if error.kind() == ErrorKind::NotFound && create => self.create_database(),
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(OpenError::Missing(self.database.clone())),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.refuse_remains()?;
+                if !create {
+                    return Err(OpenError::Missing(self.database.clone()));
+                }
+                self.create_database()
+            }
             Err(error) => Err(OpenError::io("open the database", &self.database, error)),
         }
     }
@@ -75,11 +115,26 @@ impl DataFiles {
     fn create_database(&self) -> Result<(), OpenError> {
         let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.database);
         match made {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.hand_over(&self.database);
+                Ok(())
+            }
             // Another process was quicker; its file has passed the same door.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             Err(error) => Err(OpenError::io("make the database", &self.database, error)),
         }
+    }
+
+    /// Where the database is missing, a new one must not hide that there was one.
+    fn refuse_remains(&self) -> Result<(), OpenError> {
+        let incoming = self.incoming();
+        if fs::symlink_metadata(&incoming).is_ok() {
+            return Err(OpenError::HalfRestored { database: self.database.clone(), incoming });
+        }
+        if self.log_holds_pages() {
+            return Err(OpenError::corrupt(&self.database, "it is missing, yet its log is there"));
+        }
+        Ok(())
     }
 
     /// An empty database beside a log that holds pages was emptied by something else; SQLite would delete the log.
@@ -87,12 +142,16 @@ impl DataFiles {
         if (1..PAGE_MIN_BYTES).contains(&length) {
             return Err(OpenError::Foreign(self.database.clone()));
         }
-        let log = self.database.with_extension("db-wal");
-        let holds_pages = fs::metadata(&log).is_ok_and(|metadata| metadata.len() > 0);
-        if length == 0 && holds_pages {
+        if length == 0 && self.log_holds_pages() {
             return Err(OpenError::corrupt(&self.database, "it is empty, yet its log is not"));
         }
         Ok(())
+    }
+
+    /// Whether there is a write-ahead log with something in it.
+    pub(super) fn log_holds_pages(&self) -> bool {
+        let [log, _] = self.log_files();
+        fs::metadata(log).is_ok_and(|metadata| metadata.len() > 0)
     }
 
     /// Takes the read bits from others, on a database that is known to be ours.
@@ -133,10 +192,21 @@ impl DataFiles {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
+        self.hand_over(&path);
         file.set_len(0).map_err(failed)?;
         writeln!(file, "{}", std::process::id()).map_err(failed)?;
         Ok(Lock(file))
     }
+}
+
+/// Makes a folder for its owner alone, with what is missing above it. One that is there stays as it is.
+pub(super) fn make_private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Makes the names in a folder last: a rename is on the disk only after this.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 fn refuse_open_to_others(path: &Path, mode: u32, fix: &'static str) -> Result<(), OpenError> {

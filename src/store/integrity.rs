@@ -17,7 +17,7 @@ const START_CHECK_MAX: Duration = Duration::from_millis(25);
 /// Virtual machine steps between two looks at the clock.
 const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 /// Findings that the full check lists.
-const FINDINGS_MAX: u32 = 100;
+const FINDINGS_MAX: usize = 100;
 
 /// Checks the file for at most 25 ms. What is damaged is refused; what takes longer goes on in the background, and
 /// stops writes when it finds something.
@@ -76,26 +76,70 @@ fn check_to_the_end(shared: &Arc<Shared>) {
 pub fn check(data_dir: &Path) -> Result<Vec<String>, OpenError> {
     let files = DataFiles::prepare(data_dir, false)?;
     let failed = |error| OpenError::sqlite(&files.database, error);
-    if db::probe(&files)? == 0 {
+    if db::probe(&files.database)? == 0 {
         return Err(OpenError::Missing(files.database.clone()));
     }
     let connection = db::reader(&files).map_err(failed)?;
     findings(&connection).map_err(failed)
 }
 
-fn findings(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+/// What the rows must agree on and no constraint of the schema can say.
+const AGREEMENTS: &[(&str, &str)] = &[
+    (
+        "the number of resources of a configuration is not what its counter says",
+        "SELECT configuration, type, stretch, sum(n) FROM (
+             SELECT configuration, type, resource >> 12 AS stretch, 1 AS n FROM resources
+             UNION ALL SELECT configuration, type, stretch, -total FROM resource_counts)
+         GROUP BY configuration, type, stretch HAVING sum(n) <> 0",
+    ),
+    (
+        "the number of members of a group is not what its counter says",
+        "SELECT 1 FROM resources r WHERE r.member_count <>
+             (SELECT count(*) FROM group_members m WHERE m.group_resource = r.resource)",
+    ),
+    (
+        "a membership crosses from one configuration to another",
+        "SELECT 1 FROM group_members m JOIN resources g ON g.resource = m.group_resource
+             JOIN resources r ON r.resource = m.member_resource WHERE g.configuration <> r.configuration",
+    ),
+    (
+        "an indexed value belongs to a resource that is missing",
+        "SELECT 1 FROM resource_values v LEFT JOIN resources r ON r.resource = v.resource
+         WHERE r.resource IS NULL OR r.configuration <> v.configuration",
+    ),
+    ("the document of a resource is not JSON", "SELECT 1 FROM resources WHERE NOT json_valid(body)"),
+];
+
+/// What is wrong with the pages of a database, up to 100 findings: the tables, their indexes, and what a column may hold.
+pub(super) fn damage(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut found: Vec<String> = connection
         .prepare(&format!("PRAGMA integrity_check({FINDINGS_MAX})"))?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     found.retain(|line| line != "ok");
+    Ok(found)
+}
+
+/// Everything that is wrong with a database of ours, up to 100 findings.
+fn findings(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut found = damage(connection)?;
+    if !found.is_empty() {
+        // On broken pages the rows say nothing.
+        return Ok(found);
+    }
     let mut dangling = connection.prepare("PRAGMA foreign_key_check")?;
     let mut rows = dangling.query([])?;
     while let Some(row) = rows.next()? {
         let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
         found.push(format!("a row of {table} refers to a missing row of {parent}"));
-        if found.len() >= FINDINGS_MAX as usize {
-            break;
+        if found.len() >= FINDINGS_MAX {
+            return Ok(found);
+        }
+    }
+    for (finding, sql) in AGREEMENTS {
+        let times: i64 = connection.query_row(&format!("SELECT count(*) FROM ({sql})"), [], |row| row.get(0))?;
+        if times > 0 {
+            found.push(format!("{finding} ({times} times)"));
         }
     }
     Ok(found)

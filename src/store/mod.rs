@@ -5,6 +5,7 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod audit;
+pub mod backup;
 mod batch;
 pub mod configurations;
 pub mod counts;
@@ -178,6 +179,12 @@ impl Store {
     /// Wakes who waits for events: another process has written some.
     pub fn wake(&self) {
         self.shared.events.send_modify(|count| *count += 1);
+    }
+
+    /// Whether the writer takes writes and answers them, whatever it answers. Waits as long as it does. A file that was
+    /// found corrupt is left alone on purpose, and reads go on: that counts as an answer.
+    pub async fn is_answering(&self) -> bool {
+        !self.is_sound() || self.writer.answers().await
     }
 
     /// Finishes the writes that are queued, folds the write-ahead log into the file and stops the writer. Later writes

@@ -122,6 +122,20 @@ impl Writer {
         receiver.await.unwrap_or_else(|_| Err(self.unanswered()))
     }
 
+    /// Sends a write that changes nothing; true once it was answered, even where the answer is an error.
+    pub(super) async fn answers(&self) -> bool {
+        let (sender, receiver) = oneshot::channel();
+        let sent = self.send(
+            Undo::Unneeded,
+            |_| Ok(()),
+            move |_| {
+                // Whoever asked may have given up.
+                let _ = sender.send(());
+            },
+        );
+        sent.is_ok() && receiver.await.is_ok()
+    }
+
     pub(super) fn write_blocking<T, F>(&self, undo: Undo, job: F) -> Result<T>
     where
         T: Send + 'static,

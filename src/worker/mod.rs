@@ -1,6 +1,8 @@
 //! What the server does by itself, beside its requests.
 
+pub mod backup;
 pub mod catching_up;
 pub mod expiry;
 pub mod neighbours;
+pub mod notify;
 pub mod retention;

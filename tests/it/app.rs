@@ -49,11 +49,17 @@ impl App {
         Self::spawn(Command::new(BINARY), data, flags)
     }
 
-    /// A server of one's own with its log in a file.
-    pub(crate) fn start_logging_to(data: &Path, log: &Path) -> Self {
+    /// The same with variables of the environment, and a file for the log.
+    pub(crate) fn start_in(data: &Path, flags: &[&str], environment: &[(&str, &str)], log: &Path) -> Self {
         let mut command = Command::new(BINARY);
-        command.stderr(std::fs::File::create(log).unwrap());
-        Self::spawn_as(command, data, &[])
+        command.envs(environment.iter().copied()).stderr(std::fs::File::create(log).unwrap());
+        Self::spawn_as(command, data, flags)
+    }
+
+    /// A server that another program starts, which is told the server's command line.
+    pub(crate) fn start_through(mut command: Command, data: &Path) -> Self {
+        command.arg(BINARY);
+        Self::spawn(command, data, &[])
     }
 
     fn spawn(mut command: Command, data: &Path, flags: &[&str]) -> Self {
@@ -111,6 +117,11 @@ impl App {
         let output = self.rollcall(arguments);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         output.stdout
+    }
+
+    /// Process id of the server.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends the process without a warning, as a power cut would.

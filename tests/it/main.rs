@@ -3,19 +3,23 @@
 
 mod app;
 mod auth;
+mod backup;
 mod bad_input;
 mod caller;
 mod cli;
 mod concurrency;
 mod conformance;
 mod durability;
+mod full_disk;
 mod house;
 mod http;
 mod identity;
 mod management;
+mod packaging;
 mod properties;
 mod protocol;
 mod sample;
 mod secrets;
 mod tenants;
 mod transcripts;
+mod upgrade;

@@ -103,7 +103,7 @@ fn nowhere(secrets: &Secrets, path: &Path) {
 fn no_secret_is_found_in_the_files_or_the_log() {
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let log = elsewhere.path().join("log");
-    let mut app = App::start_logging_to(folder.path(), &log);
+    let mut app = App::start_in(folder.path(), &[], &[], &log);
     let operator = app.operator();
     let client = operator.configuration("secrets", "okta");
     let mut secrets = Secrets::new();

@@ -11,6 +11,9 @@ pub(super) const APPLICATION_ID: i32 = 0x5243_4C4C;
 /// Databases made with a step are out there: what changes later is another step.
 const STEPS: &[&str] = &[include_str!("1.sql"), include_str!("2.sql")];
 
+/// Key in `instance` of the program version that made the schema what it is.
+const WRITTEN_BY: &str = "upgraded_by";
+
 /// The version this program works with.
 pub(super) fn newest_version() -> i32 {
     i32::try_from(STEPS.len()).unwrap_or(i32::MAX)
@@ -25,7 +28,17 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i32> {
 ///
 /// Two processes may do it at once: the version is read again under the write lock.
 pub(super) fn run(connection: &mut Connection) -> rusqlite::Result<()> {
-    apply(connection, STEPS)
+    apply(connection, STEPS)?;
+    connection.execute(
+        "INSERT INTO instance (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (WRITTEN_BY, env!("CARGO_PKG_VERSION")),
+    )?;
+    Ok(())
+}
+
+/// Version of the program that last upgraded the database, for one that is too old to read more of it.
+pub(super) fn written_by(connection: &Connection) -> Option<String> {
+    connection.query_row("SELECT value FROM instance WHERE key = ?1", [WRITTEN_BY], |row| row.get(0)).ok()
 }
 
 fn apply(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
@@ -85,6 +98,34 @@ mod tests {
         fresh.execute_batch(include_str!("../../../schema.sql")).unwrap();
         assert_eq!(shape(&upgraded), shape(&fresh));
         assert_eq!(version(&upgraded).unwrap(), newest_version());
+    }
+
+    #[test]
+    fn a_database_with_rows_in_every_table_of_the_first_step_becomes_todays() {
+        let mut old = Connection::open_in_memory().unwrap();
+        apply(&mut old, &STEPS[..1]).unwrap();
+        old.execute_batch(include_str!("../../../tests/fixtures/databases/step-1.sql")).unwrap();
+        let before = rows_by_table(&old);
+        assert!(before.iter().all(|(_, rows)| *rows > 0), "{before:?}");
+        run(&mut old).unwrap();
+        let fresh = Connection::open_in_memory().unwrap();
+        fresh.execute_batch(include_str!("../../../schema.sql")).unwrap();
+        assert_eq!(shape(&old), shape(&fresh));
+        let after = rows_by_table(&old);
+        for (table, rows) in before.iter().filter(|(table, _)| table != "instance") {
+            assert!(after.contains(&(table.clone(), *rows)), "{table} had {rows} rows: {after:?}");
+        }
+        assert_eq!(written_by(&old).as_deref(), Some(env!("CARGO_PKG_VERSION")));
+    }
+
+    fn rows_by_table(connection: &Connection) -> Vec<(String, i64)> {
+        let mut tables = connection
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+            .unwrap();
+        let tables: Vec<String> =
+            tables.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+        let count = |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
+        tables.iter().map(|table| (table.clone(), count(table).unwrap())).collect()
     }
 
     #[test]

@@ -1,0 +1,387 @@
+//! Backups from outside: made while the server writes, refused where they would do harm, and put back.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::app::{App, Client, rollcall, serve_refuses};
+use crate::sample::{self, user};
+
+/// Backups made under load.
+const BACKUPS: usize = 20;
+
+/// Runs a command that must end well.
+#[track_caller]
+fn done(data: &Path, arguments: &[&str]) -> String {
+    let output = rollcall(data, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs a command that must fail with one line, and gives that.
+#[track_caller]
+fn refused(data: &Path, arguments: &[&str]) -> String {
+    let output = rollcall(data, arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    said
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A data folder with one user in it and no server on it, and who can ask for that user.
+fn stopped() -> (tempfile::TempDir, Client) {
+    let data = tempfile::tempdir().unwrap();
+    let mut app = App::start(data.path());
+    let client = app.configuration("other");
+    client.created("/Users", &user("before"));
+    assert_eq!(app.terminate(), Some(0));
+    (data, client)
+}
+
+/// Names of all users.
+fn names(client: &Client) -> Vec<String> {
+    let found = client.find("/Users", "userName pr");
+    found.iter().map(|user| user["userName"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Creates users until `until` is through; `made` gets the id of each that was acknowledged.
+fn under_load(client: &Client, made: &Mutex<Vec<String>>, until: impl FnOnce()) {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for caller in 0..4 {
+            let over = &over;
+            scope.spawn(move || {
+                for number in 0.. {
+                    if over.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let id = client.created("/Users", &user(&format!("c{caller}n{number}")));
+                    made.lock().unwrap().push(id);
+                }
+            });
+        }
+        until();
+        over.store(true, Ordering::SeqCst);
+    });
+}
+
+#[test]
+fn twenty_backups_under_load_hold_every_write_acknowledged_before_them() {
+    // T68
+    let data = tempfile::tempdir().unwrap();
+    let app = App::start(data.path());
+    let client = app.configuration("other");
+    let made = Mutex::new(Vec::new());
+    let place = tempfile::tempdir().unwrap();
+    let file = |round: usize| place.path().join(format!("{round}.db"));
+    let mut acknowledged = Vec::new();
+    under_load(&client, &made, || {
+        for round in 0..BACKUPS {
+            std::thread::sleep(Duration::from_millis(50));
+            acknowledged.push(made.lock().unwrap().clone());
+            done(data.path(), &["backup", text(&file(round))]);
+        }
+    });
+    assert!(acknowledged[BACKUPS - 1].len() > acknowledged[0].len() + BACKUPS, "the load was no load");
+    for (round, before) in acknowledged.iter().enumerate() {
+        let again = tempfile::tempdir().unwrap();
+        done(again.path(), &["restore", text(&file(round))]);
+        done(again.path(), &["check"]);
+        let restored = Connection::open(again.path().join("rollcall.db")).unwrap();
+        let mut present = restored.prepare("SELECT 1 FROM resources WHERE id = ?1").unwrap();
+        for id in before {
+            assert!(present.exists([id]).unwrap(), "backup {round} lacks {id}, acknowledged before it was begun");
+        }
+    }
+    let again = tempfile::tempdir().unwrap();
+    done(again.path(), &["restore", text(&file(BACKUPS - 1))]);
+    let second = App::start(again.path());
+    let there = client.at(second.address);
+    assert!(there.count("/Users") >= u64::try_from(acknowledged[BACKUPS - 1].len()).unwrap());
+    there.created("/Users", &user("the restored server takes writes"));
+}
+
+/// As Litestream does it: a reader that stays, and checkpoints of its own between two stays.
+#[test]
+fn another_program_may_replicate_the_database_while_the_server_writes() {
+    let data = tempfile::tempdir().unwrap();
+    let app = App::start(data.path());
+    let client = app.configuration("other");
+    let made = Mutex::new(Vec::new());
+    under_load(&client, &made, || {
+        let other = Connection::open(data.path().join("rollcall.db")).unwrap();
+        other.busy_timeout(Duration::from_secs(5)).unwrap();
+        for _ in 0..10 {
+            other.execute_batch("BEGIN; SELECT count(*) FROM resources;").unwrap();
+            std::thread::sleep(Duration::from_millis(100));
+            other.execute_batch("COMMIT").unwrap();
+            let busy: i32 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+            assert_eq!(busy, 0, "the other program found no moment for its checkpoint");
+        }
+    });
+    // Every single one was answered with 201, or the load itself had failed.
+    let made = made.into_inner().unwrap();
+    assert_eq!(client.count("/Users"), u64::try_from(made.len()).unwrap());
+}
+
+#[test]
+fn a_backup_is_one_private_file_that_takes_nothing_elses_place() {
+    // T67, T5
+    let (data, client) = stopped();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("a.db");
+    let said = done(data.path(), &["backup", text(&file)]);
+    assert!(said.contains("a.db") && said.contains("checked"), "{said}");
+    assert_eq!(mode(&file), 0o600);
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "nothing lies beside it");
+    let bytes = fs::read(&file).unwrap();
+    assert!(!bytes.windows(client.token.len()).any(|window| window == client.token.as_bytes()));
+    assert!(refused(data.path(), &["backup", text(&file)]).contains("--force"));
+    assert_eq!(fs::read(&file).unwrap(), bytes);
+    fs::write(&file, "something else").unwrap();
+    done(data.path(), &["backup", "--force", text(&file)]);
+    assert_eq!(fs::read(&file).unwrap().len(), bytes.len());
+    for name in ["rollcall.db", "rollcall.db-wal", "rollcall.lock"] {
+        let said = refused(data.path(), &["backup", "--force", text(&data.path().join(name))]);
+        assert!(said.contains("the server works with"), "{said}");
+    }
+    for wrong in [place.path().to_owned(), place.path().join("no/such/folder.db")] {
+        let said = refused(data.path(), &["backup", "--force", text(&wrong)]);
+        assert!(said.contains(text(place.path())), "{said}");
+    }
+    assert!(refused(&place.path().join("nowhere"), &["backup", text(&file)]).contains("no database"));
+}
+
+#[test]
+fn a_restore_keeps_the_database_that_was_there() {
+    // T68
+    let (data, client) = stopped();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("a.db");
+    done(data.path(), &["backup", text(&file)]);
+    let app = App::start(data.path());
+    client.at(app.address).created("/Users", &user("after"));
+    let said = refused(data.path(), &["restore", "--force", text(&file)]);
+    assert!(said.contains(&format!("process {}", app.pid())), "{said}");
+    // Killed, so that what was written last is in the log only.
+    app.kill();
+    assert!(refused(data.path(), &["restore", text(&file)]).contains("--force"));
+    let said = done(data.path(), &["restore", "--force", text(&file)]);
+    let app = App::start(data.path());
+    assert_eq!(names(&client.at(app.address)), ["before"]);
+    assert_eq!(mode(&data.path().join("rollcall.db")), 0o600);
+    drop(app);
+    let kept = said.lines().next().unwrap().split(" kept as ").nth(1).unwrap();
+    assert_eq!(mode(Path::new(kept)), 0o600);
+    done(data.path(), &["restore", "--force", kept]);
+    let app = App::start(data.path());
+    let mut found = names(&client.at(app.address));
+    found.sort();
+    assert_eq!(found, ["after", "before"], "the database that was put aside is whole");
+}
+
+#[test]
+fn what_cannot_be_restored_is_refused_with_the_way_out_and_changes_nothing() {
+    // T65, T69
+    let (data, _) = stopped();
+    let place = tempfile::tempdir().unwrap();
+    let good = place.path().join("good.db");
+    done(data.path(), &["backup", text(&good)]);
+    let bytes = fs::read(&good).unwrap();
+    let file = |name: &str, bytes: &[u8]| {
+        let path = place.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let newer = file("newer", &bytes);
+    Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let other = place.path().join("other");
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE notes (x)").unwrap();
+    let mut flipped = bytes.clone();
+    let page = flipped.len() - 4096;
+    flipped[page..].fill(0xA5);
+    let before = fs::read(data.path().join("rollcall.db")).unwrap();
+    let table: [(PathBuf, &str); 8] = [
+        (place.path().join("missing"), "No such file"),
+        (file("empty", b""), "not a Rollcall database"),
+        (file("text", b"These are my notes."), "not a Rollcall database"),
+        (file("noise", &[0xA5; 9000]), "not a Rollcall database"),
+        (other, "not a Rollcall database"),
+        (newer, "or newer"),
+        (file("half", &bytes[..bytes.len() / 2]), "give an older backup"),
+        (file("flipped", &flipped), "give an older backup"),
+    ];
+    for (path, fix) in table {
+        let said = refused(data.path(), &["restore", "--force", text(&path)]);
+        assert!(said.contains(fix) && said.contains(text(&path)), "{said}");
+        assert_eq!(fs::read(data.path().join("rollcall.db")).unwrap(), before);
+        assert!(!data.path().join("rollcall.db.incoming").exists(), "{said}");
+    }
+    done(data.path(), &["check"]);
+}
+
+#[test]
+fn a_damaged_database_says_how_to_restore_and_is_kept() {
+    // T65
+    let (data, client) = stopped();
+    let place = tempfile::tempdir().unwrap();
+    let good = place.path().join("good.db");
+    done(data.path(), &["backup", text(&good)]);
+    let file = data.path().join("rollcall.db");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes.truncate(10_000);
+    fs::write(&file, &bytes).unwrap();
+    let said = serve_refuses(data.path(), Duration::from_secs(5)).stderr;
+    assert!(String::from_utf8_lossy(&said).contains("rollcall restore"), "{}", String::from_utf8_lossy(&said));
+    assert!(refused(data.path(), &["backup", text(&place.path().join("bad.db"))]).contains("damaged"));
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "no backup of a damaged database");
+    let said = done(data.path(), &["restore", "--force", text(&good)]);
+    let kept = said.lines().next().unwrap().split(" kept as ").nth(1).unwrap();
+    assert_eq!(fs::read(kept).unwrap(), bytes);
+    let app = App::start(data.path());
+    assert_eq!(names(&client.at(app.address)), ["before"]);
+}
+
+#[test]
+fn a_plain_copy_with_its_log_beside_it_is_restored_whole() {
+    let data = tempfile::tempdir().unwrap();
+    let app = App::start(data.path());
+    let client = app.configuration("other");
+    client.created("/Users", &user("in the log"));
+    app.kill();
+    assert!(fs::metadata(data.path().join("rollcall.db-wal")).unwrap().len() > 0);
+    let again = tempfile::tempdir().unwrap();
+    done(again.path(), &["restore", text(&data.path().join("rollcall.db"))]);
+    let app = App::start(again.path());
+    assert_eq!(names(&client.at(app.address)), ["in the log"]);
+}
+
+#[test]
+fn a_restore_that_was_cut_short_is_not_taken_for_an_empty_start() {
+    let (data, client) = stopped();
+    let file = data.path().join("rollcall.db");
+    let copy = data.path().join("copy.db");
+    done(data.path(), &["backup", text(&copy)]);
+    fs::rename(&file, data.path().join("rollcall.db.incoming")).unwrap();
+    let said = serve_refuses(data.path(), Duration::from_secs(5)).stderr;
+    assert!(String::from_utf8_lossy(&said).contains("rollcall restore"), "{}", String::from_utf8_lossy(&said));
+    assert!(!file.exists());
+    done(data.path(), &["restore", text(&copy)]);
+    let app = App::start(data.path());
+    assert_eq!(names(&client.at(app.address)), ["before"]);
+}
+
+#[test]
+fn a_log_without_its_database_is_not_thrown_away() {
+    let data = tempfile::tempdir().unwrap();
+    App::start(data.path()).kill();
+    fs::remove_file(data.path().join("rollcall.db")).unwrap();
+    let log = fs::read(data.path().join("rollcall.db-wal")).unwrap();
+    let said = serve_refuses(data.path(), Duration::from_secs(5)).stderr;
+    assert!(String::from_utf8_lossy(&said).contains("its log is there"), "{}", String::from_utf8_lossy(&said));
+    assert_eq!(fs::read(data.path().join("rollcall.db-wal")).unwrap(), log);
+}
+
+#[test]
+fn the_server_backs_itself_up_and_keeps_as_many_as_it_was_told() {
+    // T68
+    let (data, _) = stopped();
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("backups");
+    fs::create_dir(&folder).unwrap();
+    for day in 1..=3 {
+        let older = fs::File::create(folder.join(format!("rollcall-2020010{day}T000000Z.db"))).unwrap();
+        older.set_modified(SystemTime::now() - Duration::from_hours(48)).unwrap();
+    }
+    for foreign in ["rollcall-keep-me.db", "notes.txt"] {
+        fs::write(folder.join(foreign), "mine").unwrap();
+    }
+    let flags = ["--backup-dir", text(&folder), "--backup-every", "1h", "--backup-keep", "2"];
+    let app = App::start_in(data.path(), &flags, &[], &place.path().join("log"));
+    let begun = Instant::now();
+    let names = loop {
+        let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = entries.collect();
+        names.sort();
+        if names.len() == 4 || begun.elapsed() > Duration::from_secs(20) {
+            break names;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(names.len(), 4, "{names:?}");
+    assert_eq!(&names[..2], ["notes.txt", "rollcall-20200103T000000Z.db"]);
+    assert_eq!(names[3], "rollcall-keep-me.db");
+    assert_eq!(mode(&folder.join(&names[2])), 0o600);
+    drop(app);
+    let again = tempfile::tempdir().unwrap();
+    done(again.path(), &["restore", text(&folder.join(&names[2]))]);
+    done(again.path(), &["check"]);
+}
+
+#[test]
+fn a_scheduled_backup_that_fails_is_said_loudly_and_the_server_goes_on() {
+    let (data, client) = stopped();
+    let place = tempfile::tempdir().unwrap();
+    let (not_a_folder, log) = (place.path().join("file"), place.path().join("log"));
+    fs::write(&not_a_folder, "").unwrap();
+    let mut app = App::start_in(data.path(), &[], &[("ROLLCALL_BACKUP_DIR", text(&not_a_folder))], &log);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(20) && !fs::read_to_string(&log).unwrap().contains("BACKUP FAILED") {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let said = fs::read_to_string(&log).unwrap();
+    let line = said.lines().find(|line| line.contains("BACKUP FAILED")).unwrap_or_else(|| panic!("{said}"));
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["level"], "ERROR");
+    assert!(line["problem"].as_str().unwrap().contains(text(&not_a_folder)), "{line}");
+    client.at(app.address).created("/Users", &user("goes on"));
+    assert_eq!(app.terminate(), Some(0));
+}
+
+#[test]
+fn the_check_finds_what_no_constraint_can_say() {
+    let (data, client) = stopped();
+    let app = App::start(data.path());
+    let client = client.at(app.address);
+    let id = client.created("/Users", &user("member"));
+    client.created("/Groups", &sample::group("G", &[&id]));
+    drop(app);
+    done(data.path(), &["check"]);
+    for (change, back, finding) in [
+        ("UPDATE resource_counts SET total = total + 1", "UPDATE resource_counts SET total = total - 1", "resources"),
+        (
+            "UPDATE resources SET member_count = member_count + 1",
+            "UPDATE resources SET member_count = member_count - 1",
+            "members",
+        ),
+        (
+            "INSERT INTO resource_values VALUES (1, 'emails.value', 'x', 4711)",
+            "DELETE FROM resource_values WHERE resource = 4711",
+            "indexed value",
+        ),
+        ("UPDATE resources SET body = '{' || body", "UPDATE resources SET body = substr(body, 2)", "not JSON"),
+    ] {
+        let database = Connection::open(data.path().join("rollcall.db")).unwrap();
+        database.execute_batch(change).unwrap();
+        let output = rollcall(data.path(), &["check"]);
+        assert_eq!(output.status.code(), Some(1), "{change}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains(finding), "{change}: {said}");
+        database.execute_batch(back).unwrap();
+        done(data.path(), &["check"]);
+    }
+}

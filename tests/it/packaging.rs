@@ -1,0 +1,84 @@
+//! What a package and a service manager rely on.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::app::{App, rollcall};
+
+const UNIT: &str = include_str!("../../packaging/rollcall.service");
+const DEFAULTS: &str = include_str!("../../packaging/debian/rollcall.default");
+
+fn output(arguments: &[&str]) -> String {
+    let output = rollcall(Path::new("nowhere"), arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_service_manager_is_told_that_the_server_listens_lives_and_stops() {
+    let place = tempfile::tempdir().unwrap();
+    let address = place.path().join("notify");
+    let socket = UnixDatagram::bind(&address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let environment = [("NOTIFY_SOCKET", address.to_str().unwrap()), ("WATCHDOG_USEC", "600000")];
+    let mut app = App::start_in(&place.path().join("data"), &[], &environment, &place.path().join("log"));
+    let heard = |word: &str| {
+        let mut all = String::new();
+        while !all.contains(word) {
+            let mut buffer = [0; 1024];
+            let length = socket.recv(&mut buffer).unwrap_or_else(|why| panic!("no {word} in {all:?}: {why}"));
+            all.push_str(&String::from_utf8_lossy(&buffer[..length]));
+        }
+        all
+    };
+    assert!(heard("READY=1").contains(&app.address.to_string()));
+    heard("WATCHDOG=1");
+    heard("WATCHDOG=1");
+    assert_eq!(app.terminate(), Some(0));
+    heard("STOPPING=1");
+}
+
+#[test]
+fn health_tells_a_server_that_serves_from_one_that_does_not() {
+    let place = tempfile::tempdir().unwrap();
+    let app = App::start(place.path());
+    let (url, listen) = (format!("http://{}", app.address), app.address.to_string());
+    assert_eq!(output(&["health", "--url", &url]), "ready\n");
+    assert_eq!(output(&["health", "--listen", &listen]), "ready\n");
+    drop(app);
+    let gone = rollcall(place.path(), &["health", "--url", &url]);
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&gone.stderr).contains(&url));
+}
+
+#[test]
+fn every_shell_completes_the_commands_and_the_manual_has_a_page_for_each() {
+    let help = output(&["--help"]);
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = commands.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.len() > 8, "{commands:?}");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = output(&["completions", shell]);
+        let missing: Vec<&&str> = commands.iter().filter(|command| !script.contains(**command)).collect();
+        assert!(missing.is_empty(), "{shell}: {missing:?}");
+    }
+    assert!(output(&["man"]).contains(".SH SUBCOMMANDS"));
+    let pages = tempfile::tempdir().unwrap();
+    output(&["man", "--out", pages.path().to_str().unwrap()]);
+    for command in commands.into_iter().filter(|command| *command != "help") {
+        let page = std::fs::read_to_string(pages.path().join(format!("rollcall-{command}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS"), "{command}");
+    }
+}
+
+#[test]
+fn the_package_sets_only_what_the_server_reads() {
+    let help = output(&["serve", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    let set = UNIT.lines().chain(DEFAULTS.lines()).flat_map(|line| line.split(['=', ' ', '#', '"']));
+    let names: Vec<&str> = set.filter(|word| word.starts_with("ROLLCALL_")).collect();
+    assert!(names.len() > 3, "{names:?}");
+    for name in names {
+        assert!(help.contains(&format!("env: {name}")), "{name} is not in `rollcall serve --help`");
+    }
+}
