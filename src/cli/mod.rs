@@ -62,15 +62,12 @@ enum Command {
         /// Whether they may
         switch: self_service::Switch,
     },
-    /// Read the whole database and report damage
-    Check,
-    /// Print the description for programs (openapi.json) of the management API
-    #[command(name = "openapi")]
-    OpenApi,
     /// Copy the database to a file, while the server runs or not
     Backup(backup::BackupArgs),
     /// Put a backup in the database's place; the server must not run
     Restore(backup::RestoreArgs),
+    /// Read the whole database and report damage
+    Check,
     /// Ask a running server whether it can serve
     Health(health::HealthArgs),
     /// Print a script that completes commands in a shell
@@ -80,6 +77,9 @@ enum Command {
     },
     /// Print the manual page
     Man(completions::ManArgs),
+    /// Print the description of the management API for programs, as openapi.json
+    #[command(name = "openapi")]
+    OpenApi,
     /// Print the version
     Version,
 }
@@ -114,13 +114,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Schema(command)) => schema::run(folder, command)?,
         Some(Command::ApiKey(command)) => api_key::run(folder, command)?,
         Some(Command::SelfService { switch }) => self_service::run(folder, switch)?,
-        Some(Command::Check) => return check::run(folder),
-        Some(Command::OpenApi) => openapi::run(folder)?,
         Some(Command::Backup(args)) => backup::back_up(folder, &args)?,
         Some(Command::Restore(args)) => backup::restore(folder, &args)?,
+        Some(Command::Check) => return check::run(folder),
         Some(Command::Health(args)) => return health::run(args),
         Some(Command::Completions { shell }) => completions::completions(Cli::command(), shell)?,
         Some(Command::Man(args)) => completions::man(Cli::command(), &args)?,
+        Some(Command::OpenApi) => openapi::run(folder)?,
         Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
     }
     Ok(ExitCode::SUCCESS)

@@ -108,7 +108,7 @@ pub(super) struct AttributeDocument {
     /// readWrite without it
     #[schema(inline)]
     mutability: Option<Mutability>,
-    /// default without it
+    /// default without it; what is writeOnly is returned never
     #[schema(inline)]
     returned: Option<Returned>,
     reference_types: Option<Vec<String>>,
