@@ -62,19 +62,6 @@ impl App {
         Self::spawn(command, data, &[])
     }
 
-    /// The same with flags, variables of the environment and its log in a file.
-    pub(crate) fn start_in(data: &Path, flags: &[&str], environment: &[(&str, &str)], log: &Path) -> Self {
-        let mut command = Command::new(BINARY);
-        command.envs(environment.iter().copied()).stderr(std::fs::File::create(log).unwrap());
-        Self::spawn_as(command, data, flags)
-    }
-
-    /// A server that another program starts, which is told the server's command line.
-    pub(crate) fn start_through(mut command: Command, data: &Path) -> Self {
-        command.arg(BINARY);
-        Self::spawn(command, data, &[])
-    }
-
     fn spawn(mut command: Command, data: &Path, flags: &[&str]) -> Self {
         command.stderr(Stdio::null());
         Self::spawn_as(command, data, flags)
