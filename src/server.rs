@@ -132,18 +132,19 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         }
         let (stop, stopped) = oneshot::channel::<()>();
         let writer = actix_web::rt::spawn(write_down(bound.state.clone(), stopped));
-        let keeper = actix_web::rt::spawn(worker::retention::run(store.clone()));
-        let catching_up = actix_web::rt::spawn(worker::catching_up::run(store.clone()));
-        let expiry = actix_web::rt::spawn(worker::expiry::run(store.clone()));
-        actix_web::rt::spawn(notify::keep_alive(store.clone()));
-        actix_web::rt::spawn(stop_when_told(bound.server.handle(), bound.state.clone(), ends));
+        let workers = [
+            actix_web::rt::spawn(worker::retention::run(store.clone())),
+            actix_web::rt::spawn(worker::catching_up::run(store.clone())),
+            actix_web::rt::spawn(worker::expiry::run(store.clone())),
+            actix_web::rt::spawn(worker::neighbours::run(store.clone())),
+        ];
         let backups = settings.backups.clone().map(|schedule| backup::start(store.clone(), schedule)).transpose()?;
+        actix_web::rt::spawn(notify::keep_alive(store.clone()));
+        actix_web::rt::spawn(stop_when_told(ends, bound.server.handle(), bound.state.clone()));
         notify::ready(&format!("http://{}", bound.address));
         bound.server.await?;
         drop(backups);
-        keeper.abort();
-        catching_up.abort();
-        expiry.abort();
+        workers.iter().for_each(tokio::task::JoinHandle::abort);
         drop(stop);
         // It ends at once, except while it writes.
         let _ = writer.await;
@@ -174,9 +175,8 @@ async fn write_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>)
     }
 }
 
-/// Waits until the server is told to stop, and stops it. Nobody waits for events any more then: those requests would keep it
-/// from ending.
-async fn stop_when_told(server: ServerHandle, state: web::Data<State>, ends: notify::Ends) {
+/// Lets nobody wait for events once the server is told to stop: those requests would keep it from ending.
+async fn stop_when_told(ends: notify::Ends, server: ServerHandle, state: web::Data<State>) {
     let finish = ends.wait().await;
     state.stopping.send_replace(true);
     server.stop(finish).await;

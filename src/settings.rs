@@ -1,15 +1,16 @@
 //! What the process is told at start: flags and `ROLLCALL_*` variables, checked once. A configuration has switches;
 //! the process has settings.
 
+mod backups;
 mod callers;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use tracing::level_filters::LevelFilter;
 
+pub use backups::{BackupArgs, BackupSchedule};
 pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings};
 
 /// Where the server can be reached when nobody said otherwise.
@@ -63,41 +64,9 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub callers: CallerArgs,
 
-    /// Folder for backups that the server makes by itself; none without it
-    #[arg(long, value_name = "DIR", env = "ROLLCALL_BACKUP_DIR")]
-    pub backup_dir: Option<PathBuf>,
-
-    /// How often: a number with m, h or d
-    #[arg(long, value_name = "TIME", env = "ROLLCALL_BACKUP_EVERY", default_value = "24h", value_parser = backup_every)]
-    pub backup_every: Duration,
-
-    /// How many of them are kept
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        env = "ROLLCALL_BACKUP_KEEP",
-        default_value = "14",
-        value_parser = clap::value_parser!(u16).range(1..)
-    )]
-    pub backup_keep: u16,
-}
-
-/// When and where the server backs itself up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BackupSchedule {
-    /// Where the backups go; made if missing.
-    pub folder: PathBuf,
-    /// From one to the next.
-    pub every: Duration,
-    /// How many are kept, at least one.
-    pub keep: usize,
-}
-
-impl ServeArgs {
-    fn backups(&self) -> Option<BackupSchedule> {
-        let folder = self.backup_dir.clone()?;
-        Some(BackupSchedule { folder, every: self.backup_every, keep: self.backup_keep.into() })
-    }
+    /// What the server does against loss.
+    #[command(flatten)]
+    pub backups: BackupArgs,
 }
 
 /// The checked settings of a running server.
@@ -122,7 +91,6 @@ pub struct Settings {
 impl Settings {
     /// Puts the checked flags together.
     pub fn new(data_dir: DataDir, serve: ServeArgs) -> Self {
-        let backups = serve.backups();
         Self {
             data_dir: data_dir.data_dir,
             listen: serve.listen,
@@ -130,7 +98,7 @@ impl Settings {
             log_level: serve.log_level,
             allowed_origins: serve.callers.allowed_origins.clone(),
             user_tokens: serve.callers.user_tokens(),
-            backups,
+            backups: serve.backups.schedule(),
         }
     }
 }
@@ -141,22 +109,6 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 fn log_level(text: &str) -> Result<LevelFilter, String> {
     text.parse().map_err(|_| "use off, error, warn, info, debug or trace".into())
-}
-
-/// A time between backups, at least a minute.
-fn backup_every(text: &str) -> Result<Duration, String> {
-    let fix = "write a number with m, h or d, such as 30m, 24h or 7d";
-    let (number, seconds) = match text.trim().split_at_checked(text.trim().len().saturating_sub(1)) {
-        Some((number, "m")) => (number, 60),
-        Some((number, "h")) => (number, 3_600),
-        Some((number, "d")) => (number, 86_400),
-        _ => return Err(fix.to_owned()),
-    };
-    let number: u32 = number.parse().map_err(|_| fix.to_owned())?;
-    if number == 0 {
-        return Err("it must be at least 1m".to_owned());
-    }
-    Ok(Duration::from_secs(u64::from(number) * seconds))
 }
 
 /// Checks a public URL and takes its trailing slashes off.
@@ -217,16 +169,6 @@ mod tests {
             ("http://[::1]", "http://[::1]"),
         ] {
             assert_eq!(public_url(given).as_deref(), Ok(kept), "{given}");
-        }
-    }
-
-    #[test]
-    fn times_between_backups_have_a_unit() {
-        for (given, seconds) in [("1m", 60), ("24h", 86_400), ("7d", 604_800)] {
-            assert_eq!(backup_every(given), Ok(Duration::from_secs(seconds)), "{given}");
-        }
-        for given in ["", "h", "24", "0h", "-1h", "1.5h", "24 h", "1w", "99999999999d", "1µ"] {
-            assert!(backup_every(given).is_err(), "{given}");
         }
     }
 

@@ -68,15 +68,12 @@ enum Command {
         /// Whether they may
         switch: self_service::Switch,
     },
-    /// Read the whole database and report damage
-    Check,
-    /// Print the OpenAPI document of the management API
-    #[command(name = "openapi")]
-    OpenApi,
     /// Copy the database to a file, while the server runs or not
     Backup(backup::BackupArgs),
     /// Put a backup in the database's place; the server must not run
     Restore(backup::RestoreArgs),
+    /// Read the whole database and report damage
+    Check,
     /// Ask a running server whether it can serve
     Health(health::HealthArgs),
     /// Print a script that completes commands in a shell
@@ -86,6 +83,9 @@ enum Command {
     },
     /// Print the manual page
     Man(completions::ManArgs),
+    /// Print the description of the management API for programs, as openapi.json
+    #[command(name = "openapi")]
+    OpenApi,
     /// Print the version
     Version,
 }
@@ -122,13 +122,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Admin(command)) => admin::run(folder, command)?,
         Some(Command::SetupUrl) => admin::setup_url(folder)?,
         Some(Command::SelfService { switch }) => self_service::run(folder, switch)?,
-        Some(Command::Check) => return check::run(folder),
-        Some(Command::OpenApi) => openapi::run(folder)?,
         Some(Command::Backup(args)) => backup::back_up(folder, &args)?,
         Some(Command::Restore(args)) => backup::restore(folder, &args)?,
+        Some(Command::Check) => return check::run(folder),
         Some(Command::Health(args)) => return health::run(args),
         Some(Command::Completions { shell }) => completions::completions(Cli::command(), shell)?,
         Some(Command::Man(args)) => completions::man(Cli::command(), &args)?,
+        Some(Command::OpenApi) => openapi::run(folder)?,
         Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
     }
     Ok(ExitCode::SUCCESS)

@@ -130,7 +130,7 @@ fn cells(token: &KeptToken, now: Millis) -> Vec<String> {
 }
 
 /// A number with a unit: `90d`, `12h`, `30m`, `45s`.
-fn duration(text: &str) -> Result<Millis, String> {
+pub(super) fn duration(text: &str) -> Result<Millis, String> {
     let refused = || "give a number from 1 to 99999 and a unit, such as 90d, 12h, 30m or 45s".to_owned();
     let unit = match text.chars().last() {
         Some('d') => 86_400_000,

@@ -62,6 +62,11 @@ pub fn page(at: &Snapshot<'_>, wanted: &Wanted, from: From, limit: u32) -> Resul
     Ok(Page::Found { events, next_after, has_more: next_after < end })
 }
 
+/// Where the feed ends: moves with every event, whoever wrote it.
+pub fn end(at: &Snapshot<'_>) -> Result<i64> {
+    Ok(events::span(at)?.1)
+}
+
 /// Removes some of the events that were kept long enough; true where there may be more of them.
 pub fn remove_expired(tx: &Tx<'_>) -> Result<bool> {
     let removed = events::remove_older(tx, tx.now - KEPT_MS, REMOVED_PER_STEP)?;

@@ -53,7 +53,8 @@ pub fn leftovers(snapshot: &Snapshot<'_>, id: &str) -> Result<Vec<String>> {
     let mut statement = snapshot.prepare(
         "SELECT c.id FROM configurations c
          WHERE c.account_id = ?1 AND c.deleted_at IS NOT NULL
-           AND EXISTS (SELECT 1 FROM resource_counts r WHERE r.configuration = c.configuration AND r.total > 0)
+           AND (c.holds = 1
+                OR EXISTS (SELECT 1 FROM resource_counts r WHERE r.configuration = c.configuration AND r.total > 0))
          ORDER BY c.configuration",
     )?;
     let rows = statement.query_map([id], |row| row.get(0))?;

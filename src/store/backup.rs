@@ -284,3 +284,30 @@ fn remove(path: &Path) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_carry_the_time_in_utc() {
+        assert_eq!(stamp(1_784_021_400_999), "20260714T093000Z");
+    }
+
+    #[test]
+    fn a_copy_that_is_given_up_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), crate::store::Access::Serve).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let stop = Arc::new(AtomicBool::new(true));
+        let fill = |tx: &crate::store::Tx<'_>| {
+            (0..20_000).try_for_each(|key| crate::store::instance::set(tx, &format!("key {key}"), "value"))
+        };
+        store.write_blocking(crate::store::Undo::Savepoint, fill).unwrap();
+        let given_up = store.back_up(&place.path().join("a.db"), &stop);
+        assert!(matches!(given_up, Err(BackupError::Stopped)), "{given_up:?}");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+        stop.store(false, Ordering::SeqCst);
+        store.back_up(&place.path().join("a.db"), &stop).unwrap();
+    }
+}

@@ -83,7 +83,7 @@ struct Shared {
     corrupt: AtomicBool,
     /// Set when the store closes.
     closing: AtomicBool,
-    /// Moves with each commit of this process that has published events.
+    /// Moves with each commit that has published events.
     events: watch::Sender<u64>,
 }
 
@@ -173,9 +173,14 @@ impl Store {
         !self.shared.is_corrupt()
     }
 
-    /// Changes with each commit of this process that has published events. Other processes' commits do not move it.
+    /// Changes with each commit of this process that has published events, and with [`Store::wake`].
     pub fn events(&self) -> watch::Receiver<u64> {
         self.shared.events.subscribe()
+    }
+
+    /// Wakes who waits for events: another process has written some.
+    pub fn wake(&self) {
+        self.shared.events.send_modify(|count| *count += 1);
     }
 
     /// Whether the writer takes writes and answers them, whatever it answers. Waits as long as it does. A file that was

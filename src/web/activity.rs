@@ -22,7 +22,7 @@ const CALLS_WAKE: usize = 500;
 /// Bytes of bodies that wait at most; further calls are kept without theirs.
 const BODIES_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Reads with a right token that are kept within one stretch: a flood of them must not cost more than it asks.
-const READS_EACH: usize = 1_000;
+const READS_EACH: usize = 500;
 /// Calls without a right token that are kept of each configuration within a minute, so that strangers cannot push its
 /// own calls out of the log; and the configurations for which they are.
 const STRANGERS_EACH: u32 = 30;
@@ -354,7 +354,7 @@ mod tests {
         }
         let (pending, missed) = activity.take();
         assert_eq!(pending.calls.len(), READS_EACH + 500);
-        assert_eq!(missed[&Of::Key(1)].calls, 4_000);
+        assert_eq!(missed[&Of::Key(1)].calls, 4_500);
         assert!(pending.body_bytes <= BODIES_MAX_BYTES && pending.body_bytes > BODIES_MAX_BYTES - 10_000);
         activity.note(call(Method::GET, caller(), 1_000));
         assert_eq!(activity.take().0.calls.len(), 1);

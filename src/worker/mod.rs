@@ -3,5 +3,6 @@
 pub mod backup;
 pub mod catching_up;
 pub mod expiry;
+pub mod neighbours;
 pub mod notify;
 pub mod retention;

@@ -40,6 +40,15 @@ fn a_service_manager_is_told_that_the_server_listens_lives_and_stops() {
 }
 
 #[test]
+fn a_server_that_is_stopped_as_soon_as_it_listens_ends_well() {
+    // T71
+    let data = tempfile::tempdir().unwrap();
+    for _ in 0..5 {
+        assert_eq!(App::start(data.path()).terminate(), Some(0));
+    }
+}
+
+#[test]
 fn health_tells_a_server_that_serves_from_one_that_does_not() {
     let place = tempfile::tempdir().unwrap();
     let app = App::start(place.path());

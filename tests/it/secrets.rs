@@ -26,6 +26,27 @@ fn credentials(app: &App, operator: &Caller, client: &Client, secrets: &mut Secr
     let rotated: Value =
         serde_json::from_slice(&app.succeeds(&["token", "rotate", &client.id, "--output", "json"])).unwrap();
     secrets.push(("rotated token", rotated["token"].as_str().unwrap().to_owned()));
+    let made = operator.post("/directory/resources/v1/api-keys", &json!({"name": "more"})).answered(201);
+    let (client_id, secret) = (made.text("clientId"), made.text("secret"));
+    let exchanged = operator.post("/auth/vendor", &json!({"clientId": client_id, "secret": secret})).answered(200);
+    operator.with(&exchanged.text("token")).get(CONFIGURATIONS).answered(200);
+    // Given to the wrong door, it is a secret all the same.
+    let strayed =
+        client.request("GET", "/Users").header("Authorization", &format!("Bearer {}", exchanged.text("token")));
+    strayed.send().refused(401, "");
+    client.get(&format!("/Users?token={secret}&x={}", exchanged.text("token")));
+    secrets.extend([("secret of a second API key", secret), ("environment token", exchanged.text("token"))]);
+    let exchange = "/identity/resources/auth/v1/api-token";
+    let made = app.succeeds(&["api-key", "create", "--name", "own", "--account", "secrets", "--output", "json"]);
+    let own: Value = serde_json::from_slice(&made).unwrap();
+    secrets.push(("secret of an account's key", own["secret"].as_str().unwrap().to_owned()));
+    let tokens = operator.post(exchange, &own).answered(200);
+    for name in ["accessToken", "refreshToken"] {
+        secrets.push(("token of an account", tokens.text(name)));
+    }
+    let other = operator.configuration("secrets", "other");
+    let issued = operator.post(&format!("{CONFIGURATIONS}/{}/tokens", other.id), &json!({})).answered(201);
+    secrets.extend([("token of another", other.token), ("token made by the API", issued.text("token"))]);
     let key = "0d3f7c52-an-idempotency-key";
     let once = operator.of("secrets").request("POST", CONFIGURATIONS).json(&json!({"source": "okta"}));
     for _ in 0..2 {
@@ -60,9 +81,17 @@ fn wrong_tokens(operator: &Caller, client: &Client, secrets: &mut Secrets) {
     secrets.extend([("unknown token", unknown["rct_".len()..].to_owned()), ("foreign token", jwt), ("basic", basic)]);
 }
 
-fn passwords(client: &Client, secrets: &mut Secrets) {
+fn passwords(operator: &Caller, client: &Client, secrets: &mut Secrets) {
+    let settings = format!("{CONFIGURATIONS}/{}/settings", client.id);
+    operator.patch(&settings, &json!({"switches": {"passwords": "verify"}})).answered(200);
     let secret = password(secrets, "in a new user");
     let id = client.created("/Users", &user_with("secretive", &json!({ "password": secret })));
+    let verify = format!("{CONFIGURATIONS}/{}/users/{id}/password/verify", client.id);
+    let asked = operator.request("POST", &verify).json(&json!({ "password": secret }));
+    let asked = asked.header("Content-Type", "application/json").header("Idempotency-Key", "5b0f8d1e-asked");
+    assert_eq!(asked.send().answered(200).json["valid"], true);
+    let secret = password(secrets, "in a wrong guess");
+    operator.post(&verify, &json!({ "password": secret })).answered(200);
     let secret = password(secrets, "in a replacement");
     client.put(&format!("/Users/{id}"), &user_with("secretive", &json!({ "PASSWORD": secret }))).answered(200);
     let secret = password(secrets, "in a patch by path");
@@ -109,7 +138,7 @@ fn no_secret_is_found_in_the_files_or_the_log() {
     let mut secrets = Secrets::new();
     credentials(&app, &operator, &client, &mut secrets);
     wrong_tokens(&operator, &client, &mut secrets);
-    passwords(&client, &mut secrets);
+    passwords(&operator, &client, &mut secrets);
     let last = client.get("/Users").answered(200).header("x-request-id").to_owned();
     let logged = format!("{CONFIGURATIONS}/{}/requests/{last}", client.id);
     let written = (0..200).any(|_| {

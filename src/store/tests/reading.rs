@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::*;
 
 fn count(snapshot: &Snapshot<'_>) -> Result<i64> {
-    let sql = "SELECT count(*) FROM instance";
+    let sql = "SELECT count(*) FROM instance WHERE key <> 'upgraded_by'";
     Ok(snapshot.connection().query_row(sql, [], |row| row.get(0))?)
 }
 

@@ -87,12 +87,28 @@ impl Call {
 }
 
 /// The value as `T`; the error names the member.
-fn typed<T: DeserializeOwned>(value: Value) -> std::result::Result<T, Refusal> {
+fn typed<T: DeserializeOwned>(mut value: Value) -> std::result::Result<T, Refusal> {
+    make_whole(&mut value);
     serde_path_to_error::deserialize(value).map_err(|refused| {
         let path = refused.path().to_string();
         let problem = refused.into_inner();
         Refusal::bad(if path == "." { problem.to_string() } else { format!("{path}: {problem}") })
     })
+}
+
+/// Writes `5.0` as `5`: JSON has one kind of number, and for JSON Schema both are integers.
+fn make_whole(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|float| float.fract() == 0.0);
+            if let Some(whole) = whole.and_then(|float| format!("{float:.0}").parse::<i64>().ok()) {
+                *value = whole.into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_whole),
+        Value::Object(members) => members.values_mut().for_each(make_whole),
+        _ => {}
+    }
 }
 
 /// Reads off the event loop, with a limit in time.
@@ -110,4 +126,18 @@ pub(super) async fn write<T: Send + 'static>(
     job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     state.store.write(Undo::Savepoint, job).await
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        let mut value = json!({"a": [5.0, -2.0, 1.5, 1e300], "b": "5.0"});
+        make_whole(&mut value);
+        assert_eq!(value, json!({"a": [5, -2, 1.5, 1e300], "b": "5.0"}));
+    }
 }

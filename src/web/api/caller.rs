@@ -57,9 +57,6 @@ async fn allow<N: Needs>(request: &HttpRequest) -> Result<Allowed<N>, Refusal> {
     let state = request.app_data::<Data<State>>().ok_or_else(|| Refusal::new(503, "the server is not ready"))?;
     let known = authenticate(request, state).await?;
     let is_operator = known.accounts.is_none();
-    if !is_operator {
-        self_service(state)?;
-    }
     if N::OPERATOR_ONLY && !is_operator {
         return Err(Refusal::forbidden("only the operator's own credentials may do this"));
     }
@@ -105,7 +102,7 @@ fn address(request: &HttpRequest) -> Option<String> {
 /// Finds out who is calling.
 ///
 /// # Errors
-/// The one 401; 429 where the address has come with too many wrong credentials.
+/// The one 401; 429 where the address has come with too many wrong credentials; 403 where self-service is off.
 pub(super) async fn authenticate(request: &HttpRequest, state: &State) -> Result<Known, Refusal> {
     if let Some(known) = request.extensions().get::<Known>() {
         return Ok(known.clone());
@@ -113,6 +110,9 @@ pub(super) async fn authenticate(request: &HttpRequest, state: &State) -> Result
     let Some(credential) = credential(request) else { return Err(Refusal::unauthorized()) };
     match known::by_credential(state, &credential).await? {
         Some(known) => {
+            if known.accounts.is_some() {
+                self_service(state)?;
+            }
             request.extensions_mut().insert(known.clone());
             Ok(known)
         }

@@ -158,7 +158,7 @@ pub(super) struct EventPage {
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/events",
-    tag = "Directory",
+    tag = "Events",
     operation_id = "listEvents",
     params(FeedQuery, ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
     responses(
@@ -204,7 +204,6 @@ async fn poll(state: &State, wanted: Wanted, start: Start, limit: u32, wait: Dur
         }
         start = Start::After(*next_after);
         tokio::select! {
-            // Another process may have written: the deadline is followed by a last look.
             () = sleep_until(deadline) => {}
             _ = commits.changed() => sleep(PAUSE.min(deadline - Instant::now())).await,
             _ = stopping.wait_for(|stopping| *stopping) => return Ok(page),

@@ -8,12 +8,13 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 use super::answer::{Answered, ReadRefusals, Refusal, WriteRefusals, created, document, done};
 use super::call::{Call, read_aside, write};
 use super::caller::{Allowed, Operator, System};
+use super::configurations::random;
 use super::cursor::{Page, PageQuery};
+use super::words::{Moment, Name};
 use crate::clock;
 use crate::directory::api_keys::{self, NewApiKey};
 use crate::model::actor::By;
 use crate::model::permission::{Permission, Permissions};
-use crate::scim::instant::instant;
 use crate::secret::Token;
 use crate::store::api_keys::{self as rows, ApiKey};
 
@@ -91,13 +92,7 @@ pub(super) struct CreatedApiKey {
 #[serde(rename_all = "camelCase")]
 #[schema(as = NewApiKey)]
 pub(super) struct CreateBody {
-    /// Name that people see
-    #[schema(
-        min_length = 1,
-        max_length = 64,
-        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
-    )]
-    name: String,
+    name: Name,
     /// The one account it is for, made where it is used for the first time; without it the one in `frontegg-tenant-id`,
     /// and without that all accounts
     #[schema(
@@ -111,8 +106,7 @@ pub(super) struct CreateBody {
     #[schema(min_items = 1, value_type = Option<Vec<Word>>, inline)]
     permissions: Option<Vec<Word>>,
     /// When it stops working by itself; never without it. A time that is over is a conflict
-    #[schema(format = DateTime, min_length = 20)]
-    expires_at: Option<String>,
+    expires_at: Option<Moment>,
 }
 
 /// Which keys are wanted
@@ -165,10 +159,7 @@ pub(super) async fn list(allowed: Allowed<Operator<System>>, call: Call) -> Answ
 pub(super) async fn create(allowed: Allowed<Operator<System>>, call: Call) -> Answered {
     let (by, most) = (allowed.by, allowed.permissions);
     let (body, state) = call.body::<CreateBody>().await?;
-    let secret = Token::generate_key().map_err(|problem| {
-        tracing::error!(%problem, "the operating system gave no random numbers");
-        Refusal::new(503, "the server has no random numbers at present")
-    })?;
+    let secret = random(Token::generate_key())?;
     let new = wanted(body, &by, most, &secret)?;
     let made = write(&state, move |tx| api_keys::create(tx, &by, &new)).await?;
     Ok(created(&CreatedApiKey { key: made.into(), secret: secret.reveal().to_owned() }))
@@ -176,7 +167,7 @@ pub(super) async fn create(allowed: Allowed<Operator<System>>, call: Call) -> An
 
 /// The key that a caller wants who may do `most`.
 fn wanted(body: CreateBody, by: &By, most: Permissions, secret: &Token) -> Result<NewApiKey, Refusal> {
-    let mut new = NewApiKey::new(clock::new_id(), secret, body.name);
+    let mut new = NewApiKey::new(clock::new_id(), secret, body.name.0);
     new.account = body.account_id.or(by.reach.account().map(str::to_owned));
     if new.account.as_deref().is_some_and(|account| !by.reach.covers(account)) {
         return Err(Refusal::forbidden("accountId is not the account in frontegg-tenant-id"));
@@ -186,12 +177,7 @@ fn wanted(body: CreateBody, by: &By, most: Permissions, secret: &Token) -> Resul
     if new.permissions.both(most) != new.permissions {
         return Err(Refusal::forbidden("permissions: nobody can give a key what they may not do themselves"));
     }
-    let end = body.expires_at.map(|text| {
-        let micros =
-            instant(&text).ok_or_else(|| Refusal::bad("expiresAt must be a time such as 2030-01-31T12:00:00Z"));
-        micros.map(|micros| micros.div_euclid(1_000))
-    });
-    new.expires_at = end.transpose()?;
+    new.expires_at = body.expires_at.map(|moment| moment.0);
     Ok(new)
 }
 

@@ -70,7 +70,7 @@ impl Filter {
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/leftovers",
-    tag = "Directory",
+    tag = "Leftovers",
     operation_id = "listLeftovers",
     params(PageQuery, Filter, ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
     responses((status = 200, description = "Leftovers, oldest configuration first", body = Page<Shown>), ReadRefusals),
@@ -95,7 +95,7 @@ pub(super) async fn list(allowed: Allowed<Operator<Delete>>, call: Call) -> Answ
 #[utoipa::path(
     delete,
     path = "/directory/resources/v1/leftovers/{configurationId}",
-    tag = "Directory",
+    tag = "Leftovers",
     operation_id = "purgeLeftovers",
     params(("configurationId" = String, Path),
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),

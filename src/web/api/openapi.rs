@@ -2,12 +2,13 @@
 
 use actix_web::web::Data;
 use actix_web::{FromRequest, Handler, HttpResponse, Responder};
-use utoipa::openapi::path::{HttpMethod, Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::path::HttpMethod;
+use utoipa::openapi::schema::ArrayItems;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
-    Components, InfoBuilder, License, LicenseBuilder, OpenApi, OpenApiBuilder, Paths, ServerBuilder, Tag,
+    Components, InfoBuilder, License, LicenseBuilder, OpenApi, OpenApiBuilder, Paths, Ref, RefOr, Schema,
+    ServerBuilder, Tag,
 };
 
 use super::answer::{Answered, Refusal, problem_schema};
@@ -18,14 +19,53 @@ use crate::web::state::State;
 /// Name of the one security scheme.
 const BEARER: &str = "bearer";
 
+/// What utoipa puts before the name of a page's items.
+const PAGE_PREFIX: &str = "Page_";
+
 /// The groups of operations, in the order in which one meets them.
 const TAGS: &[(&str, &str)] = &[
     (
         "Configurations",
-        "The configuration API: a configuration belongs to an account and is what one identity provider writes to. Clients \
-         of the API that it follows need nothing but a new base URL.",
+        "A configuration belongs to an account and is what one identity provider writes to. Clients of the configuration \
+         API that this one follows need nothing but a new base URL.",
     ),
-    ("Server", "What this server says of itself."),
+    (
+        "Tokens",
+        "The bearer tokens of a configuration. Two may live at a time, so that a new one can be put in place before the old \
+         one dies. A token is shown once and never again.",
+    ),
+    (
+        "Settings",
+        "How a configuration behaves: its name, its preset and its switches. A change counts from the next request on.",
+    ),
+    (
+        "Schemas",
+        "Attributes of your own for the users and groups of a configuration: Schema documents of RFC 7643 section 7.",
+    ),
+    (
+        "Set-up links",
+        "Links with which the administrator of a customer puts an identity provider up, without an account here.",
+    ),
+    ("Accounts", "An account is one of your customers. Its id is a text of yours."),
+    (
+        "Directory",
+        "The users and groups that identity providers have provisioned, of a configuration as they are now, and of an account \
+         as your application may know them: what a paused configuration changed is not in it yet.",
+    ),
+    (
+        "Events",
+        "What happened, in the order in which it became true. Keep `nextAfter` of each answer and send it as `after` of the \
+         next request: nothing is left out and nothing comes twice.",
+    ),
+    ("Leftovers", "Users and groups of configurations that were deleted without them."),
+    ("Request log", "What identity providers asked of a configuration and what was answered."),
+    ("Audit", "Who changed what, from where, and what stood there before and after."),
+    (
+        "Callers",
+        "API keys, and the tokens that they are exchanged for. The secret of a key works as a bearer token itself; clients of \
+         the API that this one follows exchange it first.",
+    ),
+    ("Server", "What this server says of itself, and what holds for all of it."),
 ];
 
 /// What the document says before its operations, a paragraph a line.
@@ -42,8 +82,11 @@ the same between versions. `X-Request-Id` is in every answer and names the reque
 **Pages.** Lists take `limit` and `cursor`. An answer holds `items` and `nextCursor`, which is the `cursor` of the next \
 page, and null on the last one. The list of configurations is a bare array.
 
-**Spellings.** Every path under `/directory` is served under `/frontegg/directory` and without `/directory` too, and each \
-with a slash at the end. Members that a request body has and the API does not know are passed over.";
+**Repeated calls.** Send a new random `Idempotency-Key` with each POST that makes something, and send the request again \
+with the same key when no answer came: it is done once and answered the same.
+
+**Spellings.** Every path is served behind `/frontegg` too, one under `/directory` also without that, and each with a slash \
+at the end. Members that a request body has and the API does not know are passed over.";
 
 /// The document under construction.
 struct Document {
@@ -60,10 +103,10 @@ impl Places for Document {
         F::Output: Responder + 'static,
     {
         let (methods, mut operation) = (D::methods(), D::operation());
-        if methods.contains(&HttpMethod::Post) {
-            operation.parameters.get_or_insert_default().push(idempotency_key().into());
-        }
         operation::complete(&mut operation, &D::path(), &D::tags(), Args::NEEDS);
+        if methods.contains(&HttpMethod::Post) {
+            operation.parameters.get_or_insert_default().push(operation::idempotency_key().into());
+        }
         self.paths.add_path_operation(D::path(), methods, operation);
         let mut schemas = Vec::new();
         D::schemas(&mut schemas);
@@ -71,25 +114,12 @@ impl Places for Document {
     }
 }
 
-/// The header that every POST takes.
-fn idempotency_key() -> Parameter {
-    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(8)).max_length(Some(255));
-    ParameterBuilder::new()
-        .name("Idempotency-Key")
-        .parameter_in(ParameterIn::Header)
-        .description(Some(
-            "A new random key for each new request, such as a UUID. The same request with the same key within a day is \
-             answered like the first time and does nothing.",
-        ))
-        .schema(Some(text.pattern(Some("^[!-~]{8,255}$"))))
-        .build()
-}
-
 /// The document for a server at that URL.
 pub fn document(public_url: &str) -> OpenApi {
     let mut document = Document { paths: Paths::new(), components: Components::new() };
     super::all(&mut document);
     let Document { paths, mut components } = document;
+    pages_refer(&mut components);
     components.schemas.extend([problem_schema()]);
     let scheme = Http::builder().scheme(HttpAuthScheme::Bearer).description(Some(
         "An environment token of `POST /auth/vendor`, the secret of an API key, or a user token of the operator's \
@@ -109,6 +139,20 @@ pub fn document(public_url: &str) -> OpenApi {
         .paths(paths)
         .components(Some(components))
         .build()
+}
+
+/// A page refers to the schema of its items, where one stands beside it, and does not spell it out again.
+fn pages_refer(components: &mut Components) {
+    let names: Vec<String> = components.schemas.keys().cloned().collect();
+    for (name, schema) in &mut components.schemas {
+        let Some(item) = name.strip_prefix(PAGE_PREFIX).filter(|item| names.iter().any(|name| name == item)) else {
+            continue;
+        };
+        let RefOr::T(Schema::Object(page)) = schema else { continue };
+        if let Some(RefOr::T(Schema::Array(items))) = page.properties.get_mut("items") {
+            items.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(item).into()));
+        }
+    }
 }
 
 fn license() -> License {
@@ -131,15 +175,15 @@ fn tag(&(name, description): &(&str, &str)) -> Tag {
     security(())
 )]
 pub(super) async fn get_document(state: Data<State>) -> Answered {
-    let made = match state.rendered.openapi.get() {
-        Some(made) => made.clone(),
-        None => {
-            let text = serde_json::to_vec(&document(&state.public_url)).map_err(|problem| {
-                tracing::error!(%problem, "the OpenAPI document could not be made");
-                Refusal::new(503, "the document cannot be made at present")
-            })?;
-            state.rendered.openapi.get_or_init(|| text.into()).clone()
-        }
+    let kept = &state.rendered.openapi;
+    let made = if let Some(made) = kept.get() {
+        made.clone()
+    } else {
+        let text = serde_json::to_vec(&document(&state.public_url)).map_err(|problem| {
+            tracing::error!(%problem, "the OpenAPI document could not be made");
+            Refusal::new(503, "the document cannot be made at present")
+        })?;
+        kept.get_or_init(|| text.into()).clone()
     };
     Ok(HttpResponse::Ok().content_type("application/json").body(made))
 }

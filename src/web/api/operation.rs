@@ -1,8 +1,8 @@
 //! What is said of every operation in the same way: its group, who may call it, and what its parameters can hold.
 
-use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::SchemaType;
-use utoipa::openapi::{RefOr, Schema, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
 
 use crate::model::permission::Permission;
 
@@ -30,6 +30,20 @@ pub(super) fn complete(operation: &mut Operation, path: &str, tags: &[&str], nee
         Some(description) if !description.is_empty() => format!("{description}\n\n{who}"),
         _ => who,
     });
+}
+
+/// The header that every POST takes.
+pub(super) fn idempotency_key() -> Parameter {
+    let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(8)).max_length(Some(255));
+    ParameterBuilder::new()
+        .name("Idempotency-Key")
+        .parameter_in(ParameterIn::Header)
+        .description(Some(
+            "A new random key for each new request, such as a UUID. The same request with the same key within a day is \
+             answered like the first time and does nothing.",
+        ))
+        .schema(Some(text.pattern(Some("^[!-~]{8,255}$"))))
+        .build()
 }
 
 /// What a part of the path names: the segment before it, in the singular.
@@ -68,8 +82,7 @@ fn not_null(kind: &mut SchemaType) {
 
 #[cfg(test)]
 mod tests {
-    use utoipa::openapi::ObjectBuilder;
-    use utoipa::openapi::path::{OperationBuilder, ParameterBuilder};
+    use utoipa::openapi::path::OperationBuilder;
 
     use super::*;
 

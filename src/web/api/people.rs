@@ -45,6 +45,7 @@ pub(super) struct UserQuery {
     user_name: Option<String>,
     /// The whole externalId, exactly
     external_id: Option<String>,
+    /// Only those that are active, or that are not
     active: Option<bool>,
     /// Only those that changed at that moment or later; the page is then in the order of changes. A change during a
     /// pause counts from when it was made: the event feed tells more exactly

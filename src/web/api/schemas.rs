@@ -97,21 +97,61 @@ pub(super) struct SchemaDocument {
 pub(super) struct AttributeDocument {
     #[schema(max_length = 1024, pattern = r"^[A-Za-z][A-Za-z0-9_$-]*$")]
     name: String,
-    /// string, boolean, decimal, integer, dateTime, binary, reference or complex; string without it
-    r#type: Option<String>,
+    /// string without it
+    #[schema(inline)]
+    r#type: Option<AttributeType>,
     description: Option<String>,
     multi_valued: Option<bool>,
     required: Option<bool>,
     case_exact: Option<bool>,
     canonical_values: Option<Vec<String>>,
-    /// readWrite, readOnly or writeOnly; readWrite without it
-    mutability: Option<String>,
-    /// always, default, request or never
-    returned: Option<String>,
+    /// readWrite without it
+    #[schema(inline)]
+    mutability: Option<Mutability>,
+    /// default without it; what is writeOnly is returned never
+    #[schema(inline)]
+    returned: Option<Returned>,
     reference_types: Option<Vec<String>>,
     /// Whether `eq` on it is answered by an index; text only
     indexed: Option<bool>,
     sub_attributes: Option<Vec<Value>>,
+}
+
+/// Kind of values
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes what is read as it is")]
+enum AttributeType {
+    String,
+    Boolean,
+    Decimal,
+    Integer,
+    DateTime,
+    Binary,
+    Reference,
+    Complex,
+}
+
+/// Who may write
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes what is read as it is")]
+enum Mutability {
+    ReadWrite,
+    ReadOnly,
+    Immutable,
+    WriteOnly,
+}
+
+/// When it is shown
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "it describes what is read as it is")]
+enum Returned {
+    Always,
+    Default,
+    Request,
+    Never,
 }
 
 /// A schema to be added

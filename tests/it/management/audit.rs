@@ -89,3 +89,48 @@ fn an_account_sees_its_own_changes_and_nobody_elses() {
     assert!(!listed(&operator, "?account=audit-two").is_empty());
     app.account_key("audit-one", &["provisioning.read"]).get(AUDIT).problem(403);
 }
+
+#[test]
+fn accounts_tokens_settings_and_schemas_leave_their_marks() {
+    let app = App::shared();
+    let operator = app.operator();
+    let account = "/directory/resources/v1/accounts/audit-marks";
+    operator.post("/directory/resources/v1/accounts", &json!({"id": "audit-marks", "name": "First"})).answered(201);
+    operator.patch(account, &json!({"name": "Second"})).answered(204);
+    let client = operator.configuration("audit-marks", "okta");
+    let one = format!("{CONFIGURATIONS}/{}", client.id);
+    let token = operator.post(&format!("{one}/tokens"), &json!({"rights": "read"})).answered(201);
+    let token_path = format!("{one}/tokens/{}", token.text("id"));
+    operator.patch(&token_path, &json!({"label": "Nightly"})).answered(204);
+    operator.delete(&token_path).answered(204);
+    operator.patch(&format!("{one}/settings"), &json!({"switches": {"pageMax": 200}})).answered(200);
+    let schema = json!({"id": "urn:example:badge:1", "attributes": [{"name": "number"}]});
+    let body = json!({"resourceType": "User", "schema": schema});
+    operator.post(&format!("{one}/schemas"), &body).answered(201);
+    operator.delete(&format!("{one}/schemas/urn:example:badge:1")).answered(204);
+    operator.delete(&one).answered(204);
+    operator.delete(account).answered(204);
+    let found = listed(&operator, "?account=audit-marks");
+    let expected = [
+        "account.deleted",
+        "configuration.deleted",
+        "schema.removed",
+        "schema.added",
+        "configuration.updated",
+        "token.revoked",
+        "token.updated",
+        "token.created",
+        "configuration.created",
+        "account.updated",
+        "account.created",
+    ];
+    assert_eq!(actions(&found), expected);
+    let (settings, updated, created) = (&found[4], &found[6], &found[7]);
+    assert_eq!(settings["before"], json!({"switches": {"pageMax": 500}}));
+    assert_eq!(settings["after"], json!({"switches": {"pageMax": 200}}));
+    assert_eq!((&updated["before"]["label"], &updated["after"]["label"]), (&json!("rotated token"), &json!("Nightly")));
+    assert_eq!((&updated["subjectId"], &updated["configurationId"]), (&token.json["id"], &json!(client.id)));
+    assert_eq!((&created["subjectId"], &created["after"]["token"]["rights"]), (&token.json["id"], &json!("read")));
+    assert_eq!((&found[9]["before"], &found[9]["after"]), (&json!({"name": "First"}), &json!({"name": "Second"})));
+    assert!(!json!(found).to_string().contains(&token.text("token")));
+}

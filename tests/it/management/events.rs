@@ -160,6 +160,22 @@ fn who_waits_is_woken_by_the_next_event_of_theirs() {
 }
 
 #[test]
+fn who_waits_is_woken_by_a_command_beside_the_server_too() {
+    let app = App::shared();
+    let operator = app.operator();
+    let mut consumer = Consumer::from_now(&operator.of("waits-for-commands"));
+    let begun = Instant::now();
+    let events = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| consumer.page("&wait=30"));
+        std::thread::sleep(Duration::from_millis(300));
+        app.configuration_of("waits-for-commands", "other");
+        waiting.join().unwrap().0
+    });
+    assert_eq!(events[0]["kind"], "configuration.created");
+    assert!(begun.elapsed() < Duration::from_secs(25));
+}
+
+#[test]
 fn who_waits_does_not_keep_the_server_from_stopping() {
     let data = tempfile::tempdir().unwrap();
     let mut app = App::start(data.path());

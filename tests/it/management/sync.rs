@@ -164,7 +164,9 @@ fn a_pause_that_was_answered_holds_for_all_that_commits_later() {
             sync(&operator, &client, false);
             // Whatever was told until now is all that is told.
             let consumer = Consumer::from_now(&account);
-            writers.into_iter().for_each(|writer| writer.join().unwrap());
+            for writer in writers {
+                writer.join().unwrap();
+            }
             consumer
         });
         assert_eq!(consumer.kinds(), [] as [&str; 0]);

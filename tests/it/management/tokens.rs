@@ -81,7 +81,7 @@ fn of_the_live_tokens_the_two_newest_stay() {
 fn the_overlap_ends_when_it_should() {
     let operator = App::shared().operator();
     let first = operator.configuration("tokens-overlap", "other");
-    let second = rotated(&operator, &first, &json!({"revokeOldAfter": 3600}));
+    let second = rotated(&operator, &first, &json!({"revokeOldAfter": 3600.0}));
     first.get("/Users").answered(200);
     assert!(listed(&operator, &first)[1]["expiresAt"].is_string());
     let third = rotated(&operator, &first, &json!({"revokeOldAfter": 0}));

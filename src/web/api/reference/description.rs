@@ -80,7 +80,8 @@ pub(super) struct Operation {
     pub(super) summary: String,
     #[serde(default)]
     pub(super) description: String,
-    pub(super) operation_id: String,
+    #[serde(rename = "operationId")]
+    pub(super) id: String,
     #[serde(default)]
     pub(super) parameters: Vec<Parameter>,
     pub(super) request_body: Option<Body>,

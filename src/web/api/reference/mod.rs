@@ -29,10 +29,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base
 )]
 pub(super) async fn get_page(state: Data<State>) -> Answered {
     let kept = &state.rendered.reference;
-    let page = match kept.get() {
-        Some(page) => page.clone(),
-        None => kept.get_or_init(|| rendered(&state.public_url)).clone(),
-    };
+    let page = kept.get_or_init(|| rendered(&state.public_url)).clone();
     if page.is_empty() {
         return Err(Refusal::new(503, "the page could not be made; /openapi.json has the same in JSON"));
     }
@@ -48,8 +45,11 @@ fn rendered(public_url: &str) -> Bytes {
     let document = serde_json::to_value(openapi::document(public_url)).and_then(serde_json::from_value);
     let page = document.and_then(|document| page::of(&document)).map_err(askama::Error::custom);
     let made = page.and_then(|page| page.render());
-    made.map(Bytes::from).unwrap_or_else(|problem| {
-        tracing::error!(%problem, "the reference of the management API could not be made");
-        Bytes::new()
-    })
+    made.map_or_else(
+        |problem| {
+            tracing::error!(%problem, "the reference of the management API could not be made");
+            Bytes::new()
+        },
+        Bytes::from,
+    )
 }

@@ -113,7 +113,7 @@ fn shown(placed: &Placed, base_url: &str, components: &Components) -> Operation 
     let Placed { path, method, operation: one } = placed;
     let (answers, refusals) = one.responses.iter().map(answer).partition(|answer| answer.status.starts_with('2'));
     Operation {
-        id: one.operation_id.clone(),
+        id: one.id.clone(),
         method: method.to_uppercase(),
         path: path.clone(),
         summary: one.summary.clone(),

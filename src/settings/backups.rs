@@ -1,0 +1,78 @@
+//! When and where the server backs itself up.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+/// The flags.
+#[derive(Debug, Clone, Args)]
+pub struct BackupArgs {
+    /// Folder for backups that the server makes by itself; none without it
+    #[arg(long = "backup-dir", value_name = "DIR", env = "ROLLCALL_BACKUP_DIR")]
+    folder: Option<PathBuf>,
+
+    /// How often: a number with m, h or d
+    #[arg(long = "backup-every", value_name = "TIME", env = "ROLLCALL_BACKUP_EVERY", default_value = "24h", value_parser = every)]
+    every: Duration,
+
+    /// How many of them are kept
+    #[arg(
+        long = "backup-keep",
+        value_name = "NUMBER",
+        env = "ROLLCALL_BACKUP_KEEP",
+        default_value = "14",
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
+    keep: u16,
+}
+
+/// The checked flags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupSchedule {
+    /// Where the backups go; made if missing.
+    pub folder: PathBuf,
+    /// From one to the next.
+    pub every: Duration,
+    /// How many are kept, at least one.
+    pub keep: usize,
+}
+
+impl BackupArgs {
+    /// The schedule; none where no folder was named.
+    pub(super) fn schedule(&self) -> Option<BackupSchedule> {
+        let folder = self.folder.clone()?;
+        Some(BackupSchedule { folder, every: self.every, keep: self.keep.into() })
+    }
+}
+
+/// A time between backups, at least a minute.
+fn every(text: &str) -> Result<Duration, String> {
+    let fix = "write a number with m, h or d, such as 30m, 24h or 7d";
+    let (number, seconds) = match text.trim().split_at_checked(text.trim().len().saturating_sub(1)) {
+        Some((number, "m")) => (number, 60),
+        Some((number, "h")) => (number, 3_600),
+        Some((number, "d")) => (number, 86_400),
+        _ => return Err(fix.to_owned()),
+    };
+    let number: u32 = number.parse().map_err(|_| fix.to_owned())?;
+    if number == 0 {
+        return Err("it must be at least 1m".to_owned());
+    }
+    Ok(Duration::from_secs(u64::from(number) * seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_between_backups_have_a_unit() {
+        for (given, seconds) in [("1m", 60), ("24h", 86_400), ("7d", 604_800)] {
+            assert_eq!(every(given), Ok(Duration::from_secs(seconds)), "{given}");
+        }
+        for given in ["", "h", "24", "0h", "-1h", "1.5h", "24 h", "1w", "99999999999d", "1µ"] {
+            assert!(every(given).is_err(), "{given}");
+        }
+    }
+}
