@@ -1,10 +1,15 @@
 //! The portal: pages for the operator's people and for a customer's IT admin. Every page works without scripts.
 
+mod accounts;
+mod audit;
 mod connection;
+mod connection_settings;
 mod connections;
 mod first_run;
 mod form;
 mod frame;
+mod leftovers;
+mod moments;
 mod page;
 mod session;
 mod shown_once;
@@ -36,6 +41,10 @@ pub fn configure(app: &mut ServiceConfig) {
             .route(web::get().to(connections::show_new))
             .route(web::post().to(connections::create)),
         place("/connections/receipt").route(web::get().to(connection::receipt)),
+        place("/connections/deleted").route(web::get().to(leftovers::list)),
+        place("/connections/deleted/{id}")
+            .route(web::get().to(leftovers::show))
+            .route(web::post().to(leftovers::purge)),
         place("/connections/{id}").route(web::get().to(connection::show)),
         place("/connections/{id}/sync").route(web::post().to(connection::set_sync)),
         place("/connections/{id}/token").route(web::get().to(connection::show_token)),
@@ -43,6 +52,20 @@ pub fn configure(app: &mut ServiceConfig) {
         place("/connections/{id}/delete")
             .route(web::get().to(connection::show_delete))
             .route(web::post().to(connection::delete)),
+        place("/connections/{id}/settings")
+            .route(web::get().to(connection_settings::show))
+            .route(web::post().to(connection_settings::save)),
+        place("/connections/{id}/schemas").route(web::post().to(connection_settings::add_schema)),
+        place("/connections/{id}/schemas/remove").route(web::post().to(connection_settings::remove_schema)),
+        place("/accounts").route(web::get().to(accounts::list)),
+        place("/accounts/new").route(web::get().to(accounts::show_new)).route(web::post().to(accounts::create)),
+        place("/accounts/{id}").route(web::get().to(accounts::show)).route(web::post().to(accounts::rename)),
+        place("/accounts/{id}/delete")
+            .route(web::get().to(accounts::show_delete))
+            .route(web::post().to(accounts::delete)),
+        place("/audit").route(web::get().to(audit::show)),
+        place("/audit/export.csv").route(web::get().to(audit::csv)),
+        place("/audit/export.json").route(web::get().to(audit::json)),
     ];
     for place in places {
         app.service(place.wrap(from_fn(frame::around)));
