@@ -21,6 +21,7 @@ pub mod passwords;
 pub mod people;
 pub mod requests;
 pub mod resources;
+pub mod roles;
 mod scope;
 pub mod settings;
 mod shown;

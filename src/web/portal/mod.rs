@@ -1,6 +1,8 @@
 //! The portal: pages for the operator's people and for a customer's IT admin. Every page works without scripts.
 
+mod about;
 mod accounts;
+mod admins;
 mod audit;
 mod connection;
 mod connection_settings;
@@ -8,9 +10,12 @@ mod connections;
 mod first_run;
 mod form;
 mod frame;
+mod keys;
 mod leftovers;
 mod moments;
 mod page;
+mod profile;
+mod roles;
 mod session;
 mod shown_once;
 mod sign_in;
@@ -66,6 +71,25 @@ pub fn configure(app: &mut ServiceConfig) {
         place("/audit").route(web::get().to(audit::show)),
         place("/audit/export.csv").route(web::get().to(audit::csv)),
         place("/audit/export.json").route(web::get().to(audit::json)),
+        place("/profile").route(web::get().to(profile::show)),
+        place("/profile/password").route(web::post().to(profile::set_password)),
+        place("/profile/sessions").route(web::post().to(profile::end_sessions)),
+        place("/profile/theme").route(web::post().to(profile::set_theme)),
+        place("/settings").route(web::get().to(settings)),
+        place("/settings/people").route(web::get().to(admins::list)),
+        place("/settings/people/new").route(web::get().to(admins::show_new)).route(web::post().to(admins::create)),
+        place("/settings/people/{id}").route(web::get().to(admins::show)).route(web::post().to(admins::change)),
+        place("/settings/people/{id}/active").route(web::post().to(admins::set_active)),
+        place("/settings/people/{id}/password").route(web::post().to(admins::set_password)),
+        place("/settings/roles").route(web::get().to(roles::list)),
+        place("/settings/roles/new").route(web::get().to(roles::show_new)).route(web::post().to(roles::create)),
+        place("/settings/roles/{id}").route(web::get().to(roles::show)).route(web::post().to(roles::change)),
+        place("/settings/roles/{id}/remove").route(web::post().to(roles::remove)),
+        place("/settings/keys").route(web::get().to(keys::list)),
+        place("/settings/keys/new").route(web::get().to(keys::show_new)).route(web::post().to(keys::create)),
+        place("/settings/keys/{id}").route(web::get().to(keys::show)),
+        place("/settings/keys/{id}/revoke").route(web::post().to(keys::revoke)),
+        place("/settings/about").route(web::get().to(about::show)).route(web::post().to(about::save)),
     ];
     for place in places {
         app.service(place.wrap(from_fn(frame::around)));
@@ -75,6 +99,11 @@ pub fn configure(app: &mut ServiceConfig) {
 /// `GET /`
 async fn start(_: Anybody) -> Shown {
     Ok(on_to("/connections").finish())
+}
+
+/// `GET /settings`
+async fn settings(_: admins::Runner) -> Shown {
+    Ok(on_to("/settings/people").finish())
 }
 
 /// Reads off the event loop, with a limit in time.
