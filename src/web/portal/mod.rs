@@ -4,6 +4,7 @@ mod about;
 mod accounts;
 mod admins;
 mod audit;
+mod codes;
 mod connection;
 mod connection_settings;
 mod connections;
@@ -27,6 +28,7 @@ use actix_web::{HttpResponse, Resource};
 use self::page::{Refusal, Shown, on_to};
 use self::session::Anybody;
 use crate::error::{Error, Result as Outcome};
+use crate::model::permission::Permission;
 use crate::store::Snapshot;
 use crate::web::state::State;
 
@@ -40,6 +42,7 @@ pub fn configure(app: &mut ServiceConfig) {
         place("/").route(web::get().to(start)),
         place("/setup/{code}").route(web::get().to(first_run::show)).route(web::post().to(first_run::save)),
         place("/login").route(web::get().to(sign_in::show)).route(web::post().to(sign_in::save)),
+        place("/login/code").route(web::get().to(codes::show)).route(web::post().to(codes::save)),
         place("/logout").route(web::post().to(sign_in::sign_out)),
         place("/connections").route(web::get().to(connections::list)),
         place("/connections/new")
@@ -73,6 +76,9 @@ pub fn configure(app: &mut ServiceConfig) {
         place("/audit/export.json").route(web::get().to(audit::json)),
         place("/profile").route(web::get().to(profile::show)),
         place("/profile/password").route(web::post().to(profile::set_password)),
+        place("/profile/codes").route(web::post().to(codes::begin)),
+        place("/profile/codes/confirm").route(web::post().to(codes::confirm)),
+        place("/profile/codes/off").route(web::post().to(codes::switch_off)),
         place("/profile/sessions").route(web::post().to(profile::end_sessions)),
         place("/profile/theme").route(web::post().to(profile::set_theme)),
         place("/settings").route(web::get().to(settings)),
@@ -96,9 +102,17 @@ pub fn configure(app: &mut ServiceConfig) {
     }
 }
 
-/// `GET /`
-async fn start(_: Anybody) -> Shown {
-    Ok(on_to("/connections").finish())
+/// `GET /`: on to the first place that the person may see.
+async fn start(person: Anybody) -> Shown {
+    let may = |permission| person.signed.permissions.allow(permission);
+    let place = if may(Permission::ProvisioningRead) {
+        "/connections"
+    } else if may(Permission::AuditRead) {
+        "/audit"
+    } else {
+        "/profile"
+    };
+    Ok(on_to(place).finish())
 }
 
 /// `GET /settings`
