@@ -29,6 +29,9 @@ export async function start() {
   throw new Error(`the server did not start:\n${server.out}${server.err}`);
 }
 
+// Whatever ends this process takes the servers with it.
+process.on("exit", () => { for (const { child } of started) { child.kill("SIGKILL"); } });
+
 /** Ends every server that was started here. */
 export async function stopAll() {
   for (const { child, scratch } of started.splice(0)) {

@@ -47,11 +47,12 @@ export class Watch {
   async firstVisit(browser, url, cookies) {
     const context = await browser.newContext();
     await context.addCookies(cookies);
-    const bodies = [];
-    context.on("response", (response) => { bodies.push(response.body()); });
+    // By address: the icon of the page is its picture, too.
+    const files = new Map();
+    context.on("response", (response) => { files.set(response.url(), response.body().catch(() => Buffer.alloc(0))); });
     const page = await context.newPage();
-    await page.goto(url, { waitUntil: "load" });
-    const loaded = await Promise.all(bodies);
+    await page.goto(url, { waitUntil: "networkidle" });
+    const loaded = await Promise.all(files.values());
     await context.close();
     const bytes = loaded.reduce((sum, body) => sum + gzipSync(body).length, 0);
     if (loaded.length > FIRST_VISIT.requests || bytes > FIRST_VISIT.bytes) {
