@@ -2,13 +2,17 @@
 
 mod connection;
 mod connections;
+mod customer;
 mod first_run;
 mod form;
 mod frame;
+mod links;
+mod live_test;
 mod page;
 mod session;
 mod shown_once;
 mod sign_in;
+mod tokens;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -43,6 +47,22 @@ pub fn configure(app: &mut ServiceConfig) {
         place("/connections/{id}/delete")
             .route(web::get().to(connection::show_delete))
             .route(web::post().to(connection::delete)),
+        place("/connections/{id}/tokens").route(web::get().to(tokens::list)),
+        place("/connections/{id}/tokens/new")
+            .route(web::get().to(tokens::show_new))
+            .route(web::post().to(tokens::rotate)),
+        place("/connections/{id}/tokens/{token}")
+            .route(web::get().to(tokens::show))
+            .route(web::post().to(tokens::change)),
+        place("/connections/{id}/tokens/{token}/revoke")
+            .route(web::get().to(tokens::show_revoke))
+            .route(web::post().to(tokens::revoke)),
+        place("/connections/{id}/links").route(web::get().to(links::list)).route(web::post().to(links::create)),
+        place("/connections/{id}/links/made").route(web::get().to(links::show_made)),
+        place("/connections/{id}/links/{link}/revoke").route(web::post().to(links::revoke)),
+        place("/s/{secret}").route(web::get().to(customer::show)),
+        place("/s/{secret}/token").route(web::post().to(customer::make_token)),
+        place("/s/{secret}/done").route(web::post().to(customer::finish)),
     ];
     for place in places {
         app.service(place.wrap(from_fn(frame::around)));
