@@ -126,7 +126,7 @@ pub(super) async fn make_token(visit: Visit) -> Shown {
     let holder = holder(&request);
     state.store.write(Undo::Savepoint, move |tx| open_links::make_token(tx, &holder, &digest, &draft)).await?;
     let provider = provider::by_key(&form.provider).map_or(String::new(), |one| format!("?provider={}", one.key));
-    Ok(private(on_to(&format!("/s/{}{provider}#credentials", form::encoded(&secret))).cookie(cookie).finish()))
+    Ok(private(on_to(&format!("/s/{}{provider}", form::encoded(&secret))).cookie(cookie).finish()))
 }
 
 #[derive(Default, Deserialize)]
@@ -166,7 +166,7 @@ fn holder(request: &HttpRequest) -> Holder {
 }
 
 fn done_page(has_arrived: bool) -> HttpResponse {
-    let title = if has_arrived { "The first user has arrived" } else { "All done" };
+    let title = if has_arrived { "Provisioning works" } else { "All done" };
     let layout = Layout::new(title, None, Place::Elsewhere);
     private(page(200, &DonePage { layout, has_arrived }))
 }

@@ -101,7 +101,9 @@ pub(super) fn until(at: Millis, now: Millis) -> String {
     if left <= 0 {
         return ago(-left);
     }
-    ago(left).strip_suffix(" ago").map_or_else(|| "at once".to_owned(), |span| format!("in {span}"))
+    // Rounded: what was made for seven days ends in seven days, not in six.
+    let unit = [DAY, 60 * 60 * 1000, 60 * 1000].into_iter().find(|unit| left >= *unit).unwrap_or(0);
+    ago(left + unit / 2).strip_suffix(" ago").map_or_else(|| "at once".to_owned(), |span| format!("in {span}"))
 }
 
 /// `GET /connections/{id}/tokens`
@@ -346,6 +348,7 @@ mod tests {
     #[test]
     fn the_end_of_a_token_is_said_from_today() {
         assert_eq!(until(12 * DAY, 0), "in 12 days");
+        assert_eq!(until(7 * DAY - 1, 0), "in 7 days");
         assert_eq!(until(500, 0), "at once");
         assert_eq!(until(0, 2 * DAY), "2 days ago");
     }
