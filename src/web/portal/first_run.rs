@@ -1,4 +1,4 @@
-//! The first run: whoever holds the one-time address makes the first owner, and says where the server is reached.
+//! The first run: whoever holds the one-time address makes the first owner.
 
 use actix_web::HttpRequest;
 use askama::Template;
@@ -13,7 +13,7 @@ use crate::model::actor::{Actor, ActorKind, By, Reach};
 use crate::model::admin::{OWNER, check_name, check_password, email_key};
 use crate::scim::password;
 use crate::secret::{self, TokenDigest};
-use crate::store::{Undo, instance, sessions};
+use crate::store::{Undo, sessions};
 use crate::web::state::State;
 
 #[derive(Template)]
@@ -21,6 +21,7 @@ use crate::web::state::State;
 struct FirstRunPage {
     layout: Layout,
     code: String,
+    public_url: String,
     fields: Fields,
     problems: Vec<Problem>,
 }
@@ -42,7 +43,6 @@ pub(super) struct Fields {
     name: String,
     email: String,
     password: String,
-    public_url: String,
 }
 
 impl FirstRunPage {
@@ -55,13 +55,18 @@ impl FirstRunPage {
 pub(super) async fn show(visit: Visit) -> Shown {
     let code = visit.part("code");
     check(&visit.state, &secret::digest(&code))?;
-    let fields = Fields { public_url: visit.state.public_url.clone(), ..Fields::default() };
-    Ok(form_page(200, code, fields, Vec::new()))
+    Ok(form_page(200, &visit.state, code, Fields::default(), Vec::new()))
 }
 
-fn form_page(status: u16, code: String, fields: Fields, problems: Vec<Problem>) -> actix_web::HttpResponse {
+fn form_page(
+    status: u16,
+    state: &State,
+    code: String,
+    fields: Fields,
+    problems: Vec<Problem>,
+) -> actix_web::HttpResponse {
     let layout = Layout::new("Welcome to Rollcall", None, Place::Elsewhere);
-    page(status, &FirstRunPage { layout, code, fields, problems })
+    page(status, &FirstRunPage { layout, code, public_url: state.public_url.clone(), fields, problems })
 }
 
 fn check(state: &State, code: &TokenDigest) -> Result<(), Refusal> {
@@ -79,7 +84,7 @@ pub(super) async fn save(visit: Visit) -> Shown {
     let fields: Fields = form::fields(&request, visit.payload).await?;
     let problems = problems(&fields);
     if !problems.is_empty() {
-        return Ok(form_page(422, code, fields, problems));
+        return Ok(form_page(422, &state, code, fields, problems));
     }
     let password = state.hashing.hash_in_turn(password::read(&fields.password)?).await?;
     let person = Person {
@@ -91,12 +96,9 @@ pub(super) async fn save(visit: Visit) -> Shown {
         password_digest: Some(password.0),
     };
     let (cookie, session_digest, session) = session::begin(&request, &state, &person.id)?;
-    let (by, public_url) = (by(&request, &person), fields.public_url);
+    let by = by(&request, &person);
     let saved = state.store.write(Undo::Savepoint, move |tx| {
         admins::create_first(tx, &by, &digest, &person)?;
-        if let Ok(url) = crate::settings::public_url(&public_url) {
-            instance::set_public_url(tx, &url)?;
-        }
         sessions::insert(tx, &session_digest, &session)
     });
     saved.await?;
@@ -117,7 +119,6 @@ fn problems(fields: &Fields) -> Vec<Problem> {
         ("name", check_name(&fields.name).map(drop)),
         ("email", email_key(&fields.email).map(drop)),
         ("password", check_password(&fields.password, &fields.email)),
-        ("public_url", crate::settings::public_url(&fields.public_url).map(drop)),
     ];
     let failed = checks.into_iter().filter_map(|(field, checked)| Some((field, checked.err()?)));
     failed.map(|(field, sentence)| Problem { field, sentence }).collect()
