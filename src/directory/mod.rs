@@ -16,6 +16,7 @@ pub mod leftovers;
 pub mod links;
 pub mod lists;
 mod memberships;
+pub mod open_links;
 pub mod overview;
 pub mod passwords;
 pub mod people;

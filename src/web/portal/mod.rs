@@ -1,14 +1,23 @@
 //! The portal: pages for the operator's people and for a customer's IT admin. Every page works without scripts.
 
+mod accounts;
+mod audit;
 mod connection;
+mod connection_settings;
 mod connections;
+mod customer;
 mod first_run;
 mod form;
 mod frame;
+mod leftovers;
+mod links;
+mod live_test;
+mod moments;
 mod page;
 mod session;
 mod shown_once;
 mod sign_in;
+mod tokens;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -22,10 +31,6 @@ use crate::web::state::State;
 
 /// Puts the portal into an application.
 pub fn configure(app: &mut ServiceConfig) {
-    let place = |path: &str| {
-        let other: Resource = web::resource(path).default_service(web::to(other_method));
-        other
-    };
     let places = [
         place("/").route(web::get().to(start)),
         place("/setup/{code}").route(web::get().to(first_run::show)).route(web::post().to(first_run::save)),
@@ -36,6 +41,10 @@ pub fn configure(app: &mut ServiceConfig) {
             .route(web::get().to(connections::show_new))
             .route(web::post().to(connections::create)),
         place("/connections/receipt").route(web::get().to(connection::receipt)),
+        place("/connections/deleted").route(web::get().to(leftovers::list)),
+        place("/connections/deleted/{id}")
+            .route(web::get().to(leftovers::show))
+            .route(web::post().to(leftovers::purge)),
         place("/connections/{id}").route(web::get().to(connection::show)),
         place("/connections/{id}/sync").route(web::post().to(connection::set_sync)),
         place("/connections/{id}/token").route(web::get().to(connection::show_token)),
@@ -43,10 +52,50 @@ pub fn configure(app: &mut ServiceConfig) {
         place("/connections/{id}/delete")
             .route(web::get().to(connection::show_delete))
             .route(web::post().to(connection::delete)),
+        place("/connections/{id}/settings")
+            .route(web::get().to(connection_settings::show))
+            .route(web::post().to(connection_settings::save)),
+        place("/connections/{id}/schemas").route(web::post().to(connection_settings::add_schema)),
+        place("/connections/{id}/schemas/remove").route(web::post().to(connection_settings::remove_schema)),
+        place("/accounts").route(web::get().to(accounts::list)),
+        place("/accounts/new").route(web::get().to(accounts::show_new)).route(web::post().to(accounts::create)),
+        place("/accounts/{id}").route(web::get().to(accounts::show)).route(web::post().to(accounts::rename)),
+        place("/accounts/{id}/delete")
+            .route(web::get().to(accounts::show_delete))
+            .route(web::post().to(accounts::delete)),
+        place("/audit").route(web::get().to(audit::show)),
+        place("/audit/export.csv").route(web::get().to(audit::csv)),
+        place("/audit/export.json").route(web::get().to(audit::json)),
     ];
-    for place in places {
+    for place in places.into_iter().chain(credentials()) {
         app.service(place.wrap(from_fn(frame::around)));
     }
+}
+
+/// Tokens and set-up links, and the pages of whoever holds a link.
+fn credentials() -> [Resource; 10] {
+    [
+        place("/connections/{id}/tokens").route(web::get().to(tokens::list)),
+        place("/connections/{id}/tokens/new")
+            .route(web::get().to(tokens::show_new))
+            .route(web::post().to(tokens::rotate)),
+        place("/connections/{id}/tokens/{token}")
+            .route(web::get().to(tokens::show))
+            .route(web::post().to(tokens::change)),
+        place("/connections/{id}/tokens/{token}/revoke")
+            .route(web::get().to(tokens::show_revoke))
+            .route(web::post().to(tokens::revoke)),
+        place("/connections/{id}/links").route(web::get().to(links::list)).route(web::post().to(links::create)),
+        place("/connections/{id}/links/made").route(web::get().to(links::show_made)),
+        place("/connections/{id}/links/{link}/revoke").route(web::post().to(links::revoke)),
+        place("/s/{secret}").route(web::get().to(customer::show)),
+        place("/s/{secret}/token").route(web::post().to(customer::make_token)),
+        place("/s/{secret}/done").route(web::post().to(customer::finish)),
+    ]
+}
+
+fn place(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(other_method))
 }
 
 /// `GET /`

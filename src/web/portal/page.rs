@@ -111,6 +111,9 @@ pub(super) fn notice(query: &str) -> Option<&'static str> {
 
 const NOTICES: &[(&str, &str)] = &[
     ("account", "The account was added."),
+    ("account-deleted", "The account is deleted, and its API keys are dead."),
+    ("schema-added", "The schema was added. Requests know it from the next one on."),
+    ("schema-removed", "The schema is gone."),
     ("saved", "Your changes were saved."),
     ("paused", "Paused. Changes are taken and kept, and go on to your application when you resume."),
     ("resumed", "Resumed. What happened meanwhile goes on to your application now."),

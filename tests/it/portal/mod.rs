@@ -1,0 +1,5 @@
+//! The portal, seen through a browser without scripts.
+
+mod browser;
+mod set_up;
+mod signing_in;
