@@ -19,6 +19,7 @@ mod memberships;
 pub mod overview;
 pub mod passwords;
 pub mod people;
+pub mod records;
 pub mod requests;
 pub mod resources;
 mod scope;

@@ -5,10 +5,13 @@ mod connections;
 mod first_run;
 mod form;
 mod frame;
+mod moment;
 mod page;
+mod requests;
 mod session;
 mod shown_once;
 mod sign_in;
+mod told;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -43,6 +46,8 @@ pub fn configure(app: &mut ServiceConfig) {
         place("/connections/{id}/delete")
             .route(web::get().to(connection::show_delete))
             .route(web::post().to(connection::delete)),
+        place("/connections/{id}/requests").route(web::get().to(requests::list)),
+        place("/connections/{id}/requests/{rid}").route(web::get().to(requests::show)),
     ];
     for place in places {
         app.service(place.wrap(from_fn(frame::around)));
