@@ -1,12 +1,16 @@
 //! The portal: pages for the operator's people and for a customer's IT admin. Every page works without scripts.
 
+mod attributes;
 mod connection;
 mod connections;
+mod find;
 mod first_run;
 mod form;
 mod frame;
+mod history;
 mod moment;
 mod page;
+mod people;
 mod requests;
 mod session;
 mod shown_once;
@@ -46,8 +50,13 @@ pub fn configure(app: &mut ServiceConfig) {
         place("/connections/{id}/delete")
             .route(web::get().to(connection::show_delete))
             .route(web::post().to(connection::delete)),
+        place("/find").route(web::get().to(find::show)),
         place("/connections/{id}/requests").route(web::get().to(requests::list)),
         place("/connections/{id}/requests/{rid}").route(web::get().to(requests::show)),
+        place("/connections/{id}/users").route(web::get().to(people::users)),
+        place("/connections/{id}/users/{uid}").route(web::get().to(people::user)),
+        place("/connections/{id}/groups").route(web::get().to(people::groups)),
+        place("/connections/{id}/groups/{uid}").route(web::get().to(people::group)),
     ];
     for place in places {
         app.service(place.wrap(from_fn(frame::around)));
