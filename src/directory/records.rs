@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::model::actor::Reach;
 use crate::model::event::Event;
@@ -78,6 +79,15 @@ pub fn name(at: &Snapshot<'_>, configuration: i64, resource_type: &str, id: &str
     let last = events::of_resource(at, configuration, id, i64::MAX, 1)?.pop();
     let payload: Value = last.and_then(|event| serde_json::from_str(&event.payload).ok()).unwrap_or_default();
     Ok(payload.get("before").and_then(name_in))
+}
+
+/// When the user with that id was deleted, who had this name; none where that is not known, or they are still here.
+pub fn deleted_at(at: &Snapshot<'_>, configuration: i64, id: &str, name: &str) -> Result<Option<Millis>> {
+    let last = events::of_resource(at, configuration, id, i64::MAX, 1)?.pop();
+    let Some(last) = last.filter(|event| event.kind == "user.deleted") else { return Ok(None) };
+    let payload: Value = serde_json::from_str(&last.payload).unwrap_or_default();
+    let was = payload.get("before").and_then(name_in);
+    Ok(was.filter(|was| text::key(was) == text::key(name)).map(|_| last.created_at))
 }
 
 /// The name in a document: `userName`, else `displayName`.

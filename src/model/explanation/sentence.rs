@@ -143,7 +143,7 @@ fn changed(facts: &Facts<'_>) -> String {
     if !changes.is_empty() && changes.iter().all(|change| change.path.starts_with("members")) {
         return membership(&changes, &who);
     }
-    let mut names: Vec<&str> = changes.iter().map(|change| change.path).collect();
+    let mut names: Vec<&str> = changes.iter().map(|change| attribute(change.path)).collect();
     names.dedup();
     let more = names.len().saturating_sub(NAMED_MAX);
     names.truncate(NAMED_MAX);
@@ -152,6 +152,12 @@ fn changed(facts: &Facts<'_>) -> String {
         (false, 0) => format!("Changed {} of {who}", names.join(", ")),
         (false, more) => format!("Changed {} and {more} more of {who}", names.join(", ")),
     }
+}
+
+/// The attribute that a path names, without its schema and its filter.
+fn attribute(path: &str) -> &str {
+    let path = path.split('[').next().unwrap_or(path);
+    path.rsplit(':').next().unwrap_or(path)
 }
 
 /// One attribute that a PATCH names.

@@ -207,6 +207,16 @@ fn a_call_is_told_in_one_sentence() {
             },
         ),
         (
+            "Changed emails, department of a user",
+            Case {
+                request: patch(json!([
+                    {"op": "replace", "path": "emails[type eq \"work\"].value", "value": "x"},
+                    {"op": "add", "value": {"urn:x:2.0:User:department": "y"}},
+                ])),
+                ..case("PATCH", "/Users/7", 200)
+            },
+        ),
+        (
             "Added 2 members to the group Staff",
             Case {
                 name: Some("Staff"),

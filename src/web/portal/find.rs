@@ -15,11 +15,13 @@ use crate::model::actor::Reach;
 use crate::model::permission::Permission;
 use crate::model::standing::ago;
 use crate::store::Snapshot;
+use crate::store::people::Source;
 use crate::store::requests::Wanted;
 use crate::web::access::Directory;
 
 /// Calls that are shown about somebody.
 const CALLS: usize = 10;
+const CALLS_OF_ONE: u32 = 10;
 /// People whose calls are shown, where several fit.
 const WITH_CALLS: usize = 3;
 /// Longest text that is looked for.
@@ -32,6 +34,21 @@ struct FindPage {
     q: String,
     answer: String,
     people: Vec<Somebody>,
+    gone: Option<Gone>,
+    lines: Vec<Line>,
+}
+
+/// Somebody who was here and was deleted.
+struct Gone {
+    address: String,
+    when: String,
+}
+
+/// What was found.
+#[derive(Default)]
+struct Results {
+    people: Vec<Somebody>,
+    gone: Option<Gone>,
     lines: Vec<Line>,
 }
 
@@ -90,51 +107,75 @@ pub(super) async fn show(person: Person<Directory>, visit: Visit) -> Shown {
     let q: String = query.q.trim().chars().take(TEXT_MAX_CHARS).collect();
     let layout = Layout::new("Where is my user?", Some(&person.signed), Place::Find);
     if q.is_empty() {
-        return Ok(page(200, &FindPage { layout, q, answer: String::new(), people: Vec::new(), lines: Vec::new() }));
+        let Results { people, gone, lines } = Results::default();
+        return Ok(page(200, &FindPage { layout, q, answer: String::new(), people, gone, lines }));
     }
     let reader = Reader::new(&person.signed, &visit.state.public_url);
     let (reach, wanted, now) = (person.by.reach, q.clone(), clock::now());
-    let (people, lines) = super::read_aside(&visit.state, move |at| look(at, &reach, &reader, &wanted, now)).await?;
-    let answer = answer(&q, &people, &lines);
-    Ok(page(200, &FindPage { layout, q, answer, people, lines }))
+    let found = super::read_aside(&visit.state, move |at| look(at, &reach, &reader, &wanted, now)).await?;
+    let answer = answer(&q, &found);
+    let Results { people, gone, lines } = found;
+    Ok(page(200, &FindPage { layout, q, answer, people, gone, lines }))
 }
 
-fn look(at: &Snapshot<'_>, reach: &Reach, reader: &Reader, text: &str, now: i64) -> Result<(Vec<Somebody>, Vec<Line>)> {
+fn look(at: &Snapshot<'_>, reach: &Reach, reader: &Reader, text: &str, now: i64) -> Result<Results> {
     let found = records::find(at, reach, text)?;
+    if found.is_empty() {
+        return look_back(at, reach, reader, text, now);
+    }
     let people = found.iter().map(|one| Somebody::of(at, reach, one, now)).collect::<Result<Vec<_>>>()?;
     let mut lines = Vec::new();
     for Found { source, stored } in found.iter().take(WITH_CALLS) {
-        let wanted = Wanted { resource: Some(stored.id.clone()), ..Wanted::default() };
-        for call in requests::whole_page(at, reach, &source.id, &wanted, 10)?.calls {
-            lines.push(Told::read(at, reader, source.configuration, &source.id, call)?.line());
-        }
-    }
-    if found.is_empty() {
-        for (source, call) in records::mentioning(at, reach, [text, &super::form::encoded(text)], CALLS)? {
-            lines.push(Told::read(at, reader, source.configuration, &source.id, call)?.line());
-        }
+        lines.extend(about(at, reach, reader, source, &stored.id)?);
     }
     lines.sort_by(|one, other| other.id.cmp(&one.id));
     lines.truncate(CALLS);
-    Ok((people, lines))
+    Ok(Results { people, gone: None, lines })
+}
+
+/// The last calls about a user.
+fn about(at: &Snapshot<'_>, reach: &Reach, reader: &Reader, source: &Source, id: &str) -> Result<Vec<Line>> {
+    let wanted = Wanted { resource: Some(id.to_owned()), ..Wanted::default() };
+    let found = requests::whole_page(at, reach, &source.id, &wanted, CALLS_OF_ONE)?;
+    let line = |call| Ok(Told::read(at, reader, source.configuration, &source.id, call)?.line());
+    found.calls.into_iter().map(line).collect()
+}
+
+/// What is known of somebody who is nowhere: calls that mention them, and whether they were here.
+fn look_back(at: &Snapshot<'_>, reach: &Reach, reader: &Reader, text: &str, now: i64) -> Result<Results> {
+    let mut results = Results::default();
+    for (source, call) in records::mentioning(at, reach, [text, &super::form::encoded(text)], CALLS)? {
+        if results.gone.is_none()
+            && call.resource_type.as_deref() == Some("User")
+            && let Some(id) = call.resource_id.clone()
+            && let Some(deleted_at) = records::deleted_at(at, source.configuration, &id, text)?
+        {
+            let address = format!("/connections/{}/users/{id}", source.id);
+            results.gone = Some(Gone { address, when: ago(now - deleted_at) });
+            results.lines = about(at, reach, reader, &source, &id)?;
+            return Ok(results);
+        }
+        results.lines.push(Told::read(at, reader, source.configuration, &source.id, call)?.line());
+    }
+    Ok(results)
 }
 
 /// The answer in one sentence.
-fn answer(q: &str, people: &[Somebody], lines: &[Line]) -> String {
-    match (people, lines) {
+fn answer(q: &str, found: &Results) -> String {
+    if let Some(gone) = &found.gone {
+        return format!("{q} was here and was deleted {}.", gone.when);
+    }
+    match (&found.people[..], &found.lines[..]) {
         ([one], _) => one.sentence(),
         ([], []) => format!(
             "Nobody called {q} is here, and no recent call mentions them: the identity provider has not sent them. \
              Most often they are not assigned to the application there."
         ),
         ([], [last, ..]) if last.failed => {
-            format!(
-                "Nobody called {q} is here, but they were mentioned: the last call about them failed. {}.",
-                last.sentence
-            )
+            format!("Nobody called {q} is here. The last call that mentions them failed. {}.", last.sentence)
         }
         ([], [last, ..]) => {
-            format!("Nobody called {q} is here, but calls mention them. The last one: {}.", last.sentence)
+            format!("Nobody called {q} is here. The last call that mentions them: {}.", last.sentence)
         }
         (several, _) => format!("{} users fit {q}.", several.len()),
     }

@@ -1,5 +1,7 @@
 //! What happened to a user or group, event by event, with what was before and what is after.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::attributes::plain;
@@ -48,12 +50,29 @@ fn what(word: &str, payload: &Value) -> String {
 /// The attributes that an update names. What was there at the beginning and at the end is shown nowhere: it is the record.
 fn changes(payload: &Value) -> Vec<Change> {
     let paths = payload.get("changed").and_then(Value::as_array);
-    let value =
-        |side: &str, path: &str| payload.get(side).and_then(|side| side.get(path)).map(plain).unwrap_or_default();
     let named = paths.into_iter().flatten().filter_map(Value::as_str);
     named
-        .map(|path| Change { path: path.to_owned(), before: value("before", path), after: value("after", path) })
+        .flat_map(|path| {
+            let value = |side: &str| payload.get(side).and_then(|side| side.get(path));
+            between(path, value("before"), value("after"))
+        })
         .collect()
+}
+
+/// What differs: the whole value, or of two objects the parts.
+fn between(path: &str, before: Option<&Value>, after: Option<&Value>) -> Vec<Change> {
+    let shown = |value: Option<&Value>| value.map(plain).unwrap_or_default();
+    let (Some(Value::Object(old)), Some(Value::Object(new))) = (before, after) else {
+        return vec![Change { path: path.to_owned(), before: shown(before), after: shown(after) }];
+    };
+    let parts: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let differing = parts.into_iter().filter(|part| old.get(*part) != new.get(*part));
+    let change = |part: &String| Change {
+        path: format!("{path}.{part}"),
+        before: shown(old.get(part)),
+        after: shown(new.get(part)),
+    };
+    differing.map(change).collect()
 }
 
 #[cfg(test)]
@@ -86,6 +105,17 @@ mod tests {
         };
         assert_eq!(step.what, "Changed");
         assert_eq!(step.changes, [change("title", "x", "y"), change("urn:x:a", "", "true")]);
+    }
+
+    #[test]
+    fn of_an_attribute_with_parts_those_that_differ_are_shown() {
+        let payload = json!({
+            "changed": ["name"],
+            "before": {"name": {"givenName": "A", "familyName": "B"}},
+            "after": {"name": {"givenName": "A", "familyName": "C", "middleName": "M"}},
+        });
+        let paths: Vec<String> = step("user.updated", &payload).changes.into_iter().map(|change| change.path).collect();
+        assert_eq!(paths, ["name.familyName", "name.middleName"]);
     }
 
     #[test]

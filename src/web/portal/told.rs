@@ -7,6 +7,7 @@ use super::session::Signed;
 use crate::directory::records;
 use crate::error::Result;
 use crate::model::explanation::{self, Explanation, Facts};
+use crate::model::ids;
 use crate::model::permission::Permission;
 use crate::model::provider::Provider;
 use crate::model::request::LoggedCall;
@@ -109,8 +110,9 @@ impl Told {
     /// The call as it stands in a list.
     pub(super) fn line(&self) -> Line {
         let call = &self.call;
-        let path: String = self.below.chars().take(PATH_MAX_CHARS).collect();
-        let is_cut = path.len() < self.below.len();
+        let below = short(&self.below);
+        let path: String = below.chars().take(PATH_MAX_CHARS).collect();
+        let is_cut = path.len() < below.len();
         Line {
             id: call.id.clone(),
             at: Moment::of(call.at),
@@ -159,6 +161,12 @@ fn below<'p>(path: &'p str, configuration_id: &str) -> &'p str {
     OTHER_BASES.iter().find_map(|base| path.strip_prefix(base)).unwrap_or(path)
 }
 
+/// The path with the ends of ids only.
+fn short(path: &str) -> String {
+    let part = |part: &str| if ids::is_id(part) { format!("…{}", ids::short(part)) } else { part.to_owned() };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
 /// A span for people, from microseconds.
 fn took(us: i64) -> String {
     match us {
@@ -182,6 +190,12 @@ mod tests {
         ] {
             assert_eq!(below(path, "7"), shown);
         }
+    }
+
+    #[test]
+    fn ids_are_shown_by_their_ends() {
+        assert_eq!(short("/Users/01890a5d-ac96-774b-bcce-b302099a8057"), "/Users/…9a8057");
+        assert_eq!(short("/Users/bob"), "/Users/bob");
     }
 
     #[test]
