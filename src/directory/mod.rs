@@ -20,6 +20,7 @@ pub mod open_links;
 pub mod overview;
 pub mod passwords;
 pub mod people;
+pub mod records;
 pub mod requests;
 pub mod resources;
 mod scope;

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod attributes;
 mod connection;
 mod connection_settings;
 mod connections;
@@ -13,11 +14,17 @@ mod leftovers;
 mod links;
 mod live_test;
 mod moments;
+mod find;
+mod history;
+mod moment;
 mod page;
+mod people;
+mod requests;
 mod session;
 mod shown_once;
 mod sign_in;
 mod tokens;
+mod told;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -66,6 +73,13 @@ pub fn configure(app: &mut ServiceConfig) {
         place("/audit").route(web::get().to(audit::show)),
         place("/audit/export.csv").route(web::get().to(audit::csv)),
         place("/audit/export.json").route(web::get().to(audit::json)),
+        place("/find").route(web::get().to(find::show)),
+        place("/connections/{id}/requests").route(web::get().to(requests::list)),
+        place("/connections/{id}/requests/{rid}").route(web::get().to(requests::show)),
+        place("/connections/{id}/users").route(web::get().to(people::users)),
+        place("/connections/{id}/users/{uid}").route(web::get().to(people::user)),
+        place("/connections/{id}/groups").route(web::get().to(people::groups)),
+        place("/connections/{id}/groups/{uid}").route(web::get().to(people::group)),
     ];
     for place in places.into_iter().chain(credentials()) {
         app.service(place.wrap(from_fn(frame::around)));

@@ -2,4 +2,5 @@
 
 mod browser;
 mod set_up;
+mod looking;
 mod signing_in;
