@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::moment::Moment;
+use super::moments::Moment;
 use super::session::Signed;
 use crate::directory::records;
 use crate::error::Result;
