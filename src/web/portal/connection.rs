@@ -63,7 +63,17 @@ impl Connection {
         self.one.standing.sentence(&self.one.configuration, &self.one.health, self.one.provider, self.now)
     }
 
-    pub(super) fn when(&self, at: &Option<i64>) -> Cow<'static, str> {
+    /// How long ago the identity provider called.
+    pub(super) fn last_call(&self) -> Cow<'static, str> {
+        self.since(self.one.configuration.last_seen)
+    }
+
+    /// How long ago it changed something.
+    pub(super) fn last_change(&self) -> Cow<'static, str> {
+        self.since(self.one.configuration.last_sync)
+    }
+
+    fn since(&self, at: Option<i64>) -> Cow<'static, str> {
         at.map_or(Cow::Borrowed("never"), |at| Cow::Owned(ago(self.now - at)))
     }
 
