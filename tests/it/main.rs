@@ -16,6 +16,7 @@ mod http;
 mod identity;
 mod management;
 mod packaging;
+mod portal;
 mod properties;
 mod protocol;
 mod sample;

@@ -6,6 +6,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::first_run::{Problem, problem_of};
+use super::live_test::LiveTest;
 use super::page::{Layout, Place, Refusal, Shown, on_to, page};
 use super::session::{Person, Signed, Visit};
 use super::shown_once;
@@ -82,6 +83,7 @@ struct OverviewPage {
     layout: Layout,
     connection: Connection,
     created_at: String,
+    live: LiveTest,
 }
 
 /// `GET /connections/{id}`
@@ -90,7 +92,8 @@ pub(super) async fn show(person: Person<Read>, visit: Visit) -> Shown {
     let mut layout = connection.layout(&person.signed, "");
     layout.refresh = Some(10);
     let created_at = clock::rfc3339(connection.one.configuration.created_at);
-    Ok(page(200, &OverviewPage { layout, connection, created_at }))
+    let live = LiveTest::read(&visit.state, &connection).await?;
+    Ok(page(200, &OverviewPage { layout, connection, created_at, live }))
 }
 
 #[derive(Deserialize)]
@@ -211,12 +214,6 @@ struct StepsPage {
     layout: Layout,
     connection: Connection,
     token: Option<String>,
-}
-
-impl StepsPage {
-    fn is_for(&self, key: &str) -> bool {
-        self.connection.one.provider.key == key
-    }
 }
 
 /// `GET /connections/{id}/setup`: the steps at the provider, with the real values.

@@ -6,7 +6,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::form;
-use super::page::{Layout, Place, Shown, on_to, page};
+use super::page::{self, Layout, Place, Shown, on_to, page};
 use super::session::{self, Anybody, Visit, signed_in};
 use crate::model::admin::email_key;
 use crate::scim::password::{self, PasswordDigest};
@@ -46,7 +46,10 @@ pub(super) async fn show(visit: Visit) -> Shown {
     if signed_in(&visit.request).is_ok() {
         return Ok(on_to(form::own_path(next.as_deref())).finish());
     }
-    Ok(form_page(200, String::new(), next.as_deref(), None))
+    let notice = page::notice(visit.request.query_string());
+    let layout = Layout { notice, ..Layout::new("Sign in", None, Place::Elsewhere) };
+    let next = form::own_path(next.as_deref()).to_owned();
+    Ok(page(200, &SignInPage { layout, email: String::new(), next, problem: None }))
 }
 
 /// `POST /login`
