@@ -80,6 +80,23 @@ pub fn page(at: &Snapshot<'_>, reach: &Reach, configuration_id: &str, wanted: &W
     rows::page(at, configurations::within(at, reach, configuration_id)?.key, wanted, limit)
 }
 
+/// The same page with the bodies of each call.
+///
+/// # Errors
+/// `NotFound` where there is no such configuration within reach.
+pub fn whole_page(
+    at: &Snapshot<'_>,
+    reach: &Reach,
+    configuration_id: &str,
+    wanted: &Wanted,
+    limit: u32,
+) -> Result<Page> {
+    let key = configurations::within(at, reach, configuration_id)?.key;
+    let Page { calls, next } = rows::page(at, key, wanted, limit)?;
+    let whole = |call: LoggedCall| Ok(rows::by_id(at, key, &call.id)?.unwrap_or(call));
+    Ok(Page { calls: calls.into_iter().map(whole).collect::<Result<_>>()?, next })
+}
+
 /// A configuration and how its last calls went.
 ///
 /// # Errors

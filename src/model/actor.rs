@@ -9,6 +9,8 @@ pub enum ActorKind {
     User,
     /// A person in the portal.
     Admin,
+    /// Whoever holds a set-up link.
+    SetupLink,
     /// Somebody on the machine itself.
     CommandLine,
     /// The server, which keeps house.
@@ -22,6 +24,7 @@ impl ActorKind {
             Self::ApiKey => "api_key",
             Self::User => "user",
             Self::Admin => "admin",
+            Self::SetupLink => "setup_link",
             Self::CommandLine => "command_line",
             Self::Server => "server",
         }

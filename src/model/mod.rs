@@ -7,6 +7,7 @@ pub mod admin;
 pub mod change;
 pub mod configuration;
 pub mod event;
+pub mod explanation;
 pub mod ids;
 pub mod names;
 pub mod permission;

@@ -34,6 +34,16 @@ impl Rights {
         }
     }
 
+    /// What people call it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::All => "Everything",
+            Self::Read => "Read only",
+            Self::Users => "Users only",
+            Self::Groups => "Groups only",
+        }
+    }
+
     /// Whether resources may be made, changed and removed.
     pub fn may_write(self) -> bool {
         self != Self::Read

@@ -25,7 +25,20 @@ const WALK_MAX: usize = 24;
 /// 400 invalidSyntax for anything that is not one well-formed JSON text in UTF-8, for a name that stands twice in
 /// one object and for nesting deeper than [`DEPTH_MAX`]; 400 invalidValue for a NUL character; 413 above the other bounds.
 pub fn read(bytes: &[u8]) -> Result<Value, Error> {
-    let state = State { refused: RefCell::new(None), values: RefCell::new(0) };
+    read_by(bytes, str::eq_ignore_ascii_case, str::to_ascii_lowercase)
+}
+
+/// The same for documents that are not of SCIM: names that differ in letter case are two names.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_case_exact(bytes: &[u8]) -> Result<Value, Error> {
+    read_by(bytes, str::eq, str::to_owned)
+}
+
+/// `same` says whether two names are one, and `key` gives both the same key then.
+fn read_by(bytes: &[u8], same: fn(&str, &str) -> bool, key: fn(&str) -> String) -> Result<Value, Error> {
+    let state = State { refused: RefCell::new(None), values: RefCell::new(0), same, key };
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read =
         Reader { state: &state, depth: 0 }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
@@ -41,6 +54,8 @@ pub fn read(bytes: &[u8]) -> Result<Value, Error> {
 struct State {
     refused: RefCell<Option<Error>>,
     values: RefCell<usize>,
+    same: fn(&str, &str) -> bool,
+    key: fn(&str) -> String,
 }
 
 #[derive(Clone, Copy)]
@@ -144,7 +159,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
         while let Some(name) = entries.next_key::<String>()? {
             self.text(&name)?;
             self.count()?;
-            if is_taken(&map, &mut seen, &name) {
+            if self.state.is_taken(&map, &mut seen, &name) {
                 let shown: String = name.chars().take(40).collect();
                 return Err(self.refuse(Error::syntax(format!("the name {shown:?} stands twice in one object"))));
             }
@@ -155,14 +170,16 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 }
 
-fn is_taken(map: &Map<String, Value>, seen: &mut HashSet<String>, name: &str) -> bool {
-    if map.len() < WALK_MAX {
-        return map.keys().any(|known| known.eq_ignore_ascii_case(name));
+impl State {
+    fn is_taken(&self, map: &Map<String, Value>, seen: &mut HashSet<String>, name: &str) -> bool {
+        if map.len() < WALK_MAX {
+            return map.keys().any(|known| (self.same)(known, name));
+        }
+        if seen.is_empty() {
+            seen.extend(map.keys().map(|known| (self.key)(known)));
+        }
+        !seen.insert((self.key)(name))
     }
-    if seen.is_empty() {
-        seen.extend(map.keys().map(|known| known.to_ascii_lowercase()));
-    }
-    !seen.insert(name.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -192,6 +209,16 @@ mod tests {
         let many: Vec<String> = (0..60).map(|n| format!("\"n{n}\":1")).collect();
         assert!(read(format!("{{{}}}", many.join(",")).as_bytes()).is_ok());
         assert_eq!(refused(&format!("{{{},\"N7\":1}}", many.join(","))).status, 400);
+    }
+
+    #[test]
+    fn outside_of_scim_letter_case_tells_names_apart() {
+        assert!(read_case_exact(br#"{"z":1,"Z":{"a":2,"A":3}}"#).is_ok());
+        let many: Vec<String> = (0..60).map(|n| format!("\"n{n}\":1")).collect();
+        assert!(read_case_exact(format!("{{{},\"N7\":1}}", many.join(",")).as_bytes()).is_ok());
+        for text in [r#"{"a":1,"a":2}"#.to_owned(), format!("{{{},\"n7\":1}}", many.join(","))] {
+            assert_eq!(read_case_exact(text.as_bytes()).unwrap_err().status, 400, "{text}");
+        }
     }
 
     #[test]

@@ -94,6 +94,13 @@ pub fn by_id_even_deleted(snapshot: &Snapshot<'_>, id: &str) -> Result<Option<Co
     Ok(found)
 }
 
+/// The configuration with that key, unless it is deleted.
+pub fn by_key(snapshot: &Snapshot<'_>, key: i64) -> Result<Option<Configuration>> {
+    let mut statement = snapshot.prepare("SELECT id FROM configurations WHERE configuration = ?1")?;
+    let id: Option<String> = statement.query_row([key], |row| row.get(0)).optional()?;
+    id.map_or(Ok(None), |id| by_id(snapshot, &id))
+}
+
 /// Configurations that are not deleted, of one account or of all, oldest first.
 pub fn list(snapshot: &Snapshot<'_>, account: Option<&str>) -> Result<Vec<Configuration>> {
     let found = snapshot

@@ -127,6 +127,21 @@ pub fn redact(tx: &Tx<'_>, configuration: i64, after: i64, until: i64) -> Result
     Ok(())
 }
 
+/// At most `limit` events of a resource that come before `before`, newest first, also those that the feed does not show.
+pub fn of_resource(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    resource_id: &str,
+    before: i64,
+    limit: u32,
+) -> Result<Vec<Event>> {
+    let mut statement = at.prepare(&format!(
+        "{COLUMNS} WHERE e.resource_id = ?2 AND e.seq < ?3 AND e.configuration = ?1 ORDER BY e.seq DESC LIMIT ?4"
+    ))?;
+    let rows = statement.query_map(params![configuration, resource_id, before, limit], event)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 const COLUMNS: &str = "SELECT e.seq, e.account_id, e.configuration, c.id AS configuration_id, e.kind, e.resource_id,
          e.payload, e.created_at
      FROM events e LEFT JOIN configurations c ON c.configuration = e.configuration";

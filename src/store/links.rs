@@ -92,6 +92,21 @@ pub fn count_live(at: &Snapshot<'_>, configuration: i64, now: Millis) -> Result<
     Ok(statement.query_row((configuration, now), |row| row.get(0))?)
 }
 
+/// Notes that a link was opened.
+pub fn note_opened(tx: &Tx<'_>, id: &str) -> Result<()> {
+    tx.prepare("UPDATE setup_links SET opened = opened + 1, last_opened_at = ?2 WHERE id = ?1")?
+        .execute((id, tx.now))?;
+    Ok(())
+}
+
+/// When the newest user of a configuration was made.
+pub fn newest_user(at: &Snapshot<'_>, configuration: i64) -> Result<Option<Millis>> {
+    let mut statement = at.prepare(
+        "SELECT created_at FROM resources WHERE configuration = ?1 AND type = 'User' ORDER BY resource DESC LIMIT 1",
+    )?;
+    Ok(statement.query_row([configuration], |row| row.get(0)).optional()?)
+}
+
 /// Ends a link.
 pub fn end(tx: &Tx<'_>, id: &str) -> Result<()> {
     tx.prepare("UPDATE setup_links SET ended_at = ?2 WHERE id = ?1")?.execute((id, tx.now))?;

@@ -192,6 +192,35 @@ pub fn by_id(at: &Snapshot<'_>, view: View, resource_type: &str, id: &str) -> Re
     Ok(row.map(|row| (row, false)))
 }
 
+/// Greater than every text that begins like another one.
+const LAST: char = '\u{10ffff}';
+
+/// At most `limit` resources of a collection whose `userName`, and as many whose `displayName`, begins with a text that is
+/// prepared for comparison; in the order of those names.
+pub fn beginning_with(at: &Snapshot<'_>, of: Collection<'_>, key: &str, limit: usize) -> Result<Vec<Stored>> {
+    let end = format!("{key}{LAST}");
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut found = Vec::new();
+    for column in NAMES {
+        let mut statement = at.prepare(&beginning_sql(column))?;
+        let values = params![of.configuration, of.resource_type, key, end, limit];
+        for row in statement.query_map(values, stored)? {
+            found.push(row?);
+        }
+    }
+    Ok(found)
+}
+
+const NAMES: [&str; 2] = ["user_name_key", "display_name_key"];
+
+fn beginning_sql(column: &str) -> String {
+    format!(
+        "SELECT {COLUMNS} FROM resources r
+         WHERE r.configuration = ?1 AND r.type = ?2 AND r.{column} >= ?3 AND r.{column} < ?4
+         ORDER BY r.{column} LIMIT ?5"
+    )
+}
+
 /// A member of a group, as a page shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -330,6 +359,18 @@ mod tests {
                 assert!(steps[0].contains(index), "{filter:?}: {steps:?}");
                 assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{filter:?}: {steps:?}");
             }
+        }
+    }
+
+    #[test]
+    fn names_that_begin_alike_are_found_by_their_index() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../schema.sql")).unwrap();
+        for (column, index) in NAMES.iter().zip(["resources_by_user_name", "resources_by_display_name"]) {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", beginning_sql(column))).unwrap();
+            let steps = statement.query_map(params![1, "User", "a", "b", 1], |row| row.get(3)).unwrap();
+            let steps: Vec<String> = steps.collect::<rusqlite::Result<_>>().unwrap();
+            assert!(steps.len() == 1 && steps[0].contains(index), "{steps:?}");
         }
     }
 

@@ -93,20 +93,7 @@ fn length(body: &LoggedBody) -> Option<i64> {
 pub fn page(at: &Snapshot<'_>, configuration: i64, wanted: &Wanted, limit: u32) -> Result<Page> {
     let end = end_of_look(at, configuration, wanted)?;
     let from = [end.as_deref(), wanted.from.as_deref()].into_iter().flatten().max().unwrap_or_default();
-    let mut statement = at.prepare(
-        "SELECT id, at, duration_us, method, path, status, failed, scim_type, detail, refusal, token_hint, token_id,
-                resource_type, resource_id, notes, missed, request_bytes, response_bytes
-         FROM requests
-         WHERE configuration = :configuration AND id >= :from AND (:before IS NULL OR id < :before)
-           AND (:status_min IS NULL OR status >= :status_min) AND (:status_max IS NULL OR status <= :status_max)
-           AND (:failed IS NULL OR failed = :failed) AND (:method IS NULL OR method = :method)
-           AND (:resource IS NULL OR resource_id = :resource)
-           AND (:text IS NULL OR instr(lower(id || ' ' || coalesce(token_id, '') || ' ' || coalesce(resource_id, '')),
-                                       lower(:text))
-                OR :everywhere AND (instr(lower(path || ' ' || coalesce(detail, '') || ' ' || notes), lower(:text))
-                                  OR instr(lower(request_body), lower(:text))))
-         ORDER BY id DESC LIMIT :limit",
-    )?;
+    let mut statement = at.prepare(&page_sql(wanted))?;
     let parameters = named_params! {
         ":configuration": configuration,
         ":from": from,
@@ -130,6 +117,52 @@ pub fn page(at: &Snapshot<'_>, configuration: i64, wanted: &Wanted, limit: u32) 
     Ok(Page { calls, next })
 }
 
+/// The statement of a page. What one resource was about is found by an index of its own.
+fn page_sql(wanted: &Wanted) -> String {
+    let resource = if wanted.resource.is_some() { "resource_id = :resource" } else { ":resource IS NULL" };
+    format!(
+        "SELECT id, at, duration_us, method, path, status, failed, scim_type, detail, refusal, token_hint, token_id,
+                resource_type, resource_id, notes, missed, request_bytes, response_bytes
+         FROM requests
+         WHERE configuration = :configuration AND id >= :from AND (:before IS NULL OR id < :before)
+           AND (:status_min IS NULL OR status >= :status_min) AND (:status_max IS NULL OR status <= :status_max)
+           AND (:failed IS NULL OR failed = :failed) AND (:method IS NULL OR method = :method) AND {resource}
+           AND (:text IS NULL OR instr(lower(id || ' ' || coalesce(token_id, '') || ' ' || coalesce(resource_id, '')),
+                                       lower(:text))
+                OR :everywhere AND (instr(lower(path || ' ' || coalesce(detail, '') || ' ' || notes), lower(:text))
+                                  OR instr(lower(request_body), lower(:text))))
+         ORDER BY id DESC LIMIT :limit"
+    )
+}
+
+/// Calls among the last `looked_at` of a configuration that hold one of two texts in path, detail or what was sent, in any
+/// letter case of ASCII; newest first, at most `limit`, with their bodies.
+pub fn mentioning(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    texts: [&str; 2],
+    looked_at: u32,
+    limit: u32,
+) -> Result<Vec<LoggedCall>> {
+    let mut statement = at.prepare(
+        "SELECT * FROM (SELECT * FROM requests WHERE configuration = ?1 ORDER BY id DESC LIMIT ?4)
+         WHERE instr(lower(path || ' ' || coalesce(detail, '') || ' ' || coalesce(request_body, '')), lower(?2))
+            OR instr(lower(path), lower(?3))
+         ORDER BY id DESC LIMIT ?5",
+    )?;
+    let [plain, encoded] = texts;
+    let found = statement.query_map((configuration, plain, encoded, looked_at, limit), whole)?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A row with its bodies.
+fn whole(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
+    let mut call = call(row)?;
+    call.request.text = row.get("request_body")?;
+    call.response.text = row.get("response_body")?;
+    Ok(call)
+}
+
 /// The id at which the look for one page ends; none where the log ends first.
 fn end_of_look(at: &Snapshot<'_>, configuration: i64, wanted: &Wanted) -> Result<Option<String>> {
     if !wanted.filters() {
@@ -150,13 +183,7 @@ pub fn by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Option<L
                 resource_type, resource_id, notes, missed, request_bytes, response_bytes, request_body, response_body
          FROM requests WHERE configuration = ?1 AND id = ?2",
     )?;
-    let found = statement.query_row((configuration, id), |row| {
-        let mut call = call(row)?;
-        call.request.text = row.get("request_body")?;
-        call.response.text = row.get("response_body")?;
-        Ok(call)
-    });
-    Ok(found.optional()?)
+    Ok(statement.query_row((configuration, id), whole).optional()?)
 }
 
 fn call(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {

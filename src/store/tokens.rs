@@ -163,6 +163,13 @@ pub fn by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Option<K
     Ok(at.prepare(&format!("{KEPT} AND id = ?2"))?.query_row(params![configuration, id], kept).optional()?)
 }
 
+/// Whether any token of a configuration was ever used, live or not.
+pub fn any_used(at: &Snapshot<'_>, configuration: i64) -> Result<bool> {
+    let mut statement =
+        at.prepare("SELECT EXISTS (SELECT 1 FROM tokens WHERE configuration = ?1 AND first_used_at IS NOT NULL)")?;
+    Ok(statement.query_row([configuration], |row| row.get(0))?)
+}
+
 /// Gives a token another name and another end.
 pub fn update(tx: &Tx<'_>, id: &str, label: &str, expires_at: Option<Millis>) -> Result<()> {
     tx.prepare("UPDATE tokens SET label = ?2, expires_at = ?3 WHERE id = ?1")?

@@ -22,7 +22,10 @@ const CALLS_WAKE: usize = 500;
 /// Bytes of bodies that wait at most; further calls are kept without theirs.
 const BODIES_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Reads with a right token that are kept within one stretch: a flood of them must not cost more than it asks.
-const READS_EACH: usize = 500;
+const READS_EACH: usize = 100;
+/// Calls that succeeded and are kept with their bodies within one stretch. Identity providers stay far below it; a flood
+/// keeps its rows, and what was refused keeps its bodies.
+const BODIES_EACH: usize = 100;
 /// Calls without a right token that are kept of each configuration within a minute, so that strangers cannot push its
 /// own calls out of the log; and the configurations for which they are.
 const STRANGERS_EACH: u32 = 30;
@@ -73,6 +76,7 @@ struct Missed {
 struct Budget {
     since: Millis,
     reads: usize,
+    bodies: usize,
     minute: Millis,
     strangers: HashMap<Of, u32>,
 }
@@ -205,7 +209,8 @@ impl Pending {
             }
             return;
         }
-        if self.body_bytes + call.body_bytes() > BODIES_MAX_BYTES {
+        let is_flood = call.status < 400 && !self.budget.grants_bodies(call.at);
+        if is_flood || self.body_bytes + call.body_bytes() > BODIES_MAX_BYTES {
             call.drop_bodies();
         }
         self.body_bytes += call.body_bytes();
@@ -232,13 +237,25 @@ impl Budget {
     }
 
     fn grants_read(&mut self, at: Millis) -> bool {
+        self.begin_again(at);
+        self.reads += 1;
+        self.reads <= READS_EACH
+    }
+
+    fn grants_bodies(&mut self, at: Millis) -> bool {
+        self.begin_again(at);
+        self.bodies += 1;
+        self.bodies <= BODIES_EACH
+    }
+
+    /// A new stretch of time has new budgets.
+    fn begin_again(&mut self, at: Millis) {
         let stretch = i64::try_from(WRITE_DOWN_EVERY.as_millis()).unwrap_or(i64::MAX);
         if (at - self.since).abs() >= stretch {
             self.since = at;
             self.reads = 0;
+            self.bodies = 0;
         }
-        self.reads += 1;
-        self.reads <= READS_EACH
     }
 
     fn grants_stranger(&mut self, of: &Of, at: Millis) -> bool {
@@ -352,10 +369,12 @@ mod tests {
         for number in 0..500 {
             activity.note(call(Method::POST, caller(), number));
         }
+        activity.note(Call { status: 400, ..call(Method::POST, caller(), 499) });
         let (pending, missed) = activity.take();
-        assert_eq!(pending.calls.len(), READS_EACH + 500);
-        assert_eq!(missed[&Of::Key(1)].calls, 4_500);
-        assert!(pending.body_bytes <= BODIES_MAX_BYTES && pending.body_bytes > BODIES_MAX_BYTES - 10_000);
+        assert_eq!(pending.calls.len(), READS_EACH + 501);
+        assert_eq!(missed[&Of::Key(1)].calls, 5_000 - u32::try_from(READS_EACH).unwrap());
+        // What was refused keeps its bodies in the midst of a flood.
+        assert_eq!(pending.body_bytes, (BODIES_EACH + 1) * 10_000);
         activity.note(call(Method::GET, caller(), 1_000));
         assert_eq!(activity.take().0.calls.len(), 1);
     }

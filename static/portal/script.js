@@ -17,13 +17,16 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const at = new Date(time.dateTime);
-  if (!Number.isNaN(at.getTime())) {
-    time.title = time.textContent;
-    time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+const localise = (part) => {
+  for (const time of part.querySelectorAll("time[datetime]")) {
+    const at = new Date(time.dateTime);
+    if (!Number.isNaN(at.getTime())) {
+      time.title = time.textContent;
+      time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+    }
   }
-}
+};
+localise(document);
 
 document.getElementById("problems")?.focus();
 
@@ -33,6 +36,7 @@ if (seconds > 0) {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
     if (!answer.ok) { return; }
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    localise(fresh);
     for (const part of document.querySelectorAll("[data-live]")) {
       const next = fresh.getElementById(part.id);
       if (next && next.innerHTML !== part.innerHTML) { part.replaceChildren(...next.childNodes); }

@@ -18,6 +18,8 @@ MANAGEMENT = "/directory/resources/v1"
 CONFIGURATIONS = f"{MANAGEMENT}/configurations/scim2"
 ACCOUNTS = ("acme", "globex")
 KINDS = "account configuration spare leftover user group token link schema key".split()
+# Where `api_hooks` is found.
+HOOKED = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent)}
 USERS = 3
 SPARE = 40
 # What schemathesis takes for an accepted request unless told otherwise, without the server errors.
@@ -88,6 +90,7 @@ def settings(made: dict[str, list[str]], key: str) -> str:
 workers = 1
 continue-on-failure = true
 request-timeout = 20
+hooks = "api_hooks"
 
 [headers]
 Authorization = "Bearer {key}"
@@ -160,7 +163,7 @@ def run(address: str, made: dict[str, list[str]], key: str, seconds: int) -> boo
         program = Path(sys.executable).with_name("st")
         command = [program, "--config-file", file, "run", f"{address}/openapi.json"]
         options = ["--checks", "all", "--max-time", str(seconds), "--generation-database", "none", "--no-color"]
-        return subprocess.run(command + options, timeout=seconds + 60, cwd=folder).returncode == 0
+        return subprocess.run(command + options, timeout=seconds + 60, cwd=folder, env=HOOKED).returncode == 0
 
 
 def main(address: str, seconds: str = "150") -> int:

@@ -17,7 +17,7 @@ use crate::store::audit::{self, Kept, Wanted};
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Actor)]
 pub(super) struct ShownActor {
-    /// `api_key`, `user`, `command_line` or `server`
+    /// `api_key`, `user`, `admin`, `setup_link`, `command_line` or `server`
     kind: String,
     /// Id of the key, subject of the token, or name of the system's user
     id: String,

@@ -82,7 +82,7 @@ impl Call {
         if !is_json {
             return Err(Refusal::new(415, "the content type must be application/json"));
         }
-        Ok(Some(json::read(&bytes).map_err(Error::from)?))
+        Ok(Some(json::read_case_exact(&bytes).map_err(Error::from)?))
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn within_own(person: &Runner, role: &Role) -> Result<(), Refusal> {
 }
 
 #[derive(Template)]
-#[template(path = "portal/people.html")]
+#[template(path = "portal/admins.html")]
 struct PeoplePage {
     layout: Layout,
     tab: &'static str,

@@ -1,11 +1,12 @@
 //! One connection: how it stands, its credentials while they may be seen, the steps at its provider, and its end.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 
 use askama::Template;
 use serde::Deserialize;
 
 use super::first_run::{Problem, problem_of};
+use super::live_test::LiveTest;
 use super::page::{Layout, Place, Refusal, Shown, on_to, page};
 use super::session::{Person, Signed, Visit};
 use super::shown_once;
@@ -62,8 +63,19 @@ impl Connection {
         self.one.standing.sentence(&self.one.configuration, &self.one.health, self.one.provider, self.now)
     }
 
-    pub(super) fn when(&self, at: &Option<i64>) -> Cow<'static, str> {
-        at.map_or(Cow::Borrowed("never"), |at| Cow::Owned(ago(self.now - at)))
+    /// How long ago the identity provider called.
+    pub(super) fn last_call(&self) -> Cow<'static, str> {
+        self.when(self.one.configuration.last_seen)
+    }
+
+    /// How long ago it changed something.
+    pub(super) fn last_change(&self) -> Cow<'static, str> {
+        self.when(self.one.configuration.last_sync)
+    }
+
+    /// How long ago something was. Templates hand over references.
+    pub(super) fn when(&self, at: impl Borrow<Option<i64>>) -> Cow<'static, str> {
+        at.borrow().map_or(Cow::Borrowed("never"), |at| Cow::Owned(ago(self.now - at)))
     }
 
     pub(super) fn is_paused(&self) -> bool {
@@ -82,6 +94,7 @@ struct OverviewPage {
     layout: Layout,
     connection: Connection,
     created_at: String,
+    live: LiveTest,
 }
 
 /// `GET /connections/{id}`
@@ -90,7 +103,8 @@ pub(super) async fn show(person: Person<Read>, visit: Visit) -> Shown {
     let mut layout = connection.layout(&person.signed, "");
     layout.refresh = Some(10);
     let created_at = clock::rfc3339(connection.one.configuration.created_at);
-    Ok(page(200, &OverviewPage { layout, connection, created_at }))
+    let live = LiveTest::read(&visit.state, &connection).await?;
+    Ok(page(200, &OverviewPage { layout, connection, created_at, live }))
 }
 
 #[derive(Deserialize)]
@@ -211,12 +225,6 @@ struct StepsPage {
     layout: Layout,
     connection: Connection,
     token: Option<String>,
-}
-
-impl StepsPage {
-    fn is_for(&self, key: &str) -> bool {
-        self.connection.one.provider.key == key
-    }
 }
 
 /// `GET /connections/{id}/setup`: the steps at the provider, with the real values.

@@ -3,23 +3,33 @@
 mod about;
 mod accounts;
 mod admins;
+mod attributes;
 mod audit;
 mod codes;
 mod connection;
 mod connection_settings;
 mod connections;
+mod customer;
+mod find;
 mod first_run;
 mod form;
 mod frame;
+mod history;
 mod keys;
 mod leftovers;
+mod links;
+mod live_test;
 mod moments;
 mod page;
+mod people;
 mod profile;
+mod requests;
 mod roles;
 mod session;
 mod shown_once;
 mod sign_in;
+mod tokens;
+mod told;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -34,16 +44,26 @@ use crate::web::state::State;
 
 /// Puts the portal into an application.
 pub fn configure(app: &mut ServiceConfig) {
-    let place = |path: &str| {
-        let other: Resource = web::resource(path).default_service(web::to(other_method));
-        other
-    };
-    let places = [
+    let places = [gate(), connections(), credentials(), looking(), accounts(), settings()];
+    for place in places.into_iter().flatten() {
+        app.service(place.wrap(from_fn(frame::around)));
+    }
+}
+
+/// The way in and out.
+fn gate() -> Vec<Resource> {
+    vec![
         place("/").route(web::get().to(start)),
         place("/setup/{code}").route(web::get().to(first_run::show)).route(web::post().to(first_run::save)),
         place("/login").route(web::get().to(sign_in::show)).route(web::post().to(sign_in::save)),
         place("/login/code").route(web::get().to(codes::show)).route(web::post().to(codes::save)),
         place("/logout").route(web::post().to(sign_in::sign_out)),
+    ]
+}
+
+/// Connections, and what is done with one.
+fn connections() -> Vec<Resource> {
+    vec![
         place("/connections").route(web::get().to(connections::list)),
         place("/connections/new")
             .route(web::get().to(connections::show_new))
@@ -65,6 +85,25 @@ pub fn configure(app: &mut ServiceConfig) {
             .route(web::post().to(connection_settings::save)),
         place("/connections/{id}/schemas").route(web::post().to(connection_settings::add_schema)),
         place("/connections/{id}/schemas/remove").route(web::post().to(connection_settings::remove_schema)),
+    ]
+}
+
+/// What has come in through connections.
+fn looking() -> Vec<Resource> {
+    vec![
+        place("/find").route(web::get().to(find::show)),
+        place("/connections/{id}/requests").route(web::get().to(requests::list)),
+        place("/connections/{id}/requests/{rid}").route(web::get().to(requests::show)),
+        place("/connections/{id}/users").route(web::get().to(people::users)),
+        place("/connections/{id}/users/{uid}").route(web::get().to(people::user)),
+        place("/connections/{id}/groups").route(web::get().to(people::groups)),
+        place("/connections/{id}/groups/{uid}").route(web::get().to(people::group)),
+    ]
+}
+
+/// Accounts, and who changed what.
+fn accounts() -> Vec<Resource> {
+    vec![
         place("/accounts").route(web::get().to(accounts::list)),
         place("/accounts/new").route(web::get().to(accounts::show_new)).route(web::post().to(accounts::create)),
         place("/accounts/{id}").route(web::get().to(accounts::show)).route(web::post().to(accounts::rename)),
@@ -74,6 +113,12 @@ pub fn configure(app: &mut ServiceConfig) {
         place("/audit").route(web::get().to(audit::show)),
         place("/audit/export.csv").route(web::get().to(audit::csv)),
         place("/audit/export.json").route(web::get().to(audit::json)),
+    ]
+}
+
+/// The person, and the server.
+fn settings() -> Vec<Resource> {
+    vec![
         place("/profile").route(web::get().to(profile::show)),
         place("/profile/password").route(web::post().to(profile::set_password)),
         place("/profile/codes").route(web::post().to(codes::begin)),
@@ -81,7 +126,7 @@ pub fn configure(app: &mut ServiceConfig) {
         place("/profile/codes/off").route(web::post().to(codes::switch_off)),
         place("/profile/sessions").route(web::post().to(profile::end_sessions)),
         place("/profile/theme").route(web::post().to(profile::set_theme)),
-        place("/settings").route(web::get().to(settings)),
+        place("/settings").route(web::get().to(first_settings)),
         place("/settings/people").route(web::get().to(admins::list)),
         place("/settings/people/new").route(web::get().to(admins::show_new)).route(web::post().to(admins::create)),
         place("/settings/people/{id}").route(web::get().to(admins::show)).route(web::post().to(admins::change)),
@@ -96,10 +141,33 @@ pub fn configure(app: &mut ServiceConfig) {
         place("/settings/keys/{id}").route(web::get().to(keys::show)),
         place("/settings/keys/{id}/revoke").route(web::post().to(keys::revoke)),
         place("/settings/about").route(web::get().to(about::show)).route(web::post().to(about::save)),
-    ];
-    for place in places {
-        app.service(place.wrap(from_fn(frame::around)));
-    }
+    ]
+}
+
+/// Tokens and set-up links, and the pages of whoever holds a link.
+fn credentials() -> Vec<Resource> {
+    vec![
+        place("/connections/{id}/tokens").route(web::get().to(tokens::list)),
+        place("/connections/{id}/tokens/new")
+            .route(web::get().to(tokens::show_new))
+            .route(web::post().to(tokens::rotate)),
+        place("/connections/{id}/tokens/{token}")
+            .route(web::get().to(tokens::show))
+            .route(web::post().to(tokens::change)),
+        place("/connections/{id}/tokens/{token}/revoke")
+            .route(web::get().to(tokens::show_revoke))
+            .route(web::post().to(tokens::revoke)),
+        place("/connections/{id}/links").route(web::get().to(links::list)).route(web::post().to(links::create)),
+        place("/connections/{id}/links/made").route(web::get().to(links::show_made)),
+        place("/connections/{id}/links/{link}/revoke").route(web::post().to(links::revoke)),
+        place("/s/{secret}").route(web::get().to(customer::show)),
+        place("/s/{secret}/token").route(web::post().to(customer::make_token)),
+        place("/s/{secret}/done").route(web::post().to(customer::finish)),
+    ]
+}
+
+fn place(path: &str) -> Resource {
+    web::resource(path).default_service(web::to(other_method))
 }
 
 /// `GET /`: on to the first place that the person may see.
@@ -116,7 +184,7 @@ async fn start(person: Anybody) -> Shown {
 }
 
 /// `GET /settings`
-async fn settings(_: admins::Runner) -> Shown {
+async fn first_settings(_: admins::Runner) -> Shown {
     Ok(on_to("/settings/people").finish())
 }
 

@@ -154,8 +154,32 @@ fn path(text: &str) -> String {
             out.push('=');
             match percent::decoded(value) {
                 Some(_) if is_known => out.push_str(value),
-                Some(plain) if is_filter => out.push_str(&encoded(&between_quotes(&plain))),
+                Some(plain) if is_filter => out.push_str(&encoded(&between_any_quotes(&plain))),
                 _ => out.push_str(HIDDEN),
+            }
+        }
+    }
+    out
+}
+
+/// A filter with its values hidden. Some clients put them into single quotes, which are understood too.
+fn between_any_quotes(filter: &str) -> String {
+    let mut out = String::with_capacity(filter.len());
+    let mut chars = filter.chars();
+    while let Some(c) = chars.next() {
+        out.push(c);
+        if !matches!(c, '"' | '\'') {
+            continue;
+        }
+        out.push_str(HIDDEN);
+        while let Some(inside) = chars.next() {
+            match inside {
+                '\\' => drop(chars.next()),
+                _ if inside == c => {
+                    out.push(c);
+                    break;
+                }
+                _ => {}
             }
         }
     }
@@ -207,6 +231,7 @@ mod tests {
                 "/scim/v2/Users?filter=userName%20eq%20%22bob%22&count=2&x=bob",
                 "/scim/v2/Users?filter=userName%20eq%20%22***%22&count=2&***=***",
             ),
+            ("/Users?filter=userName%20eq%20'bob'", "/Users?filter=userName%20eq%20'***'"),
             ("/Users/bob@example.com", "/Users/***"),
             (&format!("/Users/{id}?attributes=userName"), &format!("/Users/{id}?attributes=userName")),
         ] {

@@ -72,7 +72,7 @@ fn only_the_source_is_needed_and_whatever_else_a_client_posts_is_passed_over() {
     assert_eq!(names, ["connectionName", "id", "token"]);
     assert!(!made.text("connectionName").is_empty() && made.text("token").len() > 40);
     let body = json!({"source": "frontegg", "id": "", "tenantId": "elsewhere", "token": "", "connectionName": " Named ",
-        "createdAt": "0001-01-01T00:00:00Z", "syncToUserManagement": false, "more": [1, {"a": null}]});
+        "createdAt": "0001-01-01T00:00:00Z", "syncToUserManagement": false, "more": [1, {"a": null, "A": 1.0}]});
     let made = operator.post(CONFIGURATIONS, &body).answered(201);
     assert_eq!(made.text("connectionName"), "Named");
     let shown = operator.get(&one(&made.text("id"))).answered(200).json;

@@ -2,6 +2,8 @@
 
 mod browser;
 mod codes;
+mod looking;
 mod pages;
 mod running;
+mod set_up;
 mod signing_in;

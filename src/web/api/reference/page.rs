@@ -25,6 +25,7 @@ pub(super) struct Page {
 /// The operations of one tag.
 #[derive(Debug)]
 struct Group {
+    anchor: String,
     name: String,
     about: Vec<Text>,
     operations: Vec<Operation>,
@@ -93,6 +94,7 @@ pub(super) fn of(document: &Document) -> serde_json::Result<Page> {
         placed.iter().filter(belongs).map(|one| shown(one, &base_url, &document.components)).collect()
     };
     let groups = document.tags.iter().map(|tag| Group {
+        anchor: format!("about-{}", tag.name.to_lowercase().replace(' ', "-")),
         name: tag.name.clone(),
         about: paragraphs(&tag.description),
         operations: of_tag(&tag.name),

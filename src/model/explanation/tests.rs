@@ -1,0 +1,255 @@
+//! A call as it is logged for each rule, and what is said about it.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::provider::by_key;
+
+/// A logged call and what surrounds it.
+struct Case {
+    call: LoggedCall,
+    below: &'static str,
+    filter: Option<&'static str>,
+    request: Option<Value>,
+    response: Option<Value>,
+    name: Option<&'static str>,
+    is_secure: bool,
+}
+
+fn case(method: &str, below: &'static str, status: u16) -> Case {
+    let call = LoggedCall { method: method.to_owned(), status, failed: status >= 400, ..LoggedCall::default() };
+    Case { call, below, filter: None, request: None, response: None, name: None, is_secure: true }
+}
+
+impl Case {
+    fn refused(mut self, scim_type: &str, detail: &str) -> Self {
+        self.call.scim_type = Some(scim_type.to_owned()).filter(|word| !word.is_empty());
+        self.call.detail = Some(detail.to_owned());
+        self
+    }
+
+    fn noted(mut self, note: &str) -> Self {
+        self.call.notes.push(note.to_owned());
+        self
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            call: &self.call,
+            below: self.below,
+            filter: self.filter,
+            request: self.request.as_ref(),
+            response: self.response.as_ref(),
+            name: self.name,
+            is_secure: self.is_secure,
+        }
+    }
+
+    fn said(&self) -> Vec<&'static str> {
+        explain(&self.facts(), by_key("okta").unwrap()).iter().map(|one| one.id).collect()
+    }
+}
+
+fn token(refusal: &str) -> Case {
+    let mut case =
+        case("GET", "/Users", 401).refused("", "the request needs the bearer token of this provisioning URL");
+    case.call.refusal = Some(refusal.to_owned());
+    case
+}
+
+/// What is logged, by the word of the rule that it is for.
+fn fixtures() -> Vec<(&'static str, Case)> {
+    let patch = |path: &str| json!({"Operations": [{"op": "replace", "path": path, "value": "x"}]});
+    vec![
+        ("unknown-token", token("unknown_token")),
+        ("foreign-token", token("foreign_token")),
+        ("revoked-token", token("revoked_token")),
+        ("expired-token", token("expired_token")),
+        ("other-connection", token("other_configuration")),
+        ("double-bearer", token("double_bearer")),
+        ("no-bearer", token("malformed")),
+        ("no-bearer", token("no_scheme")),
+        ("plain-http", token("no_token")),
+        ("no-token", Case { is_secure: false, ..token("no_token") }),
+        (
+            "users-in-base",
+            case("GET", "/Users/Users", 404).refused("", "there is no such resource in this configuration"),
+        ),
+        ("users-in-base", case("GET", "/Groups/ServiceProviderConfig", 404)),
+        (
+            "wrong-base-path",
+            case("GET", "/scim/Users", 404).refused("", "no endpoint has this path; see /ResourceTypes"),
+        ),
+        (
+            "wrong-base-path",
+            case("GET", "/v1/Users", 400).refused("invalidVers", "only version 2 of the protocol is served"),
+        ),
+        (
+            "bad-json",
+            case("POST", "/Users", 400).refused("invalidSyntax", "the body is not valid JSON (line 1, column 9)"),
+        ),
+        ("schemas-missing", case("POST", "/Users", 400).refused("invalidSyntax", "schemas must name urn:x")),
+        ("schemas-assumed", case("POST", "/Users", 201).noted("schemas: base schema assumed")),
+        (
+            "user-name-missing",
+            case("POST", "/Users", 400).refused("invalidValue", "userName is required and must not be empty"),
+        ),
+        (
+            "user-name-taken",
+            case("POST", "/Users", 409).refused("uniqueness", "userName is taken by another resource of this type"),
+        ),
+        (
+            "email-shape",
+            case("POST", "/Users", 400)
+                .refused("invalidValue", "emails[0] must be an object, found text that does not fit"),
+        ),
+        (
+            "boolean-as-text",
+            case("PATCH", "/Users/7", 400)
+                .refused("invalidValue", "Operations[0]: active must be true or false, found text that does not fit"),
+        ),
+        ("boolean-as-text-mended", case("PATCH", "/Users/7", 200).noted("active: text read as a boolean")),
+        (
+            "unknown-patch-path",
+            case("PATCH", "/Users/7", 400).refused("invalidPath", "Operations[0]: User has no attribute \"shoe\""),
+        ),
+        ("single-quotes", Case { filter: Some("userName eq 'bob'"), ..case("GET", "/Users", 200) }),
+        (
+            "single-quotes",
+            Case { request: Some(patch("emails[type eq 'work'].value")), ..case("PATCH", "/Users/7", 200) },
+        ),
+        (
+            "unknown-filter-attribute",
+            case("GET", "/Users", 400)
+                .refused("invalidFilter", "User has no attribute \"shoe\"; see /Schemas for the names"),
+        ),
+        (
+            "member-not-found",
+            case("PATCH", "/Groups/7", 400)
+                .refused("invalidValue", "members.value \"9\" is no user or group of this configuration"),
+        ),
+        ("member-skipped", case("PATCH", "/Groups/7", 200).noted("members: unknown id skipped")),
+        ("stale-version", case("PUT", "/Users/7", 412).refused("", "the resource has changed")),
+        ("too-large", case("POST", "/Users", 413).refused("", "the body is larger than 1048576 bytes")),
+        ("rate-limited", case("GET", "/Users", 429)),
+    ]
+}
+
+#[test]
+fn each_rule_speaks_for_its_case_and_for_no_other() {
+    let fixtures = fixtures();
+    for (id, case) in &fixtures {
+        assert_eq!(case.said(), [*id], "{:?} {}", case.call, case.below);
+    }
+    for rule in RULES {
+        assert!(fixtures.iter().any(|(id, _)| *id == rule.id), "{} has no fixture", rule.id);
+    }
+}
+
+#[test]
+fn nothing_is_said_about_what_went_well() {
+    let filter = Some("userName eq \"o'brien\"");
+    for case in [
+        case("GET", "/Users", 200),
+        Case { filter, ..case("GET", "/Users", 200) },
+        case("POST", "/Users", 201),
+        case("GET", "/Users/7", 404).refused("", "there is no such resource in this configuration"),
+    ] {
+        assert_eq!(case.said(), [""; 0], "{} {}", case.call.method, case.below);
+    }
+}
+
+#[test]
+fn the_place_is_the_one_at_the_provider() {
+    let case = token("revoked_token");
+    let place = |provider: &str| explain(&case.facts(), by_key(provider).unwrap())[0].place;
+    assert!(place("okta").contains("API Token") && place("entra").contains("Secret Token"));
+    assert!(place("custom").contains("Authorization: Bearer"));
+    let words: Vec<&str> = super::super::provider::PROVIDERS.iter().map(|provider| place(provider.key)).collect();
+    let mut distinct = words.clone();
+    distinct.dedup();
+    assert_eq!(distinct.len(), words.len(), "a place for each provider");
+}
+
+#[test]
+fn a_call_is_told_in_one_sentence() {
+    let name = Some("alice");
+    let patch = |operations: Value| Some(json!({"Operations": operations}));
+    let found = |count: u32| Some(json!({"totalResults": count}));
+    for (sentence, case) in [
+        ("Added the user alice", Case { name, ..case("POST", "/Users", 201) }),
+        ("Deleted a user", case("DELETE", "/Users/7", 204)),
+        ("Read the user alice", Case { name, ..case("GET", "/Users/7", 200) }),
+        (
+            "Switched off the user alice",
+            Case {
+                name,
+                request: patch(json!([{"op": "Replace", "path": "active", "value": "False"}])),
+                ..case("PATCH", "/Users/7", 200)
+            },
+        ),
+        (
+            "Switched on the user alice",
+            Case {
+                name,
+                request: patch(json!([{"op": "replace", "value": {"active": true}}])),
+                ..case("PATCH", "/Users/7", 200)
+            },
+        ),
+        (
+            "Changed title, name.givenName of the user alice",
+            Case {
+                name,
+                request: patch(
+                    json!([{"op": "replace", "path": "title", "value": "x"}, {"op": "add", "path": "name.givenName", "value": "y"}]),
+                ),
+                ..case("PATCH", "/Users/7", 200)
+            },
+        ),
+        (
+            "Changed emails, department of a user",
+            Case {
+                request: patch(json!([
+                    {"op": "replace", "path": "emails[type eq \"work\"].value", "value": "x"},
+                    {"op": "add", "value": {"urn:x:2.0:User:department": "y"}},
+                ])),
+                ..case("PATCH", "/Users/7", 200)
+            },
+        ),
+        (
+            "Added 2 members to the group Staff",
+            Case {
+                name: Some("Staff"),
+                request: patch(json!([{"op": "add", "path": "members", "value": [{"value": "1"}, {"value": "2"}]}])),
+                ..case("PATCH", "/Groups/7", 204)
+            },
+        ),
+        (
+            "Took 1 member out of a group",
+            Case {
+                request: patch(json!([{"op": "remove", "path": "members[value eq \"1\"]"}])),
+                ..case("PATCH", "/Groups/7", 204)
+            },
+        ),
+        (
+            "Sent the user alice as switched off",
+            Case { name, request: Some(json!({"active": false})), ..case("PUT", "/Users/7", 200) },
+        ),
+        ("Listed groups", case("GET", "/Groups", 200)),
+        (
+            "Looked for users with userName eq \"x\": none",
+            Case { filter: Some("userName eq \"x\""), response: found(0), ..case("GET", "/Users", 200) },
+        ),
+        ("Asked what this server can do", case("GET", "/ServiceProviderConfig", 200)),
+        ("Looked for a user that is not here", case("GET", "/Users/7", 404)),
+        (
+            "Refused: userName is taken",
+            case("POST", "/Users", 409).refused("uniqueness", "userName is taken by another"),
+        ),
+        ("Refused: title must be text", case("POST", "/Users", 400).refused("invalidValue", "title must be text")),
+        ("Could not be answered: status 503", case("POST", "/Users", 503)),
+        ("Ran a job of 2 operations", Case { request: patch(json!([{}, {}])), ..case("POST", "/Bulk", 200) }),
+    ] {
+        assert_eq!(super::sentence(&case.facts()), sentence);
+    }
+}

@@ -1,0 +1,70 @@
+// Every page that a link leads to, looked at in both schemes and both widths.
+import { axe } from "./program.mjs";
+import { SEEN, born, formulas } from "./poison.mjs";
+
+const PAGES_MAX = 150;
+const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"];
+/** Width and scheme. */
+export const LOOKS = [[1280, "light"], [1280, "dark"], [320, "dark"], [320, "light"]];
+/** What is no page of the portal. */
+const ELSEWHERE = /^\/(docs|directory|assets|openapi|scim|api|s)\b/;
+
+/** What an address has in common with others of its kind: ids and the values of a query are left out. */
+export function kind(address) {
+  const url = new URL(address);
+  const path = url.pathname
+    .replace(/(\/(?:accounts|roles|keys|people|providers)\/)(?!new\b|deleted\b)[^/]+/g, "$1{}")
+    .replace(/\/(?=[^/]*\d)[^/]{6,}/g, "/{}");
+  const query = [...url.searchParams].filter(([, value]) => value !== "").map(([name]) => name);
+  return `${path}?${query.sort().join("&")}`;
+}
+
+/** What is wrong with the page as it stands. */
+export async function look(page, watch, where = page.url()) {
+  const source = axe();
+  for (const problem of await page.evaluate(born)) { watch.problem(`${where}: ${problem}`); }
+  for (const [width, scheme] of LOOKS) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    if (overflow > 0) { watch.problem(`${where}: ${overflow} pixels too wide at ${width}`); }
+    await page.evaluate(`if (!window.axe) { ${source} }`);
+    const result = await page.evaluate((values) => window.axe.run(document, { runOnly: { type: "tag", values }, resultTypes: ["violations"] }), TAGS);
+    for (const { id, help, nodes } of result.violations) {
+      watch.problem(`${where} at ${width}, ${scheme}: ${id} (${help}): ${nodes.slice(0, 2).map((node) => node.html.slice(0, 160)).join(" | ")}`);
+    }
+  }
+}
+
+/** Follows all links from these addresses on, each kind of page once. Gives the kinds. */
+export async function crawl(page, watch, starts, visit = look) {
+  const queue = starts.map((address) => ({ address, from: "the start" }));
+  const seen = new Set();
+  let poisoned = 0;
+  while (queue.length > 0 && seen.size < PAGES_MAX) {
+    const { address, from } = queue.shift();
+    if (seen.has(kind(address))) { continue; }
+    seen.add(kind(address));
+    const answer = await page.context().request.get(address);
+    if (answer.status() >= 400) {
+      watch.problem(`${from} links ${address}, which is answered ${answer.status()}`);
+      continue;
+    }
+    const type = answer.headers()["content-type"] ?? "";
+    if (type.startsWith("text/csv")) {
+      for (const cell of formulas(await answer.text())) { watch.problem(`${address} has a formula: ${cell.slice(0, 60)}`); }
+    }
+    if (!type.startsWith("text/html")) { continue; }
+    await page.goto(address);
+    seen.add(kind(page.url()));
+    if ((await page.locator("body").innerText()).includes(SEEN)) { poisoned += 1; }
+    await visit(page, watch);
+    const links = await page.locator("a[href]").evaluateAll((all) => all.map((one) => one.href));
+    for (const link of links) {
+      const url = new URL(link);
+      url.hash = "";
+      if (url.origin === new URL(address).origin && !ELSEWHERE.test(url.pathname)) { queue.push({ address: url.href, from: page.url() }); }
+    }
+  }
+  return { kinds: [...seen].sort(), poisoned };
+}

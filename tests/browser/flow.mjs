@@ -1,0 +1,188 @@
+// The way of a new customer through the portal, from the first run to the deletion.
+import { Provider } from "./provider.mjs";
+
+export const OWNER = { name: "Olive Owner", email: "olive@example.com", password: "a long sentence is easy to keep" };
+
+/** How long a page may take until it says what it should. */
+const PATIENCE = 15_000;
+
+function expect(is, sentence) {
+  if (!is) { throw new Error(sentence); }
+}
+
+async function heading(page, wanted) {
+  const shown = await page.getByRole("heading", { level: 1 }).innerText();
+  expect(wanted.test(shown), `${page.url()} is headed "${shown}", not ${wanted}`);
+}
+
+/** Asks for the page again until it shows that state. */
+export async function becomes(page, address, state) {
+  const end = Date.now() + PATIENCE;
+  for (;;) {
+    await page.goto(address);
+    const shown = await page.locator(".state").first().innerText();
+    if (shown.trim() === state) { return; }
+    expect(Date.now() < end, `${address} stays "${shown}" and does not become "${state}"`);
+    await page.waitForTimeout(200);
+  }
+}
+
+export async function firstRun(page, hand, server) {
+  await page.goto(server.setup);
+  await hand.fill("Your name", OWNER.name);
+  await hand.fill("E-mail address", OWNER.email);
+  await hand.fill("Password", "short");
+  await hand.press("Create the first account");
+  expect(await page.locator("#problems").isVisible(), "a short password is not refused");
+  expect(await page.getByLabel("Your name").inputValue() === OWNER.name, "what was typed is gone after a refusal");
+  await hand.fill("Password", OWNER.password);
+  await hand.press("Create the first account");
+  await heading(page, /Connections/);
+  const again = await page.context().request.get(server.setup);
+  expect(again.status() === 404, `the address of the first run still works: ${again.status()}`);
+}
+
+export async function signIn(page, hand) {
+  await hand.press("Sign out");
+  await page.goto(new URL("/connections", page.url()).href);
+  await heading(page, /Sign in/);
+  await hand.fill("E-mail address", OWNER.email);
+  await hand.fill("Password", "not the password at all");
+  await hand.press("Sign in");
+  expect(await page.getByRole("alert").isVisible(), "a wrong password is not refused");
+  await hand.fill("E-mail address", OWNER.email);
+  await hand.fill("Password", OWNER.password);
+  await hand.press("Sign in");
+  await heading(page, /Connections/);
+}
+
+/** Makes a connection on the pages, and gives the provider who writes to it and its address. */
+export async function connect(page, hand, { provider, account, name }) {
+  await page.goto(new URL("/connections", page.url()).href);
+  await hand.follow("Add a connection");
+  await hand.choose(provider);
+  await hand.fill("Account", account);
+  await hand.fill("Name", name);
+  await hand.press("Add the connection");
+  const url = await page.getByLabel("Provisioning URL").inputValue();
+  const token = await page.getByLabel("Token", { exact: true }).inputValue();
+  expect(/^rct_\w{40,}$/.test(token), `this is no token: ${token}`);
+  await hand.follow("Next: steps for");
+  await heading(page, new RegExp(name));
+  const address = page.url().replace(/\/setup$/, "");
+  return { idp: new Provider(url, token), address, token, name };
+}
+
+export async function provision(page, { idp, address }) {
+  await becomes(page, address, "Waiting");
+  await idp.test();
+  await becomes(page, address, "Testing");
+  const alice = await idp.user("alice@example.com");
+  const bob = await idp.user("bob@example.com");
+  await idp.group("Analysts", [alice, bob]);
+  await idp.change(alice, "active", false);
+  await becomes(page, address, "Live");
+  return { alice, bob };
+}
+
+export async function pauseAndResume(page, hand, { address, idp }) {
+  await page.goto(address);
+  await hand.press("Pause");
+  await becomes(page, address, "Paused");
+  await idp.user("carol@example.com");
+  await hand.press("Resume");
+  await becomes(page, address, "Live");
+}
+
+/** Asks for the page again until it has that text. */
+async function says(page, address, wanted) {
+  const end = Date.now() + PATIENCE;
+  for (;;) {
+    const answer = await page.goto(address);
+    const shown = await page.locator("main").innerText();
+    if (wanted.test(shown)) { return answer; }
+    expect(Date.now() < end, `${address} does not say ${wanted}:\n${shown}`);
+    await page.waitForTimeout(200);
+  }
+}
+
+/** A new token takes the place of the old one. */
+export async function rotate(page, hand, connection) {
+  await page.goto(`${connection.address}/tokens`);
+  await hand.follow("Make a new token");
+  await hand.fill("Name", "Second token");
+  await hand.press("Make the token");
+  const token = await page.getByLabel("Token", { exact: true }).inputValue();
+  expect(token !== connection.token, "the new token is the old one");
+  await says(page, `${connection.address}/tokens`, /Do not revoke the old token yet/);
+  const old = connection.idp;
+  connection.idp = new Provider(old.url, token);
+  await connection.idp.test();
+  await says(page, `${connection.address}/tokens`, /It was first used/);
+  expect((await old.call("GET", "/Users")).status === 200, "the old token dies before it is revoked");
+  await hand.press("Revoke the old token");
+  expect((await old.call("GET", "/Users")).status === 401, "the old token outlives its end");
+  await connection.idp.test();
+  connection.token = token;
+}
+
+/** The customer's IT admin sets a connection up with a link, in a browser of their own. */
+export async function setUpLink(page, hand, guest, connection) {
+  await page.goto(`${connection.address}/links`);
+  await hand.press("Make the link");
+  const link = await page.getByLabel("Set-up link", { exact: true }).inputValue();
+  await guest.page.goto(link);
+  await guest.hand.press("Make the token");
+  const url = await guest.page.getByLabel("Provisioning URL").inputValue();
+  const token = await guest.page.getByLabel("Token", { exact: true }).inputValue();
+  expect(url === connection.idp.url && token !== connection.token, "the link gives something else");
+  connection.idp = new Provider(url, token);
+  connection.token = token;
+  const done = async () => {
+    await guest.page.goto(link);
+    return guest.page.locator(".checklist li.done").count();
+  };
+  expect(await done() === 0, "steps are ticked before anything has arrived");
+  await connection.idp.test();
+  const end = Date.now() + PATIENCE;
+  while (await done() < 2) { expect(Date.now() < end, "the test of the provider ticks nothing"); }
+  await connection.idp.user("dora@example.com");
+  await says(guest.page, link, /first user has arrived|no such page/i);
+  const after = await guest.page.request.get(link);
+  expect(after.status() !== 200 || !(await after.text()).includes(url), "the link still works");
+}
+
+export async function remove(page, hand, { address, idp, name, token }, purge) {
+  await page.goto(address);
+  await hand.follow("Delete this connection");
+  await hand.fill("Type the name of the connection", `${name}?`);
+  await hand.press("Delete the connection");
+  expect(await page.locator("#problems").isVisible(), "a wrong name deletes the connection");
+  const box = page.getByLabel("Also delete the");
+  expect(await box.isChecked(), "the purge is not ticked by default");
+  await hand.tick("Also delete the", purge);
+  await hand.fill("Type the name of the connection", name);
+  await hand.press("Delete the connection");
+  const receipt = await page.locator("main").innerText();
+  expect(/is deleted/.test(receipt) && /for good/.test(receipt) === purge, `this receipt is wrong: ${receipt}`);
+  expect(!(await page.content()).includes(token), "the receipt shows the token");
+  const answer = await idp.call("GET", "/Users");
+  expect(answer.status === 401, `the token of a deleted connection is answered ${answer.status}`);
+}
+
+/** All of it; the guest is the customer's IT admin. */
+export async function wholeWay(page, hand, server, guest) {
+  await firstRun(page, hand, server);
+  await signIn(page, hand);
+  for (const purge of [true, false]) {
+    const connection = await connect(page, hand, { provider: /Okta/, account: "acme", name: purge ? "Okta of Acme" : "Second try" });
+    if (purge) {
+      await provision(page, connection);
+      await pauseAndResume(page, hand, connection);
+      await rotate(page, hand, connection);
+    } else {
+      await setUpLink(page, hand, guest, connection);
+    }
+    await remove(page, hand, connection, purge);
+  }
+}

@@ -1,0 +1,125 @@
+// Drives the real program through the portal with a real browser; see docs/portal.md. ROLLCALL names the program.
+import { launch } from "./chromium.mjs";
+import { crawl, look } from "./crawl.mjs";
+import { OWNER, becomes, connect, firstRun, signIn, wholeWay } from "./flow.mjs";
+import { Keyboard, Mouse } from "./hands.mjs";
+import { SEEN, POISON, attributes } from "./poison.mjs";
+import { start, stopAll } from "./program.mjs";
+import { Watch } from "./watch.mjs";
+
+const PATIENCE = 15_000;
+const browser = await launch();
+let failed = 0;
+
+/** One part of the review, on a server of its own. */
+async function part(name, options, does) {
+  const begun = Date.now();
+  const server = await start();
+  const watch = new Watch(server.address);
+  const contexts = [];
+  const open = async () => {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    contexts.push(context);
+    context.setDefaultTimeout(PATIENCE);
+    watch.on(context);
+    return context.newPage();
+  };
+  const page = await open();
+  try {
+    await does({ page, server, watch, open });
+  } catch (error) {
+    watch.problem(`${error.stack} (on ${page.url()})`);
+  }
+  await watch.settled();
+  for (const context of contexts) { await context.close(); }
+  for (const problem of watch.problems) { console.log(`  ${problem}`); }
+  const weight = Object.entries(watch.heaviest).map(([kind, { bytes, at }]) => `${kind} ${bytes} B (${at.replace(/[0-9a-f-]{20,}/g, "{}")})`);
+  console.log(`${watch.problems.size === 0 ? "ok" : "FAILED"}: ${name}, ${Math.round((Date.now() - begun) / 100) / 10} s; heaviest: ${weight.join(", ")}`);
+  if (watch.problems.size > 0) { failed += 1; }
+}
+
+/** Fills a connection with poison. */
+async function poisoned(page, hand) {
+  const connection = await connect(page, hand, { provider: /Microsoft/, account: "acme", name: POISON[0] });
+  const users = [];
+  for (let index = 0; index < POISON.length; index += 1) {
+    users.push(await connection.idp.user(`${POISON[index]}${index}@example.com`, attributes(index)));
+  }
+  for (const name of POISON) { await connection.idp.group(name, users, { externalId: name }); }
+  for (const user of users) { await connection.idp.change(user, "title", POISON[1]); }
+  // Calls that are refused, for the request log.
+  await connection.idp.call("POST", "/Users", { schemas: [POISON[0]], userName: users[0].userName });
+  await connection.idp.call("GET", `/Users?filter=${encodeURIComponent(`userName eq '${POISON[0]}'`)}`);
+  await becomes(page, connection.address, "Live");
+  return { ...connection, users };
+}
+
+/** The customer's page of a set-up link, before and after the token is made, and at its end. */
+async function customerPages(page, watch, open) {
+  const hand = new Mouse(page);
+  const { address } = await connect(page, hand, { provider: /PingOne/, account: POISON[0], name: POISON[2] });
+  await page.goto(`${address}/links`);
+  await hand.press("Make the link");
+  await look(page, watch, "a link that was made");
+  const link = await page.getByLabel("Set-up link", { exact: true }).inputValue();
+  const guest = await open();
+  await guest.goto(link);
+  await look(guest, watch, "the customer's page");
+  await guest.getByRole("button", { name: "Make the token" }).click();
+  await look(guest, watch, "the customer's page with a token");
+  await guest.getByRole("button", { name: "Done, end this link" }).click();
+  await look(guest, watch, "the end of the customer's page");
+  await guest.goto(link);
+  await look(guest, watch, "a link that has ended");
+}
+
+/** Pages that no link leads to: refusals, forms with problems, lists without hits, another role. */
+async function sidePages(page, watch, server) {
+  await page.goto(`${server.address}/connections/new`);
+  await page.getByRole("button", { name: "Add the connection" }).click();
+  await look(page, watch, "a new connection with problems");
+  for (const path of ["/connections/no-such-connection", "/connections?text=nothing-like-it"]) {
+    await page.goto(server.address + path);
+    await look(page, watch, path);
+  }
+}
+
+await part("the whole way without scripts", { javaScriptEnabled: false }, async ({ page, server, open }) => {
+  const other = await open();
+  await wholeWay(page, new Mouse(page), server, { page: other, hand: new Mouse(other) });
+});
+
+await part("the whole way by keyboard", {}, async ({ page, server, open }) => {
+  const other = await open();
+  await wholeWay(page, new Keyboard(page), server, { page: other, hand: new Keyboard(other) });
+});
+
+await part("every page", {}, async ({ page, server, watch, open }) => {
+  const hand = new Mouse(page);
+  await page.goto(server.setup);
+  await look(page, watch, "/setup");
+  await firstRun(page, hand, server);
+  await look(page, watch, "no connections");
+  const { token, users } = await poisoned(page, hand);
+  const find = `/find?q=${encodeURIComponent(users[0].userName)}`;
+  const { kinds, poisoned: count } = await crawl(page, watch, [`${server.address}/`, server.address + find]);
+  console.log(`  ${kinds.length} kinds of pages: ${kinds.join(" ")}`);
+  if (count < 3) { watch.problem(`only ${count} pages show "${SEEN}": nothing is proven`); }
+  if (token === "") { watch.problem("there is no token"); }
+  await customerPages(page, watch, open);
+  await sidePages(page, watch, server);
+  const cookies = await page.context().cookies();
+  const visit = await watch.firstVisit(browser, `${server.address}/connections`, cookies);
+  console.log(`  a first visit: ${visit.requests} requests, ${visit.bytes} bytes`);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.goto(`${server.address}/login`);
+  await look(page, watch);
+  await page.getByLabel("E-mail address").fill(OWNER.email);
+  await page.getByLabel("Password").fill("wrong");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await look(page, watch, "/login with a problem");
+});
+
+await browser.close();
+await stopAll();
+process.exit(failed === 0 ? 0 : 1);

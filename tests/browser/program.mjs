@@ -1,0 +1,50 @@
+// The program under test: started in a directory of its own, stopped at the end.
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const binary = process.env.ROLLCALL ?? "target/release/rollcall";
+const started = [];
+
+/** A fresh server: its address, the address of its first run, and the commands on its data. */
+export async function start() {
+  const scratch = mkdtempSync(join(tmpdir(), "rollcall-browser-"));
+  const data = join(scratch, "data");
+  const child = spawn(binary, ["serve", "--data-dir", data, "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "pipe"] });
+  const server = { child, scratch, out: "", err: "" };
+  started.push(server);
+  child.stdout.on("data", (text) => { server.out += text; });
+  child.stderr.on("data", (text) => { server.err += text; });
+  const wanted = { address: /listening on (\S+)/, setup: /(http\S*\/setup\/\S+)/ };
+  for (let tries = 0; tries < 200; tries += 1) {
+    const found = Object.entries(wanted).map(([name, pattern]) => [name, server.out.match(pattern)?.[1]]);
+    if (found.every(([, value]) => value)) {
+      const run = (...words) => execFileSync(binary, [...words, "--data-dir", data], { encoding: "utf8" });
+      return { ...Object.fromEntries(found), run };
+    }
+    if (child.exitCode !== null) { break; }
+    await new Promise((go) => { setTimeout(go, 50); });
+  }
+  throw new Error(`the server did not start:\n${server.out}${server.err}`);
+}
+
+// Whatever ends this process takes the servers with it.
+process.on("exit", () => { for (const { child } of started) { child.kill("SIGKILL"); } });
+
+/** Ends every server that was started here. */
+export async function stopAll() {
+  for (const { child, scratch } of started.splice(0)) {
+    if (child.exitCode === null) {
+      const ended = new Promise((go) => { child.once("exit", go); });
+      child.kill("SIGTERM");
+      await ended;
+    }
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** The source of axe, which is put into the pages from outside. */
+export function axe() {
+  return readFileSync(new URL("./node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
+}

@@ -1,0 +1,85 @@
+// Pictures of every page, to be looked at: node tests/browser/screenshots.mjs [FOLDER]. ROLLCALL names the program.
+// With --docs it makes the three of docs/screenshots instead.
+import { mkdirSync } from "node:fs";
+import { launch } from "./chromium.mjs";
+import { LOOKS, crawl, kind } from "./crawl.mjs";
+import { connect, firstRun } from "./flow.mjs";
+import { Mouse } from "./hands.mjs";
+import { start, stopAll } from "./program.mjs";
+import { Watch } from "./watch.mjs";
+
+const forDocs = process.argv.includes("--docs");
+const folder = process.argv.slice(2).find((word) => !word.startsWith("--")) ?? (forDocs ? "docs/screenshots" : "tests/browser/shots");
+const PEOPLE = ["ada", "grace", "alan", "edsger", "barbara", "donald", "margaret", "john", "katherine", "dennis"];
+mkdirSync(folder, { recursive: true });
+
+/** A name for the picture of an address. */
+function file(address) {
+  return kind(address).replace(/\{\}/g, "one").replace(/[^a-z0-9]+/gi, "-").replace(/^-|-$/g, "") || "start";
+}
+
+async function shoot(page, name) {
+  for (const [width, scheme] of LOOKS) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.emulateMedia({ colorScheme: scheme });
+    await page.screenshot({ path: `${folder}/${name}-${width}-${scheme}.png`, fullPage: true });
+  }
+}
+
+/** Customers as they may be: one that works, one that fails, one that is tested, one that is paused, one that waits. */
+async function customers(page, hand) {
+  const wanted = [[/Okta/, "acme", "Acme: Okta"], [/Microsoft/, "globex", "Globex: Entra ID"], [/OneLogin/, "initech", "Initech: OneLogin"],
+    [/JumpCloud/, "umbrella", "Umbrella: JumpCloud"], [/PingOne/, "hooli", "Hooli: PingOne"]];
+  const made = [];
+  for (const [provider, account, name] of wanted) { made.push(await connect(page, hand, { provider, account, name })); }
+  const [live, failing, tested, paused] = made;
+  for (const { idp } of [live, failing, paused]) {
+    const users = [];
+    for (const name of PEOPLE) { users.push(await idp.user(`${name}@example.com`, { displayName: name[0].toUpperCase() + name.slice(1), title: "Engineer" })); }
+    await idp.group("Engineering", users);
+    await idp.group("Analysts", users.slice(0, 3));
+    await idp.change(users[0], "active", false);
+    await idp.change(users[1], "title", "Team lead");
+  }
+  await tested.idp.test();
+  await live.idp.call("POST", "/Users", { userName: "ada@example.com", schemas: ["urn:ietf:params:scim:schemas:core:2.0:User"] });
+  for (let call = 0; call < 8; call += 1) { await failing.idp.call("POST", "/Users", { userName: "ada@example.com", schemas: ["urn:ietf:params:scim:schemas:core:2.0:User"] }); }
+  await page.goto(paused.address);
+  await hand.press("Pause");
+  await page.waitForTimeout(1500);
+  return made;
+}
+
+const browser = await launch();
+const server = await start();
+const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" });
+const page = await context.newPage();
+const hand = new Mouse(page);
+const watch = new Watch(server.address);
+await page.goto(server.setup);
+if (!forDocs) { await shoot(page, "setup"); }
+await firstRun(page, hand, server);
+if (forDocs) {
+  const [live] = await customers(page, hand);
+  await page.setViewportSize({ width: 1000, height: 640 });
+  for (const [name, address] of [["connections", `${server.address}/connections`], ["connection", live.address], ["steps", `${live.address}/setup`]]) {
+    await page.goto(address);
+    await page.screenshot({ path: `${folder}/${name}.png` });
+  }
+} else {
+  await shoot(page, "connections-none");
+  await customers(page, hand);
+  await crawl(page, watch, [`${server.address}/`, `${server.address}/find?q=grace@example.com`], async () => shoot(page, file(page.url())));
+  await page.goto(`${server.address}/connections/new`);
+  await hand.press("Add the connection");
+  await shoot(page, "new-with-problems");
+  await page.goto(`${server.address}/connections/no-such-connection`);
+  await shoot(page, "refusal");
+  await hand.press("Sign out").catch(() => page.context().clearCookies());
+  await page.context().clearCookies();
+  await page.goto(`${server.address}/login`);
+  await shoot(page, "sign-in");
+}
+for (const problem of watch.problems) { console.log(problem); }
+await browser.close();
+await stopAll();

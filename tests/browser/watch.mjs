@@ -1,0 +1,65 @@
+// What is watched on every page of every flow: foreign requests, complaints of the browser, dialogs, weight.
+import { gzipSync } from "node:zlib";
+
+/** Bytes after gzip, by kind of file. */
+const BUDGET = { document: 12_000, stylesheet: 8_000, script: 2_500 };
+/** Bytes after gzip, and requests, of a first visit. */
+const FIRST_VISIT = { bytes: 40_000, requests: 4 };
+
+export class Watch {
+  constructor(address) {
+    this.host = new URL(address).host;
+    this.problems = new Set();
+    this.heaviest = {};
+    this.waiting = [];
+  }
+
+  problem(text) { this.problems.add(text); }
+
+  /** Watches all pages of a browser context. */
+  on(context) {
+    context.on("request", (request) => {
+      const url = new URL(request.url());
+      if (url.protocol !== "data:" && url.host !== this.host) { this.problem(`a request to another host: ${request.url()}`); }
+    });
+    context.on("response", (response) => { this.waiting.push(this.weigh(response)); });
+    context.on("console", (message) => {
+      // The browser reports each answer of 4xx; those that a flow asks for are no complaint.
+      const isAnswer = message.text().startsWith("Failed to load resource");
+      if (["error", "warning"].includes(message.type()) && !isAnswer) { this.problem(`the browser complains on ${message.page()?.url()}: ${message.text()}`); }
+    });
+    context.on("weberror", (error) => { this.problem(`a script fails: ${error.error()}`); });
+    context.on("dialog", (dialog) => { this.problem(`a dialog opens: ${dialog.message()}`); void dialog.dismiss(); });
+  }
+
+  async weigh(response) {
+    const kind = response.request().resourceType();
+    if (response.status() >= 500) { this.problem(`${response.url()} was answered ${response.status()}`); }
+    if (!(kind in BUDGET) || response.status() >= 300) { return; }
+    const body = await response.body().catch(() => null);
+    if (body === null) { return; }
+    const bytes = gzipSync(body).length;
+    if (bytes > BUDGET[kind]) { this.problem(`${response.url()} weighs ${bytes} bytes after gzip, ${BUDGET[kind]} are allowed`); }
+    if (bytes > (this.heaviest[kind]?.bytes ?? 0)) { this.heaviest[kind] = { bytes, at: new URL(response.url()).pathname }; }
+  }
+
+  /** Opens a page as a browser that was never here. */
+  async firstVisit(browser, url, cookies) {
+    const context = await browser.newContext();
+    await context.addCookies(cookies);
+    // By address: the icon of the page is its picture, too.
+    const files = new Map();
+    context.on("response", (response) => { files.set(response.url(), response.body().catch(() => Buffer.alloc(0))); });
+    const page = await context.newPage();
+    await page.goto(url, { waitUntil: "networkidle" });
+    const loaded = await Promise.all(files.values());
+    await context.close();
+    const bytes = loaded.reduce((sum, body) => sum + gzipSync(body).length, 0);
+    if (loaded.length > FIRST_VISIT.requests || bytes > FIRST_VISIT.bytes) {
+      this.problem(`a first visit of ${url} takes ${loaded.length} requests and ${bytes} bytes`);
+    }
+    return { requests: loaded.length, bytes };
+  }
+
+  async settled() { await Promise.all(this.waiting.splice(0)); }
+}

@@ -1,0 +1,215 @@
+//! Looking into a connection: its requests in plain words, its users and groups, and where somebody is.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::app::{App, Client};
+use crate::portal::browser::{Browser, Page};
+use crate::sample::{encode, group, operation, operations, user, user_with};
+
+/// A connection in an account of its own, and its people's manager.
+fn manager(app: &App, account: &str) -> (Browser, Client) {
+    let client = app.configuration_of(account, "okta");
+    (Browser::with_role(app, "provisioning-manager", Some(account)), client)
+}
+
+/// A page once it says something: the log is written soon, not at once.
+#[track_caller]
+fn once_it_says(browser: &mut Browser, path: &str, text: &str) -> Page {
+    let begun = Instant::now();
+    loop {
+        let page = browser.get(path).answered(200);
+        if page.says(text) || begun.elapsed() > Duration::from_secs(10) {
+            assert!(page.says(text), "{path} does not say {text}: {}", page.text);
+            return page;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn at(client: &Client, below: &str) -> String {
+    format!("/connections/{}{below}", client.id)
+}
+
+#[test]
+fn each_call_is_told_in_a_sentence_with_what_to_do() {
+    let (mut browser, client) = manager(App::shared(), "telling");
+    let alice = client.created("/Users", &user("alice@telling.example"));
+    client.patch(&format!("/Users/{alice}"), &operation("Replace", "active", &json!("False"))).answered(200);
+    client.post("/Users", &user("alice@telling.example")).refused(409, "uniqueness");
+    client.get("/Users/Users");
+    let list = once_it_says(&mut browser, &at(&client, "/requests"), "part of the address");
+    for sentence in
+        ["Added the user alice@telling.example", "Switched off the user alice@", "Refused: userName is taken"]
+    {
+        assert!(list.says(sentence), "{sentence}: {}", list.text);
+    }
+    let failed = browser.get(&at(&client, "/requests?only=failed")).answered(200);
+    assert!(failed.says("userName is taken") && !failed.says("Switched off"), "{}", failed.text);
+    let about = browser.get(&at(&client, &format!("/requests?resource={alice}&method=PATCH"))).answered(200);
+    assert!(about.says("Switched off") && !about.says("Added the user"), "{}", about.text);
+    let id = failed.between(&format!("href=\"{}/", at(&client, "/requests")), "\"").to_owned();
+    let one = browser.get(&at(&client, &format!("/requests/{id}"))).answered(200);
+    for text in
+        ["<h1>Refused: userName is taken</h1>", "Okta: Provisioning", "$TOKEN", "uniqueness", "&#34;userName&#34;"]
+    {
+        assert!(one.says(text), "{text}: {}", one.text);
+    }
+    assert!(!one.says(&client.token));
+    browser.get(&at(&client, "/requests/01890a5d-ac96-774b-bcce-b302099a8057")).answered(404);
+}
+
+#[test]
+fn the_log_is_read_page_by_page() {
+    let (mut browser, client) = manager(App::shared(), "paging-calls");
+    for number in 0..60 {
+        client.created("/Users", &user(&format!("paged-{number:02}")));
+    }
+    let first = once_it_says(&mut browser, &at(&client, "/requests"), "paged-59");
+    assert!(first.says("paged-10<") && !first.says("paged-09<"), "50 on a page: {}", first.text);
+    let next = first.between("before=01", "\"");
+    let second = browser.get(&at(&client, &format!("/requests?before=01{next}"))).answered(200);
+    assert!(second.says("paged-09<") && second.says("paged-00<") && !second.says("paged-10<"), "{}", second.text);
+}
+
+#[test]
+fn users_are_listed_page_by_page_and_looked_up() {
+    let (mut browser, client) = manager(App::shared(), "listing");
+    for number in 0..55 {
+        client.created("/Users", &user_with(&format!("u{number:02}"), &json!({"active": number != 7})));
+    }
+    client.created("/Users", &user_with("zoe", &json!({"displayName": "Übung", "externalId": "00uZ"})));
+    let users = at(&client, "/users");
+    let first = browser.get(&users).answered(200);
+    assert!(first.says(">u49<") && !first.says(">u50<"), "{}", first.text);
+    let next = first.between("after=", "\"");
+    let second = browser.get(&format!("{users}?after={next}")).answered(200);
+    assert!(second.says(">u50<") && second.says(">zoe<") && !second.says(">u49<"), "{}", second.text);
+    for (query, found, not) in [
+        ("q=U0", ">u09<", ">u10<"),
+        ("q=zoe", ">zoe<", ">u00<"),
+        ("q=00uZ", ">zoe<", ">u00<"),
+        (&format!("q={}", encode("übu")), ">zoe<", ">u00<"),
+        ("active=off", ">u07<", ">u08<"),
+    ] {
+        let page = browser.get(&format!("{users}?{query}")).answered(200);
+        assert!(page.says(found) && !page.says(not), "{query}: {}", page.text);
+    }
+    for odd in ["after=x", "after=9.9", "active=x", "older=x", "q=%00", "q=%22%27%3B--"] {
+        browser.get(&format!("{users}?{odd}")).answered(200);
+    }
+}
+
+#[test]
+fn a_user_shows_attributes_groups_and_history() {
+    let (mut browser, client) = manager(App::shared(), "recording");
+    let more =
+        json!({"name": {"givenName": "Ann"}, "emails": [{"value": "a@x.example", "type": "work", "primary": true}]});
+    let ann = client.created("/Users", &user_with("ann", &more));
+    let staff = client.created("/Groups", &group("Staff", &[&ann]));
+    let all = client.created("/Groups", &group("All", &[&staff]));
+    let change = json!([{"op": "replace", "path": "name.givenName", "value": "Anna"}]);
+    client.patch(&format!("/Users/{ann}"), &operations(&change)).answered(200);
+    let page = browser.get(&at(&client, &format!("/users/{ann}"))).answered(200);
+    for text in ["name.givenName", "a@x.example", ">Staff<", ">All<", "<del>Ann</del>", "<ins>Anna</ins>", &all] {
+        assert!(page.says(text), "{text}: {}", page.text);
+    }
+    let page = browser.get(&at(&client, &format!("/groups/{staff}"))).answered(200);
+    assert!(page.says(&format!("/users/{ann}\">")) && page.says("1 member joined"), "{}", page.text);
+    client.delete(&format!("/Users/{ann}")).answered(204);
+    let page = browser.get(&at(&client, &format!("/users/{ann}"))).answered(200);
+    assert!(page.says("<h1>ann</h1>") && page.says("It was deleted"), "{}", page.text);
+    browser.get(&at(&client, &format!("/groups/{ann}"))).answered(404);
+    browser.get(&at(&client, "/users/nobody")).answered(404);
+}
+
+#[test]
+fn members_of_a_large_group_are_paged() {
+    let (mut browser, client) = manager(App::shared(), "members");
+    let ids: Vec<String> = (0..52).map(|number| client.created("/Users", &user(&format!("m{number:02}")))).collect();
+    let large = client.created("/Groups", &group("Large", &ids.iter().map(String::as_str).collect::<Vec<_>>()));
+    let address = at(&client, &format!("/groups/{large}"));
+    let first = browser.get(&address).answered(200);
+    assert!(first.says(&ids[49]) && !first.says(&ids[50]) && first.says("52 members"), "{}", first.text);
+    let next = first.between("?after=", "#");
+    let second = browser.get(&format!("{address}?after={next}")).answered(200);
+    assert!(second.says(&ids[51]) && !second.says(&ids[49]), "{}", second.text);
+}
+
+#[test]
+fn somebody_is_found_by_any_of_their_names() {
+    let (mut browser, client) = manager(App::shared(), "finding");
+    let more = json!({"externalId": "00uF", "active": true, "emails": [{"value": "flo@mail.example"}]});
+    let flo = client.created("/Users", &user_with("Flo@finding.example", &more));
+    client.created("/Groups", &group("Found", &[&flo]));
+    for q in ["flo@FINDING.example", "00uF", "FLO@mail.example", &flo] {
+        let page = browser.get(&format!("/find?q={}", encode(q))).answered(200);
+        assert!(
+            page.says("Flo@finding.example is in Okta") && page.says("switched on, in 1 group"),
+            "{q}: {}",
+            page.text
+        );
+        assert!(page.says(&at(&client, &format!("/users/{flo}"))), "{q}: {}", page.text);
+    }
+    once_it_says(&mut browser, "/find?q=00uF", "Added the user Flo@finding.example");
+    client.delete(&format!("/Users/{flo}")).answered(204);
+    once_it_says(&mut browser, "/find?q=Flo%40finding.example", "was here and was deleted");
+    client.get(&format!("/Users?filter={}", encode("userName eq \"gus@finding.example\""))).answered(200);
+    once_it_says(&mut browser, "/find?q=gus%40finding.example", "The last call that mentions them");
+    let nobody = browser.get("/find?q=never-heard-of").answered(200);
+    assert!(nobody.says("no recent call mentions them"), "{}", nobody.text);
+}
+
+#[test]
+fn nobody_looks_beyond_their_account_or_their_role() {
+    let app = App::shared();
+    let (mut stranger, _) = manager(app, "looking-elsewhere");
+    let client = app.configuration_of("looked-at", "okta");
+    let hidden = client.created("/Users", &user("hidden@looked-at.example"));
+    for below in ["/requests", "/users", "/groups", &format!("/users/{hidden}")] {
+        stranger.get(&at(&client, below)).answered(404);
+    }
+    let page = stranger.get("/find?q=hidden%40looked-at.example").answered(200);
+    assert!(page.says("Nobody called") && !page.says(&hidden), "{}", page.text);
+    let mut viewer = Browser::with_role(app, "viewer", Some("looked-at"));
+    viewer.get(&at(&client, "/users")).answered(200);
+    for path in [at(&client, "/requests"), "/find?q=x".to_owned()] {
+        let page = viewer.get(&path).answered(403);
+        assert!(page.says("requests.read"), "{}", page.text);
+    }
+}
+
+#[test]
+fn what_a_directory_holds_is_shown_as_text() {
+    let (mut browser, client) = manager(App::shared(), "poisoned");
+    let poison = "<script>alert(1)</script>\"'&{{7*7}}";
+    let document = user_with(
+        poison,
+        &json!({"displayName": poison, "title": poison, "emails": [{"value": poison, "display": poison}], "externalId": poison}),
+    );
+    let id = client.created("/Users", &document);
+    let staff = client.created("/Groups", &group(poison, &[&id]));
+    client
+        .patch(&format!("/Users/{id}"), &operation("replace", "title", &json!("<img src=x onerror=alert(1)>")))
+        .answered(200);
+    client.get(&format!("/Users?filter={}", encode(&format!("userName eq \"{}\"", "<b>x</b>"))));
+    client.get(&format!("/Users/{}", encode("<i>x</i>")));
+    once_it_says(&mut browser, &at(&client, "/requests"), "&#60;i&#62;");
+    let paths = [
+        at(&client, "/requests"),
+        at(&client, &format!("/requests?text={}", encode(poison))),
+        at(&client, "/users"),
+        at(&client, &format!("/users?q={}", encode(poison))),
+        at(&client, &format!("/users/{id}")),
+        at(&client, "/groups"),
+        at(&client, &format!("/groups/{staff}")),
+        format!("/find?q={}", encode(poison)),
+    ];
+    for path in paths {
+        let page = browser.get(&path).answered(200);
+        for live in ["<script>a", "<img src=x", "<b>x", "<i>x"] {
+            assert!(!page.says(live), "{path} has {live}");
+        }
+    }
+}
