@@ -36,8 +36,12 @@ impl ProfilePage {
         problem_of(&self.problems, field)
     }
 
-    fn moment(at: &i64) -> (String, String) {
-        (clock::rfc3339(*at), moments::shown(*at))
+    fn since(one: &Session) -> (String, String) {
+        (clock::rfc3339(one.created_at), moments::shown(one.created_at))
+    }
+
+    fn last_used(one: &Session) -> (String, String) {
+        (clock::rfc3339(one.last_seen_at), moments::shown(one.last_seen_at))
     }
 
     fn permissions(&self) -> Vec<(Permission, &'static str)> {
