@@ -9,13 +9,9 @@ use crate::portal::browser::{Browser, PASSWORD, Page, own_app};
 
 /// What an authenticator app shows for a secret, so many steps of 30 seconds from now.
 fn code(secret: &str, steps: u64) -> String {
-    let bits: String =
-        secret.chars().map(|c| format!("{:05b}", "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(c).unwrap())).collect();
-    let key: Vec<u8> = bits
-        .as_bytes()
-        .chunks_exact(8)
-        .map(|bits| u8::from_str_radix(str::from_utf8(bits).unwrap(), 2).unwrap())
-        .collect();
+    let values = secret.chars().map(|c| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(c).unwrap());
+    let bits: Vec<u8> = values.flat_map(|value| (0..5).rev().map(move |bit| u8::from(value >> bit & 1 == 1))).collect();
+    let key: Vec<u8> = bits.chunks_exact(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | bit)).collect();
     let step = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 30 + steps;
     let tag = sign(&Key::new(HMAC_SHA1_FOR_LEGACY_USE_ONLY, &key), &step.to_be_bytes());
     let tag = tag.as_ref();
