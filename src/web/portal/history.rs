@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::attributes::plain;
-use super::moment::Moment;
+use super::moments::Moment;
 use crate::model::event::Event;
 
 /// One event.

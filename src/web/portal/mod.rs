@@ -1,22 +1,21 @@
 //! The portal: pages for the operator's people and for a customer's IT admin. Every page works without scripts.
 
 mod accounts;
-mod audit;
 mod attributes;
+mod audit;
 mod connection;
 mod connection_settings;
 mod connections;
 mod customer;
+mod find;
 mod first_run;
 mod form;
 mod frame;
+mod history;
 mod leftovers;
 mod links;
 mod live_test;
 mod moments;
-mod find;
-mod history;
-mod moment;
 mod page;
 mod people;
 mod requests;

@@ -13,6 +13,23 @@ pub(super) fn shown(at: Millis) -> String {
     text.get(..16).map_or(text.clone(), |minute| format!("{} UTC", minute.replace('T', " ")))
 }
 
+/// A point in time of a log, for machines and for people, to the second.
+#[derive(Debug, Clone)]
+pub(super) struct Moment {
+    /// RFC 3339.
+    pub(super) exact: String,
+    /// `2026-07-14 09:30:59 UTC`
+    pub(super) shown: String,
+}
+
+impl Moment {
+    pub(super) fn of(at: Millis) -> Self {
+        let exact = clock::rfc3339(at);
+        let shown = format!("{} UTC", exact.get(..19).unwrap_or(&exact).replace('T', " "));
+        Self { exact, shown }
+    }
+}
+
 /// The beginning of a day as date fields send it (`2026-07-14`), in UTC.
 pub(super) fn begin_of_day(text: &str) -> Option<Millis> {
     let day = Date::parse(text, &Iso8601::DATE).ok()?;
@@ -45,7 +62,8 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_shown_to_the_minute() {
+    fn a_moment_is_shown_to_the_minute_and_in_a_log_to_the_second() {
         assert_eq!(shown(at("2026-07-14T09:30:59Z")), "2026-07-14 09:30 UTC");
+        assert_eq!(Moment::of(at("2026-07-14T09:30:59Z")).shown, "2026-07-14 09:30:59 UTC");
     }
 }

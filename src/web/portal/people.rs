@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::attributes::{self, Section};
 use super::connection::Connection;
 use super::history::Step;
-use super::moment::Moment;
+use super::moments::Moment;
 use super::page::{Layout, Shown, page};
 use super::session::{Person, Visit};
 use crate::clock;

@@ -1,6 +1,6 @@
 //! The portal, seen through a browser without scripts.
 
 mod browser;
-mod set_up;
 mod looking;
+mod set_up;
 mod signing_in;
