@@ -23,6 +23,7 @@ pub mod people;
 pub mod records;
 pub mod requests;
 pub mod resources;
+pub mod roles;
 mod scope;
 pub mod settings;
 mod shown;

@@ -94,6 +94,64 @@ export async function pauseAndResume(page, hand, { address, idp }) {
   await becomes(page, address, "Live");
 }
 
+/** Asks for the page again until it has that text. */
+async function says(page, address, wanted) {
+  const end = Date.now() + PATIENCE;
+  for (;;) {
+    const answer = await page.goto(address);
+    const shown = await page.locator("main").innerText();
+    if (wanted.test(shown)) { return answer; }
+    expect(Date.now() < end, `${address} does not say ${wanted}:\n${shown}`);
+    await page.waitForTimeout(200);
+  }
+}
+
+/** A new token takes the place of the old one. */
+export async function rotate(page, hand, connection) {
+  await page.goto(`${connection.address}/tokens`);
+  await hand.follow("Make a new token");
+  await hand.fill("Name", "Second token");
+  await hand.press("Make the token");
+  const token = await page.getByLabel("Token", { exact: true }).inputValue();
+  expect(token !== connection.token, "the new token is the old one");
+  await says(page, `${connection.address}/tokens`, /Do not revoke the old token yet/);
+  const old = connection.idp;
+  connection.idp = new Provider(old.url, token);
+  await connection.idp.test();
+  await says(page, `${connection.address}/tokens`, /It was first used/);
+  expect((await old.call("GET", "/Users")).status === 200, "the old token dies before it is revoked");
+  await hand.press("Revoke the old token");
+  expect((await old.call("GET", "/Users")).status === 401, "the old token outlives its end");
+  await connection.idp.test();
+  connection.token = token;
+}
+
+/** The customer's IT admin sets a connection up with a link, in a browser of their own. */
+export async function setUpLink(page, hand, guest, connection) {
+  await page.goto(`${connection.address}/links`);
+  await hand.press("Make the link");
+  const link = await page.getByLabel("Set-up link", { exact: true }).inputValue();
+  await guest.page.goto(link);
+  await guest.hand.press("Make the token");
+  const url = await guest.page.getByLabel("Provisioning URL").inputValue();
+  const token = await guest.page.getByLabel("Token", { exact: true }).inputValue();
+  expect(url === connection.idp.url && token !== connection.token, "the link gives something else");
+  connection.idp = new Provider(url, token);
+  connection.token = token;
+  const done = async () => {
+    await guest.page.goto(link);
+    return guest.page.locator(".checklist li.done").count();
+  };
+  expect(await done() === 0, "steps are ticked before anything has arrived");
+  await connection.idp.test();
+  const end = Date.now() + PATIENCE;
+  while (await done() < 2) { expect(Date.now() < end, "the test of the provider ticks nothing"); }
+  await connection.idp.user("dora@example.com");
+  await says(guest.page, link, /first user has arrived|no such page/i);
+  const after = await guest.page.request.get(link);
+  expect(after.status() !== 200 || !(await after.text()).includes(url), "the link still works");
+}
+
 export async function remove(page, hand, { address, idp, name, token }, purge) {
   await page.goto(address);
   await hand.follow("Delete this connection");
@@ -112,14 +170,19 @@ export async function remove(page, hand, { address, idp, name, token }, purge) {
   expect(answer.status === 401, `the token of a deleted connection is answered ${answer.status}`);
 }
 
-/** All of it. Gives the steps that were gone. */
-export async function wholeWay(page, hand, server) {
+/** All of it; the guest is the customer's IT admin. */
+export async function wholeWay(page, hand, server, guest) {
   await firstRun(page, hand, server);
   await signIn(page, hand);
   for (const purge of [true, false]) {
     const connection = await connect(page, hand, { provider: /Okta/, account: "acme", name: purge ? "Okta of Acme" : "Second try" });
-    await provision(page, connection);
-    if (purge) { await pauseAndResume(page, hand, connection); }
+    if (purge) {
+      await provision(page, connection);
+      await pauseAndResume(page, hand, connection);
+      await rotate(page, hand, connection);
+    } else {
+      await setUpLink(page, hand, guest, connection);
+    }
     await remove(page, hand, connection, purge);
   }
 }

@@ -16,17 +16,22 @@ async function part(name, options, does) {
   const begun = Date.now();
   const server = await start();
   const watch = new Watch(server.address);
-  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
-  context.setDefaultTimeout(PATIENCE);
-  watch.on(context);
-  const page = await context.newPage();
+  const contexts = [];
+  const open = async () => {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+    contexts.push(context);
+    context.setDefaultTimeout(PATIENCE);
+    watch.on(context);
+    return context.newPage();
+  };
+  const page = await open();
   try {
-    await does({ page, server, watch });
+    await does({ page, server, watch, open });
   } catch (error) {
     watch.problem(`${error.stack} (on ${page.url()})`);
   }
   await watch.settled();
-  await context.close();
+  for (const context of contexts) { await context.close(); }
   for (const problem of watch.problems) { console.log(`  ${problem}`); }
   const weight = Object.entries(watch.heaviest).map(([kind, { bytes, at }]) => `${kind} ${bytes} B (${at.replace(/[0-9a-f-]{20,}/g, "{}")})`);
   console.log(`${watch.problems.size === 0 ? "ok" : "FAILED"}: ${name}, ${Math.round((Date.now() - begun) / 100) / 10} s; heaviest: ${weight.join(", ")}`);
@@ -49,6 +54,25 @@ async function poisoned(page, hand) {
   return { ...connection, users };
 }
 
+/** The customer's page of a set-up link, before and after the token is made, and at its end. */
+async function customerPages(page, watch, open) {
+  const hand = new Mouse(page);
+  const { address } = await connect(page, hand, { provider: /PingOne/, account: POISON[0], name: POISON[2] });
+  await page.goto(`${address}/links`);
+  await hand.press("Make the link");
+  await look(page, watch, "a link that was made");
+  const link = await page.getByLabel("Set-up link", { exact: true }).inputValue();
+  const guest = await open();
+  await guest.goto(link);
+  await look(guest, watch, "the customer's page");
+  await guest.getByRole("button", { name: "Make the token" }).click();
+  await look(guest, watch, "the customer's page with a token");
+  await guest.getByRole("button", { name: "Done, end this link" }).click();
+  await look(guest, watch, "the end of the customer's page");
+  await guest.goto(link);
+  await look(guest, watch, "a link that has ended");
+}
+
 /** Pages that no link leads to: refusals, forms with problems, lists without hits, another role. */
 async function sidePages(page, watch, server) {
   await page.goto(`${server.address}/connections/new`);
@@ -60,15 +84,17 @@ async function sidePages(page, watch, server) {
   }
 }
 
-await part("the whole way without scripts", { javaScriptEnabled: false }, async ({ page, server }) => {
-  await wholeWay(page, new Mouse(page), server);
+await part("the whole way without scripts", { javaScriptEnabled: false }, async ({ page, server, open }) => {
+  const other = await open();
+  await wholeWay(page, new Mouse(page), server, { page: other, hand: new Mouse(other) });
 });
 
-await part("the whole way by keyboard", {}, async ({ page, server }) => {
-  await wholeWay(page, new Keyboard(page), server);
+await part("the whole way by keyboard", {}, async ({ page, server, open }) => {
+  const other = await open();
+  await wholeWay(page, new Keyboard(page), server, { page: other, hand: new Keyboard(other) });
 });
 
-await part("every page", {}, async ({ page, server, watch }) => {
+await part("every page", {}, async ({ page, server, watch, open }) => {
   const hand = new Mouse(page);
   await page.goto(server.setup);
   await look(page, watch, "/setup");
@@ -80,6 +106,7 @@ await part("every page", {}, async ({ page, server, watch }) => {
   console.log(`  ${kinds.length} kinds of pages: ${kinds.join(" ")}`);
   if (count < 3) { watch.problem(`only ${count} pages show "${SEEN}": nothing is proven`); }
   if (token === "") { watch.problem("there is no token"); }
+  await customerPages(page, watch, open);
   await sidePages(page, watch, server);
   const cookies = await page.context().cookies();
   const visit = await watch.firstVisit(browser, `${server.address}/connections`, cookies);

@@ -1,6 +1,8 @@
 //! The portal: pages for the operator's people and for a customer's IT admin. Every page works without scripts.
 
+mod about;
 mod accounts;
+mod admins;
 mod attributes;
 mod audit;
 mod connection;
@@ -12,13 +14,16 @@ mod first_run;
 mod form;
 mod frame;
 mod history;
+mod keys;
 mod leftovers;
 mod links;
 mod live_test;
 mod moments;
 mod page;
 mod people;
+mod profile;
 mod requests;
+mod roles;
 mod session;
 mod shown_once;
 mod sign_in;
@@ -37,11 +42,25 @@ use crate::web::state::State;
 
 /// Puts the portal into an application.
 pub fn configure(app: &mut ServiceConfig) {
-    let places = [
+    let places = [gate(), connections(), credentials(), looking(), accounts(), settings()];
+    for place in places.into_iter().flatten() {
+        app.service(place.wrap(from_fn(frame::around)));
+    }
+}
+
+/// The way in and out.
+fn gate() -> Vec<Resource> {
+    vec![
         place("/").route(web::get().to(start)),
         place("/setup/{code}").route(web::get().to(first_run::show)).route(web::post().to(first_run::save)),
         place("/login").route(web::get().to(sign_in::show)).route(web::post().to(sign_in::save)),
         place("/logout").route(web::post().to(sign_in::sign_out)),
+    ]
+}
+
+/// Connections, and what is done with one.
+fn connections() -> Vec<Resource> {
+    vec![
         place("/connections").route(web::get().to(connections::list)),
         place("/connections/new")
             .route(web::get().to(connections::show_new))
@@ -63,6 +82,25 @@ pub fn configure(app: &mut ServiceConfig) {
             .route(web::post().to(connection_settings::save)),
         place("/connections/{id}/schemas").route(web::post().to(connection_settings::add_schema)),
         place("/connections/{id}/schemas/remove").route(web::post().to(connection_settings::remove_schema)),
+    ]
+}
+
+/// What has come in through connections.
+fn looking() -> Vec<Resource> {
+    vec![
+        place("/find").route(web::get().to(find::show)),
+        place("/connections/{id}/requests").route(web::get().to(requests::list)),
+        place("/connections/{id}/requests/{rid}").route(web::get().to(requests::show)),
+        place("/connections/{id}/users").route(web::get().to(people::users)),
+        place("/connections/{id}/users/{uid}").route(web::get().to(people::user)),
+        place("/connections/{id}/groups").route(web::get().to(people::groups)),
+        place("/connections/{id}/groups/{uid}").route(web::get().to(people::group)),
+    ]
+}
+
+/// Accounts, and who changed what.
+fn accounts() -> Vec<Resource> {
+    vec![
         place("/accounts").route(web::get().to(accounts::list)),
         place("/accounts/new").route(web::get().to(accounts::show_new)).route(web::post().to(accounts::create)),
         place("/accounts/{id}").route(web::get().to(accounts::show)).route(web::post().to(accounts::rename)),
@@ -72,22 +110,37 @@ pub fn configure(app: &mut ServiceConfig) {
         place("/audit").route(web::get().to(audit::show)),
         place("/audit/export.csv").route(web::get().to(audit::csv)),
         place("/audit/export.json").route(web::get().to(audit::json)),
-        place("/find").route(web::get().to(find::show)),
-        place("/connections/{id}/requests").route(web::get().to(requests::list)),
-        place("/connections/{id}/requests/{rid}").route(web::get().to(requests::show)),
-        place("/connections/{id}/users").route(web::get().to(people::users)),
-        place("/connections/{id}/users/{uid}").route(web::get().to(people::user)),
-        place("/connections/{id}/groups").route(web::get().to(people::groups)),
-        place("/connections/{id}/groups/{uid}").route(web::get().to(people::group)),
-    ];
-    for place in places.into_iter().chain(credentials()) {
-        app.service(place.wrap(from_fn(frame::around)));
-    }
+    ]
+}
+
+/// The person, and the server.
+fn settings() -> Vec<Resource> {
+    vec![
+        place("/profile").route(web::get().to(profile::show)),
+        place("/profile/password").route(web::post().to(profile::set_password)),
+        place("/profile/sessions").route(web::post().to(profile::end_sessions)),
+        place("/profile/theme").route(web::post().to(profile::set_theme)),
+        place("/settings").route(web::get().to(first_settings)),
+        place("/settings/people").route(web::get().to(admins::list)),
+        place("/settings/people/new").route(web::get().to(admins::show_new)).route(web::post().to(admins::create)),
+        place("/settings/people/{id}").route(web::get().to(admins::show)).route(web::post().to(admins::change)),
+        place("/settings/people/{id}/active").route(web::post().to(admins::set_active)),
+        place("/settings/people/{id}/password").route(web::post().to(admins::set_password)),
+        place("/settings/roles").route(web::get().to(roles::list)),
+        place("/settings/roles/new").route(web::get().to(roles::show_new)).route(web::post().to(roles::create)),
+        place("/settings/roles/{id}").route(web::get().to(roles::show)).route(web::post().to(roles::change)),
+        place("/settings/roles/{id}/remove").route(web::post().to(roles::remove)),
+        place("/settings/keys").route(web::get().to(keys::list)),
+        place("/settings/keys/new").route(web::get().to(keys::show_new)).route(web::post().to(keys::create)),
+        place("/settings/keys/{id}").route(web::get().to(keys::show)),
+        place("/settings/keys/{id}/revoke").route(web::post().to(keys::revoke)),
+        place("/settings/about").route(web::get().to(about::show)).route(web::post().to(about::save)),
+    ]
 }
 
 /// Tokens and set-up links, and the pages of whoever holds a link.
-fn credentials() -> [Resource; 10] {
-    [
+fn credentials() -> Vec<Resource> {
+    vec![
         place("/connections/{id}/tokens").route(web::get().to(tokens::list)),
         place("/connections/{id}/tokens/new")
             .route(web::get().to(tokens::show_new))
@@ -114,6 +167,11 @@ fn place(path: &str) -> Resource {
 /// `GET /`
 async fn start(_: Anybody) -> Shown {
     Ok(on_to("/connections").finish())
+}
+
+/// `GET /settings`
+async fn first_settings(_: admins::Runner) -> Shown {
+    Ok(on_to("/settings/people").finish())
 }
 
 /// Reads off the event loop, with a limit in time.

@@ -13,23 +13,6 @@ pub(super) fn shown(at: Millis) -> String {
     text.get(..16).map_or(text.clone(), |minute| format!("{} UTC", minute.replace('T', " ")))
 }
 
-/// A point in time of a log, for machines and for people, to the second.
-#[derive(Debug, Clone)]
-pub(super) struct Moment {
-    /// RFC 3339.
-    pub(super) exact: String,
-    /// `2026-07-14 09:30:59 UTC`
-    pub(super) shown: String,
-}
-
-impl Moment {
-    pub(super) fn of(at: Millis) -> Self {
-        let exact = clock::rfc3339(at);
-        let shown = format!("{} UTC", exact.get(..19).unwrap_or(&exact).replace('T', " "));
-        Self { exact, shown }
-    }
-}
-
 /// The beginning of a day as date fields send it (`2026-07-14`), in UTC.
 pub(super) fn begin_of_day(text: &str) -> Option<Millis> {
     let day = Date::parse(text, &Iso8601::DATE).ok()?;
@@ -40,6 +23,23 @@ pub(super) fn begin_of_day(text: &str) -> Option<Millis> {
 /// The end of such a day: what comes before it belongs to the day.
 pub(super) fn end_of_day(text: &str) -> Option<Millis> {
     begin_of_day(text).and_then(|begin| begin.checked_add(DAY))
+}
+
+/// A point in time to the second: for machines, and for people in UTC. A script turns it to the reader's own zone.
+#[derive(Debug, Clone)]
+pub(super) struct Moment {
+    /// RFC 3339.
+    pub(super) exact: String,
+    /// For people.
+    pub(super) shown: String,
+}
+
+impl Moment {
+    pub(super) fn of(at: Millis) -> Self {
+        let exact = clock::rfc3339(at);
+        let shown = format!("{} UTC", exact.get(..19).unwrap_or(&exact).replace('T', " "));
+        Self { exact, shown }
+    }
 }
 
 #[cfg(test)]
@@ -62,8 +62,16 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_shown_to_the_minute_and_in_a_log_to_the_second() {
+    fn a_moment_is_shown_to_the_minute() {
         assert_eq!(shown(at("2026-07-14T09:30:59Z")), "2026-07-14 09:30 UTC");
-        assert_eq!(Moment::of(at("2026-07-14T09:30:59Z")).shown, "2026-07-14 09:30:59 UTC");
+    }
+
+    #[test]
+    fn a_time_is_shown_to_the_second_with_its_zone() {
+        let moment = Moment::of(1_000);
+        assert_eq!(
+            (moment.shown.as_str(), moment.exact.as_str()),
+            ("1970-01-01 00:00:01 UTC", "1970-01-01T00:00:01.000Z")
+        );
     }
 }

@@ -84,6 +84,11 @@ impl Layout {
         self.signed.as_ref().and_then(|signed| signed.account.as_deref())
     }
 
+    /// How the pages look.
+    pub(super) fn theme(&self) -> &'static str {
+        self.signed.as_ref().map_or("auto", |signed| signed.theme.word())
+    }
+
     /// The token that every form of this person carries.
     pub(super) fn form_token(&self) -> &str {
         self.signed.as_ref().map_or("", |signed| &signed.form_token)
@@ -114,11 +119,18 @@ const NOTICES: &[(&str, &str)] = &[
     ("account-deleted", "The account is deleted, and its API keys are dead."),
     ("schema-added", "The schema was added. Requests know it from the next one on."),
     ("schema-removed", "The schema is gone."),
+    ("disabled", "Disabled. The person is signed out everywhere."),
+    ("enabled", "Enabled. The person may sign in again."),
+    ("own-password", "Your password is changed. Your other sessions have ended."),
+    ("password", "The password is changed. Every other session of the person has ended."),
+    ("person", "The person was added."),
+    ("role-removed", "The role is gone."),
     ("saved", "Your changes were saved."),
     ("paused", "Paused. Changes are taken and kept, and go on to your application when you resume."),
     ("resumed", "Resumed. What happened meanwhile goes on to your application now."),
     ("revoked", "Revoked. It stopped working at once."),
     ("purged", "Purged. Nothing of it is left."),
+    ("session", "Ended. Whoever used it is signed out."),
     ("signed-out", "You are signed out."),
 ];
 

@@ -35,6 +35,35 @@ const USER_AGENT_MAX_CHARS: usize = 200;
 const COOKIE: &str = "__Host-rc";
 /// The same for a server that is tried out over plain HTTP.
 const PLAIN_COOKIE: &str = "rc";
+/// How the pages look in a browser; it outlives the session.
+pub(super) const THEME_COOKIE: &str = "rc_theme";
+
+/// How the pages look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Theme {
+    /// As the device says.
+    #[default]
+    Auto,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    /// The word in forms, cookies and pages.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    /// The theme with that word; any other word leaves it to the device.
+    pub(super) fn of(word: &str) -> Self {
+        [Self::Light, Self::Dark].into_iter().find(|theme| theme.word() == word).unwrap_or_default()
+    }
+}
+
 /// Somebody who is signed in.
 #[derive(Debug, Clone)]
 pub(super) struct Signed {
@@ -50,6 +79,7 @@ pub(super) struct Signed {
     pub(super) form_token: String,
     /// What was just done.
     pub(super) notice: Option<&'static str>,
+    pub(super) theme: Theme,
     since: Millis,
     last_seen: Millis,
 }
@@ -192,6 +222,7 @@ fn find(request: &HttpRequest, state: &Data<State>) -> Result<Option<Signed>> {
         permissions: role.permissions,
         form_token: form_token(&digest),
         notice: page::notice(request.query_string()),
+        theme: request.cookie(THEME_COOKIE).map(|cookie| Theme::of(cookie.value())).unwrap_or_default(),
         since: session.created_at,
         last_seen: session.last_seen_at,
     };
