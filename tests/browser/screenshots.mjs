@@ -2,7 +2,8 @@
 // With --docs it makes the three of docs/screenshots instead.
 import { mkdirSync } from "node:fs";
 import { launch } from "./chromium.mjs";
-import { LOOKS, crawl, kind } from "./crawl.mjs";
+import { kind } from "./address.mjs";
+import { LOOKS, crawl } from "./crawl.mjs";
 import { connect, firstRun } from "./flow.mjs";
 import { Mouse } from "./hands.mjs";
 import { start, stopAll } from "./program.mjs";
