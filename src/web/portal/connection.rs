@@ -1,6 +1,6 @@
 //! One connection: how it stands, its credentials while they may be seen, the steps at its provider, and its end.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 
 use askama::Template;
 use serde::Deserialize;
@@ -63,8 +63,19 @@ impl Connection {
         self.one.standing.sentence(&self.one.configuration, &self.one.health, self.one.provider, self.now)
     }
 
-    pub(super) fn when(&self, at: &Option<i64>) -> Cow<'static, str> {
-        at.map_or(Cow::Borrowed("never"), |at| Cow::Owned(ago(self.now - at)))
+    /// How long ago the identity provider called.
+    pub(super) fn last_call(&self) -> Cow<'static, str> {
+        self.when(self.one.configuration.last_seen)
+    }
+
+    /// How long ago it changed something.
+    pub(super) fn last_change(&self) -> Cow<'static, str> {
+        self.when(self.one.configuration.last_sync)
+    }
+
+    /// How long ago something was. Templates hand over references.
+    pub(super) fn when(&self, at: impl Borrow<Option<i64>>) -> Cow<'static, str> {
+        at.borrow().map_or(Cow::Borrowed("never"), |at| Cow::Owned(ago(self.now - at)))
     }
 
     pub(super) fn is_paused(&self) -> bool {

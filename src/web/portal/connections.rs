@@ -68,8 +68,8 @@ impl ListPage {
         &PROVIDERS
     }
 
-    fn when(&self, at: &Option<i64>) -> Cow<'static, str> {
-        at.map_or(Cow::Borrowed("never"), |at| Cow::Owned(ago(self.now - at)))
+    fn last_call(&self, one: &Overview) -> Cow<'static, str> {
+        one.configuration.last_seen.map_or(Cow::Borrowed("never"), |at| Cow::Owned(ago(self.now - at)))
     }
 }
 
@@ -106,19 +106,13 @@ impl NewPage {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 struct Fields {
     provider: String,
     name: String,
     account: String,
     sync: String,
-}
-
-impl Default for Fields {
-    fn default() -> Self {
-        Self { provider: String::new(), name: String::new(), account: String::new(), sync: String::new() }
-    }
 }
 
 #[derive(Default, Deserialize)]

@@ -69,7 +69,7 @@ impl ListPage {
     }
 
     /// What people call the provider that a link is meant for.
-    fn provider_of<'l>(&self, link: &'l Link) -> &'l str {
+    fn provider_of(link: &Link) -> &str {
         let Some(key) = link.provider.as_deref() else { return "any" };
         provider::by_key(key).map_or(key, |provider| provider.name)
     }

@@ -210,11 +210,11 @@ fn by_path(path: &str, id: &str) -> Option<Kind> {
         None => path.split_once("/v2").map(|(_, below)| below)?,
     };
     let segments: Vec<&str> = below.split('/').filter(|segment| !segment.is_empty()).collect();
-    if segments.iter().any(|segment| *segment == "scim") {
+    if segments.contains(&"scim") {
         return Some(Kind::DoubledPath);
     }
     match segments[..] {
-        [first, ..] if matches!(first, "v1" | "v1.1" | "v1.0") => Some(Kind::OldVersion),
+        ["v1" | "v1.0" | "v1.1", ..] => Some(Kind::OldVersion),
         ["Users" | "Groups", second, ..] if !ids::is_id(second) && is_endpoint(second) => Some(Kind::EndpointInBase),
         _ => None,
     }

@@ -90,9 +90,14 @@ impl ListPage {
         self.tokens.iter().filter(is_near).collect()
     }
 
-    fn until(&self, at: &Option<Millis>) -> Cow<'static, str> {
-        at.map_or(Cow::Borrowed("never"), |at| Cow::Owned(until(at, self.connection.now)))
+    fn end(&self, token: &KeptToken) -> Cow<'static, str> {
+        end(token, self.connection.now)
     }
+}
+
+/// When a token ends by itself.
+fn end(token: &KeptToken, now: Millis) -> Cow<'static, str> {
+    token.expires_at.map_or(Cow::Borrowed("never"), |at| Cow::Owned(until(at, now)))
 }
 
 /// When something ends, as people say it.
@@ -156,7 +161,7 @@ impl Fields {
         if let Err(refused) = names::check("The name", &self.label) {
             problems.push(Problem { field: "label", sentence: refused });
         }
-        if life(&self.life).is_none() {
+        if life(&self.life, 0).is_none() {
             problems.push(Problem { field: "life", sentence: "Choose when it ends.".to_owned() });
         }
         if self.rights.parse::<Rights>().is_err() {
@@ -166,16 +171,19 @@ impl Fields {
     }
 
     fn draft(&self, token: &Token) -> TokenDraft {
-        let end = life(&self.life).flatten().map(|life| clock::now() + life);
+        let end = match life(&self.life, clock::now()) {
+            Some(Change::Set(end)) => Some(end),
+            _ => None,
+        };
         let rights = self.rights.parse().unwrap_or(Rights::All);
         TokenDraft { rights, expires_at: end, ..TokenDraft::new(clock::new_id(), token, self.label.trim()) }
     }
 }
 
-/// The life that a word of [`LIVES`] stands for; nothing where it is none of them.
-fn life(word: &str) -> Option<Option<Millis>> {
+/// The end from now on that a word of [`LIVES`] stands for; nothing where it is none of them.
+fn life(word: &str, now: Millis) -> Option<Change<Millis>> {
     LIVES.iter().find(|(known, _)| *known == word)?;
-    Some(word.parse::<Millis>().ok().map(|days| days * DAY))
+    Some(word.parse::<Millis>().map_or(Change::Clear, |days| Change::Set(now + days * DAY)))
 }
 
 async fn new_page(person: &Person<Tokens>, state: &State, id: String, form: Fields, problems: Vec<Problem>) -> Shown {
@@ -231,8 +239,8 @@ impl OnePage {
         LIVES
     }
 
-    fn until(&self, at: &Option<Millis>) -> Cow<'static, str> {
-        at.map_or(Cow::Borrowed("never"), |at| Cow::Owned(until(at, self.connection.now)))
+    fn end(&self) -> Cow<'static, str> {
+        end(&self.token, self.connection.now)
     }
 
     fn made(&self) -> String {
@@ -285,12 +293,8 @@ pub(super) async fn change(person: Person<Tokens>, visit: Visit) -> Shown {
         found.label = form.label;
         return Ok(page(422, &found));
     }
-    let expires_at = match life(&form.life) {
-        // “As it is” is the one word of the form that is no life.
-        None => Change::Keep,
-        Some(None) => Change::Clear,
-        Some(Some(life)) => Change::Set(clock::now() + life),
-    };
+    // “As it is” is the one word of the form that is no life.
+    let expires_at = life(&form.life, clock::now()).unwrap_or(Change::Keep);
     let changed = TokenChange { label: Some(form.label), expires_at };
     let (by, id) = (person.by, of.0.clone());
     state.store.write(Undo::Savepoint, move |tx| tokens::change(tx, &by, &of.0, &of.1, &changed)).await?;
@@ -338,10 +342,10 @@ mod tests {
 
     #[test]
     fn only_the_lives_of_the_form_are_taken() {
-        assert_eq!(life(""), Some(None));
-        assert_eq!(life("90"), Some(Some(90 * DAY)));
+        assert!(matches!(life("", 7), Some(Change::Clear)));
+        assert!(matches!(life("90", 7), Some(Change::Set(end)) if end == 7 + 90 * DAY));
         for other in ["keep", "-1", "31", "1e9", "90 "] {
-            assert_eq!(life(other), None, "{other}");
+            assert!(life(other, 7).is_none(), "{other}");
         }
     }
 
