@@ -65,6 +65,10 @@ if (forDocs) {
   await page.setViewportSize({ width: 1000, height: 640 });
   for (const [name, address] of [["connections", `${server.address}/connections`], ["connection", live.address], ["steps", `${live.address}/setup`]]) {
     await page.goto(address);
+    // The address of this run says nothing to a reader.
+    await page.locator("#url").evaluateAll((fields) => fields.forEach((field) => {
+      field.value = field.value.replace(location.origin, "https://scim.example.com");
+    }));
     await page.screenshot({ path: `${folder}/${name}.png` });
   }
 } else {
