@@ -1,4 +1,5 @@
 // Every page that a link leads to, looked at in both schemes and both widths.
+import { kind } from "./address.mjs";
 import { axe } from "./program.mjs";
 import { SEEN, born, formulas } from "./poison.mjs";
 
@@ -8,16 +9,6 @@ const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa",
 export const LOOKS = [[1280, "light"], [1280, "dark"], [320, "dark"], [320, "light"]];
 /** What is no page of the portal. */
 const ELSEWHERE = /^\/(docs|directory|assets|openapi|scim|api|s)\b/;
-
-/** What an address has in common with others of its kind: ids and the values of a query are left out. */
-export function kind(address) {
-  const url = new URL(address);
-  const path = url.pathname
-    .replace(/(\/(?:accounts|roles|keys|people|providers)\/)(?!new\b|deleted\b)[^/]+/g, "$1{}")
-    .replace(/\/(?=[^/]*\d)[^/]{6,}/g, "/{}");
-  const query = [...url.searchParams].filter(([, value]) => value !== "").map(([name]) => name);
-  return `${path}?${query.sort().join("&")}`;
-}
 
 /** What is wrong with the page as it stands. */
 export async function look(page, watch, where = page.url()) {

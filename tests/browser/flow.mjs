@@ -42,17 +42,20 @@ export async function firstRun(page, hand, server) {
   expect(again.status() === 404, `the address of the first run still works: ${again.status()}`);
 }
 
+/** Fills the page that asks who one is. */
+export async function enter(page, hand, email, password) {
+  await hand.fill("E-mail address", email);
+  await hand.fill("Password", password);
+  await hand.press("Sign in");
+}
+
 export async function signIn(page, hand) {
   await hand.press("Sign out");
   await page.goto(new URL("/connections", page.url()).href);
   await heading(page, /Sign in/);
-  await hand.fill("E-mail address", OWNER.email);
-  await hand.fill("Password", "not the password at all");
-  await hand.press("Sign in");
+  await enter(page, hand, OWNER.email, "not the password at all");
   expect(await page.getByRole("alert").isVisible(), "a wrong password is not refused");
-  await hand.fill("E-mail address", OWNER.email);
-  await hand.fill("Password", OWNER.password);
-  await hand.press("Sign in");
+  await enter(page, hand, OWNER.email, OWNER.password);
   await heading(page, /Connections/);
 }
 

@@ -1,13 +1,14 @@
 // Drives the real program through the portal with a real browser; see docs/portal.md. ROLLCALL names the program.
 import { launch } from "./chromium.mjs";
 import { crawl, look } from "./crawl.mjs";
-import { OWNER, becomes, connect, firstRun, signIn, wholeWay } from "./flow.mjs";
+import { OWNER, becomes, connect, enter, firstRun, remove, wholeWay } from "./flow.mjs";
 import { Keyboard, Mouse } from "./hands.mjs";
 import { SEEN, POISON, attributes } from "./poison.mjs";
 import { start, stopAll } from "./program.mjs";
 import { Watch } from "./watch.mjs";
 
 const PATIENCE = 15_000;
+const VIEWER = "vera@example.com";
 const browser = await launch();
 let failed = 0;
 
@@ -33,7 +34,7 @@ async function part(name, options, does) {
   await watch.settled();
   for (const context of contexts) { await context.close(); }
   for (const problem of watch.problems) { console.log(`  ${problem}`); }
-  const weight = Object.entries(watch.heaviest).map(([kind, { bytes, at }]) => `${kind} ${bytes} B (${at.replace(/[0-9a-f-]{20,}/g, "{}")})`);
+  const weight = Object.entries(watch.heaviest).map(([kind, { bytes, at }]) => `${kind} ${bytes} B (${at})`);
   console.log(`${watch.problems.size === 0 ? "ok" : "FAILED"}: ${name}, ${Math.round((Date.now() - begun) / 100) / 10} s; heaviest: ${weight.join(", ")}`);
   if (watch.problems.size > 0) { failed += 1; }
 }
@@ -52,6 +53,25 @@ async function poisoned(page, hand) {
   await connection.idp.call("GET", `/Users?filter=${encodeURIComponent(`userName eq '${POISON[0]}'`)}`);
   await becomes(page, connection.address, "Live");
   return { ...connection, users };
+}
+
+/** What there is beside connections that work: a key, a person, and what a deleted connection left. */
+async function besides(page, hand, server) {
+  server.run(["api-key", "create", "--name", POISON[1]]);
+  server.run(["admin", "create", "--email", VIEWER, "--name", POISON[0], "--role", "viewer"], `${OWNER.password}\n`);
+  const left = await connect(page, hand, { provider: /Rippling/, account: POISON[1], name: POISON[0] });
+  await left.idp.user("left@example.com", attributes(0));
+  await remove(page, hand, left, false);
+}
+
+/** Somebody who may only look: what is linked is allowed, and what is refused says why. */
+async function asViewer(page, watch, server) {
+  await page.goto(`${server.address}/connections`);
+  await enter(page, new Mouse(page), VIEWER, OWNER.password);
+  await crawl(page, watch, [`${server.address}/`], async () => {});
+  const answer = await page.goto(`${server.address}/connections/new`);
+  if (![403, 404].includes(answer.status())) { watch.problem(`a viewer gets ${answer.status()} for a new connection`); }
+  await look(page, watch, "a refusal");
 }
 
 /** The customer's page of a set-up link, before and after the token is made, and at its end. */
@@ -101,6 +121,7 @@ await part("every page", {}, async ({ page, server, watch, open }) => {
   await firstRun(page, hand, server);
   await look(page, watch, "no connections");
   const { token, users } = await poisoned(page, hand);
+  await besides(page, hand, server);
   const find = `/find?q=${encodeURIComponent(users[0].userName)}`;
   const { kinds, poisoned: count } = await crawl(page, watch, [`${server.address}/`, server.address + find]);
   console.log(`  ${kinds.length} kinds of pages: ${kinds.join(" ")}`);
@@ -114,10 +135,9 @@ await part("every page", {}, async ({ page, server, watch, open }) => {
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.goto(`${server.address}/login`);
   await look(page, watch);
-  await page.getByLabel("E-mail address").fill(OWNER.email);
-  await page.getByLabel("Password").fill("wrong");
-  await page.getByRole("button", { name: "Sign in" }).click();
+  await enter(page, hand, OWNER.email, "wrong");
   await look(page, watch, "/login with a problem");
+  await asViewer(await open(), watch, server);
 });
 
 await browser.close();

@@ -20,7 +20,7 @@ export async function start() {
   for (let tries = 0; tries < 200; tries += 1) {
     const found = Object.entries(wanted).map(([name, pattern]) => [name, server.out.match(pattern)?.[1]]);
     if (found.every(([, value]) => value)) {
-      const run = (...words) => execFileSync(binary, [...words, "--data-dir", data], { encoding: "utf8" });
+      const run = (words, input = "") => execFileSync(binary, [...words, "--data-dir", data], { encoding: "utf8", input });
       return { ...Object.fromEntries(found), run };
     }
     if (child.exitCode !== null) { break; }

@@ -2,7 +2,8 @@
 // With --docs it makes the three of docs/screenshots instead.
 import { mkdirSync } from "node:fs";
 import { launch } from "./chromium.mjs";
-import { LOOKS, crawl, kind } from "./crawl.mjs";
+import { kind } from "./address.mjs";
+import { LOOKS, crawl } from "./crawl.mjs";
 import { connect, firstRun } from "./flow.mjs";
 import { Mouse } from "./hands.mjs";
 import { start, stopAll } from "./program.mjs";
@@ -64,6 +65,10 @@ if (forDocs) {
   await page.setViewportSize({ width: 1000, height: 640 });
   for (const [name, address] of [["connections", `${server.address}/connections`], ["connection", live.address], ["steps", `${live.address}/setup`]]) {
     await page.goto(address);
+    // The address of this run says nothing to a reader.
+    await page.locator("#url").evaluateAll((fields) => fields.forEach((field) => {
+      field.value = field.value.replace(location.origin, "https://scim.example.com");
+    }));
     await page.screenshot({ path: `${folder}/${name}.png` });
   }
 } else {

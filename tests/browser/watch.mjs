@@ -1,5 +1,6 @@
 // What is watched on every page of every flow: foreign requests, complaints of the browser, dialogs, weight.
 import { gzipSync } from "node:zlib";
+import { kind } from "./address.mjs";
 
 /** Bytes after gzip, by kind of file. */
 const BUDGET = { document: 12_000, stylesheet: 8_000, script: 2_500 };
@@ -33,14 +34,14 @@ export class Watch {
   }
 
   async weigh(response) {
-    const kind = response.request().resourceType();
+    const type = response.request().resourceType();
     if (response.status() >= 500) { this.problem(`${response.url()} was answered ${response.status()}`); }
-    if (!(kind in BUDGET) || response.status() >= 300) { return; }
+    if (!(type in BUDGET) || response.status() >= 300) { return; }
     const body = await response.body().catch(() => null);
     if (body === null) { return; }
     const bytes = gzipSync(body).length;
-    if (bytes > BUDGET[kind]) { this.problem(`${response.url()} weighs ${bytes} bytes after gzip, ${BUDGET[kind]} are allowed`); }
-    if (bytes > (this.heaviest[kind]?.bytes ?? 0)) { this.heaviest[kind] = { bytes, at: new URL(response.url()).pathname }; }
+    if (bytes > BUDGET[type]) { this.problem(`${response.url()} weighs ${bytes} bytes after gzip, ${BUDGET[type]} are allowed`); }
+    if (bytes > (this.heaviest[type]?.bytes ?? 0)) { this.heaviest[type] = { bytes, at: kind(response.url()) }; }
   }
 
   /** Opens a page as a browser that was never here. */
