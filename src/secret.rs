@@ -2,6 +2,7 @@
 
 pub mod password;
 pub mod sealed;
+pub mod totp;
 
 use std::fmt;
 

@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod admins;
 pub mod api_keys;
 pub mod bulk;
+pub mod codes;
 pub mod configurations;
 mod events;
 pub mod extensions;

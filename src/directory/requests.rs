@@ -292,7 +292,7 @@ mod tests {
         fixture.log(&Of::Key(fixture.key), Verdict::Fine, 1..=9_000);
         fixture.log(&Of::Key(fixture.key), Verdict::Fine, 10_001..=19_000);
         fixture.log(&Of::Key(fixture.key), Verdict::Fine, 20_001..=29_000);
-        let mut wanted = Wanted { resource: Some("nobody".to_owned()), ..Wanted::default() };
+        let mut wanted = Wanted { method: Some("NONE".to_owned()), ..Wanted::default() };
         let first = fixture.page(&wanted, 10);
         assert!(first.calls.is_empty() && first.next.is_some());
         wanted.before = first.next;

@@ -16,7 +16,7 @@ use super::keys::KeySet;
 use super::token::{self, Rejected, Rules};
 use crate::clock::Millis;
 use crate::model::permission::Permissions;
-use crate::secret;
+use crate::secret::{self, sealed::Sealer};
 
 /// Name of the file in the data folder.
 const FILE: &str = "signing-key.pem";
@@ -122,6 +122,8 @@ pub struct SigningKey {
     id: String,
     public: Jwk,
     set: KeySet,
+    /// What seals texts in the database: made from the key, so that a copy of the database alone opens none.
+    sealing: String,
 }
 
 impl SigningKey {
@@ -152,7 +154,13 @@ impl SigningKey {
         public.common.key_id = Some(id.clone());
         public.common.public_key_use = Some(PublicKeyUse::Signature);
         let set = KeySet::of(&public)?;
-        Some(Self { key, id, public, set })
+        let sealing = STANDARD.encode(secret::digest(&format!("sealing {}", STANDARD.encode(pem))));
+        Some(Self { key, id, public, set, sealing })
+    }
+
+    /// Seals and opens texts of that kind, for the one they are about.
+    pub fn sealer(&self, kind: &str, about: &str) -> Sealer {
+        Sealer::new(&self.sealing, &secret::digest(&format!("{kind} {about}")))
     }
 
     /// The public key, for whoever wants to verify our tokens.

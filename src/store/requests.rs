@@ -33,11 +33,11 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Whether rows may be passed over.
+    /// Whether rows may be passed over. Those of one resource, and the failed ones, are found by an index of their own.
     fn filters(&self) -> bool {
-        let Self { status_min, status_max, failed, method, resource, text, .. } = self;
-        let by_status = status_min.is_some() || status_max.is_some() || failed.is_some();
-        by_status || method.is_some() || resource.is_some() || text.is_some()
+        let Self { status_min, status_max, failed, method, text, .. } = self;
+        let by_status = status_min.is_some() || status_max.is_some() || *failed == Some(false);
+        by_status || method.is_some() || text.is_some()
     }
 }
 
@@ -117,16 +117,21 @@ pub fn page(at: &Snapshot<'_>, configuration: i64, wanted: &Wanted, limit: u32) 
     Ok(Page { calls, next })
 }
 
-/// The statement of a page. What one resource was about is found by an index of its own.
+/// The statement of a page: what is found by an index says so in so many words.
 fn page_sql(wanted: &Wanted) -> String {
     let resource = if wanted.resource.is_some() { "resource_id = :resource" } else { ":resource IS NULL" };
+    let failed = match wanted.failed {
+        Some(true) => "failed = 1 AND :failed = 1",
+        Some(false) => "failed = :failed",
+        None => ":failed IS NULL",
+    };
     format!(
         "SELECT id, at, duration_us, method, path, status, failed, scim_type, detail, refusal, token_hint, token_id,
                 resource_type, resource_id, notes, missed, request_bytes, response_bytes
          FROM requests
          WHERE configuration = :configuration AND id >= :from AND (:before IS NULL OR id < :before)
            AND (:status_min IS NULL OR status >= :status_min) AND (:status_max IS NULL OR status <= :status_max)
-           AND (:failed IS NULL OR failed = :failed) AND (:method IS NULL OR method = :method) AND {resource}
+           AND {failed} AND (:method IS NULL OR method = :method) AND {resource}
            AND (:text IS NULL OR instr(lower(id || ' ' || coalesce(token_id, '') || ' ' || coalesce(resource_id, '')),
                                        lower(:text))
                 OR :everywhere AND (instr(lower(path || ' ' || coalesce(detail, '') || ' ' || notes), lower(:text))
@@ -306,4 +311,25 @@ pub fn set_health(tx: &Tx<'_>, configuration: i64, health: &Health) -> Result<()
 pub fn configuration(at: &Snapshot<'_>, id: &str) -> Result<Option<i64>> {
     let mut statement = at.prepare("SELECT configuration FROM configurations WHERE id = ?1 AND deleted_at IS NULL")?;
     statement.query_row([id], |row| row.get(0)).optional().map_err(Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_calls_and_those_of_one_resource_are_found_by_an_index() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../schema.sql")).unwrap();
+        for (wanted, index) in [
+            (Wanted::default(), "requests_by_configuration"),
+            (Wanted { failed: Some(true), ..Wanted::default() }, "requests_failed"),
+            (Wanted { resource: Some("x".to_owned()), ..Wanted::default() }, "requests_by_resource"),
+        ] {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", page_sql(&wanted))).unwrap();
+            let steps = statement.raw_query().mapped(|row| row.get(3));
+            let steps: Vec<String> = steps.collect::<rusqlite::Result<_>>().unwrap();
+            assert!(steps.len() == 1 && steps[0].contains(index), "{wanted:?}: {steps:?}");
+        }
+    }
 }

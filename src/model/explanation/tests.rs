@@ -59,7 +59,14 @@ fn token(refusal: &str) -> Case {
 
 /// What is logged, by the word of the rule that it is for.
 fn fixtures() -> Vec<(&'static str, Case)> {
-    let patch = |path: &str| json!({"Operations": [{"op": "replace", "path": path, "value": "x"}]});
+    let mut all = of_the_door();
+    all.extend(of_documents());
+    all.extend(of_lookups_and_versions());
+    all
+}
+
+/// Tokens and addresses.
+fn of_the_door() -> Vec<(&'static str, Case)> {
     vec![
         ("unknown-token", token("unknown_token")),
         ("foreign-token", token("foreign_token")),
@@ -84,6 +91,12 @@ fn fixtures() -> Vec<(&'static str, Case)> {
             "wrong-base-path",
             case("GET", "/v1/Users", 400).refused("invalidVers", "only version 2 of the protocol is served"),
         ),
+    ]
+}
+
+/// What is sent.
+fn of_documents() -> Vec<(&'static str, Case)> {
+    vec![
         (
             "bad-json",
             case("POST", "/Users", 400).refused("invalidSyntax", "the body is not valid JSON (line 1, column 9)"),
@@ -109,6 +122,13 @@ fn fixtures() -> Vec<(&'static str, Case)> {
                 .refused("invalidValue", "Operations[0]: active must be true or false, found text that does not fit"),
         ),
         ("boolean-as-text-mended", case("PATCH", "/Users/7", 200).noted("active: text read as a boolean")),
+    ]
+}
+
+/// Paths, filters, members, versions and limits.
+fn of_lookups_and_versions() -> Vec<(&'static str, Case)> {
+    let patch = |path: &str| json!({"Operations": [{"op": "replace", "path": path, "value": "x"}]});
+    vec![
         (
             "unknown-patch-path",
             case("PATCH", "/Users/7", 400).refused("invalidPath", "Operations[0]: User has no attribute \"shoe\""),
@@ -171,15 +191,50 @@ fn the_place_is_the_one_at_the_provider() {
     assert_eq!(distinct.len(), words.len(), "a place for each provider");
 }
 
+#[track_caller]
+fn are_told<const N: usize>(cases: [(&str, Case); N]) {
+    for (sentence, case) in cases {
+        assert_eq!(super::sentence(&case.facts()), sentence);
+    }
+}
+
 #[test]
 fn a_call_is_told_in_one_sentence() {
     let name = Some("alice");
-    let patch = |operations: Value| Some(json!({"Operations": operations}));
     let found = |count: u32| Some(json!({"totalResults": count}));
-    for (sentence, case) in [
+    are_told([
         ("Added the user alice", Case { name, ..case("POST", "/Users", 201) }),
         ("Deleted a user", case("DELETE", "/Users/7", 204)),
         ("Read the user alice", Case { name, ..case("GET", "/Users/7", 200) }),
+        (
+            "Sent the user alice as switched off",
+            Case { name, request: Some(json!({"active": false})), ..case("PUT", "/Users/7", 200) },
+        ),
+        ("Listed groups", case("GET", "/Groups", 200)),
+        (
+            "Looked for users with userName eq \"x\": none",
+            Case { filter: Some("userName eq \"x\""), response: found(0), ..case("GET", "/Users", 200) },
+        ),
+        ("Asked what this server can do", case("GET", "/ServiceProviderConfig", 200)),
+        ("Looked for a user that is not here", case("GET", "/Users/7", 404)),
+        (
+            "Refused: userName is taken",
+            case("POST", "/Users", 409).refused("uniqueness", "userName is taken by another"),
+        ),
+        ("Refused: title must be text", case("POST", "/Users", 400).refused("invalidValue", "title must be text")),
+        ("Could not be answered: status 503", case("POST", "/Users", 503)),
+        (
+            "Ran a job of 2 operations",
+            Case { request: Some(json!({"Operations": [{}, {}]})), ..case("POST", "/Bulk", 200) },
+        ),
+    ]);
+}
+
+#[test]
+fn a_change_names_what_it_changed() {
+    let name = Some("alice");
+    let patch = |operations: Value| Some(json!({"Operations": operations}));
+    are_told([
         (
             "Switched off the user alice",
             Case {
@@ -231,25 +286,5 @@ fn a_call_is_told_in_one_sentence() {
                 ..case("PATCH", "/Groups/7", 204)
             },
         ),
-        (
-            "Sent the user alice as switched off",
-            Case { name, request: Some(json!({"active": false})), ..case("PUT", "/Users/7", 200) },
-        ),
-        ("Listed groups", case("GET", "/Groups", 200)),
-        (
-            "Looked for users with userName eq \"x\": none",
-            Case { filter: Some("userName eq \"x\""), response: found(0), ..case("GET", "/Users", 200) },
-        ),
-        ("Asked what this server can do", case("GET", "/ServiceProviderConfig", 200)),
-        ("Looked for a user that is not here", case("GET", "/Users/7", 404)),
-        (
-            "Refused: userName is taken",
-            case("POST", "/Users", 409).refused("uniqueness", "userName is taken by another"),
-        ),
-        ("Refused: title must be text", case("POST", "/Users", 400).refused("invalidValue", "title must be text")),
-        ("Could not be answered: status 503", case("POST", "/Users", 503)),
-        ("Ran a job of 2 operations", Case { request: patch(json!([{}, {}])), ..case("POST", "/Bulk", 200) }),
-    ] {
-        assert_eq!(super::sentence(&case.facts()), sentence);
-    }
+    ]);
 }

@@ -107,6 +107,7 @@ CREATE TABLE requests (
     response_body  TEXT
 ) STRICT;
 CREATE UNIQUE INDEX requests_by_configuration ON requests (configuration, id);
+CREATE INDEX requests_failed ON requests (configuration, id) WHERE failed = 1;
 CREATE INDEX requests_by_resource ON requests (configuration, resource_id, id) WHERE resource_id IS NOT NULL;
 
 CREATE TABLE audit (

@@ -1,5 +1,6 @@
 //! Accounts: the customers of the operator, with their connections.
 
+use actix_web::HttpResponse;
 use askama::Template;
 use serde::Deserialize;
 
@@ -84,14 +85,14 @@ impl NewPage {
     }
 }
 
-fn new_page(person: &Person<Operator<System>>, status: u16, fields: Fields, problems: Vec<Problem>) -> Shown {
+fn new_page(person: &Person<Operator<System>>, status: u16, fields: Fields, problems: Vec<Problem>) -> HttpResponse {
     let layout = Layout::new("Add an account", Some(&person.signed), Place::Accounts);
-    Ok(page(status, &NewPage { layout, fields, problems }))
+    page(status, &NewPage { layout, fields, problems })
 }
 
 /// `GET /accounts/new`
 pub(super) async fn show_new(person: Person<Operator<System>>) -> Shown {
-    new_page(&person, 200, Fields::default(), Vec::new())
+    Ok(new_page(&person, 200, Fields::default(), Vec::new()))
 }
 
 /// `POST /accounts/new`
@@ -106,7 +107,7 @@ pub(super) async fn create(person: Person<Operator<System>>, visit: Visit) -> Sh
         problems.push(name_problem());
     }
     if !problems.is_empty() {
-        return new_page(&person, 422, fields, problems);
+        return Ok(new_page(&person, 422, fields, problems));
     }
     let (by, wanted) = (person.by.clone(), id.clone());
     let name = (!name.is_empty()).then_some(name);
@@ -115,7 +116,7 @@ pub(super) async fn create(person: Person<Operator<System>>, visit: Visit) -> Sh
         Ok(_) => Ok(on_to(&format!("{}?done=account", address(&id))).finish()),
         Err(Error::Conflict(_)) => {
             let sentence = "There is an account with this id already.".to_owned();
-            new_page(&person, 422, fields, vec![Problem { field: "id", sentence }])
+            Ok(new_page(&person, 422, fields, vec![Problem { field: "id", sentence }]))
         }
         Err(error) => Err(error.into()),
     }
@@ -154,8 +155,8 @@ impl AccountPage {
         (clock::rfc3339(self.account.created_at), moments::shown(self.account.created_at))
     }
 
-    fn when(&self, at: &Option<i64>) -> String {
-        at.map_or_else(|| "never".to_owned(), |at| standing::ago(self.now - at))
+    fn last_call(&self, one: &Overview) -> String {
+        one.configuration.last_seen.map_or_else(|| "never".to_owned(), |at| standing::ago(self.now - at))
     }
 
     /// Whether the person may change and delete it.

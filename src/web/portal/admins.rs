@@ -43,8 +43,8 @@ impl PeoplePage {
         self.roles.iter().find(|role| role.id == of.role).map_or("none", |role| &role.name)
     }
 
-    fn moment(at: &i64) -> (String, String) {
-        (clock::rfc3339(*at), moments::shown(*at))
+    fn last_sign_in(one: &Admin) -> Option<(String, String)> {
+        one.last_sign_in_at.map(|at| (clock::rfc3339(at), moments::shown(at)))
     }
 }
 

@@ -92,6 +92,7 @@ impl From<Kept> for Row {
             "api_key" => "API key",
             "user" => "user token",
             "admin" => "person",
+            "setup_link" => "set-up link",
             "command_line" => "command line",
             _ => "the server",
         };

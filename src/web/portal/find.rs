@@ -112,13 +112,13 @@ pub(super) async fn show(person: Person<Directory>, visit: Visit) -> Shown {
     }
     let reader = Reader::new(&person.signed, &visit.state.public_url);
     let (reach, wanted, now) = (person.by.reach, q.clone(), clock::now());
-    let found = super::read_aside(&visit.state, move |at| look(at, &reach, &reader, &wanted, now)).await?;
+    let found = super::read_aside(&visit.state, move |at| look(at, &reach, reader, &wanted, now)).await?;
     let answer = answer(&q, &found);
     let Results { people, gone, lines } = found;
     Ok(page(200, &FindPage { layout, q, answer, people, gone, lines }))
 }
 
-fn look(at: &Snapshot<'_>, reach: &Reach, reader: &Reader, text: &str, now: i64) -> Result<Results> {
+fn look(at: &Snapshot<'_>, reach: &Reach, reader: Reader, text: &str, now: i64) -> Result<Results> {
     let found = records::find(at, reach, text)?;
     if found.is_empty() {
         return look_back(at, reach, reader, text, now);
@@ -134,7 +134,7 @@ fn look(at: &Snapshot<'_>, reach: &Reach, reader: &Reader, text: &str, now: i64)
 }
 
 /// The last calls about a user.
-fn about(at: &Snapshot<'_>, reach: &Reach, reader: &Reader, source: &Source, id: &str) -> Result<Vec<Line>> {
+fn about(at: &Snapshot<'_>, reach: &Reach, reader: Reader, source: &Source, id: &str) -> Result<Vec<Line>> {
     let wanted = Wanted { resource: Some(id.to_owned()), ..Wanted::default() };
     let found = requests::whole_page(at, reach, &source.id, &wanted, CALLS_OF_ONE)?;
     let line = |call| Ok(Told::read(at, reader, source.configuration, &source.id, call)?.line());
@@ -142,7 +142,7 @@ fn about(at: &Snapshot<'_>, reach: &Reach, reader: &Reader, source: &Source, id:
 }
 
 /// What is known of somebody who is nowhere: calls that mention them, and whether they were here.
-fn look_back(at: &Snapshot<'_>, reach: &Reach, reader: &Reader, text: &str, now: i64) -> Result<Results> {
+fn look_back(at: &Snapshot<'_>, reach: &Reach, reader: Reader, text: &str, now: i64) -> Result<Results> {
     let mut results = Results::default();
     for (source, call) in records::mentioning(at, reach, [text, &super::form::encoded(text)], CALLS)? {
         if results.gone.is_none()

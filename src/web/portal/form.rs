@@ -32,34 +32,40 @@ fn origin_of(url: &str) -> &str {
     &url[..scheme.len() + "://".len() + end]
 }
 
-/// The fields of a form with the token that its page carried.
-#[derive(serde::Deserialize)]
-struct Signed<T> {
-    #[serde(default)]
+/// The token that the page of a form carried.
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Carried {
     form_token: String,
-    #[serde(flatten)]
-    fields: T,
 }
 
-/// Reads a form of somebody who is signed in; its token must be that of the session.
+/// Reads a form of somebody who is signed in; its token must be that of the session, before anything else is looked at.
 pub(super) async fn read<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: Payload,
     form_token: &str,
 ) -> Result<T, Refusal> {
-    let form: Signed<T> = fields(request, payload).await?;
-    let is_own = secret::same(&secret::digest(&form.form_token), &secret::digest(form_token));
-    if is_own { Ok(form.fields) } else { Err(Refusal::ForeignForm) }
+    let text = text(request, payload).await?;
+    let carried = parsed::<Carried>(&text).unwrap_or_default();
+    let is_own = secret::same(&secret::digest(&carried.form_token), &secret::digest(form_token));
+    if is_own { parsed(&text) } else { Err(Refusal::ForeignForm) }
 }
 
 /// Reads a form of a page that needs no session.
 pub(super) async fn fields<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Refusal> {
+    parsed(&text(request, payload).await?)
+}
+
+async fn text(request: &HttpRequest, payload: Payload) -> Result<String, Refusal> {
     let because = |status, detail: String| Refusal::Because { status, detail };
     let bytes = body::read(request, payload, FORM_MAX_BYTES).await;
     let bytes = bytes.map_err(|refused| because(refused.status, refused.detail))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| because(400, "The form is not in UTF-8.".to_owned()))?;
+    String::from_utf8(bytes.to_vec()).map_err(|_| because(400, "The form is not in UTF-8.".to_owned()))
+}
+
+fn parsed<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
     let read = actix_web::web::Query::<T>::from_query(text).map(actix_web::web::Query::into_inner);
-    read.map_err(|problem| because(400, format!("The form cannot be used: {problem}.")))
+    read.map_err(|problem| Refusal::Because { status: 400, detail: format!("The form cannot be used: {problem}.") })
 }
 
 /// The text percent-encoded for a query.

@@ -38,9 +38,21 @@ struct KeysPage {
 }
 
 impl KeysPage {
-    fn moment(at: &i64) -> (String, String) {
-        (clock::rfc3339(*at), moments::shown(*at))
+    fn made(key: &ApiKey) -> (String, String) {
+        moment(key.created_at)
     }
+
+    fn last_used(key: &ApiKey) -> Option<(String, String)> {
+        key.last_used_at.map(moment)
+    }
+
+    fn expires(key: &ApiKey) -> Option<(String, String)> {
+        key.expires_at.map(moment)
+    }
+}
+
+fn moment(at: i64) -> (String, String) {
+    (clock::rfc3339(at), moments::shown(at))
 }
 
 /// `GET /settings/keys`

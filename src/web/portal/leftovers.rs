@@ -1,5 +1,6 @@
 //! What deleted connections have left: users and groups that were kept, and their removal.
 
+use actix_web::HttpResponse;
 use askama::Template;
 use serde::Deserialize;
 
@@ -88,15 +89,15 @@ fn find(at: &Snapshot<'_>, account: Option<&str>, id: &str) -> crate::error::Res
     }
 }
 
-fn purge_page(person: &Person<Delete>, status: u16, one: Row, problems: Vec<Problem>) -> Shown {
+fn purge_page(person: &Person<Delete>, status: u16, one: Row, problems: Vec<Problem>) -> HttpResponse {
     let layout = Layout::new(format!("Purge · {}", one.name), Some(&person.signed), Place::Connections);
-    Ok(page(status, &PurgePage { layout, one, problems }))
+    page(status, &PurgePage { layout, one, problems })
 }
 
 /// `GET /connections/deleted/{id}`
 pub(super) async fn show(person: Person<Delete>, visit: Visit) -> Shown {
     let one = read(&person, &visit).await?;
-    purge_page(&person, 200, one, Vec::new())
+    Ok(purge_page(&person, 200, one, Vec::new()))
 }
 
 #[derive(Default, Deserialize)]
@@ -111,7 +112,7 @@ pub(super) async fn purge(person: Person<Delete>, visit: Visit) -> Shown {
     let (fields, state) = visit.form::<Fields>(&person.signed).await?;
     if fields.name.trim() != one.name {
         let sentence = format!("Type the name exactly: {}", one.name);
-        return purge_page(&person, 422, one, vec![Problem { field: "name", sentence }]);
+        return Ok(purge_page(&person, 422, one, vec![Problem { field: "name", sentence }]));
     }
     let by = person.by;
     state.store.write(Undo::Savepoint, move |tx| leftovers::purge(tx, &by, &one.id)).await?;

@@ -5,6 +5,7 @@ mod accounts;
 mod admins;
 mod attributes;
 mod audit;
+mod codes;
 mod connection;
 mod connection_settings;
 mod connections;
@@ -37,6 +38,7 @@ use actix_web::{HttpResponse, Resource};
 use self::page::{Refusal, Shown, on_to};
 use self::session::Anybody;
 use crate::error::{Error, Result as Outcome};
+use crate::model::permission::Permission;
 use crate::store::Snapshot;
 use crate::web::state::State;
 
@@ -54,6 +56,7 @@ fn gate() -> Vec<Resource> {
         place("/").route(web::get().to(start)),
         place("/setup/{code}").route(web::get().to(first_run::show)).route(web::post().to(first_run::save)),
         place("/login").route(web::get().to(sign_in::show)).route(web::post().to(sign_in::save)),
+        place("/login/code").route(web::get().to(codes::show)).route(web::post().to(codes::save)),
         place("/logout").route(web::post().to(sign_in::sign_out)),
     ]
 }
@@ -118,6 +121,9 @@ fn settings() -> Vec<Resource> {
     vec![
         place("/profile").route(web::get().to(profile::show)),
         place("/profile/password").route(web::post().to(profile::set_password)),
+        place("/profile/codes").route(web::post().to(codes::begin)),
+        place("/profile/codes/confirm").route(web::post().to(codes::confirm)),
+        place("/profile/codes/off").route(web::post().to(codes::switch_off)),
         place("/profile/sessions").route(web::post().to(profile::end_sessions)),
         place("/profile/theme").route(web::post().to(profile::set_theme)),
         place("/settings").route(web::get().to(first_settings)),
@@ -164,9 +170,17 @@ fn place(path: &str) -> Resource {
     web::resource(path).default_service(web::to(other_method))
 }
 
-/// `GET /`
-async fn start(_: Anybody) -> Shown {
-    Ok(on_to("/connections").finish())
+/// `GET /`: on to the first place that the person may see.
+async fn start(person: Anybody) -> Shown {
+    let may = |permission| person.signed.permissions.allow(permission);
+    let place = if may(Permission::ProvisioningRead) {
+        "/connections"
+    } else if may(Permission::AuditRead) {
+        "/audit"
+    } else {
+        "/profile"
+    };
+    Ok(on_to(place).finish())
 }
 
 /// `GET /settings`

@@ -119,6 +119,7 @@ const NOTICES: &[(&str, &str)] = &[
     ("account-deleted", "The account is deleted, and its API keys are dead."),
     ("schema-added", "The schema was added. Requests know it from the next one on."),
     ("schema-removed", "The schema is gone."),
+    ("codes-off", "One-time codes are off, and the recovery codes are gone."),
     ("disabled", "Disabled. The person is signed out everywhere."),
     ("enabled", "Enabled. The person may sign in again."),
     ("own-password", "Your password is changed. Your other sessions have ended."),

@@ -24,6 +24,9 @@ struct ProfilePage {
     person: session::Signed,
     sessions: Vec<Session>,
     problems: Vec<Problem>,
+    /// Whether signing in asks for a one-time code.
+    has_codes: bool,
+    recovery_codes: i64,
     /// Until when the present session lasts without being used.
     ends: (String, String),
 }
@@ -33,8 +36,12 @@ impl ProfilePage {
         problem_of(&self.problems, field)
     }
 
-    fn moment(at: &i64) -> (String, String) {
-        (clock::rfc3339(*at), moments::shown(*at))
+    fn since(one: &Session) -> (String, String) {
+        (clock::rfc3339(one.created_at), moments::shown(one.created_at))
+    }
+
+    fn last_used(one: &Session) -> (String, String) {
+        (clock::rfc3339(one.last_seen_at), moments::shown(one.last_seen_at))
     }
 
     fn permissions(&self) -> Vec<(Permission, &'static str)> {
@@ -46,13 +53,21 @@ impl ProfilePage {
     }
 }
 
-fn profile_page(person: &Anybody, state: &State, problems: Vec<Problem>) -> Shown {
+/// The page, with what keeps a form from being taken.
+pub(super) fn profile_page(person: &Anybody, state: &State, problems: Vec<Problem>) -> Shown {
     let signed = &person.signed;
-    let sessions = state.store.read_inline(|at| sessions::of_admin(at, &signed.admin))?;
+    let (sessions, found, recovery_codes) = state.store.read_inline(|at| {
+        let id = &signed.admin;
+        Ok((sessions::of_admin(at, id)?, rows::by_id(at, id)?, rows::recovery_codes(at, id)?))
+    })?;
+    let has_codes = found.is_some_and(|found| found.has_totp);
     let ends = (clock::rfc3339(signed.ends()), moments::shown(signed.ends()));
     let layout = Layout::new("Profile", Some(signed), Place::Elsewhere);
     let status = if problems.is_empty() { 200 } else { 422 };
-    Ok(page(status, &ProfilePage { layout, person: signed.clone(), sessions, problems, ends }))
+    Ok(page(
+        status,
+        &ProfilePage { layout, person: signed.clone(), sessions, problems, has_codes, recovery_codes, ends },
+    ))
 }
 
 /// `GET /profile`

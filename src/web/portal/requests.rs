@@ -90,7 +90,7 @@ pub(super) async fn list(person: Person<Requests>, visit: Visit) -> Shown {
     let key = connection.one.configuration.key;
     let (lines, next) = super::read_aside(&visit.state, move |at| {
         let found = requests::whole_page(at, &reach, &id, &wanted, PER_PAGE)?;
-        let told = found.calls.into_iter().map(|call| Ok(Told::read(at, &reader, key, &id, call)?.line()));
+        let told = found.calls.into_iter().map(|call| Ok(Told::read(at, reader, key, &id, call)?.line()));
         Ok((told.collect::<crate::error::Result<Vec<Line>>>()?, found.next))
     })
     .await?;
@@ -150,7 +150,7 @@ pub(super) async fn show(person: Person<Requests>, visit: Visit) -> Shown {
     let key = connection.one.configuration.key;
     let told = super::read_aside(&visit.state, move |at| {
         let call = requests::by_id(at, &reach, &id, &request)?;
-        Told::read(at, &reader, key, &id, call)
+        Told::read(at, reader, key, &id, call)
     })
     .await
     .map_err(Refusal::from)?;

@@ -5,9 +5,9 @@ use actix_web::http::header::RETRY_AFTER;
 use askama::Template;
 use serde::Deserialize;
 
-use super::form;
 use super::page::{self, Layout, Place, Shown, on_to, page};
 use super::session::{self, Anybody, Visit, signed_in};
+use super::{codes, form};
 use crate::model::admin::email_key;
 use crate::scim::password::{self, PasswordDigest};
 use crate::store::{Undo, admins, sessions};
@@ -72,10 +72,14 @@ pub(super) async fn save(visit: Visit) -> Shown {
     let (password, digest) =
         password::read(&fields.password).map_or((password::read(" ")?, None), |read| (read, digest));
     let is_right = state.hashing.is_right(password, digest).await?;
-    let Some(admin) = found.filter(|_| is_right).map(|found| found.admin) else {
+    let Some(found) = found.filter(|_| is_right) else {
         let sentence = "The e-mail address or the password is not right.";
         return Ok(form_page(401, fields.email, fields.next.as_deref(), Some(sentence)));
     };
+    if found.admin.has_totp {
+        return codes::ask(&state, &found, fields.next.as_deref());
+    }
+    let admin = found.admin;
     let (cookie, session_digest, session) = session::begin(&request, &state, &admin.id)?;
     let written = state.store.write(Undo::Savepoint, move |tx| {
         admins::note_sign_in(tx, &admin.id)?;

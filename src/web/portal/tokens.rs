@@ -28,7 +28,7 @@ const DAY: Millis = 24 * 60 * 60 * 1000;
 /// Tokens on the page; no connection has had more for long.
 const SHOWN: u32 = 100;
 /// A token that ends sooner is spoken of.
-const ENDS_SOON: Millis = 30 * DAY;
+const ENDS_SOON: Millis = 14 * DAY;
 /// How long the old token stays, where the new one is to end it.
 const OVERLAP: Millis = DAY;
 
@@ -82,12 +82,10 @@ impl ListPage {
         self.tokens.iter().any(|token| self.is_live(token))
     }
 
-    /// Those that end soon by themselves.
-    fn ending(&self) -> Vec<&KeptToken> {
-        let is_near = |token: &&KeptToken| {
-            self.is_live(token) && token.expires_at.is_some_and(|end| end - self.connection.now < ENDS_SOON)
-        };
-        self.tokens.iter().filter(is_near).collect()
+    /// The newest one that lives, where it ends soon by itself.
+    fn ending(&self) -> Option<&KeptToken> {
+        let newest = self.tokens.iter().find(|token| self.is_live(token))?;
+        newest.expires_at.is_some_and(|end| end - self.connection.now < ENDS_SOON).then_some(newest)
     }
 
     fn end(&self, token: &KeptToken) -> Cow<'static, str> {
@@ -226,7 +224,8 @@ struct OnePage {
     layout: Layout,
     connection: Connection,
     token: KeptToken,
-    label: String,
+    /// The name as it stands in the form.
+    typed: String,
     problems: Vec<Problem>,
 }
 
@@ -263,7 +262,7 @@ fn one_page(
     let connection = Connection::find(state, reach, &of.0, "tokens")?;
     let token = state.store.read_inline(|at| tokens::within(at, reach, connection.id(), &of.1))?;
     let layout = connection.layout(signed, title);
-    Ok(OnePage { layout, connection, label: token.label.clone(), token, problems: Vec::new() })
+    Ok(OnePage { layout, connection, typed: token.label.clone(), token, problems: Vec::new() })
 }
 
 /// The connection and the token in the path.
@@ -290,7 +289,7 @@ pub(super) async fn change(person: Person<Tokens>, visit: Visit) -> Shown {
     let mut found = one_page(&state, &person.by.reach, &person.signed, "Token", &of)?;
     if let Err(sentence) = names::check("The name", &form.label) {
         found.problems = vec![Problem { field: "label", sentence }];
-        found.label = form.label;
+        found.typed = form.label;
         return Ok(page(422, &found));
     }
     // “As it is” is the one word of the form that is no life.

@@ -68,7 +68,7 @@ impl Told {
     /// Takes a call with its bodies apart, and looks the name of its resource up.
     pub(super) fn read(
         at: &Snapshot<'_>,
-        reader: &Reader,
+        reader: Reader,
         configuration: i64,
         configuration_id: &str,
         call: LoggedCall,

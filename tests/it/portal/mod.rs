@@ -1,6 +1,9 @@
 //! The portal, seen through a browser without scripts.
 
 mod browser;
+mod codes;
 mod looking;
+mod pages;
+mod running;
 mod set_up;
 mod signing_in;

@@ -85,6 +85,7 @@ fn a_token_is_renamed_and_a_dead_one_stays_dead() {
     let tokens = format!("/connections/{}/tokens", client.id);
     let page = owner.get(&tokens).answered(200);
     let one = format!("{tokens}/{}", page.between(&format!("<th scope=\"row\"><a href=\"{tokens}/"), "\""));
+    assert!(owner.get(&one).says("value=\"first token\""), "the form begins with the name as it is");
     owner.submit(&one, &[("label", "<script>x</script>"), ("life", "30")]).answered(200);
     let page = owner.get(&tokens).answered(200);
     assert!(page.says("in 30 days") && page.says("&#60;script&#62;x") && !page.says("<script>x"), "{}", page.text);

@@ -1,14 +1,13 @@
 //! Signing in and out, and what keeps other sites from acting in somebody's name.
 
-use crate::app::App;
-use crate::portal::browser::{Browser, PASSWORD, with_fields};
+use crate::portal::browser::{Browser, PASSWORD, own_app, with_fields};
 
 const COOKIE: &str = "rc";
 
 #[test]
 fn the_cookie_of_a_session_is_kept_from_scripts_and_other_sites() {
-    let app = App::shared();
-    let mut owner = Browser::owner(app);
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
     let (email, old) = (owner.email.clone(), owner.cookies[COOKIE].clone());
     let page = owner.submit_only("/login", &[("email", &email), ("password", PASSWORD)]).answered(303);
     let cookie = page.header("set-cookie").unwrap();
@@ -21,8 +20,8 @@ fn the_cookie_of_a_session_is_kept_from_scripts_and_other_sites() {
 
 #[test]
 fn a_cookie_that_somebody_else_chose_is_not_taken_over_at_signing_in() {
-    let app = App::shared();
-    let mut victim = Browser::owner(app);
+    let (app, _folder) = own_app();
+    let mut victim = Browser::owner(&app);
     let email = victim.email.clone();
     victim.cookies = [(COOKIE.to_owned(), "chosen-by-somebody-else".to_owned())].into();
     victim.submit("/login", &[("email", &email), ("password", PASSWORD)]).answered(200);
@@ -33,8 +32,8 @@ fn a_cookie_that_somebody_else_chose_is_not_taken_over_at_signing_in() {
 
 #[test]
 fn a_session_is_dead_once_its_person_signs_out() {
-    let app = App::shared();
-    let mut owner = Browser::owner(app);
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
     let stolen = owner.cookies.clone();
     let page = owner.submit("/logout", &[]).answered(200);
     assert!(page.says("You are signed out."), "{}", page.text);
@@ -45,9 +44,9 @@ fn a_session_is_dead_once_its_person_signs_out() {
 
 #[test]
 fn a_form_from_elsewhere_changes_nothing() {
-    let app = App::shared();
-    let mut owner = Browser::owner(app);
-    let other = Browser::owner(app);
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
+    let other = Browser::owner(&app);
     let own = format!("http://{}", app.address);
     let (good, foreign_token) = (owner.form_token.clone(), other.form_token);
     for (why, token, header) in [
@@ -71,8 +70,8 @@ fn a_form_from_elsewhere_changes_nothing() {
 
 #[test]
 fn signing_in_leads_to_our_own_pages_only() {
-    let app = App::shared();
-    let mut owner = Browser::owner(app);
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
     for (next, wanted) in [
         ("/accounts?text=a", "/accounts?text=a"),
         ("//evil.example/x", "/"),
@@ -93,8 +92,8 @@ fn signing_in_leads_to_our_own_pages_only() {
 
 #[test]
 fn whoever_is_wrong_about_anything_is_told_the_same() {
-    let app = App::shared();
-    let mut browser = Browser::owner(app);
+    let (app, _folder) = own_app();
+    let mut browser = Browser::owner(&app);
     let email = browser.email.clone();
     let mut said = Vec::new();
     for (email, password) in [(email.as_str(), "wrong but long enough"), ("nobody@portal.example", PASSWORD)] {

@@ -1,0 +1,265 @@
+//! What owners do in the portal: accounts, leftovers, settings, people, roles, keys, the audit log, and their own profile.
+
+use serde_json::json;
+
+use crate::app::App;
+use crate::portal::browser::{Browser, PASSWORD};
+use crate::sample;
+
+const OTHER_PASSWORD: &str = "another lamp on the short table";
+
+#[test]
+fn an_account_is_added_renamed_and_deleted() {
+    let mut owner = Browser::owner(App::shared());
+    let id = format!("a/b & <c> {}", owner.email);
+    let path = format!("/accounts/{}", sample::encode(&id));
+    let page = owner.submit("/accounts/new", &[("id", &id), ("name", "First")]).answered(200);
+    assert!(page.at.starts_with(&path), "{} {path}", page.at);
+    assert!(page.says("<h1>First</h1>"), "{}", page.text);
+    assert!(!page.says("<c>"), "an id is written as markup");
+    owner.submit("/accounts/new", &[("id", &id)]).answered(422);
+    owner.submit("/accounts/new", &[("id", "")]).answered(422);
+    owner.submit(&path, &[("name", "")]).answered(422);
+    assert!(owner.submit(&path, &[("name", "Second")]).answered(200).says("<h1>Second</h1>"));
+    owner.submit(&format!("{path}/delete"), &[("id", "something else")]).answered(422);
+    let page = owner.submit(&format!("{path}/delete"), &[("id", &id)]).answered(200);
+    assert!(page.says("The account is deleted"), "{}", page.text);
+    owner.get(&path).answered(404);
+}
+
+#[test]
+fn what_a_deleted_connection_left_stays_until_its_name_is_typed() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let client = app.configuration_of(&owner.email, "okta");
+    client.created("/Users", &json!({"schemas": [sample::USER], "userName": "left@running.example"}));
+    let name = owner.get(&format!("/connections/{}", client.id)).between("<h1>", "</h1>").to_owned();
+    owner.submit(&format!("/connections/{}/delete", client.id), &[("name", &name)]).answered(200);
+    let path = format!("/connections/deleted/{}", client.id);
+    assert!(owner.get("/connections/deleted").says(&path));
+    owner.submit(&path, &[("name", "wrong")]).answered(422);
+    owner.submit(&path, &[("name", &name)]).answered(200);
+    assert!(!owner.get("/connections/deleted").says(&path));
+    owner.get(&path).answered(404);
+}
+
+#[test]
+fn settings_of_a_connection_take_effect_and_wrong_ones_do_not() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let client = app.configuration_of(&owner.email, "other");
+    let path = format!("/connections/{}/settings", client.id);
+    let page = owner.submit(&path, &[("part", "name"), ("name", "Renamed"), ("provider", "onelogin")]).answered(200);
+    assert!(page.says("Settings · Renamed") && page.says("value=\"onelogin\""), "{}", page.text);
+    owner.submit(&path, &[("part", "name"), ("name", "")]).answered(422);
+    let page = owner.submit(&path, &[("part", "preset"), ("preset", "strict")]).answered(200);
+    assert!(page.says("<option value=\"strict\" selected>Refuse it</option>"), "{}", page.text);
+    let choices = [
+        ("part", "switches"),
+        ("input", "lenient"),
+        ("unknownMembers", "skip"),
+        ("patchResponse", "empty"),
+        ("discovery", "token"),
+        ("passwords", "ignore"),
+        ("pageDefault", "7"),
+        ("pageMax", "9"),
+    ];
+    owner.submit(&path, &choices).answered(200);
+    for name in ["one", "two"] {
+        client.created("/Users", &json!({"schemas": [sample::USER], "userName": format!("{name}@running.example")}));
+    }
+    assert_eq!(client.get("/Users?count=50").answered(200).json["itemsPerPage"], 2);
+    let mut wrong = choices;
+    wrong[6].1 = "10";
+    assert!(owner.submit(&path, &wrong).answered(422).says("must not be above"));
+    wrong[6].1 = "many";
+    owner.submit(&path, &wrong).answered(422);
+}
+
+#[test]
+fn a_schema_is_pasted_and_removed() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let client = app.configuration_of(&owner.email, "other");
+    let path = format!("/connections/{}/schemas", client.id);
+    let urn = "urn:example:params:scim:schemas:extension:portal:2.0:User";
+    let document = json!({"schemas": ["urn:ietf:params:scim:schemas:core:2.0:Schema"], "id": urn, "name": "Portal",
+        "attributes": [{"name": "badge", "type": "string", "multiValued": false}]})
+    .to_string();
+    assert!(owner.submit(&path, &[("document", "{"), ("resource_type", "User")]).answered(422).says("no JSON"));
+    let page = owner.submit(&path, &[("document", &document), ("resource_type", "User")]).answered(200);
+    assert!(page.says(urn), "{}", page.text);
+    assert!(client.get("/Schemas").answered(200).json.to_string().contains(urn));
+    owner.submit(&path, &[("document", &document), ("resource_type", "User")]).answered(422);
+    let page = owner.submit(&format!("{path}/remove"), &[("urn", urn)]).answered(200);
+    assert!(!page.says(urn), "{}", page.text);
+}
+
+#[test]
+fn the_audit_log_is_filtered_paged_and_exported_without_formulas() {
+    let mut owner = Browser::owner(App::shared());
+    let actor = owner.email.clone();
+    let account = format!("=1+1,\"{actor}\"");
+    owner.submit("/accounts/new", &[("id", &account)]).answered(200);
+    for round in 0..51 {
+        let name = format!("Name {round}");
+        owner.submit_only(&format!("/accounts/{}", sample::encode(&account)), &[("name", &name)]).answered(303);
+    }
+    let filter = format!("actor={}&account={}", sample::encode(&actor), sample::encode(&account));
+    let page = owner.get(&format!("/audit?{filter}")).answered(200);
+    assert!(page.says("Name 50") && !page.says("account.created"), "{}", page.text);
+    let next = page.between("<nav class=\"pages\"", "</nav>").split("href=\"").nth(1).unwrap().to_owned();
+    let next = next.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&");
+    assert!(owner.get(&next).answered(200).says("account.created"), "{next}");
+    assert!(owner.get(&format!("/audit?{filter}&until=2020-01-01")).says("No change fits"));
+    let csv = owner.get(&format!("/audit/export.csv?{filter}&action=account.created")).answered(200);
+    assert!(csv.header("content-disposition").unwrap().starts_with("attachment"));
+    assert!(csv.says(&format!("\"'=1+1,\"\"{actor}\"\"\"")), "{}", csv.text);
+    assert_eq!(csv.text.matches("\r\n").count(), 2, "{}", csv.text);
+    let file = owner.get(&format!("/audit/export.json?{filter}")).answered(200);
+    let items: serde_json::Value = serde_json::from_str(&file.text).unwrap();
+    assert_eq!(items.as_array().unwrap().len(), 52);
+    assert_eq!(items[0]["accountId"], account);
+}
+
+#[test]
+fn the_last_owner_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start(folder.path());
+    let mut owner = Browser::owner(&app);
+    let own = owner.get("/settings/people").between("<th scope=\"row\"><a href=\"", "\"").to_owned();
+    let page = owner.submit(&format!("{own}/active"), &[("active", "off")]).answered(422);
+    assert!(page.says("at least one owner"), "{}", page.text);
+    let fields = [("name", "Somebody"), ("role", "viewer"), ("account", "")];
+    assert!(owner.submit(&own, &fields).answered(422).says("at least one owner"));
+    owner.get("/settings/people").answered(200);
+}
+
+#[test]
+fn a_person_is_added_changed_kept_out_and_let_in_again() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let email = format!("added-{}", owner.email);
+    let fields = [("email", email.as_str()), ("name", "Added"), ("role", "viewer"), ("password", PASSWORD)];
+    owner.submit("/settings/people/new", &[("email", "nobody"), ("name", "")]).answered(422);
+    owner.submit("/settings/people/new", &fields).answered(200);
+    owner.submit("/settings/people/new", &fields).answered(422);
+    let page = owner.get("/settings/people");
+    let row = page.text.split("<tr>").find(|row| row.contains(&email)).unwrap();
+    let path = row.split("href=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let mut added = Browser::stranger(app);
+    added.email.clone_from(&email);
+    added.sign_in().answered(200);
+    owner.submit(&path, &[("name", "Added"), ("role", "provisioning-manager")]).answered(200);
+    assert!(added.get("/connections").at.starts_with("/login"), "another role does not sign out");
+    owner.submit(&format!("{path}/active"), &[("active", "off")]).answered(200);
+    added.sign_in().answered(401);
+    owner.submit(&format!("{path}/active"), &[("active", "on")]).answered(200);
+    owner.submit(&format!("{path}/password"), &[("password", "short")]).answered(422);
+    owner.submit(&format!("{path}/password"), &[("password", OTHER_PASSWORD)]).answered(200);
+    added.sign_in().answered(401);
+    added.submit("/login", &[("email", &email), ("password", OTHER_PASSWORD)]).answered(200);
+}
+
+#[test]
+fn nobody_rises_above_themselves() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let name = format!("Clerk {}", owner.email);
+    let ticked = [("name", name.as_str()), ("system.admin", "on"), ("provisioning.read", "on")];
+    owner.submit("/settings/roles/new", &ticked).answered(200);
+    let page = owner.get("/settings/roles");
+    let before = page.text.split(&name).next().unwrap();
+    let role = before.rsplit("/settings/roles/").next().unwrap().split('"').next().unwrap().to_owned();
+    let mut clerk = Browser::with_role(app, &role, None);
+    let page = owner.get("/settings/people");
+    let before = page.text.split(&format!("<td>{}</td>", owner.email)).next().unwrap();
+    let boss = before.rsplit("href=\"").next().unwrap().split('"').next().unwrap().to_owned();
+    let fields = [("email", "puppet@portal.example"), ("name", "Puppet"), ("role", "owner")];
+    clerk.submit("/settings/people/new", &fields).answered(403);
+    clerk.submit(&format!("{boss}/password"), &[("password", OTHER_PASSWORD)]).answered(403);
+    clerk.submit(&format!("{boss}/active"), &[("active", "off")]).answered(403);
+    clerk.submit(&boss, &[("name", "Boss"), ("role", "viewer")]).answered(403);
+    let more = [("name", name.as_str()), ("system.admin", "on"), ("provisioning.delete", "on")];
+    clerk.submit(&format!("/settings/roles/{role}"), &more).answered(403);
+    // A ticked permission that the maker lacks is not on the form, and not in the key.
+    let key =
+        clerk.submit("/settings/keys/new", &[("name", "k"), ("directory.read", "on"), ("provisioning.read", "on")]);
+    assert!(key.clone().answered(200).says("<dd>provisioning.read</dd>"), "{}", key.text);
+    owner.submit(&format!("/settings/roles/{role}/remove"), &[]).answered(422);
+}
+
+#[test]
+fn an_api_key_works_until_it_is_revoked_and_its_secret_is_shown_to_its_maker_only() {
+    let app = App::shared();
+    let (mut owner, mut other) = (Browser::owner(app), Browser::owner(app));
+    let page = owner.submit("/settings/keys/new", &[("name", "program"), ("provisioning.read", "on")]).answered(200);
+    let secret = page.between("id=\"secret\" type=\"text\" readonly value=\"", "\"").to_owned();
+    let caller = app.stranger().with(&secret);
+    caller.get(crate::caller::CONFIGURATIONS).answered(200);
+    assert!(!other.get(&page.at).answered(200).says(&secret));
+    owner.submit(&format!("{}/revoke", page.at), &[]).answered(200);
+    caller.get(crate::caller::CONFIGURATIONS).answered(401);
+    owner.submit("/settings/keys/new", &[("name", "nothing")]).answered(422);
+    let late = [("name", "late"), ("provisioning.read", "on"), ("expires", "2020-01-01")];
+    owner.submit("/settings/keys/new", &late).answered(422);
+}
+
+#[test]
+fn a_new_password_asks_for_the_present_one_and_ends_the_other_sessions() {
+    let app = App::shared();
+    let mut here = Browser::owner(app);
+    let mut there = Browser::stranger(app);
+    there.email.clone_from(&here.email);
+    there.sign_in().answered(200);
+    let (wrong, right) =
+        ([("present", "wrong"), ("password", OTHER_PASSWORD)], [("present", PASSWORD), ("password", OTHER_PASSWORD)]);
+    here.submit("/profile/password", &wrong).answered(422);
+    there.get("/profile").answered(200);
+    here.submit("/profile/password", &[("present", PASSWORD), ("password", "short")]).answered(422);
+    here.submit("/profile/password", &right).answered(200);
+    assert!(there.get("/profile").at.starts_with("/login"));
+    here.get("/profile").answered(200);
+}
+
+#[test]
+fn sessions_are_ended_from_the_profile() {
+    let app = App::shared();
+    let mut here = Browser::owner(app);
+    let mut there = here.clone();
+    there.cookies.clear();
+    there.sign_in().answered(200);
+    let page = here.get("/profile");
+    let id = page.between("name=\"session\" value=\"", "\"").to_owned();
+    // A session of somebody else is not theirs to end.
+    Browser::owner(app).submit("/profile/sessions", &[("session", &id)]).answered(200);
+    there.get("/profile").answered(200);
+    here.submit("/profile/sessions", &[("session", &id)]).answered(200);
+    assert!(there.get("/profile").at.starts_with("/login"));
+    there.sign_in().answered(200);
+    here.submit("/profile/sessions", &[("session", "others")]).answered(200);
+    assert!(there.get("/profile").at.starts_with("/login"));
+    here.get("/profile").answered(200);
+}
+
+#[test]
+fn colours_are_kept_in_the_browser() {
+    let mut owner = Browser::owner(App::shared());
+    assert!(
+        owner.submit("/profile/theme", &[("theme", "dark")]).answered(200).says("<html lang=\"en\" class=\"dark\">")
+    );
+    assert!(owner.submit("/profile/theme", &[("theme", "\"><b>")]).answered(200).says("class=\"auto\""));
+}
+
+#[test]
+fn self_service_is_switched_for_all_accounts() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start(folder.path());
+    let mut owner = Browser::owner(&app);
+    let key = app.account_key("acme", &[]);
+    key.get(crate::caller::CONFIGURATIONS).answered(200);
+    owner.submit("/settings/about", &[]).answered(200);
+    key.get(crate::caller::CONFIGURATIONS).answered(403);
+    owner.submit("/settings/about", &[("self_service", "on")]).answered(200);
+    key.get(crate::caller::CONFIGURATIONS).answered(200);
+}
