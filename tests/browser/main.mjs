@@ -104,17 +104,19 @@ async function sidePages(page, watch, server) {
   }
 }
 
-await part("the whole way without scripts", { javaScriptEnabled: false }, async ({ page, server, open }) => {
+const parts = [];
+
+parts.push(part("the whole way without scripts", { javaScriptEnabled: false }, async ({ page, server, open }) => {
   const other = await open();
   await wholeWay(page, new Mouse(page), server, { page: other, hand: new Mouse(other) });
-});
+}));
 
-await part("the whole way by keyboard", {}, async ({ page, server, open }) => {
+parts.push(part("the whole way by keyboard", {}, async ({ page, server, open }) => {
   const other = await open();
   await wholeWay(page, new Keyboard(page), server, { page: other, hand: new Keyboard(other) });
-});
+}));
 
-await part("every page", {}, async ({ page, server, watch, open }) => {
+parts.push(part("every page", {}, async ({ page, server, watch, open }) => {
   const hand = new Mouse(page);
   await page.goto(server.setup);
   await look(page, watch, "/setup");
@@ -138,8 +140,9 @@ await part("every page", {}, async ({ page, server, watch, open }) => {
   await enter(page, hand, OWNER.email, "wrong");
   await look(page, watch, "/login with a problem");
   await asViewer(await open(), watch, server);
-});
+}));
 
+await Promise.all(parts);
 await browser.close();
 await stopAll();
 process.exit(failed === 0 ? 0 : 1);

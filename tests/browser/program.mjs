@@ -30,6 +30,7 @@ export async function start() {
 }
 
 // Whatever ends this process takes the servers with it.
+for (const signal of ["SIGINT", "SIGTERM"]) { process.on(signal, () => process.exit(1)); }
 process.on("exit", () => { for (const { child } of started) { child.kill("SIGKILL"); } });
 
 /** Ends every server that was started here. */
