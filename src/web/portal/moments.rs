@@ -15,7 +15,7 @@ pub(super) fn shown(at: Millis) -> String {
 
 /// The beginning of a day as date fields send it (`2026-07-14`), in UTC.
 pub(super) fn begin_of_day(text: &str) -> Option<Millis> {
-    // The parser takes the date at the beginning of a longer text, too.
+    // The parser takes a moment too, and shorter forms of a day.
     let day = Date::parse(text, &Iso8601::DATE).ok().filter(|_| text.len() == "2026-07-14".len())?;
     let begin = OffsetDateTime::new_utc(day, Time::MIDNIGHT).unix_timestamp();
     begin.checked_mul(1000)
