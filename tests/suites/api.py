@@ -121,9 +121,16 @@ positive_data_acceptance.expected-statuses = {json.dumps(ACCEPTED + [422])}
 # Nobody wants to wait for events here.
 "query.wait" = 0
 
+# The caller chooses the id of an account: after a deletion the next call that names it begins it anew.
 [[operations]]
 include-path = "{MANAGEMENT}/accounts/{{id}}"
 parameters."path.id" = {{dictionary = "account", probability = 0.5}}
+checks.use_after_free.enabled = false
+
+# So it is with the URN of a schema.
+[[operations]]
+include-path-regex = "{MANAGEMENT}/configurations/scim2/.*/schemas/.*"
+checks.use_after_free.enabled = false
 
 [[operations]]
 include-path = "{MANAGEMENT}/users/{{id}}"
@@ -163,6 +170,8 @@ def run(address: str, made: dict[str, list[str]], key: str, seconds: int) -> boo
         program = Path(sys.executable).with_name("st")
         command = [program, "--config-file", file, "run", f"{address}/openapi.json"]
         options = ["--checks", "all", "--max-time", str(seconds), "--generation-database", "none", "--no-color"]
+        # The same requests in every run, so that a failure can be met again; another number asks others.
+        options += ["--seed", os.environ.get("SEED", "7643")]
         return subprocess.run(command + options, timeout=seconds + 60, cwd=folder, env=HOOKED).returncode == 0
 
 
