@@ -15,7 +15,11 @@ use serde_json::{Value, json};
 pub fn choices(data: &[u8]) -> (&'static ResourceType, Rules, &[u8]) {
     let (first, rest) = data.split_first().map_or((0, data), |(first, rest)| (*first, rest));
     let of = if first & 1 == 0 { &USER_TYPE } else { &GROUP_TYPE };
-    (of, Rules { strict: first & 2 != 0, create_on_missing_target: first & 4 != 0, keep_passwords: first & 8 != 0 }, rest)
+    (
+        of,
+        Rules { strict: first & 2 != 0, create_on_missing_target: first & 4 != 0, keep_passwords: first & 8 != 0 },
+        rest,
+    )
 }
 
 /// A resource of the type, as it is kept.
