@@ -21,7 +21,7 @@ const CALLS_MAX: usize = 2_000;
 const CALLS_WAKE: usize = 500;
 /// Bytes of bodies that wait at most; further calls are kept without theirs.
 const BODIES_MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Reads with a right token that are kept within one stretch: a flood of them must not cost more than it asks.
+/// Reads with a right token that are kept of each configuration within one stretch: a flood of them must not cost more than it asks.
 const READS_EACH: usize = 100;
 /// Calls that succeeded and are kept with their bodies within one stretch. Identity providers stay far below it; a flood
 /// keeps its rows, and what was refused keeps its bodies.
@@ -75,8 +75,8 @@ struct Missed {
 #[derive(Debug, Default)]
 struct Budget {
     since: Millis,
-    reads: usize,
-    bodies: usize,
+    /// Reads, and calls with bodies, that each configuration has had in this stretch: no neighbour uses them up.
+    spent: HashMap<i64, (usize, usize)>,
     minute: Millis,
     strangers: HashMap<Of, u32>,
 }
@@ -209,7 +209,7 @@ impl Pending {
             }
             return;
         }
-        let is_flood = call.status < 400 && !self.budget.grants_bodies(call.at);
+        let is_flood = call.status < 400 && !self.budget.grants_bodies(&call);
         if is_flood || self.body_bytes + call.body_bytes() > BODIES_MAX_BYTES {
             call.drop_bodies();
         }
@@ -231,21 +231,31 @@ impl Budget {
     fn grants(&mut self, call: &Call) -> bool {
         match &call.who {
             Who::Stranger { of, .. } => self.grants_stranger(of, call.at),
-            Who::Caller { .. } if call.method.is_safe() && call.status < 400 => self.grants_read(call.at),
+            Who::Caller { .. } if call.method.is_safe() && call.status < 400 => self.grants_read(call),
             Who::Caller { .. } => true,
         }
     }
 
-    fn grants_read(&mut self, at: Millis) -> bool {
-        self.begin_again(at);
-        self.reads += 1;
-        self.reads <= READS_EACH
+    fn grants_read(&mut self, call: &Call) -> bool {
+        let (reads, _) = self.spent_by(call);
+        *reads += 1;
+        *reads <= READS_EACH
     }
 
-    fn grants_bodies(&mut self, at: Millis) -> bool {
-        self.begin_again(at);
-        self.bodies += 1;
-        self.bodies <= BODIES_EACH
+    fn grants_bodies(&mut self, call: &Call) -> bool {
+        let (_, bodies) = self.spent_by(call);
+        *bodies += 1;
+        *bodies <= BODIES_EACH
+    }
+
+    fn spent_by(&mut self, call: &Call) -> &mut (usize, usize) {
+        self.begin_again(call.at);
+        let configuration = match &call.who {
+            Who::Caller { configuration, .. } => *configuration,
+            // Who is not known shares one.
+            Who::Stranger { .. } => 0,
+        };
+        self.spent.entry(configuration).or_default()
     }
 
     /// A new stretch of time has new budgets.
@@ -253,8 +263,7 @@ impl Budget {
         let stretch = i64::try_from(WRITE_DOWN_EVERY.as_millis()).unwrap_or(i64::MAX);
         if (at - self.since).abs() >= stretch {
             self.since = at;
-            self.reads = 0;
-            self.bodies = 0;
+            self.spent.clear();
         }
     }
 

@@ -3,8 +3,10 @@
 pub mod access;
 pub mod activity;
 pub mod api;
+mod aside;
 pub mod assets;
 mod body;
+mod frame;
 mod guard;
 pub mod hashing;
 mod key_use;

@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::answer::Refusal;
 use crate::error::{Error, Result};
 use crate::scim::json;
-use crate::store::{Snapshot, Tx, Undo};
+use crate::store::{Tx, Undo};
+pub(super) use crate::web::aside::read_aside;
 use crate::web::body::{self, content_type};
 use crate::web::limits::{API_BODY_MAX_BYTES, QUERY_MAX_BYTES};
 use crate::web::state::State;
@@ -109,15 +110,6 @@ fn make_whole(value: &mut Value) {
         Value::Object(members) => members.values_mut().for_each(make_whole),
         _ => {}
     }
-}
-
-/// Reads off the event loop, with a limit in time.
-pub(super) async fn read_aside<T: Send + 'static>(
-    state: &State,
-    read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let store = state.store.clone();
-    web::block(move || store.read_pooled(read)).await.map_err(|_| Error::Busy)?
 }
 
 /// One operation in one transaction, undone whole where it fails.

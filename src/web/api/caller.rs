@@ -10,7 +10,6 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use super::answer::Refusal;
-use super::frame::RequestId;
 use super::known::{self, Known};
 use crate::model::actor::{By, Reach};
 use crate::model::permission::Permissions;
@@ -18,6 +17,7 @@ use crate::store::instance;
 pub(super) use crate::web::access::{
     Audit, Create, Delete, Directory, Needs, Operator, Read, Requests, System, Tokens,
 };
+use crate::web::frame;
 use crate::web::state::State;
 
 /// The account that an environment caller speaks for, and which of a user's accounts is meant.
@@ -65,7 +65,7 @@ async fn allow<N: Needs>(request: &HttpRequest) -> Result<Allowed<N>, Refusal> {
         return Err(Refusal::forbidden(format!("the caller lacks the permission {}{key}", N::PERMISSION)));
     }
     let reach = reach(request, known.accounts.as_deref())?;
-    let by = By { actor: known.actor, reach, address: address(request), request_id: RequestId::of(request) };
+    let by = By { actor: known.actor, reach, address: frame::address(request), request_id: frame::request_id(request) };
     Ok(Allowed { by, permissions: known.permissions, needs: PhantomData })
 }
 
@@ -93,10 +93,6 @@ fn reach(request: &HttpRequest, accounts: Option<&[String]>) -> Result<Reach, Re
         (Some(own), Some(wanted)) if own.iter().any(|own| own == wanted) => Ok(Reach::Account(wanted.to_owned())),
         (Some(_), Some(_)) => Err(Refusal::forbidden("the account in frontegg-tenant-id is not the caller's")),
     }
-}
-
-fn address(request: &HttpRequest) -> Option<String> {
-    request.peer_addr().map(|peer| peer.ip().to_string())
 }
 
 /// Finds out who is calling.

@@ -1,51 +1,22 @@
 //! What goes around every call of the management API: an id, a log line, and headers.
 
-use std::time::Instant;
-
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{HttpMessage, HttpRequest};
 
-use crate::clock;
+use crate::web::frame;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The name under which clients of the configuration API look for the id.
 const TRACE_ID: HeaderName = HeaderName::from_static("frontegg-trace-id");
-
-/// The id of a request, in its extensions.
-#[derive(Debug, Clone)]
-pub(super) struct RequestId(String);
-
-impl RequestId {
-    /// The id of a request that went through the frame.
-    pub(super) fn of(request: &HttpRequest) -> Option<String> {
-        request.extensions().get::<Self>().map(|id| id.0.clone())
-    }
-}
 
 /// The middleware around every place.
 pub(super) async fn around<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let started = Instant::now();
-    let id = clock::new_id();
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.call(request).await?;
-    let route = response.request().match_pattern().unwrap_or_default();
-    tracing::info!(
-        target: "rollcall::request",
-        request_id = id,
-        method = response.request().method().as_str(),
-        route,
-        status = response.status().as_u16(),
-        duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-        "request"
-    );
-    mark(response.headers_mut(), &id);
-    Ok(response)
+    frame::around(request, next, mark).await
 }
 
 /// Puts the headers of every answer.

@@ -3,13 +3,12 @@
 
 use actix_web::cookie::Cookie;
 use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
 
 use super::connection::Connection;
 use super::form;
-use super::frame::RequestId;
 use super::live_test::LiveTest;
 use super::page::{Layout, Place, Refusal, Shown, on_to, page};
 use super::session::{self, Visit};
@@ -22,6 +21,7 @@ use crate::model::provider::{self, PROVIDERS, Provider};
 use crate::secret::sealed::Sealer;
 use crate::secret::{self, Token, TokenDigest};
 use crate::store::Undo;
+use crate::web::frame;
 use crate::web::state::State;
 
 /// Whoever opened a link is not counted again for so long, because the page asks for itself all the time.
@@ -159,10 +159,7 @@ fn secret_in(visit: &Visit) -> (String, TokenDigest) {
 }
 
 fn holder(request: &HttpRequest) -> Holder {
-    Holder {
-        address: session::address(request),
-        request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()),
-    }
+    Holder { address: frame::address(request), request_id: frame::request_id(request) }
 }
 
 fn done_page(has_arrived: bool) -> HttpResponse {

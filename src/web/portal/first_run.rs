@@ -14,6 +14,7 @@ use crate::model::admin::{OWNER, check_name, check_password, email_key};
 use crate::scim::password;
 use crate::secret::{self, TokenDigest};
 use crate::store::{Undo, sessions};
+use crate::web::frame;
 use crate::web::state::State;
 
 #[derive(Template)]
@@ -109,7 +110,7 @@ fn by(request: &HttpRequest, person: &Person) -> By {
     By {
         actor: Actor { kind: ActorKind::Admin, id: person.id.clone(), name: person.email.clone() },
         reach: Reach::Everywhere,
-        address: session::address(request),
+        address: frame::address(request),
         request_id: None,
     }
 }

@@ -37,10 +37,8 @@ use actix_web::{HttpResponse, Resource};
 
 use self::page::{Refusal, Shown, on_to};
 use self::session::Anybody;
-use crate::error::{Error, Result as Outcome};
 use crate::model::permission::Permission;
-use crate::store::Snapshot;
-use crate::web::state::State;
+use crate::web::aside::read_aside;
 
 /// Puts the portal into an application.
 pub fn configure(app: &mut ServiceConfig) {
@@ -186,15 +184,6 @@ async fn start(person: Anybody) -> Shown {
 /// `GET /settings`
 async fn first_settings(_: admins::Runner) -> Shown {
     Ok(on_to("/settings/people").finish())
-}
-
-/// Reads off the event loop, with a limit in time.
-async fn read_aside<T: Send + 'static>(
-    state: &State,
-    read: impl FnOnce(&Snapshot<'_>) -> Outcome<T> + Send + 'static,
-) -> Outcome<T> {
-    let store = state.store.clone();
-    web::block(move || store.read_pooled(read)).await.map_err(|_| Error::Busy)?
 }
 
 async fn other_method() -> Result<HttpResponse, Refusal> {

@@ -7,10 +7,9 @@ use actix_web::cookie::{Cookie, SameSite, time::Duration};
 use actix_web::dev::Payload;
 use actix_web::http::header::USER_AGENT;
 use actix_web::web::{self, Data};
-use actix_web::{FromRequest, HttpMessage, HttpRequest};
+use actix_web::{FromRequest, HttpRequest};
 
 use super::form;
-use super::frame::RequestId;
 use super::page::{self, Refusal};
 use crate::clock::{self, Millis};
 use crate::error::Result;
@@ -20,6 +19,7 @@ use crate::secret::{self, TokenDigest};
 use crate::store::sessions::{self, Session};
 use crate::store::{Undo, admins};
 use crate::web::access::Needs;
+use crate::web::frame;
 use crate::web::state::State;
 
 /// How long a session lives without being used.
@@ -171,14 +171,9 @@ fn by(request: &HttpRequest, signed: &Signed) -> By {
     By {
         actor: Actor { kind: ActorKind::Admin, id: signed.admin.clone(), name: signed.email.clone() },
         reach: signed.account.clone().map_or(Reach::Everywhere, Reach::Account),
-        address: address(request),
-        request_id: request.extensions().get::<RequestId>().map(|id| id.0.clone()),
+        address: frame::address(request),
+        request_id: frame::request_id(request),
     }
-}
-
-/// Network address of the caller.
-pub(super) fn address(request: &HttpRequest) -> Option<String> {
-    request.peer_addr().map(|peer| peer.ip().to_string())
 }
 
 /// Finds out who is signed in; else the way to sign in and come back.
@@ -292,7 +287,7 @@ pub(super) fn begin(
     let session = Session {
         id: clock::new_id(),
         admin: admin.to_owned(),
-        address: address(request),
+        address: frame::address(request),
         user_agent: agent.chars().take(USER_AGENT_MAX_CHARS).collect(),
         created_at: now,
         last_seen_at: now,

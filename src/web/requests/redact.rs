@@ -129,26 +129,34 @@ impl Redacted {
     }
 }
 
+/// What texts in filters stand between: the standard's quotes, and those that some clients write.
+const QUOTES: [char; 2] = ['"', '\''];
+
 /// The text without what stands between quotes, where it mentions a password: a filter compares with it there.
 fn quotes_hidden(text: &str) -> String {
-    if mentions_password(text.as_bytes()) && text.contains('"') { between_quotes(text) } else { text.to_owned() }
+    if mentions_password(text.as_bytes()) && text.contains(QUOTES) { between(text, &QUOTES) } else { text.to_owned() }
 }
 
 /// The text with [`HIDDEN`] for whatever stands between double quotes; one that is not closed goes to the end.
 pub(super) fn between_quotes(text: &str) -> String {
+    between(text, &['"'])
+}
+
+/// The same for any of these quotes.
+fn between(text: &str, quotes: &[char]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
         out.push(c);
-        if c != '"' {
+        if !quotes.contains(&c) {
             continue;
         }
         out.push_str(HIDDEN);
         while let Some(inside) = chars.next() {
             match inside {
                 '\\' => drop(chars.next()),
-                '"' => {
-                    out.push('"');
+                end if end == c => {
+                    out.push(end);
                     break;
                 }
                 _ => {}
@@ -257,7 +265,7 @@ fn shown_part(part: &str) -> String {
 }
 
 fn plain_holds_password(value: &str) -> bool {
-    percent::decoded(value).is_none_or(|plain| mentions_password(plain.as_bytes()) && plain.contains('"'))
+    percent::decoded(value).is_none_or(|plain| mentions_password(plain.as_bytes()) && plain.contains(QUOTES))
 }
 
 /// At most `max` bytes of the text, whole characters.
@@ -345,6 +353,7 @@ mod tests {
             format!("x={token}"),
             format!("x={}", token.replace('_', "%5F")),
             format!("filter={}", "password%20eq%20%22aB3%22"),
+            format!("filter={}", "password%20eq%20'aB3'"),
             token.clone(),
         ] {
             let shown = path("/Users", Some(&query));

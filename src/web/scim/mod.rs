@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use actix_web::guard::GuardContext;
 use actix_web::http::Method;
-use actix_web::web::{self, Data, Payload};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use self::address::Address;
@@ -38,7 +38,7 @@ use crate::error::{Error, Result};
 use crate::model::request::Refusal;
 use crate::scim::query::Query;
 use crate::scim::{self, percent};
-use crate::store::Snapshot;
+use crate::web::aside::read_aside;
 
 /// Whether a path that begins like a family is answered in SCIM. One counter of the management API lies among them.
 pub fn is_address(context: &GuardContext<'_>) -> bool {
@@ -164,15 +164,6 @@ async fn authenticated(
 /// The query in the body of a search request; what stands in its URL says nothing.
 async fn search(request: &HttpRequest, payload: Payload, scope: &Scope) -> Result<Query> {
     Ok(Query::from_search(&body::read(request, payload, rules(scope).strict).await?)?)
-}
-
-/// Reads off the event loop, with a limit in time.
-async fn read_aside<T: Send + 'static>(
-    state: &State,
-    read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let store = state.store.clone();
-    web::block(move || store.read_pooled(read)).await.map_err(|_| Error::Busy)?
 }
 
 /// RFC 9110 section 15.5.6: the answer says which methods there are.

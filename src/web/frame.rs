@@ -1,0 +1,50 @@
+//! What goes around every call of the management API and every page: an id and a log line; what headers they get is theirs.
+//! And what both ask of a request besides.
+
+use std::time::Instant;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::HeaderMap;
+use actix_web::middleware::Next;
+use actix_web::{HttpMessage, HttpRequest};
+
+use crate::clock;
+
+/// The id of a request, in its extensions.
+#[derive(Debug, Clone)]
+struct RequestId(String);
+
+/// The id of a request that went through the frame.
+pub(super) fn request_id(request: &HttpRequest) -> Option<String> {
+    request.extensions().get::<RequestId>().map(|id| id.0.clone())
+}
+
+/// Network address of the caller.
+pub(super) fn address(request: &HttpRequest) -> Option<String> {
+    request.peer_addr().map(|peer| peer.ip().to_string())
+}
+
+/// Answers in the frame; `mark` puts headers, of which one is the request's id.
+pub(super) async fn around<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+    mark: fn(&mut HeaderMap, &str),
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let started = Instant::now();
+    let id = clock::new_id();
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let mut response = next.call(request).await?;
+    let route = response.request().match_pattern().unwrap_or_default();
+    tracing::info!(
+        target: "rollcall::request",
+        request_id = id,
+        method = response.request().method().as_str(),
+        route,
+        status = response.status().as_u16(),
+        duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        "request"
+    );
+    mark(response.headers_mut(), &id);
+    Ok(response)
+}
