@@ -1,7 +1,10 @@
 //! Starting, wiring and stopping the server. One builder serves production and tests.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
@@ -17,6 +20,8 @@ use crate::model::configuration::provisioning_url;
 use crate::secret::{self, Token};
 use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
+use crate::web::limits::HEAD_DEADLINE;
+use crate::web::network::{self, Network};
 use crate::web::state::{Callers, State};
 use crate::web::{api, assets, portal, scim};
 use crate::worker::{self, backup, notify};
@@ -43,16 +48,21 @@ pub struct Bound {
 /// Binds a server over an open store.
 ///
 /// # Errors
-/// The address cannot be bound, or the public URL cannot be kept.
+/// The address cannot be bound, the public URL cannot be kept, or there are trusted proxies and no public URL.
 pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
-    let listener = TcpListener::bind(settings.listen)?;
+    let listener = network::listen(settings.listen)?;
     let address = listener.local_addr()?;
     let public_url = keep_public_url(settings, &store, address)?;
+    check_proxies(settings, &store)?;
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let kept = store.write_blocking(Undo::Unneeded, move |tx| instance::cursor_secret(tx, fresh));
     let cursor_secret = kept.map_err(io::Error::other)?;
-    let state = web::Data::new(State::new(store, public_url, cursor_secret, callers(settings)?));
+    let state =
+        web::Data::new(State::new(store, public_url, cursor_secret, callers(settings)?, Network::new(settings)));
     let shared = state.clone();
+    let sockets = Arc::clone(&state.network.sockets);
+    let workers = thread::available_parallelism().map_or(2, NonZeroUsize::get);
+    let sockets_max = network::most_sockets(settings.limits.sockets).div_ceil(workers);
     let server = HttpServer::new(move || {
         let mut app = App::new().app_data(shared.clone());
         for family in scim::FAMILIES {
@@ -68,7 +78,11 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
             .configure(portal::configure)
             .default_service(web::to(api::not_found))
     })
+    .workers(workers)
     .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_DEADLINE)
+    .max_connections(sockets_max)
+    .on_connect(move |stream, kept| sockets.welcome(stream, kept))
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals()
     .worker_max_blocking_threads(BLOCKING_THREADS)
@@ -101,6 +115,17 @@ fn keep_public_url(settings: &Settings, store: &Store, address: SocketAddr) -> i
     kept.map_err(io::Error::other)
 }
 
+/// Behind a proxy nothing but the public URL says how the world reaches the server.
+fn check_proxies(settings: &Settings, store: &Store) -> io::Result<()> {
+    let is_said = store.read_inline(instance::has_public_url).map_err(io::Error::other)?;
+    if settings.trusted_proxies.is_empty() || is_said {
+        return Ok(());
+    }
+    Err(io::Error::other(
+        "--trusted-proxies needs a public URL: say with --public-url https://… how the world reaches the proxy",
+    ))
+}
+
 /// Makes a new one-time address that opens the first run of the portal.
 ///
 /// # Errors
@@ -121,7 +146,7 @@ pub fn new_setup_url(store: &Store) -> anyhow::Result<String> {
 /// The database cannot be opened or the address cannot be bound; the text says what to do.
 pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let _log = log::start(settings.log_level)?;
-    let store = Store::open(&settings.data_dir, Access::Serve)?;
+    let store = Store::open_with(&settings.data_dir, Access::Serve, settings.limits.writes_waiting)?;
     actix_web::rt::System::new().block_on(async {
         let ends = notify::Ends::listen()?;
         let bound = build(settings, store.clone())?;

@@ -3,15 +3,20 @@
 
 mod backups;
 mod callers;
+mod limits;
+mod proxies;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use ipnet::IpNet;
 use tracing::level_filters::LevelFilter;
 
 pub use backups::{BackupArgs, BackupSchedule};
 pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings};
+pub use limits::{LimitArgs, Limits};
+pub use proxies::ProxyArgs;
 
 /// Where the server can be reached when nobody said otherwise.
 pub const DEFAULT_PUBLIC_URL: &str = "http://127.0.0.1:8080";
@@ -67,6 +72,14 @@ pub struct ServeArgs {
     /// What the server does against loss.
     #[command(flatten)]
     pub backups: BackupArgs,
+
+    /// Which proxies stand before the server.
+    #[command(flatten)]
+    pub proxies: ProxyArgs,
+
+    /// What callers may cost.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// The checked settings of a running server.
@@ -86,6 +99,10 @@ pub struct Settings {
     pub user_tokens: Option<UserTokenSettings>,
     /// Backups that the server makes by itself.
     pub backups: Option<BackupSchedule>,
+    /// Networks of the proxies that are believed about whose requests they pass on.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What callers may cost.
+    pub limits: Limits,
 }
 
 impl Settings {
@@ -99,6 +116,8 @@ impl Settings {
             allowed_origins: serve.callers.allowed_origins.clone(),
             user_tokens: serve.callers.user_tokens(),
             backups: serve.backups.schedule(),
+            trusted_proxies: serve.proxies.trusted,
+            limits: serve.limits.limits(),
         }
     }
 }

@@ -48,6 +48,11 @@ pub fn public_url(snapshot: &Snapshot<'_>) -> Result<String> {
     Ok(kept.unwrap_or_else(|| DEFAULT_PUBLIC_URL.to_owned()))
 }
 
+/// Whether the operator ever said the public URL.
+pub fn has_public_url(snapshot: &Snapshot<'_>) -> Result<bool> {
+    Ok(get(snapshot, PUBLIC_URL)?.is_some())
+}
+
 /// Keeps the public URL the operator gave, checked by `settings::public_url`.
 pub fn set_public_url(tx: &Tx<'_>, url: &str) -> Result<()> {
     set(tx, PUBLIC_URL, url)

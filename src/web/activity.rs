@@ -231,6 +231,8 @@ impl Budget {
     fn grants(&mut self, call: &Call) -> bool {
         match &call.who {
             Who::Stranger { of, .. } => self.grants_stranger(of, call.at),
+            // Calls that were turned away for their number cost as little as reads, and come as often.
+            Who::Caller { .. } if call.status == 429 => self.grants_read(call),
             Who::Caller { .. } if call.method.is_safe() && call.status < 400 => self.grants_read(call),
             Who::Caller { .. } => true,
         }
@@ -345,6 +347,7 @@ mod tests {
         Call {
             who,
             request_id: String::new(),
+            address: None,
             at,
             took: Duration::ZERO,
             method,
@@ -386,6 +389,17 @@ mod tests {
         assert_eq!(pending.body_bytes, (BODIES_EACH + 1) * 10_000);
         activity.note(call(Method::GET, caller(), 1_000));
         assert_eq!(activity.take().0.calls.len(), 1);
+    }
+
+    #[test]
+    fn calls_that_were_turned_away_for_their_number_do_not_fill_the_log() {
+        let activity = Activity::default();
+        for _ in 0..5_000 {
+            activity.note(Call { status: 429, ..call(Method::POST, caller(), 1) });
+        }
+        let (pending, missed) = activity.take();
+        assert_eq!(pending.calls.len(), READS_EACH);
+        assert_eq!(missed[&Of::Key(1)].calls, 5_000 - u32::try_from(READS_EACH).unwrap());
     }
 
     #[test]

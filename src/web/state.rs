@@ -11,6 +11,7 @@ use super::activity::Activity;
 use super::guard::Guard;
 use super::hashing::Hashing;
 use super::key_use::KeyUse;
+use super::network::Network;
 use crate::directory::Scope;
 use crate::error::{Error, Result};
 use crate::jwt::{SigningKey, UserTokens};
@@ -38,6 +39,8 @@ pub struct State {
     pub cursor_secret: Secret,
     /// By what callers of the management API are known.
     pub callers: Callers,
+    /// What stands between a caller and a request.
+    pub network: Network,
     /// Which API keys were used when, until it is written down.
     pub key_use: KeyUse,
     /// Who called when, until it is written down.
@@ -65,12 +68,13 @@ pub struct Rendered {
 
 impl State {
     /// State over an open store.
-    pub fn new(store: Store, public_url: String, cursor_secret: Secret, callers: Callers) -> Self {
+    pub fn new(store: Store, public_url: String, cursor_secret: Secret, callers: Callers, network: Network) -> Self {
         Self {
             store,
             public_url,
             cursor_secret,
             callers,
+            network,
             key_use: KeyUse::default(),
             activity: Activity::default(),
             guard: Guard::default(),
