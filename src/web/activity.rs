@@ -124,7 +124,7 @@ impl Activity {
         }
         let total: u32 = missed.values().map(|missed| missed.calls).sum();
         if total > 0 {
-            tracing::warn!(calls = total, "more calls came than the request log could keep; they were served");
+            tracing::warn!(calls = total, "more calls came than the request log could keep; they were answered");
         }
         for (of, missed) in missed {
             parts.add(missed.entry(of));
@@ -287,7 +287,7 @@ impl Missed {
     /// The row that stands for them.
     fn entry(self, of: Of) -> Entry {
         let span = format!(
-            "{} calls between {} and {} were served and not logged",
+            "{} calls between {} and {} were answered and not logged",
             self.calls,
             clock::rfc3339(self.first),
             clock::rfc3339(self.last)

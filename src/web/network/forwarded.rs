@@ -18,41 +18,37 @@ pub(super) fn forwarded(line: &str) -> Vec<Hop> {
     elements(line).unwrap_or_else(|| vec![None])
 }
 
-/// RFC 7239 section 4: elements between commas.
+/// RFC 7239 section 4: elements between commas, pairs of name and value between semicolons.
 fn elements(line: &str) -> Option<Vec<Hop>> {
-    let (mut rest, mut hops) = (line, Vec::new());
-    while let Some((hop, after)) = element(rest)? {
-        hops.extend(hop);
-        rest = after;
-    }
-    Some(hops)
-}
-
-/// The first element and what comes after its comma; `None` within where nothing is left, or where the element is empty.
-#[expect(clippy::type_complexity, reason = "the three things there are to say")]
-fn element(line: &str) -> Option<Option<(Option<Hop>, &str)>> {
-    if line.is_empty() {
-        return Some(None);
-    }
-    let (mut rest, mut is_empty, mut sources) = (line, true, Vec::new());
+    let (mut rest, mut element, mut hops) = (line, Vec::new(), Vec::new());
     loop {
         rest = rest.trim_start_matches([' ', '\t']);
         if !rest.is_empty() && !rest.starts_with([',', ';']) {
-            let (name, text, after) = pair(rest)?;
-            is_empty = false;
-            if name.eq_ignore_ascii_case("for") {
-                sources.push(text);
-            }
+            let (name, value, after) = pair(rest)?;
+            element.push((name, value));
             rest = after.trim_start_matches([' ', '\t']);
         }
-        // Two sources are no answer to where it came from.
-        let hop = || (!is_empty).then(|| if let [one] = &sources[..] { node(one) } else { None });
-        match rest.split_at_checked(1) {
-            None => return Some(Some((hop(), ""))),
-            Some((",", after)) => return Some(Some((hop(), after))),
-            Some((";", after)) => rest = after,
-            Some(_) => return None,
+        if let Some(after) = rest.strip_prefix(';') {
+            rest = after;
+            continue;
         }
+        if !element.is_empty() {
+            hops.push(source(&element));
+            element.clear();
+        }
+        if rest.is_empty() {
+            return Some(hops);
+        }
+        rest = rest.strip_prefix(',')?;
+    }
+}
+
+/// Where an element says that the request came from. Two sources are none.
+fn source(element: &[(&str, String)]) -> Hop {
+    let mut sources = element.iter().filter(|(name, _)| name.eq_ignore_ascii_case("for"));
+    match (sources.next(), sources.next()) {
+        (Some((_, one)), None) => node(one),
+        _ => None,
     }
 }
 
@@ -90,15 +86,12 @@ fn node(text: &str) -> Hop {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(address.to_canonical());
     }
-    let (address, after) = match text.strip_prefix('[') {
-        Some(bracketed) => {
-            let (address, after) = bracketed.split_once(']')?;
-            (IpAddr::V6(address.parse::<Ipv6Addr>().ok()?), after)
-        }
-        None => {
-            let (address, _) = text.split_once(':')?;
-            (IpAddr::V4(address.parse().ok()?), &text[address.len()..])
-        }
+    let (address, after) = if let Some(bracketed) = text.strip_prefix('[') {
+        let (address, after) = bracketed.split_once(']')?;
+        (IpAddr::V6(address.parse::<Ipv6Addr>().ok()?), after)
+    } else {
+        let (address, _) = text.split_once(':')?;
+        (IpAddr::V4(address.parse().ok()?), &text[address.len()..])
     };
     let is_right = after.is_empty() || after.strip_prefix(':').is_some_and(is_port);
     is_right.then(|| address.to_canonical())
@@ -118,8 +111,8 @@ mod tests {
 
     use super::*;
 
-    fn hop(text: &str) -> Hop {
-        Some(text.parse().unwrap())
+    fn at(text: &str) -> IpAddr {
+        text.parse().unwrap()
     }
 
     #[test]
@@ -135,7 +128,7 @@ mod tests {
             ("::ffff:192.0.2.7", "192.0.2.7"),
             ("[::ffff:192.0.2.7]:1", "192.0.2.7"),
         ] {
-            assert_eq!(node(given), hop(address), "{given}");
+            assert_eq!(node(given), Some(at(address)), "{given}");
         }
     }
 
@@ -168,7 +161,7 @@ mod tests {
 
     #[test]
     fn empty_entries_of_a_list_do_not_count() {
-        let expected = vec![hop("192.0.2.1"), None, hop("192.0.2.2")];
+        let expected = vec![Some(at("192.0.2.1")), None, Some(at("192.0.2.2"))];
         assert_eq!(x_forwarded_for("192.0.2.1 ,, unknown,\t192.0.2.2:80 ,"), expected);
         assert_eq!(x_forwarded_for(" , "), []);
     }
@@ -177,19 +170,19 @@ mod tests {
     fn the_examples_of_the_rfc_are_understood() {
         for (given, hops) in [
             ("for=\"_gazonk\"", vec![None]),
-            ("For=\"[2001:db8:cafe::17]:4711\"", vec![hop("2001:db8:cafe::17")]),
-            ("for=192.0.2.60;proto=http;by=203.0.113.43", vec![hop("192.0.2.60")]),
-            ("for=192.0.2.43, for=198.51.100.17", vec![hop("192.0.2.43"), hop("198.51.100.17")]),
+            ("For=\"[2001:db8:cafe::17]:4711\"", vec![Some(at("2001:db8:cafe::17"))]),
+            ("for=192.0.2.60;proto=http;by=203.0.113.43", vec![Some(at("192.0.2.60"))]),
+            ("for=192.0.2.43, for=198.51.100.17", vec![Some(at("192.0.2.43")), Some(at("198.51.100.17"))]),
             (
                 "for=192.0.2.43,for=\"[2001:db8:cafe::17]\",for=unknown",
-                vec![hop("192.0.2.43"), hop("2001:db8:cafe::17"), None],
+                vec![Some(at("192.0.2.43")), Some(at("2001:db8:cafe::17")), None],
             ),
             ("proto=https;by=_x", vec![None]),
             ("for=192.0.2.1;for=192.0.2.2", vec![None]),
             ("for=\"192.0.2.1\\\"\"", vec![None]),
-            ("for=\"192\\.0.2.1:80\" ; proto=https", vec![hop("192.0.2.1")]),
+            ("for=\"192\\.0.2.1:80\" ; proto=https", vec![Some(at("192.0.2.1"))]),
             ("", vec![]),
-            (", ,for=192.0.2.1,", vec![hop("192.0.2.1")]),
+            (", ,for=192.0.2.1,", vec![Some(at("192.0.2.1"))]),
         ] {
             assert_eq!(forwarded(given), hops, "{given}");
         }
@@ -217,7 +210,7 @@ mod tests {
         #[test]
         fn nothing_that_stands_in_front_changes_the_last_entry(noise in "\\PC*") {
             let line = format!("{noise}, 192.0.2.7");
-            prop_assert_eq!(x_forwarded_for(&line).pop(), Some(hop("192.0.2.7")));
+            prop_assert_eq!(x_forwarded_for(&line).pop(), Some(Some(at("192.0.2.7"))));
         }
 
         /// What a proxy adds is either read as it meant it, or not at all: no open quote before it lets a caller choose.

@@ -115,7 +115,7 @@ mod tests {
 
     const PROXY: &str = "10.0.0.5";
 
-    /// The caller of a request from that peer with those lines of headers, where 10.0.0.0/24 and fd00::/8 are trusted.
+    /// The caller of a request from that peer with those lines of headers, where `10.0.0.0/24` and `fd00::/8` are trusted.
     fn caller(peer: &str, lines: &[(HeaderName, &str)]) -> String {
         let proxies = Proxies::new(vec!["10.0.0.0/24".parse().unwrap(), "fd00::/8".parse().unwrap()]);
         let mut headers = HeaderMap::new();

@@ -34,12 +34,11 @@ impl Rates {
     pub fn spend(&self, configuration: i64) -> Option<Duration> {
         let quota = self.quota?;
         let budgets = self.budgets.read().unwrap_or_else(PoisonError::into_inner);
-        let refused = match budgets.get(&configuration) {
-            Some(budget) => budget.check().err()?,
-            None => {
-                drop(budgets);
-                self.first(configuration, quota).check().err()?
-            }
+        let refused = if let Some(budget) = budgets.get(&configuration) {
+            budget.check().err()?
+        } else {
+            drop(budgets);
+            self.first(configuration, quota).check().err()?
         };
         Some(refused.wait_time_from(MonotonicClock.now()))
     }

@@ -22,7 +22,7 @@ const BACKLOG: i32 = 1_024;
 /// How long somebody may leave unread what was sent: then the kernel gives the connection up (`TCP_USER_TIMEOUT`).
 const UNREAD_MAX: Duration = Duration::from_secs(20);
 /// After so much silence the kernel asks whether the other end is still there, and how often again.
-const PROBE_AFTER: Duration = Duration::from_secs(60);
+const PROBE_AFTER: Duration = Duration::from_mins(1);
 const PROBE_EVERY: Duration = Duration::from_secs(15);
 /// Open files that are not connections: the database, its readers, the log, backups, calls to others.
 const OTHER_FILES: usize = 44;
@@ -183,7 +183,9 @@ mod tests {
         assert!(sockets.enter(other, 0));
         sockets.leave(one);
         assert!(sockets.enter(one, 0) && !sockets.enter(one, 0));
-        [one, one, other].map(|holder| sockets.leave(holder));
+        for holder in [one, one, other] {
+            sockets.leave(holder);
+        }
         assert!(sockets.held.lock().unwrap().by.is_empty(), "nobody is remembered who holds none");
     }
 
