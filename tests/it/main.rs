@@ -15,6 +15,7 @@ mod house;
 mod http;
 mod identity;
 mod management;
+mod network;
 mod packaging;
 mod portal;
 mod properties;
