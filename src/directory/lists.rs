@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Scope;
-use super::shown::{Links, Shown, collection};
+use super::shown::{LINK_BYTES, Links, Shown, collection};
 use crate::error::{Error, Result};
 use crate::scim::cursor::{self, Direction, Mark, Value};
 use crate::scim::schema::ResourceType;
@@ -14,9 +14,7 @@ use crate::store::{Snapshot, resources};
 
 /// Bytes of text in one page; the page ends early beyond it (RFC 7644 section 3.4.2.4 lets it), so that those who read
 /// slowly, or never, do not fill the memory.
-const PAGE_MAX_BYTES: u64 = 8 << 20;
-/// What a member adds to that.
-const MEMBER_BYTES: u64 = 200;
+const PAGE_MAX_BYTES: usize = 4 << 20;
 
 /// What is wanted of one type.
 #[derive(Debug)]
@@ -158,8 +156,8 @@ fn read(at: &Snapshot<'_>, scope: &Scope, request: &Request, found: &[Found]) ->
         let part = &request.parts[*stream];
         let row = resources::by_key(at, scope.configuration, position.row)?
             .ok_or_else(|| Error::Database(format!("an index names row {}, which is not there", position.row)))?;
-        let members = if part.with_members { row.member_count.unsigned_abs() } else { 0 };
-        bytes += row.body.len() as u64 + members * MEMBER_BYTES;
+        let members = if part.with_members { row.member_count } else { 0 };
+        bytes += row.body.len() + as_usize(members.unsigned_abs()) * LINK_BYTES;
         if bytes > PAGE_MAX_BYTES && !items.is_empty() {
             break;
         }
