@@ -13,6 +13,7 @@ mod key_use;
 pub mod limits;
 mod log;
 pub mod portal;
+pub mod public_url;
 pub mod requests;
 pub mod scim;
 pub mod state;

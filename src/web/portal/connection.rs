@@ -41,7 +41,7 @@ impl Connection {
     pub(super) fn find(state: &State, reach: &Reach, id: &str, tab: &'static str) -> Result<Self, Refusal> {
         let now = clock::now();
         let one = state.store.read_inline(|at| Overview::of(at, configurations::within(at, reach, id)?, now))?;
-        let url = provisioning_url(&state.public_url, id);
+        let url = provisioning_url(&state.public_url(), id);
         Ok(Self { one, url, now, tab })
     }
 
