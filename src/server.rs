@@ -155,6 +155,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         if let Err(problem) = bound.state.key_use.write_down(&store).await {
             tracing::warn!(%problem, "the last uses of API keys were not written down");
         }
+        if let Err(problem) = bound.state.feed_use.write_down(&store).await {
+            tracing::warn!(%problem, "how far the event feed was read last was not written down");
+        }
         Ok::<_, anyhow::Error>(())
     })?;
     store.close();
@@ -172,6 +175,9 @@ async fn write_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>)
         }
         if let Err(problem) = state.key_use.write_down(&state.store).await {
             tracing::warn!(%problem, "uses of API keys were not written down");
+        }
+        if let Err(problem) = state.feed_use.write_down(&state.store).await {
+            tracing::warn!(%problem, "how far the event feed was read was not written down");
         }
     }
 }

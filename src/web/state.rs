@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 
 use super::activity::Activity;
+use super::feed_use::FeedUse;
 use super::guard::Guard;
 use super::hashing::Hashing;
 use super::key_use::KeyUse;
@@ -39,6 +40,8 @@ pub struct State {
     pub callers: Callers,
     /// Which API keys were used when, until it is written down.
     pub key_use: KeyUse,
+    /// How far the event feed was read, until it is written down.
+    pub feed_use: FeedUse,
     /// Who called when, until it is written down.
     pub activity: Activity,
     /// Who guesses tokens.
@@ -60,6 +63,7 @@ impl State {
             cursor_secret,
             callers,
             key_use: KeyUse::default(),
+            feed_use: FeedUse::default(),
             activity: Activity::default(),
             guard: Guard::default(),
             stopping: watch::Sender::new(false),

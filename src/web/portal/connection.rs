@@ -10,6 +10,7 @@ use super::live_test::LiveTest;
 use super::page::{Layout, Place, Refusal, Shown, on_to, page};
 use super::session::{Person, Signed, Visit};
 use super::shown_once;
+use super::traffic::Traffic;
 use crate::clock;
 use crate::directory::configurations::{self, Content};
 use crate::directory::overview::Overview;
@@ -95,6 +96,7 @@ struct OverviewPage {
     connection: Connection,
     created_at: String,
     live: LiveTest,
+    traffic: Traffic,
 }
 
 /// `GET /connections/{id}`
@@ -104,7 +106,8 @@ pub(super) async fn show(person: Person<Read>, visit: Visit) -> Shown {
     layout.refresh = Some(10);
     let created_at = clock::rfc3339(connection.one.configuration.created_at);
     let live = LiveTest::read(&visit.state, &connection).await?;
-    Ok(page(200, &OverviewPage { layout, connection, created_at, live }))
+    let traffic = Traffic::read(&visit.state, connection.one.configuration.key, connection.now)?;
+    Ok(page(200, &OverviewPage { layout, connection, created_at, live, traffic }))
 }
 
 #[derive(Deserialize)]

@@ -31,6 +31,7 @@ mod shown_once;
 mod sign_in;
 mod tokens;
 mod told;
+mod traffic;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
