@@ -17,6 +17,7 @@ use crate::model::configuration::provisioning_url;
 use crate::secret::{self, Token};
 use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
+use crate::web::public_url::PublicUrl;
 use crate::web::state::{Callers, State};
 use crate::web::{api, assets, portal, scim};
 use crate::worker::{self, backup, notify};
@@ -47,11 +48,11 @@ pub struct Bound {
 pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     let listener = TcpListener::bind(settings.listen)?;
     let address = listener.local_addr()?;
-    let public_url = keep_public_url(settings, &store, address)?;
+    let public = PublicUrl::new(&keep_public_url(settings, &store, address)?, settings.public_url.is_some());
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let kept = store.write_blocking(Undo::Unneeded, move |tx| instance::cursor_secret(tx, fresh));
     let cursor_secret = kept.map_err(io::Error::other)?;
-    let state = web::Data::new(State::new(store, public_url, cursor_secret, callers(settings)?));
+    let state = web::Data::new(State::new(store, public, cursor_secret, callers(settings)?));
     let shared = state.clone();
     let server = HttpServer::new(move || {
         let mut app = App::new().app_data(shared.clone());
@@ -126,7 +127,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         let ends = notify::Ends::listen()?;
         let bound = build(settings, store.clone())?;
         println!("listening on http://{}", bound.address);
-        println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url, ""));
+        println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url(), ""));
         if store.read_inline(crate::store::admins::is_empty)? {
             println!("to begin in the portal, open within 30 minutes: {}", new_setup_url(&store)?);
         }
@@ -154,6 +155,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         if let Err(problem) = bound.state.key_use.write_down(&store).await {
             tracing::warn!(%problem, "the last uses of API keys were not written down");
         }
+        if let Err(problem) = bound.state.feed_use.write_down(&store).await {
+            tracing::warn!(%problem, "how far the event feed was read last was not written down");
+        }
         Ok::<_, anyhow::Error>(())
     })?;
     store.close();
@@ -171,6 +175,9 @@ async fn write_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>)
         }
         if let Err(problem) = state.key_use.write_down(&state.store).await {
             tracing::warn!(%problem, "uses of API keys were not written down");
+        }
+        if let Err(problem) = state.feed_use.write_down(&state.store).await {
+            tracing::warn!(%problem, "how far the event feed was read was not written down");
         }
     }
 }

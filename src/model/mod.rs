@@ -16,3 +16,4 @@ pub mod request;
 pub mod rights;
 pub mod standing;
 pub mod switches;
+pub mod traffic;

@@ -25,11 +25,13 @@ mod people;
 mod profile;
 mod requests;
 mod roles;
+mod server;
 mod session;
 mod shown_once;
 mod sign_in;
 mod tokens;
 mod told;
+mod traffic;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -138,7 +140,10 @@ fn settings() -> Vec<Resource> {
         place("/settings/keys/new").route(web::get().to(keys::show_new)).route(web::post().to(keys::create)),
         place("/settings/keys/{id}").route(web::get().to(keys::show)),
         place("/settings/keys/{id}/revoke").route(web::post().to(keys::revoke)),
-        place("/settings/about").route(web::get().to(about::show)).route(web::post().to(about::save)),
+        place("/settings/server").route(web::get().to(server::show)),
+        place("/settings/server/url").route(web::post().to(server::save_url)),
+        place("/settings/server/self-service").route(web::post().to(server::save_self_service)),
+        place("/settings/about").route(web::get().to(about::show)),
     ]
 }
 

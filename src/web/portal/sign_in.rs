@@ -55,7 +55,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
 /// `POST /login`
 pub(super) async fn save(visit: Visit) -> Shown {
     let (request, state) = (visit.request.clone(), visit.state.clone());
-    form::check_origin(&request, &state.public_url)?;
+    form::check_origin(&request, &state.public_url())?;
     let fields: Fields = form::fields(&request, visit.payload).await?;
     let key = email_key(&fields.email).unwrap_or_default();
     let address = request.peer_addr().map(|peer| peer.ip());

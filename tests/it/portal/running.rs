@@ -260,8 +260,8 @@ fn self_service_is_switched_for_all_accounts() {
     let mut owner = Browser::owner(&app);
     let key = app.account_key("acme", &[]);
     key.get(crate::caller::CONFIGURATIONS).answered(200);
-    owner.submit("/settings/about", &[]).answered(200);
+    owner.submit("/settings/server/self-service", &[]).answered(200);
     key.get(crate::caller::CONFIGURATIONS).answered(403);
-    owner.submit("/settings/about", &[("self_service", "on")]).answered(200);
+    owner.submit("/settings/server/self-service", &[("self_service", "on")]).answered(200);
     key.get(crate::caller::CONFIGURATIONS).answered(200);
 }
