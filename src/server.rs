@@ -122,6 +122,9 @@ pub fn new_setup_url(store: &Store) -> anyhow::Result<String> {
 /// The database cannot be opened or the address cannot be bound; the text says what to do.
 pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let _log = log::start(settings.log_level)?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
     let store = Store::open(&settings.data_dir, Access::Serve)?;
     actix_web::rt::System::new().block_on(async {
         let ends = notify::Ends::listen()?;
