@@ -11,7 +11,7 @@ use clap::Args;
 use tracing::level_filters::LevelFilter;
 
 pub use backups::{BackupArgs, BackupSchedule};
-pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings};
+pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings, trusted_url};
 
 /// Where the server can be reached when nobody said otherwise.
 pub const DEFAULT_PUBLIC_URL: &str = "http://127.0.0.1:8080";

@@ -14,5 +14,6 @@ pub mod permission;
 pub mod provider;
 pub mod request;
 pub mod rights;
+pub mod sso;
 pub mod standing;
 pub mod switches;

@@ -31,6 +31,7 @@ pub mod requests;
 pub mod resources;
 pub mod sessions;
 mod snapshot;
+pub mod sso;
 pub mod tokens;
 pub mod unique_names;
 mod upgrade;

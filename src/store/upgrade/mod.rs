@@ -9,7 +9,7 @@ pub(super) const APPLICATION_ID: i32 = 0x5243_4C4C;
 /// Step n takes a database from version n - 1 (`PRAGMA user_version`) to n.
 ///
 /// Databases made with a step are out there: what changes later is another step.
-const STEPS: &[&str] = &[include_str!("1.sql"), include_str!("2.sql")];
+const STEPS: &[&str] = &[include_str!("1.sql"), include_str!("2.sql"), include_str!("3.sql")];
 
 /// Key in `instance` of the program version that made the schema what it is.
 const WRITTEN_BY: &str = "upgraded_by";
