@@ -107,14 +107,14 @@ fn with_present_roles(at: &Snapshot<'_>, agreement: &Agreement) -> Result<Agreem
 
 /// Where somebody signs in from.
 #[derive(Debug, Clone, Default)]
-pub struct From {
+pub struct Origin {
     /// Network address.
     pub address: Option<String>,
     /// Id of the request.
     pub request_id: Option<String>,
 }
 
-impl From {
+impl Origin {
     fn by(&self, id: &str, name: &str) -> By {
         By {
             actor: Actor { kind: ActorKind::Admin, id: id.to_owned(), name: name.to_owned() },
@@ -131,7 +131,7 @@ impl From {
 /// `Conflict` where somebody was added at the same time. Run it with `Undo::Savepoint`.
 pub fn enter(
     tx: &Tx<'_>,
-    from: &From,
+    from: &Origin,
     agreement: &Agreement,
     identity: &Identity,
     fresh: &str,
@@ -192,7 +192,7 @@ pub fn unlink(tx: &Tx<'_>, by: &By, admin: &str) -> Result<()> {
 ///
 /// # Errors
 /// Of the store only.
-pub fn note_failed_attempt(tx: &Tx<'_>, from: &From, reason: &str) -> Result<()> {
+pub fn note_failed_attempt(tx: &Tx<'_>, from: &Origin, reason: &str) -> Result<()> {
     note_failure(tx, &from.by("", "somebody"), reason)
 }
 
@@ -252,7 +252,7 @@ mod tests {
     }
 
     fn entered(store: &Store, who: Identity) -> std::result::Result<Admin, Refused> {
-        write(store, move |tx| enter(tx, &From::default(), &agreement(), &who, &clock::new_id())).unwrap()
+        write(store, move |tx| enter(tx, &Origin::default(), &agreement(), &who, &clock::new_id())).unwrap()
     }
 
     fn role_of(store: &Store, id: &str) -> String {

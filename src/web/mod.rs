@@ -15,4 +15,5 @@ mod log;
 pub mod portal;
 pub mod requests;
 pub mod scim;
+pub mod sso;
 pub mod state;

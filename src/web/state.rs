@@ -11,6 +11,7 @@ use super::activity::Activity;
 use super::guard::Guard;
 use super::hashing::Hashing;
 use super::key_use::KeyUse;
+use super::sso::Sso;
 use crate::directory::Scope;
 use crate::error::{Error, Result};
 use crate::jwt::{SigningKey, UserTokens};
@@ -48,6 +49,8 @@ pub struct State {
     pub stopping: watch::Sender<bool>,
     /// Turns for hashing passwords.
     pub hashing: Hashing,
+    /// The provider that people sign in through.
+    pub sso: Sso,
     /// Documents that are made once.
     pub rendered: Rendered,
     /// Scopes by row of the configuration, with the revision they were read at.
@@ -76,6 +79,7 @@ impl State {
             guard: Guard::default(),
             stopping: watch::Sender::new(false),
             hashing: Hashing::default(),
+            sso: Sso::default(),
             rendered: Rendered::default(),
             scopes: RwLock::default(),
         }
