@@ -19,7 +19,7 @@ use clap::Args;
 use tracing::level_filters::LevelFilter;
 
 pub use backups::{BackupArgs, BackupSchedule};
-pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings};
+pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings, trusted_url};
 pub use declared::{Kind, Setting};
 pub use file::SettingsError;
 pub use observing::{LogFormat, MetricsSettings, ObservingArgs};

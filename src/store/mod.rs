@@ -33,6 +33,7 @@ pub mod requests;
 pub mod resources;
 pub mod sessions;
 mod snapshot;
+pub mod sso;
 pub mod tokens;
 pub mod traffic;
 pub mod unique_names;

@@ -17,4 +17,5 @@ pub mod portal;
 pub mod public_url;
 pub mod requests;
 pub mod scim;
+pub mod sso;
 pub mod state;

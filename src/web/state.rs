@@ -11,6 +11,7 @@ use super::guard::Guard;
 use super::hashing::Hashing;
 use super::key_use::KeyUse;
 use super::public_url::PublicUrl;
+use super::sso::Sso;
 use crate::directory::Scope;
 use crate::error::{Error, Result};
 use crate::jwt::{SigningKey, UserTokens};
@@ -50,6 +51,8 @@ pub struct State {
     pub stopping: watch::Sender<bool>,
     /// Turns for hashing passwords.
     pub hashing: Hashing,
+    /// The provider that people sign in through.
+    pub sso: Sso,
     /// Scopes by row of the configuration, with the revision they were read at.
     scopes: RwLock<HashMap<i64, (i64, Scope)>>,
 }
@@ -68,6 +71,7 @@ impl State {
             guard: Guard::default(),
             stopping: watch::Sender::new(false),
             hashing: Hashing::default(),
+            sso: Sso::default(),
             scopes: RwLock::default(),
         }
     }
