@@ -242,7 +242,9 @@ CREATE TABLE requests (
     request_bytes  INTEGER,
     response_bytes INTEGER,
     request_body   TEXT,
-    response_body  TEXT
+    response_body  TEXT,
+    -- The network address of the caller.
+    address        TEXT
 ) STRICT;
 CREATE UNIQUE INDEX requests_by_configuration ON requests (configuration, id);
 CREATE INDEX requests_failed ON requests (configuration, id) WHERE failed = 1;

@@ -1,7 +1,10 @@
 //! Starting, wiring and stopping the server. One builder serves production and tests.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
@@ -17,6 +20,8 @@ use crate::model::configuration::provisioning_url;
 use crate::secret::{self, Token};
 use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
+use crate::web::limits::HEAD_DEADLINE;
+use crate::web::network::{self, Network};
 use crate::web::public_url::PublicUrl;
 use crate::web::state::{Callers, State};
 use crate::web::{api, assets, portal, scim};
@@ -44,16 +49,20 @@ pub struct Bound {
 /// Binds a server over an open store.
 ///
 /// # Errors
-/// The address cannot be bound, or the public URL cannot be kept.
+/// The address cannot be bound, the public URL cannot be kept, or there are trusted proxies and no public URL.
 pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
-    let listener = TcpListener::bind(settings.listen)?;
+    let listener = network::listen(settings.listen)?;
     let address = listener.local_addr()?;
     let public = PublicUrl::new(&keep_public_url(settings, &store, address)?, settings.public_url.is_some());
+    check_proxies(settings, &store)?;
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let kept = store.write_blocking(Undo::Unneeded, move |tx| instance::cursor_secret(tx, fresh));
     let cursor_secret = kept.map_err(io::Error::other)?;
-    let state = web::Data::new(State::new(store, public, cursor_secret, callers(settings)?));
+    let state = web::Data::new(State::new(store, public, cursor_secret, callers(settings)?, Network::new(settings)));
     let shared = state.clone();
+    let sockets = Arc::clone(&state.network.sockets);
+    let workers = thread::available_parallelism().map_or(2, NonZeroUsize::get);
+    let sockets_max = network::most_sockets(settings.limits.sockets).div_ceil(workers);
     let server = HttpServer::new(move || {
         let mut app = App::new().app_data(shared.clone());
         for family in scim::FAMILIES {
@@ -69,7 +78,11 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
             .configure(portal::configure)
             .default_service(web::to(api::not_found))
     })
+    .workers(workers)
     .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_DEADLINE)
+    .max_connections(sockets_max)
+    .on_connect(move |stream, kept| sockets.welcome(stream, kept))
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals()
     .worker_max_blocking_threads(BLOCKING_THREADS)
@@ -102,6 +115,17 @@ fn keep_public_url(settings: &Settings, store: &Store, address: SocketAddr) -> i
     kept.map_err(io::Error::other)
 }
 
+/// Behind a proxy nothing but the public URL says how the world reaches the server.
+fn check_proxies(settings: &Settings, store: &Store) -> io::Result<()> {
+    let is_said = store.read_inline(instance::said_public_url).map_err(io::Error::other)?.is_some();
+    if settings.trusted_proxies.is_empty() || is_said {
+        return Ok(());
+    }
+    Err(io::Error::other(
+        "--trusted-proxies needs a public URL: say with --public-url https://… how the world reaches the proxy",
+    ))
+}
+
 /// Makes a new one-time address that opens the first run of the portal.
 ///
 /// # Errors
@@ -125,7 +149,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let store = Store::open(&settings.data_dir, Access::Serve)?;
+    let store = Store::open_with(&settings.data_dir, Access::Serve, settings.limits.writes_waiting)?;
     actix_web::rt::System::new().block_on(async {
         let ends = notify::Ends::listen()?;
         let bound = build(settings, store.clone())?;

@@ -41,3 +41,6 @@ CREATE TABLE sso_identities (
     PRIMARY KEY (issuer, subject)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX sso_identities_by_admin ON sso_identities (admin_id, issuer);
+
+-- The network address that each logged call came from.
+ALTER TABLE requests ADD COLUMN address TEXT;
