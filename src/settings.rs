@@ -3,6 +3,7 @@
 
 mod backups;
 mod callers;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use tracing::level_filters::LevelFilter;
 
 pub use backups::{BackupArgs, BackupSchedule};
 pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings};
+pub use tls::{AcmeSettings, TlsArgs, Transport};
 
 /// Where the server can be reached when nobody said otherwise.
 pub const DEFAULT_PUBLIC_URL: &str = "http://127.0.0.1:8080";
@@ -36,15 +38,9 @@ pub struct DataDir {
 /// The flags of `serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
-    /// Address and port to listen on; port 0 takes any free one
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        env = "ROLLCALL_LISTEN",
-        default_value = "127.0.0.1:8080",
-        value_parser = address
-    )]
-    pub listen: SocketAddr,
+    /// Address and port to listen on; port 0 takes any free one [default: 127.0.0.1:8080; with --domain 0.0.0.0:443]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "ROLLCALL_LISTEN", value_parser = address)]
+    pub listen: Option<SocketAddr>,
 
     /// URL at which identity providers reach this server; kept in the data folder
     #[arg(long, value_name = "URL", env = "ROLLCALL_PUBLIC_URL", value_parser = public_url)]
@@ -59,6 +55,10 @@ pub struct ServeArgs {
         value_parser = log_level
     )]
     pub log_level: LevelFilter,
+
+    /// How the server is reached.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 
     /// Who may call besides our own credentials.
     #[command(flatten)]
@@ -76,6 +76,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Address to listen on; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// How requests come in.
+    pub transport: Transport,
     /// `http` or `https` URL without a trailing slash, query or fragment; `None` keeps what the data folder says.
     pub public_url: Option<String>,
     /// Threshold of the log.
@@ -91,9 +93,11 @@ pub struct Settings {
 impl Settings {
     /// Puts the checked flags together.
     pub fn new(data_dir: DataDir, serve: ServeArgs) -> Self {
+        let transport = serve.tls.transport();
         Self {
             data_dir: data_dir.data_dir,
-            listen: serve.listen,
+            listen: serve.listen.unwrap_or_else(|| transport.default_address()),
+            transport,
             public_url: serve.public_url,
             log_level: serve.log_level,
             allowed_origins: serve.callers.allowed_origins.clone(),

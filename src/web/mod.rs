@@ -16,3 +16,4 @@ pub mod portal;
 pub mod requests;
 pub mod scim;
 pub mod state;
+pub mod strict_transport;

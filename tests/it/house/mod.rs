@@ -19,6 +19,7 @@ const ROWS: &[(&str, u8)] = &[
     ("model", 1),
     ("error", 2),
     ("jwt", 2),
+    ("tls", 2),
     ("store", 3),
     ("directory", 4),
     ("web", 5),
