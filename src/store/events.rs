@@ -107,6 +107,15 @@ pub fn span(at: &Snapshot<'_>) -> Result<(i64, i64)> {
     Ok((first.map_or(0, |seq| seq - 1), last.unwrap_or(0)))
 }
 
+/// The last event of a stretch of numbers that begins with the first event behind `after`; `after` where there is none.
+/// A stretch is bounded, and a gap between two events costs nothing.
+pub fn end_of_stretch(at: &Snapshot<'_>, after: i64, numbers: i64) -> Result<i64> {
+    let last: Option<i64> = at
+        .prepare("SELECT max(seq) FROM events WHERE seq < (SELECT min(seq) FROM events WHERE seq > ?1) + ?2")?
+        .query_row((after, numbers), |row| row.get(0))?;
+    Ok(last.unwrap_or(after))
+}
+
 /// Removes at most `limit` of the oldest events that were written before a time, never the newest of all. Returns how
 /// many went.
 pub fn remove_older(tx: &Tx<'_>, before: Millis, limit: u32) -> Result<usize> {

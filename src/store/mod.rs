@@ -14,6 +14,7 @@ mod db;
 pub mod events;
 pub mod extensions;
 mod failure;
+pub mod feed_gap;
 mod files;
 pub mod filter_sql;
 pub mod held;
