@@ -20,3 +20,4 @@ pub mod requests;
 pub mod scim;
 pub mod sso;
 pub mod state;
+pub mod strict_transport;
