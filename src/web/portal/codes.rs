@@ -196,7 +196,7 @@ pub(super) async fn show(visit: Visit) -> Shown {
 
 /// `POST /login/code`
 pub(super) async fn save(visit: Visit) -> Shown {
-    form::check_origin(&visit.request, &visit.state.public_url)?;
+    form::check_origin(&visit.request, &visit.state.public_url())?;
     let (claimed, request, state) = (claimed(&visit)?, visit.request.clone(), visit.state.clone());
     let typed: Typed = form::fields(&request, visit.payload).await?;
     let Some(found) = claimed else { return Ok(on_to("/login").finish()) };

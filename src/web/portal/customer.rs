@@ -147,7 +147,7 @@ async fn read<T: serde::de::DeserializeOwned>(
     visit: Visit,
     secret: &str,
 ) -> Result<(T, actix_web::web::Data<State>), Refusal> {
-    form::check_origin(&visit.request, &visit.state.public_url)?;
+    form::check_origin(&visit.request, &visit.state.public_url())?;
     let fields = form::read(&visit.request, visit.payload, &form_token(secret)).await?;
     Ok((fields, visit.state))
 }

@@ -90,7 +90,7 @@ async fn answer(
     route: &Route,
 ) -> Result<Answer> {
     let credentials = auth::credentials(request);
-    let base = format!("{}{}", state.public_url, address.base);
+    let base = format!("{}{}", state.public_url(), address.base);
     if let (true, Credentials::None) = (route.is_discovery(), &credentials) {
         let answer = discovery::anonymous(request, state, address.configuration, &base, route);
         let answer = answer.unwrap_or_else(Answer::from);
