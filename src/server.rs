@@ -70,7 +70,7 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     let shared = state.clone();
     let sockets = Arc::clone(&state.network.sockets);
     let workers = thread::available_parallelism().map_or(2, NonZeroUsize::get);
-    let sockets_max = network::most_sockets(settings.limits.sockets).div_ceil(workers);
+    let sockets_max = network::most_sockets(settings.limits.sockets, workers).div_ceil(workers);
     let server = HttpServer::new(move || {
         let mut app = App::new().app_data(shared.clone()).wrap(from_fn(strict_transport::around));
         for family in scim::FAMILIES {
