@@ -7,3 +7,4 @@ mod pages;
 mod running;
 mod set_up;
 mod signing_in;
+mod sso;
