@@ -17,3 +17,4 @@ pub mod rights;
 pub mod sso;
 pub mod standing;
 pub mod switches;
+pub mod traffic;

@@ -10,6 +10,8 @@ use governor::clock::{Clock, MonotonicClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
+use super::network::holder;
+
 /// Wrong tokens that an address may send within a minute.
 const WRONG_TOKENS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
 /// Times that a user's password may be asked about within a minute.
@@ -53,7 +55,7 @@ fn budget<K: Hash + Eq + Clone>(per_minute: NonZeroU32) -> Budget<K> {
 impl Guard {
     /// Notes a wrong token. Says how long to wait where the budget is spent.
     pub fn note_wrong_token(&self, from: IpAddr) -> Option<Duration> {
-        note(&self.wrong_tokens, &from)
+        note(&self.wrong_tokens, &holder(from))
     }
 
     /// Notes that somebody asks about the password of the user with that id. Says how long to wait where the budget is
@@ -65,6 +67,7 @@ impl Guard {
     /// Notes that somebody tries to sign in as that person. Says how long to wait where a budget is spent. Whoever comes
     /// from elsewhere has a budget of their own, so that nobody is locked out by a stranger.
     pub fn note_sign_in(&self, person: &str, from: Option<IpAddr>) -> Option<Duration> {
+        let from = from.map(holder);
         note(&self.sign_ins, &(person.to_owned(), from)).or_else(|| note(&self.sign_ins_from, &from))
     }
 

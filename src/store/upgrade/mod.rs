@@ -129,6 +129,24 @@ mod tests {
     }
 
     #[test]
+    fn calls_that_were_logged_before_are_counted_by_hour() {
+        let mut old = Connection::open_in_memory().unwrap();
+        apply(&mut old, &STEPS[..2]).unwrap();
+        for (at, status, failed, missed) in [(0, 200, 0, 0), (1, 401, 0, 0), (2, 409, 1, 0), (3_600_000, 0, 0, 5)] {
+            old.execute(
+                "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, notes, missed)
+                 VALUES (1, ?1, ?1, 1, 'GET', '/', ?2, ?3, '[]', ?4)",
+                (at, status, failed, missed),
+            )
+            .unwrap();
+        }
+        run(&mut old).unwrap();
+        let mut counted = old.prepare("SELECT hour, accepted, refused, missed FROM traffic ORDER BY hour").unwrap();
+        let counted = counted.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])).unwrap();
+        assert_eq!(counted.collect::<rusqlite::Result<Vec<[i64; 4]>>>().unwrap(), [[0, 1, 2, 0], [1, 0, 0, 5]]);
+    }
+
+    #[test]
     fn steps_that_were_taken_are_not_taken_again() {
         let mut connection = Connection::open_in_memory().unwrap();
         let first = "CREATE TABLE a (x INTEGER) STRICT";

@@ -25,6 +25,7 @@ mod people;
 mod profile;
 mod requests;
 mod roles;
+mod server;
 mod session;
 mod shown_once;
 mod sign_in;
@@ -33,6 +34,7 @@ mod sso_settings;
 mod sso_test;
 mod tokens;
 mod told;
+mod traffic;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -147,7 +149,10 @@ fn settings() -> Vec<Resource> {
         place("/settings/sso").route(web::get().to(sso_settings::show)).route(web::post().to(sso_settings::save)),
         place("/settings/sso/remove").route(web::post().to(sso_settings::remove)),
         place("/settings/sso/test").route(web::get().to(sso::test)),
-        place("/settings/about").route(web::get().to(about::show)).route(web::post().to(about::save)),
+        place("/settings/server").route(web::get().to(server::show)),
+        place("/settings/server/url").route(web::post().to(server::save_url)),
+        place("/settings/server/self-service").route(web::post().to(server::save_self_service)),
+        place("/settings/about").route(web::get().to(about::show)),
     ]
 }
 

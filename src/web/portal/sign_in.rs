@@ -11,6 +11,7 @@ use super::{codes, form};
 use crate::model::admin::{Admin, OWNER, email_key};
 use crate::scim::password::{self, PasswordDigest};
 use crate::store::{Undo, admins, sessions};
+use crate::web::frame;
 use crate::web::sso;
 use crate::web::state::State;
 
@@ -83,10 +84,10 @@ pub(super) async fn show(visit: Visit) -> Shown {
 /// `POST /login`
 pub(super) async fn save(visit: Visit) -> Shown {
     let (request, state) = (visit.request.clone(), visit.state.clone());
-    form::check_origin(&request, &state.public_url)?;
+    form::check_origin(&request, &state.public_url())?;
     let fields: Fields = form::fields(&request, visit.payload).await?;
     let key = email_key(&fields.email).unwrap_or_default();
-    let address = request.peer_addr().map(|peer| peer.ip());
+    let address = frame::address(&request);
     if let Some(wait) = state.guard.note_sign_in(&key, address) {
         let sentence = "Too many tries. Wait a little, then try again.";
         let mut response =

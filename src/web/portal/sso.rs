@@ -1,8 +1,6 @@
 //! Signing in through the operator's provider: the browser goes there, and comes back with a code. Whatever goes wrong,
 //! who signs in is told the same; why, is for the log, the audit and who runs the server.
 
-use std::net::IpAddr;
-
 use actix_web::HttpResponse;
 use actix_web::cookie::Cookie;
 use actix_web::http::header::RETRY_AFTER;
@@ -55,7 +53,7 @@ struct Query {
 
 /// Where providers send browsers back to.
 pub(super) fn redirect_uri(state: &State) -> String {
-    format!("{}{BACK}", state.public_url)
+    format!("{}{BACK}", state.public_url())
 }
 
 /// `GET /login/sso`
@@ -120,7 +118,7 @@ fn done(state: &State) -> Cookie<'static> {
 
 /// `GET /login/sso/callback`
 pub(super) async fn back(runner: Option<Runner>, visit: Visit) -> Shown {
-    let address = frame::address(&visit.request).and_then(|address| address.parse::<IpAddr>().ok());
+    let address = frame::address(&visit.request);
     if let Some(wait) = visit.state.guard.note_single_sign_on(address) {
         let mut response = failure_page(429);
         response.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into());
@@ -187,7 +185,10 @@ async fn enter(visit: &Visit, provider: &Provider, came: Came, next: &str) -> Sh
 }
 
 fn origin(visit: &Visit) -> people::Origin {
-    people::Origin { address: frame::address(&visit.request), request_id: frame::request_id(&visit.request) }
+    people::Origin {
+        address: frame::address(&visit.request).map(|address| address.to_string()),
+        request_id: frame::request_id(&visit.request),
+    }
 }
 
 #[derive(Template)]
