@@ -204,6 +204,20 @@ fn a_provider_that_fails_lets_nobody_in_and_nobody_learns_why() {
 }
 
 #[test]
+fn who_tries_too_often_has_to_wait_and_fills_no_log() {
+    let mut house = House::new(&[]);
+    house.add("ann@sso.example", "viewer");
+    let mut guesser = Browser::stranger(&house.app);
+    let tries = (0..400).position(|_| {
+        let page = come_back_with(&mut guesser, "code=c1&state=guessed");
+        assert!(page.status == 403 || page.header("retry-after").is_some(), "{}: {}", page.status, page.text);
+        page.status == 429
+    });
+    let tries = tries.expect("nobody was slowed down");
+    assert_eq!(house.reasons().len(), tries);
+}
+
+#[test]
 fn what_the_token_leaves_open_is_asked_of_the_provider_and_must_be_about_the_same_person() {
     let mut house = House::new(&[]);
     house.add("ann@sso.example", "viewer");
