@@ -8,3 +8,4 @@ mod public_url;
 mod running;
 mod set_up;
 mod signing_in;
+mod sso;
