@@ -154,6 +154,7 @@ fn credentials() -> Vec<Resource> {
         place("/connections/{id}/tokens/new")
             .route(web::get().to(tokens::show_new))
             .route(web::post().to(tokens::rotate)),
+        place("/connections/{id}/tokens/revoke-all").route(web::post().to(tokens::revoke_all)),
         place("/connections/{id}/tokens/{token}")
             .route(web::get().to(tokens::show))
             .route(web::post().to(tokens::change)),
