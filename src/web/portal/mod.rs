@@ -32,6 +32,7 @@ mod sign_in;
 mod tokens;
 mod told;
 mod traffic;
+mod zone;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -125,6 +126,7 @@ fn settings() -> Vec<Resource> {
         place("/profile/codes/confirm").route(web::post().to(codes::confirm)),
         place("/profile/codes/off").route(web::post().to(codes::switch_off)),
         place("/profile/sessions").route(web::post().to(profile::end_sessions)),
+        place("/profile/zone").route(web::post().to(profile::set_zone)),
         place("/profile/theme").route(web::post().to(profile::set_theme)),
         place("/settings").route(web::get().to(first_settings)),
         place("/settings/people").route(web::get().to(admins::list)),
