@@ -242,7 +242,9 @@ CREATE TABLE requests (
     request_bytes  INTEGER,
     response_bytes INTEGER,
     request_body   TEXT,
-    response_body  TEXT
+    response_body  TEXT,
+    -- The network address of the caller.
+    address        TEXT
 ) STRICT;
 CREATE UNIQUE INDEX requests_by_configuration ON requests (configuration, id);
 CREATE INDEX requests_failed ON requests (configuration, id) WHERE failed = 1;
@@ -351,3 +353,23 @@ CREATE TABLE feed_positions (
     read_at          INTEGER NOT NULL,
     PRIMARY KEY (account_id, configuration_id)
 ) STRICT, WITHOUT ROWID;
+
+-- What is agreed with the OpenID provider that people of the portal sign in through; the client's secret is sealed with a
+-- key outside of the database.
+CREATE TABLE sso_provider (
+    one           INTEGER PRIMARY KEY CHECK (one = 1),
+    agreement     TEXT NOT NULL,
+    client_secret BLOB,
+    revision      INTEGER NOT NULL
+) STRICT;
+
+-- Identities of people at OpenID providers. `managed` where the role was given by signing in, and not by somebody.
+CREATE TABLE sso_identities (
+    issuer     TEXT NOT NULL,
+    subject    TEXT NOT NULL,
+    admin_id   TEXT NOT NULL REFERENCES admins (id),
+    managed    INTEGER NOT NULL DEFAULT 0 CHECK (managed IN (0, 1)),
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (issuer, subject)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX sso_identities_by_admin ON sso_identities (admin_id, issuer);

@@ -1,11 +1,17 @@
 //! Starting, wiring and stopping the server. One builder serves production and tests.
 
+mod listen;
+
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::guard::fn_guard;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use tokio::sync::oneshot;
@@ -17,10 +23,13 @@ use crate::model::configuration::provisioning_url;
 use crate::secret::{self, Token};
 use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
+use crate::tls::Tls;
+use crate::web::limits::HEAD_DEADLINE;
+use crate::web::network::{self, Network};
 use crate::web::public_url::PublicUrl;
 use crate::web::state::{Callers, State};
-use crate::web::{api, assets, portal, scim};
-use crate::worker::{self, backup, notify};
+use crate::web::{api, assets, portal, scim, strict_transport};
+use crate::worker::{self, backup, certificates, notify};
 
 /// How long the address of the first run is good, in milliseconds.
 const SETUP_MILLIS: i64 = 30 * 60 * 1000;
@@ -39,23 +48,31 @@ pub struct Bound {
     pub address: SocketAddr,
     /// What its requests share.
     pub state: web::Data<State>,
+    /// Its certificate, where it speaks TLS.
+    pub tls: Option<Tls>,
 }
 
 /// Binds a server over an open store.
 ///
 /// # Errors
-/// The address cannot be bound, or the public URL cannot be kept.
+/// The address cannot be bound, the certificate does not do, the public URL cannot be kept, or there are trusted proxies and
+/// no public URL.
 pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
-    let listener = TcpListener::bind(settings.listen)?;
+    let tls = Tls::open(&settings.transport, &settings.data_dir).map_err(io::Error::other)?;
+    let listener = network::listen(settings.listen)?;
     let address = listener.local_addr()?;
     let public = PublicUrl::new(&keep_public_url(settings, &store, address)?, settings.public_url.is_some());
+    check_proxies(settings, &store)?;
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let kept = store.write_blocking(Undo::Unneeded, move |tx| instance::cursor_secret(tx, fresh));
     let cursor_secret = kept.map_err(io::Error::other)?;
-    let state = web::Data::new(State::new(store, public, cursor_secret, callers(settings)?));
+    let state = web::Data::new(State::new(store, public, cursor_secret, callers(settings)?, Network::new(settings)));
     let shared = state.clone();
+    let sockets = Arc::clone(&state.network.sockets);
+    let workers = thread::available_parallelism().map_or(2, NonZeroUsize::get);
+    let sockets_max = network::most_sockets(settings.limits.sockets).div_ceil(workers);
     let server = HttpServer::new(move || {
-        let mut app = App::new().app_data(shared.clone());
+        let mut app = App::new().app_data(shared.clone()).wrap(from_fn(strict_transport::around));
         for family in scim::FAMILIES {
             // A scope compares a prefix; a pattern for the rest of the path would run for every request.
             let scope = web::scope(family).guard(fn_guard(scim::is_address));
@@ -69,13 +86,21 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
             .configure(portal::configure)
             .default_service(web::to(api::not_found))
     })
+    .workers(workers)
     .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_DEADLINE)
+    .max_connections(sockets_max)
+    .on_connect(move |stream, kept| sockets.welcome(stream, kept))
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals()
     .worker_max_blocking_threads(BLOCKING_THREADS)
-    .listen(listener)?
-    .run();
-    Ok(Bound { server, address, state })
+    .max_connection_rate(listen::HANDSHAKES_MAX)
+    .tls_handshake_timeout(listen::HANDSHAKE);
+    let server = match &tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls.config().map_err(io::Error::other)?)?,
+        None => server.listen(listener)?,
+    };
+    Ok(Bound { server: server.run(), address, state, tls })
 }
 
 /// The server's own key, and what it takes from others.
@@ -90,8 +115,7 @@ fn callers(settings: &Settings) -> io::Result<Callers> {
 
 /// What is known of the server's URL is kept in the database, so that every command prints whole provisioning URLs.
 fn keep_public_url(settings: &Settings, store: &Store, address: SocketAddr) -> io::Result<String> {
-    let host = if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
-    let (listen_url, given) = (format!("http://{host}"), settings.public_url.clone());
+    let (listen_url, given) = (settings.transport.url(address), settings.public_url.clone());
     let kept = store.write_blocking(Undo::Savepoint, move |tx| {
         instance::set_listen_url(tx, &listen_url)?;
         if let Some(url) = &given {
@@ -100,6 +124,17 @@ fn keep_public_url(settings: &Settings, store: &Store, address: SocketAddr) -> i
         instance::public_url(tx)
     });
     kept.map_err(io::Error::other)
+}
+
+/// Behind a proxy nothing but the public URL says how the world reaches the server.
+fn check_proxies(settings: &Settings, store: &Store) -> io::Result<()> {
+    let is_said = store.read_inline(instance::said_public_url).map_err(io::Error::other)?.is_some();
+    if settings.trusted_proxies.is_empty() || is_said {
+        return Ok(());
+    }
+    Err(io::Error::other(
+        "--trusted-proxies needs a public URL: say with --public-url https://… how the world reaches the proxy",
+    ))
 }
 
 /// Makes a new one-time address that opens the first run of the portal.
@@ -122,12 +157,19 @@ pub fn new_setup_url(store: &Store) -> anyhow::Result<String> {
 /// The database cannot be opened or the address cannot be bound; the text says what to do.
 pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let _log = log::start(settings.log_level)?;
-    let store = Store::open(&settings.data_dir, Access::Serve)?;
+    listen::refuse_plain_http(settings)?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let store = Store::open_with(&settings.data_dir, Access::Serve, settings.limits.writes_waiting)?;
     actix_web::rt::System::new().block_on(async {
         let ends = notify::Ends::listen()?;
+        let hangups = certificates::Hangups::listen()?;
         let bound = build(settings, store.clone())?;
-        println!("listening on http://{}", bound.address);
+        let listening = listen::url(bound.tls.as_ref(), bound.address);
+        println!("listening on {listening}");
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url(), ""));
+        listen::warn_of_url(&bound.state.public_url(), bound.tls.as_ref());
         if store.read_inline(crate::store::admins::is_empty)? {
             println!("to begin in the portal, open within 30 minutes: {}", new_setup_url(&store)?);
         }
@@ -138,11 +180,12 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
             actix_web::rt::spawn(worker::catching_up::run(store.clone())),
             actix_web::rt::spawn(worker::expiry::run(store.clone())),
             actix_web::rt::spawn(worker::neighbours::run(store.clone())),
+            actix_web::rt::spawn(certificates::run(bound.tls, hangups)),
         ];
         let backups = settings.backups.clone().map(|schedule| backup::start(store.clone(), schedule)).transpose()?;
         actix_web::rt::spawn(notify::keep_alive(store.clone()));
         actix_web::rt::spawn(stop_when_told(ends, bound.server.handle(), bound.state.clone()));
-        notify::ready(&format!("http://{}", bound.address));
+        notify::ready(&listening);
         bound.server.await?;
         drop(backups);
         workers.iter().for_each(tokio::task::JoinHandle::abort);

@@ -29,6 +29,7 @@ pub mod roles;
 mod scope;
 pub mod settings;
 mod shown;
+pub mod sso;
 pub mod sync;
 pub mod tokens;
 

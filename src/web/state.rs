@@ -10,7 +10,9 @@ use super::feed_use::FeedUse;
 use super::guard::Guard;
 use super::hashing::Hashing;
 use super::key_use::KeyUse;
+use super::network::Network;
 use super::public_url::PublicUrl;
+use super::sso::Sso;
 use crate::directory::Scope;
 use crate::error::{Error, Result};
 use crate::jwt::{SigningKey, UserTokens};
@@ -38,6 +40,8 @@ pub struct State {
     pub cursor_secret: Secret,
     /// By what callers of the management API are known.
     pub callers: Callers,
+    /// What stands between a caller and a request.
+    pub network: Network,
     /// Which API keys were used when, until it is written down.
     pub key_use: KeyUse,
     /// How far the event feed was read, until it is written down.
@@ -50,24 +54,28 @@ pub struct State {
     pub stopping: watch::Sender<bool>,
     /// Turns for hashing passwords.
     pub hashing: Hashing,
+    /// The provider that people sign in through.
+    pub sso: Sso,
     /// Scopes by row of the configuration, with the revision they were read at.
     scopes: RwLock<HashMap<i64, (i64, Scope)>>,
 }
 
 impl State {
     /// State over an open store.
-    pub fn new(store: Store, public: PublicUrl, cursor_secret: Secret, callers: Callers) -> Self {
+    pub fn new(store: Store, public: PublicUrl, cursor_secret: Secret, callers: Callers, network: Network) -> Self {
         Self {
             store,
             public,
             cursor_secret,
             callers,
+            network,
             key_use: KeyUse::default(),
             feed_use: FeedUse::default(),
             activity: Activity::default(),
             guard: Guard::default(),
             stopping: watch::Sender::new(false),
             hashing: Hashing::default(),
+            sso: Sso::default(),
             scopes: RwLock::default(),
         }
     }

@@ -159,7 +159,7 @@ fn secret_in(visit: &Visit) -> (String, TokenDigest) {
 }
 
 fn holder(request: &HttpRequest) -> Holder {
-    Holder { address: frame::address(request), request_id: frame::request_id(request) }
+    Holder { address: frame::address_text(request), request_id: frame::request_id(request) }
 }
 
 fn done_page(has_arrived: bool) -> HttpResponse {

@@ -127,7 +127,7 @@ fn by(request: &HttpRequest, person: &Person) -> By {
     By {
         actor: Actor { kind: ActorKind::Admin, id: person.id.clone(), name: person.email.clone() },
         reach: Reach::Everywhere,
-        address: frame::address(request),
+        address: frame::address_text(request),
         request_id: None,
     }
 }

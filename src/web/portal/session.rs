@@ -175,7 +175,7 @@ fn by(request: &HttpRequest, signed: &Signed) -> By {
     By {
         actor: Actor { kind: ActorKind::Admin, id: signed.admin.clone(), name: signed.email.clone() },
         reach: signed.account.clone().map_or(Reach::Everywhere, Reach::Account),
-        address: frame::address(request),
+        address: frame::address_text(request),
         request_id: frame::request_id(request),
     }
 }
@@ -297,7 +297,7 @@ pub(super) fn begin(
     let session = Session {
         id: clock::new_id(),
         admin: admin.to_owned(),
-        address: frame::address(request),
+        address: frame::address_text(request),
         user_agent: agent.chars().take(USER_AGENT_MAX_CHARS).collect(),
         created_at: now,
         last_seen_at: now,

@@ -63,8 +63,10 @@ fn settings_of_a_connection_take_effect_and_wrong_ones_do_not() {
         ("passwords", "ignore"),
         ("pageDefault", "7"),
         ("pageMax", "9"),
+        ("wantedAttributes", "name,emails active"),
     ];
-    owner.submit(&path, &choices).answered(200);
+    let page = owner.submit(&path, &choices).answered(200);
+    assert!(page.says("value=\"name, emails, active\""), "{}", page.text);
     for name in ["one", "two"] {
         client.created("/Users", &json!({"schemas": [sample::USER], "userName": format!("{name}@running.example")}));
     }
