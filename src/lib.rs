@@ -5,6 +5,7 @@ pub mod directory;
 pub mod error;
 pub mod jwt;
 pub mod log;
+pub mod measure;
 pub mod model;
 pub mod scim;
 pub mod secret;

@@ -15,7 +15,7 @@ use crate::jwt::{SigningKey, UserTokens};
 use crate::log;
 use crate::model::configuration::provisioning_url;
 use crate::secret::{self, Token};
-use crate::settings::Settings;
+use crate::settings::{LogFormat, Settings};
 use crate::store::{Access, Store, Undo, instance};
 use crate::web::state::{Callers, State};
 use crate::web::{api, assets, portal, scim};
@@ -120,7 +120,7 @@ pub fn new_setup_url(store: &Store) -> anyhow::Result<String> {
 /// # Errors
 /// The database cannot be opened or the address cannot be bound; the text says what to do.
 pub fn run(settings: &Settings) -> anyhow::Result<()> {
-    let _log = log::start(settings.log_level)?;
+    let _log = log::start(settings.log_level, settings.log_format == LogFormat::Text)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

@@ -14,6 +14,7 @@ mod db;
 pub mod events;
 pub mod extensions;
 mod failure;
+mod figures;
 mod files;
 pub mod filter_sql;
 pub mod held;
@@ -42,6 +43,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use db::OpenError;
+pub use figures::Figures;
 pub use integrity::check;
 pub use snapshot::{Snapshot, Tx};
 pub use writer::Undo;
@@ -85,6 +87,7 @@ struct Shared {
     closing: AtomicBool,
     /// Moves with each commit that has published events.
     events: watch::Sender<u64>,
+    counters: figures::Counters,
 }
 
 impl Shared {
@@ -120,6 +123,7 @@ impl Store {
             corrupt: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             events: watch::Sender::new(0),
+            counters: figures::Counters::default(),
         });
         if access == Access::Serve {
             integrity::check_quickly(&connection, &shared)?;

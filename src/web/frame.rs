@@ -7,9 +7,12 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::HeaderMap;
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 
-use crate::clock;
+use super::metrics::Surface;
+use super::state::State;
+use crate::{clock, log};
 
 /// The id of a request, in its extensions.
 #[derive(Debug, Clone)]
@@ -29,20 +32,27 @@ pub(super) fn address(request: &HttpRequest) -> Option<String> {
 pub(super) async fn around<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
+    surface: Surface,
     mark: fn(&mut HeaderMap, &str),
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
     let started = Instant::now();
     let id = clock::new_id();
     request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.call(request).await?;
+    let state = request.app_data::<Data<State>>().cloned();
+    let mut response = log::during(&id, next.call(request)).await?;
     let route = response.request().match_pattern().unwrap_or_default();
+    let took = started.elapsed();
+    if let Some(state) = state {
+        let head = response.request().head();
+        state.metrics.note(surface, &route, &head.method, response.status().as_u16(), took);
+    }
     tracing::info!(
         target: "rollcall::request",
         request_id = id,
         method = response.request().method().as_str(),
         route,
         status = response.status().as_u16(),
-        duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         "request"
     );
     mark(response.headers_mut(), &id);

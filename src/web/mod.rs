@@ -12,6 +12,7 @@ pub mod hashing;
 mod key_use;
 pub mod limits;
 mod log;
+pub mod metrics;
 pub mod portal;
 pub mod requests;
 pub mod scim;

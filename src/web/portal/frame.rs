@@ -6,11 +6,12 @@ use actix_web::middleware::Next;
 
 use super::page;
 use crate::web::frame;
+use crate::web::metrics::Surface;
 
 /// The middleware around every page.
 pub(super) async fn around<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
-    frame::around(request, next, page::mark).await
+    frame::around(request, next, Surface::Portal, page::mark).await
 }
