@@ -9,20 +9,25 @@ mod backups;
 mod callers;
 mod declared;
 mod file;
+mod limits;
 mod observing;
+mod proxies;
 mod sources;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use ipnet::IpNet;
 use tracing::level_filters::LevelFilter;
 
 pub use backups::{BackupArgs, BackupSchedule};
-pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings};
+pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings, trusted_url};
 pub use declared::{Kind, Setting};
 pub use file::SettingsError;
+pub use limits::{LimitArgs, Limits};
 pub use observing::{LogFormat, MetricsSettings, ObservingArgs};
+pub use proxies::ProxyArgs;
 pub use sources::{Found, Origin, Sources};
 
 /// Where the server can be reached when nobody said otherwise.
@@ -81,6 +86,14 @@ pub struct ServeArgs {
     /// What the server tells about itself.
     #[command(flatten)]
     pub observing: ObservingArgs,
+
+    /// Which proxies stand before the server.
+    #[command(flatten)]
+    pub proxies: ProxyArgs,
+
+    /// What callers may cost.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// The checked settings of a running server.
@@ -106,6 +119,10 @@ pub struct Settings {
     pub backups: Option<BackupSchedule>,
     /// What about the sources of the settings somebody should look at, for the log.
     pub warnings: Vec<String>,
+    /// Networks of the proxies that are believed about whose requests they pass on.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What callers may cost.
+    pub limits: Limits,
 }
 
 impl Settings {
@@ -124,6 +141,8 @@ impl Settings {
             allowed_origins: serve.callers.allowed_origins.clone(),
             user_tokens: serve.callers.user_tokens(),
             backups: serve.backups.schedule(),
+            trusted_proxies: serve.proxies.trusted,
+            limits: serve.limits.limits(),
             warnings,
         })
     }

@@ -4,7 +4,7 @@ use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::event::Event;
 use crate::store::events::{self, Wanted};
-use crate::store::{Snapshot, Tx};
+use crate::store::{Snapshot, Tx, feed_gap};
 
 /// Places in the order that one page looks at, whatever it finds: a consumer that wants little of much still goes on.
 pub const LOOKED_AT_MAX: i64 = 10_000;
@@ -36,7 +36,7 @@ pub enum Page {
         /// Whether there is more to look at already.
         has_more: bool,
     },
-    /// Events behind the place that was asked for have been removed already.
+    /// Events behind the place that was asked for have been removed already, or the place is one that a restore undid.
     Expired {
         /// Where the feed stands now.
         end: i64,
@@ -49,13 +49,15 @@ pub fn page(at: &Snapshot<'_>, wanted: &Wanted, from: From, limit: u32) -> Resul
     let after = match from {
         From::Oldest => removed,
         From::End => end,
-        From::After(after) if after < removed => return Ok(Page::Expired { end }),
+        From::After(after) if after < removed || feed_gap::has_read_what_is_lost(at, after)? => {
+            return Ok(Page::Expired { end });
+        }
         From::After(after) => after,
     };
     if after >= end {
         return Ok(Page::Found { events: Vec::new(), next_after: after, has_more: false });
     }
-    let until = end.min(after.saturating_add(LOOKED_AT_MAX));
+    let until = events::end_of_stretch(at, after, LOOKED_AT_MAX)?;
     let events = events::published(at, wanted, after, until, limit)?;
     let is_full = events.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
     let next_after = events.last().filter(|_| is_full).map_or(until, |event| event.seq);

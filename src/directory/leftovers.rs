@@ -72,7 +72,7 @@ fn remove(tx: &Tx<'_>, purging: &Purging, leaving: &Leaving) -> Result<()> {
 fn redact(tx: &Tx<'_>, purging: &Purging) -> Result<()> {
     let (removed, end) = events::span(tx)?;
     let from = purging.redacted.max(removed);
-    let until = end.min(from + REDACTED_PER_STEP);
+    let until = events::end_of_stretch(tx, from, REDACTED_PER_STEP)?;
     events::redact(tx, purging.configuration, from, until)?;
     purge::set_redacted(tx, purging.configuration, Some(until).filter(|until| *until < end))
 }

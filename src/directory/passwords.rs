@@ -8,7 +8,7 @@ use crate::scim;
 use crate::scim::password::{Password, PasswordDigest};
 use crate::scim::schema::USER_TYPE;
 use crate::store::resources::{self, Stored};
-use crate::store::{Snapshot, Tx, passwords};
+use crate::store::{Snapshot, Tx, configurations, passwords};
 
 /// Whether a write changes the resource's password. One that is set counts as changed: nobody can see whether it is the
 /// same.
@@ -20,11 +20,15 @@ pub(super) fn changes(at: &Snapshot<'_>, of: &Stored, password: Option<&Password
     }
 }
 
-/// Does to the resource's password what a write says.
-pub(super) fn apply(tx: &Tx<'_>, to: &Stored, password: Option<&Password>) -> Result<()> {
+/// Does to the resource's password what a write says. None is kept where the configuration ceased to keep any while the
+/// password was hashed.
+pub(super) fn apply(tx: &Tx<'_>, scope: &Scope, to: &Stored, password: Option<&Password>) -> Result<()> {
     match password {
         None => Ok(()),
-        Some(Password::Hashed(digest)) => passwords::set(tx, to, digest),
+        Some(Password::Hashed(digest)) => match configurations::switches(tx, scope.configuration)?.passwords {
+            Passwords::Verify => passwords::set(tx, to, digest),
+            Passwords::Ignore => Ok(()),
+        },
         Some(Password::Removed) => passwords::remove(tx, to),
         // Hashing is slow and belongs before the transaction.
         Some(Password::Clear(_)) => Err(Error::Database(format!("a password of {} came unhashed", to.id))),

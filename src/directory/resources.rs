@@ -25,7 +25,7 @@ use crate::scim::validate::{self, Attributes, Draft};
 use crate::scim::version::{Tags, check_if_match};
 use crate::scim::{ScimType, render};
 use crate::store::resources::{self, New, Stored};
-use crate::store::{Snapshot, Tx, members};
+use crate::store::{Snapshot, Tx, configurations, members};
 
 /// An accepted write.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub fn create(
     let Prepared { draft, keys, body } = prepared;
     let mut notes = draft.notes.clone();
     let joining = resolve_replacement(tx, scope, id, draft.members.as_ref(), &mut notes)?;
-    let new = New { id, keys, unique_name: unique_name(scope, of, keys), body };
+    let new = New { id, keys, unique_name: unique_name(tx, scope, of, keys)?, body };
     let flow = Flow::of(tx, scope)?;
     let mut stored = match resources::insert(tx, collection(scope, of), &new) {
         Err(refused) if scope.switches.reactivate_on_conflict => {
@@ -96,7 +96,7 @@ pub fn create(
         }
         inserted => inserted?,
     };
-    passwords::apply(tx, &stored, draft.password.as_ref())?;
+    passwords::apply(tx, scope, &stored, draft.password.as_ref())?;
     flow.made(&of.name, &stored)?;
     events::created(&flow, &of.name, id, body)?;
     let mut net = Net::default();
@@ -327,7 +327,7 @@ fn finish(
     let id = stored.id.clone();
     let flow = Flow::of(tx, scope)?;
     let image = flow.is_holding().then(|| stored.clone());
-    let new = New { id: &id, keys: &keys, unique_name: unique_name(scope, of, &keys), body: &body };
+    let new = New { id: &id, keys: &keys, unique_name: unique_name(tx, scope, of, &keys)?, body: &body };
     resources::update(tx, collection(scope, of), &mut stored, &old_keys, &new)?;
     if let Some(image) = image {
         flow.changed(&of.name, &image, &old_keys)?;
@@ -337,7 +337,7 @@ fn finish(
         flow.before_touching_groups_of(&stored)?;
         members::relabelled(tx, &stored)?;
     }
-    passwords::apply(tx, &stored, password)?;
+    passwords::apply(tx, scope, &stored, password)?;
     events::updated(&flow, &of.name, &id, (&before, &after), sets_password)?;
     let net = apply_members(tx, &mut stored, members)?;
     if !net.is_nothing() {
@@ -386,10 +386,11 @@ fn resolve_replacement(
     memberships::resolve(at, scope, id, &MemberEdit::Replace(members.clone()), notes).map(Some)
 }
 
-/// The name that must be unique beside `userName`: a group's, where the configuration says so.
-fn unique_name<'k>(scope: &Scope, of: &ResourceType, keys: &'k Keys) -> Option<&'k str> {
-    let applies = of.members().is_some() && scope.switches.unique_group_names;
-    keys.display_name.as_deref().filter(|_| applies)
+/// The name that must be unique beside `userName`: a group's, where the configuration says so. It is asked in the
+/// transaction: the switch may have been moved since the request began.
+fn unique_name<'k>(tx: &Tx<'_>, scope: &Scope, of: &ResourceType, keys: &'k Keys) -> Result<Option<&'k str>> {
+    let applies = of.members().is_some() && configurations::switches(tx, scope.configuration)?.unique_group_names;
+    Ok(keys.display_name.as_deref().filter(|_| applies))
 }
 
 fn parsed(stored: &Stored) -> Result<Attributes> {

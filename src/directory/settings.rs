@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{configurations, passwords};
+use super::{configurations, extensions, passwords};
 use crate::error::{Error, Result};
 use crate::model::actor::By;
 use crate::model::change::Change;
@@ -33,7 +33,10 @@ pub struct SettingsChange {
 /// largest, or groups share names that are to be unique. Run it with `Undo::Savepoint`.
 pub fn change(tx: &Tx<'_>, by: &By, id: &str, change: &SettingsChange) -> Result<Configuration> {
     let before = configurations::within(tx, &by.reach, id)?;
-    let after = changed(&before, change)?;
+    let mut after = changed(&before, change)?;
+    if change.switches.wanted_attributes.is_some() {
+        after.switches.wanted_attributes = wanted(tx, &after)?;
+    }
     if after == before {
         return Ok(before);
     }
@@ -72,7 +75,9 @@ fn changed(before: &Configuration, change: &SettingsChange) -> Result<Configurat
     }
     change.switches.check().map_err(Error::Refused)?;
     if let Some(preset) = change.preset {
-        after.switches = preset.switches();
+        // What somebody decided about people's data is no matter of a provider's habits.
+        let wanted_attributes = std::mem::take(&mut after.switches.wanted_attributes);
+        after.switches = Switches { wanted_attributes, ..preset.switches() };
     }
     change.switches.apply(&mut after.switches);
     let Switches { page_default, page_max, .. } = after.switches;
@@ -81,6 +86,23 @@ fn changed(before: &Configuration, change: &SettingsChange) -> Result<Configurat
         return Err(Error::Conflict(detail));
     }
     Ok(after)
+}
+
+/// The wanted attributes as the schemas spell them, each once.
+fn wanted(tx: &Tx<'_>, of: &Configuration) -> Result<Vec<String>> {
+    let types = extensions::types(tx, of.key)?;
+    let mut known = Vec::new();
+    for text in &of.switches.wanted_attributes {
+        let Some(name) = types.iter().find_map(|of| of.storable(text)) else {
+            let shown: String = text.chars().take(60).collect();
+            let detail = format!("switches.wantedAttributes: users and groups have no attribute {shown:?} to store");
+            return Err(Error::Conflict(detail));
+        };
+        if !known.contains(&name) {
+            known.push(name);
+        }
+    }
+    Ok(known)
 }
 
 /// Writes which rows the unique index looks at.
@@ -126,21 +148,27 @@ fn difference(from: &Configuration, to: &Configuration) -> Value {
 mod tests {
     use super::*;
     use crate::clock;
+    use std::sync::Arc;
+
+    use crate::directory::Scope;
     use crate::directory::configurations::NewConfiguration;
+    use crate::directory::resources::{self, Prepared};
+    use crate::directory::shown::collection;
     use crate::directory::tokens::TokenDraft;
     use crate::model::configuration::Source;
+    use crate::scim::password::{Password, PasswordDigest};
+    use crate::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
+    use crate::scim::urn::{GROUP, USER};
+    use crate::scim::{self, validate};
     use crate::secret::Token;
-    use crate::store::{Access, Store, Undo};
+    use crate::store::{self, Access, Store, Undo};
 
     fn by() -> By {
         By::command_line("somebody".to_owned())
     }
 
-    /// A configuration, and what is told after its settings were changed.
-    fn told(changes: Vec<SettingsChange>) -> (Configuration, Vec<String>) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), Access::Command).unwrap();
-        let new = NewConfiguration {
+    fn new() -> NewConfiguration {
+        NewConfiguration {
             id: clock::new_id(),
             account: "acme".to_owned(),
             connection_name: Some("Main".to_owned()),
@@ -149,15 +177,28 @@ mod tests {
             preset: None,
             sync: true,
             token: TokenDraft::new(clock::new_id(), &Token::generate().unwrap(), "first"),
-        };
-        let id = new.id.clone();
-        let made = store.write_blocking(Undo::Savepoint, move |tx| configurations::create(tx, &by(), &new)).unwrap();
+        }
+    }
+
+    fn make(store: &Store) -> Configuration {
+        store.write_blocking(Undo::Savepoint, move |tx| configurations::create(tx, &by(), &new())).unwrap()
+    }
+
+    fn set(store: &Store, id: &str, settings: SettingsChange) -> Configuration {
+        let id = id.to_owned();
+        store.write_blocking(Undo::Savepoint, move |tx| change(tx, &by(), &id, &settings)).unwrap()
+    }
+
+    /// A configuration, and what is told after its settings were changed.
+    fn told(changes: Vec<SettingsChange>) -> (Configuration, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Access::Command).unwrap();
+        let made = make(&store);
         for settings in changes {
-            let id = id.clone();
-            store.write_blocking(Undo::Savepoint, move |tx| change(tx, &by(), &id, &settings)).unwrap();
+            set(&store, &made.id, settings);
         }
         let events = store.read_inline(|at| events::after(at, 1, 100)).unwrap();
-        let now = store.read_inline(|at| configurations::by_id(at, &id)).unwrap();
+        let now = store.read_inline(|at| configurations::by_id(at, &made.id)).unwrap();
         assert_eq!(now.revision - made.revision, i64::try_from(events.len()).unwrap());
         (now, events.into_iter().map(|event| event.payload).collect())
     }
@@ -171,6 +212,41 @@ mod tests {
         let (now, told) = told(vec![renamed.clone(), renamed, SettingsChange::default()]);
         assert_eq!(told, [r#"{"provider":"Okta Preview","switches":{"pageMax":200}}"#]);
         assert_eq!((now.provider.as_deref(), now.switches.page_max), (Some("Okta Preview"), 200));
+    }
+
+    #[test]
+    fn a_write_that_began_before_a_switch_moved_heeds_what_it_says_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Access::Command).unwrap();
+        let made = make(&store);
+        let turn = |unique, passwords| {
+            let switches =
+                Changes { unique_group_names: Some(unique), passwords: Some(passwords), ..Changes::default() };
+            set(&store, &made.id, SettingsChange { switches, ..SettingsChange::default() })
+        };
+        let old = turn(false, Passwords::Verify);
+        let scope = store.read_inline(|at| Scope::of(at, old)).unwrap();
+        turn(true, Passwords::Ignore);
+        let write = |of: Arc<ResourceType>, body: Value| {
+            let mut draft = validate::new_resource(&body, &of, resources::rules(&scope)).unwrap();
+            assert_eq!(draft.password.is_some(), body.get("password").is_some());
+            if let Some(password) = &mut draft.password {
+                *password = Password::Hashed(PasswordDigest("digest".to_owned()));
+            }
+            let (prepared, scope, id) = (Prepared::new(draft, &of), scope.clone(), clock::new_id());
+            let create = move |tx: &Tx<'_>| {
+                resources::create(tx, &scope, &of, &id, &prepared, 100)?;
+                let stored = store::resources::by_id(tx, collection(&scope, &of), &id)?;
+                store::passwords::digest_of(tx, &stored.ok_or_else(scim::Error::not_found)?)
+            };
+            store.write_blocking(Undo::Savepoint, create)
+        };
+        let group = |name: &str| json!({"schemas": [GROUP], "displayName": name});
+        write(GROUP_TYPE.clone(), group("Engineering")).unwrap();
+        let refused = write(GROUP_TYPE.clone(), group("engineering")).unwrap_err();
+        assert!(refused.to_string().contains("displayName is taken"), "{refused}");
+        let user = json!({"schemas": [USER], "userName": "ada", "password": "correct horse"});
+        assert_eq!(write(USER_TYPE.clone(), user).unwrap(), None);
     }
 
     #[test]

@@ -68,7 +68,8 @@ pub(super) fn without_controls(line: &[u8], form: Form) -> Cow<'_, [u8]> {
 }
 
 fn is_harmless(letter: char) -> bool {
-    let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let turns =
+        matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     !letter.is_control() && !turns
 }
 

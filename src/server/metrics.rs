@@ -21,7 +21,8 @@ const HEAD_MAX: Duration = Duration::from_secs(5);
 /// # Errors
 /// The address cannot be bound.
 pub(super) fn listen(settings: &MetricsSettings, state: &web::Data<State>) -> io::Result<(Server, SocketAddr)> {
-    let refused = |error: io::Error| io::Error::new(error.kind(), format!("--metrics-listen {}: {error}", settings.listen));
+    let refused =
+        |error: io::Error| io::Error::new(error.kind(), format!("--metrics-listen {}: {error}", settings.listen));
     let listener = TcpListener::bind(settings.listen).map_err(refused)?;
     let address = listener.local_addr()?;
     let (ask, state) = (web::Data::new(Ask::new(settings.token.as_deref())), state.clone());

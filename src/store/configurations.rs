@@ -101,6 +101,12 @@ pub fn by_key(snapshot: &Snapshot<'_>, key: i64) -> Result<Option<Configuration>
     id.map_or(Ok(None), |id| by_id(snapshot, &id))
 }
 
+/// What the configuration's switches say at this moment; the defaults where it is gone.
+pub fn switches(at: &Snapshot<'_>, key: i64) -> Result<Switches> {
+    let mut statement = at.prepare("SELECT switches FROM configurations WHERE configuration = ?1")?;
+    Ok(statement.query_row([key], read_switches).optional()?.unwrap_or_default())
+}
+
 /// Configurations that are not deleted, of one account or of all, oldest first.
 pub fn list(snapshot: &Snapshot<'_>, account: Option<&str>) -> Result<Vec<Configuration>> {
     let found = snapshot

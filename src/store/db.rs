@@ -8,7 +8,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::files::DataFiles;
-use super::{Access, backup, upgrade};
+use super::{Access, backup, feed_gap, upgrade};
 
 /// How long a statement waits for another process, such as a command beside the server.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -167,6 +167,7 @@ pub(super) fn open(files: &DataFiles, access: Access) -> Result<Connection, Open
         }
         upgrade::run(&mut connection).map_err(failed)?;
     }
+    feed_gap::act_on_note(&mut connection).map_err(failed)?;
     files.close_to_others()?;
     Ok(connection)
 }

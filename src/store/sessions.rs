@@ -80,9 +80,9 @@ pub fn end_all(tx: &Tx<'_>, admin: &str, keep: Option<&str>) -> Result<usize> {
 
 /// How many there are that were used since then and began since then.
 pub fn count_open(at: &Snapshot<'_>, idle_since: Millis, began_before: Millis) -> Result<u64> {
-    let mut statement =
-        at.prepare("SELECT count(*) FROM sessions WHERE last_seen_at >= ?1 AND created_at >= ?2")?;
-    Ok(statement.query_row([idle_since, began_before], |row| row.get(0))?)
+    let mut statement = at.prepare("SELECT count(*) FROM sessions WHERE last_seen_at >= ?1 AND created_at >= ?2")?;
+    let count: i64 = statement.query_row([idle_since, began_before], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
 }
 
 /// Removes the sessions that were last used before `idle_since` or began before `began_before`.

@@ -9,7 +9,11 @@ use crate::log;
 use crate::store::Snapshot;
 
 /// Works off the event loop, for the same request.
-pub(super) async fn block<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, BlockingError> {
+pub(super) async fn block<T, F>(work: F) -> std::result::Result<T, BlockingError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
     let request = log::current();
     web::block(move || log::within(request, work)).await
 }

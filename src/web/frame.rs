@@ -1,6 +1,7 @@
 //! What goes around every call of the management API and every page: an id and a log line; what headers they get is theirs.
 //! And what both ask of a request besides.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use actix_web::body::MessageBody;
@@ -23,9 +24,17 @@ pub(super) fn request_id(request: &HttpRequest) -> Option<String> {
     request.extensions().get::<RequestId>().map(|id| id.0.clone())
 }
 
-/// Network address of the caller.
-pub(super) fn address(request: &HttpRequest) -> Option<String> {
-    request.peer_addr().map(|peer| peer.ip().to_string())
+/// Network address of the caller, who may have come through trusted proxies. Nothing else looks at where a request came
+/// from; the host and the scheme that a request names are looked at by nobody (the public URL says them).
+pub(super) fn address(request: &HttpRequest) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip();
+    let state = request.app_data::<Data<State>>()?;
+    Some(state.network.proxies.caller(peer, request.headers()))
+}
+
+/// The same as text, to be kept.
+pub(super) fn address_text(request: &HttpRequest) -> Option<String> {
+    address(request).map(|address| address.to_string())
 }
 
 /// Answers in the frame; `mark` puts headers, of which one is the request's id.
@@ -40,6 +49,7 @@ pub(super) async fn around<B: MessageBody + 'static>(
     request.extensions_mut().insert(RequestId(id.clone()));
     let state = request.app_data::<Data<State>>().cloned();
     let mut response = log::during(&id, next.call(request)).await?;
+    let address = address(response.request()).map(tracing::field::display);
     let route = response.request().match_pattern().unwrap_or_default();
     let took = started.elapsed();
     if let Some(state) = state {
@@ -51,6 +61,7 @@ pub(super) async fn around<B: MessageBody + 'static>(
         request_id = id,
         method = response.request().method().as_str(),
         route,
+        address,
         status = response.status().as_u16(),
         duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         "request"

@@ -11,6 +11,8 @@ use governor::clock::{Clock, MonotonicClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
+use super::network::holder;
+
 /// Wrong tokens that an address may send within a minute.
 const WRONG_TOKENS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
 /// Times that a user's password may be asked about within a minute.
@@ -19,6 +21,8 @@ const GUESSES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 const SIGN_INS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 /// Times that one address may try to sign in as anybody within a minute.
 const SIGN_INS_FROM_ONE_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
+/// Times that one address may come back from the provider within a minute: a whole office may share it.
+const SINGLE_SIGN_ONS_FROM_ONE_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
 /// Addresses or users that are remembered; beyond it those that have been quiet are forgotten.
 const REMEMBERED_MAX: usize = 10_000;
 
@@ -30,6 +34,7 @@ pub struct Guard {
     guesses: Budget<String>,
     sign_ins: Budget<(String, Option<IpAddr>)>,
     sign_ins_from: Budget<Option<IpAddr>>,
+    single_sign_ons_from: Budget<Option<IpAddr>>,
     /// Wrong tokens since the start.
     wrong_tokens_ever: AtomicU64,
 }
@@ -41,6 +46,7 @@ impl Default for Guard {
             guesses: budget(GUESSES_PER_MINUTE),
             sign_ins: budget(SIGN_INS_PER_MINUTE),
             sign_ins_from: budget(SIGN_INS_FROM_ONE_ADDRESS),
+            single_sign_ons_from: budget(SINGLE_SIGN_ONS_FROM_ONE_ADDRESS),
             wrong_tokens_ever: AtomicU64::new(0),
         }
     }
@@ -54,7 +60,7 @@ impl Guard {
     /// Notes a wrong token. Says how long to wait where the budget is spent.
     pub fn note_wrong_token(&self, from: IpAddr) -> Option<Duration> {
         self.wrong_tokens_ever.fetch_add(1, Ordering::Relaxed);
-        note(&self.wrong_tokens, &from)
+        note(&self.wrong_tokens, &holder(from))
     }
 
     /// How many wrong tokens came since the start.
@@ -71,7 +77,13 @@ impl Guard {
     /// Notes that somebody tries to sign in as that person. Says how long to wait where a budget is spent. Whoever comes
     /// from elsewhere has a budget of their own, so that nobody is locked out by a stranger.
     pub fn note_sign_in(&self, person: &str, from: Option<IpAddr>) -> Option<Duration> {
+        let from = from.map(holder);
         note(&self.sign_ins, &(person.to_owned(), from)).or_else(|| note(&self.sign_ins_from, &from))
+    }
+
+    /// Notes that somebody comes back from the provider of single sign-on. Says how long to wait where the budget is spent.
+    pub fn note_single_sign_on(&self, from: Option<IpAddr>) -> Option<Duration> {
+        note(&self.single_sign_ons_from, &from)
     }
 }
 

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::Connection;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::app::{App, Client, rollcall, serve_refuses};
+use crate::app::{App, Client, Reply, rollcall, serve_refuses};
 use crate::sample::{self, user};
 
 /// Backups made under load.
@@ -192,6 +192,39 @@ fn a_restore_keeps_the_database_that_was_there() {
     let mut found = names(&client.at(app.address));
     found.sort();
     assert_eq!(found, ["after", "before"], "the database that was put aside is whole");
+}
+
+#[test]
+fn a_consumer_that_has_read_what_a_restore_undid_is_told_to_start_anew() {
+    let (data, client) = stopped();
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("a.db");
+    done(data.path(), &["backup", text(&file)]);
+    let mut app = App::start(data.path());
+    let ask = |app: &App, after: &str| app.operator().get(&format!("/directory/resources/v1/events?after={after}"));
+    let next = |reply: Reply| reply.answered(200).json["nextAfter"].as_i64().unwrap();
+    let early = next(ask(&app, "latest"));
+    client.at(app.address).created("/Users", &user("lost"));
+    let late = next(ask(&app, &early.to_string()));
+    assert!(late > early);
+    assert_eq!(app.terminate(), Some(0));
+    done(data.path(), &["restore", "--force", text(&file)]);
+
+    for round in 0..2 {
+        let mut app = App::start(data.path());
+        client.at(app.address).created("/Users", &user(&format!("new {round}")));
+        let told = ask(&app, &late.to_string()).answered(410).json;
+        assert!(told["message"].as_str().unwrap().contains("restored backup"), "{told}");
+        // Who had not come so far misses nothing.
+        let page = ask(&app, &early.to_string()).answered(200).json;
+        let new: Vec<&str> = page["events"].as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap()).collect();
+        assert_eq!(new, vec!["user.created"; round + 1], "{page}");
+        assert!(page["events"].as_array().unwrap().iter().all(|event| event["seq"].as_i64().unwrap() > late));
+        assert_eq!(page["hasMore"], false);
+        let end = page["nextAfter"].to_string();
+        assert_eq!(ask(&app, &end).answered(200).json["events"], json!([]));
+        assert_eq!(app.terminate(), Some(0));
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::{BackupError, Result, copy, discard, io_error, remove, rename, stamp, synced};
 use crate::clock::{self, Millis};
 use crate::store::db::{self, OpenError};
+use crate::store::feed_gap;
 use crate::store::files::DataFiles;
 
 /// What a restore left behind.
@@ -40,11 +41,25 @@ pub fn restore(data_dir: &Path, file: &Path, replace: bool) -> Result<Restored> 
     discard(&incoming)?;
     let copied = copy(&source, &incoming, &Arc::default());
     copied.inspect_err(|_| drop(discard(&incoming))).map_err(of_the_backup_copy)?;
+    let noted = note_lost_numbers(&files, &incoming);
+    noted.inspect_err(|_| drop(discard(&incoming)))?;
     files.hand_over(&incoming);
     let kept = put_aside(&files, clock::now())?;
     rename(&incoming, &files.database)?;
     synced(&files.directory)?;
     Ok(Restored { database: files.database, kept })
+}
+
+/// Sees to it that no number of the event feed is given twice. A database that cannot be read any more is passed over.
+fn note_lost_numbers(files: &DataFiles, incoming: &Path) -> Result<()> {
+    let given = db::source(&files.database).and_then(|replaced| feed_gap::highest(&replaced)).unwrap_or(0);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(incoming, flags)
+        .and_then(|restored| {
+            restored.pragma_update(None, "synchronous", "FULL")?;
+            feed_gap::note(&restored, given)
+        })
+        .map_err(|source| BackupError::Sqlite { path: incoming.to_owned(), source })
 }
 
 /// The refusals of opening, said of a backup.

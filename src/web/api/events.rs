@@ -153,7 +153,8 @@ pub(super) struct EventPage {
 /// A purge tells who is gone by id alone, groups before users, and no memberships: drop them with their group or member.
 /// What earlier events said of those people is redacted.
 ///
-/// Events are kept for 90 days. Who comes later gets 410: ask with `after=latest`, read the users and groups of the
+/// Events are kept for 90 days. Who comes later gets 410, and so does who has read events that a restored backup does
+/// not know: ask with `after=latest`, read the users and groups of the
 /// account anew, and go on from that `nextAfter`. The same serves a consumer that starts.
 #[utoipa::path(
     get,
@@ -163,7 +164,7 @@ pub(super) struct EventPage {
     params(FeedQuery, ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
     responses(
         (status = 200, description = "Events", body = EventPage),
-        (status = 410, description = "Events behind `after` are not kept any more.", body = Problem),
+        (status = 410, description = "Events behind `after` are not kept any more, or a restored backup does not know them.", body = Problem),
         ReadRefusals
     ),
     security(("bearer" = []))
@@ -172,6 +173,9 @@ pub(super) async fn list(allowed: Allowed<Directory>, call: Call) -> Answered {
     let query = call.query::<FeedQuery>()?;
     let (start, limit, wait) = (query.start()?, query.limit()?, query.wait()?);
     let wanted = query.wanted(&allowed.by.reach);
+    if let Start::After(after) = start {
+        call.state.feed_use.note(&wanted, after, clock::now());
+    }
     match poll(&call.state, wanted, start, limit, wait).await? {
         Page::Found { events, next_after, has_more } => {
             let events = events.into_iter().map(Shown::try_from).collect::<Result<_, Error>>()?;
@@ -180,7 +184,7 @@ pub(super) async fn list(allowed: Allowed<Directory>, call: Call) -> Answered {
         Page::Expired { end } => Err(Refusal::new(
             410,
             format!(
-                "events behind that place are not kept any more: read the users and groups of the account anew, then go \
+                "events behind that place are not kept any more, or a restored backup does not know them: read the users and groups of the account anew, then go \
                  on with after={end}"
             ),
         )),

@@ -146,7 +146,11 @@ impl Gathered {
         to.spread("rollcall_batch_writes", "Writes that one commit held", &store.batches, 1.0)?;
         to.spread("rollcall_commit_duration_seconds", "What commits took", &store.commits, MICROS)?;
         to.count("rollcall_readers_in_use", "Connections that read lists and reports now", Some(store.readers_in_use))?;
-        to.moment("rollcall_last_backup_timestamp_seconds", "When the newest scheduled backup was made", self.last_backup)
+        to.moment(
+            "rollcall_last_backup_timestamp_seconds",
+            "When the newest scheduled backup was made",
+            self.last_backup,
+        )
     }
 
     fn logs(&self, to: &mut Writer<'_>) -> Written {

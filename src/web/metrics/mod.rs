@@ -20,7 +20,8 @@ pub use page::{Ask, nothing, serve};
 
 /// Upper bounds of what a request takes, in microseconds.
 const MICROS: &[u64] = &[
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000,
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    10_000_000,
 ];
 /// The methods that are told apart; every other one counts as the last.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
@@ -135,7 +136,9 @@ impl Metrics {
                 }
             }
         }
-        series.sort_by(|one, other| (one.surface, &one.route, one.method).cmp(&(other.surface, &other.route, other.method)));
+        series.sort_by(|one, other| {
+            (one.surface, &one.route, one.method).cmp(&(other.surface, &other.route, other.method))
+        });
         series
     }
 
