@@ -158,6 +158,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         let metrics = settings.metrics.as_ref().map(|told| metrics::listen(told, &bound.state)).transpose()?;
         let metrics = metrics.map(|(server, address)| {
             println!("metrics are on http://{address}/metrics");
+            tracing::info!(metrics = %address, "metrics are told");
             let handle = server.handle();
             actix_web::rt::spawn(server);
             handle

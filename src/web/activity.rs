@@ -121,7 +121,7 @@ impl Activity {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let budget = std::mem::take(&mut pending.budget);
         let missed_ever = pending.missed_ever;
-        let mut taken = std::mem::replace(&mut *pending, Pending { budget, missed_ever, ..Pending::default() });
+        let mut taken = std::mem::replace(&mut *pending, Pending { missed_ever, budget, ..Pending::default() });
         let missed = std::mem::take(&mut taken.missed);
         (taken, missed)
     }

@@ -26,3 +26,14 @@ pub(super) async fn read_aside<T: Send + 'static>(
     let store = state.store.clone();
     block(move || store.read_pooled(read)).await.map_err(|_| Error::Busy)?
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_beside_the_event_loop_is_for_the_same_request() {
+        let known = actix_web::rt::System::new().block_on(log::during("the-request", block(log::current)));
+        assert_eq!(known.unwrap().as_deref(), Some("the-request"));
+    }
+}
