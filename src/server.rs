@@ -3,7 +3,10 @@
 mod listen;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
@@ -21,6 +24,9 @@ use crate::secret::{self, Token};
 use crate::settings::Settings;
 use crate::store::{Access, Store, Undo, instance};
 use crate::tls::Tls;
+use crate::web::limits::HEAD_DEADLINE;
+use crate::web::network::{self, Network};
+use crate::web::public_url::PublicUrl;
 use crate::web::state::{Callers, State};
 use crate::web::{api, assets, portal, scim, strict_transport};
 use crate::worker::{self, backup, certificates, notify};
@@ -49,17 +55,22 @@ pub struct Bound {
 /// Binds a server over an open store.
 ///
 /// # Errors
-/// The address cannot be bound, the certificate does not do, or the public URL cannot be kept.
+/// The address cannot be bound, the certificate does not do, the public URL cannot be kept, or there are trusted proxies and
+/// no public URL.
 pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     let tls = Tls::open(&settings.transport, &settings.data_dir).map_err(io::Error::other)?;
-    let listener = TcpListener::bind(settings.listen)?;
+    let listener = network::listen(settings.listen)?;
     let address = listener.local_addr()?;
-    let public_url = keep_public_url(settings, &store, address)?;
+    let public = PublicUrl::new(&keep_public_url(settings, &store, address)?, settings.public_url.is_some());
+    check_proxies(settings, &store)?;
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let kept = store.write_blocking(Undo::Unneeded, move |tx| instance::cursor_secret(tx, fresh));
     let cursor_secret = kept.map_err(io::Error::other)?;
-    let state = web::Data::new(State::new(store, public_url, cursor_secret, callers(settings)?));
+    let state = web::Data::new(State::new(store, public, cursor_secret, callers(settings)?, Network::new(settings)));
     let shared = state.clone();
+    let sockets = Arc::clone(&state.network.sockets);
+    let workers = thread::available_parallelism().map_or(2, NonZeroUsize::get);
+    let sockets_max = network::most_sockets(settings.limits.sockets).div_ceil(workers);
     let server = HttpServer::new(move || {
         let mut app = App::new().app_data(shared.clone()).wrap(from_fn(strict_transport::around));
         for family in scim::FAMILIES {
@@ -75,7 +86,11 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
             .configure(portal::configure)
             .default_service(web::to(api::not_found))
     })
+    .workers(workers)
     .keep_alive(KEEP_ALIVE)
+    .client_request_timeout(HEAD_DEADLINE)
+    .max_connections(sockets_max)
+    .on_connect(move |stream, kept| sockets.welcome(stream, kept))
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals()
     .worker_max_blocking_threads(BLOCKING_THREADS)
@@ -111,6 +126,17 @@ fn keep_public_url(settings: &Settings, store: &Store, address: SocketAddr) -> i
     kept.map_err(io::Error::other)
 }
 
+/// Behind a proxy nothing but the public URL says how the world reaches the server.
+fn check_proxies(settings: &Settings, store: &Store) -> io::Result<()> {
+    let is_said = store.read_inline(instance::said_public_url).map_err(io::Error::other)?.is_some();
+    if settings.trusted_proxies.is_empty() || is_said {
+        return Ok(());
+    }
+    Err(io::Error::other(
+        "--trusted-proxies needs a public URL: say with --public-url https://… how the world reaches the proxy",
+    ))
+}
+
 /// Makes a new one-time address that opens the first run of the portal.
 ///
 /// # Errors
@@ -132,15 +158,18 @@ pub fn new_setup_url(store: &Store) -> anyhow::Result<String> {
 pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let _log = log::start(settings.log_level)?;
     listen::refuse_plain_http(settings)?;
-    let store = Store::open(&settings.data_dir, Access::Serve)?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let store = Store::open_with(&settings.data_dir, Access::Serve, settings.limits.writes_waiting)?;
     actix_web::rt::System::new().block_on(async {
         let ends = notify::Ends::listen()?;
         let hangups = certificates::Hangups::listen()?;
         let bound = build(settings, store.clone())?;
         let listening = listen::url(bound.tls.as_ref(), bound.address);
         println!("listening on {listening}");
-        println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url, ""));
-        listen::warn_of_url(&bound.state.public_url, bound.tls.as_ref());
+        println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url(), ""));
+        listen::warn_of_url(&bound.state.public_url(), bound.tls.as_ref());
         if store.read_inline(crate::store::admins::is_empty)? {
             println!("to begin in the portal, open within 30 minutes: {}", new_setup_url(&store)?);
         }
@@ -169,6 +198,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         if let Err(problem) = bound.state.key_use.write_down(&store).await {
             tracing::warn!(%problem, "the last uses of API keys were not written down");
         }
+        if let Err(problem) = bound.state.feed_use.write_down(&store).await {
+            tracing::warn!(%problem, "how far the event feed was read last was not written down");
+        }
         Ok::<_, anyhow::Error>(())
     })?;
     store.close();
@@ -186,6 +218,9 @@ async fn write_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>)
         }
         if let Err(problem) = state.key_use.write_down(&state.store).await {
             tracing::warn!(%problem, "uses of API keys were not written down");
+        }
+        if let Err(problem) = state.feed_use.write_down(&state.store).await {
+            tracing::warn!(%problem, "how far the event feed was read was not written down");
         }
     }
 }

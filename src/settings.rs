@@ -1,18 +1,35 @@
-//! What the process is told at start: flags and `ROLLCALL_*` variables, checked once. A configuration has switches;
-//! the process has settings.
+//! What the process is told at start: flags, `ROLLCALL_*` variables and `rollcall.toml`, checked once. A configuration has
+//! switches; the process has settings.
+//!
+//! A setting is a clap argument of `serve` with `env = "ROLLCALL_…"` and a sentence of documentation; the key in the file,
+//! `config show` and the table in docs/settings.md follow from it. `hide_env_values = true` marks a secret: it is masked
+//! wherever settings are shown, and may come from `…_FILE` or a systemd credential.
 
 mod backups;
 mod callers;
+mod declared;
+mod file;
+mod limits;
+mod observing;
+mod proxies;
+mod sources;
 mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use ipnet::IpNet;
 use tracing::level_filters::LevelFilter;
 
 pub use backups::{BackupArgs, BackupSchedule};
-pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings};
+pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings, trusted_url};
+pub use declared::{Kind, Setting};
+pub use file::SettingsError;
+pub use limits::{LimitArgs, Limits};
+pub use observing::{LogFormat, MetricsSettings, ObservingArgs};
+pub use proxies::ProxyArgs;
+pub use sources::{Found, Origin, Sources};
 pub use tls::{AcmeSettings, TlsArgs, Transport};
 
 /// Where the server can be reached when nobody said otherwise.
@@ -35,6 +52,14 @@ pub struct DataDir {
     pub data_dir: PathBuf,
 }
 
+/// The flag that names the file of settings.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigFile {
+    /// File of settings; without it, rollcall.toml of the folder that the command runs in, where there is one
+    #[arg(long, value_name = "FILE", env = "ROLLCALL_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+}
+
 /// The flags of `serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
@@ -45,16 +70,6 @@ pub struct ServeArgs {
     /// URL at which identity providers reach this server; kept in the data folder
     #[arg(long, value_name = "URL", env = "ROLLCALL_PUBLIC_URL", value_parser = public_url)]
     pub public_url: Option<String>,
-
-    /// How much to log: off, error, warn, info, debug or trace
-    #[arg(
-        long,
-        value_name = "LEVEL",
-        env = "ROLLCALL_LOG_LEVEL",
-        default_value = "info",
-        value_parser = log_level
-    )]
-    pub log_level: LevelFilter,
 
     /// How the server is reached.
     #[command(flatten)]
@@ -67,6 +82,18 @@ pub struct ServeArgs {
     /// What the server does against loss.
     #[command(flatten)]
     pub backups: BackupArgs,
+
+    /// What the server tells about itself.
+    #[command(flatten)]
+    pub observing: ObservingArgs,
+
+    /// Which proxies stand before the server.
+    #[command(flatten)]
+    pub proxies: ProxyArgs,
+
+    /// What callers may cost.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// The checked settings of a running server.
@@ -82,37 +109,51 @@ pub struct Settings {
     pub public_url: Option<String>,
     /// Threshold of the log.
     pub log_level: LevelFilter,
+    /// Form of the log's lines.
+    pub log_format: LogFormat,
+    /// Where metrics are told; nowhere where nobody said so.
+    pub metrics: Option<MetricsSettings>,
     /// Origins whose pages may call the management API from a browser.
     pub allowed_origins: Vec<String>,
     /// The tokens of users that are taken; none where nobody said so.
     pub user_tokens: Option<UserTokenSettings>,
     /// Backups that the server makes by itself.
     pub backups: Option<BackupSchedule>,
+    /// What about the sources of the settings somebody should look at, for the log.
+    pub warnings: Vec<String>,
+    /// Networks of the proxies that are believed about whose requests they pass on.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What callers may cost.
+    pub limits: Limits,
 }
 
 impl Settings {
-    /// Puts the checked flags together.
-    pub fn new(data_dir: DataDir, serve: ServeArgs) -> Self {
+    /// Puts the checked flags together; `warnings` is what the sources of the settings gave cause for.
+    ///
+    /// # Errors
+    /// Flags that are right each, and wrong together.
+    pub fn new(data_dir: DataDir, serve: ServeArgs, warnings: Vec<String>) -> Result<Self, SettingsError> {
         let transport = serve.tls.transport();
-        Self {
+        Ok(Self {
             data_dir: data_dir.data_dir,
             listen: serve.listen.unwrap_or_else(|| transport.default_address()),
             transport,
             public_url: serve.public_url,
-            log_level: serve.log_level,
+            log_level: serve.observing.log_level,
+            log_format: serve.observing.log_format,
+            metrics: serve.observing.metrics()?,
             allowed_origins: serve.callers.allowed_origins.clone(),
             user_tokens: serve.callers.user_tokens(),
             backups: serve.backups.schedule(),
-        }
+            trusted_proxies: serve.proxies.trusted,
+            limits: serve.limits.limits(),
+            warnings,
+        })
     }
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".into())
-}
-
-fn log_level(text: &str) -> Result<LevelFilter, String> {
-    text.parse().map_err(|_| "use off, error, warn, info, debug or trace".into())
 }
 
 /// Checks a public URL and takes its trailing slashes off.

@@ -7,6 +7,7 @@ mod api_key;
 mod backup;
 mod check;
 mod completions;
+mod config;
 mod configuration;
 mod health;
 mod openapi;
@@ -14,6 +15,7 @@ mod schema;
 mod self_service;
 mod token;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,7 +26,7 @@ use clap_complete::Shell;
 use crate::model::actor::By;
 use crate::model::ids;
 use crate::server;
-use crate::settings::{DataDir, ServeArgs, Settings};
+use crate::settings::{ConfigFile, DataDir, ServeArgs, Settings, Sources};
 use crate::store::{Access, Store};
 
 /// A SCIM 2.0 provisioning server: one program, one data folder
@@ -38,6 +40,9 @@ struct Cli {
     #[command(flatten)]
     data_dir: DataDir,
 
+    #[command(flatten)]
+    config: ConfigFile,
+
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -46,6 +51,9 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(Box<ServeArgs>),
+    /// Show and check the settings: flags, variables and rollcall.toml
+    #[command(subcommand)]
+    Config(config::Command),
     /// Make, list, change and delete provisioning configurations
     #[command(subcommand)]
     Configuration(configuration::Command),
@@ -92,8 +100,7 @@ enum Command {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    // Usage errors and help are clap's to print: exit code 2 and 0.
-    match run(Cli::parse()) {
+    match begin(std::env::args_os().collect()) {
         Ok(code) => code,
         // `rollcall … | head` has read enough: nothing went wrong.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -105,16 +112,28 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Reads the settings and the words, and runs the command.
+fn begin(words: Vec<OsString>) -> anyhow::Result<ExitCode> {
+    let sources = Sources::read(&Cli::command(), &words)?;
+    // Usage errors and help are clap's to print: exit code 2 and 0.
+    match config::parsed(&sources, words) {
+        Ok(cli) => run(cli, sources),
+        Err(code) => Ok(code.into()),
+    }
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let cause = error.downcast_ref::<io::Error>();
     cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
-fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+fn run(mut cli: Cli, sources: Sources) -> anyhow::Result<ExitCode> {
+    let command = cli.command.take();
     let folder = cli.data_dir.data_dir.as_path();
-    match cli.command {
+    match command {
         None => Cli::command().print_help()?,
-        Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, *serve))?,
+        Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, *serve, sources.warnings)?)?,
+        Some(Command::Config(command)) => config::run(&cli, &sources, &command)?,
         Some(Command::Configuration(command)) => configuration::run(folder, command)?,
         Some(Command::Token(command)) => token::run(folder, command)?,
         Some(Command::Schema(command)) => schema::run(folder, command)?,

@@ -7,6 +7,7 @@ pub mod api_keys;
 pub mod bulk;
 pub mod codes;
 pub mod configurations;
+pub mod delivery;
 mod events;
 pub mod extensions;
 pub mod feed;
@@ -28,6 +29,7 @@ pub mod roles;
 mod scope;
 pub mod settings;
 mod shown;
+pub mod sso;
 pub mod sync;
 pub mod tokens;
 

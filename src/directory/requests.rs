@@ -12,8 +12,9 @@ use crate::model::actor::{By, Reach};
 use crate::model::configuration::Configuration;
 use crate::model::ids;
 use crate::model::request::{Health, LoggedCall, Verdict};
+use crate::model::traffic::{Hour, filled};
 use crate::store::requests::{self as rows, Page, Wanted};
-use crate::store::{Snapshot, Tx};
+use crate::store::{Snapshot, Tx, traffic};
 
 /// How long a call is kept.
 pub const KEPT_DAYS: i64 = 30;
@@ -46,6 +47,7 @@ pub struct Entry {
 /// are left out.
 pub fn keep(tx: &Tx<'_>, entries: &[Entry]) -> Result<()> {
     let mut known: HashMap<&Of, Option<(i64, Health, Health)>> = HashMap::new();
+    let mut hours: HashMap<(i64, i64), Hour> = HashMap::new();
     for Entry { of, verdict, call } in entries {
         if !known.contains_key(of) {
             known.insert(of, health(tx, of)?.map(|(key, health)| (key, health, health)));
@@ -53,7 +55,12 @@ pub fn keep(tx: &Tx<'_>, entries: &[Entry]) -> Result<()> {
         if let Some(Some((key, _, health))) = known.get_mut(of) {
             health.note(*verdict, call.at);
             rows::insert(tx, *key, call)?;
+            let calls = Hour::of(call);
+            hours.entry((*key, calls.hour)).and_modify(|hour| hour.add(&calls)).or_insert(calls);
         }
+    }
+    for ((key, _), calls) in &hours {
+        traffic::add(tx, *key, calls)?;
     }
     for (key, before, health) in known.into_values().flatten() {
         if health != before {
@@ -117,6 +124,15 @@ pub fn by_id(at: &Snapshot<'_>, reach: &Reach, configuration_id: &str, id: &str)
     found.ok_or_else(|| Error::NotFound("there is no such call in the log of this configuration".to_owned()))
 }
 
+/// Calls of a configuration in each of the last `count` hours, the running one last.
+///
+/// # Errors
+/// What the store says.
+pub fn by_hour(at: &Snapshot<'_>, configuration: i64, now: Millis, count: i64) -> Result<Vec<Hour>> {
+    let first = filled(&[], now, count).first().map_or(0, |hour| hour.hour);
+    Ok(filled(&traffic::since(at, configuration, first)?, now, count))
+}
+
 /// Begins to empty a configuration's log, which is noted in the audit log. [`forget`] does it.
 ///
 /// # Errors
@@ -152,6 +168,7 @@ pub fn prune(tx: &Tx<'_>, configuration: i64, limit: u32) -> Result<usize> {
         }
         return Ok(removed);
     }
+    traffic::remove_older(tx, configuration, oldest_kept(tx.now))?;
     let oldest_kept = ids::first_at(oldest_kept(tx.now));
     let beyond = rows::id_behind(tx, configuration, KEPT_CALLS - 1)?;
     let before = beyond.map_or_else(|| oldest_kept.clone(), |beyond| beyond.max(oldest_kept.clone()));

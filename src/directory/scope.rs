@@ -28,11 +28,21 @@ impl Scope {
     /// The scope of a configuration as it is now.
     pub fn of(at: &Snapshot<'_>, configuration: Configuration) -> Result<Self> {
         Ok(Self {
-            types: extensions::types(at, configuration.key)?,
+            types: stored_types(at, &configuration)?,
             account: Arc::from(configuration.account),
             configuration: configuration.key,
             configuration_id: Arc::from(configuration.id),
             switches: Arc::new(configuration.switches),
         })
     }
+}
+
+/// The resource types of the configuration, limited to the attributes it wants.
+fn stored_types(at: &Snapshot<'_>, configuration: &Configuration) -> Result<Arc<[Arc<ResourceType>]>> {
+    let types = extensions::types(at, configuration.key)?;
+    let wanted = &configuration.switches.wanted_attributes;
+    if wanted.is_empty() {
+        return Ok(types);
+    }
+    Ok(types.iter().map(|of| Arc::new(of.storing_only(wanted))).collect())
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{configurations, passwords};
+use super::{configurations, extensions, passwords};
 use crate::error::{Error, Result};
 use crate::model::actor::By;
 use crate::model::change::Change;
@@ -33,7 +33,10 @@ pub struct SettingsChange {
 /// largest, or groups share names that are to be unique. Run it with `Undo::Savepoint`.
 pub fn change(tx: &Tx<'_>, by: &By, id: &str, change: &SettingsChange) -> Result<Configuration> {
     let before = configurations::within(tx, &by.reach, id)?;
-    let after = changed(&before, change)?;
+    let mut after = changed(&before, change)?;
+    if change.switches.wanted_attributes.is_some() {
+        after.switches.wanted_attributes = wanted(tx, &after)?;
+    }
     if after == before {
         return Ok(before);
     }
@@ -72,7 +75,9 @@ fn changed(before: &Configuration, change: &SettingsChange) -> Result<Configurat
     }
     change.switches.check().map_err(Error::Refused)?;
     if let Some(preset) = change.preset {
-        after.switches = preset.switches();
+        // What somebody decided about people's data is no matter of a provider's habits.
+        let wanted_attributes = std::mem::take(&mut after.switches.wanted_attributes);
+        after.switches = Switches { wanted_attributes, ..preset.switches() };
     }
     change.switches.apply(&mut after.switches);
     let Switches { page_default, page_max, .. } = after.switches;
@@ -81,6 +86,23 @@ fn changed(before: &Configuration, change: &SettingsChange) -> Result<Configurat
         return Err(Error::Conflict(detail));
     }
     Ok(after)
+}
+
+/// The wanted attributes as the schemas spell them, each once.
+fn wanted(tx: &Tx<'_>, of: &Configuration) -> Result<Vec<String>> {
+    let types = extensions::types(tx, of.key)?;
+    let mut known = Vec::new();
+    for text in &of.switches.wanted_attributes {
+        let Some(name) = types.iter().find_map(|of| of.storable(text)) else {
+            let shown: String = text.chars().take(60).collect();
+            let detail = format!("switches.wantedAttributes: users and groups have no attribute {shown:?} to store");
+            return Err(Error::Conflict(detail));
+        };
+        if !known.contains(&name) {
+            known.push(name);
+        }
+    }
+    Ok(known)
 }
 
 /// Writes which rows the unique index looks at.

@@ -1,22 +1,18 @@
 //! The keys of an identity system, fetched from its JWK set: when they are needed, seldom, and one fetch for all who
 //! wait. What was good is kept until something better comes.
 
-use std::error::Error as _;
 use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jsonwebtoken::Algorithm;
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::Url;
 use tokio::sync::Mutex;
 
 use super::keys::KeySet;
+use crate::fetch::Fetcher;
 
-/// How long one fetch may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Largest answer that is read.
-const ANSWER_MAX_BYTES: usize = 64 * 1024;
 /// From this age on keys are fetched again, while the known ones go on serving.
 const REFRESH_AFTER: Duration = Duration::from_mins(10);
 /// From this age on the answer is waited for, lest a key that was withdrawn long ago opens once more.
@@ -33,7 +29,9 @@ pub(super) struct NoKeys;
 /// A JWK set at an address.
 pub(super) struct Remote {
     url: Url,
-    client: Client,
+    /// Who named the address, for the log.
+    named_by: &'static str,
+    fetcher: Fetcher,
     known: RwLock<Option<(Arc<KeySet>, Instant)>>,
     budget: DefaultDirectRateLimiter,
     /// Held while somebody fetches; when that was last over.
@@ -43,22 +41,14 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    pub(super) fn new(url: Url) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            // The settings take http for this machine only.
-            .https_only(url.scheme() == "https")
-            // Where the keys come from decides who gets in: not the environment's business.
-            .no_proxy()
-            .timeout(PATIENCE)
-            // A connection belongs to the worker that made it.
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("rollcall/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+    pub(super) fn new(url: Url, named_by: &'static str) -> Result<Self, reqwest::Error> {
+        // Whoever named the address took http for this machine only.
+        let fetcher = Fetcher::new(url.scheme() != "https")?;
         let quota = Quota::with_period(FETCH_EVERY).unwrap_or(Quota::per_minute(FETCHES_AT_ONCE));
         Ok(Self {
             url,
-            client,
+            named_by,
+            fetcher,
             known: RwLock::default(),
             budget: RateLimiter::direct(quota.allow_burst(FETCHES_AT_ONCE)),
             fetched: Mutex::default(),
@@ -115,36 +105,16 @@ impl Remote {
             }
             Err(problem) => tracing::warn!(
                 problem,
-                "the keys of user tokens could not be fetched from --user-token-jwks-url; those known before stay good"
+                named_by = self.named_by,
+                "the keys of an identity system could not be fetched; those known before stay good"
             ),
         }
         *fetched = Some(Instant::now());
     }
 
     async fn fetch(&self) -> Result<KeySet, String> {
-        let failed = |problem: reqwest::Error| format!("no answer: {}", cause(&problem));
-        let mut answer = self.client.get(self.url.clone()).send().await.map_err(failed)?;
-        if answer.status() != StatusCode::OK {
-            return Err(format!("it answered {} and not 200", answer.status().as_u16()));
-        }
-        let mut text = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(failed)? {
-            if text.len() + piece.len() > ANSWER_MAX_BYTES {
-                return Err(format!("its answer is longer than {ANSWER_MAX_BYTES} bytes"));
-            }
-            text.extend_from_slice(&piece);
-        }
-        KeySet::from_jwks(&text)
+        KeySet::from_jwks(&self.fetcher.get(&self.url, None).await?.ok()?)
     }
-}
-
-/// What is at the bottom of it. The address, which may hold credentials, stands above and is left out.
-fn cause(problem: &reqwest::Error) -> String {
-    let Some(mut deepest) = problem.source() else { return "the request failed".to_owned() };
-    while let Some(deeper) = deepest.source() {
-        deepest = deeper;
-    }
-    deepest.to_string()
 }
 
 #[cfg(test)]
@@ -184,7 +154,7 @@ mod tests {
     }
 
     fn remote(url: Url, refresh_after: Duration, wait_after: Duration) -> Arc<Remote> {
-        Arc::new(Remote { refresh_after, wait_after, ..Remote::new(url).unwrap() })
+        Arc::new(Remote { refresh_after, wait_after, ..Remote::new(url, "a test").unwrap() })
     }
 
     async fn has(remote: &Arc<Remote>, id: &str) -> bool {

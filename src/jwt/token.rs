@@ -8,17 +8,17 @@ use super::keys::KeySet;
 use crate::clock::Millis;
 
 /// How far the clocks of issuer and server may be apart, in seconds.
-const LEEWAY_SECONDS: f64 = 60.0;
+pub(super) const LEEWAY_SECONDS: f64 = 60.0;
 /// Keys that are tried for one token: where neither names the other, more than one may fit.
 const KEYS_TRIED_MAX: usize = 4;
 
 /// What a token says of its bearer.
-pub(super) type Claims = Map<String, Value>;
+pub type Claims = Map<String, Value>;
 
 /// Why a token is not taken. For the log: whoever sent it learns nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Rejected(pub(super) &'static str);
+pub struct Rejected(pub &'static str);
 
 /// What a token must say.
 #[derive(Debug, Clone, Copy)]
@@ -96,24 +96,24 @@ fn check(claims: &Claims, rules: &Rules<'_>, now: Millis) -> Result<(), Rejected
 }
 
 #[expect(clippy::cast_precision_loss, reason = "the seconds of all dates fit a double exactly")]
-fn seconds(at: Millis) -> f64 {
+pub(super) fn seconds(at: Millis) -> f64 {
     (at / 1_000) as f64
 }
 
 /// A `NumericDate`, which may have a fraction (RFC 7519 section 2).
-fn time(claims: &Claims, name: &str) -> Result<Option<f64>, Rejected> {
+pub(super) fn time(claims: &Claims, name: &str) -> Result<Option<f64>, Rejected> {
     let read =
         |value: &Value| value.as_f64().filter(|time| time.is_finite()).ok_or(Rejected("a time in it is no number"));
     claims.get(name).map(read).transpose()
 }
 
 /// A claim that is a text, and not an empty one.
-pub(super) fn text<'a>(claims: &'a Claims, name: &str) -> Option<&'a str> {
+pub fn text<'a>(claims: &'a Claims, name: &str) -> Option<&'a str> {
     claims.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
 /// A claim that is a text or a list of texts.
-pub(super) fn texts(claim: Option<&Value>) -> Vec<&str> {
+pub fn texts(claim: Option<&Value>) -> Vec<&str> {
     match claim {
         Some(Value::String(one)) => vec![one],
         Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),

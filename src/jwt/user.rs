@@ -14,6 +14,8 @@ use crate::settings::{ClaimNames, KeySource, UserTokenSettings};
 /// The claims that people are called by, best first.
 const NAMES: [&str; 4] = ["email", "name", "preferred_username", "sub"];
 
+const JWKS_FLAG: &str = "--user-token-jwks-url";
+
 /// A user whose token is right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
@@ -66,7 +68,8 @@ impl UserTokens {
                 Keys::Fixed(KeySet::from_file(&text).map_err(flag)?)
             }
             KeySource::Url(url) => {
-                let remote = Remote::new(url.clone()).map_err(|problem| format!("--user-token-jwks-url: {problem}"))?;
+                let remote =
+                    Remote::new(url.clone(), JWKS_FLAG).map_err(|problem| format!("{JWKS_FLAG}: {problem}"))?;
                 Keys::Remote(Arc::new(remote))
             }
         };

@@ -14,5 +14,7 @@ pub mod permission;
 pub mod provider;
 pub mod request;
 pub mod rights;
+pub mod sso;
 pub mod standing;
 pub mod switches;
+pub mod traffic;

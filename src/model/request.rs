@@ -177,6 +177,8 @@ pub struct LoggedCall {
     pub at: Millis,
     /// How long it took, in microseconds.
     pub duration_us: i64,
+    /// Network address of the caller.
+    pub address: Option<String>,
     /// The method; `-` where the row stands for missed calls.
     pub method: String,
     /// Path and query, without secrets.

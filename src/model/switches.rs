@@ -138,6 +138,9 @@ pub struct Switches {
     pub page_max: u32,
     /// Members of `ServiceProviderConfig` newer than RFC 7643, such as `pagination`, are shown.
     pub newer_discovery_members: bool,
+    /// The attributes that are stored; others are accepted and thrown away (RFC 7643 section 9.3). Empty for all.
+    /// Spelled as in the schemas: `title`, the URN of an extension, or `URN:attribute`.
+    pub wanted_attributes: Vec<String>,
 }
 
 impl Default for Switches {
@@ -156,6 +159,7 @@ impl Default for Switches {
             page_default: 100,
             page_max: 500,
             newer_discovery_members: true,
+            wanted_attributes: Vec::new(),
         }
     }
 }

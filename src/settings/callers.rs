@@ -16,7 +16,7 @@ pub struct CallerArgs {
         long = "user-token-jwks-url",
         value_name = "URL",
         env = "ROLLCALL_USER_TOKEN_JWKS_URL",
-        value_parser = jwks_url,
+        value_parser = trusted_url,
         group = "user_token_keys",
         requires = "user_token_issuer",
         requires = "user_token_audiences"
@@ -172,7 +172,10 @@ fn said(text: &str) -> Result<String, String> {
 }
 
 /// Keys come by https: whoever can change them on the way can let anybody in. On the machine itself there is no way.
-fn jwks_url(text: &str) -> Result<Url, String> {
+///
+/// # Errors
+/// Any other address, with the fix.
+pub fn trusted_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|problem| format!("{problem}; write https://host/path"))?;
     let is_here = match url.host_str() {
         Some("localhost") => true,
@@ -264,10 +267,10 @@ mod tests {
     #[test]
     fn keys_come_by_https_or_from_this_machine() {
         for good in ["https://id.example.com/jwks", "http://127.0.0.1:1/x", "http://[::1]:1/x", "http://localhost/x"] {
-            assert!(jwks_url(good).is_ok(), "{good}");
+            assert!(trusted_url(good).is_ok(), "{good}");
         }
         for bad in ["", "id.example.com", "http://id.example.com/jwks", "http://10.0.0.1/", "file:///etc/passwd"] {
-            assert!(jwks_url(bad).unwrap_err().contains("https://"), "{bad}");
+            assert!(trusted_url(bad).unwrap_err().contains("https://"), "{bad}");
         }
     }
 

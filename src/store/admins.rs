@@ -116,6 +116,15 @@ pub fn active_owners(at: &Snapshot<'_>) -> Result<i64> {
     Ok(statement.query_row([OWNER], |row| row.get(0))?)
 }
 
+/// How many of them could do so with a password.
+pub fn owners_with_password(at: &Snapshot<'_>) -> Result<i64> {
+    let mut statement = at.prepare(
+        "SELECT count(*) FROM admins
+         WHERE role_id = ?1 AND account_id IS NULL AND disabled_at IS NULL AND password_digest IS NOT NULL",
+    )?;
+    Ok(statement.query_row([OWNER], |row| row.get(0))?)
+}
+
 /// Writes what can be changed of a person: name, role, account, and since when the person is disabled.
 pub fn update(tx: &Tx<'_>, admin: &Admin) -> Result<()> {
     tx.prepare(

@@ -1,6 +1,6 @@
 //! Rows of `events`: appended in the transaction that made them true, read in the order of commits.
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{OptionalExtension, Row, named_params, params};
 
 use super::{Snapshot, Tx};
 use crate::clock::Millis;
@@ -114,6 +114,37 @@ pub fn end_of_stretch(at: &Snapshot<'_>, after: i64, numbers: i64) -> Result<i64
         .prepare("SELECT max(seq) FROM events WHERE seq < (SELECT min(seq) FROM events WHERE seq > ?1) + ?2")?
         .query_row((after, numbers), |row| row.get(0))?;
     Ok(last.unwrap_or(after))
+}
+
+/// The first published event about a resource that a configuration has, or the beginning of what is kept where that event
+/// is too old to be there still; none where nothing of it was published yet.
+pub fn first_published(at: &Snapshot<'_>, configuration: i64) -> Result<Option<i64>> {
+    let mut oldest =
+        at.prepare("SELECT id FROM resources WHERE configuration = ?1 AND type = ?2 ORDER BY resource LIMIT 1")?;
+    let mut of_type = |of: &str| oldest.query_row((configuration, of), |row| row.get::<_, String>(0)).optional();
+    let id = match of_type("User")? {
+        None => of_type("Group")?,
+        user => user,
+    };
+    let Some(id) = id else { return Ok(None) };
+    let mut statement = at.prepare(
+        "SELECT min(seq) FILTER (WHERE published = 1), count(*) FROM events WHERE resource_id = ?2 AND configuration = ?1",
+    )?;
+    let (first, kept): (Option<i64>, i64) =
+        statement.query_row((configuration, id), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(if kept == 0 { Some(0) } else { first })
+}
+
+/// How many published events of a configuration are among the `look` that come behind `after`, and whether there are
+/// others behind those.
+pub fn waiting(at: &Snapshot<'_>, configuration: i64, after: i64, look: u32) -> Result<(u32, bool)> {
+    let mut statement = at.prepare(
+        "SELECT count(*) FILTER (WHERE configuration = ?1 AND published = 1), count(*) FROM
+             (SELECT configuration, published FROM events WHERE seq > ?2 ORDER BY seq LIMIT ?3)",
+    )?;
+    let (waiting, looked_at): (u32, u32) =
+        statement.query_row((configuration, after, look), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((waiting, looked_at == look))
 }
 
 /// Removes at most `limit` of the oldest events that were written before a time, never the newest of all. Returns how

@@ -41,11 +41,16 @@ pub fn set(tx: &Tx<'_>, key: &str, value: &str) -> Result<()> {
 /// The URL at which identity providers reach the server, without a trailing slash: what the operator said, else where
 /// the server last listened.
 pub fn public_url(snapshot: &Snapshot<'_>) -> Result<String> {
-    let kept = match get(snapshot, PUBLIC_URL)? {
+    let kept = match said_public_url(snapshot)? {
         None => get(snapshot, LISTEN_URL)?,
         said => said,
     };
     Ok(kept.unwrap_or_else(|| DEFAULT_PUBLIC_URL.to_owned()))
+}
+
+/// The public URL that the operator said, where one was.
+pub fn said_public_url(snapshot: &Snapshot<'_>) -> Result<Option<String>> {
+    get(snapshot, PUBLIC_URL)
 }
 
 /// Keeps the public URL the operator gave, checked by `settings::public_url`.

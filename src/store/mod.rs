@@ -15,6 +15,7 @@ pub mod events;
 pub mod extensions;
 mod failure;
 pub mod feed_gap;
+pub mod feed_positions;
 mod files;
 pub mod filter_sql;
 pub mod held;
@@ -32,7 +33,9 @@ pub mod requests;
 pub mod resources;
 pub mod sessions;
 mod snapshot;
+pub mod sso;
 pub mod tokens;
+pub mod traffic;
 pub mod unique_names;
 mod upgrade;
 mod value_keys;
@@ -110,6 +113,11 @@ impl Store {
     /// A file that is corrupt, foreign, newer than this program, or open to others' writing is refused within a second
     /// and left untouched; so is a second server on the same folder. The error names the file and what to do.
     pub fn open(data_dir: &Path, access: Access) -> std::result::Result<Self, OpenError> {
+        Self::open_with(data_dir, access, writer::QUEUE_MAX)
+    }
+
+    /// The same with so many writes that may wait.
+    pub fn open_with(data_dir: &Path, access: Access, writes_waiting: usize) -> std::result::Result<Self, OpenError> {
         let files = DataFiles::prepare(data_dir, access != Access::Existing)?;
         let mut lock = None;
         if access == Access::Serve {
@@ -126,7 +134,7 @@ impl Store {
             integrity::check_quickly(&connection, &shared)?;
         }
         Ok(Self {
-            writer: Arc::new(Writer::start(connection, Arc::clone(&shared))?),
+            writer: Arc::new(Writer::start(connection, Arc::clone(&shared), writes_waiting)?),
             pool: Arc::new(Pool::new(Arc::clone(&shared))),
             shared,
             _lock: Arc::new(lock),

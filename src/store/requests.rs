@@ -56,8 +56,8 @@ pub fn insert(tx: &Tx<'_>, configuration: i64, call: &LoggedCall) -> Result<()> 
     tx.prepare(
         "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, scim_type, detail,
                 refusal, token_hint, token_id, resource_type, resource_id, notes, missed,
-                request_bytes, response_bytes, request_body, response_body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+                request_bytes, response_bytes, request_body, response_body, address)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
     )?
     .execute(rusqlite::params![
         configuration,
@@ -81,6 +81,7 @@ pub fn insert(tx: &Tx<'_>, configuration: i64, call: &LoggedCall) -> Result<()> 
         length(&call.response),
         call.request.text,
         call.response.text,
+        call.address,
     ])?;
     Ok(())
 }
@@ -127,7 +128,8 @@ fn page_sql(wanted: &Wanted) -> String {
     };
     format!(
         "SELECT id, at, duration_us, method, path, status, failed, scim_type, detail, refusal, token_hint, token_id,
-                resource_type, resource_id, notes, missed, request_bytes, response_bytes
+                resource_type, resource_id, notes, missed, request_bytes, response_bytes,
+                address
          FROM requests
          WHERE configuration = :configuration AND id >= :from AND (:before IS NULL OR id < :before)
            AND (:status_min IS NULL OR status >= :status_min) AND (:status_max IS NULL OR status <= :status_max)
@@ -185,7 +187,7 @@ fn end_of_look(at: &Snapshot<'_>, configuration: i64, wanted: &Wanted) -> Result
 pub fn by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Option<LoggedCall>> {
     let mut statement = at.prepare(
         "SELECT id, at, duration_us, method, path, status, failed, scim_type, detail, refusal, token_hint, token_id,
-                resource_type, resource_id, notes, missed, request_bytes, response_bytes, request_body, response_body
+                resource_type, resource_id, notes, missed, request_bytes, response_bytes, address, request_body, response_body
          FROM requests WHERE configuration = ?1 AND id = ?2",
     )?;
     Ok(statement.query_row((configuration, id), whole).optional()?)
@@ -201,6 +203,7 @@ fn call(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
         id: row.get("id")?,
         at: row.get("at")?,
         duration_us: row.get("duration_us")?,
+        address: row.get("address")?,
         method: row.get("method")?,
         path: row.get("path")?,
         status: row.get("status")?,

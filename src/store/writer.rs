@@ -16,7 +16,7 @@ use super::db::OpenError;
 use super::snapshot::Tx;
 use crate::error::{Error, Result};
 
-/// Writes that may wait. Beyond it a caller is turned away at once, which is kinder than a long wait and a time-out.
+/// Writes that may wait where nobody says otherwise. Beyond it a caller is turned away at once, which is kinder than a long wait and a time-out.
 pub(super) const QUEUE_MAX: usize = 1_024;
 
 /// How the changes of a write that fails are undone, while its neighbours in the transaction stay.
@@ -101,8 +101,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, shared: Arc<Shared>) -> std::result::Result<Self, OpenError> {
-        let (queue, receiver): (_, Receiver<Message>) = mpsc::sync_channel(QUEUE_MAX);
+    pub(super) fn start(
+        connection: Connection,
+        shared: Arc<Shared>,
+        queue_max: usize,
+    ) -> std::result::Result<Self, OpenError> {
+        let (queue, receiver): (_, Receiver<Message>) = mpsc::sync_channel(queue_max);
         let writer = WriterThread::new(receiver, connection, Arc::clone(&shared));
         let thread = thread::Builder::new()
             .name("rollcall-writer".into())

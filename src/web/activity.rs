@@ -124,7 +124,7 @@ impl Activity {
         }
         let total: u32 = missed.values().map(|missed| missed.calls).sum();
         if total > 0 {
-            tracing::warn!(calls = total, "more calls came than the request log could keep; they were served");
+            tracing::warn!(calls = total, "more calls came than the request log could keep; they were answered");
         }
         for (of, missed) in missed {
             parts.add(missed.entry(of));
@@ -231,6 +231,8 @@ impl Budget {
     fn grants(&mut self, call: &Call) -> bool {
         match &call.who {
             Who::Stranger { of, .. } => self.grants_stranger(of, call.at),
+            // Calls that were turned away for their number cost as little as reads, and come as often.
+            Who::Caller { .. } if call.status == 429 => self.grants_read(call),
             Who::Caller { .. } if call.method.is_safe() && call.status < 400 => self.grants_read(call),
             Who::Caller { .. } => true,
         }
@@ -285,7 +287,7 @@ impl Missed {
     /// The row that stands for them.
     fn entry(self, of: Of) -> Entry {
         let span = format!(
-            "{} calls between {} and {} were served and not logged",
+            "{} calls between {} and {} were answered and not logged",
             self.calls,
             clock::rfc3339(self.first),
             clock::rfc3339(self.last)
@@ -345,6 +347,7 @@ mod tests {
         Call {
             who,
             request_id: String::new(),
+            address: None,
             at,
             took: Duration::ZERO,
             method,
@@ -386,6 +389,17 @@ mod tests {
         assert_eq!(pending.body_bytes, (BODIES_EACH + 1) * 10_000);
         activity.note(call(Method::GET, caller(), 1_000));
         assert_eq!(activity.take().0.calls.len(), 1);
+    }
+
+    #[test]
+    fn calls_that_were_turned_away_for_their_number_do_not_fill_the_log() {
+        let activity = Activity::default();
+        for _ in 0..5_000 {
+            activity.note(Call { status: 429, ..call(Method::POST, caller(), 1) });
+        }
+        let (pending, missed) = activity.take();
+        assert_eq!(pending.calls.len(), READS_EACH);
+        assert_eq!(missed[&Of::Key(1)].calls, 5_000 - u32::try_from(READS_EACH).unwrap());
     }
 
     #[test]

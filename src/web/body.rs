@@ -6,6 +6,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use actix_web::web::{BytesMut, Payload};
 use futures_util::StreamExt;
+use tokio::time::{Instant, timeout_at};
 
 use super::limits::{BODY_BYTES_PER_SECOND, BODY_DEADLINE};
 use crate::scim::Error;
@@ -21,11 +22,8 @@ pub(super) async fn read(request: &HttpRequest, payload: Payload, max: usize) ->
     {
         return Err(Error::plain(415, "compressed bodies are not taken: leave out Content-Encoding"));
     }
-    let announced = announced_length(request, max)?;
-    let deadline = BODY_DEADLINE + Duration::from_secs(announced.unwrap_or(0) / BODY_BYTES_PER_SECOND);
-    tokio::time::timeout(deadline, collect(payload, max))
-        .await
-        .map_err(|_| Error::plain(408, "the body did not arrive in time"))?
+    check_announced_length(request, max)?;
+    collect(payload, max).await
 }
 
 /// The content type without its parameters; empty where none is given.
@@ -37,18 +35,23 @@ fn header(request: &HttpRequest, name: HeaderName) -> Option<&str> {
     request.headers().get(name).map(|value| value.to_str().unwrap_or("?").trim())
 }
 
-fn announced_length(request: &HttpRequest, max: usize) -> Result<Option<u64>, Error> {
-    let Some(length) = header(request, CONTENT_LENGTH) else { return Ok(None) };
+fn check_announced_length(request: &HttpRequest, max: usize) -> Result<(), Error> {
+    let Some(length) = header(request, CONTENT_LENGTH) else { return Ok(()) };
     let length = length.parse::<u64>().map_err(|_| Error::syntax("Content-Length is no number"))?;
     if length > max as u64 {
         return Err(too_large(max));
     }
-    Ok(Some(length))
+    Ok(())
 }
 
+/// Gathers the body. What has arrived buys time for the rest, what was announced does not: who stops sending is given up
+/// soon, however much there was to come.
 async fn collect(mut payload: Payload, max: usize) -> Result<BytesMut, Error> {
-    let mut bytes = BytesMut::new();
-    while let Some(chunk) = payload.next().await {
+    let (mut bytes, begun) = (BytesMut::new(), Instant::now());
+    loop {
+        let bought = Duration::from_secs(bytes.len() as u64 / BODY_BYTES_PER_SECOND);
+        let next = timeout_at(begun + BODY_DEADLINE + bought, payload.next()).await;
+        let Some(chunk) = next.map_err(|_| Error::plain(408, "the body did not arrive in time"))? else { break };
         let chunk = chunk.map_err(|_| Error::syntax("the body broke off or is badly framed"))?;
         if bytes.len() + chunk.len() > max {
             return Err(too_large(max));

@@ -1,14 +1,17 @@
 //! What goes around every call of the management API and every page: an id and a log line; what headers they get is theirs.
 //! And what both ask of a request besides.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::HeaderMap;
 use actix_web::middleware::Next;
+use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 
+use super::state::State;
 use crate::clock;
 
 /// The id of a request, in its extensions.
@@ -20,9 +23,17 @@ pub(super) fn request_id(request: &HttpRequest) -> Option<String> {
     request.extensions().get::<RequestId>().map(|id| id.0.clone())
 }
 
-/// Network address of the caller.
-pub(super) fn address(request: &HttpRequest) -> Option<String> {
-    request.peer_addr().map(|peer| peer.ip().to_string())
+/// Network address of the caller, who may have come through trusted proxies. Nothing else looks at where a request came
+/// from; the host and the scheme that a request names are looked at by nobody (the public URL says them).
+pub(super) fn address(request: &HttpRequest) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip();
+    let state = request.app_data::<Data<State>>()?;
+    Some(state.network.proxies.caller(peer, request.headers()))
+}
+
+/// The same as text, to be kept.
+pub(super) fn address_text(request: &HttpRequest) -> Option<String> {
+    address(request).map(|address| address.to_string())
 }
 
 /// Answers in the frame; `mark` puts headers, of which one is the request's id.
@@ -35,12 +46,14 @@ pub(super) async fn around<B: MessageBody + 'static>(
     let id = clock::new_id();
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.call(request).await?;
+    let address = address(response.request()).map(tracing::field::display);
     let route = response.request().match_pattern().unwrap_or_default();
     tracing::info!(
         target: "rollcall::request",
         request_id = id,
         method = response.request().method().as_str(),
         route,
+        address,
         status = response.status().as_u16(),
         duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
         "request"

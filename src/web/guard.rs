@@ -10,6 +10,8 @@ use governor::clock::{Clock, MonotonicClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 
+use super::network::holder;
+
 /// Wrong tokens that an address may send within a minute.
 const WRONG_TOKENS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
 /// Times that a user's password may be asked about within a minute.
@@ -18,6 +20,8 @@ const GUESSES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 const SIGN_INS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 /// Times that one address may try to sign in as anybody within a minute.
 const SIGN_INS_FROM_ONE_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
+/// Times that one address may come back from the provider within a minute: a whole office may share it.
+const SINGLE_SIGN_ONS_FROM_ONE_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
 /// Addresses or users that are remembered; beyond it those that have been quiet are forgotten.
 const REMEMBERED_MAX: usize = 10_000;
 
@@ -29,6 +33,7 @@ pub struct Guard {
     guesses: Budget<String>,
     sign_ins: Budget<(String, Option<IpAddr>)>,
     sign_ins_from: Budget<Option<IpAddr>>,
+    single_sign_ons_from: Budget<Option<IpAddr>>,
 }
 
 impl Default for Guard {
@@ -38,6 +43,7 @@ impl Default for Guard {
             guesses: budget(GUESSES_PER_MINUTE),
             sign_ins: budget(SIGN_INS_PER_MINUTE),
             sign_ins_from: budget(SIGN_INS_FROM_ONE_ADDRESS),
+            single_sign_ons_from: budget(SINGLE_SIGN_ONS_FROM_ONE_ADDRESS),
         }
     }
 }
@@ -49,7 +55,7 @@ fn budget<K: Hash + Eq + Clone>(per_minute: NonZeroU32) -> Budget<K> {
 impl Guard {
     /// Notes a wrong token. Says how long to wait where the budget is spent.
     pub fn note_wrong_token(&self, from: IpAddr) -> Option<Duration> {
-        note(&self.wrong_tokens, &from)
+        note(&self.wrong_tokens, &holder(from))
     }
 
     /// Notes that somebody asks about the password of the user with that id. Says how long to wait where the budget is
@@ -61,7 +67,13 @@ impl Guard {
     /// Notes that somebody tries to sign in as that person. Says how long to wait where a budget is spent. Whoever comes
     /// from elsewhere has a budget of their own, so that nobody is locked out by a stranger.
     pub fn note_sign_in(&self, person: &str, from: Option<IpAddr>) -> Option<Duration> {
+        let from = from.map(holder);
         note(&self.sign_ins, &(person.to_owned(), from)).or_else(|| note(&self.sign_ins_from, &from))
+    }
+
+    /// Notes that somebody comes back from the provider of single sign-on. Says how long to wait where the budget is spent.
+    pub fn note_single_sign_on(&self, from: Option<IpAddr>) -> Option<Duration> {
+        note(&self.single_sign_ons_from, &from)
     }
 }
 

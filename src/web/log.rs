@@ -1,5 +1,6 @@
-//! One line for each request: ids and numbers, never people, bodies, queries or secrets.
+//! One line for each request: ids, numbers and network addresses, never people, bodies, queries or secrets.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// What the line says.
@@ -8,6 +9,8 @@ pub(super) struct Line<'a> {
     pub(super) method: &'a str,
     pub(super) route: &'a str,
     pub(super) configuration: &'a str,
+    /// Where the call came from.
+    pub(super) address: Option<IpAddr>,
     pub(super) status: u16,
     /// Why the caller was nobody's.
     pub(super) refusal: Option<&'static str>,
@@ -27,6 +30,7 @@ pub(super) fn write(line: &Line<'_>) {
         method = line.method,
         route = line.route,
         configuration = line.configuration,
+        address = line.address.map(tracing::field::display),
         status = line.status,
         auth_failed = line.refusal,
         scim_type = line.scim_type,

@@ -1,16 +1,18 @@
 //! What all requests share.
 
 use std::collections::HashMap;
-use std::sync::{OnceLock, PoisonError, RwLock};
-
-use actix_web::web::Bytes;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
 use super::activity::Activity;
+use super::feed_use::FeedUse;
 use super::guard::Guard;
 use super::hashing::Hashing;
 use super::key_use::KeyUse;
+use super::network::Network;
+use super::public_url::PublicUrl;
+use super::sso::Sso;
 use crate::directory::Scope;
 use crate::error::{Error, Result};
 use crate::jwt::{SigningKey, UserTokens};
@@ -32,14 +34,18 @@ pub struct Callers {
 pub struct State {
     /// The database.
     pub store: Store,
-    /// URL at which identity providers reach the server, without a slash at the end.
-    pub public_url: String,
+    /// Where the outside world reaches the server.
+    pub public: PublicUrl,
     /// What cursors are authenticated with.
     pub cursor_secret: Secret,
     /// By what callers of the management API are known.
     pub callers: Callers,
+    /// What stands between a caller and a request.
+    pub network: Network,
     /// Which API keys were used when, until it is written down.
     pub key_use: KeyUse,
+    /// How far the event feed was read, until it is written down.
+    pub feed_use: FeedUse,
     /// Who called when, until it is written down.
     pub activity: Activity,
     /// Who guesses tokens.
@@ -48,37 +54,35 @@ pub struct State {
     pub stopping: watch::Sender<bool>,
     /// Turns for hashing passwords.
     pub hashing: Hashing,
-    /// Documents that are made once.
-    pub rendered: Rendered,
+    /// The provider that people sign in through.
+    pub sso: Sso,
     /// Scopes by row of the configuration, with the revision they were read at.
     scopes: RwLock<HashMap<i64, (i64, Scope)>>,
 }
 
-/// Documents that stay the same while the process runs, because the public URL does.
-#[derive(Default)]
-pub struct Rendered {
-    /// `/openapi.json`.
-    pub openapi: OnceLock<Bytes>,
-    /// `/docs/api`.
-    pub reference: OnceLock<Bytes>,
-}
-
 impl State {
     /// State over an open store.
-    pub fn new(store: Store, public_url: String, cursor_secret: Secret, callers: Callers) -> Self {
+    pub fn new(store: Store, public: PublicUrl, cursor_secret: Secret, callers: Callers, network: Network) -> Self {
         Self {
             store,
-            public_url,
+            public,
             cursor_secret,
             callers,
+            network,
             key_use: KeyUse::default(),
+            feed_use: FeedUse::default(),
             activity: Activity::default(),
             guard: Guard::default(),
             stopping: watch::Sender::new(false),
             hashing: Hashing::default(),
-            rendered: Rendered::default(),
+            sso: Sso::default(),
             scopes: RwLock::default(),
         }
+    }
+
+    /// URL at which identity providers reach the server at present, without a slash at the end.
+    pub fn public_url(&self) -> Arc<str> {
+        self.public.outside().url.clone()
     }
 
     /// The scope that a live token opens. Switches are read again when the configuration's revision has moved,

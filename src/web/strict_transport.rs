@@ -16,7 +16,7 @@ pub async fn around<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let https = request.app_data::<Data<State>>().is_some_and(|state| state.public_url.starts_with("https://"));
+    let https = request.app_data::<Data<State>>().is_some_and(|state| state.public_url().starts_with("https://"));
     let mut response = next.call(request).await?;
     if https {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, YEAR);

@@ -39,6 +39,9 @@ if (seconds > 0) {
     localise(fresh);
     for (const part of document.querySelectorAll("[data-live]")) {
       const next = fresh.getElementById(part.id);
+      for (const [at, open] of part.querySelectorAll("details").entries()) {
+        next?.querySelectorAll("details")[at]?.toggleAttribute("open", open.open);
+      }
       if (next && next.innerHTML !== part.innerHTML) { part.replaceChildren(...next.childNodes); }
     }
   }, seconds * 1000);

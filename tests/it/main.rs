@@ -22,6 +22,7 @@ mod properties;
 mod protocol;
 mod sample;
 mod secrets;
+mod settings;
 mod tenants;
 mod transcripts;
 mod upgrade;

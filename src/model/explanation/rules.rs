@@ -247,10 +247,10 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         id: "rate-limited",
-        short: "too many calls with a wrong token",
-        what: "Too many calls with a wrong token came from this address, so it has to wait.",
-        advice: "Mend the token first; the calls are taken again a minute later.",
-        place: Place::Token,
+        short: "too many calls came at once",
+        what: "It calls more often than one connection may, so it was told to wait a moment.",
+        advice: "Nothing has to be done: providers come again by themselves. If it goes on, find out what calls so often, or ask the operator for a higher limit (rate_limit).",
+        place: Place::Client,
         applies: |facts| facts.call.status == 429,
     },
 ];

@@ -9,7 +9,7 @@ use super::{Discovery, Input, Passwords, PatchResponse, Switches, UnknownMembers
 pub const PAGE_MAX: u32 = 1_000;
 
 macro_rules! switches {
-    ($($(#[$about:meta])* $name:ident: $kind:ident),+ $(,)?) => {
+    ($($(#[$about:meta])* $name:ident: $kind:ty),+ $(,)?) => {
         /// The switches of a configuration
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
         #[serde(rename_all = "camelCase")]
@@ -20,7 +20,7 @@ macro_rules! switches {
 
         impl From<&Switches> for Shown {
             fn from(switches: &Switches) -> Self {
-                Self { $($name: switches.$name),+ }
+                Self { $($name: switches.$name.clone()),+ }
             }
         }
 
@@ -35,14 +35,14 @@ macro_rules! switches {
         impl Changes {
             /// Makes the changes.
             pub fn apply(&self, switches: &mut Switches) {
-                $(if let Some(value) = self.$name {
-                    switches.$name = value;
+                $(if let Some(value) = &self.$name {
+                    switches.$name.clone_from(value);
                 })+
             }
 
             /// What is different in `to`, with the value that it has there.
             pub fn between(from: &Switches, to: &Switches) -> Self {
-                Self { $($name: (from.$name != to.$name).then_some(to.$name)),+ }
+                Self { $($name: (from.$name != to.$name).then(|| to.$name.clone())),+ }
             }
         }
     };
@@ -75,6 +75,9 @@ switches! {
     page_max: u32,
     /// Whether ServiceProviderConfig shows members newer than RFC 7643, such as `pagination`
     newer_discovery_members: bool,
+    /// The attributes that are stored, such as `name`, `emails`, the URN of an extension or `URN:attribute`; others are
+    /// accepted and thrown away. Empty for all. What identifies people and groups is always stored
+    wanted_attributes: Vec<String>,
 }
 
 impl Changes {

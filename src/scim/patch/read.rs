@@ -161,7 +161,9 @@ impl Reader<'_> {
                     self.password = Some(given.unwrap_or(Password::Removed));
                     return Ok(());
                 }
-                self.reading.value(attribute, value, format_args!("{}", attribute.name))?;
+                if path.element.is_none() && path.target.sub.is_none() {
+                    self.reading.value(attribute, value, format_args!("{}", attribute.name))?;
+                }
                 self.reading.notes.add(format!("{}: accepted and thrown away", attribute.name));
                 return Ok(());
             }

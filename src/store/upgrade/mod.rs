@@ -9,7 +9,7 @@ pub(super) const APPLICATION_ID: i32 = 0x5243_4C4C;
 /// Step n takes a database from version n - 1 (`PRAGMA user_version`) to n.
 ///
 /// Databases made with a step are out there: what changes later is another step.
-const STEPS: &[&str] = &[include_str!("1.sql"), include_str!("2.sql")];
+const STEPS: &[&str] = &[include_str!("1.sql"), include_str!("2.sql"), include_str!("3.sql")];
 
 /// Key in `instance` of the program version that made the schema what it is.
 const WRITTEN_BY: &str = "upgraded_by";
@@ -126,6 +126,24 @@ mod tests {
             tables.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
         let count = |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
         tables.iter().map(|table| (table.clone(), count(table).unwrap())).collect()
+    }
+
+    #[test]
+    fn calls_that_were_logged_before_are_counted_by_hour() {
+        let mut old = Connection::open_in_memory().unwrap();
+        apply(&mut old, &STEPS[..2]).unwrap();
+        for (at, status, failed, missed) in [(0, 200, 0, 0), (1, 401, 0, 0), (2, 409, 1, 0), (3_600_000, 0, 0, 5)] {
+            old.execute(
+                "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, notes, missed)
+                 VALUES (1, ?1, ?1, 1, 'GET', '/', ?2, ?3, '[]', ?4)",
+                (at, status, failed, missed),
+            )
+            .unwrap();
+        }
+        run(&mut old).unwrap();
+        let mut counted = old.prepare("SELECT hour, accepted, refused, missed FROM traffic ORDER BY hour").unwrap();
+        let counted = counted.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])).unwrap();
+        assert_eq!(counted.collect::<rusqlite::Result<Vec<[i64; 4]>>>().unwrap(), [[0, 1, 2, 0], [1, 0, 0, 5]]);
     }
 
     #[test]

@@ -65,7 +65,8 @@ async fn allow<N: Needs>(request: &HttpRequest) -> Result<Allowed<N>, Refusal> {
         return Err(Refusal::forbidden(format!("the caller lacks the permission {}{key}", N::PERMISSION)));
     }
     let reach = reach(request, known.accounts.as_deref())?;
-    let by = By { actor: known.actor, reach, address: frame::address(request), request_id: frame::request_id(request) };
+    let by =
+        By { actor: known.actor, reach, address: frame::address_text(request), request_id: frame::request_id(request) };
     Ok(Allowed { by, permissions: known.permissions, needs: PhantomData })
 }
 
@@ -137,7 +138,7 @@ fn credential(request: &HttpRequest) -> Option<String> {
 
 /// The answer to wrong credentials; who sends one after the other has to wait.
 pub(super) fn stranger(request: &HttpRequest, state: &State) -> Refusal {
-    let wait = request.peer_addr().and_then(|peer| state.guard.note_wrong_token(peer.ip()));
+    let wait = frame::address(request).and_then(|address| state.guard.note_wrong_token(address));
     let Some(wait) = wait else { return Refusal::unauthorized() };
     let refused = Refusal::new(429, "too many requests with wrong credentials came from this address");
     Refusal { retry_after: Some(wait.as_secs() + 1), ..refused }

@@ -173,6 +173,9 @@ pub(super) async fn list(allowed: Allowed<Directory>, call: Call) -> Answered {
     let query = call.query::<FeedQuery>()?;
     let (start, limit, wait) = (query.start()?, query.limit()?, query.wait()?);
     let wanted = query.wanted(&allowed.by.reach);
+    if let Start::After(after) = start {
+        call.state.feed_use.note(&wanted, after, clock::now());
+    }
     match poll(&call.state, wanted, start, limit, wait).await? {
         Page::Found { events, next_after, has_more } => {
             let events = events.into_iter().map(Shown::try_from).collect::<Result<_, Error>>()?;

@@ -57,7 +57,7 @@ pub(super) fn key_of_secret(state: &State, secret: &str) -> Result<Option<ApiKey
 /// The live key that a token of ours of such a kind stands for. What it may do is what the key may do now.
 pub(super) fn key_of_token(state: &State, token: &str, is_wanted: fn(TokenKind) -> bool) -> Result<Option<ApiKey>> {
     let now = clock::now();
-    let token = match state.callers.signing_key.verified(token, &state.public_url, now) {
+    let token = match state.callers.signing_key.verified(token, &state.public_url(), now) {
         Ok(token) if is_wanted(token.kind) => token,
         Ok(_) => return Ok(None),
         Err(reason) => {

@@ -113,7 +113,7 @@ pub(super) async fn create(allowed: Allowed<Tokens>, call: Call) -> Answered {
         provider: body.provider,
     };
     let link = write(&state, move |tx| links::create(tx, &by, &id, &new)).await?;
-    let url = format!("{}{OPENED_AT}{}", state.public_url, secret.reveal());
+    let url = format!("{}{OPENED_AT}{}", state.public_url(), secret.reveal());
     Ok(created(&CreatedLink { id: link.id, url, expires_at: clock::rfc3339(link.expires_at) }))
 }
 

@@ -175,15 +175,15 @@ fn tag(&(name, description): &(&str, &str)) -> Tag {
     security(())
 )]
 pub(super) async fn get_document(state: Data<State>) -> Answered {
-    let kept = &state.rendered.openapi;
-    let made = if let Some(made) = kept.get() {
+    let outside = state.public.outside();
+    let made = if let Some(made) = outside.openapi.get() {
         made.clone()
     } else {
-        let text = serde_json::to_vec(&document(&state.public_url)).map_err(|problem| {
+        let text = serde_json::to_vec(&document(&outside.url)).map_err(|problem| {
             tracing::error!(%problem, "the OpenAPI document could not be made");
             Refusal::new(503, "the document cannot be made at present")
         })?;
-        kept.get_or_init(|| text.into()).clone()
+        outside.openapi.get_or_init(|| text.into()).clone()
     };
     Ok(HttpResponse::Ok().content_type("application/json").body(made))
 }

@@ -27,6 +27,8 @@ pub(super) struct Shown {
     at: String,
     #[schema(minimum = 0)]
     duration_us: i64,
+    /// Network address of the caller, as far as trusted proxies tell it; null where the row stands for missed calls
+    address: Option<String>,
     /// The method; `-` where the row stands for missed calls
     method: String,
     /// Path and query, without secrets
@@ -59,6 +61,7 @@ impl From<LoggedCall> for Shown {
             id: call.id,
             at: clock::rfc3339(call.at),
             duration_us: call.duration_us,
+            address: call.address,
             method: call.method,
             path: call.path,
             status: call.status,

@@ -84,7 +84,7 @@ fn shown(state: &Data<State>) -> Result<Shown, Refusal> {
     let user_tokens = state.callers.user_tokens.as_ref().map(crate::jwt::UserTokens::settings);
     Ok(Shown {
         self_service: state.store.read_inline(instance::self_service)?,
-        public_url: state.public_url.clone(),
+        public_url: state.public_url().to_string(),
         version: env!("CARGO_PKG_VERSION"),
         user_tokens: ShownUserTokens {
             configured: user_tokens.is_some(),

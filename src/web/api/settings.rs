@@ -71,7 +71,7 @@ impl Shown {
 )]
 pub(super) async fn read(allowed: Allowed<Read>, call: Call) -> Answered {
     let found = known(&call.state, &allowed.by, &call.part("id"))?;
-    Ok(document(&Shown::of(found, &call.state.public_url)))
+    Ok(document(&Shown::of(found, &call.state.public_url())))
 }
 
 /// Settings to be changed; what is left out stays as it is
@@ -117,5 +117,5 @@ pub(super) async fn update(allowed: Allowed<Create>, call: Call) -> Answered {
         switches: body.switches.unwrap_or_default(),
     };
     let changed = write(&state, move |tx| settings::change(tx, &by, &id, &change)).await?;
-    Ok(document(&Shown::of(changed, &state.public_url)))
+    Ok(document(&Shown::of(changed, &state.public_url())))
 }

@@ -148,8 +148,8 @@ fn issue(state: &State, key: &ApiKey, kind: TokenKind, now: Millis, seconds: i64
     }
     state.key_use.note(&key.id, now);
     let account = key.account.as_deref();
-    let (id, issuer, permissions) = (clock::new_id(), state.public_url.as_str(), key.permissions);
-    let grant = Grant { issuer, key: &key.id, kind, account, permissions, id, now, seconds };
+    let (id, issuer, permissions) = (clock::new_id(), state.public_url(), key.permissions);
+    let grant = Grant { issuer: &issuer, key: &key.id, kind, account, permissions, id, now, seconds };
     state.callers.signing_key.issue(&grant).map_err(|problem| {
         tracing::error!(%problem, "a token could not be signed");
         Refusal::new(503, "the server cannot sign tokens at present")

@@ -8,12 +8,12 @@ use super::moments;
 use super::page::{Layout, Place, Refusal, Shown, on_to, page};
 use super::session::{self, Visit};
 use crate::clock;
-use crate::directory::{admins, roles};
+use crate::directory::{admins, roles, sso};
 use crate::error::Error;
 use crate::model::account::Account;
 use crate::model::admin::{Admin, Role, check_name, check_password, email_key};
 use crate::scim::password;
-use crate::store::{Undo, accounts, admins as rows};
+use crate::store::{Undo, accounts, admins as rows, sso as identities};
 use crate::web::access::{Operator, System};
 use crate::web::state::State;
 
@@ -83,6 +83,8 @@ struct PersonPage {
     fields: Fields,
     roles: Vec<Role>,
     accounts: Vec<Account>,
+    /// Who the person is at providers of single sign-on: issuer and id there.
+    identities: Vec<(String, String)>,
     problems: Vec<Problem>,
 }
 
@@ -98,12 +100,14 @@ impl PersonPage {
         fields: Fields,
         problems: Vec<Problem>,
     ) -> Result<Self, Refusal> {
-        let (roles, accounts) =
-            state.store.read_inline(|at| Ok((rows::roles(at)?, accounts::list(at, None, None, 200)?)))?;
+        let (roles, accounts, identities) = state.store.read_inline(|at| {
+            let identities = one.as_ref().map_or(Ok(Vec::new()), |one| identities::identities(at, &one.id))?;
+            Ok((rows::roles(at)?, accounts::list(at, None, None, 200)?, identities))
+        })?;
         let roles = roles.into_iter().filter(|role| within_own(person, role).is_ok()).collect();
         let title = one.as_ref().map_or("Add a person", |one| &one.name);
         let layout = Layout::new(title, Some(&person.signed), Place::Settings);
-        Ok(Self { layout, tab: "people", one, fields, roles, accounts, problems })
+        Ok(Self { layout, tab: "people", one, fields, roles, accounts, identities, problems })
     }
 }
 
@@ -267,4 +271,16 @@ pub(super) async fn set_password(person: Runner, visit: Visit) -> Shown {
     });
     written.await?;
     Ok(on_to(&format!("/settings/people/{}?done=password", one.id)).finish())
+}
+
+#[derive(Deserialize)]
+struct Nothing {}
+
+/// `POST /settings/people/{id}/unlink`: forgets who the person is at providers of single sign-on.
+pub(super) async fn unlink(person: Runner, visit: Visit) -> Shown {
+    let one = read(&person, &visit)?;
+    let (_, state) = visit.form::<Nothing>(&person.signed).await?;
+    let (by, id) = (person.by, one.id.clone());
+    state.store.write(Undo::Savepoint, move |tx| sso::unlink(tx, &by, &id)).await?;
+    Ok(on_to(&format!("/settings/people/{}?done=unlinked", one.id)).finish())
 }

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::secret::{self, TokenDigest, totp};
 use crate::store::admins::Credentials;
 use crate::store::{Undo, admins as rows, sessions};
+use crate::web::frame;
 use crate::web::state::State;
 
 /// How long somebody may take to type the code.
@@ -75,7 +76,7 @@ fn opened(state: &State, kind: &str, about: &str, sealed: &[u8]) -> Option<Vec<u
 
 /// `POST /profile/codes`: a new secret, which counts only once a code of it was given.
 pub(super) async fn begin(person: Anybody, visit: Visit) -> Shown {
-    let address = visit.request.peer_addr().map(|peer| peer.ip());
+    let address = frame::address(&visit.request);
     let (fields, state) = visit.form::<Fields>(&person.signed).await?;
     if let Err(sentence) = profile::is_own(&person, &state, &fields.present, address).await? {
         return profile::profile_page(&person, &state, vec![Problem { field: "own", sentence }]);
@@ -128,7 +129,7 @@ fn recovery_digest(admin: &str, typed: &str) -> TokenDigest {
 
 /// `POST /profile/codes/off`
 pub(super) async fn switch_off(person: Anybody, visit: Visit) -> Shown {
-    let address = visit.request.peer_addr().map(|peer| peer.ip());
+    let address = frame::address(&visit.request);
     let (fields, state) = visit.form::<Fields>(&person.signed).await?;
     if let Err(sentence) = profile::is_own(&person, &state, &fields.present, address).await? {
         return profile::profile_page(&person, &state, vec![Problem { field: "own", sentence }]);
@@ -195,12 +196,12 @@ pub(super) async fn show(visit: Visit) -> Shown {
 
 /// `POST /login/code`
 pub(super) async fn save(visit: Visit) -> Shown {
-    form::check_origin(&visit.request, &visit.state.public_url)?;
+    form::check_origin(&visit.request, &visit.state.public_url())?;
     let (claimed, request, state) = (claimed(&visit)?, visit.request.clone(), visit.state.clone());
     let typed: Typed = form::fields(&request, visit.payload).await?;
     let Some(found) = claimed else { return Ok(on_to("/login").finish()) };
     let (next, id) = (typed.next.as_deref(), found.admin.id);
-    let address = request.peer_addr().map(|peer| peer.ip());
+    let address = frame::address(&request);
     if state.guard.note_sign_in(&format!("code of {id}"), address).is_some() {
         return Ok(code_page(429, next, Some("Too many tries. Wait a little, then try again.")));
     }

@@ -10,6 +10,7 @@ use super::live_test::LiveTest;
 use super::page::{Layout, Place, Refusal, Shown, on_to, page};
 use super::session::{Person, Signed, Visit};
 use super::shown_once;
+use super::traffic::Traffic;
 use crate::clock;
 use crate::directory::configurations::{self, Content};
 use crate::directory::overview::Overview;
@@ -41,7 +42,7 @@ impl Connection {
     pub(super) fn find(state: &State, reach: &Reach, id: &str, tab: &'static str) -> Result<Self, Refusal> {
         let now = clock::now();
         let one = state.store.read_inline(|at| Overview::of(at, configurations::within(at, reach, id)?, now))?;
-        let url = provisioning_url(&state.public_url, id);
+        let url = provisioning_url(&state.public_url(), id);
         Ok(Self { one, url, now, tab })
     }
 
@@ -95,6 +96,7 @@ struct OverviewPage {
     connection: Connection,
     created_at: String,
     live: LiveTest,
+    traffic: Traffic,
 }
 
 /// `GET /connections/{id}`
@@ -104,7 +106,8 @@ pub(super) async fn show(person: Person<Read>, visit: Visit) -> Shown {
     layout.refresh = Some(10);
     let created_at = clock::rfc3339(connection.one.configuration.created_at);
     let live = LiveTest::read(&visit.state, &connection).await?;
-    Ok(page(200, &OverviewPage { layout, connection, created_at, live }))
+    let traffic = Traffic::read(&visit.state, connection.one.configuration.key, connection.now)?;
+    Ok(page(200, &OverviewPage { layout, connection, created_at, live, traffic }))
 }
 
 #[derive(Deserialize)]

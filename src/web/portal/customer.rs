@@ -147,7 +147,7 @@ async fn read<T: serde::de::DeserializeOwned>(
     visit: Visit,
     secret: &str,
 ) -> Result<(T, actix_web::web::Data<State>), Refusal> {
-    form::check_origin(&visit.request, &visit.state.public_url)?;
+    form::check_origin(&visit.request, &visit.state.public_url())?;
     let fields = form::read(&visit.request, visit.payload, &form_token(secret)).await?;
     Ok((fields, visit.state))
 }
@@ -159,7 +159,7 @@ fn secret_in(visit: &Visit) -> (String, TokenDigest) {
 }
 
 fn holder(request: &HttpRequest) -> Holder {
-    Holder { address: frame::address(request), request_id: frame::request_id(request) }
+    Holder { address: frame::address_text(request), request_id: frame::request_id(request) }
 }
 
 fn done_page(has_arrived: bool) -> HttpResponse {

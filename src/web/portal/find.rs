@@ -110,7 +110,7 @@ pub(super) async fn show(person: Person<Directory>, visit: Visit) -> Shown {
         let Results { people, gone, lines } = Results::default();
         return Ok(page(200, &FindPage { layout, q, answer: String::new(), people, gone, lines }));
     }
-    let reader = Reader::new(&person.signed, &visit.state.public_url);
+    let reader = Reader::new(&person.signed, &visit.state.public_url());
     let (reach, wanted, now) = (person.by.reach, q.clone(), clock::now());
     let found = super::read_aside(&visit.state, move |at| look(at, &reach, reader, &wanted, now)).await?;
     let answer = answer(&q, &found);

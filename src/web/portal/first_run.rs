@@ -1,14 +1,18 @@
 //! The first run: whoever holds the one-time address makes the first owner.
 
+use std::sync::Arc;
+
 use actix_web::HttpRequest;
 use askama::Template;
 use serde::Deserialize;
 
 use super::form;
 use super::page::{Layout, Place, Refusal, Shown, on_to, page};
+use super::server;
 use super::session::{self, Visit};
 use crate::clock;
 use crate::directory::admins::{self, Person};
+use crate::directory::instance;
 use crate::model::actor::{Actor, ActorKind, By, Reach};
 use crate::model::admin::{OWNER, check_name, check_password, email_key};
 use crate::scim::password;
@@ -22,7 +26,8 @@ use crate::web::state::State;
 struct FirstRunPage {
     layout: Layout,
     code: String,
-    public_url: String,
+    /// The public URL, where it was given at start.
+    fixed_url: Option<Arc<str>>,
     fields: Fields,
     problems: Vec<Problem>,
 }
@@ -44,6 +49,7 @@ pub(super) struct Fields {
     name: String,
     email: String,
     password: String,
+    public_url: String,
 }
 
 impl FirstRunPage {
@@ -56,7 +62,8 @@ impl FirstRunPage {
 pub(super) async fn show(visit: Visit) -> Shown {
     let code = visit.part("code");
     check(&visit.state, &secret::digest(&code))?;
-    Ok(form_page(200, &visit.state, code, Fields::default(), Vec::new()))
+    let fields = Fields { public_url: server::suggested(&visit.request, &visit.state), ..Fields::default() };
+    Ok(form_page(200, &visit.state, code, fields, Vec::new()))
 }
 
 fn form_page(
@@ -67,7 +74,8 @@ fn form_page(
     problems: Vec<Problem>,
 ) -> actix_web::HttpResponse {
     let layout = Layout::new("Welcome to Rollcall", None, Place::Elsewhere);
-    page(status, &FirstRunPage { layout, code, public_url: state.public_url.clone(), fields, problems })
+    let fixed_url = state.public.is_fixed().then(|| state.public_url());
+    page(status, &FirstRunPage { layout, code, fixed_url, fields, problems })
 }
 
 fn check(state: &State, code: &TokenDigest) -> Result<(), Refusal> {
@@ -81,9 +89,16 @@ pub(super) async fn save(visit: Visit) -> Shown {
     let state = visit.state.clone();
     let digest = secret::digest(&code);
     check(&state, &digest)?;
-    form::check_origin(&request, &state.public_url)?;
+    form::check_origin(&request, &state.public_url())?;
     let fields: Fields = form::fields(&request, visit.payload).await?;
-    let problems = problems(&fields);
+    let mut problems = problems(&fields);
+    // Who leaves the field empty leaves the URL as it is.
+    let given = Some(&fields.public_url).filter(|url| !url.trim().is_empty() && !state.public.is_fixed());
+    let url = given.map(|url| server::checked(&request, &state, url)).transpose();
+    let url = url.unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
     if !problems.is_empty() {
         return Ok(form_page(422, &state, code, fields, problems));
     }
@@ -100,17 +115,19 @@ pub(super) async fn save(visit: Visit) -> Shown {
     let by = by(&request, &person);
     let saved = state.store.write(Undo::Savepoint, move |tx| {
         admins::create_first(tx, &by, &digest, &person)?;
+        url.map_or(Ok(()), |url| instance::set_public_url(tx, &by, &url))?;
         sessions::insert(tx, &session_digest, &session)
     });
     saved.await?;
-    Ok(on_to("/").cookie(cookie).finish())
+    server::follow(&state)?;
+    Ok(on_to("/").cookie(session::renamed(&state, cookie.value())).finish())
 }
 
 fn by(request: &HttpRequest, person: &Person) -> By {
     By {
         actor: Actor { kind: ActorKind::Admin, id: person.id.clone(), name: person.email.clone() },
         reach: Reach::Everywhere,
-        address: frame::address(request),
+        address: frame::address_text(request),
         request_id: None,
     }
 }

@@ -138,7 +138,7 @@ pub(super) async fn create(person: Person<Tokens>, visit: Visit) -> Shown {
     };
     let (by, of) = (person.by, id.clone());
     state.store.write(Undo::Savepoint, move |tx| links::create(tx, &by, &of, &new)).await?;
-    let url = format!("{}/s/{}", state.public_url, secret.reveal());
+    let url = format!("{}/s/{}", state.public_url(), secret.reveal());
     let cookie = shown_once::keep(&state, &person.signed, &context(&id), &url).await?;
     Ok(on_to(&format!("/connections/{id}/links/made")).cookie(cookie).finish())
 }

@@ -4,6 +4,7 @@
 use super::connection::Connection;
 use super::page::Refusal;
 use crate::clock::Millis;
+use crate::directory::delivery::{self, Delivery};
 use crate::model::ids;
 use crate::model::provider::Provider;
 use crate::model::request::{LoggedCall, Refusal as Because};
@@ -21,6 +22,8 @@ const MISSES_KEPT: Millis = 24 * 60 * 60 * 1000;
 pub(super) struct LiveTest {
     pub(super) steps: Vec<Step>,
     pub(super) misses: Vec<Miss>,
+    /// What the operator's application has read.
+    pub(super) application: String,
 }
 
 /// One line of the checklist.
@@ -61,12 +64,15 @@ impl LiveTest {
     /// Looks at the end of the log of a connection.
     pub(super) async fn read(state: &State, connection: &Connection) -> Result<Self, Refusal> {
         let key = connection.one.configuration.key;
-        let wanted = Wanted::default();
-        let page = super::read_aside(state, move |at| requests::page(at, key, &wanted, CALLS)).await?;
-        Ok(Self::of(&page.calls, connection))
+        let (wanted, configuration) = (Wanted::default(), connection.one.configuration.clone());
+        let (page, delivery) = super::read_aside(state, move |at| {
+            Ok((requests::page(at, key, &wanted, CALLS)?, delivery::of(at, &configuration)?))
+        })
+        .await?;
+        Ok(Self::of(&page.calls, delivery, connection))
     }
 
-    fn of(calls: &[LoggedCall], connection: &Connection) -> Self {
+    fn of(calls: &[LoggedCall], delivery: Delivery, connection: &Connection) -> Self {
         let (one, now) = (&connection.one, connection.now);
         let seen = Seen {
             reached: one.configuration.last_seen.or_else(|| calls.first().map(|call| call.at)),
@@ -74,18 +80,46 @@ impl LiveTest {
             users: one.users,
             groups: one.groups,
         };
-        Self { steps: steps(&seen, calls, one.provider, now), misses: misses(calls, connection.id(), now) }
+        let mut steps = steps(&seen, calls, one.provider, now);
+        let is_done = matches!(delivery, Delivery::Read { has_begun: true, .. });
+        let application = told(delivery, one.configuration.sync, now);
+        steps.push(Step { is_done, title: DELIVERY, sentence: application.clone() });
+        Self { steps, application, misses: misses(calls, connection.id(), now) }
     }
 
     /// Whether nothing is left to be tested and nothing goes wrong.
     pub(super) fn is_over(&self) -> bool {
-        // Groups are not everybody's.
-        self.steps.iter().filter(|step| step.title != FIRST_GROUP).all(|step| step.is_done)
+        // Groups are not everybody's, and an application may be built later.
+        self.steps.iter().filter(|step| ![FIRST_GROUP, DELIVERY].contains(&step.title)).all(|step| step.is_done)
             && self.misses.iter().all(|miss| miss.is_over)
     }
 }
 
 const FIRST_GROUP: &str = "The first group";
+const DELIVERY: &str = "The application has read it";
+
+/// What has become of the events, in words.
+fn told(delivery: Delivery, sync: bool, now: Millis) -> String {
+    match delivery {
+        Delivery::Nothing if !sync => "Paused: nothing goes on to the application.".to_owned(),
+        Delivery::Nothing => "There is nothing to hand on yet.".to_owned(),
+        Delivery::Unread => "No application has read the event feed yet; the API reference tells how.".to_owned(),
+        Delivery::Read { at, has_begun: false, .. } => {
+            format!("It reads the event feed, last {}, and has not come to the first event yet.", ago(now - at))
+        }
+        Delivery::Read { at, waiting: 0, is_more: false, .. } => {
+            format!("Everything was read. It last asked {}.", ago(now - at))
+        }
+        Delivery::Read { at, waiting: 0, .. } => {
+            format!("It is far behind, with events of other connections before these. It last asked {}.", ago(now - at))
+        }
+        Delivery::Read { at, waiting, is_more, .. } => {
+            let at_least = if is_more { "At least " } else { "" };
+            let events = if waiting == 1 { "event is" } else { "events are" };
+            format!("{at_least}{waiting} {events} not read yet. It last asked {}.", ago(now - at))
+        }
+    }
+}
 
 /// What is known without the log.
 struct Seen {
@@ -304,6 +338,24 @@ mod tests {
             assert_eq!(probe(&call(path, None, 0)), who, "{path}");
         }
         assert_eq!(probe(&call("/Users?startIndex=1&count=2", Some(Because::UnknownToken), 0)), None);
+    }
+
+    #[test]
+    fn it_is_told_how_far_the_application_is() {
+        let read = |has_begun, waiting, is_more| Delivery::Read { at: 0, has_begun, waiting, is_more };
+        for (delivery, sync, words) in [
+            (Delivery::Nothing, true, "nothing to hand on"),
+            (Delivery::Nothing, false, "Paused"),
+            (Delivery::Unread, true, "No application"),
+            (read(false, 3, false), true, "not come to the first"),
+            (read(true, 0, false), true, "Everything was read"),
+            (read(true, 1, false), true, "1 event is not"),
+            (read(true, 5_000, true), true, "At least 5000 events"),
+            (read(true, 0, true), true, "far behind"),
+        ] {
+            let said = told(delivery, sync, 60_000);
+            assert!(said.contains(words), "{said}");
+        }
     }
 
     #[test]

@@ -25,11 +25,16 @@ mod people;
 mod profile;
 mod requests;
 mod roles;
+mod server;
 mod session;
 mod shown_once;
 mod sign_in;
+mod sso;
+mod sso_settings;
+mod sso_test;
 mod tokens;
 mod told;
+mod traffic;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -55,6 +60,8 @@ fn gate() -> Vec<Resource> {
         place("/setup/{code}").route(web::get().to(first_run::show)).route(web::post().to(first_run::save)),
         place("/login").route(web::get().to(sign_in::show)).route(web::post().to(sign_in::save)),
         place("/login/code").route(web::get().to(codes::show)).route(web::post().to(codes::save)),
+        place("/login/sso").route(web::get().to(sso::begin)),
+        place(sso::BACK).route(web::get().to(sso::back)),
         place("/logout").route(web::post().to(sign_in::sign_out)),
     ]
 }
@@ -129,6 +136,7 @@ fn settings() -> Vec<Resource> {
         place("/settings/people/new").route(web::get().to(admins::show_new)).route(web::post().to(admins::create)),
         place("/settings/people/{id}").route(web::get().to(admins::show)).route(web::post().to(admins::change)),
         place("/settings/people/{id}/active").route(web::post().to(admins::set_active)),
+        place("/settings/people/{id}/unlink").route(web::post().to(admins::unlink)),
         place("/settings/people/{id}/password").route(web::post().to(admins::set_password)),
         place("/settings/roles").route(web::get().to(roles::list)),
         place("/settings/roles/new").route(web::get().to(roles::show_new)).route(web::post().to(roles::create)),
@@ -138,7 +146,13 @@ fn settings() -> Vec<Resource> {
         place("/settings/keys/new").route(web::get().to(keys::show_new)).route(web::post().to(keys::create)),
         place("/settings/keys/{id}").route(web::get().to(keys::show)),
         place("/settings/keys/{id}/revoke").route(web::post().to(keys::revoke)),
-        place("/settings/about").route(web::get().to(about::show)).route(web::post().to(about::save)),
+        place("/settings/sso").route(web::get().to(sso_settings::show)).route(web::post().to(sso_settings::save)),
+        place("/settings/sso/remove").route(web::post().to(sso_settings::remove)),
+        place("/settings/sso/test").route(web::get().to(sso::test)),
+        place("/settings/server").route(web::get().to(server::show)),
+        place("/settings/server/url").route(web::post().to(server::save_url)),
+        place("/settings/server/self-service").route(web::post().to(server::save_self_service)),
+        place("/settings/about").route(web::get().to(about::show)),
     ]
 }
 

@@ -132,6 +132,8 @@ const NOTICES: &[(&str, &str)] = &[
     ("revoked", "Revoked. It stopped working at once."),
     ("purged", "Purged. Nothing of it is left."),
     ("session", "Ended. Whoever used it is signed out."),
+    ("sso-removed", "Single sign-on is gone."),
+    ("unlinked", "The person’s identities are forgotten. At the next sign-in the e-mail address decides."),
     ("signed-out", "You are signed out."),
 ];
 

@@ -15,6 +15,7 @@ use crate::model::permission::Permission;
 use crate::scim::password::{self, PasswordDigest};
 use crate::store::sessions::{self, Session};
 use crate::store::{Undo, admins as rows};
+use crate::web::frame;
 use crate::web::state::State;
 
 #[derive(Template)]
@@ -84,7 +85,7 @@ struct Passwords {
 
 /// `POST /profile/password`
 pub(super) async fn set_password(person: Anybody, visit: Visit) -> Shown {
-    let address = visit.request.peer_addr().map(|peer| peer.ip());
+    let address = frame::address(&visit.request);
     let (fields, state) = visit.form::<Passwords>(&person.signed).await?;
     if let Err(sentence) = check_password(&fields.password, &person.signed.email) {
         return profile_page(&person, &state, vec![Problem { field: "password", sentence }]);

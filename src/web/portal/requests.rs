@@ -85,7 +85,7 @@ impl ListPage {
 pub(super) async fn list(person: Person<Requests>, visit: Visit) -> Shown {
     let connection = Connection::read(&visit, &person.by.reach, "requests")?;
     let query: Query = visit.query();
-    let reader = Reader::new(&person.signed, &visit.state.public_url);
+    let reader = Reader::new(&person.signed, &visit.state.public_url());
     let (reach, id, wanted) = (person.by.reach, connection.id().to_owned(), query.wanted(reader.is_open));
     let key = connection.one.configuration.key;
     let (lines, next) = super::read_aside(&visit.state, move |at| {
@@ -145,7 +145,7 @@ impl Body {
 /// `GET /connections/{id}/requests/{rid}`
 pub(super) async fn show(person: Person<Requests>, visit: Visit) -> Shown {
     let connection = Connection::read(&visit, &person.by.reach, "requests")?;
-    let reader = Reader::new(&person.signed, &visit.state.public_url);
+    let reader = Reader::new(&person.signed, &visit.state.public_url());
     let (reach, id, request) = (person.by.reach, connection.id().to_owned(), visit.part("rid"));
     let key = connection.one.configuration.key;
     let told = super::read_aside(&visit.state, move |at| {
@@ -159,7 +159,7 @@ pub(super) async fn show(person: Person<Requests>, visit: Visit) -> Shown {
     let line = told.line();
     line.sentence.clone_into(&mut layout.title);
     let (sent, answered) = (Body::of(&told.call.request), Body::of(&told.call.response));
-    let curl = curl(&visit.state.public_url, &told);
+    let curl = curl(&visit.state.public_url(), &told);
     let explanations = told.explained(provider);
     let is_open = reader.is_open;
     Ok(page(200, &OnePage { layout, connection, line, explanations, told, sent, answered, curl, is_open }))

@@ -20,6 +20,7 @@ use crate::store::sessions::{self, Session};
 use crate::store::{Undo, admins};
 use crate::web::access::Needs;
 use crate::web::frame;
+use crate::web::public_url::is_https;
 use crate::web::state::State;
 
 /// How long a session lives without being used.
@@ -135,7 +136,7 @@ impl Visit {
         self,
         signed: &Signed,
     ) -> std::result::Result<(T, Data<State>), Refusal> {
-        form::check_origin(&self.request, &self.state.public_url)?;
+        form::check_origin(&self.request, &self.state.public_url())?;
         let fields = form::read(&self.request, self.payload, &signed.form_token).await?;
         Ok((fields, self.state))
     }
@@ -171,7 +172,7 @@ fn by(request: &HttpRequest, signed: &Signed) -> By {
     By {
         actor: Actor { kind: ActorKind::Admin, id: signed.admin.clone(), name: signed.email.clone() },
         reach: signed.account.clone().map_or(Reach::Everywhere, Reach::Account),
-        address: frame::address(request),
+        address: frame::address_text(request),
         request_id: frame::request_id(request),
     }
 }
@@ -255,7 +256,7 @@ fn form_token(digest: &TokenDigest) -> String {
 }
 
 fn is_secure(state: &State) -> bool {
-    state.public_url.starts_with("https://")
+    is_https(&state.public_url())
 }
 
 fn cookie_name(state: &State) -> &'static str {
@@ -287,12 +288,22 @@ pub(super) fn begin(
     let session = Session {
         id: clock::new_id(),
         admin: admin.to_owned(),
-        address: frame::address(request),
+        address: frame::address_text(request),
         user_agent: agent.chars().take(USER_AGENT_MAX_CHARS).collect(),
         created_at: now,
         last_seen_at: now,
     };
     Ok((cookie(state, cookie_name(state), token.reveal().to_owned(), AGE_MAX / 1000), token.digest(), session))
+}
+
+/// The cookie of a session under the name that goes with the public URL of now, which another URL may have changed.
+pub(super) fn renamed(state: &State, value: &str) -> Cookie<'static> {
+    cookie(state, cookie_name(state), value.to_owned(), AGE_MAX / 1000)
+}
+
+/// The value of the session's cookie, as the browser sent it.
+pub(super) fn carried(request: &HttpRequest, state: &State) -> Option<String> {
+    request.cookie(cookie_name(state)).map(|cookie| cookie.value().to_owned())
 }
 
 /// The cookie that makes the browser forget its session.

@@ -13,6 +13,7 @@ use crate::model::provider::Provider;
 use crate::model::request::LoggedCall;
 use crate::scim::percent;
 use crate::store::Snapshot;
+use crate::web::public_url::is_https;
 use crate::web::requests::masked;
 
 /// Longest path in a list.
@@ -31,7 +32,7 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(signed: &Signed, public_url: &str) -> Self {
         let is_open = signed.permissions.allow(Permission::DirectoryRead);
-        Self { is_open, is_secure: public_url.starts_with("https://") }
+        Self { is_open, is_secure: is_https(public_url) }
     }
 }
 

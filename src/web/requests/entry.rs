@@ -30,6 +30,7 @@ pub(in crate::web) fn write_out(call: Call) -> Entry {
         id: call.request_id,
         duration_us: i64::try_from(call.took.as_micros()).unwrap_or(i64::MAX),
         path: redact::path(call.uri.path(), call.uri.query()),
+        address: call.address.map(|address| address.to_string()),
         method: cut(method, 32),
         status: call.status,
         failed: matches!(verdict, Verdict::Failed | Verdict::Stranger),
@@ -97,6 +98,7 @@ mod tests {
         Call {
             who: Who::Caller { configuration: 1, token: "t".to_owned() },
             request_id: "r".to_owned(),
+            address: None,
             at: 0,
             took: Duration::from_micros(5),
             method: Method::POST,

@@ -5,6 +5,7 @@ mod entry;
 mod mask;
 mod redact;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +70,8 @@ pub struct Call {
     pub who: Who,
     /// The `X-Request-Id` of the answer.
     pub request_id: String,
+    /// Where it came from.
+    pub address: Option<IpAddr>,
     /// When it was answered.
     pub at: Millis,
     /// How long that took.

@@ -85,7 +85,7 @@ impl Answer {
         }
     }
 
-    /// The call that led to it, for the request log; without the id of the request. Takes the notes.
+    /// The call that led to it, for the request log; without the id of the request and the address it came from. Takes the notes.
     pub(super) fn call(&mut self, who: Who, request: &HttpRequest, route: Route, took: Duration) -> Call {
         let method = request.method();
         let wrote = route.writes(method) && self.is_done() && matches!(who, Who::Caller { .. });
@@ -94,6 +94,7 @@ impl Answer {
         Call {
             who,
             request_id: String::new(),
+            address: None,
             at: clock::now(),
             took,
             method: method.clone(),

@@ -1,13 +1,14 @@
 //! Bodies of SCIM requests: the type is checked before a byte is read, and JSON is read strictly.
 
-use actix_web::web::{self, Bytes, Payload};
+use actix_web::web::{self, Bytes, Data, Payload};
 use actix_web::{HttpMessage, HttpRequest};
 use serde_json::Value;
 
 use crate::scim::{Error, json};
 use crate::web::body::{self, content_type};
-use crate::web::limits::{BODY_MAX_BYTES, PARSE_ASIDE_BYTES};
+use crate::web::limits::PARSE_ASIDE_BYTES;
 use crate::web::requests::Kept;
+use crate::web::state::State;
 
 /// Reads and parses the body.
 ///
@@ -16,7 +17,7 @@ use crate::web::requests::Kept;
 /// 408 where it does not arrive in time, 400 invalidSyntax where it is no JSON.
 pub(super) async fn read(request: &HttpRequest, payload: Payload, strict: bool) -> Result<Value, Error> {
     check_type(content_type(request), strict)?;
-    let bytes = body::read(request, payload, BODY_MAX_BYTES).await?.freeze();
+    let bytes = body::read(request, payload, max_bytes(request)).await?.freeze();
     let (value, kept) = if bytes.len() < PARSE_ASIDE_BYTES {
         parse(bytes)
     } else {
@@ -24,6 +25,11 @@ pub(super) async fn read(request: &HttpRequest, payload: Payload, strict: bool) 
     };
     request.extensions_mut().insert(kept);
     value
+}
+
+/// Largest body.
+pub(super) fn max_bytes(request: &HttpRequest) -> usize {
+    request.app_data::<Data<State>>().map_or(0, |state| state.network.body_max_bytes)
 }
 
 /// The document, and what the request log keeps of it: it finds that among the request's extensions.

@@ -80,7 +80,7 @@ impl Bulk<'_> {
         let prepared = web::block(move || {
             let job = bulk::read(body, rules)?;
             let prepared = prepare(job, rights, |method, path| {
-                let path = target::path_below(path, &state.public_url, &base, &scope)?;
+                let path = target::path_below(path, &state.public_url(), &base, &scope)?;
                 Target::read(method, &path, &scope.types)
             });
             let passwords = passwords::named(&prepared.2, &prepared.3, rules);

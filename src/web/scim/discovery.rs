@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::answer::Answer;
 use super::route::Route;
-use super::{auth, method_not_allowed};
+use super::{auth, body, method_not_allowed};
 use crate::directory::Scope;
 use crate::error::Result;
 use crate::model::switches::{Discovery, Input, Passwords, Switches};
@@ -16,7 +16,6 @@ use crate::scim::discovery::{self, Abilities};
 use crate::scim::schema::{ResourceType, Schema, standard_types};
 use crate::scim::{Error, percent};
 use crate::store::configurations;
-use crate::web::limits::BODY_MAX_BYTES;
 use crate::web::state::State;
 
 /// Answers a caller without a token, where the configuration allows that; where the address names none, with what
@@ -70,7 +69,7 @@ pub(super) fn document(
             let found = schemas(types).find(|schema| schema.id.eq_ignore_ascii_case(uri));
             discovery::schema(base, found.ok_or_else(no_such_document)?, keeps_passwords(switches))
         }
-        _ => discovery::service_provider_config(base, &abilities(switches)),
+        _ => discovery::service_provider_config(base, &abilities(switches, body::max_bytes(request))),
     };
     Ok(Answer::json(200, &document))
 }
@@ -89,12 +88,12 @@ fn keeps_passwords(switches: &Switches) -> bool {
     switches.passwords == Passwords::Verify
 }
 
-fn abilities(switches: &Switches) -> Abilities {
+fn abilities(switches: &Switches, body_max_bytes: usize) -> Abilities {
     Abilities {
         page_max: u64::from(switches.page_max),
         page_default: u64::from(switches.page_default),
         bulk: switches.bulk,
-        body_max_bytes: BODY_MAX_BYTES,
+        body_max_bytes,
         newer_members: switches.newer_discovery_members,
         strict: switches.input == Input::Strict,
         keeps_passwords: keeps_passwords(switches),

@@ -12,7 +12,7 @@ mod resources;
 mod route;
 mod writes;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::guard::GuardContext;
 use actix_web::http::Method;
@@ -27,6 +27,7 @@ use self::bulk::Bulk;
 use self::lists::Listing;
 use self::resources::Call;
 use self::route::Route;
+use super::frame;
 use super::limits::QUERY_MAX_BYTES;
 use super::log;
 use super::requests::{self, Who};
@@ -51,6 +52,7 @@ pub async fn serve(request: HttpRequest, payload: Payload, state: Data<State>) -
     let request_id = clock::new_id();
     let address = Address::read(request.uri().path());
     let route = address.as_ref().map_or(Route::Nothing, |address| Route::read(address.below));
+    let from = frame::address(&request);
     let mut answer = match &address {
         Ok(address) => answer(&request, payload, &state, address, &route).await.unwrap_or_else(Answer::from),
         Err(refused) => Answer::from(refused.clone()),
@@ -62,6 +64,7 @@ pub async fn serve(request: HttpRequest, payload: Payload, state: Data<State>) -
         method: request.method().as_str(),
         route: &route.template(),
         configuration: answer.configuration.as_deref().or(door).unwrap_or("-"),
+        address: from,
         status: answer.status,
         refusal: refusal.map(Refusal::as_str),
         scim_type: answer.scim_type,
@@ -73,7 +76,7 @@ pub async fn serve(request: HttpRequest, payload: Payload, state: Data<State>) -
     let call = answer.who.take().map(|who| answer.call(who, &request, route, took));
     let response = answer.respond(&request, &request_id);
     if let Some(call) = call {
-        state.activity.note(requests::Call { request_id, ..call });
+        state.activity.note(requests::Call { request_id, address: from, ..call });
     }
     response
 }
@@ -86,7 +89,7 @@ async fn answer(
     route: &Route,
 ) -> Result<Answer> {
     let credentials = auth::credentials(request);
-    let base = format!("{}{}", state.public_url, address.base);
+    let base = format!("{}{}", state.public_url(), address.base);
     if let (true, Credentials::None) = (route.is_discovery(), &credentials) {
         let answer = discovery::anonymous(request, state, address.configuration, &base, route);
         let answer = answer.unwrap_or_else(Answer::from);
@@ -97,7 +100,10 @@ async fn answer(
         Known::Caller(caller) => caller,
         Known::Stranger(who) => return Ok(stranger(request, state, &credentials, who)),
     };
-    let answered = authenticated(request, payload, state, &caller, &base, route).await;
+    let answered = match state.network.rates.spend(caller.scope.configuration) {
+        None => authenticated(request, payload, state, &caller, &base, route).await,
+        Some(wait) => Ok(too_fast(wait)),
+    };
     let mut answer = answered.unwrap_or_else(Answer::from);
     answer.configuration = Some(caller.scope.configuration_id);
     answer.who = Some(Who::Caller { configuration: caller.scope.configuration, token: caller.token });
@@ -106,11 +112,17 @@ async fn answer(
 
 /// The answer to a caller nobody knows; who sends one wrong token after the other has to wait, and is logged no more.
 fn stranger(request: &HttpRequest, state: &State, credentials: &Credentials, who: Option<Who>) -> Answer {
-    let address = request.peer_addr().map(|peer| peer.ip()).filter(|_| !matches!(credentials, Credentials::None));
+    let address = frame::address(request).filter(|_| !matches!(credentials, Credentials::None));
     let Some(wait) = address.and_then(|address| state.guard.note_wrong_token(address)) else {
         return Answer { who, ..auth::unauthorized().into() };
     };
     let refused = scim::Error::plain(429, "too many requests with a wrong token came from this address");
+    Answer { retry_after: Some(wait.as_secs() + 1), ..Answer::from(refused) }
+}
+
+/// The answer to a right token that comes more often than its configuration may; nothing else of the request is looked at.
+fn too_fast(wait: Duration) -> Answer {
+    let refused = scim::Error::plain(429, "this provisioning URL is called more often than it may be; slow down");
     Answer { retry_after: Some(wait.as_secs() + 1), ..Answer::from(refused) }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, Client};
 use crate::caller::{CONFIGURATIONS, Caller};
-use crate::sample::{group, operation, user, user_with};
+use crate::sample::{ENTERPRISE, PATCH_OP, USER, group, operation, user, user_with};
 
 fn settings(client: &Client) -> String {
     format!("{CONFIGURATIONS}/{}/settings", client.id)
@@ -187,6 +187,80 @@ fn the_other_switches_work_with_the_next_request() {
     client.post("/Users", &user_with("eve", &json!({"active": "True"}))).answered(201);
     switched(&operator, &client, &json!({"input": "strict"}));
     client.post("/Users", &user_with("fay", &json!({"active": "True"}))).refused(400, "invalidValue");
+}
+
+#[test]
+fn what_a_configuration_does_not_want_is_thrown_away_and_not_refused() {
+    //
+    let operator = App::shared().operator();
+    let client = operator.configuration("settings-wanted", "other");
+    let department = format!("{ENTERPRISE}:department");
+    let wanted = json!(["NAME", "externalId", department.to_uppercase(), "name"]);
+    switched(&operator, &client, &json!({"wantedAttributes": wanted}));
+    let kept = operator.get(&settings(&client)).answered(200).json["switches"]["wantedAttributes"].clone();
+    assert_eq!(kept, json!(["name", "externalId", department]));
+    let sent = json!({
+        "title": "Engineer",
+        "displayName": "Ada L.",
+        "externalId": "7",
+        "name": {"familyName": "Lovelace"},
+        "emails": [{"value": "ada@example.com"}],
+        ENTERPRISE: {"department": "R&D", "costCenter": "12", "manager": {"value": "x"}},
+    });
+    let stores_only_what_is_wanted = |id: &str, family_name: &str, department: &str| {
+        let stored = client.get(&format!("/Users/{id}")).answered(200).json;
+        let names: Vec<&String> = stored.as_object().unwrap().keys().filter(|name| *name != "groups").collect();
+        assert_eq!(names, ["schemas", "id", "externalId", "userName", "name", "active", ENTERPRISE, "meta"]);
+        assert_eq!(stored["name"], json!({"familyName": family_name}));
+        assert_eq!(stored[ENTERPRISE], json!({"department": department}));
+    };
+    let id = client.created("/Users", &user_with("ada", &sent));
+    stores_only_what_is_wanted(&id, "Lovelace", "R&D");
+    client.put(&format!("/Users/{id}"), &user_with("ada", &sent)).answered(200);
+    stores_only_what_is_wanted(&id, "Lovelace", "R&D");
+    let path = format!("/Users/{id}");
+    for (target, value) in [
+        ("title", json!("Lead")),
+        ("displayName", json!("Ada")),
+        ("emails", json!([{"value": "b@example.com"}])),
+        ("emails[type eq \"work\"].value", json!("c@example.com")),
+        (&*format!("{ENTERPRISE}:costCenter"), json!("13")),
+        (&*format!("{ENTERPRISE}:manager.value"), json!("y")),
+    ] {
+        client.patch(&path, &operation("replace", target, &value)).answered(200);
+        stores_only_what_is_wanted(&id, "Lovelace", "R&D");
+    }
+    let whole = json!({"title": "x", "name.familyName": "Byron", ENTERPRISE: {"department": "Math", "division": "1"}});
+    let without_path = json!({"schemas": [PATCH_OP], "Operations": [{"op": "replace", "value": whole}]});
+    client.patch(&path, &without_path).answered(200);
+    stores_only_what_is_wanted(&id, "Byron", "Math");
+    let found = client.get("/Users?filter=emails.value%20eq%20%22ada@example.com%22").answered(200).json;
+    assert_eq!(found["totalResults"], 0);
+    let team = client.created("/Groups", &group("Team", &[&id]));
+    assert_eq!(client.get(&format!("/Groups/{team}")).answered(200).json["displayName"], "Team");
+    let listed = client.get(&format!("/Schemas/{USER}")).answered(200).json;
+    let listed: Vec<&str> =
+        listed["attributes"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert!(listed.contains(&"name") && !listed.contains(&"title"), "{listed:?}");
+
+    // A preset leaves the list as it is, an empty one takes everything again.
+    operator.patch(&settings(&client), &json!({"preset": "okta"})).answered(200);
+    client.patch(&path, &operation("replace", "title", &json!("Lead"))).answered(200);
+    stores_only_what_is_wanted(&id, "Byron", "Math");
+    switched(&operator, &client, &json!({"wantedAttributes": []}));
+    let answered = client.patch(&path, &operation("replace", "title", &json!("Lead"))).answered(200).json;
+    assert_eq!(answered["title"], "Lead");
+}
+
+#[test]
+fn an_attribute_that_nobody_has_cannot_be_wanted() {
+    let operator = App::shared().operator();
+    let client = operator.configuration("settings-wanted-wrong", "other");
+    for name in ["shoeSize", "name.familyName", "meta", "", "urn:example:none", "a b"] {
+        let body = json!({"switches": {"wantedAttributes": ["title", name]}});
+        let refused = operator.patch(&settings(&client), &body).problem(409);
+        assert!(refused.text("message").contains(&format!("{name:?}")), "{}", refused.text("message"));
+    }
 }
 
 #[test]

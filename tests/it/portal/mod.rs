@@ -4,6 +4,7 @@ pub(crate) mod browser;
 mod codes;
 mod looking;
 mod pages;
+mod public_url;
 mod running;
 mod set_up;
 mod signing_in;

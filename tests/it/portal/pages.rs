@@ -46,6 +46,7 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/settings/keys", [200, 403, 403, 403]),
     ("/settings/keys/new", [200, 403, 403, 403]),
     ("/settings/keys/{key}", [200, 403, 403, 403]),
+    ("/settings/server", [200, 403, 403, 403]),
     ("/settings/about", [200, 403, 403, 403]),
 ];
 
@@ -78,7 +79,8 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/settings/roles/{role}/remove", [403, 403, 403]),
     ("/settings/keys/new", [403, 403, 403]),
     ("/settings/keys/{key}/revoke", [403, 403, 403]),
-    ("/settings/about", [403, 403, 403]),
+    ("/settings/server/url", [403, 403, 403]),
+    ("/settings/server/self-service", [403, 403, 403]),
 ];
 
 /// People of every kind, and one of each thing.
@@ -227,7 +229,9 @@ fn what_a_role_lacks_is_refused_with_its_token_too() {
     let (app, _folder) = own_app();
     let mut house = House::new(&app);
     let viewer = 1;
-    for template in ["/connections/new", "/accounts/{account}", "/settings/about", "/connections/deleted/{deleted}"] {
+    for template in
+        ["/connections/new", "/accounts/{account}", "/settings/server/url", "/connections/deleted/{deleted}"]
+    {
         let path = house.path(template);
         let page = house.others[viewer].submit_only(&path, &[]).answered(403);
         assert!(page.says("You may not do this"), "{template}: {}", page.text);

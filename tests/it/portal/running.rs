@@ -63,8 +63,10 @@ fn settings_of_a_connection_take_effect_and_wrong_ones_do_not() {
         ("passwords", "ignore"),
         ("pageDefault", "7"),
         ("pageMax", "9"),
+        ("wantedAttributes", "name,emails active"),
     ];
-    owner.submit(&path, &choices).answered(200);
+    let page = owner.submit(&path, &choices).answered(200);
+    assert!(page.says("value=\"name, emails, active\""), "{}", page.text);
     for name in ["one", "two"] {
         client.created("/Users", &json!({"schemas": [sample::USER], "userName": format!("{name}@running.example")}));
     }
@@ -258,8 +260,8 @@ fn self_service_is_switched_for_all_accounts() {
     let mut owner = Browser::owner(&app);
     let key = app.account_key("acme", &[]);
     key.get(crate::caller::CONFIGURATIONS).answered(200);
-    owner.submit("/settings/about", &[]).answered(200);
+    owner.submit("/settings/server/self-service", &[]).answered(200);
     key.get(crate::caller::CONFIGURATIONS).answered(403);
-    owner.submit("/settings/about", &[("self_service", "on")]).answered(200);
+    owner.submit("/settings/server/self-service", &[("self_service", "on")]).answered(200);
     key.get(crate::caller::CONFIGURATIONS).answered(200);
 }

@@ -28,8 +28,8 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base
     security(())
 )]
 pub(super) async fn get_page(state: Data<State>) -> Answered {
-    let kept = &state.rendered.reference;
-    let page = kept.get_or_init(|| rendered(&state.public_url)).clone();
+    let outside = state.public.outside();
+    let page = outside.reference.get_or_init(|| rendered(&outside.url)).clone();
     if page.is_empty() {
         return Err(Refusal::new(503, "the page could not be made; /openapi.json has the same in JSON"));
     }

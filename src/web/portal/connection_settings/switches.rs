@@ -16,6 +16,8 @@ pub(super) enum Kind {
     Choice(&'static [(&'static str, &'static str)]),
     /// A number of resources.
     Number,
+    /// Names with commas between; none is all.
+    Names,
 }
 
 /// A switch as it is described.
@@ -34,7 +36,7 @@ const fn switch(key: &'static str, kind: Kind, label: &'static str, reason: &'st
 }
 
 /// All of them, in the order of the page.
-pub(super) const SWITCHES: [Switch; 12] = [
+pub(super) const SWITCHES: [Switch; 13] = [
     switch(
         "input",
         Kind::Choice(&[("lenient", "Take it and note it"), ("strict", "Refuse it")]),
@@ -111,6 +113,12 @@ pub(super) const SWITCHES: [Switch; 12] = [
         "Newer members in the discovery documents",
         "Such as pagination. Switch it off for a client that stumbles over members it does not know.",
     ),
+    switch(
+        "wantedAttributes",
+        Kind::Names,
+        "Attributes that are stored",
+        "Empty for all. Else names with commas between, such as name, emails, title; the rest is thrown away when it comes. Store no more about people than your application needs.",
+    ),
 ];
 
 /// The present values by key, as a form sends them; a flag that is off is not among them.
@@ -119,6 +127,7 @@ pub(super) fn present(switches: &Switches) -> BTreeMap<String, String> {
     let as_sent = |value: Value| match value {
         Value::Bool(on) => on.then(|| "on".to_owned()),
         Value::String(text) => Some(text),
+        Value::Array(names) => Some(names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")),
         other => Some(other.to_string()),
     };
     members.into_iter().filter_map(|(key, value)| Some((key, as_sent(value)?))).collect()
@@ -134,6 +143,7 @@ pub(super) fn changes(sent: &BTreeMap<String, String>) -> Result<Changes, Vec<Pr
             Kind::Flag => Some(Value::from(text == "on")),
             Kind::Choice(known) => known.iter().any(|(value, _)| *value == text).then(|| Value::from(text)),
             Kind::Number => text.parse::<u32>().ok().map(Value::from),
+            Kind::Names => Some(text.split([',', ' ', '\n']).filter(|name| !name.is_empty()).map(str::trim).collect()),
         };
         match value {
             Some(value) => drop(members.insert(one.key.to_owned(), value)),

@@ -1,0 +1,298 @@
+//! Settings: flag before variable before a secret's file before `rollcall.toml` before the default, and what is said about
+//! mistakes. Each test runs the binary in a folder of its own.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::app::App;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_rollcall");
+const DOCUMENTED: &str = include_str!("../../docs/settings.md");
+const EXAMPLE: &str = include_str!("../../packaging/examples/rollcall.toml");
+/// Where the table of settings stands in the document.
+const TABLE: [&str; 2] = ["<!-- settings -->\n", "<!-- end of settings -->"];
+
+/// A folder with that `rollcall.toml`.
+fn folder(toml: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("rollcall.toml"), toml).unwrap();
+    folder
+}
+
+fn run(folder: &Path, words: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(BINARY);
+    command.args(words).envs(environment.iter().copied()).current_dir(folder).stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+#[track_caller]
+fn refused(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && !said.contains("panicked"), "{said}");
+    said
+}
+
+fn shown(folder: &Path, environment: &[(&str, &str)]) -> Vec<Value> {
+    let output = run(folder, &["config", "show", "--output", "json"], environment);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Value and origin of one setting.
+#[track_caller]
+fn one(folder: &Path, key: &str, environment: &[(&str, &str)]) -> (Value, String) {
+    let all = shown(folder, environment);
+    let found = all.iter().find(|setting| setting["setting"] == key).unwrap_or_else(|| panic!("{key}"));
+    (found["value"].clone(), found["origin"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_variable_wins_over_the_file_and_the_file_over_the_default() {
+    let folder = folder("# a comment\n\nbackup_keep = 3\nallowed_origin = [\"https://a.example\"]\n");
+    let at = folder.path();
+    assert_eq!(one(at, "backup_every", &[]), (Value::from("24h"), "default".to_owned()));
+    assert_eq!(one(at, "backup_keep", &[]), (Value::from(3), "./rollcall.toml:3".to_owned()));
+    assert_eq!(one(at, "allowed_origin", &[]).0, serde_json::json!(["https://a.example"]));
+    let said = one(at, "backup_keep", &[("ROLLCALL_BACKUP_KEEP", "4")]);
+    assert_eq!(said, (Value::from(4), "environment ROLLCALL_BACKUP_KEEP".to_owned()));
+    let lists = one(at, "allowed_origin", &[("ROLLCALL_ALLOWED_ORIGIN", "https://b.example,https://c.example")]);
+    assert_eq!(lists.0, serde_json::json!(["https://b.example", "https://c.example"]));
+}
+
+#[test]
+fn the_server_runs_under_what_the_file_says_and_a_flag_wins() {
+    let folder =
+        folder("public_url = \"https://from-the-file.example\"\nlisten = \"127.0.0.1:1\"\nlog_level = \"debug\"\n");
+    let data = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rollcall.toml");
+    // `App` gives --listen itself, which must win over the file's.
+    let app = App::start_with(data.path(), &["--config", file.to_str().unwrap()]);
+    let url = app.configuration("other").url;
+    assert!(url.starts_with("https://from-the-file.example/"), "{url}");
+    drop(app);
+    let flag = ["--config", file.to_str().unwrap(), "--public-url", "https://from-the-flag.example"];
+    let url = App::start_with(data.path(), &flag).configuration("other").url;
+    assert!(url.starts_with("https://from-the-flag.example/"), "{url}");
+}
+
+#[test]
+fn every_command_finds_the_data_folder_that_the_file_names() {
+    let folder = folder("data_dir = \"kept\"\n");
+    let made = run(folder.path(), &["configuration", "create", "--account", "acme"], &[]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(folder.path().join("kept/rollcall.db").is_file());
+    for words in [&["check"][..], &["configuration", "list"], &["setup-url"], &["doctor"]] {
+        let said = run(folder.path(), words, &[]);
+        assert!(!String::from_utf8_lossy(&said.stderr).contains("no database"), "{words:?}");
+    }
+    // A flag wins, before the command's name and behind it.
+    for words in [["--data-dir", "elsewhere", "check"], ["check", "--data-dir", "elsewhere"]] {
+        assert!(refused(&run(folder.path(), &words, &[])).contains("elsewhere"));
+    }
+}
+
+#[test]
+fn a_mistake_is_told_with_file_line_key_and_the_fix() {
+    for (toml, line, words) in [
+        ("\npublik_url = \"https://x.example\"", 2, &["publik_url", "did you mean public_url?"][..]),
+        ("public-url = \"https://x.example\"", 1, &["public-url", "did you mean public_url?"]),
+        ("ROLLCALL_BACKUP_KEEP = 3", 1, &["did you mean backup_keep?"]),
+        ("[server]\nlisten = \"127.0.0.1:1\"", 1, &["server"]),
+        ("backup_keep = \"3\"", 1, &["backup_keep", "without quotes"]),
+        ("backup_keep = 0", 1, &["backup_keep", "1..=65535"]),
+        ("backup_keep = 3.5", 1, &["backup_keep", "whole number"]),
+        ("backup_every = 24", 1, &["backup_every", "30m, 24h or 7d"]),
+        ("backup_every = true", 1, &["backup_every", "quotes"]),
+        ("listen = 8080", 1, &["listen", "127.0.0.1:8080"]),
+        ("allowed_origin = [\"https://ok.example\", \"*\"]", 1, &["allowed_origin", "scheme and a host"]),
+        ("allowed_origin = [1]", 1, &["allowed_origin", "list of texts"]),
+        ("log_format = \"xml\"", 1, &["log_format", "json, text"]),
+        ("metrics_token = \"short\"", 1, &["metrics_token", "16"]),
+        ("backup_keep = 3\nbackup_keep = 4", 2, &["TOML"]),
+        ("backup_keep", 1, &["TOML"]),
+    ] {
+        let folder = folder(toml);
+        for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["config", "check"], &["check"]] {
+            let said = refused(&run(folder.path(), command, &[]));
+            assert!(said.contains(&format!("rollcall.toml line {line}")), "{toml}: {said}");
+            assert!(words.iter().all(|word| said.contains(word)), "{toml}: {said}");
+        }
+    }
+}
+
+#[test]
+fn settings_that_are_wrong_together_name_the_file_that_sets_them() {
+    let folder = folder("user_token_issuer = \"https://id.example\"\n");
+    let said = refused(&run(folder.path(), &["serve", "--listen", "127.0.0.1:0"], &[]));
+    assert!(said.contains("--user-token-jwks-url") && said.contains("rollcall.toml sets user_token_issuer"), "{said}");
+    assert!(refused(&run(folder.path(), &["config", "check"], &[])).contains("--user-token-jwks-url"));
+}
+
+#[test]
+fn a_named_file_must_be_there_and_nobody_else_may_write_it() {
+    let folder = folder("backup_keep = 3\n");
+    let said = refused(&run(folder.path(), &["--config", "missing.toml", "check"], &[]));
+    assert!(said.contains("missing.toml") && said.contains("--config"), "{said}");
+    let said = refused(&run(folder.path(), &["check"], &[("ROLLCALL_CONFIG", "missing.toml")]));
+    assert!(said.contains("missing.toml") && said.contains("ROLLCALL_CONFIG"), "{said}");
+    let file = folder.path().join("rollcall.toml");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    assert!(refused(&run(folder.path(), &["config", "check"], &[])).contains("chmod go-w"));
+}
+
+#[test]
+fn a_broken_file_keeps_nobody_from_help() {
+    let folder = folder("nonsense\n");
+    for words in [&["help"][..], &["--version"], &["serve", "--help"], &["version"], &["config", "example"]] {
+        assert!(run(folder.path(), words, &[]).status.success(), "{words:?}");
+    }
+}
+
+const SECRET: &str = "not-to-be-seen-by-anybody";
+
+fn secret_file(folder: &Path, mode: u32) -> String {
+    let path = folder.join("metrics-token");
+    fs::write(&path, format!("{SECRET}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_secret_comes_from_a_file_or_a_credential_and_is_never_shown() {
+    let folder = folder("metrics_listen = \"127.0.0.1:0\"\n");
+    let file = secret_file(folder.path(), 0o600);
+    let masked = Value::from("(set, not shown)");
+    let said = one(folder.path(), "metrics_token", &[("ROLLCALL_METRICS_TOKEN_FILE", &file)]);
+    assert_eq!(said, (masked.clone(), file.clone()));
+    let said = one(folder.path(), "metrics_token", &[("ROLLCALL_METRICS_TOKEN", SECRET)]);
+    assert_eq!(said, (masked.clone(), "environment ROLLCALL_METRICS_TOKEN".to_owned()));
+    let credentials = tempfile::tempdir().unwrap();
+    fs::rename(&file, credentials.path().join("metrics_token")).unwrap();
+    let environment = [("CREDENTIALS_DIRECTORY", credentials.path().to_str().unwrap())];
+    assert_eq!(one(folder.path(), "metrics_token", &environment).0, masked);
+    for words in [&["config", "show", "--origin"][..], &["config", "check"], &["serve", "--help"]] {
+        let output = run(folder.path(), words, &[("ROLLCALL_METRICS_TOKEN", SECRET)]);
+        let said = format!("{output:?}");
+        assert!(output.status.success() && !said.contains(SECRET), "{said}");
+    }
+}
+
+#[test]
+fn a_secret_that_everybody_can_read_or_that_comes_twice_is_refused() {
+    let folder = folder("metrics_listen = \"127.0.0.1:0\"\n");
+    let file = secret_file(folder.path(), 0o644);
+    let environment = [("ROLLCALL_METRICS_TOKEN_FILE", file.as_str())];
+    let said = refused(&run(folder.path(), &["config", "check"], &environment));
+    assert!(said.contains("chmod o-rwx") && said.contains("ROLLCALL_METRICS_TOKEN_FILE"), "{said}");
+    secret_file(folder.path(), 0o640);
+    assert!(run(folder.path(), &["config", "check"], &environment).status.success());
+    let both = [environment[0], ("ROLLCALL_METRICS_TOKEN", SECRET)];
+    assert!(refused(&run(folder.path(), &["config", "check"], &both)).contains("both"));
+    let toml = folder.path().join("rollcall.toml");
+    fs::write(&toml, format!("metrics_listen = \"127.0.0.1:0\"\nmetrics_token = \"{SECRET}\"\n")).unwrap();
+    fs::set_permissions(&toml, fs::Permissions::from_mode(0o644)).unwrap();
+    let said = refused(&run(folder.path(), &["config", "check"], &[]));
+    assert!(said.contains("chmod o-rwx") && !said.contains(SECRET), "{said}");
+    fs::set_permissions(&toml, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(run(folder.path(), &["config", "check"], &[]).status.success());
+}
+
+#[test]
+fn metrics_on_a_public_address_need_a_token() {
+    let folder = folder("metrics_listen = \"0.0.0.0:9090\"\n");
+    let said = refused(&run(folder.path(), &["config", "check"], &[]));
+    assert!(said.contains("--metrics-token") && said.contains("127.0.0.1"), "{said}");
+    assert!(run(folder.path(), &["config", "check"], &[("ROLLCALL_METRICS_TOKEN", SECRET)]).status.success());
+}
+
+#[test]
+fn a_variable_that_means_nothing_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, like) in [
+        ("ROLLCALL_LISTN", "ROLLCALL_LISTEN"),
+        ("ROLLCALL_BACKUPDIR", "ROLLCALL_BACKUP_DIR"),
+        ("ROLLCALL_METRICS_TOKEN_FIL", "ROLLCALL_METRICS_TOKEN_FILE"),
+        ("ROLLCALL_LISTEN_FILE", "ROLLCALL_LISTEN"),
+    ] {
+        let output = run(folder.path(), &["config", "check"], &[(name, "x")]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && said.contains(name), "{said}");
+        assert!(said.contains(&format!("did you mean {like}?")), "{said}");
+    }
+    let quiet = run(folder.path(), &["config", "check"], &[("ROLLCALL_LISTEN", "127.0.0.1:0")]);
+    assert!(quiet.stderr.is_empty(), "{quiet:?}");
+}
+
+/// The table of docs/settings.md as the code has it.
+fn documented() -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let mut table = String::from("| key | flag | variable | default | meaning |\n| --- | --- | --- | --- | --- |\n");
+    for setting in shown(folder.path(), &[]) {
+        let text = |name: &str| setting[name].as_str().unwrap_or_default().replace('|', "\\|");
+        let default = match &setting["default"] {
+            Value::Null => String::new(),
+            Value::Array(items) if items.is_empty() => String::new(),
+            Value::Array(items) => {
+                format!("`{}`", items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","))
+            }
+            Value::String(text) => format!("`{text}`"),
+            other => format!("`{other}`"),
+        };
+        let secret = if setting["secret"] == true { ". **Secret**" } else { "" };
+        let flag = format!("{} {}", text("flag"), text("placeholder"));
+        let (key, variable, meaning) = (text("setting"), text("environment"), text("meaning"));
+        table.push_str(&format!("| `{key}` | `{}` | `{variable}` | {default} | {meaning}{secret} |\n", flag.trim()));
+    }
+    table
+}
+
+/// With `TEST_WRITES=1` these two write what they would compare.
+fn writes() -> bool {
+    std::env::var_os("TEST_WRITES").is_some()
+}
+
+#[test]
+fn the_documented_settings_are_those_of_the_program() {
+    let (before, rest) = DOCUMENTED.split_once(TABLE[0]).unwrap();
+    let (table, after) = rest.split_once(TABLE[1]).unwrap();
+    let now = documented();
+    if writes() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md");
+        fs::write(path, format!("{before}{}{now}{}{after}", TABLE[0], TABLE[1])).unwrap();
+        return;
+    }
+    assert_eq!(table, now, "TEST_WRITES=1 cargo test --test it settings writes docs/settings.md anew");
+}
+
+#[test]
+fn the_example_file_has_every_setting_and_says_what_holds_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = String::from_utf8(run(folder.path(), &["config", "example"], &[]).stdout).unwrap();
+    if writes() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/examples/rollcall.toml");
+        fs::write(path, &example).unwrap();
+        return;
+    }
+    assert_eq!(EXAMPLE, example, "rollcall config example > packaging/examples/rollcall.toml");
+    // With the comment signs of those that have a default taken off, it changes nothing.
+    let before = shown(folder.path(), &[]);
+    let keys = before.iter().filter(|setting| !setting["default"].is_null());
+    let keys: Vec<String> = keys.map(|setting| format!("#{} = ", setting["setting"].as_str().unwrap())).collect();
+    let line = |line: &str| {
+        let is_default = keys.iter().any(|key| line.starts_with(key.as_str()));
+        if is_default { line[1..].to_owned() } else { line.to_owned() }
+    };
+    let toml: String = example.lines().map(|text| line(text) + "\n").collect();
+    fs::write(folder.path().join("rollcall.toml"), toml).unwrap();
+    let after = shown(folder.path(), &[]);
+    assert_eq!(before.len(), after.len());
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before["value"], after["value"], "{after}");
+        let from_file = after["origin"].as_str().unwrap().contains("rollcall.toml");
+        assert_eq!(from_file, !before["default"].is_null(), "{after}");
+    }
+}
