@@ -13,6 +13,7 @@ mod durability;
 mod full_disk;
 mod house;
 mod http;
+mod https;
 mod identity;
 mod logs;
 mod management;
