@@ -1,10 +1,12 @@
 //! The portal, seen through a browser without scripts.
 
-mod browser;
+pub(crate) mod browser;
 mod codes;
 mod looking;
+mod overview;
 mod pages;
 mod public_url;
 mod running;
 mod set_up;
 mod signing_in;
+mod sso;
