@@ -56,6 +56,8 @@ struct Pending {
     calls: Vec<Call>,
     body_bytes: usize,
     missed: HashMap<Of, Missed>,
+    /// Calls that were not kept since the start.
+    missed_ever: u64,
     budget: Budget,
 }
 
@@ -102,6 +104,12 @@ impl Activity {
         }
     }
 
+    /// Calls that wait, the bytes of their bodies, and the calls since the start that were not kept.
+    pub fn figures(&self) -> [u64; 3] {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        [pending.calls.len() as u64, pending.body_bytes as u64, pending.missed_ever]
+    }
+
     /// Waits until there is something that should be written down.
     pub async fn due(&self) {
         // Either way it is time.
@@ -122,7 +130,8 @@ impl Activity {
     fn take(&self) -> (Pending, HashMap<Of, Missed>) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let budget = std::mem::take(&mut pending.budget);
-        let mut taken = std::mem::replace(&mut *pending, Pending { budget, ..Pending::default() });
+        let missed_ever = pending.missed_ever;
+        let mut taken = std::mem::replace(&mut *pending, Pending { missed_ever, budget, ..Pending::default() });
         let missed = std::mem::take(&mut taken.missed);
         (taken, missed)
     }
@@ -153,6 +162,7 @@ impl Activity {
     fn miss(&self, lost: &[Entry]) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         for Entry { of, call, .. } in lost {
+            pending.missed_ever += u64::from(call.missed == 0);
             pending.miss(of.clone(), call.at, call.missed.max(1));
         }
     }
@@ -215,6 +225,7 @@ impl Pending {
         if !has_room {
             // Strangers leave no more than their budget, not even a row that counts them.
             if matches!(call.who, Who::Caller { .. }) {
+                self.missed_ever += 1;
                 self.miss(call.who.of(), call.at, 1);
             }
             return;

@@ -7,6 +7,7 @@ use actix_web::middleware::Next;
 use super::page;
 use super::zone::{self, Zone};
 use crate::web::frame;
+use crate::web::metrics::Surface;
 
 /// The middleware around every page.
 pub(super) async fn around<B: MessageBody + 'static>(
@@ -14,7 +15,7 @@ pub(super) async fn around<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let zone = Zone::chosen(request.request());
-    let response = frame::around(request, next, page::mark).await?;
+    let response = frame::around(request, next, Surface::Portal, page::mark).await?;
     Ok(match zone {
         Some(zone) => zone::turned(response, &zone),
         None => response.map_into_boxed_body(),

@@ -43,6 +43,7 @@ use actix_web::{HttpResponse, Resource};
 
 use self::page::{Refusal, Shown, on_to};
 use self::session::Anybody;
+pub use self::session::{AGE_MAX, IDLE_MAX};
 use crate::model::permission::Permission;
 use crate::web::aside::read_aside;
 

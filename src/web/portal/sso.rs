@@ -20,6 +20,7 @@ use crate::oidc::{Attempt, Callback, Came, Failure};
 use crate::secret::{self, Token};
 use crate::store::{Undo, admins, sessions};
 use crate::web::frame;
+use crate::web::metrics::SignIn;
 use crate::web::sso::{self, Provider};
 use crate::web::state::State;
 
@@ -84,6 +85,7 @@ pub(super) async fn begin(visit: Visit) -> Shown {
 /// Says to wait where too many attempts come from one address: each may cost a call to the provider and a row of the audit.
 fn too_often(visit: &Visit) -> Option<HttpResponse> {
     let wait = visit.state.guard.note_single_sign_on(frame::address(&visit.request))?;
+    visit.state.metrics.note_sign_in(SignIn::Throttled);
     let mut response = failure_page(429);
     response.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into());
     Some(response)
@@ -190,9 +192,13 @@ async fn enter(visit: &Visit, provider: &Provider, came: Came, next: &str) -> Sh
         Ok(entered)
     });
     match entered.await {
-        Ok(Ok(_)) => Ok(on_to(next).cookie(cookie).cookie(done(&visit.state)).finish()),
+        Ok(Ok(_)) => {
+            visit.state.metrics.note_sign_in(SignIn::Done);
+            Ok(on_to(next).cookie(cookie).cookie(done(&visit.state)).finish())
+        }
         // It is in the audit already.
         Ok(Err(refused)) => {
+            visit.state.metrics.note_sign_in(SignIn::Refused);
             tracing::warn!(reason = refused.as_str(), "signing in by single sign-on was refused");
             Ok(finished(&visit.state, failure_page(403)))
         }
@@ -224,6 +230,7 @@ fn finished(state: &State, mut response: HttpResponse) -> HttpResponse {
 
 /// Notes why it did not work, and says that it did not.
 async fn failed(visit: &Visit, reason: &'static str, problem: &str) -> Shown {
+    visit.state.metrics.note_sign_in(SignIn::Refused);
     tracing::warn!(reason, problem, "signing in by single sign-on did not work");
     let from = origin(visit);
     visit.state.store.write(Undo::Savepoint, move |tx| people::note_failed_attempt(tx, &from, reason)).await?;

@@ -1,6 +1,6 @@
 //! The portal, seen through a browser without scripts.
 
-mod browser;
+pub(crate) mod browser;
 mod codes;
 mod looking;
 mod overview;
