@@ -111,6 +111,7 @@ fn callers(settings: &Settings) -> io::Result<Callers> {
         signing_key: SigningKey::open(&settings.data_dir).map_err(io::Error::other)?,
         user_tokens: user_tokens.map_err(io::Error::other)?,
         allowed_origins: settings.allowed_origins.clone(),
+        provider: settings.sso.clone(),
     })
 }
 
