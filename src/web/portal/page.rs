@@ -238,7 +238,11 @@ impl ResponseError for Refusal {
         }
         let (title, sentences) = self.words();
         let layout = Layout::new(title, None, Place::Elsewhere);
-        page(self.status(), &RefusalPage { layout, sentences })
+        let mut response = page(self.status(), &RefusalPage { layout, sentences });
+        if self.status() == 503 {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }
 
