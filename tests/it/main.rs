@@ -14,6 +14,7 @@ mod full_disk;
 mod house;
 mod http;
 mod identity;
+mod licences;
 mod management;
 mod packaging;
 mod portal;
