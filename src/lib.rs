@@ -14,5 +14,6 @@ pub mod secret;
 pub mod server;
 pub mod settings;
 pub mod store;
+pub mod tls;
 pub mod web;
 pub mod worker;

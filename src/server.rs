@@ -1,5 +1,6 @@
 //! Starting, wiring and stopping the server. One builder serves production and tests.
 
+mod listen;
 mod metrics;
 
 use std::io;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::guard::fn_guard;
+use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use tokio::sync::oneshot;
@@ -22,12 +24,13 @@ use crate::model::configuration::provisioning_url;
 use crate::secret::{self, Token};
 use crate::settings::{LogFormat, Settings};
 use crate::store::{Access, Store, Undo, instance};
+use crate::tls::Tls;
 use crate::web::limits::HEAD_DEADLINE;
 use crate::web::network;
 use crate::web::public_url::PublicUrl;
 use crate::web::state::{Callers, State};
-use crate::web::{api, assets, portal, scim};
-use crate::worker::{self, backup, notify};
+use crate::web::{api, assets, portal, scim, strict_transport};
+use crate::worker::{self, backup, certificates, notify};
 
 /// How long the address of the first run is good, in milliseconds.
 const SETUP_MILLIS: i64 = 30 * 60 * 1000;
@@ -46,13 +49,17 @@ pub struct Bound {
     pub address: SocketAddr,
     /// What its requests share.
     pub state: web::Data<State>,
+    /// Its certificate, where it speaks TLS.
+    pub tls: Option<Tls>,
 }
 
 /// Binds a server over an open store.
 ///
 /// # Errors
-/// The address cannot be bound, the public URL cannot be kept, or there are trusted proxies and no public URL.
+/// The address cannot be bound, the certificate does not do, the public URL cannot be kept, or there are trusted proxies and
+/// no public URL.
 pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
+    let tls = Tls::open(&settings.transport, &settings.data_dir).map_err(io::Error::other)?;
     let listener = network::listen(settings.listen)?;
     let address = listener.local_addr()?;
     let public = PublicUrl::new(&keep_public_url(settings, &store, address)?, settings.public_url.is_some());
@@ -60,13 +67,15 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let kept = store.write_blocking(Undo::Unneeded, move |tx| instance::cursor_secret(tx, fresh));
     let cursor_secret = kept.map_err(io::Error::other)?;
-    let state = web::Data::new(State::new(store, public, cursor_secret, callers(settings)?, settings.clone()));
+    let certificate = tls.as_ref().map(Tls::expiry);
+    let state = State::new(store, public, cursor_secret, callers(settings)?, settings.clone(), certificate);
+    let state = web::Data::new(state);
     let shared = state.clone();
     let sockets = Arc::clone(&state.network.sockets);
     let workers = thread::available_parallelism().map_or(2, NonZeroUsize::get);
     let sockets_max = network::most_sockets(settings.limits.sockets).div_ceil(workers);
     let server = HttpServer::new(move || {
-        let mut app = App::new().app_data(shared.clone());
+        let mut app = App::new().app_data(shared.clone()).wrap(from_fn(strict_transport::around));
         for family in scim::FAMILIES {
             // A scope compares a prefix; a pattern for the rest of the path would run for every request.
             let scope = web::scope(family).guard(fn_guard(scim::is_address));
@@ -88,9 +97,13 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals()
     .worker_max_blocking_threads(BLOCKING_THREADS)
-    .listen(listener)?
-    .run();
-    Ok(Bound { server, address, state })
+    .max_connection_rate(listen::HANDSHAKES_MAX)
+    .tls_handshake_timeout(listen::HANDSHAKE);
+    let server = match &tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls.config().map_err(io::Error::other)?)?,
+        None => server.listen(listener)?,
+    };
+    Ok(Bound { server: server.run(), address, state, tls })
 }
 
 /// The server's own key, and what it takes from others.
@@ -105,8 +118,7 @@ fn callers(settings: &Settings) -> io::Result<Callers> {
 
 /// What is known of the server's URL is kept in the database, so that every command prints whole provisioning URLs.
 fn keep_public_url(settings: &Settings, store: &Store, address: SocketAddr) -> io::Result<String> {
-    let host = if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
-    let (listen_url, given) = (format!("http://{host}"), settings.public_url.clone());
+    let (listen_url, given) = (settings.transport.url(address), settings.public_url.clone());
     let kept = store.write_blocking(Undo::Savepoint, move |tx| {
         instance::set_listen_url(tx, &listen_url)?;
         if let Some(url) = &given {
@@ -142,29 +154,37 @@ pub fn new_setup_url(store: &Store) -> anyhow::Result<String> {
     Ok(format!("{url}/setup/{}", code.reveal()))
 }
 
+/// Starts the listener for metrics, where somebody wants one.
+fn start_metrics(settings: &Settings, state: &web::Data<State>) -> io::Result<Option<ServerHandle>> {
+    let Some(told) = &settings.metrics else { return Ok(None) };
+    let (server, address) = metrics::listen(told, state)?;
+    println!("metrics are on http://{address}/metrics");
+    tracing::info!(metrics = %address, "metrics are told");
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok(Some(handle))
+}
+
 /// Runs the server until it is told to stop.
 ///
 /// # Errors
 /// The database cannot be opened or the address cannot be bound; the text says what to do.
 pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let _log = log::start(settings.log_level, settings.log_format == LogFormat::Text)?;
+    listen::refuse_plain_http(settings)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
     let store = Store::open_with(&settings.data_dir, Access::Serve, settings.limits.writes_waiting)?;
     actix_web::rt::System::new().block_on(async {
         let ends = notify::Ends::listen()?;
+        let hangups = certificates::Hangups::listen()?;
         let bound = build(settings, store.clone())?;
-        let metrics = settings.metrics.as_ref().map(|told| metrics::listen(told, &bound.state)).transpose()?;
-        let metrics = metrics.map(|(server, address)| {
-            println!("metrics are on http://{address}/metrics");
-            tracing::info!(metrics = %address, "metrics are told");
-            let handle = server.handle();
-            actix_web::rt::spawn(server);
-            handle
-        });
-        println!("listening on http://{}", bound.address);
+        let metrics = start_metrics(settings, &bound.state)?;
+        let listening = listen::url(bound.tls.as_ref(), bound.address);
+        println!("listening on {listening}");
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url(), ""));
+        listen::warn_of_url(&bound.state.public_url(), bound.tls.as_ref());
         if store.read_inline(crate::store::admins::is_empty)? {
             println!("to begin in the portal, open within 30 minutes: {}", new_setup_url(&store)?);
         }
@@ -175,11 +195,12 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
             actix_web::rt::spawn(worker::catching_up::run(store.clone())),
             actix_web::rt::spawn(worker::expiry::run(store.clone())),
             actix_web::rt::spawn(worker::neighbours::run(store.clone())),
+            actix_web::rt::spawn(certificates::run(bound.tls, hangups)),
         ];
         let backups = settings.backups.clone().map(|schedule| backup::start(store.clone(), schedule)).transpose()?;
         actix_web::rt::spawn(notify::keep_alive(store.clone()));
         actix_web::rt::spawn(stop_when_told(ends, bound.server.handle(), bound.state.clone()));
-        notify::ready(&format!("http://{}", bound.address));
+        notify::ready(&listening);
         bound.server.await?;
         drop(backups);
         if let Some(metrics) = metrics {

@@ -13,6 +13,7 @@ mod limits;
 mod observing;
 mod proxies;
 mod sources;
+mod tls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ pub use limits::{LimitArgs, Limits};
 pub use observing::{LogFormat, MetricsSettings, ObservingArgs};
 pub use proxies::ProxyArgs;
 pub use sources::{Found, Origin, Sources};
+pub use tls::{AcmeSettings, TlsArgs, Transport};
 
 /// Where the server can be reached when nobody said otherwise.
 pub const DEFAULT_PUBLIC_URL: &str = "http://127.0.0.1:8080";
@@ -61,19 +63,17 @@ pub struct ConfigFile {
 /// The flags of `serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
-    /// Address and port to listen on; port 0 takes any free one
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        env = "ROLLCALL_LISTEN",
-        default_value = "127.0.0.1:8080",
-        value_parser = address
-    )]
-    pub listen: SocketAddr,
+    /// Address and port to listen on; port 0 takes any free one [default: 127.0.0.1:8080; with --domain 0.0.0.0:443]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "ROLLCALL_LISTEN", value_parser = address)]
+    pub listen: Option<SocketAddr>,
 
     /// URL at which identity providers reach this server; kept in the data folder
     #[arg(long, value_name = "URL", env = "ROLLCALL_PUBLIC_URL", value_parser = public_url)]
     pub public_url: Option<String>,
+
+    /// How the server is reached.
+    #[command(flatten)]
+    pub tls: TlsArgs,
 
     /// Who may call besides our own credentials.
     #[command(flatten)]
@@ -103,6 +103,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Address to listen on; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// How requests come in.
+    pub transport: Transport,
     /// `http` or `https` URL without a trailing slash, query or fragment; `None` keeps what the data folder says.
     pub public_url: Option<String>,
     /// Threshold of the log.
@@ -131,9 +133,11 @@ impl Settings {
     /// # Errors
     /// Flags that are right each, and wrong together.
     pub fn new(data_dir: DataDir, serve: ServeArgs, warnings: Vec<String>) -> Result<Self, SettingsError> {
+        let transport = serve.tls.transport();
         Ok(Self {
             data_dir: data_dir.data_dir,
-            listen: serve.listen,
+            listen: serve.listen.unwrap_or_else(|| transport.default_address()),
+            transport,
             public_url: serve.public_url,
             log_level: serve.observing.log_level,
             log_format: serve.observing.log_format,

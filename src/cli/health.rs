@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use reqwest::{Client, Response, redirect};
 
 use super::answer;
 use crate::settings;
@@ -18,22 +19,49 @@ pub(super) struct HealthArgs {
     /// URL of the server; without it, the address that `serve` listens on
     #[arg(long, value_parser = settings::public_url)]
     url: Option<String>,
-    /// Address and port that `serve` listens on
-    #[arg(long, value_name = "ADDRESS:PORT", env = "ROLLCALL_LISTEN", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
+    /// Address and port that `serve` listens on [default: 127.0.0.1:8080; with a domain 127.0.0.1:443]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "ROLLCALL_LISTEN")]
+    listen: Option<SocketAddr>,
+    /// The domain of `serve`, which changes where it listens
+    #[arg(long, value_name = "NAME", env = "ROLLCALL_DOMAIN")]
+    domain: Option<String>,
 }
 
 /// Asks the server whether it can serve. Fails where it says no, or says nothing.
 pub(super) fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
-    let url = format!("{}/readyz", args.url.unwrap_or_else(|| format!("http://{}", reachable(args.listen))));
+    let usual = if args.domain.is_some() { 443 } else { 8080 };
+    let listen = reachable(args.listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, usual).into()));
     actix_web::rt::System::new().block_on(async {
-        let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build()?;
-        let answer = client.get(&url).send().await.with_context(|| format!("{url} does not answer"))?;
+        let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().redirect(redirect::Policy::none());
+        let (url, answer) = if let Some(url) = args.url {
+            ask(&client.build()?, &url).await
+        } else {
+            // The certificate is for another name than this address, and nothing secret is sent.
+            ask_here(&client.tls_danger_accept_invalid_certs(true).build()?, listen).await
+        };
+        let answer = answer.with_context(|| format!("{url} does not answer"))?;
         let (status, text) = (answer.status(), answer.text().await.unwrap_or_default());
         anyhow::ensure!(status.is_success(), "{url} answers {status}: {}", text.trim());
         answer::line("ready")?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Asks in the clear, and by TLS where somebody listens who does not speak that.
+async fn ask_here(client: &Client, listen: SocketAddr) -> (String, reqwest::Result<Response>) {
+    let plain = ask(client, &format!("http://{listen}")).await;
+    match &plain.1 {
+        Err(problem) if !problem.is_connect() && !problem.is_timeout() => {
+            ask(client, &format!("https://{listen}")).await
+        }
+        _ => plain,
+    }
+}
+
+async fn ask(client: &Client, base: &str) -> (String, reqwest::Result<Response>) {
+    let url = format!("{base}/readyz");
+    let answer = client.get(&url).send().await;
+    (url, answer)
 }
 
 /// An address that stands for every one is reached at the machine itself.

@@ -21,3 +21,4 @@ pub mod requests;
 pub mod scim;
 pub mod sso;
 pub mod state;
+pub mod strict_transport;

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod catching_up;
+pub mod certificates;
 pub mod expiry;
 pub mod neighbours;
 pub mod notify;

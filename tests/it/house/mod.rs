@@ -21,6 +21,7 @@ const ROWS: &[(&str, u8)] = &[
     ("model", 1),
     ("error", 2),
     ("jwt", 2),
+    ("tls", 2),
     ("oidc", 3),
     ("store", 3),
     ("directory", 4),
