@@ -10,6 +10,7 @@ mod document;
 mod lists;
 mod resources;
 mod route;
+mod sliced;
 mod writes;
 
 use std::time::{Duration, Instant};
