@@ -25,8 +25,6 @@ struct ServerPage {
     /// Whether the public URL was given at start.
     is_fixed: bool,
     self_service: bool,
-    /// Address of somebody who sent a forwarding header and is no trusted proxy.
-    stranger: Option<String>,
     problems: Vec<Problem>,
 }
 
@@ -40,8 +38,7 @@ fn server_page(person: &Runner, state: &State, status: u16, public_url: String, 
     let self_service = state.store.read_inline(rows::self_service)?;
     let layout = Layout::new("This server", Some(&person.signed), Place::Settings);
     let is_fixed = state.public.is_fixed();
-    let stranger = state.network.proxies.stranger().map(|stranger| stranger.address.to_string());
-    Ok(page(status, &ServerPage { layout, tab: "server", public_url, is_fixed, self_service, stranger, problems }))
+    Ok(page(status, &ServerPage { layout, tab: "server", public_url, is_fixed, self_service, problems }))
 }
 
 /// `GET /settings/server`
