@@ -153,6 +153,19 @@ pub fn revoke(tx: &Tx<'_>, by: &By, configuration_id: &str, id: &str) -> Result<
     tell(tx, by, &configuration, ("token.revoked", id), Some(before), None)
 }
 
+/// Revokes every token of a configuration that still works; they are dead with the commit. Says how many there were.
+///
+/// # Errors
+/// `NotFound` where there is no such configuration within reach.
+pub fn revoke_every(tx: &Tx<'_>, by: &By, configuration_id: &str) -> Result<usize> {
+    let configuration = configurations::within(tx, &by.reach, configuration_id)?;
+    // Of those that live there are two at most; the newest hundred have them among them.
+    let kept = rows::list(tx, configuration.key, None, 100)?;
+    let live: Vec<KeptToken> = kept.into_iter().filter(|token| token.state(tx.now) == TokenState::Live).collect();
+    live.iter().try_for_each(|token| revoke(tx, by, configuration_id, &token.id))?;
+    Ok(live.len())
+}
+
 fn by_id(at: &Snapshot<'_>, configuration: &Configuration, id: &str) -> Result<KeptToken> {
     rows::by_id(at, configuration.key, id)?.ok_or_else(not_found)
 }

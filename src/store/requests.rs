@@ -8,6 +8,8 @@ use crate::model::request::{Health, LoggedBody, LoggedCall};
 
 /// Rows that one page looks at; a filter that finds little is carried on from there.
 const LOOKED_AT_MAX: u32 = 20_000;
+/// The same where a text is looked for in what was sent: those rows are read whole.
+const READ_WHOLE_MAX: u32 = 4_000;
 
 /// Which rows to list.
 #[derive(Debug, Clone, Default)]
@@ -175,11 +177,13 @@ fn end_of_look(at: &Snapshot<'_>, configuration: i64, wanted: &Wanted) -> Result
     if !wanted.filters() {
         return Ok(None);
     }
+    let reads_whole = wanted.text.is_some() && wanted.text_everywhere;
+    let looked_at = if reads_whole { READ_WHOLE_MAX } else { LOOKED_AT_MAX };
     let mut statement = at.prepare(
         "SELECT id FROM requests WHERE configuration = ?1 AND (?2 IS NULL OR id < ?2)
          ORDER BY id DESC LIMIT 1 OFFSET ?3",
     )?;
-    let parameters = (configuration, wanted.before.as_deref(), LOOKED_AT_MAX - 1);
+    let parameters = (configuration, wanted.before.as_deref(), looked_at - 1);
     Ok(statement.query_row(parameters, |row| row.get(0)).optional()?)
 }
 

@@ -18,7 +18,7 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
 }
 
 const localise = (part) => {
-  for (const time of part.querySelectorAll("time[datetime]")) {
+  for (const time of part.querySelectorAll("time[datetime]:not([data-zoned])")) {
     const at = new Date(time.dateTime);
     if (!Number.isNaN(at.getTime())) {
       time.title = time.textContent;
@@ -27,6 +27,12 @@ const localise = (part) => {
   }
 };
 localise(document);
+
+// A form that reads times takes them in the zone in which the page shows them.
+for (const field of document.querySelectorAll("input[name=zone][type=hidden]")) {
+  field.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone;
+  for (const name of field.form.querySelectorAll("[data-zone]")) { name.textContent = field.value; }
+}
 
 document.getElementById("problems")?.focus();
 

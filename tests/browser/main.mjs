@@ -5,6 +5,7 @@ import { OWNER, becomes, connect, enter, firstRun, remove, wholeWay } from "./fl
 import { Keyboard, Mouse } from "./hands.mjs";
 import { SEEN, POISON, attributes } from "./poison.mjs";
 import { start, stopAll } from "./program.mjs";
+import { singleSignOn } from "./sso.mjs";
 import { Watch } from "./watch.mjs";
 
 const PATIENCE = 15_000;
@@ -115,6 +116,10 @@ parts.push(part("the whole way by keyboard", {}, async ({ page, server, open }) 
   const other = await open();
   await wholeWay(page, new Keyboard(page), server, { page: other, hand: new Keyboard(other) });
 }));
+
+parts.push(part("single sign-on without scripts", { javaScriptEnabled: false }, (all) => singleSignOn(all, async () => {})));
+
+parts.push(part("single sign-on, looked at", {}, (all) => singleSignOn(all, (page) => look(page, all.watch))));
 
 parts.push(part("every page", {}, async ({ page, server, watch, open }) => {
   const hand = new Mouse(page);

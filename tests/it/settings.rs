@@ -1,7 +1,6 @@
 //! Settings: flag before variable before a secret's file before `rollcall.toml` before the default, and what is said about
 //! mistakes. Each test runs the binary in a folder of its own.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -246,7 +245,8 @@ fn documented() -> String {
         let secret = if setting["secret"] == true { ". **Secret**" } else { "" };
         let flag = format!("{} {}", text("flag"), text("placeholder"));
         let (key, variable, meaning) = (text("setting"), text("environment"), text("meaning"));
-        let _ = writeln!(table, "| `{key}` | `{}` | `{variable}` | {default} | {meaning}{secret} |", flag.trim());
+        let row = format!("| `{key}` | `{}` | `{variable}` | {default} | {meaning}{secret} |\n", flag.trim());
+        table.push_str(&row);
     }
     table
 }

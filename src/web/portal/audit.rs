@@ -11,6 +11,7 @@ use super::form::encoded;
 use super::moments;
 use super::page::{Layout, Place, Shown, page};
 use super::session::{Person, Visit};
+use super::zone::Zone;
 use crate::clock;
 use crate::model::actor::Reach;
 use crate::store::audit::{self as rows, Kept, Wanted};
@@ -34,7 +35,7 @@ struct Query {
 
 impl Query {
     /// Nothing where another account than the person's is asked for.
-    fn wanted(&self, reach: &Reach) -> Option<Wanted> {
+    fn wanted(&self, reach: &Reach, zone: &Zone) -> Option<Wanted> {
         let given = |text: &str| Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned);
         let account = given(&self.account);
         if account.as_deref().is_some_and(|account| !reach.covers(account)) {
@@ -46,8 +47,8 @@ impl Query {
             configuration_id: given(&self.connection),
             actor: given(&self.actor),
             action: given(&self.action),
-            since: moments::begin_of_day(&self.since),
-            until: moments::end_of_day(&self.until),
+            since: zone.begin_of_day(&self.since),
+            until: zone.end_of_day(&self.until),
         })
     }
 
@@ -120,18 +121,20 @@ struct AuditPage {
     found: Vec<Row>,
     /// Address of the next page.
     next: Option<String>,
+    /// Name of the zone in which days are meant.
+    zone: String,
 }
 
 impl AuditPage {
-    fn actions() -> [&'static str; 9] {
-        ["account", "admin", "api_key", "configuration", "link", "role", "schema", "settings", "token"]
+    fn actions() -> [&'static str; 10] {
+        ["account", "admin", "api_key", "configuration", "link", "role", "schema", "session", "settings", "token"]
     }
 }
 
 /// `GET /audit`
 pub(super) async fn show(person: Person<Audit>, visit: Visit) -> Shown {
     let query: Query = visit.query();
-    let mut found = match query.wanted(&person.by.reach) {
+    let mut found = match query.wanted(&person.by.reach, &person.signed.zone()) {
         Some(wanted) => super::read_aside(&visit.state, move |at| rows::page(at, &wanted, PER_PAGE + 1)).await?,
         None => Vec::new(),
     };
@@ -139,5 +142,6 @@ pub(super) async fn show(person: Person<Audit>, visit: Visit) -> Shown {
     found.truncate(PER_PAGE as usize);
     let next = found.last().filter(|_| has_more).map(|last| format!("{}&before={}", query.at("/audit"), last.number));
     let layout = Layout::new("Audit log", Some(&person.signed), Place::Audit);
-    Ok(page(200, &AuditPage { layout, query, found: found.into_iter().map(Row::from).collect(), next }))
+    let (found, zone) = (found.into_iter().map(Row::from).collect(), person.signed.zone().name().to_owned());
+    Ok(page(200, &AuditPage { layout, query, found, next, zone }))
 }

@@ -11,6 +11,7 @@ use super::page::{Layout, Place, Refusal, Shown, on_to, page};
 use super::roles::{offered, ticked};
 use super::session::Visit;
 use super::shown_once;
+use super::zone::Zone;
 use crate::clock;
 use crate::directory::api_keys::{self, NewApiKey, usual_permissions};
 use crate::error::Error;
@@ -133,7 +134,7 @@ fn read(fields: &Fields, asked: Permissions, secret: &Token) -> Result<NewApiKey
         problems.push(Problem { field: "account", sentence });
     }
     let last_day = Some(text("expires")).filter(|day| !day.is_empty());
-    let expires_at = last_day.as_deref().and_then(moments::end_of_day);
+    let expires_at = last_day.as_deref().and_then(|day| Zone::utc().end_of_day(day));
     if last_day.is_some() && expires_at.is_none_or(|end| end <= clock::now()) {
         let sentence = "Give a day that is not over, such as 2027-01-31, or none.".to_owned();
         problems.push(Problem { field: "expires", sentence });

@@ -35,6 +35,7 @@ mod sso_test;
 mod tokens;
 mod told;
 mod traffic;
+mod zone;
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -42,6 +43,7 @@ use actix_web::{HttpResponse, Resource};
 
 use self::page::{Refusal, Shown, on_to};
 use self::session::Anybody;
+pub use self::session::{AGE_MAX, IDLE_MAX};
 use crate::model::permission::Permission;
 use crate::web::aside::read_aside;
 
@@ -130,6 +132,7 @@ fn settings() -> Vec<Resource> {
         place("/profile/codes/confirm").route(web::post().to(codes::confirm)),
         place("/profile/codes/off").route(web::post().to(codes::switch_off)),
         place("/profile/sessions").route(web::post().to(profile::end_sessions)),
+        place("/profile/zone").route(web::post().to(profile::set_zone)),
         place("/profile/theme").route(web::post().to(profile::set_theme)),
         place("/settings").route(web::get().to(first_settings)),
         place("/settings/people").route(web::get().to(admins::list)),
@@ -163,6 +166,7 @@ fn credentials() -> Vec<Resource> {
         place("/connections/{id}/tokens/new")
             .route(web::get().to(tokens::show_new))
             .route(web::post().to(tokens::rotate)),
+        place("/connections/{id}/tokens/revoke-all").route(web::post().to(tokens::revoke_all)),
         place("/connections/{id}/tokens/{token}")
             .route(web::get().to(tokens::show))
             .route(web::post().to(tokens::change)),

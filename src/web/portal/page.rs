@@ -129,6 +129,7 @@ const NOTICES: &[(&str, &str)] = &[
     ("saved", "Your changes were saved."),
     ("paused", "Paused. Changes are taken and kept, and go on to your application when you resume."),
     ("resumed", "Resumed. What happened meanwhile goes on to your application now."),
+    ("all-revoked", "Every token of this connection is revoked. They stopped working at once."),
     ("revoked", "Revoked. It stopped working at once."),
     ("purged", "Purged. Nothing of it is left."),
     ("session", "Ended. Whoever used it is signed out."),

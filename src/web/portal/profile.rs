@@ -8,6 +8,7 @@ use super::first_run::{Problem, problem_of};
 use super::moments;
 use super::page::{Layout, Place, Shown, on_to, page};
 use super::session::{self, Anybody, Theme, Visit};
+use super::zone::{self, Zone};
 use crate::clock;
 use crate::directory::admins;
 use crate::model::admin::{check_password, email_key};
@@ -17,6 +18,37 @@ use crate::store::sessions::{self, Session};
 use crate::store::{Undo, admins as rows};
 use crate::web::frame;
 use crate::web::state::State;
+
+/// How long a browser keeps how the pages look, in seconds.
+const YEAR: i64 = 365 * 24 * 60 * 60;
+
+/// Zones that are suggested; every other one is taken too.
+const ZONES: [&str; 24] = [
+    "UTC",
+    "Africa/Cairo",
+    "Africa/Johannesburg",
+    "Africa/Lagos",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "America/Mexico_City",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "America/Toronto",
+    "Asia/Dubai",
+    "Asia/Hong_Kong",
+    "Asia/Kolkata",
+    "Asia/Seoul",
+    "Asia/Singapore",
+    "Asia/Tokyo",
+    "Australia/Sydney",
+    "Europe/Berlin",
+    "Europe/Istanbul",
+    "Europe/London",
+    "Europe/Madrid",
+    "Europe/Paris",
+    "Pacific/Auckland",
+];
 
 #[derive(Template)]
 #[template(path = "portal/profile.html")]
@@ -47,6 +79,15 @@ impl ProfilePage {
 
     fn permissions(&self) -> Vec<(Permission, &'static str)> {
         self.person.permissions.iter().map(|one| (one, super::roles::about(one))).collect()
+    }
+
+    fn zones() -> [&'static str; 24] {
+        ZONES
+    }
+
+    /// The zone that was chosen in this browser.
+    fn zone(&self) -> &str {
+        self.person.zone.as_ref().map_or("", Zone::name)
     }
 
     fn themes() -> [(Theme, &'static str); 3] {
@@ -145,9 +186,29 @@ struct Look {
     theme: String,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ZoneForm {
+    zone: String,
+}
+
+/// `POST /profile/zone`: in which zone times are shown in this browser.
+pub(super) async fn set_zone(person: Anybody, visit: Visit) -> Shown {
+    let (form, state) = visit.form::<ZoneForm>(&person.signed).await?;
+    let kept = |name: &str, seconds| session::cookie(&state, zone::ZONE_COOKIE, name.to_owned(), seconds);
+    let cookie = match (form.zone.trim(), Zone::named(&form.zone)) {
+        ("", _) => kept("", 0),
+        (_, Some(zone)) => kept(zone.name(), YEAR),
+        (wrong, None) => {
+            let sentence = format!("There is no time zone “{wrong}”. Write it like Europe/Berlin, or leave it empty.");
+            return profile_page(&person, &state, vec![Problem { field: "zone", sentence }]);
+        }
+    };
+    Ok(on_to("/profile?done=saved").cookie(cookie).finish())
+}
+
 /// `POST /profile/theme`: how the pages look in this browser.
 pub(super) async fn set_theme(person: Anybody, visit: Visit) -> Shown {
-    const YEAR: i64 = 365 * 24 * 60 * 60;
     let (form, state) = visit.form::<Look>(&person.signed).await?;
     let theme = Theme::of(&form.theme);
     let seconds = if theme == Theme::Auto { 0 } else { YEAR };

@@ -4,9 +4,13 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::connection::Connection;
+use super::first_run::{Problem, problem_of};
+use super::moments::Moment;
 use super::page::{Layout, Refusal, Shown, page};
-use super::session::{Person, Visit};
+use super::session::{Person, Signed, Visit};
 use super::told::{Line, Reader, Told};
+use super::zone::Zone;
+use crate::clock::Millis;
 use crate::directory::requests;
 use crate::model::explanation::Explanation;
 use crate::model::ids;
@@ -16,6 +20,7 @@ use crate::web::access::Requests;
 
 /// Calls on a page.
 const PER_PAGE: u32 = 50;
+const MINUTE: Millis = 60_000;
 /// Longest text that is looked for.
 const TEXT_MAX_CHARS: usize = 200;
 /// What may be chosen as method.
@@ -30,6 +35,11 @@ struct ListPage {
     lines: Vec<Line>,
     next: Option<String>,
     is_open: bool,
+    /// Name of the zone in which times are meant.
+    zone: String,
+    /// Whether a script may put the zone of the device in.
+    is_any_zone: bool,
+    problems: Vec<Problem>,
 }
 
 #[derive(Default, Clone, Deserialize)]
@@ -39,32 +49,64 @@ struct Query {
     method: String,
     resource: String,
     text: String,
+    /// Times as a field for date and time sends them, in `zone`.
+    from: String,
+    to: String,
+    /// The zone that a script put in; else that of the profile counts.
+    zone: String,
     before: String,
 }
 
 impl Query {
     fn is_empty(&self) -> bool {
-        self.only.is_empty() && self.method.is_empty() && self.resource.is_empty() && self.text.is_empty()
+        [&self.only, &self.method, &self.resource, &self.text, &self.from, &self.to].iter().all(|text| text.is_empty())
     }
 
     /// The query of the page that begins before a call.
     fn at(&self, before: &str) -> String {
         let encoded = super::form::encoded;
         format!(
-            "?only={}&method={}&resource={}&text={}&before={before}",
+            "?only={}&method={}&resource={}&text={}&from={}&to={}&zone={}&before={before}",
             encoded(&self.only),
             encoded(&self.method),
             encoded(&self.resource),
-            encoded(&self.text)
+            encoded(&self.text),
+            encoded(&self.from),
+            encoded(&self.to),
+            encoded(&self.zone)
         )
     }
 
-    fn wanted(&self, is_open: bool) -> Wanted {
+    /// The zone in which the times are meant.
+    fn zone(&self, signed: &Signed) -> Zone {
+        Zone::named(&self.zone).unwrap_or_else(|| signed.zone())
+    }
+
+    /// What is wrong with the times.
+    fn problems(&self, zone: &Zone) -> Vec<Problem> {
+        let is_wrong = |text: &str| !text.is_empty() && zone.moment(text).is_none();
+        let fields = [("from", &self.from), ("to", &self.to)].into_iter().filter(|(_, text)| is_wrong(text));
+        let sentence = |text: &str| format!("“{text}” is no time. Write it like 2026-07-14T09:30.");
+        fields.map(|(field, text)| Problem { field, sentence: sentence(text) }).collect()
+    }
+
+    /// The call before which the page begins.
+    fn before(&self) -> Option<&str> {
+        Some(self.before.as_str()).filter(|id| ids::is_id(id))
+    }
+
+    /// The least id behind the last minute that is wanted.
+    fn end(&self, zone: &Zone) -> Option<String> {
+        zone.moment(&self.to).map(|at| ids::first_at(at + MINUTE))
+    }
+
+    fn wanted(&self, is_open: bool, zone: &Zone) -> Wanted {
         let text = |text: &str| {
             Some(text.trim().chars().take(TEXT_MAX_CHARS).collect()).filter(|text: &String| !text.is_empty())
         };
         Wanted {
-            before: Some(self.before.clone()).filter(|id| ids::is_id(id)),
+            before: [self.before().map(str::to_owned), self.end(zone)].into_iter().flatten().min(),
+            from: zone.moment(&self.from).map(ids::first_at),
             failed: (self.only == "failed").then_some(true),
             method: METHODS.contains(&&*self.method).then(|| self.method.clone()),
             resource: text(&self.resource),
@@ -76,6 +118,25 @@ impl Query {
 }
 
 impl ListPage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        problem_of(&self.problems, field)
+    }
+
+    /// The fields for times: name, label and value.
+    fn times(&self) -> [(&'static str, &'static str, &str); 2] {
+        [("from", "From", &self.query.from), ("to", "To", &self.query.to)]
+    }
+
+    /// Whether the look ended before the page was full, with more behind it.
+    fn is_partial(&self) -> bool {
+        self.next.is_some() && self.lines.len() < PER_PAGE as usize
+    }
+
+    /// How far back the look went.
+    fn looked_back_to(&self) -> Option<Moment> {
+        self.next.as_deref().and_then(ids::made_at).map(Moment::of)
+    }
+
     fn methods() -> [&'static str; 5] {
         METHODS
     }
@@ -86,7 +147,9 @@ pub(super) async fn list(person: Person<Requests>, visit: Visit) -> Shown {
     let connection = Connection::read(&visit, &person.by.reach, "requests")?;
     let query: Query = visit.query();
     let reader = Reader::new(&person.signed, &visit.state.public_url());
-    let (reach, id, wanted) = (person.by.reach, connection.id().to_owned(), query.wanted(reader.is_open));
+    let zone = query.zone(&person.signed);
+    let problems = query.problems(&zone);
+    let (reach, id, wanted) = (person.by.reach, connection.id().to_owned(), query.wanted(reader.is_open, &zone));
     let key = connection.one.configuration.key;
     let (lines, next) = super::read_aside(&visit.state, move |at| {
         let found = requests::whole_page(at, &reach, &id, &wanted, PER_PAGE)?;
@@ -95,7 +158,10 @@ pub(super) async fn list(person: Person<Requests>, visit: Visit) -> Shown {
     })
     .await?;
     let layout = connection.layout(&person.signed, "Requests");
-    Ok(page(200, &ListPage { layout, connection, query, lines, next, is_open: reader.is_open }))
+    let (is_any_zone, zone) = (person.signed.zone.is_none(), zone.name().to_owned());
+    let status = if problems.is_empty() { 200 } else { 422 };
+    let is_open = reader.is_open;
+    Ok(page(status, &ListPage { layout, connection, query, lines, next, is_open, zone, is_any_zone, problems }))
 }
 
 #[derive(Template)]

@@ -11,6 +11,7 @@ use actix_web::{FromRequest, HttpRequest};
 
 use super::form;
 use super::page::{self, Refusal};
+use super::zone::Zone;
 use crate::clock::{self, Millis};
 use crate::error::Result;
 use crate::model::actor::{Actor, ActorKind, By, Reach};
@@ -24,9 +25,9 @@ use crate::web::public_url::is_https;
 use crate::web::state::State;
 
 /// How long a session lives without being used.
-pub(super) const IDLE_MAX: Millis = 24 * 60 * 60 * 1000;
+pub const IDLE_MAX: Millis = 24 * 60 * 60 * 1000;
 /// How long it lives at most.
-pub(super) const AGE_MAX: Millis = 7 * 24 * 60 * 60 * 1000;
+pub const AGE_MAX: Millis = 7 * 24 * 60 * 60 * 1000;
 /// The use of a session is written down no more often than this.
 const NOTE_EVERY: Millis = 60 * 1000;
 /// Longest name of a browser that is kept.
@@ -81,6 +82,8 @@ pub(super) struct Signed {
     /// What was just done.
     pub(super) notice: Option<&'static str>,
     pub(super) theme: Theme,
+    /// The time zone that was chosen in this browser.
+    pub(super) zone: Option<Zone>,
     since: Millis,
     last_seen: Millis,
 }
@@ -218,6 +221,7 @@ fn find(request: &HttpRequest, state: &Data<State>) -> Result<Option<Signed>> {
         permissions: role.permissions,
         form_token: form_token(&digest),
         notice: page::notice(request.query_string()),
+        zone: Zone::chosen(request),
         theme: request.cookie(THEME_COOKIE).map(|cookie| Theme::of(cookie.value())).unwrap_or_default(),
         since: session.created_at,
         last_seen: session.last_seen_at,
@@ -229,6 +233,11 @@ fn find(request: &HttpRequest, state: &Data<State>) -> Result<Option<Signed>> {
 }
 
 impl Signed {
+    /// The zone in which days and times are meant.
+    pub(super) fn zone(&self) -> Zone {
+        self.zone.clone().unwrap_or_else(Zone::utc)
+    }
+
     /// When the session ends by itself, if it is not used again.
     pub(super) fn ends(&self) -> Millis {
         (self.last_seen + IDLE_MAX).min(self.since + AGE_MAX)

@@ -47,6 +47,7 @@ struct ListPage {
     layout: Layout,
     connection: Connection,
     tokens: Vec<KeptToken>,
+    problems: Vec<Problem>,
 }
 
 /// A new token beside the old one.
@@ -56,6 +57,10 @@ struct Rotation<'t> {
 }
 
 impl ListPage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        problem_of(&self.problems, field)
+    }
+
     fn is_live(&self, token: &KeptToken) -> bool {
         token.state(self.connection.now) == TokenState::Live
     }
@@ -111,13 +116,39 @@ pub(super) fn until(at: Millis, now: Millis) -> String {
 
 /// `GET /connections/{id}/tokens`
 pub(super) async fn list(person: Person<Read>, visit: Visit) -> Shown {
+    list_page(&visit.state, &person.by.reach, &person.signed, &visit.part("id"), Vec::new()).await
+}
+
+async fn list_page(state: &State, reach: &Reach, signed: &Signed, id: &str, problems: Vec<Problem>) -> Shown {
+    let connection = Connection::find(state, reach, id, "tokens")?;
+    let (reach, id) = (reach.clone(), connection.id().to_owned());
+    let tokens = super::read_aside(state, move |at| tokens::list(at, &reach, &id, None, SHOWN)).await?;
+    let layout = connection.layout(signed, "Tokens");
+    let status = if problems.is_empty() { 200 } else { 422 };
+    let mut page_of = ListPage { layout, connection, tokens, problems };
+    let is_watched = page_of.rotation().is_some() && status == 200;
+    page_of.layout.refresh = is_watched.then_some(10);
+    Ok(page(status, &page_of))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct EmergencyForm {
+    name: String,
+}
+
+/// `POST /connections/{id}/tokens/revoke-all`: for a token that has leaked.
+pub(super) async fn revoke_all(person: Person<Tokens>, visit: Visit) -> Shown {
     let connection = Connection::read(&visit, &person.by.reach, "tokens")?;
-    let (reach, id) = (person.by.reach.clone(), connection.id().to_owned());
-    let tokens = super::read_aside(&visit.state, move |at| tokens::list(at, &reach, &id, None, SHOWN)).await?;
-    let layout = connection.layout(&person.signed, "Tokens");
-    let mut page_of = ListPage { layout, connection, tokens };
-    page_of.layout.refresh = page_of.rotation().is_some().then_some(10);
-    Ok(page(200, &page_of))
+    let (form, state) = visit.form::<EmergencyForm>(&person.signed).await?;
+    let id = connection.id().to_owned();
+    if form.name.trim() != connection.name() {
+        let problem = Problem { field: "name", sentence: format!("Type the name exactly: {}", connection.name()) };
+        return list_page(&state, &person.by.reach, &person.signed, &id, vec![problem]).await;
+    }
+    let (by, of) = (person.by, id.clone());
+    state.store.write(Undo::Savepoint, move |tx| tokens::revoke_every(tx, &by, &of)).await?;
+    Ok(on_to(&format!("/connections/{id}/tokens?done=all-revoked")).finish())
 }
 
 #[derive(Template)]

@@ -213,3 +213,29 @@ fn what_a_directory_holds_is_shown_as_text() {
         }
     }
 }
+
+#[test]
+fn the_log_is_searched_between_two_times_in_the_zone_of_the_reader() {
+    let (mut browser, client) = manager(App::shared(), "timed-calls");
+    client.created("/Users", &user("timed-one"));
+    let path = at(&client, "/requests");
+    once_it_says(&mut browser, &path, "timed-one");
+    let find = |browser: &mut Browser, query: &str| browser.get(&format!("{path}?{query}"));
+    assert!(find(&mut browser, "from=2020-01-01T00:00&to=2999-12-31T23:59").answered(200).says("timed-one"));
+    assert!(!find(&mut browser, "from=2999-01-01T00:00").answered(200).says("timed-one"));
+    assert!(find(&mut browser, "to=2020-01-01T00:00").answered(200).says("No call fits these filters."));
+    let wrong = find(&mut browser, "from=yesterday").answered(422);
+    assert!(wrong.says("id=\"from-problem\"") && wrong.says("value=\"yesterday\""), "{}", wrong.text);
+    let page = browser.submit("/profile/zone", &[("zone", "Asia/Kolkata")]).answered(200);
+    assert!(
+        page.says("value=\"Asia/Kolkata\"") && page.says(" IST</time>") && !page.says(" UTC</time>"),
+        "{}",
+        page.text
+    );
+    let page = find(&mut browser, "").answered(200);
+    assert!(page.says("From (<span data-zone>Asia/Kolkata</span>)") && page.says(" data-zoned>"), "{}", page.text);
+    let refused = browser.submit_only("/profile/zone", &[("zone", "Europe/Atlantis")]).answered(422);
+    assert!(refused.says("no time zone “Europe/Atlantis”"), "{}", refused.text);
+    let page = browser.submit("/profile/zone", &[("zone", "")]).answered(200);
+    assert!(page.says(" UTC</time>"), "{}", page.text);
+}

@@ -3,8 +3,10 @@
 pub(crate) mod browser;
 mod codes;
 mod looking;
+mod overview;
 mod pages;
 mod public_url;
 mod running;
 mod set_up;
 mod signing_in;
+mod sso;

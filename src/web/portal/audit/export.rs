@@ -52,7 +52,7 @@ pub(in crate::web::portal) async fn json(person: Person<Audit>, visit: Visit) ->
 
 async fn read(person: &Person<Audit>, visit: &Visit) -> Result<Vec<Kept>, Refusal> {
     let query: Query = visit.query();
-    let Some(wanted) = query.wanted(&person.by.reach) else { return Ok(Vec::new()) };
+    let Some(wanted) = query.wanted(&person.by.reach, &person.signed.zone()) else { return Ok(Vec::new()) };
     Ok(super::super::read_aside(&visit.state, move |at| rows::page(at, &wanted, ROWS_MAX)).await?)
 }
 
