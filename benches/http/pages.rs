@@ -128,7 +128,6 @@ fn pages(id: &str, user: &str, [all, some]: [&str; 2], [call, middle]: &[String;
         at("single sign-on", "/settings/sso"),
         at("this server", "/settings/server"),
         at("about", "/settings/about"),
-        at("the sign-in page", "/login?next=/"),
     ]
 }
 
