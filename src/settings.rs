@@ -16,7 +16,7 @@ mod sources;
 mod sso;
 mod tls;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -198,6 +198,22 @@ pub fn public_url(text: &str) -> Result<String, String> {
     Ok(format!("{scheme}://{}{path}", authority.to_ascii_lowercase()))
 }
 
+/// The host of a URL that was checked by [`public_url`], an IPv6 address without its brackets.
+pub fn host_of(url: &str) -> &str {
+    let after = url.split_once("://").map_or(url, |(_, after)| after);
+    let authority = after.split('/').next().unwrap_or(after);
+    let host = match authority.rsplit_once(':') {
+        Some((host, _)) if !authority.ends_with(']') => host,
+        _ => authority,
+    };
+    host.trim_matches(['[', ']'])
+}
+
+/// Whether that host is this machine itself.
+pub fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 fn check_authority(authority: &str) -> Result<(), String> {
     if authority.contains('@') {
         return Err("it must not hold a user name or password".into());
@@ -254,6 +270,20 @@ mod tests {
         ] {
             let refused = public_url(given).unwrap_err();
             assert!(refused.contains(word), "{given}: {refused}");
+        }
+    }
+
+    #[test]
+    fn hosts_of_this_machine_are_known_by_their_url() {
+        for (url, name, here) in [
+            ("http://127.0.0.1:8080", "127.0.0.1", true),
+            ("http://localhost", "localhost", true),
+            ("http://[::1]:8080/base", "::1", true),
+            ("http://[::1]", "::1", true),
+            ("https://scim.example.com:8443/x", "scim.example.com", false),
+            ("http://10.0.0.1", "10.0.0.1", false),
+        ] {
+            assert_eq!((host_of(url), is_here(host_of(url))), (name, here), "{url}");
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::settings::Settings;
 use crate::settings::SsoSettings;
 use crate::store::tokens::TokenRow;
 use crate::store::{Snapshot, Store, configurations};
+use crate::tls::Expiry;
 
 /// By what the callers of the management API are known, beside the rows of the database.
 pub struct Callers {
@@ -63,6 +64,8 @@ pub struct State {
     pub sso: Sso,
     /// What is counted for monitors.
     pub metrics: Metrics,
+    /// When the certificate ends, where the server speaks TLS.
+    pub certificate: Option<Expiry>,
     /// What the process was told at start.
     pub settings: Settings,
     /// Scopes by row of the configuration, with the revision they were read at.
@@ -71,7 +74,14 @@ pub struct State {
 
 impl State {
     /// State over an open store.
-    pub fn new(store: Store, public: PublicUrl, cursor_secret: Secret, callers: Callers, settings: Settings) -> Self {
+    pub fn new(
+        store: Store,
+        public: PublicUrl,
+        cursor_secret: Secret,
+        callers: Callers,
+        settings: Settings,
+        certificate: Option<Expiry>,
+    ) -> Self {
         let network = Network::new(&settings);
         Self {
             store,
@@ -87,6 +97,7 @@ impl State {
             hashing: Hashing::default(),
             sso: Sso::default(),
             metrics: Metrics::default(),
+            certificate,
             settings,
             scopes: RwLock::default(),
         }
