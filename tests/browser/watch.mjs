@@ -13,7 +13,8 @@ const READ_MAX = 6;
 
 export class Watch {
   constructor(address) {
-    this.hosts = new Set([new URL(address).host]);
+    this.host = new URL(address).host;
+    this.hosts = new Set([this.host]);
     this.problems = new Set();
     this.heaviest = {};
     this.waiting = [];
@@ -43,6 +44,7 @@ export class Watch {
 
   async weigh(response) {
     const type = response.request().resourceType();
+    if (new URL(response.url()).host !== this.host) { return; }
     if (response.status() >= 500) { this.problem(`${response.url()} was answered ${response.status()}`); }
     if (!(type in BUDGET) || (response.status() >= 300 && response.status() < 400)) { return; }
     const body = await response.body().catch(() => null);
