@@ -6,6 +6,7 @@ pub mod error;
 pub mod fetch;
 pub mod jwt;
 pub mod log;
+pub mod measure;
 pub mod model;
 pub mod oidc;
 pub mod scim;

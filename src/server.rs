@@ -1,6 +1,7 @@
 //! Starting, wiring and stopping the server. One builder serves production and tests.
 
 mod listen;
+mod metrics;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,11 +22,11 @@ use crate::jwt::{SigningKey, UserTokens};
 use crate::log;
 use crate::model::configuration::provisioning_url;
 use crate::secret::{self, Token};
-use crate::settings::Settings;
+use crate::settings::{LogFormat, Settings};
 use crate::store::{Access, Store, Undo, instance};
 use crate::tls::Tls;
 use crate::web::limits::HEAD_DEADLINE;
-use crate::web::network::{self, Network};
+use crate::web::network;
 use crate::web::public_url::PublicUrl;
 use crate::web::state::{Callers, State};
 use crate::web::{api, assets, portal, scim, strict_transport};
@@ -66,7 +67,7 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let kept = store.write_blocking(Undo::Unneeded, move |tx| instance::cursor_secret(tx, fresh));
     let cursor_secret = kept.map_err(io::Error::other)?;
-    let state = web::Data::new(State::new(store, public, cursor_secret, callers(settings)?, Network::new(settings)));
+    let state = web::Data::new(State::new(store, public, cursor_secret, callers(settings)?, settings.clone()));
     let shared = state.clone();
     let sockets = Arc::clone(&state.network.sockets);
     let workers = thread::available_parallelism().map_or(2, NonZeroUsize::get);
@@ -156,7 +157,7 @@ pub fn new_setup_url(store: &Store) -> anyhow::Result<String> {
 /// # Errors
 /// The database cannot be opened or the address cannot be bound; the text says what to do.
 pub fn run(settings: &Settings) -> anyhow::Result<()> {
-    let _log = log::start(settings.log_level)?;
+    let _log = log::start(settings.log_level, settings.log_format == LogFormat::Text)?;
     listen::refuse_plain_http(settings)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
@@ -166,6 +167,14 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         let ends = notify::Ends::listen()?;
         let hangups = certificates::Hangups::listen()?;
         let bound = build(settings, store.clone())?;
+        let metrics = settings.metrics.as_ref().map(|told| metrics::listen(told, &bound.state)).transpose()?;
+        let metrics = metrics.map(|(server, address)| {
+            println!("metrics are on http://{address}/metrics");
+            tracing::info!(metrics = %address, "metrics are told");
+            let handle = server.handle();
+            actix_web::rt::spawn(server);
+            handle
+        });
         let listening = listen::url(bound.tls.as_ref(), bound.address);
         println!("listening on {listening}");
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url(), ""));
@@ -188,6 +197,9 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         notify::ready(&listening);
         bound.server.await?;
         drop(backups);
+        if let Some(metrics) = metrics {
+            metrics.stop(false).await;
+        }
         workers.iter().for_each(tokio::task::JoinHandle::abort);
         drop(stop);
         // It ends at once, except while it writes.

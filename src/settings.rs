@@ -63,7 +63,8 @@ pub struct ConfigFile {
 /// The flags of `serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
-    /// Address and port to listen on; port 0 takes any free one [default: 127.0.0.1:8080; with --domain 0.0.0.0:443]
+    /// Address and port to listen on: 127.0.0.1:8080 where nothing is said, 0.0.0.0:443 with --domain; port 0 takes any free
+    /// one
     #[arg(long, value_name = "ADDRESS:PORT", env = "ROLLCALL_LISTEN", value_parser = address)]
     pub listen: Option<SocketAddr>,
 

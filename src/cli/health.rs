@@ -19,7 +19,7 @@ pub(super) struct HealthArgs {
     /// URL of the server; without it, the address that `serve` listens on
     #[arg(long, value_parser = settings::public_url)]
     url: Option<String>,
-    /// Address and port that `serve` listens on [default: 127.0.0.1:8080; with a domain 127.0.0.1:443]
+    /// Address and port that `serve` listens on: 127.0.0.1:8080 where nothing is said, port 443 with a domain
     #[arg(long, value_name = "ADDRESS:PORT", env = "ROLLCALL_LISTEN")]
     listen: Option<SocketAddr>,
     /// The domain of `serve`, which changes where it listens

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Scope;
-use super::shown::{Links, Shown, collection};
+use super::shown::{LINK_BYTES, Links, Shown, collection};
 use crate::error::{Error, Result};
 use crate::scim::cursor::{self, Direction, Mark, Value};
 use crate::scim::schema::ResourceType;
@@ -12,8 +12,9 @@ use crate::store::filter_sql::{SortKey, Where};
 use crate::store::pages::{self, Found, Stream, Window};
 use crate::store::{Snapshot, resources};
 
-/// Most members shown in one page of groups, all groups together; the page ends early beyond it.
-const MEMBERS_PER_PAGE: i64 = 200_000;
+/// Bytes of text in one page; the page ends early beyond it (RFC 7644 section 3.4.2.4 lets it), so that those who read
+/// slowly, or never, do not fill the memory.
+const PAGE_MAX_BYTES: usize = 4 << 20;
 
 /// What is wanted of one type.
 #[derive(Debug)]
@@ -147,16 +148,17 @@ fn position(at: &Snapshot<'_>, streams: &[Stream<'_>], mark: &Mark) -> Result<Po
     Err(cursor::expired().into())
 }
 
-/// The resources of the rows, as far as their members fit a page.
+/// The resources of the rows, as far as they fit a page; the first of them always does.
 fn read(at: &Snapshot<'_>, scope: &Scope, request: &Request, found: &[Found]) -> Result<Vec<(usize, Shown)>> {
     let mut items = Vec::with_capacity(found.len());
-    let mut shown_members = 0;
+    let mut bytes = 0;
     for Found { stream, position } in found {
         let part = &request.parts[*stream];
         let row = resources::by_key(at, scope.configuration, position.row)?
             .ok_or_else(|| Error::Database(format!("an index names row {}, which is not there", position.row)))?;
-        shown_members += if part.with_members { row.member_count } else { 0 };
-        if shown_members > MEMBERS_PER_PAGE && !items.is_empty() {
+        let members = if part.with_members { row.member_count } else { 0 };
+        bytes += row.body.len() + as_usize(members.unsigned_abs()) * LINK_BYTES;
+        if bytes > PAGE_MAX_BYTES && !items.is_empty() {
             break;
         }
         let mut shown = Shown::of(at, row, &part.of, if part.with_members { i64::MAX } else { -1 })?;

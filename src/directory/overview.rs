@@ -41,6 +41,22 @@ impl Overview {
     }
 }
 
+/// How many configurations stand how.
+///
+/// # Errors
+/// What the store says.
+pub fn standings(at: &Snapshot<'_>, now: Millis) -> Result<Vec<(Standing, u64)>> {
+    let mut counted: Vec<(Standing, u64)> = Standing::ALL.into_iter().map(|standing| (standing, 0)).collect();
+    for configuration in rows::list(at, None)? {
+        let health = requests::health(at, configuration.key)?.unwrap_or_default();
+        let standing = Standing::of(&configuration, &health, provider::of(&configuration), now);
+        if let Some((_, count)) = counted.iter_mut().find(|(known, _)| *known == standing) {
+            *count += 1;
+        }
+    }
+    Ok(counted)
+}
+
 /// Which configurations are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {

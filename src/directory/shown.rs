@@ -8,6 +8,11 @@ use crate::store::Snapshot;
 use crate::store::members::{self, Linked};
 use crate::store::resources::{Collection, Stored};
 
+/// What a member, or a group of a user, takes in an answer, roughly and in bytes.
+pub(super) const LINK_BYTES: usize = 200;
+/// The same for what stands before the stored text.
+const HEAD_BYTES: usize = 500;
+
 /// A resource with what is shown beside its own text.
 #[derive(Debug, Clone)]
 pub struct Shown {
@@ -47,6 +52,16 @@ impl Shown {
             Links::None
         };
         Ok(Self { stored, links })
+    }
+
+    /// How long it is in an answer, roughly and in bytes.
+    pub fn length(&self) -> usize {
+        let links = match &self.links {
+            Links::None | Links::Unread => 0,
+            Links::Members(members) => members.len(),
+            Links::Groups(groups) => groups.len(),
+        };
+        self.stored.body.len() + HEAD_BYTES + links * LINK_BYTES
     }
 
     /// The entity tag. What a user shows of its groups is part of it; a group's own counter moves with its members.

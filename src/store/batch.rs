@@ -13,6 +13,7 @@ use super::writer::{Job, Message, Undo, Verdict};
 use super::{Shared, db};
 use crate::clock::{self, Millis};
 use crate::error::Error;
+use crate::log;
 
 /// Writes in one transaction: bounds how long the first of them waits for the last.
 const BATCH_MAX: usize = 256;
@@ -90,6 +91,7 @@ impl WriterThread {
             let mut batch = Vec::with_capacity(8);
             let fate = self.run_batch(first, &mut batch);
             self.crowded = batch.len() > 1;
+            self.shared.counters.queued.fetch_sub(batch.len() as u64, Ordering::Relaxed);
             answer(batch, &fate);
         }
         self.finish();
@@ -141,8 +143,11 @@ impl WriterThread {
             self.connection = Some(connection);
             fate
         });
-        let fate = result.unwrap_or_else(|error| Fate::Failed(failure(error)));
-        self.heed(Seen::take());
+        let fate = result.unwrap_or_else(|error| log::within(requests(batch), || Fate::Failed(failure(error))));
+        let seen = Seen::take();
+        if seen.is_grave() {
+            log::within(requests(batch), || self.heed(seen));
+        }
         fate
     }
 
@@ -170,7 +175,7 @@ impl WriterThread {
         let start = Instant::now();
         execute(connection, "COMMIT")?;
         if connection.total_changes() != changes {
-            self.count_commit(start.elapsed());
+            self.count_commit(start.elapsed(), batch);
         }
         if has_events {
             self.shared.events.send_modify(|count| *count += 1);
@@ -198,11 +203,14 @@ impl WriterThread {
         }
     }
 
-    fn count_commit(&mut self, took: Duration) {
+    fn count_commit(&mut self, took: Duration, batch: &[Box<dyn Job>]) {
+        let counters = &self.shared.counters;
+        counters.batches.observe(batch.len() as u64);
+        counters.commits.observe(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         let counted = took.min(COMMIT_COUNTED_MAX);
         self.mean_commit = (self.mean_commit * (MEAN_OVER - 1) + counted) / MEAN_OVER;
         if took > Duration::from_secs(1) {
-            tracing::warn!(took_ms = took.as_millis(), "a commit was slow");
+            log::within(requests(batch), || tracing::warn!(took_ms = took.as_millis(), "a commit was slow"));
         }
     }
 
@@ -269,6 +277,12 @@ fn answer(batch: Vec<Box<dyn Job>>, fate: &Fate) {
             Fate::Failed(failure) => Verdict::Void(failure.error()),
         });
     }
+}
+
+/// The requests that wait for a batch, for a line that is about all of them.
+fn requests(batch: &[Box<dyn Job>]) -> Option<Arc<str>> {
+    let ids: Vec<&str> = batch.iter().filter_map(|job| job.request()).collect();
+    (!ids.is_empty()).then(|| ids.join(",").into())
 }
 
 fn failure(error: rusqlite::Error) -> Failure {

@@ -16,6 +16,7 @@ pub mod extensions;
 mod failure;
 pub mod feed_gap;
 pub mod feed_positions;
+mod figures;
 mod files;
 pub mod filter_sql;
 pub mod held;
@@ -46,6 +47,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use db::OpenError;
+pub use figures::Figures;
 pub use integrity::check;
 pub use snapshot::{Snapshot, Tx};
 pub use writer::Undo;
@@ -89,6 +91,7 @@ struct Shared {
     closing: AtomicBool,
     /// Moves with each commit that has published events.
     events: watch::Sender<u64>,
+    counters: figures::Counters,
 }
 
 impl Shared {
@@ -129,6 +132,7 @@ impl Store {
             corrupt: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             events: watch::Sender::new(0),
+            counters: figures::Counters::default(),
         });
         if access == Access::Serve {
             integrity::check_quickly(&connection, &shared)?;

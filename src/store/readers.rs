@@ -110,6 +110,14 @@ impl Pool {
         })
     }
 
+    /// How many connections read at the moment.
+    pub(super) fn in_use(&self) -> u32 {
+        self.connections.get().map_or(0, |pool| {
+            let state = pool.state();
+            state.connections.saturating_sub(state.idle_connections)
+        })
+    }
+
     pub(super) fn read<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         let connection = self.connections().get().map_err(|error| {
             tracing::warn!(%error, "no connection came free for a scan");

@@ -78,6 +78,13 @@ pub fn end_all(tx: &Tx<'_>, admin: &str, keep: Option<&str>) -> Result<usize> {
     Ok(tx.prepare("DELETE FROM sessions WHERE admin_id = ?1 AND id IS NOT ?2")?.execute((admin, keep))?)
 }
 
+/// How many there are that were used since then and began since then.
+pub fn count_open(at: &Snapshot<'_>, idle_since: Millis, began_before: Millis) -> Result<u64> {
+    let mut statement = at.prepare("SELECT count(*) FROM sessions WHERE last_seen_at >= ?1 AND created_at >= ?2")?;
+    let count: i64 = statement.query_row([idle_since, began_before], |row| row.get(0))?;
+    Ok(count.unsigned_abs())
+}
+
 /// Removes the sessions that were last used before `idle_since` or began before `began_before`.
 pub fn remove_old(tx: &Tx<'_>, idle_since: Millis, began_before: Millis) -> Result<usize> {
     Ok(tx

@@ -15,6 +15,7 @@ use super::batch::WriterThread;
 use super::db::OpenError;
 use super::snapshot::Tx;
 use crate::error::{Error, Result};
+use crate::log;
 
 /// Writes that may wait where nobody says otherwise. Beyond it a caller is turned away at once, which is kinder than a long wait and a time-out.
 pub(super) const QUEUE_MAX: usize = 1_024;
@@ -32,6 +33,8 @@ pub enum Undo {
 /// A write that waits, runs, and is answered after the commit.
 pub(super) trait Job: Send {
     fn undo(&self) -> Undo;
+    /// The request that it is written for.
+    fn request(&self) -> Option<&str>;
     /// Runs the write and keeps its result; true where it succeeded. Does not panic.
     fn run(&mut self, tx: &Tx<'_>) -> bool;
     /// Gives the caller what the verdict leaves of the kept result.
@@ -56,6 +59,7 @@ pub(super) enum Message {
 
 struct Write<T, F, A> {
     undo: Undo,
+    request: Option<Arc<str>>,
     job: Option<F>,
     result: Option<Result<T>>,
     answer: A,
@@ -71,12 +75,16 @@ where
         self.undo
     }
 
+    fn request(&self) -> Option<&str> {
+        self.request.as_deref()
+    }
+
     fn run(&mut self, tx: &Tx<'_>) -> bool {
         let Some(job) = self.job.take() else {
             return false;
         };
         // The closure's state is gone after a panic, and the database's is rolled back: nothing half-done is seen.
-        let result = catch_unwind(AssertUnwindSafe(|| job(tx)))
+        let result = catch_unwind(AssertUnwindSafe(|| log::within(self.request.clone(), || job(tx))))
             .unwrap_or_else(|_| Err(Error::Database("a write panicked".into())));
         let succeeded = result.is_ok();
         self.result = Some(result);
@@ -159,12 +167,17 @@ impl Writer {
         if self.shared.is_corrupt() {
             return Err(Error::Database("the file is corrupt".into()));
         }
-        let write = Write { undo, job: Some(job), result: None, answer };
-        match self.queue.try_send(Message::Write(Box::new(write))) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(_)) => Err(Error::Busy),
-            Err(TrySendError::Disconnected(_)) => Err(self.unanswered()),
-        }
+        let write = Write { undo, request: log::current(), job: Some(job), result: None, answer };
+        let counters = &self.shared.counters;
+        counters.queued.fetch_add(1, Ordering::Relaxed);
+        self.queue.try_send(Message::Write(Box::new(write))).map_err(|refused| {
+            counters.queued.fetch_sub(1, Ordering::Relaxed);
+            if matches!(refused, TrySendError::Disconnected(_)) {
+                return self.unanswered();
+            }
+            counters.turned_away.fetch_add(1, Ordering::Relaxed);
+            Error::Busy
+        })
     }
 
     /// The error of a write that the thread did not take up: it is stopping, or it is gone for no good reason.

@@ -54,28 +54,28 @@ impl<'a> Walk<'a> {
     }
 
     /// The next value, which must have that tag.
-    fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
+    fn take(&mut self, tag: u8) -> Option<&'a [u8]> {
         self.next().filter(|(found, _)| *found == tag).map(|(_, content)| content)
     }
 }
 
 /// Reads them from a certificate in DER; nothing where it is none.
 pub(super) fn facts(certificate: &[u8]) -> Option<Facts> {
-    let whole = Walk(certificate).expect(SEQUENCE)?;
-    let mut signed = Walk(Walk(whole).expect(SEQUENCE)?);
+    let whole = Walk(certificate).take(SEQUENCE)?;
+    let mut signed = Walk(Walk(whole).take(SEQUENCE)?);
     let (mut tag, mut content) = signed.next()?;
     if tag == VERSION {
         (tag, content) = signed.next()?;
     }
     let serial = (tag == INTEGER).then(|| content.to_vec())?;
-    let _algorithm = signed.expect(SEQUENCE)?;
-    let _issuer = signed.expect(SEQUENCE)?;
-    let mut validity = Walk(signed.expect(SEQUENCE)?);
+    let _algorithm = signed.take(SEQUENCE)?;
+    let _issuer = signed.take(SEQUENCE)?;
+    let mut validity = Walk(signed.take(SEQUENCE)?);
     let (not_before, not_after) = (moment(validity.next()?)?, moment(validity.next()?)?);
     let mut authority_key = None;
     while let Some((tag, content)) = signed.next() {
         if tag == EXTENSIONS {
-            authority_key = key_identifier(Walk(content).expect(SEQUENCE)?);
+            authority_key = key_identifier(Walk(content).take(SEQUENCE)?);
         }
     }
     Some(Facts { not_before, not_after, serial, authority_key })
@@ -84,9 +84,9 @@ pub(super) fn facts(certificate: &[u8]) -> Option<Facts> {
 /// RFC 5280 section 4.2.1.1.
 fn key_identifier(extensions: &[u8]) -> Option<Vec<u8>> {
     let mut extensions = Walk(extensions);
-    while let Some(extension) = extensions.expect(SEQUENCE) {
+    while let Some(extension) = extensions.take(SEQUENCE) {
         let mut extension = Walk(extension);
-        if extension.expect(OBJECT_IDENTIFIER)? != AUTHORITY_KEY {
+        if extension.take(OBJECT_IDENTIFIER)? != AUTHORITY_KEY {
             continue;
         }
         let (mut tag, mut value) = extension.next()?;
@@ -95,7 +95,7 @@ fn key_identifier(extensions: &[u8]) -> Option<Vec<u8>> {
             (tag, value) = extension.next()?;
         }
         let value = (tag == OCTET_STRING).then_some(value)?;
-        return Walk(Walk(value).expect(SEQUENCE)?).expect(KEY_IDENTIFIER).map(<[u8]>::to_vec);
+        return Walk(Walk(value).take(SEQUENCE)?).take(KEY_IDENTIFIER).map(<[u8]>::to_vec);
     }
     None
 }

@@ -23,6 +23,8 @@ const CALLS_WAKE: usize = 500;
 const BODIES_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Reads with a right token that are kept of each configuration within one stretch: a flood of them must not cost more than it asks.
 const READS_EACH: usize = 100;
+/// Calls that were turned away for their number and are kept of each configuration within one stretch: enough to see it.
+const TURNED_AWAY_EACH: usize = 10;
 /// Calls that succeeded and are kept with their bodies within one stretch. Identity providers stay far below it; a flood
 /// keeps its rows, and what was refused keeps its bodies.
 const BODIES_EACH: usize = 100;
@@ -54,6 +56,8 @@ struct Pending {
     calls: Vec<Call>,
     body_bytes: usize,
     missed: HashMap<Of, Missed>,
+    /// Calls that were not kept since the start.
+    missed_ever: u64,
     budget: Budget,
 }
 
@@ -75,10 +79,18 @@ struct Missed {
 #[derive(Debug, Default)]
 struct Budget {
     since: Millis,
-    /// Reads, and calls with bodies, that each configuration has had in this stretch: no neighbour uses them up.
-    spent: HashMap<i64, (usize, usize)>,
+    /// What each configuration has had in this stretch: no neighbour uses it up.
+    spent: HashMap<i64, Spent>,
     minute: Millis,
     strangers: HashMap<Of, u32>,
+}
+
+/// What a configuration has had in this stretch.
+#[derive(Debug, Default)]
+struct Spent {
+    reads: usize,
+    with_bodies: usize,
+    turned_away: usize,
 }
 
 impl Activity {
@@ -90,6 +102,12 @@ impl Activity {
         if pending.calls.len() == CALLS_WAKE {
             self.full.notify_one();
         }
+    }
+
+    /// Calls that wait, the bytes of their bodies, and the calls since the start that were not kept.
+    pub fn figures(&self) -> [u64; 3] {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        [pending.calls.len() as u64, pending.body_bytes as u64, pending.missed_ever]
     }
 
     /// Waits until there is something that should be written down.
@@ -112,7 +130,8 @@ impl Activity {
     fn take(&self) -> (Pending, HashMap<Of, Missed>) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let budget = std::mem::take(&mut pending.budget);
-        let mut taken = std::mem::replace(&mut *pending, Pending { budget, ..Pending::default() });
+        let missed_ever = pending.missed_ever;
+        let mut taken = std::mem::replace(&mut *pending, Pending { missed_ever, budget, ..Pending::default() });
         let missed = std::mem::take(&mut taken.missed);
         (taken, missed)
     }
@@ -143,6 +162,7 @@ impl Activity {
     fn miss(&self, lost: &[Entry]) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         for Entry { of, call, .. } in lost {
+            pending.missed_ever += u64::from(call.missed == 0);
             pending.miss(of.clone(), call.at, call.missed.max(1));
         }
     }
@@ -205,6 +225,7 @@ impl Pending {
         if !has_room {
             // Strangers leave no more than their budget, not even a row that counts them.
             if matches!(call.who, Who::Caller { .. }) {
+                self.missed_ever += 1;
                 self.miss(call.who.of(), call.at, 1);
             }
             return;
@@ -231,26 +252,19 @@ impl Budget {
     fn grants(&mut self, call: &Call) -> bool {
         match &call.who {
             Who::Stranger { of, .. } => self.grants_stranger(of, call.at),
-            // Calls that were turned away for their number cost as little as reads, and come as often.
-            Who::Caller { .. } if call.status == 429 => self.grants_read(call),
-            Who::Caller { .. } if call.method.is_safe() && call.status < 400 => self.grants_read(call),
+            Who::Caller { .. } if call.status == 429 => spends(&mut self.spent_by(call).turned_away, TURNED_AWAY_EACH),
+            Who::Caller { .. } if call.method.is_safe() && call.status < 400 => {
+                spends(&mut self.spent_by(call).reads, READS_EACH)
+            }
             Who::Caller { .. } => true,
         }
     }
 
-    fn grants_read(&mut self, call: &Call) -> bool {
-        let (reads, _) = self.spent_by(call);
-        *reads += 1;
-        *reads <= READS_EACH
-    }
-
     fn grants_bodies(&mut self, call: &Call) -> bool {
-        let (_, bodies) = self.spent_by(call);
-        *bodies += 1;
-        *bodies <= BODIES_EACH
+        spends(&mut self.spent_by(call).with_bodies, BODIES_EACH)
     }
 
-    fn spent_by(&mut self, call: &Call) -> &mut (usize, usize) {
+    fn spent_by(&mut self, call: &Call) -> &mut Spent {
         self.begin_again(call.at);
         let configuration = match &call.who {
             Who::Caller { configuration, .. } => *configuration,
@@ -281,6 +295,12 @@ impl Budget {
         *calls += 1;
         *calls <= STRANGERS_EACH
     }
+}
+
+/// Counts one more; true while there are at most `most`.
+fn spends(count: &mut usize, most: usize) -> bool {
+    *count += 1;
+    *count <= most
 }
 
 impl Missed {
@@ -398,8 +418,8 @@ mod tests {
             activity.note(Call { status: 429, ..call(Method::POST, caller(), 1) });
         }
         let (pending, missed) = activity.take();
-        assert_eq!(pending.calls.len(), READS_EACH);
-        assert_eq!(missed[&Of::Key(1)].calls, 5_000 - u32::try_from(READS_EACH).unwrap());
+        assert_eq!(pending.calls.len(), TURNED_AWAY_EACH);
+        assert_eq!(missed[&Of::Key(1)].calls, 5_000 - u32::try_from(TURNED_AWAY_EACH).unwrap());
     }
 
     #[test]

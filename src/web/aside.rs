@@ -1,10 +1,22 @@
 //! Reads that may take a while leave the event loop.
 
+use actix_web::error::BlockingError;
 use actix_web::web;
 
 use super::state::State;
 use crate::error::{Error, Result};
+use crate::log;
 use crate::store::Snapshot;
+
+/// Works off the event loop, for the same request.
+pub(super) async fn block<T, F>(work: F) -> std::result::Result<T, BlockingError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> T + Send + 'static,
+{
+    let request = log::current();
+    web::block(move || log::within(request, work)).await
+}
 
 /// Reads off the event loop, with a limit in time.
 pub(super) async fn read_aside<T: Send + 'static>(
@@ -12,5 +24,16 @@ pub(super) async fn read_aside<T: Send + 'static>(
     read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let store = state.store.clone();
-    web::block(move || store.read_pooled(read)).await.map_err(|_| Error::Busy)?
+    block(move || store.read_pooled(read)).await.map_err(|_| Error::Busy)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_beside_the_event_loop_is_for_the_same_request() {
+        let known = actix_web::rt::System::new().block_on(log::during("the-request", block(log::current)));
+        assert_eq!(known.unwrap().as_deref(), Some("the-request"));
+    }
 }

@@ -11,8 +11,9 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 
+use super::metrics::Surface;
 use super::state::State;
-use crate::clock;
+use crate::{clock, log};
 
 /// The id of a request, in its extensions.
 #[derive(Debug, Clone)]
@@ -40,14 +41,21 @@ pub(super) fn address_text(request: &HttpRequest) -> Option<String> {
 pub(super) async fn around<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
+    surface: Surface,
     mark: fn(&mut HeaderMap, &str),
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
     let started = Instant::now();
     let id = clock::new_id();
     request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.call(request).await?;
+    let state = request.app_data::<Data<State>>().cloned();
+    let mut response = log::during(&id, next.call(request)).await?;
     let address = address(response.request()).map(tracing::field::display);
     let route = response.request().match_pattern().unwrap_or_default();
+    let took = started.elapsed();
+    if let Some(state) = state {
+        let head = response.request().head();
+        state.metrics.note(surface, &route, &head.method, response.status().as_u16(), took);
+    }
     tracing::info!(
         target: "rollcall::request",
         request_id = id,
@@ -55,7 +63,7 @@ pub(super) async fn around<B: MessageBody + 'static>(
         route,
         address,
         status = response.status().as_u16(),
-        duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         "request"
     );
     mark(response.headers_mut(), &id);

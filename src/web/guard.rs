@@ -4,6 +4,7 @@
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use governor::clock::{Clock, MonotonicClock};
@@ -34,6 +35,8 @@ pub struct Guard {
     sign_ins: Budget<(String, Option<IpAddr>)>,
     sign_ins_from: Budget<Option<IpAddr>>,
     single_sign_ons_from: Budget<Option<IpAddr>>,
+    /// Wrong tokens since the start.
+    wrong_tokens_ever: AtomicU64,
 }
 
 impl Default for Guard {
@@ -44,6 +47,7 @@ impl Default for Guard {
             sign_ins: budget(SIGN_INS_PER_MINUTE),
             sign_ins_from: budget(SIGN_INS_FROM_ONE_ADDRESS),
             single_sign_ons_from: budget(SINGLE_SIGN_ONS_FROM_ONE_ADDRESS),
+            wrong_tokens_ever: AtomicU64::new(0),
         }
     }
 }
@@ -55,7 +59,13 @@ fn budget<K: Hash + Eq + Clone>(per_minute: NonZeroU32) -> Budget<K> {
 impl Guard {
     /// Notes a wrong token. Says how long to wait where the budget is spent.
     pub fn note_wrong_token(&self, from: IpAddr) -> Option<Duration> {
+        self.wrong_tokens_ever.fetch_add(1, Ordering::Relaxed);
         note(&self.wrong_tokens, &holder(from))
+    }
+
+    /// How many wrong tokens came since the start.
+    pub fn wrong_tokens(&self) -> u64 {
+        self.wrong_tokens_ever.load(Ordering::Relaxed)
     }
 
     /// Notes that somebody asks about the password of the user with that id. Says how long to wait where the budget is

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use actix_web::web;
 use tokio::sync::Semaphore;
 
+use super::aside::block;
 use crate::error::{Error, Result};
 use crate::scim;
 use crate::scim::password::{ClearText, Password, PasswordDigest};
@@ -65,7 +65,7 @@ impl Hashing {
     /// The turn ends with the work, also where the request has gone away meanwhile.
     async fn beside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::Busy)?;
-        let done = web::block(move || {
+        let done = block(move || {
             let done = work();
             drop(turn);
             done

@@ -13,6 +13,7 @@ pub mod hashing;
 mod key_use;
 pub mod limits;
 mod log;
+pub mod metrics;
 pub mod network;
 pub mod portal;
 pub mod public_url;

@@ -10,6 +10,7 @@ use super::feed_use::FeedUse;
 use super::guard::Guard;
 use super::hashing::Hashing;
 use super::key_use::KeyUse;
+use super::metrics::Metrics;
 use super::network::Network;
 use super::public_url::PublicUrl;
 use super::sso::Sso;
@@ -17,6 +18,7 @@ use crate::directory::Scope;
 use crate::error::{Error, Result};
 use crate::jwt::{SigningKey, UserTokens};
 use crate::scim::cursor::Secret;
+use crate::settings::Settings;
 use crate::store::tokens::TokenRow;
 use crate::store::{Snapshot, Store, configurations};
 
@@ -56,13 +58,18 @@ pub struct State {
     pub hashing: Hashing,
     /// The provider that people sign in through.
     pub sso: Sso,
+    /// What is counted for monitors.
+    pub metrics: Metrics,
+    /// What the process was told at start.
+    pub settings: Settings,
     /// Scopes by row of the configuration, with the revision they were read at.
     scopes: RwLock<HashMap<i64, (i64, Scope)>>,
 }
 
 impl State {
     /// State over an open store.
-    pub fn new(store: Store, public: PublicUrl, cursor_secret: Secret, callers: Callers, network: Network) -> Self {
+    pub fn new(store: Store, public: PublicUrl, cursor_secret: Secret, callers: Callers, settings: Settings) -> Self {
+        let network = Network::new(&settings);
         Self {
             store,
             public,
@@ -76,6 +83,8 @@ impl State {
             stopping: watch::Sender::new(false),
             hashing: Hashing::default(),
             sso: Sso::default(),
+            metrics: Metrics::default(),
+            settings,
             scopes: RwLock::default(),
         }
     }

@@ -5,6 +5,7 @@ import { OWNER, becomes, connect, enter, firstRun, oneTimeCodes, remove, wholeWa
 import { Keyboard, Mouse } from "./hands.mjs";
 import { SEEN, POISON, attributes } from "./poison.mjs";
 import { start, stopAll } from "./program.mjs";
+import { singleSignOn } from "./sso.mjs";
 import { Watch } from "./watch.mjs";
 
 const PATIENCE = 15_000;
@@ -122,6 +123,10 @@ for (const [how, options, Hand] of [["without scripts", { javaScriptEnabled: fal
     await oneTimeCodes(page, new Hand(page), server, { email: VIEWER, password: OWNER.password });
   }));
 }
+
+parts.push(part("single sign-on without scripts", { javaScriptEnabled: false }, (all) => singleSignOn(all, async () => {})));
+
+parts.push(part("single sign-on, looked at", {}, (all) => singleSignOn(all, (page) => look(page, all.watch))));
 
 parts.push(part("every page", {}, async ({ page, server, watch, open }) => {
   const hand = new Mouse(page);

@@ -13,7 +13,7 @@ const READ_MAX = 6;
 
 export class Watch {
   constructor(address) {
-    this.host = new URL(address).host;
+    this.hosts = new Set([new URL(address).host]);
     this.problems = new Set();
     this.heaviest = {};
     this.waiting = [];
@@ -22,11 +22,14 @@ export class Watch {
 
   problem(text) { this.problems.add(text); }
 
+  /** A host that is part of the flow. */
+  allow(host) { this.hosts.add(host); }
+
   /** Watches all pages of a browser context. */
   on(context) {
     context.on("request", (request) => {
       const url = new URL(request.url());
-      if (url.protocol !== "data:" && url.host !== this.host) { this.problem(`a request to another host: ${request.url()}`); }
+      if (url.protocol !== "data:" && !this.hosts.has(url.host)) { this.problem(`a request to another host: ${request.url()}`); }
     });
     context.on("response", (response) => { this.waiting.push(this.weigh(response)); });
     context.on("console", (message) => {

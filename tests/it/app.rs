@@ -73,7 +73,7 @@ impl App {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address = loop {
             let line = lines.next().expect("serve says where it listens before it ends").unwrap();
-            if let Some((_, address)) = line.split_once("listening on http://") {
+            if let Some((_, address)) = line.split_once("listening on ").and_then(|(_, url)| url.split_once("://")) {
                 break address.trim().parse().unwrap();
             }
         };
@@ -130,10 +130,15 @@ impl App {
         self.child.wait().unwrap();
     }
 
+    /// Sends the process that signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let signal = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &signal]).status().unwrap().success());
+    }
+
     /// Asks the process to end, as an init system does, and waits for its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
-        let signal = format!("kill -TERM {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &signal]).status().unwrap().success());
+        self.signal("TERM");
         ends_within(&mut self.child, Duration::from_secs(20))
     }
 }

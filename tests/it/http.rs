@@ -1,8 +1,18 @@
 //! A small HTTP/1.1 client over a socket. It sends paths and headers byte for byte, which a library would tidy up.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
+
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+
+/// A connection that speaks TLS.
+pub(crate) type Secured = StreamOwned<ClientConnection, TcpStream>;
+
+/// The servers that are spoken to by TLS, and how.
+static SECURE: RwLock<Option<HashMap<SocketAddr, Arc<ClientConfig>>>> = RwLock::new(None);
 
 /// Longest wait for one answer; the slowest identity provider waits 60 s.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -22,26 +32,61 @@ impl Answer {
     }
 }
 
-/// Sends one request and reads its answer to the end of the connection; the request must ask for `Connection: close`.
-/// An answer that ends early is `UnexpectedEof`; no answer at all is `ConnectionReset` or what the socket says.
-pub(crate) fn exchange(address: SocketAddr, request: &[u8]) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+/// From now on that server is spoken to by TLS, as `localhost`.
+pub(crate) fn secure(address: SocketAddr, how: Arc<ClientConfig>) {
+    SECURE.write().unwrap().get_or_insert_default().insert(address, how);
+}
+
+/// A connection on which TLS is still to be spoken.
+pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// A connection that speaks TLS and asks for `localhost`; the handshake comes with the first byte.
+pub(crate) fn over_tls(stream: TcpStream, how: Arc<ClientConfig>) -> io::Result<Secured> {
+    over_tls_to("localhost", stream, how)
+}
+
+/// The same, asking for another name.
+pub(crate) fn over_tls_to(name: &str, stream: TcpStream, how: Arc<ClientConfig>) -> io::Result<Secured> {
+    let name = name.to_owned().try_into().map_err(io::Error::other)?;
+    Ok(StreamOwned::new(ClientConnection::new(how, name).map_err(io::Error::other)?, stream))
+}
+
+/// Sends one request and reads its answer to the end of the connection; the request must ask for `Connection: close`.
+/// An answer that ends early is `UnexpectedEof`; no answer at all is `ConnectionReset` or what the socket says.
+pub(crate) fn exchange(address: SocketAddr, request: &[u8]) -> io::Result<Answer> {
+    let stream = connect(address)?;
+    let how = SECURE.read().unwrap().as_ref().and_then(|known| known.get(&address).cloned());
+    match how {
+        Some(how) => converse(over_tls(stream, how)?, request),
+        None => converse(stream, request),
+    }
+}
+
+fn converse(mut stream: impl Read + Write, request: &[u8]) -> io::Result<Answer> {
     // A server may refuse before it has read everything, so a failed write is not yet the end.
     let written = stream.write_all(request);
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
     if bytes.is_empty() {
-        written?;
-        read?;
+        // What ends within a handshake was no answer either.
+        let reset = |why: io::Error| match why.kind() {
+            io::ErrorKind::UnexpectedEof => io::ErrorKind::ConnectionReset.into(),
+            _ => why,
+        };
+        written.map_err(reset)?;
+        read.map_err(reset)?;
         return Err(io::ErrorKind::ConnectionReset.into());
     }
     parse(&bytes, request.starts_with(b"HEAD "))
 }
 
-fn parse(bytes: &[u8], head_only: bool) -> io::Result<Answer> {
+pub(crate) fn parse(bytes: &[u8], head_only: bool) -> io::Result<Answer> {
     let end = find(bytes, b"\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
     let head = String::from_utf8_lossy(&bytes[..end]);
     let mut lines = head.split("\r\n");

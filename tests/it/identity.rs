@@ -61,8 +61,13 @@ impl Signer {
             claims[name] = value.clone();
         }
         claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        self.sign(&claims)
+    }
+
+    /// A token with these claims and no others.
+    pub(crate) fn sign(&self, claims: &Value) -> String {
         let header = Header { kid: Some(self.id.clone()), ..Header::new(Algorithm::EdDSA) };
-        encode(&header, &claims, &self.key).unwrap()
+        encode(&header, claims, &self.key).unwrap()
     }
 }
 

@@ -245,7 +245,8 @@ fn documented() -> String {
         let secret = if setting["secret"] == true { ". **Secret**" } else { "" };
         let flag = format!("{} {}", text("flag"), text("placeholder"));
         let (key, variable, meaning) = (text("setting"), text("environment"), text("meaning"));
-        table.push_str(&format!("| `{key}` | `{}` | `{variable}` | {default} | {meaning}{secret} |\n", flag.trim()));
+        let row = format!("| `{key}` | `{}` | `{variable}` | {default} | {meaning}{secret} |\n", flag.trim());
+        table.push_str(&row);
     }
     table
 }

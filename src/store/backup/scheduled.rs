@@ -35,6 +35,13 @@ pub fn present(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// When the newest backup was made; nothing where there is none.
+pub fn newest(folder: &Path) -> Option<Millis> {
+    let made = present(folder).ok()?.last()?.metadata().ok()?.modified().ok()?;
+    let since = made.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Millis::try_from(since.as_millis()).ok()
+}
+
 /// Removes the oldest backups until `keep` are left, and the remains of one that was cut short; says how many went.
 /// The one that was just `made` stays, whatever the clock did.
 pub fn prune(folder: &Path, keep: usize, made: &Path) -> Result<usize> {

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::log;
 use crate::store::writer::QUEUE_MAX;
 
 /// Keeps the writer inside a job, so that what is written meanwhile becomes one batch.
@@ -312,4 +313,15 @@ fn a_full_disk_is_told_apart_and_writes_go_on_when_there_is_room() {
     assert!(!fixture.has("big"));
     limit(1_000_000).unwrap();
     fixture.set("after").unwrap();
+}
+
+#[test]
+fn a_write_knows_the_request_it_is_for_on_the_writers_thread() {
+    let fixture = Fixture::new();
+    let known = actix_web::rt::System::new().block_on(log::during("the-request", async {
+        fixture.store.write(Undo::Savepoint, |_| Ok(log::current())).await
+    }));
+    assert_eq!(known.unwrap().as_deref(), Some("the-request"));
+    let unknown = fixture.store.write_blocking(Undo::Savepoint, |_| Ok(log::current()));
+    assert_eq!(unknown.unwrap(), None);
 }

@@ -176,8 +176,10 @@ pub(super) fn self_signed(wanted: CertificateParams) -> Result<CertifiedKey, Fai
     let key = KeyPair::generate()?;
     let certificate = wanted.self_signed(&key)?;
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    let made = CertifiedKey::from_der(vec![certificate.der().clone()], key, &aws_lc_rs::default_provider());
-    made.map_err(|error| Failure::of(error.to_string()))
+    let key = aws_lc_rs::default_provider().key_provider.load_private_key(key);
+    let key = key.map_err(|error| Failure::of(error.to_string()))?;
+    // Put together unchecked: a proof has a critical extension that rustls, rightly, does not know.
+    Ok(CertifiedKey::new(vec![certificate.der().clone()], key))
 }
 
 /// What the authority found wrong with which name.

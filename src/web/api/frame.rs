@@ -6,6 +6,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 
 use crate::web::frame;
+use crate::web::metrics::Surface;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The name under which clients of the configuration API look for the id.
@@ -16,7 +17,7 @@ pub(super) async fn around<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
-    frame::around(request, next, mark).await
+    frame::around(request, next, Surface::Management, mark).await
 }
 
 /// Puts the headers of every answer.

@@ -18,6 +18,7 @@ use crate::secret::{self, TokenDigest, totp};
 use crate::store::admins::Credentials;
 use crate::store::{Undo, admins as rows, sessions};
 use crate::web::frame;
+use crate::web::metrics::SignIn;
 use crate::web::state::State;
 
 /// How long somebody may take to type the code.
@@ -203,6 +204,7 @@ pub(super) async fn save(visit: Visit) -> Shown {
     let (next, id) = (typed.next.as_deref(), found.admin.id);
     let address = frame::address(&request);
     if state.guard.note_sign_in(&format!("code of {id}"), address).is_some() {
+        state.metrics.note_sign_in(SignIn::Throttled);
         return Ok(code_page(429, next, Some("Too many tries. Wait a little, then try again.")));
     }
     let key = found.totp_secret.and_then(|sealed| opened(&state, "one-time codes", &id, &sealed));
@@ -218,12 +220,14 @@ pub(super) async fn save(visit: Visit) -> Shown {
         Ok(is_right)
     });
     if !written.await? {
+        state.metrics.note_sign_in(SignIn::Refused);
         return Ok(code_page(
             401,
             next,
             Some("This code is not right, or it was used already. Wait for the next one."),
         ));
     }
+    state.metrics.note_sign_in(SignIn::Done);
     let spent = session::cookie(&state, COOKIE, String::new(), 0);
     Ok(on_to(form::own_path(next)).cookie(cookie).cookie(spent).finish())
 }

@@ -9,6 +9,7 @@ use super::page::{self, Refusal};
 use super::session;
 use super::zone::{self, Zone};
 use crate::web::frame;
+use crate::web::metrics::Surface;
 
 /// The middleware around every page.
 pub(super) async fn around<B: MessageBody + 'static>(
@@ -16,7 +17,7 @@ pub(super) async fn around<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let zone = Zone::chosen(request.request());
-    let response = frame::around(request, next, page::mark).await?.map_into_boxed_body();
+    let response = frame::around(request, next, Surface::Portal, page::mark).await?.map_into_boxed_body();
     let response = navigable(response);
     Ok(match zone {
         Some(zone) => zone::turned(response, &zone),

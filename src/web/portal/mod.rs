@@ -46,6 +46,7 @@ use actix_web::web::{self, ServiceConfig};
 use self::page::{Shown, on_to};
 use self::places::{Place, place};
 use self::session::Anybody;
+pub use self::session::{AGE_MAX, IDLE_MAX};
 use crate::model::permission::Permission;
 use crate::web::aside::read_aside;
 

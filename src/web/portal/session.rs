@@ -25,9 +25,9 @@ use crate::web::public_url::is_https;
 use crate::web::state::State;
 
 /// How long a session lives without being used.
-pub(super) const IDLE_MAX: Millis = 24 * 60 * 60 * 1000;
+pub const IDLE_MAX: Millis = 24 * 60 * 60 * 1000;
 /// How long it lives at most.
-pub(super) const AGE_MAX: Millis = 7 * 24 * 60 * 60 * 1000;
+pub const AGE_MAX: Millis = 7 * 24 * 60 * 60 * 1000;
 /// The use of a session is written down no more often than this.
 const NOTE_EVERY: Millis = 60 * 1000;
 /// Longest name of a browser that is kept.

@@ -13,6 +13,7 @@ use crate::model::admin::{Admin, OWNER, email_key};
 use crate::scim::password::{self, PasswordDigest};
 use crate::store::{Undo, admins, sessions};
 use crate::web::frame;
+use crate::web::metrics::SignIn;
 use crate::web::sso;
 use crate::web::state::State;
 
@@ -90,6 +91,7 @@ pub(super) async fn save(visit: Visit) -> Shown {
     let key = email_key(&fields.email).unwrap_or_default();
     let address = frame::address(&request);
     if let Some(wait) = state.guard.note_sign_in(&key, address) {
+        state.metrics.note_sign_in(SignIn::Throttled);
         let sentence = "Too many tries. Wait a little, then try again.";
         let mut response =
             form_page(429, &SignInPage::new(&state, fields.email, fields.next.as_deref(), Some(sentence))?);
@@ -104,6 +106,7 @@ pub(super) async fn save(visit: Visit) -> Shown {
         password::read(&fields.password).map_or((password::read(" ")?, None), |read| (read, digest));
     let is_right = state.hashing.is_right(password, digest).await?;
     let Some(found) = found.filter(|found| is_right && may_use_password(&state, &found.admin)) else {
+        state.metrics.note_sign_in(SignIn::Refused);
         let sentence = "The e-mail address or the password is not right.";
         let page = SignInPage::new(&state, fields.email, fields.next.as_deref(), Some(sentence))?;
         return Ok(form_page(401, &page));
@@ -118,6 +121,7 @@ pub(super) async fn save(visit: Visit) -> Shown {
         sessions::insert(tx, &session_digest, &session)
     });
     written.await?;
+    state.metrics.note_sign_in(SignIn::Done);
     Ok(on_to(form::own_path(fields.next.as_deref())).cookie(cookie).finish())
 }
 

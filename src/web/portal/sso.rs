@@ -20,6 +20,7 @@ use crate::oidc::{Attempt, Callback, Came, Failure};
 use crate::secret::{self, Token};
 use crate::store::{Undo, admins, sessions};
 use crate::web::frame;
+use crate::web::metrics::SignIn;
 use crate::web::sso::{self, Provider};
 use crate::web::state::State;
 
@@ -27,6 +28,8 @@ use crate::web::state::State;
 pub(super) const BACK: &str = "/login/sso/callback";
 /// How long somebody may take to sign in there.
 const PATIENCE_SECONDS: i64 = 10 * 60;
+/// Longest address to go on to: a browser drops a cookie of more than 4 KB.
+const NEXT_MAX_BYTES: usize = 1_000;
 /// What was begun in this browser, under lock.
 const COOKIE: &str = "rc_sso";
 /// What the cookie is sealed as.
@@ -62,12 +65,30 @@ pub(super) async fn begin(visit: Visit) -> Shown {
     let provider = match sso::provider(&visit.state) {
         Ok(Some(provider)) if provider.agreement.is_on => provider,
         Ok(_) => return Err(Refusal::NotFound),
-        Err(error) => return broken(&visit, error).await,
+        Err(error) => {
+            return match too_often(&visit) {
+                Some(response) => Ok(response),
+                None => broken(&visit, error).await,
+            };
+        }
     };
-    match send_there(&visit.state, &provider, form::own_path(next.as_deref()), None).await? {
+    let next = Some(form::own_path(next.as_deref())).filter(|next| next.len() <= NEXT_MAX_BYTES).unwrap_or("/");
+    match send_there(&visit.state, &provider, next, None).await? {
         Ok(response) => Ok(response),
-        Err(failure) => failed(&visit, failure.as_str(), &failure.to_string()).await,
+        Err(failure) => match too_often(&visit) {
+            Some(response) => Ok(response),
+            None => failed(&visit, failure.as_str(), &failure.to_string()).await,
+        },
     }
+}
+
+/// Says to wait where too many attempts come from one address: each may cost a call to the provider and a row of the audit.
+fn too_often(visit: &Visit) -> Option<HttpResponse> {
+    let wait = visit.state.guard.note_single_sign_on(frame::address(&visit.request))?;
+    visit.state.metrics.note_sign_in(SignIn::Throttled);
+    let mut response = failure_page(429);
+    response.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into());
+    Some(response)
 }
 
 /// `GET /settings/sso/test`: the same way, at whose end nobody is signed in and everything is told.
@@ -118,10 +139,7 @@ fn done(state: &State) -> Cookie<'static> {
 
 /// `GET /login/sso/callback`
 pub(super) async fn back(runner: Option<Runner>, visit: Visit) -> Shown {
-    let address = frame::address(&visit.request);
-    if let Some(wait) = visit.state.guard.note_single_sign_on(address) {
-        let mut response = failure_page(429);
-        response.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into());
+    if let Some(response) = too_often(&visit) {
         return Ok(response);
     }
     let Some(begun) = begun(&visit) else {
@@ -174,9 +192,13 @@ async fn enter(visit: &Visit, provider: &Provider, came: Came, next: &str) -> Sh
         Ok(entered)
     });
     match entered.await {
-        Ok(Ok(_)) => Ok(on_to(next).cookie(cookie).cookie(done(&visit.state)).finish()),
+        Ok(Ok(_)) => {
+            visit.state.metrics.note_sign_in(SignIn::Done);
+            Ok(on_to(next).cookie(cookie).cookie(done(&visit.state)).finish())
+        }
         // It is in the audit already.
         Ok(Err(refused)) => {
+            visit.state.metrics.note_sign_in(SignIn::Refused);
             tracing::warn!(reason = refused.as_str(), "signing in by single sign-on was refused");
             Ok(finished(&visit.state, failure_page(403)))
         }
@@ -208,6 +230,7 @@ fn finished(state: &State, mut response: HttpResponse) -> HttpResponse {
 
 /// Notes why it did not work, and says that it did not.
 async fn failed(visit: &Visit, reason: &'static str, problem: &str) -> Shown {
+    visit.state.metrics.note_sign_in(SignIn::Refused);
     tracing::warn!(reason, problem, "signing in by single sign-on did not work");
     let from = origin(visit);
     visit.state.store.write(Undo::Savepoint, move |tx| people::note_failed_attempt(tx, &from, reason)).await?;

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::document::Pieces;
 use super::route::Route;
+use super::sliced::Sliced;
 use crate::clock;
 use crate::error::Error;
 use crate::scim;
@@ -123,7 +124,7 @@ impl Answer {
         self.insert_headers(&mut response, request);
         match self.body {
             Body::Empty => response.finish(),
-            Body::Bytes(bytes) => response.content_type(content_type(request)).body(bytes),
+            Body::Bytes(bytes) => response.content_type(content_type(request)).body(Sliced::from(bytes)),
             Body::Pieces(pieces) => response
                 .content_type(content_type(request))
                 .streaming(futures_util::stream::iter(pieces.map(Ok::<_, std::convert::Infallible>))),

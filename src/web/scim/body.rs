@@ -1,10 +1,11 @@
 //! Bodies of SCIM requests: the type is checked before a byte is read, and JSON is read strictly.
 
-use actix_web::web::{self, Bytes, Data, Payload};
+use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpMessage, HttpRequest};
 use serde_json::Value;
 
 use crate::scim::{Error, json};
+use crate::web::aside::block;
 use crate::web::body::{self, content_type};
 use crate::web::limits::PARSE_ASIDE_BYTES;
 use crate::web::requests::Kept;
@@ -21,7 +22,7 @@ pub(super) async fn read(request: &HttpRequest, payload: Payload, strict: bool) 
     let (value, kept) = if bytes.len() < PARSE_ASIDE_BYTES {
         parse(bytes)
     } else {
-        web::block(move || parse(bytes)).await.map_err(|_| Error::plain(503, "the server is stopping"))?
+        block(move || parse(bytes)).await.map_err(|_| Error::plain(503, "the server is stopping"))?
     };
     request.extensions_mut().insert(kept);
     value

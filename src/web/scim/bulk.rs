@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -32,6 +32,7 @@ use crate::scim::dialect::Notes;
 use crate::scim::password::{Password, PasswordDigest};
 use crate::scim::{bulk, validate};
 use crate::store::Undo;
+use crate::web::aside::block;
 use crate::web::limits::BULK_WRITES_AT_ONCE;
 use crate::web::state::State;
 
@@ -77,7 +78,7 @@ impl Bulk<'_> {
         let (rules, scope, base) = (rules(self.scope), self.scope.clone(), self.base.to_owned());
         let (state, rights) = (self.state.clone(), self.rights);
         // A job may be as large as a body may be: reading and ordering it is no work for the event loop.
-        let prepared = web::block(move || {
+        let prepared = block(move || {
             let job = bulk::read(body, rules)?;
             let prepared = prepare(job, rights, |method, path| {
                 let path = target::path_below(path, &state.public_url(), &base, &scope)?;

@@ -148,14 +148,16 @@ impl List<'_> {
             }
         }
         head.push_str(",\"Resources\":[");
-        let mut out = Vec::with_capacity(1_024 * (items.len() + 1));
+        // Growing while it is written, a large answer would be held twice.
+        let length: usize = items.iter().map(|(_, shown)| shown.length()).sum();
+        let mut out = Vec::with_capacity(head.len() + length + 2);
         out.extend_from_slice(head.as_bytes());
-        for (index, (part, shown)) in items.iter().enumerate() {
+        for (index, (part, shown)) in items.into_iter().enumerate() {
             if index > 0 {
                 out.push(b',');
             }
-            let (of, projection) = (&self.request.parts[*part].of, &self.projections[*part]);
-            Writer { of, base: self.base, projection }.write(&mut out, shown)?;
+            let (of, projection) = (&self.request.parts[part].of, &self.projections[part]);
+            Writer { of, base: self.base, projection }.write(&mut out, &shown)?;
         }
         out.extend_from_slice(b"]}");
         Ok(out)

@@ -10,6 +10,7 @@ mod document;
 mod lists;
 mod resources;
 mod route;
+mod sliced;
 mod writes;
 
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ use self::route::Route;
 use super::frame;
 use super::limits::QUERY_MAX_BYTES;
 use super::log;
+use super::metrics::Surface;
 use super::requests::{self, Who};
 use super::state::State;
 use crate::clock;
@@ -54,15 +56,20 @@ pub async fn serve(request: HttpRequest, payload: Payload, state: Data<State>) -
     let route = address.as_ref().map_or(Route::Nothing, |address| Route::read(address.below));
     let from = frame::address(&request);
     let mut answer = match &address {
-        Ok(address) => answer(&request, payload, &state, address, &route).await.unwrap_or_else(Answer::from),
+        Ok(address) => {
+            let work = answer(&request, payload, &state, address, &route);
+            crate::log::during(&request_id, work).await.unwrap_or_else(Answer::from)
+        }
         Err(refused) => Answer::from(refused.clone()),
     };
     let took = started.elapsed();
+    let template = route.template();
+    state.metrics.note(Surface::Scim, &template, request.method(), answer.status, took);
     let (door, refusal) = answer.who.as_ref().map_or((None, None), Who::stranger);
     log::write(&log::Line {
         request_id: &request_id,
         method: request.method().as_str(),
-        route: &route.template(),
+        route: &template,
         configuration: answer.configuration.as_deref().or(door).unwrap_or("-"),
         address: from,
         status: answer.status,

@@ -13,6 +13,7 @@ const LINES_MAX: usize = 600;
 const ROWS: &[(&str, u8)] = &[
     ("settings", 0),
     ("log", 0),
+    ("measure", 0),
     ("clock", 0),
     ("secret", 0),
     ("fetch", 1),

@@ -1,6 +1,6 @@
 //! The portal, seen through a browser without scripts.
 
-mod browser;
+pub(crate) mod browser;
 mod codes;
 mod looking;
 mod missing;
@@ -10,3 +10,4 @@ mod public_url;
 mod running;
 mod set_up;
 mod signing_in;
+mod sso;

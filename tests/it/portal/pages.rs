@@ -59,6 +59,8 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/settings/keys", [200, 403, 403, 403]),
     ("/settings/keys/new", [200, 403, 403, 403]),
     ("/settings/keys/{key}", [200, 403, 403, 403]),
+    ("/settings/sso", [200, 403, 403, 403]),
+    ("/settings/sso/test", [404, 403, 403, 403]),
     ("/settings/server", [200, 403, 403, 403]),
     ("/settings/about", [200, 403, 403, 403]),
     ("/settings/about/licences", [200, 403, 403, 403]),
@@ -105,6 +107,9 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/settings/roles/{role}/remove", [403, 403, 403]),
     ("/settings/keys/new", [403, 403, 403]),
     ("/settings/keys/{key}/revoke", [403, 403, 403]),
+    ("/settings/people/{person}/unlink", [403, 403, 403]),
+    ("/settings/sso", [403, 403, 403]),
+    ("/settings/sso/remove", [403, 403, 403]),
     ("/settings/server/url", [403, 403, 403]),
     ("/settings/server/self-service", [403, 403, 403]),
 ];

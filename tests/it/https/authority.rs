@@ -1,0 +1,102 @@
+//! A certificate authority of our own, the files it makes, and clients that trust it.
+
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tempfile::TempDir;
+
+use crate::app::App;
+use crate::http;
+
+/// An authority, and the folder with the certificate and the key of one server.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pub(crate) root: CertificateDer<'static>,
+    pub(crate) root_pem: String,
+    pub(crate) folder: TempDir,
+}
+
+impl Authority {
+    /// A new one that has made a first certificate for `localhost`.
+    pub(crate) fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut wanted = CertificateParams::default();
+        wanted.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = wanted.self_signed(&key).unwrap();
+        let (der, root_pem) = (root.der().clone(), root.pem());
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Self { issuer: Issuer::new(wanted, key), root: der, root_pem, folder };
+        authority.issue(1);
+        authority
+    }
+
+    /// A certificate for `localhost` and 127.0.0.1 with that number, and its key, as PEM.
+    pub(crate) fn made(&self, number: u64) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let mut wanted = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        wanted.serial_number = Some(number.into());
+        (wanted.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// Puts a new certificate and its key in place of those before, each in one step.
+    pub(crate) fn issue(&self, number: u64) {
+        let (certificate, key) = self.made(number);
+        put(&self.key(), &key);
+        put(&self.certificate(), &certificate);
+    }
+
+    pub(crate) fn certificate(&self) -> PathBuf {
+        self.folder.path().join("certificate.pem")
+    }
+
+    pub(crate) fn key(&self) -> PathBuf {
+        self.folder.path().join("key.pem")
+    }
+
+    /// A server with these files, to which all clients of the tests speak by TLS.
+    pub(crate) fn server(&self, data: &Path) -> App {
+        let (certificate, key) = (self.certificate(), self.key());
+        let flags = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+        let app = App::start_with(data, &flags);
+        http::secure(app.address, self.client(rustls::ALL_VERSIONS, &[]));
+        app
+    }
+
+    /// A client that trusts this authority, speaks these versions and offers these protocols.
+    pub(crate) fn client(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        protocols: &[&str],
+    ) -> Arc<ClientConfig> {
+        trusting(&self.root, versions, protocols)
+    }
+}
+
+/// A client that trusts that root.
+pub(crate) fn trusting(
+    root: &CertificateDer<'static>,
+    versions: &[&'static SupportedProtocolVersion],
+    protocols: &[&str],
+) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(root.clone()).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let builder = builder.with_protocol_versions(versions).unwrap().with_root_certificates(roots);
+    let mut config = builder.with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+/// Replaces a private file in one step.
+pub(crate) fn put(path: &Path, text: &str) {
+    let incoming = path.with_extension("incoming");
+    let mut file = std::fs::File::options();
+    let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(&incoming).unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    std::fs::rename(incoming, path).unwrap();
+}

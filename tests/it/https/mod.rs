@@ -1,0 +1,8 @@
+//! HTTPS: certificate files, what is spoken, and certificates that the server gets by itself.
+
+mod acme;
+mod authority;
+mod certificates;
+mod clients;
+mod pebble;
+mod plain;

@@ -1,0 +1,134 @@
+//! Pebble, the certificate authority that the makers of Let's Encrypt made for tests, with a name server of its own.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde_json::json;
+
+use super::authority::Authority;
+use crate::app::Request;
+use crate::http;
+
+/// Longest wait until it answers.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whether these tests can run here. Where they must (`ROLLCALL_TESTS_PEBBLE=required`), its absence is a failure.
+pub(super) fn is_here() -> bool {
+    let tried = Command::new("pebble").arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let here = tried.is_ok();
+    let required = std::env::var("ROLLCALL_TESTS_PEBBLE").is_ok_and(|value| value == "required");
+    assert!(here || !required, "pebble is not installed");
+    if !here {
+        println!("skipped: pebble is not installed; `tests/run rust` installs it on Debian");
+    }
+    here
+}
+
+/// A port of this machine that nobody listens on.
+pub(super) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Where it will be once it is started.
+pub(super) struct Place {
+    authority: Authority,
+    port: u16,
+}
+
+impl Place {
+    pub(super) fn new() -> Self {
+        Self { authority: Authority::new(), port: free_port() }
+    }
+
+    /// The directory for the server's settings.
+    pub(super) fn directory(&self) -> String {
+        format!("https://127.0.0.1:{}/dir", self.port)
+    }
+
+    /// Its folder below `tls` in the data folder.
+    pub(super) fn folder(&self) -> String {
+        format!("127.0.0.1-{}", self.port)
+    }
+
+    /// The root by which the server knows it.
+    pub(super) fn root(&self) -> String {
+        let path = self.authority.folder.path().join("root.pem");
+        std::fs::write(&path, &self.authority.root_pem).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// Starts it. It looks for proofs at that port of this machine, whatever the name, and makes certificates that are
+    /// good for so long.
+    pub(super) fn start(&self, port_of_proofs: u16, life: Duration) -> Pebble {
+        let (names, management, names_management) = (free_port(), free_port(), free_port());
+        let folder = self.authority.folder.path();
+        let config = json!({"pebble": {
+            "listenAddress": format!("127.0.0.1:{}", self.port),
+            "managementListenAddress": format!("127.0.0.1:{management}"),
+            "certificate": self.authority.certificate(),
+            "privateKey": self.authority.key(),
+            "httpPort": free_port(),
+            "tlsPort": port_of_proofs,
+            "certificateValidityPeriod": life.as_secs(),
+        }});
+        std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+        let mut name_server = Command::new("pebble-challtestsrv");
+        name_server.args(["-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv6", ""]);
+        name_server.args(["-dns01", &format!("127.0.0.1:{names}")]);
+        name_server.args(["-management", &format!("127.0.0.1:{names_management}")]);
+        let mut pebble = Command::new("pebble");
+        pebble.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_AUTHZREUSE", "0");
+        pebble.arg("-config").arg(folder.join("config.json")).args(["-dnsserver", &format!("127.0.0.1:{names}")]);
+        let running = Pebble {
+            children: [begin(name_server, &folder.join("names.log")), begin(pebble, &folder.join("pebble.log"))],
+            management: ([127, 0, 0, 1], management).into(),
+        };
+        for port in [names_management, management, self.port] {
+            wait_for(port);
+        }
+        http::secure(running.management, self.authority.client(rustls::ALL_VERSIONS, &[]));
+        running
+    }
+}
+
+fn begin(mut command: Command, log: &Path) -> Child {
+    let log = File::create(log).unwrap();
+    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+}
+
+#[track_caller]
+fn wait_for(port: u16) {
+    let begun = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(begun.elapsed() < PATIENCE, "nobody listens on {port}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// It runs until this is dropped.
+pub(super) struct Pebble {
+    children: [Child; 2],
+    management: SocketAddr,
+}
+
+impl Pebble {
+    /// The root of the certificates that it makes, which is a new one each time it is started.
+    pub(super) fn root(&self) -> CertificateDer<'static> {
+        let reply = Request::new(self.management, "GET", "/roots/0").send().answered(200);
+        CertificateDer::from_pem_slice(&reply.answer.body).unwrap()
+    }
+}
+
+impl Drop for Pebble {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

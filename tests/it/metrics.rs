@@ -1,0 +1,185 @@
+//! Metrics on a listener of their own: each figure moves when the thing happens, and no label says who or where.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::app::{App, Request};
+use crate::http::{self, Answer};
+use crate::portal::browser::Browser;
+use crate::sample::user;
+
+/// A server that tells metrics on a free port, and its log.
+struct Told {
+    app: App,
+    address: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+fn told(flags: &[&str]) -> Told {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let flags: Vec<&str> = ["--metrics-listen", "127.0.0.1:0"].iter().chain(flags).copied().collect();
+    let app = App::start_in(&folder.path().join("data"), &flags, &[], &log);
+    let address = address_in(&log);
+    Told { app, address, _folder: folder }
+}
+
+/// Where the log says that metrics are; lines are written a moment later.
+fn address_in(log: &Path) -> SocketAddr {
+    let begun = Instant::now();
+    loop {
+        let text = std::fs::read_to_string(log).unwrap();
+        let found = text.lines().find_map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).ok()?;
+            line["metrics"].as_str()?.parse().ok()
+        });
+        if let Some(address) = found {
+            return address;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{text}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+impl Told {
+    fn ask(&self, path: &str, head: &str) -> Answer {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: metrics\r\nConnection: close\r\n{head}\r\n");
+        http::exchange(self.address, request.as_bytes()).unwrap()
+    }
+
+    fn text(&self) -> String {
+        let answer = self.ask("/metrics", "");
+        assert_eq!(answer.status, 200);
+        String::from_utf8(answer.body).unwrap()
+    }
+
+    /// The value on the line that begins so.
+    #[track_caller]
+    fn value(&self, line: &str) -> f64 {
+        let text = self.text();
+        value_in(&text, line).unwrap_or_else(|| panic!("no {line} in\n{text}"))
+    }
+
+    /// The same as a whole number.
+    #[track_caller]
+    fn count(&self, line: &str) -> u64 {
+        let text = self.text();
+        let found = text.lines().find_map(|one| one.strip_prefix(line)?.trim().parse().ok());
+        found.unwrap_or_else(|| panic!("no {line} in\n{text}"))
+    }
+
+    /// Waits until that is true of a value; what is written behind takes a moment.
+    #[track_caller]
+    fn until(&self, line: &str, is_so: impl Fn(f64) -> bool) {
+        let begun = Instant::now();
+        while !value_in(&self.text(), line).is_some_and(&is_so) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{line}\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+fn value_in(text: &str, line: &str) -> Option<f64> {
+    text.lines().find_map(|one| one.strip_prefix(line)?.trim().parse().ok())
+}
+
+#[test]
+fn each_figure_moves_when_the_thing_happens() {
+    let backups = tempfile::tempdir().unwrap();
+    let told = told(&["--backup-dir", backups.path().to_str().unwrap()]);
+    let before = told.text();
+    let client = told.app.configuration("other");
+    for at in 0..3 {
+        client.created("/Users", &user(&format!("counted-{at}")));
+    }
+    client.post("/Users", &json!({})).refused(400, "invalidValue");
+    client.get("/Users/nobody").refused(404, "");
+    let count = "rollcall_request_duration_seconds_count{surface=\"scim\",";
+    assert_eq!(told.count(&format!("{count}route=\"/Users\",method=\"POST\",status=\"2xx\"}}")), 3);
+    assert_eq!(told.count(&format!("{count}route=\"/Users\",method=\"POST\",status=\"4xx\"}}")), 1);
+    assert_eq!(told.count(&format!("{count}route=\"/Users/{{id}}\",method=\"GET\",status=\"4xx\"}}")), 1);
+    let sum = told.value(
+        "rollcall_request_duration_seconds_sum{surface=\"scim\",route=\"/Users\",method=\"POST\",status=\"2xx\"}",
+    );
+    assert!(sum > 0.0 && sum < 60.0, "{sum}");
+    for (name, least) in [
+        ("rollcall_commit_duration_seconds_count", 3.0),
+        ("rollcall_commit_duration_seconds_sum", 1e-6),
+        ("rollcall_batch_writes_sum", 3.0),
+        ("rollcall_newest_event", 3.0),
+        ("rollcall_database_bytes", 4096.0),
+        ("rollcall_database_wal_bytes", 4096.0),
+        ("process_resident_memory_bytes", 1e6),
+        ("process_open_fds", 3.0),
+        ("process_max_fds", 64.0),
+        ("process_start_time_seconds", 1e9),
+        ("rollcall_database_sound", 1.0),
+    ] {
+        assert!(told.value(&format!("{name} ")) >= least, "{name}: {}", told.text());
+    }
+    assert!(value_in(&before, "rollcall_newest_event ").unwrap() < told.value("rollcall_newest_event "));
+    let stranger = Request::new(told.app.address, "GET", &format!("{}/Users", client.base));
+    stranger.header("Authorization", "Bearer nobody-knows-this").send().refused(401, "");
+    assert_eq!(told.count("rollcall_wrong_tokens_total "), 1);
+    // The first scheduled backup is made a second after the start.
+    told.until("rollcall_last_backup_timestamp_seconds ", |at| at > 1e9);
+    told.until("rollcall_request_log_waiting ", |waiting| waiting < 0.5);
+    assert!(told.text().contains(&format!("rollcall_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn people_who_sign_in_are_counted_and_not_named() {
+    let told = told(&[]);
+    let browser = Browser::owner(&told.app);
+    let mut wrong = Browser::stranger(&told.app);
+    for _ in 0..5 {
+        wrong.submit("/login", &[("email", &browser.email), ("password", "not the right one at all")]);
+    }
+    let outcomes = ["done", "refused", "throttled"]
+        .map(|outcome| told.value(&format!("rollcall_sign_ins_total{{outcome=\"{outcome}\"}}")));
+    assert!(outcomes[0] >= 1.0 && outcomes[1] >= 1.0 && outcomes[2] >= 1.0, "{outcomes:?}");
+    assert!(told.value("rollcall_sessions ") >= 1.0);
+    let text = told.text();
+    assert!(!text.contains(&browser.email) && text.contains("surface=\"portal\",route=\"/login\""), "{text}");
+}
+
+#[test]
+fn no_label_holds_what_a_stranger_sent() {
+    let told = told(&[]);
+    let client = told.app.configuration("other");
+    for at in 0..300 {
+        let path = format!("/made-up-{at}/{at}");
+        let _ = client.get(&path);
+        let _ = client.request_to("GET", &path).send();
+        let _ = client.request_to("GET", &format!("/directory/resources/v1{path}")).send();
+    }
+    let _ = client.request("BREW", "/Users").send();
+    let text = told.text();
+    assert!(!text.contains("made-up") && !text.contains("BREW") && !text.contains(&client.id), "{text}");
+    assert!(text.lines().count() < 400, "{}", text.lines().count());
+    assert!(text.contains("method=\"other\""), "{text}");
+}
+
+#[test]
+fn the_listener_answers_nothing_else_and_the_server_itself_no_metrics() {
+    let told = told(&[]);
+    for path in ["/", "/livez", "/metrics/", "/login", "/scim/v2/Users", "/directory/resources/v1/accounts"] {
+        assert_eq!(told.ask(path, "").status, 404, "{path}");
+    }
+    let kind = told.ask("/metrics", "").header("content-type").unwrap().to_owned();
+    assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
+    assert!(told.text().ends_with("# EOF\n"));
+    assert_eq!(Request::new(told.app.address, "GET", "/metrics").send().status, 404);
+}
+
+#[test]
+fn a_token_guards_the_metrics_where_one_is_set() {
+    let token = "a-token-of-the-monitor";
+    let told = told(&["--metrics-token", token]);
+    assert_eq!(told.ask("/metrics", "").status, 401);
+    assert_eq!(told.ask("/metrics", "Authorization: Bearer another-token-of-it\r\n").status, 401);
+    assert_eq!(told.ask("/metrics", &format!("Authorization: Bearer {token}\r\n")).status, 200);
+}
