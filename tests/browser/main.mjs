@@ -117,16 +117,16 @@ parts.push(part("the whole way by keyboard", {}, async ({ page, server, open }) 
   await wholeWay(page, new Keyboard(page), server, { page: other, hand: new Keyboard(other) });
 }));
 
+parts.push(part("single sign-on without scripts", { javaScriptEnabled: false }, (all) => singleSignOn(all, async () => {})));
+
+parts.push(part("single sign-on, looked at", {}, (all) => singleSignOn(all, (page) => look(page, all.watch))));
+
 for (const [how, options, Hand] of [["without scripts", { javaScriptEnabled: false }, Mouse], ["by keyboard", {}, Keyboard]]) {
   parts.push(part(`one-time codes ${how}`, options, async ({ page, server }) => {
     server.run(["admin", "create", "--email", VIEWER, "--name", "Vera", "--role", "viewer"], `${OWNER.password}\n`);
     await oneTimeCodes(page, new Hand(page), server, { email: VIEWER, password: OWNER.password });
   }));
 }
-
-parts.push(part("single sign-on without scripts", { javaScriptEnabled: false }, (all) => singleSignOn(all, async () => {})));
-
-parts.push(part("single sign-on, looked at", {}, (all) => singleSignOn(all, (page) => look(page, all.watch))));
 
 parts.push(part("every page", {}, async ({ page, server, watch, open }) => {
   const hand = new Mouse(page);

@@ -15,6 +15,7 @@ use crate::model::standing::Standing;
 use crate::secret::{self, TokenDigest};
 use crate::store::backup::scheduled;
 use crate::store::{Snapshot, events, sessions};
+use crate::tls::Expiry;
 use crate::web::aside::read_aside;
 use crate::web::portal::{AGE_MAX, IDLE_MAX};
 use crate::web::state::State;
@@ -78,7 +79,7 @@ async fn gather(state: &Data<State>, started: Millis) -> Gathered {
         calls: state.activity.figures(),
         rows,
         last_backup: schedule.and_then(|schedule| scheduled::newest(&schedule.folder)),
-        certificate_ends: None,
+        certificate_ends: state.certificate.as_ref().and_then(Expiry::not_after),
         process: process::look(),
         started,
         is_sound: state.store.is_sound(),
