@@ -49,7 +49,8 @@ export class Watch {
     if (!(type in BUDGET) || (response.status() >= 300 && response.status() < 400)) { return; }
     const body = await response.body().catch(() => null);
     if (body === null) { return; }
-    if (type === "document" && (response.headers()["content-type"] ?? "").startsWith("text/html")) { await this.read(response, body); }
+    const isOurs = new URL(response.url()).host === this.host;
+    if (isOurs && type === "document" && (response.headers()["content-type"] ?? "").startsWith("text/html")) { await this.read(response, body); }
     if (response.status() >= 300) { return; }
     const bytes = gzipSync(body).length;
     if (bytes > BUDGET[type]) { this.problem(`${response.url()} weighs ${bytes} bytes after gzip, ${BUDGET[type]} are allowed`); }
