@@ -5,11 +5,13 @@ mod accounts;
 mod admins;
 mod attributes;
 mod audit;
+mod backups;
 mod codes;
 mod connection;
 mod connection_settings;
 mod connections;
 mod customer;
+mod doctor;
 mod find;
 mod first_run;
 mod form;
@@ -155,6 +157,8 @@ fn settings() -> Vec<Resource> {
         place("/settings/server").route(web::get().to(server::show)),
         place("/settings/server/url").route(web::post().to(server::save_url)),
         place("/settings/server/self-service").route(web::post().to(server::save_self_service)),
+        place("/settings/backup").route(web::get().to(backups::show)).route(web::post().to(backups::make)),
+        place("/settings/doctor").route(web::get().to(doctor::show)),
         place("/settings/about").route(web::get().to(about::show)),
     ]
 }
