@@ -73,7 +73,7 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     let shared = state.clone();
     let sockets = Arc::clone(&state.network.sockets);
     let workers = thread::available_parallelism().map_or(2, NonZeroUsize::get);
-    let sockets_max = network::most_sockets(settings.limits.sockets).div_ceil(workers);
+    let sockets_max = network::most_sockets(settings.limits.sockets, workers).div_ceil(workers);
     let server = HttpServer::new(move || {
         let mut app = App::new().app_data(shared.clone()).wrap(from_fn(strict_transport::around));
         for family in scim::FAMILIES {
@@ -113,6 +113,7 @@ fn callers(settings: &Settings) -> io::Result<Callers> {
         signing_key: SigningKey::open(&settings.data_dir).map_err(io::Error::other)?,
         user_tokens: user_tokens.map_err(io::Error::other)?,
         allowed_origins: settings.allowed_origins.clone(),
+        provider: settings.sso.clone(),
     })
 }
 

@@ -13,6 +13,7 @@ mod limits;
 mod observing;
 mod proxies;
 mod sources;
+mod sso;
 mod tls;
 
 use std::net::{IpAddr, SocketAddr};
@@ -30,6 +31,7 @@ pub use limits::{LimitArgs, Limits};
 pub use observing::{LogFormat, MetricsSettings, ObservingArgs};
 pub use proxies::ProxyArgs;
 pub use sources::{Found, Origin, Sources};
+pub use sso::{SsoArgs, SsoSettings};
 pub use tls::{AcmeSettings, TlsArgs, Transport};
 
 /// Where the server can be reached when nobody said otherwise.
@@ -80,6 +82,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub callers: CallerArgs,
 
+    /// Through whom people of the portal sign in.
+    #[command(flatten)]
+    pub sso: SsoArgs,
+
     /// What the server does against loss.
     #[command(flatten)]
     pub backups: BackupArgs,
@@ -118,6 +124,8 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// The tokens of users that are taken; none where nobody said so.
     pub user_tokens: Option<UserTokenSettings>,
+    /// The `OpenID` provider of the portal; none where its own page names one, or nobody does.
+    pub sso: Option<SsoSettings>,
     /// Backups that the server makes by itself.
     pub backups: Option<BackupSchedule>,
     /// What about the sources of the settings somebody should look at, for the log.
@@ -145,12 +153,21 @@ impl Settings {
             metrics: serve.observing.metrics()?,
             allowed_origins: serve.callers.allowed_origins.clone(),
             user_tokens: serve.callers.user_tokens(),
+            sso: serve.sso.provider(),
             backups: serve.backups.schedule(),
             trusted_proxies: serve.proxies.trusted,
             limits: serve.limits.limits(),
             warnings,
         })
     }
+}
+
+/// Something that is said at all.
+fn said(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it must not be empty".into());
+    }
+    Ok(text.to_owned())
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

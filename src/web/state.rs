@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::jwt::{SigningKey, UserTokens};
 use crate::scim::cursor::Secret;
 use crate::settings::Settings;
+use crate::settings::SsoSettings;
 use crate::store::tokens::TokenRow;
 use crate::store::{Snapshot, Store, configurations};
 use crate::tls::Expiry;
@@ -32,6 +33,8 @@ pub struct Callers {
     pub user_tokens: Option<UserTokens>,
     /// Origins whose pages may call from a browser.
     pub allowed_origins: Vec<String>,
+    /// The provider that people of the portal sign in through, where the settings name it.
+    pub provider: Option<SsoSettings>,
 }
 
 /// Shared by all workers.
