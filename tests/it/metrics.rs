@@ -154,7 +154,8 @@ fn every_metric_is_documented_and_every_documented_one_is_told() {
     let told = told(&["--backup-dir", backups.path().to_str().unwrap()]);
     told.until("rollcall_last_backup_timestamp_seconds ", |at| at > 1e9);
     let text = told.text();
-    let kinds: Vec<(&str, &str)> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    let kinds: Vec<(&str, &str)> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
     for (name, kind) in &kinds {
         let name = if *kind == "counter" { format!("`{name}_total`") } else { format!("`{name}`") };
         assert!(DOCUMENTED.contains(&name), "docs/monitoring.md does not know {name}");
@@ -163,7 +164,10 @@ fn every_metric_is_documented_and_every_documented_one_is_told() {
     for name in rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2)) {
         // There is one only where the server speaks TLS.
         let is_told = kinds.iter().any(|(known, _)| *known == name.trim_end_matches("_total"));
-        assert!(is_told || name == "rollcall_certificate_expiry_timestamp_seconds", "{name} is documented and not told");
+        assert!(
+            is_told || name == "rollcall_certificate_expiry_timestamp_seconds",
+            "{name} is documented and not told"
+        );
     }
     assert!(text.contains("rollcall_commit_duration_seconds_bucket{le=\"+Inf\"}"), "{text}");
 }
