@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::app::{App, Request};
 use crate::http::{self, Answer};
+use crate::https::authority::Authority;
 use crate::portal::browser::Browser;
 use crate::sample::user;
 
@@ -208,4 +209,14 @@ fn a_token_guards_the_metrics_where_one_is_set() {
     assert_eq!(told.ask("/metrics", "").status, 401);
     assert_eq!(told.ask("/metrics", "Authorization: Bearer another-token-of-it\r\n").status, 401);
     assert_eq!(told.ask("/metrics", &format!("Authorization: Bearer {token}\r\n")).status, 200);
+}
+
+#[test]
+fn the_end_of_the_certificate_is_told_where_there_is_one() {
+    let authority = Authority::new();
+    let (certificate, key) = (authority.certificate(), authority.key());
+    let secure = told(&["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()]);
+    let line = "rollcall_certificate_expiry_timestamp_seconds ";
+    assert_eq!(secure.count(line).to_string(), Authority::end().to_string());
+    assert_eq!(value_in(&told(&[]).text(), line), None);
 }

@@ -43,6 +43,11 @@ impl Authority {
         (wanted.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
+    /// When that ends, in seconds since 1970.
+    pub(crate) fn end() -> i64 {
+        CertificateParams::default().not_after.unix_timestamp()
+    }
+
     /// Puts a new certificate and its key in place of those before, each in one step.
     pub(crate) fn issue(&self, number: u64) {
         let (certificate, key) = self.made(number);

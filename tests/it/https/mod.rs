@@ -1,7 +1,7 @@
 //! HTTPS: certificate files, what is spoken, and certificates that the server gets by itself.
 
 mod acme;
-mod authority;
+pub(crate) mod authority;
 mod certificates;
 mod clients;
 mod pebble;
