@@ -119,6 +119,8 @@ const NOTICES: &[(&str, &str)] = &[
     ("account-deleted", "The account is deleted, and its API keys are dead."),
     ("schema-added", "The schema was added. Requests know it from the next one on."),
     ("schema-removed", "The schema is gone."),
+    ("backup", "The backup was made and checked."),
+    ("backup-runs", "A backup is being made. It appears in the list when it is done and was checked."),
     ("codes-off", "One-time codes are off, and the recovery codes are gone."),
     ("disabled", "Disabled. The person is signed out everywhere."),
     ("enabled", "Enabled. The person may sign in again."),
