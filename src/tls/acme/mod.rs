@@ -141,16 +141,27 @@ impl Acme {
         tracing::info!(domains, directory = self.settings.directory.as_str(), "ordering a certificate");
         let tried = timeout(ORDER_MAX, self.get()).await;
         match tried.unwrap_or_else(|_| Err(Failure::too_slow())) {
-            Ok(pair) => {
-                self.due = pace::renewal(pair.facts.not_before, pair.facts.not_after);
-                self.facts = Some(pair.facts.clone());
-                self.window_again = clock::now() + pace::next_window(None);
-                self.failures_in_a_row = 0;
-                let (not_after, renewal) = (pair.not_after_text(), clock::rfc3339(self.due));
-                self.shown.show(pair);
-                tracing::info!(domains, not_after, renewal, "a new certificate is used from now on");
-            }
+            Ok(pair) => self.succeeded(pair),
             Err(failure) => self.failed(&failure),
+        }
+    }
+
+    fn succeeded(&mut self, pair: Pair) {
+        let now = clock::now();
+        let Facts { not_before, not_after, .. } = pair.facts;
+        self.due = pace::renewal(not_before, not_after);
+        self.again = now + pace::rest(not_before, not_after);
+        self.window_again = now + pace::next_window(None);
+        self.failures_in_a_row = 0;
+        self.facts = Some(pair.facts.clone());
+        let (not_after, renewal) = (pair.not_after_text(), clock::rfc3339(self.due));
+        self.shown.show(pair);
+        tracing::info!(not_after, renewal, "a new certificate is used from now on");
+        if self.due <= now {
+            tracing::error!(
+                now = clock::rfc3339(now),
+                "the new certificate looks old already: is this machine's clock right?"
+            );
         }
     }
 

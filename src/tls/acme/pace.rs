@@ -31,6 +31,11 @@ pub(super) fn next_window(said: Option<Duration>) -> Millis {
     said.clamp(HOUR, 24 * HOUR)
 }
 
+/// How long to rest after a new certificate, whatever the clock says: with one that runs ahead, each would be due at once.
+pub(super) fn rest(not_before: Millis, not_after: Millis) -> Millis {
+    ((not_after - not_before) / 6).clamp(0, 24 * HOUR)
+}
+
 /// How long to wait after so many failures in a row. An authority that was not reached was not bothered either.
 pub(super) fn pause(failures: u32, reached: bool) -> Millis {
     let (first, longest) = if reached { (5 * MINUTE, 6 * HOUR) } else { (5 * SECOND, 10 * MINUTE) };
@@ -59,6 +64,7 @@ mod tests {
         assert_eq!(renewal(0, 90 * day), 60 * day);
         assert_eq!(renewal(10 * day, 16 * day), 14 * day);
         assert_eq!(renewal(day, 0), day);
+        assert_eq!((rest(0, 90 * day), rest(0, 6 * HOUR), rest(day, 0)), (day, HOUR, 0));
     }
 
     #[test]
