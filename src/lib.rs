@@ -2,6 +2,7 @@
 pub mod cli;
 pub mod clock;
 pub mod directory;
+pub mod doctor;
 pub mod error;
 pub mod fetch;
 pub mod jwt;

@@ -67,11 +67,13 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let kept = store.write_blocking(Undo::Unneeded, move |tx| instance::cursor_secret(tx, fresh));
     let cursor_secret = kept.map_err(io::Error::other)?;
-    let state = web::Data::new(State::new(store, public, cursor_secret, callers(settings)?, settings.clone()));
+    let certificate = tls.as_ref().map(Tls::expiry);
+    let state = State::new(store, public, cursor_secret, callers(settings)?, settings.clone(), certificate);
+    let state = web::Data::new(state);
     let shared = state.clone();
     let sockets = Arc::clone(&state.network.sockets);
     let workers = thread::available_parallelism().map_or(2, NonZeroUsize::get);
-    let sockets_max = network::most_sockets(settings.limits.sockets).div_ceil(workers);
+    let sockets_max = network::most_sockets(settings.limits.sockets, workers).div_ceil(workers);
     let server = HttpServer::new(move || {
         let mut app = App::new().app_data(shared.clone()).wrap(from_fn(strict_transport::around));
         for family in scim::FAMILIES {
@@ -98,10 +100,7 @@ pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
     .max_connection_rate(listen::HANDSHAKES_MAX)
     .tls_handshake_timeout(listen::HANDSHAKE);
     let server = match &tls {
-        Some(tls) => {
-            state.metrics.certificate.get_or_init(|| tls.expiry());
-            server.listen_rustls_0_23(listener, tls.config().map_err(io::Error::other)?)?
-        }
+        Some(tls) => server.listen_rustls_0_23(listener, tls.config().map_err(io::Error::other)?)?,
         None => server.listen(listener)?,
     };
     Ok(Bound { server: server.run(), address, state, tls })
@@ -114,6 +113,7 @@ fn callers(settings: &Settings) -> io::Result<Callers> {
         signing_key: SigningKey::open(&settings.data_dir).map_err(io::Error::other)?,
         user_tokens: user_tokens.map_err(io::Error::other)?,
         allowed_origins: settings.allowed_origins.clone(),
+        provider: settings.sso.clone(),
     })
 }
 
@@ -155,6 +155,17 @@ pub fn new_setup_url(store: &Store) -> anyhow::Result<String> {
     Ok(format!("{url}/setup/{}", code.reveal()))
 }
 
+/// Starts the listener for metrics, where somebody wants one.
+fn start_metrics(settings: &Settings, state: &web::Data<State>) -> io::Result<Option<ServerHandle>> {
+    let Some(told) = &settings.metrics else { return Ok(None) };
+    let (server, address) = metrics::listen(told, state)?;
+    println!("metrics are on http://{address}/metrics");
+    tracing::info!(metrics = %address, "metrics are told");
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Ok(Some(handle))
+}
+
 /// Runs the server until it is told to stop.
 ///
 /// # Errors
@@ -170,14 +181,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         let ends = notify::Ends::listen()?;
         let hangups = certificates::Hangups::listen()?;
         let bound = build(settings, store.clone())?;
-        let metrics = settings.metrics.as_ref().map(|told| metrics::listen(told, &bound.state)).transpose()?;
-        let metrics = metrics.map(|(server, address)| {
-            println!("metrics are on http://{address}/metrics");
-            tracing::info!(metrics = %address, "metrics are told");
-            let handle = server.handle();
-            actix_web::rt::spawn(server);
-            handle
-        });
+        let metrics = start_metrics(settings, &bound.state)?;
         let listening = listen::url(bound.tls.as_ref(), bound.address);
         println!("listening on {listening}");
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url(), ""));

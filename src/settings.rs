@@ -13,9 +13,10 @@ mod limits;
 mod observing;
 mod proxies;
 mod sources;
+mod sso;
 mod tls;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -30,6 +31,7 @@ pub use limits::{LimitArgs, Limits};
 pub use observing::{LogFormat, MetricsSettings, ObservingArgs};
 pub use proxies::ProxyArgs;
 pub use sources::{Found, Origin, Sources};
+pub use sso::{SsoArgs, SsoSettings};
 pub use tls::{AcmeSettings, TlsArgs, Transport};
 
 /// Where the server can be reached when nobody said otherwise.
@@ -80,6 +82,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub callers: CallerArgs,
 
+    /// Through whom people of the portal sign in.
+    #[command(flatten)]
+    pub sso: SsoArgs,
+
     /// What the server does against loss.
     #[command(flatten)]
     pub backups: BackupArgs,
@@ -118,6 +124,8 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// The tokens of users that are taken; none where nobody said so.
     pub user_tokens: Option<UserTokenSettings>,
+    /// The `OpenID` provider of the portal; none where its own page names one, or nobody does.
+    pub sso: Option<SsoSettings>,
     /// Backups that the server makes by itself.
     pub backups: Option<BackupSchedule>,
     /// What about the sources of the settings somebody should look at, for the log.
@@ -145,12 +153,21 @@ impl Settings {
             metrics: serve.observing.metrics()?,
             allowed_origins: serve.callers.allowed_origins.clone(),
             user_tokens: serve.callers.user_tokens(),
+            sso: serve.sso.provider(),
             backups: serve.backups.schedule(),
             trusted_proxies: serve.proxies.trusted,
             limits: serve.limits.limits(),
             warnings,
         })
     }
+}
+
+/// Something that is said at all.
+fn said(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it must not be empty".into());
+    }
+    Ok(text.to_owned())
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
@@ -179,6 +196,22 @@ pub fn public_url(text: &str) -> Result<String, String> {
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     check_authority(authority)?;
     Ok(format!("{scheme}://{}{path}", authority.to_ascii_lowercase()))
+}
+
+/// The host of a URL that was checked by [`public_url`], an IPv6 address without its brackets.
+pub fn host_of(url: &str) -> &str {
+    let after = url.split_once("://").map_or(url, |(_, after)| after);
+    let authority = after.split('/').next().unwrap_or(after);
+    let host = match authority.rsplit_once(':') {
+        Some((host, _)) if !authority.ends_with(']') => host,
+        _ => authority,
+    };
+    host.trim_matches(['[', ']'])
+}
+
+/// Whether that host is this machine itself.
+pub fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn check_authority(authority: &str) -> Result<(), String> {
@@ -237,6 +270,20 @@ mod tests {
         ] {
             let refused = public_url(given).unwrap_err();
             assert!(refused.contains(word), "{given}: {refused}");
+        }
+    }
+
+    #[test]
+    fn hosts_of_this_machine_are_known_by_their_url() {
+        for (url, name, here) in [
+            ("http://127.0.0.1:8080", "127.0.0.1", true),
+            ("http://localhost", "localhost", true),
+            ("http://[::1]:8080/base", "::1", true),
+            ("http://[::1]", "::1", true),
+            ("https://scim.example.com:8443/x", "scim.example.com", false),
+            ("http://10.0.0.1", "10.0.0.1", false),
+        ] {
+            assert_eq!((host_of(url), is_here(host_of(url))), (name, here), "{url}");
         }
     }
 }

@@ -42,6 +42,14 @@ impl Endpoint {
         Ok((status, connection.body))
     }
 
+    /// One request on a connection of its own: status, length of the body, and the time from sending it to its end.
+    pub(crate) fn timed(&self, request: &[u8]) -> Result<(u16, usize, Duration)> {
+        let mut connection = Connection::open(self.address)?;
+        let begun = Instant::now();
+        let status = connection.exchange(request)?;
+        Ok((status, connection.body.len(), begun.elapsed()))
+    }
+
     /// Sends as many requests as there are numbers in `numbers`, over so many connections at the same time.
     ///
     /// # Errors

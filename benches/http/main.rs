@@ -6,6 +6,7 @@
 mod client;
 mod group_commit;
 mod lists;
+mod pages;
 #[path = "../raw/mod.rs"]
 mod raw;
 mod report;
@@ -64,14 +65,21 @@ impl Site {
 }
 
 fn main() -> Result<ExitCode> {
-    let lists_only = std::env::args().any(|argument| argument == "lists");
+    let parts = ["requests", "lists", "pages"];
+    let named: Vec<String> = std::env::args().filter(|argument| parts.contains(&argument.as_str())).collect();
+    let wants = |part: &str| named.is_empty() || named.iter().any(|named| named == part);
     let mut report = Report::default();
     let mut figures = Figures::default();
-    if !lists_only {
+    if wants("requests") {
         start_and_rest(&mut report)?;
         requests(&mut figures, &mut report)?;
     }
-    pages_and_jobs(&mut figures, &mut report)?;
+    if wants("lists") {
+        pages_and_jobs(&mut figures, &mut report)?;
+    }
+    if wants("pages") {
+        pages::measure(&mut report)?;
+    }
     Ok(if report.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

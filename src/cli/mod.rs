@@ -9,6 +9,7 @@ mod check;
 mod completions;
 mod config;
 mod configuration;
+mod doctor;
 mod health;
 mod openapi;
 mod schema;
@@ -82,6 +83,8 @@ enum Command {
     Restore(backup::RestoreArgs),
     /// Read the whole database and report damage
     Check,
+    /// Look at files, disk, backups, addresses and people, and say what should be mended
+    Doctor(doctor::DoctorArgs),
     /// Ask a running server whether it can serve
     Health(health::HealthArgs),
     /// Print a script that completes commands in a shell
@@ -144,6 +147,7 @@ fn run(mut cli: Cli, sources: Sources) -> anyhow::Result<ExitCode> {
         Some(Command::Backup(args)) => backup::back_up(folder, &args)?,
         Some(Command::Restore(args)) => backup::restore(folder, &args)?,
         Some(Command::Check) => return check::run(folder),
+        Some(Command::Doctor(args)) => return doctor::run(&cli, &args),
         Some(Command::Health(args)) => return health::run(args),
         Some(Command::Completions { shell }) => completions::completions(Cli::command(), shell)?,
         Some(Command::Man(args)) => completions::man(Cli::command(), &args)?,

@@ -27,6 +27,7 @@ pub mod requests;
 pub mod resources;
 pub mod roles;
 mod scope;
+pub mod sessions;
 pub mod settings;
 mod shown;
 pub mod sso;

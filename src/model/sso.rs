@@ -46,6 +46,16 @@ pub struct Agreement {
 pub type Problem = (&'static str, String);
 
 impl Agreement {
+    /// What is suggested where nothing was agreed yet.
+    pub fn suggested() -> Self {
+        Self {
+            scopes: "email profile".to_owned(),
+            label: "Sign in with SSO".to_owned(),
+            default_role: Some("viewer".to_owned()),
+            ..Self::default()
+        }
+    }
+
     /// What keeps it from being kept; that the issuer is an address, and that roles exist, is checked elsewhere.
     pub fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();

@@ -8,6 +8,8 @@ use clap::Args;
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use reqwest::Url;
 
+use super::said;
+
 /// The flags of `serve` about callers.
 #[derive(Debug, Clone, Args)]
 pub struct CallerArgs {
@@ -162,13 +164,6 @@ impl CallerArgs {
             },
         })
     }
-}
-
-fn said(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        return Err("it must not be empty".into());
-    }
-    Ok(text.to_owned())
 }
 
 /// Keys come by https: whoever can change them on the way can let anybody in. On the machine itself there is no way.

@@ -147,6 +147,12 @@ pub fn waiting(at: &Snapshot<'_>, configuration: i64, after: i64, look: u32) -> 
     Ok((waiting, looked_at == look))
 }
 
+/// When the newest event was written; nothing where there is none.
+pub fn newest_time(at: &Snapshot<'_>) -> Result<Option<Millis>> {
+    let mut statement = at.prepare("SELECT created_at FROM events ORDER BY seq DESC LIMIT 1")?;
+    Ok(statement.query_map([], |row| row.get(0))?.next().transpose()?)
+}
+
 /// Removes at most `limit` of the oldest events that were written before a time, never the newest of all. Returns how
 /// many went.
 pub fn remove_older(tx: &Tx<'_>, before: Millis, limit: u32) -> Result<usize> {

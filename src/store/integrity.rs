@@ -83,6 +83,17 @@ pub fn check(data_dir: &Path) -> Result<Vec<String>, OpenError> {
     findings(&connection).map_err(failed)
 }
 
+/// The first thing that the quick check finds in the file: pages that do not fit together. Changes nothing, and may run
+/// beside a server.
+pub fn check_pages(data_dir: &Path) -> Result<Option<String>, OpenError> {
+    let files = DataFiles::prepare(data_dir, false)?;
+    let failed = |error| OpenError::sqlite(&files.database, error);
+    if db::probe(&files.database)? == 0 {
+        return Err(OpenError::Missing(files.database.clone()));
+    }
+    db::reader(&files).and_then(|connection| first_finding(&connection)).map_err(failed)
+}
+
 /// What the rows must agree on and no constraint of the schema can say.
 const AGREEMENTS: &[(&str, &str)] = &[
     (

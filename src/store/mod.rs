@@ -48,7 +48,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use db::OpenError;
 pub use figures::Figures;
-pub use integrity::check;
+pub use integrity::{check, check_pages};
 pub use snapshot::{Snapshot, Tx};
 pub use writer::Undo;
 

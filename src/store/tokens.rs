@@ -158,6 +158,16 @@ pub fn list(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The configurations, by name, with a live token that ends in that time; one for each such token.
+pub fn ending(at: &Snapshot<'_>, now: Millis, until: Millis) -> Result<Vec<String>> {
+    let mut statement = at.prepare(
+        "SELECT c.connection_name FROM tokens t JOIN configurations c ON c.configuration = t.configuration
+         WHERE t.expires_at > ?1 AND t.expires_at <= ?2 AND t.revoked_at IS NULL AND c.deleted_at IS NULL
+         ORDER BY t.expires_at",
+    )?;
+    Ok(statement.query_map([now, until], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?)
+}
+
 /// The token of a configuration with that id.
 pub fn by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Option<KeptToken>> {
     Ok(at.prepare(&format!("{KEPT} AND id = ?2"))?.query_row(params![configuration, id], kept).optional()?)

@@ -25,7 +25,7 @@ pub(super) fn request_id(request: &HttpRequest) -> Option<String> {
 }
 
 /// Network address of the caller, who may have come through trusted proxies. Nothing else looks at where a request came
-/// from; the host and the scheme that a request names are looked at by nobody (the public URL says them).
+/// from. Under which name and scheme the world reaches the server is not the request's to say, but the public URL's.
 pub(super) fn address(request: &HttpRequest) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip();
     let state = request.app_data::<Data<State>>()?;

@@ -83,7 +83,7 @@ impl Guard {
 
     /// Notes that somebody comes back from the provider of single sign-on. Says how long to wait where the budget is spent.
     pub fn note_single_sign_on(&self, from: Option<IpAddr>) -> Option<Duration> {
-        note(&self.single_sign_ons_from, &from)
+        note(&self.single_sign_ons_from, &from.map(holder))
     }
 }
 

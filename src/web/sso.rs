@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::sso::Agreement;
 use crate::oidc::{Registration, RelyingParty};
 use crate::secret::sealed::Sealer;
+use crate::settings::SsoSettings;
 use crate::store::sso::{self as rows, Kept};
 
 /// What the client's secret is sealed as.
@@ -32,9 +33,17 @@ pub fn sealer(state: &State, issuer: &str) -> Sealer {
     state.callers.signing_key.sealer(SECRET, issuer)
 }
 
-/// What is agreed, where there is a provider.
+/// What is agreed, where there is a provider. Where the settings name it, it is that one, and in use.
 pub fn kept(state: &State) -> Result<Option<Kept>> {
-    state.store.read_inline(rows::provider)
+    let kept = state.store.read_inline(rows::provider)?;
+    let Some(given) = &state.callers.provider else { return Ok(kept) };
+    let kept = kept.unwrap_or_else(|| Kept { agreement: Agreement::suggested(), client_secret: None, revision: 0 });
+    Ok(Some(Kept { agreement: with_given(kept.agreement, given), client_secret: None, revision: kept.revision }))
+}
+
+/// What the settings say of an agreement.
+pub fn with_given(agreement: Agreement, given: &SsoSettings) -> Agreement {
+    Agreement { is_on: true, issuer: given.issuer.clone(), client_id: given.client_id.clone(), ..agreement }
 }
 
 /// The provider, where there is one; whether people may sign in through it, the agreement says.
@@ -48,10 +57,11 @@ pub fn provider(state: &State) -> Result<Option<Provider>> {
         let opened = sealer(state, &agreement.issuer).open(&sealed).and_then(|bytes| String::from_utf8(bytes).ok());
         opened.ok_or_else(|| Error::Refused("the client secret is sealed with another key; give it again".to_owned()))
     });
+    let given = state.callers.provider.as_ref().and_then(|given| given.client_secret.clone());
     let registration = Registration {
         issuer: agreement.issuer.clone(),
         client_id: agreement.client_id.clone(),
-        client_secret: opened.transpose()?,
+        client_secret: opened.transpose()?.or(given),
         scopes: agreement.scopes.clone(),
         role_claim: agreement.role_claim.clone(),
     };

@@ -19,8 +19,10 @@ use crate::error::{Error, Result};
 use crate::jwt::{SigningKey, UserTokens};
 use crate::scim::cursor::Secret;
 use crate::settings::Settings;
+use crate::settings::SsoSettings;
 use crate::store::tokens::TokenRow;
 use crate::store::{Snapshot, Store, configurations};
+use crate::tls::Expiry;
 
 /// By what the callers of the management API are known, beside the rows of the database.
 pub struct Callers {
@@ -30,6 +32,8 @@ pub struct Callers {
     pub user_tokens: Option<UserTokens>,
     /// Origins whose pages may call from a browser.
     pub allowed_origins: Vec<String>,
+    /// The provider that people of the portal sign in through, where the settings name it.
+    pub provider: Option<SsoSettings>,
 }
 
 /// Shared by all workers.
@@ -60,6 +64,8 @@ pub struct State {
     pub sso: Sso,
     /// What is counted for monitors.
     pub metrics: Metrics,
+    /// When the certificate ends, where the server speaks TLS.
+    pub certificate: Option<Expiry>,
     /// What the process was told at start.
     pub settings: Settings,
     /// Scopes by row of the configuration, with the revision they were read at.
@@ -68,7 +74,14 @@ pub struct State {
 
 impl State {
     /// State over an open store.
-    pub fn new(store: Store, public: PublicUrl, cursor_secret: Secret, callers: Callers, settings: Settings) -> Self {
+    pub fn new(
+        store: Store,
+        public: PublicUrl,
+        cursor_secret: Secret,
+        callers: Callers,
+        settings: Settings,
+        certificate: Option<Expiry>,
+    ) -> Self {
         let network = Network::new(&settings);
         Self {
             store,
@@ -84,6 +97,7 @@ impl State {
             hashing: Hashing::default(),
             sso: Sso::default(),
             metrics: Metrics::default(),
+            certificate,
             settings,
             scopes: RwLock::default(),
         }

@@ -1,4 +1,5 @@
 // The way of a new customer through the portal, from the first run to the deletion.
+import { createHmac } from "node:crypto";
 import { Provider } from "./provider.mjs";
 
 export const OWNER = { name: "Olive Owner", email: "olive@example.com", password: "a long sentence is easy to keep" };
@@ -173,10 +174,74 @@ export async function remove(page, hand, { address, idp, name, token }, purge) {
   expect(answer.status === 401, `the token of a deleted connection is answered ${answer.status}`);
 }
 
+/** What an authenticator app shows for a secret, so many steps of 30 seconds from now (RFC 6238). */
+function code(secret, steps = 0) {
+  const bits = [...secret].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30_000) + steps));
+  const tag = createHmac("sha1", key).update(step).digest();
+  return String((tag.readUInt32BE(tag[19] & 15) & 0x7fffffff) % 1_000_000).padStart(6, "0");
+}
+
+/** Switches one-time codes on, signs in with one and with a recovery code, and switches them off. */
+export async function oneTimeCodes(page, hand, server, { email, password }) {
+  const anew = async () => {
+    await hand.press("Sign out");
+    await page.goto(`${server.address}/profile`);
+    await enter(page, hand, email, password);
+    await heading(page, /one-time code/);
+  };
+  await page.goto(`${server.address}/profile`);
+  await enter(page, hand, email, password);
+  await hand.fill("Your password", password);
+  await hand.press("Set up one-time codes");
+  const secret = await page.getByLabel("Secret", { exact: true }).inputValue();
+  await hand.fill("Code", "000000");
+  await hand.press("Switch on");
+  expect(await page.locator("#problems").isVisible(), "a wrong code switches codes on");
+  await hand.fill("Code", code(secret));
+  await hand.press("Switch on");
+  const recovery = (await page.locator("ul.mono li").first().innerText()).trim();
+  await hand.follow("I have kept them");
+  await anew();
+  await hand.fill("Code", code(secret, 1));
+  await hand.press("Sign in");
+  await heading(page, /Profile/);
+  // As many tries as a minute allows are used up.
+  await page.waitForTimeout(25_000);
+  await anew();
+  await hand.fill("Code", recovery);
+  await hand.press("Sign in");
+  await heading(page, /Profile/);
+  await page.waitForTimeout(13_000);
+  await hand.fill("Your password", password);
+  await hand.press("Switch one-time codes off");
+  expect(/One-time codes are off/.test(await page.locator("main").innerText()), "codes cannot be switched off");
+}
+
+/** A role and a key of one's own: forms with problems, then as they should be. */
+export async function rolesAndKeys(page, hand, server) {
+  for (const [list, add, save, remove] of [["roles", "Add a role", "Save the role", "Remove the role"], ["keys", "Make an API key", "Make the key", "Revoke the key"]]) {
+    await page.goto(`${server.address}/settings/${list}`);
+    await hand.follow(add);
+    await hand.press(save);
+    expect(await page.locator("#problems").isVisible(), `a nameless one is taken at ${list}`);
+    await hand.fill("Name", "Of the flow");
+    await hand.tick("see the audit log", true);
+    await hand.press(save);
+    if (list === "keys") { expect((await page.getByLabel("Secret", { exact: true }).inputValue()).length > 30, "there is no secret"); }
+    if (list === "roles") { await hand.follow("Of the flow"); }
+    await hand.press(remove);
+    expect(!(await page.locator("main").innerText()).includes("Of the flow"), `what was removed is still at ${list}`);
+  }
+}
+
 /** All of it; the guest is the customer's IT admin. */
 export async function wholeWay(page, hand, server, guest) {
   await firstRun(page, hand, server);
   await signIn(page, hand);
+  await rolesAndKeys(page, hand, server);
   for (const purge of [true, false]) {
     const connection = await connect(page, hand, { provider: /Okta/, account: "acme", name: purge ? "Okta of Acme" : "Second try" });
     if (purge) {

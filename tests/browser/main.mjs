@@ -1,7 +1,7 @@
 // Drives the real program through the portal with a real browser; see docs/portal.md. ROLLCALL names the program.
 import { launch } from "./chromium.mjs";
 import { crawl, look } from "./crawl.mjs";
-import { OWNER, becomes, connect, enter, firstRun, remove, wholeWay } from "./flow.mjs";
+import { OWNER, becomes, connect, enter, firstRun, oneTimeCodes, remove, wholeWay } from "./flow.mjs";
 import { Keyboard, Mouse } from "./hands.mjs";
 import { SEEN, POISON, attributes } from "./poison.mjs";
 import { start, stopAll } from "./program.mjs";
@@ -120,6 +120,13 @@ parts.push(part("the whole way by keyboard", {}, async ({ page, server, open }) 
 parts.push(part("single sign-on without scripts", { javaScriptEnabled: false }, (all) => singleSignOn(all, async () => {})));
 
 parts.push(part("single sign-on, looked at", {}, (all) => singleSignOn(all, (page) => look(page, all.watch))));
+
+for (const [how, options, Hand] of [["without scripts", { javaScriptEnabled: false }, Mouse], ["by keyboard", {}, Keyboard]]) {
+  parts.push(part(`one-time codes ${how}`, options, async ({ page, server }) => {
+    server.run(["admin", "create", "--email", VIEWER, "--name", "Vera", "--role", "viewer"], `${OWNER.password}\n`);
+    await oneTimeCodes(page, new Hand(page), server, { email: VIEWER, password: OWNER.password });
+  }));
+}
 
 parts.push(part("every page", {}, async ({ page, server, watch, open }) => {
   const hand = new Mouse(page);

@@ -7,6 +7,7 @@ import { LOOKS, crawl } from "./crawl.mjs";
 import { connect, firstRun } from "./flow.mjs";
 import { Mouse } from "./hands.mjs";
 import { start, stopAll } from "./program.mjs";
+import { singleSignOn } from "./sso.mjs";
 import { Watch } from "./watch.mjs";
 
 const forDocs = process.argv.includes("--docs");
@@ -51,6 +52,15 @@ async function customers(page, hand) {
   return made;
 }
 
+/** The pages of single sign-on, on a server of their own: they need a provider. */
+async function signingOn() {
+  const own = await start();
+  const open = async () => (await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" })).newPage();
+  let shots = 0;
+  const shot = async (page) => { shots += 1; await shoot(page, `sso-${shots}-${file(page.url())}`); };
+  await singleSignOn({ page: await open(), server: own, watch: new Watch(own.address), open }, shot);
+}
+
 const browser = await launch();
 const server = await start();
 const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" });
@@ -84,6 +94,7 @@ if (forDocs) {
   await page.context().clearCookies();
   await page.goto(`${server.address}/login`);
   await shoot(page, "sign-in");
+  await signingOn();
 }
 for (const problem of watch.problems) { console.log(problem); }
 await browser.close();

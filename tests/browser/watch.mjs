@@ -1,11 +1,15 @@
 // What is watched on every page of every flow: foreign requests, complaints of the browser, dialogs, weight.
 import { gzipSync } from "node:zlib";
 import { kind } from "./address.mjs";
+import { mistakes } from "./markup.mjs";
 
 /** Bytes after gzip, by kind of file. */
 const BUDGET = { document: 12_000, stylesheet: 8_000, script: 2_500 };
 /** Bytes after gzip, and requests, of a first visit. */
 const FIRST_VISIT = { bytes: 40_000, requests: 4 };
+
+/** How often the HTML of a kind of page is read: it may say different things at different times. */
+const READ_MAX = 6;
 
 export class Watch {
   constructor(address) {
@@ -13,6 +17,7 @@ export class Watch {
     this.problems = new Set();
     this.heaviest = {};
     this.waiting = [];
+    this.markup = new Map();
   }
 
   problem(text) { this.problems.add(text); }
@@ -39,12 +44,23 @@ export class Watch {
   async weigh(response) {
     const type = response.request().resourceType();
     if (response.status() >= 500) { this.problem(`${response.url()} was answered ${response.status()}`); }
-    if (!(type in BUDGET) || response.status() >= 300) { return; }
+    if (!(type in BUDGET) || (response.status() >= 300 && response.status() < 400)) { return; }
     const body = await response.body().catch(() => null);
     if (body === null) { return; }
+    if (type === "document" && (response.headers()["content-type"] ?? "").startsWith("text/html")) { await this.read(response, body); }
+    if (response.status() >= 300) { return; }
     const bytes = gzipSync(body).length;
     if (bytes > BUDGET[type]) { this.problem(`${response.url()} weighs ${bytes} bytes after gzip, ${BUDGET[type]} are allowed`); }
     if (bytes > (this.heaviest[type]?.bytes ?? 0)) { this.heaviest[type] = { bytes, at: kind(response.url()) }; }
+  }
+
+  /** Reads a page by the rules of HTML: each kind of page, and each answer to a form, with what it says at that time. */
+  async read(response, body) {
+    const place = `${response.request().method()} ${kind(response.url())} ${response.status()}`;
+    const times = this.markup.get(place) ?? 0;
+    if (times >= READ_MAX) { return; }
+    this.markup.set(place, times + 1);
+    for (const mistake of await mistakes(body.toString("utf8"))) { this.problem(`${place}: ${mistake}`); }
   }
 
   /** Opens a page as a browser that was never here. */

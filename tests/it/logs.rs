@@ -55,5 +55,5 @@ fn lines_for_people_are_one_for_each_event_and_hold_no_control_characters() {
         assert!(words.next().is_some_and(|time| time.contains('T') && time.ends_with('Z')), "{line}");
         assert!(words.next().is_some_and(|level| ["INFO", "WARN", "ERROR"].contains(&level)), "{line}");
     }
-    assert!(text.lines().any(|line| line.contains("WARN") && line.contains("forged\\u{1b}[2J")), "{text}");
+    assert!(text.lines().any(|line| line.contains("WARN") && line.contains("forged\\x1b[2J\\u{202e}")), "{text}");
 }

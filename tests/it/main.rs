@@ -15,6 +15,7 @@ mod house;
 mod http;
 mod https;
 mod identity;
+mod licences;
 mod logs;
 mod management;
 mod metrics;

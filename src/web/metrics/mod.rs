@@ -15,7 +15,6 @@ use actix_web::http::Method;
 use crate::clock::Millis;
 use crate::measure::{Histogram, Spread};
 use crate::model::standing::Standing;
-use crate::tls::Expiry;
 
 pub use page::{Ask, nothing, serve};
 
@@ -87,8 +86,6 @@ type Standings = Vec<(Standing, u64)>;
 pub struct Metrics {
     requests: [RwLock<HashMap<Box<str>, Box<Cells>>>; Surface::ALL.len()],
     sign_ins: [AtomicU64; SignIn::ALL.len()],
-    /// When the certificate ends, where the server speaks TLS.
-    pub certificate: OnceLock<Expiry>,
     /// Configurations by standing, with the time they were counted at: each is read for it, so not at every look.
     standings: Mutex<Option<(Millis, Standings)>>,
 }

@@ -79,7 +79,7 @@ async fn gather(state: &Data<State>, started: Millis) -> Gathered {
         calls: state.activity.figures(),
         rows,
         last_backup: schedule.and_then(|schedule| scheduled::newest(&schedule.folder)),
-        certificate_ends: state.metrics.certificate.get().and_then(Expiry::not_after),
+        certificate_ends: state.certificate.as_ref().and_then(Expiry::not_after),
         process: process::look(),
         started,
         is_sound: state.store.is_sound(),

@@ -24,8 +24,10 @@ const UNREAD_MAX: Duration = Duration::from_secs(20);
 /// After so much silence the kernel asks whether the other end is still there, and how often again.
 const PROBE_AFTER: Duration = Duration::from_mins(1);
 const PROBE_EVERY: Duration = Duration::from_secs(15);
-/// Open files that are not connections: the database, its readers, the log, backups, calls to others.
-const OTHER_FILES: usize = 44;
+/// Open files that are not connections: the database, its pool of readers, the log, backups, calls to others.
+const OTHER_FILES: usize = 32;
+/// The same for each worker: its event loop, and a reader of its own.
+const FILES_PER_WORKER: usize = 8;
 /// Fewest connections that are taken, however few files may be open.
 const SOCKETS_MIN: usize = 4;
 /// How often it is told that an address has too many.
@@ -150,11 +152,11 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// How many connections can be taken, of so many that are wanted: the process may have only so many files open, and the
-/// database needs some of them.
-pub fn most_sockets(wanted: usize) -> usize {
+/// database and the workers need some of them.
+pub fn most_sockets(wanted: usize, workers: usize) -> usize {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let Some(files) = open_files_max(&limits) else { return wanted };
-    let possible = files.saturating_sub(OTHER_FILES).max(SOCKETS_MIN);
+    let possible = files.saturating_sub(OTHER_FILES + workers * FILES_PER_WORKER).max(SOCKETS_MIN);
     if possible < wanted {
         tracing::warn!(
             open_files_max = files,

@@ -21,6 +21,9 @@ use crate::web::access::{Operator, Read, System};
 /// Accounts on a page.
 const PER_PAGE: u32 = 50;
 
+/// Stands before ids that could be taken for something else.
+const MARK: &str = "~";
+
 #[derive(Template)]
 #[template(path = "portal/accounts.html")]
 struct ListPage {
@@ -59,9 +62,17 @@ impl ListPage {
     }
 }
 
-/// The page of an account. Its id is any text, so it is encoded, slashes too.
+/// The page of an account. Its id is any text, so it is encoded, slashes too. Three ids mean something else in an address,
+/// also when they are encoded: those stand behind a mark, and so does what begins with it.
 fn address(id: &str) -> String {
-    format!("/accounts/{}", super::form::encoded(id).replace('/', "%2F"))
+    let mark = if matches!(id, "new" | "." | "..") || id.starts_with(MARK) { MARK } else { "" };
+    format!("/accounts/{mark}{}", super::form::encoded(id).replace('/', "%2F"))
+}
+
+/// The id in the address of an account's page.
+fn id_in(visit: &Visit) -> String {
+    let part = visit.part("id");
+    part.strip_prefix(MARK).map(str::to_owned).unwrap_or(part)
 }
 
 #[derive(Default, Deserialize)]
@@ -167,7 +178,7 @@ impl AccountPage {
 
 /// What its page shows.
 async fn read<N>(person: &Person<N>, visit: &Visit) -> Result<AccountPage, Refusal> {
-    let (id, reach, now) = (visit.part("id"), person.by.reach.clone(), clock::now());
+    let (id, reach, now) = (id_in(visit), person.by.reach.clone(), clock::now());
     let (account, connections) = super::read_aside(&visit.state, move |at| {
         let account = accounts::within(at, &reach, &id)?;
         let own = crate::model::actor::Reach::Account(account.id.clone());
@@ -231,13 +242,13 @@ struct DeleteFields {
 
 /// `GET /accounts/{id}/delete`
 pub(super) async fn show_delete(person: Person<Operator<System>>, visit: Visit) -> Shown {
-    let account = visit.state.store.read_inline(|at| accounts::within(at, &person.by.reach, &visit.part("id")))?;
+    let account = visit.state.store.read_inline(|at| accounts::within(at, &person.by.reach, &id_in(&visit)))?;
     Ok(page(200, &DeletePage::of(&person, account, Vec::new(), false)))
 }
 
 /// `POST /accounts/{id}/delete`
 pub(super) async fn delete(person: Person<Operator<System>>, visit: Visit) -> Shown {
-    let account = visit.state.store.read_inline(|at| accounts::within(at, &person.by.reach, &visit.part("id")))?;
+    let account = visit.state.store.read_inline(|at| accounts::within(at, &person.by.reach, &id_in(&visit)))?;
     let (fields, state) = visit.form::<DeleteFields>(&person.signed).await?;
     let purge = fields.purge == "on";
     if fields.id.trim() != account.id {

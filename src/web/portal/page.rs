@@ -200,6 +200,14 @@ impl Refusal {
         }
     }
 
+    /// The page that says so, to whoever is signed in.
+    pub(super) fn page(&self, signed: Option<&Signed>) -> HttpResponse {
+        let (title, sentences) = self.words();
+        // What an earlier page did is no news here.
+        let layout = Layout { notice: None, ..Layout::new(title, signed, Place::Elsewhere) };
+        page(self.status(), &RefusalPage { layout, sentences })
+    }
+
     /// Title and sentences.
     fn words(&self) -> (&'static str, Vec<String>) {
         match self {
@@ -236,9 +244,7 @@ impl ResponseError for Refusal {
         if let Self::SignIn { next } = self {
             return on_to(&format!("/login?next={}", super::form::encoded(next))).finish();
         }
-        let (title, sentences) = self.words();
-        let layout = Layout::new(title, None, Place::Elsewhere);
-        page(self.status(), &RefusalPage { layout, sentences })
+        self.page(None)
     }
 }
 

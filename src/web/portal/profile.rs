@@ -10,7 +10,7 @@ use super::page::{Layout, Place, Shown, on_to, page};
 use super::session::{self, Anybody, Theme, Visit};
 use super::zone::{self, Zone};
 use crate::clock;
-use crate::directory::admins;
+use crate::directory::{self, admins};
 use crate::model::admin::{check_password, email_key};
 use crate::model::permission::Permission;
 use crate::scim::password::{self, PasswordDigest};
@@ -169,12 +169,12 @@ struct Which {
 /// `POST /profile/sessions`: ends one session of the person, or all but the present one.
 pub(super) async fn end_sessions(person: Anybody, visit: Visit) -> Shown {
     let (form, state) = visit.form::<Which>(&person.signed).await?;
-    let (admin, own) = (person.signed.admin, person.signed.session);
+    let (by, admin, own) = (person.by, person.signed.admin, person.signed.session);
     let written = state.store.write(Undo::Savepoint, move |tx| {
         if form.session == "others" {
-            return sessions::end_all(tx, &admin, Some(&own)).map(drop);
+            return directory::sessions::end_others(tx, &by, &admin, &own);
         }
-        sessions::end(tx, &admin, &form.session).map(drop)
+        directory::sessions::end(tx, &by, &admin, &form.session)
     });
     written.await?;
     Ok(on_to("/profile?done=session").finish())

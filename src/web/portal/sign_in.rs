@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::page::{self, Layout, Place, Refusal, Shown, on_to};
 use super::session::{self, Anybody, Visit, signed_in};
 use super::{codes, form};
+use crate::directory;
 use crate::model::admin::{Admin, OWNER, email_key};
 use crate::scim::password::{self, PasswordDigest};
 use crate::store::{Undo, admins, sessions};
@@ -137,7 +138,7 @@ struct Nothing {}
 /// `POST /logout`
 pub(super) async fn sign_out(person: Anybody, visit: Visit) -> Shown {
     let (_, state) = visit.form::<Nothing>(&person.signed).await?;
-    let (admin, session) = (person.signed.admin, person.signed.session);
-    state.store.write(Undo::Savepoint, move |tx| sessions::end(tx, &admin, &session)).await?;
+    let (by, admin, session) = (person.by, person.signed.admin, person.signed.session);
+    state.store.write(Undo::Savepoint, move |tx| directory::sessions::end(tx, &by, &admin, &session)).await?;
     Ok(on_to("/login?done=signed-out").cookie(session::forget(&state)).finish())
 }

@@ -36,6 +36,8 @@ struct SsoPage {
     /// Whether there is a provider, and whether its client has a secret.
     is_kept: bool,
     has_secret: bool,
+    /// Whether the settings of the server name the provider, and not this page.
+    is_given: bool,
     fields: Fields,
     /// Those that may be given by signing in.
     roles: Vec<Role>,
@@ -65,6 +67,7 @@ impl SsoPage {
             tab: "sso",
             redirect_uri: redirect_uri(state),
             is_kept: kept.is_some(),
+            is_given: state.callers.provider.is_some(),
             has_secret: kept.is_some_and(|kept| kept.client_secret.is_some()),
             fields,
             roles,
@@ -80,17 +83,8 @@ pub(super) fn check_may(person: &Runner) -> Result<(), Refusal> {
 
 /// `GET /settings/sso`
 pub(super) async fn show(person: Runner, visit: Visit) -> Shown {
-    let agreement = sso::kept(&visit.state)?.map_or_else(suggested, |kept| kept.agreement);
+    let agreement = sso::kept(&visit.state)?.map_or_else(Agreement::suggested, |kept| kept.agreement);
     Ok(page(200, &SsoPage::read(&person, &visit.state, fields_of(&agreement), Vec::new())?))
-}
-
-fn suggested() -> Agreement {
-    Agreement {
-        scopes: "email profile".to_owned(),
-        label: "Sign in with SSO".to_owned(),
-        default_role: Some("viewer".to_owned()),
-        ..Agreement::default()
-    }
 }
 
 fn fields_of(agreement: &Agreement) -> Fields {
@@ -182,7 +176,11 @@ pub(super) async fn save(person: Runner, visit: Visit) -> Shown {
     let (mut fields, state) = visit.form::<Fields>(&person.signed).await?;
     check_may(&person)?;
     let kept = sso::kept(&state)?;
-    let (agreement, mut problems) = agreement_of(&fields);
+    let (mut agreement, mut problems) = agreement_of(&fields);
+    if let Some(given) = &state.callers.provider {
+        agreement = sso::with_given(agreement, given);
+        fields.insert("no_secret".to_owned(), "on".to_owned());
+    }
     if let Err(sentence) = trusted_url(&agreement.issuer) {
         problems.push(Problem { field: "issuer", sentence: format!("The issuer cannot be used: {sentence}.") });
     }

@@ -25,6 +25,7 @@ const ROWS: &[(&str, u8)] = &[
     ("oidc", 3),
     ("store", 3),
     ("directory", 4),
+    ("doctor", 4),
     ("web", 5),
     ("worker", 5),
     // Start, wire, stop: the command line starts the server.

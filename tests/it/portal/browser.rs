@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::app::{App, Request};
 use crate::sample;
@@ -169,6 +169,20 @@ impl Browser {
             page = self.send(&self.request("GET", &next), &next);
         }
         panic!("{}: sent on and on", page.at)
+    }
+}
+
+/// A page once it says something: the log is written soon, not at once.
+#[track_caller]
+pub(crate) fn once_it_says(browser: &mut Browser, path: &str, text: &str) -> Page {
+    let begun = Instant::now();
+    loop {
+        let page = browser.get(path).answered(200);
+        if page.says(text) || begun.elapsed() > Duration::from_secs(10) {
+            assert!(page.says(text), "{path} does not say {text}: {}", page.text);
+            return page;
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

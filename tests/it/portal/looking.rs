@@ -1,31 +1,15 @@
 //! Looking into a connection: its requests in plain words, its users and groups, and where somebody is.
 
-use std::time::{Duration, Instant};
-
 use serde_json::json;
 
 use crate::app::{App, Client};
-use crate::portal::browser::{Browser, Page};
+use crate::portal::browser::{Browser, once_it_says};
 use crate::sample::{encode, group, operation, operations, user, user_with};
 
 /// A connection in an account of its own, and its people's manager.
 fn manager(app: &App, account: &str) -> (Browser, Client) {
     let client = app.configuration_of(account, "okta");
     (Browser::with_role(app, "provisioning-manager", Some(account)), client)
-}
-
-/// A page once it says something: the log is written soon, not at once.
-#[track_caller]
-fn once_it_says(browser: &mut Browser, path: &str, text: &str) -> Page {
-    let begun = Instant::now();
-    loop {
-        let page = browser.get(path).answered(200);
-        if page.says(text) || begun.elapsed() > Duration::from_secs(10) {
-            assert!(page.says(text), "{path} does not say {text}: {}", page.text);
-            return page;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 fn at(client: &Client, below: &str) -> String {
@@ -238,4 +222,33 @@ fn the_log_is_searched_between_two_times_in_the_zone_of_the_reader() {
     assert!(refused.says("no time zone “Europe/Atlantis”"), "{}", refused.text);
     let page = browser.submit("/profile/zone", &[("zone", "")]).answered(200);
     assert!(page.says(" UTC</time>"), "{}", page.text);
+}
+
+#[test]
+fn who_may_not_see_people_sees_calls_without_their_values() {
+    let app = App::shared();
+    let client = app.configuration_of("masked-calls", "okta");
+    let mut owner = Browser::owner(app);
+    let name = format!("Caller {}", owner.email);
+    let rights = [("name", name.as_str()), ("provisioning.read", "on"), ("requests.read", "on")];
+    owner.submit("/settings/roles/new", &rights).answered(200);
+    let roles = owner.get("/settings/roles");
+    let before = roles.text.split(&*name).next().unwrap();
+    let role = before.rsplit_once("href=\"/settings/roles/").unwrap().1.split('"').next().unwrap().to_owned();
+    let made = user_with("secretive@masked.example", &json!({"name": {"familyName": "Hushington"}}));
+    client.created("/Users", &made);
+    client.get("/Users?filter=userName+eq+%22secretive@masked.example%22").answered(200);
+    let open = once_it_says(&mut owner, &at(&client, "/requests"), "secretive@masked.example");
+    let mut caller = Browser::with_role(app, &role, None);
+    let list = caller.get(&at(&client, "/requests")).answered(200);
+    assert!(list.says("hidden from you (***)") && !list.says("secretive"), "{}", list.text);
+    let link = format!("href=\"{}/", at(&client, "/requests"));
+    for rest in open.text.split(&link).skip(1) {
+        let one = at(&client, &format!("/requests/{}", rest.split('"').next().unwrap()));
+        assert!(owner.get(&one).answered(200).says("secretive"));
+        let page = caller.get(&one).answered(200);
+        assert!(page.says("***") && !page.says("secretive") && !page.says("Hushington"), "{}", page.text);
+    }
+    let found = caller.get(&at(&client, "/requests?text=hushington")).answered(200);
+    assert!(found.says("No call fits"), "a look for a value tells whether it is there: {}", found.text);
 }

@@ -3,6 +3,7 @@
 pub(crate) mod browser;
 mod codes;
 mod looking;
+mod missing;
 mod overview;
 mod pages;
 mod public_url;

@@ -1,23 +1,10 @@
 //! The overview of a connection: the calls of a day, and what the operator's application has read.
 
 use crate::app::{App, Client};
-use crate::portal::browser::{Browser, Page, own_app};
+use crate::portal::browser::{Browser, once_it_says, own_app};
 use crate::sample;
 
 const FEED: &str = "/directory/resources/v1/events";
-
-/// The page, as soon as it says so: what is shown is written down behind the answers.
-#[track_caller]
-fn wait_for(browser: &mut Browser, path: &str, words: &str) -> Page {
-    for _ in 0..100 {
-        let page = browser.get(path).answered(200);
-        if page.says(words) {
-            return page;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    panic!("{path} never says {words}: {}", browser.get(path).text)
-}
 
 fn overview(client: &Client) -> String {
     format!("/connections/{}", client.id)
@@ -33,7 +20,7 @@ fn the_calls_of_a_day_are_drawn_and_counted() {
     client.get("/Users").answered(200);
     client.post("/Users", &sample::user("one@chart.example")).answered(409);
     Client { token: "rct_nobody".to_owned(), ..client.clone() }.get("/Users").answered(401);
-    let page = wait_for(&mut owner, &overview(&client), "2 calls were accepted and 2 refused.");
+    let page = once_it_says(&mut owner, &overview(&client), "2 calls were accepted and 2 refused.");
     assert!(page.says("<rect class=\"accepted\"") && page.says("<rect class=\"refused\""), "{}", page.text);
     assert!(page.says("<td class=\"number\">2</td><td class=\"number\">2</td></tr>"), "{}", page.text);
 }
@@ -53,7 +40,7 @@ fn it_is_shown_how_far_the_application_has_read() {
     assert!(owner.get(&path).says("No application has read"), "what was given is not dealt with yet");
     app.account_key("elsewhere", &[]).get(&format!("{FEED}?after={after}")).answered(200);
     key.get(&format!("{FEED}?after={after}")).answered(200);
-    let page = wait_for(&mut owner, &path, "Everything was read.");
+    let page = once_it_says(&mut owner, &path, "Everything was read.");
     assert!(page.says("<li class=\"done\"><strong>The application has read it</strong>") || !page.says("Live test"));
     client.created("/Users", &sample::user("two@delivery.example"));
     assert!(owner.get(&path).says("1 event is not read yet."));
@@ -68,7 +55,7 @@ fn a_feed_that_was_read_for_others_is_not_read_for_this_connection() {
         one.created("/Users", &sample::user("one@delivery.example"));
     }
     app.operator().get(&format!("{FEED}?after=9&configuration={}", other.id)).answered(200);
-    wait_for(&mut owner, &overview(&other), "Everything was read.");
+    once_it_says(&mut owner, &overview(&other), "Everything was read.");
     assert!(owner.get(&overview(&client)).says("No application has read the event feed yet"));
 }
 

@@ -1,9 +1,11 @@
 //! Every page with every role: who sees what, and what holds for all answers.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::app::App;
-use crate::portal::browser::{Browser, Page, own_app, with_fields};
+use crate::portal::browser::{Browser, Page, once_it_says, own_app, with_fields};
 use crate::sample;
 
 /// The pages, and what they answer to an owner, a provisioning manager, a viewer, and a provisioning manager of another
@@ -22,11 +24,22 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/connections/{connection}/delete", [200, 200, 403, 404]),
     ("/connections/{connection}/tokens", [200, 200, 200, 404]),
     ("/connections/{connection}/tokens/new", [200, 200, 403, 404]),
+    ("/connections/{connection}/tokens/{token}", [200, 200, 403, 404]),
+    ("/connections/{connection}/tokens/{token}/revoke", [200, 200, 403, 404]),
+    ("/connections/{connection}/tokens/nobody", [404, 404, 403, 404]),
     ("/connections/{connection}/links", [200, 200, 403, 404]),
+    ("/connections/{connection}/links/made", [200, 200, 403, 404]),
     ("/connections/{connection}/users", [200, 200, 200, 404]),
+    ("/connections/{connection}/users/{user}", [200, 200, 200, 404]),
+    ("/connections/{connection}/users/nobody", [404, 404, 404, 404]),
     ("/connections/{connection}/groups", [200, 200, 200, 404]),
+    ("/connections/{connection}/groups/{group}", [200, 200, 200, 404]),
+    ("/connections/{connection}/groups/{user}", [404, 404, 404, 404]),
     ("/connections/{connection}/requests", [200, 200, 403, 404]),
+    ("/connections/{connection}/requests/{request}", [200, 200, 403, 404]),
+    ("/connections/{connection}/requests/nobody", [404, 404, 403, 404]),
     ("/connections/nobody", [404, 404, 404, 404]),
+    ("/find", [200, 200, 403, 200]),
     ("/accounts", [200, 200, 200, 200]),
     ("/accounts/new", [200, 403, 403, 403]),
     ("/accounts/{account}", [200, 200, 200, 404]),
@@ -50,6 +63,9 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/settings/sso/test", [404, 403, 403, 403]),
     ("/settings/server", [200, 403, 403, 403]),
     ("/settings/about", [200, 403, 403, 403]),
+    ("/settings/about/licences", [200, 403, 403, 403]),
+    ("/settings/sso", [200, 403, 403, 403]),
+    ("/settings/sso/test", [404, 403, 403, 403]),
 ];
 
 /// Where forms go, and what a provisioning manager, a viewer, and a provisioning manager of another account get for one
@@ -63,6 +79,12 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/connections/{connection}/schemas/remove", [403, 403, 403]),
     ("/connections/{connection}/delete", [403, 403, 404]),
     ("/connections/deleted/{deleted}", [403, 403, 404]),
+    ("/connections/{connection}/tokens/new", [403, 403, 403]),
+    ("/connections/{connection}/tokens/revoke-all", [403, 403, 404]),
+    ("/connections/{connection}/tokens/{token}", [403, 403, 403]),
+    ("/connections/{connection}/tokens/{token}/revoke", [403, 403, 403]),
+    ("/connections/{connection}/links", [403, 403, 403]),
+    ("/connections/{connection}/links/{link}/revoke", [403, 403, 403]),
     ("/accounts/new", [403, 403, 403]),
     ("/accounts/{account}", [403, 403, 403]),
     ("/accounts/{account}/delete", [403, 403, 403]),
@@ -72,10 +94,14 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/profile/password", [403, 403, 403]),
     ("/profile/sessions", [403, 403, 403]),
     ("/profile/theme", [403, 403, 403]),
+    ("/profile/zone", [403, 403, 403]),
     ("/settings/people/new", [403, 403, 403]),
     ("/settings/people/{person}", [403, 403, 403]),
     ("/settings/people/{person}/active", [403, 403, 403]),
     ("/settings/people/{person}/password", [403, 403, 403]),
+    ("/settings/people/{person}/unlink", [403, 403, 403]),
+    ("/settings/sso", [403, 403, 403]),
+    ("/settings/sso/remove", [403, 403, 403]),
     ("/settings/roles/new", [403, 403, 403]),
     ("/settings/roles/{role}", [403, 403, 403]),
     ("/settings/roles/{role}/remove", [403, 403, 403]),
@@ -86,6 +112,40 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/settings/sso/remove", [403, 403, 403]),
     ("/settings/server/url", [403, 403, 403]),
     ("/settings/server/self-service", [403, 403, 403]),
+];
+
+/// What needs nobody to be signed in, and what somebody gets who knows none of its secrets.
+const OPEN: &[(&str, &str, u16)] = &[
+    ("GET", "/setup/nobody", 404),
+    ("POST", "/setup/nobody", 404),
+    ("GET", "/login", 200),
+    ("POST", "/login", 403),
+    ("GET", "/login/code", 303),
+    ("POST", "/login/code", 403),
+    ("GET", "/login/sso", 404),
+    ("GET", "/login/sso/callback", 403),
+    ("GET", "/s/{secret}", 200),
+    ("GET", "/s/nobody", 404),
+    ("POST", "/s/{secret}/token", 403),
+    ("POST", "/s/nobody/token", 403),
+    ("POST", "/s/{secret}/done", 403),
+];
+
+/// What the tables above put in place of a part of a path.
+const PARTS: [&str; 13] = [
+    "{connection}",
+    "{deleted}",
+    "{account}",
+    "{person}",
+    "{role}",
+    "{key}",
+    "{token}",
+    "{link}",
+    "{user}",
+    "{group}",
+    "{request}",
+    "{secret}",
+    "nobody",
 ];
 
 /// People of every kind, and one of each thing.
@@ -106,6 +166,17 @@ impl House {
         gone.created("/Users", &json!({"schemas": [sample::USER], "userName": "left@house.example"}));
         let (name, delete) = (heading(&owner.get(&format!("/connections/{}", gone.id))), gone.id.clone());
         owner.submit(&format!("/connections/{delete}/delete"), &[("name", &name)]).answered(200);
+        let user = live.created("/Users", &sample::user("somebody@house.example"));
+        let group = live.created("/Groups", &sample::group("House", &[&user]));
+        let connection = format!("/connections/{}", live.id);
+        let made = owner.submit(&format!("{connection}/links"), &[("life", "3600")]).answered(200);
+        let secret = made.between("/s/", "\"").to_owned();
+        let links = owner.get(&format!("{connection}/links"));
+        let link_id = links.between(&format!("action=\"{connection}/links/"), "/revoke").to_owned();
+        let tokens = owner.get(&format!("{connection}/tokens"));
+        let token = tokens.between(&format!("href=\"{connection}/tokens/01"), "\"").to_owned();
+        let log = once_it_says(&mut owner, &format!("{connection}/requests"), "Added the group");
+        let request = log.between(&format!("href=\"{connection}/requests/01"), "\"").to_owned();
         let role_name = format!("Auditor {}", owner.email);
         owner.submit("/settings/roles/new", &[("name", &role_name), ("audit.read", "on")]).answered(200);
         let key = owner.submit("/settings/keys/new", &[("name", "house"), ("audit.read", "on")]).answered(200);
@@ -118,6 +189,12 @@ impl House {
         let role = link(&owner.get("/settings/roles"), "/settings/roles/", &role_name);
         let parts = vec![
             ("{connection}", live.id),
+            ("{user}", user),
+            ("{group}", group),
+            ("{secret}", secret),
+            ("{link}", link_id),
+            ("{token}", format!("01{token}")),
+            ("{request}", format!("01{request}")),
             ("{deleted}", gone.id),
             ("{account}", sample::encode(&account)),
             ("{person}", person),
@@ -165,6 +242,46 @@ fn is_guarded(page: &Page) {
         assert_eq!(page.text.matches("<h1").count(), 1, "{}", page.at);
         assert!(!page.says(" style=") && !page.says(" onclick=") && !page.says("<script>"), "{}", page.at);
     }
+}
+
+/// A path of the tables with a mark for each part that varies, as the registered paths have them.
+fn shape(path: &str) -> String {
+    let part =
+        |part: &str| if part.starts_with('{') || PARTS.contains(&part) { "*".to_owned() } else { part.to_owned() };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+#[test]
+fn no_place_of_the_portal_is_left_out_of_the_walks() {
+    let pages = PAGES.iter().map(|(path, _)| ("GET", *path));
+    let forms = FORMS.iter().map(|(path, _)| ("POST", *path));
+    let open = OPEN.iter().map(|(method, path, _)| (*method, *path));
+    let walked: BTreeSet<(&str, String)> =
+        pages.chain(forms).chain(open).map(|(method, path)| (method, shape(path))).collect();
+    let places: BTreeSet<(&str, String)> =
+        rollcall::web::portal::places().into_iter().map(|(method, path)| (method, shape(path))).collect();
+    let left_out: Vec<_> = places.difference(&walked).collect();
+    assert!(left_out.is_empty(), "PAGES, FORMS or OPEN must say who may come here: {left_out:?}");
+    let gone: Vec<_> = walked.difference(&places).collect();
+    assert!(gone.is_empty(), "these are no places any more: {gone:?}");
+}
+
+#[test]
+fn what_is_open_to_all_gives_nothing_to_those_who_know_nothing() {
+    let (app, _folder) = own_app();
+    let house = House::new(&app);
+    let mut wrong = Vec::new();
+    for (method, template, wanted) in OPEN {
+        let path = house.path(template);
+        let mut browser = Browser::stranger(&app);
+        let request = with_fields(browser.request(method, &path), &[]);
+        let page = browser.send(&request, &path);
+        is_guarded(&page);
+        if page.status != *wanted {
+            wrong.push(format!("{method} {template}: {} instead of {wanted}", page.status));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::app::App;
-use crate::portal::browser::{Browser, PASSWORD};
+use crate::portal::browser::{Browser, PASSWORD, own_app};
 use crate::sample;
 
 const OTHER_PASSWORD: &str = "another lamp on the short table";
@@ -242,6 +242,28 @@ fn sessions_are_ended_from_the_profile() {
     here.submit("/profile/sessions", &[("session", "others")]).answered(200);
     assert!(there.get("/profile").at.starts_with("/login"));
     here.get("/profile").answered(200);
+    let audit = here.get(&format!("/audit?action=session.ended&actor={}", here.email)).answered(200);
+    assert_eq!(audit.text.matches("sessionsEnded").count(), 2, "{}", audit.text);
+}
+
+#[test]
+fn an_account_has_a_page_whatever_its_id_is() {
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
+    for id in ["new", ".", "..", "~", "~new", "a/b", "?", "delete"] {
+        app.configuration_of(id, "okta");
+        let list = owner.get("/accounts").answered(200);
+        let path = list.text.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
+        let is_of = |path: &String| {
+            let end = path.strip_prefix("/accounts/").map(|end| end.strip_prefix('~').unwrap_or(end).to_owned());
+            end.is_some_and(|end| end == sample::encode(id)) && path != "/accounts/new"
+        };
+        let path = path.into_iter().find(is_of).unwrap_or_else(|| panic!("{id}: {}", list.text));
+        assert!(!path.split('/').any(|part| part == "." || part == ".."), "{path}");
+        owner.submit(&path, &[("name", &format!("Name of {id}"))]).answered(200);
+        assert!(owner.get(&path).answered(200).says(&format!("<h1>Name of {id}</h1>")), "{id}");
+        assert!(owner.get(&format!("{path}/delete")).answered(200).says("Delete · Name of"), "{id}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::app::{App, Client};
-use crate::portal::browser::{Browser, Page, with_fields};
+use crate::portal::browser::{Browser, Page, once_it_says, with_fields};
 
 /// A connection of that account that was made in the portal, as its identity provider knows it.
 #[track_caller]
@@ -20,19 +20,6 @@ fn connection(app: &App, owner: &mut Browser, account: &str) -> Client {
 #[track_caller]
 fn token_on(page: &Page) -> String {
     format!("rct_{}", page.between("value=\"rct_", "\""))
-}
-
-/// Asks for the page until it says so: what identity providers do is written down a moment later.
-#[track_caller]
-fn wait_for(browser: &mut Browser, path: &str, text: &str) -> Page {
-    for _ in 0..400 {
-        let page = browser.get(path);
-        if page.says(text) {
-            return page;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(25));
-    }
-    panic!("{path} never says {text}: {}", browser.get(path).text)
 }
 
 /// A set-up link of a connection: its path.
@@ -65,11 +52,11 @@ fn a_new_token_is_watched_until_the_old_one_may_go() {
     let fields = [("label", "second"), ("life", "90"), ("rights", "all"), ("end_old", "on")];
     let page = owner.submit(&format!("{tokens}/new"), &fields).answered(200);
     let new = Client { token: token_on(&page), ..old.clone() };
-    let page = wait_for(&mut owner, &tokens, "Do not revoke the old token yet");
+    let page = once_it_says(&mut owner, &tokens, "Do not revoke the old token yet");
     assert!(page.says("The old one ends by itself in 1 day"), "{}", page.text);
     assert!(!page.says("Revoke the old token</button>"));
     new.get("/Users").answered(200);
-    let page = wait_for(&mut owner, &tokens, "Revoke the old token</button>");
+    let page = once_it_says(&mut owner, &tokens, "Revoke the old token</button>");
     let revoke = page.between("<form method=\"post\" action=\"/connections/", "\"").to_owned();
     let page = owner.submit(&format!("/connections/{revoke}"), &[]).answered(200);
     assert!(page.says("Revoked. It stopped working at once."), "{}", page.text);
@@ -134,8 +121,8 @@ fn a_customer_sets_up_with_nothing_but_a_link_until_the_first_user_arrives() {
     assert!(customer.get(&path).says(&client.token), "a reload shows the token again");
     assert!(!Browser::stranger(app).get(&path).says(&client.token), "only in the browser that made it");
     client.get("/Users?startIndex=1&count=2").answered(200);
-    wait_for(&mut customer, &path, "Okta tested the connection");
-    let page = wait_for(&mut customer, &path, "The token is in use already");
+    once_it_says(&mut customer, &path, "Okta tested the connection");
+    let page = once_it_says(&mut customer, &path, "The token is in use already");
     page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut customer.form_token);
     customer.submit(&format!("{path}/token"), &[]).answered(409);
     let listed = owner.get(&format!("/connections/{}/links", first.id));
@@ -205,21 +192,21 @@ fn the_live_test_says_what_nearly_worked_and_what_to_do_about_it() {
     assert!(owner.get(&overview).says("Nothing has arrived at it yet."));
     let stranger = |token: &str| Client { token: token.to_owned(), ..client.clone() };
     stranger(&format!("Bearer {}", client.token)).get("/Users").answered(401);
-    wait_for(&mut owner, &overview, "was sent twice");
+    once_it_says(&mut owner, &overview, "was sent twice");
     stranger(&format!("{}x", &client.token)).get("/Users").answered(401);
-    wait_for(&mut owner, &overview, "A token came that nobody knows");
+    once_it_says(&mut owner, &overview, "A token came that nobody knows");
     stranger(&other.token).get("/Users").answered(401);
-    let page = wait_for(&mut owner, &overview, "The token of another connection came");
+    let page = once_it_says(&mut owner, &overview, "The token of another connection came");
     assert!(!page.says("Since then a call has worked."), "{}", page.text);
     assert!(!page.says(&client.token) && !page.says(&other.token));
     client.get("/Users/Users").answered(404);
-    wait_for(&mut owner, &overview, "stands in the address");
+    once_it_says(&mut owner, &overview, "stands in the address");
     client.get(&format!("/scim/v2/{}/Users", client.id)).answered(404);
-    wait_for(&mut owner, &overview, "The address was put in twice");
+    once_it_says(&mut owner, &overview, "The address was put in twice");
     client.get("/Users").answered(200);
-    let page = wait_for(&mut owner, &overview, "Since then a call has worked.");
+    let page = once_it_says(&mut owner, &overview, "Since then a call has worked.");
     assert!(page.says("A look-up was answered."), "{}", page.text);
     client.post("/Users", &json!({"schemas": [USER], "userName": "a@example.com"})).answered(201);
-    wait_for(&mut owner, &overview, "<dt>Users</dt><dd>1</dd>");
+    once_it_says(&mut owner, &overview, "<dt>Users</dt><dd>1</dd>");
     assert!(!owner.get(&overview).says("Live test"));
 }

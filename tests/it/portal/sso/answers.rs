@@ -71,6 +71,20 @@ fn the_cookie_of_an_attempt_is_kept_from_scripts_and_dies_with_it() {
 }
 
 #[test]
+fn behind_https_the_cookie_is_never_sent_in_clear_and_the_provider_sends_back_there() {
+    let mut house = House::with_flags(&["--public-url", "https://portal.example"], &[]);
+    house.add("ann@sso.example", "viewer");
+    let mut browser = Browser::stranger(&house.app);
+    let page = browser.send(&browser.request("GET", "/login/sso"), "/login/sso").answered(303);
+    assert!(page.header("set-cookie").unwrap().contains("Secure"));
+    let sent = send(&mut browser, "/login/sso");
+    assert_eq!(sent["redirect_uri"], "https://portal.example/login/sso/callback");
+    house.vouch(&sent, &json!({}));
+    let page = come_back(&mut browser, &sent).answered(303);
+    assert!(page.headers.iter().any(|(_, cookie)| cookie.starts_with("__Host-rc=") && cookie.contains("Secure")));
+}
+
+#[test]
 fn signing_in_leads_to_our_own_pages_only() {
     let mut house = House::new(&[]);
     house.add("ann@sso.example", "viewer");

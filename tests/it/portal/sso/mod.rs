@@ -27,7 +27,12 @@ struct House {
 impl House {
     /// With fields of the settings over the usual ones.
     fn new(fields: &[(&str, &str)]) -> Self {
-        let (app, folder) = crate::portal::browser::own_app();
+        Self::with_flags(&[], fields)
+    }
+
+    fn with_flags(flags: &[&str], fields: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let app = App::start_with(folder.path(), flags);
         let owner = Browser::owner(&app);
         let mut house = Self { app, owner, provider: Provider::new(), _folder: folder };
         let page = house.agree(fields).answered(200);

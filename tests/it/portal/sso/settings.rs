@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::provider::{CLIENT_SECRET, Provider};
+use super::provider::{CLIENT_ID, CLIENT_SECRET, Provider};
 use super::{House, agreement, come_back, is_in, send};
 use crate::app::App;
 use crate::portal::browser::Browser;
@@ -147,6 +147,28 @@ fn a_provider_that_cannot_be_reached_leaves_the_password() {
     assert!(browser.get("/login").says("name=\"password\""));
     let test = house.owner.get("/settings/sso/test").answered(200);
     assert!(test.says("The test failed") && test.says("no answer"), "{}", test.text);
+}
+
+#[test]
+fn what_the_server_was_started_with_wins_over_the_page() {
+    let provider = Provider::new();
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--oidc-issuer", &provider.issuer, "--oidc-client-id", CLIENT_ID];
+    let secret = [("ROLLCALL_OIDC_CLIENT_SECRET", CLIENT_SECRET)];
+    let app = App::start_in(&folder.path().join("data"), &flags, &secret, &folder.path().join("log"));
+    let owner = Browser::owner(&app);
+    let mut house = House { app, owner, provider, _folder: folder };
+    house.add("ann@sso.example", "viewer");
+    let mut browser = Browser::stranger(&house.app);
+    house.sign_in(&mut browser, &json!({})).answered(303);
+    let page = house.owner.get("/settings/sso");
+    assert!(page.says(&house.provider.issuer) && !page.says("name=\"issuer\""), "{}", page.text);
+    let other = [("issuer", "http://127.0.0.1:1"), ("client_id", "another"), ("is_on", ""), ("label", "Enter here")];
+    house.agree(&other).answered(200);
+    let mut browser = Browser::stranger(&house.app);
+    assert!(browser.get("/login").says("Enter here"));
+    house.sign_in(&mut browser, &json!({})).answered(303);
+    assert!(house.provider.asked("/token").to_lowercase().contains("authorization: basic "));
 }
 
 #[test]
