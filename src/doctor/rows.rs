@@ -21,11 +21,11 @@ pub struct Rows {
     /// Where the outside world reaches the server.
     pub public_url: String,
     /// People who could run the server.
-    owners: i64,
+    pub(super) owners: i64,
     /// Names of the connections whose tokens end soon.
-    ending: Vec<String>,
+    pub(super) ending: Vec<String>,
     /// When the newest event was written.
-    newest_event: Option<Millis>,
+    pub(super) newest_event: Option<Millis>,
 }
 
 impl Rows {

@@ -10,13 +10,13 @@ const RATE_MIN: u32 = 50;
 /// The flags.
 #[derive(Debug, Clone, Args)]
 pub struct LimitArgs {
-    /// Requests a second that each configuration may make with a right token, 50 or more; 0 for no limit. Twenty seconds'
-    /// worth may come at once
+    /// Requests a second that each configuration may make with a right token while others call too, 50 or more; 0 for no
+    /// limit. Twenty seconds' worth may come at once
     #[arg(
         long,
         value_name = "NUMBER",
         env = "ROLLCALL_RATE_LIMIT",
-        default_value = "500",
+        default_value = "2000",
         value_parser = rate
     )]
     rate_limit: u32,
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn what_nobody_sets_is_generous() {
         let limits = parsed(&[]).unwrap();
-        assert_eq!((limits.requests_per_second, limits.sockets, limits.sockets_per_address), (500, 2_000, 500));
+        assert_eq!((limits.requests_per_second, limits.sockets, limits.sockets_per_address), (2_000, 2_000, 500));
         assert_eq!((limits.body_max_bytes, limits.writes_waiting), (8 << 20, 1_024));
     }
 

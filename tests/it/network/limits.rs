@@ -131,6 +131,7 @@ fn a_configuration_that_calls_too_often_waits_and_its_neighbour_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let app = App::start_with(folder.path(), &["--rate-limit", "50"]);
     let (client, neighbour) = (app.configuration("other"), app.configuration("other"));
+    neighbour.get("/Users").answered(200);
     let refused = until_refused(&client).refused(429, "");
     assert!(refused.answer.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok_and(|n| n > 0)));
     neighbour.get("/Users").answered(200);
