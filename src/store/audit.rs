@@ -108,7 +108,7 @@ pub fn page(at: &Snapshot<'_>, wanted: &Wanted, limit: u32) -> Result<Vec<Kept>>
         "SELECT entry, at, actor_kind, actor_id, actor_name, address, request_id, account_id, configuration_id,
                 action, subject_id, before, after
          FROM audit
-         WHERE {by} AND (:before IS NULL OR entry < :before)
+         WHERE {by} AND entry < ifnull(:before, 9223372036854775807)
            AND (:actor IS NULL OR actor_id = :actor OR actor_name = :actor)
            AND (:action IS NULL OR action = :action OR substr(action, 1, length(:action) + 1) = :action || '.')
            AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at < :until)

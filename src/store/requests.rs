@@ -120,7 +120,8 @@ pub fn page(at: &Snapshot<'_>, configuration: i64, wanted: &Wanted, limit: u32) 
     Ok(Page { calls, next })
 }
 
-/// The statement of a page: what is found by an index says so in so many words.
+/// The statement of a page: what is found by an index says so in so many words. Behind every id stands `~`: a page begins
+/// where it is told to, and passes over nothing that is newer.
 fn page_sql(wanted: &Wanted) -> String {
     let resource = if wanted.resource.is_some() { "resource_id = :resource" } else { ":resource IS NULL" };
     let failed = match wanted.failed {
@@ -133,7 +134,7 @@ fn page_sql(wanted: &Wanted) -> String {
                 resource_type, resource_id, notes, missed, request_bytes, response_bytes,
                 address
          FROM requests
-         WHERE configuration = :configuration AND id >= :from AND (:before IS NULL OR id < :before)
+         WHERE configuration = :configuration AND id >= :from AND id < ifnull(:before, '~')
            AND (:status_min IS NULL OR status >= :status_min) AND (:status_max IS NULL OR status <= :status_max)
            AND {failed} AND (:method IS NULL OR method = :method) AND {resource}
            AND (:text IS NULL OR instr(lower(id || ' ' || coalesce(token_id, '') || ' ' || coalesce(resource_id, '')),
@@ -180,7 +181,7 @@ fn end_of_look(at: &Snapshot<'_>, configuration: i64, wanted: &Wanted) -> Result
     let reads_whole = wanted.text.is_some() && wanted.text_everywhere;
     let looked_at = if reads_whole { READ_WHOLE_MAX } else { LOOKED_AT_MAX };
     let mut statement = at.prepare(
-        "SELECT id FROM requests WHERE configuration = ?1 AND (?2 IS NULL OR id < ?2)
+        "SELECT id FROM requests WHERE configuration = ?1 AND id < ifnull(?2, '~')
          ORDER BY id DESC LIMIT 1 OFFSET ?3",
     )?;
     let parameters = (configuration, wanted.before.as_deref(), looked_at - 1);
@@ -337,6 +338,7 @@ mod tests {
             let steps = statement.raw_query().mapped(|row| row.get(3));
             let steps: Vec<String> = steps.collect::<rusqlite::Result<_>>().unwrap();
             assert!(steps.len() == 1 && steps[0].contains(index), "{wanted:?}: {steps:?}");
+            assert!(steps[0].contains("id>? AND id<?"), "{wanted:?} walks over newer calls: {steps:?}");
         }
     }
 }
