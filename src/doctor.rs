@@ -103,10 +103,12 @@ pub fn findings(
     found
 }
 
-/// What somebody who runs the server should know at once, whatever page they open. Costs some looks at the disk.
+/// What somebody who runs the server should know at once, whatever page they open: what goes wrong by itself, and not what
+/// was decided, such as to make no backups. Costs some looks at the disk.
 pub fn urgent(settings: &Settings, store: &Store, running: &Running, now: Millis) -> Vec<Finding> {
     let figures = store.figures();
-    let mut found = vec![integrity(store), files::room(settings, &figures), files::backups(settings, now)];
+    let mut found = vec![integrity(store), files::room(settings, &figures)];
+    found.extend(settings.backups.is_some().then(|| files::backups(settings, now)));
     found.extend(outside::certificate(settings, Some(running), now));
     found.extend(running.stranger.map(outside::stranger));
     found.retain(|finding| finding.grade > Grade::Fine);

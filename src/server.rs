@@ -248,5 +248,6 @@ async fn write_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>)
 async fn stop_when_told(ends: notify::Ends, server: ServerHandle, state: web::Data<State>) {
     let finish = ends.wait().await;
     state.stopping.send_replace(true);
+    state.by_hand.stop();
     server.stop(finish).await;
 }

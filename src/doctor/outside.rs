@@ -25,7 +25,7 @@ pub(super) fn all(settings: &Settings, rows: &Rows, running: Option<&Running>, n
 fn public_url(rows: &Rows) -> Finding {
     const ABOUT: &str = "Public URL";
     let url = &rows.public_url;
-    let next = "Set it in the portal under Settings, This server, or with --public-url https://….";
+    let next = "Set it in the portal under Settings, This server, or with --public-url.";
     if is_here(host_of(url)) {
         return Finding::warning(ABOUT, format!("{url} leads nowhere from another machine."), next);
     }

@@ -38,6 +38,19 @@ pub struct BackupSchedule {
     pub keep: usize,
 }
 
+impl BackupSchedule {
+    /// The time from one to the next, for people.
+    pub fn every_in_words(&self) -> String {
+        let minutes = self.every.as_secs() / 60;
+        let (count, unit) = match minutes {
+            _ if minutes.is_multiple_of(1_440) => (minutes / 1_440, "day"),
+            _ if minutes.is_multiple_of(60) => (minutes / 60, "hour"),
+            _ => (minutes, "minute"),
+        };
+        if count == 1 { unit.to_owned() } else { format!("{count} {unit}s") }
+    }
+}
+
 impl BackupArgs {
     /// The schedule; none where no folder was named.
     pub(super) fn schedule(&self) -> Option<BackupSchedule> {

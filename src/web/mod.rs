@@ -6,6 +6,7 @@ pub mod api;
 mod aside;
 pub mod assets;
 mod body;
+pub mod by_hand;
 mod feed_use;
 mod frame;
 mod guard;

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 
 use super::activity::Activity;
+use super::by_hand::ByHand;
 use super::feed_use::FeedUse;
 use super::guard::Guard;
 use super::hashing::Hashing;
@@ -64,6 +65,8 @@ pub struct State {
     pub sso: Sso,
     /// What is counted for monitors.
     pub metrics: Metrics,
+    /// The backup that somebody asked for.
+    pub by_hand: ByHand,
     /// When the certificate ends, where the server speaks TLS.
     pub certificate: Option<Expiry>,
     /// What the process was told at start.
@@ -97,6 +100,7 @@ impl State {
             hashing: Hashing::default(),
             sso: Sso::default(),
             metrics: Metrics::default(),
+            by_hand: ByHand::default(),
             certificate,
             settings,
             scopes: RwLock::default(),

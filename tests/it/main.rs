@@ -9,6 +9,7 @@ mod caller;
 mod cli;
 mod concurrency;
 mod conformance;
+mod doctor;
 mod durability;
 mod full_disk;
 mod house;

@@ -12,6 +12,8 @@ use crate::https::authority::Authority;
 use crate::portal::browser::Browser;
 use crate::sample::user;
 
+const DOCUMENTED: &str = include_str!("../../docs/monitoring.md");
+
 /// A server that tells metrics on a free port, and its log.
 struct Told {
     app: App,
@@ -145,6 +147,30 @@ fn people_who_sign_in_are_counted_and_not_named() {
     assert!(told.value("rollcall_sessions ") >= 1.0);
     let text = told.text();
     assert!(!text.contains(&browser.email) && text.contains("surface=\"portal\",route=\"/login\""), "{text}");
+}
+
+#[test]
+fn every_metric_is_documented_and_every_documented_one_is_told() {
+    let backups = tempfile::tempdir().unwrap();
+    let told = told(&["--backup-dir", backups.path().to_str().unwrap()]);
+    told.until("rollcall_last_backup_timestamp_seconds ", |at| at > 1e9);
+    let text = told.text();
+    let kinds: Vec<(&str, &str)> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+    for (name, kind) in &kinds {
+        let name = if *kind == "counter" { format!("`{name}_total`") } else { format!("`{name}`") };
+        assert!(DOCUMENTED.contains(&name), "docs/monitoring.md does not know {name}");
+    }
+    let rows = DOCUMENTED.lines().filter(|line| line.starts_with("| `rollcall_") || line.starts_with("| `process_"));
+    for name in rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2)) {
+        // There is one only where the server speaks TLS.
+        let is_told = kinds.iter().any(|(known, _)| *known == name.trim_end_matches("_total"));
+        assert!(
+            is_told || name == "rollcall_certificate_expiry_timestamp_seconds",
+            "{name} is documented and not told"
+        );
+    }
+    assert!(text.contains("rollcall_commit_duration_seconds_bucket{le=\"+Inf\"}"), "{text}");
 }
 
 #[test]

@@ -35,11 +35,31 @@ pub fn present(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// A backup that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Present {
+    /// Name of its file.
+    pub name: String,
+    /// When it was made.
+    pub made: Millis,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// What is known of the backups that are there, oldest first. What cannot be read is left out.
+pub fn list(folder: &Path) -> Vec<Present> {
+    let known = |path: &PathBuf| {
+        let metadata = path.metadata().ok()?;
+        let since = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        let name = path.file_name()?.to_str()?.to_owned();
+        Some(Present { name, made: Millis::try_from(since.as_millis()).ok()?, bytes: metadata.len() })
+    };
+    present(folder).unwrap_or_default().iter().filter_map(known).collect()
+}
+
 /// When the newest backup was made; nothing where there is none.
 pub fn newest(folder: &Path) -> Option<Millis> {
-    let made = present(folder).ok()?.last()?.metadata().ok()?.modified().ok()?;
-    let since = made.duration_since(std::time::UNIX_EPOCH).ok()?;
-    Millis::try_from(since.as_millis()).ok()
+    list(folder).last().map(|newest| newest.made)
 }
 
 /// Removes the oldest backups until `keep` are left, and the remains of one that was cut short; says how many went.

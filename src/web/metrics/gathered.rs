@@ -105,7 +105,7 @@ impl Writer<'_> {
 
 #[expect(clippy::cast_precision_loss, reason = "bounds are small")]
 fn buckets(spread: &Spread, unit: f64) -> Vec<(f64, u64)> {
-    let bounds = spread.bounds.iter().map(|bound| *bound as f64 / unit).chain([f64::MAX]);
+    let bounds = spread.bounds.iter().map(|bound| *bound as f64 / unit).chain([f64::INFINITY]);
     bounds.zip(spread.counts.iter().copied()).collect()
 }
 

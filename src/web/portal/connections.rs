@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use askama::Template;
 use serde::Deserialize;
 
+use super::doctor::running;
 use super::first_run::{Problem, problem_of};
 use super::page::{Layout, Place, Refusal, Shown, on_to, page};
 use super::session::{Person, Visit};
@@ -13,13 +14,14 @@ use crate::clock;
 use crate::directory::configurations::{self, NewConfiguration};
 use crate::directory::overview::{self, Overview, Wanted};
 use crate::directory::tokens::TokenDraft;
+use crate::doctor::{self, Finding};
 use crate::error::Error;
 use crate::model::account;
 use crate::model::configuration::check_name;
 use crate::model::provider::{self, PROVIDERS, Provider};
 use crate::model::standing::{Standing, ago};
 use crate::secret::Token;
-use crate::store::{Undo, accounts};
+use crate::store::{Snapshot, Undo, accounts};
 use crate::web::access::{Create, Read};
 use crate::web::state::State;
 
@@ -36,6 +38,8 @@ struct ListPage {
     page: usize,
     pages: usize,
     now: i64,
+    /// What those who run the server should know, whatever they came for.
+    urgent: Vec<Finding>,
 }
 
 #[derive(Default, Deserialize)]
@@ -78,13 +82,18 @@ pub(super) async fn list(person: Person<Read>, visit: Visit) -> Shown {
     let query: Query = visit.query();
     let wanted = Wanted { text: query.text.clone(), standing: query.state.clone(), provider: query.provider.clone() };
     let (reach, now) = (person.by.reach.clone(), clock::now());
-    let mut found = super::read_aside(&visit.state, move |at| overview::list(at, &reach, &wanted, now)).await?;
+    let (state, runs_it) = (visit.state.clone(), person.signed.runs_the_server());
+    let look = move |at: &Snapshot<'_>| {
+        let urgent = || doctor::urgent(&state.settings, &state.store, &running(&state), now);
+        Ok((overview::list(at, &reach, &wanted, now)?, if runs_it { urgent() } else { Vec::new() }))
+    };
+    let (mut found, urgent) = super::read_aside(&visit.state, look).await?;
     let total = found.len();
     let pages = total.div_ceil(PER_PAGE).max(1);
     let at = query.page.clamp(1, pages);
     found = found.into_iter().skip((at - 1) * PER_PAGE).take(PER_PAGE).collect();
     let layout = Layout::new("Connections", Some(&person.signed), Place::Connections);
-    Ok(page(200, &ListPage { layout, query, found, total, page: at, pages, now }))
+    Ok(page(200, &ListPage { layout, query, found, total, page: at, pages, now, urgent }))
 }
 
 #[derive(Template)]

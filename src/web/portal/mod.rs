@@ -5,11 +5,13 @@ mod accounts;
 mod admins;
 mod attributes;
 mod audit;
+mod backups;
 mod codes;
 mod connection;
 mod connection_settings;
 mod connections;
 mod customer;
+mod doctor;
 mod find;
 mod first_run;
 mod form;
@@ -159,6 +161,8 @@ fn settings() -> Vec<Place> {
         place("/settings/server").get(server::show),
         place("/settings/server/url").post(server::save_url),
         place("/settings/server/self-service").post(server::save_self_service),
+        place("/settings/backup").get(backups::show).post(backups::make),
+        place("/settings/doctor").get(doctor::show),
         place("/settings/about").get(about::show),
         place("/settings/about/licences").get(about::licences),
     ]

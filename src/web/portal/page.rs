@@ -119,6 +119,8 @@ const NOTICES: &[(&str, &str)] = &[
     ("account-deleted", "The account is deleted, and its API keys are dead."),
     ("schema-added", "The schema was added. Requests know it from the next one on."),
     ("schema-removed", "The schema is gone."),
+    ("backup", "The backup was made and checked."),
+    ("backup-runs", "A backup is being made. It appears in the list when it is done and was checked."),
     ("codes-off", "One-time codes are off, and the recovery codes are gone."),
     ("disabled", "Disabled. The person is signed out everywhere."),
     ("enabled", "Enabled. The person may sign in again."),
@@ -205,7 +207,11 @@ impl Refusal {
         let (title, sentences) = self.words();
         // What an earlier page did is no news here.
         let layout = Layout { notice: None, ..Layout::new(title, signed, Place::Elsewhere) };
-        page(self.status(), &RefusalPage { layout, sentences })
+        let mut response = page(self.status(), &RefusalPage { layout, sentences });
+        if self.status() == 503 {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 
     /// Title and sentences.

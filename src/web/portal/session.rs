@@ -88,6 +88,13 @@ pub(super) struct Signed {
     last_seen: Millis,
 }
 
+impl Signed {
+    /// Whether the person may run the server, and not one account alone.
+    pub(super) fn runs_the_server(&self) -> bool {
+        self.account.is_none() && self.permissions.allow(Permission::SystemAdmin)
+    }
+}
+
 /// Somebody who may see a page.
 pub(super) struct Person<N> {
     pub(super) by: By,

@@ -62,6 +62,8 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/settings/sso", [200, 403, 403, 403]),
     ("/settings/sso/test", [404, 403, 403, 403]),
     ("/settings/server", [200, 403, 403, 403]),
+    ("/settings/backup", [200, 403, 403, 403]),
+    ("/settings/doctor", [200, 403, 403, 403]),
     ("/settings/about", [200, 403, 403, 403]),
     ("/settings/about/licences", [200, 403, 403, 403]),
     ("/settings/sso", [200, 403, 403, 403]),
@@ -112,6 +114,7 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/settings/sso/remove", [403, 403, 403]),
     ("/settings/server/url", [403, 403, 403]),
     ("/settings/server/self-service", [403, 403, 403]),
+    ("/settings/backup", [403, 403, 403]),
 ];
 
 /// What needs nobody to be signed in, and what somebody gets who knows none of its secrets.
