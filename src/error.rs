@@ -20,8 +20,8 @@ pub enum Error {
     /// An argument of a management call cannot be used; the text names the argument and the fix.
     #[error("{0}")]
     Refused(String),
-    /// More writes are waiting than the queue takes: try again shortly.
-    #[error("too many writes are waiting")]
+    /// More writes are waiting than the queue takes, or a read waited too long for its turn: try again shortly.
+    #[error("there is too much to do")]
     Busy,
     /// The disk is full; reads go on.
     #[error("the disk is full")]

@@ -124,7 +124,7 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// The tokens of users that are taken; none where nobody said so.
     pub user_tokens: Option<UserTokenSettings>,
-    /// The `OpenID` provider of the portal; none where its own page names one, or nobody does.
+    /// The OpenID provider of the portal; none where its own page names one, or nobody does.
     pub sso: Option<SsoSettings>,
     /// Backups that the server makes by itself.
     pub backups: Option<BackupSchedule>,

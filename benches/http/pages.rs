@@ -128,7 +128,6 @@ fn pages(id: &str, user: &str, [all, some]: [&str; 2], [call, middle]: &[String;
         at("single sign-on", "/settings/sso"),
         at("this server", "/settings/server"),
         at("about", "/settings/about"),
-        at("the sign-in page", "/login?next=/"),
     ]
 }
 
@@ -145,7 +144,7 @@ fn log(seeded: &Seeded) -> Result<()> {
 }
 
 fn call(number: usize, users: &[String]) -> LoggedCall {
-    let (who, failed) = (number % users.len(), number % 50 == 0);
+    let (who, failed) = (number % users.len(), number.is_multiple_of(50));
     let (method, path, status) = match number % 3 {
         0 => ("GET", format!("/Users?filter=userName%20eq%20%22{}%22", user_name(who)), 200),
         1 => ("POST", "/Users".to_owned(), 201),

@@ -1,4 +1,4 @@
-//! Signing in through an `OpenID` provider: what is agreed with it, and who comes in.
+//! Signing in through an OpenID provider: what is agreed with it, and who comes in.
 
 use serde_json::{Value, json};
 

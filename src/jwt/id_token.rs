@@ -1,4 +1,4 @@
-//! ID tokens of an `OpenID` provider (`OpenID` Connect Core 1.0 section 3.1.3.7): who has just signed in there, said for us
+//! ID tokens of an OpenID provider (OpenID Connect Core 1.0 section 3.1.3.7): who has just signed in there, said for us
 //! and for the very attempt that was begun here.
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const ALGORITHMS: [Algorithm; 9] = [
 ];
 /// It was fetched a moment ago, so one that was issued longer ago is not the answer to what was asked.
 const AGE_MAX_SECONDS: f64 = 600.0;
-/// Longest `sub`, in ASCII characters (`OpenID` Connect Core 1.0 section 2).
+/// Longest `sub`, in ASCII characters (OpenID Connect Core 1.0 section 2).
 const SUBJECT_MAX_BYTES: usize = 255;
 
 /// What an ID token must say.
@@ -108,7 +108,7 @@ pub(super) fn check(
     if is_of_it { Ok(()) } else { Err(Rejected("its at_hash is not of the access token")) }
 }
 
-/// The left half of the digest that goes with an algorithm (`OpenID` Connect Core 1.0 section 3.1.3.6).
+/// The left half of the digest that goes with an algorithm (OpenID Connect Core 1.0 section 3.1.3.6).
 pub(super) fn half_hash(text: &str, algorithm: Algorithm) -> String {
     let digest = match algorithm {
         Algorithm::RS384 | Algorithm::PS384 | Algorithm::ES384 => Sha384::digest(text).to_vec(),

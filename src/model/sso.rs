@@ -1,4 +1,4 @@
-//! Signing in through the operator's own `OpenID` provider: what is agreed with it, and who of those it vouches for may
+//! Signing in through the operator's own OpenID provider: what is agreed with it, and who of those it vouches for may
 //! come in.
 
 use serde::{Deserialize, Serialize};

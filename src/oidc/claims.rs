@@ -11,7 +11,7 @@ const TEXT_MAX_BYTES: usize = 512;
 /// Most groups that are read.
 const GROUPS_MAX: usize = 1_000;
 
-/// Whether the ID token leaves open what the userinfo endpoint may know (`OpenID` Connect Core 1.0 section 5.4: where there
+/// Whether the ID token leaves open what the userinfo endpoint may know (OpenID Connect Core 1.0 section 5.4: where there
 /// is an access token, it is there that a provider tells).
 pub(super) fn asks_for_more(claims: &Claims, by: &Registration) -> bool {
     let lacks_groups = !by.role_claim.is_empty() && value(claims, &by.role_claim).is_none();

@@ -1,4 +1,4 @@
-//! What a provider says of itself (`OpenID` Connect Discovery 1.0 section 4): where its places are.
+//! What a provider says of itself (OpenID Connect Discovery 1.0 section 4): where its places are.
 
 use reqwest::Url;
 use serde::Deserialize;

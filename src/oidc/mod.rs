@@ -1,4 +1,4 @@
-//! The client of an `OpenID` provider (`OpenID` Connect Core 1.0): sends a browser there, and learns from the answer who has
+//! The client of an OpenID provider (OpenID Connect Core 1.0): sends a browser there, and learns from the answer who has
 //! signed in. Authorization code flow with PKCE; what is secret goes from server to server.
 
 mod claims;

@@ -170,7 +170,7 @@ impl RelyingParty {
     }
 }
 
-/// Reads what the userinfo endpoint says, which must be about the same person (`OpenID` Connect Core 1.0 section 5.3.2).
+/// Reads what the userinfo endpoint says, which must be about the same person (OpenID Connect Core 1.0 section 5.3.2).
 fn userinfo(more: &[u8], signed: &Claims) -> Result<Claims, Failure> {
     let unreadable = |_| Failure::Provider("its userinfo endpoint sent no JSON".to_owned());
     let more: Claims = serde_json::from_slice(more).map_err(unreadable)?;

@@ -1,4 +1,4 @@
-//! The `OpenID` provider that people of the portal sign in through, where it is not named on the portal's own page.
+//! The OpenID provider that people of the portal sign in through, where it is not named on the portal's own page.
 
 use clap::Args;
 
@@ -7,28 +7,31 @@ use super::trusted_url;
 /// The flags of `serve` about single sign-on.
 #[derive(Debug, Clone, Args)]
 pub struct SsoArgs {
-    /// Issuer of the `OpenID` provider that people of the portal sign in through; with it, the portal's page no longer names one
+    /// Issuer of the OpenID provider that people of the portal sign in through; with it, the portal's page no longer names one
     #[arg(
+        id = "oidc_issuer",
         long = "oidc-issuer",
         value_name = "URL",
         env = "ROLLCALL_OIDC_ISSUER",
         value_parser = issuer,
         requires = "oidc_client_id"
     )]
-    oidc_issuer: Option<String>,
+    issuer: Option<String>,
 
     /// Id of this server at that provider
     #[arg(
+        id = "oidc_client_id",
         long = "oidc-client-id",
         value_name = "TEXT",
         env = "ROLLCALL_OIDC_CLIENT_ID",
         value_parser = super::said,
         requires = "oidc_issuer"
     )]
-    oidc_client_id: Option<String>,
+    client_id: Option<String>,
 
     /// Secret of this server at that provider; a public client has none
     #[arg(
+        id = "oidc_client_secret",
         long = "oidc-client-secret",
         value_name = "TEXT",
         env = "ROLLCALL_OIDC_CLIENT_SECRET",
@@ -36,7 +39,7 @@ pub struct SsoArgs {
         value_parser = super::said,
         requires = "oidc_issuer"
     )]
-    oidc_client_secret: Option<String>,
+    client_secret: Option<String>,
 }
 
 /// A provider that the settings name.
@@ -60,9 +63,9 @@ impl SsoArgs {
     /// The provider, where the settings name one. That they are whole has been checked with the flags.
     pub(super) fn provider(&self) -> Option<SsoSettings> {
         Some(SsoSettings {
-            issuer: self.oidc_issuer.clone()?,
-            client_id: self.oidc_client_id.clone()?,
-            client_secret: self.oidc_client_secret.clone(),
+            issuer: self.issuer.clone()?,
+            client_id: self.client_id.clone()?,
+            client_secret: self.client_secret.clone(),
         })
     }
 }

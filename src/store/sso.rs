@@ -1,4 +1,4 @@
-//! Rows of `sso_provider` and `sso_identities`: what is agreed with the `OpenID` provider, and whose identities there are.
+//! Rows of `sso_provider` and `sso_identities`: what is agreed with the OpenID provider, and whose identities there are.
 
 use rusqlite::{OptionalExtension, named_params};
 

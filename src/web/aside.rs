@@ -1,5 +1,7 @@
 //! Reads that may take a while leave the event loop.
 
+use std::time::{Duration, Instant};
+
 use actix_web::error::BlockingError;
 use actix_web::web;
 
@@ -7,6 +9,9 @@ use super::state::State;
 use crate::error::{Error, Result};
 use crate::log;
 use crate::store::Snapshot;
+
+/// How long a read may wait for its turn; whoever asked has given up by then, or will ask again.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Works off the event loop, for the same request.
 pub(super) async fn block<T, F>(work: F) -> std::result::Result<T, BlockingError>
@@ -19,12 +24,16 @@ where
 }
 
 /// Reads off the event loop, with a limit in time.
+///
+/// # Errors
+/// `Busy` where its turn comes too late.
 pub(super) async fn read_aside<T: Send + 'static>(
     state: &State,
     read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let store = state.store.clone();
-    block(move || store.read_pooled(read)).await.map_err(|_| Error::Busy)?
+    let (store, asked) = (state.store.clone(), Instant::now());
+    let read = move || if asked.elapsed() > WAIT_MAX { Err(Error::Busy) } else { store.read_pooled(read) };
+    block(read).await.map_err(|_| Error::Busy)?
 }
 
 #[cfg(test)]

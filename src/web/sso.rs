@@ -1,4 +1,4 @@
-//! The `OpenID` provider that people sign in through, ready to be asked.
+//! The OpenID provider that people sign in through, ready to be asked.
 
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -13,7 +13,8 @@ const READ_MAX = 6;
 
 export class Watch {
   constructor(address) {
-    this.hosts = new Set([new URL(address).host]);
+    this.host = new URL(address).host;
+    this.hosts = new Set([this.host]);
     this.problems = new Set();
     this.heaviest = {};
     this.waiting = [];
@@ -43,11 +44,13 @@ export class Watch {
 
   async weigh(response) {
     const type = response.request().resourceType();
+    if (new URL(response.url()).host !== this.host) { return; }
     if (response.status() >= 500) { this.problem(`${response.url()} was answered ${response.status()}`); }
     if (!(type in BUDGET) || (response.status() >= 300 && response.status() < 400)) { return; }
     const body = await response.body().catch(() => null);
     if (body === null) { return; }
-    if (type === "document" && (response.headers()["content-type"] ?? "").startsWith("text/html")) { await this.read(response, body); }
+    const isOurs = new URL(response.url()).host === this.host;
+    if (isOurs && type === "document" && (response.headers()["content-type"] ?? "").startsWith("text/html")) { await this.read(response, body); }
     if (response.status() >= 300) { return; }
     const bytes = gzipSync(body).length;
     if (bytes > BUDGET[type]) { this.problem(`${response.url()} weighs ${bytes} bytes after gzip, ${BUDGET[type]} are allowed`); }

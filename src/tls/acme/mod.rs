@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::TlsError;
 use super::pair::Pair;
 use super::shown::Shown;
+use super::x509::Facts;
 use crate::clock::{self, Millis};
 use crate::settings::AcmeSettings;
 use client::AcmeClient;
@@ -24,6 +25,8 @@ use order::{Failure, Issued};
 
 /// The whole of an order, checks included.
 const ORDER_MAX: Duration = Duration::from_mins(8);
+/// Asking when to renew.
+const WINDOW_MAX: Duration = Duration::from_mins(1);
 /// A clock that was set, or a machine that slept, is noticed this soon.
 const LOOK_EVERY: Millis = 60 * 1000;
 /// How long an authority is left alone that says "too often" and not for how long.
@@ -35,8 +38,12 @@ pub(super) struct Acme {
     client: AcmeClient,
     kept: Kept,
     shown: Arc<Shown>,
+    /// Of the certificate that is shown; nothing for one of our own making.
+    facts: Option<Facts>,
     /// When the next certificate is wanted.
     due: Millis,
+    /// When the authority is asked again whether it wants that earlier or later.
+    window_again: Millis,
     /// Not before this, after a failure.
     again: Millis,
     failures_in_a_row: u32,
@@ -51,12 +58,12 @@ impl Acme {
         let kept = Kept::open(data_dir, &settings.directory)
             .map_err(|error| TlsError::Acme(format!("{} cannot be used: {error}", folder.display())))?;
         let client = AcmeClient::new(settings.root.as_deref()).map_err(TlsError::Acme)?;
-        let (shown, due) = match usable(&kept, &settings.domains) {
+        let (shown, facts) = match usable(&kept, &settings.domains) {
             Some(pair) => {
-                let due = pace::renewal(pair.facts.not_before, pair.facts.not_after);
-                (Shown::new(pair), due)
+                let facts = pair.facts.clone();
+                (Shown::new(pair), Some(facts))
             }
-            None => (our_own(&settings.domains)?, Millis::MIN),
+            None => (our_own(&settings.domains)?, None),
         };
         let shown = Arc::new(shown);
         let failed_orders = kept.failures();
@@ -65,7 +72,9 @@ impl Acme {
             client,
             kept,
             shown: Arc::clone(&shown),
-            due,
+            due: facts.as_ref().map_or(Millis::MIN, |facts| pace::renewal(facts.not_before, facts.not_after)),
+            facts,
+            window_again: Millis::MIN,
             again: Millis::MIN,
             failures_in_a_row: 0,
             failed_orders,
@@ -77,6 +86,9 @@ impl Acme {
     /// end of a pause, yet for what the authority allows.
     pub(super) async fn tend(&mut self, asked: bool) -> Duration {
         let now = clock::now();
+        if now < self.due && now >= self.window_again {
+            self.ask_for_window(now).await;
+        }
         if now < self.due {
             if asked {
                 tracing::info!(renewal = clock::rfc3339(self.due), "the certificate is good and is not renewed yet");
@@ -86,6 +98,35 @@ impl Acme {
         }
         let next = self.due.max(self.again) - clock::now();
         Duration::from_millis(next.clamp(0, LOOK_EVERY).unsigned_abs())
+    }
+
+    /// Lets the authority say when the certificate is to be renewed; where it says nothing, two thirds of its life count.
+    async fn ask_for_window(&mut self, now: Millis) {
+        let asked = timeout(WINDOW_MAX, self.window()).await.unwrap_or_else(|_| Err(Failure::too_slow()));
+        self.window_again = now + pace::next_window(asked.as_ref().ok().and_then(|said| said.map(|(_, again)| again)));
+        match (asked, &self.facts) {
+            (Ok(Some((window, _))), Some(facts)) => {
+                let place = facts.serial.last().copied().unwrap_or(0);
+                self.due = pace::within(window, place, facts.not_before, facts.not_after);
+                tracing::info!(
+                    renewal = clock::rfc3339(self.due),
+                    "the authority says when the certificate is to be renewed"
+                );
+            }
+            (Err(failure), _) => {
+                tracing::info!(
+                    problem = failure.why,
+                    "the authority was not asked when the certificate is to be renewed"
+                );
+            }
+            _ => {}
+        }
+    }
+
+    async fn window(&self) -> Result<Option<((Millis, Millis), Duration)>, Failure> {
+        let (Some(facts), Ok(Some(known))) = (&self.facts, self.kept.account()) else { return Ok(None) };
+        let (account, _) = order::account(&self.client, &self.settings, Some(known)).await?;
+        order::window(&account, facts).await
     }
 
     async fn try_to_get(&mut self, now: Millis) {
@@ -100,14 +141,27 @@ impl Acme {
         tracing::info!(domains, directory = self.settings.directory.as_str(), "ordering a certificate");
         let tried = timeout(ORDER_MAX, self.get()).await;
         match tried.unwrap_or_else(|_| Err(Failure::too_slow())) {
-            Ok(pair) => {
-                self.due = pace::renewal(pair.facts.not_before, pair.facts.not_after);
-                self.failures_in_a_row = 0;
-                let (not_after, renewal) = (pair.not_after_text(), clock::rfc3339(self.due));
-                self.shown.show(pair);
-                tracing::info!(domains, not_after, renewal, "a new certificate is used from now on");
-            }
+            Ok(pair) => self.succeeded(pair),
             Err(failure) => self.failed(&failure),
+        }
+    }
+
+    fn succeeded(&mut self, pair: Pair) {
+        let now = clock::now();
+        let Facts { not_before, not_after, .. } = pair.facts;
+        self.due = pace::renewal(not_before, not_after);
+        self.again = now + pace::rest(not_before, not_after);
+        self.window_again = now + pace::next_window(None);
+        self.failures_in_a_row = 0;
+        self.facts = Some(pair.facts.clone());
+        let (not_after, renewal) = (pair.not_after_text(), clock::rfc3339(self.due));
+        self.shown.show(pair);
+        tracing::info!(not_after, renewal, "a new certificate is used from now on");
+        if self.due <= now {
+            tracing::error!(
+                now = clock::rfc3339(now),
+                "the new certificate looks old already: is this machine's clock right?"
+            );
         }
     }
 

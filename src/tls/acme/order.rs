@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use instant_acme::{
-    Account, AccountCredentials, AuthorizationStatus, ChallengeType, Error, Identifier, NewAccount, NewOrder, Order,
-    OrderStatus, Problem, RetryPolicy,
+    Account, AccountCredentials, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, Identifier,
+    NewAccount, NewOrder, Order, OrderStatus, Problem, RetryPolicy,
 };
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::crypto::aws_lc_rs;
@@ -15,8 +15,10 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::sign::CertifiedKey;
 
 use super::client::AcmeClient;
+use crate::clock::Millis;
 use crate::settings::AcmeSettings;
 use crate::tls::shown::Shown;
+use crate::tls::x509::Facts;
 
 /// How long an authority may take to check, and again to sign.
 const WAITING: RetryPolicy =
@@ -111,6 +113,21 @@ pub(super) async fn account(
     let wanted = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
     let (account, credentials) = builder.create(&wanted, settings.directory.to_string(), None).await?;
     Ok((account, Some(credentials)))
+}
+
+/// When the authority wants that certificate to be renewed (RFC 9773), and how soon to ask again; nothing where it has no
+/// opinion, or the certificate does not say who signed it.
+pub(super) async fn window(account: &Account, facts: &Facts) -> Result<Option<((Millis, Millis), Duration)>, Failure> {
+    let Some(authority_key) = &facts.authority_key else { return Ok(None) };
+    let name = CertificateIdentifier::new(authority_key.as_slice().into(), facts.serial.as_slice().into());
+    match account.renewal_info(&name).await {
+        Ok((info, again)) => {
+            let (start, end) = (info.suggested_window.start, info.suggested_window.end);
+            Ok(Some(((start.unix_timestamp() * 1000, end.unix_timestamp() * 1000), again)))
+        }
+        Err(Error::Unsupported(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Orders a certificate for the names. The proofs are shown while the authority looks at them.

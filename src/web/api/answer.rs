@@ -110,7 +110,7 @@ impl From<Error> for Refusal {
             Error::NotFound(detail) => Self::new(404, detail),
             Error::Conflict(detail) => Self::new(409, detail),
             Error::Refused(detail) => Self::new(400, detail),
-            Error::Busy => Self::new(503, "too many writes are waiting; try again in a moment"),
+            Error::Busy => Self::new(503, "the server has too much to do; try again in a moment"),
             Error::DiskFull => Self::new(507, "the server has no room left; nothing was changed"),
             Error::ScanTooLong => Self::new(400, "the query takes too long; ask for less"),
             Error::Database(problem) => {

@@ -34,11 +34,6 @@ impl Proxies {
         Self { trusted, stranger: Mutex::default() }
     }
 
-    /// Whether there is any.
-    pub fn are_expected(&self) -> bool {
-        !self.trusted.is_empty()
-    }
-
     /// The caller's address: the peer's own, or the last one before the trusted proxies. Where they do not know it, or
     /// `X-Forwarded-For` and `Forwarded` speak of different callers (one of them came from the caller, and nobody can
     /// tell which), it is that of the proxy that does not know it.

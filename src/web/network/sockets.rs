@@ -19,7 +19,9 @@ use crate::clock::{self, Millis};
 
 /// Connections that wait to be taken up; the kernel may keep fewer (`net.core.somaxconn`).
 const BACKLOG: i32 = 1_024;
-/// How long somebody may leave unread what was sent: then the kernel gives the connection up (`TCP_USER_TIMEOUT`).
+/// How long somebody may leave unread what was sent: then the kernel gives the connection up (`TCP_USER_TIMEOUT`, which
+/// only Linux has).
+#[cfg(target_os = "linux")]
 const UNREAD_MAX: Duration = Duration::from_secs(20);
 /// After so much silence the kernel asks whether the other end is still there, and how often again.
 const PROBE_AFTER: Duration = Duration::from_mins(1);
@@ -146,6 +148,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     let socket = SockRef::from(&listener);
     socket.listen(BACKLOG)?;
+    #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(UNREAD_MAX))?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY))?;
     Ok(listener)

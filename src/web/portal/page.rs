@@ -207,7 +207,11 @@ impl Refusal {
         let (title, sentences) = self.words();
         // What an earlier page did is no news here.
         let layout = Layout { notice: None, ..Layout::new(title, signed, Place::Elsewhere) };
-        page(self.status(), &RefusalPage { layout, sentences })
+        let mut response = page(self.status(), &RefusalPage { layout, sentences });
+        if self.status() == 503 {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 
     /// Title and sentences.

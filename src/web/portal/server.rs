@@ -126,13 +126,14 @@ pub(super) fn suggested(request: &HttpRequest, state: &State) -> String {
     if said.is_some() || present.ends_with(host) {
         return present.to_string();
     }
-    guessed(host).unwrap_or_else(|| present.to_string())
+    guessed(host, is_https(&present)).unwrap_or_else(|| present.to_string())
 }
 
-/// The URL of a host as a browser names it. A name without a port is taken for one behind a proxy that speaks HTTPS.
-fn guessed(host: &str) -> Option<String> {
+/// The URL of a host as a browser names it. A name without a port is taken for one behind a proxy that speaks HTTPS, where
+/// the server does not speak it itself.
+fn guessed(host: &str, speaks_https: bool) -> Option<String> {
     let is_name = host.contains('.') && !host.contains(':') && host.parse::<std::net::IpAddr>().is_err();
-    let scheme = if is_name { "https" } else { "http" };
+    let scheme = if is_name || speaks_https { "https" } else { "http" };
     settings::public_url(&format!("{scheme}://{host}")).ok()
 }
 
@@ -153,7 +154,8 @@ mod tests {
             ("\"><script>", None),
             ("", None),
         ] {
-            assert_eq!(guessed(host).as_deref(), url, "{host}");
+            assert_eq!(guessed(host, false).as_deref(), url, "{host}");
         }
+        assert_eq!(guessed("192.0.2.7:8443", true).as_deref(), Some("https://192.0.2.7:8443"));
     }
 }

@@ -1,4 +1,4 @@
-//! What is agreed with the `OpenID` provider, as a page. Whoever changes it decides who can be anybody, so it is for those
+//! What is agreed with the OpenID provider, as a page. Whoever changes it decides who can be anybody, so it is for those
 //! who may do everything.
 
 use std::collections::BTreeMap;

@@ -181,7 +181,7 @@ pub(super) fn shown(error: Error) -> scim::Error {
         Error::NotFound(detail) => scim::Error::plain(404, detail),
         Error::Conflict(detail) => scim::Error::plain(409, detail),
         Error::Refused(detail) => scim::Error::value(detail),
-        Error::Busy => scim::Error::plain(503, "too many writes are waiting; try again in a moment"),
+        Error::Busy => scim::Error::plain(503, "the server has too much to do; try again in a moment"),
         Error::DiskFull => scim::Error::plain(507, "the server has no room left; nothing was changed"),
         Error::ScanTooLong => scim::Error::bad(
             scim::ScimType::TooMany,

@@ -196,6 +196,20 @@ fn sql_stands_in_the_store_only() {
 }
 
 #[test]
+fn one_function_says_where_a_request_came_from() {
+    // Whoever looks at the peer, or at what proxies say, goes past the trusted proxies.
+    let words = ["peer_addr", "connection_info", "realip_remote_addr", "X_FORWARDED_FOR", "FORWARDED"];
+    let places = ["src/web/frame.rs", "src/web/network/proxies.rs", "src/web/network/sockets.rs"];
+    let mut found = Vec::new();
+    for Source { path, code, .. } in source::below("src") {
+        if !places.contains(&path.as_str()) {
+            found.extend(words.iter().filter(|word| says(&code, word)).map(|word| format!("{path}: {word}")));
+        }
+    }
+    broken("ask web::frame::address", &found);
+}
+
+#[test]
 fn nothing_can_panic_on_purpose_outside_tests() {
     let words = ["todo!", "unimplemented!", "unreachable!", "panic!(", ".unwrap()", ".expect(", "dbg!(", "#[allow("];
     let mut found = Vec::new();

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tempfile::TempDir;
 
 use crate::app::App;
@@ -70,6 +71,15 @@ impl Authority {
         let app = App::start_with(data, &flags);
         http::secure(app.address, self.client(rustls::ALL_VERSIONS, &[]));
         app
+    }
+
+    /// How to answer with the certificate and the key of the folder.
+    pub(crate) fn as_server(&self) -> Arc<ServerConfig> {
+        let chain = CertificateDer::pem_file_iter(self.certificate()).unwrap().map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(self.key()).unwrap();
+        let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        Arc::new(builder.with_single_cert(chain, key).unwrap())
     }
 
     /// A client that trusts this authority, speaks these versions and offers these protocols.

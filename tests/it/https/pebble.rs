@@ -1,13 +1,16 @@
 //! Pebble, the certificate authority that the makers of Let's Encrypt made for tests, with a name server of its own.
 
 use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::{ServerConnection, StreamOwned};
 use serde_json::json;
 
 use super::authority::Authority;
@@ -60,6 +63,38 @@ impl Place {
         let path = self.authority.folder.path().join("root.pem");
         std::fs::write(&path, &self.authority.root_pem).unwrap();
         path.to_str().unwrap().to_owned()
+    }
+
+    /// In its place, an authority that only wants every certificate to be renewed within that window (RFC 9773). Returns
+    /// the path at which it was asked for one.
+    pub(super) fn suggest(&self, start: &str, end: &str) -> mpsc::Receiver<String> {
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).unwrap();
+        let how = self.authority.as_server();
+        let base = format!("https://127.0.0.1:{}", self.port);
+        let directory = json!({
+            "newNonce": base, "newAccount": base, "newOrder": base, "renewalInfo": format!("{base}/renewal"), "meta": {},
+        });
+        let window = json!({"suggestedWindow": {"start": start, "end": end}});
+        let (told, asked) = mpsc::channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(&how)).unwrap(), stream.unwrap());
+                let mut line = String::new();
+                if BufReader::new(&mut stream).read_line(&mut line).is_err() {
+                    continue;
+                }
+                let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+                let body = if path == "/dir" { directory.to_string() } else { window.to_string() };
+                let head = format!("Content-Length: {}\r\nRetry-After: 3600\r\nConnection: close", body.len());
+                let _ = write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}");
+                stream.conn.send_close_notify();
+                let _ = stream.flush();
+                if told.send(path).is_err() {
+                    return;
+                }
+            }
+        });
+        asked
     }
 
     /// Starts it. It looks for proofs at that port of this machine, whatever the name, and makes certificates that are

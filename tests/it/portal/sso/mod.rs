@@ -1,4 +1,4 @@
-//! Signing in through an `OpenID` provider, at a browser without scripts.
+//! Signing in through an OpenID provider, at a browser without scripts.
 
 mod answers;
 mod people;

@@ -1,4 +1,4 @@
-//! An `OpenID` provider that says what a test tells it to, right or wrong.
+//! An OpenID provider that says what a test tells it to, right or wrong.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
