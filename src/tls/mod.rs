@@ -5,6 +5,7 @@ mod pair;
 mod shown;
 mod x509;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::version::{TLS12, TLS13};
+use sha2::{Digest as _, Sha256};
 
 pub use pair::PairError;
 pub use shown::Expiry;
@@ -61,13 +63,14 @@ struct Files {
     said: Option<tokio::time::Instant>,
 }
 
-/// What lay in both files.
+/// What lay in both files: digests, for nobody else needs the key.
 #[derive(PartialEq)]
-struct Seen([Result<Vec<u8>, std::io::ErrorKind>; 2]);
+struct Seen([Result<[u8; 32], ErrorKind>; 2]);
 
 impl Seen {
     fn now(certificate: &Path, key: &Path) -> Self {
-        Self([certificate, key].map(|path| std::fs::read(path).map_err(|error| error.kind())))
+        let digest = |path| std::fs::read(path).map(|bytes| Sha256::digest(bytes).into());
+        Self([certificate, key].map(|path| digest(path).map_err(|error| error.kind())))
     }
 }
 
@@ -133,26 +136,29 @@ impl Tls {
 
 impl Files {
     async fn tend(&mut self, shown: &Shown, asked: bool) {
-        let (certificate, key) = (self.certificate.clone(), self.key.clone());
+        let (certificate, key, before) = (self.certificate.clone(), self.key.clone(), self.seen.take());
         // A file system that hangs does not hold up requests.
-        let Ok(seen) = tokio::task::spawn_blocking(move || Seen::now(&certificate, &key)).await else { return };
-        let changed = self.seen.as_ref() != Some(&seen);
-        if changed || asked {
-            match Pair::of_files(&self.certificate, &self.key) {
-                Ok(pair) => {
-                    tracing::info!(
-                        not_after = pair.not_after_text(),
-                        "the certificate was read again and is used from now on"
-                    );
-                    shown.show(pair);
-                    self.said = None;
-                }
-                Err(problem) => tracing::error!(
-                    problem = problem.to_string(),
-                    "the new certificate cannot be used; the one before is used still"
-                ),
+        let looked = tokio::task::spawn_blocking(move || {
+            let seen = Seen::now(&certificate, &key);
+            let changed = asked || before.as_ref() != Some(&seen);
+            (seen, changed.then(|| Pair::of_files(&certificate, &key)))
+        });
+        let Ok((seen, read)) = looked.await else { return };
+        self.seen = Some(seen);
+        match read {
+            None => {}
+            Some(Ok(pair)) => {
+                tracing::info!(
+                    not_after = pair.not_after_text(),
+                    "the certificate was read again and is used from now on"
+                );
+                shown.show(pair);
+                self.said = None;
             }
-            self.seen = Some(seen);
+            Some(Err(problem)) => tracing::error!(
+                problem = problem.to_string(),
+                "the new certificate cannot be used; the one before is used still"
+            ),
         }
         if self.said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
             self.said = Some(tokio::time::Instant::now());

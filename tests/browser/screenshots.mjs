@@ -72,7 +72,7 @@ if (!forDocs) { await shoot(page, "setup"); }
 await firstRun(page, hand, server);
 if (forDocs) {
   const [live] = await customers(page, hand);
-  await page.setViewportSize({ width: 1000, height: 640 });
+  await page.setViewportSize({ width: 1000, height: 712 });
   for (const [name, address] of [["connections", `${server.address}/connections`], ["connection", live.address], ["steps", `${live.address}/setup`]]) {
     await page.goto(address);
     // The address of this run says nothing to a reader.

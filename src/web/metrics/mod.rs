@@ -101,7 +101,7 @@ struct Series {
 }
 
 impl Metrics {
-    /// Counts a request that was answered. Costs less than a tenth of a microsecond.
+    /// Counts a request that was answered. Costs a look-up and three additions: some 0.2 µs.
     pub fn note(&self, surface: Surface, route: &str, method: &Method, status: u16, took: Duration) {
         let method = METHODS.iter().position(|known| *known == method.as_str()).unwrap_or(METHODS.len() - 1);
         let class = usize::from(status / 100).saturating_sub(2).min(CLASSES.len() - 1);
