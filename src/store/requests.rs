@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::request::{Health, LoggedBody, LoggedCall};
 
 /// Rows that one page looks at; a filter that finds little is carried on from there.
-const LOOKED_AT_MAX: u32 = 20_000;
+const LOOKED_AT_MAX: u32 = 10_000;
 /// The same where a text is looked for in what was sent: those rows are read whole.
 const READ_WHOLE_MAX: u32 = 4_000;
 
