@@ -306,9 +306,9 @@ mod tests {
     #[test]
     fn a_search_that_finds_little_stops_and_says_where_to_go_on() {
         let fixture = Fixture::new();
-        fixture.log(&Of::Key(fixture.key), Verdict::Fine, 1..=9_000);
-        fixture.log(&Of::Key(fixture.key), Verdict::Fine, 10_001..=19_000);
-        fixture.log(&Of::Key(fixture.key), Verdict::Fine, 20_001..=29_000);
+        fixture.log(&Of::Key(fixture.key), Verdict::Fine, 1..=4_500);
+        fixture.log(&Of::Key(fixture.key), Verdict::Fine, 5_001..=9_500);
+        fixture.log(&Of::Key(fixture.key), Verdict::Fine, 10_001..=14_500);
         let mut wanted = Wanted { method: Some("NONE".to_owned()), ..Wanted::default() };
         let first = fixture.page(&wanted, 10);
         assert!(first.calls.is_empty() && first.next.is_some());
