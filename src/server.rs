@@ -190,7 +190,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
             println!("to begin in the portal, open within 30 minutes: {}", new_setup_url(&store)?);
         }
         let (stop, stopped) = oneshot::channel::<()>();
-        let writer = actix_web::rt::spawn(write_down(bound.state.clone(), stopped));
+        let writer = actix_web::rt::spawn(keep_writing_down(bound.state.clone(), stopped));
         let workers = [
             actix_web::rt::spawn(worker::retention::run(store.clone())),
             actix_web::rt::spawn(worker::catching_up::run(store.clone())),
@@ -211,36 +211,33 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         drop(stop);
         // It ends at once, except while it writes.
         let _ = writer.await;
-        if let Err(problem) = bound.state.activity.write_down(&store).await {
-            tracing::warn!(%problem, "the last second of activity was not written down");
-        }
-        if let Err(problem) = bound.state.key_use.write_down(&store).await {
-            tracing::warn!(%problem, "the last uses of API keys were not written down");
-        }
-        if let Err(problem) = bound.state.feed_use.write_down(&store).await {
-            tracing::warn!(%problem, "how far the event feed was read last was not written down");
-        }
+        write_down(&bound.state).await;
         Ok::<_, anyhow::Error>(())
     })?;
     store.close();
     Ok(())
 }
 
-async fn write_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>) {
+async fn keep_writing_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>) {
     loop {
         tokio::select! {
             () = state.activity.due() => {}
             _ = &mut stopped => return,
         }
-        if let Err(problem) = state.activity.write_down(&state.store).await {
-            tracing::warn!(%problem, "activity was not written down");
-        }
-        if let Err(problem) = state.key_use.write_down(&state.store).await {
-            tracing::warn!(%problem, "uses of API keys were not written down");
-        }
-        if let Err(problem) = state.feed_use.write_down(&state.store).await {
-            tracing::warn!(%problem, "how far the event feed was read was not written down");
-        }
+        write_down(&state).await;
+    }
+}
+
+/// Writes down what requests left behind them.
+async fn write_down(state: &State) {
+    if let Err(problem) = state.activity.write_down(&state.store).await {
+        tracing::warn!(%problem, "activity was not written down");
+    }
+    if let Err(problem) = state.key_use.write_down(&state.store).await {
+        tracing::warn!(%problem, "uses of API keys were not written down");
+    }
+    if let Err(problem) = state.feed_use.write_down(&state.store).await {
+        tracing::warn!(%problem, "how far the event feed was read was not written down");
     }
 }
 
