@@ -26,5 +26,6 @@ pub mod text;
 pub mod urn;
 pub mod validate;
 pub mod version;
+mod wanted;
 
 pub use error::{Error, ScimType};
