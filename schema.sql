@@ -1,22 +1,22 @@
--- The truth about the database: what a new file gets, and what the list of upgrades must add up to.
--- Times are milliseconds since 1970-01-01T00:00:00Z. Ids are UUIDs in lower case with hyphens.
+-- The reference schema: what a new database file contains, and the result of all upgrade steps.
+-- Timestamps are milliseconds since 1970-01-01T00:00:00Z. Ids are UUIDs in lower case with hyphens.
 
--- What the process keeps about itself, such as its public URL.
+-- Settings and state of this server instance, such as its public URL.
 CREATE TABLE instance (
     key   TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- An account is a customer of the operator; the id is the operator's own string.
+-- An account is a customer of the operator. The id is chosen by the operator.
 CREATE TABLE accounts (
     id         TEXT PRIMARY KEY,
     name       TEXT NOT NULL,
     created_at INTEGER NOT NULL,
-    -- A deleted account keeps its row as long as configurations name it.
+    -- The row of a deleted account stays because configurations refer to it.
     deleted_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- One SCIM provisioning configuration of an account. A deleted one keeps its row: events and leftovers name it.
+-- One SCIM provisioning configuration of an account. The row stays after deletion: events and leftovers refer to it.
 CREATE TABLE configurations (
     configuration   INTEGER PRIMARY KEY AUTOINCREMENT,
     id              TEXT NOT NULL UNIQUE,
@@ -31,18 +31,18 @@ CREATE TABLE configurations (
     last_sync       INTEGER,
     last_seen       INTEGER,
     deleted_at      INTEGER,
-    -- Whether anything of it waits in held_resources or held_members.
+    -- Whether the configuration has rows in held_resources or held_members.
     holds INTEGER NOT NULL DEFAULT 0 CHECK (holds IN (0, 1)),
-    -- Failed calls in a row, callers that were refused in a row, and when the last of either was; a call that succeeds
-    -- begins again at 0. recent_calls has a bit for each of the last 20 calls, the newest lowest, 1 where it failed; a
-    -- leading 1 says how many there are.
+    -- Consecutive failed calls, consecutive calls that failed authentication, and the time of the last failure of
+    -- either kind. A successful call resets both counters to 0. recent_calls has one bit for each of the last 20 calls,
+    -- the newest in the lowest bit, 1 for a failure. A leading 1 marks how many calls there are.
     failures INTEGER NOT NULL DEFAULT 0,
     auth_failures INTEGER NOT NULL DEFAULT 0,
     recent_calls INTEGER NOT NULL DEFAULT 1,
     last_failure INTEGER,
-    -- 1 where the request log has to go because of a purge, until it is gone.
+    -- 1 while a purge still has to delete the request log.
     forgets_requests INTEGER NOT NULL DEFAULT 0 CHECK (forgets_requests IN (0, 1)),
-    -- Set while what a purge has to remove is removed: events up to this one hold no personal data of it any more.
+    -- Set while a purge runs: events up to this number no longer contain personal data of the configuration.
     purge_seq INTEGER
 ) STRICT;
 CREATE INDEX configurations_by_account ON configurations (account_id);
@@ -50,8 +50,8 @@ CREATE INDEX configurations_catching_up ON configurations (configuration) WHERE 
 CREATE INDEX configurations_purging ON configurations (configuration) WHERE purge_seq IS NOT NULL;
 CREATE UNIQUE INDEX configurations_by_name ON configurations (account_id, connection_name) WHERE deleted_at IS NULL;
 
--- Bearer tokens: only the SHA-256 digest is kept, and the last four characters as a hint.
--- The digest is the key, so that the look-up every request begins with walks one tree.
+-- Bearer tokens: only the SHA-256 digest is stored, and the last four characters as a hint.
+-- The digest is the primary key, so that the lookup at the start of every request searches one B-tree.
 CREATE TABLE tokens (
     digest        BLOB PRIMARY KEY,
     id            TEXT NOT NULL UNIQUE,
@@ -67,7 +67,7 @@ CREATE TABLE tokens (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tokens_by_configuration ON tokens (configuration);
 
--- Schemas that a configuration adds to a resource type; `document` is the Schema resource as it was checked.
+-- Schemas that a configuration adds to a resource type. `document` is the validated Schema resource.
 CREATE TABLE extensions (
     configuration INTEGER NOT NULL REFERENCES configurations (configuration),
     id            TEXT NOT NULL,
@@ -78,9 +78,9 @@ CREATE TABLE extensions (
     PRIMARY KEY (configuration, id)
 ) STRICT, WITHOUT ROWID;
 
--- SCIM resources. `body` is the JSON document: `schemas` and the attributes, without what is known elsewhere:
--- id and meta (the columns), members and groups (group_members).
--- The *_key columns are prepared for comparison without case; `label` is what others show for it.
+-- SCIM resources. `body` is the JSON document: `schemas` and the attributes, without those that are stored elsewhere:
+-- id and meta (columns), members and groups (group_members).
+-- The *_key columns are normalized for case-insensitive comparison. `label` is the display name in references.
 CREATE TABLE resources (
     resource         INTEGER PRIMARY KEY,
     configuration    INTEGER NOT NULL REFERENCES configurations (configuration),
@@ -93,7 +93,7 @@ CREATE TABLE resources (
     user_name_key    TEXT,
     display_name_key TEXT,
     external_id      TEXT,
-    -- Set where the configuration wants this name once; the index below is what decides.
+    -- Set if the configuration requires unique names. The index below enforces it.
     unique_name_key  TEXT,
     label            TEXT,
     member_count     INTEGER NOT NULL DEFAULT 0,
@@ -108,9 +108,9 @@ CREATE INDEX resources_by_external_id ON resources (configuration, type, externa
 CREATE INDEX resources_by_active ON resources (configuration, type, active);
 CREATE INDEX resources_by_last_modified ON resources (configuration, type, last_modified);
 
--- One row for each value of an indexed attribute that is multi-valued or lies in an extension.
--- `path` is the attribute's canonical path (emails.value), `key` the value prepared for comparison.
--- Rows go with the resource's document, so there is no foreign key to walk.
+-- One row for each value of an indexed attribute that is multi-valued or part of an extension.
+-- `path` is the canonical attribute path (emails.value), `key` the value normalized for comparison.
+-- The rows are deleted together with the resource's document, so no foreign key is needed.
 CREATE TABLE resource_values (
     configuration INTEGER NOT NULL,
     path          TEXT NOT NULL,
@@ -119,7 +119,7 @@ CREATE TABLE resource_values (
     PRIMARY KEY (configuration, path, key, resource)
 ) STRICT, WITHOUT ROWID;
 
--- Who is in which group; a user's `groups` is read from here and never stored.
+-- Group memberships. A user's `groups` attribute is derived from this table and never stored.
 CREATE TABLE group_members (
     group_resource  INTEGER NOT NULL REFERENCES resources (resource),
     member_resource INTEGER NOT NULL REFERENCES resources (resource),
@@ -127,8 +127,8 @@ CREATE TABLE group_members (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX group_members_by_member ON group_members (member_resource, group_resource);
 
--- How many resources of each type a configuration has, in stretches of 4096 row numbers: a list knows its total at once,
--- and finds the resource at any position without counting from the first.
+-- How many resources of each type a configuration has, per range of 4096 row numbers. A list request reads its total
+-- from here, and finds the resource at any position without counting from the first.
 CREATE TABLE resource_counts (
     configuration INTEGER NOT NULL REFERENCES configurations (configuration),
     type          TEXT NOT NULL,
@@ -137,7 +137,7 @@ CREATE TABLE resource_counts (
     PRIMARY KEY (configuration, type, stretch)
 ) STRICT, WITHOUT ROWID;
 
--- Facts, appended in the transaction that made them true. The newest row is never removed, so seq never runs back.
+-- Events, appended in the transaction of the change. The newest row is never removed, so seq never decreases.
 CREATE TABLE events (
     seq           INTEGER PRIMARY KEY,
     account_id    TEXT NOT NULL,
@@ -146,13 +146,13 @@ CREATE TABLE events (
     resource_id   TEXT,
     payload       TEXT NOT NULL,
     created_at    INTEGER NOT NULL,
-    -- 0 where the change happened while its configuration was paused: history shows it, the feed does not.
+    -- 0 if the change happened while its configuration was paused: the history shows it, the feed does not.
     published INTEGER NOT NULL DEFAULT 1 CHECK (published IN (0, 1))
 ) STRICT;
 CREATE INDEX events_by_resource ON events (resource_id, seq) WHERE resource_id IS NOT NULL;
 
--- Who may call the management API with a secret of ours: all accounts, or the one that is named. The id is the client id;
--- only the SHA-256 digest of the secret is kept. `permissions` are words with blanks between.
+-- API keys of the management API, valid for all accounts or for the one in account_id. The id is the client id.
+-- Only the SHA-256 digest of the secret is stored. `permissions` is a space-separated list.
 CREATE TABLE api_keys (
     id           TEXT PRIMARY KEY,
     digest       BLOB NOT NULL UNIQUE,
@@ -166,7 +166,7 @@ CREATE TABLE api_keys (
     revoked_at   INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- Links that let a customer's IT admin set up one configuration, by the digest of the secret in the link.
+-- Links that let a customer's IT admin set up one configuration, identified by the digest of the secret in the link.
 CREATE TABLE setup_links (
     id             TEXT PRIMARY KEY,
     digest         BLOB NOT NULL UNIQUE,
@@ -181,9 +181,9 @@ CREATE TABLE setup_links (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX setup_links_by_configuration ON setup_links (configuration);
 
--- What the operator's application knows of a resource that has changed while its configuration was paused: `body` and
--- the rest as they were before the first such change, or NULL where there was no such resource. `gone` where it was
--- deleted since; what came and went meanwhile leaves no row.
+-- The last published state of each resource that changed while its configuration was paused: `body` and the other
+-- columns as they were before the first such change, or NULL if the resource did not exist. `gone` is 1 if it was
+-- deleted since. A resource that was both created and deleted during the pause has no row.
 CREATE TABLE held_resources (
     id            TEXT PRIMARY KEY,
     configuration INTEGER NOT NULL,
@@ -203,7 +203,7 @@ CREATE TABLE held_resources (
 CREATE INDEX held_resources_in_order ON held_resources (configuration, type, resource);
 CREATE INDEX held_resources_gone ON held_resources (configuration, type) WHERE gone = 1;
 
--- Memberships that have changed while the configuration was paused, and whether each was there before (`was`).
+-- Memberships that changed while the configuration was paused. `was` is 1 if the membership existed before.
 CREATE TABLE held_members (
     configuration INTEGER NOT NULL,
     group_id      TEXT NOT NULL,
@@ -215,11 +215,12 @@ CREATE TABLE held_members (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX held_members_by_member ON held_members (configuration, member_id);
 
--- The request log of each configuration: what its identity provider sent and was answered. Secrets never come here.
+-- The request log of each configuration: the requests of its identity provider and the responses. Never contains
+-- secrets.
 CREATE TABLE requests (
     request        INTEGER PRIMARY KEY,
     configuration  INTEGER NOT NULL,
-    -- The X-Request-Id of the answer. It begins with its time, so the index below is in the order of time too.
+    -- The X-Request-Id of the response. It begins with the time, so the index below is also in chronological order.
     id             TEXT NOT NULL,
     at             INTEGER NOT NULL,
     duration_us    INTEGER NOT NULL,
@@ -229,28 +230,29 @@ CREATE TABLE requests (
     failed         INTEGER NOT NULL CHECK (failed IN (0, 1)),
     scim_type      TEXT,
     detail         TEXT,
-    -- Why a caller was nobody's, and the end of the token that was sent.
+    -- Why authentication failed, and the last characters of the token that was sent.
     refusal        TEXT,
     token_hint     TEXT,
     token_id       TEXT,
     resource_type  TEXT,
     resource_id    TEXT,
     notes          TEXT NOT NULL,
-    -- More than 0 where the row stands for that many calls that could not be kept.
+    -- Greater than 0 if the row represents that many calls that could not be stored.
     missed         INTEGER NOT NULL DEFAULT 0,
-    -- Lengths as they were sent; a body that is shorter here was cut, and one that is NULL was not kept.
+    -- Lengths as sent. A shorter body was truncated, and a NULL body was not stored.
     request_bytes  INTEGER,
     response_bytes INTEGER,
     request_body   TEXT,
     response_body  TEXT,
-    -- The network address of the caller.
+    -- Network address of the caller.
     address        TEXT
 ) STRICT;
 CREATE UNIQUE INDEX requests_by_configuration ON requests (configuration, id);
 CREATE INDEX requests_failed ON requests (configuration, id) WHERE failed = 1;
 CREATE INDEX requests_by_resource ON requests (configuration, resource_id, id) WHERE resource_id IS NOT NULL;
 
--- Who changed what in the management of this server, through whatever door; `before` and `after` are JSON.
+-- The audit log: management changes made through the portal, the API or the command line. `before` and `after` are
+-- JSON.
 CREATE TABLE audit (
     entry            INTEGER PRIMARY KEY,
     at               INTEGER NOT NULL,
@@ -269,8 +271,8 @@ CREATE TABLE audit (
 CREATE INDEX audit_by_account ON audit (account_id, entry);
 CREATE INDEX audit_by_configuration ON audit (configuration_id, entry);
 
--- Answers to POST calls that carried an Idempotency-Key, by the digest of caller, address and key; `answer` is sealed with
--- a key made from the Idempotency-Key, which is not kept.
+-- Responses to POST calls with an Idempotency-Key, by the digest of caller, URL and key. `answer` is encrypted with a
+-- key derived from the Idempotency-Key, which is not stored.
 CREATE TABLE idempotent_calls (
     digest     BLOB PRIMARY KEY,
     body       BLOB NOT NULL,
@@ -279,14 +281,14 @@ CREATE TABLE idempotent_calls (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotent_calls_by_age ON idempotent_calls (created_at);
 
--- Argon2id digests of users' passwords, where the configuration verifies them.
+-- Argon2id digests of users' passwords, for configurations that verify passwords.
 CREATE TABLE passwords (
     resource   INTEGER PRIMARY KEY REFERENCES resources (resource) ON DELETE CASCADE,
     digest     TEXT NOT NULL,
     changed_at INTEGER NOT NULL
 ) STRICT;
 
--- Roles that were made here; the built-in ones are known to the program. `permissions` are words with blanks between.
+-- Custom roles. The built-in roles are defined in the program. `permissions` is a space-separated list.
 CREATE TABLE roles (
     id          TEXT PRIMARY KEY,
     name        TEXT NOT NULL,
@@ -295,8 +297,9 @@ CREATE TABLE roles (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX roles_by_name ON roles (name);
 
--- People who use the portal. `role_id` names a built-in role or one of `roles`; with an account, the role counts there only.
--- The password is an argon2id digest; the secret of one-time codes is sealed with a key outside of the database.
+-- Admins of the portal. `role_id` is a built-in role or one of `roles`. With an account, the role applies to that
+-- account only. The password is an Argon2id digest. The TOTP secret is encrypted with a key stored outside the
+-- database.
 CREATE TABLE admins (
     id              TEXT PRIMARY KEY,
     email           TEXT NOT NULL,
@@ -312,15 +315,15 @@ CREATE TABLE admins (
     disabled_at     INTEGER
 ) STRICT, WITHOUT ROWID;
 
--- Codes that stand in for a lost one-time code generator, by digest; each goes when it is used.
+-- Recovery codes for a lost TOTP authenticator, by digest. A code is deleted when it is used.
 CREATE TABLE recovery_codes (
     admin_id TEXT NOT NULL REFERENCES admins (id),
     digest   BLOB NOT NULL,
     PRIMARY KEY (admin_id, digest)
 ) STRICT, WITHOUT ROWID;
 
--- Signed-in browsers, by the digest of what their cookie holds. `shown_once` is a secret that may be seen until
--- `shown_until`, sealed with a key that only the browser has.
+-- Sessions of signed-in browsers, by the digest of the session cookie. `shown_once` is a secret that may be displayed
+-- until `shown_until`, encrypted with a key that only the browser has.
 CREATE TABLE sessions (
     digest       BLOB PRIMARY KEY,
     id           TEXT NOT NULL UNIQUE,
@@ -334,8 +337,8 @@ CREATE TABLE sessions (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_admin ON sessions (admin_id);
 
--- How many calls each configuration had in an hour (hours since 1970 in UTC): those that were answered as asked, those that
--- were refused, and those that came faster than the request log takes them.
+-- Calls of each configuration per hour (hours since 1970 in UTC): successful calls, failed calls, and calls that
+-- arrived faster than the request log could store them.
 CREATE TABLE traffic (
     configuration INTEGER NOT NULL,
     hour          INTEGER NOT NULL,
@@ -345,7 +348,7 @@ CREATE TABLE traffic (
     PRIMARY KEY (configuration, hour)
 ) STRICT, WITHOUT ROWID;
 
--- How far the event feed was read: by those who ask for one account, or for one configuration, or for all ('').
+-- How far the event feed was read, per account and configuration that the reader asked for; '' means all.
 CREATE TABLE feed_positions (
     account_id       TEXT NOT NULL,
     configuration_id TEXT NOT NULL,
@@ -354,8 +357,8 @@ CREATE TABLE feed_positions (
     PRIMARY KEY (account_id, configuration_id)
 ) STRICT, WITHOUT ROWID;
 
--- What is agreed with the OpenID provider that people of the portal sign in through; the client's secret is sealed with a
--- key outside of the database.
+-- Settings of the OpenID provider that admins sign in through. The client secret is encrypted with a key stored outside
+-- the database.
 CREATE TABLE sso_provider (
     one           INTEGER PRIMARY KEY CHECK (one = 1),
     agreement     TEXT NOT NULL,
@@ -363,7 +366,7 @@ CREATE TABLE sso_provider (
     revision      INTEGER NOT NULL
 ) STRICT;
 
--- Identities of people at OpenID providers. `managed` where the role was given by signing in, and not by somebody.
+-- Identities of admins at OpenID providers. `managed` is 1 if sign-in assigns the role, 0 if an admin assigned it.
 CREATE TABLE sso_identities (
     issuer     TEXT NOT NULL,
     subject    TEXT NOT NULL,

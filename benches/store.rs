@@ -1,4 +1,5 @@
-//! What the store costs, below HTTP: reads by index, adds to groups of several sizes, and creates beside raw SQLite.
+//! The cost of the store, below HTTP: reads by index, adds to groups of several sizes, and creates compared to raw
+//! SQLite.
 #![expect(clippy::expect_used, reason = "a benchmark that cannot go on has failed")]
 
 mod raw;
@@ -11,28 +12,28 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use futures_util::future::join_all;
 use rollcall::clock;
-use rollcall::directory::lists::{self, From, Page, Part, Request};
-use rollcall::directory::resources::{Prepared, create, patch, read, rules};
 use rollcall::error::Result;
-use rollcall::scim::cursor::{Direction, Mark};
-use rollcall::scim::filter::Filter;
-use rollcall::scim::patch::{Patch, read as read_patch};
+use rollcall::provisioning::lists::{self, ListQuery, PageStart, ResourcesPage, TypeQuery};
+use rollcall::provisioning::resources::{
+    PreparedResource, build_rules, create_resource, patch_resource, read_resource,
+};
+use rollcall::scim::cursor::{CursorPosition, Direction};
+use rollcall::scim::filter::ScimFilter;
+use rollcall::scim::patch::{Patch, parse_patch as read_patch};
 use rollcall::scim::schema::{GROUP_TYPE, USER_TYPE};
 use rollcall::scim::sort::Sort;
-
-use rollcall::store::Undo;
-use rollcall::store::filter_sql::{self, Context, SortKey, Where, compile};
-use rollcall::store::pages::{self, Stream, Window};
-use rollcall::store::resources::Collection;
+use rollcall::store::filter_sql::{self, CompiledFilter, FilterContext, SortKey, compile_filter};
+use rollcall::store::tables::pages::{self, PageWindow, ResourceStream};
+use rollcall::store::tables::resources::ResourceCollection;
 use seed::Seeded;
 use serde_json::json;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Adds in one transaction, so that the disk's share of each is small.
+/// Adds per transaction, so that the cost of the disk per add is small.
 const ADDS: usize = 100;
-/// Users that are in no group to begin with.
+/// Users who are initially in no group.
 const SPARE: usize = 20_000;
 const WRITERS: usize = 64;
 const CREATES: usize = 4_096;
@@ -42,7 +43,7 @@ static MIDDLE: LazyLock<Seeded> = LazyLock::new(|| Seeded::with_users(10_000));
 static LARGE: LazyLock<Seeded> = LazyLock::new(|| Seeded::with_users(100_000 + SPARE));
 
 fn main() {
-    // What statics hold is never dropped: their stores lie in a folder that goes with this function.
+    // Statics are never dropped: their stores are in a folder that this function deletes.
     let folder = tempfile::tempdir().expect("a folder for temporary files");
     tempfile::env::override_temp_dir(folder.path()).expect("the first to choose");
     divan::main();
@@ -56,7 +57,7 @@ fn of_size(users: usize) -> &'static Seeded {
     }
 }
 
-/// Numbers that jump about below `end`.
+/// Scattered numbers below `end`.
 fn scattered(end: usize) -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     NEXT.fetch_add(7_919, Ordering::Relaxed) % end
@@ -66,11 +67,13 @@ fn scattered(end: usize) -> usize {
 fn read_a_user_by_id(bencher: Bencher<'_, '_>, users: usize) {
     let at = of_size(users);
     bencher.with_inputs(|| &at.users[scattered(users)]).bench_values(|id| {
-        at.store.read_inline(|snapshot| read(snapshot, &at.scope, &USER_TYPE, id, -1)).expect("a user of that id")
+        at.store
+            .read_inline(|snapshot| read_resource(snapshot, &at.scope, &USER_TYPE, id, -1))
+            .expect("a user of that id")
     });
 }
 
-/// From the filter's text to the page.
+/// From the text of the filter to the page.
 #[divan::bench(args = [1_000, 100_000], sample_count = 5_000)]
 fn find_a_user_by_name(bencher: Bencher<'_, '_>, users: usize) {
     let at = of_size(users);
@@ -81,27 +84,31 @@ fn find_a_user_by_name(bencher: Bencher<'_, '_>, users: usize) {
     });
 }
 
-fn find(at: &Seeded, text: &str) -> Result<Page> {
-    let context =
-        Context { configuration: at.scope.configuration, resource_type: &USER_TYPE, base: "http://x", taken: 2 };
-    let filter = compile(&Filter::parse(text)?.check(&USER_TYPE)?, &context);
-    page(at, Some(filter), None, From::Index(1))
+fn find(at: &Seeded, text: &str) -> Result<ResourcesPage> {
+    let context = FilterContext {
+        configuration: at.scope.configuration,
+        resource_type: &USER_TYPE,
+        base: "http://x",
+        parameters_used: 2,
+    };
+    let filter = compile_filter(&ScimFilter::parse(text)?.check(&USER_TYPE)?, &context);
+    page(at, Some(filter), None, PageStart::Index(1))
 }
 
-/// A hundred users of one sequence.
-fn page(at: &Seeded, filter: Option<Where>, key: Option<SortKey>, from: From) -> Result<Page> {
-    let part = Part { of: Arc::clone(&USER_TYPE), filter, key, with_members: false };
-    let request = Request { parts: vec![part], descending: false, from, count: 100 };
-    at.store.read_inline(|snapshot| lists::page(snapshot, &at.scope, &request))
+/// One hundred users of one sequence.
+fn page(at: &Seeded, filter: Option<CompiledFilter>, key: Option<SortKey>, from: PageStart) -> Result<ResourcesPage> {
+    let part = TypeQuery { resource_type: Arc::clone(&USER_TYPE), filter, sort_key: key, with_members: false };
+    let request = ListQuery { parts: vec![part], descending: false, start: from, count: 100 };
+    at.store.read_inline(|snapshot| lists::list_resources(snapshot, &at.scope, &request))
 }
 
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 
-/// What a page at any depth is measured against.
+/// The baseline for pages at any depth.
 #[divan::bench(args = SIZES, sample_count = 500)]
 fn page_at_the_start(bencher: Bencher<'_, '_>, users: usize) {
     let at = of_size(users);
-    bencher.bench(|| page(at, None, None, From::Index(1)).expect("a page"));
+    bencher.bench(|| page(at, None, None, PageStart::Index(1)).expect("a page"));
 }
 
 #[divan::bench(args = SIZES, sample_count = 500)]
@@ -109,7 +116,7 @@ fn page_at_the_end(bencher: Bencher<'_, '_>, users: usize) {
     let at = of_size(users);
     let start = at.users.len() as u64 - 99;
     bencher.bench(|| {
-        let page = page(at, None, None, From::Index(start)).expect("a page");
+        let page = page(at, None, None, PageStart::Index(start)).expect("a page");
         assert_eq!(page.items.len(), 100);
     });
 }
@@ -118,7 +125,7 @@ fn page_at_the_end(bencher: Bencher<'_, '_>, users: usize) {
 fn page_anywhere(bencher: Bencher<'_, '_>, users: usize) {
     let at = of_size(users);
     bencher.with_inputs(|| scattered(users - 100) as u64 + 1).bench_values(|start| {
-        let page = page(at, None, None, From::Index(start)).expect("a page");
+        let page = page(at, None, None, PageStart::Index(start)).expect("a page");
         assert_eq!(page.items.len(), 100);
     });
 }
@@ -128,7 +135,7 @@ fn page_by_cursor_near_the_end(bencher: Bencher<'_, '_>, users: usize) {
     let at = of_size(users);
     let before = at.users.len() as u64 - 250;
     let mark = near(at, None, before);
-    bencher.with_inputs(|| From::Mark(Direction::Forward, mark.clone())).bench_values(|from| {
+    bencher.with_inputs(|| PageStart::Cursor(Direction::Forward, mark.clone())).bench_values(|from| {
         let page = page(at, None, None, from).expect("a page");
         assert!(page.items.len() == 100 && page.next.is_some());
     });
@@ -148,7 +155,7 @@ const SORTS: [(&str, usize); 6] = [
 fn sorted_page_at_the_start(bencher: Bencher<'_, '_>, (by, users): (&str, usize)) {
     let at = of_size(users);
     let key = sort_key(by);
-    bencher.bench(|| page(at, None, Some(key.clone()), From::FirstOfWalk).expect("a page"));
+    bencher.bench(|| page(at, None, Some(key.clone()), PageStart::FirstPage).expect("a page"));
 }
 
 #[divan::bench(args = SORTS, sample_count = 20)]
@@ -156,7 +163,7 @@ fn sorted_page_by_cursor_near_the_end(bencher: Bencher<'_, '_>, (by, users): (&s
     let at = of_size(users);
     let key = sort_key(by);
     let mark = near(at, Some(key.clone()), at.users.len() as u64 - 250);
-    bencher.with_inputs(|| From::Mark(Direction::Forward, mark.clone())).bench_values(|from| {
+    bencher.with_inputs(|| PageStart::Cursor(Direction::Forward, mark.clone())).bench_values(|from| {
         let page = page(at, None, Some(key.clone()), from).expect("a page");
         assert!(page.items.len() == 100 && page.next.is_some());
     });
@@ -166,28 +173,31 @@ fn sort_key(by: &str) -> SortKey {
     let sort = Sort::read(Some(by), None).expect("a path").expect("a sort");
     let field =
         sort.fields(std::iter::once(&**USER_TYPE)).expect("an attribute").remove(0).expect("a user's attribute");
-    let context = Context { configuration: 0, resource_type: &USER_TYPE, base: "http://x", taken: 2 };
-    filter_sql::sort_key(&field, &context)
+    let context = FilterContext { configuration: 0, resource_type: &USER_TYPE, base: "http://x", parameters_used: 2 };
+    filter_sql::compile_sort_key(&field, &context)
 }
 
-/// The place of the user at that position.
-fn near(at: &Seeded, key: Option<SortKey>, position: u64) -> Mark {
-    let of = Collection { configuration: at.scope.configuration, resource_type: &USER_TYPE.name };
-    let stream = Stream { of, filter: None, key: key.as_ref() };
-    let window = Window { ascending: true, after: None, skip: position, limit: 1 };
-    let found = at.store.read_inline(|snapshot| pages::window(snapshot, &[stream], &window)).expect("a place");
-    Mark::from(found[0].position.clone())
+/// The cursor position of the user at that index.
+fn near(at: &Seeded, key: Option<SortKey>, position: u64) -> CursorPosition {
+    let of = ResourceCollection { configuration: at.scope.configuration, resource_type: &USER_TYPE.name };
+    let stream = ResourceStream { collection: of, filter: None, key: key.as_ref() };
+    let window = PageWindow { ascending: true, after: None, skip: position, limit: 1 };
+    let found = at.store.read_inline(|snapshot| pages::read_page(snapshot, &[stream], &window)).expect("a position");
+    CursorPosition::from(found[0].position.clone())
 }
 
 #[divan::bench(args = [0, 100_000], sample_count = 1_000)]
 fn read_a_group_without_its_members(bencher: Bencher<'_, '_>, members: usize) {
     let group = &LARGE.groups(&format!("read {members}"), 1, &LARGE.users[..members])[0];
     bencher.bench(|| {
-        LARGE.store.read_inline(|snapshot| read(snapshot, &LARGE.scope, &GROUP_TYPE, group, -1)).expect("a group")
+        LARGE
+            .store
+            .read_inline(|snapshot| read_resource(snapshot, &LARGE.scope, &GROUP_TYPE, group, -1))
+            .expect("a group")
     });
 }
 
-/// A hundred adds of one member each, in one transaction: to a hundred empty groups, or all to one large group.
+/// One hundred adds of one member each, in one transaction: to one hundred empty groups, or all to one large group.
 #[divan::bench(args = [0, 10_000, 100_000], sample_count = 50, sample_size = 1)]
 fn add_a_member(bencher: Bencher<'_, '_>, members: usize) {
     let names = format!("add {members}");
@@ -202,8 +212,9 @@ fn add_a_member(bencher: Bencher<'_, '_>, members: usize) {
     };
     bencher.counter(ItemsCount::new(ADDS)).with_inputs(inputs).bench_local_values(|adds| {
         let scope = LARGE.scope.clone();
-        let written = LARGE.store.write_blocking(Undo::Unneeded, move |tx| {
-            adds.iter().try_for_each(|(group, add)| patch(tx, &scope, &GROUP_TYPE, group, None, add, -1).map(drop))
+        let written = LARGE.store.write_blocking_without_savepoint(move |tx| {
+            adds.iter()
+                .try_for_each(|(group, add)| patch_resource(tx, &scope, &GROUP_TYPE, group, None, add, -1).map(drop))
         });
         written.expect("members that are there");
     });
@@ -211,7 +222,7 @@ fn add_a_member(bencher: Bencher<'_, '_>, members: usize) {
 
 fn adding(user: &str) -> Patch {
     let body = seed::patch_body("add", "members", json!([{"value": user}]));
-    read_patch(&body, &GROUP_TYPE, rules(&LARGE.scope)).expect("a right PATCH")
+    read_patch(&body, &GROUP_TYPE, build_rules(&LARGE.scope)).expect("a right PATCH")
 }
 
 /// 4,096 creates by 64 writers that each wait for their commit.
@@ -219,7 +230,8 @@ fn adding(user: &str) -> Patch {
 fn create_at_64_writers(bencher: Bencher<'_, '_>) {
     let inputs = || {
         let at = Seeded::with_users(0);
-        let drafts: Vec<Prepared> = (0..CREATES).map(|number| at.prepared(&USER_TYPE, &seed::user(number))).collect();
+        let drafts: Vec<PreparedResource> =
+            (0..CREATES).map(|number| at.prepared(&USER_TYPE, &seed::user(number))).collect();
         (at, drafts)
     };
     bencher.counter(ItemsCount::new(CREATES)).with_inputs(inputs).bench_local_values(|(at, drafts)| {
@@ -231,15 +243,16 @@ fn create_at_64_writers(bencher: Bencher<'_, '_>) {
     });
 }
 
-async fn write_in_turn(at: &Seeded, drafts: Vec<Prepared>) {
+async fn write_in_turn(at: &Seeded, drafts: Vec<PreparedResource>) {
     for draft in drafts {
         let (scope, id) = (at.scope.clone(), clock::new_id());
-        let written = at.store.write(Undo::Unneeded, move |tx| create(tx, &scope, &USER_TYPE, &id, &draft, -1));
+        let written =
+            at.store.write_without_savepoint(move |tx| create_resource(tx, &scope, &USER_TYPE, &id, &draft, -1));
         written.await.expect("a new name");
     }
 }
 
-/// The same rows by SQLite alone, 32 creates in a transaction.
+/// The same rows written by SQLite alone, 32 creates per transaction.
 #[divan::bench(sample_count = 10, sample_size = 1)]
 fn create_by_raw_sqlite(bencher: Bencher<'_, '_>) {
     let rows = {

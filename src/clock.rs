@@ -1,5 +1,5 @@
-//! Wall-clock time and what is made from it: milliseconds, their text, and time-ordered ids.
-//! Nothing below the edges reads the clock; times and ids come in as arguments.
+//! Wall-clock time: milliseconds, RFC 3339 text and time-ordered IDs.
+//! Only the edges read the clock; all other modules receive times and IDs as arguments.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,32 +8,32 @@ pub type Millis = i64;
 
 const DAY_MS: i64 = 86_400_000;
 
-/// 9999-12-31T23:59:59.999Z, the last instant that RFC 3339 can write.
+/// 9999-12-31T23:59:59.999Z, the last instant that RFC 3339 can represent.
 const LAST: Millis = 253_402_300_799_999;
 
-/// 0000-01-01T00:00:00Z, the first one.
+/// 0000-01-01T00:00:00Z, the first instant that RFC 3339 can represent.
 const FIRST: Millis = -62_167_219_200_000;
 
-/// The present time.
-pub fn now() -> Millis {
+/// Returns the current time.
+pub fn current_millis() -> Millis {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => Millis::try_from(since.as_millis()).unwrap_or(LAST),
         Err(before) => Millis::try_from(before.duration().as_millis()).map_or(FIRST, std::ops::Neg::neg),
     }
 }
 
-/// A new id: UUID version 7 in lower case with hyphens. Later ids sort after earlier ones, which keeps index inserts at
-/// the right edge; an id is no secret and gives no right.
+/// Returns a new ID: a UUID version 7 in lower case with hyphens. Later IDs sort after earlier ones, so that inserts
+/// append to an index. An ID is not a secret and grants no access.
 pub fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
-/// RFC 3339 in UTC with milliseconds, such as `2026-07-14T09:30:00.000Z` (RFC 7643 section 2.3.5).
+/// Formats a time as RFC 3339 in UTC with milliseconds, such as `2026-07-14T09:30:00.000Z` (RFC 7643 section 2.3.5).
 ///
-/// Times outside the years 0000 to 9999, which the notation cannot hold, come out as its first or last instant.
-pub fn rfc3339(ms: Millis) -> String {
+/// A time outside the years 0000 to 9999 becomes the first or last instant that RFC 3339 can represent.
+pub fn format_rfc3339(ms: Millis) -> String {
     let ms = ms.clamp(FIRST, LAST);
-    let (year, month, day) = civil(ms.div_euclid(DAY_MS));
+    let (year, month, day) = date_of_day_number(ms.div_euclid(DAY_MS));
     let rest = ms.rem_euclid(DAY_MS);
     let fields = [
         (year, 4, b'-'),
@@ -53,17 +53,17 @@ pub fn rfc3339(ms: Millis) -> String {
 }
 
 fn push_digits(text: &mut String, value: i64, width: u32) {
-    for place in (0..width).rev() {
-        let digit = value / 10_i64.pow(place) % 10;
+    for exponent in (0..width).rev() {
+        let digit = value / 10_i64.pow(exponent) % 10;
         text.push(char::from(b'0' + u8::try_from(digit).unwrap_or(0)));
     }
 }
 
-/// Year, month and day of a day number counted from 1970-01-01, in the proleptic Gregorian calendar.
+/// Converts days since 1970-01-01 to year, month and day of the proleptic Gregorian calendar.
 ///
-/// Years are counted from March, so that the leap day is the last of its year, in eras of 400 years, which all have the
-/// same number of days.
-fn civil(day_number: i64) -> (i64, i64, i64) {
+/// The years of the calculation start in March, so that the leap day is the last day of a year. Each era of 400 years
+/// has the same number of days.
+fn date_of_day_number(day_number: i64) -> (i64, i64, i64) {
     const DAYS_PER_ERA: i64 = 146_097;
     let shifted = day_number + 719_468;
     let era = shifted.div_euclid(DAYS_PER_ERA);
@@ -94,16 +94,16 @@ mod tests {
             (FIRST, "0000-01-01T00:00:00.000Z"),
             (i64::MIN, "0000-01-01T00:00:00.000Z"),
         ] {
-            assert_eq!(rfc3339(ms), text);
+            assert_eq!(format_rfc3339(ms), text);
         }
     }
 
     #[test]
-    fn every_day_reads_back_as_the_instant_it_was() {
+    fn formatted_times_parse_to_the_same_instant() {
         let step = 13 * DAY_MS + 3_661_007;
         let mut ms = FIRST;
         while ms <= LAST {
-            let read = time::OffsetDateTime::parse(&rfc3339(ms), &Rfc3339).unwrap();
+            let read = time::OffsetDateTime::parse(&format_rfc3339(ms), &Rfc3339).unwrap();
             assert_eq!(read.unix_timestamp_nanos(), i128::from(ms) * 1_000_000);
             ms += step;
         }

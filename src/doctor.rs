@@ -1,34 +1,34 @@
-//! What is well with this server and what is not: one finding for each thing that is looked at, in a sentence, with the
-//! next step where there is one. The command line and the portal show the same.
+//! Health checks of the server: one finding for each check, with a message and the next step if there is one. The
+//! command line and the portal show the same findings.
 
+mod database;
 mod files;
-mod outside;
-mod rows;
+mod network;
 
 use std::net::IpAddr;
 
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::settings::Settings;
-use crate::store::{Figures, Snapshot, Store};
+use crate::store::{Snapshot, Store, StoreStatistics};
 
-pub use files::{backups, room};
-pub use rows::Rows;
+pub use crate::doctor::database::DatabaseSummary;
+pub use files::{check_backups, check_disk_space};
 
-/// How bad it is.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Grade {
+pub enum Severity {
     /// Nothing to do.
     Fine,
-    /// Something to look at soon.
+    /// A condition to check soon.
     Warning,
-    /// Something that hurts already, or is about to.
+    /// A condition that causes a failure now or soon.
     Problem,
 }
 
-impl Grade {
-    /// The word for people and machines.
-    pub fn word(self) -> &'static str {
+impl Severity {
+    /// Name in the output: `ok`, `warning` or `problem`.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Fine => "ok",
             Self::Warning => "warning",
@@ -37,141 +37,137 @@ impl Grade {
     }
 }
 
-/// What was found about one thing.
+/// Result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What was looked at, in a word or two.
-    pub about: &'static str,
-    /// How bad it is.
-    pub grade: Grade,
-    /// What was found, in one sentence.
-    pub said: String,
-    /// What to do about it.
-    pub next: Option<String>,
+    /// Subject of the check, in one or two words.
+    pub subject: &'static str,
+    /// Severity.
+    pub grade: Severity,
+    /// Result, in one sentence.
+    pub message: String,
+    /// Next step, if action is needed.
+    pub next_step: Option<String>,
 }
 
 impl Finding {
-    fn fine(about: &'static str, said: impl Into<String>) -> Self {
-        Self { about, grade: Grade::Fine, said: said.into(), next: None }
+    fn fine(subject: &'static str, message: impl Into<String>) -> Self {
+        Self { subject, grade: Severity::Fine, message: message.into(), next_step: None }
     }
 
-    fn warning(about: &'static str, said: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { about, grade: Grade::Warning, said: said.into(), next: Some(next.into()) }
+    fn warning(subject: &'static str, message: impl Into<String>, next_step: impl Into<String>) -> Self {
+        Self { subject, grade: Severity::Warning, message: message.into(), next_step: Some(next_step.into()) }
     }
 
-    /// Something that hurts.
-    pub fn problem(about: &'static str, said: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { about, grade: Grade::Problem, said: said.into(), next: Some(next.into()) }
+    /// Returns a finding of grade [`Grade::Problem`].
+    pub fn problem(subject: &'static str, message: impl Into<String>, next_step: impl Into<String>) -> Self {
+        Self { subject, grade: Severity::Problem, message: message.into(), next_step: Some(next_step.into()) }
     }
 }
 
-/// What only the running server knows.
+/// Data that only the running server has.
 #[derive(Debug, Clone, Default)]
-pub struct Running {
-    /// When the certificate ends that it serves; nothing where there is none, or only one of its own making.
-    pub certificate_ends: Option<Millis>,
-    /// Who sent a forwarding header and is no trusted proxy.
-    pub stranger: Option<IpAddr>,
-    /// Calls that were served and not kept in the request log, since the start.
+pub struct ServerStatus {
+    /// Expiry of the served certificate. `None` if there is none, or only a self-signed one.
+    pub certificate_expires_at: Option<Millis>,
+    /// Address of a client that sent a forwarding header and is not a trusted proxy.
+    pub untrusted_proxy: Option<IpAddr>,
+    /// Calls that were served but not stored in the request log, since the start.
     pub calls_dropped: u64,
-    /// Lines of the log that nobody read in time, since the start.
+    /// Log lines that were dropped because standard error was read too slowly, since the start.
     pub lines_dropped: u64,
 }
 
-/// What the database says about itself and the server.
+/// Reads the data of the checks from the database.
 ///
 /// # Errors
-/// Of the store only.
-pub fn rows(at: &Snapshot<'_>, now: Millis) -> Result<Rows> {
-    Rows::read(at, now)
+/// Errors of the store.
+pub fn read_summary(at: &Snapshot<'_>, now: Millis) -> Result<DatabaseSummary> {
+    DatabaseSummary::read(at, now)
 }
 
-/// Everything that is looked at. `running` is what the server itself adds; a command beside it has none.
-pub fn findings(
+/// Runs all checks. `running` is the data of the running server. A command passes `None`.
+pub fn list_findings(
     settings: &Settings,
     store: &Store,
-    rows: &Rows,
-    running: Option<&Running>,
+    rows: &DatabaseSummary,
+    running: Option<&ServerStatus>,
     now: Millis,
 ) -> Vec<Finding> {
-    let figures = store.figures();
-    let mut found = vec![integrity(store), wal(&figures)];
-    found.extend(files::all(settings, &figures, now));
-    found.extend(outside::all(settings, rows, running, now));
-    found.extend(rows::all(rows, now));
-    found.extend(running.map(logs));
+    let figures = store.statistics();
+    let mut found = vec![check_integrity(store), check_wal(&figures)];
+    found.extend(files::check_files(settings, &figures, now));
+    found.extend(network::check_network(settings, rows, running, now));
+    found.extend(database::check_rows(rows, now));
+    found.extend(running.map(check_dropped_entries));
     found
 }
 
-/// What somebody who runs the server should know at once, whatever page they open: what goes wrong by itself, and not what
-/// was decided, such as to make no backups. Costs some looks at the disk.
-pub fn urgent(settings: &Settings, store: &Store, running: &Running, now: Millis) -> Vec<Finding> {
-    let figures = store.figures();
-    let mut found = vec![integrity(store), files::room(settings, &figures)];
-    found.extend(settings.backups.is_some().then(|| files::backups(settings, now)));
-    found.extend(outside::certificate(settings, Some(running), now));
-    found.extend(running.stranger.map(outside::stranger));
-    found.retain(|finding| finding.grade > Grade::Fine);
+/// Runs the checks that the start page of the portal shows to server admins: failures that occur during operation, not
+/// choices such as running without backups. It reads file metadata.
+pub fn list_urgent_findings(settings: &Settings, store: &Store, running: &ServerStatus, now: Millis) -> Vec<Finding> {
+    let figures = store.statistics();
+    let mut found = vec![check_integrity(store), files::check_disk_space(settings, &figures)];
+    found.extend(settings.backups.is_some().then(|| files::check_backups(settings, now)));
+    found.extend(network::check_certificate(settings, Some(running), now));
+    found.extend(running.untrusted_proxy.map(network::report_untrusted_proxy));
+    found.retain(|finding| finding.grade > Severity::Fine);
     found
 }
 
-fn integrity(store: &Store) -> Finding {
+fn check_integrity(store: &Store) -> Finding {
     const ABOUT: &str = "Database";
-    if store.is_sound() {
-        return Finding::fine(ABOUT, "The database is sound as far as it was read.");
+    if store.is_intact() {
+        return Finding::fine(ABOUT, "The database pages that were read are not damaged.");
     }
     let next = "Stop the server, run rollcall check, and restore the last good backup.";
-    Finding::problem(ABOUT, "The database is damaged, and takes no writes.", next)
+    Finding::problem(ABOUT, "The database is damaged and does not accept writes.", next)
 }
 
-/// Size of the write-ahead log from which on something keeps it from being folded in.
+/// Size of the write-ahead log above which a checkpoint is considered blocked.
 const WAL_MAX_BYTES: u64 = 256 << 20;
 
-fn wal(figures: &Figures) -> Finding {
+fn check_wal(figures: &StoreStatistics) -> Finding {
     const ABOUT: &str = "Write-ahead log";
     let bytes = figures.log_bytes.unwrap_or_default();
-    let size = size(bytes);
+    let size = format_size(bytes);
     if bytes < WAL_MAX_BYTES {
-        return Finding::fine(ABOUT, format!("The write-ahead log has {size}."));
+        return Finding::fine(ABOUT, format!("The size of the write-ahead log is {size}."));
     }
-    let next = "Look for a program that keeps the database open, such as sqlite3 or a copy that hangs, and end it.";
-    Finding::warning(
-        ABOUT,
-        format!("The write-ahead log has grown to {size}: somebody keeps it from being folded in."),
-        next,
-    )
+    let next = "Find and stop the program that keeps the database open, such as sqlite3 or a stopped copy.";
+    Finding::warning(ABOUT, format!("The write-ahead log has grown to {size}: a program blocks the checkpoint."), next)
 }
 
-fn logs(running: &Running) -> Finding {
+fn check_dropped_entries(running: &ServerStatus) -> Finding {
     const ABOUT: &str = "Logs";
     match (running.calls_dropped, running.lines_dropped) {
-        (0, 0) => Finding::fine(ABOUT, "No line of a log was dropped since the start."),
+        (0, 0) => Finding::fine(ABOUT, "No log entries were dropped since the start."),
         (calls, 0) => Finding::warning(
             ABOUT,
-            format!("{calls} calls were served and not kept in the request log since the start."),
-            "More came than the log takes. Look at the metrics for who floods.",
+            format!("{calls} calls were served but not stored in the request log since the start."),
+            "More calls arrived than the log can store. Find the source in the metrics.",
         ),
         (_, lines) => Finding::warning(
             ABOUT,
-            format!("{lines} lines of the server's log were dropped since the start."),
-            "Whatever reads standard error is too slow.",
+            format!("{lines} lines of the server log were dropped since the start."),
+            "The program that reads standard error is too slow.",
         ),
     }
 }
 
-/// A number of bytes for people.
-pub fn size(bytes: u64) -> String {
+/// Formats a number of bytes for display, such as `1.5 kB`.
+pub fn format_size(bytes: u64) -> String {
     let units = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
-    for (unit, of) in units {
-        if bytes >= of {
-            return format!("{}.{} {unit}", bytes / of, bytes % of * 10 / of);
+    for (unit, unit_bytes) in units {
+        if bytes >= unit_bytes {
+            return format!("{}.{} {unit}", bytes / unit_bytes, bytes % unit_bytes * 10 / unit_bytes);
         }
     }
     format!("{bytes} bytes")
 }
 
-/// A span of time for people, in its largest whole unit.
-fn span(millis: Millis) -> String {
+/// Formats a duration for display, in its largest whole unit.
+fn format_duration(millis: Millis) -> String {
     let minutes = millis.max(0) / 60_000;
     let (count, unit) = match minutes {
         0..120 => (minutes, "minute"),
@@ -186,14 +182,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_and_spans_are_said_in_their_largest_unit() {
-        for (bytes, said) in [(0, "0 bytes"), (999, "999 bytes"), (1_500, "1.5 kB"), (2_000_000_000, "2.0 GB")] {
-            assert_eq!(size(bytes), said);
+    fn sizes_and_durations_are_formatted_in_their_largest_unit() {
+        for (bytes, text) in [(0, "0 bytes"), (999, "999 bytes"), (1_500, "1.5 kB"), (2_000_000_000, "2.0 GB")] {
+            assert_eq!(format_size(bytes), text);
         }
-        for (minutes, said) in
+        for (minutes, text) in
             [(0, "0 minutes"), (1, "1 minute"), (119, "119 minutes"), (120, "2 hours"), (4_320, "3 days")]
         {
-            assert_eq!(span(minutes * 60_000), said);
+            assert_eq!(format_duration(minutes * 60_000), text);
         }
     }
 }

@@ -1,6 +1,5 @@
-//! Where log lines go: gathered in memory and written by a thread of their own a few times a second, so that a
-//! request pays for the line and not for waking anybody. A line that belongs to a request carries the request's id, from
-//! whatever depth it was written.
+//! Log output. Lines are buffered in memory, and a separate thread writes them several times per second, so that a
+//! request does not wait for output. A line that is logged while a request is handled contains the ID of the request.
 
 mod line;
 mod request;
@@ -14,55 +13,56 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use line::{Form, WithRequest, without_controls};
-pub use request::{current, during, within};
+use line::{LineFormat, WithRequest, escape_controls};
+pub use request::{current_request_id, resume_request, run_for_request};
 
-/// How long a line may wait to be written.
-const WAIT: Duration = Duration::from_millis(100);
-/// Lines beyond this many bytes are dropped until the reader has caught up: a slow one holds up no request.
-const WAITING_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Longest time that a line is buffered.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
+/// Size of the buffer, in bytes. Lines are dropped while it is full, so that a slow reader of the log delays no
+/// request.
+const BUFFER_MAX_BYTES: usize = 4 * 1024 * 1024;
 
-/// The lines of this process, once its log was started.
-static LINES: OnceLock<Lines> = OnceLock::new();
+/// The buffer of this process, after the log has started.
+static LINES: OnceLock<LogBuffer> = OnceLock::new();
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct BufferedLines {
     lines: Vec<u8>,
     dropped: u64,
-    dropped_ever: u64,
+    dropped_total: u64,
 }
 
-/// A handle to the lines that wait.
+/// A handle to the buffered lines.
 #[derive(Debug, Clone)]
-struct Lines {
-    waiting: Arc<Mutex<Waiting>>,
-    form: Form,
+struct LogBuffer {
+    buffered: Arc<Mutex<BufferedLines>>,
+    form: LineFormat,
 }
 
-/// How the log keeps up.
+/// Statistics of the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Bytes that wait to be written.
-    pub waiting_bytes: usize,
-    /// Lines that were dropped since the start, because whoever reads them is too slow.
+pub struct LogStatistics {
+    /// Bytes that are buffered.
+    pub buffered_bytes: usize,
+    /// Lines that were dropped since the start because the reader of the log is too slow.
     pub dropped: u64,
 }
 
-/// How the log of this process keeps up.
-pub fn figures() -> Figures {
-    let Some(lines) = LINES.get() else { return Figures::default() };
-    let waiting = lines.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-    Figures { waiting_bytes: waiting.lines.len(), dropped: waiting.dropped_ever }
+/// Returns the statistics of the log of this process.
+pub fn read_statistics() -> LogStatistics {
+    let Some(lines) = LINES.get() else { return LogStatistics::default() };
+    let waiting = lines.buffered.lock().unwrap_or_else(PoisonError::into_inner);
+    LogStatistics { buffered_bytes: waiting.lines.len(), dropped: waiting.dropped_total }
 }
 
-impl Write for Lines {
-    /// Takes one line.
+impl Write for LogBuffer {
+    /// Buffers one line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let written = without_controls(line, self.form);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.lines.len() + written.len() > WAITING_MAX_BYTES {
+        let written = escape_controls(line, self.form);
+        let mut waiting = self.buffered.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.lines.len() + written.len() > BUFFER_MAX_BYTES {
             waiting.dropped += 1;
-            waiting.dropped_ever += 1;
+            waiting.dropped_total += 1;
         } else {
             waiting.lines.extend_from_slice(&written);
         }
@@ -74,33 +74,33 @@ impl Write for Lines {
     }
 }
 
-impl Lines {
-    fn new(form: Form) -> Self {
-        Self { waiting: Arc::default(), form }
+impl LogBuffer {
+    fn new(form: LineFormat) -> Self {
+        Self { buffered: Arc::default(), form }
     }
 
-    fn take(&self) -> (Vec<u8>, u64) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    fn drain(&self) -> (Vec<u8>, u64) {
+        let mut waiting = self.buffered.lock().unwrap_or_else(PoisonError::into_inner);
         (std::mem::take(&mut waiting.lines), std::mem::take(&mut waiting.dropped))
     }
 
     fn write_out(&self, to: &mut impl Write) {
-        let (lines, dropped) = self.take();
-        // There is nobody left to tell where standard error is gone.
+        let (lines, dropped) = self.drain();
+        // Nothing can be reported if standard error is closed.
         let _ = to.write_all(&lines);
         if dropped > 0 {
             let _ = match self.form {
-                Form::Json => {
+                LineFormat::Json => {
                     writeln!(to, "{{\"level\":\"WARN\",\"message\":\"log lines dropped\",\"lines\":{dropped}}}")
                 }
-                Form::Text => writeln!(to, "WARN log lines dropped lines={dropped}"),
+                LineFormat::Text => writeln!(to, "WARN log lines dropped lines={dropped}"),
             };
         }
         let _ = to.flush();
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
+impl<'a> MakeWriter<'a> for LogBuffer {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
@@ -108,14 +108,14 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-/// Writes out what waits when it goes.
+/// Writes the buffered lines when it is dropped.
 #[derive(Debug)]
-pub struct Guard {
+pub struct LogHandle {
     stop: Option<Sender<()>>,
     writer: Option<JoinHandle<()>>,
 }
 
-impl Drop for Guard {
+impl Drop for LogHandle {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(writer) = self.writer.take() {
@@ -124,33 +124,33 @@ impl Drop for Guard {
     }
 }
 
-/// Starts the log on standard error, from this level up: JSON lines, or lines of text for people.
+/// Starts the log on standard error with this lowest level, as JSON lines or as text.
 ///
 /// # Errors
 /// The thread cannot be started.
-pub fn start(level: LevelFilter, as_text: bool) -> io::Result<Guard> {
-    let form = if as_text { Form::Text } else { Form::Json };
-    // A second start in one process keeps the first log.
-    let lines = LINES.get_or_init(|| Lines::new(form)).clone();
+pub fn start_log(level: LevelFilter, as_text: bool) -> io::Result<LogHandle> {
+    let form = if as_text { LineFormat::Text } else { LineFormat::Json };
+    // A second start in one process uses the first log.
+    let lines = LINES.get_or_init(|| LogBuffer::new(form)).clone();
     let log = tracing_subscriber::fmt().with_ansi(false).with_target(true).with_max_level(level);
     let _ = match form {
-        Form::Json => {
+        LineFormat::Json => {
             let log = log.json().flatten_event(true).map_event_format(|format| WithRequest { format, form });
             log.with_writer(lines.clone()).try_init()
         }
-        Form::Text => {
+        LineFormat::Text => {
             let log = log.map_event_format(|format| WithRequest { format, form });
             log.with_writer(lines.clone()).try_init()
         }
     };
     let (stop, stopped) = mpsc::channel::<()>();
     let writer = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
-        while stopped.recv_timeout(WAIT) == Err(RecvTimeoutError::Timeout) {
+        while stopped.recv_timeout(FLUSH_INTERVAL) == Err(RecvTimeoutError::Timeout) {
             lines.write_out(&mut io::stderr());
         }
         lines.write_out(&mut io::stderr());
     })?;
-    Ok(Guard { stop: Some(stop), writer: Some(writer) })
+    Ok(LogHandle { stop: Some(stop), writer: Some(writer) })
 }
 
 #[cfg(test)]
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn lines_come_out_whole_and_in_order() {
-        let mut lines = Lines::new(Form::Json);
+        let mut lines = LogBuffer::new(LineFormat::Json);
         lines.write_all(b"one\n").unwrap();
         lines.clone().write_all(b"two\n").unwrap();
         let mut out = Vec::new();
@@ -169,15 +169,15 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_too_slow_is_told_what_it_missed() {
-        let mut lines = Lines::new(Form::Json);
-        let line = vec![b'x'; WAITING_MAX_BYTES / 2];
+    fn the_number_of_dropped_lines_is_logged() {
+        let mut lines = LogBuffer::new(LineFormat::Json);
+        let line = vec![b'x'; BUFFER_MAX_BYTES / 2];
         for _ in 0..5 {
             lines.write_all(&line).unwrap();
         }
         let mut out = Vec::new();
         lines.write_out(&mut out);
-        assert!(out.len() < WAITING_MAX_BYTES + 200);
+        assert!(out.len() < BUFFER_MAX_BYTES + 200);
         assert!(String::from_utf8_lossy(&out).contains("\"lines\":3"));
     }
 }

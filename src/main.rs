@@ -1,4 +1,4 @@
-//! The `rollcall` binary: starts the command line and turns its outcome into an exit code.
+//! The `rollcall` binary: runs the command line.
 
 use std::process::ExitCode;
 
@@ -6,5 +6,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    rollcall::cli::main()
+    rollcall::cli::run_main()
 }

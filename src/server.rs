@@ -1,4 +1,4 @@
-//! Starting, wiring and stopping the server. One builder serves production and tests.
+//! Starts and stops the server. Production and tests use the same builder.
 
 mod listen;
 mod metrics;
@@ -17,191 +17,198 @@ use actix_web::{App, HttpServer, web};
 use anyhow::Context as _;
 use tokio::sync::oneshot;
 
-use crate::directory::admins;
-use crate::jwt::{SigningKey, UserTokens};
+use crate::auth::jwt::{SigningKey, UserTokens};
+use crate::auth::secret::{self, BearerToken};
+use crate::jobs::{self, certificates, scheduled_backup, service_manager};
 use crate::log;
+use crate::management::admins;
 use crate::model::configuration::provisioning_url;
-use crate::secret::{self, Token};
 use crate::settings::{LogFormat, Settings};
-use crate::store::{Access, Store, Undo, instance};
+use crate::store::Store;
+use crate::store::tables::instance;
 use crate::tls::Tls;
 use crate::web::limits::HEAD_DEADLINE;
 use crate::web::network;
 use crate::web::public_url::PublicUrl;
-use crate::web::state::{Callers, State};
-use crate::web::{api, assets, portal, scim, strict_transport};
-use crate::worker::{self, backup, certificates, notify};
+use crate::web::request_middleware::add_strict_transport;
+use crate::web::state::{AppState, CallerAuthentication};
+use crate::web::{api, assets, portal, scim};
 
-/// How long the address of the first run is good, in milliseconds.
+/// Validity of the setup URL, in milliseconds.
 const SETUP_MILLIS: i64 = 30 * 60 * 1000;
-/// How long a connection may idle between two requests; identity providers keep theirs.
+/// How long a connection may be idle between two requests; identity providers reuse connections.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long running requests may take to finish when the server stops, in seconds.
+/// Time that running requests have to finish when the server stops, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
-/// Threads of each worker for scans and large bodies; more would only wait for the readers, and each keeps memory.
+/// Threads of each worker for scans and large bodies. More threads would only wait for readers, and each one uses
+/// memory.
 const BLOCKING_THREADS: usize = 2;
 
-/// A server that is bound and waits to be awaited.
-pub struct Bound {
-    /// The future that serves until it is stopped.
+/// A server that is bound to its address.
+pub struct BoundServer {
+    /// Future that serves requests until the server is stopped.
     pub server: Server,
-    /// Where it listens.
+    /// Address that it listens on.
     pub address: SocketAddr,
-    /// What its requests share.
-    pub state: web::Data<State>,
-    /// Its certificate, where it speaks TLS.
+    /// State that all requests share.
+    pub state: web::Data<AppState>,
+    /// Its certificate, if it uses TLS.
     pub tls: Option<Tls>,
 }
 
 /// Binds a server over an open store.
 ///
 /// # Errors
-/// The address cannot be bound, the certificate does not do, the public URL cannot be kept, or there are trusted proxies and
-/// no public URL.
-pub fn build(settings: &Settings, store: Store) -> io::Result<Bound> {
+/// The address cannot be bound, the certificate cannot be used, the public URL cannot be stored, or trusted proxies are
+/// set without a public URL.
+pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer> {
     let tls = Tls::open(&settings.transport, &settings.data_dir).map_err(io::Error::other)?;
-    let listener = network::listen(settings.listen)?;
+    let listener = network::bind_listener(settings.listen)?;
     let address = listener.local_addr()?;
-    let public = PublicUrl::new(&keep_public_url(settings, &store, address)?, settings.public_url.is_some());
+    let public = PublicUrl::new(&store_public_url(settings, &store, address)?, settings.public_url.is_some());
     check_proxies(settings, &store)?;
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
-    let kept = store.write_blocking(Undo::Unneeded, move |tx| instance::cursor_secret(tx, fresh));
-    let cursor_secret = kept.map_err(io::Error::other)?;
+    let stored = store.write_blocking_without_savepoint(move |tx| instance::ensure_cursor_secret(tx, fresh));
+    let cursor_secret = stored.map_err(io::Error::other)?;
     let certificate = tls.as_ref().map(Tls::expiry);
-    let state = State::new(store, public, cursor_secret, callers(settings)?, settings.clone(), certificate);
+    let state = AppState::new(store, public, cursor_secret, open_callers(settings)?, settings.clone(), certificate);
     let state = web::Data::new(state);
     let shared = state.clone();
     let sockets = Arc::clone(&state.network.sockets);
     let workers = thread::available_parallelism().map_or(2, NonZeroUsize::get);
-    let sockets_max = network::most_sockets(settings.limits.sockets, workers).div_ceil(workers);
+    let sockets_max = network::limit_sockets(settings.limits.sockets, workers).div_ceil(workers);
     let server = HttpServer::new(move || {
-        let mut app = App::new().app_data(shared.clone()).wrap(from_fn(strict_transport::around));
-        for family in scim::FAMILIES {
-            // A scope compares a prefix; a pattern for the rest of the path would run for every request.
-            let scope = web::scope(family).guard(fn_guard(scim::is_address));
-            app = app.service(scope.default_service(web::to(scim::serve)));
+        let mut app = App::new().app_data(shared.clone()).wrap(from_fn(add_strict_transport));
+        for family in scim::SCIM_PREFIXES {
+            // A scope compares a prefix. A pattern for the rest of the path would be evaluated for every request.
+            let scope = web::scope(family).guard(fn_guard(scim::is_scim_path));
+            app = app.service(scope.default_service(web::to(scim::serve_request)));
         }
-        app.route("/livez", web::get().to(api::livez))
-            .route("/readyz", web::get().to(api::readyz))
-            .route(assets::ROUTE, web::get().to(assets::serve))
-            .route(assets::ROUTE, web::head().to(assets::serve))
-            .configure(api::configure)
-            .configure(portal::configure)
-            .default_service(web::to(api::not_found))
+        app.route("/livez", web::get().to(api::check_liveness))
+            .route("/readyz", web::get().to(api::check_readiness))
+            .route(assets::ROUTE, web::get().to(assets::serve_asset))
+            .route(assets::ROUTE, web::head().to(assets::serve_asset))
+            .configure(api::configure_routes)
+            .configure(portal::configure_portal)
+            .default_service(web::to(api::respond_not_found))
     })
     .workers(workers)
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_DEADLINE)
     .max_connections(sockets_max)
-    .on_connect(move |stream, kept| sockets.welcome(stream, kept))
+    .on_connect(move |stream, extensions| sockets.admit(stream, extensions))
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals()
     .worker_max_blocking_threads(BLOCKING_THREADS)
     .max_connection_rate(listen::HANDSHAKES_MAX)
-    .tls_handshake_timeout(listen::HANDSHAKE);
+    .tls_handshake_timeout(listen::HANDSHAKE_TIMEOUT);
     let server = match &tls {
         Some(tls) => server.listen_rustls_0_23(listener, tls.config().map_err(io::Error::other)?)?,
         None => server.listen(listener)?,
     };
-    Ok(Bound { server: server.run(), address, state, tls })
+    Ok(BoundServer { server: server.run(), address, state, tls })
 }
 
-/// The server's own key, and what it takes from others.
-fn callers(settings: &Settings) -> io::Result<Callers> {
+/// Opens the signing key and the settings of external callers.
+fn open_callers(settings: &Settings) -> io::Result<CallerAuthentication> {
     let user_tokens = settings.user_tokens.clone().map(UserTokens::new).transpose();
-    Ok(Callers {
+    Ok(CallerAuthentication {
         signing_key: SigningKey::open(&settings.data_dir).map_err(io::Error::other)?,
         user_tokens: user_tokens.map_err(io::Error::other)?,
         allowed_origins: settings.allowed_origins.clone(),
-        provider: settings.sso.clone(),
+        sso_provider: settings.sso.clone(),
     })
 }
 
-/// What is known of the server's URL is kept in the database, so that every command prints whole provisioning URLs.
-fn keep_public_url(settings: &Settings, store: &Store, address: SocketAddr) -> io::Result<String> {
-    let (listen_url, given) = (settings.transport.url(address), settings.public_url.clone());
-    let kept = store.write_blocking(Undo::Savepoint, move |tx| {
+/// Stores the URLs of the server in the database, so that every command can print provisioning URLs. Returns the public
+/// URL.
+fn store_public_url(settings: &Settings, store: &Store, address: SocketAddr) -> io::Result<String> {
+    let (listen_url, configured) = (settings.transport.url(address), settings.public_url.clone());
+    let public_url = store.write_blocking(move |tx| {
         instance::set_listen_url(tx, &listen_url)?;
-        if let Some(url) = &given {
+        if let Some(url) = &configured {
             instance::set_public_url(tx, url)?;
         }
-        instance::public_url(tx)
+        instance::get_public_url(tx)
     });
-    kept.map_err(io::Error::other)
+    public_url.map_err(io::Error::other)
 }
 
-/// Behind a proxy nothing but the public URL says how the world reaches the server.
+/// Checks that trusted proxies are set together with a public URL: in a request of a proxy, no other source is
+/// reliable.
 fn check_proxies(settings: &Settings, store: &Store) -> io::Result<()> {
-    let is_said = store.read_inline(instance::said_public_url).map_err(io::Error::other)?.is_some();
-    if settings.trusted_proxies.is_empty() || is_said {
+    let is_configured = store.read_inline(instance::get_configured_public_url).map_err(io::Error::other)?.is_some();
+    if settings.trusted_proxies.is_empty() || is_configured {
         return Ok(());
     }
-    Err(io::Error::other(
-        "--trusted-proxies needs a public URL: say with --public-url https://… how the world reaches the proxy",
-    ))
+    Err(io::Error::other("--trusted-proxies requires a public URL: set --public-url https://… to the URL of the proxy"))
 }
 
-/// Makes a new one-time address that opens the first run of the portal.
+/// Creates a new one-time URL of the setup page, which is valid for 30 minutes, and returns it.
 ///
 /// # Errors
-/// There is somebody already, or the database takes no writes.
-pub fn new_setup_url(store: &Store) -> anyhow::Result<String> {
-    let code = Token::generate_session().context("the operating system gave no random numbers")?;
+/// An admin exists already, or the database is not writable.
+pub fn create_setup_url(store: &Store) -> anyhow::Result<String> {
+    let code = BearerToken::generate_session().context("the operating system provided no random numbers")?;
     let digest = code.digest();
-    let url = store.write_blocking(Undo::Savepoint, move |tx| {
+    let url = store.write_blocking(move |tx| {
         admins::open_first_run(tx, &digest, tx.now + SETUP_MILLIS)?;
-        instance::public_url(tx)
+        instance::get_public_url(tx)
     })?;
     Ok(format!("{url}/setup/{}", code.reveal()))
 }
 
-/// Starts the listener for metrics, where somebody wants one.
-fn start_metrics(settings: &Settings, state: &web::Data<State>) -> io::Result<Option<ServerHandle>> {
-    let Some(told) = &settings.metrics else { return Ok(None) };
-    let (server, address) = metrics::listen(told, state)?;
+/// Starts the listener for metrics, if it is configured.
+fn start_metrics(settings: &Settings, state: &web::Data<AppState>) -> io::Result<Option<ServerHandle>> {
+    let Some(configured) = &settings.metrics else { return Ok(None) };
+    let (server, address) = metrics::bind_metrics_listener(configured, state)?;
     println!("metrics are on http://{address}/metrics");
-    tracing::info!(metrics = %address, "metrics are told");
+    tracing::info!(metrics = %address, "metrics are available");
     let handle = server.handle();
     actix_web::rt::spawn(server);
     Ok(Some(handle))
 }
 
-/// Runs the server until it is told to stop.
+/// Runs the server until it receives a signal to stop.
 ///
 /// # Errors
-/// The database cannot be opened or the address cannot be bound; the text says what to do.
-pub fn run(settings: &Settings) -> anyhow::Result<()> {
-    let _log = log::start(settings.log_level, settings.log_format == LogFormat::Text)?;
+/// The database cannot be opened or the address cannot be bound; the message contains the fix.
+pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
+    let _log = log::start_log(settings.log_level, settings.log_format == LogFormat::Text)?;
     listen::refuse_plain_http(settings)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let store = Store::open_with(&settings.data_dir, Access::Serve, settings.limits.writes_waiting)?;
+    let store = Store::open_for_server_with(&settings.data_dir, settings.limits.writes_waiting)?;
     actix_web::rt::System::new().block_on(async {
-        let ends = notify::Ends::listen()?;
-        let hangups = certificates::Hangups::listen()?;
-        let bound = build(settings, store.clone())?;
+        let ends = service_manager::StopSignals::listen()?;
+        let hangups = certificates::HangupSignal::listen()?;
+        let bound = build_server(settings, store.clone())?;
         let metrics = start_metrics(settings, &bound.state)?;
-        let listening = listen::url(bound.tls.as_ref(), bound.address);
+        let listening = listen::listen_url(bound.tls.as_ref(), bound.address);
         println!("listening on {listening}");
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url(), ""));
         listen::warn_of_url(&bound.state.public_url(), bound.tls.as_ref());
-        if store.read_inline(crate::store::admins::is_empty)? {
-            println!("to begin in the portal, open within 30 minutes: {}", new_setup_url(&store)?);
+        if store.read_inline(crate::store::tables::admins::has_no_admins)? {
+            println!("to set up the portal, open this URL within 30 minutes: {}", create_setup_url(&store)?);
         }
         let (stop, stopped) = oneshot::channel::<()>();
-        let writer = actix_web::rt::spawn(keep_writing_down(bound.state.clone(), stopped));
+        let writer = actix_web::rt::spawn(store_activity_periodically(bound.state.clone(), stopped));
         let workers = [
-            actix_web::rt::spawn(worker::retention::run(store.clone())),
-            actix_web::rt::spawn(worker::catching_up::run(store.clone())),
-            actix_web::rt::spawn(worker::expiry::run(store.clone())),
-            actix_web::rt::spawn(worker::neighbours::run(store.clone())),
-            actix_web::rt::spawn(certificates::run(bound.tls, hangups)),
+            actix_web::rt::spawn(jobs::retention::run_retention(store.clone())),
+            actix_web::rt::spawn(crate::jobs::pending_steps::run_pending_steps(store.clone())),
+            actix_web::rt::spawn(crate::jobs::event_expiry::expire_events(store.clone())),
+            actix_web::rt::spawn(crate::jobs::external_writes::watch_external_writes(store.clone())),
+            actix_web::rt::spawn(certificates::maintain_certificate(bound.tls, hangups)),
         ];
-        let backups = settings.backups.clone().map(|schedule| backup::start(store.clone(), schedule)).transpose()?;
-        actix_web::rt::spawn(notify::keep_alive(store.clone()));
-        actix_web::rt::spawn(stop_when_told(ends, bound.server.handle(), bound.state.clone()));
-        notify::ready(&listening);
+        let backups = settings
+            .backups
+            .clone()
+            .map(|schedule| scheduled_backup::start_schedule(store.clone(), schedule))
+            .transpose()?;
+        actix_web::rt::spawn(service_manager::send_watchdog_pings(store.clone()));
+        actix_web::rt::spawn(stop_on_signal(ends, bound.server.handle(), bound.state.clone()));
+        service_manager::notify_ready(&listening);
         bound.server.await?;
         drop(backups);
         if let Some(metrics) = metrics {
@@ -209,42 +216,42 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         }
         workers.iter().for_each(tokio::task::JoinHandle::abort);
         drop(stop);
-        // It ends at once, except while it writes.
+        // Ends immediately, unless it is writing.
         let _ = writer.await;
-        write_down(&bound.state).await;
+        store_activity(&bound.state).await;
         Ok::<_, anyhow::Error>(())
     })?;
     store.close();
     Ok(())
 }
 
-async fn keep_writing_down(state: web::Data<State>, mut stopped: oneshot::Receiver<()>) {
+async fn store_activity_periodically(state: web::Data<AppState>, mut stopped: oneshot::Receiver<()>) {
     loop {
         tokio::select! {
-            () = state.activity.due() => {}
+            () = state.activity.wait_until_due() => {}
             _ = &mut stopped => return,
         }
-        write_down(&state).await;
+        store_activity(&state).await;
     }
 }
 
-/// Writes down what requests left behind them.
-async fn write_down(state: &State) {
-    if let Err(problem) = state.activity.write_down(&state.store).await {
-        tracing::warn!(%problem, "activity was not written down");
+/// Stores the activity that requests have recorded in memory.
+async fn store_activity(state: &AppState) {
+    if let Err(problem) = state.activity.flush(&state.store).await {
+        tracing::warn!(%problem, "activity was not stored");
     }
-    if let Err(problem) = state.key_use.write_down(&state.store).await {
-        tracing::warn!(%problem, "uses of API keys were not written down");
+    if let Err(problem) = state.key_use.flush(&state.store).await {
+        tracing::warn!(%problem, "uses of API keys were not stored");
     }
-    if let Err(problem) = state.feed_use.write_down(&state.store).await {
-        tracing::warn!(%problem, "how far the event feed was read was not written down");
+    if let Err(problem) = state.feed_use.flush(&state.store).await {
+        tracing::warn!(%problem, "positions in the event feed were not stored");
     }
 }
 
-/// Lets nobody wait for events once the server is told to stop: those requests would keep it from ending.
-async fn stop_when_told(ends: notify::Ends, server: ServerHandle, state: web::Data<State>) {
+/// Stops the server after a signal. Requests that wait for events end first, so that they do not delay the stop.
+async fn stop_on_signal(ends: service_manager::StopSignals, server: ServerHandle, state: web::Data<AppState>) {
     let finish = ends.wait().await;
     state.stopping.send_replace(true);
-    state.by_hand.stop();
+    state.manual_backup.stop();
     server.stop(finish).await;
 }

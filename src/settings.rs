@@ -1,17 +1,17 @@
-//! What the process is told at start: flags, `ROLLCALL_*` variables and `rollcall.toml`, checked once. A configuration has
-//! switches; the process has settings.
+//! Settings of the process: flags, `ROLLCALL_*` variables and `rollcall.toml`, validated once at startup. A
+//! configuration has switches; the process has settings.
 //!
-//! A setting is a clap argument of `serve` with `env = "ROLLCALL_…"` and a sentence of documentation; the key in the file,
-//! `config show` and the table in docs/settings.md follow from it. `hide_env_values = true` marks a secret: it is masked
-//! wherever settings are shown, and may come from `…_FILE` or a systemd credential.
+//! A setting is a clap argument of `serve` with `env = "ROLLCALL_…"` and one sentence of documentation. The key in the
+//! file, `config show` and the table in docs/settings.md are derived from it. `hide_env_values = true` marks a secret:
+//! its value is masked in all output and may come from `…_FILE` or a systemd credential.
 
 mod backups;
 mod callers;
-mod declared;
 mod file;
 mod limits;
-mod observing;
+mod observability;
 mod proxies;
+mod setting;
 mod sources;
 mod sso;
 mod tls;
@@ -23,27 +23,27 @@ use clap::Args;
 use ipnet::IpNet;
 use tracing::level_filters::LevelFilter;
 
-pub use backups::{BackupArgs, BackupSchedule};
-pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings, trusted_url};
-pub use declared::{Kind, Setting};
+pub use crate::settings::observability::{LogFormat, MetricsSettings, ObservabilityArgs};
+pub use crate::settings::setting::{Setting, ValueKind};
+pub use backups::{BackupSchedule, BackupScheduleArgs};
+pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings, parse_trusted_url};
 pub use file::SettingsError;
 pub use limits::{LimitArgs, Limits};
-pub use observing::{LogFormat, MetricsSettings, ObservingArgs};
 pub use proxies::ProxyArgs;
-pub use sources::{Found, Origin, Sources};
+pub use sources::{SettingOrigin, SettingSources, SettingValue};
 pub use sso::{SsoArgs, SsoSettings};
 pub use tls::{AcmeSettings, TlsArgs, Transport};
 
-/// Where the server can be reached when nobody said otherwise.
+/// Public URL of a server that has no other one.
 pub const DEFAULT_PUBLIC_URL: &str = "http://127.0.0.1:8080";
 
-/// The longest public URL taken, in bytes.
+/// Longest public URL, in bytes.
 const URL_MAX_BYTES: usize = 512;
 
-/// The flag every command takes.
+/// Flag of every command: the data folder.
 #[derive(Debug, Clone, Args)]
 pub struct DataDir {
-    /// Folder of the database, made if missing
+    /// Folder of the database; created if it does not exist
     #[arg(
         long = "data-dir",
         value_name = "DIR",
@@ -54,93 +54,93 @@ pub struct DataDir {
     pub data_dir: PathBuf,
 }
 
-/// The flag that names the file of settings.
+/// Flag of every command: the settings file.
 #[derive(Debug, Clone, Args)]
 pub struct ConfigFile {
-    /// File of settings; without it, rollcall.toml of the folder that the command runs in, where there is one
+    /// Settings file; default: rollcall.toml in the current folder, if it exists
     #[arg(long, value_name = "FILE", env = "ROLLCALL_CONFIG", global = true)]
     pub config: Option<PathBuf>,
 }
 
-/// The flags of `serve`.
+/// Flags of `serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
-    /// Address and port to listen on: 127.0.0.1:8080 where nothing is said, 0.0.0.0:443 with --domain; port 0 takes any free
-    /// one
-    #[arg(long, value_name = "ADDRESS:PORT", env = "ROLLCALL_LISTEN", value_parser = address)]
+    /// Address and port to listen on; default: 127.0.0.1:8080, or 0.0.0.0:443 with --domain; port 0 selects a free port
+    #[arg(long, value_name = "ADDRESS:PORT", env = "ROLLCALL_LISTEN", value_parser = parse_address)]
     pub listen: Option<SocketAddr>,
 
-    /// URL at which identity providers reach this server; kept in the data folder
-    #[arg(long, value_name = "URL", env = "ROLLCALL_PUBLIC_URL", value_parser = public_url)]
+    /// URL at which identity providers reach this server; stored in the data folder
+    #[arg(long, value_name = "URL", env = "ROLLCALL_PUBLIC_URL", value_parser = parse_public_url)]
     pub public_url: Option<String>,
 
-    /// How the server is reached.
+    /// HTTPS and certificates.
     #[command(flatten)]
     pub tls: TlsArgs,
 
-    /// Who may call besides our own credentials.
+    /// External callers: user tokens and browser origins.
     #[command(flatten)]
     pub callers: CallerArgs,
 
-    /// Through whom people of the portal sign in.
+    /// Single sign-on of the portal.
     #[command(flatten)]
     pub sso: SsoArgs,
 
-    /// What the server does against loss.
+    /// Scheduled backups.
     #[command(flatten)]
-    pub backups: BackupArgs,
+    pub backups: BackupScheduleArgs,
 
-    /// What the server tells about itself.
+    /// Log and metrics.
     #[command(flatten)]
-    pub observing: ObservingArgs,
+    pub observability: ObservabilityArgs,
 
-    /// Which proxies stand before the server.
+    /// Trusted proxies.
     #[command(flatten)]
     pub proxies: ProxyArgs,
 
-    /// What callers may cost.
+    /// Limits on callers.
     #[command(flatten)]
     pub limits: LimitArgs,
 }
 
-/// The checked settings of a running server.
+/// Validated settings of a running server.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Folder of the database.
     pub data_dir: PathBuf,
-    /// Address to listen on; port 0 takes any free one.
+    /// Address to listen on; port 0 selects a free port.
     pub listen: SocketAddr,
-    /// How requests come in.
+    /// How the server accepts connections.
     pub transport: Transport,
-    /// `http` or `https` URL without a trailing slash, query or fragment; `None` keeps what the data folder says.
+    /// `http` or `https` URL without a trailing slash, query or fragment; `None` uses the URL stored in the data
+    /// folder.
     pub public_url: Option<String>,
-    /// Threshold of the log.
+    /// Lowest level that is logged.
     pub log_level: LevelFilter,
-    /// Form of the log's lines.
+    /// Format of log lines.
     pub log_format: LogFormat,
-    /// Where metrics are told; nowhere where nobody said so.
+    /// Listener for metrics; `None` turns metrics off.
     pub metrics: Option<MetricsSettings>,
     /// Origins whose pages may call the management API from a browser.
     pub allowed_origins: Vec<String>,
-    /// The tokens of users that are taken; none where nobody said so.
+    /// User tokens that are accepted; `None` accepts none.
     pub user_tokens: Option<UserTokenSettings>,
-    /// The OpenID provider of the portal; none where its own page names one, or nobody does.
+    /// OpenID provider of the portal; `None` if it is configured on the portal page or not at all.
     pub sso: Option<SsoSettings>,
-    /// Backups that the server makes by itself.
+    /// Scheduled backups; `None` turns them off.
     pub backups: Option<BackupSchedule>,
-    /// What about the sources of the settings somebody should look at, for the log.
+    /// Warnings about the sources of the settings, for the log.
     pub warnings: Vec<String>,
-    /// Networks of the proxies that are believed about whose requests they pass on.
+    /// Networks of the proxies whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// What callers may cost.
+    /// Limits on callers.
     pub limits: Limits,
 }
 
 impl Settings {
-    /// Puts the checked flags together; `warnings` is what the sources of the settings gave cause for.
+    /// Combines the parsed flags. `warnings` are those of [`Sources`].
     ///
     /// # Errors
-    /// Flags that are right each, and wrong together.
+    /// Each flag is valid, but the combination is not.
     pub fn new(data_dir: DataDir, serve: ServeArgs, warnings: Vec<String>) -> Result<Self, SettingsError> {
         let transport = serve.tls.transport();
         Ok(Self {
@@ -148,9 +148,9 @@ impl Settings {
             listen: serve.listen.unwrap_or_else(|| transport.default_address()),
             transport,
             public_url: serve.public_url,
-            log_level: serve.observing.log_level,
-            log_format: serve.observing.log_format,
-            metrics: serve.observing.metrics()?,
+            log_level: serve.observability.log_level,
+            log_format: serve.observability.log_format,
+            metrics: serve.observability.metrics()?,
             allowed_origins: serve.callers.allowed_origins.clone(),
             user_tokens: serve.callers.user_tokens(),
             sso: serve.sso.provider(),
@@ -162,28 +162,29 @@ impl Settings {
     }
 }
 
-/// Something that is said at all.
-fn said(text: &str) -> Result<String, String> {
+/// Accepts any text that is not empty.
+fn parse_non_empty(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         return Err("it must not be empty".into());
     }
     Ok(text.to_owned())
 }
 
-fn address(text: &str) -> Result<SocketAddr, String> {
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".into())
 }
 
-/// Checks a public URL and takes its trailing slashes off.
+/// Validates a public URL. Returns it with scheme and host in lower case and without trailing slashes.
 ///
-/// The error says what to change; the caller adds the flag's name.
-pub fn public_url(text: &str) -> Result<String, String> {
+/// # Errors
+/// The sentence says what to change; the caller adds the name of the flag.
+pub fn parse_public_url(text: &str) -> Result<String, String> {
     let url = text.trim().trim_end_matches('/');
     if url.len() > URL_MAX_BYTES {
         return Err(format!("it is longer than {URL_MAX_BYTES} bytes"));
     }
     if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("it may hold printable ASCII characters only".into());
+        return Err("it must contain only printable ASCII characters".into());
     }
     let (scheme, rest) = url.split_once("://").ok_or("it must start with https:// or http://")?;
     let scheme = scheme.to_ascii_lowercase();
@@ -198,8 +199,8 @@ pub fn public_url(text: &str) -> Result<String, String> {
     Ok(format!("{scheme}://{}{path}", authority.to_ascii_lowercase()))
 }
 
-/// The host of a URL that was checked by [`public_url`], an IPv6 address without its brackets.
-pub fn host_of(url: &str) -> &str {
+/// Returns the host of a URL that [`parse_public_url`] accepted; an IPv6 address without its brackets.
+pub fn host_of_url(url: &str) -> &str {
     let after = url.split_once("://").map_or(url, |(_, after)| after);
     let authority = after.split('/').next().unwrap_or(after);
     let host = match authority.rsplit_once(':') {
@@ -209,14 +210,14 @@ pub fn host_of(url: &str) -> &str {
     host.trim_matches(['[', ']'])
 }
 
-/// Whether that host is this machine itself.
-pub fn is_here(host: &str) -> bool {
+/// Whether the host is this machine: `localhost` or a loopback address.
+pub fn is_loopback_host(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn check_authority(authority: &str) -> Result<(), String> {
     if authority.contains('@') {
-        return Err("it must not hold a user name or password".into());
+        return Err("it must not contain a user name or password".into());
     }
     let (host, port) = match authority.rfind(':') {
         Some(at) if !authority.ends_with(']') => (&authority[..at], Some(&authority[at + 1..])),
@@ -239,7 +240,7 @@ mod tests {
 
     #[test]
     fn public_urls_lose_their_trailing_slash_and_keep_a_path() {
-        for (given, kept) in [
+        for (given, normalized) in [
             ("https://scim.example.com", "https://scim.example.com"),
             ("https://scim.example.com/", "https://scim.example.com"),
             ("HTTPS://Scim.Example.com/Base//", "https://scim.example.com/Base"),
@@ -247,13 +248,13 @@ mod tests {
             ("http://[::1]:8080", "http://[::1]:8080"),
             ("http://[::1]", "http://[::1]"),
         ] {
-            assert_eq!(public_url(given).as_deref(), Ok(kept), "{given}");
+            assert_eq!(parse_public_url(given).as_deref(), Ok(normalized), "{given}");
         }
     }
 
     #[test]
-    fn unusable_public_urls_are_refused_with_the_fix() {
-        for (given, word) in [
+    fn invalid_public_urls_are_rejected_with_the_fix() {
+        for (given, expected) in [
             ("", "https://"),
             ("scim.example.com", "https://"),
             ("ftp://scim.example.com", "https://"),
@@ -268,14 +269,14 @@ mod tests {
             ("https://example.com:http", "port"),
             ("https://example.com:65536", "port"),
         ] {
-            let refused = public_url(given).unwrap_err();
-            assert!(refused.contains(word), "{given}: {refused}");
+            let error = parse_public_url(given).unwrap_err();
+            assert!(error.contains(expected), "{given}: {error}");
         }
     }
 
     #[test]
-    fn hosts_of_this_machine_are_known_by_their_url() {
-        for (url, name, here) in [
+    fn hosts_of_this_machine_are_recognized() {
+        for (url, name, is_loopback) in [
             ("http://127.0.0.1:8080", "127.0.0.1", true),
             ("http://localhost", "localhost", true),
             ("http://[::1]:8080/base", "::1", true),
@@ -283,7 +284,7 @@ mod tests {
             ("https://scim.example.com:8443/x", "scim.example.com", false),
             ("http://10.0.0.1", "10.0.0.1", false),
         ] {
-            assert_eq!((host_of(url), is_here(host_of(url))), (name, here), "{url}");
+            assert_eq!((host_of_url(url), is_loopback_host(host_of_url(url))), (name, is_loopback), "{url}");
         }
     }
 }

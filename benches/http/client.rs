@@ -1,4 +1,4 @@
-//! A client that costs little: blocking sockets, HTTP/1.1 with keep-alive, one thread for each connection.
+//! A client with little overhead: blocking sockets, HTTP/1.1 with keep-alive, one thread per connection.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,10 +9,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Longest time for all requests of a round: a server that needs more has failed.
+/// Maximum time for all requests of a round; a slower server has failed.
 const ROUND_MAX: Duration = Duration::from_secs(20);
 
-/// Where requests go, and with which token.
+/// Address, base path and token.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
@@ -22,7 +22,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// A request below the base URL as bytes.
+    /// The bytes of a request below the base URL.
     pub(crate) fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Vec<u8> {
         let Self { base, token, .. } = self;
         let body = body.map(Value::to_string).unwrap_or_default();
@@ -35,14 +35,14 @@ impl Endpoint {
         .into_bytes()
     }
 
-    /// One request on a connection of its own.
+    /// Sends one request on a new connection.
     pub(crate) fn ask(&self, request: &[u8]) -> Result<(u16, Vec<u8>)> {
         let mut connection = Connection::open(self.address)?;
         let status = connection.exchange(request)?;
         Ok((status, connection.body))
     }
 
-    /// One request on a connection of its own: status, length of the body, and the time from sending it to its end.
+    /// Sends one request on a new connection: returns the status, the length of the body, and the time until its end.
     pub(crate) fn timed(&self, request: &[u8]) -> Result<(u16, usize, Duration)> {
         let mut connection = Connection::open(self.address)?;
         let begun = Instant::now();
@@ -50,15 +50,15 @@ impl Endpoint {
         Ok((status, connection.body.len(), begun.elapsed()))
     }
 
-    /// Sends as many requests as there are numbers in `numbers`, over so many connections at the same time.
+    /// Sends one request per number in `numbers`, over that many concurrent connections.
     ///
     /// # Errors
-    /// An answer with another status, or without `wanted` in its body; a round that takes too long.
+    /// An answer with another status, or without `expected` in its body; a round that takes too long.
     pub(crate) fn drive(
         &self,
         connections: usize,
         numbers: std::ops::Range<usize>,
-        (status, wanted): (u16, &str),
+        (status, expected): (u16, &str),
         make: &(dyn Fn(usize) -> Vec<u8> + Sync),
     ) -> Result<()> {
         let (next, begun) = (AtomicUsize::new(numbers.start), Instant::now());
@@ -72,7 +72,7 @@ impl Endpoint {
                 let found = connection.exchange(&make(number))?;
                 let body = String::from_utf8_lossy(&connection.body);
                 ensure!(begun.elapsed() < ROUND_MAX, "{number} of {numbers:?}: not done within {ROUND_MAX:?}");
-                ensure!(found == status && body.contains(wanted), "request {number}: {found} {body}");
+                ensure!(found == status && body.contains(expected), "request {number}: {found} {body}");
             }
         };
         std::thread::scope(|scope| {
@@ -97,11 +97,11 @@ impl Connection {
         Ok(Self { stream: BufReader::with_capacity(32 * 1024, stream), body: Vec::new() })
     }
 
-    /// Sends a request and reads its answer; the status, and the body in `self.body`.
+    /// Sends a request and reads its answer; returns the status, and stores the body in `self.body`.
     fn exchange(&mut self, request: &[u8]) -> Result<u16> {
         self.stream.get_mut().write_all(request)?;
         let line = self.line()?;
-        let status = line.split(' ').nth(1).and_then(|word| word.parse().ok());
+        let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
         let status = status.with_context(|| format!("no status in {line:?}"))?;
         let (mut length, mut chunked) = (0, false);
         loop {

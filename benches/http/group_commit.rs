@@ -1,4 +1,4 @@
-//! Creates over HTTP at 64 connections beside SQLite alone writing the very same rows.
+//! Creates over HTTP with 64 connections compared to SQLite alone writing the same rows.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ pub(crate) const RAW: &str = "raw SQLite, 32 users in a commit";
 const CONNECTIONS: usize = 64;
 const CREATES: usize = 4_096;
 
-/// One round of both, each on a new file. CPU time and wall time of one create.
+/// One round of both, each on a new file. Measures CPU time and wall time of one create.
 pub(crate) fn round(figures: &mut Figures) -> Result<()> {
     let Site { server, endpoint, _folder: folder, .. } = Site::start(Seeded::with_users(0))?;
     let requests: Vec<Vec<u8>> =
@@ -38,9 +38,9 @@ pub(crate) fn round(figures: &mut Figures) -> Result<()> {
 }
 
 fn cpu_of_this_thread() -> Result<Duration> {
-    // The kernel brings the count of a running thread up to date when it leaves the processor.
+    // The kernel updates the CPU time of a running thread when the thread leaves the processor.
     std::thread::sleep(Duration::from_millis(1));
     let text = fs::read_to_string("/proc/thread-self/schedstat")?;
-    let nanos = text.split_whitespace().next().and_then(|word| word.parse().ok());
+    let nanos = text.split_whitespace().next().and_then(|number| number.parse().ok());
     Ok(Duration::from_nanos(nanos.context("schedstat without a number")?))
 }

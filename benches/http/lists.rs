@@ -1,4 +1,4 @@
-//! Pages and jobs, whose cost may grow with the number of users: by how much is what is measured.
+//! Pages and jobs, whose cost may grow with the number of users; measures by how much.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -27,12 +27,12 @@ const BULK_PATCH: &str = "Bulk of 1,000: PATCH title";
 const BULK_DELETE: &str = "Bulk of 1,000: DELETE user";
 
 const PAGE: usize = 100;
-/// Pages in one round, where an index leads to them, and where everything is looked at.
+/// Pages per round with an index, and with a full scan.
 const PAGES: usize = 40;
 const SCANS: usize = 3;
 const JOB: usize = 1_000;
 
-/// Cursors of a walk.
+/// Cursors of a sequence of pages.
 struct Cursors {
     middle: String,
     last: String,
@@ -52,13 +52,13 @@ impl Cursors {
             cursors.push(next.clone());
         }
         ensure!(cursors.len() == users / PAGE - 1, "{} pages of {users} users", cursors.len());
-        let at = |place: usize| cursors.get(place).cloned().context("a page at that depth");
-        // The last page has nothing behind it to look for, so the one before it is asked for.
+        let at = |index: usize| cursors.get(index).cloned().context("a page at that depth");
+        // The last page does not check for a next page, so the one before it is requested.
         Ok(Self { middle: at(cursors.len() / 2)?, last: at(cursors.len() - 2)? })
     }
 }
 
-/// Every request, with how many make a round.
+/// Every request, with the number of requests per round.
 fn workloads<'a>(to: &'a Endpoint, users: usize, cursors: &Cursors) -> Vec<Workload<'a>> {
     let get = |path: String| to.request("GET", &format!("/Users?count={PAGE}&{path}"), None);
     let search = |filter: &str| {
@@ -114,7 +114,7 @@ pub(crate) fn measure(sites: [&Site; 3], figures: &mut Figures, report: &mut Rep
     Ok(())
 }
 
-/// A job that makes users, one that changes them, and one that removes them again.
+/// A job that creates users, one that changes them, and one that deletes them.
 fn jobs(site: &Site, users: usize, round: usize, figures: &mut Figures) -> Result<()> {
     let numbers = (0..JOB).map(|number| 20_000_000 + round * JOB + number);
     let made = numbers
@@ -122,7 +122,7 @@ fn jobs(site: &Site, users: usize, round: usize, figures: &mut Figures) -> Resul
     let answer = job(site, users, BULK_POST, made.collect(), figures)?;
     let results = answer["Operations"].as_array().context("the results of a job")?;
     let path = |result: &Value| Some(format!("/Users/{}", result["location"].as_str()?.rsplit('/').next()?));
-    let paths: Vec<String> = results.iter().map(path).collect::<Option<_>>().context("the places of the users")?;
+    let paths: Vec<String> = results.iter().map(path).collect::<Option<_>>().context("the paths of the users")?;
     let change = super::seed::patch_body("replace", "title", format!("Title {round}").into());
     let patches = paths.iter().map(|path| json!({"method": "PATCH", "path": path, "data": change}));
     job(site, users, BULK_PATCH, patches.collect(), figures)?;

@@ -1,6 +1,6 @@
-//! What a request costs the real server, end to end: CPU time per request at 1,000 and at 100,000 users, and the ratios
-//! that must hold. Two servers run side by side and every round asks both, so that what else the machine does falls on
-//! both alike. Ends with exit code 1 where a figure is beyond its bound by more than the slack.
+//! End-to-end cost of a request to the real server: CPU time per request at 1,000 and at 100,000 users, and the ratios
+//! that must hold. Two servers run at the same time and every round measures both, so that other load affects both
+//! equally. Exits with code 1 if a figure exceeds its bound by more than the slack.
 #![expect(clippy::expect_used, reason = "the seed cannot go on without its store")]
 
 mod client;
@@ -26,17 +26,17 @@ use seed::Seeded;
 use server::{Server, first_answer};
 use workloads::Workload;
 
-/// How often each figure is taken; the median counts.
+/// Number of measurements per figure; the median counts.
 const ROUNDS: usize = 7;
 const SMALL: usize = 1_000;
-/// Asked for pages and jobs only.
+/// Used for pages and jobs only.
 const MEDIUM: usize = 10_000;
 const LARGE: usize = 100_000;
-/// Users beyond `LARGE`, who join groups while it is measured.
+/// Additional users who join groups during the measurement.
 const SPARE: usize = 2_000;
 const STARTS: usize = 5;
 
-/// A server on a seeded data folder.
+/// A server with a seeded data folder.
 struct Site {
     server: Server,
     endpoint: Endpoint,
@@ -47,7 +47,7 @@ struct Site {
 
 impl Site {
     fn start(seeded: Seeded) -> Result<Self> {
-        // The file has one owner at a time.
+        // Only one process may open the file.
         seeded.store.close();
         let server = Server::start(seeded.folder.path())?;
         let base = format!("/directory/resources/scim/v2.0/{}", seeded.scope.configuration_id);
@@ -83,7 +83,7 @@ fn main() -> Result<ExitCode> {
     Ok(if report.print() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Pages and jobs at three sizes, on servers of their own: the others gain users while they are measured.
+/// Pages and jobs at three sizes, on separate servers, because the others gain users during the measurement.
 fn pages_and_jobs(figures: &mut Figures, report: &mut Report) -> Result<()> {
     eprintln!("seeding {SMALL}, {MEDIUM} and {LARGE} users");
     let sites = [SMALL, MEDIUM, LARGE].map(|users| {
@@ -123,7 +123,7 @@ fn requests(figures: &mut Figures, report: &mut Report) -> Result<()> {
     large.server.stop()
 }
 
-/// Time to the first answer and memory of a server that nobody has asked anything else.
+/// Time to the first answer, and memory of an idle server.
 fn start_and_rest(report: &mut Report) -> Result<()> {
     let site = Site::start(Seeded::with_users(0))?;
     std::thread::sleep(Duration::from_secs(1));

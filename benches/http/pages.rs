@@ -1,41 +1,42 @@
-//! The pages of the portal with 100,000 users in one connection, 1,000 groups and a full request log, as an owner sees
-//! them: how long each takes, one after the other, over one connection.
+//! The pages of the portal for an owner, with 100,000 users in one connection, 1,000 groups and a full request log: the
+//! time of each, sequentially, over one connection.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rollcall::auth::secret::BearerToken;
 use rollcall::clock;
-use rollcall::directory::admins::{self, Person};
-use rollcall::model::actor::By;
+use rollcall::management::admins::{self, AdminDraft};
 use rollcall::model::admin::OWNER;
+use rollcall::model::audit_context::AuditContext;
 use rollcall::model::request::{LoggedBody, LoggedCall};
-use rollcall::secret::Token;
-use rollcall::store::audit::{self, Entry};
-use rollcall::store::sessions::{self, Session};
-use rollcall::store::{Store, Undo, requests};
+use rollcall::store::Store;
+use rollcall::store::tables::audit::{self, NewAuditEntry};
+use rollcall::store::tables::request_log;
+use rollcall::store::tables::sessions::{self, Session};
 use serde_json::json;
 
 use super::report::Report;
 use super::seed::{Seeded, user, user_name};
 use super::{LARGE, Site};
 
-/// How often each page is asked for.
+/// Number of requests per page.
 const TIMES: usize = 60;
 /// Milliseconds that 95 of 100 answers must stay below (issue 5).
 const BOUND: f64 = 50.0;
-/// Groups besides the one that everybody is in, and their members.
+/// Groups in addition to the one with all users, and their members.
 const GROUPS: usize = 999;
 const MEMBERS: usize = 20;
-/// Calls that a configuration keeps.
+/// Maximum number of logged calls of a configuration.
 const CALLS: usize = 200_000;
 const ENTRIES: usize = 20_000;
-/// Rows in one transaction while seeding.
+/// Rows per transaction while seeding.
 const BATCH: usize = 5_000;
 
-/// One page: what it is, and its address.
+/// Description and path of a page.
 type Page = (&'static str, String);
 
-/// Asks for every page and adds how long they took.
+/// Requests every page and adds the times.
 pub(crate) fn measure(report: &mut Report) -> Result<()> {
     eprintln!("seeding {LARGE} users, {} groups and {CALLS} calls", GROUPS + 1);
     let seeded = Seeded::with_users(LARGE);
@@ -46,7 +47,10 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let (connection, user) = (seeded.scope.configuration_id.clone(), seeded.users[LARGE / 2].clone());
     let (call, middle) = seeded.store.read_inline(|at| {
         let key = seeded.scope.configuration;
-        Ok((requests::id_behind(at, key, 10)?, requests::id_behind(at, key, u32::try_from(CALLS / 2).unwrap_or(0))?))
+        Ok((
+            request_log::find_id_at_offset(at, key, 10)?,
+            request_log::find_id_at_offset(at, key, u32::try_from(CALLS / 2).unwrap_or(0))?,
+        ))
     })?;
     let calls = [call.context("a call")?, middle.context("a call in the middle")?];
     let site = Site::start(seeded)?;
@@ -54,7 +58,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: bench\r\nCookie: rc={session}\r\n\r\n").into_bytes();
     let mut taken: Vec<Vec<Duration>> = vec![Vec::new(); pages.len()];
     let mut sizes = vec![0; pages.len()];
-    // One after the other, so that each finds the caches as the others leave them.
+    // The pages alternate, so that each finds the caches as the others leave them.
     for _ in 0..TIMES {
         for (at, (what, path)) in pages.iter().enumerate() {
             let (status, body, time) = site.endpoint.timed(&ask(path))?;
@@ -73,7 +77,7 @@ pub(crate) fn measure(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// Every page that an owner can open, and the heavier ways to ask for one.
+/// Every page for an owner, including expensive queries.
 fn pages(id: &str, user: &str, [all, some]: [&str; 2], [call, middle]: &[String; 2]) -> Vec<Page> {
     let of = |what, path: &str| (what, format!("/connections/{id}{path}"));
     let at = |what, path: &str| (what, path.to_owned());
@@ -96,7 +100,7 @@ fn pages(id: &str, user: &str, [all, some]: [&str; 2], [call, middle]: &[String;
         of("its users, switched off (none)", "/users?active=off"),
         of("its users, one by name", &format!("/users?q={found}")),
         of("its users, thousands begin so", "/users?q=user.number7"),
-        of("its users, nobody by that name", "/users?q=nobody@example.com"),
+        of("its users, no match", "/users?q=unknown@example.com"),
         of("a user", &format!("/users/{user}")),
         of("its groups", "/groups"),
         of("its groups, by name", "/groups?q=some+77"),
@@ -111,16 +115,16 @@ fn pages(id: &str, user: &str, [all, some]: [&str; 2], [call, middle]: &[String;
         of("its requests, by text", &format!("/requests?text={found}")),
         of("its requests, by text (none fits)", "/requests?text=nothing-like-it"),
         of("a request", &format!("/requests/{call}")),
-        at("find a user, who is there", &format!("/find?q={found}")),
-        at("find a user, who is not there", "/find?q=nobody@example.com"),
+        at("find a user, found", &format!("/find?q={found}")),
+        at("find a user, not found", "/find?q=unknown@example.com"),
         at("accounts", "/accounts"),
         at("an account", "/accounts/bench"),
         at("a new account", "/accounts/new"),
         at("the audit", "/audit"),
         at("the audit, by action (none fits)", "/audit?action=role"),
         at("the profile", "/profile"),
-        at("people", "/settings/people"),
-        at("a new person", "/settings/people/new"),
+        at("admins", "/settings/people"),
+        at("a new admin", "/settings/people/new"),
         at("roles", "/settings/roles"),
         at("a new role", "/settings/roles/new"),
         at("API keys", "/settings/keys"),
@@ -131,14 +135,12 @@ fn pages(id: &str, user: &str, [all, some]: [&str; 2], [call, middle]: &[String;
     ]
 }
 
-/// A full request log: look-ups, creations and changes, every fiftieth of them refused.
+/// A full request log: look-ups, creations and changes; every fiftieth is refused.
 fn log(seeded: &Seeded) -> Result<()> {
     let (store, key) = (&seeded.store, seeded.scope.configuration);
     for from in (0..CALLS).step_by(BATCH) {
         let calls: Vec<LoggedCall> = (from..from + BATCH).map(|number| call(number, &seeded.users)).collect();
-        store.write_blocking(Undo::Savepoint, move |tx| {
-            calls.iter().try_for_each(|call| requests::insert(tx, key, call))
-        })?;
+        store.write_blocking(move |tx| calls.iter().try_for_each(|call| request_log::insert_request(tx, key, call)))?;
     }
     Ok(())
 }
@@ -153,7 +155,7 @@ fn call(number: usize, users: &[String]) -> LoggedCall {
     let body = |text: String| LoggedBody { bytes: u64::try_from(text.len()).ok(), text: Some(text) };
     LoggedCall {
         id: clock::new_id(),
-        at: clock::now(),
+        at: clock::current_millis(),
         duration_us: 900,
         method: method.to_owned(),
         path,
@@ -169,32 +171,33 @@ fn call(number: usize, users: &[String]) -> LoggedCall {
     }
 }
 
-/// An audit log that has seen something.
+/// An audit log with entries.
 fn changes(store: &Store) -> Result<()> {
     for from in (0..ENTRIES).step_by(BATCH) {
-        store.write_blocking(Undo::Savepoint, move |tx| {
+        store.write_blocking(move |tx| {
             (from..from + BATCH).try_for_each(|number| {
                 let (before, after) = (Some(json!({"name": number})), Some(json!({"name": number + 1})));
-                let entry = Entry { action: "configuration.updated", before, after, ..Entry::default() };
-                audit::append(tx, &By::server(), &entry)
+                let entry =
+                    NewAuditEntry { action: "configuration.updated", before, after, ..NewAuditEntry::default() };
+                audit::append_entry(tx, &AuditContext::server(), &entry)
             })
         })?;
     }
     Ok(())
 }
 
-/// An owner who is signed in: what the cookie holds.
+/// A signed-in owner; returns the value of the session cookie.
 fn owner(store: &Store) -> Result<String> {
-    let (id, token) = (clock::new_id(), Token::generate_session()?);
+    let (id, token) = (clock::new_id(), BearerToken::generate_session()?);
     let session = Session {
         id: clock::new_id(),
         admin: id.clone(),
         address: None,
         user_agent: "bench".to_owned(),
-        created_at: clock::now(),
-        last_seen_at: clock::now(),
+        created_at: clock::current_millis(),
+        last_seen_at: clock::current_millis(),
     };
-    let person = Person {
+    let admin = AdminDraft {
         id,
         email: "owner@example.com".to_owned(),
         name: "Owner".to_owned(),
@@ -203,9 +206,9 @@ fn owner(store: &Store) -> Result<String> {
         password_digest: None,
     };
     let digest = token.digest();
-    store.write_blocking(Undo::Savepoint, move |tx| {
-        admins::create(tx, &By::server(), &person)?;
-        sessions::insert(tx, &digest, &session)
+    store.write_blocking(move |tx| {
+        admins::create_admin(tx, &AuditContext::server(), &admin)?;
+        sessions::insert_session(tx, &digest, &session)
     })?;
     Ok(token.reveal().to_owned())
 }

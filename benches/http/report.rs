@@ -1,4 +1,4 @@
-//! The figures, the ratios between them, and whether those are within their bounds.
+//! The figures, their ratios, and the check of the bounds.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use super::group_commit::{CREATE_AT_64, RAW};
 use super::workloads::{ADD_TO_0, ADD_TO_10K, ADD_TO_100K, CONFIG, CREATE, FIND, GROUP_10K, GROUP_100K, PATCH, READ};
 use super::{LARGE, MEDIUM, SMALL};
 
-/// How far beyond its bound a figure may be before it counts as broken: noise of a shared machine.
+/// Factor by which a figure may exceed its bound before it counts as broken, because a shared machine is noisy.
 const SLACK: f64 = 1.3;
 
-/// CPU and wall time of one request in microseconds, by workload and number of users, one for each round.
+/// CPU and wall time of one request in microseconds, by workload and number of users, one value per round.
 #[derive(Default)]
 pub(crate) struct Figures {
     cpu: BTreeMap<(&'static str, usize), Vec<f64>>,
@@ -25,7 +25,7 @@ impl Figures {
         self.wall.entry((name, users)).or_default().push(micros);
     }
 
-    /// The table: CPU time of the server for one request; median, least and most of the rounds.
+    /// Prints CPU time of the server per request: median, minimum and maximum of the rounds.
     pub(crate) fn print(&self) {
         println!("\n{:<40} {:>9} {:>9} {:>9} {:>9}", "CPU µs per request", "users", "median", "least", "most");
         for ((name, users), rounds) in &self.cpu {
@@ -45,7 +45,7 @@ impl Figures {
         ratio(&self.cpu, above, below)
     }
 
-    /// The table of what may grow: CPU time of one request at each size, and how often that of the smallest it is.
+    /// Prints CPU time per request at each size, and its ratio to the smallest size.
     pub(crate) fn print_growth(&self) {
         println!(
             "\n{:<48} {SMALL:>9} {MEDIUM:>9} {LARGE:>9} {:>8} {:>8}",
@@ -60,7 +60,7 @@ impl Figures {
     }
 }
 
-/// Median of the ratios of each round: its two halves were taken at almost the same time.
+/// Median of the ratios of each round; both values of a round were measured at almost the same time.
 fn ratio(
     of: &BTreeMap<(&'static str, usize), Vec<f64>>,
     above: (&'static str, usize),
@@ -75,12 +75,12 @@ fn ratio(
 pub(crate) struct Report(Vec<(String, f64, f64)>);
 
 impl Report {
-    /// A figure that must not be larger than `bound`.
+    /// Adds a figure that must not exceed `bound`.
     pub(crate) fn at_most(&mut self, what: impl Into<String>, found: f64, bound: f64) {
         self.0.push((what.into(), found, bound));
     }
 
-    /// Every ratio that has a bound.
+    /// Adds every ratio that has a bound.
     pub(crate) fn ratios(&mut self, figures: &Figures) {
         for users in [SMALL, LARGE] {
             for name in [READ, FIND] {
@@ -100,12 +100,13 @@ impl Report {
             let found = ratio(&figures.cpu, (name, LARGE), (READ, LARGE));
             self.at_most(format!("{name}: {READ}"), found, 1.5);
         }
-        // Its CPU time would compare a whole request with a statement; how many a second the disk gets is the question.
+        // CPU time would compare a whole request with a statement; the throughput of the disk matters here, so wall
+        // time is used.
         let found = ratio(&figures.wall, (CREATE_AT_64, 0), (RAW, 0));
         self.at_most(format!("{CREATE_AT_64}: {RAW}, by the clock"), found, 2.0);
     }
 
-    /// Prints all; false where one is beyond its bound and the slack.
+    /// Prints all; returns false if one exceeds its bound and the slack.
     pub(crate) fn print(self) -> bool {
         println!("\n{:<75} {:>8} {:>8}", "ratio or figure", "found", "bound");
         let mut holds = true;
@@ -124,7 +125,7 @@ impl Report {
     }
 }
 
-/// The value in the middle.
+/// The median.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

@@ -1,4 +1,4 @@
-//! The real binary as a child process, and what the kernel says it costs. Linux only: the figures come from `/proc`.
+//! The real binary as a child process, and its cost measured by the kernel. Linux only: the figures come from `/proc`.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// Until what the kernel books for a thread that has just gone to sleep is visible.
+/// Delay until the kernel reports the CPU time of a thread that has just gone to sleep.
 const SETTLE: Duration = Duration::from_millis(5);
 
-/// A running server. It is ended when this goes.
+/// A running server. Dropping it kills the process.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     child: Child,
@@ -30,19 +30,19 @@ impl Server {
         Ok(Self { address, child })
     }
 
-    /// CPU time that its live threads have used so far, user and system together. The kernel counts it in nanoseconds.
+    /// CPU time of all live threads so far, user and system. The kernel counts in nanoseconds.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         std::thread::sleep(SETTLE);
         let mut nanos = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            // A thread may end between the two looks.
+            // A thread may end between the two reads.
             let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
             nanos += first_number(&text).context("schedstat without a number")?;
         }
         Ok(Duration::from_nanos(nanos))
     }
 
-    /// A line of `/proc/PID/status` in MiB: `VmRSS` is the memory in use now, `VmHWM` the most that ever was.
+    /// A line of `/proc/PID/status` in MiB: `VmRSS` is the current memory, `VmHWM` the maximum.
     pub(crate) fn memory_mib(&self, line: &str) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let found = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
@@ -50,11 +50,11 @@ impl Server {
         Ok(f64::from(u32::try_from(kib)?) / 1024.0)
     }
 
-    /// Ends it as an init system does, so that the log is folded into the database.
+    /// Stops the server as an init system does, so that the write-ahead log is merged into the database.
     pub(crate) fn stop(mut self) -> Result<()> {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        let signaled = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         let code = self.child.wait()?;
-        if !told.success() || !code.success() {
+        if !signaled.success() || !code.success() {
             bail!("the server ended with {code}");
         }
         Ok(())
@@ -83,10 +83,10 @@ pub(crate) fn first_answer(data: &Path, ask: impl Fn(SocketAddr) -> bool) -> Res
     Ok(begun.elapsed())
 }
 
-/// The command; the log is written, as in production, and thrown away.
+/// The command; the log is written, as in production, and discarded.
 fn serve(listen: &str, data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
-    // All load comes to one configuration: its budget of requests is not what is measured.
+    // All load goes to one configuration, so its rate limit is disabled.
     command.args(["serve", "--rate-limit", "0", "--listen", listen, "--data-dir"]).arg(data);
     command.stdin(Stdio::null()).stderr(Stdio::null());
     command

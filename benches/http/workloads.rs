@@ -1,4 +1,4 @@
-//! The requests whose cost is measured.
+//! The measured requests.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -18,13 +18,13 @@ pub(crate) const ADD_TO_100K: &str = "PATCH add member, group of 100,000";
 pub(crate) const GROUP_10K: &str = "GET group of 10,000 without members";
 pub(crate) const GROUP_100K: &str = "GET group of 100,000 without members";
 
-/// Connections of an identity provider that is in a hurry.
+/// Connections of a busy identity provider.
 const CONNECTIONS: usize = 8;
 const READS: usize = 4_000;
 const PATCHES: usize = 1_000;
 /// Few, so that a small store stays small.
 const CREATES: usize = 250;
-/// One after the other, as identity providers add members.
+/// Sequential, as identity providers add members.
 const ADDS: usize = 200;
 
 /// Numbered requests of one kind.
@@ -33,7 +33,7 @@ pub(crate) struct Workload<'a> {
     pub(crate) connections: usize,
     /// Requests in one round.
     pub(crate) requests: usize,
-    /// Status of each answer, and what its body must hold.
+    /// Status of each answer, and a text that its body must contain.
     pub(crate) expected: (u16, &'static str),
     /// The request with that number.
     pub(crate) make: Box<dyn Fn(usize) -> Vec<u8> + Sync + 'a>,
@@ -58,11 +58,12 @@ impl Groups {
     }
 }
 
-/// Requests on single users, which must cost the same in a store of any size. `users` are the ids, by number.
+/// Requests on single users, whose cost must not depend on the size of the store. `users` are the ids, by number.
 pub(crate) fn on_users<'a>(to: &'a Endpoint, users: &'a [String]) -> Vec<Workload<'a>> {
     let many = |name, requests, expected, make| Workload { name, connections: CONNECTIONS, requests, expected, make };
     let config = to.request("GET", "/ServiceProviderConfig", None);
-    // A prime apart, so that neighbours in time are no neighbours on the disk; each user comes once before one comes twice.
+    // The step is a prime, so that consecutive requests do not use adjacent rows; each user comes once before one comes
+    // twice.
     let at = |number: usize| number * 7_919 % users.len();
     vec![
         many(CONFIG, READS, (200, "filter"), Box::new(move |_| config.clone())),
@@ -85,7 +86,7 @@ pub(crate) fn on_users<'a>(to: &'a Endpoint, users: &'a [String]) -> Vec<Workloa
             PATCHES,
             (200, "userName"),
             Box::new(move |number| {
-                // Every one of them changes something: first all are switched off, then on again.
+                // Every request changes something: first all users are deactivated, then activated again.
                 let body = patch_body("replace", "active", Value::from(number / users.len() % 2 == 1));
                 to.request("PATCH", &format!("/Users/{}", users[at(number)]), Some(&body))
             }),
@@ -99,7 +100,7 @@ pub(crate) fn on_users<'a>(to: &'a Endpoint, users: &'a [String]) -> Vec<Workloa
     ]
 }
 
-/// Requests on groups, which must cost the same however many members there are. `spare` are users in none of them.
+/// Requests on groups, whose cost must not depend on the number of members. `spare` are users without groups.
 pub(crate) fn on_groups<'a>(to: &'a Endpoint, groups: &'a Groups, spare: &'a [String]) -> Vec<Workload<'a>> {
     let add = move |name, group: Box<dyn Fn(usize) -> &'a str + Sync + 'a>| Workload {
         name,
@@ -130,7 +131,7 @@ fn add_member(to: &Endpoint, group: &str, member: &str) -> Vec<u8> {
     to.request("PATCH", &format!("/Groups/{group}"), Some(&body))
 }
 
-/// Lets connections that know nothing of each other add all these to one empty group; how many were accepted and are not there.
+/// Adds all these members to one empty group over independent connections; returns how many accepted adds are lost.
 pub(crate) fn lost_adds(to: &Endpoint, group: &str, members: &[String]) -> Result<u32> {
     for (range, status) in [(0..100, 200), (100..members.len(), 204)] {
         to.drive(CONNECTIONS, range, (status, ""), &|number| add_member(to, group, &members[number]))?;

@@ -1,5 +1,5 @@
-//! What SQLite costs by itself: the rows that Rollcall wrote, written again without Rollcall. Same schema and indexes,
-//! same settings of the connection, prepared statements, 32 creates in a transaction.
+//! The cost of SQLite itself: the rows that Rollcall wrote, written again without Rollcall. Same schema and indexes,
+//! same connection settings, prepared statements, 32 creates per transaction.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, OpenFlags, Result, Row, params_from_iter};
 
-/// Creates in one transaction.
+/// Creates per transaction.
 pub(crate) const CREATES_PER_COMMIT: usize = 32;
 
 const RESOURCE: &str = "INSERT INTO resources (configuration, type, id, version, created_at, last_modified, active,
@@ -19,10 +19,10 @@ const COUNT: &str = "INSERT INTO resource_counts (configuration, type, stretch, 
 const EVENT: &str = "INSERT INTO events (account_id, configuration, kind, resource_id, payload, created_at)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
-/// The rows that the create of one user wrote.
+/// The rows of one created user.
 pub(crate) struct Created {
     resource: Vec<Value>,
-    /// Without the resource's row number, which is a new one each time.
+    /// Without the row number of the resource, which is new each time.
     values: Vec<Vec<Value>>,
     event: Vec<Value>,
 }
@@ -48,7 +48,7 @@ pub(crate) fn rows(folder: &Path) -> Result<Vec<Created>> {
     users.collect()
 }
 
-/// Rows by their first column, without it.
+/// Rows by their first column, without that column.
 fn keyed<K: rusqlite::types::FromSql + std::hash::Hash + Eq>(
     file: &Connection,
     sql: &str,
@@ -66,7 +66,7 @@ fn cells(row: &Row<'_>, from: usize) -> Result<Vec<Value>> {
     (from..row.as_ref().column_count()).map(|column| row.get(column)).collect()
 }
 
-/// Opens the database of a data folder that Rollcall has made and closed, set up as Rollcall's writer is.
+/// Opens the database of a data folder that Rollcall has created and closed, with the settings of Rollcall's writer.
 pub(crate) fn open(folder: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let file = Connection::open_with_flags(folder.join("rollcall.db"), flags)?;

@@ -1,24 +1,24 @@
-//! A data folder full of people and groups, made through the crate's own write path in few large transactions.
-// Each benchmark is a crate of its own and uses a part of this.
+//! A data folder with many users and groups, created through the crate's write path in a few large transactions.
+// Each benchmark is a separate crate and uses a part of this module.
 #![allow(dead_code, reason = "no benchmark uses all of it")]
 
 use std::sync::Arc;
 
+use rollcall::auth::secret::BearerToken;
 use rollcall::clock;
-use rollcall::directory::Scope;
-use rollcall::directory::configurations::{self, NewConfiguration};
-use rollcall::directory::resources::{Prepared, create, rules};
-use rollcall::directory::tokens::TokenDraft;
-use rollcall::model::actor::By;
-use rollcall::model::configuration::Source;
+use rollcall::management::configurations::{self, NewConfiguration};
+use rollcall::management::tokens::TokenDraft;
+use rollcall::model::audit_context::AuditContext;
+use rollcall::model::configuration::ConfigurationSource;
+use rollcall::provisioning::Scope;
+use rollcall::provisioning::resources::{PreparedResource, build_rules, create_resource};
 use rollcall::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
-use rollcall::scim::validate::new_resource;
-use rollcall::secret::Token;
-use rollcall::store::{Access, Store, Undo};
+use rollcall::scim::validate::read_new_resource;
+use rollcall::store::Store;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Resources in one transaction while seeding.
+/// Resources per transaction while seeding.
 const BATCH: usize = 2_000;
 
 /// An open store with one configuration.
@@ -33,53 +33,57 @@ pub(crate) struct Seeded {
 }
 
 impl Seeded {
-    /// A new store with that many users, below the folder for temporary files.
+    /// A new store with that many users, in the folder for temporary files.
     pub(crate) fn with_users(count: usize) -> Self {
         let folder = tempfile::tempdir().expect("a folder for temporary files");
-        let store = Store::open(folder.path(), Access::Command).expect("a new store");
-        let token = Token::generate().expect("randomness");
+        let store = Store::open_for_command(folder.path()).expect("a new store");
+        let token = BearerToken::generate().expect("randomness");
         let new = NewConfiguration {
             id: clock::new_id(),
             account: "bench".into(),
             connection_name: None,
-            source: Source::Other,
+            source: ConfigurationSource::Other,
             provider: None,
             preset: None,
             sync: true,
             token: TokenDraft::new(clock::new_id(), &token, "bench"),
         };
-        let made = store.write_blocking(Undo::Savepoint, move |tx| configurations::create(tx, &By::server(), &new));
+        let made =
+            store.write_blocking(move |tx| configurations::create_configuration(tx, &AuditContext::server(), &new));
         let made = made.expect("a configuration");
-        let scope = store.read_inline(move |at| Scope::of(at, made)).expect("the scope");
+        let scope = store.read_inline(move |at| Scope::load(at, made)).expect("the scope");
         let mut seeded = Self { store, scope, token: token.reveal().to_owned(), users: Vec::new(), folder };
         let users: Vec<Value> = (0..count).map(user).collect();
         seeded.users = seeded.create(&USER_TYPE, &users);
         seeded
     }
 
-    /// Makes that many groups, each with these members; their ids.
+    /// Creates that many groups, each with these members; returns their ids.
     pub(crate) fn groups(&self, names: &str, count: usize, members: &[String]) -> Vec<String> {
         let members: Vec<Value> = members.iter().map(|id| json!({"value": id})).collect();
         let group = |number| json!({"displayName": format!("{names} {number}"), "members": members});
         self.create(&GROUP_TYPE, &(0..count).map(group).collect::<Vec<_>>())
     }
 
-    /// What a body says, checked as a request's would be.
-    pub(crate) fn prepared(&self, of: &ResourceType, body: &Value) -> Prepared {
-        Prepared::new(new_resource(body, of, rules(&self.scope)).expect("a body without a fault"), of)
+    /// A body, validated like that of a request.
+    pub(crate) fn prepared(&self, of: &ResourceType, body: &Value) -> PreparedResource {
+        PreparedResource::new(
+            read_new_resource(body, of, build_rules(&self.scope)).expect("a body without a fault"),
+            of,
+        )
     }
 
     fn create(&self, of: &'static Arc<ResourceType>, bodies: &[Value]) -> Vec<String> {
         let mut ids = Vec::with_capacity(bodies.len());
         for batch in bodies.chunks(BATCH) {
-            let drafts: Vec<(String, Prepared)> =
+            let drafts: Vec<(String, PreparedResource)> =
                 batch.iter().map(|body| (clock::new_id(), self.prepared(of, body))).collect();
             ids.extend(drafts.iter().map(|(id, _)| id.clone()));
             let scope = self.scope.clone();
-            let written = self.store.write_blocking(Undo::Savepoint, move |tx| {
-                drafts.iter().try_for_each(|(id, draft)| create(tx, &scope, of, id, draft, -1).map(drop))
+            let written = self.store.write_blocking(move |tx| {
+                drafts.iter().try_for_each(|(id, draft)| create_resource(tx, &scope, of, id, draft, -1).map(drop))
             });
-            written.expect("no name is taken");
+            written.expect("unique names");
         }
         ids
     }
@@ -90,7 +94,7 @@ pub(crate) fn user_name(number: usize) -> String {
     format!("user.number{number}@example.com")
 }
 
-/// The body of a user such as an identity provider with a full mapping sends: about 1.1 KB.
+/// The body of a user as an identity provider with a full mapping sends it: about 1.1 KB.
 pub(crate) fn user(number: usize) -> Value {
     let full_name = format!("Given{number} Family{number}");
     json!({

@@ -1,31 +1,31 @@
-//! What the fuzz targets share.
+//! Shared parts of the fuzz targets.
 //!
-//! The protocol core is pure, so it is compiled here from its sources, without the server around it: a build with
-//! coverage counters takes seconds instead of minutes. A crate that the core begins to use is added to Cargo.toml.
+//! The protocol core is pure, so it is compiled here from its sources without the server: a build with coverage
+//! counters takes seconds instead of minutes. A new dependency of the core must be added to Cargo.toml.
 
 #[path = "../../src/scim/mod.rs"]
 pub mod scim;
 
-use scim::dialect::Rules;
+use scim::dialect::DialectRules;
 use scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
 use scim::validate::{self, Attributes};
 use serde_json::{Value, json};
 
-/// Splits one byte off the input: it chooses the resource type and the rules.
-pub fn choices(data: &[u8]) -> (&'static ResourceType, Rules, &[u8]) {
+/// Takes one byte of the input to select the resource type and the rules.
+pub fn choices(data: &[u8]) -> (&'static ResourceType, DialectRules, &[u8]) {
     let (first, rest) = data.split_first().map_or((0, data), |(first, rest)| (*first, rest));
     let of = if first & 1 == 0 { &USER_TYPE } else { &GROUP_TYPE };
     (
         of,
-        Rules { strict: first & 2 != 0, create_on_missing_target: first & 4 != 0, keep_passwords: first & 8 != 0 },
+        DialectRules { strict: first & 2 != 0, create_on_no_target: first & 4 != 0, store_passwords: first & 8 != 0 },
         rest,
     )
 }
 
-/// A resource of the type, as it is kept.
-pub fn kept(of: &ResourceType) -> Attributes {
+/// A resource of the type, as it is stored.
+pub fn stored_resource(of: &ResourceType) -> Attributes {
     let body = if of.members().is_some() { json!({"displayName": "Analysts", "externalId": "g1"}) } else { user() };
-    validate::new_resource(&body, of, Rules::LENIENT).expect("the fixed resources are valid").attributes
+    validate::read_new_resource(&body, of, DialectRules::LENIENT).expect("the fixed resources are valid").attributes
 }
 
 fn user() -> Value {

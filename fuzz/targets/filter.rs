@@ -1,28 +1,28 @@
-//! A filter that is read prints as one that reads back the same; checking and matching take whatever was read.
+//! A parsed filter prints as a text that parses to the same filter; checking and matching accept every parsed filter.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
-use rollcall_fuzz::kept;
-use rollcall_fuzz::scim::filter::Filter;
-use rollcall_fuzz::scim::matches::matches;
+use rollcall_fuzz::scim::filter::ScimFilter;
+use rollcall_fuzz::scim::filter::evaluate::matches_resource;
 use rollcall_fuzz::scim::schema::standard_types;
+use rollcall_fuzz::stored_resource;
 
 fuzz_target!(|text: &str| {
-    let Ok(filter) = Filter::parse(text) else { return };
+    let Ok(filter) = ScimFilter::parse(text) else { return };
     let printed = filter.to_string();
-    let again = Filter::parse(&printed);
+    let again = ScimFilter::parse(&printed);
     assert_eq!(again.as_ref(), Ok(&filter), "{text:?} prints as {printed:?}");
     for of in standard_types() {
-        let resource = kept(of);
+        let resource = stored_resource(of);
         let of_any = filter.check_for_any(of);
         let of_one = filter.check(of);
         if let Ok(predicate) = &of_one {
-            matches(predicate, &resource);
+            matches_resource(predicate, &resource);
         }
         if let Ok(predicate) = &of_any {
-            matches(predicate, &resource);
+            matches_resource(predicate, &resource);
         }
         assert!(of_one.is_err() || of_any.is_ok(), "{text:?} is right for one type and wrong for all");
     }

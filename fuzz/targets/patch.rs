@@ -1,32 +1,32 @@
-//! A PATCH applied to a fixed resource: what comes out still is a resource of its type, and is kept as it is.
+//! A PATCH applied to a fixed resource: the result is a valid resource of its type and is stored unchanged.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rollcall_fuzz::scim::patch::{self, Edit};
-use rollcall_fuzz::scim::{dialect::Rules, json, render, validate};
-use rollcall_fuzz::{choices, kept};
+use rollcall_fuzz::scim::patch::{self, PatchEdit};
+use rollcall_fuzz::scim::{dialect::DialectRules, json, render, validate};
+use rollcall_fuzz::{choices, stored_resource};
 use serde_json::Value;
 
 fuzz_target!(|data: &[u8]| {
     let (of, rules, rest) = choices(data);
-    let Ok(body) = json::read(rest) else { return };
-    let Ok(patch) = patch::read(&body, of, rules) else { return };
-    let mut after = kept(of);
+    let Ok(body) = json::parse_json(rest) else { return };
+    let Ok(patch) = patch::parse_patch(&body, of, rules) else { return };
+    let mut after = stored_resource(of);
     for edit in &patch.edits {
-        if let Edit::Attribute(edit) = edit
-            && patch::apply(edit, &mut after, of, rules).is_err()
+        if let PatchEdit::Attribute(edit) = edit
+            && patch::apply_edit(edit, &mut after, of, rules).is_err()
         {
             return;
         }
     }
     let required = validate::check_required(&after, of);
     assert_eq!(required, Ok(()), "{after:?}");
-    let after = validate::in_order(after, of);
-    let stored = render::body(&after, of);
-    assert_eq!(render::attributes(&stored).ok(), Some(after.clone()));
-    // What a PATCH leaves is what a PUT of the same document would leave.
-    let put =
-        validate::resource(&Value::Object(after.clone()), of, Rules::LENIENT).expect("a PATCH leaves a valid resource");
+    let after = validate::sort_attributes(after, of);
+    let stored = render::build_stored_text(&after, of);
+    assert_eq!(render::parse_stored_text(&stored).ok(), Some(after.clone()));
+    // The result of a PATCH equals the result of a PUT of the same document.
+    let put = validate::read_resource(&Value::Object(after.clone()), of, DialectRules::LENIENT)
+        .expect("a PATCH leaves a valid resource");
     assert_eq!(Value::Object(put.attributes), Value::Object(after));
 });

@@ -1,4 +1,4 @@
-//! The path of a PATCH operation; one without brackets prints as a path to the same place.
+//! The path of a PATCH operation; the target of a path without brackets prints as a path to the same target.
 
 #![no_main]
 

@@ -1,88 +1,90 @@
-//! `rollcall admin …` and `rollcall setup-url`: people of the portal, made and helped from the machine itself.
+//! `rollcall admin …` and `rollcall setup-url`: manages the admins of the portal from the machine of the server.
 
 use std::io::IsTerminal as _;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::answer::{self, Output};
-use super::{by, existing};
+use super::{audit_context, open_existing_store};
+use crate::auth::secret::{BearerToken, password};
+use crate::cli::output::{self, OutputFormat};
 use crate::clock;
-use crate::directory::admins::{self, Person};
+use crate::management::admins::{self, AdminDraft};
 use crate::model::admin::{Admin, OWNER, check_password};
-use crate::secret::{Token, password};
 use crate::server;
-use crate::store::{Access, Snapshot, Store, Undo, admins as rows};
+use crate::store::tables::admins as rows;
+use crate::store::{Snapshot, Store};
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Make a person who may sign in to the portal. The password is read from standard input, or made and printed
-    Create(CreateArgs),
-    /// List the people of the portal
+pub(super) enum AdminCommand {
+    /// Create an admin who can sign in to the portal. The password is read from standard input, or generated and
+    /// printed
+    Create(CreateAdminArgs),
+    /// List the admins of the portal
     List {
-        /// Form of the answer
+        /// Output format
         #[arg(long, value_enum, default_value = "table")]
-        output: Output,
+        output: OutputFormat,
     },
-    /// Give a person a new password, read from standard input, or made and printed. Signs the person out everywhere
+    /// Set a new password, which is read from standard input, or generated and printed. Ends all sessions of the admin
     ResetPassword {
-        /// E-mail address of the person
+        /// E-mail address of the admin
         email: String,
     },
-    /// Keep a person from signing in
+    /// Prevent an admin from signing in
     Disable {
-        /// E-mail address of the person
+        /// E-mail address of the admin
         email: String,
     },
-    /// Let a person sign in again
+    /// Allow an admin to sign in again
     Enable {
-        /// E-mail address of the person
+        /// E-mail address of the admin
         email: String,
     },
 }
 
 #[derive(Debug, Args)]
-pub(super) struct CreateArgs {
-    /// E-mail address to sign in with
+pub(super) struct CreateAdminArgs {
+    /// E-mail address for signing in
     #[arg(long)]
     email: String,
-    /// What others call the person; by default the address
+    /// Display name; default: the e-mail address
     #[arg(long)]
     name: Option<String>,
-    /// Id of a role: owner, provisioning-manager, viewer, or one of your own
+    /// Role ID: owner, provisioning-manager, viewer or a custom role
     #[arg(long, default_value = OWNER)]
     role: String,
-    /// The one account in which the role counts
+    /// Account that the role is limited to; without it, the role applies to all accounts
     #[arg(long)]
     account: Option<String>,
 }
 
-pub(super) fn run(folder: &Path, command: Command) -> anyhow::Result<()> {
+pub(super) fn run_admin_command(folder: &Path, command: AdminCommand) -> anyhow::Result<()> {
     match command {
-        Command::Create(args) => create(folder, args),
-        Command::List { output } => list(folder, output),
-        Command::ResetPassword { email } => reset_password(folder, &email),
-        Command::Disable { email } => set_disabled(folder, &email, true),
-        Command::Enable { email } => set_disabled(folder, &email, false),
+        AdminCommand::Create(args) => create_admin(folder, args),
+        AdminCommand::List { output } => list_admins(folder, output),
+        AdminCommand::ResetPassword { email } => reset_password(folder, &email),
+        AdminCommand::Disable { email } => set_disabled(folder, &email, true),
+        AdminCommand::Enable { email } => set_disabled(folder, &email, false),
     }
 }
 
-/// `rollcall setup-url`
-pub(super) fn setup_url(folder: &Path) -> anyhow::Result<()> {
-    let store = Store::open(folder, Access::Command)?;
-    answer::line(&server::new_setup_url(&store)?)?;
+/// Runs `rollcall setup-url`: prints a new one-time URL of the setup page.
+pub(super) fn print_setup_url(folder: &Path) -> anyhow::Result<()> {
+    let store = Store::open_for_command(folder)?;
+    output::print_line(&server::create_setup_url(&store)?)?;
     Ok(())
 }
 
-fn create(folder: &Path, args: CreateArgs) -> anyhow::Result<()> {
-    let store = Store::open(folder, Access::Command)?;
-    let given = password_for(&args.email)?;
+fn create_admin(folder: &Path, args: CreateAdminArgs) -> anyhow::Result<()> {
+    let store = Store::open_for_command(folder)?;
+    let new_password = read_password(&args.email)?;
     let name = args.name.unwrap_or_else(|| args.email.clone());
-    let digest =
-        password::hash(given.text()).map_err(|problem| anyhow::anyhow!("the password was not hashed: {problem}"))?;
-    let person = Person {
+    let digest = password::hash_password(new_password.text())
+        .map_err(|problem| anyhow::anyhow!("hashing the password failed: {problem}"))?;
+    let account = AdminDraft {
         id: clock::new_id(),
         email: args.email,
         name,
@@ -90,50 +92,50 @@ fn create(folder: &Path, args: CreateArgs) -> anyhow::Result<()> {
         account: args.account,
         password_digest: Some(digest),
     };
-    let made = store.write_blocking(Undo::Savepoint, move |tx| admins::create(tx, &by(), &person))?;
-    answer::line(&format!("made {} ({})", made.email, made.role))?;
-    given.print()
+    let created = store.write_blocking(move |tx| admins::create_admin(tx, &audit_context(), &account))?;
+    output::print_line(&format!("created {} ({})", created.email, created.role))?;
+    new_password.print()
 }
 
 fn reset_password(folder: &Path, email: &str) -> anyhow::Result<()> {
-    let store = existing(folder)?;
-    let found = store.read_inline(|at| person(at, email))?;
-    let given = password_for(email)?;
-    let digest =
-        password::hash(given.text()).map_err(|problem| anyhow::anyhow!("the password was not hashed: {problem}"))?;
+    let store = open_existing_store(folder)?;
+    let found = store.read_inline(|at| find_admin(at, email))?;
+    let new_password = read_password(email)?;
+    let digest = password::hash_password(new_password.text())
+        .map_err(|problem| anyhow::anyhow!("hashing the password failed: {problem}"))?;
     let id = found.id;
-    store.write_blocking(Undo::Savepoint, move |tx| {
-        rows::set_totp(tx, &id, None)?;
-        admins::set_password(tx, &by(), &id, &digest, None)
+    store.write_blocking(move |tx| {
+        rows::set_totp_secret(tx, &id, None)?;
+        admins::set_password(tx, &audit_context(), &id, &digest, None)
     })?;
-    answer::line(&format!("changed the password of {}; one-time codes are off", found.email))?;
-    given.print()
+    output::print_line(&format!("changed the password of {}; one-time codes are turned off", found.email))?;
+    new_password.print()
 }
 
 fn set_disabled(folder: &Path, email: &str, disabled: bool) -> anyhow::Result<()> {
-    let store = existing(folder)?;
+    let store = open_existing_store(folder)?;
     let email = email.to_owned();
-    let changed = store.write_blocking(Undo::Savepoint, move |tx| {
-        let found = person(tx, &email)?;
+    let changed = store.write_blocking(move |tx| {
+        let found = find_admin(tx, &email)?;
         let changed = Admin { disabled_at: disabled.then_some(tx.now), ..found };
-        admins::change(tx, &by(), &changed)?;
+        admins::update_admin(tx, &audit_context(), &changed)?;
         Ok(changed)
     })?;
-    let word = if disabled { "disabled" } else { "enabled" };
-    Ok(answer::line(&format!("{word} {}", changed.email))?)
+    let state = if disabled { "disabled" } else { "enabled" };
+    Ok(output::print_line(&format!("{state} {}", changed.email))?)
 }
 
-fn person(at: &Snapshot<'_>, email: &str) -> crate::error::Result<Admin> {
-    let key = crate::model::admin::email_key(email).map_err(crate::error::Error::Refused)?;
-    let found = rows::by_email_key(at, &key)?.map(|found| found.admin);
-    found.ok_or_else(|| crate::error::Error::NotFound("nobody has that e-mail address".to_owned()))
+fn find_admin(at: &Snapshot<'_>, email: &str) -> crate::error::Result<Admin> {
+    let key = crate::model::admin::normalize_email(email)?;
+    let found = rows::find_credentials_by_email(at, &key)?.map(|found| found.admin);
+    found.ok_or_else(|| crate::error::Reason::AdminEmailNotFound.into())
 }
 
-fn list(folder: &Path, output: Output) -> anyhow::Result<()> {
-    let store = existing(folder)?;
-    let found = store.read_inline(rows::list)?;
-    if output == Output::Json {
-        return Ok(answer::json(&found.iter().map(shown).collect::<Value>())?);
+fn list_admins(folder: &Path, output: OutputFormat) -> anyhow::Result<()> {
+    let store = open_existing_store(folder)?;
+    let found = store.read_inline(rows::list_admins)?;
+    if output == OutputFormat::Json {
+        return Ok(output::print_json(&found.iter().map(admin_to_json).collect::<Value>())?);
     }
     let cells = |one: &Admin| {
         vec![
@@ -142,14 +144,14 @@ fn list(folder: &Path, output: Output) -> anyhow::Result<()> {
             one.role.clone(),
             one.account.clone().unwrap_or_else(|| "all".to_owned()),
             if one.disabled_at.is_some() { "disabled".to_owned() } else { "active".to_owned() },
-            one.last_sign_in_at.map_or_else(|| "never".to_owned(), clock::rfc3339),
+            one.last_sign_in_at.map_or_else(|| "never".to_owned(), clock::format_rfc3339),
         ]
     };
     let rows: Vec<Vec<String>> = found.iter().map(cells).collect();
-    Ok(answer::table(&["E-MAIL", "NAME", "ROLE", "ACCOUNT", "STATE", "LAST SIGN-IN"], &rows)?)
+    Ok(output::print_table(&["E-MAIL", "NAME", "ROLE", "ACCOUNT", "STATE", "LAST SIGN-IN"], &rows)?)
 }
 
-fn shown(one: &Admin) -> Value {
+fn admin_to_json(one: &Admin) -> Value {
     json!({
         "id": one.id,
         "email": one.email,
@@ -157,44 +159,45 @@ fn shown(one: &Admin) -> Value {
         "role": one.role,
         "account": one.account,
         "disabled": one.disabled_at.is_some(),
-        "lastSignInAt": one.last_sign_in_at.map(clock::rfc3339),
+        "lastSignInAt": one.last_sign_in_at.map(clock::format_rfc3339),
     })
 }
 
-/// A new password: what stood on standard input, or one that was made and must be shown.
-enum Given {
+/// A new password: read from standard input, or generated and therefore printed.
+enum NewPassword {
     Read(String),
-    Made(Token),
+    Generated(BearerToken),
 }
 
-impl Given {
+impl NewPassword {
     fn text(&self) -> &str {
         match self {
             Self::Read(text) => text,
-            Self::Made(token) => token.reveal(),
+            Self::Generated(token) => token.reveal(),
         }
     }
 
     fn print(&self) -> anyhow::Result<()> {
-        if let Self::Made(token) = self {
-            answer::line(&format!("Password  {}\n\nIt is not shown again.", token.reveal()))?;
+        if let Self::Generated(token) = self {
+            output::print_line(&format!("Password  {}\n\nIt cannot be shown again.", token.reveal()))?;
         }
         Ok(())
     }
 }
 
-/// A line on standard input, where something is piped in; a made-up password otherwise.
-fn password_for(email: &str) -> anyhow::Result<Given> {
+/// Reads one line of standard input if it is not a terminal; generates a password if the line is empty or it is a
+/// terminal.
+fn read_password(email: &str) -> anyhow::Result<NewPassword> {
     let mut line = String::new();
     if !std::io::stdin().is_terminal() {
         std::io::stdin().read_line(&mut line).context("standard input cannot be read")?;
     }
     let text = line.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
-        return Ok(Given::Made(Token::generate_session().context("the operating system gave no random numbers")?));
+        return Ok(NewPassword::Generated(
+            BearerToken::generate_session().context("the operating system provided no random numbers")?,
+        ));
     }
-    if let Err(refused) = check_password(text, email) {
-        bail!("{refused}");
-    }
-    Ok(Given::Read(text.to_owned()))
+    check_password(text, email)?;
+    Ok(NewPassword::Read(text.to_owned()))
 }

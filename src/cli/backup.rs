@@ -4,37 +4,37 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::answer;
-use crate::store::backup;
+use crate::cli::output;
+use crate::store::engine::backup;
 
 #[derive(Debug, Args)]
-pub(super) struct BackupArgs {
-    /// File to make
+pub(super) struct BackupCommandArgs {
+    /// File to create
     file: PathBuf,
-    /// Replace a file of that name
+    /// Replace the file if it exists
     #[arg(long)]
     force: bool,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct RestoreArgs {
-    /// Backup to put in the database's place
+pub(super) struct RestoreCommandArgs {
+    /// Backup that replaces the database
     file: PathBuf,
-    /// Where there is a database: keep it under another name beside the restored one
+    /// Replace an existing database; it is renamed and stays in the data folder
     #[arg(long)]
     force: bool,
 }
 
-pub(super) fn back_up(folder: &Path, args: &BackupArgs) -> anyhow::Result<()> {
-    let written = backup::write(folder, &args.file, args.force)?;
-    Ok(answer::line(&format!("{}: {} bytes, checked", written.path.display(), written.bytes))?)
+pub(super) fn back_up_database(folder: &Path, args: &BackupCommandArgs) -> anyhow::Result<()> {
+    let written = backup::write_backup(folder, &args.file, args.force)?;
+    Ok(output::print_line(&format!("{}: {} bytes, checked", written.path.display(), written.bytes))?)
 }
 
-pub(super) fn restore(folder: &Path, args: &RestoreArgs) -> anyhow::Result<()> {
-    let restored = backup::restore(folder, &args.file, args.force)?;
-    if let Some(kept) = restored.kept {
-        answer::line(&format!("the database that was there is kept as {}", kept.display()))?;
+pub(super) fn restore_database(folder: &Path, args: &RestoreCommandArgs) -> anyhow::Result<()> {
+    let restored = backup::restore_backup(folder, &args.file, args.force)?;
+    if let Some(previous) = restored.previous {
+        output::print_line(&format!("the previous database was moved to {}", previous.display()))?;
     }
-    answer::line(&format!("{} is restored: start the server", restored.database.display()))?;
+    output::print_line(&format!("{} is restored: start the server", restored.database.display()))?;
     Ok(())
 }

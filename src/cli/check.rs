@@ -1,20 +1,23 @@
-//! `rollcall check`.
+//! `rollcall check`: checks the database for damage.
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::answer;
+use crate::cli::output;
 use crate::store;
 
-/// Prints what is damaged, one finding a line. Fails where something is.
-pub(super) fn run(folder: &Path) -> anyhow::Result<ExitCode> {
-    let findings = store::check(folder)?;
+/// Prints one line per damage that was found.
+///
+/// # Errors
+/// The database is damaged or cannot be opened.
+pub(super) fn check_database(folder: &Path) -> anyhow::Result<ExitCode> {
+    let findings = store::check_database(folder)?;
     if findings.is_empty() {
-        answer::line("the database is sound")?;
+        output::print_line("the database is intact")?;
         return Ok(ExitCode::SUCCESS);
     }
     for finding in &findings {
-        answer::line(finding)?;
+        output::print_line(finding)?;
     }
     anyhow::bail!("the database is damaged: stop the server and restore a backup")
 }

@@ -1,4 +1,5 @@
-//! `rollcall completions` and `rollcall man`: what a package ships beside the program, made from the command tree.
+//! `rollcall completions` and `rollcall man`: generates the shell completions and manual pages of a package from the
+//! command tree.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,18 +9,18 @@ use clap_complete::Shell;
 
 #[derive(Debug, Args)]
 pub(super) struct ManArgs {
-    /// Write a page for each command into this folder, instead of the first one to standard output
+    /// Folder to write one page per command to; without it, the first page is written to standard output
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
-pub(super) fn completions(mut commands: Command, shell: Shell) -> std::io::Result<()> {
+pub(super) fn print_completions(mut commands: Command, shell: Shell) -> std::io::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut commands, "rollcall", &mut script);
     std::io::stdout().lock().write_all(&script)
 }
 
-pub(super) fn man(commands: Command, args: &ManArgs) -> std::io::Result<()> {
+pub(super) fn print_manual(commands: Command, args: &ManArgs) -> std::io::Result<()> {
     if let Some(folder) = &args.out {
         std::fs::create_dir_all(folder)?;
         return clap_mangen::generate_to(commands, folder);

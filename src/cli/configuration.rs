@@ -1,4 +1,4 @@
-//! `rollcall configuration …`.
+//! `rollcall configuration …`: manages provisioning configurations.
 
 use std::path::Path;
 
@@ -6,87 +6,88 @@ use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::answer::{self, Output};
-use super::{by, configuration_id, existing};
+use super::{audit_context, open_existing_store, parse_configuration_id};
+use crate::auth::secret::BearerToken;
+use crate::cli::output::{self, OutputFormat};
 use crate::clock;
-use crate::directory::configurations::{self, Content, Deleted, NewConfiguration};
-use crate::directory::leftovers;
-use crate::directory::settings::{self, SettingsChange};
-use crate::directory::tokens::TokenDraft;
-use crate::model::configuration::{Configuration, Source, provisioning_url};
+use crate::management::configuration_settings::{self, SettingsChange};
+use crate::management::configurations::{self, ContentPolicy, DeletionResult, NewConfiguration};
+use crate::management::tokens::TokenDraft;
+use crate::model::configuration::{Configuration, ConfigurationSource, provisioning_url};
 use crate::model::switches::Preset;
-use crate::secret::Token;
-use crate::store::{Access, Store, Undo, instance};
+use crate::provisioning::purge;
+use crate::store::Store;
+use crate::store::tables::instance;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Make a configuration and print its provisioning URL and token, which is shown only once
-    Create(CreateArgs),
+pub(super) enum ConfigurationCommand {
+    /// Create a configuration and print its provisioning URL and its token, which is shown only once
+    Create(CreateConfigurationArgs),
     /// List the configurations
     List {
-        /// Only those of this account
+        /// Only configurations of this account
         #[arg(long, value_name = "ACCOUNT")]
         account: Option<String>,
-        /// Form of the answer
+        /// Output format
         #[arg(long, value_enum, default_value = "table")]
-        output: Output,
+        output: OutputFormat,
     },
-    /// Change a configuration; the next request follows it
-    Update(UpdateArgs),
-    /// Delete a configuration: its provisioning URL answers 401 from then on
+    /// Change a configuration; takes effect with the next request
+    Update(UpdateConfigurationArgs),
+    /// Delete a configuration; its provisioning URL then answers 401
     Delete {
-        /// Id of the configuration
-        #[arg(value_parser = configuration_id)]
+        /// Configuration ID
+        #[arg(value_parser = parse_configuration_id)]
         id: String,
-        /// Remove its users and groups for good
+        /// Also delete its users and groups permanently
         #[arg(long)]
         purge: bool,
     },
 }
 
 #[derive(Debug, Args)]
-pub(super) struct CreateArgs {
-    /// Your own id of the customer; made on first use
+pub(super) struct CreateConfigurationArgs {
+    /// Account ID: your own ID of the customer; the account is created on first use
     #[arg(long)]
     account: String,
-    /// Name that people see; by default the source and a short id
+    /// Display name; default: the source and a short ID
     #[arg(long)]
     name: Option<String>,
-    /// Kind of identity provider: okta, azure-ad, frontegg or other
-    #[arg(long, default_value = "other", value_parser = str::parse::<Source>)]
-    source: Source,
-    /// Provider where the source is other, such as onelogin, jumpcloud, google, ping or rippling
+    /// Identity provider: okta, azure-ad, frontegg or other
+    #[arg(long, default_value = "other", value_parser = str::parse::<ConfigurationSource>)]
+    source: ConfigurationSource,
+    /// Provider if the source is other, such as onelogin, jumpcloud, google, ping or rippling
     #[arg(long)]
     provider: Option<String>,
-    /// How requests are read: standard, okta, entra, idp or strict; by default what suits the source
+    /// Preset of the switches: standard, okta, entra, idp or strict; default: the preset of the source
     #[arg(long, value_parser = str::parse::<Preset>)]
     preset: Option<Preset>,
-    /// Form of the answer
+    /// Output format
     #[arg(long, value_enum, default_value = "table")]
-    output: Output,
+    output: OutputFormat,
 }
 
 #[derive(Debug, Args)]
 #[group(id = "change", required = true, multiple = true)]
-pub(super) struct Change {
-    /// Name that people see
+pub(super) struct ConfigurationChangeArgs {
+    /// Display name
     #[arg(long)]
     name: Option<String>,
-    /// How requests are read from now on: standard, okta, entra, idp or strict; single switches that were set are reset
+    /// Preset of the switches: standard, okta, entra, idp or strict; resets switches that were set individually
     #[arg(long, value_parser = str::parse::<Preset>)]
     preset: Option<Preset>,
-    /// Whether changes reach your application
+    /// Whether changes are sent to your application
     #[arg(long, value_enum)]
     sync: Option<Toggle>,
 }
 
 #[derive(Debug, Args)]
-pub(super) struct UpdateArgs {
-    /// Id of the configuration
-    #[arg(value_parser = configuration_id)]
+pub(super) struct UpdateConfigurationArgs {
+    /// Configuration ID
+    #[arg(value_parser = parse_configuration_id)]
     id: String,
     #[command(flatten)]
-    change: Change,
+    change: ConfigurationChangeArgs,
 }
 
 /// On or off.
@@ -96,18 +97,18 @@ enum Toggle {
     Off,
 }
 
-pub(super) fn run(folder: &Path, command: Command) -> anyhow::Result<()> {
+pub(super) fn run_configuration_command(folder: &Path, command: ConfigurationCommand) -> anyhow::Result<()> {
     match command {
-        Command::Create(args) => create(folder, args),
-        Command::List { account, output } => list(folder, account.as_deref(), output),
-        Command::Update(args) => update(folder, args),
-        Command::Delete { id, purge } => delete(folder, id, purge),
+        ConfigurationCommand::Create(args) => create_configuration(folder, args),
+        ConfigurationCommand::List { account, output } => list_configurations(folder, account.as_deref(), output),
+        ConfigurationCommand::Update(args) => update_configuration(folder, args),
+        ConfigurationCommand::Delete { id, purge } => delete_configuration(folder, id, purge),
     }
 }
 
-fn create(folder: &Path, args: CreateArgs) -> anyhow::Result<()> {
-    let store = Store::open(folder, Access::Command)?;
-    let token = Token::generate().context("the operating system gave no random numbers")?;
+fn create_configuration(folder: &Path, args: CreateConfigurationArgs) -> anyhow::Result<()> {
+    let store = Store::open_for_command(folder)?;
+    let token = BearerToken::generate().context("the operating system provided no random numbers")?;
     let new = NewConfiguration {
         id: clock::new_id(),
         account: args.account,
@@ -118,43 +119,44 @@ fn create(folder: &Path, args: CreateArgs) -> anyhow::Result<()> {
         sync: true,
         token: TokenDraft::new(clock::new_id(), &token, "first token"),
     };
-    let (made, public_url) = store.write_blocking(Undo::Savepoint, move |tx| {
-        Ok((configurations::create(tx, &by(), &new)?, instance::public_url(tx)?))
+    let (created, public_url) = store.write_blocking(move |tx| {
+        Ok((configurations::create_configuration(tx, &audit_context(), &new)?, instance::get_public_url(tx)?))
     })?;
-    Ok(print_token(&made, &token, &public_url, args.output)?)
+    Ok(print_token(&created, &token, &public_url, args.output)?)
 }
 
-/// Prints a configuration with its token: the only time the token is seen.
+/// Prints a configuration with its token. The token cannot be shown again.
 pub(super) fn print_token(
     configuration: &Configuration,
-    token: &Token,
+    token: &BearerToken,
     public_url: &str,
-    output: Output,
+    output: OutputFormat,
 ) -> std::io::Result<()> {
     let url = provisioning_url(public_url, &configuration.id);
-    if output == Output::Json {
-        return answer::json(&json!({
+    if output == OutputFormat::Json {
+        return output::print_json(&json!({
             "id": configuration.id,
             "connectionName": configuration.connection_name,
             "token": token.reveal(),
             "provisioningUrl": url,
         }));
     }
-    answer::line(&format!(
+    output::print_line(&format!(
         "Configuration     {}\nName              {}\nProvisioning URL  {url}\nToken             {}\n\n\
-         The token is not shown again: copy it to the identity provider now.",
+         The token cannot be shown again: copy it to the identity provider now.",
         configuration.id,
         configuration.connection_name,
         token.reveal(),
     ))
 }
 
-fn list(folder: &Path, account: Option<&str>, output: Output) -> anyhow::Result<()> {
-    let store = existing(folder)?;
-    let (found, public_url) = store
-        .read_inline(|snapshot| Ok((configurations::list(snapshot, account)?, instance::public_url(snapshot)?)))?;
-    if output == Output::Json {
-        let shown = found.iter().map(|one| {
+fn list_configurations(folder: &Path, account: Option<&str>, output: OutputFormat) -> anyhow::Result<()> {
+    let store = open_existing_store(folder)?;
+    let (found, public_url) = store.read_inline(|snapshot| {
+        Ok((configurations::list_configurations(snapshot, account)?, instance::get_public_url(snapshot)?))
+    })?;
+    if output == OutputFormat::Json {
+        let documents = found.iter().map(|one| {
             json!({
                 "id": one.id,
                 "tenantId": one.account,
@@ -162,61 +164,65 @@ fn list(folder: &Path, account: Option<&str>, output: Output) -> anyhow::Result<
                 "source": one.source.as_str(),
                 "provider": one.provider,
                 "syncToUserManagement": one.sync,
-                "lastSync": one.last_sync.map(clock::rfc3339),
-                "createdAt": clock::rfc3339(one.created_at),
+                "lastSync": one.last_sync.map(clock::format_rfc3339),
+                "createdAt": clock::format_rfc3339(one.created_at),
                 "provisioningUrl": provisioning_url(&public_url, &one.id),
             })
         });
-        return Ok(answer::json(&shown.collect())?);
+        return Ok(output::print_json(&documents.collect())?);
     }
-    let rows: Vec<Vec<String>> = found.iter().map(cells).collect();
-    answer::table(&["ID", "ACCOUNT", "NAME", "SOURCE", "CREATED", "LAST SYNC"], &rows)?;
+    let rows: Vec<Vec<String>> = found.iter().map(configuration_row).collect();
+    output::print_table(&["ID", "ACCOUNT", "NAME", "SOURCE", "CREATED", "LAST SYNC"], &rows)?;
     Ok(())
 }
 
-fn cells(one: &Configuration) -> Vec<String> {
+fn configuration_row(one: &Configuration) -> Vec<String> {
     vec![
         one.id.clone(),
         one.account.clone(),
         one.connection_name.clone(),
         one.source.to_string(),
-        clock::rfc3339(one.created_at),
-        one.last_sync.map_or_else(|| "never".into(), clock::rfc3339),
+        clock::format_rfc3339(one.created_at),
+        one.last_sync.map_or_else(|| "never".into(), clock::format_rfc3339),
     ]
 }
 
-fn update(folder: &Path, UpdateArgs { id, change }: UpdateArgs) -> anyhow::Result<()> {
-    let Change { name, preset, sync } = change;
+fn update_configuration(
+    folder: &Path,
+    UpdateConfigurationArgs { id, change }: UpdateConfigurationArgs,
+) -> anyhow::Result<()> {
+    let ConfigurationChangeArgs { name, preset, sync } = change;
     let settings = SettingsChange { connection_name: name, preset, ..SettingsChange::default() };
-    let updated = existing(folder)?.write_blocking(Undo::Savepoint, move |tx| {
-        let by = by();
-        let updated = settings::change(tx, &by, &id, &settings)?;
+    let updated = open_existing_store(folder)?.write_blocking(move |tx| {
+        let context = audit_context();
+        let updated = configuration_settings::change_settings(tx, &context, &id, &settings)?;
         if let Some(sync) = sync {
-            configurations::set_sync(tx, &by, &id, sync == Toggle::On)?;
+            configurations::set_sync(tx, &context, &id, sync == Toggle::On)?;
         }
         Ok(updated)
     })?;
-    Ok(answer::line(&format!("updated {} ({})", updated.id, updated.connection_name))?)
+    Ok(output::print_line(&format!("updated {} ({})", updated.id, updated.connection_name))?)
 }
 
-fn delete(folder: &Path, id: String, purge: bool) -> anyhow::Result<()> {
-    let store = existing(folder)?;
-    let content = if purge { Content::Purge } else { Content::Keep };
-    let deleted = store.write_blocking(Undo::Savepoint, move |tx| configurations::delete(tx, &by(), &id, content))?;
-    // What was too much for one transaction, which a server would do by and by.
-    while let Some(purging) = store.read_inline(leftovers::next)? {
-        store.write_blocking(Undo::Savepoint, move |tx| leftovers::step(tx, &purging, leftovers::PER_STEP))?;
+fn delete_configuration(folder: &Path, id: String, purge: bool) -> anyhow::Result<()> {
+    let store = open_existing_store(folder)?;
+    let content = if purge { ContentPolicy::Purge } else { ContentPolicy::Keep };
+    let deleted =
+        store.write_blocking(move |tx| configurations::delete_configuration(tx, &audit_context(), &id, content))?;
+    // A purge that is too large for one transaction. A running server would continue it in the background.
+    while let Some(purging) = store.read_inline(purge::find_next_purge)? {
+        store.write_blocking(move |tx| purge::run_purge_step(tx, &purging, purge::ROWS_PER_STEP))?;
     }
-    Ok(answer::line(&farewell(&deleted, content))?)
+    Ok(output::print_line(&describe_deletion(&deleted, content))?)
 }
 
-fn farewell(deleted: &Deleted, content: Content) -> String {
+fn describe_deletion(deleted: &DeletionResult, content: ContentPolicy) -> String {
     let resources = deleted.resources.iter();
-    let parts: Vec<String> = resources.map(|(kind, total)| format!("{total} {kind}")).collect();
-    let what = if parts.is_empty() { "no resources".to_owned() } else { parts.join(", ") };
-    let done = match content {
-        Content::Keep => "kept",
-        Content::Purge => "removed",
+    let parts: Vec<String> = resources.map(|(kind, count)| format!("{count} {kind}")).collect();
+    let total = if parts.is_empty() { "no resources".to_owned() } else { parts.join(", ") };
+    let outcome = match content {
+        ContentPolicy::Keep => "kept",
+        ContentPolicy::Purge => "deleted",
     };
-    format!("deleted {} ({done}: {what})", deleted.configuration.id)
+    format!("deleted {} ({outcome}: {total})", deleted.configuration.id)
 }

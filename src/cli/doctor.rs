@@ -1,4 +1,4 @@
-//! `rollcall doctor`.
+//! `rollcall doctor`: prints the findings of the self-check.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,63 +6,63 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::answer::{self, Output};
-use super::{Cli, config, existing};
+use super::{Cli, config, open_existing_store};
+use crate::cli::output::{self, OutputFormat};
 use crate::clock;
-use crate::doctor::{self, Finding, Grade};
+use crate::doctor::{self, Finding, Severity};
 use crate::store;
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
-    /// Form of the answer
+    /// Output format
     #[arg(long, value_enum, default_value = "table")]
-    output: Output,
+    output: OutputFormat,
 }
 
-/// Prints what was found. Fails where there is a problem; warnings alone are none.
-pub(super) fn run(cli: &Cli, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
-    let found = look(cli)?;
+/// Prints the findings. The exit code is 1 if one of them is a problem; a warning is not a problem.
+pub(super) fn run_doctor(cli: &Cli, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
+    let found = collect_findings(cli)?;
     match args.output {
-        Output::Json => answer::json(&Value::Array(found.iter().map(document).collect()))?,
-        Output::Table => {
+        OutputFormat::Json => output::print_json(&Value::Array(found.iter().map(finding_to_json).collect()))?,
+        OutputFormat::Table => {
             for one in &found {
-                answer::line(&format!("{:<8} {}: {}", one.grade.word(), one.about, one.said))?;
-                if let Some(next) = &one.next {
-                    answer::line(&format!("         {next}"))?;
+                output::print_line(&format!("{:<8} {}: {}", one.grade.as_str(), one.subject, one.message))?;
+                if let Some(next) = &one.next_step {
+                    output::print_line(&format!("         {next}"))?;
                 }
             }
         }
     }
-    let is_well = found.iter().all(|one| one.grade < Grade::Problem);
+    let is_well = found.iter().all(|one| one.grade < Severity::Problem);
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn look(cli: &Cli) -> anyhow::Result<Vec<Finding>> {
+fn collect_findings(cli: &Cli) -> anyhow::Result<Vec<Finding>> {
     let folder = cli.data_dir.data_dir.as_path();
-    let settings = match config::checked(cli) {
+    let settings = match config::load_serve_settings(cli) {
         Ok(settings) => settings,
-        Err(wrong) => return Ok(vec![Finding::problem("Settings", wrong.to_string(), "Run rollcall config check.")]),
+        Err(error) => return Ok(vec![Finding::problem("Settings", error.to_string(), "Run rollcall config check.")]),
     };
-    if let Some(damaged) = damaged(folder) {
-        return Ok(vec![damaged]);
+    if let Some(finding) = find_damage(folder) {
+        return Ok(vec![finding]);
     }
-    let (store, now) = (existing(folder)?, clock::now());
-    let rows = store.read_inline(|at| doctor::rows(at, now))?;
-    Ok(doctor::findings(&settings, &store, &rows, None, now))
+    let (store, now) = (open_existing_store(folder)?, clock::current_millis());
+    let rows = store.read_inline(|at| doctor::read_summary(at, now))?;
+    Ok(doctor::list_findings(&settings, &store, &rows, None, now))
 }
 
-/// A database that cannot be opened, or whose pages do not fit together, says so and nothing else.
-fn damaged(folder: &Path) -> Option<Finding> {
-    let (said, next) = match store::check_pages(folder) {
+/// Returns a finding if the database cannot be opened or its pages are damaged. No other check is possible then.
+fn find_damage(folder: &Path) -> Option<Finding> {
+    let (detail, next) = match store::check_pages(folder) {
         Ok(None) => return None,
-        Ok(Some(detail)) => {
-            (format!("The database is damaged: {detail}"), "Stop the server, and restore the last good backup.")
+        Ok(Some(damage)) => {
+            (format!("The database is damaged: {damage}"), "Stop the server, and restore the last good backup.")
         }
-        Err(error) => (error.to_string(), "docs/backup.md says how to restore."),
+        Err(error) => (error.to_string(), "See docs/backup.md for how to restore."),
     };
-    Some(Finding::problem("Database", said, next))
+    Some(Finding::problem("Database", detail, next))
 }
 
-fn document(one: &Finding) -> Value {
-    json!({"about": one.about, "grade": one.grade.word(), "said": one.said, "next": one.next})
+fn finding_to_json(one: &Finding) -> Value {
+    json!({"about": one.subject, "grade": one.grade.as_str(), "said": one.message, "next": one.next_step})
 }

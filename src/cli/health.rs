@@ -1,4 +1,4 @@
-//! `rollcall health`: for container engines and monitors that can run a command and no more.
+//! `rollcall health`: a health check for container engines and monitors that run a command.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -8,64 +8,67 @@ use anyhow::Context;
 use clap::Args;
 use reqwest::{Client, Response, redirect};
 
-use super::answer;
+use crate::cli::output;
 use crate::settings;
 
-/// How long the server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit for the answer of the server.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(super) struct HealthArgs {
-    /// URL of the server; without it, the address that `serve` listens on
-    #[arg(long, value_parser = settings::public_url)]
+    /// URL of the server; default: the address that `serve` listens on
+    #[arg(long, value_parser = settings::parse_public_url)]
     url: Option<String>,
-    /// Address and port that `serve` listens on: 127.0.0.1:8080 where nothing is said, port 443 with a domain
+    /// Address and port that `serve` listens on; default: 127.0.0.1:8080, or port 443 with --domain
     #[arg(long, value_name = "ADDRESS:PORT", env = "ROLLCALL_LISTEN")]
     listen: Option<SocketAddr>,
-    /// The domain of `serve`, which changes where it listens
+    /// Domain of `serve`; with it, the default port is 443
     #[arg(long, value_name = "NAME", env = "ROLLCALL_DOMAIN")]
     domain: Option<String>,
 }
 
-/// Asks the server whether it can serve. Fails where it says no, or says nothing.
-pub(super) fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
-    let usual = if args.domain.is_some() { 443 } else { 8080 };
-    let listen = reachable(args.listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, usual).into()));
+/// Requests `/readyz` of the server.
+///
+/// # Errors
+/// The server is not ready or does not answer.
+pub(super) fn check_health(args: HealthArgs) -> anyhow::Result<ExitCode> {
+    let default_port = if args.domain.is_some() { 443 } else { 8080 };
+    let listen = replace_unspecified_address(args.listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, default_port).into()));
     actix_web::rt::System::new().block_on(async {
-        let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().redirect(redirect::Policy::none());
+        let client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).no_proxy().redirect(redirect::Policy::none());
         let (url, answer) = if let Some(url) = args.url {
-            ask(&client.build()?, &url).await
+            request_readiness(&client.build()?, &url).await
         } else {
-            // The certificate is for another name than this address, and nothing secret is sent.
-            ask_here(&client.tls_danger_accept_invalid_certs(true).build()?, listen).await
+            // The certificate is issued for a name and not for this address. The request contains no secret.
+            request_local(&client.tls_danger_accept_invalid_certs(true).build()?, listen).await
         };
         let answer = answer.with_context(|| format!("{url} does not answer"))?;
         let (status, text) = (answer.status(), answer.text().await.unwrap_or_default());
         anyhow::ensure!(status.is_success(), "{url} answers {status}: {}", text.trim());
-        answer::line("ready")?;
+        output::print_line("ready")?;
         Ok(ExitCode::SUCCESS)
     })
 }
 
-/// Asks in the clear, and by TLS where somebody listens who does not speak that.
-async fn ask_here(client: &Client, listen: SocketAddr) -> (String, reqwest::Result<Response>) {
-    let plain = ask(client, &format!("http://{listen}")).await;
+/// Sends the request over plain HTTP, and over TLS if the server does not answer plain HTTP.
+async fn request_local(client: &Client, listen: SocketAddr) -> (String, reqwest::Result<Response>) {
+    let plain = request_readiness(client, &format!("http://{listen}")).await;
     match &plain.1 {
         Err(problem) if !problem.is_connect() && !problem.is_timeout() => {
-            ask(client, &format!("https://{listen}")).await
+            request_readiness(client, &format!("https://{listen}")).await
         }
         _ => plain,
     }
 }
 
-async fn ask(client: &Client, base: &str) -> (String, reqwest::Result<Response>) {
+async fn request_readiness(client: &Client, base: &str) -> (String, reqwest::Result<Response>) {
     let url = format!("{base}/readyz");
     let answer = client.get(&url).send().await;
     (url, answer)
 }
 
-/// An address that stands for every one is reached at the machine itself.
-fn reachable(listen: SocketAddr) -> SocketAddr {
+/// Replaces an unspecified address (`0.0.0.0`, `::`) with the loopback address.
+fn replace_unspecified_address(listen: SocketAddr) -> SocketAddr {
     let port = listen.port();
     match listen {
         SocketAddr::V4(_) if listen.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, port).into(),
@@ -79,11 +82,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_server_that_listens_everywhere_is_asked_at_home() {
-        for (listen, asked) in
+    fn an_unspecified_address_becomes_the_loopback_address() {
+        for (listen, expected) in
             [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("192.0.2.1:8080", "192.0.2.1:8080")]
         {
-            assert_eq!(reachable(listen.parse().unwrap()).to_string(), asked);
+            assert_eq!(replace_unspecified_address(listen.parse().unwrap()).to_string(), expected);
         }
     }
 }

@@ -1,8 +1,6 @@
-//! The command line: arguments in, one call, words out. Exit codes: 0 done, 1 failed with one line on standard error,
-//! 2 wrong usage.
+//! The command line. Exit codes: 0 success, 1 failure with one line on standard error, 2 invalid usage.
 
 mod admin;
-mod answer;
 mod api_key;
 mod backup;
 mod check;
@@ -12,6 +10,7 @@ mod configuration;
 mod doctor;
 mod health;
 mod openapi;
+mod output;
 mod schema;
 mod self_service;
 mod token;
@@ -24,11 +23,13 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::model::actor::By;
+use crate::error::Error;
+use crate::messages::render_error;
+use crate::model::audit_context::AuditContext;
 use crate::model::ids;
 use crate::server;
-use crate::settings::{ConfigFile, DataDir, ServeArgs, Settings, Sources};
-use crate::store::{Access, Store};
+use crate::settings::{ConfigFile, DataDir, ServeArgs, SettingSources, Settings};
+use crate::store::Store;
 
 /// A SCIM 2.0 provisioning server: one program, one data folder
 #[derive(Debug, Parser)]
@@ -45,56 +46,56 @@ struct Cli {
     config: ConfigFile,
 
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Run the server
     Serve(Box<ServeArgs>),
     /// Show and check the settings: flags, variables and rollcall.toml
     #[command(subcommand)]
-    Config(config::Command),
-    /// Make, list, change and delete provisioning configurations
+    Config(config::ConfigCommand),
+    /// Create, list, change and delete provisioning configurations
     #[command(subcommand)]
-    Configuration(configuration::Command),
-    /// Replace, list and revoke a configuration's bearer tokens
+    Configuration(configuration::ConfigurationCommand),
+    /// Rotate, list and revoke the bearer tokens of a configuration
     #[command(subcommand)]
-    Token(token::Command),
-    /// Add attributes of your own to users and groups
+    Token(token::TokenCommand),
+    /// Add custom attributes to users and groups
     #[command(subcommand)]
-    Schema(schema::Command),
-    /// Make, list and revoke credentials for the management API
+    Schema(schema::SchemaCommand),
+    /// Create, list and revoke credentials for the management API
     #[command(subcommand)]
-    ApiKey(api_key::Command),
-    /// Make, list, disable and help the people who use the portal
+    ApiKey(api_key::ApiKeyCommand),
+    /// Create, list, disable and reset the admins of the portal
     #[command(subcommand)]
-    Admin(admin::Command),
-    /// Print the one-time address that makes the first person of the portal
+    Admin(admin::AdminCommand),
+    /// Print the one-time URL for creating the first admin of the portal
     SetupUrl,
-    /// Let accounts manage their own configurations, or keep that to the operator
+    /// Allow accounts to manage their own configurations, or limit that to the operator
     SelfService {
-        /// Whether they may
-        switch: self_service::Switch,
+        /// Whether accounts may manage their own configurations
+        switch: self_service::SelfServiceSwitch,
     },
-    /// Copy the database to a file, while the server runs or not
-    Backup(backup::BackupArgs),
-    /// Put a backup in the database's place; the server must not run
-    Restore(backup::RestoreArgs),
-    /// Read the whole database and report damage
+    /// Copy the database to a file; the server may be running
+    Backup(backup::BackupCommandArgs),
+    /// Replace the database with a backup; the server must be stopped
+    Restore(backup::RestoreCommandArgs),
+    /// Check the whole database for damage
     Check,
-    /// Look at files, disk, backups, addresses and people, and say what should be mended
+    /// Check files, disk, backups, addresses and admins, and suggest fixes
     Doctor(doctor::DoctorArgs),
-    /// Ask a running server whether it can serve
+    /// Check whether a running server is ready
     Health(health::HealthArgs),
-    /// Print a script that completes commands in a shell
+    /// Print the completion script of a shell
     Completions {
-        /// The shell
+        /// Name of the shell
         shell: Shell,
     },
     /// Print the manual page
     Man(completions::ManArgs),
-    /// Print the description of the management API for programs, as openapi.json
+    /// Print the OpenAPI document of the management API
     #[command(name = "openapi")]
     OpenApi,
     /// Print the version
@@ -102,27 +103,32 @@ enum Command {
 }
 
 /// Runs the command line of this process.
-pub fn main() -> ExitCode {
-    match begin(std::env::args_os().collect()) {
+pub fn run_main() -> ExitCode {
+    match run_command_line(std::env::args_os().collect()) {
         Ok(code) => code,
-        // `rollcall … | head` has read enough: nothing went wrong.
+        // The reader of a pipe, such as `head`, has closed it: not an error.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing is left to tell it to when standard error is gone.
-            let _ = writeln!(io::stderr(), "rollcall: {error:#}");
+            // Nothing can be reported if standard error is closed.
+            let _ = writeln!(io::stderr(), "rollcall: {}", describe_error(&error));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Reads the settings and the words, and runs the command.
-fn begin(words: Vec<OsString>) -> anyhow::Result<ExitCode> {
-    let sources = Sources::read(&Cli::command(), &words)?;
-    // Usage errors and help are clap's to print: exit code 2 and 0.
-    match config::parsed(&sources, words) {
-        Ok(cli) => run(cli, sources),
+/// Reads the settings and the arguments, and runs the command.
+fn run_command_line(args: Vec<OsString>) -> anyhow::Result<ExitCode> {
+    let sources = SettingSources::read(&Cli::command(), &args)?;
+    // clap prints usage errors (exit code 2) and help (exit code 0).
+    match config::parse_command_line(&sources, args) {
+        Ok(cli) => run_command(cli, sources),
         Err(code) => Ok(code.into()),
     }
+}
+
+/// The text of an error for the terminal: the sentence of a reason, else the chain of causes.
+fn describe_error(error: &anyhow::Error) -> String {
+    error.downcast_ref::<Error>().map_or_else(|| format!("{error:#}"), render_error)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -130,60 +136,60 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
-fn run(mut cli: Cli, sources: Sources) -> anyhow::Result<ExitCode> {
+fn run_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<ExitCode> {
     let command = cli.command.take();
     let folder = cli.data_dir.data_dir.as_path();
     match command {
         None => Cli::command().print_help()?,
-        Some(Command::Serve(serve)) => server::run(&Settings::new(cli.data_dir, *serve, sources.warnings)?)?,
-        Some(Command::Config(command)) => config::run(&cli, &sources, &command)?,
-        Some(Command::Configuration(command)) => configuration::run(folder, command)?,
-        Some(Command::Token(command)) => token::run(folder, command)?,
-        Some(Command::Schema(command)) => schema::run(folder, command)?,
-        Some(Command::ApiKey(command)) => api_key::run(folder, command)?,
-        Some(Command::Admin(command)) => admin::run(folder, command)?,
-        Some(Command::SetupUrl) => admin::setup_url(folder)?,
-        Some(Command::SelfService { switch }) => self_service::run(folder, switch)?,
-        Some(Command::Backup(args)) => backup::back_up(folder, &args)?,
-        Some(Command::Restore(args)) => backup::restore(folder, &args)?,
-        Some(Command::Check) => return check::run(folder),
-        Some(Command::Doctor(args)) => return doctor::run(&cli, &args),
-        Some(Command::Health(args)) => return health::run(args),
-        Some(Command::Completions { shell }) => completions::completions(Cli::command(), shell)?,
-        Some(Command::Man(args)) => completions::man(Cli::command(), &args)?,
-        Some(Command::OpenApi) => openapi::run(folder)?,
-        Some(Command::Version) => answer::line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
+        Some(CliCommand::Serve(serve)) => server::run_server(&Settings::new(cli.data_dir, *serve, sources.warnings)?)?,
+        Some(CliCommand::Config(command)) => config::run_config_command(&cli, &sources, &command)?,
+        Some(CliCommand::Configuration(command)) => configuration::run_configuration_command(folder, command)?,
+        Some(CliCommand::Token(command)) => token::run_token_command(folder, command)?,
+        Some(CliCommand::Schema(command)) => schema::run_schema_command(folder, command)?,
+        Some(CliCommand::ApiKey(command)) => api_key::run_api_key_command(folder, command)?,
+        Some(CliCommand::Admin(command)) => admin::run_admin_command(folder, command)?,
+        Some(CliCommand::SetupUrl) => admin::print_setup_url(folder)?,
+        Some(CliCommand::SelfService { switch }) => self_service::set_self_service(folder, switch)?,
+        Some(CliCommand::Backup(args)) => backup::back_up_database(folder, &args)?,
+        Some(CliCommand::Restore(args)) => backup::restore_database(folder, &args)?,
+        Some(CliCommand::Check) => return check::check_database(folder),
+        Some(CliCommand::Doctor(args)) => return doctor::run_doctor(&cli, &args),
+        Some(CliCommand::Health(args)) => return health::check_health(args),
+        Some(CliCommand::Completions { shell }) => completions::print_completions(Cli::command(), shell)?,
+        Some(CliCommand::Man(args)) => completions::print_manual(Cli::command(), &args)?,
+        Some(CliCommand::OpenApi) => openapi::print_openapi(folder)?,
+        Some(CliCommand::Version) => output::print_line(&format!("rollcall {}", env!("CARGO_PKG_VERSION")))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens what is there; only the server and `configuration create` make a database.
-fn existing(folder: &Path) -> anyhow::Result<Store> {
-    Ok(Store::open(folder, Access::Existing)?)
+/// Opens the existing database. Only `serve` and the commands that create the first rows create a database.
+fn open_existing_store(folder: &Path) -> anyhow::Result<Store> {
+    Ok(Store::open_existing(folder)?)
 }
 
-/// Whoever runs the command, by the name that the system has for them.
-fn by() -> By {
+/// Returns the audit context of the command: the name of the system user who runs it.
+fn audit_context() -> AuditContext {
     let name = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    By::command_line(name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| "unknown".to_owned()))
+    AuditContext::command_line(name.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| "unknown".to_owned()))
 }
 
-/// An id on the command line, in any case.
-fn configuration_id(text: &str) -> Result<String, String> {
+/// Parses a configuration ID, in upper or lower case.
+fn parse_configuration_id(text: &str) -> Result<String, String> {
     let id = text.trim().to_ascii_lowercase();
     if ids::is_id(&id) {
         return Ok(id);
     }
-    Err("give the configuration's id, as `rollcall configuration list` shows it".into())
+    Err("give the configuration ID that `rollcall configuration list` shows".into())
 }
 
-/// The id of a token on the command line, in any case.
-fn token_id(text: &str) -> Result<String, String> {
+/// Parses a token ID, in upper or lower case.
+fn parse_token_id(text: &str) -> Result<String, String> {
     let id = text.trim().to_ascii_lowercase();
     if ids::is_id(&id) {
         return Ok(id);
     }
-    Err("give the token's id, as `rollcall token list` shows it".into())
+    Err("give the token ID that `rollcall token list` shows".into())
 }
 
 #[cfg(test)]
@@ -192,12 +198,12 @@ mod tests {
 
     const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
-    fn refusal(words: &[&str]) -> clap::Error {
-        Cli::try_parse_from(words).unwrap_err()
+    fn parse_error(args: &[&str]) -> clap::Error {
+        Cli::try_parse_from(args).unwrap_err()
     }
 
     #[test]
-    fn the_command_tree_is_sound() {
+    fn the_command_tree_is_valid() {
         Cli::command().debug_assert();
     }
 
@@ -211,7 +217,7 @@ mod tests {
 
     #[test]
     fn usage_errors_name_the_flag_and_exit_with_2() {
-        for (words, flag) in [
+        for (args, flag) in [
             (&["rollcall", "serve", "--listen", "8080"][..], "--listen"),
             (&["rollcall", "serve", "--public-url", "x"], "--public-url"),
             (&["rollcall", "serve", "--log-level", "x"], "--log-level"),
@@ -225,23 +231,23 @@ mod tests {
             (&["rollcall", "configuration", "update", ID, "--sync", "x"], "--sync"),
             (&["rollcall", "configuration", "update", ID], "--name"),
         ] {
-            let refused = refusal(words);
-            assert_eq!(refused.exit_code(), 2);
-            assert!(refused.to_string().contains(flag), "{refused}");
+            let error = parse_error(args);
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(flag), "{error}");
         }
     }
 
     #[test]
-    fn every_command_takes_the_data_folder() {
-        for words in [
+    fn every_command_has_the_data_dir_flag() {
+        for args in [
             &["rollcall", "serve"][..],
             &["rollcall", "configuration", "list"],
             &["rollcall", "check"],
             &["rollcall", "version"],
         ] {
-            let words = words.iter().copied().chain(["--data-dir", "here"]);
-            let parsed = Cli::try_parse_from(words).unwrap();
-            assert_eq!(parsed.data_dir.data_dir, Path::new("here"));
+            let args = args.iter().copied().chain(["--data-dir", "data"]);
+            let parsed = Cli::try_parse_from(args).unwrap();
+            assert_eq!(parsed.data_dir.data_dir, Path::new("data"));
         }
     }
 }

@@ -1,18 +1,19 @@
-//! `rollcall openapi`.
+//! `rollcall openapi`: prints the OpenAPI document of the management API.
 
 use std::path::Path;
 
-use super::answer;
+use crate::cli::output;
 use crate::settings::DEFAULT_PUBLIC_URL;
-use crate::store::{Access, OpenError, Store, instance};
+use crate::store::tables::instance;
+use crate::store::{OpenError, Store};
 use crate::web::api;
 
-/// Prints the document of the management API, for the server whose data lie there or for one that is still to be made.
-pub(super) fn run(folder: &Path) -> anyhow::Result<()> {
-    let url = match Store::open(folder, Access::Existing) {
-        Ok(store) => store.read_inline(instance::public_url)?,
-        Err(OpenError::Missing(_)) => DEFAULT_PUBLIC_URL.to_owned(),
-        Err(refused) => return Err(refused.into()),
+/// Prints the document with the public URL of the data folder, or with the default URL if there is no database.
+pub(super) fn print_openapi(folder: &Path) -> anyhow::Result<()> {
+    let url = match Store::open_existing(folder) {
+        Ok(store) => store.read_inline(instance::get_public_url)?,
+        Err(OpenError::NotFound(_)) => DEFAULT_PUBLIC_URL.to_owned(),
+        Err(error) => return Err(error.into()),
     };
-    Ok(answer::json(&serde_json::to_value(api::document(&url))?)?)
+    Ok(output::print_json(&serde_json::to_value(api::build_document(&url))?)?)
 }

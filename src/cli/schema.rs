@@ -1,4 +1,4 @@
-//! `rollcall schema …`.
+//! `rollcall schema …`: manages the schema extensions of a configuration.
 
 use std::path::{Path, PathBuf};
 
@@ -6,34 +6,33 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::answer::{self, Output};
-use super::{by, configuration_id, existing};
-use crate::directory::extensions::{self, NewExtension};
-use crate::model::actor::Reach;
+use super::{audit_context, open_existing_store, parse_configuration_id};
+use crate::cli::output::{self, OutputFormat};
+use crate::management::schema_extensions::{self, NewExtension};
+use crate::model::audit_context::AccountScope;
 use crate::scim;
-use crate::store::Undo;
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Command {
-    /// Add a schema to a configuration: its attributes are accepted, stored, filtered and shown from then on
+pub(super) enum SchemaCommand {
+    /// Add a schema to a configuration; its attributes can then be written, read and filtered
     Add(AddArgs),
-    /// List the schemas that were added to a configuration
+    /// List the schemas of a configuration that were added
     List {
-        /// Id of the configuration
-        #[arg(value_parser = configuration_id)]
+        /// Configuration ID
+        #[arg(value_parser = parse_configuration_id)]
         configuration: String,
-        /// Form of the answer
+        /// Output format
         #[arg(long, value_enum, default_value = "table")]
-        output: Output,
+        output: OutputFormat,
     },
     /// Remove a schema from a configuration
     Delete {
-        /// Id of the configuration
-        #[arg(value_parser = configuration_id)]
+        /// Configuration ID
+        #[arg(value_parser = parse_configuration_id)]
         configuration: String,
         /// URN of the schema
         urn: String,
-        /// Remove the values that resources have under it
+        /// Also delete the values of its attributes in all resources
         #[arg(long)]
         purge: bool,
     },
@@ -41,59 +40,61 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct AddArgs {
-    /// Id of the configuration
-    #[arg(value_parser = configuration_id)]
+    /// Configuration ID
+    #[arg(value_parser = parse_configuration_id)]
     configuration: String,
-    /// File with the Schema document of RFC 7643 section 7, as JSON
+    /// JSON file with the schema (RFC 7643 section 7)
     file: PathBuf,
-    /// What it extends: User or Group
+    /// Resource type that it extends: User or Group
     #[arg(long, default_value = "User")]
     resource_type: String,
-    /// Refuse resources that come without it
+    /// Reject resources without this schema
     #[arg(long)]
     required: bool,
 }
 
-pub(super) fn run(folder: &Path, command: Command) -> anyhow::Result<()> {
-    let store = existing(folder)?;
+pub(super) fn run_schema_command(folder: &Path, command: SchemaCommand) -> anyhow::Result<()> {
+    let store = open_existing_store(folder)?;
     match command {
-        Command::Add(args) => {
+        SchemaCommand::Add(args) => {
             let text = std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-            let document = scim::json::read(&text).map_err(|problem| anyhow::anyhow!(problem.detail))?;
+            let document = scim::json::parse_json(&text).map_err(|problem| anyhow::anyhow!(problem.detail))?;
             let new = NewExtension { resource_type: args.resource_type, required: args.required, document };
-            let added =
-                store.write_blocking(Undo::Savepoint, move |tx| extensions::add(tx, &by(), &args.configuration, &new));
-            let added = added.map_err(plain)?;
-            answer::line(&format!("{} extends {}", added.id, added.resource_type))?;
+            let added = store.write_blocking(move |tx| {
+                schema_extensions::add_extension(tx, &audit_context(), &args.configuration, &new)
+            });
+            let added = added.map_err(simplify_error)?;
+            output::print_line(&format!("{} extends {}", added.id, added.resource_type))?;
         }
-        Command::List { configuration, output } => {
-            let found = store.read_inline(|at| extensions::list(at, &Reach::Everywhere, &configuration))?;
-            if output == Output::Json {
-                let shown = found.iter().map(|row| {
+        SchemaCommand::List { configuration, output } => {
+            let found = store
+                .read_inline(|at| schema_extensions::list_extensions(at, &AccountScope::AllAccounts, &configuration))?;
+            if output == OutputFormat::Json {
+                let documents = found.iter().map(|row| {
                     let document: Value = serde_json::from_str(&row.document)?;
                     Ok(json!({"resourceType": row.resource_type, "required": row.required, "schema": document}))
                 });
-                answer::json(&shown.collect::<serde_json::Result<Value>>()?)?;
+                output::print_json(&documents.collect::<serde_json::Result<Value>>()?)?;
             } else {
                 for row in found {
                     let required = if row.required { "required" } else { "optional" };
-                    answer::line(&format!("{}  {}  {required}", row.id, row.resource_type))?;
+                    output::print_line(&format!("{}  {}  {required}", row.id, row.resource_type))?;
                 }
             }
         }
-        Command::Delete { configuration, urn, purge } => {
-            let asked = urn.clone();
-            store.write_blocking(Undo::Savepoint, move |tx| {
-                extensions::delete(tx, &by(), &configuration, &urn, purge)
+        SchemaCommand::Delete { configuration, urn, purge } => {
+            let removed = urn.clone();
+            store.write_blocking(move |tx| {
+                schema_extensions::delete_extension(tx, &audit_context(), &configuration, &urn, purge)
             })?;
-            answer::line(&format!("{asked} removed"))?;
+            output::print_line(&format!("{removed} removed"))?;
         }
     }
     Ok(())
 }
 
-/// On a terminal the sentence is enough; the HTTP status says nothing there.
-fn plain(error: crate::error::Error) -> anyhow::Error {
+/// Reduces an error to its sentence: the HTTP status is not useful on a terminal.
+fn simplify_error(error: crate::error::Error) -> anyhow::Error {
     match error {
         crate::error::Error::Scim(error) => anyhow::anyhow!(error.detail),
         other => other.into(),

@@ -1,28 +1,28 @@
-//! Files and disks: who may read what, how much room there is, and how old the last backup is.
+//! Checks of files and disks: file modes, free space, and the age of the newest backup.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::{Finding, Grade, size, span};
+use super::{Finding, Severity, format_duration, format_size};
 use crate::clock::Millis;
 use crate::settings::Settings;
-use crate::store::Figures;
-use crate::store::backup::scheduled;
+use crate::store::StoreStatistics;
+use crate::store::engine::backup::scheduled;
 
-/// Any bit of the group or of everybody.
-const OTHERS: u32 = 0o077;
-/// Free space below which writes are about to fail.
-const ROOM_MIN_BYTES: u64 = 100_000_000;
-/// Free space that there should be beside a copy of the database.
-const ROOM_BYTES: u64 = 500_000_000;
+/// Mode bits of the group and of other users.
+const GROUP_AND_OTHERS: u32 = 0o077;
+/// Free space in bytes below which writes will fail soon.
+const FREE_MIN_BYTES: u64 = 100_000_000;
+/// Recommended free space in bytes, in addition to a copy of the database.
+const FREE_RECOMMENDED_BYTES: u64 = 500_000_000;
 
-pub(super) fn all(settings: &Settings, figures: &Figures, now: Millis) -> Vec<Finding> {
-    vec![modes(&settings.data_dir), room(settings, figures), backups(settings, now)]
+pub(super) fn check_files(settings: &Settings, figures: &StoreStatistics, now: Millis) -> Vec<Finding> {
+    vec![check_modes(&settings.data_dir), check_disk_space(settings, figures), check_backups(settings, now)]
 }
 
-/// The data folder and what lies in it is for its owner alone.
-fn modes(folder: &Path) -> Finding {
+/// Checks that only the owner has access to the data folder and its files.
+fn check_modes(folder: &Path) -> Finding {
     const ABOUT: &str = "File modes";
     let Ok(own) = fs::metadata(folder) else {
         return Finding::problem(
@@ -31,92 +31,104 @@ fn modes(folder: &Path) -> Finding {
             "Run it as the server's user.",
         );
     };
-    if own.mode() & OTHERS != 0 {
-        let said = format!("Others may look into {} (mode {:04o}).", folder.display(), own.mode() & 0o777);
-        return Finding::warning(ABOUT, said, format!("Run chmod 700 {}.", folder.display()));
+    if own.mode() & GROUP_AND_OTHERS != 0 {
+        let message = format!("Other users may list {} (mode {:04o}).", folder.display(), own.mode() & 0o777);
+        return Finding::warning(ABOUT, message, format!("Run chmod 700 {}.", folder.display()));
     }
-    let listed = fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in listed {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
         let Ok(metadata) = entry.metadata() else { continue };
-        let shown = entry.path().display().to_string();
-        if metadata.is_file() && metadata.mode() & OTHERS != 0 {
-            let said = format!("Others may read {shown} (mode {:04o}).", metadata.mode() & 0o777);
-            return Finding::warning(ABOUT, said, format!("Run chmod 600 {shown}."));
+        let path = entry.path().display().to_string();
+        if metadata.is_file() && metadata.mode() & GROUP_AND_OTHERS != 0 {
+            let message = format!("Other users may read {path} (mode {:04o}).", metadata.mode() & 0o777);
+            return Finding::warning(ABOUT, message, format!("Run chmod 600 {path}."));
         }
         if metadata.uid() != own.uid() {
-            let said =
-                format!("{shown} belongs to another user than the folder: the server may not be able to use it.");
-            return Finding::warning(ABOUT, said, format!("Run chown --reference={} {shown}.", folder.display()));
+            let message =
+                format!("{path} has a different owner than the folder: the server may not be able to use it.");
+            return Finding::warning(ABOUT, message, format!("Run chown --reference={} {path}.", folder.display()));
         }
     }
-    Finding::fine(ABOUT, "The data folder and its files are for their owner alone.")
+    Finding::fine(ABOUT, "Only the owner has access to the data folder and its files.")
 }
 
-/// How much room there is on the disk of the data, and on that of the backups.
-pub fn room(settings: &Settings, figures: &Figures) -> Finding {
+/// Checks the free space on the disk of the data folder and on the disk of the backups.
+pub fn check_disk_space(settings: &Settings, figures: &StoreStatistics) -> Finding {
     let database = figures.database_bytes.unwrap_or_default();
-    let here = room_at(&settings.data_dir, database, "the database");
-    let there = settings.backups.as_ref().map(|schedule| room_at(&schedule.folder, database, "the backups"));
-    match there {
-        Some(there) if there.grade > here.grade => there,
-        _ => here,
+    let data_finding = check_disk_space_at(&settings.data_dir, database, "the database");
+    let backup_finding =
+        settings.backups.as_ref().map(|schedule| check_disk_space_at(&schedule.folder, database, "the backups"));
+    match backup_finding {
+        Some(finding) if finding.grade > data_finding.grade => finding,
+        _ => data_finding,
     }
 }
 
-fn room_at(folder: &Path, database: u64, what: &str) -> Finding {
+fn check_disk_space_at(folder: &Path, database: u64, what: &str) -> Finding {
     const ABOUT: &str = "Disk space";
-    // A folder that is made later lies on the disk of what is above it.
-    let Some(free) = folder.ancestors().find_map(|place| {
-        let place = if place.as_os_str().is_empty() { Path::new(".") } else { place };
-        let found = rustix::fs::statvfs(place).ok()?;
-        Some(found.f_bavail.saturating_mul(found.f_frsize))
+    // A folder that does not exist yet will be on the disk of its nearest existing ancestor.
+    let Some(free) = folder.ancestors().find_map(|path| {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let stats = rustix::fs::statvfs(path).ok()?;
+        Some(stats.f_bavail.saturating_mul(stats.f_frsize))
     }) else {
-        return Finding::warning(ABOUT, format!("The room for {what} cannot be told."), "Look at it with df.");
-    };
-    let said =
-        format!("{} are free where {what} lie{} (the database has {}).", size(free), plural(what), size(database));
-    if free < ROOM_MIN_BYTES {
-        return Finding::problem(ABOUT, said, "Free some now: without room, writes are refused with 507.");
-    }
-    if free < database + ROOM_BYTES {
         return Finding::warning(
             ABOUT,
-            said,
-            "A backup or an upgrade needs room for a copy: free some, or use a larger disk.",
+            format!("The free space for {what} cannot be determined."),
+            "Check it with df.",
+        );
+    };
+    let message = format!(
+        "{} are free on the disk of {what} (size of the database: {}).",
+        format_size(free),
+        format_size(database)
+    );
+    if free < FREE_MIN_BYTES {
+        return Finding::problem(
+            ABOUT,
+            message,
+            "Free some space now: on a full disk, writes are rejected with status 507.",
         );
     }
-    Finding::fine(ABOUT, said)
+    if free < database + FREE_RECOMMENDED_BYTES {
+        return Finding::warning(
+            ABOUT,
+            message,
+            "A backup or an upgrade needs space for a copy: free some space, or use a larger disk.",
+        );
+    }
+    Finding::fine(ABOUT, message)
 }
 
-fn plural(what: &str) -> &'static str {
-    if what.ends_with('s') { "" } else { "s" }
-}
-
-/// Whether backups are made, and how old the newest is.
-pub fn backups(settings: &Settings, now: Millis) -> Finding {
+/// Checks that scheduled backups are enabled, and the age of the newest backup.
+pub fn check_backups(settings: &Settings, now: Millis) -> Finding {
     const ABOUT: &str = "Backups";
     let Some(schedule) = &settings.backups else {
-        let next =
-            "Set --backup-dir (ROLLCALL_BACKUP_DIR) to a folder, best on another disk, and copy it to another machine.";
-        return Finding::warning(ABOUT, "No backups are made by the server.", next);
+        let next = "Set --backup-dir (ROLLCALL_BACKUP_DIR) to a folder, preferably on another disk, and copy it to another machine.";
+        return Finding::warning(ABOUT, "Scheduled backups are disabled.", next);
     };
-    let every = Millis::try_from(schedule.every.as_millis()).unwrap_or(Millis::MAX);
+    let every = Millis::try_from(schedule.interval.as_millis()).unwrap_or(Millis::MAX);
     let folder = schedule.folder.display();
-    let Some(age) = scheduled::newest(&schedule.folder).map(|at| now - at) else {
-        let next = "The first is made a second after the start of the server; look into its log if none comes.";
+    let Some(age) = scheduled::find_newest_time(&schedule.folder).map(|at| now - at) else {
+        let next =
+            "The first backup is made one second after the start of the server. If there is none, check the log.";
         return Finding::warning(ABOUT, format!("There is no backup in {folder} yet."), next);
     };
-    let said = format!("The newest backup in {folder} is {} old; one is made every {}.", span(age), span(every));
-    // One that takes its time is not late.
+    let message = format!(
+        "The newest backup in {folder} is {} old; the interval is {}.",
+        format_duration(age),
+        format_duration(every)
+    );
+    // A backup that is still running is not late.
     let late = every.saturating_mul(2).saturating_add(60_000);
     if age > late {
         return Finding {
-            grade: Grade::Problem,
-            next: Some("Look into the log for why none comes.".to_owned()),
-            ..Finding::fine(ABOUT, said)
+            grade: Severity::Problem,
+            next_step: Some("Check the log for the cause.".to_owned()),
+            ..Finding::fine(ABOUT, message)
         };
     }
-    Finding::fine(ABOUT, said)
+    Finding::fine(ABOUT, message)
 }
 
 #[cfg(test)]
@@ -124,25 +136,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_others_may_read_are_named_with_the_fix() {
+    fn a_file_readable_by_others_is_reported_with_the_fix() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        assert_eq!(modes(folder.path()).grade, Grade::Fine);
+        assert_eq!(check_modes(folder.path()).grade, Severity::Fine);
         let key = folder.path().join("signing-key.pem");
         fs::write(&key, "x").unwrap();
         fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
-        let found = modes(folder.path());
-        assert!(found.grade == Grade::Warning && found.next.unwrap().contains("chmod 600"));
+        let found = check_modes(folder.path());
+        assert!(found.grade == Severity::Warning && found.next_step.unwrap().contains("chmod 600"));
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(modes(folder.path()).next.unwrap().contains("chmod 700"));
+        assert!(check_modes(folder.path()).next_step.unwrap().contains("chmod 700"));
     }
 
     #[test]
-    fn a_database_larger_than_what_is_free_is_warned_of() {
+    fn a_database_larger_than_the_free_space_is_a_warning() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(room_at(folder.path(), u64::MAX / 2, "the database").grade > Grade::Fine);
-        let missing = folder.path().join("not/there/yet");
-        assert!(room_at(&missing, 0, "the backups").said.contains("free"));
+        assert!(check_disk_space_at(folder.path(), u64::MAX / 2, "the database").grade > Severity::Fine);
+        let new_folder = folder.path().join("not/there/yet");
+        assert!(check_disk_space_at(&new_folder, 0, "the backups").message.contains("free"));
     }
 }

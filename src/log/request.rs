@@ -1,4 +1,4 @@
-//! Which request the running code works for: known to every line it logs, on whatever thread.
+//! The ID of the request that the running code handles, available to every line it logs on any thread.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ tokio::task_local! {
     static REQUEST: Arc<str>;
 }
 
-/// Does the work of the request with that id.
-pub async fn during<F: Future>(id: &str, work: F) -> F::Output {
+/// Runs the future as work of the request with that ID.
+pub async fn run_for_request<F: Future>(id: &str, work: F) -> F::Output {
     REQUEST.scope(Arc::from(id), work).await
 }
 
-/// The id of the request that is worked for; to be handed to the thread that goes on with it.
-pub fn current() -> Option<Arc<str>> {
+/// Returns the ID of the current request. Pass it to [`within`] to continue the work on another thread.
+pub fn current_request_id() -> Option<Arc<str>> {
     REQUEST.try_with(Arc::clone).ok()
 }
 
-/// Goes on with the work of a request on another thread.
-pub fn within<T>(request: Option<Arc<str>>, work: impl FnOnce() -> T) -> T {
+/// Runs the closure as work of the request, on any thread; without a request, just runs it.
+pub fn resume_request<T>(request: Option<Arc<str>>, work: impl FnOnce() -> T) -> T {
     match request {
         Some(id) => REQUEST.sync_scope(id, work),
         None => work(),

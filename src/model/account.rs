@@ -1,30 +1,34 @@
-//! An account: a customer of the operator, under the operator's own id.
+//! An account: a customer of the operator, identified by the operator's own id.
 
 use crate::clock::Millis;
+use crate::error::{Reason, Result};
 
-/// The longest account id taken, in characters.
+/// Longest account id, in characters.
 pub const ID_MAX_CHARS: usize = 128;
 
 /// A customer of the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
-    /// The operator's own string.
+    /// Id chosen by the operator.
     pub id: String,
-    /// What people call it; the id until somebody says otherwise.
+    /// Display name; the id until a name is set.
     pub name: String,
-    /// When it was first used, or used again after it was deleted.
+    /// When the account was first used, or first used again after it was deleted.
     pub created_at: Millis,
-    /// How many configurations it has.
+    /// Number of configurations.
     pub configurations: i64,
 }
 
-/// Checks an account id: 1 to 128 characters, no control characters, no blank at either end. The error says what to change.
-pub fn check_id(id: &str) -> Result<(), String> {
+/// Checks an account id: 1 to 128 characters, no control characters, no leading or trailing space.
+///
+/// # Errors
+/// `Refused`.
+pub fn check_id(id: &str) -> Result<()> {
     if id.is_empty() || id.chars().count() > ID_MAX_CHARS {
-        return Err(format!("an account id has 1 to {ID_MAX_CHARS} characters"));
+        return Err(Reason::AccountIdLength.with("max", ID_MAX_CHARS).into());
     }
     if id.trim() != id || id.chars().any(char::is_control) {
-        return Err("an account id holds no control characters, and no blank at its start or end".into());
+        return Err(Reason::AccountIdCharacters.into());
     }
     Ok(())
 }
@@ -36,7 +40,7 @@ mod tests {
     #[test]
     fn an_account_id_is_any_short_text_without_control_characters() {
         for good in ["acme", "a", "Müller & Söhne", &"x".repeat(128)] {
-            assert_eq!(check_id(good), Ok(()));
+            assert!(check_id(good).is_ok(), "{good:?}");
         }
         for bad in ["", " acme", "acme ", "a\nb", "a\0b", &"x".repeat(129)] {
             assert!(check_id(bad).is_err(), "{bad:?}");

@@ -1,58 +1,59 @@
-//! People who use the portal, and their roles.
+//! Admins of the portal and their roles.
 
 use super::permission::{Permission, Permissions};
 use crate::clock::Millis;
+use crate::error::{Reason, Result};
 
-/// Longest name of a person, in characters.
+/// Longest name of an admin, in characters.
 pub const NAME_MAX_CHARS: usize = 100;
 /// Longest e-mail address, in bytes (RFC 5321 section 4.5.3.1.3).
 pub const EMAIL_MAX_BYTES: usize = 254;
 /// Shortest password, in characters.
 pub const PASSWORD_MIN_CHARS: usize = 12;
-/// Longest password, in characters: enough for any sentence, little enough to hash.
+/// Longest password, in characters; limits the cost of hashing.
 pub const PASSWORD_MAX_CHARS: usize = 256;
 
-/// The id of the role that may do everything; one active person everywhere must have it.
+/// Id of the role with all permissions. At least one active admin without an account limit must have it.
 pub const OWNER: &str = "owner";
 
-/// A person with a portal account.
+/// A human with a portal login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
-    /// Its id.
+    /// Id of the admin.
     pub id: String,
-    /// E-mail address as it was given.
+    /// E-mail address as entered.
     pub email: String,
-    /// What others call the person.
+    /// Display name.
     pub name: String,
     /// Id of the role.
     pub role: String,
-    /// The one account in which the role counts; everywhere where there is none.
+    /// The account that the role is limited to; none for all accounts.
     pub account: Option<String>,
-    /// Whether signing in asks for a one-time code.
+    /// Whether sign-in requires a one-time code.
     pub has_totp: bool,
-    /// When it was made.
+    /// When the admin was created.
     pub created_at: Millis,
-    /// The last time the person signed in.
+    /// Time of the last sign-in.
     pub last_sign_in_at: Option<Millis>,
-    /// Since when the person may not sign in.
+    /// When the admin was disabled.
     pub disabled_at: Option<Millis>,
 }
 
 /// A named set of permissions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
-    /// Its id.
+    /// Id of the role.
     pub id: String,
-    /// What people call it.
+    /// Display name.
     pub name: String,
-    /// What it allows.
+    /// Granted permissions.
     pub permissions: Permissions,
-    /// Whether it comes with the program and cannot be changed.
+    /// Whether the role is built in and cannot be changed.
     pub is_built_in: bool,
 }
 
-/// The roles that come with the program.
-pub fn built_in() -> [Role; 3] {
+/// Returns the built-in roles.
+pub fn built_in_roles() -> [Role; 3] {
     let role = |id: &str, name: &str, permissions| Role {
         id: id.to_owned(),
         name: name.to_owned(),
@@ -68,28 +69,34 @@ pub fn built_in() -> [Role; 3] {
     ]
 }
 
-/// An e-mail address as it is compared: trimmed, in lower case. The error says what to change.
-pub fn email_key(email: &str) -> Result<String, String> {
+/// Normalizes an e-mail address for comparison: trimmed, in lowercase.
+///
+/// # Errors
+/// `Refused`.
+pub fn normalize_email(email: &str) -> Result<String> {
     let email = email.trim();
     let is_plain = email.chars().all(|c| !c.is_whitespace() && !c.is_control());
     let has_parts = email.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
     if !is_plain || !has_parts || email.len() > EMAIL_MAX_BYTES {
-        return Err("the e-mail address must look like name@example.com".to_owned());
+        return Err(Reason::EmailInvalid.into());
     }
     Ok(email.to_lowercase())
 }
 
-/// Checks a person's name: 1 to 100 characters, no control characters. The error says what to change.
-pub fn check_name(name: &str) -> Result<&str, String> {
+/// Checks the name of an admin: 1 to 100 characters, no control characters. Returns the trimmed name.
+///
+/// # Errors
+/// `Refused`.
+pub fn check_name(name: &str) -> Result<&str> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > NAME_MAX_CHARS || name.chars().any(char::is_control) {
-        return Err(format!("the name must have 1 to {NAME_MAX_CHARS} characters"));
+        return Err(Reason::AdminNameLength.with("max", NAME_MAX_CHARS).into());
     }
     Ok(name)
 }
 
-/// Passwords that everybody tries first.
-const COMMON: [&str; 16] = [
+/// Common passwords of at least 12 characters.
+const COMMON_PASSWORDS: [&str; 16] = [
     "password1234",
     "passwordpassword",
     "123456789012",
@@ -108,23 +115,23 @@ const COMMON: [&str; 16] = [
     "abcdefghijkl",
 ];
 
-/// Checks a new password: long enough, not one that everybody tries, not made of the person's own address. The error says
-/// what to change.
-pub fn check_password(password: &str, email: &str) -> Result<(), String> {
+/// Checks a new password: its length, that it is not a common password, and that it is not the e-mail address.
+///
+/// # Errors
+/// `Refused`.
+pub fn check_password(password: &str, email: &str) -> Result<()> {
     let length = password.chars().count();
     if length < PASSWORD_MIN_CHARS {
-        return Err(format!(
-            "the password must have at least {PASSWORD_MIN_CHARS} characters; a sentence is easy to keep"
-        ));
+        return Err(Reason::PasswordTooShort.with("min", PASSWORD_MIN_CHARS).into());
     }
     if length > PASSWORD_MAX_CHARS {
-        return Err(format!("the password may have at most {PASSWORD_MAX_CHARS} characters"));
+        return Err(Reason::PasswordTooLong.with("max", PASSWORD_MAX_CHARS).into());
     }
     let lower = password.to_lowercase();
     let first = lower.chars().next();
     let is_one_letter = lower.chars().all(|c| Some(c) == first);
-    if is_one_letter || COMMON.contains(&lower.as_str()) || lower == email.trim().to_lowercase() {
-        return Err("the password is one that is guessed first; choose another".to_owned());
+    if is_one_letter || COMMON_PASSWORDS.contains(&lower.as_str()) || lower == email.trim().to_lowercase() {
+        return Err(Reason::PasswordTooCommon.into());
     }
     Ok(())
 }
@@ -134,18 +141,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn built_in_roles_are_those_of_the_documentation() {
-        let [owner, manager, viewer] = built_in();
+    fn built_in_roles_match_the_documentation() {
+        let [owner, manager, viewer] = built_in_roles();
         assert_eq!(owner.permissions.iter().count(), 8);
-        assert_eq!(manager.permissions.words().split(' ').next_back(), Some("requests.read"));
-        assert_eq!(viewer.permissions.words(), "provisioning.read directory.read");
+        assert_eq!(manager.permissions.key_list().split(' ').next_back(), Some("requests.read"));
+        assert_eq!(viewer.permissions.key_list(), "provisioning.read directory.read");
     }
 
     #[test]
-    fn addresses_are_compared_trimmed_and_without_case() {
-        assert_eq!(email_key(" Alice@Example.com "), Ok("alice@example.com".to_owned()));
+    fn addresses_are_trimmed_and_case_insensitive() {
+        assert_eq!(normalize_email(" Alice@Example.com ").ok(), Some("alice@example.com".to_owned()));
         for wrong in ["", "alice", "@example.com", "alice@", "a b@example.com", &format!("{}@x.y", "a".repeat(251))] {
-            assert!(email_key(wrong).is_err(), "{wrong}");
+            assert!(normalize_email(wrong).is_err(), "{wrong}");
         }
     }
 
@@ -157,7 +164,7 @@ mod tests {
             assert!(check_password(wrong, "alice@example.com").is_err(), "{wrong}");
         }
         for right in ["twelve chars", "correct horse battery staple", &"ü".repeat(12).replacen('ü', "ä", 1)] {
-            assert_eq!(check_password(right, "alice@example.com"), Ok(()), "{right}");
+            assert!(check_password(right, "alice@example.com").is_ok(), "{right}");
         }
     }
 }

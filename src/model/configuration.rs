@@ -1,4 +1,4 @@
-//! A configuration: one provisioning door of an account, with its identity provider, name and switches.
+//! A configuration: one provisioning endpoint of an account, with its identity provider, name and switches.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,12 +7,12 @@ use super::switches::Switches;
 use super::{ids, names};
 use crate::clock::Millis;
 
-/// Path of the canonical provisioning URL, before the configuration's id.
+/// Path prefix of the canonical provisioning URL; the configuration id follows.
 pub const PROVISIONING_PATH: &str = "/directory/resources/scim/v2.0/";
 
-/// The kind of identity provider, in the four words of the management API.
+/// The kind of identity provider: the four `source` values of the management API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum ConfigurationSource {
     /// `frontegg`
     Frontegg,
     /// `okta`
@@ -23,11 +23,11 @@ pub enum Source {
     Other,
 }
 
-impl Source {
+impl ConfigurationSource {
     /// All sources, in the order of the API.
     pub const ALL: [Self; 4] = [Self::Frontegg, Self::Okta, Self::AzureAd, Self::Other];
 
-    /// The word of the API and of the database.
+    /// The value in the API and in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Frontegg => "frontegg",
@@ -37,7 +37,7 @@ impl Source {
         }
     }
 
-    /// What people call it.
+    /// Display name.
     pub fn label(self) -> &'static str {
         match self {
             Self::Frontegg => "Frontegg",
@@ -48,13 +48,13 @@ impl Source {
     }
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for ConfigurationSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl FromStr for Source {
+impl FromStr for ConfigurationSource {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -68,52 +68,55 @@ impl FromStr for Source {
 /// One SCIM provisioning configuration of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configuration {
-    /// Key in this database; never shown.
+    /// Key in this database; internal, not returned by the API.
     pub key: i64,
     /// The id in URLs.
     pub id: String,
     /// Id of the account.
     pub account: String,
-    /// Its name, unique in the account.
+    /// Name, unique in the account.
     pub connection_name: String,
     /// Kind of identity provider.
-    pub source: Source,
-    /// The provider's own name where the source does not say it.
+    pub source: ConfigurationSource,
+    /// Name of the provider where the source does not identify it.
     pub provider: Option<String>,
-    /// What may differ between configurations.
+    /// Options of this configuration.
     pub switches: Switches,
-    /// Moves with every change of the switches, so that a cached copy knows it is old.
+    /// Incremented with every change of the switches, to invalidate cached copies.
     pub revision: i64,
-    /// Whether its changes reach the operator's application.
+    /// Whether changes are published to the operator's application.
     pub sync: bool,
-    /// When it was made.
+    /// When the configuration was created.
     pub created_at: Millis,
-    /// The last provisioning write that succeeded.
+    /// Time of the last successful provisioning write.
     pub last_sync: Option<Millis>,
-    /// The last call with a right token.
+    /// Time of the last call with a valid token.
     pub last_seen: Option<Millis>,
-    /// When it was deleted; the row stays, because events and leftovers name it.
+    /// When the configuration was deleted. The row stays, because events and remaining resources refer to it.
     pub deleted_at: Option<Millis>,
 }
 
-/// The provisioning URL of a configuration.
+/// Returns the provisioning URL of a configuration.
 pub fn provisioning_url(public_url: &str, id: &str) -> String {
     format!("{public_url}{PROVISIONING_PATH}{id}")
 }
 
-/// Checks a connection name: trimmed, 1 to 64 characters, no control characters. The error says what to change.
-pub fn check_name(name: &str) -> Result<&str, String> {
-    names::check("connectionName", name)
+/// Checks a connection name: 1 to 64 characters after trimming, no control characters. Returns the trimmed name.
+///
+/// # Errors
+/// A sentence that names the rule.
+pub fn check_name(name: &str) -> crate::error::Result<&str> {
+    names::check_name("connectionName", name)
 }
 
-/// Checks a provider's name by the same rules as a connection name.
-pub fn check_provider(provider: &str) -> Result<&str, String> {
-    names::check("provider", provider)
+/// Checks a provider name by the same rules as a connection name.
+pub fn check_provider(provider: &str) -> crate::error::Result<&str> {
+    names::check_name("provider", provider)
 }
 
-/// The name of a configuration that was given none: the label of its source and the end of its id.
-pub fn default_name(source: Source, id: &str) -> String {
-    format!("{} {}", source.label(), ids::short(id))
+/// Returns the default name of a configuration: the label of its source and the end of its id.
+pub fn default_name(source: ConfigurationSource, id: &str) -> String {
+    format!("{} {}", source.label(), ids::shorten_id(id))
 }
 
 #[cfg(test)]
@@ -121,30 +124,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_are_the_four_words_of_the_api() {
-        for source in Source::ALL {
+    fn sources_are_the_four_values_of_the_api() {
+        for source in ConfigurationSource::ALL {
             assert_eq!(source.as_str().parse(), Ok(source));
         }
         for wrong in ["", "Okta", "azuread", "azure_ad", "google"] {
-            assert!(wrong.parse::<Source>().unwrap_err().contains("azure-ad"));
+            assert!(wrong.parse::<ConfigurationSource>().unwrap_err().contains("azure-ad"));
         }
     }
 
     #[test]
     fn connection_names_are_trimmed_and_bounded_in_characters() {
-        assert_eq!(check_name("  Okta prod "), Ok("Okta prod"));
+        assert_eq!(check_name("  Okta prod ").ok(), Some("Okta prod"));
         assert!(check_name(&"ü".repeat(64)).is_ok());
         for wrong in ["", "   ", "a\nb", &"x".repeat(65)] {
-            assert!(check_name(wrong).unwrap_err().starts_with("connectionName"));
+            assert!(check_name(wrong).unwrap_err().to_string().contains("field=connectionName"));
         }
-        assert!(check_provider("").unwrap_err().starts_with("provider"));
+        assert!(check_provider("").unwrap_err().to_string().contains("field=provider"));
     }
 
     #[test]
-    fn a_nameless_configuration_is_called_by_its_source_and_short_id() {
+    fn the_default_name_is_the_source_and_the_short_id() {
         let id = "01890a5d-ac96-774b-bcce-b302099a8057";
-        assert_eq!(default_name(Source::Okta, id), "Okta 9a8057");
-        assert_eq!(default_name(Source::AzureAd, id), "Microsoft Entra ID 9a8057");
+        assert_eq!(default_name(ConfigurationSource::Okta, id), "Okta 9a8057");
+        assert_eq!(default_name(ConfigurationSource::AzureAd, id), "Microsoft Entra ID 9a8057");
     }
 
     #[test]

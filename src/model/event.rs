@@ -1,31 +1,31 @@
-//! Events: facts about resources and configurations, named `subject.what`.
+//! Events of resources and configurations. Their kinds have the form `subject.action`.
 
 use std::fmt;
 
 use crate::clock::Millis;
 
-/// What happened to the subject of an event.
+/// The action that an event reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Happening {
-    /// It is new.
+pub enum EventAction {
+    /// The subject was created.
     Created,
-    /// Something of it changed.
+    /// The subject was changed.
     Updated,
-    /// A user went from active to inactive.
+    /// A user changed from active to inactive.
     Deactivated,
-    /// A user went from inactive to active.
+    /// A user changed from inactive to active.
     Reactivated,
-    /// It is gone.
+    /// The subject was deleted.
     Deleted,
-    /// A group has a member more.
+    /// A member was added to a group.
     MemberAdded,
-    /// A group has a member less.
+    /// A member was removed from a group.
     MemberRemoved,
 }
 
-impl Happening {
-    /// The word after the dot.
-    pub fn word(self) -> &'static str {
+impl EventAction {
+    /// The part of the kind after the dot.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
             Self::Updated => "updated",
@@ -38,53 +38,54 @@ impl Happening {
     }
 }
 
-/// The kind of an event. Its `Display` is the stored word: `user.created`, `group.member_added`, `configuration.deleted`.
+/// The kind of an event. `Display` gives the stored form: `user.created`, `group.member_added`,
+/// `configuration.deleted`.
 ///
-/// Resource types are an open set, because a configuration may bring its own: a type `Device` has `device.created`.
+/// Resource types are an open set, because a configuration may define its own: a type `Device` has `device.created`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind<'a> {
-    /// About a resource of the named type, spelt as in its `ResourceType` (`User`, `Group`, a custom one).
-    Resource(&'a str, Happening),
-    /// About a configuration.
-    Configuration(Happening),
+pub enum EventKind<'a> {
+    /// An event of a resource. The name is that of its `ResourceType` (`User`, `Group`, or a custom type).
+    Resource(&'a str, EventAction),
+    /// An event of a configuration.
+    Configuration(EventAction),
 }
 
-impl fmt::Display for Kind<'_> {
+impl fmt::Display for EventKind<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Resource(name, what) => {
-                write!(f, "{}.{}", name.to_ascii_lowercase(), what.word())
+            Self::Resource(name, action) => {
+                write!(f, "{}.{}", name.to_ascii_lowercase(), action.as_str())
             }
-            Self::Configuration(what) => write!(f, "configuration.{}", what.word()),
+            Self::Configuration(action) => write!(f, "configuration.{}", action.as_str()),
         }
     }
 }
 
-/// The resource type that a kind's word is about, spelt as in its `ResourceType` where that is one of the standard ones.
-pub fn resource_type(kind: &str) -> String {
-    let word = kind.split('.').next().unwrap_or_default();
-    let mut letters = word.chars();
+/// Returns the resource type of a stored kind. For the standard types it equals the name of the `ResourceType`.
+pub fn parse_resource_type(kind: &str) -> String {
+    let subject = kind.split('.').next().unwrap_or_default();
+    let mut letters = subject.chars();
     letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
 }
 
-/// An event as the feed, the webhooks and the history read it.
+/// A stored event, as the feed, the webhooks and the history read it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// Its place in the order of commits; grows, may have gaps.
+    /// Sequence number in commit order; increasing, may have gaps.
     pub seq: i64,
     /// Account of the configuration.
     pub account: String,
     /// Key of the configuration in this database.
     pub configuration: i64,
-    /// Its public id; none where its row is no more.
+    /// Public id of the configuration; none if its row no longer exists.
     pub configuration_id: Option<String>,
-    /// The word of its [`Kind`].
+    /// Text form of its [`Kind`].
     pub kind: String,
-    /// Id of the resource; none where the configuration itself is the subject.
+    /// Id of the resource; none if the configuration itself is the subject.
     pub resource_id: Option<String>,
-    /// JSON text: before and after, or the paths that changed. Never a password.
+    /// JSON text: the values before and after, or the paths that changed. Never contains a password.
     pub payload: String,
-    /// When it became true.
+    /// When the change was committed.
     pub created_at: Millis,
 }
 
@@ -93,28 +94,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_type_of_a_kind_is_spelt_as_in_scim() {
-        for (kind, of) in [("user.created", "User"), ("group.member_added", "Group"), ("", "")] {
-            assert_eq!(resource_type(kind), of);
+    fn the_type_of_a_kind_is_the_scim_resource_type() {
+        for (kind, name) in [("user.created", "User"), ("group.member_added", "Group"), ("", "")] {
+            assert_eq!(parse_resource_type(kind), name);
         }
     }
 
     #[test]
-    fn kinds_are_the_documented_words() {
-        use Happening::{Created, Deactivated, Deleted, MemberAdded, MemberRemoved, Reactivated, Updated};
-        for (kind, word) in [
-            (Kind::Resource("User", Created), "user.created"),
-            (Kind::Resource("User", Updated), "user.updated"),
-            (Kind::Resource("User", Deactivated), "user.deactivated"),
-            (Kind::Resource("User", Reactivated), "user.reactivated"),
-            (Kind::Resource("User", Deleted), "user.deleted"),
-            (Kind::Resource("Group", MemberAdded), "group.member_added"),
-            (Kind::Resource("Group", MemberRemoved), "group.member_removed"),
-            (Kind::Resource("Device", Created), "device.created"),
-            (Kind::Configuration(Created), "configuration.created"),
-            (Kind::Configuration(Deleted), "configuration.deleted"),
+    fn kinds_have_the_documented_names() {
+        use EventAction::{Created, Deactivated, Deleted, MemberAdded, MemberRemoved, Reactivated, Updated};
+        for (kind, text) in [
+            (EventKind::Resource("User", Created), "user.created"),
+            (EventKind::Resource("User", Updated), "user.updated"),
+            (EventKind::Resource("User", Deactivated), "user.deactivated"),
+            (EventKind::Resource("User", Reactivated), "user.reactivated"),
+            (EventKind::Resource("User", Deleted), "user.deleted"),
+            (EventKind::Resource("Group", MemberAdded), "group.member_added"),
+            (EventKind::Resource("Group", MemberRemoved), "group.member_removed"),
+            (EventKind::Resource("Device", Created), "device.created"),
+            (EventKind::Configuration(Created), "configuration.created"),
+            (EventKind::Configuration(Deleted), "configuration.deleted"),
         ] {
-            assert_eq!(kind.to_string(), word);
+            assert_eq!(kind.to_string(), text);
         }
     }
 }

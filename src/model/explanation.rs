@@ -1,89 +1,88 @@
-//! Logged calls in plain words: what each did, and where it went wrong, what to do about it and where at the identity
-//! provider.
+//! Explanations of logged calls: what a call did, why it failed, how to fix it, and where at the identity provider.
 
-mod places;
 mod rules;
 mod sentence;
+mod setting_locations;
 #[cfg(test)]
 mod tests;
 
 use serde_json::Value;
 
-pub use self::places::Place;
-pub use self::rules::{RULES, Rule};
-pub use self::sentence::sentence;
+pub use self::rules::{EXPLANATION_RULES, ExplanationRule};
+pub use self::sentence::summarize_call;
+pub use crate::model::explanation::setting_locations::SettingLocation;
 
-use super::provider::Provider;
 use super::request::LoggedCall;
+use crate::providers::IdentityProvider;
 
-/// A logged call, taken apart as far as its explanation needs it.
+/// A logged call with the parsed parts that its explanation needs.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts<'c> {
+pub struct CallContext<'c> {
     /// The call.
     pub call: &'c LoggedCall,
-    /// The path below the provisioning URL, decoded: `/Users/7`.
-    pub below: &'c str,
-    /// The filter in the query, decoded.
+    /// The decoded path relative to the provisioning URL: `/Users/7`.
+    pub relative_path: &'c str,
+    /// The decoded filter in the query.
     pub filter: Option<&'c str>,
-    /// What was sent, where it is JSON and was kept whole.
+    /// The request body, if it is JSON and was logged completely.
     pub request: Option<&'c Value>,
-    /// What was answered, where it is JSON and was kept whole.
+    /// The response body, if it is JSON and was logged completely.
     pub response: Option<&'c Value>,
-    /// What people call the resource that it was about.
+    /// Display name of the resource.
     pub name: Option<&'c str>,
-    /// Whether the server is reached by HTTPS.
+    /// Whether the public URL of the server is HTTPS.
     pub is_secure: bool,
 }
 
-impl Facts<'_> {
-    /// The sentence of the refusal; empty where there is none.
+impl CallContext<'_> {
+    /// The `detail` of the error response; empty if there is none.
     fn detail(&self) -> &str {
         self.call.detail.as_deref().unwrap_or_default()
     }
 
-    /// Whether the refusal has that word of the protocol.
+    /// Whether the error response has this `scimType`.
     fn is_refused_as(&self, scim_type: &str) -> bool {
         self.call.scim_type.as_deref() == Some(scim_type)
     }
 
-    /// Whether the token was refused for that reason.
-    fn token_was(&self, refusal: &str) -> bool {
+    /// Whether the token was refused for this reason.
+    fn is_token_refused_as(&self, refusal: &str) -> bool {
         self.call.refusal.as_deref() == Some(refusal)
     }
 
-    /// Whether a note ends like this.
-    fn notes(&self, end: &str) -> bool {
+    /// Whether a note ends with `end`.
+    fn has_note(&self, end: &str) -> bool {
         self.call.notes.iter().any(|note| note.ends_with(end))
     }
 }
 
-/// What a rule says about a call.
+/// The explanation of a call by one rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
-    /// Its word.
+    /// Id of the rule.
     pub id: &'static str,
-    /// What the identity provider did, in a sentence.
+    /// What the identity provider did, as a sentence.
     pub what: &'static str,
-    /// What to do about it.
+    /// How to fix it.
     pub advice: &'static str,
-    /// Where to do it, at the provider of the configuration; empty where it cannot be said.
-    pub place: &'static str,
+    /// Where to fix it at the provider of the configuration; empty if unknown.
+    pub location: &'static str,
 }
 
-/// What the rules say about a call, in their order. Nothing where all is as it should be, or no rule knows better than the
-/// refusal itself.
-pub fn explain(facts: &Facts<'_>, provider: &Provider) -> Vec<Explanation> {
-    let speaking = RULES.iter().filter(|rule| (rule.applies)(facts));
-    let said = |rule: &Rule| Explanation {
+/// Returns the explanations of a call in the order of the rules. Empty if the call succeeded, or if no rule adds
+/// anything to the error response.
+pub fn explain_call(facts: &CallContext<'_>, provider: &IdentityProvider) -> Vec<Explanation> {
+    let matching = EXPLANATION_RULES.iter().filter(|rule| (rule.applies)(facts));
+    let to_explanation = |rule: &ExplanationRule| Explanation {
         id: rule.id,
         what: rule.what,
         advice: rule.advice,
-        place: places::at(provider.key, rule.place),
+        location: setting_locations::describe_location(provider.key, rule.location),
     };
-    speaking.map(said).collect()
+    matching.map(to_explanation).collect()
 }
 
-/// The rule that says why a call was refused.
-fn reason(facts: &Facts<'_>) -> Option<&'static Rule> {
-    RULES.iter().find(|rule| !rule.short.is_empty() && (rule.applies)(facts))
+/// Returns the first rule that explains why the call was refused.
+fn find_reason(facts: &CallContext<'_>) -> Option<&'static ExplanationRule> {
+    EXPLANATION_RULES.iter().find(|rule| !rule.refusal_reason.is_empty() && (rule.applies)(facts))
 }

@@ -1,17 +1,21 @@
-//! Names that people give to things.
+//! Validation of display names.
 
-/// The longest name, in characters.
+use crate::error::{Reason, Result};
+
+/// Longest name, in characters.
 pub const MAX_CHARS: usize = 64;
 
-/// Checks a name: 1 to 64 characters once trimmed, no control characters. The error begins with the member that holds it
-/// and says what to change.
-pub fn check<'n>(member: &str, name: &'n str) -> Result<&'n str, String> {
+/// Checks a name: 1 to 64 characters after trimming, no control characters. Returns the trimmed name.
+///
+/// # Errors
+/// `Refused` on `member`, the JSON member of the name.
+pub fn check_name<'n>(member: &str, name: &'n str) -> Result<&'n str> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > MAX_CHARS {
-        return Err(format!("{member} must have 1 to {MAX_CHARS} characters"));
+        return Err(Reason::NameLength.with("max", MAX_CHARS).on_field(member).into());
     }
     if name.chars().any(char::is_control) {
-        return Err(format!("{member} must not hold control characters"));
+        return Err(Reason::NameControlCharacters.on_field(member).into());
     }
     Ok(name)
 }

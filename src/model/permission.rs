@@ -1,32 +1,32 @@
-//! What a caller of the management API or a person in the portal may do. One vocabulary serves both; the keys of user
-//! tokens are translated here and nowhere else.
+//! Permissions of management API callers and portal admins. Both use the same set; the permission keys of user tokens
+//! are translated only here.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// One thing that may be allowed.
+/// A permission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Permission {
-    /// See configurations, their tokens without the secret, their settings and schemas.
+    /// Read configurations, their tokens without the secret, their settings and schemas.
     ProvisioningRead,
-    /// Make configurations, with the first token, and change their settings.
+    /// Create configurations with their first token, and change their settings.
     ProvisioningCreate,
-    /// Delete configurations and purge what they left.
+    /// Delete configurations and purge their remaining resources.
     ProvisioningDelete,
-    /// Make and revoke tokens and set-up links.
+    /// Create and revoke tokens and setup links.
     ProvisioningTokens,
-    /// See users and groups and what happened to them.
+    /// Read users, groups and their events.
     DirectoryRead,
-    /// See the request log.
+    /// Read the request log.
     RequestsRead,
-    /// See the audit log.
+    /// Read the audit log.
     AuditRead,
-    /// Accounts, API keys and settings of the server.
+    /// Manage accounts, API keys and settings of the server.
     SystemAdmin,
 }
 
 impl Permission {
-    /// All of them, in the order of the documentation.
+    /// All permissions in the order of the documentation.
     pub const ALL: [Self; 8] = [
         Self::ProvisioningRead,
         Self::ProvisioningCreate,
@@ -38,7 +38,7 @@ impl Permission {
         Self::SystemAdmin,
     ];
 
-    /// The word for it in roles, API keys and answers.
+    /// The key in roles, API keys and responses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ProvisioningRead => "provisioning.read",
@@ -52,7 +52,7 @@ impl Permission {
         }
     }
 
-    /// The key that user tokens carry for it, where the configuration API has one.
+    /// The key in user tokens, if the configuration API defines one.
     pub fn token_key(self) -> Option<&'static str> {
         match self {
             Self::ProvisioningRead => Some("fe.secure.read.provisioningConfiguration"),
@@ -87,52 +87,52 @@ impl FromStr for Permission {
 pub struct Permissions(u8);
 
 impl Permissions {
-    /// Everything.
+    /// All permissions.
     pub const ALL: Self = Self(u8::MAX);
-    /// Nothing.
+    /// No permissions.
     pub const NONE: Self = Self(0);
 
-    /// Whether it is among them.
-    pub fn allow(self, permission: Permission) -> bool {
+    /// Returns whether the set contains the permission.
+    pub fn contains(self, permission: Permission) -> bool {
         self.0 & permission.bit() != 0
     }
 
-    /// What both allow.
+    /// Returns the intersection of both sets.
     #[must_use]
-    pub fn both(self, other: Self) -> Self {
+    pub fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// The members, in the order of the documentation.
+    /// Iterates over the permissions in the order of the documentation.
     pub fn iter(self) -> impl Iterator<Item = Permission> {
-        Permission::ALL.into_iter().filter(move |permission| self.allow(*permission))
+        Permission::ALL.into_iter().filter(move |permission| self.contains(*permission))
     }
 
-    /// The words of the members with blanks between: how they are stored.
-    pub fn words(self) -> String {
+    /// The keys, separated by spaces: the stored form.
+    pub fn key_list(self) -> String {
         self.iter().map(Permission::as_str).collect::<Vec<_>>().join(" ")
     }
 
-    /// Reads [`Permissions::words`]; a word from another version is passed over.
-    pub fn from_words(words: &str) -> Self {
-        words.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+    /// Parses the result of [`Permissions::words`]; unknown keys, such as those of another version, are skipped.
+    pub fn from_key_list(text: &str) -> Self {
+        text.split_whitespace().filter_map(|key| key.parse().ok()).collect()
     }
 
-    /// What the keys in a token stand for: our own words, the keys of the configuration API, and keys that end in `.*`
-    /// (`fe.secure.*`), which stand for all that begin like them. Keys are compared exactly, segment by segment; one
-    /// that nobody knows gives nothing, and a bare `*` is no key.
+    /// Returns the permissions that the keys in a user token grant: our own keys, the keys of the configuration API,
+    /// and keys that end in `.*` (`fe.secure.*`), which grant all keys with that prefix. Keys are compared exactly,
+    /// segment by segment. Unknown keys and a single `*` grant nothing.
     pub fn from_keys<'k>(keys: impl IntoIterator<Item = &'k str>) -> Self {
         let keys: Vec<&str> = keys.into_iter().collect();
-        let given = |name: &str| keys.iter().any(|key| covers(key, name));
+        let is_granted = |name: &str| keys.iter().any(|key| key_matches(key, name));
         Permission::ALL
             .into_iter()
-            .filter(|permission| given(permission.as_str()) || permission.token_key().is_some_and(given))
+            .filter(|permission| is_granted(permission.as_str()) || permission.token_key().is_some_and(is_granted))
             .collect()
     }
 }
 
-/// Whether a key is that name, or ends in `.*` and begins like it.
-fn covers(key: &str, name: &str) -> bool {
+/// Returns whether a key equals the name, or ends in `.*` and is a prefix of it.
+fn key_matches(key: &str, name: &str) -> bool {
     match key.strip_suffix(".*") {
         Some(start) => name.strip_prefix(start).is_some_and(|rest| rest.starts_with('.')),
         None => key == name,
@@ -157,9 +157,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_of_user_tokens_count_with_their_wildcards() {
+    fn keys_of_user_tokens_may_have_wildcards() {
         let seed = Permissions::from_iter([ProvisioningRead, ProvisioningCreate, ProvisioningDelete]);
-        for (keys, wanted) in [
+        for (keys, expected) in [
             (&["fe.secure.read.provisioningConfiguration"][..], Permissions::from_iter([ProvisioningRead])),
             (&["fe.secure.write.provisioningConfiguration"], Permissions::from_iter([ProvisioningCreate])),
             (&["fe.secure.delete.provisioningConfiguration"], Permissions::from_iter([ProvisioningDelete])),
@@ -172,12 +172,12 @@ mod tests {
             (&["provisioning.read"], Permissions::from_iter([ProvisioningRead])),
             (&["audit.*"], Permissions::from_iter([Permission::AuditRead])),
         ] {
-            assert_eq!(Permissions::from_keys(keys.iter().copied()), wanted, "{keys:?}");
+            assert_eq!(Permissions::from_keys(keys.iter().copied()), expected, "{keys:?}");
         }
     }
 
     #[test]
-    fn keys_that_only_look_alike_give_nothing() {
+    fn similar_keys_grant_nothing() {
         for key in [
             "",
             "*",
@@ -198,12 +198,12 @@ mod tests {
     }
 
     #[test]
-    fn stored_words_read_back_and_unknown_ones_are_passed_over() {
-        assert_eq!(Permissions::from_words(&Permissions::ALL.words()), Permissions::ALL);
+    fn stored_keys_are_read_back_and_unknown_ones_are_skipped() {
+        assert_eq!(Permissions::from_key_list(&Permissions::ALL.key_list()), Permissions::ALL);
         assert_eq!(
-            Permissions::from_words("audit.read from.the.future"),
+            Permissions::from_key_list("audit.read from.the.future"),
             Permissions::from_iter([Permission::AuditRead])
         );
-        assert_eq!(Permissions::NONE.words(), "");
+        assert_eq!(Permissions::NONE.key_list(), "");
     }
 }

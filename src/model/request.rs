@@ -1,44 +1,45 @@
-//! The request log: what an identity provider asked and was answered, and what that says about its configuration.
+//! The request log: calls of identity providers with their responses, and the health of a configuration derived from
+//! them.
 
 use std::fmt;
 
 use crate::clock::Millis;
 
-/// Bytes of a body that are kept.
-pub const BODY_KEPT_MAX_BYTES: usize = 16 * 1024;
-/// Calls that the recent ones are counted among.
+/// Bytes of a body that are stored.
+pub const LOGGED_BODY_MAX_BYTES: usize = 16 * 1024;
+/// Number of calls that count as recent.
 pub const RECENT_CALLS: u32 = 20;
 
-/// Failed calls among the recent ones that make a configuration failing.
+/// A configuration is failing from this number of failed recent calls on.
 const FAILING_CALLS: u32 = 5;
-/// Refused tokens in a row that do.
+/// A configuration is failing from this number of consecutive refused tokens on.
 const FAILING_TOKENS: u32 = 3;
 
-/// Why a caller was nobody's.
+/// Why a caller could not be authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// There was no Authorization header.
+pub enum TokenRefusal {
+    /// The request has no Authorization header.
     NoToken,
-    /// The header is no bearer token: another scheme, several tokens, nothing after the scheme.
+    /// The header is not a bearer token: another scheme, several tokens, nothing after the scheme.
     Malformed,
-    /// `Bearer Bearer …`: the scheme was typed into the field for the token.
+    /// `Bearer Bearer …`: the scheme was entered in the token field.
     DoubleBearer,
-    /// The token stands there without the word Bearer.
+    /// The header has a token without the scheme Bearer.
     NoScheme,
-    /// A bearer token that we did not make, such as one of the identity provider's own.
+    /// A bearer token that this software did not issue, such as one of the identity provider.
     ForeignToken,
-    /// Of our form, but unknown: mistyped, cut off, or of another server.
+    /// A token of our format, but unknown: mistyped, truncated, or issued by another server.
     UnknownToken,
-    /// Revoked, or pushed out by newer ones.
+    /// A revoked token, or one replaced by newer ones.
     RevokedToken,
-    /// Past its end.
+    /// An expired token.
     ExpiredToken,
-    /// A live token of another configuration.
+    /// A valid token of another configuration.
     OtherConfiguration,
 }
 
-impl Refusal {
-    /// All of them, from the least to the most that was right about the token.
+impl TokenRefusal {
+    /// All values, ordered by how close the token was to a valid one.
     pub const ALL: [Self; 9] = [
         Self::NoToken,
         Self::Malformed,
@@ -51,7 +52,7 @@ impl Refusal {
         Self::OtherConfiguration,
     ];
 
-    /// The word of the API and of the database.
+    /// The value in the API and in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoToken => "no_token",
@@ -67,72 +68,73 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for TokenRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-/// What a call says about the state of its configuration.
+/// The outcome of a call with regard to the health of its configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It worked, or was answered as such calls are answered when all is well.
-    Fine,
-    /// Somebody who knows the configuration wanted something and did not get it.
+pub enum CallOutcome {
+    /// The call succeeded, or its error response is part of normal operation.
+    Succeeded,
+    /// A call with a valid token failed.
     Failed,
     /// The token was refused.
-    Stranger,
-    /// Says nothing: somebody without a token.
-    Nothing,
+    TokenRefused,
+    /// Not counted: a call without a token.
+    NotCounted,
 }
 
-impl Verdict {
-    /// The verdict on an answer to a caller with a right token.
+impl CallOutcome {
+    /// Returns the outcome of a call with a valid token.
     ///
-    /// A look-up or a deletion of what is not there, a version that has moved and an endpoint that is not offered are
-    /// how providers find their way; everything else from 400 on left something undone.
-    pub fn of(method: &str, status: u16) -> Self {
+    /// A lookup or deletion of a resource that does not exist, a version mismatch (412) and an endpoint that is not
+    /// supported (501) are part of normal operation; every other status from 400 on is a failure.
+    pub fn from_status(method: &str, status: u16) -> Self {
         let looked_up = matches!(method, "GET" | "HEAD" | "DELETE") && status == 404;
-        if status < 400 || looked_up || status == 412 || status == 501 { Self::Fine } else { Self::Failed }
+        if status < 400 || looked_up || status == 412 || status == 501 { Self::Succeeded } else { Self::Failed }
     }
 
-    /// The verdict on an answer to a caller without one.
-    pub fn of_stranger(refusal: Option<Refusal>) -> Self {
+    /// Returns the outcome of a call without a valid token.
+    pub fn from_refusal(refusal: Option<TokenRefusal>) -> Self {
         match refusal {
-            None | Some(Refusal::NoToken) => Self::Nothing,
-            Some(_) => Self::Stranger,
+            None | Some(TokenRefusal::NoToken) => Self::NotCounted,
+            Some(_) => Self::TokenRefused,
         }
     }
 }
 
-/// How the last calls of a configuration went.
+/// Health of a configuration, derived from its last calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Health {
-    /// Failed calls in a row, refused tokens among them.
+pub struct CallHealth {
+    /// Consecutive failed calls, including refused tokens.
     pub failures: u32,
-    /// Refused tokens in a row.
+    /// Consecutive refused tokens.
     pub auth_failures: u32,
-    /// A bit for each of the last [`RECENT_CALLS`], the newest lowest, 1 where it failed; below a leading 1.
+    /// One bit for each of the last [`RECENT_CALLS`], the newest lowest, 1 for a failure; a leading 1 marks the length.
     pub recent: u32,
-    /// When the last failure was.
+    /// Time of the last failure.
     pub last_failure: Option<Millis>,
 }
 
-impl Default for Health {
+impl Default for CallHealth {
     fn default() -> Self {
         Self { failures: 0, auth_failures: 0, recent: 1, last_failure: None }
     }
 }
 
-impl Health {
-    /// Takes in one more call.
-    pub fn note(&mut self, verdict: Verdict, at: Millis) {
-        if verdict == Verdict::Nothing {
+impl CallHealth {
+    /// Adds a call.
+    pub fn add_call(&mut self, verdict: CallOutcome, at: Millis) {
+        if verdict == CallOutcome::NotCounted {
             return;
         }
-        let failed = verdict != Verdict::Fine;
+        let failed = verdict != CallOutcome::Succeeded;
         self.failures = if failed { self.failures.saturating_add(1) } else { 0 };
-        self.auth_failures = if verdict == Verdict::Stranger { self.auth_failures.saturating_add(1) } else { 0 };
+        self.auth_failures =
+            if verdict == CallOutcome::TokenRefused { self.auth_failures.saturating_add(1) } else { 0 };
         self.recent = self.recent << 1 | u32::from(failed);
         let full = 1 << RECENT_CALLS;
         if self.recent >= full * 2 {
@@ -143,71 +145,71 @@ impl Health {
         }
     }
 
-    /// Whether somebody should look: 5 of the recent calls failed, or 3 tokens in a row were refused.
+    /// Returns whether 5 of the recent calls failed, or 3 consecutive tokens were refused.
     pub fn is_failing(&self) -> bool {
         self.recent_failures() >= FAILING_CALLS || self.auth_failures >= FAILING_TOKENS
     }
 
-    /// How many calls are counted as recent.
+    /// Returns the number of recent calls.
     pub fn recent_calls(&self) -> u32 {
         self.recent.max(1).ilog2()
     }
 
-    /// How many of the recent calls failed.
+    /// Returns the number of failed recent calls.
     pub fn recent_failures(&self) -> u32 {
         self.recent.count_ones().saturating_sub(1)
     }
 }
 
-/// What was kept of a body.
+/// The logged part of a body.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoggedBody {
-    /// Length as it was sent; none where there was no body, or where it was streamed.
+    /// Length of the body; none if there was no body, or if it was streamed.
     pub bytes: Option<u64>,
-    /// Its text without secrets, at most [`BODY_KEPT_MAX_BYTES`]; none where it was not kept.
+    /// Text without secrets, at most [`BODY_KEPT_MAX_BYTES`]; none if it was not stored.
     pub text: Option<String>,
 }
 
-/// One row of the log.
+/// One row of the request log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoggedCall {
-    /// The `X-Request-Id` of the answer.
+    /// The `X-Request-Id` of the response.
     pub id: String,
-    /// When it came.
+    /// When the call arrived.
     pub at: Millis,
-    /// How long it took, in microseconds.
+    /// Duration in microseconds.
     pub duration_us: i64,
     /// Network address of the caller.
     pub address: Option<String>,
-    /// The method; `-` where the row stands for missed calls.
+    /// The method; `-` if the row counts missed calls.
     pub method: String,
     /// Path and query, without secrets.
     pub path: String,
-    /// The status of the answer.
+    /// The status of the response.
     pub status: u16,
-    /// Whether something was left undone (see [`Verdict`]).
+    /// Whether the call failed (see [`Verdict`]).
     pub failed: bool,
-    /// The `scimType` of a refusal.
+    /// The `scimType` of an error response.
     pub scim_type: Option<String>,
-    /// The sentence of a refusal.
+    /// The `detail` of an error response.
     pub detail: Option<String>,
-    /// Why the caller was nobody's: the word of a [`Refusal`].
+    /// Why the caller could not be authenticated: the value of a [`Refusal`].
     pub refusal: Option<String>,
-    /// The last four characters of a token of our form that was refused.
+    /// The last four characters of a refused token of our format.
     pub token_hint: Option<String>,
     /// Id of the token.
     pub token_id: Option<String>,
-    /// Type of the resource that it was about.
+    /// Type of the resource.
     pub resource_type: Option<String>,
-    /// Id of that resource, also where the call made it.
+    /// Id of the resource, also if the call created it.
     pub resource_id: Option<String>,
-    /// What was normalised, skipped or ignored.
+    /// What was normalized, skipped or ignored.
     pub notes: Vec<String>,
-    /// More than 0 where the row stands for that many calls that could not be kept.
+    /// Greater than 0 if the row counts calls that could not be logged.
     pub missed: u32,
-    /// What was sent.
+    /// Request body.
     pub request: LoggedBody,
-    /// What was answered.
+    /// Response body.
     pub response: LoggedBody,
 }
 
@@ -216,39 +218,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_of_the_last_twenty_are_counted_however_they_lie() {
-        let mut health = Health::default();
+    fn five_failures_of_the_last_twenty_calls_are_counted_in_any_order() {
+        let mut health = CallHealth::default();
         for number in 0..100 {
-            let verdict = if number % 4 == 0 { Verdict::Failed } else { Verdict::Fine };
-            health.note(verdict, number);
+            let verdict = if number % 4 == 0 { CallOutcome::Failed } else { CallOutcome::Succeeded };
+            health.add_call(verdict, number);
         }
         assert_eq!((health.recent_failures(), health.failures, health.last_failure), (5, 0, Some(96)));
-        assert_eq!((health.recent_calls(), Health::default().recent_calls()), (RECENT_CALLS, 0));
+        assert_eq!((health.recent_calls(), CallHealth::default().recent_calls()), (RECENT_CALLS, 0));
         assert!(health.is_failing());
     }
 
     #[test]
-    fn a_row_of_failures_ends_with_the_first_call_that_works() {
-        let mut health = Health::default();
-        for verdict in [Verdict::Stranger, Verdict::Nothing, Verdict::Stranger, Verdict::Stranger] {
-            health.note(verdict, 7);
+    fn consecutive_failures_end_with_the_first_call_that_succeeds() {
+        let mut health = CallHealth::default();
+        for verdict in
+            [CallOutcome::TokenRefused, CallOutcome::NotCounted, CallOutcome::TokenRefused, CallOutcome::TokenRefused]
+        {
+            health.add_call(verdict, 7);
         }
         assert_eq!((health.auth_failures, health.failures, health.recent_failures()), (3, 3, 3));
         assert!(health.is_failing());
-        health.note(Verdict::Failed, 8);
+        health.add_call(CallOutcome::Failed, 8);
         assert_eq!((health.auth_failures, health.failures, health.is_failing()), (0, 4, false));
-        health.note(Verdict::Fine, 9);
+        health.add_call(CallOutcome::Succeeded, 9);
         assert_eq!((health.auth_failures, health.failures, health.last_failure), (0, 0, Some(8)));
     }
 
     #[test]
-    fn what_belongs_to_a_normal_conversation_is_no_failure() {
+    fn error_responses_of_normal_operation_are_not_failures() {
         for (method, status) in [("GET", 200), ("GET", 404), ("DELETE", 404), ("PUT", 412), ("GET", 304), ("GET", 501)]
         {
-            assert_eq!(Verdict::of(method, status), Verdict::Fine, "{method} {status}");
+            assert_eq!(CallOutcome::from_status(method, status), CallOutcome::Succeeded, "{method} {status}");
         }
         for (method, status) in [("PATCH", 404), ("POST", 409), ("GET", 400), ("POST", 503), ("PUT", 405)] {
-            assert_eq!(Verdict::of(method, status), Verdict::Failed, "{method} {status}");
+            assert_eq!(CallOutcome::from_status(method, status), CallOutcome::Failed, "{method} {status}");
         }
     }
 }

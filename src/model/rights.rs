@@ -1,4 +1,4 @@
-//! What the bearer token of an identity provider may do within its configuration.
+//! The rights of a provisioning token within its configuration.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,22 +9,22 @@ use utoipa::ToSchema;
 /// What a token may do
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Rights {
+pub enum TokenRights {
     /// Everything that the configuration offers.
     All,
-    /// See everything and change nothing.
+    /// Read everything, change nothing.
     Read,
-    /// Everything on users; groups are out of sight.
+    /// All operations on users; groups are not visible.
     Users,
-    /// Everything on groups; users are out of sight, but for their ids as members.
+    /// All operations on groups; users are visible only as member ids.
     Groups,
 }
 
-impl Rights {
-    /// All of them, as they are chosen from.
+impl TokenRights {
+    /// All values in display order.
     pub const ALL: [Self; 4] = [Self::All, Self::Read, Self::Users, Self::Groups];
 
-    /// The word of the API, the command line and the database.
+    /// The value in the API, on the command line and in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::All => "all",
@@ -34,8 +34,8 @@ impl Rights {
         }
     }
 
-    /// What people call it.
-    pub fn words(self) -> &'static str {
+    /// Display name.
+    pub fn label(self) -> &'static str {
         match self {
             Self::All => "Everything",
             Self::Read => "Read only",
@@ -44,12 +44,12 @@ impl Rights {
         }
     }
 
-    /// Whether resources may be made, changed and removed.
+    /// Returns whether resources may be created, changed and deleted.
     pub fn may_write(self) -> bool {
         self != Self::Read
     }
 
-    /// Whether resources of that type are in sight.
+    /// Returns whether resources of this type are visible.
     pub fn covers(self, resource_type: &str) -> bool {
         match self {
             Self::All | Self::Read => true,
@@ -59,13 +59,13 @@ impl Rights {
     }
 }
 
-impl fmt::Display for Rights {
+impl fmt::Display for TokenRights {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl FromStr for Rights {
+impl FromStr for TokenRights {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -74,20 +74,20 @@ impl FromStr for Rights {
     }
 }
 
-/// Whether a token works
+/// State of a token
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenState {
-    /// It does.
+    /// The token is accepted.
     Live,
-    /// Its time is over.
+    /// The expiry date has passed.
     Expired,
-    /// Somebody ended it, or a newer token took its place.
+    /// The token was revoked, or replaced by a newer one.
     Revoked,
 }
 
 impl TokenState {
-    /// The word of the API and the command line.
+    /// The value in the API and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
@@ -102,18 +102,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rights_limit_the_methods_or_the_types() {
+    fn rights_limit_the_methods_or_the_resource_types() {
         for (rights, writes, users, groups) in [
-            (Rights::All, true, true, true),
-            (Rights::Read, false, true, true),
-            (Rights::Users, true, true, false),
-            (Rights::Groups, true, false, true),
+            (TokenRights::All, true, true, true),
+            (TokenRights::Read, false, true, true),
+            (TokenRights::Users, true, true, false),
+            (TokenRights::Groups, true, false, true),
         ] {
             assert_eq!((rights.may_write(), rights.covers("User"), rights.covers("Group")), (writes, users, groups));
             assert_eq!(rights.as_str().parse(), Ok(rights));
             assert_eq!(serde_json::to_value(rights).unwrap(), rights.as_str());
         }
-        assert!(!Rights::Users.covers("Device"));
-        assert_eq!("write".parse::<Rights>(), Err("use all, read, users, groups".to_owned()));
+        assert!(!TokenRights::Users.covers("Device"));
+        assert_eq!("write".parse::<TokenRights>(), Err("use all, read, users, groups".to_owned()));
     }
 }

@@ -1,53 +1,55 @@
-//! Signing in through the operator's own OpenID provider: what is agreed with it, and who of those it vouches for may
-//! come in.
+//! Single sign-on of portal admins through the operator's OpenID provider: its configuration, and the decision which
+//! identities may sign in.
 
 use serde::{Deserialize, Serialize};
 
-use super::admin::{Admin, OWNER, email_key};
+use super::admin::{Admin, OWNER, normalize_email};
 
-/// Longest of the texts that are asked for, in bytes.
+/// Longest text field, in bytes.
 const TEXT_MAX_BYTES: usize = 512;
-/// Longest label of the button, in characters.
+/// Longest label of the sign-in button, in characters.
 const LABEL_MAX_CHARS: usize = 40;
-/// Most domains, and most lines of the table of roles.
+/// Most domains, and most entries of the role mapping.
 const LINES_MAX: usize = 50;
 
-/// What is agreed with the provider. The client's secret is kept apart from it.
+/// Configuration of the OpenID provider. The client secret is stored separately.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub struct Agreement {
-    /// Whether people may sign in this way.
+pub struct ProviderConfiguration {
+    /// Whether single sign-on is enabled.
     pub is_on: bool,
-    /// The provider's `issuer`, to the letter.
+    /// The `issuer` of the provider; compared exactly.
     pub issuer: String,
-    /// Our own id there.
+    /// Our client id at the provider.
     pub client_id: String,
-    /// What is asked for besides `openid`, with blanks between.
+    /// Scopes in addition to `openid`, separated by spaces.
     pub scopes: String,
-    /// What the button says.
+    /// Text of the sign-in button.
     pub label: String,
-    /// Whether passwords are for owners only, in need.
-    pub only: bool,
-    /// Whether an e-mail address counts as verified where the provider says nothing of it.
+    /// Whether only owners may still sign in with a password.
+    #[serde(rename = "only")]
+    pub passwords_for_owners_only: bool,
+    /// Whether an e-mail address counts as verified if the provider sends no `email_verified` claim.
     pub trusts_emails: bool,
-    /// Whether people are added who are not known yet.
-    pub adds_people: bool,
-    /// Domains of the e-mail addresses of people who are added.
+    /// Whether unknown admins are added when they sign in.
+    #[serde(rename = "addsPeople")]
+    pub adds_admins: bool,
+    /// Domains of the e-mail addresses of admins who may be added.
     pub domains: Vec<String>,
-    /// Id of the role of people who are added; without one, only those are let in whom the table gives one.
+    /// Id of the role of added admins; without one, only identities with a role in the mapping may sign in.
     pub default_role: Option<String>,
-    /// The claim that the table of roles reads.
+    /// The claim that the role mapping reads.
     pub role_claim: String,
-    /// A value of the claim, and the id of the role it stands for; the first that fits counts.
+    /// Role mapping: claim value and role id. The first match applies.
     pub roles: Vec<(String, String)>,
 }
 
-/// Something that cannot be agreed on, and the field of the form.
-pub type Problem = (&'static str, String);
+/// Form field and sentence of an invalid value.
+pub type FieldError = (&'static str, String);
 
-impl Agreement {
-    /// What is suggested where nothing was agreed yet.
-    pub fn suggested() -> Self {
+impl ProviderConfiguration {
+    /// Default values of the form before anything is stored.
+    pub fn defaults() -> Self {
         Self {
             scopes: "email profile".to_owned(),
             label: "Sign in with SSO".to_owned(),
@@ -56,8 +58,8 @@ impl Agreement {
         }
     }
 
-    /// What keeps it from being kept; that the issuer is an address, and that roles exist, is checked elsewhere.
-    pub fn problems(&self) -> Vec<Problem> {
+    /// Returns the invalid fields. That the issuer is a URL and that the roles exist is checked elsewhere.
+    pub fn field_errors(&self) -> Vec<FieldError> {
         let mut problems = Vec::new();
         let mut refuse = |is_wrong: bool, field: &'static str, sentence: &str| {
             if is_wrong {
@@ -65,39 +67,39 @@ impl Agreement {
             }
         };
         let is_plain = |text: &str| text.len() <= TEXT_MAX_BYTES && !text.chars().any(char::is_control);
-        refuse(self.issuer.contains(['?', '#']), "issuer", "The issuer has no query and no fragment.");
+        refuse(self.issuer.contains(['?', '#']), "issuer", "The issuer must not have a query or a fragment.");
         refuse(!is_plain(&self.issuer), "issuer", "The issuer is too long.");
         let has_id = !self.client_id.is_empty() && is_plain(&self.client_id);
-        refuse(!has_id, "client_id", "Give the client id that the provider shows.");
+        refuse(!has_id, "client_id", "Enter the client id that the provider shows.");
         let is_label = (1..=LABEL_MAX_CHARS).contains(&self.label.chars().count()) && is_plain(&self.label);
         refuse(!is_label, "label", "The button needs a text of 1 to 40 characters.");
-        refuse(!are_scopes(&self.scopes), "scopes", "Scopes are words of ASCII with blanks between.");
+        refuse(!are_scopes(&self.scopes), "scopes", "Enter scopes in ASCII, separated by spaces.");
         refuse(!is_plain(&self.role_claim), "role_claim", "The name of the claim is too long.");
         let are_domains = self.domains.len() <= LINES_MAX && self.domains.iter().all(|domain| is_domain(domain));
-        refuse(!are_domains, "domains", "Write domains such as example.com, at most 50, with blanks between.");
-        let is_open = self.adds_people && self.domains.is_empty();
-        refuse(is_open, "domains", "Name the domains whose people are added; without any, nobody would be.");
+        refuse(!are_domains, "domains", "Enter at most 50 domains such as example.com, separated by spaces.");
+        let is_open = self.adds_admins && self.domains.is_empty();
+        refuse(is_open, "domains", "Enter the e-mail domains of admins to add; without a domain, no admin is added.");
         let is_owner = |role: &str| role == OWNER;
-        let sentence = "Nobody becomes an owner by signing in; make owners under People.";
+        let sentence = "The owner role cannot be assigned on sign-in; assign it in the list of admins.";
         refuse(self.default_role.as_deref().is_some_and(is_owner), "default_role", sentence);
         refuse(self.roles.iter().any(|(_, role)| is_owner(role)), "roles", sentence);
         refuse(self.roles.len() > LINES_MAX, "roles", "The table has at most 50 lines.");
         let reads_nothing = !self.roles.is_empty() && self.role_claim.is_empty();
-        refuse(reads_nothing, "role_claim", "Name the claim that the table of roles reads.");
-        let gives_none = self.adds_people && self.default_role.is_none() && self.roles.is_empty();
-        refuse(gives_none, "default_role", "Choose the role of people who are added.");
+        refuse(reads_nothing, "role_claim", "Enter the claim that the table of roles reads.");
+        let has_no_role = self.adds_admins && self.default_role.is_none() && self.roles.is_empty();
+        refuse(has_no_role, "default_role", "Choose the role of added admins.");
         problems
     }
 
-    /// The role that the table gives for these values of the claim.
-    fn role_of(&self, groups: &[String]) -> Option<&str> {
-        let given = self.roles.iter().find(|(value, _)| groups.iter().any(|group| group == value));
-        given.map(|(_, role)| role.as_str())
+    /// Returns the mapped role of these claim values.
+    fn mapped_role(&self, groups: &[String]) -> Option<&str> {
+        let mapped = self.roles.iter().find(|(value, _)| groups.iter().any(|group| group == value));
+        mapped.map(|(_, role)| role.as_str())
     }
 
-    fn admits(&self, key: &str) -> bool {
+    fn allows_domain(&self, key: &str) -> bool {
         let domain = key.rsplit_once('@').map(|(_, domain)| domain);
-        domain.is_some_and(|domain| self.domains.iter().any(|known| known == domain))
+        domain.is_some_and(|domain| self.domains.iter().any(|allowed| allowed == domain))
     }
 }
 
@@ -111,165 +113,183 @@ fn is_domain(text: &str) -> bool {
     text.len() <= TEXT_MAX_BYTES && text.split('.').all(is_part)
 }
 
-/// Somebody as the provider vouches for them.
+/// An identity that the provider has verified.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Identity {
-    /// The provider.
+pub struct SsoIdentity {
+    /// Issuer of the identity.
     pub issuer: String,
-    /// The person's id there, which never goes to somebody else.
+    /// The `sub` claim: unique at the issuer, never reassigned.
     pub subject: String,
     /// E-mail address.
     pub email: Option<String>,
-    /// Whether the provider says that the address is theirs; nothing where it says neither.
+    /// The `email_verified` claim, if present.
     pub is_verified: Option<bool>,
-    /// What they are called.
+    /// Display name.
     pub name: Option<String>,
-    /// The values of the claim that roles are read from.
+    /// Values of the role claim.
     pub groups: Vec<String>,
 }
 
-/// A person of the portal who might be meant.
+/// An existing admin who may match an identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
-    /// The person.
+pub struct AdminCandidate {
+    /// The admin.
     pub admin: Admin,
-    /// Whether the role was given by signing in, and not by somebody.
+    /// Whether the role was assigned by the role mapping, not by another admin.
     pub is_managed: bool,
-    /// The person's id at this provider, where it is known.
+    /// Linked `sub` at this provider, if any.
     pub subject: Option<String>,
 }
 
-/// Why somebody whom the provider vouches for does not come in.
+/// Why an identity may not sign in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// There is no e-mail address to know them by.
+pub enum SsoRefusal {
+    /// The identity has no usable e-mail address.
     NoEmail,
-    /// The address may be somebody else's.
+    /// The e-mail address is not verified.
     Unverified,
-    /// Nobody with that address is known, and nobody is added.
-    Stranger,
-    /// The address is of none of the domains.
-    Domain,
-    /// The person belongs to another identity of the same provider.
-    Taken,
-    /// The person may not sign in.
+    /// No admin has this address, and admins are not added on sign-in.
+    UnknownAdmin,
+    /// The address is in none of the allowed domains.
+    DomainNotAllowed,
+    /// The admin is linked to another identity of the same provider.
+    LinkedElsewhere,
+    /// The admin is disabled.
     Disabled,
-    /// None of the groups has a role here.
+    /// No role is mapped to the groups.
     NoRole,
 }
 
-impl Refused {
-    /// The word in the logs.
+impl SsoRefusal {
+    /// The value in the logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NoEmail => "no_email",
             Self::Unverified => "email_not_verified",
-            Self::Stranger => "unknown_person",
-            Self::Domain => "domain_not_allowed",
-            Self::Taken => "linked_to_another_identity",
+            Self::UnknownAdmin => "unknown_person",
+            Self::DomainNotAllowed => "domain_not_allowed",
+            Self::LinkedElsewhere => "linked_to_another_identity",
             Self::Disabled => "disabled",
             Self::NoRole => "no_role",
         }
     }
 
-    /// The same for people who may know.
+    /// The reason as a sentence, for admins who manage single sign-on.
     pub fn sentence(self) -> &'static str {
         match self {
             Self::NoEmail => "The provider sent no e-mail address. Allow the scope email there, or add the claim.",
-            Self::Unverified => "The provider does not say that the e-mail address is verified.",
-            Self::Stranger => "Nobody under People has this e-mail address, and people are not added by signing in.",
-            Self::Domain => "The e-mail address is of none of the domains whose people are added.",
-            Self::Taken => "The person with this e-mail address is linked to another identity of this provider.",
-            Self::Disabled => "The person is disabled under People.",
-            Self::NoRole => "None of the person’s groups stands for a role here.",
+            Self::Unverified => "The provider did not confirm that the e-mail address is verified.",
+            Self::UnknownAdmin => "No admin has this e-mail address, and admins are not added on sign-in.",
+            Self::DomainNotAllowed => "The e-mail address is not in an allowed domain.",
+            Self::LinkedElsewhere => {
+                "The admin with this e-mail address is linked to another identity of this provider."
+            }
+            Self::Disabled => "The admin is disabled.",
+            Self::NoRole => "None of the groups in the claim is mapped to a role.",
         }
     }
 }
 
-/// What signing in comes to.
+/// Result of a sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// The person comes in.
-    Enter {
-        /// Its id.
+pub enum SignInDecision {
+    /// An existing admin signs in.
+    SignIn {
+        /// Id of the admin.
         admin: String,
-        /// The role that the table gives, where it gives one.
+        /// The mapped role, if any.
         role: Option<String>,
-        /// Whether the identity becomes theirs with it.
+        /// Whether the identity is linked to the admin now.
         is_new_link: bool,
     },
-    /// Somebody is added, with that role.
+    /// A new admin is added.
     Add {
         /// Id of the role.
         role: String,
         /// E-mail address.
         email: String,
-        /// What they are called.
+        /// Display name.
         name: String,
     },
-    /// Nobody comes in.
-    Refuse(Refused),
+    /// The sign-in is refused.
+    Refuse(SsoRefusal),
 }
 
-/// Decides who comes in: `linked` is the person whose identity this is, `by_email` the one with the address.
-pub fn decide(
-    agreement: &Agreement,
-    identity: &Identity,
-    linked: Option<&Known>,
-    by_email: Option<&Known>,
-) -> Decision {
-    decided(agreement, identity, linked, by_email).unwrap_or_else(Decision::Refuse)
+/// Decides whether an identity may sign in. `linked` is the admin that the identity is linked to, `by_email` the admin
+/// with its e-mail address.
+pub fn decide_sign_in(
+    agreement: &ProviderConfiguration,
+    identity: &SsoIdentity,
+    linked: Option<&AdminCandidate>,
+    by_email: Option<&AdminCandidate>,
+) -> SignInDecision {
+    try_decide_sign_in(agreement, identity, linked, by_email).unwrap_or_else(SignInDecision::Refuse)
 }
 
-fn decided(
-    agreement: &Agreement,
-    identity: &Identity,
-    linked: Option<&Known>,
-    by_email: Option<&Known>,
-) -> Result<Decision, Refused> {
-    if let Some(known) = linked {
-        return enter(agreement, identity, known, false);
+fn try_decide_sign_in(
+    agreement: &ProviderConfiguration,
+    identity: &SsoIdentity,
+    linked: Option<&AdminCandidate>,
+    by_email: Option<&AdminCandidate>,
+) -> Result<SignInDecision, SsoRefusal> {
+    if let Some(candidate) = linked {
+        return accept_admin(agreement, identity, candidate, false);
     }
-    let email = identity.email.as_deref().ok_or(Refused::NoEmail)?;
-    let key = email_key(email).map_err(|_| Refused::NoEmail)?;
+    let email = identity.email.as_deref().ok_or(SsoRefusal::NoEmail)?;
+    let key = normalize_email(email).map_err(|_| SsoRefusal::NoEmail)?;
     if !identity.is_verified.unwrap_or(agreement.trusts_emails) {
-        return Err(Refused::Unverified);
+        return Err(SsoRefusal::Unverified);
     }
-    if let Some(known) = by_email {
-        return if known.subject.is_some() { Err(Refused::Taken) } else { enter(agreement, identity, known, true) };
+    if let Some(candidate) = by_email {
+        return if candidate.subject.is_some() {
+            Err(SsoRefusal::LinkedElsewhere)
+        } else {
+            accept_admin(agreement, identity, candidate, true)
+        };
     }
-    if !agreement.adds_people {
-        return Err(Refused::Stranger);
+    if !agreement.adds_admins {
+        return Err(SsoRefusal::UnknownAdmin);
     }
-    if !agreement.admits(&key) {
-        return Err(Refused::Domain);
+    if !agreement.allows_domain(&key) {
+        return Err(SsoRefusal::DomainNotAllowed);
     }
-    let role = agreement.role_of(&identity.groups).or(agreement.default_role.as_deref()).ok_or(Refused::NoRole)?;
+    let role =
+        agreement.mapped_role(&identity.groups).or(agreement.default_role.as_deref()).ok_or(SsoRefusal::NoRole)?;
     let name = identity.name.as_deref().map(str::trim).filter(|name| super::admin::check_name(name).is_ok());
     let name = name.unwrap_or_else(|| key.split('@').next().unwrap_or(&key)).chars().take(100).collect();
-    Ok(Decision::Add { role: role.to_owned(), email: email.trim().to_owned(), name })
+    Ok(SignInDecision::Add { role: role.to_owned(), email: email.trim().to_owned(), name })
 }
 
-fn enter(agreement: &Agreement, identity: &Identity, known: &Known, is_new_link: bool) -> Result<Decision, Refused> {
-    if known.admin.disabled_at.is_some() {
-        return Err(Refused::Disabled);
+fn accept_admin(
+    agreement: &ProviderConfiguration,
+    identity: &SsoIdentity,
+    candidate: &AdminCandidate,
+    is_new_link: bool,
+) -> Result<SignInDecision, SsoRefusal> {
+    if candidate.admin.disabled_at.is_some() {
+        return Err(SsoRefusal::Disabled);
     }
-    let role = role_at_entry(agreement, identity, known)?;
-    Ok(Decision::Enter { admin: known.admin.id.clone(), role, is_new_link })
+    let role = role_on_sign_in(agreement, identity, candidate)?;
+    Ok(SignInDecision::SignIn { admin: candidate.admin.id.clone(), role, is_new_link })
 }
 
-/// A role that the table gave goes with the group; owners, and roles that somebody gave, stay unless the table says more.
-fn role_at_entry(agreement: &Agreement, identity: &Identity, known: &Known) -> Result<Option<String>, Refused> {
-    if agreement.roles.is_empty() || known.admin.role == OWNER {
+/// Returns the role to assign. A mapped role ends with the group that it was mapped from. The owner role never changes;
+/// a role that an admin assigned changes only if the mapping has a match.
+fn role_on_sign_in(
+    agreement: &ProviderConfiguration,
+    identity: &SsoIdentity,
+    candidate: &AdminCandidate,
+) -> Result<Option<String>, SsoRefusal> {
+    if agreement.roles.is_empty() || candidate.admin.role == OWNER {
         return Ok(None);
     }
-    if let Some(role) = agreement.role_of(&identity.groups) {
+    if let Some(role) = agreement.mapped_role(&identity.groups) {
         return Ok(Some(role.to_owned()));
     }
-    if !known.is_managed {
+    if !candidate.is_managed {
         return Ok(None);
     }
-    agreement.default_role.clone().map(Some).ok_or(Refused::NoRole)
+    agreement.default_role.clone().map(Some).ok_or(SsoRefusal::NoRole)
 }
 
 #[cfg(test)]

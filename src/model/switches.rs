@@ -1,5 +1,4 @@
-//! The switches of a configuration and the presets that choose them. Each switch exists because identity providers
-//! differ; each has an effect.
+//! The switches of a configuration and the presets that set them. Each switch exists because identity providers differ.
 
 mod changes;
 
@@ -8,58 +7,59 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::configuration::Source;
-pub use changes::{Changes, PAGE_MAX, Shown};
+use super::configuration::ConfigurationSource;
+pub use changes::{PAGE_MAX, SwitchChanges, SwitchesResponse};
 
-/// How much of what an identity provider sends besides the standard is taken.
+/// How input of an identity provider that deviates from the standard is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Input {
-    /// Takes text booleans, foreign `schemas`, unknown attributes and the like, and notes it.
+pub enum InputMode {
+    /// Accepts text booleans, other `schemas`, unknown attributes and similar deviations, and adds a note to the log.
     Lenient,
-    /// Refuses what the interoperability profile refuses.
+    /// Rejects what the interoperability profile rejects.
     Strict,
 }
 
-/// What happens to a group member whose id is no resource of the configuration.
+/// How a group member whose id is not a resource of the configuration is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownMembers {
-    /// 400 `invalidValue` that names it.
+    /// The request fails with 400 `invalidValue` that names the id.
     Reject,
-    /// It is left out and noted: a provider that never retries a 400 would lose the whole push.
+    /// The member is skipped and noted in the log: a provider that never retries a 400 would lose the whole push.
     Skip,
 }
 
-/// What a successful PATCH answers (RFC 7644 section 3.5.2 allows both).
+/// Response to a successful PATCH (RFC 7644 section 3.5.2 allows both).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PatchResponse {
-    /// The resource, except for large groups of which no attributes are asked.
+    /// 200 with the resource; 204 for large groups if no attributes are requested.
     Auto,
     /// Always 200 with the resource.
     Full,
-    /// 204 unless attributes are asked.
+    /// 204, unless attributes are requested.
     Empty,
 }
 
-/// Who may read the discovery documents.
+/// Which clients may read the discovery documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Discovery {
-    /// Anybody; a wrong token is refused all the same.
+pub enum DiscoveryAccess {
+    /// Any client; an invalid token is still refused.
     Public,
-    /// Callers with a token.
+    /// Clients with a token.
     Token,
 }
 
-/// What happens to the passwords that an identity provider sends.
+/// How passwords that an identity provider sends are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Passwords {
-    /// Accepted, thrown away, and noted.
+#[schema(as = Passwords)]
+pub enum PasswordHandling {
+    /// Passwords are accepted and discarded, with a note in the log.
     Ignore,
-    /// Kept as argon2id digests, against which the operator's application can check a password.
+    /// Passwords are stored as argon2id digests, so that the operator's application can verify a password.
     Verify,
 }
 
@@ -73,17 +73,17 @@ pub enum Preset {
     Okta,
     /// Microsoft Entra ID.
     Entra,
-    /// Other identity providers known by name: `OneLogin`, `JumpCloud`, Google, Ping, Rippling.
+    /// Other supported identity providers: `OneLogin`, `JumpCloud`, Google, Ping, Rippling.
     Idp,
-    /// The interoperability profile of SCIM 2.0: what the standard leaves open is refused.
+    /// The interoperability profile of SCIM 2.0: input that the standard leaves open is rejected.
     Strict,
 }
 
 impl Preset {
-    /// All of them, as they are chosen from.
+    /// All presets in display order.
     pub const ALL: [Self; 5] = [Self::Standard, Self::Okta, Self::Entra, Self::Idp, Self::Strict];
 
-    /// The word for it on the command line and in stored switches.
+    /// The value on the command line and in stored switches.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Standard => "standard",
@@ -104,68 +104,70 @@ impl FromStr for Preset {
     }
 }
 
-/// Providers that have the preset [`Preset::Idp`], in lower case.
+/// Providers with the preset [`Preset::Idp`], in lowercase.
 pub const NAMED_PROVIDERS: [&str; 5] = ["onelogin", "jumpcloud", "google", "ping", "rippling"];
 
-/// What may differ between configurations. Stored as JSON; a member that is missing has its default, one that is
-/// unknown is skipped, so that an older and a newer program read the same row.
+/// Options of a configuration. Stored as JSON: absent members have their defaults and unknown members are skipped, so
+/// that older and newer versions can read the same row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Switches {
-    /// The preset these values started from.
+    /// The preset that the values are based on.
     pub preset: Preset,
-    /// How much besides the standard is taken.
-    pub input: Input,
-    /// A PATCH *replace* on `attribute[x eq "y"]` that matches nothing makes the element instead of 400 `noTarget`.
+    /// How input that deviates from the standard is handled.
+    pub input: InputMode,
+    /// A PATCH *replace* on `attribute[x eq "y"]` without a match creates the element instead of returning 400
+    /// `noTarget`.
     pub create_on_missing_target: bool,
-    /// What happens to a member id that is unknown.
+    /// How unknown member ids are handled.
     pub unknown_members: UnknownMembers,
-    /// Two groups may not share a display name (case-insensitive): 409.
+    /// Group display names are unique (case-insensitive); a duplicate is 409.
     pub unique_group_names: bool,
-    /// POST of an inactive user's name makes that user active again, under the same id, instead of 409.
+    /// POST with the `userName` of an inactive user reactivates that user under the same id, instead of returning 409.
     pub reactivate_on_conflict: bool,
-    /// What a successful PATCH answers.
+    /// Response to a successful PATCH.
     pub patch_response: PatchResponse,
-    /// `/Bulk` is served.
+    /// Whether `/Bulk` is served.
     pub bulk: bool,
-    /// Who may read the discovery documents.
-    pub discovery: Discovery,
-    /// What happens to passwords.
-    pub passwords: Passwords,
-    /// Resources on a page where `count` is not given.
+    /// Which clients may read the discovery documents.
+    pub discovery: DiscoveryAccess,
+    /// How passwords are handled.
+    pub passwords: PasswordHandling,
+    /// Resources per page if `count` is absent.
     pub page_default: u32,
-    /// The most resources on a page (`filter.maxResults` in the discovery document).
+    /// Most resources per page (`filter.maxResults` in the discovery document).
     pub page_max: u32,
-    /// Members of `ServiceProviderConfig` newer than RFC 7643, such as `pagination`, are shown.
+    /// Whether `ServiceProviderConfig` contains members newer than RFC 7643, such as `pagination`.
     pub newer_discovery_members: bool,
-    /// The attributes that are stored; others are accepted and thrown away (RFC 7643 section 9.3). Empty for all.
-    /// Spelled as in the schemas: `title`, the URN of an extension, or `URN:attribute`.
-    pub wanted_attributes: Vec<String>,
+    /// The attributes that are stored; others are accepted and discarded (RFC 7643 section 9.3). Empty for all.
+    /// Named as in the schemas: `title`, the URN of an extension, or `URN:attribute`.
+    #[serde(rename = "wanted_attributes")]
+    pub stored_attributes: Vec<String>,
 }
 
 impl Default for Switches {
     fn default() -> Self {
         Self {
             preset: Preset::Standard,
-            input: Input::Lenient,
+            input: InputMode::Lenient,
             create_on_missing_target: false,
             unknown_members: UnknownMembers::Reject,
             unique_group_names: true,
             reactivate_on_conflict: false,
             patch_response: PatchResponse::Auto,
             bulk: true,
-            discovery: Discovery::Public,
-            passwords: Passwords::Ignore,
+            discovery: DiscoveryAccess::Public,
+            passwords: PasswordHandling::Ignore,
             page_default: 100,
             page_max: 500,
             newer_discovery_members: true,
-            wanted_attributes: Vec::new(),
+            stored_attributes: Vec::new(),
         }
     }
 }
 
 impl Preset {
-    /// The switches of the preset.
+    /// Returns the switches of the preset.
     pub fn switches(self) -> Switches {
         let unknown_members = match self {
             Self::Standard | Self::Strict => UnknownMembers::Reject,
@@ -173,22 +175,23 @@ impl Preset {
         };
         Switches {
             preset: self,
-            input: if self == Self::Strict { Input::Strict } else { Input::Lenient },
+            input: if self == Self::Strict { InputMode::Strict } else { InputMode::Lenient },
             unknown_members,
-            // Entra replaces `emails[type eq "work"].value` before there is one.
+            // Entra replaces `emails[type eq "work"].value` before it adds one.
             create_on_missing_target: self == Self::Entra,
             ..Switches::default()
         }
     }
 
-    /// The preset for a source, and for a provider where the source is `other`. Providers are compared without case.
-    pub fn for_source(source: Source, provider: Option<&str>) -> Self {
-        let named = |provider: &str| NAMED_PROVIDERS.iter().any(|known| known.eq_ignore_ascii_case(provider.trim()));
+    /// Returns the preset for a source, and for the provider if the source is `other`. Provider names are
+    /// case-insensitive.
+    pub fn for_source(source: ConfigurationSource, provider: Option<&str>) -> Self {
+        let named = |provider: &str| NAMED_PROVIDERS.iter().any(|name| name.eq_ignore_ascii_case(provider.trim()));
         match source {
-            Source::Okta => Self::Okta,
-            Source::AzureAd => Self::Entra,
-            Source::Other if provider.is_some_and(named) => Self::Idp,
-            Source::Other | Source::Frontegg => Self::Standard,
+            ConfigurationSource::Okta => Self::Okta,
+            ConfigurationSource::AzureAd => Self::Entra,
+            ConfigurationSource::Other if provider.is_some_and(named) => Self::Idp,
+            ConfigurationSource::Other | ConfigurationSource::Frontegg => Self::Standard,
         }
     }
 }
@@ -200,18 +203,18 @@ mod tests {
     #[test]
     fn the_source_and_the_provider_choose_the_preset() {
         for (source, provider, preset) in [
-            (Source::Okta, None, Preset::Okta),
-            (Source::Okta, Some("ping"), Preset::Okta),
-            (Source::AzureAd, None, Preset::Entra),
-            (Source::Frontegg, None, Preset::Standard),
-            (Source::Other, None, Preset::Standard),
-            (Source::Other, Some("home-grown"), Preset::Standard),
-            (Source::Other, Some("onelogin"), Preset::Idp),
-            (Source::Other, Some(" OneLogin "), Preset::Idp),
-            (Source::Other, Some("JumpCloud"), Preset::Idp),
-            (Source::Other, Some("google"), Preset::Idp),
-            (Source::Other, Some("ping"), Preset::Idp),
-            (Source::Other, Some("rippling"), Preset::Idp),
+            (ConfigurationSource::Okta, None, Preset::Okta),
+            (ConfigurationSource::Okta, Some("ping"), Preset::Okta),
+            (ConfigurationSource::AzureAd, None, Preset::Entra),
+            (ConfigurationSource::Frontegg, None, Preset::Standard),
+            (ConfigurationSource::Other, None, Preset::Standard),
+            (ConfigurationSource::Other, Some("home-grown"), Preset::Standard),
+            (ConfigurationSource::Other, Some("onelogin"), Preset::Idp),
+            (ConfigurationSource::Other, Some(" OneLogin "), Preset::Idp),
+            (ConfigurationSource::Other, Some("JumpCloud"), Preset::Idp),
+            (ConfigurationSource::Other, Some("google"), Preset::Idp),
+            (ConfigurationSource::Other, Some("ping"), Preset::Idp),
+            (ConfigurationSource::Other, Some("rippling"), Preset::Idp),
         ] {
             assert_eq!(Preset::for_source(source, provider), preset, "{source:?} {provider:?}");
         }
@@ -228,7 +231,7 @@ mod tests {
             let switches = preset.switches();
             assert_eq!(switches.unknown_members == UnknownMembers::Skip, skips);
             assert_eq!(switches.create_on_missing_target, creates);
-            assert_eq!(switches.input, Input::Lenient);
+            assert_eq!(switches.input, InputMode::Lenient);
             let rest = Switches {
                 preset: Preset::Standard,
                 unknown_members: UnknownMembers::Reject,
@@ -240,17 +243,17 @@ mod tests {
     }
 
     #[test]
-    fn the_strict_preset_refuses_what_the_others_mend() {
-        let standard = Switches { preset: Preset::Strict, input: Input::Strict, ..Switches::default() };
+    fn the_strict_preset_rejects_what_the_others_normalize() {
+        let standard = Switches { preset: Preset::Strict, input: InputMode::Strict, ..Switches::default() };
         assert_eq!("strict".parse::<Preset>().unwrap().switches(), standard);
         assert!("lax".parse::<Preset>().unwrap_err().contains("standard, okta"));
     }
 
     #[test]
-    fn stored_switches_survive_missing_and_unknown_members() {
+    fn stored_switches_may_have_absent_and_unknown_members() {
         let read: Switches = serde_json::from_str(r#"{"preset":"okta","from_the_future":1}"#).unwrap();
         assert_eq!(read, Switches { preset: Preset::Okta, ..Switches::default() });
-        let kept = serde_json::to_string(&Preset::Entra.switches()).unwrap();
-        assert_eq!(serde_json::from_str::<Switches>(&kept).unwrap(), Preset::Entra.switches());
+        let stored = serde_json::to_string(&Preset::Entra.switches()).unwrap();
+        assert_eq!(serde_json::from_str::<Switches>(&stored).unwrap(), Preset::Entra.switches());
     }
 }

@@ -1,27 +1,27 @@
-//! How many calls a configuration has, hour by hour.
+//! Number of calls per configuration and hour.
 
 use crate::clock::Millis;
 use crate::model::request::LoggedCall;
 
-/// Milliseconds of an hour.
+/// One hour in milliseconds.
 pub const HOUR_MS: Millis = 60 * 60 * 1000;
 
-/// The calls of one hour.
+/// The calls within one hour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Hour {
+pub struct HourlyCalls {
     /// Hours since 1970 in UTC.
     pub hour: i64,
-    /// Answered as they were asked.
+    /// Calls that were accepted.
     pub accepted: i64,
-    /// Refused: the token, or what was asked.
+    /// Calls whose token or request was refused.
     pub refused: i64,
-    /// Came faster than the request log takes them; how they ended is not known here.
+    /// Calls that exceeded the capacity of the request log; their outcome is not recorded.
     pub missed: i64,
 }
 
-impl Hour {
-    /// The hour of a logged call, with that call alone.
-    pub fn of(call: &LoggedCall) -> Self {
+impl HourlyCalls {
+    /// Returns the hour of a logged call, with this call as the only one.
+    pub fn from_call(call: &LoggedCall) -> Self {
         let is_refused = call.failed || call.status == 401;
         let one = |is_so: bool| i64::from(call.missed == 0 && is_so);
         Self {
@@ -32,24 +32,26 @@ impl Hour {
         }
     }
 
-    /// Takes in what another stretch of the same hour had.
+    /// Adds the counts of `other`, which covers another part of the same hour.
     pub fn add(&mut self, other: &Self) {
         self.accepted += other.accepted;
         self.refused += other.refused;
         self.missed += other.missed;
     }
 
-    /// All calls of the hour.
+    /// Returns the number of all calls in the hour.
     pub fn total(&self) -> i64 {
         self.accepted + self.refused + self.missed
     }
 }
 
-/// Every hour of the last `count`, the running one at the end, from those in which there was something.
-pub fn filled(found: &[Hour], now: Millis, count: i64) -> Vec<Hour> {
+/// Returns the last `count` hours, the current one last. Hours that are not in `found` have no calls.
+pub fn fill_hours(found: &[HourlyCalls], now: Millis, count: i64) -> Vec<HourlyCalls> {
     let last = now.div_euclid(HOUR_MS);
-    let of = |hour| found.iter().find(|one| one.hour == hour).copied().unwrap_or(Hour { hour, ..Hour::default() });
-    (last - count + 1..=last).map(of).collect()
+    let find = |hour| {
+        found.iter().find(|one| one.hour == hour).copied().unwrap_or(HourlyCalls { hour, ..HourlyCalls::default() })
+    };
+    (last - count + 1..=last).map(find).collect()
 }
 
 #[cfg(test)]
@@ -57,11 +59,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_are_accepted_refused_or_not_known() {
+    fn calls_are_accepted_refused_or_missed() {
         let call =
             |status, failed, missed| LoggedCall { at: HOUR_MS + 1, status, failed, missed, ..LoggedCall::default() };
         let counted = |status, failed, missed| {
-            let Hour { hour: 1, accepted, refused, missed } = Hour::of(&call(status, failed, missed)) else { panic!() };
+            let HourlyCalls { hour: 1, accepted, refused, missed } =
+                HourlyCalls::from_call(&call(status, failed, missed))
+            else {
+                panic!()
+            };
             [accepted, refused, missed]
         };
         assert_eq!(counted(201, false, 0), [1, 0, 0]);
@@ -72,9 +78,9 @@ mod tests {
     }
 
     #[test]
-    fn hours_without_calls_stand_between_the_others() {
-        let found = [Hour { hour: 8, accepted: 2, ..Hour::default() }];
-        let filled = filled(&found, 10 * HOUR_MS + 5, 4);
+    fn hours_without_calls_are_filled_in() {
+        let found = [HourlyCalls { hour: 8, accepted: 2, ..HourlyCalls::default() }];
+        let filled = fill_hours(&found, 10 * HOUR_MS + 5, 4);
         assert_eq!(
             filled.iter().map(|one| (one.hour, one.total())).collect::<Vec<_>>(),
             [(7, 0), (8, 2), (9, 0), (10, 0)]

@@ -1,35 +1,35 @@
-//! Cursors (RFC 9865): where a walk stands, in a text that only this server can have written.
+//! Cursors (RFC 9865): a position in a list, encoded in a text that only this server can issue.
 //!
-//! Nothing is kept of them. A cursor holds its place and a code over that and over the query it belongs to, so that
-//! one of another configuration, of another query, or with a changed bit is refused, all with the same words.
+//! The server stores no cursors. A cursor contains its position and a MAC of the position and the query. A cursor of
+//! another configuration or query, or with a changed bit, is rejected, always with the same message.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use super::sort::{Key, Position};
-use super::{Error, ScimType};
+use super::sort::{SortPosition, SortValue};
+use super::{ScimError, ScimType};
 
-/// How long a cursor can be used, in seconds (`pagination.cursorTimeout`).
+/// Lifetime of a cursor, in seconds (`pagination.cursorTimeout`).
 pub const LIFETIME_SECONDS: u32 = 3_600;
-/// Longest sort value that a cursor carries itself, in bytes; of a longer one it carries a digest.
+/// Maximum length of a sort value in a cursor, in bytes. For a longer value the cursor contains a digest.
 const KEY_MAX_BYTES: usize = 512;
-/// What the bytes look like; another layout gets another number, and old cursors are invalid.
+/// Version of the binary layout. A new layout has a new number, which makes old cursors invalid.
 const LAYOUT: u8 = 1;
 const MAC_BYTES: usize = 16;
 
-/// The secret that cursors are authenticated with.
-pub type Secret = [u8; 32];
+/// The secret key of the MAC.
+pub type CursorSecret = [u8; 32];
 
-/// The query that a cursor belongs to. Whatever decides which resources come, and in which order, is part of it.
+/// The query to which a cursor belongs: everything that determines the resources and their order.
 #[derive(Debug, Clone, Default)]
-pub struct Walk {
+pub struct CursorQuery {
     parts: Vec<u8>,
 }
 
-impl Walk {
-    /// Adds a part of the query; the order in which parts are added counts.
+impl CursorQuery {
+    /// Adds a part of the query. The order of the parts is significant.
     #[must_use]
     pub fn with(mut self, part: Option<&str>) -> Self {
         match part {
@@ -44,133 +44,146 @@ impl Walk {
     }
 }
 
-/// Where a page lies from the cursor's place.
+/// The direction of a page from the cursor's position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// Behind it: `nextCursor`.
+    /// After it: `nextCursor`.
     Forward,
     /// Before it: `previousCursor`.
     Backward,
 }
 
-/// What a cursor says.
+/// The content of a cursor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cursor {
-    /// Which side of the place the page lies on.
+    /// Whether the page is after or before the position.
     pub direction: Direction,
-    /// Size of the walk's pages.
+    /// Page size.
     pub count: u64,
-    /// The place; the resource there is not part of the page.
-    pub mark: Mark,
+    /// The position; its resource is not part of the page.
+    pub position: CursorPosition,
 }
 
-/// The place of a resource, short enough for a URL.
+/// The position of a resource, short enough for a URL.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Mark {
+pub struct CursorPosition {
     /// The resource's number in the order of creation.
     pub row: i64,
     /// Its sort value.
-    pub value: Value,
+    pub value: CursorValue,
 }
 
-/// The sort value in a mark.
+/// The sort value of a position.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
-    /// All of it; `None` where there is none.
-    Whole(Option<Key>),
-    /// Its digest: the value has to be read from the resource again.
+pub enum CursorValue {
+    /// The complete value; `None` if the resource has none.
+    Whole(Option<SortValue>),
+    /// The digest of a long value: the value must be read from the resource again.
     Digest([u8; 32]),
 }
 
-impl From<Position> for Mark {
-    fn from(position: Position) -> Self {
+impl From<SortPosition> for CursorPosition {
+    fn from(position: SortPosition) -> Self {
         let value = match position.key {
-            Some(Key::Text(text)) if text.len() > KEY_MAX_BYTES => Value::Digest(Sha256::digest(text).into()),
-            key => Value::Whole(key),
+            Some(SortValue::Text(text)) if text.len() > KEY_MAX_BYTES => {
+                CursorValue::Digest(Sha256::digest(text).into())
+            }
+            key => CursorValue::Whole(key),
         };
         Self { row: position.row, value }
     }
 }
 
-impl Value {
-    /// Whether the value is the one that was taken down as a digest.
-    pub fn is_digest_of(&self, key: &Key) -> bool {
-        matches!((self, key), (Self::Digest(digest), Key::Text(text)) if *digest == <[u8; 32]>::from(Sha256::digest(text)))
+impl CursorValue {
+    /// Whether this is the digest of the value.
+    pub fn is_digest_of(&self, key: &SortValue) -> bool {
+        matches!((self, key), (Self::Digest(digest), SortValue::Text(text)) if *digest == <[u8; 32]>::from(Sha256::digest(text)))
     }
 }
 
-/// Writes a cursor, in unreserved URL characters (RFC 9865 section 2). `now` is in milliseconds since 1970.
-pub fn seal(secret: &Secret, walk: &Walk, cursor: Cursor, now: i64) -> String {
+/// Returns the text of a cursor, in unreserved URL characters (RFC 9865 section 2). `now` is in milliseconds since
+/// 1970.
+pub fn encode_cursor(secret: &CursorSecret, query: &CursorQuery, cursor: Cursor, now: i64) -> String {
     let mut bytes = vec![LAYOUT, u8::from(cursor.direction == Direction::Backward)];
     bytes.extend_from_slice(&cursor.count.to_be_bytes());
     bytes.extend_from_slice(&now.to_be_bytes());
-    bytes.extend_from_slice(&cursor.mark.row.to_be_bytes());
-    match cursor.mark.value {
-        Value::Whole(None) => bytes.push(0),
-        Value::Whole(Some(Key::Whole(value))) => {
+    bytes.extend_from_slice(&cursor.position.row.to_be_bytes());
+    match cursor.position.value {
+        CursorValue::Whole(None) => bytes.push(0),
+        CursorValue::Whole(Some(SortValue::Integer(value))) => {
             bytes.push(1);
             bytes.extend_from_slice(&value.to_be_bytes());
         }
-        Value::Whole(Some(Key::Real(value))) => {
+        CursorValue::Whole(Some(SortValue::Decimal(value))) => {
             bytes.push(2);
             bytes.extend_from_slice(&value.to_be_bytes());
         }
-        Value::Whole(Some(Key::Text(text))) => {
+        CursorValue::Whole(Some(SortValue::Text(text))) => {
             bytes.push(3);
             bytes.extend_from_slice(text.as_bytes());
         }
-        Value::Digest(digest) => {
+        CursorValue::Digest(digest) => {
             bytes.push(4);
             bytes.extend_from_slice(&digest);
         }
     }
-    if let Some(mac) = mac(secret, walk, &bytes) {
+    if let Some(mac) = compute_mac(secret, query, &bytes) {
         bytes.extend_from_slice(&mac.finalize().into_bytes()[..MAC_BYTES]);
     }
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Reads a cursor that [`seal`] wrote for the same walk. `count` is the page size that the request asks for.
+/// Decodes a cursor that [`seal`] returned for the same query. `count` is the page size in the request; `now` is in
+/// milliseconds since 1970.
 ///
 /// # Errors
 /// 400 with invalidCursor, expiredCursor or invalidCount (RFC 9865 section 2.1).
-pub fn open(secret: &Secret, walk: &Walk, text: &str, count: Option<u64>, now: i64) -> Result<Cursor, Error> {
-    let (cursor, issued) = authentic(secret, walk, text).ok_or_else(invalid)?;
+pub fn decode_cursor(
+    secret: &CursorSecret,
+    query: &CursorQuery,
+    text: &str,
+    count: Option<u64>,
+    now: i64,
+) -> Result<Cursor, ScimError> {
+    let (cursor, issued) = verify_cursor(secret, query, text).ok_or_else(invalid_cursor_error)?;
     if now.saturating_sub(issued) > i64::from(LIFETIME_SECONDS) * 1_000 {
-        return Err(expired());
+        return Err(expired_cursor_error());
     }
     if count.is_some_and(|count| count != cursor.count) {
-        let detail = format!("count must stay the same on all pages of a walk; here it is {}", cursor.count);
-        return Err(Error::bad(ScimType::InvalidCount, detail));
+        let detail = format!("count must be the same for all pages; it was {} for the first page", cursor.count);
+        return Err(ScimError::bad_request(ScimType::InvalidCount, detail));
     }
     Ok(cursor)
 }
 
-/// The same words whatever is wrong, so that nothing can be learnt about other configurations (section 5.2).
-fn invalid() -> Error {
-    Error::bad(
+/// The message is always the same, so that it reveals nothing about other configurations (RFC 9865 section 5.2).
+fn invalid_cursor_error() -> ScimError {
+    ScimError::bad_request(
         ScimType::InvalidCursor,
         "the cursor was not issued for this query; repeat the query that issued it, or start with an empty cursor",
     )
 }
 
-/// The cursor was good, but leads nowhere any more.
-pub fn expired() -> Error {
-    Error::bad(ScimType::ExpiredCursor, "the cursor can no longer be used; start again with an empty cursor")
+/// The error of a valid cursor whose position no longer exists or whose lifetime is over.
+pub fn expired_cursor_error() -> ScimError {
+    ScimError::bad_request(
+        ScimType::ExpiredCursor,
+        "the cursor can no longer be used; start again with an empty cursor",
+    )
 }
 
-fn mac(secret: &Secret, walk: &Walk, bytes: &[u8]) -> Option<Hmac<Sha256>> {
-    // A key of any length is taken, so this never is `None`.
+fn compute_mac(secret: &CursorSecret, query: &CursorQuery, bytes: &[u8]) -> Option<Hmac<Sha256>> {
+    // HMAC accepts a key of any length, so this is never `None`.
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).ok()?;
-    mac.update(&Sha256::digest(&walk.parts));
+    mac.update(&Sha256::digest(&query.parts));
     mac.update(bytes);
     Some(mac)
 }
 
-fn authentic(secret: &Secret, walk: &Walk, text: &str) -> Option<(Cursor, i64)> {
+fn verify_cursor(secret: &CursorSecret, query: &CursorQuery, text: &str) -> Option<(Cursor, i64)> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     let (bytes, code) = bytes.split_last_chunk::<MAC_BYTES>()?;
-    mac(secret, walk, bytes)?.verify_truncated_left(code).ok()?;
+    compute_mac(secret, query, bytes)?.verify_truncated_left(code).ok()?;
     let (head, rest) = bytes.split_first_chunk::<2>()?;
     let direction = match head {
         [LAYOUT, 0] => Direction::Forward,
@@ -182,34 +195,34 @@ fn authentic(secret: &Secret, walk: &Walk, text: &str) -> Option<(Cursor, i64)> 
     let (row, rest) = rest.split_first_chunk()?;
     let (kind, rest) = rest.split_first()?;
     let value = match kind {
-        0 if rest.is_empty() => Value::Whole(None),
-        1 => Value::Whole(Some(Key::Whole(i64::from_be_bytes(rest.try_into().ok()?)))),
-        2 => Value::Whole(Some(Key::Real(f64::from_be_bytes(rest.try_into().ok()?)))),
-        3 => Value::Whole(Some(Key::Text(String::from_utf8(rest.to_vec()).ok()?))),
-        4 => Value::Digest(rest.try_into().ok()?),
+        0 if rest.is_empty() => CursorValue::Whole(None),
+        1 => CursorValue::Whole(Some(SortValue::Integer(i64::from_be_bytes(rest.try_into().ok()?)))),
+        2 => CursorValue::Whole(Some(SortValue::Decimal(f64::from_be_bytes(rest.try_into().ok()?)))),
+        3 => CursorValue::Whole(Some(SortValue::Text(String::from_utf8(rest.to_vec()).ok()?))),
+        4 => CursorValue::Digest(rest.try_into().ok()?),
         _ => return None,
     };
-    let mark = Mark { row: i64::from_be_bytes(*row), value };
-    Some((Cursor { direction, count: u64::from_be_bytes(*count), mark }, i64::from_be_bytes(*issued)))
+    let mark = CursorPosition { row: i64::from_be_bytes(*row), value };
+    Some((Cursor { direction, count: u64::from_be_bytes(*count), position: mark }, i64::from_be_bytes(*issued)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SECRET: Secret = [7; 32];
+    const SECRET: CursorSecret = [7; 32];
     const HOUR: i64 = 3_600_000;
 
-    fn walk() -> Walk {
-        Walk::default().with(Some("configuration")).with(Some("User")).with(None)
+    fn query() -> CursorQuery {
+        CursorQuery::default().with(Some("configuration")).with(Some("User")).with(None)
     }
 
-    fn cursor(key: Option<Key>) -> Cursor {
-        Cursor { direction: Direction::Forward, count: 10, mark: Position { key, row: 42 }.into() }
+    fn cursor(key: Option<SortValue>) -> Cursor {
+        Cursor { direction: Direction::Forward, count: 10, position: SortPosition { key, row: 42 }.into() }
     }
 
-    fn word(refused: Result<Cursor, Error>) -> &'static str {
-        refused.unwrap_err().scim_type.unwrap().as_str()
+    fn scim_type(result: Result<Cursor, ScimError>) -> &'static str {
+        result.unwrap_err().scim_type.unwrap().as_str()
     }
 
     #[test]
@@ -217,36 +230,36 @@ mod tests {
         let long = "ä".repeat(300);
         for key in [
             None,
-            Some(Key::Whole(i64::MIN)),
-            Some(Key::Real(0.1)),
-            Some(Key::Text(String::new())),
-            Some(Key::Text("grün\u{10ffff}".to_owned())),
-            Some(Key::Text(long)),
+            Some(SortValue::Integer(i64::MIN)),
+            Some(SortValue::Decimal(0.1)),
+            Some(SortValue::Text(String::new())),
+            Some(SortValue::Text("grün\u{10ffff}".to_owned())),
+            Some(SortValue::Text(long)),
         ] {
             for direction in [Direction::Forward, Direction::Backward] {
                 let sealed = Cursor { direction, ..cursor(key.clone()) };
-                let text = seal(&SECRET, &walk(), sealed.clone(), 5);
+                let text = encode_cursor(&SECRET, &query(), sealed.clone(), 5);
                 assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{text}");
                 assert!(text.len() < 800, "{}", text.len());
-                assert_eq!(open(&SECRET, &walk(), &text, Some(10), 5 + HOUR).unwrap(), sealed);
-                assert_eq!(open(&SECRET, &walk(), &text, None, 5).unwrap(), sealed);
+                assert_eq!(decode_cursor(&SECRET, &query(), &text, Some(10), 5 + HOUR).unwrap(), sealed);
+                assert_eq!(decode_cursor(&SECRET, &query(), &text, None, 5).unwrap(), sealed);
             }
         }
     }
 
     #[test]
-    fn a_long_value_is_known_by_its_digest() {
-        let key = Key::Text("x".repeat(513));
-        let mark = Mark::from(Position { key: Some(key.clone()), row: 1 });
-        assert!(mark.value.is_digest_of(&key) && !mark.value.is_digest_of(&Key::Text("y".repeat(513))));
+    fn a_long_value_is_identified_by_its_digest() {
+        let key = SortValue::Text("x".repeat(513));
+        let mark = CursorPosition::from(SortPosition { key: Some(key.clone()), row: 1 });
+        assert!(mark.value.is_digest_of(&key) && !mark.value.is_digest_of(&SortValue::Text("y".repeat(513))));
     }
 
     #[test]
-    fn any_change_makes_it_invalid_with_the_same_words() {
-        let text = seal(&SECRET, &walk(), cursor(Some(Key::Text("ada".to_owned()))), 0);
+    fn any_change_makes_it_invalid_with_the_same_message() {
+        let text = encode_cursor(&SECRET, &query(), cursor(Some(SortValue::Text("ada".to_owned()))), 0);
         let mut refusals = Vec::new();
-        let mut refuse = |secret: &Secret, walk: &Walk, text: &str| {
-            let refused = open(secret, walk, text, Some(10), 0).unwrap_err();
+        let mut refuse = |secret: &CursorSecret, query: &CursorQuery, text: &str| {
+            let refused = decode_cursor(secret, query, text, Some(10), 0).unwrap_err();
             assert_eq!(refused.scim_type, Some(ScimType::InvalidCursor), "{text}");
             refusals.push(refused);
         };
@@ -254,45 +267,45 @@ mod tests {
             for bit in 0..7 {
                 let mut bytes = text.clone().into_bytes();
                 bytes[at] ^= 1 << bit;
-                refuse(&SECRET, &walk(), &String::from_utf8(bytes).unwrap());
+                refuse(&SECRET, &query(), &String::from_utf8(bytes).unwrap());
             }
-            refuse(&SECRET, &walk(), &text[..at]);
+            refuse(&SECRET, &query(), &text[..at]);
         }
         for wrong in ["x", "=", "%", "AAAA", &format!("{text}A"), &format!("{text}="), &"A".repeat(9_000)] {
-            refuse(&SECRET, &walk(), wrong);
+            refuse(&SECRET, &query(), wrong);
         }
-        refuse(&[8; 32], &walk(), &text);
-        refuse(&SECRET, &walk().with(None), &text);
-        refuse(&SECRET, &Walk::default().with(Some("other")).with(Some("User")).with(None), &text);
+        refuse(&[8; 32], &query(), &text);
+        refuse(&SECRET, &query().with(None), &text);
+        refuse(&SECRET, &CursorQuery::default().with(Some("other")).with(Some("User")).with(None), &text);
         refusals.dedup();
         assert_eq!(refusals.len(), 1);
     }
 
     #[test]
-    fn parts_of_a_walk_do_not_run_into_each_other() {
-        let walks = [
-            Walk::default().with(Some("ab")).with(Some("c")),
-            Walk::default().with(Some("a")).with(Some("bc")),
-            Walk::default().with(Some("abc")).with(None),
-            Walk::default().with(Some("abc")).with(Some("")),
+    fn parts_of_a_query_are_delimited() {
+        let queries = [
+            CursorQuery::default().with(Some("ab")).with(Some("c")),
+            CursorQuery::default().with(Some("a")).with(Some("bc")),
+            CursorQuery::default().with(Some("abc")).with(None),
+            CursorQuery::default().with(Some("abc")).with(Some("")),
         ];
-        for (index, walk) in walks.iter().enumerate() {
-            assert!(walks[..index].iter().all(|other| other.parts != walk.parts));
+        for (index, query) in queries.iter().enumerate() {
+            assert!(queries[..index].iter().all(|other| other.parts != query.parts));
         }
     }
 
     #[test]
-    fn age_and_another_count_have_words_of_their_own() {
-        let text = seal(&SECRET, &walk(), cursor(None), 0);
-        assert_eq!(word(open(&SECRET, &walk(), &text, Some(10), HOUR + 1)), "expiredCursor");
-        assert_eq!(word(open(&SECRET, &walk(), &text, Some(11), 0)), "invalidCount");
-        assert_eq!(word(open(&SECRET, &walk().with(None), &text, Some(11), HOUR + 1)), "invalidCursor");
+    fn age_and_another_count_have_their_own_error_codes() {
+        let text = encode_cursor(&SECRET, &query(), cursor(None), 0);
+        assert_eq!(scim_type(decode_cursor(&SECRET, &query(), &text, Some(10), HOUR + 1)), "expiredCursor");
+        assert_eq!(scim_type(decode_cursor(&SECRET, &query(), &text, Some(11), 0)), "invalidCount");
+        assert_eq!(scim_type(decode_cursor(&SECRET, &query().with(None), &text, Some(11), HOUR + 1)), "invalidCursor");
     }
 
     proptest::proptest! {
         #[test]
         fn no_text_breaks_it(text in ".{0,80}") {
-            proptest::prop_assert!(open(&SECRET, &walk(), &text, None, 0).is_err());
+            proptest::prop_assert!(decode_cursor(&SECRET, &query(), &text, None, 0).is_err());
         }
     }
 }

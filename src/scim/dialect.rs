@@ -1,36 +1,37 @@
-//! What identity providers send that the RFCs do not foresee: one named function for each habit, and the
-//! switches that say how far a configuration goes along with them.
+//! Deviations of identity providers from the RFCs: one named function per deviation, and the switches with which a
+//! configuration accepts them.
 
 use serde_json::{Map, Value};
 
 use super::schema::Attribute;
 
-/// How a configuration reads requests.
+/// The rules by which a configuration reads requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rules {
-    /// Refuse what the habits below would mend.
+pub struct DialectRules {
+    /// Reject the deviations that the functions of this module would convert.
     pub strict: bool,
-    /// PATCH *replace* on a value path of `eq` terms that matches nothing makes the element,
+    /// PATCH *replace* on a value path of `eq` terms that matches nothing creates the element,
     /// instead of the 400 noTarget of RFC 7644 section 3.5.2.3. Microsoft Entra ID depends on it.
-    pub create_on_missing_target: bool,
-    /// A user's password is handed on to be hashed, instead of being thrown away as it is read.
-    pub keep_passwords: bool,
+    pub create_on_no_target: bool,
+    /// A user's password is hashed and stored. Otherwise it is discarded when the request is read.
+    pub store_passwords: bool,
 }
 
-impl Rules {
+impl DialectRules {
     /// The rules of the standard preset.
-    pub const LENIENT: Self = Self { strict: false, create_on_missing_target: false, keep_passwords: false };
+    pub const LENIENT: Self = Self { strict: false, create_on_no_target: false, store_passwords: false };
 }
 
-/// What was tolerated, skipped or ignored in one request, for the log. Names of attributes, never values.
+/// The deviations that were accepted, skipped or ignored in one request, for the log. Notes name attributes, never
+/// values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Notes(Vec<String>);
+pub struct DialectNotes(Vec<String>);
 
-impl Notes {
-    /// Most notes that one request leaves.
+impl DialectNotes {
+    /// Maximum number of notes per request.
     const MAX: usize = 16;
 
-    /// Adds a note, unless there are enough already or it is there.
+    /// Adds a note, unless the maximum is reached or the same note exists.
     pub fn add(&mut self, note: impl Into<String>) {
         let note = note.into();
         if self.0.len() < Self::MAX && !self.0.contains(&note) {
@@ -38,19 +39,19 @@ impl Notes {
         }
     }
 
-    /// The notes, in the order they were made.
+    /// Returns the notes in the order in which they were added.
     pub fn as_slice(&self) -> &[String] {
         &self.0
     }
 
-    /// Whether nothing was bent.
+    /// Whether there are no notes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 /// Microsoft Entra ID and `OneLogin` send booleans as text, in any case ("False", "true").
-pub fn boolean_text(text: &str) -> Option<bool> {
+pub fn parse_boolean_text(text: &str) -> Option<bool> {
     if text.eq_ignore_ascii_case("true") {
         Some(true)
     } else if text.eq_ignore_ascii_case("false") {
@@ -61,30 +62,32 @@ pub fn boolean_text(text: &str) -> Option<bool> {
 }
 
 /// Microsoft Entra ID and others send `manager` as the bare id of the manager.
-pub fn text_as_reference(attribute: &Attribute, text: &str) -> Option<Value> {
-    let refers = attribute.sub("value").is_some() && attribute.sub("$ref").is_some() && !attribute.multi_valued;
+pub fn reference_from_text(attribute: &Attribute, text: &str) -> Option<Value> {
+    let refers = attribute.sub_attribute("value").is_some()
+        && attribute.sub_attribute("$ref").is_some()
+        && !attribute.multi_valued;
     refers.then(|| serde_json::json!({"value": text}))
 }
 
 /// Microsoft Entra ID's tutorial sends `manager` as an array of one object.
-pub fn only_item(items: &mut Vec<Value>) -> Option<Value> {
+pub fn take_only_item(items: &mut Vec<Value>) -> Option<Value> {
     if items.len() == 1 { items.pop() } else { None }
 }
 
-/// `OneLogin` templates name the manager's id `managerId`; Entra ID's roles have `displayName` where SCIM has `display`.
-pub fn other_name<'a>(attribute: &'a Attribute, name: &str) -> Option<&'a Attribute> {
+/// `OneLogin` templates name the manager's id `managerId`. Entra ID's roles have `displayName` instead of `display`.
+pub fn find_by_alias<'a>(attribute: &'a Attribute, name: &str) -> Option<&'a Attribute> {
     if attribute.name == "manager" && name.eq_ignore_ascii_case("managerId") {
-        attribute.sub("value")
+        attribute.sub_attribute("value")
     } else if name.eq_ignore_ascii_case("displayName") {
-        attribute.sub("display")
+        attribute.sub_attribute("display")
     } else {
         None
     }
 }
 
-/// Roles and entitlements come as bare words from clients that think of them as a list of names.
-pub fn word_as_element(attribute: &Attribute, word: &str) -> Option<Value> {
-    matches!(&*attribute.name, "roles" | "entitlements").then(|| serde_json::json!({"value": word}))
+/// Some clients send roles and entitlements as strings instead of objects.
+pub fn element_from_text(attribute: &Attribute, text: &str) -> Option<Value> {
+    matches!(&*attribute.name, "roles" | "entitlements").then(|| serde_json::json!({"value": text}))
 }
 
 /// Microsoft Entra ID (`AppRoleAssignmentsComplex`) packs a role into JSON text: `{"id":…,"value":…,"displayName":…}`.
@@ -96,7 +99,7 @@ pub fn unpack_role(attribute: &Attribute, element: &mut Map<String, Value>) -> b
     if !text.trim_start().starts_with('{') {
         return false;
     }
-    let Ok(Value::Object(packed)) = super::json::read(text.as_bytes()) else { return false };
+    let Ok(Value::Object(packed)) = super::json::parse_json(text.as_bytes()) else { return false };
     let Some(value) = packed.get("value").filter(|value| value.is_string()) else { return false };
     element.insert("value".to_owned(), value.clone());
     if let Some(name) = packed.get("displayName").filter(|name| name.is_string()) {
@@ -105,9 +108,9 @@ pub fn unpack_role(attribute: &Attribute, element: &mut Map<String, Value>) -> b
     true
 }
 
-/// `OneLogin` templates leave `manager.managerId` empty where there is no manager: an empty id refers to nobody.
-pub fn refers_to_nobody(attribute: &Attribute, object: &Map<String, Value>) -> bool {
-    attribute.sub("$ref").is_some()
+/// `OneLogin` templates leave `manager.managerId` empty if there is no manager: an empty id is no reference.
+pub fn is_empty_reference(attribute: &Attribute, object: &Map<String, Value>) -> bool {
+    attribute.sub_attribute("$ref").is_some()
         && object.get("value").and_then(Value::as_str).is_some_and(|id| id.trim().is_empty())
 }
 
@@ -119,9 +122,9 @@ mod tests {
 
     #[test]
     fn entra_sends_booleans_as_text() {
-        assert_eq!(boolean_text("False"), Some(false));
-        assert_eq!(boolean_text("tRUE"), Some(true));
-        assert_eq!(boolean_text("perhaps"), None);
+        assert_eq!(parse_boolean_text("False"), Some(false));
+        assert_eq!(parse_boolean_text("tRUE"), Some(true));
+        assert_eq!(parse_boolean_text("perhaps"), None);
     }
 
     #[test]
@@ -136,7 +139,7 @@ mod tests {
     #[test]
     fn a_manager_may_be_a_bare_id_and_emails_may_not() {
         let manager = ENTERPRISE_USER.attribute("manager").unwrap();
-        assert_eq!(text_as_reference(manager, "7"), Some(json!({"value": "7"})));
-        assert_eq!(text_as_reference(USER.attribute("emails").unwrap(), "7"), None);
+        assert_eq!(reference_from_text(manager, "7"), Some(json!({"value": "7"})));
+        assert_eq!(reference_from_text(USER.attribute("emails").unwrap(), "7"), None);
     }
 }

@@ -1,43 +1,43 @@
-//! The discovery documents (RFC 7643 sections 5 to 7, RFC 7644 section 4), written from the tables and from what
-//! the configuration really does, so that they are always true.
+//! The discovery documents (RFC 7643 sections 5 to 7, RFC 7644 section 4). They are generated from the schema tables
+//! and the settings of the configuration, so they always match the behavior.
 
 use serde_json::{Map, Value, json};
 
-use super::schema::{Attribute, Kind, Mutability, ResourceType, Schema};
+use super::schema::{Attribute, DataType, Mutability, ResourceType, Schema};
 use super::{bulk, cursor, urn};
 
-/// What a configuration can do, for its `ServiceProviderConfig`.
+/// The capabilities of a configuration, for its `ServiceProviderConfig`.
 #[derive(Debug, Clone, Copy)]
-pub struct Abilities {
-    /// Largest page.
+pub struct Capabilities {
+    /// Maximum page size.
     pub page_max: u64,
-    /// Page size where none is asked.
+    /// Page size if the request has no `count`.
     pub page_default: u64,
     /// Whether Bulk is served.
     pub bulk: bool,
-    /// Largest request body in bytes.
+    /// Maximum size of a request body, in bytes.
     pub body_max_bytes: usize,
-    /// Whether members newer than RFC 7643 are shown (RFC 9865 section 4).
+    /// Whether the document contains members newer than RFC 7643 (RFC 9865 section 4).
     pub newer_members: bool,
-    /// Whether requests are held to the interoperability profile.
+    /// Whether requests must conform to the interoperability profile.
     pub strict: bool,
-    /// Whether a user's password is kept, so that it can be changed.
-    pub keeps_passwords: bool,
+    /// Whether passwords of users are stored, so that they can be changed.
+    pub stores_passwords: bool,
 }
 
-/// The `ServiceProviderConfig` document. `base` is the URL of the configuration without a slash at the end.
-pub fn service_provider_config(base: &str, abilities: &Abilities) -> Value {
+/// Returns the `ServiceProviderConfig` document. `base` is the URL of the configuration without a slash at the end.
+pub fn render_service_provider_config(base: &str, abilities: &Capabilities) -> Value {
     let mut document = json!({
         "schemas": [urn::SERVICE_PROVIDER_CONFIG],
         "patch": {"supported": true},
-        // The limits stand here also where Bulk is not offered: clients read them as numbers.
+        // The limits are also present if Bulk is not supported, because clients read them as numbers.
         "bulk": {
             "supported": abilities.bulk,
             "maxOperations": bulk::OPERATIONS_MAX,
             "maxPayloadSize": abilities.body_max_bytes,
         },
         "filter": {"supported": true, "maxResults": abilities.page_max},
-        "changePassword": {"supported": abilities.keeps_passwords},
+        "changePassword": {"supported": abilities.stores_passwords},
         "sort": {"supported": true},
         "etag": {"supported": true},
         "authenticationSchemes": [{
@@ -61,12 +61,12 @@ pub fn service_provider_config(base: &str, abilities: &Abilities) -> Value {
     if abilities.strict {
         document["interopProfileConformant"] = true.into();
     }
-    document["meta"] = meta("ServiceProviderConfig", format!("{base}/ServiceProviderConfig"));
+    document["meta"] = render_meta("ServiceProviderConfig", format!("{base}/ServiceProviderConfig"));
     document
 }
 
-/// One `ResourceType` document.
-pub fn resource_type(base: &str, of: &ResourceType) -> Value {
+/// Returns one `ResourceType` document.
+pub fn render_resource_type(base: &str, of: &ResourceType) -> Value {
     let extensions: Vec<Value> = of
         .extensions
         .iter()
@@ -83,26 +83,27 @@ pub fn resource_type(base: &str, of: &ResourceType) -> Value {
     if !extensions.is_empty() {
         document["schemaExtensions"] = Value::Array(extensions);
     }
-    document["meta"] = meta("ResourceType", format!("{base}/ResourceTypes/{}", of.name));
+    document["meta"] = render_meta("ResourceType", format!("{base}/ResourceTypes/{}", of.name));
     document
 }
 
-/// One `Schema` document. The password is part of it only where passwords are kept.
-pub fn schema(base: &str, of: &Schema, keeps_passwords: bool) -> Value {
-    let is_listed =
-        |attribute: &&Attribute| attribute.listed || (keeps_passwords && attribute.mutability == Mutability::WriteOnly);
+/// Returns one `Schema` document. It contains the password only if passwords are stored.
+pub fn render_schema(base: &str, of: &Schema, stores_passwords: bool) -> Value {
+    let is_listed = |attribute: &&Attribute| {
+        attribute.listed || (stores_passwords && attribute.mutability == Mutability::WriteOnly)
+    };
     json!({
         "schemas": [urn::SCHEMA],
         "id": of.id,
         "name": of.name,
         "description": of.description,
-        "attributes": of.attributes.iter().filter(is_listed).map(attribute).collect::<Vec<_>>(),
-        "meta": meta("Schema", format!("{base}/Schemas/{}", of.id)),
+        "attributes": of.attributes.iter().filter(is_listed).map(render_attribute).collect::<Vec<_>>(),
+        "meta": render_meta("Schema", format!("{base}/Schemas/{}", of.id)),
     })
 }
 
-/// A list answer that holds everything there is.
-pub fn whole_list(resources: Vec<Value>) -> Value {
+/// Returns a list response with all resources on one page.
+pub fn render_list(resources: Vec<Value>) -> Value {
     json!({
         "schemas": [urn::LIST_RESPONSE],
         "totalResults": resources.len(),
@@ -112,37 +113,37 @@ pub fn whole_list(resources: Vec<Value>) -> Value {
     })
 }
 
-fn meta(resource_type: &str, location: String) -> Value {
+fn render_meta(resource_type: &str, location: String) -> Value {
     json!({"resourceType": resource_type, "location": location})
 }
 
 /// RFC 7643 section 7; erratum 6004: complex attributes carry neither caseExact nor uniqueness.
-fn attribute(of: &Attribute) -> Value {
-    let mut shown = Map::new();
-    let mut put = |name: &str, value: Value| shown.insert(name.to_owned(), value);
+fn render_attribute(of: &Attribute) -> Value {
+    let mut document = Map::new();
+    let mut put = |name: &str, value: Value| document.insert(name.to_owned(), value);
     put("name", (&*of.name).into());
     put("type", of.kind.as_str().into());
     put("multiValued", of.multi_valued.into());
     put("description", (&*of.description).into());
     put("required", of.required.into());
     if !of.canonical_values.is_empty() {
-        put("canonicalValues", of.canonical_values.iter().map(|word| Value::from(&**word)).collect());
+        put("canonicalValues", of.canonical_values.iter().map(|text| Value::from(&**text)).collect());
     }
-    if !matches!(of.kind, Kind::Complex | Kind::Boolean) {
+    if !matches!(of.kind, DataType::Complex | DataType::Boolean) {
         put("caseExact", of.case_exact.into());
     }
     put("mutability", of.mutability.as_str().into());
     put("returned", of.returned.as_str().into());
-    if of.kind != Kind::Complex {
+    if of.kind != DataType::Complex {
         put("uniqueness", of.uniqueness.as_str().into());
     }
-    if of.kind == Kind::Reference {
-        put("referenceTypes", of.reference_types.iter().map(|word| Value::from(&**word)).collect());
+    if of.kind == DataType::Reference {
+        put("referenceTypes", of.reference_types.iter().map(|text| Value::from(&**text)).collect());
     }
-    if of.kind == Kind::Complex {
-        put("subAttributes", of.sub_attributes.iter().map(attribute).collect());
+    if of.kind == DataType::Complex {
+        put("subAttributes", of.sub_attributes.iter().map(render_attribute).collect());
     }
-    Value::Object(shown)
+    Value::Object(document)
 }
 
 #[cfg(test)]
@@ -151,16 +152,17 @@ mod tests {
     use crate::scim::schema::{GROUP, USER, USER_TYPE};
 
     #[test]
-    fn a_schema_document_mirrors_its_table() {
-        let user = schema("http://x", &USER, false);
+    fn a_schema_document_matches_its_table() {
+        let user = render_schema("http://x", &USER, false);
         let names: Vec<&str> =
             user["attributes"].as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap()).collect();
         assert!(names.contains(&"userName") && !names.contains(&"password"));
         assert_eq!(user["attributes"][0]["uniqueness"], "server");
-        let keeping = schema("http://x", &USER, true);
-        let password = keeping["attributes"].as_array().unwrap().iter().find(|a| a["name"] == "password").unwrap();
+        let with_password = render_schema("http://x", &USER, true);
+        let password =
+            with_password["attributes"].as_array().unwrap().iter().find(|a| a["name"] == "password").unwrap();
         assert_eq!((&password["mutability"], &password["returned"]), (&json!("writeOnly"), &json!("never")));
-        let group = schema("http://x", &GROUP, false);
+        let group = render_schema("http://x", &GROUP, false);
         let members = &group["attributes"][1];
         assert_eq!(members["subAttributes"][0]["mutability"], "immutable");
         assert!(members.get("uniqueness").is_none() && members.get("caseExact").is_none());
@@ -168,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_resource_type_names_its_extensions() {
-        let user = resource_type("http://x", &USER_TYPE);
+        let user = render_resource_type("http://x", &USER_TYPE);
         assert_eq!(user["schemaExtensions"][0], json!({"schema": urn::ENTERPRISE_USER, "required": false}));
         assert_eq!(user["meta"]["location"], "http://x/ResourceTypes/User");
     }

@@ -1,40 +1,79 @@
-//! What a request can get wrong, in the words of RFC 7644 section 3.12.
+//! Errors of the SCIM protocol (RFC 7644 section 3.12).
 
 use serde_json::{Value, json};
 
 use super::urn;
 
-/// The detail word of an error (RFC 7644 table 9, RFC 9865 section 2.1).
+/// The `scimType` of an error (RFC 7644 table 9, RFC 9865 section 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScimType {
-    /// The filter cannot be parsed, or compares what cannot be compared.
+    /// The filter cannot be parsed, or its comparison does not fit the attribute type.
     InvalidFilter,
-    /// The query asks for more than the server will work out.
+    /// The query is more expensive than the server allows.
     TooMany,
-    /// A value that must be unique is taken.
+    /// A value that must be unique is already in use.
     Uniqueness,
     /// A read-only or immutable attribute would change.
     Mutability,
-    /// The body is not what the operation needs.
+    /// The body does not have the structure that the operation requires.
     InvalidSyntax,
-    /// A PATCH path cannot be parsed or names nothing in the schema.
+    /// A PATCH path cannot be parsed, or the schema does not have the attribute.
     InvalidPath,
     /// A PATCH path selects nothing.
     NoTarget,
-    /// A value is missing or of the wrong kind.
+    /// A required value is absent, or a value has the wrong type.
     InvalidValue,
     /// The protocol version in the URL is not served.
     InvalidVers,
-    /// The cursor is not one of this query.
+    /// The cursor was not issued for this query.
     InvalidCursor,
-    /// The cursor is too old.
+    /// The cursor has expired.
     ExpiredCursor,
-    /// The page size changed during a walk, or is none.
+    /// The page size changed between pages, or is not a number.
     InvalidCount,
 }
 
 impl ScimType {
-    /// The word as it stands in an error body.
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::InvalidFilter,
+        Self::TooMany,
+        Self::Uniqueness,
+        Self::Mutability,
+        Self::InvalidSyntax,
+        Self::InvalidPath,
+        Self::NoTarget,
+        Self::InvalidValue,
+        Self::InvalidVers,
+        Self::InvalidCursor,
+        Self::ExpiredCursor,
+        Self::InvalidCount,
+    ];
+
+    /// HTTP status of an error with this code (RFC 7644 table 8).
+    pub fn status(self) -> u16 {
+        if self == Self::Uniqueness { 409 } else { 400 }
+    }
+
+    /// The same as a stable code of the management API.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::InvalidFilter => "invalid_filter",
+            Self::TooMany => "too_many",
+            Self::Uniqueness => "uniqueness",
+            Self::Mutability => "mutability",
+            Self::InvalidSyntax => "invalid_syntax",
+            Self::InvalidPath => "invalid_path",
+            Self::NoTarget => "no_target",
+            Self::InvalidValue => "invalid_value",
+            Self::InvalidVers => "invalid_version",
+            Self::InvalidCursor => "invalid_cursor",
+            Self::ExpiredCursor => "expired_cursor",
+            Self::InvalidCount => "invalid_count",
+        }
+    }
+
+    /// The value of `scimType` in an error body.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidFilter => "invalidFilter",
@@ -53,57 +92,57 @@ impl ScimType {
     }
 }
 
-/// A refused request: HTTP status number, detail word where the RFC has one, and a sentence for the administrator.
+/// A rejected request: HTTP status code, `scimType` if the RFC defines one, and a sentence for the administrator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{status}: {detail}")]
-pub struct Error {
+pub struct ScimError {
     /// HTTP status code (RFC 7644 table 8).
     pub status: u16,
-    /// Detail word, where the RFC defines one for the case.
+    /// The `scimType`, if the RFC defines one for the case.
     pub scim_type: Option<ScimType>,
-    /// One sentence that names the attribute and the fix. Never SQL, a path of the machine or a token.
+    /// One sentence that names the attribute and the fix. It never contains SQL, a file path or a token.
     pub detail: String,
 }
 
-impl Error {
-    /// Any status without a detail word.
-    pub fn plain(status: u16, detail: impl Into<String>) -> Self {
+impl ScimError {
+    /// An error with any status and no `scimType`.
+    pub fn with_status(status: u16, detail: impl Into<String>) -> Self {
         Self { status, scim_type: None, detail: detail.into() }
     }
 
-    /// 400 with a detail word.
-    pub fn bad(scim_type: ScimType, detail: impl Into<String>) -> Self {
+    /// 400 with a `scimType`.
+    pub fn bad_request(scim_type: ScimType, detail: impl Into<String>) -> Self {
         Self { status: 400, scim_type: Some(scim_type), detail: detail.into() }
     }
 
     /// 400 invalidFilter.
-    pub fn filter(detail: impl Into<String>) -> Self {
-        Self::bad(ScimType::InvalidFilter, detail)
+    pub fn invalid_filter(detail: impl Into<String>) -> Self {
+        Self::bad_request(ScimType::InvalidFilter, detail)
     }
 
     /// 400 invalidPath.
-    pub fn path(detail: impl Into<String>) -> Self {
-        Self::bad(ScimType::InvalidPath, detail)
+    pub fn invalid_path(detail: impl Into<String>) -> Self {
+        Self::bad_request(ScimType::InvalidPath, detail)
     }
 
     /// 400 invalidValue.
-    pub fn value(detail: impl Into<String>) -> Self {
-        Self::bad(ScimType::InvalidValue, detail)
+    pub fn invalid_value(detail: impl Into<String>) -> Self {
+        Self::bad_request(ScimType::InvalidValue, detail)
     }
 
     /// 400 invalidSyntax.
-    pub fn syntax(detail: impl Into<String>) -> Self {
-        Self::bad(ScimType::InvalidSyntax, detail)
+    pub fn invalid_syntax(detail: impl Into<String>) -> Self {
+        Self::bad_request(ScimType::InvalidSyntax, detail)
     }
 
     /// 400 mutability.
     pub fn mutability(detail: impl Into<String>) -> Self {
-        Self::bad(ScimType::Mutability, detail)
+        Self::bad_request(ScimType::Mutability, detail)
     }
 
     /// 400 noTarget.
     pub fn no_target(detail: impl Into<String>) -> Self {
-        Self::bad(ScimType::NoTarget, detail)
+        Self::bad_request(ScimType::NoTarget, detail)
     }
 
     /// 409 uniqueness.
@@ -111,28 +150,29 @@ impl Error {
         Self { status: 409, scim_type: Some(ScimType::Uniqueness), detail: detail.into() }
     }
 
-    /// 404 for a resource; foreign, deleted and never issued ids are told apart by nobody.
+    /// 404 for a resource. The error is the same for ids of other configurations, deleted ids and ids that were never
+    /// issued.
     pub fn not_found() -> Self {
-        Self::plain(404, "there is no such resource in this configuration")
+        Self::with_status(404, "there is no such resource in this configuration")
     }
 
-    /// 413: the request is larger than the server takes.
+    /// 413: the request is larger than the server accepts.
     pub fn too_large(detail: impl Into<String>) -> Self {
-        Self::plain(413, detail)
+        Self::with_status(413, detail)
     }
 
-    /// The same error, its sentence led by where it happened (`Operations[2]: …`).
+    /// The same error with the location in front of its sentence (`Operations[2]: …`).
     #[must_use]
-    pub fn within(mut self, place: &str) -> Self {
-        self.detail = format!("{place}: {}", self.detail);
+    pub fn with_location(mut self, location: &str) -> Self {
+        self.detail = format!("{location}: {}", self.detail);
         self
     }
 
     /// The error body (RFC 7644 section 3.12); `status` is a string there.
     pub fn body(&self) -> Value {
         let mut body = json!({"schemas": [urn::ERROR], "status": self.status.to_string()});
-        if let Some(word) = self.scim_type {
-            body["scimType"] = word.as_str().into();
+        if let Some(scim_type) = self.scim_type {
+            body["scimType"] = scim_type.as_str().into();
         }
         body["detail"] = self.detail.as_str().into();
         body

@@ -1,30 +1,30 @@
-//! Formats of text that RFC 7643 names for single attributes. The strict preset insists on them; the others keep whatever
-//! comes, because identity providers send country names and worse.
+//! Text formats that RFC 7643 defines for individual attributes. Only the strict preset enforces them; the other
+//! presets store any text, because identity providers send country names and other values.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// A format beyond the data type.
+/// A text format that is narrower than the data type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// RFC 7643 section 4.1.2: a country as ISO 3166-1 alpha-2 has it, in any letter case.
+pub enum ValueFormat {
+    /// RFC 7643 section 4.1.2: an ISO 3166-1 alpha-2 country code, in any letter case.
     Country,
     /// RFC 7643 section 4.1.2: one DER certificate in base64.
     Certificate,
 }
 
-impl Format {
+impl ValueFormat {
     /// Whether the text has the format.
     pub fn fits(self, text: &str) -> bool {
         match self {
             Self::Country => is_country(text),
-            Self::Certificate => decoded(text).is_some_and(|der| is_one_sequence(&der)),
+            Self::Certificate => decode_base64(text).is_some_and(|der| is_one_sequence(&der)),
         }
     }
 
-    /// What an error asks for.
-    pub fn wanted(self) -> &'static str {
+    /// The description of the format in an error message.
+    pub fn description(self) -> &'static str {
         match self {
             Self::Country => "a country code of ISO 3166-1 alpha-2, such as DE",
             Self::Certificate => "one DER certificate in base64",
@@ -32,7 +32,7 @@ impl Format {
     }
 }
 
-/// The codes that ISO 3166-1 assigns, without what it reserves.
+/// The codes that ISO 3166-1 assigns, without the reserved codes.
 const COUNTRIES: &str = "\
     AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV BW BY BZ \
     CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR \
@@ -47,26 +47,26 @@ fn is_country(text: &str) -> bool {
     text.len() == 2 && COUNTRIES.split(' ').any(|code| code.eq_ignore_ascii_case(text))
 }
 
-/// The bytes of base64 text, which may have line breaks and lack its padding.
-fn decoded(text: &str) -> Option<Vec<u8>> {
+/// Decodes base64 text. Line breaks are allowed, and the padding is optional.
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let digits: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     GeneralPurpose::new(&STANDARD, config).decode(digits).ok()
 }
 
-/// A certificate is an ASN.1 SEQUENCE that begins with another one (RFC 5280 section 4.1), and nothing follows it. What
-/// it says is for those who trust it to read.
+/// A certificate is an ASN.1 SEQUENCE that begins with another SEQUENCE (RFC 5280 section 4.1), with no bytes after it.
+/// The content of the certificate is not checked.
 fn is_one_sequence(der: &[u8]) -> bool {
-    content(der).is_some_and(|(content, rest)| rest.is_empty() && self::content(content).is_some())
+    split_sequence(der).is_some_and(|(content, rest)| rest.is_empty() && self::split_sequence(content).is_some())
 }
 
-/// The content of the SEQUENCE at the start, and what follows it.
-fn content(der: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The content of the SEQUENCE at the start, and the bytes after it.
+fn split_sequence(der: &[u8]) -> Option<(&[u8], &[u8])> {
     const SEQUENCE: u8 = 0x30;
     let (&[SEQUENCE, first], rest) = der.split_first_chunk::<2>()? else { return None };
     let (length, rest) = match first {
         0..=0x7f => (usize::from(first), rest),
-        // The length itself has a length; four bytes are more than any body may hold.
+        // Long form of the length. Four bytes cover more than the largest body.
         0x81..=0x84 => {
             let (digits, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
             (digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit)), rest)
@@ -81,13 +81,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_country_has_a_code_and_a_name_is_none() {
+    fn a_country_code_is_accepted_and_a_country_name_is_rejected() {
         assert_eq!(COUNTRIES.split(' ').count(), 249);
         for code in ["DE", "us", "Gb", "AX", "ZW"] {
-            assert!(Format::Country.fits(code), "{code}");
+            assert!(ValueFormat::Country.fits(code), "{code}");
         }
         for other in ["", "D", "Germany", "DEU", "UK", "EU", "XX", "D ", " A", "D\u{df}"] {
-            assert!(!Format::Country.fits(other), "{other:?}");
+            assert!(!ValueFormat::Country.fits(other), "{other:?}");
         }
     }
 
@@ -97,7 +97,7 @@ mod tests {
         for der in [&[0x30, 5, 0x30, 3, 2, 1, 1][..], &[0x30, 0x81, 5, 0x30, 3, 2, 1, 1], &[0x30, 2, 0x30, 0]] {
             assert!(is_one_sequence(der), "{der:?}");
         }
-        assert!(Format::Certificate.fits("MAUwAwIB\r\nAQ==") && Format::Certificate.fits("MAUwAwIBAQ"));
+        assert!(ValueFormat::Certificate.fits("MAUwAwIB\r\nAQ==") && ValueFormat::Certificate.fits("MAUwAwIBAQ"));
         for der in [
             &[][..],
             &[0x30],
@@ -112,6 +112,8 @@ mod tests {
         ] {
             assert!(!is_one_sequence(der), "{der:?}");
         }
-        assert!(!Format::Certificate.fits("-----BEGIN CERTIFICATE-----") && !Format::Certificate.fits("MIIB"));
+        assert!(
+            !ValueFormat::Certificate.fits("-----BEGIN CERTIFICATE-----") && !ValueFormat::Certificate.fits("MIIB")
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The one reader for all JSON that comes in. Stricter than `serde_json::Value`, which keeps the last of two
-//! equal keys: here a name may stand once, whatever its letter case (RFC 7643 section 2.1), and everything has a bound.
+//! The reader for all incoming JSON. It is stricter than `serde_json::Value`, which accepts duplicate keys and keeps
+//! the last one: here a name may occur once, regardless of case (RFC 7643 section 2.1), and all sizes are limited.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -8,96 +8,99 @@ use std::fmt;
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::Error;
+use super::ScimError;
 
-/// Deepest nesting of arrays and objects.
+/// Maximum nesting depth of arrays and objects.
 pub const DEPTH_MAX: usize = 64;
-/// Longest string, in bytes.
+/// Maximum length of a string, in bytes.
 pub const STRING_MAX_BYTES: usize = 64 * 1024;
-/// Most values in one document: 100,000 members with four parts each, and room.
+/// Maximum number of values in one document: 100,000 members with four sub-attributes each, plus a reserve.
 pub const VALUES_MAX: usize = 600_000;
-/// From this many names on a set looks for doubles, below it a walk is quicker.
-const WALK_MAX: usize = 24;
+/// Below this number of names a linear search for duplicates is faster than a set.
+const LINEAR_SEARCH_MAX: usize = 24;
 
-/// Reads one JSON document.
+/// Parses one JSON document. Names that differ only in case are equal.
 ///
 /// # Errors
-/// 400 invalidSyntax for anything that is not one well-formed JSON text in UTF-8, for a name that stands twice in
-/// one object and for nesting deeper than [`DEPTH_MAX`]; 400 invalidValue for a NUL character; 413 above the other bounds.
-pub fn read(bytes: &[u8]) -> Result<Value, Error> {
-    read_by(bytes, str::eq_ignore_ascii_case, str::to_ascii_lowercase)
+/// 400 invalidSyntax for anything that is not one well-formed JSON text in UTF-8, for a name that occurs twice in
+/// one object and for nesting deeper than [`DEPTH_MAX`]; 400 invalidValue for a NUL character; 413 above the other
+/// limits.
+pub fn parse_json(bytes: &[u8]) -> Result<Value, ScimError> {
+    parse_json_with(bytes, str::eq_ignore_ascii_case, str::to_ascii_lowercase)
 }
 
-/// The same for documents that are not of SCIM: names that differ in letter case are two names.
+/// Parses a JSON document that is not SCIM: names that differ in case are different names.
 ///
 /// # Errors
 /// Those of [`read`].
-pub fn read_case_exact(bytes: &[u8]) -> Result<Value, Error> {
-    read_by(bytes, str::eq, str::to_owned)
+pub fn parse_case_exact_json(bytes: &[u8]) -> Result<Value, ScimError> {
+    parse_json_with(bytes, str::eq, str::to_owned)
 }
 
-/// `same` says whether two names are one, and `key` gives both the same key then.
-fn read_by(bytes: &[u8], same: fn(&str, &str) -> bool, key: fn(&str) -> String) -> Result<Value, Error> {
-    let state = State { refused: RefCell::new(None), values: RefCell::new(0), same, key };
+/// `same` compares two names; `key` returns the same key for equal names.
+fn parse_json_with(bytes: &[u8], same: fn(&str, &str) -> bool, key: fn(&str) -> String) -> Result<Value, ScimError> {
+    let state = JsonReaderState { error: RefCell::new(None), values: RefCell::new(0), same, key };
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read =
-        Reader { state: &state, depth: 0 }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+        JsonReader { state: &state, depth: 0 }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     read.map_err(|problem| {
-        state.refused.take().unwrap_or_else(|| {
+        state.error.take().unwrap_or_else(|| {
             let (line, column) = (problem.line(), problem.column());
-            Error::syntax(format!("the body is not valid JSON (line {line}, column {column})"))
+            ScimError::invalid_syntax(format!("the body is not valid JSON (line {line}, column {column})"))
         })
     })
 }
 
-/// What the nested readers share: why they stopped, and how many values they made.
-struct State {
-    refused: RefCell<Option<Error>>,
+/// State of the nested readers: the reason for the rejection, and the number of values so far.
+struct JsonReaderState {
+    error: RefCell<Option<ScimError>>,
     values: RefCell<usize>,
     same: fn(&str, &str) -> bool,
     key: fn(&str) -> String,
 }
 
 #[derive(Clone, Copy)]
-struct Reader<'s> {
-    state: &'s State,
+struct JsonReader<'s> {
+    state: &'s JsonReaderState,
     depth: usize,
 }
 
-impl Reader<'_> {
-    fn refuse<E: serde::de::Error>(self, error: Error) -> E {
-        self.state.refused.borrow_mut().get_or_insert(error);
+impl JsonReader<'_> {
+    fn reject<E: serde::de::Error>(self, error: ScimError) -> E {
+        self.state.error.borrow_mut().get_or_insert(error);
         E::custom("refused")
     }
 
-    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+    fn enter_level<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.depth == DEPTH_MAX {
-            return Err(self.refuse(Error::syntax(format!("the body is nested deeper than {DEPTH_MAX} levels"))));
+            return Err(
+                self.reject(ScimError::invalid_syntax(format!("the body is nested deeper than {DEPTH_MAX} levels")))
+            );
         }
         Ok(Self { depth: self.depth + 1, ..self })
     }
 
-    fn count<E: serde::de::Error>(self) -> Result<(), E> {
+    fn count_value<E: serde::de::Error>(self) -> Result<(), E> {
         let mut values = self.state.values.borrow_mut();
         *values += 1;
         if *values > VALUES_MAX {
-            return Err(self.refuse(Error::too_large(format!("the body holds more than {VALUES_MAX} values"))));
+            return Err(self.reject(ScimError::too_large(format!("the body holds more than {VALUES_MAX} values"))));
         }
         Ok(())
     }
 
-    fn text<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+    fn check_text<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
         if text.len() > STRING_MAX_BYTES {
-            return Err(self.refuse(Error::too_large(format!("a string is longer than {STRING_MAX_BYTES} bytes"))));
+            return Err(self.reject(ScimError::too_large(format!("a string is longer than {STRING_MAX_BYTES} bytes"))));
         }
         if text.contains('\0') {
-            return Err(self.refuse(Error::value("a string contains the character NUL; remove it")));
+            return Err(self.reject(ScimError::invalid_value("a string contains the character NUL; remove it")));
         }
         Ok(())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Reader<'_> {
+impl<'de> DeserializeSeed<'de> for JsonReader<'_> {
     type Value = Value;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -105,7 +108,7 @@ impl<'de> DeserializeSeed<'de> for Reader<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Reader<'_> {
+impl<'de> Visitor<'de> for JsonReader<'_> {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,12 +132,12 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Value, E> {
-        self.text(value)?;
+        self.check_text(value)?;
         Ok(Value::String(value.to_owned()))
     }
 
     fn visit_string<E: serde::de::Error>(self, value: String) -> Result<Value, E> {
-        self.text(&value)?;
+        self.check_text(&value)?;
         Ok(Value::String(value))
     }
 
@@ -143,25 +146,27 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
+        let inner = self.enter_level()?;
         let mut list = Vec::new();
         while let Some(item) = items.next_element_seed(inner)? {
-            self.count()?;
+            self.count_value()?;
             list.push(item);
         }
         Ok(Value::Array(list))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let inner = self.deeper()?;
+        let inner = self.enter_level()?;
         let mut map = Map::new();
         let mut seen = HashSet::new();
         while let Some(name) = entries.next_key::<String>()? {
-            self.text(&name)?;
-            self.count()?;
-            if self.state.is_taken(&map, &mut seen, &name) {
-                let shown: String = name.chars().take(40).collect();
-                return Err(self.refuse(Error::syntax(format!("the name {shown:?} stands twice in one object"))));
+            self.check_text(&name)?;
+            self.count_value()?;
+            if self.state.is_duplicate(&map, &mut seen, &name) {
+                let excerpt: String = name.chars().take(40).collect();
+                return Err(
+                    self.reject(ScimError::invalid_syntax(format!("the name {excerpt:?} occurs twice in one object")))
+                );
             }
             let value = entries.next_value_seed(inner)?;
             map.insert(name, value);
@@ -170,13 +175,13 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 }
 
-impl State {
-    fn is_taken(&self, map: &Map<String, Value>, seen: &mut HashSet<String>, name: &str) -> bool {
-        if map.len() < WALK_MAX {
-            return map.keys().any(|known| (self.same)(known, name));
+impl JsonReaderState {
+    fn is_duplicate(&self, map: &Map<String, Value>, seen: &mut HashSet<String>, name: &str) -> bool {
+        if map.len() < LINEAR_SEARCH_MAX {
+            return map.keys().any(|other| (self.same)(other, name));
         }
         if seen.is_empty() {
-            seen.extend(map.keys().map(|known| (self.key)(known)));
+            seen.extend(map.keys().map(|other| (self.key)(other)));
         }
         !seen.insert((self.key)(name))
     }
@@ -188,51 +193,51 @@ mod tests {
     use crate::scim::ScimType;
 
     #[track_caller]
-    fn refused(text: &str) -> Error {
-        read(text.as_bytes()).expect_err(text)
+    fn refused(text: &str) -> ScimError {
+        parse_json(text.as_bytes()).expect_err(text)
     }
 
     #[test]
-    fn well_formed_documents_come_through_unchanged() {
+    fn well_formed_documents_are_read_unchanged() {
         for text in [r#"{"a":[1,-2,1.5,true,null,"é"],"b":{"a":""}}"#, "[]", "\"x\"", " 0 "] {
-            assert_eq!(read(text.as_bytes()).unwrap(), serde_json::from_str::<Value>(text).unwrap());
+            assert_eq!(parse_json(text.as_bytes()).unwrap(), serde_json::from_str::<Value>(text).unwrap());
         }
     }
 
     #[test]
-    fn a_name_stands_once_whatever_its_case_or_escapes() {
+    fn a_name_occurs_once_regardless_of_case_and_escapes() {
         for text in
             [r#"{"a":1,"a":2}"#, r#"{"userName":1,"USERNAME":2}"#, r#"{"a":1,"\u0061":2}"#, r#"{"x":[{"b":1,"B":1}]}"#]
         {
             assert_eq!(refused(text).scim_type, Some(ScimType::InvalidSyntax), "{text}");
         }
         let many: Vec<String> = (0..60).map(|n| format!("\"n{n}\":1")).collect();
-        assert!(read(format!("{{{}}}", many.join(",")).as_bytes()).is_ok());
+        assert!(parse_json(format!("{{{}}}", many.join(",")).as_bytes()).is_ok());
         assert_eq!(refused(&format!("{{{},\"N7\":1}}", many.join(","))).status, 400);
     }
 
     #[test]
-    fn outside_of_scim_letter_case_tells_names_apart() {
-        assert!(read_case_exact(br#"{"z":1,"Z":{"a":2,"A":3}}"#).is_ok());
+    fn outside_scim_names_are_case_sensitive() {
+        assert!(parse_case_exact_json(br#"{"z":1,"Z":{"a":2,"A":3}}"#).is_ok());
         let many: Vec<String> = (0..60).map(|n| format!("\"n{n}\":1")).collect();
-        assert!(read_case_exact(format!("{{{},\"N7\":1}}", many.join(",")).as_bytes()).is_ok());
+        assert!(parse_case_exact_json(format!("{{{},\"N7\":1}}", many.join(",")).as_bytes()).is_ok());
         for text in [r#"{"a":1,"a":2}"#.to_owned(), format!("{{{},\"n7\":1}}", many.join(","))] {
-            assert_eq!(read_case_exact(text.as_bytes()).unwrap_err().status, 400, "{text}");
+            assert_eq!(parse_case_exact_json(text.as_bytes()).unwrap_err().status, 400, "{text}");
         }
     }
 
     #[test]
-    fn broken_text_is_invalid_syntax() {
+    fn malformed_text_is_invalid_syntax() {
         for text in ["", "{", "[1,]", "{\"a\":NaN}", "{} {}", "// x\n{}", "\"\\ud800\"", "'a'", "{\"a\":1e999}"] {
             assert_eq!(refused(text).scim_type, Some(ScimType::InvalidSyntax), "{text}");
         }
-        assert_eq!(read(b"\"\xff\"").unwrap_err().scim_type, Some(ScimType::InvalidSyntax));
+        assert_eq!(parse_json(b"\"\xff\"").unwrap_err().scim_type, Some(ScimType::InvalidSyntax));
     }
 
     #[test]
-    fn bounds_hold() {
+    fn limits_are_enforced() {
         let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
-        assert!(read(deep(DEPTH_MAX).as_bytes()).is_ok());
+        assert!(parse_json(deep(DEPTH_MAX).as_bytes()).is_ok());
         assert_eq!(refused(&deep(DEPTH_MAX + 1)).scim_type, Some(ScimType::InvalidSyntax));
         assert_eq!(refused(&deep(200_000)).status, 400);
         assert_eq!(refused(&format!("\"{}\"", "x".repeat(STRING_MAX_BYTES + 1))).status, 413);

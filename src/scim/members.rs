@@ -1,16 +1,16 @@
-//! Members of a group, as edits on rows: adding one member to a group of 100,000 touches one row.
+//! Members of a group as row edits: adding one member to a group of 100,000 members writes one row.
 
 use serde_json::Value;
 
-use super::Error;
+use super::ScimError;
 use super::filter::Predicate;
-use super::validate::{Reading, wrong_kind};
+use super::validate::{ValueReader, wrong_type_error};
 
-/// Most members that one request may name.
+/// Maximum number of members in one request.
 pub const MEMBERS_MAX: usize = 100_000;
 
-/// A member as a request names it: the id of a resource of the same configuration.
-/// Its type, name and URL are the store's word, whatever the request says (RFC 7643 section 4.2).
+/// A member in a request: the id of a resource of the same configuration.
+/// Type, name and URL come from the store, not from the request (RFC 7643 section 4.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberRef {
     /// The `value` sub-attribute.
@@ -20,29 +20,29 @@ pub struct MemberRef {
 /// A change of a group's members.
 #[derive(Debug, Clone)]
 pub enum MemberEdit {
-    /// These join; who is in already stays.
+    /// Adds these members; existing members do not change.
     Add(Vec<MemberRef>),
-    /// These leave; who is not in is no error (RFC 7644 section 3.5.2.2).
+    /// Removes these members. An id that is not a member is not an error (RFC 7644 section 3.5.2.2).
     Remove(Vec<String>),
-    /// Who matches leaves.
+    /// Removes the members that match the predicate.
     RemoveWhere(Box<Predicate>),
-    /// Exactly these remain.
+    /// Replaces all members with these.
     Replace(Vec<MemberRef>),
 }
 
-/// Reads the value of `members`: an array of objects, or one object. Doubles collapse.
+/// Reads the value of `members`: an array of objects, or one object. Duplicate ids are returned once.
 ///
 /// # Errors
-/// 400 invalidValue where an element is no object or names nobody, 413 above [`MEMBERS_MAX`].
-pub(super) fn read_members(value: &Value, reading: &mut Reading) -> Result<Vec<MemberRef>, Error> {
+/// 400 invalidValue if an element is not an object or has no id, 413 above [`MEMBERS_MAX`].
+pub(super) fn read_members(value: &Value, reading: &mut ValueReader) -> Result<Vec<MemberRef>, ScimError> {
     let items = match value {
         Value::Null => return Ok(Vec::new()),
         Value::Array(items) => items.as_slice(),
         Value::Object(_) if !reading.rules.strict => std::slice::from_ref(value),
-        other => return Err(wrong_kind(format_args!("members"), "an array of objects", other)),
+        other => return Err(wrong_type_error(format_args!("members"), "an array of objects", other)),
     };
     if items.len() > MEMBERS_MAX {
-        return Err(Error::too_large(format!("one request may name at most {MEMBERS_MAX} members")));
+        return Err(ScimError::too_large(format!("one request may name at most {MEMBERS_MAX} members")));
     }
     let mut seen = std::collections::HashSet::with_capacity(items.len());
     let mut list = Vec::with_capacity(items.len());
@@ -55,20 +55,28 @@ pub(super) fn read_members(value: &Value, reading: &mut Reading) -> Result<Vec<M
     Ok(list)
 }
 
-/// The id in `value`, else the last segment of `$ref` (RFC 7643 section 2.3.7: a reference names the resource too).
-fn member_id(item: &Value) -> Result<&str, Error> {
+/// The id in `value`, else the last segment of `$ref` (RFC 7643 section 2.3.7: a reference also identifies the
+/// resource).
+fn member_id(item: &Value) -> Result<&str, ScimError> {
     let Value::Object(parts) = item else {
-        return Err(wrong_kind(format_args!("members"), "an array of objects with a value", item));
+        return Err(wrong_type_error(format_args!("members"), "an array of objects with a value", item));
     };
-    let part = |wanted: &str| parts.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value);
+    let part =
+        |searched: &str| parts.iter().find(|(name, _)| name.eq_ignore_ascii_case(searched)).map(|(_, value)| value);
     match (part("value"), part("$ref")) {
         (Some(Value::String(id)), _) if !id.trim().is_empty() => Ok(id),
         (None | Some(Value::Null), Some(Value::String(url))) => {
             let id = url.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-            if id.is_empty() { Err(Error::value("members.$ref names no resource")) } else { Ok(id) }
+            if id.is_empty() {
+                Err(ScimError::invalid_value("members.$ref does not contain a resource id"))
+            } else {
+                Ok(id)
+            }
         }
-        (Some(Value::String(_)), _) => Err(Error::value("members.value must not be empty")),
-        (None | Some(Value::Null), _) => Err(Error::value("each member needs a value: the id of a user or group")),
-        (Some(other), _) => Err(wrong_kind(format_args!("members.value"), "text", other)),
+        (Some(Value::String(_)), _) => Err(ScimError::invalid_value("members.value must not be empty")),
+        (None | Some(Value::Null), _) => {
+            Err(ScimError::invalid_value("each member needs a value: the id of a user or group"))
+        }
+        (Some(other), _) => Err(wrong_type_error(format_args!("members.value"), "text", other)),
     }
 }

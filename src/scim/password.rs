@@ -1,20 +1,20 @@
-//! A user's password as it was sent (RFC 7643 section 4.1.1): prepared for comparison, and on its way to be hashed.
+//! A user's password as the client sent it (RFC 7643 section 4.1.1), normalized for comparison but not yet hashed.
 
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::Error;
+use super::ScimError;
 
 /// Longest password, in bytes of UTF-8.
 pub const PASSWORD_MAX_BYTES: usize = 1_024;
 
-/// A password in plain text, prepared for comparison. `Debug` prints `***`, and there is no `Display`.
+/// A normalized password in clear text. `Debug` prints `***`; there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClearText(String);
 
 impl ClearText {
-    /// The password itself, for who hashes it.
+    /// The password itself, for hashing.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -26,7 +26,7 @@ impl fmt::Debug for ClearText {
     }
 }
 
-/// What is stored of a password. `Debug` prints `***`.
+/// The stored hash of a password. `Debug` prints `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordDigest(pub String);
 
@@ -36,35 +36,35 @@ impl fmt::Debug for PasswordDigest {
     }
 }
 
-/// What a write does to a password.
+/// The change that a write makes to a user's password.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Password {
-    /// It becomes this one, which must be hashed before a transaction may see it.
-    Clear(ClearText),
-    /// It becomes this one.
-    Hashed(PasswordDigest),
-    /// The user has none any more.
-    Removed,
+pub enum PasswordChange {
+    /// Set this password. It must be hashed before the transaction starts.
+    SetClearText(ClearText),
+    /// Set this password.
+    SetDigest(PasswordDigest),
+    /// Remove the password.
+    Remove,
 }
 
-/// Reads a password of a request.
+/// Returns the normalized password of a request.
 ///
 /// # Errors
-/// 400 invalidValue where it is empty or longer than [`PASSWORD_MAX_BYTES`].
-pub fn read(text: &str) -> Result<ClearText, Error> {
+/// 400 invalidValue if it is empty or longer than [`PASSWORD_MAX_BYTES`].
+pub fn parse_password(text: &str) -> Result<ClearText, ScimError> {
     if text.is_empty() {
-        return Err(Error::value("password must not be empty; remove it instead"));
+        return Err(ScimError::invalid_value("password must not be empty; remove it instead"));
     }
     if text.len() > PASSWORD_MAX_BYTES {
-        return Err(Error::value(format!("password must not be longer than {PASSWORD_MAX_BYTES} bytes")));
+        return Err(ScimError::invalid_value(format!("password must not be longer than {PASSWORD_MAX_BYTES} bytes")));
     }
-    Ok(prepared(text))
+    Ok(normalize_password(text))
 }
 
-/// RFC 7644 section 5: the PRECIS profile `OpaqueString` (RFC 8265 section 4.2), so that a password is the same however
-/// the keyboard composes its letters and spaces. Case counts. Unlike the profile it refuses nothing: passwords with
-/// unusual characters exist.
-pub fn prepared(text: &str) -> ClearText {
+/// Returns the text normalized with the PRECIS profile `OpaqueString` (RFC 7644 section 5, RFC 8265 section 4.2), so
+/// that a password does not depend on how the keyboard composes its letters and spaces. Case is significant. Unlike the
+/// profile it accepts all text, because passwords with unusual characters exist.
+pub fn normalize_password(text: &str) -> ClearText {
     let plain_spaces = text.chars().map(|c| if is_space(c) { ' ' } else { c });
     ClearText(plain_spaces.nfc().collect())
 }
@@ -80,22 +80,26 @@ mod tests {
 
     #[test]
     fn spaces_and_composition_do_not_count_and_case_does() {
-        assert_eq!(prepared("ma\u{f1}ana\u{a0}x"), prepared("man\u{303}ana x"));
-        assert_ne!(prepared("Secret"), prepared("secret"));
-        // OpaqueString composes, and goes no further: width stays.
-        assert_ne!(prepared("\u{ff21}"), prepared("A"));
+        assert_eq!(normalize_password("ma\u{f1}ana\u{a0}x"), normalize_password("man\u{303}ana x"));
+        assert_ne!(normalize_password("Secret"), normalize_password("secret"));
+        // OpaqueString only composes; width is significant.
+        assert_ne!(normalize_password("\u{ff21}"), normalize_password("A"));
     }
 
     #[test]
     fn neither_password_nor_digest_is_in_a_debug_text() {
-        let shown = format!("{:?} {:?}", prepared("hunter2"), Password::Hashed(PasswordDigest("$argon2id$".into())));
-        assert_eq!(shown, "ClearText(***) Hashed(PasswordDigest(***))");
+        let output = format!(
+            "{:?} {:?}",
+            normalize_password("hunter2"),
+            PasswordChange::SetDigest(PasswordDigest("$argon2id$".into()))
+        );
+        assert_eq!(output, "ClearText(***) SetDigest(PasswordDigest(***))");
     }
 
     #[test]
-    fn a_password_has_a_first_and_a_last_byte() {
-        assert!(read("").unwrap_err().detail.contains("empty"));
-        assert!(read(&"x".repeat(PASSWORD_MAX_BYTES)).is_ok());
-        assert!(read(&"x".repeat(PASSWORD_MAX_BYTES + 1)).unwrap_err().detail.contains("1024 bytes"));
+    fn a_password_has_a_minimum_and_a_maximum_length() {
+        assert!(parse_password("").unwrap_err().detail.contains("empty"));
+        assert!(parse_password(&"x".repeat(PASSWORD_MAX_BYTES)).is_ok());
+        assert!(parse_password(&"x".repeat(PASSWORD_MAX_BYTES + 1)).unwrap_err().detail.contains("1024 bytes"));
     }
 }

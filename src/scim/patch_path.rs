@@ -1,24 +1,24 @@
 //! Paths of PATCH operations (RFC 7644 section 3.5.2): an attribute path, or one with a filter in brackets.
 
 use super::filter::{MAX_LENGTH, Predicate, check_element, parse_brackets};
-use super::path::{AttrPath, PathError, Target, is_name, shown};
-use super::schema::{Kind, ResourceType};
+use super::path::{AttrPath, PathError, ResolvedPath, is_name, shorten_text};
+use super::schema::{DataType, ResourceType};
 
-/// A PATCH path looked up in a resource type: `members`, `name.familyName`, `emails[type eq "work"].value`, ….
+/// A PATCH path resolved against a resource type: `members`, `name.familyName`, `emails[type eq "work"].value`, ….
 #[derive(Debug, Clone)]
 pub struct PatchPath<'t> {
-    /// What is changed. Where there are brackets, `sub` is the sub-attribute after them.
-    pub target: Target<'t>,
-    /// Which elements of the attribute are meant; `None` where the path has no brackets.
-    /// Evaluate it with [`super::matches::matches_element`].
+    /// The target of the operation. If the path has brackets, `sub` is the sub-attribute after them.
+    pub target: ResolvedPath<'t>,
+    /// Selects the elements of the attribute; `None` if the path has no brackets.
+    /// Evaluate it with [`crate::scim::filter::evaluate::matches_element`].
     pub element: Option<Predicate>,
 }
 
 impl<'t> PatchPath<'t> {
-    /// Reads a path. A filter's strings may also stand in single quotes.
+    /// Parses a path. Strings in the filter may also be in single quotes.
     ///
-    /// The kind of [`PathError`] tells broken paths, unknown attributes and broken filters apart.
-    /// Brackets are taken on single complex attributes too: `manager[value eq "id"]` is what Entra sends.
+    /// The variant of [`PathError`] distinguishes malformed paths, unknown attributes and malformed filters.
+    /// Brackets are also accepted on single-valued complex attributes: Entra sends `manager[value eq "id"]`.
     pub fn parse(text: &str, resource_type: &'t ResourceType) -> Result<Self, PathError> {
         if text.len() > MAX_LENGTH {
             return Err(PathError::Syntax(format!("the path is longer than {MAX_LENGTH} bytes")));
@@ -29,37 +29,38 @@ impl<'t> PatchPath<'t> {
         };
         let path = AttrPath::parse(&text[..open])?;
         let Some((filter, close)) = parse_brackets(text, open + 1) else {
-            return Err(PathError::Syntax(format!("the bracket of \"{}\" is not closed", shown(text))));
+            return Err(PathError::Syntax(format!("the bracket of \"{}\" is not closed", shorten_text(text))));
         };
-        let sub = after_bracket(text, &text[close + 1..])?;
+        let sub = parse_bracket_suffix(text, &text[close + 1..])?;
         let filter = filter.map_err(|error| PathError::Filter(error.detail))?;
         let container = path.resolve(resource_type)?;
-        if container.sub.is_some() || !container.attribute.is_some_and(|attribute| attribute.kind == Kind::Complex) {
+        if container.sub.is_some() || !container.attribute.is_some_and(|attribute| attribute.kind == DataType::Complex)
+        {
             return Err(PathError::Syntax(format!("{container} has no sub-attributes, so it takes no brackets")));
         }
         let element =
             check_element(&filter, resource_type, container).map_err(|error| PathError::Filter(error.detail))?;
         let target = match sub {
             None => container,
-            Some(name) => Target { sub: Some(named_sub(container, name)?), ..container },
+            Some(name) => ResolvedPath { sub: Some(find_sub_attribute(container, name)?), ..container },
         };
         Ok(Self { target, element: Some(element) })
     }
 }
 
-fn after_bracket<'a>(path: &str, rest: &'a str) -> Result<Option<&'a str>, PathError> {
+fn parse_bracket_suffix<'a>(path: &str, rest: &'a str) -> Result<Option<&'a str>, PathError> {
     match rest.strip_prefix('.') {
         None if rest.is_empty() => Ok(None),
         Some(name) if is_name(name) => Ok(Some(name)),
-        _ => Err(PathError::Syntax(format!("after the bracket of \"{}\" stands nothing or .name", shown(path)))),
+        _ => Err(PathError::Syntax(format!("only .name may follow the bracket of \"{}\"", shorten_text(path)))),
     }
 }
 
-fn named_sub<'t>(container: Target<'t>, name: &str) -> Result<&'t super::schema::Attribute, PathError> {
+fn find_sub_attribute<'t>(container: ResolvedPath<'t>, name: &str) -> Result<&'t super::schema::Attribute, PathError> {
     container
         .attribute
-        .and_then(|attribute| attribute.sub(name))
-        .ok_or_else(|| PathError::Unknown(format!("{container} has no sub-attribute \"{}\"", shown(name))))
+        .and_then(|attribute| attribute.sub_attribute(name))
+        .ok_or_else(|| PathError::Unknown(format!("{container} has no sub-attribute \"{}\"", shorten_text(name))))
 }
 
 #[cfg(test)]
@@ -68,7 +69,7 @@ mod tests {
 
     use super::*;
     use crate::scim::schema::{GROUP_TYPE, USER_TYPE};
-    use crate::scim::{Error, ScimType};
+    use crate::scim::{ScimError, ScimType};
 
     fn target(text: &str) -> String {
         PatchPath::parse(text, &USER_TYPE).map(|path| path.target.to_string()).unwrap()
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_elements_meant_are_told_by_their_equal_terms() {
+    fn equal_terms_describe_the_selected_elements() {
         let path = PatchPath::parse("members[value eq 'it\\'s \"1\"']", &GROUP_TYPE).unwrap();
         assert_eq!(path.element.unwrap().equal_terms(), Some(vec![("value", json!("it's \"1\""))]));
         let path = PatchPath::parse("emails[TYPE eq \"Work\" and primary eq true].value", &USER_TYPE).unwrap();
@@ -105,9 +106,9 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_has_its_word() {
+    fn each_error_has_its_scim_type() {
         let (path, filter) = (ScimType::InvalidPath, ScimType::InvalidFilter);
-        for (text, word, unknown) in [
+        for (text, scim_type, unknown) in [
             ("", path, false),
             ("emails[", path, false),
             ("emails[type eq \"work\"", path, false),
@@ -133,14 +134,14 @@ mod tests {
         ] {
             let error = PatchPath::parse(text, &USER_TYPE).unwrap_err();
             assert_eq!(error.is_unknown(), unknown, "{text}: {error}");
-            assert_eq!(Error::from(error).scim_type, Some(word), "{text}");
+            assert_eq!(ScimError::from(error).scim_type, Some(scim_type), "{text}");
         }
     }
 
     #[test]
     fn errors_in_brackets_count_from_the_start_of_the_path() {
         let error = PatchPath::parse("emails[type is \"work\"]", &USER_TYPE).unwrap_err().to_string();
-        assert!(error.starts_with("at character 13: \"is\" is no operator"), "{error}");
+        assert!(error.starts_with("at character 13: \"is\" is not an operator"), "{error}");
     }
 
     proptest::proptest! {

@@ -1,7 +1,7 @@
 //! Percent-encoding of paths and query strings (RFC 3986 section 2.1).
 
-/// The text without its escapes; `None` where they do not make UTF-8.
-pub fn decoded(text: &str) -> Option<String> {
+/// Decodes percent-escapes; returns `None` if the result is not valid UTF-8.
+pub fn decode_percent(text: &str) -> Option<String> {
     if !text.contains('%') {
         return Some(text.to_owned());
     }
@@ -24,13 +24,14 @@ pub fn decoded(text: &str) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
-/// Pairs of a query string, decoded; a plus is a space. Pairs that are no UTF-8 are dropped.
-pub fn pairs(query: &str) -> Vec<(String, String)> {
+/// Returns the decoded name and value pairs of a query string. A plus decodes to a space. Pairs that are not valid
+/// UTF-8 are discarded.
+pub fn parse_query_string(query: &str) -> Vec<(String, String)> {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
     pairs
         .filter_map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Some((decoded(&name.replace('+', " "))?, decoded(&value.replace('+', " "))?))
+            Some((decode_percent(&name.replace('+', " "))?, decode_percent(&value.replace('+', " "))?))
         })
         .collect()
 }
@@ -41,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_query_may_have_flags_and_pluses() {
-        let pairs = pairs("aadOptscim062020&filter=userName+eq+%22a%2Bb%22&x=1&");
+        let pairs = parse_query_string("aadOptscim062020&filter=userName+eq+%22a%2Bb%22&x=1&");
         assert_eq!(pairs[0], ("aadOptscim062020".to_owned(), String::new()));
         assert_eq!(pairs[1].1, "userName eq \"a+b\"");
         assert_eq!(pairs.len(), 3);

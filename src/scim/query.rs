@@ -1,21 +1,21 @@
-//! The parameters of a query (RFC 7644 sections 3.4.2 and 3.9, RFC 9865 section 2), from name and value pairs or from a
+//! The parameters of a query (RFC 7644 sections 3.4.2 and 3.9, RFC 9865 section 2), from a query string or from a
 //! search request.
 
 use serde_json::Value;
 
 use super::sort::Sort;
-use super::{Error, ScimType, urn};
+use super::{ScimError, ScimType, urn};
 
-/// Parameters as they came, each at most once. Names are compared without case, unknown ones are left alone.
+/// Parameters of a request, each at most once. Names are case-insensitive; unknown names are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Query {
+pub struct QueryParameters {
     /// `filter`, unparsed.
     pub filter: Option<String>,
     /// `startIndex`, at least 1.
     pub start_index: Option<u64>,
     /// `count`, never negative.
     pub count: Option<u64>,
-    /// `cursor`; empty where a walk begins.
+    /// `cursor`; empty for the first page.
     pub cursor: Option<String>,
     /// `sortBy`, unparsed.
     pub sort_by: Option<String>,
@@ -27,43 +27,43 @@ pub struct Query {
     pub excluded_attributes: Option<String>,
 }
 
-/// Which page of a list is asked for.
+/// The requested page of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Paging<'q> {
-    /// The page that starts at this position, from 1.
+    /// The page that starts at this position, counted from 1.
     Index(u64),
-    /// The first page of a walk by cursor.
-    FirstOfWalk,
-    /// The page that this cursor leads to.
+    /// The first page of cursor-based pagination.
+    FirstByCursor,
+    /// The page that this cursor points to.
     Cursor(&'q str),
 }
 
-impl Query {
-    /// Reads the pairs of a query string, already percent-decoded.
+impl QueryParameters {
+    /// Reads the percent-decoded pairs of a query string.
     ///
     /// # Errors
-    /// 400 invalidValue for a number that is none and for a parameter given twice; invalidCount for a count that is no
-    /// number beside a cursor.
-    pub fn read<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
+    /// 400 invalidValue for a number that cannot be parsed and for a duplicate parameter; 400 invalidCount if `count`
+    /// cannot be parsed and the query has a cursor.
+    pub fn from_pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, ScimError> {
         let mut query = Self::default();
         let mut count = None;
         for (name, value) in pairs {
             if name.eq_ignore_ascii_case("startIndex") {
-                once(&mut query.start_index, "startIndex", whole_number("startIndex", value)?.max(1))?;
+                set_once(&mut query.start_index, "startIndex", parse_whole_number("startIndex", value)?.max(1))?;
             } else if name.eq_ignore_ascii_case("count") {
-                once(&mut count, "count", value)?;
-            } else if let Some((name, slot)) = query.text(name) {
-                once(slot, name, value.to_owned())?;
+                set_once(&mut count, "count", value)?;
+            } else if let Some((name, slot)) = query.text_parameter(name) {
+                set_once(slot, name, value.to_owned())?;
             }
         }
         if let Some(count) = count {
-            query.count = Some(whole_number("count", count).map_err(|refused| query.about_count(refused))?);
+            query.count = Some(parse_whole_number("count", count).map_err(|refused| query.count_error(refused))?);
         }
         Ok(query)
     }
 
-    /// Where a parameter that is text belongs, and its canonical name.
-    fn text(&mut self, name: &str) -> Option<(&'static str, &mut Option<String>)> {
+    /// Returns the canonical name and the field of a text parameter.
+    fn text_parameter(&mut self, name: &str) -> Option<(&'static str, &mut Option<String>)> {
         let slots = [
             ("filter", &mut self.filter),
             ("cursor", &mut self.cursor),
@@ -72,67 +72,70 @@ impl Query {
             ("attributes", &mut self.attributes),
             ("excludedAttributes", &mut self.excluded_attributes),
         ];
-        slots.into_iter().find(|(known, _)| name.eq_ignore_ascii_case(known))
+        slots.into_iter().find(|(canonical, _)| name.eq_ignore_ascii_case(canonical))
     }
 
-    /// RFC 9865 section 2.1 has a word of its own for a wrong count in cursor paging.
-    fn about_count(&self, mut refused: Error) -> Error {
+    /// RFC 9865 section 2.1 defines a separate error code for an invalid count in cursor-based pagination.
+    fn count_error(&self, mut refused: ScimError) -> ScimError {
         if self.cursor.is_some() {
             refused.scim_type = Some(ScimType::InvalidCount);
         }
         refused
     }
 
-    /// Which page is asked for: by cursor where one is given, else by index (RFC 9865 section 2).
+    /// Returns the requested page: by cursor if the query has one, else by index (RFC 9865 section 2).
     ///
     /// # Errors
-    /// 400 invalidValue where both are asked for at once.
-    pub fn paging(&self) -> Result<Paging<'_>, Error> {
+    /// 400 invalidValue if the query has both.
+    pub fn paging(&self) -> Result<Paging<'_>, ScimError> {
         match (self.cursor.as_deref(), self.start_index) {
-            (Some(_), Some(_)) => Err(Error::value("cursor and startIndex exclude each other; give one of them")),
-            (Some(""), None) => Ok(Paging::FirstOfWalk),
+            (Some(_), Some(_)) => {
+                Err(ScimError::invalid_value("cursor and startIndex cannot be combined; use one of them"))
+            }
+            (Some(""), None) => Ok(Paging::FirstByCursor),
             (Some(cursor), None) => Ok(Paging::Cursor(cursor)),
             (None, start) => Ok(Paging::Index(start.unwrap_or(1))),
         }
     }
 
-    /// What the answer is sorted by.
+    /// Returns the sort parameters.
     ///
     /// # Errors
     /// 400 invalidPath or invalidValue, see [`Sort::read`].
-    pub fn sort(&self) -> Result<Option<Sort>, Error> {
+    pub fn sort(&self) -> Result<Option<Sort>, ScimError> {
         Sort::read(self.sort_by.as_deref(), self.sort_order.as_deref())
     }
 }
 
-impl Query {
+impl QueryParameters {
     /// Reads the body of `POST /.search` (RFC 7644 section 3.4.3).
     ///
     /// # Errors
-    /// 400 invalidSyntax where the body is no search request, 400 invalidValue for a member of the wrong kind.
-    pub fn from_search(body: &Value) -> Result<Self, Error> {
+    /// 400 invalidSyntax if the body is not a search request, 400 invalidValue for a member of the wrong type.
+    pub fn from_search(body: &Value) -> Result<Self, ScimError> {
         let named = |uri: &Value| uri.as_str().is_some_and(|uri| uri.eq_ignore_ascii_case(urn::SEARCH_REQUEST));
-        let object = body.as_object().ok_or_else(|| Error::syntax("the body must be a search request"))?;
+        let object = body.as_object().ok_or_else(|| ScimError::invalid_syntax("the body must be a search request"))?;
         let is_search = |(name, value): (&String, &Value)| {
             name.eq_ignore_ascii_case("schemas") && value.as_array().is_some_and(|uris| uris.iter().any(named))
         };
         if !object.iter().any(is_search) {
-            return Err(Error::syntax(format!("schemas must name {}", urn::SEARCH_REQUEST)));
+            return Err(ScimError::invalid_syntax(format!("schemas must name {}", urn::SEARCH_REQUEST)));
         }
         let mut pairs = Vec::new();
         for (name, value) in object.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("schemas")) {
-            if let Some(text) = parameter(name, value)? {
+            if let Some(text) = format_parameter(name, value)? {
                 pairs.push((name.as_str(), text));
             }
         }
-        Self::read(pairs.iter().map(|(name, text)| (*name, text.as_str())))
+        Self::from_pairs(pairs.iter().map(|(name, text)| (*name, text.as_str())))
     }
 }
 
-/// A member of a search request as the text it would be in a URL: lists of names may be arrays or comma-separated.
-fn parameter(name: &str, value: &Value) -> Result<Option<String>, Error> {
-    let is = |wanted: &[&str]| wanted.iter().any(|wanted| name.eq_ignore_ascii_case(wanted));
-    let wrong = |kind: &str| Err(Error::value(format!("{name} must be {kind}")));
+/// Returns a member of a search request in the text form of a URL parameter: lists of names may be arrays or
+/// comma-separated.
+fn format_parameter(name: &str, value: &Value) -> Result<Option<String>, ScimError> {
+    let is = |names: &[&str]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
+    let wrong = |kind: &str| Err(ScimError::invalid_value(format!("{name} must be {kind}")));
     match value {
         Value::Null => Ok(None),
         Value::Array(names) if is(&["attributes", "excludedAttributes"]) => {
@@ -142,7 +145,7 @@ fn parameter(name: &str, value: &Value) -> Result<Option<String>, Error> {
         Value::String(text) if is(&["filter", "cursor", "sortBy", "sortOrder", "attributes", "excludedAttributes"]) => {
             Ok(Some(text.clone()))
         }
-        // What is no number is refused when the text is read as one; a number in quotes keeps them.
+        // The number is validated when its text is parsed. A JSON string keeps its quotes, so it is rejected there.
         _ if is(&["startIndex", "count"]) => Ok(Some(value.to_string())),
         _ if is(&["attributes", "excludedAttributes"]) => wrong("a list of names"),
         _ if is(&["filter", "cursor", "sortBy", "sortOrder"]) => wrong("text"),
@@ -150,23 +153,23 @@ fn parameter(name: &str, value: &Value) -> Result<Option<String>, Error> {
     }
 }
 
-fn once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), Error> {
+fn set_once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), ScimError> {
     if slot.replace(value).is_some() {
-        return Err(Error::value(format!("the parameter {name} is given twice")));
+        return Err(ScimError::invalid_value(format!("the parameter {name} is given twice")));
     }
     Ok(())
 }
 
-/// RFC 7644 section 3.4.2.4: what is below the smallest value counts as the smallest.
-fn whole_number(name: &str, text: &str) -> Result<u64, Error> {
+/// RFC 7644 section 3.4.2.4: a value below the minimum is interpreted as the minimum.
+fn parse_whole_number(name: &str, text: &str) -> Result<u64, ScimError> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Error::value(format!("{name} must be a whole number")));
+        return Err(ScimError::invalid_value(format!("{name} must be a whole number")));
     }
     if text.starts_with('-') {
         return Ok(0);
     }
-    // Larger than any directory: the page is empty or capped all the same.
+    // The value is larger than any directory, so the cap does not change the page.
     Ok(digits.parse().unwrap_or(u64::MAX >> 1).min(u64::MAX >> 1))
 }
 
@@ -174,12 +177,12 @@ fn whole_number(name: &str, text: &str) -> Result<u64, Error> {
 mod tests {
     use super::*;
 
-    fn read(pairs: &[(&'static str, &'static str)]) -> Result<Query, Error> {
-        Query::read(pairs.iter().copied())
+    fn read(pairs: &[(&'static str, &'static str)]) -> Result<QueryParameters, ScimError> {
+        QueryParameters::from_pairs(pairs.iter().copied())
     }
 
     #[test]
-    fn numbers_below_the_smallest_count_as_the_smallest() {
+    fn numbers_below_the_minimum_are_the_minimum() {
         let query = read(&[("STARTINDEX", "-5"), ("count", "-1"), ("foo", "x")]).unwrap();
         assert_eq!((query.start_index, query.count), (Some(1), Some(0)));
         assert_eq!(read(&[("startIndex", "0")]).unwrap().start_index, Some(1));
@@ -187,41 +190,45 @@ mod tests {
     }
 
     #[test]
-    fn a_search_request_says_the_same_as_a_query() {
+    fn a_search_request_is_equivalent_to_a_query() {
         let schemas = serde_json::json!([urn::SEARCH_REQUEST]);
         let body = serde_json::json!({
             "schemas": schemas, "Filter": "title pr", "attributes": ["userName", "title"], "startIndex": 0, "count": 5,
         });
-        let query = Query::from_search(&body).unwrap();
+        let query = QueryParameters::from_search(&body).unwrap();
         let pairs = [("filter", "title pr"), ("attributes", "userName,title"), ("startIndex", "1"), ("count", "5")];
         assert_eq!(query, read(&pairs).unwrap());
         for wrong in [serde_json::json!({}), serde_json::json!([]), serde_json::json!({"schemas": ["x"]})] {
-            assert_eq!(Query::from_search(&wrong).unwrap_err().scim_type.unwrap().as_str(), "invalidSyntax");
+            assert_eq!(QueryParameters::from_search(&wrong).unwrap_err().scim_type.unwrap().as_str(), "invalidSyntax");
         }
         for (name, value) in
             [("count", serde_json::json!("ten")), ("count", serde_json::json!(1.5)), ("filter", serde_json::json!(1))]
         {
             let wrong = serde_json::json!({"schemas": schemas, name: value});
-            assert_eq!(Query::from_search(&wrong).unwrap_err().scim_type.unwrap().as_str(), "invalidValue", "{wrong}");
+            assert_eq!(
+                QueryParameters::from_search(&wrong).unwrap_err().scim_type.unwrap().as_str(),
+                "invalidValue",
+                "{wrong}"
+            );
         }
     }
 
     #[test]
-    fn a_cursor_asks_for_a_walk_and_excludes_an_index() {
+    fn a_cursor_selects_cursor_pagination_and_excludes_an_index() {
         assert_eq!(read(&[]).unwrap().paging().unwrap(), Paging::Index(1));
         assert_eq!(read(&[("startIndex", "7")]).unwrap().paging().unwrap(), Paging::Index(7));
-        assert_eq!(read(&[("cursor", "")]).unwrap().paging().unwrap(), Paging::FirstOfWalk);
+        assert_eq!(read(&[("cursor", "")]).unwrap().paging().unwrap(), Paging::FirstByCursor);
         assert_eq!(read(&[("Cursor", "x")]).unwrap().paging().unwrap(), Paging::Cursor("x"));
         let both = read(&[("cursor", ""), ("startIndex", "1")]).unwrap().paging().unwrap_err();
         assert_eq!(both.scim_type, Some(ScimType::InvalidValue));
         let search = serde_json::json!({"schemas": [urn::SEARCH_REQUEST], "cursor": "", "count": "ten"});
-        for refused in [read(&[("count", "ten"), ("cursor", "x")]), Query::from_search(&search)] {
+        for refused in [read(&[("count", "ten"), ("cursor", "x")]), QueryParameters::from_search(&search)] {
             assert_eq!(refused.unwrap_err().scim_type, Some(ScimType::InvalidCount));
         }
     }
 
     #[test]
-    fn text_and_doubles_are_refused() {
+    fn invalid_numbers_and_duplicates_are_rejected() {
         for pairs in
             [&[("count", "ten")][..], &[("startIndex", "1.5")], &[("count", "")], &[("count", "1"), ("Count", "1")]]
         {

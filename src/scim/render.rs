@@ -1,14 +1,14 @@
-//! The document a client sees, written straight from what is stored: the stored text goes out as it is,
-//! and what lives elsewhere (id, meta, members, groups) is written around it.
+//! Writes the document of a response from the stored text of a resource. The stored text is copied unchanged; id, meta,
+//! members and groups, which are stored separately, are added.
 
 use serde_json::{Map, Value};
 
 use super::schema::ResourceType;
 use super::validate::Attributes;
 
-/// The stored text of a resource: `schemas`, then its attributes. `schemas` names the base schema and each
+/// Returns the stored text of a resource: `schemas`, then its attributes. `schemas` names the base schema and each
 /// extension that has a value (RFC 7643 section 3).
-pub fn body(attributes: &Attributes, of: &ResourceType) -> String {
+pub fn build_stored_text(attributes: &Attributes, of: &ResourceType) -> String {
     let mut document = Map::with_capacity(attributes.len() + 1);
     let mut schemas = vec![Value::from(&*of.schema.id)];
     let present = of.extensions.iter().filter(|extension| attributes.contains_key(&*extension.schema.id));
@@ -18,16 +18,19 @@ pub fn body(attributes: &Attributes, of: &ResourceType) -> String {
     Value::Object(document).to_string()
 }
 
-/// The attributes in a stored text.
-pub fn attributes(body: &str) -> Result<Attributes, serde_json::Error> {
+/// Returns the attributes of a stored text.
+///
+/// # Errors
+/// The text is not a valid JSON object.
+pub fn parse_stored_text(body: &str) -> Result<Attributes, serde_json::Error> {
     let mut document: Map<String, Value> = serde_json::from_str(body)?;
     document.shift_remove("schemas");
     Ok(document)
 }
 
-/// What the service provider knows of a resource, ready to show.
+/// The `meta` attribute of a resource.
 #[derive(Debug, Clone)]
-pub struct Meta<'a> {
+pub struct ResourceMeta<'a> {
     /// Resource type name.
     pub resource_type: &'a str,
     /// RFC 3339 time.
@@ -40,76 +43,76 @@ pub struct Meta<'a> {
     pub version: &'a str,
 }
 
-/// Someone in a group, or a group that someone is in.
+/// An element of `members` or `groups`: a member of a group, or a group of a user.
 #[derive(Debug, Clone, Copy)]
-pub struct Link<'a> {
+pub struct ReferenceElement<'a> {
     /// Resource id.
     pub id: &'a str,
     /// SCIM base URL, without a slash at the end.
     pub base: &'a str,
-    /// Endpoint it lives at, with its leading slash.
+    /// Endpoint of its resource type, with the leading slash.
     pub endpoint: &'a str,
     /// Resource type name, or `direct`.
     pub kind: &'a str,
-    /// What to show for it.
+    /// Display name.
     pub display: Option<&'a str>,
 }
 
-/// Writes everything but a trailing list and the closing brace; [`open_list`], [`link`] and [`close`] follow.
-pub fn head(out: &mut Vec<u8>, body: &str, id: &str, meta: &Meta<'_>) {
+/// Writes the document except the trailing list and the closing brace; [`open_list`], [`link`] and [`close`] follow.
+pub fn write_head(out: &mut Vec<u8>, body: &str, id: &str, meta: &ResourceMeta<'_>) {
     out.reserve(body.len() + 512);
     // The stored text is an object that begins with `schemas`; no URI in it contains a bracket.
     let (schemas, rest) = body.split_at(body.find(']').map_or(1, |end| end + 1));
     out.extend_from_slice(schemas.as_bytes());
     out.extend_from_slice(b",\"id\":");
-    text(out, id);
+    write_text(out, id);
     out.extend_from_slice(rest.strip_suffix('}').unwrap_or(rest).as_bytes());
     out.extend_from_slice(b",\"meta\":{\"resourceType\":");
-    text(out, meta.resource_type);
+    write_text(out, meta.resource_type);
     out.extend_from_slice(b",\"created\":");
-    text(out, meta.created);
+    write_text(out, meta.created);
     out.extend_from_slice(b",\"lastModified\":");
-    text(out, meta.last_modified);
+    write_text(out, meta.last_modified);
     out.extend_from_slice(b",\"location\":");
-    text(out, meta.location);
+    write_text(out, meta.location);
     out.extend_from_slice(b",\"version\":");
-    text(out, meta.version);
+    write_text(out, meta.version);
     out.push(b'}');
 }
 
-/// Opens the list that ends the document.
+/// Opens the list at the end of the document.
 pub fn open_list(out: &mut Vec<u8>, name: &str) {
     out.push(b',');
-    text(out, name);
+    write_text(out, name);
     out.extend_from_slice(b":[");
 }
 
 /// Writes one element of the list.
-pub fn link(out: &mut Vec<u8>, link: &Link<'_>, first: bool) {
+pub fn write_link(out: &mut Vec<u8>, link: &ReferenceElement<'_>, first: bool) {
     out.extend_from_slice(if first { b"{\"value\":" } else { b",{\"value\":" });
-    text(out, link.id);
-    // Both parts are safe text of our own: a checked URL and a UUID.
+    write_text(out, link.id);
+    // No escapes needed: the base is a validated URL, the id is a UUID.
     out.extend_from_slice(b",\"$ref\":\"");
     out.extend_from_slice(link.base.as_bytes());
     out.extend_from_slice(link.endpoint.as_bytes());
     out.push(b'/');
     out.extend_from_slice(link.id.as_bytes());
     out.extend_from_slice(b"\",\"type\":");
-    text(out, link.kind);
+    write_text(out, link.kind);
     if let Some(display) = link.display {
         out.extend_from_slice(b",\"display\":");
-        text(out, display);
+        write_text(out, display);
     }
     out.push(b'}');
 }
 
 /// Closes the list and the document.
-pub fn close(out: &mut Vec<u8>, has_list: bool) {
+pub fn close_document(out: &mut Vec<u8>, has_list: bool) {
     out.extend_from_slice(if has_list { b"]}" } else { b"}" });
 }
 
-fn text(out: &mut Vec<u8>, text: &str) {
-    // Plain text is the rule; only the rest needs the escaper.
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    // Most text needs no escapes; this avoids the JSON serializer.
     if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
@@ -126,34 +129,35 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_stored_text_comes_back_with_what_lives_elsewhere() {
+    fn the_stored_text_is_rendered_with_id_meta_and_list() {
         let Value::Object(stored) = json!({"userName": "a \"b\"", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": {"department": "x"}})
         else {
             unreachable!()
         };
-        let text = body(&stored, &USER_TYPE);
-        assert_eq!(attributes(&text).unwrap(), stored);
+        let text = build_stored_text(&stored, &USER_TYPE);
+        assert_eq!(parse_stored_text(&text).unwrap(), stored);
         let mut out = Vec::new();
-        let meta = Meta { resource_type: "User", created: "c", last_modified: "l", location: "u", version: "W/\"1\"" };
-        head(&mut out, &text, "1", &meta);
+        let meta =
+            ResourceMeta { resource_type: "User", created: "c", last_modified: "l", location: "u", version: "W/\"1\"" };
+        write_head(&mut out, &text, "1", &meta);
         open_list(&mut out, "groups");
-        link(
+        write_link(
             &mut out,
-            &Link { id: "g", base: "http://x", endpoint: "/Groups", kind: "direct", display: Some("G\n") },
+            &ReferenceElement { id: "g", base: "http://x", endpoint: "/Groups", kind: "direct", display: Some("G\n") },
             true,
         );
-        close(&mut out, true);
-        let shown: Value = serde_json::from_slice(&out).unwrap();
+        close_document(&mut out, true);
+        let rendered: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(
-            shown["schemas"],
+            rendered["schemas"],
             json!([
                 "urn:ietf:params:scim:schemas:core:2.0:User",
                 "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
             ])
         );
-        assert_eq!(shown["meta"]["version"], "W/\"1\"");
+        assert_eq!(rendered["meta"]["version"], "W/\"1\"");
         assert_eq!(
-            shown["groups"],
+            rendered["groups"],
             json!([{"value": "g", "$ref": "http://x/Groups/g", "type": "direct", "display": "G\n"}])
         );
     }

@@ -1,13 +1,13 @@
-//! Sorting (RFC 7644 section 3.4.2.3): what a query asks for, and the order of what is found.
+//! Sorting (RFC 7644 section 3.4.2.3): the sort parameters of a query, and the order of resources.
 
 use std::cmp::Ordering;
 
-use super::Error;
-use super::filter::Field;
+use super::ScimError;
+use super::filter::FilterField;
 use super::path::AttrPath;
-use super::schema::{Attribute, Kind, ResourceType, Returned};
+use super::schema::{Attribute, DataType, ResourceType, Returned};
 
-/// What a query is sorted by, not yet looked up.
+/// The sort parameters of a query, not yet resolved against a resource type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sort {
     path: AttrPath,
@@ -15,131 +15,142 @@ pub struct Sort {
     pub descending: bool,
 }
 
-/// The attribute that one resource type is sorted by.
+/// The attribute by which resources of one type are sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SortField {
-    /// The attribute; a sub-attribute where it is complex.
-    pub field: Field,
+    /// The attribute, or the sub-attribute of a complex attribute.
+    pub field: FilterField,
     /// Whether every resource of the type has a value.
-    pub always: bool,
+    pub always_present: bool,
 }
 
 impl Sort {
-    /// Reads `sortBy` and `sortOrder`; nothing is sorted without the first.
+    /// Parses `sortBy` and `sortOrder`. Returns `None` without `sortBy`.
     ///
     /// # Errors
-    /// 400 invalidPath for what is no attribute path, 400 invalidValue for another order.
-    pub fn read(by: Option<&str>, order: Option<&str>) -> Result<Option<Self>, Error> {
+    /// 400 invalidPath if `sortBy` is not an attribute path, 400 invalidValue if `sortOrder` is another value.
+    pub fn read(sort_by: Option<&str>, order: Option<&str>) -> Result<Option<Self>, ScimError> {
         let descending = match order {
             None => false,
-            Some(word) if word.eq_ignore_ascii_case("ascending") => false,
-            Some(word) if word.eq_ignore_ascii_case("descending") => true,
-            Some(_) => return Err(Error::value("sortOrder must be ascending or descending")),
+            Some(order) if order.eq_ignore_ascii_case("ascending") => false,
+            Some(order) if order.eq_ignore_ascii_case("descending") => true,
+            Some(_) => return Err(ScimError::invalid_value("sortOrder must be ascending or descending")),
         };
-        let Some(by) = by else { return Ok(None) };
-        let path = AttrPath::parse(by).map_err(|problem| Error::path(format!("sortBy: {problem}")))?;
+        let Some(sort_by) = sort_by else { return Ok(None) };
+        let path = AttrPath::parse(sort_by).map_err(|problem| ScimError::invalid_path(format!("sortBy: {problem}")))?;
         Ok(Some(Self { path, descending }))
     }
 
-    /// Looks the attribute up in each type; `None` for a type that lacks it, whose resources then have no value.
+    /// Resolves the attribute in each type; `None` for a type without it, whose resources then have no value.
     ///
     /// # Errors
-    /// 400 invalidPath where no type has it, where it is complex, or where it is never returned.
-    pub fn fields<'t>(&self, types: impl Iterator<Item = &'t ResourceType>) -> Result<Vec<Option<SortField>>, Error> {
+    /// 400 invalidPath if no type has the attribute, if it is complex, or if it is never returned.
+    pub fn fields<'t>(
+        &self,
+        types: impl Iterator<Item = &'t ResourceType>,
+    ) -> Result<Vec<Option<SortField>>, ScimError> {
         let mut fields = Vec::new();
         let mut unknown = None;
-        for of in types {
-            match self.path.resolve(of) {
+        for resource_type in types {
+            match self.path.resolve(resource_type) {
                 Ok(target) => fields.push(Some(self.field(&target)?)),
                 Err(problem) if problem.is_unknown() => {
                     unknown = Some(problem);
                     fields.push(None);
                 }
-                Err(problem) => return Err(Error::path(format!("sortBy: {problem}"))),
+                Err(problem) => return Err(ScimError::invalid_path(format!("sortBy: {problem}"))),
             }
         }
         match unknown {
-            Some(problem) if fields.iter().all(Option::is_none) => Err(Error::path(format!("sortBy: {problem}"))),
+            Some(problem) if fields.iter().all(Option::is_none) => {
+                Err(ScimError::invalid_path(format!("sortBy: {problem}")))
+            }
             _ => Ok(fields),
         }
     }
 
-    fn field(&self, target: &super::path::Target<'_>) -> Result<SortField, Error> {
+    fn field(&self, target: &super::path::ResolvedPath<'_>) -> Result<SortField, ScimError> {
         let parts = || [target.attribute, target.sub].into_iter().flatten();
         if parts().any(|part| part.returned == Returned::Never) {
-            // An order tells about values that no answer shows.
-            return Err(Error::path(format!("sortBy: {target} is never returned and cannot be sorted by")));
+            // The order would reveal values that no response contains.
+            return Err(ScimError::invalid_path(format!("sortBy: {target} is never returned and cannot be sorted by")));
         }
         let mut target = *target;
         if let (Some(attribute), None) = (target.attribute, target.sub)
             && attribute.multi_valued
         {
-            // A bare list stands for the values of its elements, as in a filter.
-            target.sub = attribute.default_sub();
+            // A list without sub-attribute is sorted by the `value` of its elements, as in a filter.
+            target.sub = attribute.default_sub_attribute();
         }
-        let field = Field::of(&target).filter(|field| field.kind != Kind::Complex).ok_or_else(|| {
-            let example = target.attribute.and_then(|attribute| attribute.sub_attributes.first());
-            let example = example.map(|sub| format!(", such as {target}.{}", sub.name)).unwrap_or_default();
-            Error::path(format!("sortBy: {} is complex; name one of its sub-attributes{example}", self.path))
-        })?;
-        let is_kept = |part: &Attribute| part.required || part.name == "id";
+        let field =
+            FilterField::from_path(&target).filter(|field| field.kind != DataType::Complex).ok_or_else(|| {
+                let example = target.attribute.and_then(|attribute| attribute.sub_attributes.first());
+                let example = example.map(|sub| format!(", such as {target}.{}", sub.name)).unwrap_or_default();
+                ScimError::invalid_path(format!(
+                    "sortBy: {} is complex; name one of its sub-attributes{example}",
+                    self.path
+                ))
+            })?;
+        let is_always_set = |part: &Attribute| part.required || part.name == "id";
         let always = field.extension.is_none()
             && !field.multi_valued
-            && (field.attribute == "meta" || (field.sub.is_none() && target.attribute.is_some_and(is_kept)));
-        Ok(SortField { field, always })
+            && (field.attribute == "meta" || (field.sub.is_none() && target.attribute.is_some_and(is_always_set)));
+        Ok(SortField { field, always_present: always })
     }
 }
 
-/// A value in the form in which it is compared: text folded where case does not count, a dateTime as its instant.
+/// A value in the form in which it is compared: case-insensitive text is folded, a dateTime is a number of
+/// microseconds.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Key {
-    /// A whole number, a boolean, or an instant.
-    Whole(i64),
-    /// A number with a fraction.
-    Real(f64),
+pub enum SortValue {
+    /// An integer, a boolean, or a timestamp.
+    Integer(i64),
+    /// A decimal number.
+    Decimal(f64),
     /// Text, ordered by code point.
     Text(String),
 }
 
-impl Key {
-    /// Numbers come before text; text goes by its bytes, which for UTF-8 is by code point.
+impl SortValue {
+    /// Numbers come before text. Text is compared by bytes, which for UTF-8 is the order of code points.
     pub fn compare(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Text(left), Self::Text(right)) => left.cmp(right),
             (Self::Text(_), _) => Ordering::Greater,
             (_, Self::Text(_)) => Ordering::Less,
-            (Self::Whole(left), Self::Whole(right)) => left.cmp(right),
-            (left, right) => left.number().partial_cmp(&right.number()).unwrap_or(Ordering::Equal),
+            (Self::Integer(left), Self::Integer(right)) => left.cmp(right),
+            (left, right) => left.as_f64().partial_cmp(&right.as_f64()).unwrap_or(Ordering::Equal),
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a whole number beside one with a fraction is compared as such")]
-    fn number(&self) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "an integer is compared with a decimal number as f64")]
+    fn as_f64(&self) -> f64 {
         match self {
-            Self::Whole(value) => *value as f64,
-            Self::Real(value) => *value,
+            Self::Integer(value) => *value as f64,
+            Self::Decimal(value) => *value,
             Self::Text(_) => f64::INFINITY,
         }
     }
 }
 
-/// Where a resource stands in a sorted sequence.
+/// The position of a resource in a sorted sequence.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Position {
-    /// Its value; `None` where it has none, or where nothing is sorted.
-    pub key: Option<Key>,
-    /// Its number in the order of creation, which settles ties.
+pub struct SortPosition {
+    /// Its sort value; `None` if it has none, or if the query has no `sortBy`.
+    pub key: Option<SortValue>,
+    /// Its number in the order of creation, the tie-breaker.
     pub row: i64,
 }
 
-impl Position {
-    /// The ascending order; what has no value comes last (RFC 7644 section 3.4.2.3). Descending is its reverse.
+impl SortPosition {
+    /// Compares in ascending order; resources without a value come last (RFC 7644 section 3.4.2.3). Descending is the
+    /// reverse.
     pub fn compare(&self, other: &Self) -> Ordering {
-        let by_key = match (&self.key, &other.key) {
+        let key_order = match (&self.key, &other.key) {
             (Some(left), Some(right)) => left.compare(right),
             (left, right) => left.is_none().cmp(&right.is_none()),
         };
-        by_key.then(self.row.cmp(&other.row))
+        key_order.then(self.row.cmp(&other.row))
     }
 }
 
@@ -148,12 +159,12 @@ mod tests {
     use super::*;
     use crate::scim::schema::{GROUP_TYPE, USER_TYPE, standard_types};
 
-    fn found(by: &str, types: &[&ResourceType]) -> Result<Vec<Option<SortField>>, Error> {
-        Sort::read(Some(by), None)?.unwrap().fields(types.iter().copied())
+    fn resolve(sort_by: &str, types: &[&ResourceType]) -> Result<Vec<Option<SortField>>, ScimError> {
+        Sort::read(Some(sort_by), None)?.unwrap().fields(types.iter().copied())
     }
 
     #[test]
-    fn an_order_is_one_of_two_words() {
+    fn sort_order_is_ascending_or_descending() {
         for (order, descending) in [(None, false), (Some("ascending"), false), (Some("Descending"), true)] {
             assert_eq!(Sort::read(Some("userName"), order).unwrap().unwrap().descending, descending);
         }
@@ -165,19 +176,21 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sorted_by_is_an_invalid_path() {
-        for by in ["", "name", "meta", "addresses", "manager", "shoeSize", "emails.x", "password", "a b", "urn:x:y"] {
-            let refused = found(by, &[&USER_TYPE]).unwrap_err();
-            assert_eq!(refused.scim_type.unwrap().as_str(), "invalidPath", "{by}: {refused}");
+    fn an_unsortable_attribute_is_an_invalid_path() {
+        for sort_by in
+            ["", "name", "meta", "addresses", "manager", "shoeSize", "emails.x", "password", "a b", "urn:x:y"]
+        {
+            let refused = resolve(sort_by, &[&USER_TYPE]).unwrap_err();
+            assert_eq!(refused.scim_type.unwrap().as_str(), "invalidPath", "{sort_by}: {refused}");
         }
     }
 
     #[test]
-    fn a_list_is_sorted_by_its_values_and_a_type_may_lack_the_attribute() {
-        let fields = found("EMAILS", &standard_types().map(|of| &**of)).unwrap();
+    fn a_list_is_sorted_by_its_values_and_a_type_without_the_attribute_has_none() {
+        let fields = resolve("EMAILS", &standard_types().map(|resource_type| &**resource_type)).unwrap();
         assert_eq!(fields[0].as_ref().unwrap().field.to_string(), "emails.value");
         assert_eq!(fields[1], None);
-        for (by, of, always) in [
+        for (sort_by, resource_type, always) in [
             ("userName", &USER_TYPE, true),
             ("id", &USER_TYPE, true),
             ("meta.created", &GROUP_TYPE, true),
@@ -187,18 +200,22 @@ mod tests {
             ("schemas", &USER_TYPE, false),
             ("externalId", &USER_TYPE, false),
         ] {
-            assert_eq!(found(by, &[of]).unwrap()[0].as_ref().unwrap().always, always, "{by}");
+            assert_eq!(
+                resolve(sort_by, &[resource_type]).unwrap()[0].as_ref().unwrap().always_present,
+                always,
+                "{sort_by}"
+            );
         }
     }
 
     #[test]
-    fn what_has_no_value_stands_last() {
-        let at = |key: Option<Key>, row| Position { key, row };
-        let text = |value: &str| Some(Key::Text(value.to_owned()));
+    fn resources_without_a_value_sort_last() {
+        let at = |key: Option<SortValue>, row| SortPosition { key, row };
+        let text = |value: &str| Some(SortValue::Text(value.to_owned()));
         let sorted = [
-            at(Some(Key::Whole(-1)), 9),
-            at(Some(Key::Real(0.5)), 8),
-            at(Some(Key::Whole(1)), 7),
+            at(Some(SortValue::Integer(-1)), 9),
+            at(Some(SortValue::Decimal(0.5)), 8),
+            at(Some(SortValue::Integer(1)), 7),
             at(text("a"), 1),
             at(text("a"), 2),
             at(text("z"), 0),

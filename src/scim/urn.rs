@@ -12,15 +12,15 @@ pub const SERVICE_PROVIDER_CONFIG: &str = "urn:ietf:params:scim:schemas:core:2.0
 pub const RESOURCE_TYPE: &str = "urn:ietf:params:scim:schemas:core:2.0:ResourceType";
 /// Schema document.
 pub const SCHEMA: &str = "urn:ietf:params:scim:schemas:core:2.0:Schema";
-/// List answer.
+/// List response.
 pub const LIST_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
-/// Error answer.
+/// Error response.
 pub const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 /// PATCH request.
 pub const PATCH_OP: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
 /// Bulk request.
 pub const BULK_REQUEST: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
-/// Bulk answer.
+/// Bulk response.
 pub const BULK_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:BulkResponse";
 /// POST /.search request.
 pub const SEARCH_REQUEST: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";

@@ -1,33 +1,37 @@
-//! Where and how the server listens, and what the person who started it should know of that.
+//! Checks of the listen address and the public URL at startup.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::settings::{Settings, host_of, is_here};
+use crate::settings::{Settings, host_of_url, is_loopback_host};
 use crate::tls::Tls;
 
-/// How long a client may take for a TLS handshake.
-pub(super) const HANDSHAKE: Duration = Duration::from_secs(5);
-/// TLS handshakes that a worker carries on at once; more wait in line. Those who stall are gone after [`HANDSHAKE`].
+/// Time limit of a TLS handshake.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Concurrent TLS handshakes of a worker; further ones wait. A handshake that stalls ends after [`HANDSHAKE`].
 pub(super) const HANDSHAKES_MAX: usize = 512;
 
-/// Where the server listens, as a URL of the machine itself.
-pub(super) fn url(tls: Option<&Tls>, address: SocketAddr) -> String {
+/// Returns the listen address as a URL.
+pub(super) fn listen_url(tls: Option<&Tls>, address: SocketAddr) -> String {
     format!("{}://{address}", if tls.is_some() { "https" } else { "http" })
 }
 
-/// Refuses plain HTTP where others could listen.
+/// Rejects plain HTTP on an address that other machines can reach.
 pub(super) fn refuse_plain_http(settings: &Settings) -> anyhow::Result<()> {
-    settings.transport.check(settings.listen).map_err(|problem| anyhow::anyhow!("plain HTTP is refused: {problem}"))
+    settings
+        .transport
+        .check_listen_address(settings.listen)
+        .map_err(|problem| anyhow::anyhow!("plain HTTP is refused: {problem}"))
 }
 
-/// Says loudly what would make identity providers send their tokens in the clear, or not come at all.
+/// Warns of a public URL that makes identity providers send tokens without encryption, or fail to connect.
 pub(super) fn warn_of_url(public_url: &str, tls: Option<&Tls>) {
-    let host = host_of(public_url);
-    let warning = if !public_url.starts_with("https://") && !is_here(host) {
-        "identity providers are told a URL without HTTPS, and their tokens travel in the clear; set --public-url https://…"
-    } else if tls.is_some_and(|tls| public_url.starts_with("https://") && !is_here(host) && !tls.covers(host)) {
-        "the certificate is not for the host of the public URL; set --public-url, or get a certificate for that host"
+    let host = host_of_url(public_url);
+    let warning = if !public_url.starts_with("https://") && !is_loopback_host(host) {
+        "identity providers use a URL without HTTPS and send their tokens without encryption; set --public-url https://…"
+    } else if tls.is_some_and(|tls| public_url.starts_with("https://") && !is_loopback_host(host) && !tls.covers(host))
+    {
+        "the certificate is not valid for the host of the public URL; set --public-url, or get a certificate for that host"
     } else {
         return;
     };

@@ -1,4 +1,4 @@
-//! The listener for metrics: one thread, few connections, and nothing else to be had there.
+//! The listener for metrics: one thread and few connections; it serves only `/metrics`.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -8,31 +8,34 @@ use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
 
 use crate::settings::MetricsSettings;
-use crate::web::metrics::{self, Ask};
-use crate::web::state::State;
+use crate::web::metrics::{self, MetricsAccess};
+use crate::web::state::AppState;
 
-/// Connections at the same time: more than monitors need.
+/// Connections at the same time; more than monitoring systems need.
 const CONNECTIONS_MAX: usize = 16;
-/// How long a request may take to arrive.
-const HEAD_MAX: Duration = Duration::from_secs(5);
+/// Time limit for receiving a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Starts the listener; the future serves until it is stopped.
+/// Binds the listener. Returns the future that serves it, and its address.
 ///
 /// # Errors
 /// The address cannot be bound.
-pub(super) fn listen(settings: &MetricsSettings, state: &web::Data<State>) -> io::Result<(Server, SocketAddr)> {
-    let refused =
+pub(super) fn bind_metrics_listener(
+    settings: &MetricsSettings,
+    state: &web::Data<AppState>,
+) -> io::Result<(Server, SocketAddr)> {
+    let bind_error =
         |error: io::Error| io::Error::new(error.kind(), format!("--metrics-listen {}: {error}", settings.listen));
-    let listener = TcpListener::bind(settings.listen).map_err(refused)?;
+    let listener = TcpListener::bind(settings.listen).map_err(bind_error)?;
     let address = listener.local_addr()?;
-    let (ask, state) = (web::Data::new(Ask::new(settings.token.as_deref())), state.clone());
+    let (ask, state) = (web::Data::new(MetricsAccess::new(settings.token.as_deref())), state.clone());
     let server = HttpServer::new(move || {
         let app = App::new().app_data(ask.clone()).app_data(state.clone());
-        app.route("/metrics", web::get().to(metrics::serve)).default_service(web::to(metrics::nothing))
+        app.route("/metrics", web::get().to(metrics::serve_metrics)).default_service(web::to(metrics::serve_not_found))
     })
     .workers(1)
     .max_connections(CONNECTIONS_MAX)
-    .client_request_timeout(HEAD_MAX)
+    .client_request_timeout(HEAD_TIMEOUT)
     .disable_signals()
     .listen(listener)?
     .run();

@@ -1,22 +1,22 @@
-//! When and where the server backs itself up.
+//! Settings of scheduled backups.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
-/// The flags.
+/// Flags of `serve` for scheduled backups.
 #[derive(Debug, Clone, Args)]
-pub struct BackupArgs {
-    /// Folder for backups that the server makes by itself; none without it
+pub struct BackupScheduleArgs {
+    /// Folder for scheduled backups; without it, no backups are made
     #[arg(long = "backup-dir", value_name = "DIR", env = "ROLLCALL_BACKUP_DIR")]
     folder: Option<PathBuf>,
 
-    /// How often: a number with m, h or d
-    #[arg(long = "backup-every", value_name = "TIME", env = "ROLLCALL_BACKUP_EVERY", default_value = "24h", value_parser = every)]
-    every: Duration,
+    /// Time between two backups: a number with m, h or d
+    #[arg(long = "backup-every", value_name = "TIME", env = "ROLLCALL_BACKUP_EVERY", default_value = "24h", value_parser = parse_interval)]
+    interval: Duration,
 
-    /// How many of them are kept
+    /// Number of backups to keep
     #[arg(
         long = "backup-keep",
         value_name = "NUMBER",
@@ -27,21 +27,21 @@ pub struct BackupArgs {
     keep: u16,
 }
 
-/// The checked flags.
+/// Validated settings of scheduled backups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupSchedule {
-    /// Where the backups go; made if missing.
+    /// Folder of the backups; created if it does not exist.
     pub folder: PathBuf,
-    /// From one to the next.
-    pub every: Duration,
-    /// How many are kept, at least one.
+    /// Time between two backups.
+    pub interval: Duration,
+    /// Number of backups to keep, at least one.
     pub keep: usize,
 }
 
 impl BackupSchedule {
-    /// The time from one to the next, for people.
-    pub fn every_in_words(&self) -> String {
-        let minutes = self.every.as_secs() / 60;
+    /// The time between two backups as text, such as `6 hours`.
+    pub fn interval_text(&self) -> String {
+        let minutes = self.interval.as_secs() / 60;
         let (count, unit) = match minutes {
             _ if minutes.is_multiple_of(1_440) => (minutes / 1_440, "day"),
             _ if minutes.is_multiple_of(60) => (minutes / 60, "hour"),
@@ -51,16 +51,16 @@ impl BackupSchedule {
     }
 }
 
-impl BackupArgs {
-    /// The schedule; none where no folder was named.
+impl BackupScheduleArgs {
+    /// Returns the schedule, or `None` if no folder is set.
     pub(super) fn schedule(&self) -> Option<BackupSchedule> {
         let folder = self.folder.clone()?;
-        Some(BackupSchedule { folder, every: self.every, keep: self.keep.into() })
+        Some(BackupSchedule { folder, interval: self.interval, keep: self.keep.into() })
     }
 }
 
-/// A time between backups, at least a minute.
-fn every(text: &str) -> Result<Duration, String> {
+/// Parses a time between backups, at least one minute.
+fn parse_interval(text: &str) -> Result<Duration, String> {
     let fix = "write a number with m, h or d, such as 30m, 24h or 7d";
     let (number, seconds) = match text.trim().split_at_checked(text.trim().len().saturating_sub(1)) {
         Some((number, "m")) => (number, 60),
@@ -82,10 +82,10 @@ mod tests {
     #[test]
     fn times_between_backups_have_a_unit() {
         for (given, seconds) in [("1m", 60), ("24h", 86_400), ("7d", 604_800)] {
-            assert_eq!(every(given), Ok(Duration::from_secs(seconds)), "{given}");
+            assert_eq!(parse_interval(given), Ok(Duration::from_secs(seconds)), "{given}");
         }
         for given in ["", "h", "24", "0h", "-1h", "1.5h", "24 h", "1w", "99999999999d", "1µ"] {
-            assert!(every(given).is_err(), "{given}");
+            assert!(parse_interval(given).is_err(), "{given}");
         }
     }
 }

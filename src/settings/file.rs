@@ -1,4 +1,4 @@
-//! `rollcall.toml`: keys and values with the lines they stand in, judged by the rules of the flags they stand for.
+//! Reads `rollcall.toml`: keys and values with their line numbers, each validated with the value parser of its flag.
 
 use std::fs;
 use std::io;
@@ -8,106 +8,111 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::declared::{Kind, Setting, nearest};
+use crate::settings::setting::{Setting, ValueKind, find_similar_name};
 
-/// The most bytes a file of settings or of a secret may have.
+/// Largest settings file or secret file, in bytes.
 const FILE_MAX_BYTES: u64 = 1024 * 1024;
-/// Bits with which others than the owner may write.
+/// Permission bits: group or others may write.
 const OTHERS_WRITE: u32 = 0o022;
-/// The bit with which everybody may read.
+/// Permission bit: others may read.
 const ALL_READ: u32 = 0o004;
 
-/// Why the settings cannot be used. Each text names where the fault is and how it is mended.
+/// Why the settings cannot be used. Each sentence names the source and the fix.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The file that was named is not there, or cannot be read.
+    /// The configured file does not exist or cannot be read.
     #[error("{path}: {why}; {named_by} names it")]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// Error of the operating system.
         why: io::Error,
-        /// Flag or variable.
+        /// Flag or variable that contains the path.
         named_by: String,
     },
-    /// Somebody else could have written it, or can read a secret in it.
+    /// Other users may write the file, or may read a secret in it.
     #[error("{path} {why}")]
-    Open {
+    TooPermissive {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and the fix.
+        /// The problem and the fix.
         why: String,
     },
-    /// A line is wrong.
+    /// A line is not valid.
     #[error("{path} line {line}: {why}")]
     Line {
         /// The file.
         path: PathBuf,
         /// Counted from 1.
         line: usize,
-        /// Key, rule and fix.
+        /// The key, the rule and the fix.
         why: String,
     },
-    /// Two sources of a secret, or a secret that breaks its rule.
+    /// A secret has two sources or is not valid.
     #[error("{0}")]
     Secret(String),
-    /// Settings that are right each, and wrong together.
+    /// Each setting is valid, but the combination is not.
     #[error("{0}")]
-    Together(String),
+    InvalidCombination(String),
 }
 
 /// One line of the file.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct FileEntry {
     pub(super) key: String,
-    /// One value, or those of a list; a switch is `true` or `false`.
+    /// One value, or the values of a list; a switch is `true` or `false`.
     pub(super) values: Vec<String>,
     /// Counted from 1.
     pub(super) line: usize,
 }
 
-/// The file of settings, taken apart.
+/// The parsed settings file.
 #[derive(Debug, Clone)]
-pub(super) struct File {
+pub(super) struct SettingsFile {
     pub(super) path: PathBuf,
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<FileEntry>,
 }
 
-/// Reads the file at `path`, which `named_by` named.
+/// Reads the settings file. `named_by` is the flag or variable that contains its path.
 ///
 /// # Errors
-/// It cannot be read, is not TOML, has an unknown key or a wrong value; others may write to it; or it holds a secret and
-/// everybody may read it.
-pub(super) fn read(path: &Path, named_by: &str, settings: &[Setting]) -> Result<File, SettingsError> {
-    let (text, mode) = contents(path, named_by)?;
+/// The file cannot be read, is not TOML, has an unknown key or an invalid value; other users may write it; or it
+/// contains a secret and others may read it.
+pub(super) fn read_settings_file(
+    path: &Path,
+    named_by: &str,
+    settings: &[Setting],
+) -> Result<SettingsFile, SettingsError> {
+    let (text, mode) = read_file_with_mode(path, named_by)?;
     if mode & OTHERS_WRITE != 0 {
-        let why = format!("may be written by other users (mode {:04o}): run chmod go-w on it", mode & 0o777);
-        return Err(SettingsError::Open { path: path.to_owned(), why });
+        let why = format!("can be written by other users (mode {:04o}): run chmod go-w on it", mode & 0o777);
+        return Err(SettingsError::TooPermissive { path: path.to_owned(), why });
     }
-    let entries = entries(path, &text, settings)?;
+    let entries = parse_entries(path, &text, settings)?;
     let secret =
-        entries.iter().find(|entry| settings.iter().any(|known| known.key() == entry.key && known.is_secret()));
+        entries.iter().find(|entry| settings.iter().any(|setting| setting.key() == entry.key && setting.is_secret()));
     if let Some(secret) = secret.filter(|_| mode & ALL_READ != 0) {
-        let why = format!("holds a secret ({}) and may be read by everybody: run chmod o-rwx on it", secret.key);
-        return Err(SettingsError::Open { path: path.to_owned(), why });
+        let why = format!("contains a secret ({}) and can be read by other users: run chmod o-rwx on it", secret.key);
+        return Err(SettingsError::TooPermissive { path: path.to_owned(), why });
     }
-    Ok(File { path: path.to_owned(), entries })
+    Ok(SettingsFile { path: path.to_owned(), entries })
 }
 
-/// The one secret that a file holds; the line break at its end is no part of it.
+/// Reads a file that contains one secret. A line break at its end is removed.
 ///
 /// # Errors
-/// It cannot be read, or everybody can.
-pub(super) fn secret(path: &Path, named_by: &str) -> Result<String, SettingsError> {
-    let (text, mode) = contents(path, named_by)?;
+/// The file cannot be read, or others may read it.
+pub(super) fn read_secret_file(path: &Path, named_by: &str) -> Result<String, SettingsError> {
+    let (text, mode) = read_file_with_mode(path, named_by)?;
     if mode & ALL_READ != 0 {
-        let why = format!("holds a secret ({named_by} names it) and may be read by everybody: run chmod o-rwx on it");
-        return Err(SettingsError::Open { path: path.to_owned(), why });
+        let why =
+            format!("contains a secret ({named_by} names it) and can be read by other users: run chmod o-rwx on it");
+        return Err(SettingsError::TooPermissive { path: path.to_owned(), why });
     }
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-fn contents(path: &Path, named_by: &str) -> Result<(String, u32), SettingsError> {
+fn read_file_with_mode(path: &Path, named_by: &str) -> Result<(String, u32), SettingsError> {
     let read = || -> io::Result<(String, u32)> {
         let metadata = fs::metadata(path)?;
         if !metadata.is_file() {
@@ -121,7 +126,7 @@ fn contents(path: &Path, named_by: &str) -> Result<(String, u32), SettingsError>
     read().map_err(|why| SettingsError::Unreadable { path: path.to_owned(), why, named_by: named_by.to_owned() })
 }
 
-fn entries(path: &Path, text: &str, settings: &[Setting]) -> Result<Vec<Entry>, SettingsError> {
+fn parse_entries(path: &Path, text: &str, settings: &[Setting]) -> Result<Vec<FileEntry>, SettingsError> {
     let line_of = |span: Range<usize>| 1 + text.bytes().take(span.start).filter(|byte| *byte == b'\n').count();
     let wrong = |line, why| SettingsError::Line { path: path.to_owned(), line, why };
     let table = DeTable::parse(text).map_err(|error| {
@@ -132,62 +137,67 @@ fn entries(path: &Path, text: &str, settings: &[Setting]) -> Result<Vec<Entry>, 
     for (key, value) in table.get_ref() {
         let (line, key) = (line_of(key.span()), key.get_ref().as_ref());
         let setting = settings.iter().find(|setting| setting.key() == key);
-        let setting = setting.ok_or_else(|| wrong(line, unknown(key, settings)))?;
-        let values = values(setting, value.get_ref()).map_err(|why| wrong(line, format!("{key}: {why}")))?;
-        entries.push(Entry { key: key.to_owned(), values, line });
+        let setting = setting.ok_or_else(|| wrong(line, describe_unknown_key(key, settings)))?;
+        let values = parse_values(setting, value.get_ref()).map_err(|why| wrong(line, format!("{key}: {why}")))?;
+        entries.push(FileEntry { key: key.to_owned(), values, line });
     }
     Ok(entries)
 }
 
-fn unknown(key: &str, settings: &[Setting]) -> String {
-    // Who writes the flag's name, or a variable's, means the key.
+fn describe_unknown_key(key: &str, settings: &[Setting]) -> String {
+    // The name of a flag or of a variable is understood as a key.
     let plain = key.to_ascii_lowercase().replace('-', "_");
     let plain = plain.strip_prefix("rollcall_").unwrap_or(&plain);
-    let fix = match nearest(plain, settings.iter().map(Setting::key)) {
-        Some(known) => format!("did you mean {known}?"),
+    let fix = match find_similar_name(plain, settings.iter().map(Setting::key)) {
+        Some(similar) => format!("did you mean {similar}?"),
         None => "`rollcall config example` lists the keys".to_owned(),
     };
     format!("there is no setting {key:?}; {fix}")
 }
 
-fn values(setting: &Setting, value: &DeValue<'_>) -> Result<Vec<String>, String> {
+fn parse_values(setting: &Setting, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     let values = match (setting.kind(), value) {
-        (Kind::Switch, DeValue::Boolean(is_on)) => return Ok(vec![is_on.to_string()]),
-        (Kind::Switch, _) => return Err("write true or false, without quotes".to_owned()),
-        // Some texts are numbers: their own rule says what a bare one lacks.
-        (Kind::Number | Kind::Text, DeValue::Integer(_)) => vec![number(value)?],
-        (Kind::Number, _) => return Err("write a whole number, without quotes".to_owned()),
-        (Kind::List, DeValue::Array(items)) => {
-            let items = items.iter().map(|item| text(item.get_ref()));
+        (ValueKind::Switch, DeValue::Boolean(is_on)) => return Ok(vec![is_on.to_string()]),
+        (ValueKind::Switch, _) => return Err("write true or false, without quotes".to_owned()),
+        // A number where text is expected: the value parser says what is missing, such as a unit.
+        (ValueKind::Number | ValueKind::Text, DeValue::Integer(_)) => vec![parse_number(value)?],
+        (ValueKind::Number, _) => return Err("write a whole number, without quotes".to_owned()),
+        (ValueKind::List, DeValue::Array(items)) => {
+            let items = items.iter().map(|item| parse_text(item.get_ref()));
             items.collect::<Result<Vec<_>, _>>().map_err(|_| "write a list of texts in quotes".to_owned())?
         }
-        (Kind::List, _) => vec![text(value).map_err(|_| "write a list of texts, such as [\"a\", \"b\"]".to_owned())?],
-        (Kind::Text, _) => vec![text(value)?],
+        (ValueKind::List, _) => {
+            vec![parse_text(value).map_err(|_| "write a list of texts, such as [\"a\", \"b\"]".to_owned())?]
+        }
+        (ValueKind::Text, _) => vec![parse_text(value)?],
     };
     if values.is_empty() && !setting.defaults().is_empty() {
         return Err(format!("the list must not be empty; without the line it is {}", setting.defaults().join(", ")));
     }
-    values.iter().try_for_each(|value| setting.judge(value)).map_err(|rule| shown(setting, &values, &rule))?;
+    values
+        .iter()
+        .try_for_each(|value| setting.validate(value))
+        .map_err(|rule| describe_invalid_value(setting, &values, &rule))?;
     Ok(values)
 }
 
-/// The rule that was broken, and by what, unless that is a secret.
-fn shown(setting: &Setting, values: &[String], rule: &str) -> String {
+/// The violated rule with the value; without the value if it is a secret.
+fn describe_invalid_value(setting: &Setting, values: &[String], rule: &str) -> String {
     if setting.is_secret() {
         return rule.to_owned();
     }
     let value: String = values.join(", ").chars().take(100).collect();
-    format!("{value:?} will not do: {rule}")
+    format!("{value:?} is not valid: {rule}")
 }
 
-fn text(value: &DeValue<'_>) -> Result<String, String> {
+fn parse_text(value: &DeValue<'_>) -> Result<String, String> {
     match value {
         DeValue::String(text) => Ok(text.to_string()),
         _ => Err("write text in quotes".to_owned()),
     }
 }
 
-fn number(value: &DeValue<'_>) -> Result<String, String> {
+fn parse_number(value: &DeValue<'_>) -> Result<String, String> {
     let DeValue::Integer(number) = value else { return Err("write a whole number".to_owned()) };
     let read = i64::from_str_radix(number.as_str(), number.radix());
     read.map(|number| number.to_string()).map_err(|_| "the number is too large".to_owned())

@@ -1,27 +1,27 @@
-//! What callers may cost, where an operator may want it otherwise. The other limits are constants in `web::limits`.
+//! Limits on callers that an operator can change. The other limits are constants in `web::limits`.
 
 use clap::Args;
 
-/// Bytes of a MiB.
+/// Bytes in one MiB.
 const MIB: usize = 1024 * 1024;
-/// Smallest limit of requests a second: below it, providers would stumble in their everyday work.
+/// Lowest limit of requests per second. A lower one would slow down normal provisioning.
 const RATE_MIN: u32 = 50;
 
-/// The flags.
+/// Flags of `serve` for limits.
 #[derive(Debug, Clone, Args)]
 pub struct LimitArgs {
-    /// Requests a second that each configuration may make with a right token while others call too, 50 or more; 0 for no
-    /// limit. Twenty seconds' worth may come at once
+    /// Requests per second that each configuration may make with a valid token while others are active, at least 50; 0
+    /// for no limit. A burst of up to 20 seconds is allowed
     #[arg(
         long,
         value_name = "NUMBER",
         env = "ROLLCALL_RATE_LIMIT",
         default_value = "2000",
-        value_parser = rate
+        value_parser = parse_rate_limit
     )]
     rate_limit: u32,
 
-    /// TCP connections that may be open at the same time. Fewer are taken where the process may not have as many files open
+    /// TCP connections that may be open at the same time; fewer if the limit of open files is lower
     #[arg(
         long,
         value_name = "NUMBER",
@@ -31,7 +31,7 @@ pub struct LimitArgs {
     )]
     max_connections: u32,
 
-    /// The same from one address; trusted proxies have no such limit
+    /// TCP connections from one address at the same time; does not apply to trusted proxies
     #[arg(
         long,
         value_name = "NUMBER",
@@ -51,7 +51,7 @@ pub struct LimitArgs {
     )]
     max_body_size: u16,
 
-    /// Writes that may wait for the database; beyond them callers are asked to come again (503)
+    /// Writes that may wait for the database; further ones are answered with 503
     #[arg(
         long,
         value_name = "NUMBER",
@@ -62,23 +62,23 @@ pub struct LimitArgs {
     write_queue: u32,
 }
 
-/// The checked flags.
+/// Validated limits on callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests a second of each configuration; 0 for no limit.
+    /// Requests per second of each configuration; 0 for no limit.
     pub requests_per_second: u32,
-    /// TCP connections at the same time.
+    /// TCP connections that may be open at the same time.
     pub sockets: usize,
-    /// The same from one address.
+    /// TCP connections from one address.
     pub sockets_per_address: usize,
-    /// Bytes of a SCIM request's body.
+    /// Largest body of a SCIM request, in bytes.
     pub body_max_bytes: usize,
-    /// Writes that wait for the database.
+    /// Writes that may wait for the database.
     pub writes_waiting: usize,
 }
 
 impl LimitArgs {
-    /// The limits.
+    /// Returns the limits.
     pub(super) fn limits(&self) -> Limits {
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         Limits {
@@ -91,8 +91,8 @@ impl LimitArgs {
     }
 }
 
-fn rate(text: &str) -> Result<u32, String> {
-    let fix = || format!("write a number of requests a second from {RATE_MIN} to 1000000, or 0 for no limit");
+fn parse_rate_limit(text: &str) -> Result<u32, String> {
+    let fix = || format!("write a number of requests per second from {RATE_MIN} to 1000000, or 0 for no limit");
     let number: u32 = text.trim().parse().map_err(|_| fix())?;
     if number == 0 || (RATE_MIN..=1_000_000).contains(&number) { Ok(number) } else { Err(fix()) }
 }
@@ -103,27 +103,27 @@ mod tests {
 
     use super::*;
 
-    fn parsed(words: &[&str]) -> Result<Limits, String> {
+    fn parse_args(args: &[&str]) -> Result<Limits, String> {
         let command = LimitArgs::augment_args(Command::new("serve").no_binary_name(true));
-        let found = command.try_get_matches_from(words).map_err(|refused| refused.to_string())?;
-        Ok(LimitArgs::from_arg_matches(&found).map_err(|refused| refused.to_string())?.limits())
+        let found = command.try_get_matches_from(args).map_err(|error| error.to_string())?;
+        Ok(LimitArgs::from_arg_matches(&found).map_err(|error| error.to_string())?.limits())
     }
 
     #[test]
-    fn what_nobody_sets_is_generous() {
-        let limits = parsed(&[]).unwrap();
+    fn default_limits_are_generous() {
+        let limits = parse_args(&[]).unwrap();
         assert_eq!((limits.requests_per_second, limits.sockets, limits.sockets_per_address), (2_000, 2_000, 500));
         assert_eq!((limits.body_max_bytes, limits.writes_waiting), (8 << 20, 1_024));
     }
 
     #[test]
-    fn a_rate_that_would_hamper_everyday_work_is_refused() {
+    fn a_rate_limit_below_the_minimum_is_rejected() {
         for good in ["0", "50", "1000000"] {
-            assert!(parsed(&["--rate-limit", good]).is_ok(), "{good}");
+            assert!(parse_args(&["--rate-limit", good]).is_ok(), "{good}");
         }
         for bad in ["49", "-1", "1.5", "", "many", "1000001"] {
-            let refused = parsed(&[&format!("--rate-limit={bad}")]).unwrap_err();
-            assert!(refused.contains("--rate-limit"), "{bad}: {refused}");
+            let error = parse_args(&[&format!("--rate-limit={bad}")]).unwrap_err();
+            assert!(error.contains("--rate-limit"), "{bad}: {error}");
         }
     }
 }

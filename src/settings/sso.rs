@@ -1,55 +1,55 @@
-//! The OpenID provider that people of the portal sign in through, where it is not named on the portal's own page.
+//! Settings of single sign-on in the portal. Without them, the provider is configured on a portal page.
 
 use clap::Args;
 
-use super::trusted_url;
+use super::parse_trusted_url;
 
-/// The flags of `serve` about single sign-on.
+/// Flags of `serve` for single sign-on.
 #[derive(Debug, Clone, Args)]
 pub struct SsoArgs {
-    /// Issuer of the OpenID provider that people of the portal sign in through; with it, the portal's page no longer names one
+    /// Issuer of the OpenID provider for signing in to the portal; replaces the provider of the portal's settings page
     #[arg(
         id = "oidc_issuer",
         long = "oidc-issuer",
         value_name = "URL",
         env = "ROLLCALL_OIDC_ISSUER",
-        value_parser = issuer,
+        value_parser = parse_issuer,
         requires = "oidc_client_id"
     )]
     issuer: Option<String>,
 
-    /// Id of this server at that provider
+    /// Client ID of this server at the OpenID provider
     #[arg(
         id = "oidc_client_id",
         long = "oidc-client-id",
         value_name = "TEXT",
         env = "ROLLCALL_OIDC_CLIENT_ID",
-        value_parser = super::said,
+        value_parser = super::parse_non_empty,
         requires = "oidc_issuer"
     )]
     client_id: Option<String>,
 
-    /// Secret of this server at that provider; a public client has none
+    /// Client secret of this server at the OpenID provider; a public client has none
     #[arg(
         id = "oidc_client_secret",
         long = "oidc-client-secret",
         value_name = "TEXT",
         env = "ROLLCALL_OIDC_CLIENT_SECRET",
         hide_env_values = true,
-        value_parser = super::said,
+        value_parser = super::parse_non_empty,
         requires = "oidc_issuer"
     )]
     client_secret: Option<String>,
 }
 
-/// A provider that the settings name.
+/// OpenID provider of the settings.
 #[derive(Clone)]
 pub struct SsoSettings {
-    /// Its `issuer`, to the letter.
+    /// Its `issuer`, compared as an exact string.
     pub issuer: String,
-    /// Our id there.
+    /// Client ID of this server.
     pub client_id: String,
-    /// What proves that it is us; none for a public client.
+    /// Client secret; `None` for a public client.
     pub client_secret: Option<String>,
 }
 
@@ -60,7 +60,7 @@ impl std::fmt::Debug for SsoSettings {
 }
 
 impl SsoArgs {
-    /// The provider, where the settings name one. That they are whole has been checked with the flags.
+    /// Returns the provider, or `None` if it is not set. clap has checked that the flags are complete.
     pub(super) fn provider(&self) -> Option<SsoSettings> {
         Some(SsoSettings {
             issuer: self.issuer.clone()?,
@@ -70,10 +70,10 @@ impl SsoArgs {
     }
 }
 
-/// An issuer is compared to the letter, so nothing of it is changed.
-fn issuer(text: &str) -> Result<String, String> {
+/// Validates an issuer. It is compared as an exact string, so it is not normalized.
+fn parse_issuer(text: &str) -> Result<String, String> {
     if text.contains(['?', '#']) {
         return Err("it must not have a query or a fragment (? or #)".into());
     }
-    trusted_url(text).map(|_| text.to_owned())
+    parse_trusted_url(text).map(|_| text.to_owned())
 }

@@ -1,106 +1,74 @@
-//! The one SQLite file: rows, SQL, upgrades, the single writer and the readers. The only SQL of the crate is here.
+//! The SQLite database: rows, SQL, upgrades, the single writer and the readers. All SQL of the crate is in this module.
 //!
-//! A function that changes rows takes `&Tx`; one that reads takes `&Snapshot`, which a `Tx` also is.
+//! A function that changes rows takes `&Tx`. A function that only reads takes `&Snapshot`, and a `Tx` dereferences to
+//! one.
 
-pub mod accounts;
-pub mod admins;
-pub mod api_keys;
-pub mod audit;
-pub mod backup;
-mod batch;
-pub mod configurations;
-pub mod counts;
-mod db;
-pub mod events;
-pub mod extensions;
-mod failure;
-pub mod feed_gap;
-pub mod feed_positions;
-mod figures;
-mod files;
 pub mod filter_sql;
-pub mod held;
-pub mod idempotency;
-pub mod instance;
-mod integrity;
-pub mod links;
-pub mod members;
-pub mod pages;
-pub mod passwords;
-pub mod people;
-pub mod purge;
-mod readers;
-pub mod requests;
-pub mod resources;
-pub mod sessions;
-mod snapshot;
-pub mod sso;
-pub mod tokens;
-pub mod traffic;
-pub mod unique_names;
-mod upgrade;
-mod value_keys;
-mod writer;
 
+use crate::store::engine::database;
+use crate::store::engine::integrity;
+use crate::store::engine::readers;
+use crate::store::engine::statistics;
+use crate::store::engine::writer;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use db::OpenError;
-pub use figures::Figures;
-pub use integrity::{check, check_pages};
-pub use snapshot::{Snapshot, Tx};
-pub use writer::Undo;
+pub use crate::store::engine::database::OpenError;
+pub use crate::store::engine::integrity::{check_database, check_pages};
+pub use crate::store::engine::snapshot::{Snapshot, Tx};
+pub use crate::store::engine::statistics::StoreStatistics;
+use crate::store::engine::writer::Isolation;
 
 use tokio::sync::watch;
 
 use crate::error::Result;
-pub(in crate::store) use failure::violated;
-use files::{DataFiles, Lock};
-use readers::Pool;
-use writer::Writer;
+use crate::store::engine::files::{DataFiles, ServerLock};
+use crate::store::engine::readers::ReaderPool;
+pub(in crate::store) use crate::store::engine::sqlite_errors::find_violated_columns;
+use crate::store::engine::writer::Writer;
 
-/// Who opens the store.
+/// How the store is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// The server: makes what is missing, checks the file, and holds the lock for life.
+pub(crate) enum OpenMode {
+    /// The server: creates missing files, checks the database, and holds the server lock until the store is closed.
     Serve,
-    /// A command that changes data, beside a running server or without one: makes what is missing.
+    /// A command that changes data, with or without a running server: creates missing files.
     Command,
-    /// A command that only wants what is there: a missing database is an error.
+    /// A command that needs an existing database: a missing one is an error.
     Existing,
 }
 
-/// The open database. A clone is another handle to the same one; the last to go stops the writer.
+/// The open database. A clone is another handle to the same database. Dropping the last handle stops the writer.
 #[derive(Clone)]
 pub struct Store {
     writer: Arc<Writer>,
-    shared: Arc<Shared>,
-    pool: Arc<Pool>,
-    // Last, so that it is released after the writer has closed the file.
-    _lock: Arc<Option<Lock>>,
+    shared: Arc<SharedState>,
+    pool: Arc<ReaderPool>,
+    // Declared last, so that it is released after the writer has closed the file.
+    _lock: Arc<Option<ServerLock>>,
 }
 
-/// What the writer, the readers and the background check know of each other.
-struct Shared {
+/// State shared by the writer, the readers and the background check.
+pub(crate) struct SharedState {
     files: DataFiles,
-    /// Set once corruption was seen: from then on writes are refused, because an acknowledged write into a broken
-    /// file is worse than none.
+    /// Set when corruption is detected. From then on writes are rejected, because an acknowledged write into a corrupt
+    /// file is worse than an error.
     corrupt: AtomicBool,
-    /// Set when the store closes.
+    /// Set when the store is closing.
     closing: AtomicBool,
-    /// Moves with each commit that has published events.
+    /// Changes with each commit that published events.
     events: watch::Sender<u64>,
-    counters: figures::Counters,
+    counters: statistics::WriterCounters,
 }
 
-impl Shared {
+impl SharedState {
     fn note_corruption(&self, what: &str) {
         if !self.corrupt.swap(true, Ordering::SeqCst) {
             tracing::error!(
                 database = %self.files.database.display(),
                 what,
-                "THE DATABASE IS CORRUPT: writes are refused from now on; stop the server and restore a backup"
+                "THE DATABASE IS CORRUPT: writes are rejected from now on; stop the server and restore a backup"
             );
         }
     }
@@ -111,104 +79,145 @@ impl Shared {
 }
 
 impl Store {
-    /// Opens the database in `data_dir`, made with mode 0700 (the file 0600) where it is missing and `access` allows.
+    /// Opens the database for the server, and holds the server lock until the store is closed. Creates a missing folder
+    /// with mode 0700 and a missing file with mode 0600.
     ///
-    /// A file that is corrupt, foreign, newer than this program, or open to others' writing is refused within a second
-    /// and left untouched; so is a second server on the same folder. The error names the file and what to do.
-    pub fn open(data_dir: &Path, access: Access) -> std::result::Result<Self, OpenError> {
-        Self::open_with(data_dir, access, writer::QUEUE_MAX)
+    /// # Errors
+    /// Fails within a second, and leaves the file unchanged, if the file is corrupt, not a Rollcall database, newer
+    /// than this program, or writable by other users, or if a second server uses the same folder. The error names the
+    /// file and the fix.
+    pub fn open_for_server(data_dir: &Path) -> std::result::Result<Self, OpenError> {
+        Self::open_for_server_with(data_dir, writer::QUEUE_MAX)
     }
 
-    /// The same with so many writes that may wait.
-    pub fn open_with(data_dir: &Path, access: Access, writes_waiting: usize) -> std::result::Result<Self, OpenError> {
-        let files = DataFiles::prepare(data_dir, access != Access::Existing)?;
+    /// Like [`Store::open_for_server`], with a limit on the number of queued writes.
+    pub fn open_for_server_with(data_dir: &Path, queue_limit: usize) -> std::result::Result<Self, OpenError> {
+        Self::open(data_dir, OpenMode::Serve, queue_limit)
+    }
+
+    /// Opens the database for a command that changes data, with or without a running server. Creates what is missing;
+    /// the errors are those of [`Store::open_for_server`].
+    pub fn open_for_command(data_dir: &Path) -> std::result::Result<Self, OpenError> {
+        Self::open(data_dir, OpenMode::Command, writer::QUEUE_MAX)
+    }
+
+    /// Opens the database for a command that needs an existing one: a missing file is an error.
+    pub fn open_existing(data_dir: &Path) -> std::result::Result<Self, OpenError> {
+        Self::open(data_dir, OpenMode::Existing, writer::QUEUE_MAX)
+    }
+
+    fn open(data_dir: &Path, access: OpenMode, queue_limit: usize) -> std::result::Result<Self, OpenError> {
+        let files = DataFiles::prepare(data_dir, access != OpenMode::Existing)?;
         let mut lock = None;
-        if access == Access::Serve {
+        if access == OpenMode::Serve {
             lock = Some(files.lock()?);
         }
-        let connection = db::open(&files, access)?;
-        let shared = Arc::new(Shared {
+        let connection = database::open_database(&files, access)?;
+        let shared = Arc::new(SharedState {
             files,
             corrupt: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             events: watch::Sender::new(0),
-            counters: figures::Counters::default(),
+            counters: statistics::WriterCounters::default(),
         });
-        if access == Access::Serve {
-            integrity::check_quickly(&connection, &shared)?;
+        if access == OpenMode::Serve {
+            integrity::run_quick_check(&connection, &shared)?;
         }
         Ok(Self {
-            writer: Arc::new(Writer::start(connection, Arc::clone(&shared), writes_waiting)?),
-            pool: Arc::new(Pool::new(Arc::clone(&shared))),
+            writer: Arc::new(Writer::start(connection, Arc::clone(&shared), queue_limit)?),
+            pool: Arc::new(ReaderPool::new(Arc::clone(&shared))),
             shared,
             _lock: Arc::new(lock),
         })
     }
 
-    /// Runs `job` on the writer thread, together with others in one transaction, and answers after the commit.
+    /// Runs `job` on the writer thread, in one transaction with the other queued writes, and returns its result after the
+    /// commit. A savepoint isolates it: after an error of `job` its changes are undone and the other writes continue.
     ///
-    /// Errors: the job's own, whose changes are then undone as `undo` says; `Busy` where the queue is full, another
-    /// process holds the database, or a neighbour's failure took the transaction down (nothing was written: the call may be
-    /// repeated); `DiskFull`; `Database` for what only the operator can mend.
-    pub async fn write<T, F>(&self, undo: Undo, job: F) -> Result<T>
+    /// # Errors
+    /// The error of `job`; `Busy` if the queue is full, another process holds the database, or the transaction failed
+    /// because of another write (nothing was written, the call can be repeated); `DiskFull`; `Database` if the operator
+    /// must act.
+    pub async fn write<T, F>(&self, job: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.write(undo, job).await
+        self.writer.write(Isolation::Savepoint, job).await
     }
 
-    /// [`Store::write`] for threads that may wait: the command line and tests, not a worker of the server.
-    pub fn write_blocking<T, F>(&self, undo: Undo, job: F) -> Result<T>
+    /// Like [`Store::write`] without a savepoint, which saves some microseconds. For jobs that return an error only before
+    /// their first change: an error after it rolls the whole transaction back, and the other writes run again.
+    pub async fn write_without_savepoint<T, F>(&self, job: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.write_blocking(undo, job)
+        self.writer.write(Isolation::None, job).await
     }
 
-    /// Reads on the calling thread, over a connection of its own, in one read transaction. For point reads: a call
-    /// costs a few microseconds and is not limited in time.
+    /// [`Store::write`] for threads that may block: the command line and tests, not a server worker.
+    pub fn write_blocking<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        self.writer.write_blocking(Isolation::Savepoint, job)
+    }
+
+    /// [`Store::write_without_savepoint`] for threads that may block.
+    pub fn write_blocking_without_savepoint<T, F>(&self, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        self.writer.write_blocking(Isolation::None, job)
+    }
+
+    /// Reads in one read transaction, over the calling thread's own connection. For point reads: a call takes a few
+    /// microseconds and has no time limit.
     pub fn read_inline<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
-        readers::inline(&self.shared, read)
+        readers::read_inline(&self.shared, read)
     }
 
-    /// Reads over a pooled connection, in one read transaction of at most 2 s. For scans; blocks, so call it where
-    /// blocking is allowed.
+    /// Reads in one read transaction of at most 2 s, over a pooled connection. For scans. Blocks the calling thread.
     ///
-    /// Errors: `ScanTooLong` beyond the limit, `Busy` where no connection came free in time.
+    /// # Errors
+    /// `ScanTooLong` if the read exceeds the limit, `Busy` if no connection is available in time.
     pub fn read_pooled<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         self.pool.read(read)
     }
 
-    /// Whether writes can be taken: false once the file was found corrupt.
-    pub fn is_sound(&self) -> bool {
+    /// Whether the store accepts writes: false once corruption was detected.
+    pub fn is_intact(&self) -> bool {
         !self.shared.is_corrupt()
     }
 
-    /// Changes with each commit of this process that has published events, and with [`Store::wake`].
-    pub fn events(&self) -> watch::Receiver<u64> {
+    /// Changes with each commit of this process that has published events, and when another process has written some.
+    pub fn subscribe_to_events(&self) -> watch::Receiver<u64> {
         self.shared.events.subscribe()
     }
 
-    /// Wakes who waits for events: another process has written some.
-    pub fn wake(&self) {
+    /// Wakes the tasks that wait for events, because another process has written some.
+    pub fn notify_event_waiters(&self) {
         self.shared.events.send_modify(|count| *count += 1);
     }
 
-    /// Whether the writer takes writes and answers them, whatever it answers. Waits as long as it does. A file that was
-    /// found corrupt is left alone on purpose, and reads go on: that counts as an answer.
-    pub async fn is_answering(&self) -> bool {
-        !self.is_sound() || self.writer.answers().await
+    /// Whether the writer completes writes, with any result. Waits until it does. Returns true for a corrupt database:
+    /// writes are rejected on purpose, and reads continue.
+    pub async fn is_responsive(&self) -> bool {
+        !self.is_intact() || self.writer.is_responsive().await
     }
 
-    /// Finishes the writes that are queued, folds the write-ahead log into the file and stops the writer. Later writes
-    /// answer `Busy`. The last handle does the same when it goes.
+    /// Completes the queued writes, checkpoints the write-ahead log and stops the writer. Later writes return `Busy`.
+    /// Dropping the last handle does the same.
     pub fn close(&self) {
         self.shared.closing.store(true, Ordering::SeqCst);
         self.writer.stop();
     }
 }
 
+pub mod engine;
+pub mod tables;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Request bodies as bytes: size and time are bounded before anybody parses them.
+//! Reading of request bodies, with limits of size and time.
 
 use std::time::Duration;
 
@@ -9,50 +9,53 @@ use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::limits::{BODY_BYTES_PER_SECOND, BODY_DEADLINE};
-use crate::scim::Error;
+use crate::scim::ScimError;
 
-/// Reads the body of at most `max` bytes.
+/// Reads a body of at most `max` bytes.
 ///
 /// # Errors
-/// 415 for a compressed body, 413 above the limit (at once where the length is announced), 408 where it does not
-/// arrive in time, 400 where it breaks off.
-pub(super) async fn read(request: &HttpRequest, payload: Payload, max: usize) -> Result<BytesMut, Error> {
-    if let Some(coding) = header(request, CONTENT_ENCODING)
+/// 415 for a compressed body; 413 above the limit (at once if Content-Length exceeds it); 408 if the body does not
+/// arrive in time; 400 if it is incomplete.
+pub(super) async fn read_body(request: &HttpRequest, payload: Payload, max: usize) -> Result<BytesMut, ScimError> {
+    if let Some(coding) = header_text(request, CONTENT_ENCODING)
         && !coding.eq_ignore_ascii_case("identity")
     {
-        return Err(Error::plain(415, "compressed bodies are not taken: leave out Content-Encoding"));
+        return Err(ScimError::with_status(415, "compressed bodies are not accepted: leave out Content-Encoding"));
     }
     check_announced_length(request, max)?;
-    collect(payload, max).await
+    collect_body(payload, max).await
 }
 
-/// The content type without its parameters; empty where none is given.
-pub(super) fn content_type(request: &HttpRequest) -> &str {
-    header(request, CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default().trim()
+/// Returns the content type without parameters; empty if the header is absent.
+pub(super) fn read_content_type(request: &HttpRequest) -> &str {
+    header_text(request, CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default().trim()
 }
 
-fn header(request: &HttpRequest, name: HeaderName) -> Option<&str> {
+fn header_text(request: &HttpRequest, name: HeaderName) -> Option<&str> {
     request.headers().get(name).map(|value| value.to_str().unwrap_or("?").trim())
 }
 
-fn check_announced_length(request: &HttpRequest, max: usize) -> Result<(), Error> {
-    let Some(length) = header(request, CONTENT_LENGTH) else { return Ok(()) };
-    let length = length.parse::<u64>().map_err(|_| Error::syntax("Content-Length is no number"))?;
+fn check_announced_length(request: &HttpRequest, max: usize) -> Result<(), ScimError> {
+    let Some(length) = header_text(request, CONTENT_LENGTH) else { return Ok(()) };
+    let length = length.parse::<u64>().map_err(|_| ScimError::invalid_syntax("Content-Length is not a number"))?;
     if length > max as u64 {
         return Err(too_large(max));
     }
     Ok(())
 }
 
-/// Gathers the body. What has arrived buys time for the rest, what was announced does not: who stops sending is given up
-/// soon, however much there was to come.
-async fn collect(mut payload: Payload, max: usize) -> Result<BytesMut, Error> {
-    let (mut bytes, begun) = (BytesMut::new(), Instant::now());
+/// Reads the whole body. The deadline is extended by the bytes received, not by the announced length: a client that
+/// stops sending times out soon.
+async fn collect_body(mut payload: Payload, max: usize) -> Result<BytesMut, ScimError> {
+    let (mut bytes, started) = (BytesMut::new(), Instant::now());
     loop {
-        let bought = Duration::from_secs(bytes.len() as u64 / BODY_BYTES_PER_SECOND);
-        let next = timeout_at(begun + BODY_DEADLINE + bought, payload.next()).await;
-        let Some(chunk) = next.map_err(|_| Error::plain(408, "the body did not arrive in time"))? else { break };
-        let chunk = chunk.map_err(|_| Error::syntax("the body broke off or is badly framed"))?;
+        let extension = Duration::from_secs(bytes.len() as u64 / BODY_BYTES_PER_SECOND);
+        let next = timeout_at(started + BODY_DEADLINE + extension, payload.next()).await;
+        let Some(chunk) = next.map_err(|_| ScimError::with_status(408, "the body did not arrive in time"))? else {
+            break;
+        };
+        let chunk =
+            chunk.map_err(|_| ScimError::invalid_syntax("the body is incomplete or its framing is not valid"))?;
         if bytes.len() + chunk.len() > max {
             return Err(too_large(max));
         }
@@ -61,6 +64,6 @@ async fn collect(mut payload: Payload, max: usize) -> Result<BytesMut, Error> {
     Ok(bytes)
 }
 
-fn too_large(max: usize) -> Error {
-    Error::too_large(format!("the body is larger than {max} bytes; split the request"))
+fn too_large(max: usize) -> ScimError {
+    ScimError::too_large(format!("the body is larger than {max} bytes; split the request"))
 }

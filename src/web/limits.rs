@@ -1,26 +1,26 @@
-//! What a request may cost before anybody looks at it.
+//! Limits of requests and responses.
 
 use std::time::Duration;
 
-/// Largest body of a management call.
+/// Largest body of a management API request.
 pub const API_BODY_MAX_BYTES: usize = 1024 * 1024;
-/// Largest form of a page: a schema may be pasted into one.
+/// Largest form of a portal page; a form may contain a schema.
 pub const FORM_MAX_BYTES: usize = 512 * 1024;
-/// How long the head of a request may take to arrive, on a fresh connection.
+/// Time limit for the head of a request, on a new connection.
 pub const HEAD_DEADLINE: Duration = Duration::from_secs(5);
-/// How long a body may take to arrive, however small it is.
+/// Time limit for a body of any size.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
-/// Slowest pace granted beyond that to a large body, by what has arrived of it.
+/// Lowest transfer rate of a large body: bytes received extend the time limit at this rate.
 pub const BODY_BYTES_PER_SECOND: u64 = 64 * 1024;
 /// Bodies from this size on are parsed off the event loop.
-pub const PARSE_ASIDE_BYTES: usize = 256 * 1024;
-/// Members that are read on the event loop; larger groups are read by the pool.
+pub const PARSE_BLOCKING_BYTES: usize = 256 * 1024;
+/// Groups with up to this number of members are read on the event loop, larger ones in the thread pool.
 pub const MEMBERS_INLINE: i64 = 500;
-/// Members with which a PATCH still answers the whole group.
-pub const MEMBERS_IN_PATCH_ANSWER: i64 = 100;
-/// Members from which on an answer is sent in pieces.
+/// Groups with up to this number of members are returned in the response to a PATCH.
+pub const MEMBERS_IN_PATCH_RESPONSE: i64 = 100;
+/// Groups with more members than this are streamed.
 pub const MEMBERS_BEFORE_STREAMING: usize = 5_000;
 /// Longest query string.
 pub const QUERY_MAX_BYTES: usize = 32 * 1024;
-/// Writes of one bulk job that are on their way at once: enough for a commit to serve many, few beside the queue.
+/// Concurrent writes of one bulk request: enough to share a commit, few compared with the write queue.
 pub const BULK_WRITES_AT_ONCE: usize = 64;

@@ -1,25 +1,22 @@
-//! The HTTP edge: SCIM for identity providers, the management API for the operator.
+//! The HTTP edge: SCIM for identity providers, the management API and the portal for the operator.
 
-pub mod access;
-pub mod activity;
 pub mod api;
-mod aside;
 pub mod assets;
+mod blocking;
 mod body;
-pub mod by_hand;
-mod feed_use;
-mod frame;
-mod guard;
-pub mod hashing;
-mod key_use;
+pub mod call_log;
 pub mod limits;
-mod log;
+mod login_throttle;
+pub mod manual_backup;
 pub mod metrics;
 pub mod network;
+pub mod password_hashing;
 pub mod portal;
 pub mod public_url;
-pub mod requests;
+pub mod request_log;
+pub mod request_middleware;
+pub mod required_permission;
 pub mod scim;
-pub mod sso;
+pub mod sso_provider;
 pub mod state;
-pub mod strict_transport;
+mod usage;

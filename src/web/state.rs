@@ -1,130 +1,128 @@
-//! What all requests share.
+//! State shared by all requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
-use super::activity::Activity;
-use super::by_hand::ByHand;
-use super::feed_use::FeedUse;
-use super::guard::Guard;
-use super::hashing::Hashing;
-use super::key_use::KeyUse;
 use super::metrics::Metrics;
 use super::network::Network;
 use super::public_url::PublicUrl;
-use super::sso::Sso;
-use crate::directory::Scope;
-use crate::error::{Error, Result};
-use crate::jwt::{SigningKey, UserTokens};
-use crate::scim::cursor::Secret;
+use super::usage::{FeedUse, KeyUse};
+use crate::auth::jwt::{SigningKey, UserTokens};
+use crate::error::Result;
+use crate::provisioning::scope::{self, Scope, TokenRow};
+use crate::scim::cursor::CursorSecret;
 use crate::settings::Settings;
 use crate::settings::SsoSettings;
-use crate::store::tokens::TokenRow;
-use crate::store::{Snapshot, Store, configurations};
-use crate::tls::Expiry;
+use crate::store::{Snapshot, Store};
+use crate::tls::CertificateExpiry;
+use crate::web::call_log::CallActivity;
+use crate::web::login_throttle::LoginThrottle;
+use crate::web::manual_backup::ManualBackup;
+use crate::web::password_hashing::PasswordHashing;
+use crate::web::sso_provider::SsoClientCache;
 
-/// By what the callers of the management API are known, beside the rows of the database.
-pub struct Callers {
-    /// Signs and verifies our own tokens.
+/// How callers of the management API are authenticated, in addition to the rows of the database.
+pub struct CallerAuthentication {
+    /// Signs and verifies tokens issued by this server.
     pub signing_key: SigningKey,
-    /// Takes the tokens of users, where they are taken.
+    /// Verifies user tokens of the operator's identity system, if configured.
     pub user_tokens: Option<UserTokens>,
-    /// Origins whose pages may call from a browser.
+    /// Origins that may call from a browser (CORS).
     pub allowed_origins: Vec<String>,
-    /// The provider that people of the portal sign in through, where the settings name it.
-    pub provider: Option<SsoSettings>,
+    /// OpenID provider of the portal, if it is defined in the settings.
+    pub sso_provider: Option<SsoSettings>,
 }
 
-/// Shared by all workers.
-pub struct State {
+/// State shared by all workers.
+pub struct AppState {
     /// The database.
     pub store: Store,
-    /// Where the outside world reaches the server.
+    /// Public URL of the server.
     pub public: PublicUrl,
-    /// What cursors are authenticated with.
-    pub cursor_secret: Secret,
-    /// By what callers of the management API are known.
-    pub callers: Callers,
-    /// What stands between a caller and a request.
+    /// Key that authenticates cursors.
+    pub cursor_secret: CursorSecret,
+    /// How callers of the management API are authenticated.
+    pub authentication: CallerAuthentication,
+    /// Trusted proxies, connections and rate limits.
     pub network: Network,
-    /// Which API keys were used when, until it is written down.
+    /// Last use of API keys, not yet stored.
     pub key_use: KeyUse,
-    /// How far the event feed was read, until it is written down.
+    /// Positions of event feed readers, not yet stored.
     pub feed_use: FeedUse,
-    /// Who called when, until it is written down.
-    pub activity: Activity,
-    /// Who guesses tokens.
-    pub guard: Guard,
-    /// True once the server stops: who waits for something then waits no longer.
+    /// Logged calls and last-seen times, not yet stored.
+    pub activity: CallActivity,
+    /// Limits of failed token, password and sign-in attempts.
+    pub login_throttle: LoginThrottle,
+    /// True once the server stops; ends long polls.
     pub stopping: watch::Sender<bool>,
-    /// Turns for hashing passwords.
-    pub hashing: Hashing,
-    /// The provider that people sign in through.
-    pub sso: Sso,
-    /// What is counted for monitors.
+    /// Limits of concurrent password hashing.
+    pub hashing: PasswordHashing,
+    /// Client of the OpenID provider.
+    pub sso: SsoClientCache,
+    /// Metrics.
     pub metrics: Metrics,
-    /// The backup that somebody asked for.
-    pub by_hand: ByHand,
-    /// When the certificate ends, where the server speaks TLS.
-    pub certificate: Option<Expiry>,
-    /// What the process was told at start.
+    /// State of the manual backup.
+    pub manual_backup: ManualBackup,
+    /// Expiry of the certificate, if the server terminates TLS.
+    pub certificate: Option<CertificateExpiry>,
+    /// Settings at start.
     pub settings: Settings,
-    /// Scopes by row of the configuration, with the revision they were read at.
+    /// Cached scopes by configuration key, with their revision.
     scopes: RwLock<HashMap<i64, (i64, Scope)>>,
 }
 
-impl State {
-    /// State over an open store.
+impl AppState {
+    /// Creates the state for an open store.
     pub fn new(
         store: Store,
         public: PublicUrl,
-        cursor_secret: Secret,
-        callers: Callers,
+        cursor_secret: CursorSecret,
+        authentication: CallerAuthentication,
         settings: Settings,
-        certificate: Option<Expiry>,
+        certificate: Option<CertificateExpiry>,
     ) -> Self {
         let network = Network::new(&settings);
         Self {
             store,
             public,
             cursor_secret,
-            callers,
+            authentication,
             network,
             key_use: KeyUse::default(),
             feed_use: FeedUse::default(),
-            activity: Activity::default(),
-            guard: Guard::default(),
+            activity: CallActivity::default(),
+            login_throttle: LoginThrottle::default(),
             stopping: watch::Sender::new(false),
-            hashing: Hashing::default(),
-            sso: Sso::default(),
+            hashing: PasswordHashing::default(),
+            sso: SsoClientCache::default(),
             metrics: Metrics::default(),
-            by_hand: ByHand::default(),
+            manual_backup: ManualBackup::default(),
             certificate,
             settings,
             scopes: RwLock::default(),
         }
     }
 
-    /// URL at which identity providers reach the server at present, without a slash at the end.
+    /// Returns the current public URL, without a trailing slash.
     pub fn public_url(&self) -> Arc<str> {
-        self.public.outside().url.clone()
+        self.public.documents().url.clone()
     }
 
-    /// The scope that a live token opens. Switches are read again when the configuration's revision has moved,
-    /// so a change takes effect with the next request.
+    /// Returns the scope of a valid token. It is read again if the revision of the configuration has changed, so that a
+    /// change takes effect with the next request.
+    ///
+    /// # Errors
+    /// `NotFound` if the configuration no longer exists; errors of the store.
     pub fn scope(&self, at: &Snapshot<'_>, token: &TokenRow) -> Result<Scope> {
-        let known = self.scopes.read().unwrap_or_else(PoisonError::into_inner).get(&token.configuration).cloned();
-        if let Some((_, scope)) = known.filter(|(revision, _)| *revision == token.revision) {
+        let cached = self.scopes.read().unwrap_or_else(PoisonError::into_inner).get(&token.configuration).cloned();
+        if let Some((_, scope)) = cached.filter(|(revision, _)| *revision == token.revision) {
             return Ok(scope);
         }
-        let found = configurations::by_id(at, &token.configuration_id)?
-            .ok_or_else(|| Error::NotFound("the configuration is gone".to_owned()))?;
-        let (key, revision) = (found.key, found.revision);
-        let scope = Scope::of(at, found)?;
+        let (revision, scope) = scope::load_token_scope(at, token)?;
         let mut scopes = self.scopes.write().unwrap_or_else(PoisonError::into_inner);
-        scopes.insert(key, (revision, scope.clone()));
+        scopes.insert(scope.configuration, (revision, scope.clone()));
         Ok(scope)
     }
 }

@@ -1,4 +1,4 @@
-// What pages gain where scripts run: copy buttons, pages that reload without a flash, times in the reader's own zone.
+// Added if scripts run: copy buttons, live updates without a page reload, times in the zone of the browser.
 "use strict";
 
 for (const button of document.querySelectorAll("button[data-copy]")) {
@@ -11,9 +11,9 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
       field.select?.();
       return;
     }
-    const said = button.textContent;
+    const label = button.textContent;
     button.textContent = "Copied";
-    setTimeout(() => { button.textContent = said; }, 2000);
+    setTimeout(() => { button.textContent = label; }, 2000);
   });
 }
 
@@ -28,7 +28,7 @@ const localise = (part) => {
 };
 localise(document);
 
-// A form that reads times takes them in the zone in which the page shows them.
+// The times of a form are in the zone in which the page shows times.
 for (const field of document.querySelectorAll("input[name=zone][type=hidden]")) {
   field.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone;
   for (const name of field.form.querySelectorAll("[data-zone]")) { name.textContent = field.value; }

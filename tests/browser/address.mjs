@@ -1,6 +1,6 @@
 // Addresses of the portal.
 
-/** What an address has in common with others of its kind: ids and the values of a query are left out. */
+/** The kind of a page: its address without ids and without the values of the query. */
 export function kind(address) {
   const url = new URL(address);
   const path = url.pathname

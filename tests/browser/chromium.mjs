@@ -1,11 +1,11 @@
-// The browser of the machine, which may reach nothing but this machine.
+// The installed browser, which may connect only to this machine.
 import { existsSync } from "node:fs";
 import { chromium } from "playwright-core";
 
-const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const PATHS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
 export async function launch(more = []) {
-  const executablePath = process.env.CHROMIUM ?? PLACES.find((place) => existsSync(place));
+  const executablePath = process.env.CHROMIUM ?? PATHS.find((path) => existsSync(path));
   const args = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"];
   return chromium.launch({ executablePath, args: [...args, ...more] });

@@ -1,19 +1,19 @@
-// Every page that a link leads to, looked at in both schemes and both widths.
+// Every page that a link leads to, checked in both color schemes and both widths.
 import { kind } from "./address.mjs";
 import { axe } from "./program.mjs";
-import { SEEN, born, formulas } from "./poison.mjs";
+import { SEEN, formulas, injected } from "./poison.mjs";
 
 const PAGES_MAX = 150;
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"];
-/** Width and scheme. */
+/** Width and color scheme. */
 export const LOOKS = [[1280, "light"], [1280, "dark"], [320, "dark"], [320, "light"]];
-/** What is no page of the portal. */
+/** Paths outside of the portal. */
 const ELSEWHERE = /^\/(docs|directory|assets|openapi|scim|api|s)\b/;
 
-/** What is wrong with the page as it stands. */
+/** Checks the current page and reports problems. */
 export async function look(page, watch, where = page.url()) {
   const source = axe();
-  for (const problem of await page.evaluate(born)) { watch.problem(`${where}: ${problem}`); }
+  for (const problem of await page.evaluate(injected)) { watch.problem(`${where}: ${problem}`); }
   for (const [width, scheme] of LOOKS) {
     await page.setViewportSize({ width, height: 800 });
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
@@ -27,7 +27,7 @@ export async function look(page, watch, where = page.url()) {
   }
 }
 
-/** Follows all links from these addresses on, each kind of page once. Gives the kinds. */
+/** Follows all links from these addresses, each kind of page once. Returns the kinds and the number of pages with poison. */
 export async function crawl(page, watch, starts, visit = look) {
   const queue = starts.map((address) => ({ address, from: "the start" }));
   const seen = new Set();
@@ -38,7 +38,7 @@ export async function crawl(page, watch, starts, visit = look) {
     seen.add(kind(address));
     const answer = await page.context().request.get(address);
     if (answer.status() >= 400) {
-      watch.problem(`${from} links ${address}, which is answered ${answer.status()}`);
+      watch.problem(`${from} links ${address}, which returns ${answer.status()}`);
       continue;
     }
     const type = answer.headers()["content-type"] ?? "";

@@ -1,29 +1,29 @@
-// The way of a new customer through the portal, from the first run to the deletion.
+// The steps of a new customer in the portal, from the first run to the deletion.
 import { createHmac } from "node:crypto";
 import { Provider } from "./provider.mjs";
 
-export const OWNER = { name: "Olive Owner", email: "olive@example.com", password: "a long sentence is easy to keep" };
+export const OWNER = { name: "Olive Owner", email: "olive@example.com", password: "a long sentence is easy to remember" };
 
-/** How long a page may take until it says what it should. */
-const PATIENCE = 15_000;
+/** Maximum wait until a page has the expected content. */
+const TIMEOUT = 15_000;
 
 function expect(is, sentence) {
   if (!is) { throw new Error(sentence); }
 }
 
-async function heading(page, wanted) {
-  const shown = await page.getByRole("heading", { level: 1 }).innerText();
-  expect(wanted.test(shown), `${page.url()} is headed "${shown}", not ${wanted}`);
+async function heading(page, expected) {
+  const actual = await page.getByRole("heading", { level: 1 }).innerText();
+  expect(expected.test(actual), `${page.url()} has the heading "${actual}", not ${expected}`);
 }
 
-/** Asks for the page again until it shows that state. */
+/** Reloads the page until it shows that state. */
 export async function becomes(page, address, state) {
-  const end = Date.now() + PATIENCE;
+  const end = Date.now() + TIMEOUT;
   for (;;) {
     await page.goto(address);
-    const shown = await page.locator(".state").first().innerText();
-    if (shown.trim() === state) { return; }
-    expect(Date.now() < end, `${address} stays "${shown}" and does not become "${state}"`);
+    const actual = await page.locator(".state").first().innerText();
+    if (actual.trim() === state) { return; }
+    expect(Date.now() < end, `${address} stays "${actual}" and does not become "${state}"`);
     await page.waitForTimeout(200);
   }
 }
@@ -35,7 +35,7 @@ export async function firstRun(page, hand, server) {
   await hand.fill("Password", "short");
   await hand.press("Create the first account");
   expect(await page.locator("#problems").isVisible(), "a short password is not refused");
-  expect(await page.getByLabel("Your name").inputValue() === OWNER.name, "what was typed is gone after a refusal");
+  expect(await page.getByLabel("Your name").inputValue() === OWNER.name, "the input is lost after a refusal");
   await hand.fill("Password", OWNER.password);
   await hand.press("Create the first account");
   await heading(page, /Connections/);
@@ -43,7 +43,7 @@ export async function firstRun(page, hand, server) {
   expect(again.status() === 404, `the address of the first run still works: ${again.status()}`);
 }
 
-/** Fills the page that asks who one is. */
+/** Fills the sign-in page. */
 export async function enter(page, hand, email, password) {
   await hand.fill("E-mail address", email);
   await hand.fill("Password", password);
@@ -60,7 +60,7 @@ export async function signIn(page, hand) {
   await heading(page, /Connections/);
 }
 
-/** Makes a connection on the pages, and gives the provider who writes to it and its address. */
+/** Creates a connection in the portal; returns the identity provider that writes to it, and its address. */
 export async function connect(page, hand, { provider, account, name }) {
   await page.goto(new URL("/connections", page.url()).href);
   await hand.follow("Add a connection");
@@ -70,7 +70,7 @@ export async function connect(page, hand, { provider, account, name }) {
   await hand.press("Add the connection");
   const url = await page.getByLabel("Provisioning URL").inputValue();
   const token = await page.getByLabel("Token", { exact: true }).inputValue();
-  expect(/^rct_\w{40,}$/.test(token), `this is no token: ${token}`);
+  expect(/^rct_\w{40,}$/.test(token), `this is not a token: ${token}`);
   await hand.follow("Next: steps for");
   await heading(page, new RegExp(name));
   const address = page.url().replace(/\/setup$/, "");
@@ -98,19 +98,19 @@ export async function pauseAndResume(page, hand, { address, idp }) {
   await becomes(page, address, "Live");
 }
 
-/** Asks for the page again until it has that text. */
-async function says(page, address, wanted) {
-  const end = Date.now() + PATIENCE;
+/** Reloads the page until it contains that text. */
+async function waitForText(page, address, expected) {
+  const end = Date.now() + TIMEOUT;
   for (;;) {
     const answer = await page.goto(address);
-    const shown = await page.locator("main").innerText();
-    if (wanted.test(shown)) { return answer; }
-    expect(Date.now() < end, `${address} does not say ${wanted}:\n${shown}`);
+    const actual = await page.locator("main").innerText();
+    if (expected.test(actual)) { return answer; }
+    expect(Date.now() < end, `${address} does not contain ${expected}:\n${actual}`);
     await page.waitForTimeout(200);
   }
 }
 
-/** A new token takes the place of the old one. */
+/** Replaces the token by a new one. */
 export async function rotate(page, hand, connection) {
   await page.goto(`${connection.address}/tokens`);
   await hand.follow("Make a new token");
@@ -118,19 +118,19 @@ export async function rotate(page, hand, connection) {
   await hand.press("Make the token");
   const token = await page.getByLabel("Token", { exact: true }).inputValue();
   expect(token !== connection.token, "the new token is the old one");
-  await says(page, `${connection.address}/tokens`, /Do not revoke the old token yet/);
+  await waitForText(page, `${connection.address}/tokens`, /Do not revoke the old token yet/);
   const old = connection.idp;
   connection.idp = new Provider(old.url, token);
   await connection.idp.test();
-  await says(page, `${connection.address}/tokens`, /It was first used/);
-  expect((await old.call("GET", "/Users")).status === 200, "the old token dies before it is revoked");
+  await waitForText(page, `${connection.address}/tokens`, /It was first used/);
+  expect((await old.call("GET", "/Users")).status === 200, "the old token stops working before it is revoked");
   await hand.press("Revoke the old token");
-  expect((await old.call("GET", "/Users")).status === 401, "the old token outlives its end");
+  expect((await old.call("GET", "/Users")).status === 401, "the old token works after its revocation");
   await connection.idp.test();
   connection.token = token;
 }
 
-/** The customer's IT admin sets a connection up with a link, in a browser of their own. */
+/** The customer's IT admin sets up a connection with a link, in a separate browser. */
 export async function setUpLink(page, hand, guest, connection) {
   await page.goto(`${connection.address}/links`);
   await hand.press("Make the link");
@@ -139,7 +139,7 @@ export async function setUpLink(page, hand, guest, connection) {
   await guest.hand.press("Make the token");
   const url = await guest.page.getByLabel("Provisioning URL").inputValue();
   const token = await guest.page.getByLabel("Token", { exact: true }).inputValue();
-  expect(url === connection.idp.url && token !== connection.token, "the link gives something else");
+  expect(url === connection.idp.url && token !== connection.token, "the link returns other values");
   connection.idp = new Provider(url, token);
   connection.token = token;
   const done = async () => {
@@ -148,10 +148,10 @@ export async function setUpLink(page, hand, guest, connection) {
   };
   expect(await done() === 0, "steps are ticked before anything has arrived");
   await connection.idp.test();
-  const end = Date.now() + PATIENCE;
+  const end = Date.now() + TIMEOUT;
   while (await done() < 2) { expect(Date.now() < end, "the test of the provider ticks nothing"); }
   await connection.idp.user("dora@example.com");
-  await says(guest.page, link, /first user has arrived|no such page/i);
+  await waitForText(guest.page, link, /first user has arrived|no such page/i);
   const after = await guest.page.request.get(link);
   expect(after.status() !== 200 || !(await after.text()).includes(url), "the link still works");
 }
@@ -168,13 +168,13 @@ export async function remove(page, hand, { address, idp, name, token }, purge) {
   await hand.fill("Type the name of the connection", name);
   await hand.press("Delete the connection");
   const receipt = await page.locator("main").innerText();
-  expect(/is deleted/.test(receipt) && /for good/.test(receipt) === purge, `this receipt is wrong: ${receipt}`);
+  expect(/is deleted/.test(receipt) && /for good/.test(receipt) === purge, `the receipt is wrong: ${receipt}`);
   expect(!(await page.content()).includes(token), "the receipt shows the token");
   const answer = await idp.call("GET", "/Users");
-  expect(answer.status === 401, `the token of a deleted connection is answered ${answer.status}`);
+  expect(answer.status === 401, `the token of a deleted connection returns ${answer.status}`);
 }
 
-/** What an authenticator app shows for a secret, so many steps of 30 seconds from now (RFC 6238). */
+/** The code of an authenticator app for a secret, that many steps of 30 seconds from now (RFC 6238). */
 function code(secret, steps = 0) {
   const bits = [...secret].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
   const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
@@ -184,9 +184,9 @@ function code(secret, steps = 0) {
   return String((tag.readUInt32BE(tag[19] & 15) & 0x7fffffff) % 1_000_000).padStart(6, "0");
 }
 
-/** Switches one-time codes on, signs in with one and with a recovery code, and switches them off. */
+/** Enables one-time codes, signs in with one and with a recovery code, and disables them. */
 export async function oneTimeCodes(page, hand, server, { email, password }) {
-  const anew = async () => {
+  const signInAgain = async () => {
     await hand.press("Sign out");
     await page.goto(`${server.address}/profile`);
     await enter(page, hand, email, password);
@@ -203,14 +203,14 @@ export async function oneTimeCodes(page, hand, server, { email, password }) {
   await hand.fill("Code", code(secret));
   await hand.press("Switch on");
   const recovery = (await page.locator("ul.mono li").first().innerText()).trim();
-  await hand.follow("I have kept them");
-  await anew();
+  await hand.follow("I have saved them");
+  await signInAgain();
   await hand.fill("Code", code(secret, 1));
   await hand.press("Sign in");
   await heading(page, /Profile/);
-  // As many tries as a minute allows are used up.
+  // The attempts of this minute are used up.
   await page.waitForTimeout(25_000);
-  await anew();
+  await signInAgain();
   await hand.fill("Code", recovery);
   await hand.press("Sign in");
   await heading(page, /Profile/);
@@ -220,13 +220,13 @@ export async function oneTimeCodes(page, hand, server, { email, password }) {
   expect(/One-time codes are off/.test(await page.locator("main").innerText()), "codes cannot be switched off");
 }
 
-/** A role and a key of one's own: forms with problems, then as they should be. */
+/** A custom role and a key: first invalid forms, then valid ones. */
 export async function rolesAndKeys(page, hand, server) {
   for (const [list, add, save, remove] of [["roles", "Add a role", "Save the role", "Remove the role"], ["keys", "Make an API key", "Make the key", "Revoke the key"]]) {
     await page.goto(`${server.address}/settings/${list}`);
     await hand.follow(add);
     await hand.press(save);
-    expect(await page.locator("#problems").isVisible(), `a nameless one is taken at ${list}`);
+    expect(await page.locator("#problems").isVisible(), `an empty name is accepted at ${list}`);
     await hand.fill("Name", "Of the flow");
     await hand.tick("see the audit log", true);
     await hand.press(save);
@@ -237,8 +237,8 @@ export async function rolesAndKeys(page, hand, server) {
   }
 }
 
-/** All of it; the guest is the customer's IT admin. */
-export async function wholeWay(page, hand, server, guest) {
+/** All steps; the guest is the customer's IT admin. */
+export async function allSteps(page, hand, server, guest) {
   await firstRun(page, hand, server);
   await signIn(page, hand);
   await rolesAndKeys(page, hand, server);

@@ -1,20 +1,20 @@
-// Drives the real program through the portal with a real browser; see docs/portal.md. ROLLCALL names the program.
+// Tests the portal of the real program with a real browser; see docs/portal.md. ROLLCALL is the path of the program.
 import { launch } from "./chromium.mjs";
 import { crawl, look } from "./crawl.mjs";
-import { OWNER, becomes, connect, enter, firstRun, oneTimeCodes, remove, wholeWay } from "./flow.mjs";
+import { OWNER, becomes, connect, enter, firstRun, oneTimeCodes, remove, allSteps } from "./flow.mjs";
 import { Keyboard, Mouse } from "./hands.mjs";
 import { SEEN, POISON, attributes } from "./poison.mjs";
 import { start, stopAll } from "./program.mjs";
 import { singleSignOn } from "./sso.mjs";
 import { Watch } from "./watch.mjs";
 
-const PATIENCE = 15_000;
+const TIMEOUT = 15_000;
 const VIEWER = "vera@example.com";
 const browser = await launch();
 let failed = 0;
 
-/** One part of the review, on a server of its own. */
-async function part(name, options, does) {
+/** One part of the test, on a separate server. */
+async function part(name, options, run) {
   const begun = Date.now();
   const server = await start();
   const watch = new Watch(server.address);
@@ -22,13 +22,13 @@ async function part(name, options, does) {
   const open = async () => {
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
     contexts.push(context);
-    context.setDefaultTimeout(PATIENCE);
+    context.setDefaultTimeout(TIMEOUT);
     watch.on(context);
     return context.newPage();
   };
   const page = await open();
   try {
-    await does({ page, server, watch, open });
+    await run({ page, server, watch, open });
   } catch (error) {
     watch.problem(`${error.stack} (on ${page.url()})`);
   }
@@ -40,7 +40,7 @@ async function part(name, options, does) {
   if (watch.problems.size > 0) { failed += 1; }
 }
 
-/** Fills a connection with poison. */
+/** Fills a connection with poisoned values. */
 async function poisoned(page, hand) {
   const connection = await connect(page, hand, { provider: /Microsoft/, account: "acme", name: POISON[0] });
   const users = [];
@@ -49,15 +49,15 @@ async function poisoned(page, hand) {
   }
   for (const name of POISON) { await connection.idp.group(name, users, { externalId: name }); }
   for (const user of users) { await connection.idp.change(user, "title", POISON[1]); }
-  // Calls that are refused, for the request log.
+  // Refused calls, for the request log.
   await connection.idp.call("POST", "/Users", { schemas: [POISON[0]], userName: users[0].userName });
   await connection.idp.call("GET", `/Users?filter=${encodeURIComponent(`userName eq '${POISON[0]}'`)}`);
   await becomes(page, connection.address, "Live");
   return { ...connection, users };
 }
 
-/** What there is beside connections that work: a key, a person, and what a deleted connection left. */
-async function besides(page, hand, server) {
+/** Other objects than connections: a key, an admin, and the leftovers of a deleted connection. */
+async function otherObjects(page, hand, server) {
   server.run(["api-key", "create", "--name", POISON[1]]);
   server.run(["admin", "create", "--email", VIEWER, "--name", POISON[0], "--role", "viewer"], `${OWNER.password}\n`);
   const left = await connect(page, hand, { provider: /Rippling/, account: POISON[1], name: POISON[0] });
@@ -65,7 +65,7 @@ async function besides(page, hand, server) {
   await remove(page, hand, left, false);
 }
 
-/** Somebody who may only look: what is linked is allowed, and what is refused says why. */
+/** An admin with read access: every link works, and a refusal gives the reason. */
 async function asViewer(page, watch, server) {
   await page.goto(`${server.address}/connections`);
   await enter(page, new Mouse(page), VIEWER, OWNER.password);
@@ -75,8 +75,8 @@ async function asViewer(page, watch, server) {
   await look(page, watch, "a refusal");
 }
 
-/** The customer's page of a set-up link, before and after the token is made, and at its end. */
-async function customerPages(page, watch, open) {
+/** The set-up page, before and after the token is created, and at its end. */
+async function setupPages(page, watch, open) {
   const hand = new Mouse(page);
   const { address } = await connect(page, hand, { provider: /PingOne/, account: POISON[0], name: POISON[2] });
   await page.goto(`${address}/links`);
@@ -85,16 +85,16 @@ async function customerPages(page, watch, open) {
   const link = await page.getByLabel("Set-up link", { exact: true }).inputValue();
   const guest = await open();
   await guest.goto(link);
-  await look(guest, watch, "the customer's page");
+  await look(guest, watch, "the set-up page");
   await guest.getByRole("button", { name: "Make the token" }).click();
-  await look(guest, watch, "the customer's page with a token");
+  await look(guest, watch, "the set-up page with a token");
   await guest.getByRole("button", { name: "Done, end this link" }).click();
-  await look(guest, watch, "the end of the customer's page");
+  await look(guest, watch, "the end of the set-up page");
   await guest.goto(link);
   await look(guest, watch, "a link that has ended");
 }
 
-/** Pages that no link leads to: refusals, forms with problems, lists without hits, another role. */
+/** Pages without a link: refusals, forms with problems, lists without results. */
 async function sidePages(page, watch, server) {
   await page.goto(`${server.address}/connections/new`);
   await page.getByRole("button", { name: "Add the connection" }).click();
@@ -107,19 +107,19 @@ async function sidePages(page, watch, server) {
 
 const parts = [];
 
-parts.push(part("the whole way without scripts", { javaScriptEnabled: false }, async ({ page, server, open }) => {
+parts.push(part("all steps without scripts", { javaScriptEnabled: false }, async ({ page, server, open }) => {
   const other = await open();
-  await wholeWay(page, new Mouse(page), server, { page: other, hand: new Mouse(other) });
+  await allSteps(page, new Mouse(page), server, { page: other, hand: new Mouse(other) });
 }));
 
-parts.push(part("the whole way by keyboard", {}, async ({ page, server, open }) => {
+parts.push(part("all steps by keyboard", {}, async ({ page, server, open }) => {
   const other = await open();
-  await wholeWay(page, new Keyboard(page), server, { page: other, hand: new Keyboard(other) });
+  await allSteps(page, new Keyboard(page), server, { page: other, hand: new Keyboard(other) });
 }));
 
 parts.push(part("single sign-on without scripts", { javaScriptEnabled: false }, (all) => singleSignOn(all, async () => {})));
 
-parts.push(part("single sign-on, looked at", {}, (all) => singleSignOn(all, (page) => look(page, all.watch))));
+parts.push(part("single sign-on with page checks", {}, (all) => singleSignOn(all, (page) => look(page, all.watch))));
 
 for (const [how, options, Hand] of [["without scripts", { javaScriptEnabled: false }, Mouse], ["by keyboard", {}, Keyboard]]) {
   parts.push(part(`one-time codes ${how}`, options, async ({ page, server }) => {
@@ -135,13 +135,13 @@ parts.push(part("every page", {}, async ({ page, server, watch, open }) => {
   await firstRun(page, hand, server);
   await look(page, watch, "no connections");
   const { token, users } = await poisoned(page, hand);
-  await besides(page, hand, server);
+  await otherObjects(page, hand, server);
   const find = `/find?q=${encodeURIComponent(users[0].userName)}`;
   const { kinds, poisoned: count } = await crawl(page, watch, [`${server.address}/`, server.address + find]);
   console.log(`  ${kinds.length} kinds of pages: ${kinds.join(" ")}`);
-  if (count < 3) { watch.problem(`only ${count} pages show "${SEEN}": nothing is proven`); }
+  if (count < 3) { watch.problem(`only ${count} pages show "${SEEN}": the test proves nothing`); }
   if (token === "") { watch.problem("there is no token"); }
-  await customerPages(page, watch, open);
+  await setupPages(page, watch, open);
   await sidePages(page, watch, server);
   const cookies = await page.context().cookies();
   const visit = await watch.firstVisit(browser, `${server.address}/connections`, cookies);

@@ -1,15 +1,15 @@
-// A real OpenID provider (the package oidc-provider), with people of its own and the plainest of sign-in pages.
+// A real OpenID provider (the package oidc-provider) with its own users and a minimal sign-in page.
 import { createServer } from "node:http";
 import { Provider } from "oidc-provider";
 
 export const CLIENT = { id: "rollcall-portal", secret: "a secret between the two of them" };
 
-/** The people of the provider, by what they type there. */
-const PEOPLE = {
+/** The users of the provider, by the name they enter. */
+const USERS = {
   olive: { email: "olive@example.com", email_verified: true, name: "Olive Owner" },
   vera: { email: "vera@example.com", email_verified: true, name: "Vera Viewer" },
-  nils: { email: "nils@example.com", email_verified: true, name: "Nils Newcomer", groups: ["everybody", "staff"] },
-  sven: { email: "sven@elsewhere.example", email_verified: true, name: "Sven Stranger", groups: ["staff"] },
+  nils: { email: "nils@example.com", email_verified: true, name: "Nils Newcomer", groups: ["all", "staff"] },
+  sven: { email: "sven@elsewhere.example", email_verified: true, name: "Sven Svensson", groups: ["staff"] },
   una: { email: "olive@example.com", email_verified: false, name: "Una Unverified" },
 };
 
@@ -24,8 +24,8 @@ function configuration(redirectUri) {
     features: { devInteractions: { enabled: false } },
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
     pkce: { required: () => true },
-    findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub, ...PEOPLE[sub] }) }),
-    // Everybody agrees to everything.
+    findAccount: (_, sub) => ({ accountId: sub, claims: () => ({ sub, ...USERS[sub] }) }),
+    // Consent is always granted.
     async loadExistingGrant(ctx) {
       const grant = new ctx.oidc.provider.Grant({ clientId: ctx.oidc.client.clientId, accountId: ctx.oidc.session.accountId });
       grant.addOIDCScope("openid email profile");
@@ -41,7 +41,7 @@ async function body(request) {
   return new URLSearchParams(text);
 }
 
-/** Starts a provider for one client; `fails` makes it hang up on servers that ask for tokens. */
+/** Starts a provider for one client; with `fails` it closes the connection of token requests. */
 export async function startProvider(redirectUri) {
   const server = createServer();
   await new Promise((go) => { server.listen(0, "127.0.0.1", go); });
@@ -56,7 +56,7 @@ export async function startProvider(redirectUri) {
       return;
     }
     const who = (await body(request)).get("who");
-    const result = who in PEOPLE ? { login: { accountId: who } } : { error: "access_denied", error_description: "nobody" };
+    const result = who in USERS ? { login: { accountId: who } } : { error: "access_denied", error_description: "unknown user" };
     await provider.interactionFinished(request, response, result, { mergeWithLastSubmission: false });
   };
   server.on("request", (request, response) => {

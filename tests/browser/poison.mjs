@@ -1,4 +1,4 @@
-// Names that would like to be something else, and what a page must look like with them in it.
+// Names with injection attempts, and the checks of pages that contain them.
 
 const MARK = "poisoned";
 
@@ -15,7 +15,7 @@ export const POISON = [
   "{{7*7}}${7*7}&lt;b&gt;%00",
 ];
 
-/** Text by which a page is known to show poison at all. */
+/** Text that proves that a page contains poison. */
 export const SEEN = `<script>window.${MARK}`;
 
 /** A user with poison in every attribute. */
@@ -33,14 +33,14 @@ export function attributes(index) {
   };
 }
 
-/** What is wrong with a page of ours; runs inside of it. */
-export function born() {
+/** The problems of a portal page; runs inside of the page. */
+export function injected() {
   const found = [];
   if (window.poisoned !== undefined) { found.push("a script from the data ran"); }
-  if (document.getElementById("poisoned")) { found.push("an element was born from the data"); }
+  if (document.getElementById("poisoned")) { found.push("an element was created from the data"); }
   if (document.querySelectorAll("h1").length !== 1) { found.push(`${document.querySelectorAll("h1").length} first headings`); }
   for (const script of document.scripts) {
-    if (!script.src.startsWith(`${location.origin}/assets/`)) { found.push("a script that is not a file of ours"); }
+    if (!script.src.startsWith(`${location.origin}/assets/`)) { found.push("a script that is not an own file"); }
   }
   for (const element of document.querySelectorAll("*")) {
     for (const { name, value } of element.attributes) {

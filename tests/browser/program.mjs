@@ -1,4 +1,4 @@
-// The program under test: started in a directory of its own, stopped at the end.
+// The program under test: started in a separate directory, stopped at the end.
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,7 +7,7 @@ import { join } from "node:path";
 const binary = process.env.ROLLCALL ?? "target/release/rollcall";
 const started = [];
 
-/** A fresh server: its address, the address of its first run, and the commands on its data. */
+/** A new server: its address, the address of its first run, and a function that runs commands on its data. */
 export async function start() {
   const scratch = mkdtempSync(join(tmpdir(), "rollcall-browser-"));
   const data = join(scratch, "data");
@@ -16,11 +16,11 @@ export async function start() {
   started.push(server);
   child.stdout.on("data", (text) => { server.out += text; });
   child.stderr.on("data", (text) => { server.err += text; });
-  const wanted = { address: /listening on (\S+)/, setup: /(http\S*\/setup\/\S+)/ };
+  const patterns = { address: /listening on (\S+)/, setup: /(http\S*\/setup\/\S+)/ };
   for (let tries = 0; tries < 200; tries += 1) {
-    const found = Object.entries(wanted).map(([name, pattern]) => [name, server.out.match(pattern)?.[1]]);
+    const found = Object.entries(patterns).map(([name, pattern]) => [name, server.out.match(pattern)?.[1]]);
     if (found.every(([, value]) => value)) {
-      const run = (words, input = "") => execFileSync(binary, [...words, "--data-dir", data], { encoding: "utf8", input });
+      const run = (args, input = "") => execFileSync(binary, [...args, "--data-dir", data], { encoding: "utf8", input });
       return { ...Object.fromEntries(found), run };
     }
     if (child.exitCode !== null) { break; }
@@ -29,11 +29,11 @@ export async function start() {
   throw new Error(`the server did not start:\n${server.out}${server.err}`);
 }
 
-// Whatever ends this process takes the servers with it.
+// The servers end with this process, for whatever reason it ends.
 for (const signal of ["SIGINT", "SIGTERM"]) { process.on(signal, () => process.exit(1)); }
 process.on("exit", () => { for (const { child } of started) { child.kill("SIGKILL"); } });
 
-/** Ends every server that was started here. */
+/** Stops every server that was started here. */
 export async function stopAll() {
   for (const { child, scratch } of started.splice(0)) {
     if (child.exitCode === null) {
@@ -45,7 +45,7 @@ export async function stopAll() {
   }
 }
 
-/** The source of axe, which is put into the pages from outside. */
+/** The source of axe, which is injected into the pages. */
 export function axe() {
   return readFileSync(new URL("./node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 }

@@ -1,4 +1,4 @@
-// A simulated identity provider: it knows the URL and the token that the page showed, and nothing else.
+// A simulated identity provider: it has only the URL and the token from the page.
 
 const USER = "urn:ietf:params:scim:schemas:core:2.0:User";
 const GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group";
@@ -19,12 +19,12 @@ export class Provider {
   async done(method, path, body) {
     const answer = await this.call(method, path, body);
     if (answer.status >= 300) {
-      throw new Error(`${method} ${path} was answered ${answer.status}: ${JSON.stringify(answer.body)}`);
+      throw new Error(`${method} ${path} returned ${answer.status}: ${JSON.stringify(answer.body)}`);
     }
     return answer.body;
   }
 
-  /** What Okta asks when somebody presses "Test API Credentials". */
+  /** The request of Okta for "Test API Credentials". */
   async test() {
     return this.done("GET", "/Users?startIndex=1&count=2");
   }

@@ -1,5 +1,5 @@
-// Pictures of every page, to be looked at: node tests/browser/screenshots.mjs [FOLDER]. ROLLCALL names the program.
-// With --docs it makes the three of docs/screenshots instead.
+// Screenshots of every page for review: node tests/browser/screenshots.mjs [FOLDER]. ROLLCALL is the path of the program.
+// With --docs it creates the three of docs/screenshots instead.
 import { mkdirSync } from "node:fs";
 import { launch } from "./chromium.mjs";
 import { kind } from "./address.mjs";
@@ -11,11 +11,11 @@ import { singleSignOn } from "./sso.mjs";
 import { Watch } from "./watch.mjs";
 
 const forDocs = process.argv.includes("--docs");
-const folder = process.argv.slice(2).find((word) => !word.startsWith("--")) ?? (forDocs ? "docs/screenshots" : "tests/browser/shots");
-const PEOPLE = ["ada", "grace", "alan", "edsger", "barbara", "donald", "margaret", "john", "katherine", "dennis"];
+const folder = process.argv.slice(2).find((arg) => !arg.startsWith("--")) ?? (forDocs ? "docs/screenshots" : "tests/browser/shots");
+const USERS = ["ada", "grace", "alan", "edsger", "barbara", "donald", "margaret", "john", "katherine", "dennis"];
 mkdirSync(folder, { recursive: true });
 
-/** A name for the picture of an address. */
+/** The file name for the screenshot of an address. */
 function file(address) {
   return kind(address).replace(/\{\}/g, "one").replace(/[^a-z0-9]+/gi, "-").replace(/^-|-$/g, "") || "start";
 }
@@ -28,16 +28,16 @@ async function shoot(page, name) {
   }
 }
 
-/** Customers as they may be: one that works, one that fails, one that is tested, one that is paused, one that waits. */
-async function customers(page, hand) {
-  const wanted = [[/Okta/, "acme", "Acme: Okta"], [/Microsoft/, "globex", "Globex: Entra ID"], [/OneLogin/, "initech", "Initech: OneLogin"],
+/** Connections in every state: one live, one failing, one tested, one paused, one waiting. */
+async function connections(page, hand) {
+  const samples = [[/Okta/, "acme", "Acme: Okta"], [/Microsoft/, "globex", "Globex: Entra ID"], [/OneLogin/, "initech", "Initech: OneLogin"],
     [/JumpCloud/, "umbrella", "Umbrella: JumpCloud"], [/PingOne/, "hooli", "Hooli: PingOne"]];
   const made = [];
-  for (const [provider, account, name] of wanted) { made.push(await connect(page, hand, { provider, account, name })); }
+  for (const [provider, account, name] of samples) { made.push(await connect(page, hand, { provider, account, name })); }
   const [live, failing, tested, paused] = made;
   for (const { idp } of [live, failing, paused]) {
     const users = [];
-    for (const name of PEOPLE) { users.push(await idp.user(`${name}@example.com`, { displayName: name[0].toUpperCase() + name.slice(1), title: "Engineer" })); }
+    for (const name of USERS) { users.push(await idp.user(`${name}@example.com`, { displayName: name[0].toUpperCase() + name.slice(1), title: "Engineer" })); }
     await idp.group("Engineering", users);
     await idp.group("Analysts", users.slice(0, 3));
     await idp.change(users[0], "active", false);
@@ -52,7 +52,7 @@ async function customers(page, hand) {
   return made;
 }
 
-/** The pages of single sign-on, on a server of their own: they need a provider. */
+/** The pages of single sign-on, on a separate server, because they need a provider. */
 async function signingOn() {
   const own = await start();
   const open = async () => (await browser.newContext({ viewport: { width: 1280, height: 800 }, reducedMotion: "reduce" })).newPage();
@@ -71,11 +71,11 @@ await page.goto(server.setup);
 if (!forDocs) { await shoot(page, "setup"); }
 await firstRun(page, hand, server);
 if (forDocs) {
-  const [live] = await customers(page, hand);
+  const [live] = await connections(page, hand);
   await page.setViewportSize({ width: 1000, height: 712 });
   for (const [name, address] of [["connections", `${server.address}/connections`], ["connection", live.address], ["steps", `${live.address}/setup`]]) {
     await page.goto(address);
-    // The address of this run says nothing to a reader.
+    // Replaces the address of this run by a readable one.
     await page.locator("#url").evaluateAll((fields) => fields.forEach((field) => {
       field.value = field.value.replace(location.origin, "https://scim.example.com");
     }));
@@ -83,7 +83,7 @@ if (forDocs) {
   }
 } else {
   await shoot(page, "connections-none");
-  await customers(page, hand);
+  await connections(page, hand);
   await crawl(page, watch, [`${server.address}/`, `${server.address}/find?q=grace@example.com`], async () => shoot(page, file(page.url())));
   await page.goto(`${server.address}/connections/new`);
   await hand.press("Add the connection");

@@ -1,33 +1,33 @@
-// Signing in through a real OpenID provider, from the settings to the people whom it brings.
+// Single sign-on through a real OpenID provider, from the settings to the admins it adds.
 import { OWNER, firstRun } from "./flow.mjs";
 import { Mouse } from "./hands.mjs";
 import { CLIENT, startProvider } from "./openid.mjs";
 
 const VERA = "vera@example.com";
 
-async function headed(page, wanted) {
-  const shown = await page.getByRole("heading", { level: 1 }).innerText();
-  if (!wanted.test(shown)) { throw new Error(`${page.url()} is headed "${shown}", not ${wanted}`); }
+async function heading(page, expected) {
+  const actual = await page.getByRole("heading", { level: 1 }).innerText();
+  if (!expected.test(actual)) { throw new Error(`${page.url()} has the heading "${actual}", not ${expected}`); }
 }
 
-async function says(page, wanted) {
-  const shown = await page.locator("main").innerText();
-  if (!wanted.test(shown)) { throw new Error(`${page.url()} does not say ${wanted}:\n${shown}`); }
+async function hasText(page, expected) {
+  const actual = await page.locator("main").innerText();
+  if (!expected.test(actual)) { throw new Error(`${page.url()} does not contain ${expected}:\n${actual}`); }
 }
 
-/** Says who one is at the provider. */
+/** Signs in at the provider. */
 async function vouch(page, who) {
   const hand = new Mouse(page);
-  await headed(page, /Provider/);
+  await heading(page, /Provider/);
   await hand.fill("Who are you?", who);
   await hand.press("Go on");
 }
 
-/** A browser that was never here, as far as the page on which somebody is wanted to sign in. */
+/** A new browser on the sign-in page. */
 async function visitor(open, server, path = "/connections") {
   const page = await open();
   await page.goto(server.address + path);
-  await headed(page, /Sign in/);
+  await heading(page, /Sign in/);
   return page;
 }
 
@@ -44,43 +44,43 @@ async function agree(page, hand, provider, look) {
   await hand.fill("Client secret", CLIENT.secret);
   await hand.press("Save");
   await hand.follow("Test it");
-  await headed(page, /The test failed/);
+  await heading(page, /The test failed/);
   await look(page);
   await hand.follow("Back to the settings");
   await hand.fill("Issuer", provider.issuer);
   await hand.press("Save");
-  await says(page, /Give the client secret again/);
+  await hasText(page, /Give the client secret again/);
   await look(page);
   await hand.fill("Client secret", CLIENT.secret);
   await hand.press("Save");
   await hand.follow("Test it");
   await vouch(page, "olive");
-  await headed(page, /The provider answers/);
-  await says(page, /may sign in: known by the e-mail address[^]*olive@example.com, verified/);
+  await heading(page, /The provider answers/);
+  await hasText(page, /may sign in: known by the e-mail address[^]*olive@example.com, verified/);
   await look(page);
   await hand.follow("Back to the settings");
   await hand.tick("Offer single sign-on", true);
   await hand.press("Save");
 }
 
-/** People whom the provider brings, known and unknown. */
-async function people(page, hand, server, open, look) {
+/** Sign-ins of known and unknown users. */
+async function signIns(page, hand, server, open, look) {
   server.run(["admin", "create", "--email", VERA, "--name", "Vera", "--role", "viewer"], `${OWNER.password}\n`);
   const vera = await visitor(open, server);
   await look(vera);
   await enter(vera, "vera");
-  await headed(vera, /Connections/);
+  await heading(vera, /Connections/);
   await new Mouse(vera).press("Sign out");
-  // The provider still knows her.
+  // The session at the provider is still live.
   await new Mouse(vera).follow("Sign in with SSO");
-  await headed(vera, /Connections/);
-  for (const stranger of ["sven", "una", "nobody at all"]) {
+  await heading(vera, /Connections/);
+  for (const user of ["sven", "una", "unknown"]) {
     const other = await visitor(open, server);
-    await enter(other, stranger);
-    await headed(other, /Single sign-on did not work/);
-    if (stranger === "sven") { await look(other); }
+    await enter(other, user);
+    await heading(other, /Single sign-on did not work/);
+    if (user === "sven") { await look(other); }
     await other.goto(server.address);
-    await headed(other, /Sign in/);
+    await heading(other, /Sign in/);
   }
   await page.goto(`${server.address}/settings/sso`);
   await hand.tick("Add people when they first sign in", true);
@@ -90,32 +90,32 @@ async function people(page, hand, server, open, look) {
   await hand.press("Save");
   const nils = await visitor(open, server, "/profile");
   await enter(nils, "nils");
-  await headed(nils, /Profile/);
-  await says(nils, /Nils Newcomer[^]*Provisioning manager/);
+  await heading(nils, /Profile/);
+  await hasText(nils, /Nils Newcomer[^]*Provisioning manager/);
   const sven = await visitor(open, server);
   await enter(sven, "sven");
-  await headed(sven, /Single sign-on did not work/);
+  await heading(sven, /Single sign-on did not work/);
 }
 
-/** Answers that were tampered with on the way, and a provider that does not answer. */
-async function mischief(server, open, provider) {
+/** Manipulated answers, and a provider that does not answer. */
+async function manipulatedAnswers(server, open, provider) {
   const changed = await visitor(open, server);
   const there = await changed.context().request.get(`${server.address}/login/sso`, { maxRedirects: 0 });
   const url = new URL(there.headers().location);
-  url.searchParams.set("state", "known-to-somebody-else");
+  url.searchParams.set("state", "state-of-another-browser");
   await changed.goto(url.href);
   await vouch(changed, "vera");
-  await headed(changed, /Single sign-on did not work/);
+  await heading(changed, /Single sign-on did not work/);
   provider.fails = true;
   const unlucky = await visitor(open, server);
   await enter(unlucky, "vera");
-  await headed(unlucky, /Single sign-on did not work/);
+  await heading(unlucky, /Single sign-on did not work/);
   provider.fails = false;
   await new Mouse(unlucky).follow("Try again");
-  await headed(unlucky, /Connections/);
+  await heading(unlucky, /Connections/);
 }
 
-/** Where single sign-on is the rule, an owner still gets in when the provider is gone. */
+/** If single sign-on is required, an owner can still sign in without the provider. */
 async function withoutProvider(page, hand, server, open, provider, look) {
   await page.goto(`${server.address}/settings/sso`);
   await hand.tick("Passwords for owners only", true);
@@ -128,10 +128,10 @@ async function withoutProvider(page, hand, server, open, provider, look) {
   await mouse.fill("E-mail address", OWNER.email);
   await mouse.fill("Password", OWNER.password);
   await mouse.press("Sign in");
-  await headed(owner, /Connections/);
+  await heading(owner, /Connections/);
 }
 
-/** `look` is what is done on every kind of page. */
+/** Calls `look` on every kind of page. */
 export async function singleSignOn({ page, server, watch, open }, look) {
   const hand = new Mouse(page);
   const provider = await startProvider(`${server.address}/login/sso/callback`);
@@ -139,8 +139,8 @@ export async function singleSignOn({ page, server, watch, open }, look) {
   try {
     await firstRun(page, hand, server);
     await agree(page, hand, provider, look);
-    await people(page, hand, server, open, look);
-    await mischief(server, open, provider);
+    await signIns(page, hand, server, open, look);
+    await manipulatedAnswers(server, open, provider);
     await withoutProvider(page, hand, server, open, provider, look);
   } finally {
     provider.stop();

@@ -1,4 +1,4 @@
-// What is watched on every page of every flow: foreign requests, complaints of the browser, dialogs, weight.
+// Checks on every page: requests to other hosts, console messages of the browser, dialogs, size.
 import { gzipSync } from "node:zlib";
 import { kind } from "./address.mjs";
 import { mistakes } from "./markup.mjs";
@@ -8,7 +8,7 @@ const BUDGET = { document: 12_000, stylesheet: 8_000, script: 2_500 };
 /** Bytes after gzip, and requests, of a first visit. */
 const FIRST_VISIT = { bytes: 40_000, requests: 4 };
 
-/** How often the HTML of a kind of page is read: it may say different things at different times. */
+/** How often the HTML of a kind of page is validated; its content may differ. */
 const READ_MAX = 6;
 
 export class Watch {
@@ -23,7 +23,7 @@ export class Watch {
 
   problem(text) { this.problems.add(text); }
 
-  /** A host that is part of the flow. */
+  /** Allows requests to a host. */
   allow(host) { this.hosts.add(host); }
 
   /** Watches all pages of a browser context. */
@@ -34,9 +34,9 @@ export class Watch {
     });
     context.on("response", (response) => { this.waiting.push(this.weigh(response)); });
     context.on("console", (message) => {
-      // The browser reports each answer of 4xx; those that a flow asks for are no complaint.
+      // The browser reports each 4xx answer; those are expected.
       const isAnswer = message.text().startsWith("Failed to load resource");
-      if (["error", "warning"].includes(message.type()) && !isAnswer) { this.problem(`the browser complains on ${message.page()?.url()}: ${message.text()}`); }
+      if (["error", "warning"].includes(message.type()) && !isAnswer) { this.problem(`the browser reports on ${message.page()?.url()}: ${message.text()}`); }
     });
     context.on("weberror", (error) => { this.problem(`a script fails: ${error.error()}`); });
     context.on("dialog", (dialog) => { this.problem(`a dialog opens: ${dialog.message()}`); void dialog.dismiss(); });
@@ -45,7 +45,7 @@ export class Watch {
   async weigh(response) {
     const type = response.request().resourceType();
     if (new URL(response.url()).host !== this.host) { return; }
-    if (response.status() >= 500) { this.problem(`${response.url()} was answered ${response.status()}`); }
+    if (response.status() >= 500) { this.problem(`${response.url()} returned ${response.status()}`); }
     if (!(type in BUDGET) || (response.status() >= 300 && response.status() < 400)) { return; }
     const body = await response.body().catch(() => null);
     if (body === null) { return; }
@@ -57,20 +57,20 @@ export class Watch {
     if (bytes > (this.heaviest[type]?.bytes ?? 0)) { this.heaviest[type] = { bytes, at: kind(response.url()) }; }
   }
 
-  /** Reads a page by the rules of HTML: each kind of page, and each answer to a form, with what it says at that time. */
+  /** Validates the HTML of a page: each kind of page, and each answer to a form. */
   async read(response, body) {
-    const place = `${response.request().method()} ${kind(response.url())} ${response.status()}`;
-    const times = this.markup.get(place) ?? 0;
+    const key = `${response.request().method()} ${kind(response.url())} ${response.status()}`;
+    const times = this.markup.get(key) ?? 0;
     if (times >= READ_MAX) { return; }
-    this.markup.set(place, times + 1);
-    for (const mistake of await mistakes(body.toString("utf8"))) { this.problem(`${place}: ${mistake}`); }
+    this.markup.set(key, times + 1);
+    for (const mistake of await mistakes(body.toString("utf8"))) { this.problem(`${key}: ${mistake}`); }
   }
 
-  /** Opens a page as a browser that was never here. */
+  /** Opens a page in a new browser. */
   async firstVisit(browser, url, cookies) {
     const context = await browser.newContext();
     await context.addCookies(cookies);
-    // By address: the icon of the page is its picture, too.
+    // By address, because the icon of the page is also its image.
     const files = new Map();
     context.on("response", (response) => { files.set(response.url(), response.body().catch(() => Buffer.alloc(0))); });
     const page = await context.newPage();

@@ -1,4 +1,4 @@
-//! The product under test: the real binary on a free port, and a client for one of its configurations.
+//! The program under test: the real binary on a free port, and a client for one of its configurations.
 
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
@@ -15,8 +15,9 @@ use crate::sample;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_rollcall");
 
-/// What the shared server runs under: standard input ends when the test process does, however that ends, and then the
-/// server and its data go. Standard output is left to the server, so that it ends with it.
+/// Shell script that runs the shared server. Standard input closes when the test process ends, for whatever reason;
+/// then the script stops the server and deletes its data. Only the server keeps standard output open, so that it closes
+/// with the server.
 const WATCHED: &str =
     r#"dir=$1; shift; "$@" & server=$!; exec >/dev/null; cat; kill "$server"; wait "$server"; rm -rf "$dir""#;
 
@@ -28,7 +29,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// The server that tests share, each with a configuration of its own.
+    /// The server that tests share. Each test creates its own configuration.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<App> = OnceLock::new();
         SHARED.get_or_init(|| {
@@ -39,24 +40,24 @@ impl App {
         })
     }
 
-    /// A server of one's own on that directory, to be killed and started again.
+    /// Starts a separate server on that directory, which the test can kill and start again.
     pub(crate) fn start(data: &Path) -> Self {
         Self::start_with(data, &[])
     }
 
-    /// The same with further flags.
+    /// Like `start`, with additional flags.
     pub(crate) fn start_with(data: &Path, flags: &[&str]) -> Self {
         Self::spawn(Command::new(BINARY), data, flags)
     }
 
-    /// The same with variables of the environment, and a file for the log.
+    /// Like `start`, with flags, environment variables and a file for the log.
     pub(crate) fn start_in(data: &Path, flags: &[&str], environment: &[(&str, &str)], log: &Path) -> Self {
         let mut command = Command::new(BINARY);
         command.envs(environment.iter().copied()).stderr(std::fs::File::create(log).unwrap());
         Self::spawn_as(command, data, flags)
     }
 
-    /// A server that another program starts, which is told the server's command line.
+    /// Starts the server through another program, which gets the server's command line as arguments.
     pub(crate) fn start_through(mut command: Command, data: &Path) -> Self {
         command.arg(BINARY);
         Self::spawn(command, data, &[])
@@ -77,17 +78,17 @@ impl App {
                 break address.trim().parse().unwrap();
             }
         };
-        // Whatever else the server prints is read, lest it stops at a full pipe.
+        // The remaining output is read so that the server does not block on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Self { address, data: data.to_owned(), child }
     }
 
-    /// A new configuration, in an account of its own.
+    /// A new configuration in a new account.
     pub(crate) fn configuration(&self, source: &str) -> Client {
         self.made(&new_account(), &["--source", source])
     }
 
-    /// A new configuration with the switches of a preset, in an account of its own.
+    /// A new configuration with the switches of a preset, in a new account.
     pub(crate) fn configuration_with_preset(&self, preset: &str) -> Client {
         self.made(&new_account(), &["--preset", preset])
     }
@@ -111,7 +112,7 @@ impl App {
         rollcall(&self.data, arguments)
     }
 
-    /// Runs a command that must end well, and gives its standard output.
+    /// Runs a command that must succeed and returns its standard output.
     #[track_caller]
     pub(crate) fn succeeds(&self, arguments: &[&str]) -> Vec<u8> {
         let output = self.rollcall(arguments);
@@ -124,19 +125,19 @@ impl App {
         self.child.id()
     }
 
-    /// Ends the process without a warning, as a power cut would.
+    /// Kills the process without warning, as a power failure would.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Sends the process that signal.
+    /// Sends that signal to the process.
     pub(crate) fn signal(&self, name: &str) {
         let signal = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &signal]).status().unwrap().success());
     }
 
-    /// Asks the process to end, as an init system does, and waits for its exit code.
+    /// Stops the process as an init system does, and returns its exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
         self.signal("TERM");
         ends_within(&mut self.child, Duration::from_secs(20))
@@ -160,13 +161,13 @@ pub(crate) fn rollcall(data: &Path, arguments: &[&str]) -> Output {
     Command::new(BINARY).args(arguments).arg("--data-dir").arg(data).stdin(Stdio::null()).output().unwrap()
 }
 
-/// Starts `serve` where it must refuse; its output once it has ended. It is killed when it does not.
+/// Starts `serve`, which must fail, and returns its output. Kills the process if it does not end in time.
 #[track_caller]
 pub(crate) fn serve_refuses(data: &Path, within: Duration) -> Output {
     serve_with_refuses(data, &[], within)
 }
 
-/// The same with further flags.
+/// Like `serve_refuses`, with additional flags.
 #[track_caller]
 pub(crate) fn serve_with_refuses(data: &Path, flags: &[&str], within: Duration) -> Output {
     let mut command = Command::new(BINARY);
@@ -178,7 +179,7 @@ pub(crate) fn serve_with_refuses(data: &Path, flags: &[&str], within: Duration) 
     output
 }
 
-/// Exit code, or nothing if the process had to be killed or died of a signal.
+/// The exit code. `None` if the process had to be killed or ended by a signal.
 fn ends_within(child: &mut Child, limit: Duration) -> Option<i32> {
     let begun = Instant::now();
     while begun.elapsed() < limit {
@@ -191,7 +192,7 @@ fn ends_within(child: &mut Child, limit: Duration) -> Option<i32> {
     None
 }
 
-/// A caller with the token of one configuration. Paths are relative to its provisioning URL.
+/// A client with the token of one configuration. Paths are relative to its provisioning URL.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     pub(crate) address: SocketAddr,
@@ -204,7 +205,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// A client of the same server that speaks to another address, such as after a restart.
+    /// The same client for another address, for example after a restart.
     pub(crate) fn at(&self, address: SocketAddr) -> Self {
         Self { address, ..self.clone() }
     }
@@ -229,37 +230,37 @@ impl Client {
         self.request("DELETE", path).send()
     }
 
-    /// The documents that a filter finds.
+    /// The resources that match a filter.
     #[track_caller]
     pub(crate) fn find(&self, endpoint: &str, filter: &str) -> Vec<Value> {
         let reply = self.get(&format!("{endpoint}?count=500&filter={}", sample::encode(filter))).answered(200);
         reply.json["Resources"].as_array().unwrap_or_else(|| panic!("Resources in {}", reply.json)).clone()
     }
 
-    /// How many resources of the endpoint there are.
+    /// The number of resources of the endpoint.
     #[track_caller]
     pub(crate) fn count(&self, endpoint: &str) -> u64 {
         self.get(&format!("{endpoint}?count=0")).answered(200).json["totalResults"].as_u64().unwrap()
     }
 
-    /// Creates a resource and gives its id.
+    /// Creates a resource and returns its id.
     #[track_caller]
     pub(crate) fn created(&self, endpoint: &str, document: &Value) -> String {
         self.post(endpoint, document).answered(201).id()
     }
 
-    /// A request with this configuration's token, to be changed before it is sent.
+    /// A request with this configuration's token, which the test can change before it is sent.
     pub(crate) fn request(&self, method: &str, path: &str) -> Request {
         self.request_to(method, &format!("{}{path}", self.base))
     }
 
-    /// The same to a path that need not lie under the provisioning URL.
+    /// Like `request`, for a path that may be outside of the provisioning URL.
     pub(crate) fn request_to(&self, method: &str, target: &str) -> Request {
         Request::new(self.address, method, target).header("Authorization", &format!("Bearer {}", self.token))
     }
 }
 
-/// A request on its way.
+/// A request that is not sent yet.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     address: SocketAddr,
@@ -270,42 +271,42 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// A request that says nothing of who sends it.
+    /// A request without credentials.
     pub(crate) fn new(address: SocketAddr, method: &str, target: &str) -> Self {
         Self { address, method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), body: None }
     }
 
-    /// Sets a header; one of that name is replaced.
+    /// Sets a header and replaces an existing header of that name.
     pub(crate) fn header(self, name: &str, value: &str) -> Self {
         let mut request = self.without(name);
         request.headers.push((name.to_owned(), value.to_owned()));
         request
     }
 
-    /// Adds a header beside those of the same name.
+    /// Adds a header and keeps existing headers of that name.
     pub(crate) fn also(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Drops a header.
+    /// Removes a header.
     pub(crate) fn without(mut self, name: &str) -> Self {
-        self.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self.headers.retain(|(present, _)| !present.eq_ignore_ascii_case(name));
         self
     }
 
-    /// A JSON body with its content type.
+    /// Sets a JSON body and its content type.
     pub(crate) fn json(self, body: &Value) -> Self {
         self.body(body.to_string().as_bytes()).header("Content-Type", "application/scim+json")
     }
 
-    /// Any body; a content type is the caller's business.
+    /// Sets any body. The caller sets the content type.
     pub(crate) fn body(mut self, body: &[u8]) -> Self {
         self.body = Some(body.to_vec());
         self
     }
 
-    /// Sends it and checks what holds for every answer.
+    /// Sends the request and checks the rules for all answers.
     #[track_caller]
     pub(crate) fn send(&self) -> Reply {
         let asked = format!("{} {}", self.method, self.target.chars().take(300).collect::<String>());
@@ -315,11 +316,11 @@ impl Request {
         }
     }
 
-    /// Sends it where the server may be on its way out.
+    /// Sends the request without checks; the server may be stopping.
     pub(crate) fn attempt(&self) -> io::Result<Answer> {
         use std::fmt::Write as _;
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
-        let given = |name: &str| self.headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+        let given = |name: &str| self.headers.iter().any(|(present, _)| present.eq_ignore_ascii_case(name));
         if !given("host") {
             let _ = write!(head, "Host: {}\r\n", self.address);
         }
@@ -338,11 +339,11 @@ impl Request {
     }
 }
 
-/// An answer that obeys the rules for every answer.
+/// An answer that follows the rules for all answers.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    /// The body, or null where there is none.
+    /// The body, or null if there is none.
     pub(crate) json: Value,
     pub(crate) answer: Answer,
     asked: String,
@@ -361,7 +362,7 @@ impl Reply {
         Self { status, json, answer, asked }
     }
 
-    /// Insists on a status.
+    /// Asserts the status.
     #[track_caller]
     pub(crate) fn answered(self, status: u16) -> Self {
         let body = String::from_utf8_lossy(&self.answer.body);
@@ -369,17 +370,18 @@ impl Reply {
         self
     }
 
-    /// Insists on a SCIM error with that detail word (RFC 7644 section 3.12); empty for none, `|` where the RFC leaves two.
+    /// Asserts a SCIM error with that `scimType` (RFC 7644 section 3.12). Empty for no `scimType`; `|` separates
+    /// alternatives where the RFC allows two.
     #[track_caller]
     pub(crate) fn refused(self, status: u16, scim_type: &str) -> Self {
         let reply = self.answered(status).with_scim_error();
-        let word = reply.json["scimType"].as_str().unwrap_or_default();
-        let expected = scim_type.split('|').any(|allowed| allowed == word);
+        let actual = reply.json["scimType"].as_str().unwrap_or_default();
+        let expected = scim_type.split('|').any(|allowed| allowed == actual);
         assert!(expected, "{}: expected {scim_type:?} in {}", reply.asked, reply.json);
         reply
     }
 
-    /// Insists on a body that is a SCIM error with a sentence that gives nothing away.
+    /// Asserts that the body is a SCIM error whose `detail` reveals no internals.
     #[track_caller]
     pub(crate) fn with_scim_error(self) -> Self {
         let Self { json, asked, status, .. } = &self;
@@ -395,7 +397,7 @@ impl Reply {
         self
     }
 
-    /// Insists on an error of the management API: sentences, a code, and the id of the request.
+    /// Asserts an error of the management API: messages, a code, and the request id.
     #[track_caller]
     pub(crate) fn problem(self, status: u16) -> Self {
         let reply = self.answered(status);
@@ -403,7 +405,7 @@ impl Reply {
         let sentence = json["errors"][0].as_str().unwrap_or_else(|| panic!("{asked}: no errors in {json}"));
         assert!(!sentence.is_empty() && json["message"].as_str().is_some_and(|all| all.contains(sentence)), "{json}");
         assert_eq!(json["statusCode"], status, "{asked}");
-        assert!(json["errorCode"].as_str().is_some_and(|code| code.starts_with("RC-")), "{asked}: {json}");
+        assert!(json["errorCode"].as_str().is_some_and(crate::errors::is_error_code), "{asked}: {json}");
         for inside in ["SELECT ", "sqlite", "rusqlite", "panicked", "src/", "rct_", "rck_"] {
             assert!(!json.to_string().contains(inside), "{asked}: {json} shows {inside:?}");
         }
@@ -412,13 +414,13 @@ impl Reply {
         reply
     }
 
-    /// A text member of the answer.
+    /// A string member of the answer.
     #[track_caller]
     pub(crate) fn text(&self, name: &str) -> String {
         self.json[name].as_str().unwrap_or_else(|| panic!("{}: no {name} in {}", self.asked, self.json)).to_owned()
     }
 
-    /// Value of a header, empty when it is absent.
+    /// Value of a header; empty if it is absent.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.answer.header(name).unwrap_or_default()
     }
@@ -429,7 +431,7 @@ impl Reply {
         self.json["id"].as_str().unwrap_or_else(|| panic!("{}: no id in {}", self.asked, self.json)).to_owned()
     }
 
-    /// The resource's version, which the `ETag` header must repeat.
+    /// The resource's version, which must equal the `ETag` header.
     #[track_caller]
     pub(crate) fn version(&self) -> String {
         let version = self.json["meta"]["version"].as_str().unwrap_or_else(|| panic!("{}: {}", self.asked, self.json));

@@ -1,11 +1,11 @@
-//! Who may call: tokens, their absence, and the spellings with which somebody might slip past the check.
+//! Authentication: tokens, absent tokens, and unusual spellings of paths that must not bypass the check.
 
 use serde_json::json;
 
 use crate::app::{App, Client, Reply};
 use crate::sample::{operation, user};
 
-/// RFC 7644 section 2, RFC 6750 section 3: 401 names the scheme; the body is one for all cases.
+/// RFC 7644 section 2, RFC 6750 section 3: a 401 names the scheme, and its body is the same in all cases.
 #[track_caller]
 fn unauthorized(reply: Reply) -> Vec<u8> {
     let reply = reply.refused(401, "");
@@ -14,7 +14,7 @@ fn unauthorized(reply: Reply) -> Vec<u8> {
 }
 
 #[test]
-fn only_the_very_token_opens_the_door() {
+fn only_the_exact_token_is_accepted() {
     // T1, R-089, R-296
     let client = App::shared().configuration("other");
     let token = client.token.clone();
@@ -51,12 +51,12 @@ fn only_the_very_token_opens_the_door() {
     }
     bodies.push(unauthorized(client.request("GET", "/Users").without("Authorization").send()));
     bodies.dedup();
-    assert_eq!(bodies.len(), 1, "the answer tells why: {bodies:?}");
+    assert_eq!(bodies.len(), 1, "the answer reveals the reason: {bodies:?}");
 }
 
 #[test]
-fn an_enormous_token_is_refused_without_an_error_of_ours() {
-    // T1: the parser may refuse such a head by itself, without a body.
+fn an_enormous_token_is_refused_without_a_server_error() {
+    // T1: the HTTP parser may refuse such a header itself, without a body.
     let client = App::shared().configuration("other");
     let header = format!("Bearer {}", "a".repeat(100 * 1024));
     let reply = client.request("GET", "/Users").header("Authorization", &header).send();
@@ -82,21 +82,21 @@ fn the_scheme_may_be_written_in_any_case() {
 }
 
 #[test]
-fn the_token_is_judged_before_the_id_and_the_body() {
-    // T1, R-330: neither an unknown configuration nor a broken body shows through.
+fn the_token_is_checked_before_the_id_and_the_body() {
+    // T1, R-330: the answer does not reveal an unknown configuration or an invalid body.
     let client = App::shared().configuration("other");
     let expected = unauthorized(client.request("GET", "/Users").without("Authorization").send());
-    let stranger = "/directory/resources/scim/v2.0/00000000-0000-7000-8000-000000000000/Users";
-    assert_eq!(unauthorized(client.request_to("GET", stranger).without("Authorization").send()), expected);
-    assert_eq!(unauthorized(client.request_to("GET", stranger).send()), expected);
+    let unknown = "/directory/resources/scim/v2.0/00000000-0000-7000-8000-000000000000/Users";
+    assert_eq!(unauthorized(client.request_to("GET", unknown).without("Authorization").send()), expected);
+    assert_eq!(unauthorized(client.request_to("GET", unknown).send()), expected);
     let broken = client.request("POST", "/Users").body(b"{").without("Authorization");
     assert_eq!(unauthorized(broken.header("Content-Type", "text/xml").send()), expected);
-    let missing = client.request("PUT", "/Users/nobody").json(&user("x")).without("Authorization");
-    assert_eq!(unauthorized(missing.send()), expected);
+    let absent = client.request("PUT", "/Users/unknown").json(&user("x")).without("Authorization");
+    assert_eq!(unauthorized(absent.send()), expected);
 }
 
 #[test]
-fn a_token_in_the_query_the_body_or_a_cookie_is_no_token() {
+fn a_token_in_the_query_the_body_or_a_cookie_is_ignored() {
     // T6, RFC 7644 section 7.4, RFC 6750 section 5.3
     let client = App::shared().configuration("other");
     let token = client.token.clone();
@@ -112,10 +112,10 @@ fn a_token_in_the_query_the_body_or_a_cookie_is_no_token() {
 }
 
 #[test]
-fn no_odd_spelling_of_a_path_gets_past_the_check() {
+fn no_unusual_spelling_of_a_path_bypasses_authentication() {
     // T7
     let client = App::shared().configuration("other");
-    let id = client.created("/Users", &user("secret-person"));
+    let id = client.created("/Users", &user("secret-user"));
     let base = client.base.clone();
     let upper = base.to_uppercase();
     let encoded = base.replace('/', "%2F");
@@ -150,12 +150,12 @@ fn no_odd_spelling_of_a_path_gets_past_the_check() {
         let reply = client.request_to("GET", &target).without("Authorization").send();
         assert!(reply.status >= 300, "{target} answered {}", reply.status);
         let body = String::from_utf8_lossy(&reply.answer.body);
-        assert!(!body.contains("secret-person"), "{target} answered {body}");
+        assert!(!body.contains("secret-user"), "{target} answered {body}");
     }
 }
 
 #[test]
-fn headers_that_change_method_or_person_are_ignored() {
+fn headers_that_change_method_or_user_are_ignored() {
     // T8
     let client = App::shared().configuration("other");
     let id = client.created("/Users", &user("still-here"));
@@ -181,7 +181,7 @@ fn discovery_is_open_to_all_but_a_wrong_token_is_refused() {
 }
 
 #[test]
-fn a_deleted_configuration_is_closed_at_once() {
+fn tokens_of_a_deleted_configuration_are_refused_at_once() {
     // T2, T9
     let client = App::shared().configuration("other");
     client.get("/Users").answered(200);
@@ -191,27 +191,27 @@ fn a_deleted_configuration_is_closed_at_once() {
 }
 
 #[test]
-fn of_three_tokens_the_oldest_dies_and_two_live_side_by_side() {
-    // T9, T10: at most two live tokens, so that a token can be changed without a gap.
+fn of_three_tokens_the_two_newest_are_valid() {
+    // T9, T10: at most two live tokens, so that a token can be replaced without an interruption.
     let first = App::shared().configuration("other");
-    let second = rotated(&first);
+    let second = rotate(&first);
     first.get("/Users").answered(200);
     second.get("/Users").answered(200);
-    let third = rotated(&first);
+    let third = rotate(&first);
     unauthorized(first.get("/Users"));
     second.get("/Users").answered(200);
     third.get("/Users").answered(200);
 }
 
-fn rotated(client: &Client) -> Client {
+fn rotate(client: &Client) -> Client {
     let output = App::shared().succeeds(&["token", "rotate", &client.id, "--output", "json"]);
     let made: serde_json::Value = serde_json::from_slice(&output).unwrap();
     Client { token: made["token"].as_str().unwrap().to_owned(), ..client.clone() }
 }
 
 #[test]
-fn a_token_is_long_drawn_anew_and_kept_only_as_a_digest() {
-    // T4, T5, R-294: 256 bits, a prefix that secret scanners know, nowhere in the files.
+fn a_token_is_long_random_and_stored_only_as_a_digest() {
+    // T4, T5, R-294: 256 bits, a prefix for secret scanners, and no plain text in the files.
     let app = App::shared();
     let clients: Vec<Client> = (0..3).map(|_| app.configuration("other")).collect();
     for client in &clients {
@@ -230,8 +230,8 @@ fn a_token_is_long_drawn_anew_and_kept_only_as_a_digest() {
 }
 
 #[test]
-fn a_guesser_is_slowed_down_and_a_right_token_still_passes() {
-    // T11: a server of its own, because the budget is per address.
+fn wrong_tokens_are_throttled_and_a_valid_token_still_passes() {
+    // T11: a separate server, because the limit is per address.
     let folder = tempfile::tempdir().unwrap();
     let app = App::start(folder.path());
     let client = app.configuration("other");

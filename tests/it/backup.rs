@@ -1,4 +1,5 @@
-//! Backups from outside: made while the server writes, refused where they would do harm, and put back.
+//! Backups as an operator uses them: created while the server writes, refused if they would overwrite data, and
+//! restored.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,18 +14,18 @@ use serde_json::{Value, json};
 use crate::app::{App, Client, Reply, rollcall, serve_refuses};
 use crate::sample::{self, user};
 
-/// Backups made under load.
+/// Number of backups created under load.
 const BACKUPS: usize = 20;
 
-/// Runs a command that must end well.
+/// Runs a command that must succeed and returns its output.
 #[track_caller]
-fn done(data: &Path, arguments: &[&str]) -> String {
+fn run(data: &Path, arguments: &[&str]) -> String {
     let output = rollcall(data, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Runs a command that must fail with one line, and gives that.
+/// Runs a command that must fail with one line on standard error, and returns that line.
 #[track_caller]
 fn refused(data: &Path, arguments: &[&str]) -> String {
     let output = rollcall(data, arguments);
@@ -42,8 +43,8 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A data folder with one user in it and no server on it, and who can ask for that user.
-fn stopped() -> (tempfile::TempDir, Client) {
+/// A data folder with one user and without a running server, and a client for that user's configuration.
+fn stopped_server() -> (tempfile::TempDir, Client) {
     let data = tempfile::tempdir().unwrap();
     let mut app = App::start(data.path());
     let client = app.configuration("other");
@@ -58,7 +59,7 @@ fn names(client: &Client) -> Vec<String> {
     found.iter().map(|user| user["userName"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Creates users until `until` is through; `made` gets the id of each that was acknowledged.
+/// Creates users until `until` returns. Adds the id of each acknowledged user to `made`.
 fn under_load(client: &Client, made: &Mutex<Vec<String>>, until: impl FnOnce()) {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -80,27 +81,27 @@ fn under_load(client: &Client, made: &Mutex<Vec<String>>, until: impl FnOnce()) 
 }
 
 #[test]
-fn twenty_backups_under_load_hold_every_write_acknowledged_before_them() {
+fn twenty_backups_under_load_contain_every_previously_acknowledged_write() {
     // T68
     let data = tempfile::tempdir().unwrap();
     let app = App::start(data.path());
     let client = app.configuration("other");
     let made = Mutex::new(Vec::new());
-    let place = tempfile::tempdir().unwrap();
-    let file = |round: usize| place.path().join(format!("{round}.db"));
+    let directory = tempfile::tempdir().unwrap();
+    let file = |round: usize| directory.path().join(format!("{round}.db"));
     let mut acknowledged = Vec::new();
     under_load(&client, &made, || {
         for round in 0..BACKUPS {
             std::thread::sleep(Duration::from_millis(50));
             acknowledged.push(made.lock().unwrap().clone());
-            done(data.path(), &["backup", text(&file(round))]);
+            run(data.path(), &["backup", text(&file(round))]);
         }
     });
-    assert!(acknowledged[BACKUPS - 1].len() > acknowledged[0].len() + BACKUPS, "the load was no load");
+    assert!(acknowledged[BACKUPS - 1].len() > acknowledged[0].len() + BACKUPS, "the load was too small");
     for (round, before) in acknowledged.iter().enumerate() {
         let again = tempfile::tempdir().unwrap();
-        done(again.path(), &["restore", text(&file(round))]);
-        done(again.path(), &["check"]);
+        run(again.path(), &["restore", text(&file(round))]);
+        run(again.path(), &["check"]);
         let restored = Connection::open(again.path().join("rollcall.db")).unwrap();
         let mut present = restored.prepare("SELECT 1 FROM resources WHERE id = ?1").unwrap();
         for id in before {
@@ -108,14 +109,14 @@ fn twenty_backups_under_load_hold_every_write_acknowledged_before_them() {
         }
     }
     let again = tempfile::tempdir().unwrap();
-    done(again.path(), &["restore", text(&file(BACKUPS - 1))]);
+    run(again.path(), &["restore", text(&file(BACKUPS - 1))]);
     let second = App::start(again.path());
     let there = client.at(second.address);
     assert!(there.count("/Users") >= u64::try_from(acknowledged[BACKUPS - 1].len()).unwrap());
-    there.created("/Users", &user("the restored server takes writes"));
+    there.created("/Users", &user("the restored server accepts writes"));
 }
 
-/// As Litestream does it: a reader that stays, and checkpoints of its own between two stays.
+/// As Litestream does: a long read transaction, followed by a checkpoint.
 #[test]
 fn another_program_may_replicate_the_database_while_the_server_writes() {
     let data = tempfile::tempdir().unwrap();
@@ -130,76 +131,76 @@ fn another_program_may_replicate_the_database_while_the_server_writes() {
             std::thread::sleep(Duration::from_millis(100));
             other.execute_batch("COMMIT").unwrap();
             let busy: i32 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
-            assert_eq!(busy, 0, "the other program found no moment for its checkpoint");
+            assert_eq!(busy, 0, "the other program could not run its checkpoint");
         }
     });
-    // Every single one was answered with 201, or the load itself had failed.
+    // Every request was answered with 201; otherwise the load itself would have failed.
     let made = made.into_inner().unwrap();
     assert_eq!(client.count("/Users"), u64::try_from(made.len()).unwrap());
 }
 
 #[test]
-fn a_backup_is_one_private_file_that_takes_nothing_elses_place() {
+fn a_backup_is_one_private_file_and_overwrites_nothing_else() {
     // T67, T5
-    let (data, client) = stopped();
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("a.db");
-    let said = done(data.path(), &["backup", text(&file)]);
+    let (data, client) = stopped_server();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.db");
+    let said = run(data.path(), &["backup", text(&file)]);
     assert!(said.contains("a.db") && said.contains("checked"), "{said}");
     assert_eq!(mode(&file), 0o600);
-    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "nothing lies beside it");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "there is no other file");
     let bytes = fs::read(&file).unwrap();
     assert!(!bytes.windows(client.token.len()).any(|window| window == client.token.as_bytes()));
     assert!(refused(data.path(), &["backup", text(&file)]).contains("--force"));
     assert_eq!(fs::read(&file).unwrap(), bytes);
     fs::write(&file, "something else").unwrap();
-    done(data.path(), &["backup", "--force", text(&file)]);
+    run(data.path(), &["backup", "--force", text(&file)]);
     assert_eq!(fs::read(&file).unwrap().len(), bytes.len());
     for name in ["rollcall.db", "rollcall.db-wal", "rollcall.lock"] {
         let said = refused(data.path(), &["backup", "--force", text(&data.path().join(name))]);
-        assert!(said.contains("the server works with"), "{said}");
+        assert!(said.contains("the server uses"), "{said}");
     }
-    for wrong in [place.path().to_owned(), place.path().join("no/such/folder.db")] {
+    for wrong in [directory.path().to_owned(), directory.path().join("no/such/folder.db")] {
         let said = refused(data.path(), &["backup", "--force", text(&wrong)]);
-        assert!(said.contains(text(place.path())), "{said}");
+        assert!(said.contains(text(directory.path())), "{said}");
     }
-    assert!(refused(&place.path().join("nowhere"), &["backup", text(&file)]).contains("no database"));
+    assert!(refused(&directory.path().join("nowhere"), &["backup", text(&file)]).contains("no database"));
 }
 
 #[test]
-fn a_restore_keeps_the_database_that_was_there() {
+fn a_restore_preserves_the_previous_database() {
     // T68
-    let (data, client) = stopped();
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("a.db");
-    done(data.path(), &["backup", text(&file)]);
+    let (data, client) = stopped_server();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.db");
+    run(data.path(), &["backup", text(&file)]);
     let app = App::start(data.path());
     client.at(app.address).created("/Users", &user("after"));
     let said = refused(data.path(), &["restore", "--force", text(&file)]);
     assert!(said.contains(&format!("process {}", app.pid())), "{said}");
-    // Killed, so that what was written last is in the log only.
+    // The server is killed, so that the last write is only in the write-ahead log.
     app.kill();
     assert!(refused(data.path(), &["restore", text(&file)]).contains("--force"));
-    let said = done(data.path(), &["restore", "--force", text(&file)]);
+    let said = run(data.path(), &["restore", "--force", text(&file)]);
     let app = App::start(data.path());
     assert_eq!(names(&client.at(app.address)), ["before"]);
     assert_eq!(mode(&data.path().join("rollcall.db")), 0o600);
     drop(app);
-    let kept = said.lines().next().unwrap().split(" kept as ").nth(1).unwrap();
-    assert_eq!(mode(Path::new(kept)), 0o600);
-    done(data.path(), &["restore", "--force", kept]);
+    let saved = said.lines().next().unwrap().split(" moved to ").nth(1).unwrap();
+    assert_eq!(mode(Path::new(saved)), 0o600);
+    run(data.path(), &["restore", "--force", saved]);
     let app = App::start(data.path());
     let mut found = names(&client.at(app.address));
     found.sort();
-    assert_eq!(found, ["after", "before"], "the database that was put aside is whole");
+    assert_eq!(found, ["after", "before"], "the moved database is complete");
 }
 
 #[test]
-fn a_consumer_that_has_read_what_a_restore_undid_is_told_to_start_anew() {
-    let (data, client) = stopped();
-    let place = tempfile::tempdir().unwrap();
-    let file = place.path().join("a.db");
-    done(data.path(), &["backup", text(&file)]);
+fn a_consumer_that_read_events_a_restore_removed_must_start_over() {
+    let (data, client) = stopped_server();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("a.db");
+    run(data.path(), &["backup", text(&file)]);
     let mut app = App::start(data.path());
     let ask = |app: &App, after: &str| app.operator().get(&format!("/directory/resources/v1/events?after={after}"));
     let next = |reply: Reply| reply.answered(200).json["nextAfter"].as_i64().unwrap();
@@ -208,14 +209,14 @@ fn a_consumer_that_has_read_what_a_restore_undid_is_told_to_start_anew() {
     let late = next(ask(&app, &early.to_string()));
     assert!(late > early);
     assert_eq!(app.terminate(), Some(0));
-    done(data.path(), &["restore", "--force", text(&file)]);
+    run(data.path(), &["restore", "--force", text(&file)]);
 
     for round in 0..2 {
         let mut app = App::start(data.path());
         client.at(app.address).created("/Users", &user(&format!("new {round}")));
-        let told = ask(&app, &late.to_string()).answered(410).json;
-        assert!(told["message"].as_str().unwrap().contains("restored backup"), "{told}");
-        // Who had not come so far misses nothing.
+        let response = ask(&app, &late.to_string()).answered(410).json;
+        assert!(response["message"].as_str().unwrap().contains("restored backup"), "{response}");
+        // A consumer at an earlier position loses nothing.
         let page = ask(&app, &early.to_string()).answered(200).json;
         let new: Vec<&str> = page["events"].as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap()).collect();
         assert_eq!(new, vec!["user.created"; round + 1], "{page}");
@@ -228,28 +229,28 @@ fn a_consumer_that_has_read_what_a_restore_undid_is_told_to_start_anew() {
 }
 
 #[test]
-fn what_cannot_be_restored_is_refused_with_the_way_out_and_changes_nothing() {
+fn an_invalid_backup_is_refused_with_the_fix_and_changes_nothing() {
     // T65, T69
-    let (data, _) = stopped();
-    let place = tempfile::tempdir().unwrap();
-    let good = place.path().join("good.db");
-    done(data.path(), &["backup", text(&good)]);
+    let (data, _) = stopped_server();
+    let directory = tempfile::tempdir().unwrap();
+    let good = directory.path().join("good.db");
+    run(data.path(), &["backup", text(&good)]);
     let bytes = fs::read(&good).unwrap();
     let file = |name: &str, bytes: &[u8]| {
-        let path = place.path().join(name);
+        let path = directory.path().join(name);
         fs::write(&path, bytes).unwrap();
         path
     };
     let newer = file("newer", &bytes);
     Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let other = place.path().join("other");
+    let other = directory.path().join("other");
     Connection::open(&other).unwrap().execute_batch("CREATE TABLE notes (x)").unwrap();
     let mut flipped = bytes.clone();
     let page = flipped.len() - 4096;
     flipped[page..].fill(0xA5);
     let before = fs::read(data.path().join("rollcall.db")).unwrap();
     let table: [(PathBuf, &str); 8] = [
-        (place.path().join("missing"), "No such file"),
+        (directory.path().join("missing"), "No such file"),
         (file("empty", b""), "not a Rollcall database"),
         (file("text", b"These are my notes."), "not a Rollcall database"),
         (file("noise", &[0xA5; 9000]), "not a Rollcall database"),
@@ -264,33 +265,33 @@ fn what_cannot_be_restored_is_refused_with_the_way_out_and_changes_nothing() {
         assert_eq!(fs::read(data.path().join("rollcall.db")).unwrap(), before);
         assert!(!data.path().join("rollcall.db.incoming").exists(), "{said}");
     }
-    done(data.path(), &["check"]);
+    run(data.path(), &["check"]);
 }
 
 #[test]
-fn a_damaged_database_says_how_to_restore_and_is_kept() {
+fn a_damaged_database_reports_how_to_restore_and_stays_on_disk() {
     // T65
-    let (data, client) = stopped();
-    let place = tempfile::tempdir().unwrap();
-    let good = place.path().join("good.db");
-    done(data.path(), &["backup", text(&good)]);
+    let (data, client) = stopped_server();
+    let directory = tempfile::tempdir().unwrap();
+    let good = directory.path().join("good.db");
+    run(data.path(), &["backup", text(&good)]);
     let file = data.path().join("rollcall.db");
     let mut bytes = fs::read(&file).unwrap();
     bytes.truncate(10_000);
     fs::write(&file, &bytes).unwrap();
     let said = serve_refuses(data.path(), Duration::from_secs(5)).stderr;
     assert!(String::from_utf8_lossy(&said).contains("rollcall restore"), "{}", String::from_utf8_lossy(&said));
-    assert!(refused(data.path(), &["backup", text(&place.path().join("bad.db"))]).contains("damaged"));
-    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "no backup of a damaged database");
-    let said = done(data.path(), &["restore", "--force", text(&good)]);
-    let kept = said.lines().next().unwrap().split(" kept as ").nth(1).unwrap();
-    assert_eq!(fs::read(kept).unwrap(), bytes);
+    assert!(refused(data.path(), &["backup", text(&directory.path().join("bad.db"))]).contains("damaged"));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no backup of a damaged database");
+    let said = run(data.path(), &["restore", "--force", text(&good)]);
+    let saved = said.lines().next().unwrap().split(" moved to ").nth(1).unwrap();
+    assert_eq!(fs::read(saved).unwrap(), bytes);
     let app = App::start(data.path());
     assert_eq!(names(&client.at(app.address)), ["before"]);
 }
 
 #[test]
-fn a_plain_copy_with_its_log_beside_it_is_restored_whole() {
+fn a_plain_copy_with_its_write_ahead_log_is_restored_completely() {
     let data = tempfile::tempdir().unwrap();
     let app = App::start(data.path());
     let client = app.configuration("other");
@@ -298,43 +299,43 @@ fn a_plain_copy_with_its_log_beside_it_is_restored_whole() {
     app.kill();
     assert!(fs::metadata(data.path().join("rollcall.db-wal")).unwrap().len() > 0);
     let again = tempfile::tempdir().unwrap();
-    done(again.path(), &["restore", text(&data.path().join("rollcall.db"))]);
+    run(again.path(), &["restore", text(&data.path().join("rollcall.db"))]);
     let app = App::start(again.path());
     assert_eq!(names(&client.at(app.address)), ["in the log"]);
 }
 
 #[test]
-fn a_restore_that_was_cut_short_is_not_taken_for_an_empty_start() {
-    let (data, client) = stopped();
+fn an_interrupted_restore_is_not_mistaken_for_an_empty_data_folder() {
+    let (data, client) = stopped_server();
     let file = data.path().join("rollcall.db");
     let copy = data.path().join("copy.db");
-    done(data.path(), &["backup", text(&copy)]);
+    run(data.path(), &["backup", text(&copy)]);
     fs::rename(&file, data.path().join("rollcall.db.incoming")).unwrap();
     let said = serve_refuses(data.path(), Duration::from_secs(5)).stderr;
     assert!(String::from_utf8_lossy(&said).contains("rollcall restore"), "{}", String::from_utf8_lossy(&said));
     assert!(!file.exists());
-    done(data.path(), &["restore", text(&copy)]);
+    run(data.path(), &["restore", text(&copy)]);
     let app = App::start(data.path());
     assert_eq!(names(&client.at(app.address)), ["before"]);
 }
 
 #[test]
-fn a_log_without_its_database_is_not_thrown_away() {
+fn a_write_ahead_log_without_its_database_is_not_deleted() {
     let data = tempfile::tempdir().unwrap();
     App::start(data.path()).kill();
     fs::remove_file(data.path().join("rollcall.db")).unwrap();
     let log = fs::read(data.path().join("rollcall.db-wal")).unwrap();
     let said = serve_refuses(data.path(), Duration::from_secs(5)).stderr;
-    assert!(String::from_utf8_lossy(&said).contains("its log is there"), "{}", String::from_utf8_lossy(&said));
+    assert!(String::from_utf8_lossy(&said).contains("its log exists"), "{}", String::from_utf8_lossy(&said));
     assert_eq!(fs::read(data.path().join("rollcall.db-wal")).unwrap(), log);
 }
 
 #[test]
-fn the_server_backs_itself_up_and_keeps_as_many_as_it_was_told() {
+fn scheduled_backups_keep_the_configured_number_of_files() {
     // T68
-    let (data, _) = stopped();
-    let place = tempfile::tempdir().unwrap();
-    let folder = place.path().join("backups");
+    let (data, _) = stopped_server();
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("backups");
     fs::create_dir(&folder).unwrap();
     for day in 1..=3 {
         let older = fs::File::create(folder.join(format!("rollcall-2020010{day}T000000Z.db"))).unwrap();
@@ -344,7 +345,7 @@ fn the_server_backs_itself_up_and_keeps_as_many_as_it_was_told() {
         fs::write(folder.join(foreign), "mine").unwrap();
     }
     let flags = ["--backup-dir", text(&folder), "--backup-every", "1h", "--backup-keep", "2"];
-    let app = App::start_in(data.path(), &flags, &[], &place.path().join("log"));
+    let app = App::start_in(data.path(), &flags, &[], &directory.path().join("log"));
     let begun = Instant::now();
     let names = loop {
         let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -361,15 +362,15 @@ fn the_server_backs_itself_up_and_keeps_as_many_as_it_was_told() {
     assert_eq!(mode(&folder.join(&names[2])), 0o600);
     drop(app);
     let again = tempfile::tempdir().unwrap();
-    done(again.path(), &["restore", text(&folder.join(&names[2]))]);
-    done(again.path(), &["check"]);
+    run(again.path(), &["restore", text(&folder.join(&names[2]))]);
+    run(again.path(), &["check"]);
 }
 
 #[test]
-fn a_scheduled_backup_that_fails_is_said_loudly_and_the_server_goes_on() {
-    let (data, client) = stopped();
-    let place = tempfile::tempdir().unwrap();
-    let (not_a_folder, log) = (place.path().join("file"), place.path().join("log"));
+fn a_failed_scheduled_backup_is_logged_as_an_error_and_the_server_continues() {
+    let (data, client) = stopped_server();
+    let directory = tempfile::tempdir().unwrap();
+    let (not_a_folder, log) = (directory.path().join("file"), directory.path().join("log"));
     fs::write(&not_a_folder, "").unwrap();
     let mut app = App::start_in(data.path(), &[], &[("ROLLCALL_BACKUP_DIR", text(&not_a_folder))], &log);
     let begun = Instant::now();
@@ -386,14 +387,14 @@ fn a_scheduled_backup_that_fails_is_said_loudly_and_the_server_goes_on() {
 }
 
 #[test]
-fn the_check_finds_what_no_constraint_can_say() {
-    let (data, client) = stopped();
+fn the_check_finds_errors_that_no_constraint_prevents() {
+    let (data, client) = stopped_server();
     let app = App::start(data.path());
     let client = client.at(app.address);
     let id = client.created("/Users", &user("member"));
     client.created("/Groups", &sample::group("G", &[&id]));
     drop(app);
-    done(data.path(), &["check"]);
+    run(data.path(), &["check"]);
     for (change, back, finding) in [
         ("UPDATE resource_counts SET total = total + 1", "UPDATE resource_counts SET total = total - 1", "resources"),
         (
@@ -406,7 +407,7 @@ fn the_check_finds_what_no_constraint_can_say() {
             "DELETE FROM resource_values WHERE resource = 4711",
             "indexed value",
         ),
-        ("UPDATE resources SET body = '{' || body", "UPDATE resources SET body = substr(body, 2)", "not JSON"),
+        ("UPDATE resources SET body = '{' || body", "UPDATE resources SET body = substr(body, 2)", "not valid JSON"),
     ] {
         let database = Connection::open(data.path().join("rollcall.db")).unwrap();
         database.execute_batch(change).unwrap();
@@ -415,6 +416,6 @@ fn the_check_finds_what_no_constraint_can_say() {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(said.contains(finding), "{change}: {said}");
         database.execute_batch(back).unwrap();
-        done(data.path(), &["check"]);
+        run(data.path(), &["check"]);
     }
 }

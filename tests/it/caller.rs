@@ -1,4 +1,4 @@
-//! Callers of the management API.
+//! Clients of the management API.
 
 use std::net::SocketAddr;
 
@@ -6,54 +6,54 @@ use serde_json::{Value, json};
 
 use crate::app::{App, Client, Reply, Request};
 
-/// Where the configurations are.
+/// Path of the configurations.
 pub(crate) const CONFIGURATIONS: &str = "/directory/resources/v1/configurations/scim2";
 
-/// Somebody with one credential, or none. Paths are absolute.
+/// A client with one credential, or none. Paths are absolute.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) address: SocketAddr,
-    /// What is sent as bearer token.
+    /// Sent as bearer token.
     pub(crate) credential: Option<String>,
-    /// What is sent as `frontegg-tenant-id`.
+    /// Sent as `frontegg-tenant-id`.
     pub(crate) account: Option<String>,
 }
 
 impl App {
-    /// Somebody without credentials.
-    pub(crate) fn stranger(&self) -> Caller {
+    /// A client without credentials.
+    pub(crate) fn anonymous(&self) -> Caller {
         Caller { address: self.address, credential: None, account: None }
     }
 
-    /// The operator, with a new API key that may do everything.
+    /// The operator, with a new API key that has all permissions.
     pub(crate) fn operator(&self) -> Caller {
         self.keyed(&[])
     }
 
-    /// Somebody with a new API key of one account that has these permissions.
+    /// A client with a new API key of one account with these permissions.
     pub(crate) fn account_key(&self, account: &str, permissions: &[&str]) -> Caller {
         let mut flags = vec!["--account", account];
         flags.extend(permissions.iter().flat_map(|permission| ["--permission", *permission]));
         self.keyed(&flags)
     }
 
-    /// Somebody with a new API key that is made with these flags.
+    /// A client with a new API key that is created with these flags.
     pub(crate) fn keyed(&self, flags: &[&str]) -> Caller {
         let mut arguments = vec!["api-key", "create", "--name", "test", "--output", "json"];
         arguments.extend(flags);
         let made: Value = serde_json::from_slice(&self.succeeds(&arguments)).unwrap();
         let secret = made["secret"].as_str().unwrap_or_else(|| panic!("secret in {made}")).to_owned();
-        Caller { credential: Some(secret), ..self.stranger() }
+        Caller { credential: Some(secret), ..self.anonymous() }
     }
 }
 
 impl Caller {
-    /// The same caller, who speaks of that account.
-    pub(crate) fn of(&self, account: &str) -> Self {
+    /// The same client with that account in the tenant header.
+    pub(crate) fn for_account(&self, account: &str) -> Self {
         Self { account: Some(account.to_owned()), ..self.clone() }
     }
 
-    /// The same address with another credential.
+    /// A client of the same server with another credential.
     pub(crate) fn with(&self, credential: &str) -> Self {
         Self { credential: Some(credential.to_owned()), ..self.clone() }
     }
@@ -89,10 +89,10 @@ impl Caller {
         self.request("DELETE", path).send()
     }
 
-    /// A new configuration of that account, made by this caller, and its identity provider.
+    /// A new configuration of that account, created by this client, and the SCIM client of its identity provider.
     #[track_caller]
     pub(crate) fn configuration(&self, account: &str, source: &str) -> Client {
-        let made = self.of(account).post(CONFIGURATIONS, &json!({"source": source})).answered(201);
+        let made = self.for_account(account).post(CONFIGURATIONS, &json!({"source": source})).answered(201);
         let id = made.text("id");
         let base = format!("/directory/resources/scim/v2.0/{id}");
         let url = format!("http://{}{base}", self.address);

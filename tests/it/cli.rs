@@ -1,4 +1,4 @@
-//! The command line that operators and scripts rely on.
+//! The command line for operators and scripts.
 
 use std::process::Output;
 
@@ -20,7 +20,7 @@ fn fails(output: &Output, code: i32) -> String {
 }
 
 #[test]
-fn a_configuration_can_be_made_before_the_server_ever_ran() {
+fn a_configuration_can_be_created_before_the_first_start_of_the_server() {
     let data = tempfile::tempdir().unwrap();
     let output = rollcall(data.path(), &["configuration", "create", "--account", "acme", "--output", "json"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -46,7 +46,7 @@ fn a_new_configuration_works_at_once_while_the_server_runs() {
 
 #[test]
 fn the_public_url_of_serve_is_what_commands_print_and_answers_say() {
-    // Design section 9: `serve` keeps its public URL in the data folder.
+    // Design section 9: `serve` stores its public URL in the data folder.
     let data = tempfile::tempdir().unwrap();
     let first = App::start(data.path());
     let before = first.configuration("other").url;
@@ -78,12 +78,12 @@ fn two_configurations_of_an_account_cannot_have_one_name() {
 }
 
 #[test]
-fn a_purge_removes_the_people_and_another_configuration_keeps_its_own() {
+fn a_purge_removes_only_the_users_of_its_configuration() {
     let app = App::shared();
     let (gone, stays) = (app.configuration_of("purge", "other"), app.configuration_of("purge", "other"));
     for client in [&gone, &stays] {
-        let person = client.created("/Users", &user("purged-person"));
-        client.created("/Groups", &group("Purged group", &[&person]));
+        let user_id = client.created("/Users", &user("purged-user"));
+        client.created("/Groups", &group("Purged group", &[&user_id]));
     }
     app.succeeds(&["configuration", "delete", &gone.id, "--purge"]);
     gone.get("/Users").refused(401, "");
@@ -92,12 +92,12 @@ fn a_purge_removes_the_people_and_another_configuration_keeps_its_own() {
 }
 
 #[test]
-fn what_does_not_exist_is_named() {
+fn unknown_ids_are_named_in_the_error() {
     let app = App::shared();
-    let nobody = "00000000-0000-7000-8000-000000000000";
+    let unknown_id = "00000000-0000-7000-8000-000000000000";
     for command in [["configuration", "delete"], ["token", "rotate"]] {
-        // An id that cannot be one is a wrong argument.
-        for (id, code) in [(nobody, 1), ("not-an-id", 2), ("", 2)] {
+        // An invalid id is an argument error.
+        for (id, code) in [(unknown_id, 1), ("not-an-id", 2), ("", 2)] {
             let said = fails(&app.rollcall(&[command[0], command[1], id]), code);
             assert!(said.contains(id), "{said}");
         }
@@ -123,14 +123,14 @@ fn wrong_arguments_end_with_two_and_name_the_fault() {
 }
 
 #[test]
-fn an_account_needs_a_name_that_can_be_told() {
+fn an_account_name_must_not_be_blank() {
     let output = App::shared().rollcall(&["configuration", "create", "--account", "  "]);
     assert!(!output.status.success());
     assert!(text(&output.stderr).contains("account"), "{}", text(&output.stderr));
 }
 
 #[test]
-fn help_starts_with_what_to_do() {
+fn help_starts_with_the_first_steps() {
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_rollcall")).output().unwrap();
     let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
     assert!(said.contains("rollcall serve") && said.contains("rollcall configuration create"), "{said}");

@@ -1,4 +1,4 @@
-//! Two at once: what concurrent callers do to one resource.
+//! Concurrency: what simultaneous requests do to one resource.
 
 use std::sync::Barrier;
 
@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::app::{App, Reply};
 use crate::sample::{group, operation, removal, user};
 
-/// Runs that many calls at the same moment and gives their answers in order.
-fn at_once(callers: usize, call: impl Fn(usize) -> Reply + Sync) -> Vec<Reply> {
+/// Runs that many calls at the same time and returns their answers in order.
+fn run_concurrently(callers: usize, call: impl Fn(usize) -> Reply + Sync) -> Vec<Reply> {
     let gate = Barrier::new(callers);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..callers)
@@ -24,38 +24,40 @@ fn at_once(callers: usize, call: impl Fn(usize) -> Reply + Sync) -> Vec<Reply> {
     })
 }
 
-fn how_many(replies: &[Reply], status: u16) -> usize {
+fn count_status(replies: &[Reply], status: u16) -> usize {
     replies.iter().filter(|reply| reply.status == status).count()
 }
 
 #[test]
-fn fifty_members_added_at_once_are_all_there_and_can_all_leave_at_once() {
+fn fifty_members_can_be_added_and_removed_concurrently() {
     // T44
     let client = App::shared().configuration("other");
-    let people: Vec<String> = (0..50).map(|n| client.created("/Users", &user(&format!("p{n}")))).collect();
-    let team = client.created("/Groups", &group("Everybody", &[]));
+    let user_ids: Vec<String> = (0..50).map(|n| client.created("/Users", &user(&format!("p{n}")))).collect();
+    let team = client.created("/Groups", &group("All", &[]));
     let path = format!("/Groups/{team}");
-    let replies = at_once(50, |n| client.patch(&path, &operation("add", "members", &json!([{"value": people[n]}]))));
-    assert_eq!(how_many(&replies, 200), 50, "{:?}", replies.iter().map(|reply| reply.status).collect::<Vec<_>>());
-    let shown = client.get(&path).answered(200).json;
+    let replies =
+        run_concurrently(50, |n| client.patch(&path, &operation("add", "members", &json!([{"value": user_ids[n]}]))));
+    assert_eq!(count_status(&replies, 200), 50, "{:?}", replies.iter().map(|reply| reply.status).collect::<Vec<_>>());
+    let document = client.get(&path).answered(200).json;
     let mut members: Vec<&str> =
-        shown["members"].as_array().unwrap().iter().filter_map(|m| m["value"].as_str()).collect();
+        document["members"].as_array().unwrap().iter().filter_map(|m| m["value"].as_str()).collect();
     members.sort_unstable();
-    let mut expected: Vec<&str> = people.iter().map(String::as_str).collect();
+    let mut expected: Vec<&str> = user_ids.iter().map(String::as_str).collect();
     expected.sort_unstable();
     assert_eq!(members, expected);
-    let replies = at_once(50, |n| client.patch(&path, &removal(&format!("members[value eq \"{}\"]", people[n]))));
-    assert_eq!(how_many(&replies, 200), 50);
+    let replies =
+        run_concurrently(50, |n| client.patch(&path, &removal(&format!("members[value eq \"{}\"]", user_ids[n]))));
+    assert_eq!(count_status(&replies, 200), 50);
     assert_eq!(client.get(&path).answered(200).json["members"], json!([]));
 }
 
 #[test]
 fn of_sixteen_creates_of_one_name_exactly_one_wins() {
-    // T45, R-035: the index decides, whatever the case of the letters.
+    // T45, R-035: the index decides, independent of case.
     let client = App::shared().configuration("other");
     let names = ["ada@example.com", "ADA@example.com", "Ada@Example.COM", "aDa@example.com"];
-    let replies = at_once(16, |n| client.post("/Users", &user(names[n % names.len()])));
-    assert_eq!(how_many(&replies, 201), 1);
+    let replies = run_concurrently(16, |n| client.post("/Users", &user(names[n % names.len()])));
+    assert_eq!(count_status(&replies, 201), 1);
     for reply in replies.into_iter().filter(|reply| reply.status != 201) {
         reply.refused(409, "uniqueness");
     }
@@ -66,11 +68,11 @@ fn of_sixteen_creates_of_one_name_exactly_one_wins() {
 fn of_twelve_renames_to_one_name_exactly_one_wins() {
     // T45
     let client = App::shared().configuration("other");
-    let people: Vec<String> = (0..12).map(|n| client.created("/Users", &user(&format!("p{n}")))).collect();
-    let rename = operation("replace", "userName", &json!("wanted"));
-    let replies = at_once(12, |n| client.patch(&format!("/Users/{}", people[n]), &rename));
-    assert_eq!((how_many(&replies, 200), how_many(&replies, 409)), (1, 11));
-    assert_eq!(client.find("/Users", "userName eq \"wanted\"").len(), 1);
+    let user_ids: Vec<String> = (0..12).map(|n| client.created("/Users", &user(&format!("p{n}")))).collect();
+    let rename = operation("replace", "userName", &json!("target"));
+    let replies = run_concurrently(12, |n| client.patch(&format!("/Users/{}", user_ids[n]), &rename));
+    assert_eq!((count_status(&replies, 200), count_status(&replies, 409)), (1, 11));
+    assert_eq!(client.find("/Users", "userName eq \"target\"").len(), 1);
 }
 
 #[test]
@@ -79,27 +81,27 @@ fn of_twelve_writers_with_one_tag_exactly_one_wins() {
     let client = App::shared().configuration("other");
     let made = client.post("/Users", &user("contested")).answered(201);
     let (path, tag) = (format!("/Users/{}", made.id()), made.version());
-    let replies = at_once(12, |n| {
+    let replies = run_concurrently(12, |n| {
         let body = operation("replace", "title", &json!(format!("writer {n}")));
         client.request("PATCH", &path).json(&body).header("If-Match", &tag).send()
     });
-    assert_eq!((how_many(&replies, 200), how_many(&replies, 412)), (1, 11));
+    assert_eq!((count_status(&replies, 200), count_status(&replies, 412)), (1, 11));
     let winner = replies.iter().find(|reply| reply.status == 200).unwrap();
     assert_eq!(client.get(&path).answered(200).json, winner.json);
 }
 
 #[test]
-fn a_user_who_is_deleted_while_being_added_leaves_no_member_behind() {
+fn a_user_deleted_while_being_added_leaves_no_member_entry() {
     // T47
     let client = App::shared().configuration("other");
-    let people: Vec<String> = (0..16).map(|n| client.created("/Users", &user(&format!("p{n}")))).collect();
+    let user_ids: Vec<String> = (0..16).map(|n| client.created("/Users", &user(&format!("p{n}")))).collect();
     let path = format!("/Groups/{}", client.created("/Groups", &group("Race", &[])));
-    let replies = at_once(32, |n| {
-        let person = &people[n / 2];
+    let replies = run_concurrently(32, |n| {
+        let user_id = &user_ids[n / 2];
         if n % 2 == 0 {
-            client.patch(&path, &operation("add", "members", &json!([{"value": person}])))
+            client.patch(&path, &operation("add", "members", &json!([{"value": user_id}])))
         } else {
-            client.delete(&format!("/Users/{person}"))
+            client.delete(&format!("/Users/{user_id}"))
         }
     });
     for (n, reply) in replies.iter().enumerate() {
@@ -110,10 +112,10 @@ fn a_user_who_is_deleted_while_being_added_leaves_no_member_behind() {
 }
 
 #[test]
-fn of_two_deletes_one_finds_nothing_left() {
+fn of_concurrent_deletes_exactly_one_succeeds() {
     // R-246, T48
     let client = App::shared().configuration("other");
     let path = format!("/Users/{}", client.created("/Users", &user("gone")));
-    let replies = at_once(8, |_| client.delete(&path));
-    assert_eq!((how_many(&replies, 204), how_many(&replies, 404)), (1, 7));
+    let replies = run_concurrently(8, |_| client.delete(&path));
+    assert_eq!((count_status(&replies, 204), count_status(&replies, 404)), (1, 7));
 }

@@ -1,18 +1,18 @@
-//! `docs/conformance.md` held to the tree: each requirement stands in it once, and the tests it names exist.
+//! Checks `docs/conformance.md`: each requirement is in it once, and the tests it names exist.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The last number of the requirements; they start at 1 and none is left out.
+/// The last requirement number. Numbers start at 1 without gaps.
 const LAST: u32 = 334;
 
-/// One line of the tables.
+/// One row of the tables.
 struct Row {
     number: u32,
     section: String,
     requirement: String,
     state: String,
-    /// Module paths: `it::…` below `tests/it`, all others below `src`.
+    /// Module paths: `it::…` is below `tests/it`, all others below `src`.
     tests: Vec<String>,
 }
 
@@ -27,7 +27,7 @@ fn root() -> &'static Path {
 
 fn row(line: &str) -> Row {
     let cells: Vec<&str> = line.trim().trim_matches('|').split(" | ").map(str::trim).collect();
-    let [number, section, requirement, state, tests] = cells[..] else { panic!("five cells, please: {line}") };
+    let [number, section, requirement, state, tests] = cells[..] else { panic!("expected five cells: {line}") };
     let number = number.strip_prefix("R-").and_then(|digits| digits.parse().ok());
     Row {
         number: number.unwrap_or_else(|| panic!("no number: {line}")),
@@ -39,7 +39,7 @@ fn row(line: &str) -> Row {
 }
 
 #[test]
-fn every_requirement_stands_in_the_index_once() {
+fn every_requirement_is_in_the_index_once() {
     let mut seen: BTreeMap<u32, u32> = (1..=LAST).map(|number| (number, 0)).collect();
     for row in rows() {
         *seen.entry(row.number).or_default() += 1;
@@ -47,17 +47,17 @@ fn every_requirement_stands_in_the_index_once() {
     let wrong: Vec<String> = seen
         .into_iter()
         .filter(|(number, times)| *times != 1 || !(1..=LAST).contains(number))
-        .map(|(number, times)| format!("R-{number:03} stands there {times} times"))
+        .map(|(number, times)| format!("R-{number:03} is in the index {times} times"))
         .collect();
     assert_eq!(wrong, Vec::<String>::new());
 }
 
 #[test]
-fn every_line_of_the_index_says_what_is_asked_where_and_how_far_we_are() {
+fn every_line_of_the_index_has_section_requirement_and_state() {
     let mut wrong = Vec::new();
     for Row { number, section, requirement, state, tests } in rows() {
-        let (word, why) = state.split_once(": ").unwrap_or((&state, ""));
-        let complaint = match word {
+        let (status, why) = state.split_once(": ").unwrap_or((&state, ""));
+        let complaint = match status {
             _ if section.is_empty() || requirement.is_empty() => "an empty cell",
             "done" if tests.is_empty() => "done, and no test shows it",
             "not yet" | "not offered" if why.is_empty() => "no reason",
@@ -71,11 +71,11 @@ fn every_line_of_the_index_says_what_is_asked_where_and_how_far_we_are() {
 
 #[test]
 fn every_test_that_the_index_names_exists() {
-    let mut missing = Vec::new();
+    let mut absent = Vec::new();
     for Row { number, tests, .. } in rows() {
-        missing.extend(tests.iter().filter(|test| !exists(test)).map(|test| format!("R-{number:03}: {test}")));
+        absent.extend(tests.iter().filter(|test| !exists(test)).map(|test| format!("R-{number:03}: {test}")));
     }
-    assert_eq!(missing, Vec::<String>::new());
+    assert_eq!(absent, Vec::<String>::new());
 }
 
 /// Whether the file of that module has a test of that name.
@@ -83,7 +83,7 @@ fn exists(test: &str) -> bool {
     let mut segments: Vec<&str> = test.split("::").collect();
     let name = segments.pop().unwrap_or_default();
     let folder = if segments.first() == Some(&"it") { "tests" } else { "src" };
-    // `mod tests { … }` has no file of its own.
+    // `mod tests { … }` has no separate file.
     let inline = segments.iter().position(|segment| *segment == "tests");
     [Some(segments.len()), inline].into_iter().flatten().any(|depth| {
         let path = format!("{folder}/{}", segments[..depth].join("/"));
@@ -100,13 +100,13 @@ fn declares(text: &str, name: &str) -> bool {
 }
 
 #[test]
-fn a_test_is_told_by_its_module_and_its_name() {
-    assert!(exists("it::conformance::a_test_is_told_by_its_module_and_its_name"));
-    assert!(exists("scim::version::tests::a_stale_tag_is_412"));
+fn a_test_is_identified_by_its_module_and_its_name() {
+    assert!(exists("it::conformance::a_test_is_identified_by_its_module_and_its_name"));
+    assert!(exists("scim::entity_tag::tests::a_stale_tag_is_412"));
     assert!(exists("it::transcripts::okta_pushes_groups"));
-    for missing in
-        ["it::conformance::exists", "it::conformance::no_such_test", "it::nowhere::x", "scim::version::x", ""]
+    for absent in
+        ["it::conformance::exists", "it::conformance::no_such_test", "it::nowhere::x", "scim::entity_tag::x", ""]
     {
-        assert!(!exists(missing), "{missing}");
+        assert!(!exists(absent), "{absent}");
     }
 }

@@ -1,4 +1,4 @@
-//! The doctor: what it finds on a server that is well, and on one that is not.
+//! The doctor: its findings on a healthy server and on a server with problems.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +16,7 @@ fn doctor(data: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Output {
     command.stdin(Stdio::null()).output().unwrap()
 }
 
-/// What it found, and its exit code.
+/// The findings and the exit code.
 fn found(data: &Path, environment: &[(&str, &str)]) -> (Vec<Value>, i32) {
     let output = doctor(data, &["--output", "json"], environment);
     let found = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
@@ -30,7 +30,7 @@ fn one(found: &[Value], about: &str) -> (String, String) {
 }
 
 #[test]
-fn each_finding_says_how_bad_it_is_and_what_to_do() {
+fn each_finding_has_a_severity_and_a_fix() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let app = App::start(&data);
@@ -39,18 +39,18 @@ fn each_finding_says_how_bad_it_is_and_what_to_do() {
     for about in ["Database", "Write-ahead log", "File modes", "Clock", "Tokens", "Encryption"] {
         assert_eq!(one(&all, about).0, "ok", "{all:?}");
     }
-    // Nobody made an owner, said a public URL, or set a folder for backups.
+    // The server has no owner, no public URL and no folder for backups.
     for about in ["Owners", "Public URL", "Backups"] {
         assert_eq!(one(&all, about).0, "warning", "{all:?}");
     }
     let has_next = |one: &Value| one["grade"] == "ok" || one["next"].as_str().is_some_and(|next| next.ends_with('.'));
     assert!(all.iter().all(has_next), "{all:?}");
     let table = String::from_utf8(doctor(&data, &[], &[]).stdout).unwrap();
-    assert!(table.contains("warning  Backups: No backups are made by the server."), "{table}");
+    assert!(table.contains("warning  Backups: Scheduled backups are disabled."), "{table}");
 }
 
 #[test]
-fn what_is_mended_is_found_no_more() {
+fn fixed_problems_are_no_longer_findings() {
     let folder = tempfile::tempdir().unwrap();
     let (data, backups) = (folder.path().join("data"), folder.path().join("backups"));
     let app = App::start_with(&data, &["--public-url", "https://scim.example.com"]);
@@ -71,7 +71,7 @@ fn a_problem_ends_with_exit_code_one() {
     let app = App::start_with(folder.path(), &["--public-url", "http://scim.example.com"]);
     let (all, code) = found(&app.data, &[]);
     assert_eq!((one(&all, "Public URL").0.as_str(), code), ("problem", 1));
-    // A backup that is older than two turns of the schedule is missing.
+    // A backup older than two intervals of the schedule is a problem.
     let backups = tempfile::tempdir().unwrap();
     let old = backups.path().join("rollcall-20260714T093000Z.db");
     fs::write(&old, "x").unwrap();
@@ -82,7 +82,7 @@ fn a_problem_ends_with_exit_code_one() {
 }
 
 #[test]
-fn files_that_others_may_read_and_tokens_that_end_soon_are_told_of() {
+fn files_readable_by_others_and_tokens_that_expire_soon_are_warnings() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let app = App::start(&data);
@@ -108,43 +108,43 @@ fn a_damaged_database_and_broken_settings_are_findings_and_no_crash() {
 }
 
 #[test]
-fn the_portal_shows_the_same_and_says_on_the_start_page_what_cannot_wait() {
+fn the_portal_shows_the_same_findings_and_warns_on_the_start_page() {
     let folder = tempfile::tempdir().unwrap();
     let app = App::start(folder.path());
     let mut owner = Browser::owner(&app);
     let page = owner.get("/settings/doctor").answered(200);
-    assert!(page.says("No backups are made by the server.") && page.says("Database"), "{}", page.text);
-    assert!(!page.says("forwarding header and is no trusted proxy"));
+    assert!(page.contains("Scheduled backups are disabled.") && page.contains("Database"), "{}", page.text);
+    assert!(!page.contains("forwarding header and is not a trusted proxy"));
     let start = owner.get("/").answered(200);
-    assert!(!start.says("This server needs somebody"), "{}", start.text);
+    assert!(!start.contains("This server needs attention"), "{}", start.text);
     Request::new(app.address, "GET", "/login").header("X-Forwarded-For", "203.0.113.9").send();
     for path in ["/settings/doctor", "/"] {
-        assert!(owner.get(path).says("sent a forwarding header and is no trusted proxy"), "{path}");
+        assert!(owner.get(path).contains("sent a forwarding header and is not a trusted proxy"), "{path}");
     }
-    assert!(owner.get("/").says("This server needs somebody"));
+    assert!(owner.get("/").contains("This server needs attention"));
     app.configuration_of("only-this", "other");
     for (role, account) in [("viewer", None), ("provisioning-manager", None), ("owner", Some("only-this"))] {
         let mut other = Browser::with_role(&app, role, account);
-        assert!(!other.get("/").answered(200).says("This server needs somebody"), "{role}");
+        assert!(!other.get("/").answered(200).contains("This server needs attention"), "{role}");
     }
 }
 
 #[test]
-fn a_backup_is_made_at_the_press_of_a_button() {
+fn a_backup_can_be_created_in_the_portal() {
     let folder = tempfile::tempdir().unwrap();
     let backups = folder.path().join("backups");
-    // One that is not due keeps the schedule quiet.
+    // A recent backup prevents a scheduled one.
     fs::create_dir(&backups).unwrap();
     fs::write(backups.join("rollcall-20260714T093000Z.db"), "an older one").unwrap();
     let flags = ["--backup-dir", backups.to_str().unwrap(), "--backup-keep", "2"];
     let app = App::start_with(&folder.path().join("data"), &flags);
     let client = app.configuration("other");
-    client.created("/Users", &crate::sample::user("kept"));
+    client.created("/Users", &crate::sample::user("stored"));
     let mut owner = Browser::owner(&app);
     let page = owner.get("/settings/backup").answered(200);
-    assert!(page.says("rollcall-20260714T093000Z.db") && page.says("the last 2") && page.says("One every"));
+    assert!(page.contains("rollcall-20260714T093000Z.db") && page.contains("the last 2") && page.contains("One every"));
     let page = owner.submit("/settings/backup", &[]).answered(200);
-    assert!(page.says("The backup was made and checked."), "{}", page.text);
+    assert!(page.contains("The backup was made and checked."), "{}", page.text);
     let made: Vec<_> = fs::read_dir(&backups).unwrap().map(|entry| entry.unwrap().path()).collect();
     let made: Vec<_> = made.iter().filter(|path| fs::metadata(path).unwrap().len() > 4096).collect();
     assert_eq!(made.len(), 1);
@@ -153,13 +153,13 @@ fn a_backup_is_made_at_the_press_of_a_button() {
     let restored = crate::app::rollcall(&elsewhere, &["restore", made[0].to_str().unwrap()]);
     assert!(restored.status.success(), "{restored:?}");
     assert_eq!(App::start(&elsewhere).address.ip().to_string(), "127.0.0.1");
-    assert!(owner.get("/audit").says("backup.created"));
+    assert!(owner.get("/audit").contains("backup.created"));
 }
 
 #[test]
 fn without_a_folder_the_page_says_how_to_set_one() {
     let mut owner = Browser::owner(App::shared());
     let page = owner.get("/settings/backup").answered(200);
-    assert!(page.says("--backup-dir") && page.says("rollcall restore") && !page.says("Make a backup now"));
+    assert!(page.contains("--backup-dir") && page.contains("rollcall restore") && !page.contains("Make a backup now"));
     owner.submit("/settings/backup", &[]).answered(409);
 }

@@ -1,4 +1,4 @@
-//! What is acknowledged stays: the real process is killed, stopped, started twice and given files that are not its own.
+//! Acknowledged writes are durable: the real process is killed, stopped, started twice, and started on foreign files.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,10 +12,10 @@ use serde_json::Value;
 use crate::app::{App, Client, serve_refuses};
 use crate::sample::{self, user};
 
-/// How often the process is killed under load.
+/// Number of kills under load.
 const ROUNDS: usize = 20;
 
-/// Kill -9 shows nothing about a power cut, but it shows every answer that came before its commit.
+/// SIGKILL does not simulate a power failure, but it reveals any answer that was sent before its commit.
 #[test]
 fn every_acknowledged_write_survives_being_killed_twenty_times() {
     // T61
@@ -33,17 +33,17 @@ fn every_acknowledged_write_survives_being_killed_twenty_times() {
         acknowledged.extend(made.into_inner().unwrap());
         app = App::start(data.path());
         client = client.at(app.address);
-        let present = everybody(&client);
+        let present = all_user_ids(&client);
         for id in &acknowledged {
             assert!(present.contains(id), "round {round}: user {id} was acknowledged and is gone");
         }
     }
-    assert!(acknowledged.len() > ROUNDS, "the load was no load: {}", acknowledged.len());
+    assert!(acknowledged.len() > ROUNDS, "the load was too small: {}", acknowledged.len());
     app.kill();
     assert!(crate::app::rollcall(data.path(), &["check"]).status.success());
 }
 
-/// Four callers create users until the server is gone; `until` makes it go.
+/// Four clients create users until the server is gone; `until` stops the server.
 fn under_load(client: &Client, round: usize, made: &Mutex<Vec<String>>, until: impl FnOnce()) {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -70,7 +70,7 @@ fn under_load(client: &Client, round: usize, made: &Mutex<Vec<String>>, until: i
 }
 
 /// Ids of all users, page by page.
-fn everybody(client: &Client) -> std::collections::HashSet<String> {
+fn all_user_ids(client: &Client) -> std::collections::HashSet<String> {
     let mut ids = std::collections::HashSet::new();
     loop {
         let page =
@@ -86,7 +86,7 @@ fn everybody(client: &Client) -> std::collections::HashSet<String> {
 }
 
 #[test]
-fn a_stop_under_load_cuts_no_answer_and_ends_well() {
+fn a_stop_under_load_truncates_no_answer_and_exits_with_zero() {
     // T71
     let data = tempfile::tempdir().unwrap();
     let mut app = App::start(data.path());
@@ -124,7 +124,7 @@ fn a_stop_under_load_cuts_no_answer_and_ends_well() {
     let made = made.into_inner().unwrap();
     assert!(!made.is_empty());
     let again = App::start(data.path());
-    let present = everybody(&client.at(again.address));
+    let present = all_user_ids(&client.at(again.address));
     assert!(made.iter().all(|id| present.contains(id)), "an acknowledged write is gone");
 }
 
@@ -135,13 +135,13 @@ fn a_second_server_on_the_same_data_refuses_and_says_so() {
     let app = App::start(data.path());
     let client = app.configuration("other");
     let output = serve_refuses(data.path(), Duration::from_secs(10));
-    let said = one_clear_message(&output.stderr);
+    let said = error_message(&output.stderr);
     assert!(said.contains("rollcall") || said.contains(&data.path().display().to_string()), "{said}");
     client.created("/Users", &user("the first server goes on"));
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused_at_once_and_left_alone() {
+fn a_file_that_is_not_a_database_is_refused_and_not_changed() {
     // T65
     let noise: Vec<u8> = (0..64 * 1024_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let text = b"These are my notes, not a database.".to_vec();
@@ -151,9 +151,9 @@ fn a_file_that_is_no_database_is_refused_at_once_and_left_alone() {
         let file = data.path().join("rollcall.db");
         fs::write(&file, &bytes).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        // The rule is one second; a test machine that runs everything at once gets more.
+        // The rule is one second; a busy test machine gets more.
         let output = serve_refuses(data.path(), Duration::from_secs(5));
-        let said = one_clear_message(&output.stderr);
+        let said = error_message(&output.stderr);
         assert!(said.contains("rollcall.db"), "{said}");
         assert_eq!(fs::read(&file).unwrap(), bytes, "the file was touched");
         assert!(!data.path().join("rollcall.db-wal").exists());
@@ -161,7 +161,7 @@ fn a_file_that_is_no_database_is_refused_at_once_and_left_alone() {
 }
 
 #[test]
-fn a_database_of_another_program_is_refused_and_left_alone() {
+fn a_database_of_another_program_is_refused_and_not_changed() {
     // T65
     let data = private_directory();
     let file = data.path().join("rollcall.db");
@@ -170,7 +170,7 @@ fn a_database_of_another_program_is_refused_and_left_alone() {
     drop(other);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let before = fs::read(&file).unwrap();
-    let said = one_clear_message(&serve_refuses(data.path(), Duration::from_secs(5)).stderr);
+    let said = error_message(&serve_refuses(data.path(), Duration::from_secs(5)).stderr);
     assert!(said.contains("rollcall.db"), "{said}");
     assert_eq!(fs::read(&file).unwrap(), before);
 }
@@ -184,12 +184,12 @@ fn a_database_of_a_newer_version_is_refused() {
     let database = rusqlite::Connection::open(&file).unwrap();
     database.pragma_update(None, "user_version", 1_000_000).unwrap();
     drop(database);
-    let said = one_clear_message(&serve_refuses(data.path(), Duration::from_secs(5)).stderr);
+    let said = error_message(&serve_refuses(data.path(), Duration::from_secs(5)).stderr);
     assert!(said.contains("1000000") || said.contains("newer"), "{said}");
 }
 
 #[test]
-fn the_files_are_for_their_owner_only() {
+fn the_files_are_accessible_only_to_their_owner() {
     // T67, R-298
     let home = tempfile::tempdir().unwrap();
     let data = home.path().join("fresh");
@@ -210,7 +210,7 @@ fn a_data_directory_that_others_may_write_is_refused() {
     // T67
     let data = private_directory();
     fs::set_permissions(data.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    one_clear_message(&serve_refuses(data.path(), Duration::from_secs(5)).stderr);
+    error_message(&serve_refuses(data.path(), Duration::from_secs(5)).stderr);
 }
 
 #[test]
@@ -241,9 +241,9 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// What stderr says, which must be something and no panic.
+/// The content of stderr, which must be a message and no panic.
 #[track_caller]
-fn one_clear_message(stderr: &[u8]) -> String {
+fn error_message(stderr: &[u8]) -> String {
     let said = String::from_utf8_lossy(stderr).into_owned();
     assert!(!said.trim().is_empty(), "nothing on stderr");
     assert!(!said.contains("panicked") && !said.contains("RUST_BACKTRACE"), "{said}");

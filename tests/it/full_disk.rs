@@ -1,4 +1,4 @@
-//! A disk that is really full: a small file system of its own, in a mount namespace that goes with the server.
+//! A disk that is really full: a small file system in a mount namespace that ends with the server.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,17 +8,17 @@ use serde_json::json;
 use crate::app::{App, Client};
 use crate::sample::{user, user_with};
 
-/// Starts what follows with a file system of 12 MiB in the folder, which only it sees.
+/// Runs a command with a file system of 12 MiB on the folder, which only that command sees.
 const ON_A_SMALL_DISK: &str = r#"mount -t tmpfs -o size=12m,mode=0700 none "$1" || exit 1; shift; exec "$@""#;
 
-/// Whether this machine lets us mount anything.
+/// Whether the test may mount a file system on this machine.
 fn can_mount(folder: &Path) -> bool {
     let tried =
         Command::new("unshare").args(["-m", "sh", "-c", ON_A_SMALL_DISK, "sh"]).arg(folder).arg("true").output();
     tried.is_ok_and(|output| output.status.success())
 }
 
-/// The server's view of a path.
+/// The path as the server sees it.
 fn seen_by(app: &App, path: &Path) -> PathBuf {
     Path::new(&format!("/proc/{}/root", app.pid())).join(path.strip_prefix("/").unwrap())
 }
@@ -58,7 +58,7 @@ fn a_full_disk_refuses_writes_and_recovers_by_itself() {
         (reply.status != 201).then_some(reply)
     });
     full.expect("the disk fills up").refused(507, "");
-    // Reads go on, and what was acknowledged is there.
+    // Reads still work, and acknowledged writes are present.
     client.get(&format!("/Users/{first}")).answered(200);
     assert_eq!(client.count("/Users"), stored);
     client.post("/Users", &user_with("again", &json!({"title": title}))).refused(507, "");

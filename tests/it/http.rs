@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client over a socket. It sends paths and headers byte for byte, which a library would tidy up.
+//! A small HTTP/1.1 client on a socket. It sends paths and headers unchanged, which a library would normalize.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-/// A connection that speaks TLS.
+/// A TLS connection.
 pub(crate) type Secured = StreamOwned<ClientConnection, TcpStream>;
 
-/// The servers that are spoken to by TLS, and how.
+/// The servers that use TLS, with the client configuration for each.
 static SECURE: RwLock<Option<HashMap<SocketAddr, Arc<ClientConfig>>>> = RwLock::new(None);
 
-/// Longest wait for one answer; the slowest identity provider waits 60 s.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Maximum wait for one answer; the slowest identity provider waits 60 s.
+const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// An answer as it came: header names in lower case, the body without its framing.
+/// An answer: header names in lower case, the body without its transfer encoding.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -32,36 +32,36 @@ impl Answer {
     }
 }
 
-/// From now on that server is spoken to by TLS, as `localhost`.
+/// Uses TLS for that server from now on, with the server name `localhost`.
 pub(crate) fn secure(address: SocketAddr, how: Arc<ClientConfig>) {
     SECURE.write().unwrap().get_or_insert_default().insert(address, how);
 }
 
-/// A connection on which TLS is still to be spoken.
+/// A TCP connection, before any TLS handshake.
 pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// A connection that speaks TLS and asks for `localhost`; the handshake comes with the first byte.
+/// A TLS connection with the server name `localhost`. The handshake happens with the first byte.
 pub(crate) fn over_tls(stream: TcpStream, how: Arc<ClientConfig>) -> io::Result<Secured> {
     over_tls_to("localhost", stream, how)
 }
 
-/// The same, asking for another name.
+/// Like `over_tls`, with another server name.
 pub(crate) fn over_tls_to(name: &str, stream: TcpStream, how: Arc<ClientConfig>) -> io::Result<Secured> {
     let name = name.to_owned().try_into().map_err(io::Error::other)?;
     Ok(StreamOwned::new(ClientConnection::new(how, name).map_err(io::Error::other)?, stream))
 }
 
-/// Sends one request and reads its answer to the end of the connection; the request must ask for `Connection: close`.
-/// An answer that ends early is `UnexpectedEof`; no answer at all is `ConnectionReset` or what the socket says.
+/// Sends one request and reads its answer to the end of the connection. The request must have `Connection: close`. An
+/// incomplete answer is `UnexpectedEof`; no answer is `ConnectionReset` or the error of the socket.
 pub(crate) fn exchange(address: SocketAddr, request: &[u8]) -> io::Result<Answer> {
     let stream = connect(address)?;
-    let how = SECURE.read().unwrap().as_ref().and_then(|known| known.get(&address).cloned());
+    let how = SECURE.read().unwrap().as_ref().and_then(|clients| clients.get(&address).cloned());
     match how {
         Some(how) => converse(over_tls(stream, how)?, request),
         None => converse(stream, request),
@@ -69,12 +69,12 @@ pub(crate) fn exchange(address: SocketAddr, request: &[u8]) -> io::Result<Answer
 }
 
 fn converse(mut stream: impl Read + Write, request: &[u8]) -> io::Result<Answer> {
-    // A server may refuse before it has read everything, so a failed write is not yet the end.
+    // A server may refuse before it has read everything, so a failed write is not final.
     let written = stream.write_all(request);
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
     if bytes.is_empty() {
-        // What ends within a handshake was no answer either.
+        // A connection that ends within a handshake has no answer either.
         let reset = |why: io::Error| match why.kind() {
             io::ErrorKind::UnexpectedEof => io::ErrorKind::ConnectionReset.into(),
             _ => why,
@@ -91,7 +91,7 @@ pub(crate) fn parse(bytes: &[u8], head_only: bool) -> io::Result<Answer> {
     let head = String::from_utf8_lossy(&bytes[..end]);
     let mut lines = head.split("\r\n");
     let status_line = lines.next().unwrap_or_default();
-    let status = status_line.split(' ').nth(1).and_then(|word| word.parse().ok());
+    let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok());
     let status = status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, status_line.to_owned()))?;
     let headers: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
@@ -132,7 +132,7 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
 }
 
 #[test]
-fn a_chunked_answer_is_put_together_and_a_cut_one_is_an_error() {
+fn a_chunked_answer_is_decoded_and_a_truncated_one_is_an_error() {
     let whole = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     assert_eq!(parse(whole, false).unwrap().body, b"abcde");
     assert_eq!(parse(&whole[..whole.len() - 9], false).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);

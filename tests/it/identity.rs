@@ -1,4 +1,4 @@
-//! An operator's identity system: a key that signs user tokens, and a server that shows the public half.
+//! An operator's identity system: a key that signs user tokens, and a server that publishes the public key.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -33,7 +33,7 @@ impl Signer {
         Self { key: EncodingKey::from_ed_der(pair.to_pkcs8v1().unwrap().as_ref()), id: id.to_owned() }
     }
 
-    /// The JWK set with this key alone.
+    /// The JWK set with only this key.
     pub(crate) fn jwks(&self) -> Value {
         let mut jwk = serde_json::to_value(Jwk::from_encoding_key(&self.key, Algorithm::EdDSA).unwrap()).unwrap();
         jwk["kid"] = json!(self.id);
@@ -45,7 +45,7 @@ impl Signer {
         self.token_with(account, permissions, &json!({}))
     }
 
-    /// The same with other claims over the usual ones; null takes one away.
+    /// Like `token`, with other claims that override the default ones; null removes a claim.
     pub(crate) fn token_with(&self, account: &str, permissions: &[&str], other: &Value) -> String {
         let mut claims = json!({
             "iss": ISSUER,
@@ -64,14 +64,14 @@ impl Signer {
         self.sign(&claims)
     }
 
-    /// A token with these claims and no others.
+    /// A token with exactly these claims.
     pub(crate) fn sign(&self, claims: &Value) -> String {
         let header = Header { kid: Some(self.id.clone()), ..Header::new(Algorithm::EdDSA) };
         encode(&header, claims, &self.key).unwrap()
     }
 }
 
-/// A server of one's own that takes the tokens of that key, which it reads from a file.
+/// A separate server that accepts tokens of that key, which it reads from a file.
 pub(crate) fn app_for(signer: &Signer) -> (tempfile::TempDir, App) {
     let folder = tempfile::tempdir().unwrap();
     let keys = folder.path().join("keys.json");
@@ -81,7 +81,7 @@ pub(crate) fn app_for(signer: &Signer) -> (tempfile::TempDir, App) {
     (folder, app)
 }
 
-/// An HTTP server that answers every request with what it was last told.
+/// An HTTP server that answers every request with the configured answer.
 pub(crate) struct KeyServer {
     pub(crate) url: String,
     answer: Arc<Mutex<String>>,
@@ -93,32 +93,32 @@ impl KeyServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
         let (answer, asked) = (Arc::new(Mutex::new(answer)), Arc::new(AtomicUsize::new(0)));
-        let (says, counts) = (Arc::clone(&answer), Arc::clone(&asked));
-        // It goes with the test process.
+        let (current, count) = (Arc::clone(&answer), Arc::clone(&asked));
+        // The thread ends with the test process.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { continue };
-                counts.fetch_add(1, Ordering::SeqCst);
+                count.fetch_add(1, Ordering::SeqCst);
                 let _ = stream.read(&mut [0; 4096]);
-                let answer = says.lock().unwrap().clone();
+                let answer = current.lock().unwrap().clone();
                 let _ = stream.write_all(answer.as_bytes());
             }
         });
         Self { url, answer, asked }
     }
 
-    /// How often it was asked.
+    /// Number of requests.
     pub(crate) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// Answers this from now on.
-    pub(crate) fn says(&self, answer: String) {
+    /// Sets the answer from now on.
+    pub(crate) fn set_answer(&self, answer: String) {
         *self.answer.lock().unwrap() = answer;
     }
 }
 
-/// A whole answer with a body.
+/// A complete answer with a body.
 pub(crate) fn answers(status: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",

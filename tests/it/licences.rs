@@ -1,4 +1,4 @@
-//! The list of libraries that the program shows is that of its build.
+//! The list of libraries in the program matches its build.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,10 +7,10 @@ use std::process::Command;
 use serde_json::Value;
 
 const LISTED: &str = include_str!("../../docs/licences.md");
-/// The list is made for one platform: on others a few libraries are others.
+/// The list is for one platform; a few libraries differ on others.
 const PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
-/// The list as the build has it: what is linked in, whatever only tests use.
+/// The list of the libraries that are linked, without those that only tests use.
 fn built() -> String {
     let metadata = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", PLATFORM])
@@ -42,7 +42,7 @@ fn built() -> String {
         })
         .collect();
     rows.sort();
-    let head = "# Libraries in Rollcall\n\nEach is under one of the licences that stand beside it. SQLite, which is in the public domain, is in it too.\n\n\
+    let head = "# Libraries in Rollcall\n\nEach library is under one of the licences listed with it. SQLite is included too; it is in the public domain.\n\n\
                 | library | version | licence |\n| --- | --- | --- |\n";
     format!("{head}{}\n", rows.join("\n"))
 }
@@ -55,5 +55,5 @@ fn every_library_in_the_program_is_listed_with_its_licence() {
         std::fs::write(path, built).unwrap();
         return;
     }
-    assert_eq!(LISTED, built, "TEST_WRITES=1 cargo test --test it licences writes docs/licences.md anew");
+    assert_eq!(LISTED, built, "TEST_WRITES=1 cargo test --test it licences rewrites docs/licences.md");
 }

@@ -1,4 +1,4 @@
-//! The server's own log: a request's id on every line that belongs to it, and one line for one event whatever was sent.
+//! The server's log: every line of a request has the request id, and one event is one line for any input.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::app::{App, Request};
 
-/// The log once that is in it; lines are written a moment later.
+/// Waits until the log satisfies the condition; lines are written with a delay.
 #[track_caller]
 fn once(log: &Path, is_there: impl Fn(&str) -> bool) -> String {
     let begun = Instant::now();
@@ -22,11 +22,11 @@ fn once(log: &Path, is_there: impl Fn(&str) -> bool) -> String {
 }
 
 #[test]
-fn a_line_from_inside_a_request_carries_the_id_that_the_answer_has() {
+fn log_lines_of_a_request_contain_its_request_id() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let app = App::start_in(&folder.path().join("data"), &[], &[], &log);
-    // Nothing was begun: the reason is logged where it is found, far from the frame of the request.
+    // No sign-in was started: the reason is logged deep inside, not in the request middleware.
     let reply = Request::new(app.address, "GET", "/login/sso/callback?state=x&code=y").send();
     let id = reply.header("x-request-id").to_owned();
     let text = once(&log, |text| text.contains("no_such_attempt") && text.contains("/login/sso/callback"));
@@ -39,10 +39,10 @@ fn a_line_from_inside_a_request_carries_the_id_that_the_answer_has() {
 }
 
 #[test]
-fn lines_for_people_are_one_for_each_event_and_hold_no_control_characters() {
+fn text_logs_have_one_line_per_event_and_no_control_characters() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
-    // The server itself logs nothing that callers send; what names its variables have, it must say.
+    // The server logs no client input, but it logs unknown variable names.
     let name = "ROLLCALL_ODD\n2026-01-01T00:00:00Z  INFO forged\u{1b}[2J\u{202e}";
     let app = App::start_in(&folder.path().join("data"), &["--log-format", "text"], &[(name, "x")], &log);
     let client = app.configuration("other");
@@ -51,9 +51,9 @@ fn lines_for_people_are_one_for_each_event_and_hold_no_control_characters() {
     let text = once(&log, |text| text.contains(&id));
     assert!(!text.chars().any(|letter| letter != '\n' && (letter.is_control() || letter == '\u{202e}')), "{text:?}");
     for line in text.lines() {
-        let mut words = line.split_whitespace();
-        assert!(words.next().is_some_and(|time| time.contains('T') && time.ends_with('Z')), "{line}");
-        assert!(words.next().is_some_and(|level| ["INFO", "WARN", "ERROR"].contains(&level)), "{line}");
+        let mut fields = line.split_whitespace();
+        assert!(fields.next().is_some_and(|time| time.contains('T') && time.ends_with('Z')), "{line}");
+        assert!(fields.next().is_some_and(|level| ["INFO", "WARN", "ERROR"].contains(&level)), "{line}");
     }
     assert!(text.lines().any(|line| line.contains("WARN") && line.contains("forged\\x1b[2J\\u{202e}")), "{text}");
 }

@@ -1,4 +1,4 @@
-//! The tests that look at Rollcall from outside: over HTTP, through the command line and at the source itself.
+//! Integration tests: over HTTP, on the command line and on the source.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod app;
@@ -11,6 +11,7 @@ mod concurrency;
 mod conformance;
 mod doctor;
 mod durability;
+mod errors;
 mod full_disk;
 mod house;
 mod http;

@@ -1,4 +1,4 @@
-//! What a package and a service manager rely on.
+//! Features for packages and service managers.
 
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -16,18 +16,18 @@ fn output(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn a_service_manager_is_told_that_the_server_listens_lives_and_stops() {
-    let place = tempfile::tempdir().unwrap();
-    let address = place.path().join("notify");
+fn a_service_manager_is_notified_of_ready_watchdog_and_stopping() {
+    let directory = tempfile::tempdir().unwrap();
+    let address = directory.path().join("notify");
     let socket = UnixDatagram::bind(&address).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let environment = [("NOTIFY_SOCKET", address.to_str().unwrap()), ("WATCHDOG_USEC", "600000")];
-    let mut app = App::start_in(&place.path().join("data"), &[], &environment, &place.path().join("log"));
-    let heard = |word: &str| {
+    let mut app = App::start_in(&directory.path().join("data"), &[], &environment, &directory.path().join("log"));
+    let heard = |message: &str| {
         let mut all = String::new();
-        while !all.contains(word) {
+        while !all.contains(message) {
             let mut buffer = [0; 1024];
-            let length = socket.recv(&mut buffer).unwrap_or_else(|why| panic!("no {word} in {all:?}: {why}"));
+            let length = socket.recv(&mut buffer).unwrap_or_else(|why| panic!("no {message} in {all:?}: {why}"));
             all.push_str(&String::from_utf8_lossy(&buffer[..length]));
         }
         all
@@ -40,7 +40,7 @@ fn a_service_manager_is_told_that_the_server_listens_lives_and_stops() {
 }
 
 #[test]
-fn a_server_that_is_stopped_as_soon_as_it_listens_ends_well() {
+fn a_server_stopped_immediately_after_the_start_exits_with_zero() {
     // T71
     let data = tempfile::tempdir().unwrap();
     for _ in 0..5 {
@@ -49,14 +49,14 @@ fn a_server_that_is_stopped_as_soon_as_it_listens_ends_well() {
 }
 
 #[test]
-fn health_tells_a_server_that_serves_from_one_that_does_not() {
-    let place = tempfile::tempdir().unwrap();
-    let app = App::start(place.path());
+fn health_distinguishes_a_running_server_from_a_stopped_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let app = App::start(directory.path());
     let (url, listen) = (format!("http://{}", app.address), app.address.to_string());
     assert_eq!(output(&["health", "--url", &url]), "ready\n");
     assert_eq!(output(&["health", "--listen", &listen]), "ready\n");
     drop(app);
-    let gone = rollcall(place.path(), &["health", "--url", &url]);
+    let gone = rollcall(directory.path(), &["health", "--url", &url]);
     assert_eq!(gone.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&gone.stderr).contains(&url));
 }
@@ -69,8 +69,8 @@ fn every_shell_completes_the_commands_and_the_manual_has_a_page_for_each() {
     assert!(commands.len() > 8, "{commands:?}");
     for shell in ["bash", "zsh", "fish"] {
         let script = output(&["completions", shell]);
-        let missing: Vec<&&str> = commands.iter().filter(|command| !script.contains(**command)).collect();
-        assert!(missing.is_empty(), "{shell}: {missing:?}");
+        let absent: Vec<&&str> = commands.iter().filter(|command| !script.contains(**command)).collect();
+        assert!(absent.is_empty(), "{shell}: {absent:?}");
     }
     assert!(output(&["man"]).contains(".SH SUBCOMMANDS"));
     let pages = tempfile::tempdir().unwrap();
@@ -85,7 +85,7 @@ fn every_shell_completes_the_commands_and_the_manual_has_a_page_for_each() {
 fn the_package_sets_only_what_the_server_reads() {
     let help = output(&["serve", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
     let set = UNIT.lines().chain(DEFAULTS.lines()).flat_map(|line| line.split(['=', ' ', '#', '"']));
-    let names: Vec<&str> = set.filter(|word| word.starts_with("ROLLCALL_")).collect();
+    let names: Vec<&str> = set.filter(|text| text.starts_with("ROLLCALL_")).collect();
     assert!(names.len() > 3, "{names:?}");
     for name in names {
         assert!(help.contains(&format!("env: {name}")), "{name} is not in `rollcall serve --help`");

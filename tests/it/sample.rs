@@ -1,4 +1,4 @@
-//! The smallest documents that tests send.
+//! Minimal documents that tests send.
 
 use serde_json::{Value, json};
 
@@ -17,12 +17,12 @@ pub(crate) const ERROR: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
 /// URN of a search body.
 pub(crate) const SEARCH: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
 
-/// A user with a name and nothing else.
+/// A user with only a name.
 pub(crate) fn user(user_name: &str) -> Value {
     json!({"schemas": [USER], "userName": user_name})
 }
 
-/// A user with the given attributes beside the name.
+/// A user with a name and these attributes.
 pub(crate) fn user_with(user_name: &str, more: &Value) -> Value {
     let mut document = user(user_name);
     for (name, value) in more.as_object().expect("an object of attributes") {
@@ -52,7 +52,7 @@ pub(crate) fn removal(path: &str) -> Value {
     operations(&json!([{"op": "remove", "path": path}]))
 }
 
-/// Percent-encodes everything but the unreserved characters of RFC 3986.
+/// Percent-encodes everything except the unreserved characters of RFC 3986.
 pub(crate) fn encode(text: &str) -> String {
     use std::fmt::Write as _;
     let mut encoded = String::new();

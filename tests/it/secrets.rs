@@ -1,5 +1,5 @@
-//! Nothing that was ever issued or sent as a secret is found again where it could be stolen: in the database, its
-//! write-ahead log and the server's own log (T5, T74).
+//! No secret that was issued or received is in a file that could be stolen: the database, its write-ahead log and the
+//! server's log (T5, T74).
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use crate::app::{App, Client};
 use crate::caller::{CONFIGURATIONS, Caller};
 use crate::sample::{SEARCH, operation, user_with};
 
-/// What somebody must not find, and what it is.
+/// Secrets that must not be found, each with a description.
 type Secrets = Vec<(&'static str, String)>;
 
-/// A password that is different for each place it is sent to.
-fn password(secrets: &mut Secrets, place: &'static str) -> String {
-    let made = format!("Pa55-{}-{}", place.replace(' ', "-"), secrets.len() * 7_919);
-    secrets.push((place, made.clone()));
+/// A password that is unique for its context.
+fn password(secrets: &mut Secrets, context: &'static str) -> String {
+    let made = format!("Pa55-{}-{}", context.replace(' ', "-"), secrets.len() * 7_919);
+    secrets.push((context, made.clone()));
     made
 }
 
@@ -30,7 +30,7 @@ fn credentials(app: &App, operator: &Caller, client: &Client, secrets: &mut Secr
     let (client_id, secret) = (made.text("clientId"), made.text("secret"));
     let exchanged = operator.post("/auth/vendor", &json!({"clientId": client_id, "secret": secret})).answered(200);
     operator.with(&exchanged.text("token")).get(CONFIGURATIONS).answered(200);
-    // Given to the wrong door, it is a secret all the same.
+    // Sent to the wrong endpoint, it is still a secret.
     let strayed =
         client.request("GET", "/Users").header("Authorization", &format!("Bearer {}", exchanged.text("token")));
     strayed.send().refused(401, "");
@@ -48,7 +48,7 @@ fn credentials(app: &App, operator: &Caller, client: &Client, secrets: &mut Secr
     let issued = operator.post(&format!("{CONFIGURATIONS}/{}/tokens", other.id), &json!({})).answered(201);
     secrets.extend([("token of another", other.token), ("token made by the API", issued.text("token"))]);
     let key = "0d3f7c52-an-idempotency-key";
-    let once = operator.of("secrets").request("POST", CONFIGURATIONS).json(&json!({"source": "okta"}));
+    let once = operator.for_account("secrets").request("POST", CONFIGURATIONS).json(&json!({"source": "okta"}));
     for _ in 0..2 {
         let made = once.clone().header("Content-Type", "application/json").header("Idempotency-Key", key).send();
         secrets.push(("token of a repeated call", made.answered(201).text("token")));
@@ -119,7 +119,7 @@ fn passwords(operator: &Caller, client: &Client, secrets: &mut Secrets) {
 }
 
 #[track_caller]
-fn nowhere(secrets: &Secrets, path: &Path) {
+fn assert_absent(secrets: &Secrets, path: &Path) {
     let bytes = std::fs::read(path).unwrap();
     for (what, secret) in secrets {
         assert!(secret.len() > 10, "{what}");
@@ -147,12 +147,12 @@ fn no_secret_is_found_in_the_files_or_the_log() {
     });
     assert!(written, "the calls are in the request log");
     for entry in std::fs::read_dir(folder.path()).unwrap() {
-        nowhere(&secrets, &entry.unwrap().path());
+        assert_absent(&secrets, &entry.unwrap().path());
     }
     assert_eq!(app.terminate(), Some(0));
     for entry in std::fs::read_dir(folder.path()).unwrap() {
-        nowhere(&secrets, &entry.unwrap().path());
+        assert_absent(&secrets, &entry.unwrap().path());
     }
-    nowhere(&secrets, &log);
+    assert_absent(&secrets, &log);
     assert!(std::fs::read_to_string(&log).unwrap().contains(&last), "the log is written");
 }

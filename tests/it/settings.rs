@@ -1,5 +1,5 @@
-//! Settings: flag before variable before a secret's file before `rollcall.toml` before the default, and what is said about
-//! mistakes. Each test runs the binary in a folder of its own.
+//! Settings: a flag overrides a variable, which overrides a secret's file, `rollcall.toml` and the default; and the
+//! messages for mistakes. Each test runs the binary in a separate folder.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -13,7 +13,7 @@ use crate::app::App;
 const BINARY: &str = env!("CARGO_BIN_EXE_rollcall");
 const DOCUMENTED: &str = include_str!("../../docs/settings.md");
 const EXAMPLE: &str = include_str!("../../packaging/examples/rollcall.toml");
-/// Where the table of settings stands in the document.
+/// Markers of the table of settings in the document.
 const TABLE: [&str; 2] = ["<!-- settings -->\n", "<!-- end of settings -->"];
 
 /// A folder with that `rollcall.toml`.
@@ -23,9 +23,9 @@ fn folder(toml: &str) -> tempfile::TempDir {
     folder
 }
 
-fn run(folder: &Path, words: &[&str], environment: &[(&str, &str)]) -> Output {
+fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(BINARY);
-    command.args(words).envs(environment.iter().copied()).current_dir(folder).stdin(Stdio::null());
+    command.args(arguments).envs(environment.iter().copied()).current_dir(folder).stdin(Stdio::null());
     command.output().unwrap()
 }
 
@@ -36,7 +36,7 @@ fn refused(output: &Output) -> String {
     said
 }
 
-fn shown(folder: &Path, environment: &[(&str, &str)]) -> Vec<Value> {
+fn show_settings(folder: &Path, environment: &[(&str, &str)]) -> Vec<Value> {
     let output = run(folder, &["config", "show", "--output", "json"], environment);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
@@ -45,13 +45,13 @@ fn shown(folder: &Path, environment: &[(&str, &str)]) -> Vec<Value> {
 /// Value and origin of one setting.
 #[track_caller]
 fn one(folder: &Path, key: &str, environment: &[(&str, &str)]) -> (Value, String) {
-    let all = shown(folder, environment);
+    let all = show_settings(folder, environment);
     let found = all.iter().find(|setting| setting["setting"] == key).unwrap_or_else(|| panic!("{key}"));
     (found["value"].clone(), found["origin"].as_str().unwrap().to_owned())
 }
 
 #[test]
-fn a_variable_wins_over_the_file_and_the_file_over_the_default() {
+fn a_variable_overrides_the_file_and_the_file_the_default() {
     let folder = folder("# a comment\n\nbackup_keep = 3\nallowed_origin = [\"https://a.example\"]\n");
     let at = folder.path();
     assert_eq!(one(at, "backup_every", &[]), (Value::from("24h"), "default".to_owned()));
@@ -64,12 +64,12 @@ fn a_variable_wins_over_the_file_and_the_file_over_the_default() {
 }
 
 #[test]
-fn the_server_runs_under_what_the_file_says_and_a_flag_wins() {
+fn the_server_uses_the_settings_file_and_a_flag_overrides_it() {
     let folder =
         folder("public_url = \"https://from-the-file.example\"\nlisten = \"127.0.0.1:1\"\nlog_level = \"debug\"\n");
     let data = tempfile::tempdir().unwrap();
     let file = folder.path().join("rollcall.toml");
-    // `App` gives --listen itself, which must win over the file's.
+    // `App` sets --listen, which must override the file.
     let app = App::start_with(data.path(), &["--config", file.to_str().unwrap()]);
     let url = app.configuration("other").url;
     assert!(url.starts_with("https://from-the-file.example/"), "{url}");
@@ -81,23 +81,23 @@ fn the_server_runs_under_what_the_file_says_and_a_flag_wins() {
 
 #[test]
 fn every_command_finds_the_data_folder_that_the_file_names() {
-    let folder = folder("data_dir = \"kept\"\n");
+    let folder = folder("data_dir = \"data\"\n");
     let made = run(folder.path(), &["configuration", "create", "--account", "acme"], &[]);
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    assert!(folder.path().join("kept/rollcall.db").is_file());
-    for words in [&["check"][..], &["configuration", "list"], &["setup-url"], &["doctor"]] {
-        let said = run(folder.path(), words, &[]);
-        assert!(!String::from_utf8_lossy(&said.stderr).contains("no database"), "{words:?}");
+    assert!(folder.path().join("data/rollcall.db").is_file());
+    for arguments in [&["check"][..], &["configuration", "list"], &["setup-url"], &["doctor"]] {
+        let said = run(folder.path(), arguments, &[]);
+        assert!(!String::from_utf8_lossy(&said.stderr).contains("no database"), "{arguments:?}");
     }
-    // A flag wins, before the command's name and behind it.
-    for words in [["--data-dir", "elsewhere", "check"], ["check", "--data-dir", "elsewhere"]] {
-        assert!(refused(&run(folder.path(), &words, &[])).contains("elsewhere"));
+    // A flag overrides, before and after the name of the command.
+    for arguments in [["--data-dir", "elsewhere", "check"], ["check", "--data-dir", "elsewhere"]] {
+        assert!(refused(&run(folder.path(), &arguments, &[])).contains("elsewhere"));
     }
 }
 
 #[test]
-fn a_mistake_is_told_with_file_line_key_and_the_fix() {
-    for (toml, line, words) in [
+fn a_mistake_is_reported_with_file_line_key_and_the_fix() {
+    for (toml, line, phrases) in [
         ("\npublik_url = \"https://x.example\"", 2, &["publik_url", "did you mean public_url?"][..]),
         ("public-url = \"https://x.example\"", 1, &["public-url", "did you mean public_url?"]),
         ("ROLLCALL_BACKUP_KEEP = 3", 1, &["did you mean backup_keep?"]),
@@ -119,7 +119,7 @@ fn a_mistake_is_told_with_file_line_key_and_the_fix() {
         for command in [&["serve", "--listen", "127.0.0.1:0"][..], &["config", "check"], &["check"]] {
             let said = refused(&run(folder.path(), command, &[]));
             assert!(said.contains(&format!("rollcall.toml line {line}")), "{toml}: {said}");
-            assert!(words.iter().all(|word| said.contains(word)), "{toml}: {said}");
+            assert!(phrases.iter().all(|phrase| said.contains(phrase)), "{toml}: {said}");
         }
     }
 }
@@ -133,7 +133,7 @@ fn settings_that_are_wrong_together_name_the_file_that_sets_them() {
 }
 
 #[test]
-fn a_named_file_must_be_there_and_nobody_else_may_write_it() {
+fn a_named_file_must_exist_and_be_writable_only_by_its_owner() {
     let folder = folder("backup_keep = 3\n");
     let said = refused(&run(folder.path(), &["--config", "missing.toml", "check"], &[]));
     assert!(said.contains("missing.toml") && said.contains("--config"), "{said}");
@@ -145,14 +145,14 @@ fn a_named_file_must_be_there_and_nobody_else_may_write_it() {
 }
 
 #[test]
-fn a_broken_file_keeps_nobody_from_help() {
+fn help_works_with_an_invalid_file() {
     let folder = folder("nonsense\n");
-    for words in [&["help"][..], &["--version"], &["serve", "--help"], &["version"], &["config", "example"]] {
-        assert!(run(folder.path(), words, &[]).status.success(), "{words:?}");
+    for arguments in [&["help"][..], &["--version"], &["serve", "--help"], &["version"], &["config", "example"]] {
+        assert!(run(folder.path(), arguments, &[]).status.success(), "{arguments:?}");
     }
 }
 
-const SECRET: &str = "not-to-be-seen-by-anybody";
+const SECRET: &str = "secret-that-is-never-printed";
 
 fn secret_file(folder: &Path, mode: u32) -> String {
     let path = folder.join("metrics-token");
@@ -162,7 +162,7 @@ fn secret_file(folder: &Path, mode: u32) -> String {
 }
 
 #[test]
-fn a_secret_comes_from_a_file_or_a_credential_and_is_never_shown() {
+fn a_secret_comes_from_a_file_or_a_credential_and_is_never_printed() {
     let folder = folder("metrics_listen = \"127.0.0.1:0\"\n");
     let file = secret_file(folder.path(), 0o600);
     let masked = Value::from("(set, not shown)");
@@ -174,15 +174,15 @@ fn a_secret_comes_from_a_file_or_a_credential_and_is_never_shown() {
     fs::rename(&file, credentials.path().join("metrics_token")).unwrap();
     let environment = [("CREDENTIALS_DIRECTORY", credentials.path().to_str().unwrap())];
     assert_eq!(one(folder.path(), "metrics_token", &environment).0, masked);
-    for words in [&["config", "show", "--origin"][..], &["config", "check"], &["serve", "--help"]] {
-        let output = run(folder.path(), words, &[("ROLLCALL_METRICS_TOKEN", SECRET)]);
+    for arguments in [&["config", "show", "--origin"][..], &["config", "check"], &["serve", "--help"]] {
+        let output = run(folder.path(), arguments, &[("ROLLCALL_METRICS_TOKEN", SECRET)]);
         let said = format!("{output:?}");
         assert!(output.status.success() && !said.contains(SECRET), "{said}");
     }
 }
 
 #[test]
-fn a_secret_that_everybody_can_read_or_that_comes_twice_is_refused() {
+fn a_world_readable_or_duplicate_secret_is_refused() {
     let folder = folder("metrics_listen = \"127.0.0.1:0\"\n");
     let file = secret_file(folder.path(), 0o644);
     let environment = [("ROLLCALL_METRICS_TOKEN_FILE", file.as_str())];
@@ -210,7 +210,7 @@ fn metrics_on_a_public_address_need_a_token() {
 }
 
 #[test]
-fn a_variable_that_means_nothing_is_warned_of() {
+fn an_unknown_variable_causes_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     for (name, like) in [
         ("ROLLCALL_LISTN", "ROLLCALL_LISTEN"),
@@ -227,11 +227,11 @@ fn a_variable_that_means_nothing_is_warned_of() {
     assert!(quiet.stderr.is_empty(), "{quiet:?}");
 }
 
-/// The table of docs/settings.md as the code has it.
+/// The table of docs/settings.md, generated from the program.
 fn documented() -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut table = String::from("| key | flag | variable | default | meaning |\n| --- | --- | --- | --- | --- |\n");
-    for setting in shown(folder.path(), &[]) {
+    for setting in show_settings(folder.path(), &[]) {
         let text = |name: &str| setting[name].as_str().unwrap_or_default().replace('|', "\\|");
         let default = match &setting["default"] {
             Value::Null => String::new(),
@@ -251,7 +251,7 @@ fn documented() -> String {
     table
 }
 
-/// With `TEST_WRITES=1` these two write what they would compare.
+/// With `TEST_WRITES=1` the next two tests write the files instead of comparing them.
 fn writes() -> bool {
     std::env::var_os("TEST_WRITES").is_some()
 }
@@ -266,7 +266,7 @@ fn the_documented_settings_are_those_of_the_program() {
         fs::write(path, format!("{before}{}{now}{}{after}", TABLE[0], TABLE[1])).unwrap();
         return;
     }
-    assert_eq!(table, now, "TEST_WRITES=1 cargo test --test it settings writes docs/settings.md anew");
+    assert_eq!(table, now, "TEST_WRITES=1 cargo test --test it settings rewrites docs/settings.md");
 }
 
 #[test]
@@ -279,8 +279,8 @@ fn the_example_file_has_every_setting_and_says_what_holds_without_it() {
         return;
     }
     assert_eq!(EXAMPLE, example, "rollcall config example > packaging/examples/rollcall.toml");
-    // With the comment signs of those that have a default taken off, it changes nothing.
-    let before = shown(folder.path(), &[]);
+    // Enabling the commented settings that have a default changes nothing.
+    let before = show_settings(folder.path(), &[]);
     let keys = before.iter().filter(|setting| !setting["default"].is_null());
     let keys: Vec<String> = keys.map(|setting| format!("#{} = ", setting["setting"].as_str().unwrap())).collect();
     let line = |line: &str| {
@@ -289,7 +289,7 @@ fn the_example_file_has_every_setting_and_says_what_holds_without_it() {
     };
     let toml: String = example.lines().map(|text| line(text) + "\n").collect();
     fs::write(folder.path().join("rollcall.toml"), toml).unwrap();
-    let after = shown(folder.path(), &[]);
+    let after = show_settings(folder.path(), &[]);
     assert_eq!(before.len(), after.len());
     for (before, after) in before.iter().zip(&after) {
         assert_eq!(before["value"], after["value"], "{after}");

@@ -1,4 +1,4 @@
-//! One tenant and the next: whatever belongs to another configuration might as well not exist.
+//! Tenant isolation: everything of another configuration behaves as if it did not exist.
 
 use serde_json::{Value, json};
 
@@ -7,12 +7,12 @@ use crate::sample::{ENTERPRISE, group, operation, operations, user, user_with};
 
 const UNKNOWN: &str = "00000000-0000-7000-8000-000000000000";
 
-/// An answer as it went over the wire, without what differs between any two answers.
-fn essence(reply: &Reply, id: &str) -> (u16, Vec<(String, String)>, String) {
+/// An answer as sent, without the headers that differ between any two answers.
+fn comparable(reply: &Reply, id: &str) -> (u16, Vec<(String, String)>, String) {
     let differs = ["date", "x-request-id"];
     let mut headers: Vec<(String, String)> =
         reply.answer.headers.iter().filter(|(name, _)| !differs.contains(&name.as_str())).cloned().collect();
-    // Their order is the HTTP library's whim.
+    // The order of headers depends on the HTTP library.
     headers.sort();
     (reply.status, headers, String::from_utf8_lossy(&reply.answer.body).replace(id, "ID"))
 }
@@ -21,7 +21,7 @@ fn essence(reply: &Reply, id: &str) -> (u16, Vec<(String, String)>, String) {
 fn behaves_as_unknown(client: &Client, method: &str, endpoint: &str, foreign: &str, body: Option<&Value>) {
     let ask = |id: &str| {
         let request = client.request(method, &format!("{endpoint}/{id}"));
-        essence(&body.map_or(request.clone(), |body| request.json(body)).send(), id)
+        comparable(&body.map_or(request.clone(), |body| request.json(body)).send(), id)
     };
     let (status, ..) = ask(foreign);
     assert_eq!(status, 404, "{method} {endpoint}");
@@ -33,10 +33,10 @@ fn a_foreign_id_answers_byte_for_byte_like_an_unknown_one() {
     // T12, R-108, R-290
     let theirs = App::shared().configuration("other");
     let ours = App::shared().configuration("other");
-    let person = theirs.created("/Users", &user("theirs"));
-    let team = theirs.created("/Groups", &group("Their team", &[&person]));
+    let user_id = theirs.created("/Users", &user("theirs"));
+    let team = theirs.created("/Groups", &group("Their team", &[&user_id]));
     let change = operation("replace", "displayName", &json!("taken over"));
-    for (endpoint, id, document) in [("/Users", &person, user("ours")), ("/Groups", &team, group("ours", &[]))] {
+    for (endpoint, id, document) in [("/Users", &user_id, user("ours")), ("/Groups", &team, group("ours", &[]))] {
         behaves_as_unknown(&ours, "GET", endpoint, id, None);
         behaves_as_unknown(&ours, "PUT", endpoint, id, Some(&document));
         behaves_as_unknown(&ours, "PATCH", endpoint, id, Some(&change));
@@ -44,22 +44,22 @@ fn a_foreign_id_answers_byte_for_byte_like_an_unknown_one() {
         behaves_as_unknown(&ours, "DELETE", endpoint, id, None);
         theirs.get(&format!("{endpoint}/{id}")).answered(200);
     }
-    assert_eq!(ours.find("/Users", &format!("id eq \"{person}\"")), Vec::<Value>::new());
-    assert_eq!(ours.find("/Groups", &format!("members.value eq \"{person}\"")), Vec::<Value>::new());
+    assert_eq!(ours.find("/Users", &format!("id eq \"{user_id}\"")), Vec::<Value>::new());
+    assert_eq!(ours.find("/Groups", &format!("members.value eq \"{user_id}\"")), Vec::<Value>::new());
     assert_eq!(ours.count("/Users") + ours.count("/Groups"), 0);
 }
 
 #[test]
-fn a_token_of_one_on_the_url_of_the_other_is_no_token() {
+fn a_token_is_refused_at_the_url_of_another_configuration() {
     // T13, R-289, R-290
     let theirs = App::shared().configuration("other");
     let ours = App::shared().configuration("other");
     let crossed = Client { token: ours.token.clone(), ..theirs.clone() };
-    let person = theirs.created("/Users", &user("theirs"));
-    let path = format!("/Users/{person}");
+    let user_id = theirs.created("/Users", &user("theirs"));
+    let path = format!("/Users/{user_id}");
     let wrong = theirs.request("GET", &path).header("Authorization", "Bearer wrong").send();
-    let expected = essence(&wrong, "-");
-    assert_eq!(essence(&crossed.get(&path), "-"), expected);
+    let expected = comparable(&wrong, "-");
+    assert_eq!(comparable(&crossed.get(&path), "-"), expected);
     crossed.put(&path, &user("taken")).refused(401, "");
     crossed.delete(&path).refused(401, "");
     crossed.post("/Users", &user("intruder")).refused(401, "");
@@ -68,19 +68,19 @@ fn a_token_of_one_on_the_url_of_the_other_is_no_token() {
 }
 
 #[test]
-fn a_foreign_member_is_refused_like_one_that_nobody_knows() {
+fn a_foreign_member_is_refused_like_an_unknown_one() {
     // T14, R-047
     let theirs = App::shared().configuration("other");
     let ours = App::shared().configuration("other");
-    let person = theirs.created("/Users", &user_with("theirs", &json!({"displayName": "Secret Name"})));
-    let ask = |id: &str| essence(&ours.post("/Groups", &group("Ours", &[id])).refused(400, "invalidValue"), id);
-    assert_eq!(ask(&person), ask(UNKNOWN));
+    let user_id = theirs.created("/Users", &user_with("theirs", &json!({"displayName": "Secret Name"})));
+    let ask = |id: &str| comparable(&ours.post("/Groups", &group("Ours", &[id])).refused(400, "invalidValue"), id);
+    assert_eq!(ask(&user_id), ask(UNKNOWN));
     let team = ours.created("/Groups", &group("Ours", &[]));
     let add = |id: &str| {
         let body = operation("add", "members", &json!([{"value": id}]));
-        essence(&ours.patch(&format!("/Groups/{team}"), &body).refused(400, "invalidValue"), id)
+        comparable(&ours.patch(&format!("/Groups/{team}"), &body).refused(400, "invalidValue"), id)
     };
-    assert_eq!(add(&person), add(UNKNOWN));
+    assert_eq!(add(&user_id), add(UNKNOWN));
     assert_eq!(ours.get(&format!("/Groups/{team}")).json["members"], json!([]));
 }
 
@@ -90,25 +90,25 @@ fn okta_and_entra_skip_a_foreign_member_and_never_show_it() {
     for source in ["okta", "azure-ad"] {
         let theirs = App::shared().configuration(source);
         let ours = App::shared().configuration(source);
-        let person = theirs.created("/Users", &user_with("theirs", &json!({"displayName": "Secret Name"})));
+        let user_id = theirs.created("/Users", &user_with("theirs", &json!({"displayName": "Secret Name"})));
         let own = ours.created("/Users", &user("ours"));
-        let made = ours.post("/Groups", &group("Team", &[&person, &own, UNKNOWN])).answered(201);
-        let shown = ours.get(&format!("/Groups/{}", made.id())).answered(200).json;
-        assert_eq!(shown["members"].as_array().unwrap().len(), 1, "{source}: {shown}");
-        assert_eq!(shown["members"][0]["value"], own.as_str(), "{source}");
+        let made = ours.post("/Groups", &group("Team", &[&user_id, &own, UNKNOWN])).answered(201);
+        let document = ours.get(&format!("/Groups/{}", made.id())).answered(200).json;
+        assert_eq!(document["members"].as_array().unwrap().len(), 1, "{source}: {document}");
+        assert_eq!(document["members"][0]["value"], own.as_str(), "{source}");
         assert!(
-            !shown.to_string().contains("Secret Name") && !shown.to_string().contains(&person),
-            "{source}: {shown}"
+            !document.to_string().contains("Secret Name") && !document.to_string().contains(&user_id),
+            "{source}: {document}"
         );
-        let body = operation("add", "members", &json!([{"value": person}]));
+        let body = operation("add", "members", &json!([{"value": user_id}]));
         ours.patch(&format!("/Groups/{}", made.id()), &body).answered(200);
-        assert!(theirs.get(&format!("/Users/{person}")).answered(200).json.get("groups").is_none());
+        assert!(theirs.get(&format!("/Users/{user_id}")).answered(200).json.get("groups").is_none());
     }
 }
 
 #[test]
-fn a_foreign_manager_gains_no_name() {
-    // T14, R-059: a manager need not resolve, and is not resolved across configurations.
+fn a_foreign_manager_is_not_resolved_to_a_name() {
+    // T14, R-059: a manager may refer to nothing, and is not resolved across configurations.
     let theirs = App::shared().configuration("other");
     let ours = App::shared().configuration("other");
     let boss = theirs.created("/Users", &user_with("boss", &json!({"displayName": "Secret Boss"})));
@@ -141,8 +141,8 @@ fn names_are_unique_within_a_configuration_only() {
 }
 
 #[test]
-fn an_external_id_is_only_text() {
-    // T16: never a key of ours, neither a row number nor another user's id.
+fn an_external_id_is_never_an_internal_key() {
+    // T16: never an internal key, neither a row number nor another user's id.
     let client = App::shared().configuration("other");
     let other = client.created("/Users", &user("first"));
     for (number, external) in ["0", "1", "-1", other.as_str(), "me", "../Users"].iter().enumerate() {
@@ -158,7 +158,7 @@ fn an_external_id_is_only_text() {
 }
 
 #[test]
-fn a_host_that_the_caller_makes_up_appears_nowhere() {
+fn a_forged_host_header_is_never_used_in_answers() {
     // T18
     let client = App::shared().configuration("other");
     let evil = |request: crate::app::Request| {

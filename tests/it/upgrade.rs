@@ -1,4 +1,4 @@
-//! A database of an older program: upgraded with a backup before, whole after a kill, and refused where it is too new.
+//! A database of an older version: upgraded after a backup, intact after a kill, and refused if it is too new.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,18 +10,18 @@ use rusqlite::Connection;
 use crate::app::{App, Client, serve_refuses};
 use crate::sample;
 
-/// Schema step 1, which the first databases were made with.
-const FIRST_STEP: &str = include_str!("../../src/store/upgrade/1.sql");
-/// What a server of that time left in one.
+/// Schema step 1, the first released schema.
+const FIRST_STEP: &str = include_str!("../../src/store/engine/upgrade/1.sql");
+/// The rows of a database of that version.
 const ROWS: &str = include_str!("../fixtures/databases/step-1.sql");
 /// "RCLL".
 const APPLICATION: i32 = 0x5243_4C4C;
-/// The configuration in it that is live.
+/// Its live configuration.
 const CONFIGURATION: &str = "01a20290-5cc2-7685-ae9b-226ef8db176e";
-/// How often an upgrade is killed, each time a little later.
+/// Number of killed upgrades, each killed a little later.
 const KILLS: u32 = 20;
 
-/// A data folder with a database of step 1; `more` adds to it.
+/// A data folder with a database of step 1; `more` is additional SQL.
 fn old_data(more: &str) -> tempfile::TempDir {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("rollcall.db");
@@ -47,7 +47,7 @@ fn one<T: rusqlite::types::FromSql>(file: &Path, sql: &str) -> T {
     database.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-/// The backups that upgrades made, oldest first.
+/// The backups of upgrades, oldest first.
 fn backups(data: &Path) -> Vec<PathBuf> {
     let names = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
     let mut found: Vec<PathBuf> =

@@ -1,5 +1,5 @@
-"""Rollcall behind real proxies, set up as the examples in packaging/examples say; only ports, certificates and what
-needs the internet are put in place. Usage: main.py ROLLCALL [nginx|caddy ...]
+"""Tests Rollcall behind real proxies, configured as in packaging/examples; only ports, certificates and parts that
+need the internet are replaced. Usage: main.py ROLLCALL [nginx|caddy ...]
 
 The proxy calls from 127.0.0.1, which is trusted; clients call from 127.0.0.2 and 127.0.0.3, which are not.
 """
@@ -32,16 +32,16 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def run(*words, **more):
-    return subprocess.run(words, check=True, capture_output=True, text=True, **more).stdout
+def run(*arguments, **more):
+    return subprocess.run(arguments, check=True, capture_output=True, text=True, **more).stdout
 
 
-def until(what, says, seconds=15):
-    """Tries until something says yes."""
+def until(what, condition, seconds=15):
+    """Repeats until the condition is true."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
-            found = says()
+            found = condition()
             if found:
                 return found
         except OSError:
@@ -51,22 +51,22 @@ def until(what, says, seconds=15):
 
 
 class Server:
-    """Rollcall, and the command line on its data."""
+    """The server, and the command line on its data."""
 
     def __init__(self, program, folder):
         self.program, self.data, self.port = program, str(folder / "data"), free_port()
         flags = ["--listen", f"127.0.0.1:{self.port}", "--public-url", URL, "--trusted-proxies", "127.0.0.1"]
         log = open(folder / "rollcall.log", "w", encoding="utf-8")
-        words = [program, "serve", "--data-dir", self.data, *flags]
-        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=log)
+        arguments = [program, "serve", "--data-dir", self.data, *flags]
+        self.process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=log)
         until("rollcall", lambda: socket.create_connection(("127.0.0.1", self.port), 1))
         made = self.command("configuration", "create", "--account", "acme", "--source", "other", "--output", "json")
         self.configuration = json.loads(made)
         self.key = json.loads(self.command("api-key", "create", "--name", "test", "--output", "json"))["secret"]
         self.command("admin", "create", "--email", "ada@example.com", given=PASSWORD + "\n")
 
-    def command(self, *words, given=""):
-        return run(self.program, *words, "--data-dir", self.data, input=given)
+    def command(self, *arguments, given=""):
+        return run(self.program, *arguments, "--data-dir", self.data, input=given)
 
     def sockets(self):
         links = pathlib.Path(f"/proc/{self.process.pid}/fd").iterdir()
@@ -78,7 +78,7 @@ class Server:
 
 
 class Pinned(http.client.HTTPSConnection):
-    """A client that calls from a chosen address, and takes that port of this machine for the host."""
+    """A client that calls from a chosen address and connects to that port of this machine."""
 
     def __init__(self, proxy, source):
         super().__init__(HOST, proxy.port, timeout=60, context=proxy.trust)
@@ -90,7 +90,7 @@ class Pinned(http.client.HTTPSConnection):
 
 
 class Proxy:
-    """A proxy on a port of its own."""
+    """A proxy on a separate port."""
 
     def __init__(self, folder, upstream):
         self.folder, self.upstream, self.port = folder, upstream, free_port()
@@ -101,7 +101,7 @@ class Proxy:
         self.trust = ssl.create_default_context(cafile=str(self.certificate))
         log = open(folder / "proxy.log", "w", encoding="utf-8")
         environment = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
-        self.process = subprocess.Popen(self.words(), stdout=log, stderr=log, env=environment)
+        self.process = subprocess.Popen(self.command_line(), stdout=log, stderr=log, env=environment)
         until("the proxy", self.is_up)
 
     def is_up(self):
@@ -110,7 +110,7 @@ class Proxy:
         return self.ask("GET", "/readyz").status == 200
 
     def ask(self, method, path, body=None, source=HERE, on=None, **headers):
-        """One request; on a connection of its own, or on a given one."""
+        """One request, on a new connection or on a given one."""
         client = on or Pinned(self, source)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         client.request(method, path, body, named)
@@ -126,9 +126,9 @@ class Proxy:
 
 
 class Nginx(Proxy):
-    def words(self):
+    def command_line(self):
         text = (EXAMPLES / "nginx.conf").read_text(encoding="utf-8")
-        # Its second block, for port 80, has nothing to be replaced but the port.
+        # In its second block, for port 80, only the port is replaced.
         text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;")
         text = text.replace("listen 80;", f"listen 127.0.0.1:{free_port()};")
         text = re.sub(r" *listen \[::\]:\d+( ssl)?;\n", "", text)
@@ -145,7 +145,7 @@ class Nginx(Proxy):
 
 
 class Caddy(Proxy):
-    def words(self):
+    def command_line(self):
         text = (EXAMPLES / "Caddyfile").read_text(encoding="utf-8")
         site = f"https://{HOST}:{self.port} {{\n\tbind 127.0.0.1\n\ttls {self.certificate} {self.key}\n"
         text = text.replace(f"\n{HOST} {{\n", f"\n{site}")
@@ -156,7 +156,7 @@ class Caddy(Proxy):
 
 
 class Checks:
-    """What holds behind a proxy. Each public function is one check."""
+    """Rules behind a proxy. Each method that starts with check_ is one check."""
 
     def __init__(self, server, proxy):
         self.server, self.proxy = server, proxy
@@ -203,7 +203,7 @@ class Checks:
         assert answer.getheader("location").startswith(f"{URL}/directory/"), answer.getheader("location")
         assert b"evil.example" not in answer.body
 
-    def check_versions_and_heads_pass_untouched(self):
+    def check_versions_and_heads_pass_unchanged(self):
         answer = self.created("versions")
         path, tag = f"/Users/{json.loads(answer.body)['id']}", answer.getheader("etag")
         read = self.scim("GET", path)
@@ -220,8 +220,8 @@ class Checks:
 
     def check_paths_and_long_queries_pass_as_they_came(self):
         assert self.scim("GET", "/Users/a%2Fb").status == 404
-        wanted = urllib.parse.quote(f'userName eq "{"x" * 7000}"' + " " * 900)
-        assert self.scim("GET", f"/Users?filter={wanted}").status == 200
+        query = urllib.parse.quote(f'userName eq "{"x" * 7000}"' + " " * 900)
+        assert self.scim("GET", f"/Users?filter={query}").status == 200
         encoded = urllib.parse.quote(f'userName eq "{"é" * 3000}"')
         assert len(encoded) > 16_000 and self.scim("GET", f"/Users?filter={encoded}").status == 200
 
@@ -233,7 +233,7 @@ class Checks:
         except OSError:
             pass  # Refused before it was sent.
 
-    def check_who_waits_for_events_gets_them_through_the_proxy(self):
+    def check_a_waiting_consumer_gets_events_through_the_proxy(self):
         feed = "/directory/resources/v1/events"
         page = json.loads(self.proxy.ask("GET", f"{feed}?after=latest", **self.operator).body)
         after, found = page["nextAfter"], {}
@@ -256,7 +256,7 @@ class Checks:
             assert self.scim("GET", "/ServiceProviderConfig").status == 200
         assert self.server.sockets() - before < 20
 
-    def check_people_sign_in_and_are_told_from_where(self):
+    def check_admins_sign_in_and_see_their_address(self):
         form = urllib.parse.urlencode({"email": "ada@example.com", "password": PASSWORD})
         headers = {"Content_Type": "application/x-www-form-urlencoded"}
         foreign = self.proxy.ask("POST", "/login", form, Origin="https://evil.example", **headers)
@@ -269,7 +269,7 @@ class Checks:
         assert page.status == 200 and HERE in page.body.decode(), page.body
         assert len(page.headers.get_all("Strict-Transport-Security")) == 1, page.headers
 
-    def check_each_guesser_has_a_budget(self):
+    def check_each_address_has_its_own_limit_for_wrong_tokens(self):
         wrong = {"Authorization": "Bearer wrong"}
         client = Pinned(self.proxy, HERE)
         statuses = [self.proxy.ask("GET", f"{self.base}/Users", on=client, **wrong).status for _ in range(800)]
@@ -295,11 +295,11 @@ def check(kind, program):
                 begun = time.monotonic()
                 try:
                     getattr(checks, name)()
-                    said = "ok"
-                except Exception as problem:  # One check that fails keeps the others from nothing.
+                    result = "ok"
+                except Exception as problem:  # A failed check does not stop the others.
                     failed += 1
-                    said = f"FAILED at line {problem.__traceback__.tb_next.tb_lineno}: {problem!r}"[:2000]
-                print(f"{kind.__name__.lower()}: {name[6:].replace('_', ' ')}: {said} ({time.monotonic() - begun:.1f} s)")
+                    result = f"FAILED at line {problem.__traceback__.tb_next.tb_lineno}: {problem!r}"[:2000]
+                print(f"{kind.__name__.lower()}: {name[6:].replace('_', ' ')}: {result} ({time.monotonic() - begun:.1f} s)")
         finally:
             for one in [proxy, server]:
                 if one is not None:
@@ -308,9 +308,9 @@ def check(kind, program):
 
 
 def main():
-    program, *wanted = sys.argv[1:]
+    program, *selected = sys.argv[1:]
     kinds = {"nginx": Nginx, "caddy": Caddy}
-    failed = sum(check(kinds[name], os.path.abspath(program)) for name in wanted or kinds)
+    failed = sum(check(kinds[name], os.path.abspath(program)) for name in selected or kinds)
     sys.exit(1 if failed else 0)
 
 

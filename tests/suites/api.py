@@ -1,7 +1,7 @@
 """Runs schemathesis, with all of its checks, on the management API of the server given as argument.
 
-It calls once with the operator's key (KEY) and once with one that belongs to the account `acme` (ACCOUNT_KEY). A third
-argument gives the seconds for both together.
+It runs once with the operator's key (KEY) and once with a key of the account `acme` (ACCOUNT_KEY). A second argument
+is the total time in seconds.
 """
 
 import json
@@ -18,11 +18,11 @@ MANAGEMENT = "/directory/resources/v1"
 CONFIGURATIONS = f"{MANAGEMENT}/configurations/scim2"
 ACCOUNTS = ("acme", "globex")
 KINDS = "account configuration spare leftover user group token link schema key".split()
-# Where `api_hooks` is found.
-HOOKED = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent)}
+# Lets Python find `api_hooks`.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent)}
 USERS = 3
 SPARE = 40
-# What schemathesis takes for an accepted request unless told otherwise, without the server errors.
+# The default of schemathesis for accepted requests, without the server errors.
 ACCEPTED: list[int | str] = ["2xx", "3xx", 401, 403, 404, 409, 429]
 
 
@@ -36,7 +36,7 @@ class Api:
         self.session.headers["Authorization"] = f"Bearer {key}"
 
     def call(self, method: str, path: str, body: object = None, account: str = "", token: str = "") -> dict:
-        """The answer's document; anything but success ends the run."""
+        """Returns the document of the answer; any failure ends the run."""
         headers = {"frontegg-tenant-id": account} if account else {}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -46,7 +46,7 @@ class Api:
 
 
 def fill(api: Api) -> dict[str, list[str]]:
-    """Puts something of everything into the server, and gives the ids by what they are."""
+    """Creates objects of every kind, and returns their ids by kind."""
     made: dict[str, list[str]] = {name: [] for name in KINDS}
     made["account"] += ACCOUNTS
     for account in ACCOUNTS:
@@ -66,13 +66,13 @@ def fill(api: Api) -> dict[str, list[str]]:
 
 
 def provision(api: Api, configuration: dict, made: dict[str, list[str]]) -> None:
-    """Users, a group, a token, a link and a schema for a configuration."""
+    """Creates users, a group, a token, a link and a schema for a configuration."""
     token, own = configuration["token"], f"{CONFIGURATIONS}/{configuration['id']}"
     scim = f"/directory/resources/scim/v2.0/{configuration['id']}"
     users = [
         api.call("POST", f"{scim}/Users", {"userName": f"user-{number}"}, token=token)["id"] for number in range(USERS)
     ]
-    group = {"displayName": "Everybody", "members": [{"value": user} for user in users]}
+    group = {"displayName": "All", "members": [{"value": user} for user in users]}
     schema = {"id": "urn:example:acme:1.0:User", "attributes": [{"name": "costCenter"}]}
     made["configuration"].append(configuration["id"])
     made["user"] += users
@@ -83,10 +83,10 @@ def provision(api: Api, configuration: dict, made: dict[str, list[str]]) -> None
 
 
 def settings(made: dict[str, list[str]], key: str) -> str:
-    """What schemathesis is told in its configuration file."""
+    """The configuration file of schemathesis."""
     lists = "\n".join(f"{name}.values = {json.dumps(values)}" for name, values in made.items())
     return f"""
-# Python 3.11 loses count of its parser's depth when two threads parse.
+# In Python 3.11 the depth counter of the parser is not thread-safe.
 workers = 1
 continue-on-failure = true
 request-timeout = 20
@@ -95,18 +95,18 @@ hooks = "api_hooks"
 [headers]
 Authorization = "Bearer {key}"
 
-# No text may hold NUL, in members that nobody knows neither, and no schema can say that.
+# No text may contain NUL, not even in unknown members, and a schema cannot express that.
 [generation]
 allow-x00 = false
 
-# The usual ones and 422: a key for repeated calls that was used for another request has the form of any other.
+# The default ones and 422: an idempotency key that was used for another request has a valid form.
 [checks]
 positive_data_acceptance.expected-statuses = {json.dumps(ACCEPTED + [422])}
 
 [dictionaries]
 {lists}
 
-# Random ids lead nowhere: every second time a real one stands in their place.
+# Random ids do not exist: half of them are replaced by real ones.
 [parameters]
 "path.id" = {{dictionary = "configuration", probability = 0.5}}
 "path.user" = {{dictionary = "user", probability = 0.5}}
@@ -116,18 +116,18 @@ positive_data_acceptance.expected-statuses = {json.dumps(ACCEPTED + [422])}
 "path.urn" = {{dictionary = "schema", probability = 0.5}}
 "path.configurationId" = {{dictionary = "leftover", probability = 0.5}}
 "header.frontegg-tenant-id" = {{dictionary = "account", probability = 0.5}}
-# A cursor is what the server gave and nothing else, which no schema can say. An empty one is the first page.
+# Only cursors from the server are valid, which a schema cannot express. An empty one is the first page.
 "query.cursor" = ""
-# Nobody wants to wait for events here.
+# The run must not wait for events.
 "query.wait" = 0
 
-# The caller chooses the id of an account: after a deletion the next call that names it begins it anew.
+# The caller chooses the id of an account: after a deletion the next call with that id creates it again.
 [[operations]]
 include-path = "{MANAGEMENT}/accounts/{{id}}"
 parameters."path.id" = {{dictionary = "account", probability = 0.5}}
 checks.use_after_free.enabled = false
 
-# So it is with the URN of a schema.
+# The same applies to the URN of a schema.
 [[operations]]
 include-path-regex = "{MANAGEMENT}/configurations/scim2/.*/schemas/.*"
 checks.use_after_free.enabled = false
@@ -140,22 +140,22 @@ parameters."path.id" = {{dictionary = "user", probability = 0.5}}
 include-path-regex = "{MANAGEMENT}/groups/.*"
 parameters."path.id" = {{dictionary = "group", probability = 0.5}}
 
-# The key that calls is not among these.
+# The key of the run is not among these.
 [[operations]]
 include-path = "{MANAGEMENT}/api-keys/{{id}}"
 parameters."path.id" = {{dictionary = "key", probability = 1.0}}
 
-# What a deletion meets is there for that, lest nothing be left for the others.
+# Deletions use spare configurations, so that the others remain.
 [[operations]]
 include-operation-id = "deleteConfiguration"
 parameters."path.id" = {{dictionary = "spare", probability = 0.5}}
 
-# The operator has to name the account of a new configuration; a description can say that, a schema cannot.
+# The operator must name the account of a new configuration; a schema cannot express that.
 [[operations]]
 include-operation-id = "createConfiguration"
 parameters."header.frontegg-tenant-id" = "acme"
 
-# The characteristics of an attribute depend on each other, and names count once whatever their case.
+# The characteristics of an attribute depend on each other, and names are unique independent of case.
 [[operations]]
 include-operation-id = "addSchema"
 checks.positive_data_acceptance.expected-statuses = {json.dumps(ACCEPTED + [400, 422])}
@@ -163,16 +163,16 @@ checks.positive_data_acceptance.expected-statuses = {json.dumps(ACCEPTED + [400,
 
 
 def run(address: str, made: dict[str, list[str]], key: str, seconds: int) -> bool:
-    """One run; whether nothing failed."""
+    """Runs schemathesis; returns whether everything passed."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "schemathesis.toml")
         file.write_text(settings(made, key))
         program = Path(sys.executable).with_name("st")
         command = [program, "--config-file", file, "run", f"{address}/openapi.json"]
         options = ["--checks", "all", "--max-time", str(seconds), "--generation-database", "none", "--no-color"]
-        # The same requests in every run, so that a failure can be met again; another number asks others.
+        # The same requests in every run, so that a failure can be reproduced; another seed creates others.
         options += ["--seed", os.environ.get("SEED", "7643")]
-        return subprocess.run(command + options, timeout=seconds + 60, cwd=folder, env=HOOKED).returncode == 0
+        return subprocess.run(command + options, timeout=seconds + 60, cwd=folder, env=ENVIRONMENT).returncode == 0
 
 
 def main(address: str, seconds: str = "150") -> int:
@@ -181,7 +181,7 @@ def main(address: str, seconds: str = "150") -> int:
     made = fill(api)
     share = int(seconds) // 3
     is_sound = run(address, made, os.environ["KEY"], 2 * share)
-    # The operator may have switched off what the account's key needs. This fails if its own key died on the way.
+    # The run of the operator may have disabled self-service. This fails if the operator's key was revoked by the run.
     api.call("PATCH", f"{MANAGEMENT}/settings", {"selfService": True})
     return 0 if run(address, made, os.environ["ACCOUNT_KEY"], share) and is_sound else 1
 

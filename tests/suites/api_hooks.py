@@ -1,4 +1,4 @@
-"""What schemathesis does differently on the management API."""
+"""Adapts schemathesis to the management API."""
 
 import re
 import uuid
@@ -15,9 +15,9 @@ KEYS = "/directory/resources/v1/api-keys"
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Lets the requests of a conversation mean what they are meant to.
+    """Makes the requests of stateful tests valid.
 
-    Single requests are sent as they are: what is odd in them is what is tested.
+    Single requests are sent unchanged, because their odd values are the test.
     """
     if case.meta is not None and case.meta.phase.name == "stateful":
         fresh_key(case)
@@ -25,10 +25,10 @@ def before_call(context, case, kwargs):
 
 
 def fresh_key(case):
-    """Gives each request a key of its own for repeated calls.
+    """Gives each request a unique idempotency key.
 
-    Schemathesis sends one key again and again: the repeated answer from before a deletion would look like something that was
-    made and is not there. What is no key stays as it is.
+    Schemathesis repeats one key: the replayed answer from before a deletion would look like an object that was created
+    and does not exist. Invalid keys stay unchanged.
     """
     key = (case.headers or {}).get(KEY)
     if isinstance(key, str) and USABLE.fullmatch(key):
@@ -36,10 +36,10 @@ def fresh_key(case):
 
 
 def fresh_account(case):
-    """Gives each new account an id that nobody had and that stands in a path as it is.
+    """Gives each new account a unique id that needs no encoding in a path.
 
-    The caller chooses that id. Schemathesis takes `%C4%9B` for an encoded one, and would call an account that another
-    request began anew by its id one that was not deleted.
+    The caller chooses that id. Schemathesis treats `%C4%9B` as encoded, and would report an account that another request
+    created again with the same id as not deleted.
     """
     if case.operation.method.lower() != "post" or not isinstance(case.body, dict):
         return

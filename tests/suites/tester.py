@@ -1,7 +1,7 @@
 """Runs every check of scim2-tester on the provisioning URL given as argument; the token comes in SCIM_TOKEN.
 
-The command line of the suite calls anything but its best mark a failure and does not count.
-Here an error fails, and so does a run that stopped early and checked next to nothing.
+The command line of the suite treats every result except the best one as a failure and does not count.
+Here an error fails, and so does a run that stopped early with too few checks.
 """
 
 import os

@@ -1,11 +1,11 @@
-//! A call as it is logged for each rule, and what is said about it.
+//! A logged call for each rule, and its explanation.
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::provider::by_key;
+use crate::providers::find_provider;
 
-/// A logged call and what surrounds it.
+/// A logged call with its context.
 struct Case {
     call: LoggedCall,
     below: &'static str,
@@ -23,7 +23,7 @@ fn case(method: &str, below: &'static str, status: u16) -> Case {
 
 impl Case {
     fn refused(mut self, scim_type: &str, detail: &str) -> Self {
-        self.call.scim_type = Some(scim_type.to_owned()).filter(|word| !word.is_empty());
+        self.call.scim_type = Some(scim_type.to_owned()).filter(|value| !value.is_empty());
         self.call.detail = Some(detail.to_owned());
         self
     }
@@ -33,10 +33,10 @@ impl Case {
         self
     }
 
-    fn facts(&self) -> Facts<'_> {
-        Facts {
+    fn facts(&self) -> CallContext<'_> {
+        CallContext {
             call: &self.call,
-            below: self.below,
+            relative_path: self.below,
             filter: self.filter,
             request: self.request.as_ref(),
             response: self.response.as_ref(),
@@ -45,8 +45,8 @@ impl Case {
         }
     }
 
-    fn said(&self) -> Vec<&'static str> {
-        explain(&self.facts(), by_key("okta").unwrap()).iter().map(|one| one.id).collect()
+    fn explained(&self) -> Vec<&'static str> {
+        explain_call(&self.facts(), find_provider("okta").unwrap()).iter().map(|one| one.id).collect()
     }
 }
 
@@ -57,16 +57,16 @@ fn token(refusal: &str) -> Case {
     case
 }
 
-/// What is logged, by the word of the rule that it is for.
+/// Logged calls by the id of the rule that applies.
 fn fixtures() -> Vec<(&'static str, Case)> {
-    let mut all = of_the_door();
-    all.extend(of_documents());
-    all.extend(of_lookups_and_versions());
+    let mut all = token_and_url_cases();
+    all.extend(document_cases());
+    all.extend(lookup_and_version_cases());
     all
 }
 
-/// Tokens and addresses.
-fn of_the_door() -> Vec<(&'static str, Case)> {
+/// Tokens and URLs.
+fn token_and_url_cases() -> Vec<(&'static str, Case)> {
     vec![
         ("unknown-token", token("unknown_token")),
         ("foreign-token", token("foreign_token")),
@@ -89,13 +89,13 @@ fn of_the_door() -> Vec<(&'static str, Case)> {
         ),
         (
             "wrong-base-path",
-            case("GET", "/v1/Users", 400).refused("invalidVers", "only version 2 of the protocol is served"),
+            case("GET", "/v1/Users", 400).refused("invalidVers", "only version 2 of the protocol is supported"),
         ),
     ]
 }
 
-/// What is sent.
-fn of_documents() -> Vec<(&'static str, Case)> {
+/// Request bodies.
+fn document_cases() -> Vec<(&'static str, Case)> {
     vec![
         (
             "bad-json",
@@ -121,12 +121,12 @@ fn of_documents() -> Vec<(&'static str, Case)> {
             case("PATCH", "/Users/7", 400)
                 .refused("invalidValue", "Operations[0]: active must be true or false, found text that does not fit"),
         ),
-        ("boolean-as-text-mended", case("PATCH", "/Users/7", 200).noted("active: text read as a boolean")),
+        ("boolean-as-text-accepted", case("PATCH", "/Users/7", 200).noted("active: text read as a boolean")),
     ]
 }
 
 /// Paths, filters, members, versions and limits.
-fn of_lookups_and_versions() -> Vec<(&'static str, Case)> {
+fn lookup_and_version_cases() -> Vec<(&'static str, Case)> {
     let patch = |path: &str| json!({"Operations": [{"op": "replace", "path": path, "value": "x"}]});
     vec![
         (
@@ -156,18 +156,18 @@ fn of_lookups_and_versions() -> Vec<(&'static str, Case)> {
 }
 
 #[test]
-fn each_rule_speaks_for_its_case_and_for_no_other() {
+fn each_rule_applies_to_its_case_only() {
     let fixtures = fixtures();
     for (id, case) in &fixtures {
-        assert_eq!(case.said(), [*id], "{:?} {}", case.call, case.below);
+        assert_eq!(case.explained(), [*id], "{:?} {}", case.call, case.below);
     }
-    for rule in RULES {
+    for rule in EXPLANATION_RULES {
         assert!(fixtures.iter().any(|(id, _)| *id == rule.id), "{} has no fixture", rule.id);
     }
 }
 
 #[test]
-fn nothing_is_said_about_what_went_well() {
+fn successful_calls_have_no_explanation() {
     let filter = Some("userName eq \"o'brien\"");
     for case in [
         case("GET", "/Users", 200),
@@ -175,66 +175,66 @@ fn nothing_is_said_about_what_went_well() {
         case("POST", "/Users", 201),
         case("GET", "/Users/7", 404).refused("", "there is no such resource in this configuration"),
     ] {
-        assert_eq!(case.said(), [""; 0], "{} {}", case.call.method, case.below);
+        assert_eq!(case.explained(), [""; 0], "{} {}", case.call.method, case.below);
     }
 }
 
 #[test]
-fn the_place_is_the_one_at_the_provider() {
+fn the_location_depends_on_the_provider() {
     let case = token("revoked_token");
-    let place = |provider: &str| explain(&case.facts(), by_key(provider).unwrap())[0].place;
-    assert!(place("okta").contains("API Token") && place("entra").contains("Secret Token"));
-    assert!(place("custom").contains("Authorization: Bearer"));
-    let words: Vec<&str> = super::super::provider::PROVIDERS.iter().map(|provider| place(provider.key)).collect();
-    let mut distinct = words.clone();
+    let location = |provider: &str| explain_call(&case.facts(), find_provider(provider).unwrap())[0].location;
+    assert!(location("okta").contains("API Token") && location("entra").contains("Secret Token"));
+    assert!(location("custom").contains("Authorization: Bearer"));
+    let all: Vec<&str> = crate::providers::PROVIDERS.iter().map(|provider| location(provider.key)).collect();
+    let mut distinct = all.clone();
     distinct.dedup();
-    assert_eq!(distinct.len(), words.len(), "a place for each provider");
+    assert_eq!(distinct.len(), all.len(), "one location for each provider");
 }
 
 #[track_caller]
-fn are_told<const N: usize>(cases: [(&str, Case); N]) {
+fn assert_sentences<const N: usize>(cases: [(&str, Case); N]) {
     for (sentence, case) in cases {
-        assert_eq!(super::sentence(&case.facts()), sentence);
+        assert_eq!(super::summarize_call(&case.facts()), sentence);
     }
 }
 
 #[test]
-fn a_call_is_told_in_one_sentence() {
+fn a_call_is_summarized_in_one_sentence() {
     let name = Some("alice");
     let found = |count: u32| Some(json!({"totalResults": count}));
-    are_told([
+    assert_sentences([
         ("Added the user alice", Case { name, ..case("POST", "/Users", 201) }),
         ("Deleted a user", case("DELETE", "/Users/7", 204)),
         ("Read the user alice", Case { name, ..case("GET", "/Users/7", 200) }),
         (
-            "Sent the user alice as switched off",
+            "Replaced the user alice with active set to false",
             Case { name, request: Some(json!({"active": false})), ..case("PUT", "/Users/7", 200) },
         ),
         ("Listed groups", case("GET", "/Groups", 200)),
         (
-            "Looked for users with userName eq \"x\": none",
+            "Searched for users with userName eq \"x\": none",
             Case { filter: Some("userName eq \"x\""), response: found(0), ..case("GET", "/Users", 200) },
         ),
-        ("Asked what this server can do", case("GET", "/ServiceProviderConfig", 200)),
-        ("Looked for a user that is not here", case("GET", "/Users/7", 404)),
+        ("Read the capabilities of this server", case("GET", "/ServiceProviderConfig", 200)),
+        ("Searched for a user that does not exist", case("GET", "/Users/7", 404)),
         (
             "Refused: userName is taken",
             case("POST", "/Users", 409).refused("uniqueness", "userName is taken by another"),
         ),
         ("Refused: title must be text", case("POST", "/Users", 400).refused("invalidValue", "title must be text")),
-        ("Could not be answered: status 503", case("POST", "/Users", 503)),
+        ("Failed: status 503", case("POST", "/Users", 503)),
         (
-            "Ran a job of 2 operations",
+            "Ran a bulk request with 2 operations",
             Case { request: Some(json!({"Operations": [{}, {}]})), ..case("POST", "/Bulk", 200) },
         ),
     ]);
 }
 
 #[test]
-fn a_change_names_what_it_changed() {
+fn the_summary_of_a_patch_names_the_changed_attributes() {
     let name = Some("alice");
     let patch = |operations: Value| Some(json!({"Operations": operations}));
-    are_told([
+    assert_sentences([
         (
             "Switched off the user alice",
             Case {
@@ -280,7 +280,7 @@ fn a_change_names_what_it_changed() {
             },
         ),
         (
-            "Took 1 member out of a group",
+            "Removed 1 member from a group",
             Case {
                 request: patch(json!([{"op": "remove", "path": "members[value eq \"1\"]"}])),
                 ..case("PATCH", "/Groups/7", 204)

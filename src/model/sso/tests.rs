@@ -1,38 +1,38 @@
-//! Who comes in, as tables.
+//! Tables of sign-in decisions.
 
 use super::*;
 
-fn agreement() -> Agreement {
-    Agreement {
+fn agreement() -> ProviderConfiguration {
+    ProviderConfiguration {
         is_on: true,
         issuer: "https://id.example.com".to_owned(),
         client_id: "rollcall".to_owned(),
         scopes: "email profile".to_owned(),
         label: "Sign in with SSO".to_owned(),
-        ..Agreement::default()
+        ..ProviderConfiguration::default()
     }
 }
 
-fn adding() -> Agreement {
-    Agreement {
-        adds_people: true,
+fn adding() -> ProviderConfiguration {
+    ProviderConfiguration {
+        adds_admins: true,
         domains: vec!["example.com".to_owned()],
         default_role: Some("viewer".to_owned()),
         ..agreement()
     }
 }
 
-fn mapping() -> Agreement {
+fn mapping() -> ProviderConfiguration {
     let roles = [("admins", "provisioning-manager"), ("staff", "viewer")];
-    Agreement {
+    ProviderConfiguration {
         role_claim: "groups".to_owned(),
         roles: roles.map(|(value, role)| (value.to_owned(), role.to_owned())).to_vec(),
         ..agreement()
     }
 }
 
-fn identity(email: Option<&str>, is_verified: Option<bool>, groups: &[&str]) -> Identity {
-    Identity {
+fn identity(email: Option<&str>, is_verified: Option<bool>, groups: &[&str]) -> SsoIdentity {
+    SsoIdentity {
         issuer: "https://id.example.com".to_owned(),
         subject: "u1".to_owned(),
         email: email.map(str::to_owned),
@@ -42,7 +42,7 @@ fn identity(email: Option<&str>, is_verified: Option<bool>, groups: &[&str]) -> 
     }
 }
 
-fn known(role: &str) -> Known {
+fn candidate(role: &str) -> AdminCandidate {
     let admin = Admin {
         id: "a1".to_owned(),
         email: "ann@example.com".to_owned(),
@@ -54,32 +54,32 @@ fn known(role: &str) -> Known {
         last_sign_in_at: None,
         disabled_at: None,
     };
-    Known { admin, is_managed: false, subject: None }
+    AdminCandidate { admin, is_managed: false, subject: None }
 }
 
-fn disabled() -> Known {
-    let one = known("viewer");
-    Known { admin: Admin { disabled_at: Some(1), ..one.admin }, ..one }
+fn disabled() -> AdminCandidate {
+    let one = candidate("viewer");
+    AdminCandidate { admin: Admin { disabled_at: Some(1), ..one.admin }, ..one }
 }
 
-fn entered(role: Option<&str>, is_new_link: bool) -> Decision {
-    Decision::Enter { admin: "a1".to_owned(), role: role.map(str::to_owned), is_new_link }
+fn entered(role: Option<&str>, is_new_link: bool) -> SignInDecision {
+    SignInDecision::SignIn { admin: "a1".to_owned(), role: role.map(str::to_owned), is_new_link }
 }
 
 #[test]
-fn somebody_is_known_by_identity_and_at_first_by_a_verified_address() {
-    use Refused::{Disabled, NoEmail, Stranger, Taken, Unverified};
-    let ann = known("viewer");
-    let other = Known { subject: Some("u2".to_owned()), ..ann.clone() };
+fn an_admin_is_matched_by_identity_and_first_by_a_verified_address() {
+    use SsoRefusal::{Disabled, LinkedElsewhere, NoEmail, UnknownAdmin, Unverified};
+    let ann = candidate("viewer");
+    let other = AdminCandidate { subject: Some("u2".to_owned()), ..ann.clone() };
     let verified = identity(Some("ann@example.com"), Some(true), &[]);
-    let refuse = Decision::Refuse;
-    for (who, linked, by_email, wanted) in [
+    let refuse = SignInDecision::Refuse;
+    for (claims, linked, by_email, expected) in [
         (verified.clone(), Some(&ann), None, entered(None, false)),
         // The address may have changed since; the identity has not.
         (identity(None, None, &[]), Some(&ann), None, entered(None, false)),
         (verified.clone(), None, Some(&ann), entered(None, true)),
-        (verified.clone(), None, Some(&other), refuse(Taken)),
-        (verified.clone(), None, None, refuse(Stranger)),
+        (verified.clone(), None, Some(&other), refuse(LinkedElsewhere)),
+        (verified.clone(), None, None, refuse(UnknownAdmin)),
         (identity(Some("ann@example.com"), Some(false), &[]), None, Some(&ann), refuse(Unverified)),
         (identity(Some("ann@example.com"), None, &[]), None, Some(&ann), refuse(Unverified)),
         (identity(None, Some(true), &[]), None, None, refuse(NoEmail)),
@@ -87,81 +87,85 @@ fn somebody_is_known_by_identity_and_at_first_by_a_verified_address() {
         (verified.clone(), Some(&disabled()), None, refuse(Disabled)),
         (verified, None, Some(&disabled()), refuse(Disabled)),
     ] {
-        assert_eq!(decide(&agreement(), &who, linked, by_email), wanted, "{who:?}");
+        assert_eq!(decide_sign_in(&agreement(), &claims, linked, by_email), expected, "{claims:?}");
     }
 }
 
 #[test]
-fn an_address_that_is_called_unverified_is_never_trusted() {
-    let (ann, trusting) = (known("viewer"), Agreement { trusts_emails: true, ..agreement() });
-    let said = |is_verified| identity(Some("ann@example.com"), is_verified, &[]);
-    assert_eq!(decide(&trusting, &said(None), None, Some(&ann)), entered(None, true));
-    assert_eq!(decide(&trusting, &said(Some(false)), None, Some(&ann)), Decision::Refuse(Refused::Unverified));
+fn an_unverified_address_is_never_trusted() {
+    let (ann, trusting) = (candidate("viewer"), ProviderConfiguration { trusts_emails: true, ..agreement() });
+    let unconfirmed = |is_verified| identity(Some("ann@example.com"), is_verified, &[]);
+    assert_eq!(decide_sign_in(&trusting, &unconfirmed(None), None, Some(&ann)), entered(None, true));
+    assert_eq!(
+        decide_sign_in(&trusting, &unconfirmed(Some(false)), None, Some(&ann)),
+        SignInDecision::Refuse(SsoRefusal::Unverified)
+    );
 }
 
 #[test]
-fn people_are_added_from_the_domains_that_are_named() {
-    let add = |role: &str, email: &str, name: &str| Decision::Add {
+fn admins_are_added_from_the_allowed_domains() {
+    let add = |role: &str, email: &str, name: &str| SignInDecision::Add {
         role: role.to_owned(),
         email: email.to_owned(),
         name: name.to_owned(),
     };
-    let who = |email| identity(Some(email), Some(true), &["admins"]);
-    let wordless = Identity { name: None, ..who("Bob@Example.com") };
-    let nobody = Agreement { default_role: None, ..adding() };
-    let mapped = Agreement { roles: mapping().roles, role_claim: "groups".to_owned(), ..nobody.clone() };
-    for (agreement, who, wanted) in [
-        (adding(), who("ann@example.com"), add("viewer", "ann@example.com", "Ann Example")),
-        (adding(), wordless, add("viewer", "Bob@Example.com", "bob")),
-        (mapped, who("ann@example.com"), add("provisioning-manager", "ann@example.com", "Ann Example")),
-        (nobody, who("ann@example.com"), Decision::Refuse(Refused::NoRole)),
-        (adding(), who("ann@evil.example"), Decision::Refuse(Refused::Domain)),
-        (adding(), who("ann@sub.example.com"), Decision::Refuse(Refused::Domain)),
-        (adding(), who("ann@evilexample.com"), Decision::Refuse(Refused::Domain)),
-        (adding(), who("ann@example.com@evil.example"), Decision::Refuse(Refused::Domain)),
+    let identity_of = |email| identity(Some(email), Some(true), &["admins"]);
+    let nameless = SsoIdentity { name: None, ..identity_of("Bob@Example.com") };
+    let without_default = ProviderConfiguration { default_role: None, ..adding() };
+    let mapped =
+        ProviderConfiguration { roles: mapping().roles, role_claim: "groups".to_owned(), ..without_default.clone() };
+    for (agreement, claims, expected) in [
+        (adding(), identity_of("ann@example.com"), add("viewer", "ann@example.com", "Ann Example")),
+        (adding(), nameless, add("viewer", "Bob@Example.com", "bob")),
+        (mapped, identity_of("ann@example.com"), add("provisioning-manager", "ann@example.com", "Ann Example")),
+        (without_default, identity_of("ann@example.com"), SignInDecision::Refuse(SsoRefusal::NoRole)),
+        (adding(), identity_of("ann@evil.example"), SignInDecision::Refuse(SsoRefusal::DomainNotAllowed)),
+        (adding(), identity_of("ann@sub.example.com"), SignInDecision::Refuse(SsoRefusal::DomainNotAllowed)),
+        (adding(), identity_of("ann@evilexample.com"), SignInDecision::Refuse(SsoRefusal::DomainNotAllowed)),
+        (adding(), identity_of("ann@example.com@evil.example"), SignInDecision::Refuse(SsoRefusal::DomainNotAllowed)),
     ] {
-        assert_eq!(decide(&agreement, &who, None, None), wanted, "{who:?}");
+        assert_eq!(decide_sign_in(&agreement, &claims, None, None), expected, "{claims:?}");
     }
 }
 
 #[test]
-fn roles_follow_the_table_and_owners_stay_what_they_are() {
-    let managed = Known { is_managed: true, ..known("provisioning-manager") };
-    let defaulting = Agreement { default_role: Some("viewer".to_owned()), ..mapping() };
-    for (agreement, groups, person, wanted) in [
-        (mapping(), vec!["staff", "admins"], known("viewer"), entered(Some("provisioning-manager"), false)),
+fn roles_follow_the_mapping_and_owners_keep_their_role() {
+    let managed = AdminCandidate { is_managed: true, ..candidate("provisioning-manager") };
+    let defaulting = ProviderConfiguration { default_role: Some("viewer".to_owned()), ..mapping() };
+    for (agreement, groups, admin, expected) in [
+        (mapping(), vec!["staff", "admins"], candidate("viewer"), entered(Some("provisioning-manager"), false)),
         (mapping(), vec!["staff"], managed.clone(), entered(Some("viewer"), false)),
-        (mapping(), vec!["others"], known("viewer"), entered(None, false)),
-        (mapping(), vec!["admins"], known(OWNER), entered(None, false)),
-        (mapping(), vec![], managed.clone(), Decision::Refuse(Refused::NoRole)),
+        (mapping(), vec!["others"], candidate("viewer"), entered(None, false)),
+        (mapping(), vec!["admins"], candidate(OWNER), entered(None, false)),
+        (mapping(), vec![], managed.clone(), SignInDecision::Refuse(SsoRefusal::NoRole)),
         (defaulting, vec![], managed.clone(), entered(Some("viewer"), false)),
         (agreement(), vec!["admins"], managed, entered(None, false)),
     ] {
-        let who = identity(None, None, &groups);
-        assert_eq!(decide(&agreement, &who, Some(&person), None), wanted, "{groups:?}");
+        let claims = identity(None, None, &groups);
+        assert_eq!(decide_sign_in(&agreement, &claims, Some(&admin), None), expected, "{groups:?}");
     }
 }
 
 #[test]
-fn what_cannot_be_agreed_on_names_its_field() {
-    assert_eq!(agreement().problems(), []);
-    assert_eq!(adding().problems(), []);
-    assert_eq!(mapping().problems(), []);
+fn each_invalid_value_names_its_field() {
+    assert_eq!(agreement().field_errors(), []);
+    assert_eq!(adding().field_errors(), []);
+    assert_eq!(mapping().field_errors(), []);
     let owner = || vec![("admins".to_owned(), OWNER.to_owned())];
     for (field, wrong) in [
-        ("issuer", Agreement { issuer: "https://id.example.com/?x=1".to_owned(), ..agreement() }),
-        ("client_id", Agreement { client_id: String::new(), ..agreement() }),
-        ("label", Agreement { label: String::new(), ..agreement() }),
-        ("label", Agreement { label: "x".repeat(41), ..agreement() }),
-        ("scopes", Agreement { scopes: "email\nprofile".to_owned(), ..agreement() }),
-        ("domains", Agreement { domains: Vec::new(), ..adding() }),
-        ("domains", Agreement { domains: vec!["@example.com".to_owned()], ..adding() }),
-        ("default_role", Agreement { default_role: Some(OWNER.to_owned()), ..adding() }),
-        ("default_role", Agreement { default_role: None, ..adding() }),
-        ("roles", Agreement { roles: owner(), ..mapping() }),
-        ("role_claim", Agreement { role_claim: String::new(), ..mapping() }),
+        ("issuer", ProviderConfiguration { issuer: "https://id.example.com/?x=1".to_owned(), ..agreement() }),
+        ("client_id", ProviderConfiguration { client_id: String::new(), ..agreement() }),
+        ("label", ProviderConfiguration { label: String::new(), ..agreement() }),
+        ("label", ProviderConfiguration { label: "x".repeat(41), ..agreement() }),
+        ("scopes", ProviderConfiguration { scopes: "email\nprofile".to_owned(), ..agreement() }),
+        ("domains", ProviderConfiguration { domains: Vec::new(), ..adding() }),
+        ("domains", ProviderConfiguration { domains: vec!["@example.com".to_owned()], ..adding() }),
+        ("default_role", ProviderConfiguration { default_role: Some(OWNER.to_owned()), ..adding() }),
+        ("default_role", ProviderConfiguration { default_role: None, ..adding() }),
+        ("roles", ProviderConfiguration { roles: owner(), ..mapping() }),
+        ("role_claim", ProviderConfiguration { role_claim: String::new(), ..mapping() }),
     ] {
-        let fields: Vec<&str> = wrong.problems().into_iter().map(|(field, _)| field).collect();
+        let fields: Vec<&str> = wrong.field_errors().into_iter().map(|(field, _)| field).collect();
         assert_eq!(fields, [field], "{wrong:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! Bulk jobs (RFC 7644 section 3.7): a request becomes items, each checked as far as that needs no directory;
-//! [`references`] puts ids where items name each other, [`plan()`] says in which order they run.
+//! Bulk jobs (RFC 7644 section 3.7). [`read()`] parses a request into items and checks them without access to the
+//! directory, [`references`] replaces references between items with ids, [`plan()`] determines the order of execution.
 
 mod plan;
 mod read;
@@ -9,38 +9,38 @@ mod tests;
 
 use serde_json::{Map, Value, json};
 
-use super::version::Tags;
-use super::{Error, urn};
+use super::{ScimError, urn};
+use crate::scim::entity_tag::EntityTags;
 
-pub use plan::{Facts, Plan, plan};
-pub use read::read;
+pub use plan::{BulkPlan, ItemProperties, plan_execution};
+pub use read::parse_bulk_job;
 
-/// Most operations in one job.
+/// Maximum number of operations in one job.
 pub const OPERATIONS_MAX: usize = 1_000;
 
-/// A job, read.
+/// A parsed bulk request.
 #[derive(Debug)]
-pub struct Job {
-    /// After how many errors the job stops (`failOnErrors`); it runs to its end without.
+pub struct BulkJob {
+    /// Number of errors after which the job stops (`failOnErrors`); `None` to run the whole job.
     pub errors_max: Option<usize>,
-    /// What is to be done, in the order of the request.
-    pub items: Vec<Item>,
+    /// The operations, in the order of the request.
+    pub items: Vec<BulkItem>,
 }
 
-/// A method that a job may hold.
+/// The method of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub enum BulkMethod {
     /// Create.
     Post,
     /// Replace.
     Put,
-    /// Change in part.
+    /// Modify.
     Patch,
     /// Remove.
     Delete,
 }
 
-impl Method {
+impl BulkMethod {
     /// The name in a request and in a result.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,74 +54,74 @@ impl Method {
 
 /// One operation of a job.
 #[derive(Debug, Default)]
-pub struct Item {
-    /// Nothing where the item names none that is served.
-    pub method: Option<Method>,
-    /// The client's own name for the operation; what it makes can be referred to by it.
+pub struct BulkItem {
+    /// `None` if the item has no supported method.
+    pub method: Option<BulkMethod>,
+    /// The client's identifier of the operation. Other operations can refer to the created resource by it.
     pub bulk_id: Option<String>,
-    /// Path below the base URL, or a whole URL; empty where the item has none.
+    /// Path below the base URL, or a complete URL; empty if the item has none.
     pub path: String,
-    /// What the resource's version must be, as in If-Match.
-    pub version: Option<Tags>,
-    /// The body of the single call; null where there is none.
+    /// The required version of the resource, as in If-Match.
+    pub version: Option<EntityTags>,
+    /// The request body of the operation; null if there is none.
     pub data: Value,
-    /// What is wrong with the item, where its own text says so.
-    pub refusal: Option<Error>,
+    /// The error of an item that is invalid in itself.
+    pub error: Option<ScimError>,
 }
 
-impl Item {
-    /// The name under which others refer to what the item creates.
-    pub fn creates(&self) -> Option<&str> {
-        self.bulk_id.as_deref().filter(|_| self.method == Some(Method::Post))
+impl BulkItem {
+    /// Returns the bulkId by which other items refer to the resource that this item creates.
+    pub fn created_bulk_id(&self) -> Option<&str> {
+        self.bulk_id.as_deref().filter(|_| self.method == Some(BulkMethod::Post))
     }
 }
 
-/// What became of one item.
+/// The result of one item.
 #[derive(Debug, Clone)]
-pub struct Outcome {
-    /// Status code of the single call.
+pub struct BulkItemOutcome {
+    /// Status code of the operation.
     pub status: u16,
-    /// URL of the resource; a create that failed has none.
+    /// URL of the resource; `None` for a failed POST.
     pub location: Option<String>,
-    /// Entity tag after the operation, where it is known.
+    /// Entity tag after the operation, if available.
     pub version: Option<String>,
-    /// The error.
-    pub refusal: Option<Error>,
+    /// The error, if the operation failed.
+    pub error: Option<ScimError>,
 }
 
-impl Outcome {
-    /// A refused item. The URL says which resource was meant.
-    pub fn refused(error: Error, location: Option<String>) -> Self {
-        Self { status: error.status, location, version: None, refusal: Some(error) }
+impl BulkItemOutcome {
+    /// The outcome of a failed item. `location` is the URL of the target resource.
+    pub fn failed(error: ScimError, location: Option<String>) -> Self {
+        Self { status: error.status, location, version: None, error: Some(error) }
     }
 
     /// Whether the operation took effect.
     pub fn succeeded(&self) -> bool {
-        self.refusal.is_none()
+        self.error.is_none()
     }
 }
 
-/// The answer to a job: one result for each item that was reached, in the order of the request.
-pub fn response<'a>(results: impl Iterator<Item = (&'a Item, &'a Outcome)>) -> Value {
-    let results: Vec<Value> = results.map(|(item, outcome)| result(item, outcome)).collect();
+/// Returns the bulk response: one result per processed item, in the order of the request.
+pub fn render_response<'a>(results: impl Iterator<Item = (&'a BulkItem, &'a BulkItemOutcome)>) -> Value {
+    let results: Vec<Value> = results.map(|(item, outcome)| render_result(item, outcome)).collect();
     json!({"schemas": [urn::BULK_RESPONSE], "Operations": results})
 }
 
-fn result(item: &Item, outcome: &Outcome) -> Value {
-    let mut shown = Map::new();
+fn render_result(item: &BulkItem, outcome: &BulkItemOutcome) -> Value {
+    let mut object = Map::new();
     let mut put = |name: &str, value: Option<&str>| {
         if let Some(value) = value {
-            shown.insert(name.to_owned(), value.into());
+            object.insert(name.to_owned(), value.into());
         }
     };
     put("location", outcome.location.as_deref());
-    put("method", item.method.map(Method::as_str));
+    put("method", item.method.map(BulkMethod::as_str));
     put("bulkId", item.bulk_id.as_deref());
     put("version", outcome.version.as_deref());
-    // Erratum 7916: the status is text.
+    // Erratum 7916: the status is a string.
     put("status", Some(&outcome.status.to_string()));
-    if let Some(error) = &outcome.refusal {
-        shown.insert("response".to_owned(), error.body());
+    if let Some(error) = &outcome.error {
+        object.insert("response".to_owned(), error.body());
     }
-    Value::Object(shown)
+    Value::Object(object)
 }

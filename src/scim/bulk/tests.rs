@@ -1,21 +1,21 @@
-//! Reading, references and order of bulk jobs.
+//! Parsing, references and order of bulk jobs.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::references::{self, Made};
-use super::{Facts, Job, Method, OPERATIONS_MAX, Plan, plan, read};
-use crate::scim::dialect::Rules;
+use super::references::{self, CreatedResource};
+use super::{BulkJob, BulkMethod, BulkPlan, ItemProperties, OPERATIONS_MAX, parse_bulk_job, plan_execution};
+use crate::scim::dialect::DialectRules;
 use crate::scim::schema::{GROUP_TYPE, USER_TYPE};
-use crate::scim::{Error, ScimType, urn};
+use crate::scim::{ScimError, ScimType, urn};
 
-fn job(operations: Value) -> Job {
-    read(json!({"schemas": [urn::BULK_REQUEST], "Operations": operations}), Rules::LENIENT).unwrap()
+fn job(operations: Value) -> BulkJob {
+    parse_bulk_job(json!({"schemas": [urn::BULK_REQUEST], "Operations": operations}), DialectRules::LENIENT).unwrap()
 }
 
-fn whole(body: Value) -> Error {
-    read(body, Rules::LENIENT).unwrap_err()
+fn whole(body: Value) -> ScimError {
+    parse_bulk_job(body, DialectRules::LENIENT).unwrap_err()
 }
 
 fn post(endpoint: &str, name: &str, data: Value) -> Value {
@@ -31,24 +31,24 @@ fn user(name: &str) -> Value {
     post("/Users", name, json!({"userName": name}))
 }
 
-fn planned(operations: Value) -> Plan {
+fn planned(operations: Value) -> BulkPlan {
     let job = job(operations);
-    let facts: Vec<Facts<'_>> = job
+    let facts: Vec<ItemProperties<'_>> = job
         .items
         .iter()
         .map(|item| {
             let of = if item.path.starts_with("/Users") { &USER_TYPE } else { &GROUP_TYPE };
-            let id = item.path.rsplit('/').next().filter(|_| item.method != Some(Method::Post));
-            if item.refusal.is_some() { Facts::refused(item) } else { Facts::of(item, of, id) }
+            let id = item.path.rsplit('/').next().filter(|_| item.method != Some(BulkMethod::Post));
+            if item.error.is_some() { ItemProperties::rejected(item) } else { ItemProperties::from_item(item, of, id) }
         })
         .collect();
-    plan(&facts)
+    plan_execution(&facts)
 }
 
 /// The steps, and the numbers of the refused items.
 fn order(operations: Value) -> (Vec<Vec<usize>>, Vec<usize>) {
     let plan = planned(operations);
-    (plan.steps, plan.refused.into_iter().map(|(number, _)| number).collect())
+    (plan.steps, plan.rejected.into_iter().map(|(number, _)| number).collect())
 }
 
 fn each(numbers: &[usize]) -> Vec<Vec<usize>> {
@@ -56,7 +56,7 @@ fn each(numbers: &[usize]) -> Vec<Vec<usize>> {
 }
 
 #[test]
-fn a_body_that_is_no_job_is_refused_whole() {
+fn an_invalid_body_is_rejected_as_a_whole() {
     let schemas = json!([urn::BULK_REQUEST]);
     for body in [
         json!([]),
@@ -79,7 +79,7 @@ fn a_body_that_is_no_job_is_refused_whole() {
 }
 
 #[test]
-fn what_is_wrong_with_an_item_stays_in_that_item() {
+fn an_error_in_an_item_is_stored_in_that_item() {
     let data = json!({"userName": "a"});
     let operations = [
         (json!(7), ScimType::InvalidSyntax),
@@ -94,26 +94,26 @@ fn what_is_wrong_with_an_item_stays_in_that_item() {
         (json!({"method": "PUT", "path": "/Users/1", "version": "\"", "data": data}), ScimType::InvalidValue),
     ];
     let read = job(operations.iter().map(|(operation, _)| operation.clone()).collect());
-    for (item, (operation, word)) in read.items.iter().zip(operations) {
-        assert_eq!(item.refusal.as_ref().and_then(|error| error.scim_type), Some(word), "{operation}");
+    for (item, (operation, scim_type)) in read.items.iter().zip(operations) {
+        assert_eq!(item.error.as_ref().and_then(|error| error.scim_type), Some(scim_type), "{operation}");
     }
     let doubles = job(json!([user("a"), user("a"), user("b")]));
-    let refused: Vec<bool> = doubles.items.iter().map(|item| item.refusal.is_some()).collect();
+    let refused: Vec<bool> = doubles.items.iter().map(|item| item.error.is_some()).collect();
     assert_eq!(refused, [false, true, false]);
 }
 
 #[test]
 fn operations_alone_are_a_patch_unless_the_rules_are_strict() {
     let bare = json!([{"method": "patch", "path": "/Users/1", "data": [{"op": "remove", "path": "title"}]}]);
-    let read_as = job(bare.clone());
-    assert_eq!(read_as.items[0].data["schemas"], json!([urn::PATCH_OP]));
-    let strict = Rules { strict: true, ..Rules::LENIENT };
-    let kept = read(json!({"schemas": [urn::BULK_REQUEST], "Operations": bare}), strict).unwrap();
-    assert!(kept.items[0].data.is_array());
+    let lenient = job(bare.clone());
+    assert_eq!(lenient.items[0].data["schemas"], json!([urn::PATCH_OP]));
+    let strict = DialectRules { strict: true, ..DialectRules::LENIENT };
+    let unchanged = parse_bulk_job(json!({"schemas": [urn::BULK_REQUEST], "Operations": bare}), strict).unwrap();
+    assert!(unchanged.items[0].data.is_array());
 }
 
 #[test]
-fn references_are_found_and_replaced_wherever_a_value_names_one() {
+fn references_are_found_and_replaced_in_all_values() {
     let mut data = json!({
         "members": [{"value": "bulkId:a", "$ref": "bulkId:a"}, {"value": "7", "$ref": "../Users/bulkId:b"}],
         "urn:x": {"manager": {"value": "bulkId:b"}, "list": ["bulkId:a", "no bulkId:a", "Bulkid:a"]},
@@ -121,13 +121,15 @@ fn references_are_found_and_replaced_wherever_a_value_names_one() {
         "title": "\"bulkId:a\"",
     });
     let mut found = BTreeSet::new();
-    references::collect(&data, &mut found);
+    references::collect_references(&data, &mut found);
     assert_eq!(found, BTreeSet::from(["a", "b"]));
     let (a, b) = ("0001".to_owned(), "0002".to_owned());
-    let made =
-        [("a", Made { id: a, location: "http://x/1".to_owned() }), ("b", Made { id: b, location: String::new() })];
-    let known = |name: &str| made.iter().find(|(known, _)| *known == name).map(|(_, made)| made);
-    references::replace(&mut data, &known).unwrap();
+    let made = [
+        ("a", CreatedResource { id: a, location: "http://x/1".to_owned() }),
+        ("b", CreatedResource { id: b, location: String::new() }),
+    ];
+    let find = |name: &str| made.iter().find(|(key, _)| *key == name).map(|(_, made)| made);
+    references::replace_references(&mut data, &find).unwrap();
     let expected = json!({
         "members": [{"value": "0001", "$ref": "http://x/1"}, {"value": "7", "$ref": "../Users/0002"}],
         "urn:x": {"manager": {"value": "0002"}, "list": ["0001", "no bulkId:a", "Bulkid:a"]},
@@ -135,11 +137,11 @@ fn references_are_found_and_replaced_wherever_a_value_names_one() {
         "title": "\"bulkId:a\"",
     });
     assert_eq!(data, expected);
-    assert_eq!(references::replace(&mut json!(["bulkId:c"]), &known), Err("c".to_owned()));
+    assert_eq!(references::replace_references(&mut json!(["bulkId:c"]), &find), Err("c".to_owned()));
 }
 
 #[test]
-fn a_create_runs_before_what_refers_to_it_and_everything_else_stays_in_order() {
+fn a_post_runs_before_items_that_refer_to_it_and_the_rest_stays_in_order() {
     assert_eq!(order(json!([user("a"), group("g", &["a"]), user("b")])), (each(&[0, 1, 2]), vec![]));
     assert_eq!(order(json!([group("g", &["a", "b"]), user("a"), user("b")])), (each(&[1, 2, 0]), vec![]));
     let chain = json!([group("g", &["h"]), group("h", &["a"]), user("x"), user("a")]);
@@ -149,25 +151,25 @@ fn a_create_runs_before_what_refers_to_it_and_everything_else_stays_in_order() {
 }
 
 #[test]
-fn a_circle_is_one_step() {
-    let circle = json!([user("x"), group("a", &["b"]), group("b", &["c"]), user("u"), group("c", &["a", "u"])]);
-    assert_eq!(order(circle), (vec![vec![0], vec![3], vec![1, 2, 4]], vec![]));
+fn a_cycle_is_one_step() {
+    let cycle = json!([user("x"), group("a", &["b"]), group("b", &["c"]), user("u"), group("c", &["a", "u"])]);
+    assert_eq!(order(cycle), (vec![vec![0], vec![3], vec![1, 2, 4]], vec![]));
     let itself = post("/Users", "a", json!({"userName": "a", "manager": {"value": "bulkId:a"}}));
     assert_eq!(planned(json!([itself])).needs, [[0]]);
 }
 
 #[test]
-fn a_reference_to_no_create_of_the_job_is_refused() {
-    let plan = planned(json!([group("g", &["nobody"]), user("a")]));
-    let (number, error) = &plan.refused[0];
+fn a_reference_to_an_unknown_bulk_id_is_rejected() {
+    let plan = planned(json!([group("g", &["absent"]), user("a")]));
+    let (number, error) = &plan.rejected[0];
     assert_eq!((*number, error.status), (0, 409));
-    assert!(error.detail.contains("\"nobody\""), "{}", error.detail);
+    assert!(error.detail.contains("\"absent\""), "{}", error.detail);
     let patch = json!([{"method": "PATCH", "path": "/Users/1", "bulkId": "p", "data": {}}, group("g", &["p"])]);
     assert_eq!(order(patch).1, [1]);
 }
 
 #[test]
-fn a_create_does_not_pass_what_may_take_or_free_its_name() {
+fn a_post_does_not_overtake_items_that_may_use_or_free_its_name() {
     let refers = json!({"method": "PUT", "path": "/Users/1", "data": {"userName": "x", "manager": "bulkId:a"}});
     for (between, refused) in [
         (json!({"method": "DELETE", "path": "/Users/7"}), true),
@@ -198,7 +200,7 @@ fn a_create_does_not_pass_what_may_take_or_free_its_name() {
 }
 
 #[test]
-fn the_longest_chain_and_the_largest_circle_are_ordered() {
+fn the_longest_chain_and_the_largest_cycle_are_ordered() {
     let last = OPERATIONS_MAX - 1;
     let next = |n: usize| group(&format!("g{n}"), &[&format!("g{}", n + 1)]);
     let mut items: Vec<Value> = (0..last).map(next).collect();

@@ -1,14 +1,14 @@
-//! Tokens of a filter, one at a time, each with its place in the text.
+//! The tokenizer of filters. Each token has its position in the text.
 
 use serde_json::Number;
 
-use crate::scim::Error;
-use crate::scim::path::{is_path_char, shown};
+use crate::scim::ScimError;
+use crate::scim::path::{is_path_char, shorten_text};
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Token<'a> {
-    /// A name, path, operator or literal word.
-    Word(&'a str),
+pub(super) enum FilterToken<'a> {
+    /// A name, path, operator or literal keyword.
+    Name(&'a str),
     Text(String),
     Number(Number),
     Open,
@@ -19,13 +19,13 @@ pub(super) enum Token<'a> {
     End,
 }
 
-impl Token<'_> {
-    /// The token in an error sentence.
+impl FilterToken<'_> {
+    /// Returns the description of the token in an error message.
     pub(super) fn describe(&self) -> String {
         match self {
-            Self::Word(word) => format!("\"{}\"", shown(word)),
-            Self::Text(text) => format!("the string \"{}\"", shown(text)),
-            Self::Number(number) => format!("the number {}", shown(&number.to_string())),
+            Self::Name(text) => format!("\"{}\"", shorten_text(text)),
+            Self::Text(text) => format!("the string \"{}\"", shorten_text(text)),
+            Self::Number(number) => format!("the number {}", shorten_text(&number.to_string())),
             Self::Open => "\"(\"".into(),
             Self::Close => "\")\"".into(),
             Self::BracketOpen => "\"[\"".into(),
@@ -36,36 +36,36 @@ impl Token<'_> {
     }
 }
 
-/// Which quotes may surround a string.
+/// The accepted quotes of a string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Quotes {
+pub(crate) enum QuoteStyle {
     /// JSON strings only.
     Double,
-    /// Also `'…'`, which the product's own documentation shows in PATCH paths.
+    /// Also `'…'`, which identity providers and our documentation use in PATCH paths.
     Either,
 }
 
 pub(super) struct Lexer<'a> {
     text: &'a str,
     at: usize,
-    quotes: Quotes,
+    quotes: QuoteStyle,
 }
 
 impl<'a> Lexer<'a> {
-    /// Reads `text` from byte `at`, which must be a character's start.
-    pub(super) fn new(text: &'a str, at: usize, quotes: Quotes) -> Self {
+    /// Reads `text` from byte `at`, which must be the start of a character.
+    pub(super) fn new(text: &'a str, at: usize, quotes: QuoteStyle) -> Self {
         Self { text, at, quotes }
     }
 
-    /// Byte at which the next token is looked for.
+    /// Byte offset at which the next token is searched.
     pub(super) fn at(&self) -> usize {
         self.at
     }
 
-    /// 400 invalidFilter about the character at a byte offset.
-    pub(super) fn error(&self, at: usize, what: &str) -> Error {
-        let place = self.text.get(..at).map_or(0, |before| before.chars().count()) + 1;
-        Error::filter(format!("at character {place}: {what}"))
+    /// Returns 400 invalidFilter for the character at a byte offset.
+    pub(super) fn error(&self, at: usize, what: &str) -> ScimError {
+        let position = self.text.get(..at).map_or(0, |before| before.chars().count()) + 1;
+        ScimError::invalid_filter(format!("at character {position}: {what}"))
     }
 
     pub(super) fn skip_space(&mut self) {
@@ -73,27 +73,27 @@ impl<'a> Lexer<'a> {
         self.at += rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
     }
 
-    /// The token at the current place; spaces before it must have been skipped.
-    pub(super) fn next(&mut self) -> Result<Token<'a>, Error> {
+    /// Returns the token at the current position. The caller must skip spaces first.
+    pub(super) fn next(&mut self) -> Result<FilterToken<'a>, ScimError> {
         let Some(first) = self.rest().chars().next() else {
-            return Ok(Token::End);
+            return Ok(FilterToken::End);
         };
         let single = match first {
-            '(' => Token::Open,
-            ')' => Token::Close,
-            '[' => Token::BracketOpen,
-            ']' => Token::BracketClose,
-            '.' => Token::Dot,
+            '(' => FilterToken::Open,
+            ')' => FilterToken::Close,
+            '[' => FilterToken::BracketOpen,
+            ']' => FilterToken::BracketClose,
+            '.' => FilterToken::Dot,
             '"' => return self.string('"'),
-            '\'' if self.quotes == Quotes::Either => return self.string('\''),
+            '\'' if self.quotes == QuoteStyle::Either => return self.string('\''),
             '\'' | '‘' | '’' | '“' | '”' => {
-                return Err(self.error(self.at, "strings stand in double quotes, as in userName eq \"ada\""));
+                return Err(self.error(self.at, "strings must be in double quotes, as in userName eq \"ada\""));
             }
             '-' | '0'..='9' => return self.number(),
             c if c.is_ascii_alphabetic() || c == '$' => {
-                return Ok(Token::Word(self.take_while(is_path_char)));
+                return Ok(FilterToken::Name(self.take_while(is_path_char)));
             }
-            c => return Err(self.error(self.at, &format!("{c:?} cannot stand here"))),
+            c => return Err(self.error(self.at, &format!("{c:?} is not allowed here"))),
         };
         self.at += 1;
         Ok(single)
@@ -110,36 +110,35 @@ impl<'a> Lexer<'a> {
         &rest[..end]
     }
 
-    fn number(&mut self) -> Result<Token<'a>, Error> {
+    fn number(&mut self) -> Result<FilterToken<'a>, ScimError> {
         let start = self.at;
-        let word = self.take_while(is_path_char);
-        match serde_json::from_str::<Number>(word) {
-            Ok(number) => Ok(Token::Number(number)),
-            Err(_) => {
-                Err(self.error(start, &format!("\"{}\" is not a number; text stands in double quotes", shown(word))))
-            }
+        let digits = self.take_while(is_path_char);
+        match serde_json::from_str::<Number>(digits) {
+            Ok(number) => Ok(FilterToken::Number(number)),
+            Err(_) => Err(self
+                .error(start, &format!("\"{}\" is not a number; text must be in double quotes", shorten_text(digits)))),
         }
     }
 
-    fn string(&mut self, quote: char) -> Result<Token<'a>, Error> {
+    fn string(&mut self, quote: char) -> Result<FilterToken<'a>, ScimError> {
         let start = self.at;
-        let Some(inside) = quoted(self.rest(), quote) else {
+        let Some(inside) = find_quoted(self.rest(), quote) else {
             return Err(self.error(start, "this string has no closing quote"));
         };
         self.at += inside.len() + 2;
-        let json = if quote == '"' { format!("\"{inside}\"") } else { as_json(inside) };
+        let json = if quote == '"' { format!("\"{inside}\"") } else { requote_as_json(inside) };
         match serde_json::from_str::<String>(&json) {
             Ok(text) if text.contains('\0') => Err(self.error(start, "this string contains the character NUL")),
-            Ok(text) => Ok(Token::Text(text)),
+            Ok(text) => Ok(FilterToken::Text(text)),
             Err(_) => {
-                Err(self.error(start, "this string is not a JSON string; look at its escapes and control characters"))
+                Err(self.error(start, "this string is not a JSON string; check its escapes and control characters"))
             }
         }
     }
 }
 
-/// What stands between the quote that the text begins with and the next one that is not escaped.
-fn quoted(text: &str, quote: char) -> Option<&str> {
+/// Returns the text between the quote at the start and the next quote that is not escaped.
+fn find_quoted(text: &str, quote: char) -> Option<&str> {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
         match c {
@@ -152,8 +151,8 @@ fn quoted(text: &str, quote: char) -> Option<&str> {
     None
 }
 
-/// The inside of a single-quoted string as a JSON string.
-fn as_json(inside: &str) -> String {
+/// Returns the content of a single-quoted string as a JSON string.
+fn requote_as_json(inside: &str) -> String {
     let mut json = String::with_capacity(inside.len() + 2);
     json.push('"');
     let mut chars = inside.chars();
@@ -172,15 +171,15 @@ fn as_json(inside: &str) -> String {
     json
 }
 
-/// Byte offset of the `]` that closes the bracket before `from`, strings skipped.
-pub(in crate::scim) fn closing_bracket(text: &str, from: usize) -> Option<usize> {
+/// Returns the byte offset of the `]` that closes the bracket before `from`; brackets in strings are skipped.
+pub(in crate::scim) fn find_closing_bracket(text: &str, from: usize) -> Option<usize> {
     let mut rest = text.get(from..)?;
     let mut depth = 0_usize;
     loop {
         let at = text.len() - rest.len();
         let c = rest.chars().next()?;
         match c {
-            '"' | '\'' => rest = rest.get(quoted(rest, c)?.len() + 1..)?,
+            '"' | '\'' => rest = rest.get(find_quoted(rest, c)?.len() + 1..)?,
             '[' => depth += 1,
             ']' if depth == 0 => return Some(at),
             ']' => depth -= 1,

@@ -1,18 +1,20 @@
-//! Filters (RFC 7644 section 3.4.2.2): the tree as it was written, and the tree checked against a resource type.
+//! Filters (RFC 7644 section 3.4.2.2): the syntax tree, and the tree checked against a resource type.
 //!
-//! Text becomes a [`Filter`], a filter becomes a [`Predicate`], and only predicates are evaluated or compiled.
+//! Text is parsed into a [`Filter`], and a filter is checked to become a [`Predicate`]. Only predicates are evaluated
+//! or compiled to SQL.
 
 mod check;
+pub mod evaluate;
 mod lex;
 mod parse;
 mod predicate;
 mod print;
 #[cfg(test)]
-pub(crate) mod samples;
+pub(crate) mod random_filters;
 #[cfg(test)]
 mod tests;
 
-pub use predicate::{Check, Field, Operand, Predicate};
+pub use predicate::{FieldCheck, FilterField, FilterOperand, Predicate};
 
 pub(super) use check::check_element;
 pub(super) use parse::parse_brackets;
@@ -21,19 +23,19 @@ use serde_json::Number;
 
 use super::path::AttrPath;
 
-/// Longest filter or PATCH path, in bytes.
+/// Maximum length of a filter or PATCH path, in bytes.
 pub const MAX_LENGTH: usize = 8 * 1024;
-/// Deepest nesting of parentheses and brackets.
+/// Maximum nesting depth of parentheses and brackets.
 pub const MAX_DEPTH: usize = 32;
-/// Most comparisons in one filter.
+/// Maximum number of comparisons in one filter.
 pub const MAX_TERMS: usize = 200;
 
 /// A comparison operator; `pr` is [`Test::Present`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operator {
+pub enum FilterOperator {
     /// Equal.
     Eq,
-    /// Not equal; true where there is nothing to compare.
+    /// Not equal; true if the attribute has no value.
     Ne,
     /// Contains.
     Co,
@@ -51,12 +53,12 @@ pub enum Operator {
     Le,
 }
 
-impl Operator {
-    /// All of them, in the order of RFC 7644 table 3.
+impl FilterOperator {
+    /// All operators, in the order of RFC 7644 table 3.
     pub const ALL: [Self; 9] =
         [Self::Eq, Self::Ne, Self::Co, Self::Sw, Self::Ew, Self::Gt, Self::Ge, Self::Lt, Self::Le];
 
-    /// The word in a filter.
+    /// The keyword in a filter.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Eq => "eq",
@@ -71,16 +73,16 @@ impl Operator {
         }
     }
 
-    fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|operator| operator.as_str().eq_ignore_ascii_case(word))
+    fn from_keyword(keyword: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operator| operator.as_str().eq_ignore_ascii_case(keyword))
     }
 
-    /// Whether it looks inside text.
+    /// Whether the operator matches a part of a text.
     pub fn is_substring(self) -> bool {
         matches!(self, Self::Co | Self::Sw | Self::Ew)
     }
 
-    /// Whether it needs an order of values.
+    /// Whether the operator needs ordered values.
     pub fn is_ordering(self) -> bool {
         matches!(self, Self::Gt | Self::Ge | Self::Lt | Self::Le)
     }
@@ -88,7 +90,7 @@ impl Operator {
 
 /// A value in a filter: a JSON literal.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Literal {
+pub enum FilterLiteral {
     /// A string, escapes resolved; never contains NUL.
     Text(String),
     /// A number.
@@ -99,33 +101,33 @@ pub enum Literal {
     Null,
 }
 
-/// What is asked about an attribute.
+/// The condition on an attribute.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Test {
+pub enum FilterTest {
     /// `pr`.
     Present,
     /// An operator and a value.
-    Compare(Operator, Literal),
+    Compare(FilterOperator, FilterLiteral),
 }
 
-/// A filter as it was written: grammar checked, names and types not.
+/// A parsed filter. The grammar is checked; names and types are not.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Filter {
+pub enum ScimFilter {
     /// `userName eq "x"`.
-    Term(AttrPath, Test),
-    /// `emails[type eq "work"]`: one element satisfies all that stands in brackets.
+    Term(AttrPath, FilterTest),
+    /// `emails[type eq "work"]`: one element satisfies the whole filter in brackets.
     Element {
         /// The attribute before the bracket.
         path: AttrPath,
-        /// What stands in brackets; it names sub-attributes.
-        inner: Box<Filter>,
-        /// `.value eq "x"` after the bracket, which Entra sends: sub-attribute and test.
-        tail: Option<(String, Test)>,
+        /// The filter in brackets, on sub-attributes.
+        inner: Box<ScimFilter>,
+        /// Sub-attribute and test of `.value eq "x"` after the bracket, which Entra sends.
+        tail: Option<(String, FilterTest)>,
     },
     /// `not (…)`.
-    Not(Box<Filter>),
+    Not(Box<ScimFilter>),
     /// Two or more, joined by `and`.
-    And(Vec<Filter>),
+    And(Vec<ScimFilter>),
     /// Two or more, joined by `or`.
-    Or(Vec<Filter>),
+    Or(Vec<ScimFilter>),
 }

@@ -1,35 +1,39 @@
-//! Text to tree: recursive descent under the limits on length, depth and terms.
+//! The parser of filters: recursive descent with limits on length, depth and number of terms.
 
-use super::lex::{Lexer, Quotes, Token, closing_bracket};
-use super::{Filter, Literal, MAX_DEPTH, MAX_LENGTH, MAX_TERMS, Operator, Test};
-use crate::scim::Error;
-use crate::scim::path::{AttrPath, is_name, shown};
+use super::lex::{FilterToken, Lexer, QuoteStyle, find_closing_bracket};
+use super::{FilterLiteral, FilterOperator, FilterTest, MAX_DEPTH, MAX_LENGTH, MAX_TERMS, ScimFilter};
+use crate::scim::ScimError;
+use crate::scim::path::{AttrPath, is_name, shorten_text};
 
-impl Filter {
-    /// Reads a `filter` parameter (already percent-decoded); anything else than a filter is 400 invalidFilter.
-    pub fn parse(text: &str) -> Result<Self, Error> {
+impl ScimFilter {
+    /// Parses a `filter` parameter (already percent-decoded).
+    ///
+    /// # Errors
+    /// 400 invalidFilter if the text is not a filter; the detail names the position.
+    pub fn parse(text: &str) -> Result<Self, ScimError> {
         if text.len() > MAX_LENGTH {
-            return Err(Error::filter(format!("the filter is longer than {MAX_LENGTH} bytes")));
+            return Err(ScimError::invalid_filter(format!("the filter is longer than {MAX_LENGTH} bytes")));
         }
         if text.trim().is_empty() {
-            return Err(Error::filter("the filter is empty; leave the parameter out to get every resource"));
+            return Err(ScimError::invalid_filter("the filter is empty; omit the parameter to get every resource"));
         }
-        Parser::start(text, 0, Quotes::Double, false)?.whole()
+        Parser::start(text, 0, QuoteStyle::Double, false)?.parse_whole()
     }
 }
 
-/// The filter in the brackets that open just before byte `from`, and the offset of the closing bracket.
-/// `None` where nothing closes them. Strings may also stand in single quotes, and errors count from the path's start.
-pub(in crate::scim) fn parse_brackets(path: &str, from: usize) -> Option<(Result<Filter, Error>, usize)> {
-    let close = closing_bracket(path, from)?;
+/// Returns the filter in the brackets that open just before byte `from`, and the offset of the closing bracket; `None`
+/// if the brackets are not closed. Strings may also be in single quotes. Positions in errors count from the start of
+/// the path.
+pub(in crate::scim) fn parse_brackets(path: &str, from: usize) -> Option<(Result<ScimFilter, ScimError>, usize)> {
+    let close = find_closing_bracket(path, from)?;
     let inside = path.get(..close)?;
-    Some((Parser::start(inside, from, Quotes::Either, true).and_then(Parser::whole), close))
+    Some((Parser::start(inside, from, QuoteStyle::Either, true).and_then(Parser::parse_whole), close))
 }
 
 struct Parser<'a> {
     lexer: Lexer<'a>,
-    token: Token<'a>,
-    /// Where the current token starts, and where the one before it ended.
+    token: FilterToken<'a>,
+    /// Start of the current token, and end of the previous token.
     at: usize,
     ended: usize,
     depth: usize,
@@ -38,15 +42,16 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn start(text: &'a str, from: usize, quotes: Quotes, in_brackets: bool) -> Result<Self, Error> {
+    fn start(text: &'a str, from: usize, quotes: QuoteStyle, in_brackets: bool) -> Result<Self, ScimError> {
         let lexer = Lexer::new(text, from, quotes);
-        let mut parser = Self { lexer, token: Token::End, at: from, ended: from, depth: 0, terms: 0, in_brackets };
+        let mut parser =
+            Self { lexer, token: FilterToken::End, at: from, ended: from, depth: 0, terms: 0, in_brackets };
         parser.advance()?;
         Ok(parser)
     }
 
-    /// Steps to the next token and gives the one that was current.
-    fn advance(&mut self) -> Result<Token<'a>, Error> {
+    /// Reads the next token and returns the current one.
+    fn advance(&mut self) -> Result<FilterToken<'a>, ScimError> {
         self.ended = self.lexer.at();
         self.lexer.skip_space();
         self.at = self.lexer.at();
@@ -54,73 +59,73 @@ impl<'a> Parser<'a> {
         Ok(std::mem::replace(&mut self.token, next))
     }
 
-    fn error(&self, what: &str) -> Error {
+    fn error(&self, what: &str) -> ScimError {
         self.lexer.error(self.at, what)
     }
 
-    fn expected(&self, what: &str) -> Error {
+    fn expected(&self, what: &str) -> ScimError {
         self.error(&format!("expected {what}, found {}", self.token.describe()))
     }
 
-    fn is_word(&self, word: &str) -> bool {
-        matches!(self.token, Token::Word(found) if found.eq_ignore_ascii_case(word))
+    fn is_keyword(&self, keyword: &str) -> bool {
+        matches!(self.token, FilterToken::Name(found) if found.eq_ignore_ascii_case(keyword))
     }
 
-    /// Whether nothing stands between the last token and the current one.
-    fn touches(&self) -> bool {
+    /// Whether no space is between the previous token and the current one.
+    fn is_adjacent(&self) -> bool {
         self.at == self.ended
     }
 
-    fn whole(mut self) -> Result<Filter, Error> {
-        let filter = self.any_of()?;
+    fn parse_whole(mut self) -> Result<ScimFilter, ScimError> {
+        let filter = self.parse_or()?;
         match self.token {
-            Token::End => Ok(filter),
-            Token::Close => Err(self.error("this \")\" closes nothing")),
+            FilterToken::End => Ok(filter),
+            FilterToken::Close => Err(self.error("this \")\" has no matching \"(\"")),
             _ => Err(self.expected("\"and\", \"or\" or the end")),
         }
     }
 
-    /// `or` binds weakest, then `and`, then `not` (RFC 7644 section 3.4.2.2).
-    fn any_of(&mut self) -> Result<Filter, Error> {
-        let first = self.all_of()?;
+    /// `or` has the lowest precedence, then `and`, then `not` (RFC 7644 section 3.4.2.2).
+    fn parse_or(&mut self) -> Result<ScimFilter, ScimError> {
+        let first = self.parse_and()?;
         let mut terms = vec![first];
-        while self.is_word("or") {
+        while self.is_keyword("or") {
             self.advance()?;
-            terms.push(self.all_of()?);
+            terms.push(self.parse_and()?);
         }
-        Ok(joined(terms, Filter::Or))
+        Ok(join_terms(terms, ScimFilter::Or))
     }
 
-    fn all_of(&mut self) -> Result<Filter, Error> {
-        let first = self.one()?;
+    fn parse_and(&mut self) -> Result<ScimFilter, ScimError> {
+        let first = self.parse_factor()?;
         let mut terms = vec![first];
-        while self.is_word("and") {
+        while self.is_keyword("and") {
             self.advance()?;
-            terms.push(self.one()?);
+            terms.push(self.parse_factor()?);
         }
-        Ok(joined(terms, Filter::And))
+        Ok(join_terms(terms, ScimFilter::And))
     }
 
-    fn one(&mut self) -> Result<Filter, Error> {
+    fn parse_factor(&mut self) -> Result<ScimFilter, ScimError> {
         match self.token {
-            Token::Open => self.group(),
-            Token::Word(_) if self.is_word("not") => {
+            FilterToken::Open => self.group(),
+            FilterToken::Name(_) if self.is_keyword("not") => {
                 self.advance()?;
-                if self.token != Token::Open {
+                if self.token != FilterToken::Open {
                     return Err(self.expected("\"(\" after \"not\""));
                 }
-                Ok(Filter::Not(Box::new(self.group()?)))
+                Ok(ScimFilter::Not(Box::new(self.group()?)))
             }
-            Token::Word(word) if !self.is_word("and") && !self.is_word("or") => self.term(word),
+            FilterToken::Name(name) if !self.is_keyword("and") && !self.is_keyword("or") => self.term(name),
             _ => Err(self.expected("an attribute name, \"not\" or \"(\"")),
         }
     }
 
-    fn group(&mut self) -> Result<Filter, Error> {
-        self.deeper()?;
+    fn group(&mut self) -> Result<ScimFilter, ScimError> {
+        self.enter_level()?;
         self.advance()?;
-        let filter = self.any_of()?;
-        if self.token != Token::Close {
+        let filter = self.parse_or()?;
+        if self.token != FilterToken::Close {
             return Err(self.expected("\"and\", \"or\" or \")\""));
         }
         self.advance()?;
@@ -128,7 +133,7 @@ impl<'a> Parser<'a> {
         Ok(filter)
     }
 
-    fn deeper(&mut self) -> Result<(), Error> {
+    fn enter_level(&mut self) -> Result<(), ScimError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(self.error(&format!("the filter is nested deeper than {MAX_DEPTH} levels")));
@@ -136,41 +141,41 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn term(&mut self, word: &'a str) -> Result<Filter, Error> {
-        let path = AttrPath::parse(word).map_err(|error| self.error(&error.to_string()))?;
+    fn term(&mut self, name: &'a str) -> Result<ScimFilter, ScimError> {
+        let path = AttrPath::parse(name).map_err(|error| self.error(&error.to_string()))?;
         self.advance()?;
-        if self.token == Token::BracketOpen && self.touches() {
+        if self.token == FilterToken::BracketOpen && self.is_adjacent() {
             return self.element(path);
         }
-        let test = self.test(word)?;
-        Ok(Filter::Term(path, test))
+        let test = self.test(name)?;
+        Ok(ScimFilter::Term(path, test))
     }
 
-    fn element(&mut self, path: AttrPath) -> Result<Filter, Error> {
+    fn element(&mut self, path: AttrPath) -> Result<ScimFilter, ScimError> {
         if self.in_brackets {
-            return Err(self.error("brackets cannot stand inside brackets"));
+            return Err(self.error("brackets cannot be nested"));
         }
-        self.deeper()?;
+        self.enter_level()?;
         self.in_brackets = true;
         self.advance()?;
-        let inner = Box::new(self.any_of()?);
-        if self.token != Token::BracketClose {
+        let inner = Box::new(self.parse_or()?);
+        if self.token != FilterToken::BracketClose {
             return Err(self.expected("\"and\", \"or\" or \"]\""));
         }
         self.advance()?;
         self.in_brackets = false;
         self.depth -= 1;
-        let tail = if self.token == Token::Dot && self.touches() { Some(self.tail()?) } else { None };
-        Ok(Filter::Element { path, inner, tail })
+        let tail = if self.token == FilterToken::Dot && self.is_adjacent() { Some(self.tail()?) } else { None };
+        Ok(ScimFilter::Element { path, inner, tail })
     }
 
-    /// `.value eq "x"` after a bracket: outside the RFC's grammar, and what Entra sends to match by e-mail.
-    fn tail(&mut self) -> Result<(String, Test), Error> {
+    /// `.value eq "x"` after a bracket is not in the RFC's grammar; Entra sends it to match by e-mail.
+    fn tail(&mut self) -> Result<(String, FilterTest), ScimError> {
         self.advance()?;
-        let Token::Word(name) = self.token else {
+        let FilterToken::Name(name) = self.token else {
             return Err(self.expected("a sub-attribute after \"].\""));
         };
-        if !self.touches() || !is_name(name) {
+        if !self.is_adjacent() || !is_name(name) {
             return Err(self.expected("a sub-attribute after \"].\""));
         }
         self.advance()?;
@@ -178,36 +183,39 @@ impl<'a> Parser<'a> {
         Ok((name.to_owned(), test))
     }
 
-    fn test(&mut self, name: &str) -> Result<Test, Error> {
+    fn test(&mut self, name: &str) -> Result<FilterTest, ScimError> {
         self.terms += 1;
         if self.terms > MAX_TERMS {
             return Err(self.error(&format!("the filter has more than {MAX_TERMS} comparisons")));
         }
-        let Token::Word(word) = self.token else {
-            let what = format!("an operator (eq, ne, co, sw, ew, pr, gt, ge, lt, le) after \"{}\"", shown(name));
+        let FilterToken::Name(keyword) = self.token else {
+            let what = format!("an operator (eq, ne, co, sw, ew, pr, gt, ge, lt, le) after \"{}\"", shorten_text(name));
             return Err(self.expected(&what));
         };
-        if word.eq_ignore_ascii_case("pr") {
+        if keyword.eq_ignore_ascii_case("pr") {
             self.advance()?;
-            return Ok(Test::Present);
+            return Ok(FilterTest::Present);
         }
-        let Some(operator) = Operator::from_word(word) else {
-            let what = format!("\"{}\" is no operator; use eq, ne, co, sw, ew, pr, gt, ge, lt or le", shown(word));
+        let Some(operator) = FilterOperator::from_keyword(keyword) else {
+            let what = format!(
+                "\"{}\" is not an operator; use eq, ne, co, sw, ew, pr, gt, ge, lt or le",
+                shorten_text(keyword)
+            );
             return Err(self.error(&what));
         };
         self.advance()?;
-        Ok(Test::Compare(operator, self.literal()?))
+        Ok(FilterTest::Compare(operator, self.literal()?))
     }
 
-    fn literal(&mut self) -> Result<Literal, Error> {
+    fn literal(&mut self) -> Result<FilterLiteral, ScimError> {
         let literal = match &mut self.token {
-            Token::Text(text) => Literal::Text(std::mem::take(text)),
-            Token::Number(number) => Literal::Number(number.clone()),
-            Token::Word(word) if word.eq_ignore_ascii_case("true") => Literal::Bool(true),
-            Token::Word(word) if word.eq_ignore_ascii_case("false") => Literal::Bool(false),
-            Token::Word(word) if word.eq_ignore_ascii_case("null") => Literal::Null,
-            Token::Word(word) => {
-                let what = format!("text stands in double quotes: write \"{}\"", shown(word));
+            FilterToken::Text(text) => FilterLiteral::Text(std::mem::take(text)),
+            FilterToken::Number(number) => FilterLiteral::Number(number.clone()),
+            FilterToken::Name(text) if text.eq_ignore_ascii_case("true") => FilterLiteral::Bool(true),
+            FilterToken::Name(text) if text.eq_ignore_ascii_case("false") => FilterLiteral::Bool(false),
+            FilterToken::Name(text) if text.eq_ignore_ascii_case("null") => FilterLiteral::Null,
+            FilterToken::Name(text) => {
+                let what = format!("text must be in double quotes: write \"{}\"", shorten_text(text));
                 return Err(self.error(&what));
             }
             _ => {
@@ -219,7 +227,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-fn joined(mut terms: Vec<Filter>, join: fn(Vec<Filter>) -> Filter) -> Filter {
+fn join_terms(mut terms: Vec<ScimFilter>, join: fn(Vec<ScimFilter>) -> ScimFilter) -> ScimFilter {
     match terms.pop() {
         Some(only) if terms.is_empty() => only,
         Some(last) => {

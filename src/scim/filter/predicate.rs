@@ -1,56 +1,57 @@
-//! The checked tree: every attribute known, every value of its attribute's type. Owned, so that it can go to another thread.
+//! The checked tree: every attribute is resolved, and every value has the type of its attribute. The tree owns its
+//! data, so it can be sent to another thread.
 
 use std::fmt;
 
 use serde_json::{Number, Value};
 
-use super::Operator;
-use crate::scim::path::{Target, write_path};
-use crate::scim::schema::{Kind, Text};
+use super::FilterOperator;
+use crate::scim::path::{ResolvedPath, write_path};
+use crate::scim::schema::{DataType, SchemaText};
 
 /// A filter checked against a resource type; see [`super::Filter::check`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Predicate {
-    /// Always or never true: an attribute that the resource type lacks has no value (RFC 7644 section 3.4.2.1).
+    /// Always or never true: an attribute that the resource type does not have has no value (RFC 7644 section 3.4.2.1).
     Constant(bool),
-    /// One attribute and what is asked about it. In brackets, the field's sub-attribute of the element.
-    Test(Field, Check),
+    /// A test of one attribute. In brackets, a test of the field's sub-attribute of the element.
+    Test(FilterField, FieldCheck),
     /// One element of a complex attribute satisfies the whole inner predicate.
-    Element(Field, Box<Predicate>),
-    /// Not so.
+    Element(FilterField, Box<Predicate>),
+    /// The inner predicate is false.
     Not(Box<Predicate>),
-    /// All of them.
+    /// All predicates are true.
     And(Vec<Predicate>),
-    /// One of them.
+    /// At least one predicate is true.
     Or(Vec<Predicate>),
 }
 
-/// The attribute of a test and the characteristics that decide how it is compared. Its `Display` is the canonical path.
+/// The attribute of a test and the characteristics that determine its comparison. Its `Display` is the canonical path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Field {
-    /// URI of the extension that holds the attribute.
-    pub extension: Option<Text>,
+pub struct FilterField {
+    /// URI of the extension that defines the attribute.
+    pub extension: Option<SchemaText>,
     /// Canonical name of the attribute.
-    pub attribute: Text,
+    pub attribute: SchemaText,
     /// Canonical name of the sub-attribute.
-    pub sub: Option<Text>,
+    pub sub: Option<SchemaText>,
     /// Whether the attribute is a list.
     pub multi_valued: bool,
     /// Whether the sub-attribute is a list.
     pub sub_multi_valued: bool,
-    /// Data type of what is compared: the sub-attribute, else the attribute.
-    pub kind: Kind,
-    /// Whether letter case counts.
+    /// Data type of the sub-attribute, else of the attribute.
+    pub kind: DataType,
+    /// Whether comparisons are case-sensitive.
     pub case_exact: bool,
-    /// What absence means.
-    pub absent_means: Option<bool>,
-    /// Whether the store keeps an index for `eq`.
+    /// The value of an absent attribute.
+    pub default_if_absent: Option<bool>,
+    /// Whether the store has an index for `eq`.
     pub indexed: bool,
 }
 
-impl Field {
-    /// The field of a target; `None` for a whole extension.
-    pub fn of(target: &Target<'_>) -> Option<Self> {
+impl FilterField {
+    /// Returns the field of a target; `None` for a whole extension.
+    pub fn from_path(target: &ResolvedPath<'_>) -> Option<Self> {
         let attribute = target.attribute?;
         let leaf = target.sub.unwrap_or(attribute);
         Some(Self {
@@ -61,42 +62,42 @@ impl Field {
             sub_multi_valued: target.sub.is_some_and(|sub| sub.multi_valued),
             kind: leaf.kind,
             case_exact: leaf.case_exact,
-            absent_means: leaf.absent_means,
+            default_if_absent: leaf.default_if_absent,
             indexed: leaf.indexed,
         })
     }
 }
 
-impl fmt::Display for Field {
+impl fmt::Display for FilterField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_path(f, self.extension.as_deref(), Some(&self.attribute), self.sub.as_deref())
     }
 }
 
-/// What is asked about a field.
+/// The condition of a test.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Check {
-    /// It has a value that is not empty.
+pub enum FieldCheck {
+    /// The field has a value that is not empty.
     Present,
-    /// It compares so with a value of its own type.
-    Compare(Operator, Operand),
+    /// The comparison with a value of the same type is true.
+    Compare(FilterOperator, FilterOperand),
 }
 
 /// A value of the type of the field it is compared with.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Operand {
+pub enum FilterOperand {
     /// Text.
     Text {
         /// As it was written.
         given: String,
-        /// Prepared for comparison: [`crate::scim::text::key`] of it, or the same text where case counts.
+        /// Comparison key: [`crate::scim::fold::key`] of it, or the same text if the attribute is case-sensitive.
         key: String,
     },
     /// A boolean.
     Bool(bool),
     /// A number.
     Number(Number),
-    /// A moment.
+    /// A timestamp.
     Instant {
         /// As it was written.
         given: String,
@@ -105,8 +106,8 @@ pub enum Operand {
     },
 }
 
-impl Operand {
-    /// The value as JSON, in its original spelling.
+impl FilterOperand {
+    /// Returns the value as JSON, in its original spelling.
     pub fn to_json(&self) -> Value {
         match self {
             Self::Text { given, .. } | Self::Instant { given, .. } => given.as_str().into(),
@@ -117,11 +118,11 @@ impl Operand {
 }
 
 impl Predicate {
-    /// The sub-attributes and values of a predicate in brackets that is nothing but `eq` terms joined by `and`:
-    /// what an element that satisfies it looks like. `None` for any other predicate.
+    /// Returns the sub-attributes and values of a predicate in brackets that consists only of `eq` terms joined by
+    /// `and`. They describe the element that satisfies the predicate. Returns `None` for any other predicate.
     pub fn equal_terms(&self) -> Option<Vec<(&str, Value)>> {
         match self {
-            Self::Test(field, Check::Compare(Operator::Eq, operand)) => {
+            Self::Test(field, FieldCheck::Compare(FilterOperator::Eq, operand)) => {
                 Some(vec![(field.sub.as_deref()?, operand.to_json())])
             }
             Self::And(terms) => {

@@ -1,12 +1,12 @@
-//! Tree to text; what is printed reads back as the same tree.
+//! Formats a filter as text. Parsing the text returns the same tree.
 
 use std::fmt;
 
 use serde_json::Value;
 
-use super::{Filter, Literal, Test};
+use super::{FilterLiteral, FilterTest, ScimFilter};
 
-impl fmt::Display for Filter {
+impl fmt::Display for ScimFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Term(path, test) => write!(f, "{path} {test}"),
@@ -18,17 +18,17 @@ impl fmt::Display for Filter {
                 }
             }
             Self::Not(inner) => write!(f, "not ({inner})"),
-            Self::And(terms) => list(f, terms, " and ", |term| matches!(term, Self::And(_) | Self::Or(_))),
-            Self::Or(terms) => list(f, terms, " or ", |term| matches!(term, Self::Or(_))),
+            Self::And(terms) => write_terms(f, terms, " and ", |term| matches!(term, Self::And(_) | Self::Or(_))),
+            Self::Or(terms) => write_terms(f, terms, " or ", |term| matches!(term, Self::Or(_))),
         }
     }
 }
 
-fn list(
+fn write_terms(
     f: &mut fmt::Formatter<'_>,
-    terms: &[Filter],
+    terms: &[ScimFilter],
     between: &str,
-    needs_parentheses: impl Fn(&Filter) -> bool,
+    needs_parentheses: impl Fn(&ScimFilter) -> bool,
 ) -> fmt::Result {
     for (index, term) in terms.iter().enumerate() {
         if index > 0 {
@@ -43,7 +43,7 @@ fn list(
     Ok(())
 }
 
-impl fmt::Display for Test {
+impl fmt::Display for FilterTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Present => f.write_str("pr"),
@@ -52,10 +52,10 @@ impl fmt::Display for Test {
     }
 }
 
-impl fmt::Display for Literal {
+impl fmt::Display for FilterLiteral {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // A JSON value prints with the escapes that the reader undoes.
+            // JSON escapes, which the parser decodes.
             Self::Text(text) => write!(f, "{}", Value::from(text.as_str())),
             Self::Number(number) => write!(f, "{number}"),
             Self::Bool(value) => write!(f, "{value}"),

@@ -3,19 +3,19 @@
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::samples::{any_filters, user_filters};
 use super::*;
 use crate::scim::ScimType;
+use crate::scim::filter::random_filters::{any_filters, user_filters};
 use crate::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
 
 #[track_caller]
 fn reads_as(text: &str, printed: &str) {
-    assert_eq!(Filter::parse(text).unwrap().to_string(), printed, "{text}");
+    assert_eq!(ScimFilter::parse(text).unwrap().to_string(), printed, "{text}");
 }
 
 #[track_caller]
 fn refusal(text: &str) -> String {
-    let error = match Filter::parse(text) {
+    let error = match ScimFilter::parse(text) {
         Ok(filter) => panic!("{text} was read as {filter}"),
         Err(error) => error,
     };
@@ -26,7 +26,7 @@ fn refusal(text: &str) -> String {
 
 #[track_caller]
 fn check_refusal(text: &str, resource_type: &ResourceType) -> String {
-    let error = Filter::parse(text).unwrap().check(resource_type).unwrap_err();
+    let error = ScimFilter::parse(text).unwrap().check(resource_type).unwrap_err();
     assert_eq!((error.status, error.scim_type), (400, Some(ScimType::InvalidFilter)), "{text}");
     error.detail
 }
@@ -48,12 +48,12 @@ fn the_examples_of_the_rfc_are_read() {
         "emails[type eq \"work\" and value co \"@example.com\"] or ims[type eq \"xmpp\" and value co \"@foo.com\"]",
     ] {
         reads_as(text, text);
-        Filter::parse(text).unwrap().check(&USER_TYPE).unwrap();
+        ScimFilter::parse(text).unwrap().check(&USER_TYPE).unwrap();
     }
 }
 
 #[test]
-fn spellings_of_the_same_filter_are_read_alike() {
+fn spellings_of_the_same_filter_are_equal() {
     for (text, printed) in [
         ("USERNAME Eq \"x\" AND title PR", "USERNAME eq \"x\" and title pr"),
         ("not(title pr)", "not (title pr)"),
@@ -77,14 +77,14 @@ fn spellings_of_the_same_filter_are_read_alike() {
 #[test]
 fn and_binds_before_or() {
     let (a, b, c) = ("a pr", "b pr", "c pr");
-    let one = |text: &str| Filter::parse(text).unwrap();
-    assert_eq!(one("a pr or b pr and c pr"), Filter::Or(vec![one(a), Filter::And(vec![one(b), one(c)])]));
-    assert_eq!(one("(a pr or b pr) and c pr"), Filter::And(vec![Filter::Or(vec![one(a), one(b)]), one(c)]));
-    let not = Filter::Not(Box::new(one(a)));
-    assert_eq!(one("not (a pr) and b pr or c pr"), Filter::Or(vec![Filter::And(vec![not, one(b)]), one(c)]));
+    let one = |text: &str| ScimFilter::parse(text).unwrap();
+    assert_eq!(one("a pr or b pr and c pr"), ScimFilter::Or(vec![one(a), ScimFilter::And(vec![one(b), one(c)])]));
+    assert_eq!(one("(a pr or b pr) and c pr"), ScimFilter::And(vec![ScimFilter::Or(vec![one(a), one(b)]), one(c)]));
+    let not = ScimFilter::Not(Box::new(one(a)));
+    assert_eq!(one("not (a pr) and b pr or c pr"), ScimFilter::Or(vec![ScimFilter::And(vec![not, one(b)]), one(c)]));
 }
 
-/// What is no filter, and how the refusal begins.
+/// Invalid filters, and the start of the error message.
 const REFUSED: &[(&str, &str)] = &[
     ("", "the filter is empty"),
     ("  ", "the filter is empty"),
@@ -93,15 +93,15 @@ const REFUSED: &[(&str, &str)] = &[
         "at character 9: expected an operator (eq, ne, co, sw, ew, pr, gt, ge, lt, le) after \"userName\", found the end",
     ),
     ("userName eq", "at character 12: expected a string in double quotes"),
-    ("userName sw J", "at character 13: text stands in double quotes: write \"J\""),
-    ("userName eq 'x'", "at character 13: strings stand in double quotes"),
-    ("é eq \"x\"", "at character 1: 'é' cannot stand here"),
-    ("userName eq “x”", "at character 13: strings stand in double quotes"),
-    ("userName regex \"x\"", "at character 10: \"regex\" is no operator"),
-    ("userName = \"x\"", "at character 10: '=' cannot stand here"),
+    ("userName sw J", "at character 13: text must be in double quotes: write \"J\""),
+    ("userName eq 'x'", "at character 13: strings must be in double quotes"),
+    ("é eq \"x\"", "at character 1: 'é' is not allowed here"),
+    ("userName eq “x”", "at character 13: strings must be in double quotes"),
+    ("userName regex \"x\"", "at character 10: \"regex\" is not an operator"),
+    ("userName = \"x\"", "at character 10: '=' is not allowed here"),
     ("title eq \"é\" nor title pr", "at character 14: expected \"and\", \"or\" or the end, found \"nor\""),
     ("(title pr", "at character 10: expected \"and\", \"or\" or \")\", found the end"),
-    ("title pr)", "at character 9: this \")\" closes nothing"),
+    ("title pr)", "at character 9: this \")\" has no matching \"(\""),
     ("()", "at character 2: expected an attribute name"),
     ("not title pr", "at character 5: expected \"(\" after \"not\""),
     ("title pr and", "at character 13: expected an attribute name"),
@@ -115,7 +115,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("title eq 1x", "at character 10: \"1x\" is not a number"),
     ("title eq 01", "at character 10: \"01\" is not a number"),
     ("title eq 1e999", "at character 10: \"1e999\" is not a number"),
-    ("title eq {}", "at character 10: '{' cannot stand here"),
+    ("title eq {}", "at character 10: '{' is not allowed here"),
     ("title eq [1]", "at character 10: expected a string"),
     ("\"title\" eq \"x\"", "at character 1: expected an attribute name"),
     ("a.b.c eq 1", "at character 1: \"a.b.c\" is not an attribute path"),
@@ -123,29 +123,29 @@ const REFUSED: &[(&str, &str)] = &[
     ("emails[]", "at character 8: expected an attribute name"),
     ("emails[type pr", "at character 15: expected \"and\", \"or\" or \"]\""),
     ("emails[type pr)", "at character 15: expected \"and\", \"or\" or \"]\""),
-    ("emails[a[b pr]]", "at character 9: brackets cannot stand inside brackets"),
+    ("emails[a[b pr]]", "at character 9: brackets cannot be nested"),
     ("emails[type pr].", "at character 17: expected a sub-attribute"),
     ("emails[type pr]. value pr", "at character 18: expected a sub-attribute"),
     ("emails[type pr].value.x pr", "at character 17: expected a sub-attribute"),
     ("emails[type pr] .value pr", "at character 17: expected \"and\", \"or\" or the end"),
     ("emails[type pr].value", "at character 22: expected an operator"),
-    ("title pr; drop table resources", "at character 9: ';' cannot stand here"),
+    ("title pr; drop table resources", "at character 9: ';' is not allowed here"),
 ];
 
 #[test]
-fn what_is_no_filter_is_refused_with_place_and_advice() {
-    for (text, want) in REFUSED {
+fn invalid_filters_are_rejected_with_position_and_advice() {
+    for (text, expected) in REFUSED {
         let detail = refusal(text);
-        assert!(detail.starts_with(want), "{text}\n  said: {detail}\n  want: {want}");
+        assert!(detail.starts_with(expected), "{text}\n  actual: {detail}\n  expected: {expected}");
     }
 }
 
 #[test]
-fn length_depth_and_terms_are_bounded() {
+fn length_depth_and_terms_are_limited() {
     let nested = |depth: usize| format!("{}title pr{}", "(".repeat(depth), ")".repeat(depth));
     let chain = |terms: usize| vec!["title pr"; terms].join(" or ");
-    assert!(Filter::parse(&nested(MAX_DEPTH)).is_ok());
-    assert!(Filter::parse(&chain(MAX_TERMS)).is_ok());
+    assert!(ScimFilter::parse(&nested(MAX_DEPTH)).is_ok());
+    assert!(ScimFilter::parse(&chain(MAX_TERMS)).is_ok());
     assert!(refusal(&nested(MAX_DEPTH + 1)).contains("deeper than 32"));
     assert!(refusal(&chain(MAX_TERMS + 1)).contains("more than 200"));
     assert!(refusal(&nested(100_000)).contains("longer than 8192 bytes"));
@@ -154,7 +154,7 @@ fn length_depth_and_terms_are_bounded() {
 }
 
 #[test]
-fn a_value_is_of_the_attributes_type() {
+fn a_value_must_have_the_type_of_its_attribute() {
     for text in [
         "active gt true",
         "active co \"t\"",
@@ -197,8 +197,8 @@ fn unknown_and_secret_attributes_are_refused() {
 }
 
 #[test]
-fn what_a_type_lacks_has_no_value_in_a_query_over_all_types() {
-    let constant = |text: &str| Filter::parse(text).unwrap().check_for_any(&GROUP_TYPE).unwrap();
+fn an_absent_attribute_has_no_value_in_a_query_over_all_types() {
+    let constant = |text: &str| ScimFilter::parse(text).unwrap().check_for_any(&GROUP_TYPE).unwrap();
     for (text, answer) in [
         ("userName pr", false),
         ("userName eq \"x\"", false),
@@ -209,12 +209,12 @@ fn what_a_type_lacks_has_no_value_in_a_query_over_all_types() {
     ] {
         assert_eq!(constant(text), Predicate::Constant(answer), "{text}");
     }
-    assert!(Filter::parse("password pr").unwrap().check_for_any(&USER_TYPE).is_err());
+    assert!(ScimFilter::parse("password pr").unwrap().check_for_any(&USER_TYPE).is_err());
 }
 
 #[test]
-fn bare_complex_attributes_mean_their_value() {
-    let checked = |text: &str| Filter::parse(text).unwrap().check(&USER_TYPE).unwrap();
+fn complex_attributes_are_compared_by_their_value() {
+    let checked = |text: &str| ScimFilter::parse(text).unwrap().check(&USER_TYPE).unwrap();
     for (bare, spelled) in [
         ("emails co \"x\"", "emails.value co \"x\""),
         ("manager eq \"x\"", "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value eq \"x\""),
@@ -224,15 +224,15 @@ fn bare_complex_attributes_mean_their_value() {
     ] {
         assert_eq!(checked(bare), checked(spelled), "{bare}");
     }
-    let Predicate::Test(field, Check::Present) = checked("emails pr") else {
+    let Predicate::Test(field, FieldCheck::Present) = checked("emails pr") else {
         panic!("emails pr is a test of presence")
     };
     assert_eq!((field.sub, field.multi_valued), (None, true));
 }
 
 #[test]
-fn a_predicate_keeps_the_text_as_written_beside_its_key() {
-    let predicate = Filter::parse("emails[type eq \"Work\"]").unwrap().check(&USER_TYPE).unwrap();
+fn a_predicate_contains_the_original_text_in_addition_to_the_key() {
+    let predicate = ScimFilter::parse("emails[type eq \"Work\"]").unwrap().check(&USER_TYPE).unwrap();
     let Predicate::Element(field, inner) = predicate else { panic!("brackets make an element predicate") };
     assert_eq!(field.to_string(), "emails");
     assert_eq!(inner.equal_terms(), Some(vec![("type", json!("Work"))]));
@@ -242,18 +242,18 @@ proptest! {
     #[test]
     fn printing_and_reading_give_the_same_tree(filter in any_filters()) {
         let text = filter.to_string();
-        prop_assert_eq!(Filter::parse(&text).unwrap(), filter, "{}", text);
+        prop_assert_eq!(ScimFilter::parse(&text).unwrap(), filter, "{}", text);
     }
 
     #[test]
-    fn filters_that_fit_are_accepted(filter in user_filters()) {
-        prop_assert!(filter.check(&super::samples::BADGE_USERS).is_ok(), "{}", filter);
+    fn valid_filters_are_accepted(filter in user_filters()) {
+        prop_assert!(filter.check(&crate::scim::filter::random_filters::BADGE_USERS).is_ok(), "{}", filter);
     }
 
     #[test]
     fn no_text_breaks_the_reader(text in r#"([a-z.:]{0,6}|[ ()\[\]"'\\.é0-9-]| eq | and | or |not|pr|"x"|\PC){0,20}"#) {
-        if let Ok(filter) = Filter::parse(&text) {
-            prop_assert_eq!(Filter::parse(&filter.to_string()).unwrap(), filter);
+        if let Ok(filter) = ScimFilter::parse(&text) {
+            prop_assert_eq!(ScimFilter::parse(&filter.to_string()).unwrap(), filter);
         }
     }
 }

@@ -1,57 +1,58 @@
-//! PATCH (RFC 7644 section 3.5.2): a request becomes a list of edits, checked against the tables before any
-//! transaction, and applied to one document inside it.
+//! PATCH (RFC 7644 section 3.5.2). [`read()`] parses a request into edits and checks them against the schema tables
+//! before the transaction; [`apply()`] applies one edit to a document inside the transaction.
 
 use std::fmt;
 
 use serde_json::Value;
 
-use super::dialect::Notes;
+use super::dialect::DialectNotes;
 use super::filter::Predicate;
 use super::members::MemberEdit;
-use super::password::Password;
+use super::password::PasswordChange;
 
 mod apply;
 mod read;
 #[cfg(test)]
 mod tests;
 
-pub use apply::apply;
-pub use read::{OPERATIONS_MAX, read};
+pub use apply::apply_edit;
+pub use read::{OPERATIONS_MAX, parse_patch};
 
-/// A PATCH request, read and checked.
+/// A parsed and validated PATCH request.
 #[derive(Debug, Clone)]
 pub struct Patch {
-    /// The edits, in the order they take effect.
-    pub edits: Vec<Edit>,
-    /// What happens to the password, where passwords are kept.
-    pub password: Option<Password>,
-    /// What was tolerated or left out.
-    pub notes: Notes,
+    /// The edits, in the order in which they are applied.
+    pub edits: Vec<PatchEdit>,
+    /// The change of the password, if passwords are stored.
+    pub password: Option<PasswordChange>,
+    /// Deviations that were accepted, and values that were ignored.
+    pub notes: DialectNotes,
 }
 
-/// One step of a PATCH.
+/// One edit of a PATCH.
 #[derive(Debug, Clone)]
-pub enum Edit {
+pub enum PatchEdit {
     /// A change of the document.
     Attribute(Box<AttributeEdit>),
-    /// A change of the group's members, with the number of its operation.
+    /// A change of the group's members, with the index of its operation.
     Members(usize, MemberEdit),
 }
 
-/// A change of the document at one place.
+/// A change of the document at one path.
 #[derive(Debug, Clone)]
 pub struct AttributeEdit {
-    /// Number of the operation in the request, from 0.
+    /// Index of the operation in the request, from 0.
     pub operation: usize,
-    /// What is changed.
-    pub place: Place,
-    /// How.
-    pub change: Change,
+    /// The path that is changed.
+    pub path: EditPath,
+    /// The change.
+    pub change: AttributeChange,
 }
 
-/// What happens at a place. Values have been checked and are in canonical spelling; a null part of an object clears that part.
+/// The change at a path. Values are validated and in canonical spelling. A null member of an object removes that
+/// sub-attribute.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Change {
+pub enum AttributeChange {
     /// RFC 7644 section 3.5.2.1.
     Add(Value),
     /// RFC 7644 section 3.5.2.3.
@@ -62,20 +63,20 @@ pub enum Change {
     RemoveListed(Vec<Value>),
 }
 
-/// A place in a document, by canonical names.
+/// A path in a document, by canonical names.
 #[derive(Debug, Clone)]
-pub struct Place {
-    /// URI of the extension it lies in.
+pub struct EditPath {
+    /// URI of the extension.
     pub extension: Option<String>,
-    /// Name of the attribute; the whole extension without.
+    /// Name of the attribute; `None` for the whole extension.
     pub attribute: Option<String>,
-    /// Which elements of the attribute.
+    /// Selects the elements of the attribute.
     pub filter: Option<Predicate>,
     /// Name of the sub-attribute.
     pub sub: Option<String>,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for EditPath {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.extension, &self.attribute) {
             (Some(uri), Some(name)) => write!(out, "{uri}:{name}")?,
@@ -89,7 +90,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// How an error names an operation of the request.
-pub(crate) fn label(operation: usize) -> String {
+/// Returns the name of an operation in error messages.
+pub(crate) fn label_operation(operation: usize) -> String {
     format!("Operations[{operation}]")
 }

@@ -1,115 +1,118 @@
-//! From the body of a PATCH to edits: every rule that needs no document is settled here.
+//! Parses the body of a PATCH into edits and checks all rules that do not depend on the stored document.
 
 use serde_json::{Map, Value};
 
-use super::{AttributeEdit, Change, Edit, Patch, Place, label};
-use crate::scim::dialect::{Notes, Rules};
+use super::{AttributeChange, AttributeEdit, EditPath, Patch, PatchEdit, label_operation};
+use crate::scim::dialect::{DialectNotes, DialectRules};
 use crate::scim::members::{MemberEdit, read_members};
-use crate::scim::password::Password;
+use crate::scim::password::PasswordChange;
 use crate::scim::patch_path::PatchPath;
-use crate::scim::schema::{Attribute, Kind, Mutability, ResourceType};
-use crate::scim::validate::{Nulls, Reading};
-use crate::scim::{Error, urn};
+use crate::scim::schema::{Attribute, DataType, Mutability, ResourceType};
+use crate::scim::validate::{NullHandling, ValueReader};
+use crate::scim::{ScimError, urn};
 
-/// Most operations in one request.
+/// Maximum number of operations in one request.
 pub const OPERATIONS_MAX: usize = 10_000;
 
-/// Reads the body of a PATCH for a resource of this type.
+/// Parses the body of a PATCH for a resource of this type.
 ///
 /// # Errors
-/// What RFC 7644 section 3.5.2 and table 9 say, the detail led by the operation's number: invalidSyntax,
-/// invalidPath, invalidFilter, invalidValue, noTarget (a removal without path), mutability; 413 above the limits.
-pub fn read(body: &Value, of: &ResourceType, rules: Rules) -> Result<Patch, Error> {
+/// The errors of RFC 7644 section 3.5.2 and table 9: 400 invalidSyntax, invalidPath, invalidFilter, invalidValue,
+/// noTarget (remove without path) or mutability; 413 above the limits. The detail begins with the number of the
+/// operation.
+pub fn parse_patch(body: &Value, of: &ResourceType, rules: DialectRules) -> Result<Patch, ScimError> {
     let Value::Object(object) = body else {
-        return Err(Error::syntax("the body must be a JSON object with Operations"));
+        return Err(ScimError::invalid_syntax("the body must be a JSON object with Operations"));
     };
-    let mut reader = Reader {
+    let mut reader = PatchReader {
         of,
         operation: 0,
         edits: Vec::new(),
-        reading: Reading { rules, nulls: Nulls::Drop, notes: Notes::default() },
+        reading: ValueReader { rules, nulls: NullHandling::Drop, notes: DialectNotes::default() },
         password: None,
     };
-    reader.check_schemas(member(object, "schemas"))?;
-    let operations = match member(object, "Operations") {
+    reader.check_schemas(find_member(object, "schemas"))?;
+    let operations = match find_member(object, "Operations") {
         Some(Value::Array(operations)) if !operations.is_empty() => operations,
-        Some(Value::Array(_)) => return Err(Error::syntax("Operations must not be empty")),
-        Some(_) => return Err(Error::syntax("Operations must be an array")),
-        None => return Err(Error::syntax("the body must have Operations")),
+        Some(Value::Array(_)) => return Err(ScimError::invalid_syntax("Operations must not be empty")),
+        Some(_) => return Err(ScimError::invalid_syntax("Operations must be an array")),
+        None => return Err(ScimError::invalid_syntax("the body must have Operations")),
     };
     if operations.len() > OPERATIONS_MAX {
-        return Err(Error::too_large(format!("one request may hold at most {OPERATIONS_MAX} operations")));
+        return Err(ScimError::too_large(format!("one request may hold at most {OPERATIONS_MAX} operations")));
     }
     for (index, operation) in operations.iter().enumerate() {
         reader.operation = index;
-        reader.read_operation(operation).map_err(|error| error.within(&label(index)))?;
+        reader.read_operation(operation).map_err(|error| error.with_location(&label_operation(index)))?;
     }
     Ok(Patch { edits: reader.edits, password: reader.password, notes: reader.reading.notes })
 }
 
-fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    object.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+fn find_member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Op {
+enum PatchOp {
     Add,
     Replace,
     Remove,
 }
 
-struct Reader<'t> {
+struct PatchReader<'t> {
     of: &'t ResourceType,
     operation: usize,
-    edits: Vec<Edit>,
-    reading: Reading,
-    password: Option<Password>,
+    edits: Vec<PatchEdit>,
+    reading: ValueReader,
+    password: Option<PasswordChange>,
 }
 
-impl Reader<'_> {
-    /// RFC 7644 section 3.5.2 asks for the PatchOp URI; some clients leave it out.
-    fn check_schemas(&mut self, schemas: Option<&Value>) -> Result<(), Error> {
+impl PatchReader<'_> {
+    /// RFC 7644 section 3.5.2 requires the PatchOp URI; some clients omit it.
+    fn check_schemas(&mut self, schemas: Option<&Value>) -> Result<(), ScimError> {
         let named = match schemas {
             None | Some(Value::Null) => false,
             Some(Value::Array(uris)) => {
                 uris.iter().any(|uri| uri.as_str().is_some_and(|uri| uri.eq_ignore_ascii_case(urn::PATCH_OP)))
             }
-            Some(_) => return Err(Error::syntax("schemas must be an array of URIs")),
+            Some(_) => return Err(ScimError::invalid_syntax("schemas must be an array of URIs")),
         };
         if !named {
             if self.reading.rules.strict {
-                return Err(Error::syntax(format!("schemas must name {}", urn::PATCH_OP)));
+                return Err(ScimError::invalid_syntax(format!("schemas must name {}", urn::PATCH_OP)));
             }
             self.reading.notes.add("schemas: PatchOp assumed");
         }
         Ok(())
     }
 
-    fn read_operation(&mut self, operation: &Value) -> Result<(), Error> {
-        let Value::Object(parts) = operation else { return Err(Error::syntax("an operation must be an object")) };
-        // Microsoft Entra ID capitalises the words.
-        let op = match member(parts, "op") {
-            Some(Value::String(word)) if word.eq_ignore_ascii_case("add") => Op::Add,
-            Some(Value::String(word)) if word.eq_ignore_ascii_case("replace") => Op::Replace,
-            Some(Value::String(word)) if word.eq_ignore_ascii_case("remove") => Op::Remove,
-            Some(_) => return Err(Error::syntax("op must be add, replace or remove")),
-            None => return Err(Error::syntax("op is missing: add, replace or remove")),
+    fn read_operation(&mut self, operation: &Value) -> Result<(), ScimError> {
+        let Value::Object(parts) = operation else {
+            return Err(ScimError::invalid_syntax("an operation must be an object"));
         };
-        let value = member(parts, "value");
-        if op == Op::Add && value.is_none() {
-            return Err(Error::value("add needs a value"));
+        // Microsoft Entra ID sends "Add", "Replace" and "Remove".
+        let op = match find_member(parts, "op") {
+            Some(Value::String(name)) if name.eq_ignore_ascii_case("add") => PatchOp::Add,
+            Some(Value::String(name)) if name.eq_ignore_ascii_case("replace") => PatchOp::Replace,
+            Some(Value::String(name)) if name.eq_ignore_ascii_case("remove") => PatchOp::Remove,
+            Some(_) => return Err(ScimError::invalid_syntax("op must be add, replace or remove")),
+            None => return Err(ScimError::invalid_syntax("op is required: add, replace or remove")),
+        };
+        let value = find_member(parts, "value");
+        if op == PatchOp::Add && value.is_none() {
+            return Err(ScimError::invalid_value("add needs a value"));
         }
-        match member(parts, "path") {
+        match find_member(parts, "path") {
             None | Some(Value::Null) => self.without_path(op, value),
             Some(Value::String(text)) => self.with_path(op, text, value),
-            Some(_) => Err(Error::path("path must be text")),
+            Some(_) => Err(ScimError::invalid_path("path must be text")),
         }
     }
 
-    fn with_path(&mut self, op: Op, text: &str, value: Option<&Value>) -> Result<(), Error> {
+    fn with_path(&mut self, op: PatchOp, text: &str, value: Option<&Value>) -> Result<(), ScimError> {
         match PatchPath::parse(text, self.of) {
             Ok(path) => self.edit(op, &path, value.unwrap_or(&Value::Null), true),
-            // An extension that is not served here cannot hold back the rest of the request.
+            // A path in an unsupported extension is skipped, so that the other operations take effect.
             Err(problem) if problem.is_unknown() && !self.reading.rules.strict && is_foreign(text, self.of) => {
                 self.reading.notes.add("path: unknown extension ignored");
                 Ok(())
@@ -118,29 +121,29 @@ impl Reader<'_> {
         }
     }
 
-    /// Without a path the value names its targets. Microsoft Entra ID writes paths as names there
+    /// Without a path, the member names of the value are the targets. Microsoft Entra ID sends paths as member names
     /// (`name.givenName`, `urn:…:User:department`).
-    fn without_path(&mut self, op: Op, value: Option<&Value>) -> Result<(), Error> {
-        if op == Op::Remove {
+    fn without_path(&mut self, op: PatchOp, value: Option<&Value>) -> Result<(), ScimError> {
+        if op == PatchOp::Remove {
             // RFC 7644 section 3.5.2.2.
-            return Err(Error::no_target("remove needs a path"));
+            return Err(ScimError::no_target("remove needs a path"));
         }
         if self.reading.rules.strict {
-            return Err(Error::syntax("an operation needs a path"));
+            return Err(ScimError::invalid_syntax("an operation needs a path"));
         }
         let Some(Value::Object(parts)) = value else {
-            return Err(Error::value("without a path the value must be an object of attributes"));
+            return Err(ScimError::invalid_value("without a path the value must be an object of attributes"));
         };
         for (name, value) in parts {
             match PatchPath::parse(name, self.of) {
                 Ok(path) => self.edit(op, &path, value, false)?,
-                Err(_) => self.reading.unknown(name)?,
+                Err(_) => self.reading.note_unknown(name)?,
             }
         }
         Ok(())
     }
 
-    fn edit(&mut self, op: Op, path: &PatchPath<'_>, value: &Value, explicit: bool) -> Result<(), Error> {
+    fn edit(&mut self, op: PatchOp, path: &PatchPath<'_>, value: &Value, explicit: bool) -> Result<(), ScimError> {
         let target = &path.target;
         if let Some(attribute) = target.attribute {
             if attribute.name == "schemas" {
@@ -148,159 +151,179 @@ impl Reader<'_> {
             }
             let sub_is_read_only = path.target.sub.is_some_and(Attribute::is_read_only);
             if attribute.is_read_only() || sub_is_read_only {
-                // RFC 7644 section 3.5.2. Okta sends the id along in a value object; that changes nothing.
-                return if explicit { Err(Error::mutability(format!("{} is read-only", path.target))) } else { Ok(()) };
+                // RFC 7644 section 3.5.2. Okta includes the id in the value object; it is ignored.
+                return if explicit {
+                    Err(ScimError::mutability(format!("{} is read-only", path.target)))
+                } else {
+                    Ok(())
+                };
             }
             if self.of.members().is_some_and(|members| members.name == attribute.name) {
                 return self.member_edit(op, path, value);
             }
             if attribute.mutability == Mutability::WriteOnly {
-                if target.extension.is_none() && self.reading.keeps(attribute) {
-                    // Of two operations on the password the later one counts.
-                    let given = self.reading.password(attribute, value)?.filter(|_| op != Op::Remove);
-                    self.password = Some(given.unwrap_or(Password::Removed));
+                if target.extension.is_none() && self.reading.is_stored_password(attribute) {
+                    // The last operation on the password takes precedence.
+                    let given = self.reading.password(attribute, value)?.filter(|_| op != PatchOp::Remove);
+                    self.password = Some(given.unwrap_or(PasswordChange::Remove));
                     return Ok(());
                 }
                 if path.element.is_none() && path.target.sub.is_none() {
                     self.reading.value(attribute, value, format_args!("{}", attribute.name))?;
                 }
-                self.reading.notes.add(format!("{}: accepted and thrown away", attribute.name));
+                self.reading.notes.add(format!("{}: accepted and discarded", attribute.name));
                 return Ok(());
             }
         }
         let is_whole_element = path.element.is_some() && path.target.sub.is_none();
-        if self.reading.rules.strict && is_whole_element && op != Op::Remove {
-            return Err(Error::path("a path with a filter must end in a sub-attribute"));
+        if self.reading.rules.strict && is_whole_element && op != PatchOp::Remove {
+            return Err(ScimError::invalid_path("a path with a filter must end in a sub-attribute"));
         }
-        let place = place(path);
-        if let Some(change) = self.change(op, path, value, &place)? {
-            self.edits.push(Edit::Attribute(Box::new(AttributeEdit { operation: self.operation, place, change })));
+        let edit_path = build_edit_path(path);
+        if let Some(change) = self.change(op, path, value, &edit_path)? {
+            self.edits.push(PatchEdit::Attribute(Box::new(AttributeEdit {
+                operation: self.operation,
+                path: edit_path,
+                change,
+            })));
         }
         Ok(())
     }
 
-    /// `schemas` follows from what the resource holds, so an edit of it is right or wrong but never does anything.
-    fn schemas_edit(&mut self, op: Op, value: &Value, explicit: bool) -> Result<(), Error> {
+    /// `schemas` is derived from the attributes of the resource, so an operation on it is valid or invalid but has no
+    /// effect.
+    fn schemas_edit(&mut self, op: PatchOp, value: &Value, explicit: bool) -> Result<(), ScimError> {
         let names_base = |value: &Value| value.as_str().is_some_and(|uri| uri.eq_ignore_ascii_case(&self.of.schema.id));
         let names_base = value.as_array().map_or_else(|| names_base(value), |uris| uris.iter().any(names_base));
         let loses_base = match op {
-            Op::Add => false,
-            Op::Replace => !names_base,
-            Op::Remove => names_base || value.is_null(),
+            PatchOp::Add => false,
+            PatchOp::Replace => !names_base,
+            PatchOp::Remove => names_base || value.is_null(),
         };
         if explicit && loses_base {
-            return Err(Error::mutability(format!("schemas must keep {}", self.of.schema.id)));
+            return Err(ScimError::mutability(format!("schemas must contain {}", self.of.schema.id)));
         }
-        self.reading.notes.add("schemas: follows from the attributes");
+        self.reading.notes.add("schemas: derived from the attributes");
         Ok(())
     }
 
-    /// What an operation changes; `None` where it adds nothing.
-    fn change(&mut self, op: Op, path: &PatchPath<'_>, value: &Value, place: &Place) -> Result<Option<Change>, Error> {
-        if op == Op::Remove {
+    /// Returns the change of an operation; `None` if it adds nothing.
+    fn change(
+        &mut self,
+        op: PatchOp,
+        path: &PatchPath<'_>,
+        value: &Value,
+        edit_path: &EditPath,
+    ) -> Result<Option<AttributeChange>, ScimError> {
+        if op == PatchOp::Remove {
             return self.removal(path, value).map(Some);
         }
-        let named = self.named_value(path, value, place)?;
+        let named = self.named_value(path, value, edit_path)?;
         let container = path.target.attribute.is_none_or(|attribute| attribute.multi_valued);
-        let adds_nothing = op == Op::Add && (!value.is_null() || (container && path.target.sub.is_none()));
+        let adds_nothing = op == PatchOp::Add && (!value.is_null() || (container && path.target.sub.is_none()));
         Ok(match named {
-            Some(value) => Some(changed(op, value)),
-            // RFC 7644 section 3.5.2.1: an empty list or object adds nothing, and what is there stays.
+            Some(value) => Some(build_change(op, value)),
+            // RFC 7644 section 3.5.2.1: an empty list or object adds nothing; existing values do not change.
             None if adds_nothing => None,
-            // RFC 7643 section 2.5: null, and a list without elements, is no value.
-            None => Some(Change::Remove),
+            // RFC 7643 section 2.5: null and an empty list mean unassigned.
+            None => Some(AttributeChange::Remove),
         })
     }
 
-    /// The value of an operation in canonical form, `None` where nothing is assigned.
-    fn named_value(&mut self, path: &PatchPath<'_>, value: &Value, place: &Place) -> Result<Option<Value>, Error> {
-        let shown = place.to_string();
+    /// Returns the value of an operation in canonical form; `None` if it assigns nothing.
+    fn named_value(
+        &mut self,
+        path: &PatchPath<'_>,
+        value: &Value,
+        edit_path: &EditPath,
+    ) -> Result<Option<Value>, ScimError> {
+        let path_text = edit_path.to_string();
         let Some(attribute) = path.target.attribute else {
             let extension = path.target.extension.map(|schema| &*schema.attributes).unwrap_or_default();
-            self.reading.nulls = Nulls::Keep;
-            let read = self.reading.extension(extension, value, &shown);
-            self.reading.nulls = Nulls::Drop;
+            self.reading.nulls = NullHandling::Keep;
+            let read = self.reading.extension(extension, value, &path_text);
+            self.reading.nulls = NullHandling::Drop;
             return read;
         };
         let one_element = path.element.is_some();
         match path.target.sub {
-            Some(sub) => self.reading.value(sub, value, format_args!("{shown}")),
-            None if attribute.kind == Kind::Complex && (one_element || !attribute.multi_valued) => {
-                self.reading.nulls = Nulls::Keep;
-                let element = if one_element { only(value) } else { value };
-                let read = self.reading.single(attribute, element, format_args!("{shown}"));
-                self.reading.nulls = Nulls::Drop;
+            Some(sub) => self.reading.value(sub, value, format_args!("{path_text}")),
+            None if attribute.kind == DataType::Complex && (one_element || !attribute.multi_valued) => {
+                self.reading.nulls = NullHandling::Keep;
+                let element = if one_element { unwrap_single(value) } else { value };
+                let read = self.reading.single(attribute, element, format_args!("{path_text}"));
+                self.reading.nulls = NullHandling::Drop;
                 read
             }
-            None => self.reading.value(attribute, value, format_args!("{shown}")),
+            None => self.reading.value(attribute, value, format_args!("{path_text}")),
         }
     }
 
-    /// Microsoft Entra ID and `OneLogin` remove elements of a list by naming them in `value`; a server that
-    /// ignored the value would empty the list.
-    fn removal(&mut self, path: &PatchPath<'_>, value: &Value) -> Result<Change, Error> {
-        let Some(attribute) = path.target.attribute else { return Ok(Change::Remove) };
+    /// Microsoft Entra ID and `OneLogin` remove elements of a list by listing them in `value`. If the server ignored
+    /// the value, it would remove all elements.
+    fn removal(&mut self, path: &PatchPath<'_>, value: &Value) -> Result<AttributeChange, ScimError> {
+        let Some(attribute) = path.target.attribute else { return Ok(AttributeChange::Remove) };
         let whole_list = attribute.multi_valued && path.element.is_none() && path.target.sub.is_none();
         if !whole_list || value.is_null() || self.reading.rules.strict {
-            return Ok(Change::Remove);
+            return Ok(AttributeChange::Remove);
         }
         match self.reading.value(attribute, value, format_args!("{}", attribute.name))? {
-            Some(Value::Array(listed)) => Ok(Change::RemoveListed(listed)),
-            // An empty list names nobody.
-            _ => Ok(Change::RemoveListed(Vec::new())),
+            Some(Value::Array(listed)) => Ok(AttributeChange::RemoveListed(listed)),
+            // An empty list removes no elements.
+            _ => Ok(AttributeChange::RemoveListed(Vec::new())),
         }
     }
 
-    fn member_edit(&mut self, op: Op, path: &PatchPath<'_>, value: &Value) -> Result<(), Error> {
+    fn member_edit(&mut self, op: PatchOp, path: &PatchPath<'_>, value: &Value) -> Result<(), ScimError> {
         if let Some(sub) = path.target.sub {
-            // RFC 7643 section 4.2: an element comes or goes, its parts never change.
-            return Err(Error::mutability(format!(
+            // RFC 7643 section 4.2: members are added or removed; their sub-attributes are immutable.
+            return Err(ScimError::mutability(format!(
                 "members.{} cannot be changed; remove the member and add another",
                 sub.name
             )));
         }
         let edit = match (op, &path.element) {
-            (Op::Remove, Some(element)) => match element.equal_terms().as_deref() {
+            (PatchOp::Remove, Some(element)) => match element.equal_terms().as_deref() {
                 Some([("value", Value::String(id))]) => MemberEdit::Remove(vec![id.clone()]),
                 _ => MemberEdit::RemoveWhere(Box::new(element.clone())),
             },
-            (Op::Remove, None) if value.is_null() || self.reading.rules.strict => MemberEdit::Replace(Vec::new()),
-            (Op::Remove, None) => {
+            (PatchOp::Remove, None) if value.is_null() || self.reading.rules.strict => MemberEdit::Replace(Vec::new()),
+            (PatchOp::Remove, None) => {
                 let listed = read_members(value, &mut self.reading)?;
                 MemberEdit::Remove(listed.into_iter().map(|member| member.id).collect())
             }
-            (Op::Add | Op::Replace, Some(_)) => {
-                return Err(Error::mutability("a member cannot be changed; remove it and add another"));
+            (PatchOp::Add | PatchOp::Replace, Some(_)) => {
+                return Err(ScimError::mutability("a member cannot be changed; remove it and add another"));
             }
-            (Op::Add, None) => MemberEdit::Add(read_members(value, &mut self.reading)?),
-            (Op::Replace, None) => MemberEdit::Replace(read_members(value, &mut self.reading)?),
+            (PatchOp::Add, None) => MemberEdit::Add(read_members(value, &mut self.reading)?),
+            (PatchOp::Replace, None) => MemberEdit::Replace(read_members(value, &mut self.reading)?),
         };
-        self.edits.push(Edit::Members(self.operation, edit));
+        self.edits.push(PatchEdit::Members(self.operation, edit));
         Ok(())
     }
 }
 
-fn changed(op: Op, value: Value) -> Change {
-    if op == Op::Add { Change::Add(value) } else { Change::Replace(value) }
+fn build_change(op: PatchOp, value: Value) -> AttributeChange {
+    if op == PatchOp::Add { AttributeChange::Add(value) } else { AttributeChange::Replace(value) }
 }
 
-/// Whether a path lies in a schema that this type does not have.
+/// Whether a path is in a schema that this type does not have.
 fn is_foreign(path: &str, of: &ResourceType) -> bool {
     let ours = std::iter::once(&of.schema).chain(of.extensions.iter().map(|extension| &extension.schema));
     let begins_with = |uri: &str| path.get(..uri.len()).is_some_and(|start| start.eq_ignore_ascii_case(uri));
     path.contains(':') && !ours.into_iter().any(|schema| begins_with(&schema.id))
 }
 
-/// An element given as a list of one.
-fn only(value: &Value) -> &Value {
+/// Returns the element of a list with one element, else the value itself.
+fn unwrap_single(value: &Value) -> &Value {
     match value {
         Value::Array(items) if items.len() == 1 => &items[0],
         other => other,
     }
 }
 
-fn place(path: &PatchPath<'_>) -> Place {
-    Place {
+fn build_edit_path(path: &PatchPath<'_>) -> EditPath {
+    EditPath {
         extension: path.target.extension.map(|schema| schema.id.clone().into_owned()),
         attribute: path.target.attribute.map(|attribute| attribute.name.clone().into_owned()),
         filter: path.element.clone(),

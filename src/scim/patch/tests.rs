@@ -1,37 +1,37 @@
-//! PATCH against RFC 7644 section 3.5.2 and against what identity providers send.
+//! PATCH according to RFC 7644 section 3.5.2, and requests of identity providers.
 
 use serde_json::{Value, json};
 
-use super::{Edit, apply, read};
-use crate::scim::dialect::Rules;
-use crate::scim::password::{self, Password};
+use super::{PatchEdit, apply_edit, parse_patch};
+use crate::scim::dialect::DialectRules;
+use crate::scim::password::{self, PasswordChange};
 use crate::scim::schema::{GROUP_TYPE, USER_TYPE};
-use crate::scim::{Error, ScimType};
+use crate::scim::{ScimError, ScimType};
 
 const URN: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
-const ENTRA: Rules = Rules { create_on_missing_target: true, ..Rules::LENIENT };
-const STRICT: Rules = Rules { strict: true, ..Rules::LENIENT };
+const ENTRA: DialectRules = DialectRules { create_on_no_target: true, ..DialectRules::LENIENT };
+const STRICT: DialectRules = DialectRules { strict: true, ..DialectRules::LENIENT };
 
-fn patched(before: &Value, operations: &Value, rules: Rules) -> Result<Value, Error> {
+fn patched(before: &Value, operations: &Value, rules: DialectRules) -> Result<Value, ScimError> {
     let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations});
-    let patch = read(&body, &USER_TYPE, rules)?;
+    let patch = parse_patch(&body, &USER_TYPE, rules)?;
     let mut attributes = before.as_object().unwrap().clone();
     for edit in &patch.edits {
-        let Edit::Attribute(edit) = edit else { panic!("a user has no members") };
-        apply(edit, &mut attributes, &USER_TYPE, rules)?;
+        let PatchEdit::Attribute(edit) = edit else { panic!("a user has no members") };
+        apply_edit(edit, &mut attributes, &USER_TYPE, rules)?;
     }
     Ok(Value::Object(attributes))
 }
 
 #[track_caller]
 fn gives(before: Value, operations: Value, after: Value) {
-    assert_eq!(patched(&before, &operations, Rules::LENIENT).unwrap(), after, "{operations}");
+    assert_eq!(patched(&before, &operations, DialectRules::LENIENT).unwrap(), after, "{operations}");
 }
 
 #[track_caller]
-fn refused(before: Value, operations: Value, word: ScimType) {
-    let error = patched(&before, &operations, Rules::LENIENT).expect_err(&operations.to_string());
-    assert_eq!((error.status, error.scim_type), (400, Some(word)), "{operations}: {error}");
+fn refused(before: Value, operations: Value, scim_type: ScimType) {
+    let error = patched(&before, &operations, DialectRules::LENIENT).expect_err(&operations.to_string());
+    assert_eq!((error.status, error.scim_type), (400, Some(scim_type)), "{operations}: {error}");
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn replace_on_a_value_path_changes_what_matches() {
 }
 
 #[test]
-fn a_value_path_that_matches_nothing_is_no_target_or_makes_the_element() {
+fn a_value_path_that_matches_nothing_is_no_target_or_creates_the_element() {
     let replace = json!([{"op": "replace", "path": "emails[type eq \"work\"].value", "value": "x"}]);
     refused(json!({}), replace.clone(), ScimType::NoTarget);
     assert_eq!(patched(&json!({}), &replace, ENTRA).unwrap(), json!({"emails": [{"type": "work", "value": "x"}]}));
@@ -118,7 +118,7 @@ fn a_value_path_that_matches_nothing_is_no_target_or_makes_the_element() {
 }
 
 #[test]
-fn remove_takes_attributes_elements_and_parts() {
+fn remove_deletes_attributes_elements_and_sub_attributes() {
     let user =
         json!({"title": "T", "name": {"givenName": "G"}, "emails": [{"value": "a", "type": "work"}, {"value": "b"}]});
     gives(
@@ -199,8 +199,8 @@ fn booleans_come_as_text() {
 }
 
 #[test]
-fn each_mistake_has_its_word() {
-    for (operation, word) in [
+fn each_error_has_its_scim_type() {
+    for (operation, scim_type) in [
         (json!({"op": "move", "path": "title"}), ScimType::InvalidSyntax),
         (json!({"path": "title", "value": "x"}), ScimType::InvalidSyntax),
         (json!({"op": "add", "path": "title"}), ScimType::InvalidValue),
@@ -216,9 +216,9 @@ fn each_mistake_has_its_word() {
         (json!({"op": "replace", "path": "title", "value": {"a": 1}}), ScimType::InvalidValue),
         (json!("add"), ScimType::InvalidSyntax),
     ] {
-        refused(json!({}), json!([operation]), word);
+        refused(json!({}), json!([operation]), scim_type);
     }
-    let read = |body: Value| read(&body, &USER_TYPE, Rules::LENIENT).unwrap_err().scim_type;
+    let read = |body: Value| parse_patch(&body, &USER_TYPE, DialectRules::LENIENT).unwrap_err().scim_type;
     for body in [
         json!([]),
         json!({}),
@@ -233,11 +233,11 @@ fn each_mistake_has_its_word() {
 #[test]
 fn an_error_names_its_operation() {
     let operations = json!([{"op": "add", "path": "title", "value": "x"}, {"op": "replace", "path": "emails[type eq \"w\"].value", "value": "x"}]);
-    assert!(patched(&json!({}), &operations, Rules::LENIENT).unwrap_err().detail.starts_with("Operations[1]: "));
+    assert!(patched(&json!({}), &operations, DialectRules::LENIENT).unwrap_err().detail.starts_with("Operations[1]: "));
 }
 
 #[test]
-fn a_foreign_extension_in_a_path_holds_nothing_back() {
+fn a_foreign_extension_in_a_path_is_skipped() {
     let operations = json!([
         {"op": "add", "path": "urn:example:Custom:1.0:User:shoeSize", "value": 9}, {"op": "add", "path": "title", "value": "T"}
     ]);
@@ -246,30 +246,30 @@ fn a_foreign_extension_in_a_path_holds_nothing_back() {
 }
 
 #[test]
-fn a_password_is_taken_and_thrown_away() {
+fn a_password_is_accepted_and_discarded() {
     gives(json!({"title": "T"}), json!([{"op": "replace", "value": {"password": "x"}}]), json!({"title": "T"}));
     gives(json!({"title": "T"}), json!([{"op": "replace", "path": "password", "value": "x"}]), json!({"title": "T"}));
 }
 
 #[test]
-fn a_password_that_is_kept_is_set_or_removed_and_the_last_word_counts() {
-    let keeping = Rules { keep_passwords: true, ..Rules::LENIENT };
-    let read = |operations: Value| read(&json!({"Operations": operations}), &USER_TYPE, keeping);
-    let set = |text| Some(Password::Clear(password::prepared(text)));
-    for (operations, want) in [
+fn a_stored_password_is_set_or_removed_and_the_last_operation_counts() {
+    let storing = DialectRules { store_passwords: true, ..DialectRules::LENIENT };
+    let read = |operations: Value| parse_patch(&json!({"Operations": operations}), &USER_TYPE, storing);
+    let set = |text| Some(PasswordChange::SetClearText(password::normalize_password(text)));
+    for (operations, expected) in [
         (json!([{"op": "replace", "path": "password", "value": "a"}]), set("a")),
         (json!([{"op": "Add", "path": "Password", "value": "a"}]), set("a")),
         (json!([{"op": "replace", "value": {"password": "a", "title": "T"}}]), set("a")),
-        (json!([{"op": "remove", "path": "password"}]), Some(Password::Removed)),
-        (json!([{"op": "replace", "path": "password", "value": null}]), Some(Password::Removed)),
+        (json!([{"op": "remove", "path": "password"}]), Some(PasswordChange::Remove)),
+        (json!([{"op": "replace", "path": "password", "value": null}]), Some(PasswordChange::Remove)),
         (json!([{"op": "remove", "path": "password"}, {"op": "add", "path": "password", "value": "b"}]), set("b")),
         (
             json!([{"op": "add", "path": "password", "value": "b"}, {"op": "remove", "path": "password"}]),
-            Some(Password::Removed),
+            Some(PasswordChange::Remove),
         ),
         (json!([{"op": "add", "path": "title", "value": "T"}]), None),
     ] {
-        assert_eq!(read(operations.clone()).unwrap().password, want, "{operations}");
+        assert_eq!(read(operations.clone()).unwrap().password, expected, "{operations}");
     }
     for value in [json!(""), json!(7), json!(["a"])] {
         let refused = read(json!([{"op": "replace", "path": "password", "value": value}])).unwrap_err();
@@ -278,12 +278,12 @@ fn a_password_that_is_kept_is_set_or_removed_and_the_last_word_counts() {
 }
 
 #[test]
-fn members_become_edits_of_rows() {
+fn members_become_row_edits() {
     let edits = |operation: Value| {
         let body = json!({"Operations": [operation]});
-        read(&body, &GROUP_TYPE, Rules::LENIENT).map(|patch| format!("{:?}", patch.edits))
+        parse_patch(&body, &GROUP_TYPE, DialectRules::LENIENT).map(|patch| format!("{:?}", patch.edits))
     };
-    for (operation, want) in [
+    for (operation, expected) in [
         (
             json!({"op": "add", "path": "members", "value": [{"value": "1", "$ref": null}, {"value": "1"}]}),
             "[Members(0, Add([MemberRef { id: \"1\" }]))]",
@@ -300,26 +300,26 @@ fn members_become_edits_of_rows() {
         ),
         (json!({"op": "replace", "path": "members", "value": null}), "[Members(0, Replace([]))]"),
     ] {
-        assert_eq!(edits(operation.clone()).unwrap(), want, "{operation}");
+        assert_eq!(edits(operation.clone()).unwrap(), expected, "{operation}");
     }
-    for (operation, word) in [
+    for (operation, scim_type) in [
         (json!({"op": "add", "path": "members", "value": ["1"]}), ScimType::InvalidValue),
         (json!({"op": "add", "path": "members", "value": [{}]}), ScimType::InvalidValue),
         (json!({"op": "replace", "path": "members[value eq \"1\"].value", "value": "2"}), ScimType::Mutability),
         (json!({"op": "replace", "path": "members.display", "value": "2"}), ScimType::Mutability),
         (json!({"op": "remove", "path": "members[nope eq \"1\"]"}), ScimType::InvalidFilter),
     ] {
-        assert_eq!(edits(operation.clone()).unwrap_err().scim_type, Some(word), "{operation}");
+        assert_eq!(edits(operation.clone()).unwrap_err().scim_type, Some(scim_type), "{operation}");
     }
 }
 
 #[test]
-fn strict_rules_take_a_removal_at_its_word() {
-    // Without a filter all of it goes, whatever value stands beside the path.
+fn strict_rules_ignore_the_value_of_a_remove() {
+    // Without a filter all values are removed, regardless of the value of the operation.
     let body = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
         "Operations": [{"op": "remove", "path": "members", "value": [{"value": "1"}]}]
     });
-    let patch = read(&body, &GROUP_TYPE, STRICT).unwrap();
+    let patch = parse_patch(&body, &GROUP_TYPE, STRICT).unwrap();
     assert_eq!(format!("{:?}", patch.edits), "[Members(0, Replace([]))]");
 }

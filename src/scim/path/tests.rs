@@ -1,10 +1,10 @@
-//! Attribute paths and what they resolve to.
+//! Parsing and resolution of attribute paths.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::*;
-use crate::scim::schema::{Extension, GROUP_TYPE, Kind, USER_TYPE};
+use crate::scim::schema::{DataType, GROUP_TYPE, ResourceTypeExtension, USER_TYPE};
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
@@ -26,7 +26,7 @@ fn names_and_urns_are_found_in_any_case() {
 }
 
 #[test]
-fn a_name_that_the_base_lacks_is_looked_up_in_the_extension() {
+fn a_name_that_is_not_in_the_base_schema_resolves_in_the_extension() {
     means("manager.value", &format!("{ENTERPRISE}:manager.value"));
     means("employeenumber", &format!("{ENTERPRISE}:employeeNumber"));
 }
@@ -46,7 +46,7 @@ fn the_longest_schema_wins() {
     let mut inner = outer.clone();
     inner.id = Cow::Owned("urn:acme:1.0:division".to_owned());
     for schema in [outer, inner] {
-        resource_type.extensions.push(Extension { schema: Arc::new(schema), required: false });
+        resource_type.extensions.push(ResourceTypeExtension { schema: Arc::new(schema), required: false });
     }
     let find = |text: &str| AttrPath::parse(text).unwrap().resolve(&resource_type).map(|target| target.to_string());
     assert_eq!(find("urn:acme:1.0:Division").unwrap(), "urn:acme:1.0:division");
@@ -56,7 +56,7 @@ fn the_longest_schema_wins() {
 }
 
 #[test]
-fn unknown_names_are_told_apart_from_broken_ones() {
+fn unknown_names_are_distinguished_from_malformed_ones() {
     for text in [
         "dispalyName",
         "name.nick",
@@ -68,7 +68,7 @@ fn unknown_names_are_told_apart_from_broken_ones() {
         let error = AttrPath::parse(text).and_then(|path| path.resolve(&USER_TYPE).map(drop)).unwrap_err();
         assert!(error.is_unknown(), "{text}: {error}");
     }
-    let broken = [
+    let malformed = [
         "",
         ".",
         "a.b.c",
@@ -84,27 +84,27 @@ fn unknown_names_are_told_apart_from_broken_ones() {
         "urn:ietf:params:scim:schemas:core:2.0:User",
         &format!("{ENTERPRISE}:a.b.c"),
     ];
-    for text in broken {
+    for text in malformed {
         let error = AttrPath::parse(text).and_then(|path| path.resolve(&USER_TYPE).map(drop)).unwrap_err();
         assert!(matches!(error, PathError::Syntax(_)), "{text}: {error}");
-        assert_eq!(Error::from(error).scim_type, Some(crate::scim::ScimType::InvalidPath));
+        assert_eq!(ScimError::from(error).scim_type, Some(crate::scim::ScimType::InvalidPath));
     }
     assert!(AttrPath::parse("userName").unwrap().resolve(&GROUP_TYPE).unwrap_err().is_unknown());
 }
 
 #[test]
-fn the_leaf_is_what_is_finally_named() {
+fn the_leaf_is_the_last_element_of_the_path() {
     let leaf = |text: &str| AttrPath::parse(text).unwrap().resolve(&USER_TYPE).unwrap().leaf().map(|leaf| leaf.kind);
-    assert_eq!(leaf("emails"), Some(Kind::Complex));
-    assert_eq!(leaf("emails.primary"), Some(Kind::Boolean));
+    assert_eq!(leaf("emails"), Some(DataType::Complex));
+    assert_eq!(leaf("emails.primary"), Some(DataType::Boolean));
     assert_eq!(leaf(ENTERPRISE), None);
 }
 
 #[test]
-fn a_sentence_repeats_little_of_the_request() {
+fn an_error_message_repeats_a_short_part_of_the_request() {
     let error = AttrPath::parse(&format!("{}!", "x".repeat(5000))).unwrap_err().to_string();
     assert!(error.len() < 160, "{error}");
-    assert_eq!(shown("a\u{0}\n"), "a\\0\\n");
+    assert_eq!(shorten_text("a\u{0}\n"), "a\\0\\n");
 }
 
 proptest::proptest! {

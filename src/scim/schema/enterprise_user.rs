@@ -11,16 +11,16 @@ pub static ENTERPRISE_USER: LazyLock<Schema> = LazyLock::new(|| Schema {
     name: "EnterpriseUser".into(),
     description: "Enterprise User".into(),
     attributes: vec![
-        Attribute::string("employeeNumber", "Number or code given by the organisation."),
+        Attribute::string("employeeNumber", "Number or code given by the organization."),
         Attribute::string("costCenter", "Name of the cost center."),
-        Attribute::string("organization", "Name of the organisation."),
+        Attribute::string("organization", "Name of the organization."),
         Attribute::string("division", "Name of the division."),
         Attribute::string("department", "Name of the department."),
         Attribute::complex(
             "manager",
             "The user's manager.",
             vec![
-                // Erratum 8472: an id is compared with case.
+                // Erratum 8472: the comparison of an id is case-sensitive.
                 Attribute::string("value", "Id of the manager's User resource.").case_exact().indexed(),
                 Attribute::reference("$ref", "URL of the manager's User resource.", &["User"]),
                 Attribute::string("displayName", "The manager's displayName.").read_only(),

@@ -20,10 +20,10 @@ pub static GROUP: LazyLock<Schema> = LazyLock::new(|| Schema {
                 Attribute::string("value", "Id of the member.").immutable().case_exact().indexed(),
                 Attribute::reference("$ref", "URL of the member.", &["User", "Group"]).immutable(),
                 Attribute::string("type", "Resource type of the member.").immutable().canonical(&["User", "Group"]),
-                // Erratum 6011: not in the RFC's table, yet used everywhere.
+                // Erratum 6011: absent from the RFC's table, but in general use.
                 Attribute::string("display", "The member's name.").read_only(),
             ],
         )
-        .list(),
+        .multi_valued(),
     ],
 });

@@ -1,29 +1,32 @@
-//! Schemas as data (RFC 7643 sections 2 and 7): one table drives validation, filters, PATCH, projection,
-//! the SQL compiler and the `/Schemas` document, so they cannot disagree.
+//! Schemas as data (RFC 7643 sections 2 and 7). Validation, filters, PATCH, projection, the SQL compiler and the
+//! `/Schemas` document all use the same table, so they are always consistent.
 
 use std::borrow::Cow;
 
-use super::format::Format;
+use super::format::ValueFormat;
 
 mod common;
 mod enterprise_user;
 mod group;
-pub mod load;
+pub mod parse;
 mod resource_type;
+pub(crate) mod stored_attributes;
 mod user;
 
 pub use common::COMMON;
 pub use enterprise_user::ENTERPRISE_USER;
 pub use group::GROUP;
-pub use resource_type::{Extension, GROUP_TYPE, ResourceType, USER_TYPE, standard_type, standard_types};
+pub use resource_type::{
+    GROUP_TYPE, ResourceType, ResourceTypeExtension, USER_TYPE, find_standard_type, standard_types,
+};
 pub use user::USER;
 
-/// Text of a table: written in the program, or loaded at run time.
-pub type Text = Cow<'static, str>;
+/// Text of a schema: built into the program, or loaded at run time.
+pub type SchemaText = Cow<'static, str>;
 
 /// Data type of an attribute (RFC 7643 section 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum DataType {
     /// Unicode text.
     String,
     /// `true` or `false`.
@@ -42,8 +45,8 @@ pub enum Kind {
     Complex,
 }
 
-impl Kind {
-    /// The word of RFC 7643 section 7.
+impl DataType {
+    /// The keyword of RFC 7643 section 7.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::String => "string",
@@ -58,21 +61,21 @@ impl Kind {
     }
 }
 
-/// Who may write an attribute, and when.
+/// Whether and when a client may write an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutability {
-    /// Never by a client.
+    /// A client cannot write it.
     ReadOnly,
-    /// At any time.
+    /// A client can write it at any time.
     ReadWrite,
-    /// Once, when the resource or element is made.
+    /// A client can write it only when it creates the resource or element.
     Immutable,
-    /// Written and never read.
+    /// A client can write it but not read it.
     WriteOnly,
 }
 
 impl Mutability {
-    /// The word of RFC 7643 section 7.
+    /// The keyword of RFC 7643 section 7.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ReadOnly => "readOnly",
@@ -83,21 +86,21 @@ impl Mutability {
     }
 }
 
-/// When an attribute is part of an answer.
+/// When an attribute is part of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Returned {
-    /// Whatever is asked.
+    /// In every response.
     Always,
-    /// In no answer.
+    /// In no response.
     Never,
-    /// Unless projected away.
+    /// Unless the client excludes it.
     Default,
-    /// Only when named.
+    /// Only if the client names it.
     Request,
 }
 
 impl Returned {
-    /// The word of RFC 7643 section 7.
+    /// The keyword of RFC 7643 section 7.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Always => "always",
@@ -108,19 +111,19 @@ impl Returned {
     }
 }
 
-/// How far a value must be unique.
+/// The scope in which a value must be unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Uniqueness {
-    /// Not at all.
+    /// Not unique.
     None,
-    /// Within the service provider; here that is the configuration.
+    /// Unique within the service provider, which is the configuration here.
     Server,
-    /// Everywhere.
+    /// Globally unique.
     Global,
 }
 
 impl Uniqueness {
-    /// The word of RFC 7643 section 7.
+    /// The keyword of RFC 7643 section 7.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -134,41 +137,41 @@ impl Uniqueness {
 #[derive(Debug, Clone)]
 pub struct Attribute {
     /// Canonical spelling.
-    pub name: Text,
-    /// What it is, for people.
-    pub description: Text,
+    pub name: SchemaText,
+    /// Human-readable description.
+    pub description: SchemaText,
     /// Data type.
-    pub kind: Kind,
-    /// Whether the value is a list.
+    pub kind: DataType,
+    /// Whether the attribute has a list of values.
     pub multi_valued: bool,
-    /// Whether a resource (or element) must have it.
+    /// Whether a resource or element must have a value.
     pub required: bool,
-    /// Who may write it.
+    /// Whether and when a client may write it.
     pub mutability: Mutability,
-    /// When it is answered.
+    /// When it is part of a response.
     pub returned: Returned,
-    /// How far it is unique.
+    /// The scope in which a value is unique.
     pub uniqueness: Uniqueness,
-    /// Whether letter case counts in comparisons.
+    /// Whether comparisons are case-sensitive.
     pub case_exact: bool,
     /// Suggested values.
-    pub canonical_values: Vec<Text>,
-    /// What a reference may point to: resource type names, `external`, `uri`.
-    pub reference_types: Vec<Text>,
+    pub canonical_values: Vec<SchemaText>,
+    /// Permitted targets of a reference: resource type names, `external`, `uri`.
+    pub reference_types: Vec<SchemaText>,
     /// Sub-attributes of a complex attribute.
     pub sub_attributes: Vec<Attribute>,
-    /// Whether the store keeps an index for `eq`.
+    /// Whether the store has an index for `eq`.
     pub indexed: bool,
-    /// What absence means in a filter: a missing `primary` is `false` (RFC 7643 section 2.4).
-    pub absent_means: Option<bool>,
-    /// What the strict preset insists on beyond the data type.
-    pub format: Option<Format>,
+    /// The value of an absent attribute in a filter: an absent `primary` is `false` (RFC 7643 section 2.4).
+    pub default_if_absent: Option<bool>,
+    /// A text format that the strict preset enforces in addition to the data type.
+    pub format: Option<ValueFormat>,
     /// Whether the attribute is listed in `/Schemas`.
     pub listed: bool,
 }
 
 impl Attribute {
-    fn new(kind: Kind, name: impl Into<Text>, description: impl Into<Text>) -> Self {
+    fn new(kind: DataType, name: impl Into<SchemaText>, description: impl Into<SchemaText>) -> Self {
         Self {
             name: name.into(),
             description: description.into(),
@@ -178,47 +181,47 @@ impl Attribute {
             mutability: Mutability::ReadWrite,
             returned: Returned::Default,
             uniqueness: Uniqueness::None,
-            case_exact: matches!(kind, Kind::Binary | Kind::Reference),
+            case_exact: matches!(kind, DataType::Binary | DataType::Reference),
             canonical_values: Vec::new(),
             reference_types: Vec::new(),
             sub_attributes: Vec::new(),
             indexed: false,
-            absent_means: None,
+            default_if_absent: None,
             format: None,
             listed: true,
         }
     }
 
     pub(crate) fn string(name: &'static str, description: &'static str) -> Self {
-        Self::new(Kind::String, name, description)
+        Self::new(DataType::String, name, description)
     }
 
     pub(crate) fn boolean(name: &'static str, description: &'static str) -> Self {
-        Self::new(Kind::Boolean, name, description)
+        Self::new(DataType::Boolean, name, description)
     }
 
     pub(crate) fn date_time(name: &'static str, description: &'static str) -> Self {
-        Self::new(Kind::DateTime, name, description)
+        Self::new(DataType::DateTime, name, description)
     }
 
     pub(crate) fn binary(name: &'static str, description: &'static str) -> Self {
-        Self::new(Kind::Binary, name, description)
+        Self::new(DataType::Binary, name, description)
     }
 
-    /// Erratum 6001: references are compared with case.
+    /// Erratum 6001: the comparison of references is case-sensitive.
     pub(crate) fn reference(name: &'static str, description: &'static str, to: &[&'static str]) -> Self {
-        let mut attribute = Self::new(Kind::Reference, name, description);
-        attribute.reference_types = to.iter().map(|word| Text::Borrowed(*word)).collect();
+        let mut attribute = Self::new(DataType::Reference, name, description);
+        attribute.reference_types = to.iter().map(|name| SchemaText::Borrowed(*name)).collect();
         attribute
     }
 
     pub(crate) fn complex(name: &'static str, description: &'static str, sub: Vec<Self>) -> Self {
-        let mut attribute = Self::new(Kind::Complex, name, description);
+        let mut attribute = Self::new(DataType::Complex, name, description);
         attribute.sub_attributes = sub;
         attribute
     }
 
-    pub(crate) fn list(mut self) -> Self {
+    pub(crate) fn multi_valued(mut self) -> Self {
         self.multi_valued = true;
         self
     }
@@ -244,7 +247,7 @@ impl Attribute {
         self
     }
 
-    pub(crate) fn always(mut self) -> Self {
+    pub(crate) fn always_returned(mut self) -> Self {
         self.returned = Returned::Always;
         self
     }
@@ -259,8 +262,8 @@ impl Attribute {
         self
     }
 
-    pub(crate) fn canonical(mut self, words: &[&'static str]) -> Self {
-        self.canonical_values = words.iter().map(|word| Text::Borrowed(*word)).collect();
+    pub(crate) fn canonical(mut self, values: &[&'static str]) -> Self {
+        self.canonical_values = values.iter().map(|value| SchemaText::Borrowed(*value)).collect();
         self
     }
 
@@ -269,12 +272,12 @@ impl Attribute {
         self
     }
 
-    pub(crate) fn absent_means(mut self, value: bool) -> Self {
-        self.absent_means = Some(value);
+    pub(crate) fn default_if_absent(mut self, value: bool) -> Self {
+        self.default_if_absent = Some(value);
         self
     }
 
-    pub(crate) fn format(mut self, format: Format) -> Self {
+    pub(crate) fn format(mut self, format: ValueFormat) -> Self {
         self.format = Some(format);
         self
     }
@@ -284,17 +287,18 @@ impl Attribute {
         self
     }
 
-    /// The sub-attribute of that name, without regard to case (RFC 7643 section 2.1).
-    pub fn sub(&self, name: &str) -> Option<&Attribute> {
-        named(&self.sub_attributes, name)
+    /// Returns the sub-attribute with that name, case-insensitively (RFC 7643 section 2.1).
+    pub fn sub_attribute(&self, name: &str) -> Option<&Attribute> {
+        find_by_name(&self.sub_attributes, name)
     }
 
-    /// The sub-attribute that a bare comparison means: `emails co "x"` is `emails.value co "x"`.
-    pub fn default_sub(&self) -> Option<&Attribute> {
-        self.sub("value")
+    /// Returns the sub-attribute that a comparison without sub-attribute uses: `emails co "x"` is
+    /// `emails.value co "x"`.
+    pub fn default_sub_attribute(&self) -> Option<&Attribute> {
+        self.sub_attribute("value")
     }
 
-    /// Whether a client can never write it.
+    /// Whether clients cannot write it.
     pub fn is_read_only(&self) -> bool {
         self.mutability == Mutability::ReadOnly
     }
@@ -304,22 +308,22 @@ impl Attribute {
 #[derive(Debug, Clone)]
 pub struct Schema {
     /// The URI, which is also the id of the Schema resource.
-    pub id: Text,
+    pub id: SchemaText,
     /// Short name.
-    pub name: Text,
-    /// What it describes, for people.
-    pub description: Text,
-    /// The attributes, in the order they are answered.
+    pub name: SchemaText,
+    /// Human-readable description.
+    pub description: SchemaText,
+    /// The attributes, in the order of the response.
     pub attributes: Vec<Attribute>,
 }
 
 impl Schema {
-    /// The attribute of that name, without regard to case.
+    /// Returns the attribute with that name, case-insensitively.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
-        named(&self.attributes, name)
+        find_by_name(&self.attributes, name)
     }
 }
 
-fn named<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a Attribute> {
+fn find_by_name<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a Attribute> {
     attributes.iter().find(|attribute| attribute.name.eq_ignore_ascii_case(name))
 }

@@ -1,40 +1,40 @@
-//! Resource types (RFC 7643 section 6): an endpoint, its schema and its extensions, as a value.
+//! Resource types (RFC 7643 section 6): an endpoint with its schema and extensions.
 
 use std::sync::{Arc, LazyLock};
 
-use super::{Attribute, COMMON, ENTERPRISE_USER, GROUP, Schema, Text, USER};
+use super::{Attribute, COMMON, ENTERPRISE_USER, GROUP, Schema, SchemaText, USER};
 
 /// An extension of a resource type.
 #[derive(Debug, Clone)]
-pub struct Extension {
+pub struct ResourceTypeExtension {
     /// The extension's schema.
     pub schema: Arc<Schema>,
-    /// Whether each resource must carry it.
+    /// Whether every resource must have it.
     pub required: bool,
 }
 
-/// A kind of resource that the service provider serves.
+/// A type of resource that the service provider serves.
 #[derive(Debug, Clone)]
 pub struct ResourceType {
-    /// Name, which is also its id and every resource's `meta.resourceType`.
-    pub name: Text,
-    /// What it is, for people.
-    pub description: Text,
+    /// Name. It is also the id of the type and the `meta.resourceType` of its resources.
+    pub name: SchemaText,
+    /// Human-readable description.
+    pub description: SchemaText,
     /// Endpoint relative to the base URL, with its leading slash.
-    pub endpoint: Text,
+    pub endpoint: SchemaText,
     /// The base schema.
     pub schema: Arc<Schema>,
     /// The extensions that may be present.
-    pub extensions: Vec<Extension>,
+    pub extensions: Vec<ResourceTypeExtension>,
 }
 
 impl ResourceType {
-    /// The extension with that URI, without regard to case.
+    /// Returns the extension with that URI, case-insensitively.
     pub fn extension(&self, uri: &str) -> Option<&Schema> {
         self.extensions.iter().map(|extension| &*extension.schema).find(|schema| schema.id.eq_ignore_ascii_case(uri))
     }
 
-    /// The common or base-schema attribute of that name, without regard to case.
+    /// Returns the common or base-schema attribute with that name, case-insensitively.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         COMMON
             .iter()
@@ -42,7 +42,7 @@ impl ResourceType {
             .or_else(|| self.schema.attribute(name))
     }
 
-    /// The `members` attribute, where resources of this type have members that are resources themselves.
+    /// Returns the `members` attribute, if resources of this type have other resources as members.
     pub fn members(&self) -> Option<&Attribute> {
         self.schema.attribute("members").filter(|attribute| attribute.multi_valued)
     }
@@ -55,7 +55,7 @@ pub static USER_TYPE: LazyLock<Arc<ResourceType>> = LazyLock::new(|| {
         description: "User Account".into(),
         endpoint: "/Users".into(),
         schema: Arc::new(USER.clone()),
-        extensions: vec![Extension { schema: Arc::new(ENTERPRISE_USER.clone()), required: false }],
+        extensions: vec![ResourceTypeExtension { schema: Arc::new(ENTERPRISE_USER.clone()), required: false }],
     })
 });
 
@@ -70,9 +70,9 @@ pub static GROUP_TYPE: LazyLock<Arc<ResourceType>> = LazyLock::new(|| {
     })
 });
 
-/// The standard type of that name.
-pub fn standard_type(name: &str) -> Option<&'static Arc<ResourceType>> {
-    standard_types().into_iter().find(|of| of.name == name)
+/// Returns the standard type with that name.
+pub fn find_standard_type(name: &str) -> Option<&'static Arc<ResourceType>> {
+    standard_types().into_iter().find(|resource_type| resource_type.name == name)
 }
 
 /// The types that every configuration serves.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{Attribute, Schema, Uniqueness};
-use crate::scim::format::Format;
+use crate::scim::format::ValueFormat;
 use crate::scim::urn;
 
 /// `urn:ietf:params:scim:schemas:core:2.0:User`.
@@ -11,17 +11,17 @@ pub static USER: LazyLock<Schema> = LazyLock::new(|| Schema {
     id: urn::USER.into(),
     name: "User".into(),
     description: "User Account".into(),
-    attributes: attributes(),
+    attributes: build_attributes(),
 });
 
-fn attributes() -> Vec<Attribute> {
-    let mut all = single_valued();
-    all.extend(contact_details());
-    all.extend(entitlements());
+fn build_attributes() -> Vec<Attribute> {
+    let mut all = build_single_valued();
+    all.extend(build_contact_details());
+    all.extend(build_entitlements());
     all
 }
 
-fn single_valued() -> Vec<Attribute> {
+fn build_single_valued() -> Vec<Attribute> {
     vec![
         Attribute::string("userName", "Unique name with which the user signs in.")
             .required()
@@ -31,7 +31,7 @@ fn single_valued() -> Vec<Attribute> {
             "name",
             "The components of the user's name.",
             vec![
-                Attribute::string("formatted", "Full name, ready to show."),
+                Attribute::string("formatted", "Full name for display."),
                 Attribute::string("familyName", "Family name."),
                 Attribute::string("givenName", "Given name."),
                 Attribute::string("middleName", "Middle names."),
@@ -39,41 +39,41 @@ fn single_valued() -> Vec<Attribute> {
                 Attribute::string("honorificSuffix", "Suffix such as \"III\"."),
             ],
         ),
-        Attribute::string("displayName", "Name to show to others.").indexed(),
+        Attribute::string("displayName", "Name for display to others.").indexed(),
         Attribute::string("nickName", "Casual name."),
         Attribute::reference("profileUrl", "URL of the user's profile page.", &["external"]),
         Attribute::string("title", "Job title."),
-        Attribute::string("userType", "Relation to the organisation, such as \"Employee\"."),
+        Attribute::string("userType", "Relation to the organization, such as \"Employee\"."),
         Attribute::string("preferredLanguage", "Preferred languages, as in Accept-Language."),
         Attribute::string("locale", "Language tag for currency, dates and numbers."),
         Attribute::string("timezone", "IANA time zone name."),
         Attribute::boolean("active", "Whether the account may be used.").indexed(),
-        // RFC 7643 section 4.1.1; /Schemas offers it only where a configuration keeps it.
+        // RFC 7643 section 4.1.1. /Schemas lists it only for configurations that store passwords.
         Attribute::string("password", "Clear-text password, write only.").write_only().unlisted(),
     ]
 }
 
-fn contact_details() -> Vec<Attribute> {
+fn build_contact_details() -> Vec<Attribute> {
     vec![
-        plural(
+        build_multi_valued(
             "emails",
             "E-mail addresses.",
             Attribute::string("value", "The address.").indexed(),
             &["work", "home", "other"],
         ),
-        plural(
+        build_multi_valued(
             "phoneNumbers",
             "Phone numbers.",
             Attribute::string("value", "The number."),
             &["work", "home", "mobile", "fax", "pager", "other"],
         ),
-        plural(
+        build_multi_valued(
             "ims",
             "Instant messaging addresses.",
             Attribute::string("value", "The address."),
             &["aim", "gtalk", "icq", "xmpp", "msn", "skype", "qq", "yahoo", "other"],
         ),
-        plural(
+        build_multi_valued(
             "photos",
             "URLs of photos.",
             Attribute::reference("value", "URL of an image file.", &["external"]),
@@ -83,22 +83,22 @@ fn contact_details() -> Vec<Attribute> {
             "addresses",
             "Postal addresses.",
             vec![
-                Attribute::string("formatted", "Full address, ready to show."),
+                Attribute::string("formatted", "Full address for display."),
                 Attribute::string("streetAddress", "Street and number."),
                 Attribute::string("locality", "City."),
                 Attribute::string("region", "State or region."),
                 Attribute::string("postalCode", "Postal code."),
-                Attribute::string("country", "Country, as ISO 3166-1 alpha-2.").format(Format::Country),
-                kind_of(&["work", "home", "other"]),
-                // RFC 7644 section 3.5.2.3 uses it, RFC 7643 forgot to list it.
-                primary(),
+                Attribute::string("country", "Country, as ISO 3166-1 alpha-2.").format(ValueFormat::Country),
+                build_type(&["work", "home", "other"]),
+                // RFC 7644 section 3.5.2.3 uses it, but RFC 7643 does not list it.
+                build_primary(),
             ],
         )
-        .list(),
+        .multi_valued(),
     ]
 }
 
-fn entitlements() -> Vec<Attribute> {
+fn build_entitlements() -> Vec<Attribute> {
     vec![
         Attribute::complex(
             "groups",
@@ -110,29 +110,39 @@ fn entitlements() -> Vec<Attribute> {
                 Attribute::string("type", "\"direct\" or \"indirect\".").read_only().canonical(&["direct", "indirect"]),
             ],
         )
-        .list()
+        .multi_valued()
         .read_only(),
-        plural("entitlements", "Things the user is entitled to.", Attribute::string("value", "The entitlement."), &[]),
-        plural("roles", "Roles of the user.", Attribute::string("value", "The role."), &[]),
-        plural(
+        build_multi_valued(
+            "entitlements",
+            "Things the user is entitled to.",
+            Attribute::string("value", "The entitlement."),
+            &[],
+        ),
+        build_multi_valued("roles", "Roles of the user.", Attribute::string("value", "The role."), &[]),
+        build_multi_valued(
             "x509Certificates",
             "X.509 certificates.",
-            Attribute::binary("value", "DER certificate in base64.").format(Format::Certificate),
+            Attribute::binary("value", "DER certificate in base64.").format(ValueFormat::Certificate),
             &[],
         ),
     ]
 }
 
 /// The usual multi-valued attribute (RFC 7643 section 2.4): value, display, type, primary.
-fn plural(name: &'static str, description: &'static str, value: Attribute, types: &[&'static str]) -> Attribute {
-    let display = Attribute::string("display", "Name to show.");
-    Attribute::complex(name, description, vec![value, display, kind_of(types), primary()]).list()
+fn build_multi_valued(
+    name: &'static str,
+    description: &'static str,
+    value: Attribute,
+    types: &[&'static str],
+) -> Attribute {
+    let display = Attribute::string("display", "Name for display.");
+    Attribute::complex(name, description, vec![value, display, build_type(types), build_primary()]).multi_valued()
 }
 
-fn kind_of(words: &[&'static str]) -> Attribute {
-    Attribute::string("type", "What the value is used for.").canonical(words)
+fn build_type(canonical_values: &[&'static str]) -> Attribute {
+    Attribute::string("type", "What the value is used for.").canonical(canonical_values)
 }
 
-fn primary() -> Attribute {
-    Attribute::boolean("primary", "Whether this is the preferred value; at most one is.").absent_means(false)
+fn build_primary() -> Attribute {
+    Attribute::boolean("primary", "Whether this is the preferred value; at most one is.").default_if_absent(false)
 }

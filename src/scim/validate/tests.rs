@@ -1,4 +1,4 @@
-//! The data types of RFC 7643 section 2.3, and extensions that must be there.
+//! The data types of RFC 7643 section 2.3, and required extensions.
 
 use serde_json::json;
 
@@ -6,62 +6,66 @@ use super::*;
 use crate::scim::schema::USER_TYPE;
 
 #[test]
-fn a_value_is_of_its_kind_or_refused() {
-    let fits = |kind, value: Value| match simple(kind, &value, format_args!("x")) {
-        Ok(kept) => {
-            assert_eq!(kept, value, "a value is kept as it came");
+fn a_value_of_the_wrong_type_is_rejected() {
+    let fits = |kind, value: Value| match read_simple(kind, &value, format_args!("x")) {
+        Ok(read) => {
+            assert_eq!(read, value, "a value is read unchanged");
             true
         }
         Err(_) => false,
     };
-    let read = |text: &str| super::super::json::read(text.as_bytes()).unwrap();
+    let read = |text: &str| super::super::json::parse_json(text.as_bytes()).unwrap();
     for (number, whole) in [("0", true), ("-7", true), ("1.0", false), ("1e2", false), ("0.5", false)] {
-        assert_eq!(fits(Kind::Integer, read(number)), whole, "{number}");
-        assert!(fits(Kind::Decimal, read(number)), "{number}");
+        assert_eq!(fits(DataType::Integer, read(number)), whole, "{number}");
+        assert!(fits(DataType::Decimal, read(number)), "{number}");
     }
     assert_eq!(read("0.1").to_string(), "0.1");
-    for (text, moment) in
+    for (text, valid) in
         [("2026-01-31T12:00:00Z", true), ("2026-01-31T12:00:00.5+02:00", true), ("2026-01-31", false), ("noon", false)]
     {
-        assert_eq!(fits(Kind::DateTime, json!(text)), moment, "{text}");
+        assert_eq!(fits(DataType::DateTime, json!(text)), valid, "{text}");
     }
     for (text, base64) in [("TWFu", true), ("TWE=", true), ("TWE", true), ("TQ==", true), ("T", false), ("a_b-", false)]
     {
-        assert_eq!(fits(Kind::Binary, json!(text)), base64, "{text}");
+        assert_eq!(fits(DataType::Binary, json!(text)), base64, "{text}");
     }
-    assert!(!fits(Kind::String, json!(5)) && !fits(Kind::Integer, json!("5")) && !fits(Kind::Reference, json!({})));
+    assert!(
+        !fits(DataType::String, json!(5))
+            && !fits(DataType::Integer, json!("5"))
+            && !fits(DataType::Reference, json!({}))
+    );
 }
 
 #[test]
-fn an_extension_that_is_required_must_be_there() {
+fn a_required_extension_must_be_present() {
     let mut of = (**USER_TYPE).clone();
     of.extensions[0].required = true;
     let uri = of.extensions[0].schema.id.clone();
-    let refused = resource(&json!({"userName": "x"}), &of, Rules::LENIENT).unwrap_err();
+    let refused = read_resource(&json!({"userName": "x"}), &of, DialectRules::LENIENT).unwrap_err();
     assert!(refused.status == 400 && refused.detail.contains(&*uri), "{refused}");
     let body = json!({"userName": "x", &*uri: {"department": "d"}});
-    assert!(resource(&body, &of, Rules::LENIENT).is_ok());
+    assert!(read_resource(&body, &of, DialectRules::LENIENT).is_ok());
 }
 
 #[test]
-fn a_password_is_never_among_the_attributes_and_goes_on_where_it_is_kept() {
-    let keeping = Rules { keep_passwords: true, ..Rules::LENIENT };
-    let read = |body: Value, rules| resource(&body, &USER_TYPE, rules).unwrap();
-    let set = Some(Password::Clear(password::prepared("a")));
-    for (body, rules, want) in [
-        (json!({"userName": "x", "password": "a"}), keeping, set.clone()),
-        (json!({"userName": "x", "PassWord": "a"}), keeping, set),
-        (json!({"userName": "x", "password": null}), keeping, None),
-        (json!({"userName": "x"}), keeping, None),
-        (json!({"userName": "x", "password": "a"}), Rules::LENIENT, None),
+fn a_password_is_never_an_attribute_and_is_returned_if_passwords_are_stored() {
+    let storing = DialectRules { store_passwords: true, ..DialectRules::LENIENT };
+    let read = |body: Value, rules| read_resource(&body, &USER_TYPE, rules).unwrap();
+    let set = Some(PasswordChange::SetClearText(password::normalize_password("a")));
+    for (body, rules, expected) in [
+        (json!({"userName": "x", "password": "a"}), storing, set.clone()),
+        (json!({"userName": "x", "PassWord": "a"}), storing, set),
+        (json!({"userName": "x", "password": null}), storing, None),
+        (json!({"userName": "x"}), storing, None),
+        (json!({"userName": "x", "password": "a"}), DialectRules::LENIENT, None),
     ] {
         let draft = read(body, rules);
-        assert_eq!(draft.password, want);
+        assert_eq!(draft.password, expected);
         assert!(!draft.attributes.contains_key("password"));
         assert_eq!(
-            draft.notes.as_slice().contains(&"password: accepted and thrown away".to_owned()),
-            !rules.keep_passwords
+            draft.notes.as_slice().contains(&"password: accepted and discarded".to_owned()),
+            !rules.store_passwords
         );
     }
-    assert!(resource(&json!({"userName": "x", "password": ""}), &USER_TYPE, keeping).is_err());
+    assert!(read_resource(&json!({"userName": "x", "password": ""}), &USER_TYPE, storing).is_err());
 }

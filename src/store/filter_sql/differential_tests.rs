@@ -1,4 +1,4 @@
-//! Random resources, random filters: SQL must find what the evaluator finds on the documents as they are answered.
+//! Random resources and filters: SQL must find the same resources as the evaluator finds in the rendered documents.
 
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
@@ -6,22 +6,22 @@ use rusqlite::{Connection, params};
 use serde_json::{Map, Value as Json, json};
 
 use super::*;
-use crate::scim::filter::Filter;
-use crate::scim::filter::samples::{BADGE, BADGE_USERS, MOMENTS, TEXTS, group_filters, user_filters};
+use crate::scim::filter::ScimFilter;
+use crate::scim::filter::evaluate::matches_resource;
+use crate::scim::filter::random_filters::{BADGE, BADGE_USERS, TEXTS, TIMESTAMPS, group_filters, user_filters};
 use crate::scim::index;
-use crate::scim::instant::instant;
-use crate::scim::matches::matches;
 use crate::scim::schema::{COMMON, GROUP_TYPE};
-use crate::scim::sort::{Key, Position, Sort, SortField};
-use crate::scim::{text, urn, version};
+use crate::scim::sort::{Sort, SortField, SortPosition, SortValue};
+use crate::scim::timestamp::parse_timestamp;
+use crate::scim::{entity_tag, fold, urn};
 use crate::store::Snapshot;
-use crate::store::pages::{Stream, Window, window};
-use crate::store::resources::Collection;
+use crate::store::tables::pages::{PageWindow, ResourceStream, read_page};
+use crate::store::tables::resources::ResourceCollection;
 
 const BASE: &str = "https://x.example/scim";
 const SCHEMA: &str = include_str!("../../../schema.sql");
 
-/// One resource: its body as stored, and where it is a group the indexes of its members.
+/// One resource: its stored body and, for a group, the indexes of its members.
 #[derive(Debug, Clone)]
 struct Sample {
     body: Map<String, Json>,
@@ -30,7 +30,7 @@ struct Sample {
     members: Option<Vec<usize>>,
 }
 
-/// Text that is often missing.
+/// Text that is often absent.
 fn maybe_text() -> impl Strategy<Value = Json> {
     prop_oneof![
         1 => Just(Json::Null),
@@ -43,7 +43,7 @@ fn text_list() -> impl Strategy<Value = Json> {
 }
 
 fn millis() -> impl Strategy<Value = i64> {
-    prop::sample::select(MOMENTS).prop_map(|text| instant(text).unwrap().div_euclid(1000))
+    prop::sample::select(TIMESTAMPS).prop_map(|text| parse_timestamp(text).unwrap().div_euclid(1000))
 }
 
 fn flag() -> impl Strategy<Value = Json> {
@@ -62,7 +62,7 @@ fn badge() -> impl Strategy<Value = Json> {
     });
     let chip = (maybe_text(), text_list()).prop_map(|(maker, keys)| json!({"maker": maker, "keys": keys}));
     let numbers = (-1..3_i8, prop::sample::select(vec![-1.0, 0.5, 1.0]));
-    let issued = prop::sample::select(MOMENTS);
+    let issued = prop::sample::select(TIMESTAMPS);
     (numbers, issued, text_list(), doors, chip).prop_map(|((level, weight), issued, tags, doors, chip)| {
         json!({"level": level, "weight": weight, "issued": issued, "tags": tags, "doors": doors, "chip": chip})
     })
@@ -102,14 +102,14 @@ fn group() -> impl Strategy<Value = Sample> {
 fn worlds() -> impl Strategy<Value = Vec<Sample>> {
     (prop::collection::vec(user(), 4), prop::collection::vec(group(), 3)).prop_map(|(mut users, groups)| {
         for (number, user) in users.iter_mut().enumerate() {
-            // Names are unique without regard to case, so the first letters of the pool tell them apart.
+            // User names are unique ignoring case, so each user gets its own name.
             user.body.insert("userName".into(), ["ada", "ADAM", "E\u{301}va", "STRASSE"][number].into());
         }
         users.into_iter().chain(groups).collect()
     })
 }
 
-/// Drops what has no value, as the product does before it stores, and names the schemas.
+/// Removes attributes without a value, as the product does before it stores a resource, and adds `schemas`.
 fn stored(body: Json, base: &str) -> Map<String, Json> {
     let Some(Json::Object(mut body)) = without_nulls(body) else {
         return Map::new();
@@ -146,7 +146,7 @@ fn label(sample: &Sample) -> Option<&str> {
 
 fn database(world: &[Sample]) -> Connection {
     let connection = Connection::open_in_memory().unwrap();
-    register(&connection).unwrap();
+    register_functions(&connection).unwrap();
     connection.execute_batch(SCHEMA).unwrap();
     connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
     for (number, sample) in world.iter().enumerate() {
@@ -157,7 +157,7 @@ fn database(world: &[Sample]) -> Connection {
 
 fn insert(connection: &Connection, number: usize, sample: &Sample) {
     let text_of = |name: &str| sample.body.get(name).and_then(Json::as_str);
-    let key_of = |name: &str| text_of(name).map(|text| text::key(text).into_owned());
+    let key_of = |name: &str| text_of(name).map(|text| fold::fold_case(text).into_owned());
     let active = sample.body.get("active").and_then(Json::as_bool);
     let resource = i64::try_from(number).unwrap();
     let sql = "INSERT INTO resources (resource, configuration, type, id, version, created_at, last_modified, active, \
@@ -177,7 +177,7 @@ fn insert(connection: &Connection, number: usize, sample: &Sample) {
         Json::Object(sample.body.clone()).to_string(),
     ];
     connection.execute(sql, row).unwrap();
-    for (path, key) in index::keys(&sample.body, type_of(sample)).values {
+    for (path, key) in index::build_index_keys(&sample.body, type_of(sample)).values {
         let sql = "INSERT INTO resource_values (configuration, path, key, resource) VALUES (7, ?1, ?2, ?3)";
         connection.execute(sql, params![path, key, resource]).unwrap();
     }
@@ -197,7 +197,7 @@ fn rendered(world: &[Sample], number: usize) -> Map<String, Json> {
         "location": url(number), "version": format!("W/\"{number}\""),
     });
     document.insert("meta".into(), meta);
-    let shown_name = |other: usize| label(&world[other]).unwrap_or_default();
+    let display_name = |other: usize| label(&world[other]).unwrap_or_default();
     let link = |other: usize, kind: &str| {
         let link =
             json!({"value": format!("id-{other}"), "$ref": url(other), "type": kind, "display": label(&world[other])});
@@ -208,7 +208,7 @@ fn rendered(world: &[Sample], number: usize) -> Map<String, Json> {
         document.insert("members".into(), members.collect());
     } else {
         let holders = |member: usize| {
-            let holds = move |other: &usize| world[*other].members.iter().flatten().any(|known| *known == member);
+            let holds = move |other: &usize| world[*other].members.iter().flatten().any(|index| *index == member);
             (0..world.len()).filter(holds).collect::<Vec<usize>>()
         };
         let direct = holders(number);
@@ -219,24 +219,25 @@ fn rendered(world: &[Sample], number: usize) -> Map<String, Json> {
             all.extend(further);
             at += 1;
         }
-        // Answers show them in the order of creation.
+        // Responses list the groups in the order of creation.
         all.sort_unstable();
         let kind = |group: &usize| if direct.contains(group) { "direct" } else { "indirect" };
         let groups: Vec<Json> = all.iter().map(|group| link(*group, kind(group))).collect();
         let ids: Vec<String> = all.iter().map(|group| format!("id-{group}")).collect();
-        let marked = all.iter().zip(&ids).map(|(group, id)| (&**id, direct.contains(group), shown_name(*group)));
-        document["meta"]["version"] = version::tag(i64::try_from(number).unwrap(), version::fingerprint(marked)).into();
+        let marked = all.iter().zip(&ids).map(|(group, id)| (&**id, direct.contains(group), display_name(*group)));
+        document["meta"]["version"] =
+            entity_tag::format_entity_tag(i64::try_from(number).unwrap(), entity_tag::hash_groups(marked)).into();
         document.insert("groups".into(), groups.into());
     }
     document
 }
 
 fn rfc3339(millis: i64) -> String {
-    let moment = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).unwrap();
-    moment.format(&time::format_description::well_known::Rfc3339).unwrap()
+    let timestamp = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).unwrap();
+    timestamp.format(&time::format_description::well_known::Rfc3339).unwrap()
 }
 
-fn found(connection: &Connection, condition: &Where, type_name: &str) -> Vec<usize> {
+fn found(connection: &Connection, condition: &CompiledFilter, type_name: &str) -> Vec<usize> {
     let sql = format!("SELECT r.resource FROM resources r WHERE {} ORDER BY r.resource", condition.clause(1, 2));
     let mut values = vec![Value::Integer(7), Value::Text(type_name.to_owned())];
     values.extend(condition.params.iter().cloned());
@@ -248,36 +249,38 @@ fn found(connection: &Connection, condition: &Where, type_name: &str) -> Vec<usi
 fn agree(
     world: &[Sample],
     connection: &Connection,
-    filter: &Filter,
+    filter: &ScimFilter,
     resource_type: &ResourceType,
 ) -> Result<(), TestCaseError> {
     let predicate = filter.check(resource_type).unwrap();
-    let condition = compile(&predicate, &Context { configuration: 7, resource_type, base: BASE, taken: 2 });
+    let condition =
+        compile_filter(&predicate, &FilterContext { configuration: 7, resource_type, base: BASE, parameters_used: 2 });
     let documents = (0..world.len()).filter(|number| type_of(&world[*number]).name == resource_type.name);
-    let want: Vec<usize> = documents.filter(|number| matches(&predicate, &rendered(world, *number))).collect();
-    prop_assert_eq!(found(connection, &condition, &resource_type.name), want, "{}\n{}", filter, condition.sql);
+    let expected: Vec<usize> =
+        documents.filter(|number| matches_resource(&predicate, &rendered(world, *number))).collect();
+    prop_assert_eq!(found(connection, &condition, &resource_type.name), expected, "{}\n{}", filter, condition.sql);
     Ok(())
 }
 
-/// Worlds in a usual run: 100,000 filters, 370,000 times whether a document matches. `PROPTEST_CASES` (usually 256) scales it.
+/// Worlds in a default run: 100,000 filters and 370,000 match results. `PROPTEST_CASES` (default 256) scales it.
 const WORLDS: u32 = 500;
 const USER_FILTERS: usize = 140;
 const GROUP_FILTERS: usize = 60;
 
 #[test]
 fn sql_finds_what_the_evaluator_finds() {
-    let usual = ProptestConfig::default();
-    let seed = match usual.rng_seed {
+    let default = ProptestConfig::default();
+    let seed = match default.rng_seed {
         RngSeed::Fixed(seed) => seed,
         RngSeed::Random => rand::random(),
     };
-    let cases = (WORLDS * usual.cases).div_ceil(256);
+    let cases = (WORLDS * default.cases).div_ceil(256);
     let config = ProptestConfig {
         cases,
         rng_seed: RngSeed::Fixed(seed),
         failure_persistence: None,
         max_shrink_iters: 2_000,
-        ..usual
+        ..default
     };
     let filters =
         (prop::collection::vec(user_filters(), USER_FILTERS), prop::collection::vec(group_filters(), GROUP_FILTERS));
@@ -312,8 +315,8 @@ fn sortable(of: &ResourceType) -> Vec<SortField> {
     paths.filter_map(field).collect()
 }
 
-/// The sort value read off a document as it is answered (RFC 7644 section 3.4.2.3).
-fn sort_value(field: &Field, document: &Map<String, Json>) -> Option<Key> {
+/// The sort value of a rendered document (RFC 7644 section 3.4.2.3).
+fn sort_value(field: &FilterField, document: &Map<String, Json>) -> Option<SortValue> {
     let holder = field.extension.as_deref().map_or(Some(document), |uri| document.get(uri)?.as_object())?;
     let mut value = holder.get(&*field.attribute)?;
     if field.multi_valued {
@@ -328,34 +331,39 @@ fn sort_value(field: &Field, document: &Map<String, Json>) -> Option<Key> {
         value = value.as_array()?.first()?;
     }
     match value {
-        Json::Bool(flag) => Some(Key::Whole((*flag).into())),
-        Json::Number(number) => number.as_i64().map(Key::Whole).or_else(|| number.as_f64().map(Key::Real)),
-        Json::String(text) if field.kind == Kind::DateTime => instant(text).map(Key::Whole),
-        Json::String(text) if field.case_exact => Some(Key::Text(text.clone())),
-        Json::String(text) => Some(Key::Text(text::key(text).into_owned())),
+        Json::Bool(flag) => Some(SortValue::Integer((*flag).into())),
+        Json::Number(number) => {
+            number.as_i64().map(SortValue::Integer).or_else(|| number.as_f64().map(SortValue::Decimal))
+        }
+        Json::String(text) if field.kind == DataType::DateTime => parse_timestamp(text).map(SortValue::Integer),
+        Json::String(text) if field.case_exact => Some(SortValue::Text(text.clone())),
+        Json::String(text) => Some(SortValue::Text(fold::fold_case(text).into_owned())),
         _ => None,
     }
 }
 
 fn sorted_by_value(world: &[Sample], connection: &Connection, of: &ResourceType) -> Result<(), TestCaseError> {
     for sort in sortable(of) {
-        // Some of these groups have no name, which the product never lets happen.
-        let sort = SortField { always: false, ..sort };
-        let key = sort_key(&sort, &Context { configuration: 7, resource_type: of, base: BASE, taken: 2 });
-        let collection = Collection { configuration: 7, resource_type: &of.name };
-        let stream = Stream { of: collection, filter: None, key: Some(&key) };
-        let wanted = Window { ascending: true, after: None, skip: 0, limit: 100 };
-        let found = window(&Snapshot::new(connection), &[stream], &wanted).unwrap();
+        // Some of these groups have no name, which the product does not allow.
+        let sort = SortField { always_present: false, ..sort };
+        let key = compile_sort_key(
+            &sort,
+            &FilterContext { configuration: 7, resource_type: of, base: BASE, parameters_used: 2 },
+        );
+        let collection = ResourceCollection { configuration: 7, resource_type: &of.name };
+        let stream = ResourceStream { collection, filter: None, key: Some(&key) };
+        let page = PageWindow { ascending: true, after: None, skip: 0, limit: 100 };
+        let found = read_page(&Snapshot::new(connection), &[stream], &page).unwrap();
         let found: Vec<usize> = found.iter().map(|found| usize::try_from(found.position.row).unwrap()).collect();
-        let mut expected: Vec<Position> = (0..world.len())
+        let mut expected: Vec<SortPosition> = (0..world.len())
             .filter(|number| type_of(&world[*number]).name == of.name)
             .map(|number| {
                 let key = sort_value(&sort.field, &rendered(world, number));
-                Position { key, row: i64::try_from(number).unwrap() }
+                SortPosition { key, row: i64::try_from(number).unwrap() }
             })
             .collect();
-        expected.sort_by(Position::compare);
-        let expected: Vec<usize> = expected.iter().map(|place| usize::try_from(place.row).unwrap()).collect();
+        expected.sort_by(SortPosition::compare);
+        let expected: Vec<usize> = expected.iter().map(|position| usize::try_from(position.row).unwrap()).collect();
         prop_assert_eq!(found, expected, "{}\n{}", sort.field, key.sql);
     }
     Ok(())
@@ -364,7 +372,7 @@ fn sorted_by_value(world: &[Sample], connection: &Connection, of: &ResourceType)
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
     #[test]
-    fn sql_sorts_by_what_the_documents_show(world in worlds()) {
+    fn sql_sorts_by_the_values_in_the_documents(world in worlds()) {
         let connection = database(&world);
         sorted_by_value(&world, &connection, &BADGE_USERS)?;
         sorted_by_value(&world, &connection, &GROUP_TYPE)?;
@@ -383,8 +391,8 @@ fn another_configurations_values_are_never_found() {
         )
         .unwrap();
     for text in ["emails eq \"x\"", "groups eq \"g\"", "groups[value eq \"g\" and display pr]"] {
-        let predicate = Filter::parse(text).unwrap().check(&BADGE_USERS).unwrap();
-        let context = Context { configuration: 7, resource_type: &BADGE_USERS, base: BASE, taken: 2 };
-        assert!(found(&connection, &compile(&predicate, &context), "User").is_empty(), "{text}");
+        let predicate = ScimFilter::parse(text).unwrap().check(&BADGE_USERS).unwrap();
+        let context = FilterContext { configuration: 7, resource_type: &BADGE_USERS, base: BASE, parameters_used: 2 };
+        assert!(found(&connection, &compile_filter(&predicate, &context), "User").is_empty(), "{text}");
     }
 }

@@ -1,110 +1,111 @@
-//! Checked filters as SQL conditions over `resources r`.
+//! Compiler from checked filters to SQL conditions over `resources r`.
 //!
-//! The text depends on the shape of the filter alone: every value and every JSON path is bound, so statements are
-//! few, can be prepared once, and carry nothing of a request. Each condition is true exactly where
-//! [`crate::scim::matches::matches`] is; where SQL says NULL, the answer is no.
+//! The SQL text depends only on the structure of the filter: every value and every JSON path is bound as a parameter.
+//! So there are few distinct statements, they are prepared once, and they contain no request data. A condition is true
+//! exactly if the evaluator in [`crate::scim::filter::evaluate`] returns true. NULL counts as false.
 
 mod compare;
 #[cfg(test)]
 mod differential_tests;
+mod fields;
 mod functions;
-mod order;
-mod place;
 #[cfg(test)]
 mod plan_tests;
+mod sort_keys;
 
 use rusqlite::types::Value;
 
-pub use functions::register;
-pub use order::{SortKey, sort_key};
-pub(super) use place::Links;
+pub(super) use crate::store::filter_sql::fields::MembershipLinks;
+pub use crate::store::filter_sql::sort_keys::{SortKey, compile_sort_key};
+pub use functions::register_functions;
 
-use self::compare::{compare, present};
-use self::place::{Form, Place, Spot};
-use super::value_keys;
-use crate::scim::filter::{Check, Field, Operand, Operator, Predicate};
-use crate::scim::schema::{Kind, ResourceType};
+use self::compare::{compile_comparison, compile_presence};
+use crate::scim::filter::{FieldCheck, FilterField, FilterOperand, FilterOperator, Predicate};
+use crate::scim::schema::{DataType, ResourceType};
+use crate::store::filter_sql::fields::{FieldExpression, FieldOwner, ValueForm};
+use crate::store::tables::value_keys;
 
-/// What a condition is compiled for.
+/// The context that a filter is compiled for.
 #[derive(Debug, Clone, Copy)]
-pub struct Context<'c> {
+pub struct FilterContext<'c> {
     /// Key of the configuration.
     pub configuration: i64,
-    /// The type whose resources are asked; the filter was checked against it.
+    /// The type of the filtered resources. The filter was checked against it.
     pub resource_type: &'c ResourceType,
-    /// URL before the endpoints, without a slash at its end: `meta.location` is `base`, the endpoint, `/` and the id.
+    /// Base URL without a trailing slash. `meta.location` is `base`, the endpoint, `/` and the id.
     pub base: &'c str,
-    /// How many parameters (`?1`, `?2`, …) the caller's statement uses itself.
-    pub taken: usize,
+    /// Number of parameters (`?1`, `?2`, …) that the caller's statement already uses.
+    pub parameters_used: usize,
 }
 
 /// A condition on `resources r`, for `SELECT … FROM resources r WHERE r.configuration = ?1 AND r.type = ?2 AND (…)`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Where {
-    /// The condition; parameters start at `?{taken + 1}`.
+pub struct CompiledFilter {
+    /// The condition. Its parameters start after those of the caller's statement.
     pub sql: String,
     /// Values of the parameters, in order.
     pub params: Vec<Value>,
-    /// Whether a term that every match satisfies is answered by an index with few rows.
+    /// Whether a term that every match satisfies is found by an index with few rows.
     pub indexed: bool,
-    /// Whether that index gives rows of `resources` directly. Then [`Where::clause`] writes `+r.configuration` and `+r.type`,
-    /// so that SQLite has no reason to walk the resources of the type instead.
+    /// Whether that index returns row numbers of `resources`. Then the clause contains `+r.configuration` and
+    /// `+r.type`, so that SQLite does not scan the resources of the type instead.
     pub by_row: bool,
 }
 
-impl Where {
-    /// The whole `WHERE` clause: `configuration` and `resource_type` say which parameters the caller binds them to.
+impl CompiledFilter {
+    /// Returns the complete `WHERE` clause. `configuration` and `resource_type` are the numbers of the parameters that
+    /// the caller binds.
     pub fn clause(&self, configuration: usize, resource_type: usize) -> String {
         let plus = if self.by_row { "+" } else { "" };
         format!("{plus}r.configuration = ?{configuration} AND {plus}r.type = ?{resource_type} AND ({})", self.sql)
     }
 }
 
-/// Compiles a predicate that was checked against the context's resource type.
-pub fn compile(predicate: &Predicate, context: &Context<'_>) -> Where {
-    let mut compiler = Compiler { context, params: Vec::new(), configuration: None };
-    let term = compiler.predicate(predicate, Place::Resource);
-    Where {
+/// Compiles a predicate that was checked against the resource type of the context.
+pub fn compile_filter(predicate: &Predicate, context: &FilterContext<'_>) -> CompiledFilter {
+    let mut compiler = FilterCompiler { context, params: Vec::new(), configuration: None };
+    let term = compiler.predicate(predicate, FieldOwner::Resource);
+    CompiledFilter {
         sql: term.sql,
         params: compiler.params,
-        indexed: term.reach != Reach::Scan,
-        by_row: term.reach == Reach::Row,
+        indexed: term.access_path != AccessPath::Scan,
+        by_row: term.access_path == AccessPath::Row,
     }
 }
 
-/// How SQLite gets to the rows of a condition.
+/// How SQLite finds the rows of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Reach {
-    /// By looking at every resource of the type, or many of them.
+enum AccessPath {
+    /// Scan of all or many resources of the type.
     Scan,
-    /// By an index that leads with configuration and type.
+    /// Search by an index that starts with configuration and type.
     Index,
-    /// By the row's number or the unique id, whatever the configuration.
+    /// Search by the row number or the unique id, independent of the configuration.
     Row,
 }
 
-struct Term {
+struct SqlTerm {
     sql: String,
-    reach: Reach,
+    access_path: AccessPath,
 }
 
-impl Term {
+impl SqlTerm {
     fn scan(sql: String) -> Self {
-        Self { sql, reach: Reach::Scan }
+        Self { sql, access_path: AccessPath::Scan }
     }
 }
 
-struct Compiler<'c> {
-    context: &'c Context<'c>,
+struct FilterCompiler<'c> {
+    context: &'c FilterContext<'c>,
     params: Vec<Value>,
-    /// Where the configuration is bound, once it is needed.
+    /// The parameter of the configuration, once it is bound.
     configuration: Option<String>,
 }
 
-impl Compiler<'_> {
+impl FilterCompiler<'_> {
     fn bind(&mut self, value: impl Into<Value>) -> String {
         self.params.push(value.into());
-        format!("?{}", self.context.taken + self.params.len())
+        format!("?{}", self.context.parameters_used + self.params.len())
     }
 
     fn configuration(&mut self) -> String {
@@ -116,183 +117,200 @@ impl Compiler<'_> {
         bound
     }
 
-    fn predicate(&mut self, predicate: &Predicate, place: Place) -> Term {
+    fn predicate(&mut self, predicate: &Predicate, owner: FieldOwner) -> SqlTerm {
         match predicate {
-            Predicate::Constant(answer) => Term::scan(if *answer { "1" } else { "0" }.into()),
-            Predicate::Test(field, check) => self.test(field, check, place),
+            Predicate::Constant(answer) => SqlTerm::scan(if *answer { "1" } else { "0" }.into()),
+            Predicate::Test(field, check) => self.test(field, check, owner),
             Predicate::Element(field, inner) => self.element(field, inner),
-            // NULL counts as no, so its negation must be yes.
-            Predicate::Not(inner) => Term::scan(format!("({}) IS NOT TRUE", self.predicate(inner, place).sql)),
-            Predicate::And(terms) => self.joined(terms, place, " AND ", Iterator::max),
-            Predicate::Or(terms) => self.joined(terms, place, " OR ", Iterator::min),
+            // NULL counts as false, so its negation must be true.
+            Predicate::Not(inner) => SqlTerm::scan(format!("({}) IS NOT TRUE", self.predicate(inner, owner).sql)),
+            Predicate::And(terms) => self.join_terms(terms, owner, " AND ", Iterator::max),
+            Predicate::Or(terms) => self.join_terms(terms, owner, " OR ", Iterator::min),
         }
     }
 
-    fn joined(
+    fn join_terms(
         &mut self,
         terms: &[Predicate],
-        place: Place,
-        between: &str,
-        reach: fn(std::vec::IntoIter<Reach>) -> Option<Reach>,
-    ) -> Term {
-        let terms: Vec<Term> = terms.iter().map(|term| self.predicate(term, place)).collect();
+        owner: FieldOwner,
+        separator: &str,
+        reach: fn(std::vec::IntoIter<AccessPath>) -> Option<AccessPath>,
+    ) -> SqlTerm {
+        let terms: Vec<SqlTerm> = terms.iter().map(|term| self.predicate(term, owner)).collect();
         let sql: Vec<&str> = terms.iter().map(|term| term.sql.as_str()).collect();
-        let sql = format!("({})", sql.join(between));
-        let reaches: Vec<Reach> = terms.iter().map(|term| term.reach).collect();
-        Term { sql, reach: reach(reaches.into_iter()).unwrap_or(Reach::Scan) }
+        let sql = format!("({})", sql.join(separator));
+        let reaches: Vec<AccessPath> = terms.iter().map(|term| term.access_path).collect();
+        SqlTerm { sql, access_path: reach(reaches.into_iter()).unwrap_or(AccessPath::Scan) }
     }
 
-    fn test(&mut self, field: &Field, check: &Check, place: Place) -> Term {
-        if place != Place::Resource {
-            return Term::scan(self.sub_test(field, check, place));
+    fn test(&mut self, field: &FilterField, check: &FieldCheck, owner: FieldOwner) -> SqlTerm {
+        if owner != FieldOwner::Resource {
+            return SqlTerm::scan(self.sub_test(field, check, owner));
         }
-        if let Some(links) = Links::of(self.context.resource_type, field) {
+        if let Some(links) = MembershipLinks::from_field(self.context.resource_type, field) {
             return self.link_test(links, field, check);
         }
         if let Some(term) = self.row_test(field, check) {
             return term;
         }
         if let Some(spot) = self.column(field) {
-            let reach = if is_eq(check) { spot.reach } else { Reach::Scan };
-            return Term { sql: self.check(field, &spot, check), reach };
+            let reach = if is_eq(check) { spot.access_path } else { AccessPath::Scan };
+            return SqlTerm { sql: self.check(field, &spot, check), access_path: reach };
         }
         if field.multi_valued {
-            let path = self.bind(place::json_path(field, place::Depth::Attribute));
+            let path = self.bind(fields::build_json_path(field, fields::PathDepth::Attribute));
             let rows = format!("json_each(r.body, {path}) e");
-            let condition = self.sub_test(field, check, Place::Json);
-            return Term::scan(quantified(&rows, "1", &condition, is_ne(check)));
+            let condition = self.sub_test(field, check, FieldOwner::Json);
+            return SqlTerm::scan(build_exists(&rows, "1", &condition, is_ne(check)));
         }
-        Term::scan(self.single_test(field, check))
+        SqlTerm::scan(self.single_test(field, check))
     }
 
-    /// A test on a value that is no list, read from the body.
-    fn single_test(&mut self, field: &Field, check: &Check) -> String {
-        let path = self.bind(place::json_path(field, place::Depth::Leaf));
-        if *check == Check::Present && field.kind == Kind::Complex {
+    /// Compiles a test of a single value in the body.
+    fn single_test(&mut self, field: &FilterField, check: &FieldCheck) -> String {
+        let path = self.bind(fields::build_json_path(field, fields::PathDepth::Leaf));
+        if *check == FieldCheck::Present && field.kind == DataType::Complex {
             return format!("EXISTS (SELECT 1 FROM json_tree(r.body, {path}) t WHERE t.atom <> '')");
         }
         if field.sub_multi_valued {
-            let condition = self.check(field, &Spot::new("s.value".into(), Form::Json), check);
-            return quantified(&format!("json_each(r.body, {path}) s"), "1", &condition, is_ne(check));
+            let condition = self.check(field, &FieldExpression::new("s.value".into(), ValueForm::Json), check);
+            return build_exists(&format!("json_each(r.body, {path}) s"), "1", &condition, is_ne(check));
         }
-        self.check(field, &Spot::new(format!("json_extract(r.body, {path})"), Form::Json), check)
+        self.check(field, &FieldExpression::new(format!("json_extract(r.body, {path})"), ValueForm::Json), check)
     }
 
-    /// A test on one element: of a list in the body (`e`) or of a membership (`l`, `x`).
-    fn sub_test(&mut self, field: &Field, check: &Check, place: Place) -> String {
-        if let Place::Link(links) = place {
-            let spot = self.link_spot(links, field);
+    /// Compiles a test of one element: of a list in the body (`e`) or of a membership (`l`, `x`).
+    fn sub_test(&mut self, field: &FilterField, check: &FieldCheck, owner: FieldOwner) -> String {
+        if let FieldOwner::Link(links) = owner {
+            let spot = self.link_expression(links, field);
             return self.check(field, &spot, check);
         }
         if field.sub.is_none() {
-            if *check == Check::Present && field.kind == Kind::Complex {
+            if *check == FieldCheck::Present && field.kind == DataType::Complex {
                 return "EXISTS (SELECT 1 FROM json_tree(e.value) t WHERE t.atom <> '')".into();
             }
-            return self.check(field, &Spot::new("e.value".into(), Form::Json), check);
+            return self.check(field, &FieldExpression::new("e.value".into(), ValueForm::Json), check);
         }
-        let path = self.bind(place::json_path(field, place::Depth::Sub));
+        let path = self.bind(fields::build_json_path(field, fields::PathDepth::Sub));
         if field.sub_multi_valued {
-            let condition = self.check(field, &Spot::new("s.value".into(), Form::Json), check);
-            return quantified(&format!("json_each(e.value, {path}) s"), "1", &condition, is_ne(check));
+            let condition = self.check(field, &FieldExpression::new("s.value".into(), ValueForm::Json), check);
+            return build_exists(&format!("json_each(e.value, {path}) s"), "1", &condition, is_ne(check));
         }
-        self.check(field, &Spot::new(format!("json_extract(e.value, {path})"), Form::Json), check)
+        self.check(field, &FieldExpression::new(format!("json_extract(e.value, {path})"), ValueForm::Json), check)
     }
 
-    fn check(&mut self, field: &Field, spot: &Spot, check: &Check) -> String {
+    fn check(&mut self, field: &FilterField, spot: &FieldExpression, check: &FieldCheck) -> String {
         match check {
-            Check::Present => present(spot),
-            Check::Compare(operator, operand) => compare(field, spot, *operator, operand, |value| self.bind(value)),
+            FieldCheck::Present => compile_presence(spot),
+            FieldCheck::Compare(operator, operand) => {
+                compile_comparison(field, spot, *operator, operand, |value| self.bind(value))
+            }
         }
     }
 
-    /// An indexed value of a list or an extension: from the index to the resources.
-    fn row_test(&mut self, field: &Field, check: &Check) -> Option<Term> {
-        let Check::Compare(operator, operand @ Operand::Text { .. }) = check else {
+    /// Compiles a test of an indexed value of a list or an extension as a search in `resource_values`.
+    fn row_test(&mut self, field: &FilterField, check: &FieldCheck) -> Option<SqlTerm> {
+        let FieldCheck::Compare(operator, operand @ FilterOperand::Text { .. }) = check else {
             return None;
         };
-        if !value_keys::by_key(*operator) || !value_keys::has_rows(self.context.resource_type, field) {
+        if !value_keys::is_searchable_by_key(*operator)
+            || !value_keys::has_value_rows(self.context.resource_type, field)
+        {
             return None;
         }
         let configuration = self.configuration();
         let path = self.bind(field.to_string());
-        let spot = Spot { sorted: true, ..Spot::new("v.key".into(), Form::Key) };
-        let condition = compare(field, &spot, *operator, operand, |value| self.bind(value));
+        let spot = FieldExpression { sorted: true, ..FieldExpression::new("v.key".into(), ValueForm::Key) };
+        let condition = compile_comparison(field, &spot, *operator, operand, |value| self.bind(value));
         let sql = format!(
             "r.resource IN (SELECT v.resource FROM resource_values v \
              WHERE v.configuration = {configuration} AND v.path = {path} AND {condition})"
         );
-        Some(Term { sql, reach: if *operator == Operator::Eq { Reach::Row } else { Reach::Scan } })
+        Some(SqlTerm {
+            sql,
+            access_path: if *operator == FilterOperator::Eq { AccessPath::Row } else { AccessPath::Scan },
+        })
     }
 
-    fn link_test(&mut self, links: Links, field: &Field, check: &Check) -> Term {
+    fn link_test(&mut self, links: MembershipLinks, field: &FilterField, check: &FieldCheck) -> SqlTerm {
         if field.sub.is_none() {
-            // A link always has a value, so being linked at all is enough.
-            return Term::scan(format!("EXISTS (SELECT 1 FROM {})", links.of_resource()));
+            // A membership always has a value, so `pr` is true if there is any.
+            return SqlTerm::scan(format!("EXISTS (SELECT 1 FROM {})", links.any_link_sql()));
         }
         if is_eq(check) && field.indexed {
-            return self.linked_by_id(links, (field, check), &Predicate::Test(field.clone(), check.clone()));
+            return self.compile_link_search(links, (field, check), &Predicate::Test(field.clone(), check.clone()));
         }
-        let condition = self.sub_test(field, check, Place::Link(links));
-        Term::scan(quantified(links.rows(), "1", &condition, is_ne(check)))
+        let condition = self.sub_test(field, check, FieldOwner::Link(links));
+        SqlTerm::scan(build_exists(links.rows_sql(), "1", &condition, is_ne(check)))
     }
 
-    /// Resources linked to those that satisfy a predicate, one term of which fixes the other side's id.
-    fn linked_by_id(&mut self, links: Links, fixes: (&Field, &Check), predicate: &Predicate) -> Term {
+    /// Compiles a search for the resources linked to those that satisfy the predicate. One term of the predicate fixes
+    /// the id of the linked resource.
+    fn compile_link_search(
+        &mut self,
+        links: MembershipLinks,
+        fixes: (&FilterField, &FieldCheck),
+        predicate: &Predicate,
+    ) -> SqlTerm {
         let configuration = self.configuration();
-        let fixes = self.sub_test(fixes.0, fixes.1, Place::Link(links));
-        let condition = self.predicate(predicate, Place::Link(links)).sql;
+        let fixes = self.sub_test(fixes.0, fixes.1, FieldOwner::Link(links));
+        let condition = self.predicate(predicate, FieldOwner::Link(links)).sql;
         let fixes = format!("+x.configuration = {configuration} AND {fixes}");
-        let sql = format!("r.resource IN ({})", links.reached(&fixes, &format!("{fixes} AND {condition}")));
-        Term { sql, reach: Reach::Row }
+        let sql =
+            format!("r.resource IN ({})", links.linked_resources_sql(&fixes, &format!("{fixes} AND {condition}")));
+        SqlTerm { sql, access_path: AccessPath::Row }
     }
 
-    fn element(&mut self, field: &Field, inner: &Predicate) -> Term {
-        if let Some(links) = Links::of(self.context.resource_type, field) {
-            if let Some(fixes) = fixed(inner) {
-                return self.linked_by_id(links, fixes, inner);
+    fn element(&mut self, field: &FilterField, inner: &Predicate) -> SqlTerm {
+        if let Some(links) = MembershipLinks::from_field(self.context.resource_type, field) {
+            if let Some(fixes) = find_indexed_eq(inner) {
+                return self.compile_link_search(links, fixes, inner);
             }
-            let condition = self.predicate(inner, Place::Link(links)).sql;
-            return Term::scan(quantified(links.rows(), "1", &condition, false));
+            let condition = self.predicate(inner, FieldOwner::Link(links)).sql;
+            return SqlTerm::scan(build_exists(links.rows_sql(), "1", &condition, false));
         }
         if !field.multi_valued {
-            let inner = self.predicate(inner, Place::Resource);
+            let inner = self.predicate(inner, FieldOwner::Resource);
             if field.extension.is_none() && field.attribute == "meta" {
                 return inner;
             }
-            let path = self.bind(place::json_path(field, place::Depth::Attribute));
+            let path = self.bind(fields::build_json_path(field, fields::PathDepth::Attribute));
             let sql = format!("({} AND json_type(r.body, {path}) = 'object')", inner.sql);
-            return Term { sql, reach: inner.reach };
+            return SqlTerm { sql, access_path: inner.access_path };
         }
-        let by_value = fixed(inner).and_then(|(field, check)| self.row_test(field, check));
-        let path = self.bind(place::json_path(field, place::Depth::Attribute));
-        let condition = self.predicate(inner, Place::Json).sql;
-        let here = quantified(&format!("json_each(r.body, {path}) e"), "1", &condition, false);
+        let by_value = find_indexed_eq(inner).and_then(|(field, check)| self.row_test(field, check));
+        let path = self.bind(fields::build_json_path(field, fields::PathDepth::Attribute));
+        let condition = self.predicate(inner, FieldOwner::Json).sql;
+        let element_matches = build_exists(&format!("json_each(r.body, {path}) e"), "1", &condition, false);
         match by_value {
-            Some(term) => Term { sql: format!("({} AND {here})", term.sql), reach: term.reach },
-            None => Term::scan(here),
+            Some(term) => {
+                SqlTerm { sql: format!("({} AND {element_matches})", term.sql), access_path: term.access_path }
+            }
+            None => SqlTerm::scan(element_matches),
         }
     }
 }
 
-/// `EXISTS` over rows; an operator that holds where there is nothing to compare also holds without rows.
-fn quantified(rows: &str, belongs: &str, condition: &str, or_none: bool) -> String {
-    let exists = format!("EXISTS (SELECT 1 FROM {rows} WHERE {belongs} AND {condition})");
-    if or_none { format!("(NOT EXISTS (SELECT 1 FROM {rows} WHERE {belongs}) OR {exists})") } else { exists }
+/// Builds `EXISTS` over rows. With `or_none`, also true if there are no rows, for operators that are true without a
+/// value.
+fn build_exists(rows: &str, filter: &str, condition: &str, or_none: bool) -> String {
+    let exists = format!("EXISTS (SELECT 1 FROM {rows} WHERE {filter} AND {condition})");
+    if or_none { format!("(NOT EXISTS (SELECT 1 FROM {rows} WHERE {filter}) OR {exists})") } else { exists }
 }
 
-/// The `eq` term on an indexed sub-attribute that every element satisfying the predicate satisfies.
-fn fixed(predicate: &Predicate) -> Option<(&Field, &Check)> {
+/// Returns an `eq` term on an indexed sub-attribute that is true for every element that satisfies the predicate.
+fn find_indexed_eq(predicate: &Predicate) -> Option<(&FilterField, &FieldCheck)> {
     match predicate {
         Predicate::Test(field, check) if field.indexed && is_eq(check) => Some((field, check)),
-        Predicate::And(terms) => terms.iter().find_map(fixed),
+        Predicate::And(terms) => terms.iter().find_map(find_indexed_eq),
         _ => None,
     }
 }
 
-fn is_eq(check: &Check) -> bool {
-    matches!(check, Check::Compare(Operator::Eq, _))
+fn is_eq(check: &FieldCheck) -> bool {
+    matches!(check, FieldCheck::Compare(FilterOperator::Eq, _))
 }
 
-fn is_ne(check: &Check) -> bool {
-    matches!(check, Check::Compare(Operator::Ne, _))
+fn is_ne(check: &FieldCheck) -> bool {
+    matches!(check, FieldCheck::Compare(FilterOperator::Ne, _))
 }

@@ -1,28 +1,31 @@
-//! The plans SQLite makes for compiled filters: an index answers each, and no table is walked.
+//! Query plans of compiled filters: each uses an index, and no table is scanned.
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::*;
-use crate::scim::filter::Filter;
+use crate::scim::filter::ScimFilter;
 use crate::scim::schema::{GROUP_TYPE, USER_TYPE};
 
 const SCHEMA: &str = include_str!("../../../schema.sql");
 
 fn database() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
-    register(&connection).unwrap();
+    register_functions(&connection).unwrap();
     connection.execute_batch(SCHEMA).unwrap();
     connection
 }
 
-fn compiled(text: &str, resource_type: &ResourceType) -> Where {
-    let predicate = Filter::parse(text).unwrap().check(resource_type).unwrap();
-    compile(&predicate, &Context { configuration: 7, resource_type, base: "https://x.example/scim", taken: 2 })
+fn compiled(text: &str, resource_type: &ResourceType) -> CompiledFilter {
+    let predicate = ScimFilter::parse(text).unwrap().check(resource_type).unwrap();
+    compile_filter(
+        &predicate,
+        &FilterContext { configuration: 7, resource_type, base: "https://x.example/scim", parameters_used: 2 },
+    )
 }
 
-/// The plan's lines about `resources r`, joined.
-fn plan(connection: &Connection, condition: &Where) -> String {
+/// Returns the lines of the query plan.
+fn plan(connection: &Connection, condition: &CompiledFilter) -> String {
     let sql = format!("EXPLAIN QUERY PLAN SELECT r.resource FROM resources r WHERE {}", condition.clause(1, 2));
     let mut statement = connection.prepare(&sql).unwrap();
     let mut params = vec![Value::Integer(7), Value::Text("User".into())];
@@ -34,8 +37,8 @@ fn plan(connection: &Connection, condition: &Where) -> String {
 const MANAGER_EQ: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager.value eq \"x\"";
 const BY_ROW: &str = "SEARCH r USING INTEGER PRIMARY KEY (rowid=?)";
 
-/// Type, filter, and what SQLite's plan for it says.
-const ANSWERED_BY: &[(&str, &str, &str)] = &[
+/// Resource type, filter, and the expected line in its query plan.
+const EXPECTED_PLANS: &[(&str, &str, &str)] = &[
     ("User", "userName eq \"x\"", "resources_by_user_name (configuration=? AND type=? AND user_name_key=?)"),
     (
         "User",
@@ -68,7 +71,7 @@ const ANSWERED_BY: &[(&str, &str, &str)] = &[
     ("Group", "members.value eq \"x\"", BY_ROW),
     ("Group", "members eq \"x\"", BY_ROW),
     ("Group", "members[value eq \"x\" and type eq \"User\"]", BY_ROW),
-    // Two terms: the one that gives fewer rows leads.
+    // Two terms: the more selective one is searched first.
     ("User", "userName eq \"x\" and externalId eq \"y\"", "resources_by_"),
     (
         "User",
@@ -87,25 +90,25 @@ const ANSWERED_BY: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn every_indexed_filter_is_answered_by_its_index() {
+fn every_indexed_filter_uses_its_index() {
     let connection = database();
-    for (type_name, text, line) in ANSWERED_BY {
+    for (type_name, text, line) in EXPECTED_PLANS {
         let resource_type = if *type_name == "User" { &**USER_TYPE } else { &**GROUP_TYPE };
         let condition = compiled(text, resource_type);
         let plan = plan(&connection, &condition);
         assert!(plan.contains(line), "{text}\n{}\n{plan}", condition.sql);
         for scan in ["SCAN r", "SCAN x", "SCAN l", "SCAN m", "SCAN v", "resources_in_order"] {
-            // Who is in a group, and in the groups it holds, is worked out once and then walked.
-            let is_worked_out = scan == "SCAN l" && text.contains("groups");
-            assert!(is_worked_out || !plan.contains(scan), "{text}\n{}\n{plan}", condition.sql);
+            // The nested memberships are computed once and then scanned.
+            let is_computed = scan == "SCAN l" && text.contains("groups");
+            assert!(is_computed || !plan.contains(scan), "{text}\n{}\n{plan}", condition.sql);
         }
-        let few = text.contains(" eq ") && *text != "active eq true";
-        assert_eq!(condition.indexed, few, "{text}");
+        let is_selective = text.contains(" eq ") && *text != "active eq true";
+        assert_eq!(condition.indexed, is_selective, "{text}");
     }
 }
 
 #[test]
-fn an_alternative_is_indexed_only_where_both_sides_are() {
+fn an_or_filter_is_indexed_only_if_both_sides_are() {
     let connection = database();
     for (text, indexed) in [
         ("userName eq \"x\" or userName eq \"y\"", true),
@@ -132,7 +135,7 @@ fn an_alternative_is_indexed_only_where_both_sides_are() {
 }
 
 #[test]
-fn the_text_depends_on_the_shape_alone() {
+fn the_sql_depends_only_on_the_structure_of_the_filter() {
     let hostile = "'; DROP TABLE resources; -- %_*[a-z] \\\" ?1 :x @y $z";
     for (left, right) in [
         ("userName eq \"HOLE\"", "userName eq \"x\""),
@@ -154,9 +157,9 @@ fn the_text_depends_on_the_shape_alone() {
 
 #[test]
 fn parameters_follow_those_of_the_caller() {
-    let predicate = Filter::parse("userName eq \"Ada\" and emails eq \"B\"").unwrap().check(&USER_TYPE).unwrap();
-    let context = Context { configuration: 7, resource_type: &USER_TYPE, base: "", taken: 5 };
-    let condition = compile(&predicate, &context);
+    let predicate = ScimFilter::parse("userName eq \"Ada\" and emails eq \"B\"").unwrap().check(&USER_TYPE).unwrap();
+    let context = FilterContext { configuration: 7, resource_type: &USER_TYPE, base: "", parameters_used: 5 };
+    let condition = compile_filter(&predicate, &context);
     assert!(condition.sql.starts_with("(r.user_name_key = ?6 AND "), "{}", condition.sql);
     let texts: Vec<Value> =
         vec!["ada".to_owned().into(), 7_i64.into(), "emails.value".to_owned().into(), "b".to_owned().into()];
@@ -164,7 +167,7 @@ fn parameters_follow_those_of_the_caller() {
 }
 
 #[test]
-fn the_largest_filters_are_statements_that_sqlite_takes() {
+fn the_largest_filters_compile_to_valid_statements() {
     let connection = database();
     let many = vec!["emails[type ne \"a\" and groups ne \"x\"]".replace("groups", "display"); 100].join(" and ");
     plan(&connection, &compiled(&many, &USER_TYPE));

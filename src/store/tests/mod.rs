@@ -1,4 +1,4 @@
-//! The store from outside: opening, writing, reading. Each test has a folder of its own.
+//! Tests of the store's API: opening, writing, reading. Each test has its own folder.
 
 mod opening;
 mod reading;
@@ -8,8 +8,10 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::{Access, OpenError, Snapshot, Store, Tx, Undo, instance};
 use crate::error::{Error, Result};
+use crate::store::engine::writer::QUEUE_MAX;
+use crate::store::tables::instance;
+use crate::store::{Isolation, OpenError, OpenMode, Snapshot, Store, Tx};
 
 struct Fixture {
     store: Store,
@@ -19,31 +21,31 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), Access::Serve).unwrap();
+        let store = Store::open_for_server(folder.path()).unwrap();
         Self { store, folder }
     }
 
     fn set(&self, key: &'static str) -> Result<()> {
-        self.store.write_blocking(Undo::Unneeded, set(key))
+        self.store.write_blocking_without_savepoint(set(key))
     }
 
-    /// Whether the row is committed, seen over another connection.
+    /// Whether the row is committed, read over another connection.
     fn has(&self, key: &str) -> bool {
-        self.store.read_inline(|snapshot| instance::get(snapshot, key)).unwrap().is_some()
+        self.store.read_inline(|snapshot| instance::get_value(snapshot, key)).unwrap().is_some()
     }
 }
 
-/// A write that leaves one row.
+/// A write that inserts one row.
 fn set(key: &'static str) -> impl FnOnce(&Tx<'_>) -> Result<()> + Send + 'static {
-    move |tx| instance::set(tx, key, "x")
+    move |tx| instance::set_value(tx, key, "x")
 }
 
 fn database(folder: &TempDir) -> std::path::PathBuf {
     folder.path().join("rollcall.db")
 }
 
-fn open_error(folder: &Path, access: Access) -> OpenError {
-    match Store::open(folder, access) {
+fn open_error(folder: &Path, access: OpenMode) -> OpenError {
+    match Store::open(folder, access, QUEUE_MAX) {
         Ok(_) => panic!("the store opened"),
         Err(error) => error,
     }

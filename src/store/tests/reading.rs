@@ -10,14 +10,14 @@ fn count(snapshot: &Snapshot<'_>) -> Result<i64> {
     Ok(snapshot.connection().query_row(sql, [], |row| row.get(0))?)
 }
 
-/// A statement that runs for ever.
+/// A statement that never ends.
 fn endless(snapshot: &Snapshot<'_>) -> Result<i64> {
     let sql = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
     Ok(snapshot.connection().query_row(sql, [], |row| row.get(0))?)
 }
 
 #[test]
-fn one_read_sees_one_state_whatever_is_written_meanwhile() {
+fn a_read_sees_one_state_despite_concurrent_writes() {
     let fixture = Fixture::new();
     let counts = |snapshot: &Snapshot<'_>| {
         let before = count(snapshot)?;
@@ -50,7 +50,7 @@ fn a_statement_with_a_bound_limit_is_compiled_once() {
 }
 
 #[test]
-fn two_stores_on_one_thread_do_not_mix() {
+fn two_stores_on_one_thread_use_separate_connections() {
     let (left, right) = (Fixture::new(), Fixture::new());
     left.set("left").unwrap();
     for _ in 0..3 {
@@ -80,11 +80,11 @@ fn readers_cannot_write() {
     };
     assert!(fixture.store.read_inline(write).is_err());
     assert!(fixture.store.read_pooled(write).is_err());
-    assert!(fixture.store.is_sound());
+    assert!(fixture.store.is_intact());
 }
 
 #[test]
-fn a_read_that_panics_leaves_the_next_one_alone() {
+fn a_read_that_panics_does_not_affect_the_next_one() {
     let fixture = Fixture::new();
     let store = fixture.store.clone();
     thread::spawn(move || {
@@ -100,22 +100,22 @@ fn a_read_that_panics_leaves_the_next_one_alone() {
 }
 
 #[test]
-fn a_scan_is_cut_off_after_its_time() {
+fn a_scan_is_interrupted_after_its_time_limit() {
     let fixture = Fixture::new();
     let start = Instant::now();
-    let cut = fixture.store.read_pooled(endless);
-    assert!(matches!(cut, Err(Error::ScanTooLong)), "{cut:?}");
+    let interrupted = fixture.store.read_pooled(endless);
+    assert!(matches!(interrupted, Err(Error::ScanTooLong)), "{interrupted:?}");
     assert!(start.elapsed() < Duration::from_secs(4));
     assert_eq!(fixture.store.read_pooled(count).unwrap(), 0);
 }
 
 #[test]
-fn corruption_met_by_a_read_stops_writes() {
+fn corruption_found_by_a_read_stops_writes() {
     let fixture = Fixture::new();
-    let met = fixture.store.read_inline(|_| -> Result<()> {
+    let failed = fixture.store.read_inline(|_| -> Result<()> {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
         Err(rusqlite::Error::SqliteFailure(code, None).into())
     });
-    assert!(met.is_err());
-    assert!(!fixture.store.is_sound());
+    assert!(failed.is_err());
+    assert!(!fixture.store.is_intact());
 }

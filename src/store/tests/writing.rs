@@ -1,4 +1,4 @@
-//! Group commit: who is answered when, and what one write can do to its neighbours.
+//! Group commit: when writes return, and how one write can affect the others of its batch.
 
 use std::pin::Pin;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::log;
-use crate::store::writer::QUEUE_MAX;
+use crate::store::engine::writer::QUEUE_MAX;
 
-/// Keeps the writer inside a job, so that what is written meanwhile becomes one batch.
+/// Blocks the writer inside a job, so that the writes queued in the meantime form one batch.
 struct Stopped {
     go_on: Sender<()>,
     held: thread::JoinHandle<Result<()>>,
@@ -21,7 +21,7 @@ fn stop_writer(store: &Store) -> Stopped {
     let (entered, inside) = mpsc::channel();
     let store = store.clone();
     let held = thread::spawn(move || {
-        store.write_blocking(Undo::Unneeded, move |_| {
+        store.write_blocking_without_savepoint(move |_| {
             entered.send(()).unwrap();
             wait.recv().unwrap();
             Ok(())
@@ -41,14 +41,14 @@ impl Stopped {
 /// A write in the queue.
 struct Queued<T>(Pin<Box<dyn Future<Output = Result<T>>>>);
 
-/// Puts a write into the queue without waiting: the first poll does that.
+/// Queues a write without waiting, by polling it once.
 fn queue<T: Send + 'static>(
     store: &Store,
-    undo: Undo,
+    isolation: Isolation,
     job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
 ) -> Queued<T> {
     let store = store.clone();
-    let mut queued = Queued(Box::pin(async move { store.write(undo, job).await }));
+    let mut queued = Queued(Box::pin(async move { store.writer.write(isolation, job).await }));
     assert!(queued.is_pending());
     queued
 }
@@ -66,11 +66,11 @@ impl<T> Queued<T> {
 }
 
 fn fail<T>(_: T) -> Result<()> {
-    Err(Error::Refused("no".into()))
+    Err(crate::error::Reason::RoleUnknown.into())
 }
 
 #[test]
-fn a_write_is_answered_after_its_commit() {
+fn a_write_returns_after_its_commit() {
     let fixture = Fixture::new();
     fixture.set("k").unwrap();
     assert!(fixture.has("k"));
@@ -80,10 +80,10 @@ fn a_write_is_answered_after_its_commit() {
 fn a_write_waits_for_the_commit_of_its_whole_batch() {
     let fixture = Fixture::new();
     let stopped = stop_writer(&fixture.store);
-    let mut first = queue(&fixture.store, Undo::Unneeded, set("first"));
+    let mut first = queue(&fixture.store, Isolation::None, set("first"));
     let (go_on, wait) = mpsc::channel::<()>();
     let (entered, inside) = mpsc::channel();
-    let second = queue(&fixture.store, Undo::Unneeded, move |_| {
+    let second = queue(&fixture.store, Isolation::None, move |_| {
         entered.send(()).unwrap();
         wait.recv().unwrap();
         Ok(())
@@ -102,8 +102,8 @@ fn a_write_waits_for_the_commit_of_its_whole_batch() {
 fn a_commit_that_fails_fails_every_write_of_the_batch() {
     let fixture = Fixture::new();
     let stopped = stop_writer(&fixture.store);
-    let good = queue(&fixture.store, Undo::Savepoint, set("good"));
-    let dangling = queue(&fixture.store, Undo::Unneeded, |tx| {
+    let good = queue(&fixture.store, Isolation::Savepoint, set("good"));
+    let dangling = queue(&fixture.store, Isolation::None, |tx| {
         tx.connection().execute_batch(
             "PRAGMA defer_foreign_keys = ON;
              INSERT INTO group_members (group_resource, member_resource) VALUES (1, 2)",
@@ -119,12 +119,12 @@ fn a_commit_that_fails_fails_every_write_of_the_batch() {
 }
 
 #[test]
-fn a_failing_write_in_a_savepoint_is_undone_alone() {
+fn a_failing_write_in_a_savepoint_is_rolled_back_alone() {
     let fixture = Fixture::new();
     let stopped = stop_writer(&fixture.store);
-    let before = queue(&fixture.store, Undo::Unneeded, set("before"));
-    let failing = queue(&fixture.store, Undo::Savepoint, |tx| set("failing")(tx).and_then(fail));
-    let after = queue(&fixture.store, Undo::Unneeded, set("after"));
+    let before = queue(&fixture.store, Isolation::None, set("before"));
+    let failing = queue(&fixture.store, Isolation::Savepoint, |tx| set("failing")(tx).and_then(fail));
+    let after = queue(&fixture.store, Isolation::None, set("after"));
     stopped.go_on();
     before.answer().unwrap();
     after.answer().unwrap();
@@ -133,12 +133,12 @@ fn a_failing_write_in_a_savepoint_is_undone_alone() {
 }
 
 #[test]
-fn a_write_that_wrote_and_failed_without_a_savepoint_takes_its_batch_back() {
+fn a_write_that_wrote_and_failed_without_a_savepoint_rolls_back_its_batch() {
     let fixture = Fixture::new();
     let stopped = stop_writer(&fixture.store);
-    let before = queue(&fixture.store, Undo::Unneeded, set("before"));
-    let failing = queue(&fixture.store, Undo::Unneeded, |tx| set("failing")(tx).and_then(fail));
-    let after = queue(&fixture.store, Undo::Unneeded, set("after"));
+    let before = queue(&fixture.store, Isolation::None, set("before"));
+    let failing = queue(&fixture.store, Isolation::None, |tx| set("failing")(tx).and_then(fail));
+    let after = queue(&fixture.store, Isolation::None, set("after"));
     stopped.go_on();
     assert!(matches!(before.answer(), Err(Error::Busy)));
     assert!(matches!(failing.answer(), Err(Error::Refused(_))));
@@ -150,8 +150,8 @@ fn a_write_that_wrote_and_failed_without_a_savepoint_takes_its_batch_back() {
 fn a_write_that_failed_before_it_wrote_needs_no_savepoint() {
     let fixture = Fixture::new();
     let stopped = stop_writer(&fixture.store);
-    let before = queue(&fixture.store, Undo::Unneeded, set("before"));
-    let failing = queue(&fixture.store, Undo::Unneeded, |tx| fail(tx));
+    let before = queue(&fixture.store, Isolation::None, set("before"));
+    let failing = queue(&fixture.store, Isolation::None, |tx| fail(tx));
     stopped.go_on();
     before.answer().unwrap();
     assert!(matches!(failing.answer(), Err(Error::Refused(_))));
@@ -159,11 +159,11 @@ fn a_write_that_failed_before_it_wrote_needs_no_savepoint() {
 }
 
 #[test]
-fn a_write_that_panics_is_undone_alone_and_the_writer_lives() {
+fn a_write_that_panics_is_rolled_back_alone_and_the_writer_continues() {
     let fixture = Fixture::new();
     let stopped = stop_writer(&fixture.store);
-    let before = queue(&fixture.store, Undo::Unneeded, set("before"));
-    let panicking = queue(&fixture.store, Undo::Savepoint, |tx| -> Result<()> {
+    let before = queue(&fixture.store, Isolation::None, set("before"));
+    let panicking = queue(&fixture.store, Isolation::Savepoint, |tx| -> Result<()> {
         set("panicking")(tx)?;
         panic!("as planned")
     });
@@ -175,9 +175,9 @@ fn a_write_that_panics_is_undone_alone_and_the_writer_lives() {
 }
 
 #[test]
-fn a_job_that_ends_the_transaction_is_never_answered_with_success() {
+fn a_job_that_ends_the_transaction_never_succeeds() {
     let fixture = Fixture::new();
-    let rogue = fixture.store.write_blocking(Undo::Unneeded, |tx| {
+    let rogue = fixture.store.write_blocking_without_savepoint(|tx| {
         set("rogue")(tx)?;
         tx.connection().execute_batch("ROLLBACK")?;
         Ok(())
@@ -188,10 +188,10 @@ fn a_job_that_ends_the_transaction_is_never_answered_with_success() {
 }
 
 #[test]
-fn a_full_queue_turns_writes_away_at_once() {
+fn a_full_queue_rejects_writes_at_once() {
     let fixture = Fixture::new();
     let stopped = stop_writer(&fixture.store);
-    let waiting: Vec<_> = (0..QUEUE_MAX).map(|_| queue(&fixture.store, Undo::Unneeded, |_| Ok(()))).collect();
+    let waiting: Vec<_> = (0..QUEUE_MAX).map(|_| queue(&fixture.store, Isolation::None, |_| Ok(()))).collect();
     let start = Instant::now();
     assert!(matches!(fixture.set("one too many"), Err(Error::Busy)));
     assert!(start.elapsed() < Duration::from_millis(100));
@@ -203,20 +203,20 @@ fn a_full_queue_turns_writes_away_at_once() {
 }
 
 #[test]
-fn a_write_goes_on_when_its_caller_goes_away() {
+fn a_write_continues_when_its_caller_is_dropped() {
     let fixture = Fixture::new();
     let stopped = stop_writer(&fixture.store);
-    drop(queue(&fixture.store, Undo::Unneeded, set("left alone")));
+    drop(queue(&fixture.store, Isolation::None, set("left alone")));
     stopped.go_on();
     fixture.set("next").unwrap();
     assert!(fixture.has("left alone"));
 }
 
 #[test]
-fn closing_finishes_what_is_queued_and_refuses_what_comes_later() {
+fn closing_completes_queued_writes_and_rejects_later_ones() {
     let fixture = Fixture::new();
     let stopped = stop_writer(&fixture.store);
-    let queued = queue(&fixture.store, Undo::Unneeded, set("queued"));
+    let queued = queue(&fixture.store, Isolation::None, set("queued"));
     let closing = {
         let store = fixture.store.clone();
         thread::spawn(move || store.close())
@@ -229,7 +229,7 @@ fn closing_finishes_what_is_queued_and_refuses_what_comes_later() {
 }
 
 #[test]
-fn many_writers_at_once_lose_nothing() {
+fn concurrent_writers_lose_no_writes() {
     let fixture = Fixture::new();
     thread::scope(|scope| {
         for writer in 0..16 {
@@ -237,7 +237,7 @@ fn many_writers_at_once_lose_nothing() {
             scope.spawn(move || {
                 for turn in 0..50 {
                     let key = format!("{writer} {turn}");
-                    store.write_blocking(Undo::Unneeded, move |tx| instance::set(tx, &key, "x")).unwrap();
+                    store.write_blocking_without_savepoint(move |tx| instance::set_value(tx, &key, "x")).unwrap();
                 }
             });
         }
@@ -253,62 +253,62 @@ fn many_writers_at_once_lose_nothing() {
 }
 
 #[test]
-fn the_time_of_writes_never_runs_back() {
+fn the_time_of_writes_never_decreases() {
     let fixture = Fixture::new();
     let times: Vec<_> =
-        (0..100).map(|_| fixture.store.write_blocking(Undo::Unneeded, |tx| Ok(tx.now)).unwrap()).collect();
+        (0..100).map(|_| fixture.store.write_blocking_without_savepoint(|tx| Ok(tx.now)).unwrap()).collect();
     assert!(times.is_sorted());
 }
 
 #[test]
-fn a_corrupt_file_takes_no_more_writes_but_is_still_read() {
+fn a_corrupt_file_rejects_writes_but_can_be_read() {
     let fixture = Fixture::new();
     fixture.set("before").unwrap();
     fixture.store.shared.note_corruption("as planned");
     assert!(matches!(fixture.set("after"), Err(Error::Database(_))));
-    assert!(!fixture.store.is_sound());
+    assert!(!fixture.store.is_intact());
     assert!(fixture.has("before") && !fixture.has("after"));
 }
 
 #[test]
-fn corruption_met_by_a_write_stops_all_writes() {
+fn corruption_found_by_a_write_stops_all_writes() {
     let fixture = Fixture::new();
-    let met = fixture.store.write_blocking(Undo::Unneeded, |_| -> Result<()> {
+    let failed = fixture.store.write_blocking_without_savepoint(|_| -> Result<()> {
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
         Err(rusqlite::Error::SqliteFailure(code, None).into())
     });
-    assert!(matches!(met, Err(Error::Database(_))));
-    assert!(!fixture.store.is_sound());
+    assert!(matches!(failed, Err(Error::Database(_))));
+    assert!(!fixture.store.is_intact());
     assert!(matches!(fixture.set("after"), Err(Error::Database(_))));
 }
 
 #[test]
-fn after_a_disk_failure_the_database_is_opened_anew() {
+fn after_a_disk_failure_the_database_is_opened_again() {
     let fixture = Fixture::new();
-    let met = fixture.store.write_blocking(Undo::Unneeded, |tx| {
+    let failed = fixture.store.write_blocking_without_savepoint(|tx| {
         set("doubtful")(tx)?;
-        // Even where the write itself passes over the error.
+        // Even if the write itself ignores the error.
         let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
         let _ = Error::from(rusqlite::Error::SqliteFailure(code, None));
         Ok(())
     });
-    assert!(matches!(met, Err(Error::Database(_))));
+    assert!(matches!(failed, Err(Error::Database(_))));
     assert!(!fixture.has("doubtful"));
     fixture.set("after").unwrap();
     assert!(fixture.has("after"));
 }
 
 #[test]
-fn a_full_disk_is_told_apart_and_writes_go_on_when_there_is_room() {
+fn a_full_disk_is_reported_and_writes_continue_when_there_is_space() {
     let fixture = Fixture::new();
     let limit = |pages: i64| {
-        fixture.store.write_blocking(Undo::Unneeded, move |tx| {
+        fixture.store.write_blocking_without_savepoint(move |tx| {
             tx.connection().pragma_update(None, "max_page_count", pages)?;
             Ok(())
         })
     };
     limit(1).unwrap();
-    let filled = fixture.store.write_blocking(Undo::Savepoint, |tx| instance::set(tx, "big", &"x".repeat(10_000_000)));
+    let filled = fixture.store.write_blocking(|tx| instance::set_value(tx, "big", &"x".repeat(10_000_000)));
     assert!(matches!(filled, Err(Error::DiskFull)), "{filled:?}");
     assert!(!fixture.has("big"));
     limit(1_000_000).unwrap();
@@ -316,12 +316,12 @@ fn a_full_disk_is_told_apart_and_writes_go_on_when_there_is_room() {
 }
 
 #[test]
-fn a_write_knows_the_request_it_is_for_on_the_writers_thread() {
+fn a_write_has_the_request_id_on_the_writer_thread() {
     let fixture = Fixture::new();
-    let known = actix_web::rt::System::new().block_on(log::during("the-request", async {
-        fixture.store.write(Undo::Savepoint, |_| Ok(log::current())).await
+    let inside = actix_web::rt::System::new().block_on(log::run_for_request("the-request", async {
+        fixture.store.write(|_| Ok(log::current_request_id())).await
     }));
-    assert_eq!(known.unwrap().as_deref(), Some("the-request"));
-    let unknown = fixture.store.write_blocking(Undo::Savepoint, |_| Ok(log::current()));
-    assert_eq!(unknown.unwrap(), None);
+    assert_eq!(inside.unwrap().as_deref(), Some("the-request"));
+    let outside = fixture.store.write_blocking(|_| Ok(log::current_request_id()));
+    assert_eq!(outside.unwrap(), None);
 }

@@ -1,4 +1,4 @@
-//! How the authority is spoken to: over HTTPS only, with an end to patience, and with an ear for "come back later".
+//! HTTP client for an ACME authority: HTTPS only, with time limits, and it respects `Retry-After`.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -18,12 +18,12 @@ use time::format_description::well_known::Rfc2822;
 
 use crate::clock::{self, Millis};
 
-/// How long one request may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Largest answer that is read: a chain of certificates is some kilobytes.
+/// Time limit of one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Largest response, in bytes. A certificate chain has some kilobytes.
 const ANSWER_MAX_BYTES: usize = 256 * 1024;
 
-/// A client that remembers until when the authority wants to be left alone.
+/// A client that stores the last `Retry-After` of the authority.
 #[derive(Clone)]
 pub(super) struct AcmeClient {
     client: Client,
@@ -31,44 +31,47 @@ pub(super) struct AcmeClient {
 }
 
 impl AcmeClient {
-    /// A client that knows the authority by the certificates in that file, else by those of the system.
+    /// Creates a client that verifies the authority with the root certificates in that file, or else with those of the
+    /// system.
     pub(super) fn new(root: Option<&Path>) -> Result<Self, String> {
         let mut builder = Client::builder()
             .https_only(true)
             .redirect(redirect::Policy::none())
-            .timeout(PATIENCE)
+            .timeout(REQUEST_TIMEOUT)
             .user_agent(concat!("rollcall/", env!("CARGO_PKG_VERSION")));
         if let Some(root) = root {
-            let shown = root.display();
-            let text = std::fs::read(root).map_err(|error| format!("--acme-root: {shown} cannot be read: {error}"))?;
+            let path = root.display();
+            let text = std::fs::read(root).map_err(|error| format!("--acme-root: {path} cannot be read: {error}"))?;
             let roots = Certificate::from_pem_bundle(&text).ok().filter(|roots| !roots.is_empty());
             builder = builder
-                .tls_certs_only(roots.ok_or_else(|| format!("--acme-root: {shown} holds no certificate in PEM"))?);
+                .tls_certs_only(roots.ok_or_else(|| format!("--acme-root: {path} contains no certificate in PEM"))?);
         }
-        let client = builder.build().map_err(|error| format!("the client for certificates: {}", whole(&error)))?;
+        let client = builder
+            .build()
+            .map_err(|error| format!("the ACME client cannot be created: {}", format_error_chain(&error)))?;
         Ok(Self { client, not_before: Arc::default() })
     }
 
-    /// When the authority may be asked again, by its own word; in the past where it has not said anything.
+    /// Returns the earliest time of the next request, according to `Retry-After`; in the past if there was none.
     pub(super) fn not_before(&self) -> Millis {
         self.not_before.load(Ordering::Relaxed)
     }
 
-    async fn ask(self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, Error> {
+    async fn send_request(self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, Error> {
         let (parts, body) = request.into_parts();
         let request = self.client.request(parts.method, parts.uri.to_string()).headers(parts.headers);
-        let mut answer = request.body(reqwest::Body::wrap(body)).send().await.map_err(other)?;
+        let mut answer = request.body(reqwest::Body::wrap(body)).send().await.map_err(to_acme_error)?;
         let status = answer.status();
         if [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&status)
-            && let Some(at) = retry_after(answer.headers(), clock::now())
+            && let Some(at) = read_retry_after(answer.headers(), clock::current_millis())
         {
             self.not_before.store(at, Ordering::Relaxed);
         }
         let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(other)? {
+        while let Some(chunk) = answer.chunk().await.map_err(to_acme_error)? {
             bytes.extend_from_slice(&chunk);
             if bytes.len() > ANSWER_MAX_BYTES {
-                return Err(Error::Str("an answer that is not absurdly long"));
+                return Err(Error::Str("a response of at most 256 KiB"));
             }
         }
         let mut response = Response::new(());
@@ -84,16 +87,16 @@ impl HttpClient for AcmeClient {
         &self,
         request: Request<BodyWrapper<Bytes>>,
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
-        Box::pin(self.clone().ask(request))
+        Box::pin(self.clone().send_request(request))
     }
 }
 
-fn other(error: reqwest::Error) -> Error {
-    Error::Other(whole(&error).into())
+fn to_acme_error(error: reqwest::Error) -> Error {
+    Error::Other(format_error_chain(&error).into())
 }
 
-/// What went wrong, down to the cause: the outermost says little.
-fn whole(error: &reqwest::Error) -> String {
+/// Formats an error with all its causes: the outermost message alone is not specific.
+fn format_error_chain(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -103,13 +106,13 @@ fn whole(error: &reqwest::Error) -> String {
     text
 }
 
-/// RFC 9110 section 10.2.3: seconds, or a date.
-fn retry_after(headers: &HeaderMap, now: Millis) -> Option<Millis> {
+/// Reads `Retry-After`, in seconds or as a date (RFC 9110 section 10.2.3).
+fn read_retry_after(headers: &HeaderMap, now: Millis) -> Option<Millis> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(now + i64::from(seconds) * 1000);
     }
-    OffsetDateTime::parse(text, &Rfc2822).ok().map(|moment| moment.unix_timestamp() * 1000)
+    OffsetDateTime::parse(text, &Rfc2822).ok().map(|date| date.unix_timestamp() * 1000)
 }
 
 #[cfg(test)]
@@ -117,17 +120,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn come_back_later_is_said_in_seconds_or_as_a_date() {
-        for (said, at) in [
+    fn retry_after_is_read_in_seconds_and_as_a_date() {
+        for (value, at) in [
             ("120", Some(121_000)),
             (" 0 ", Some(1000)),
             ("Fri, 31 Dec 1999 23:59:59 GMT", Some(946_684_799_000)),
             ("soon", None),
             ("-1", None),
         ] {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, said.parse().unwrap())]);
-            assert_eq!(retry_after(&headers, 1000), at, "{said}");
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
+            assert_eq!(read_retry_after(&headers, 1000), at, "{value}");
         }
-        assert_eq!(retry_after(&HeaderMap::new(), 1000), None);
+        assert_eq!(read_retry_after(&HeaderMap::new(), 1000), None);
     }
 }

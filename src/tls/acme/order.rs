@@ -1,5 +1,5 @@
-//! One order at an authority (RFC 8555 section 7.4): an account, the proofs for each name by TLS-ALPN-01 (RFC 8737), a
-//! new key, and the certificate for it.
+//! One order at an authority (RFC 8555 section 7.4): the account, validation of each domain by TLS-ALPN-01 (RFC 8737),
+//! a new key, and its certificate.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,32 +17,32 @@ use rustls::sign::CertifiedKey;
 use super::client::AcmeClient;
 use crate::clock::Millis;
 use crate::settings::AcmeSettings;
-use crate::tls::shown::Shown;
-use crate::tls::x509::Facts;
+use crate::tls::resolver::CertificateResolver;
+use crate::tls::x509::CertificateFields;
 
-/// How long an authority may take to check, and again to sign.
+/// Time limits of validation and of issuing, each.
 const WAITING: RetryPolicy =
     RetryPolicy::new().initial_delay(Duration::from_millis(500)).timeout(Duration::from_secs(90));
 
 const UNKNOWN_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 const RATE_LIMITED: &str = "urn:ietf:params:acme:error:rateLimited";
 
-/// Why there is no certificate.
+/// Why an order failed.
 #[derive(Debug)]
-pub(super) struct Failure {
-    /// For people.
-    pub(super) why: String,
-    /// Whether the authority answered at all.
+pub(super) struct OrderFailure {
+    /// Sentence for the log.
+    pub(super) reason: String,
+    /// Whether the authority answered.
     pub(super) reached: bool,
-    /// Whether it took an order, which counts against its limits.
+    /// Whether it accepted an order, which counts against its limits.
     pub(super) ordered: bool,
-    /// Whether it does not know the account.
+    /// Whether the authority does not know the account.
     pub(super) unknown_account: bool,
-    /// Whether it wants to be left alone.
+    /// Whether a rate limit of the authority was reached.
     pub(super) rate_limited: bool,
 }
 
-impl From<Error> for Failure {
+impl From<Error> for OrderFailure {
     fn from(error: Error) -> Self {
         let kind = match &error {
             Error::Api(problem) => problem.r#type.as_deref(),
@@ -53,71 +53,75 @@ impl From<Error> for Failure {
             ordered: false,
             unknown_account: kind == Some(UNKNOWN_ACCOUNT),
             rate_limited: kind == Some(RATE_LIMITED),
-            why: match error {
-                Error::Api(problem) => said(&problem),
+            reason: match error {
+                Error::Api(problem) => format_problem(&problem),
                 other => other.to_string(),
             },
         }
     }
 }
 
-impl From<rcgen::Error> for Failure {
+impl From<rcgen::Error> for OrderFailure {
     fn from(error: rcgen::Error) -> Self {
-        Self::of(format!("no key or request could be made: {error}"))
+        Self::new(format!("the key or the request could not be created: {error}"))
     }
 }
 
-impl Failure {
-    /// An order that came to no end.
-    pub(super) fn too_slow() -> Self {
-        Self::of("the authority took too long").once_ordered()
+impl OrderFailure {
+    /// An order that exceeded its time limit.
+    pub(super) fn timed_out() -> Self {
+        Self::new("the authority did not answer in time").after_order()
     }
 
-    /// Something on our side, before anything was ordered.
-    pub(super) fn here(why: String) -> Self {
-        Self::of(why)
+    /// A local failure before the order.
+    pub(super) fn local(why: String) -> Self {
+        Self::new(why)
     }
 
-    /// A certificate came that does not do.
-    pub(super) fn useless(why: String) -> Self {
-        Self::of(why).once_ordered()
+    /// The issued certificate cannot be used.
+    pub(super) fn unusable_certificate(why: String) -> Self {
+        Self::new(why).after_order()
     }
 
-    fn of(why: impl Into<String>) -> Self {
-        Self { why: why.into(), reached: true, ordered: false, unknown_account: false, rate_limited: false }
+    fn new(why: impl Into<String>) -> Self {
+        Self { reason: why.into(), reached: true, ordered: false, unknown_account: false, rate_limited: false }
     }
 
-    fn once_ordered(self) -> Self {
+    fn after_order(self) -> Self {
         Self { ordered: true, reached: true, ..self }
     }
 }
 
-/// A certificate as it came.
-pub(super) struct Issued {
+/// An issued certificate with its key, both in PEM.
+pub(super) struct IssuedCertificate {
     pub(super) key: String,
     pub(super) chain: String,
 }
 
-/// The account at the authority; a new one, to be kept, where none is known.
-pub(super) async fn account(
+/// Returns the account at the authority. Without `stored` credentials, creates a new account and returns its
+/// credentials.
+pub(super) async fn open_account(
     client: &AcmeClient,
     settings: &AcmeSettings,
-    known: Option<AccountCredentials>,
-) -> Result<(Account, Option<AccountCredentials>), Failure> {
+    stored: Option<AccountCredentials>,
+) -> Result<(Account, Option<AccountCredentials>), OrderFailure> {
     let builder = Account::builder_with_http(Box::new(client.clone()));
-    if let Some(known) = known {
-        return Ok((builder.from_credentials(known).await?, None));
+    if let Some(stored) = stored {
+        return Ok((builder.from_credentials(stored).await?, None));
     }
     let contact = settings.email.as_ref().map(|email| format!("mailto:{email}"));
     let contact: Vec<&str> = contact.as_deref().into_iter().collect();
-    let wanted = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
-    let (account, credentials) = builder.create(&wanted, settings.directory.to_string(), None).await?;
+    let new_account = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
+    let (account, credentials) = builder.create(&new_account, settings.directory.to_string(), None).await?;
     Ok((account, Some(credentials)))
 }
 
-/// When the authority wants that certificate to be renewed (RFC 9773), and how soon to ask again; nothing where it has no
-/// opinion, or the certificate does not say who signed it.
-pub(super) async fn window(account: &Account, facts: &Facts) -> Result<Option<((Millis, Millis), Duration)>, Failure> {
+/// Returns the renewal window that the authority suggests (RFC 9773) and the time until the next request; `None` if the
+/// authority does not support it or the certificate has no authority key identifier.
+pub(super) async fn fetch_renewal_window(
+    account: &Account,
+    facts: &CertificateFields,
+) -> Result<Option<((Millis, Millis), Duration)>, OrderFailure> {
     let Some(authority_key) = &facts.authority_key else { return Ok(None) };
     let name = CertificateIdentifier::new(authority_key.as_slice().into(), facts.serial.as_slice().into());
     match account.renewal_info(&name).await {
@@ -130,77 +134,87 @@ pub(super) async fn window(account: &Account, facts: &Facts) -> Result<Option<((
     }
 }
 
-/// Orders a certificate for the names. The proofs are shown while the authority looks at them.
-pub(super) async fn certificate(account: &Account, domains: &[String], shown: &Shown) -> Result<Issued, Failure> {
+/// Orders a certificate for the domains. Challenge certificates are served during validation.
+pub(super) async fn order_certificate(
+    account: &Account,
+    domains: &[String],
+    resolver: &CertificateResolver,
+) -> Result<IssuedCertificate, OrderFailure> {
     let names: Vec<Identifier> = domains.iter().cloned().map(Identifier::Dns).collect();
     let mut order = account.new_order(&NewOrder::new(&names)).await?;
-    let issued = fulfil(&mut order, domains, shown).await;
-    shown.prove(HashMap::new());
-    issued.map_err(Failure::once_ordered)
+    let issued = complete_order(&mut order, domains, resolver).await;
+    resolver.set_challenges(HashMap::new());
+    issued.map_err(OrderFailure::after_order)
 }
 
-async fn fulfil(order: &mut Order, domains: &[String], shown: &Shown) -> Result<Issued, Failure> {
-    prove(order, shown).await?;
+async fn complete_order(
+    order: &mut Order,
+    domains: &[String],
+    resolver: &CertificateResolver,
+) -> Result<IssuedCertificate, OrderFailure> {
+    prepare_challenges(order, resolver).await?;
     match order.poll_ready(&WAITING).await {
         Ok(OrderStatus::Ready) => {}
-        Err(Error::Timeout(_)) => return Err(Failure::of("the authority did not finish checking in time")),
-        Ok(_) | Err(Error::Api(_)) => return Err(Failure::of(refused(order).await)),
+        Err(Error::Timeout(_)) => return Err(OrderFailure::new("the authority did not finish the validation in time")),
+        Ok(_) | Err(Error::Api(_)) => return Err(OrderFailure::new(describe_errors(order).await)),
         Err(error) => return Err(error.into()),
     }
     let key = KeyPair::generate()?;
-    let mut wanted = CertificateParams::new(domains)?;
-    wanted.distinguished_name = DistinguishedName::new();
-    order.finalize_csr(wanted.serialize_request(&key)?.der()).await?;
+    let mut params = CertificateParams::new(domains)?;
+    params.distinguished_name = DistinguishedName::new();
+    order.finalize_csr(params.serialize_request(&key)?.der()).await?;
     let chain = order.poll_certificate(&WAITING).await?;
-    Ok(Issued { key: key.serialize_pem(), chain })
+    Ok(IssuedCertificate { key: key.serialize_pem(), chain })
 }
 
-/// Makes all proofs first and then says that they are ready: they are looked at from several places at any time.
-async fn prove(order: &mut Order, shown: &Shown) -> Result<(), Failure> {
+/// Prepares all challenge certificates and then reports them as ready: the authority may validate from several
+/// locations at any time.
+async fn prepare_challenges(order: &mut Order, resolver: &CertificateResolver) -> Result<(), OrderFailure> {
     let mut proofs = HashMap::new();
     for ready in [false, true] {
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
             let mut authorization = authorization?;
             if authorization.status != AuthorizationStatus::Pending {
-                // Proved before, or refused: the order says which.
+                // Validated before, or rejected; the status of the order shows which.
                 continue;
             }
             let challenge = authorization.challenge(ChallengeType::TlsAlpn01);
-            let mut challenge = challenge.ok_or_else(|| Failure::of("the authority does not offer tls-alpn-01"))?;
+            let mut challenge =
+                challenge.ok_or_else(|| OrderFailure::new("the authority does not offer tls-alpn-01"))?;
             if ready {
                 challenge.set_ready().await?;
             } else {
                 let name = challenge.identifier().to_string();
-                let proof = proof(&name, challenge.key_authorization().digest().as_ref())?;
+                let proof = create_challenge_certificate(&name, challenge.key_authorization().digest().as_ref())?;
                 proofs.insert(name.to_ascii_lowercase(), Arc::new(proof));
             }
         }
-        shown.prove(proofs.clone());
+        resolver.set_challenges(proofs.clone());
     }
     Ok(())
 }
 
-/// RFC 8737 section 3: a certificate for the name that carries the digest.
-fn proof(name: &str, digest: &[u8]) -> Result<CertifiedKey, Failure> {
-    let mut wanted = CertificateParams::new([name.to_owned()])?;
-    wanted.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
-    self_signed(wanted)
+/// Creates the challenge certificate of a domain with the digest (RFC 8737 section 3).
+fn create_challenge_certificate(name: &str, digest: &[u8]) -> Result<CertifiedKey, OrderFailure> {
+    let mut params = CertificateParams::new([name.to_owned()])?;
+    params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
+    create_self_signed(params)
 }
 
-/// A certificate of our own making.
-pub(super) fn self_signed(wanted: CertificateParams) -> Result<CertifiedKey, Failure> {
+/// Creates a self-signed certificate with a new key.
+pub(super) fn create_self_signed(params: CertificateParams) -> Result<CertifiedKey, OrderFailure> {
     let key = KeyPair::generate()?;
-    let certificate = wanted.self_signed(&key)?;
+    let certificate = params.self_signed(&key)?;
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     let key = aws_lc_rs::default_provider().key_provider.load_private_key(key);
-    let key = key.map_err(|error| Failure::of(error.to_string()))?;
-    // Put together unchecked: a proof has a critical extension that rustls, rightly, does not know.
+    let key = key.map_err(|error| OrderFailure::new(error.to_string()))?;
+    // Not validated: a challenge certificate has a critical extension that rustls rejects.
     Ok(CertifiedKey::new(vec![certificate.der().clone()], key))
 }
 
-/// What the authority found wrong with which name.
-async fn refused(order: &mut Order) -> String {
+/// Returns the errors of the authority for each domain.
+async fn describe_errors(order: &mut Order) -> String {
     let mut found = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
@@ -210,16 +224,16 @@ async fn refused(order: &mut Order) -> String {
         }
         let name = authorization.identifier().to_string();
         let problems = authorization.challenges.iter().filter_map(|challenge| challenge.error.as_ref());
-        found.extend(problems.map(|problem| format!("{name}: {}", said(problem))));
+        found.extend(problems.map(|problem| format!("{name}: {}", format_problem(problem))));
     }
     if found.is_empty() {
-        return order.state().error.as_ref().map_or("the authority refused the order".to_owned(), said);
+        return order.state().error.as_ref().map_or("the authority refused the order".to_owned(), format_problem);
     }
-    format!("the authority could not see that the name leads here: {}", found.join("; "))
+    format!("the authority could not validate the domain: {}", found.join("; "))
 }
 
-/// What a problem document says, without its punctuation marks for machines.
-fn said(problem: &Problem) -> String {
+/// Formats a problem document (RFC 7807) as a sentence.
+fn format_problem(problem: &Problem) -> String {
     let mut text = problem.detail.clone().unwrap_or_else(|| "no detail".to_owned());
     for part in &problem.subproblems {
         text.push_str("; ");

@@ -1,167 +1,170 @@
-//! Accounts: the customers of the operator, each under the operator's own id.
+//! Accounts: the customers of the operator, identified by ids that the operator chooses.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Answered, ReadRefusals, WriteRefusals, created, document, done};
-use super::call::{Call, read_aside, write};
-use super::caller::{Allowed, Operator, Read, System};
-use super::cursor::{Page, PageQuery};
-use super::words::Name;
+use super::caller::{AllowedCaller, OperatorOnly, Read, System};
+use super::cursor::{CursorPage, PageQuery};
 use crate::clock;
-use crate::directory::accounts;
-use crate::directory::configurations::Content;
+use crate::management::accounts;
+use crate::management::configurations::ContentPolicy;
 use crate::model::account::Account;
+use crate::web::api::request::{ApiRequest, read_blocking, run_write};
+use crate::web::api::request_types::DisplayName;
+use crate::web::api::response::{
+    ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
+};
 
 /// A customer of the operator
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Account)]
-pub(super) struct Shown {
-    /// The operator's own id of it
+pub(super) struct AccountResponse {
+    /// Id, chosen by the operator
     id: String,
     name: String,
-    /// When it was made or first used
+    /// When it was created or first used
     #[schema(format = DateTime)]
     created_at: String,
-    /// How many provisioning configurations it has
+    /// Number of provisioning configurations
     #[schema(minimum = 0)]
     configurations: i64,
 }
 
-impl From<Account> for Shown {
-    fn from(one: Account) -> Self {
-        let (id, name, configurations) = (one.id, one.name, one.configurations);
-        Self { id, name, created_at: clock::rfc3339(one.created_at), configurations }
+impl From<Account> for AccountResponse {
+    fn from(account: Account) -> Self {
+        let (id, name, configurations) = (account.id, account.name, account.configurations);
+        Self { id, name, created_at: clock::format_rfc3339(account.created_at), configurations }
     }
 }
 
-/// The accounts within reach
+/// List accounts
 ///
-/// In the order of their ids. The operator sees all of them, everybody else their own.
+/// Ordered by id. The operator gets all accounts, other callers only their own.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/accounts",
     tag = "Accounts",
     operation_id = "listAccounts",
     params(PageQuery),
-    responses((status = 200, description = "One page", body = Page<Shown>), ReadRefusals),
+    responses((status = 200, description = "One page", body = CursorPage<AccountResponse>), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn list(allowed: Allowed<Read>, call: Call) -> Answered {
+pub(super) async fn list_accounts(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
     let query = call.query::<PageQuery>()?;
-    let (reach, limit, place) = (allowed.reach(), query.limit()?, query.place::<String>()?);
-    let found = read_aside(&call.state, move |at| accounts::list(at, &reach, place.as_deref(), limit + 1)).await?;
-    Ok(document(&Page::of(found, limit, |one| one.id.clone(), Shown::from)))
+    let (scope, limit, after) = (allowed.account_scope(), query.limit()?, query.position::<String>()?);
+    let found =
+        read_blocking(&call.state, move |at| accounts::list_accounts(at, &scope, after.as_deref(), limit + 1)).await?;
+    Ok(json_response(&CursorPage::from_rows(found, limit, |account| account.id.clone(), AccountResponse::from)))
 }
 
-/// An account to be made
+/// An account to create
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = NewAccount)]
-pub(super) struct NewBody {
-    /// Your own id of it: any characters but control characters, no blank at its start or end
+pub(super) struct CreateAccountBody {
+    /// Id that you choose: any characters except control characters, without spaces at the start or end
     #[schema(
         min_length = 1,
         max_length = 128,
         pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
     )]
     id: String,
-    /// Without it the id
-    name: Option<Name>,
+    /// Default: the id
+    name: Option<DisplayName>,
 }
 
-/// Make an account
+/// Create an account
 ///
-/// Accounts are also made by their first use; an account that was deleted begins anew.
+/// An account is also created when it is first used. The id of a deleted account can be used again for a new account.
 #[utoipa::path(
     post,
     path = "/directory/resources/v1/accounts",
     tag = "Accounts",
     operation_id = "createAccount",
-    request_body = NewBody,
-    responses((status = 201, description = "The account", body = Shown), WriteRefusals),
+    request_body = CreateAccountBody,
+    responses((status = 201, description = "The account", body = AccountResponse), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn create(allowed: Allowed<Operator<System>>, call: Call) -> Answered {
-    let by = allowed.by;
-    let (body, state) = call.body::<NewBody>().await?;
-    let made = write(&state, move |tx| {
+pub(super) async fn create_account(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
+    let context = allowed.context;
+    let (body, state) = call.body::<CreateAccountBody>().await?;
+    let account = run_write(&state, move |tx| {
         let name = body.name.as_ref().map(|name| name.0.as_str());
-        accounts::create(tx, &by, &body.id, name)
+        accounts::create_account(tx, &context, &body.id, name)
     });
-    Ok(created(&Shown::from(made.await?)))
+    Ok(created_response(&AccountResponse::from(account.await?)))
 }
 
-/// One account
+/// Get an account
 ///
-/// Who is not the operator sees their own account only; any other one is 404.
+/// Callers other than the operator only have access to their own account; for any other account the response is 404.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/accounts/{id}",
     tag = "Accounts",
     operation_id = "getAccount",
     params(("id" = String, Path, description = "Id of the account, percent-encoded")),
-    responses((status = 200, description = "The account", body = Shown), ReadRefusals),
+    responses((status = 200, description = "The account", body = AccountResponse), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn read(allowed: Allowed<Read>, call: Call) -> Answered {
-    let id = call.part("id");
-    let found = call.state.store.read_inline(|at| accounts::within(at, &allowed.by.reach, &id))?;
-    Ok(document(&Shown::from(found)))
+pub(super) async fn get_account(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
+    let id = call.path_parameter("id");
+    let found = call.state.store.read_inline(|at| accounts::find_account(at, &allowed.context.scope, &id))?;
+    Ok(json_response(&AccountResponse::from(found)))
 }
 
-/// What can be changed of an account
+/// Changes to an account
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = AccountUpdate)]
-pub(super) struct UpdateBody {
-    name: Name,
+pub(super) struct UpdateAccountBody {
+    name: DisplayName,
 }
 
-/// Give an account another name
+/// Rename an account
 #[utoipa::path(
     patch,
     path = "/directory/resources/v1/accounts/{id}",
     tag = "Accounts",
     operation_id = "updateAccount",
     params(("id" = String, Path, description = "Id of the account, percent-encoded")),
-    request_body = UpdateBody,
-    responses((status = 204, description = "Done"), WriteRefusals),
+    request_body = UpdateAccountBody,
+    responses((status = 204, description = "Done"), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn update(allowed: Allowed<Operator<System>>, call: Call) -> Answered {
-    let (by, id) = (allowed.by, call.part("id"));
-    call.state.store.read_inline(|at| accounts::within(at, &by.reach, &id))?;
-    let (body, state) = call.body::<UpdateBody>().await?;
-    write(&state, move |tx| accounts::rename(tx, &by, &id, &body.name.0)).await?;
-    Ok(done())
+pub(super) async fn update_account(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
+    let (context, id) = (allowed.context, call.path_parameter("id"));
+    call.state.store.read_inline(|at| accounts::find_account(at, &context.scope, &id))?;
+    let (body, state) = call.body::<UpdateAccountBody>().await?;
+    run_write(&state, move |tx| accounts::rename_account(tx, &context, &id, &body.name.0)).await?;
+    Ok(no_content_response())
 }
 
-/// What a deletion takes with it
+/// Options of a deletion
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct DeleteQuery {
-    /// Remove the users and groups for good that its deleted configurations have left behind
+pub(super) struct DeleteAccountQuery {
+    /// Permanently remove the users and groups that remain of its deleted configurations
     #[param(required = false)]
     purge: bool,
 }
 
 /// Delete an account
 ///
-/// 409 while it has configurations, or users and groups that deleted ones have left behind. Its API keys are dead at once.
+/// 409 if it has configurations, or users and groups of deleted configurations. Its API keys stop working immediately.
 #[utoipa::path(
     delete,
     path = "/directory/resources/v1/accounts/{id}",
     tag = "Accounts",
     operation_id = "deleteAccount",
-    params(("id" = String, Path, description = "Id of the account, percent-encoded"), DeleteQuery),
-    responses((status = 204, description = "Done"), WriteRefusals),
+    params(("id" = String, Path, description = "Id of the account, percent-encoded"), DeleteAccountQuery),
+    responses((status = 204, description = "Done"), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn delete(allowed: Allowed<Operator<System>>, call: Call) -> Answered {
-    let (by, id) = (allowed.by, call.part("id"));
-    call.state.store.read_inline(|at| accounts::within(at, &by.reach, &id))?;
-    let content = if call.query::<DeleteQuery>()?.purge { Content::Purge } else { Content::Keep };
-    write(&call.state, move |tx| accounts::delete(tx, &by, &id, content)).await?;
-    Ok(done())
+pub(super) async fn delete_account(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
+    let (context, id) = (allowed.context, call.path_parameter("id"));
+    call.state.store.read_inline(|at| accounts::find_account(at, &context.scope, &id))?;
+    let content = if call.query::<DeleteAccountQuery>()?.purge { ContentPolicy::Purge } else { ContentPolicy::Keep };
+    run_write(&call.state, move |tx| accounts::delete_account(tx, &context, &id, content)).await?;
+    Ok(no_content_response())
 }

@@ -1,64 +1,64 @@
-//! The audit log: who changed what in the management of this server.
+//! The audit log: administrative changes and their actors.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Answered, ReadRefusals, Refusal, document};
-use super::call::{Call, read_aside};
-use super::caller::{Allowed, Audit};
-use super::cursor::{Page, PageQuery};
-use super::moments::moment;
+use super::caller::{AllowedCaller, Audit};
+use super::cursor::{CursorPage, PageQuery};
 use crate::clock;
-use crate::model::actor::Reach;
-use crate::store::audit::{self, Kept, Wanted};
+use crate::management::audit::{self, AuditEntry, AuditQuery};
+use crate::model::audit_context::AccountScope;
+use crate::web::api::request::{ApiRequest, read_blocking};
+use crate::web::api::response::{ApiError, ApiResult, ReadErrors, json_response};
+use crate::web::api::timestamps::parse_timestamp;
 
-/// Who made a change
+/// The actor of a change
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Actor)]
-pub(super) struct ShownActor {
+pub(super) struct ActorResponse {
     /// `api_key`, `user`, `admin`, `setup_link`, `command_line` or `server`
     kind: String,
-    /// Id of the key, subject of the token, or name of the system's user
+    /// Id of the API key, subject of the user token, or name of the operating system user
     id: String,
     name: String,
 }
 
-/// One change
+/// A change in the audit log
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = AuditEntry)]
-pub(super) struct Shown {
-    /// Its place in the order of changes
+pub(super) struct AuditEntryResponse {
+    /// Position in the order of changes
     number: i64,
     #[schema(format = DateTime)]
     at: String,
-    actor: ShownActor,
-    /// Network address it came from
+    actor: ActorResponse,
+    /// Network address of the actor
     address: Option<String>,
-    /// `X-Request-Id` of the call
+    /// `X-Request-Id` of the request
     request_id: Option<String>,
     account_id: Option<String>,
     configuration_id: Option<String>,
-    /// `subject.what`, such as `configuration.created`
+    /// `subject.verb`, such as `configuration.created`
     action: String,
-    /// Id of what was changed, where that is not the configuration itself
+    /// Id of the changed object, if it is not the configuration itself
     subject_id: Option<String>,
-    /// What was true before
+    /// Values before the change
     #[schema(nullable, value_type = Object)]
     before: Option<Value>,
-    /// What was true after it
+    /// Values after the change
     #[schema(nullable, value_type = Object)]
     after: Option<Value>,
 }
 
-impl From<Kept> for Shown {
-    fn from(entry: Kept) -> Self {
+impl From<AuditEntry> for AuditEntryResponse {
+    fn from(entry: AuditEntry) -> Self {
         let [kind, id, name] = entry.actor;
         Self {
             number: entry.number,
-            at: clock::rfc3339(entry.at),
-            actor: ShownActor { kind, id, name },
+            at: clock::format_rfc3339(entry.at),
+            actor: ActorResponse { kind, id, name },
             address: entry.address,
             request_id: entry.request_id,
             account_id: entry.account,
@@ -71,10 +71,10 @@ impl From<Kept> for Shown {
     }
 }
 
-/// Which changes are wanted; conditions are combined by "and"
+/// Filters; all of them must match
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Filter {
+pub(super) struct ListAuditQuery {
     /// Id of the account
     account: Option<String>,
     /// Id of the configuration, which may be deleted
@@ -83,51 +83,51 @@ pub(super) struct Filter {
     actor: Option<String>,
     /// The action, such as `token.created`, or its subject, such as `token`
     action: Option<String>,
-    /// Only changes at that moment or later
+    /// Only changes at this time or later
     #[param(format = DateTime)]
     since: Option<String>,
-    /// Only changes before that moment
+    /// Only changes before this time
     #[param(format = DateTime)]
     until: Option<String>,
 }
 
-impl Filter {
-    /// Nothing where another account than the caller's is asked for.
-    fn wanted(self, before: Option<i64>, reach: &Reach) -> Result<Option<Wanted>, Refusal> {
-        let is_within = self.account.as_deref().is_none_or(|account| reach.covers(account));
-        let wanted = Wanted {
+impl ListAuditQuery {
+    /// Returns the query, or `None` if the requested account is not in the account scope of the call.
+    fn into_query(self, before: Option<i64>, scope: &AccountScope) -> Result<Option<AuditQuery>, ApiError> {
+        let is_in_scope = self.account.as_deref().is_none_or(|account| scope.covers(account));
+        let query = AuditQuery {
             before,
-            account: self.account.or_else(|| reach.account().map(str::to_owned)),
+            account: self.account.or_else(|| scope.account().map(str::to_owned)),
             configuration_id: self.configuration,
             actor: self.actor,
             action: self.action,
-            since: moment("since", self.since.as_deref())?,
-            until: moment("until", self.until.as_deref())?,
+            since: parse_timestamp("since", self.since.as_deref())?,
+            until: parse_timestamp("until", self.until.as_deref())?,
         };
-        Ok(is_within.then_some(wanted))
+        Ok(is_in_scope.then_some(query))
     }
 }
 
-/// The audit log
+/// List the audit log
 ///
-/// Every change in the management of this server, whatever door it came through, newest first. The operator sees all, or
-/// one account; everybody else their own account.
+/// All administrative changes, made through the API, the portal or the command line, newest first. The operator gets the
+/// changes of all accounts or of one account. Other callers get those of their own account.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/audit",
     tag = "Audit",
     operation_id = "listAudit",
-    params(PageQuery, Filter, ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Changes, newest first", body = Page<Shown>), ReadRefusals),
+    params(PageQuery, ListAuditQuery, ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
+    responses((status = 200, description = "Changes, newest first", body = CursorPage<AuditEntryResponse>), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn list(allowed: Allowed<Audit>, call: Call) -> Answered {
+pub(super) async fn list_audit_entries(allowed: AllowedCaller<Audit>, call: ApiRequest) -> ApiResult {
     let page = call.query::<PageQuery>()?;
     let limit = page.limit()?;
-    let wanted = call.query::<Filter>()?.wanted(page.place()?, &allowed.by.reach)?;
-    let rows = match wanted {
-        Some(wanted) => read_aside(&call.state, move |at| audit::page(at, &wanted, limit + 1)).await?,
+    let query = call.query::<ListAuditQuery>()?.into_query(page.position()?, &allowed.context.scope)?;
+    let rows = match query {
+        Some(query) => read_blocking(&call.state, move |at| audit::list_audit_entries(at, &query, limit + 1)).await?,
         None => Vec::new(),
     };
-    Ok(document(&Page::of(rows, limit, |row| row.number, Shown::from)))
+    Ok(json_response(&CursorPage::from_rows(rows, limit, |row| row.number, AuditEntryResponse::from)))
 }

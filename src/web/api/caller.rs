@@ -1,4 +1,4 @@
-//! Who calls the management API, and whether they may: a handler that takes an [`Allowed`] cannot be reached without.
+//! Authorization of callers. A handler with an [`Allowed`] argument only runs for callers that have the permission.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -9,119 +9,130 @@ use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
-use super::answer::Refusal;
-use super::known::{self, Known};
-use crate::model::actor::{By, Reach};
+use crate::management::instance;
+use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::permission::Permissions;
-use crate::store::instance;
-pub(super) use crate::web::access::{
-    Audit, Create, Delete, Directory, Needs, Operator, Read, Requests, System, Tokens,
+use crate::web::api::authenticate::{self, AuthenticatedCaller};
+use crate::web::api::response::ApiError;
+use crate::web::request_middleware;
+pub(super) use crate::web::required_permission::{
+    Audit, Create, Delete, Directory, OperatorOnly, Read, Requests, RequiredPermission, System, Tokens,
 };
-use crate::web::frame;
-use crate::web::state::State;
+use crate::web::state::AppState;
 
-/// The account that an environment caller speaks for, and which of a user's accounts is meant.
-pub(super) const TENANT: HeaderName = HeaderName::from_static("frontegg-tenant-id");
-/// Where some clients put the environment token.
-pub(super) const ACCESS_TOKEN: HeaderName = HeaderName::from_static("x-access-token");
-/// Longest credential that is looked at: a user token carries many claims.
+/// Selects the account: any account for the operator, one of their own accounts for users.
+pub(super) const TENANT_HEADER: HeaderName = HeaderName::from_static("frontegg-tenant-id");
+/// Alternative header for the environment token, used by some clients.
+pub(super) const ACCESS_TOKEN_HEADER: HeaderName = HeaderName::from_static("x-access-token");
+/// Maximum length of a credential. User tokens carry many claims.
 const CREDENTIAL_MAX_BYTES: usize = 16 * 1024;
 
-/// A caller who may do what the route is for.
-pub(super) struct Allowed<N> {
-    /// Who, from where, within which reach.
-    pub(super) by: By,
-    /// Everything the caller may do.
+/// A caller that has the permission `N`.
+pub(super) struct AllowedCaller<N> {
+    /// Actor, network address, request id and account scope of the call.
+    pub(super) context: AuditContext,
+    /// All permissions of the caller.
     pub(super) permissions: Permissions,
     needs: PhantomData<N>,
 }
 
-impl<N> Allowed<N> {
-    /// What the call may touch.
-    pub(super) fn reach(&self) -> Reach {
-        self.by.reach.clone()
+impl<N> AllowedCaller<N> {
+    /// Returns the accounts that the call may access.
+    pub(super) fn account_scope(&self) -> AccountScope {
+        self.context.scope.clone()
     }
 }
 
-impl<N: Needs> FromRequest for Allowed<N> {
-    type Error = Refusal;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Refusal>>>>;
+impl<N: RequiredPermission> FromRequest for AllowedCaller<N> {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
-        Box::pin(async move { allow::<N>(&request).await })
+        Box::pin(async move { authorize_request::<N>(&request).await })
     }
 }
 
-async fn allow<N: Needs>(request: &HttpRequest) -> Result<Allowed<N>, Refusal> {
-    let state = request.app_data::<Data<State>>().ok_or_else(|| Refusal::new(503, "the server is not ready"))?;
-    let known = authenticate(request, state).await?;
-    let is_operator = known.accounts.is_none();
+async fn authorize_request<N: RequiredPermission>(request: &HttpRequest) -> Result<AllowedCaller<N>, ApiError> {
+    let state = request.app_data::<Data<AppState>>().ok_or_else(|| ApiError::new(503, "the server is not ready"))?;
+    let caller = authenticate_caller(request, state).await?;
+    let is_operator = caller.accounts.is_none();
     if N::OPERATOR_ONLY && !is_operator {
-        return Err(Refusal::forbidden("only the operator's own credentials may do this"));
+        return Err(ApiError::forbidden("only the operator's own credentials may do this"));
     }
-    if !known.permissions.allow(N::PERMISSION) {
+    if !caller.permissions.contains(N::PERMISSION) {
         let key = N::PERMISSION.token_key().map(|key| format!(" ({key})")).unwrap_or_default();
-        return Err(Refusal::forbidden(format!("the caller lacks the permission {}{key}", N::PERMISSION)));
+        return Err(ApiError::forbidden(format!("the caller lacks the permission {}{key}", N::PERMISSION)));
     }
-    let reach = reach(request, known.accounts.as_deref())?;
-    let by =
-        By { actor: known.actor, reach, address: frame::address_text(request), request_id: frame::request_id(request) };
-    Ok(Allowed { by, permissions: known.permissions, needs: PhantomData })
+    let context = AuditContext {
+        scope: resolve_account_scope(request, caller.accounts.as_deref())?,
+        actor: caller.actor,
+        address: request_middleware::caller_address_text(request),
+        request_id: request_middleware::find_request_id(request),
+    };
+    Ok(AllowedCaller { context, permissions: caller.permissions, needs: PhantomData })
 }
 
-/// Accounts have no business here while the operator has switched self-service off.
-pub(super) fn self_service(state: &State) -> Result<(), Refusal> {
-    if state.store.read_inline(instance::self_service)? {
+/// Rejects users and API keys of accounts while the operator has switched self-service off.
+///
+/// # Errors
+/// 403 while self-service is off.
+pub(super) fn require_self_service(state: &AppState) -> Result<(), ApiError> {
+    if state.store.read_inline(instance::is_self_service_enabled)? {
         return Ok(());
     }
-    Err(Refusal::forbidden("self-service is switched off; ask the operator"))
+    Err(ApiError::forbidden("self-service is switched off; ask the operator"))
 }
 
-/// The account that the call is about. A user's header can only choose among the user's own accounts.
-fn reach(request: &HttpRequest, accounts: Option<&[String]>) -> Result<Reach, Refusal> {
-    let wanted = match request.headers().get(&TENANT) {
+/// Returns the account scope of the call. The header of a user can only select one of the user's own accounts.
+fn resolve_account_scope(request: &HttpRequest, accounts: Option<&[String]>) -> Result<AccountScope, ApiError> {
+    let requested = match request.headers().get(&TENANT_HEADER) {
         None => None,
         Some(value) => Some(
             std::str::from_utf8(value.as_bytes())
-                .map_err(|_| Refusal::bad("frontegg-tenant-id must be the id of an account, in UTF-8"))?,
+                .map_err(|_| ApiError::bad_request("frontegg-tenant-id must be the id of an account, in UTF-8"))?,
         ),
     };
-    match (accounts, wanted.filter(|wanted| !wanted.is_empty())) {
-        (None, None) => Ok(Reach::Everywhere),
-        (None, Some(wanted)) => Ok(Reach::Account(wanted.to_owned())),
-        (Some(own), None) => own.first().cloned().map(Reach::Account).ok_or_else(Refusal::unauthorized),
-        (Some(own), Some(wanted)) if own.iter().any(|own| own == wanted) => Ok(Reach::Account(wanted.to_owned())),
-        (Some(_), Some(_)) => Err(Refusal::forbidden("the account in frontegg-tenant-id is not the caller's")),
+    match (accounts, requested.filter(|id| !id.is_empty())) {
+        (None, None) => Ok(AccountScope::AllAccounts),
+        (None, Some(id)) => Ok(AccountScope::Account(id.to_owned())),
+        (Some(own), None) => own.first().cloned().map(AccountScope::Account).ok_or_else(ApiError::unauthorized),
+        (Some(own), Some(id)) if own.iter().any(|own| own == id) => Ok(AccountScope::Account(id.to_owned())),
+        (Some(_), Some(_)) => Err(ApiError::forbidden("the caller has no access to the account in frontegg-tenant-id")),
     }
 }
 
-/// Finds out who is calling.
+/// Authenticates the caller. The result is cached for the request.
 ///
 /// # Errors
-/// The one 401; 429 where the address has come with too many wrong credentials; 403 where self-service is off.
-pub(super) async fn authenticate(request: &HttpRequest, state: &State) -> Result<Known, Refusal> {
-    if let Some(known) = request.extensions().get::<Known>() {
-        return Ok(known.clone());
+/// 401 if the credentials are absent or not valid, 429 after too many wrong credentials from the network address, 403 for
+/// users and keys of accounts while self-service is off.
+pub(super) async fn authenticate_caller(
+    request: &HttpRequest,
+    state: &AppState,
+) -> Result<AuthenticatedCaller, ApiError> {
+    if let Some(caller) = request.extensions().get::<AuthenticatedCaller>() {
+        return Ok(caller.clone());
     }
-    let Some(credential) = credential(request) else { return Err(Refusal::unauthorized()) };
-    match known::by_credential(state, &credential).await? {
-        Some(known) => {
-            if known.accounts.is_some() {
-                self_service(state)?;
+    let Some(credential) = read_credential(request) else { return Err(ApiError::unauthorized()) };
+    match authenticate::authenticate_credential(state, &credential).await? {
+        Some(caller) => {
+            if caller.accounts.is_some() {
+                require_self_service(state)?;
             }
-            request.extensions_mut().insert(known.clone());
-            Ok(known)
+            request.extensions_mut().insert(caller.clone());
+            Ok(caller)
         }
-        None => Err(stranger(request, state)),
+        None => Err(reject_credentials(request, state)),
     }
 }
 
-/// The bearer token, or what stands where one client of this API puts it. Two answers to who is calling are none.
-fn credential(request: &HttpRequest) -> Option<String> {
+/// Returns the credential from the `Authorization` header, or from `x-access-token` if that header is absent. Returns
+/// `None` if there is no usable credential or more than one `Authorization` header.
+fn read_credential(request: &HttpRequest) -> Option<String> {
     let headers = request.headers();
-    let mut given = headers.get_all(AUTHORIZATION);
-    let text = match (given.next(), given.next()) {
+    let mut values = headers.get_all(AUTHORIZATION);
+    let text = match (values.next(), values.next()) {
         (Some(header), None) => {
             let (scheme, token) = header.to_str().ok()?.trim().split_once(' ')?;
             if !scheme.eq_ignore_ascii_case("bearer") {
@@ -129,17 +140,18 @@ fn credential(request: &HttpRequest) -> Option<String> {
             }
             token.trim()
         }
-        (None, _) => headers.get(&ACCESS_TOKEN)?.to_str().ok()?.trim(),
+        (None, _) => headers.get(&ACCESS_TOKEN_HEADER)?.to_str().ok()?.trim(),
         (Some(_), Some(_)) => return None,
     };
-    let usable = !text.is_empty() && text.len() <= CREDENTIAL_MAX_BYTES && !text.contains(' ');
-    usable.then(|| text.to_owned())
+    let is_usable = !text.is_empty() && text.len() <= CREDENTIAL_MAX_BYTES && !text.contains(' ');
+    is_usable.then(|| text.to_owned())
 }
 
-/// The answer to wrong credentials; who sends one after the other has to wait.
-pub(super) fn stranger(request: &HttpRequest, state: &State) -> Refusal {
-    let wait = frame::address(request).and_then(|address| state.guard.note_wrong_token(address));
-    let Some(wait) = wait else { return Refusal::unauthorized() };
-    let refused = Refusal::new(429, "too many requests with wrong credentials came from this address");
-    Refusal { retry_after: Some(wait.as_secs() + 1), ..refused }
+/// Records wrong credentials. Returns 401, or 429 with `Retry-After` after too many from the same network address.
+pub(super) fn reject_credentials(request: &HttpRequest, state: &AppState) -> ApiError {
+    let wait = request_middleware::caller_address(request)
+        .and_then(|address| state.login_throttle.record_wrong_token(address));
+    let Some(wait) = wait else { return ApiError::unauthorized() };
+    let error = ApiError::new(429, "too many requests with wrong credentials came from this address");
+    ApiError { retry_after: Some(wait.as_secs() + 1), ..error }
 }

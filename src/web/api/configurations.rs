@@ -1,148 +1,150 @@
-//! The five operations of the configuration API and its user counter, as its clients know them.
+//! The five operations of the configuration API and its user count, compatible with existing clients.
 
 use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Answered, ReadRefusals, Refusal, WriteRefusals, created, document, done};
-use super::call::{Call, read_aside, write};
-use super::caller::{Allowed, Create, Delete, Read};
+use super::caller::{AllowedCaller, Create, Delete, Read};
+use crate::auth::secret::BearerToken;
 use crate::clock;
-use crate::directory::configurations::{self, Content, NewConfiguration};
-use crate::directory::tokens::TokenDraft;
-use crate::model::actor::By;
-use crate::model::configuration::{Configuration, Source};
+use crate::management::configurations::{self, ContentPolicy, NewConfiguration};
+use crate::management::tokens::TokenDraft;
+use crate::model::audit_context::AuditContext;
+use crate::model::configuration::{Configuration, ConfigurationSource};
 use crate::model::switches::Preset;
-use crate::secret::Token;
-use crate::store::counts;
-use crate::web::state::State;
+use crate::web::api::request::{ApiRequest, read_blocking, run_write};
+use crate::web::api::response::{
+    ApiError, ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
+};
+use crate::web::state::AppState;
 
 /// Kind of identity provider
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[schema(as = Source)]
-pub(super) enum SourceWord {
+pub(super) enum SourceKey {
     Frontegg,
     Okta,
     AzureAd,
     Other,
 }
 
-impl From<SourceWord> for Source {
-    fn from(word: SourceWord) -> Self {
-        match word {
-            SourceWord::Frontegg => Self::Frontegg,
-            SourceWord::Okta => Self::Okta,
-            SourceWord::AzureAd => Self::AzureAd,
-            SourceWord::Other => Self::Other,
+impl From<SourceKey> for ConfigurationSource {
+    fn from(source: SourceKey) -> Self {
+        match source {
+            SourceKey::Frontegg => Self::Frontegg,
+            SourceKey::Okta => Self::Okta,
+            SourceKey::AzureAd => Self::AzureAd,
+            SourceKey::Other => Self::Other,
         }
     }
 }
 
-/// A provisioning configuration. Never carries a token
+/// A provisioning configuration, without its tokens
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Configuration)]
-pub(super) struct Shown {
+pub(super) struct ConfigurationResponse {
     id: String,
     /// The account
     tenant_id: String,
     connection_name: String,
     source: &'static str,
-    /// Whether changes reach your application
+    /// Whether changes are published to your application
     sync_to_user_management: bool,
-    /// The last provisioning write that succeeded; null until there was one
+    /// Time of the last successful provisioning write; null before the first one
     #[schema(format = DateTime, required)]
     last_sync: Option<String>,
     #[schema(format = DateTime)]
     created_at: String,
 }
 
-impl From<Configuration> for Shown {
-    fn from(one: Configuration) -> Self {
+impl From<Configuration> for ConfigurationResponse {
+    fn from(configuration: Configuration) -> Self {
         Self {
-            id: one.id,
-            tenant_id: one.account,
-            connection_name: one.connection_name,
-            source: one.source.as_str(),
-            sync_to_user_management: one.sync,
-            last_sync: one.last_sync.map(clock::rfc3339),
-            created_at: clock::rfc3339(one.created_at),
+            id: configuration.id,
+            tenant_id: configuration.account,
+            connection_name: configuration.connection_name,
+            source: configuration.source.as_str(),
+            sync_to_user_management: configuration.sync,
+            last_sync: configuration.last_sync.map(clock::format_rfc3339),
+            created_at: clock::format_rfc3339(configuration.created_at),
         }
     }
 }
 
-/// Which configurations are wanted; conditions are combined by "and"
+/// Filters; all of them must match
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
-pub(super) struct Filter {
+pub(super) struct ListConfigurationsQuery {
     /// Id of the account
     tenant_id: Option<String>,
     /// Kind of identity provider
     source: Option<String>,
-    /// Name, letter for letter
+    /// Exact name
     connection_name: Option<String>,
     /// Id of the configuration
     id: Option<String>,
 }
 
-impl Filter {
-    fn takes(&self, one: &Configuration) -> bool {
-        let is = |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
-        is(&self.tenant_id, &one.account)
-            && is(&self.source, one.source.as_str())
-            && is(&self.connection_name, &one.connection_name)
-            && is(&self.id, &one.id)
+impl ListConfigurationsQuery {
+    fn matches(&self, configuration: &Configuration) -> bool {
+        let matches = |filter: &Option<String>, value: &str| filter.as_deref().is_none_or(|filter| filter == value);
+        matches(&self.tenant_id, &configuration.account)
+            && matches(&self.source, configuration.source.as_str())
+            && matches(&self.connection_name, &configuration.connection_name)
+            && matches(&self.id, &configuration.id)
     }
 }
 
-/// All configurations within reach
+/// List configurations
 ///
-/// The operator sees those of all accounts, or of the one in `frontegg-tenant-id`; everybody else those of their own.
+/// The operator gets the configurations of all accounts, or of the account in `frontegg-tenant-id`. Other callers get those
+/// of their own account.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2",
     tag = "Configurations",
     operation_id = "listConfigurations",
-    params(Filter, ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "The configurations, oldest first", body = Vec<Shown>), ReadRefusals),
+    params(ListConfigurationsQuery, ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
+    responses((status = 200, description = "The configurations, oldest first", body = Vec<ConfigurationResponse>), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn list(allowed: Allowed<Read>, call: Call) -> Answered {
-    let (filter, reach) = (call.query::<Filter>()?, allowed.reach());
-    let found = read_aside(&call.state, move |at| configurations::list(at, reach.account())).await?;
-    let shown: Vec<Shown> = found.into_iter().filter(|one| filter.takes(one)).map(Shown::from).collect();
-    Ok(document(&shown))
+pub(super) async fn list_configurations(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
+    let (filter, scope) = (call.query::<ListConfigurationsQuery>()?, allowed.account_scope());
+    let found = read_blocking(&call.state, move |at| configurations::list_configurations(at, scope.account())).await?;
+    let matching = found.into_iter().filter(|configuration| filter.matches(configuration));
+    Ok(json_response(&matching.map(ConfigurationResponse::from).collect::<Vec<_>>()))
 }
 
-/// A configuration to be made. Unknown members are passed over
+/// A configuration to create. Unknown members are ignored
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = NewConfiguration)]
-pub(super) struct CreateBody {
-    source: SourceWord,
-    /// Name that people see, once per account; without it the source and the end of the id
+pub(super) struct CreateConfigurationBody {
+    source: SourceKey,
+    /// Display name, unique within the account; by default the source and the end of the id
     #[schema(
         min_length = 1,
         max_length = 64,
         pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
     )]
     connection_name: Option<String>,
-    /// Whether changes reach your application; true without it
+    /// Whether changes are published to your application; default true
     sync_to_user_management: Option<bool>,
-    /// Name of the identity provider where the source is `other`, such as `onelogin`
+    /// Name of the identity provider if the source is `other`, such as `onelogin`
     #[schema(
         min_length = 1,
         max_length = 64,
         pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
     )]
     provider: Option<String>,
-    /// How requests are read; without it what suits the source
+    /// How requests are interpreted; by default the preset of the source
     preset: Option<Preset>,
 }
 
-/// A configuration as it was made. The token is shown this once
+/// A new configuration with its token, which cannot be read again
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CreatedConfiguration {
@@ -151,26 +153,27 @@ pub(super) struct CreatedConfiguration {
     token: String,
 }
 
-/// Make a configuration
+/// Create a configuration
 ///
-/// The provisioning URL is `{server}/directory/resources/scim/v2.0/{id}`. An account that is not there yet is made.
+/// The provisioning URL is `{server}/directory/resources/scim/v2.0/{id}`. If the account does not exist, it is created.
 #[utoipa::path(
     post,
     path = "/directory/resources/v1/configurations/scim2",
     tag = "Configurations",
     operation_id = "createConfiguration",
     params(("frontegg-tenant-id" = Option<String>, Header,
-        description = "The account. Needed with the operator's credentials; others choose among their own accounts")),
-    request_body = CreateBody,
-    responses((status = 201, description = "The configuration, with its token", body = CreatedConfiguration), WriteRefusals),
+        description = "The account. Required with the operator's credentials; other callers can only select one of their own accounts")),
+    request_body = CreateConfigurationBody,
+    responses((status = 201, description = "The configuration, with its token", body = CreatedConfiguration), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn create(allowed: Allowed<Create>, call: Call) -> Answered {
-    let by = allowed.by;
-    let account = by.reach.account().map(str::to_owned);
-    let (body, state) = call.body::<CreateBody>().await?;
-    let account = account.ok_or_else(|| Refusal::bad("the header frontegg-tenant-id must name the account"))?;
-    let token = new_token()?;
+pub(super) async fn create_configuration(allowed: AllowedCaller<Create>, call: ApiRequest) -> ApiResult {
+    let context = allowed.context;
+    let account = context.scope.account().map(str::to_owned);
+    let (body, state) = call.body::<CreateConfigurationBody>().await?;
+    let account =
+        account.ok_or_else(|| ApiError::bad_request("the header frontegg-tenant-id must name the account"))?;
+    let token = generate_token()?;
     let new = NewConfiguration {
         id: clock::new_id(),
         account,
@@ -181,101 +184,116 @@ pub(super) async fn create(allowed: Allowed<Create>, call: Call) -> Answered {
         sync: body.sync_to_user_management.unwrap_or(true),
         token: TokenDraft::new(clock::new_id(), &token, "first token"),
     };
-    let made = write(&state, move |tx| configurations::create(tx, &by, &new)).await?;
+    let new_row = run_write(&state, move |tx| configurations::create_configuration(tx, &context, &new)).await?;
     let token = token.reveal().to_owned();
-    Ok(created(&CreatedConfiguration { id: made.id, connection_name: made.connection_name, token }))
+    Ok(created_response(&CreatedConfiguration { id: new_row.id, connection_name: new_row.connection_name, token }))
 }
 
-/// A new token, where the system has randomness to give.
-pub(super) fn new_token() -> Result<Token, Refusal> {
-    random(Token::generate())
+/// Generates a token.
+///
+/// # Errors
+/// 503 if the operating system returns no random numbers.
+pub(super) fn generate_token() -> Result<BearerToken, ApiError> {
+    map_random_error(BearerToken::generate())
 }
 
-/// What was drawn, where the system has randomness to give.
-pub(super) fn random<T, E: std::fmt::Display>(drawn: Result<T, E>) -> Result<T, Refusal> {
-    drawn.map_err(|problem| {
-        tracing::error!(%problem, "the operating system gave no random numbers");
-        Refusal::new(503, "the server has no random numbers at present")
+/// Converts an error of the random number generator.
+///
+/// # Errors
+/// 503 if the operating system returned no random numbers.
+pub(super) fn map_random_error<T, E: std::fmt::Display>(generated: Result<T, E>) -> Result<T, ApiError> {
+    generated.map_err(|problem| {
+        tracing::error!(%problem, "the operating system returned no random numbers");
+        ApiError::new(503, "the server cannot generate random numbers at present")
     })
 }
 
-/// One configuration
+/// Get a configuration
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}",
     tag = "Configurations",
     operation_id = "getConfiguration",
     params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "The configuration", body = Shown), ReadRefusals),
+    responses((status = 200, description = "The configuration", body = ConfigurationResponse), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn read(allowed: Allowed<Read>, call: Call) -> Answered {
-    let id = call.part("id");
-    let found = call.state.store.read_inline(|at| configurations::within(at, &allowed.by.reach, &id))?;
-    Ok(document(&Shown::from(found)))
+pub(super) async fn get_configuration(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
+    let id = call.path_parameter("id");
+    let found =
+        call.state.store.read_inline(|at| configurations::find_configuration(at, &allowed.context.scope, &id))?;
+    Ok(json_response(&ConfigurationResponse::from(found)))
 }
 
-/// What can be changed of a configuration here. Unknown members are passed over
+/// Changes to a configuration. Unknown members are ignored
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ConfigurationUpdate)]
-pub(super) struct UpdateBody {
+pub(super) struct UpdateConfigurationBody {
     sync_to_user_management: bool,
 }
 
-/// Pause a configuration, or let it go on
+/// Pause or resume a configuration
 ///
-/// While `syncToUserManagement` is false, what the identity provider sends is taken and kept, but reaches neither the
-/// event feed nor the users and groups of the account; once it is true again, both catch up.
+/// While `syncToUserManagement` is false, changes from the identity provider are accepted and stored, but they do not appear
+/// in the event feed and in the users and groups of the account. When it is set to true again, both catch up.
 #[utoipa::path(
     patch,
     path = "/directory/resources/v1/configurations/scim2/{id}",
     tag = "Configurations",
     operation_id = "updateConfiguration",
     params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    request_body = UpdateBody,
-    responses((status = 204, description = "Done"), WriteRefusals),
+    request_body = UpdateConfigurationBody,
+    responses((status = 204, description = "Done"), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn update(allowed: Allowed<Create>, call: Call) -> Answered {
-    let (by, id) = (allowed.by, call.part("id"));
-    known(&call.state, &by, &id)?;
-    let (body, state) = call.body::<UpdateBody>().await?;
-    write(&state, move |tx| configurations::set_sync(tx, &by, &id, body.sync_to_user_management)).await?;
-    Ok(done())
+pub(super) async fn update_configuration(allowed: AllowedCaller<Create>, call: ApiRequest) -> ApiResult {
+    let (context, id) = (allowed.context, call.path_parameter("id"));
+    find_configuration(&call.state, &context, &id)?;
+    let (body, state) = call.body::<UpdateConfigurationBody>().await?;
+    run_write(&state, move |tx| configurations::set_sync(tx, &context, &id, body.sync_to_user_management)).await?;
+    Ok(no_content_response())
 }
 
-/// 404 comes before anything that is wrong with a body.
-pub(super) fn known(state: &Data<State>, by: &By, id: &str) -> Result<Configuration, Refusal> {
-    Ok(state.store.read_inline(|at| configurations::within(at, &by.reach, id))?)
+/// Returns the configuration. Handlers call this before they read the body, so that 404 has precedence over errors in the
+/// body.
+///
+/// # Errors
+/// 404 if it does not exist in the account scope.
+pub(super) fn find_configuration(
+    state: &Data<AppState>,
+    context: &AuditContext,
+    id: &str,
+) -> Result<Configuration, ApiError> {
+    Ok(state.store.read_inline(|at| configurations::find_configuration(at, &context.scope, id))?)
 }
 
-/// What a deletion takes with it
+/// Options of a deletion
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schema(as = Deletion)]
-pub(super) struct DeleteBody {
-    /// Remove the users and groups for good; otherwise they stay as leftovers of the account
+pub(super) struct DeleteConfigurationBody {
+    /// Permanently remove the users and groups; otherwise they stay as leftovers of the account
     #[schema(required = false)]
     delete_all: bool,
 }
 
-/// The same in the query
+/// Options of a deletion, as query parameters
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase", default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct DeleteQuery {
-    /// Remove the users and groups for good
+pub(super) struct DeleteConfigurationQuery {
+    /// Permanently remove the users and groups
     #[param(required = false)]
     purge: bool,
-    /// Another word for `purge`
+    /// Alias of `purge`
     #[param(required = false)]
     delete_all: bool,
 }
 
 /// Delete a configuration
 ///
-/// Its tokens are dead at once. The users and groups stay as leftovers unless they are to be purged.
+/// Its tokens stop working immediately. The users and groups stay as leftovers unless they are purged.
 #[utoipa::path(
     delete,
     path = "/directory/resources/v1/configurations/scim2/{id}",
@@ -283,29 +301,29 @@ pub(super) struct DeleteQuery {
     operation_id = "deleteConfiguration",
     params(
         ("id" = String, Path),
-        DeleteQuery,
+        DeleteConfigurationQuery,
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    request_body = Option<DeleteBody>,
-    responses((status = 204, description = "Done"), WriteRefusals),
+    request_body = Option<DeleteConfigurationBody>,
+    responses((status = 204, description = "Done"), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn delete(allowed: Allowed<Delete>, call: Call) -> Answered {
-    let (by, id) = (allowed.by, call.part("id"));
-    known(&call.state, &by, &id)?;
-    let query = call.query::<DeleteQuery>()?;
-    let (body, state) = call.body_if_any::<DeleteBody>().await?;
+pub(super) async fn delete_configuration(allowed: AllowedCaller<Delete>, call: ApiRequest) -> ApiResult {
+    let (context, id) = (allowed.context, call.path_parameter("id"));
+    find_configuration(&call.state, &context, &id)?;
+    let query = call.query::<DeleteConfigurationQuery>()?;
+    let (body, state) = call.optional_body::<DeleteConfigurationBody>().await?;
     let is_purge = body.delete_all || query.purge || query.delete_all;
-    let content = if is_purge { Content::Purge } else { Content::Keep };
-    write(&state, move |tx| {
-        configurations::within(tx, &by.reach, &id)?;
-        configurations::delete(tx, &by, &id, content)
+    let content = if is_purge { ContentPolicy::Purge } else { ContentPolicy::Keep };
+    run_write(&state, move |tx| {
+        configurations::find_configuration(tx, &context.scope, &id)?;
+        configurations::delete_configuration(tx, &context, &id, content)
     })
     .await?;
-    Ok(done())
+    Ok(no_content_response())
 }
 
-/// How many users a configuration has
+/// The number of users of a configuration
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct UserCount {
     #[schema(minimum = 0)]
@@ -319,14 +337,11 @@ pub(super) struct UserCount {
     tag = "Configurations",
     operation_id = "countUsers",
     params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "How many there are", body = UserCount), ReadRefusals),
+    responses((status = 200, description = "The number of users", body = UserCount), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn count_users(allowed: Allowed<Read>, call: Call) -> Answered {
-    let id = call.part("id");
-    let count = call.state.store.read_inline(|at| {
-        let found = configurations::within(at, &allowed.by.reach, &id)?;
-        counts::total(at, found.key, "User")
-    })?;
-    Ok(document(&UserCount { count }))
+pub(super) async fn count_users(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
+    let id = call.path_parameter("id");
+    let count = call.state.store.read_inline(|at| configurations::count_users(at, &allowed.context.scope, &id))?;
+    Ok(json_response(&UserCount { count }))
 }

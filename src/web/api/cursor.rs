@@ -1,4 +1,4 @@
-//! Pages of our own lists: `limit` and an opaque `cursor`, which is where the page before ended.
+//! Pagination with `limit` and an opaque `cursor`, which encodes the position of the last item of the previous page.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,74 +6,83 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::Refusal;
+use crate::web::api::response::ApiError;
 
-/// Items on a page where nobody says otherwise.
+/// Default number of items on a page.
 const LIMIT_DEFAULT: u32 = 100;
-/// Most items on a page.
+/// Maximum number of items on a page.
 const LIMIT_MAX: u32 = 1_000;
 
-/// Which page is wanted.
+/// The requested page.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
-    /// `nextCursor` of the page before; the first page without it or where it is empty
+    /// `nextCursor` of the previous page; absent or empty for the first page
     pub(super) cursor: Option<String>,
-    /// Items on the page, 100 without it
+    /// Maximum number of items on the page; default 100
     #[param(minimum = 1, maximum = 1000)]
     pub(super) limit: Option<u32>,
 }
 
 impl PageQuery {
-    /// Items wanted.
-    pub(super) fn limit(&self) -> Result<u32, Refusal> {
+    /// Returns the requested number of items.
+    ///
+    /// # Errors
+    /// 400 if it is not between 1 and [`LIMIT_MAX`].
+    pub(super) fn limit(&self) -> Result<u32, ApiError> {
         match self.limit {
             None => Ok(LIMIT_DEFAULT),
             Some(limit @ 1..=LIMIT_MAX) => Ok(limit),
-            Some(_) => Err(Refusal::bad(format!("limit must be a number from 1 to {LIMIT_MAX}"))),
+            Some(_) => Err(ApiError::bad_request(format!("limit must be a number from 1 to {LIMIT_MAX}"))),
         }
     }
 
-    /// Where the page begins, as the list before wrote it down.
-    pub(super) fn place<T: DeserializeOwned>(&self) -> Result<Option<T>, Refusal> {
+    /// Returns the position after which the page begins, or `None` for the first page.
+    ///
+    /// # Errors
+    /// 400 if the cursor is not valid.
+    pub(super) fn position<T: DeserializeOwned>(&self) -> Result<Option<T>, ApiError> {
         let Some(cursor) = self.cursor.as_deref().filter(|cursor| !cursor.is_empty()) else { return Ok(None) };
-        let read = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        read.map(Some).ok_or_else(|| Refusal::bad("cursor must be the nextCursor of the page before, unchanged"))
+        let position = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        position
+            .map(Some)
+            .ok_or_else(|| ApiError::bad_request("cursor must be the unchanged nextCursor of the previous page"))
     }
 }
 
-/// One page.
+/// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Page<T> {
-    /// What is on it
+#[schema(as = Page)]
+pub(super) struct CursorPage<T> {
+    /// The items of the page
     pub(super) items: Vec<T>,
-    /// Gives the next page as `cursor`; null on the last one
+    /// The `cursor` of the next page; null on the last page
     pub(super) next_cursor: Option<String>,
 }
 
-impl<T> Page<T> {
-    /// A page of rows that were read with one more than `limit`, which tells whether there is a next one. `place` is what
-    /// the next page needs to know of the last row.
-    pub(super) fn of<R, P: Serialize>(
+impl<T> CursorPage<T> {
+    /// Creates a page from up to `limit` + 1 rows. The additional row means that there is a next page. `position` returns
+    /// the position of a row in the order of the list, and `convert` the item for a row.
+    pub(super) fn from_rows<R, P: Serialize>(
         mut rows: Vec<R>,
         limit: u32,
-        place: impl Fn(&R) -> P,
-        show: impl Fn(R) -> T,
+        position: impl Fn(&R) -> P,
+        convert: impl Fn(R) -> T,
     ) -> Self {
-        let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
-        let goes_on = rows.len() > wanted;
-        rows.truncate(wanted);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let has_more = rows.len() > limit;
+        rows.truncate(limit);
         Self {
-            next_cursor: rows.last().filter(|_| goes_on).and_then(|row| cursor(&place(row))),
-            items: rows.into_iter().map(show).collect(),
+            next_cursor: rows.last().filter(|_| has_more).and_then(|row| encode_cursor(&position(row))),
+            items: rows.into_iter().map(convert).collect(),
         }
     }
 }
 
-/// A place as the next page is asked for.
-pub(super) fn cursor(place: &impl Serialize) -> Option<String> {
-    Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(place).ok()?))
+/// Encodes a position as a cursor.
+pub(super) fn encode_cursor(position: &impl Serialize) -> Option<String> {
+    Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(position).ok()?))
 }
 
 #[cfg(test)]
@@ -81,21 +90,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_walk_goes_from_page_to_page_and_ends() {
-        let page = Page::of(vec![1, 2, 3], 2, |row| *row, |row| row * 10);
+    fn each_page_continues_after_the_previous_one_and_the_last_has_no_cursor() {
+        let page = CursorPage::from_rows(vec![1, 2, 3], 2, |row| *row, |row| row * 10);
         assert_eq!(page.items, [10, 20]);
         let next = PageQuery { cursor: page.next_cursor, limit: None };
-        assert_eq!(next.place::<i32>().unwrap(), Some(2));
+        assert_eq!(next.position::<i32>().unwrap(), Some(2));
         let first = PageQuery { cursor: Some(String::new()), limit: None };
-        assert_eq!(first.place::<i32>().unwrap(), None);
-        assert_eq!(Page::of(vec![3], 2, |row| *row, |row| row).next_cursor, None);
+        assert_eq!(first.position::<i32>().unwrap(), None);
+        assert_eq!(CursorPage::from_rows(vec![3], 2, |row| *row, |row| row).next_cursor, None);
     }
 
     #[test]
-    fn what_is_no_cursor_and_no_limit_is_refused_by_name() {
+    fn an_invalid_cursor_or_limit_is_rejected_with_its_name() {
         for cursor in ["x", "????", "bnVsbA"] {
             let query = PageQuery { cursor: Some(cursor.to_owned()), limit: None };
-            assert!(query.place::<i32>().unwrap_err().errors[0].starts_with("cursor"), "{cursor}");
+            assert!(query.position::<i32>().unwrap_err().errors[0].starts_with("cursor"), "{cursor}");
         }
         for limit in [0, 1_001, u32::MAX] {
             let query = PageQuery { cursor: None, limit: Some(limit) };

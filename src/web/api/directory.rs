@@ -1,130 +1,149 @@
-//! Users, groups and members: of an account as they were published, of a configuration as they are now.
+//! Users, groups and members: the published state of an account, and the current state of a configuration.
 
-use super::answer::{Answered, ReadRefusals, document};
-use super::call::{Call, read_aside};
-use super::caller::{Allowed, Directory};
-use super::cursor::{Page, PageQuery};
-use super::people::{GroupQuery, ShownGroup, ShownMember, ShownUser, UserQuery, WhoseQuery, page, window};
-use crate::directory::people::{self, Found, Whose};
+use super::caller::{AllowedCaller, Directory};
+use super::cursor::{CursorPage, PageQuery};
 use crate::error::{Error, Result};
-use crate::model::actor::Reach;
+use crate::model::audit_context::AccountScope;
+use crate::provisioning::directory::{self, DirectoryFilter, DirectoryResource, DirectoryScope};
 use crate::store::Snapshot;
-use crate::store::people::Filter;
+use crate::web::api::request::{ApiRequest, read_blocking};
+use crate::web::api::resource_responses::{
+    GroupResponse, ListGroupsQuery, ListUsersQuery, MemberResponse, ResourceSelectionQuery, UserResponse, build_page,
+    parse_page_query,
+};
+use crate::web::api::response::{ApiResult, ReadErrors, json_response};
 
-/// The published users or groups that a call asks for.
-async fn published<T>(reach: &Reach, call: &Call, of: &'static str, filter: Filter) -> Answered
+/// Returns a page of the published users or groups.
+async fn list_published<T>(
+    scope: &AccountScope,
+    call: &ApiRequest,
+    resource_type: &'static str,
+    filter: DirectoryFilter,
+) -> ApiResult
 where
-    T: TryFrom<Found, Error = Error> + serde::Serialize,
+    T: TryFrom<DirectoryResource, Error = Error> + serde::Serialize,
 {
-    let (mark, limit) = window(&call.query::<PageQuery>()?)?;
-    let whose = call.query::<WhoseQuery>()?.whose(reach);
-    let found = match whose {
-        None => people::Page { items: Vec::new(), next: None },
-        Some(whose) => {
-            let read = move |at: &Snapshot<'_>| people::page(at, &whose, of, &filter, mark.as_ref(), limit);
-            read_aside(&call.state, read).await?
+    let (position, limit) = parse_page_query(&call.query::<PageQuery>()?)?;
+    let selection = call.query::<ResourceSelectionQuery>()?.into_selection(scope);
+    let found = match selection {
+        None => directory::DirectoryPage { items: Vec::new(), next: None },
+        Some(selection) => {
+            let read = move |at: &Snapshot<'_>| {
+                directory::list_published(at, &selection, resource_type, &filter, position.as_ref(), limit)
+            };
+            read_blocking(&call.state, read).await?
         }
     };
-    Ok(document(&page::<Found, T>(found)?))
+    Ok(json_response(&build_page::<DirectoryResource, T>(found)?))
 }
 
-/// The users or groups of the configuration in the path.
-async fn current<T>(reach: &Reach, call: &Call, of: &'static str, filter: Filter) -> Answered
+/// Returns a page of the current users or groups of the configuration in the path.
+async fn list_current<T>(
+    scope: &AccountScope,
+    call: &ApiRequest,
+    resource_type: &'static str,
+    filter: DirectoryFilter,
+) -> ApiResult
 where
-    T: TryFrom<Found, Error = Error> + serde::Serialize,
+    T: TryFrom<DirectoryResource, Error = Error> + serde::Serialize,
 {
-    let (mark, limit) = window(&call.query::<PageQuery>()?)?;
-    let whose = in_path(reach, call);
-    let read = move |at: &Snapshot<'_>| people::current_page(at, &whose, of, &filter, mark.as_ref(), limit);
-    Ok(document(&page::<Found, T>(read_aside(&call.state, read).await?)?))
+    let (position, limit) = parse_page_query(&call.query::<PageQuery>()?)?;
+    let selection = select_configuration(scope, call);
+    let read = move |at: &Snapshot<'_>| {
+        directory::list_current(at, &selection, resource_type, &filter, position.as_ref(), limit)
+    };
+    Ok(json_response(&build_page::<DirectoryResource, T>(read_blocking(&call.state, read).await?)?))
 }
 
-fn in_path(reach: &Reach, call: &Call) -> Whose {
-    Whose { account: reach.account().map(str::to_owned), configuration: Some(call.part("id")) }
+/// Returns the selection of the configuration in the path.
+fn select_configuration(scope: &AccountScope, call: &ApiRequest) -> DirectoryScope {
+    DirectoryScope { account: scope.account().map(str::to_owned), configuration: Some(call.path_parameter("id")) }
 }
 
-fn one<T>(reach: &Reach, call: &Call, of: &str) -> Answered
+/// Returns the published user or group in the path.
+fn get_published<T>(scope: &AccountScope, call: &ApiRequest, resource_type: &str) -> ApiResult
 where
-    T: TryFrom<Found, Error = Error> + serde::Serialize,
+    T: TryFrom<DirectoryResource, Error = Error> + serde::Serialize,
 {
-    let id = call.part("id");
-    let found = call.state.store.read_inline(|at| people::by_id(at, reach.account(), of, &id))?;
-    Ok(document(&T::try_from(found)?))
+    let id = call.path_parameter("id");
+    let found =
+        call.state.store.read_inline(|at| directory::find_published(at, scope.account(), resource_type, &id))?;
+    Ok(json_response(&T::try_from(found)?))
 }
 
-/// Users
+/// List users
 ///
-/// The users of the account, or of all accounts, that the event feed has told of: what a paused configuration
-/// (`syncToUserManagement` is false) changes appears when it goes on. In the order of configurations and creation. A page
-/// may be short or empty and still have a `nextCursor`.
+/// The users of the account, or of all accounts, as published in the event feed. Changes of a paused configuration
+/// (`syncToUserManagement` is false) appear when it is resumed. Ordered by configuration and creation. A page may have fewer
+/// items than `limit`, or none, and still have a `nextCursor`.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/users",
     tag = "Directory",
     operation_id = "listUsers",
-    params(PageQuery, WhoseQuery, UserQuery,
+    params(PageQuery, ResourceSelectionQuery, ListUsersQuery,
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Users", body = Page<ShownUser>), ReadRefusals),
+    responses((status = 200, description = "Users", body = CursorPage<UserResponse>), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn users(allowed: Allowed<Directory>, call: Call) -> Answered {
-    let filter = call.query::<UserQuery>()?.filter()?;
-    published::<ShownUser>(&allowed.by.reach, &call, "User", filter).await
+pub(super) async fn list_users(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
+    let filter = call.query::<ListUsersQuery>()?.into_filter()?;
+    list_published::<UserResponse>(&allowed.context.scope, &call, "User", filter).await
 }
 
-/// A user
+/// Get a user
 ///
-/// As the event feed has told of it.
+/// As published in the event feed.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/users/{id}",
     tag = "Directory",
     operation_id = "getUser",
     params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "The user", body = ShownUser), ReadRefusals),
+    responses((status = 200, description = "The user", body = UserResponse), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn user(allowed: Allowed<Directory>, call: Call) -> Answered {
-    one::<ShownUser>(&allowed.by.reach, &call, "User")
+pub(super) async fn get_user(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
+    get_published::<UserResponse>(&allowed.context.scope, &call, "User")
 }
 
-/// Groups
+/// List groups
 ///
-/// The groups of the account, or of all accounts, that the event feed has told of, as for users.
+/// The groups of the account, or of all accounts, as published in the event feed. See the list of users.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/groups",
     tag = "Directory",
     operation_id = "listGroups",
-    params(PageQuery, WhoseQuery, GroupQuery,
+    params(PageQuery, ResourceSelectionQuery, ListGroupsQuery,
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Groups", body = Page<ShownGroup>), ReadRefusals),
+    responses((status = 200, description = "Groups", body = CursorPage<GroupResponse>), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn groups(allowed: Allowed<Directory>, call: Call) -> Answered {
-    let filter = call.query::<GroupQuery>()?.filter()?;
-    published::<ShownGroup>(&allowed.by.reach, &call, "Group", filter).await
+pub(super) async fn list_groups(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
+    let filter = call.query::<ListGroupsQuery>()?.into_filter()?;
+    list_published::<GroupResponse>(&allowed.context.scope, &call, "Group", filter).await
 }
 
-/// A group
+/// Get a group
 ///
-/// As the event feed has told of it.
+/// As published in the event feed.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/groups/{id}",
     tag = "Directory",
     operation_id = "getGroup",
     params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "The group", body = ShownGroup), ReadRefusals),
+    responses((status = 200, description = "The group", body = GroupResponse), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn group(allowed: Allowed<Directory>, call: Call) -> Answered {
-    one::<ShownGroup>(&allowed.by.reach, &call, "Group")
+pub(super) async fn get_group(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
+    get_published::<GroupResponse>(&allowed.context.scope, &call, "Group")
 }
 
-/// Members of a group
+/// List the members of a group
 ///
-/// The direct members that the event feed has told of.
+/// The direct members, as published in the event feed.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/groups/{id}/members",
@@ -132,55 +151,56 @@ pub(super) async fn group(allowed: Allowed<Directory>, call: Call) -> Answered {
     operation_id = "listMembers",
     params(("id" = String, Path), PageQuery,
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Members", body = Page<ShownMember>), ReadRefusals),
+    responses((status = 200, description = "Members", body = CursorPage<MemberResponse>), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn members(allowed: Allowed<Directory>, call: Call) -> Answered {
-    let (mark, limit) = window(&call.query::<PageQuery>()?)?;
-    let (reach, id) = (allowed.reach(), call.part("id"));
-    let read = move |at: &Snapshot<'_>| people::members(at, reach.account(), &id, mark.as_ref(), limit);
-    Ok(document(&page::<_, ShownMember>(read_aside(&call.state, read).await?)?))
+pub(super) async fn list_members(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
+    let (position, limit) = parse_page_query(&call.query::<PageQuery>()?)?;
+    let (scope, id) = (allowed.account_scope(), call.path_parameter("id"));
+    let read =
+        move |at: &Snapshot<'_>| directory::list_published_members(at, scope.account(), &id, position.as_ref(), limit);
+    Ok(json_response(&build_page::<_, MemberResponse>(read_blocking(&call.state, read).await?)?))
 }
 
-/// Users of a configuration
+/// List the users of a configuration
 ///
-/// As they are now, also while the configuration is paused.
+/// The current state, also while the configuration is paused.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/users",
     tag = "Directory",
     operation_id = "listConfigurationUsers",
-    params(("id" = String, Path), PageQuery, UserQuery,
+    params(("id" = String, Path), PageQuery, ListUsersQuery,
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Users", body = Page<ShownUser>), ReadRefusals),
+    responses((status = 200, description = "Users", body = CursorPage<UserResponse>), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn configuration_users(allowed: Allowed<Directory>, call: Call) -> Answered {
-    let filter = call.query::<UserQuery>()?.filter()?;
-    current::<ShownUser>(&allowed.by.reach, &call, "User", filter).await
+pub(super) async fn list_configuration_users(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
+    let filter = call.query::<ListUsersQuery>()?.into_filter()?;
+    list_current::<UserResponse>(&allowed.context.scope, &call, "User", filter).await
 }
 
-/// Groups of a configuration
+/// List the groups of a configuration
 ///
-/// As they are now, also while the configuration is paused.
+/// The current state, also while the configuration is paused.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/groups",
     tag = "Directory",
     operation_id = "listConfigurationGroups",
-    params(("id" = String, Path), PageQuery, GroupQuery,
+    params(("id" = String, Path), PageQuery, ListGroupsQuery,
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Groups", body = Page<ShownGroup>), ReadRefusals),
+    responses((status = 200, description = "Groups", body = CursorPage<GroupResponse>), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn configuration_groups(allowed: Allowed<Directory>, call: Call) -> Answered {
-    let filter = call.query::<GroupQuery>()?.filter()?;
-    current::<ShownGroup>(&allowed.by.reach, &call, "Group", filter).await
+pub(super) async fn list_configuration_groups(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
+    let filter = call.query::<ListGroupsQuery>()?.into_filter()?;
+    list_current::<GroupResponse>(&allowed.context.scope, &call, "Group", filter).await
 }
 
-/// Members of a group of a configuration
+/// List the members of a group of a configuration
 ///
-/// As they are now, also while the configuration is paused.
+/// The current state, also while the configuration is paused.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/groups/{group}/members",
@@ -188,13 +208,14 @@ pub(super) async fn configuration_groups(allowed: Allowed<Directory>, call: Call
     operation_id = "listConfigurationMembers",
     params(("id" = String, Path), ("group" = String, Path), PageQuery,
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Members", body = Page<ShownMember>), ReadRefusals),
+    responses((status = 200, description = "Members", body = CursorPage<MemberResponse>), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn configuration_members(allowed: Allowed<Directory>, call: Call) -> Answered {
-    let (mark, limit) = window(&call.query::<PageQuery>()?)?;
-    let (whose, group) = (in_path(&allowed.by.reach, &call), call.part("group"));
-    let read = move |at: &Snapshot<'_>| people::current_members(at, &whose, &group, mark.as_ref(), limit);
-    let found: Result<_> = read_aside(&call.state, read).await;
-    Ok(document(&page::<_, ShownMember>(found?)?))
+pub(super) async fn list_configuration_members(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
+    let (position, limit) = parse_page_query(&call.query::<PageQuery>()?)?;
+    let (selection, group) = (select_configuration(&allowed.context.scope, &call), call.path_parameter("group"));
+    let read =
+        move |at: &Snapshot<'_>| directory::list_current_members(at, &selection, &group, position.as_ref(), limit);
+    let found: Result<_> = read_blocking(&call.state, read).await;
+    Ok(json_response(&build_page::<_, MemberResponse>(found?)?))
 }

@@ -7,85 +7,88 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep, sleep_until};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Answered, Problem, ReadRefusals, Refusal, document};
-use super::call::{Call, read_aside};
-use super::caller::{Allowed, Directory};
+use super::caller::{AllowedCaller, Directory};
 use crate::clock;
-use crate::directory::feed::{self, From as Start, Page};
 use crate::error::Error;
-use crate::model::actor::Reach;
-use crate::model::event::{Event, resource_type};
-use crate::store::events::Wanted;
-use crate::web::state::State;
+use crate::model::audit_context::AccountScope;
+use crate::model::event::{Event, parse_resource_type};
+use crate::provisioning::feed::{self, EventsQuery, FeedPage, FeedStart as Start};
+use crate::web::api::request::{ApiRequest, read_blocking};
+use crate::web::api::response::{ApiError, ApiErrorBody, ApiResult, ReadErrors, json_response};
+use crate::web::state::AppState;
 
-/// Events on a page where nobody says otherwise.
+/// Default number of events on a page.
 const LIMIT_DEFAULT: u32 = 100;
-/// Most events on a page.
+/// Maximum number of events on a page.
 const LIMIT_MAX: u32 = 1_000;
-/// Longest wait for an event, in seconds.
+/// Maximum time to wait for an event, in seconds.
 const WAIT_MAX: u32 = 30;
-/// After a commit that brought nothing wanted, how long until the next look: many who wait cost little under load.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Delay between a commit and the next query. It limits the cost of many waiting clients under load.
+const POLL_DELAY: Duration = Duration::from_millis(50);
 
-/// Which part of the feed is wanted
+/// The requested part of the feed
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct FeedQuery {
-    /// `nextAfter` of the page before. Without it the feed begins with the oldest event that is kept; `latest` tells
-    /// where it ends now
+    /// `nextAfter` of the previous page. If absent, the feed begins with the oldest stored event. `latest` returns the
+    /// current end of the feed
     #[param(pattern = "^([0-9]{1,18}|latest)$")]
     after: Option<String>,
-    /// Events on the page, 100 without it
+    /// Maximum number of events on the page; default 100
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// Only events of this account
     account: Option<String>,
     /// Only events of this configuration, which may be deleted
     configuration: Option<String>,
-    /// Seconds to wait for an event where there is none
+    /// Seconds to wait for an event if there is none
     #[param(minimum = 0, maximum = 30)]
     wait: Option<u32>,
 }
 
 impl FeedQuery {
-    fn start(&self) -> Result<Start, Refusal> {
+    fn start(&self) -> Result<Start, ApiError> {
         let is_number = |text: &str| (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
         match self.after.as_deref() {
             None => Ok(Start::Oldest),
             Some("latest") => Ok(Start::End),
             Some(text) => text.parse().ok().filter(|_| is_number(text)).map(Start::After).ok_or_else(|| {
-                Refusal::bad("after must be the nextAfter of the page before, or latest to learn where the feed ends")
+                ApiError::bad_request(
+                    "after must be the nextAfter of the previous page, or latest for the current end of the feed",
+                )
             }),
         }
     }
 
-    fn limit(&self) -> Result<u32, Refusal> {
+    fn limit(&self) -> Result<u32, ApiError> {
         let limit = self.limit.unwrap_or(LIMIT_DEFAULT);
-        let is_right = (1..=LIMIT_MAX).contains(&limit);
-        is_right.then_some(limit).ok_or_else(|| Refusal::bad(format!("limit must be a number from 1 to {LIMIT_MAX}")))
+        let is_valid = (1..=LIMIT_MAX).contains(&limit);
+        is_valid
+            .then_some(limit)
+            .ok_or_else(|| ApiError::bad_request(format!("limit must be a number from 1 to {LIMIT_MAX}")))
     }
 
-    fn wait(&self) -> Result<Duration, Refusal> {
+    fn wait(&self) -> Result<Duration, ApiError> {
         let seconds = self.wait.unwrap_or(0);
-        let is_right = seconds <= WAIT_MAX;
-        let wait = is_right.then(|| Duration::from_secs(seconds.into()));
-        wait.ok_or_else(|| Refusal::bad(format!("wait must be a number of seconds from 0 to {WAIT_MAX}")))
+        let is_valid = seconds <= WAIT_MAX;
+        let wait = is_valid.then(|| Duration::from_secs(seconds.into()));
+        wait.ok_or_else(|| ApiError::bad_request(format!("wait must be a number of seconds from 0 to {WAIT_MAX}")))
     }
 
-    /// Of another account than the caller's there is nothing.
-    fn wanted(self, reach: &Reach) -> Wanted {
-        let is_within = self.account.as_deref().is_none_or(|account| reach.covers(account));
-        let account = self.account.or_else(|| reach.account().map(str::to_owned));
-        Wanted { account, configuration: self.configuration, nothing: !is_within }
+    /// Returns the query of the feed. It matches nothing if the requested account is not in the account scope of the call.
+    fn into_query(self, scope: &AccountScope) -> EventsQuery {
+        let is_in_scope = self.account.as_deref().is_none_or(|account| scope.covers(account));
+        let account = self.account.or_else(|| scope.account().map(str::to_owned));
+        EventsQuery { account, configuration: self.configuration, matches_nothing: !is_in_scope }
     }
 }
 
-/// A fact about a user, a group or a configuration
+/// A change of a user, a group or a configuration
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Event)]
-pub(super) struct Shown {
-    /// Its place in the order of commits; grows, with gaps
+pub(super) struct EventResponse {
+    /// Position in the order of commits; increases, with gaps
     #[schema(minimum = 1)]
     seq: i64,
     /// `user.created`, `.updated`, `.deactivated`, `.reactivated`, `.deleted`, `group.created`, `.updated`, `.deleted`,
@@ -94,26 +97,27 @@ pub(super) struct Shown {
     account_id: String,
     #[schema(required)]
     configuration_id: Option<String>,
-    /// `User`, `Group`, or null where the configuration itself is meant
+    /// `User`, `Group`, or null if the event is about the configuration itself
     #[schema(required)]
     resource_type: Option<String>,
     #[schema(required)]
     resource_id: Option<String>,
     #[schema(format = DateTime)]
     created_at: String,
-    /// `after` of what is new; `changed` paths with their `before` and `after`; `before` of what is gone; `members` that
-    /// came or went, by `value` and `type`. `purged` or `redacted` where the people's data was removed for good
+    /// `after` for created resources; `changed` paths with `before` and `after` for updates; `before` for deleted
+    /// resources; added or removed `members`, with `value` and `type`. `purged` or `redacted` if the personal data was
+    /// permanently removed
     #[schema(value_type = Object)]
     data: Value,
 }
 
-impl TryFrom<Event> for Shown {
+impl TryFrom<Event> for EventResponse {
     type Error = Error;
 
     fn try_from(event: Event) -> Result<Self, Error> {
         let data = serde_json::from_str(&event.payload);
         let data = data.map_err(|problem| Error::Database(format!("payload of event {}: {problem}", event.seq)))?;
-        let resource_type = event.resource_id.as_ref().map(|_| resource_type(&event.kind));
+        let resource_type = event.resource_id.as_ref().map(|_| parse_resource_type(&event.kind));
         Ok(Self {
             seq: event.seq,
             account_id: event.account,
@@ -121,7 +125,7 @@ impl TryFrom<Event> for Shown {
             resource_type,
             kind: event.kind,
             resource_id: event.resource_id,
-            created_at: clock::rfc3339(event.created_at),
+            created_at: clock::format_rfc3339(event.created_at),
             data,
         })
     }
@@ -132,30 +136,31 @@ impl TryFrom<Event> for Shown {
 #[serde(rename_all = "camelCase")]
 pub(super) struct EventPage {
     /// Oldest first
-    events: Vec<Shown>,
-    /// What to ask for as `after` next; moves on also where nothing was found
+    events: Vec<EventResponse>,
+    /// Value of `after` for the next page; it also advances if no event matched
     #[schema(minimum = 0)]
     next_after: i64,
-    /// Whether there is more already: then ask again at once
+    /// Whether more events exist; if true, request the next page immediately
     has_more: bool,
 }
 
-/// The event feed
+/// List events
 ///
-/// What happened to users, groups and configurations, in the order of commits, each event once. Keep `nextAfter` when
-/// the events of a page have been dealt with, and ask with it again; with `wait` the answer comes as soon as there is an
-/// event. A filter may leave a page empty while `hasMore` is true: go on from its `nextAfter`.
+/// Changes of users, groups and configurations, in the order of commits, each exactly once. After you have processed a
+/// page, store its `nextAfter` and send it as `after` of the next request. With `wait`, the response is sent as soon as
+/// there is an event. With a filter, a page may be empty while `hasMore` is true: continue with its `nextAfter`.
 ///
-/// While a configuration is paused (`syncToUserManagement` is false) nothing of its users and groups appears. Afterwards
-/// the difference does: users and groups that are gone, each after the memberships it had; then users that are new or
-/// changed, then groups, then memberships. An update that takes a manager off may follow the deletion of that manager.
+/// While a configuration is paused (`syncToUserManagement` is false), the feed has no events for its users and groups.
+/// When it is resumed, the difference is published: deleted users and groups, each after its removed memberships; then new
+/// or changed users, then groups, then memberships. An update that removes a manager may follow the deletion of that
+/// manager.
 ///
-/// A purge tells who is gone by id alone, groups before users, and no memberships: drop them with their group or member.
-/// What earlier events said of those people is redacted.
+/// The `deleted` events of a purge only contain ids, groups before users, and there are no events for the removed
+/// memberships: remove them together with the group or the member. Earlier events of the purged users are redacted.
 ///
-/// Events are kept for 90 days. Who comes later gets 410, and so does who has read events that a restored backup does
-/// not know: ask with `after=latest`, read the users and groups of the
-/// account anew, and go on from that `nextAfter`. The same serves a consumer that starts.
+/// Events are stored for 90 days. If `after` is older, or newer than a restored backup, the response is 410: request
+/// `after=latest`, read all users and groups of the account again, and continue with that `nextAfter`. A new consumer
+/// starts in the same way.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/events",
@@ -164,52 +169,58 @@ pub(super) struct EventPage {
     params(FeedQuery, ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
     responses(
         (status = 200, description = "Events", body = EventPage),
-        (status = 410, description = "Events behind `after` are not kept any more, or a restored backup does not know them.", body = Problem),
-        ReadRefusals
+        (status = 410, description = "The events after `after` are not available: they have expired, or a restored backup does not contain them.", body = ApiErrorBody),
+        ReadErrors
     ),
     security(("bearer" = []))
 )]
-pub(super) async fn list(allowed: Allowed<Directory>, call: Call) -> Answered {
+pub(super) async fn list_events(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let query = call.query::<FeedQuery>()?;
     let (start, limit, wait) = (query.start()?, query.limit()?, query.wait()?);
-    let wanted = query.wanted(&allowed.by.reach);
+    let filter = query.into_query(&allowed.context.scope);
     if let Start::After(after) = start {
-        call.state.feed_use.note(&wanted, after, clock::now());
+        call.state.feed_use.record(&filter, after, clock::current_millis());
     }
-    match poll(&call.state, wanted, start, limit, wait).await? {
-        Page::Found { events, next_after, has_more } => {
-            let events = events.into_iter().map(Shown::try_from).collect::<Result<_, Error>>()?;
-            Ok(document(&EventPage { events, next_after, has_more }))
+    match poll_events(&call.state, filter, start, limit, wait).await? {
+        FeedPage::Found { events, next_after, has_more } => {
+            let events = events.into_iter().map(EventResponse::try_from).collect::<Result<_, Error>>()?;
+            Ok(json_response(&EventPage { events, next_after, has_more }))
         }
-        Page::Expired { end } => Err(Refusal::new(
+        FeedPage::Expired { end } => Err(ApiError::new(
             410,
             format!(
-                "events behind that place are not kept any more, or a restored backup does not know them: read the users and groups of the account anew, then go \
-                 on with after={end}"
+                "the events after this position are not available: they have expired, or a restored backup does not \
+                 contain them; read all users and groups of the account again, then continue with after={end}"
             ),
         )),
     }
 }
 
-/// The page, as soon as it has something or is not worth waiting for any longer.
-async fn poll(state: &State, wanted: Wanted, start: Start, limit: u32, wait: Duration) -> Result<Page, Error> {
-    // Before the first look, so that a commit between the two is not missed.
-    let mut commits = state.store.events();
+/// Returns the page as soon as it has an event, the wait is over, or the server stops.
+async fn poll_events(
+    state: &AppState,
+    filter: EventsQuery,
+    start: Start,
+    limit: u32,
+    wait: Duration,
+) -> Result<FeedPage, Error> {
+    // Subscribe before the first query, so that no commit in between is missed.
+    let mut commits = state.store.subscribe_to_events();
     let mut stopping = state.stopping.subscribe();
     let deadline = Instant::now() + wait;
     let mut start = start;
     loop {
         commits.mark_unchanged();
-        let asked = wanted.clone();
-        let page = read_aside(state, move |at| feed::page(at, &asked, start, limit)).await?;
-        let Page::Found { events, next_after, has_more: false } = &page else { return Ok(page) };
+        let query = filter.clone();
+        let page = read_blocking(state, move |at| feed::read_page(at, &query, start, limit)).await?;
+        let FeedPage::Found { events, next_after, has_more: false } = &page else { return Ok(page) };
         if !events.is_empty() || Instant::now() >= deadline {
             return Ok(page);
         }
         start = Start::After(*next_after);
         tokio::select! {
             () = sleep_until(deadline) => {}
-            _ = commits.changed() => sleep(PAUSE.min(deadline - Instant::now())).await,
+            _ = commits.changed() => sleep(POLL_DELAY.min(deadline - Instant::now())).await,
             _ = stopping.wait_for(|stopping| *stopping) => return Ok(page),
         }
     }

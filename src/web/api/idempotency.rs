@@ -1,6 +1,7 @@
-//! `Idempotency-Key`: a POST that comes a second time, because its answer was lost, is answered like the first time
-//! and does nothing. The answer may hold a token that is shown once, so it is kept sealed with a key that is made from
-//! the `Idempotency-Key`, which is not kept: only who sends the same key can open it.
+//! `Idempotency-Key`: a POST that is repeated because its response was lost gets the same response again and has no further
+//! effect. The response may contain a secret that is returned only once. It is therefore stored encrypted, with a key
+//! derived from the `Idempotency-Key`. The `Idempotency-Key` itself is not stored, so that only a client that sends it again
+//! can decrypt the response.
 
 use actix_web::body::{BoxBody, MessageBody, to_bytes};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -12,128 +13,157 @@ use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, dev};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::answer::Refusal;
-use super::call::write;
-use super::caller::{self, ACCESS_TOKEN, TENANT};
-use super::configurations::random;
-use crate::directory::idempotency::{self, Known};
-use crate::error::Error;
-use crate::secret;
-use crate::secret::sealed::Sealer;
+use super::caller::{self, ACCESS_TOKEN_HEADER, TENANT_HEADER};
+use super::configurations::map_random_error;
+use crate::auth::secret;
+use crate::auth::secret::sealed::Sealer;
+use crate::error::{Error, Reason};
+use crate::management::idempotency::{self, CallState};
+use crate::web::api::authenticate::AuthenticatedCaller;
+use crate::web::api::request::run_write;
+use crate::web::api::response::ApiError;
 use crate::web::body;
 use crate::web::limits::API_BODY_MAX_BYTES;
-use crate::web::state::State;
+use crate::web::state::AppState;
 
-/// What the client sends, and what says that an answer is one of before.
-pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-/// Characters of a key.
-const KEY_CHARS: std::ops::RangeInclusive<usize> = 8..=255;
+/// The request header.
+pub(super) const KEY_HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+/// The response header of a repeated response.
+const REPLAYED_HEADER: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// Allowed lengths of a key.
+const KEY_LENGTHS: std::ops::RangeInclusive<usize> = 8..=255;
 
-/// An answer as it is sealed.
+/// A response, in the form that is encrypted and stored.
 #[derive(Serialize, Deserialize)]
-struct Answer {
+struct SealedResponse {
     status: u16,
     content_type: Option<String>,
     body: String,
 }
 
-/// A call with a key.
-struct Once {
-    state: Data<State>,
-    /// Digest of caller, address and key.
+/// A call with an `Idempotency-Key`.
+struct IdempotentCall {
+    state: Data<AppState>,
+    /// Digest of the caller, the path and the key. It identifies the call.
     digest: [u8; 32],
-    /// Digest of what is asked.
-    asked: [u8; 32],
+    /// Digest of the request: a repeated call must be equal.
+    request_digest: [u8; 32],
     sealer: Sealer,
 }
 
-/// The middleware around every place.
-pub(super) async fn once<B: MessageBody + 'static>(
+/// The middleware of every route.
+pub(super) async fn handle_idempotency_key<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    if *request.method() != Method::POST || !request.headers().contains_key(&KEY) {
+    if *request.method() != Method::POST || !request.headers().contains_key(&KEY_HEADER) {
         return Ok(next.call(request).await?.map_into_boxed_body());
     }
     let (http, mut payload) = request.into_parts();
-    match begin(&http, &mut payload).await {
-        Ok((once, body)) => {
+    match begin_call(&http, &mut payload).await {
+        Ok((call, body)) => {
             let request = ServiceRequest::from_parts(http, dev::Payload::from(body));
-            first(once, request, next).await
+            run_first_call(call, request, next).await
         }
-        Err(answer) => Ok(ServiceResponse::new(http, answer)),
+        Err(response) => Ok(ServiceResponse::new(http, response)),
     }
 }
 
-/// Runs the call. It goes on where the client does not wait for it: then above all its answer is wanted a second time.
-async fn first<B: MessageBody + 'static>(
-    once: Option<Once>,
+/// Runs the call and stores its response. The call completes even if the client disconnects: then the client is likely to
+/// repeat it.
+async fn run_first_call<B: MessageBody + 'static>(
+    call: Option<IdempotentCall>,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let Some(once) = once else { return Ok(next.call(request).await?.map_into_boxed_body()) };
+    let Some(call) = call else { return Ok(next.call(request).await?.map_into_boxed_body()) };
     let running = actix_web::rt::spawn(async move {
         let (request, response) = next.call(request).await?.into_parts();
-        Ok(ServiceResponse::new(request, once.keep(response.map_into_boxed_body()).await))
+        Ok(ServiceResponse::new(request, call.store_response(response.map_into_boxed_body()).await))
     });
-    running.await.unwrap_or_else(|_| Err(Refusal::new(503, "the call was broken off").into()))
+    running.await.unwrap_or_else(|_| Err(ApiError::new(503, "the call was aborted").into()))
 }
 
-/// Finds out whether the call came before. Gives it and its body where it may go on; without anything to keep where the
-/// caller is nobody, for the handler to refuse.
-async fn begin(request: &HttpRequest, payload: &mut dev::Payload) -> Result<(Option<Once>, Bytes), HttpResponse> {
-    let refused = |refusal: Refusal| refusal.error_response();
-    let key = key(request).map_err(refused)?;
-    let state = request.app_data::<Data<State>>().cloned();
-    let state = state.ok_or_else(|| refused(Refusal::new(503, "the server is not ready")))?;
-    let given = [AUTHORIZATION, ACCESS_TOKEN].iter().any(|name| request.headers().contains_key(name));
-    let caller = if given { Some(caller::authenticate(request, &state).await.map_err(refused)?) } else { None };
+/// Checks whether the call is a repetition. Returns the call and its body if it may proceed, without a call if there are no
+/// credentials: then the handler rejects the request.
+///
+/// # Errors
+/// The stored response if the call is a repetition, or an error response.
+async fn begin_call(
+    request: &HttpRequest,
+    payload: &mut dev::Payload,
+) -> Result<(Option<IdempotentCall>, Bytes), HttpResponse> {
+    let response = |error: ApiError| error.error_response();
+    let key = read_key(request).map_err(response)?;
+    let state = request.app_data::<Data<AppState>>().cloned();
+    let state = state.ok_or_else(|| response(ApiError::new(503, "the server is not ready")))?;
+    let has_credentials = [AUTHORIZATION, ACCESS_TOKEN_HEADER].iter().any(|name| request.headers().contains_key(name));
+    let caller = if has_credentials {
+        Some(caller::authenticate_caller(request, &state).await.map_err(response)?)
+    } else {
+        None
+    };
     let payload = web::Payload::from_request(request, payload).into_inner();
-    let payload = payload.map_err(|_| refused(Refusal::new(503, "the server is not ready")))?;
-    let body = body::read(request, payload, API_BODY_MAX_BYTES).await;
-    let body = body.map_err(|problem| refused(Error::from(problem).into()))?.freeze();
+    let payload = payload.map_err(|_| response(ApiError::new(503, "the server is not ready")))?;
+    let body = body::read_body(request, payload, API_BODY_MAX_BYTES).await;
+    let body = body.map_err(|problem| response(Error::from(problem).into()))?.freeze();
     let Some(caller) = caller else { return Ok((None, body)) };
-    let tenant = request.headers().get(&TENANT).map_or(&b""[..], HeaderValue::as_bytes);
-    let who = format!("{caller:?}");
-    let named = digest(&[who.as_bytes(), request.path().as_bytes(), key.as_bytes()]);
-    // With the key in it, which is not kept, nobody can find out a short body by trying.
-    let asked = digest(&[key.as_bytes(), request.query_string().as_bytes(), tenant, &body]);
-    let once = Once { state, digest: named, asked, sealer: Sealer::new(&key, &named) };
-    match once.known().await.map_err(|problem| refused(problem.into()))? {
-        Known::First => Ok((Some(once), body)),
-        Known::Answered(sealed) => Err(once.replay(&sealed).unwrap_or_else(|| refused(cut_off()))),
-        Known::CutOff => Err(refused(cut_off())),
-        Known::Another => Err(refused(Refusal::new(
+    let tenant = request.headers().get(&TENANT_HEADER).map_or(&b""[..], HeaderValue::as_bytes);
+    let call_digest = hash_parts(&[&hash_caller(&caller), request.path().as_bytes(), key.as_bytes()]);
+    // The digest includes the key, which is not stored, so that a short body cannot be found by brute force.
+    let request_digest = hash_parts(&[key.as_bytes(), request.query_string().as_bytes(), tenant, &body]);
+    let call = IdempotentCall { state, digest: call_digest, request_digest, sealer: Sealer::new(&key, &call_digest) };
+    match call.begin().await.map_err(|problem| response(problem.into()))? {
+        CallState::First => Ok((Some(call), body)),
+        CallState::Completed(sealed) => {
+            Err(call.replay(&sealed).unwrap_or_else(|| response(build_interrupted_error())))
+        }
+        CallState::Interrupted => Err(response(build_interrupted_error())),
+        CallState::DifferentRequest => Err(response(ApiError::new(
             422,
-            "Idempotency-Key was used for another request: take a new key for a new request",
+            "Idempotency-Key was used for another request: use a new key for a new request",
         ))),
-        Known::Running => {
-            let refusal = Refusal::new(409, "the first request with this Idempotency-Key is still running");
-            Err(refused(Refusal { retry_after: Some(1), ..refusal }))
+        CallState::Running => {
+            let error = ApiError::new(409, "the first request with this Idempotency-Key is still running");
+            Err(response(ApiError { retry_after: Some(1), ..error }))
         }
     }
 }
 
-fn cut_off() -> Refusal {
-    Refusal::new(
+fn build_interrupted_error() -> ApiError {
+    ApiError::new(
         409,
-        "the first request with this Idempotency-Key was cut off: look whether it took effect, then take a new key",
+        "the first request with this Idempotency-Key was interrupted: check whether it took effect, then use a new key",
     )
 }
 
-fn key(request: &HttpRequest) -> Result<String, Refusal> {
-    let mut given = request.headers().get_all(&KEY);
-    let key = given.next().and_then(|key| key.to_str().ok()).map(str::trim).unwrap_or_default();
-    let usable = KEY_CHARS.contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-    if !usable || given.next().is_some() {
-        return Err(Refusal::bad("Idempotency-Key must have 8 to 255 visible characters, such as a new UUID"));
+/// Returns the key of the request.
+///
+/// # Errors
+/// 400 if the key is not valid or sent more than once.
+fn read_key(request: &HttpRequest) -> Result<String, ApiError> {
+    let mut values = request.headers().get_all(&KEY_HEADER);
+    let key = values.next().and_then(|key| key.to_str().ok()).map(str::trim).unwrap_or_default();
+    let is_valid = KEY_LENGTHS.contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_valid || values.next().is_some() {
+        return Err(ApiError::bad_request("Idempotency-Key must have 8 to 255 visible characters, such as a new UUID"));
     }
     Ok(key.to_owned())
 }
 
-/// SHA-256 of parts that cannot run into each other.
-fn digest(parts: &[&[u8]]) -> [u8; 32] {
+/// Returns a digest of the identity of the caller, its accounts and its permissions. A caller whose accounts or permissions
+/// have changed does not get the response that it was allowed to get before.
+fn hash_caller(caller: &AuthenticatedCaller) -> [u8; 32] {
+    let AuthenticatedCaller { actor, accounts, permissions } = caller;
+    let (permissions, scope) = (permissions.key_list(), if accounts.is_some() { "accounts" } else { "operator" });
+    let mut parts = vec![actor.kind.as_str().as_bytes(), actor.id.as_bytes(), permissions.as_bytes(), scope.as_bytes()];
+    parts.extend(accounts.iter().flatten().map(String::as_bytes));
+    hash_parts(&parts)
+}
+
+/// Returns the SHA-256 of the parts. Each part is prefixed with its length, so that different lists of parts have different
+/// digests.
+fn hash_parts(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_be_bytes());
@@ -142,46 +172,83 @@ fn digest(parts: &[&[u8]]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-impl Once {
-    async fn known(&self) -> Result<Known, Error> {
-        let (digest, asked) = (self.digest, self.asked);
-        write(&self.state, move |tx| idempotency::begin(tx, &digest, &asked)).await
+impl IdempotentCall {
+    /// Records the start of the call, and returns the state of an earlier call with the same key.
+    async fn begin(&self) -> Result<CallState, Error> {
+        let (digest, request_digest) = (self.digest, self.request_digest);
+        run_write(&self.state, move |tx| idempotency::begin_call(tx, &digest, &request_digest)).await
     }
 
-    /// Keeps the answer of a call that did something, and gives it.
-    async fn keep(self, response: HttpResponse) -> HttpResponse {
+    /// Stores the response of a successful call, and returns it.
+    async fn store_response(self, response: HttpResponse) -> HttpResponse {
         let (head, body) = response.into_parts();
         let Ok(body) = to_bytes(body).await else {
-            return Refusal::new(503, "the answer was lost").error_response();
+            return ApiError::new(503, "the response was lost").error_response();
         };
-        let answer = if head.status().is_success() { self.seal(&head, &body) } else { Ok(None) };
+        let sealed = if head.status().is_success() { self.seal(&head, &body) } else { Ok(None) };
         let digest = self.digest;
-        let kept = match answer {
-            Ok(answer) => write(&self.state, move |tx| idempotency::end(tx, &digest, answer.as_deref())).await,
-            Err(refusal) => Err(Error::Refused(refusal.to_string())),
+        let stored = match sealed {
+            Ok(sealed) => run_write(&self.state, move |tx| idempotency::end_call(tx, &digest, sealed.as_deref())).await,
+            Err(error) => Err(Reason::ResponseInvalid.with("problem", error).into()),
         };
-        if let Err(problem) = kept {
-            tracing::warn!(%problem, "the answer of a call with an Idempotency-Key was not kept");
+        if let Err(problem) = stored {
+            tracing::warn!(%problem, "cannot store the response of a call with an Idempotency-Key");
         }
         head.set_body(BoxBody::new(body))
     }
 
-    fn seal(&self, head: &HttpResponse<()>, body: &Bytes) -> Result<Option<Vec<u8>>, Refusal> {
+    /// Encrypts a response.
+    fn seal(&self, head: &HttpResponse<()>, body: &Bytes) -> Result<Option<Vec<u8>>, ApiError> {
         let content_type = head.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = String::from_utf8_lossy(body).into_owned();
-        let answer = Answer { status: head.status().as_u16(), content_type, body };
-        let nonce = random(secret::random_bytes())?;
-        let text = serde_json::to_vec(&answer).unwrap_or_default();
-        self.sealer.seal(&nonce, text).map(Some).ok_or_else(|| Refusal::new(503, "the answer could not be sealed"))
+        let response = SealedResponse { status: head.status().as_u16(), content_type, body };
+        let nonce = map_random_error(secret::random_bytes())?;
+        let text = serde_json::to_vec(&response).unwrap_or_default();
+        self.sealer
+            .seal(&nonce, text)
+            .map(Some)
+            .ok_or_else(|| ApiError::new(503, "the response could not be encrypted"))
     }
 
+    /// Decrypts a stored response and returns it with the header `Idempotent-Replayed`.
     fn replay(&self, sealed: &[u8]) -> Option<HttpResponse> {
-        let answer: Answer = serde_json::from_slice(&self.sealer.open(sealed)?).ok()?;
-        let mut response = HttpResponse::build(StatusCode::from_u16(answer.status).ok()?);
-        response.insert_header((REPLAYED, "true"));
-        if let Some(content_type) = answer.content_type {
+        let stored: SealedResponse = serde_json::from_slice(&self.sealer.open(sealed)?).ok()?;
+        let mut response = HttpResponse::build(StatusCode::from_u16(stored.status).ok()?);
+        response.insert_header((REPLAYED_HEADER, "true"));
+        if let Some(content_type) = stored.content_type {
             response.insert_header((CONTENT_TYPE, content_type));
         }
-        Some(response.body(answer.body))
+        Some(response.body(stored.body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::audit_context::{Actor, ActorKind};
+    use crate::model::permission::{Permission, Permissions};
+
+    fn caller(accounts: Option<&[&str]>) -> AuthenticatedCaller {
+        AuthenticatedCaller {
+            actor: Actor { kind: ActorKind::User, id: "ada".to_owned(), name: "Ada".to_owned() },
+            accounts: accounts.map(|accounts| accounts.iter().map(|&account| account.to_owned()).collect()),
+            permissions: Permissions::from_iter([Permission::AuditRead]),
+        }
+    }
+
+    #[test]
+    fn the_digest_of_a_caller_consists_of_explicit_fields() {
+        let expected = hash_parts(&[b"user", b"ada", b"audit.read", b"accounts", b"acme", b"zeta"]);
+        assert_eq!(hash_caller(&caller(Some(&["acme", "zeta"]))), expected);
+    }
+
+    #[test]
+    fn callers_with_different_accounts_or_permissions_have_different_digests() {
+        let digests = [None, Some(&[][..]), Some(&["acme"]), Some(&["acme", "zeta"]), Some(&["acmezeta"])]
+            .map(|accounts| hash_caller(&caller(accounts)));
+        let different: std::collections::HashSet<_> = digests.into_iter().collect();
+        assert_eq!(different.len(), 5);
+        let more = AuthenticatedCaller { permissions: Permissions::ALL, ..caller(None) };
+        assert_ne!(hash_caller(&more), hash_caller(&caller(None)));
     }
 }

@@ -1,33 +1,34 @@
-//! Set-up links of a configuration: a customer's IT admin opens one and sets up the identity provider.
+//! Set-up links of a configuration: with such a link, the IT admin of a customer connects the identity provider.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::answer::{Answered, ReadRefusals, WriteRefusals, created, document, done};
-use super::call::{Call, read_aside, write};
-use super::caller::{Allowed, Tokens};
-use super::configurations::{known, random};
-use super::cursor::{Page, PageQuery};
+use super::caller::{AllowedCaller, Tokens};
+use super::configurations::{find_configuration, map_random_error};
+use super::cursor::{CursorPage, PageQuery};
+use crate::auth::secret::BearerToken;
 use crate::clock;
-use crate::directory::links::{self, LIFE_DEFAULT_SECONDS, NewLink};
-use crate::secret::Token;
-use crate::store::links::Link;
+use crate::management::setup_links::{self, LIFETIME_DEFAULT_SECONDS, NewSetupLink, SetupLink};
+use crate::web::api::request::{ApiRequest, read_blocking, run_write};
+use crate::web::api::response::{
+    ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
+};
 
-/// Path below the public URL under which a link is opened.
-const OPENED_AT: &str = "/s/";
+/// Path of links, below the public URL.
+const LINK_PATH: &str = "/s/";
 
-/// A link to be made. Unknown members are passed over
+/// A set-up link to create. Unknown members are ignored
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = NewLink)]
-pub(super) struct CreateBody {
-    /// Seconds for which it works; a day without it
+pub(super) struct CreateLinkBody {
+    /// Lifetime in seconds; default one day
     #[schema(minimum = 300, maximum = 2_592_000)]
     expires_in: Option<i64>,
-    /// Whom it is for, or why
+    /// Recipient or purpose of the link
     #[schema(max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     note: Option<String>,
-    /// The identity provider that it is meant for
+    /// The identity provider for which the link is intended
     #[schema(
         min_length = 1,
         max_length = 64,
@@ -36,7 +37,7 @@ pub(super) struct CreateBody {
     provider: Option<String>,
 }
 
-/// A link as it was made. The URL is shown this once
+/// A new set-up link with its URL, which cannot be read again
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CreatedLink {
@@ -46,11 +47,11 @@ pub(super) struct CreatedLink {
     expires_at: String,
 }
 
-/// A set-up link without its URL
+/// A set-up link, without its URL
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Link)]
-pub(super) struct Shown {
+pub(super) struct LinkResponse {
     id: String,
     note: String,
     provider: Option<String>,
@@ -58,66 +59,66 @@ pub(super) struct Shown {
     created_at: String,
     #[schema(format = DateTime)]
     expires_at: String,
-    /// When somebody last opened it
+    /// When it was last opened
     #[schema(format = DateTime)]
     last_opened_at: Option<String>,
-    /// How often it was opened
+    /// How many times it was opened
     #[schema(minimum = 0)]
     opened: u32,
-    /// When it was revoked, or had done its work
+    /// When it was revoked or completed
     #[schema(format = DateTime)]
     ended_at: Option<String>,
-    /// Whether it works now
+    /// Whether the link works now
     live: bool,
 }
 
-impl From<Link> for Shown {
-    fn from(link: Link) -> Self {
+impl From<SetupLink> for LinkResponse {
+    fn from(link: SetupLink) -> Self {
         Self {
-            live: link.is_live(clock::now()),
+            live: link.is_live(clock::current_millis()),
             id: link.id,
             note: link.note,
             provider: link.provider,
-            created_at: clock::rfc3339(link.created_at),
-            expires_at: clock::rfc3339(link.expires_at),
-            last_opened_at: link.last_opened_at.map(clock::rfc3339),
+            created_at: clock::format_rfc3339(link.created_at),
+            expires_at: clock::format_rfc3339(link.expires_at),
+            last_opened_at: link.last_opened_at.map(clock::format_rfc3339),
             opened: link.opened,
-            ended_at: link.ended_at.map(clock::rfc3339),
+            ended_at: link.ended_at.map(clock::format_rfc3339),
         }
     }
 }
 
-/// Make a set-up link
+/// Create a set-up link
 ///
-/// Who opens the URL sees the steps for this one configuration and may make its first token; nothing else.
+/// The page at the URL shows the setup steps of this configuration and can create its first token. It gives no other access.
 #[utoipa::path(
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/links",
     tag = "Set-up links",
     operation_id = "createLink",
     params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    request_body = Option<CreateBody>,
-    responses((status = 201, description = "The link, with its URL", body = CreatedLink), WriteRefusals),
+    request_body = Option<CreateLinkBody>,
+    responses((status = 201, description = "The link, with its URL", body = CreatedLink), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn create(allowed: Allowed<Tokens>, call: Call) -> Answered {
-    let (by, id) = (allowed.by, call.part("id"));
-    known(&call.state, &by, &id)?;
-    let (body, state) = call.body_if_any::<CreateBody>().await?;
-    let secret = random(Token::generate_link())?;
-    let new = NewLink {
+pub(super) async fn create_link(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
+    let (context, id) = (allowed.context, call.path_parameter("id"));
+    find_configuration(&call.state, &context, &id)?;
+    let (body, state) = call.optional_body::<CreateLinkBody>().await?;
+    let secret = map_random_error(BearerToken::generate_link())?;
+    let new = NewSetupLink {
         id: clock::new_id(),
         digest: secret.digest(),
-        life_seconds: body.expires_in.unwrap_or(LIFE_DEFAULT_SECONDS),
+        lifetime_seconds: body.expires_in.unwrap_or(LIFETIME_DEFAULT_SECONDS),
         note: body.note.unwrap_or_default(),
         provider: body.provider,
     };
-    let link = write(&state, move |tx| links::create(tx, &by, &id, &new)).await?;
-    let url = format!("{}{OPENED_AT}{}", state.public_url(), secret.reveal());
-    Ok(created(&CreatedLink { id: link.id, url, expires_at: clock::rfc3339(link.expires_at) }))
+    let link = run_write(&state, move |tx| setup_links::create_link(tx, &context, &id, &new)).await?;
+    let url = format!("{}{LINK_PATH}{}", state.public_url(), secret.reveal());
+    Ok(created_response(&CreatedLink { id: link.id, url, expires_at: clock::format_rfc3339(link.expires_at) }))
 }
 
-/// The set-up links of a configuration
+/// List the set-up links of a configuration
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/links",
@@ -128,14 +129,16 @@ pub(super) async fn create(allowed: Allowed<Tokens>, call: Call) -> Answered {
         PageQuery,
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    responses((status = 200, description = "Links, newest first, the ended ones too", body = Page<Shown>), ReadRefusals),
+    responses((status = 200, description = "All links, including ended ones, newest first", body = CursorPage<LinkResponse>), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn list(allowed: Allowed<Tokens>, call: Call) -> Answered {
-    let (id, reach, page) = (call.part("id"), allowed.reach(), call.query::<PageQuery>()?);
-    let (limit, before) = (page.limit()?, page.place::<String>()?);
-    let rows = read_aside(&call.state, move |at| links::page(at, &reach, &id, before.as_deref(), limit + 1)).await?;
-    Ok(document(&Page::of(rows, limit, |row| row.id.clone(), Shown::from)))
+pub(super) async fn list_links(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
+    let (id, scope, page) = (call.path_parameter("id"), allowed.account_scope(), call.query::<PageQuery>()?);
+    let (limit, before) = (page.limit()?, page.position::<String>()?);
+    let rows =
+        read_blocking(&call.state, move |at| setup_links::list_links(at, &scope, &id, before.as_deref(), limit + 1))
+            .await?;
+    Ok(json_response(&CursorPage::from_rows(rows, limit, |row| row.id.clone(), LinkResponse::from)))
 }
 
 /// Revoke a set-up link
@@ -149,11 +152,11 @@ pub(super) async fn list(allowed: Allowed<Tokens>, call: Call) -> Answered {
         ("linkId" = String, Path),
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    responses((status = 204, description = "It is dead"), WriteRefusals),
+    responses((status = 204, description = "Done"), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn revoke(allowed: Allowed<Tokens>, call: Call) -> Answered {
-    let (by, id, link) = (allowed.by, call.part("id"), call.part("linkId"));
-    write(&call.state, move |tx| links::revoke(tx, &by, &id, &link)).await?;
-    Ok(done())
+pub(super) async fn revoke_link(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
+    let (context, id, link) = (allowed.context, call.path_parameter("id"), call.path_parameter("linkId"));
+    run_write(&call.state, move |tx| setup_links::revoke_link(tx, &context, &id, &link)).await?;
+    Ok(no_content_response())
 }

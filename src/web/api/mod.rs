@@ -1,106 +1,105 @@
-//! The management API: what an operator automates, and what an account's own people may do for themselves.
+//! The management API, for the operator's automation and for the self-service of accounts.
 
 mod accounts;
-mod answer;
+mod api_keys;
 mod audit;
-mod call;
+mod authenticate;
 mod caller;
 mod configurations;
 mod cors;
 mod cursor;
+mod deleted_configurations;
 mod directory;
 mod events;
-mod frame;
-mod health;
 mod idempotency;
-mod jwks;
-mod keys;
-mod known;
-mod leftovers;
+mod instance;
 mod links;
-mod moments;
 mod openapi;
 mod operation;
 mod passwords;
-mod people;
-mod places;
 mod reference;
+mod request;
+mod request_types;
 mod requests;
+mod resource_responses;
+mod response;
+mod routes;
 mod schemas;
-mod server;
 mod settings;
+mod timestamps;
+mod token_exchange;
 mod tokens;
-mod vendor;
-mod words;
 
+pub use self::response::list_error_codes;
 use actix_web::web::ServiceConfig;
 
-pub use health::{livez, not_found, readyz};
-pub use openapi::document;
+pub use instance::{check_liveness, check_readiness};
+pub use openapi::build_document;
+pub use routes::respond_not_found;
 
-use places::{Places, Routing};
+use crate::web::api::routes::{RouteCollector, RouteTable};
 
-/// All places. What is not listed here is not there.
-fn all(to: &mut impl Places) {
-    to.serve::<configurations::__path_list, _, _>(configurations::list);
-    to.serve::<configurations::__path_create, _, _>(configurations::create);
-    to.serve::<configurations::__path_read, _, _>(configurations::read);
-    to.serve::<configurations::__path_update, _, _>(configurations::update);
-    to.serve::<configurations::__path_delete, _, _>(configurations::delete);
-    to.serve::<configurations::__path_count_users, _, _>(configurations::count_users);
-    to.serve::<directory::__path_configuration_users, _, _>(directory::configuration_users);
-    to.serve::<directory::__path_configuration_groups, _, _>(directory::configuration_groups);
-    to.serve::<directory::__path_configuration_members, _, _>(directory::configuration_members);
-    to.serve::<directory::__path_users, _, _>(directory::users);
-    to.serve::<directory::__path_user, _, _>(directory::user);
-    to.serve::<directory::__path_groups, _, _>(directory::groups);
-    to.serve::<directory::__path_group, _, _>(directory::group);
-    to.serve::<directory::__path_members, _, _>(directory::members);
-    to.serve::<events::__path_list, _, _>(events::list);
-    to.serve::<leftovers::__path_list, _, _>(leftovers::list);
-    to.serve::<leftovers::__path_purge, _, _>(leftovers::purge);
-    to.serve::<passwords::__path_verify, _, _>(passwords::verify);
-    to.serve::<requests::__path_list, _, _>(requests::list);
-    to.serve::<requests::__path_read, _, _>(requests::read);
-    to.serve::<requests::__path_health, _, _>(requests::health);
-    to.serve::<requests::__path_empty, _, _>(requests::empty);
-    to.serve::<links::__path_create, _, _>(links::create);
-    to.serve::<links::__path_list, _, _>(links::list);
-    to.serve::<links::__path_revoke, _, _>(links::revoke);
-    to.serve::<audit::__path_list, _, _>(audit::list);
-    to.serve::<accounts::__path_list, _, _>(accounts::list);
-    to.serve::<accounts::__path_create, _, _>(accounts::create);
-    to.serve::<accounts::__path_read, _, _>(accounts::read);
-    to.serve::<accounts::__path_update, _, _>(accounts::update);
-    to.serve::<accounts::__path_delete, _, _>(accounts::delete);
-    to.serve::<tokens::__path_list, _, _>(tokens::list);
-    to.serve::<tokens::__path_create, _, _>(tokens::create);
-    to.serve::<tokens::__path_rotate, _, _>(tokens::rotate);
-    to.serve::<tokens::__path_update, _, _>(tokens::update);
-    to.serve::<tokens::__path_revoke, _, _>(tokens::revoke);
-    to.serve::<settings::__path_read, _, _>(settings::read);
-    to.serve::<settings::__path_update, _, _>(settings::update);
-    to.serve::<schemas::__path_list, _, _>(schemas::list);
-    to.serve::<schemas::__path_add, _, _>(schemas::add);
-    to.serve::<schemas::__path_read, _, _>(schemas::read);
-    to.serve::<schemas::__path_remove, _, _>(schemas::remove);
-    to.serve::<vendor::__path_environment_token, _, _>(vendor::environment_token);
-    to.serve::<vendor::__path_account_token, _, _>(vendor::account_token);
-    to.serve::<vendor::__path_renewed_token, _, _>(vendor::renewed_token);
-    to.serve::<jwks::__path_keys, _, _>(jwks::keys);
-    to.serve::<keys::__path_list, _, _>(keys::list);
-    to.serve::<keys::__path_create, _, _>(keys::create);
-    to.serve::<keys::__path_read, _, _>(keys::read);
-    to.serve::<keys::__path_revoke, _, _>(keys::revoke);
-    to.serve::<server::__path_read, _, _>(server::read);
-    to.serve::<server::__path_update, _, _>(server::update);
-    to.serve::<openapi::__path_get_document, _, _>(openapi::get_document);
-    to.serve::<reference::__path_get_page, _, _>(reference::get_page);
+/// Registers every route of the API. A handler that is not listed here is not served.
+fn register_routes(routes: &mut impl RouteCollector) {
+    routes.add_route::<configurations::__path_list_configurations, _, _>(configurations::list_configurations);
+    routes.add_route::<configurations::__path_create_configuration, _, _>(configurations::create_configuration);
+    routes.add_route::<configurations::__path_get_configuration, _, _>(configurations::get_configuration);
+    routes.add_route::<configurations::__path_update_configuration, _, _>(configurations::update_configuration);
+    routes.add_route::<configurations::__path_delete_configuration, _, _>(configurations::delete_configuration);
+    routes.add_route::<configurations::__path_count_users, _, _>(configurations::count_users);
+    routes.add_route::<directory::__path_list_configuration_users, _, _>(directory::list_configuration_users);
+    routes.add_route::<directory::__path_list_configuration_groups, _, _>(directory::list_configuration_groups);
+    routes.add_route::<directory::__path_list_configuration_members, _, _>(directory::list_configuration_members);
+    routes.add_route::<directory::__path_list_users, _, _>(directory::list_users);
+    routes.add_route::<directory::__path_get_user, _, _>(directory::get_user);
+    routes.add_route::<directory::__path_list_groups, _, _>(directory::list_groups);
+    routes.add_route::<directory::__path_get_group, _, _>(directory::get_group);
+    routes.add_route::<directory::__path_list_members, _, _>(directory::list_members);
+    routes.add_route::<events::__path_list_events, _, _>(events::list_events);
+    routes.add_route::<deleted_configurations::__path_list_leftovers, _, _>(deleted_configurations::list_leftovers);
+    routes.add_route::<deleted_configurations::__path_purge_leftovers, _, _>(deleted_configurations::purge_leftovers);
+    routes.add_route::<passwords::__path_verify_password, _, _>(passwords::verify_password);
+    routes.add_route::<requests::__path_list_requests, _, _>(requests::list_requests);
+    routes.add_route::<requests::__path_get_request, _, _>(requests::get_request);
+    routes.add_route::<requests::__path_get_health, _, _>(requests::get_health);
+    routes.add_route::<requests::__path_clear_requests, _, _>(requests::clear_requests);
+    routes.add_route::<links::__path_create_link, _, _>(links::create_link);
+    routes.add_route::<links::__path_list_links, _, _>(links::list_links);
+    routes.add_route::<links::__path_revoke_link, _, _>(links::revoke_link);
+    routes.add_route::<audit::__path_list_audit_entries, _, _>(audit::list_audit_entries);
+    routes.add_route::<accounts::__path_list_accounts, _, _>(accounts::list_accounts);
+    routes.add_route::<accounts::__path_create_account, _, _>(accounts::create_account);
+    routes.add_route::<accounts::__path_get_account, _, _>(accounts::get_account);
+    routes.add_route::<accounts::__path_update_account, _, _>(accounts::update_account);
+    routes.add_route::<accounts::__path_delete_account, _, _>(accounts::delete_account);
+    routes.add_route::<tokens::__path_list_tokens, _, _>(tokens::list_tokens);
+    routes.add_route::<tokens::__path_create_token, _, _>(tokens::create_token);
+    routes.add_route::<tokens::__path_rotate_token, _, _>(tokens::rotate_token);
+    routes.add_route::<tokens::__path_update_token, _, _>(tokens::update_token);
+    routes.add_route::<tokens::__path_revoke_token, _, _>(tokens::revoke_token);
+    routes.add_route::<settings::__path_get_settings, _, _>(settings::get_settings);
+    routes.add_route::<settings::__path_update_settings, _, _>(settings::update_settings);
+    routes.add_route::<schemas::__path_list_schemas, _, _>(schemas::list_schemas);
+    routes.add_route::<schemas::__path_add_schema, _, _>(schemas::add_schema);
+    routes.add_route::<schemas::__path_get_schema, _, _>(schemas::get_schema);
+    routes.add_route::<schemas::__path_remove_schema, _, _>(schemas::remove_schema);
+    routes.add_route::<token_exchange::__path_issue_environment_token, _, _>(token_exchange::issue_environment_token);
+    routes.add_route::<token_exchange::__path_issue_account_token, _, _>(token_exchange::issue_account_token);
+    routes.add_route::<token_exchange::__path_refresh_account_token, _, _>(token_exchange::refresh_account_token);
+    routes.add_route::<token_exchange::__path_get_jwks, _, _>(token_exchange::get_jwks);
+    routes.add_route::<api_keys::__path_list_api_keys, _, _>(api_keys::list_api_keys);
+    routes.add_route::<api_keys::__path_create_api_key, _, _>(api_keys::create_api_key);
+    routes.add_route::<api_keys::__path_get_api_key, _, _>(api_keys::get_api_key);
+    routes.add_route::<api_keys::__path_revoke_api_key, _, _>(api_keys::revoke_api_key);
+    routes.add_route::<instance::__path_get_server_settings, _, _>(instance::get_server_settings);
+    routes.add_route::<instance::__path_update_server_settings, _, _>(instance::update_server_settings);
+    routes.add_route::<openapi::__path_get_document, _, _>(openapi::get_document);
+    routes.add_route::<reference::__path_get_page, _, _>(reference::get_page);
 }
 
-/// Puts the management API into an application.
-pub fn configure(app: &mut ServiceConfig) {
-    let mut routing = Routing::default();
-    all(&mut routing);
+/// Adds the routes of the management API to an application.
+pub fn configure_routes(app: &mut ServiceConfig) {
+    let mut routing = RouteTable::default();
+    register_routes(&mut routing);
     routing.configure(app);
 }

@@ -1,4 +1,4 @@
-//! The `OpenAPI` document, made from the same list of places as the routing.
+//! The `OpenAPI` document, generated from the same route table as the routing.
 
 use actix_web::web::Data;
 use actix_web::{FromRequest, Handler, HttpResponse, Responder};
@@ -11,101 +11,99 @@ use utoipa::openapi::{
     ServerBuilder, Tag,
 };
 
-use super::answer::{Answered, Refusal, problem_schema};
 use super::operation;
-use super::places::{Asks, Documented, Places};
-use crate::web::state::State;
+use crate::web::api::response::{ApiError, ApiResult, describe_error_schema};
+use crate::web::api::routes::{DocumentedHandler, HandlerArguments, RouteCollector};
+use crate::web::state::AppState;
 
 /// Name of the one security scheme.
 const BEARER: &str = "bearer";
 
-/// What utoipa puts before the name of a page's items.
+/// Prefix of the schema names that utoipa generates for pages, before the name of the item.
 const PAGE_PREFIX: &str = "Page_";
 
-/// The groups of operations, in the order in which one meets them.
+/// The tags with their descriptions, in the order of the document.
 const TAGS: &[(&str, &str)] = &[
     (
         "Configurations",
-        "A configuration belongs to an account and is what one identity provider writes to. Clients of the configuration \
-         API that this one follows need nothing but a new base URL.",
+        "A configuration belongs to an account and receives the data of one identity provider. Clients of the compatible \
+         configuration API only need a new base URL.",
     ),
     (
         "Tokens",
-        "The bearer tokens of a configuration. Two may live at a time, so that a new one can be put in place before the old \
-         one dies. A token is shown once and never again.",
+        "The bearer tokens of a configuration. Two tokens can be live at the same time, so that a new one can be installed \
+         before the previous one is revoked. The secret of a token is only returned when the token is created.",
     ),
-    (
-        "Settings",
-        "How a configuration behaves: its name, its preset and its switches. A change counts from the next request on.",
-    ),
+    ("Settings", "The name, the preset and the switches of a configuration. Changes apply from the next request on."),
     (
         "Schemas",
-        "Attributes of your own for the users and groups of a configuration: Schema documents of RFC 7643 section 7.",
+        "Custom attributes for the users and groups of a configuration, as Schema documents (RFC 7643 section 7).",
     ),
     (
         "Set-up links",
-        "Links with which the administrator of a customer puts an identity provider up, without an account here.",
+        "Links with which the administrator of a customer sets up an identity provider, without a login to this server.",
     ),
-    ("Accounts", "An account is one of your customers. Its id is a text of yours."),
+    ("Accounts", "An account is one of your customers. You choose its id."),
     (
         "Directory",
-        "The users and groups that identity providers have provisioned, of a configuration as they are now, and of an account \
-         as your application may know them: what a paused configuration changed is not in it yet.",
+        "Provisioned users and groups: the current state of a configuration, and the published state of an account, which \
+         does not include pending changes of paused configurations.",
     ),
     (
         "Events",
-        "What happened, in the order in which it became true. Keep `nextAfter` of each answer and send it as `after` of the \
-         next request: nothing is left out and nothing comes twice.",
+        "Changes in the order of commits. Store `nextAfter` of each response and send it as `after` of the next request: \
+         then you receive each event exactly once.",
     ),
-    ("Leftovers", "Users and groups of configurations that were deleted without them."),
-    ("Request log", "What identity providers asked of a configuration and what was answered."),
-    ("Audit", "Who changed what, from where, and what stood there before and after."),
+    ("Leftovers", "Users and groups that remain after their configuration was deleted."),
+    ("Request log", "Requests of identity providers to a configuration, and the responses."),
+    ("Audit", "Administrative changes with actor, network address, and the values before and after."),
     (
         "Callers",
-        "API keys, and the tokens that they are exchanged for. The secret of a key works as a bearer token itself; clients of \
-         the API that this one follows exchange it first.",
+        "API keys, and the tokens for which they are exchanged. The secret of a key also works as a bearer token; clients of \
+         the compatible configuration API exchange it first.",
     ),
-    ("Server", "What this server says of itself, and what holds for all of it."),
+    ("Server", "Information about this server, and its settings."),
 ];
 
-/// What the document says before its operations, a paragraph a line.
+/// The introduction of the document, in Markdown.
 const INTRODUCTION: &str = "\
-Provisioning configurations, their tokens and settings, and what identity providers have provisioned.
+Provisioning configurations, their tokens and settings, and the provisioned users and groups.
 
 **Credentials.** Send `Authorization: Bearer …` with an environment token, the secret of an API key, or a user token of \
-the operator's identity system. The operator's own credentials reach all accounts; the header `frontegg-tenant-id` \
-chooses one. All others reach their own account, and what is not theirs is as unknown as what never was: 404.
+the operator's identity system. The operator's own credentials have access to all accounts; the header \
+`frontegg-tenant-id` selects one. Other callers only have access to their own account; for objects of other accounts the \
+response is 404.
 
-**Errors** are one JSON document: `errors` and `message` are sentences that name the field and the fix, `errorCode` stays \
-the same between versions. `X-Request-Id` is in every answer and names the request in the server's log.
+**Errors** are JSON documents: `errors` and `message` name the invalid field and the fix, `errorCode` does not change \
+between versions. Every response has the header `X-Request-Id`, which identifies the request in the log of the server.
 
-**Pages.** Lists take `limit` and `cursor`. An answer holds `items` and `nextCursor`, which is the `cursor` of the next \
-page, and null on the last one. The list of configurations is a bare array.
+**Pages.** Lists have the parameters `limit` and `cursor`. A response contains `items` and `nextCursor`, which is the \
+`cursor` of the next page, and null on the last page. The list of configurations is an array without pages.
 
-**Repeated calls.** Send a new random `Idempotency-Key` with each POST that makes something, and send the request again \
-with the same key when no answer came: it is done once and answered the same.
+**Repeated requests.** Send a new random `Idempotency-Key` with each POST that creates something. If you receive no \
+response, send the request again with the same key: it takes effect once, and the response is the same.
 
-**Spellings.** Every path is served behind `/frontegg` too, one under `/directory` also without that, and each with a slash \
-at the end. Members that a request body has and the API does not know are passed over.";
+**Paths.** Every path also exists with the prefix `/frontegg`, paths below `/directory` also without `/directory`, and \
+each also with a slash at the end. Unknown members of a request body are ignored.";
 
-/// The document under construction.
-struct Document {
+/// Collects the operations and schemas of the document.
+struct DocumentBuilder {
     paths: Paths,
     components: Components,
 }
 
-impl Places for Document {
-    fn serve<D, F, Args>(&mut self, _handler: F)
+impl RouteCollector for DocumentBuilder {
+    fn add_route<D, F, Args>(&mut self, _handler: F)
     where
-        D: Documented,
+        D: DocumentedHandler,
         F: Handler<Args>,
-        Args: FromRequest + Asks + 'static,
+        Args: FromRequest + HandlerArguments + 'static,
         F::Output: Responder + 'static,
     {
         let (methods, mut operation) = (D::methods(), D::operation());
-        operation::complete(&mut operation, &D::path(), &D::tags(), Args::NEEDS);
+        operation::complete_operation(&mut operation, &D::path(), &D::tags(), Args::NEEDS);
         if methods.contains(&HttpMethod::Post) {
-            operation.parameters.get_or_insert_default().push(operation::idempotency_key().into());
+            operation.parameters.get_or_insert_default().push(operation::build_idempotency_parameter().into());
         }
         self.paths.add_path_operation(D::path(), methods, operation);
         let mut schemas = Vec::new();
@@ -114,13 +112,13 @@ impl Places for Document {
     }
 }
 
-/// The document for a server at that URL.
-pub fn document(public_url: &str) -> OpenApi {
-    let mut document = Document { paths: Paths::new(), components: Components::new() };
-    super::all(&mut document);
-    let Document { paths, mut components } = document;
-    pages_refer(&mut components);
-    components.schemas.extend([problem_schema()]);
+/// Returns the `OpenAPI` document for a server at this URL.
+pub fn build_document(public_url: &str) -> OpenApi {
+    let mut document = DocumentBuilder { paths: Paths::new(), components: Components::new() };
+    super::register_routes(&mut document);
+    let DocumentBuilder { paths, mut components } = document;
+    reference_page_items(&mut components);
+    components.schemas.extend([describe_error_schema()]);
     let scheme = Http::builder().scheme(HttpAuthScheme::Bearer).description(Some(
         "An environment token of `POST /auth/vendor`, the secret of an API key, or a user token of the operator's \
          identity system.",
@@ -132,17 +130,17 @@ pub fn document(public_url: &str) -> OpenApi {
                 .title("Rollcall management API")
                 .version(env!("CARGO_PKG_VERSION"))
                 .description(Some(INTRODUCTION))
-                .license(Some(license())),
+                .license(Some(build_license())),
         )
         .servers(Some([ServerBuilder::new().url(public_url).description(Some("This server")).build()]))
-        .tags(Some(TAGS.iter().map(tag)))
+        .tags(Some(TAGS.iter().map(build_tag)))
         .paths(paths)
         .components(Some(components))
         .build()
 }
 
-/// A page refers to the schema of its items, where one stands beside it, and does not spell it out again.
-fn pages_refer(components: &mut Components) {
+/// Replaces the inline schema of the items of each page with a reference, if the items have a named schema.
+fn reference_page_items(components: &mut Components) {
     let names: Vec<String> = components.schemas.keys().cloned().collect();
     for (name, schema) in &mut components.schemas {
         let Some(item) = name.strip_prefix(PAGE_PREFIX).filter(|item| names.iter().any(|name| name == item)) else {
@@ -155,17 +153,17 @@ fn pages_refer(components: &mut Components) {
     }
 }
 
-fn license() -> License {
+fn build_license() -> License {
     LicenseBuilder::new().name("Apache License 2.0").identifier(Some("Apache-2.0")).build()
 }
 
-fn tag(&(name, description): &(&str, &str)) -> Tag {
+fn build_tag(&(name, description): &(&str, &str)) -> Tag {
     TagBuilder::new().name(name).description(Some(description)).build()
 }
 
-/// This reference for programs
+/// Get the API description
 ///
-/// An `OpenAPI` 3.1 document, from which clients can be made.
+/// An `OpenAPI` 3.1 document, from which clients can be generated.
 #[utoipa::path(
     get,
     path = "/openapi.json",
@@ -174,16 +172,16 @@ fn tag(&(name, description): &(&str, &str)) -> Tag {
     responses((status = 200, description = "The document", body = serde_json::Value)),
     security(())
 )]
-pub(super) async fn get_document(state: Data<State>) -> Answered {
-    let outside = state.public.outside();
-    let made = if let Some(made) = outside.openapi.get() {
-        made.clone()
+pub(super) async fn get_document(state: Data<AppState>) -> ApiResult {
+    let outside = state.public.documents();
+    let document = if let Some(cached) = outside.openapi.get() {
+        cached.clone()
     } else {
-        let text = serde_json::to_vec(&document(&outside.url)).map_err(|problem| {
-            tracing::error!(%problem, "the OpenAPI document could not be made");
-            Refusal::new(503, "the document cannot be made at present")
+        let text = serde_json::to_vec(&build_document(&outside.url)).map_err(|problem| {
+            tracing::error!(%problem, "cannot generate the OpenAPI document");
+            ApiError::new(503, "the document cannot be generated at present")
         })?;
         outside.openapi.get_or_init(|| text.into()).clone()
     };
-    Ok(HttpResponse::Ok().content_type("application/json").body(made))
+    Ok(HttpResponse::Ok().content_type("application/json").body(document))
 }

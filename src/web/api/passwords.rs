@@ -1,33 +1,36 @@
-//! Checking the password of a user, for the operator's own sign-in.
+//! Verification of user passwords, for the sign-in of the operator's application.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::answer::{Answered, Refusal, WriteRefusals, document};
-use super::call::Call;
-use super::caller::{Allowed, Directory, Operator};
-use crate::directory::{Scope, configurations, passwords};
+use super::caller::{AllowedCaller, Directory, OperatorOnly};
 use crate::error::Error;
+use crate::management::configurations;
+use crate::provisioning::{Scope, passwords};
 use crate::scim::password;
+use crate::web::api::request::ApiRequest;
+use crate::web::api::response::{ApiError, ApiResult, WriteErrors, json_response};
 
-/// A password to be checked
+/// A password to verify
 #[derive(Deserialize, ToSchema)]
 #[schema(as = PasswordCheck)]
-pub(super) struct CheckBody {
+pub(super) struct CheckPasswordBody {
     #[schema(min_length = 1, max_length = 1024)]
     password: String,
 }
 
-/// Whether it is the user's
+/// The result of a password check
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Verdict {
+#[schema(as = Verdict)]
+pub(super) struct CheckPasswordResponse {
+    /// Whether it is the password of the user
     valid: bool,
 }
 
 /// Check a user's password
 ///
-/// Works where the configuration keeps passwords (`passwords` is `verify` in its settings). A user without a password
-/// has no valid one. Each user may be asked about ten times a minute; beyond that the answer is 429.
+/// Requires a configuration that stores passwords (`passwords` is `verify` in its settings). If the user has no password,
+/// `valid` is false. The limit is ten checks per minute and user; after that the response is 429.
 #[utoipa::path(
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/users/{user}/password/verify",
@@ -38,22 +41,22 @@ pub(super) struct Verdict {
         ("user" = String, Path, description = "Id of the user"),
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    request_body = CheckBody,
-    responses((status = 200, description = "The verdict", body = Verdict), WriteRefusals),
+    request_body = CheckPasswordBody,
+    responses((status = 200, description = "The result of the check", body = CheckPasswordResponse), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn verify(allowed: Allowed<Operator<Directory>>, call: Call) -> Answered {
-    let (id, user) = (call.part("id"), call.part("user"));
+pub(super) async fn verify_password(allowed: AllowedCaller<OperatorOnly<Directory>>, call: ApiRequest) -> ApiResult {
+    let (id, user) = (call.path_parameter("id"), call.path_parameter("user"));
     let digest = call.state.store.read_inline(|at| {
-        let scope = Scope::of(at, configurations::within(at, &allowed.by.reach, &id)?)?;
-        passwords::digest(at, &scope, &user)
+        let scope = Scope::load(at, configurations::find_configuration(at, &allowed.context.scope, &id)?)?;
+        passwords::find_password_digest(at, &scope, &user)
     })?;
-    let (body, state) = call.body::<CheckBody>().await?;
-    let given = password::read(&body.password).map_err(Error::from)?;
-    if let Some(wait) = state.guard.note_password_guess(&user) {
-        let refused = Refusal::new(429, "this user's password was asked about too often; wait a moment");
-        return Err(Refusal { retry_after: Some(wait.as_secs() + 1), ..refused });
+    let (body, state) = call.body::<CheckPasswordBody>().await?;
+    let password = password::parse_password(&body.password).map_err(Error::from)?;
+    if let Some(wait) = state.login_throttle.record_password_check(&user) {
+        let error = ApiError::new(429, "the password of this user was checked too often; try again later");
+        return Err(ApiError { retry_after: Some(wait.as_secs() + 1), ..error });
     }
-    let valid = state.hashing.is_right(given, digest).await?;
-    Ok(document(&Verdict { valid }))
+    let valid = state.hashing.verify(password, digest).await?;
+    Ok(json_response(&CheckPasswordResponse { valid }))
 }

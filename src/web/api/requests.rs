@@ -1,65 +1,65 @@
-//! The request log of a configuration: what its identity provider asked and was answered.
+//! The request log of a configuration: the requests of its identity provider and the responses.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Answered, ReadRefusals, Refusal, WriteRefusals, document, done};
-use super::call::{Call, read_aside, write};
-use super::caller::{Allowed, Delete, Read, Requests};
-use super::cursor::{PageQuery, cursor};
-use super::moments::moment;
+use super::caller::{AllowedCaller, Delete, Read, Requests};
+use super::cursor::{PageQuery, encode_cursor};
 use crate::clock;
-use crate::directory::requests;
+use crate::management::request_log::{self, RequestLogQuery};
 use crate::model::ids;
 use crate::model::permission::Permission;
 use crate::model::request::{LoggedBody, LoggedCall};
-use crate::store::requests::Wanted;
-use crate::web::requests::masked;
+use crate::web::api::request::{ApiRequest, read_blocking, run_write};
+use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
+use crate::web::api::timestamps::parse_timestamp;
+use crate::web::request_log::mask_call;
 
-/// One call in the log
+/// A call in the request log
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = LoggedCall)]
-pub(super) struct Shown {
-    /// The `X-Request-Id` of the answer
+pub(super) struct LoggedCallResponse {
+    /// The `X-Request-Id` of the response
     id: String,
     #[schema(format = DateTime)]
     at: String,
     #[schema(minimum = 0)]
     duration_us: i64,
-    /// Network address of the caller, as far as trusted proxies tell it; null where the row stands for missed calls
+    /// Network address of the caller, as reported by trusted proxies; null if the entry represents calls that were not
+    /// logged
     address: Option<String>,
-    /// The method; `-` where the row stands for missed calls
+    /// The method; `-` if the entry represents calls that were not logged
     method: String,
     /// Path and query, without secrets
     path: String,
-    /// The status of the answer; 0 where the row stands for missed calls
+    /// The status of the response; 0 if the entry represents calls that were not logged
     status: u16,
-    /// Whether something was left undone; a look-up that finds nothing is no failure
+    /// Whether the call failed. A search without results is not a failure
     failed: bool,
     scim_type: Option<String>,
-    /// What was wrong
+    /// The error message
     detail: Option<String>,
-    /// Why the token was refused: `no_token`, `malformed`, `double_bearer`, `no_scheme`, `foreign_token`, `unknown_token`,
+    /// Why the token was rejected: `no_token`, `malformed`, `double_bearer`, `no_scheme`, `foreign_token`, `unknown_token`,
     /// `revoked_token`, `expired_token` or `other_configuration`
     refusal: Option<String>,
     token_id: Option<String>,
-    /// The last four characters of a refused token that looks like one of ours
+    /// The last four characters of a rejected token that has the format of this server's tokens
     token_hint: Option<String>,
     resource_type: Option<String>,
     resource_id: Option<String>,
-    /// What was normalised, skipped or ignored
+    /// What was normalized, skipped or ignored
     notes: Vec<String>,
-    /// More than 0 where the row stands for so many calls that were served and could not be logged
+    /// If greater than 0, the entry represents this number of calls that were served but could not be logged
     #[schema(minimum = 0)]
     missed: u32,
 }
 
-impl From<LoggedCall> for Shown {
+impl From<LoggedCall> for LoggedCallResponse {
     fn from(call: LoggedCall) -> Self {
         Self {
             id: call.id,
-            at: clock::rfc3339(call.at),
+            at: clock::format_rfc3339(call.at),
             duration_us: call.duration_us,
             address: call.address,
             method: call.method,
@@ -79,102 +79,105 @@ impl From<LoggedCall> for Shown {
     }
 }
 
-/// A body of a logged call
+/// The body of a logged request or response
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LoggedBody)]
-pub(super) struct ShownBody {
-    /// Its text without passwords and tokens; null where there was none or it was not kept
+pub(super) struct LoggedBodyResponse {
+    /// Its text without passwords and tokens; null if there was no body or it was not stored
     text: Option<String>,
-    /// Its length as it was sent; null where there was no body or it was streamed
+    /// Its original length; null if there was no body or it was streamed
     #[schema(minimum = 0)]
     bytes: Option<u64>,
-    /// Whether the text is only its beginning
+    /// Whether the text is truncated
     cut: bool,
 }
 
-impl From<LoggedBody> for ShownBody {
+impl From<LoggedBody> for LoggedBodyResponse {
     fn from(body: LoggedBody) -> Self {
-        let kept = body.text.as_ref().map(|text| text.len() as u64);
-        let cut =
-            kept.is_some_and(|kept| kept + 4 > crate::model::request::BODY_KEPT_MAX_BYTES as u64) && body.bytes > kept;
+        let stored = body.text.as_ref().map(|text| text.len() as u64);
+        // A truncated text ends at a character boundary, up to 3 bytes before the limit.
+        let is_full = stored.is_some_and(|length| length + 4 > crate::model::request::LOGGED_BODY_MAX_BYTES as u64);
+        let cut = is_full && body.bytes > stored;
         Self { text: body.text, bytes: body.bytes, cut }
     }
 }
 
-/// One call with its bodies
+/// A call with its bodies
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LoggedCallWithBodies {
     #[serde(flatten)]
-    call: Shown,
-    request_body: ShownBody,
-    response_body: ShownBody,
+    call: LoggedCallResponse,
+    request_body: LoggedBodyResponse,
+    response_body: LoggedBodyResponse,
 }
 
-/// A page of the log
+/// A page of the request log
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RequestPage {
     /// Newest first
-    items: Vec<Shown>,
-    /// Gives the next page as `cursor`; null on the last one. A page may have fewer items than asked and still a next one
+    items: Vec<LoggedCallResponse>,
+    /// The `cursor` of the next page; null on the last page. A page may have fewer items than `limit` although it is not
+    /// the last one
     next_cursor: Option<String>,
 }
 
-/// Which calls are wanted; conditions are combined by "and"
+/// Filters; all of them must match
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Filter {
+pub(super) struct ListRequestsQuery {
     /// `ok`, `failed`, a class such as `4xx`, or a status such as `409`
     #[param(pattern = "^(ok|failed|[1-5]xx|[1-5][0-9][0-9])$")]
     status: Option<String>,
-    /// The method, in capitals
+    /// The method, in upper case
     method: Option<String>,
     /// Id of the resource
     resource: Option<String>,
-    /// Text in path, detail, notes, what was sent, or ids; only in ids for callers without directory.read
+    /// Text in the path, detail, notes, request body or ids. For callers without `directory.read`, only ids are searched
     #[param(min_length = 1, max_length = 200)]
     text: Option<String>,
-    /// Only calls at that moment or later
+    /// Only calls at this time or later
     #[param(format = DateTime)]
     since: Option<String>,
-    /// Only calls before that moment
+    /// Only calls before this time
     #[param(format = DateTime)]
     until: Option<String>,
 }
 
-impl Filter {
-    fn wanted(self, before: Option<String>, text_everywhere: bool) -> Result<Wanted, Refusal> {
-        let until = moment("until", self.until.as_deref())?.map(ids::first_at);
-        let mut wanted = Wanted {
+impl ListRequestsQuery {
+    fn into_query(self, before: Option<String>, text_everywhere: bool) -> Result<RequestLogQuery, ApiError> {
+        let until = parse_timestamp("until", self.until.as_deref())?.map(ids::first_id_at);
+        let mut query = RequestLogQuery {
             before: before.into_iter().chain(until).min(),
-            from: moment("since", self.since.as_deref())?.map(ids::first_at),
+            from: parse_timestamp("since", self.since.as_deref())?.map(ids::first_id_at),
             method: self.method,
             resource: self.resource,
             text: self.text,
-            text_everywhere,
-            ..Wanted::default()
+            search_content: text_everywhere,
+            ..RequestLogQuery::default()
         };
-        let text = wanted.text.as_ref().map_or(1, |text| text.chars().count());
+        let text = query.text.as_ref().map_or(1, |text| text.chars().count());
         if !(1..=200).contains(&text) {
-            return Err(Refusal::bad("text must have 1 to 200 characters"));
+            return Err(ApiError::bad_request("text must have 1 to 200 characters"));
         }
         match self.status.as_deref() {
             None => {}
-            Some("failed") => wanted.failed = Some(true),
-            Some("ok") => wanted.failed = Some(false),
+            Some("failed") => query.failed = Some(true),
+            Some("ok") => query.failed = Some(false),
             Some(status) => {
-                let (first, last) = statuses(status)
-                    .ok_or_else(|| Refusal::bad("status must be ok, failed, a class such as 4xx, or a number"))?;
-                (wanted.status_min, wanted.status_max) = (Some(first), Some(last));
+                let (first, last) = parse_status_range(status).ok_or_else(|| {
+                    ApiError::bad_request("status must be ok, failed, a class such as 4xx, or a number")
+                })?;
+                (query.status_min, query.status_max) = (Some(first), Some(last));
             }
         }
-        Ok(wanted)
+        Ok(query)
     }
 }
 
-/// The first and the last status of `409` or `4xx`.
-fn statuses(text: &str) -> Option<(u16, u16)> {
+/// Returns the first and the last status that `409` or `4xx` matches, or `None` if the text is invalid.
+fn parse_status_range(text: &str) -> Option<(u16, u16)> {
     let is_status = |status: u16| (100..600).contains(&status);
     if let Some(class) = text.strip_suffix("xx") {
         let first = class.parse::<u16>().ok()?.checked_mul(100)?;
@@ -184,10 +187,10 @@ fn statuses(text: &str) -> Option<(u16, u16)> {
     is_status(status).then_some((status, status))
 }
 
-/// The request log of a configuration
+/// List the calls in the request log of a configuration
 ///
-/// Every SCIM call, newest first, kept for 30 days and at most 200,000 calls. A refused token is there too, with the reason
-/// why. Callers without `directory.read` see the form of calls, and `***` in place of people's values.
+/// All SCIM calls of the last 30 days, at most 200,000, newest first. Calls with a rejected token are included, with the
+/// reason. For callers without `directory.read`, personal data is replaced with `***`.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/requests",
@@ -196,27 +199,27 @@ fn statuses(text: &str) -> Option<(u16, u16)> {
     params(
         ("id" = String, Path),
         PageQuery,
-        Filter,
+        ListRequestsQuery,
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    responses((status = 200, description = "Calls, newest first", body = RequestPage), ReadRefusals),
+    responses((status = 200, description = "Calls, newest first", body = RequestPage), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn list(allowed: Allowed<Requests>, call: Call) -> Answered {
-    let (id, reach) = (call.part("id"), allowed.reach());
+pub(super) async fn list_requests(allowed: AllowedCaller<Requests>, call: ApiRequest) -> ApiResult {
+    let (id, scope) = (call.path_parameter("id"), allowed.account_scope());
     let page = call.query::<PageQuery>()?;
-    let is_open = allowed.permissions.allow(Permission::DirectoryRead);
-    let wanted = call.query::<Filter>()?.wanted(page.place()?, is_open)?;
+    let is_unmasked = allowed.permissions.contains(Permission::DirectoryRead);
+    let query = call.query::<ListRequestsQuery>()?.into_query(page.position()?, is_unmasked)?;
     let limit = page.limit()?;
-    let found = read_aside(&call.state, move |at| requests::page(at, &reach, &id, &wanted, limit)).await?;
-    let show = |call| Shown::from(if is_open { call } else { masked(call) });
-    let items = found.calls.into_iter().map(show).collect();
-    Ok(document(&RequestPage { items, next_cursor: found.next.and_then(|id| cursor(&id)) }))
+    let found = read_blocking(&call.state, move |at| request_log::list_calls(at, &scope, &id, &query, limit)).await?;
+    let convert = |call| LoggedCallResponse::from(if is_unmasked { call } else { mask_call(call) });
+    let items = found.calls.into_iter().map(convert).collect();
+    Ok(json_response(&RequestPage { items, next_cursor: found.next.and_then(|id| encode_cursor(&id)) }))
 }
 
-/// One call of the request log, with its bodies
+/// Get a call from the request log, with its bodies
 ///
-/// Bodies are kept without passwords and tokens, and cut after 16 KiB.
+/// Bodies are stored without passwords and tokens, and truncated after 16 KiB.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/requests/{requestId}",
@@ -227,67 +230,68 @@ pub(super) async fn list(allowed: Allowed<Requests>, call: Call) -> Answered {
         ("requestId" = String, Path),
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    responses((status = 200, description = "The call", body = LoggedCallWithBodies), ReadRefusals),
+    responses((status = 200, description = "The call", body = LoggedCallWithBodies), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn read(allowed: Allowed<Requests>, call: Call) -> Answered {
-    let (id, request) = (call.part("id"), call.part("requestId"));
-    let found = call.state.store.read_inline(|at| requests::by_id(at, &allowed.by.reach, &id, &request))?;
-    let is_open = allowed.permissions.allow(Permission::DirectoryRead);
-    let mut found = if is_open { found } else { masked(found) };
+pub(super) async fn get_request(allowed: AllowedCaller<Requests>, call: ApiRequest) -> ApiResult {
+    let (id, request) = (call.path_parameter("id"), call.path_parameter("requestId"));
+    let found = call.state.store.read_inline(|at| request_log::find_call(at, &allowed.context.scope, &id, &request))?;
+    let is_unmasked = allowed.permissions.contains(Permission::DirectoryRead);
+    let mut found = if is_unmasked { found } else { mask_call(found) };
     let (request_body, response_body) = (std::mem::take(&mut found.request), std::mem::take(&mut found.response));
     let (request_body, response_body) = (request_body.into(), response_body.into());
-    Ok(document(&LoggedCallWithBodies { call: found.into(), request_body, response_body }))
+    Ok(json_response(&LoggedCallWithBodies { call: found.into(), request_body, response_body }))
 }
 
-/// How a configuration fares
+/// The health of a configuration
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ConfigurationHealth {
-    /// The last call with a right token
+    /// Time of the last call with a valid token
     #[schema(format = DateTime)]
     last_seen: Option<String>,
-    /// The last provisioning write that succeeded
+    /// Time of the last successful provisioning write
     #[schema(format = DateTime)]
     last_sync: Option<String>,
-    /// The last call that failed
+    /// Time of the last failed call
     #[schema(format = DateTime)]
     last_failure: Option<String>,
-    /// Failed calls in a row, refused tokens among them
+    /// Consecutive failed calls, including those with a rejected token
     #[schema(minimum = 0)]
     failures: u32,
-    /// Refused tokens in a row
+    /// Consecutive calls with a rejected token
     #[schema(minimum = 0)]
     auth_failures: u32,
-    /// How many of the last 20 calls there were
+    /// Number of recent calls, at most 20
     #[schema(minimum = 0, maximum = 20)]
     recent_calls: u32,
-    /// How many of those failed
+    /// Number of failed calls among them
     #[schema(minimum = 0, maximum = 20)]
     recent_failures: u32,
-    /// Whether 5 of the last 20 calls failed, or the last 3 came with a token that was refused
+    /// Whether at least 5 of the last 20 calls failed or the last 3 calls had a rejected token
     failing: bool,
 }
 
-/// How a configuration fares
+/// Get the health of a configuration
 ///
-/// Counted from its calls; calls without any token do not count.
+/// Derived from its calls. Calls without a token do not count.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/health",
     tag = "Request log",
     operation_id = "getConfigurationHealth",
     params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Times and counters", body = ConfigurationHealth), ReadRefusals),
+    responses((status = 200, description = "Times and counters", body = ConfigurationHealth), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn health(allowed: Allowed<Read>, call: Call) -> Answered {
-    let id = call.part("id");
-    let (one, health) = call.state.store.read_inline(|at| requests::fares(at, &allowed.by.reach, &id))?;
-    Ok(document(&ConfigurationHealth {
-        last_seen: one.last_seen.map(clock::rfc3339),
-        last_sync: one.last_sync.map(clock::rfc3339),
-        last_failure: health.last_failure.map(clock::rfc3339),
+pub(super) async fn get_health(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
+    let id = call.path_parameter("id");
+    let (configuration, health) =
+        call.state.store.read_inline(|at| request_log::find_configuration_health(at, &allowed.context.scope, &id))?;
+    Ok(json_response(&ConfigurationHealth {
+        last_seen: configuration.last_seen.map(clock::format_rfc3339),
+        last_sync: configuration.last_sync.map(clock::format_rfc3339),
+        last_failure: health.last_failure.map(clock::format_rfc3339),
         failures: health.failures,
         auth_failures: health.auth_failures,
         recent_calls: health.recent_calls(),
@@ -296,25 +300,26 @@ pub(super) async fn health(allowed: Allowed<Read>, call: Call) -> Answered {
     }))
 }
 
-/// Empty the request log of a configuration
+/// Clear the request log of a configuration
 ///
-/// Calls that are on their way stay. The audit log keeps who did it and how many calls went.
+/// Calls that are not written to the log yet are not removed. The audit log records the actor and the number of removed
+/// calls.
 #[utoipa::path(
     delete,
     path = "/directory/resources/v1/configurations/scim2/{id}/requests",
     tag = "Request log",
     operation_id = "emptyRequests",
     params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 204, description = "Done"), WriteRefusals),
+    responses((status = 204, description = "Done"), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn empty(allowed: Allowed<Delete>, call: Call) -> Answered {
-    let (by, id) = (allowed.by, call.part("id"));
-    let emptying = write(&call.state, move |tx| requests::empty(tx, &by, &id)).await?;
+pub(super) async fn clear_requests(allowed: AllowedCaller<Delete>, call: ApiRequest) -> ApiResult {
+    let (context, id) = (allowed.context, call.path_parameter("id"));
+    let emptying = run_write(&call.state, move |tx| request_log::start_emptying_log(tx, &context, &id)).await?;
     loop {
-        let which = emptying.clone();
-        if !write(&call.state, move |tx| requests::forget(tx, &which)).await? {
-            return Ok(done());
+        let step = emptying.clone();
+        if !run_write(&call.state, move |tx| request_log::remove_calls(tx, &step)).await? {
+            return Ok(no_content_response());
         }
     }
 }
@@ -324,17 +329,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_a_class_a_number_or_one_of_two_words() {
-        let read = |status: &str| {
-            let filter = Filter { status: Some(status.to_owned()), ..Filter::default() };
-            filter.wanted(None, true).map(|wanted| (wanted.failed, wanted.status_min, wanted.status_max)).ok()
+    fn a_status_filter_is_a_class_a_number_ok_or_failed() {
+        let parse = |status: &str| {
+            let filter = ListRequestsQuery { status: Some(status.to_owned()), ..ListRequestsQuery::default() };
+            filter.into_query(None, true).map(|query| (query.failed, query.status_min, query.status_max)).ok()
         };
-        assert_eq!(read("failed"), Some((Some(true), None, None)));
-        assert_eq!(read("ok"), Some((Some(false), None, None)));
-        assert_eq!(read("4xx"), Some((None, Some(400), Some(499))));
-        assert_eq!(read("409"), Some((None, Some(409), Some(409))));
-        for wrong in ["", "bad", "9xx", "0xx", "99999xx", "4x", "99", "600"] {
-            assert_eq!(read(wrong), None, "{wrong}");
+        assert_eq!(parse("failed"), Some((Some(true), None, None)));
+        assert_eq!(parse("ok"), Some((Some(false), None, None)));
+        assert_eq!(parse("4xx"), Some((None, Some(400), Some(499))));
+        assert_eq!(parse("409"), Some((None, Some(409), Some(409))));
+        for invalid in ["", "bad", "9xx", "0xx", "99999xx", "4x", "99", "600"] {
+            assert_eq!(parse(invalid), None, "{invalid}");
         }
     }
 }

@@ -1,54 +1,55 @@
-//! Schemas that a configuration adds to users and groups.
+//! Schema extensions of a configuration.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Answered, ReadRefusals, WriteRefusals, created, document, done};
-use super::call::{Call, read_aside, write};
-use super::caller::{Allowed, Create, Read};
-use super::configurations::known;
-use super::cursor::{Page, PageQuery};
+use super::caller::{AllowedCaller, Create, Read};
+use super::configurations::find_configuration;
+use super::cursor::{CursorPage, PageQuery};
 use crate::clock;
-use crate::directory::extensions::{self, NewExtension};
-use crate::store::extensions::Extension;
+use crate::management::schema_extensions::{self, NewExtension, StoredExtension};
+use crate::web::api::request::{ApiRequest, read_blocking, run_write};
+use crate::web::api::response::{
+    ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
+};
 
-/// What a schema extends
+/// The resource type that a schema extends
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-enum ExtendedType {
+enum ExtendedResourceType {
     User,
     Group,
 }
 
-/// A schema of a configuration
+/// A schema extension of a configuration
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SchemaExtension)]
-pub(super) struct Shown {
+pub(super) struct SchemaExtensionResponse {
     /// URN of the schema
     id: String,
-    #[schema(inline, value_type = ExtendedType)]
+    #[schema(inline, value_type = ExtendedResourceType)]
     resource_type: String,
-    /// Whether each resource must carry it
+    /// Whether each resource must have the extension
     required: bool,
     #[schema(format = DateTime)]
     created_at: String,
-    /// The Schema document of RFC 7643 section 7, as it was given
+    /// The Schema document (RFC 7643 section 7), unchanged
     #[schema(value_type = Object)]
     schema: Value,
 }
 
-impl From<Extension> for Shown {
-    fn from(row: Extension) -> Self {
+impl From<StoredExtension> for SchemaExtensionResponse {
+    fn from(row: StoredExtension) -> Self {
         let (id, resource_type, required) = (row.id, row.resource_type, row.required);
         let schema = serde_json::from_str(&row.document).unwrap_or_default();
-        Self { id, resource_type, required, created_at: clock::rfc3339(row.created_at), schema }
+        Self { id, resource_type, required, created_at: clock::format_rfc3339(row.created_at), schema }
     }
 }
 
-/// The schemas that a configuration has added
+/// List the schema extensions of a configuration
 ///
-/// In the order of their URNs.
+/// Ordered by URN.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/schemas",
@@ -59,25 +60,26 @@ impl From<Extension> for Shown {
         PageQuery,
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    responses((status = 200, description = "One page", body = Page<Shown>), ReadRefusals),
+    responses((status = 200, description = "One page", body = CursorPage<SchemaExtensionResponse>), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn list(allowed: Allowed<Read>, call: Call) -> Answered {
-    let (by, id) = (allowed.by, call.part("id"));
-    known(&call.state, &by, &id)?;
+pub(super) async fn list_schemas(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
+    let (context, id) = (allowed.context, call.path_parameter("id"));
+    find_configuration(&call.state, &context, &id)?;
     let query = call.query::<PageQuery>()?;
-    let (limit, place) = (query.limit()?, query.place::<String>()?);
-    let found = read_aside(&call.state, move |at| extensions::list(at, &by.reach, &id)).await?;
-    let on_page = found.into_iter().filter(|row| place.as_ref().is_none_or(|place| row.id > *place)).collect();
-    Ok(document(&Page::of(on_page, limit, |row| row.id.clone(), Shown::from)))
+    let (limit, after) = (query.limit()?, query.position::<String>()?);
+    let found =
+        read_blocking(&call.state, move |at| schema_extensions::list_extensions(at, &context.scope, &id)).await?;
+    let on_page = found.into_iter().filter(|row| after.as_ref().is_none_or(|after| row.id > *after)).collect();
+    Ok(json_response(&CursorPage::from_rows(on_page, limit, |row| row.id.clone(), SchemaExtensionResponse::from)))
 }
 
-/// A Schema document: RFC 7643 section 7
+/// A Schema document (RFC 7643 section 7)
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes what is read as it is")]
+#[expect(dead_code, reason = "only used for the OpenAPI document")]
 pub(super) struct SchemaDocument {
-    /// URN of the schema, in a namespace of your own
+    /// URN of the schema, in your own namespace
     #[schema(
         max_length = 1024,
         pattern = r"^(?![uU][rR][nN]:[iI][eE][tT][fF]:[pP][aA][rR][aA][mM][sS]:[sS][cC][iI][mM]:)[uU][rR][nN](:[A-Za-z0-9._-]+){2,}$"
@@ -85,19 +87,19 @@ pub(super) struct SchemaDocument {
     id: String,
     name: Option<String>,
     description: Option<String>,
-    /// Names are told apart whatever their case
+    /// Names must be unique; case is ignored
     #[schema(min_items = 1, max_items = 200)]
     attributes: Vec<AttributeDocument>,
 }
 
-/// An attribute of a schema. A complex one has `subAttributes`, which are not complex themselves
+/// An attribute of a schema. A complex attribute has `subAttributes`, which cannot be complex
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes what is read as it is")]
+#[expect(dead_code, reason = "only used for the OpenAPI document")]
 pub(super) struct AttributeDocument {
     #[schema(max_length = 1024, pattern = r"^[A-Za-z][A-Za-z0-9_$-]*$")]
     name: String,
-    /// string without it
+    /// Default `string`
     #[schema(inline)]
     r#type: Option<AttributeType>,
     description: Option<String>,
@@ -105,22 +107,22 @@ pub(super) struct AttributeDocument {
     required: Option<bool>,
     case_exact: Option<bool>,
     canonical_values: Option<Vec<String>>,
-    /// readWrite without it
+    /// Default `readWrite`
     #[schema(inline)]
-    mutability: Option<Mutability>,
-    /// default without it; what is writeOnly is returned never
+    mutability: Option<AttributeMutability>,
+    /// Default `default`; `writeOnly` attributes are never returned
     #[schema(inline)]
-    returned: Option<Returned>,
+    returned: Option<AttributeReturned>,
     reference_types: Option<Vec<String>>,
-    /// Whether `eq` on it is answered by an index; text only
+    /// Whether an index supports `eq` filters on the attribute; only for strings
     indexed: Option<bool>,
     sub_attributes: Option<Vec<Value>>,
 }
 
-/// Kind of values
+/// Data type of an attribute (RFC 7643 section 2.3)
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes what is read as it is")]
+#[expect(dead_code, reason = "only used for the OpenAPI document")]
 enum AttributeType {
     String,
     Boolean,
@@ -132,44 +134,44 @@ enum AttributeType {
     Complex,
 }
 
-/// Who may write
+/// When the attribute can be written
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes what is read as it is")]
-enum Mutability {
+#[expect(dead_code, reason = "only used for the OpenAPI document")]
+enum AttributeMutability {
     ReadWrite,
     ReadOnly,
     Immutable,
     WriteOnly,
 }
 
-/// When it is shown
+/// When the attribute is returned
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "it describes what is read as it is")]
-enum Returned {
+#[expect(dead_code, reason = "only used for the OpenAPI document")]
+enum AttributeReturned {
     Always,
     Default,
     Request,
     Never,
 }
 
-/// A schema to be added
+/// A schema extension to add
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = NewSchemaExtension)]
-pub(super) struct NewBody {
+pub(super) struct AddSchemaBody {
     #[schema(inline)]
-    resource_type: ExtendedType,
-    /// Whether each resource must carry it from now on
+    resource_type: ExtendedResourceType,
+    /// Whether each resource must have the extension from now on; default false
     required: Option<bool>,
     #[schema(value_type = SchemaDocument)]
     schema: Value,
 }
 
-/// Add a schema to a configuration
+/// Add a schema extension to a configuration
 ///
-/// Its attributes are accepted, kept, filtered and shown from the next request on.
+/// The attributes are accepted, stored, filterable and returned from the next request on.
 #[utoipa::path(
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/schemas",
@@ -179,25 +181,25 @@ pub(super) struct NewBody {
         ("id" = String, Path, description = "The configuration"),
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    request_body = NewBody,
-    responses((status = 201, description = "The schema", body = Shown), WriteRefusals),
+    request_body = AddSchemaBody,
+    responses((status = 201, description = "The schema", body = SchemaExtensionResponse), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn add(allowed: Allowed<Create>, call: Call) -> Answered {
-    let (by, id) = (allowed.by, call.part("id"));
-    known(&call.state, &by, &id)?;
-    let (body, state) = call.body::<NewBody>().await?;
+pub(super) async fn add_schema(allowed: AllowedCaller<Create>, call: ApiRequest) -> ApiResult {
+    let (context, id) = (allowed.context, call.path_parameter("id"));
+    find_configuration(&call.state, &context, &id)?;
+    let (body, state) = call.body::<AddSchemaBody>().await?;
     let resource_type = match body.resource_type {
-        ExtendedType::User => "User",
-        ExtendedType::Group => "Group",
+        ExtendedResourceType::User => "User",
+        ExtendedResourceType::Group => "Group",
     };
     let required = body.required.unwrap_or(false);
     let new = NewExtension { resource_type: resource_type.to_owned(), required, document: body.schema };
-    let added = write(&state, move |tx| extensions::add(tx, &by, &id, &new)).await?;
-    Ok(created(&Shown::from(added)))
+    let added = run_write(&state, move |tx| schema_extensions::add_extension(tx, &context, &id, &new)).await?;
+    Ok(created_response(&SchemaExtensionResponse::from(added)))
 }
 
-/// One schema of a configuration
+/// Get a schema extension of a configuration
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/schemas/{urn}",
@@ -208,28 +210,29 @@ pub(super) async fn add(allowed: Allowed<Create>, call: Call) -> Answered {
         ("urn" = String, Path, description = "URN of the schema"),
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    responses((status = 200, description = "The schema", body = Shown), ReadRefusals),
+    responses((status = 200, description = "The schema", body = SchemaExtensionResponse), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn read(allowed: Allowed<Read>, call: Call) -> Answered {
-    let (id, urn) = (call.part("id"), call.part("urn"));
-    let found = call.state.store.read_inline(|at| extensions::within(at, &allowed.by.reach, &id, &urn))?;
-    Ok(document(&Shown::from(found)))
+pub(super) async fn get_schema(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
+    let (id, urn) = (call.path_parameter("id"), call.path_parameter("urn"));
+    let found =
+        call.state.store.read_inline(|at| schema_extensions::find_extension(at, &allowed.context.scope, &id, &urn))?;
+    Ok(json_response(&SchemaExtensionResponse::from(found)))
 }
 
-/// What a removal takes with it
+/// Options of a removal
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct DeleteQuery {
-    /// Remove the values that resources have under it
+pub(super) struct RemoveSchemaQuery {
+    /// Also remove the values of the extension from all resources
     #[param(required = false)]
     purge: bool,
 }
 
-/// Remove a schema from a configuration
+/// Remove a schema extension from a configuration
 ///
-/// 409 while resources have values under it, unless they are to be purged.
+/// 409 if resources have values of the extension, unless `purge` is true.
 #[utoipa::path(
     delete,
     path = "/directory/resources/v1/configurations/scim2/{id}/schemas/{urn}",
@@ -238,16 +241,16 @@ pub(super) struct DeleteQuery {
     params(
         ("id" = String, Path, description = "The configuration"),
         ("urn" = String, Path, description = "URN of the schema"),
-        DeleteQuery,
+        RemoveSchemaQuery,
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    responses((status = 204, description = "Done"), WriteRefusals),
+    responses((status = 204, description = "Done"), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn remove(allowed: Allowed<Create>, call: Call) -> Answered {
-    let (by, id, urn) = (allowed.by, call.part("id"), call.part("urn"));
-    call.state.store.read_inline(|at| extensions::within(at, &by.reach, &id, &urn))?;
-    let purge = call.query::<DeleteQuery>()?.purge;
-    write(&call.state, move |tx| extensions::delete(tx, &by, &id, &urn, purge)).await?;
-    Ok(done())
+pub(super) async fn remove_schema(allowed: AllowedCaller<Create>, call: ApiRequest) -> ApiResult {
+    let (context, id, urn) = (allowed.context, call.path_parameter("id"), call.path_parameter("urn"));
+    call.state.store.read_inline(|at| schema_extensions::find_extension(at, &context.scope, &id, &urn))?;
+    let purge = call.query::<RemoveSchemaQuery>()?.purge;
+    run_write(&call.state, move |tx| schema_extensions::delete_extension(tx, &context, &id, &urn, purge)).await?;
+    Ok(no_content_response())
 }

@@ -1,62 +1,62 @@
-//! Settings of a configuration: its name, its provider, and the switches that say how requests are read.
+//! Settings of a configuration: its name, its provider, and the switches for the interpretation of requests.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::answer::{Answered, ReadRefusals, WriteRefusals, document};
-use super::call::{Call, write};
-use super::caller::{Allowed, Create, Read};
-use super::configurations::known;
-use super::words::Name;
+use super::caller::{AllowedCaller, Create, Read};
+use super::configurations::find_configuration;
 use crate::clock;
-use crate::directory::settings::{self, SettingsChange};
-use crate::model::change::Change;
+use crate::management::configuration_settings::{self, SettingsChange};
 use crate::model::configuration::{Configuration, provisioning_url};
+use crate::model::field_change::FieldChange;
 use crate::model::switches::{self, Preset};
+use crate::web::api::request::{ApiRequest, run_write};
+use crate::web::api::request_types::DisplayName;
+use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_response};
 
-/// What is set of a configuration
+/// The settings of a configuration
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Settings)]
-pub(super) struct Shown {
+pub(super) struct SettingsResponse {
     connection_name: String,
     source: &'static str,
-    /// Name of the identity provider where the source does not say it
+    /// Name of the identity provider, if the source does not determine it
     #[schema(required)]
     provider: Option<String>,
-    /// The preset from which the switches started
+    /// The preset on which the switches are based
     preset: Preset,
-    /// What the identity provider is given as its SCIM base URL
+    /// The SCIM base URL for the identity provider
     #[schema(format = "uri")]
     provisioning_url: String,
-    /// Whether changes reach your application
+    /// Whether changes are published to your application
     sync_to_user_management: bool,
-    switches: switches::Shown,
-    /// The last provisioning write that succeeded
+    switches: switches::SwitchesResponse,
+    /// Time of the last successful provisioning write
     #[schema(format = DateTime, required)]
     last_sync: Option<String>,
-    /// The last call with a right token
+    /// Time of the last call with a valid token
     #[schema(format = DateTime, required)]
     last_seen: Option<String>,
 }
 
-impl Shown {
-    fn of(one: Configuration, public_url: &str) -> Self {
+impl SettingsResponse {
+    fn from_configuration(configuration: Configuration, public_url: &str) -> Self {
         Self {
-            source: one.source.as_str(),
-            preset: one.switches.preset,
-            provisioning_url: provisioning_url(public_url, &one.id),
-            sync_to_user_management: one.sync,
-            switches: switches::Shown::from(&one.switches),
-            last_sync: one.last_sync.map(clock::rfc3339),
-            last_seen: one.last_seen.map(clock::rfc3339),
-            connection_name: one.connection_name,
-            provider: one.provider,
+            source: configuration.source.as_str(),
+            preset: configuration.switches.preset,
+            provisioning_url: provisioning_url(public_url, &configuration.id),
+            sync_to_user_management: configuration.sync,
+            switches: switches::SwitchesResponse::from(&configuration.switches),
+            last_sync: configuration.last_sync.map(clock::format_rfc3339),
+            last_seen: configuration.last_seen.map(clock::format_rfc3339),
+            connection_name: configuration.connection_name,
+            provider: configuration.provider,
         }
     }
 }
 
-/// The settings of a configuration
+/// Get the settings of a configuration
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/settings",
@@ -66,33 +66,34 @@ impl Shown {
         ("id" = String, Path, description = "The configuration"),
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    responses((status = 200, description = "The settings", body = Shown), ReadRefusals),
+    responses((status = 200, description = "The settings", body = SettingsResponse), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn read(allowed: Allowed<Read>, call: Call) -> Answered {
-    let found = known(&call.state, &allowed.by, &call.part("id"))?;
-    Ok(document(&Shown::of(found, &call.state.public_url())))
+pub(super) async fn get_settings(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
+    let found = find_configuration(&call.state, &allowed.context, &call.path_parameter("id"))?;
+    Ok(json_response(&SettingsResponse::from_configuration(found, &call.state.public_url())))
 }
 
-/// Settings to be changed; what is left out stays as it is
+/// Changes to settings; absent members keep their value
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SettingsUpdate)]
-pub(super) struct UpdateBody {
-    connection_name: Option<Name>,
+pub(super) struct UpdateSettingsBody {
+    connection_name: Option<DisplayName>,
     /// Name of the identity provider; null for none
     #[serde(default)]
-    #[schema(value_type = Option<Name>)]
-    provider: Change<Name>,
-    /// All switches take the values of this preset
+    #[schema(value_type = Option<DisplayName>)]
+    provider: FieldChange<DisplayName>,
+    /// Sets all switches to the values of this preset
     preset: Option<Preset>,
-    /// Single switches, after the preset
-    switches: Option<switches::Changes>,
+    /// Individual switches, applied after the preset
+    switches: Option<switches::SwitchChanges>,
 }
 
 /// Change settings of a configuration
 ///
-/// The next request follows them. Making group names unique is refused while groups share one.
+/// The settings apply from the next request on. 409 if group names are to become unique while several groups have the same
+/// name.
 #[utoipa::path(
     patch,
     path = "/directory/resources/v1/configurations/scim2/{id}/settings",
@@ -102,20 +103,21 @@ pub(super) struct UpdateBody {
         ("id" = String, Path, description = "The configuration"),
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    request_body = UpdateBody,
-    responses((status = 200, description = "The settings as they are now", body = Shown), WriteRefusals),
+    request_body = UpdateSettingsBody,
+    responses((status = 200, description = "The settings after the change", body = SettingsResponse), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn update(allowed: Allowed<Create>, call: Call) -> Answered {
-    let (by, id) = (allowed.by, call.part("id"));
-    known(&call.state, &by, &id)?;
-    let (body, state) = call.body::<UpdateBody>().await?;
+pub(super) async fn update_settings(allowed: AllowedCaller<Create>, call: ApiRequest) -> ApiResult {
+    let (context, id) = (allowed.context, call.path_parameter("id"));
+    find_configuration(&call.state, &context, &id)?;
+    let (body, state) = call.body::<UpdateSettingsBody>().await?;
     let change = SettingsChange {
         connection_name: body.connection_name.map(|name| name.0),
         provider: body.provider.map(|name| name.0),
         preset: body.preset,
         switches: body.switches.unwrap_or_default(),
     };
-    let changed = write(&state, move |tx| settings::change(tx, &by, &id, &change)).await?;
-    Ok(document(&Shown::of(changed, &state.public_url())))
+    let changed =
+        run_write(&state, move |tx| configuration_settings::change_settings(tx, &context, &id, &change)).await?;
+    Ok(json_response(&SettingsResponse::from_configuration(changed, &state.public_url())))
 }

@@ -1,35 +1,36 @@
-//! Tokens of a configuration: listed by their hints, rotated, given an end, revoked.
+//! Bearer tokens of a configuration: list, create, update, revoke.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::answer::{Answered, ReadRefusals, Refusal, WriteRefusals, created, document, done};
-use super::call::{Call, read_aside, write};
-use super::caller::{Allowed, Read, Tokens};
-use super::configurations::{known, new_token};
-use super::cursor::{Page, PageQuery};
-use super::words::{Moment, Name};
+use super::caller::{AllowedCaller, Read, Tokens};
+use super::configurations::{find_configuration, generate_token};
+use super::cursor::{CursorPage, PageQuery};
 use crate::clock::{self, Millis};
-use crate::directory::tokens::{self, TokenChange, TokenDraft};
-use crate::model::change::Change;
-use crate::model::rights::{Rights, TokenState};
-use crate::store::tokens::KeptToken;
+use crate::management::tokens::{self, StoredToken, TokenChange, TokenDraft};
+use crate::model::field_change::FieldChange;
+use crate::model::rights::{TokenRights, TokenState};
+use crate::web::api::request::{ApiRequest, read_blocking, run_write};
+use crate::web::api::request_types::{DisplayName, RequestTimestamp};
+use crate::web::api::response::{
+    ApiError, ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
+};
 
-/// Longest life that `expiresIn` gives: ten years of seconds.
+/// Maximum of `expiresIn` in seconds: ten years.
 const EXPIRES_IN_MAX: u32 = 315_360_000;
-/// Longest overlap that `revokeOldAfter` gives: thirty days of seconds.
+/// Maximum of `revokeOldAfter` in seconds: thirty days.
 const OVERLAP_MAX: u32 = 2_592_000;
 
-/// A token, without its text
+/// A token, without its secret
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Token)]
-pub(super) struct Shown {
+pub(super) struct TokenResponse {
     id: String,
     label: String,
     /// The last four characters of the token
     hint: String,
-    rights: Rights,
+    rights: TokenRights,
     state: TokenState,
     #[schema(format = DateTime)]
     created_at: String,
@@ -37,33 +38,33 @@ pub(super) struct Shown {
     first_used_at: Option<String>,
     #[schema(format = DateTime, required)]
     last_used_at: Option<String>,
-    /// When it stops working by itself; null for never
+    /// When the token expires; null for never
     #[schema(format = DateTime, required)]
     expires_at: Option<String>,
     #[schema(format = DateTime, required)]
     revoked_at: Option<String>,
 }
 
-impl Shown {
-    fn of(token: KeptToken, now: Millis) -> Self {
+impl TokenResponse {
+    fn from_token(token: StoredToken, now: Millis) -> Self {
         Self {
             state: token.state(now),
             id: token.id,
             label: token.label,
             hint: token.hint,
             rights: token.rights,
-            created_at: clock::rfc3339(token.created_at),
-            first_used_at: token.first_used_at.map(clock::rfc3339),
-            last_used_at: token.last_used_at.map(clock::rfc3339),
-            expires_at: token.expires_at.map(clock::rfc3339),
-            revoked_at: token.revoked_at.map(clock::rfc3339),
+            created_at: clock::format_rfc3339(token.created_at),
+            first_used_at: token.first_used_at.map(clock::format_rfc3339),
+            last_used_at: token.last_used_at.map(clock::format_rfc3339),
+            expires_at: token.expires_at.map(clock::format_rfc3339),
+            revoked_at: token.revoked_at.map(clock::format_rfc3339),
         }
     }
 }
 
-/// The tokens of a configuration
+/// List the tokens of a configuration
 ///
-/// Newest first, also those that have expired or were revoked; never a token itself.
+/// Newest first, including expired and revoked tokens. The secrets are never returned.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/tokens",
@@ -74,64 +75,69 @@ impl Shown {
         PageQuery,
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    responses((status = 200, description = "One page", body = Page<Shown>), ReadRefusals),
+    responses((status = 200, description = "One page", body = CursorPage<TokenResponse>), ReadErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn list(allowed: Allowed<Read>, call: Call) -> Answered {
-    let (by, id) = (allowed.by, call.part("id"));
-    known(&call.state, &by, &id)?;
+pub(super) async fn list_tokens(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
+    let (context, id) = (allowed.context, call.path_parameter("id"));
+    find_configuration(&call.state, &context, &id)?;
     let query = call.query::<PageQuery>()?;
-    let (limit, place) = (query.limit()?, query.place::<(Millis, String)>()?);
-    let found = read_aside(&call.state, move |at| {
-        let before = place.as_ref().map(|(time, id)| (*time, id.as_str()));
-        tokens::list(at, &by.reach, &id, before, limit + 1)
+    let (limit, position) = (query.limit()?, query.position::<(Millis, String)>()?);
+    let found = read_blocking(&call.state, move |at| {
+        let before = position.as_ref().map(|(time, id)| (*time, id.as_str()));
+        tokens::list_tokens(at, &context.scope, &id, before, limit + 1)
     });
-    let now = clock::now();
-    let place = |token: &KeptToken| (token.created_at, token.id.clone());
-    Ok(document(&Page::of(found.await?, limit, place, |token| Shown::of(token, now))))
+    let now = clock::current_millis();
+    let position = |token: &StoredToken| (token.created_at, token.id.clone());
+    Ok(json_response(&CursorPage::from_rows(found.await?, limit, position, |token| {
+        TokenResponse::from_token(token, now)
+    })))
 }
 
-/// A token to be made; everything may be left out
+/// A token to create; all members are optional
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = NewToken)]
-pub(super) struct NewBody {
-    label: Option<Name>,
-    /// When it stops working by itself; without it and `expiresIn`, never
-    expires_at: Option<Moment>,
-    /// The same in seconds from now; where both are given, the earlier one counts
+pub(super) struct CreateTokenBody {
+    label: Option<DisplayName>,
+    /// When the token expires; default: never
+    expires_at: Option<RequestTimestamp>,
+    /// Lifetime in seconds; with `expiresAt`, the earlier time applies
     #[schema(minimum = 1, maximum = 315_360_000)]
     expires_in: Option<u32>,
-    /// What it may do; `all` without it
-    rights: Option<Rights>,
-    /// Seconds after which the token that stays beside the new one stops working; without it, it stays until the next
-    /// rotation
+    /// Rights of the token; default `all`
+    rights: Option<TokenRights>,
+    /// Seconds until the previous token stops working; default: until the next rotation
     #[schema(minimum = 0, maximum = 2_592_000)]
     revoke_old_after: Option<u32>,
 }
 
-impl NewBody {
-    fn check(&self) -> Result<(), Refusal> {
+impl CreateTokenBody {
+    fn validate(&self) -> Result<(), ApiError> {
         if self.expires_in.is_some_and(|seconds| !(1..=EXPIRES_IN_MAX).contains(&seconds)) {
-            return Err(Refusal::bad(format!("expiresIn must be a number of seconds from 1 to {EXPIRES_IN_MAX}")));
+            return Err(ApiError::bad_request(format!(
+                "expiresIn must be a number of seconds from 1 to {EXPIRES_IN_MAX}"
+            )));
         }
         if self.revoke_old_after.is_some_and(|seconds| seconds > OVERLAP_MAX) {
-            return Err(Refusal::bad(format!("revokeOldAfter must be a number of seconds from 0 to {OVERLAP_MAX}")));
+            return Err(ApiError::bad_request(format!(
+                "revokeOldAfter must be a number of seconds from 0 to {OVERLAP_MAX}"
+            )));
         }
         Ok(())
     }
 
     fn expires_at(&self) -> Option<Millis> {
-        let after = self.expires_in.map(|seconds| clock::now() + millis(seconds));
-        self.expires_at.map(|moment| moment.0).into_iter().chain(after).min()
+        let after = self.expires_in.map(|seconds| clock::current_millis() + seconds_to_millis(seconds));
+        self.expires_at.map(|timestamp| timestamp.0).into_iter().chain(after).min()
     }
 }
 
-fn millis(seconds: u32) -> Millis {
+fn seconds_to_millis(seconds: u32) -> Millis {
     Millis::from(seconds) * 1_000
 }
 
-/// A token as it was made. Its text is shown this once
+/// A new token with its secret, which cannot be read again
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CreatedToken {
@@ -140,15 +146,15 @@ pub(super) struct CreatedToken {
     label: String,
     /// The last four characters of the token
     hint: String,
-    rights: Rights,
+    rights: TokenRights,
     #[schema(format = DateTime, required)]
     expires_at: Option<String>,
 }
 
-/// Make a token
+/// Create a token
 ///
-/// The identity provider's token is replaced without an outage: at most two are live, so the one before keeps working until
-/// the next rotation, its end, or `revokeOldAfter`.
+/// The token of the identity provider can be replaced without an outage. At most two tokens are live: the previous one
+/// works until the next rotation, its expiry, or the end of `revokeOldAfter`.
 #[utoipa::path(
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/tokens",
@@ -158,15 +164,15 @@ pub(super) struct CreatedToken {
         ("id" = String, Path, description = "The configuration"),
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    request_body = Option<NewBody>,
-    responses((status = 201, description = "The token", body = CreatedToken), WriteRefusals),
+    request_body = Option<CreateTokenBody>,
+    responses((status = 201, description = "The token", body = CreatedToken), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn create(allowed: Allowed<Tokens>, call: Call) -> Answered {
-    make(allowed, call).await
+pub(super) async fn create_token(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
+    issue_token(allowed, call).await
 }
 
-/// Make a token, by another address
+/// Create a token at an alternative URL
 #[utoipa::path(
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/token",
@@ -176,51 +182,51 @@ pub(super) async fn create(allowed: Allowed<Tokens>, call: Call) -> Answered {
         ("id" = String, Path, description = "The configuration"),
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    request_body = Option<NewBody>,
-    responses((status = 201, description = "The token", body = CreatedToken), WriteRefusals),
+    request_body = Option<CreateTokenBody>,
+    responses((status = 201, description = "The token", body = CreatedToken), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn rotate(allowed: Allowed<Tokens>, call: Call) -> Answered {
-    make(allowed, call).await
+pub(super) async fn rotate_token(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
+    issue_token(allowed, call).await
 }
 
-async fn make(allowed: Allowed<Tokens>, call: Call) -> Answered {
-    let (by, id) = (allowed.by, call.part("id"));
-    known(&call.state, &by, &id)?;
-    let (body, state) = call.body_if_any::<NewBody>().await?;
-    body.check()?;
-    let token = new_token()?;
-    let (expires_at, overlap) = (body.expires_at(), body.revoke_old_after.map(millis));
+async fn issue_token(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
+    let (context, id) = (allowed.context, call.path_parameter("id"));
+    find_configuration(&call.state, &context, &id)?;
+    let (body, state) = call.optional_body::<CreateTokenBody>().await?;
+    body.validate()?;
+    let token = generate_token()?;
+    let (expires_at, overlap) = (body.expires_at(), body.revoke_old_after.map(seconds_to_millis));
     let label = body.label.map_or_else(|| "rotated token".to_owned(), |label| label.0);
-    let rights = body.rights.unwrap_or(Rights::All);
+    let rights = body.rights.unwrap_or(TokenRights::All);
     let draft = TokenDraft { rights, expires_at, ..TokenDraft::new(clock::new_id(), &token, label) };
-    let answer = CreatedToken {
+    let response = CreatedToken {
         id: draft.id.clone(),
         token: token.reveal().to_owned(),
         label: draft.label.clone(),
         hint: draft.hint.clone(),
         rights,
-        expires_at: expires_at.map(clock::rfc3339),
+        expires_at: expires_at.map(clock::format_rfc3339),
     };
-    write(&state, move |tx| tokens::rotate(tx, &by, &id, &draft, overlap)).await?;
-    Ok(created(&answer))
+    run_write(&state, move |tx| tokens::rotate_token(tx, &context, &id, &draft, overlap)).await?;
+    Ok(created_response(&response))
 }
 
-/// What is to be different with a token; what is left out stays
+/// Changes to a token; absent members keep their value
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = TokenUpdate)]
-pub(super) struct UpdateBody {
-    label: Option<Name>,
-    /// When it stops working by itself; null for never
+pub(super) struct UpdateTokenBody {
+    label: Option<DisplayName>,
+    /// When the token expires; null for never
     #[serde(default)]
-    #[schema(value_type = Option<Moment>)]
-    expires_at: Change<Moment>,
+    #[schema(value_type = Option<RequestTimestamp>)]
+    expires_at: FieldChange<RequestTimestamp>,
 }
 
-/// Change the name or the end of a token
+/// Change the label or the expiry of a token
 ///
-/// A token that has expired or was revoked is dead for good: 409.
+/// 409 for an expired or revoked token, which cannot be reactivated.
 #[utoipa::path(
     patch,
     path = "/directory/resources/v1/configurations/scim2/{id}/tokens/{token}",
@@ -231,24 +237,24 @@ pub(super) struct UpdateBody {
         ("token" = String, Path, description = "Id of the token"),
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    request_body = UpdateBody,
-    responses((status = 204, description = "Done"), WriteRefusals),
+    request_body = UpdateTokenBody,
+    responses((status = 204, description = "Done"), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn update(allowed: Allowed<Tokens>, call: Call) -> Answered {
-    let (by, id, token) = (allowed.by, call.part("id"), call.part("token"));
-    known(&call.state, &by, &id)?;
-    call.state.store.read_inline(|at| tokens::within(at, &by.reach, &id, &token))?;
-    let (body, state) = call.body::<UpdateBody>().await?;
-    let expires_at = body.expires_at.map(|moment| moment.0);
+pub(super) async fn update_token(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
+    let (context, id, token) = (allowed.context, call.path_parameter("id"), call.path_parameter("token"));
+    find_configuration(&call.state, &context, &id)?;
+    call.state.store.read_inline(|at| tokens::find_token(at, &context.scope, &id, &token))?;
+    let (body, state) = call.body::<UpdateTokenBody>().await?;
+    let expires_at = body.expires_at.map(|timestamp| timestamp.0);
     let change = TokenChange { label: body.label.map(|label| label.0), expires_at };
-    write(&state, move |tx| tokens::change(tx, &by, &id, &token, &change)).await?;
-    Ok(done())
+    run_write(&state, move |tx| tokens::update_token(tx, &context, &id, &token, &change)).await?;
+    Ok(no_content_response())
 }
 
 /// Revoke a token
 ///
-/// It is dead at once.
+/// The token stops working immediately.
 #[utoipa::path(
     delete,
     path = "/directory/resources/v1/configurations/scim2/{id}/tokens/{token}",
@@ -259,11 +265,11 @@ pub(super) async fn update(allowed: Allowed<Tokens>, call: Call) -> Answered {
         ("token" = String, Path, description = "Id of the token"),
         ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
     ),
-    responses((status = 204, description = "Done"), WriteRefusals),
+    responses((status = 204, description = "Done"), WriteErrors),
     security(("bearer" = []))
 )]
-pub(super) async fn revoke(allowed: Allowed<Tokens>, call: Call) -> Answered {
-    let (by, id, token) = (allowed.by, call.part("id"), call.part("token"));
-    write(&call.state, move |tx| tokens::revoke(tx, &by, &id, &token)).await?;
-    Ok(done())
+pub(super) async fn revoke_token(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
+    let (context, id, token) = (allowed.context, call.path_parameter("id"), call.path_parameter("token"));
+    run_write(&call.state, move |tx| tokens::revoke_token(tx, &context, &id, &token)).await?;
+    Ok(no_content_response())
 }

@@ -1,9 +1,8 @@
-//! What is counted while requests are answered, and told on a listener of its own. Labels are templates of routes, methods
-//! and classes of statuses: never ids, names, or paths as somebody sent them.
+//! Counters and histograms of requests, reported on a separate listener in the `OpenMetrics` format. Labels are route
+//! templates, methods and status classes, never ids, names or the paths that clients send.
 
-mod gathered;
-mod page;
-mod process;
+mod endpoint;
+mod snapshot;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,40 +12,40 @@ use std::time::Duration;
 use actix_web::http::Method;
 
 use crate::clock::Millis;
-use crate::measure::{Histogram, Spread};
-use crate::model::standing::Standing;
+use crate::histogram::{Histogram, HistogramSnapshot};
+use crate::model::connection_status::ConnectionStatus;
 
-pub use page::{Ask, nothing, serve};
+pub use crate::web::metrics::endpoint::{MetricsAccess, serve_metrics, serve_not_found};
 
-/// Upper bounds of what a request takes, in microseconds.
-const MICROS: &[u64] = &[
+/// Upper bounds of the histogram buckets of request durations, in microseconds.
+const DURATION_BOUNDS: &[u64] = &[
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     10_000_000,
 ];
-/// The methods that are told apart; every other one counts as the last.
+/// The values of the label `method`; all other methods count as the last one.
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
-/// The classes of statuses: informational ones are never an answer.
-const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
-/// Routes that are told apart on each surface: more than there are, and a bound all the same.
+/// The values of the label `status`. Final responses are never 1xx.
+const STATUS_CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
+/// Maximum number of routes of a surface. There are fewer; the limit bounds the memory.
 const ROUTES_MAX: usize = 200;
-/// What further routes count as.
-const OTHER: &str = "other";
+/// The route label when the maximum is exceeded.
+const OTHER_ROUTE: &str = "other";
 
-/// Which part of the server answers.
+/// The part of the server that handles a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surface {
-    /// Identity providers.
+    /// The SCIM endpoint.
     Scim,
     /// The management API.
     Management,
-    /// The pages.
+    /// The portal.
     Portal,
 }
 
 impl Surface {
     const ALL: [Self; 3] = [Self::Scim, Self::Management, Self::Portal];
 
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Scim => "scim",
             Self::Management => "management",
@@ -55,84 +54,93 @@ impl Surface {
     }
 }
 
-/// How trying to sign in to the portal ended.
+/// The outcome of an attempt to sign in to the portal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignIn {
-    /// A session began.
+pub enum SignInOutcome {
+    /// A session was created.
     Done,
-    /// Password, code or provider said no.
-    Refused,
-    /// Too many tries.
+    /// The password, the code or the identity provider rejected the attempt.
+    Rejected,
+    /// Rejected because of too many attempts.
     Throttled,
 }
 
-impl SignIn {
-    const ALL: [Self; 3] = [Self::Done, Self::Refused, Self::Throttled];
+impl SignInOutcome {
+    const ALL: [Self; 3] = [Self::Done, Self::Rejected, Self::Throttled];
 
-    fn word(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::Refused => "refused",
+            Self::Rejected => "refused",
             Self::Throttled => "throttled",
         }
     }
 }
 
-type Cells = [OnceLock<Histogram>; METHODS.len() * CLASSES.len()];
-type Standings = Vec<(Standing, u64)>;
+type RouteHistograms = [OnceLock<Histogram>; METHODS.len() * STATUS_CLASSES.len()];
+type StandingCounts = Vec<(ConnectionStatus, u64)>;
 
-/// What is counted.
+/// The counters of the server.
 #[derive(Default)]
 pub struct Metrics {
-    requests: [RwLock<HashMap<Box<str>, Box<Cells>>>; Surface::ALL.len()],
-    sign_ins: [AtomicU64; SignIn::ALL.len()],
-    /// Configurations by standing, with the time they were counted at: each is read for it, so not at every look.
-    standings: Mutex<Option<(Millis, Standings)>>,
+    requests: [RwLock<HashMap<Box<str>, Box<RouteHistograms>>>; Surface::ALL.len()],
+    sign_ins: [AtomicU64; SignInOutcome::ALL.len()],
+    /// Number of configurations by standing, with the time at which they were counted. They are cached, because the count
+    /// reads every configuration.
+    standings: Mutex<Option<(Millis, StandingCounts)>>,
 }
 
-/// The requests of one route, method and class.
+/// The requests of one route, method and status class.
 #[derive(Debug)]
-struct Series {
+struct RequestSeries {
     surface: &'static str,
     route: String,
     method: &'static str,
     class: &'static str,
-    took: Spread,
+    duration: HistogramSnapshot,
 }
 
 impl Metrics {
-    /// Counts a request that was answered. Costs a look-up and three additions: some 0.2 µs.
-    pub fn note(&self, surface: Surface, route: &str, method: &Method, status: u16, took: Duration) {
-        let method = METHODS.iter().position(|known| *known == method.as_str()).unwrap_or(METHODS.len() - 1);
-        let class = usize::from(status / 100).saturating_sub(2).min(CLASSES.len() - 1);
-        let cell = method * CLASSES.len() + class;
+    /// Records a completed request. Takes about 0.2 µs: a lookup and three additions.
+    pub fn record_request(&self, surface: Surface, route: &str, method: &Method, status: u16, took: Duration) {
+        let method = METHODS.iter().position(|name| *name == method.as_str()).unwrap_or(METHODS.len() - 1);
+        let class = usize::from(status / 100).saturating_sub(2).min(STATUS_CLASSES.len() - 1);
+        let cell = method * STATUS_CLASSES.len() + class;
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let routes = &self.requests[surface as usize];
         if let Some(cells) = routes.read().unwrap_or_else(PoisonError::into_inner).get(route) {
-            cells[cell].get_or_init(|| Histogram::new(MICROS)).observe(micros);
+            cells[cell].get_or_init(|| Histogram::new(DURATION_BOUNDS)).observe(micros);
             return;
         }
         let mut routes = routes.write().unwrap_or_else(PoisonError::into_inner);
-        let route = if routes.len() < ROUTES_MAX { route } else { OTHER };
+        let route = if routes.len() < ROUTES_MAX { route } else { OTHER_ROUTE };
         let cells = routes.entry(route.into()).or_default();
-        cells[cell].get_or_init(|| Histogram::new(MICROS)).observe(micros);
+        cells[cell].get_or_init(|| Histogram::new(DURATION_BOUNDS)).observe(micros);
     }
 
-    /// Counts that somebody tried to sign in.
-    pub fn note_sign_in(&self, how: SignIn) {
-        self.sign_ins[how as usize].fetch_add(1, Ordering::Relaxed);
+    /// Counts an attempt to sign in.
+    pub fn record_sign_in(&self, outcome: SignInOutcome) {
+        self.sign_ins[outcome as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    fn series(&self) -> Vec<Series> {
+    /// Returns the series of all requests, ordered by surface, route and method.
+    fn series(&self) -> Vec<RequestSeries> {
         let mut series = Vec::new();
         for surface in Surface::ALL {
             let routes = self.requests[surface as usize].read().unwrap_or_else(PoisonError::into_inner);
             for (route, cells) in routes.iter() {
                 for (at, cell) in cells.iter().enumerate() {
                     let Some(histogram) = cell.get() else { continue };
-                    let (method, class) = (METHODS[at / CLASSES.len()], CLASSES[at % CLASSES.len()]);
+                    let (method, class) =
+                        (METHODS[at / STATUS_CLASSES.len()], STATUS_CLASSES[at % STATUS_CLASSES.len()]);
                     let route = route.to_string();
-                    series.push(Series { surface: surface.word(), route, method, class, took: histogram.spread() });
+                    series.push(RequestSeries {
+                        surface: surface.as_str(),
+                        route,
+                        method,
+                        class,
+                        duration: histogram.snapshot(),
+                    });
                 }
             }
         }
@@ -142,9 +150,11 @@ impl Metrics {
         series
     }
 
+    /// Returns the attempts to sign in, by outcome.
     fn sign_ins(&self) -> Vec<(&'static str, u64)> {
-        let count = |how: SignIn| (how.word(), self.sign_ins[how as usize].load(Ordering::Relaxed));
-        SignIn::ALL.into_iter().map(count).collect()
+        let count =
+            |outcome: SignInOutcome| (outcome.as_str(), self.sign_ins[outcome as usize].load(Ordering::Relaxed));
+        SignInOutcome::ALL.into_iter().map(count).collect()
     }
 }
 
@@ -153,25 +163,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_told_apart_by_template_method_and_class_only() {
+    fn requests_are_grouped_by_route_template_method_and_status_class() {
         let metrics = Metrics::default();
         let took = Duration::from_millis(3);
         for (method, status) in [("GET", 200), ("GET", 204), ("GET", 404), ("BREW", 418), ("TEAPOT", 200)] {
-            metrics.note(Surface::Scim, "/Users/{id}", &Method::from_bytes(method.as_bytes()).unwrap(), status, took);
+            metrics.record_request(
+                Surface::Scim,
+                "/Users/{id}",
+                &Method::from_bytes(method.as_bytes()).unwrap(),
+                status,
+                took,
+            );
         }
         let series = metrics.series();
-        let seen: Vec<_> = series.iter().map(|one| (one.method, one.class, one.took.count())).collect();
-        assert_eq!(seen, [("GET", "2xx", 2), ("GET", "4xx", 1), ("other", "2xx", 1), ("other", "4xx", 1)]);
+        let counts: Vec<_> = series.iter().map(|one| (one.method, one.class, one.duration.count())).collect();
+        assert_eq!(counts, [("GET", "2xx", 2), ("GET", "4xx", 1), ("other", "2xx", 1), ("other", "4xx", 1)]);
     }
 
     #[test]
-    fn however_many_routes_come_their_number_is_bounded() {
+    fn the_number_of_routes_is_bounded() {
         let metrics = Metrics::default();
         for at in 0..1_000 {
-            metrics.note(Surface::Portal, &format!("/{at}"), &Method::GET, 200, Duration::ZERO);
+            metrics.record_request(Surface::Portal, &format!("/{at}"), &Method::GET, 200, Duration::ZERO);
         }
         let series = metrics.series();
         assert_eq!(series.len(), ROUTES_MAX + 1);
-        assert_eq!(series.iter().find(|one| one.route == OTHER).unwrap().took.count(), 800);
+        assert_eq!(series.iter().find(|one| one.route == OTHER_ROUTE).unwrap().duration.count(), 800);
     }
 }

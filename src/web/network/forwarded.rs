@@ -1,30 +1,31 @@
-//! Whom proxies say that they pass requests on for: `X-Forwarded-For`, and `Forwarded` of RFC 7239. Each gives the hops of
-//! a request from left to right; a hop that is no address is unknown. Callers write what they like into these headers,
-//! and proxies add to the right of it: so nothing here may depend on what stands to the left being well-formed.
+//! Parsers of `X-Forwarded-For` and `Forwarded` (RFC 7239). Both list the hops of a request from left to right; a hop
+//! that is not an address is unknown. Callers can send arbitrary text in these headers and proxies append on the right:
+//! so the result for the right end must not depend on well-formed text to its left.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Somebody a proxy took the request from; nothing where that is hidden, unknown or unreadable.
-pub(super) type Hop = Option<IpAddr>;
+/// The address that a proxy received the request from; none if it is hidden, unknown or not valid.
+pub(super) type ForwardedHop = Option<IpAddr>;
 
-/// The hops of one `X-Forwarded-For` line: addresses between commas. Empty ones do not count (RFC 9110 section 5.6.1).
-pub(super) fn x_forwarded_for(line: &str) -> Vec<Hop> {
-    line.split(',').map(str::trim).filter(|node| !node.is_empty()).map(node).collect()
+/// Returns the hops of one `X-Forwarded-For` line: addresses separated by commas. Empty elements are skipped (RFC 9110
+/// section 5.6.1).
+pub(super) fn parse_x_forwarded_for(line: &str) -> Vec<ForwardedHop> {
+    line.split(',').map(str::trim).filter(|node| !node.is_empty()).map(parse_node).collect()
 }
 
-/// The hops of one `Forwarded` line. A line that breaks the grammar anywhere counts as one unknown hop: a quote that is
-/// left open swallows what proxies added after it.
-pub(super) fn forwarded(line: &str) -> Vec<Hop> {
-    elements(line).unwrap_or_else(|| vec![None])
+/// Returns the hops of one `Forwarded` line. A line with a syntax error is one unknown hop, because an unclosed quote
+/// hides what proxies appended after it.
+pub(super) fn parse_forwarded(line: &str) -> Vec<ForwardedHop> {
+    parse_elements(line).unwrap_or_else(|| vec![None])
 }
 
-/// RFC 7239 section 4: elements between commas, pairs of name and value between semicolons.
-fn elements(line: &str) -> Option<Vec<Hop>> {
+/// RFC 7239 section 4: elements separated by commas, pairs of name and value separated by semicolons.
+fn parse_elements(line: &str) -> Option<Vec<ForwardedHop>> {
     let (mut rest, mut element, mut hops) = (line, Vec::new(), Vec::new());
     loop {
         rest = rest.trim_start_matches([' ', '\t']);
         if !rest.is_empty() && !rest.starts_with([',', ';']) {
-            let (name, value, after) = pair(rest)?;
+            let (name, value, after) = parse_pair(rest)?;
             element.push((name, value));
             rest = after.trim_start_matches([' ', '\t']);
         }
@@ -33,7 +34,7 @@ fn elements(line: &str) -> Option<Vec<Hop>> {
             continue;
         }
         if !element.is_empty() {
-            hops.push(source(&element));
+            hops.push(find_source(&element));
             element.clear();
         }
         if rest.is_empty() {
@@ -43,24 +44,24 @@ fn elements(line: &str) -> Option<Vec<Hop>> {
     }
 }
 
-/// Where an element says that the request came from. Two sources are none.
-fn source(element: &[(&str, String)]) -> Hop {
+/// Returns the `for` address of an element; none if it has several.
+fn find_source(element: &[(&str, String)]) -> ForwardedHop {
     let mut sources = element.iter().filter(|(name, _)| name.eq_ignore_ascii_case("for"));
     match (sources.next(), sources.next()) {
-        (Some((_, one)), None) => node(one),
+        (Some((_, one)), None) => parse_node(one),
         _ => None,
     }
 }
 
-/// A pair of name and value, and what comes after.
-fn pair(text: &str) -> Option<(&str, String, &str)> {
+/// Parses a pair of name and value. Returns it with the remaining text.
+fn parse_pair(text: &str) -> Option<(&str, String, &str)> {
     let (name, rest) = text.split_once('=')?;
     let is_token = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     if !is_token {
         return None;
     }
     if let Some(quoted) = rest.strip_prefix('"') {
-        let (value, after) = quoted_string(quoted)?;
+        let (value, after) = parse_quoted_string(quoted)?;
         return Some((name, value, after));
     }
     let end = rest.find([',', ';', ' ', '\t', '"']).unwrap_or(rest.len());
@@ -68,8 +69,8 @@ fn pair(text: &str) -> Option<(&str, String, &str)> {
     (!value.is_empty() && !after.starts_with('"')).then(|| (name, value.to_owned(), after))
 }
 
-/// RFC 9110 section 5.6.4, behind its opening quote.
-fn quoted_string(text: &str) -> Option<(String, &str)> {
+/// RFC 9110 section 5.6.4, after the opening quote. Returns the value and the remaining text.
+fn parse_quoted_string(text: &str) -> Option<(String, &str)> {
     let (mut value, mut chars) = (String::new(), text.char_indices());
     while let Some((at, character)) = chars.next() {
         match character {
@@ -81,8 +82,8 @@ fn quoted_string(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// RFC 7239 section 6, and what others write into `X-Forwarded-For`: an address, with a port or without.
-fn node(text: &str) -> Hop {
+/// RFC 7239 section 6 and the common forms of `X-Forwarded-For`: an address with an optional port.
+fn parse_node(text: &str) -> ForwardedHop {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(address.to_canonical());
     }
@@ -93,11 +94,11 @@ fn node(text: &str) -> Hop {
         let (address, _) = text.split_once(':')?;
         (IpAddr::V4(address.parse().ok()?), &text[address.len()..])
     };
-    let is_right = after.is_empty() || after.strip_prefix(':').is_some_and(is_port);
-    is_right.then(|| address.to_canonical())
+    let is_valid = after.is_empty() || after.strip_prefix(':').is_some_and(is_port);
+    is_valid.then(|| address.to_canonical())
 }
 
-/// A port, which may be hidden behind a name that begins with an underscore.
+/// Returns whether the text is a port: a number, or an obfuscated name that begins with an underscore.
 fn is_port(text: &str) -> bool {
     let is_number = !text.is_empty() && text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
     let hidden = text.strip_prefix('_').unwrap_or_default();
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_come_with_ports_and_brackets() {
+    fn addresses_may_have_ports_and_brackets() {
         for (given, address) in [
             ("192.0.2.7", "192.0.2.7"),
             ("192.0.2.7:4711", "192.0.2.7"),
@@ -128,12 +129,12 @@ mod tests {
             ("::ffff:192.0.2.7", "192.0.2.7"),
             ("[::ffff:192.0.2.7]:1", "192.0.2.7"),
         ] {
-            assert_eq!(node(given), Some(at(address)), "{given}");
+            assert_eq!(parse_node(given), Some(at(address)), "{given}");
         }
     }
 
     #[test]
-    fn what_is_no_address_is_unknown() {
+    fn text_that_is_not_an_address_is_unknown() {
         for given in [
             "unknown",
             "_hidden",
@@ -155,19 +156,19 @@ mod tests {
             "0x7f.1",
             "١.٢.٣.٤",
         ] {
-            assert_eq!(node(given), None, "{given}");
+            assert_eq!(parse_node(given), None, "{given}");
         }
     }
 
     #[test]
-    fn empty_entries_of_a_list_do_not_count() {
+    fn empty_list_elements_are_skipped() {
         let expected = vec![Some(at("192.0.2.1")), None, Some(at("192.0.2.2"))];
-        assert_eq!(x_forwarded_for("192.0.2.1 ,, unknown,\t192.0.2.2:80 ,"), expected);
-        assert_eq!(x_forwarded_for(" , "), []);
+        assert_eq!(parse_x_forwarded_for("192.0.2.1 ,, unknown,\t192.0.2.2:80 ,"), expected);
+        assert_eq!(parse_x_forwarded_for(" , "), []);
     }
 
     #[test]
-    fn the_examples_of_the_rfc_are_understood() {
+    fn the_examples_of_the_rfc_are_parsed() {
         for (given, hops) in [
             ("for=\"_gazonk\"", vec![None]),
             ("For=\"[2001:db8:cafe::17]:4711\"", vec![Some(at("2001:db8:cafe::17"))]),
@@ -184,12 +185,12 @@ mod tests {
             ("", vec![]),
             (", ,for=192.0.2.1,", vec![Some(at("192.0.2.1"))]),
         ] {
-            assert_eq!(forwarded(given), hops, "{given}");
+            assert_eq!(parse_forwarded(given), hops, "{given}");
         }
     }
 
     #[test]
-    fn a_line_that_breaks_the_grammar_says_nothing() {
+    fn a_line_with_a_syntax_error_is_one_unknown_hop() {
         for given in [
             "for",
             "for=",
@@ -202,20 +203,21 @@ mod tests {
             "192.0.2.1",
             "192.0.2.9, for=192.0.2.1",
         ] {
-            assert_eq!(forwarded(given), [None], "{given}");
+            assert_eq!(parse_forwarded(given), [None], "{given}");
         }
     }
 
     proptest! {
         #[test]
-        fn nothing_that_stands_in_front_changes_the_last_entry(noise in "\\PC*") {
+        fn text_before_the_last_entry_does_not_change_it(noise in "\\PC*") {
             let line = format!("{noise}, 192.0.2.7");
-            prop_assert_eq!(x_forwarded_for(&line).pop(), Some(Some(at("192.0.2.7"))));
+            prop_assert_eq!(parse_x_forwarded_for(&line).pop(), Some(Some(at("192.0.2.7"))));
         }
 
-        /// What a proxy adds is either read as it meant it, or not at all: no open quote before it lets a caller choose.
+        /// The element of a proxy is parsed correctly or not at all: text of a caller before it, such as an unclosed
+        /// quote, cannot change its address.
         #[test]
-        fn a_caller_cannot_choose_what_a_proxy_adds(
+        fn a_caller_cannot_change_the_element_of_a_proxy(
             noise in "[fory=\",;:\\[\\]\\\\ 0-9.]{0,40}",
             address in prop_oneof![any::<[u8; 4]>().prop_map(IpAddr::from), any::<[u8; 16]>().prop_map(IpAddr::from)],
         ) {
@@ -223,23 +225,23 @@ mod tests {
                 IpAddr::V4(v4) => format!("for={v4};proto=https"),
                 IpAddr::V6(v6) => format!("for=\"[{v6}]:80\";proto=https"),
             };
-            let last = forwarded(&format!("{noise}, {added}")).last().copied().flatten();
+            let last = parse_forwarded(&format!("{noise}, {added}")).last().copied().flatten();
             prop_assert!(last.is_none() || last == Some(address.to_canonical()), "{last:?}");
         }
 
         #[test]
-        fn any_text_is_read_to_its_end(text in "\\PC*") {
-            forwarded(&text);
-            x_forwarded_for(&text);
+        fn any_text_is_parsed_without_panic(text in "\\PC*") {
+            parse_forwarded(&text);
+            parse_x_forwarded_for(&text);
         }
 
         #[test]
         fn a_hundred_entries_keep_their_order(octets in prop::collection::vec(any::<[u8; 4]>(), 100)) {
             let addresses: Vec<IpAddr> = octets.into_iter().map(IpAddr::from).collect();
-            let hops: Vec<Hop> = addresses.iter().copied().map(Some).collect();
+            let hops: Vec<ForwardedHop> = addresses.iter().copied().map(Some).collect();
             let plain: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            prop_assert_eq!(x_forwarded_for(&plain.join(", ")), hops.clone());
-            prop_assert_eq!(forwarded(&format!("for={}", plain.join(",for="))), hops);
+            prop_assert_eq!(parse_x_forwarded_for(&plain.join(", ")), hops.clone());
+            prop_assert_eq!(parse_forwarded(&format!("for={}", plain.join(",for="))), hops);
         }
     }
 }

@@ -1,38 +1,38 @@
-//! What stands between a caller and a request: proxies, TCP connections, and how many requests a configuration may make.
+//! Trusted proxies, limits of TCP connections, and rate limits of configurations.
 
+mod connections;
 mod forwarded;
 mod proxies;
-mod rates;
-mod sockets;
+mod rate_limits;
 
 use std::sync::Arc;
 
-pub use self::proxies::{Proxies, Stranger};
-pub use self::rates::Rates;
-pub(in crate::web) use self::sockets::holder;
-pub use self::sockets::{Sockets, listen, most_sockets};
+pub use self::proxies::{TrustedProxies, UntrustedForwarder};
 use crate::settings::Settings;
+pub(in crate::web) use crate::web::network::connections::limit_key;
+pub use crate::web::network::connections::{ConnectionLimits, bind_listener, limit_sockets};
+pub use crate::web::network::rate_limits::RateLimits;
 
-/// Shared by all workers.
+/// Network state shared by all workers.
 pub struct Network {
-    /// The proxies that are believed.
-    pub proxies: Proxies,
-    /// Budgets of configurations.
-    pub rates: Rates,
-    /// Who holds how many TCP connections.
-    pub sockets: Arc<Sockets>,
+    /// Trusted proxies.
+    pub proxies: TrustedProxies,
+    /// Rate limits of configurations.
+    pub rates: RateLimits,
+    /// Number of TCP connections per address.
+    pub sockets: Arc<ConnectionLimits>,
     /// Largest body of a SCIM request, in bytes.
     pub body_max_bytes: usize,
 }
 
 impl Network {
-    /// As the settings say.
+    /// Creates the state from the settings.
     pub fn new(settings: &Settings) -> Self {
         let limits = settings.limits;
         Self {
-            proxies: Proxies::new(settings.trusted_proxies.clone()),
-            rates: Rates::new(limits.requests_per_second),
-            sockets: Arc::new(Sockets::new(limits.sockets_per_address, settings.trusted_proxies.clone())),
+            proxies: TrustedProxies::new(settings.trusted_proxies.clone()),
+            rates: RateLimits::new(limits.requests_per_second),
+            sockets: Arc::new(ConnectionLimits::new(limits.sockets_per_address, settings.trusted_proxies.clone())),
             body_max_bytes: limits.body_max_bytes,
         }
     }

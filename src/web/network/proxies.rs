@@ -1,4 +1,4 @@
-//! The caller's address where proxies stand between: what a proxy says is believed of the operator's own proxies only.
+//! The caller address behind proxies. Forwarding headers are accepted only from the trusted proxies of the operator.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -6,99 +6,99 @@ use std::sync::{Mutex, PoisonError};
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, X_FORWARDED_FOR};
 use ipnet::IpNet;
 
-use super::forwarded::{self, Hop};
+use super::forwarded::{self, ForwardedHop};
 use crate::clock::{self, Millis};
 
-/// How often a forwarding header of a stranger is warned of, and how long one is told of.
+/// Shortest interval between warnings about forwarding headers from untrusted addresses.
 const WARN_EVERY: Millis = 60 * 60 * 1000;
 
-/// The proxies that are believed.
+/// Trusted proxies.
 #[derive(Default)]
-pub struct Proxies {
+pub struct TrustedProxies {
     trusted: Vec<IpNet>,
-    stranger: Mutex<Option<Stranger>>,
+    untrusted_forwarder: Mutex<Option<UntrustedForwarder>>,
 }
 
-/// Somebody who is no trusted proxy and sent a forwarding header.
+/// An address that is not a trusted proxy and sent a forwarding header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stranger {
-    /// Its address.
+pub struct UntrustedForwarder {
+    /// Network address.
     pub address: IpAddr,
-    /// When it was written into the log; others may have come since.
+    /// Time of the log entry; later ones within the interval are not recorded.
     pub at: Millis,
 }
 
-impl Proxies {
-    /// Believes whoever calls from those networks.
+impl TrustedProxies {
+    /// Trusts the forwarding headers of these networks.
     pub fn new(trusted: Vec<IpNet>) -> Self {
-        Self { trusted, stranger: Mutex::default() }
+        Self { trusted, untrusted_forwarder: Mutex::default() }
     }
 
-    /// The caller's address: the peer's own, or the last one before the trusted proxies. Where they do not know it, or
-    /// `X-Forwarded-For` and `Forwarded` speak of different callers (one of them came from the caller, and nobody can
-    /// tell which), it is that of the proxy that does not know it.
-    pub(in crate::web) fn caller(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    /// Returns the address of the caller: the peer itself, or the last address before the trusted proxies. If that
+    /// address is unknown, it is the address of the proxy that reported it as unknown. If `X-Forwarded-For` and
+    /// `Forwarded` differ, it is the peer, because one of the headers was sent by the caller and it is not known which.
+    pub(in crate::web) fn caller_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         let is_silent = !headers.contains_key(X_FORWARDED_FOR) && !headers.contains_key(FORWARDED);
         if is_silent {
             return peer;
         }
         if !self.is_trusted(peer) {
-            self.note_stranger(peer, clock::now());
+            self.record_untrusted_forwarder(peer, clock::current_millis());
             return peer;
         }
-        let usual = self.nearest(peer, &hops(headers, X_FORWARDED_FOR, forwarded::x_forwarded_for));
-        let standard = self.nearest(peer, &hops(headers, FORWARDED, forwarded::forwarded));
+        let usual = self.furthest_trusted(peer, &read_hops(headers, X_FORWARDED_FOR, forwarded::parse_x_forwarded_for));
+        let standard = self.furthest_trusted(peer, &read_hops(headers, FORWARDED, forwarded::parse_forwarded));
         match (usual, standard) {
             (Some(one), Some(other)) if one != other => peer,
             (one, other) => one.or(other).unwrap_or(peer),
         }
     }
 
-    /// Somebody who sent a forwarding header within the last hours and is no trusted proxy: a proxy that nobody named, or
-    /// a caller who pretends to be somebody else.
-    pub fn stranger(&self) -> Option<Stranger> {
-        *self.stranger.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the last recorded address that sent a forwarding header without being a trusted proxy: a proxy that is
+    /// not configured, or a caller that forges its address.
+    pub fn untrusted_forwarder(&self) -> Option<UntrustedForwarder> {
+        *self.untrusted_forwarder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The address furthest away that can be believed; nothing where there are no hops.
-    fn nearest(&self, peer: IpAddr, hops: &[Hop]) -> Option<IpAddr> {
-        let mut known = peer;
+    /// Returns the furthest address that a trusted proxy reported; none if there are no hops.
+    fn furthest_trusted(&self, peer: IpAddr, hops: &[ForwardedHop]) -> Option<IpAddr> {
+        let mut nearest = peer;
         for hop in hops.iter().rev() {
-            let Some(address) = hop else { return Some(known) };
-            known = *address;
-            if !self.is_trusted(known) {
+            let Some(address) = hop else { return Some(nearest) };
+            nearest = *address;
+            if !self.is_trusted(nearest) {
                 break;
             }
         }
-        (!hops.is_empty()).then_some(known)
+        (!hops.is_empty()).then_some(nearest)
     }
 
     fn is_trusted(&self, address: IpAddr) -> bool {
         is_within(&self.trusted, address)
     }
 
-    fn note_stranger(&self, address: IpAddr, now: Millis) {
-        let mut stranger = self.stranger.lock().unwrap_or_else(PoisonError::into_inner);
-        if stranger.is_some_and(|last| (now - last.at).abs() < WARN_EVERY) {
+    fn record_untrusted_forwarder(&self, address: IpAddr, now: Millis) {
+        let mut recorded = self.untrusted_forwarder.lock().unwrap_or_else(PoisonError::into_inner);
+        if recorded.is_some_and(|last| (now - last.at).abs() < WARN_EVERY) {
             return;
         }
-        *stranger = Some(Stranger { address, at: now });
+        *recorded = Some(UntrustedForwarder { address, at: now });
         tracing::warn!(
             %address,
-            "a forwarding header came from an address that is no trusted proxy, and was not believed; \
-             if it is your proxy, name it in trusted_proxies"
+            "ignored a forwarding header from an address that is not a trusted proxy; \
+             if it is your proxy, add it to trusted_proxies"
         );
     }
 }
 
-/// Whether one of the networks holds the address.
+/// Returns whether one of the networks contains the address.
 pub(super) fn is_within(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }
 
-/// The hops of all lines of a header, in their order.
-fn hops(headers: &HeaderMap, name: HeaderName, read: fn(&str) -> Vec<Hop>) -> Vec<Hop> {
+/// Returns the hops of all lines of a header, in order.
+fn read_hops(headers: &HeaderMap, name: HeaderName, read: fn(&str) -> Vec<ForwardedHop>) -> Vec<ForwardedHop> {
     headers.get_all(name).flat_map(|line| line.to_str().map_or_else(|_| vec![None], read)).collect()
 }
 
@@ -110,26 +110,26 @@ mod tests {
 
     const PROXY: &str = "10.0.0.5";
 
-    /// The caller of a request from that peer with those lines of headers, where `10.0.0.0/24` and `fd00::/8` are trusted.
+    /// Returns the caller of a request from `peer` with these header lines; `10.0.0.0/24` and `fd00::/8` are trusted.
     fn caller(peer: &str, lines: &[(HeaderName, &str)]) -> String {
-        let proxies = Proxies::new(vec!["10.0.0.0/24".parse().unwrap(), "fd00::/8".parse().unwrap()]);
+        let proxies = TrustedProxies::new(vec!["10.0.0.0/24".parse().unwrap(), "fd00::/8".parse().unwrap()]);
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(name.clone(), HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
-        proxies.caller(peer.parse().unwrap(), &headers).to_string()
+        proxies.caller_address(peer.parse().unwrap(), &headers).to_string()
     }
 
     #[test]
-    fn a_stranger_is_not_believed_and_remembered() {
-        let proxies = Proxies::default();
+    fn an_untrusted_address_is_ignored_and_recorded() {
+        let proxies = TrustedProxies::default();
         let mut headers = HeaderMap::new();
         let (peer, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
-        assert_eq!((proxies.caller(peer, &headers), proxies.stranger()), (peer, None));
+        assert_eq!((proxies.caller_address(peer, &headers), proxies.untrusted_forwarder()), (peer, None));
         headers.insert(X_FORWARDED_FOR, HeaderValue::from_static("198.51.100.1"));
-        assert_eq!(proxies.caller(peer, &headers), peer);
-        assert_eq!(proxies.caller(other, &headers), other);
-        assert_eq!(proxies.stranger().map(|stranger| stranger.address), Some(peer));
+        assert_eq!(proxies.caller_address(peer, &headers), peer);
+        assert_eq!(proxies.caller_address(other, &headers), other);
+        assert_eq!(proxies.untrusted_forwarder().map(|recorded| recorded.address), Some(peer));
     }
 
     #[test]

@@ -1,204 +1,202 @@
-//! The portal: pages for the operator's people and for a customer's IT admin. Every page works without scripts.
+//! The portal: pages for the operator's admins and for a customer's IT admin. Every page works without scripts.
 
-mod about;
 mod accounts;
-mod admins;
-mod attributes;
-mod audit;
-mod backups;
-mod codes;
-mod connection;
-mod connection_settings;
 mod connections;
-mod customer;
-mod doctor;
-mod find;
-mod first_run;
-mod form;
-mod frame;
-mod history;
-mod keys;
-mod leftovers;
-mod links;
-mod live_test;
-mod missing;
-mod moments;
-mod page;
-mod people;
-mod places;
-mod profile;
-mod requests;
-mod roles;
-mod server;
-mod session;
-mod shown_once;
+mod forms;
+mod layout;
+mod middleware;
+mod not_found;
+mod one_time_secrets;
+mod routes;
+mod settings;
+mod setup;
 mod sign_in;
-mod sso;
-mod sso_settings;
-mod sso_test;
-mod tokens;
-mod told;
-mod traffic;
-mod zone;
+mod time_zone;
+mod timestamps;
 
 use actix_web::guard::fn_guard;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
-use self::page::{Shown, on_to};
-use self::places::{Place, place};
-use self::session::Anybody;
-pub use self::session::{AGE_MAX, IDLE_MAX};
 use crate::model::permission::Permission;
-use crate::web::aside::read_aside;
+use crate::web::blocking::read_blocking;
+use crate::web::portal::layout::{PageResult, redirect_to};
+use crate::web::portal::routes::{PortalRoute, route_at};
+use crate::web::portal::sign_in::session::AnyAdmin;
+pub use crate::web::portal::sign_in::session::{AGE_MAX, IDLE_MAX};
 
-/// Puts the portal into an application.
-pub fn configure(app: &mut ServiceConfig) {
-    for place in all() {
-        app.service(place.resource.wrap(from_fn(frame::around)));
+/// Registers the routes of the portal in an application.
+pub fn configure_portal(app: &mut ServiceConfig) {
+    for route in all_routes() {
+        app.service(route.resource.wrap(from_fn(middleware::wrap_page)));
     }
-    // Last, so that it takes what nothing else took.
-    let elsewhere = web::resource("/{elsewhere:.*}").guard(fn_guard(missing::is_for_people));
-    app.service(elsewhere.default_service(web::to(missing::show)).wrap(from_fn(frame::around)));
+    // Registered last: it matches every path that no other route matches.
+    let fallback = web::resource("/{path:.*}").guard(fn_guard(not_found::is_browser_request));
+    app.service(fallback.default_service(web::to(not_found::show_not_found)).wrap(from_fn(middleware::wrap_page)));
 }
 
-/// The pages and the forms: method and path of each.
-pub fn places() -> Vec<(&'static str, &'static str)> {
-    all().iter().flat_map(|place| place.methods.iter().map(|method| (*method, place.path))).collect()
+/// Method and path of every page and form.
+///
+/// Tests compare this list with the pages they cover.
+pub fn list_routes() -> Vec<(&'static str, &'static str)> {
+    all_routes().iter().flat_map(|route| route.methods.iter().map(|method| (*method, route.path))).collect()
 }
 
-fn all() -> Vec<Place> {
-    [gate(), connections(), credentials(), looking(), accounts(), settings()].into_iter().flatten().collect()
+fn all_routes() -> Vec<PortalRoute> {
+    [sign_in_routes(), connection_routes(), credential_routes(), resource_routes(), account_routes(), settings_routes()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
-/// The way in and out.
-fn gate() -> Vec<Place> {
+/// First run, sign-in and sign-out.
+fn sign_in_routes() -> Vec<PortalRoute> {
     vec![
-        place("/").get(start),
-        place("/setup/{code}").get(first_run::show).post(first_run::save),
-        place("/login").get(sign_in::show).post(sign_in::save),
-        place("/login/code").get(codes::show).post(codes::save),
-        place("/login/sso").get(sso::begin),
-        place(sso::BACK).get(sso::back),
-        place("/logout").post(sign_in::sign_out),
+        route_at("/").get(show_start),
+        route_at("/setup/{code}").get(sign_in::first_run::show_first_run).post(sign_in::first_run::save_first_run),
+        route_at("/login").get(sign_in::login::show_sign_in).post(sign_in::login::submit_sign_in),
+        route_at("/login/code").get(sign_in::one_time_codes::show_code_form).post(sign_in::one_time_codes::submit_code),
+        route_at("/login/sso").get(sign_in::sso::begin_sso),
+        route_at(sign_in::sso::CALLBACK_PATH).get(sign_in::sso::finish_sso),
+        route_at("/logout").post(sign_in::login::sign_out),
     ]
 }
 
-/// Connections, and what is done with one.
-fn connections() -> Vec<Place> {
+/// The list of connections and the actions on one connection.
+fn connection_routes() -> Vec<PortalRoute> {
     vec![
-        place("/connections").get(connections::list),
-        place("/connections/new").get(connections::show_new).post(connections::create),
-        place("/connections/receipt").get(connection::receipt),
-        place("/connections/deleted").get(leftovers::list),
-        place("/connections/deleted/{id}").get(leftovers::show).post(leftovers::purge),
-        place("/connections/{id}").get(connection::show),
-        place("/connections/{id}/sync").post(connection::set_sync),
-        place("/connections/{id}/token").get(connection::show_token),
-        place("/connections/{id}/setup").get(connection::steps),
-        place("/connections/{id}/delete").get(connection::show_delete).post(connection::delete),
-        place("/connections/{id}/settings").get(connection_settings::show).post(connection_settings::save),
-        place("/connections/{id}/schemas").post(connection_settings::add_schema),
-        place("/connections/{id}/schemas/remove").post(connection_settings::remove_schema),
+        route_at("/connections").get(connections::list::list_connections),
+        route_at("/connections/new")
+            .get(connections::list::show_new_connection)
+            .post(connections::list::create_connection),
+        route_at("/connections/receipt").get(connections::overview::show_receipt),
+        route_at("/connections/deleted").get(connections::deleted::list_deleted),
+        route_at("/connections/deleted/{id}")
+            .get(connections::deleted::show_deleted)
+            .post(connections::deleted::purge_connection),
+        route_at("/connections/{id}").get(connections::overview::show_connection),
+        route_at("/connections/{id}/sync").post(connections::overview::set_sync),
+        route_at("/connections/{id}/token").get(connections::overview::show_new_credentials),
+        route_at("/connections/{id}/setup").get(connections::overview::show_provider_steps),
+        route_at("/connections/{id}/delete")
+            .get(connections::overview::show_delete_connection)
+            .post(connections::overview::delete_connection),
+        route_at("/connections/{id}/settings")
+            .get(connections::settings::show_settings)
+            .post(connections::settings::save_settings),
+        route_at("/connections/{id}/schemas").post(connections::settings::add_schema),
+        route_at("/connections/{id}/schemas/remove").post(connections::settings::remove_schema),
     ]
 }
 
-/// What has come in through connections.
-fn looking() -> Vec<Place> {
+/// Requests and resources received through connections.
+fn resource_routes() -> Vec<PortalRoute> {
     vec![
-        place("/find").get(find::show),
-        place("/connections/{id}/requests").get(requests::list),
-        place("/connections/{id}/requests/{rid}").get(requests::show),
-        place("/connections/{id}/users").get(people::users),
-        place("/connections/{id}/users/{uid}").get(people::user),
-        place("/connections/{id}/groups").get(people::groups),
-        place("/connections/{id}/groups/{uid}").get(people::group),
+        route_at("/find").get(connections::find_user::show_search),
+        route_at("/connections/{id}/requests").get(connections::requests::list_calls),
+        route_at("/connections/{id}/requests/{rid}").get(connections::requests::show_call),
+        route_at("/connections/{id}/users").get(connections::resources::list_users),
+        route_at("/connections/{id}/users/{uid}").get(connections::resources::show_user),
+        route_at("/connections/{id}/groups").get(connections::resources::list_groups),
+        route_at("/connections/{id}/groups/{uid}").get(connections::resources::show_group),
     ]
 }
 
-/// Accounts, and who changed what.
-fn accounts() -> Vec<Place> {
+/// Accounts and the audit log.
+fn account_routes() -> Vec<PortalRoute> {
     vec![
-        place("/accounts").get(accounts::list),
-        place("/accounts/new").get(accounts::show_new).post(accounts::create),
-        place("/accounts/{id}").get(accounts::show).post(accounts::rename),
-        place("/accounts/{id}/delete").get(accounts::show_delete).post(accounts::delete),
-        place("/audit").get(audit::show),
-        place("/audit/export.csv").get(audit::csv),
-        place("/audit/export.json").get(audit::json),
+        route_at("/accounts").get(accounts::manage::list_accounts),
+        route_at("/accounts/new").get(accounts::manage::show_new_account).post(accounts::manage::create_account),
+        route_at("/accounts/{id}").get(accounts::manage::show_account).post(accounts::manage::rename_account),
+        route_at("/accounts/{id}/delete")
+            .get(accounts::manage::show_delete_account)
+            .post(accounts::manage::delete_account),
+        route_at("/audit").get(accounts::audit::show_audit),
+        route_at("/audit/export.csv").get(accounts::audit::export_csv),
+        route_at("/audit/export.json").get(accounts::audit::export_json),
     ]
 }
 
-/// The person, and the server.
-fn settings() -> Vec<Place> {
+/// The profile of the admin, and the settings of the server.
+fn settings_routes() -> Vec<PortalRoute> {
     vec![
-        place("/profile").get(profile::show),
-        place("/profile/password").post(profile::set_password),
-        place("/profile/codes").post(codes::begin),
-        place("/profile/codes/confirm").post(codes::confirm),
-        place("/profile/codes/off").post(codes::switch_off),
-        place("/profile/sessions").post(profile::end_sessions),
-        place("/profile/zone").post(profile::set_zone),
-        place("/profile/theme").post(profile::set_theme),
-        place("/settings").get(first_settings),
-        place("/settings/people").get(admins::list),
-        place("/settings/people/new").get(admins::show_new).post(admins::create),
-        place("/settings/people/{id}").get(admins::show).post(admins::change),
-        place("/settings/people/{id}/active").post(admins::set_active),
-        place("/settings/people/{id}/unlink").post(admins::unlink),
-        place("/settings/people/{id}/password").post(admins::set_password),
-        place("/settings/roles").get(roles::list),
-        place("/settings/roles/new").get(roles::show_new).post(roles::create),
-        place("/settings/roles/{id}").get(roles::show).post(roles::change),
-        place("/settings/roles/{id}/remove").post(roles::remove),
-        place("/settings/keys").get(keys::list),
-        place("/settings/keys/new").get(keys::show_new).post(keys::create),
-        place("/settings/keys/{id}").get(keys::show),
-        place("/settings/keys/{id}/revoke").post(keys::revoke),
-        place("/settings/sso").get(sso_settings::show).post(sso_settings::save),
-        place("/settings/sso/remove").post(sso_settings::remove),
-        place("/settings/sso/test").get(sso::test),
-        place("/settings/server").get(server::show),
-        place("/settings/server/url").post(server::save_url),
-        place("/settings/server/self-service").post(server::save_self_service),
-        place("/settings/backup").get(backups::show).post(backups::make),
-        place("/settings/doctor").get(doctor::show),
-        place("/settings/about").get(about::show),
-        place("/settings/about/licences").get(about::licences),
+        route_at("/profile").get(settings::profile::show_profile),
+        route_at("/profile/password").post(settings::profile::set_password),
+        route_at("/profile/codes").post(sign_in::one_time_codes::begin_setup),
+        route_at("/profile/codes/confirm").post(sign_in::one_time_codes::confirm_setup),
+        route_at("/profile/codes/off").post(sign_in::one_time_codes::disable_codes),
+        route_at("/profile/sessions").post(settings::profile::end_sessions),
+        route_at("/profile/zone").post(settings::profile::set_zone),
+        route_at("/profile/theme").post(settings::profile::set_theme),
+        route_at("/settings").get(redirect_to_settings),
+        route_at("/settings/people").get(settings::admins::list_admins),
+        route_at("/settings/people/new").get(settings::admins::show_new_admin).post(settings::admins::create_admin),
+        route_at("/settings/people/{id}").get(settings::admins::show_admin).post(settings::admins::update_admin),
+        route_at("/settings/people/{id}/active").post(settings::admins::set_admin_active),
+        route_at("/settings/people/{id}/unlink").post(settings::admins::unlink_admin),
+        route_at("/settings/people/{id}/password").post(settings::admins::set_admin_password),
+        route_at("/settings/roles").get(settings::roles::list_roles),
+        route_at("/settings/roles/new").get(settings::roles::show_new_role).post(settings::roles::create_role),
+        route_at("/settings/roles/{id}").get(settings::roles::show_role).post(settings::roles::update_role),
+        route_at("/settings/roles/{id}/remove").post(settings::roles::remove_role),
+        route_at("/settings/keys").get(settings::api_keys::list_api_keys),
+        route_at("/settings/keys/new")
+            .get(settings::api_keys::show_new_api_key)
+            .post(settings::api_keys::create_api_key),
+        route_at("/settings/keys/{id}").get(settings::api_keys::show_api_key),
+        route_at("/settings/keys/{id}/revoke").post(settings::api_keys::revoke_api_key),
+        route_at("/settings/sso").get(settings::sso::show_sso_settings).post(settings::sso::save_sso_settings),
+        route_at("/settings/sso/remove").post(settings::sso::remove_provider),
+        route_at("/settings/sso/test").get(sign_in::sso::begin_test),
+        route_at("/settings/server").get(settings::server::show_server),
+        route_at("/settings/server/url").post(settings::server::save_url),
+        route_at("/settings/server/self-service").post(settings::server::save_self_service),
+        route_at("/settings/backup").get(settings::backups::show_backups).post(settings::backups::make_backup),
+        route_at("/settings/doctor").get(settings::doctor::show_doctor),
+        route_at("/settings/about").get(settings::about::show_about),
+        route_at("/settings/about/licences").get(settings::about::show_licences),
     ]
 }
 
-/// Tokens and set-up links, and the pages of whoever holds a link.
-fn credentials() -> Vec<Place> {
+/// Tokens, set-up links, and the page that a set-up link opens.
+fn credential_routes() -> Vec<PortalRoute> {
     vec![
-        place("/connections/{id}/tokens").get(tokens::list),
-        place("/connections/{id}/tokens/new").get(tokens::show_new).post(tokens::rotate),
-        place("/connections/{id}/tokens/revoke-all").post(tokens::revoke_all),
-        place("/connections/{id}/tokens/{token}").get(tokens::show).post(tokens::change),
-        place("/connections/{id}/tokens/{token}/revoke").get(tokens::show_revoke).post(tokens::revoke),
-        place("/connections/{id}/links").get(links::list).post(links::create),
-        place("/connections/{id}/links/made").get(links::show_made),
-        place("/connections/{id}/links/{link}/revoke").post(links::revoke),
-        place("/s/{secret}").get(customer::show),
-        place("/s/{secret}/token").post(customer::make_token),
-        place("/s/{secret}/done").post(customer::finish),
+        route_at("/connections/{id}/tokens").get(connections::tokens::list_tokens),
+        route_at("/connections/{id}/tokens/new")
+            .get(connections::tokens::show_new_token)
+            .post(connections::tokens::rotate_token),
+        route_at("/connections/{id}/tokens/revoke-all").post(connections::tokens::revoke_all_tokens),
+        route_at("/connections/{id}/tokens/{token}")
+            .get(connections::tokens::show_token)
+            .post(connections::tokens::update_token),
+        route_at("/connections/{id}/tokens/{token}/revoke")
+            .get(connections::tokens::show_revoke_token)
+            .post(connections::tokens::revoke_token),
+        route_at("/connections/{id}/links")
+            .get(connections::setup_links::list_links)
+            .post(connections::setup_links::create_link),
+        route_at("/connections/{id}/links/made").get(connections::setup_links::show_new_link),
+        route_at("/connections/{id}/links/{link}/revoke").post(connections::setup_links::revoke_link),
+        route_at("/s/{secret}").get(setup::setup_page::show_setup_page),
+        route_at("/s/{secret}/token").post(setup::setup_page::make_token),
+        route_at("/s/{secret}/done").post(setup::setup_page::finish_setup),
     ]
 }
 
-/// `GET /`: on to the first place that the person may see.
-async fn start(person: Anybody) -> Shown {
-    let may = |permission| person.signed.permissions.allow(permission);
-    let place = if may(Permission::ProvisioningRead) {
+/// `GET /`: redirects to the first page that the admin may open.
+async fn show_start(admin: AnyAdmin) -> PageResult {
+    let may = |permission| admin.signed.permissions.contains(permission);
+    let path = if may(Permission::ProvisioningRead) {
         "/connections"
     } else if may(Permission::AuditRead) {
         "/audit"
     } else {
         "/profile"
     };
-    Ok(on_to(place).finish())
+    Ok(redirect_to(path).finish())
 }
 
 /// `GET /settings`
-async fn first_settings(_: admins::Runner) -> Shown {
-    Ok(on_to("/settings/people").finish())
+async fn redirect_to_settings(_: settings::admins::SystemAdmin) -> PageResult {
+    Ok(redirect_to("/settings/people").finish())
 }

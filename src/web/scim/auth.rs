@@ -1,156 +1,193 @@
-//! Who is calling: the bearer token decides, before anything else of the request is looked at.
+//! Authentication of SCIM callers by bearer token, before the rest of the request is processed.
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::AUTHORIZATION;
 
-use super::route::Route;
-use crate::clock::{self, Millis};
-use crate::directory::Scope;
-use crate::directory::requests::Of;
+use super::route::ScimRoute;
+use crate::auth::secret;
+use crate::clock;
 use crate::error::Result;
+use crate::management::request_log::CallTarget;
 use crate::model::ids;
-use crate::model::request::Refusal;
-use crate::model::rights::Rights;
+use crate::model::request::TokenRefusal;
+use crate::model::rights::TokenRights;
+use crate::provisioning::scope::{self, Scope};
 use crate::scim;
 use crate::scim::schema::ResourceType;
-use crate::secret;
-use crate::store::tokens::{self, TokenRow};
-use crate::web::requests::Who;
-use crate::web::state::State;
+use crate::web::request_log::CallerIdentity;
+use crate::web::state::AppState;
 
-/// Longest token that is looked up.
+/// Longest accepted token.
 const TOKEN_MAX_BYTES: usize = 512;
 
-/// A caller with a live token of the configuration in the path.
-pub(super) struct Caller {
+/// A caller with a valid token of the configuration in the path.
+pub(super) struct TokenCaller {
     pub(super) scope: Scope,
     pub(super) token: String,
-    pub(super) rights: Rights,
+    pub(super) rights: TokenRights,
 }
 
-/// What the Authorization header holds.
-pub(super) enum Credentials {
-    /// No header at all.
+/// Content of the Authorization header.
+pub(super) enum BearerCredentials {
+    /// No header.
     None,
-    /// A header that is no bearer token, and what is wrong with it.
-    Unusable(Refusal),
-    /// A token.
+    /// A header without a usable bearer token, and the reason.
+    Invalid(TokenRefusal),
+    /// A bearer token.
     Token(String),
 }
 
-/// Who is calling.
-pub(super) enum Known {
-    /// Somebody with a live token of the configuration in the path.
-    Caller(Caller),
-    /// Somebody else. All of them get the same answer; the log of the configuration tells them apart. There is none
-    /// where neither path nor token leads to one.
-    Stranger(Option<Who>),
+/// Result of the authentication.
+pub(super) enum TokenAuthentication {
+    /// A caller with a valid token of the configuration in the path.
+    Caller(TokenCaller),
+    /// Any other caller. All of them get the same response; only the request log of the configuration has the reason.
+    /// None if neither path nor token identifies a configuration.
+    Unauthenticated(Option<CallerIdentity>),
 }
 
-/// Reads the header. RFC 6750: the scheme in any letter case, one token; two headers are no answer to who is calling.
-pub(super) fn credentials(request: &HttpRequest) -> Credentials {
+/// Reads the Authorization header. RFC 6750: the scheme is case-insensitive, followed by one token. Several headers are
+/// malformed.
+pub(super) fn read_credentials(request: &HttpRequest) -> BearerCredentials {
     let mut headers = request.headers().get_all(AUTHORIZATION);
     let (first, second) = (headers.next(), headers.next());
-    let Some(header) = first else { return Credentials::None };
-    match header.to_str().map_err(|_| Refusal::Malformed).and_then(bearer) {
-        Ok(_) if second.is_some() => Credentials::Unusable(Refusal::Malformed),
-        Ok(token) => Credentials::Token(token.to_owned()),
-        Err(refusal) => Credentials::Unusable(refusal),
+    let Some(header) = first else { return BearerCredentials::None };
+    match header.to_str().map_err(|_| TokenRefusal::Malformed).and_then(parse_bearer) {
+        Ok(_) if second.is_some() => BearerCredentials::Invalid(TokenRefusal::Malformed),
+        Ok(token) => BearerCredentials::Token(token.to_owned()),
+        Err(refusal) => BearerCredentials::Invalid(refusal),
     }
 }
 
-/// The token in the header.
-fn bearer(header: &str) -> std::result::Result<&str, Refusal> {
+/// Returns the token in the header.
+fn parse_bearer(header: &str) -> std::result::Result<&str, TokenRefusal> {
     let header = header.trim();
     let Some((scheme, token)) = header.split_once(' ') else {
         let is_bare = !header.is_empty() && !header.eq_ignore_ascii_case("bearer");
-        return Err(if is_bare { Refusal::NoScheme } else { Refusal::Malformed });
+        return Err(if is_bare { TokenRefusal::NoScheme } else { TokenRefusal::Malformed });
     };
     let token = token.trim();
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() || token.len() > TOKEN_MAX_BYTES {
-        return Err(Refusal::Malformed);
+        return Err(TokenRefusal::Malformed);
     }
     match token.split_once(' ') {
         None => Ok(token),
-        Some((first, _)) if first.eq_ignore_ascii_case("bearer") => Err(Refusal::DoubleBearer),
-        Some(_) => Err(Refusal::Malformed),
+        Some((first, _)) if first.eq_ignore_ascii_case("bearer") => Err(TokenRefusal::DoubleBearer),
+        Some(_) => Err(TokenRefusal::Malformed),
     }
 }
 
-/// Finds out who is calling. The token decides; a configuration in the path must agree.
-pub(super) fn authenticate(state: &State, credentials: &Credentials, configuration: Option<&str>) -> Result<Known> {
+/// Authenticates a caller by its token. A configuration in the path must match the token.
+///
+/// # Errors
+/// Errors of the store.
+pub(super) fn authenticate_caller(
+    state: &AppState,
+    credentials: &BearerCredentials,
+    configuration: Option<&str>,
+) -> Result<TokenAuthentication> {
     let token = match credentials {
-        Credentials::Token(token) => token,
-        Credentials::Unusable(refusal) => return Ok(Known::Stranger(at_door(configuration, None, Some(*refusal)))),
-        Credentials::None => return Ok(Known::Stranger(at_door(configuration, None, Some(Refusal::NoToken)))),
+        BearerCredentials::Token(token) => token,
+        BearerCredentials::Invalid(refusal) => {
+            return Ok(TokenAuthentication::Unauthenticated(unauthenticated_caller(
+                configuration,
+                None,
+                Some(*refusal),
+            )));
+        }
+        BearerCredentials::None => {
+            return Ok(TokenAuthentication::Unauthenticated(unauthenticated_caller(
+                configuration,
+                None,
+                Some(TokenRefusal::NoToken),
+            )));
+        }
     };
-    let digest = secret::digest(token);
+    let digest = secret::digest_text(token);
     state.store.read_inline(|at| {
-        let found = tokens::authenticate(at, &digest)?;
+        let found = scope::find_token(at, &digest)?;
         match found {
             Some(row) if configuration.is_none_or(|id| row.configuration_id == id) => {
-                let Some(refusal) = refusal(&row, clock::now()) else {
-                    return Ok(Known::Caller(Caller {
+                let Some(refusal) = scope::check_token(&row, clock::current_millis()) else {
+                    return Ok(TokenAuthentication::Caller(TokenCaller {
                         scope: state.scope(at, &row)?,
                         token: row.token,
                         rights: row.rights,
                     }));
                 };
-                let (of, hint) = (Of::Key(row.configuration), hint(token));
+                let (target, hint) = (CallTarget::Key(row.configuration), token_hint(token));
                 let refusal = Some(refusal);
-                Ok(Known::Stranger(Some(Who::Stranger { of, token: Some(row.token), hint, refusal })))
+                Ok(TokenAuthentication::Unauthenticated(Some(CallerIdentity::Unauthenticated {
+                    configuration: target,
+                    token: Some(row.token),
+                    hint,
+                    refusal,
+                })))
             }
-            Some(_) => Ok(Known::Stranger(at_door(configuration, hint(token), Some(Refusal::OtherConfiguration)))),
+            Some(_) => Ok(TokenAuthentication::Unauthenticated(unauthenticated_caller(
+                configuration,
+                token_hint(token),
+                Some(TokenRefusal::OtherConfiguration),
+            ))),
             None => {
-                let hint = hint(token);
-                let refusal = if hint.is_some() { Refusal::UnknownToken } else { Refusal::ForeignToken };
-                Ok(Known::Stranger(at_door(configuration, hint, Some(refusal))))
+                let hint = token_hint(token);
+                let refusal = if hint.is_some() { TokenRefusal::UnknownToken } else { TokenRefusal::ForeignToken };
+                Ok(TokenAuthentication::Unauthenticated(unauthenticated_caller(configuration, hint, Some(refusal))))
             }
         }
     })
 }
 
-/// Why a token of the configuration in the path does not open it.
-fn refusal(row: &TokenRow, now: Millis) -> Option<Refusal> {
-    if row.is_live(now) {
-        return None;
-    }
-    Some(if row.revoked_at.is_some() { Refusal::RevokedToken } else { Refusal::ExpiredToken })
-}
-
-/// The last characters of a token of our form.
-fn hint(token: &str) -> Option<String> {
+/// Returns the last four characters of a token of our format.
+fn token_hint(token: &str) -> Option<String> {
     let is_ours = token.starts_with(secret::PREFIX) && token.is_ascii() && token.len() > secret::PREFIX.len() + 8;
     is_ours.then(|| token[token.len() - 4..].to_owned())
 }
 
-/// Somebody without a right token at the configuration that the path names.
-pub(super) fn at_door(configuration: Option<&str>, hint: Option<String>, refusal: Option<Refusal>) -> Option<Who> {
+/// Returns the log entry of an unauthenticated caller, if the path contains a configuration id.
+pub(super) fn unauthenticated_caller(
+    configuration: Option<&str>,
+    hint: Option<String>,
+    refusal: Option<TokenRefusal>,
+) -> Option<CallerIdentity> {
     let id = configuration.filter(|id| ids::is_id(id))?;
-    Some(Who::Stranger { of: Of::Id(id.to_owned()), token: None, hint, refusal })
+    Some(CallerIdentity::Unauthenticated { configuration: CallTarget::Id(id.to_owned()), token: None, hint, refusal })
 }
 
-/// Whether the token may do this (RFC 7644 section 2: who is known still needs the right).
+/// Checks the rights of the token (RFC 7644 section 2: an authenticated caller also needs authorization).
 ///
 /// # Errors
-/// 403, in words that say what the token is for.
-pub(super) fn check_rights(rights: Rights, route: &Route, method: &Method) -> std::result::Result<(), scim::Error> {
+/// 403 with the rights of the token.
+pub(super) fn check_rights(
+    rights: TokenRights,
+    route: &ScimRoute,
+    method: &Method,
+) -> std::result::Result<(), scim::ScimError> {
     if route.writes(method) && !rights.may_write() {
-        return Err(scim::Error::plain(403, "this token may only read; use one with the right to write"));
+        return Err(scim::ScimError::with_status(403, "this token is read-only; use one with the right to write"));
     }
-    route.of().map_or(Ok(()), |of| check_type(rights, of))
+    route.resource_type().map_or(Ok(()), |resource_type| check_type_rights(rights, resource_type))
 }
 
-/// The same for one type of resource.
-pub(super) fn check_type(rights: Rights, of: &ResourceType) -> std::result::Result<(), scim::Error> {
-    if rights.covers(&of.name) {
+/// Checks the rights of the token for one resource type.
+///
+/// # Errors
+/// 403 with the rights of the token.
+pub(super) fn check_type_rights(
+    rights: TokenRights,
+    resource_type: &ResourceType,
+) -> std::result::Result<(), scim::ScimError> {
+    if rights.covers(&resource_type.name) {
         return Ok(());
     }
-    Err(scim::Error::plain(403, format!("this token is for {rights} only and may not touch {}", of.endpoint)))
+    Err(scim::ScimError::with_status(
+        403,
+        format!("this token is for {rights} only and has no access to {}", resource_type.endpoint),
+    ))
 }
 
-/// The answer to everybody who cannot be told apart from a stranger.
-pub(super) fn unauthorized() -> scim::Error {
-    scim::Error::plain(401, "the request needs the bearer token of this provisioning URL")
+/// Returns the 401 error for every unauthenticated caller; it does not reveal the reason.
+pub(super) fn unauthorized_error() -> scim::ScimError {
+    scim::ScimError::with_status(401, "the request needs the bearer token of this provisioning URL")
 }

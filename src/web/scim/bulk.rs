@@ -1,5 +1,5 @@
-//! `POST /Bulk` (RFC 7644 section 3.7). Each item is a write of its own, through the functions of the single calls.
-//! Several are on their way at once, so that one commit serves many; an item waits for those it refers to.
+//! `POST /Bulk` (RFC 7644 section 3.7). Each item is a separate write, through the functions of single requests. Writes
+//! run concurrently, so that they share commits; an item waits for the items that it refers to.
 
 mod passwords;
 mod target;
@@ -14,334 +14,365 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
 
-use self::target::Target;
-use super::answer::{self, Answer, Counts};
-use super::auth::check_type;
-use super::writes::Writes;
+use self::target::BulkTarget;
+use super::auth::check_type_rights;
+use super::writes::ResourceWrites;
 use crate::clock;
-use crate::directory::Scope;
-use crate::directory::Shown;
-use crate::directory::bulk::{Making, create_circle};
-use crate::directory::resources::{Done, rules};
 use crate::error::{Error, Result};
-use crate::model::rights::Rights;
+use crate::model::rights::TokenRights;
+use crate::provisioning::RenderedResource;
+use crate::provisioning::Scope;
+use crate::provisioning::bulk::{PendingCreate, create_cycle};
+use crate::provisioning::resources::{WriteResult, build_rules};
 use crate::scim;
-use crate::scim::bulk::references::{self, Made};
-use crate::scim::bulk::{Facts, Item, Method, Outcome, Plan};
-use crate::scim::dialect::Notes;
-use crate::scim::password::{Password, PasswordDigest};
+use crate::scim::bulk::references::{self, CreatedResource};
+use crate::scim::bulk::{BulkItem, BulkItemOutcome, BulkMethod, BulkPlan, ItemProperties};
+use crate::scim::dialect::DialectNotes;
+use crate::scim::password::{PasswordChange, PasswordDigest};
 use crate::scim::{bulk, validate};
-use crate::store::Undo;
-use crate::web::aside::block;
+use crate::web::blocking::run_blocking;
 use crate::web::limits::BULK_WRITES_AT_ONCE;
-use crate::web::state::State;
+use crate::web::scim::response::{self, BulkCounts, ScimResponse};
+use crate::web::state::AppState;
 
 /// The bulk endpoint for an authenticated caller.
 #[derive(Clone, Copy)]
-pub(super) struct Bulk<'r> {
-    pub(super) state: &'r Data<State>,
+pub(super) struct BulkHandler<'r> {
+    pub(super) state: &'r Data<AppState>,
     pub(super) scope: &'r Scope,
     pub(super) base: &'r str,
-    /// What the caller's token may do; it is asked for each item.
-    pub(super) rights: Rights,
+    /// Rights of the token; checked for each item.
+    pub(super) rights: TokenRights,
 }
 
-/// A job on its way.
-struct Run<'r> {
-    bulk: Bulk<'r>,
-    items: Vec<Item>,
-    targets: Vec<Option<Target>>,
+/// State of a running bulk request.
+struct BulkRun<'r> {
+    bulk: BulkHandler<'r>,
+    items: Vec<BulkItem>,
+    targets: Vec<Option<BulkTarget>>,
     needs: Vec<Vec<usize>>,
-    outcomes: Vec<Option<Outcome>>,
-    /// What the creates so far made, by bulkId.
-    made: HashMap<String, Made>,
-    /// Digests of the passwords that items set, by the item's number.
-    hashed: HashMap<usize, PasswordDigest>,
+    outcomes: Vec<Option<BulkItemOutcome>>,
+    /// Created resources by bulkId.
+    created: HashMap<String, CreatedResource>,
+    /// Digests of passwords by item index.
+    digests: HashMap<usize, PasswordDigest>,
     errors: usize,
-    notes: Notes,
+    notes: DialectNotes,
 }
 
-/// An item that came to its end.
-struct Ended {
+/// The result of an item.
+struct ItemResult {
     number: usize,
-    outcome: Outcome,
-    /// Id of a resource that was made.
+    outcome: BulkItemOutcome,
+    /// Id of the created resource.
     id: Option<String>,
-    notes: Notes,
+    notes: DialectNotes,
 }
 
-type Running<'r> = LocalBoxFuture<'r, Vec<Ended>>;
+type RunningStep<'r> = LocalBoxFuture<'r, Vec<ItemResult>>;
 
-impl Bulk<'_> {
-    /// Runs a job and answers with a result for each item that it reached.
-    pub(super) async fn run(self, body: Value) -> Result<Answer> {
-        let (rules, scope, base) = (rules(self.scope), self.scope.clone(), self.base.to_owned());
+impl BulkHandler<'_> {
+    /// Runs a bulk request. Returns a result for each processed item.
+    pub(super) async fn run(self, body: Value) -> Result<ScimResponse> {
+        let (rules, scope, base) = (build_rules(self.scope), self.scope.clone(), self.base.to_owned());
         let (state, rights) = (self.state.clone(), self.rights);
-        // A job may be as large as a body may be: reading and ordering it is no work for the event loop.
-        let prepared = block(move || {
-            let job = bulk::read(body, rules)?;
-            let prepared = prepare(job, rights, |method, path| {
-                let path = target::path_below(path, &state.public_url(), &base, &scope)?;
-                Target::read(method, &path, &scope.types)
+        // A bulk request can have the largest allowed body: it is parsed and ordered off the event loop.
+        let prepared = run_blocking(move || {
+            let job = bulk::parse_bulk_job(body, rules)?;
+            let prepared = prepare_items(job, rights, |method, path| {
+                let path = target::relative_path(path, &state.public_url(), &base, &scope)?;
+                BulkTarget::parse(method, &path, &scope.types)
             });
-            let passwords = passwords::named(&prepared.2, &prepared.3, rules);
-            Ok::<_, scim::Error>((prepared, passwords))
+            let passwords = passwords::find_passwords(&prepared.2, &prepared.3, rules);
+            Ok::<_, scim::ScimError>((prepared, passwords))
         });
         let ((errors_max, plan, items, targets), passwords) =
-            prepared.await.map_err(|_| scim::Error::plain(503, "the server is stopping"))??;
-        let hashed = passwords::hash(&self.state.hashing, passwords).await?;
+            prepared.await.map_err(|_| scim::ScimError::with_status(503, "the server is stopping"))??;
+        let hashed = passwords::hash_passwords(&self.state.hashing, passwords).await?;
         let operations = items.len();
-        let mut run = Run {
+        let mut run = BulkRun {
             bulk: self,
             outcomes: items.iter().map(|_| None).collect(),
             items,
             targets,
             needs: plan.needs,
-            made: HashMap::new(),
-            hashed,
+            created: HashMap::new(),
+            digests: hashed,
             errors: 0,
-            notes: Notes::default(),
+            notes: DialectNotes::default(),
         };
-        run.through(plan.steps, errors_max.unwrap_or(usize::MAX)).await;
-        Ok(run.answer(operations))
+        run.run_steps(plan.steps, errors_max.unwrap_or(usize::MAX)).await;
+        Ok(run.into_response(operations))
     }
 }
 
-/// Finds what each item is about, and the order of all.
-fn prepare(
-    job: bulk::Job,
-    rights: Rights,
-    target: impl Fn(Method, &str) -> std::result::Result<Target, scim::Error>,
-) -> (Option<usize>, Plan, Vec<Item>, Vec<Option<Target>>) {
+/// Parses the target of each item and plans their order.
+fn prepare_items(
+    job: bulk::BulkJob,
+    rights: TokenRights,
+    target: impl Fn(BulkMethod, &str) -> std::result::Result<BulkTarget, scim::ScimError>,
+) -> (Option<usize>, BulkPlan, Vec<BulkItem>, Vec<Option<BulkTarget>>) {
     let mut items = job.items;
     let mut targets = Vec::with_capacity(items.len());
     for item in &mut items {
         let found = item.method.filter(|_| !item.path.is_empty()).map(|method| target(method, &item.path));
         match found {
             Some(Err(error)) => {
-                item.refusal.get_or_insert(error);
+                item.error.get_or_insert(error);
                 targets.push(None);
             }
             found => {
                 let found = found.and_then(std::result::Result::ok);
-                if let Some(Err(error)) = found.as_ref().map(|target| check_type(rights, &target.of)) {
-                    item.refusal.get_or_insert(error);
+                if let Some(Err(error)) = found.as_ref().map(|target| check_type_rights(rights, &target.resource_type))
+                {
+                    item.error.get_or_insert(error);
                 }
                 targets.push(found);
             }
         }
     }
-    let facts = items.iter().zip(&targets).map(|(item, target)| match (target, &item.refusal) {
-        (Some(target), None) => Facts::of(item, &target.of, target.id.as_deref()),
-        _ => Facts::refused(item),
+    let facts = items.iter().zip(&targets).map(|(item, target)| match (target, &item.error) {
+        (Some(target), None) => ItemProperties::from_item(item, &target.resource_type, target.id.as_deref()),
+        _ => ItemProperties::rejected(item),
     });
-    let facts: Vec<Facts<'_>> = facts.collect();
-    let mut plan = bulk::plan(&facts);
+    let facts: Vec<ItemProperties<'_>> = facts.collect();
+    let mut plan = bulk::plan_execution(&facts);
     drop(facts);
-    for (number, error) in plan.refused.drain(..) {
-        items[number].refusal = Some(error);
+    for (number, error) in plan.rejected.drain(..) {
+        items[number].error = Some(error);
     }
     (job.errors_max, plan, items, targets)
 }
 
-impl<'r> Run<'r> {
-    /// Runs the steps until the job has that many errors.
-    async fn through(&mut self, steps: Vec<Vec<usize>>, errors_max: usize) {
-        let mut running: FuturesUnordered<Running<'r>> = FuturesUnordered::new();
+impl<'r> BulkRun<'r> {
+    /// Runs the steps until there are `errors_max` errors.
+    async fn run_steps(&mut self, steps: Vec<Vec<usize>>, errors_max: usize) {
+        let mut running: FuturesUnordered<RunningStep<'r>> = FuturesUnordered::new();
         for step in steps {
-            // With as many on their way as errors are left, only the last of them can be the one that stops the job.
-            while self.waits(&step) || running.len() >= BULK_WRITES_AT_ONCE.min(errors_max.saturating_sub(self.errors))
+            // At most as many writes run as errors are left, so that only the last of them can reach the limit.
+            while self.must_wait(&step)
+                || running.len() >= BULK_WRITES_AT_ONCE.min(errors_max.saturating_sub(self.errors))
             {
                 let Some(ended) = running.next().await else { break };
-                self.settle(ended);
+                self.record_results(ended);
             }
             if self.errors >= errors_max {
                 break;
             }
-            match self.start(&step) {
+            match self.start_step(&step) {
                 Ok(future) => running.push(future),
-                Err(ended) => self.settle(ended),
+                Err(ended) => self.record_results(ended),
             }
         }
         while let Some(ended) = running.next().await {
-            self.settle(ended);
+            self.record_results(ended);
         }
     }
 
-    /// Whether something that the step refers to is still on its way.
-    fn waits(&self, step: &[usize]) -> bool {
+    /// Returns whether an item that the step refers to is still running.
+    fn must_wait(&self, step: &[usize]) -> bool {
         let needed = step.iter().flat_map(|&number| &self.needs[number]);
         needed.into_iter().any(|needed| self.outcomes[*needed].is_none() && !step.contains(needed))
     }
 
-    fn settle(&mut self, ended: Vec<Ended>) {
-        for Ended { number, outcome, id, notes } in ended {
+    fn record_results(&mut self, ended: Vec<ItemResult>) {
+        for ItemResult { number, outcome, id, notes } in ended {
             for note in notes.as_slice() {
                 self.notes.add(note.as_str());
             }
             self.errors += usize::from(!outcome.succeeded());
-            if let (Some(id), Some(location), Some(name)) = (id, &outcome.location, self.items[number].creates()) {
-                self.made.insert(name.to_owned(), Made { id, location: location.clone() });
+            if let (Some(id), Some(location), Some(name)) =
+                (id, &outcome.location, self.items[number].created_bulk_id())
+            {
+                self.created.insert(name.to_owned(), CreatedResource { id, location: location.clone() });
             }
             self.outcomes[number] = Some(outcome);
         }
     }
 
-    fn answer(self, operations: usize) -> Answer {
+    fn into_response(self, operations: usize) -> ScimResponse {
         let results = self.items.iter().zip(&self.outcomes);
         let reached = results.filter_map(|(item, outcome)| Some((item, outcome.as_ref()?)));
-        let mut answer = Answer::json(200, &bulk::response(reached));
+        let mut answer = ScimResponse::json(200, &bulk::render_response(reached));
         let reached = self.outcomes.iter().flatten().count();
-        answer.bulk = Some(Counts { operations, succeeded: reached - self.errors, failed: self.errors });
+        answer.bulk = Some(BulkCounts { operations, succeeded: reached - self.errors, failed: self.errors });
         answer.notes = self.notes;
         answer
     }
 
-    /// Starts a step; what is refused already ends at once.
-    fn start(&mut self, step: &[usize]) -> std::result::Result<Running<'r>, Vec<Ended>> {
+    /// Starts a step. An item that was refused during planning ends at once.
+    fn start_step(&mut self, step: &[usize]) -> std::result::Result<RunningStep<'r>, Vec<ItemResult>> {
         if let [number] = step
             && !self.needs[*number].contains(number)
         {
-            return self.start_item(*number).map_err(|error| vec![self.refused(*number, error)]);
+            return self.start_item(*number).map_err(|error| vec![self.refused_result(*number, error)]);
         }
-        self.start_circle(step)
+        self.start_cycle(step)
     }
 
-    fn start_item(&mut self, number: usize) -> std::result::Result<Running<'r>, scim::Error> {
-        let (target, data) = self.take(number, &HashMap::new())?;
+    fn start_item(&mut self, number: usize) -> std::result::Result<RunningStep<'r>, scim::ScimError> {
+        let (target, data) = self.resolve_item(number, &HashMap::new())?;
         let (bulk, item) = (self.bulk, &mut self.items[number]);
         let version = item.version.take();
-        let method = item.method.ok_or_else(|| scim::Error::syntax("method is missing"))?;
-        let hashed = self.hashed.remove(&number);
-        Ok(Box::pin(async move { vec![bulk.item(number, method, target, (version, data, hashed)).await] }))
+        let method = item.method.ok_or_else(|| scim::ScimError::invalid_syntax("method is missing"))?;
+        let hashed = self.digests.remove(&number);
+        Ok(Box::pin(async move { vec![bulk.run_item(number, method, target, (version, data, hashed)).await] }))
     }
 
-    /// What an item works on and its data, with ids in the place of references.
-    fn take(
+    /// Returns the target and the data of an item, with `bulkId` references replaced by ids.
+    fn resolve_item(
         &mut self,
         number: usize,
-        circle: &HashMap<String, Made>,
-    ) -> std::result::Result<(Target, Value), scim::Error> {
-        if let Some(refusal) = self.items[number].refusal.take() {
+        cycle: &HashMap<String, CreatedResource>,
+    ) -> std::result::Result<(BulkTarget, Value), scim::ScimError> {
+        if let Some(refusal) = self.items[number].error.take() {
             return Err(refusal);
         }
         let Some(mut target) = self.targets[number].take() else {
-            return Err(scim::Error::syntax("path is missing"));
+            return Err(scim::ScimError::invalid_syntax("path is missing"));
         };
         let mut data = std::mem::take(&mut self.items[number].data);
-        let made = |name: &str| self.made.get(name).or_else(|| circle.get(name));
-        let resolved = references::replace(&mut data, &made).and_then(|()| target.resolve(&made));
+        let made = |name: &str| self.created.get(name).or_else(|| cycle.get(name));
+        let resolved = references::replace_references(&mut data, &made).and_then(|()| target.resolve(&made));
         match resolved {
             Ok(()) => Ok((target, data)),
             Err(name) => {
-                // The result says which resource was meant.
+                // The result contains the location of the target.
                 self.targets[number] = Some(target);
                 let name: String = name.chars().take(60).collect();
-                Err(scim::Error::plain(409, format!("the POST with the bulkId {name:?} made nothing to refer to")))
+                Err(scim::ScimError::with_status(
+                    409,
+                    format!("the POST with the bulkId {name:?} did not create a resource"),
+                ))
             }
         }
     }
 
-    fn refused(&self, number: usize, error: scim::Error) -> Ended {
+    fn refused_result(&self, number: usize, error: scim::ScimError) -> ItemResult {
         let location = self.targets[number].as_ref().and_then(|target| target.location(self.bulk.base));
-        Ended { number, outcome: Outcome::refused(error, location), id: None, notes: Notes::default() }
+        ItemResult {
+            number,
+            outcome: BulkItemOutcome::failed(error, location),
+            id: None,
+            notes: DialectNotes::default(),
+        }
     }
 
-    /// Creates that refer to each other: their ids are given out first, and they are made in one write.
-    fn start_circle(&mut self, step: &[usize]) -> std::result::Result<Running<'r>, Vec<Ended>> {
+    /// Starts a cycle: POST operations that refer to each other. Their ids are assigned first, and they are created in
+    /// one write.
+    fn start_cycle(&mut self, step: &[usize]) -> std::result::Result<RunningStep<'r>, Vec<ItemResult>> {
         let bulk = self.bulk;
-        let mut circle = HashMap::new();
+        let mut cycle = HashMap::new();
         for &number in step {
             let item = &self.items[number];
-            if let (Some(name), Some(target)) = (item.creates(), &self.targets[number]) {
+            if let (Some(name), Some(target)) = (item.created_bulk_id(), &self.targets[number]) {
                 let id = clock::new_id();
-                let location = target.location_of(bulk.base, &id);
-                circle.insert(name.to_owned(), Made { id, location });
+                let location = target.resource_location(bulk.base, &id);
+                cycle.insert(name.to_owned(), CreatedResource { id, location });
             }
         }
         let mut making = Vec::with_capacity(step.len());
         for &number in step {
-            let id = self.items[number].creates().and_then(|name| circle.get(name)).map(|made| made.id.clone());
-            let draft = self.take(number, &circle).and_then(|(target, data)| {
-                let mut draft = validate::new_resource(&data, &target.of, rules(bulk.scope))?;
-                if let Some(hashed) = self.hashed.remove(&number) {
-                    draft.password = Some(Password::Hashed(hashed));
+            let id = self.items[number].created_bulk_id().and_then(|name| cycle.get(name)).map(|made| made.id.clone());
+            let draft = self.resolve_item(number, &cycle).and_then(|(target, data)| {
+                let mut draft = validate::read_new_resource(&data, &target.resource_type, build_rules(bulk.scope))?;
+                if let Some(hashed) = self.digests.remove(&number) {
+                    draft.password = Some(PasswordChange::SetDigest(hashed));
                 }
-                Ok(Making { of: Arc::clone(&target.of), id: id.unwrap_or_default(), draft })
+                Ok(PendingCreate {
+                    resource_type: Arc::clone(&target.resource_type),
+                    id: id.unwrap_or_default(),
+                    draft,
+                })
             });
             match draft {
                 Ok(draft) => making.push(draft),
-                Err(error) => return Err(self.refused_circle(step, number, error)),
+                Err(error) => return Err(self.refused_cycle_results(step, number, error)),
             }
         }
         let numbers = step.to_vec();
-        Ok(Box::pin(async move { bulk.circle(numbers, making).await }))
+        Ok(Box::pin(async move { bulk.run_cycle(numbers, making).await }))
     }
 
-    fn refused_circle(&self, step: &[usize], guilty: usize, error: scim::Error) -> Vec<Ended> {
+    fn refused_cycle_results(&self, step: &[usize], failed: usize, error: scim::ScimError) -> Vec<ItemResult> {
         let mut error = Some(error);
         let ended = |&number: &usize| {
-            let own = if number == guilty { error.take() } else { None };
-            self.refused(number, own.unwrap_or_else(part_of_refused_circle))
+            let own = if number == failed { error.take() } else { None };
+            self.refused_result(number, own.unwrap_or_else(cycle_refused_error))
         };
         step.iter().map(ended).collect()
     }
 }
 
-fn part_of_refused_circle() -> scim::Error {
-    scim::Error::plain(409, "the operation refers in a circle to another one that was refused")
+fn cycle_refused_error() -> scim::ScimError {
+    scim::ScimError::with_status(409, "the operation is in a cycle of references with another one that was refused")
 }
 
-impl Bulk<'_> {
-    /// Runs one item as the single call would.
-    async fn item(
+impl BulkHandler<'_> {
+    /// Runs one item like a single request.
+    async fn run_item(
         self,
         number: usize,
-        method: Method,
-        target: Target,
-        (version, data, hashed): (Option<scim::version::Tags>, Value, Option<PasswordDigest>),
-    ) -> Ended {
+        method: BulkMethod,
+        target: BulkTarget,
+        (version, data, hashed): (Option<crate::scim::entity_tag::EntityTags>, Value, Option<PasswordDigest>),
+    ) -> ItemResult {
         let location = target.location(self.base);
-        let writes = Writes { state: self.state, scope: self.scope, of: &target.of, hashed: hashed.as_ref() };
+        let writes = ResourceWrites {
+            state: self.state,
+            scope: self.scope,
+            resource_type: &target.resource_type,
+            hashed: hashed.as_ref(),
+        };
         let id = target.id.as_deref().unwrap_or_default();
         let done = match method {
-            Method::Post => writes.create(&data, -1).await.map(Some),
-            Method::Put => writes.replace(id, version, &data, -1).await.map(Some),
-            Method::Patch => writes.patch(id, version, &data, -1).await.map(Some),
-            Method::Delete => writes.delete(id, version).await.map(|()| None),
+            BulkMethod::Post => writes.create(&data, -1).await.map(Some),
+            BulkMethod::Put => writes.replace(id, version, &data, -1).await.map(Some),
+            BulkMethod::Patch => writes.patch(id, version, &data, -1).await.map(Some),
+            BulkMethod::Delete => writes.delete(id, version).await.map(|()| None),
         };
         match done {
-            Ok(Some(Done { shown, notes })) => self.ended(number, method, &target, &shown, notes),
+            Ok(Some(WriteResult { resource, notes })) => self.item_result(number, method, &target, &resource, notes),
             Ok(None) => {
-                let outcome = Outcome { status: 204, location, version: None, refusal: None };
-                Ended { number, outcome, id: None, notes: Notes::default() }
+                let outcome = BulkItemOutcome { status: 204, location, version: None, error: None };
+                ItemResult { number, outcome, id: None, notes: DialectNotes::default() }
             }
             Err(error) => {
-                let outcome = Outcome::refused(answer::shown(error), location);
-                Ended { number, outcome, id: None, notes: Notes::default() }
+                let outcome = BulkItemOutcome::failed(response::to_scim_error(error), location);
+                ItemResult { number, outcome, id: None, notes: DialectNotes::default() }
             }
         }
     }
 
-    fn ended(self, number: usize, method: Method, target: &Target, shown: &Shown, notes: Notes) -> Ended {
-        let id = &shown.stored.id;
-        let outcome = Outcome {
-            status: if method == Method::Post { 201 } else { 200 },
-            location: Some(target.location_of(self.base, id)),
-            version: Some(shown.tag()),
-            refusal: None,
+    fn item_result(
+        self,
+        number: usize,
+        method: BulkMethod,
+        target: &BulkTarget,
+        resource: &RenderedResource,
+        notes: DialectNotes,
+    ) -> ItemResult {
+        let id = &resource.stored.id;
+        let outcome = BulkItemOutcome {
+            status: if method == BulkMethod::Post { 201 } else { 200 },
+            location: Some(target.resource_location(self.base, id)),
+            version: Some(resource.tag()),
+            error: None,
         };
-        Ended { number, outcome, id: Some(id.clone()), notes }
+        ItemResult { number, outcome, id: Some(id.clone()), notes }
     }
 
-    /// Makes the resources of a circle in one write: all of them or none.
-    async fn circle(self, numbers: Vec<usize>, making: Vec<Making>) -> Vec<Ended> {
+    /// Creates the resources of a cycle in one write: all or none.
+    async fn run_cycle(self, numbers: Vec<usize>, making: Vec<PendingCreate>) -> Vec<ItemResult> {
         let scope = self.scope.clone();
-        let types: Vec<Target> = making.iter().map(|making| Target { of: Arc::clone(&making.of), id: None }).collect();
-        let guilty = Arc::new(AtomicUsize::new(usize::MAX));
-        let found = Arc::clone(&guilty);
-        let write = self.state.store.write(Undo::Savepoint, move |tx| {
-            create_circle(tx, &scope, &making).map_err(|(number, error)| {
+        let types: Vec<BulkTarget> = making
+            .iter()
+            .map(|making| BulkTarget { resource_type: Arc::clone(&making.resource_type), id: None })
+            .collect();
+        let failed = Arc::new(AtomicUsize::new(usize::MAX));
+        let found = Arc::clone(&failed);
+        let write = self.state.store.write(move |tx| {
+            create_cycle(tx, &scope, &making).map_err(|(number, error)| {
                 found.store(number, Ordering::Relaxed);
                 error
             })
@@ -349,20 +380,22 @@ impl Bulk<'_> {
         match write.await {
             Ok(made) => {
                 let each = numbers.into_iter().zip(types).zip(made);
-                each.map(|((number, target), (shown, notes))| self.ended(number, Method::Post, &target, &shown, notes))
-                    .collect()
+                each.map(|((number, target), (resource, notes))| {
+                    self.item_result(number, BulkMethod::Post, &target, &resource, notes)
+                })
+                .collect()
             }
-            Err(error) => refused_together(numbers, guilty.load(Ordering::Relaxed), error),
+            Err(error) => failed_cycle_results(numbers, failed.load(Ordering::Relaxed), error),
         }
     }
 }
 
-/// The error of a circle is that of one item, or of none where the database refused the whole.
-fn refused_together(numbers: Vec<usize>, guilty: usize, error: Error) -> Vec<Ended> {
-    let own = answer::shown(error);
-    let ended = |(place, number)| {
-        let error = if place == guilty || guilty == usize::MAX { own.clone() } else { part_of_refused_circle() };
-        Ended { number, outcome: Outcome::refused(error, None), id: None, notes: Notes::default() }
+/// Returns the results of a failed cycle. The error belongs to one item, or to all if the transaction failed.
+fn failed_cycle_results(numbers: Vec<usize>, failed: usize, error: Error) -> Vec<ItemResult> {
+    let own = response::to_scim_error(error);
+    let ended = |(position, number)| {
+        let error = if position == failed || failed == usize::MAX { own.clone() } else { cycle_refused_error() };
+        ItemResult { number, outcome: BulkItemOutcome::failed(error, None), id: None, notes: DialectNotes::default() }
     };
     numbers.into_iter().enumerate().map(ended).collect()
 }

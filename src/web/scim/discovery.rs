@@ -6,96 +6,99 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 use serde_json::Value;
 
-use super::answer::Answer;
-use super::route::Route;
-use super::{auth, body, method_not_allowed};
-use crate::directory::Scope;
+use super::route::ScimRoute;
+use super::{auth, body, reject_method};
 use crate::error::Result;
-use crate::model::switches::{Discovery, Input, Passwords, Switches};
-use crate::scim::discovery::{self, Abilities};
+use crate::model::switches::{InputMode, PasswordHandling, Switches};
+use crate::provisioning::scope;
+use crate::scim::discovery::{self, Capabilities};
 use crate::scim::schema::{ResourceType, Schema, standard_types};
-use crate::scim::{Error, percent};
-use crate::store::configurations;
-use crate::web::state::State;
+use crate::scim::{ScimError, percent};
+use crate::web::scim::response::ScimResponse;
+use crate::web::state::AppState;
 
-/// Answers a caller without a token, where the configuration allows that; where the address names none, with what
-/// the server does by default.
-pub(super) fn anonymous(
+/// Returns a discovery document to a caller without a token, if the configuration allows it. Without a configuration in
+/// the path, the document has the default values.
+///
+/// # Errors
+/// 401 if the configuration requires a token or does not exist; the errors of [`document`].
+pub(super) fn serve_anonymous(
     request: &HttpRequest,
-    state: &State,
+    state: &AppState,
     configuration: Option<&str>,
     base: &str,
-    route: &Route,
-) -> Result<Answer> {
+    route: &ScimRoute,
+) -> Result<ScimResponse> {
     let Some(id) = configuration else {
-        return document(request, base, &Switches::default(), &standard_types().map(Arc::clone), route);
+        return serve_document(request, base, &Switches::default(), &standard_types().map(Arc::clone), route);
     };
-    let found = state.store.read_inline(|at| {
-        let found = configurations::by_id(at, id)?.filter(|found| found.switches.discovery == Discovery::Public);
-        found.map(|found| Scope::of(at, found)).transpose()
-    })?;
-    let scope = found.ok_or_else(auth::unauthorized)?;
-    document(request, base, &scope.switches, &scope.types, route)
+    let found = state.store.read_inline(|at| scope::find_public_scope(at, id))?;
+    let scope = found.ok_or_else(auth::unauthorized_error)?;
+    serve_document(request, base, &scope.switches, &scope.types, route)
 }
 
-/// Answers with the document.
-pub(super) fn document(
+/// Returns a discovery document.
+///
+/// # Errors
+/// 403 if the query has a filter, 404 if the document does not exist.
+pub(super) fn serve_document(
     request: &HttpRequest,
     base: &str,
     switches: &Switches,
     types: &[Arc<ResourceType>],
-    route: &Route,
-) -> Result<Answer> {
+    route: &ScimRoute,
+) -> Result<ScimResponse> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Ok(method_not_allowed(request, route));
+        return Ok(reject_method(request, route));
     }
     // RFC 7644 section 4: these documents are not filtered, sorted or paged.
-    if percent::pairs(request.query_string()).iter().any(|(name, _)| name.eq_ignore_ascii_case("filter")) {
-        return Err(Error::plain(403, "discovery documents cannot be filtered").into());
+    if percent::parse_query_string(request.query_string()).iter().any(|(name, _)| name.eq_ignore_ascii_case("filter")) {
+        return Err(ScimError::with_status(403, "discovery documents cannot be filtered").into());
     }
     let document = match route {
-        Route::ResourceTypes(None) => {
-            discovery::whole_list(types.iter().map(|of| discovery::resource_type(base, of)).collect())
+        ScimRoute::ResourceTypes(None) => discovery::render_list(
+            types.iter().map(|resource_type| discovery::render_resource_type(base, resource_type)).collect(),
+        ),
+        ScimRoute::ResourceTypes(Some(name)) => {
+            let found = types.iter().find(|resource_type| resource_type.name == *name);
+            discovery::render_resource_type(base, found.ok_or_else(document_not_found)?)
         }
-        Route::ResourceTypes(Some(name)) => {
-            let found = types.iter().find(|of| of.name == *name);
-            discovery::resource_type(base, found.ok_or_else(no_such_document)?)
+        ScimRoute::Schemas(None) => {
+            let document = |schema| discovery::render_schema(base, schema, stores_passwords(switches));
+            discovery::render_list(list_schemas(types).map(document).collect::<Vec<Value>>())
         }
-        Route::Schemas(None) => {
-            let document = |of| discovery::schema(base, of, keeps_passwords(switches));
-            discovery::whole_list(schemas(types).map(document).collect::<Vec<Value>>())
+        ScimRoute::Schemas(Some(uri)) => {
+            let found = list_schemas(types).find(|schema| schema.id.eq_ignore_ascii_case(uri));
+            discovery::render_schema(base, found.ok_or_else(document_not_found)?, stores_passwords(switches))
         }
-        Route::Schemas(Some(uri)) => {
-            let found = schemas(types).find(|schema| schema.id.eq_ignore_ascii_case(uri));
-            discovery::schema(base, found.ok_or_else(no_such_document)?, keeps_passwords(switches))
-        }
-        _ => discovery::service_provider_config(base, &abilities(switches, body::max_bytes(request))),
+        _ => discovery::render_service_provider_config(base, &build_abilities(switches, body::max_body_bytes(request))),
     };
-    Ok(Answer::json(200, &document))
+    Ok(ScimResponse::json(200, &document))
 }
 
-fn schemas(types: &[Arc<ResourceType>]) -> impl Iterator<Item = &Schema> {
-    types
-        .iter()
-        .flat_map(|of| std::iter::once(&*of.schema).chain(of.extensions.iter().map(|extension| &*extension.schema)))
+fn list_schemas(types: &[Arc<ResourceType>]) -> impl Iterator<Item = &Schema> {
+    types.iter().flat_map(|resource_type| {
+        std::iter::once(&*resource_type.schema)
+            .chain(resource_type.extensions.iter().map(|extension| &*extension.schema))
+    })
 }
 
-fn no_such_document() -> Error {
-    Error::plain(404, "there is no such discovery document; the list names them all")
+fn document_not_found() -> ScimError {
+    ScimError::with_status(404, "there is no such discovery document; see the list of documents")
 }
 
-fn keeps_passwords(switches: &Switches) -> bool {
-    switches.passwords == Passwords::Verify
+fn stores_passwords(switches: &Switches) -> bool {
+    switches.passwords == PasswordHandling::Verify
 }
 
-fn abilities(switches: &Switches, body_max_bytes: usize) -> Abilities {
-    Abilities {
+fn build_abilities(switches: &Switches, body_max_bytes: usize) -> Capabilities {
+    Capabilities {
         page_max: u64::from(switches.page_max),
         page_default: u64::from(switches.page_default),
         bulk: switches.bulk,
         body_max_bytes,
         newer_members: switches.newer_discovery_members,
-        strict: switches.input == Input::Strict,
-        keeps_passwords: keeps_passwords(switches),
+        strict: switches.input == InputMode::Strict,
+        stores_passwords: stores_passwords(switches),
     }
 }

@@ -1,63 +1,64 @@
-//! Resources as bytes.
+//! Rendering of resources as JSON bytes.
 
 use actix_web::web::Bytes;
 use serde_json::{Map, Value};
 
 use crate::clock;
-use crate::directory::{Links, Shown};
 use crate::error::{Error, Result};
-use crate::scim::project::Projection;
-use crate::scim::render::{self, Link, Meta};
-use crate::scim::schema::{ResourceType, standard_type};
-use crate::store::members::Linked;
+use crate::provisioning::{LinkedResource, RenderedResource, ResourceLinks};
+use crate::scim::projection::Projection;
+use crate::scim::render::{self, ReferenceElement, ResourceMeta};
+use crate::scim::schema::{ResourceType, find_standard_type};
 
-/// Lists that live in rows of their own and are written after the text.
-const LINKS: [&str; 2] = ["members", "groups"];
+/// Attributes that are stored in separate rows and written after the stored text.
+const LINK_ATTRIBUTES: [&str; 2] = ["members", "groups"];
 
-/// How many members one piece of a streamed answer holds: some 30 KB, which the allocator keeps no large page for.
-const MEMBERS_PER_PIECE: usize = 128;
+/// Members per chunk of a streamed response: about 30 KB, so that the allocator does not retain large pages.
+const MEMBERS_PER_CHUNK: usize = 128;
 
-/// Writes documents of one type under one base URL.
-pub(super) struct Writer<'a> {
-    pub(super) of: &'a ResourceType,
-    /// SCIM base URL without a slash at the end.
+/// Writes documents of one resource type with one base URL.
+pub(super) struct DocumentWriter<'a> {
+    pub(super) resource_type: &'a ResourceType,
+    /// SCIM base URL without a trailing slash.
     pub(super) base: &'a str,
     pub(super) projection: &'a Projection,
 }
 
-impl Writer<'_> {
-    /// The URL of a resource.
+impl DocumentWriter<'_> {
+    /// Returns the URL of a resource.
     pub(super) fn location(&self, id: &str) -> String {
-        format!("{}{}/{id}", self.base, self.of.endpoint)
+        format!("{}{}/{id}", self.base, self.resource_type.endpoint)
     }
 
-    /// Appends the document as the projection wants it.
+    /// Appends the projected document.
     ///
     /// # Errors
-    /// `Database` where the stored text is no JSON.
-    pub(super) fn write(&self, out: &mut Vec<u8>, shown: &Shown) -> Result<()> {
-        if self.projection.only_leaves_out(&LINKS) {
-            self.write_whole(out, shown);
+    /// `Database` if the stored text is not valid JSON.
+    pub(super) fn write(&self, out: &mut Vec<u8>, resource: &RenderedResource) -> Result<()> {
+        if self.projection.only_leaves_out(&LINK_ATTRIBUTES) {
+            self.write_whole(out, resource);
             return Ok(());
         }
         let mut whole = Vec::new();
-        self.write_whole(&mut whole, shown);
+        self.write_whole(&mut whole, resource);
         let document: Map<String, Value> = serde_json::from_slice(&whole)
-            .map_err(|problem| Error::Database(format!("stored text of {}: {problem}", shown.stored.id)))?;
-        out.extend_from_slice(Value::Object(self.projection.apply(document, self.of)).to_string().as_bytes());
+            .map_err(|problem| Error::Database(format!("stored text of {}: {problem}", resource.stored.id)))?;
+        out.extend_from_slice(
+            Value::Object(self.projection.apply(document, self.resource_type)).to_string().as_bytes(),
+        );
         Ok(())
     }
 
-    fn write_whole(&self, out: &mut Vec<u8>, shown: &Shown) {
-        self.write_head(out, shown);
-        let has_list = match &shown.links {
-            Links::Members(members) if self.projection.needs("members") => {
+    fn write_whole(&self, out: &mut Vec<u8>, resource: &RenderedResource) {
+        self.write_head(out, resource);
+        let has_list = match &resource.links {
+            ResourceLinks::Members(members) if self.projection.needs("members") => {
                 render::open_list(out, "members");
                 let kinds = members.iter().map(|member| (member, &*member.resource_type));
                 write_links(out, self.base, kinds, true);
                 true
             }
-            Links::Groups(groups) if !groups.is_empty() && self.projection.needs("groups") => {
+            ResourceLinks::Groups(groups) if !groups.is_empty() && self.projection.needs("groups") => {
                 render::open_list(out, "groups");
                 let kinds = groups.iter().map(|(group, direct)| (group, if *direct { "direct" } else { "indirect" }));
                 write_links(out, self.base, kinds, true);
@@ -65,70 +66,75 @@ impl Writer<'_> {
             }
             _ => false,
         };
-        render::close(out, has_list);
+        render::close_document(out, has_list);
     }
 
-    fn write_head(&self, out: &mut Vec<u8>, shown: &Shown) {
-        let stored = &shown.stored;
-        let meta = Meta {
-            resource_type: &self.of.name,
-            created: &clock::rfc3339(stored.created_at),
-            last_modified: &clock::rfc3339(stored.last_modified),
+    fn write_head(&self, out: &mut Vec<u8>, resource: &RenderedResource) {
+        let stored = &resource.stored;
+        let meta = ResourceMeta {
+            resource_type: &self.resource_type.name,
+            created: &clock::format_rfc3339(stored.created_at),
+            last_modified: &clock::format_rfc3339(stored.last_modified),
             location: &self.location(&stored.id),
-            version: &shown.tag(),
+            version: &resource.tag(),
         };
-        render::head(out, &stored.body, &stored.id, &meta);
+        render::write_head(out, &stored.body, &stored.id, &meta);
     }
 
-    /// A group with all its members, in pieces that are made as they are sent.
-    pub(super) fn stream(&self, shown: &Shown, members: Vec<Linked>) -> Pieces {
+    /// Returns a group with all its members as chunks that are rendered while they are sent.
+    pub(super) fn stream(&self, resource: &RenderedResource, members: Vec<LinkedResource>) -> GroupChunks {
         let mut head = Vec::new();
-        self.write_head(&mut head, shown);
+        self.write_head(&mut head, resource);
         render::open_list(&mut head, "members");
-        Pieces {
+        GroupChunks {
             base: self.base.to_owned(),
             head: Some(head),
             members: members.into_iter(),
-            stage: Stage::Members { first: true },
+            stage: ChunkStage::Members { first: true },
         }
     }
 }
 
-/// Writes links, each with the word for its type.
-fn write_links<'l>(out: &mut Vec<u8>, base: &str, links: impl Iterator<Item = (&'l Linked, &'l str)>, first: bool) {
+/// Writes links, each with its `type`.
+fn write_links<'l>(
+    out: &mut Vec<u8>,
+    base: &str,
+    links: impl Iterator<Item = (&'l LinkedResource, &'l str)>,
+    first: bool,
+) {
     for (index, (linked, kind)) in links.enumerate() {
-        let endpoint = standard_type(&linked.resource_type).map_or("", |of| &of.endpoint);
-        let link = Link { id: &linked.id, base, endpoint, kind, display: linked.label.as_deref() };
-        render::link(out, &link, first && index == 0);
+        let endpoint = find_standard_type(&linked.resource_type).map_or("", |resource_type| &resource_type.endpoint);
+        let link = ReferenceElement { id: &linked.id, base, endpoint, kind, display: linked.label.as_deref() };
+        render::write_link(out, &link, first && index == 0);
     }
 }
 
-/// The pieces of a streamed group.
-pub(super) struct Pieces {
+/// Chunks of a streamed group.
+pub(super) struct GroupChunks {
     base: String,
     head: Option<Vec<u8>>,
-    members: std::vec::IntoIter<Linked>,
-    stage: Stage,
+    members: std::vec::IntoIter<LinkedResource>,
+    stage: ChunkStage,
 }
 
-enum Stage {
+enum ChunkStage {
     Members { first: bool },
     Done,
 }
 
-impl Iterator for Pieces {
+impl Iterator for GroupChunks {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
-        let Stage::Members { first } = self.stage else { return None };
+        let ChunkStage::Members { first } = self.stage else { return None };
         let mut out = self.head.take().unwrap_or_default();
-        let piece: Vec<Linked> = self.members.by_ref().take(MEMBERS_PER_PIECE).collect();
-        let kinds = piece.iter().map(|member| (member, &*member.resource_type));
+        let chunk: Vec<LinkedResource> = self.members.by_ref().take(MEMBERS_PER_CHUNK).collect();
+        let kinds = chunk.iter().map(|member| (member, &*member.resource_type));
         write_links(&mut out, &self.base, kinds, first);
-        self.stage = Stage::Members { first: false };
-        if piece.len() < MEMBERS_PER_PIECE {
-            render::close(&mut out, true);
-            self.stage = Stage::Done;
+        self.stage = ChunkStage::Members { first: false };
+        if chunk.len() < MEMBERS_PER_CHUNK {
+            render::close_document(&mut out, true);
+            self.stage = ChunkStage::Done;
         }
         Some(Bytes::from(out))
     }

@@ -1,18 +1,18 @@
-//! The SCIM endpoints: one entry, so that who is calling is settled on the very path that is then served.
+//! The SCIM endpoints. They have one entry point, so that authentication and routing use the same parsed path.
 
-mod address;
-mod answer;
 mod auth;
 mod body;
 mod bulk;
 mod discovery;
 mod document;
 mod lists;
+mod provisioning_path;
 mod resources;
+mod response;
 mod route;
-mod sliced;
 mod writes;
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use actix_web::guard::GuardContext;
@@ -20,183 +20,248 @@ use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use self::address::Address;
-pub use self::address::FAMILIES;
-use self::answer::Answer;
-use self::auth::{Caller, Credentials, Known};
-use self::bulk::Bulk;
-use self::lists::Listing;
-use self::resources::Call;
-use self::route::Route;
-use super::frame;
+use self::auth::{BearerCredentials, TokenAuthentication, TokenCaller};
+use self::bulk::BulkHandler;
+use self::lists::ListHandler;
+use self::resources::ResourceRequest;
+use self::route::ScimRoute;
 use super::limits::QUERY_MAX_BYTES;
-use super::log;
 use super::metrics::Surface;
-use super::requests::{self, Who};
-use super::state::State;
+use super::state::AppState;
 use crate::clock;
-use crate::directory::Scope;
-use crate::directory::resources::rules;
 use crate::error::{Error, Result};
-use crate::model::request::Refusal;
-use crate::scim::query::Query;
+use crate::model::request::TokenRefusal;
+use crate::provisioning::Scope;
+use crate::provisioning::resources::build_rules;
+use crate::scim::query::QueryParameters;
 use crate::scim::{self, percent};
-use crate::web::aside::read_aside;
+use crate::web::blocking::read_blocking;
+use crate::web::request_log::{self, CallerIdentity};
+use crate::web::request_middleware;
+use crate::web::scim::provisioning_path::ProvisioningPath;
+pub use crate::web::scim::provisioning_path::SCIM_PREFIXES;
+use crate::web::scim::response::ScimResponse;
 
-/// Whether a path that begins like a family is answered in SCIM. One counter of the management API lies among them.
-pub fn is_address(context: &GuardContext<'_>) -> bool {
+/// Returns whether a path with a SCIM prefix is a SCIM path. The exception is one counter of the management API.
+pub fn is_scim_path(context: &GuardContext<'_>) -> bool {
     !context.head().uri.path().contains("/scim/temp/")
 }
 
-/// Serves every request under an address of SCIM.
-pub async fn serve(request: HttpRequest, payload: Payload, state: Data<State>) -> HttpResponse {
+/// Serves every request under a SCIM path.
+pub async fn serve_request(request: HttpRequest, payload: Payload, state: Data<AppState>) -> HttpResponse {
     let started = Instant::now();
     let request_id = clock::new_id();
-    let address = Address::read(request.uri().path());
-    let route = address.as_ref().map_or(Route::Nothing, |address| Route::read(address.below));
-    let from = frame::address(&request);
+    let address = ProvisioningPath::parse(request.uri().path());
+    let route = address.as_ref().map_or(ScimRoute::NotFound, |address| ScimRoute::parse(address.relative_path));
+    let from = request_middleware::caller_address(&request);
     let mut answer = match &address {
         Ok(address) => {
-            let work = answer(&request, payload, &state, address, &route);
-            crate::log::during(&request_id, work).await.unwrap_or_else(Answer::from)
+            let work = handle_request(&request, payload, &state, address, &route);
+            crate::log::run_for_request(&request_id, work).await.unwrap_or_else(ScimResponse::from)
         }
-        Err(refused) => Answer::from(refused.clone()),
+        Err(refused) => ScimResponse::from(refused.clone()),
     };
     let took = started.elapsed();
     let template = route.template();
-    state.metrics.note(Surface::Scim, &template, request.method(), answer.status, took);
-    let (door, refusal) = answer.who.as_ref().map_or((None, None), Who::stranger);
-    log::write(&log::Line {
+    state.metrics.record_request(Surface::Scim, &template, request.method(), answer.status, took);
+    let (requested_configuration, refusal) = answer.who.as_ref().map_or((None, None), CallerIdentity::unauthenticated);
+    write_log_line(&RequestLogLine {
         request_id: &request_id,
         method: request.method().as_str(),
         route: &template,
-        configuration: answer.configuration.as_deref().or(door).unwrap_or("-"),
+        configuration: answer.configuration.as_deref().or(requested_configuration).unwrap_or("-"),
         address: from,
         status: answer.status,
-        refusal: refusal.map(Refusal::as_str),
+        refusal: refusal.map(TokenRefusal::as_str),
         scim_type: answer.scim_type,
         took,
         bytes: answer.length(),
         notes: answer.notes.as_slice(),
         bulk: answer.bulk.map(|counts| [counts.operations, counts.succeeded, counts.failed]),
     });
-    let call = answer.who.take().map(|who| answer.call(who, &request, route, took));
-    let response = answer.respond(&request, &request_id);
+    let call = answer.who.take().map(|who| answer.take_call(who, &request, route, took));
+    let response = answer.into_http(&request, &request_id);
     if let Some(call) = call {
-        state.activity.note(requests::Call { request_id, address: from, ..call });
+        state.activity.record(request_log::RecordedCall { request_id, address: from, ..call });
     }
     response
 }
 
-async fn answer(
+/// Fields of the log line of a request: ids, numbers and network addresses; never user data, bodies, queries or secrets.
+struct RequestLogLine<'a> {
+    request_id: &'a str,
+    method: &'a str,
+    route: &'a str,
+    configuration: &'a str,
+    /// Network address of the caller.
+    address: Option<IpAddr>,
+    status: u16,
+    /// Why the caller could not be authenticated.
+    refusal: Option<&'static str>,
+    scim_type: &'a str,
+    took: Duration,
+    bytes: u64,
+    notes: &'a [String],
+    /// Operations of a bulk request: requested, succeeded, failed. The rest was not processed.
+    bulk: Option<[usize; 3]>,
+}
+
+/// Writes the line.
+fn write_log_line(line: &RequestLogLine<'_>) {
+    tracing::info!(
+        target: "rollcall::request",
+        request_id = line.request_id,
+        method = line.method,
+        route = line.route,
+        configuration = line.configuration,
+        address = line.address.map(tracing::field::display),
+        status = line.status,
+        auth_failed = line.refusal,
+        scim_type = line.scim_type,
+        duration_us = u64::try_from(line.took.as_micros()).unwrap_or(u64::MAX),
+        bytes = line.bytes,
+        bulk_operations = line.bulk.map(|counts| counts[0]),
+        bulk_succeeded = line.bulk.map(|counts| counts[1]),
+        bulk_failed = line.bulk.map(|counts| counts[2]),
+        normalised = line.notes.join("; "),
+        "request"
+    );
+}
+
+async fn handle_request(
     request: &HttpRequest,
     payload: Payload,
-    state: &Data<State>,
-    address: &Address<'_>,
-    route: &Route,
-) -> Result<Answer> {
-    let credentials = auth::credentials(request);
+    state: &Data<AppState>,
+    address: &ProvisioningPath<'_>,
+    route: &ScimRoute,
+) -> Result<ScimResponse> {
+    let credentials = auth::read_credentials(request);
     let base = format!("{}{}", state.public_url(), address.base);
-    if let (true, Credentials::None) = (route.is_discovery(), &credentials) {
-        let answer = discovery::anonymous(request, state, address.configuration, &base, route);
-        let answer = answer.unwrap_or_else(Answer::from);
-        let refusal = (answer.status == 401).then_some(Refusal::NoToken);
-        return Ok(Answer { who: auth::at_door(address.configuration, None, refusal), ..answer });
+    if let (true, BearerCredentials::None) = (route.is_discovery(), &credentials) {
+        let answer = discovery::serve_anonymous(request, state, address.configuration, &base, route);
+        let answer = answer.unwrap_or_else(ScimResponse::from);
+        let refusal = (answer.status == 401).then_some(TokenRefusal::NoToken);
+        return Ok(ScimResponse { who: auth::unauthenticated_caller(address.configuration, None, refusal), ..answer });
     }
-    let caller = match auth::authenticate(state, &credentials, address.configuration)? {
-        Known::Caller(caller) => caller,
-        Known::Stranger(who) => return Ok(stranger(request, state, &credentials, who)),
+    let caller = match auth::authenticate_caller(state, &credentials, address.configuration)? {
+        TokenAuthentication::Caller(caller) => caller,
+        TokenAuthentication::Unauthenticated(who) => {
+            return Ok(reject_unauthenticated(request, state, &credentials, who));
+        }
     };
-    let answered = match state.network.rates.spend(caller.scope.configuration) {
-        None => authenticated(request, payload, state, &caller, &base, route).await,
-        Some(wait) => Ok(too_fast(wait)),
+    let answered = match state.network.rates.count_request(caller.scope.configuration) {
+        None => handle_authenticated(request, payload, state, &caller, &base, route).await,
+        Some(wait) => Ok(rate_limited_response(wait)),
     };
-    let mut answer = answered.unwrap_or_else(Answer::from);
+    let mut answer = answered.unwrap_or_else(ScimResponse::from);
     answer.configuration = Some(caller.scope.configuration_id);
-    answer.who = Some(Who::Caller { configuration: caller.scope.configuration, token: caller.token });
+    answer.who = Some(CallerIdentity::Caller { configuration: caller.scope.configuration, token: caller.token });
     Ok(answer)
 }
 
-/// The answer to a caller nobody knows; who sends one wrong token after the other has to wait, and is logged no more.
-fn stranger(request: &HttpRequest, state: &State, credentials: &Credentials, who: Option<Who>) -> Answer {
-    let address = frame::address(request).filter(|_| !matches!(credentials, Credentials::None));
-    let Some(wait) = address.and_then(|address| state.guard.note_wrong_token(address)) else {
-        return Answer { who, ..auth::unauthorized().into() };
+/// Response to an unauthenticated caller. An address with too many wrong tokens gets 429 and is not logged any more.
+fn reject_unauthenticated(
+    request: &HttpRequest,
+    state: &AppState,
+    credentials: &BearerCredentials,
+    who: Option<CallerIdentity>,
+) -> ScimResponse {
+    let address =
+        request_middleware::caller_address(request).filter(|_| !matches!(credentials, BearerCredentials::None));
+    let Some(wait) = address.and_then(|address| state.login_throttle.record_wrong_token(address)) else {
+        return ScimResponse { who, ..auth::unauthorized_error().into() };
     };
-    let refused = scim::Error::plain(429, "too many requests with a wrong token came from this address");
-    Answer { retry_after: Some(wait.as_secs() + 1), ..Answer::from(refused) }
+    let refused = scim::ScimError::with_status(429, "too many requests with a wrong token came from this address");
+    ScimResponse { retry_after: Some(wait.as_secs() + 1), ..ScimResponse::from(refused) }
 }
 
-/// The answer to a right token that comes more often than its configuration may; nothing else of the request is looked at.
-fn too_fast(wait: Duration) -> Answer {
-    let refused = scim::Error::plain(429, "this provisioning URL is called more often than it may be; slow down");
-    Answer { retry_after: Some(wait.as_secs() + 1), ..Answer::from(refused) }
+/// Response to a valid token above the rate limit of its configuration; the rest of the request is ignored.
+fn rate_limited_response(wait: Duration) -> ScimResponse {
+    let refused = scim::ScimError::with_status(429, "too many requests to this provisioning URL; slow down");
+    ScimResponse { retry_after: Some(wait.as_secs() + 1), ..ScimResponse::from(refused) }
 }
 
-async fn authenticated(
+async fn handle_authenticated(
     request: &HttpRequest,
     payload: Payload,
-    state: &Data<State>,
-    caller: &Caller,
+    state: &Data<AppState>,
+    caller: &TokenCaller,
     base: &str,
-    route: &Route,
-) -> Result<Answer> {
-    if let Some(refusal) = route.refusal() {
+    route: &ScimRoute,
+) -> Result<ScimResponse> {
+    if let Some(refusal) = route.route_error() {
         return Err(refusal.into());
     }
-    if matches!(route, Route::Bulk) && !caller.scope.switches.bulk {
-        return Err(scim::Error::plain(501, "Bulk is not served; see ServiceProviderConfig").into());
+    if matches!(route, ScimRoute::Bulk) && !caller.scope.switches.bulk {
+        return Err(scim::ScimError::with_status(501, "Bulk is not supported; see ServiceProviderConfig").into());
     }
     if request.method() == Method::OPTIONS {
-        return Ok(Answer { allow: Some(route.allow()), ..Answer::empty(204) });
+        return Ok(ScimResponse { allow: Some(route.allowed_methods()), ..ScimResponse::empty(204) });
     }
     if route.is_discovery() {
-        return discovery::document(request, base, &caller.scope.switches, &caller.scope.types, route);
+        return discovery::serve_document(request, base, &caller.scope.switches, &caller.scope.types, route);
     }
     auth::check_rights(caller.rights, route, request.method())?;
     let scope = &caller.scope;
-    let call = |of| -> Result<Call> { Ok(Call { request, state, scope, base, of, query: query(request)? }) };
-    let listing = |types, query| Listing { state, scope, base, types, query };
+    let call = |resource_type| -> Result<ResourceRequest> {
+        Ok(ResourceRequest { request, state, scope, base, resource_type, query: parse_query(request)? })
+    };
+    let listing = |types, query| ListHandler { state, scope, base, types, query };
     let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
-    let route = &route.on(&scope.types);
-    let in_sight = || scope.types.iter().filter(|of| caller.rights.covers(&of.name)).cloned().collect::<Vec<_>>();
+    let route = &route.for_types(&scope.types);
+    let visible_types = || {
+        scope
+            .types
+            .iter()
+            .filter(|resource_type| caller.rights.covers(&resource_type.name))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
     match (route, request.method()) {
-        (Route::Root, _) if is_get => listing(&in_sight(), query(request)?).page().await,
-        (Route::Collection(of), _) if is_get => listing(std::slice::from_ref(of), query(request)?).page().await,
-        (Route::Resource(of, id), _) if is_get => call(of)?.read(id).await,
-        (Route::RootSearch, &Method::POST) => listing(&in_sight(), search(request, payload, scope).await?).page().await,
-        (Route::Search(of), &Method::POST) => {
-            listing(std::slice::from_ref(of), search(request, payload, scope).await?).page().await
+        (ScimRoute::Root, _) if is_get => listing(&visible_types(), parse_query(request)?).read_page().await,
+        (ScimRoute::Collection(resource_type), _) if is_get => {
+            listing(std::slice::from_ref(resource_type), parse_query(request)?).read_page().await
         }
-        (Route::Bulk, &Method::POST) => {
-            let job = body::read(request, payload, rules(scope).strict).await?;
-            Bulk { state, scope, base, rights: caller.rights }.run(job).await
+        (ScimRoute::Resource(resource_type, id), _) if is_get => call(resource_type)?.read(id).await,
+        (ScimRoute::RootSearch, &Method::POST) => {
+            listing(&visible_types(), read_search(request, payload, scope).await?).read_page().await
         }
-        (Route::Collection(of), &Method::POST) => call(of)?.create(payload).await,
-        (Route::Resource(of, id), &Method::PUT) => call(of)?.replace(id, payload).await,
-        (Route::Resource(of, id), &Method::PATCH) => call(of)?.patch(id, payload).await,
-        (Route::Resource(of, id), &Method::DELETE) => call(of)?.delete(id).await,
-        _ => Ok(method_not_allowed(request, route)),
+        (ScimRoute::Search(resource_type), &Method::POST) => {
+            listing(std::slice::from_ref(resource_type), read_search(request, payload, scope).await?).read_page().await
+        }
+        (ScimRoute::Bulk, &Method::POST) => {
+            let job = body::read_json(request, payload, build_rules(scope).strict).await?;
+            BulkHandler { state, scope, base, rights: caller.rights }.run(job).await
+        }
+        (ScimRoute::Collection(resource_type), &Method::POST) => call(resource_type)?.create(payload).await,
+        (ScimRoute::Resource(resource_type, id), &Method::PUT) => call(resource_type)?.replace(id, payload).await,
+        (ScimRoute::Resource(resource_type, id), &Method::PATCH) => call(resource_type)?.patch(id, payload).await,
+        (ScimRoute::Resource(resource_type, id), &Method::DELETE) => call(resource_type)?.delete(id).await,
+        _ => Ok(reject_method(request, route)),
     }
 }
 
-/// The query in the body of a search request; what stands in its URL says nothing.
-async fn search(request: &HttpRequest, payload: Payload, scope: &Scope) -> Result<Query> {
-    Ok(Query::from_search(&body::read(request, payload, rules(scope).strict).await?)?)
+/// Returns the query in the body of a search request. The query in its URL is ignored.
+async fn read_search(request: &HttpRequest, payload: Payload, scope: &Scope) -> Result<QueryParameters> {
+    Ok(QueryParameters::from_search(&body::read_json(request, payload, build_rules(scope).strict).await?)?)
 }
 
-/// RFC 9110 section 15.5.6: the answer says which methods there are.
-fn method_not_allowed(request: &HttpRequest, route: &Route) -> Answer {
-    let shown: String = request.method().as_str().chars().take(20).collect();
-    let refused = scim::Error::plain(405, format!("{shown} is not served here; use {}", route.allow()));
-    Answer { allow: Some(route.allow()), ..Answer::from(refused) }
+/// RFC 9110 section 15.5.6: the response lists the allowed methods.
+fn reject_method(request: &HttpRequest, route: &ScimRoute) -> ScimResponse {
+    let method: String = request.method().as_str().chars().take(20).collect();
+    let refused =
+        scim::ScimError::with_status(405, format!("{method} is not allowed here; use {}", route.allowed_methods()));
+    ScimResponse { allow: Some(route.allowed_methods()), ..ScimResponse::from(refused) }
 }
 
-fn query(request: &HttpRequest) -> Result<Query> {
+fn parse_query(request: &HttpRequest) -> Result<QueryParameters> {
     let text = request.query_string();
     if text.len() > QUERY_MAX_BYTES {
-        return Err(Error::Scim(scim::Error::plain(414, format!("the query is longer than {QUERY_MAX_BYTES} bytes"))));
+        return Err(Error::Scim(scim::ScimError::with_status(
+            414,
+            format!("the query is longer than {QUERY_MAX_BYTES} bytes"),
+        )));
     }
-    let pairs = percent::pairs(text);
-    Ok(Query::read(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))?)
+    let pairs = percent::parse_query_string(text);
+    Ok(QueryParameters::from_pairs(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))?)
 }

@@ -1,4 +1,4 @@
-//! Handlers of the resource endpoints: decode, one call into `directory`, encode.
+//! Handlers of the resource endpoints: parse the request, call `directory` once, render the response.
 
 use std::sync::Arc;
 
@@ -7,157 +7,179 @@ use actix_web::http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use actix_web::web::{Data, Payload};
 use serde_json::Value;
 
-use super::answer::{Answer, Body};
 use super::body;
-use super::document::Writer;
-use super::read_aside;
-use super::writes::Writes;
-use crate::directory::Scope;
-use crate::directory::resources::{self, Done};
-use crate::directory::{Links, Shown};
+use super::document::DocumentWriter;
+use super::read_blocking;
+use super::writes::ResourceWrites;
 use crate::error::Result;
 use crate::model::switches::PatchResponse;
-use crate::scim::dialect::{Notes, Rules};
-use crate::scim::project::Projection;
-use crate::scim::query::Query;
+use crate::provisioning::Scope;
+use crate::provisioning::resources::{self, WriteResult};
+use crate::provisioning::{RenderedResource, ResourceLinks};
+use crate::scim::dialect::{DialectNotes, DialectRules};
+use crate::scim::entity_tag::EntityTags;
+use crate::scim::projection::Projection;
+use crate::scim::query::QueryParameters;
 use crate::scim::schema::ResourceType;
-use crate::scim::version::Tags;
-use crate::web::limits::{MEMBERS_BEFORE_STREAMING, MEMBERS_IN_PATCH_ANSWER, MEMBERS_INLINE};
-use crate::web::state::State;
+use crate::web::limits::{MEMBERS_BEFORE_STREAMING, MEMBERS_IN_PATCH_RESPONSE, MEMBERS_INLINE};
+use crate::web::scim::response::{ResponseBody, ScimResponse};
+use crate::web::state::AppState;
 
 /// A request of an authenticated caller on one resource type.
-pub(super) struct Call<'r> {
+pub(super) struct ResourceRequest<'r> {
     pub(super) request: &'r HttpRequest,
-    pub(super) state: &'r Data<State>,
+    pub(super) state: &'r Data<AppState>,
     pub(super) scope: &'r Scope,
     pub(super) base: &'r str,
-    pub(super) of: &'r Arc<ResourceType>,
-    pub(super) query: Query,
+    pub(super) resource_type: &'r Arc<ResourceType>,
+    pub(super) query: QueryParameters,
 }
 
-impl Call<'_> {
+impl ResourceRequest<'_> {
     /// `GET /Users/{id}`
-    pub(super) async fn read(&self, id: &str) -> Result<Answer> {
+    pub(super) async fn read(&self, id: &str) -> Result<ScimResponse> {
         let projection = self.projection()?;
-        let wanted = self.tags(&IF_NONE_MATCH)?;
+        let if_none_match = self.read_tags(&IF_NONE_MATCH)?;
         let members_max = if projection.needs("members") { MEMBERS_INLINE } else { -1 };
-        let shown = self.state.store.read_inline(|at| resources::read(at, self.scope, self.of, id, members_max))?;
-        let tag = shown.tag();
-        if wanted.is_some_and(|wanted| wanted.name(&tag)) {
-            return Ok(Answer { etag: Some(tag), ..Answer::empty(304) });
+        let resource = self
+            .state
+            .store
+            .read_inline(|at| resources::read_resource(at, self.scope, self.resource_type, id, members_max))?;
+        let tag = resource.tag();
+        if if_none_match.is_some_and(|tags| tags.contains(&tag)) {
+            return Ok(ScimResponse { etag: Some(tag), ..ScimResponse::empty(304) });
         }
-        let shown = self.complete(shown, &projection).await?;
-        self.show(200, shown, &projection, Notes::default())
+        let resource = self.read_all_members(resource, &projection).await?;
+        self.render(200, resource, &projection, DialectNotes::default())
     }
 
     /// `POST /Users`
-    pub(super) async fn create(&self, payload: Payload) -> Result<Answer> {
+    pub(super) async fn create(&self, payload: Payload) -> Result<ScimResponse> {
         let projection = self.projection()?;
-        let body = body::read(self.request, payload, self.rules().strict).await?;
-        let Done { shown, notes } = self.writes().create(&body, MEMBERS_INLINE).await?;
-        let shown = self.complete(shown, &projection).await?;
-        self.show(201, shown, &projection, notes)
+        let body = body::read_json(self.request, payload, self.rules().strict).await?;
+        let WriteResult { resource, notes } = self.writes().create(&body, MEMBERS_INLINE).await?;
+        let resource = self.read_all_members(resource, &projection).await?;
+        self.render(201, resource, &projection, notes)
     }
 
     /// `PUT /Users/{id}`
-    pub(super) async fn replace(&self, id: &str, payload: Payload) -> Result<Answer> {
+    pub(super) async fn replace(&self, id: &str, payload: Payload) -> Result<ScimResponse> {
         let projection = self.projection()?;
-        let if_match = self.tags(&IF_MATCH)?;
-        let body = self.body_for(id, payload).await?;
-        let Done { shown, notes } = self.writes().replace(id, if_match, &body, MEMBERS_INLINE).await?;
-        let shown = self.complete(shown, &projection).await?;
-        self.show(200, shown, &projection, notes)
+        let if_match = self.read_tags(&IF_MATCH)?;
+        let body = self.read_body_for(id, payload).await?;
+        let WriteResult { resource, notes } = self.writes().replace(id, if_match, &body, MEMBERS_INLINE).await?;
+        let resource = self.read_all_members(resource, &projection).await?;
+        self.render(200, resource, &projection, notes)
     }
 
     /// `PATCH /Users/{id}`
-    pub(super) async fn patch(&self, id: &str, payload: Payload) -> Result<Answer> {
+    pub(super) async fn patch(&self, id: &str, payload: Payload) -> Result<ScimResponse> {
         let projection = self.projection()?;
-        let if_match = self.tags(&IF_MATCH)?;
-        let body = self.body_for(id, payload).await?;
-        let members_max = if projection.needs("members") { MEMBERS_IN_PATCH_ANSWER } else { -1 };
-        let Done { shown, notes } = self.writes().patch(id, if_match, &body, members_max).await?;
-        let is_large = matches!(shown.links, Links::Unread) && projection.needs("members");
+        let if_match = self.read_tags(&IF_MATCH)?;
+        let body = self.read_body_for(id, payload).await?;
+        let members_max = if projection.needs("members") { MEMBERS_IN_PATCH_RESPONSE } else { -1 };
+        let WriteResult { resource, notes } = self.writes().patch(id, if_match, &body, members_max).await?;
+        let is_large = matches!(resource.links, ResourceLinks::Unread) && projection.needs("members");
         let silent = match self.scope.switches.patch_response {
             PatchResponse::Full => false,
             PatchResponse::Empty => true,
             PatchResponse::Auto => is_large,
         };
-        // RFC 7644 section 3.5.2: who asks for attributes gets the resource.
-        if silent && !projection.is_asked() {
-            let location = self.writer(&projection).location(&shown.stored.id);
-            return Ok(Answer { etag: Some(shown.tag()), location: Some(location), notes, ..Answer::empty(204) });
+        // RFC 7644 section 3.5.2: a request for attributes is answered with the resource.
+        if silent && !projection.selects_by_name() {
+            let location = self.writer(&projection).location(&resource.stored.id);
+            return Ok(ScimResponse {
+                etag: Some(resource.tag()),
+                location: Some(location),
+                notes,
+                ..ScimResponse::empty(204)
+            });
         }
-        let shown = self.complete(shown, &projection).await?;
-        self.show(200, shown, &projection, notes)
+        let resource = self.read_all_members(resource, &projection).await?;
+        self.render(200, resource, &projection, notes)
     }
 
     /// `DELETE /Users/{id}`
-    pub(super) async fn delete(&self, id: &str) -> Result<Answer> {
-        let if_match = self.tags(&IF_MATCH)?;
+    pub(super) async fn delete(&self, id: &str) -> Result<ScimResponse> {
+        let if_match = self.read_tags(&IF_MATCH)?;
         self.writes().delete(id, if_match).await?;
-        Ok(Answer::empty(204))
+        Ok(ScimResponse::empty(204))
     }
 
-    fn rules(&self) -> Rules {
-        resources::rules(self.scope)
+    fn rules(&self) -> DialectRules {
+        resources::build_rules(self.scope)
     }
 
     fn projection(&self) -> Result<Projection> {
         let strict = self.rules().strict;
         let query = &self.query;
-        Ok(Projection::read(query.attributes.as_deref(), query.excluded_attributes.as_deref(), self.of, strict)?)
+        Ok(Projection::read(
+            query.attributes.as_deref(),
+            query.excluded_attributes.as_deref(),
+            self.resource_type,
+            strict,
+        )?)
     }
 
-    fn tags(&self, name: &HeaderName) -> Result<Option<Tags>> {
+    fn read_tags(&self, name: &HeaderName) -> Result<Option<EntityTags>> {
         let all: Vec<&str> = self.request.headers().get_all(name).map(|value| value.to_str().unwrap_or("\"")).collect();
         if all.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Tags::parse(&all.join(","))?))
+        Ok(Some(EntityTags::parse(&all.join(","))?))
     }
 
-    /// The body of a write on an existing resource: 404 comes before anything that is wrong with it.
-    async fn body_for(&self, id: &str, payload: Payload) -> Result<Value> {
-        body::read(self.request, payload, self.rules().strict)
+    /// Reads the body of a write on an existing resource. 404 has priority over errors in the body.
+    async fn read_body_for(&self, id: &str, payload: Payload) -> Result<Value> {
+        body::read_json(self.request, payload, self.rules().strict)
             .await
-            .or_else(|refused| self.writes().refuse_unless_missing(id, refused))
+            .or_else(|refused| self.writes().refuse_if_found(id, refused))
     }
 
-    fn writes(&self) -> Writes<'_> {
-        Writes { state: self.state, scope: self.scope, of: self.of, hashed: None }
+    fn writes(&self) -> ResourceWrites<'_> {
+        ResourceWrites { state: self.state, scope: self.scope, resource_type: self.resource_type, hashed: None }
     }
 
-    /// Reads the members of a group that were too many to read on the way, if the answer shows them.
-    async fn complete(&self, shown: Shown, projection: &Projection) -> Result<Shown> {
-        if !matches!(shown.links, Links::Unread) || !projection.needs("members") {
-            return Ok(shown);
+    /// Reads the members of a group that has too many for the first read, if the response contains them.
+    async fn read_all_members(&self, resource: RenderedResource, projection: &Projection) -> Result<RenderedResource> {
+        if !matches!(resource.links, ResourceLinks::Unread) || !projection.needs("members") {
+            return Ok(resource);
         }
-        let (scope, of) = (self.scope.clone(), Arc::clone(self.of));
-        read_aside(self.state, move |at| resources::read(at, &scope, &of, &shown.stored.id, i64::MAX)).await
+        let (scope, resource_type) = (self.scope.clone(), Arc::clone(self.resource_type));
+        read_blocking(self.state, move |at| {
+            resources::read_resource(at, &scope, &resource_type, &resource.stored.id, i64::MAX)
+        })
+        .await
     }
 
-    fn writer<'w>(&'w self, projection: &'w Projection) -> Writer<'w> {
-        Writer { of: self.of, base: self.base, projection }
+    fn writer<'w>(&'w self, projection: &'w Projection) -> DocumentWriter<'w> {
+        DocumentWriter { resource_type: self.resource_type, base: self.base, projection }
     }
 
-    fn show(&self, status: u16, mut shown: Shown, projection: &Projection, notes: Notes) -> Result<Answer> {
+    fn render(
+        &self,
+        status: u16,
+        mut resource: RenderedResource,
+        projection: &Projection,
+        notes: DialectNotes,
+    ) -> Result<ScimResponse> {
         let writer = self.writer(projection);
-        let (etag, location) = (Some(shown.tag()), Some(writer.location(&shown.stored.id)));
-        let body = match &mut shown.links {
-            Links::Members(members)
+        let (etag, location) = (Some(resource.tag()), Some(writer.location(&resource.stored.id)));
+        let body = match &mut resource.links {
+            ResourceLinks::Members(members)
                 if members.len() > MEMBERS_BEFORE_STREAMING
                     && projection.needs("members")
                     && projection.only_leaves_out(&["members"]) =>
             {
                 let members = std::mem::take(members);
-                Body::Pieces(writer.stream(&shown, members))
+                ResponseBody::Chunks(writer.stream(&resource, members))
             }
             _ => {
                 let mut bytes = Vec::new();
-                writer.write(&mut bytes, &shown)?;
-                Body::Bytes(bytes)
+                writer.write(&mut bytes, &resource)?;
+                ResponseBody::Bytes(bytes)
             }
         };
-        Ok(Answer { status, body, etag, location, notes, ..Answer::default() })
+        Ok(ScimResponse { status, body, etag, location, notes, ..ScimResponse::default() })
     }
 }

@@ -1,39 +1,39 @@
-//! From the path below a provisioning URL to what it names.
+//! Routes of SCIM paths relative to the provisioning URL.
 
 use std::sync::Arc;
 
 use actix_web::http::Method;
 
 use crate::scim::schema::{ResourceType, standard_types};
-use crate::scim::{Error, percent};
+use crate::scim::{ScimError, percent};
 
-/// What a path names.
+/// The endpoint that a path refers to.
 #[derive(Debug, Clone)]
-pub(super) enum Route {
+pub(super) enum ScimRoute {
     ServiceProviderConfig,
     ResourceTypes(Option<String>),
     Schemas(Option<String>),
-    /// All resource types at once.
+    /// All resource types.
     Root,
     RootSearch,
     Collection(Arc<ResourceType>),
     Resource(Arc<ResourceType>, String),
-    /// `POST` of a query that should not stand in a URL.
+    /// `POST` of a query that should not be in a URL.
     Search(Arc<ResourceType>),
     Me,
     Bulk,
     /// A path under another protocol version.
     OtherVersion,
-    Nothing,
+    NotFound,
 }
 
-impl Route {
-    /// Reads the path after the base, percent-encoded as it came. Empty segments are passed over: a doubled slash
-    /// after the base URL and a trailing slash are what some clients send.
-    pub(super) fn read(path: &str) -> Self {
+impl ScimRoute {
+    /// Parses the percent-encoded path after the base. Empty segments are skipped, because some clients send a double
+    /// slash after the base URL or a trailing slash.
+    pub(super) fn parse(path: &str) -> Self {
         let decoded: Option<Vec<String>> =
-            path.split('/').filter(|segment| !segment.is_empty()).map(percent::decoded).collect();
-        let Some(segments) = decoded else { return Self::Nothing };
+            path.split('/').filter(|segment| !segment.is_empty()).map(percent::decode_percent).collect();
+        let Some(segments) = decoded else { return Self::NotFound };
         let mut segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         match segments.first() {
             Some(&"v2") => {
@@ -52,39 +52,45 @@ impl Route {
             ["Schemas", uri] => Self::Schemas(Some(uri.to_owned())),
             ["Me", ..] => Self::Me,
             ["Bulk"] => Self::Bulk,
-            [endpoint] => of_type(endpoint).map_or(Self::Nothing, Self::Collection),
-            [endpoint, ".search"] => of_type(endpoint).map_or(Self::Nothing, Self::Search),
-            [endpoint, id] => of_type(endpoint).map_or(Self::Nothing, |of| Self::Resource(of, id.to_owned())),
-            _ => Self::Nothing,
+            [endpoint] => find_type(endpoint).map_or(Self::NotFound, Self::Collection),
+            [endpoint, ".search"] => find_type(endpoint).map_or(Self::NotFound, Self::Search),
+            [endpoint, id] => {
+                find_type(endpoint).map_or(Self::NotFound, |resource_type| Self::Resource(resource_type, id.to_owned()))
+            }
+            _ => Self::NotFound,
         }
     }
 
-    /// The same route on the resource types of a configuration, which may have been extended.
-    pub(super) fn on(&self, types: &[Arc<ResourceType>]) -> Self {
-        let known = |of: &Arc<ResourceType>| types.iter().find(|known| known.name == of.name).unwrap_or(of).clone();
+    /// Returns the same route with the resource types of a configuration, which may have extensions.
+    pub(super) fn for_types(&self, types: &[Arc<ResourceType>]) -> Self {
+        let extended = |resource_type: &Arc<ResourceType>| {
+            types.iter().find(|one| one.name == resource_type.name).unwrap_or(resource_type).clone()
+        };
         match self {
-            Self::Collection(of) => Self::Collection(known(of)),
-            Self::Search(of) => Self::Search(known(of)),
-            Self::Resource(of, id) => Self::Resource(known(of), id.clone()),
+            Self::Collection(resource_type) => Self::Collection(extended(resource_type)),
+            Self::Search(resource_type) => Self::Search(extended(resource_type)),
+            Self::Resource(resource_type, id) => Self::Resource(extended(resource_type), id.clone()),
             other => other.clone(),
         }
     }
 
-    /// The one type that it is about.
-    pub(super) fn of(&self) -> Option<&ResourceType> {
+    /// Returns the resource type, if the route has exactly one.
+    pub(super) fn resource_type(&self) -> Option<&ResourceType> {
         match self {
-            Self::Collection(of) | Self::Search(of) | Self::Resource(of, _) => Some(of),
+            Self::Collection(resource_type) | Self::Search(resource_type) | Self::Resource(resource_type, _) => {
+                Some(resource_type)
+            }
             _ => None,
         }
     }
 
-    /// Whether it may be read without a token.
+    /// Returns whether the route may be read without a token.
     pub(super) fn is_discovery(&self) -> bool {
         matches!(self, Self::ServiceProviderConfig | Self::ResourceTypes(_) | Self::Schemas(_))
     }
 
-    /// The methods it takes, as the Allow header lists them.
-    pub(super) fn allow(&self) -> &'static str {
+    /// Returns the allowed methods, as in the Allow header.
+    pub(super) fn allowed_methods(&self) -> &'static str {
         match self {
             Self::Collection(_) => "GET, HEAD, POST, OPTIONS",
             Self::Search(_) | Self::RootSearch | Self::Bulk => "POST, OPTIONS",
@@ -93,21 +99,21 @@ impl Route {
         }
     }
 
-    /// Whether a request with that method may change resources; a search only reads.
+    /// Returns whether a request with this method may change resources; a search only reads.
     pub(super) fn writes(&self, method: &Method) -> bool {
         !method.is_safe() && !matches!(self, Self::Search(_) | Self::RootSearch)
     }
 
-    /// The resource type that it names, and the id.
+    /// Returns the resource type and the id.
     pub(super) fn into_target(self) -> (Option<Arc<ResourceType>>, Option<String>) {
         match self {
-            Self::Collection(of) | Self::Search(of) => (Some(of), None),
-            Self::Resource(of, id) => (Some(of), Some(id)),
+            Self::Collection(resource_type) | Self::Search(resource_type) => (Some(resource_type), None),
+            Self::Resource(resource_type, id) => (Some(resource_type), Some(id)),
             _ => (None, None),
         }
     }
 
-    /// Its template, for the log.
+    /// Returns the path template for the log.
     pub(super) fn template(&self) -> String {
         match self {
             Self::ServiceProviderConfig => "/ServiceProviderConfig".to_owned(),
@@ -117,31 +123,36 @@ impl Route {
             Self::Schemas(Some(_)) => "/Schemas/{id}".to_owned(),
             Self::Root => "/".to_owned(),
             Self::RootSearch => "/.search".to_owned(),
-            Self::Collection(of) => of.endpoint.to_string(),
-            Self::Resource(of, _) => format!("{}/{{id}}", of.endpoint),
-            Self::Search(of) => format!("{}/.search", of.endpoint),
+            Self::Collection(resource_type) => resource_type.endpoint.to_string(),
+            Self::Resource(resource_type, _) => format!("{}/{{id}}", resource_type.endpoint),
+            Self::Search(resource_type) => format!("{}/.search", resource_type.endpoint),
             Self::Me => "/Me".to_owned(),
             Self::Bulk => "/Bulk".to_owned(),
-            Self::OtherVersion | Self::Nothing => "-".to_owned(),
+            Self::OtherVersion | Self::NotFound => "-".to_owned(),
         }
     }
 
-    /// The error of a path that names nothing to work on.
-    pub(super) fn refusal(&self) -> Option<Error> {
+    /// Returns the error of a path without an endpoint.
+    pub(super) fn route_error(&self) -> Option<ScimError> {
         match self {
-            Self::Me => Some(Error::plain(501, "/Me is not served: a provisioning token belongs to no user")),
-            Self::OtherVersion => Some(Error::bad(
+            Self::Me => {
+                Some(ScimError::with_status(501, "/Me is not supported: a provisioning token belongs to no user"))
+            }
+            Self::OtherVersion => Some(ScimError::bad_request(
                 crate::scim::ScimType::InvalidVers,
-                "only version 2 of the protocol is served: use v2 or none",
+                "only version 2 of the protocol is supported: use v2 or no version",
             )),
-            Self::Nothing => Some(Error::plain(404, "no endpoint has this path; see /ResourceTypes")),
+            Self::NotFound => Some(ScimError::with_status(404, "no endpoint has this path; see /ResourceTypes")),
             _ => None,
         }
     }
 }
 
-fn of_type(endpoint: &str) -> Option<Arc<ResourceType>> {
-    standard_types().into_iter().find(|of| of.endpoint.strip_prefix('/') == Some(endpoint)).cloned()
+fn find_type(endpoint: &str) -> Option<Arc<ResourceType>> {
+    standard_types()
+        .into_iter()
+        .find(|resource_type| resource_type.endpoint.strip_prefix('/') == Some(endpoint))
+        .cloned()
 }
 
 fn is_version(segment: &str) -> bool {
@@ -153,17 +164,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn odd_slashes_and_escapes_still_name_the_same() {
+    fn extra_slashes_and_escapes_lead_to_the_same_route() {
         for path in ["/Users/7", "//Users/7", "/Users/7/", "/%55sers/%37", "/v2/Users/7"] {
-            assert!(matches!(Route::read(path), Route::Resource(of, id) if of.name == "User" && id == "7"), "{path}");
+            assert!(
+                matches!(ScimRoute::parse(path), ScimRoute::Resource(resource_type, id) if resource_type.name == "User" && id == "7"),
+                "{path}"
+            );
         }
     }
 
     #[test]
-    fn what_is_no_endpoint_is_nothing() {
+    fn a_path_without_an_endpoint_is_nothing() {
         for path in ["/users", "/Users/7/x", "/./Users", "/Users%2F7", "/Users;x", "/%ff", "/Users/../Groups/x"] {
-            assert!(matches!(Route::read(path), Route::Nothing), "{path}");
+            assert!(matches!(ScimRoute::parse(path), ScimRoute::NotFound), "{path}");
         }
-        assert!(matches!(Route::read("/v1/Users"), Route::OtherVersion));
+        assert!(matches!(ScimRoute::parse("/v1/Users"), ScimRoute::OtherVersion));
     }
 }

@@ -1,4 +1,4 @@
-//! Broken JSON, twin keys, wrong types, and attributes that are not the caller's to set (T21, T22, T26-T29, T34, T35).
+//! Invalid JSON, duplicate keys, wrong types, and read-only attributes (T21, T22, T26-T29, T34, T35).
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::Populated;
 use crate::app::App;
 use crate::sample::{ENTERPRISE, USER, group, user, user_with};
 
-const NO_OBJECTS: &[&str] = &[
+const INVALID_OBJECTS: &[&str] = &[
     "",
     " ",
     "null",
@@ -46,7 +46,7 @@ const NO_OBJECTS: &[&str] = &[
 ];
 
 #[test]
-fn what_is_no_json_object_is_invalid_syntax() {
+fn a_body_that_is_not_a_json_object_is_invalid_syntax() {
     // T21, R-102
     let utf16: Vec<u8> = r#"{"userName":"x"}"#.encode_utf16().flat_map(u16::to_le_bytes).collect();
     let utf32: Vec<u8> = r#"{"userName":"x"}"#.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect();
@@ -59,15 +59,15 @@ fn what_is_no_json_object_is_invalid_syntax() {
         utf16,
         utf32,
     ];
-    bodies.extend(NO_OBJECTS.iter().map(|text| text.as_bytes().to_vec()));
-    Populated::new().unchanged_by(|on| {
+    bodies.extend(INVALID_OBJECTS.iter().map(|text| text.as_bytes().to_vec()));
+    Populated::new().assert_unchanged(|on| {
         for body in &bodies {
             for (method, path) in [("POST", "/Users".to_owned()), ("PUT", format!("/Users/{}", on.user))] {
                 let request =
                     on.client.request(method, &path).body(body).header("Content-Type", "application/scim+json");
                 let reply = request.send();
-                let shown = String::from_utf8_lossy(body);
-                assert_eq!(reply.status, 400, "{method} {shown:?}: {}", reply.json);
+                let text = String::from_utf8_lossy(body);
+                assert_eq!(reply.status, 400, "{method} {text:?}: {}", reply.json);
                 reply.refused(400, "invalidSyntax");
             }
         }
@@ -89,7 +89,7 @@ fn a_name_twice_in_one_object_is_invalid_syntax_at_any_depth() {
         r#"{"userName":"a","urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"department":"x","Department":"y"}}"#,
         r#"{"userName":"a","unknown":{"deep":{"x":1,"x":2}}}"#,
     ];
-    Populated::new().unchanged_by(|on| {
+    Populated::new().assert_unchanged(|on| {
         for body in bodies {
             let request = on.client.request("POST", "/Users").body(body.as_bytes());
             let reply = request.header("Content-Type", "application/scim+json").send();
@@ -99,7 +99,7 @@ fn a_name_twice_in_one_object_is_invalid_syntax_at_any_depth() {
     });
 }
 
-fn wrong_kinds() -> Vec<(&'static str, Value)> {
+fn values_of_wrong_type() -> Vec<(&'static str, Value)> {
     vec![
         ("userName", json!(5)),
         ("userName", json!(null)),
@@ -138,8 +138,8 @@ fn wrong_kinds() -> Vec<(&'static str, Value)> {
 #[test]
 fn a_value_of_the_wrong_kind_is_invalid_value_and_named() {
     // T26, R-012, R-016, R-017, R-101, R-240
-    let table = wrong_kinds();
-    Populated::new().unchanged_by(|on| {
+    let table = values_of_wrong_type();
+    Populated::new().assert_unchanged(|on| {
         for (path, value) in table {
             let mut document = user("fresh");
             let (attribute, inner) = path.split_once('.').unwrap_or((path, ""));
@@ -157,7 +157,7 @@ fn a_value_of_the_wrong_kind_is_invalid_value_and_named() {
 #[test]
 fn an_extension_of_the_wrong_kind_is_invalid_value() {
     // T26
-    Populated::new().unchanged_by(|on| {
+    Populated::new().assert_unchanged(|on| {
         for value in [json!("x"), json!(5), json!({"department": 5}), json!({"manager": 5})] {
             let reply = on.client.post("/Users", &user_with("fresh", &json!({ENTERPRISE: value})));
             assert_eq!(reply.status, 400, "{value}: {}", reply.json);
@@ -169,7 +169,7 @@ fn an_extension_of_the_wrong_kind_is_invalid_value() {
 #[test]
 fn a_user_needs_a_user_name_and_a_group_a_display_name() {
     // R-049, R-101, R-201
-    Populated::new().unchanged_by(|on| {
+    Populated::new().assert_unchanged(|on| {
         let nameless = json!({"schemas": [USER], "displayName": "No name"});
         for reply in [on.client.post("/Users", &nameless), on.client.put(&format!("/Users/{}", on.user), &nameless)] {
             assert!(reply.refused(400, "invalidValue").json["detail"].to_string().contains("userName"));
@@ -185,9 +185,9 @@ fn a_user_needs_a_user_name_and_a_group_a_display_name() {
 #[test]
 fn members_of_the_wrong_kind_are_invalid_value() {
     // T26, R-047, R-053
-    Populated::new().unchanged_by(|on| {
+    Populated::new().assert_unchanged(|on| {
         for members in
-            [json!(5), json!([5]), json!(["nobody"]), json!([{}]), json!([{"value": 5}]), json!([{"value": ""}])]
+            [json!(5), json!([5]), json!(["unknown"]), json!([{}]), json!([{"value": 5}]), json!([{"value": ""}])]
         {
             let reply = on.client.post("/Groups", &json!({"displayName": "Fresh", "members": members}));
             assert_eq!(reply.status, 400, "{members}: {}", reply.json);
@@ -199,7 +199,7 @@ fn members_of_the_wrong_kind_are_invalid_value() {
 }
 
 #[test]
-fn what_is_ours_to_set_is_ignored_on_create_and_replace() {
+fn read_only_attributes_are_ignored_on_create_and_replace() {
     // T27, R-063, R-067, R-096, R-200
     let client = App::shared().configuration("other");
     let claims = json!({
@@ -225,8 +225,8 @@ fn what_is_ours_to_set_is_ignored_on_create_and_replace() {
 }
 
 #[test]
-fn attributes_that_nobody_defined_are_neither_stored_nor_shown() {
-    // T28, R-104: a typing error or an attack, in both cases not ours to keep.
+fn undefined_attributes_are_neither_stored_nor_returned() {
+    // T28, R-104: a typing error or an attack; neither is stored.
     let client = App::shared().configuration("other");
     let strange = json!({
         "isAdmin": true, "role": "root", "__proto__": {"admin": true}, "constructor": {"prototype": {}}, "dispalyName": "x",
@@ -237,14 +237,14 @@ fn attributes_that_nobody_defined_are_neither_stored_nor_shown() {
     client.put(&path, &user_with("x", &strange)).answered(200);
     client.patch(&path, &crate::sample::operations(&json!([{"op": "add", "value": strange}]))).answered(200);
     let text = client.get(&path).answered(200).json.to_string();
-    for word in ["isAdmin", "root", "__proto__", "constructor", "dispalyName", "shoeSize", "clearance", "urn:example"] {
-        assert!(!text.contains(word), "{word} in {text}");
+    for part in ["isAdmin", "root", "__proto__", "constructor", "dispalyName", "shoeSize", "clearance", "urn:example"] {
+        assert!(!text.contains(part), "{part} in {text}");
     }
     assert!(text.contains("Ada"));
 }
 
 #[test]
-fn a_password_goes_in_and_never_comes_out() {
+fn a_password_is_accepted_and_never_returned() {
     // T29, R-038, R-040, R-142
     let client = App::shared().configuration("other");
     let made = client.post("/Users", &user_with("x", &json!({"password": "Tr0ub4dor&3"}))).answered(201);
@@ -276,7 +276,7 @@ fn a_password_goes_in_and_never_comes_out() {
 }
 
 #[test]
-fn odd_names_come_back_as_they_were_sent_and_are_found_once() {
+fn unusual_names_are_returned_as_sent_and_found_once() {
     // T34, R-030, R-075, D23
     let client = App::shared().configuration("other");
     let names = [
@@ -309,7 +309,7 @@ fn odd_names_come_back_as_they_were_sent_and_are_found_once() {
     for name in names {
         let reply = client.post("/Users", &user(name));
         if reply.status == 400 {
-            // Refusing a control character is as good as keeping it.
+            // Refusing a control character is as good as storing it.
             assert!(name.chars().any(|c| c.is_control() || "\u{202e}\u{200b}".contains(c)), "{name:?}: {}", reply.json);
             continue;
         }
@@ -326,7 +326,7 @@ fn odd_names_come_back_as_they_were_sent_and_are_found_once() {
 }
 
 #[test]
-fn names_that_look_alike_are_one_or_are_never_confused() {
+fn similar_names_are_either_equal_or_distinct() {
     // T35, R-033, R-035
     let pairs = [
         ("ADA", "ada"),
@@ -357,7 +357,7 @@ fn names_that_look_alike_are_one_or_are_never_confused() {
         match client.post("/Users", &user(second)) {
             reply if reply.status == 409 => {
                 reply.refused(409, "uniqueness");
-                assert_eq!(found(second), [json!(id)], "{first} and {second} are one, yet eq tells them apart");
+                assert_eq!(found(second), [json!(id)], "{first} and {second} are equal, but eq distinguishes them");
             }
             reply => {
                 let other = reply.answered(201).id();

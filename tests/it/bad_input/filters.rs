@@ -1,4 +1,4 @@
-//! Filters that are broken, that ask for what cannot be compared, or that try to be code (T23, T30, T31).
+//! Invalid filters, filters on attributes that cannot be compared, and injection attempts (T23, T30, T31).
 
 use super::Populated;
 use crate::sample::{SEARCH, encode};
@@ -115,7 +115,7 @@ fn a_filter_on_what_does_not_exist_or_cannot_be_compared_is_refused() {
 }
 
 #[test]
-fn a_filter_that_tries_to_be_code_is_only_text() {
+fn injection_attempts_in_filters_are_plain_text() {
     // T30
     let on = Populated::new();
     let literals = [
@@ -143,7 +143,7 @@ fn a_filter_that_tries_to_be_code_is_only_text() {
         for operator in ["eq", "co", "sw", "ew"] {
             for attribute in ["userName", "displayName", "title", "emails.value", "name.givenName", "externalId"] {
                 let filter = format!("{attribute} {operator} {}", json!(literal));
-                assert!(on.client.find("/Users", &filter).is_empty(), "{filter} found somebody");
+                assert!(on.client.find("/Users", &filter).is_empty(), "{filter} found a user");
             }
         }
     }
@@ -162,7 +162,7 @@ fn a_filter_that_tries_to_be_code_is_only_text() {
 
 #[test]
 fn a_filter_too_deep_or_too_long_is_refused_at_once() {
-    // T23, R-144: a counter says no, not the stack.
+    // T23, R-144: a counter limits the depth, not the stack.
     let on = Populated::new();
     let deep = |depth: usize| format!("{}userName pr{}", "(".repeat(depth), ")".repeat(depth));
     let negated = |depth: usize| format!("{}userName pr{}", "not (".repeat(depth), ")".repeat(depth));
@@ -191,8 +191,8 @@ fn a_filter_too_deep_or_too_long_is_refused_at_once() {
 }
 
 #[test]
-fn the_answer_to_a_broken_filter_says_where_and_what() {
-    // D6: the identity provider shows the sentence to its administrator.
+fn the_error_of_an_invalid_filter_has_position_and_reason() {
+    // D6: the identity provider displays the sentence to its administrator.
     let on = Populated::new();
     let detail = |filter: &str| {
         let reply = on.client.get(&format!("/Users?filter={}", encode(filter))).refused(400, "invalidFilter");

@@ -1,4 +1,4 @@
-//! What they send: each refused request gets a SCIM error that says what is wrong, and changes nothing.
+//! Bad input: each refused request gets a SCIM error with the reason, and changes nothing.
 
 mod documents;
 mod filters;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::app::{App, Client};
 use crate::sample::{ENTERPRISE, group, user_with};
 
-/// A configuration with one user and one group with that user in it.
+/// A configuration with one user and one group that contains the user.
 struct Populated {
     client: Client,
     user: String,
@@ -38,14 +38,14 @@ impl Populated {
         Self { client, user, group }
     }
 
-    /// Everything a caller can see.
+    /// Everything a client can read.
     fn state(&self) -> (Value, Value) {
         (self.client.get("/Users").answered(200).json, self.client.get("/Groups").answered(200).json)
     }
 
-    /// Runs what must be refused, and insists that nothing changed.
+    /// Runs requests that must be refused, and asserts that nothing changed.
     #[track_caller]
-    fn unchanged_by(&self, refused: impl FnOnce(&Self)) {
+    fn assert_unchanged(&self, refused: impl FnOnce(&Self)) {
         let before = self.state();
         refused(self);
         assert_eq!(self.state(), before, "a refused request left a trace");

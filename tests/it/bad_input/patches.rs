@@ -1,4 +1,4 @@
-//! PATCH requests that must be refused, whole (T23, T24, T32), and the dialects that must not destroy data (T33).
+//! PATCH requests that must be refused completely (T23, T24, T32), and dialects that must not delete data (T33).
 
 use serde_json::{Value, json};
 
@@ -6,8 +6,8 @@ use super::Populated;
 use crate::app::App;
 use crate::sample::{PATCH_OP, group, operations, removal, user};
 
-/// Operations that cannot be understood or lead nowhere, with the word for it; `|` where the RFC leaves two.
-fn unreadable_operations() -> Vec<(Value, &'static str)> {
+/// Invalid operations and operations without a target, with their `scimType`; `|` where the RFC allows two.
+fn invalid_operations() -> Vec<(Value, &'static str)> {
     let replace = |path: &str, value: Value| json!({"op": "replace", "path": path, "value": value});
     vec![
         (json!({"op": "move", "path": "title", "value": "x"}), "invalidSyntax"),
@@ -24,7 +24,7 @@ fn unreadable_operations() -> Vec<(Value, &'static str)> {
         (replace(".title", json!("x")), "invalidPath"),
         (replace("title.", json!("x")), "invalidPath"),
         (replace("title name", json!("x")), "invalidPath"),
-        // a typing error of the administrator, who must hear of it.
+        // a typing error of the administrator, which must be reported.
         (replace("dispalyName", json!("x")), "invalidPath"),
         (replace("name.shoeSize", json!("x")), "invalidPath"),
         (replace("title[value eq \"x\"]", json!("x")), "invalidPath"),
@@ -38,8 +38,8 @@ fn unreadable_operations() -> Vec<(Value, &'static str)> {
     ]
 }
 
-/// Operations that a user refuses, with the word for it.
-fn refused_by_a_user() -> Vec<(Value, &'static str)> {
+/// Operations that are invalid for a user, with their `scimType`.
+fn operations_refused_for_a_user() -> Vec<(Value, &'static str)> {
     let add = |path: &str, value: Value| json!({"op": "add", "path": path, "value": value});
     let replace = |path: &str, value: Value| json!({"op": "replace", "path": path, "value": value});
     let remove = |path: &str| json!({"op": "remove", "path": path});
@@ -64,29 +64,29 @@ fn refused_by_a_user() -> Vec<(Value, &'static str)> {
 }
 
 #[test]
-fn an_operation_that_cannot_be_done_is_refused_with_its_word() {
+fn an_invalid_operation_is_refused_with_its_scim_type() {
     // T32, R-205 to, RFC 7644 section 3.5.2
-    Populated::new().unchanged_by(|on| {
+    Populated::new().assert_unchanged(|on| {
         let path = format!("/Users/{}", on.user);
-        let mut unplaced = Vec::new();
-        for (bad, words) in [unreadable_operations(), refused_by_a_user()].concat() {
-            // The good operation before the bad one must leave no trace either.
+        let mut without_position = Vec::new();
+        for (bad, scim_types) in [invalid_operations(), operations_refused_for_a_user()].concat() {
+            // the valid operation before the invalid one must not be applied either.
             let good = json!({"op": "replace", "path": "title", "value": "Changed"});
             let reply = on.client.patch(&path, &operations(&json!([good, bad])));
             assert_eq!(reply.status, 400, "{bad}: {}", reply.json);
-            let detail = reply.refused(400, words).json["detail"].to_string();
+            let detail = reply.refused(400, scim_types).json["detail"].to_string();
             //
             if !detail.contains("Operations[1]") {
-                unplaced.push(format!("{bad}: {detail}"));
+                without_position.push(format!("{bad}: {detail}"));
             }
         }
-        assert!(unplaced.is_empty(), "which operation?\n{}", unplaced.join("\n"));
+        assert!(without_position.is_empty(), "which operation?\n{}", without_position.join("\n"));
     });
 }
 
 #[test]
 fn a_body_with_nul_is_refused_before_its_operations_are_read() {
-    Populated::new().unchanged_by(|on| {
+    Populated::new().assert_unchanged(|on| {
         let nul = json!([{"op": "replace", "path": "title", "value": "a\0b"}]);
         on.client.patch(&format!("/Users/{}", on.user), &operations(&nul)).refused(400, "invalidValue");
     });
@@ -95,7 +95,7 @@ fn a_body_with_nul_is_refused_before_its_operations_are_read() {
 #[test]
 fn an_add_needs_a_value() {
     //
-    Populated::new().unchanged_by(|on| {
+    Populated::new().assert_unchanged(|on| {
         let reply =
             on.client.patch(&format!("/Users/{}", on.user), &operations(&json!([{"op": "add", "path": "title"}])));
         reply.refused(400, "invalidSyntax|invalidValue");
@@ -115,7 +115,7 @@ fn a_patch_without_operations_is_invalid_syntax() {
         json!({"schemas": [PATCH_OP], "Operations": [[]]}),
         json!({"userName": "x"}),
     ];
-    Populated::new().unchanged_by(|on| {
+    Populated::new().assert_unchanged(|on| {
         for path in [format!("/Users/{}", on.user), format!("/Groups/{}", on.group)] {
             for body in &bodies {
                 let reply = on.client.patch(&path, body);
@@ -129,8 +129,8 @@ fn a_patch_without_operations_is_invalid_syntax() {
 #[test]
 fn a_group_refuses_what_would_break_it() {
     //
-    let nobody = "00000000-0000-7000-8000-000000000000";
-    Populated::new().unchanged_by(|on| {
+    let unknown = "00000000-0000-7000-8000-000000000000";
+    Populated::new().assert_unchanged(|on| {
         let path = format!("/Groups/{}", on.group);
         let (user, group) = (&on.user, &on.group);
         let table = [
@@ -139,11 +139,11 @@ fn a_group_refuses_what_would_break_it() {
             (json!({"op": "replace", "path": "displayName", "value": ""}), "invalidValue"),
             (json!({"op": "replace", "path": "displayName", "value": 5}), "invalidValue"),
             (
-                json!({"op": "replace", "path": format!("members[value eq \"{user}\"].value"), "value": nobody}),
+                json!({"op": "replace", "path": format!("members[value eq \"{user}\"].value"), "value": unknown}),
                 "mutability",
             ),
-            (json!({"op": "add", "path": "members", "value": [{"value": nobody}]}), "invalidValue"),
-            (json!({"op": "add", "path": "members", "value": [{"value": user}, {"value": nobody}]}), "invalidValue"),
+            (json!({"op": "add", "path": "members", "value": [{"value": unknown}]}), "invalidValue"),
+            (json!({"op": "add", "path": "members", "value": [{"value": user}, {"value": unknown}]}), "invalidValue"),
             (json!({"op": "add", "path": "members", "value": [{"value": group}]}), "invalidValue"),
             (json!({"op": "add", "path": "members", "value": 5}), "invalidValue"),
             (json!({"op": "add", "path": "members", "value": [{}]}), "invalidValue"),
@@ -151,23 +151,23 @@ fn a_group_refuses_what_would_break_it() {
             (json!({"op": "remove", "path": "members[nothing eq \"x\"]"}), "invalidFilter"),
             (json!({"op": "replace", "path": "id", "value": "x"}), "mutability"),
         ];
-        for (bad, word) in table {
+        for (bad, scim_type) in table {
             let good = json!({"op": "remove", "path": "members"});
             let reply = on.client.patch(&path, &operations(&json!([good, bad])));
             assert_eq!(reply.status, 400, "{bad}: {}", reply.json);
-            reply.refused(400, word);
+            reply.refused(400, scim_type);
         }
     });
 }
 
 #[test]
-fn no_dialect_empties_a_group_by_accident() {
+fn no_patch_dialect_empties_a_group_unintentionally() {
     // T33, D30, D31, R-229, R-231
     let client = App::shared().configuration("other");
-    let people: Vec<String> = ["a", "b", "c"].iter().map(|name| client.created("/Users", &user(name))).collect();
+    let user_ids: Vec<String> = ["a", "b", "c"].iter().map(|name| client.created("/Users", &user(name))).collect();
     let members = |path: &str| -> Vec<String> {
-        let shown = client.get(path).answered(200).json;
-        let mut ids: Vec<String> = shown["members"]
+        let document = client.get(path).answered(200).json;
+        let mut ids: Vec<String> = document["members"]
             .as_array()
             .unwrap()
             .iter()
@@ -177,40 +177,40 @@ fn no_dialect_empties_a_group_by_accident() {
         ids
     };
     let fresh = |name: &str| {
-        let ids: Vec<&str> = people.iter().map(String::as_str).collect();
+        let ids: Vec<&str> = user_ids.iter().map(String::as_str).collect();
         format!("/Groups/{}", client.created("/Groups", &group(name, &ids)))
     };
-    let mut all = people.clone();
+    let mut all = user_ids.clone();
     all.sort();
-    let without_first: Vec<String> = all.iter().filter(|id| **id != people[0]).cloned().collect();
+    let without_first: Vec<String> = all.iter().filter(|id| **id != user_ids[0]).cloned().collect();
 
     // Entra without its feature flag: a path and a list of values.
     let path = fresh("value list");
-    let body = operations(&json!([{"op": "Remove", "path": "members", "value": [{"value": people[0]}]}]));
+    let body = operations(&json!([{"op": "Remove", "path": "members", "value": [{"value": user_ids[0]}]}]));
     client.patch(&path, &body).answered(200);
     assert_eq!(members(&path), without_first);
 
-    // A member who is not there.
+    // A member that is not in the group.
     let path = fresh("no match");
     client.patch(&path, &removal("members[value eq \"00000000-0000-7000-8000-000000000000\"]")).answered(200);
     assert_eq!(members(&path), all);
 
-    // A list with nothing that is there.
-    let nobody =
+    // A list of members that are not in the group.
+    let unknown =
         json!([{"op": "remove", "path": "members", "value": [{"value": "00000000-0000-7000-8000-000000000000"}]}]);
-    client.patch(&path, &operations(&nobody)).answered(200);
+    client.patch(&path, &operations(&unknown)).answered(200);
     assert_eq!(members(&path), all);
 
-    // A replace without a path touches what it names (Okta sends this after every push).
+    // A replace without a path changes only the attributes it contains (Okta sends this after every push).
     let path = fresh("rename");
     let id = path.rsplit('/').next().unwrap();
     let rename = operations(&json!([{"op": "replace", "value": {"id": id, "displayName": "renamed"}}]));
     client.patch(&path, &rename).answered(200);
     assert_eq!(members(&path), all);
 
-    // Adding never removes.
+    // An add never removes members.
     client
-        .patch(&path, &operations(&json!([{"op": "add", "path": "members", "value": [{"value": people[0]}]}])))
+        .patch(&path, &operations(&json!([{"op": "add", "path": "members", "value": [{"value": user_ids[0]}]}])))
         .answered(200);
     client.patch(&path, &operations(&json!([{"op": "add", "path": "members", "value": []}]))).answered(200);
     assert_eq!(members(&path), all);

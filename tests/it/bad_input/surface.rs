@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::sample::{SEARCH, user};
 
 #[test]
-fn both_json_types_are_taken_however_they_are_written() {
+fn both_json_types_are_accepted_in_any_spelling() {
     // D1, R-078
     let client = App::shared().configuration("other");
     let types = [
@@ -31,9 +31,9 @@ fn both_json_types_are_taken_however_they_are_written() {
 }
 
 #[test]
-fn other_content_types_and_packed_bodies_are_415() {
+fn other_content_types_and_compressed_bodies_are_415() {
     // T25, T38, R-079
-    Populated::new().unchanged_by(|on| {
+    Populated::new().assert_unchanged(|on| {
         let path = format!("/Users/{}", on.user);
         let types = [
             "text/plain",
@@ -65,9 +65,9 @@ fn other_content_types_and_packed_bodies_are_415() {
 }
 
 #[test]
-fn an_unknown_method_is_405_and_names_the_known_ones() {
+fn an_unknown_method_is_405_and_lists_the_allowed_ones() {
     // T38, R-090, R-287
-    Populated::new().unchanged_by(|on| {
+    Populated::new().assert_unchanged(|on| {
         let (user, group) = (format!("/Users/{}", on.user), format!("/Groups/{}", on.group));
         let table: &[(&str, &[&str], &[&str])] = &[
             ("/Users", &["DELETE", "PUT", "PATCH", "TRACE", "PROPFIND", "FOO"], &["GET", "POST"]),
@@ -85,9 +85,9 @@ fn an_unknown_method_is_405_and_names_the_known_ones() {
                 let reply = on.client.request(method, path).send();
                 assert_eq!(reply.status, 405, "{method} {path}: {}", reply.json);
                 let reply = reply.refused(405, "");
-                for known in *allowed {
+                for expected in *allowed {
                     assert!(
-                        reply.header("allow").contains(known),
+                        reply.header("allow").contains(expected),
                         "{method} {path}: Allow is {:?}",
                         reply.header("allow")
                     );
@@ -116,7 +116,7 @@ fn an_unknown_path_is_404_with_a_scim_error() {
 }
 
 #[test]
-fn what_is_not_offered_is_501() {
+fn unsupported_endpoints_are_501() {
     // R-277, T38
     let client = App::shared().configuration("other");
     for method in ["GET", "PUT", "PATCH", "DELETE", "POST"] {
@@ -125,7 +125,7 @@ fn what_is_not_offered_is_501() {
 }
 
 #[test]
-fn page_parameters_that_are_no_numbers_are_invalid_value() {
+fn non_numeric_page_parameters_are_invalid_value() {
     // T37, R-160
     let on = Populated::new();
     for path in [
@@ -150,7 +150,7 @@ fn page_parameters_that_are_no_numbers_are_invalid_value() {
 }
 
 #[test]
-fn odd_query_strings_do_no_harm() {
+fn unusual_query_strings_are_handled() {
     // T37, D3, R-082
     let on = Populated::new();
     let long = "userName,".repeat(500);
@@ -188,7 +188,7 @@ fn odd_query_strings_do_no_harm() {
 }
 
 #[test]
-fn a_search_body_must_say_that_it_is_one() {
+fn a_search_body_requires_the_search_schema() {
     //
     let on = Populated::new();
     for body in

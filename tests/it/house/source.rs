@@ -1,14 +1,16 @@
-//! Just enough of a Rust reader for the house rules: code and string literals apart, comments and test modules away.
+//! A minimal reader of Rust for the house rules: separates code from string literals, drops comments and test modules.
 
 use std::path::{Path, PathBuf};
 
-/// One source file, taken apart.
+/// One source file, separated into its parts.
 pub(super) struct Source {
     /// Path below the repository, with forward slashes.
     pub(super) path: String,
     /// The file as it is.
     pub(super) text: String,
-    /// The code outside test modules; comments are gone and each string literal is left as `""`.
+    /// All code, test modules included; without comments, and each string literal is left as `""`.
+    pub(super) whole_code: String,
+    /// The code outside test modules; without comments, and each string literal is left as `""`.
     pub(super) code: String,
     /// String literals outside test modules, without their quotes.
     pub(super) strings: Vec<String>,
@@ -23,21 +25,47 @@ pub(super) fn below(folder: &str) -> Vec<Source> {
         .collect();
     let tests: Vec<String> = files.iter().flat_map(|(path, text)| test_modules(path, text)).collect();
     let read = |(path, text): (String, String)| {
-        let inside = |module: &String| path.strip_prefix(module).is_some_and(|rest| rest.starts_with(['.', '/']));
-        let is_test = path.starts_with("tests/") || tests.iter().any(inside);
-        let (code, strings) = if is_test { Default::default() } else { without_tests(&Apart::of(&text)) };
-        Source { path, text, code, strings }
+        let is_in = |module: &String| path.strip_prefix(module).is_some_and(|rest| rest.starts_with(['.', '/']));
+        let is_test = path.starts_with("tests/") || tests.iter().any(is_in);
+        let separated = Separated::of(&text);
+        let (code, strings) = if is_test { Default::default() } else { without_tests(&separated) };
+        Source { path, text, whole_code: separated.code, code, strings }
     };
     files.into_iter().map(read).collect()
 }
 
-/// Where the modules live that a file declares for tests only, without `.rs`.
+/// Paths without `.rs` of the modules that a file declares for tests only.
 fn test_modules(path: &str, text: &str) -> Vec<String> {
     let declared = regex_lite::Regex::new(r"#\[cfg\(test\)\]\s+(?:pub(?:\([^)]*\))? )?mod (\w+);").unwrap();
     let stem = path.trim_end_matches(".rs");
     let own_folder = stem.rsplit_once('/').filter(|(_, name)| ["mod", "lib", "main"].contains(name));
     let folder = own_folder.map_or(stem, |(folder, _)| folder);
     declared.captures_iter(text).map(|found| format!("{folder}/{}", &found[1])).collect()
+}
+
+/// `README.md` and the like, as path below the repository and as full path.
+pub(super) fn root_documents() -> Vec<(String, PathBuf)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files: Vec<(String, PathBuf)> = std::fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), path))
+        .filter(|(name, _)| [".md", ".toml", ".sql"].iter().any(|end| name.ends_with(end)))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Whether the code has that name, not as the end of a longer one.
+pub(super) fn contains_name(code: &str, name: &str) -> bool {
+    let goes_on = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(name).any(|(at, _)| !code[..at].ends_with(goes_on))
+}
+
+/// Bytes up to and including the brace that closes the block that starts here.
+pub(super) fn block_length(code: &str) -> usize {
+    end_of_item(code)
 }
 
 /// Every file below that folder, as path below the repository and as full path, in order.
@@ -61,30 +89,30 @@ pub(super) fn files_below(folder: &str) -> Vec<(String, PathBuf)> {
 }
 
 /// The code and the literals outside `#[cfg(test)] mod name { … }` and `#[cfg(test)] mod name;`.
-fn without_tests(whole: &Apart) -> (String, Vec<String>) {
+fn without_tests(whole: &Separated) -> (String, Vec<String>) {
     let mut literals = whole.strings.iter();
     let (mut code, mut strings) = (String::new(), Vec::new());
     let mut rest = whole.code.as_str();
     loop {
         let cut = rest.find("#[cfg(test)]").unwrap_or(rest.len());
-        let (kept, test) = rest.split_at(cut);
-        code.push_str(kept);
-        strings.extend(literals.by_ref().take(marks(kept)).cloned());
+        let (product, test) = rest.split_at(cut);
+        code.push_str(product);
+        strings.extend(literals.by_ref().take(count_literals(product)).cloned());
         if test.is_empty() {
             return (code, strings);
         }
         let (dropped, after) = test.split_at(end_of_item(test));
-        literals.by_ref().take(marks(dropped)).for_each(drop);
+        literals.by_ref().take(count_literals(dropped)).for_each(drop);
         rest = after;
     }
 }
 
 /// How many literals were left as `""`.
-fn marks(code: &str) -> usize {
+fn count_literals(code: &str) -> usize {
     code.matches("\"\"").count()
 }
 
-/// Bytes up to the end of the item that starts here: its semicolon, or the brace that closes it.
+/// Bytes up to the end of the item that starts here: its semicolon, or its closing brace.
 fn end_of_item(code: &str) -> usize {
     let mut depth = 0_usize;
     for (at, c) in code.char_indices() {
@@ -100,57 +128,57 @@ fn end_of_item(code: &str) -> usize {
 }
 
 #[derive(Default)]
-struct Apart {
+struct Separated {
     code: String,
     strings: Vec<String>,
 }
 
-impl Apart {
+impl Separated {
     fn of(text: &str) -> Self {
-        let mut apart = Self::default();
+        let mut separated = Self::default();
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
-            rest = apart.take(rest, c);
+            rest = separated.read_next(rest, c);
         }
-        apart
+        separated
     }
 
-    /// Takes one thing from the front and gives what follows it.
-    fn take<'t>(&mut self, rest: &'t str, c: char) -> &'t str {
+    /// Reads one token from the front and returns the rest.
+    fn read_next<'t>(&mut self, rest: &'t str, c: char) -> &'t str {
         if rest.starts_with("//") {
             return rest.find('\n').map_or("", |end| &rest[end..]);
         }
         if rest.starts_with("/*") {
             return rest.find("*/").map_or("", |end| &rest[end + 2..]);
         }
-        let in_word = self.code.ends_with(|c: char| c.is_alphanumeric() || c == '_');
-        if let Some(hashes) = raw_string(rest).filter(|_| !in_word) {
+        let in_name = self.code.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        if let Some(hashes) = raw_string(rest).filter(|_| !in_name) {
             let start = rest.find('"').unwrap() + 1;
             let close = format!("\"{}", "#".repeat(hashes));
             let end = rest[start..].find(&close).map_or(rest.len(), |end| start + end);
-            self.literal(&rest[start..end]);
+            self.push_literal(&rest[start..end]);
             return &rest[(end + close.len()).min(rest.len())..];
         }
         match c {
             '"' => {
                 let end = end_of_text(&rest[1..]);
-                self.literal(&rest[1..=end]);
+                self.push_literal(&rest[1..=end]);
                 &rest[(end + 2).min(rest.len())..]
             }
             '\'' => match character(rest) {
                 Some(length) => &rest[length..],
-                None => self.copy(rest, c),
+                None => self.copy_char(rest, c),
             },
-            _ => self.copy(rest, c),
+            _ => self.copy_char(rest, c),
         }
     }
 
-    fn literal(&mut self, text: &str) {
+    fn push_literal(&mut self, text: &str) {
         self.strings.push(text.to_owned());
         self.code.push_str("\"\"");
     }
 
-    fn copy<'t>(&mut self, rest: &'t str, c: char) -> &'t str {
+    fn copy_char<'t>(&mut self, rest: &'t str, c: char) -> &'t str {
         self.code.push(c);
         &rest[c.len_utf8()..]
     }
@@ -188,18 +216,18 @@ fn character(rest: &str) -> Option<usize> {
 }
 
 #[test]
-fn test_modules_are_cut_out_and_what_follows_them_stays() {
+fn test_modules_are_removed_and_the_code_after_them_stays() {
     let text = "let a = \"1\";\n#[cfg(test)]\nmod tests;\nlet b = \"2\";\n#[cfg(test)]\nmod t { fn f() { \"3\"; } }\nlet c = \"4\";";
-    let (code, strings) = without_tests(&Apart::of(text));
+    let (code, strings) = without_tests(&Separated::of(text));
     assert_eq!(strings, ["1", "2", "4"]);
     assert!(!code.contains("mod") && code.contains("let c"), "{code}");
 }
 
 #[test]
-fn strings_comments_and_characters_are_told_apart() {
-    let apart = Apart::of(
+fn strings_comments_and_characters_are_separated() {
+    let separated = Separated::of(
         "let a = \"x // \\\" y\"; // \"no\"\nlet b: &'static str = r#\"raw \"q\"\"#; let c = '\"'; let d = '\\'';",
     );
-    assert_eq!(apart.strings, ["x // \\\" y", "raw \"q\""]);
-    assert_eq!(apart.code, "let a = \"\"; \nlet b: &'static str = \"\"; let c = ; let d = ;");
+    assert_eq!(separated.strings, ["x // \\\" y", "raw \"q\""]);
+    assert_eq!(separated.code, "let a = \"\"; \nlet b: &'static str = \"\"; let c = ; let d = ;");
 }

@@ -1,4 +1,4 @@
-//! A certificate authority of our own, the files it makes, and clients that trust it.
+//! A certificate authority for tests, the files it creates, and clients that trust it.
 
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -23,33 +23,33 @@ pub(crate) struct Authority {
 }
 
 impl Authority {
-    /// A new one that has made a first certificate for `localhost`.
+    /// A new authority that has issued a first certificate for `localhost`.
     pub(crate) fn new() -> Self {
         let key = KeyPair::generate().unwrap();
-        let mut wanted = CertificateParams::default();
-        wanted.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let root = wanted.self_signed(&key).unwrap();
+        let mut parameters = CertificateParams::default();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = parameters.self_signed(&key).unwrap();
         let (der, root_pem) = (root.der().clone(), root.pem());
         let folder = tempfile::tempdir().unwrap();
-        let authority = Self { issuer: Issuer::new(wanted, key), root: der, root_pem, folder };
+        let authority = Self { issuer: Issuer::new(parameters, key), root: der, root_pem, folder };
         authority.issue(1);
         authority
     }
 
-    /// A certificate for `localhost` and 127.0.0.1 with that number, and its key, as PEM.
+    /// A certificate for `localhost` and 127.0.0.1 with that serial number, and its key, as PEM.
     pub(crate) fn made(&self, number: u64) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let mut wanted = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-        wanted.serial_number = Some(number.into());
-        (wanted.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+        let mut parameters = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        parameters.serial_number = Some(number.into());
+        (parameters.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
-    /// When that ends, in seconds since 1970.
+    /// Expiry of these certificates, in seconds since 1970.
     pub(crate) fn end() -> i64 {
         CertificateParams::default().not_after.unix_timestamp()
     }
 
-    /// Puts a new certificate and its key in place of those before, each in one step.
+    /// Replaces the certificate and its key by new ones, each file atomically.
     pub(crate) fn issue(&self, number: u64) {
         let (certificate, key) = self.made(number);
         put(&self.key(), &key);
@@ -64,7 +64,7 @@ impl Authority {
         self.folder.path().join("key.pem")
     }
 
-    /// A server with these files, to which all clients of the tests speak by TLS.
+    /// A server with these files. All clients of the tests use TLS for it.
     pub(crate) fn server(&self, data: &Path) -> App {
         let (certificate, key) = (self.certificate(), self.key());
         let flags = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
@@ -73,7 +73,7 @@ impl Authority {
         app
     }
 
-    /// How to answer with the certificate and the key of the folder.
+    /// The server configuration with the certificate and the key of the folder.
     pub(crate) fn as_server(&self) -> Arc<ServerConfig> {
         let chain = CertificateDer::pem_file_iter(self.certificate()).unwrap().map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_file(self.key()).unwrap();
@@ -82,7 +82,7 @@ impl Authority {
         Arc::new(builder.with_single_cert(chain, key).unwrap())
     }
 
-    /// A client that trusts this authority, speaks these versions and offers these protocols.
+    /// A client that trusts this authority, with these TLS versions and ALPN protocols.
     pub(crate) fn client(
         &self,
         versions: &[&'static SupportedProtocolVersion],
@@ -107,7 +107,7 @@ pub(crate) fn trusting(
     Arc::new(config)
 }
 
-/// Replaces a private file in one step.
+/// Replaces a private file atomically.
 pub(crate) fn put(path: &Path, text: &str) {
     let incoming = path.with_extension("incoming");
     let mut file = std::fs::File::options();

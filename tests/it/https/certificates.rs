@@ -12,22 +12,22 @@ use super::authority::{Authority, put};
 use crate::http;
 use crate::sample::user;
 
-/// Longest wait for a certificate to be read; the server looks every three seconds.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Maximum wait until a certificate is loaded; the server checks every three seconds.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The certificate that a new connection is shown.
-pub(super) fn shown(address: SocketAddr, client: &Arc<ClientConfig>) -> Vec<u8> {
+/// The certificate that the server presents to a new connection.
+pub(super) fn presented_certificate(address: SocketAddr, client: &Arc<ClientConfig>) -> Vec<u8> {
     let mut stream = http::over_tls(http::connect(address).unwrap(), Arc::clone(client)).unwrap();
     stream.conn.complete_io(&mut stream.sock).unwrap();
     stream.conn.peer_certificates().unwrap()[0].to_vec()
 }
 
-/// Waits until it is another one.
+/// Waits until the server presents another certificate.
 #[track_caller]
-fn changed(address: SocketAddr, client: &Arc<ClientConfig>, before: &[u8]) -> Vec<u8> {
+fn wait_for_new_certificate(address: SocketAddr, client: &Arc<ClientConfig>, before: &[u8]) -> Vec<u8> {
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE {
-        let now = shown(address, client);
+    while begun.elapsed() < TIMEOUT {
+        let now = presented_certificate(address, client);
         if now != before {
             return now;
         }
@@ -36,8 +36,8 @@ fn changed(address: SocketAddr, client: &Arc<ClientConfig>, before: &[u8]) -> Ve
     panic!("the certificate did not change");
 }
 
-/// A request on a connection that stays open; the status of its answer.
-fn asked(stream: &mut (impl Read + Write)) -> u16 {
+/// Sends a request on a persistent connection; returns the status of the answer.
+fn send_request(stream: &mut (impl Read + Write)) -> u16 {
     stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut reader = BufReader::new(stream);
     let (mut status, mut length) = (0, 0);
@@ -58,13 +58,13 @@ fn asked(stream: &mut (impl Read + Write)) -> u16 {
 }
 
 #[test]
-fn a_new_certificate_is_shown_and_no_connection_or_answer_is_lost() {
+fn a_new_certificate_is_presented_and_no_connection_or_answer_is_lost() {
     let (data, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let mut app = authority.server(data.path());
     let client = authority.client(rustls::ALL_VERSIONS, &[]);
-    let first = shown(app.address, &client);
-    let mut kept = http::over_tls(http::connect(app.address).unwrap(), Arc::clone(&client)).unwrap();
-    assert_eq!(asked(&mut kept), 200);
+    let first = presented_certificate(app.address, &client);
+    let mut open = http::over_tls(http::connect(app.address).unwrap(), Arc::clone(&client)).unwrap();
+    assert_eq!(send_request(&mut open), 200);
     let writer = app.configuration("other");
     let (over, made) = (AtomicBool::new(false), AtomicU32::new(0));
     std::thread::scope(|scope| {
@@ -72,7 +72,7 @@ fn a_new_certificate_is_shown_and_no_connection_or_answer_is_lost() {
             let (writer, over, made) = (&writer, &over, &made);
             scope.spawn(move || {
                 for number in 0.. {
-                    // Each on a connection of its own, and every one must be answered.
+                    // Each request uses a new connection, and every one must be answered.
                     writer.created("/Users", &user(&format!("c{caller}n{number}")));
                     made.fetch_add(1, Ordering::Relaxed);
                     if over.load(Ordering::Relaxed) {
@@ -82,12 +82,12 @@ fn a_new_certificate_is_shown_and_no_connection_or_answer_is_lost() {
             });
         }
         authority.issue(2);
-        let second = changed(app.address, &client, &first);
-        assert_eq!(asked(&mut kept), 200);
+        let second = wait_for_new_certificate(app.address, &client, &first);
+        assert_eq!(send_request(&mut open), 200);
         authority.issue(3);
         app.signal("HUP");
-        changed(app.address, &client, &second);
-        assert_eq!(asked(&mut kept), 200);
+        wait_for_new_certificate(app.address, &client, &second);
+        assert_eq!(send_request(&mut open), 200);
         over.store(true, Ordering::Relaxed);
     });
     assert_eq!(writer.count("/Users"), u64::from(made.load(Ordering::Relaxed)));
@@ -95,14 +95,14 @@ fn a_new_certificate_is_shown_and_no_connection_or_answer_is_lost() {
 }
 
 #[test]
-fn a_broken_certificate_is_not_taken_and_a_good_one_after_it_is() {
-    let (place, authority) = (tempfile::tempdir().unwrap(), Authority::new());
-    let log = place.path().join("log");
+fn an_invalid_certificate_is_not_used_and_a_valid_one_after_it_is() {
+    let (directory, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let log = directory.path().join("log");
     let (certificate, key) = (authority.certificate(), authority.key());
     let flags = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
-    let app = crate::app::App::start_in(&place.path().join("data"), &flags, &[], &log);
+    let app = crate::app::App::start_in(&directory.path().join("data"), &flags, &[], &log);
     let client = authority.client(rustls::ALL_VERSIONS, &[]);
-    let first = shown(app.address, &client);
+    let first = presented_certificate(app.address, &client);
     // The certificate of another key, as between the two steps of a replacement.
     let (next, next_key) = authority.made(2);
     put(&certificate, &next);
@@ -110,36 +110,36 @@ fn a_broken_certificate_is_not_taken_and_a_good_one_after_it_is() {
     let complaint = "the new certificate cannot be used";
     let begun = Instant::now();
     while !std::fs::read_to_string(&log).unwrap().contains(complaint) {
-        assert!(begun.elapsed() < PATIENCE, "nothing was said of a certificate without its key");
+        assert!(begun.elapsed() < TIMEOUT, "nothing was said of a certificate without its key");
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(shown(app.address, &client), first);
+    assert_eq!(presented_certificate(app.address, &client), first);
     put(&key, &next_key);
-    changed(app.address, &client, &first);
+    wait_for_new_certificate(app.address, &client, &first);
 }
 
 #[test]
-fn an_expired_certificate_is_shown_and_complained_about() {
-    let (place, authority) = (tempfile::tempdir().unwrap(), Authority::new());
-    let log = place.path().join("log");
-    let mut wanted = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
-    wanted.not_after = time::macros::datetime!(2020-01-01 00:00:00 UTC);
+fn an_expired_certificate_is_presented_and_logged() {
+    let (directory, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let log = directory.path().join("log");
+    let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    parameters.not_after = time::macros::datetime!(2020-01-01 00:00:00 UTC);
     let key = rcgen::KeyPair::generate().unwrap();
-    put(&authority.certificate(), &wanted.self_signed(&key).unwrap().pem());
+    put(&authority.certificate(), &parameters.self_signed(&key).unwrap().pem());
     put(&authority.key(), &key.serialize_pem());
     let (certificate, key) = (authority.certificate(), authority.key());
     let flags = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
-    let app = crate::app::App::start_in(&place.path().join("data"), &flags, &[], &log);
+    let app = crate::app::App::start_in(&directory.path().join("data"), &flags, &[], &log);
     let begun = Instant::now();
     while !std::fs::read_to_string(&log).unwrap().contains("THE CERTIFICATE HAS EXPIRED") {
-        assert!(begun.elapsed() < PATIENCE, "nothing was said");
+        assert!(begun.elapsed() < TIMEOUT, "nothing was said");
         std::thread::sleep(Duration::from_millis(50));
     }
     drop(app);
 }
 
 #[test]
-fn a_stop_cuts_no_answer_that_goes_by_tls() {
+fn a_stop_truncates_no_answer_over_tls() {
     // T71
     let (data, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let mut app = authority.server(data.path());

@@ -1,4 +1,4 @@
-//! What clients find: versions, protocols, headers and cookies, and that who does not speak TLS harms nobody.
+//! TLS as clients see it: versions, protocols, headers and cookies; connections without TLS affect no other client.
 
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::http;
 use crate::portal::browser::{Browser, own_app};
 use crate::sample::user;
 
-/// The first words of a client whose newest version is that one: 2 for TLS 1.1, 3 for TLS 1.2 (RFC 5246 section 7.4.1.2).
+/// The `ClientHello` of a client with that highest version: 2 for TLS 1.1, 3 for TLS 1.2 (RFC 5246 section 7.4.1.2).
 fn hello(version: u8) -> Vec<u8> {
     let mut hello = vec![3, version];
     hello.extend([7; 32]);
@@ -27,7 +27,7 @@ fn hello(version: u8) -> Vec<u8> {
 }
 
 #[test]
-fn tls_1_2_and_1_3_are_spoken_and_nothing_older() {
+fn only_tls_1_2_and_1_3_are_supported() {
     let (data, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let app = authority.server(data.path());
     for (version, spoken) in [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)] {
@@ -46,14 +46,14 @@ fn tls_1_2_and_1_3_are_spoken_and_nothing_older() {
         stream.read_exact(&mut answer).unwrap();
         answer
     };
-    // A handshake (22) that goes on with a hello (2).
+    // A handshake record (22) with a ServerHello (2).
     assert_eq!((answer(3)[0], answer(3)[5]), (22, 2));
-    // An alert (21) that is fatal (2): protocol_version (70).
+    // A fatal (2) alert (21): protocol_version (70).
     assert_eq!((answer(2)[0], &answer(2)[5..7]), (21, &[2, 70][..]));
 }
 
 #[test]
-fn http_1_1_is_the_only_protocol_that_is_agreed_on() {
+fn http_1_1_is_the_only_negotiated_protocol() {
     // T41
     let (data, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let app = authority.server(data.path());
@@ -73,7 +73,7 @@ fn http_1_1_is_the_only_protocol_that_is_agreed_on() {
 }
 
 #[test]
-fn who_comes_by_tls_is_sent_back_to_https_only_on_every_answer() {
+fn every_answer_over_tls_sets_strict_transport_security() {
     // T42
     let (data, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let app = authority.server(data.path());
@@ -102,7 +102,7 @@ fn who_comes_by_tls_is_sent_back_to_https_only_on_every_answer() {
 }
 
 #[test]
-fn the_session_of_a_browser_never_travels_in_clear() {
+fn session_cookies_are_secure_over_tls() {
     let (data, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let app = authority.server(data.path());
     let browser = Browser::owner(&app);
@@ -115,13 +115,13 @@ fn the_session_of_a_browser_never_travels_in_clear() {
 }
 
 #[test]
-fn plain_http_on_the_tls_port_is_hung_up_on() {
+fn plain_http_on_the_tls_port_is_disconnected() {
     let (data, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let app = authority.server(data.path());
     let client = app.configuration("other");
     for said in [&b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"\0\0\0\0\0\0\0\0\0\0", &[0xff; 4096]] {
         let mut stream = http::connect(app.address).unwrap();
-        // What comes after the first record may meet a closed door.
+        // The server may close the connection after the first record.
         let _ = stream.write_all(said);
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
@@ -131,7 +131,7 @@ fn plain_http_on_the_tls_port_is_hung_up_on() {
 }
 
 #[test]
-fn handshakes_that_stop_halfway_hold_up_nobody_and_are_given_up() {
+fn stalled_handshakes_block_no_other_client_and_time_out() {
     // T40
     let (data, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let app = authority.server(data.path());
@@ -141,7 +141,7 @@ fn handshakes_that_stop_halfway_hold_up_nobody_and_are_given_up() {
     let stalled: Vec<_> = (0..60)
         .map(|number| {
             let mut stream = http::connect(app.address).unwrap();
-            // Nothing at all, half a hello, or all but its end.
+            // Nothing, half a ClientHello, or all but its end.
             stream.write_all(&half[..number % 3 * half.len() / 2]).unwrap();
             stream
         })
@@ -150,7 +150,7 @@ fn handshakes_that_stop_halfway_hold_up_nobody_and_are_given_up() {
     for number in 0..20 {
         client.created("/Users", &user(&format!("u{number}")));
     }
-    // The server grants a handshake five seconds.
+    // A handshake must be completed within five seconds.
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     for mut stream in stalled {
         let mut answer = Vec::new();
@@ -160,12 +160,12 @@ fn handshakes_that_stop_halfway_hold_up_nobody_and_are_given_up() {
 }
 
 #[test]
-fn health_is_asked_by_tls_where_that_is_spoken() {
+fn the_health_command_uses_tls_when_the_server_does() {
     let (data, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let app = authority.server(data.path());
     let asked = rollcall(data.path(), &["health", "--listen", &app.address.to_string()]);
     assert_eq!(String::from_utf8_lossy(&asked.stdout), "ready\n", "{}", String::from_utf8_lossy(&asked.stderr));
-    // A certificate that nobody knows is not good enough for a URL that somebody names.
+    // An unknown certificate is not accepted for a URL given by the user.
     let named = rollcall(data.path(), &["health", "--url", &format!("https://{}", app.address)]);
     assert_eq!(named.status.code(), Some(1));
 }

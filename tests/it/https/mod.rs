@@ -1,4 +1,4 @@
-//! HTTPS: certificate files, what is spoken, and certificates that the server gets by itself.
+//! HTTPS: certificate files, protocol versions, and certificates that the server obtains by itself.
 
 mod acme;
 pub(crate) mod authority;

@@ -1,4 +1,4 @@
-//! Pebble, the certificate authority that the makers of Let's Encrypt made for tests, with a name server of its own.
+//! Pebble, the ACME test server of Let's Encrypt, with a separate DNS server.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -17,10 +17,10 @@ use super::authority::Authority;
 use crate::app::Request;
 use crate::http;
 
-/// Longest wait until it answers.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Maximum wait until it answers.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Whether these tests can run here. Where they must (`TEST_NEEDS_PEBBLE=1`), its absence is a failure.
+/// Whether these tests can run here. If they are required (`TEST_NEEDS_PEBBLE=1`), an absent pebble is a failure.
 pub(super) fn is_here() -> bool {
     let tried = Command::new("pebble").arg("-h").stdout(Stdio::null()).stderr(Stdio::null()).status();
     let here = tried.is_ok();
@@ -32,23 +32,23 @@ pub(super) fn is_here() -> bool {
     here
 }
 
-/// A port of this machine that nobody listens on.
+/// A port of this machine on which no process listens.
 pub(super) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Where it will be once it is started.
-pub(super) struct Place {
+/// Configuration of a Pebble that is not started yet.
+pub(super) struct PebbleSetup {
     authority: Authority,
     port: u16,
 }
 
-impl Place {
+impl PebbleSetup {
     pub(super) fn new() -> Self {
         Self { authority: Authority::new(), port: free_port() }
     }
 
-    /// The directory for the server's settings.
+    /// The ACME directory URL for the server's settings.
     pub(super) fn directory(&self) -> String {
         format!("https://127.0.0.1:{}/dir", self.port)
     }
@@ -58,15 +58,15 @@ impl Place {
         format!("127.0.0.1-{}", self.port)
     }
 
-    /// The root by which the server knows it.
+    /// The root certificate that the server must trust for the connection to Pebble.
     pub(super) fn root(&self) -> String {
         let path = self.authority.folder.path().join("root.pem");
         std::fs::write(&path, &self.authority.root_pem).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
-    /// In its place, an authority that only wants every certificate to be renewed within that window (RFC 9773). Returns
-    /// the path at which it was asked for one.
+    /// Starts an authority at the same address that only suggests to renew every certificate within that window (RFC
+    /// 9773). Returns the paths of its requests.
     pub(super) fn suggest(&self, start: &str, end: &str) -> mpsc::Receiver<String> {
         let listener = TcpListener::bind(("127.0.0.1", self.port)).unwrap();
         let how = self.authority.as_server();
@@ -75,7 +75,7 @@ impl Place {
             "newNonce": base, "newAccount": base, "newOrder": base, "renewalInfo": format!("{base}/renewal"), "meta": {},
         });
         let window = json!({"suggestedWindow": {"start": start, "end": end}});
-        let (told, asked) = mpsc::channel();
+        let (sender, asked) = mpsc::channel();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = StreamOwned::new(ServerConnection::new(Arc::clone(&how)).unwrap(), stream.unwrap());
@@ -89,7 +89,7 @@ impl Place {
                 let _ = write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}");
                 stream.conn.send_close_notify();
                 let _ = stream.flush();
-                if told.send(path).is_err() {
+                if sender.send(path).is_err() {
                     return;
                 }
             }
@@ -97,8 +97,7 @@ impl Place {
         asked
     }
 
-    /// Starts it. It looks for proofs at that port of this machine, whatever the name, and makes certificates that are
-    /// good for so long.
+    /// Starts Pebble. It validates every name at that port of this machine and issues certificates with that lifetime.
     pub(super) fn start(&self, port_of_proofs: u16, life: Duration) -> Pebble {
         let (names, management, names_management) = (free_port(), free_port(), free_port());
         let folder = self.authority.folder.path();
@@ -140,19 +139,19 @@ fn begin(mut command: Command, log: &Path) -> Child {
 fn wait_for(port: u16) {
     let begun = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(begun.elapsed() < PATIENCE, "nobody listens on {port}");
+        assert!(begun.elapsed() < TIMEOUT, "no process listens on {port}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// It runs until this is dropped.
+/// A running Pebble. It ends when this is dropped.
 pub(super) struct Pebble {
     children: [Child; 2],
     management: SocketAddr,
 }
 
 impl Pebble {
-    /// The root of the certificates that it makes, which is a new one each time it is started.
+    /// The root of the issued certificates. It changes with each start.
     pub(super) fn root(&self) -> CertificateDer<'static> {
         let reply = Request::new(self.management, "GET", "/roots/0").send().answered(200);
         CertificateDer::from_pem_slice(&reply.answer.body).unwrap()

@@ -1,4 +1,4 @@
-//! Where requests come in the clear: on this machine, or where somebody insists.
+//! Plain HTTP: on the loopback address, or when it is explicitly allowed.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::authority::{Authority, put};
 use crate::app::{App, Request, rollcall, serve_with_refuses};
 
 #[test]
-fn plain_http_on_an_address_that_others_reach_is_refused_with_the_ways_out() {
+fn plain_http_on_a_public_address_is_refused_with_the_alternatives() {
     // T42
     let data = tempfile::tempdir().unwrap();
     for address in ["0.0.0.0:0", "[::]:0"] {
@@ -23,26 +23,26 @@ fn plain_http_on_an_address_that_others_reach_is_refused_with_the_ways_out() {
 }
 
 #[test]
-fn behind_a_proxy_the_public_url_decides_whether_browsers_stay_with_https() {
-    let place = tempfile::tempdir().unwrap();
-    let (data, log) = (place.path().join("data"), place.path().join("log"));
+fn the_public_url_decides_on_strict_transport_security_with_a_proxy() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, log) = (directory.path().join("data"), directory.path().join("log"));
     let mut proxied = App::start_in(&data, &["--public-url", "https://scim.example.com"], &[], &log);
     assert_eq!(
         Request::new(proxied.address, "GET", "/login").send().header("strict-transport-security"),
         "max-age=31536000"
     );
     assert_eq!(proxied.terminate(), Some(0));
-    assert!(!std::fs::read_to_string(&log).unwrap().contains("in the clear"));
+    assert!(!std::fs::read_to_string(&log).unwrap().contains("without encryption"));
     let mut clear = App::start_in(&data, &["--public-url", "http://scim.example.com"], &[], &log);
     assert_eq!(Request::new(clear.address, "GET", "/login").send().header("strict-transport-security"), "");
     assert_eq!(clear.terminate(), Some(0));
     // T42
     let said = std::fs::read_to_string(&log).unwrap();
-    assert!(said.lines().any(|line| line.contains("WARN") && line.contains("in the clear")), "{said}");
+    assert!(said.lines().any(|line| line.contains("WARN") && line.contains("without encryption")), "{said}");
 }
 
 #[test]
-fn a_server_without_certificates_survives_being_told_to_read_them_again() {
+fn a_server_without_certificates_ignores_the_reload_signal() {
     let data = tempfile::tempdir().unwrap();
     let mut app = App::start(data.path());
     app.signal("HUP");
@@ -51,24 +51,24 @@ fn a_server_without_certificates_survives_being_told_to_read_them_again() {
 }
 
 #[test]
-fn certificate_files_that_do_not_do_are_refused_at_start_by_name() {
+fn unusable_certificate_files_are_refused_at_start_by_name() {
     let authority = Authority::new();
     let (certificate, key) = (authority.certificate(), authority.key());
     let other = authority.folder.path().join("other.pem");
     put(&other, &authority.made(2).1);
-    let missing = authority.folder.path().join("missing.pem");
+    let absent = authority.folder.path().join("missing.pem");
     let wrong: [(&Path, &Path, &str); 4] = [
-        (&missing, &key, "missing.pem cannot be read"),
-        (&certificate, &missing, "missing.pem cannot be read"),
+        (&absent, &key, "missing.pem cannot be read"),
+        (&certificate, &absent, "missing.pem cannot be read"),
         (&certificate, &other, "does not belong to"),
         (&key, &key, "no certificate"),
     ];
-    for (certificate, key, words) in wrong {
+    for (certificate, key, phrase) in wrong {
         let data = tempfile::tempdir().unwrap();
         let flags = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
         let refused = serve_with_refuses(data.path(), &flags, Duration::from_secs(10));
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(said.contains(words) && said.trim().lines().count() == 1, "{said}");
+        assert!(said.contains(phrase) && said.trim().lines().count() == 1, "{said}");
     }
     let data = tempfile::tempdir().unwrap();
     for flags in [

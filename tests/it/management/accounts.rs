@@ -1,4 +1,4 @@
-//! Accounts over the management API.
+//! Accounts in the management API.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn one(id: &str) -> String {
 }
 
 /// Ids of all accounts, page by page.
-fn walked(caller: &Caller, limit: u32) -> Vec<String> {
+fn list_all(caller: &Caller, limit: u32) -> Vec<String> {
     let (mut ids, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = caller.get(&format!("{ACCOUNTS}?limit={limit}{cursor}")).answered(200).json;
@@ -28,7 +28,7 @@ fn walked(caller: &Caller, limit: u32) -> Vec<String> {
 }
 
 #[test]
-fn an_account_is_made_read_renamed_and_deleted() {
+fn an_account_is_created_read_renamed_and_deleted() {
     let operator = App::shared().operator();
     let made = operator.post(ACCOUNTS, &json!({"id": "life-1", "name": "First", "more": 1})).answered(201);
     assert_eq!((made.text("id"), made.text("name")), ("life-1".to_owned(), "First".to_owned()));
@@ -48,12 +48,12 @@ fn an_account_is_made_read_renamed_and_deleted() {
     ] {
         reply.problem(404);
     }
-    assert!(!walked(&operator, 1_000).contains(&"life-1".to_owned()));
+    assert!(!list_all(&operator, 1_000).contains(&"life-1".to_owned()));
     assert_eq!(operator.post(ACCOUNTS, &json!({"id": "life-1"})).answered(201).text("name"), "life-1");
 }
 
 #[test]
-fn any_characters_may_stand_in_an_id() {
+fn an_id_may_contain_any_characters() {
     let operator = App::shared().operator();
     for id in ["Müller & Söhne", "a/b", "a%2Fb", "100%", "a b", "a+b", "?x=1#y", "☂", "ACME;1", "a\\b", "\"quoted\""]
     {
@@ -67,7 +67,7 @@ fn any_characters_may_stand_in_an_id() {
 }
 
 #[test]
-fn what_breaks_a_rule_is_refused_by_name() {
+fn invalid_fields_are_refused_by_name() {
     let operator = App::shared().operator();
     for (body, named) in [
         (json!({}), "id"),
@@ -97,36 +97,36 @@ fn the_list_is_walked_by_cursor_in_the_order_of_the_ids() {
         operator.post(ACCOUNTS, &json!({"id": id})).answered(201);
     }
     for limit in [1, 2, 1_000] {
-        let ours: Vec<String> = walked(&operator, limit).into_iter().filter(|id| id.starts_with("walk-")).collect();
+        let ours: Vec<String> = list_all(&operator, limit).into_iter().filter(|id| id.starts_with("walk-")).collect();
         assert_eq!(ours, ["walk-a", "walk-b", "walk-c", "walk-Ä"]);
     }
-    assert_eq!(walked(&operator.of("walk-b"), 10), ["walk-b"]);
+    assert_eq!(list_all(&operator.for_account("walk-b"), 10), ["walk-b"]);
 }
 
 #[test]
-fn an_account_sees_itself_only_and_changes_nothing() {
+fn an_account_sees_only_itself_and_cannot_change_accounts() {
     let app = App::shared();
     let operator = app.operator();
     operator.post(ACCOUNTS, &json!({"id": "self-2"})).answered(201);
     let caller = app.account_key("self-1", &[]);
-    assert_eq!(walked(&caller, 10), ["self-1"]);
+    assert_eq!(list_all(&caller, 10), ["self-1"]);
     assert_eq!(caller.get(&one("self-1")).answered(200).text("id"), "self-1");
     let foreign = caller.get(&one("self-2")).problem(404).json;
     assert_eq!(foreign, caller.get(&one("self-none")).problem(404).json);
     caller.post(ACCOUNTS, &json!({"id": "self-3"})).problem(403);
     caller.patch(&one("self-1"), &json!({"name": "x"})).problem(403);
     caller.delete(&one("self-1")).problem(403);
-    // An operator who speaks of one account reaches no other.
-    operator.of("self-1").get(&one("self-2")).problem(404);
-    operator.of("self-1").delete(&one("self-2")).problem(404);
-    operator.of("self-1").post(ACCOUNTS, &json!({"id": "self-4"})).problem(400);
+    // An operator with an account in the tenant header has no access to other accounts.
+    operator.for_account("self-1").get(&one("self-2")).problem(404);
+    operator.for_account("self-1").delete(&one("self-2")).problem(404);
+    operator.for_account("self-1").post(ACCOUNTS, &json!({"id": "self-4"})).problem(400);
 }
 
 #[test]
-fn an_account_goes_when_nothing_is_left_of_it() {
+fn an_account_is_deleted_only_when_it_is_empty() {
     let operator = App::shared().operator();
     let client = operator.configuration("left-1", "okta");
-    client.created("/Users", &sample::user("somebody"));
+    client.created("/Users", &sample::user("ada"));
     assert_eq!(operator.get(&one("left-1")).answered(200).json["configurations"], 1);
     let refused = operator.delete(&one("left-1")).problem(409);
     assert!(refused.text("message").contains("1 configuration"), "{}", refused.json);
@@ -142,7 +142,7 @@ fn an_account_goes_when_nothing_is_left_of_it() {
 }
 
 #[test]
-fn a_deleted_account_takes_its_keys_along_and_comes_back_with_its_next_use() {
+fn a_deleted_account_loses_its_keys_and_is_recreated_with_its_next_use() {
     let app = App::shared();
     let operator = app.operator();
     let caller = app.account_key("back-1", &[]);
@@ -150,8 +150,8 @@ fn a_deleted_account_takes_its_keys_along_and_comes_back_with_its_next_use() {
     operator.delete(&one("back-1")).answered(204);
     caller.get(CONFIGURATIONS).problem(401);
     operator.configuration("back-1", "okta");
-    let shown = operator.get(&one("back-1")).answered(200).json;
-    assert_eq!((&shown["name"], &shown["configurations"]), (&json!("back-1"), &json!(1)));
+    let account = operator.get(&one("back-1")).answered(200).json;
+    assert_eq!((&account["name"], &account["configurations"]), (&json!("back-1"), &json!(1)));
     caller.get(CONFIGURATIONS).problem(401);
-    assert_eq!(shown["id"], Value::from("back-1"));
+    assert_eq!(account["id"], Value::from("back-1"));
 }

@@ -1,4 +1,4 @@
-//! API keys: made, listed and revoked by API and on the command line.
+//! API keys: created, listed and revoked by API and on the command line.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn listed(caller: &Caller, query: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_key_shows_its_secret_once_and_works_at_once() {
+fn a_new_key_returns_its_secret_once_and_works_at_once() {
     let app = App::shared();
     let operator = app.operator();
     let made =
@@ -32,7 +32,7 @@ fn a_key_shows_its_secret_once_and_works_at_once() {
     assert_eq!(made.json["permissions"].as_array().unwrap().len(), 8);
     let (id, secret) = (made.text("clientId"), made.text("secret"));
     assert!(secret.starts_with("rck_") && secret.ends_with(&made.text("hint")));
-    app.stranger().with(&secret).get(CONFIGURATIONS).answered(200);
+    app.anonymous().with(&secret).get(CONFIGURATIONS).answered(200);
     let read = operator.get(&format!("{KEYS}/{id}")).answered(200).json;
     assert_eq!(read["name"], "Automation");
     assert!(!read.to_string().contains(&secret));
@@ -40,21 +40,21 @@ fn a_key_shows_its_secret_once_and_works_at_once() {
 }
 
 #[test]
-fn a_key_that_is_revoked_is_dead_at_once_and_gone_from_the_list() {
+fn a_revoked_key_is_refused_at_once_and_not_listed() {
     let app = App::shared();
     let operator = app.operator();
     let made = operator.post(KEYS, &json!({"name": "Short"})).answered(201);
-    let (place, bearer) = (format!("{KEYS}/{}", made.text("clientId")), app.stranger().with(&made.text("secret")));
+    let (path, bearer) = (format!("{KEYS}/{}", made.text("clientId")), app.anonymous().with(&made.text("secret")));
     bearer.get(CONFIGURATIONS).answered(200);
-    operator.delete(&place).answered(204);
+    operator.delete(&path).answered(204);
     bearer.get(CONFIGURATIONS).problem(401);
-    operator.get(&place).problem(404);
-    operator.delete(&place).problem(404);
+    operator.get(&path).problem(404);
+    operator.delete(&path).problem(404);
     assert!(listed(&operator, "limit=1000").iter().all(|key| key["clientId"] != made.json["clientId"]));
 }
 
 #[test]
-fn nobody_gives_a_key_what_they_may_not_do_themselves() {
+fn a_key_cannot_have_more_permissions_than_its_creator() {
     let app = App::shared();
     let admin = app.keyed(&["--permission", "system.admin", "--permission", "audit.read"]);
     let refused = admin.post(KEYS, &json!({"name": "More", "permissions": ["provisioning.delete"]})).problem(403);
@@ -66,33 +66,33 @@ fn nobody_gives_a_key_what_they_may_not_do_themselves() {
 }
 
 #[test]
-fn the_key_of_an_account_never_runs_the_server() {
+fn the_key_of_an_account_never_has_operator_permissions() {
     let app = App::shared();
     let operator = app.operator();
     let made = operator.post(KEYS, &json!({"name": "Theirs", "accountId": "keys-of-one"})).answered(201);
     assert_eq!(made.json["accountId"], "keys-of-one");
     assert!(!made.json["permissions"].to_string().contains("system.admin"));
-    app.stranger().with(&made.text("secret")).get(KEYS).problem(403);
+    app.anonymous().with(&made.text("secret")).get(KEYS).problem(403);
     let only = json!({"name": "Theirs", "accountId": "keys-of-one", "permissions": ["system.admin"]});
     let named = operator.post(KEYS, &only).answered(201);
-    app.stranger().with(&named.text("secret")).get(KEYS).problem(403);
+    app.anonymous().with(&named.text("secret")).get(KEYS).problem(403);
 }
 
 #[test]
-fn the_tenant_header_narrows_what_is_listed_made_and_revoked() {
+fn the_tenant_header_limits_which_keys_are_listed_created_and_revoked() {
     let app = App::shared();
     let operator = app.operator();
-    let inside = operator.of("keys-in").post(KEYS, &json!({"name": "In"})).answered(201);
+    let inside = operator.for_account("keys-in").post(KEYS, &json!({"name": "In"})).answered(201);
     assert_eq!(inside.json["accountId"], "keys-in");
     let outside = operator.post(KEYS, &json!({"name": "Out", "accountId": "keys-out"})).answered(201);
-    for found in [listed(&operator.of("keys-in"), ""), listed(&operator, "accountId=keys-in")] {
+    for found in [listed(&operator.for_account("keys-in"), ""), listed(&operator, "accountId=keys-in")] {
         assert_eq!((found.len(), &found[0]["clientId"]), (1, &inside.json["clientId"]));
     }
-    assert!(listed(&operator.of("keys-in"), "accountId=keys-out").is_empty());
-    let place = format!("{KEYS}/{}", outside.text("clientId"));
-    operator.of("keys-in").get(&place).problem(404);
-    operator.of("keys-in").delete(&place).problem(404);
-    operator.of("keys-in").post(KEYS, &json!({"name": "X", "accountId": "keys-out"})).problem(403);
+    assert!(listed(&operator.for_account("keys-in"), "accountId=keys-out").is_empty());
+    let path = format!("{KEYS}/{}", outside.text("clientId"));
+    operator.for_account("keys-in").get(&path).problem(404);
+    operator.for_account("keys-in").delete(&path).problem(404);
+    operator.for_account("keys-in").post(KEYS, &json!({"name": "X", "accountId": "keys-out"})).problem(403);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn pages_of_the_list_hold_every_key_once() {
 }
 
 #[test]
-fn a_key_that_cannot_be_made_is_refused_by_the_name_of_what_is_wrong() {
+fn an_invalid_key_request_is_refused_with_the_name_of_the_field() {
     let app = App::shared();
     let operator = app.operator();
     for (body, status, named) in [
@@ -131,7 +131,7 @@ fn a_key_that_cannot_be_made_is_refused_by_the_name_of_what_is_wrong() {
         assert!(reply.json["message"].as_str().unwrap().contains(named), "{body}: {}", reply.json);
     }
     let secret = operator.credential.clone().unwrap();
-    for id in ["nobody", "01890a5d-ac96-774b-bcce-b302099a8057", secret.as_str()] {
+    for id in ["unknown", "01890a5d-ac96-774b-bcce-b302099a8057", secret.as_str()] {
         operator.get(&format!("{KEYS}/{id}")).problem(404);
         operator.delete(&format!("{KEYS}/{id}")).problem(404);
     }
@@ -142,10 +142,10 @@ fn the_list_says_when_a_key_was_last_used() {
     let app = App::shared();
     let operator = app.operator();
     let made = operator.post(KEYS, &json!({"name": "Used"})).answered(201);
-    let place = format!("{KEYS}/{}", made.text("clientId"));
-    assert_eq!(operator.get(&place).answered(200).json["lastUsedAt"], Value::Null);
-    app.stranger().with(&made.text("secret")).get(CONFIGURATIONS).answered(200);
-    let is_noted = || operator.get(&place).answered(200).json["lastUsedAt"].is_string();
+    let path = format!("{KEYS}/{}", made.text("clientId"));
+    assert_eq!(operator.get(&path).answered(200).json["lastUsedAt"], Value::Null);
+    app.anonymous().with(&made.text("secret")).get(CONFIGURATIONS).answered(200);
+    let is_noted = || operator.get(&path).answered(200).json["lastUsedAt"].is_string();
     let noted = (0..100).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(100));
         is_noted()
@@ -167,9 +167,9 @@ fn the_command_line_makes_lists_and_revokes_keys() {
     assert!(!found.to_string().contains(secret));
     let table = String::from_utf8(app.succeeds(&["api-key", "list"])).unwrap();
     assert!(table.contains(id) && table.contains("By hand") && !table.contains(secret), "{table}");
-    app.stranger().with(secret).get(CONFIGURATIONS).answered(200);
+    app.anonymous().with(secret).get(CONFIGURATIONS).answered(200);
     app.succeeds(&["api-key", "revoke", id]);
-    app.stranger().with(secret).get(CONFIGURATIONS).problem(401);
+    app.anonymous().with(secret).get(CONFIGURATIONS).problem(401);
     let again = app.rollcall(&["api-key", "revoke", id]);
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains(id));

@@ -1,4 +1,4 @@
-//! Calls from pages of other origins.
+//! Requests from web pages of other origins.
 
 use crate::app::{App, Reply};
 use crate::caller::CONFIGURATIONS;
@@ -12,7 +12,7 @@ fn app() -> (tempfile::TempDir, App) {
 }
 
 fn preflight(app: &App, path: &str, origin: &str) -> Reply {
-    let request = app.stranger().request("OPTIONS", path).header("Origin", origin);
+    let request = app.anonymous().request("OPTIONS", path).header("Origin", origin);
     let asked = request.header("Access-Control-Request-Method", "POST");
     asked.header("Access-Control-Request-Headers", "authorization, content-type, frontegg-tenant-id").send()
 }
@@ -31,13 +31,13 @@ fn a_named_origin_may_ask_and_call() {
     let called = app.operator().request("GET", CONFIGURATIONS).header("Origin", PAGE).send().answered(200);
     assert_eq!(called.header("access-control-allow-origin"), PAGE);
     assert!(called.header("access-control-expose-headers").contains("frontegg-trace-id"));
-    // A page must be able to read why it was refused.
-    let refused = app.stranger().request("GET", CONFIGURATIONS).header("Origin", PAGE).send().problem(401);
+    // A page must be able to read the reason of a refusal.
+    let refused = app.anonymous().request("GET", CONFIGURATIONS).header("Origin", PAGE).send().problem(401);
     assert_eq!(refused.header("access-control-allow-origin"), PAGE);
 }
 
 #[test]
-fn every_other_origin_gets_no_leave() {
+fn every_other_origin_is_not_allowed() {
     let (_folder, app) = app();
     let operator = app.operator();
     for origin in [
@@ -58,7 +58,7 @@ fn every_other_origin_gets_no_leave() {
 }
 
 #[test]
-fn identity_providers_paths_give_no_page_leave() {
+fn scim_paths_allow_no_origin() {
     let (_folder, app) = app();
     let client = app.operator().configuration("acme", "okta");
     let called = client.request("GET", "/Users").header("Origin", PAGE).send().answered(200);
@@ -69,7 +69,7 @@ fn identity_providers_paths_give_no_page_leave() {
 }
 
 #[test]
-fn without_the_setting_no_page_has_leave() {
+fn without_the_setting_no_origin_is_allowed() {
     let reply = preflight(App::shared(), CONFIGURATIONS, PAGE).answered(204);
     assert_eq!(reply.header("access-control-allow-origin"), "");
     assert_eq!(reply.header("vary"), "");

@@ -23,14 +23,14 @@ fn ids(found: &[Value]) -> Vec<&str> {
 fn a_configuration_has_seven_members_and_no_sync_until_the_identity_provider_wrote() {
     let operator = App::shared().operator();
     let client = operator.configuration("seven", "okta");
-    let shown = operator.get(&one(&client.id)).answered(200).json;
-    let mut names: Vec<&String> = shown.as_object().unwrap().keys().collect();
+    let configuration = operator.get(&one(&client.id)).answered(200).json;
+    let mut names: Vec<&String> = configuration.as_object().unwrap().keys().collect();
     names.sort();
     let seven = ["connectionName", "createdAt", "id", "lastSync", "source", "syncToUserManagement", "tenantId"];
     assert_eq!(names, seven);
-    assert_eq!((&shown["tenantId"], &shown["source"]), (&json!("seven"), &json!("okta")));
-    assert_eq!((&shown["lastSync"], &shown["syncToUserManagement"]), (&Value::Null, &json!(true)));
-    assert!(shown["createdAt"].as_str().unwrap().ends_with('Z'));
+    assert_eq!((&configuration["tenantId"], &configuration["source"]), (&json!("seven"), &json!("okta")));
+    assert_eq!((&configuration["lastSync"], &configuration["syncToUserManagement"]), (&Value::Null, &json!(true)));
+    assert!(configuration["createdAt"].as_str().unwrap().ends_with('Z'));
 
     client.created("/Users", &sample::user("synced"));
     let synced = (0..100).any(|_| {
@@ -44,16 +44,19 @@ fn a_configuration_has_seven_members_and_no_sync_until_the_identity_provider_wro
 fn the_list_is_a_bare_array_and_its_filters_are_exact_and_combined() {
     let app = App::shared();
     let operator = app.operator();
-    let first = operator.of("filters-1").post(CONFIGURATIONS, &json!({"source": "okta", "connectionName": "Main"}));
-    let second =
-        operator.of("filters-1").post(CONFIGURATIONS, &json!({"source": "azure-ad", "connectionName": "Side"}));
-    let third = operator.of("filters-2").post(CONFIGURATIONS, &json!({"source": "okta", "connectionName": "Main"}));
+    let first =
+        operator.for_account("filters-1").post(CONFIGURATIONS, &json!({"source": "okta", "connectionName": "Main"}));
+    let second = operator
+        .for_account("filters-1")
+        .post(CONFIGURATIONS, &json!({"source": "azure-ad", "connectionName": "Side"}));
+    let third =
+        operator.for_account("filters-2").post(CONFIGURATIONS, &json!({"source": "okta", "connectionName": "Main"}));
     let [first, second, third] = [first, second, third].map(|made| made.answered(201).text("id"));
     assert_eq!(ids(&listed(&operator, "?tenantId=filters-1")), [&*first, &*second]);
     assert_eq!(ids(&listed(&operator, "?tenantId=filters-1&source=okta")), [&*first]);
     assert_eq!(ids(&listed(&operator, "?connectionName=Main&tenantId=filters-2")), [&*third]);
     assert_eq!(ids(&listed(&operator, &format!("?id={second}"))), [&*second]);
-    assert_eq!(ids(&listed(&operator.of("filters-2"), "")), [&*third]);
+    assert_eq!(ids(&listed(&operator.for_account("filters-2"), "")), [&*third]);
     let everything = listed(&operator, "");
     assert!([&first, &second, &third].iter().all(|id| ids(&everything).contains(&id.as_str())));
     for nothing in
@@ -64,8 +67,8 @@ fn the_list_is_a_bare_array_and_its_filters_are_exact_and_combined() {
 }
 
 #[test]
-fn only_the_source_is_needed_and_whatever_else_a_client_posts_is_passed_over() {
-    let operator = App::shared().operator().of("posts");
+fn only_the_source_is_required_and_unknown_members_are_ignored() {
+    let operator = App::shared().operator().for_account("posts");
     let made = operator.post(CONFIGURATIONS, &json!({"source": "other"})).answered(201);
     let mut names: Vec<&String> = made.json.as_object().unwrap().keys().collect();
     names.sort();
@@ -75,13 +78,13 @@ fn only_the_source_is_needed_and_whatever_else_a_client_posts_is_passed_over() {
         "createdAt": "0001-01-01T00:00:00Z", "syncToUserManagement": false, "more": [1, {"a": null, "A": 1.0}]});
     let made = operator.post(CONFIGURATIONS, &body).answered(201);
     assert_eq!(made.text("connectionName"), "Named");
-    let shown = operator.get(&one(&made.text("id"))).answered(200).json;
-    assert_eq!((&shown["tenantId"], &shown["syncToUserManagement"]), (&json!("posts"), &json!(false)));
+    let configuration = operator.get(&one(&made.text("id"))).answered(200).json;
+    assert_eq!((&configuration["tenantId"], &configuration["syncToUserManagement"]), (&json!("posts"), &json!(false)));
 }
 
 #[test]
 fn a_body_that_cannot_be_used_is_refused_by_the_name_of_the_member() {
-    let operator = App::shared().operator().of("refusals");
+    let operator = App::shared().operator().for_account("refusals");
     for (body, named) in [
         (json!({}), "source"),
         (json!({"source": "google"}), "source"),
@@ -110,26 +113,26 @@ fn a_body_that_cannot_be_used_is_refused_by_the_name_of_the_member() {
     let operator = App::shared().operator();
     let refused = operator.post(CONFIGURATIONS, &json!({"source": "okta"})).problem(400);
     assert!(refused.text("message").contains("frontegg-tenant-id"), "{}", refused.json);
-    assert_eq!(listed(&operator.of("refusals"), ""), [] as [Value; 0]);
+    assert_eq!(listed(&operator.for_account("refusals"), ""), [] as [Value; 0]);
 }
 
 #[test]
 fn a_name_is_taken_once_in_an_account() {
     let operator = App::shared().operator();
     let body = json!({"source": "okta", "connectionName": "Taken"});
-    operator.of("names-1").post(CONFIGURATIONS, &body).answered(201);
-    operator.of("names-1").post(CONFIGURATIONS, &body).problem(409);
-    operator.of("names-2").post(CONFIGURATIONS, &body).answered(201);
+    operator.for_account("names-1").post(CONFIGURATIONS, &body).answered(201);
+    operator.for_account("names-1").post(CONFIGURATIONS, &body).problem(409);
+    operator.for_account("names-2").post(CONFIGURATIONS, &body).answered(201);
 }
 
 #[test]
-fn a_foreign_configuration_is_as_unknown_as_one_that_never_was() {
+fn a_foreign_configuration_is_answered_like_an_unknown_one() {
     let app = App::shared();
     let operator = app.operator();
     let theirs = operator.configuration("theirs", "okta").id;
     let never = "01890a5d-ac96-774b-bcce-b302099a8057";
     let mine = app.account_key("mine", &[]);
-    for caller in [&mine, &operator.of("mine")] {
+    for caller in [&mine, &operator.for_account("mine")] {
         for id in [theirs.as_str(), never] {
             let found = caller.get(&one(id)).problem(404);
             assert_eq!(found.text("message").replace(id, "ID"), "there is no configuration ID");
@@ -140,22 +143,22 @@ fn a_foreign_configuration_is_as_unknown_as_one_that_never_was() {
         }
     }
     assert_eq!(listed(&mine, "?tenantId=theirs"), [] as [Value; 0]);
-    mine.of("theirs").get(CONFIGURATIONS).problem(403);
-    mine.of("theirs").post(CONFIGURATIONS, &json!({"source": "okta"})).problem(403);
+    mine.for_account("theirs").get(CONFIGURATIONS).problem(403);
+    mine.for_account("theirs").post(CONFIGURATIONS, &json!({"source": "okta"})).problem(403);
     operator.get(&one(&theirs)).answered(200);
 }
 
 #[test]
-fn pausing_answers_nothing_and_is_seen_at_once() {
+fn pausing_returns_no_body_and_is_visible_at_once() {
     let operator = App::shared().operator();
     let id = operator.configuration("pauses", "okta").id;
     for sync in [false, false, true] {
-        let body = json!({"syncToUserManagement": sync, "connectionName": "passed over", "source": 5});
+        let body = json!({"syncToUserManagement": sync, "connectionName": "ignored", "source": 5});
         let reply = operator.patch(&one(&id), &body).answered(204);
         assert_eq!(reply.header("content-type"), "");
-        let shown = operator.get(&one(&id)).answered(200).json;
-        assert_eq!(shown["syncToUserManagement"], sync);
-        assert_ne!(shown["connectionName"], "passed over");
+        let configuration = operator.get(&one(&id)).answered(200).json;
+        assert_eq!(configuration["syncToUserManagement"], sync);
+        assert_ne!(configuration["connectionName"], "ignored");
     }
     for body in [json!({}), json!({"syncToUserManagement": null}), json!({"syncToUserManagement": "true"})] {
         let refused = operator.patch(&one(&id), &body).problem(400);
@@ -164,31 +167,31 @@ fn pausing_answers_nothing_and_is_seen_at_once() {
 }
 
 #[test]
-fn a_deleted_configuration_is_gone_at_once_and_its_token_dead() {
+fn a_deleted_configuration_is_not_found_and_its_token_is_refused() {
     let operator = App::shared().operator();
     let client = operator.configuration("deletes", "okta");
     client.created("/Users", &sample::user("left"));
-    // Some clients name a content type and send nothing.
+    // Some clients send a content type without a body.
     let request = operator.request("DELETE", &one(&client.id)).header("Content-Type", "application/json");
     request.send().answered(204);
     client.get("/Users").refused(401, "");
     operator.get(&one(&client.id)).problem(404);
     operator.delete(&one(&client.id)).problem(404);
-    assert_eq!(listed(&operator.of("deletes"), ""), [] as [Value; 0]);
+    assert_eq!(listed(&operator.for_account("deletes"), ""), [] as [Value; 0]);
 }
 
 #[test]
-fn users_stay_after_a_deletion_unless_all_is_to_go() {
+fn users_stay_after_a_deletion_without_purge() {
     let app = App::shared();
     let operator = app.operator();
     let purged = |body: Option<Value>, query: &str| {
         let client = operator.configuration("purges", "okta");
-        client.created("/Users", &sample::user("somebody"));
+        client.created("/Users", &sample::user("ada"));
         let request = operator.request("DELETE", &format!("{}{query}", one(&client.id)));
         let request =
             body.map_or(request.clone(), |body| request.json(&body).header("Content-Type", "application/json"));
         request.send().answered(204);
-        // What is left can be removed by the command line, and what is not left cannot.
+        // The command line can purge leftovers only if there are any.
         !app.rollcall(&["configuration", "delete", &client.id, "--purge"]).status.success()
     };
     assert!(!purged(None, ""));
@@ -204,7 +207,7 @@ fn users_stay_after_a_deletion_unless_all_is_to_go() {
 }
 
 #[test]
-fn the_token_opens_the_provisioning_url_made_from_the_id_and_nothing_of_the_management() {
+fn the_token_is_valid_only_for_its_provisioning_url() {
     let operator = App::shared().operator();
     let client = operator.configuration("opens", "other");
     client.created("/Users", &sample::user("first"));
@@ -236,7 +239,7 @@ fn every_spelling_of_the_address_is_served() {
 }
 
 #[test]
-fn another_method_is_told_which_are_served() {
+fn an_unsupported_method_is_refused_with_the_allowed_ones() {
     let operator = App::shared().operator();
     let refused = operator.request("PUT", CONFIGURATIONS).send().problem(405);
     assert_eq!(refused.header("allow"), "GET, HEAD, POST");

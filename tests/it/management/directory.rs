@@ -9,7 +9,7 @@ use crate::sample::{encode, group, operation, user, user_with};
 const USERS: &str = "/directory/resources/v1/users";
 const GROUPS: &str = "/directory/resources/v1/groups";
 
-/// Every item of a list, page by page. `query` begins with `&`.
+/// Every item of a list, page by page. `query` starts with `&`.
 pub(super) fn all(caller: &Caller, path: &str, query: &str) -> Vec<Value> {
     let mut items = Vec::new();
     let mut cursor = String::new();
@@ -29,20 +29,20 @@ pub(super) fn ids(items: &[Value]) -> Vec<&str> {
 }
 
 #[test]
-fn a_user_and_a_group_are_shown_with_whose_they_are() {
+fn users_and_groups_are_returned_with_their_account_and_configuration() {
     let operator = App::shared().operator();
-    let client = operator.configuration("shown", "other");
+    let client = operator.configuration("read-directory", "other");
     let more = json!({
         "externalId": "e-1", "displayName": "Ada", "active": true, "password": "correct horse battery",
         "emails": [{"value": "ada@example.com", "type": "work"}],
     });
-    let person = client.created("/Users", &user_with("ada", &more));
-    let team = client.created("/Groups", &group("Team", &[&person]));
-    let shown = operator.get(&format!("{USERS}/{person}")).answered(200).json;
-    assert_eq!(all(&operator.of("shown"), USERS, ""), std::slice::from_ref(&shown));
+    let user_id = client.created("/Users", &user_with("ada", &more));
+    let team = client.created("/Groups", &group("Team", &[&user_id]));
+    let resource = operator.get(&format!("{USERS}/{user_id}")).answered(200).json;
+    assert_eq!(all(&operator.for_account("read-directory"), USERS, ""), std::slice::from_ref(&resource));
     for (name, value) in [
-        ("id", json!(person)),
-        ("accountId", json!("shown")),
+        ("id", json!(user_id)),
+        ("accountId", json!("read-directory")),
         ("configurationId", json!(client.id)),
         ("managedBy", json!("scim2")),
         ("leftover", json!(false)),
@@ -53,24 +53,24 @@ fn a_user_and_a_group_are_shown_with_whose_they_are() {
         ("emails", more["emails"].clone()),
         ("version", json!(1)),
     ] {
-        assert_eq!(shown[name], value, "{name}");
+        assert_eq!(resource[name], value, "{name}");
     }
-    assert_eq!(shown["resource"]["userName"], "ada");
-    assert!(!shown.to_string().contains("correct horse"), "{shown}");
-    let shown = operator.get(&format!("{GROUPS}/{team}")).answered(200).json;
-    assert_eq!((&shown["displayName"], &shown["memberCount"]), (&json!("Team"), &json!(1)));
-    assert_eq!(all(&operator.of("shown"), GROUPS, ""), [shown]);
+    assert_eq!(resource["resource"]["userName"], "ada");
+    assert!(!resource.to_string().contains("correct horse"), "{resource}");
+    let resource = operator.get(&format!("{GROUPS}/{team}")).answered(200).json;
+    assert_eq!((&resource["displayName"], &resource["memberCount"]), (&json!("Team"), &json!(1)));
+    assert_eq!(all(&operator.for_account("read-directory"), GROUPS, ""), [resource]);
     let members = all(&operator, &format!("{GROUPS}/{team}/members"), "");
-    assert_eq!(members, [json!({"id": person, "type": "User", "display": "Ada"})]);
+    assert_eq!(members, [json!({"id": user_id, "type": "User", "display": "Ada"})]);
 }
 
 #[test]
-fn pages_hold_everybody_once_over_all_configurations_of_an_account() {
+fn pages_contain_every_user_once_over_all_configurations_of_an_account() {
     let operator = App::shared().operator();
-    let account = operator.of("pages-of-people");
+    let account = operator.for_account("pages-of-users");
     let mut made = Vec::new();
     for source in ["other", "okta", "azure-ad"] {
-        let client = operator.configuration("pages-of-people", source);
+        let client = operator.configuration("pages-of-users", source);
         for number in 0..5 {
             made.push(client.created("/Users", &user(&format!("{source}{number}@example.com"))));
         }
@@ -88,10 +88,10 @@ fn pages_hold_everybody_once_over_all_configurations_of_an_account() {
 }
 
 #[test]
-fn filters_find_exactly_those_that_are_meant() {
+fn filters_find_exactly_the_matching_users() {
     let operator = App::shared().operator();
     let client = operator.configuration("filters", "other");
-    let account = operator.of("filters");
+    let account = operator.for_account("filters");
     let find = |query: &str| all(&account, USERS, query).iter().map(|one| one["userName"].clone()).collect::<Vec<_>>();
     client.created("/Users", &user_with("Zoë", &json!({"externalId": "X", "active": true})));
     let other = client.created("/Users", &user_with("other", &json!({"externalId": "x", "active": false})));
@@ -106,7 +106,7 @@ fn filters_find_exactly_those_that_are_meant() {
     assert_eq!(find(&format!("&updatedSince={since}")), ["other"]);
     assert_eq!(find("&updatedSince=2000-01-01T00:00:00Z&limit=1"), ["Zoë", "other"]);
     assert_eq!(find("&configuration=01890a5d-ac96-774b-bcce-b302099a8057"), [] as [&str; 0]);
-    // The same filters hold for what stood before a pause.
+    // The same filters apply to the state before a pause.
     operator.patch(&format!("{CONFIGURATIONS}/{}", client.id), &json!({"syncToUserManagement": false})).answered(204);
     client.patch(&format!("/Users/{other}"), &operation("replace", "active", &json!(true))).answered(200);
     assert_eq!(find("&active=false&externalId=x&userName=OTHER"), ["other"]);
@@ -118,17 +118,17 @@ fn filters_find_exactly_those_that_are_meant() {
 }
 
 #[test]
-fn an_account_reads_its_own_people_and_nobody_elses() {
+fn an_account_reads_only_its_own_users() {
     let app = App::shared();
     let operator = app.operator();
-    let theirs = operator.configuration("people-theirs", "other");
-    let ours = operator.configuration("people-ours", "other");
+    let theirs = operator.configuration("users-theirs", "other");
+    let ours = operator.configuration("users-ours", "other");
     let foreign = theirs.created("/Users", &user("theirs"));
     let team = theirs.created("/Groups", &group("Theirs", &[&foreign]));
     let mine = ours.created("/Users", &user("mine"));
-    let caller = app.account_key("people-ours", &["directory.read"]);
+    let caller = app.account_key("users-ours", &["directory.read"]);
     assert_eq!(ids(&all(&caller, USERS, "")), [mine.as_str()]);
-    assert_eq!(all(&caller, USERS, "&account=people-theirs"), [] as [Value; 0]);
+    assert_eq!(all(&caller, USERS, "&account=users-theirs"), [] as [Value; 0]);
     assert_eq!(all(&caller, GROUPS, &format!("&configuration={}", theirs.id)), [] as [Value; 0]);
     let never = "01890a5d-ac96-774b-bcce-b302099a8057";
     for path in [

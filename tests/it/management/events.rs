@@ -9,17 +9,17 @@ use crate::app::App;
 use crate::caller::{CONFIGURATIONS, Caller};
 use crate::sample::{group, operation, user};
 
-/// Where the feed is.
+/// Path of the feed.
 pub(super) const EVENTS: &str = "/directory/resources/v1/events";
 
-/// A consumer that remembers where it is.
+/// A consumer that remembers its position.
 pub(super) struct Consumer {
     pub(super) caller: Caller,
     pub(super) after: i64,
 }
 
 impl Consumer {
-    /// One that begins where the feed ends now.
+    /// A consumer that starts at the current end of the feed.
     pub(super) fn from_now(caller: &Caller) -> Self {
         let page = caller.get(&format!("{EVENTS}?after=latest")).answered(200).json;
         assert_eq!((&page["events"], &page["hasMore"]), (&json!([]), &json!(false)));
@@ -33,7 +33,7 @@ impl Consumer {
         (page["events"].as_array().unwrap().clone(), page["hasMore"].as_bool().unwrap())
     }
 
-    /// Everything that is new.
+    /// All new events.
     pub(super) fn rest(&mut self) -> Vec<Value> {
         let mut all = Vec::new();
         loop {
@@ -45,21 +45,21 @@ impl Consumer {
         }
     }
 
-    /// The kinds of everything that is new.
+    /// The kinds of all new events.
     pub(super) fn kinds(&mut self) -> Vec<String> {
         self.rest().iter().map(|event| event["kind"].as_str().unwrap().to_owned()).collect()
     }
 }
 
 #[test]
-fn the_feed_tells_what_happened_in_order_with_all_that_a_consumer_needs() {
+fn the_feed_contains_complete_events_in_order() {
     let operator = App::shared().operator();
     let client = operator.configuration("feed", "other");
-    let mut consumer = Consumer::from_now(&operator.of("feed"));
-    let person = client.created("/Users", &user("ada"));
-    let team = client.created("/Groups", &group("Team", &[&person]));
-    client.patch(&format!("/Users/{person}"), &operation("replace", "nickName", &json!("A"))).answered(200);
-    client.delete(&format!("/Users/{person}")).answered(204);
+    let mut consumer = Consumer::from_now(&operator.for_account("feed"));
+    let user_id = client.created("/Users", &user("ada"));
+    let team = client.created("/Groups", &group("Team", &[&user_id]));
+    client.patch(&format!("/Users/{user_id}"), &operation("replace", "nickName", &json!("A"))).answered(200);
+    client.delete(&format!("/Users/{user_id}")).answered(204);
     operator.delete(&format!("{CONFIGURATIONS}/{}", client.id)).answered(204);
 
     let events = consumer.rest();
@@ -78,12 +78,12 @@ fn the_feed_tells_what_happened_in_order_with_all_that_a_consumer_needs() {
     assert_eq!(created["accountId"], "feed");
     assert_eq!(created["configurationId"], client.id);
     assert_eq!(created["resourceType"], "User");
-    assert_eq!(created["resourceId"], person);
+    assert_eq!(created["resourceId"], user_id);
     assert_eq!(created["data"]["after"]["userName"], "ada");
     assert!(created["createdAt"].as_str().unwrap().ends_with('Z'));
     assert_eq!(events[1]["resourceType"], "Group");
     assert_eq!(events[2]["resourceId"], team);
-    assert_eq!(events[2]["data"]["members"], json!([{"value": person, "type": "User"}]));
+    assert_eq!(events[2]["data"]["members"], json!([{"value": user_id, "type": "User"}]));
     assert_eq!(events[3]["data"], json!({"changed": ["nickName"], "before": {}, "after": {"nickName": "A"}}));
     assert_eq!((&events[6]["resourceType"], &events[6]["resourceId"]), (&Value::Null, &Value::Null));
     let seqs: Vec<i64> = events.iter().map(|event| event["seq"].as_i64().unwrap()).collect();
@@ -95,7 +95,7 @@ fn the_feed_tells_what_happened_in_order_with_all_that_a_consumer_needs() {
 fn pages_and_filters_lead_to_the_same_events() {
     let operator = App::shared().operator();
     let (one, two) = (operator.configuration("pages", "other"), operator.configuration("pages", "okta"));
-    let mut whole = Consumer::from_now(&operator.of("pages"));
+    let mut whole = Consumer::from_now(&operator.for_account("pages"));
     let start = whole.after;
     for number in 0..7 {
         one.created("/Users", &user(&format!("one {number}")));
@@ -114,14 +114,14 @@ fn pages_and_filters_lead_to_the_same_events() {
         }
     }
     assert_eq!(found, all);
-    let mut of_two = Consumer { caller: operator.of("pages"), after: start };
+    let mut of_two = Consumer { caller: operator.for_account("pages"), after: start };
     let (events, _) = of_two.page(&format!("&configuration={}", two.id));
     let expected: Vec<Value> = all.into_iter().filter(|event| event["configurationId"] == two.id).collect();
     assert_eq!(events, expected);
 }
 
 #[test]
-fn an_account_sees_its_own_events_and_nobody_elses() {
+fn an_account_sees_only_its_own_events() {
     let app = App::shared();
     let operator = app.operator();
     let theirs = operator.configuration("feed-theirs", "other");
@@ -140,10 +140,10 @@ fn an_account_sees_its_own_events_and_nobody_elses() {
 }
 
 #[test]
-fn who_waits_is_woken_by_the_next_event_of_theirs() {
+fn a_waiting_consumer_gets_the_next_matching_event() {
     let operator = App::shared().operator();
     let client = operator.configuration("waits", "other");
-    let mut consumer = Consumer::from_now(&operator.of("waits"));
+    let mut consumer = Consumer::from_now(&operator.for_account("waits"));
     let begun = Instant::now();
     let events = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| consumer.page("&wait=30"));
@@ -160,10 +160,10 @@ fn who_waits_is_woken_by_the_next_event_of_theirs() {
 }
 
 #[test]
-fn who_waits_is_woken_by_a_command_beside_the_server_too() {
+fn a_waiting_consumer_gets_events_of_command_line_changes() {
     let app = App::shared();
     let operator = app.operator();
-    let mut consumer = Consumer::from_now(&operator.of("waits-for-commands"));
+    let mut consumer = Consumer::from_now(&operator.for_account("waits-for-commands"));
     let begun = Instant::now();
     let events = std::thread::scope(|scope| {
         let waiting = scope.spawn(|| consumer.page("&wait=30"));
@@ -176,7 +176,7 @@ fn who_waits_is_woken_by_a_command_beside_the_server_too() {
 }
 
 #[test]
-fn who_waits_does_not_keep_the_server_from_stopping() {
+fn a_waiting_consumer_does_not_delay_the_stop_of_the_server() {
     let data = tempfile::tempdir().unwrap();
     let mut app = App::start(data.path());
     let mut consumer = Consumer::from_now(&app.operator());
@@ -189,12 +189,12 @@ fn who_waits_does_not_keep_the_server_from_stopping() {
 }
 
 #[test]
-fn a_consumer_beside_eight_writers_sees_every_event_once_and_in_order() {
+fn a_consumer_during_eight_writers_sees_every_event_once_and_in_order() {
     const WRITERS: usize = 8;
     const USERS: usize = 40;
     let operator = App::shared().operator();
     let client = operator.configuration("crowd", "other");
-    let mut consumer = Consumer::from_now(&operator.of("crowd"));
+    let mut consumer = Consumer::from_now(&operator.for_account("crowd"));
     let over = AtomicBool::new(false);
     let (made, seen) = std::thread::scope(|scope| {
         let writers: Vec<_> = (0..WRITERS)
@@ -232,7 +232,7 @@ fn a_consumer_beside_eight_writers_sees_every_event_once_and_in_order() {
 }
 
 #[test]
-fn a_question_that_makes_no_sense_is_refused_by_name() {
+fn an_invalid_query_parameter_is_refused_by_name() {
     let operator = App::shared().operator();
     for (query, name) in [
         ("after=-1", "after"),

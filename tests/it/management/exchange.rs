@@ -1,4 +1,4 @@
-//! Tokens that API keys are exchanged for, as clients of the configuration API do it.
+//! Tokens in exchange for API keys, as clients of the configuration API request them.
 
 use serde_json::{Value, json};
 
@@ -9,17 +9,17 @@ const VENDOR: &str = "/auth/vendor";
 const ACCOUNT: &str = "/identity/resources/auth/v1/api-token";
 const REFRESH: &str = "/identity/resources/auth/v1/api-token/token/refresh";
 
-/// The body that exchanges a new key.
+/// The request body to exchange a new key.
 fn credentials(app: &App, flags: &[&str]) -> Value {
     let mut arguments = vec!["api-key", "create", "--name", "exchanged", "--output", "json"];
     arguments.extend(flags);
     serde_json::from_slice(&app.succeeds(&arguments)).unwrap()
 }
 
-/// A caller with a token that the credentials were exchanged for.
+/// A caller with a token from the exchange.
 fn exchanged(app: &App, credentials: &Value) -> Caller {
-    let reply = app.stranger().post(VENDOR, credentials).answered(200);
-    app.stranger().with(&reply.text("token"))
+    let reply = app.anonymous().post(VENDOR, credentials).answered(200);
+    app.anonymous().with(&reply.text("token"))
 }
 
 fn claims(token: &str) -> Value {
@@ -28,9 +28,9 @@ fn claims(token: &str) -> Value {
     serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
 }
 
-/// The sentences of a refusal, which must not tell one reason from the other.
+/// The error body, which must be the same for every reason.
 #[track_caller]
-fn refusal(reply: Reply) -> Value {
+fn error_body(reply: Reply) -> Value {
     let reply = reply.problem(401);
     assert!(reply.header("www-authenticate").starts_with("Bearer"));
     reply.json
@@ -40,11 +40,11 @@ fn refusal(reply: Reply) -> Value {
 fn a_client_id_and_its_secret_give_a_token_for_all_accounts() {
     let app = App::shared();
     let credentials = credentials(app, &[]);
-    let reply = app.stranger().post(VENDOR, &credentials).answered(200);
+    let reply = app.anonymous().post(VENDOR, &credentials).answered(200);
     assert_eq!(reply.json["expiresIn"], 3600);
     assert_eq!(reply.json.as_object().unwrap().len(), 2, "{}", reply.json);
     assert_eq!(reply.header("cache-control"), "no-store");
-    let caller = app.stranger().with(&reply.text("token"));
+    let caller = app.anonymous().with(&reply.text("token"));
     let client = caller.configuration("tokens-all", "okta");
     client.get("/Users").answered(200);
     caller.get(&format!("{CONFIGURATIONS}/{}", client.id)).answered(200);
@@ -56,14 +56,14 @@ fn a_client_id_and_its_secret_give_a_token_for_all_accounts() {
 }
 
 #[test]
-fn the_place_answers_under_each_spelling_that_clients_use() {
+fn the_exchange_is_served_under_every_path_that_clients_use() {
     let app = App::shared();
     let credentials = credentials(app, &[]);
     for path in ["/auth/vendor", "/auth/vendor/", "/frontegg/auth/vendor", "/frontegg/auth/vendor/"] {
-        app.stranger().post(path, &credentials).answered(200);
+        app.anonymous().post(path, &credentials).answered(200);
     }
     for path in [ACCOUNT.to_owned(), format!("{ACCOUNT}/"), format!("/frontegg{ACCOUNT}")] {
-        app.stranger().post(&path, &credentials).answered(200);
+        app.anonymous().post(&path, &credentials).answered(200);
     }
 }
 
@@ -71,14 +71,14 @@ fn the_place_answers_under_each_spelling_that_clients_use() {
 fn the_token_may_come_in_the_header_that_the_node_client_uses() {
     let app = App::shared();
     let token = exchanged(app, &credentials(app, &[])).credential.unwrap();
-    let request = app.stranger().request("GET", CONFIGURATIONS).header("x-access-token", &token);
+    let request = app.anonymous().request("GET", CONFIGURATIONS).header("x-access-token", &token);
     request.send().answered(200);
-    // The environment id that portals put beside it changes nothing.
+    // The environment id that portals also send has no effect.
     request.header("frontegg-environment-id", "any").send().answered(200);
 }
 
 #[test]
-fn whatever_is_wrong_with_the_credentials_the_answer_is_the_same() {
+fn all_invalid_credentials_get_the_same_answer() {
     let app = App::shared();
     let good = credentials(app, &[]);
     let other = credentials(app, &[]);
@@ -88,7 +88,7 @@ fn whatever_is_wrong_with_the_credentials_the_answer_is_the_same() {
     let wrong = [
         pair(&good["clientId"], &other["secret"]),
         pair(&other["clientId"], &good["secret"]),
-        pair(&json!("nobody"), &good["secret"]),
+        pair(&json!("unknown"), &good["secret"]),
         pair(&good["clientId"], &json!("wrong")),
         pair(&json!(""), &json!("")),
         pair(&good["clientId"], &json!("x".repeat(60_000))),
@@ -96,42 +96,42 @@ fn whatever_is_wrong_with_the_credentials_the_answer_is_the_same() {
     ];
     let mut answers: Vec<Value> = Vec::new();
     for body in &wrong {
-        for place in [VENDOR, ACCOUNT] {
-            answers.push(refusal(app.stranger().post(place, body)));
+        for path in [VENDOR, ACCOUNT] {
+            answers.push(error_body(app.anonymous().post(path, body)));
         }
     }
-    answers.push(refusal(app.stranger().post(REFRESH, &json!({"refreshToken": "a.b.c"}))));
+    answers.push(error_body(app.anonymous().post(REFRESH, &json!({"refreshToken": "a.b.c"}))));
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:?}");
 }
 
 #[test]
-fn a_body_that_is_no_credentials_is_refused_by_the_name_of_what_is_missing() {
+fn a_body_without_credentials_is_refused_with_the_name_of_the_absent_field() {
     let app = App::shared();
-    for (body, missing) in [
+    for (body, field) in [
         (json!({}), "clientId"),
         (json!({"clientId": "x"}), "secret"),
         (json!({"clientId": 7, "secret": "x"}), "clientId"),
         (json!({"clientId": "x", "secret": null}), "secret"),
     ] {
-        let reply = app.stranger().post(VENDOR, &body).problem(400);
-        assert!(reply.json["message"].as_str().unwrap().contains(missing), "{body}: {}", reply.json);
+        let reply = app.anonymous().post(VENDOR, &body).problem(400);
+        assert!(reply.json["message"].as_str().unwrap().contains(field), "{body}: {}", reply.json);
     }
-    app.stranger().post(REFRESH, &json!({})).problem(400);
+    app.anonymous().post(REFRESH, &json!({})).problem(400);
 }
 
 #[test]
-fn a_token_is_dead_as_soon_as_its_key_is_revoked() {
+fn a_token_is_refused_as_soon_as_its_key_is_revoked() {
     let app = App::shared();
     let credentials = credentials(app, &[]);
     let caller = exchanged(app, &credentials);
-    let both = app.stranger().post(ACCOUNT, &credentials).answered(200);
+    let both = app.anonymous().post(ACCOUNT, &credentials).answered(200);
     caller.get(CONFIGURATIONS).answered(200);
     app.succeeds(&["api-key", "revoke", credentials["clientId"].as_str().unwrap()]);
     caller.get(CONFIGURATIONS).problem(401);
-    app.stranger().with(&both.text("accessToken")).get(CONFIGURATIONS).problem(401);
-    app.stranger().post(REFRESH, &json!({"refreshToken": both.text("refreshToken")})).problem(401);
-    app.stranger().with(credentials["secret"].as_str().unwrap()).get(CONFIGURATIONS).problem(401);
+    app.anonymous().with(&both.text("accessToken")).get(CONFIGURATIONS).problem(401);
+    app.anonymous().post(REFRESH, &json!({"refreshToken": both.text("refreshToken")})).problem(401);
+    app.anonymous().with(credentials["secret"].as_str().unwrap()).get(CONFIGURATIONS).problem(401);
 }
 
 #[test]
@@ -140,37 +140,37 @@ fn the_key_of_an_account_gives_a_token_for_that_account_alone() {
     let own = app.operator().configuration("tokens-own", "okta");
     let foreign = app.operator().configuration("tokens-foreign", "okta");
     let credentials = credentials(app, &["--account", "tokens-own", "--permission", "provisioning.read"]);
-    let reply = app.stranger().post(ACCOUNT, &credentials).answered(200);
+    let reply = app.anonymous().post(ACCOUNT, &credentials).answered(200);
     assert_eq!(reply.json["expiresIn"], 3600);
     assert!(reply.text("expires").ends_with(" GMT"), "{}", reply.json);
     let claims = claims(&reply.text("accessToken"));
     assert_eq!((&claims["type"], &claims["tenantId"]), (&json!("tenantApiToken"), &json!("tokens-own")));
     assert_eq!(claims["permissions"], json!(["fe.secure.read.provisioningConfiguration"]));
-    // Both places give it.
-    for caller in [app.stranger().with(&reply.text("accessToken")), exchanged(app, &credentials)] {
+    // Both paths return it.
+    for caller in [app.anonymous().with(&reply.text("accessToken")), exchanged(app, &credentials)] {
         let listed = caller.get(CONFIGURATIONS).answered(200).json;
         assert_eq!((listed.as_array().unwrap().len(), &listed[0]["id"]), (1, &json!(own.id)));
         caller.get(&format!("{CONFIGURATIONS}/{}", foreign.id)).problem(404);
-        caller.of("tokens-foreign").get(CONFIGURATIONS).problem(403);
+        caller.for_account("tokens-foreign").get(CONFIGURATIONS).problem(403);
         caller.post(CONFIGURATIONS, &json!({"source": "okta"})).problem(403);
     }
 }
 
 #[test]
-fn a_refresh_token_gives_new_tokens_and_opens_nothing_itself() {
+fn a_refresh_token_returns_new_tokens_and_grants_no_access_itself() {
     let app = App::shared();
     let credentials = credentials(app, &["--account", "tokens-refresh"]);
-    let first = app.stranger().post(ACCOUNT, &credentials).answered(200);
+    let first = app.anonymous().post(ACCOUNT, &credentials).answered(200);
     let refresh = first.text("refreshToken");
-    app.stranger().with(&refresh).get(CONFIGURATIONS).problem(401);
-    let second = app.stranger().post(REFRESH, &json!({"refreshToken": refresh})).answered(200);
-    app.stranger().with(&second.text("accessToken")).get(CONFIGURATIONS).answered(200);
+    app.anonymous().with(&refresh).get(CONFIGURATIONS).problem(401);
+    let second = app.anonymous().post(REFRESH, &json!({"refreshToken": refresh})).answered(200);
+    app.anonymous().with(&second.text("accessToken")).get(CONFIGURATIONS).answered(200);
     let access = json!({"refreshToken": first.text("accessToken")});
-    app.stranger().post(REFRESH, &access).problem(401);
+    app.anonymous().post(REFRESH, &access).problem(401);
 }
 
 #[test]
-fn a_token_that_was_touched_is_worth_nothing() {
+fn a_modified_token_is_refused() {
     let app = App::shared();
     let token = exchanged(app, &credentials(app, &[])).credential.unwrap();
     let (message, signature) = token.rsplit_once('.').unwrap();
@@ -185,36 +185,36 @@ fn a_token_that_was_touched_is_worth_nothing() {
         format!("{token}.{signature}"),
         message.to_owned(),
     ] {
-        app.stranger().with(&touched).get(CONFIGURATIONS).problem(401);
+        app.anonymous().with(&touched).get(CONFIGURATIONS).problem(401);
     }
 }
 
 #[test]
-fn tokens_of_another_server_are_strangers() {
+fn tokens_of_another_server_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let other = App::start(folder.path());
     let token = exchanged(&other, &credentials(&other, &[])).credential.unwrap();
-    App::shared().stranger().with(&token).get(CONFIGURATIONS).problem(401);
+    App::shared().anonymous().with(&token).get(CONFIGURATIONS).problem(401);
 }
 
 #[test]
-fn tokens_outlive_a_restart() {
+fn tokens_are_valid_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let app = App::start_with(folder.path(), &["--public-url", "https://scim.example.com"]);
     let caller = exchanged(&app, &credentials(&app, &[]));
     app.kill();
     let app = App::start(folder.path());
-    app.stranger().with(&caller.credential.unwrap()).get(CONFIGURATIONS).answered(200);
+    app.anonymous().with(&caller.credential.unwrap()).get(CONFIGURATIONS).answered(200);
 }
 
 #[test]
-fn the_public_key_is_there_for_whoever_wants_to_verify() {
+fn the_public_key_is_published_for_verification() {
     let app = App::shared();
-    let reply = app.stranger().get("/.well-known/jwks.json").answered(200);
+    let reply = app.anonymous().get("/.well-known/jwks.json").answered(200);
     assert!(reply.header("cache-control").contains("public"), "{}", reply.header("cache-control"));
     let key = &reply.json["keys"][0];
     assert_eq!((&key["kty"], &key["crv"], &key["alg"]), (&json!("OKP"), &json!("Ed25519"), &json!("EdDSA")));
-    assert!(key.get("d").is_none(), "the private half is shown");
+    assert!(key.get("d").is_none(), "the private key is published");
     let token = exchanged(app, &credentials(app, &[])).credential.unwrap();
     let header = jsonwebtoken::decode_header(&token).unwrap();
     assert_eq!(header.kid.as_deref(), key["kid"].as_str());
@@ -228,22 +228,22 @@ fn the_public_key_is_there_for_whoever_wants_to_verify() {
 }
 
 #[test]
-fn who_guesses_secrets_has_to_wait_and_right_ones_still_pass() {
+fn wrong_secrets_are_throttled_and_valid_ones_still_pass() {
     let folder = tempfile::tempdir().unwrap();
     let app = App::start(folder.path());
     let good = credentials(&app, &[]);
     let wrong = json!({"clientId": good["clientId"], "secret": "wrong"});
     let refused = (0..700).find_map(|_| {
-        let reply = app.stranger().post(VENDOR, &wrong);
+        let reply = app.anonymous().post(VENDOR, &wrong);
         (reply.status == 429).then_some(reply)
     });
-    let reply = refused.expect("nobody stopped 700 guesses").problem(429);
+    let reply = refused.expect("700 guesses were not throttled").problem(429);
     assert!(reply.header("retry-after").parse::<u64>().unwrap() >= 1);
-    app.stranger().post(VENDOR, &good).answered(200);
+    app.anonymous().post(VENDOR, &good).answered(200);
 }
 
 #[test]
-fn no_credential_of_one_kind_opens_what_is_for_another() {
+fn no_credential_is_accepted_for_another_kind_of_endpoint() {
     let app = App::shared();
     let operator = app.operator();
     let client = operator.configuration("kinds", "okta");
@@ -255,5 +255,5 @@ fn no_credential_of_one_kind_opens_what_is_for_another() {
             .send()
             .refused(401, "");
     }
-    app.stranger().with(&client.token).get(CONFIGURATIONS).problem(401);
+    app.anonymous().with(&client.token).get(CONFIGURATIONS).problem(401);
 }

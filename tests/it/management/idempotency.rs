@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a POST that comes twice is answered twice and done once.
+//! `Idempotency-Key`: a repeated POST is answered again but executed once.
 
 use std::thread;
 
@@ -13,13 +13,13 @@ fn send(caller: &Caller, key: &str, body: &Value) -> Reply {
 }
 
 fn count(caller: &Caller, account: &str) -> usize {
-    caller.of(account).get(CONFIGURATIONS).answered(200).json.as_array().unwrap().len()
+    caller.for_account(account).get(CONFIGURATIONS).answered(200).json.as_array().unwrap().len()
 }
 
 #[test]
 fn the_same_request_with_the_same_key_is_done_once_and_answered_twice() {
     let operator = App::shared().operator();
-    let caller = operator.of("once");
+    let caller = operator.for_account("once");
     let body = json!({"source": "okta"});
     let first = send(&caller, "a1b2c3d4-once", &body).answered(201);
     assert_eq!(first.header("idempotent-replayed"), "");
@@ -36,27 +36,27 @@ fn a_key_is_good_for_one_request_of_one_caller() {
     let app = App::shared();
     let (operator, other) = (app.operator(), app.operator());
     let key = "a1b2c3d4-narrow";
-    send(&operator.of("narrow"), key, &json!({"source": "okta"})).answered(201);
-    send(&operator.of("narrow"), key, &json!({"source": "other"})).problem(422);
-    send(&operator.of("narrow-2"), key, &json!({"source": "okta"})).problem(422);
-    let others = send(&other.of("narrow"), key, &json!({"source": "okta"})).answered(201);
+    send(&operator.for_account("narrow"), key, &json!({"source": "okta"})).answered(201);
+    send(&operator.for_account("narrow"), key, &json!({"source": "other"})).problem(422);
+    send(&operator.for_account("narrow-2"), key, &json!({"source": "okta"})).problem(422);
+    let others = send(&other.for_account("narrow"), key, &json!({"source": "okta"})).answered(201);
     assert_eq!(others.header("idempotent-replayed"), "");
-    app.stranger().request("POST", CONFIGURATIONS).header("Idempotency-Key", key).send().problem(401);
+    app.anonymous().request("POST", CONFIGURATIONS).header("Idempotency-Key", key).send().problem(401);
     assert_eq!(count(&operator, "narrow-2"), 0);
 }
 
 #[test]
-fn a_refused_request_may_be_mended_and_tried_again() {
-    let operator = App::shared().operator().of("mended");
-    let key = "a1b2c3d4-mended";
+fn a_refused_request_may_be_corrected_and_sent_again() {
+    let operator = App::shared().operator().for_account("corrected");
+    let key = "a1b2c3d4-corrected";
     send(&operator, key, &json!({"source": "nothing"})).problem(400);
     send(&operator, key, &json!({"source": "okta"})).answered(201);
 }
 
 #[test]
-fn of_many_at_once_one_is_done() {
+fn of_many_concurrent_repeats_one_is_executed() {
     let operator = App::shared().operator();
-    let caller = operator.of("at-once");
+    let caller = operator.for_account("at-once");
     let replies: Vec<Reply> = thread::scope(|scope| {
         let ask = || send(&caller, "a1b2c3d4-at-once", &json!({"source": "okta"}));
         let asked: Vec<_> = (0..16).map(|_| scope.spawn(ask)).collect();
@@ -73,8 +73,8 @@ fn of_many_at_once_one_is_done() {
 }
 
 #[test]
-fn a_key_that_is_none_is_refused_and_other_methods_do_not_look_at_it() {
-    let operator = App::shared().operator().of("keys");
+fn an_invalid_idempotency_key_is_refused_and_ignored_for_other_methods() {
+    let operator = App::shared().operator().for_account("keys");
     for key in ["", "short", "has a blank", &"x".repeat(256), "schl\u{fc}ssel-lang"] {
         let refused = send(&operator, key, &json!({"source": "okta"})).problem(400);
         assert!(refused.text("message").starts_with("Idempotency-Key"), "{key:?}: {}", refused.json);
@@ -85,11 +85,11 @@ fn a_key_that_is_none_is_refused_and_other_methods_do_not_look_at_it() {
 }
 
 #[test]
-fn an_answer_is_kept_over_a_restart_and_its_token_is_not_in_the_files() {
+fn a_stored_answer_survives_a_restart_and_its_token_is_not_in_the_files() {
     let folder = tempfile::tempdir().unwrap();
     let app = App::start(folder.path());
-    let caller = app.operator().of("kept");
-    let key = "d7e9c1f4-kept-over-a-restart";
+    let caller = app.operator().for_account("stored");
+    let key = "d7e9c1f4-stored-over-a-restart";
     let first = send(&caller, key, &json!({"source": "okta"})).answered(201);
     app.kill();
     for entry in std::fs::read_dir(folder.path()).unwrap() {

@@ -1,4 +1,4 @@
-//! What a deleted configuration leaves, and its removal for good.
+//! Leftovers of a deleted configuration, and their purge.
 
 use serde_json::{Value, json};
 
@@ -16,13 +16,13 @@ fn delete(operator: &Caller, id: &str) {
 }
 
 #[test]
-fn leftovers_are_listed_shown_as_such_and_purged() {
+fn leftovers_are_listed_marked_and_purged() {
     let app = App::shared();
     let operator = app.operator();
-    let account = operator.of("leaves");
+    let account = operator.for_account("leaves");
     let client = operator.configuration("leaves", "okta");
-    let person = client.created("/Users", &user("ada@example.com"));
-    let team = client.created("/Groups", &group("Team", &[&person]));
+    let user_id = client.created("/Users", &user("ada@example.com"));
+    let team = client.created("/Groups", &group("Team", &[&user_id]));
     assert_eq!(all(&account, LEFTOVERS, ""), [] as [Value; 0]);
     operator.delete(&format!("{LEFTOVERS}/{}", client.id)).problem(404);
     delete(&operator, &client.id);
@@ -41,26 +41,26 @@ fn leftovers_are_listed_shown_as_such_and_purged() {
     assert!(listed[0]["deletedAt"].is_string());
     assert_eq!(all(&account, USERS, "")[0]["leftover"], true);
     operator.get(&format!("{CONFIGURATIONS}/{}/users", client.id)).problem(404);
-    operator.of("somebody-else").delete(&format!("{LEFTOVERS}/{}", client.id)).problem(404);
+    operator.for_account("other-account").delete(&format!("{LEFTOVERS}/{}", client.id)).problem(404);
 
     let mut consumer = Consumer::from_now(&account);
     let before = consumer.after;
     operator.delete(&format!("{LEFTOVERS}/{}", client.id)).answered(204);
     let events = consumer.rest();
-    let told: Vec<(&str, &Value)> =
+    let reported: Vec<(&str, &Value)> =
         events.iter().map(|event| (event["kind"].as_str().unwrap(), &event["resourceId"])).collect();
     let expected =
-        [("configuration.deleted", &Value::Null), ("group.deleted", &json!(team)), ("user.deleted", &json!(person))];
-    assert_eq!(told, expected);
+        [("configuration.deleted", &Value::Null), ("group.deleted", &json!(team)), ("user.deleted", &json!(user_id))];
+    assert_eq!(reported, expected);
     assert_eq!(events[2]["data"], json!({"purged": true}));
     assert_eq!(all(&account, USERS, ""), [] as [Value; 0]);
     assert_eq!(all(&account, LEFTOVERS, ""), [] as [Value; 0]);
-    operator.get(&format!("{USERS}/{person}")).problem(404);
+    operator.get(&format!("{USERS}/{user_id}")).problem(404);
     operator.delete(&format!("{LEFTOVERS}/{}", client.id)).problem(404);
 
-    // What the feed said of them before says nothing of anybody any more, as soon as the server has come to it.
+    // Earlier events of these resources are redacted, soon after the purge.
     let asked = format!("{EVENTS}?limit=1000&configuration={}", client.id);
-    let said = || operator.of("leaves").get(&asked).json;
+    let said = || operator.for_account("leaves").get(&asked).json;
     let names = |whole: &Value| whole.to_string().contains("ada@example.com");
     let whole = (0..200).map(|_| said()).find(|whole| {
         std::thread::sleep(std::time::Duration::from_millis(50));
@@ -74,29 +74,29 @@ fn leftovers_are_listed_shown_as_such_and_purged() {
 }
 
 #[test]
-fn a_purge_of_a_paused_configuration_ends_those_that_were_known_and_mentions_no_others() {
+fn a_purge_of_a_paused_configuration_reports_only_published_resources() {
     let operator = App::shared().operator();
-    let account = operator.of("purges-paused");
+    let account = operator.for_account("purges-paused");
     let client = operator.configuration("purges-paused", "other");
-    let (known, gone) = (client.created("/Users", &user("known")), client.created("/Users", &user("gone")));
+    let (published, gone) = (client.created("/Users", &user("published")), client.created("/Users", &user("gone")));
     let pause = json!({"syncToUserManagement": false});
     operator.patch(&format!("{CONFIGURATIONS}/{}", client.id), &pause).answered(204);
     client.created("/Users", &user("unknown"));
-    client.patch(&format!("/Users/{known}"), &operation("replace", "nickName", &json!("N"))).answered(200);
+    client.patch(&format!("/Users/{published}"), &operation("replace", "nickName", &json!("N"))).answered(200);
     client.delete(&format!("/Users/{gone}")).answered(204);
     delete(&operator, &client.id);
-    assert_eq!(ids(&all(&account, USERS, "")), [known.as_str(), &gone]);
+    assert_eq!(ids(&all(&account, USERS, "")), [published.as_str(), &gone]);
     let mut consumer = Consumer::from_now(&account);
     operator.delete(&format!("{LEFTOVERS}/{}", client.id)).answered(204);
-    let told: Vec<Value> = consumer.rest().iter().skip(1).map(|event| event["resourceId"].clone()).collect();
-    assert_eq!(told, [json!(known), json!(gone)]);
+    let reported: Vec<Value> = consumer.rest().iter().skip(1).map(|event| event["resourceId"].clone()).collect();
+    assert_eq!(reported, [json!(published), json!(gone)]);
     assert_eq!(all(&account, USERS, ""), [] as [Value; 0]);
 }
 
 #[test]
-fn a_purge_of_many_goes_on_behind_the_answer_until_nobody_is_left() {
+fn a_large_purge_continues_after_the_answer_until_no_user_is_left() {
     let operator = App::shared().operator();
-    let account = operator.of("purges-many");
+    let account = operator.for_account("purges-many");
     let client = operator.configuration("purges-many", "other");
     for start in 0..6 {
         let operations: Vec<Value> = (0..500)

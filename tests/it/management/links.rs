@@ -1,4 +1,4 @@
-//! Set-up links: made, listed without their secret, revoked.
+//! Set-up links: created, listed without their secret, revoked.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ fn listed(caller: &Caller, links: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_link_is_shown_once_listed_without_its_secret_and_revoked() {
+fn a_link_is_returned_once_listed_without_its_secret_and_revoked() {
     let app = App::shared();
     let client = app.operator().configuration("links", "okta");
     let links = format!("{CONFIGURATIONS}/{}/links", client.id);
@@ -38,7 +38,7 @@ fn a_link_is_shown_once_listed_without_its_secret_and_revoked() {
 }
 
 #[test]
-fn a_link_lives_a_day_unless_something_else_is_said_within_bounds() {
+fn a_link_is_valid_for_one_day_by_default_and_within_limits() {
     let app = App::shared();
     let operator = app.operator();
     let client = operator.configuration("link-lives", "okta");
@@ -68,7 +68,7 @@ fn a_link_lives_a_day_unless_something_else_is_said_within_bounds() {
 }
 
 #[test]
-fn links_of_others_are_not_there_and_end_with_their_configuration() {
+fn foreign_links_are_not_found_and_links_end_with_their_configuration() {
     let app = App::shared();
     let operator = app.operator();
     let client = operator.configuration("link-ends", "okta");

@@ -1,4 +1,4 @@
-//! The management API, as the operator's automation and an account's own people use it.
+//! The management API, as the operator's automation and an account's administrators use it.
 
 mod accounts;
 mod api_keys;

@@ -1,4 +1,4 @@
-//! What no client should send is refused like everything else: with a status below 500 and a body that says what to do.
+//! Invalid requests of any kind are refused with a status below 500 and an error body.
 
 use serde_json::Value;
 
@@ -6,8 +6,8 @@ use crate::app::{App, Request};
 use crate::http;
 
 /// Method and path of every operation.
-fn places(app: &App) -> Vec<(String, String)> {
-    let document = app.stranger().get("/openapi.json").answered(200).json;
+fn operations(app: &App) -> Vec<(String, String)> {
+    let document = app.anonymous().get("/openapi.json").answered(200).json;
     let paths = document["paths"].as_object().unwrap().clone();
     let methods = |(path, item): (String, Value)| {
         let methods: Vec<String> = item.as_object().unwrap().keys().map(|method| method.to_uppercase()).collect();
@@ -16,14 +16,14 @@ fn places(app: &App) -> Vec<(String, String)> {
     paths.into_iter().flat_map(methods).collect()
 }
 
-/// The path with `part` in the place of every parameter.
+/// The path with `part` in place of every parameter.
 fn filled(path: &str, part: &str) -> String {
     path.split('/').map(|one| if one.starts_with('{') { part } else { one }).collect::<Vec<_>>().join("/")
 }
 
-/// Sends it; a refusal has the body of all refusals.
+/// Sends the request; a refusal must have the standard error body.
 #[track_caller]
-fn survives(request: &Request) {
+fn assert_handled(request: &Request) {
     let reply = request.send();
     if reply.status >= 400 && reply.status != 503 {
         let status = reply.status;
@@ -32,16 +32,16 @@ fn survives(request: &Request) {
 }
 
 #[test]
-fn odd_paths_and_queries_are_refused_in_words() {
+fn odd_paths_and_queries_are_refused_with_an_error_body() {
     let app = App::shared();
-    let operator = app.operator().of("odd");
+    let operator = app.operator().for_account("odd");
     let long = "x".repeat(5_000);
-    for (method, path) in places(app) {
+    for (method, path) in operations(app) {
         if path.contains('{') {
             for part in
                 ["%00", "%ff%fe", "%2e%2e", "%2F", "%", "%zz", "-1", "99999999999999999999", "'", "%E2%80%AE", &long]
             {
-                survives(&operator.request(&method, &filled(&path, part)));
+                assert_handled(&operator.request(&method, &filled(&path, part)));
             }
         }
         let path = filled(&path, "01890a5d-ac96-774b-bcce-b302099a8057");
@@ -59,18 +59,18 @@ fn odd_paths_and_queries_are_refused_in_words() {
             "since=yesterday&until=9999-99-99T99:99:99Z",
             "=&&&==&%",
         ] {
-            survives(&operator.request(&method, &format!("{path}?{query}")));
+            assert_handled(&operator.request(&method, &format!("{path}?{query}")));
         }
     }
 }
 
 #[test]
-fn odd_bodies_are_refused_in_words() {
+fn odd_bodies_are_refused_with_an_error_body() {
     let app = App::shared();
-    let operator = app.operator().of("odd");
+    let operator = app.operator().for_account("odd");
     let deep = format!("{}1{}", "[".repeat(2_000), "]".repeat(2_000));
     let wide = format!("{{\"name\":\"{}\"}}", "x".repeat(100_000));
-    for (method, path) in places(app).into_iter().filter(|(method, _)| method != "GET") {
+    for (method, path) in operations(app).into_iter().filter(|(method, _)| method != "GET") {
         let path = filled(&path, "01890a5d-ac96-774b-bcce-b302099a8057");
         for body in [
             &b"\xff\xfe"[..],
@@ -87,20 +87,20 @@ fn odd_bodies_are_refused_in_words() {
             wide.as_bytes(),
         ] {
             let request = operator.request(&method, &path).body(body).header("Content-Type", "application/json");
-            survives(&request);
+            assert_handled(&request);
         }
         let other =
             operator.request(&method, &path).body(b"a=b").header("Content-Type", "application/x-www-form-urlencoded");
-        survives(&other);
+        assert_handled(&other);
     }
 }
 
 #[test]
-fn odd_headers_are_refused_or_passed_over() {
+fn odd_headers_are_refused_or_ignored() {
     let app = App::shared();
     let operator = app.operator();
     let secret = operator.credential.clone().unwrap();
-    for (method, path) in places(app) {
+    for (method, path) in operations(app) {
         let path = filled(&path, "01890a5d-ac96-774b-bcce-b302099a8057");
         let odd = |name: &str, value: &[u8]| {
             let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", app.address);
@@ -123,7 +123,7 @@ fn odd_headers_are_refused_or_passed_over() {
         for (name, value) in [("frontegg-tenant-id", "\u{80}\u{ff}"), ("Idempotency-Key", "\u{ff}"), ("Accept", "x/y")]
         {
             let request = operator.with(&secret).request(&method, &path).header(name, value);
-            survives(&request.header("Content-Type", "application/json"));
+            assert_handled(&request.header("Content-Type", "application/json"));
         }
     }
 }

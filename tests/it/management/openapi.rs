@@ -1,4 +1,4 @@
-//! The document of the management API and the page that is made from it.
+//! The OpenAPI document of the management API and the reference page generated from it.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::app::App;
 
 fn document() -> Value {
-    App::shared().stranger().get("/openapi.json").answered(200).json
+    App::shared().anonymous().get("/openapi.json").answered(200).json
 }
 
 /// Every operation with its `METHOD path`.
@@ -50,7 +50,7 @@ fn every_operation_can_be_understood_from_the_document() {
             }
         }
         if !operation["security"].is_array() {
-            lacks("a word on security".into());
+            lacks("a security requirement".into());
         }
     }
     lacking.extend(tags.difference(&used).map(|tag| format!("nothing is tagged {tag}")));
@@ -58,7 +58,7 @@ fn every_operation_can_be_understood_from_the_document() {
 }
 
 #[test]
-fn every_schema_says_what_it_is_and_is_referred_to() {
+fn every_schema_has_a_description_and_is_referenced() {
     let document = document();
     let text = document.to_string();
     let mut lacking = Vec::new();
@@ -67,7 +67,7 @@ fn every_schema_says_what_it_is_and_is_referred_to() {
             lacking.push(format!("{name}: a description"));
         }
         if !text.contains(&format!("\"#/components/schemas/{name}\"")) {
-            lacking.push(format!("{name}: somebody who refers to it"));
+            lacking.push(format!("{name}: a reference to it"));
         }
     }
     for reference in text.split("\"#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next()) {
@@ -87,7 +87,7 @@ fn the_command_prints_what_the_server_serves() {
 }
 
 #[test]
-fn the_command_needs_no_data_and_makes_none() {
+fn the_command_needs_no_data_folder_and_creates_none() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = folder.path().join("nowhere");
     let output = crate::app::rollcall(&nowhere, &["openapi"]);
@@ -100,7 +100,7 @@ fn the_command_needs_no_data_and_makes_none() {
 #[test]
 fn the_page_has_every_operation_and_schema_with_a_command_for_this_server() {
     let app = App::shared();
-    let reply = app.stranger().get("/docs/api").answered(200);
+    let reply = app.anonymous().get("/docs/api").answered(200);
     let (page, document) = (String::from_utf8(reply.answer.body).unwrap(), document());
     for (name, operation) in operations(&document) {
         let id = operation["operationId"].as_str().unwrap();
@@ -117,18 +117,18 @@ fn the_page_has_every_operation_and_schema_with_a_command_for_this_server() {
 }
 
 #[test]
-fn the_page_loads_nothing_from_elsewhere_and_its_files_may_be_kept() {
-    let stranger = App::shared().stranger();
-    let reply = stranger.get("/docs/api").answered(200);
+fn the_page_loads_only_own_files_and_these_are_cacheable() {
+    let anonymous = App::shared().anonymous();
+    let reply = anonymous.get("/docs/api").answered(200);
     assert!(reply.header("content-security-policy").starts_with("default-src 'none'; style-src 'self'"));
     let page = String::from_utf8(reply.answer.body).unwrap();
     assert!(!page.contains("<script") && !page.contains("style="), "no script and no inline style");
     let files: Vec<&str> = page.split("href=\"/assets/").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     assert_eq!(files.len(), 2);
     for file in files {
-        let kept = stranger.get(&format!("/assets/{file}")).answered(200);
-        assert_eq!(kept.header("cache-control"), "public, max-age=31536000, immutable");
+        let asset = anonymous.get(&format!("/assets/{file}")).answered(200);
+        assert_eq!(asset.header("cache-control"), "public, max-age=31536000, immutable");
         let other = format!("/assets/0000000000000000/{}", file.split_once('/').unwrap().1);
-        assert_eq!(stranger.get(&other).status, 404);
+        assert_eq!(anonymous.get(&other).status, 404);
     }
 }

@@ -1,4 +1,4 @@
-//! The request log: what an identity provider asked and was answered, for people who look for a fault.
+//! The request log: what an identity provider sent and received, for troubleshooting.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ fn listed(caller: &Caller, client: &Client, query: &str) -> Vec<Value> {
     reply.json["items"].as_array().unwrap_or_else(|| panic!("items in {}", reply.json)).clone()
 }
 
-/// The log once it has that many calls: it is written soon, not at once.
+/// Waits until the log has that many calls; it is written with a delay.
 #[track_caller]
 fn written(caller: &Caller, client: &Client, calls: usize) -> Vec<Value> {
     let begun = Instant::now();
@@ -31,32 +31,32 @@ fn written(caller: &Caller, client: &Client, calls: usize) -> Vec<Value> {
     }
 }
 
-/// A call with its bodies, by the id of its answer.
+/// The call with its bodies, by the request id of its answer.
 #[track_caller]
 fn whole(caller: &Caller, client: &Client, reply: &Reply) -> Value {
     caller.get(&format!("{}/{}", log_of(client), reply.header("x-request-id"))).answered(200).json
 }
 
 #[test]
-fn every_call_is_there_with_what_it_asked_and_was_answered() {
+fn every_call_is_logged_with_request_and_answer() {
     let operator = App::shared().operator();
     let client = operator.configuration("requests", "okta");
     let sent = user("logged");
     let made = client.post("/Users", &sent).answered(201);
     let id = made.id();
-    client.get("/Users?filter=userName%20eq%20%22nobody%22").answered(200);
+    client.get("/Users?filter=userName%20eq%20%22unknown%22").answered(200);
     client.post("/Users", &sent).refused(409, "uniqueness");
     let changed = client.patch(&format!("/Users/{id}"), &operation("replace", "active", &json!("False"))).answered(200);
     client.delete(&format!("/Users/{id}")).answered(204);
     let calls = written(&operator, &client, 5);
-    let shown: Vec<_> = calls.iter().map(|call| (call["method"].clone(), call["status"].clone())).collect();
+    let outcomes: Vec<_> = calls.iter().map(|call| (call["method"].clone(), call["status"].clone())).collect();
     let newest_first = [("DELETE", 204), ("PATCH", 200), ("POST", 409), ("GET", 200), ("POST", 201)];
-    assert_eq!(shown, newest_first.map(|(method, status)| (json!(method), json!(status))));
+    assert_eq!(outcomes, newest_first.map(|(method, status)| (json!(method), json!(status))));
     let [deleted, patched, refused, searched, created] = &calls[..] else { panic!("five calls") };
     for call in [deleted, patched, created] {
         assert_eq!((&call["resourceType"], &call["resourceId"]), (&json!("User"), &json!(id)), "{call}");
     }
-    assert_eq!(searched["path"], format!("{}/Users?filter=userName%20eq%20%22nobody%22", client.base));
+    assert_eq!(searched["path"], format!("{}/Users?filter=userName%20eq%20%22unknown%22", client.base));
     assert_eq!((&refused["scimType"], &refused["failed"]), (&json!("uniqueness"), &json!(true)));
     assert!(refused["detail"].as_str().unwrap().contains("userName"), "{refused}");
     assert_eq!(created["id"], made.header("x-request-id"));
@@ -70,7 +70,7 @@ fn every_call_is_there_with_what_it_asked_and_was_answered() {
 }
 
 #[test]
-fn a_token_that_is_nearly_right_is_recognised() {
+fn the_cause_of_a_wrong_token_is_recognized() {
     let operator = App::shared().operator();
     let client = operator.configuration("near-misses", "azure-ad");
     let other = operator.configuration("near-misses-2", "okta");
@@ -102,29 +102,29 @@ fn a_token_that_is_nearly_right_is_recognised() {
         assert_eq!((&call["status"], &call["tokenId"]), (&json!(401), &Value::Null), "{call}");
         assert!(!call.to_string().contains(&client.token) && !call.to_string().contains(&unknown), "{call}");
     }
-    assert!(listed(&operator, &other, "").is_empty(), "nothing of it is the other's business");
+    assert!(listed(&operator, &other, "").is_empty(), "the other configuration logs nothing");
 }
 
 #[test]
-fn a_token_that_was_pushed_out_is_recognised_with_its_id() {
+fn a_rotated_token_is_recognized_with_its_id() {
     let app = App::shared();
     let operator = app.operator();
     let client = operator.configuration("pushed-out", "okta");
     client.get("/Users").answered(200);
-    let known = written(&operator, &client, 1)[0]["tokenId"].clone();
+    let token_id = written(&operator, &client, 1)[0]["tokenId"].clone();
     for _ in 0..2 {
         app.succeeds(&["token", "rotate", &client.id]);
     }
     client.get("/Users").refused(401, "");
-    // The same without the configuration in the path: the dead token leads there.
+    // The same without the configuration in the path: the revoked token identifies it.
     client.request_to("GET", "/scim/v2/Users").send().refused(401, "");
     for call in &written(&operator, &client, 3)[..2] {
-        assert_eq!((&call["refusal"], &call["tokenId"]), (&json!("revoked_token"), &known), "{call}");
+        assert_eq!((&call["refusal"], &call["tokenId"]), (&json!("revoked_token"), &token_id), "{call}");
     }
 }
 
 #[test]
-fn a_row_of_failures_is_counted_and_ends_with_a_call_that_works() {
+fn consecutive_failures_are_counted_and_reset_by_a_successful_call() {
     let operator = App::shared().operator();
     let client = operator.configuration("log-health", "okta");
     let health = || operator.get(&format!("{CONFIGURATIONS}/{}/health", client.id)).answered(200).json;
@@ -135,19 +135,25 @@ fn a_row_of_failures_is_counted_and_ends_with_a_call_that_works() {
     }
     client.request("GET", "/Users").without("Authorization").send().refused(401, "");
     written(&operator, &client, 4);
-    let shown = health();
-    assert_eq!((&shown["authFailures"], &shown["failures"], &shown["failing"]), (&json!(3), &json!(3), &json!(true)));
-    client.get("/Users/nobody").refused(404, "");
+    let current = health();
+    assert_eq!(
+        (&current["authFailures"], &current["failures"], &current["failing"]),
+        (&json!(3), &json!(3), &json!(true))
+    );
+    client.get("/Users/absent").refused(404, "");
     client.created("/Users", &user("healthy"));
     written(&operator, &client, 6);
-    let shown = health();
-    assert_eq!((&shown["authFailures"], &shown["failures"], &shown["failing"]), (&json!(0), &json!(0), &json!(false)));
-    assert_eq!((&shown["recentFailures"], &shown["recentCalls"]), (&json!(3), &json!(5)));
-    assert!(shown["lastSeen"].is_string() && shown["lastSync"].is_string() && shown["lastFailure"].is_string());
+    let current = health();
+    assert_eq!(
+        (&current["authFailures"], &current["failures"], &current["failing"]),
+        (&json!(0), &json!(0), &json!(false))
+    );
+    assert_eq!((&current["recentFailures"], &current["recentCalls"]), (&json!(3), &json!(5)));
+    assert!(current["lastSeen"].is_string() && current["lastSync"].is_string() && current["lastFailure"].is_string());
 }
 
 #[test]
-fn passwords_and_tokens_are_nowhere_in_it() {
+fn passwords_and_tokens_are_never_logged() {
     let operator = App::shared().operator();
     let client = operator.configuration("log-secrets", "okta");
     let secret = "Tr0ub4dor-and-3";
@@ -181,25 +187,25 @@ fn passwords_and_tokens_are_nowhere_in_it() {
 }
 
 #[test]
-fn who_may_not_see_people_sees_the_form_of_calls() {
+fn without_directory_permission_values_in_calls_are_masked() {
     let app = App::shared();
     let operator = app.operator();
     let client = operator.configuration("log-masks", "okta");
-    let made = client.post("/Users", &user("hidden-person")).answered(201);
-    client.get("/Users?filter=userName%20eq%20%22hidden-person%22").answered(200);
-    let refused = client.post("/Users", &user("hidden-person")).refused(409, "uniqueness");
+    let made = client.post("/Users", &user("hidden-user")).answered(201);
+    client.get("/Users?filter=userName%20eq%20%22hidden-user%22").answered(200);
+    let refused = client.post("/Users", &user("hidden-user")).refused(409, "uniqueness");
     written(&operator, &client, 3);
     let helper = app.account_key("log-masks", &["requests.read"]);
     let calls = listed(&helper, &client, "");
-    assert!(calls.len() == 3 && !json!(calls).to_string().contains("hidden-person"), "{calls:#?}");
+    assert!(calls.len() == 3 && !json!(calls).to_string().contains("hidden-user"), "{calls:#?}");
     assert!(calls[1]["path"].as_str().unwrap().contains("userName%20eq%20%22***%22"), "{}", calls[1]);
     for reply in [&made, &refused] {
         let call = whole(&helper, &client, reply);
-        assert!(!call.to_string().contains("hidden-person"), "{call}");
+        assert!(!call.to_string().contains("hidden-user"), "{call}");
         assert!(call["requestBody"]["text"].as_str().unwrap().contains(r#""userName":"***""#), "{call}");
     }
-    assert!(listed(&helper, &client, "?text=hidden-person").is_empty(), "a search does not tell either");
-    assert_eq!(listed(&operator, &client, "?text=HIDDEN-person").len(), 3);
+    assert!(listed(&helper, &client, "?text=hidden-user").is_empty(), "a search does not reveal it either");
+    assert_eq!(listed(&operator, &client, "?text=HIDDEN-user").len(), 3);
     assert_eq!(listed(&helper, &client, &format!("?text={}", made.id())).len(), 1);
 }
 
@@ -209,7 +215,7 @@ fn the_list_is_filtered_and_paged() {
     let client = operator.configuration("log-pages", "okta");
     let id = client.created("/Users", &user("paged"));
     client.get(&format!("/Users/{id}")).answered(200);
-    client.get("/Users/nobody").refused(404, "");
+    client.get("/Users/absent").refused(404, "");
     client.put(&format!("/Users/{id}"), &json!({})).with_scim_error();
     let all = written(&operator, &client, 4);
     for (query, expected) in [
@@ -219,7 +225,7 @@ fn the_list_is_filtered_and_paged() {
         ("?status=404", vec![1]),
         ("?method=GET", vec![1, 2]),
         (&format!("?resource={id}"), vec![0, 2, 3]),
-        ("?text=NOBODY", vec![1]),
+        ("?text=ABSENT", vec![1]),
         ("?status=ok&method=GET&limit=1", vec![1]),
         ("?until=2020-01-01T00:00:00Z", vec![]),
         ("?since=2020-01-01T00:00:00Z&until=2120-01-01T00:00:00%2B01:00", vec![0, 1, 2, 3]),
@@ -227,7 +233,7 @@ fn the_list_is_filtered_and_paged() {
     ] {
         let expected: Vec<&Value> = expected.into_iter().map(|number: usize| &all[number]).collect();
         let found = listed(&operator, &client, query);
-        // Two calls may come within one millisecond.
+        // Two calls may have the same millisecond.
         let same = found.iter().filter(|call| expected.contains(call)).count() == expected.len();
         assert!(same && (found.len() == expected.len() || query.starts_with("?since=")), "{query}: {found:#?}");
     }
@@ -242,19 +248,17 @@ fn the_list_is_filtered_and_paged() {
     for wrong in ["?status=bad", "?since=now", "?until=x", "?cursor=x", "?limit=0", "?text=", "?status=9xx"] {
         operator.get(&format!("{}{wrong}", log_of(&client))).problem(400);
     }
-    let stranger = App::shared().account_key("somebody", &["requests.read"]);
-    let foreign = stranger.get(&log_of(&client)).problem(404).json["message"].to_string();
+    let other = App::shared().account_key("other-account", &["requests.read"]);
+    let foreign = other.get(&log_of(&client)).problem(404).json["message"].to_string();
     assert_eq!(
         foreign.replace(&client.id, ""),
-        stranger.get(&log_of(&client).replace(&client.id, &id)).problem(404).json["message"]
-            .to_string()
-            .replace(&id, "")
+        other.get(&log_of(&client).replace(&client.id, &id)).problem(404).json["message"].to_string().replace(&id, "")
     );
     operator.get(&format!("{}/{id}", log_of(&client))).problem(404);
 }
 
 #[test]
-fn a_log_is_emptied_and_the_audit_log_says_by_whom() {
+fn clearing_the_request_log_is_audited() {
     let app = App::shared();
     let operator = app.operator();
     let client = operator.configuration("log-empties", "okta");
@@ -272,7 +276,7 @@ fn a_log_is_emptied_and_the_audit_log_says_by_whom() {
 }
 
 #[test]
-fn what_was_logged_survives_an_orderly_stop() {
+fn logged_calls_survive_an_orderly_stop() {
     let folder = tempfile::tempdir().unwrap();
     let mut app = App::start(folder.path());
     let client = app.operator().configuration("stops", "okta");

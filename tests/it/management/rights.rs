@@ -1,4 +1,4 @@
-//! What a token with fewer rights may do at its provisioning URL.
+//! Tokens with limited rights at their provisioning URL.
 
 use serde_json::{Value, json};
 
@@ -37,22 +37,22 @@ fn types(reply: &Reply) -> Vec<&str> {
 fn a_token_to_read_changes_nothing() {
     //
     let (all, read) = with_rights("read");
-    let person = all.created("/Users", &user("ada"));
-    let team = all.created("/Groups", &group("Team", &[&person]));
+    let user_id = all.created("/Users", &user("ada"));
+    let team = all.created("/Groups", &group("Team", &[&user_id]));
     for path in ["/Users", "/Groups", "/", "/ServiceProviderConfig", "/Schemas", "/ResourceTypes"] {
         read.get(path).answered(200);
     }
-    read.get(&format!("/Users/{person}")).answered(200);
+    read.get(&format!("/Users/{user_id}")).answered(200);
     read.request("HEAD", &format!("/Groups/{team}")).send().answered(200);
     for path in ["/.search", "/Users/.search", "/Groups/.search"] {
         read.post(path, &search()).answered(200);
     }
     forbidden(read.post("/Users", &user("eve")));
     forbidden(read.post("/Users", &json!({"broken": true})));
-    forbidden(read.put(&format!("/Users/{person}"), &user("eve")));
-    forbidden(read.patch(&format!("/Users/{person}"), &operation("replace", "title", &json!("x"))));
-    forbidden(read.delete(&format!("/Users/{person}")));
-    forbidden(read.delete("/Users/nobody"));
+    forbidden(read.put(&format!("/Users/{user_id}"), &user("eve")));
+    forbidden(read.patch(&format!("/Users/{user_id}"), &operation("replace", "title", &json!("x"))));
+    forbidden(read.delete(&format!("/Users/{user_id}")));
+    forbidden(read.delete("/Users/unknown"));
     forbidden(read.patch(&format!("/Groups/{team}"), &operation("replace", "displayName", &json!("x"))));
     forbidden(read.post("/Bulk", &json!({"schemas": [BULK], "Operations": []})));
     assert_eq!((all.count("/Users"), all.count("/Groups")), (1, 1));
@@ -63,10 +63,10 @@ fn a_token_for_users_or_for_groups_does_not_see_the_others() {
     //
     for (rights, own, other) in [("users", "/Users", "/Groups"), ("groups", "/Groups", "/Users")] {
         let (all, limited) = with_rights(rights);
-        let person = all.created("/Users", &user("ada"));
-        let team = all.created("/Groups", &group("Team", &[&person]));
-        let (mine, theirs) = if rights == "users" { (&person, &team) } else { (&team, &person) };
-        let document = |name: &str| if own == "/Users" { user(name) } else { group(name, &[&person]) };
+        let user_id = all.created("/Users", &user("ada"));
+        let team = all.created("/Groups", &group("Team", &[&user_id]));
+        let (mine, theirs) = if rights == "users" { (&user_id, &team) } else { (&team, &user_id) };
+        let document = |name: &str| if own == "/Users" { user(name) } else { group(name, &[&user_id]) };
         limited.get(own).answered(200);
         limited.get(&format!("{own}/{mine}")).answered(200);
         limited.post(&format!("{own}/.search"), &search()).answered(200);
@@ -77,7 +77,7 @@ fn a_token_for_users_or_for_groups_does_not_see_the_others() {
         forbidden(limited.get(other));
         forbidden(limited.get(&format!("{other}?filter=id%20eq%20%22{theirs}%22")));
         forbidden(limited.get(&format!("{other}/{theirs}")));
-        forbidden(limited.get(&format!("{other}/nobody")));
+        forbidden(limited.get(&format!("{other}/unknown")));
         forbidden(limited.post(&format!("{other}/.search"), &search()));
         forbidden(limited.post(other, &document("x")));
         forbidden(limited.put(&format!("{other}/{theirs}"), &document("x")));

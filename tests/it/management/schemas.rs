@@ -1,4 +1,4 @@
-//! Schemas of a configuration's own, over the management API.
+//! Custom schemas of a configuration, over the management API.
 
 use serde_json::{Value, json};
 
@@ -16,12 +16,12 @@ fn badge() -> Value {
     json!({"id": BADGE, "name": "Badge", "attributes": [{"name": "number", "indexed": true}]})
 }
 
-fn wearing(name: &str) -> Value {
+fn user_with_badge(name: &str) -> Value {
     user_with(name, &json!({"schemas": [USER, BADGE], BADGE: {"number": "7"}}))
 }
 
 #[test]
-fn a_schema_is_added_shown_used_and_removed() {
+fn a_schema_is_added_read_used_and_removed() {
     let operator = App::shared().operator();
     let client = operator.configuration("schemas-life", "other");
     let body = json!({"resourceType": "User", "schema": badge(), "more": 1});
@@ -37,7 +37,7 @@ fn a_schema_is_added_shown_used_and_removed() {
     assert_eq!(list, json!({"items": [added], "nextCursor": null}));
     operator.post(&schemas(&client), &body).problem(409);
     client.get(&format!("/Schemas/{BADGE}")).answered(200);
-    let id = client.created("/Users", &wearing("ada"));
+    let id = client.created("/Users", &user_with_badge("ada"));
     assert_eq!(client.find("/Users", &format!("{BADGE}:number eq \"7\"")).len(), 1);
     let refused = operator.delete(&one).problem(409);
     assert!(refused.text("message").contains("purge"), "{}", refused.json);
@@ -71,7 +71,7 @@ fn a_required_schema_of_groups_is_asked_for() {
 }
 
 #[test]
-fn a_document_that_is_no_schema_is_refused_with_the_place() {
+fn an_invalid_schema_document_is_refused_with_the_location() {
     let operator = App::shared().operator();
     let client = operator.configuration("schemas-broken", "other");
     let with = |schema: Value| json!({"resourceType": "User", "schema": schema});
@@ -95,7 +95,7 @@ fn a_document_that_is_no_schema_is_refused_with_the_place() {
 }
 
 #[test]
-fn schemas_of_a_foreign_configuration_are_not_there() {
+fn schemas_of_a_foreign_configuration_are_not_found() {
     let app = App::shared();
     let operator = app.operator();
     let client = operator.configuration("schemas-theirs", "other");

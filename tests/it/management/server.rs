@@ -1,4 +1,4 @@
-//! Settings of the server, and what self-service means.
+//! Settings of the server, and the effect of self-service.
 
 use serde_json::{Value, json};
 
@@ -9,17 +9,17 @@ use crate::identity::{AUDIENCE, ISSUER, Signer, app_for};
 const SETTINGS: &str = "/directory/resources/v1/settings";
 
 #[test]
-fn the_settings_show_what_the_server_was_told() {
+fn the_settings_contain_the_configured_values() {
     let app = App::shared();
-    let shown = app.operator().get(SETTINGS).answered(200).json;
-    assert_eq!(shown["publicUrl"], format!("http://{}", app.address));
-    assert_eq!(shown["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(shown["userTokens"], json!({"configured": false, "issuer": null, "audience": []}));
-    assert!(shown["selfService"].is_boolean());
+    let settings = app.operator().get(SETTINGS).answered(200).json;
+    assert_eq!(settings["publicUrl"], format!("http://{}", app.address));
+    assert_eq!(settings["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(settings["userTokens"], json!({"configured": false, "issuer": null, "audience": []}));
+    assert!(settings["selfService"].is_boolean());
 }
 
 #[test]
-fn switched_off_self_service_shuts_out_accounts_and_nobody_else() {
+fn disabled_self_service_blocks_only_accounts() {
     // S-020
     let signer = Signer::new("one");
     let (_folder, app) = app_for(&signer);
@@ -30,8 +30,8 @@ fn switched_off_self_service_shuts_out_accounts_and_nobody_else() {
     let key = app.account_key("acme", &[]);
     let create = ["api-key", "create", "--name", "x", "--account", "acme", "--output", "json"];
     let credentials: Value = serde_json::from_slice(&app.succeeds(&create)).unwrap();
-    let exchanged = app.stranger().post("/auth/vendor", &credentials).answered(200).text("token");
-    let accounts = [key, app.stranger().with(&exchanged), app.stranger().with(&signer.token("acme", &["fe.*"]))];
+    let exchanged = app.anonymous().post("/auth/vendor", &credentials).answered(200).text("token");
+    let accounts = [key, app.anonymous().with(&exchanged), app.anonymous().with(&signer.token("acme", &["fe.*"]))];
     for caller in &accounts {
         caller.get(CONFIGURATIONS).answered(200);
     }
@@ -42,8 +42,8 @@ fn switched_off_self_service_shuts_out_accounts_and_nobody_else() {
         caller.post(CONFIGURATIONS, &json!({"source": "okta"})).problem(403);
         caller.delete(&format!("{CONFIGURATIONS}/{}", client.id)).problem(403);
     }
-    for place in ["/auth/vendor", "/identity/resources/auth/v1/api-token"] {
-        app.stranger().post(place, &credentials).problem(403);
+    for path in ["/auth/vendor", "/identity/resources/auth/v1/api-token"] {
+        app.anonymous().post(path, &credentials).problem(403);
     }
     operator.get(CONFIGURATIONS).answered(200);
     client.get("/Users").answered(200);
@@ -65,7 +65,7 @@ fn a_switch_that_is_no_boolean_is_refused() {
 }
 
 #[test]
-fn half_configured_user_tokens_keep_the_server_from_starting() {
+fn incomplete_user_token_settings_prevent_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = folder.path().join("nowhere.pem");
     let broken = folder.path().join("broken.pem");

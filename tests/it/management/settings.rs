@@ -1,4 +1,4 @@
-//! Settings of a configuration, and that each switch has its effect with the next request.
+//! Settings of a configuration. Each switch takes effect with the next request.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn switched(caller: &Caller, client: &Client, switches: &Value) -> Value {
 }
 
 #[test]
-fn settings_are_shown_whole_and_changed_in_part() {
+fn settings_are_read_completely_and_changed_partially() {
     let operator = App::shared().operator();
     let client = operator.configuration("settings-whole", "okta");
     let before = operator.get(&settings(&client)).answered(200).json;
@@ -53,7 +53,7 @@ fn settings_are_shown_whole_and_changed_in_part() {
 }
 
 #[test]
-fn what_cannot_be_set_is_refused_by_name() {
+fn invalid_settings_are_refused_by_name() {
     let operator = App::shared().operator();
     let client = operator.configuration("settings-wrong", "okta");
     let other = operator.configuration("settings-wrong", "other");
@@ -100,7 +100,7 @@ fn a_foreign_configuration_has_no_settings() {
 }
 
 #[test]
-fn group_names_may_be_shared_and_made_unique_again_once_they_are() {
+fn group_names_may_be_duplicate_and_made_unique_again() {
     //
     let operator = App::shared().operator();
     let client = operator.configuration("settings-names", "other");
@@ -109,14 +109,14 @@ fn group_names_may_be_shared_and_made_unique_again_once_they_are() {
     switched(&operator, &client, &json!({"uniqueGroupNames": false}));
     let second = client.created("/Groups", &group("TEAM", &[]));
     client.created("/Groups", &group("Other", &[]));
-    let body = json!({"switches": {"uniqueGroupNames": true}, "connectionName": "not taken over"});
+    let body = json!({"switches": {"uniqueGroupNames": true}, "connectionName": "not applied"});
     let refused = operator.patch(&settings(&client), &body).problem(409);
     let message = refused.text("message");
     assert!(message.contains("switches.uniqueGroupNames") && message.to_lowercase().contains("\"team\""), "{message}");
     assert!(!message.contains("Other"), "{message}");
-    let shown = operator.get(&settings(&client)).answered(200).json;
-    assert_ne!(shown["connectionName"], "not taken over");
-    assert_eq!(shown["switches"]["uniqueGroupNames"], false);
+    let current = operator.get(&settings(&client)).answered(200).json;
+    assert_ne!(current["connectionName"], "not applied");
+    assert_eq!(current["switches"]["uniqueGroupNames"], false);
     let renamed = format!("/Groups/{second}");
     client.patch(&renamed, &operation("replace", "displayName", &json!("Second"))).answered(200);
     let version = client.get(&renamed).version();
@@ -130,7 +130,7 @@ fn group_names_may_be_shared_and_made_unique_again_once_they_are() {
 }
 
 #[test]
-fn an_inactive_user_of_that_name_may_be_taken_up_again() {
+fn an_inactive_user_of_the_same_name_can_be_reactivated() {
     //
     let operator = App::shared().operator();
     let client = operator.configuration("settings-reactivate", "other");
@@ -159,7 +159,7 @@ fn discovery_may_be_for_those_with_a_token() {
 }
 
 #[test]
-fn the_other_switches_work_with_the_next_request() {
+fn the_other_switches_take_effect_with_the_next_request() {
     let operator = App::shared().operator();
     let client = operator.configuration("settings-effects", "other");
     let id = client.created("/Users", &user("ada"));
@@ -190,15 +190,15 @@ fn the_other_switches_work_with_the_next_request() {
 }
 
 #[test]
-fn what_a_configuration_does_not_want_is_thrown_away_and_not_refused() {
+fn unselected_attributes_are_discarded_and_not_refused() {
     //
     let operator = App::shared().operator();
-    let client = operator.configuration("settings-wanted", "other");
+    let client = operator.configuration("settings-selected", "other");
     let department = format!("{ENTERPRISE}:department");
-    let wanted = json!(["NAME", "externalId", department.to_uppercase(), "name"]);
-    switched(&operator, &client, &json!({"wantedAttributes": wanted}));
-    let kept = operator.get(&settings(&client)).answered(200).json["switches"]["wantedAttributes"].clone();
-    assert_eq!(kept, json!(["name", "externalId", department]));
+    let attributes = json!(["NAME", "externalId", department.to_uppercase(), "name"]);
+    switched(&operator, &client, &json!({"wantedAttributes": attributes}));
+    let stored = operator.get(&settings(&client)).answered(200).json["switches"]["wantedAttributes"].clone();
+    assert_eq!(stored, json!(["name", "externalId", department]));
     let sent = json!({
         "title": "Engineer",
         "displayName": "Ada L.",
@@ -207,17 +207,17 @@ fn what_a_configuration_does_not_want_is_thrown_away_and_not_refused() {
         "emails": [{"value": "ada@example.com"}],
         ENTERPRISE: {"department": "R&D", "costCenter": "12", "manager": {"value": "x"}},
     });
-    let stores_only_what_is_wanted = |id: &str, family_name: &str, department: &str| {
-        let stored = client.get(&format!("/Users/{id}")).answered(200).json;
-        let names: Vec<&String> = stored.as_object().unwrap().keys().filter(|name| *name != "groups").collect();
+    let stores_only_selected_attributes = |id: &str, family_name: &str, department: &str| {
+        let document = client.get(&format!("/Users/{id}")).answered(200).json;
+        let names: Vec<&String> = document.as_object().unwrap().keys().filter(|name| *name != "groups").collect();
         assert_eq!(names, ["schemas", "id", "externalId", "userName", "name", "active", ENTERPRISE, "meta"]);
-        assert_eq!(stored["name"], json!({"familyName": family_name}));
-        assert_eq!(stored[ENTERPRISE], json!({"department": department}));
+        assert_eq!(document["name"], json!({"familyName": family_name}));
+        assert_eq!(document[ENTERPRISE], json!({"department": department}));
     };
     let id = client.created("/Users", &user_with("ada", &sent));
-    stores_only_what_is_wanted(&id, "Lovelace", "R&D");
+    stores_only_selected_attributes(&id, "Lovelace", "R&D");
     client.put(&format!("/Users/{id}"), &user_with("ada", &sent)).answered(200);
-    stores_only_what_is_wanted(&id, "Lovelace", "R&D");
+    stores_only_selected_attributes(&id, "Lovelace", "R&D");
     let path = format!("/Users/{id}");
     for (target, value) in [
         ("title", json!("Lead")),
@@ -228,12 +228,12 @@ fn what_a_configuration_does_not_want_is_thrown_away_and_not_refused() {
         (&*format!("{ENTERPRISE}:manager.value"), json!("y")),
     ] {
         client.patch(&path, &operation("replace", target, &value)).answered(200);
-        stores_only_what_is_wanted(&id, "Lovelace", "R&D");
+        stores_only_selected_attributes(&id, "Lovelace", "R&D");
     }
     let whole = json!({"title": "x", "name.familyName": "Byron", ENTERPRISE: {"department": "Math", "division": "1"}});
     let without_path = json!({"schemas": [PATCH_OP], "Operations": [{"op": "replace", "value": whole}]});
     client.patch(&path, &without_path).answered(200);
-    stores_only_what_is_wanted(&id, "Byron", "Math");
+    stores_only_selected_attributes(&id, "Byron", "Math");
     let found = client.get("/Users?filter=emails.value%20eq%20%22ada@example.com%22").answered(200).json;
     assert_eq!(found["totalResults"], 0);
     let team = client.created("/Groups", &group("Team", &[&id]));
@@ -243,19 +243,19 @@ fn what_a_configuration_does_not_want_is_thrown_away_and_not_refused() {
         listed["attributes"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
     assert!(listed.contains(&"name") && !listed.contains(&"title"), "{listed:?}");
 
-    // A preset leaves the list as it is, an empty one takes everything again.
+    // A preset does not change the list; an empty list accepts everything again.
     operator.patch(&settings(&client), &json!({"preset": "okta"})).answered(200);
     client.patch(&path, &operation("replace", "title", &json!("Lead"))).answered(200);
-    stores_only_what_is_wanted(&id, "Byron", "Math");
+    stores_only_selected_attributes(&id, "Byron", "Math");
     switched(&operator, &client, &json!({"wantedAttributes": []}));
     let answered = client.patch(&path, &operation("replace", "title", &json!("Lead"))).answered(200).json;
     assert_eq!(answered["title"], "Lead");
 }
 
 #[test]
-fn an_attribute_that_nobody_has_cannot_be_wanted() {
+fn an_unknown_attribute_cannot_be_selected() {
     let operator = App::shared().operator();
-    let client = operator.configuration("settings-wanted-wrong", "other");
+    let client = operator.configuration("settings-selected-wrong", "other");
     for name in ["shoeSize", "name.familyName", "meta", "", "urn:example:none", "a b"] {
         let body = json!({"switches": {"wantedAttributes": ["title", name]}});
         let refused = operator.patch(&settings(&client), &body).problem(409);
@@ -270,10 +270,10 @@ fn the_command_line_changes_name_preset_and_sync() {
     let client = operator.configuration("settings-cli", "other");
     let update = ["configuration", "update", &client.id, "--name", "By hand", "--preset", "strict", "--sync", "off"];
     app.succeeds(&update);
-    let shown = operator.get(&settings(&client)).answered(200).json;
-    assert_eq!((&shown["connectionName"], &shown["preset"]), (&json!("By hand"), &json!("strict")));
-    assert_eq!(shown["syncToUserManagement"], false);
+    let current = operator.get(&settings(&client)).answered(200).json;
+    assert_eq!((&current["connectionName"], &current["preset"]), (&json!("By hand"), &json!("strict")));
+    assert_eq!(current["syncToUserManagement"], false);
     app.succeeds(&["configuration", "update", &client.id, "--sync", "on"]);
-    let shown = operator.get(&settings(&client)).answered(200).json;
-    assert_eq!((&shown["syncToUserManagement"], &shown["connectionName"]), (&json!(true), &json!("By hand")));
+    let current = operator.get(&settings(&client)).answered(200).json;
+    assert_eq!((&current["syncToUserManagement"], &current["connectionName"]), (&json!(true), &json!("By hand")));
 }

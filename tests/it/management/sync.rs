@@ -1,4 +1,4 @@
-//! Pausing a configuration: what the operator's application sees meanwhile, and how it catches up.
+//! Pausing a configuration: what the operator's application sees meanwhile, and the catch-up.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +16,7 @@ fn sync(operator: &Caller, client: &Client, sync: bool) {
     operator.patch(&format!("{CONFIGURATIONS}/{}", client.id), &body).answered(204);
 }
 
-/// Everything the account can be read as, in one value.
+/// Everything that the account can read, in one value.
 fn published(caller: &Caller) -> Value {
     let groups = all(caller, "/directory/resources/v1/groups", "");
     let members: Vec<Vec<Value>> = groups
@@ -30,10 +30,10 @@ fn published(caller: &Caller) -> Value {
 }
 
 #[test]
-fn what_a_paused_configuration_does_is_seen_by_its_provider_and_by_nobody_else_until_it_goes_on() {
+fn changes_of_a_paused_configuration_are_visible_only_to_its_provider_until_it_is_resumed() {
     let operator = App::shared().operator();
     let client = operator.configuration("paused", "other");
-    let account = operator.of("paused");
+    let account = operator.for_account("paused");
     let (changes, goes) = (client.created("/Users", &user("changes")), client.created("/Users", &user("goes")));
     let team = client.created("/Groups", &group("Team", &[&changes, &goes]));
     let quiet = client.created("/Groups", &group("Quiet", &[]));
@@ -80,32 +80,32 @@ fn what_a_paused_configuration_does_is_seen_by_its_provider_and_by_nobody_else_u
     assert_eq!(ids(after["members"][1].as_array().unwrap()), [new.as_str()]);
     assert_eq!(after["groups"][1]["memberCount"], 1);
     one("users", &goes).problem(404);
-    // From now on changes go out as they come.
+    // From now on changes are published immediately.
     client.created("/Users", &user("later"));
     assert_eq!(consumer.kinds(), ["user.created"]);
 }
 
-/// Everything of an account that the feed tells of users, with nobody told twice, until `number` were.
-fn users_told(consumer: &mut Consumer, number: usize) -> BTreeSet<String> {
-    let mut told = BTreeSet::new();
+/// Ids of the users that the feed reports as created, until there are `number`. Fails if a user is reported twice.
+fn reported_users(consumer: &mut Consumer, number: usize) -> BTreeSet<String> {
+    let mut reported = BTreeSet::new();
     let mut last = 0;
-    while told.len() < number {
+    while reported.len() < number {
         let (events, _) = consumer.page("&limit=1000&wait=20");
-        assert!(!events.is_empty(), "{} of {number} were told", told.len());
+        assert!(!events.is_empty(), "{} of {number} were reported", reported.len());
         for event in events {
             let seq = event["seq"].as_i64().unwrap();
             assert!(seq > last);
             last = seq;
             if event["kind"] == "user.created" {
                 let id = event["resourceId"].as_str().unwrap().to_owned();
-                assert!(told.insert(id), "{event} was told twice");
+                assert!(reported.insert(id), "{event} was reported twice");
             }
         }
     }
-    told
+    reported
 }
 
-/// Creates users by bulk requests.
+/// Creates users with bulk requests.
 fn many(client: &Client, number: usize) {
     for start in (0..number).step_by(500) {
         let operations: Vec<Value> = (start..number.min(start + 500))
@@ -120,14 +120,14 @@ fn many(client: &Client, number: usize) {
 }
 
 #[test]
-fn a_long_pause_is_told_in_steps_and_a_killed_server_goes_on_where_it_was() {
+fn the_catch_up_after_a_long_pause_continues_after_a_kill() {
     const USERS: usize = 3_200;
     let data = tempfile::tempdir().unwrap();
     let app = App::start(data.path());
     let operator = app.operator();
     let client = operator.configuration("long", "other");
     sync(&operator, &client, false);
-    let mut consumer = Consumer::from_now(&operator.of("long"));
+    let mut consumer = Consumer::from_now(&operator.for_account("long"));
     many(&client, USERS);
     sync(&operator, &client, true);
     app.kill();
@@ -135,20 +135,20 @@ fn a_long_pause_is_told_in_steps_and_a_killed_server_goes_on_where_it_was() {
     let app = App::start(Path::new(data.path()));
     let operator = Caller { address: app.address, ..operator };
     consumer.caller.address = app.address;
-    // What comes meanwhile stands behind what waited.
+    // Changes during the catch-up are published after it.
     let late = client.at(app.address).created("/Users", &user("late"));
-    let told = users_told(&mut consumer, USERS + 1);
-    assert!(told.contains(&late));
-    let shown = all(&operator.of("long"), "/directory/resources/v1/users", "&limit=1000");
-    assert_eq!(shown.len(), USERS + 1);
-    assert_eq!(ids(&shown).into_iter().collect::<BTreeSet<_>>(), told.iter().map(String::as_str).collect());
+    let reported = reported_users(&mut consumer, USERS + 1);
+    assert!(reported.contains(&late));
+    let listed = all(&operator.for_account("long"), "/directory/resources/v1/users", "&limit=1000");
+    assert_eq!(listed.len(), USERS + 1);
+    assert_eq!(ids(&listed).into_iter().collect::<BTreeSet<_>>(), reported.iter().map(String::as_str).collect());
 }
 
 #[test]
-fn a_pause_that_was_answered_holds_for_all_that_commits_later() {
+fn an_acknowledged_pause_applies_to_all_later_commits() {
     let operator = App::shared().operator();
     let client = operator.configuration("races", "other");
-    let account = operator.of("races");
+    let account = operator.for_account("races");
     for round in 0..5 {
         let mut consumer = std::thread::scope(|scope| {
             let writers: Vec<_> = (0..4)
@@ -162,7 +162,7 @@ fn a_pause_that_was_answered_holds_for_all_that_commits_later() {
                 })
                 .collect();
             sync(&operator, &client, false);
-            // Whatever was told until now is all that is told.
+            // Events published until now are the only ones.
             let consumer = Consumer::from_now(&account);
             for writer in writers {
                 writer.join().unwrap();
@@ -173,6 +173,6 @@ fn a_pause_that_was_answered_holds_for_all_that_commits_later() {
         sync(&operator, &client, true);
         consumer.rest();
     }
-    let shown = all(&account, "/directory/resources/v1/users", "");
-    assert_eq!(shown.len(), 5 * 4 * 15);
+    let listed = all(&account, "/directory/resources/v1/users", "");
+    assert_eq!(listed.len(), 5 * 4 * 15);
 }

@@ -1,4 +1,4 @@
-//! Tokens of a configuration: listed, rotated with an overlap, given an end, revoked.
+//! Tokens of a configuration: listed, rotated with an overlap, given an expiry, revoked.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn states(caller: &Caller, client: &Client) -> Vec<String> {
     listed(caller, client).iter().map(|token| token["state"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The same identity provider with a new token.
+/// The same client with a new token.
 #[track_caller]
 fn rotated(caller: &Caller, client: &Client, body: &Value) -> Client {
     let made = caller.post(&tokens(client), body).answered(201);
@@ -30,9 +30,9 @@ fn the_list_shows_hints_and_never_a_token() {
     let client = operator.configuration("tokens-list", "other");
     let body = json!({"label": "Second", "rights": "read", "expiresAt": "2999-12-31T23:59:59+01:00", "more": 1});
     let made = operator.post(&tokens(&client), &body).answered(201);
-    let shown = listed(&operator, &client);
-    assert_eq!(shown.len(), 2);
-    let (second, first) = (&shown[0], &shown[1]);
+    let items = listed(&operator, &client);
+    assert_eq!(items.len(), 2);
+    let (second, first) = (&items[0], &items[1]);
     let mut names: Vec<&String> = second.as_object().unwrap().keys().collect();
     names.sort();
     let all = ["createdAt", "expiresAt", "firstUsedAt", "hint", "id", "label", "lastUsedAt", "revokedAt", "rights"];
@@ -91,8 +91,8 @@ fn the_overlap_ends_when_it_should() {
 }
 
 #[test]
-fn a_token_whose_time_is_over_is_no_token() {
-    // the end is known, and nothing opens after it.
+fn an_expired_token_is_refused() {
+    // the token is refused after its expiry.
     let operator = App::shared().operator();
     let first = operator.configuration("tokens-expiry", "other");
     let second = rotated(&operator, &first, &json!({"expiresIn": 1, "expiresAt": "2999-01-01T00:00:00Z"}));
@@ -109,19 +109,19 @@ fn a_token_whose_time_is_over_is_no_token() {
     assert_eq!(states(&operator, &first), ["expired", "live"]);
     let id = listed(&operator, &first)[0]["id"].as_str().unwrap().to_owned();
     let dead = operator.patch(&format!("{}/{id}", tokens(&first)), &json!({"expiresAt": null})).problem(409);
-    assert!(dead.text("message").contains("dead"), "{}", dead.json);
+    assert!(dead.text("message").contains("revoked or expired"), "{}", dead.json);
 }
 
 #[test]
-fn a_live_token_is_renamed_and_given_another_end() {
+fn a_live_token_can_be_renamed_and_get_another_expiry() {
     let operator = App::shared().operator();
     let client = operator.configuration("tokens-change", "other");
     let path = format!("{}/{}", tokens(&client), listed(&operator, &client)[0]["id"].as_str().unwrap());
     operator.patch(&path, &json!({"label": "Okta", "expiresAt": "2999-01-01T00:00:00.5Z"})).answered(204);
-    let shown = listed(&operator, &client).remove(0);
-    assert_eq!((&shown["label"], &shown["expiresAt"]), (&json!("Okta"), &json!("2999-01-01T00:00:00.500Z")));
+    let current = listed(&operator, &client).remove(0);
+    assert_eq!((&current["label"], &current["expiresAt"]), (&json!("Okta"), &json!("2999-01-01T00:00:00.500Z")));
     operator.patch(&path, &json!({})).answered(204);
-    assert_eq!(listed(&operator, &client)[0], shown);
+    assert_eq!(listed(&operator, &client)[0], current);
     operator.patch(&path, &json!({"expiresAt": null})).answered(204);
     assert_eq!(listed(&operator, &client)[0]["expiresAt"], Value::Null);
     operator.patch(&path, &json!({"expiresAt": "1999-01-01T00:00:00Z"})).problem(409);
@@ -140,7 +140,7 @@ fn a_live_token_is_renamed_and_given_another_end() {
 }
 
 #[test]
-fn a_revoked_token_is_dead_at_once_and_for_good() {
+fn a_revoked_token_is_refused_at_once_and_permanently() {
     let operator = App::shared().operator();
     let client = operator.configuration("tokens-revoke", "other");
     let path = format!("{}/{}", tokens(&client), listed(&operator, &client)[0]["id"].as_str().unwrap());
@@ -158,7 +158,7 @@ fn a_revoked_token_is_dead_at_once_and_for_good() {
 }
 
 #[test]
-fn a_wish_that_cannot_be_is_refused_by_name_and_changes_nothing() {
+fn an_invalid_request_is_refused_by_name_and_changes_nothing() {
     let operator = App::shared().operator();
     let client = operator.configuration("tokens-wishes", "other");
     for (body, named) in [
@@ -180,7 +180,7 @@ fn a_wish_that_cannot_be_is_refused_by_name_and_changes_nothing() {
 }
 
 #[test]
-fn tokens_of_a_foreign_configuration_are_not_there() {
+fn tokens_of_a_foreign_configuration_are_not_found() {
     let app = App::shared();
     let operator = app.operator();
     let client = operator.configuration("tokens-theirs", "other");
@@ -194,7 +194,7 @@ fn tokens_of_a_foreign_configuration_are_not_there() {
     foreign.post(&format!("{CONFIGURATIONS}/{}/token", client.id), &json!({})).problem(404);
     foreign.patch(&format!("{path}/{id}"), &json!({"label": "x"})).problem(404);
     foreign.delete(&format!("{path}/{id}")).problem(404);
-    // A token is not reached through another configuration of the same account either.
+    // Another configuration of the same account gives no access to the token either.
     let other = operator.configuration("tokens-theirs", "other");
     own.delete(&format!("{}/{id}", tokens(&other))).problem(404);
     client.get("/Users").answered(200);
@@ -211,16 +211,17 @@ fn the_command_line_rotates_lists_and_revokes() {
     let client = operator.configuration("tokens-cli", "other");
     let rotate = ["token", "rotate", &client.id, "--rights", "groups", "--label", "Nightly", "--expires-in", "90d"];
     let made: Value = serde_json::from_slice(&app.succeeds(&[&rotate[..], &["--output", "json"]].concat())).unwrap();
-    let shown = listed(&operator, &client).remove(0);
-    assert_eq!((&shown["rights"], &shown["label"]), (&json!("groups"), &json!("Nightly")));
+    let current = listed(&operator, &client).remove(0);
+    assert_eq!((&current["rights"], &current["label"]), (&json!("groups"), &json!("Nightly")));
     assert!(
-        shown["expiresAt"].is_string() && made["token"].as_str().unwrap().ends_with(shown["hint"].as_str().unwrap())
+        current["expiresAt"].is_string()
+            && made["token"].as_str().unwrap().ends_with(current["hint"].as_str().unwrap())
     );
     let table = String::from_utf8(app.succeeds(&["token", "list", &client.id])).unwrap();
     assert!(table.contains("Nightly") && table.contains("groups") && !table.contains("rct_"), "{table}");
     let list: Value =
         serde_json::from_slice(&app.succeeds(&["token", "list", &client.id, "--output", "json"])).unwrap();
-    assert_eq!((list[0]["state"].as_str(), &list[0]["id"]), (Some("live"), &shown["id"]));
+    assert_eq!((list[0]["state"].as_str(), &list[0]["id"]), (Some("live"), &current["id"]));
     app.succeeds(&["token", "revoke", &client.id, list[1]["id"].as_str().unwrap()]);
     client.get("/Users").refused(401, "");
     let again = app.rollcall(&["token", "revoke", &client.id, list[1]["id"].as_str().unwrap()]);

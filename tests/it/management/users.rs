@@ -1,4 +1,4 @@
-//! Users with tokens of the operator's own identity system.
+//! Users with tokens of the operator's identity system.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ const READ: &str = "fe.secure.read.provisioningConfiguration";
 const WRITE: &str = "fe.secure.write.provisioningConfiguration";
 const DELETE: &str = "fe.secure.delete.provisioningConfiguration";
 
-/// A server that takes the tokens of one identity system, whose keys it fetches.
+/// A server that accepts the tokens of one identity system, whose keys it fetches.
 struct Fixture {
     app: App,
     keys: KeyServer,
@@ -33,12 +33,12 @@ impl Fixture {
     }
 
     fn user(&self, account: &str, permissions: &[&str]) -> Caller {
-        self.app.stranger().with(&self.signer.token(account, permissions))
+        self.app.anonymous().with(&self.signer.token(account, permissions))
     }
 }
 
 #[test]
-fn a_user_sees_and_makes_what_is_of_the_own_account() {
+fn a_user_reads_and_creates_only_in_the_own_account() {
     // S-003, S-007
     let fixture = Fixture::new();
     let foreign = fixture.app.operator().configuration("zeta", "okta");
@@ -52,9 +52,9 @@ fn a_user_sees_and_makes_what_is_of_the_own_account() {
     let hidden = user.get(&format!("{CONFIGURATIONS}/{}", foreign.id)).problem(404);
     let without_id = |reply: &crate::app::Reply, id: &str| reply.json.to_string().replace(id, "");
     assert_eq!(without_id(&unknown, "01890a5d-ac96-774b-bcce-b302099a8057"), without_id(&hidden, &foreign.id));
-    user.of("acme").get(CONFIGURATIONS).answered(200);
-    user.of("zeta").get(CONFIGURATIONS).problem(403);
-    user.of("zeta").post(CONFIGURATIONS, &json!({"source": "okta"})).problem(403);
+    user.for_account("acme").get(CONFIGURATIONS).answered(200);
+    user.for_account("zeta").get(CONFIGURATIONS).problem(403);
+    user.for_account("zeta").post(CONFIGURATIONS, &json!({"source": "okta"})).problem(403);
 }
 
 #[test]
@@ -63,15 +63,15 @@ fn a_user_of_several_accounts_chooses_one_with_the_header() {
     let operator = fixture.app.operator();
     let (one, other) = (operator.configuration("acme", "okta"), operator.configuration("zeta", "okta"));
     let token = fixture.signer.token_with("acme", &[READ], &json!({"tenantIds": ["acme", "zeta"]}));
-    let user = fixture.app.stranger().with(&token);
+    let user = fixture.app.anonymous().with(&token);
     assert_eq!(user.get(CONFIGURATIONS).answered(200).json[0]["id"], one.id);
-    let listed = user.of("zeta").get(CONFIGURATIONS).answered(200).json;
+    let listed = user.for_account("zeta").get(CONFIGURATIONS).answered(200).json;
     assert_eq!((listed.as_array().unwrap().len(), &listed[0]["id"]), (1, &json!(other.id)));
-    user.of("beta").get(CONFIGURATIONS).problem(403);
+    user.for_account("beta").get(CONFIGURATIONS).problem(403);
 }
 
 #[test]
-fn each_permission_opens_its_own_operations_and_wildcards_count() {
+fn each_permission_allows_only_its_operations_and_wildcards_work() {
     // S-021, S-022
     let fixture = Fixture::new();
     let operator = fixture.app.operator();
@@ -98,7 +98,7 @@ fn each_permission_opens_its_own_operations_and_wildcards_count() {
 }
 
 #[test]
-fn no_user_runs_the_server_whatever_the_token_says() {
+fn no_user_token_grants_operator_permissions() {
     let fixture = Fixture::new();
     let user = fixture.user("acme", &["system.admin", "system.*", "fe.*"]);
     for path in ["/directory/resources/v1/api-keys", "/directory/resources/v1/settings"] {
@@ -107,12 +107,12 @@ fn no_user_runs_the_server_whatever_the_token_says() {
 }
 
 #[test]
-fn a_token_that_is_wrong_in_any_way_is_the_one_401() {
-    // T58; what can be wrong is in the table beside the verifier.
+fn every_invalid_user_token_gets_the_same_401() {
+    // T58; the unit tests of the verifier list everything that can be wrong.
     let fixture = Fixture::new();
     fixture.user("acme", &[READ]).get(CONFIGURATIONS).answered(200);
     let changed = |claims: Value| fixture.signer.token_with("acme", &[READ], &claims);
-    let stranger = Signer::new("one");
+    let anonymous = Signer::new("one");
     let good = fixture.signer.token("acme", &[READ]);
     let unsigned = format!("eyJhbGciOiJub25lIn0.{}.", good.split('.').nth(1).unwrap());
     let wrong = [
@@ -120,30 +120,30 @@ fn a_token_that_is_wrong_in_any_way_is_the_one_401() {
         changed(json!({"exp": null})),
         changed(json!({"nbf": now() + 120})),
         changed(json!({"iss": "https://evil.example.com"})),
-        changed(json!({"aud": "somebody"})),
+        changed(json!({"aud": "other"})),
         changed(json!({"aud": null})),
         changed(json!({"tenantId": null})),
-        stranger.token("acme", &[READ]),
+        anonymous.token("acme", &[READ]),
         Signer::new("two").token("acme", &[READ]),
         unsigned,
         good[..good.len() - 4].to_owned(),
     ];
     let mut answers: Vec<Value> = Vec::new();
     for token in &wrong {
-        answers.push(fixture.app.stranger().with(token).get(CONFIGURATIONS).problem(401).json);
+        answers.push(fixture.app.anonymous().with(token).get(CONFIGURATIONS).problem(401).json);
     }
     answers.dedup();
-    assert_eq!(answers.len(), 1, "the answer tells why: {answers:?}");
+    assert_eq!(answers.len(), 1, "the answer reveals the reason: {answers:?}");
 }
 
 #[test]
-fn without_settings_no_user_token_is_taken() {
+fn without_settings_no_user_token_is_accepted() {
     let token = Signer::new("one").token("acme", &["fe.*"]);
-    App::shared().stranger().with(&token).get(CONFIGURATIONS).problem(401);
+    App::shared().anonymous().with(&token).get(CONFIGURATIONS).problem(401);
 }
 
 #[test]
-fn the_keys_are_fetched_when_the_first_token_comes_and_kept() {
+fn the_keys_are_fetched_with_the_first_token_and_cached() {
     let fixture = Fixture::new();
     assert_eq!(fixture.keys.asked(), 0);
     let user = fixture.user("acme", &[READ]);
@@ -161,19 +161,19 @@ fn a_new_key_is_found_when_its_first_token_comes() {
     let fixture = Fixture::new();
     fixture.user("acme", &[READ]).get(CONFIGURATIONS).answered(200);
     let next = Signer::new("two");
-    fixture.keys.says(answers("200 OK", &next.jwks().to_string()));
+    fixture.keys.set_answer(answers("200 OK", &next.jwks().to_string()));
     let token = next.token("acme", &[READ]);
-    fixture.app.stranger().with(&token).get(CONFIGURATIONS).answered(200);
+    fixture.app.anonymous().with(&token).get(CONFIGURATIONS).answered(200);
     fixture.user("acme", &[READ]).get(CONFIGURATIONS).problem(401);
 }
 
 #[test]
-fn unknown_keys_cannot_be_used_to_make_the_server_fetch_and_fetch() {
+fn unknown_keys_cause_only_a_limited_number_of_fetches() {
     let fixture = Fixture::new();
     fixture.user("acme", &[READ]).get(CONFIGURATIONS).answered(200);
     for at in 0..30 {
         let token = Signer::new(&format!("unknown-{at}")).token("acme", &[READ]);
-        fixture.app.stranger().with(&token).get(CONFIGURATIONS).problem(401);
+        fixture.app.anonymous().with(&token).get(CONFIGURATIONS).problem(401);
     }
     assert!(fixture.keys.asked() <= 3, "{} fetches", fixture.keys.asked());
     fixture.user("acme", &[READ]).get(CONFIGURATIONS).answered(200);
@@ -184,15 +184,15 @@ fn the_last_good_keys_stay_while_the_identity_system_is_down() {
     let fixture = Fixture::new();
     let user = fixture.user("acme", &[READ]);
     user.get(CONFIGURATIONS).answered(200);
-    fixture.keys.says(answers("500 Internal Server Error", "{}"));
+    fixture.keys.set_answer(answers("500 Internal Server Error", "{}"));
     let unknown = Signer::new("two").token("acme", &[READ]);
-    fixture.app.stranger().with(&unknown).get(CONFIGURATIONS).problem(401);
+    fixture.app.anonymous().with(&unknown).get(CONFIGURATIONS).problem(401);
     assert_eq!(fixture.keys.asked(), 2);
     user.get(CONFIGURATIONS).answered(200);
 }
 
 #[test]
-fn without_any_keys_nobody_can_be_judged_and_the_server_says_so() {
+fn without_any_keys_user_tokens_are_503() {
     let signer = Signer::new("one");
     let jwks = signer.jwks().to_string();
     let elsewhere = KeyServer::new(answers("200 OK", &jwks));
@@ -205,21 +205,21 @@ fn without_any_keys_nobody_can_be_judged_and_the_server_says_so() {
         let user = fixture.user("acme", &[READ]);
         let reply = user.get(CONFIGURATIONS).problem(503);
         assert!(!reply.header("retry-after").is_empty());
-        // Operators are not touched by it.
+        // Operators are not affected.
         fixture.app.operator().get(CONFIGURATIONS).answered(200);
-        fixture.keys.says(answers("200 OK", &fixture.signer.jwks().to_string()));
+        fixture.keys.set_answer(answers("200 OK", &fixture.signer.jwks().to_string()));
         user.get(CONFIGURATIONS).answered(200);
     }
     assert_eq!(elsewhere.asked(), 0, "the redirect was followed");
 }
 
 #[test]
-fn who_did_it_is_the_user_of_the_token() {
+fn the_audit_log_names_the_user_of_the_token() {
     let fixture = Fixture::new();
     let user = fixture.user("acme", &[WRITE]);
     user.post(CONFIGURATIONS, &json!({"source": "okta"})).answered(201);
     let log = std::fs::read(fixture.app.data.join("rollcall.db-wal")).unwrap();
-    let says = |what: &[u8]| log.windows(what.len()).any(|window| window == what);
-    assert!(says(b"ann@example.com"), "the audit log names nobody");
-    assert!(!says(user.credential.unwrap().as_bytes()), "the token is in the database");
+    let contains = |what: &[u8]| log.windows(what.len()).any(|window| window == what);
+    assert!(contains(b"ann@example.com"), "the audit log does not name the user");
+    assert!(!contains(user.credential.unwrap().as_bytes()), "the token is in the database");
 }

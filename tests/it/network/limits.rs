@@ -1,4 +1,4 @@
-//! How many connections and requests there may be, and that whoever stays below is served (T72, R-270, R-332).
+//! Limits of connections and requests; clients below the limits are served (T72, R-270, R-332).
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use crate::app::{App, Client, Reply};
 use crate::sample::user;
 
-/// A connection that says nothing.
+/// A connection without any request.
 fn idle(address: SocketAddr) -> TcpStream {
     TcpStream::connect_timeout(&address, Duration::from_secs(10)).unwrap()
 }
 
-/// Connections that the server has taken up: a request on each is answered, and they stay open.
-fn seated(address: SocketAddr, count: usize) -> Vec<TcpStream> {
+/// Connections that the server has accepted: a request on each is answered, and they stay open.
+fn open_connections(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     let seat = |_| {
         let mut stream = idle(address);
         stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -26,7 +26,7 @@ fn seated(address: SocketAddr, count: usize) -> Vec<TcpStream> {
     (0..count).map(seat).collect()
 }
 
-/// Asks until the answer is one of these, at most 10 s.
+/// Repeats a request until the answer has that status, at most 10 s.
 #[track_caller]
 fn until_answered(client: &Client, status: u16) {
     let begun = Instant::now();
@@ -44,11 +44,11 @@ fn an_address_with_too_many_connections_gets_no_more_until_one_ends() {
     let folder = tempfile::tempdir().unwrap();
     let app = App::start_with(folder.path(), &["--max-connections-per-address", "5"]);
     let client = app.configuration("other");
-    let mut held = seated(app.address, 5);
+    let mut held = open_connections(app.address, 5);
     let refused = client.request("GET", "/Users").attempt();
     let is_refused = match &refused {
         Ok(answer) => answer.status == 503 && answer.header("retry-after").is_some(),
-        // It may be ended before its request was read.
+        // The connection may be closed before its request was read.
         Err(why) => why.kind() != std::io::ErrorKind::TimedOut,
     };
     assert!(is_refused, "{refused:?}");
@@ -63,7 +63,7 @@ fn a_trusted_proxy_may_have_as_many_connections_as_it_needs() {
         ["--max-connections-per-address", "5", "--trusted-proxies", "127.0.0.1", "--public-url", "https://a.example"];
     let app = App::start_with(folder.path(), &flags);
     let client = app.configuration("other");
-    let _held = seated(app.address, 20);
+    let _held = open_connections(app.address, 20);
     client.get("/Users").answered(200);
 }
 
@@ -79,7 +79,7 @@ fn more_connections_than_the_server_takes_wait_and_are_served_when_others_end() 
     client.created("/Users", &user("after the crowd"));
 }
 
-/// Time that the process has spent computing, in hundredths of a second.
+/// CPU time of the process, in hundredths of a second.
 fn cpu_ticks(app: &App) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", app.pid())).unwrap();
     let (_, after_name) = stat.rsplit_once(')').unwrap();
@@ -88,7 +88,7 @@ fn cpu_ticks(app: &App) -> u64 {
 }
 
 #[test]
-fn with_few_files_to_open_the_server_pauses_does_not_spin_and_recovers() {
+fn with_few_file_descriptors_the_server_waits_and_recovers() {
     // T72
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
@@ -105,7 +105,7 @@ fn with_few_files_to_open_the_server_pauses_does_not_spin_and_recovers() {
     drop(crowd);
     until_answered(&client, 200);
     client.created("/Users", &user("after"));
-    // All readers can still be opened: lists come over a pool of their own.
+    // All readers can still be opened: lists use a separate pool.
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| client.get("/Users?count=10").answered(200));
@@ -115,7 +115,7 @@ fn with_few_files_to_open_the_server_pauses_does_not_spin_and_recovers() {
     assert!(open < 64, "{open}");
 }
 
-/// Asks as fast as four callers can, until one is refused.
+/// Sends requests with four threads until one is refused.
 fn until_refused(client: &Client) -> Reply {
     let ask = || (0..5_000).map(|_| client.get("/ServiceProviderConfig")).find(|reply| reply.status != 200);
     std::thread::scope(|scope| {
@@ -126,16 +126,16 @@ fn until_refused(client: &Client) -> Reply {
 }
 
 #[test]
-fn a_configuration_that_calls_too_often_waits_and_its_neighbour_does_not() {
+fn a_configuration_that_calls_too_often_is_throttled_alone() {
     //
     let folder = tempfile::tempdir().unwrap();
     let app = App::start_with(folder.path(), &["--rate-limit", "50"]);
-    let (client, neighbour) = (app.configuration("other"), app.configuration("other"));
-    neighbour.get("/Users").answered(200);
+    let (client, other) = (app.configuration("other"), app.configuration("other"));
+    other.get("/Users").answered(200);
     let refused = until_refused(&client).refused(429, "");
     assert!(refused.answer.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok_and(|n| n > 0)));
-    neighbour.get("/Users").answered(200);
-    // A second later it is served again.
+    other.get("/Users").answered(200);
+    // One second later it is served again.
     std::thread::sleep(Duration::from_secs(1));
     client.get("/Users").answered(200);
     std::thread::sleep(Duration::from_millis(700));
@@ -145,7 +145,7 @@ fn a_configuration_that_calls_too_often_waits_and_its_neighbour_does_not() {
 }
 
 #[test]
-fn a_larger_body_is_taken_where_the_operator_says_so_and_discovery_tells() {
+fn the_body_limit_is_configurable_and_in_discovery() {
     let folder = tempfile::tempdir().unwrap();
     let app = App::start_with(folder.path(), &["--max-body-size", "1"]);
     let client = app.configuration("other");
@@ -155,6 +155,6 @@ fn a_larger_body_is_taken_where_the_operator_says_so_and_discovery_tells() {
     request.clone().body(&body).send().refused(413, "");
     body.truncate(1024 * 1024);
     request.body(&body).send().answered(201);
-    let told = client.get("/ServiceProviderConfig").answered(200).json;
-    assert_eq!(told["bulk"]["maxPayloadSize"], 1024 * 1024);
+    let config = client.get("/ServiceProviderConfig").answered(200).json;
+    assert_eq!(config["bulk"]["maxPayloadSize"], 1024 * 1024);
 }

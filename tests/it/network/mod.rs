@@ -1,4 +1,4 @@
-//! Between the caller and a request: proxies, stalled and too many connections, more work than can be done.
+//! Overload and network: proxies, stalled connections, too many connections, more writes than possible.
 
 mod limits;
 mod overload;

@@ -1,4 +1,4 @@
-//! More writes than the database takes (T43).
+//! More writes than the database can process (T43).
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -10,13 +10,13 @@ use serde_json::Value;
 use crate::app::{App, Client, Request};
 use crate::sample::user;
 
-/// Callers at once; the queue holds a small part of them.
+/// Concurrent clients; the queue holds a small part of their requests.
 const CALLERS: usize = 64;
 const QUEUE: &str = "8";
 const LASTS: Duration = Duration::from_secs(5);
 
 #[test]
-fn too_many_writes_are_turned_away_whole_and_those_acknowledged_are_there() {
+fn excess_writes_are_refused_completely_and_acknowledged_ones_are_stored() {
     let folder = tempfile::tempdir().unwrap();
     let app = App::start_with(folder.path(), &["--write-queue", QUEUE, "--rate-limit", "0"]);
     let client = app.configuration("other");
@@ -46,11 +46,11 @@ fn too_many_writes_are_turned_away_whole_and_those_acknowledged_are_there() {
     });
     let (made, turned_away) = (made.into_inner().unwrap(), turned_away.into_inner());
     assert!(turned_away > 0 && !made.is_empty(), "{} made, {turned_away} turned away", made.len());
-    assert_eq!(everybody(&client), made, "what is there is what was acknowledged, no more and no less");
+    assert_eq!(all_user_ids(&client), made, "what is there is what was acknowledged, no more and no less");
     client.created("/Users", &user("when it is over"));
 }
 
-/// One write; it is done, or it is turned away at once and may be repeated.
+/// One write; it succeeds, or it is refused at once and may be repeated.
 fn write(client: &Client, name: &str, made: &Mutex<HashSet<String>>, turned_away: &AtomicU32) {
     let asked = Instant::now();
     let reply = client.post("/Users", &user(name));
@@ -64,7 +64,7 @@ fn write(client: &Client, name: &str, made: &Mutex<HashSet<String>>, turned_away
     }
 }
 
-fn everybody(client: &Client) -> HashSet<String> {
+fn all_user_ids(client: &Client) -> HashSet<String> {
     let mut ids = HashSet::new();
     loop {
         let path = format!("/Users?attributes=id&count=500&startIndex={}", ids.len() + 1);

@@ -1,4 +1,4 @@
-//! Whose word counts for where a request came from (T18, T11).
+//! Which headers determine the client address (T18, T11).
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use crate::app::{App, Client, Request, serve_with_refuses};
 use crate::caller::Caller;
 use crate::sample::user;
 
-/// Two callers out in the world.
+/// Two client addresses.
 const ONE: &str = "198.51.100.1";
 const OTHER: &str = "2001:db8:1::7";
 
 /// A server that trusts a proxy on this machine.
-fn behind_a_proxy(data: &Path) -> App {
+fn with_a_proxy(data: &Path) -> App {
     App::start_with(data, &["--trusted-proxies", "127.0.0.0/8,10.0.0.0/8", "--public-url", "https://scim.example.com"])
 }
 
-/// The address of the newest call in the request log; it is written down a moment after its answer.
+/// The address of the newest call in the request log, which is written with a delay.
 fn logged_address(operator: &Caller, client: &Client) -> Value {
     std::thread::sleep(Duration::from_millis(700));
     let path = format!("/directory/resources/v1/configurations/scim2/{}/requests?limit=1", client.id);
@@ -26,9 +26,9 @@ fn logged_address(operator: &Caller, client: &Client) -> Value {
 }
 
 #[test]
-fn a_trusted_proxy_is_believed_about_the_caller() {
+fn a_trusted_proxy_determines_the_address_of_the_caller() {
     let folder = tempfile::tempdir().unwrap();
-    let app = behind_a_proxy(folder.path());
+    let app = with_a_proxy(folder.path());
     let (client, operator) = (app.configuration("other"), app.operator());
     for (name, value, address) in [
         ("X-Forwarded-For", ONE, ONE),
@@ -50,8 +50,8 @@ fn a_trusted_proxy_is_believed_about_the_caller() {
 #[test]
 fn changes_in_the_audit_log_come_from_the_caller_not_from_the_proxy() {
     let folder = tempfile::tempdir().unwrap();
-    let app = behind_a_proxy(folder.path());
-    let operator = app.operator().of("acme");
+    let app = with_a_proxy(folder.path());
+    let operator = app.operator().for_account("acme");
     let make = operator.request("POST", crate::caller::CONFIGURATIONS).json(&json!({"source": "okta"}));
     make.header("Content-Type", "application/json").header("X-Forwarded-For", ONE).send().answered(201);
     let audit = operator.get("/directory/resources/v1/audit").answered(200).json;
@@ -59,7 +59,7 @@ fn changes_in_the_audit_log_come_from_the_caller_not_from_the_proxy() {
 }
 
 #[test]
-fn a_header_of_a_stranger_is_not_believed_and_warned_of_once() {
+fn a_header_of_an_untrusted_caller_is_ignored_and_logged_once() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let app = App::start_in(&folder.path().join("data"), &[], &[], &log);
@@ -73,7 +73,7 @@ fn a_header_of_a_stranger_is_not_believed_and_warned_of_once() {
     let warnings: Vec<&str> = said.lines().filter(|line| line.contains("forwarding header")).collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("127.0.0.1") && warnings[0].contains("trusted_proxies"), "{warnings:?}");
-    assert!(!said.contains(ONE), "what a stranger says is nowhere in the log");
+    assert!(!said.contains(ONE), "the header of an untrusted client is not in the log");
 }
 
 #[test]
@@ -91,10 +91,10 @@ fn without_a_public_url_no_proxy_is_trusted() {
 }
 
 #[test]
-fn not_even_a_trusted_proxy_says_under_which_name_the_server_is_reached() {
+fn a_trusted_proxy_cannot_set_the_host_of_the_server() {
     // T18
     let folder = tempfile::tempdir().unwrap();
-    let app = behind_a_proxy(folder.path());
+    let app = with_a_proxy(folder.path());
     let client = app.configuration("other");
     let request = client.request("POST", "/Users").json(&user("x")).header("Host", "evil.example");
     let request = request.header("X-Forwarded-Host", "evil.example").header("X-Forwarded-Proto", "gopher");
@@ -105,10 +105,10 @@ fn not_even_a_trusted_proxy_says_under_which_name_the_server_is_reached() {
 }
 
 #[test]
-fn behind_a_proxy_each_guesser_has_a_budget_and_right_tokens_pass() {
+fn with_a_proxy_each_address_has_its_own_budget_for_wrong_tokens() {
     // T11
     let folder = tempfile::tempdir().unwrap();
-    let app = behind_a_proxy(folder.path());
+    let app = with_a_proxy(folder.path());
     let client = app.configuration("other");
     let from = |token: &str, address: &str| -> Request {
         let header = format!("Bearer {token}");
@@ -117,21 +117,21 @@ fn behind_a_proxy_each_guesser_has_a_budget_and_right_tokens_pass() {
     let spent = (0..1_000).map(|_| from("wrong", ONE).send()).find(|reply| reply.status != 401);
     let refused = spent.expect("an end to the budget").refused(429, "");
     assert!(refused.answer.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok_and(|n| n > 0)));
-    // Whatever the guesser writes in front, the proxy's own entry counts.
+    // Entries that the client prepends do not count; the proxy's own entry counts.
     from("wrong", &format!("203.0.113.9, {ONE}")).send().refused(429, "");
     from("wrong", OTHER).send().refused(401, "");
     from(&client.token, ONE).send().answered(200);
     from(&client.token, OTHER).send().answered(200);
     client.get("/Users").answered(200);
-    // The management API counts with it.
-    let stranger = app.stranger().with("wrong").request("GET", crate::caller::CONFIGURATIONS);
-    stranger.header("X-Forwarded-For", ONE).send().answered(429);
+    // The management API uses the same limit.
+    let anonymous = app.anonymous().with("wrong").request("GET", crate::caller::CONFIGURATIONS);
+    anonymous.header("X-Forwarded-For", ONE).send().answered(429);
 }
 
 #[test]
-fn behind_a_proxy_one_guesser_of_passwords_keeps_nobody_out() {
+fn with_a_proxy_wrong_passwords_of_one_address_do_not_block_others() {
     let folder = tempfile::tempdir().unwrap();
-    let app = behind_a_proxy(folder.path());
+    let app = with_a_proxy(folder.path());
     let sign_in = |address: &str| {
         let form = Request::new(app.address, "POST", "/login").body(b"email=ada%40example.com&password=wrong");
         let form = form.header("Content-Type", "application/x-www-form-urlencoded");

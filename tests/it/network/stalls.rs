@@ -1,4 +1,4 @@
-//! Callers who stop halfway: others do not notice, and the stalled are gone soon (T40, T72).
+//! Stalled clients: others are not affected, and the stalled connections are closed soon (T40, T72).
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -13,21 +13,21 @@ const SLOW_HEADS: usize = 60;
 const SLOW_BODIES: usize = 60;
 const IDLE: usize = 200;
 const NEVER_READING: usize = 20;
-/// How long anybody else may wait for an answer.
+/// Maximum wait of other clients for an answer.
 const WAIT_MAX: Duration = Duration::from_secs(3);
-/// When the stalled are gone.
+/// Time after which stalled connections are closed.
 const GONE_AFTER: Duration = Duration::from_secs(30);
-/// Most memory the server may use throughout.
+/// Maximum memory of the server during the test.
 const MEMORY_MAX_KIB: u64 = 256 * 1024;
 
-/// A connection on which so much was sent, and then nothing more.
+/// A connection that sends these bytes and then nothing.
 fn stalled(address: SocketAddr, sent: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(10)).unwrap();
     stream.write_all(sent).unwrap();
     stream
 }
 
-/// Somebody who asks for large answers, one behind the other, and reads none of them.
+/// A client that pipelines requests for large answers and reads none of them.
 fn never_reading(client: &Client) -> TcpStream {
     let mut stream = TcpStream::connect_timeout(&client.address, Duration::from_secs(10)).unwrap();
     let (base, token) = (&client.base, &client.token);
@@ -38,7 +38,7 @@ fn never_reading(client: &Client) -> TcpStream {
     stream
 }
 
-/// Network sockets that the server has open.
+/// Number of open network sockets of the server.
 fn sockets(app: &App) -> usize {
     let open = std::fs::read_dir(format!("/proc/{}/fd", app.pid())).unwrap();
     let is_socket = |path: std::path::PathBuf| {
@@ -63,7 +63,7 @@ fn is_served(client: &Client, name: &str) {
 }
 
 #[test]
-fn stalled_callers_are_in_nobodys_way_and_gone_within_half_a_minute() {
+fn stalled_callers_do_not_slow_others_and_are_disconnected_within_half_a_minute() {
     let folder = tempfile::tempdir().unwrap();
     let app = App::start(folder.path());
     let client = app.configuration("other");
@@ -93,15 +93,15 @@ fn stalled_callers_are_in_nobodys_way_and_gone_within_half_a_minute() {
     }
     let left = sockets(&app);
     assert!(left <= before, "{} of {} are still there after {:?}", left - before, crowd.len(), begun.elapsed());
-    assert!(asked > 3, "they were gone before anybody else could ask");
+    assert!(asked > 3, "they were closed before another client sent a request");
     let most = most_memory_kib(&app);
     assert!(most < MEMORY_MAX_KIB, "{most} KiB");
     is_served(&other, "afterwards");
-    assert_eq!(client.count("/Users"), 100, "nothing of half a body is kept");
+    assert_eq!(client.count("/Users"), 100, "nothing of an incomplete body is stored");
 }
 
 #[test]
-fn a_body_that_drips_in_is_given_up_however_long_it_says_it_is() {
+fn a_slowly_sent_body_times_out_regardless_of_its_announced_length() {
     // T40
     let client = App::shared().configuration("other");
     let head = format!(
@@ -113,7 +113,7 @@ fn a_body_that_drips_in_is_given_up_however_long_it_says_it_is() {
     let (begun, mut answer) = (Instant::now(), Vec::new());
     while begun.elapsed() < GONE_AFTER && answer.is_empty() {
         let mut bytes = [0; 1024];
-        // Once it is answered, writing may fail.
+        // Writing may fail after the answer.
         let _ = stream.write_all(b"{");
         if let Ok(read) = stream.read(&mut bytes) {
             answer.extend_from_slice(&bytes[..read]);

@@ -1,4 +1,4 @@
-//! A browser without scripts: keeps cookies, sends forms with the token of their page, and follows where it is sent on to.
+//! A browser without scripts: stores cookies, sends forms with the token of their page, and follows redirects.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -10,20 +10,20 @@ use std::time::{Duration, Instant};
 use crate::app::{App, Request};
 use crate::sample;
 
-/// What every person of these tests signs in with.
+/// Password of all admins in these tests.
 pub(crate) const PASSWORD: &str = "a lamp on the long table";
 
-/// A server of one's own: so many people sign in that others would have to wait.
+/// A separate server, because many sign-ins would delay those of other tests.
 pub(crate) fn own_app() -> (App, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     (App::start(folder.path()), folder)
 }
 
-/// A page as it came, after all redirects.
+/// A page after all redirects.
 #[derive(Debug, Clone)]
 pub(crate) struct Page {
     pub(crate) status: u16,
-    /// Path and query at which it was found.
+    /// Path and query of the page.
     pub(crate) at: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) text: String,
@@ -35,19 +35,19 @@ impl Page {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The same page, which must have that status.
+    /// Asserts the status and returns the page.
     #[track_caller]
     pub(crate) fn answered(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}: {}", self.at, self.text);
         self
     }
 
-    /// Whether the page says so; markup counts.
-    pub(crate) fn says(&self, text: &str) -> bool {
+    /// Whether the page contains the text; markup counts.
+    pub(crate) fn contains(&self, text: &str) -> bool {
         self.text.contains(text)
     }
 
-    /// What follows `before` up to `end`, such as the value of a field.
+    /// The text between `before` and `end`, such as the value of a field.
     #[track_caller]
     pub(crate) fn between(&self, before: &str, end: &str) -> &str {
         let (_, rest) =
@@ -56,34 +56,34 @@ impl Page {
     }
 }
 
-/// Somebody at a browser.
+/// A browser with its session.
 #[derive(Debug, Clone)]
 pub(crate) struct Browser {
     address: SocketAddr,
-    /// E-mail address of whoever is signed in.
+    /// E-mail address of the admin who signs in.
     pub(crate) email: String,
     pub(crate) cookies: BTreeMap<String, String>,
-    /// What the forms of the session carry.
+    /// The form token of the session.
     pub(crate) form_token: String,
 }
 
 impl Browser {
-    /// Somebody who is not signed in.
-    pub(crate) fn stranger(app: &App) -> Self {
+    /// A browser that is not signed in.
+    pub(crate) fn anonymous(app: &App) -> Self {
         Self { address: app.address, email: String::new(), cookies: BTreeMap::new(), form_token: String::new() }
     }
 
-    /// A new owner of the server, signed in.
+    /// A browser with a new owner of the server, signed in.
     #[track_caller]
     pub(crate) fn owner(app: &App) -> Self {
         Self::with_role(app, "owner", None)
     }
 
-    /// A new person with that role, everywhere or in one account, signed in.
+    /// A browser with a new admin who has that role, in all accounts or in one, signed in.
     #[track_caller]
     pub(crate) fn with_role(app: &App, role: &str, account: Option<&str>) -> Self {
-        let mut browser = Self::stranger(app);
-        browser.email = new_person(app, role, account);
+        let mut browser = Self::anonymous(app);
+        browser.email = new_admin(app, role, account);
         let page = browser.sign_in();
         assert!(!browser.form_token.is_empty(), "{}: {}", page.at, page.text);
         browser
@@ -94,27 +94,27 @@ impl Browser {
     pub(crate) fn sign_in(&mut self) -> Page {
         let email = self.email.clone();
         let page = self.submit("/login", &[("email", &email), ("password", PASSWORD)]);
-        if page.says("name=\"form_token\"") {
+        if page.contains("name=\"form_token\"") {
             page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut self.form_token);
         }
         page
     }
 
-    /// Asks for a page and follows where it is sent on to.
+    /// Requests a page and follows redirects.
     #[track_caller]
     pub(crate) fn get(&mut self, path: &str) -> Page {
         let page = self.send(&self.request("GET", path), path);
         self.follow(page)
     }
 
-    /// Sends a form with the token of the session, and follows where it is sent on to.
+    /// Sends a form with the token of the session and follows redirects.
     #[track_caller]
     pub(crate) fn submit(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let page = self.submit_only(path, fields);
         self.follow(page)
     }
 
-    /// Sends a form and stays with the answer to it.
+    /// Sends a form and returns its answer without following redirects.
     #[track_caller]
     pub(crate) fn submit_only(&mut self, path: &str, fields: &[(&str, &str)]) -> Page {
         let form_token = self.form_token.clone();
@@ -125,7 +125,7 @@ impl Browser {
         let request = with_fields(request, &all);
         let mut page = self.send(&request, path);
         while page.status == 429 {
-            // All tests sign in from one address, which has a budget.
+            // All tests sign in from one address, which is rate limited.
             let wait = page.header("retry-after").and_then(|seconds| seconds.parse().ok()).unwrap_or(1);
             std::thread::sleep(Duration::from_secs(wait));
             page = self.send(&request, path);
@@ -133,7 +133,7 @@ impl Browser {
         page
     }
 
-    /// A request with the cookies of this browser, and nothing else that a browser would add.
+    /// A request with the cookies of this browser, and no other headers of a browser.
     pub(crate) fn request(&self, method: &str, path: &str) -> Request {
         let request = Request::new(self.address, method, path);
         if self.cookies.is_empty() {
@@ -143,7 +143,7 @@ impl Browser {
         request.header("Cookie", &cookies.join("; "))
     }
 
-    /// Sends a request as it is, and keeps the cookies that come with the answer.
+    /// Sends a request unchanged and stores the cookies of the answer.
     #[track_caller]
     pub(crate) fn send(&mut self, request: &Request, path: &str) -> Page {
         let answer = request.attempt().unwrap_or_else(|why| panic!("{path}: no answer: {why}"));
@@ -172,31 +172,31 @@ impl Browser {
     }
 }
 
-/// A page once it says something: the log is written soon, not at once.
+/// Requests a page until it contains the text; logs are written with a delay.
 #[track_caller]
-pub(crate) fn once_it_says(browser: &mut Browser, path: &str, text: &str) -> Page {
+pub(crate) fn wait_for_text(browser: &mut Browser, path: &str, text: &str) -> Page {
     let begun = Instant::now();
     loop {
         let page = browser.get(path).answered(200);
-        if page.says(text) || begun.elapsed() > Duration::from_secs(10) {
-            assert!(page.says(text), "{path} does not say {text}: {}", page.text);
+        if page.contains(text) || begun.elapsed() > Duration::from_secs(10) {
+            assert!(page.contains(text), "{path} does not say {text}: {}", page.text);
             return page;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// The same request with the fields of a form.
+/// The same request with form fields as body.
 pub(crate) fn with_fields(request: Request, fields: &[(&str, &str)]) -> Request {
     let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", sample::encode(value))).collect();
     request.header("Content-Type", "application/x-www-form-urlencoded").body(pairs.join("&").as_bytes())
 }
 
-/// Makes a person on the command line; gives the e-mail address.
+/// Creates an admin on the command line; returns the e-mail address.
 #[track_caller]
-pub(crate) fn new_person(app: &App, role: &str, account: Option<&str>) -> String {
-    static PEOPLE: AtomicU32 = AtomicU32::new(1);
-    let email = format!("person-{}@portal.example", PEOPLE.fetch_add(1, Ordering::Relaxed));
+pub(crate) fn new_admin(app: &App, role: &str, account: Option<&str>) -> String {
+    static ADMINS: AtomicU32 = AtomicU32::new(1);
+    let email = format!("admin-{}@portal.example", ADMINS.fetch_add(1, Ordering::Relaxed));
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
     command.args(["admin", "create", "--email", &email, "--role", role]).arg("--data-dir").arg(&app.data);
     if let Some(account) = account {

@@ -1,4 +1,4 @@
-//! One-time codes: set up in the profile, asked for at signing in, each good for one time.
+//! One-time codes: set up in the profile, required at sign-in, each valid once.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use aws_lc_rs::hmac::{HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key, sign};
 use crate::app::App;
 use crate::portal::browser::{Browser, PASSWORD, Page, own_app};
 
-/// What an authenticator app shows for a secret, so many steps of 30 seconds from now.
+/// The code of an authenticator app for a secret, that many steps of 30 seconds from now.
 fn code(secret: &str, steps: u64) -> String {
     let values = secret.chars().map(|c| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(c).unwrap());
     let bits: Vec<u8> = values.flat_map(|value| (0..5).rev().map(move |bit| u8::from(value >> bit & 1 == 1))).collect();
@@ -20,15 +20,15 @@ fn code(secret: &str, steps: u64) -> String {
     format!("{:06}", number % 1_000_000)
 }
 
-/// Waits until no step ends within the next moments, so that "now" means the same on both sides.
-fn early_in_a_step() {
+/// Waits if the current step ends soon, so that test and server use the same step.
+fn wait_for_early_step() {
     let into = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() % 30;
     if into > 24 {
         std::thread::sleep(Duration::from_secs(31 - into));
     }
 }
 
-/// Switches codes on; gives the secret and the page with the recovery codes.
+/// Enables codes; returns the secret and the page with the recovery codes.
 fn set_up(owner: &mut Browser) -> (String, Page) {
     let page = owner.submit("/profile/codes", &[("present", PASSWORD)]).answered(200);
     let secret = page.between("id=\"secret\" type=\"text\" readonly value=\"", "\"").to_owned();
@@ -41,13 +41,13 @@ fn set_up(owner: &mut Browser) -> (String, Page) {
 }
 
 #[test]
-fn signing_in_asks_for_a_code_that_works_once() {
-    early_in_a_step();
+fn sign_in_requires_a_code_that_works_once() {
+    wait_for_early_step();
     let (app, _folder) = own_app();
     let mut owner = Browser::owner(&app);
     owner.submit("/profile/codes", &[("present", "wrong")]).answered(422);
     let (secret, recovery) = set_up(&mut owner);
-    let mut there = Browser::stranger(&app);
+    let mut there = Browser::anonymous(&app);
     there.email.clone_from(&owner.email);
     let page = there.sign_in();
     assert!(page.at.starts_with("/login/code"), "{}", page.at);
@@ -55,7 +55,7 @@ fn signing_in_asks_for_a_code_that_works_once() {
     there.submit("/login/code", &[("code", &code(&secret, 0))]).answered(401);
     let next = code(&secret, 1);
     assert_eq!(there.submit("/login/code", &[("code", &next), ("next", "/profile")]).answered(200).at, "/profile");
-    let mut thief = Browser::stranger(&app);
+    let mut thief = Browser::anonymous(&app);
     thief.email.clone_from(&owner.email);
     thief.sign_in();
     thief.submit("/login/code", &[("code", &next)]).answered(401);
@@ -67,18 +67,18 @@ fn signing_in_asks_for_a_code_that_works_once() {
 }
 
 #[test]
-fn a_code_without_the_password_is_worth_nothing() {
-    let mut stranger = Browser::stranger(App::shared());
-    assert!(stranger.get("/login/code").at.starts_with("/login"));
+fn a_code_without_the_password_is_refused() {
+    let mut anonymous = Browser::anonymous(App::shared());
+    assert!(anonymous.get("/login/code").at.starts_with("/login"));
     for cookie in ["", "AAAA", "!", &"A".repeat(300)] {
-        stranger.cookies.insert("rc_code".to_owned(), cookie.to_owned());
-        assert_eq!(stranger.submit("/login/code", &[("code", "123456")]).at, "/login");
+        anonymous.cookies.insert("rc_code".to_owned(), cookie.to_owned());
+        assert_eq!(anonymous.submit("/login/code", &[("code", "123456")]).at, "/login");
     }
 }
 
 #[test]
 fn codes_are_switched_off_with_the_password() {
-    early_in_a_step();
+    wait_for_early_step();
     let (app, _folder) = own_app();
     let mut owner = Browser::owner(&app);
     set_up(&mut owner);

@@ -1,12 +1,12 @@
-//! Looking into a connection: its requests in plain words, its users and groups, and where somebody is.
+//! Inspecting a connection: its requests described in sentences, its users and groups, and the search for a user.
 
 use serde_json::json;
 
 use crate::app::{App, Client};
-use crate::portal::browser::{Browser, once_it_says};
+use crate::portal::browser::{Browser, wait_for_text};
 use crate::sample::{encode, group, operation, operations, user, user_with};
 
-/// A connection in an account of its own, and its people's manager.
+/// A connection in a new account, and a provisioning manager of that account.
 fn manager(app: &App, account: &str) -> (Browser, Client) {
     let client = app.configuration_of(account, "okta");
     (Browser::with_role(app, "provisioning-manager", Some(account)), client)
@@ -17,30 +17,30 @@ fn at(client: &Client, below: &str) -> String {
 }
 
 #[test]
-fn each_call_is_told_in_a_sentence_with_what_to_do() {
-    let (mut browser, client) = manager(App::shared(), "telling");
-    let alice = client.created("/Users", &user("alice@telling.example"));
+fn each_call_is_described_in_a_sentence_with_the_fix() {
+    let (mut browser, client) = manager(App::shared(), "describing");
+    let alice = client.created("/Users", &user("alice@describing.example"));
     client.patch(&format!("/Users/{alice}"), &operation("Replace", "active", &json!("False"))).answered(200);
-    client.post("/Users", &user("alice@telling.example")).refused(409, "uniqueness");
+    client.post("/Users", &user("alice@describing.example")).refused(409, "uniqueness");
     client.get("/Users/Users");
-    let list = once_it_says(&mut browser, &at(&client, "/requests"), "part of the address");
+    let list = wait_for_text(&mut browser, &at(&client, "/requests"), "part of the URL");
     for sentence in
-        ["Added the user alice@telling.example", "Switched off the user alice@", "Refused: userName is taken"]
+        ["Added the user alice@describing.example", "Switched off the user alice@", "Refused: userName is taken"]
     {
-        assert!(list.says(sentence), "{sentence}: {}", list.text);
+        assert!(list.contains(sentence), "{sentence}: {}", list.text);
     }
     let failed = browser.get(&at(&client, "/requests?only=failed")).answered(200);
-    assert!(failed.says("userName is taken") && !failed.says("Switched off"), "{}", failed.text);
+    assert!(failed.contains("userName is taken") && !failed.contains("Switched off"), "{}", failed.text);
     let about = browser.get(&at(&client, &format!("/requests?resource={alice}&method=PATCH"))).answered(200);
-    assert!(about.says("Switched off") && !about.says("Added the user"), "{}", about.text);
+    assert!(about.contains("Switched off") && !about.contains("Added the user"), "{}", about.text);
     let id = failed.between(&format!("href=\"{}/", at(&client, "/requests")), "\"").to_owned();
     let one = browser.get(&at(&client, &format!("/requests/{id}"))).answered(200);
     for text in
         ["<h1>Refused: userName is taken</h1>", "Okta: Provisioning", "$TOKEN", "uniqueness", "&#34;userName&#34;"]
     {
-        assert!(one.says(text), "{text}: {}", one.text);
+        assert!(one.contains(text), "{text}: {}", one.text);
     }
-    assert!(!one.says(&client.token));
+    assert!(!one.contains(&client.token));
     browser.get(&at(&client, "/requests/01890a5d-ac96-774b-bcce-b302099a8057")).answered(404);
 }
 
@@ -50,11 +50,15 @@ fn the_log_is_read_page_by_page() {
     for number in 0..60 {
         client.created("/Users", &user(&format!("paged-{number:02}")));
     }
-    let first = once_it_says(&mut browser, &at(&client, "/requests"), "paged-59");
-    assert!(first.says("paged-10<") && !first.says("paged-09<"), "50 on a page: {}", first.text);
+    let first = wait_for_text(&mut browser, &at(&client, "/requests"), "paged-59");
+    assert!(first.contains("paged-10<") && !first.contains("paged-09<"), "50 on a page: {}", first.text);
     let next = first.between("before=01", "\"");
     let second = browser.get(&at(&client, &format!("/requests?before=01{next}"))).answered(200);
-    assert!(second.says("paged-09<") && second.says("paged-00<") && !second.says("paged-10<"), "{}", second.text);
+    assert!(
+        second.contains("paged-09<") && second.contains("paged-00<") && !second.contains("paged-10<"),
+        "{}",
+        second.text
+    );
 }
 
 #[test]
@@ -66,10 +70,10 @@ fn users_are_listed_page_by_page_and_looked_up() {
     client.created("/Users", &user_with("zoe", &json!({"displayName": "Übung", "externalId": "00uZ"})));
     let users = at(&client, "/users");
     let first = browser.get(&users).answered(200);
-    assert!(first.says(">u49<") && !first.says(">u50<"), "{}", first.text);
+    assert!(first.contains(">u49<") && !first.contains(">u50<"), "{}", first.text);
     let next = first.between("after=", "\"");
     let second = browser.get(&format!("{users}?after={next}")).answered(200);
-    assert!(second.says(">u50<") && second.says(">zoe<") && !second.says(">u49<"), "{}", second.text);
+    assert!(second.contains(">u50<") && second.contains(">zoe<") && !second.contains(">u49<"), "{}", second.text);
     for (query, found, not) in [
         ("q=U0", ">u09<", ">u10<"),
         ("q=zoe", ">zoe<", ">u00<"),
@@ -78,7 +82,7 @@ fn users_are_listed_page_by_page_and_looked_up() {
         ("active=off", ">u07<", ">u08<"),
     ] {
         let page = browser.get(&format!("{users}?{query}")).answered(200);
-        assert!(page.says(found) && !page.says(not), "{query}: {}", page.text);
+        assert!(page.contains(found) && !page.contains(not), "{query}: {}", page.text);
     }
     for odd in ["after=x", "after=9.9", "active=x", "older=x", "q=%00", "q=%22%27%3B--"] {
         browser.get(&format!("{users}?{odd}")).answered(200);
@@ -97,15 +101,15 @@ fn a_user_shows_attributes_groups_and_history() {
     client.patch(&format!("/Users/{ann}"), &operations(&change)).answered(200);
     let page = browser.get(&at(&client, &format!("/users/{ann}"))).answered(200);
     for text in ["name.givenName", "a@x.example", ">Staff<", ">All<", "<del>Ann</del>", "<ins>Anna</ins>", &all] {
-        assert!(page.says(text), "{text}: {}", page.text);
+        assert!(page.contains(text), "{text}: {}", page.text);
     }
     let page = browser.get(&at(&client, &format!("/groups/{staff}"))).answered(200);
-    assert!(page.says(&format!("/users/{ann}\">")) && page.says("1 member joined"), "{}", page.text);
+    assert!(page.contains(&format!("/users/{ann}\">")) && page.contains("1 member joined"), "{}", page.text);
     client.delete(&format!("/Users/{ann}")).answered(204);
     let page = browser.get(&at(&client, &format!("/users/{ann}"))).answered(200);
-    assert!(page.says("<h1>ann</h1>") && page.says("It was deleted"), "{}", page.text);
+    assert!(page.contains("<h1>ann</h1>") && page.contains("It was deleted"), "{}", page.text);
     browser.get(&at(&client, &format!("/groups/{ann}"))).answered(404);
-    browser.get(&at(&client, "/users/nobody")).answered(404);
+    browser.get(&at(&client, "/users/unknown")).answered(404);
 }
 
 #[test]
@@ -115,14 +119,14 @@ fn members_of_a_large_group_are_paged() {
     let large = client.created("/Groups", &group("Large", &ids.iter().map(String::as_str).collect::<Vec<_>>()));
     let address = at(&client, &format!("/groups/{large}"));
     let first = browser.get(&address).answered(200);
-    assert!(first.says(&ids[49]) && !first.says(&ids[50]) && first.says("52 members"), "{}", first.text);
+    assert!(first.contains(&ids[49]) && !first.contains(&ids[50]) && first.contains("52 members"), "{}", first.text);
     let next = first.between("?after=", "#");
     let second = browser.get(&format!("{address}?after={next}")).answered(200);
-    assert!(second.says(&ids[51]) && !second.says(&ids[49]), "{}", second.text);
+    assert!(second.contains(&ids[51]) && !second.contains(&ids[49]), "{}", second.text);
 }
 
 #[test]
-fn somebody_is_found_by_any_of_their_names() {
+fn a_user_is_found_by_any_of_its_names() {
     let (mut browser, client) = manager(App::shared(), "finding");
     let more = json!({"externalId": "00uF", "active": true, "emails": [{"value": "flo@mail.example"}]});
     let flo = client.created("/Users", &user_with("Flo@finding.example", &more));
@@ -130,42 +134,42 @@ fn somebody_is_found_by_any_of_their_names() {
     for q in ["flo@FINDING.example", "00uF", "FLO@mail.example", &flo] {
         let page = browser.get(&format!("/find?q={}", encode(q))).answered(200);
         assert!(
-            page.says("Flo@finding.example is in Okta") && page.says("switched on, in 1 group"),
+            page.contains("Flo@finding.example is in Okta") && page.contains("switched on, in 1 group"),
             "{q}: {}",
             page.text
         );
-        assert!(page.says(&at(&client, &format!("/users/{flo}"))), "{q}: {}", page.text);
+        assert!(page.contains(&at(&client, &format!("/users/{flo}"))), "{q}: {}", page.text);
     }
-    once_it_says(&mut browser, "/find?q=00uF", "Added the user Flo@finding.example");
+    wait_for_text(&mut browser, "/find?q=00uF", "Added the user Flo@finding.example");
     client.delete(&format!("/Users/{flo}")).answered(204);
-    once_it_says(&mut browser, "/find?q=Flo%40finding.example", "was here and was deleted");
+    wait_for_text(&mut browser, "/find?q=Flo%40finding.example", "was here and was deleted");
     client.get(&format!("/Users?filter={}", encode("userName eq \"gus@finding.example\""))).answered(200);
-    once_it_says(&mut browser, "/find?q=gus%40finding.example", "The last call that mentions them");
-    let nobody = browser.get("/find?q=never-heard-of").answered(200);
-    assert!(nobody.says("no recent call mentions them"), "{}", nobody.text);
+    wait_for_text(&mut browser, "/find?q=gus%40finding.example", "The last call that mentions them");
+    let unknown = browser.get("/find?q=never-heard-of").answered(200);
+    assert!(unknown.contains("no recent call mentions them"), "{}", unknown.text);
 }
 
 #[test]
-fn nobody_looks_beyond_their_account_or_their_role() {
+fn admins_see_only_what_their_account_and_role_allow() {
     let app = App::shared();
-    let (mut stranger, _) = manager(app, "looking-elsewhere");
+    let (mut other, _) = manager(app, "looking-elsewhere");
     let client = app.configuration_of("looked-at", "okta");
     let hidden = client.created("/Users", &user("hidden@looked-at.example"));
     for below in ["/requests", "/users", "/groups", &format!("/users/{hidden}")] {
-        stranger.get(&at(&client, below)).answered(404);
+        other.get(&at(&client, below)).answered(404);
     }
-    let page = stranger.get("/find?q=hidden%40looked-at.example").answered(200);
-    assert!(page.says("Nobody called") && !page.says(&hidden), "{}", page.text);
+    let page = other.get("/find?q=hidden%40looked-at.example").answered(200);
+    assert!(page.contains("No user ") && !page.contains(&hidden), "{}", page.text);
     let mut viewer = Browser::with_role(app, "viewer", Some("looked-at"));
     viewer.get(&at(&client, "/users")).answered(200);
     for path in [at(&client, "/requests"), "/find?q=x".to_owned()] {
         let page = viewer.get(&path).answered(403);
-        assert!(page.says("requests.read"), "{}", page.text);
+        assert!(page.contains("requests.read"), "{}", page.text);
     }
 }
 
 #[test]
-fn what_a_directory_holds_is_shown_as_text() {
+fn directory_values_are_rendered_as_text() {
     let (mut browser, client) = manager(App::shared(), "poisoned");
     let poison = "<script>alert(1)</script>\"'&{{7*7}}";
     let document = user_with(
@@ -179,7 +183,7 @@ fn what_a_directory_holds_is_shown_as_text() {
         .answered(200);
     client.get(&format!("/Users?filter={}", encode(&format!("userName eq \"{}\"", "<b>x</b>"))));
     client.get(&format!("/Users/{}", encode("<i>x</i>")));
-    once_it_says(&mut browser, &at(&client, "/requests"), "&#60;i&#62;");
+    wait_for_text(&mut browser, &at(&client, "/requests"), "&#60;i&#62;");
     let paths = [
         at(&client, "/requests"),
         at(&client, &format!("/requests?text={}", encode(poison))),
@@ -193,7 +197,7 @@ fn what_a_directory_holds_is_shown_as_text() {
     for path in paths {
         let page = browser.get(&path).answered(200);
         for live in ["<script>a", "<img src=x", "<b>x", "<i>x"] {
-            assert!(!page.says(live), "{path} has {live}");
+            assert!(!page.contains(live), "{path} has {live}");
         }
     }
 }
@@ -203,29 +207,33 @@ fn the_log_is_searched_between_two_times_in_the_zone_of_the_reader() {
     let (mut browser, client) = manager(App::shared(), "timed-calls");
     client.created("/Users", &user("timed-one"));
     let path = at(&client, "/requests");
-    once_it_says(&mut browser, &path, "timed-one");
+    wait_for_text(&mut browser, &path, "timed-one");
     let find = |browser: &mut Browser, query: &str| browser.get(&format!("{path}?{query}"));
-    assert!(find(&mut browser, "from=2020-01-01T00:00&to=2999-12-31T23:59").answered(200).says("timed-one"));
-    assert!(!find(&mut browser, "from=2999-01-01T00:00").answered(200).says("timed-one"));
-    assert!(find(&mut browser, "to=2020-01-01T00:00").answered(200).says("No call fits these filters."));
+    assert!(find(&mut browser, "from=2020-01-01T00:00&to=2999-12-31T23:59").answered(200).contains("timed-one"));
+    assert!(!find(&mut browser, "from=2999-01-01T00:00").answered(200).contains("timed-one"));
+    assert!(find(&mut browser, "to=2020-01-01T00:00").answered(200).contains("No call fits these filters."));
     let wrong = find(&mut browser, "from=yesterday").answered(422);
-    assert!(wrong.says("id=\"from-problem\"") && wrong.says("value=\"yesterday\""), "{}", wrong.text);
+    assert!(wrong.contains("id=\"from-problem\"") && wrong.contains("value=\"yesterday\""), "{}", wrong.text);
     let page = browser.submit("/profile/zone", &[("zone", "Asia/Kolkata")]).answered(200);
     assert!(
-        page.says("value=\"Asia/Kolkata\"") && page.says(" IST</time>") && !page.says(" UTC</time>"),
+        page.contains("value=\"Asia/Kolkata\"") && page.contains(" IST</time>") && !page.contains(" UTC</time>"),
         "{}",
         page.text
     );
     let page = find(&mut browser, "").answered(200);
-    assert!(page.says("From (<span data-zone>Asia/Kolkata</span>)") && page.says(" data-zoned>"), "{}", page.text);
+    assert!(
+        page.contains("From (<span data-zone>Asia/Kolkata</span>)") && page.contains(" data-zoned>"),
+        "{}",
+        page.text
+    );
     let refused = browser.submit_only("/profile/zone", &[("zone", "Europe/Atlantis")]).answered(422);
-    assert!(refused.says("no time zone “Europe/Atlantis”"), "{}", refused.text);
+    assert!(refused.contains("no time zone “Europe/Atlantis”"), "{}", refused.text);
     let page = browser.submit("/profile/zone", &[("zone", "")]).answered(200);
-    assert!(page.says(" UTC</time>"), "{}", page.text);
+    assert!(page.contains(" UTC</time>"), "{}", page.text);
 }
 
 #[test]
-fn who_may_not_see_people_sees_calls_without_their_values() {
+fn without_directory_permission_values_of_calls_are_masked() {
     let app = App::shared();
     let client = app.configuration_of("masked-calls", "okta");
     let mut owner = Browser::owner(app);
@@ -238,17 +246,17 @@ fn who_may_not_see_people_sees_calls_without_their_values() {
     let made = user_with("secretive@masked.example", &json!({"name": {"familyName": "Hushington"}}));
     client.created("/Users", &made);
     client.get("/Users?filter=userName+eq+%22secretive@masked.example%22").answered(200);
-    let open = once_it_says(&mut owner, &at(&client, "/requests"), "secretive@masked.example");
+    let open = wait_for_text(&mut owner, &at(&client, "/requests"), "secretive@masked.example");
     let mut caller = Browser::with_role(app, &role, None);
     let list = caller.get(&at(&client, "/requests")).answered(200);
-    assert!(list.says("hidden from you (***)") && !list.says("secretive"), "{}", list.text);
+    assert!(list.contains("hidden from you (***)") && !list.contains("secretive"), "{}", list.text);
     let link = format!("href=\"{}/", at(&client, "/requests"));
     for rest in open.text.split(&link).skip(1) {
         let one = at(&client, &format!("/requests/{}", rest.split('"').next().unwrap()));
-        assert!(owner.get(&one).answered(200).says("secretive"));
+        assert!(owner.get(&one).answered(200).contains("secretive"));
         let page = caller.get(&one).answered(200);
-        assert!(page.says("***") && !page.says("secretive") && !page.says("Hushington"), "{}", page.text);
+        assert!(page.contains("***") && !page.contains("secretive") && !page.contains("Hushington"), "{}", page.text);
     }
     let found = caller.get(&at(&client, "/requests?text=hushington")).answered(200);
-    assert!(found.says("No call fits"), "a look for a value tells whether it is there: {}", found.text);
+    assert!(found.contains("No call fits"), "a search reveals whether the value exists: {}", found.text);
 }

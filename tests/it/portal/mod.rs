@@ -1,9 +1,9 @@
-//! The portal, seen through a browser without scripts.
+//! The portal, tested with a browser without scripts.
 
 pub(crate) mod browser;
 mod codes;
 mod looking;
-mod missing;
+mod not_found;
 mod overview;
 mod pages;
 mod public_url;

@@ -1,11 +1,11 @@
-//! Setting a connection up: tokens that take each other's place, links for the customer, and the live test.
+//! Setting up a connection: token rotation, set-up links, and the live test.
 
 use serde_json::json;
 
 use crate::app::{App, Client};
-use crate::portal::browser::{Browser, Page, once_it_says, with_fields};
+use crate::portal::browser::{Browser, Page, wait_for_text, with_fields};
 
-/// A connection of that account that was made in the portal, as its identity provider knows it.
+/// A connection of that account created in the portal, as its identity provider uses it.
 #[track_caller]
 fn connection(app: &App, owner: &mut Browser, account: &str) -> Client {
     let fields = [("provider", "okta"), ("name", "Main"), ("account", account), ("sync", "on")];
@@ -16,13 +16,13 @@ fn connection(app: &App, owner: &mut Browser, account: &str) -> Client {
     Client { address: app.address, id, token: token_on(&page), base, url }
 }
 
-/// The token that stands on a page.
+/// The token on a page.
 #[track_caller]
 fn token_on(page: &Page) -> String {
     format!("rct_{}", page.between("value=\"rct_", "\""))
 }
 
-/// A set-up link of a connection: its path.
+/// A set-up link of a connection; returns its path.
 #[track_caller]
 fn link(owner: &mut Browser, id: &str, provider: &str) -> String {
     let fields = [("life", "3600"), ("note", "For Bob & <b>co</b>"), ("provider", provider)];
@@ -31,15 +31,15 @@ fn link(owner: &mut Browser, id: &str, provider: &str) -> String {
     format!("/s/rcl_{}", page.between("/s/rcl_", "\""))
 }
 
-/// Sends a form of the customer's page with what that page carried.
+/// Sends a form of the set-up page with the form token of that page.
 #[track_caller]
-fn press(customer: &mut Browser, page: &Page, path: &str) -> Page {
-    page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut customer.form_token);
-    customer.submit(path, &[])
+fn submit_form(visitor: &mut Browser, page: &Page, path: &str) -> Page {
+    page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut visitor.form_token);
+    visitor.submit(path, &[])
 }
 
 #[test]
-fn a_new_token_is_watched_until_the_old_one_may_go() {
+fn a_rotation_is_tracked_until_the_old_token_can_be_revoked() {
     let app = App::shared();
     let mut owner = Browser::owner(app);
     let old = connection(app, &mut owner, "portal-rotation");
@@ -47,57 +47,61 @@ fn a_new_token_is_watched_until_the_old_one_may_go() {
     old.get("/Users").answered(200);
     let refused = owner.submit(&format!("{tokens}/new"), &[("label", " "), ("life", "31"), ("rights", "everything")]);
     for field in ["label", "life", "rights"] {
-        assert!(refused.status == 422 && refused.says(&format!("href=\"#{field}\"")), "{field}: {}", refused.text);
+        assert!(refused.status == 422 && refused.contains(&format!("href=\"#{field}\"")), "{field}: {}", refused.text);
     }
     let fields = [("label", "second"), ("life", "90"), ("rights", "all"), ("end_old", "on")];
     let page = owner.submit(&format!("{tokens}/new"), &fields).answered(200);
     let new = Client { token: token_on(&page), ..old.clone() };
-    let page = once_it_says(&mut owner, &tokens, "Do not revoke the old token yet");
-    assert!(page.says("The old one ends by itself in 1 day"), "{}", page.text);
-    assert!(!page.says("Revoke the old token</button>"));
+    let page = wait_for_text(&mut owner, &tokens, "Do not revoke the old token yet");
+    assert!(page.contains("The old one ends by itself in 1 day"), "{}", page.text);
+    assert!(!page.contains("Revoke the old token</button>"));
     new.get("/Users").answered(200);
-    let page = once_it_says(&mut owner, &tokens, "Revoke the old token</button>");
+    let page = wait_for_text(&mut owner, &tokens, "Revoke the old token</button>");
     let revoke = page.between("<form method=\"post\" action=\"/connections/", "\"").to_owned();
     let page = owner.submit(&format!("/connections/{revoke}"), &[]).answered(200);
-    assert!(page.says("Revoked. It stopped working at once."), "{}", page.text);
+    assert!(page.contains("Revoked. It stopped working at once."), "{}", page.text);
     old.get("/Users").answered(401);
     new.get("/Users").answered(200);
 }
 
 #[test]
-fn a_token_is_renamed_and_a_dead_one_stays_dead() {
+fn a_token_can_be_renamed_and_a_revoked_one_cannot_be_changed() {
     let app = App::shared();
     let mut owner = Browser::owner(app);
     let client = connection(app, &mut owner, "portal-token");
     let tokens = format!("/connections/{}/tokens", client.id);
     let page = owner.get(&tokens).answered(200);
     let one = format!("{tokens}/{}", page.between(&format!("<th scope=\"row\"><a href=\"{tokens}/"), "\""));
-    assert!(owner.get(&one).says("value=\"first token\""), "the form begins with the name as it is");
+    assert!(owner.get(&one).contains("value=\"first token\""), "the form begins with the name as it is");
     owner.submit(&one, &[("label", "<script>x</script>"), ("life", "30")]).answered(200);
     let page = owner.get(&tokens).answered(200);
-    assert!(page.says("in 30 days") && page.says("&#60;script&#62;x") && !page.says("<script>x"), "{}", page.text);
+    assert!(
+        page.contains("in 30 days") && page.contains("&#60;script&#62;x") && !page.contains("<script>x"),
+        "{}",
+        page.text
+    );
     owner.submit(&format!("{one}/revoke"), &[]).answered(200);
     let page = owner.submit(&one, &[("label", "again"), ("life", "")]).answered(409);
-    assert!(page.says("dead for good"), "{}", page.text);
-    assert!(owner.get(&tokens).says("No token of this connection works."));
+    assert!(page.contains("revoked or expired"), "{}", page.text);
+    assert!(owner.get(&tokens).contains("No token of this connection works."));
 }
 
 #[test]
-fn only_who_may_touch_tokens_does() {
+fn tokens_require_the_token_permission() {
     let app = App::shared();
     let mut owner = Browser::owner(app);
     let client = connection(app, &mut owner, "portal-token-rights");
     let tokens = format!("/connections/{}/tokens", client.id);
     let mut viewer = Browser::with_role(app, "viewer", None);
     let page = viewer.get(&tokens).answered(200);
-    assert!(!page.says("Make a new token") && !page.says("/links"), "{}", page.text);
+    assert!(!page.contains("Make a new token") && !page.contains("/links"), "{}", page.text);
     for path in [format!("{tokens}/new"), format!("/connections/{}/links", client.id)] {
         viewer.get(&path).answered(403);
         let page = viewer.submit(&path, &[("label", "x"), ("life", "3600"), ("rights", "all")]).answered(403);
-        assert!(page.says("provisioning.tokens"), "{}", page.text);
+        assert!(page.contains("provisioning.tokens"), "{}", page.text);
     }
-    connection(app, &mut owner, "portal-somebody-else");
-    let mut other = Browser::with_role(app, "owner", Some("portal-somebody-else"));
+    connection(app, &mut owner, "portal-other");
+    let mut other = Browser::with_role(app, "owner", Some("portal-other"));
     for path in ["tokens", "tokens/new", "links", "links/made"] {
         other.get(&format!("/connections/{}/{path}", client.id)).answered(404);
     }
@@ -105,37 +109,37 @@ fn only_who_may_touch_tokens_does() {
 }
 
 #[test]
-fn a_customer_sets_up_with_nothing_but_a_link_until_the_first_user_arrives() {
+fn a_set_up_link_is_sufficient_until_the_first_user_arrives() {
     let app = App::shared();
     let mut owner = Browser::owner(app);
-    let first = connection(app, &mut owner, "portal-customer");
+    let first = connection(app, &mut owner, "portal-visitor");
     let path = link(&mut owner, &first.id, "");
-    let mut customer = Browser::stranger(app);
-    let page = customer.get(&path).answered(200);
-    assert!(page.says(&first.url) && page.says("Steps for Okta") && !page.says("For Bob"), "{}", page.text);
+    let mut visitor = Browser::anonymous(app);
+    let page = visitor.get(&path).answered(200);
+    assert!(page.contains(&first.url) && page.contains("Steps for Okta") && !page.contains("For Bob"), "{}", page.text);
     assert_eq!((page.header("referrer-policy"), page.header("x-robots-tag")), (Some("same-origin"), Some("noindex")));
-    assert!(!page.says("rct_"));
-    assert!(customer.get(&format!("{path}?provider=entra")).says("Steps for Microsoft Entra ID"));
-    let page = press(&mut customer, &page, &format!("{path}/token")).answered(200);
+    assert!(!page.contains("rct_"));
+    assert!(visitor.get(&format!("{path}?provider=entra")).contains("Steps for Microsoft Entra ID"));
+    let page = submit_form(&mut visitor, &page, &format!("{path}/token")).answered(200);
     let client = Client { token: token_on(&page), ..first.clone() };
-    assert!(customer.get(&path).says(&client.token), "a reload shows the token again");
-    assert!(!Browser::stranger(app).get(&path).says(&client.token), "only in the browser that made it");
+    assert!(visitor.get(&path).contains(&client.token), "a reload shows the token again");
+    assert!(!Browser::anonymous(app).get(&path).contains(&client.token), "only in the browser that made it");
     client.get("/Users?startIndex=1&count=2").answered(200);
-    once_it_says(&mut customer, &path, "Okta tested the connection");
-    let page = once_it_says(&mut customer, &path, "The token is in use already");
-    page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut customer.form_token);
-    customer.submit(&format!("{path}/token"), &[]).answered(409);
+    wait_for_text(&mut visitor, &path, "Okta tested the connection");
+    let page = wait_for_text(&mut visitor, &path, "The token is in use already");
+    page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut visitor.form_token);
+    visitor.submit(&format!("{path}/token"), &[]).answered(409);
     let listed = owner.get(&format!("/connections/{}/links", first.id));
     assert!(
-        listed.says("For Bob &#38; &#60;b&#62;co") && listed.says("<td class=\"number\">2</td>"),
+        listed.contains("For Bob &#38; &#60;b&#62;co") && listed.contains("<td class=\"number\">2</td>"),
         "{}",
         listed.text
     );
     client.post("/Users", &json!({"schemas": [USER], "userName": "first@example.com"})).answered(201);
-    assert!(customer.get(&path).answered(200).says("The first user has arrived"));
-    customer.get(&path).answered(404);
-    customer.submit(&format!("{path}/token"), &[]).answered(404);
-    let audit = app.operator().get("/directory/resources/v1/audit?account=portal-customer").answered(200);
+    assert!(visitor.get(&path).answered(200).contains("The first user has arrived"));
+    visitor.get(&path).answered(404);
+    visitor.submit(&format!("{path}/token"), &[]).answered(404);
+    let audit = app.operator().get("/directory/resources/v1/audit?account=portal-visitor").answered(200);
     let items = audit.json["items"].as_array().unwrap();
     let by_link: Vec<&str> = items
         .iter()
@@ -149,15 +153,19 @@ fn a_customer_sets_up_with_nothing_but_a_link_until_the_first_user_arrives() {
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 
 #[test]
-fn a_link_opens_nothing_else_and_nobody_acts_through_it_from_another_site() {
+fn a_link_grants_nothing_else_and_rejects_forms_of_other_sites() {
     let app = App::shared();
     let mut owner = Browser::owner(app);
     let client = connection(app, &mut owner, "portal-link");
     let (path, other) = (link(&mut owner, &client.id, "entra"), link(&mut owner, &client.id, ""));
-    let mut customer = Browser::stranger(app);
-    let page = customer.get(&format!("{path}?provider=okta")).answered(200);
-    assert!(page.says("Steps for Microsoft Entra ID") && !page.says("Your identity provider</label>"), "{}", page.text);
-    assert!(customer.get(&format!("/connections/{}", client.id)).at.starts_with("/login"));
+    let mut visitor = Browser::anonymous(app);
+    let page = visitor.get(&format!("{path}?provider=okta")).answered(200);
+    assert!(
+        page.contains("Steps for Microsoft Entra ID") && !page.contains("Your identity provider</label>"),
+        "{}",
+        page.text
+    );
+    assert!(visitor.get(&format!("/connections/{}", client.id)).at.starts_with("/login"));
     let token = page.between("name=\"form_token\" value=\"", "\"").to_owned();
     let own = format!("http://{}", app.address);
     for (to, token, header) in [
@@ -168,45 +176,45 @@ fn a_link_opens_nothing_else_and_nobody_acts_through_it_from_another_site() {
     ] {
         for what in ["token", "done"] {
             let address = format!("{to}/{what}");
-            let request = customer.request("POST", &address).header(header.0, header.1);
-            let page = customer.send(&with_fields(request, &[("form_token", token)]), &address);
+            let request = visitor.request("POST", &address).header(header.0, header.1);
+            let page = visitor.send(&with_fields(request, &[("form_token", token)]), &address);
             assert_eq!(page.status, 403, "{address} {header:?}: {}", page.text);
         }
     }
-    assert!(press(&mut customer, &page, &format!("{path}/done")).answered(200).says("This link has ended."));
-    customer.get(&path).answered(404);
-    customer.get(&format!("/s/rcl_{}", "x".repeat(43))).answered(404);
+    assert!(submit_form(&mut visitor, &page, &format!("{path}/done")).answered(200).contains("This link has ended."));
+    visitor.get(&path).answered(404);
+    visitor.get(&format!("/s/rcl_{}", "x".repeat(43))).answered(404);
     let listed = owner.get(&format!("/connections/{}/links", client.id));
     let revoke = format!("/connections/{}/links/{}", client.id, listed.between(&format!("{}/links/", client.id), "\""));
     owner.submit(&revoke, &[]).answered(200);
-    customer.get(&other).answered(404);
+    visitor.get(&other).answered(404);
 }
 
 #[test]
-fn the_live_test_says_what_nearly_worked_and_what_to_do_about_it() {
+fn the_live_test_explains_failed_attempts_and_the_fix() {
     let app = App::shared();
     let mut owner = Browser::owner(app);
     let client = connection(app, &mut owner, "portal-live");
     let other = connection(app, &mut owner, "portal-live-other");
     let overview = format!("/connections/{}", client.id);
-    assert!(owner.get(&overview).says("Nothing has arrived at it yet."));
-    let stranger = |token: &str| Client { token: token.to_owned(), ..client.clone() };
-    stranger(&format!("Bearer {}", client.token)).get("/Users").answered(401);
-    once_it_says(&mut owner, &overview, "was sent twice");
-    stranger(&format!("{}x", &client.token)).get("/Users").answered(401);
-    once_it_says(&mut owner, &overview, "A token came that nobody knows");
-    stranger(&other.token).get("/Users").answered(401);
-    let page = once_it_says(&mut owner, &overview, "The token of another connection came");
-    assert!(!page.says("Since then a call has worked."), "{}", page.text);
-    assert!(!page.says(&client.token) && !page.says(&other.token));
+    assert!(owner.get(&overview).contains("Nothing has arrived at it yet."));
+    let with_token = |token: &str| Client { token: token.to_owned(), ..client.clone() };
+    with_token(&format!("Bearer {}", client.token)).get("/Users").answered(401);
+    wait_for_text(&mut owner, &overview, "was sent twice");
+    with_token(&format!("{}x", &client.token)).get("/Users").answered(401);
+    wait_for_text(&mut owner, &overview, "An unknown token came");
+    with_token(&other.token).get("/Users").answered(401);
+    let page = wait_for_text(&mut owner, &overview, "The token of another connection came");
+    assert!(!page.contains("Since then a call has worked."), "{}", page.text);
+    assert!(!page.contains(&client.token) && !page.contains(&other.token));
     client.get("/Users/Users").answered(404);
-    once_it_says(&mut owner, &overview, "stands in the address");
+    wait_for_text(&mut owner, &overview, "is in the address");
     client.get(&format!("/scim/v2/{}/Users", client.id)).answered(404);
-    once_it_says(&mut owner, &overview, "The address was put in twice");
+    wait_for_text(&mut owner, &overview, "The address was put in twice");
     client.get("/Users").answered(200);
-    let page = once_it_says(&mut owner, &overview, "Since then a call has worked.");
-    assert!(page.says("A look-up was answered."), "{}", page.text);
+    let page = wait_for_text(&mut owner, &overview, "Since then a call has worked.");
+    assert!(page.contains("A look-up was answered."), "{}", page.text);
     client.post("/Users", &json!({"schemas": [USER], "userName": "a@example.com"})).answered(201);
-    once_it_says(&mut owner, &overview, "<dt>Users</dt><dd>1</dd>");
-    assert!(!owner.get(&overview).says("Live test"));
+    wait_for_text(&mut owner, &overview, "<dt>Users</dt><dd>1</dd>");
+    assert!(!owner.get(&overview).contains("Live test"));
 }

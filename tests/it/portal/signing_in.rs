@@ -1,11 +1,11 @@
-//! Signing in and out, and what keeps other sites from acting in somebody's name.
+//! Signing in and out, and protection against forms of other sites.
 
 use crate::portal::browser::{Browser, PASSWORD, own_app, with_fields};
 
 const COOKIE: &str = "rc";
 
 #[test]
-fn the_cookie_of_a_session_is_kept_from_scripts_and_other_sites() {
+fn the_session_cookie_is_not_accessible_to_scripts_and_other_sites() {
     let (app, _folder) = own_app();
     let mut owner = Browser::owner(&app);
     let (email, old) = (owner.email.clone(), owner.cookies[COOKIE].clone());
@@ -19,24 +19,24 @@ fn the_cookie_of_a_session_is_kept_from_scripts_and_other_sites() {
 }
 
 #[test]
-fn a_cookie_that_somebody_else_chose_is_not_taken_over_at_signing_in() {
+fn a_preset_session_cookie_is_replaced_at_sign_in() {
     let (app, _folder) = own_app();
     let mut victim = Browser::owner(&app);
     let email = victim.email.clone();
-    victim.cookies = [(COOKIE.to_owned(), "chosen-by-somebody-else".to_owned())].into();
+    victim.cookies = [(COOKIE.to_owned(), "chosen-by-attacker".to_owned())].into();
     victim.submit("/login", &[("email", &email), ("password", PASSWORD)]).answered(200);
-    assert_ne!(victim.cookies[COOKIE], "chosen-by-somebody-else");
-    victim.cookies = [(COOKIE.to_owned(), "chosen-by-somebody-else".to_owned())].into();
+    assert_ne!(victim.cookies[COOKIE], "chosen-by-attacker");
+    victim.cookies = [(COOKIE.to_owned(), "chosen-by-attacker".to_owned())].into();
     assert!(victim.get("/connections").at.starts_with("/login"));
 }
 
 #[test]
-fn a_session_is_dead_once_its_person_signs_out() {
+fn a_session_ends_when_its_admin_signs_out() {
     let (app, _folder) = own_app();
     let mut owner = Browser::owner(&app);
     let stolen = owner.cookies.clone();
     let page = owner.submit("/logout", &[]).answered(200);
-    assert!(page.says("You are signed out."), "{}", page.text);
+    assert!(page.contains("You are signed out."), "{}", page.text);
     assert!(!owner.cookies.contains_key(COOKIE));
     owner.cookies = stolen;
     assert!(owner.get("/connections").at.starts_with("/login"));
@@ -55,7 +55,7 @@ fn a_form_from_elsewhere_changes_nothing() {
         ("another site by origin", good.as_str(), ("Origin", "https://evil.example")),
         ("an origin that begins like ours", good.as_str(), ("Origin", "http://127.0.0.1.evil.example")),
         ("an origin that is withheld", good.as_str(), ("Origin", "null")),
-        ("another site by its own word", good.as_str(), ("Sec-Fetch-Site", "cross-site")),
+        ("another site by Sec-Fetch-Site", good.as_str(), ("Sec-Fetch-Site", "cross-site")),
         ("a sibling site", good.as_str(), ("Sec-Fetch-Site", "same-site")),
         ("nothing said about the sender", good.as_str(), ("X-Nothing", "at all")),
     ] {
@@ -72,7 +72,7 @@ fn a_form_from_elsewhere_changes_nothing() {
 fn signing_in_leads_to_our_own_pages_only() {
     let (app, _folder) = own_app();
     let mut owner = Browser::owner(&app);
-    for (next, wanted) in [
+    for (next, expected) in [
         ("/accounts?text=a", "/accounts?text=a"),
         ("//evil.example/x", "/"),
         ("/\\evil.example", "/"),
@@ -80,10 +80,10 @@ fn signing_in_leads_to_our_own_pages_only() {
         ("javascript:alert(1)", "/"),
         ("", "/"),
     ] {
-        // Somebody who is signed in is sent on without a form.
+        // A signed-in admin is redirected without a form.
         let path = format!("/login?next={}", crate::sample::encode(next));
         let page = owner.send(&owner.request("GET", &path), &path).answered(303);
-        assert_eq!(page.header("location"), Some(wanted), "{next}");
+        assert_eq!(page.header("location"), Some(expected), "{next}");
     }
     let email = owner.email.clone();
     let fields = [("email", email.as_str()), ("password", PASSWORD), ("next", "//evil.example")];
@@ -91,12 +91,12 @@ fn signing_in_leads_to_our_own_pages_only() {
 }
 
 #[test]
-fn whoever_is_wrong_about_anything_is_told_the_same() {
+fn every_failed_sign_in_gets_the_same_message() {
     let (app, _folder) = own_app();
     let mut browser = Browser::owner(&app);
     let email = browser.email.clone();
     let mut said = Vec::new();
-    for (email, password) in [(email.as_str(), "wrong but long enough"), ("nobody@portal.example", PASSWORD)] {
+    for (email, password) in [(email.as_str(), "wrong but long enough"), ("unknown@portal.example", PASSWORD)] {
         let page = browser.submit("/login", &[("email", email), ("password", password)]).answered(401);
         said.push(page.between("role=\"alert\">", "</div>").to_owned());
     }

@@ -1,18 +1,18 @@
-//! Properties: what holds whatever is sent. Each run draws a seed of its own; a failure names it and the smallest input.
+//! Property tests. Each run uses a random seed; a failure prints the seed and the smallest input.
 //!
-//! `PROPTEST_RNG_SEED` repeats a run, `PROPTEST_CASES` sets its length (256 is the usual one).
+//! `PROPTEST_RNG_SEED` repeats a run, `PROPTEST_CASES` sets its length (default 256).
 
 mod noise;
 mod patch_model;
 mod patches;
-mod people;
+mod users;
 mod versions;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseResult, TestRunner};
 
-/// Tries a property on that many random inputs.
-fn holds<S: Strategy>(cases: u32, inputs: S, property: impl Fn(S::Value) -> TestCaseResult) {
+/// Checks a property on that many random inputs.
+fn check_property<S: Strategy>(cases: u32, inputs: S, property: impl Fn(S::Value) -> TestCaseResult) {
     let usual = Config::default();
     let seed = match usual.rng_seed {
         RngSeed::Fixed(seed) => seed,

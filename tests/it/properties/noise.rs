@@ -1,16 +1,16 @@
-//! Noise: whatever arrives, the answer is an answer, and a refusal is a SCIM error with a word of the standard.
+//! Random requests: every request gets a valid answer, and every refusal is a SCIM error with a standard `scimType`.
 
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
-use super::holds;
+use super::check_property;
 use crate::app::{App, Client, Reply};
 use crate::sample::{ENTERPRISE, GROUP, PATCH_OP, SEARCH, USER, group, user_with};
 
-/// RFC 7644 table 9, and the words of RFC 9865.
-const WORDS: &[&str] = &[
+/// The values of `scimType` of RFC 7644 table 9 and RFC 9865.
+const SCIM_TYPES: &[&str] = &[
     "invalidFilter",
     "tooMany",
     "uniqueness",
@@ -121,7 +121,7 @@ fn values() -> BoxedStrategy<Value> {
     .boxed()
 }
 
-/// A body that is nearly right.
+/// A nearly valid body.
 fn requests() -> BoxedStrategy<Value> {
     let parts = || btree_map(select(NAMES).prop_map(str::to_owned), values(), 0..4);
     let operation = (select(&["add", "replace", "remove"][..]), prop::option::of(text()), prop::option::of(values()))
@@ -157,7 +157,7 @@ fn bodies() -> BoxedStrategy<Option<Vec<u8>>> {
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "any place"
+            reason = "any position"
         )]
         bytes.truncate((bytes.len() as f64 * share) as usize);
         bytes
@@ -171,7 +171,7 @@ fn bodies() -> BoxedStrategy<Option<Vec<u8>>> {
     .boxed()
 }
 
-/// Text percent-encoded here and there, so that it is a legal part of a URL.
+/// The text with some or all bytes percent-encoded, so that it is valid in a URL.
 fn escaped(text: &str, all: bool) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:@!$'()*,;=".contains(byte);
     let escape = |byte: u8| if !all && plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") };
@@ -179,7 +179,7 @@ fn escaped(text: &str, all: bool) -> String {
 }
 
 fn targets() -> BoxedStrategy<String> {
-    let known = select(
+    let valid = select(
         &[
             "",
             "Users",
@@ -214,7 +214,7 @@ fn targets() -> BoxedStrategy<String> {
         let pairs = pairs.iter().map(|(name, value, all)| format!("{name}={}", escaped(value, *all)));
         pairs.collect::<Vec<_>>().join("&")
     });
-    (prop_oneof![6 => known.prop_map(str::to_owned), 1 => odd], query)
+    (prop_oneof![6 => valid.prop_map(str::to_owned), 1 => odd], query)
         .prop_map(|(path, query)| format!("/{path}?{query}"))
         .boxed()
 }
@@ -251,31 +251,31 @@ fn headers() -> BoxedStrategy<Vec<(&'static str, String)>> {
     prop_oneof![3 => Just(Vec::new()), 2 => vec((name, value), 1..3)].boxed()
 }
 
-/// Insists on an answer that obeys the rules for errors; what `send` insists on for all answers comes before this.
-fn is_orderly(reply: Reply) -> Result<(), TestCaseError> {
+/// Asserts the rules for errors; `send` has already checked the rules for all answers.
+fn check_error(reply: Reply) -> Result<(), TestCaseError> {
     prop_assert!(reply.status < 500 || reply.status == 501, "{}", reply.status);
     if reply.status < 400 || reply.answer.body.is_empty() {
         return Ok(());
     }
     let reply = reply.with_scim_error();
-    if let Some(word) = reply.json.get("scimType") {
-        prop_assert!(word.as_str().is_some_and(|word| WORDS.contains(&word)), "{}", word);
-        prop_assert_eq!(reply.status, if word == "uniqueness" { 409 } else { 400 }, "{}", reply.json);
+    if let Some(scim_type) = reply.json.get("scimType") {
+        prop_assert!(scim_type.as_str().is_some_and(|scim_type| SCIM_TYPES.contains(&scim_type)), "{}", scim_type);
+        prop_assert_eq!(reply.status, if scim_type == "uniqueness" { 409 } else { 400 }, "{}", reply.json);
     }
     Ok(())
 }
 
 #[test]
-fn no_request_makes_an_error_of_ours() {
+fn no_request_causes_a_server_error() {
     //
     let client = App::shared().configuration("other");
     let methods =
         select(&["GET", "GET", "POST", "POST", "PUT", "PATCH", "PATCH", "DELETE", "HEAD", "OPTIONS", "FOO"][..]);
-    holds(4_000, (methods, targets(), headers(), bodies()), |(method, target, headers, body)| {
-        let (user, group) = settled(&client);
+    check_property(4_000, (methods, targets(), headers(), bodies()), |(method, target, headers, body)| {
+        let (user, group) = existing_or_new(&client);
         let target = target.replace("USER", &user).replace("GROUP", &group);
         let mut request = client.request(method, &target);
-        // An answer without a body to a request with one ends its connection only after a second.
+        // An answer without a body to a request with one closes its connection only after a second.
         if let Some(body) = body.as_ref().filter(|_| method != "OPTIONS") {
             request = request.body(body);
         }
@@ -287,13 +287,13 @@ fn no_request_makes_an_error_of_ours() {
             prop_assert!(reply.answer.body.is_empty());
             return Ok(());
         }
-        is_orderly(reply)
+        check_error(reply)
     });
     assert_eq!(client.get("/Users").status, 200);
 }
 
-/// A user and a group to work on: those that are there, or new ones.
-fn settled(client: &Client) -> (String, String) {
+/// A user and a group to work on: existing ones, or new ones.
+fn existing_or_new(client: &Client) -> (String, String) {
     let first = |endpoint: &str, document: Value| {
         let page = client.get(&format!("{endpoint}?count=1&attributes=id")).answered(200).json;
         match page["Resources"][0]["id"].as_str() {
@@ -301,7 +301,7 @@ fn settled(client: &Client) -> (String, String) {
             None => client.created(endpoint, &document),
         }
     };
-    let user = first("/Users", user_with("somebody", &json!({"emails": [{"value": "x", "type": "work"}]})));
+    let user = first("/Users", user_with("ada", &json!({"emails": [{"value": "x", "type": "work"}]})));
     let group = first("/Groups", group("Some group", &[&user]));
     (user, group)
 }

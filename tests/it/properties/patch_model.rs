@@ -1,7 +1,7 @@
-//! PATCH once more, as plainly as RFC 7644 section 3.5.2 can be read: no tables, no edits, no sharing with the product.
+//! A second implementation of PATCH, as close to RFC 7644 section 3.5.2 as possible, without any code of the product.
 //!
-//! Where the RFC leaves a choice the model takes the product's, and says so. It knows the attributes of
-//! [`super::people`] only, and takes operations as well-formed.
+//! Where the RFC leaves a choice, the model makes the product's choice and marks it with "Choice". It supports only the
+//! attributes of [`super::users`] and assumes well-formed operations.
 
 use serde_json::{Map, Value, json};
 
@@ -9,10 +9,10 @@ use crate::sample::ENTERPRISE;
 
 type Document = Map<String, Value>;
 
-/// A refusal: its `scimType`.
+/// The `scimType` of an error.
 type Refusal = &'static str;
 
-/// The document after all operations, or the word of the first refusal.
+/// The document after all operations, or the `scimType` of the first error.
 pub(super) fn patched(mut document: Document, operations: &[Value]) -> Result<Document, Refusal> {
     for operation in operations {
         let verb = operation["op"].as_str().unwrap();
@@ -55,11 +55,12 @@ fn apply(document: &mut Document, verb: &str, path: &str, value: &Value) -> Resu
 
 /// An attribute or sub-attribute without a filter.
 fn whole(parent: &mut Document, verb: &str, name: &str, value: &Value) -> Result<(), Refusal> {
-    // Section 3.5.2.2: a required attribute stays.
+    // Section 3.5.2.2: a required attribute cannot be removed.
     if verb == "remove" && name == "userName" {
         return Err("mutability");
     }
-    // RFC 7643 section 2.5: null and an empty list are no value; section 3.5.2.1: adding none changes nothing in a list.
+    // RFC 7643 section 2.5: null and an empty list are no value. Section 3.5.2.1: adding no value does not change a
+    // list.
     let nothing = value.is_null() || *value == json!([]);
     match (verb, value) {
         ("add", Value::Array(items)) => {
@@ -76,7 +77,7 @@ fn whole(parent: &mut Document, verb: &str, name: &str, value: &Value) -> Result
         }
         ("remove", _) => drop(parent.remove(name)),
         _ if nothing => drop(parent.remove(name)),
-        // Choice: replace on a complex attribute changes the parts it names, as add does.
+        // Choice: replace on a complex attribute changes the named sub-attributes, as add does.
         (_, Value::Object(parts)) => {
             let object = parent.entry(name).or_insert_with(|| json!({})).as_object_mut().unwrap();
             for (part, value) in parts {
@@ -92,9 +93,9 @@ fn list_of(parent: &Document, name: &str) -> Vec<Value> {
     parent.get(name).map_or_else(Vec::new, |list| list.as_array().unwrap().clone())
 }
 
-/// RFC 7643 section 2.4: an element is told by its value and type. Choice: adding it again completes it.
+/// RFC 7643 section 2.4: value and type identify an element. Choice: adding it again completes it.
 fn add_element(list: &mut Vec<Value>, item: &Value) -> usize {
-    let same = list.iter().position(|known| known["value"] == item["value"] && known["type"] == item["type"]);
+    let same = list.iter().position(|existing| existing["value"] == item["value"] && existing["type"] == item["type"]);
     let at = same.unwrap_or_else(|| {
         list.push(json!({}));
         list.len() - 1
@@ -105,7 +106,7 @@ fn add_element(list: &mut Vec<Value>, item: &Value) -> usize {
     at
 }
 
-/// Section 3.5.2: a value that becomes primary takes the mark from the one that had it.
+/// Section 3.5.2: a new primary value sets `primary` of the previous one to false.
 fn only_primary(list: &mut [Value], chosen: Option<usize>) {
     for (at, item) in list.iter_mut().enumerate() {
         if chosen.is_some_and(|chosen| chosen != at) && item.get("primary") == Some(&json!(true)) {
@@ -126,9 +127,9 @@ fn in_elements(
     let mut chosen: Vec<usize> = (0..list.len()).filter(|&at| selects(filter, &list[at])).collect();
     if chosen.is_empty() {
         match (verb, equal_terms(filter)) {
-            // Choice: removing what is not there is no error.
+            // Choice: removing an absent value is no error.
             ("remove", _) => return Ok(()),
-            // Choice: add makes an element that the filter describes. Section 3.5.2.3: replace has no target.
+            // Choice: add creates an element that matches the filter. Section 3.5.2.3: replace has no target.
             ("add", Some(terms)) => {
                 list.push(terms);
                 chosen.push(list.len() - 1);
@@ -142,30 +143,30 @@ fn in_elements(
             ("remove", Some(part)) => {
                 let element = list[at].as_object_mut().unwrap();
                 element.remove(part);
-                // Choice: an element that says only of which type it is goes too.
+                // Choice: an element with nothing but `type` and `primary` is removed too.
                 if element.keys().all(|left| left == "type" || left == "primary") {
                     element.clear();
                 }
             }
             (_, Some(part)) => list[at][part] = value.clone(),
             (_, None) => {
-                // Choice: what the filter says of an element stays true when it is replaced.
-                let kept = if verb == "add" { list[at].clone() } else { equal_terms(filter).unwrap_or(json!({})) };
-                list[at] = kept;
+                // Choice: the terms of the filter stay true for an element that is replaced.
+                let base = if verb == "add" { list[at].clone() } else { equal_terms(filter).unwrap_or(json!({})) };
+                list[at] = base;
                 for (part, value) in value.as_object().unwrap() {
                     list[at][part] = value.clone();
                 }
             }
         }
     }
-    // Choice: where several become primary at once, the first one is it.
+    // Choice: if several values become primary at once, the first one is kept.
     let primary = chosen.into_iter().find(|&at| list[at]["primary"] == true);
     only_primary(&mut list, primary);
     document.insert(name.into(), list.into());
     Ok(())
 }
 
-/// A filter of the shapes that [`super::people`] writes.
+/// Evaluates a filter of the forms that [`super::users`] generates.
 fn selects(filter: &str, element: &Value) -> bool {
     if let Some(inner) = filter.strip_prefix("not (") {
         return !selects(inner.strip_suffix(')').unwrap(), element);
@@ -176,30 +177,30 @@ fn selects(filter: &str, element: &Value) -> bool {
     if let Some((left, right)) = filter.split_once(" and ") {
         return selects(left, element) && selects(right, element);
     }
-    let mut words = filter.splitn(3, ' ');
-    let (name, operator, literal) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap_or_default());
+    let mut terms = filter.splitn(3, ' ');
+    let (name, operator, literal) = (terms.next().unwrap(), terms.next().unwrap(), terms.next().unwrap_or_default());
     let found = element.get(name);
     match (operator, name) {
         ("pr", _) => found.is_some(),
-        // RFC 7643 section 2.4: without the mark an element is not primary.
+        // RFC 7643 section 2.4: without `primary` an element is not primary.
         (_, "primary") => found.is_some_and(|found| *found == true) == (literal == "true"),
         _ => {
-            let wanted = literal.trim_matches('"');
-            let equal = found.and_then(Value::as_str).is_some_and(|text| text.eq_ignore_ascii_case(wanted));
+            let expected = literal.trim_matches('"');
+            let equal = found.and_then(Value::as_str).is_some_and(|text| text.eq_ignore_ascii_case(expected));
             equal == (operator == "eq")
         }
     }
 }
 
-/// The element that a filter of equalities describes; none where the filter says anything else.
+/// The element that a filter of equalities describes; `None` for any other filter.
 fn equal_terms(filter: &str) -> Option<Value> {
     let mut element = json!({});
     for term in filter.split(" and ") {
         let (name, literal) = term.split_once(" eq ")?;
         let plain = name.chars().all(char::is_alphabetic) && !literal.contains(" or ");
         let value: Value = serde_json::from_str(literal).ok().filter(|_| plain)?;
-        // Two terms about one part describe nothing.
-        if element.get(name).is_some_and(|known| *known != value) {
+        // Two different terms on one sub-attribute describe no element.
+        if element.get(name).is_some_and(|existing| *existing != value) {
             return None;
         }
         element[name] = value;
@@ -207,7 +208,7 @@ fn equal_terms(filter: &str) -> Option<Value> {
     Some(element)
 }
 
-/// RFC 7643 section 2.5: what is empty is not there.
+/// RFC 7643 section 2.5: removes empty values.
 fn drop_empty(document: &mut Document) {
     for value in document.values_mut() {
         match value {
@@ -220,8 +221,8 @@ fn drop_empty(document: &mut Document) {
 }
 
 #[test]
-fn the_model_does_the_examples_of_the_rfc() {
-    // RFC 7644 sections 3.5.2.1 to 3.5.2.3, with the attributes that the model knows.
+fn the_model_passes_the_examples_of_the_rfc() {
+    // RFC 7644 sections 3.5.2.1 to 3.5.2.3, with the attributes that the model supports.
     let user = json!({"emails": [{"value": "b", "type": "home"}, {"value": "w", "type": "work"}], "nickName": "n"});
     let after = |operation: Value| patched(user.as_object().unwrap().clone(), &[operation]).map(Value::from);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Versions: an `ETag` moves when what is answered moves, and at no other time (RFC 7644 section 3.14).
+//! Versions: an `ETag` changes exactly when the answer changes (RFC 7644 section 3.14).
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
-use super::holds;
+use super::check_property;
 use crate::app::{App, Client};
 use crate::sample::{ENTERPRISE, group, operation, operations, removal, user, user_with};
 
 const USERS: usize = 3;
 const GROUPS: usize = 3;
 
-/// A write, with resources by their number: users first, groups after them.
+/// A write, with resources by number: users first, then groups.
 #[derive(Debug, Clone)]
 enum Write {
     Label(usize, &'static str),
@@ -23,37 +23,37 @@ enum Write {
     Join(usize, usize),
     Leave(usize, usize),
     Members(usize, Vec<usize>),
-    ThereAndBack(usize, usize),
+    JoinAndLeave(usize, usize),
     Put(usize, &'static str),
     Refused(usize),
     Delete(usize),
 }
 
 fn writes() -> impl Strategy<Value = Write> {
-    let words = || select(&["", "a", "b"][..]);
+    let texts = || select(&["", "a", "b"][..]);
     let one = || 0..USERS + GROUPS;
     let user = || 0..USERS;
     let team = || USERS..USERS + GROUPS;
     prop_oneof![
-        4 => (one(), words()).prop_map(|(on, word)| Write::Label(on, word)),
-        2 => (user(), words()).prop_map(|(on, word)| Write::Title(on, word)),
+        4 => (one(), texts()).prop_map(|(on, text)| Write::Label(on, text)),
+        2 => (user(), texts()).prop_map(|(on, text)| Write::Title(on, text)),
         2 => (user(), user()).prop_map(|(on, boss)| Write::Manager(on, boss)),
         4 => (team(), one()).prop_map(|(on, member)| Write::Join(on, member)),
         3 => (team(), one()).prop_map(|(on, member)| Write::Leave(on, member)),
         1 => (team(), vec(one(), 0..3)).prop_map(|(on, members)| Write::Members(on, members)),
-        1 => (team(), one()).prop_map(|(on, member)| Write::ThereAndBack(on, member)),
-        2 => (one(), words()).prop_map(|(on, word)| Write::Put(on, word)),
+        1 => (team(), one()).prop_map(|(on, member)| Write::JoinAndLeave(on, member)),
+        2 => (one(), texts()).prop_map(|(on, text)| Write::Put(on, text)),
         1 => one().prop_map(Write::Refused),
         1 => one().prop_map(Write::Delete),
     ]
 }
 
-struct World {
+struct VersionFixture {
     client: Client,
     ids: Vec<String>,
 }
 
-impl World {
+impl VersionFixture {
     fn new() -> Self {
         let client = App::shared().configuration("okta");
         let mut ids: Vec<String> = (0..USERS).map(|n| client.created("/Users", &user(&format!("u{n}")))).collect();
@@ -70,11 +70,11 @@ impl World {
         let member = |who: &usize| json!([{"value": self.ids[*who]}]);
         let leaving = |who: &usize| removal(&format!("members[value eq \"{}\"]", self.ids[*who]));
         let (on, body) = match write {
-            // Names of groups are unique, so each has words of its own.
-            Write::Label(on, word) if *on < USERS => (on, operation("replace", "displayName", &json!(word))),
-            Write::Label(on, word) => (on, operation("replace", "displayName", &json!(format!("g{on}{word}")))),
+            // Names of groups are unique, so each has its own texts.
+            Write::Label(on, text) if *on < USERS => (on, operation("replace", "displayName", &json!(text))),
+            Write::Label(on, text) => (on, operation("replace", "displayName", &json!(format!("g{on}{text}")))),
             Write::Title(on, "") => (on, removal("title")),
-            Write::Title(on, word) => (on, operation("add", "title", &json!(word))),
+            Write::Title(on, text) => (on, operation("add", "title", &json!(text))),
             Write::Manager(on, boss) => {
                 (on, operation("add", &format!("{ENTERPRISE}:manager.value"), &json!(self.ids[*boss])))
             }
@@ -84,25 +84,25 @@ impl World {
                 let all: Vec<Value> = all.iter().map(|who| member(who)[0].clone()).collect();
                 (on, operation("replace", "members", &all.into()))
             }
-            Write::ThereAndBack(on, who) => {
+            Write::JoinAndLeave(on, who) => {
                 let there = json!({"op": "add", "path": "members", "value": member(who)});
                 (on, operations(&json!([there, leaving(who)["Operations"][0]])))
             }
             Write::Refused(on) => {
                 (on, operations(&json!([{"op": "add", "path": "externalId", "value": "x"}, {"op": "remove"}])))
             }
-            Write::Put(on, word) => return self.client.put(&self.path(*on), &self.whole(*on, word)).status,
+            Write::Put(on, text) => return self.client.put(&self.path(*on), &self.whole(*on, text)).status,
             Write::Delete(on) => return self.client.delete(&self.path(*on)).status,
         };
         self.client.patch(&self.path(*on), &body).status
     }
 
-    /// A document for PUT; a group loses its members but the first user.
-    fn whole(&self, on: usize, word: &str) -> Value {
+    /// A document for PUT; a group keeps only the first user as member.
+    fn whole(&self, on: usize, text: &str) -> Value {
         if on < USERS {
-            user_with(&format!("u{on}"), &json!({"displayName": word}))
+            user_with(&format!("u{on}"), &json!({"displayName": text}))
         } else {
-            group(&format!("g{on}{word}"), &[&self.ids[0]])
+            group(&format!("g{on}{text}"), &[&self.ids[0]])
         }
     }
 
@@ -114,7 +114,7 @@ impl World {
     }
 }
 
-/// A document without what only says that it changed.
+/// A document without version and timestamp.
 fn content(document: &Value) -> Value {
     let mut content = document.clone();
     let meta = content["meta"].as_object_mut().unwrap();
@@ -124,15 +124,15 @@ fn content(document: &Value) -> Value {
 }
 
 #[test]
-fn a_version_moves_exactly_when_the_answer_does() {
+fn a_version_changes_exactly_when_the_answer_changes() {
     //
-    holds(80, vec(writes(), 1..12), |all| {
-        let world = World::new();
-        let mut before = world.seen();
+    check_property(80, vec(writes(), 1..12), |all| {
+        let fixture = VersionFixture::new();
+        let mut before = fixture.seen();
         for write in &all {
-            let status = world.send(write);
+            let status = fixture.send(write);
             prop_assert!([200, 204, 400, 404].contains(&status), "{:?} answered {}", write, status);
-            let after = world.seen();
+            let after = fixture.seen();
             for (id, new) in &after {
                 let old = &before[id];
                 let (old_meta, new_meta) = (&old["meta"], &new["meta"]);
@@ -143,10 +143,10 @@ fn a_version_moves_exactly_when_the_answer_does() {
             }
             before = after;
         }
-        // The header says the same as the list.
+        // The header equals the version in the list.
         for (id, document) in &before {
             let endpoint = if document["meta"]["resourceType"] == "User" { "/Users" } else { "/Groups" };
-            let alone = world.client.get(&format!("{endpoint}/{id}")).answered(200);
+            let alone = fixture.client.get(&format!("{endpoint}/{id}")).answered(200);
             prop_assert_eq!(alone.version(), document["meta"]["version"].as_str().unwrap());
         }
         Ok(())

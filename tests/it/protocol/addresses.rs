@@ -1,11 +1,11 @@
-//! The addresses under which one configuration answers: the issued provisioning URL and the forms of other products.
+//! The base paths of one configuration: the issued provisioning URL and the forms of other products.
 
 use serde_json::Value;
 
 use crate::app::{App, Client};
 use crate::sample::user;
 
-/// The same client at another base path.
+/// The same client with another base path.
 fn under(client: &Client, base: &str) -> Client {
     let mut other = client.at(client.address);
     other.url = other.url.replace(&other.base, base);
@@ -27,8 +27,8 @@ fn every_address_gives_the_same_resource_with_urls_of_its_own() {
         "/api/scim/resource/v2".to_owned(),
     ] {
         let other = under(&client, &base);
-        let shown = other.get(&format!("/Users/{id}")).answered(200).json;
-        let location = shown["meta"]["location"].as_str().unwrap();
+        let document = other.get(&format!("/Users/{id}")).answered(200).json;
+        let location = document["meta"]["location"].as_str().unwrap();
         assert!(location.ends_with(&format!("{base}/Users/{id}")), "{location}");
         assert_eq!(other.find("/Users", "userName eq \"ADA\"").len(), 1, "{base}");
         let types = other.request("GET", "/ResourceTypes").without("Authorization").send().answered(200).json;
@@ -48,7 +48,7 @@ fn a_configuration_in_the_path_must_be_the_tokens_own() {
 }
 
 #[test]
-fn another_protocol_version_is_named_as_such() {
+fn another_protocol_version_is_refused_as_invalid_vers() {
     //
     let client = App::shared().configuration("other");
     client.get("/v2/Users").answered(200);

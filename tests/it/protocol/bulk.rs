@@ -20,7 +20,7 @@ fn post(endpoint: &str, bulk_id: &str, data: &Value) -> Value {
     json!({"method": "POST", "path": endpoint, "bulkId": bulk_id, "data": data})
 }
 
-/// Runs a job that must be processed, and checks what holds for every result.
+/// Runs a job that must be processed, and checks the rules for every result.
 #[track_caller]
 fn run(client: &Client, body: &Value) -> Vec<Value> {
     let reply = client.post("/Bulk", body).answered(200);
@@ -51,7 +51,7 @@ fn statuses(results: &[Value]) -> Vec<&str> {
     results.iter().filter_map(|result| result["status"].as_str()).collect()
 }
 
-/// What a result's location leads to.
+/// The resource at the location of a result.
 #[track_caller]
 fn followed(client: &Client, result: &Value) -> Reply {
     let location = result["location"].as_str().unwrap_or_else(|| panic!("no location in {result}"));
@@ -68,26 +68,26 @@ fn id(client: &Client, result: &Value) -> String {
 fn a_mixed_job_does_what_the_single_calls_do() {
     //
     let client = App::shared().configuration("other");
-    let kept = client.created("/Users", &user("kept"));
+    let updated = client.created("/Users", &user("updated"));
     let gone = client.created("/Users", &user("gone"));
     let results = ran(
         &client,
         &json!([
             post("/Users", "new", &user("new")),
-            {"method": "PUT", "path": format!("/Users/{kept}"), "data": user_with("kept", &json!({"title": "Dr"}))},
-            {"method": "PATCH", "path": format!("/Users/{kept}"), "bulkId": "p", "data": operation("add", "nickName", &json!("K"))},
+            {"method": "PUT", "path": format!("/Users/{updated}"), "data": user_with("updated", &json!({"title": "Dr"}))},
+            {"method": "PATCH", "path": format!("/Users/{updated}"), "bulkId": "p", "data": operation("add", "nickName", &json!("K"))},
             {"method": "DELETE", "path": format!("/Users/{gone}")},
         ]),
     );
     assert_eq!(statuses(&results), ["201", "200", "200", "204"]);
     assert_eq!((&results[0]["bulkId"], &results[0]["method"]), (&json!("new"), &json!("POST")));
     assert_eq!(followed(&client, &results[0]).answered(200).version(), results[0]["version"]);
-    let shown = followed(&client, &results[2]).answered(200);
+    let document = followed(&client, &results[2]).answered(200);
     assert_eq!(
-        (shown.version(), &results[2]["bulkId"]),
+        (document.version(), &results[2]["bulkId"]),
         (results[2]["version"].as_str().unwrap().to_owned(), &json!("p"))
     );
-    assert_eq!((&shown.json["title"], &shown.json["nickName"]), (&json!("Dr"), &json!("K")));
+    assert_eq!((&document.json["title"], &document.json["nickName"]), (&json!("Dr"), &json!("K")));
     assert_ne!(results[1]["version"], results[2]["version"]);
     assert!(results[3]["location"].as_str().unwrap().ends_with(&format!("/Users/{gone}")));
     assert!(results[3].get("version").is_none());
@@ -117,11 +117,11 @@ fn references_are_replaced_in_bodies_extensions_and_paths() {
     let (ada, bob) = (id(&client, &results[1]), id(&client, &results[2]));
     let both: HashSet<&str> = [ada.as_str(), bob.as_str()].into();
     for number in [0, 6] {
-        let shown = followed(&client, &results[number]).answered(200).json;
-        assert_eq!(values(&shown["members"]).into_iter().collect::<HashSet<_>>(), both, "{shown}");
+        let document = followed(&client, &results[number]).answered(200).json;
+        assert_eq!(values(&document["members"]).into_iter().collect::<HashSet<_>>(), both, "{document}");
     }
-    let shown = followed(&client, &results[2]).answered(200).json;
-    let manager = &shown[ENTERPRISE]["manager"];
+    let document = followed(&client, &results[2]).answered(200).json;
+    let manager = &document[ENTERPRISE]["manager"];
     assert_eq!((&manager["value"], &manager["$ref"]), (&json!(ada), &results[1]["location"]));
     assert_eq!(followed(&client, &results[3]).answered(200).json["title"], "Countess");
     assert_eq!(values(&client.get(&format!("/Groups/{staff}")).answered(200).json["members"]), [bob.as_str()]);
@@ -130,7 +130,7 @@ fn references_are_replaced_in_bodies_extensions_and_paths() {
 }
 
 #[test]
-fn groups_that_hold_each_other_are_made_together_or_not_at_all() {
+fn groups_with_circular_references_are_created_together_or_not_at_all() {
     //
     let client = App::shared().configuration("other");
     let circle = json!([
@@ -170,13 +170,13 @@ fn groups_that_hold_each_other_are_made_together_or_not_at_all() {
 }
 
 #[test]
-fn what_cannot_be_resolved_is_409_and_names_it() {
+fn unresolvable_references_are_409_and_named() {
     //
     let client = App::shared().configuration("okta");
     let results = ran(
         &client,
         &json!([
-            post("/Groups", "g", &group("G", &["bulkId:nobody"])),
+            post("/Groups", "g", &group("G", &["bulkId:unknown"])),
             post("/Users", "bad", &json!({"schemas": [USER]})),
             post("/Groups", "h", &group("H", &["bulkId:bad"])),
             {"method": "PATCH", "path": "/Users/bulkId:bad", "data": operation("add", "title", &json!("x"))},
@@ -185,12 +185,12 @@ fn what_cannot_be_resolved_is_409_and_names_it() {
         ]),
     );
     assert_eq!(statuses(&results), ["409", "400", "409", "409", "409", "201"]);
-    for (number, name) in [(0, "nobody"), (2, "bad"), (3, "bad"), (4, "never")] {
+    for (number, name) in [(0, "unknown"), (2, "bad"), (3, "bad"), (4, "never")] {
         let detail = results[number]["response"]["detail"].as_str().unwrap();
         assert!(detail.contains(&format!("\"{name}\"")), "{detail}");
     }
     assert_eq!((client.count("/Groups"), client.count("/Users")), (0, 1));
-    // Moved ahead of the deletion, the create would meet the name that is still taken.
+    // If the create ran before the deletion, its name would still be in use.
     let taken = results[5]["location"].as_str().unwrap();
     let results = ran(
         &client,
@@ -235,16 +235,16 @@ fn a_job_stops_after_the_errors_it_allows() {
 }
 
 #[test]
-fn each_refused_item_says_what_is_wrong_with_it_and_the_others_succeed() {
+fn each_refused_item_has_its_error_and_the_others_succeed() {
     //
     let client = App::shared().configuration("other");
-    let known = client.created("/Users", &user("known"));
-    let nobody = "/Users/00000000-0000-7000-8000-000000000000";
+    let existing = client.created("/Users", &user("existing"));
+    let unknown = "/Users/00000000-0000-7000-8000-000000000000";
     let cases = [
         (json!({"method": "POST", "path": "/Users", "data": user("a")}), "400", "invalidSyntax"),
         (post("/Users", "twice", &user("b")), "201", ""),
         (post("/Users", "twice", &user("c")), "400", "invalidSyntax"),
-        (json!({"method": "GET", "path": format!("/Users/{known}")}), "400", "invalidSyntax"),
+        (json!({"method": "GET", "path": format!("/Users/{existing}")}), "400", "invalidSyntax"),
         (json!({"method": "POST", "bulkId": "x", "data": user("d")}), "400", "invalidSyntax"),
         (json!({"method": "POST", "path": "/Users", "bulkId": "y"}), "400", "invalidSyntax"),
         (json!(null), "400", "invalidSyntax"),
@@ -255,27 +255,31 @@ fn each_refused_item_says_what_is_wrong_with_it_and_the_others_succeed() {
         (post("/Me", "m", &user("e")), "501", ""),
         (post("/v1/Users", "v", &user("e")), "400", "invalidVers"),
         (post("http://elsewhere.example/Users", "o", &user("e")), "400", "invalidValue"),
-        (post(&format!("/Users/{known}"), "k", &user("e")), "405", ""),
+        (post(&format!("/Users/{existing}"), "k", &user("e")), "405", ""),
         (json!({"method": "DELETE", "path": "/Users"}), "405", ""),
-        (json!({"method": "PUT", "path": nobody, "data": {}}), "404", ""),
-        (json!({"method": "PATCH", "path": nobody, "data": {}}), "404", ""),
-        (json!({"method": "DELETE", "path": nobody}), "404", ""),
+        (json!({"method": "PUT", "path": unknown, "data": {}}), "404", ""),
+        (json!({"method": "PATCH", "path": unknown, "data": {}}), "404", ""),
+        (json!({"method": "DELETE", "path": unknown}), "404", ""),
         (
-            json!({"method": "PATCH", "path": format!("/Users/{known}"), "data": operation("replace", "id", &json!("7"))}),
+            json!({"method": "PATCH", "path": format!("/Users/{existing}"), "data": operation("replace", "id", &json!("7"))}),
             "400",
             "mutability",
         ),
-        (post("/Users", "u", &user("KNOWN")), "409", "uniqueness"),
+        (post("/Users", "u", &user("EXISTING")), "409", "uniqueness"),
         (post("/Users", "w", &json!("text")), "400", "invalidSyntax"),
         (post("/Users?attributes=id", "last", &user("last")), "201", ""),
     ];
     let operations: Value = cases.iter().map(|(operation, ..)| operation.clone()).collect();
     let results = ran(&client, &operations);
-    for (result, (operation, status, word)) in results.iter().zip(&cases) {
+    for (result, (operation, status, scim_type)) in results.iter().zip(&cases) {
         assert_eq!(result["status"], *status, "{operation} gave {result}");
-        assert_eq!(result["response"]["scimType"].as_str().unwrap_or_default(), *word, "{operation} gave {result}");
+        assert_eq!(
+            result["response"]["scimType"].as_str().unwrap_or_default(),
+            *scim_type,
+            "{operation} gave {result}"
+        );
     }
-    assert!(results[16]["location"].as_str().unwrap().ends_with(nobody));
+    assert!(results[16]["location"].as_str().unwrap().ends_with(unknown));
     assert_eq!(client.count("/Users"), 3);
 }
 
@@ -326,7 +330,7 @@ fn a_path_may_be_a_whole_url_and_a_patch_its_operations_alone() {
         paths.iter().map(|path| json!({"method": "PATCH", "path": path, "data": bare(path)})).collect();
     assert_eq!(statuses(&ran(&client, &operations)), ["200"; 3]);
     assert_eq!(client.get(&format!("/Users/{id}")).answered(200).json["title"], paths[2].as_str());
-    // Under another address the results name that one, and take what the first one named.
+    // Under another base path the results use that one, and paths with the first one are accepted.
     let reply = client.request_to("POST", "/scim/v2/Bulk").json(&job(&operations)).send().answered(200);
     let location = reply.json["Operations"][0]["location"].as_str().unwrap();
     assert!(location.ends_with(&format!("/scim/v2/Users/{id}")), "{location}");
@@ -351,7 +355,7 @@ fn a_thousand_creates_are_one_job_and_one_more_is_413() {
 }
 
 #[test]
-fn a_job_larger_than_it_may_be_is_413_unread() {
+fn a_job_over_the_size_limit_is_413_without_reading_it() {
     //
     let client = App::shared().configuration("other");
     let request = client.request("POST", "/Bulk").header("Content-Type", "application/scim+json");
@@ -360,7 +364,7 @@ fn a_job_larger_than_it_may_be_is_413_unread() {
 }
 
 #[test]
-fn a_body_that_is_no_job_is_refused_and_only_posted() {
+fn an_invalid_bulk_body_is_refused_and_only_post_is_allowed() {
     //
     let client = App::shared().configuration("other");
     let operations = json!([post("/Users", "a", &user("a"))]);
@@ -396,7 +400,7 @@ fn a_job_in_which_everything_fails_leaves_nothing() {
         .map(|n| match n % 3 {
             0 => post("/Users", &n.to_string(), &json!({"schemas": [USER]})),
             1 => post("/Groups", &n.to_string(), &group("Before", &[])),
-            _ => json!({"method": "PATCH", "path": format!("/Groups/{before}"), "data": operation("add", "members", &json!([{"value": "nobody"}]))}),
+            _ => json!({"method": "PATCH", "path": format!("/Groups/{before}"), "data": operation("add", "members", &json!([{"value": "unknown"}]))}),
         })
         .collect();
     let results = ran(&client, &operations);

@@ -1,4 +1,4 @@
-//! POST (RFC 7644 section 3.3) and what a fresh resource looks like.
+//! POST (RFC 7644 section 3.3) and the created resource.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::sample::{ENTERPRISE, GROUP, USER, group, user, user_with};
 
 #[test]
-fn a_created_user_comes_back_whole_with_its_address() {
+fn a_created_user_is_returned_completely_with_its_location() {
     //
     let client = App::shared().configuration("other");
     let made = client.post("/Users", &user_with("ada@example.com", &json!({"displayName": "Ada"}))).answered(201);
@@ -39,7 +39,7 @@ fn times_are_utc_with_milliseconds() {
 }
 
 #[test]
-fn attribute_names_are_taken_in_any_case_and_given_in_ours() {
+fn attribute_names_are_accepted_in_any_case_and_returned_in_the_schemas_case() {
     //
     let client = App::shared().configuration("other");
     let document = json!({
@@ -75,7 +75,7 @@ fn schemas_name_what_the_resource_has() {
 }
 
 #[test]
-fn nothing_is_shown_for_what_has_no_value() {
+fn attributes_without_a_value_are_not_returned() {
     // D19
     let client = App::shared().configuration("other");
     let blank = json!({"title": null, "emails": [], "name": null, "nickName": null, "roles": [], ENTERPRISE: {"department": null}});
@@ -87,7 +87,7 @@ fn nothing_is_shown_for_what_has_no_value() {
 }
 
 #[test]
-fn a_user_is_active_unless_told_otherwise() {
+fn a_user_is_active_by_default() {
     // D16
     let client = App::shared().configuration("other");
     assert_eq!(client.post("/Users", &user("a")).answered(201).json["active"], true);
@@ -126,7 +126,7 @@ fn a_name_in_use_is_a_uniqueness_conflict_whatever_its_case() {
 }
 
 #[test]
-fn what_need_not_be_unique_is_not() {
+fn non_unique_attributes_may_repeat() {
     //
     let client = App::shared().configuration("other");
     let shared = json!({"externalId": "same", "displayName": "Same", "emails": [{"value": "same@example.com"}]});
@@ -139,7 +139,7 @@ fn what_need_not_be_unique_is_not() {
 }
 
 #[test]
-fn standard_attributes_that_nobody_uses_are_kept_as_they_are() {
+fn rarely_used_standard_attributes_are_stored_unchanged() {
     // D23
     let client = App::shared().configuration("other");
     let profile = json!({
@@ -161,7 +161,7 @@ fn standard_attributes_that_nobody_uses_are_kept_as_they_are() {
 }
 
 #[test]
-fn one_value_is_taken_for_a_list_of_one() {
+fn one_value_is_accepted_as_a_list_of_one() {
     // D45: OneLogin sends e-mail addresses as an object.
     let client = App::shared().configuration("other");
     let made =
@@ -204,23 +204,23 @@ fn a_manager_is_an_object_however_it_was_sent() {
 fn a_group_is_created_with_and_without_members() {
     //
     let client = App::shared().configuration("other");
-    let person = client.created("/Users", &user_with("ada", &json!({"displayName": "Ada"})));
+    let user_id = client.created("/Users", &user_with("ada", &json!({"displayName": "Ada"})));
     let empty = client.post("/Groups", &json!({"schemas": [GROUP], "displayName": "Empty"})).answered(201).json;
     assert_eq!(empty["members"], json!([]));
     assert_eq!(empty["meta"]["resourceType"], "Group");
-    let made = client.post("/Groups", &group("Team", &[&person, &person, &person])).answered(201).json;
+    let made = client.post("/Groups", &group("Team", &[&user_id, &user_id, &user_id])).answered(201).json;
     let members = made["members"].as_array().unwrap();
     assert_eq!(members.len(), 1, "{made}");
-    assert_eq!((&members[0]["value"], &members[0]["type"]), (&json!(person), &json!("User")));
+    assert_eq!((&members[0]["value"], &members[0]["type"]), (&json!(user_id), &json!("User")));
     assert_eq!(members[0]["display"], "Ada");
-    assert!(members[0]["$ref"].as_str().unwrap().ends_with(&format!("{}/Users/{person}", client.base)));
+    assert!(members[0]["$ref"].as_str().unwrap().ends_with(&format!("{}/Users/{user_id}", client.base)));
     let nested = client.post("/Groups", &group("Nested", &[made["id"].as_str().unwrap()])).answered(201).json;
     assert_eq!(nested["members"][0]["type"], "Group");
     assert!(nested["members"][0]["$ref"].as_str().unwrap().contains("/Groups/"));
 }
 
 #[test]
-fn the_answer_to_a_create_can_be_cut_down() {
+fn the_answer_to_a_create_supports_projection() {
     //
     let client = App::shared().configuration("other");
     let made = client.post("/Users?attributes=userName", &user_with("x", &json!({"title": "t"}))).answered(201).json;
@@ -230,7 +230,7 @@ fn the_answer_to_a_create_can_be_cut_down() {
 }
 
 #[test]
-fn a_provisioning_url_answers_with_one_slash_more() {
+fn a_provisioning_url_accepts_an_additional_slash() {
     // D4, R-085
     let client = App::shared().configuration("other");
     let id = client.created("/Users", &user("x"));

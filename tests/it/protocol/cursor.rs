@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use crate::app::{App, Client};
 use crate::sample::{SEARCH, encode, group, user, user_with};
 
-fn people(count: usize) -> Client {
+fn client_with_users(count: usize) -> Client {
     let client = App::shared().configuration("other");
     for number in 0..count {
         let more =
             json!({"displayName": format!("Name {}", number % 4), "title": if number % 3 == 0 { "x" } else { "y" }});
-        client.created("/Users", &user_with(&format!("person-{:03}", count - number), &more));
+        client.created("/Users", &user_with(&format!("user-{:03}", count - number), &more));
     }
     client
 }
@@ -31,9 +31,9 @@ fn next(list: &Value) -> Option<String> {
     list.get("nextCursor").map(|cursor| cursor.as_str().unwrap().to_owned())
 }
 
-/// Every page of a walk; each is checked for what all have in common.
+/// Every page of a sequence; checks the rules for all pages.
 #[track_caller]
-fn walk(page: impl Fn(&str) -> Value, total: usize) -> Vec<Value> {
+fn all_pages(page: impl Fn(&str) -> Value, total: usize) -> Vec<Value> {
     let mut pages = vec![page("")];
     while let Some(cursor) = next(&pages[pages.len() - 1]) {
         assert!(cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)), "{cursor}");
@@ -51,12 +51,12 @@ fn walk(page: impl Fn(&str) -> Value, total: usize) -> Vec<Value> {
 }
 
 #[test]
-fn a_walk_meets_everybody_once_and_ends_on_the_last_page() {
+fn paging_returns_every_user_once_and_ends_on_the_last_page() {
     //
-    let client = people(12);
+    let client = client_with_users(12);
     let all = ids(&list(&client, ""));
     for (count, pages) in [(1, 12), (4, 3), (5, 3), (11, 2), (12, 1), (13, 1), (100_000, 1)] {
-        let walked = walk(|cursor| list(&client, &format!("cursor={cursor}&count={count}")), 12);
+        let walked = all_pages(|cursor| list(&client, &format!("cursor={cursor}&count={count}")), 12);
         assert_eq!(walked.len(), pages, "{count}");
         assert_eq!(walked.iter().flat_map(ids).collect::<Vec<_>>(), all, "{count}");
     }
@@ -72,13 +72,13 @@ fn a_walk_meets_everybody_once_and_ends_on_the_last_page() {
 }
 
 #[test]
-fn the_way_back_meets_the_pages_of_the_way_there() {
+fn previous_cursors_return_the_same_pages_in_reverse() {
     //
-    let client = people(11);
+    let client = client_with_users(11);
     for query in
         ["count=4", "count=3&sortBy=displayName&sortOrder=descending", "count=2&filter=title%20pr&sortBy=title"]
     {
-        let pages = walk(|cursor| list(&client, &format!("cursor={cursor}&{query}")), 11);
+        let pages = all_pages(|cursor| list(&client, &format!("cursor={cursor}&{query}")), 11);
         let mut page = pages[pages.len() - 1].clone();
         for earlier in pages.iter().rev().skip(1) {
             let back = page["previousCursor"].as_str().unwrap();
@@ -91,29 +91,29 @@ fn the_way_back_meets_the_pages_of_the_way_there() {
 }
 
 #[test]
-fn a_walk_keeps_the_filter_and_the_order() {
+fn cursor_paging_keeps_the_filter_and_the_order() {
     //
-    let client = people(13);
+    let client = client_with_users(13);
     for query in [
         "sortBy=userName",
         "sortBy=userName&sortOrder=descending",
         "sortBy=displayName&filter=title%20eq%20%22x%22",
         "sortBy=title&sortOrder=descending",
         "sortBy=nickName",
-        "filter=userName%20sw%20%22person-00%22",
+        "filter=userName%20sw%20%22user-00%22",
         "filter=displayName%20eq%20%22name%201%22&sortBy=meta.created",
     ] {
         let whole = list(&client, query);
         let total = ids(&whole).len();
-        let walked = walk(|cursor| list(&client, &format!("cursor={cursor}&count=2&{query}")), total);
+        let walked = all_pages(|cursor| list(&client, &format!("cursor={cursor}&count=2&{query}")), total);
         assert_eq!(walked.iter().flat_map(ids).collect::<Vec<_>>(), ids(&whole), "{query}");
     }
 }
 
 #[test]
-fn a_search_and_the_root_can_be_walked_too() {
+fn searches_and_the_root_support_cursors() {
     //
-    let client = people(5);
+    let client = client_with_users(5);
     for name in ["b", "Name 2", "zz"] {
         client.created("/Groups", &group(name, &[]));
     }
@@ -131,7 +131,7 @@ fn a_search_and_the_root_can_be_walked_too() {
             }
             client.post(path, &body).answered(200).json
         };
-        let walked = walk(|cursor| search(json!({"cursor": cursor, "count": 3})), total);
+        let walked = all_pages(|cursor| search(json!({"cursor": cursor, "count": 3})), total);
         assert_eq!(walked.iter().flat_map(ids).collect::<Vec<_>>(), ids(&search(json!({}))), "{path} {more}");
     }
     let from_url = next(&list(&client, "cursor&count=2")).unwrap();
@@ -142,15 +142,15 @@ fn a_search_and_the_root_can_be_walked_too() {
 }
 
 #[test]
-fn everything_but_what_is_shown_stays_the_same_during_a_walk() {
+fn only_the_projection_may_change_between_pages() {
     //
-    let client = people(5);
+    let client = client_with_users(5);
     let query = "filter=title%20pr&sortBy=userName";
     let cursor = next(&list(&client, &format!("cursor&count=2&{query}"))).unwrap();
     let again = |query: &str| client.get(&format!("/Users?cursor={cursor}&{query}"));
     let page = ids(&again(&format!("count=2&{query}")).answered(200).json);
     assert_eq!(page.len(), 2);
-    // The same question in other letters, without the count, and with less of each user.
+    // The same query with other case, without the count, and with a smaller projection.
     for same in
         ["filter=title+PR&sortBy=username", &format!("{query}&sortOrder=ascending"), &format!("{query}&attributes=id")]
     {
@@ -179,9 +179,9 @@ fn everything_but_what_is_shown_stays_the_same_during_a_walk() {
 }
 
 #[test]
-fn forged_foreign_and_broken_cursors_are_refused_in_the_same_words() {
+fn forged_foreign_and_broken_cursors_get_the_same_error() {
     //
-    let (client, other) = (people(3), people(3));
+    let (client, other) = (client_with_users(3), client_with_users(3));
     let good = next(&list(&client, "cursor&count=1")).unwrap();
     let foreign = next(&list(&other, "cursor&count=1")).unwrap();
     let mut wrong =
@@ -200,10 +200,10 @@ fn forged_foreign_and_broken_cursors_are_refused_in_the_same_words() {
 }
 
 #[test]
-fn a_cursor_gives_no_right_and_lives_as_long_as_the_token() {
+fn a_cursor_grants_no_access_and_is_valid_as_long_as_the_token() {
     //
     let app = App::shared();
-    let client = people(3);
+    let client = client_with_users(3);
     let path = format!("/Users?cursor={}&count=1", next(&list(&client, "cursor&count=1")).unwrap());
     client.request("GET", &path).without("Authorization").send().refused(401, "");
     app.succeeds(&["token", "rotate", &client.id]);
@@ -213,7 +213,7 @@ fn a_cursor_gives_no_right_and_lives_as_long_as_the_token() {
 }
 
 #[test]
-fn cursors_outlive_the_process() {
+fn cursors_are_valid_after_a_restart() {
     let data = tempfile::tempdir().unwrap();
     let app = App::start(data.path());
     let client = app.configuration("other");
@@ -227,7 +227,7 @@ fn cursors_outlive_the_process() {
 }
 
 #[test]
-fn who_stays_is_met_once_while_others_come_and_go() {
+fn paging_returns_stable_users_once_while_others_are_created_and_deleted() {
     //
     let client = App::shared().configuration("other");
     let staying: BTreeSet<String> = (0..60)
@@ -275,7 +275,7 @@ fn who_stays_is_met_once_while_others_come_and_go() {
 fn a_sort_value_too_long_for_a_cursor_is_found_again() {
     let client = App::shared().configuration("other");
     let long = "x".repeat(20_000);
-    let people: Vec<String> = ["a", "b", "c"]
+    let user_ids: Vec<String> = ["a", "b", "c"]
         .iter()
         .map(|name| client.created("/Users", &user_with(name, &json!({"title": format!("{long}{name}")}))))
         .collect();
@@ -284,6 +284,6 @@ fn a_sort_value_too_long_for_a_cursor_is_found_again() {
     let path = format!("/Users?cursor={}&{query}", next(&first).unwrap());
     assert!(path.len() < 400, "{path}");
     assert_eq!(client.get(&path).answered(200).json["Resources"][0]["userName"], "b");
-    client.delete(&format!("/Users/{}", people[0])).answered(204);
+    client.delete(&format!("/Users/{}", user_ids[0])).answered(204);
     client.get(&path).refused(400, "expiredCursor");
 }

@@ -1,4 +1,4 @@
-//! DELETE and what follows from it (RFC 7644 section 3.6).
+//! DELETE and its consequences (RFC 7644 section 3.6).
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ fn a_deleted_user_is_gone_from_everywhere() {
 }
 
 #[test]
-fn a_name_is_free_again_and_the_id_is_not() {
+fn a_name_can_be_reused_and_an_id_cannot() {
     // D24
     let client = App::shared().configuration("other");
     let first = client.post("/Users", &user("ada")).answered(201);
@@ -45,8 +45,8 @@ fn a_name_is_free_again_and_the_id_is_not() {
 }
 
 #[test]
-fn a_deleted_group_leaves_its_members() {
-    // D41, design section 12: the version of what pointed to it moves.
+fn a_deleted_group_does_not_delete_its_members() {
+    // D41, design section 12: the version of a resource that referred to it changes.
     let client = App::shared().configuration("other");
     let id = client.created("/Users", &user("ada"));
     let team = client.created("/Groups", &group("Team", &[&id]));
@@ -59,7 +59,7 @@ fn a_deleted_group_leaves_its_members() {
 }
 
 #[test]
-fn deactivation_is_no_deletion() {
+fn deactivation_is_not_deletion() {
     // D16, D41
     let client = App::shared().configuration("other");
     let id = client.created("/Users", &user("ada"));
@@ -75,7 +75,7 @@ fn deactivation_is_no_deletion() {
 }
 
 #[test]
-fn what_is_deleted_was_known_under_its_own_type_only() {
+fn a_resource_is_deleted_only_under_its_own_type() {
     let client = App::shared().configuration("other");
     let id = client.created("/Users", &user("ada"));
     client.delete(&format!("/Groups/{id}")).refused(404, "");

@@ -6,7 +6,7 @@ use crate::app::{App, Request};
 use crate::sample::{ENTERPRISE, GROUP, LIST, USER};
 
 #[test]
-fn the_service_provider_config_says_what_is_true() {
+fn the_service_provider_config_is_correct() {
     // D8
     let client = App::shared().configuration("other");
     let config = client.get("/ServiceProviderConfig").answered(200).json;
@@ -22,10 +22,10 @@ fn the_service_provider_config_says_what_is_true() {
         "cursorTimeout": 3600,
     });
     assert_eq!(config["pagination"], pagination);
-    for place in ["/bulk/maxOperations", "/bulk/maxPayloadSize", "/filter/maxResults"] {
-        assert!(config.pointer(place).is_some_and(Value::is_u64), "{place} in {config}");
+    for pointer in ["/bulk/maxOperations", "/bulk/maxPayloadSize", "/filter/maxResults"] {
+        assert!(config.pointer(pointer).is_some_and(Value::is_u64), "{pointer} in {config}");
     }
-    // authentik cuts its PATCHes into pieces of this size.
+    // authentik splits its PATCH requests into pieces of this size.
     assert_ne!(config["bulk"]["maxOperations"], 1);
     let scheme = &config["authenticationSchemes"][0];
     assert_eq!(scheme["type"], "oauthbearertoken");
@@ -64,7 +64,7 @@ fn schemas_describe_every_attribute_fully() {
     let ids: Vec<&str> =
         list["Resources"].as_array().unwrap().iter().filter_map(|schema| schema["id"].as_str()).collect();
     for id in [USER, GROUP, ENTERPRISE] {
-        assert!(ids.contains(&id), "{id} is missing");
+        assert!(ids.contains(&id), "{id} is absent");
         assert_eq!(client.get(&format!("/Schemas/{id}")).answered(200).json["id"], id);
         assert_eq!(client.get(&format!("/Schemas/{}", id.to_uppercase())).answered(200).json["id"], id);
     }
@@ -72,13 +72,13 @@ fn schemas_describe_every_attribute_fully() {
     for schema in list["Resources"].as_array().unwrap() {
         assert!(schema["name"].is_string() && schema["description"].as_str().is_some_and(|text| !text.is_empty()));
         for attribute in schema["attributes"].as_array().unwrap() {
-            described(attribute);
+            check_attribute(attribute);
         }
     }
     assert!(!list.to_string().contains("\"password\"") && !list.to_string().contains("null"));
 }
 
-fn described(attribute: &Value) {
+fn check_attribute(attribute: &Value) {
     for (name, allowed) in [
         ("type", json!(["string", "boolean", "decimal", "integer", "dateTime", "reference", "complex", "binary"])),
         ("mutability", json!(["readOnly", "readWrite", "immutable", "writeOnly"])),
@@ -94,13 +94,13 @@ fn described(attribute: &Value) {
         assert!(!parts.is_empty());
         for part in parts {
             assert_ne!(part["type"], "complex", "{part}");
-            described(part);
+            check_attribute(part);
         }
     }
 }
 
 #[test]
-fn each_discovery_document_lives_where_it_says() {
+fn each_discovery_document_is_at_its_location() {
     //
     let client = App::shared().configuration("other");
     let mut documents = vec![client.get("/ServiceProviderConfig").answered(200).json];
@@ -130,7 +130,7 @@ fn discovery_ignores_paging_and_refuses_filters() {
 }
 
 #[test]
-fn the_content_type_is_scim_unless_only_plain_json_is_taken() {
+fn the_content_type_is_scim_unless_only_plain_json_is_accepted() {
     // D2
     let client = App::shared().configuration("other");
     let answered = |change: fn(Request) -> Request| {
@@ -152,7 +152,7 @@ fn the_content_type_is_scim_unless_only_plain_json_is_taken() {
 fn every_answer_has_a_request_id() {
     //
     let client = App::shared().configuration("other");
-    let ids: Vec<String> = ["/Users", "/Nothing", "/Users/nobody", "/Schemas"]
+    let ids: Vec<String> = ["/Users", "/Nothing", "/Users/unknown", "/Schemas"]
         .iter()
         .map(|path| client.get(path).header("x-request-id").to_owned())
         .collect();
@@ -172,7 +172,7 @@ fn head_answers_like_get_without_the_body() {
 }
 
 #[test]
-fn the_server_says_that_it_lives_and_is_ready() {
+fn the_server_reports_liveness_and_readiness() {
     let client = App::shared().configuration("other");
     for path in ["/livez", "/readyz"] {
         client.request_to("GET", path).without("Authorization").send().answered(200);

@@ -1,4 +1,4 @@
-//! Schemas of a configuration's own: accepted in bodies, PATCH, filters, sorting, projection and discovery.
+//! Custom schemas of a configuration: accepted in bodies, PATCH, filters, sorting, projection and discovery.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ const BADGE: &str = "urn:example:params:scim:schemas:Badge:1.0:User";
 
 fn badge() -> Value {
     json!({
-        "id": BADGE, "name": "Badge", "description": "What the door knows",
+        "id": BADGE, "name": "Badge", "description": "Access badge",
         "attributes": [
             {"name": "number", "type": "string", "caseExact": true, "indexed": true, "description": "On the card"},
             {"name": "level", "type": "integer", "description": "Clearance"},
@@ -33,7 +33,7 @@ fn with_badge(how: &[&str]) -> Client {
     client
 }
 
-fn wearing(name: &str, badge: &Value) -> Value {
+fn user_with_badge(name: &str, badge: &Value) -> Value {
     user_with(name, &json!({"schemas": [USER, BADGE], BADGE: badge}))
 }
 
@@ -41,11 +41,11 @@ fn wearing(name: &str, badge: &Value) -> Value {
 fn a_schema_takes_effect_at_once_and_is_announced() {
     //
     let client = App::shared().configuration("other");
-    let before = client.post("/Users", &wearing("before", &json!({"number": "1"}))).answered(201).json;
+    let before = client.post("/Users", &user_with_badge("before", &json!({"number": "1"}))).answered(201).json;
     assert!(before.get(BADGE).is_none());
     let client = with_badge(&[]);
-    let shown = client.get(&format!("/Schemas/{BADGE}")).answered(200).json;
-    assert_eq!(shown["attributes"][0]["name"], "number");
+    let document = client.get(&format!("/Schemas/{BADGE}")).answered(200).json;
+    assert_eq!(document["attributes"][0]["name"], "number");
     let types = client.get("/ResourceTypes/User").answered(200).json;
     let extensions = types["schemaExtensions"].as_array().unwrap();
     assert!(extensions.contains(&json!({"schema": BADGE, "required": false})), "{types}");
@@ -55,12 +55,12 @@ fn a_schema_takes_effect_at_once_and_is_announced() {
 }
 
 #[test]
-fn its_attributes_live_like_any_other() {
+fn custom_attributes_work_like_standard_ones() {
     //
     let client = with_badge(&[]);
     let badge = json!({"number": "A-7", "level": 3, "since": "2026-01-31T12:00:00Z", "doors": ["N", "S"], "secret": "x",
         "issued": {"by": "Eve", "note": "n"}});
-    let made = client.post("/Users", &wearing("ada", &badge)).answered(201).json;
+    let made = client.post("/Users", &user_with_badge("ada", &badge)).answered(201).json;
     assert_eq!(made["schemas"], json!([USER, BADGE]));
     assert_eq!(made[BADGE]["issued"], json!({"by": "Eve"}));
     assert!(made[BADGE].get("secret").is_none());
@@ -103,22 +103,22 @@ fn a_required_schema_must_be_carried() {
     let client = with_badge(&["--required"]);
     let refused = client.post("/Users", &user("ada")).refused(400, "invalidValue");
     assert!(refused.json["detail"].as_str().unwrap().contains(BADGE));
-    let path = format!("/Users/{}", client.created("/Users", &wearing("ada", &json!({"number": "1"}))));
+    let path = format!("/Users/{}", client.created("/Users", &user_with_badge("ada", &json!({"number": "1"}))));
     client.put(&path, &user("ada")).refused(400, "invalidValue");
     client.patch(&path, &removal(BADGE)).refused(400, "invalidValue");
 }
 
 #[test]
-fn a_schema_with_values_goes_only_with_them() {
+fn a_schema_with_values_is_deleted_only_with_purge() {
     let app = App::shared();
     let client = with_badge(&[]);
-    let path = format!("/Users/{}", client.created("/Users", &wearing("ada", &json!({"number": "1"}))));
+    let path = format!("/Users/{}", client.created("/Users", &user_with_badge("ada", &json!({"number": "1"}))));
     let before = client.get(&path).version();
     assert!(!app.rollcall(&["schema", "delete", &client.id, BADGE]).status.success());
     app.succeeds(&["schema", "delete", &client.id, BADGE, "--purge"]);
-    let shown = client.get(&path).answered(200);
-    assert!(shown.json.get(BADGE).is_none());
-    assert_ne!(shown.version(), before);
+    let document = client.get(&path).answered(200);
+    assert!(document.json.get(BADGE).is_none());
+    assert_ne!(document.version(), before);
     client.request("GET", &format!("/Users?filter={BADGE}:number%20pr")).send().refused(400, "invalidFilter");
     let other = app.configuration("other");
     assert_eq!(other.get("/Schemas").answered(200).json["totalResults"], 3);
@@ -144,10 +144,11 @@ fn a_broken_schema_is_refused_with_a_reason() {
 }
 
 #[test]
-fn what_is_returned_on_request_comes_when_it_is_named() {
+fn attributes_returned_on_request_are_returned_when_named() {
     //
     let client = with_badge(&[]);
-    let made = client.post("/Users", &wearing("ada", &json!({"secret": "x", "issued": {"by": "Eve", "note": "n"}})));
+    let made =
+        client.post("/Users", &user_with_badge("ada", &json!({"secret": "x", "issued": {"by": "Eve", "note": "n"}})));
     let path = format!("/Users/{}", made.answered(201).id());
     let badge = |names: &str| client.get(&format!("{path}?attributes={names}")).answered(200).json[BADGE].clone();
     assert_eq!(badge(&format!("{BADGE}:issued.note")), json!({"issued": {"note": "n"}}));

@@ -1,12 +1,12 @@
-//! Filters that work (RFC 7644 section 3.4.2.2); the broken ones are with bad input.
+//! Valid filters (RFC 7644 section 3.4.2.2); invalid ones are in `bad_input`.
 
 use serde_json::{Value, json};
 
 use crate::app::{App, Client};
 use crate::sample::{ENTERPRISE, group, user_with};
 
-/// Ada and Bob know each other; Cy has next to nothing.
-fn three() -> (Client, String) {
+/// Ada and Bob share an e-mail address; Cy has almost no attributes.
+fn three_users() -> (Client, String) {
     let client = App::shared().configuration("other");
     let ada = json!({
         "displayName": "Ada King", "title": "Countess", "externalId": "Ext-1", "active": true, "name": {"givenName": "Ada", "familyName": "King"},
@@ -25,7 +25,7 @@ fn three() -> (Client, String) {
 }
 
 #[track_caller]
-fn finds(client: &Client, filter: &str, expected: &str) {
+fn assert_finds(client: &Client, filter: &str, expected: &str) {
     let names: String = found(client, filter);
     assert_eq!(names, expected, "{filter}");
 }
@@ -42,9 +42,9 @@ fn found(client: &Client, filter: &str) -> String {
 }
 
 #[test]
-fn each_operator_does_what_its_name_says() {
+fn each_filter_operator_works() {
     // D11
-    let (client, ada) = three();
+    let (client, ada) = three_users();
     for (filter, expected) in [
         ("userName eq \"ada@example.com\"", "a"),
         ("USERNAME EQ \"ADA@EXAMPLE.COM\"", "a"),
@@ -72,16 +72,16 @@ fn each_operator_does_what_its_name_says() {
         ("active ne true", "b"),
         ("addresses.country eq \"gb\"", "a"),
     ] {
-        finds(&client, filter, expected);
+        assert_finds(&client, filter, expected);
     }
-    finds(&client, &format!("id eq \"{ada}\""), "a");
-    finds(&client, &format!("id eq \"{}\"", ada.to_uppercase()), "");
+    assert_finds(&client, &format!("id eq \"{ada}\""), "a");
+    assert_finds(&client, &format!("id eq \"{}\"", ada.to_uppercase()), "");
 }
 
 #[test]
-fn presence_means_a_value_that_says_something() {
+fn pr_matches_only_non_empty_values() {
     //
-    let (client, _) = three();
+    let (client, _) = three_users();
     for (filter, expected) in [
         ("userName pr", "abc"),
         ("title pr", "a"),
@@ -95,14 +95,14 @@ fn presence_means_a_value_that_says_something() {
         ("nickName pr", ""),
         ("meta.created pr", "abc"),
     ] {
-        finds(&client, filter, expected);
+        assert_finds(&client, filter, expected);
     }
 }
 
 #[test]
 fn brackets_bind_their_terms_to_one_element() {
     // D12, D13
-    let (client, _) = three();
+    let (client, _) = three_users();
     for (filter, expected) in [
         ("emails[type eq \"work\" and value eq \"ada@work.example\"]", "a"),
         ("emails[type eq \"home\" and value eq \"ada@work.example\"]", ""),
@@ -115,14 +115,14 @@ fn brackets_bind_their_terms_to_one_element() {
         ("emails co \"ada@home\"", "a"),
         ("emails eq \"bob@home.example\"", "b"),
     ] {
-        finds(&client, filter, expected);
+        assert_finds(&client, filter, expected);
     }
 }
 
 #[test]
-fn and_binds_more_than_or_and_brackets_most() {
+fn parentheses_bind_more_than_and_and_and_more_than_or() {
     //
-    let (client, _) = three();
+    let (client, _) = three_users();
     for (filter, expected) in [
         ("userName sw \"a\" or userName sw \"b\" and active eq true", "a"),
         ("(userName sw \"a\" or userName sw \"b\") and active eq true", "a"),
@@ -133,14 +133,14 @@ fn and_binds_more_than_or_and_brackets_most() {
         ("((userName eq\"cy\"))", "c"),
         ("userName eq \"a) or (b\" or userName eq \"cy\"", "c"),
     ] {
-        finds(&client, filter, expected);
+        assert_finds(&client, filter, expected);
     }
 }
 
 #[test]
-fn the_extension_is_reached_with_and_without_its_name() {
+fn extension_attributes_work_with_and_without_the_urn() {
     // D13
-    let (client, _) = three();
+    let (client, _) = three_users();
     for (filter, expected) in [
         (format!("{ENTERPRISE}:department eq \"engines\""), "a"),
         (format!("{}:DEPARTMENT eq \"engines\"", ENTERPRISE.to_uppercase()), "a"),
@@ -153,29 +153,29 @@ fn the_extension_is_reached_with_and_without_its_name() {
         (format!("schemas eq \"{ENTERPRISE}\""), "a"),
         ("schemas eq \"urn:ietf:params:scim:schemas:core:2.0:User\"".to_owned(), "abc"),
     ] {
-        finds(&client, &filter, expected);
+        assert_finds(&client, &filter, expected);
     }
 }
 
 #[test]
 fn times_are_compared_as_instants() {
     //
-    let (client, ada) = three();
+    let (client, ada) = three_users();
     let created = client.get(&format!("/Users/{ada}")).json["meta"]["created"].as_str().unwrap().to_owned();
-    finds(&client, "meta.created gt \"2020-01-01T00:00:00Z\"", "abc");
-    finds(&client, "meta.created gt \"2020-01-01T00:00:00.123456+05:30\"", "abc");
-    finds(&client, "meta.lastModified lt \"2020-01-01T00:00:00Z\"", "");
-    finds(&client, "meta.created ge \"2999-01-01T00:00:00Z\"", "");
+    assert_finds(&client, "meta.created gt \"2020-01-01T00:00:00Z\"", "abc");
+    assert_finds(&client, "meta.created gt \"2020-01-01T00:00:00.123456+05:30\"", "abc");
+    assert_finds(&client, "meta.lastModified lt \"2020-01-01T00:00:00Z\"", "");
+    assert_finds(&client, "meta.created ge \"2999-01-01T00:00:00Z\"", "");
     assert!(found(&client, &format!("meta.created eq \"{created}\"")).contains('a'));
     let shifted = created.replace('Z', "+00:00");
     assert!(found(&client, &format!("meta.created eq \"{shifted}\"")).contains('a'));
-    finds(&client, "meta.resourceType eq \"User\"", "abc");
+    assert_finds(&client, "meta.resourceType eq \"User\"", "abc");
 }
 
 #[test]
 fn groups_are_found_by_name_and_by_member() {
     // R-146, D13
-    let (client, ada) = three();
+    let (client, ada) = three_users();
     let team = client.created("/Groups", &group("Team One", &[&ada]));
     client.created("/Groups", &group("Team Two", &[]));
     let ids = |filter: &str| -> Vec<Value> {
@@ -194,10 +194,10 @@ fn groups_are_found_by_name_and_by_member() {
     }
     assert_eq!(ids("not (members pr)").len(), 1);
     assert_eq!(ids("displayName co \"team\"").len(), 2);
-    finds(&client, &format!("groups.value eq \"{team}\""), "a");
-    finds(&client, &format!("groups eq \"{team}\""), "a");
-    finds(&client, "groups pr", "a");
-    // Entra checks a reference and asks for the id alone.
+    assert_finds(&client, &format!("groups.value eq \"{team}\""), "a");
+    assert_finds(&client, &format!("groups eq \"{team}\""), "a");
+    assert_finds(&client, "groups pr", "a");
+    // Entra checks a reference and requests only the id.
     let check = format!("/Groups?attributes=id&filter=id%20eq%20%22{team}%22%20and%20members%20eq%20%22{ada}%22");
     assert_eq!(client.get(&check).answered(200).json["totalResults"], 1);
 }

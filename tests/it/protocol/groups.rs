@@ -1,4 +1,4 @@
-//! Groups, their members, and what users show of them (RFC 7643 section 4.2).
+//! Groups, their members, and the groups of users (RFC 7643 section 4.2).
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::app::{App, Client};
 use crate::sample::{group, operation, operations, removal, user, user_with};
 
-fn people(client: &Client, count: usize) -> Vec<String> {
-    (0..count).map(|number| client.created("/Users", &user(&format!("person-{number}")))).collect()
+fn create_users(client: &Client, count: usize) -> Vec<String> {
+    (0..count).map(|number| client.created("/Users", &user(&format!("user-{number}")))).collect()
 }
 
 fn as_members(ids: &[String]) -> Value {
@@ -19,7 +19,7 @@ fn as_members(ids: &[String]) -> Value {
 fn members_are_added_removed_and_replaced() {
     // D31 to D33
     let client = App::shared().configuration("other");
-    let ids = people(&client, 4);
+    let ids = create_users(&client, 4);
     let path = format!("/Groups/{}", client.created("/Groups", &group("Team", &[])));
     let one = |number: usize| format!("members[value eq \"{}\"]", ids[number]);
     let either = format!("members[value eq \"{}\" or value eq \"{}\"]", ids[0], ids[2]);
@@ -43,9 +43,9 @@ fn members_are_added_removed_and_replaced() {
         (removal("members"), &[]),
     ];
     for (body, expected) in table {
-        let shown = client.patch(&path, &body).answered(200).json;
-        assert_eq!(client.get(&path).answered(200).json, shown);
-        let mut members = super::values(&shown["members"]);
+        let document = client.patch(&path, &body).answered(200).json;
+        assert_eq!(client.get(&path).answered(200).json, document);
+        let mut members = super::values(&document["members"]);
         members.sort_unstable();
         let mut expected: Vec<&str> = expected.iter().map(|number| ids[*number].as_str()).collect();
         expected.sort_unstable();
@@ -76,26 +76,26 @@ fn a_user_shows_the_groups_it_is_in() {
     let path = format!("/Users/{id}");
     assert!(client.get(&path).answered(200).json.get("groups").is_none());
     let team = client.created("/Groups", &group("Team", &[&id]));
-    let shown = client.get(&path).answered(200).json["groups"].clone();
-    assert_eq!(shown.as_array().unwrap().len(), 1);
-    assert_eq!((&shown[0]["value"], &shown[0]["display"]), (&json!(team), &json!("Team")));
-    assert_eq!(shown[0]["type"], "direct");
-    assert!(shown[0]["$ref"].as_str().unwrap().ends_with(&format!("{}/Groups/{team}", client.base)));
+    let document = client.get(&path).answered(200).json["groups"].clone();
+    assert_eq!(document.as_array().unwrap().len(), 1);
+    assert_eq!((&document[0]["value"], &document[0]["display"]), (&json!(team), &json!("Team")));
+    assert_eq!(document[0]["type"], "direct");
+    assert!(document[0]["$ref"].as_str().unwrap().ends_with(&format!("{}/Groups/{team}", client.base)));
     client.patch(&format!("/Groups/{team}"), &operation("replace", "displayName", &json!("Crew"))).answered(200);
     assert_eq!(client.get(&path).answered(200).json["groups"][0]["display"], "Crew");
     assert_eq!(client.find("/Users", "userName eq \"ada\"")[0]["groups"][0]["value"], team.as_str());
 }
 
 #[test]
-fn groups_may_hold_groups_even_in_a_circle() {
+fn groups_may_contain_groups_even_in_a_cycle() {
     //
     let client = App::shared().configuration("other");
     let inner = client.created("/Groups", &group("Inner", &[]));
     let outer = client.created("/Groups", &group("Outer", &[&inner]));
     client.patch(&format!("/Groups/{inner}"), &operation("add", "members", &json!([{"value": outer}]))).answered(200);
     let begun = Instant::now();
-    let shown = client.get(&format!("/Groups/{outer}")).answered(200).json;
-    assert_eq!((&shown["members"][0]["value"], &shown["members"][0]["type"]), (&json!(inner), &json!("Group")));
+    let document = client.get(&format!("/Groups/{outer}")).answered(200).json;
+    assert_eq!((&document["members"][0]["value"], &document["members"][0]["type"]), (&json!(inner), &json!("Group")));
     client.get("/Groups").answered(200);
     assert!(begun.elapsed() < Duration::from_secs(2));
     client.delete(&format!("/Groups/{inner}")).answered(204);
@@ -106,16 +106,16 @@ fn groups_may_hold_groups_even_in_a_circle() {
 fn a_large_group_answers_a_patch_without_a_body_unless_attributes_are_asked() {
     // D39
     let client = App::shared().configuration("other");
-    let ids = people(&client, 102);
+    let ids = create_users(&client, 102);
     let path = format!("/Groups/{}", client.created("/Groups", &group("Crowd", &[])));
     client.patch(&path, &operation("add", "members", &as_members(&ids[..100]))).answered(200);
     let reply = client.patch(&path, &operation("add", "members", &as_members(&ids[100..101]))).answered(204);
     assert!(reply.header("location").ends_with(&path));
     assert_eq!(reply.header("etag"), client.get(&path).answered(200).version());
     let asked = format!("{path}?attributes=displayName");
-    let shown = client.patch(&asked, &operation("add", "members", &as_members(&ids[101..]))).answered(200).json;
-    assert_eq!(shown["displayName"], "Crowd");
-    assert!(shown.get("members").is_none());
+    let document = client.patch(&asked, &operation("add", "members", &as_members(&ids[101..]))).answered(200).json;
+    assert_eq!(document["displayName"], "Crowd");
+    assert!(document.get("members").is_none());
     assert_eq!(client.get(&path).answered(200).json["members"].as_array().unwrap().len(), 102);
     let removals: Vec<Value> =
         ids[..60].iter().map(|id| json!({"op": "remove", "path": format!("members[value eq \"{id}\"]")})).collect();

@@ -1,4 +1,4 @@
-//! The protocol as RFC 7643 and RFC 7644 describe it, sentence by sentence, on one configuration each.
+//! The protocol as RFC 7643 and RFC 7644 describe it. Each test uses one configuration.
 
 mod addresses;
 mod bulk;

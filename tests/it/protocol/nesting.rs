@@ -1,4 +1,4 @@
-//! Groups in groups: what users show of them, and circles (RFC 7643 sections 4.1.2 and 4.2).
+//! Nested groups: the groups of users, and cycles (RFC 7643 sections 4.1.2 and 4.2).
 
 use serde_json::Value;
 
@@ -6,16 +6,16 @@ use crate::app::{App, Client};
 use crate::sample::{group, operation, removal, user};
 
 fn groups(client: &Client, user: &str) -> Vec<(String, String)> {
-    let shown = client.get(&format!("/Users/{user}")).answered(200).json;
-    let groups = shown["groups"].as_array().cloned().unwrap_or_default();
+    let document = client.get(&format!("/Users/{user}")).answered(200).json;
+    let groups = document["groups"].as_array().cloned().unwrap_or_default();
     let part = |group: &Value, name: &str| group[name].as_str().unwrap_or_default().to_owned();
-    let mut shown: Vec<_> = groups.iter().map(|group| (part(group, "display"), part(group, "type"))).collect();
-    shown.sort();
-    shown
+    let mut found: Vec<_> = groups.iter().map(|group| (part(group, "display"), part(group, "type"))).collect();
+    found.sort();
+    found
 }
 
-fn pairs(wanted: &[(&str, &str)]) -> Vec<(String, String)> {
-    wanted.iter().map(|(name, kind)| ((*name).to_owned(), (*kind).to_owned())).collect()
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(name, kind)| ((*name).to_owned(), (*kind).to_owned())).collect()
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn a_user_is_in_the_groups_that_hold_its_groups() {
 }
 
 #[test]
-fn a_circle_of_groups_is_kept_and_reading_it_ends() {
+fn a_cycle_of_groups_is_stored_and_reading_it_terminates() {
     //
     let client = App::shared().configuration("other");
     let ada = client.created("/Users", &user("ada"));

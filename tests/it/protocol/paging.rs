@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::app::{App, Client};
 use crate::sample::{LIST, SEARCH, user};
 
-fn people(count: usize) -> Client {
+fn client_with_users(count: usize) -> Client {
     let client = App::shared().configuration("other");
     for number in 0..count {
-        client.created("/Users", &user(&format!("person-{number:03}")));
+        client.created("/Users", &user(&format!("user-{number:03}")));
     }
     client
 }
@@ -29,7 +29,7 @@ fn page(client: &Client, query: &str) -> (u64, u64, u64, Vec<String>) {
 #[test]
 fn pages_follow_each_other_without_gap_or_repeat() {
     // D14
-    let client = people(57);
+    let client = client_with_users(57);
     let mut seen = HashSet::new();
     for start in (1..=57).step_by(10) {
         let (total, first, items, ids) = page(&client, &format!("startIndex={start}&count=10"));
@@ -46,7 +46,7 @@ fn pages_follow_each_other_without_gap_or_repeat() {
 #[test]
 fn odd_starts_and_counts_follow_the_rules() {
     //
-    let client = people(12);
+    let client = client_with_users(12);
     let all = page(&client, "").3;
     for query in ["startIndex=0", "startIndex=-5", "startIndex=1", "count=500", "count=1000000", "count=100"] {
         let (total, start, _, ids) = page(&client, query);
@@ -64,19 +64,19 @@ fn odd_starts_and_counts_follow_the_rules() {
 }
 
 #[test]
-fn a_filter_pages_over_what_it_finds() {
+fn paging_with_a_filter_counts_only_matches() {
     //
-    let client = people(23);
-    let (total, _, _, ids) = page(&client, "filter=userName%20sw%20%22person-01%22&count=4&startIndex=8");
+    let client = client_with_users(23);
+    let (total, _, _, ids) = page(&client, "filter=userName%20sw%20%22user-01%22&count=4&startIndex=8");
     assert_eq!((total, ids.len()), (10, 3));
-    let (total, start, _, ids) = page(&client, "filter=userName%20eq%20%22nobody%22");
+    let (total, start, _, ids) = page(&client, "filter=userName%20eq%20%22unknown%22");
     assert_eq!((total, start, ids.len()), (0, 1, 0));
 }
 
 #[test]
-fn a_search_answers_like_the_query_it_stands_for() {
+fn a_search_returns_the_same_as_the_equivalent_query() {
     // D17
-    let client = people(9);
+    let client = client_with_users(9);
     let strip = |mut list: Value| {
         list["schemas"].take();
         list
@@ -100,7 +100,7 @@ fn a_search_answers_like_the_query_it_stands_for() {
 #[test]
 fn a_page_holds_a_hundred_unless_asked_otherwise() {
     //
-    let client = people(105);
+    let client = client_with_users(105);
     assert_eq!(page(&client, "").2, 100);
     assert_eq!(page(&client, "count=105").2, 105);
     let maximum = client.get("/ServiceProviderConfig").answered(200).json["filter"]["maxResults"].as_u64().unwrap();

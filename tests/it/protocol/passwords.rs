@@ -1,4 +1,4 @@
-//! Passwords that a configuration keeps, so that the operator's application can check them.
+//! Passwords that a configuration stores, so that the operator's application can verify them.
 
 use serde_json::{Value, json};
 
@@ -6,13 +6,13 @@ use crate::app::{App, Client, Reply};
 use crate::caller::{CONFIGURATIONS, Caller};
 use crate::sample::{operation, removal, user, user_with};
 
-/// A configuration that keeps passwords, and the operator, who asks about them.
-struct Keeping {
+/// A configuration that stores passwords, and the operator that verifies them.
+struct PasswordFixture {
     client: Client,
     operator: Caller,
 }
 
-impl Keeping {
+impl PasswordFixture {
     fn new() -> Self {
         let client = App::shared().configuration("other");
         let operator = App::shared().operator();
@@ -51,69 +51,69 @@ fn database() -> rusqlite::Connection {
 #[test]
 fn the_password_of_the_last_write_is_right_and_any_other_is_wrong() {
     // R-039, R-040, R-198
-    let keeping = Keeping::new();
-    let id = keeping.user("ada", "First 1!");
+    let fixture = PasswordFixture::new();
+    let id = fixture.user("ada", "First 1!");
     let path = format!("/Users/{id}");
-    assert!(keeping.is_right(&id, "First 1!") && !keeping.is_right(&id, "first 1!"));
-    keeping.client.patch(&path, &operation("replace", "password", &json!("Second 2!"))).answered(200);
-    assert!(keeping.is_right(&id, "Second 2!") && !keeping.is_right(&id, "First 1!"));
-    keeping.client.put(&path, &user_with("ada", &json!({"title": "T"}))).answered(200);
-    assert!(keeping.is_right(&id, "Second 2!"), "nobody can read the password, so a replace may leave it out");
-    keeping.client.put(&path, &user_with("ada", &json!({"password": "Third 3!"}))).answered(200);
-    assert!(keeping.is_right(&id, "Third 3!"));
-    keeping.client.patch(&path, &removal("password")).answered(200);
-    assert!(!keeping.is_right(&id, "Third 3!"));
+    assert!(fixture.is_right(&id, "First 1!") && !fixture.is_right(&id, "first 1!"));
+    fixture.client.patch(&path, &operation("replace", "password", &json!("Second 2!"))).answered(200);
+    assert!(fixture.is_right(&id, "Second 2!") && !fixture.is_right(&id, "First 1!"));
+    fixture.client.put(&path, &user_with("ada", &json!({"title": "T"}))).answered(200);
+    assert!(fixture.is_right(&id, "Second 2!"), "clients cannot read the password, so a replace may omit it");
+    fixture.client.put(&path, &user_with("ada", &json!({"password": "Third 3!"}))).answered(200);
+    assert!(fixture.is_right(&id, "Third 3!"));
+    fixture.client.patch(&path, &removal("password")).answered(200);
+    assert!(!fixture.is_right(&id, "Third 3!"));
 }
 
 #[test]
 fn a_password_is_the_same_however_its_letters_are_composed() {
     // R-033
-    let keeping = Keeping::new();
-    let id = keeping.user("eva", "ma\u{f1}ana\u{a0}x");
-    assert!(keeping.is_right(&id, "man\u{303}ana x"));
+    let fixture = PasswordFixture::new();
+    let id = fixture.user("eva", "ma\u{f1}ana\u{a0}x");
+    assert!(fixture.is_right(&id, "man\u{303}ana x"));
 }
 
 #[test]
-fn a_change_of_the_password_alone_is_a_change_and_is_told_without_it() {
-    let keeping = Keeping::new();
-    let id = keeping.user("x", "Tr0ub4dor&3");
+fn a_password_change_is_reported_without_the_password() {
+    let fixture = PasswordFixture::new();
+    let id = fixture.user("x", "Tr0ub4dor&3");
     let path = format!("/Users/{id}");
-    let before = keeping.client.get(&path).answered(200);
+    let before = fixture.client.get(&path).answered(200);
     let set = operation("replace", "password", &json!("C0rrect-Horse"));
-    let after = keeping.client.patch(&path, &set).answered(200);
+    let after = fixture.client.patch(&path, &set).answered(200);
     assert_ne!(after.version(), before.version());
     assert_ne!(after.json["meta"]["lastModified"], before.json["meta"]["lastModified"]);
-    keeping.client.patch(&path, &removal("password")).answered(200);
-    let gone = keeping.client.get(&path).answered(200).version();
-    assert_eq!(keeping.client.patch(&path, &removal("password")).answered(200).version(), gone);
+    fixture.client.patch(&path, &removal("password")).answered(200);
+    let gone = fixture.client.get(&path).answered(200).version();
+    assert_eq!(fixture.client.patch(&path, &removal("password")).answered(200).version(), gone);
     let database = database();
     let mut events = database.prepare("SELECT payload FROM events WHERE resource_id = ?1 ORDER BY seq").unwrap();
-    let told: Vec<String> = events.query_map([&id], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let payloads: Vec<String> = events.query_map([&id], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     let change = r#"{"changed":["password"],"before":{},"after":{}}"#;
-    assert_eq!(told[1..], [change, change]);
-    for text in [told.concat(), before.json.to_string(), after.json.to_string()] {
+    assert_eq!(payloads[1..], [change, change]);
+    for text in [payloads.concat(), before.json.to_string(), after.json.to_string()] {
         assert!(!text.contains("Tr0ub4dor") && !text.contains("C0rrect") && !text.contains("argon2"), "{text}");
     }
 }
 
 #[test]
-fn a_write_that_is_refused_leaves_the_password_alone() {
-    let keeping = Keeping::new();
-    let (id, _) = (keeping.user("one", "kept"), keeping.user("two", "other"));
+fn a_refused_write_does_not_change_the_password() {
+    let fixture = PasswordFixture::new();
+    let (id, _) = (fixture.user("one", "stored"), fixture.user("two", "other"));
     let path = format!("/Users/{id}");
     let both = json!({"userName": "two", "password": "lost"});
     let body = json!({"Operations": [{"op": "replace", "value": both}]});
-    keeping.client.patch(&path, &body).refused(409, "uniqueness");
-    let stale = keeping.client.request("PATCH", &path).header("If-Match", "W/\"99\"");
+    fixture.client.patch(&path, &body).refused(409, "uniqueness");
+    let stale = fixture.client.request("PATCH", &path).header("If-Match", "W/\"99\"");
     stale.json(&operation("replace", "password", &json!("lost"))).send().refused(412, "");
-    keeping.client.post("/Users", &user_with("one", &json!({"password": "lost"}))).refused(409, "uniqueness");
-    assert!(keeping.is_right(&id, "kept") && !keeping.is_right(&id, "lost"));
+    fixture.client.post("/Users", &user_with("one", &json!({"password": "lost"}))).refused(409, "uniqueness");
+    assert!(fixture.is_right(&id, "stored") && !fixture.is_right(&id, "lost"));
 }
 
 #[test]
 fn a_job_sets_passwords_in_the_order_of_its_operations() {
-    let keeping = Keeping::new();
-    let id = keeping.user("x", "before");
+    let fixture = PasswordFixture::new();
+    let id = fixture.user("x", "before");
     let path = format!("/Users/{id}");
     let patch = |password: &str| json!({"method": "PATCH", "path": path, "data": operation("replace", "password", &json!(password))});
     let job = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [
@@ -124,89 +124,89 @@ fn a_job_sets_passwords_in_the_order_of_its_operations() {
         {"method": "PATCH", "path": path, "data": operation("replace", "title", &json!("T"))},
         {"method": "POST", "path": "/Users", "bulkId": "b", "data": user_with("z", &json!({"password": ""}))},
     ]});
-    let done = keeping.client.post("/Bulk", &job).answered(200).json;
+    let done = fixture.client.post("/Bulk", &job).answered(200).json;
     let statuses: Vec<&str> =
         done["Operations"].as_array().unwrap().iter().map(|one| one["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["201", "200", "200", "200", "200", "200", "400"], "{done}");
     let other = done["Operations"][0]["location"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
-    assert!(keeping.is_right(&other, "of y"));
-    assert!(keeping.is_right(&id, "four") && !keeping.is_right(&id, "two"));
+    assert!(fixture.is_right(&other, "of y"));
+    assert!(fixture.is_right(&id, "four") && !fixture.is_right(&id, "two"));
 }
 
 #[test]
-fn what_cannot_be_a_password_is_refused_by_name() {
-    let keeping = Keeping::new();
+fn an_invalid_password_is_refused_by_name() {
+    let fixture = PasswordFixture::new();
     for value in [json!(""), json!("x".repeat(1_025)), json!(7), json!(["a"])] {
-        let reply = keeping.client.post("/Users", &user_with("x", &json!({"password": value})));
+        let reply = fixture.client.post("/Users", &user_with("x", &json!({"password": value})));
         let reply = reply.refused(400, "invalidValue");
         assert!(reply.json["detail"].as_str().is_some_and(|detail| detail.contains("password")), "{}", reply.json);
     }
-    keeping.client.post("/Users", &user_with("x", &json!({"password": null}))).answered(201);
+    fixture.client.post("/Users", &user_with("x", &json!({"password": null}))).answered(201);
 }
 
 #[test]
-fn only_who_keeps_passwords_says_that_they_can_be_changed() {
-    let keeping = Keeping::new();
-    let config = keeping.client.get("/ServiceProviderConfig").answered(200).json;
+fn change_password_is_supported_only_when_passwords_are_stored() {
+    let fixture = PasswordFixture::new();
+    let config = fixture.client.get("/ServiceProviderConfig").answered(200).json;
     assert_eq!(config["changePassword"], json!({"supported": true}));
-    let schema = keeping.client.get("/Schemas/urn:ietf:params:scim:schemas:core:2.0:User").answered(200).json;
+    let schema = fixture.client.get("/Schemas/urn:ietf:params:scim:schemas:core:2.0:User").answered(200).json;
     let password = schema["attributes"].as_array().unwrap().iter().find(|one| one["name"] == "password").unwrap();
     assert_eq!((&password["mutability"], &password["returned"]), (&json!("writeOnly"), &json!("never")));
-    keeping.client.get("/Users?filter=password%20pr").refused(400, "invalidFilter");
-    keeping.client.get("/Users?sortBy=password").refused(400, "invalidPath|invalidValue");
+    fixture.client.get("/Users?filter=password%20pr").refused(400, "invalidFilter");
+    fixture.client.get("/Users?sortBy=password").refused(400, "invalidPath|invalidValue");
 }
 
 #[test]
-fn a_password_goes_with_its_user() {
-    let keeping = Keeping::new();
-    let id = keeping.user("x", "secret");
-    let kept = || -> i64 {
+fn a_password_is_deleted_with_its_user() {
+    let fixture = PasswordFixture::new();
+    let id = fixture.user("x", "secret");
+    let stored = || -> i64 {
         let of_this = "SELECT count(*) FROM passwords p JOIN resources r ON r.resource = p.resource
              JOIN configurations c ON c.configuration = r.configuration WHERE c.id = ?1";
-        database().query_row(of_this, [&keeping.client.id], |row| row.get(0)).unwrap()
+        database().query_row(of_this, [&fixture.client.id], |row| row.get(0)).unwrap()
     };
-    assert_eq!(kept(), 1);
-    keeping.client.delete(&format!("/Users/{id}")).answered(204);
-    assert_eq!(kept(), 0);
+    assert_eq!(stored(), 1);
+    fixture.client.delete(&format!("/Users/{id}")).answered(204);
+    assert_eq!(stored(), 0);
     let orphans = "SELECT count(*) FROM passwords WHERE resource NOT IN (SELECT resource FROM resources)";
     assert_eq!(database().query_row(orphans, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
-    keeping.ask(&id, &json!({"password": "secret"})).answered(404);
+    fixture.ask(&id, &json!({"password": "secret"})).answered(404);
 }
 
 #[test]
-fn questions_about_nobody_or_by_strangers_learn_nothing() {
-    let keeping = Keeping::new();
+fn password_checks_reveal_nothing_to_unauthorized_callers() {
+    let fixture = PasswordFixture::new();
     let body = json!({"password": "secret"});
-    let without = keeping.client.created("/Users", &user("without"));
-    assert!(!keeping.is_right(&without, "secret"), "no password is not any password");
-    keeping.ask("00000000-0000-7000-8000-000000000000", &body).answered(404);
+    let without = fixture.client.created("/Users", &user("without"));
+    assert!(!fixture.is_right(&without, "secret"), "no password is not any password");
+    fixture.ask("00000000-0000-7000-8000-000000000000", &body).answered(404);
     for broken in [json!({}), json!({"password": 7}), json!({"password": ""}), json!([])] {
-        keeping.ask(&without, &broken).answered(400);
+        fixture.ask(&without, &broken).answered(400);
     }
     let app = App::shared();
     for (caller, status) in [
-        (app.stranger(), 401),
-        (app.stranger().with(&keeping.client.token), 401),
+        (app.anonymous(), 401),
+        (app.anonymous().with(&fixture.client.token), 401),
         (app.keyed(&["--permission", "provisioning.read"]), 403),
-        (app.account_key("account-of-somebody", &["directory.read"]), 403),
-        (keeping.operator.of("somebody-else"), 404),
+        (app.account_key("unrelated-account", &["directory.read"]), 403),
+        (fixture.operator.for_account("other-account"), 404),
         (app.keyed(&["--permission", "directory.read"]), 200),
     ] {
-        keeping.asked_by(&caller, &without, &body).answered(status);
+        fixture.asked_by(&caller, &without, &body).answered(status);
     }
-    let ignoring = Keeping { client: App::shared().configuration("other"), ..keeping };
-    let id = ignoring.user("x", "thrown away");
+    let ignoring = PasswordFixture { client: App::shared().configuration("other"), ..fixture };
+    let id = ignoring.user("x", "discarded");
     let reply = ignoring.ask(&id, &body).answered(409);
     assert!(reply.json["message"].as_str().is_some_and(|said| said.contains("verify")), "{}", reply.json);
 }
 
 #[test]
-fn guessing_one_users_password_comes_to_a_stop() {
-    let keeping = Keeping::new();
-    let (one, other) = (keeping.user("one", "x1"), keeping.user("other", "x2"));
+fn wrong_passwords_for_one_user_are_throttled() {
+    let fixture = PasswordFixture::new();
+    let (one, other) = (fixture.user("one", "x1"), fixture.user("other", "x2"));
     let replies: Vec<Reply> =
-        (0..12).map(|guess| keeping.ask(&one, &json!({"password": format!("guess {guess}")}))).collect();
+        (0..12).map(|guess| fixture.ask(&one, &json!({"password": format!("guess {guess}")}))).collect();
     let refused = replies.iter().find(|reply| reply.status == 429).expect("a limit is reached");
     assert!(refused.header("retry-after").parse::<u64>().is_ok_and(|seconds| (1..=60).contains(&seconds)));
-    assert!(keeping.is_right(&other, "x2"), "others are not held up");
+    assert!(fixture.is_right(&other, "x2"), "others are not held up");
 }

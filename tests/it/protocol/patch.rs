@@ -1,11 +1,11 @@
-//! PATCH of users (RFC 7644 section 3.5.2); refusals are with bad input.
+//! PATCH of users (RFC 7644 section 3.5.2); refusals are in `bad_input`.
 
 use serde_json::{Value, json};
 
 use crate::app::{App, Client, Reply};
 use crate::sample::{ENTERPRISE, USER, operation, operations, removal, user, user_with};
 
-/// A user in a configuration of that source, and the path to it.
+/// A user in a configuration of that source, and its path.
 fn ada(source: &str) -> (Client, String) {
     let client = App::shared().configuration(source);
     let more = json!({
@@ -20,9 +20,9 @@ fn ada(source: &str) -> (Client, String) {
 #[track_caller]
 fn patched(on: &(Client, String), body: &Value) -> Value {
     let reply: Reply = on.0.patch(&on.1, body).answered(200);
-    let shown = on.0.get(&on.1).answered(200);
-    assert_eq!(reply.json, shown.json, "the answer is not what is stored");
-    assert_eq!(reply.version(), shown.version());
+    let stored = on.0.get(&on.1).answered(200);
+    assert_eq!(reply.json, stored.json, "the answer is not what is stored");
+    assert_eq!(reply.version(), stored.version());
     assert!(!reply.header("location").is_empty());
     reply.json
 }
@@ -47,7 +47,7 @@ fn add_sets_merges_and_appends() {
 }
 
 #[test]
-fn replace_sets_and_leaves_the_rest_alone() {
+fn replace_sets_values_and_keeps_the_rest() {
     //
     let on = ada("other");
     let free = patched(
@@ -69,7 +69,7 @@ fn replace_sets_and_leaves_the_rest_alone() {
 }
 
 #[test]
-fn a_filtered_replace_hits_the_matches_only() {
+fn a_filtered_replace_changes_only_the_matches() {
     //
     let on = ada("other");
     let one = patched(&on, &operation("replace", "emails[type eq \"work\"].value", &json!("new@x")));
@@ -86,14 +86,14 @@ fn a_filtered_replace_hits_the_matches_only() {
 }
 
 #[test]
-fn entra_may_replace_what_is_not_there_yet() {
+fn entra_may_replace_an_absent_value() {
     // D29
-    let missing = operation("replace", "phoneNumbers[type eq \"mobile\"].value", &json!("555"));
+    let change = operation("replace", "phoneNumbers[type eq \"mobile\"].value", &json!("555"));
     let on = ada("azure-ad");
-    assert_eq!(patched(&on, &missing)["phoneNumbers"], json!([{"type": "mobile", "value": "555"}]));
+    assert_eq!(patched(&on, &change)["phoneNumbers"], json!([{"type": "mobile", "value": "555"}]));
     for source in ["other", "okta"] {
         let on = ada(source);
-        on.0.patch(&on.1, &missing).refused(400, "noTarget");
+        on.0.patch(&on.1, &change).refused(400, "noTarget");
         let added = operation("add", "phoneNumbers[type eq \"mobile\"].value", &json!("555"));
         assert_eq!(patched(&on, &added)["phoneNumbers"], json!([{"type": "mobile", "value": "555"}]), "{source}");
     }
@@ -108,7 +108,7 @@ fn entra_may_replace_what_is_not_there_yet() {
 }
 
 #[test]
-fn remove_takes_away_and_an_empty_list_is_no_list() {
+fn remove_deletes_values_and_an_empty_list_deletes_the_attribute() {
     // D30
     let on = ada("other");
     assert!(patched(&on, &removal("title")).get("title").is_none());
@@ -137,7 +137,7 @@ fn null_clears_in_a_patch_too() {
 }
 
 #[test]
-fn operations_see_what_the_ones_before_them_did() {
+fn operations_see_the_effects_of_previous_ones() {
     //
     let on = ada("other");
     let body = operations(&json!([
@@ -149,15 +149,15 @@ fn operations_see_what_the_ones_before_them_did() {
 }
 
 #[test]
-fn verbs_keys_and_names_are_taken_in_any_case() {
+fn verbs_keys_and_names_are_accepted_in_any_case() {
     // D26
     let on = ada("other");
     let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "operations": [
         {"OP": "Replace", "Path": "DISPLAYNAME", "Value": "Shout"},
         {"op": "ADD", "path": "Emails[TYPE EQ \"work\"].Display", "value": "Work", "name": "ignored"}
     ]});
-    let shown = patched(&on, &body);
-    assert_eq!((&shown["displayName"], &shown["emails"][0]["display"]), (&json!("Shout"), &json!("Work")));
+    let document = patched(&on, &body);
+    assert_eq!((&document["displayName"], &document["emails"][0]["display"]), (&json!("Shout"), &json!("Work")));
     let untitled = json!({"Operations": [{"op": "replace", "path": "title", "value": "No schemas"}]});
     assert_eq!(patched(&on, &untitled)["title"], "No schemas");
 }
@@ -169,11 +169,11 @@ fn keys_without_a_path_may_be_dotted_or_carry_a_urn() {
     let body = operations(&json!([{"op": "replace", "value": {
         "name.givenName": "Augusta", format!("{ENTERPRISE}:department"): "Poetry", format!("{USER}:nickName"): "Al", "active": "False"
     }}]));
-    let shown = patched(&on, &body);
-    assert_eq!(shown["name"], json!({"givenName": "Augusta", "familyName": "King"}));
-    assert_eq!((&shown[ENTERPRISE]["department"], &shown["nickName"]), (&json!("Poetry"), &json!("Al")));
-    assert_eq!(shown["active"], false);
-    assert!(!shown.to_string().contains("name.givenName"));
+    let document = patched(&on, &body);
+    assert_eq!(document["name"], json!({"givenName": "Augusta", "familyName": "King"}));
+    assert_eq!((&document[ENTERPRISE]["department"], &document["nickName"]), (&json!("Poetry"), &json!("Al")));
+    assert_eq!(document["active"], false);
+    assert!(!document.to_string().contains("name.givenName"));
     let nested = operations(&json!([{"op": "add", "value": {ENTERPRISE: {"division": "West"}}}]));
     assert_eq!(patched(&on, &nested)[ENTERPRISE]["division"], "West");
     let core = operation("replace", &format!("{USER}:userName"), &json!("renamed"));
@@ -201,10 +201,10 @@ fn a_change_that_changes_nothing_keeps_version_and_time() {
 }
 
 #[test]
-fn a_new_primary_takes_the_place_of_the_old() {
+fn a_new_primary_replaces_the_old() {
     // R-211, D38
-    let primaries = |shown: &Value| -> Vec<String> {
-        let emails = shown["emails"].as_array().unwrap().iter();
+    let primaries = |document: &Value| -> Vec<String> {
+        let emails = document["emails"].as_array().unwrap().iter();
         emails
             .filter(|email| email["primary"] == true)
             .map(|email| email["value"].as_str().unwrap().to_owned())
@@ -229,8 +229,8 @@ fn a_manager_is_set_and_removed_in_every_spelling() {
         (format!("{ENTERPRISE}:manager"), json!([{"value": boss, "$ref": format!("../Users/{boss}")}])),
         (format!("{ENTERPRISE}:manager.value"), json!(boss)),
     ] {
-        let shown = patched(&on, &operation("Replace", &path, &value));
-        assert_eq!(shown[ENTERPRISE]["manager"]["value"], boss.as_str(), "{path} {value}");
+        let document = patched(&on, &operation("Replace", &path, &value));
+        assert_eq!(document[ENTERPRISE]["manager"]["value"], boss.as_str(), "{path} {value}");
         let removed =
             if value.is_object() { format!("manager[value eq \"{boss}\"]") } else { format!("{ENTERPRISE}:manager") };
         assert!(patched(&on, &removal(&removed))[ENTERPRISE].get("manager").is_none(), "{removed}");
@@ -241,15 +241,15 @@ fn a_manager_is_set_and_removed_in_every_spelling() {
 fn a_foreign_extension_in_a_path_is_ignored_and_the_rest_counts() {
     // D37
     let on = ada("other");
-    let shown = patched(
+    let document = patched(
         &on,
         &operations(&json!([
             {"op": "add", "path": "urn:example:unknown:1.0:User:clearance", "value": "top"},
-            {"op": "replace", "path": "title", "value": "Known"}
+            {"op": "replace", "path": "title", "value": "Applied"}
         ])),
     );
-    assert_eq!(shown["title"], "Known");
-    assert!(!shown.to_string().contains("clearance"));
+    assert_eq!(document["title"], "Applied");
+    assert!(!document.to_string().contains("clearance"));
 }
 
 #[test]
@@ -261,13 +261,13 @@ fn a_rename_in_a_patch_is_checked_for_uniqueness() {
         &json!([{"op": "replace", "path": "title", "value": "x"}, {"op": "replace", "path": "userName", "value": "TAKEN"}]),
     );
     on.0.patch(&on.1, &body).refused(409, "uniqueness");
-    let shown = on.0.get(&on.1).answered(200).json;
-    assert_eq!((&shown["userName"], &shown["title"]), (&json!("ada"), &json!("Countess")));
+    let document = on.0.get(&on.1).answered(200).json;
+    assert_eq!((&document["userName"], &document["title"]), (&json!("ada"), &json!("Countess")));
 }
 
 #[test]
 fn okta_deactivates_without_a_path() {
-    // Okta's catalogue apps
+    // Okta's catalog apps
     let on = ada("okta");
     let body = operations(&json!([{"op": "replace", "value": {"active": false}}]));
     assert_eq!(patched(&on, &body)["active"], false);
@@ -278,6 +278,6 @@ fn a_role_may_be_packed_as_json_text() {
     // D35: Entra's AppRoleAssignmentsComplex.
     let on = ada("azure-ad");
     let packed = json!([{"value": "{\"id\":\"1\",\"value\":\"admin\",\"displayName\":\"Admin\"}"}]);
-    let shown = patched(&on, &operation("Add", "roles", &packed));
-    assert_eq!((&shown["roles"][0]["value"], &shown["roles"][0]["display"]), (&json!("admin"), &json!("Admin")));
+    let document = patched(&on, &operation("Add", "roles", &packed));
+    assert_eq!((&document["roles"][0]["value"], &document["roles"][0]["display"]), (&json!("admin"), &json!("Admin")));
 }

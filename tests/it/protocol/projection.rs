@@ -21,7 +21,7 @@ fn names(document: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn only_what_is_asked_for_comes_back_beside_id_and_schemas() {
+fn only_requested_attributes_are_returned_plus_id_and_schemas() {
     //
     let client = App::shared().configuration("other");
     let path = ada(&client);
@@ -42,7 +42,7 @@ fn only_what_is_asked_for_comes_back_beside_id_and_schemas() {
 }
 
 #[test]
-fn what_is_excluded_is_left_out_but_never_the_id() {
+fn excluded_attributes_are_omitted_except_the_id() {
     //
     let client = App::shared().configuration("other");
     let path = ada(&client);
@@ -72,7 +72,7 @@ fn attributes_win_where_both_are_given() {
 }
 
 #[test]
-fn every_operation_that_shows_a_resource_can_be_cut_down() {
+fn every_operation_that_returns_a_resource_supports_projection() {
     //
     let client = App::shared().configuration("other");
     let path = ada(&client);
@@ -88,19 +88,19 @@ fn every_operation_that_shows_a_resource_can_be_cut_down() {
 }
 
 #[test]
-fn members_are_shown_in_lists_and_left_out_on_request() {
+fn members_are_returned_in_lists_and_omitted_on_request() {
     // D15
     let client = App::shared().configuration("other");
-    let person = client.created("/Users", &user("x"));
-    let team = client.created("/Groups", &group("Team", &[&person]));
-    let shown = client.get("/Groups").answered(200).json;
-    assert_eq!(super::values(&shown["Resources"][0]["members"]), [person.as_str()]);
+    let user_id = client.created("/Users", &user("x"));
+    let team = client.created("/Groups", &group("Team", &[&user_id]));
+    let list = client.get("/Groups").answered(200).json;
+    assert_eq!(super::values(&list["Resources"][0]["members"]), [user_id.as_str()]);
     for path in ["/Groups?excludedAttributes=members".to_owned(), format!("/Groups/{team}?excludedAttributes=members")]
     {
         let text = client.get(&path).answered(200).json.to_string();
-        assert!(!text.contains(&person) && !text.contains("\"members\""), "{text}");
+        assert!(!text.contains(&user_id) && !text.contains("\"members\""), "{text}");
     }
     let values = client.get(&format!("/Groups/{team}?attributes=members.value")).answered(200).json;
-    assert_eq!(values["members"], json!([{"value": person}]));
+    assert_eq!(values["members"], json!([{"value": user_id}]));
     assert!(values.get("displayName").is_none());
 }

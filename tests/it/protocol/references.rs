@@ -1,4 +1,4 @@
-//! References between resources: how they are read, where they lead, and what happens when their target goes or changes.
+//! References between resources: accepted forms, targets, and the effects of a changed or deleted target.
 
 use std::net::TcpListener;
 
@@ -28,13 +28,13 @@ fn a_member_may_be_named_by_a_reference_alone_relative_or_with_another_prefix() 
 }
 
 #[test]
-fn a_reference_is_a_name_like_others_in_bodies_filters_and_paths() {
+fn ref_is_supported_in_bodies_filters_and_paths() {
     //
     let client = App::shared().configuration("other");
     let id = client.created("/Users", &user("ada"));
     let path = format!("/Groups/{}", client.created("/Groups", &group("Team", &[&id])));
-    let shown = client.get(&path).answered(200).json["members"][0]["$ref"].as_str().unwrap().to_owned();
-    for filter in ["members.$ref pr".to_owned(), format!("members[$ref eq \"{shown}\"]")] {
+    let reference = client.get(&path).answered(200).json["members"][0]["$ref"].as_str().unwrap().to_owned();
+    for filter in ["members.$ref pr".to_owned(), format!("members[$ref eq \"{reference}\"]")] {
         assert_eq!(client.find("/Groups", &filter).len(), 1, "{filter}");
     }
     let manager = json!({"value": id, "$ref": format!("../Users/{id}")});
@@ -47,7 +47,7 @@ fn a_reference_is_a_name_like_others_in_bodies_filters_and_paths() {
 }
 
 #[test]
-fn a_manager_who_is_deleted_is_nobodys_manager() {
+fn a_deleted_manager_is_removed_from_other_users() {
     //
     let client = App::shared().configuration("other");
     let boss = client.created("/Users", &user("boss"));
@@ -62,7 +62,7 @@ fn a_manager_who_is_deleted_is_nobodys_manager() {
 
 #[test]
 fn a_group_whose_member_is_renamed_has_a_new_version() {
-    // RFC 7644 section 3.14: the name is part of the answer, so a cached one must not stand.
+    // RFC 7644 section 3.14: the name is part of the answer, so a cached answer must become invalid.
     let client = App::shared().configuration("other");
     let id = client.created("/Users", &user_with("ada", &json!({"displayName": "Ada"})));
     let inner = client.created("/Groups", &group("Inner", &[&id]));
@@ -79,28 +79,28 @@ fn a_group_whose_member_is_renamed_has_a_new_version() {
 }
 
 #[test]
-fn every_address_in_an_answer_leads_to_what_it_names() {
+fn every_url_in_an_answer_resolves_to_its_resource() {
     //
     let client = App::shared().configuration("other");
     let more = json!({ENTERPRISE: {"department": "Engines"}});
     let made = client.post("/Users", &user_with("ada", &more)).answered(201);
     let team = client.post("/Groups", &group("Team", &[&made.id()])).answered(201);
-    let shown = client.get(&format!("/Users/{}", made.id())).answered(200).json;
+    let document = client.get(&format!("/Users/{}", made.id())).answered(200).json;
     let at = |address: &serde_json::Value| {
         let path = address.as_str().unwrap().split_once(&client.base).unwrap().1.to_owned();
         client.get(&path).answered(200).id()
     };
-    assert_eq!(at(&shown["meta"]["location"]), made.id());
+    assert_eq!(at(&document["meta"]["location"]), made.id());
     assert_eq!(at(&team.json["meta"]["location"]), team.id());
     assert_eq!(at(&team.json["members"][0]["$ref"]), made.id());
-    assert_eq!(at(&shown["groups"][0]["$ref"]), team.id());
-    for uri in shown["schemas"].as_array().unwrap().iter().chain(team.json["schemas"].as_array().unwrap()) {
+    assert_eq!(at(&document["groups"][0]["$ref"]), team.id());
+    for uri in document["schemas"].as_array().unwrap().iter().chain(team.json["schemas"].as_array().unwrap()) {
         client.get(&format!("/Schemas/{}", uri.as_str().unwrap())).answered(200);
     }
 }
 
 #[test]
-fn a_photo_is_a_reference_that_nobody_follows() {
+fn a_photo_reference_is_never_fetched() {
     //
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();

@@ -25,7 +25,7 @@ fn a_replace_clears_what_it_leaves_out() {
 }
 
 #[test]
-fn a_replace_without_active_neither_wakes_nor_blocks() {
+fn a_replace_without_active_does_not_change_it() {
     // R-198, D25
     let client = App::shared().configuration("other");
     for active in [true, false] {
@@ -58,7 +58,7 @@ fn a_replace_that_changes_nothing_keeps_version_and_time() {
 fn a_replace_never_creates() {
     //
     let client = App::shared().configuration("other");
-    for path in ["/Users/00000000-0000-7000-8000-000000000000", "/Users/nobody", "/Groups/nobody"] {
+    for path in ["/Users/00000000-0000-7000-8000-000000000000", "/Users/unknown", "/Groups/unknown"] {
         client.put(path, &user("x")).refused(404, "");
         client.put(path, &json!({"broken": true})).refused(404, "");
     }
@@ -83,15 +83,15 @@ fn a_rename_to_a_taken_name_is_a_conflict() {
 fn a_replaced_group_has_the_members_that_were_sent() {
     // R-197, Okta custom apps
     let client = App::shared().configuration("other");
-    let people: Vec<String> = ["a", "b", "c"].iter().map(|name| client.created("/Users", &user(name))).collect();
-    let path = format!("/Groups/{}", client.created("/Groups", &group("Team", &[&people[0], &people[1]])));
-    let replaced = client.put(&path, &group("Team", &[&people[1], &people[2]])).answered(200).json;
+    let user_ids: Vec<String> = ["a", "b", "c"].iter().map(|name| client.created("/Users", &user(name))).collect();
+    let path = format!("/Groups/{}", client.created("/Groups", &group("Team", &[&user_ids[0], &user_ids[1]])));
+    let replaced = client.put(&path, &group("Team", &[&user_ids[1], &user_ids[2]])).answered(200).json;
     let mut members = super::values(&replaced["members"]);
     members.sort_unstable();
-    let mut expected = vec![people[1].as_str(), people[2].as_str()];
+    let mut expected = vec![user_ids[1].as_str(), user_ids[2].as_str()];
     expected.sort_unstable();
     assert_eq!(members, expected);
-    assert!(client.get(&format!("/Users/{}", people[0])).answered(200).json.get("groups").is_none());
+    assert!(client.get(&format!("/Users/{}", user_ids[0])).answered(200).json.get("groups").is_none());
     assert_eq!(client.put(&path, &json!({"displayName": "Team"})).answered(200).json["members"], json!([]));
 }
 
@@ -99,9 +99,9 @@ fn a_replaced_group_has_the_members_that_were_sent() {
 fn groups_in_a_replaced_user_change_no_membership() {
     // R-044, D25
     let client = App::shared().configuration("other");
-    let person = client.created("/Users", &user("a"));
-    let team = client.created("/Groups", &group("Team", &[&person]));
-    let path = format!("/Users/{person}");
+    let user_id = client.created("/Users", &user("a"));
+    let team = client.created("/Groups", &group("Team", &[&user_id]));
+    let path = format!("/Users/{user_id}");
     for groups in [json!([]), json!([{"value": "admins"}])] {
         let replaced = client.put(&path, &user_with("a", &json!({"groups": groups}))).answered(200).json;
         assert_eq!(super::values(&replaced["groups"]), [team.as_str()]);

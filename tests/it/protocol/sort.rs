@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::app::{App, Client};
 use crate::sample::{ENTERPRISE, SEARCH, encode, group, user_with};
 
-/// Five users, made in the order b, Z, a, ä, c, who have something of everything.
-fn people() -> Client {
+/// Five users, created in the order b, Z, a, ä, c, with values for all sorted attributes.
+fn client_with_users() -> Client {
     let client = App::shared().configuration("other");
     let photo = |url: &str| json!([{"value": url}]);
     for (name, more) in [
@@ -44,7 +44,7 @@ fn joined(list: &Value) -> String {
     resources.iter().filter_map(name).collect::<Vec<_>>().join(" ")
 }
 
-/// Attribute and the ascending order; what stands after the bar has no value.
+/// Attribute and ascending order; users after the bar have no value.
 const ORDERS: &[(&str, &str)] = &[
     ("userName", "a b c Z ä"),
     ("USERNAME", "a b c Z ä"),
@@ -55,14 +55,14 @@ const ORDERS: &[(&str, &str)] = &[
     ("meta.location", "b Z a ä c"),
     ("meta.resourceType", "b Z a ä c"),
     ("displayName", "a b Z | ä c"),
-    // Case counts here: A, B, a.
+    // Case-sensitive order: A, B, a.
     ("externalId", "c b Z | a ä"),
     ("photos", "a Z | b ä c"),
-    // Who is made without a word about it is active.
+    // A user created without `active` is active.
     ("active", "Z c b a ä"),
     ("title", "b a | Z ä c"),
     ("name.familyName", "ä Z b | a c"),
-    // By the primary address, else by the first.
+    // By the primary address, otherwise by the first.
     ("emails", "b Z ä | a c"),
     ("emails.value", "b Z ä | a c"),
     ("emails.type", "b | Z a ä c"),
@@ -72,9 +72,9 @@ const ORDERS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn every_attribute_puts_users_in_order_with_missing_values_last_and_first_when_descending() {
+fn every_attribute_sorts_with_absent_values_last_and_first_when_descending() {
     //
-    let client = people();
+    let client = client_with_users();
     for (by, order) in ORDERS {
         let ascending: Vec<&str> = order.split(' ').filter(|name| *name != "|").collect();
         let descending: Vec<&str> = ascending.iter().rev().copied().collect();
@@ -92,16 +92,16 @@ fn every_attribute_puts_users_in_order_with_missing_values_last_and_first_when_d
 }
 
 #[test]
-fn a_filter_and_a_projection_leave_the_order_alone() {
+fn a_filter_and_a_projection_keep_the_order() {
     //
-    let client = people();
+    let client = client_with_users();
     let filtered = |filter: &str, by: &str| names(&client, &format!("filter={}&sortBy={by}", encode(filter)));
     assert_eq!(filtered("active eq true", "userName"), "a b ä");
     assert_eq!(filtered("emails pr", "name.familyName"), "ä Z b");
     assert_eq!(filtered("userName eq \"a\" or userName eq \"Z\" or userName eq \"b\"", "displayName"), "a b Z");
     assert_eq!(filtered("title pr", "active"), "b a");
-    let shown = names(&client, "sortBy=emails.value&attributes=userName&count=3");
-    assert_eq!(shown, "b Z ä");
+    let sorted = names(&client, "sortBy=emails.value&attributes=userName&count=3");
+    assert_eq!(sorted, "b Z ä");
     let search = json!({"schemas": [SEARCH], "sortBy": "userName", "sortOrder": "descending", "count": 2});
     assert_eq!(joined(&client.post("/Users/.search", &search).answered(200).json), "ä Z");
 }
@@ -110,11 +110,11 @@ fn a_filter_and_a_projection_leave_the_order_alone() {
 fn groups_are_sorted_too_also_by_their_members() {
     //
     let client = App::shared().configuration("other");
-    let people: Vec<String> = ["x", "y"]
+    let user_ids: Vec<String> = ["x", "y"]
         .iter()
         .map(|name| client.created("/Users", &user_with(name, &json!({"displayName": name}))))
         .collect();
-    for (name, members) in [("b", vec![&*people[1]]), ("A", vec![&*people[0], &*people[1]]), ("c", vec![])] {
+    for (name, members) in [("b", vec![&*user_ids[1]]), ("A", vec![&*user_ids[0], &*user_ids[1]]), ("c", vec![])] {
         client.created("/Groups", &group(name, &members));
     }
     for (by, order) in
@@ -129,7 +129,7 @@ fn groups_are_sorted_too_also_by_their_members() {
 
 #[test]
 fn the_root_is_one_sequence_over_all_types() {
-    // what a type lacks has no value there.
+    // an attribute that a type lacks has no value there.
     let client = App::shared().configuration("other");
     client.created("/Users", &user_with("u1", &json!({"displayName": "d"})));
     client.created("/Groups", &group("c", &[]));
@@ -149,7 +149,7 @@ fn the_root_is_one_sequence_over_all_types() {
 }
 
 #[test]
-fn what_cannot_be_sorted_by_is_refused() {
+fn unsortable_attributes_are_refused() {
     // T29
     let client = App::shared().configuration("other");
     for by in [

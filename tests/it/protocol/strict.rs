@@ -1,4 +1,4 @@
-//! The strict preset: the interoperability profile of SCIM 2.0, which refuses what the other presets mend.
+//! The strict preset: the interoperability profile of SCIM 2.0, which refuses what the other presets correct.
 
 use serde_json::json;
 
@@ -6,11 +6,11 @@ use crate::app::App;
 use crate::sample::{ENTERPRISE, USER, operation, operations, removal, user, user_with};
 
 #[test]
-fn documents_keep_to_the_schemas_word_for_word() {
+fn documents_must_match_the_schemas_exactly() {
     // I-1, I-7, R-022, R-103, R-104, R-315
     let client = App::shared().configuration_with_preset("strict");
     let with = |name: &str, value: serde_json::Value| user_with("x", &json!({name: value}));
-    for (body, word) in [
+    for (body, scim_type) in [
         (with("dispalyName", json!("x")), "invalidSyntax"),
         (with("emails", json!([{"value": "a", "shade": "x"}])), "invalidSyntax"),
         (json!({"userName": "x"}), "invalidSyntax"),
@@ -21,7 +21,7 @@ fn documents_keep_to_the_schemas_word_for_word() {
         (with("emails", json!([{"value": "a", "primary": true}, {"value": "b", "primary": true}])), "invalidValue"),
         (with(ENTERPRISE, json!({"manager": "id"})), "invalidValue"),
     ] {
-        client.post("/Users", &body).refused(400, word);
+        client.post("/Users", &body).refused(400, scim_type);
     }
     client.post("/Users", &user("ada")).answered(201);
     client.get("/Users?attributes=id&excludedAttributes=title").refused(400, "invalidValue");
@@ -41,8 +41,8 @@ fn countries_have_codes_and_certificates_are_certificates() {
     }
     let path = format!("/Users/{}", strict.created("/Users", &country("DE")));
     let certified = operation("add", "x509Certificates", &json!([{"value": "MAUwAwIBAQ=="}]));
-    let kept = strict.patch(&path, &certified).answered(200).json;
-    assert_eq!(kept["x509Certificates"], json!([{"value": "MAUwAwIBAQ=="}]));
+    let stored = strict.patch(&path, &certified).answered(200).json;
+    assert_eq!(stored["x509Certificates"], json!([{"value": "MAUwAwIBAQ=="}]));
     let abroad = operation("replace", "addresses[country eq \"DE\"].country", &json!("Elsewhere"));
     strict.patch(&path, &abroad).refused(400, "invalidValue");
 }
@@ -55,7 +55,7 @@ fn a_patch_names_its_target_exactly() {
         json!([{"value": "a", "type": "work"}, {"value": "b", "type": "work"}, {"value": "c", "type": "home"}]);
     let ada = user_with("ada", &json!({"emails": emails, "name": {"givenName": "A", "familyName": "B"}}));
     let path = format!("/Users/{}", client.created("/Users", &ada));
-    for (body, word) in [
+    for (body, scim_type) in [
         (operations(&json!([{"op": "replace", "value": {"title": "x"}}])), "invalidSyntax"),
         (json!({"Operations": [{"op": "add", "path": "title", "value": "x"}]}), "invalidSyntax"),
         (operation("replace", "emails[type eq \"home\"]", &json!({"value": "d"})), "invalidPath"),
@@ -64,7 +64,7 @@ fn a_patch_names_its_target_exactly() {
         (removal("emails[type eq \"other\"]"), "noTarget"),
         (operation("add", "urn:example:Custom:1.0:User:x", &json!("d")), "invalidPath"),
     ] {
-        client.patch(&path, &body).refused(400, word);
+        client.patch(&path, &body).refused(400, scim_type);
     }
     let name = operation("replace", "name", &json!({"givenName": "C"}));
     assert_eq!(client.patch(&path, &name).answered(200).json["name"], json!({"givenName": "C"}));
@@ -74,15 +74,15 @@ fn a_patch_names_its_target_exactly() {
 }
 
 #[test]
-fn only_the_strict_preset_says_that_it_conforms() {
+fn only_the_strict_preset_declares_conformance() {
     // I-8, R-285
     let strict = App::shared().configuration_with_preset("strict");
     let lenient = App::shared().configuration("other");
-    let says = |client: &crate::app::Client| {
+    let conforms = |client: &crate::app::Client| {
         client.get("/ServiceProviderConfig").answered(200).json.get("interopProfileConformant").cloned()
     };
-    assert_eq!(says(&strict), Some(json!(true)));
-    assert_eq!(says(&lenient), None);
+    assert_eq!(conforms(&strict), Some(json!(true)));
+    assert_eq!(conforms(&lenient), None);
     let plain = |client: &crate::app::Client, name: &str| {
         client.request("POST", "/Users").json(&user(name)).header("Content-Type", "application/json").send()
     };

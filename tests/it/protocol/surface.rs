@@ -1,4 +1,4 @@
-//! The HTTP surface of RFC 7644 where no other module is about it: versions in the path, methods, headers, root queries.
+//! The remaining HTTP surface of RFC 7644: versions in the path, methods, headers, root queries.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::sample::{LIST, SEARCH, group, user, user_with};
 
 #[test]
-fn version_two_may_stand_before_the_endpoint_and_no_other() {
+fn only_version_two_may_precede_the_endpoint() {
     // RFC 7644 section 3.13
     let client = App::shared().configuration("other");
     let id = client.created("/Users", &user("x"));
@@ -30,7 +30,7 @@ fn options_and_refused_methods_name_what_is_served() {
 }
 
 #[test]
-fn a_refused_token_is_told_apart_from_none() {
+fn a_refused_token_is_distinguished_from_an_absent_one() {
     // R-089, RFC 6750 section 3
     let client = App::shared().configuration("other");
     let challenge =
@@ -55,9 +55,9 @@ fn asking_for_compression_changes_no_version() {
 fn a_query_at_the_root_covers_all_types() {
     // RFC 7644 section 3.4.2.1
     let client = App::shared().configuration("other");
-    let person = client.created("/Users", &user_with("ada", &json!({"displayName": "Same"})));
+    let user_id = client.created("/Users", &user_with("ada", &json!({"displayName": "Same"})));
     client.created("/Users", &user("bob"));
-    let team = client.created("/Groups", &group("Same", &[&person]));
+    let team = client.created("/Groups", &group("Same", &[&user_id]));
     let found = |query: &str, body: Value| -> Vec<String> {
         let list = client.get(&format!("/?{query}")).answered(200).json;
         assert_eq!(list["schemas"], json!([LIST]));
@@ -73,20 +73,20 @@ fn a_query_at_the_root_covers_all_types() {
     assert_eq!(found("", json!({})).len(), 3);
     assert_eq!(found("count=2", json!({"count": 2})).len(), 2);
     let same = found("filter=displayName%20eq%20%22same%22", json!({"filter": "displayName eq \"same\""}));
-    assert!(same.len() == 2 && same.contains(&person) && same.contains(&team), "{same:?}");
-    // What a type does not have has no value there.
+    assert!(same.len() == 2 && same.contains(&user_id) && same.contains(&team), "{same:?}");
+    // An attribute that a type lacks has no value there.
     assert_eq!(found("filter=userName%20pr", json!({"filter": "userName pr"})).len(), 2);
     assert_eq!(found("filter=members%20pr", json!({"filter": "members pr"})), [team]);
     client.get("/?filter=broken").refused(400, "invalidFilter");
 }
 
 #[test]
-fn a_filter_on_one_resource_is_passed_over() {
+fn a_filter_on_one_resource_is_ignored() {
     //
     let client = App::shared().configuration("other");
     let id = client.created("/Users", &user("x"));
-    let shown = client.get(&format!("/Users/{id}?filter=userName%20eq%20%22other%22&count=0&startIndex=9"));
-    assert_eq!(shown.answered(200).id(), id);
+    let reply = client.get(&format!("/Users/{id}?filter=userName%20eq%20%22other%22&count=0&startIndex=9"));
+    assert_eq!(reply.answered(200).id(), id);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn the_largest_page_is_the_one_that_is_announced() {
             let client = &client;
             scope.spawn(move || {
                 for number in (part..=most).step_by(8) {
-                    client.created("/Users", &user(&format!("person-{number}")));
+                    client.created("/Users", &user(&format!("user-{number}")));
                 }
             });
         }

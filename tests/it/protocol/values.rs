@@ -1,4 +1,4 @@
-//! Values as RFC 7643 section 2 sees them: order, doubles, nothing at all, and what is kept as it came.
+//! Values according to RFC 7643 section 2: order, duplicates, absent values, and values that are stored unchanged.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::sample::{ENTERPRISE, USER, operation, operations, user, user_with};
 
 #[test]
-fn the_order_of_names_says_nothing() {
+fn the_order_of_attributes_has_no_effect() {
     //
     let client = App::shared().configuration("other");
     let document = json!({
@@ -30,7 +30,7 @@ fn the_order_of_names_says_nothing() {
 }
 
 #[test]
-fn an_element_stands_once_and_its_value_may_have_two_types() {
+fn an_element_occurs_once_and_its_value_may_have_two_types() {
     //
     let client = App::shared().configuration("other");
     let work = json!({"value": "a@x", "type": "work"});
@@ -44,7 +44,7 @@ fn an_element_stands_once_and_its_value_may_have_two_types() {
 }
 
 #[test]
-fn of_two_primary_values_the_first_keeps_the_mark() {
+fn of_two_primary_values_the_first_stays_primary() {
     //
     let client = App::shared().configuration("other");
     let emails = json!([{"value": "a", "primary": true}, {"value": "b", "primary": true}]);
@@ -54,20 +54,20 @@ fn of_two_primary_values_the_first_keeps_the_mark() {
 
 #[test]
 fn a_new_primary_value_wins_over_an_old_one_that_is_sent_along() {
-    // the old element comes again without its mark, as a client sends that never stored it.
+    // the old element is sent again without `primary`, as by a client that does not store it.
     let client = App::shared().configuration("other");
     let emails = json!([{"value": "old", "type": "work", "primary": true}]);
     let path = format!("/Users/{}", client.created("/Users", &user_with("x", &json!({"emails": emails}))));
     let both = json!([{"value": "old", "type": "work", "display": "Old"}, {"value": "new", "primary": true}]);
-    let shown = client.patch(&path, &operation("add", "emails", &both)).answered(200).json;
+    let document = client.patch(&path, &operation("add", "emails", &both)).answered(200).json;
     assert_eq!(
-        shown["emails"],
+        document["emails"],
         json!([{"value": "old", "type": "work", "primary": false, "display": "Old"}, {"value": "new", "primary": true}])
     );
 }
 
 #[test]
-fn adding_nothing_takes_nothing_away() {
+fn adding_an_empty_value_removes_nothing() {
     // RFC 7644 section 3.5.2.1
     let client = App::shared().configuration("other");
     let more = json!({"name": {"givenName": "Ada"}, "emails": [{"value": "a@x"}], ENTERPRISE: {"department": "d"}});
@@ -86,7 +86,7 @@ fn adding_nothing_takes_nothing_away() {
 }
 
 #[test]
-fn an_element_is_not_made_of_terms_that_contradict_each_other() {
+fn contradictory_filter_terms_create_no_element() {
     //
     let client = App::shared().configuration("azure-ad");
     let path = format!("/Users/{}", client.created("/Users", &user("x")));
@@ -98,7 +98,7 @@ fn an_element_is_not_made_of_terms_that_contradict_each_other() {
 }
 
 #[test]
-fn null_keeps_a_default_away() {
+fn null_suppresses_a_default() {
     //
     let client = App::shared().configuration("other");
     let made = client.post("/Users", &user_with("x", &json!({"active": null}))).answered(201).json;
@@ -106,8 +106,8 @@ fn null_keeps_a_default_away() {
 }
 
 #[test]
-fn nothing_is_made_up_from_what_was_sent() {
-    // no name composed, no number rewritten, no country translated.
+fn values_are_not_derived_from_other_values() {
+    // names are not composed, numbers not rewritten, countries not translated.
     let client = App::shared().configuration("other");
     let more = json!({
         "name": {"givenName": "Ada", "familyName": "King"}, "phoneNumbers": [{"value": "call me"}],

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::sample::{group, operation, user};
 
 #[test]
-fn each_change_moves_the_version_and_reading_does_not() {
+fn each_change_changes_the_version_and_reading_does_not() {
     //
     let client = App::shared().configuration("other");
     let made = client.post("/Users", &user("x")).answered(201);
@@ -40,8 +40,8 @@ fn a_stale_if_match_is_refused() {
 }
 
 #[test]
-fn a_matching_if_match_lets_the_write_through_however_it_is_written() {
-    // R-273, D40: weak tags are compared by their text; quotes may be missing; lists and * work.
+fn a_matching_if_match_is_accepted_in_every_spelling() {
+    // R-273, D40: weak tags are compared by their text; quotes are optional; lists and * work.
     let client = App::shared().configuration("other");
     let made = client.post("/Users", &user("x")).answered(201);
     let path = format!("/Users/{}", made.id());
@@ -81,7 +81,7 @@ fn a_malformed_if_match_changes_nothing() {
 }
 
 #[test]
-fn a_condition_on_what_is_not_there_is_404() {
+fn a_condition_on_an_unknown_resource_is_404() {
     //
     let client = App::shared().configuration("other");
     let path = "/Users/00000000-0000-7000-8000-000000000000";
@@ -110,32 +110,32 @@ fn an_unchanged_resource_is_not_sent_again() {
 }
 
 #[test]
-fn the_version_of_a_group_moves_with_its_members() {
+fn the_version_of_a_group_changes_with_its_members() {
     //
     let client = App::shared().configuration("other");
-    let person = client.created("/Users", &user("x"));
+    let user_id = client.created("/Users", &user("x"));
     let made = client.post("/Groups", &group("Team", &[])).answered(201);
     let path = format!("/Groups/{}", made.id());
-    let add = operation("add", "members", &json!([{"value": person}]));
+    let add = operation("add", "members", &json!([{"value": user_id}]));
     let added = client.patch(&path, &add).answered(200).version();
     assert_ne!(added, made.version());
     assert_eq!(client.patch(&path, &add).answered(200).version(), added, "adding twice is no change");
-    client.delete(&format!("/Users/{person}")).answered(204);
+    client.delete(&format!("/Users/{user_id}")).answered(204);
     assert_ne!(client.get(&path).answered(200).version(), added);
 }
 
 #[test]
-fn a_version_is_found_as_it_was_answered_and_not_as_it_was_before() {
-    // the tag of a user has a part for the groups it shows.
+fn a_filter_on_the_version_matches_only_the_current_one() {
+    // the tag of a user also depends on its groups.
     let client = App::shared().configuration("other");
-    let person = client.created("/Users", &user("x"));
+    let user_id = client.created("/Users", &user("x"));
     client.created("/Users", &user("y"));
-    let inner = client.created("/Groups", &group("Inner", &[&person]));
+    let inner = client.created("/Groups", &group("Inner", &[&user_id]));
     let outer = client.created("/Groups", &group("Outer", &[&inner]));
-    let version = client.get(&format!("/Users/{person}")).answered(200).version();
+    let version = client.get(&format!("/Users/{user_id}")).answered(200).version();
     let filter = format!("meta.version eq \"{}\"", version.replace('"', "\\\""));
     let found = |endpoint: &str| client.find(endpoint, &filter).iter().map(|one| one["id"].clone()).collect::<Vec<_>>();
-    assert_eq!(found("/Users"), [json!(person)]);
+    assert_eq!(found("/Users"), [json!(user_id)]);
     client.patch(&format!("/Groups/{outer}"), &operation("replace", "displayName", &json!("Renamed"))).answered(200);
     assert!(found("/Users").is_empty(), "the user shows another group name now");
     let own = client.get(&format!("/Groups/{inner}")).answered(200).version();

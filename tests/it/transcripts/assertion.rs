@@ -1,11 +1,11 @@
-//! The tests that a transcript can ask for, each on the value at one place or on one header.
+//! The assertions of transcripts, each on one value or one header.
 
 use serde_json::{Map, Value};
 
 use super::pointer;
 use crate::http::Answer;
 
-/// Checks each assertion on the document and notes what does not hold.
+/// Checks each assertion on the document and adds failures to `problems`.
 pub(super) fn check_body(document: &Value, assertions: &[Value], problems: &mut Vec<String>) {
     for assertion in assertions {
         let at = assertion["at"].as_str().unwrap_or_else(|| panic!("an assertion without `at`: {assertion}"));
@@ -13,7 +13,7 @@ pub(super) fn check_body(document: &Value, assertions: &[Value], problems: &mut 
     }
 }
 
-/// Checks each assertion on the headers and notes what does not hold.
+/// Checks each assertion on the headers and adds failures to `problems`.
 pub(super) fn check_headers(answer: &Answer, assertions: &[Value], problems: &mut Vec<String>) {
     for assertion in assertions {
         let name =
@@ -23,7 +23,7 @@ pub(super) fn check_headers(answer: &Answer, assertions: &[Value], problems: &mu
     }
 }
 
-fn check(place: &str, got: Option<&Value>, assertion: &Value, problems: &mut Vec<String>) {
+fn check(location: &str, got: Option<&Value>, assertion: &Value, problems: &mut Vec<String>) {
     let tests: Vec<_> = assertion
         .as_object()
         .into_iter()
@@ -33,9 +33,9 @@ fn check(place: &str, got: Option<&Value>, assertion: &Value, problems: &mut Vec
     assert!(!tests.is_empty(), "an assertion without a test: {assertion}");
     for (test, want) in tests {
         if !holds(got, test, want) {
-            let shown = got.map_or_else(|| "nothing".to_owned(), Value::to_string);
+            let actual = got.map_or_else(|| "nothing".to_owned(), Value::to_string);
             let why = assertion["why"].as_str().map(|why| format!(" ({why})")).unwrap_or_default();
-            problems.push(format!("{place}: expected {test} {want}, got {shown}{why}"));
+            problems.push(format!("{location}: expected {test} {want}, got {actual}{why}"));
         }
     }
 }
@@ -71,7 +71,7 @@ fn holds(got: Option<&Value>, test: &str, want: &Value) -> bool {
     }
 }
 
-/// Equal and of the same JSON type, where 1 and 1.0 are one number.
+/// Equal and of the same JSON type; 1 and 1.0 are equal.
 fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
@@ -117,8 +117,8 @@ fn is_of_type(got: &Value, want: &Value) -> bool {
         Value::Object(_) => "object",
     };
     let one = std::slice::from_ref(want);
-    let wanted = want.as_array().map_or(one, Vec::as_slice);
-    wanted.iter().any(|want| *want == name || (*want == "number" && name == "integer"))
+    let types = want.as_array().map_or(one, Vec::as_slice);
+    types.iter().any(|want| *want == name || (*want == "number" && name == "integer"))
 }
 
 /// Characters of a text, elements of an array, members of an object.
@@ -141,7 +141,7 @@ fn items(value: Option<&Value>) -> &[Value] {
 }
 
 #[test]
-fn each_test_tells_right_from_wrong() {
+fn each_assertion_accepts_right_and_rejects_wrong_values() {
     use serde_json::json;
     let table = [
         ("eq", json!(1), json!(1), json!(true)),

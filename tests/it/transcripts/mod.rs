@@ -1,5 +1,6 @@
-//! Conversations of identity providers, replayed. Each file under `tests/fixtures` is one: the steps are sent in order
-//! to a configuration of the source that the provider's administrator would choose, and every answer is checked.
+//! Recorded requests of identity providers, replayed. Each file under `tests/fixtures` is one transcript: the steps are
+//! sent in order to a configuration with the source that the provider's administrator would choose, and every answer is
+//! checked.
 
 mod assertion;
 mod pointer;
@@ -20,7 +21,7 @@ macro_rules! transcripts {
         fn $name() {
             replay($file, include_str!(concat!("../../fixtures/", $file)), $source);
         })*
-        /// Every file that is replayed.
+        /// Every replayed file.
         #[cfg(test)]
         const FILES: &[(&str, &str)] = &[$(($file, include_str!(concat!("../../fixtures/", $file)))),*];
     };
@@ -34,7 +35,7 @@ transcripts! {
     onelogin_provisions: "onelogin/onelogin.json" as "other";
     jumpcloud_provisions: "jumpcloud/jumpcloud.json" as "other";
     rauthy_provisions: "rauthy/rauthy.json" as "other";
-    odd_spellings_on_the_wire_are_taken: "wire/wire-tolerance.json" as "other";
+    odd_spellings_on_the_wire_are_accepted: "wire/wire-tolerance.json" as "other";
 }
 
 const STEP_KEYS: &[&str] = &[
@@ -59,19 +60,19 @@ const EXPECT_KEYS: &[&str] =
     &["status", "json", "json_if_body", "list", "error", "headers", "max_ms", "body", "content_type"];
 
 #[test]
-fn the_transcripts_use_only_words_that_the_replay_knows() {
+fn the_transcripts_use_only_keys_of_the_format() {
     for (file, text) in FILES {
         let script = load(file, text);
         for step in script["steps"].as_array().unwrap() {
-            known(file, &step["name"], step, STEP_KEYS);
-            known(file, &step["name"], &step["expect"], EXPECT_KEYS);
+            check_keys(file, &step["name"], step, STEP_KEYS);
+            check_keys(file, &step["name"], &step["expect"], EXPECT_KEYS);
         }
     }
 }
 
-fn known(file: &str, step: &Value, object: &Value, words: &[&str]) {
+fn check_keys(file: &str, step: &Value, object: &Value, allowed: &[&str]) {
     for key in object.as_object().into_iter().flat_map(Map::keys) {
-        assert!(words.contains(&key.as_str()), "{file}, step {step}: {key:?} is not a word of the format");
+        assert!(allowed.contains(&key.as_str()), "{file}, step {step}: {key:?} is not a key of the format");
     }
 }
 
@@ -99,17 +100,17 @@ fn replay(file: &str, text: &str, source: &str) {
             continue;
         }
         let name = step["name"].as_str().unwrap_or_default();
-        let told = format!("{file}, step {name:?} {}\n{outcome}", step["rules"]);
+        let report = format!("{file}, step {name:?} {}\n{outcome}", step["rules"]);
         if step["optional"] == true {
-            println!("optional: {told}");
+            println!("optional: {report}");
         } else {
-            failures.push(told);
+            failures.push(report);
         }
     }
     assert!(failures.is_empty(), "{} steps failed\n{}", failures.len(), failures.join("\n"));
 }
 
-/// What came of a step, for the one who has to mend it.
+/// The result of a step, for the developer who fixes a failure.
 #[derive(Default)]
 struct Outcome {
     request: String,
@@ -161,7 +162,7 @@ fn request_of(step: &Value, file_headers: &Value, scope: &mut Scope, client: &Cl
         "bad" => request.header("Authorization", "Bearer not-the-token-5c0ffee5"),
         "scheme-lower" => request.header("Authorization", &format!("bearer {}", client.token)),
         "bare" => request.header("Authorization", &client.token),
-        // "scim:" and a token that is none, in base64: any Basic credential will do to be refused.
+        // "scim:" and an invalid token, in base64: any Basic credential must be refused.
         "basic" => request.header("Authorization", "Basic c2NpbTpub3QtdGhlLXRva2Vu"),
         other => panic!("unknown auth {other:?}"),
     };
@@ -181,8 +182,8 @@ fn request_of(step: &Value, file_headers: &Value, scope: &mut Scope, client: &Cl
 }
 
 fn judge(expect: &Value, answer: &Answer, took: Duration, problems: &mut Vec<String>) {
-    let wanted = expect["status"].as_array().cloned().unwrap_or_else(|| vec![expect["status"].clone()]);
-    if !expect["status"].is_null() && !wanted.contains(&json!(answer.status)) {
+    let statuses = expect["status"].as_array().cloned().unwrap_or_else(|| vec![expect["status"].clone()]);
+    if !expect["status"].is_null() && !statuses.contains(&json!(answer.status)) {
         problems.push(format!("status: expected {}, got {}", expect["status"], answer.status));
     }
     if expect["max_ms"].as_u64().is_some_and(|limit| took > Duration::from_millis(limit)) {
@@ -210,7 +211,7 @@ fn judge(expect: &Value, answer: &Answer, took: Duration, problems: &mut Vec<Str
     assertion::check_headers(answer, expect["headers"].as_array().map_or(&[], Vec::as_slice), problems);
 }
 
-/// The body as JSON, and the rules that hold for every answer that has one.
+/// The body as JSON. Checks the rules for every answer with a body.
 fn document_of(expect: &Value, answer: &Answer, problems: &mut Vec<String>) -> Option<Value> {
     if let Some(coding) = answer.header("content-encoding") {
         problems.push(format!("the answer is packed with {coding}, and Rollcall packs nothing"));
@@ -229,7 +230,7 @@ fn document_of(expect: &Value, answer: &Answer, problems: &mut Vec<String>) -> O
     document
 }
 
-/// A `ListResponse` has its name, three whole numbers and an array (RFC 7644 section 3.4.2).
+/// The rules for a `ListResponse`: schema, three integers and an array (RFC 7644 section 3.4.2).
 fn list_tests(list: &Value) -> Vec<Value> {
     let mut tests = vec![json!({"at": "/schemas", "contains": LIST}), json!({"at": "/Resources", "type": "array"})];
     for count in ["/totalResults", "/startIndex", "/itemsPerPage"] {
@@ -249,12 +250,12 @@ fn list_tests(list: &Value) -> Vec<Value> {
     tests
 }
 
-/// An error has its name and its status as text (RFC 7644 section 3.12).
+/// The rules for an error: schema and status as string (RFC 7644 section 3.12).
 fn error_tests(error: &Value, status: u16) -> Vec<Value> {
     let mut tests =
         vec![json!({"at": "/schemas", "contains": ERROR}), json!({"at": "/status", "eq": status.to_string()})];
-    if let Some(word) = error["scimType"].as_str() {
-        tests.push(json!({"at": "/scimType", "eq": word}));
+    if let Some(scim_type) = error["scimType"].as_str() {
+        tests.push(json!({"at": "/scimType", "eq": scim_type}));
     }
     if error["detail"] == true {
         tests.push(json!({"at": "/detail", "type": "string", "min_len": 1}));
@@ -262,9 +263,9 @@ fn error_tests(error: &Value, status: u16) -> Vec<Value> {
     tests
 }
 
-fn capture(wanted: &Value, answer: &Answer, scope: &mut Scope, problems: &mut Vec<String>) {
+fn capture(pointers: &Value, answer: &Answer, scope: &mut Scope, problems: &mut Vec<String>) {
     let document: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    for (name, pointer) in wanted.as_object().into_iter().flatten() {
+    for (name, pointer) in pointers.as_object().into_iter().flatten() {
         let pointer = pointer.as_str().unwrap_or_default();
         let found = if pointer == "@location" {
             answer.header("location").map(Value::from)

@@ -1,8 +1,8 @@
-//! JSON Pointer with two additions: keys are found in any case, and `[key=value]` picks an element of an array.
+//! JSON Pointer with two additions: keys are case-insensitive, and `[key=value]` selects an element of an array.
 
 use serde_json::Value;
 
-/// What the pointer leads to, if anything is there.
+/// The value at the pointer, if it exists.
 pub(super) fn pick<'v>(document: &'v Value, pointer: &str) -> Option<&'v Value> {
     if pointer.is_empty() || pointer == "/" {
         return Some(document);
@@ -11,7 +11,7 @@ pub(super) fn pick<'v>(document: &'v Value, pointer: &str) -> Option<&'v Value> 
     segments(path).into_iter().try_fold(document, |here, segment| step(here, &segment))
 }
 
-/// The parts between slashes; a slash inside brackets belongs to its part.
+/// The segments between slashes; a slash inside brackets belongs to its segment.
 fn segments(path: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut depth = 0_i32;
@@ -32,8 +32,8 @@ fn segments(path: &str) -> Vec<String> {
 
 fn step<'v>(here: &'v Value, segment: &str) -> Option<&'v Value> {
     let selector = segment.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).and_then(|s| s.split_once('='));
-    if let Some((key, wanted)) = selector {
-        return here.as_array()?.iter().find(|item| item.get(key).is_some_and(|value| reads_as(value, wanted)));
+    if let Some((key, expected)) = selector {
+        return here.as_array()?.iter().find(|item| item.get(key).is_some_and(|value| reads_as(value, expected)));
     }
     let name = segment.replace("~1", "/").replace("~0", "~");
     match here {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::sample;
 
-/// A variable without a value; it should have been captured by an earlier step.
+/// A variable without a value; an earlier step should have captured it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Unbound(pub(super) String);
 
@@ -14,7 +14,7 @@ pub(super) struct Unbound(pub(super) String);
 pub(super) struct Scope(BTreeMap<String, Value>);
 
 impl Scope {
-    /// The start values of a file, rendered in order, and a `run` that no other replay has.
+    /// The initial values of a file, rendered in order, and a `run` that is unique for this replay.
     pub(super) fn new(start: &Value) -> Self {
         let fresh = uuid::Uuid::now_v7().simple().to_string();
         let mut scope = Self(BTreeMap::from([("run".to_owned(), Value::from(&fresh[fresh.len() - 8..]))]));
@@ -29,7 +29,7 @@ impl Scope {
         self.0.insert(name.to_owned(), value);
     }
 
-    /// A copy of the value with every variable replaced, in keys too.
+    /// A copy of the value with every variable replaced, also in keys.
     pub(super) fn render(&mut self, value: &Value) -> Result<Value, Unbound> {
         Ok(match value {
             Value::Object(members) => {
@@ -41,7 +41,7 @@ impl Scope {
             }
             Value::Array(items) => Value::Array(items.iter().map(|item| self.render(item)).collect::<Result<_, _>>()?),
             Value::String(text) => match variable(text) {
-                // A text that is one variable keeps the type of what was captured.
+                // A text that is only one variable keeps the type of the captured value.
                 Some((name, "", "")) => self.value(name)?,
                 _ => Value::String(self.text(text)?),
             },
@@ -67,7 +67,7 @@ impl Scope {
                 &filters
                     .split('|')
                     .map(str::trim)
-                    .filter(|word| !word.is_empty())
+                    .filter(|filter| !filter.is_empty())
                     .fold(value, |value, filter| filtered(&value, filter)),
             );
             rest = after;
@@ -84,7 +84,7 @@ impl Scope {
     }
 }
 
-/// A variable at the start of the text: its name, its filters, and what follows it.
+/// A variable at the start of the text: its name, its filters, and the rest.
 fn variable(text: &str) -> Option<(&str, &str, &str)> {
     let (inside, after) = text.strip_prefix("{{")?.split_once("}}")?;
     let (name, filters) = inside.split_once('|').unwrap_or((inside, ""));

@@ -1,24 +1,24 @@
-//! `/docs/api`: the `OpenAPI` document as a page that is read without a script and without another host.
+//! `/docs/api`: the `OpenAPI` document as an HTML page, without scripts and without resources from other hosts.
 
-mod description;
 mod example;
 mod page;
-mod words;
+mod parsed_document;
+mod schema_text;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use actix_web::web::{Bytes, Data};
 use askama::Template;
 
-use super::answer::{Answered, Refusal};
 use super::openapi;
-use crate::web::state::State;
+use crate::web::api::response::{ApiError, ApiResult};
+use crate::web::state::AppState;
 
-/// What the page may load: its own style sheet and icon.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; \
+/// Content security policy: the page only loads its own style sheet and icon.
+const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 
-/// This reference for people
+/// Get the API reference as an HTML page
 #[utoipa::path(
     get,
     path = "/docs/api",
@@ -27,27 +27,27 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base
     responses((status = 200, description = "The page", body = String, content_type = "text/html")),
     security(())
 )]
-pub(super) async fn get_page(state: Data<State>) -> Answered {
-    let outside = state.public.outside();
-    let page = outside.reference.get_or_init(|| rendered(&outside.url)).clone();
+pub(super) async fn get_page(state: Data<AppState>) -> ApiResult {
+    let outside = state.public.documents();
+    let page = outside.reference.get_or_init(|| render_page(&outside.url)).clone();
     if page.is_empty() {
-        return Err(Refusal::new(503, "the page could not be made; /openapi.json has the same in JSON"));
+        return Err(ApiError::new(503, "the page cannot be generated; /openapi.json has the same content as JSON"));
     }
     Ok(HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
-        .insert_header((CONTENT_SECURITY_POLICY, POLICY))
+        .insert_header((CONTENT_SECURITY_POLICY, CONTENT_POLICY))
         .insert_header((REFERRER_POLICY, "same-origin"))
         .body(page))
 }
 
-/// The page for a server at that URL; empty where it cannot be made, which is written to the log.
-fn rendered(public_url: &str) -> Bytes {
-    let document = serde_json::to_value(openapi::document(public_url)).and_then(serde_json::from_value);
-    let page = document.and_then(|document| page::of(&document)).map_err(askama::Error::custom);
-    let made = page.and_then(|page| page.render());
-    made.map_or_else(
+/// Renders the page for a server at this URL. On error, logs the problem and returns no bytes.
+fn render_page(public_url: &str) -> Bytes {
+    let document = serde_json::to_value(openapi::build_document(public_url)).and_then(serde_json::from_value);
+    let page = document.and_then(|document| page::build_page(&document)).map_err(askama::Error::custom);
+    let html = page.and_then(|page| page.render());
+    html.map_or_else(
         |problem| {
-            tracing::error!(%problem, "the reference of the management API could not be made");
+            tracing::error!(%problem, "cannot render the API reference");
             Bytes::new()
         },
         Bytes::from,

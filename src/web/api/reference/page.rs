@@ -1,176 +1,191 @@
-//! What stands on the page, ready to be shown.
+//! The content of the reference page, in the form that the template uses.
 
 use askama::Template;
 use serde_json::Value;
 
-use super::description::{self, Components, Document, Placed};
 use super::example;
-use super::words::{Kind, Span, Text, kind, limits, paragraphs, text};
+use crate::web::api::reference::parsed_document::{self, ParsedComponents, ParsedDocument, PathOperation};
+use crate::web::api::reference::schema_text::{
+    Paragraph, TextSpan, TypeText, describe_limits, describe_type, parse_paragraph, parse_paragraphs,
+};
 use crate::web::assets;
 
-/// The page.
+/// The template of the page.
 #[derive(Debug, Template)]
 #[template(path = "reference/page.html")]
-pub(super) struct Page {
+pub(super) struct ReferencePage {
     title: String,
     version: String,
     base_url: String,
     style: String,
     icon: String,
-    about: Vec<Text>,
-    groups: Vec<Group>,
-    shapes: Vec<Shape>,
+    description: Vec<Paragraph>,
+    groups: Vec<OperationGroup>,
+    schemas: Vec<SchemaView>,
 }
 
 /// The operations of one tag.
 #[derive(Debug)]
-struct Group {
+struct OperationGroup {
     anchor: String,
     name: String,
-    about: Vec<Text>,
-    operations: Vec<Operation>,
+    description: Vec<Paragraph>,
+    operations: Vec<OperationView>,
 }
 
 #[derive(Debug)]
-struct Operation {
+struct OperationView {
     id: String,
     method: String,
     path: String,
     summary: String,
-    about: Vec<Text>,
-    parameters: Vec<Field>,
-    body: Option<Body>,
-    answers: Vec<Answer>,
-    refusals: Vec<Answer>,
+    description: Vec<Paragraph>,
+    parameters: Vec<FieldView>,
+    body: Option<BodyView>,
+    responses: Vec<ResponseView>,
+    errors: Vec<ResponseView>,
     curl: String,
 }
 
 /// A parameter or a member of an object.
 #[derive(Debug)]
-struct Field {
+struct FieldView {
     name: String,
-    /// Where a parameter stands; empty for a member.
-    place: String,
-    kind: Kind,
+    /// Location of a parameter, such as `query`; empty for a member.
+    location: String,
+    kind: TypeText,
     is_required: bool,
-    about: Vec<Text>,
-    limits: Vec<Text>,
+    description: Vec<Paragraph>,
+    limits: Vec<Paragraph>,
 }
 
 #[derive(Debug)]
-struct Body {
-    kind: Kind,
+struct BodyView {
+    kind: TypeText,
     is_required: bool,
-    fields: Vec<Field>,
+    fields: Vec<FieldView>,
 }
 
 #[derive(Debug)]
-struct Answer {
+struct ResponseView {
     status: String,
-    about: Text,
-    kind: Option<Kind>,
+    description: Paragraph,
+    kind: Option<TypeText>,
 }
 
 /// A named schema.
 #[derive(Debug)]
-struct Shape {
+struct SchemaView {
     name: String,
-    about: Vec<Text>,
-    /// What it is, where it is no object with members.
-    kind: Option<Kind>,
-    limits: Vec<Text>,
-    fields: Vec<Field>,
+    description: Vec<Paragraph>,
+    /// Its type, if it is not an object with members.
+    kind: Option<TypeText>,
+    limits: Vec<Paragraph>,
+    fields: Vec<FieldView>,
 }
 
-/// The page of a document.
+/// Creates the page from a document.
 ///
 /// # Errors
-/// The document is not of the form that is read here.
-pub(super) fn of(document: &Document) -> serde_json::Result<Page> {
+/// The document does not have the expected structure.
+pub(super) fn build_page(document: &ParsedDocument) -> serde_json::Result<ReferencePage> {
     let base_url = document.servers.first().map(|server| server.url.clone()).unwrap_or_default();
-    let placed = document.operations()?;
+    let operations = document.operations()?;
     let of_tag = |tag: &str| {
-        let belongs = |one: &&Placed| one.operation.tags.iter().any(|own| own == tag);
-        placed.iter().filter(belongs).map(|one| shown(one, &base_url, &document.components)).collect()
+        let has_tag = |placed: &&PathOperation| placed.operation.tags.iter().any(|own| own == tag);
+        operations
+            .iter()
+            .filter(has_tag)
+            .map(|placed| build_operation(placed, &base_url, &document.components))
+            .collect()
     };
-    let groups = document.tags.iter().map(|tag| Group {
+    let groups = document.tags.iter().map(|tag| OperationGroup {
         anchor: format!("about-{}", tag.name.to_lowercase().replace(' ', "-")),
         name: tag.name.clone(),
-        about: paragraphs(&tag.description),
+        description: parse_paragraphs(&tag.description),
         operations: of_tag(&tag.name),
     });
-    Ok(Page {
+    Ok(ReferencePage {
         title: document.info.title.clone(),
         version: document.info.version.clone(),
-        style: assets::address("reference/style.css"),
-        icon: assets::address("reference/icon.svg"),
-        about: paragraphs(&document.info.description),
+        style: assets::asset_url("reference/style.css"),
+        icon: assets::asset_url("reference/icon.svg"),
+        description: parse_paragraphs(&document.info.description),
         groups: groups.collect(),
-        shapes: document.components.schemas.iter().map(|(name, schema)| shape(name, schema)).collect(),
+        schemas: document.components.schemas.iter().map(|(name, schema)| build_schema(name, schema)).collect(),
         base_url,
     })
 }
 
-fn shown(placed: &Placed, base_url: &str, components: &Components) -> Operation {
-    let Placed { path, method, operation: one } = placed;
-    let (answers, refusals) = one.responses.iter().map(answer).partition(|answer| answer.status.starts_with('2'));
-    Operation {
-        id: one.id.clone(),
+fn build_operation(placed: &PathOperation, base_url: &str, components: &ParsedComponents) -> OperationView {
+    let PathOperation { path, method, operation } = placed;
+    let (answers, refusals) =
+        operation.responses.iter().map(build_response).partition(|response| response.status.starts_with('2'));
+    OperationView {
+        id: operation.id.clone(),
         method: method.to_uppercase(),
         path: path.clone(),
-        summary: one.summary.clone(),
-        about: paragraphs(&one.description),
-        parameters: one.parameters.iter().map(parameter).collect(),
-        body: one.request_body.as_ref().and_then(|given| body(given, components)),
-        answers,
-        refusals,
-        curl: example::curl(base_url, placed, components),
+        summary: operation.summary.clone(),
+        description: parse_paragraphs(&operation.description),
+        parameters: operation.parameters.iter().map(build_parameter).collect(),
+        body: operation.request_body.as_ref().and_then(|request_body| build_body(request_body, components)),
+        responses: answers,
+        errors: refusals,
+        curl: example::build_command(base_url, placed, components),
     }
 }
 
-fn parameter(one: &description::Parameter) -> Field {
-    Field {
-        name: one.name.clone(),
-        place: one.place.clone(),
-        kind: kind(&one.schema),
-        is_required: one.required,
-        about: paragraphs(&one.description),
-        limits: limits(&one.schema),
+fn build_parameter(parameter: &parsed_document::ParsedParameter) -> FieldView {
+    FieldView {
+        name: parameter.name.clone(),
+        location: parameter.location.clone(),
+        kind: describe_type(&parameter.schema),
+        is_required: parameter.required,
+        description: parse_paragraphs(&parameter.description),
+        limits: describe_limits(&parameter.schema),
     }
 }
 
-fn body(given: &description::Body, components: &Components) -> Option<Body> {
-    let content = given.content.values().next()?;
-    let schema = components.resolved(&content.schema);
-    Some(Body { kind: kind(&content.schema), is_required: given.required, fields: fields(schema) })
+fn build_body(request_body: &parsed_document::ParsedBody, components: &ParsedComponents) -> Option<BodyView> {
+    let content = request_body.content.values().next()?;
+    let schema = components.resolve(&content.schema);
+    Some(BodyView {
+        kind: describe_type(&content.schema),
+        is_required: request_body.required,
+        fields: list_fields(schema),
+    })
 }
 
-fn answer((status, response): (&String, &description::Response)) -> Answer {
+fn build_response((status, response): (&String, &parsed_document::ParsedResponse)) -> ResponseView {
     let schema = response.content.values().next().map(|content| &content.schema);
-    Answer { status: status.clone(), about: text(&response.description), kind: schema.map(kind) }
+    ResponseView {
+        status: status.clone(),
+        description: parse_paragraph(&response.description),
+        kind: schema.map(describe_type),
+    }
 }
 
-fn shape(name: &str, schema: &Value) -> Shape {
-    let fields = fields(schema);
-    Shape {
+fn build_schema(name: &str, schema: &Value) -> SchemaView {
+    let fields = list_fields(schema);
+    SchemaView {
         name: name.to_owned(),
-        about: paragraphs(schema["description"].as_str().unwrap_or_default()),
-        kind: fields.is_empty().then(|| kind(schema)),
-        limits: limits(schema),
+        description: parse_paragraphs(schema["description"].as_str().unwrap_or_default()),
+        kind: fields.is_empty().then(|| describe_type(schema)),
+        limits: describe_limits(schema),
         fields,
     }
 }
 
-/// The members of an object.
-fn fields(schema: &Value) -> Vec<Field> {
+/// Returns the members of an object schema.
+fn list_fields(schema: &Value) -> Vec<FieldView> {
     let required = |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
-    let field = |(name, schema): (&String, &Value)| Field {
+    let field = |(name, schema): (&String, &Value)| FieldView {
         name: name.clone(),
-        place: String::new(),
-        kind: kind(schema),
+        location: String::new(),
+        kind: describe_type(schema),
         is_required: required(name),
-        about: paragraphs(schema["description"].as_str().unwrap_or_default()),
-        limits: limits(schema),
+        description: parse_paragraphs(schema["description"].as_str().unwrap_or_default()),
+        limits: describe_limits(schema),
     };
     schema["properties"].as_object().into_iter().flatten().map(field).collect()
 }

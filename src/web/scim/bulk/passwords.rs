@@ -1,40 +1,52 @@
-//! The passwords of a job are hashed before its first write, so that its writes keep their order.
+//! The passwords of a bulk request are hashed before its first write, so that the writes stay in order.
 
 use std::collections::HashMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::target::Target;
+use super::target::BulkTarget;
 use crate::error::Result;
-use crate::scim::bulk::{Item, Method};
-use crate::scim::dialect::Rules;
-use crate::scim::password::{ClearText, Password, PasswordDigest};
+use crate::scim::bulk::{BulkItem, BulkMethod};
+use crate::scim::dialect::DialectRules;
+use crate::scim::password::{ClearText, PasswordChange, PasswordDigest};
 use crate::scim::{patch, validate};
-use crate::web::hashing::{HASHES_AT_ONCE, Hashing};
+use crate::web::password_hashing::{HASHES_AT_ONCE, PasswordHashing};
 
-/// The passwords that items set, with the item's number. What an item gets wrong is said when it runs.
-pub(super) fn named(items: &[Item], targets: &[Option<Target>], rules: Rules) -> Vec<(usize, ClearText)> {
-    if !rules.keep_passwords {
+/// Returns the passwords in the items, with the item index. Errors of an item are reported when it runs.
+pub(super) fn find_passwords(
+    items: &[BulkItem],
+    targets: &[Option<BulkTarget>],
+    rules: DialectRules,
+) -> Vec<(usize, ClearText)> {
+    if !rules.store_passwords {
         return Vec::new();
     }
     let each = items.iter().zip(targets).enumerate();
-    let found = each.filter_map(|(number, (item, target))| match password(item, target.as_ref()?, rules)? {
-        Password::Clear(clear) => Some((number, clear)),
-        Password::Hashed(_) | Password::Removed => None,
+    let found = each.filter_map(|(number, (item, target))| match find_password(item, target.as_ref()?, rules)? {
+        PasswordChange::SetClearText(clear) => Some((number, clear)),
+        PasswordChange::SetDigest(_) | PasswordChange::Remove => None,
     });
     found.collect()
 }
 
-fn password(item: &Item, target: &Target, rules: Rules) -> Option<Password> {
-    match item.method.filter(|_| item.refusal.is_none())? {
-        Method::Post | Method::Put => validate::resource(&item.data, &target.of, rules).ok()?.password,
-        Method::Patch => patch::read(&item.data, &target.of, rules).ok()?.password,
-        Method::Delete => None,
+fn find_password(item: &BulkItem, target: &BulkTarget, rules: DialectRules) -> Option<PasswordChange> {
+    match item.method.filter(|_| item.error.is_none())? {
+        BulkMethod::Post | BulkMethod::Put => {
+            validate::read_resource(&item.data, &target.resource_type, rules).ok()?.password
+        }
+        BulkMethod::Patch => patch::parse_patch(&item.data, &target.resource_type, rules).ok()?.password,
+        BulkMethod::Delete => None,
     }
 }
 
-/// Hashes them all.
-pub(super) async fn hash(hashing: &Hashing, all: Vec<(usize, ClearText)>) -> Result<HashMap<usize, PasswordDigest>> {
-    let one = |(number, clear)| async move { Ok((number, hashing.hash_in_turn(clear).await?)) };
+/// Hashes all passwords.
+///
+/// # Errors
+/// Errors of [`Hashing`].
+pub(super) async fn hash_passwords(
+    hashing: &PasswordHashing,
+    all: Vec<(usize, ClearText)>,
+) -> Result<HashMap<usize, PasswordDigest>> {
+    let one = |(number, clear)| async move { Ok((number, hashing.hash_queued(clear).await?)) };
     stream::iter(all).map(one).buffer_unordered(HASHES_AT_ONCE).try_collect().await
 }

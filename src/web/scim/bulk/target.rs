@@ -1,84 +1,93 @@
-//! From the path of an item to what it works on.
+//! The resource that a bulk item refers to, parsed from its path.
 
 use std::sync::Arc;
 
-use crate::directory::Scope;
-use crate::scim::Error;
-use crate::scim::bulk::Method;
-use crate::scim::bulk::references::{self, Made};
+use crate::provisioning::Scope;
+use crate::scim::ScimError;
+use crate::scim::bulk::BulkMethod;
+use crate::scim::bulk::references::{self, CreatedResource};
 use crate::scim::schema::ResourceType;
-use crate::web::scim::address::Address;
-use crate::web::scim::route::Route;
+use crate::web::scim::provisioning_path::ProvisioningPath;
+use crate::web::scim::route::ScimRoute;
 
-/// What an item works on.
+/// Resource type and id of a bulk item.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
-    pub(super) of: Arc<ResourceType>,
-    /// Id of the resource, or a reference to one that the job makes; nothing for a create.
+pub(super) struct BulkTarget {
+    pub(super) resource_type: Arc<ResourceType>,
+    /// Id of the resource, or a `bulkId` reference to one that the request creates; none for a POST.
     pub(super) id: Option<String>,
 }
 
-impl Target {
-    /// Reads a path below the base.
+impl BulkTarget {
+    /// Parses a path relative to the base.
     ///
     /// # Errors
-    /// 405 where the method does not fit the path, 400 invalidValue for a job within the job and for what is no
-    /// resource, else what a single call answers.
-    pub(super) fn read(method: Method, path: &str, types: &[Arc<ResourceType>]) -> Result<Self, Error> {
-        let route = Route::read(path).on(types);
+    /// 405 if the method does not match the path; 400 invalidValue for a nested bulk request and for a path that is not
+    /// a resource; otherwise the error of the single request.
+    pub(super) fn parse(method: BulkMethod, path: &str, types: &[Arc<ResourceType>]) -> Result<Self, ScimError> {
+        let route = ScimRoute::parse(path).for_types(types);
         match route {
-            Route::Collection(of) if method == Method::Post => Ok(Self { of, id: None }),
-            Route::Resource(of, id) if method != Method::Post => Ok(Self { of, id: Some(id) }),
-            Route::Collection(_) | Route::Resource(..) => {
-                let fits = if method == Method::Post {
-                    "POST takes /Users"
-                } else {
-                    "only POST works on /Users; the others take /Users/ID"
-                };
-                Err(Error::plain(405, format!("{} does not fit the path: {fits}", method.as_str())))
+            ScimRoute::Collection(resource_type) if method == BulkMethod::Post => Ok(Self { resource_type, id: None }),
+            ScimRoute::Resource(resource_type, id) if method != BulkMethod::Post => {
+                Ok(Self { resource_type, id: Some(id) })
             }
-            Route::Bulk => Err(Error::value("a job cannot hold another job; put its operations here")),
+            ScimRoute::Collection(_) | ScimRoute::Resource(..) => {
+                let rule = if method == BulkMethod::Post {
+                    "POST requires a path such as /Users"
+                } else {
+                    "a path such as /Users is for POST only; other methods require /Users/ID"
+                };
+                Err(ScimError::with_status(405, format!("{} does not match the path: {rule}", method.as_str())))
+            }
+            ScimRoute::Bulk => Err(ScimError::invalid_value(
+                "a bulk request cannot contain another bulk request; list its operations here",
+            )),
             other => {
-                let refusal = other.refusal();
-                Err(refusal.unwrap_or_else(|| Error::value("a job works on users and groups only")))
+                let refusal = other.route_error();
+                Err(refusal
+                    .unwrap_or_else(|| ScimError::invalid_value("a bulk request supports users and groups only")))
             }
         }
     }
 
-    /// Puts an id in the place of a reference.
+    /// Replaces a `bulkId` reference with the id of the created resource.
     ///
     /// # Errors
-    /// The name, where `made` does not know it.
-    pub(super) fn resolve<'m>(&mut self, made: &impl Fn(&str) -> Option<&'m Made>) -> Result<(), String> {
-        let Some(name) = self.id.as_deref().and_then(references::name) else { return Ok(()) };
-        let found = made(name).ok_or_else(|| name.to_owned())?;
+    /// The `bulkId`, if `created` returns none for it.
+    pub(super) fn resolve<'m>(&mut self, created: &impl Fn(&str) -> Option<&'m CreatedResource>) -> Result<(), String> {
+        let Some(name) = self.id.as_deref().and_then(references::parse_reference) else { return Ok(()) };
+        let found = created(name).ok_or_else(|| name.to_owned())?;
         self.id = Some(found.id.clone());
         Ok(())
     }
 
-    /// URL of the resource, where there is one already.
+    /// Returns the URL of the resource, if it already has an id.
     pub(super) fn location(&self, base: &str) -> Option<String> {
-        self.id.as_deref().filter(|id| references::name(id).is_none()).map(|id| self.location_of(base, id))
+        self.id
+            .as_deref()
+            .filter(|id| references::parse_reference(id).is_none())
+            .map(|id| self.resource_location(base, id))
     }
 
-    /// URL of a resource of this type.
-    pub(super) fn location_of(&self, base: &str, id: &str) -> String {
-        format!("{base}{}/{id}", self.of.endpoint)
+    /// Returns the URL of a resource of this type.
+    pub(super) fn resource_location(&self, base: &str, id: &str) -> String {
+        format!("{base}{}/{id}", self.resource_type.endpoint)
     }
 }
 
-/// The path of an item without what stands before it and after it: it may be a whole URL of the configuration, under
-/// any address, and a query says nothing here.
+/// Returns the path of an item relative to the base. The path may be a full URL of the configuration with any base
+/// path; a query is ignored.
 ///
 /// # Errors
-/// 400 invalidValue for the URL of anything else.
-pub(super) fn path_below(path: &str, public_url: &str, base: &str, scope: &Scope) -> Result<String, Error> {
+/// 400 invalidValue for any other URL.
+pub(super) fn relative_path(path: &str, public_url: &str, base: &str, scope: &Scope) -> Result<String, ScimError> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
-    let elsewhere = || Error::value(format!("path must be relative, as in /Users/ID, or begin with {base}"));
+    let elsewhere =
+        || ScimError::invalid_value(format!("path must be relative, as in /Users/ID, or begin with {base}"));
     let (rest, is_url) = path.strip_prefix(public_url).map_or((path, false), |rest| (rest, true));
-    match Address::read(rest) {
+    match ProvisioningPath::parse(rest) {
         Ok(address) if address.configuration.is_none_or(|id| *id == *scope.configuration_id) => {
-            Ok(address.below.to_owned())
+            Ok(address.relative_path.to_owned())
         }
         Ok(_) => Err(elsewhere()),
         Err(_) if is_url || path.contains("://") => Err(elsewhere()),

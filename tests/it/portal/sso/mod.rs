@@ -1,7 +1,7 @@
-//! Signing in through an OpenID provider, at a browser without scripts.
+//! Sign-in through an OpenID provider, with a browser without scripts.
 
+mod admins;
 mod answers;
-mod people;
 mod provider;
 mod settings;
 
@@ -16,16 +16,16 @@ use provider::{CLIENT_ID, CLIENT_SECRET, Provider};
 
 const BACK: &str = "/login/sso/callback";
 
-/// A server whose people sign in through a provider of their own.
-struct House {
+/// A server whose admins sign in through a test provider.
+struct SsoFixture {
     app: App,
     owner: Browser,
     provider: Provider,
     _folder: tempfile::TempDir,
 }
 
-impl House {
-    /// With fields of the settings over the usual ones.
+impl SsoFixture {
+    /// With form fields that override the default ones.
     fn new(fields: &[(&str, &str)]) -> Self {
         Self::with_flags(&[], fields)
     }
@@ -34,40 +34,40 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let app = App::start_with(folder.path(), flags);
         let owner = Browser::owner(&app);
-        let mut house = Self { app, owner, provider: Provider::new(), _folder: folder };
-        let page = house.agree(fields).answered(200);
-        assert!(page.says("Your changes were saved."), "{}", page.text);
-        house
+        let mut fixture = Self { app, owner, provider: Provider::new(), _folder: folder };
+        let page = fixture.save_settings(fields).answered(200);
+        assert!(page.contains("Your changes were saved."), "{}", page.text);
+        fixture
     }
 
-    fn agree(&mut self, fields: &[(&str, &str)]) -> Page {
+    fn save_settings(&mut self, fields: &[(&str, &str)]) -> Page {
         let issuer = self.provider.issuer.clone();
-        let all = agreement(&issuer, fields);
+        let all = settings_form(&issuer, fields);
         let all: Vec<(&str, &str)> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
         self.owner.submit("/settings/sso", &all)
     }
 
-    /// Adds somebody under People.
+    /// Adds an admin.
     #[track_caller]
     fn add(&mut self, email: &str, role: &str) {
-        let fields = [("email", email), ("name", "Somebody"), ("role", role)];
+        let fields = [("email", email), ("name", "Ann"), ("role", role)];
         self.owner.submit("/settings/people/new", &fields).answered(200);
     }
 
-    /// Signs somebody in at the provider, who is vouched for with these claims over the usual ones.
+    /// Signs in at the provider with these claims, which override the default ones.
     #[track_caller]
     fn sign_in(&self, browser: &mut Browser, other: &Value) -> Page {
-        let sent = send(browser, "/login/sso");
-        self.vouch(&sent, other);
-        come_back(browser, &sent)
+        let sent = start_sign_in(browser, "/login/sso");
+        self.issue_tokens(&sent, other);
+        return_with_code(browser, &sent)
     }
 
-    fn vouch(&self, sent: &Sent, other: &Value) {
+    fn issue_tokens(&self, sent: &AuthorizationRequest, other: &Value) {
         let claims = self.provider.claims(&sent["nonce"], other);
-        self.provider.gives(&json!({"id_token": self.provider.signer.sign(&claims), "access_token": "at"}));
+        self.provider.set_tokens(&json!({"id_token": self.provider.signer.sign(&claims), "access_token": "at"}));
     }
 
-    /// What the audit log says of attempts that failed, the latest first.
+    /// The reasons of failed attempts from the audit log, newest first.
     fn reasons(&mut self) -> Vec<String> {
         let page = self.owner.get("/audit/export.json?action=sso.refused").answered(200);
         let found: Value = serde_json::from_str(&page.text).unwrap_or_else(|_| panic!("{}", page.text));
@@ -76,8 +76,8 @@ impl House {
     }
 }
 
-/// The fields of the form: those given over the usual ones.
-fn agreement<'f>(issuer: &str, fields: &[(&'f str, &str)]) -> BTreeMap<&'f str, String> {
+/// The form fields: the given ones override the default ones.
+fn settings_form<'f>(issuer: &str, fields: &[(&'f str, &str)]) -> BTreeMap<&'f str, String> {
     let usual = [
         ("is_on", "on"),
         ("issuer", issuer),
@@ -89,12 +89,12 @@ fn agreement<'f>(issuer: &str, fields: &[(&'f str, &str)]) -> BTreeMap<&'f str, 
     usual.iter().chain(fields).map(|(name, value)| (*name, (*value).to_owned())).collect()
 }
 
-/// What a browser is sent to the provider with.
-type Sent = BTreeMap<String, String>;
+/// Query parameters of the redirect to the provider.
+type AuthorizationRequest = BTreeMap<String, String>;
 
-/// Follows the button as far as the provider.
+/// Follows the sign-in button to the redirect to the provider.
 #[track_caller]
-fn send(browser: &mut Browser, path: &str) -> Sent {
+fn start_sign_in(browser: &mut Browser, path: &str) -> AuthorizationRequest {
     let page = browser.send(&browser.request("GET", path), path).answered(303);
     let (_, query) = page.header("location").unwrap().split_once('?').unwrap();
     query
@@ -120,19 +120,19 @@ fn decode(text: &str) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Comes back from the provider with a code.
+/// Returns from the provider with a code.
 #[track_caller]
-fn come_back(browser: &mut Browser, sent: &Sent) -> Page {
-    come_back_with(browser, &format!("code=c1&state={}", sample::encode(&sent["state"])))
+fn return_with_code(browser: &mut Browser, sent: &AuthorizationRequest) -> Page {
+    return_with_query(browser, &format!("code=c1&state={}", sample::encode(&sent["state"])))
 }
 
 #[track_caller]
-fn come_back_with(browser: &mut Browser, query: &str) -> Page {
+fn return_with_query(browser: &mut Browser, query: &str) -> Page {
     let path = format!("{BACK}?{query}");
     browser.send(&browser.request("GET", &path), &path)
 }
 
 /// Whether the browser is signed in.
-fn is_in(browser: &mut Browser) -> bool {
+fn is_signed_in(browser: &mut Browser) -> bool {
     !browser.get("/profile").at.starts_with("/login")
 }

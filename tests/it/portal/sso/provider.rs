@@ -1,4 +1,4 @@
-//! An OpenID provider that says what a test tells it to, right or wrong.
+//! An OpenID provider whose answers the test controls.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,21 +11,21 @@ use crate::identity::{Signer, now};
 pub(super) const CLIENT_ID: &str = "rollcall portal";
 pub(super) const CLIENT_SECRET: &str = "hush/hush:5Zk2&mQ";
 
-/// What the provider answers at its places: status and body.
+/// Answers of the provider by endpoint: status and body.
 #[derive(Clone)]
-pub(super) struct Says {
+pub(super) struct ProviderAnswers {
     pub(super) discovery: Value,
     pub(super) jwks: Value,
     pub(super) token: (u16, String),
     pub(super) userinfo: (u16, Value),
 }
 
-/// A provider, as long as the test process lives.
+/// A provider that runs as long as the test process.
 pub(super) struct Provider {
     pub(super) issuer: String,
     pub(super) signer: Signer,
-    says: Arc<Mutex<Says>>,
-    /// Requests as they came.
+    answers: Arc<Mutex<ProviderAnswers>>,
+    /// Received requests.
     asked: Arc<Mutex<Vec<String>>>,
 }
 
@@ -34,7 +34,7 @@ impl Provider {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let issuer = format!("http://{}", listener.local_addr().unwrap());
         let signer = Signer::new("p1");
-        let says = Says {
+        let answers = ProviderAnswers {
             discovery: json!({
                 "issuer": issuer,
                 "authorization_endpoint": format!("{issuer}/authorize"),
@@ -48,21 +48,21 @@ impl Provider {
             token: (500, String::new()),
             userinfo: (404, json!({})),
         };
-        let (says, asked) = (Arc::new(Mutex::new(says)), Arc::new(Mutex::new(Vec::new())));
-        let (answers, notes) = (Arc::clone(&says), Arc::clone(&asked));
+        let (answers, asked) = (Arc::new(Mutex::new(answers)), Arc::new(Mutex::new(Vec::new())));
+        let (current, requests) = (Arc::clone(&answers), Arc::clone(&asked));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { continue };
                 let request = read(&mut stream);
-                let says: Says = answers.lock().unwrap().clone();
+                let answers: ProviderAnswers = current.lock().unwrap().clone();
                 let (status, body) = match request.split(' ').nth(1).unwrap_or_default() {
-                    "/.well-known/openid-configuration" => (200, says.discovery.to_string()),
-                    "/jwks" => (200, says.jwks.to_string()),
-                    "/token" => says.token,
-                    "/me" => (says.userinfo.0, says.userinfo.1.to_string()),
+                    "/.well-known/openid-configuration" => (200, answers.discovery.to_string()),
+                    "/jwks" => (200, answers.jwks.to_string()),
+                    "/token" => answers.token,
+                    "/me" => (answers.userinfo.0, answers.userinfo.1.to_string()),
                     _ => (404, String::new()),
                 };
-                notes.lock().unwrap().push(request);
+                requests.lock().unwrap().push(request);
                 let _ = write!(
                     stream,
                     "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
@@ -70,28 +70,28 @@ impl Provider {
                 );
             }
         });
-        Self { issuer, signer, says, asked }
+        Self { issuer, signer, answers, asked }
     }
 
-    /// Changes what it answers from now on.
-    pub(super) fn says(&self, change: impl FnOnce(&mut Says)) {
-        change(&mut self.says.lock().unwrap());
+    /// Changes the answers from now on.
+    pub(super) fn set_answers(&self, change: impl FnOnce(&mut ProviderAnswers)) {
+        change(&mut self.answers.lock().unwrap());
     }
 
-    /// Answers the next exchange of a code with these texts.
-    pub(super) fn gives(&self, tokens: &Value) {
-        self.says(|says| says.token = (200, tokens.to_string()));
+    /// Sets the answer to the next token requests.
+    pub(super) fn set_tokens(&self, tokens: &Value) {
+        self.set_answers(|answers| answers.token = (200, tokens.to_string()));
     }
 
-    /// The last request that was made to a place.
+    /// The last request to a path.
     #[track_caller]
-    pub(super) fn asked(&self, place: &str) -> String {
+    pub(super) fn asked(&self, path: &str) -> String {
         let asked = self.asked.lock().unwrap();
-        let found = asked.iter().rev().find(|request| request.split(' ').nth(1) == Some(place));
-        found.unwrap_or_else(|| panic!("nothing was asked of {place}: {asked:?}")).clone()
+        let found = asked.iter().rev().find(|request| request.split(' ').nth(1) == Some(path));
+        found.unwrap_or_else(|| panic!("nothing was asked of {path}: {asked:?}")).clone()
     }
 
-    /// The claims of somebody who has just signed in there, with other ones over the usual; null takes one away.
+    /// The claims of a user who has just signed in; `other` overrides the default ones, and null removes a claim.
     pub(super) fn claims(&self, nonce: &str, other: &Value) -> Value {
         let mut claims = json!({
             "iss": self.issuer,
@@ -112,7 +112,7 @@ impl Provider {
     }
 }
 
-/// One request, head and body.
+/// Reads one request, head and body.
 fn read(stream: &mut TcpStream) -> String {
     let mut bytes = Vec::new();
     loop {

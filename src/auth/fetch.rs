@@ -1,0 +1,100 @@
+//! HTTP client for identity systems. Their answers decide who is authenticated, so it uses https (http only on this
+//! machine), follows no redirects, and limits time and size.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{Client, RequestBuilder, Url, redirect};
+
+/// Time limit of one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest body of a response, in bytes.
+const ANSWER_MAX_BYTES: usize = 64 * 1024;
+
+/// A response with any status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchResponse {
+    /// HTTP status.
+    pub status: u16,
+    /// The body as received.
+    pub body: Vec<u8>,
+}
+
+impl FetchResponse {
+    /// Returns the body of a response with status 200.
+    ///
+    /// # Errors
+    /// Any other status, as a sentence.
+    pub fn into_ok_body(self) -> Result<Vec<u8>, String> {
+        if self.status == 200 { Ok(self.body) } else { Err(format!("it answered {} and not 200", self.status)) }
+    }
+}
+
+/// HTTP client with those limits.
+pub struct Fetcher {
+    client: Client,
+}
+
+impl Fetcher {
+    /// Creates a client for https URLs; with `plain` for http URLs of this machine as well.
+    ///
+    /// # Errors
+    /// The root certificates of the system cannot be used.
+    pub fn new(plain: bool) -> Result<Self, reqwest::Error> {
+        let client = Client::builder()
+            .redirect(redirect::Policy::none())
+            .https_only(!plain)
+            // A proxy from the environment could replace the keys of the identity system.
+            .no_proxy()
+            .timeout(REQUEST_TIMEOUT)
+            // A connection is bound to the worker that opened it.
+            .pool_max_idle_per_host(0)
+            .user_agent(concat!("rollcall/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { client })
+    }
+
+    /// Sends a GET request, with a bearer token if one is given.
+    ///
+    /// # Errors
+    /// No response, or one that is too large, as a sentence without the URL.
+    pub async fn get(&self, url: &Url, bearer: Option<&str>) -> Result<FetchResponse, String> {
+        let request = self.client.get(url.clone()).header(ACCEPT, "application/json");
+        let bearer = bearer.map(|token| format!("Bearer {token}"));
+        send_request(bearer.into_iter().fold(request, |request, value| request.header(AUTHORIZATION, value))).await
+    }
+
+    /// Sends a form with a POST request, with an `Authorization` header if one is given.
+    ///
+    /// # Errors
+    /// No response, or one that is too large, as a sentence without the URL.
+    pub async fn post(&self, url: &Url, form: String, authorization: Option<String>) -> Result<FetchResponse, String> {
+        let request = self.client.post(url.clone()).header(ACCEPT, "application/json");
+        let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
+        send_request(authorization.into_iter().fold(request, |request, value| request.header(AUTHORIZATION, value)))
+            .await
+    }
+}
+
+async fn send_request(request: RequestBuilder) -> Result<FetchResponse, String> {
+    let failed = |problem: reqwest::Error| format!("no answer: {}", innermost_cause(&problem));
+    let mut answer = request.send().await.map_err(failed)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > ANSWER_MAX_BYTES {
+            return Err(format!("its answer is longer than {ANSWER_MAX_BYTES} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(FetchResponse { status: answer.status().as_u16(), body })
+}
+
+/// Returns the innermost cause. The outer errors contain the URL, which may include credentials.
+fn innermost_cause(problem: &reqwest::Error) -> String {
+    let Some(mut deepest) = problem.source() else { return "the request failed".to_owned() };
+    while let Some(deeper) = deepest.source() {
+        deepest = deeper;
+    }
+    deepest.to_string()
+}

@@ -1,0 +1,117 @@
+//! Checks of data in the database: owners, tokens that expire soon, and the clock.
+
+use crate::clock::Millis;
+use crate::doctor::{Finding, format_duration};
+use crate::error::Result;
+use crate::store::Snapshot;
+use crate::store::tables::{admins, events, instance, tokens};
+
+const DAY: Millis = 24 * 60 * 60 * 1000;
+/// Tokens that expire within this time are reported.
+const TOKENS_SOON: Millis = 14 * DAY;
+/// Maximum number of connections that a message names.
+const NAMED_MAX: usize = 3;
+/// Tolerance for a newest event that is in the future. Beyond it the clock is reported as wrong.
+const CLOCK_SLACK: Millis = 5 * 60 * 1000;
+/// Earliest valid time of the machine: 2026-01-01.
+const CLOCK_MIN: Millis = 1_767_225_600_000;
+
+/// The data of the checks.
+#[derive(Debug, Clone, Default)]
+pub struct DatabaseSummary {
+    /// Public URL of the server.
+    pub public_url: String,
+    /// Number of owners who can sign in.
+    pub(super) owners: i64,
+    /// Names of the connections whose tokens expire soon.
+    pub(super) expiring: Vec<String>,
+    /// Time of the newest event.
+    pub(super) newest_event: Option<Millis>,
+}
+
+impl DatabaseSummary {
+    pub(super) fn read(at: &Snapshot<'_>, now: Millis) -> Result<Self> {
+        Ok(Self {
+            public_url: instance::get_public_url(at)?,
+            owners: admins::count_active_owners(at)?,
+            expiring: tokens::list_expiring_connections(at, now, now + TOKENS_SOON)?,
+            newest_event: events::find_newest_time(at)?,
+        })
+    }
+}
+
+pub(super) fn check_rows(rows: &DatabaseSummary, now: Millis) -> Vec<Finding> {
+    vec![check_clock(rows, now), check_owners(rows), check_expiring_tokens(rows)]
+}
+
+fn check_clock(rows: &DatabaseSummary, now: Millis) -> Finding {
+    const ABOUT: &str = "Clock";
+    let next = "Set the clock of the machine, preferably with an NTP service.";
+    if now < CLOCK_MIN {
+        return Finding::problem(ABOUT, "The clock shows a time before the release of this program.", next);
+    }
+    let ahead = rows.newest_event.map_or(0, |at| at - now);
+    if ahead > CLOCK_SLACK {
+        let message = format!(
+            "The time of the newest event is {} in the future: the clock was wrong then or is wrong now.",
+            format_duration(ahead)
+        );
+        return Finding::warning(ABOUT, message, next);
+    }
+    Finding::fine(ABOUT, "The clock is consistent with the newest event.")
+}
+
+fn check_owners(rows: &DatabaseSummary) -> Finding {
+    const ABOUT: &str = "Owners";
+    match rows.owners {
+        0 => Finding::warning(
+            ABOUT,
+            "No owner can sign in to the portal.",
+            "Run rollcall setup-url, or rollcall admin create.",
+        ),
+        1 => {
+            Finding::fine(ABOUT, "One owner can sign in. A second owner prevents a lockout if the first loses access.")
+        }
+        owners => Finding::fine(ABOUT, format!("{owners} owners can sign in.")),
+    }
+}
+
+fn check_expiring_tokens(rows: &DatabaseSummary) -> Finding {
+    const ABOUT: &str = "Tokens";
+    let count = rows.expiring.len();
+    if count == 0 {
+        return Finding::fine(ABOUT, "No token of a connection expires within 14 days.");
+    }
+    let named = rows.expiring.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    let more = if count > NAMED_MAX { ", …" } else { "" };
+    let message = format!(
+        "{count} token{} within 14 days ({named}{more}).",
+        if count == 1 { " of a connection expires" } else { "s of connections expire" }
+    );
+    Finding::warning(ABOUT, message, "Rotate them on the tokens page of the connection, or with rollcall token rotate.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Severity;
+
+    #[test]
+    fn a_clock_before_the_newest_event_is_a_warning() {
+        let rows = DatabaseSummary { newest_event: Some(CLOCK_MIN + DAY), ..DatabaseSummary::default() };
+        assert_eq!(check_clock(&rows, CLOCK_MIN + DAY).grade, Severity::Fine);
+        assert_eq!(check_clock(&rows, CLOCK_MIN).grade, Severity::Warning);
+        assert_eq!(check_clock(&rows, 0).grade, Severity::Problem);
+    }
+
+    #[test]
+    fn expiring_tokens_are_counted_and_three_are_named() {
+        let ending = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
+        let found = super::check_expiring_tokens(&DatabaseSummary { expiring: ending, ..DatabaseSummary::default() });
+        assert!(
+            found.grade == Severity::Warning
+                && found.message.contains("4 tokens")
+                && found.message.contains("a, b, c, …")
+        );
+    }
+}

@@ -1,0 +1,9 @@
+//! Background jobs of the server.
+
+pub mod certificates;
+pub mod event_expiry;
+pub mod external_writes;
+pub mod pending_steps;
+pub mod retention;
+pub mod scheduled_backup;
+pub mod service_manager;

@@ -1,0 +1,41 @@
+//! Continues long operations in small steps: the catch-up after a long pause, and the purge of configurations. The
+//! remaining work is in the database, so it continues after a restart.
+
+use std::time::Duration;
+
+use crate::error::Result;
+use crate::provisioning::{catch_up, purge};
+use crate::store::Store;
+
+/// Interval of the checks for pending work.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Pause between two steps, so that other writes can run.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Runs pending steps. Never returns.
+pub async fn run_pending_steps(store: Store) {
+    loop {
+        match run_step(&store).await {
+            Ok(true) => tokio::time::sleep(PAUSE).await,
+            Ok(false) => tokio::time::sleep(CHECK_INTERVAL).await,
+            Err(problem) => {
+                tracing::warn!(%problem, "a catch-up or purge step failed and will be retried");
+                tokio::time::sleep(CHECK_INTERVAL).await;
+            }
+        }
+    }
+}
+
+/// Runs one pending step. Returns false if there is none.
+async fn run_step(store: &Store) -> Result<bool> {
+    let (pending, purging) =
+        store.read_inline(|at| Ok((catch_up::find_next_pending(at)?, purge::find_next_purge(at)?)))?;
+    let is_any = pending.is_some() || purging.is_some();
+    if let Some(pending) = pending {
+        store.write(move |tx| catch_up::catch_up(tx, &pending, catch_up::CHANGES_PER_STEP)).await?;
+    }
+    if let Some(purging) = purging {
+        store.write(move |tx| purge::run_purge_step(tx, &purging, purge::ROWS_PER_STEP)).await?;
+    }
+    Ok(is_any)
+}

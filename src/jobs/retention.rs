@@ -1,0 +1,89 @@
+//! Removes data with a limited retention: old calls of the request log, and responses stored for idempotency keys.
+
+use std::time::Duration;
+
+use tokio::task::spawn_blocking;
+
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::management::{idempotency, request_log};
+use crate::store::Store;
+
+/// Interval of the checks.
+const CHECK_INTERVAL: Duration = Duration::from_mins(10);
+/// Delay of the first check after the start.
+const FIRST_DELAY: Duration = Duration::from_mins(1);
+/// Maximum number of rows that one transaction removes. The limit bounds the delay of other writes.
+const ROWS_PER_STEP: u32 = 500;
+/// Pause between two transactions, so that other writes can run.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Removes overdue data at the interval. Never returns.
+pub async fn run_retention(store: Store) {
+    tokio::time::sleep(FIRST_DELAY).await;
+    loop {
+        if let Err(problem) = remove_overdue(&store).await {
+            tracing::warn!(%problem, "removal of old data failed and will be retried");
+        }
+        tokio::time::sleep(CHECK_INTERVAL).await;
+    }
+}
+
+async fn remove_overdue(store: &Store) -> Result<()> {
+    let (reader, now) = (store.clone(), clock::current_millis());
+    let overdue = spawn_blocking(move || reader.read_pooled(|at| request_log::list_overdue_logs(at, now)));
+    for configuration in overdue.await.map_err(|_| Error::Busy)?? {
+        while store.write(move |tx| request_log::prune_log(tx, configuration, ROWS_PER_STEP)).await? > 0 {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+    while store.write(|tx| idempotency::remove_expired_calls(tx, ROWS_PER_STEP)).await? > 0 {
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::secret::BearerToken;
+    use crate::management::configurations::{NewConfiguration, create_configuration};
+    use crate::management::request_log::{CallTarget, RequestLogEntry, store_calls};
+    use crate::management::tokens::TokenDraft;
+    use crate::model::audit_context::AuditContext;
+    use crate::model::configuration::ConfigurationSource;
+    use crate::model::ids;
+    use crate::model::request::{CallOutcome, LoggedCall};
+    use crate::store::tables::{idempotency as idempotency_rows, request_log as rows};
+
+    #[test]
+    fn all_old_rows_are_removed_and_recent_rows_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_server(folder.path()).unwrap();
+        let new = NewConfiguration {
+            id: clock::new_id(),
+            account: "acme".to_owned(),
+            connection_name: None,
+            source: ConfigurationSource::Okta,
+            provider: None,
+            preset: None,
+            sync: true,
+            token: TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "first"),
+        };
+        let old = (0..1_200).map(|at| ids::first_id_at(at * 1_000));
+        let ids: Vec<String> = old.chain([clock::new_id()]).collect();
+        let key = store.write_blocking(move |tx| {
+            let key = create_configuration(tx, &AuditContext::server(), &new)?.key;
+            let call = |id| LoggedCall { id, ..LoggedCall::default() };
+            let entry =
+                |id| RequestLogEntry { target: CallTarget::Key(key), verdict: CallOutcome::Succeeded, call: call(id) };
+            store_calls(tx, &ids.into_iter().map(entry).collect::<Vec<_>>())?;
+            idempotency_rows::begin_call(tx, &[1; 32], &[2; 32])?;
+            Ok(key)
+        });
+        let key = key.unwrap();
+        actix_web::rt::System::new().block_on(remove_overdue(&store)).unwrap();
+        assert_eq!(store.read_inline(|at| rows::count_requests(at, key)).unwrap(), 1);
+        assert!(store.read_inline(|at| idempotency_rows::find_call(at, &[1; 32])).unwrap().is_some());
+    }
+}

@@ -1,0 +1,48 @@
+//! Backups in the folder of the scheduled backups.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use serde_json::json;
+
+use crate::clock::Millis;
+use crate::error::Result;
+use crate::model::audit_context::AuditContext;
+use crate::store::engine::backup::scheduled;
+pub use crate::store::engine::backup::{BackupError, WrittenBackup};
+use crate::store::tables::audit::{self, NewAuditEntry};
+use crate::store::{Store, Tx};
+
+/// Returns the time of the newest backup in the folder, or `None` if there is no backup.
+pub fn find_newest_backup_time(folder: &Path) -> Option<Millis> {
+    scheduled::find_newest_time(folder)
+}
+
+/// Writes a backup to the folder, named after `now`, and deletes the oldest backups until `keep` are left. Blocks the
+/// calling thread; `stop` aborts it.
+///
+/// # Errors
+/// The backup could not be written or failed its integrity check, or an old backup could not be deleted.
+pub fn write_backup_to_folder(
+    store: &Store,
+    folder: &Path,
+    keep: usize,
+    now: Millis,
+    stop: &Arc<AtomicBool>,
+) -> std::result::Result<WrittenBackup, BackupError> {
+    let file = scheduled::prepare_backup_path(folder, now)?;
+    let written = store.back_up(&file, stop)?;
+    scheduled::prune_backups(folder, keep, &written.path)?;
+    Ok(written)
+}
+
+/// Appends an audit entry for a backup that an admin requested.
+///
+/// # Errors
+/// Errors of the store.
+pub fn record_manual_backup(tx: &Tx<'_>, context: &AuditContext, written: &WrittenBackup) -> Result<()> {
+    let name = written.path.file_name().unwrap_or_default().to_string_lossy();
+    let after = Some(json!({"file": name, "bytes": written.bytes}));
+    audit::append_entry(tx, context, &NewAuditEntry { action: "backup.created", after, ..NewAuditEntry::default() })
+}

@@ -1,0 +1,269 @@
+//! Settings of an existing configuration: its name, its provider and its switches.
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Reason, Result};
+use crate::management::{configurations, schema_extensions};
+use crate::model::audit_context::AuditContext;
+use crate::model::configuration::{self, Configuration};
+use crate::model::event::{EventAction, EventKind};
+use crate::model::field_change::FieldChange;
+use crate::model::switches::{PasswordHandling, Preset, SwitchChanges, Switches};
+use crate::provisioning::passwords;
+use crate::scim::schema::standard_types;
+use crate::store::Tx;
+use crate::store::tables::{configurations as rows, events, unique_names};
+
+/// Changes to the settings of a configuration.
+#[derive(Debug, Clone, Default)]
+pub struct SettingsChange {
+    /// New name.
+    pub connection_name: Option<String>,
+    /// New name of the provider, or none.
+    pub provider: FieldChange<String>,
+    /// A preset: sets all switches to its values.
+    pub preset: Option<Preset>,
+    /// Single switches, applied after the preset.
+    pub switches: SwitchChanges,
+}
+
+/// Changes settings of a configuration and returns the configuration. They are effective from the next request on.
+/// Without a difference, no event and no audit entry are appended.
+///
+/// # Errors
+/// `NotFound`. `Refused` names an invalid field. `Conflict` if the name is in use, the default page size is above the
+/// maximum, or groups share names that must become unique. It can fail after its first change: run it with `Store::write`.
+pub fn change_settings(
+    tx: &Tx<'_>,
+    context: &AuditContext,
+    id: &str,
+    change: &SettingsChange,
+) -> Result<Configuration> {
+    let before = configurations::find_configuration(tx, &context.scope, id)?;
+    let mut after = apply_change(&before, change)?;
+    if change.switches.stored_attributes.is_some() {
+        after.switches.stored_attributes = normalize_stored_attributes(tx, &after)?;
+    }
+    if after == before {
+        return Ok(before);
+    }
+    rows::save_settings(tx, &after)?;
+    if after.switches.unique_group_names != before.switches.unique_group_names {
+        update_unique_names(tx, before.key, after.switches.unique_group_names)?;
+    }
+    if after.switches.passwords == PasswordHandling::Ignore && before.switches.passwords == PasswordHandling::Verify {
+        passwords::remove_all_passwords(tx, before.key)?;
+    }
+    let payload = diff_settings(&before, &after);
+    let kind = EventKind::Configuration(EventAction::Updated);
+    events::append_event(tx, &after.account, after.key, kind, None, &payload.to_string())?;
+    configurations::append_audit_entry(
+        tx,
+        context,
+        &before,
+        "configuration.updated",
+        Some(diff_settings(&after, &before)),
+        Some(payload),
+    )?;
+    configurations::find_configuration_by_id(tx, id)
+}
+
+fn apply_change(before: &Configuration, change: &SettingsChange) -> Result<Configuration> {
+    let mut after = before.clone();
+    if let Some(name) = &change.connection_name {
+        configuration::check_name(name)?.clone_into(&mut after.connection_name);
+    }
+    match &change.provider {
+        FieldChange::Keep => {}
+        FieldChange::Clear => after.provider = None,
+        FieldChange::Set(name) => {
+            after.provider = Some(configuration::check_provider(name)?.to_owned());
+        }
+    }
+    change.switches.check()?;
+    if let Some(preset) = change.preset {
+        // The choice of stored attributes is a data protection decision, so a preset does not change it.
+        let stored_attributes = std::mem::take(&mut after.switches.stored_attributes);
+        after.switches = Switches { stored_attributes, ..preset.switches() };
+    }
+    change.switches.apply(&mut after.switches);
+    let Switches { page_default, page_max, .. } = after.switches;
+    if page_default > page_max {
+        return Err(Reason::PageDefaultAboveMax.with("default", page_default).with("max", page_max).into());
+    }
+    Ok(after)
+}
+
+/// The names of the attributes to store, in the case of the schemas and without duplicates.
+fn normalize_stored_attributes(tx: &Tx<'_>, configuration: &Configuration) -> Result<Vec<String>> {
+    let types = schema_extensions::load_resource_types(tx, configuration.key)?;
+    let mut names = Vec::new();
+    for text in &configuration.switches.stored_attributes {
+        let Some(name) = types.iter().find_map(|one| one.storable_name(text)) else {
+            let excerpt: String = text.chars().take(60).collect();
+            return Err(Reason::StoredAttributeUnknown.with("name", format_args!("{excerpt:?}")).into());
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+/// Adds the group names of a configuration to the unique index, or removes them.
+fn update_unique_names(tx: &Tx<'_>, configuration: i64, unique: bool) -> Result<()> {
+    for resource_type in standard_types().into_iter().filter(|one| one.members().is_some()) {
+        if unique {
+            unique_names::require_unique_names(tx, configuration, &resource_type.name)?;
+        } else {
+            unique_names::allow_duplicate_names(tx, configuration, &resource_type.name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The settings of `to` that differ from `from`, with the field names of the management API.
+fn diff_settings(from: &Configuration, to: &Configuration) -> Value {
+    let mut changes = Map::new();
+    if from.connection_name != to.connection_name {
+        changes.insert("connectionName".to_owned(), json!(to.connection_name));
+    }
+    if from.provider != to.provider {
+        changes.insert("provider".to_owned(), json!(to.provider));
+    }
+    if from.switches.preset != to.switches.preset {
+        changes.insert("preset".to_owned(), json!(to.switches.preset));
+    }
+    let switches = SwitchChanges::between(&from.switches, &to.switches);
+    if !switches.is_empty() {
+        changes.insert("switches".to_owned(), json!(switches));
+    }
+    Value::Object(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use std::sync::Arc;
+
+    use crate::auth::secret::BearerToken;
+    use crate::management::configurations::NewConfiguration;
+    use crate::management::tokens::TokenDraft;
+    use crate::model::configuration::ConfigurationSource;
+    use crate::provisioning::Scope;
+    use crate::provisioning::rendered::collection_for;
+    use crate::provisioning::resources::{self, PreparedResource};
+    use crate::scim::password::{PasswordChange, PasswordDigest};
+    use crate::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
+    use crate::scim::urn::{GROUP, USER};
+    use crate::scim::{self, validate};
+    use crate::store::Store;
+
+    fn test_context() -> AuditContext {
+        AuditContext::command_line("test-user".to_owned())
+    }
+
+    fn new() -> NewConfiguration {
+        NewConfiguration {
+            id: clock::new_id(),
+            account: "acme".to_owned(),
+            connection_name: Some("Main".to_owned()),
+            source: ConfigurationSource::Okta,
+            provider: None,
+            preset: None,
+            sync: true,
+            token: TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "first"),
+        }
+    }
+
+    fn make(store: &Store) -> Configuration {
+        store.write_blocking(move |tx| configurations::create_configuration(tx, &test_context(), &new())).unwrap()
+    }
+
+    fn set(store: &Store, id: &str, settings: SettingsChange) -> Configuration {
+        let id = id.to_owned();
+        store.write_blocking(move |tx| change_settings(tx, &test_context(), &id, &settings)).unwrap()
+    }
+
+    /// A configuration after changes of its settings, and the payloads of the events.
+    fn change_all(changes: Vec<SettingsChange>) -> (Configuration, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_command(folder.path()).unwrap();
+        let created = make(&store);
+        for settings in changes {
+            set(&store, &created.id, settings);
+        }
+        let events = store.read_inline(|at| events::list_events_after(at, 1, 100)).unwrap();
+        let now = store.read_inline(|at| configurations::find_configuration_by_id(at, &created.id)).unwrap();
+        assert_eq!(now.revision - created.revision, i64::try_from(events.len()).unwrap());
+        (now, events.into_iter().map(|event| event.payload).collect())
+    }
+
+    #[test]
+    fn an_event_has_only_the_changed_settings() {
+        let switches = SwitchChanges { page_max: Some(200), bulk: Some(true), ..SwitchChanges::default() };
+        let provider = FieldChange::Set(" Okta Preview ".to_owned());
+        let renamed =
+            SettingsChange { connection_name: Some("Main".to_owned()), provider, switches, ..Default::default() };
+        let (now, payloads) = change_all(vec![renamed.clone(), renamed, SettingsChange::default()]);
+        assert_eq!(payloads, [r#"{"provider":"Okta Preview","switches":{"pageMax":200}}"#]);
+        assert_eq!((now.provider.as_deref(), now.switches.page_max), (Some("Okta Preview"), 200));
+    }
+
+    #[test]
+    fn a_write_uses_the_switch_value_at_the_time_of_its_transaction() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_command(folder.path()).unwrap();
+        let created = make(&store);
+        let change_switches = |unique, passwords| {
+            let switches = SwitchChanges {
+                unique_group_names: Some(unique),
+                passwords: Some(passwords),
+                ..SwitchChanges::default()
+            };
+            set(&store, &created.id, SettingsChange { switches, ..SettingsChange::default() })
+        };
+        let old = change_switches(false, PasswordHandling::Verify);
+        let scope = store.read_inline(|at| Scope::load(at, old)).unwrap();
+        change_switches(true, PasswordHandling::Ignore);
+        let write = |resource_type: Arc<ResourceType>, body: Value| {
+            let mut draft = validate::read_new_resource(&body, &resource_type, resources::build_rules(&scope)).unwrap();
+            assert_eq!(draft.password.is_some(), body.get("password").is_some());
+            if let Some(password) = &mut draft.password {
+                *password = PasswordChange::SetDigest(PasswordDigest("digest".to_owned()));
+            }
+            let (prepared, scope, id) = (PreparedResource::new(draft, &resource_type), scope.clone(), clock::new_id());
+            let create = move |tx: &Tx<'_>| {
+                resources::create_resource(tx, &scope, &resource_type, &id, &prepared, 100)?;
+                let stored = crate::store::tables::resources::find_resource_by_id(
+                    tx,
+                    collection_for(&scope, &resource_type),
+                    &id,
+                )?;
+                crate::store::tables::passwords::find_digest(tx, &stored.ok_or_else(scim::ScimError::not_found)?)
+            };
+            store.write_blocking(create)
+        };
+        let group = |name: &str| json!({"schemas": [GROUP], "displayName": name});
+        write(GROUP_TYPE.clone(), group("Engineering")).unwrap();
+        let refused = write(GROUP_TYPE.clone(), group("engineering")).unwrap_err();
+        assert!(refused.to_string().contains("displayName is taken"), "{refused}");
+        let user = json!({"schemas": [USER], "userName": "ada", "password": "correct horse"});
+        assert_eq!(write(USER_TYPE.clone(), user).unwrap(), None);
+    }
+
+    #[test]
+    fn a_preset_resets_switches_that_were_set_individually() {
+        let page_max_change = |page_max, preset| SettingsChange {
+            preset,
+            switches: SwitchChanges { page_max: Some(page_max), ..SwitchChanges::default() },
+            ..SettingsChange::default()
+        };
+        let reset = SettingsChange { preset: Some(Preset::Okta), ..SettingsChange::default() };
+        let (now, payloads) =
+            change_all(vec![page_max_change(200, None), reset, page_max_change(300, Some(Preset::Strict))]);
+        assert_eq!(payloads[1], r#"{"switches":{"pageMax":500}}"#);
+        assert_eq!(now.switches, Switches { page_max: 300, ..Preset::Strict.switches() });
+    }
+}

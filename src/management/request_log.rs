@@ -1,0 +1,386 @@
+//! The request log: calls are stored in batches, and each batch updates the health of its configurations.
+
+use std::collections::HashMap;
+
+use serde_json::json;
+
+use crate::clock::Millis;
+use crate::error::{Reason, Result};
+use crate::management::configurations;
+use crate::model::audit_context::{AccountScope, AuditContext};
+use crate::model::configuration::Configuration;
+use crate::model::ids;
+use crate::model::request::{CallHealth, CallOutcome, LoggedCall};
+use crate::model::traffic::{HourlyCalls, fill_hours};
+use crate::store::tables::request_log as rows;
+pub use crate::store::tables::request_log::{RequestLogPage, RequestLogQuery};
+use crate::store::tables::{configurations as configuration_rows, tokens, traffic};
+use crate::store::{Snapshot, Tx};
+
+/// Retention of a call in days.
+pub const RETENTION_DAYS: i64 = 30;
+/// Maximum number of stored calls of one configuration.
+pub const STORED_CALLS_MAX: u32 = 200_000;
+/// Maximum number of calls that one transaction removes.
+const REMOVED_PER_STEP: u32 = 500;
+
+/// The configuration that a call belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum CallTarget {
+    /// Its key in this database.
+    Key(i64),
+    /// The id given by the caller. It may not exist.
+    Id(String),
+}
+
+/// A call to be logged.
+#[derive(Debug, Clone)]
+pub struct RequestLogEntry {
+    /// The configuration of the call.
+    pub target: CallTarget,
+    /// Effect of the call on the health of the configuration.
+    pub verdict: CallOutcome,
+    /// The row.
+    pub call: LoggedCall,
+}
+
+/// Times of the last calls of a configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct LastSeen {
+    /// The last authenticated call.
+    pub last_call: Millis,
+    /// The last successful write.
+    pub last_write: Option<Millis>,
+}
+
+/// Records the time of the last use for each token id, and the times of the last calls for each configuration key. The
+/// stored times never decrease.
+///
+/// # Errors
+/// Errors of the store.
+pub fn record_last_seen<'s>(
+    tx: &Tx<'_>,
+    used_tokens: impl IntoIterator<Item = (&'s String, &'s Millis)>,
+    configurations: impl IntoIterator<Item = (&'s i64, &'s LastSeen)>,
+) -> Result<()> {
+    for (token, at) in used_tokens {
+        tokens::record_token_use(tx, token, *at)?;
+    }
+    for (configuration, seen) in configurations {
+        configuration_rows::record_activity(tx, *configuration, seen.last_call, seen.last_write)?;
+    }
+    Ok(())
+}
+
+/// Stores calls in the order of their responses. Calls of an unknown or deleted configuration are skipped.
+///
+/// # Errors
+/// Errors of the store.
+pub fn store_calls(tx: &Tx<'_>, entries: &[RequestLogEntry]) -> Result<()> {
+    let mut states: HashMap<&CallTarget, Option<(i64, CallHealth, CallHealth)>> = HashMap::new();
+    let mut hours: HashMap<(i64, i64), HourlyCalls> = HashMap::new();
+    for RequestLogEntry { target, verdict, call } in entries {
+        if !states.contains_key(target) {
+            states.insert(target, find_target_health(tx, target)?.map(|(key, health)| (key, health, health)));
+        }
+        if let Some(Some((key, _, health))) = states.get_mut(target) {
+            health.add_call(*verdict, call.at);
+            rows::insert_request(tx, *key, call)?;
+            let calls = HourlyCalls::from_call(call);
+            hours.entry((*key, calls.hour)).and_modify(|hour| hour.add(&calls)).or_insert(calls);
+        }
+    }
+    for ((key, _), calls) in &hours {
+        traffic::add_calls(tx, *key, calls)?;
+    }
+    for (key, before, health) in states.into_values().flatten() {
+        if health != before {
+            rows::set_health(tx, key, &health)?;
+        }
+    }
+    Ok(())
+}
+
+fn find_target_health(tx: &Tx<'_>, target: &CallTarget) -> Result<Option<(i64, CallHealth)>> {
+    let key = match target {
+        CallTarget::Key(key) => Some(*key),
+        CallTarget::Id(id) => rows::find_configuration_key(tx, id)?,
+    };
+    let Some(key) = key else { return Ok(None) };
+    Ok(rows::load_health(tx, key)?.map(|health| (key, health)))
+}
+
+/// Returns a page of the log of a configuration without bodies, newest first.
+///
+/// # Errors
+/// `NotFound` if the configuration does not exist within the account scope.
+pub fn list_calls(
+    at: &Snapshot<'_>,
+    account_scope: &AccountScope,
+    configuration_id: &str,
+    query: &RequestLogQuery,
+    limit: u32,
+) -> Result<RequestLogPage> {
+    rows::list_requests(at, configurations::find_configuration(at, account_scope, configuration_id)?.key, query, limit)
+}
+
+/// Returns a page of the log of a configuration with the bodies of each call, newest first.
+///
+/// # Errors
+/// `NotFound` if the configuration does not exist within the account scope.
+pub fn list_calls_with_bodies(
+    at: &Snapshot<'_>,
+    account_scope: &AccountScope,
+    configuration_id: &str,
+    query: &RequestLogQuery,
+    limit: u32,
+) -> Result<RequestLogPage> {
+    let key = configurations::find_configuration(at, account_scope, configuration_id)?.key;
+    let RequestLogPage { calls, next } = rows::list_requests(at, key, query, limit)?;
+    let with_bodies = |call: LoggedCall| Ok(rows::find_request_by_id(at, key, &call.id)?.unwrap_or(call));
+    Ok(RequestLogPage { calls: calls.into_iter().map(with_bodies).collect::<Result<_>>()?, next })
+}
+
+/// Returns a configuration and the health of its recent calls.
+///
+/// # Errors
+/// `NotFound` if the configuration does not exist within the account scope.
+pub fn find_configuration_health(
+    at: &Snapshot<'_>,
+    account_scope: &AccountScope,
+    configuration_id: &str,
+) -> Result<(Configuration, CallHealth)> {
+    let found = configurations::find_configuration(at, account_scope, configuration_id)?;
+    let health = rows::load_health(at, found.key)?.unwrap_or_default();
+    Ok((found, health))
+}
+
+/// Returns one call with its bodies.
+///
+/// # Errors
+/// `NotFound` if the configuration does not exist within the account scope, or has no such call.
+pub fn find_call(
+    at: &Snapshot<'_>,
+    account_scope: &AccountScope,
+    configuration_id: &str,
+    id: &str,
+) -> Result<LoggedCall> {
+    let key = configurations::find_configuration(at, account_scope, configuration_id)?.key;
+    let found = if ids::is_id(id) { rows::find_request_by_id(at, key, id)? } else { None };
+    found.ok_or_else(|| Reason::CallNotFound.into())
+}
+
+/// Returns the traffic of a configuration in each of the last `count` hours. The current hour is last.
+///
+/// # Errors
+/// Errors of the store.
+pub fn count_calls_by_hour(at: &Snapshot<'_>, configuration: i64, now: Millis, count: i64) -> Result<Vec<HourlyCalls>> {
+    let first = fill_hours(&[], now, count).first().map_or(0, |hour| hour.hour);
+    Ok(fill_hours(&traffic::list_hours_since(at, configuration, first)?, now, count))
+}
+
+/// Starts to empty the log of a configuration and appends an audit entry. [`remove_calls`] removes the calls.
+///
+/// # Errors
+/// `NotFound` if the configuration does not exist within the account scope.
+pub fn start_emptying_log(tx: &Tx<'_>, context: &AuditContext, configuration_id: &str) -> Result<LogRemoval> {
+    let found = configurations::find_configuration(tx, &context.scope, configuration_id)?;
+    let before = json!({"calls": rows::count_requests(tx, found.key)?});
+    configurations::append_audit_entry(tx, context, &found, "requests.emptied", Some(before), None)?;
+    Ok(LogRemoval { configuration: found.key, before: ids::first_id_at(tx.now + 1) })
+}
+
+/// The calls of a log to remove.
+#[derive(Debug, Clone)]
+pub struct LogRemoval {
+    /// Key of the configuration.
+    pub configuration: i64,
+    /// Calls with smaller ids are removed.
+    pub before: String,
+}
+
+/// Removes a batch of calls permanently. The freed pages are overwritten, because they contain personal data. Returns
+/// false when nothing is left.
+///
+/// # Errors
+/// Errors of the store.
+pub fn remove_calls(tx: &Tx<'_>, removal: &LogRemoval) -> Result<bool> {
+    Ok(rows::erase_requests(tx, removal.configuration, Some(&removal.before), REMOVED_PER_STEP)? > 0)
+}
+
+/// Removes at most `limit` calls of one configuration: calls that are older than the retention, calls beyond the
+/// maximum number, and all calls if the configuration is purged. Returns how many were removed. Repeat until it returns
+/// 0.
+///
+/// # Errors
+/// Errors of the store.
+pub fn prune_log(tx: &Tx<'_>, configuration: i64, limit: u32) -> Result<usize> {
+    if rows::is_deletion_pending(tx, configuration)? {
+        let removed = rows::erase_requests(tx, configuration, None, limit)?;
+        if removed == 0 {
+            rows::set_deletion_pending(tx, configuration, false)?;
+        }
+        return Ok(removed);
+    }
+    traffic::delete_hours_before(tx, configuration, retention_start(tx.now))?;
+    let oldest = ids::first_id_at(retention_start(tx.now));
+    let excess = rows::find_id_at_offset(tx, configuration, STORED_CALLS_MAX - 1)?;
+    let before = excess.map_or_else(|| oldest.clone(), |id| id.max(oldest.clone()));
+    rows::delete_requests(tx, configuration, Some(&before), limit)
+}
+
+/// Returns the configurations whose log exceeds the retention or the maximum number of calls.
+///
+/// # Errors
+/// Errors of the store.
+pub fn list_overdue_logs(at: &Snapshot<'_>, now: Millis) -> Result<Vec<i64>> {
+    let oldest = ids::first_id_at(retention_start(now));
+    let mut overdue = Vec::new();
+    for key in rows::list_logged_configurations(at)? {
+        let is_old = rows::find_oldest_id(at, key)?.is_some_and(|id| id < oldest);
+        if is_old
+            || rows::is_deletion_pending(at, key)?
+            || rows::find_id_at_offset(at, key, STORED_CALLS_MAX)?.is_some()
+        {
+            overdue.push(key);
+        }
+    }
+    Ok(overdue)
+}
+
+fn retention_start(now: Millis) -> Millis {
+    now - RETENTION_DAYS * 24 * 60 * 60 * 1_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::secret::BearerToken;
+    use crate::clock;
+    use crate::management::configurations::{
+        ContentPolicy, NewConfiguration, create_configuration, delete_configuration,
+    };
+    use crate::management::tokens::TokenDraft;
+    use crate::model::configuration::ConfigurationSource;
+    use crate::store::Store;
+
+    struct Fixture {
+        store: Store,
+        id: String,
+        key: i64,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open_for_server(folder.path()).unwrap();
+            let new = NewConfiguration {
+                id: clock::new_id(),
+                account: "acme".to_owned(),
+                connection_name: None,
+                source: ConfigurationSource::Okta,
+                provider: None,
+                preset: None,
+                sync: true,
+                token: TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "first"),
+            };
+            let created =
+                store.write_blocking(move |tx| create_configuration(tx, &AuditContext::server(), &new)).unwrap();
+            Self { store, id: created.id, key: created.key, _folder: folder }
+        }
+
+        fn write<T: Send + 'static>(&self, job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static) -> T {
+            self.store.write_blocking(job).unwrap()
+        }
+
+        /// Logs calls with these timestamps.
+        fn log(&self, target: &CallTarget, verdict: CallOutcome, times: impl IntoIterator<Item = Millis>) {
+            let entry = |(number, at)| {
+                let id = ids::first_id_at(at).replacen("0000-0000", &format!("{number:04}-0000"), 1);
+                RequestLogEntry {
+                    target: target.clone(),
+                    verdict,
+                    call: LoggedCall { id, at, ..LoggedCall::default() },
+                }
+            };
+            let entries: Vec<RequestLogEntry> = times.into_iter().enumerate().map(entry).collect();
+            self.write(move |tx| store_calls(tx, &entries));
+        }
+
+        fn page(&self, query: &RequestLogQuery, limit: u32) -> RequestLogPage {
+            self.store.read_inline(|at| list_calls(at, &AccountScope::AllAccounts, &self.id, query, limit)).unwrap()
+        }
+
+        fn health(&self) -> Option<CallHealth> {
+            self.store.read_inline(|at| rows::load_health(at, self.key)).unwrap()
+        }
+    }
+
+    #[test]
+    fn calls_are_listed_newest_first_and_update_the_health() {
+        let fixture = Fixture::new();
+        fixture.log(&CallTarget::Key(fixture.key), CallOutcome::Succeeded, [1_000, 3_000]);
+        fixture.log(&CallTarget::Id(fixture.id.clone()), CallOutcome::TokenRefused, [2_000]);
+        let first = fixture.page(&RequestLogQuery::default(), 2);
+        assert_eq!(first.calls.iter().map(|call| call.at).collect::<Vec<_>>(), [3_000, 2_000]);
+        let second = fixture.page(&RequestLogQuery { before: first.next, ..RequestLogQuery::default() }, 2);
+        assert_eq!(second.calls.iter().map(|call| call.at).collect::<Vec<_>>(), [1_000]);
+        assert_eq!(second.next, None);
+        let health = fixture.health().unwrap();
+        assert_eq!((health.auth_failures, health.recent_failures(), health.last_failure), (1, 1, Some(2_000)));
+    }
+
+    #[test]
+    fn calls_of_an_unknown_or_deleted_configuration_are_skipped() {
+        let fixture = Fixture::new();
+        fixture.log(&CallTarget::Id(clock::new_id()), CallOutcome::TokenRefused, [1]);
+        fixture.log(&CallTarget::Key(fixture.key + 1), CallOutcome::Succeeded, [1]);
+        let id = fixture.id.clone();
+        fixture.write(move |tx| delete_configuration(tx, &AuditContext::server(), &id, ContentPolicy::Keep));
+        fixture.log(&CallTarget::Key(fixture.key), CallOutcome::Succeeded, [1]);
+        let left = fixture.store.read_inline(rows::list_logged_configurations).unwrap();
+        assert_eq!(left, [0_i64; 0]);
+    }
+
+    #[test]
+    fn old_calls_are_removed_in_batches_and_recent_calls_stay() {
+        let fixture = Fixture::new();
+        let now = clock::current_millis();
+        fixture.log(&CallTarget::Key(fixture.key), CallOutcome::Succeeded, [1, 2, 3, now]);
+        let overdue = |at: Millis| fixture.store.read_inline(|snapshot| list_overdue_logs(snapshot, at)).unwrap();
+        assert_eq!(overdue(now), [fixture.key]);
+        let key = fixture.key;
+        assert_eq!(fixture.write(move |tx| prune_log(tx, key, 2)), 2);
+        assert_eq!(fixture.write(move |tx| prune_log(tx, key, 2)), 1);
+        assert_eq!(fixture.write(move |tx| prune_log(tx, key, 2)), 0);
+        assert_eq!(overdue(now), [0_i64; 0]);
+        assert_eq!(fixture.page(&RequestLogQuery::default(), 10).calls.len(), 1);
+    }
+
+    #[test]
+    fn a_purge_also_removes_the_log() {
+        let fixture = Fixture::new();
+        let now = clock::current_millis();
+        fixture.log(&CallTarget::Key(fixture.key), CallOutcome::Succeeded, [now - 1, now]);
+        let (id, key) = (fixture.id.clone(), fixture.key);
+        fixture.write(move |tx| delete_configuration(tx, &AuditContext::server(), &id, ContentPolicy::Purge));
+        assert_eq!(fixture.store.read_inline(|at| list_overdue_logs(at, now)).unwrap(), [key]);
+        while fixture.write(move |tx| prune_log(tx, key, 1)) > 0 {}
+        assert_eq!(fixture.store.read_inline(|at| rows::count_requests(at, key)).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_search_without_matches_stops_and_returns_where_to_continue() {
+        let fixture = Fixture::new();
+        fixture.log(&CallTarget::Key(fixture.key), CallOutcome::Succeeded, 1..=4_500);
+        fixture.log(&CallTarget::Key(fixture.key), CallOutcome::Succeeded, 5_001..=9_500);
+        fixture.log(&CallTarget::Key(fixture.key), CallOutcome::Succeeded, 10_001..=14_500);
+        let mut query = RequestLogQuery { method: Some("NONE".to_owned()), ..RequestLogQuery::default() };
+        let first = fixture.page(&query, 10);
+        assert!(first.calls.is_empty() && first.next.is_some());
+        query.before = first.next;
+        let second = fixture.page(&query, 10);
+        assert!(second.calls.is_empty() && second.next.is_none());
+    }
+}

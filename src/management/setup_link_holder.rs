@@ -1,0 +1,112 @@
+//! Operations for the holder of a setup link: open the link, create the first token, and finish the setup.
+
+use serde_json::json;
+
+use crate::auth::secret::TokenDigest;
+use crate::clock::Millis;
+use crate::error::{Error, Reason, Result};
+use crate::management::tokens::{self, TokenDraft};
+use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext};
+use crate::model::configuration::Configuration;
+use crate::store::tables::audit::{self, NewAuditEntry};
+use crate::store::tables::setup_links as rows;
+use crate::store::tables::setup_links::SetupLink;
+use crate::store::tables::{configurations as configuration_rows, tokens as token_rows};
+use crate::store::{Snapshot, Tx};
+
+/// Origin of a call that is authorized only by a setup link.
+#[derive(Debug, Clone)]
+pub struct LinkHolder {
+    /// IP address.
+    pub address: Option<String>,
+    /// Request id.
+    pub request_id: Option<String>,
+}
+
+/// A live setup link.
+#[derive(Debug, Clone)]
+pub struct OpenLink {
+    /// The link.
+    pub link: SetupLink,
+    /// The configuration of the link.
+    pub configuration: Configuration,
+    /// Whether a user was provisioned after the link was created. The setup is then finished and the link gives no
+    /// access.
+    pub is_done: bool,
+    /// Whether the link may create a token: no token of the configuration has been used yet.
+    pub may_make_token: bool,
+}
+
+/// Returns the live link whose secret has this digest.
+///
+/// # Errors
+/// `NotFound` if there is none, or it has ended.
+pub fn find_open_link(at: &Snapshot<'_>, digest: &TokenDigest, now: Millis) -> Result<OpenLink> {
+    let not_found = || Error::from(Reason::LinkNotOpen);
+    let link = rows::find_link_by_digest(at, digest)?.filter(|link| link.is_live(now)).ok_or_else(not_found)?;
+    let configuration = configuration_rows::find_configuration_by_key(at, link.configuration)?.ok_or_else(not_found)?;
+    let is_done =
+        rows::find_newest_user_time(at, configuration.key)?.is_some_and(|created_at| created_at >= link.created_at);
+    let may_make_token = !is_done && !token_rows::has_used_token(at, configuration.key)?;
+    Ok(OpenLink { link, configuration, is_done, may_make_token })
+}
+
+/// Records that a link was opened. If the setup is finished, the link ends.
+///
+/// # Errors
+/// `NotFound` if there is no such link, or it has ended.
+pub fn record_opened(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> Result<()> {
+    let found = find_open_link(tx, digest, tx.now)?;
+    rows::record_link_opened(tx, &found.link.id)?;
+    append_audit_entry(tx, holder, &found, "link.opened")?;
+    if found.is_done { end_link(tx, holder, &found) } else { Ok(()) }
+}
+
+/// Creates a token for the configuration of the link, if none of its tokens has been used yet.
+///
+/// # Errors
+/// `NotFound` if the link has ended. `Conflict` if a token has been used. It can fail after its first change: run it with `Store::write`.
+pub fn create_token(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest, draft: &TokenDraft) -> Result<()> {
+    let found = find_open_link(tx, digest, tx.now)?;
+    if !found.may_make_token {
+        return Err(Reason::LinkTokenInUse.into());
+    }
+    tokens::rotate_token(tx, &build_audit_context(holder, &found), &found.configuration.id, draft, None)?;
+    Ok(())
+}
+
+/// Ends a link because its holder has finished the setup.
+///
+/// # Errors
+/// `NotFound` if there is no such link, or it has ended.
+pub fn finish_setup(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> Result<()> {
+    let found = find_open_link(tx, digest, tx.now)?;
+    end_link(tx, holder, &found)
+}
+
+fn end_link(tx: &Tx<'_>, holder: &LinkHolder, found: &OpenLink) -> Result<()> {
+    rows::end_link(tx, &found.link.id)?;
+    append_audit_entry(tx, holder, found, "link.ended")
+}
+
+fn build_audit_context(holder: &LinkHolder, found: &OpenLink) -> AuditContext {
+    let name = if found.link.note.is_empty() { "set-up link" } else { &found.link.note };
+    AuditContext {
+        actor: Actor { kind: ActorKind::SetupLink, id: found.link.id.clone(), name: name.to_owned() },
+        scope: AccountScope::Account(found.configuration.account.clone()),
+        address: holder.address.clone(),
+        request_id: holder.request_id.clone(),
+    }
+}
+
+fn append_audit_entry(tx: &Tx<'_>, holder: &LinkHolder, found: &OpenLink, action: &str) -> Result<()> {
+    let entry = NewAuditEntry {
+        action,
+        account: Some(&found.configuration.account),
+        configuration_id: Some(&found.configuration.id),
+        subject_id: Some(&found.link.id),
+        before: None,
+        after: Some(json!({"note": found.link.note})),
+    };
+    audit::append_entry(tx, &build_audit_context(holder, found), &entry)
+}

@@ -1,0 +1,184 @@
+//! Status of a configuration: a label and a sentence for the overview pages.
+
+use crate::clock::Millis;
+use crate::model::configuration::Configuration;
+use crate::model::request::CallHealth;
+use crate::providers::IdentityProvider;
+
+/// Status of a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionStatus {
+    /// No call with its token yet.
+    Waiting,
+    /// Calls arrived, but no write yet.
+    Testing,
+    /// The last call was within the expected interval.
+    Live,
+    /// No call for two expected intervals.
+    Quiet,
+    /// Too many of the recent calls failed.
+    Failing,
+    /// Publication is paused by an admin.
+    Paused,
+}
+
+impl ConnectionStatus {
+    /// All values in the order of the filter.
+    pub const ALL: [Self; 6] = [Self::Failing, Self::Quiet, Self::Waiting, Self::Testing, Self::Live, Self::Paused];
+
+    /// Returns the status at the time `now`.
+    pub fn from_health(one: &Configuration, health: &CallHealth, provider: &IdentityProvider, now: Millis) -> Self {
+        if !one.sync {
+            return Self::Paused;
+        }
+        if health.is_failing() {
+            return Self::Failing;
+        }
+        match (one.last_seen, one.last_sync) {
+            (None, _) => Self::Waiting,
+            (Some(_), None) => Self::Testing,
+            (Some(seen), Some(_)) if now - seen > 2 * provider.max_call_interval => Self::Quiet,
+            (Some(_), Some(_)) => Self::Live,
+        }
+    }
+
+    /// Display name.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Waiting => "Waiting",
+            Self::Testing => "Testing",
+            Self::Live => "Live",
+            Self::Quiet => "Quiet",
+            Self::Failing => "Failing",
+            Self::Paused => "Paused",
+        }
+    }
+
+    /// The key in URLs and style sheets.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Testing => "testing",
+            Self::Live => "live",
+            Self::Quiet => "quiet",
+            Self::Failing => "failing",
+            Self::Paused => "paused",
+        }
+    }
+
+    /// Returns a sentence with the reason and the next step.
+    pub fn sentence(
+        self,
+        one: &Configuration,
+        health: &CallHealth,
+        provider: &IdentityProvider,
+        now: Millis,
+    ) -> String {
+        let name = provider.name;
+        let ago = |at: Option<Millis>| at.map_or_else(|| "never".to_owned(), |at| format_ago(now - at));
+        match self {
+            Self::Waiting => format!("Waiting for {name}. Nothing has arrived yet: follow the steps, then test there."),
+            Self::Testing => format!("{name} called with a valid token. Assign a user there to continue."),
+            Self::Live => format!("Last change {}, last call {}.", ago(one.last_sync), ago(one.last_seen)),
+            Self::Quiet => {
+                format!("Last call {}. Check that provisioning still runs at {name}.", ago(one.last_seen))
+            }
+            Self::Failing if health.auth_failures >= 3 => {
+                format!(
+                    "The last {} calls had an invalid token. Enter the current token at {name}.",
+                    health.auth_failures
+                )
+            }
+            Self::Failing => format!(
+                "{} of the last {} calls failed. The request log says why.",
+                health.recent_failures(),
+                health.recent_calls()
+            ),
+            Self::Paused => {
+                "Paused. Calls still succeed and are stored, but no changes reach your application.".to_owned()
+            }
+        }
+    }
+}
+
+/// Returns a duration in its largest unit, such as `2 hours ago`.
+pub fn format_ago(span: Millis) -> String {
+    const UNITS: [(Millis, &str); 4] =
+        [(86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second")];
+    for (length, unit) in UNITS {
+        let count = span / length;
+        if count >= 1 {
+            let plural = if count == 1 { "" } else { "s" };
+            return format!("{count} {unit}{plural} ago");
+        }
+    }
+    "just now".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::configuration::ConfigurationSource;
+    use crate::model::request::CallOutcome;
+    use crate::model::switches::Switches;
+    use crate::providers::find_provider;
+
+    const HOUR: Millis = 3_600_000;
+
+    fn one(seen: Option<Millis>, synced: Option<Millis>, sync: bool) -> Configuration {
+        Configuration {
+            key: 1,
+            id: "x".to_owned(),
+            account: "acme".to_owned(),
+            connection_name: "Main".to_owned(),
+            source: ConfigurationSource::AzureAd,
+            provider: None,
+            switches: Switches::default(),
+            revision: 1,
+            sync,
+            created_at: 0,
+            last_sync: synced,
+            last_seen: seen,
+            deleted_at: None,
+        }
+    }
+
+    #[test]
+    fn a_configuration_goes_from_waiting_to_live_and_quiet() {
+        let (entra, fine) = (find_provider("entra").unwrap(), CallHealth::default());
+        for (configuration, now, standing) in [
+            (one(None, None, true), HOUR, ConnectionStatus::Waiting),
+            (one(Some(0), None, true), HOUR, ConnectionStatus::Testing),
+            (one(Some(0), Some(0), true), HOUR, ConnectionStatus::Live),
+            (one(Some(0), Some(0), true), 2 * HOUR, ConnectionStatus::Quiet),
+            (one(Some(0), Some(0), false), 2 * HOUR, ConnectionStatus::Paused),
+        ] {
+            assert_eq!(ConnectionStatus::from_health(&configuration, &fine, entra, now), standing);
+            assert!(!standing.sentence(&configuration, &fine, entra, now).is_empty());
+        }
+    }
+
+    #[test]
+    fn three_wrong_tokens_in_a_row_are_named_in_the_sentence() {
+        let entra = find_provider("entra").unwrap();
+        let mut health = CallHealth::default();
+        (0..3).for_each(|_| health.add_call(CallOutcome::TokenRefused, 1));
+        let configuration = one(Some(0), Some(0), true);
+        let standing = ConnectionStatus::from_health(&configuration, &health, entra, HOUR);
+        assert_eq!(standing, ConnectionStatus::Failing);
+        assert!(standing.sentence(&configuration, &health, entra, HOUR).contains("token"));
+    }
+
+    #[test]
+    fn durations_have_their_largest_unit() {
+        for (span, text) in [
+            (0, "just now"),
+            (1_000, "1 second ago"),
+            (120_000, "2 minutes ago"),
+            (HOUR, "1 hour ago"),
+            (50 * HOUR, "2 days ago"),
+        ] {
+            assert_eq!(format_ago(span), text);
+        }
+    }
+}

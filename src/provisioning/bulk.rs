@@ -1,0 +1,96 @@
+//! Bulk creates with circular references: all of them are created, or none (RFC 7644 section 3.7.1).
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::provisioning::Scope;
+use crate::provisioning::rendered::RenderedResource;
+use crate::provisioning::resources::{self, PreparedResource};
+use crate::scim;
+use crate::scim::dialect::DialectNotes;
+use crate::scim::members::{MemberEdit, MemberRef};
+use crate::scim::patch::{Patch, PatchEdit};
+use crate::scim::schema::ResourceType;
+use crate::scim::validate::ResourceDraft;
+use crate::store::Tx;
+
+/// A resource to create with a predetermined id, which the other resources of its cycle refer to.
+#[derive(Debug)]
+pub struct PendingCreate {
+    /// Its resource type.
+    pub resource_type: Arc<ResourceType>,
+    /// Its id.
+    pub id: String,
+    /// Its content.
+    pub draft: ResourceDraft,
+}
+
+/// Creates the resources of a cycle: first each without the members that do not exist yet, then those members are
+/// added. Returns the resources and notes in the order of `cycle`. Run it in a savepoint: an error can occur after the
+/// first write.
+///
+/// # Errors
+/// The errors of [`resources::create_resource`], with the index of the resource in the cycle.
+pub fn create_cycle(
+    tx: &Tx<'_>,
+    scope: &Scope,
+    cycle: &[PendingCreate],
+) -> std::result::Result<Vec<(RenderedResource, DialectNotes)>, (usize, Error)> {
+    let mut pending: HashSet<&str> = cycle.iter().map(|one| one.id.as_str()).collect();
+    let mut joining = Vec::with_capacity(cycle.len());
+    let mut notes = Vec::with_capacity(cycle.len());
+    for (number, one) in cycle.iter().enumerate() {
+        // A group that is a member of itself is not deferred: it is rejected.
+        pending.remove(one.id.as_str());
+        let (draft, later) = split_pending_members(&one.draft, &pending);
+        notes.push(create_without_pending(tx, scope, one, draft).map_err(|error| (number, error))?);
+        joining.push(later);
+    }
+    for (number, (one, later)) in cycle.iter().zip(joining).enumerate() {
+        add_pending_members(tx, scope, one, later).map_err(|error| (number, error))?;
+    }
+    let result = |(number, (one, notes)): (usize, (&PendingCreate, DialectNotes))| {
+        let resource =
+            resources::read_resource(tx, scope, &one.resource_type, &one.id, -1).map_err(|error| (number, error))?;
+        Ok((resource, notes))
+    };
+    cycle.iter().zip(notes).enumerate().map(result).collect()
+}
+
+/// Returns the draft without the members that do not exist yet, and these members.
+fn split_pending_members(draft: &ResourceDraft, pending: &HashSet<&str>) -> (ResourceDraft, Vec<MemberRef>) {
+    let mut draft = draft.clone();
+    let Some(members) = draft.members.take() else { return (draft, Vec::new()) };
+    let (later, now) = members.into_iter().partition(|member| pending.contains(member.id.as_str()));
+    draft.members = Some(now);
+    (draft, later)
+}
+
+fn create_without_pending(
+    tx: &Tx<'_>,
+    scope: &Scope,
+    one: &PendingCreate,
+    draft: ResourceDraft,
+) -> Result<DialectNotes> {
+    let prepared = PreparedResource::new(draft, &one.resource_type);
+    let done = resources::create_resource(tx, scope, &one.resource_type, &one.id, &prepared, -1)?;
+    if done.resource.stored.id != one.id {
+        // The other resources of the cycle refer to an id that this resource did not get.
+        let detail = "an inactive resource with this name exists; circular references cannot reactivate it";
+        return Err(scim::ScimError::with_status(409, detail).into());
+    }
+    Ok(done.notes)
+}
+
+fn add_pending_members(tx: &Tx<'_>, scope: &Scope, one: &PendingCreate, later: Vec<MemberRef>) -> Result<()> {
+    if later.is_empty() {
+        return Ok(());
+    }
+    let patch = Patch {
+        edits: vec![PatchEdit::Members(0, MemberEdit::Add(later))],
+        password: None,
+        notes: DialectNotes::default(),
+    };
+    resources::patch_resource(tx, scope, &one.resource_type, &one.id, None, &patch, -1).map(drop)
+}

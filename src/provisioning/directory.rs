@@ -1,0 +1,230 @@
+//! Users, groups and members across configurations, for the operator's application and for admins.
+
+use crate::error::{Error, Reason, Result};
+use crate::store::Snapshot;
+use crate::store::tables::directory::{self, DirectoryView};
+pub use crate::store::tables::directory::{DirectoryFilter, DirectoryMember, DirectoryPosition, DirectorySource};
+use crate::store::tables::resources::{ResourceCollection, StoredResource};
+
+/// Maximum number of configurations that one page reads. With more configurations, a page ends early with a cursor.
+const SOURCES_PER_PAGE: u32 = 1_000;
+
+/// The accounts and configurations whose users and groups are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DirectoryScope {
+    /// Only of this account.
+    pub account: Option<String>,
+    /// Only of the configuration with this id.
+    pub configuration: Option<String>,
+}
+
+/// Position after which a page starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryCursor {
+    /// Key of the configuration's row.
+    pub configuration: i64,
+    /// Position in the configuration after which the page starts. `None`: at its first resource.
+    pub position: Option<DirectoryPosition>,
+}
+
+/// A user or group with its configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DirectoryResource {
+    /// Its configuration.
+    pub source: DirectorySource,
+    /// Its row, or its published image.
+    pub stored: StoredResource,
+}
+
+/// A page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DirectoryPage<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Cursor of the next page. `None` on the last page.
+    pub next: Option<DirectoryCursor>,
+}
+
+/// Returns at most `limit` published users or groups, ordered by configuration.
+///
+/// # Errors
+/// Errors of the store.
+pub fn list_published(
+    at: &Snapshot<'_>,
+    scope: &DirectoryScope,
+    resource_type: &str,
+    filter: &DirectoryFilter,
+    cursor: Option<&DirectoryCursor>,
+    limit: usize,
+) -> Result<DirectoryPage<DirectoryResource>> {
+    let from = cursor.map_or(0, |cursor| cursor.configuration);
+    let (sources, next_source) = list_sources(at, scope, from)?;
+    let mut items = Vec::new();
+    for source in sources {
+        let position = cursor
+            .filter(|cursor| cursor.configuration == source.configuration)
+            .and_then(|cursor| cursor.position.as_ref());
+        // One more than requested shows whether there is a next page.
+        let remaining = limit + 1 - items.len();
+        items.extend(list_in_source(at, &source, choose_view(&source), resource_type, filter, position, remaining)?);
+        if items.len() > limit {
+            items.truncate(limit);
+            let next = items.last().map(|last: &DirectoryResource| DirectoryCursor {
+                configuration: last.source.configuration,
+                position: Some(filter.position(&last.stored)),
+            });
+            return Ok(DirectoryPage { items, next });
+        }
+    }
+    Ok(DirectoryPage {
+        items,
+        next: next_source.map(|configuration| DirectoryCursor { configuration, position: None }),
+    })
+}
+
+/// The configurations to read, and the first configuration of the next page if there are too many.
+fn list_sources(at: &Snapshot<'_>, scope: &DirectoryScope, from: i64) -> Result<(Vec<DirectorySource>, Option<i64>)> {
+    if let Some(id) = &scope.configuration {
+        let found = directory::find_source_by_id(at, id)?;
+        let is_covered =
+            |source: &DirectorySource| scope.account.as_ref().is_none_or(|account| *account == source.account);
+        return Ok((found.into_iter().filter(is_covered).collect(), None));
+    }
+    let mut found = directory::list_sources(at, scope.account.as_deref(), from, SOURCES_PER_PAGE + 1)?;
+    let has_more = found.len() > usize::try_from(SOURCES_PER_PAGE).unwrap_or(usize::MAX);
+    let next_source = if has_more { found.pop().map(|source| source.configuration) } else { None };
+    Ok((found, next_source))
+}
+
+/// The view of published data. If no changes are held, the published state is the current state.
+fn choose_view(source: &DirectorySource) -> DirectoryView {
+    if source.holds { DirectoryView::Published } else { DirectoryView::Current }
+}
+
+fn list_in_source(
+    at: &Snapshot<'_>,
+    source: &DirectorySource,
+    view: DirectoryView,
+    resource_type: &str,
+    filter: &DirectoryFilter,
+    after: Option<&DirectoryPosition>,
+    limit: usize,
+) -> Result<Vec<DirectoryResource>> {
+    let collection = ResourceCollection { configuration: source.configuration, resource_type };
+    let found = directory::list_resources(at, collection, view, filter, after, limit)?;
+    Ok(found.into_iter().map(|stored| DirectoryResource { source: source.clone(), stored }).collect())
+}
+
+/// Returns at most `limit` users or groups of a live configuration in their current state.
+///
+/// # Errors
+/// `NotFound` if there is no such live configuration in the account.
+pub fn list_current(
+    at: &Snapshot<'_>,
+    scope: &DirectoryScope,
+    resource_type: &str,
+    filter: &DirectoryFilter,
+    cursor: Option<&DirectoryCursor>,
+    limit: usize,
+) -> Result<DirectoryPage<DirectoryResource>> {
+    let source = find_live_source(at, scope)?;
+    let position = cursor.and_then(|cursor| cursor.position.as_ref());
+    let mut items = list_in_source(at, &source, DirectoryView::Current, resource_type, filter, position, limit + 1)?;
+    let has_more = items.len() > limit;
+    items.truncate(limit);
+    let position = items.last().filter(|_| has_more).map(|last| filter.position(&last.stored));
+    let next =
+        position.map(|position| DirectoryCursor { configuration: source.configuration, position: Some(position) });
+    Ok(DirectoryPage { items, next })
+}
+
+fn find_live_source(at: &Snapshot<'_>, scope: &DirectoryScope) -> Result<DirectorySource> {
+    let (mut found, _) = list_sources(at, scope, 0)?;
+    found.retain(|source| source.deleted_at.is_none());
+    found.pop().ok_or_else(|| Reason::ConfigurationNotFound.into())
+}
+
+/// Returns the published user or group with this id.
+///
+/// # Errors
+/// `NotFound` if the account has none.
+pub fn find_published(
+    at: &Snapshot<'_>,
+    account: Option<&str>,
+    resource_type: &str,
+    id: &str,
+) -> Result<DirectoryResource> {
+    find_published_or_image(at, account, resource_type, id).map(|(found, _)| found)
+}
+
+/// Returns the resource, and whether it is deleted and only its published image is stored.
+fn find_published_or_image(
+    at: &Snapshot<'_>,
+    account: Option<&str>,
+    resource_type: &str,
+    id: &str,
+) -> Result<(DirectoryResource, bool)> {
+    let not_found = || Error::from(Reason::ResourceNotFound.with("resource_type", resource_type.to_ascii_lowercase()));
+    let (stored, is_deleted) =
+        directory::find_resource_by_id(at, DirectoryView::Published, resource_type, id)?.ok_or_else(not_found)?;
+    let source = directory::find_source_by_key(at, stored.configuration)?.ok_or_else(not_found)?;
+    if account.is_some_and(|account| account != source.account) {
+        return Err(not_found());
+    }
+    Ok((DirectoryResource { source, stored }, is_deleted))
+}
+
+/// Returns at most `limit` published members of a group.
+///
+/// # Errors
+/// `NotFound` if the account has no such group.
+pub fn list_published_members(
+    at: &Snapshot<'_>,
+    account: Option<&str>,
+    group: &str,
+    cursor: Option<&DirectoryCursor>,
+    limit: usize,
+) -> Result<DirectoryPage<DirectoryMember>> {
+    let (DirectoryResource { source, stored }, is_deleted) = find_published_or_image(at, account, "Group", group)?;
+    list_members_in_view(at, choose_view(&source), &stored, is_deleted, cursor, limit)
+}
+
+/// Returns at most `limit` members of a group of a live configuration in their current state.
+///
+/// # Errors
+/// `NotFound` if there is no such live configuration or group.
+pub fn list_current_members(
+    at: &Snapshot<'_>,
+    scope: &DirectoryScope,
+    group: &str,
+    cursor: Option<&DirectoryCursor>,
+    limit: usize,
+) -> Result<DirectoryPage<DirectoryMember>> {
+    let source = find_live_source(at, scope)?;
+    let found = directory::find_resource_by_id(at, DirectoryView::Current, "Group", group)?;
+    let found = found.filter(|(stored, _)| stored.configuration == source.configuration);
+    let (stored, is_deleted) =
+        found.ok_or_else(|| Error::from(Reason::ResourceNotFound.with("resource_type", "group")))?;
+    list_members_in_view(at, DirectoryView::Current, &stored, is_deleted, cursor, limit)
+}
+
+fn list_members_in_view(
+    at: &Snapshot<'_>,
+    view: DirectoryView,
+    group: &StoredResource,
+    is_deleted: bool,
+    cursor: Option<&DirectoryCursor>,
+    limit: usize,
+) -> Result<DirectoryPage<DirectoryMember>> {
+    let after = cursor
+        .and_then(|cursor| cursor.position.as_ref())
+        .map_or((0, ""), |position| (position.row, position.id.as_str()));
+    let mut items = directory::list_members(at, view, group, is_deleted, after, limit + 1)?;
+    let has_more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| has_more).map(|last| DirectoryCursor {
+        configuration: group.configuration,
+        position: Some(DirectoryPosition { changed: 0, row: last.key, id: last.id.clone() }),
+    });
+    Ok(DirectoryPage { items, next })
+}

@@ -1,0 +1,21 @@
+//! Use cases: each function is one operation inside one transaction, including its events and audit entries.
+//! No HTTP, no SQL and no clock. Ids, timestamps and secrets are arguments.
+
+pub mod bulk;
+pub mod catch_up;
+pub mod delivery;
+pub mod directory;
+mod events;
+pub mod feed;
+pub mod lists;
+mod members;
+pub mod passwords;
+mod publication;
+pub mod purge;
+pub(crate) mod rendered;
+pub mod resource_details;
+pub mod resources;
+pub mod scope;
+
+pub use crate::provisioning::rendered::{LinkedResource, RenderedResource, ResourceLinks};
+pub use crate::provisioning::scope::Scope;

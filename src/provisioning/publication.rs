@@ -1,0 +1,110 @@
+//! Publication of the changes of a configuration: directly to the event feed, or held during a pause.
+//!
+//! Every change of a resource calls this module twice: before its rows change, so that the published state can be held,
+//! and after, to append the event. Both decisions read the state in the transaction of the write, not the state at the
+//! start of the request. After the response to a pause, no later commit is published.
+
+use std::cell::Cell;
+
+use crate::error::Result;
+use crate::model::event::{EventAction, EventKind};
+use crate::provisioning::Scope;
+use crate::scim;
+use crate::scim::index::IndexKeys;
+use crate::store::Tx;
+use crate::store::tables::events;
+use crate::store::tables::held_changes::{self, HeldMemberRef};
+use crate::store::tables::resources::StoredResource;
+
+/// The publication of the changes of one configuration in one transaction.
+pub(crate) struct Publication<'t> {
+    tx: &'t Tx<'t>,
+    account: &'t str,
+    configuration: i64,
+    /// Whether changes are held.
+    holding: bool,
+    /// Whether the configuration is already marked as having held changes.
+    marked: Cell<bool>,
+}
+
+impl<'t> Publication<'t> {
+    /// The publication for a write by an identity provider. While earlier changes are held, new changes are held too,
+    /// so that the application receives them in order.
+    ///
+    /// # Errors
+    /// 401 if the configuration was deleted after the request arrived: its tokens are invalid.
+    pub(crate) fn for_scope(tx: &'t Tx<'t>, scope: &'t Scope) -> Result<Self> {
+        let gate = held_changes::load_gate(tx, scope.configuration)?.filter(|gate| !gate.deleted);
+        let Some(gate) = gate else {
+            return Err(scim::ScimError::with_status(401, "the configuration is deleted").into());
+        };
+        Ok(Self {
+            tx,
+            account: &scope.account,
+            configuration: scope.configuration,
+            holding: !gate.sync || gate.holds,
+            marked: Cell::new(gate.holds),
+        })
+    }
+
+    /// A publication without a hold, for catch-up.
+    pub(crate) fn direct(tx: &'t Tx<'t>, account: &'t str, configuration: i64) -> Self {
+        Self { tx, account, configuration, holding: false, marked: Cell::new(true) }
+    }
+
+    /// Whether changes are held. The previous state must then be passed to one of the functions below.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.holding
+    }
+
+    /// Appends an event.
+    pub(crate) fn append_event(&self, resource_type: &str, action: EventAction, id: &str, payload: &str) -> Result<()> {
+        let kind = EventKind::Resource(resource_type, action);
+        let append = if self.holding { events::append_unpublished_event } else { events::append_event };
+        append(self.tx, self.account, self.configuration, kind, Some(id), payload).map(drop)
+    }
+
+    /// Call after a resource was created.
+    pub(crate) fn hold_created(&self, resource_type: &str, created: &StoredResource) -> Result<()> {
+        self.hold(|tx| held_changes::hold_new_resource(tx, resource_type, created))
+    }
+
+    /// Call after a resource was changed. `before` is its previous row and `keys` are its previous keys.
+    pub(crate) fn hold_changed(&self, resource_type: &str, before: &StoredResource, keys: &IndexKeys) -> Result<()> {
+        self.hold(|tx| held_changes::hold_previous_state(tx, resource_type, before, keys))
+    }
+
+    /// Call before the row of a resource changes.
+    pub(crate) fn hold_before_update(&self, stored: &StoredResource) -> Result<()> {
+        self.hold(|tx| held_changes::hold_current_row(tx, stored))
+    }
+
+    /// Call before the rows of the groups of a resource change.
+    pub(crate) fn hold_groups_before_update(&self, member: &StoredResource) -> Result<()> {
+        self.hold(|tx| held_changes::hold_member_groups(tx, member))
+    }
+
+    /// Call after a member joined or left a group.
+    pub(crate) fn hold_membership_change(&self, group: &str, member: HeldMemberRef<'_>, joined: bool) -> Result<()> {
+        self.hold(|tx| held_changes::hold_membership(tx, self.configuration, group, member, !joined))
+    }
+
+    /// Call before a resource is deleted with all its memberships.
+    pub(crate) fn hold_before_delete(&self, stored: &StoredResource) -> Result<()> {
+        self.hold(|tx| {
+            held_changes::hold_member_groups(tx, stored)?;
+            held_changes::hold_all_memberships(tx, stored)?;
+            held_changes::mark_resource_deleted(tx, stored)
+        })
+    }
+
+    fn hold(&self, store_held: impl FnOnce(&Tx<'_>) -> Result<()>) -> Result<()> {
+        if !self.holding {
+            return Ok(());
+        }
+        if !self.marked.replace(true) {
+            held_changes::set_has_held_changes(self.tx, self.configuration, true)?;
+        }
+        store_held(self.tx)
+    }
+}

@@ -1,0 +1,91 @@
+//! Leftovers: users and groups of deleted configurations, and their purge.
+
+use crate::error::{Reason, Result};
+use crate::management::configurations::{self, ContentPolicy};
+use crate::model::audit_context::AuditContext;
+use crate::model::event::{EventAction, EventKind};
+use crate::store::tables::directory::{self, DeletedConfiguration};
+use crate::store::tables::purge::{self, PendingPurge, ResourceToPurge};
+use crate::store::tables::{configurations as rows, counts, events};
+use crate::store::{Snapshot, Tx};
+
+/// Rows that the call which starts a purge removes itself.
+pub(crate) const FIRST_STEP_MAX: usize = 2_000;
+/// Rows that one later step removes. The limit bounds the delay of other writes.
+pub const ROWS_PER_STEP: usize = 1_000;
+/// Events that one step redacts or skips.
+const REDACTED_PER_STEP: i64 = 5_000;
+
+/// A deleted configuration and the number of its remaining resources by type.
+pub type LeftoverCounts = (DeletedConfiguration, Vec<(String, i64)>);
+
+/// Returns at most `limit` deleted configurations with remaining resources, after the row `after`, of one account or of
+/// all.
+///
+/// # Errors
+/// Errors of the store.
+pub fn list_leftovers(at: &Snapshot<'_>, account: Option<&str>, after: i64, limit: u32) -> Result<Vec<LeftoverCounts>> {
+    let found = directory::list_leftovers(at, account, after, limit)?;
+    found.into_iter().map(|left| Ok((left.clone(), counts::list_counts(at, left.source.configuration)?))).collect()
+}
+
+/// Starts the purge of a deleted configuration. Rows beyond the first step are removed by [`run_purge_step`].
+///
+/// # Errors
+/// `NotFound` if there is no such configuration, it is not deleted, or nothing is left of it.
+pub fn purge_leftovers(tx: &Tx<'_>, context: &AuditContext, configuration_id: &str) -> Result<()> {
+    let live = rows::find_configuration_by_id(tx, configuration_id)?;
+    if live.is_some() {
+        return Err(Reason::ConfigurationNotDeleted.with("id", configuration_id).into());
+    }
+    configurations::delete_configuration(tx, context, configuration_id, ContentPolicy::Purge).map(drop)
+}
+
+/// Returns the next configuration that is being purged, if there is one.
+///
+/// # Errors
+/// Errors of the store.
+pub fn find_next_purge(at: &Snapshot<'_>) -> Result<Option<PendingPurge>> {
+    purge::find_next_purge(at)
+}
+
+/// Removes at most `limit` rows of a configuration that is being purged, appends the deletion events of its users and
+/// groups, and redacts personal data in its earlier events.
+///
+/// # Errors
+/// Errors of the store.
+pub fn run_purge_step(tx: &Tx<'_>, purging: &PendingPurge, limit: usize) -> Result<()> {
+    purge::run_with_secure_delete(tx, || {
+        let mut left = limit;
+        left = left.saturating_sub(purge::delete_index_values(tx, purging.configuration, left)?);
+        while left > 0 {
+            let leaving = purge::list_remaining_resources(tx, purging.configuration, left)?;
+            if leaving.is_empty() {
+                purge::purge_remaining_rows(tx, purging.configuration)?;
+                return redact_events(tx, purging);
+            }
+            for one in &leaving {
+                remove_resource(tx, purging, one)?;
+            }
+            left = left.saturating_sub(leaving.len());
+        }
+        Ok(())
+    })
+}
+
+/// Removes one resource. The event has only the id, because it stays after the purge. The deletion of a resource that
+/// was never published is not published.
+fn remove_resource(tx: &Tx<'_>, purging: &PendingPurge, leaving: &ResourceToPurge) -> Result<()> {
+    purge::purge_resource(tx, purging.configuration, leaving)?;
+    let kind = EventKind::Resource(&leaving.resource_type, EventAction::Deleted);
+    let append = if leaving.is_published { events::append_event } else { events::append_unpublished_event };
+    append(tx, &purging.account, purging.configuration, kind, Some(&leaving.id), events::PURGED).map(drop)
+}
+
+fn redact_events(tx: &Tx<'_>, purging: &PendingPurge) -> Result<()> {
+    let (removed, end) = events::find_event_range(tx)?;
+    let from = purging.redacted_seq.max(removed);
+    let until = events::find_range_end(tx, from, REDACTED_PER_STEP)?;
+    events::redact_events(tx, purging.configuration, from, until)?;
+    purge::set_purge_progress(tx, purging.configuration, Some(until).filter(|until| *until < end))
+}

@@ -1,0 +1,214 @@
+//! Details of one user or group for the portal: current state, groups and history. Also the search for users and
+//! groups.
+
+use serde_json::Value;
+
+use crate::clock::Millis;
+use crate::error::{Error, Reason, Result};
+use crate::model::audit_context::AccountScope;
+use crate::model::event::Event;
+use crate::model::ids;
+use crate::model::request::LoggedCall;
+use crate::scim::fold;
+use crate::store::Snapshot;
+use crate::store::tables::directory::{self, DirectoryFilter, DirectorySource, DirectoryView};
+use crate::store::tables::members::{self, LinkedResource};
+use crate::store::tables::resources::{self, ResourceCollection, StoredResource};
+use crate::store::tables::{events, request_log};
+
+use crate::provisioning::directory::DirectoryResource;
+
+/// Events on one page of the history.
+const EVENTS_PER_PAGE: u32 = 20;
+/// Maximum number of search results.
+pub const RESULTS_MAX: usize = 50;
+/// Maximum number of configurations that one search reads.
+const SOURCES_MAX: u32 = 1_000;
+/// Number of configurations whose request logs are searched for a user that does not exist, and of calls of each.
+const SEARCHED_LOGS: usize = 20;
+const SEARCHED_CALLS: u32 = 300;
+
+/// A user or group with its groups and history.
+#[derive(Debug, Clone)]
+pub struct ResourceDetails {
+    /// The current row. `None` if it was deleted.
+    pub stored: Option<StoredResource>,
+    /// Its groups, and whether the membership is direct.
+    pub groups: Vec<(LinkedResource, bool)>,
+    /// Its events, newest first.
+    pub history: Vec<Event>,
+    /// Sequence number before which older events exist, if there are any.
+    pub older: Option<i64>,
+}
+
+/// Returns the user or group with this id, also if it was deleted and its events are still stored. The history starts
+/// before the event `before`, or with the newest event.
+///
+/// # Errors
+/// `NotFound` if there is none.
+pub fn find_resource_details(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    resource_type: &str,
+    id: &str,
+    before: Option<i64>,
+) -> Result<ResourceDetails> {
+    let not_found = || Error::from(Reason::ResourceNotFound.with("resource_type", resource_type.to_ascii_lowercase()));
+    if !ids::is_id(id) {
+        return Err(not_found());
+    }
+    let stored = resources::find_resource_by_id(at, ResourceCollection { configuration, resource_type }, id)?;
+    let mut history = events::list_resource_events(
+        at,
+        configuration,
+        id,
+        before.unwrap_or(i64::MAX),
+        EVENTS_PER_PAGE.saturating_add(1),
+    )?;
+    let kind_prefix = format!("{}.", resource_type.to_ascii_lowercase());
+    history.retain(|event| event.kind.starts_with(&kind_prefix));
+    if stored.is_none() && history.is_empty() {
+        return Err(not_found());
+    }
+    let per_page = usize::try_from(EVENTS_PER_PAGE).unwrap_or(usize::MAX);
+    let has_more = history.len() > per_page;
+    history.truncate(per_page);
+    let older = history.last().filter(|_| has_more).map(|last| last.seq);
+    let groups = stored.as_ref().map_or(Ok(Vec::new()), |stored| members::list_effective_groups(at, stored))?;
+    Ok(ResourceDetails { stored, groups, history, older })
+}
+
+/// Returns the name of the user or group with this id, also if it was deleted and its last event is still stored.
+///
+/// # Errors
+/// Errors of the store.
+pub fn find_resource_name(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    resource_type: &str,
+    id: &str,
+) -> Result<Option<String>> {
+    if let Some(stored) = resources::find_resource_by_id(at, ResourceCollection { configuration, resource_type }, id)? {
+        return Ok(extract_name(&serde_json::from_str(&stored.body).unwrap_or_default()));
+    }
+    let last = events::list_resource_events(at, configuration, id, i64::MAX, 1)?.pop();
+    let payload: Value = last.and_then(|event| serde_json::from_str(&event.payload).ok()).unwrap_or_default();
+    Ok(payload.get("before").and_then(extract_name))
+}
+
+/// Returns when the user with this id and name was deleted. `None` if the user exists or the deletion event is not
+/// stored.
+///
+/// # Errors
+/// Errors of the store.
+pub fn find_deletion_time(at: &Snapshot<'_>, configuration: i64, id: &str, name: &str) -> Result<Option<Millis>> {
+    let last = events::list_resource_events(at, configuration, id, i64::MAX, 1)?.pop();
+    let Some(last) = last.filter(|event| event.kind == "user.deleted") else { return Ok(None) };
+    let payload: Value = serde_json::from_str(&last.payload).unwrap_or_default();
+    let was = payload.get("before").and_then(extract_name);
+    Ok(was.filter(|was| fold::fold_case(was) == fold::fold_case(name)).map(|_| last.created_at))
+}
+
+/// Returns the name in a resource: `userName`, or `displayName` if there is none.
+pub fn extract_name(document: &Value) -> Option<String> {
+    let text = |name| document.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    text("userName").or_else(|| text("displayName")).map(str::to_owned)
+}
+
+/// Returns the users or groups of a configuration whose name starts with the text, or whose `externalId`, e-mail
+/// address or id equals it. At most [`RESULTS_MAX`].
+///
+/// # Errors
+/// Errors of the store.
+pub fn search_resources(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    resource_type: &str,
+    text: &str,
+) -> Result<Vec<StoredResource>> {
+    let collection = ResourceCollection { configuration, resource_type };
+    let mut found = find_exact_matches(at, collection, text)?;
+    found.extend(directory::list_resources_by_prefix(at, collection, &fold::fold_case(text), RESULTS_MAX)?);
+    let mut seen = std::collections::HashSet::new();
+    found.retain(|one| seen.insert(one.key));
+    found.truncate(RESULTS_MAX);
+    Ok(found)
+}
+
+/// Resources whose `userName`, `externalId`, e-mail address or id equals the text.
+fn find_exact_matches(
+    at: &Snapshot<'_>,
+    collection: ResourceCollection<'_>,
+    text: &str,
+) -> Result<Vec<StoredResource>> {
+    let key = fold::fold_case(text);
+    let mut found: Vec<StoredResource> =
+        resources::find_resource_by_user_name(at, collection, &key)?.into_iter().collect();
+    let by_external_id = DirectoryFilter { external_id: Some(text.to_owned()), ..DirectoryFilter::default() };
+    found.extend(directory::list_resources(
+        at,
+        collection,
+        DirectoryView::Current,
+        &by_external_id,
+        None,
+        RESULTS_MAX,
+    )?);
+    found.extend(
+        resources::list_resources_by_value(at, collection, "emails.value", &key)?.into_iter().take(RESULTS_MAX),
+    );
+    if ids::is_id(text) {
+        found.extend(resources::find_resource_by_id(at, collection, text)?);
+    }
+    let mut seen = std::collections::HashSet::new();
+    found.retain(|one| seen.insert(one.key));
+    Ok(found)
+}
+
+/// Returns the users whose `userName`, `externalId`, e-mail address or id equals the text, in all active configurations
+/// of the account scope. At most about [`RESULTS_MAX`].
+///
+/// # Errors
+/// Errors of the store.
+pub fn find_users(at: &Snapshot<'_>, account_scope: &AccountScope, text: &str) -> Result<Vec<DirectoryResource>> {
+    let mut found = Vec::new();
+    for source in list_active_sources(at, account_scope)? {
+        let collection = ResourceCollection { configuration: source.configuration, resource_type: "User" };
+        found.extend(
+            find_exact_matches(at, collection, text)?
+                .into_iter()
+                .map(|stored| DirectoryResource { source: source.clone(), stored }),
+        );
+        if found.len() >= RESULTS_MAX {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn list_active_sources(at: &Snapshot<'_>, account_scope: &AccountScope) -> Result<Vec<DirectorySource>> {
+    let mut sources = directory::list_sources(at, account_scope.account(), 0, SOURCES_MAX)?;
+    sources.retain(|source| source.deleted_at.is_none());
+    Ok(sources)
+}
+
+/// Returns the newest calls of the account scope that contain one of the texts, at most `limit`, each with its
+/// configuration. Only the last calls of the newest configurations are searched, to bound the time.
+///
+/// # Errors
+/// Errors of the store.
+pub fn find_calls_mentioning(
+    at: &Snapshot<'_>,
+    account_scope: &AccountScope,
+    texts: [&str; 2],
+    limit: usize,
+) -> Result<Vec<(DirectorySource, LoggedCall)>> {
+    let mut found = Vec::new();
+    let per_source = u32::try_from(limit).unwrap_or(u32::MAX);
+    for source in list_active_sources(at, account_scope)?.into_iter().rev().take(SEARCHED_LOGS) {
+        let calls = request_log::search_requests(at, source.configuration, texts, SEARCHED_CALLS, per_source)?;
+        found.extend(calls.into_iter().map(|call| (source.clone(), call)));
+    }
+    found.sort_by(|(_, one), (_, other)| other.id.cmp(&one.id));
+    found.truncate(limit);
+    Ok(found)
+}

@@ -1,0 +1,92 @@
+//! The scope of a SCIM request. It is created from the bearer token and passed to every statement on resources.
+
+use std::sync::Arc;
+
+use crate::auth::secret::TokenDigest;
+use crate::clock::Millis;
+use crate::error::{Error, Reason, Result};
+use crate::management::schema_extensions;
+use crate::model::configuration::Configuration;
+use crate::model::request::TokenRefusal;
+use crate::model::switches::{DiscoveryAccess, Switches};
+use crate::scim::schema::ResourceType;
+use crate::store::Snapshot;
+pub use crate::store::tables::tokens::TokenRow;
+use crate::store::tables::{configurations, tokens};
+
+/// The configuration that a request belongs to. Access to the resource tables requires one.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// Id of the account.
+    pub account: Arc<str>,
+    /// Key of the configuration's row.
+    pub configuration: i64,
+    /// Public id of the configuration.
+    pub configuration_id: Arc<str>,
+    /// Settings of the configuration.
+    pub switches: Arc<Switches>,
+    /// Its resource types, with the schema extensions added to it.
+    pub types: Arc<[Arc<ResourceType>]>,
+}
+
+impl Scope {
+    /// Returns the scope of a configuration in its current state.
+    ///
+    /// # Errors
+    /// Errors of the store.
+    pub fn load(at: &Snapshot<'_>, configuration: Configuration) -> Result<Self> {
+        Ok(Self {
+            types: load_stored_types(at, &configuration)?,
+            account: Arc::from(configuration.account),
+            configuration: configuration.key,
+            configuration_id: Arc::from(configuration.id),
+            switches: Arc::new(configuration.switches),
+        })
+    }
+}
+
+/// Returns the token with this digest, live or not, with its configuration. Runs for every SCIM request.
+///
+/// # Errors
+/// Errors of the store.
+pub fn find_token(at: &Snapshot<'_>, digest: &TokenDigest) -> Result<Option<TokenRow>> {
+    tokens::find_token_by_digest(at, digest)
+}
+
+/// Returns why a token of a configuration is not valid at `now`, or `None` if it is valid.
+pub fn check_token(token: &TokenRow, now: Millis) -> Option<TokenRefusal> {
+    if token.is_live(now) {
+        return None;
+    }
+    Some(if token.revoked_at.is_some() { TokenRefusal::RevokedToken } else { TokenRefusal::ExpiredToken })
+}
+
+/// Returns the scope of the configuration of a token, and the revision of the configuration.
+///
+/// # Errors
+/// `NotFound` if the configuration no longer exists; errors of the store.
+pub fn load_token_scope(at: &Snapshot<'_>, token: &TokenRow) -> Result<(i64, Scope)> {
+    let found = configurations::find_configuration_by_id(at, &token.configuration_id)?
+        .ok_or_else(|| Error::from(Reason::ConfigurationNoLongerExists))?;
+    Ok((found.revision, Scope::load(at, found)?))
+}
+
+/// Returns the scope of the configuration with this id if its discovery documents are public.
+///
+/// # Errors
+/// Errors of the store.
+pub fn find_public_scope(at: &Snapshot<'_>, id: &str) -> Result<Option<Scope>> {
+    let found = configurations::find_configuration_by_id(at, id)?
+        .filter(|found| found.switches.discovery == DiscoveryAccess::Public);
+    found.map(|found| Scope::load(at, found)).transpose()
+}
+
+/// The resource types of the configuration, limited to the attributes that it stores.
+fn load_stored_types(at: &Snapshot<'_>, configuration: &Configuration) -> Result<Arc<[Arc<ResourceType>]>> {
+    let types = schema_extensions::load_resource_types(at, configuration.key)?;
+    let attributes = &configuration.switches.stored_attributes;
+    if attributes.is_empty() {
+        return Ok(types);
+    }
+    Ok(types.iter().map(|one| Arc::new(one.storing_only(attributes))).collect())
+}

@@ -1,0 +1,320 @@
+//! Backup and restore of the database. A backup can be made while the database is written to, and is checked before it
+//! gets its final name.
+//!
+//! A backup is a single file without a write-ahead log. It contains the data committed when the backup started and no
+//! freed pages, so it does not contain purged data.
+
+mod restore;
+pub mod scheduled;
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::clock::{self, Millis};
+use crate::store::Store;
+use crate::store::engine::database::{self, OpenError};
+use crate::store::engine::files::{DataFiles, sync_folder};
+use crate::store::engine::integrity;
+
+pub use crate::store::engine::backup::restore::{RestoreOutcome, restore_backup};
+
+/// Number of backups made before an upgrade that are retained.
+const UPGRADE_BACKUPS_MAX: usize = 3;
+/// Name prefix of those backups, after the name of the database.
+const UPGRADE_BACKUP_PREFIX: &str = "before-v";
+/// SQLite virtual machine steps between two checks of the stop flag: a few milliseconds.
+const STEPS_BETWEEN_CHECKS: i32 = 100_000;
+
+/// Why a backup or restore failed. Each message names the file and the fix.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The database itself cannot be read, or the data folder cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A file with this name exists.
+    #[error("{0} already exists: give another name, or --force to replace it")]
+    Exists(PathBuf),
+    /// The name is that of a file in use by the database.
+    #[error("{0} is a file that the server uses: give another name")]
+    InUse(PathBuf),
+    /// The name is not a valid file name.
+    #[error("{0} cannot be the name of a backup: give a file name of plain characters in a folder that exists")]
+    BadName(PathBuf),
+    /// The data folder contains a database.
+    #[error("{0} already exists: with --force it is renamed, and the backup replaces it")]
+    Occupied(PathBuf),
+    /// The file is not a Rollcall backup.
+    #[error("{0} is not a Rollcall database: give a file that `rollcall backup` made")]
+    Foreign(PathBuf),
+    /// The backup was written by a newer program.
+    #[error("{path} cannot be restored with this program: it has schema version {found}, but this program supports versions up to {supported}. Install {}",
+        .writer.as_deref().map_or_else(|| "the newer program".to_owned(), |version| format!("Rollcall {version} or newer")))]
+    Newer {
+        /// The backup.
+        path: PathBuf,
+        /// Its schema version.
+        found: i32,
+        /// The newest schema version that this program supports.
+        supported: i32,
+        /// Version of the program that wrote it, if the file contains it.
+        writer: Option<String>,
+    },
+    /// The database is damaged, so it cannot be backed up.
+    #[error("{path} is damaged ({detail}): run `rollcall check`, and restore the last valid backup")]
+    DamagedDatabase {
+        /// The database.
+        path: PathBuf,
+        /// The first finding.
+        detail: String,
+    },
+    /// The backup is damaged.
+    #[error("{path} is damaged ({detail}): give an older backup. The current database was not changed")]
+    DamagedBackup {
+        /// The backup.
+        path: PathBuf,
+        /// The first finding.
+        detail: String,
+    },
+    /// The server is stopping.
+    #[error("the backup was canceled because the server is stopping")]
+    Stopped,
+    /// The disk is full.
+    #[error("not enough disk space for {0}: free some space, or give a file on another disk")]
+    DiskFull(PathBuf),
+    /// The operating system returned an error.
+    #[error("cannot {doing} {path}: {source}")]
+    Io {
+        /// The operation that failed.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// Another SQLite error.
+    #[error("cannot copy {path}: {source}")]
+    Sqlite {
+        /// The file that was read.
+        path: PathBuf,
+        /// The SQLite error.
+        source: rusqlite::Error,
+    },
+}
+
+type BackupResult<T> = std::result::Result<T, BackupError>;
+
+fn map_io_error(doing: &'static str, path: &Path, source: io::Error) -> BackupError {
+    if source.kind() == io::ErrorKind::StorageFull {
+        return BackupError::DiskFull(path.to_owned());
+    }
+    BackupError::Io { doing, path: path.to_owned(), source }
+}
+
+/// A completed backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenBackup {
+    /// Path of the file, with symbolic links resolved.
+    pub path: PathBuf,
+    /// Size in bytes.
+    pub bytes: u64,
+}
+
+/// Backs up the database in `data_dir` to `file`, with or without a running server. `replace` allows an existing file
+/// to be replaced.
+///
+/// The backup gets its final name only after it is synced and checked, so a file with this name is always valid.
+pub fn write_backup(data_dir: &Path, file: &Path, replace: bool) -> BackupResult<WrittenBackup> {
+    let files = DataFiles::prepare(data_dir, false)?;
+    if database::probe_file(&files.database)? == 0 {
+        return Err(OpenError::NotFound(files.database).into());
+    }
+    back_up_to(&files, file, replace, &Arc::default())
+}
+
+impl Store {
+    /// Backs up the database of a running server to `file`. Returns `Stopped` when `stop` becomes true.
+    pub fn back_up(&self, file: &Path, stop: &Arc<AtomicBool>) -> BackupResult<WrittenBackup> {
+        back_up_to(&self.shared.files, file, false, stop)
+    }
+}
+
+/// Backs up the database to its own folder before it is upgraded to `version`, and deletes the oldest backups of this
+/// kind.
+pub(crate) fn back_up_before_upgrade(files: &DataFiles, version: i32) -> BackupResult<()> {
+    for partial_file in
+        list_upgrade_backups(files, ".", ".part")?.into_iter().chain(list_upgrade_backups(files, ".", ".part-journal")?)
+    {
+        delete_file(&partial_file)?;
+    }
+    let file =
+        files.sibling_path(&format!("{UPGRADE_BACKUP_PREFIX}{version}-{}", format_stamp(clock::current_millis())));
+    let written = back_up_to(files, &file, true, &Arc::default())?;
+    files.match_folder_owner(&written.path);
+    tracing::info!(backup = %written.path.display(), bytes = written.bytes, "backed up the database before the upgrade");
+    let mut others = list_upgrade_backups(files, "", "Z")?;
+    // The new backup is never deleted, even if the clock was set back.
+    others.retain(|path| *path != written.path);
+    others.sort_by_key(|path| path.to_string_lossy().rsplit('-').next().map(str::to_owned));
+    let surplus = (others.len() + 1).saturating_sub(UPGRADE_BACKUPS_MAX);
+    others.iter().take(surplus).try_for_each(|path| delete_file(path))
+}
+
+/// Returns the upgrade backups in the data folder whose names have this prefix and suffix.
+fn list_upgrade_backups(files: &DataFiles, prefix: &str, suffix: &str) -> BackupResult<Vec<PathBuf>> {
+    let base = files.sibling_path(UPGRADE_BACKUP_PREFIX);
+    let start = format!("{prefix}{}", base.file_name().unwrap_or_default().to_string_lossy());
+    let listed = fs::read_dir(&files.directory).map_err(|error| map_io_error("list", &files.directory, error))?;
+    let paths = listed.flatten().filter_map(|entry| {
+        let name = entry.file_name();
+        let name = name.to_str()?;
+        (name.starts_with(&start) && name.ends_with(suffix)).then(|| entry.path())
+    });
+    Ok(paths.collect())
+}
+
+/// Formats a time for a file name, in UTC: `20260714T093000Z`.
+pub fn format_stamp(at: Millis) -> String {
+    let text = clock::format_rfc3339(at);
+    let whole_seconds = text.split('.').next().unwrap_or_default();
+    whole_seconds.chars().filter(|c| !matches!(c, '-' | ':')).chain(['Z']).collect()
+}
+
+/// Backs up the database to `file`. Validates the target before it writes anything.
+fn back_up_to(files: &DataFiles, file: &Path, replace: bool, stop: &Arc<AtomicBool>) -> BackupResult<WrittenBackup> {
+    let target = resolve_path(file)?;
+    if files.is_in_use(&target) {
+        return Err(BackupError::InUse(target));
+    }
+    check_target(&target, replace)?;
+    let part = build_partial_path(&target);
+    delete_partial_copy(&part)?;
+    let result = copy_database(&files.database, &part, stop).and_then(|()| {
+        // The target may have been created in the meantime.
+        check_target(&target, replace)?;
+        let bytes = fs::metadata(&part).map_err(|error| map_io_error("read", &part, error))?.len();
+        rename_file(&part, &target)?;
+        sync_directory(target.parent().unwrap_or(Path::new("/")))?;
+        Ok(WrittenBackup { path: target, bytes })
+    });
+    result.inspect_err(|_| drop(delete_partial_copy(&part)))
+}
+
+/// Copies a database to a new file with mode 0600, syncs it and checks it.
+fn copy_database(from: &Path, to: &Path, stop: &Arc<AtomicBool>) -> BackupResult<()> {
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
+    drop(created.map_err(|error| map_io_error("create", to, error))?);
+    let name = to.to_str().ok_or_else(|| BackupError::BadName(to.to_owned()))?;
+    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+        Some(ErrorCode::OperationInterrupted) => BackupError::Stopped,
+        Some(ErrorCode::DiskFull) => BackupError::DiskFull(to.to_owned()),
+        Some(ErrorCode::DatabaseCorrupt) => build_damage_error(from, error.to_string()),
+        _ => BackupError::Sqlite { path: from.to_owned(), source: error },
+    };
+    let source = database::connect_source(from).map_err(failed)?;
+    install_stop_handler(&source, stop).map_err(failed)?;
+    source.execute("VACUUM INTO ?1", [name]).map_err(failed)?;
+    drop(source);
+    // VACUUM INTO does not sync the file.
+    File::open(to).and_then(|file| file.sync_all()).map_err(|error| map_io_error("write", to, error))?;
+    let written = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let written = written.map_err(failed)?;
+    install_stop_handler(&written, stop).map_err(failed)?;
+    match integrity::find_page_damage(&written).map_err(failed)?.into_iter().next() {
+        Some(finding) => Err(build_damage_error(from, finding)),
+        None => Ok(()),
+    }
+}
+
+fn install_stop_handler(connection: &Connection, stop: &Arc<AtomicBool>) -> rusqlite::Result<()> {
+    let stop = Arc::clone(stop);
+    connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(move || stop.load(Ordering::SeqCst)))
+}
+
+fn build_damage_error(path: &Path, detail: String) -> BackupError {
+    BackupError::DamagedDatabase { path: path.to_owned(), detail }
+}
+
+/// Resolves the symbolic links of the folder. SQLite is opened with NOFOLLOW and accepts only UTF-8 paths.
+fn resolve_path(file: &Path) -> BackupResult<PathBuf> {
+    let name = file.file_name().ok_or_else(|| BackupError::BadName(file.to_owned()))?;
+    let folder = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder.canonicalize().map_err(|error| map_io_error("open the folder", folder, error))?;
+    let path = folder.join(name);
+    if path.to_str().is_none() {
+        return Err(BackupError::BadName(path));
+    }
+    Ok(path)
+}
+
+fn check_target(target: &Path, replace: bool) -> BackupResult<()> {
+    match fs::symlink_metadata(target) {
+        Ok(metadata) if replace && metadata.is_file() => Ok(()),
+        Ok(metadata) if metadata.is_file() => Err(BackupError::Exists(target.to_owned())),
+        Ok(_) => Err(BackupError::BadName(target.to_owned())),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Path of an incomplete copy: a hidden file in the target folder.
+fn build_partial_path(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    target.with_file_name(format!(".{name}.part"))
+}
+
+fn rename_file(from: &Path, to: &Path) -> BackupResult<()> {
+    fs::rename(from, to).map_err(|error| map_io_error("rename", from, error))
+}
+
+fn sync_directory(folder: &Path) -> BackupResult<()> {
+    sync_folder(folder).map_err(|error| map_io_error("sync the folder", folder, error))
+}
+
+/// Deletes an incomplete copy and its SQLite journal.
+fn delete_partial_copy(part: &Path) -> BackupResult<()> {
+    let mut journal = part.as_os_str().to_owned();
+    journal.push("-journal");
+    delete_file(Path::new(&journal))?;
+    delete_file(part)
+}
+
+/// Deletes a file if it exists.
+fn delete_file(path: &Path) -> BackupResult<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(map_io_error("remove", path, error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backup_names_contain_the_time_in_utc() {
+        assert_eq!(format_stamp(1_784_021_400_999), "20260714T093000Z");
+    }
+
+    #[test]
+    fn a_canceled_backup_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_server(folder.path()).unwrap();
+        let target = tempfile::tempdir().unwrap();
+        let stop = Arc::new(AtomicBool::new(true));
+        let fill = |tx: &crate::store::Tx<'_>| {
+            (0..20_000)
+                .try_for_each(|key| crate::store::tables::instance::set_value(tx, &format!("key {key}"), "value"))
+        };
+        store.write_blocking(fill).unwrap();
+        let canceled = store.back_up(&target.path().join("a.db"), &stop);
+        assert!(matches!(canceled, Err(BackupError::Stopped)), "{canceled:?}");
+        assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0);
+        stop.store(false, Ordering::SeqCst);
+        store.back_up(&target.path().join("a.db"), &stop).unwrap();
+    }
+}

@@ -1,0 +1,139 @@
+//! Restore of a backup. The previous database is renamed, not deleted.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::clock::{self, Millis};
+use crate::store::engine::backup::{
+    BackupError, BackupResult, copy_database, delete_file, delete_partial_copy, format_stamp, map_io_error,
+    rename_file, sync_directory,
+};
+use crate::store::engine::database::{self, OpenError};
+use crate::store::engine::files::DataFiles;
+use crate::store::tables::feed_gap;
+
+/// The files after a restore.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreOutcome {
+    /// The restored database.
+    pub database: PathBuf,
+    /// The renamed previous database, if there was one.
+    pub previous: Option<PathBuf>,
+}
+
+/// Replaces the database in `data_dir` with a backup. Creates the folder if it does not exist. With `replace`, an
+/// existing database is renamed. Changes nothing unless the backup is valid and this program can use it.
+///
+/// `file` can also be a plain copy of a database together with its write-ahead log.
+///
+/// # Errors
+/// `Occupied` if a database exists and `replace` is false, and [`OpenError::Held`] while a server uses the folder.
+pub fn restore_backup(data_dir: &Path, file: &Path, replace: bool) -> BackupResult<RestoreOutcome> {
+    let files = DataFiles::open_folder(data_dir, true)?;
+    let _lock = files.lock()?;
+    let source = file.canonicalize().map_err(|error| map_io_error("open", file, error))?;
+    let occupied = fs::symlink_metadata(&files.database).is_ok_and(|metadata| metadata.len() > 0);
+    if occupied && !replace {
+        return Err(BackupError::Occupied(files.database));
+    }
+    if database::probe_file(&source).map_err(map_open_error)? == 0 {
+        return Err(BackupError::Foreign(source));
+    }
+    let incoming = files.incoming_path();
+    delete_partial_copy(&incoming)?;
+    let copied = copy_database(&source, &incoming, &Arc::default());
+    copied.inspect_err(|_| drop(delete_partial_copy(&incoming))).map_err(map_copy_error)?;
+    let recorded = record_lost_numbers(&files, &incoming);
+    recorded.inspect_err(|_| drop(delete_partial_copy(&incoming)))?;
+    files.match_folder_owner(&incoming);
+    let previous = rename_previous_database(&files, clock::current_millis())?;
+    rename_file(&incoming, &files.database)?;
+    sync_directory(&files.directory)?;
+    Ok(RestoreOutcome { database: files.database, previous })
+}
+
+/// Ensures that no event number is assigned twice. A previous database that cannot be read is skipped.
+fn record_lost_numbers(files: &DataFiles, incoming: &Path) -> BackupResult<()> {
+    let highest = database::connect_source(&files.database)
+        .and_then(|replaced| feed_gap::find_highest_number(&replaced))
+        .unwrap_or(0);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(incoming, flags)
+        .and_then(|restored| {
+            restored.pragma_update(None, "synchronous", "FULL")?;
+            feed_gap::record_gap(&restored, highest)
+        })
+        .map_err(|source| BackupError::Sqlite { path: incoming.to_owned(), source })
+}
+
+/// Converts an error from opening a database into one about a backup.
+fn map_open_error(error: OpenError) -> BackupError {
+    match error {
+        OpenError::Foreign(path) => BackupError::Foreign(path),
+        OpenError::Newer { path, found, supported, writer } => BackupError::Newer { path, found, supported, writer },
+        OpenError::Corrupt { path, detail } => BackupError::DamagedBackup { path, detail },
+        other => other.into(),
+    }
+}
+
+fn map_copy_error(error: BackupError) -> BackupError {
+    match error {
+        BackupError::DamagedDatabase { path, detail } => BackupError::DamagedBackup { path, detail },
+        other => other,
+    }
+}
+
+/// Renames the current database, together with its write-ahead log if that cannot be checkpointed. Returns the new
+/// name.
+fn rename_previous_database(files: &DataFiles, now: Millis) -> BackupResult<Option<PathBuf>> {
+    match fs::symlink_metadata(&files.database) {
+        Err(_) => return Ok(None),
+        Ok(metadata) if metadata.len() == 0 && !files.log_holds_pages() => return Ok(None),
+        Ok(_) => {}
+    }
+    checkpoint_log(&files.database);
+    let previous = find_free_name(files, &format!("replaced-{}", format_stamp(now)));
+    let [log, index] = files.log_paths();
+    if files.log_holds_pages() {
+        // The database is renamed first. If this is interrupted, startup fails because the database is missing.
+        rename_file(&files.database, &previous)?;
+        rename_file(&log, &append_suffix(&previous, "-wal"))?;
+    } else {
+        // A hard link, so that the database exists at all times. Some file systems do not support it.
+        fs::hard_link(&files.database, &previous)
+            .or_else(|_| fs::rename(&files.database, &previous))
+            .map_err(|error| map_io_error("rename", &files.database, error))?;
+        delete_file(&log)?;
+    }
+    delete_file(&index)?;
+    sync_directory(&files.directory)?;
+    Ok(Some(previous))
+}
+
+/// Checkpoints the write-ahead log into the database, if both are valid. Otherwise leaves them unchanged.
+fn checkpoint_log(database: &Path) {
+    if database::probe_file(database).is_ok_and(|version| version > 0) {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let checkpoint = Connection::open_with_flags(database, flags)
+            .and_then(|connection| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+        if let Err(error) = checkpoint {
+            tracing::warn!(%error, "the write-ahead log could not be checkpointed; the database and the log are both renamed");
+        }
+    }
+}
+
+/// Returns an unused file name, so that a second restore within a second does not overwrite the first renamed database.
+fn find_free_name(files: &DataFiles, suffix: &str) -> PathBuf {
+    let numbered = (2..).map(|number: u32| files.sibling_path(&format!("{suffix}-{number}")));
+    let mut names = std::iter::once(files.sibling_path(suffix)).chain(numbered);
+    names.find(|name| fs::symlink_metadata(name).is_err()).unwrap_or_else(|| files.sibling_path(suffix))
+}
+
+fn append_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

@@ -1,0 +1,222 @@
+//! The data folder: its files, their permissions, and the server lock.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use crate::store::engine::database::OpenError;
+
+const DATABASE_NAME: &str = "rollcall.db";
+const LOCK_NAME: &str = "rollcall.lock";
+/// A restored copy before it replaces the database.
+const INCOMING_NAME: &str = "rollcall.db.incoming";
+
+/// Write permission of group and others.
+const OTHERS_WRITE: u32 = 0o022;
+/// The smallest page size of SQLite. SQLite itself treats a file of one byte as empty.
+const PAGE_MIN_BYTES: u64 = 512;
+/// Any permission of group and others.
+const OTHERS_ANY: u32 = 0o077;
+
+/// The data folder and the database in it. Symbolic links in the folder path are resolved.
+#[derive(Debug, Clone)]
+pub(crate) struct DataFiles {
+    pub(crate) directory: PathBuf,
+    pub(crate) database: PathBuf,
+}
+
+/// The locked lock file. It excludes other servers until it is dropped or the process ends in any way.
+pub(crate) struct ServerLock(#[expect(dead_code, reason = "held, not read")] File);
+
+impl DataFiles {
+    /// Opens the folder. With `create`, creates a missing folder with mode 0700 and a missing, empty database file with
+    /// mode 0600.
+    ///
+    /// Returns an error if the folder or the database is writable by other users, or the database is a symbolic link.
+    pub(crate) fn prepare(directory: &Path, create: bool) -> Result<Self, OpenError> {
+        let files = Self::open_folder(directory, create)?;
+        files.prepare_database(create)?;
+        Ok(files)
+    }
+
+    /// Like [`Self::prepare`], without checking the database in the folder: for a restore, which replaces it.
+    pub(crate) fn open_folder(directory: &Path, create: bool) -> Result<Self, OpenError> {
+        if create {
+            create_private_folder(directory)
+                .map_err(|error| OpenError::io("create the data folder", directory, error))?;
+        }
+        let directory = match directory.canonicalize() {
+            Ok(path) => path,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(OpenError::NotFound(directory.join(DATABASE_NAME)));
+            }
+            Err(error) => return Err(OpenError::io("open the data folder", directory, error)),
+        };
+        let metadata =
+            fs::metadata(&directory).map_err(|error| OpenError::io("open the data folder", &directory, error))?;
+        if !metadata.is_dir() {
+            return Err(OpenError::NotAFolder(directory));
+        }
+        check_write_permissions(&directory, metadata.mode(), "go-w")?;
+        let database = directory.join(DATABASE_NAME);
+        Ok(Self { directory, database })
+    }
+
+    /// Paths of the write-ahead log and its shared-memory index.
+    pub(crate) fn log_paths(&self) -> [PathBuf; 2] {
+        ["db-wal", "db-shm"].map(|extension| self.database.with_extension(extension))
+    }
+
+    /// Path of a restored copy before it replaces the database.
+    pub(crate) fn incoming_path(&self) -> PathBuf {
+        self.directory.join(INCOMING_NAME)
+    }
+
+    /// Path of a file in the data folder, named after the database with this suffix.
+    pub(crate) fn sibling_path(&self, suffix: &str) -> PathBuf {
+        self.directory.join(format!("{DATABASE_NAME}.{suffix}"))
+    }
+
+    /// Whether the path is one of the files that a running server uses.
+    pub(crate) fn is_in_use(&self, path: &Path) -> bool {
+        let [log, index] = self.log_paths();
+        [&self.database, &log, &index, &self.directory.join(LOCK_NAME), &self.incoming_path()]
+            .into_iter()
+            .any(|own| own == path)
+    }
+
+    /// Changes the owner of a new file to the owner of the folder, for files that root creates for another user.
+    pub(crate) fn match_folder_owner(&self, file: &Path) {
+        let (Ok(folder), Ok(created)) = (fs::metadata(&self.directory), fs::symlink_metadata(file)) else {
+            return;
+        };
+        if folder.uid() != created.uid() {
+            // Only root can change the owner. For other users the file stays theirs.
+            let _ = chown(file, Some(folder.uid()), Some(folder.gid()));
+        }
+    }
+
+    // Checks the file by its path only: closing a file descriptor would drop the POSIX locks that SQLite holds on the
+    // file in this process.
+    fn prepare_database(&self, create: bool) -> Result<(), OpenError> {
+        match fs::symlink_metadata(&self.database) {
+            Ok(metadata) if metadata.is_file() => {
+                check_write_permissions(&self.database, metadata.mode(), "go-w")?;
+                self.check_length(metadata.len())
+            }
+            Ok(_) => Err(OpenError::NotARegularFile(self.database.clone())),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.check_no_remains()?;
+                if !create {
+                    return Err(OpenError::NotFound(self.database.clone()));
+                }
+                self.create_database()
+            }
+            Err(error) => Err(OpenError::io("open the database", &self.database, error)),
+        }
+    }
+
+    fn create_database(&self) -> Result<(), OpenError> {
+        let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.database);
+        match created {
+            Ok(_) => {
+                self.match_folder_owner(&self.database);
+                Ok(())
+            }
+            // Another process created it first, with the same checks.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(OpenError::io("create the database", &self.database, error)),
+        }
+    }
+
+    /// If the database is missing, files of an earlier one are an error: creating a new one would hide the loss.
+    fn check_no_remains(&self) -> Result<(), OpenError> {
+        let incoming = self.incoming_path();
+        if fs::symlink_metadata(&incoming).is_ok() {
+            return Err(OpenError::HalfRestored { database: self.database.clone(), incoming });
+        }
+        if self.log_holds_pages() {
+            return Err(OpenError::corrupt(&self.database, "it is missing, but its log exists"));
+        }
+        Ok(())
+    }
+
+    /// An empty database with a non-empty log was truncated by another program. SQLite would delete the log.
+    fn check_length(&self, length: u64) -> Result<(), OpenError> {
+        if (1..PAGE_MIN_BYTES).contains(&length) {
+            return Err(OpenError::Foreign(self.database.clone()));
+        }
+        if length == 0 && self.log_holds_pages() {
+            return Err(OpenError::corrupt(&self.database, "it is empty, but its log is not"));
+        }
+        Ok(())
+    }
+
+    /// Whether there is a non-empty write-ahead log.
+    pub(crate) fn log_holds_pages(&self) -> bool {
+        let [log, _] = self.log_paths();
+        fs::metadata(log).is_ok_and(|metadata| metadata.len() > 0)
+    }
+
+    /// Sets mode 0600 on the database, after it was identified as a Rollcall database.
+    pub(crate) fn restrict_permissions(&self) -> Result<(), OpenError> {
+        let mode = fs::metadata(&self.database)
+            .map_err(|error| OpenError::io("open the database", &self.database, error))?
+            .mode();
+        if mode & OTHERS_ANY == 0 {
+            return Ok(());
+        }
+        fs::set_permissions(&self.database, Permissions::from_mode(0o600))
+            .map_err(|error| OpenError::io("set mode 0600 on", &self.database, error))
+    }
+
+    /// Acquires the server lock and writes the process id into the lock file, so that a second server can report it.
+    pub(crate) fn lock(&self) -> Result<ServerLock, OpenError> {
+        let path = self.directory.join(LOCK_NAME);
+        if fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(OpenError::NotARegularFile(path));
+        }
+        let failed = |error| OpenError::io("lock", &path, error);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // The process id is optional: the lock is held even if the file cannot be read.
+                let _ = file.read_to_string(&mut holder);
+                let pid = holder.trim().parse().ok();
+                return Err(OpenError::Held { directory: self.directory.clone(), pid });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        self.match_folder_owner(&path);
+        file.set_len(0).map_err(failed)?;
+        writeln!(file, "{}", std::process::id()).map_err(failed)?;
+        Ok(ServerLock(file))
+    }
+}
+
+/// Creates a folder and its missing parents with mode 0700. An existing folder is not changed.
+pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Syncs a folder. A rename in it is durable only after this.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn check_write_permissions(path: &Path, mode: u32, fix: &'static str) -> Result<(), OpenError> {
+    if mode & OTHERS_WRITE == 0 {
+        return Ok(());
+    }
+    Err(OpenError::OpenToOthers { path: path.to_owned(), mode: mode & 0o777, fix })
+}

@@ -1,0 +1,157 @@
+//! Integrity checks: a quick check at startup that continues in the background, and a full check on demand.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode};
+
+use crate::store::SharedState;
+use crate::store::engine::database::{self, OpenError};
+use crate::store::engine::files::DataFiles;
+
+/// How long startup may wait for the check.
+const START_CHECK_MAX: Duration = Duration::from_millis(25);
+/// SQLite virtual machine steps between two checks of the clock.
+const STEPS_BETWEEN_CHECKS: i32 = 1_000;
+/// Maximum number of findings that the full check returns.
+const FINDINGS_MAX: usize = 100;
+
+/// Checks the file for at most 25 ms and returns an error if it is damaged. A longer check continues in the background
+/// and stops writes when it finds damage.
+pub(crate) fn run_quick_check(connection: &Connection, shared: &Arc<SharedState>) -> Result<(), OpenError> {
+    let path = &shared.files.database;
+    let failed = |error| OpenError::sqlite(path, error);
+    let deadline = Instant::now() + START_CHECK_MAX;
+    connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(move || Instant::now() > deadline)).map_err(failed)?;
+    let found = find_first_problem(connection);
+    connection.progress_handler(0, None::<fn() -> bool>).map_err(failed)?;
+    match found {
+        Ok(None) => Ok(()),
+        Ok(Some(detail)) => Err(OpenError::corrupt(path, detail)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+            continue_check_in_background(shared)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn find_first_problem(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok((found != "ok").then_some(found))
+}
+
+fn continue_check_in_background(shared: &Arc<SharedState>) -> Result<(), OpenError> {
+    let thread_shared = Arc::clone(shared);
+    thread::Builder::new()
+        .name("rollcall-check".into())
+        .spawn(move || complete_check(&thread_shared))
+        .map_err(|error| OpenError::io("start a thread to check", &shared.files.database, error))?;
+    Ok(())
+}
+
+fn complete_check(shared: &Arc<SharedState>) {
+    let watched = Arc::clone(shared);
+    let found = database::connect_reader(&shared.files).and_then(|connection| {
+        connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(move || watched.closing.load(Ordering::SeqCst)))?;
+        find_first_problem(&connection)
+    });
+    match found {
+        Ok(None) => tracing::info!("the check of the database found no damage"),
+        Ok(Some(finding)) => shared.note_corruption(&finding),
+        Err(error) => match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => {}
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                shared.note_corruption(&error.to_string());
+            }
+            _ => tracing::warn!(%error, "the check of the database failed"),
+        },
+    }
+}
+
+/// Checks the whole database and returns up to 100 findings. An empty list means that the database is intact. Changes
+/// nothing, and can run while a server uses the database.
+pub fn check_database(data_dir: &Path) -> Result<Vec<String>, OpenError> {
+    let files = DataFiles::prepare(data_dir, false)?;
+    let failed = |error| OpenError::sqlite(&files.database, error);
+    if database::probe_file(&files.database)? == 0 {
+        return Err(OpenError::NotFound(files.database.clone()));
+    }
+    let connection = database::connect_reader(&files).map_err(failed)?;
+    collect_findings(&connection).map_err(failed)
+}
+
+/// Returns the first finding of the quick check, which verifies the page structure. Changes nothing, and can run while
+/// a server uses the database.
+pub fn check_pages(data_dir: &Path) -> Result<Option<String>, OpenError> {
+    let files = DataFiles::prepare(data_dir, false)?;
+    let failed = |error| OpenError::sqlite(&files.database, error);
+    if database::probe_file(&files.database)? == 0 {
+        return Err(OpenError::NotFound(files.database.clone()));
+    }
+    database::connect_reader(&files).and_then(|connection| find_first_problem(&connection)).map_err(failed)
+}
+
+/// Consistency rules between rows that the schema's constraints cannot express.
+const CONSISTENCY_RULES: &[(&str, &str)] = &[
+    (
+        "the number of resources of a configuration differs from its counter",
+        "SELECT configuration, type, stretch, sum(n) FROM (
+             SELECT configuration, type, resource >> 12 AS stretch, 1 AS n FROM resources
+             UNION ALL SELECT configuration, type, stretch, -total FROM resource_counts)
+         GROUP BY configuration, type, stretch HAVING sum(n) <> 0",
+    ),
+    (
+        "the number of members of a group differs from its counter",
+        "SELECT 1 FROM resources r WHERE r.member_count <>
+             (SELECT count(*) FROM group_members m WHERE m.group_resource = r.resource)",
+    ),
+    (
+        "a membership connects resources of two configurations",
+        "SELECT 1 FROM group_members m JOIN resources g ON g.resource = m.group_resource
+             JOIN resources r ON r.resource = m.member_resource WHERE g.configuration <> r.configuration",
+    ),
+    (
+        "an indexed value belongs to a resource that does not exist",
+        "SELECT 1 FROM resource_values v LEFT JOIN resources r ON r.resource = v.resource
+         WHERE r.resource IS NULL OR r.configuration <> v.configuration",
+    ),
+    ("the document of a resource is not valid JSON", "SELECT 1 FROM resources WHERE NOT json_valid(body)"),
+];
+
+/// Returns up to 100 findings about damaged pages, tables, indexes and column types.
+pub(crate) fn find_page_damage(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut found: Vec<String> = connection
+        .prepare(&format!("PRAGMA integrity_check({FINDINGS_MAX})"))?
+        .query_map([], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    found.retain(|line| line != "ok");
+    Ok(found)
+}
+
+/// Returns up to 100 findings about damaged pages and inconsistent rows.
+fn collect_findings(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut found = find_page_damage(connection)?;
+    if !found.is_empty() {
+        // Row checks are meaningless on damaged pages.
+        return Ok(found);
+    }
+    let mut dangling = connection.prepare("PRAGMA foreign_key_check")?;
+    let mut rows = dangling.query([])?;
+    while let Some(row) = rows.next()? {
+        let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
+        found.push(format!("a row of {table} refers to a missing row of {parent}"));
+        if found.len() >= FINDINGS_MAX {
+            return Ok(found);
+        }
+    }
+    for (finding, sql) in CONSISTENCY_RULES {
+        let times: i64 = connection.query_row(&format!("SELECT count(*) FROM ({sql})"), [], |row| row.get(0))?;
+        if times > 0 {
+            found.push(format!("{finding} ({times} times)"));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,121 @@
+//! Conversion of SQLite errors to the errors of the crate.
+
+use std::cell::Cell;
+
+use rusqlite::{ErrorCode, ffi};
+
+use crate::error::Error;
+
+thread_local! {
+    // An error loses its code when it is converted, and a caller may ignore it. Severe failures are recorded here.
+    static OBSERVED: Cell<ObservedFailures> = const { Cell::new(ObservedFailures::NONE) };
+}
+
+/// The severe failures among the errors converted on this thread since they were last reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ObservedFailures {
+    /// The file is damaged: no more writes are allowed.
+    pub(crate) corruption: bool,
+    /// The disk failed: the connection may cache pages that are not on the disk.
+    pub(crate) io_failure: bool,
+}
+
+impl ObservedFailures {
+    const NONE: Self = Self { corruption: false, io_failure: false };
+
+    /// Returns the failures recorded on this thread.
+    pub(crate) fn current() -> Self {
+        OBSERVED.get()
+    }
+
+    /// Whether the file or the disk cannot be trusted.
+    pub(crate) fn is_severe(self) -> bool {
+        self.corruption || self.io_failure
+    }
+
+    /// Returns the failures recorded on this thread, and resets them.
+    pub(crate) fn take_observed() -> Self {
+        OBSERVED.replace(Self::NONE)
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        let mut observed = OBSERVED.get();
+        let converted = match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::OperationInterrupted) => Self::ScanTooLong,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                observed.corruption = true;
+                Self::Database(error.to_string())
+            }
+            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
+                observed.io_failure = true;
+                Self::Database(error.to_string())
+            }
+            _ => Self::Database(error.to_string()),
+        };
+        OBSERVED.set(observed);
+        converted
+    }
+}
+
+/// Returns the columns of the unique index or primary key that the statement violated, as SQLite lists them:
+/// `resources.configuration, resources.type, resources.user_name_key`. Returns `None` for every other error.
+///
+/// The columns identify the index, so that the caller can name the attribute in its error.
+pub(in crate::store) fn find_violated_columns(error: &rusqlite::Error) -> Option<&str> {
+    let rusqlite::Error::SqliteFailure(code, Some(message)) = error else {
+        return None;
+    };
+    let unique = matches!(code.extended_code, ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY);
+    let columns = message.strip_prefix("UNIQUE constraint failed: ")?;
+    unique.then_some(columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    fn failed_statement(sql: &str) -> rusqlite::Error {
+        let connection = Connection::open_in_memory().unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE t (a TEXT PRIMARY KEY, b TEXT, c INTEGER NOT NULL DEFAULT 0, d TEXT) STRICT, WITHOUT ROWID;
+                 CREATE UNIQUE INDEX t_by_b ON t (c, b) WHERE b IS NOT NULL;
+                 INSERT INTO t (a, b) VALUES ('1', 'x');",
+            )
+            .unwrap();
+        connection.execute_batch(sql).unwrap_err()
+    }
+
+    #[test]
+    fn a_unique_violation_names_its_columns() {
+        for (sql, columns) in [
+            ("INSERT INTO t (a, b) VALUES ('2', 'x')", Some("t.c, t.b")),
+            ("INSERT INTO t (a) VALUES ('1')", Some("t.a")),
+            ("INSERT INTO t (a, c) VALUES ('2', NULL)", None),
+            ("INSERT INTO nowhere VALUES (1)", None),
+        ] {
+            assert_eq!(find_violated_columns(&failed_statement(sql)), columns, "{sql}");
+        }
+    }
+
+    #[test]
+    fn sqlite_codes_map_to_distinct_errors() {
+        let failed = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        ObservedFailures::take_observed();
+        assert!(matches!(Error::from(failed(ffi::SQLITE_FULL)), Error::DiskFull));
+        assert!(matches!(Error::from(failed(ffi::SQLITE_INTERRUPT)), Error::ScanTooLong));
+        assert!(matches!(Error::from(failed(ffi::SQLITE_BUSY_SNAPSHOT)), Error::Busy));
+        assert_eq!(ObservedFailures::take_observed(), ObservedFailures::NONE);
+        assert!(matches!(Error::from(failed(ffi::SQLITE_CORRUPT)), Error::Database(_)));
+        assert!(ObservedFailures::take_observed().corruption);
+        assert!(matches!(Error::from(failed(ffi::SQLITE_IOERR_FSYNC)), Error::Database(_)));
+        assert!(ObservedFailures::take_observed().io_failure);
+        assert_eq!(ObservedFailures::take_observed(), ObservedFailures::NONE);
+    }
+}

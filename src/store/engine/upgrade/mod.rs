@@ -1,0 +1,183 @@
+//! The append-only list of schema upgrade steps. A released step never changes its tables. A new step is added at the
+//! end, and `schema.sql` is the result of all steps.
+
+use rusqlite::{Connection, TransactionBehavior, ffi};
+
+/// Identifies a Rollcall database (`PRAGMA application_id`): "RCLL".
+pub(crate) const APPLICATION_ID: i32 = 0x5243_4C4C;
+
+/// Step n upgrades a database from version n - 1 (`PRAGMA user_version`) to n.
+///
+/// Databases in use were created by these steps, so every schema change is a new step.
+const STEPS: &[&str] = &[include_str!("1.sql"), include_str!("2.sql"), include_str!("3.sql")];
+
+/// Key in `instance` of the program version that last upgraded the schema.
+const WRITTEN_BY_KEY: &str = "upgraded_by";
+
+/// Returns the schema version of this program.
+pub(crate) fn newest_version() -> i32 {
+    i32::try_from(STEPS.len()).unwrap_or(i32::MAX)
+}
+
+/// Returns the schema version of the database, 0 for an empty one.
+pub(crate) fn read_version(connection: &Connection) -> rusqlite::Result<i32> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// Runs the pending steps, each in its own transaction together with its version number.
+///
+/// Two processes can upgrade concurrently, so the version is read again under the write lock.
+pub(crate) fn run_upgrades(connection: &mut Connection) -> rusqlite::Result<()> {
+    apply_steps(connection, STEPS)?;
+    connection.execute(
+        "INSERT INTO instance (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (WRITTEN_BY_KEY, env!("CARGO_PKG_VERSION")),
+    )?;
+    Ok(())
+}
+
+/// Returns the version of the program that last upgraded the database, for the error message of an older program.
+pub(crate) fn read_writer_version(connection: &Connection) -> Option<String> {
+    connection.query_row("SELECT value FROM instance WHERE key = ?1", [WRITTEN_BY_KEY], |row| row.get(0)).ok()
+}
+
+fn apply_steps(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
+    // Off, so that a step can rebuild a table with foreign keys to it. Each step is checked before it commits.
+    connection.pragma_update(None, "foreign_keys", false)?;
+    for (before, step) in (0_i32..).zip(steps) {
+        if read_version(connection)? > before {
+            continue;
+        }
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if read_version(&tx)? != before {
+            continue;
+        }
+        tx.execute_batch(step)?;
+        let dangling = tx.prepare("PRAGMA foreign_key_check")?.exists([])?;
+        if dangling {
+            return Err(rusqlite::Error::SqliteFailure(
+                ffi::Error::new(ffi::SQLITE_CONSTRAINT_FOREIGNKEY),
+                Some(format!("step {} leaves rows with dangling references", before + 1)),
+            ));
+        }
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "user_version", before + 1)?;
+        tx.commit()?;
+    }
+    connection.pragma_update(None, "foreign_keys", true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_schema(connection: &Connection) -> Vec<(String, String, Option<String>)> {
+        let mut statement =
+            connection.prepare("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name").unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let rows: Vec<(String, String, Option<String>)> = rows.unwrap().collect::<rusqlite::Result<_>>().unwrap();
+        rows.into_iter().map(|(kind, name, sql)| (kind, name, sql.map(|sql| without_comments(&sql)))).collect()
+    }
+
+    /// Removes comments and extra spaces from a statement, so that added columns compare equal to original ones.
+    fn without_comments(sql: &str) -> String {
+        let code = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+        code.flat_map(str::split_whitespace)
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace("( ", "(")
+            .replace(" )", ")")
+            .replace(" ,", ",")
+    }
+
+    #[test]
+    fn the_steps_add_up_to_schema_sql() {
+        let mut upgraded = Connection::open_in_memory().unwrap();
+        run_upgrades(&mut upgraded).unwrap();
+        let fresh = Connection::open_in_memory().unwrap();
+        fresh.execute_batch(include_str!("../../../../schema.sql")).unwrap();
+        assert_eq!(read_schema(&upgraded), read_schema(&fresh));
+        assert_eq!(read_version(&upgraded).unwrap(), newest_version());
+    }
+
+    #[test]
+    fn a_database_of_the_first_step_with_rows_in_every_table_is_upgraded() {
+        let mut old = Connection::open_in_memory().unwrap();
+        apply_steps(&mut old, &STEPS[..1]).unwrap();
+        old.execute_batch(include_str!("../../../../tests/fixtures/databases/step-1.sql")).unwrap();
+        let before = rows_by_table(&old);
+        assert!(before.iter().all(|(_, rows)| *rows > 0), "{before:?}");
+        run_upgrades(&mut old).unwrap();
+        let fresh = Connection::open_in_memory().unwrap();
+        fresh.execute_batch(include_str!("../../../../schema.sql")).unwrap();
+        assert_eq!(read_schema(&old), read_schema(&fresh));
+        let after = rows_by_table(&old);
+        for (table, rows) in before.iter().filter(|(table, _)| table != "instance") {
+            assert!(after.contains(&(table.clone(), *rows)), "{table} had {rows} rows: {after:?}");
+        }
+        assert_eq!(read_writer_version(&old).as_deref(), Some(env!("CARGO_PKG_VERSION")));
+    }
+
+    fn rows_by_table(connection: &Connection) -> Vec<(String, i64)> {
+        let mut tables = connection
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+            .unwrap();
+        let tables: Vec<String> =
+            tables.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+        let count = |table: &str| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
+        tables.iter().map(|table| (table.clone(), count(table).unwrap())).collect()
+    }
+
+    #[test]
+    fn calls_logged_before_the_upgrade_are_counted_by_hour() {
+        let mut old = Connection::open_in_memory().unwrap();
+        apply_steps(&mut old, &STEPS[..2]).unwrap();
+        for (at, status, failed, missed) in [(0, 200, 0, 0), (1, 401, 0, 0), (2, 409, 1, 0), (3_600_000, 0, 0, 5)] {
+            old.execute(
+                "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, notes, missed)
+                 VALUES (1, ?1, ?1, 1, 'GET', '/', ?2, ?3, '[]', ?4)",
+                (at, status, failed, missed),
+            )
+            .unwrap();
+        }
+        run_upgrades(&mut old).unwrap();
+        let mut counted = old.prepare("SELECT hour, accepted, refused, missed FROM traffic ORDER BY hour").unwrap();
+        let counted = counted.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?])).unwrap();
+        assert_eq!(counted.collect::<rusqlite::Result<Vec<[i64; 4]>>>().unwrap(), [[0, 1, 2, 0], [1, 0, 0, 5]]);
+    }
+
+    #[test]
+    fn completed_steps_do_not_run_again() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let first = "CREATE TABLE a (x INTEGER) STRICT";
+        let second = "ALTER TABLE a ADD COLUMN y INTEGER";
+        apply_steps(&mut connection, &[first]).unwrap();
+        apply_steps(&mut connection, &[first, second]).unwrap();
+        apply_steps(&mut connection, &[first, second]).unwrap();
+        assert_eq!(read_version(&connection).unwrap(), 2);
+    }
+
+    #[test]
+    fn a_failed_step_leaves_the_previous_version() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let first = "CREATE TABLE a (x INTEGER) STRICT";
+        let broken = "CREATE TABLE b (x INTEGER) STRICT; CREATE TABLE a (x INTEGER) STRICT";
+        apply_steps(&mut connection, &[first, broken]).unwrap_err();
+        assert_eq!(read_version(&connection).unwrap(), 1);
+        assert_eq!(read_schema(&connection).len(), 1);
+    }
+
+    #[test]
+    fn every_table_is_strict() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        run_upgrades(&mut connection).unwrap();
+        let lax: Vec<String> = connection
+            .prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND strict = 0")
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .collect::<rusqlite::Result<_>>()
+            .unwrap();
+        assert!(lax.iter().all(|name| name.starts_with("sqlite_")), "{lax:?}");
+    }
+}

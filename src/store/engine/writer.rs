@@ -1,0 +1,216 @@
+//! The single writer: one thread, one connection, and one commit for all queued writes (group commit). A write returns
+//! after the commit that contains it, so an acknowledged write survives a power failure.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::error::{Error, Result};
+use crate::log;
+use crate::store::SharedState;
+use crate::store::engine::batch::WriterThread;
+use crate::store::engine::database::OpenError;
+use crate::store::engine::snapshot::Tx;
+
+/// Default limit of queued writes. If the queue is full, a write fails at once instead of waiting until it times out.
+pub(crate) const QUEUE_MAX: usize = 1_024;
+
+/// How a failing write is isolated from the other writes of its transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// The write runs in its own savepoint. Required if a statement can fail after another one has written.
+    Savepoint,
+    /// No savepoint: only the first writing statement can fail, so there is nothing to roll back. Saves a third of the
+    /// cost of an insert. If the write fails later, the whole batch is rolled back and its other writes return `Busy`.
+    None,
+}
+
+/// A queued write: runs in the transaction and returns its result after the commit.
+pub(crate) trait QueuedWrite: Send {
+    fn isolation(&self) -> Isolation;
+    /// The id of the request that the write belongs to.
+    fn request(&self) -> Option<&str>;
+    /// Runs the write and stores its result. Returns true if it succeeded. Does not panic.
+    fn run(&mut self, tx: &Tx<'_>) -> bool;
+    /// Sends the result to the caller, as the verdict defines.
+    fn send_result(self: Box<Self>, verdict: WriteVerdict);
+}
+
+/// How the outcome of the transaction affects the result of a write.
+pub(crate) enum WriteVerdict {
+    /// Committed: the stored result is valid.
+    Committed,
+    /// Rolled back: the stored result is invalid, even an error, which may depend on another write of the batch.
+    RolledBack(Error),
+    /// Rolled back because of this write: returns its own error, or this one if it has none.
+    Failed(Error),
+}
+
+pub(crate) enum WriterMessage {
+    Write(Box<dyn QueuedWrite>),
+    /// Wakes the thread, so that it checks whether the store is closing.
+    Stop,
+}
+
+struct PendingWrite<T, F, A> {
+    isolation: Isolation,
+    request: Option<Arc<str>>,
+    job: Option<F>,
+    result: Option<Result<T>>,
+    answer: A,
+}
+
+impl<T, F, A> QueuedWrite for PendingWrite<T, F, A>
+where
+    T: Send,
+    F: FnOnce(&Tx<'_>) -> Result<T> + Send,
+    A: FnOnce(Result<T>) + Send,
+{
+    fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
+    fn request(&self) -> Option<&str> {
+        self.request.as_deref()
+    }
+
+    fn run(&mut self, tx: &Tx<'_>) -> bool {
+        let Some(job) = self.job.take() else {
+            return false;
+        };
+        // Unwind safe: after a panic the closure is dropped and the transaction is rolled back.
+        let result = catch_unwind(AssertUnwindSafe(|| log::resume_request(self.request.clone(), || job(tx))))
+            .unwrap_or_else(|_| Err(Error::Database("a write panicked".into())));
+        let succeeded = result.is_ok();
+        self.result = Some(result);
+        succeeded
+    }
+
+    fn send_result(self: Box<Self>, verdict: WriteVerdict) {
+        let result = match (verdict, self.result) {
+            (WriteVerdict::RolledBack(error), _) | (WriteVerdict::Failed(error), None | Some(Ok(_))) => Err(error),
+            (WriteVerdict::Failed(_), Some(Err(own))) => Err(own),
+            (WriteVerdict::Committed, result) => result.unwrap_or(Err(Error::Busy)),
+        };
+        (self.answer)(result);
+    }
+}
+
+/// The handle to the writer thread. Dropping it stops the thread.
+pub(crate) struct Writer {
+    queue: SyncSender<WriterMessage>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    shared: Arc<SharedState>,
+}
+
+impl Writer {
+    pub(crate) fn start(
+        connection: Connection,
+        shared: Arc<SharedState>,
+        queue_max: usize,
+    ) -> std::result::Result<Self, OpenError> {
+        let (queue, receiver): (_, Receiver<WriterMessage>) = mpsc::sync_channel(queue_max);
+        let writer = WriterThread::new(receiver, connection, Arc::clone(&shared));
+        let thread = thread::Builder::new()
+            .name("rollcall-writer".into())
+            .spawn(move || writer.run())
+            .map_err(|error| OpenError::io("start the writer of", &shared.files.database, error))?;
+        Ok(Self { queue, thread: Mutex::new(Some(thread)), shared })
+    }
+
+    pub(crate) async fn write<T, F>(&self, isolation: Isolation, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        // If the caller drops the future, the write still runs.
+        self.send(isolation, job, move |result| drop(sender.send(result)))?;
+        receiver.await.unwrap_or_else(|_| Err(self.lost_write_error()))
+    }
+
+    /// Sends a write that changes nothing. Returns true when it completes, even with an error.
+    pub(crate) async fn is_responsive(&self) -> bool {
+        let (sender, receiver) = oneshot::channel();
+        let sent = self.send(
+            Isolation::None,
+            |_| Ok(()),
+            move |_| {
+                // The caller may have dropped the future.
+                let _ = sender.send(());
+            },
+        );
+        sent.is_ok() && receiver.await.is_ok()
+    }
+
+    pub(crate) fn write_blocking<T, F>(&self, isolation: Isolation, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.send(isolation, job, move |result| drop(sender.send(result)))?;
+        receiver.recv().unwrap_or_else(|_| Err(self.lost_write_error()))
+    }
+
+    fn send<T, F, A>(&self, isolation: Isolation, job: F, answer: A) -> Result<()>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        A: FnOnce(Result<T>) + Send + 'static,
+    {
+        if self.shared.is_corrupt() {
+            return Err(Error::Database("the file is corrupt".into()));
+        }
+        let write =
+            PendingWrite { isolation, request: log::current_request_id(), job: Some(job), result: None, answer };
+        let counters = &self.shared.counters;
+        counters.queued.fetch_add(1, Ordering::Relaxed);
+        self.queue.try_send(WriterMessage::Write(Box::new(write))).map_err(|error| {
+            counters.queued.fetch_sub(1, Ordering::Relaxed);
+            if matches!(error, TrySendError::Disconnected(_)) {
+                return self.lost_write_error();
+            }
+            counters.rejected.fetch_add(1, Ordering::Relaxed);
+            Error::Busy
+        })
+    }
+
+    /// Returns the error of a write that the thread did not run: `Busy` if the store is closing, otherwise `Database`.
+    fn lost_write_error(&self) -> Error {
+        if self.shared.closing.load(Ordering::SeqCst) {
+            Error::Busy
+        } else {
+            Error::Database("the writer thread ended unexpectedly".into())
+        }
+    }
+
+    /// Waits until the thread has completed the queued writes and ended.
+    pub(crate) fn stop(&self) {
+        self.shared.closing.store(true, Ordering::SeqCst);
+        let running = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(thread) = running else {
+            return;
+        };
+        // A job may drop the last handle on the writer thread itself. That thread checks the flag after the batch.
+        if thread.thread().id() == thread::current().id() {
+            return;
+        }
+        // Fails only if the thread has already ended.
+        let _ = self.queue.send(WriterMessage::Stop);
+        if thread.join().is_err() {
+            tracing::error!("the writer thread panicked");
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

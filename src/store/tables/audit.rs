@@ -1,0 +1,150 @@
+//! Rows of `audit`: the audit log, written in the transaction of the change.
+
+use rusqlite::{Row, named_params};
+use serde_json::Value;
+
+use crate::clock::Millis;
+use crate::error::Result;
+use crate::model::audit_context::AuditContext;
+use crate::store::{Snapshot, Tx};
+
+/// A new audit entry. It must not contain secrets.
+#[derive(Debug, Clone, Default)]
+pub struct NewAuditEntry<'a> {
+    /// The action: `subject.verb`, such as `configuration.created`.
+    pub action: &'a str,
+    /// Account that the change belongs to.
+    pub account: Option<&'a str>,
+    /// Configuration that the change belongs to.
+    pub configuration_id: Option<&'a str>,
+    /// Id of the changed object, if it is not the configuration itself.
+    pub subject_id: Option<&'a str>,
+    /// State before the change.
+    pub before: Option<Value>,
+    /// State after the change.
+    pub after: Option<Value>,
+}
+
+/// Appends an entry to the audit log.
+pub fn append_entry(tx: &Tx<'_>, context: &AuditContext, entry: &NewAuditEntry<'_>) -> Result<()> {
+    tx.prepare(
+        "INSERT INTO audit (at, actor_kind, actor_id, actor_name, address, request_id, account_id, configuration_id,
+                            action, subject_id, before, after)
+         VALUES (:now, :kind, :id, :name, :address, :request_id, :account, :configuration, :action, :subject, :before,
+                 :after)",
+    )?
+    .execute(named_params! {
+        ":now": tx.now,
+        ":kind": context.actor.kind.as_str(),
+        ":id": context.actor.id,
+        ":name": context.actor.name,
+        ":address": context.address,
+        ":request_id": context.request_id,
+        ":account": entry.account,
+        ":configuration": entry.configuration_id,
+        ":action": entry.action,
+        ":subject": entry.subject_id,
+        ":before": entry.before.as_ref().map(Value::to_string),
+        ":after": entry.after.as_ref().map(Value::to_string),
+    })?;
+    Ok(())
+}
+
+/// A stored audit entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditEntry {
+    /// Sequence number.
+    pub number: i64,
+    /// Time of the change.
+    pub at: Millis,
+    /// Kind, id and name of the actor.
+    pub actor: [String; 3],
+    /// Network address of the caller.
+    pub address: Option<String>,
+    /// Id of the request.
+    pub request_id: Option<String>,
+    /// Account that the change belongs to.
+    pub account: Option<String>,
+    /// Configuration that the change belongs to.
+    pub configuration_id: Option<String>,
+    /// The action.
+    pub action: String,
+    /// Id of the changed object.
+    pub subject_id: Option<String>,
+    /// State before the change.
+    pub before: Option<Value>,
+    /// State after the change.
+    pub after: Option<Value>,
+}
+
+/// Selects audit entries.
+#[derive(Debug, Clone, Default)]
+pub struct AuditQuery {
+    /// Only entries before this number.
+    pub before: Option<i64>,
+    /// Only entries of this account.
+    pub account: Option<String>,
+    /// Only entries of this configuration.
+    pub configuration_id: Option<String>,
+    /// Only entries of the actor with this id or name.
+    pub actor: Option<String>,
+    /// Only this action, or all actions on one subject: `token.created`, `token`.
+    pub action: Option<String>,
+    /// Only entries at this time or later.
+    pub since: Option<Millis>,
+    /// Only entries before this time.
+    pub until: Option<Millis>,
+}
+
+/// Returns at most `limit` entries, newest first.
+pub fn list_entries(at: &Snapshot<'_>, query: &AuditQuery, limit: u32) -> Result<Vec<AuditEntry>> {
+    // The query plan depends on the filter: one index for a configuration, another for an account, otherwise the table.
+    let scope = match (&query.configuration_id, &query.account) {
+        (Some(_), _) => "configuration_id = :configuration AND (:account IS NULL OR account_id = :account)",
+        (None, Some(_)) => "account_id = :account AND :configuration IS NULL",
+        (None, None) => ":account IS NULL AND :configuration IS NULL",
+    };
+    let sql = format!(
+        "SELECT entry, at, actor_kind, actor_id, actor_name, address, request_id, account_id, configuration_id,
+                action, subject_id, before, after
+         FROM audit
+         WHERE {scope} AND entry < ifnull(:before, 9223372036854775807)
+           AND (:actor IS NULL OR actor_id = :actor OR actor_name = :actor)
+           AND (:action IS NULL OR action = :action OR substr(action, 1, length(:action) + 1) = :action || '.')
+           AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at < :until)
+         ORDER BY entry DESC LIMIT :limit"
+    );
+    let mut statement = at.prepare(&sql)?;
+    let parameters = named_params! {
+        ":account": query.account,
+        ":configuration": query.configuration_id,
+        ":before": query.before,
+        ":actor": query.actor,
+        ":action": query.action,
+        ":since": query.since,
+        ":until": query.until,
+        ":limit": limit,
+    };
+    let found = statement.query_map(parameters, read_entry)?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+fn read_entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
+    let json = |name: &str| -> rusqlite::Result<Option<Value>> {
+        let text: Option<String> = row.get(name)?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    };
+    Ok(AuditEntry {
+        number: row.get("entry")?,
+        at: row.get("at")?,
+        actor: [row.get("actor_kind")?, row.get("actor_id")?, row.get("actor_name")?],
+        address: row.get("address")?,
+        request_id: row.get("request_id")?,
+        account: row.get("account_id")?,
+        configuration_id: row.get("configuration_id")?,
+        action: row.get("action")?,
+        subject_id: row.get("subject_id")?,
+        before: json("before")?,
+        after: json("after")?,
+    })
+}

@@ -1,0 +1,402 @@
+//! Pages of users, groups and members for the management API, in their current or their published state.
+//!
+//! The published state is the result of all published events: a held resource has its held state instead of its row, a
+//! new resource is not included yet, and a deleted one is still included.
+
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
+
+use crate::clock::Millis;
+use crate::error::Result;
+use crate::store::Snapshot;
+use crate::store::tables::resources::{COLUMNS, ResourceCollection, StoredResource, read_stored_resource};
+
+/// The state that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirectoryView {
+    /// The current state.
+    Current,
+    /// The state published to the operator's application.
+    Published,
+}
+
+/// A configuration whose users and groups are read. It can be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectorySource {
+    /// Key of the configuration.
+    pub configuration: i64,
+    /// Public id.
+    pub id: String,
+    /// Id of its account.
+    pub account: String,
+    /// Whether it has held changes.
+    pub holds: bool,
+    /// Time of deletion.
+    pub deleted_at: Option<Millis>,
+}
+
+const SELECT_SOURCE: &str = "SELECT configuration, id, account_id, holds, deleted_at FROM configurations";
+
+fn read_source(row: &Row<'_>) -> rusqlite::Result<DirectorySource> {
+    Ok(DirectorySource {
+        configuration: row.get(0)?,
+        id: row.get(1)?,
+        account: row.get(2)?,
+        holds: row.get(3)?,
+        deleted_at: row.get(4)?,
+    })
+}
+
+/// Returns at most `limit` configurations with keys from `from` on, of one account or of all, deleted or not.
+pub fn list_sources(at: &Snapshot<'_>, account: Option<&str>, from: i64, limit: u32) -> Result<Vec<DirectorySource>> {
+    let condition = if account.is_some() { "account_id = ?1" } else { "?1 IS NULL" };
+    let mut statement = at.prepare(&format!(
+        "{SELECT_SOURCE} WHERE {condition} AND configuration >= ?2 ORDER BY configuration LIMIT ?3"
+    ))?;
+    let rows = statement.query_map(params![account, from, limit], read_source)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Returns the configuration with this id, deleted or not.
+pub fn find_source_by_id(at: &Snapshot<'_>, id: &str) -> Result<Option<DirectorySource>> {
+    Ok(at.prepare(&format!("{SELECT_SOURCE} WHERE id = ?1"))?.query_row([id], read_source).optional()?)
+}
+
+/// Returns the configuration with this key, deleted or not.
+pub fn find_source_by_key(at: &Snapshot<'_>, configuration: i64) -> Result<Option<DirectorySource>> {
+    Ok(at
+        .prepare(&format!("{SELECT_SOURCE} WHERE configuration = ?1"))?
+        .query_row([configuration], read_source)
+        .optional()?)
+}
+
+/// Selects resources of a collection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DirectoryFilter {
+    /// Only the user with this `userName`, normalized for comparison.
+    pub user_name_key: Option<String>,
+    /// Only resources with this `externalId`.
+    pub external_id: Option<String>,
+    /// Only active or only inactive users.
+    pub active: Option<bool>,
+    /// Only resources changed at this time or later. The result is then ordered by the time of the last change.
+    pub updated_since: Option<Millis>,
+}
+
+/// A position in the order of a collection. The next page starts after it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DirectoryPosition {
+    /// Time of the last change of the resource, if that is the order. Otherwise 0.
+    pub changed: Millis,
+    /// Row number of the resource.
+    pub row: i64,
+    /// Id of the resource, because the row number of a deleted resource can be reused.
+    pub id: String,
+}
+
+impl DirectoryFilter {
+    /// Returns the position of a resource in the order of this filter.
+    pub fn position(&self, resource: &StoredResource) -> DirectoryPosition {
+        let changed = self.updated_since.map_or(0, |_| resource.last_modified);
+        DirectoryPosition { changed, row: resource.key, id: resource.id.clone() }
+    }
+}
+
+/// Returns at most `limit` resources of a collection after a position.
+pub fn list_resources(
+    at: &Snapshot<'_>,
+    collection: ResourceCollection<'_>,
+    view: DirectoryView,
+    filter: &DirectoryFilter,
+    after: Option<&DirectoryPosition>,
+    limit: usize,
+) -> Result<Vec<StoredResource>> {
+    let mut found = Vec::new();
+    for table in get_view_tables(view) {
+        let (sql, values) = build_page_sql(table, collection, filter, after, limit);
+        let mut statement = at.prepare(&sql)?;
+        for row in statement.query_map(params_from_iter(values), read_stored_resource)? {
+            found.push(row?);
+        }
+    }
+    found.sort_by_cached_key(|one| filter.position(one));
+    found.truncate(limit);
+    Ok(found)
+}
+
+/// Returns the tables of a view, each with its condition.
+fn get_view_tables(view: DirectoryView) -> &'static [&'static str] {
+    match view {
+        DirectoryView::Current => &["resources r WHERE"],
+        DirectoryView::Published => &[
+            "resources r WHERE NOT EXISTS (SELECT 1 FROM held_resources h WHERE h.id = r.id) AND",
+            "held_resources r WHERE r.body IS NOT NULL AND",
+        ],
+    }
+}
+
+fn build_page_sql(
+    table: &str,
+    collection: ResourceCollection<'_>,
+    filter: &DirectoryFilter,
+    after: Option<&DirectoryPosition>,
+    limit: usize,
+) -> (String, Vec<Value>) {
+    let mut sql = format!("SELECT {COLUMNS} FROM {table} r.configuration = ? AND r.type = ?");
+    let mut values = vec![Value::from(collection.configuration), Value::from(collection.resource_type.to_owned())];
+    let mut add = |condition: &str, value: Vec<Value>| {
+        sql.push_str(" AND ");
+        sql.push_str(condition);
+        values.extend(value);
+    };
+    if let Some(name) = &filter.user_name_key {
+        add("r.user_name_key = ?", vec![name.clone().into()]);
+    }
+    if let Some(id) = &filter.external_id {
+        add("r.external_id = ?", vec![id.clone().into()]);
+    }
+    if let Some(active) = filter.active {
+        add("r.active = ?", vec![active.into()]);
+    }
+    if let Some(since) = filter.updated_since {
+        let changed = after.map_or(since, |position| position.changed.max(since));
+        add("r.last_modified >= ?", vec![changed.into()]);
+    }
+    match (after, filter.updated_since) {
+        (Some(DirectoryPosition { changed, row, id }), Some(_)) => add(
+            "NOT (r.last_modified = ? AND (r.resource < ? OR r.resource = ? AND r.id <= ?))",
+            vec![(*changed).into(), (*row).into(), (*row).into(), id.clone().into()],
+        ),
+        (Some(DirectoryPosition { row, id, .. }), None) => add(
+            "r.resource >= ? AND NOT (r.resource = ? AND r.id <= ?)",
+            vec![(*row).into(), (*row).into(), id.clone().into()],
+        ),
+        (None, _) => {}
+    }
+    let order = if filter.updated_since.is_some() { "r.last_modified, r.resource" } else { "r.resource" };
+    values.push(Value::from(i64::try_from(limit).unwrap_or(i64::MAX)));
+    (format!("{sql} ORDER BY {order} LIMIT ?"), values)
+}
+
+/// Returns the resource of a type with this id, in any configuration, and whether its row was deleted.
+pub fn find_resource_by_id(
+    at: &Snapshot<'_>,
+    view: DirectoryView,
+    resource_type: &str,
+    id: &str,
+) -> Result<Option<(StoredResource, bool)>> {
+    if view == DirectoryView::Published {
+        let mut statement = at.prepare(&format!(
+            "SELECT {COLUMNS}, r.gone, r.body IS NOT NULL FROM held_resources r WHERE r.id = ?1 AND r.type = ?2"
+        ))?;
+        let image = |row: &Row<'_>| {
+            if row.get::<_, bool>(9)? { Ok(Some((read_stored_resource(row)?, row.get(8)?))) } else { Ok(None) }
+        };
+        if let Some(image) = statement.query_row([id, resource_type], image).optional()? {
+            return Ok(image);
+        }
+    }
+    let mut statement = at.prepare(&format!("SELECT {COLUMNS} FROM resources r WHERE r.id = ?1 AND r.type = ?2"))?;
+    let row = statement.query_row([id, resource_type], read_stored_resource).optional()?;
+    Ok(row.map(|row| (row, false)))
+}
+
+/// The last character: appended to a prefix, it is greater than every text with that prefix.
+const LAST_CHAR: char = '\u{10ffff}';
+
+/// Returns at most `limit` resources of a collection whose `userName` starts with `key`, and at most `limit` whose
+/// `displayName` does, each ordered by name. `key` is normalized for comparison.
+pub fn list_resources_by_prefix(
+    at: &Snapshot<'_>,
+    collection: ResourceCollection<'_>,
+    key: &str,
+    limit: usize,
+) -> Result<Vec<StoredResource>> {
+    let end = format!("{key}{LAST_CHAR}");
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut found = Vec::new();
+    for column in NAME_COLUMNS {
+        let mut statement = at.prepare(&build_prefix_sql(column))?;
+        let values = params![collection.configuration, collection.resource_type, key, end, limit];
+        for row in statement.query_map(values, read_stored_resource)? {
+            found.push(row?);
+        }
+    }
+    Ok(found)
+}
+
+const NAME_COLUMNS: [&str; 2] = ["user_name_key", "display_name_key"];
+
+fn build_prefix_sql(column: &str) -> String {
+    format!(
+        "SELECT {COLUMNS} FROM resources r
+         WHERE r.configuration = ?1 AND r.type = ?2 AND r.{column} >= ?3 AND r.{column} < ?4
+         ORDER BY r.{column} LIMIT ?5"
+    )
+}
+
+/// A member of a group in a page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryMember {
+    /// Row number of the resource.
+    pub key: i64,
+    /// Public id.
+    pub id: String,
+    /// Resource type name.
+    pub resource_type: String,
+    /// Display name.
+    pub label: Option<String>,
+}
+
+fn read_member(row: &Row<'_>) -> rusqlite::Result<DirectoryMember> {
+    Ok(DirectoryMember { key: row.get(0)?, id: row.get(1)?, resource_type: row.get(2)?, label: row.get(3)? })
+}
+
+/// Returns at most `limit` members of a group after a row number and id. `gone` is whether only the held state of the
+/// group is left. Its row number may then belong to another resource.
+pub fn list_members(
+    at: &Snapshot<'_>,
+    view: DirectoryView,
+    group: &StoredResource,
+    gone: bool,
+    after: (i64, &str),
+    limit: usize,
+) -> Result<Vec<DirectoryMember>> {
+    let mut found = Vec::new();
+    let limit_value = i64::try_from(limit).unwrap_or(i64::MAX);
+    let values = params![group.key, after.0, after.1, group.configuration, group.id, limit_value];
+    let mut read = |sql: &str| -> Result<()> {
+        for row in at.prepare(sql)?.query_map(values, read_member)? {
+            found.push(row?);
+        }
+        Ok(())
+    };
+    if view == DirectoryView::Current {
+        read(CURRENT_MEMBERS)?;
+    } else {
+        if !gone {
+            read(PUBLISHED_MEMBERS)?;
+        }
+        read(HELD_MEMBERS)?;
+    }
+    found.sort_by(|one, other| (one.key, &one.id).cmp(&(other.key, &other.id)));
+    found.truncate(limit);
+    Ok(found)
+}
+
+const CURRENT_MEMBERS: &str = "SELECT r.resource, r.id, r.type, r.label
+     FROM group_members m JOIN resources r ON r.resource = m.member_resource
+     WHERE m.group_resource = ?1 AND m.member_resource >= ?2 AND NOT (m.member_resource = ?2 AND r.id <= ?3)
+         AND +r.configuration = ?4 AND ?5 IS NOT NULL
+     ORDER BY m.member_resource LIMIT ?6";
+
+const PUBLISHED_MEMBERS: &str = "SELECT r.resource, r.id, r.type, CASE WHEN h.id IS NULL THEN r.label ELSE h.label END
+     FROM group_members m JOIN resources r ON r.resource = m.member_resource
+     LEFT JOIN held_resources h ON h.id = r.id
+     WHERE m.group_resource = ?1 AND m.member_resource >= ?2 AND NOT (m.member_resource = ?2 AND r.id <= ?3)
+         AND NOT EXISTS (SELECT 1 FROM held_members k WHERE k.configuration = ?4 AND k.group_id = ?5
+                         AND k.member = m.member_resource AND k.member_id = r.id)
+     ORDER BY m.member_resource LIMIT ?6";
+
+const HELD_MEMBERS: &str = "SELECT k.member, k.member_id, k.member_type,
+         CASE WHEN h.id IS NULL THEN r.label ELSE h.label END
+     FROM held_members k LEFT JOIN held_resources h ON h.id = k.member_id LEFT JOIN resources r ON r.id = k.member_id
+     WHERE k.configuration = ?4 AND k.group_id = ?5 AND k.was = 1 AND ?1 IS NOT NULL
+         AND k.member >= ?2 AND NOT (k.member = ?2 AND k.member_id <= ?3)
+     ORDER BY k.member LIMIT ?6";
+
+/// A deleted configuration that still has resources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeletedConfiguration {
+    /// The configuration.
+    pub source: DirectorySource,
+    /// Name of the connection.
+    pub connection_name: String,
+}
+
+/// Returns at most `limit` deleted configurations with keys after `after` that still have resources, of one account or
+/// of all, except those with a running purge.
+pub fn list_leftovers(
+    at: &Snapshot<'_>,
+    account: Option<&str>,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<DeletedConfiguration>> {
+    let mut statement = at.prepare(
+        "SELECT configuration, id, account_id, holds, deleted_at, connection_name FROM configurations c
+         WHERE deleted_at IS NOT NULL AND purge_seq IS NULL AND configuration > ?2
+             AND (?1 IS NULL OR account_id = ?1)
+             AND (holds = 1 OR EXISTS (SELECT 1 FROM resource_counts t
+                                       WHERE t.configuration = c.configuration AND t.total > 0))
+         ORDER BY configuration LIMIT ?3",
+    )?;
+    let leftover = |row: &Row<'_>| Ok(DeletedConfiguration { source: read_source(row)?, connection_name: row.get(5)? });
+    let rows = statement.query_map(params![account, after, limit], leftover)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the query plan for a page of users after a position.
+    fn plan(table: &str, filter: &DirectoryFilter) -> Vec<String> {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../../schema.sql")).unwrap();
+        let collection = ResourceCollection { configuration: 1, resource_type: "User" };
+        let position = DirectoryPosition { changed: 1, row: 1, id: "x".to_owned() };
+        let (sql, values) = build_page_sql(table, collection, filter, Some(&position), 10);
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = statement.query_map(params_from_iter(values), |row| row.get(3)).unwrap();
+        steps.collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    #[test]
+    fn pages_are_read_in_index_order_without_sorting() {
+        let filters = [
+            (DirectoryFilter::default(), "resources_in_order (configuration=? AND type=? AND rowid>?)"),
+            (
+                DirectoryFilter { active: Some(true), ..DirectoryFilter::default() },
+                "resources_by_active (configuration=? AND type=? AND active=?",
+            ),
+            (
+                DirectoryFilter { external_id: Some("x".into()), ..DirectoryFilter::default() },
+                "resources_by_external_id (configuration=? AND type=? AND external_id=?",
+            ),
+            (
+                DirectoryFilter { user_name_key: Some("x".into()), ..DirectoryFilter::default() },
+                "resources_by_user_name (configuration=? AND type=? AND user_name_key=?",
+            ),
+            (
+                DirectoryFilter { updated_since: Some(1), ..DirectoryFilter::default() },
+                "resources_by_last_modified (configuration=? AND type=? AND last_modified>?",
+            ),
+        ];
+        for (filter, index) in filters {
+            for table in [get_view_tables(DirectoryView::Current)[0], get_view_tables(DirectoryView::Published)[0]] {
+                let steps = plan(table, &filter);
+                assert!(steps[0].contains(index), "{filter:?}: {steps:?}");
+                assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{filter:?}: {steps:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn name_prefixes_are_found_by_an_index() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../../schema.sql")).unwrap();
+        for (column, index) in NAME_COLUMNS.iter().zip(["resources_by_user_name", "resources_by_display_name"]) {
+            let mut statement =
+                connection.prepare(&format!("EXPLAIN QUERY PLAN {}", build_prefix_sql(column))).unwrap();
+            let steps = statement.query_map(params![1, "User", "a", "b", 1], |row| row.get(3)).unwrap();
+            let steps: Vec<String> = steps.collect::<rusqlite::Result<_>>().unwrap();
+            assert!(steps.len() == 1 && steps[0].contains(index), "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn held_resources_are_read_in_index_order() {
+        let steps = plan(get_view_tables(DirectoryView::Published)[1], &DirectoryFilter::default());
+        assert!(steps[0].contains("held_resources_in_order (configuration=? AND type=? AND resource>?)"), "{steps:?}");
+    }
+}

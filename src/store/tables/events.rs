@@ -1,0 +1,213 @@
+//! Rows of `events`: appended in the transaction of the change, read in commit order.
+
+use rusqlite::{OptionalExtension, Row, named_params, params};
+
+use crate::clock::Millis;
+use crate::error::Result;
+use crate::model::event::{Event, EventKind};
+use crate::store::{Snapshot, Tx};
+
+/// Payload that replaces the one of an event when its configuration is purged.
+pub const REDACTED: &str = "{\"redacted\":true}";
+/// Payload of the events that a purge itself appends. It contains no personal data.
+pub const PURGED: &str = "{\"purged\":true}";
+
+/// Appends an event and returns its sequence number. `payload` is JSON text without secrets.
+pub fn append_event(
+    tx: &Tx<'_>,
+    account: &str,
+    configuration: i64,
+    kind: EventKind<'_>,
+    resource_id: Option<&str>,
+    payload: &str,
+) -> Result<i64> {
+    insert_event(tx, account, configuration, kind, resource_id, payload, true)
+}
+
+/// Appends an event of a paused configuration: the history shows it, the feed does not. Returns its sequence number.
+pub fn append_unpublished_event(
+    tx: &Tx<'_>,
+    account: &str,
+    configuration: i64,
+    kind: EventKind<'_>,
+    resource_id: Option<&str>,
+    payload: &str,
+) -> Result<i64> {
+    insert_event(tx, account, configuration, kind, resource_id, payload, false)
+}
+
+fn insert_event(
+    tx: &Tx<'_>,
+    account: &str,
+    configuration: i64,
+    kind: EventKind<'_>,
+    resource_id: Option<&str>,
+    payload: &str,
+    published: bool,
+) -> Result<i64> {
+    let seq = tx
+        .connection()
+        .prepare_cached(
+            "INSERT INTO events (account_id, configuration, kind, resource_id, payload, created_at, published)
+             VALUES (:account, :configuration, :kind, :resource_id, :payload, :now, :published)",
+        )?
+        .insert(named_params! {
+            ":account": account,
+            ":configuration": configuration,
+            ":kind": kind.to_string(),
+            ":resource_id": resource_id,
+            ":payload": payload,
+            ":now": tx.now,
+            ":published": published,
+        })?;
+    if published {
+        tx.mark_event_published();
+    }
+    Ok(seq)
+}
+
+/// Returns at most `limit` events after `seq`, oldest first, including unpublished ones.
+pub fn list_events_after(snapshot: &Snapshot<'_>, seq: i64, limit: u32) -> Result<Vec<Event>> {
+    let mut statement = snapshot.prepare(&format!("{COLUMNS} WHERE e.seq > ?1 ORDER BY e.seq LIMIT ?2"))?;
+    let events = statement.query_map((seq, limit), read_event)?.collect::<rusqlite::Result<_>>()?;
+    Ok(events)
+}
+
+/// Selects events of the feed.
+#[derive(Debug, Clone, Default)]
+pub struct EventsQuery {
+    /// Only events of this account.
+    pub account: Option<String>,
+    /// Only events of the configuration with this id.
+    pub configuration: Option<String>,
+    /// Matches no events: the requested account or configuration does not exist.
+    pub matches_nothing: bool,
+}
+
+/// Returns at most `limit` published events after `after` and up to and including `until`, oldest first.
+pub fn list_published_events(
+    at: &Snapshot<'_>,
+    query: &EventsQuery,
+    after: i64,
+    until: i64,
+    limit: u32,
+) -> Result<Vec<Event>> {
+    if query.matches_nothing {
+        return Ok(Vec::new());
+    }
+    let mut statement = at.prepare(&format!(
+        "{COLUMNS} WHERE e.seq > ?1 AND e.seq <= ?2 AND e.published = 1
+             AND (?3 IS NULL OR e.account_id = ?3) AND (?4 IS NULL OR c.id = ?4)
+         ORDER BY e.seq LIMIT ?5"
+    ))?;
+    let rows = statement.query_map(params![after, until, query.account, query.configuration, limit], read_event)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Returns the range of the stored events: the number before the oldest event, and the number of the newest. Both are 0
+/// if there are no events.
+pub fn find_event_range(at: &Snapshot<'_>) -> Result<(i64, i64)> {
+    // Two statements: each is one index lookup. A single statement with min and max would scan the table.
+    let first: Option<i64> = at.prepare("SELECT min(seq) FROM events")?.query_row([], |row| row.get(0))?;
+    let last: Option<i64> = at.prepare("SELECT max(seq) FROM events")?.query_row([], |row| row.get(0))?;
+    Ok((first.map_or(0, |seq| seq - 1), last.unwrap_or(0)))
+}
+
+/// Returns the last event in a range of `length` numbers that starts with the first event after `after`, or `after` if
+/// there is none. The range limits the scan, and skips a gap between two events.
+pub fn find_range_end(at: &Snapshot<'_>, after: i64, length: i64) -> Result<i64> {
+    let last: Option<i64> = at
+        .prepare("SELECT max(seq) FROM events WHERE seq < (SELECT min(seq) FROM events WHERE seq > ?1) + ?2")?
+        .query_row((after, length), |row| row.get(0))?;
+    Ok(last.unwrap_or(after))
+}
+
+/// Returns the number of the first published event about the oldest resource of a configuration, 0 if that event is no
+/// longer stored, or `None` if nothing was published yet.
+pub fn find_first_published(at: &Snapshot<'_>, configuration: i64) -> Result<Option<i64>> {
+    let mut oldest =
+        at.prepare("SELECT id FROM resources WHERE configuration = ?1 AND type = ?2 ORDER BY resource LIMIT 1")?;
+    let mut find = |name: &str| oldest.query_row((configuration, name), |row| row.get::<_, String>(0)).optional();
+    let id = match find("User")? {
+        None => find("Group")?,
+        user => user,
+    };
+    let Some(id) = id else { return Ok(None) };
+    let mut statement = at.prepare(
+        "SELECT min(seq) FILTER (WHERE published = 1), count(*) FROM events WHERE resource_id = ?2 AND configuration = ?1",
+    )?;
+    let (first, stored): (Option<i64>, i64) =
+        statement.query_row((configuration, id), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(if stored == 0 { Some(0) } else { first })
+}
+
+/// Returns how many of the next `limit` events after `after` are published events of the configuration, and whether
+/// there may be more events after those.
+pub fn count_waiting_events(at: &Snapshot<'_>, configuration: i64, after: i64, limit: u32) -> Result<(u32, bool)> {
+    let mut statement = at.prepare(
+        "SELECT count(*) FILTER (WHERE configuration = ?1 AND published = 1), count(*) FROM
+             (SELECT configuration, published FROM events WHERE seq > ?2 ORDER BY seq LIMIT ?3)",
+    )?;
+    let (waiting, scanned): (u32, u32) =
+        statement.query_row((configuration, after, limit), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok((waiting, scanned == limit))
+}
+
+/// Returns the time of the newest event, or `None` if there are no events.
+pub fn find_newest_time(at: &Snapshot<'_>) -> Result<Option<Millis>> {
+    let mut statement = at.prepare("SELECT created_at FROM events ORDER BY seq DESC LIMIT 1")?;
+    Ok(statement.query_map([], |row| row.get(0))?.next().transpose()?)
+}
+
+/// Deletes at most `limit` of the oldest events from before a time, but never the newest event. Returns how many were
+/// deleted.
+pub fn delete_events_before(tx: &Tx<'_>, before: Millis, limit: u32) -> Result<usize> {
+    let mut statement = tx.prepare(
+        "DELETE FROM events WHERE seq < (SELECT max(seq) FROM events) AND created_at < ?1
+             AND seq <= (SELECT max(seq) FROM (SELECT seq FROM events ORDER BY seq LIMIT ?2))",
+    )?;
+    Ok(statement.execute(params![before, limit])?)
+}
+
+/// Replaces the payloads of a configuration's resource events after `after` and up to `until`, which contain personal
+/// data.
+pub fn redact_events(tx: &Tx<'_>, configuration: i64, after: i64, until: i64) -> Result<()> {
+    let mut statement = tx.prepare(
+        "UPDATE events SET payload = ?4 WHERE seq > ?2 AND seq <= ?3 AND configuration = ?1
+             AND resource_id IS NOT NULL AND payload NOT IN (?4, ?5)",
+    )?;
+    statement.execute(params![configuration, after, until, REDACTED, PURGED])?;
+    Ok(())
+}
+
+/// Returns at most `limit` events of a resource before `before`, newest first, including unpublished ones.
+pub fn list_resource_events(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    resource_id: &str,
+    before: i64,
+    limit: u32,
+) -> Result<Vec<Event>> {
+    let mut statement = at.prepare(&format!(
+        "{COLUMNS} WHERE e.resource_id = ?2 AND e.seq < ?3 AND e.configuration = ?1 ORDER BY e.seq DESC LIMIT ?4"
+    ))?;
+    let rows = statement.query_map(params![configuration, resource_id, before, limit], read_event)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+const COLUMNS: &str = "SELECT e.seq, e.account_id, e.configuration, c.id AS configuration_id, e.kind, e.resource_id,
+         e.payload, e.created_at
+     FROM events e LEFT JOIN configurations c ON c.configuration = e.configuration";
+
+fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    Ok(Event {
+        seq: row.get("seq")?,
+        account: row.get("account_id")?,
+        configuration: row.get("configuration")?,
+        configuration_id: row.get("configuration_id")?,
+        kind: row.get("kind")?,
+        resource_id: row.get("resource_id")?,
+        payload: row.get("payload")?,
+        created_at: row.get("created_at")?,
+    })
+}

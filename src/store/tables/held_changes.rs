@@ -1,0 +1,303 @@
+//! Rows of `held_resources` and `held_members`: the last published state of resources and memberships that changed
+//! since their configuration was paused. Only the first change writes a row; later changes leave it unchanged.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use crate::error::Result;
+use crate::scim::index::IndexKeys;
+use crate::store::tables::resources::StoredResource;
+use crate::store::{Snapshot, Tx};
+
+/// The state of a configuration that decides whether its changes are published, held or discarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublicationGate {
+    /// Whether changes may be published to the operator's application.
+    pub sync: bool,
+    /// Whether earlier changes are still held.
+    pub holds: bool,
+    /// Whether the configuration is deleted.
+    pub deleted: bool,
+    /// Whether a purge of the configuration is running.
+    pub purging: bool,
+}
+
+/// Returns the gate of a configuration, or `None` if the configuration does not exist.
+pub fn load_gate(at: &Snapshot<'_>, configuration: i64) -> Result<Option<PublicationGate>> {
+    let mut statement =
+        at.prepare("SELECT sync, holds, deleted_at IS NOT NULL, purge_seq IS NOT NULL FROM configurations WHERE configuration = ?1")?;
+    let row = |row: &Row<'_>| {
+        Ok(PublicationGate { sync: row.get(0)?, holds: row.get(1)?, deleted: row.get(2)?, purging: row.get(3)? })
+    };
+    Ok(statement.query_row([configuration], row).optional()?)
+}
+
+/// Sets whether the configuration has held changes.
+pub fn set_has_held_changes(tx: &Tx<'_>, configuration: i64, holds: bool) -> Result<()> {
+    tx.prepare("UPDATE configurations SET holds = ?2 WHERE configuration = ?1")?
+        .execute(params![configuration, holds])?;
+    Ok(())
+}
+
+/// Holds a resource that was just created: it has no published state.
+pub fn hold_new_resource(tx: &Tx<'_>, resource_type: &str, created: &StoredResource) -> Result<()> {
+    tx.prepare("INSERT OR IGNORE INTO held_resources (configuration, type, id, resource) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![created.configuration, resource_type, created.id, created.key])?;
+    Ok(())
+}
+
+/// Holds the previous state of a resource: `before` and its keys were read before the change, the row is written after
+/// it.
+pub fn hold_previous_state(tx: &Tx<'_>, resource_type: &str, before: &StoredResource, keys: &IndexKeys) -> Result<()> {
+    tx.prepare(
+        "INSERT OR IGNORE INTO held_resources (configuration, type, id, resource, version, created_at, last_modified,
+             active, user_name_key, external_id, label, member_count, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+    )?
+    .execute(params![
+        before.configuration,
+        resource_type,
+        before.id,
+        before.key,
+        before.version,
+        before.created_at,
+        before.last_modified,
+        keys.active,
+        keys.user_name,
+        keys.external_id,
+        keys.label,
+        before.member_count,
+        before.body
+    ])?;
+    Ok(())
+}
+
+/// Copies the current rows of `resources`, before they change, into `held_resources`.
+const INSERT_CURRENT_ROW: &str =
+    "INSERT OR IGNORE INTO held_resources (configuration, type, id, resource, version, created_at,
+         last_modified, active, user_name_key, external_id, label, member_count, body)
+     SELECT r.configuration, r.type, r.id, r.resource, r.version, r.created_at, r.last_modified, r.active,
+         r.user_name_key, r.external_id, r.label, r.member_count, r.body FROM resources r";
+
+/// Holds a resource whose row has not changed yet.
+pub fn hold_current_row(tx: &Tx<'_>, stored: &StoredResource) -> Result<()> {
+    tx.prepare(&format!("{INSERT_CURRENT_ROW} WHERE r.resource = ?1 AND r.configuration = ?2"))?
+        .execute([stored.key, stored.configuration])?;
+    Ok(())
+}
+
+/// Holds every group that contains the resource, before the group versions change.
+pub fn hold_member_groups(tx: &Tx<'_>, member: &StoredResource) -> Result<()> {
+    tx.prepare(&format!(
+        "{INSERT_CURRENT_ROW} WHERE r.resource IN (SELECT group_resource FROM group_members WHERE member_resource = ?1)
+             AND +r.configuration = ?2"
+    ))?
+    .execute([member.key, member.configuration])?;
+    Ok(())
+}
+
+/// The member of a membership.
+#[derive(Debug, Clone, Copy)]
+pub struct HeldMemberRef<'a> {
+    /// Row of the resource.
+    pub key: i64,
+    /// Public id.
+    pub id: &'a str,
+    /// Resource type name.
+    pub resource_type: &'a str,
+}
+
+/// Holds a membership that changes. `was` is whether it existed before.
+pub fn hold_membership(
+    tx: &Tx<'_>,
+    configuration: i64,
+    group: &str,
+    member: HeldMemberRef<'_>,
+    was: bool,
+) -> Result<()> {
+    tx.prepare(
+        "INSERT OR IGNORE INTO held_members (configuration, group_id, member, member_id, member_type, was)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?
+    .execute(params![configuration, group, member.key, member.id, member.resource_type, was])?;
+    Ok(())
+}
+
+/// Holds all memberships of a resource that will be deleted: as a member of groups, and as a group with members.
+pub fn hold_all_memberships(tx: &Tx<'_>, stored: &StoredResource) -> Result<()> {
+    tx.prepare(
+        "INSERT OR IGNORE INTO held_members (configuration, group_id, member, member_id, member_type, was)
+         SELECT m.configuration, g.id, m.resource, m.id, m.type, 1 FROM resources m, group_members e
+         JOIN resources g ON g.resource = e.group_resource
+         WHERE m.resource = ?1 AND m.configuration = ?2 AND e.member_resource = m.resource",
+    )?
+    .execute([stored.key, stored.configuration])?;
+    if stored.member_count > 0 {
+        tx.prepare(
+            "INSERT OR IGNORE INTO held_members (configuration, group_id, member, member_id, member_type, was)
+             SELECT g.configuration, g.id, m.resource, m.id, m.type, 1 FROM resources g, group_members e
+             JOIN resources m ON m.resource = e.member_resource
+             WHERE g.resource = ?1 AND g.configuration = ?2 AND e.group_resource = g.resource",
+        )?
+        .execute([stored.key, stored.configuration])?;
+    }
+    Ok(())
+}
+
+/// Marks a resource as deleted. Call it after its memberships are held and before its row is deleted. A resource or
+/// membership that was never published leaves no row.
+pub fn mark_resource_deleted(tx: &Tx<'_>, stored: &StoredResource) -> Result<()> {
+    let unpublished = tx
+        .prepare("DELETE FROM held_resources WHERE id = ?1 AND configuration = ?2 AND body IS NULL")?
+        .execute(params![stored.id, stored.configuration])?;
+    if unpublished == 0 {
+        hold_current_row(tx, stored)?;
+        tx.prepare("UPDATE held_resources SET gone = 1 WHERE id = ?1 AND configuration = ?2")?
+            .execute(params![stored.id, stored.configuration])?;
+    }
+    tx.prepare("DELETE FROM held_members WHERE configuration = ?1 AND group_id = ?2 AND was = 0")?
+        .execute(params![stored.configuration, stored.id])?;
+    // Without the hint SQLite uses the primary key, of which only the configuration is given here.
+    tx.prepare(
+        "DELETE FROM held_members INDEXED BY held_members_by_member
+         WHERE configuration = ?1 AND member_id = ?2 AND was = 0",
+    )?
+    .execute(params![stored.configuration, stored.id])?;
+    Ok(())
+}
+
+/// A held resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldResource {
+    /// Public id.
+    pub id: String,
+    /// Resource type name.
+    pub resource_type: String,
+    /// Its published JSON text, or `None` if it was never published.
+    pub before: Option<String>,
+    /// Its current JSON text, or `None` if it is deleted.
+    pub now: Option<String>,
+}
+
+fn read_held_resource(row: &Row<'_>) -> rusqlite::Result<HeldResource> {
+    Ok(HeldResource { id: row.get(0)?, resource_type: row.get(1)?, before: row.get(2)?, now: row.get(3)? })
+}
+
+/// Returns at most `limit` held resources that are deleted, groups before users.
+pub fn list_deleted_resources(at: &Snapshot<'_>, configuration: i64, limit: usize) -> Result<Vec<HeldResource>> {
+    let mut statement = at.prepare(
+        "SELECT id, type, body, NULL FROM held_resources WHERE configuration = ?1 AND gone = 1
+         ORDER BY type LIMIT ?2",
+    )?;
+    let rows = statement.query_map(params![configuration, to_sql_limit(limit)], read_held_resource)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Returns at most `limit` held resources of a type, in the order of creation.
+pub fn list_changed_resources(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    resource_type: &str,
+    limit: usize,
+) -> Result<Vec<HeldResource>> {
+    let mut statement = at.prepare(
+        "SELECT h.id, h.type, h.body, r.body FROM held_resources h LEFT JOIN resources r ON r.id = h.id
+         WHERE h.configuration = ?1 AND h.type = ?2 ORDER BY h.resource LIMIT ?3",
+    )?;
+    let rows = statement.query_map(params![configuration, resource_type, to_sql_limit(limit)], read_held_resource)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Returns the resource types that have held resources.
+pub fn list_held_types(at: &Snapshot<'_>, configuration: i64) -> Result<Vec<String>> {
+    let mut statement = at.prepare("SELECT DISTINCT type FROM held_resources WHERE configuration = ?1")?;
+    let rows = statement.query_map([configuration], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Deletes the held state of a resource, after it was published.
+pub fn release_resource(tx: &Tx<'_>, configuration: i64, id: &str) -> Result<()> {
+    tx.prepare("DELETE FROM held_resources WHERE id = ?1 AND configuration = ?2")?
+        .execute(params![id, configuration])?;
+    Ok(())
+}
+
+/// A held membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldMember {
+    /// Id of the group.
+    pub group: String,
+    /// Resource type name of the group, or `None` if its deletion was already published.
+    pub group_type: Option<String>,
+    /// Row of the member.
+    pub member: i64,
+    /// Id of the member.
+    pub member_id: String,
+    /// Resource type name of the member.
+    pub member_type: String,
+    /// Whether the membership is published.
+    pub was_member: bool,
+    /// Whether the membership exists now.
+    pub is_member: bool,
+}
+
+fn read_held_member(row: &Row<'_>) -> rusqlite::Result<HeldMember> {
+    Ok(HeldMember {
+        group: row.get(0)?,
+        group_type: row.get(1)?,
+        member: row.get(2)?,
+        member_id: row.get(3)?,
+        member_type: row.get(4)?,
+        was_member: row.get(5)?,
+        is_member: row.get(6)?,
+    })
+}
+
+/// A row number can be reused for another resource, so the id must match too.
+fn build_held_member_sql(table: &str) -> String {
+    format!(
+        "SELECT h.group_id, coalesce(g.type, k.type), h.member, h.member_id, h.member_type, h.was,
+             EXISTS (SELECT 1 FROM group_members e JOIN resources m ON m.resource = e.member_resource
+                     WHERE e.group_resource = g.resource AND e.member_resource = h.member AND m.id = h.member_id)
+         FROM {table} LEFT JOIN resources g ON g.id = h.group_id LEFT JOIN held_resources k ON k.id = h.group_id"
+    )
+}
+
+/// Returns at most `limit` held memberships, ordered by group.
+pub fn list_held_members(at: &Snapshot<'_>, configuration: i64, limit: usize) -> Result<Vec<HeldMember>> {
+    let mut statement = at.prepare(&format!(
+        "{} WHERE h.configuration = ?1 ORDER BY h.group_id, h.member LIMIT ?2",
+        build_held_member_sql("held_members h")
+    ))?;
+    let rows = statement.query_map(params![configuration, to_sql_limit(limit)], read_held_member)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Returns the held memberships of one member.
+pub fn list_memberships_of_member(at: &Snapshot<'_>, configuration: i64, member: &str) -> Result<Vec<HeldMember>> {
+    let select = build_held_member_sql("held_members h INDEXED BY held_members_by_member");
+    let mut statement = at.prepare(&format!("{select} WHERE h.configuration = ?1 AND h.member_id = ?2"))?;
+    let rows = statement.query_map(params![configuration, member], read_held_member)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Deletes the held state of a membership, after it was published.
+pub fn release_membership(tx: &Tx<'_>, configuration: i64, membership: &HeldMember) -> Result<()> {
+    tx.prepare(
+        "DELETE FROM held_members WHERE configuration = ?1 AND group_id = ?2 AND member = ?3 AND member_id = ?4",
+    )?
+    .execute(params![configuration, membership.group, membership.member, membership.member_id])?;
+    Ok(())
+}
+
+/// Returns the key and the account of a configuration whose held changes may now be published, if there is one.
+pub fn find_next_catch_up(at: &Snapshot<'_>) -> Result<Option<(i64, String)>> {
+    let mut statement = at.prepare(
+        "SELECT configuration, account_id FROM configurations WHERE holds = 1 AND sync = 1 AND purge_seq IS NULL
+         ORDER BY configuration LIMIT 1",
+    )?;
+    Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+fn to_sql_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

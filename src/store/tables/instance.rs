@@ -1,0 +1,105 @@
+//! Rows of `instance`: settings and state of this server instance.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rusqlite::{OptionalExtension, named_params};
+
+use crate::auth::secret::{self, TokenDigest};
+use crate::clock::Millis;
+use crate::error::Result;
+use crate::scim::cursor::CursorSecret;
+use crate::settings::DEFAULT_PUBLIC_URL;
+use crate::store::{Snapshot, Tx};
+
+const PUBLIC_URL: &str = "public_url";
+const LISTEN_URL: &str = "listen_url";
+const SETUP_CODE: &str = "setup_code";
+const SELF_SERVICE: &str = "self_service";
+const CURSOR_SECRET: &str = "cursor_secret";
+
+/// Returns the value of the key.
+pub fn get_value(snapshot: &Snapshot<'_>, key: &str) -> Result<Option<String>> {
+    let value = snapshot
+        .connection()
+        .prepare_cached("SELECT value FROM instance WHERE key = ?1")?
+        .query_row([key], |row| row.get(0))
+        .optional()?;
+    Ok(value)
+}
+
+/// Sets the value of the key.
+pub fn set_value(tx: &Tx<'_>, key: &str, value: &str) -> Result<()> {
+    tx.connection()
+        .prepare_cached(
+            "INSERT INTO instance (key, value) VALUES (:key, :value)
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        )?
+        .execute(named_params! {":key": key, ":value": value})?;
+    Ok(())
+}
+
+/// Returns the public URL of the server, without a trailing slash: the one that the operator configured, or else the
+/// URL on which the server last listened.
+pub fn get_public_url(snapshot: &Snapshot<'_>) -> Result<String> {
+    let url = match get_configured_public_url(snapshot)? {
+        None => get_value(snapshot, LISTEN_URL)?,
+        configured => configured,
+    };
+    Ok(url.unwrap_or_else(|| DEFAULT_PUBLIC_URL.to_owned()))
+}
+
+/// Returns the public URL that the operator configured, if any.
+pub fn get_configured_public_url(snapshot: &Snapshot<'_>) -> Result<Option<String>> {
+    get_value(snapshot, PUBLIC_URL)
+}
+
+/// Stores the public URL. The caller validates it with `settings::parse_public_url`.
+pub fn set_public_url(tx: &Tx<'_>, url: &str) -> Result<()> {
+    set_value(tx, PUBLIC_URL, url)
+}
+
+/// Stores the URL on which the server listens.
+pub fn set_listen_url(tx: &Tx<'_>, url: &str) -> Result<()> {
+    set_value(tx, LISTEN_URL, url)
+}
+
+/// Stores the digest of the setup code, and replaces the previous one. The code is valid until `until`.
+pub fn set_setup_code(tx: &Tx<'_>, code: &TokenDigest, until: Millis) -> Result<()> {
+    set_value(tx, SETUP_CODE, &format!("{} {until}", URL_SAFE_NO_PAD.encode(code)))
+}
+
+/// Whether this is the digest of the current setup code, and the code has not expired.
+pub fn is_setup_code(at: &Snapshot<'_>, code: &TokenDigest, now: Millis) -> Result<bool> {
+    let Some(stored) = get_value(at, SETUP_CODE)? else { return Ok(false) };
+    let Some((digest, until)) = stored.split_once(' ') else { return Ok(false) };
+    let digest: Option<TokenDigest> = URL_SAFE_NO_PAD.decode(digest).ok().and_then(|bytes| bytes.try_into().ok());
+    let is_live = until.parse::<Millis>().is_ok_and(|until| now < until);
+    Ok(is_live && digest.is_some_and(|digest| secret::digests_match(&digest, code)))
+}
+
+/// Deletes the setup code, after it was used.
+pub fn delete_setup_code(tx: &Tx<'_>) -> Result<()> {
+    tx.prepare("DELETE FROM instance WHERE key = ?1")?.execute([SETUP_CODE])?;
+    Ok(())
+}
+
+/// Whether accounts may manage their own configurations. Enabled by default.
+pub fn is_self_service_enabled(snapshot: &Snapshot<'_>) -> Result<bool> {
+    Ok(get_value(snapshot, SELF_SERVICE)?.is_none_or(|value| value != "off"))
+}
+
+/// Enables or disables self-service, with which accounts manage their own configurations.
+pub fn set_self_service(tx: &Tx<'_>, on: bool) -> Result<()> {
+    set_value(tx, SELF_SERVICE, if on { "on" } else { "off" })
+}
+
+/// Returns the secret that authenticates cursors. Stores `fresh` as the secret if there is none yet, so that cursors
+/// stay valid after a restart. The secret is never displayed.
+pub fn ensure_cursor_secret(tx: &Tx<'_>, fresh: CursorSecret) -> Result<CursorSecret> {
+    let stored = get_value(tx, CURSOR_SECRET)?.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok());
+    if let Some(secret) = stored {
+        return Ok(secret);
+    }
+    set_value(tx, CURSOR_SECRET, &URL_SAFE_NO_PAD.encode(fresh))?;
+    Ok(fresh)
+}

@@ -1,0 +1,145 @@
+//! Purge of all data of a configuration, in small steps that do not delay other writes. Freed pages are overwritten,
+//! because they contain personal data.
+
+use rusqlite::{OptionalExtension, params};
+
+use crate::error::Result;
+use crate::store::tables::counts;
+use crate::store::{Snapshot, Tx};
+
+/// A configuration with a running purge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingPurge {
+    /// Key of the configuration.
+    pub configuration: i64,
+    /// Id of its account.
+    pub account: String,
+    /// Events up to this number no longer contain personal data.
+    pub redacted_seq: i64,
+}
+
+/// Starts the purge of a configuration.
+pub fn begin_purge(tx: &Tx<'_>, configuration: i64) -> Result<()> {
+    tx.prepare("UPDATE configurations SET purge_seq = 0 WHERE configuration = ?1 AND purge_seq IS NULL")?
+        .execute([configuration])?;
+    Ok(())
+}
+
+/// Records the number up to which the events are redacted. `None` ends the purge.
+pub fn set_purge_progress(tx: &Tx<'_>, configuration: i64, seq: Option<i64>) -> Result<()> {
+    tx.prepare("UPDATE configurations SET purge_seq = ?2 WHERE configuration = ?1")?
+        .execute(params![configuration, seq])?;
+    Ok(())
+}
+
+/// Returns the next configuration with a running purge, if there is one.
+pub fn find_next_purge(at: &Snapshot<'_>) -> Result<Option<PendingPurge>> {
+    let mut statement = at.prepare(
+        "SELECT configuration, account_id, purge_seq FROM configurations WHERE purge_seq IS NOT NULL
+         ORDER BY configuration LIMIT 1",
+    )?;
+    let found = statement.query_row([], |row| {
+        Ok(PendingPurge { configuration: row.get(0)?, account: row.get(1)?, redacted_seq: row.get(2)? })
+    });
+    Ok(found.optional()?)
+}
+
+/// Runs a deletion with `secure_delete`, which overwrites deleted content.
+pub fn run_with_secure_delete<T>(tx: &Tx<'_>, remove: impl FnOnce() -> Result<T>) -> Result<T> {
+    tx.connection().pragma_update(None, "secure_delete", true)?;
+    let removed = remove();
+    tx.connection().pragma_update(None, "secure_delete", false)?;
+    removed
+}
+
+/// Deletes at most `limit` index values of a configuration. Returns how many were deleted.
+pub fn delete_index_values(tx: &Tx<'_>, configuration: i64, limit: usize) -> Result<usize> {
+    // One by one: SQLite would search a row-value condition on the key by its first column only.
+    let mut statement =
+        tx.prepare("SELECT path, key, resource FROM resource_values WHERE configuration = ?1 LIMIT ?2")?;
+    let rows = statement.query_map(params![configuration, to_sql_limit(limit)], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
+    })?;
+    let found: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
+    let mut delete = tx
+        .prepare("DELETE FROM resource_values WHERE configuration = ?1 AND path = ?2 AND key = ?3 AND resource = ?4")?;
+    for (path, key, resource) in &found {
+        delete.execute(params![configuration, path, key, resource])?;
+    }
+    Ok(found.len())
+}
+
+/// A resource that a purge deletes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceToPurge {
+    /// Row of the resource, or `None` if only its held state is left.
+    key: Option<i64>,
+    /// Public id.
+    pub id: String,
+    /// Resource type name.
+    pub resource_type: String,
+    /// Whether it is published.
+    pub is_published: bool,
+}
+
+/// Returns at most `limit` remaining resources of a configuration, groups before users. When no resources are left,
+/// returns the remaining held ones.
+pub fn list_remaining_resources(at: &Snapshot<'_>, configuration: i64, limit: usize) -> Result<Vec<ResourceToPurge>> {
+    let mut statement = at.prepare(
+        "SELECT r.resource, r.id, r.type, h.id IS NULL OR h.body IS NOT NULL
+         FROM resources r LEFT JOIN held_resources h ON h.id = r.id
+         WHERE r.configuration = ?1 ORDER BY r.type, r.resource LIMIT ?2",
+    )?;
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(ResourceToPurge { key: row.get(0)?, id: row.get(1)?, resource_type: row.get(2)?, is_published: row.get(3)? })
+    };
+    let rows = statement.query_map(params![configuration, to_sql_limit(limit)], read)?;
+    let mut found: Vec<ResourceToPurge> = rows.collect::<rusqlite::Result<_>>()?;
+    if found.is_empty() {
+        let mut statement = at.prepare(
+            "SELECT NULL, id, type, body IS NOT NULL FROM held_resources
+             WHERE configuration = ?1 ORDER BY type, resource LIMIT ?2",
+        )?;
+        let rows = statement.query_map(params![configuration, to_sql_limit(limit)], read)?;
+        found = rows.collect::<rusqlite::Result<_>>()?;
+    }
+    Ok(found)
+}
+
+/// Deletes a resource with its memberships, password and held state. Its index values must be deleted first.
+pub fn purge_resource(tx: &Tx<'_>, configuration: i64, resource: &ResourceToPurge) -> Result<()> {
+    if let Some(key) = resource.key {
+        for sql in [
+            "DELETE FROM group_members WHERE group_resource = ?1",
+            "DELETE FROM group_members WHERE member_resource = ?1",
+            "DELETE FROM passwords WHERE resource = ?1",
+            "DELETE FROM resources WHERE resource = ?1",
+        ] {
+            tx.prepare(sql)?.execute([key])?;
+        }
+        counts::adjust_count(tx, configuration, &resource.resource_type, key, -1)?;
+    }
+    for side in ["group_id", "member_id"] {
+        tx.prepare(&format!("DELETE FROM held_members WHERE configuration = ?1 AND {side} = ?2"))?
+            .execute(params![configuration, resource.id])?;
+    }
+    tx.prepare("DELETE FROM held_resources WHERE id = ?1")?.execute([&resource.id])?;
+    Ok(())
+}
+
+/// Deletes the other rows of a configuration, after its resources are deleted.
+pub fn purge_remaining_rows(tx: &Tx<'_>, configuration: i64) -> Result<()> {
+    for sql in [
+        "DELETE FROM resource_counts WHERE configuration = ?1",
+        "DELETE FROM extensions WHERE configuration = ?1",
+        "DELETE FROM held_members WHERE configuration = ?1",
+        "UPDATE configurations SET holds = 0 WHERE configuration = ?1",
+    ] {
+        tx.prepare(sql)?.execute([configuration])?;
+    }
+    Ok(())
+}
+
+fn to_sql_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,359 @@
+//! Rows of `requests`: the request log of each configuration. The caller masks passwords and tokens first.
+
+use rusqlite::{OptionalExtension, Row, named_params};
+
+use crate::error::{Error, Result};
+use crate::model::request::{CallHealth, LoggedBody, LoggedCall};
+use crate::store::{Snapshot, Tx};
+
+/// Maximum rows that one page scans. If a filter matches few rows, the next page continues from there.
+const SCANNED_ROWS_MAX: u32 = 10_000;
+/// The same limit for a text search in the bodies, which reads complete rows.
+const SCANNED_BODIES_MAX: u32 = 4_000;
+
+/// Selects the rows to list.
+#[derive(Debug, Clone, Default)]
+pub struct RequestLogQuery {
+    /// Only rows with a smaller id than this.
+    pub before: Option<String>,
+    /// Only rows with this id or a greater one.
+    pub from: Option<String>,
+    /// Smallest status.
+    pub status_min: Option<u16>,
+    /// Largest status.
+    pub status_max: Option<u16>,
+    /// Only failed calls, or only successful ones.
+    pub failed: Option<bool>,
+    /// Only this method.
+    pub method: Option<String>,
+    /// Only calls on the resource with this id.
+    pub resource: Option<String>,
+    /// Only rows that contain this text, ignoring ASCII case.
+    pub text: Option<String>,
+    /// Whether the text is also searched in the fields that may contain personal data: path, detail, notes and request
+    /// body. Ids are always searched.
+    pub search_content: bool,
+}
+
+impl RequestLogQuery {
+    /// Whether the scan may skip rows. The rows of one resource, and the failed calls, are found by an index of their
+    /// own.
+    fn skips_rows(&self) -> bool {
+        let Self { status_min, status_max, failed, method, text, .. } = self;
+        let by_status = status_min.is_some() || status_max.is_some() || *failed == Some(false);
+        by_status || method.is_some() || text.is_some()
+    }
+}
+
+/// A page of the request log.
+#[derive(Debug, Clone, Default)]
+pub struct RequestLogPage {
+    /// The calls, newest first, without bodies.
+    pub calls: Vec<LoggedCall>,
+    /// Where the next page starts: its rows have smaller ids than this. `None` on the last page.
+    pub next: Option<String>,
+}
+
+/// Inserts a logged call.
+pub fn insert_request(tx: &Tx<'_>, configuration: i64, call: &LoggedCall) -> Result<()> {
+    let notes = serde_json::to_string(&call.notes).unwrap_or_default();
+    tx.prepare(
+        "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, scim_type, detail,
+                refusal, token_hint, token_id, resource_type, resource_id, notes, missed,
+                request_bytes, response_bytes, request_body, response_body, address)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+    )?
+    .execute(rusqlite::params![
+        configuration,
+        call.id,
+        call.at,
+        call.duration_us,
+        call.method,
+        call.path,
+        call.status,
+        call.failed,
+        call.scim_type,
+        call.detail,
+        call.refusal,
+        call.token_hint,
+        call.token_id,
+        call.resource_type,
+        call.resource_id,
+        notes,
+        call.missed,
+        get_body_length(&call.request),
+        get_body_length(&call.response),
+        call.request.text,
+        call.response.text,
+        call.address,
+    ])?;
+    Ok(())
+}
+
+fn get_body_length(body: &LoggedBody) -> Option<i64> {
+    body.bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX))
+}
+
+/// Returns a page of at most `limit` rows, newest first. If the filter matches few rows, a page can have fewer rows and
+/// still be followed by another.
+pub fn list_requests(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    query: &RequestLogQuery,
+    limit: u32,
+) -> Result<RequestLogPage> {
+    let end = find_scan_end(at, configuration, query)?;
+    let from = [end.as_deref(), query.from.as_deref()].into_iter().flatten().max().unwrap_or_default();
+    let mut statement = at.prepare(&build_page_sql(query))?;
+    let parameters = named_params! {
+        ":configuration": configuration,
+        ":from": from,
+        ":before": query.before,
+        ":status_min": query.status_min,
+        ":status_max": query.status_max,
+        ":failed": query.failed,
+        ":method": query.method,
+        ":resource": query.resource,
+        ":text": query.text,
+        ":everywhere": query.search_content,
+        ":limit": i64::from(limit) + 1,
+    };
+    let found = statement.query_map(parameters, read_request)?;
+    let mut calls: Vec<LoggedCall> = found.collect::<rusqlite::Result<_>>()?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = calls.len() > limit;
+    calls.truncate(limit);
+    let end = end.filter(|end| query.from.as_ref().is_none_or(|from| end > from));
+    let next = if has_more { calls.last().map(|last| last.id.clone()) } else { end };
+    Ok(RequestLogPage { calls, next })
+}
+
+/// Builds the statement of a page. The conditions repeat those of the partial indexes, so that SQLite uses them. `~`
+/// sorts after every id, so a page without a start is also a range search that does not scan newer rows.
+fn build_page_sql(query: &RequestLogQuery) -> String {
+    let resource = if query.resource.is_some() { "resource_id = :resource" } else { ":resource IS NULL" };
+    let failed = match query.failed {
+        Some(true) => "failed = 1 AND :failed = 1",
+        Some(false) => "failed = :failed",
+        None => ":failed IS NULL",
+    };
+    format!(
+        "SELECT id, at, duration_us, method, path, status, failed, scim_type, detail, refusal, token_hint, token_id,
+                resource_type, resource_id, notes, missed, request_bytes, response_bytes,
+                address
+         FROM requests
+         WHERE configuration = :configuration AND id >= :from AND id < ifnull(:before, '~')
+           AND (:status_min IS NULL OR status >= :status_min) AND (:status_max IS NULL OR status <= :status_max)
+           AND {failed} AND (:method IS NULL OR method = :method) AND {resource}
+           AND (:text IS NULL OR instr(lower(id || ' ' || coalesce(token_id, '') || ' ' || coalesce(resource_id, '')),
+                                       lower(:text))
+                OR :everywhere AND (instr(lower(path || ' ' || coalesce(detail, '') || ' ' || notes), lower(:text))
+                                  OR instr(lower(request_body), lower(:text))))
+         ORDER BY id DESC LIMIT :limit"
+    )
+}
+
+/// Searches the last `scanned` calls of a configuration for two texts: the plain one in path, detail and request body,
+/// the encoded one in the path, ignoring ASCII case. Returns at most `limit` calls with their bodies, newest first.
+pub fn search_requests(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    texts: [&str; 2],
+    scanned: u32,
+    limit: u32,
+) -> Result<Vec<LoggedCall>> {
+    let mut statement = at.prepare(
+        "SELECT * FROM (SELECT * FROM requests WHERE configuration = ?1 ORDER BY id DESC LIMIT ?4)
+         WHERE instr(lower(path || ' ' || coalesce(detail, '') || ' ' || coalesce(request_body, '')), lower(?2))
+            OR instr(lower(path), lower(?3))
+         ORDER BY id DESC LIMIT ?5",
+    )?;
+    let [plain, encoded] = texts;
+    let found = statement.query_map((configuration, plain, encoded, scanned, limit), read_request_with_bodies)?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Reads a row with its bodies.
+fn read_request_with_bodies(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
+    let mut call = read_request(row)?;
+    call.request.text = row.get("request_body")?;
+    call.response.text = row.get("response_body")?;
+    Ok(call)
+}
+
+/// Returns the id at which the scan of one page ends, or `None` if the log ends first.
+fn find_scan_end(at: &Snapshot<'_>, configuration: i64, query: &RequestLogQuery) -> Result<Option<String>> {
+    if !query.skips_rows() {
+        return Ok(None);
+    }
+    let reads_bodies = query.text.is_some() && query.search_content;
+    let scanned = if reads_bodies { SCANNED_BODIES_MAX } else { SCANNED_ROWS_MAX };
+    let mut statement = at.prepare(
+        "SELECT id FROM requests WHERE configuration = ?1 AND id < ifnull(?2, '~')
+         ORDER BY id DESC LIMIT 1 OFFSET ?3",
+    )?;
+    let parameters = (configuration, query.before.as_deref(), scanned - 1);
+    Ok(statement.query_row(parameters, |row| row.get(0)).optional()?)
+}
+
+/// Returns the call with this id, with its bodies.
+pub fn find_request_by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Option<LoggedCall>> {
+    let mut statement = at.prepare(
+        "SELECT id, at, duration_us, method, path, status, failed, scim_type, detail, refusal, token_hint, token_id,
+                resource_type, resource_id, notes, missed, request_bytes, response_bytes, address, request_body, response_body
+         FROM requests WHERE configuration = ?1 AND id = ?2",
+    )?;
+    Ok(statement.query_row((configuration, id), read_request_with_bodies).optional()?)
+}
+
+fn read_request(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
+    let notes: String = row.get("notes")?;
+    let body = |name: &str| -> rusqlite::Result<LoggedBody> {
+        let bytes: Option<i64> = row.get(name)?;
+        Ok(LoggedBody { bytes: bytes.and_then(|bytes| u64::try_from(bytes).ok()), text: None })
+    };
+    Ok(LoggedCall {
+        id: row.get("id")?,
+        at: row.get("at")?,
+        duration_us: row.get("duration_us")?,
+        address: row.get("address")?,
+        method: row.get("method")?,
+        path: row.get("path")?,
+        status: row.get("status")?,
+        failed: row.get("failed")?,
+        scim_type: row.get("scim_type")?,
+        detail: row.get("detail")?,
+        refusal: row.get("refusal")?,
+        token_hint: row.get("token_hint")?,
+        token_id: row.get("token_id")?,
+        resource_type: row.get("resource_type")?,
+        resource_id: row.get("resource_id")?,
+        notes: serde_json::from_str(&notes).unwrap_or_default(),
+        missed: row.get("missed")?,
+        request: body("request_bytes")?,
+        response: body("response_bytes")?,
+    })
+}
+
+/// Deletes at most `limit` rows with an id below `before`, or any rows without `before`. Returns how many were deleted.
+/// Call it again until it returns 0.
+pub fn delete_requests(tx: &Tx<'_>, configuration: i64, before: Option<&str>, limit: u32) -> Result<usize> {
+    let mut statement = tx.prepare(
+        "DELETE FROM requests WHERE request IN (
+             SELECT request FROM requests WHERE configuration = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id LIMIT ?3)",
+    )?;
+    Ok(statement.execute((configuration, before, limit))?)
+}
+
+/// Deletes rows in the same way, and overwrites the deleted content in the file.
+pub fn erase_requests(tx: &Tx<'_>, configuration: i64, before: Option<&str>, limit: u32) -> Result<usize> {
+    tx.connection().pragma_update(None, "secure_delete", true)?;
+    let removed = delete_requests(tx, configuration, before, limit);
+    tx.connection().pragma_update(None, "secure_delete", false)?;
+    removed
+}
+
+/// Returns the id of the row that has exactly `count` newer rows.
+pub fn find_id_at_offset(at: &Snapshot<'_>, configuration: i64, count: u32) -> Result<Option<String>> {
+    let mut statement =
+        at.prepare("SELECT id FROM requests WHERE configuration = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2")?;
+    Ok(statement.query_row((configuration, count), |row| row.get(0)).optional()?)
+}
+
+/// Returns the id of the oldest row.
+pub fn find_oldest_id(at: &Snapshot<'_>, configuration: i64) -> Result<Option<String>> {
+    let mut statement = at.prepare("SELECT id FROM requests WHERE configuration = ?1 ORDER BY id LIMIT 1")?;
+    Ok(statement.query_row([configuration], |row| row.get(0)).optional()?)
+}
+
+/// Sets whether all rows of a configuration still have to be deleted.
+pub fn set_deletion_pending(tx: &Tx<'_>, configuration: i64, is_pending: bool) -> Result<()> {
+    tx.prepare("UPDATE configurations SET forgets_requests = ?2 WHERE configuration = ?1")?
+        .execute((configuration, is_pending))?;
+    Ok(())
+}
+
+/// Whether all rows of a configuration still have to be deleted.
+pub fn is_deletion_pending(at: &Snapshot<'_>, configuration: i64) -> Result<bool> {
+    let mut statement = at.prepare("SELECT forgets_requests FROM configurations WHERE configuration = ?1")?;
+    Ok(statement.query_row([configuration], |row| row.get(0)).optional()?.unwrap_or_default())
+}
+
+/// Returns the number of rows of a configuration.
+pub fn count_requests(at: &Snapshot<'_>, configuration: i64) -> Result<u64> {
+    let mut statement = at.prepare("SELECT count(*) FROM requests WHERE configuration = ?1")?;
+    let found: i64 = statement.query_row([configuration], |row| row.get(0))?;
+    Ok(found.unsigned_abs())
+}
+
+/// Returns the keys of the configurations that have logged calls.
+pub fn list_logged_configurations(at: &Snapshot<'_>) -> Result<Vec<i64>> {
+    // Steps from one configuration to the next by index, because the log has far more rows than there are
+    // configurations.
+    let mut statement = at.prepare(
+        "WITH RECURSIVE of (configuration) AS (
+             SELECT min(configuration) FROM requests
+             UNION ALL
+             SELECT (SELECT min(configuration) FROM requests WHERE configuration > of.configuration)
+             FROM of WHERE of.configuration IS NOT NULL)
+         SELECT configuration FROM of WHERE configuration IS NOT NULL",
+    )?;
+    let found = statement.query_map([], |row| row.get(0))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Returns the health counters of a configuration, or `None` if it is deleted or unknown.
+pub fn load_health(at: &Snapshot<'_>, configuration: i64) -> Result<Option<CallHealth>> {
+    let mut statement = at.prepare(
+        "SELECT failures, auth_failures, recent_calls, last_failure FROM configurations
+         WHERE configuration = ?1 AND deleted_at IS NULL",
+    )?;
+    let found = statement.query_row([configuration], |row| {
+        Ok(CallHealth {
+            failures: row.get(0)?,
+            auth_failures: row.get(1)?,
+            recent: row.get(2)?,
+            last_failure: row.get(3)?,
+        })
+    });
+    Ok(found.optional()?)
+}
+
+/// Stores the health counters of a configuration.
+pub fn set_health(tx: &Tx<'_>, configuration: i64, health: &CallHealth) -> Result<()> {
+    let mut statement = tx.prepare(
+        "UPDATE configurations SET failures = ?2, auth_failures = ?3, recent_calls = ?4, last_failure = ?5
+         WHERE configuration = ?1",
+    )?;
+    let CallHealth { failures, auth_failures, recent, last_failure } = health;
+    statement.execute((configuration, failures, auth_failures, recent, last_failure))?;
+    Ok(())
+}
+
+/// Returns the key of the configuration with this id, or `None` if it is unknown or deleted.
+pub fn find_configuration_key(at: &Snapshot<'_>, id: &str) -> Result<Option<i64>> {
+    let mut statement = at.prepare("SELECT configuration FROM configurations WHERE id = ?1 AND deleted_at IS NULL")?;
+    statement.query_row([id], |row| row.get(0)).optional().map_err(Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_calls_and_those_of_one_resource_are_found_by_an_index() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../../schema.sql")).unwrap();
+        for (query, index) in [
+            (RequestLogQuery::default(), "requests_by_configuration"),
+            (RequestLogQuery { failed: Some(true), ..RequestLogQuery::default() }, "requests_failed"),
+            (RequestLogQuery { resource: Some("x".to_owned()), ..RequestLogQuery::default() }, "requests_by_resource"),
+        ] {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {}", build_page_sql(&query))).unwrap();
+            let steps = statement.raw_query().mapped(|row| row.get(3));
+            let steps: Vec<String> = steps.collect::<rusqlite::Result<_>>().unwrap();
+            assert!(steps.len() == 1 && steps[0].contains(index), "{query:?}: {steps:?}");
+            assert!(steps[0].contains("id>? AND id<?"), "{query:?} scans newer calls: {steps:?}");
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! Rows of `resources`, with their rows in `resource_values` and their counts.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use crate::clock::Millis;
+use crate::error::{Error, Result};
+use crate::scim::index::IndexKeys;
+use crate::store::tables::counts;
+use crate::store::{Snapshot, Tx, find_violated_columns};
+
+/// A stored resource.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredResource {
+    /// Row number. Increases in the order of creation.
+    pub key: i64,
+    /// Key of its configuration.
+    pub configuration: i64,
+    /// Public id.
+    pub id: String,
+    /// Version, starting at 1 and incremented by each change.
+    pub version: i64,
+    /// Time of creation.
+    pub created_at: Millis,
+    /// Time of the last change. Never decreases.
+    pub last_modified: Millis,
+    /// Number of members.
+    pub member_count: i64,
+    /// The stored JSON text: `schemas` and the attributes.
+    pub body: String,
+}
+
+pub(in crate::store) const COLUMNS: &str =
+    "r.resource, r.id, r.version, r.created_at, r.last_modified, r.member_count, r.body,
+     r.configuration";
+
+pub(in crate::store) fn read_stored_resource(row: &Row<'_>) -> rusqlite::Result<StoredResource> {
+    Ok(StoredResource {
+        key: row.get(0)?,
+        id: row.get(1)?,
+        version: row.get(2)?,
+        created_at: row.get(3)?,
+        last_modified: row.get(4)?,
+        member_count: row.get(5)?,
+        body: row.get(6)?,
+        configuration: row.get(7)?,
+    })
+}
+
+/// A collection of resources: one resource type of one configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct ResourceCollection<'a> {
+    /// Key of the configuration.
+    pub configuration: i64,
+    /// Resource type name.
+    pub resource_type: &'a str,
+}
+
+/// Returns the resource of the collection with this id.
+pub fn find_resource_by_id(
+    at: &Snapshot<'_>,
+    collection: ResourceCollection<'_>,
+    id: &str,
+) -> Result<Option<StoredResource>> {
+    let mut statement = at.prepare(&format!(
+        "SELECT {COLUMNS} FROM resources r WHERE r.id = ?1 AND r.configuration = ?2 AND r.type = ?3"
+    ))?;
+    Ok(statement
+        .query_row(params![id, collection.configuration, collection.resource_type], read_stored_resource)
+        .optional()?)
+}
+
+/// Returns the row number and the type of each resource with these ids, of any type, in the order of `ids`. `None` for
+/// an unknown id.
+pub fn find_rows_by_ids(at: &Snapshot<'_>, configuration: i64, ids: &[String]) -> Result<Vec<Option<(i64, String)>>> {
+    let mut statement = at.prepare("SELECT resource, type FROM resources WHERE id = ?1 AND configuration = ?2")?;
+    ids.iter()
+        .map(|id| {
+            let row = statement.query_row(params![id, configuration], |row| Ok((row.get(0)?, row.get(1)?)));
+            Ok(row.optional()?)
+        })
+        .collect()
+}
+
+/// Returns the resource of the configuration with this row number.
+pub fn find_resource_by_key(at: &Snapshot<'_>, configuration: i64, key: i64) -> Result<Option<StoredResource>> {
+    let mut statement =
+        at.prepare(&format!("SELECT {COLUMNS} FROM resources r WHERE r.resource = ?1 AND r.configuration = ?2"))?;
+    Ok(statement.query_row([key, configuration], read_stored_resource).optional()?)
+}
+
+/// The values of a resource to insert or update.
+#[derive(Debug)]
+pub struct ResourceValues<'a> {
+    /// Public id.
+    pub id: &'a str,
+    /// Index keys.
+    pub keys: &'a IndexKeys,
+    /// Normalized display name, if it must be unique.
+    pub unique_name: Option<&'a str>,
+    /// The JSON text to store.
+    pub body: &'a str,
+}
+
+/// Inserts a resource, its index values and its count. Only the first statement can violate a constraint.
+///
+/// # Errors
+/// 409 `uniqueness` if another resource has the same name.
+pub fn insert_resource(
+    tx: &Tx<'_>,
+    collection: ResourceCollection<'_>,
+    new: &ResourceValues<'_>,
+) -> Result<StoredResource> {
+    let mut statement = tx.prepare(
+        "INSERT INTO resources (configuration, type, id, version, created_at, last_modified, active, user_name_key,
+             display_name_key, external_id, unique_name_key, label, body)
+         VALUES (?1, ?2, ?3, 1, ?4, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+    )?;
+    let keys = new.keys;
+    let inserted = statement.insert(params![
+        collection.configuration,
+        collection.resource_type,
+        new.id,
+        tx.now,
+        keys.active,
+        keys.user_name,
+        keys.display_name,
+        keys.external_id,
+        new.unique_name,
+        keys.label,
+        new.body
+    ]);
+    let key = inserted.map_err(map_uniqueness_error)?;
+    insert_values(tx, collection.configuration, key, &keys.values)?;
+    counts::adjust_count(tx, collection.configuration, collection.resource_type, key, 1)?;
+    Ok(StoredResource {
+        key,
+        configuration: collection.configuration,
+        id: new.id.to_owned(),
+        version: 1,
+        created_at: tx.now,
+        last_modified: tx.now,
+        member_count: 0,
+        body: new.body.to_owned(),
+    })
+}
+
+/// Replaces the text of a stored resource and increments its version. `before` are the index keys of the old text.
+///
+/// # Errors
+/// 409 `uniqueness` if another resource has the new name.
+pub fn update_resource(
+    tx: &Tx<'_>,
+    collection: ResourceCollection<'_>,
+    stored: &mut StoredResource,
+    before: &IndexKeys,
+    new: &ResourceValues<'_>,
+) -> Result<()> {
+    increment_version(tx, stored);
+    let after = new.keys;
+    let same_names = before.user_name == after.user_name
+        && before.display_name == after.display_name
+        && before.external_id == after.external_id
+        && before.label == after.label;
+    // SQLite updates the index of every column in SET, even if the value is unchanged. Most changes do not affect
+    // names.
+    if same_names {
+        let mut statement = tx.prepare(
+            "UPDATE resources SET version = ?2, last_modified = ?3, active = ?4, body = ?5
+             WHERE resource = ?1 AND configuration = ?6",
+        )?;
+        let row =
+            params![stored.key, stored.version, stored.last_modified, after.active, new.body, stored.configuration];
+        statement.execute(row)?;
+    } else {
+        let mut statement = tx.prepare(
+            "UPDATE resources SET version = ?2, last_modified = ?3, active = ?4, body = ?5, user_name_key = ?6,
+                 display_name_key = ?7, external_id = ?8, unique_name_key = ?9, label = ?10
+             WHERE resource = ?1 AND configuration = ?11",
+        )?;
+        let updated = statement.execute(params![
+            stored.key,
+            stored.version,
+            stored.last_modified,
+            after.active,
+            new.body,
+            after.user_name,
+            after.display_name,
+            after.external_id,
+            new.unique_name,
+            after.label,
+            stored.configuration
+        ]);
+        updated.map_err(map_uniqueness_error)?;
+    }
+    if before.values != after.values {
+        delete_values(tx, collection.configuration, stored.key, &before.values)?;
+        insert_values(tx, collection.configuration, stored.key, &after.values)?;
+    }
+    new.body.clone_into(&mut stored.body);
+    Ok(())
+}
+
+/// Increments the version of a resource whose members changed but whose text did not.
+pub fn touch_resource(tx: &Tx<'_>, stored: &mut StoredResource) -> Result<()> {
+    increment_version(tx, stored);
+    let mut statement =
+        tx.prepare("UPDATE resources SET version = ?2, last_modified = ?3, member_count = ?4 WHERE resource = ?1 AND configuration = ?5")?;
+    statement.execute(params![
+        stored.key,
+        stored.version,
+        stored.last_modified,
+        stored.member_count,
+        stored.configuration
+    ])?;
+    Ok(())
+}
+
+/// RFC 7643 section 3.1: `lastModified` is different after each change, even for two changes within a millisecond, and
+/// does not decrease if the clock is set back.
+fn increment_version(tx: &Tx<'_>, stored: &mut StoredResource) {
+    stored.version += 1;
+    stored.last_modified = tx.now.max(stored.last_modified + 1);
+}
+
+/// Deletes a resource that has no memberships any more.
+pub fn delete_resource(
+    tx: &Tx<'_>,
+    collection: ResourceCollection<'_>,
+    stored: &StoredResource,
+    keys: &IndexKeys,
+) -> Result<()> {
+    delete_values(tx, collection.configuration, stored.key, &keys.values)?;
+    tx.prepare("DELETE FROM resources WHERE resource = ?1 AND configuration = ?2")?
+        .execute(params![stored.key, stored.configuration])?;
+    counts::adjust_count(tx, collection.configuration, collection.resource_type, stored.key, -1)
+}
+
+/// Returns the resources of the collection with this key at this attribute path, in the order of creation.
+pub fn list_resources_by_value(
+    at: &Snapshot<'_>,
+    collection: ResourceCollection<'_>,
+    path: &str,
+    key: &str,
+) -> Result<Vec<StoredResource>> {
+    let mut statement = at.prepare(&format!(
+        "SELECT {COLUMNS} FROM resource_values v JOIN resources r ON r.resource = v.resource
+         WHERE v.configuration = ?1 AND v.path = ?2 AND v.key = ?3 AND r.type = ?4 ORDER BY r.resource"
+    ))?;
+    let rows = statement
+        .query_map(params![collection.configuration, path, key, collection.resource_type], read_stored_resource)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Returns the resource of the collection with this `userName`, normalized for comparison.
+pub fn find_resource_by_user_name(
+    at: &Snapshot<'_>,
+    collection: ResourceCollection<'_>,
+    key: &str,
+) -> Result<Option<StoredResource>> {
+    let mut statement = at.prepare(&format!(
+        "SELECT {COLUMNS} FROM resources r WHERE r.configuration = ?1 AND r.type = ?2 AND r.user_name_key = ?3"
+    ))?;
+    Ok(statement
+        .query_row(params![collection.configuration, collection.resource_type, key], read_stored_resource)
+        .optional()?)
+}
+
+/// Returns the number of resources in the collection.
+pub fn count_resources(at: &Snapshot<'_>, collection: ResourceCollection<'_>) -> Result<u64> {
+    Ok(counts::count_resources(at, collection.configuration, collection.resource_type)?.unsigned_abs())
+}
+
+fn insert_values(tx: &Tx<'_>, configuration: i64, key: i64, values: &[(String, String)]) -> Result<()> {
+    if values.is_empty() {
+        return Ok(());
+    }
+    let mut statement =
+        tx.prepare("INSERT INTO resource_values (configuration, path, key, resource) VALUES (?1, ?2, ?3, ?4)")?;
+    for (path, value) in values {
+        statement.execute(params![configuration, path, value, key])?;
+    }
+    Ok(())
+}
+
+fn delete_values(tx: &Tx<'_>, configuration: i64, key: i64, values: &[(String, String)]) -> Result<()> {
+    let mut statement = tx
+        .prepare("DELETE FROM resource_values WHERE configuration = ?1 AND path = ?2 AND key = ?3 AND resource = ?4")?;
+    for (path, value) in values {
+        statement.execute(params![configuration, path, value, key])?;
+    }
+    Ok(())
+}
+
+/// Converts a failed insert or update into a uniqueness error if it violated a unique index.
+fn map_uniqueness_error(problem: rusqlite::Error) -> Error {
+    let what = match find_violated_columns(&problem) {
+        Some(columns) if columns.contains("user_name_key") => "userName is taken by another resource of this type",
+        Some(columns) if columns.contains("unique_name_key") => "displayName is taken by another group",
+        _ => return problem.into(),
+    };
+    crate::scim::ScimError::uniqueness(what).into()
+}
+
+/// Stores the member count of a resource whose version was already incremented.
+pub fn set_member_count(tx: &Tx<'_>, stored: &StoredResource) -> Result<()> {
+    let mut statement =
+        tx.prepare("UPDATE resources SET member_count = ?2 WHERE resource = ?1 AND configuration = ?3")?;
+    statement.execute(params![stored.key, stored.member_count, stored.configuration])?;
+    Ok(())
+}
+
+/// Returns at most `limit` resources of the collection with values of the extension `urn`, in the order of creation.
+pub fn list_resources_with_extension(
+    at: &Snapshot<'_>,
+    collection: ResourceCollection<'_>,
+    urn: &str,
+    limit: u32,
+) -> Result<Vec<StoredResource>> {
+    let mut statement = at.prepare(&format!(
+        "SELECT {COLUMNS} FROM resources r
+         WHERE r.configuration = ?1 AND r.type = ?2 AND json_type(r.body, ?3) IS NOT NULL
+         ORDER BY r.resource LIMIT ?4"
+    ))?;
+    // A URN is validated to contain no quotes, so it can be quoted in a JSON path.
+    let path = format!("$.\"{urn}\"");
+    let rows = statement
+        .query_map(params![collection.configuration, collection.resource_type, path, limit], read_stored_resource)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

@@ -1,0 +1,62 @@
+//! Rows of `extensions`: the schemas that configurations add to resource types.
+
+use rusqlite::params;
+
+use crate::clock::Millis;
+use crate::error::{Reason, Result};
+use crate::store::{Snapshot, Tx, find_violated_columns};
+
+/// A schema of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredExtension {
+    /// URN of the schema.
+    pub id: String,
+    /// Name of the extended resource type.
+    pub resource_type: String,
+    /// Whether each resource must have it.
+    pub required: bool,
+    /// The Schema document, as JSON text.
+    pub document: String,
+    /// Time of creation.
+    pub created_at: Millis,
+}
+
+/// Returns the schemas of a configuration, ordered by URN.
+pub fn list_extensions(at: &Snapshot<'_>, configuration: i64) -> Result<Vec<StoredExtension>> {
+    let mut statement = at.prepare(
+        "SELECT id, resource_type, required, document, created_at FROM extensions WHERE configuration = ?1 ORDER BY id",
+    )?;
+    let rows = statement.query_map(params![configuration], |row| {
+        Ok(StoredExtension {
+            id: row.get(0)?,
+            resource_type: row.get(1)?,
+            required: row.get(2)?,
+            document: row.get(3)?,
+            created_at: row.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Inserts a schema, with the time of the write as `created_at`.
+///
+/// # Errors
+/// `Conflict` if the configuration already has a schema with this URN.
+pub fn insert_extension(tx: &Tx<'_>, configuration: i64, new: &StoredExtension) -> Result<()> {
+    let mut statement = tx.prepare(
+        "INSERT INTO extensions (configuration, id, resource_type, required, document, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    let row = params![configuration, new.id, new.resource_type, new.required, new.document, tx.now];
+    let inserted = statement.execute(row);
+    inserted.map(drop).map_err(|problem| match find_violated_columns(&problem) {
+        Some(_) => Reason::SchemaExists.with("id", &new.id).into(),
+        None => problem.into(),
+    })
+}
+
+/// Deletes a schema. Returns false if it does not exist.
+pub fn delete_extension(tx: &Tx<'_>, configuration: i64, id: &str) -> Result<bool> {
+    let mut statement = tx.prepare("DELETE FROM extensions WHERE configuration = ?1 AND id = ?2")?;
+    Ok(statement.execute(params![configuration, id])? == 1)
+}

@@ -1,0 +1,136 @@
+//! Rows of `setup_links`. Only the digest of a link's secret is stored, never the secret itself.
+
+use rusqlite::{OptionalExtension, Row, named_params};
+
+use crate::auth::secret::{self, TokenDigest};
+use crate::clock::Millis;
+use crate::error::Result;
+use crate::store::{Snapshot, Tx};
+
+/// A setup link without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetupLink {
+    /// Id of the link.
+    pub id: String,
+    /// Key of its configuration.
+    pub configuration: i64,
+    /// Note about the recipient or purpose.
+    pub note: String,
+    /// The identity provider that the link is for.
+    pub provider: Option<String>,
+    /// Time of creation.
+    pub created_at: Millis,
+    /// Time of expiry.
+    pub expires_at: Millis,
+    /// Time at which it was last opened.
+    pub last_opened_at: Option<Millis>,
+    /// How often it was opened.
+    pub opened: u32,
+    /// Time at which it was revoked or the setup was completed.
+    pub ended_at: Option<Millis>,
+}
+
+impl SetupLink {
+    /// Whether the link is valid at this time.
+    pub fn is_live(&self, now: Millis) -> bool {
+        self.ended_at.is_none() && now < self.expires_at
+    }
+}
+
+/// Inserts a link with the digest of its secret.
+pub fn insert_link(tx: &Tx<'_>, digest: &TokenDigest, link: &SetupLink) -> Result<()> {
+    tx.prepare(
+        "INSERT INTO setup_links (id, digest, configuration, note, provider, created_at, expires_at)
+         VALUES (:id, :digest, :configuration, :note, :provider, :created_at, :expires_at)",
+    )?
+    .execute(named_params! {
+        ":id": link.id,
+        ":digest": digest.as_slice(),
+        ":configuration": link.configuration,
+        ":note": link.note,
+        ":provider": link.provider,
+        ":created_at": link.created_at,
+        ":expires_at": link.expires_at,
+    })?;
+    Ok(())
+}
+
+/// Returns at most `limit` links of a configuration, newest first. With `before`, only links with smaller ids.
+pub fn list_links(at: &Snapshot<'_>, configuration: i64, before: Option<&str>, limit: u32) -> Result<Vec<SetupLink>> {
+    let mut statement = at.prepare(
+        "SELECT id, configuration, note, provider, created_at, expires_at, last_opened_at, opened, ended_at
+         FROM setup_links WHERE configuration = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
+    )?;
+    let found = statement.query_map((configuration, before, limit), read_link)?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Returns the link of a configuration with this id, live or not.
+pub fn find_link_by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Option<SetupLink>> {
+    let mut statement = at.prepare(
+        "SELECT id, configuration, note, provider, created_at, expires_at, last_opened_at, opened, ended_at
+         FROM setup_links WHERE configuration = ?1 AND id = ?2",
+    )?;
+    Ok(statement.query_row((configuration, id), read_link).optional()?)
+}
+
+/// Returns the link with this digest of the secret, live or not.
+pub fn find_link_by_digest(at: &Snapshot<'_>, digest: &TokenDigest) -> Result<Option<SetupLink>> {
+    let mut statement = at.prepare(
+        "SELECT id, configuration, note, provider, created_at, expires_at, last_opened_at, opened, ended_at, digest
+         FROM setup_links WHERE digest = ?1",
+    )?;
+    let found =
+        statement.query_row([digest.as_slice()], |row| Ok((row.get::<_, TokenDigest>("digest")?, read_link(row)?)));
+    Ok(found.optional()?.and_then(|(stored, link)| secret::digests_match(&stored, digest).then_some(link)))
+}
+
+/// Returns the number of live links of a configuration.
+pub fn count_live_links(at: &Snapshot<'_>, configuration: i64, now: Millis) -> Result<u32> {
+    let mut statement = at.prepare(
+        "SELECT count(*) FROM setup_links WHERE configuration = ?1 AND ended_at IS NULL AND expires_at > ?2",
+    )?;
+    Ok(statement.query_row((configuration, now), |row| row.get(0))?)
+}
+
+/// Records that a link was opened.
+pub fn record_link_opened(tx: &Tx<'_>, id: &str) -> Result<()> {
+    tx.prepare("UPDATE setup_links SET opened = opened + 1, last_opened_at = ?2 WHERE id = ?1")?
+        .execute((id, tx.now))?;
+    Ok(())
+}
+
+/// Returns the time of creation of the newest user of a configuration.
+pub fn find_newest_user_time(at: &Snapshot<'_>, configuration: i64) -> Result<Option<Millis>> {
+    let mut statement = at.prepare(
+        "SELECT created_at FROM resources WHERE configuration = ?1 AND type = 'User' ORDER BY resource DESC LIMIT 1",
+    )?;
+    Ok(statement.query_row([configuration], |row| row.get(0)).optional()?)
+}
+
+/// Ends a link.
+pub fn end_link(tx: &Tx<'_>, id: &str) -> Result<()> {
+    tx.prepare("UPDATE setup_links SET ended_at = ?2 WHERE id = ?1")?.execute((id, tx.now))?;
+    Ok(())
+}
+
+/// Ends all links of a configuration.
+pub fn end_all_links(tx: &Tx<'_>, configuration: i64) -> Result<()> {
+    tx.prepare("UPDATE setup_links SET ended_at = ?2 WHERE configuration = ?1 AND ended_at IS NULL")?
+        .execute((configuration, tx.now))?;
+    Ok(())
+}
+
+fn read_link(row: &Row<'_>) -> rusqlite::Result<SetupLink> {
+    Ok(SetupLink {
+        id: row.get("id")?,
+        configuration: row.get("configuration")?,
+        note: row.get("note")?,
+        provider: row.get("provider")?,
+        created_at: row.get("created_at")?,
+        expires_at: row.get("expires_at")?,
+        last_opened_at: row.get("last_opened_at")?,
+        opened: row.get("opened")?,
+        ended_at: row.get("ended_at")?,
+    })
+}

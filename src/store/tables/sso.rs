@@ -1,0 +1,87 @@
+//! Rows of `sso_provider` and `sso_identities`: the OpenID provider settings, and the identities of admins.
+
+use rusqlite::{OptionalExtension, named_params};
+
+use crate::error::{Error, Result};
+use crate::model::sso::ProviderConfiguration;
+use crate::store::{Snapshot, Tx};
+
+/// The stored OpenID provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredProvider {
+    /// Settings of the provider.
+    pub agreement: ProviderConfiguration,
+    /// The encrypted client secret.
+    pub client_secret: Option<Vec<u8>>,
+    /// Increases with every change.
+    pub revision: i64,
+}
+
+/// Returns the OpenID provider, if one is configured.
+pub fn find_provider(at: &Snapshot<'_>) -> Result<Option<StoredProvider>> {
+    let mut statement = at.prepare("SELECT agreement, client_secret, revision FROM sso_provider WHERE one = 1")?;
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?));
+    let Some((agreement, client_secret, revision)) = statement.query_row([], row).optional()? else { return Ok(None) };
+    let agreement = serde_json::from_str(&agreement).map_err(|problem| Error::Database(problem.to_string()))?;
+    Ok(Some(StoredProvider { agreement, client_secret, revision }))
+}
+
+/// Stores a provider, and replaces the previous one.
+pub fn save_provider(tx: &Tx<'_>, agreement: &ProviderConfiguration, client_secret: Option<&[u8]>) -> Result<()> {
+    let text = serde_json::to_string(agreement).map_err(|problem| Error::Database(problem.to_string()))?;
+    tx.prepare(
+        "INSERT INTO sso_provider (one, agreement, client_secret, revision) VALUES (1, :agreement, :secret, :now)
+         ON CONFLICT (one) DO UPDATE SET agreement = excluded.agreement, client_secret = excluded.client_secret,
+             revision = max(revision + 1, excluded.revision)",
+    )?
+    .execute(named_params! {":agreement": text, ":secret": client_secret, ":now": tx.now})?;
+    Ok(())
+}
+
+/// Deletes the provider. Identities stay, in case it is configured again. Returns false if there was none.
+pub fn delete_provider(tx: &Tx<'_>) -> Result<bool> {
+    Ok(tx.prepare("DELETE FROM sso_provider")?.execute([])? > 0)
+}
+
+/// Returns the id of the admin with this identity, and whether sign-in manages the role.
+pub fn find_admin_by_identity(at: &Snapshot<'_>, issuer: &str, subject: &str) -> Result<Option<(String, bool)>> {
+    let mut statement =
+        at.prepare("SELECT admin_id, managed FROM sso_identities WHERE issuer = ?1 AND subject = ?2")?;
+    Ok(statement.query_row([issuer, subject], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+}
+
+/// Returns the subject of the admin at this provider.
+pub fn find_subject(at: &Snapshot<'_>, issuer: &str, admin: &str) -> Result<Option<String>> {
+    let mut statement = at.prepare("SELECT subject FROM sso_identities WHERE admin_id = ?2 AND issuer = ?1")?;
+    Ok(statement.query_row([issuer, admin], |row| row.get(0)).optional()?)
+}
+
+/// Returns the identities of an admin as (issuer, subject), oldest first.
+pub fn list_identities(at: &Snapshot<'_>, admin: &str) -> Result<Vec<(String, String)>> {
+    let mut statement =
+        at.prepare("SELECT issuer, subject FROM sso_identities WHERE admin_id = ?1 ORDER BY created_at")?;
+    let found = statement.query_map([admin], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Links an identity to an admin. `is_managed` is whether sign-in manages the role.
+pub fn link_identity(tx: &Tx<'_>, issuer: &str, subject: &str, admin: &str, is_managed: bool) -> Result<()> {
+    tx.prepare(
+        "INSERT INTO sso_identities (issuer, subject, admin_id, managed, created_at)
+         VALUES (:issuer, :subject, :admin, :managed, :now)
+         ON CONFLICT (issuer, subject) DO UPDATE SET managed = excluded.managed",
+    )?
+    .execute(named_params! {
+        ":issuer": issuer,
+        ":subject": subject,
+        ":admin": admin,
+        ":managed": is_managed,
+        ":now": tx.now,
+    })?;
+    Ok(())
+}
+
+/// Deletes all identities of an admin. Returns how many were deleted.
+pub fn delete_identities(tx: &Tx<'_>, admin: &str) -> Result<usize> {
+    Ok(tx.prepare("DELETE FROM sso_identities WHERE admin_id = ?1")?.execute([admin])?)
+}

@@ -1,0 +1,234 @@
+//! API keys of the operator and of accounts.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
+
+use crate::auth::secret::BearerToken;
+use crate::clock;
+use crate::management::api_keys::{self, ApiKey, NewApiKey};
+use crate::model::audit_context::AuditContext;
+use crate::model::permission::{Permission, Permissions};
+use crate::web::api::caller::{AllowedCaller, OperatorOnly, System};
+use crate::web::api::configurations::map_random_error;
+use crate::web::api::cursor::{CursorPage, PageQuery};
+use crate::web::api::request::{ApiRequest, read_blocking, run_write};
+use crate::web::api::request_types::{DisplayName, RequestTimestamp};
+use crate::web::api::response::{
+    ApiError, ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
+};
+
+/// A permission, deserialized from its API name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PermissionValue(Permission);
+
+impl<'de> Deserialize<'de> for PermissionValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+impl PartialSchema for PermissionValue {
+    fn schema() -> RefOr<Schema> {
+        let names = Permission::ALL.map(Permission::as_str);
+        let schema: Object = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build();
+        RefOr::T(Schema::Object(schema))
+    }
+}
+
+impl ToSchema for PermissionValue {}
+
+/// An API key, without its secret
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ApiKey)]
+pub(super) struct ApiKeyResponse {
+    client_id: String,
+    name: String,
+    /// The account of the key; null for a key of the operator
+    #[schema(required)]
+    account_id: Option<String>,
+    #[schema(value_type = Vec<PermissionValue>, inline)]
+    permissions: Vec<&'static str>,
+    /// The last four characters of the secret
+    hint: String,
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// When the key was last used, accurate to about a second; null if it was never used
+    #[schema(format = DateTime, required)]
+    last_used_at: Option<String>,
+    /// When the key expires; null for never
+    #[schema(format = DateTime, required)]
+    expires_at: Option<String>,
+}
+
+impl From<ApiKey> for ApiKeyResponse {
+    fn from(key: ApiKey) -> Self {
+        Self {
+            client_id: key.id,
+            name: key.name,
+            account_id: key.account,
+            permissions: key.permissions.iter().map(Permission::as_str).collect(),
+            hint: key.hint,
+            created_at: clock::format_rfc3339(key.created_at),
+            last_used_at: key.last_used_at.map(clock::format_rfc3339),
+            expires_at: key.expires_at.map(clock::format_rfc3339),
+        }
+    }
+}
+
+/// A new API key with its secret, which cannot be read again
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CreatedApiKey {
+    #[serde(flatten)]
+    #[schema(inline)]
+    key: ApiKeyResponse,
+    secret: String,
+}
+
+/// An API key to create. Unknown members are ignored
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = NewApiKey)]
+pub(super) struct CreateApiKeyBody {
+    name: DisplayName,
+    /// The account of the key, created if it does not exist; default: the account in `frontegg-tenant-id`, otherwise all
+    /// accounts
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
+    )]
+    account_id: Option<String>,
+    /// Permissions of the key, only such that the caller has; default: all permissions of the caller, for the key of an
+    /// account without `system.admin`, which has no effect for accounts
+    #[schema(min_items = 1, value_type = Option<Vec<PermissionValue>>, inline)]
+    permissions: Option<Vec<PermissionValue>>,
+    /// When the key expires; default: never. A time in the past is a conflict
+    expires_at: Option<RequestTimestamp>,
+}
+
+/// Filters
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListApiKeysQuery {
+    /// Id of the account
+    account_id: Option<String>,
+}
+
+/// List API keys
+#[utoipa::path(
+    get,
+    path = "/directory/resources/v1/api-keys",
+    tag = "Callers",
+    operation_id = "listApiKeys",
+    params(PageQuery, ListApiKeysQuery, ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
+    responses((status = 200, description = "The keys that are not revoked, oldest first", body = CursorPage<ApiKeyResponse>), ReadErrors),
+    security(("bearer" = []))
+)]
+pub(super) async fn list_api_keys(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
+    let (page, filter) = (call.query::<PageQuery>()?, call.query::<ListApiKeysQuery>()?);
+    let (limit, after) = (page.limit()?, page.position::<String>()?);
+    let scope = allowed.account_scope();
+    let account = filter.account_id.or(scope.account().map(str::to_owned));
+    if account.as_deref().is_some_and(|account| !scope.covers(account)) {
+        return Ok(json_response(&CursorPage::<ApiKeyResponse>::from_rows(
+            Vec::<ApiKey>::new(),
+            limit,
+            |key| key.id.clone(),
+            ApiKeyResponse::from,
+        )));
+    }
+    let found = read_blocking(&call.state, move |at| {
+        api_keys::list_api_keys(at, account.as_deref(), after.as_deref(), limit + 1)
+    })
+    .await?;
+    Ok(json_response(&CursorPage::from_rows(found, limit, |key| key.id.clone(), ApiKeyResponse::from)))
+}
+
+/// Create an API key
+///
+/// The secret works as a bearer token. Together with the client id, it can also be exchanged for a token at
+/// `POST /auth/vendor`.
+#[utoipa::path(
+    post,
+    path = "/directory/resources/v1/api-keys",
+    tag = "Callers",
+    operation_id = "createApiKey",
+    params(("frontegg-tenant-id" = Option<String>, Header, max_length = 128,
+        pattern = r"^([^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?)?$",
+        description = "The account")),
+    request_body = CreateApiKeyBody,
+    responses((status = 201, description = "The key, with its secret", body = CreatedApiKey), WriteErrors),
+    security(("bearer" = []))
+)]
+pub(super) async fn create_api_key(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
+    let (context, permissions) = (allowed.context, allowed.permissions);
+    let (body, state) = call.body::<CreateApiKeyBody>().await?;
+    let secret = map_random_error(BearerToken::generate_key())?;
+    let new = validate_new_key(body, &context, permissions, &secret)?;
+    let key = run_write(&state, move |tx| api_keys::create_api_key(tx, &context, &new)).await?;
+    Ok(created_response(&CreatedApiKey { key: key.into(), secret: secret.reveal().to_owned() }))
+}
+
+/// Validates a request to create a key, for a caller with these permissions.
+///
+/// # Errors
+/// 403 for an account outside the account scope of the call, or for permissions that the caller lacks.
+fn validate_new_key(
+    body: CreateApiKeyBody,
+    context: &AuditContext,
+    permissions: Permissions,
+    secret: &BearerToken,
+) -> Result<NewApiKey, ApiError> {
+    let mut new = NewApiKey::new(clock::new_id(), secret, body.name.0);
+    new.account = body.account_id.or(context.scope.account().map(str::to_owned));
+    if new.account.as_deref().is_some_and(|account| !context.scope.covers(account)) {
+        return Err(ApiError::forbidden("accountId is not the account in frontegg-tenant-id"));
+    }
+    let default = api_keys::default_permissions(new.account.as_deref(), permissions);
+    new.permissions =
+        body.permissions.map_or(default, |given| given.into_iter().map(|permission| permission.0).collect());
+    if new.permissions.intersection(permissions) != new.permissions {
+        return Err(ApiError::forbidden("permissions: a key can only have permissions that the caller has"));
+    }
+    new.expires_at = body.expires_at.map(|timestamp| timestamp.0);
+    Ok(new)
+}
+
+/// Get an API key
+#[utoipa::path(
+    get,
+    path = "/directory/resources/v1/api-keys/{id}",
+    tag = "Callers",
+    operation_id = "getApiKey",
+    params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
+    responses((status = 200, description = "The key", body = ApiKeyResponse), ReadErrors),
+    security(("bearer" = []))
+)]
+pub(super) async fn get_api_key(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
+    let id = call.path_parameter("id");
+    let found = call.state.store.read_inline(|at| api_keys::find_api_key(at, &allowed.context.scope, &id))?;
+    Ok(json_response(&ApiKeyResponse::from(found)))
+}
+
+/// Revoke an API key
+///
+/// The key and all tokens issued for it stop working immediately.
+#[utoipa::path(
+    delete,
+    path = "/directory/resources/v1/api-keys/{id}",
+    tag = "Callers",
+    operation_id = "revokeApiKey",
+    params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
+    responses((status = 204, description = "Done"), WriteErrors),
+    security(("bearer" = []))
+)]
+pub(super) async fn revoke_api_key(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
+    let (context, id) = (allowed.context, call.path_parameter("id"));
+    run_write(&call.state, move |tx| api_keys::revoke_api_key(tx, &context, &id)).await?;
+    Ok(no_content_response())
+}

@@ -1,0 +1,112 @@
+//! Settings of the whole server, for the operator, and its health checks.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::management::instance;
+use crate::web::api::caller::{AllowedCaller, OperatorOnly, System};
+use crate::web::api::request::{ApiRequest, run_write};
+use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response};
+use crate::web::state::AppState;
+
+/// Settings of the server
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ServerSettings)]
+pub(super) struct ServerSettingsResponse {
+    /// Whether users and API keys of accounts may use the management API
+    self_service: bool,
+    /// URL at which identity providers reach the server; set with a flag of `rollcall serve`
+    public_url: String,
+    version: &'static str,
+    user_tokens: UserTokensResponse,
+}
+
+/// Which user tokens are accepted; set with flags of `rollcall serve`
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = UserTokens)]
+pub(super) struct UserTokensResponse {
+    configured: bool,
+    /// Required `iss`
+    #[schema(required)]
+    issuer: Option<String>,
+    /// `aud` must contain one of these
+    audience: Vec<String>,
+}
+
+/// Changes to the settings of the server. Unknown members are ignored
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ServerSettingsUpdate)]
+pub(super) struct UpdateServerSettingsBody {
+    self_service: bool,
+}
+
+/// Get the settings of the server
+#[utoipa::path(
+    get,
+    path = "/directory/resources/v1/settings",
+    tag = "Server",
+    operation_id = "getServerSettings",
+    params(("frontegg-tenant-id" = Option<String>, Header, description = "The account; has no effect here")),
+    responses((status = 200, description = "The settings", body = ServerSettingsResponse), ReadErrors),
+    security(("bearer" = []))
+)]
+pub(super) async fn get_server_settings(_allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
+    Ok(json_response(&read_settings(&call.state)?))
+}
+
+/// Switch self-service on or off
+///
+/// While it is off, users and API keys of accounts get 403 for every request. The operator's credentials and the identity
+/// providers continue to work.
+#[utoipa::path(
+    patch,
+    path = "/directory/resources/v1/settings",
+    tag = "Server",
+    operation_id = "updateServerSettings",
+    params(("frontegg-tenant-id" = Option<String>, Header, description = "The account; has no effect here")),
+    request_body = UpdateServerSettingsBody,
+    responses((status = 200, description = "The settings after the change", body = ServerSettingsResponse), WriteErrors),
+    security(("bearer" = []))
+)]
+pub(super) async fn update_server_settings(
+    allowed: AllowedCaller<OperatorOnly<System>>,
+    call: ApiRequest,
+) -> ApiResult {
+    let context = allowed.context;
+    let (body, state) = call.body::<UpdateServerSettingsBody>().await?;
+    run_write(&state, move |tx| instance::set_self_service(tx, &context, body.self_service)).await?;
+    Ok(json_response(&read_settings(&state)?))
+}
+
+fn read_settings(state: &Data<AppState>) -> Result<ServerSettingsResponse, ApiError> {
+    let user_tokens = state.authentication.user_tokens.as_ref().map(crate::auth::jwt::UserTokens::settings);
+    Ok(ServerSettingsResponse {
+        self_service: state.store.read_inline(instance::is_self_service_enabled)?,
+        public_url: state.public_url().to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        user_tokens: UserTokensResponse {
+            configured: user_tokens.is_some(),
+            issuer: user_tokens.map(|settings| settings.issuer.clone()),
+            audience: user_tokens.map(|settings| settings.audiences.clone()).unwrap_or_default(),
+        },
+    })
+}
+
+/// `GET /livez`: 200 while the process responds.
+pub async fn check_liveness() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+}
+
+/// `GET /readyz`: 200 while the database can be read and written, else 503.
+pub async fn check_readiness(state: Data<AppState>) -> HttpResponse {
+    let is_readable = state.store.read_inline(instance::get_public_url).is_ok();
+    if is_readable && state.store.is_intact() {
+        return HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n");
+    }
+    HttpResponse::ServiceUnavailable().content_type("text/plain; charset=utf-8").body("the database is unavailable\n")
+}

@@ -1,0 +1,70 @@
+//! Validated value types that several request bodies use, each with the schema that describes the same rules.
+
+use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
+
+use crate::clock::Millis;
+use crate::messages::render_error;
+use crate::model::names;
+
+/// A display name
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(
+    as = Name,
+    min_length = 1,
+    max_length = 64,
+    pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
+)]
+pub(super) struct DisplayName(pub(super) String);
+
+impl TryFrom<String> for DisplayName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        if names::check_name("it", &text).map_err(|error| render_error(&error))? == text {
+            return Ok(Self(text));
+        }
+        Err("it must not begin or end with a space".to_owned())
+    }
+}
+
+/// A timestamp in RFC 3339 format
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(try_from = "String")]
+#[schema(as = Timestamp, value_type = String, format = DateTime)]
+pub(super) struct RequestTimestamp(pub(super) Millis);
+
+impl TryFrom<String> for RequestTimestamp {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let parsed = OffsetDateTime::parse(&text, &Rfc3339);
+        let timestamp = parsed.map_err(|_| "it must be a time such as 2026-07-14T09:30:00Z")?;
+        Millis::try_from(timestamp.unix_timestamp_nanos() / 1_000_000).map(Self).map_err(|_| "it is out of range")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_needs_a_time_zone_and_a_name_has_no_surrounding_spaces() {
+        for (text, timestamp) in [
+            ("1970-01-01T00:00:01Z", Some(1_000)),
+            ("1970-01-01t01:00:00.0015+01:00", Some(1)),
+            ("1970-01-01T00:00:01", None),
+            ("1970-01-01", None),
+            ("soon", None),
+        ] {
+            assert_eq!(RequestTimestamp::try_from(text.to_owned()).ok(), timestamp.map(RequestTimestamp), "{text}");
+        }
+        for (text, is_valid) in [("a", true), ("a b", true), (" a", false), ("a ", false), ("", false), ("a\tb", false)]
+        {
+            assert_eq!(DisplayName::try_from(text.to_owned()).is_ok(), is_valid, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,493 @@
+//! Logged calls and last-seen times, collected in memory and stored twice a second, without delay for the caller.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::clock::{self, Millis};
+use crate::error::{Error, Result};
+use crate::management::request_log::{self, CallTarget, LastSeen, RequestLogEntry};
+use crate::model::request::{CallOutcome, LoggedCall};
+use crate::store::Store;
+use crate::web::request_log::{CallerIdentity, RecordedCall, build_entry};
+
+/// Interval of storing, and the interval of the budgets below.
+pub const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
+/// Most calls in memory; further calls are counted but not logged.
+const CALLS_MAX: usize = 2_000;
+/// From this number of calls on, they are stored before the interval ends.
+const CALLS_FLUSH_EARLY: usize = 500;
+/// Most bytes of bodies in memory; further calls are logged without bodies.
+const BODIES_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Logged reads with a valid token per configuration and interval; limits the cost of a flood of reads.
+const READS_PER_INTERVAL: usize = 100;
+/// Logged calls with status 429 per configuration and interval.
+const RATE_LIMITED_PER_INTERVAL: usize = 10;
+/// Successful calls that are logged with bodies per configuration and interval. Identity providers stay far below it.
+/// Further calls are logged without bodies; failed calls always keep their bodies.
+const BODIES_PER_INTERVAL: usize = 100;
+/// Logged calls without a valid token per configuration and minute, so that they cannot displace authenticated calls;
+/// and the most configurations that are counted.
+const UNAUTHENTICATED_PER_MINUTE: u32 = 30;
+const UNAUTHENTICATED_CONFIGURATIONS_MAX: usize = 1_000;
+const MINUTE_MS: Millis = 60_000;
+/// Most calls per transaction, so that no other write waits long.
+const CALLS_PER_BATCH: usize = 200;
+/// Most bytes of bodies per transaction.
+const BYTES_PER_BATCH: usize = 512 * 1024;
+/// Most configurations whose missed calls are counted separately.
+const MISSED_MAX: usize = 1_000;
+/// Retries of a batch while the store is busy.
+const RETRIES_MAX: u32 = 5;
+
+/// Calls that are not stored yet. A crash loses at most the last second.
+#[derive(Debug, Default)]
+pub struct CallActivity {
+    pending: Mutex<PendingCalls>,
+    full: Notify,
+}
+
+#[derive(Debug, Default)]
+struct PendingCalls {
+    tokens: HashMap<String, Millis>,
+    configurations: HashMap<i64, LastSeen>,
+    calls: Vec<RecordedCall>,
+    body_bytes: usize,
+    missed: HashMap<CallTarget, MissedCalls>,
+    /// Calls since start that were not logged.
+    missed_total: u64,
+    budget: LogBudget,
+}
+
+/// Calls of a configuration that were not logged.
+#[derive(Debug, Clone, Copy)]
+struct MissedCalls {
+    calls: u32,
+    first: Millis,
+    last: Millis,
+}
+
+/// Number of calls that may still be logged.
+#[derive(Debug, Default)]
+struct LogBudget {
+    since: Millis,
+    /// Use of each configuration in this interval; configurations do not share a budget.
+    used: HashMap<i64, IntervalUse>,
+    minute: Millis,
+    unauthenticated: HashMap<CallTarget, u32>,
+}
+
+/// Calls of a configuration in this interval.
+#[derive(Debug, Default)]
+struct IntervalUse {
+    reads: usize,
+    with_bodies: usize,
+    rate_limited: usize,
+}
+
+impl CallActivity {
+    /// Records a completed call.
+    pub fn record(&self, call: RecordedCall) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        pending.record_use(&call);
+        pending.add(call);
+        if pending.calls.len() == CALLS_FLUSH_EARLY {
+            self.full.notify_one();
+        }
+    }
+
+    /// Returns the number of calls in memory, the bytes of their bodies, and the calls since start that were not
+    /// logged.
+    pub fn figures(&self) -> [u64; 3] {
+        let pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        [pending.calls.len() as u64, pending.body_bytes as u64, pending.missed_total]
+    }
+
+    /// Waits until the interval ends or enough calls are in memory.
+    pub async fn wait_until_due(&self) {
+        // Both outcomes mean that the calls are due.
+        let _ = tokio::time::timeout(FLUSH_INTERVAL, self.full.notified()).await;
+    }
+
+    /// Stores the collected calls and last-seen times.
+    ///
+    /// # Errors
+    /// Errors of the store. Data that was not stored is lost; lost calls are counted as missed.
+    pub async fn flush(&self, store: &Store) -> Result<()> {
+        let (pending, missed) = self.drain();
+        let seen = flush_last_seen(store, pending.tokens, pending.configurations).await;
+        let logged = self.flush_calls(store, pending.calls, missed).await;
+        seen.and(logged)
+    }
+
+    fn drain(&self) -> (PendingCalls, HashMap<CallTarget, MissedCalls>) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let budget = std::mem::take(&mut pending.budget);
+        let missed_ever = pending.missed_total;
+        let mut drained = std::mem::replace(
+            &mut *pending,
+            PendingCalls { missed_total: missed_ever, budget, ..PendingCalls::default() },
+        );
+        let missed = std::mem::take(&mut drained.missed);
+        (drained, missed)
+    }
+
+    async fn flush_calls(
+        &self,
+        store: &Store,
+        calls: Vec<RecordedCall>,
+        missed: HashMap<CallTarget, MissedCalls>,
+    ) -> Result<()> {
+        let mut batches = LogBatches::default();
+        for call in calls {
+            batches.add(build_entry(call));
+        }
+        let total: u32 = missed.values().map(|missed| missed.calls).sum();
+        if total > 0 {
+            tracing::warn!(calls = total, "more calls arrived than the request log can store; they were served");
+        }
+        for (target, missed) in missed {
+            batches.add(missed.to_entry(target));
+        }
+        let mut result = Ok(());
+        for batch in batches.0 {
+            if let Err((problem, lost)) = write_batch(store, batch.entries).await {
+                self.count_missed(&lost);
+                result = Err(problem);
+            }
+        }
+        result
+    }
+
+    /// Counts calls that could not be stored.
+    fn count_missed(&self, lost: &[RequestLogEntry]) {
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        for RequestLogEntry { target, call, .. } in lost {
+            pending.missed_total += u64::from(call.missed == 0);
+            pending.count_missed(target.clone(), call.at, call.missed.max(1));
+        }
+    }
+}
+
+async fn flush_last_seen(store: &Store, used: HashMap<String, Millis>, active: HashMap<i64, LastSeen>) -> Result<()> {
+    if used.is_empty() && active.is_empty() {
+        return Ok(());
+    }
+    store.write(move |tx| request_log::record_last_seen(tx, &used, &active)).await
+}
+
+/// Stores one batch; retries after a short delay while the store is busy.
+async fn write_batch(
+    store: &Store,
+    entries: Vec<RequestLogEntry>,
+) -> std::result::Result<(), (Error, Vec<RequestLogEntry>)> {
+    let entries = std::sync::Arc::new(entries);
+    let mut tries = 0;
+    loop {
+        let batch = std::sync::Arc::clone(&entries);
+        let written = store.write(move |tx| request_log::store_calls(tx, &batch)).await;
+        match written {
+            Ok(()) => return Ok(()),
+            Err(Error::Busy) if tries < RETRIES_MAX => {
+                tries += 1;
+                tokio::time::sleep(Duration::from_millis(20) * tries).await;
+            }
+            Err(problem) => return Err((problem, std::sync::Arc::unwrap_or_clone(entries))),
+        }
+    }
+}
+
+impl PendingCalls {
+    /// Records the use of the token and of the configuration.
+    fn record_use(&mut self, call: &RecordedCall) {
+        let CallerIdentity::Caller { configuration, token } = &call.caller else { return };
+        match self.tokens.get_mut(token) {
+            Some(last) => *last = call.at,
+            None => {
+                self.tokens.insert(token.clone(), call.at);
+            }
+        }
+        let seen =
+            self.configurations.entry(*configuration).or_insert(LastSeen { last_call: call.at, last_write: None });
+        seen.last_call = call.at;
+        if call.is_successful_write {
+            seen.last_write = Some(call.at);
+        }
+    }
+
+    /// Stores the call in memory, or only counts it if there is no room.
+    fn add(&mut self, mut call: RecordedCall) {
+        let has_room = self.budget.allows(&call) && self.calls.len() < CALLS_MAX;
+        if !has_room {
+            // Unauthenticated calls above their budget leave no trace, not even in the count of missed calls.
+            if matches!(call.caller, CallerIdentity::Caller { .. }) {
+                self.missed_total += 1;
+                self.count_missed(call.caller.configuration(), call.at, 1);
+            }
+            return;
+        }
+        let is_flood = call.status < 400 && !self.budget.allows_bodies(&call);
+        if is_flood || self.body_bytes + call.body_bytes() > BODIES_MAX_BYTES {
+            call.discard_bodies();
+        }
+        self.body_bytes += call.body_bytes();
+        self.calls.push(call);
+    }
+
+    fn count_missed(&mut self, target: CallTarget, at: Millis, calls: u32) {
+        if self.missed.len() >= MISSED_MAX && !self.missed.contains_key(&target) {
+            return;
+        }
+        let missed = self.missed.entry(target).or_insert(MissedCalls { calls: 0, first: at, last: at });
+        missed.calls = missed.calls.saturating_add(calls);
+        missed.last = at;
+    }
+}
+
+impl LogBudget {
+    fn allows(&mut self, call: &RecordedCall) -> bool {
+        match &call.caller {
+            CallerIdentity::Unauthenticated { configuration: target, .. } => {
+                self.allows_unauthenticated(target, call.at)
+            }
+            CallerIdentity::Caller { .. } if call.status == 429 => {
+                count_up_to(&mut self.use_of(call).rate_limited, RATE_LIMITED_PER_INTERVAL)
+            }
+            CallerIdentity::Caller { .. } if call.method.is_safe() && call.status < 400 => {
+                count_up_to(&mut self.use_of(call).reads, READS_PER_INTERVAL)
+            }
+            CallerIdentity::Caller { .. } => true,
+        }
+    }
+
+    fn allows_bodies(&mut self, call: &RecordedCall) -> bool {
+        count_up_to(&mut self.use_of(call).with_bodies, BODIES_PER_INTERVAL)
+    }
+
+    fn use_of(&mut self, call: &RecordedCall) -> &mut IntervalUse {
+        self.reset_if_due(call.at);
+        let configuration = match &call.caller {
+            CallerIdentity::Caller { configuration, .. } => *configuration,
+            // All unauthenticated callers share one.
+            CallerIdentity::Unauthenticated { .. } => 0,
+        };
+        self.used.entry(configuration).or_default()
+    }
+
+    /// Resets the budgets when a new interval begins.
+    fn reset_if_due(&mut self, at: Millis) {
+        let interval = i64::try_from(FLUSH_INTERVAL.as_millis()).unwrap_or(i64::MAX);
+        if (at - self.since).abs() >= interval {
+            self.since = at;
+            self.used.clear();
+        }
+    }
+
+    fn allows_unauthenticated(&mut self, target: &CallTarget, at: Millis) -> bool {
+        if (at - self.minute).abs() >= MINUTE_MS {
+            self.minute = at;
+            self.unauthenticated.clear();
+        }
+        if self.unauthenticated.len() >= UNAUTHENTICATED_CONFIGURATIONS_MAX
+            && !self.unauthenticated.contains_key(target)
+        {
+            return false;
+        }
+        let calls = self.unauthenticated.entry(target.clone()).or_default();
+        *calls += 1;
+        *calls <= UNAUTHENTICATED_PER_MINUTE
+    }
+}
+
+/// Increments the count. Returns whether it is at most `most`.
+fn count_up_to(count: &mut usize, most: usize) -> bool {
+    *count += 1;
+    *count <= most
+}
+
+impl MissedCalls {
+    /// Returns the log row that counts the missed calls.
+    fn to_entry(self, target: CallTarget) -> RequestLogEntry {
+        let span = format!(
+            "{} calls between {} and {} were served but not logged",
+            self.calls,
+            clock::format_rfc3339(self.first),
+            clock::format_rfc3339(self.last)
+        );
+        let call = LoggedCall {
+            id: clock::new_id(),
+            at: self.last,
+            method: "-".to_owned(),
+            detail: Some(span),
+            missed: self.calls,
+            ..LoggedCall::default()
+        };
+        RequestLogEntry { target, verdict: CallOutcome::NotCounted, call }
+    }
+}
+
+/// Log rows in batches; each batch is one transaction.
+#[derive(Default)]
+struct LogBatches(Vec<LogBatch>);
+
+#[derive(Default)]
+struct LogBatch {
+    entries: Vec<RequestLogEntry>,
+    bytes: usize,
+}
+
+impl LogBatches {
+    fn add(&mut self, entry: RequestLogEntry) {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let bytes = length(&entry.call.request.text) + length(&entry.call.response.text);
+        let fits =
+            |batch: &&mut LogBatch| batch.entries.len() < CALLS_PER_BATCH && batch.bytes + bytes <= BYTES_PER_BATCH;
+        if let Some(batch) = self.0.last_mut().filter(fits) {
+            batch.entries.push(entry);
+            batch.bytes += bytes;
+        } else {
+            self.0.push(LogBatch { entries: vec![entry], bytes });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::{Method, Uri};
+
+    use super::*;
+    use crate::auth::secret::BearerToken;
+    use crate::management::configurations::{NewConfiguration, create_configuration, find_configuration_by_id};
+    use crate::management::request_log::RequestLogQuery;
+    use crate::management::tokens::TokenDraft;
+    use crate::model::audit_context::{AccountScope, AuditContext};
+    use crate::model::configuration::ConfigurationSource;
+    use crate::model::request::TokenRefusal;
+    use crate::scim::dialect::DialectNotes;
+    use crate::web::request_log::RecordedBody;
+
+    fn call(method: Method, who: CallerIdentity, at: Millis) -> RecordedCall {
+        RecordedCall {
+            caller: who,
+            request_id: String::new(),
+            address: None,
+            at,
+            duration: Duration::ZERO,
+            method,
+            uri: Uri::from_static("/Users"),
+            status: 200,
+            scim_type: "",
+            resource_type: None,
+            resource: None,
+            notes: DialectNotes::default(),
+            is_successful_write: false,
+            request_body: RecordedBody::default(),
+            response_body: RecordedBody::from_response(&[b'x'; 10_000]),
+        }
+    }
+
+    fn caller() -> CallerIdentity {
+        CallerIdentity::Caller { configuration: 1, token: "t".to_owned() }
+    }
+
+    fn unauthenticated(id: usize) -> CallerIdentity {
+        let target = CallTarget::Id(id.to_string());
+        CallerIdentity::Unauthenticated {
+            configuration: target,
+            token: None,
+            hint: None,
+            refusal: Some(TokenRefusal::UnknownToken),
+        }
+    }
+
+    #[test]
+    fn reads_above_the_budget_are_counted_and_writes_are_logged() {
+        let activity = CallActivity::default();
+        for number in 0..5_000 {
+            activity.record(call(Method::GET, caller(), number / 100));
+        }
+        for number in 0..500 {
+            activity.record(call(Method::POST, caller(), number));
+        }
+        activity.record(RecordedCall { status: 400, ..call(Method::POST, caller(), 499) });
+        let (pending, missed) = activity.drain();
+        assert_eq!(pending.calls.len(), READS_PER_INTERVAL + 501);
+        assert_eq!(missed[&CallTarget::Key(1)].calls, 5_000 - u32::try_from(READS_PER_INTERVAL).unwrap());
+        // Failed calls keep their bodies during a flood.
+        assert_eq!(pending.body_bytes, (BODIES_PER_INTERVAL + 1) * 10_000);
+        activity.record(call(Method::GET, caller(), 1_000));
+        assert_eq!(activity.drain().0.calls.len(), 1);
+    }
+
+    #[test]
+    fn rate_limited_calls_do_not_fill_the_log() {
+        let activity = CallActivity::default();
+        for _ in 0..5_000 {
+            activity.record(RecordedCall { status: 429, ..call(Method::POST, caller(), 1) });
+        }
+        let (pending, missed) = activity.drain();
+        assert_eq!(pending.calls.len(), RATE_LIMITED_PER_INTERVAL);
+        assert_eq!(missed[&CallTarget::Key(1)].calls, 5_000 - u32::try_from(RATE_LIMITED_PER_INTERVAL).unwrap());
+    }
+
+    #[test]
+    fn the_log_reports_the_number_and_time_of_missed_calls() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_server(folder.path()).unwrap();
+        let made = store.write_blocking(|tx| {
+            let (token, id) = (BearerToken::generate().unwrap(), clock::new_id());
+            let new = NewConfiguration {
+                token: TokenDraft::new(clock::new_id(), &token, "first"),
+                account: "acme".to_owned(),
+                source: ConfigurationSource::Okta,
+                connection_name: None,
+                provider: None,
+                preset: None,
+                sync: true,
+                id,
+            };
+            create_configuration(tx, &AuditContext::server(), &new)
+        });
+        let made = made.unwrap();
+        let activity = CallActivity::default();
+        for _ in 0..READS_PER_INTERVAL + 7 {
+            let who = CallerIdentity::Caller { configuration: made.key, token: "t".to_owned() };
+            activity.record(RecordedCall { request_id: clock::new_id(), ..call(Method::GET, who, 1_000) });
+        }
+        actix_web::rt::System::new().block_on(activity.flush(&store)).unwrap();
+        let query = RequestLogQuery::default();
+        let page = store
+            .read_inline(|at| request_log::list_calls(at, &AccountScope::AllAccounts, &made.id, &query, 2_000))
+            .unwrap();
+        assert_eq!((page.calls.len(), page.calls[0].missed), (READS_PER_INTERVAL + 1, 7));
+        let detail = page.calls[0].detail.as_deref().unwrap();
+        assert!(detail.starts_with("7 calls between 1970-01-01T00:00:01.000Z and"), "{detail}");
+        let seen = store.read_inline(|at| find_configuration_by_id(at, &made.id)).unwrap().last_seen;
+        assert_eq!(seen, Some(1_000));
+    }
+
+    #[test]
+    fn unauthenticated_calls_cannot_fill_the_log() {
+        let activity = CallActivity::default();
+        for number in 0..5_000 {
+            activity.record(call(Method::GET, unauthenticated(number % 2), 1));
+            activity.record(call(Method::GET, unauthenticated(number), 1));
+        }
+        let (pending, missed) = activity.drain();
+        assert!(missed.is_empty() && pending.calls.len() < 1_100, "{}", pending.calls.len());
+        activity.record(call(Method::GET, unauthenticated(0), MINUTE_MS + 1));
+        assert_eq!(activity.drain().0.calls.len(), 1);
+    }
+
+    #[test]
+    fn batches_are_bounded_by_rows_and_by_bytes() {
+        let mut batches = LogBatches::default();
+        for number in 0..500 {
+            batches.add(build_entry(call(Method::POST, caller(), number)));
+        }
+        assert!(batches.0.iter().all(|batch| batch.bytes <= BYTES_PER_BATCH && batch.entries.len() <= CALLS_PER_BATCH));
+        assert_eq!(batches.0.iter().map(|batch| batch.entries.len()).sum::<usize>(), 500);
+    }
+}

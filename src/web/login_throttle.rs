@@ -1,0 +1,134 @@
+//! Limits of failed attempts: wrong tokens per address, password checks per user, sign-ins per admin and address. A
+//! valid token always passes, so that an attacker cannot lock out a customer by guessing.
+
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use governor::clock::{Clock, MonotonicClock};
+use governor::state::keyed::HashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+use crate::web::network::limit_key;
+
+/// Wrong tokens per address and minute.
+const WRONG_TOKENS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
+/// Password checks per user and minute.
+const PASSWORD_CHECKS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+/// Sign-in attempts per admin, address and minute.
+const SIGN_INS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
+/// Sign-in attempts per address and minute, for all admins.
+const SIGN_INS_FROM_ONE_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
+/// Single sign-on callbacks per address and minute. A whole office may share one address.
+const SINGLE_SIGN_ONS_FROM_ONE_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
+/// Most keys in one limiter; above it, keys without recent attempts are removed.
+const KEYS_MAX: usize = 10_000;
+
+type KeyedLimiter<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock>;
+
+/// Limiters by address, user and admin.
+pub struct LoginThrottle {
+    wrong_tokens: KeyedLimiter<IpAddr>,
+    password_checks: KeyedLimiter<String>,
+    sign_ins: KeyedLimiter<(String, Option<IpAddr>)>,
+    sign_ins_by_address: KeyedLimiter<Option<IpAddr>>,
+    single_sign_ons_by_address: KeyedLimiter<Option<IpAddr>>,
+    /// Wrong tokens since start.
+    wrong_token_count: AtomicU64,
+}
+
+impl Default for LoginThrottle {
+    fn default() -> Self {
+        Self {
+            wrong_tokens: per_minute_limiter(WRONG_TOKENS_PER_MINUTE),
+            password_checks: per_minute_limiter(PASSWORD_CHECKS_PER_MINUTE),
+            sign_ins: per_minute_limiter(SIGN_INS_PER_MINUTE),
+            sign_ins_by_address: per_minute_limiter(SIGN_INS_FROM_ONE_ADDRESS),
+            single_sign_ons_by_address: per_minute_limiter(SINGLE_SIGN_ONS_FROM_ONE_ADDRESS),
+            wrong_token_count: AtomicU64::new(0),
+        }
+    }
+}
+
+fn per_minute_limiter<K: Hash + Eq + Clone>(per_minute: NonZeroU32) -> KeyedLimiter<K> {
+    RateLimiter::new(Quota::per_minute(per_minute), HashMapStateStore::default(), MonotonicClock)
+}
+
+impl LoginThrottle {
+    /// Records a wrong token. Returns how long to wait if the limit is exceeded.
+    pub fn record_wrong_token(&self, from: IpAddr) -> Option<Duration> {
+        self.wrong_token_count.fetch_add(1, Ordering::Relaxed);
+        record_attempt(&self.wrong_tokens, &limit_key(from))
+    }
+
+    /// Returns the number of wrong tokens since start.
+    pub fn wrong_token_count(&self) -> u64 {
+        self.wrong_token_count.load(Ordering::Relaxed)
+    }
+
+    /// Records a password check of the user with this id. Returns how long to wait if the limit is exceeded.
+    pub fn record_password_check(&self, user: &str) -> Option<Duration> {
+        record_attempt(&self.password_checks, &user.to_owned())
+    }
+
+    /// Records a sign-in attempt. Returns how long to wait if a limit is exceeded. Each address has its own limit, so
+    /// that an attacker at another address cannot lock out the admin.
+    pub fn record_sign_in(&self, admin: &str, from: Option<IpAddr>) -> Option<Duration> {
+        let from = from.map(limit_key);
+        record_attempt(&self.sign_ins, &(admin.to_owned(), from))
+            .or_else(|| record_attempt(&self.sign_ins_by_address, &from))
+    }
+
+    /// Records a single sign-on callback. Returns how long to wait if the limit is exceeded.
+    pub fn record_single_sign_on(&self, from: Option<IpAddr>) -> Option<Duration> {
+        record_attempt(&self.single_sign_ons_by_address, &from.map(limit_key))
+    }
+}
+
+fn record_attempt<K: Hash + Eq + Clone>(budget: &KeyedLimiter<K>, key: &K) -> Option<Duration> {
+    if budget.len() > KEYS_MAX {
+        budget.retain_recent();
+    }
+    let refused = budget.check_key(key).err()?;
+    Some(refused.wait_time_from(MonotonicClock.now()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_guessing_address_is_limited() {
+        let throttle = LoginThrottle::default();
+        let (one, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        for _ in 0..WRONG_TOKENS_PER_MINUTE.get() {
+            assert_eq!(throttle.record_wrong_token(one), None);
+        }
+        assert!(throttle.record_wrong_token(one).is_some_and(|wait| wait > Duration::ZERO));
+        assert_eq!(throttle.record_wrong_token(other), None);
+    }
+
+    #[test]
+    fn an_attacker_cannot_lock_out_another_address() {
+        let throttle = LoginThrottle::default();
+        let (attacker, home) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
+        for _ in 0..SIGN_INS_PER_MINUTE.get() {
+            assert_eq!(throttle.record_sign_in("a@x.example", attacker), None);
+        }
+        assert!(throttle.record_sign_in("a@x.example", attacker).is_some());
+        assert_eq!(throttle.record_sign_in("a@x.example", home), None);
+        assert_eq!(throttle.record_sign_in("b@x.example", attacker), None);
+    }
+
+    #[test]
+    fn password_checks_are_limited_per_user() {
+        let throttle = LoginThrottle::default();
+        for _ in 0..PASSWORD_CHECKS_PER_MINUTE.get() {
+            assert_eq!(throttle.record_password_check("one"), None);
+        }
+        assert!(throttle.record_password_check("one").is_some_and(|wait| wait > Duration::ZERO));
+        assert_eq!(throttle.record_password_check("other"), None);
+    }
+}

@@ -1,0 +1,63 @@
+//! Manual backups from the portal: one at a time, in the background, recorded in the audit log.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use actix_web::web::Data;
+
+use crate::clock;
+use crate::management::backups;
+use crate::model::audit_context::AuditContext;
+use crate::settings::BackupSchedule;
+use crate::web::blocking::run_blocking;
+use crate::web::state::AppState;
+
+/// State of the manual backup.
+#[derive(Debug, Default)]
+pub struct ManualBackup {
+    is_running: AtomicBool,
+    stop: Arc<AtomicBool>,
+}
+
+/// Permit for one manual backup; released on drop.
+pub(super) struct BackupPermit(Data<AppState>);
+
+impl Drop for BackupPermit {
+    fn drop(&mut self) {
+        self.0.manual_backup.is_running.store(false, Ordering::SeqCst);
+    }
+}
+
+impl ManualBackup {
+    /// Cancels a running backup, because the server stops.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Returns a permit, or none while another manual backup runs.
+pub(super) fn acquire_permit(state: &Data<AppState>) -> Option<BackupPermit> {
+    let was_running = state.manual_backup.is_running.swap(true, Ordering::SeqCst);
+    (!was_running).then(|| BackupPermit(state.clone()))
+}
+
+/// Creates a backup in the folder of the scheduled backups. Its name has the current timestamp, and it counts for their
+/// retention.
+///
+/// # Errors
+/// The backup could not be created, failed its integrity check, or could not be recorded in the audit log.
+pub(super) async fn run_manual_backup(
+    turn: BackupPermit,
+    schedule: BackupSchedule,
+    by: AuditContext,
+) -> anyhow::Result<()> {
+    let (store, stop) = (turn.0.store.clone(), Arc::clone(&turn.0.manual_backup.stop));
+    let write = move || {
+        backups::write_backup_to_folder(&store, &schedule.folder, schedule.keep, clock::current_millis(), &stop)
+    };
+    let written = run_blocking(write).await?.inspect_err(|problem| {
+        tracing::error!(%problem, "THE MANUAL BACKUP FAILED");
+    })?;
+    tracing::info!(file = %written.path.display(), bytes = written.bytes, "manual backup created");
+    Ok(turn.0.store.write(move |tx| backups::record_manual_backup(tx, &by, &written)).await?)
+}

@@ -1,0 +1,222 @@
+//! A snapshot of all metrics, and its encoding.
+
+use std::fmt::Error;
+use std::fs;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::histogram::HistogramSnapshot;
+use crate::management::instance::StoreStatistics;
+use crate::web::metrics::RequestSeries;
+use crate::{clock, log};
+
+/// Microseconds per second.
+const MICROS_PER_SECOND: f64 = 1e6;
+
+/// The values of all metrics for one response.
+#[derive(Debug)]
+pub(super) struct MetricsSnapshot {
+    pub(super) requests: Vec<RequestSeries>,
+    pub(super) sign_ins: Vec<(&'static str, u64)>,
+    pub(super) wrong_tokens: u64,
+    pub(super) store: StoreStatistics,
+    pub(super) log: log::LogStatistics,
+    /// Request log: waiting calls, bytes of their bodies, dropped calls.
+    pub(super) calls: [u64; 3],
+    pub(super) database: Option<DatabaseMetrics>,
+    /// Time of the newest scheduled backup.
+    pub(super) last_backup: Option<clock::Millis>,
+    /// Expiry of the current certificate.
+    pub(super) certificate_ends: Option<clock::Millis>,
+    pub(super) process: ProcessStatistics,
+    pub(super) started: clock::Millis,
+    pub(super) is_sound: bool,
+}
+
+/// Values from the database.
+#[derive(Debug)]
+pub(super) struct DatabaseMetrics {
+    pub(super) sessions: u64,
+    /// Sequence number of the newest event.
+    pub(super) newest_event: u64,
+    pub(super) standings: Vec<(&'static str, u64)>,
+}
+
+/// Statistics of this process.
+#[derive(Debug, Default)]
+pub(super) struct ProcessStatistics {
+    pub(super) resident_bytes: Option<u64>,
+    pub(super) open_files: Option<u64>,
+    pub(super) files_max: Option<u64>,
+}
+
+/// Reads the statistics from `/proc`. Values that are not available are omitted.
+pub(super) fn read_process_statistics() -> ProcessStatistics {
+    let number = |text: &str| text.split_whitespace().next()?.parse::<u64>().ok();
+    let value = |file: &str, prefix: &str| {
+        let text = fs::read_to_string(file).ok()?;
+        text.lines().find_map(|line| number(line.strip_prefix(prefix)?))
+    };
+    ProcessStatistics {
+        resident_bytes: value("/proc/self/status", "VmRSS:").map(|kib| kib * 1024),
+        // One of the descriptors is that of the directory listing itself.
+        open_files: fs::read_dir("/proc/self/fd").ok().map(|entries| (entries.count() as u64).saturating_sub(1)),
+        files_max: value("/proc/self/limits", "Max open files"),
+    }
+}
+
+/// Encodes metric families.
+struct MetricsWriter<'a>(DescriptorEncoder<'a>);
+
+type EncodeResult = Result<(), Error>;
+
+#[expect(clippy::cast_precision_loss, reason = "values above 2^53 are rounded, with a relative error below 2^-53")]
+impl MetricsWriter<'_> {
+    fn gauge(&mut self, name: &str, help: &str, value: Option<f64>) -> EncodeResult {
+        let Some(value) = value else { return Ok(()) };
+        ConstGauge::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
+    }
+
+    fn count(&mut self, name: &str, help: &str, value: Option<u64>) -> EncodeResult {
+        self.gauge(name, help, value.map(|value| value as f64))
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> EncodeResult {
+        ConstCounter::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
+    }
+
+    /// Encodes a timestamp, in seconds since 1970.
+    fn timestamp(&mut self, name: &str, help: &str, at: Option<clock::Millis>) -> EncodeResult {
+        self.gauge(name, help, at.map(|at| at as f64 / 1e3))
+    }
+
+    fn labelled(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        label: &str,
+        values: &[(&str, u64)],
+    ) -> EncodeResult {
+        let mut family = self.0.encode_descriptor(name, help, None, kind)?;
+        for (label_value, value) in values {
+            let labels = [(label, *label_value)];
+            let metric = family.encode_family(&labels)?;
+            match kind {
+                MetricType::Counter => ConstCounter::new(*value).encode(metric)?,
+                _ => ConstGauge::new(*value as f64).encode(metric)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, spread: &HistogramSnapshot, unit: f64) -> EncodeResult {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        let sum = spread.sum as f64 / unit;
+        family.encode_histogram::<NoLabelSet>(sum, spread.count(), &list_buckets(spread, unit), None)
+    }
+
+    fn requests(&mut self, series: &[RequestSeries]) -> EncodeResult {
+        let (name, help) = ("rollcall_request_duration_seconds", "Duration of requests, by route template");
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for RequestSeries { surface, route, method, class, duration: took } in series {
+            let labels = [("surface", *surface), ("route", route), ("method", method), ("status", class)];
+            let sum = took.sum as f64 / MICROS_PER_SECOND;
+            let mut metric = family.encode_family(&labels)?;
+            metric.encode_histogram::<NoLabelSet>(sum, took.count(), &list_buckets(took, MICROS_PER_SECOND), None)?;
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "bounds are small")]
+/// Returns the buckets of a histogram, with bounds converted to the unit.
+fn list_buckets(spread: &HistogramSnapshot, unit: f64) -> Vec<(f64, u64)> {
+    let bounds = spread.bounds.iter().map(|bound| *bound as f64 / unit).chain([f64::INFINITY]);
+    bounds.zip(spread.counts.iter().copied()).collect()
+}
+
+impl Collector for MetricsSnapshot {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> EncodeResult {
+        let mut writer = MetricsWriter(encoder);
+        writer.requests(&self.requests)?;
+        self.encode_callers(&mut writer)?;
+        self.encode_database(&mut writer)?;
+        self.encode_logs(&mut writer)?;
+        self.encode_process(&mut writer)
+    }
+}
+
+impl MetricsSnapshot {
+    fn encode_callers(&self, writer: &mut MetricsWriter<'_>) -> EncodeResult {
+        let help = "Requests with an invalid token";
+        writer.counter("rollcall_wrong_tokens", help, self.wrong_tokens)?;
+        let help = "Attempts to sign in to the portal, by outcome";
+        writer.labelled("rollcall_sign_ins", help, MetricType::Counter, "outcome", &self.sign_ins)?;
+        let Some(rows) = &self.database else { return Ok(()) };
+        writer.count("rollcall_sessions", "Active sessions of the portal", Some(rows.sessions))?;
+        let help = "Configurations by standing, counted once a minute";
+        writer.labelled("rollcall_configurations", help, MetricType::Gauge, "standing", &rows.standings)?;
+        let help = "Sequence number of the newest event of the feed";
+        writer.count("rollcall_newest_event", help, Some(rows.newest_event))
+    }
+
+    fn encode_database(&self, writer: &mut MetricsWriter<'_>) -> EncodeResult {
+        let store = &self.store;
+        let help = "1 if the database is intact; 0 if it is damaged and rejects writes";
+        writer.count("rollcall_database_sound", help, Some(self.is_sound.into()))?;
+        writer.count("rollcall_database_bytes", "Size of the database file", store.database_bytes)?;
+        writer.count("rollcall_database_wal_bytes", "Size of the write-ahead log", store.log_bytes)?;
+        writer.count("rollcall_write_queue", "Writes that wait for a commit", Some(store.queued))?;
+        let help = "Writes that were rejected because the queue was full";
+        writer.counter("rollcall_writes_turned_away", help, store.rejected)?;
+        writer.histogram("rollcall_batch_writes", "Writes per commit", &store.batches, 1.0)?;
+        writer.histogram(
+            "rollcall_commit_duration_seconds",
+            "Duration of commits",
+            &store.commits,
+            MICROS_PER_SECOND,
+        )?;
+        writer.count(
+            "rollcall_readers_in_use",
+            "Database connections that currently read lists and reports",
+            Some(store.readers_in_use),
+        )?;
+        writer.timestamp(
+            "rollcall_last_backup_timestamp_seconds",
+            "Time of the newest scheduled backup",
+            self.last_backup,
+        )
+    }
+
+    fn encode_logs(&self, writer: &mut MetricsWriter<'_>) -> EncodeResult {
+        let [waiting, bytes, dropped] = self.calls;
+        writer.count(
+            "rollcall_request_log_waiting",
+            "Calls that wait to be written to the request log",
+            Some(waiting),
+        )?;
+        writer.count("rollcall_request_log_waiting_bytes", "Bytes of the bodies of these calls", Some(bytes))?;
+        let help = "Calls that were served but not written to the request log";
+        writer.counter("rollcall_request_log_dropped", help, dropped)?;
+        let waiting = u64::try_from(self.log.buffered_bytes).ok();
+        writer.count("rollcall_log_waiting_bytes", "Bytes of the server log that wait to be written", waiting)?;
+        let help = "Lines of the server log that were dropped because the reader was too slow";
+        writer.counter("rollcall_log_lines_dropped", help, self.log.dropped)
+    }
+
+    fn encode_process(&self, writer: &mut MetricsWriter<'_>) -> EncodeResult {
+        let help = "Expiry of the current certificate";
+        writer.timestamp("rollcall_certificate_expiry_timestamp_seconds", help, self.certificate_ends)?;
+        let version = [(env!("CARGO_PKG_VERSION"), 1)];
+        writer.labelled("rollcall_build_info", "The running version", MetricType::Gauge, "version", &version)?;
+        writer.timestamp("process_start_time_seconds", "When the process started", Some(self.started))?;
+        writer.count("process_resident_memory_bytes", "Resident memory of the process", self.process.resident_bytes)?;
+        writer.count("process_open_fds", "Open file descriptors", self.process.open_files)?;
+        writer.count("process_max_fds", "Maximum number of open file descriptors", self.process.files_max)
+    }
+}

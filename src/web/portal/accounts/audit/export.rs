@@ -1,0 +1,134 @@
+//! The audit log as a file: CSV for a spreadsheet, JSON for a program.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::CONTENT_DISPOSITION;
+use serde_json::{Value, json};
+
+use crate::clock;
+use crate::store::tables::audit as rows;
+use crate::store::tables::audit::AuditEntry;
+use crate::web::portal::accounts::audit::AuditForm;
+use crate::web::portal::layout::{PageError, PageResult};
+use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::required_permission::Audit;
+
+/// Most entries in one file; the dates of the filter select the others.
+const ROWS_MAX: u32 = 10_000;
+
+const COLUMNS: [&str; 13] = [
+    "number",
+    "at",
+    "actor_kind",
+    "actor_id",
+    "actor_name",
+    "address",
+    "request_id",
+    "account",
+    "connection",
+    "action",
+    "subject",
+    "before",
+    "after",
+];
+
+/// `GET /audit/export.csv`
+pub(crate) async fn export_csv(admin: PermittedAdmin<Audit>, page_request: PageRequest) -> PageResult {
+    let found = read_entries(&admin, &page_request).await?;
+    let mut text = COLUMNS.join(",");
+    text.push_str("\r\n");
+    for record in &found {
+        let cells: Vec<String> = csv_cells(record).iter().map(|value| csv_cell(value)).collect();
+        text.push_str(&cells.join(","));
+        text.push_str("\r\n");
+    }
+    Ok(download_response("csv", "text/csv; charset=utf-8").body(text))
+}
+
+/// `GET /audit/export.json`
+pub(crate) async fn export_json(admin: PermittedAdmin<Audit>, page_request: PageRequest) -> PageResult {
+    let found = read_entries(&admin, &page_request).await?;
+    let items: Vec<Value> = found.iter().map(json_object).collect();
+    Ok(download_response("json", "application/json").body(Value::from(items).to_string()))
+}
+
+async fn read_entries(admin: &PermittedAdmin<Audit>, page_request: &PageRequest) -> Result<Vec<AuditEntry>, PageError> {
+    let query: AuditForm = page_request.query();
+    let Some(filter) = query.to_query(&admin.context.scope, &admin.signed.zone()) else { return Ok(Vec::new()) };
+    Ok(crate::web::portal::read_blocking(&page_request.state, move |at| rows::list_entries(at, &filter, ROWS_MAX))
+        .await?)
+}
+
+fn download_response(ending: &str, kind: &'static str) -> actix_web::HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    let name = format!("attachment; filename=\"audit.{ending}\"");
+    response.content_type(kind).insert_header((CONTENT_DISPOSITION, name));
+    response
+}
+
+fn csv_cells(record: &AuditEntry) -> [String; 13] {
+    let [kind, id, name] = record.actor.clone();
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let document = |value: &Option<Value>| value.as_ref().map(Value::to_string).unwrap_or_default();
+    [
+        record.number.to_string(),
+        clock::format_rfc3339(record.at),
+        kind,
+        id,
+        name,
+        text(&record.address),
+        text(&record.request_id),
+        text(&record.account),
+        text(&record.configuration_id),
+        record.action.clone(),
+        text(&record.subject_id),
+        document(&record.before),
+        document(&record.after),
+    ]
+}
+
+/// Quotes a CSV cell. Text that begins like a formula gets a leading apostrophe, so that a spreadsheet does not
+/// evaluate it.
+fn csv_cell(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+    let text = text.replace('"', "\"\"");
+    if is_formula { format!("\"'{text}\"") } else { format!("\"{text}\"") }
+}
+
+fn json_object(record: &AuditEntry) -> Value {
+    let [kind, id, name] = &record.actor;
+    json!({
+        "number": record.number,
+        "at": clock::format_rfc3339(record.at),
+        "actor": {"kind": kind, "id": id, "name": name},
+        "address": record.address,
+        "requestId": record.request_id,
+        "accountId": record.account,
+        "configurationId": record.configuration_id,
+        "action": record.action,
+        "subjectId": record.subject_id,
+        "before": record.before,
+        "after": record.after,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_cell_is_a_formula_or_ends_early() {
+        for (text, written) in [
+            ("plain", "\"plain\""),
+            ("", "\"\""),
+            ("=1+1", "\"'=1+1\""),
+            ("+1", "\"'+1\""),
+            ("-1", "\"'-1\""),
+            ("@SUM(A1)", "\"'@SUM(A1)\""),
+            ("\t=1", "\"'\t=1\""),
+            ("\r=1", "\"'\r=1\""),
+            ("say \"hi\", then\r\nleave", "\"say \"\"hi\"\", then\r\nleave\""),
+        ] {
+            assert_eq!(csv_cell(text), written);
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Accounts: the operator's customers, with their connections.
+
+use actix_web::HttpResponse;
+use askama::Template;
+use serde::Deserialize;
+
+use crate::clock;
+use crate::error::Error;
+use crate::management::accounts;
+use crate::management::configurations::ContentPolicy;
+use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
+use crate::messages::render_error;
+use crate::model::account::{self, Account};
+use crate::model::{connection_status, names};
+use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
+use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::timestamps;
+use crate::web::required_permission::{OperatorOnly, Read, System};
+
+/// Accounts on a page.
+const PER_PAGE: u32 = 50;
+
+/// Prefix of ids that would be ambiguous in a path.
+const AMBIGUOUS_ID_PREFIX: &str = "~";
+
+#[derive(Template)]
+#[template(path = "portal/accounts.html")]
+struct AccountsPage {
+    layout: PageLayout,
+    found: Vec<Account>,
+    /// Whether this is not the first page.
+    is_later: bool,
+    /// Address of the next page.
+    next: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct AccountsQuery {
+    after: Option<String>,
+}
+
+/// `GET /accounts`
+pub(crate) async fn list_accounts(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
+    let (query, scope) = (page_request.query::<AccountsQuery>(), admin.context.scope.clone());
+    let is_later = query.after.is_some();
+    let mut found = crate::web::portal::read_blocking(&page_request.state, move |at| {
+        accounts::list_accounts(at, &scope, query.after.as_deref(), PER_PAGE + 1)
+    })
+    .await?;
+    let has_more = found.len() > PER_PAGE as usize;
+    found.truncate(PER_PAGE as usize);
+    let last = found.last().filter(|_| has_more);
+    let next = last.map(|last| format!("/accounts?after={}", crate::web::portal::forms::encode_query(&last.id)));
+    let layout = PageLayout::new("Accounts", Some(&admin.signed), NavigationEntry::Accounts);
+    Ok(render_page(200, &AccountsPage { layout, found, is_later, next }))
+}
+
+impl AccountsPage {
+    fn address(id: &str) -> String {
+        account_path(id)
+    }
+}
+
+/// Path of the page of an account. An id is any text, so it is percent-encoded, including slashes. `new`, `.` and `..`
+/// have another meaning in a path even if encoded: they get the prefix [`MARK`], and so do ids that begin with it.
+fn account_path(id: &str) -> String {
+    let mark =
+        if matches!(id, "new" | "." | "..") || id.starts_with(AMBIGUOUS_ID_PREFIX) { AMBIGUOUS_ID_PREFIX } else { "" };
+    format!("/accounts/{mark}{}", crate::web::portal::forms::encode_query(id).replace('/', "%2F"))
+}
+
+/// The account id in the path.
+fn account_id_in_path(page_request: &PageRequest) -> String {
+    let part = page_request.path_param("id");
+    part.strip_prefix(AMBIGUOUS_ID_PREFIX).map(str::to_owned).unwrap_or(part)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct AccountForm {
+    id: String,
+    name: String,
+}
+
+#[derive(Template)]
+#[template(path = "portal/new_account.html")]
+struct NewAccountPage {
+    layout: PageLayout,
+    fields: AccountForm,
+    problems: Vec<FormError>,
+}
+
+impl NewAccountPage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+}
+
+fn render_new_account(
+    admin: &PermittedAdmin<OperatorOnly<System>>,
+    status: u16,
+    fields: AccountForm,
+    problems: Vec<FormError>,
+) -> HttpResponse {
+    let layout = PageLayout::new("Add an account", Some(&admin.signed), NavigationEntry::Accounts);
+    render_page(status, &NewAccountPage { layout, fields, problems })
+}
+
+/// `GET /accounts/new`
+pub(crate) async fn show_new_account(admin: PermittedAdmin<OperatorOnly<System>>) -> PageResult {
+    Ok(render_new_account(&admin, 200, AccountForm::default(), Vec::new()))
+}
+
+/// `POST /accounts/new`
+pub(crate) async fn create_account(
+    admin: PermittedAdmin<OperatorOnly<System>>,
+    page_request: PageRequest,
+) -> PageResult {
+    let (fields, state) = page_request.form::<AccountForm>(&admin.signed).await?;
+    let (id, name) = (fields.id.trim().to_owned(), fields.name.trim().to_owned());
+    let mut problems = Vec::new();
+    if let Err(error) = account::check_id(&id) {
+        problems.push(FormError { field: "id", sentence: render_error(&error) });
+    }
+    if !name.is_empty() && names::check_name("The name", &name).is_err() {
+        problems.push(name_problem());
+    }
+    if !problems.is_empty() {
+        return Ok(render_new_account(&admin, 422, fields, problems));
+    }
+    let (context, new_id) = (admin.context.clone(), id.clone());
+    let name = (!name.is_empty()).then_some(name);
+    let made = state.store.write(move |tx| accounts::create_account(tx, &context, &new_id, name.as_deref())).await;
+    match made {
+        Ok(_) => Ok(redirect_to(&format!("{}?done=account", account_path(&id))).finish()),
+        Err(Error::Conflict(_)) => {
+            let sentence = "There is an account with this id already.".to_owned();
+            Ok(render_new_account(&admin, 422, fields, vec![FormError { field: "id", sentence }]))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn name_problem() -> FormError {
+    let sentence = format!("The name must have 1 to {} characters.", names::MAX_CHARS);
+    FormError { field: "name", sentence }
+}
+
+#[derive(Template)]
+#[template(path = "portal/account.html")]
+struct AccountPage {
+    layout: PageLayout,
+    account: Account,
+    connections: Vec<ConfigurationOverview>,
+    name: String,
+    problems: Vec<FormError>,
+    now: i64,
+}
+
+impl AccountPage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+
+    fn address(&self) -> String {
+        account_path(&self.account.id)
+    }
+
+    fn add_connection(&self) -> String {
+        format!("/connections/new?account={}", crate::web::portal::forms::encode_query(&self.account.id))
+    }
+
+    fn created(&self) -> (String, String) {
+        (clock::format_rfc3339(self.account.created_at), timestamps::format_minute(self.account.created_at))
+    }
+
+    fn last_call(&self, one: &ConfigurationOverview) -> String {
+        one.configuration
+            .last_seen
+            .map_or_else(|| "never".to_owned(), |at| connection_status::format_ago(self.now - at))
+    }
+
+    /// Whether the admin may change and delete the account.
+    fn is_changeable(&self) -> bool {
+        self.layout.may("system.admin") && self.layout.own_account().is_none()
+    }
+}
+
+/// Reads the account in the path with its connections.
+///
+/// # Errors
+/// `NotFound` if there is none within the scope of the admin.
+async fn read_account_page<N>(admin: &PermittedAdmin<N>, page_request: &PageRequest) -> Result<AccountPage, PageError> {
+    let (id, scope, now) = (account_id_in_path(page_request), admin.context.scope.clone(), clock::current_millis());
+    let (account, connections) = crate::web::portal::read_blocking(&page_request.state, move |at| {
+        let account = accounts::find_account(at, &scope, &id)?;
+        let own = crate::model::audit_context::AccountScope::Account(account.id.clone());
+        Ok((account, overview::list_overviews(at, &own, &OverviewQuery::default(), now)?))
+    })
+    .await?;
+    let layout = PageLayout::new(account.name.clone(), Some(&admin.signed), NavigationEntry::Accounts);
+    let name = account.name.clone();
+    Ok(AccountPage { layout, account, connections, name, problems: Vec::new(), now })
+}
+
+/// `GET /accounts/{id}`
+pub(crate) async fn show_account(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
+    Ok(render_page(200, &read_account_page(&admin, &page_request).await?))
+}
+
+/// `POST /accounts/{id}`: renames the account.
+pub(crate) async fn rename_account(
+    admin: PermittedAdmin<OperatorOnly<System>>,
+    page_request: PageRequest,
+) -> PageResult {
+    let mut account_page = read_account_page(&admin, &page_request).await?;
+    let (fields, state) = page_request.form::<AccountForm>(&admin.signed).await?;
+    if names::check_name("The name", &fields.name).is_err() {
+        account_page.name = fields.name;
+        account_page.problems.push(name_problem());
+        return Ok(render_page(422, &account_page));
+    }
+    let (context, id) = (admin.context, account_page.account.id.clone());
+    state.store.write(move |tx| accounts::rename_account(tx, &context, &id, &fields.name)).await?;
+    Ok(redirect_to(&format!("{}?done=saved", account_page.address())).finish())
+}
+
+#[derive(Template)]
+#[template(path = "portal/delete_account.html")]
+struct DeleteAccountPage {
+    layout: PageLayout,
+    account: Account,
+    problems: Vec<FormError>,
+    purge: bool,
+}
+
+impl DeleteAccountPage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+
+    fn address(&self) -> String {
+        account_path(&self.account.id)
+    }
+
+    fn new(
+        admin: &PermittedAdmin<OperatorOnly<System>>,
+        account: Account,
+        problems: Vec<FormError>,
+        purge: bool,
+    ) -> Self {
+        let layout =
+            PageLayout::new(format!("Delete · {}", account.name), Some(&admin.signed), NavigationEntry::Accounts);
+        Self { layout, account, problems, purge }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct DeleteAccountForm {
+    id: String,
+    purge: String,
+}
+
+/// `GET /accounts/{id}/delete`
+pub(crate) async fn show_delete_account(
+    admin: PermittedAdmin<OperatorOnly<System>>,
+    page_request: PageRequest,
+) -> PageResult {
+    let account = page_request
+        .state
+        .store
+        .read_inline(|at| accounts::find_account(at, &admin.context.scope, &account_id_in_path(&page_request)))?;
+    Ok(render_page(200, &DeleteAccountPage::new(&admin, account, Vec::new(), false)))
+}
+
+/// `POST /accounts/{id}/delete`
+pub(crate) async fn delete_account(
+    admin: PermittedAdmin<OperatorOnly<System>>,
+    page_request: PageRequest,
+) -> PageResult {
+    let account = page_request
+        .state
+        .store
+        .read_inline(|at| accounts::find_account(at, &admin.context.scope, &account_id_in_path(&page_request)))?;
+    let (fields, state) = page_request.form::<DeleteAccountForm>(&admin.signed).await?;
+    let purge = fields.purge == "on";
+    if fields.id.trim() != account.id {
+        let sentence = format!("Type the id exactly: {}", account.id);
+        let problems = vec![FormError { field: "id", sentence }];
+        return Ok(render_page(422, &DeleteAccountPage::new(&admin, account, problems, purge)));
+    }
+    let (context, id) = (admin.context.clone(), account.id.clone());
+    let content = if purge { ContentPolicy::Purge } else { ContentPolicy::Keep };
+    match state.store.write(move |tx| accounts::delete_account(tx, &context, &id, content)).await {
+        Ok(()) => Ok(redirect_to("/accounts?done=account-deleted").finish()),
+        Err(Error::Conflict(detail)) => {
+            let problems = vec![FormError { field: "purge", sentence: format!("Not deleted: {detail}.") }];
+            Ok(render_page(422, &DeleteAccountPage::new(&admin, account, problems, purge)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,4 @@
+//! Pages about accounts, and the audit log.
+
+pub(crate) mod audit;
+pub(crate) mod manage;

@@ -1,0 +1,138 @@
+//! Users and groups that remain after their connection was deleted, and their purge.
+
+use actix_web::HttpResponse;
+use askama::Template;
+use serde::Deserialize;
+
+use crate::clock;
+use crate::provisioning::purge::{self, LeftoverCounts};
+use crate::store::Snapshot;
+use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
+use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::timestamps;
+use crate::web::required_permission::Delete;
+
+/// Most deleted connections on the page; the oldest come first.
+const CONNECTIONS_MAX: u32 = 200;
+
+/// A deleted connection as a row of the page.
+struct DeletedConnectionRow {
+    id: String,
+    name: String,
+    account: String,
+    deleted: Option<(String, String)>,
+    users: i64,
+    groups: i64,
+}
+
+impl From<LeftoverCounts> for DeletedConnectionRow {
+    fn from((left, counts): LeftoverCounts) -> Self {
+        let count = |of: &str| counts.iter().find(|(name, _)| name == of).map_or(0, |(_, total)| *total);
+        Self {
+            id: left.source.id,
+            name: left.connection_name,
+            account: left.source.account,
+            deleted: left.source.deleted_at.map(|at| (clock::format_rfc3339(at), timestamps::format_minute(at))),
+            users: count("User"),
+            groups: count("Group"),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "portal/leftovers.html")]
+struct DeletedConnectionsPage {
+    layout: PageLayout,
+    found: Vec<DeletedConnectionRow>,
+}
+
+/// `GET /connections/deleted`
+pub(crate) async fn list_deleted(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
+    let account = admin.context.scope.account().map(str::to_owned);
+    let found = crate::web::portal::read_blocking(&page_request.state, move |at| {
+        purge::list_leftovers(at, account.as_deref(), 0, CONNECTIONS_MAX)
+    })
+    .await?;
+    let layout = PageLayout::new("Deleted connections", Some(&admin.signed), NavigationEntry::Connections);
+    Ok(render_page(
+        200,
+        &DeletedConnectionsPage { layout, found: found.into_iter().map(DeletedConnectionRow::from).collect() },
+    ))
+}
+
+#[derive(Template)]
+#[template(path = "portal/purge.html")]
+struct PurgePage {
+    layout: PageLayout,
+    connection: DeletedConnectionRow,
+    problems: Vec<FormError>,
+}
+
+impl PurgePage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+}
+
+/// The deleted connection in the path.
+///
+/// # Errors
+/// `NotFound` if there is none with remaining data within the scope of the admin.
+async fn read_deleted(
+    admin: &PermittedAdmin<Delete>,
+    page_request: &PageRequest,
+) -> Result<DeletedConnectionRow, PageError> {
+    let (id, account) = (page_request.path_param("id"), admin.context.scope.account().map(str::to_owned));
+    let found =
+        crate::web::portal::read_blocking(&page_request.state, move |at| find_deleted(at, account.as_deref(), &id))
+            .await?;
+    found.map(DeletedConnectionRow::from).ok_or(PageError::NotFound)
+}
+
+fn find_deleted(at: &Snapshot<'_>, account: Option<&str>, id: &str) -> crate::error::Result<Option<LeftoverCounts>> {
+    let mut after = 0;
+    loop {
+        let found = purge::list_leftovers(at, account, after, CONNECTIONS_MAX)?;
+        let Some((last, _)) = found.last() else { return Ok(None) };
+        after = last.source.configuration;
+        if let Some(connection) = found.into_iter().find(|(left, _)| left.source.id == id) {
+            return Ok(Some(connection));
+        }
+    }
+}
+
+fn purge_page(
+    admin: &PermittedAdmin<Delete>,
+    status: u16,
+    one: DeletedConnectionRow,
+    problems: Vec<FormError>,
+) -> HttpResponse {
+    let layout = PageLayout::new(format!("Purge · {}", one.name), Some(&admin.signed), NavigationEntry::Connections);
+    render_page(status, &PurgePage { layout, connection: one, problems })
+}
+
+/// `GET /connections/deleted/{id}`
+pub(crate) async fn show_deleted(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
+    let one = read_deleted(&admin, &page_request).await?;
+    Ok(purge_page(&admin, 200, one, Vec::new()))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PurgeForm {
+    name: String,
+}
+
+/// `POST /connections/deleted/{id}`
+pub(crate) async fn purge_connection(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
+    let one = read_deleted(&admin, &page_request).await?;
+    let (fields, state) = page_request.form::<PurgeForm>(&admin.signed).await?;
+    if fields.name.trim() != one.name {
+        let sentence = format!("Type the name exactly: {}", one.name);
+        return Ok(purge_page(&admin, 422, one, vec![FormError { field: "name", sentence }]));
+    }
+    let context = admin.context;
+    state.store.write(move |tx| purge::purge_leftovers(tx, &context, &one.id)).await?;
+    Ok(redirect_to("/connections/deleted?done=purged").finish())
+}

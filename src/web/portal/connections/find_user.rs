@@ -1,0 +1,210 @@
+//! "Where is my user?": an answer in one sentence, the record, and the last calls about the user.
+
+use askama::Template;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::clock;
+use crate::error::Result;
+use crate::management::{configurations, request_log};
+use crate::model::audit_context::AccountScope;
+use crate::model::connection_status::format_ago;
+use crate::model::permission::Permission;
+use crate::provisioning::directory::DirectoryResource;
+use crate::provisioning::resource_details;
+use crate::store::Snapshot;
+use crate::store::tables::directory::DirectorySource;
+use crate::store::tables::request_log::RequestLogQuery;
+use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader};
+use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, render_page};
+use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::required_permission::Directory;
+
+/// Most calls on the page, and most calls of one user.
+const CALLS_MAX: usize = 10;
+const CALLS_PER_USER_MAX: u32 = 10;
+/// Most users whose calls are listed, if several match.
+const USERS_WITH_CALLS_MAX: usize = 3;
+/// Longest search text, in characters.
+const TEXT_MAX_CHARS: usize = 200;
+
+#[derive(Template)]
+#[template(path = "portal/find.html")]
+struct FindPage {
+    layout: PageLayout,
+    q: String,
+    answer: String,
+    users: Vec<FoundUser>,
+    deleted_user: Option<DeletedUser>,
+    lines: Vec<CallLine>,
+}
+
+/// A deleted user.
+struct DeletedUser {
+    address: String,
+    when: String,
+}
+
+/// Results of a search.
+#[derive(Default)]
+struct SearchResults {
+    users: Vec<FoundUser>,
+    deleted_user: Option<DeletedUser>,
+    lines: Vec<CallLine>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FindQuery {
+    q: String,
+}
+
+/// A user that matches.
+struct FoundUser {
+    name: String,
+    address: String,
+    connection: String,
+    configuration: String,
+    account: String,
+    is_on: bool,
+    groups: usize,
+    changed: String,
+}
+
+impl FoundUser {
+    fn from_stored(at: &Snapshot<'_>, scope: &AccountScope, found: &DirectoryResource, now: i64) -> Result<Self> {
+        let body: Value = serde_json::from_str(&found.stored.body).unwrap_or_default();
+        let configuration = configurations::find_configuration(at, scope, &found.source.id)?;
+        let record =
+            resource_details::find_resource_details(at, found.source.configuration, "User", &found.stored.id, None)?;
+        Ok(Self {
+            name: resource_details::extract_name(&body).unwrap_or_else(|| found.stored.id.clone()),
+            address: format!("/connections/{}/users/{}", found.source.id, found.stored.id),
+            connection: configuration.connection_name,
+            configuration: found.source.id.clone(),
+            account: found.source.account.clone(),
+            is_on: body.get("active") == Some(&Value::Bool(true)),
+            groups: record.groups.len(),
+            changed: format_ago(now - found.stored.last_modified),
+        })
+    }
+
+    fn sentence(&self) -> String {
+        let state = if self.is_on { "switched on" } else { "switched off" };
+        let groups = match self.groups {
+            0 => "in no group".to_owned(),
+            1 => "in 1 group".to_owned(),
+            count => format!("in {count} groups"),
+        };
+        format!("{} is in {}: {state}, {groups}, last changed {}.", self.name, self.connection, self.changed)
+    }
+}
+
+/// `GET /find`
+pub(crate) async fn show_search(admin: PermittedAdmin<Directory>, page_request: PageRequest) -> PageResult {
+    if !admin.signed.permissions.contains(Permission::RequestsRead) {
+        return Err(PageError::MissingPermission(Permission::RequestsRead));
+    }
+    let query: FindQuery = page_request.query();
+    let q: String = query.q.trim().chars().take(TEXT_MAX_CHARS).collect();
+    let layout = PageLayout::new("Where is my user?", Some(&admin.signed), NavigationEntry::Find);
+    if q.is_empty() {
+        let SearchResults { users, deleted_user, lines } = SearchResults::default();
+        let answer = String::new();
+        return Ok(render_page(200, &FindPage { layout, q, answer, users, deleted_user, lines }));
+    }
+    let reader = LogReader::new(&admin.signed, &page_request.state.public_url());
+    let (scope, text, now) = (admin.context.scope, q.clone(), clock::current_millis());
+    let found =
+        crate::web::portal::read_blocking(&page_request.state, move |at| search_users(at, &scope, reader, &text, now))
+            .await?;
+    let answer = answer_sentence(&q, &found);
+    let SearchResults { users, deleted_user, lines } = found;
+    Ok(render_page(200, &FindPage { layout, q, answer, users, deleted_user, lines }))
+}
+
+fn search_users(
+    at: &Snapshot<'_>,
+    scope: &AccountScope,
+    reader: LogReader,
+    text: &str,
+    now: i64,
+) -> Result<SearchResults> {
+    let found = resource_details::find_users(at, scope, text)?;
+    if found.is_empty() {
+        return search_log(at, scope, reader, text, now);
+    }
+    let users = found.iter().map(|one| FoundUser::from_stored(at, scope, one, now)).collect::<Result<Vec<_>>>()?;
+    let mut lines = Vec::new();
+    for DirectoryResource { source, stored } in found.iter().take(USERS_WITH_CALLS_MAX) {
+        lines.extend(list_last_calls(at, scope, reader, source, &stored.id)?);
+    }
+    lines.sort_by(|one, other| other.id.cmp(&one.id));
+    lines.truncate(CALLS_MAX);
+    Ok(SearchResults { users, deleted_user: None, lines })
+}
+
+/// The last calls about a user.
+fn list_last_calls(
+    at: &Snapshot<'_>,
+    scope: &AccountScope,
+    reader: LogReader,
+    source: &DirectorySource,
+    id: &str,
+) -> Result<Vec<CallLine>> {
+    let filter = RequestLogQuery { resource: Some(id.to_owned()), ..RequestLogQuery::default() };
+    let found = request_log::list_calls_with_bodies(at, scope, &source.id, &filter, CALLS_PER_USER_MAX)?;
+    let line = |call| Ok(CallView::read(at, reader, source.configuration, &source.id, call)?.line());
+    found.calls.into_iter().map(line).collect()
+}
+
+/// Searches the log for a user that does not exist: calls that mention it, and whether it was deleted.
+fn search_log(
+    at: &Snapshot<'_>,
+    scope: &AccountScope,
+    reader: LogReader,
+    text: &str,
+    now: i64,
+) -> Result<SearchResults> {
+    let mut results = SearchResults::default();
+    for (source, call) in resource_details::find_calls_mentioning(
+        at,
+        scope,
+        [text, &crate::web::portal::forms::encode_query(text)],
+        CALLS_MAX,
+    )? {
+        if results.deleted_user.is_none()
+            && call.resource_type.as_deref() == Some("User")
+            && let Some(id) = call.resource_id.clone()
+            && let Some(deleted_at) = resource_details::find_deletion_time(at, source.configuration, &id, text)?
+        {
+            let address = format!("/connections/{}/users/{id}", source.id);
+            results.deleted_user = Some(DeletedUser { address, when: format_ago(now - deleted_at) });
+            results.lines = list_last_calls(at, scope, reader, &source, &id)?;
+            return Ok(results);
+        }
+        results.lines.push(CallView::read(at, reader, source.configuration, &source.id, call)?.line());
+    }
+    Ok(results)
+}
+
+/// The result in one sentence.
+fn answer_sentence(q: &str, found: &SearchResults) -> String {
+    if let Some(gone) = &found.deleted_user {
+        return format!("{q} was here and was deleted {}.", gone.when);
+    }
+    match (&found.users[..], &found.lines[..]) {
+        ([one], _) => one.sentence(),
+        ([], []) => format!(
+            "No user {q} is here, and no recent call mentions them: the identity provider has not sent them. \
+             Most often they are not assigned to the application there."
+        ),
+        ([], [last, ..]) if last.failed => {
+            format!("No user {q} is here. The last call that mentions them failed. {}.", last.sentence)
+        }
+        ([], [last, ..]) => {
+            format!("No user {q} is here. The last call that mentions them: {}.", last.sentence)
+        }
+        (several, _) => format!("{} users fit {q}.", several.len()),
+    }
+}

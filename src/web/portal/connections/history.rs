@@ -1,0 +1,132 @@
+//! The history of a user or group: its events with the values before and after.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::model::event::Event;
+use crate::web::portal::connections::attribute_tables::plain_value;
+use crate::web::portal::timestamps::PageTime;
+
+/// One event of the history.
+#[derive(Debug, Clone)]
+pub(crate) struct HistoryStep {
+    pub(crate) at: PageTime,
+    pub(crate) title: String,
+    pub(crate) changes: Vec<HistoryChange>,
+}
+
+/// One attribute that changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HistoryChange {
+    pub(crate) path: String,
+    pub(crate) before: String,
+    pub(crate) after: String,
+}
+
+impl HistoryStep {
+    pub(crate) fn from_event(event: &Event) -> Self {
+        let payload: Value = serde_json::from_str(&event.payload).unwrap_or_default();
+        let action = event.kind.split('.').nth(1).unwrap_or_default();
+        Self {
+            at: PageTime::from_millis(event.created_at),
+            title: event_title(action, &payload),
+            changes: list_attribute_changes(&payload),
+        }
+    }
+}
+
+fn event_title(action: &str, payload: &Value) -> String {
+    let members = payload.get("members").and_then(Value::as_array).map_or(0, Vec::len);
+    let members = if members == 1 { "1 member".to_owned() } else { format!("{members} members") };
+    match action {
+        "created" => "Added".to_owned(),
+        "updated" => "Changed".to_owned(),
+        "deactivated" => "Switched off".to_owned(),
+        "reactivated" => "Switched on".to_owned(),
+        "deleted" => "Deleted".to_owned(),
+        "member_added" => format!("{members} joined"),
+        "member_removed" => format!("{members} left"),
+        other => other.to_owned(),
+    }
+}
+
+/// The changes of an update. Creation and deletion list none: the record has the values.
+fn list_attribute_changes(payload: &Value) -> Vec<HistoryChange> {
+    let paths = payload.get("changed").and_then(Value::as_array);
+    let named = paths.into_iter().flatten().filter_map(Value::as_str);
+    named
+        .flat_map(|path| {
+            let value = |side: &str| payload.get(side).and_then(|side| side.get(path));
+            diff_values(path, value("before"), value("after"))
+        })
+        .collect()
+}
+
+/// The differences: the whole value, or the sub-attributes that differ if both values are objects.
+fn diff_values(path: &str, before: Option<&Value>, after: Option<&Value>) -> Vec<HistoryChange> {
+    let display = |value: Option<&Value>| value.map(plain_value).unwrap_or_default();
+    let (Some(Value::Object(old)), Some(Value::Object(new))) = (before, after) else {
+        return vec![HistoryChange { path: path.to_owned(), before: display(before), after: display(after) }];
+    };
+    let parts: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let differing = parts.into_iter().filter(|part| old.get(*part) != new.get(*part));
+    let change = |part: &String| HistoryChange {
+        path: format!("{path}.{part}"),
+        before: display(old.get(part)),
+        after: display(new.get(part)),
+    };
+    differing.map(change).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn step(kind: &str, payload: &Value) -> HistoryStep {
+        HistoryStep::from_event(&Event {
+            seq: 1,
+            account: "acme".to_owned(),
+            configuration: 1,
+            configuration_id: None,
+            kind: kind.to_owned(),
+            resource_id: None,
+            payload: payload.to_string(),
+            created_at: 0,
+        })
+    }
+
+    #[test]
+    fn a_change_has_both_values() {
+        let payload = json!({"changed": ["title", "urn:x:a"], "before": {"title": "x"}, "after": {"title": "y", "urn:x:a": true}});
+        let step = step("user.updated", &payload);
+        let change = |path: &str, before: &str, after: &str| HistoryChange {
+            path: path.to_owned(),
+            before: before.to_owned(),
+            after: after.to_owned(),
+        };
+        assert_eq!(step.title, "Changed");
+        assert_eq!(step.changes, [change("title", "x", "y"), change("urn:x:a", "", "true")]);
+    }
+
+    #[test]
+    fn only_sub_attributes_that_differ_are_listed() {
+        let payload = json!({
+            "changed": ["name"],
+            "before": {"name": {"givenName": "A", "familyName": "B"}},
+            "after": {"name": {"givenName": "A", "familyName": "C", "middleName": "M"}},
+        });
+        let paths: Vec<String> = step("user.updated", &payload).changes.into_iter().map(|change| change.path).collect();
+        assert_eq!(paths, ["name.familyName", "name.middleName"]);
+    }
+
+    #[test]
+    fn members_are_counted_and_a_redacted_event_lists_no_change() {
+        assert_eq!(step("group.member_added", &json!({"members": [{}, {}]})).title, "2 members joined");
+        assert_eq!(step("group.member_removed", &json!({"members": [{}]})).title, "1 member left");
+        let gone = step("user.updated", &json!({"redacted": true}));
+        assert!(gone.changes.is_empty() && gone.title == "Changed");
+    }
+}

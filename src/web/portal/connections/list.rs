@@ -1,0 +1,210 @@
+//! Configurations, which the portal calls connections: the list, and the form for a new one.
+
+use std::borrow::Cow;
+
+use askama::Template;
+use serde::Deserialize;
+
+use crate::auth::secret::BearerToken;
+use crate::clock;
+use crate::doctor::{self, Finding};
+use crate::error::Error;
+use crate::management::configurations::{self, NewConfiguration};
+use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
+use crate::management::tokens::TokenDraft;
+use crate::messages::render_error;
+use crate::model::account;
+use crate::model::connection_status::{ConnectionStatus, format_ago};
+use crate::model::names;
+use crate::providers::{self, IdentityProvider, PROVIDERS};
+use crate::store::Snapshot;
+use crate::store::tables::accounts;
+use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::one_time_secrets;
+use crate::web::portal::settings::doctor::running_state;
+use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
+use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::required_permission::{Create, Read};
+use crate::web::state::AppState;
+
+/// Connections on a page.
+const PER_PAGE: usize = 50;
+
+#[derive(Template)]
+#[template(path = "portal/connections.html")]
+struct ConnectionsPage {
+    layout: PageLayout,
+    query: ConnectionsQuery,
+    found: Vec<ConfigurationOverview>,
+    total: usize,
+    page: usize,
+    pages: usize,
+    now: i64,
+    /// Urgent findings about the server; empty unless the admin may manage the server.
+    urgent: Vec<Finding>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ConnectionsQuery {
+    text: String,
+    state: String,
+    provider: String,
+    page: usize,
+}
+
+impl ConnectionsQuery {
+    fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.state.is_empty() && self.provider.is_empty()
+    }
+
+    /// URL of another page of the same list.
+    fn page_url(&self, page: usize) -> String {
+        let encoded = crate::web::portal::forms::encode_query;
+        format!("/connections?text={}&state={}&provider={}&page={page}", encoded(&self.text), self.state, self.provider)
+    }
+}
+
+impl ConnectionsPage {
+    fn standings() -> [ConnectionStatus; 6] {
+        ConnectionStatus::ALL
+    }
+
+    fn providers() -> &'static [IdentityProvider] {
+        &PROVIDERS
+    }
+
+    fn last_call(&self, one: &ConfigurationOverview) -> Cow<'static, str> {
+        one.configuration.last_seen.map_or(Cow::Borrowed("never"), |at| Cow::Owned(format_ago(self.now - at)))
+    }
+}
+
+/// `GET /connections`
+pub(crate) async fn list_connections(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
+    let query: ConnectionsQuery = page_request.query();
+    let filter =
+        OverviewQuery { text: query.text.clone(), standing: query.state.clone(), provider: query.provider.clone() };
+    let (scope, now) = (admin.context.scope.clone(), clock::current_millis());
+    let (state, runs_it) = (page_request.state.clone(), admin.signed.may_manage_server());
+    let look = move |at: &Snapshot<'_>| {
+        let urgent = || doctor::list_urgent_findings(&state.settings, &state.store, &running_state(&state), now);
+        Ok((overview::list_overviews(at, &scope, &filter, now)?, if runs_it { urgent() } else { Vec::new() }))
+    };
+    let (mut found, urgent) = crate::web::portal::read_blocking(&page_request.state, look).await?;
+    let total = found.len();
+    let pages = total.div_ceil(PER_PAGE).max(1);
+    let at = query.page.clamp(1, pages);
+    found = found.into_iter().skip((at - 1) * PER_PAGE).take(PER_PAGE).collect();
+    let layout = PageLayout::new("Connections", Some(&admin.signed), NavigationEntry::Connections);
+    Ok(render_page(200, &ConnectionsPage { layout, query, found, total, page: at, pages, now, urgent }))
+}
+
+#[derive(Template)]
+#[template(path = "portal/new_connection.html")]
+struct NewConnectionPage {
+    layout: PageLayout,
+    fields: NewConnectionForm,
+    accounts: Vec<account::Account>,
+    problems: Vec<FormError>,
+}
+
+impl NewConnectionPage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+
+    fn providers() -> &'static [IdentityProvider] {
+        &PROVIDERS
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct NewConnectionForm {
+    provider: String,
+    name: String,
+    account: String,
+    sync: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PrefillQuery {
+    account: String,
+}
+
+fn render_new_connection(
+    admin: &PermittedAdmin<Create>,
+    state: &AppState,
+    status: u16,
+    fields: NewConnectionForm,
+    problems: Vec<FormError>,
+) -> PageResult {
+    let own = admin.context.scope.account().map(str::to_owned);
+    // Suggestions only: the first connection of an account also creates the account.
+    let accounts = state.store.read_inline(|at| accounts::list_accounts(at, own.as_deref(), None, 200))?;
+    let layout = PageLayout::new("Add a connection", Some(&admin.signed), NavigationEntry::Connections);
+    Ok(render_page(status, &NewConnectionPage { layout, fields, accounts, problems }))
+}
+
+/// `GET /connections/new`
+pub(crate) async fn show_new_connection(admin: PermittedAdmin<Create>, page_request: PageRequest) -> PageResult {
+    let prefill: PrefillQuery = page_request.query();
+    let account = admin.context.scope.account().map_or(prefill.account, str::to_owned);
+    let fields = NewConnectionForm { account, sync: "on".to_owned(), ..NewConnectionForm::default() };
+    render_new_connection(&admin, &page_request.state, 200, fields, Vec::new())
+}
+
+/// `POST /connections/new`
+pub(crate) async fn create_connection(admin: PermittedAdmin<Create>, page_request: PageRequest) -> PageResult {
+    let (fields, state) = page_request.form::<NewConnectionForm>(&admin.signed).await?;
+    let account = admin.context.scope.account().map_or_else(|| fields.account.trim().to_owned(), str::to_owned);
+    let problems = validate_form(&fields, &account);
+    let Some(provider) = providers::find_provider(&fields.provider).filter(|_| problems.is_empty()) else {
+        return render_new_connection(&admin, &state, 422, fields, problems);
+    };
+    let token = BearerToken::generate().map_err(|_| Error::Busy)?;
+    let name = fields.name.trim();
+    let new = NewConfiguration {
+        id: clock::new_id(),
+        account,
+        connection_name: (!name.is_empty()).then(|| name.to_owned()),
+        source: provider.source,
+        provider: provider.provider.map(str::to_owned),
+        preset: None,
+        sync: fields.sync == "on",
+        token: TokenDraft::new(clock::new_id(), &token, "first token"),
+    };
+    let context = admin.context.clone();
+    let made = state.store.write(move |tx| configurations::create_configuration(tx, &context, &new)).await;
+    match made {
+        Ok(made) => {
+            let cookie = one_time_secrets::store_secret(&state, &admin.signed, &made.id, token.reveal()).await?;
+            Ok(redirect_to(&format!("/connections/{}/token", made.id)).cookie(cookie).finish())
+        }
+        Err(Error::Conflict(_)) => {
+            let sentence = "This account has a connection of that name already. Choose another.".to_owned();
+            render_new_connection(&admin, &state, 422, fields, vec![FormError { field: "name", sentence }])
+        }
+        Err(error) => Err(PageError::from(error)),
+    }
+}
+
+fn validate_form(fields: &NewConnectionForm, account: &str) -> Vec<FormError> {
+    let mut problems = Vec::new();
+    let mut note = |field, sentence: String| problems.push(FormError { field, sentence });
+    if providers::find_provider(&fields.provider).is_none() {
+        note("provider", "Choose the identity provider.".to_owned());
+    }
+    if account.is_empty() {
+        note("account", "Say which account it is for: your own id of the customer.".to_owned());
+    } else if let Err(error) = account::check_id(account) {
+        note("account", render_error(&error));
+    }
+    if !fields.name.trim().is_empty()
+        && let Err(error) = names::check_name("The name", &fields.name)
+    {
+        note("name", render_error(&error));
+    }
+    problems
+}

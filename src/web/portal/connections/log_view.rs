@@ -1,0 +1,210 @@
+//! A logged call prepared for a page: masked for the reader, summarized in a sentence, and explained.
+
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::model::explanation::{self, CallContext, Explanation};
+use crate::model::ids;
+use crate::model::permission::Permission;
+use crate::model::request::LoggedCall;
+use crate::providers::IdentityProvider;
+use crate::provisioning::resource_details;
+use crate::scim::percent;
+use crate::store::Snapshot;
+use crate::web::portal::sign_in::session::SignedIn;
+use crate::web::portal::timestamps::PageTime;
+use crate::web::public_url::is_https;
+use crate::web::request_log::mask_call;
+
+/// Longest path in a list, in characters.
+const PATH_MAX_CHARS: usize = 60;
+/// Base paths that contain no configuration id.
+const BASES_WITHOUT_ID: [&str; 2] = ["/api/scim/resource/v2", "/scim/v2"];
+
+/// The reader of the log, as far as it changes what is shown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LogReader {
+    /// Whether values of users may be shown (permission `directory.read`).
+    pub(crate) sees_values: bool,
+    is_secure: bool,
+}
+
+impl LogReader {
+    pub(crate) fn new(signed: &SignedIn, public_url: &str) -> Self {
+        let sees_values = signed.permissions.contains(Permission::DirectoryRead);
+        Self { sees_values, is_secure: is_https(public_url) }
+    }
+}
+
+/// A logged call with its parsed path and bodies.
+#[derive(Debug, Clone)]
+pub(crate) struct CallView {
+    pub(crate) call: LoggedCall,
+    relative_path: String,
+    filter: Option<String>,
+    request: Option<Value>,
+    response: Option<Value>,
+    name: Option<String>,
+    configuration: String,
+    is_secure: bool,
+}
+
+/// A call in a list.
+#[derive(Debug, Clone)]
+pub(crate) struct CallLine {
+    pub(crate) id: String,
+    pub(crate) at: PageTime,
+    pub(crate) sentence: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) status: u16,
+    pub(crate) failed: bool,
+    pub(crate) duration: String,
+    /// Path of the page of the resource.
+    pub(crate) resource: Option<String>,
+    pub(crate) configuration: String,
+}
+
+impl CallView {
+    /// Parses the path and the bodies of a call, and looks up the name of its resource.
+    ///
+    /// # Errors
+    /// The errors of the database.
+    pub(crate) fn read(
+        at: &Snapshot<'_>,
+        reader: LogReader,
+        configuration: i64,
+        configuration_id: &str,
+        call: LoggedCall,
+    ) -> Result<Self> {
+        let name = if reader.sees_values { resource_name(at, configuration, &call)? } else { None };
+        let call = if reader.sees_values { call } else { mask_call(call) };
+        let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
+        let filter =
+            percent::parse_query_string(query).into_iter().find(|(name, _)| name.eq_ignore_ascii_case("filter"));
+        let below = path_below(path, configuration_id);
+        Ok(Self {
+            relative_path: percent::decode_percent(below).unwrap_or_else(|| below.to_owned()),
+            filter: filter.map(|(_, filter)| filter),
+            request: parse_body(call.request.text.as_deref()),
+            response: parse_body(call.response.text.as_deref()),
+            name,
+            configuration: configuration_id.to_owned(),
+            is_secure: reader.is_secure,
+            call,
+        })
+    }
+
+    fn facts(&self) -> CallContext<'_> {
+        CallContext {
+            call: &self.call,
+            relative_path: &self.relative_path,
+            filter: self.filter.as_deref(),
+            request: self.request.as_ref(),
+            response: self.response.as_ref(),
+            name: self.name.as_deref(),
+            is_secure: self.is_secure,
+        }
+    }
+
+    /// Explanations of the call, with the setting to change at this provider.
+    pub(crate) fn explanations(&self, provider: &IdentityProvider) -> Vec<Explanation> {
+        explanation::explain_call(&self.facts(), provider)
+    }
+
+    /// The call as a row of a list.
+    pub(crate) fn line(&self) -> CallLine {
+        let call = &self.call;
+        let below = shorten_path(&self.relative_path);
+        let path: String = below.chars().take(PATH_MAX_CHARS).collect();
+        let is_cut = path.len() < below.len();
+        CallLine {
+            id: call.id.clone(),
+            at: PageTime::from_millis(call.at),
+            sentence: explanation::summarize_call(&self.facts()),
+            method: call.method.clone(),
+            path: if is_cut { format!("{path}…") } else { path },
+            status: call.status,
+            failed: call.failed,
+            duration: format_duration(call.duration_us),
+            resource: self.resource(),
+            configuration: self.configuration.clone(),
+        }
+    }
+
+    fn resource(&self) -> Option<String> {
+        let kind = match self.call.resource_type.as_deref()? {
+            "User" => "users",
+            "Group" => "groups",
+            _ => return None,
+        };
+        Some(format!("/connections/{}/{kind}/{}", self.configuration, self.call.resource_id.as_deref()?))
+    }
+}
+
+fn parse_body(text: Option<&str>) -> Option<Value> {
+    serde_json::from_str(text?).ok()
+}
+
+/// Display name of the resource: from the request, from the response, or as stored now.
+fn resource_name(at: &Snapshot<'_>, configuration: i64, call: &LoggedCall) -> Result<Option<String>> {
+    let in_body = |text: Option<&str>| parse_body(text).as_ref().and_then(resource_details::extract_name);
+    let is_sent = matches!(&*call.method, "POST" | "PUT");
+    let sent = if is_sent { in_body(call.request.text.as_deref()) } else { None };
+    let named = sent.or_else(|| in_body(call.response.text.as_deref()));
+    match (named, &call.resource_type, &call.resource_id) {
+        (None, Some(of), Some(id)) => resource_details::find_resource_name(at, configuration, of, id),
+        (named, ..) => Ok(named),
+    }
+}
+
+/// The path relative to the provisioning URL.
+fn path_below<'p>(path: &'p str, configuration_id: &str) -> &'p str {
+    if let Some((_, below)) = path.split_once(configuration_id) {
+        return below;
+    }
+    BASES_WITHOUT_ID.iter().find_map(|base| path.strip_prefix(base)).unwrap_or(path)
+}
+
+/// The path with every id shortened to its last characters.
+fn shorten_path(path: &str) -> String {
+    let part = |part: &str| if ids::is_id(part) { format!("…{}", ids::shorten_id(part)) } else { part.to_owned() };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+/// Formats a duration given in microseconds.
+fn format_duration(us: i64) -> String {
+    match us {
+        ..1_000 => format!("{us} µs"),
+        1_000..1_000_000 => format!("{} ms", us / 1_000),
+        _ => format!("{} s", us / 1_000_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_relative_to_the_provisioning_url() {
+        for (path, expected) in [
+            ("/directory/resources/scim/v2.0/7/Users", "/Users"),
+            ("/scim/v2/Users/9", "/Users/9"),
+            ("/api/scim/resource/v2/Groups", "/Groups"),
+            ("/elsewhere", "/elsewhere"),
+        ] {
+            assert_eq!(path_below(path, "7"), expected);
+        }
+    }
+
+    #[test]
+    fn ids_are_shortened_to_their_ends() {
+        assert_eq!(shorten_path("/Users/01890a5d-ac96-774b-bcce-b302099a8057"), "/Users/…9a8057");
+        assert_eq!(shorten_path("/Users/bob"), "/Users/bob");
+    }
+
+    #[test]
+    fn durations_have_the_unit_that_fits() {
+        assert_eq!([999, 1_500, 2_000_001].map(format_duration), ["999 µs", "1 ms", "2 s"]);
+    }
+}

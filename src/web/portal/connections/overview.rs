@@ -1,0 +1,248 @@
+//! One connection: its state, its new credentials, the steps at its provider, pause and resume, and its deletion.
+
+use std::borrow::{Borrow, Cow};
+
+use askama::Template;
+use serde::Deserialize;
+
+use crate::clock;
+use crate::management::configurations::{self, ContentPolicy};
+use crate::management::overview::ConfigurationOverview;
+use crate::model::audit_context::AccountScope;
+use crate::model::configuration::provisioning_url;
+use crate::model::connection_status::{ConnectionStatus, format_ago};
+use crate::web::portal::connections::live_test::LiveTest;
+use crate::web::portal::connections::traffic_chart::TrafficChart;
+use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::one_time_secrets;
+use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
+use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin, SignedIn};
+use crate::web::required_permission::{Create, Delete, Read};
+use crate::web::state::AppState;
+
+/// A deletion warns if the last call is more recent than this, in milliseconds.
+const RECENT_CALL_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// The connection of a page.
+pub(crate) struct ConnectionView {
+    pub(crate) overview: ConfigurationOverview,
+    pub(crate) url: String,
+    pub(crate) now: i64,
+    /// Key of the current tab.
+    pub(crate) tab: &'static str,
+}
+
+impl ConnectionView {
+    /// Reads the connection in the path.
+    ///
+    /// # Errors
+    /// `NotFound` if there is none within the scope of the admin.
+    pub(crate) fn read(page_request: &PageRequest, scope: &AccountScope, tab: &'static str) -> Result<Self, PageError> {
+        Self::find(&page_request.state, scope, &page_request.path_param("id"), tab)
+    }
+
+    pub(crate) fn find(state: &AppState, scope: &AccountScope, id: &str, tab: &'static str) -> Result<Self, PageError> {
+        let now = clock::current_millis();
+        let one = state.store.read_inline(|at| {
+            ConfigurationOverview::load(at, configurations::find_configuration(at, scope, id)?, now)
+        })?;
+        let url = provisioning_url(&state.public_url(), id);
+        Ok(Self { overview: one, url, now, tab })
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.overview.configuration.id
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.overview.configuration.connection_name
+    }
+
+    /// The layout of one of its pages; an empty title stands for the name of the connection.
+    pub(crate) fn layout(&self, signed: &SignedIn, title: &str) -> PageLayout {
+        let title = if title.is_empty() { self.name().to_owned() } else { format!("{title} · {}", self.name()) };
+        PageLayout::new(title, Some(signed), NavigationEntry::Connections)
+    }
+
+    pub(crate) fn sentence(&self) -> String {
+        self.overview.standing.sentence(
+            &self.overview.configuration,
+            &self.overview.health,
+            self.overview.provider,
+            self.now,
+        )
+    }
+
+    /// Time since the last call of the identity provider.
+    pub(crate) fn last_call(&self) -> Cow<'static, str> {
+        self.when(self.overview.configuration.last_seen)
+    }
+
+    /// Time since the last change by the identity provider.
+    pub(crate) fn last_change(&self) -> Cow<'static, str> {
+        self.when(self.overview.configuration.last_sync)
+    }
+
+    /// Time since a timestamp, or `never`. Accepts a reference, as templates pass one.
+    pub(crate) fn when(&self, at: impl Borrow<Option<i64>>) -> Cow<'static, str> {
+        at.borrow().map_or(Cow::Borrowed("never"), |at| Cow::Owned(format_ago(self.now - at)))
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.overview.standing == ConnectionStatus::Paused
+    }
+
+    /// Whether the identity provider called within the last day.
+    pub(crate) fn has_recent_calls(&self) -> bool {
+        self.overview.configuration.last_seen.is_some_and(|seen| self.now - seen < RECENT_CALL_MS)
+    }
+}
+
+#[derive(Template)]
+#[template(path = "portal/connection.html")]
+struct ConnectionOverviewPage {
+    layout: PageLayout,
+    connection: ConnectionView,
+    created_at: String,
+    live: LiveTest,
+    traffic: TrafficChart,
+}
+
+/// `GET /connections/{id}`
+pub(crate) async fn show_connection(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
+    let connection = ConnectionView::read(&page_request, &admin.context.scope, "overview")?;
+    let mut layout = connection.layout(&admin.signed, "");
+    layout.refresh = Some(10);
+    let created_at = clock::format_rfc3339(connection.overview.configuration.created_at);
+    let live = LiveTest::read(&page_request.state, &connection).await?;
+    let traffic = TrafficChart::read(&page_request.state, connection.overview.configuration.key, connection.now)?;
+    Ok(render_page(200, &ConnectionOverviewPage { layout, connection, created_at, live, traffic }))
+}
+
+#[derive(Deserialize)]
+struct SyncForm {
+    sync: String,
+}
+
+/// `POST /connections/{id}/sync`: pause and resume.
+pub(crate) async fn set_sync(admin: PermittedAdmin<Create>, page_request: PageRequest) -> PageResult {
+    let id = page_request.path_param("id");
+    let (form, state) = page_request.form::<SyncForm>(&admin.signed).await?;
+    let (context, sync, target_id) = (admin.context, form.sync == "on", id.clone());
+    state.store.write(move |tx| configurations::set_sync(tx, &context, &target_id, sync)).await?;
+    let done = if sync { "resumed" } else { "paused" };
+    Ok(redirect_to(&format!("/connections/{id}?done={done}")).finish())
+}
+
+#[derive(Template)]
+#[template(path = "portal/token.html")]
+struct NewCredentialsPage {
+    layout: PageLayout,
+    connection: ConnectionView,
+    /// The token, while it can be shown.
+    token: Option<String>,
+}
+
+/// `GET /connections/{id}/token`: the new credentials.
+pub(crate) async fn show_new_credentials(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
+    let connection = ConnectionView::read(&page_request, &admin.context.scope, "setup")?;
+    let token = one_time_secrets::reveal_secret(&page_request, &admin.signed, connection.id())?;
+    let layout = connection.layout(&admin.signed, "Copy the address and the token");
+    Ok(render_page(200, &NewCredentialsPage { layout, connection, token }))
+}
+
+#[derive(Template)]
+#[template(path = "portal/delete.html")]
+struct DeleteConnectionPage {
+    layout: PageLayout,
+    connection: ConnectionView,
+    problems: Vec<FormError>,
+    purge: bool,
+}
+
+impl DeleteConnectionPage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct DeleteConnectionForm {
+    name: String,
+    purge: String,
+}
+
+/// `GET /connections/{id}/delete`
+pub(crate) async fn show_delete_connection(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
+    let connection = ConnectionView::read(&page_request, &admin.context.scope, "delete")?;
+    let layout = connection.layout(&admin.signed, "Delete");
+    Ok(render_page(200, &DeleteConnectionPage { layout, connection, problems: Vec::new(), purge: true }))
+}
+
+#[derive(Template)]
+#[template(path = "portal/receipt.html")]
+struct ReceiptPage {
+    layout: PageLayout,
+    name: String,
+    users: i64,
+    groups: i64,
+    purged: bool,
+}
+
+/// `POST /connections/{id}/delete`
+pub(crate) async fn delete_connection(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
+    let connection = ConnectionView::read(&page_request, &admin.context.scope, "delete")?;
+    let (form, state) = page_request.form::<DeleteConnectionForm>(&admin.signed).await?;
+    let purge = form.purge == "on";
+    if form.name.trim() != connection.name() {
+        let sentence = format!("Type the name exactly: {}", connection.name());
+        let layout = connection.layout(&admin.signed, "Delete");
+        let problems = vec![FormError { field: "name", sentence }];
+        return Ok(render_page(422, &DeleteConnectionPage { layout, connection, problems, purge }));
+    }
+    let (context, id) = (admin.context, connection.id().to_owned());
+    let content = if purge { ContentPolicy::Purge } else { ContentPolicy::Keep };
+    state
+        .store
+        .write(move |tx| {
+            configurations::find_configuration(tx, &context.scope, &id)?;
+            configurations::delete_configuration(tx, &context, &id, content)
+        })
+        .await?;
+    let (users, groups) = (connection.overview.users, connection.overview.groups);
+    let receipt = format!("/connections/receipt?users={users}&groups={groups}&purged={purge}");
+    Ok(redirect_to(&format!("{receipt}&name={}", crate::web::portal::forms::encode_query(connection.name()))).finish())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReceiptQuery {
+    name: String,
+    users: i64,
+    groups: i64,
+    purged: bool,
+}
+
+/// `GET /connections/receipt`
+pub(crate) async fn show_receipt(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
+    let ReceiptQuery { name, users, groups, purged } = page_request.query();
+    let layout = PageLayout::new("The connection is deleted", Some(&admin.signed), NavigationEntry::Connections);
+    Ok(render_page(200, &ReceiptPage { layout, name, users, groups, purged }))
+}
+
+#[derive(Template)]
+#[template(path = "portal/steps.html")]
+struct StepsPage {
+    layout: PageLayout,
+    connection: ConnectionView,
+    token: Option<String>,
+}
+
+/// `GET /connections/{id}/setup`: the steps at the provider, with the real values.
+pub(crate) async fn show_provider_steps(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
+    let connection = ConnectionView::read(&page_request, &admin.context.scope, "setup")?;
+    let token = one_time_secrets::reveal_secret(&page_request, &admin.signed, connection.id())?;
+    let layout = connection.layout(&admin.signed, "Set up");
+    Ok(render_page(200, &StepsPage { layout, connection, token }))
+}

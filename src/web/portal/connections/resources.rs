@@ -1,0 +1,318 @@
+//! Users and groups of a connection: the list with a search, and one resource with its history.
+
+use askama::Template;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::clock;
+use crate::error::Result;
+use crate::model::audit_context::AccountScope;
+use crate::provisioning::directory::{self, DirectoryCursor, DirectoryScope};
+use crate::provisioning::resource_details::{self, ResourceDetails};
+use crate::store::Snapshot;
+use crate::store::tables::directory::{DirectoryFilter, DirectoryMember, DirectoryPosition};
+use crate::store::tables::resources::StoredResource;
+use crate::web::portal::connections::attribute_tables::{self, AttributeSection};
+use crate::web::portal::connections::history::HistoryStep;
+use crate::web::portal::connections::overview::ConnectionView;
+use crate::web::portal::layout::{PageLayout, PageResult, render_page};
+use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::timestamps::PageTime;
+use crate::web::required_permission::Directory;
+
+/// Users, groups or members on a page.
+const PER_PAGE: usize = 50;
+/// Longest search text, in characters.
+const TEXT_MAX_CHARS: usize = 200;
+/// Most groups of a user on the page.
+const GROUPS_MAX: usize = 100;
+
+/// The listed resource type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ListedKind {
+    Users,
+    Groups,
+}
+
+impl ListedKind {
+    fn resource_type(self) -> &'static str {
+        match self {
+            Self::Users => "User",
+            Self::Groups => "Group",
+        }
+    }
+
+    /// The path segment.
+    fn path_segment(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Groups => "groups",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Users => "Users",
+            Self::Groups => "Groups",
+        }
+    }
+}
+
+/// A user or group in a list.
+struct ResourceLine {
+    id: String,
+    name: String,
+    display: String,
+    external_id: String,
+    is_on: bool,
+    members: i64,
+    changed: PageTime,
+}
+
+impl ResourceLine {
+    fn from_stored(stored: &StoredResource) -> Self {
+        let body: Value = serde_json::from_str(&stored.body).unwrap_or_default();
+        let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self {
+            name: resource_details::extract_name(&body).unwrap_or_else(|| stored.id.clone()),
+            display: text("displayName"),
+            external_id: text("externalId"),
+            is_on: body.get("active") == Some(&Value::Bool(true)),
+            members: stored.member_count,
+            changed: PageTime::from_millis(stored.last_modified),
+            id: stored.id.clone(),
+        }
+    }
+}
+
+#[derive(Default, Clone, Deserialize)]
+#[serde(default)]
+struct ResourcesQuery {
+    q: String,
+    active: String,
+    after: String,
+    older: Option<i64>,
+}
+
+impl ResourcesQuery {
+    fn text(&self) -> String {
+        self.q.trim().chars().take(TEXT_MAX_CHARS).collect()
+    }
+
+    /// The position after which a page starts: row and id of the last resource of the previous page.
+    fn position(&self, configuration: i64) -> Option<DirectoryCursor> {
+        let (row, id) = self.after.split_once('.')?;
+        let position = DirectoryPosition { changed: 0, row: row.parse().ok()?, id: id.to_owned() };
+        Some(DirectoryCursor { configuration, position: Some(position) })
+    }
+}
+
+/// A position as the `after` parameter of the next page.
+fn encode_mark(mark: Option<DirectoryCursor>) -> Option<String> {
+    let position = mark?.position?;
+    Some(format!("{}.{}", position.row, position.id))
+}
+
+#[derive(Template)]
+#[template(path = "portal/people.html")]
+struct ResourcesListPage {
+    layout: PageLayout,
+    connection: ConnectionView,
+    kind: ListedKind,
+    query: ResourcesQuery,
+    lines: Vec<ResourceLine>,
+    next: Option<String>,
+}
+
+impl ResourcesListPage {
+    fn lists_users(&self) -> bool {
+        self.kind == ListedKind::Users
+    }
+
+    fn total(&self) -> i64 {
+        if self.lists_users() { self.connection.overview.users } else { self.connection.overview.groups }
+    }
+
+    fn is_full(&self) -> bool {
+        self.lines.len() >= resource_details::RESULTS_MAX
+    }
+}
+
+/// `GET /connections/{id}/users`
+pub(crate) async fn list_users(admin: PermittedAdmin<Directory>, page_request: PageRequest) -> PageResult {
+    list_resources(admin, page_request, ListedKind::Users).await
+}
+
+/// `GET /connections/{id}/groups`
+pub(crate) async fn list_groups(admin: PermittedAdmin<Directory>, page_request: PageRequest) -> PageResult {
+    list_resources(admin, page_request, ListedKind::Groups).await
+}
+
+async fn list_resources(admin: PermittedAdmin<Directory>, page_request: PageRequest, kind: ListedKind) -> PageResult {
+    let connection = ConnectionView::read(&page_request, &admin.context.scope, kind.path_segment())?;
+    let query: ResourcesQuery = page_request.query();
+    let (list_query, key, scope) =
+        (query.clone(), connection.overview.configuration.key, directory_scope(&admin.context.scope, &connection));
+    let (lines, next) = crate::web::portal::read_blocking(&page_request.state, move |at| {
+        list_resource_lines(at, &list_query, key, &scope, kind.resource_type())
+    })
+    .await?;
+    let layout = connection.layout(&admin.signed, kind.title());
+    Ok(render_page(200, &ResourcesListPage { layout, connection, kind, query, lines, next }))
+}
+
+fn directory_scope(scope: &AccountScope, connection: &ConnectionView) -> DirectoryScope {
+    DirectoryScope { account: scope.account().map(str::to_owned), configuration: Some(connection.id().to_owned()) }
+}
+
+fn list_resource_lines(
+    at: &Snapshot<'_>,
+    query: &ResourcesQuery,
+    key: i64,
+    scope: &DirectoryScope,
+    of: &str,
+) -> Result<(Vec<ResourceLine>, Option<String>)> {
+    let text = query.text();
+    if !text.is_empty() {
+        return Ok((
+            resource_details::search_resources(at, key, of, &text)?.iter().map(ResourceLine::from_stored).collect(),
+            None,
+        ));
+    }
+    let active = match &*query.active {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    };
+    let filter = DirectoryFilter { active, ..DirectoryFilter::default() };
+    let found = directory::list_current(at, scope, of, &filter, query.position(key).as_ref(), PER_PAGE)?;
+    Ok((found.items.iter().map(|found| ResourceLine::from_stored(&found.stored)).collect(), encode_mark(found.next)))
+}
+
+#[derive(Template)]
+#[template(path = "portal/record.html")]
+struct RecordPage {
+    layout: PageLayout,
+    connection: ConnectionView,
+    kind: ListedKind,
+    id: String,
+    /// The current resource; `None` if it was deleted.
+    present: Option<PresentResource>,
+    groups: Vec<(String, String, bool)>,
+    more_groups: usize,
+    members: Vec<DirectoryMember>,
+    next_members: Option<String>,
+    is_later_members: bool,
+    history: Vec<HistoryStep>,
+    older: Option<i64>,
+    is_older: bool,
+}
+
+/// A current resource.
+struct PresentResource {
+    is_on: bool,
+    is_off: bool,
+    created: PageTime,
+    changed: PageTime,
+    version: i64,
+    member_count: i64,
+    sections: Vec<AttributeSection>,
+    raw: String,
+}
+
+impl PresentResource {
+    fn from_stored(stored: &StoredResource, resource_type: &str) -> Self {
+        let body: Map<String, Value> = serde_json::from_str(&stored.body).unwrap_or_default();
+        let mut raw = body.clone();
+        raw.insert("id".to_owned(), stored.id.clone().into());
+        let meta = json!({
+            "resourceType": resource_type,
+            "created": clock::format_rfc3339(stored.created_at),
+            "lastModified": clock::format_rfc3339(stored.last_modified),
+        });
+        raw.insert("meta".to_owned(), meta);
+        Self {
+            is_on: body.get("active") == Some(&Value::Bool(true)),
+            is_off: body.get("active") == Some(&Value::Bool(false)),
+            created: PageTime::from_millis(stored.created_at),
+            changed: PageTime::from_millis(stored.last_modified),
+            version: stored.version,
+            member_count: stored.member_count,
+            sections: attribute_tables::attribute_sections(&body),
+            raw: serde_json::to_string_pretty(&raw).unwrap_or_default(),
+        }
+    }
+}
+
+impl RecordPage {
+    fn is_user(&self) -> bool {
+        self.kind == ListedKind::Users
+    }
+
+    fn address(&self) -> String {
+        format!("/connections/{}/{}/{}", self.connection.id(), self.kind.path_segment(), self.id)
+    }
+}
+
+/// `GET /connections/{id}/users/{uid}`
+pub(crate) async fn show_user(admin: PermittedAdmin<Directory>, page_request: PageRequest) -> PageResult {
+    show_resource(admin, page_request, ListedKind::Users).await
+}
+
+/// `GET /connections/{id}/groups/{uid}`
+pub(crate) async fn show_group(admin: PermittedAdmin<Directory>, page_request: PageRequest) -> PageResult {
+    show_resource(admin, page_request, ListedKind::Groups).await
+}
+
+async fn show_resource(admin: PermittedAdmin<Directory>, page_request: PageRequest, kind: ListedKind) -> PageResult {
+    let connection = ConnectionView::read(&page_request, &admin.context.scope, kind.path_segment())?;
+    let (query, id): (ResourcesQuery, String) = (page_request.query(), page_request.path_param("uid"));
+    let (key, scope, resource_id, of) = (
+        connection.overview.configuration.key,
+        directory_scope(&admin.context.scope, &connection),
+        id.clone(),
+        kind.resource_type(),
+    );
+    let (is_later_members, is_older) = (!query.after.is_empty(), query.older.is_some());
+    let read = move |at: &Snapshot<'_>| {
+        let found = resource_details::find_resource_details(at, key, of, &resource_id, query.older)?;
+        let name =
+            resource_details::find_resource_name(at, key, of, &resource_id)?.unwrap_or_else(|| resource_id.clone());
+        let members = if kind == ListedKind::Groups && found.stored.is_some() {
+            directory::list_current_members(at, &scope, &resource_id, query.position(key).as_ref(), PER_PAGE)?
+        } else {
+            directory::DirectoryPage { items: Vec::new(), next: None }
+        };
+        Ok((found, name, members))
+    };
+    let (ResourceDetails { stored, groups, history, older }, name, members) =
+        crate::web::portal::read_blocking(&page_request.state, read).await?;
+    let mut layout = connection.layout(&admin.signed, "");
+    layout.title = name;
+    let present = stored.map(|stored| PresentResource::from_stored(&stored, of));
+    let more_groups = groups.len().saturating_sub(GROUPS_MAX);
+    let groups = groups.into_iter().take(GROUPS_MAX);
+    let groups =
+        groups.map(|(group, direct)| (group.label.unwrap_or_else(|| group.id.clone()), group.id, direct)).collect();
+    let history = history.iter().map(HistoryStep::from_event).collect();
+    let next_members = encode_mark(members.next);
+    let members = members.items;
+    Ok(render_page(
+        200,
+        &RecordPage {
+            layout,
+            connection,
+            kind,
+            id,
+            present,
+            groups,
+            more_groups,
+            members,
+            next_members,
+            is_later_members,
+            history,
+            older,
+            is_older,
+        },
+    ))
+}

@@ -1,0 +1,188 @@
+//! Set-up links of one connection, for the customer's IT admin: create, show once, revoke.
+
+use askama::Template;
+use serde::Deserialize;
+
+use crate::auth::secret::BearerToken;
+use crate::clock;
+use crate::error::Error;
+use crate::management::setup_links::{self, NOTE_MAX_CHARS, NewSetupLink};
+use crate::model::connection_status::format_ago;
+use crate::providers::{self, IdentityProvider, PROVIDERS};
+use crate::store::tables::setup_links::SetupLink;
+use crate::web::portal::connections::overview::ConnectionView;
+use crate::web::portal::connections::tokens;
+use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::one_time_secrets;
+use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
+use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::required_permission::Tokens;
+use crate::web::state::AppState;
+
+/// Most links on the page.
+const LINKS_MAX: u32 = 100;
+
+/// Lifetimes to choose from: the value of the form in seconds, and its label.
+const LIFETIMES: [(&str, &str); 4] =
+    [("3600", "1 hour"), ("86400", "1 day"), ("604800", "7 days"), ("2592000", "30 days")];
+
+#[derive(Template)]
+#[template(path = "portal/links.html")]
+struct SetupLinksPage {
+    layout: PageLayout,
+    connection: ConnectionView,
+    links: Vec<SetupLink>,
+    form: SetupLinkForm,
+    problems: Vec<FormError>,
+}
+
+impl SetupLinksPage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+
+    fn lifetimes() -> [(&'static str, &'static str); 4] {
+        LIFETIMES
+    }
+
+    fn providers() -> &'static [IdentityProvider] {
+        &PROVIDERS
+    }
+
+    fn is_live(&self, link: &SetupLink) -> bool {
+        link.is_live(self.connection.now)
+    }
+
+    fn state(&self, link: &SetupLink) -> &'static str {
+        match link.ended_at {
+            Some(_) => "Ended",
+            None if self.is_live(link) => "Live",
+            None => "Expired",
+        }
+    }
+
+    fn made(&self, link: &SetupLink) -> String {
+        format_ago(self.connection.now - link.created_at)
+    }
+
+    fn end(&self, link: &SetupLink) -> String {
+        tokens::format_until(link.ended_at.unwrap_or(link.expires_at), self.connection.now)
+    }
+
+    /// Name of the provider that a link is limited to, or `any`.
+    fn provider_of(link: &SetupLink) -> &str {
+        let Some(key) = link.provider.as_deref() else { return "any" };
+        providers::find_provider(key).map_or(key, |provider| provider.name)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct SetupLinkForm {
+    life: String,
+    note: String,
+    provider: String,
+}
+
+impl Default for SetupLinkForm {
+    fn default() -> Self {
+        Self { life: "604800".to_owned(), note: String::new(), provider: String::new() }
+    }
+}
+
+impl SetupLinkForm {
+    fn problems(&self) -> Vec<FormError> {
+        let mut problems = Vec::new();
+        let mut note = |field, sentence: String| problems.push(FormError { field, sentence });
+        if !LIFETIMES.iter().any(|(seconds, _)| *seconds == self.life) {
+            note("life", "Choose how long it works.".to_owned());
+        }
+        if self.note.trim().chars().count() > NOTE_MAX_CHARS || self.note.trim().chars().any(char::is_control) {
+            note("note", format!("The note must have at most {NOTE_MAX_CHARS} characters, on one line."));
+        }
+        if !self.provider.is_empty() && providers::find_provider(&self.provider).is_none() {
+            note("provider", "Choose one of the providers, or none.".to_owned());
+        }
+        problems
+    }
+}
+
+async fn list_page(
+    admin: &PermittedAdmin<Tokens>,
+    state: &AppState,
+    id: String,
+    form: SetupLinkForm,
+    problems: Vec<FormError>,
+) -> PageResult {
+    let connection = ConnectionView::find(state, &admin.context.scope, &id, "links")?;
+    let scope = admin.context.scope.clone();
+    let links =
+        crate::web::portal::read_blocking(state, move |at| setup_links::list_links(at, &scope, &id, None, LINKS_MAX))
+            .await?;
+    let layout = connection.layout(&admin.signed, "Set-up links");
+    let status = if problems.is_empty() { 200 } else { 422 };
+    Ok(render_page(status, &SetupLinksPage { layout, connection, links, form, problems }))
+}
+
+/// `GET /connections/{id}/links`
+pub(crate) async fn list_links(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
+    list_page(&admin, &page_request.state, page_request.path_param("id"), SetupLinkForm::default(), Vec::new()).await
+}
+
+/// `POST /connections/{id}/links`
+pub(crate) async fn create_link(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
+    let id = page_request.path_param("id");
+    let (form, state) = page_request.form::<SetupLinkForm>(&admin.signed).await?;
+    let problems = form.problems();
+    if !problems.is_empty() {
+        return list_page(&admin, &state, id, form, problems).await;
+    }
+    let secret = BearerToken::generate_link().map_err(|_| Error::Busy)?;
+    let new = NewSetupLink {
+        id: clock::new_id(),
+        digest: secret.digest(),
+        lifetime_seconds: form.life.parse().unwrap_or(setup_links::LIFETIME_DEFAULT_SECONDS),
+        note: form.note,
+        provider: (!form.provider.is_empty()).then_some(form.provider),
+    };
+    let (audit_context, target_id) = (admin.context, id.clone());
+    state.store.write(move |tx| setup_links::create_link(tx, &audit_context, &target_id, &new)).await?;
+    let url = format!("{}/s/{}", state.public_url(), secret.reveal());
+    let cookie = one_time_secrets::store_secret(&state, &admin.signed, &link_secret_context(&id), &url).await?;
+    Ok(redirect_to(&format!("/connections/{id}/links/made")).cookie(cookie).finish())
+}
+
+/// Context of the secret of a link, different from that of a token.
+fn link_secret_context(id: &str) -> String {
+    format!("link of {id}")
+}
+
+#[derive(Template)]
+#[template(path = "portal/link_made.html")]
+struct NewSetupLinkPage {
+    layout: PageLayout,
+    connection: ConnectionView,
+    /// The URL, while it can be shown.
+    address: Option<String>,
+}
+
+/// `GET /connections/{id}/links/made`: the URL of the new link.
+pub(crate) async fn show_new_link(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
+    let connection = ConnectionView::read(&page_request, &admin.context.scope, "links")?;
+    let address = one_time_secrets::reveal_secret(&page_request, &admin.signed, &link_secret_context(connection.id()))?;
+    let layout = connection.layout(&admin.signed, "Send this link");
+    Ok(render_page(200, &NewSetupLinkPage { layout, connection, address }))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct EmptyLinkForm {}
+
+/// `POST /connections/{id}/links/{link}/revoke`
+pub(crate) async fn revoke_link(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
+    let (id, link) = (page_request.path_param("id"), page_request.path_param("link"));
+    let (EmptyLinkForm {}, state) = page_request.form(&admin.signed).await?;
+    let (context, target_id) = (admin.context, id.clone());
+    state.store.write(move |tx| setup_links::revoke_link(tx, &context, &target_id, &link)).await?;
+    Ok(redirect_to(&format!("/connections/{id}/links?done=revoked")).finish())
+}

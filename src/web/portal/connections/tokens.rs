@@ -1,0 +1,421 @@
+//! Tokens of one connection: list, rotation, change and revocation.
+
+use std::borrow::Cow;
+
+use askama::Template;
+use serde::Deserialize;
+
+use crate::auth::secret::BearerToken;
+use crate::clock::{self, Millis};
+use crate::error::Error;
+use crate::management::tokens::{self, TokenChange, TokenDraft};
+use crate::messages::render_error;
+use crate::model::audit_context::AccountScope;
+use crate::model::connection_status::format_ago;
+use crate::model::field_change::FieldChange;
+use crate::model::names;
+use crate::model::rights::{TokenRights, TokenState};
+use crate::store::tables::tokens::StoredToken;
+use crate::web::portal::connections::overview::ConnectionView;
+use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::one_time_secrets;
+use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
+use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin, SignedIn};
+use crate::web::required_permission::{Read, Tokens};
+use crate::web::state::AppState;
+
+const DAY: Millis = 24 * 60 * 60 * 1000;
+/// Most tokens on the page; a connection never has more for long.
+const TOKENS_MAX: u32 = 100;
+/// The page warns if the newest token expires sooner than this, in milliseconds.
+const ENDS_SOON: Millis = 14 * DAY;
+/// How long the old token stays valid if the form asks to end it, in milliseconds.
+const OVERLAP: Millis = DAY;
+
+/// Lifetimes to choose from: the value of the form in days, and its label.
+const LIFETIMES: [(&str, &str); 5] = [
+    ("", "Never"),
+    ("30", "After 30 days"),
+    ("90", "After 90 days"),
+    ("180", "After 180 days"),
+    ("365", "After a year"),
+];
+
+#[derive(Template)]
+#[template(path = "portal/tokens.html")]
+struct TokensPage {
+    layout: PageLayout,
+    connection: ConnectionView,
+    tokens: Vec<StoredToken>,
+    problems: Vec<FormError>,
+}
+
+/// A rotation in progress: the new token and the old one, both valid.
+struct TokenRotation<'t> {
+    new: &'t StoredToken,
+    old: &'t StoredToken,
+}
+
+impl TokensPage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+
+    fn is_live(&self, token: &StoredToken) -> bool {
+        token.state(self.connection.now) == TokenState::Live
+    }
+
+    fn state(&self, token: &StoredToken) -> &'static str {
+        match token.state(self.connection.now) {
+            TokenState::Live => "Live",
+            TokenState::Expired => "Expired",
+            TokenState::Revoked => "Revoked",
+        }
+    }
+
+    /// The two valid tokens during a rotation.
+    fn rotation(&self) -> Option<TokenRotation<'_>> {
+        let mut live = self.tokens.iter().filter(|token| self.is_live(token));
+        Some(TokenRotation { new: live.next()?, old: live.next()? })
+    }
+
+    fn made(&self, token: &StoredToken) -> String {
+        format_ago(self.connection.now - token.created_at)
+    }
+
+    fn has_live(&self) -> bool {
+        self.tokens.iter().any(|token| self.is_live(token))
+    }
+
+    /// The newest valid token, if it expires soon.
+    fn ending(&self) -> Option<&StoredToken> {
+        let newest = self.tokens.iter().find(|token| self.is_live(token))?;
+        newest.expires_at.is_some_and(|end| end - self.connection.now < ENDS_SOON).then_some(newest)
+    }
+
+    fn end(&self, token: &StoredToken) -> Cow<'static, str> {
+        token_end(token, self.connection.now)
+    }
+}
+
+/// When a token expires, in words.
+fn token_end(token: &StoredToken, now: Millis) -> Cow<'static, str> {
+    token.expires_at.map_or(Cow::Borrowed("never"), |at| Cow::Owned(format_until(at, now)))
+}
+
+/// Formats the end of something relative to `now`, such as `in 12 days`.
+pub(crate) fn format_until(at: Millis, now: Millis) -> String {
+    let left = at - now;
+    if left <= 0 {
+        return format_ago(-left);
+    }
+    // Rounded, so that a lifetime of seven days starts as seven days, not as six.
+    let unit = [DAY, 60 * 60 * 1000, 60 * 1000].into_iter().find(|unit| left >= *unit).unwrap_or(0);
+    format_ago(left + unit / 2).strip_suffix(" ago").map_or_else(|| "at once".to_owned(), |span| format!("in {span}"))
+}
+
+/// `GET /connections/{id}/tokens`
+pub(crate) async fn list_tokens(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
+    list_page(&page_request.state, &admin.context.scope, &admin.signed, &page_request.path_param("id"), Vec::new())
+        .await
+}
+
+async fn list_page(
+    state: &AppState,
+    scope: &AccountScope,
+    signed: &SignedIn,
+    id: &str,
+    problems: Vec<FormError>,
+) -> PageResult {
+    let connection = ConnectionView::find(state, scope, id, "tokens")?;
+    let (scope, id) = (scope.clone(), connection.id().to_owned());
+    let tokens =
+        crate::web::portal::read_blocking(state, move |at| tokens::list_tokens(at, &scope, &id, None, TOKENS_MAX))
+            .await?;
+    let layout = connection.layout(signed, "Tokens");
+    let status = if problems.is_empty() { 200 } else { 422 };
+    let mut tokens_page = TokensPage { layout, connection, tokens, problems };
+    let is_watched = tokens_page.rotation().is_some() && status == 200;
+    tokens_page.layout.refresh = is_watched.then_some(10);
+    Ok(render_page(status, &tokens_page))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct RevokeAllForm {
+    name: String,
+}
+
+/// `POST /connections/{id}/tokens/revoke-all`: for a leaked token.
+pub(crate) async fn revoke_all_tokens(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
+    let connection = ConnectionView::read(&page_request, &admin.context.scope, "tokens")?;
+    let (form, state) = page_request.form::<RevokeAllForm>(&admin.signed).await?;
+    let id = connection.id().to_owned();
+    if form.name.trim() != connection.name() {
+        let problem = FormError { field: "name", sentence: format!("Type the name exactly: {}", connection.name()) };
+        return list_page(&state, &admin.context.scope, &admin.signed, &id, vec![problem]).await;
+    }
+    let (context, target_id) = (admin.context, id.clone());
+    state.store.write(move |tx| tokens::revoke_all_tokens(tx, &context, &target_id)).await?;
+    Ok(redirect_to(&format!("/connections/{id}/tokens?done=all-revoked")).finish())
+}
+
+#[derive(Template)]
+#[template(path = "portal/new_token.html")]
+struct NewTokenPage {
+    layout: PageLayout,
+    connection: ConnectionView,
+    form: TokenForm,
+    problems: Vec<FormError>,
+    has_live: bool,
+}
+
+impl NewTokenPage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+
+    fn lifetimes() -> [(&'static str, &'static str); 5] {
+        LIFETIMES
+    }
+
+    fn rights() -> [(&'static str, &'static str); 4] {
+        TokenRights::ALL.map(|rights| (rights.as_str(), rights.label()))
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TokenForm {
+    label: String,
+    life: String,
+    rights: String,
+    end_old: String,
+}
+
+impl TokenForm {
+    fn problems(&self) -> Vec<FormError> {
+        let mut problems = Vec::new();
+        if let Err(error) = names::check_name("The name", &self.label) {
+            problems.push(FormError { field: "label", sentence: render_error(&error) });
+        }
+        if parse_life(&self.life, 0).is_none() {
+            problems.push(FormError { field: "life", sentence: "Choose when it ends.".to_owned() });
+        }
+        if self.rights.parse::<TokenRights>().is_err() {
+            problems.push(FormError { field: "rights", sentence: "Choose what it may do.".to_owned() });
+        }
+        problems
+    }
+
+    fn draft(&self, token: &BearerToken) -> TokenDraft {
+        let end = match parse_life(&self.life, clock::current_millis()) {
+            Some(FieldChange::Set(end)) => Some(end),
+            _ => None,
+        };
+        let rights = self.rights.parse().unwrap_or(TokenRights::All);
+        TokenDraft { rights, expires_at: end, ..TokenDraft::new(clock::new_id(), token, self.label.trim()) }
+    }
+}
+
+/// The expiration for a value of [`LIVES`], counted from `now`; `None` for any other value.
+fn parse_life(value: &str, now: Millis) -> Option<FieldChange<Millis>> {
+    LIFETIMES.iter().find(|(option, _)| *option == value)?;
+    Some(value.parse::<Millis>().map_or(FieldChange::Clear, |days| FieldChange::Set(now + days * DAY)))
+}
+
+async fn render_new_token(
+    admin: &PermittedAdmin<Tokens>,
+    state: &AppState,
+    id: String,
+    form: TokenForm,
+    problems: Vec<FormError>,
+) -> PageResult {
+    let connection = ConnectionView::find(state, &admin.context.scope, &id, "tokens")?;
+    let (scope, now) = (admin.context.scope.clone(), connection.now);
+    let tokens =
+        crate::web::portal::read_blocking(state, move |at| tokens::list_tokens(at, &scope, &id, None, TOKENS_MAX))
+            .await?;
+    let status = if problems.is_empty() { 200 } else { 422 };
+    let has_live = tokens.iter().any(|token| token.state(now) == TokenState::Live);
+    let layout = connection.layout(&admin.signed, "New token");
+    Ok(render_page(status, &NewTokenPage { layout, connection, form, problems, has_live }))
+}
+
+/// `GET /connections/{id}/tokens/new`
+pub(crate) async fn show_new_token(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
+    let label =
+        format!("Made on {}", clock::format_rfc3339(clock::current_millis()).split('T').next().unwrap_or_default());
+    let form = TokenForm { label, rights: TokenRights::All.as_str().to_owned(), ..TokenForm::default() };
+    render_new_token(&admin, &page_request.state, page_request.path_param("id"), form, Vec::new()).await
+}
+
+/// `POST /connections/{id}/tokens/new`
+pub(crate) async fn rotate_token(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
+    let id = page_request.path_param("id");
+    let (form, state) = page_request.form::<TokenForm>(&admin.signed).await?;
+    let problems = form.problems();
+    if !problems.is_empty() {
+        return render_new_token(&admin, &state, id, form, problems).await;
+    }
+    let token = BearerToken::generate().map_err(|_| Error::Busy)?;
+    let draft = form.draft(&token);
+    let overlap = (form.end_old == "on").then_some(OVERLAP);
+    let (context, target_id) = (admin.context, id.clone());
+    state.store.write(move |tx| tokens::rotate_token(tx, &context, &target_id, &draft, overlap)).await?;
+    let cookie = one_time_secrets::store_secret(&state, &admin.signed, &id, token.reveal()).await?;
+    Ok(redirect_to(&format!("/connections/{id}/token")).cookie(cookie).finish())
+}
+
+#[derive(Template)]
+#[template(path = "portal/one_token.html")]
+struct TokenDetailPage {
+    layout: PageLayout,
+    connection: ConnectionView,
+    token: StoredToken,
+    /// The name in the form.
+    typed: String,
+    problems: Vec<FormError>,
+}
+
+impl TokenDetailPage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+
+    fn lifetimes() -> [(&'static str, &'static str); 5] {
+        LIFETIMES
+    }
+
+    fn end(&self) -> Cow<'static, str> {
+        token_end(&self.token, self.connection.now)
+    }
+
+    fn made(&self) -> String {
+        format_ago(self.connection.now - self.token.created_at)
+    }
+
+    fn is_live(&self) -> bool {
+        self.token.state(self.connection.now) == TokenState::Live
+    }
+}
+
+/// The page of a token; `ids` holds the ids of its connection and of the token.
+fn read_token_page(
+    state: &AppState,
+    scope: &AccountScope,
+    signed: &SignedIn,
+    title: &str,
+    ids: &(String, String),
+) -> Result<TokenDetailPage, PageError> {
+    let connection = ConnectionView::find(state, scope, &ids.0, "tokens")?;
+    let token = state.store.read_inline(|at| tokens::find_token(at, scope, connection.id(), &ids.1))?;
+    let layout = connection.layout(signed, title);
+    Ok(TokenDetailPage { layout, connection, typed: token.label.clone(), token, problems: Vec::new() })
+}
+
+/// The ids of the connection and of the token in the path.
+fn token_path_ids(page_request: &PageRequest) -> (String, String) {
+    (page_request.path_param("id"), page_request.path_param("token"))
+}
+
+/// `GET /connections/{id}/tokens/{token}`
+pub(crate) async fn show_token(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
+    Ok(render_page(
+        200,
+        &read_token_page(
+            &page_request.state,
+            &admin.context.scope,
+            &admin.signed,
+            "Token",
+            &token_path_ids(&page_request),
+        )?,
+    ))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct UpdateTokenForm {
+    label: String,
+    life: String,
+}
+
+/// `POST /connections/{id}/tokens/{token}`: changes name and expiration.
+pub(crate) async fn update_token(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
+    let ids = token_path_ids(&page_request);
+    let (form, state) = page_request.form::<UpdateTokenForm>(&admin.signed).await?;
+    let mut found = read_token_page(&state, &admin.context.scope, &admin.signed, "Token", &ids)?;
+    if let Err(error) = names::check_name("The name", &form.label) {
+        found.problems = vec![FormError { field: "label", sentence: render_error(&error) }];
+        found.typed = form.label;
+        return Ok(render_page(422, &found));
+    }
+    // `keep` is the only value of the form that is not a lifetime.
+    let expires_at = parse_life(&form.life, clock::current_millis()).unwrap_or(FieldChange::Keep);
+    let changed = TokenChange { label: Some(form.label), expires_at };
+    let (context, id) = (admin.context, ids.0.clone());
+    state.store.write(move |tx| tokens::update_token(tx, &context, &ids.0, &ids.1, &changed)).await?;
+    Ok(redirect_to(&format!("/connections/{id}/tokens?done=saved")).finish())
+}
+
+#[derive(Template)]
+#[template(path = "portal/revoke_token.html")]
+struct RevokeTokenPage {
+    layout: PageLayout,
+    connection: ConnectionView,
+    token: StoredToken,
+}
+
+impl RevokeTokenPage {
+    /// Whether the identity provider used the token within the last day.
+    fn is_in_use(&self) -> bool {
+        self.token.last_used_at.is_some_and(|used| self.connection.now - used < DAY)
+    }
+}
+
+/// `GET /connections/{id}/tokens/{token}/revoke`
+pub(crate) async fn show_revoke_token(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
+    let TokenDetailPage { layout, connection, token, .. } = read_token_page(
+        &page_request.state,
+        &admin.context.scope,
+        &admin.signed,
+        "Revoke a token",
+        &token_path_ids(&page_request),
+    )?;
+    Ok(render_page(200, &RevokeTokenPage { layout, connection, token }))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct EmptyTokenForm {}
+
+/// `POST /connections/{id}/tokens/{token}/revoke`
+pub(crate) async fn revoke_token(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
+    let ids = token_path_ids(&page_request);
+    let (EmptyTokenForm {}, state) = page_request.form(&admin.signed).await?;
+    let (context, id) = (admin.context, ids.0.clone());
+    state.store.write(move |tx| tokens::revoke_token(tx, &context, &ids.0, &ids.1)).await?;
+    Ok(redirect_to(&format!("/connections/{id}/tokens?done=revoked")).finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_lifetimes_of_the_form_are_accepted() {
+        assert!(matches!(parse_life("", 7), Some(FieldChange::Clear)));
+        assert!(matches!(parse_life("90", 7), Some(FieldChange::Set(end)) if end == 7 + 90 * DAY));
+        for other in ["keep", "-1", "31", "1e9", "90 "] {
+            assert!(parse_life(other, 7).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_token_is_relative_to_now() {
+        assert_eq!(format_until(12 * DAY, 0), "in 12 days");
+        assert_eq!(format_until(7 * DAY - 1, 0), "in 7 days");
+        assert_eq!(format_until(500, 0), "at once");
+        assert_eq!(format_until(0, 2 * DAY), "2 days ago");
+    }
+}

@@ -1,0 +1,282 @@
+//! Rendered pages: the layout of every template, and the error pages.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
+use askama::Template;
+
+use crate::error::Error;
+use crate::messages::render_sentence;
+use crate::model::permission::Permission;
+use crate::web::assets;
+use crate::web::portal::sign_in::session::SignedIn;
+
+/// Result of a page handler.
+pub(super) type PageResult = Result<HttpResponse, PageError>;
+
+/// Allows only files of this server, and no framing by other sites.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Values of the layout template.
+pub(super) struct PageLayout {
+    /// Title of the page and its only `h1`.
+    pub(super) title: String,
+    /// The signed-in admin; `None` on pages that need no session.
+    pub(super) signed: Option<SignedIn>,
+    /// The current section of the navigation.
+    pub(super) section: NavigationEntry,
+    /// Result of the previous action, shown once.
+    pub(super) notice: Option<&'static str>,
+    pub(super) style: String,
+    pub(super) script: String,
+    pub(super) icon: String,
+    /// Interval in seconds at which the page reloads itself.
+    pub(super) refresh: Option<u32>,
+}
+
+/// The sections of the navigation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NavigationEntry {
+    Connections,
+    Accounts,
+    Find,
+    Audit,
+    Settings,
+    NoSection,
+}
+
+impl PageLayout {
+    pub(super) fn new(title: impl Into<String>, signed: Option<&SignedIn>, section: NavigationEntry) -> Self {
+        Self {
+            title: title.into(),
+            signed: signed.cloned(),
+            section,
+            notice: signed.and_then(|signed| signed.notice),
+            style: assets::asset_url("portal/style.css"),
+            script: assets::asset_url("portal/script.js"),
+            icon: assets::asset_url("portal/icon.svg"),
+            refresh: None,
+        }
+    }
+
+    /// Whether the admin has this permission. An unknown permission gives `false`.
+    pub(super) fn may(&self, permission: &str) -> bool {
+        let permission = permission.parse::<Permission>();
+        permission
+            .is_ok_and(|permission| self.signed.as_ref().is_some_and(|signed| signed.permissions.contains(permission)))
+    }
+
+    /// Whether this section of the navigation is the current one.
+    pub(super) fn is_current_section(&self, section: &str) -> bool {
+        let present = match self.section {
+            NavigationEntry::Connections => "connections",
+            NavigationEntry::Accounts => "accounts",
+            NavigationEntry::Find => "find",
+            NavigationEntry::Audit => "audit",
+            NavigationEntry::Settings => "settings",
+            NavigationEntry::NoSection => "",
+        };
+        present == section
+    }
+
+    /// The account that the admin is limited to; `None` for all accounts.
+    pub(super) fn own_account(&self) -> Option<&str> {
+        self.signed.as_ref().and_then(|signed| signed.account.as_deref())
+    }
+
+    /// Class of the color theme.
+    pub(super) fn theme(&self) -> &'static str {
+        self.signed.as_ref().map_or("auto", |signed| signed.theme.as_str())
+    }
+
+    /// The CSRF token that every form of this session contains.
+    pub(super) fn form_token(&self) -> &str {
+        self.signed.as_ref().map_or("", |signed| &signed.form_token)
+    }
+}
+
+/// Renders a template as an HTML response with this status. 503 if the template fails to render.
+pub(super) fn render_page(status: u16, template: &impl Template) -> HttpResponse {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    match template.render() {
+        Ok(html) => HttpResponse::build(status).content_type("text/html; charset=utf-8").body(html),
+        Err(problem) => {
+            tracing::error!(%problem, "failed to render a page");
+            HttpResponse::ServiceUnavailable().content_type("text/plain; charset=utf-8").body("this page is broken\n")
+        }
+    }
+}
+
+/// The notice for the key in the query parameter `done`. Only sentences of [`NOTICES`] appear, so that a crafted link
+/// cannot show other text.
+pub(super) fn find_notice(query: &str) -> Option<&'static str> {
+    let done = query.split('&').find_map(|pair| pair.strip_prefix("done="))?;
+    NOTICES.iter().find(|(key, _)| *key == done).map(|(_, sentence)| *sentence)
+}
+
+const NOTICES: &[(&str, &str)] = &[
+    ("account", "The account was added."),
+    ("account-deleted", "The account is deleted, and its API keys are dead."),
+    ("schema-added", "The schema was added. Requests know it from the next one on."),
+    ("schema-removed", "The schema is gone."),
+    ("backup", "The backup was made and checked."),
+    ("backup-runs", "A backup is being made. It appears in the list when it is done and was checked."),
+    ("codes-off", "One-time codes are off, and the recovery codes are gone."),
+    ("disabled", "Disabled. The admin is signed out everywhere."),
+    ("enabled", "Enabled. The admin may sign in again."),
+    ("own-password", "Your password is changed. Your other sessions have ended."),
+    ("password", "The password is changed. Every other session of the admin has ended."),
+    ("admin", "The admin was added."),
+    ("role-removed", "The role is gone."),
+    ("saved", "Your changes were saved."),
+    ("paused", "Paused. Changes are accepted and stored, and go on to your application when you resume."),
+    ("resumed", "Resumed. What happened meanwhile goes on to your application now."),
+    ("all-revoked", "Every token of this connection is revoked. They stopped working at once."),
+    ("revoked", "Revoked. It stopped working at once."),
+    ("purged", "Purged. Nothing of it is left."),
+    ("session", "Ended. That browser is signed out."),
+    ("sso-removed", "Single sign-on is gone."),
+    ("unlinked", "The admin’s identities are forgotten. At the next sign-in the e-mail address decides."),
+    ("signed-out", "You are signed out."),
+];
+
+/// Redirects to another page after an action: 303, so that a reload does not repeat the action.
+pub(super) fn redirect_to(address: &str) -> HttpResponseBuilder {
+    let mut response = HttpResponse::SeeOther();
+    response.insert_header((header::LOCATION, address));
+    response
+}
+
+/// Adds the headers of every page: no content of other sites, no caching.
+pub(super) fn add_headers(headers: &mut HeaderMap, request_id: &str) {
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+/// An error of a page handler.
+#[derive(Debug)]
+pub(crate) enum PageError {
+    /// No valid session: sign in, then return to this path.
+    SignIn { next: String },
+    /// The role of the admin lacks this permission.
+    MissingPermission(Permission),
+    /// The form was not sent by a page of this session.
+    ForeignForm,
+    /// The page does not exist, or the admin may not see that it exists.
+    NotFound,
+    /// Any other error, described in a sentence.
+    Failed { status: u16, detail: String },
+}
+
+#[derive(Template)]
+#[template(path = "portal/refusal.html")]
+struct ErrorPage {
+    layout: PageLayout,
+    sentences: Vec<String>,
+}
+
+impl std::fmt::Display for PageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.title_and_sentences().1.join(" "))
+    }
+}
+
+impl PageError {
+    fn status(&self) -> u16 {
+        match self {
+            Self::SignIn { .. } => 303,
+            Self::MissingPermission(_) | Self::ForeignForm => 403,
+            Self::NotFound => 404,
+            Self::Failed { status, .. } => *status,
+        }
+    }
+
+    /// Renders the error page, with the navigation of the signed-in admin if there is one.
+    pub(super) fn page(&self, signed: Option<&SignedIn>) -> HttpResponse {
+        let (title, sentences) = self.title_and_sentences();
+        // A notice in the query belongs to another page.
+        let layout = PageLayout { notice: None, ..PageLayout::new(title, signed, NavigationEntry::NoSection) };
+        let mut response = render_page(self.status(), &ErrorPage { layout, sentences });
+        if self.status() == 503 {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+
+    /// Title and sentences of the error page.
+    fn title_and_sentences(&self) -> (&'static str, Vec<String>) {
+        match self {
+            Self::SignIn { .. } => ("Sign in", vec!["Sign in to go on.".to_owned()]),
+            Self::MissingPermission(permission) => (
+                "You may not do this",
+                vec![
+                    format!("This needs the permission “{permission}”, which your role does not have."),
+                    "An owner can give you a role that has it.".to_owned(),
+                ],
+            ),
+            Self::ForeignForm => (
+                "This form is too old",
+                vec![
+                    "It did not come from a page of this session, so nothing was changed.".to_owned(),
+                    "Go back, reload the page, and send it again.".to_owned(),
+                ],
+            ),
+            Self::NotFound => {
+                ("There is no such page", vec!["It may have been deleted, or it is not yours to see.".to_owned()])
+            }
+            Self::Failed { status, detail } if *status < 500 => ("This did not work", vec![detail.clone()]),
+            Self::Failed { detail, .. } => ("Not possible right now", vec![detail.clone()]),
+        }
+    }
+}
+
+impl ResponseError for PageError {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        if let Self::SignIn { next } = self {
+            return redirect_to(&format!("/login?next={}", crate::web::portal::forms::encode_query(next))).finish();
+        }
+        self.page(None)
+    }
+}
+
+impl From<crate::scim::ScimError> for PageError {
+    fn from(refused: crate::scim::ScimError) -> Self {
+        Error::Scim(refused).into()
+    }
+}
+
+impl From<Error> for PageError {
+    /// Converts an error to the text that admins may see. Details for the operator go to the log.
+    fn from(error: Error) -> Self {
+        let because = |status, detail: &str| Self::Failed { status, detail: detail.to_owned() };
+        match error {
+            Error::NotFound(_) => Self::NotFound,
+            Error::Conflict(detail) => Self::Failed { status: 409, detail: render_sentence(&detail) },
+            Error::Refused(detail) => Self::Failed { status: 422, detail: render_sentence(&detail) },
+            Error::Scim(refused) => Self::Failed { status: refused.status, detail: refused.detail },
+            Error::Busy => because(503, "The server is busy. Try again in a moment."),
+            Error::ScanTooLong => because(503, "This takes too long. Ask for less."),
+            Error::DiskFull => because(507, "The server has no room left. Nothing was changed."),
+            Error::Database(problem) => {
+                tracing::error!(problem, "the database refused a statement");
+                because(503, "The server cannot use its database at present. Nothing was changed.")
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A new secret can be shown again for five minutes in the same browser, so that a reload does not lose it. It is
+//! encrypted in the session's row and the key is only in a cookie: neither of the two reveals the secret alone.
+
+use actix_web::cookie::Cookie;
+
+use crate::auth::secret::sealed::Sealer;
+use crate::auth::secret::{self, BearerToken};
+use crate::clock;
+use crate::error::Error;
+use crate::store::tables::sessions;
+use crate::web::portal::layout::PageError;
+use crate::web::portal::sign_in::session::{self, PageRequest, SignedIn};
+use crate::web::state::AppState;
+
+/// How long the secret can be shown, in seconds.
+const SHOW_SECONDS: i64 = 5 * 60;
+
+const COOKIE: &str = "rc_once";
+
+/// Stores an encrypted secret for one context, such as a configuration id, and returns the cookie with the key.
+///
+/// # Errors
+/// `Busy` if there are no random numbers, and the errors of the database.
+pub(super) async fn store_secret(
+    state: &AppState,
+    signed: &SignedIn,
+    configuration_id: &str,
+    text: &str,
+) -> Result<Cookie<'static>, PageError> {
+    let (key, chance) =
+        BearerToken::generate_session().and_then(|key| Ok((key, secret::random_bytes()?))).map_err(|_| Error::Busy)?;
+    let sealer = Sealer::new(key.reveal(), &secret_context(signed, configuration_id));
+    let sealed = sealer.seal(&chance, text.as_bytes().to_vec()).ok_or(Error::Busy)?;
+    let (session, until) = (signed.session.clone(), clock::current_millis() + SHOW_SECONDS * 1000);
+    state.store.write(move |tx| sessions::set_one_time_secret(tx, &session, &sealed, until)).await?;
+    Ok(session::new_cookie(state, COOKIE, key.reveal().to_owned(), SHOW_SECONDS))
+}
+
+/// Returns the secret stored for that context, or `None` after five minutes or without the cookie.
+///
+/// # Errors
+/// The errors of the database.
+pub(super) fn reveal_secret(
+    page_request: &PageRequest,
+    signed: &SignedIn,
+    configuration_id: &str,
+) -> Result<Option<String>, PageError> {
+    let Some(key) = page_request.request.cookie(COOKIE) else { return Ok(None) };
+    let now = clock::current_millis();
+    let sealed = page_request.state.store.read_inline(|at| sessions::find_one_time_secret(at, &signed.session, now))?;
+    let opened =
+        sealed.and_then(|sealed| Sealer::new(key.value(), &secret_context(signed, configuration_id)).open(&sealed));
+    Ok(opened.and_then(|bytes| String::from_utf8(bytes).ok()))
+}
+
+fn secret_context(signed: &SignedIn, configuration_id: &str) -> [u8; 32] {
+    secret::digest_text(&format!("shown once {} {configuration_id}", signed.session))
+}

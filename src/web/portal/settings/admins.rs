@@ -1,0 +1,306 @@
+//! Admins of the portal: the list, roles, passwords, and who may sign in.
+
+use askama::Template;
+use serde::Deserialize;
+
+use crate::clock;
+use crate::error::Error;
+use crate::management::{admins, roles, sso};
+use crate::messages::{render_error, render_message};
+use crate::model::account::Account;
+use crate::model::admin::{Admin, Role, check_name, check_password, normalize_email};
+use crate::scim::password;
+use crate::store::tables::{accounts, admins as rows, sso as identities};
+use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
+use crate::web::portal::sign_in::session::{self, PageRequest};
+use crate::web::portal::timestamps;
+use crate::web::required_permission::{OperatorOnly, System};
+use crate::web::state::AppState;
+
+/// A signed-in admin who may manage the server: `system.admin` without a limit to one account.
+pub(crate) type SystemAdmin = session::PermittedAdmin<OperatorOnly<System>>;
+
+/// Checks that a role has no permission that the admin lacks, so that no admin can raise their own permissions.
+///
+/// # Errors
+/// 403 if the role has such a permission.
+pub(crate) fn check_within_own_permissions(admin: &SystemAdmin, role: &Role) -> Result<(), PageError> {
+    if role.permissions.intersection(admin.signed.permissions) == role.permissions {
+        return Ok(());
+    }
+    let detail = format!("“{}” may do more than you, so you cannot assign, remove or change it.", role.name);
+    Err(PageError::Failed { status: 403, detail })
+}
+
+#[derive(Template)]
+#[template(path = "portal/admins.html")]
+struct AdminsPage {
+    layout: PageLayout,
+    tab: &'static str,
+    found: Vec<Admin>,
+    roles: Vec<Role>,
+}
+
+impl AdminsPage {
+    fn role(&self, of: &Admin) -> &str {
+        self.roles.iter().find(|role| role.id == of.role).map_or("none", |role| &role.name)
+    }
+
+    fn last_sign_in(target: &Admin) -> Option<(String, String)> {
+        target.last_sign_in_at.map(|at| (clock::format_rfc3339(at), timestamps::format_minute(at)))
+    }
+}
+
+/// `GET /settings/people`
+pub(crate) async fn list_admins(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let (found, roles) = crate::web::portal::read_blocking(&page_request.state, |at| {
+        Ok((rows::list_admins(at)?, rows::list_roles(at)?))
+    })
+    .await?;
+    let layout = PageLayout::new("Admins", Some(&admin.signed), NavigationEntry::Settings);
+    Ok(render_page(200, &AdminsPage { layout, tab: "people", found, roles }))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct AdminForm {
+    email: String,
+    name: String,
+    role: String,
+    account: String,
+    password: String,
+}
+
+impl AdminForm {
+    /// The account that the role is limited to; `None` for all accounts.
+    fn account(&self) -> Option<String> {
+        Some(self.account.trim()).filter(|account| !account.is_empty()).map(str::to_owned)
+    }
+}
+
+/// The page of one admin, or of a new one.
+#[derive(Template)]
+#[template(path = "portal/person.html")]
+struct AdminPage {
+    layout: PageLayout,
+    tab: &'static str,
+    /// The admin of the page; `None` on the page that adds one.
+    admin: Option<Admin>,
+    fields: AdminForm,
+    roles: Vec<Role>,
+    accounts: Vec<Account>,
+    /// Linked identities at OpenID providers: issuer and subject.
+    identities: Vec<(String, String)>,
+    problems: Vec<FormError>,
+}
+
+impl AdminPage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+
+    fn read(
+        admin: &SystemAdmin,
+        state: &AppState,
+        target: Option<Admin>,
+        fields: AdminForm,
+        problems: Vec<FormError>,
+    ) -> Result<Self, PageError> {
+        let (roles, accounts, identities) = state.store.read_inline(|at| {
+            let identities =
+                target.as_ref().map_or(Ok(Vec::new()), |target| identities::list_identities(at, &target.id))?;
+            Ok((rows::list_roles(at)?, accounts::list_accounts(at, None, None, 200)?, identities))
+        })?;
+        let roles = roles.into_iter().filter(|role| check_within_own_permissions(admin, role).is_ok()).collect();
+        let title = target.as_ref().map_or("Add an admin", |target| &target.name);
+        let layout = PageLayout::new(title, Some(&admin.signed), NavigationEntry::Settings);
+        Ok(Self { layout, tab: "people", admin: target, fields, roles, accounts, identities, problems })
+    }
+}
+
+/// `GET /settings/people/new`
+pub(crate) async fn show_new_admin(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let fields = AdminForm { role: "viewer".to_owned(), ..AdminForm::default() };
+    Ok(render_page(200, &AdminPage::read(&admin, &page_request.state, None, fields, Vec::new())?))
+}
+
+/// `POST /settings/people/new`
+pub(crate) async fn create_admin(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let (fields, state) = page_request.form::<AdminForm>(&admin.signed).await?;
+    let mut problems = validate_form(&fields);
+    problems.extend(
+        normalize_email(&fields.email).err().map(|error| FormError { field: "email", sentence: render_error(&error) }),
+    );
+    if !problems.is_empty() {
+        return Ok(render_page(422, &AdminPage::read(&admin, &state, None, fields, problems)?));
+    }
+    let role = fields.role.clone();
+    if let Ok(role) = state.store.read_inline(|at| roles::find_role(at, &role)) {
+        check_within_own_permissions(&admin, &role)?;
+    }
+    let password_digest = match fields.password.as_str() {
+        "" => None,
+        text => Some(state.hashing.hash_queued(password::parse_password(text)?).await?.0),
+    };
+    let new = admins::AdminDraft {
+        id: clock::new_id(),
+        email: fields.email.clone(),
+        name: fields.name.clone(),
+        role,
+        account: fields.account(),
+        password_digest,
+    };
+    let context = admin.context.clone();
+    match state.store.write(move |tx| admins::create_admin(tx, &context, &new)).await {
+        Ok(_) => Ok(redirect_to("/settings/people?done=admin").finish()),
+        Err(error) => {
+            let problem = form_error(error)?;
+            Ok(render_page(422, &AdminPage::read(&admin, &state, None, fields, vec![problem])?))
+        }
+    }
+}
+
+/// Converts errors that the form can show at a field.
+fn form_error(error: Error) -> Result<FormError, PageError> {
+    match error {
+        Error::Conflict(detail) | Error::Refused(detail) => {
+            let fields = ["email", "name", "account", "role"];
+            let field = fields.into_iter().find(|field| detail.field() == Some(field)).unwrap_or("role");
+            Ok(FormError { field, sentence: render_message(&detail) })
+        }
+        error => Err(error.into()),
+    }
+}
+
+fn validate_form(fields: &AdminForm) -> Vec<FormError> {
+    let mut problems = Vec::new();
+    if let Err(error) = check_name(&fields.name) {
+        problems.push(FormError { field: "name", sentence: render_error(&error) });
+    }
+    if !fields.password.is_empty()
+        && let Err(error) = check_password(&fields.password, &fields.email)
+    {
+        problems.push(FormError { field: "password", sentence: render_error(&error) });
+    }
+    problems
+}
+
+/// The admin in the path.
+///
+/// # Errors
+/// `NotFound` if there is none, 403 if that admin has a permission that the caller lacks.
+fn read_admin(admin: &SystemAdmin, page_request: &PageRequest) -> Result<Admin, PageError> {
+    let id = page_request.path_param("id");
+    let (found, role) = page_request.state.store.read_inline(|at| {
+        let found = admins::find_admin_by_id(at, &id)?;
+        let role = rows::find_role(at, &found.role)?;
+        Ok((found, role))
+    })?;
+    role.map_or(Ok(()), |role| check_within_own_permissions(admin, &role))?;
+    Ok(found)
+}
+
+fn admin_form(target: &Admin) -> AdminForm {
+    AdminForm {
+        name: target.name.clone(),
+        role: target.role.clone(),
+        account: target.account.clone().unwrap_or_default(),
+        ..AdminForm::default()
+    }
+}
+
+/// `GET /settings/people/{id}`
+pub(crate) async fn show_admin(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let target = read_admin(&admin, &page_request)?;
+    let fields = admin_form(&target);
+    Ok(render_page(200, &AdminPage::read(&admin, &page_request.state, Some(target), fields, Vec::new())?))
+}
+
+/// `POST /settings/people/{id}`: name, role and account.
+pub(crate) async fn update_admin(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let target = read_admin(&admin, &page_request)?;
+    let (fields, state) = page_request.form::<AdminForm>(&admin.signed).await?;
+    if let Ok(role) = state.store.read_inline(|at| roles::find_role(at, &fields.role)) {
+        check_within_own_permissions(&admin, &role)?;
+    }
+    let changed =
+        Admin { name: fields.name.clone(), role: fields.role.clone(), account: fields.account(), ..target.clone() };
+    let problems =
+        validate_form(&AdminForm { password: String::new(), name: fields.name.clone(), ..AdminForm::default() });
+    let refused = if problems.is_empty() { save_admin(&admin, &state, changed).await? } else { problems };
+    if refused.is_empty() {
+        return Ok(redirect_to(&format!("/settings/people/{}?done=saved", target.id)).finish());
+    }
+    Ok(render_page(422, &AdminPage::read(&admin, &state, Some(target), fields, refused)?))
+}
+
+/// Writes the change. Returns the errors that the form can show.
+async fn save_admin(admin: &SystemAdmin, state: &AppState, changed: Admin) -> Result<Vec<FormError>, PageError> {
+    let context = admin.context.clone();
+    let saved = state.store.write(move |tx| admins::update_admin(tx, &context, &changed)).await;
+    match saved {
+        Ok(()) => Ok(Vec::new()),
+        Err(Error::Conflict(detail)) => {
+            Ok(vec![FormError { field: "role", sentence: unchanged_sentence(&render_message(&detail)) }])
+        }
+        Err(error) => Ok(vec![form_error(error)?]),
+    }
+}
+
+fn unchanged_sentence(detail: &str) -> String {
+    format!("Nothing was changed: {detail}.")
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ActiveForm {
+    active: String,
+}
+
+/// `POST /settings/people/{id}/active`: whether the admin may sign in.
+pub(crate) async fn set_admin_active(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let target = read_admin(&admin, &page_request)?;
+    let (form, state) = page_request.form::<ActiveForm>(&admin.signed).await?;
+    let is_active = form.active == "on";
+    let changed = Admin { disabled_at: (!is_active).then(clock::current_millis), ..target.clone() };
+    let refused = save_admin(&admin, &state, changed).await?;
+    if !refused.is_empty() {
+        let fields = admin_form(&target);
+        return Ok(render_page(422, &AdminPage::read(&admin, &state, Some(target), fields, refused)?));
+    }
+    let done = if is_active { "enabled" } else { "disabled" };
+    Ok(redirect_to(&format!("/settings/people/{}?done={done}", target.id)).finish())
+}
+
+/// `POST /settings/people/{id}/password`: sets a new password for an admin who lost it. This disables one-time codes
+/// too.
+pub(crate) async fn set_admin_password(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let target = read_admin(&admin, &page_request)?;
+    let (form, state) = page_request.form::<AdminForm>(&admin.signed).await?;
+    if let Err(error) = check_password(&form.password, &target.email) {
+        let problems = vec![FormError { field: "password", sentence: render_error(&error) }];
+        let fields = admin_form(&target);
+        return Ok(render_page(422, &AdminPage::read(&admin, &state, Some(target), fields, problems)?));
+    }
+    let digest = state.hashing.hash_queued(password::parse_password(&form.password)?).await?;
+    let (context, id) = (admin.context, target.id.clone());
+    let written = state.store.write(move |tx| {
+        rows::set_totp_secret(tx, &id, None)?;
+        admins::set_password(tx, &context, &id, &digest.0, None)
+    });
+    written.await?;
+    Ok(redirect_to(&format!("/settings/people/{}?done=password", target.id)).finish())
+}
+
+#[derive(Deserialize)]
+struct EmptyAdminForm {}
+
+/// `POST /settings/people/{id}/unlink`: deletes the links to identities at OpenID providers.
+pub(crate) async fn unlink_admin(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let target = read_admin(&admin, &page_request)?;
+    let (_, state) = page_request.form::<EmptyAdminForm>(&admin.signed).await?;
+    let (context, id) = (admin.context, target.id.clone());
+    state.store.write(move |tx| sso::unlink_identity(tx, &context, &id)).await?;
+    Ok(redirect_to(&format!("/settings/people/{}?done=unlinked", target.id)).finish())
+}

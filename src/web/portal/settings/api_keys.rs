@@ -1,0 +1,188 @@
+//! API keys: the credentials of the operator's programs.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+
+use crate::auth::secret::BearerToken;
+use crate::clock;
+use crate::error::Error;
+use crate::management::api_keys::{self, NewApiKey, default_permissions};
+use crate::messages::{render_error, render_message};
+use crate::model::account::{self, Account};
+use crate::model::permission::{Permission, Permissions};
+use crate::store::tables::accounts;
+use crate::store::tables::api_keys as rows;
+use crate::store::tables::api_keys::ApiKey;
+use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::one_time_secrets;
+use crate::web::portal::settings::admins::SystemAdmin;
+use crate::web::portal::settings::roles::{checked_permissions, offered_permissions};
+use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
+use crate::web::portal::sign_in::session::PageRequest;
+use crate::web::portal::time_zone::TimeZoneChoice;
+use crate::web::portal::timestamps;
+use crate::web::state::AppState;
+
+/// Keys on a page.
+const PER_PAGE: u32 = 100;
+
+/// Values of the form by field name. A checked permission is sent under its key.
+type ApiKeyForm = BTreeMap<String, String>;
+
+#[derive(Template)]
+#[template(path = "portal/keys.html")]
+struct KeysPage {
+    layout: PageLayout,
+    tab: &'static str,
+    found: Vec<ApiKey>,
+    next: Option<String>,
+    now: i64,
+}
+
+impl KeysPage {
+    fn made(key: &ApiKey) -> (String, String) {
+        format_time(key.created_at)
+    }
+
+    fn last_used(key: &ApiKey) -> Option<(String, String)> {
+        key.last_used_at.map(format_time)
+    }
+
+    fn expires(key: &ApiKey) -> Option<(String, String)> {
+        key.expires_at.map(format_time)
+    }
+}
+
+fn format_time(at: i64) -> (String, String) {
+    (clock::format_rfc3339(at), timestamps::format_minute(at))
+}
+
+/// `GET /settings/keys`
+pub(crate) async fn list_api_keys(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let after = page_request.query::<ApiKeyForm>().remove("after");
+    let mut found = crate::web::portal::read_blocking(&page_request.state, move |at| {
+        rows::list_keys(at, None, after.as_deref(), PER_PAGE + 1)
+    })
+    .await?;
+    let has_more = found.len() > PER_PAGE as usize;
+    found.truncate(PER_PAGE as usize);
+    let next = found.last().filter(|_| has_more).map(|last| format!("/settings/keys?after={}", last.id));
+    let layout = PageLayout::new("API keys", Some(&admin.signed), NavigationEntry::Settings);
+    Ok(render_page(200, &KeysPage { layout, tab: "keys", found, next, now: clock::current_millis() }))
+}
+
+#[derive(Template)]
+#[template(path = "portal/new_key.html")]
+struct NewApiKeyPage {
+    layout: PageLayout,
+    tab: &'static str,
+    fields: ApiKeyForm,
+    permissions: Vec<(Permission, &'static str, bool)>,
+    accounts: Vec<Account>,
+    problems: Vec<FormError>,
+}
+
+impl NewApiKeyPage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+
+    fn value(&self, field: &str) -> &str {
+        self.fields.get(field).map_or("", String::as_str)
+    }
+}
+
+fn render_new_api_key(
+    admin: &SystemAdmin,
+    state: &AppState,
+    now: Permissions,
+    fields: ApiKeyForm,
+    problems: Vec<FormError>,
+) -> PageResult {
+    let accounts = state.store.read_inline(|at| accounts::list_accounts(at, None, None, 200))?;
+    let layout = PageLayout::new("Make an API key", Some(&admin.signed), NavigationEntry::Settings);
+    let permissions = offered_permissions(admin.signed.permissions, now);
+    let status = if problems.is_empty() { 200 } else { 422 };
+    Ok(render_page(status, &NewApiKeyPage { layout, tab: "keys", fields, permissions, accounts, problems }))
+}
+
+/// `GET /settings/keys/new`
+pub(crate) async fn show_new_api_key(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    render_new_api_key(&admin, &page_request.state, admin.signed.permissions, ApiKeyForm::new(), Vec::new())
+}
+
+/// `POST /settings/keys/new`
+pub(crate) async fn create_api_key(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let (fields, state) = page_request.form::<ApiKeyForm>(&admin.signed).await?;
+    let asked = checked_permissions(&fields).intersection(admin.signed.permissions);
+    let secret = BearerToken::generate_key().map_err(|_| Error::Busy)?;
+    let new = match read_new_key(&fields, asked, &secret) {
+        Ok(new) => new,
+        Err(problems) => return render_new_api_key(&admin, &state, asked, fields, problems),
+    };
+    let context = admin.context.clone();
+    match state.store.write(move |tx| api_keys::create_api_key(tx, &context, &new)).await {
+        Ok(made) => {
+            let cookie = one_time_secrets::store_secret(&state, &admin.signed, &made.id, secret.reveal()).await?;
+            Ok(redirect_to(&format!("/settings/keys/{}", made.id)).cookie(cookie).finish())
+        }
+        Err(Error::Refused(detail) | Error::Conflict(detail)) => {
+            let field = if detail.field() == Some("permissions") { "permissions" } else { "name" };
+            let problems = vec![FormError { field, sentence: format!("Not made: {}.", render_message(&detail)) }];
+            render_new_api_key(&admin, &state, asked, fields, problems)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn read_new_key(fields: &ApiKeyForm, asked: Permissions, secret: &BearerToken) -> Result<NewApiKey, Vec<FormError>> {
+    let text = |name: &str| fields.get(name).map_or("", |text| text.trim()).to_owned();
+    let mut problems = Vec::new();
+    let account = Some(text("account")).filter(|account| !account.is_empty());
+    if let Some(Err(error)) = account.as_deref().map(account::check_id) {
+        problems.push(FormError { field: "account", sentence: render_error(&error) });
+    }
+    let last_day = Some(text("expires")).filter(|day| !day.is_empty());
+    let expires_at = last_day.as_deref().and_then(|day| TimeZoneChoice::utc().end_of_day(day));
+    if last_day.is_some() && expires_at.is_none_or(|end| end <= clock::current_millis()) {
+        let sentence = "Give a day that is not over, such as 2027-01-31, or none.".to_owned();
+        problems.push(FormError { field: "expires", sentence });
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    // A key that is limited to an account cannot manage the server.
+    let permissions = default_permissions(account.as_deref(), asked);
+    Ok(NewApiKey { account, permissions, expires_at, ..NewApiKey::new(clock::new_id(), secret, text("name")) })
+}
+
+#[derive(Template)]
+#[template(path = "portal/key.html")]
+struct KeyPage {
+    layout: PageLayout,
+    tab: &'static str,
+    key: ApiKey,
+    /// The secret, while it can be shown.
+    secret: Option<String>,
+}
+
+/// `GET /settings/keys/{id}`: a key, with its secret for five minutes after it was created.
+pub(crate) async fn show_api_key(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let key = page_request
+        .state
+        .store
+        .read_inline(|at| api_keys::find_api_key(at, &admin.context.scope, &page_request.path_param("id")))?;
+    let secret = one_time_secrets::reveal_secret(&page_request, &admin.signed, &key.id)?;
+    let layout = PageLayout::new(format!("API key · {}", key.name), Some(&admin.signed), NavigationEntry::Settings);
+    Ok(render_page(200, &KeyPage { layout, tab: "keys", key, secret }))
+}
+
+/// `POST /settings/keys/{id}/revoke`
+pub(crate) async fn revoke_api_key(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let id = page_request.path_param("id");
+    let (_, state) = page_request.form::<ApiKeyForm>(&admin.signed).await?;
+    let context = admin.context;
+    state.store.write(move |tx| api_keys::revoke_api_key(tx, &context, &id)).await.map_err(PageError::from)?;
+    Ok(redirect_to("/settings/keys?done=revoked").finish())
+}

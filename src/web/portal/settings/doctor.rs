@@ -1,0 +1,58 @@
+//! Health checks of the server, for server admins.
+
+use actix_web::web::Data;
+use askama::Template;
+
+use crate::clock;
+use crate::doctor::{self, Finding, ServerStatus, Severity};
+use crate::tls::CertificateExpiry;
+use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
+use crate::web::portal::settings::admins::SystemAdmin;
+use crate::web::portal::sign_in::session::PageRequest;
+use crate::web::state::AppState;
+
+#[derive(Template)]
+#[template(path = "portal/doctor.html")]
+struct DoctorPage {
+    layout: PageLayout,
+    tab: &'static str,
+    found: Vec<Finding>,
+    problems: usize,
+    warnings: usize,
+}
+
+impl DoctorPage {
+    /// CSS class of a grade.
+    fn class(one: &Finding) -> &'static str {
+        match one.grade {
+            Severity::Fine => "live",
+            Severity::Warning => "quiet",
+            Severity::Problem => "failing",
+        }
+    }
+}
+
+/// `GET /settings/doctor`
+pub(crate) async fn show_doctor(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let state = page_request.state.clone();
+    let look = move |at: &crate::store::Snapshot<'_>| {
+        let now = clock::current_millis();
+        let rows = doctor::read_summary(at, now)?;
+        Ok(doctor::list_findings(&state.settings, &state.store, &rows, Some(&running_state(&state)), now))
+    };
+    let found = crate::web::portal::read_blocking(&page_request.state, look).await?;
+    let count = |grade| found.iter().filter(|one| one.grade == grade).count();
+    let (problems, warnings) = (count(Severity::Problem), count(Severity::Warning));
+    let layout = PageLayout::new("Doctor", Some(&admin.signed), NavigationEntry::Settings);
+    Ok(render_page(200, &DoctorPage { layout, tab: "doctor", found, problems, warnings }))
+}
+
+/// Findings that only the running process has.
+pub(crate) fn running_state(state: &Data<AppState>) -> ServerStatus {
+    ServerStatus {
+        certificate_expires_at: state.certificate.as_ref().and_then(CertificateExpiry::not_after),
+        untrusted_proxy: state.network.proxies.untrusted_forwarder().map(|proxy| proxy.address),
+        calls_dropped: state.activity.figures()[2],
+        lines_dropped: crate::log::read_statistics().dropped,
+    }
+}

@@ -1,0 +1,12 @@
+//! Pages about the server and about the signed-in admin: admins, roles, API keys, single sign-on, backups, profile.
+
+pub(crate) mod about;
+pub(crate) mod admins;
+pub(crate) mod api_keys;
+pub(crate) mod backups;
+pub(crate) mod doctor;
+pub(crate) mod profile;
+pub(crate) mod roles;
+pub(crate) mod server;
+pub(crate) mod sso;
+pub(crate) mod sso_test;

@@ -1,0 +1,233 @@
+//! The profile of the signed-in admin: password, one-time codes, sessions, color theme and time zone.
+
+use actix_web::cookie::Cookie;
+use askama::Template;
+use serde::Deserialize;
+
+use crate::clock;
+use crate::management::admins;
+use crate::messages::render_error;
+use crate::model::admin::{check_password, normalize_email};
+use crate::model::permission::Permission;
+use crate::scim::password::{self, PasswordDigest};
+use crate::store::tables::admins as rows;
+use crate::store::tables::sessions::{self, Session};
+use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
+use crate::web::portal::sign_in::session::{self, AnyAdmin, PageRequest, Theme};
+use crate::web::portal::time_zone::{self, TimeZoneChoice};
+use crate::web::portal::timestamps;
+use crate::web::request_middleware;
+use crate::web::state::AppState;
+
+/// Lifetime of the theme and zone cookies, in seconds.
+const YEAR: i64 = 365 * 24 * 60 * 60;
+
+/// Suggested zones; every other IANA zone is accepted too.
+const ZONES: [&str; 24] = [
+    "UTC",
+    "Africa/Cairo",
+    "Africa/Johannesburg",
+    "Africa/Lagos",
+    "America/Chicago",
+    "America/Denver",
+    "America/Los_Angeles",
+    "America/Mexico_City",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "America/Toronto",
+    "Asia/Dubai",
+    "Asia/Hong_Kong",
+    "Asia/Kolkata",
+    "Asia/Seoul",
+    "Asia/Singapore",
+    "Asia/Tokyo",
+    "Australia/Sydney",
+    "Europe/Berlin",
+    "Europe/Istanbul",
+    "Europe/London",
+    "Europe/Madrid",
+    "Europe/Paris",
+    "Pacific/Auckland",
+];
+
+#[derive(Template)]
+#[template(path = "portal/profile.html")]
+struct ProfilePage {
+    layout: PageLayout,
+    admin: session::SignedIn,
+    sessions: Vec<Session>,
+    problems: Vec<FormError>,
+    /// Whether sign-in asks for a one-time code.
+    has_codes: bool,
+    recovery_codes: i64,
+    /// When the current session expires without use: RFC 3339, and text.
+    ends: (String, String),
+}
+
+impl ProfilePage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+
+    fn since(one: &Session) -> (String, String) {
+        (clock::format_rfc3339(one.created_at), timestamps::format_minute(one.created_at))
+    }
+
+    fn last_used(one: &Session) -> (String, String) {
+        (clock::format_rfc3339(one.last_seen_at), timestamps::format_minute(one.last_seen_at))
+    }
+
+    fn permissions(&self) -> Vec<(Permission, &'static str)> {
+        self.admin
+            .permissions
+            .iter()
+            .map(|one| (one, crate::web::portal::settings::roles::permission_help(one)))
+            .collect()
+    }
+
+    fn zones() -> [&'static str; 24] {
+        ZONES
+    }
+
+    /// The zone chosen in this browser.
+    fn zone(&self) -> &str {
+        self.admin.zone.as_ref().map_or("", TimeZoneChoice::name)
+    }
+
+    fn themes() -> [(Theme, &'static str); 3] {
+        [(Theme::Auto, "As the device says"), (Theme::Light, "Light"), (Theme::Dark, "Dark")]
+    }
+}
+
+/// Renders the profile with the errors of a form: 200 without errors, else 422.
+pub(crate) fn profile_page(admin: &AnyAdmin, state: &AppState, problems: Vec<FormError>) -> PageResult {
+    let signed = &admin.signed;
+    let (sessions, found, recovery_codes) = state.store.read_inline(|at| {
+        let id = &signed.admin;
+        Ok((
+            sessions::list_admin_sessions(at, id)?,
+            rows::find_admin_by_id(at, id)?,
+            rows::count_recovery_codes(at, id)?,
+        ))
+    })?;
+    let has_codes = found.is_some_and(|found| found.has_totp);
+    let ends = (clock::format_rfc3339(signed.expires_at()), timestamps::format_minute(signed.expires_at()));
+    let layout = PageLayout::new("Profile", Some(signed), NavigationEntry::NoSection);
+    let status = if problems.is_empty() { 200 } else { 422 };
+    Ok(render_page(
+        status,
+        &ProfilePage { layout, admin: signed.clone(), sessions, problems, has_codes, recovery_codes, ends },
+    ))
+}
+
+/// `GET /profile`
+pub(crate) async fn show_profile(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
+    profile_page(&admin, &page_request.state, Vec::new())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PasswordForm {
+    present: String,
+    password: String,
+}
+
+/// `POST /profile/password`
+pub(crate) async fn set_password(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
+    let address = request_middleware::caller_address(&page_request.request);
+    let (fields, state) = page_request.form::<PasswordForm>(&admin.signed).await?;
+    if let Err(error) = check_password(&fields.password, &admin.signed.email) {
+        let sentence = render_error(&error);
+        return profile_page(&admin, &state, vec![FormError { field: "password", sentence }]);
+    }
+    if let Err(sentence) = check_own_password(&admin, &state, &fields.present, address).await? {
+        return profile_page(&admin, &state, vec![FormError { field: "present", sentence }]);
+    }
+    let digest = state.hashing.hash_queued(password::parse_password(&fields.password)?).await?;
+    let (context, id, keep) = (admin.context, admin.signed.admin, admin.signed.session);
+    let written = state.store.write(move |tx| admins::set_password(tx, &context, &id, &digest.0, Some(&keep)));
+    written.await?;
+    Ok(redirect_to("/profile?done=own-password").finish())
+}
+
+/// Checks a typed password against that of the admin. Attempts count toward the limit of sign-in.
+///
+/// Returns a sentence for the form if the password is wrong.
+///
+/// # Errors
+/// The errors of the database and of hashing.
+pub(crate) async fn check_own_password(
+    admin: &AnyAdmin,
+    state: &AppState,
+    text: &str,
+    address: Option<std::net::IpAddr>,
+) -> Result<Result<(), String>, crate::web::portal::layout::PageError> {
+    let key = normalize_email(&admin.signed.email).unwrap_or_default();
+    if state.login_throttle.record_sign_in(&key, address).is_some() {
+        return Ok(Err("Too many tries. Wait a little, then try again.".to_owned()));
+    }
+    let found = state.store.read_inline(|at| rows::find_credentials_by_id(at, &admin.signed.admin))?;
+    let digest = found.and_then(|found| found.password_digest).map(PasswordDigest);
+    let Ok(text) = password::parse_password(text) else { return Ok(Err("Give your present password.".to_owned())) };
+    let is_right = state.hashing.verify(text, digest).await?;
+    Ok(if is_right { Ok(()) } else { Err("This is not your present password.".to_owned()) })
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SessionForm {
+    session: String,
+}
+
+/// `POST /profile/sessions`: ends one session of the admin, or all except the current one.
+pub(crate) async fn end_sessions(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
+    let (form, state) = page_request.form::<SessionForm>(&admin.signed).await?;
+    let (context, admin, own) = (admin.context, admin.signed.admin, admin.signed.session);
+    let written = state.store.write(move |tx| {
+        if form.session == "others" {
+            return crate::management::sessions::end_other_sessions(tx, &context, &admin, &own);
+        }
+        crate::management::sessions::end_session(tx, &context, &admin, &form.session)
+    });
+    written.await?;
+    Ok(redirect_to("/profile?done=session").finish())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ThemeForm {
+    theme: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ZoneForm {
+    zone: String,
+}
+
+/// `POST /profile/zone`: the time zone in this browser.
+pub(crate) async fn set_zone(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
+    let (form, state) = page_request.form::<ZoneForm>(&admin.signed).await?;
+    let zone_cookie =
+        |name: &str, seconds| session::new_cookie(&state, time_zone::ZONE_COOKIE, name.to_owned(), seconds);
+    let cookie = match (form.zone.trim(), TimeZoneChoice::from_name(&form.zone)) {
+        ("", _) => zone_cookie("", 0),
+        (_, Some(zone)) => zone_cookie(zone.name(), YEAR),
+        (wrong, None) => {
+            let sentence = format!("There is no time zone “{wrong}”. Write it like Europe/Berlin, or leave it empty.");
+            return profile_page(&admin, &state, vec![FormError { field: "zone", sentence }]);
+        }
+    };
+    Ok(redirect_to("/profile?done=saved").cookie(cookie).finish())
+}
+
+/// `POST /profile/theme`: the color theme in this browser.
+pub(crate) async fn set_theme(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
+    let (form, state) = page_request.form::<ThemeForm>(&admin.signed).await?;
+    let theme = Theme::from_key(&form.theme);
+    let seconds = if theme == Theme::Auto { 0 } else { YEAR };
+    let cookie: Cookie<'static> =
+        session::new_cookie(&state, session::THEME_COOKIE, theme.as_str().to_owned(), seconds);
+    Ok(redirect_to("/profile?done=saved").cookie(cookie).finish())
+}

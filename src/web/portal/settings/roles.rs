@@ -1,0 +1,151 @@
+//! Roles: named sets of permissions.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+
+use crate::clock;
+use crate::error::Error;
+use crate::management::roles;
+use crate::messages::render_message;
+use crate::model::admin::Role;
+use crate::model::permission::{Permission, Permissions};
+use crate::store::tables::admins as rows;
+use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::settings::admins::{SystemAdmin, check_within_own_permissions};
+use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
+use crate::web::portal::sign_in::session::PageRequest;
+
+/// Values of the form by field name. A checked permission is sent under its key.
+type RoleForm = BTreeMap<String, String>;
+
+/// Description of a permission for admins.
+pub(crate) fn permission_help(permission: Permission) -> &'static str {
+    match permission {
+        Permission::ProvisioningRead => "see connections",
+        Permission::ProvisioningCreate => "add connections and change their settings",
+        Permission::ProvisioningDelete => "delete connections and purge what they left",
+        Permission::ProvisioningTokens => "make and revoke tokens and set-up links",
+        Permission::DirectoryRead => "see users and groups",
+        Permission::RequestsRead => "see the request log",
+        Permission::AuditRead => "see the audit log",
+        Permission::SystemAdmin => "run the server: accounts, admins, roles, API keys",
+    }
+}
+
+/// The permissions that are checked in a form.
+pub(crate) fn checked_permissions(fields: &RoleForm) -> Permissions {
+    let is_ticked = |one: &Permission| fields.get(one.as_str()).is_some_and(|value| value == "on");
+    Permission::ALL.into_iter().filter(is_ticked).collect()
+}
+
+/// The permissions that a form offers, each with its description and whether it is checked.
+pub(crate) fn offered_permissions(most: Permissions, now: Permissions) -> Vec<(Permission, &'static str, bool)> {
+    most.iter().map(|one| (one, permission_help(one), now.contains(one))).collect()
+}
+
+#[derive(Template)]
+#[template(path = "portal/roles.html")]
+struct RolesPage {
+    layout: PageLayout,
+    tab: &'static str,
+    found: Vec<Role>,
+}
+
+/// `GET /settings/roles`
+pub(crate) async fn list_roles(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let found = page_request.state.store.read_inline(rows::list_roles)?;
+    let layout = PageLayout::new("Roles", Some(&admin.signed), NavigationEntry::Settings);
+    Ok(render_page(200, &RolesPage { layout, tab: "roles", found }))
+}
+
+#[derive(Template)]
+#[template(path = "portal/role.html")]
+struct RolePage {
+    layout: PageLayout,
+    tab: &'static str,
+    /// Id of the role; `None` for a new one.
+    id: Option<String>,
+    name: String,
+    permissions: Vec<(Permission, &'static str, bool)>,
+    problems: Vec<FormError>,
+}
+
+impl RolePage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+
+    fn new(admin: &SystemAdmin, role: &Role, problems: Vec<FormError>) -> Self {
+        let id = Some(role.id.clone()).filter(|id| !id.is_empty());
+        let title = if id.is_some() { format!("Role · {}", role.name) } else { "Add a role".to_owned() };
+        let layout = PageLayout::new(title, Some(&admin.signed), NavigationEntry::Settings);
+        let permissions = offered_permissions(admin.signed.permissions, role.permissions);
+        Self { layout, tab: "roles", id, name: role.name.clone(), permissions, problems }
+    }
+}
+
+/// `GET /settings/roles/new`
+pub(crate) async fn show_new_role(admin: SystemAdmin) -> PageResult {
+    let permissions = Permissions::from_iter([Permission::ProvisioningRead]);
+    let role = Role { id: String::new(), name: String::new(), permissions, is_built_in: false };
+    Ok(render_page(200, &RolePage::new(&admin, &role, Vec::new())))
+}
+
+/// `GET /settings/roles/{id}`
+pub(crate) async fn show_role(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let role = page_request.state.store.read_inline(|at| roles::find_role(at, &page_request.path_param("id")))?;
+    check_within_own_permissions(&admin, &role)?;
+    Ok(render_page(200, &RolePage::new(&admin, &role, Vec::new())))
+}
+
+/// `POST /settings/roles/new`
+pub(crate) async fn create_role(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    save_role(admin, page_request, None).await
+}
+
+/// `POST /settings/roles/{id}`
+pub(crate) async fn update_role(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let present = page_request.state.store.read_inline(|at| roles::find_role(at, &page_request.path_param("id")))?;
+    check_within_own_permissions(&admin, &present)?;
+    save_role(admin, page_request, Some(present.id)).await
+}
+
+async fn save_role(admin: SystemAdmin, page_request: PageRequest, id: Option<String>) -> PageResult {
+    let (fields, state) = page_request.form::<RoleForm>(&admin.signed).await?;
+    let new_role = Role {
+        id: id.clone().unwrap_or_else(clock::new_id),
+        name: fields.get("name").cloned().unwrap_or_default(),
+        permissions: checked_permissions(&fields),
+        is_built_in: false,
+    };
+    check_within_own_permissions(&admin, &new_role)?;
+    let (context, role) = (admin.context.clone(), new_role.clone());
+    match state.store.write(move |tx| roles::save_role(tx, &context, &role)).await {
+        Ok(()) => Ok(redirect_to("/settings/roles?done=saved").finish()),
+        Err(Error::Refused(detail) | Error::Conflict(detail)) => {
+            let field = if detail.field() == Some("permissions") { "permissions" } else { "name" };
+            let problems = vec![FormError { field, sentence: format!("Not saved: {}.", render_message(&detail)) }];
+            let form_role = Role { id: id.unwrap_or_default(), ..new_role };
+            Ok(render_page(422, &RolePage::new(&admin, &form_role, problems)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `POST /settings/roles/{id}/remove`
+pub(crate) async fn remove_role(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let role = page_request.state.store.read_inline(|at| roles::find_role(at, &page_request.path_param("id")))?;
+    check_within_own_permissions(&admin, &role)?;
+    let (_, state) = page_request.form::<RoleForm>(&admin.signed).await?;
+    let (context, id) = (admin.context.clone(), role.id.clone());
+    match state.store.write(move |tx| roles::remove_role(tx, &context, &id)).await {
+        Ok(()) => Ok(redirect_to("/settings/roles?done=role-removed").finish()),
+        Err(Error::Conflict(detail)) => {
+            let problems =
+                vec![FormError { field: "name", sentence: format!("Not removed: {}.", render_message(&detail)) }];
+            Ok(render_page(422, &RolePage::new(&admin, &role, problems)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

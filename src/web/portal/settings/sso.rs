@@ -1,0 +1,232 @@
+//! Settings of the OpenID provider. An admin who changes them decides who can sign in as any admin, so the page needs
+//! all permissions.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+
+use crate::auth::secret;
+use crate::error::{Error, ErrorDetail};
+use crate::management::sso as agreed;
+use crate::management::sso::ClientSecret;
+use crate::messages::render_message;
+use crate::model::admin::{OWNER, Role};
+use crate::model::sso::ProviderConfiguration;
+use crate::settings::parse_trusted_url;
+use crate::store::tables::admins;
+use crate::store::tables::sso::StoredProvider;
+use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::settings::admins::{SystemAdmin, check_within_own_permissions};
+use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
+use crate::web::portal::sign_in::session::PageRequest;
+use crate::web::portal::sign_in::sso::redirect_uri;
+use crate::web::sso_provider;
+use crate::web::state::AppState;
+
+/// Values of the form by field name.
+type SsoForm = BTreeMap<String, String>;
+
+/// Longest accepted client secret, in bytes.
+const SECRET_MAX_BYTES: usize = 1024;
+
+#[derive(Template)]
+#[template(path = "portal/sso_settings.html")]
+struct SsoPage {
+    layout: PageLayout,
+    tab: &'static str,
+    redirect_uri: String,
+    /// Whether a provider is stored, and whether its client has a secret.
+    is_stored: bool,
+    has_secret: bool,
+    /// Whether the server settings, and not this page, name the provider.
+    is_set_at_startup: bool,
+    fields: SsoForm,
+    /// Roles that sign-in may assign.
+    roles: Vec<Role>,
+    problems: Vec<FormError>,
+}
+
+impl SsoPage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+
+    fn value(&self, field: &str) -> &str {
+        self.fields.get(field).map_or("", String::as_str)
+    }
+
+    fn is(&self, field: &str, value: &str) -> bool {
+        self.value(field) == value
+    }
+
+    fn read(
+        admin: &SystemAdmin,
+        state: &AppState,
+        fields: SsoForm,
+        problems: Vec<FormError>,
+    ) -> Result<Self, PageError> {
+        let stored = sso_provider::load_configuration(state)?;
+        let mut roles = state.store.read_inline(admins::list_roles)?;
+        roles.retain(|role| role.id != OWNER);
+        let layout = PageLayout::new("Single sign-on", Some(&admin.signed), NavigationEntry::Settings);
+        Ok(Self {
+            layout,
+            tab: "sso",
+            redirect_uri: redirect_uri(state),
+            is_stored: stored.is_some(),
+            is_set_at_startup: state.authentication.sso_provider.is_some(),
+            has_secret: stored.is_some_and(|stored| stored.client_secret.is_some()),
+            fields,
+            roles,
+            problems,
+        })
+    }
+}
+
+/// Rejects admins without all permissions: an admin who names the provider could let it confirm an owner.
+///
+/// # Errors
+/// 403 if a built-in role has a permission that the admin lacks.
+pub(crate) fn check_all_permissions(admin: &SystemAdmin) -> Result<(), PageError> {
+    crate::model::admin::built_in_roles().iter().try_for_each(|role| check_within_own_permissions(admin, role))
+}
+
+/// `GET /settings/sso`
+pub(crate) async fn show_sso_settings(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let agreement = sso_provider::load_configuration(&page_request.state)?
+        .map_or_else(ProviderConfiguration::defaults, |stored| stored.agreement);
+    Ok(render_page(200, &SsoPage::read(&admin, &page_request.state, sso_form(&agreement), Vec::new())?))
+}
+
+fn sso_form(agreement: &ProviderConfiguration) -> SsoForm {
+    let tick = |is: bool| if is { "on".to_owned() } else { String::new() };
+    let lines: Vec<String> = agreement.roles.iter().map(|(value, role)| format!("{value} = {role}")).collect();
+    let fields = [
+        ("is_on", tick(agreement.is_on)),
+        ("issuer", agreement.issuer.clone()),
+        ("client_id", agreement.client_id.clone()),
+        ("scopes", agreement.scopes.clone()),
+        ("label", agreement.label.clone()),
+        ("only", tick(agreement.passwords_for_owners_only)),
+        ("trusts_emails", tick(agreement.trusts_emails)),
+        ("adds_people", tick(agreement.adds_admins)),
+        ("domains", agreement.domains.join(" ")),
+        ("default_role", agreement.default_role.clone().unwrap_or_default()),
+        ("role_claim", agreement.role_claim.clone()),
+        ("roles", lines.join("\n")),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Reads the form: the agreement, and an error for each line of the role table that cannot be parsed.
+fn parse_agreement(fields: &SsoForm) -> (ProviderConfiguration, Vec<FormError>) {
+    let text = |name: &str| fields.get(name).map(|text| text.trim().to_owned()).unwrap_or_default();
+    let is = |name: &str| text(name) == "on";
+    let separators = [',', ';', ' ', '\n', '\r', '\t'];
+    let table = text("roles");
+    let lines = table.lines().map(str::trim).filter(|line| !line.is_empty());
+    let (mut roles, mut problems) = (Vec::new(), Vec::new());
+    for line in lines {
+        match line.rsplit_once('=').map(|(value, role)| (value.trim(), role.trim())) {
+            Some((value, role)) if !value.is_empty() && !role.is_empty() => {
+                roles.push((value.to_owned(), role.to_owned()));
+            }
+            _ => {
+                let sentence = format!("“{line}” is not a valid line. Write it like: admins = provisioning-manager");
+                problems.push(FormError { field: "roles", sentence });
+            }
+        }
+    }
+    let domains = text("domains").to_lowercase();
+    let agreement = ProviderConfiguration {
+        is_on: is("is_on"),
+        issuer: text("issuer"),
+        client_id: text("client_id"),
+        scopes: text("scopes"),
+        label: text("label"),
+        passwords_for_owners_only: is("only"),
+        trusts_emails: is("trusts_emails"),
+        adds_admins: is("adds_people"),
+        domains: domains.split(separators).filter(|domain| !domain.is_empty()).map(str::to_owned).collect(),
+        default_role: Some(text("default_role")).filter(|role| !role.is_empty()),
+        role_claim: text("role_claim"),
+        roles,
+    };
+    (agreement, problems)
+}
+
+/// Reads the client secret of the form. A stored secret belongs to one client of one issuer and is never sent to
+/// another.
+fn parse_client_secret(
+    fields: &SsoForm,
+    agreement: &ProviderConfiguration,
+    stored: Option<&StoredProvider>,
+    state: &AppState,
+) -> Result<ClientSecret, FormError> {
+    let refused = |sentence: &str| FormError { field: "client_secret", sentence: sentence.to_owned() };
+    let typed = fields.get("client_secret").map_or("", |text| text.trim());
+    if fields.get("no_secret").is_some_and(|value| value == "on") {
+        return Ok(ClientSecret::None);
+    }
+    if typed.is_empty() {
+        let current = stored.filter(|stored| stored.client_secret.is_some());
+        let Some(current) = current else { return Err(refused("Give the client secret, or say that there is none.")) };
+        let is_same =
+            current.agreement.issuer == agreement.issuer && current.agreement.client_id == agreement.client_id;
+        let sentence = "Give the client secret again: the stored one belongs to another issuer or client.";
+        return if is_same { Ok(ClientSecret::Unchanged) } else { Err(refused(sentence)) };
+    }
+    if typed.len() > SECRET_MAX_BYTES || typed.chars().any(char::is_control) {
+        return Err(refused("This is too long for a client secret."));
+    }
+    let random = secret::random_bytes().map_err(|_| refused("The server has no random numbers. Try again."))?;
+    let sealed = sso_provider::client_secret_sealer(state, &agreement.issuer).seal(&random, typed.as_bytes().to_vec());
+    sealed.map(ClientSecret::New).ok_or_else(|| refused("It cannot be stored. Try again."))
+}
+
+/// `POST /settings/sso`
+pub(crate) async fn save_sso_settings(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let (mut fields, state) = page_request.form::<SsoForm>(&admin.signed).await?;
+    check_all_permissions(&admin)?;
+    let stored = sso_provider::load_configuration(&state)?;
+    let (mut agreement, mut problems) = parse_agreement(&fields);
+    if let Some(given) = &state.authentication.sso_provider {
+        agreement = sso_provider::apply_settings(agreement, given);
+        fields.insert("no_secret".to_owned(), "on".to_owned());
+    }
+    if let Err(sentence) = parse_trusted_url(&agreement.issuer) {
+        problems.push(FormError { field: "issuer", sentence: format!("The issuer cannot be used: {sentence}.") });
+    }
+    problems.extend(agreement.field_errors().into_iter().map(|(field, sentence)| FormError { field, sentence }));
+    let client_secret = parse_client_secret(&fields, &agreement, stored.as_ref(), &state);
+    // The secret is never sent back to the browser.
+    fields.remove("client_secret");
+    let client_secret = client_secret.map_err(|problem| problems.push(problem));
+    let (Ok(client_secret), true) = (client_secret, problems.is_empty()) else {
+        return Ok(render_page(422, &SsoPage::read(&admin, &state, fields, problems)?));
+    };
+    let context = admin.context.clone();
+    match state.store.write(move |tx| agreed::save_provider(tx, &context, &agreement, client_secret)).await {
+        Ok(()) => Ok(redirect_to("/settings/sso?done=saved").finish()),
+        Err(Error::Refused(detail)) => {
+            Ok(render_page(422, &SsoPage::read(&admin, &state, fields, vec![form_error(&detail)])?))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Puts a refusal at its field of the form.
+fn form_error(detail: &ErrorDetail) -> FormError {
+    let fields = ["default_role", "roles", "only"];
+    let field = fields.into_iter().find(|field| detail.field() == Some(field)).unwrap_or("issuer");
+    FormError { field, sentence: format!("Not saved: {}.", render_message(detail)) }
+}
+
+/// `POST /settings/sso/remove`
+pub(crate) async fn remove_provider(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let (_, state) = page_request.form::<SsoForm>(&admin.signed).await?;
+    check_all_permissions(&admin)?;
+    let context = admin.context;
+    state.store.write(move |tx| agreed::remove_provider(tx, &context)).await?;
+    Ok(redirect_to("/settings/sso?done=sso-removed").finish())
+}

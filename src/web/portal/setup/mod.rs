@@ -1,0 +1,3 @@
+//! The page of a set-up link, for an IT admin of a customer without a portal login.
+
+pub(crate) mod setup_page;

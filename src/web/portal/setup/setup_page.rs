@@ -1,0 +1,250 @@
+//! The page of a set-up link: it shows the set-up of one connection and nothing else. There is no session: the secret
+//! in the URL is the only credential.
+
+use actix_web::cookie::Cookie;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+use serde::Deserialize;
+
+use crate::auth::secret::sealed::Sealer;
+use crate::auth::secret::{self, BearerToken, TokenDigest};
+use crate::clock;
+use crate::error::Error;
+use crate::management::setup_link_holder::{self, LinkHolder, OpenLink};
+use crate::management::tokens::TokenDraft;
+use crate::model::audit_context::AccountScope;
+use crate::providers::{self, IdentityProvider, PROVIDERS};
+use crate::web::portal::connections::live_test::LiveTest;
+use crate::web::portal::connections::overview::ConnectionView;
+use crate::web::portal::forms;
+use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::sign_in::session::{self, PageRequest};
+use crate::web::request_middleware;
+use crate::web::state::AppState;
+
+/// A browser that opened a link is not counted again for this time, in seconds: the page reloads itself.
+const OPEN_SECONDS: i64 = 12 * 60 * 60;
+/// How long a token created here can be shown, in seconds.
+const TOKEN_SECONDS: i64 = 5 * 60;
+
+const OPENED_COOKIE: &str = "rc_opened";
+const TOKEN_COOKIE: &str = "rc_made";
+
+#[derive(Template)]
+#[template(path = "portal/setup.html")]
+struct SetupPage {
+    layout: PageLayout,
+    connection: ConnectionView,
+    /// The secret in the URL.
+    secret: String,
+    form_token: String,
+    live: LiveTest,
+    /// Whether the link is limited to one provider.
+    is_locked: bool,
+    may_make_token: bool,
+    /// The token, while it can be shown.
+    token: Option<String>,
+}
+
+impl SetupPage {
+    fn providers() -> &'static [IdentityProvider] {
+        &PROVIDERS
+    }
+}
+
+#[derive(Template)]
+#[template(path = "portal/setup_done.html")]
+struct SetupDonePage {
+    layout: PageLayout,
+    has_arrived: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SetupQuery {
+    provider: String,
+}
+
+/// `GET /s/{secret}`
+pub(crate) async fn show_setup_page(page_request: PageRequest) -> PageResult {
+    let (secret, digest) = link_secret_in_path(&page_request);
+    let found = page_request
+        .state
+        .store
+        .read_inline(|at| setup_link_holder::find_open_link(at, &digest, clock::current_millis()))?;
+    let mark = opened_cookie_value(&page_request.state, &found);
+    let is_counted = page_request.request.cookie(OPENED_COOKIE).is_some_and(|cookie| cookie.value() == mark);
+    if !is_counted || found.is_done {
+        let holder = link_holder(&page_request.request);
+        page_request.state.store.write(move |tx| setup_link_holder::record_opened(tx, &holder, &digest)).await?;
+    }
+    if found.is_done {
+        return Ok(done_page(true));
+    }
+    let mut response = link_page(&page_request, secret, &found).await?;
+    let cookie = restrict_cookie(session::new_cookie(&page_request.state, OPENED_COOKIE, mark, OPEN_SECONDS));
+    response.add_cookie(&cookie).map_err(|_| Error::Busy)?;
+    Ok(hide_from_search(response))
+}
+
+async fn link_page(page_request: &PageRequest, secret: String, found: &OpenLink) -> PageResult {
+    let scope = AccountScope::Account(found.configuration.account.clone());
+    let mut connection = ConnectionView::find(&page_request.state, &scope, &found.configuration.id, "")?;
+    let locked = found.link.provider.as_deref().and_then(providers::find_provider);
+    let query: SetupQuery = page_request.query();
+    if let Some(provider) = locked.or_else(|| providers::find_provider(&query.provider)) {
+        connection.overview.provider = provider;
+    }
+    let live = LiveTest::read(&page_request.state, &connection).await?;
+    let mut layout = PageLayout::new("Set up user provisioning", None, NavigationEntry::NoSection);
+    layout.refresh = Some(10);
+    let page = SetupPage {
+        layout,
+        form_token: form_token(&secret),
+        token: read_created_token(page_request, &secret),
+        secret,
+        live,
+        is_locked: locked.is_some(),
+        may_make_token: found.may_make_token,
+        connection,
+    };
+    Ok(render_page(200, &page))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct CreateTokenForm {
+    provider: String,
+}
+
+/// `POST /s/{secret}/token`: creates the first token, shown in this browser for a few minutes.
+pub(crate) async fn make_token(page_request: PageRequest) -> PageResult {
+    let (secret, digest, request) =
+        (page_request.path_param("secret"), link_secret_in_path(&page_request).1, page_request.request.clone());
+    let (form, state) = read_form::<CreateTokenForm>(page_request, &secret).await?;
+    let token = BearerToken::generate().map_err(|_| Error::Busy)?;
+    let cookie = token_cookie(&state, &secret, &token)?;
+    let draft = TokenDraft::new(clock::new_id(), &token, "from a set-up link");
+    let holder = link_holder(&request);
+    state.store.write(move |tx| setup_link_holder::create_token(tx, &holder, &digest, &draft)).await?;
+    let provider =
+        providers::find_provider(&form.provider).map_or(String::new(), |one| format!("?provider={}", one.key));
+    Ok(hide_from_search(redirect_to(&format!("/s/{}{provider}", forms::encode_query(&secret))).cookie(cookie).finish()))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct EmptySetupForm {}
+
+/// `POST /s/{secret}/done`: ends the link.
+pub(crate) async fn finish_setup(page_request: PageRequest) -> PageResult {
+    let (secret, digest, request) =
+        (page_request.path_param("secret"), link_secret_in_path(&page_request).1, page_request.request.clone());
+    let (EmptySetupForm {}, state) = read_form(page_request, &secret).await?;
+    let holder = link_holder(&request);
+    state.store.write(move |tx| setup_link_holder::finish_setup(tx, &holder, &digest)).await?;
+    Ok(done_page(false))
+}
+
+/// Reads a form of the page of this link, after checking its origin and CSRF token.
+async fn read_form<T: serde::de::DeserializeOwned>(
+    page_request: PageRequest,
+    secret: &str,
+) -> Result<(T, actix_web::web::Data<AppState>), PageError> {
+    forms::check_origin(&page_request.request, &page_request.state.public_url())?;
+    let fields = forms::read_form(&page_request.request, page_request.payload, &form_token(secret)).await?;
+    Ok((fields, page_request.state))
+}
+
+fn link_secret_in_path(page_request: &PageRequest) -> (String, TokenDigest) {
+    let secret = page_request.path_param("secret");
+    let digest = secret::digest_text(&secret);
+    (secret, digest)
+}
+
+fn link_holder(request: &HttpRequest) -> LinkHolder {
+    LinkHolder {
+        address: request_middleware::caller_address_text(request),
+        request_id: request_middleware::find_request_id(request),
+    }
+}
+
+fn done_page(has_arrived: bool) -> HttpResponse {
+    let title = if has_arrived { "Provisioning works" } else { "All done" };
+    let layout = PageLayout::new(title, None, NavigationEntry::NoSection);
+    hide_from_search(render_page(200, &SetupDonePage { layout, has_arrived }))
+}
+
+/// The CSRF token of the page, derived from the secret of the link.
+fn form_token(secret: &str) -> String {
+    encode_hex(&secret::digest_text(&format!("form of a set-up link {secret}")))
+}
+
+/// Value of the cookie of a browser that opened the link, so that it is counted once. Only this server can compute it.
+fn opened_cookie_value(state: &AppState, found: &OpenLink) -> String {
+    encode_hex(&secret::digest_text(&format!("{:?} opened {}", state.cursor_secret, found.link.id)))
+}
+
+/// Cookie with the encrypted token. The key is the secret of the link, which is only in the URL.
+fn token_cookie(state: &AppState, secret: &str, token: &BearerToken) -> Result<Cookie<'static>, PageError> {
+    let chance = secret::random_bytes().map_err(|_| Error::Busy)?;
+    let text = format!("{} {}", clock::current_millis() + TOKEN_SECONDS * 1000, token.reveal());
+    let sealed = secret_sealer(secret).seal(&chance, text.into_bytes()).ok_or(Error::Busy)?;
+    Ok(restrict_cookie(session::new_cookie(state, TOKEN_COOKIE, encode_hex(&sealed), TOKEN_SECONDS)))
+}
+
+/// The token that this browser created within the time limit, or `None`.
+fn read_created_token(page_request: &PageRequest, secret: &str) -> Option<String> {
+    let cookie = page_request.request.cookie(TOKEN_COOKIE)?;
+    let opened = secret_sealer(secret).open(&decode_hex(cookie.value())?)?;
+    let text = String::from_utf8(opened).ok()?;
+    let (until, token) = text.split_once(' ')?;
+    (clock::current_millis() < until.parse().ok()?).then(|| token.to_owned())
+}
+
+fn secret_sealer(secret: &str) -> Sealer {
+    Sealer::new(secret, &secret::digest_text("token made with a set-up link"))
+}
+
+/// Limits a cookie to the pages of set-up links.
+fn restrict_cookie(mut cookie: Cookie<'static>) -> Cookie<'static> {
+    cookie.set_path("/s/");
+    cookie
+}
+
+/// Adds the header that keeps the page out of search engines.
+fn hide_from_search(mut response: HttpResponse) -> HttpResponse {
+    response.headers_mut().insert(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
+    response
+}
+
+fn encode_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn decode_hex(hex: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = hex.chars().map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect();
+    Some(digits?.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_in_hexadecimal_read_back() {
+        assert_eq!(decode_hex(&encode_hex(&[0, 7, 255])), Some(vec![0, 7, 255]));
+        assert_eq!(decode_hex("0g"), None);
+        assert_eq!(decode_hex("é0"), None);
+    }
+
+    #[test]
+    fn the_form_token_of_one_link_is_not_that_of_another() {
+        assert_ne!(form_token("rcl_a"), form_token("rcl_b"));
+    }
+}

@@ -1,0 +1,154 @@
+//! Sign-in with e-mail address and password, and sign-out. Every failure gives the same answer in the same time, so
+//! that an answer does not reveal which addresses exist.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::RETRY_AFTER;
+use askama::Template;
+use serde::Deserialize;
+
+use crate::model::admin::{Admin, OWNER, normalize_email};
+use crate::scim::password::{self, PasswordDigest};
+use crate::store::tables::{admins, sessions};
+use crate::web::metrics::SignInOutcome;
+use crate::web::portal::forms;
+use crate::web::portal::layout::{self, NavigationEntry, PageError, PageLayout, PageResult, redirect_to};
+use crate::web::portal::sign_in::one_time_codes;
+use crate::web::portal::sign_in::session::{self, AnyAdmin, PageRequest, find_signed_in};
+use crate::web::request_middleware;
+use crate::web::sso_provider;
+use crate::web::state::AppState;
+
+#[derive(Template)]
+#[template(path = "portal/sign_in.html")]
+struct SignInPage {
+    layout: PageLayout,
+    email: String,
+    next: String,
+    problem: Option<&'static str>,
+    /// Label of the single sign-on button, if it is offered.
+    sso: Option<String>,
+    /// Whether only owners may use a password, and whether the form asks for one anyway.
+    owners_only: bool,
+    asks_password: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SignInForm {
+    email: String,
+    password: String,
+    next: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SignInQuery {
+    next: Option<String>,
+    with: String,
+}
+
+impl SignInPage {
+    fn new(
+        state: &AppState,
+        email: String,
+        next: Option<&str>,
+        problem: Option<&'static str>,
+    ) -> Result<Self, PageError> {
+        let offered =
+            sso_provider::load_configuration(state)?.map(|stored| stored.agreement).filter(|agreement| agreement.is_on);
+        let only = offered.as_ref().is_some_and(|agreement| agreement.passwords_for_owners_only);
+        Ok(Self {
+            layout: PageLayout::new("Sign in", None, NavigationEntry::NoSection),
+            email,
+            next: forms::local_path(next).to_owned(),
+            problem,
+            sso: offered.map(|agreement| agreement.label),
+            owners_only: only,
+            asks_password: !only || problem.is_some(),
+        })
+    }
+
+    /// URL that starts single sign-on and then returns to `next`.
+    fn sso_url(&self) -> String {
+        format!("/login/sso?next={}", forms::encode_query(&self.next))
+    }
+}
+
+fn form_page(status: u16, page: &SignInPage) -> HttpResponse {
+    layout::render_page(status, page)
+}
+
+/// `GET /login`
+pub(crate) async fn show_sign_in(page_request: PageRequest) -> PageResult {
+    let SignInQuery { next, with } = page_request.query();
+    if find_signed_in(&page_request.request).is_ok() {
+        return Ok(redirect_to(forms::local_path(next.as_deref())).finish());
+    }
+    let mut page = SignInPage::new(&page_request.state, String::new(), next.as_deref(), None)?;
+    page.layout.notice = layout::find_notice(page_request.request.query_string());
+    page.asks_password |= with == "password";
+    Ok(form_page(200, &page))
+}
+
+/// `POST /login`
+pub(crate) async fn submit_sign_in(page_request: PageRequest) -> PageResult {
+    let (request, state) = (page_request.request.clone(), page_request.state.clone());
+    forms::check_origin(&request, &state.public_url())?;
+    let fields: SignInForm = forms::read_fields(&request, page_request.payload).await?;
+    let key = normalize_email(&fields.email).unwrap_or_default();
+    let address = request_middleware::caller_address(&request);
+    if let Some(wait) = state.login_throttle.record_sign_in(&key, address) {
+        state.metrics.record_sign_in(SignInOutcome::Throttled);
+        let sentence = "Too many tries. Wait a little, then try again.";
+        let mut response =
+            form_page(429, &SignInPage::new(&state, fields.email, fields.next.as_deref(), Some(sentence))?);
+        response.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into());
+        return Ok(response);
+    }
+    let found = state.store.read_inline(|at| admins::find_credentials_by_email(at, &key))?;
+    let found = found.filter(|found| found.admin.disabled_at.is_none());
+    let digest = found.as_ref().and_then(|found| found.password_digest.clone()).map(PasswordDigest);
+    // An empty password matches no admin, but is compared too, so that the answer takes the same time.
+    let (password, digest) = password::parse_password(&fields.password)
+        .map_or((password::parse_password(" ")?, None), |read| (read, digest));
+    let is_right = state.hashing.verify(password, digest).await?;
+    let Some(found) = found.filter(|found| is_right && may_use_password(&state, &found.admin)) else {
+        state.metrics.record_sign_in(SignInOutcome::Rejected);
+        let sentence = "The e-mail address or the password is not right.";
+        let page = SignInPage::new(&state, fields.email, fields.next.as_deref(), Some(sentence))?;
+        return Ok(form_page(401, &page));
+    };
+    if found.admin.has_totp {
+        return one_time_codes::ask_for_code(&state, &found, fields.next.as_deref());
+    }
+    let admin = found.admin;
+    let (cookie, session_digest, session) = session::begin_session(&request, &state, &admin.id)?;
+    let written = state.store.write(move |tx| {
+        admins::record_sign_in(tx, &admin.id)?;
+        sessions::insert_session(tx, &session_digest, &session)
+    });
+    written.await?;
+    state.metrics.record_sign_in(SignInOutcome::Done);
+    Ok(redirect_to(forms::local_path(fields.next.as_deref())).cookie(cookie).finish())
+}
+
+/// Whether the admin may sign in with a password. If single sign-on is required, only owners may, so that an
+/// unreachable provider does not lock out every admin.
+fn may_use_password(state: &AppState, admin: &Admin) -> bool {
+    let is_owner = admin.role == OWNER && admin.account.is_none();
+    is_owner
+        || sso_provider::load_configuration(state).is_ok_and(|stored| {
+            !stored.is_some_and(|stored| stored.agreement.is_on && stored.agreement.passwords_for_owners_only)
+        })
+}
+
+#[derive(Deserialize)]
+struct EmptySignInForm {}
+
+/// `POST /logout`
+pub(crate) async fn sign_out(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
+    let (_, state) = page_request.form::<EmptySignInForm>(&admin.signed).await?;
+    let (context, admin, session) = (admin.context, admin.signed.admin, admin.signed.session);
+    state.store.write(move |tx| crate::management::sessions::end_session(tx, &context, &admin, &session)).await?;
+    Ok(redirect_to("/login?done=signed-out").cookie(session::expired_cookie(&state)).finish())
+}

@@ -1,0 +1,340 @@
+//! Sessions of admins. The cookie holds 256 random bits, the database their digest.
+
+use std::future::{Ready, ready};
+use std::marker::PhantomData;
+
+use actix_web::cookie::{Cookie, SameSite, time::Duration};
+use actix_web::dev::Payload;
+use actix_web::http::header::USER_AGENT;
+use actix_web::web::{self, Data};
+use actix_web::{FromRequest, HttpRequest};
+
+use crate::auth::secret::{self, TokenDigest};
+use crate::clock::{self, Millis};
+use crate::error::Result;
+use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext};
+use crate::model::permission::{Permission, Permissions};
+use crate::store::tables::admins;
+use crate::store::tables::sessions::{self, Session};
+use crate::web::portal::forms;
+use crate::web::portal::layout::{self, PageError};
+use crate::web::portal::time_zone::TimeZoneChoice;
+use crate::web::public_url::is_https;
+use crate::web::request_middleware;
+use crate::web::required_permission::RequiredPermission;
+use crate::web::state::AppState;
+
+/// Longest time in milliseconds that a session lives without use.
+pub const IDLE_MAX: Millis = 24 * 60 * 60 * 1000;
+/// Longest lifetime of a session in milliseconds.
+pub const AGE_MAX: Millis = 7 * 24 * 60 * 60 * 1000;
+/// Shortest interval in milliseconds between two updates of a session's last use.
+const USE_UPDATE_INTERVAL: Millis = 60 * 1000;
+/// Longest stored `User-Agent`, in characters.
+const USER_AGENT_MAX_CHARS: usize = 200;
+
+/// Name of the session cookie if the public URL is HTTPS: bound to the host, never sent in clear text.
+const COOKIE: &str = "__Host-rc";
+/// Name of the session cookie if the public URL is plain HTTP.
+const PLAIN_COOKIE: &str = "rc";
+/// Cookie of the color theme; it outlives the session.
+pub(crate) const THEME_COOKIE: &str = "rc_theme";
+
+/// Color theme of the pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Theme {
+    /// The setting of the device.
+    #[default]
+    Auto,
+    Light,
+    Dark,
+}
+
+impl Theme {
+    /// The key in forms, cookies and pages.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Light => "light",
+            Self::Dark => "dark",
+        }
+    }
+
+    /// The theme with that key; [`Theme::Auto`] for any other key.
+    pub(crate) fn from_key(key: &str) -> Self {
+        [Self::Light, Self::Dark].into_iter().find(|theme| theme.as_str() == key).unwrap_or_default()
+    }
+}
+
+/// A signed-in admin with the current session.
+#[derive(Debug, Clone)]
+pub(crate) struct SignedIn {
+    pub(crate) session: String,
+    pub(crate) admin: String,
+    pub(crate) name: String,
+    pub(crate) email: String,
+    pub(crate) role: String,
+    /// The account that the role is limited to; `None` for all accounts.
+    pub(crate) account: Option<String>,
+    pub(crate) permissions: Permissions,
+    /// The CSRF token of every form of this session.
+    pub(crate) form_token: String,
+    /// Result of the previous action.
+    pub(crate) notice: Option<&'static str>,
+    pub(crate) theme: Theme,
+    /// The time zone chosen in this browser.
+    pub(crate) zone: Option<TimeZoneChoice>,
+    since: Millis,
+    last_seen: Millis,
+}
+
+impl SignedIn {
+    /// Whether the admin may manage the server: `system.admin` without a limit to one account.
+    pub(crate) fn may_manage_server(&self) -> bool {
+        self.account.is_none() && self.permissions.contains(Permission::SystemAdmin)
+    }
+}
+
+/// A signed-in admin with the permission `N`. As a handler argument it rejects all others.
+pub(crate) struct PermittedAdmin<N> {
+    pub(crate) context: AuditContext,
+    pub(crate) signed: SignedIn,
+    needs: PhantomData<N>,
+}
+
+/// A signed-in admin with any role.
+pub(crate) struct AnyAdmin {
+    pub(crate) context: AuditContext,
+    pub(crate) signed: SignedIn,
+}
+
+/// The parts of a request that a page handler needs after authentication.
+pub(crate) struct PageRequest {
+    pub(crate) request: HttpRequest,
+    pub(crate) state: Data<AppState>,
+    pub(crate) payload: web::Payload,
+}
+
+impl FromRequest for PageRequest {
+    type Error = PageError;
+    type Future = Ready<std::result::Result<Self, PageError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let state = request.app_data::<Data<AppState>>().cloned();
+        let payload = web::Payload::from_request(request, payload).into_inner();
+        ready(match (state, payload) {
+            (Some(state), Ok(payload)) => Ok(Self { request: request.clone(), state, payload }),
+            _ => Err(PageError::Failed { status: 503, detail: "The server is not ready.".to_owned() }),
+        })
+    }
+}
+
+impl PageRequest {
+    /// The decoded path parameter with that name; empty if there is none.
+    pub(crate) fn path_param(&self, name: &str) -> String {
+        let raw = self.request.match_info().get(name).unwrap_or_default();
+        crate::scim::percent::decode_percent(raw).unwrap_or_else(|| raw.to_owned())
+    }
+
+    /// The query as `T`; the default if it cannot be parsed.
+    pub(crate) fn query<T: serde::de::DeserializeOwned + Default>(&self) -> T {
+        web::Query::<T>::from_query(self.request.query_string()).map(web::Query::into_inner).unwrap_or_default()
+    }
+
+    /// Reads a form of a signed-in admin, after checking its origin and CSRF token.
+    ///
+    /// # Errors
+    /// [`Refusal::ForeignForm`] for another origin or token, 400 if the form cannot be parsed.
+    pub(crate) async fn form<T: serde::de::DeserializeOwned>(
+        self,
+        signed: &SignedIn,
+    ) -> std::result::Result<(T, Data<AppState>), PageError> {
+        forms::check_origin(&self.request, &self.state.public_url())?;
+        let fields = forms::read_form(&self.request, self.payload, &signed.form_token).await?;
+        Ok((fields, self.state))
+    }
+}
+
+impl FromRequest for AnyAdmin {
+    type Error = PageError;
+    type Future = Ready<std::result::Result<Self, PageError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(find_signed_in(request).map(|signed| Self { context: audit_context(request, &signed), signed }))
+    }
+}
+
+impl<N: RequiredPermission> FromRequest for PermittedAdmin<N> {
+    type Error = PageError;
+    type Future = Ready<std::result::Result<Self, PageError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(find_signed_in(request).and_then(|signed| {
+            let lacks = !signed.permissions.contains(N::PERMISSION) || (N::OPERATOR_ONLY && signed.account.is_some());
+            if lacks {
+                // Without permission to list configurations, an id that exists and one that does not must look the
+                // same.
+                let is_hidden = !signed.permissions.contains(Permission::ProvisioningRead);
+                return Err(if is_hidden { PageError::NotFound } else { PageError::MissingPermission(N::PERMISSION) });
+            }
+            Ok(Self { context: audit_context(request, &signed), signed, needs: PhantomData })
+        }))
+    }
+}
+
+fn audit_context(request: &HttpRequest, signed: &SignedIn) -> AuditContext {
+    AuditContext {
+        actor: Actor { kind: ActorKind::Admin, id: signed.admin.clone(), name: signed.email.clone() },
+        scope: signed.account.clone().map_or(AccountScope::AllAccounts, AccountScope::Account),
+        address: request_middleware::caller_address_text(request),
+        request_id: request_middleware::find_request_id(request),
+    }
+}
+
+/// Returns the signed-in admin.
+///
+/// # Errors
+/// [`Refusal::SignIn`] with the path to return to if there is no valid session, and the errors of the database.
+pub(crate) fn find_signed_in(request: &HttpRequest) -> std::result::Result<SignedIn, PageError> {
+    let state = request.app_data::<Data<AppState>>();
+    let found = match state {
+        Some(state) => find_session(request, state)?,
+        None => None,
+    };
+    found.ok_or_else(|| {
+        let next = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        // A form cannot be sent again after sign-in, so only safe requests are repeated.
+        let next = if request.method().is_safe() { next } else { "/" };
+        PageError::SignIn { next: next.to_owned() }
+    })
+}
+
+fn find_session(request: &HttpRequest, state: &Data<AppState>) -> Result<Option<SignedIn>> {
+    let Some(cookie) = request.cookie(cookie_name(state)) else { return Ok(None) };
+    let digest = secret::digest_text(cookie.value());
+    let now = clock::current_millis();
+    let found = state.store.read_inline(|at| {
+        let Some(session) = sessions::find_session_by_digest(at, &digest)? else { return Ok(None) };
+        if now - session.last_seen_at > IDLE_MAX || now - session.created_at > AGE_MAX {
+            return Ok(None);
+        }
+        let Some(admin) = admins::find_admin_by_id(at, &session.admin)?.filter(|admin| admin.disabled_at.is_none())
+        else {
+            return Ok(None);
+        };
+        let Some(role) = admins::find_role(at, &admin.role)? else { return Ok(None) };
+        Ok(Some((session, admin, role)))
+    })?;
+    let Some((session, admin, role)) = found else { return Ok(None) };
+    let signed = SignedIn {
+        session: session.id,
+        admin: admin.id,
+        name: admin.name,
+        email: admin.email,
+        role: role.name,
+        account: admin.account,
+        permissions: role.permissions,
+        form_token: form_token(&digest),
+        notice: layout::find_notice(request.query_string()),
+        zone: TimeZoneChoice::from_cookie(request),
+        theme: request.cookie(THEME_COOKIE).map(|cookie| Theme::from_key(cookie.value())).unwrap_or_default(),
+        since: session.created_at,
+        last_seen: session.last_seen_at,
+    };
+    if now - signed.last_seen > USE_UPDATE_INTERVAL {
+        record_session_use(state, signed.session.clone());
+    }
+    Ok(Some(signed))
+}
+
+impl SignedIn {
+    /// The zone of days and times in forms: the chosen one, else UTC.
+    pub(crate) fn zone(&self) -> TimeZoneChoice {
+        self.zone.clone().unwrap_or_else(TimeZoneChoice::utc)
+    }
+
+    /// When the session expires if it is not used again.
+    pub(crate) fn expires_at(&self) -> Millis {
+        (self.last_seen + IDLE_MAX).min(self.since + AGE_MAX)
+    }
+}
+
+/// Updates the last use of a session in the background, so that the page does not wait for the write.
+fn record_session_use(state: &Data<AppState>, session: String) {
+    let store = state.store.clone();
+    actix_web::rt::spawn(async move {
+        if let Err(problem) = store.write(move |tx| sessions::record_session_use(tx, &session)).await {
+            tracing::warn!(%problem, "failed to update the last use of a session");
+        }
+    });
+}
+
+/// The CSRF token of a session, derived from the digest of its cookie.
+fn form_token(digest: &TokenDigest) -> String {
+    use std::fmt::Write as _;
+    let token = secret::digest_text(&format!("form {digest:?}"));
+    token[..16].iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn is_secure(state: &AppState) -> bool {
+    is_https(&state.public_url())
+}
+
+fn cookie_name(state: &AppState) -> &'static str {
+    if is_secure(state) { COOKIE } else { PLAIN_COOKIE }
+}
+
+/// Builds a cookie that scripts cannot read and other sites cannot send with a form. Its lifetime is in seconds.
+pub(crate) fn new_cookie(state: &AppState, name: &'static str, value: String, seconds: i64) -> Cookie<'static> {
+    Cookie::build(name, value)
+        .path("/")
+        .http_only(true)
+        .secure(is_secure(state))
+        .same_site(SameSite::Lax)
+        .max_age(Duration::seconds(seconds))
+        .finish()
+}
+
+/// Creates a session: its cookie, its digest and its row. Every sign-in creates a new one, which prevents session
+/// fixation.
+///
+/// # Errors
+/// 503 if there are no random numbers.
+pub(crate) fn begin_session(
+    request: &HttpRequest,
+    state: &AppState,
+    admin: &str,
+) -> std::result::Result<(Cookie<'static>, TokenDigest, Session), PageError> {
+    let no_random = |_| PageError::Failed { status: 503, detail: "The server has no random numbers.".to_owned() };
+    let token = secret::BearerToken::generate_session().map_err(no_random)?;
+    let now = clock::current_millis();
+    let agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let session = Session {
+        id: clock::new_id(),
+        admin: admin.to_owned(),
+        address: request_middleware::caller_address_text(request),
+        user_agent: agent.chars().take(USER_AGENT_MAX_CHARS).collect(),
+        created_at: now,
+        last_seen_at: now,
+    };
+    Ok((new_cookie(state, cookie_name(state), token.reveal().to_owned(), AGE_MAX / 1000), token.digest(), session))
+}
+
+/// The session cookie under the name that fits the current public URL, which may just have changed between HTTP and
+/// HTTPS.
+pub(crate) fn renew_session_cookie(state: &AppState, value: &str) -> Cookie<'static> {
+    new_cookie(state, cookie_name(state), value.to_owned(), AGE_MAX / 1000)
+}
+
+/// The value of the session cookie in the request.
+pub(crate) fn session_cookie_value(request: &HttpRequest, state: &AppState) -> Option<String> {
+    request.cookie(cookie_name(state)).map(|cookie| cookie.value().to_owned())
+}
+
+/// An expired session cookie, which removes the session from the browser.
+pub(crate) fn expired_cookie(state: &AppState) -> Cookie<'static> {
+    new_cookie(state, cookie_name(state), String::new(), 0)
+}

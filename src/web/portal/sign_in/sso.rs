@@ -1,0 +1,278 @@
+//! Sign-in through the operator's OpenID provider (authorization code flow). Every failure shows the same page; the
+//! reason is in the log, in the audit log and in the test for server admins.
+
+use actix_web::HttpResponse;
+use actix_web::cookie::Cookie;
+use actix_web::http::header::RETRY_AFTER;
+use askama::Template;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use crate::auth::oidc::{Callback, SignInAttempt, SignInFailure, SignedInUser};
+use crate::auth::secret::{self, BearerToken};
+use crate::clock::{self, Millis};
+use crate::error::Error;
+use crate::management::sso as identities;
+use crate::messages::render_message;
+use crate::store::tables::{admins, sessions};
+use crate::web::metrics::SignInOutcome;
+use crate::web::portal::forms;
+use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::settings::admins::SystemAdmin;
+use crate::web::portal::settings::sso_test;
+use crate::web::portal::sign_in::session::{self, PageRequest};
+use crate::web::request_middleware;
+use crate::web::sso_provider::{self, SsoProvider};
+use crate::web::state::AppState;
+
+/// Path of the redirect URI, below the public URL.
+pub(crate) const CALLBACK_PATH: &str = "/login/sso/callback";
+/// Longest time to sign in at the provider, in seconds.
+const ATTEMPT_SECONDS_MAX: i64 = 10 * 60;
+/// Longest path to return to, in bytes: a browser drops a cookie of more than 4 KB.
+const NEXT_MAX_BYTES: usize = 1_000;
+/// Cookie with the encrypted attempt.
+const COOKIE: &str = "rc_sso";
+/// Purpose of the encryption key of the cookie.
+const SEAL_PURPOSE: &str = "signing in by single sign-on";
+
+/// A sign-in attempt, until the browser returns.
+#[derive(Serialize, Deserialize)]
+struct SsoAttempt {
+    at: Millis,
+    attempt: SignInAttempt,
+    /// Path to redirect to after sign-in.
+    next: String,
+    /// Revision of the provider settings at the start.
+    revision: i64,
+    /// The session that started the test; `None` for a sign-in.
+    #[serde(rename = "tries")]
+    test_session: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SsoQuery {
+    next: Option<String>,
+}
+
+/// The redirect URI to register at the provider.
+pub(crate) fn redirect_uri(state: &AppState) -> String {
+    format!("{}{CALLBACK_PATH}", state.public_url())
+}
+
+/// `GET /login/sso`
+pub(crate) async fn begin_sso(page_request: PageRequest) -> PageResult {
+    let next = page_request.query::<SsoQuery>().next;
+    let provider = match sso_provider::load_provider(&page_request.state) {
+        Ok(Some(provider)) if provider.agreement.is_on => provider,
+        Ok(_) => return Err(PageError::NotFound),
+        Err(error) => {
+            return match reject_too_many_attempts(&page_request) {
+                Some(response) => Ok(response),
+                None => show_broken(&page_request, error).await,
+            };
+        }
+    };
+    let next = Some(forms::local_path(next.as_deref())).filter(|next| next.len() <= NEXT_MAX_BYTES).unwrap_or("/");
+    match redirect_to_provider(&page_request.state, &provider, next, None).await? {
+        Ok(response) => Ok(response),
+        Err(failure) => match reject_too_many_attempts(&page_request) {
+            Some(response) => Ok(response),
+            None => show_failure(&page_request, failure.as_str(), &failure.to_string()).await,
+        },
+    }
+}
+
+/// Answers 429 if too many attempts come from one address: each may cost a call to the provider and a row of the audit
+/// log.
+fn reject_too_many_attempts(page_request: &PageRequest) -> Option<HttpResponse> {
+    let wait = page_request
+        .state
+        .login_throttle
+        .record_single_sign_on(request_middleware::caller_address(&page_request.request))?;
+    page_request.state.metrics.record_sign_in(SignInOutcome::Throttled);
+    let mut response = failure_page(429);
+    response.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into());
+    Some(response)
+}
+
+/// `GET /settings/sso/test`: the same flow, which ends with a report of the claims instead of a session.
+pub(crate) async fn begin_test(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    crate::web::portal::settings::sso::check_all_permissions(&admin)?;
+    let Some(provider) = sso_provider::load_provider(&page_request.state)? else { return Err(PageError::NotFound) };
+    let session = admin.signed.session.clone();
+    match redirect_to_provider(&page_request.state, &provider, "/settings/sso", Some(session)).await? {
+        Ok(response) => Ok(response),
+        Err(failure) => Ok(sso_test::render_test_page(&admin, &provider, Err(failure.to_string()))),
+    }
+}
+
+async fn redirect_to_provider(
+    state: &AppState,
+    provider: &SsoProvider,
+    next: &str,
+    tries: Option<String>,
+) -> Result<Result<HttpResponse, SignInFailure>, PageError> {
+    let chance = || BearerToken::generate_session().map(|token| token.reveal().to_owned()).map_err(|_| Error::Busy);
+    let attempt = SignInAttempt { state: chance()?, nonce: chance()?, verifier: chance()? };
+    let there = match provider.party.start_sign_in(&attempt, &redirect_uri(state)).await {
+        Ok(there) => there,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let begun = SsoAttempt {
+        at: clock::current_millis(),
+        attempt,
+        next: next.to_owned(),
+        revision: provider.revision,
+        test_session: tries,
+    };
+    let text = serde_json::to_vec(&begun).map_err(|_| Error::Busy)?;
+    let random = secret::random_bytes().map_err(|_| Error::Busy)?;
+    let sealed = state.authentication.signing_key.sealer(SEAL_PURPOSE, "").seal(&random, text).ok_or(Error::Busy)?;
+    let cookie = session::new_cookie(state, COOKIE, URL_SAFE_NO_PAD.encode(sealed), ATTEMPT_SECONDS_MAX);
+    Ok(Ok(redirect_to(&there).cookie(cookie).finish()))
+}
+
+/// The attempt that this browser started within the time limit, or `None`.
+fn read_attempt(page_request: &PageRequest) -> Option<SsoAttempt> {
+    let cookie = page_request.request.cookie(COOKIE)?;
+    let sealed = URL_SAFE_NO_PAD.decode(cookie.value()).ok()?;
+    let opened = page_request.state.authentication.signing_key.sealer(SEAL_PURPOSE, "").open(&sealed)?;
+    let begun: SsoAttempt = serde_json::from_slice(&opened).ok()?;
+    let is_fresh = clock::current_millis() - begun.at <= ATTEMPT_SECONDS_MAX * 1000;
+    is_fresh.then_some(begun)
+}
+
+/// An expired cookie, which removes the attempt from the browser.
+fn expired_attempt_cookie(state: &AppState) -> Cookie<'static> {
+    session::new_cookie(state, COOKIE, String::new(), 0)
+}
+
+/// `GET /login/sso/callback`
+pub(crate) async fn finish_sso(runner: Option<SystemAdmin>, page_request: PageRequest) -> PageResult {
+    if let Some(response) = reject_too_many_attempts(&page_request) {
+        return Ok(response);
+    }
+    let Some(begun) = read_attempt(&page_request) else {
+        return show_failure(&page_request, "no_such_attempt", "no attempt was started in this browser").await;
+    };
+    let provider = match sso_provider::load_provider(&page_request.state) {
+        Ok(Some(provider)) if provider.revision == begun.revision => provider,
+        Ok(_) => {
+            return show_failure(&page_request, "no_such_attempt", "the provider settings changed in the meantime")
+                .await;
+        }
+        Err(error) => return show_broken(&page_request, error).await,
+    };
+    let tester = runner.filter(|admin| begun.test_session.as_ref() == Some(&admin.signed.session));
+    if begun.test_session.is_some() != tester.is_some() || !(provider.agreement.is_on || tester.is_some()) {
+        return show_failure(&page_request, "no_such_attempt", "the attempt was started for another purpose").await;
+    }
+    let callback: Callback = page_request.query();
+    let uri = redirect_uri(&page_request.state);
+    let came = provider.party.complete_sign_in(&begun.attempt, &callback, &uri, clock::current_millis()).await;
+    match (tester, came) {
+        (Some(admin), came) => show_test_result(&page_request.state, &admin, &provider, came),
+        (None, Ok(came)) => sign_in_identity(&page_request, &provider, came, &begun.next).await,
+        (None, Err(failure)) => show_failure(&page_request, failure.as_str(), &failure.to_string()).await,
+    }
+}
+
+fn show_test_result(
+    state: &AppState,
+    admin: &SystemAdmin,
+    provider: &SsoProvider,
+    came: Result<SignedInUser, SignInFailure>,
+) -> PageResult {
+    let outcome = match came {
+        Ok(came) => {
+            let decision =
+                state.store.read_inline(|at| identities::evaluate_sign_in(at, &provider.agreement, &came.identity))?;
+            Ok((came, decision))
+        }
+        Err(failure) => Err(failure.to_string()),
+    };
+    let mut response = sso_test::render_test_page(admin, provider, outcome);
+    // If the cookie cannot be removed it has no use: the provider accepts a code only once.
+    let _ = response.add_cookie(&expired_attempt_cookie(state));
+    Ok(response)
+}
+
+/// Signs in the admin with the identity that the provider confirmed, in a new session.
+async fn sign_in_identity(
+    page_request: &PageRequest,
+    provider: &SsoProvider,
+    came: SignedInUser,
+    next: &str,
+) -> PageResult {
+    let (cookie, digest, mut session) = session::begin_session(&page_request.request, &page_request.state, "")?;
+    let (from, agreement, fresh) = (call_origin(page_request), provider.agreement.clone(), clock::new_id());
+    let entered = page_request.state.store.write(move |tx| {
+        let entered = identities::sign_in(tx, &from, &agreement, &came.identity, &fresh)?;
+        if let Ok(admin) = &entered {
+            session.admin.clone_from(&admin.id);
+            admins::record_sign_in(tx, &admin.id)?;
+            sessions::insert_session(tx, &digest, &session)?;
+        }
+        Ok(entered)
+    });
+    match entered.await {
+        Ok(Ok(_)) => {
+            page_request.state.metrics.record_sign_in(SignInOutcome::Done);
+            Ok(redirect_to(next).cookie(cookie).cookie(expired_attempt_cookie(&page_request.state)).finish())
+        }
+        // `enter` has recorded it in the audit log.
+        Ok(Err(refused)) => {
+            page_request.state.metrics.record_sign_in(SignInOutcome::Rejected);
+            tracing::warn!(reason = refused.as_str(), "single sign-on was refused");
+            Ok(end_attempt(&page_request.state, failure_page(403)))
+        }
+        Err(error) => show_broken(page_request, error).await,
+    }
+}
+
+fn call_origin(page_request: &PageRequest) -> identities::SignInOrigin {
+    identities::SignInOrigin {
+        address: request_middleware::caller_address(&page_request.request).map(|address| address.to_string()),
+        request_id: request_middleware::find_request_id(&page_request.request),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "portal/sso_failed.html")]
+struct SsoFailedPage {
+    layout: PageLayout,
+}
+
+fn failure_page(status: u16) -> HttpResponse {
+    render_page(
+        status,
+        &SsoFailedPage { layout: PageLayout::new("Single sign-on did not work", None, NavigationEntry::NoSection) },
+    )
+}
+
+fn end_attempt(state: &AppState, mut response: HttpResponse) -> HttpResponse {
+    let _ = response.add_cookie(&expired_attempt_cookie(state));
+    response
+}
+
+/// Records the reason in the log and in the audit log, and shows the page for a failed sign-in.
+async fn show_failure(page_request: &PageRequest, reason: &'static str, problem: &str) -> PageResult {
+    page_request.state.metrics.record_sign_in(SignInOutcome::Rejected);
+    tracing::warn!(reason, problem, "single sign-on failed");
+    let from = call_origin(page_request);
+    page_request.state.store.write(move |tx| identities::record_failed_attempt(tx, &from, reason)).await?;
+    Ok(end_attempt(&page_request.state, failure_page(403)))
+}
+
+/// Treats unusable provider settings like any other failure. Errors of the database are returned.
+async fn show_broken(page_request: &PageRequest, error: Error) -> PageResult {
+    match error {
+        Error::Refused(detail) | Error::Conflict(detail) | Error::NotFound(detail) => {
+            show_failure(page_request, "not_usable", &render_message(&detail)).await
+        }
+        error => Err(error.into()),
+    }
+}

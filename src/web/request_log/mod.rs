@@ -1,0 +1,158 @@
+//! Recording of SCIM calls for the request log. A request only hands over data that it has in memory. The text is created
+//! later, when the call is written to the log, and secrets are removed then.
+
+mod entry;
+mod mask;
+mod redact;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::{Method, Uri};
+use actix_web::web::Bytes;
+use serde_json::Value;
+
+use crate::clock::Millis;
+use crate::management::request_log::CallTarget;
+use crate::model::request::{LOGGED_BODY_MAX_BYTES, TokenRefusal};
+use crate::scim::dialect::DialectNotes;
+use crate::scim::schema::ResourceType;
+pub(super) use crate::web::request_log::entry::build_entry;
+pub(super) use crate::web::request_log::mask::mask_call;
+
+/// The caller of a SCIM request.
+#[derive(Debug, Clone)]
+pub enum CallerIdentity {
+    /// A caller with a valid token.
+    Caller {
+        /// Key of the configuration.
+        configuration: i64,
+        /// Id of the token.
+        token: String,
+    },
+    /// A caller without a valid token.
+    Unauthenticated {
+        /// The configuration in the path, or the configuration of an expired or revoked token.
+        configuration: CallTarget,
+        /// Id of an expired or revoked token of that configuration.
+        token: Option<String>,
+        /// The last characters of a token that has the format of this server's tokens.
+        hint: Option<String>,
+        /// Why the token was rejected; `None` if the route needs no token.
+        refusal: Option<TokenRefusal>,
+    },
+}
+
+impl CallerIdentity {
+    /// For a caller without a valid token, returns the id of the requested configuration and the reason for the rejection.
+    pub fn unauthenticated(&self) -> (Option<&str>, Option<TokenRefusal>) {
+        match self {
+            Self::Unauthenticated { configuration: CallTarget::Id(id), refusal, .. } => (Some(id), *refusal),
+            Self::Unauthenticated { refusal, .. } => (None, *refusal),
+            Self::Caller { .. } => (None, None),
+        }
+    }
+
+    /// Returns the configuration of the call.
+    pub fn configuration(&self) -> CallTarget {
+        match self {
+            Self::Caller { configuration, .. } => CallTarget::Key(*configuration),
+            Self::Unauthenticated { configuration: of, .. } => of.clone(),
+        }
+    }
+}
+
+/// A completed call.
+#[derive(Debug)]
+pub struct RecordedCall {
+    /// The caller.
+    pub caller: CallerIdentity,
+    /// The `X-Request-Id` of the response.
+    pub request_id: String,
+    /// Network address of the caller.
+    pub address: Option<IpAddr>,
+    /// Time of the response.
+    pub at: Millis,
+    /// Time between the request and the response.
+    pub duration: Duration,
+    /// The method.
+    pub method: Method,
+    /// Path and query.
+    pub uri: Uri,
+    /// The status of the response.
+    pub status: u16,
+    /// The `scimType` of an error, or an empty string.
+    pub scim_type: &'static str,
+    /// Type of the resource.
+    pub resource_type: Option<Arc<ResourceType>>,
+    /// Id of the resource, or the URL of a created resource.
+    pub resource: Option<String>,
+    /// What was normalized, skipped or ignored.
+    pub notes: DialectNotes,
+    /// Whether the call was a successful provisioning write.
+    pub is_successful_write: bool,
+    /// The body of the request.
+    pub request_body: RecordedBody,
+    /// The body of the response.
+    pub response_body: RecordedBody,
+}
+
+impl RecordedCall {
+    /// Returns the number of bytes of the bodies in memory.
+    pub(super) fn body_bytes(&self) -> usize {
+        self.request_body.bytes.len() + self.response_body.bytes.len()
+    }
+
+    /// Discards the bodies, but not their lengths.
+    pub(super) fn discard_bodies(&mut self) {
+        self.request_body.discard_bytes();
+        self.response_body.discard_bytes();
+    }
+}
+
+/// The recorded part of a body.
+#[derive(Debug, Clone, Default)]
+pub struct RecordedBody {
+    bytes: Bytes,
+    /// Original length; `None` if there was no body or the length is unknown.
+    length: Option<u64>,
+    /// Whether the passwords are already removed.
+    is_redacted: bool,
+    /// Whether the bytes were discarded.
+    is_discarded: bool,
+    /// Passwords that were removed.
+    passwords: Vec<String>,
+}
+
+impl RecordedBody {
+    /// Records a request body. A large document is redacted immediately, because only its beginning is stored.
+    pub fn from_request(body: Bytes, parsed: Option<&Value>) -> Self {
+        let length = Some(body.len() as u64);
+        if body.len() <= LOGGED_BODY_MAX_BYTES {
+            return Self { bytes: body, length, ..Self::default() };
+        }
+        let Some(value) = parsed else { return Self { length, is_discarded: true, ..Self::default() } };
+        let redacted = redact::redact_json(value, LOGGED_BODY_MAX_BYTES);
+        Self {
+            bytes: redacted.text.into(),
+            length,
+            is_redacted: true,
+            passwords: redacted.passwords,
+            is_discarded: false,
+        }
+    }
+
+    /// Records a response body. Responses contain no passwords.
+    pub fn from_response(body: &[u8]) -> Self {
+        let recorded = &body[..body.len().min(LOGGED_BODY_MAX_BYTES)];
+        let length = Some(body.len() as u64);
+        Self { bytes: Bytes::copy_from_slice(recorded), length, is_redacted: true, ..Self::default() }
+    }
+
+    fn discard_bytes(&mut self) {
+        self.is_discarded |= !self.bytes.is_empty();
+        self.bytes = Bytes::new();
+        self.passwords = Vec::new();
+    }
+}

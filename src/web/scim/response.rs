@@ -1,0 +1,272 @@
+//! SCIM responses, and the conversion of errors to responses.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName};
+use actix_web::web::Bytes;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
+use serde_json::Value;
+
+use crate::clock;
+use crate::error::Error;
+use crate::messages::render_message;
+use crate::scim;
+use crate::scim::dialect::DialectNotes;
+use crate::web::request_log::{CallerIdentity, RecordedBody, RecordedCall};
+use crate::web::scim::document::GroupChunks;
+use crate::web::scim::route::ScimRoute;
+
+/// Longest slice; a shorter body is sent at once.
+const SLICE_BYTES: usize = 32 * 1024;
+const SCIM_JSON: &str = "application/scim+json";
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The response of a handler.
+#[derive(Default)]
+pub(super) struct ScimResponse {
+    pub(super) status: u16,
+    pub(super) body: ResponseBody,
+    pub(super) etag: Option<String>,
+    pub(super) location: Option<String>,
+    pub(super) allow: Option<&'static str>,
+    pub(super) notes: DialectNotes,
+    pub(super) scim_type: &'static str,
+    /// Value of Retry-After, in seconds.
+    pub(super) retry_after: Option<u64>,
+    /// The configuration of an authenticated caller.
+    pub(super) configuration: Option<Arc<str>>,
+    /// The caller, for the request log of the configuration; none if the call belongs to no configuration.
+    pub(super) who: Option<CallerIdentity>,
+    /// Counts of a bulk request.
+    pub(super) bulk: Option<BulkCounts>,
+}
+
+/// Counts of the operations in a bulk request. The rest was not processed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BulkCounts {
+    pub(super) operations: usize,
+    pub(super) succeeded: usize,
+    pub(super) failed: usize,
+}
+
+/// The body of a response.
+#[derive(Default)]
+pub(super) enum ResponseBody {
+    #[default]
+    Empty,
+    Bytes(Vec<u8>),
+    Chunks(GroupChunks),
+}
+
+impl ScimResponse {
+    /// A response without a body.
+    pub(super) fn empty(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    /// A response with a rendered document.
+    pub(super) fn document(status: u16, bytes: Vec<u8>) -> Self {
+        Self { status, body: ResponseBody::Bytes(bytes), ..Self::default() }
+    }
+
+    /// A response with a JSON value.
+    pub(super) fn json(status: u16, value: &Value) -> Self {
+        Self::document(status, value.to_string().into_bytes())
+    }
+
+    /// Returns whether the request had an effect.
+    pub(super) fn has_effect(&self) -> bool {
+        self.status < 300 && self.bulk.is_none_or(|counts| counts.succeeded > 0)
+    }
+
+    /// Returns the length of the body; 0 if it is streamed.
+    pub(super) fn length(&self) -> u64 {
+        match &self.body {
+            ResponseBody::Bytes(bytes) => bytes.len() as u64,
+            ResponseBody::Empty | ResponseBody::Chunks(_) => 0,
+        }
+    }
+
+    /// Returns the call for the request log, without request id and caller address. Moves the notes out of the
+    /// response.
+    pub(super) fn take_call(
+        &mut self,
+        who: CallerIdentity,
+        request: &HttpRequest,
+        route: ScimRoute,
+        took: Duration,
+    ) -> RecordedCall {
+        let method = request.method();
+        let wrote = route.writes(method) && self.has_effect() && matches!(who, CallerIdentity::Caller { .. });
+        let created = if self.status == 201 { self.location.clone() } else { None };
+        let (resource_type, id) = route.into_target();
+        RecordedCall {
+            caller: who,
+            request_id: String::new(),
+            address: None,
+            at: clock::current_millis(),
+            duration: took,
+            method: method.clone(),
+            uri: request.uri().clone(),
+            status: self.status,
+            scim_type: self.scim_type,
+            resource_type,
+            resource: id.or(created),
+            notes: std::mem::take(&mut self.notes),
+            is_successful_write: wrote,
+            request_body: request.extensions_mut().remove::<RecordedBody>().unwrap_or_default(),
+            response_body: match &self.body {
+                ResponseBody::Bytes(bytes) => RecordedBody::from_response(bytes),
+                ResponseBody::Empty | ResponseBody::Chunks(_) => RecordedBody::default(),
+            },
+        }
+    }
+
+    /// Converts to the HTTP response.
+    pub(super) fn into_http(self, request: &HttpRequest, request_id: &str) -> HttpResponse {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = HttpResponse::build(status);
+        response.insert_header((REQUEST_ID, request_id));
+        response.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+        response.insert_header((header::CACHE_CONTROL, "no-store"));
+        self.insert_headers(&mut response, request);
+        match self.body {
+            ResponseBody::Empty => response.finish(),
+            ResponseBody::Bytes(bytes) => {
+                response.content_type(negotiate_content_type(request)).body(SlicedBody::from(bytes))
+            }
+            ResponseBody::Chunks(pieces) => response
+                .content_type(negotiate_content_type(request))
+                .streaming(futures_util::stream::iter(pieces.map(Ok::<_, std::convert::Infallible>))),
+        }
+    }
+
+    fn insert_headers(&self, response: &mut HttpResponseBuilder, request: &HttpRequest) {
+        if let Some(etag) = &self.etag {
+            response.insert_header((header::ETAG, etag.as_str()));
+        }
+        if let Some(location) = &self.location {
+            response.insert_header((header::LOCATION, location.as_str()));
+        }
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        if let Some(allow) = self.allow {
+            response.insert_header((header::ALLOW, allow));
+        }
+        match self.status {
+            401 if request.headers().contains_key(header::AUTHORIZATION) => {
+                response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"scim\", error=\"invalid_token\""));
+            }
+            401 => {
+                response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"scim\""));
+            }
+            // The rest of the body is not read.
+            408 | 413 => {
+                response.force_close();
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Returns SCIM JSON, or plain JSON if the client accepts only that (RFC 7644 section 3.8).
+fn negotiate_content_type(request: &HttpRequest) -> &'static str {
+    let Some(accept) = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()) else {
+        return SCIM_JSON;
+    };
+    let accepts = |media_type: &str| {
+        accept
+            .split(',')
+            .any(|range| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type))
+    };
+    if accepts("application/json") && !accepts(SCIM_JSON) && !accepts("*/*") && !accepts("application/*") {
+        return "application/json";
+    }
+    SCIM_JSON
+}
+
+/// Converts an error to the SCIM error for the caller; internal details go to the log.
+pub(super) fn to_scim_error(error: Error) -> scim::ScimError {
+    match error {
+        Error::Scim(error) => error,
+        Error::NotFound(detail) => scim::ScimError::with_status(404, render_message(&detail)),
+        Error::Conflict(detail) => scim::ScimError::with_status(409, render_message(&detail)),
+        Error::Refused(detail) => scim::ScimError::invalid_value(render_message(&detail)),
+        Error::Busy => scim::ScimError::with_status(503, "the server is busy; try again later"),
+        Error::DiskFull => scim::ScimError::with_status(507, "the disk of the server is full; nothing was changed"),
+        Error::ScanTooLong => scim::ScimError::bad_request(
+            scim::ScimType::TooMany,
+            "the query takes too long; restrict it, or filter by an indexed attribute",
+        ),
+        Error::Database(problem) => {
+            tracing::error!(problem, "a database statement failed");
+            scim::ScimError::with_status(503, "the server cannot use its database at present; nothing was changed")
+        }
+    }
+}
+
+impl From<Error> for ScimResponse {
+    fn from(error: Error) -> Self {
+        to_scim_error(error).into()
+    }
+}
+
+impl From<scim::ScimError> for ScimResponse {
+    fn from(error: scim::ScimError) -> Self {
+        let mut answer = Self::json(error.status, &error.body());
+        answer.scim_type = error.scim_type.map_or("", scim::ScimType::as_str);
+        // An unavailable service is usually available again soon.
+        answer.retry_after = (error.status == 503).then_some(1);
+        answer
+    }
+}
+
+/// A complete body that is sent in slices. If a large body were passed to actix at once, it would be in memory twice.
+struct SlicedBody {
+    rest: Bytes,
+    length: u64,
+}
+
+impl From<Vec<u8>> for SlicedBody {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { length: bytes.len() as u64, rest: bytes.into() }
+    }
+}
+
+impl MessageBody for SlicedBody {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.length)
+    }
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
+        let rest = &mut self.get_mut().rest;
+        let end = rest.len().min(SLICE_BYTES);
+        Poll::Ready((end > 0).then(|| Ok(rest.split_to(end))))
+    }
+
+    fn try_into_bytes(self) -> Result<Bytes, Self> {
+        if self.rest.len() > SLICE_BYTES { Err(self) } else { Ok(self.rest) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn internal_error_details_are_not_returned() {
+        let answer = ScimResponse::from(Error::Database("no such column: secret".to_owned()));
+        let ResponseBody::Bytes(bytes) = &answer.body else { panic!("an error has a body") };
+        let text = String::from_utf8_lossy(bytes);
+        assert!(answer.status == 503 && text.contains("nothing was changed") && !text.contains("secret"), "{text}");
+    }
+}

@@ -1,0 +1,96 @@
+//! The OpenID provider of the portal and its client.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::auth::oidc::{Registration, RelyingParty};
+use crate::auth::secret::sealed::Sealer;
+use crate::error::{Error, Reason, Result};
+use crate::management::sso::{self, StoredProvider};
+use crate::model::sso::ProviderConfiguration;
+use crate::settings::SsoSettings;
+use crate::web::state::AppState;
+
+/// Purpose of the sealed client secret.
+const SECRET_PURPOSE: &str = "client secret of single sign-on";
+
+/// Cached client of the current provider with its revision; replaced after every change of the configuration.
+#[derive(Default)]
+pub struct SsoClientCache(RwLock<Option<(i64, Arc<RelyingParty>)>>);
+
+/// The configured provider with its client.
+#[derive(Clone)]
+pub struct SsoProvider {
+    /// Configuration of the provider.
+    pub agreement: ProviderConfiguration,
+    /// Incremented with every change of the configuration.
+    pub revision: i64,
+    /// The client.
+    pub party: Arc<RelyingParty>,
+}
+
+/// Returns the sealer of the client secret, bound to this issuer and to the key in the data folder.
+pub fn client_secret_sealer(state: &AppState, issuer: &str) -> Sealer {
+    state.authentication.signing_key.sealer(SECRET_PURPOSE, issuer)
+}
+
+/// Returns the stored configuration, if there is one. A provider in the settings overrides it and is always enabled.
+///
+/// # Errors
+/// Errors of the store.
+pub fn load_configuration(state: &AppState) -> Result<Option<StoredProvider>> {
+    let stored = state.store.read_inline(sso::find_provider)?;
+    let Some(settings) = &state.authentication.sso_provider else { return Ok(stored) };
+    let stored = stored.unwrap_or_else(|| StoredProvider {
+        agreement: ProviderConfiguration::defaults(),
+        client_secret: None,
+        revision: 0,
+    });
+    Ok(Some(StoredProvider {
+        agreement: apply_settings(stored.agreement, settings),
+        client_secret: None,
+        revision: stored.revision,
+    }))
+}
+
+/// Overrides a stored configuration with the values of the settings.
+pub fn apply_settings(agreement: ProviderConfiguration, settings: &SsoSettings) -> ProviderConfiguration {
+    ProviderConfiguration {
+        is_on: true,
+        issuer: settings.issuer.clone(),
+        client_id: settings.client_id.clone(),
+        ..agreement
+    }
+}
+
+/// Returns the configured provider, if there is one. Its `is_on` flag decides whether admins may sign in through it.
+///
+/// # Errors
+/// `Refused` if the client secret cannot be decrypted or the client cannot be created; errors of the store.
+pub fn load_provider(state: &AppState) -> Result<Option<SsoProvider>> {
+    let Some(StoredProvider { agreement, client_secret, revision }) = load_configuration(state)? else {
+        return Ok(None);
+    };
+    let cached = state.sso.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some((_, party)) = cached.filter(|(cached_revision, _)| *cached_revision == revision) {
+        return Ok(Some(SsoProvider { agreement, revision, party }));
+    }
+    let opened = client_secret.map(|sealed| {
+        let opened = client_secret_sealer(state, &agreement.issuer)
+            .open(&sealed)
+            .and_then(|bytes| String::from_utf8(bytes).ok());
+        opened.ok_or_else(|| Error::from(Reason::SsoSecretSealed))
+    });
+    let from_settings = state.authentication.sso_provider.as_ref().and_then(|settings| settings.client_secret.clone());
+    let registration = Registration {
+        issuer: agreement.issuer.clone(),
+        client_id: agreement.client_id.clone(),
+        client_secret: opened.transpose()?.or(from_settings),
+        scopes: agreement.scopes.clone(),
+        role_claim: agreement.role_claim.clone(),
+    };
+    let party = RelyingParty::new(registration)
+        .map_err(|problem| Error::from(Reason::SsoProviderUnusable.with("problem", problem)))?;
+    let party = Arc::new(party);
+    *state.sso.0.write().unwrap_or_else(PoisonError::into_inner) = Some((revision, Arc::clone(&party)));
+    Ok(Some(SsoProvider { agreement, revision, party }))
+}
