@@ -56,7 +56,7 @@ async function agree(page, hand, provider, look) {
   await hand.follow("Test it");
   await vouch(page, "olive");
   await heading(page, /The provider answers/);
-  await hasText(page, /may sign in: known by the e-mail address[^]*olive@example.com, verified/);
+  await hasText(page, /may sign in: found by the e-mail address[^]*olive@example.com, verified/);
   await look(page);
   await hand.follow("Back to the settings");
   await hand.tick("Offer single sign-on", true);
@@ -83,7 +83,7 @@ async function signIns(page, hand, server, open, look) {
     await heading(other, /Sign in/);
   }
   await page.goto(`${server.address}/settings/sso`);
-  await hand.tick("Add people when they first sign in", true);
+  await hand.tick("Add admins when they first sign in", true);
   await hand.fill("Domains", "example.com");
   await hand.fill("Claim", "groups");
   await hand.fill("Table", "admins = provisioning-manager\nstaff = provisioning-manager");
