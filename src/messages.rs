@@ -112,6 +112,7 @@ pub fn template_of(reason: Reason) -> &'static str {
             "an admin already exists; use `rollcall admin create` or `rollcall admin reset-password`"
         }
         Reason::SetupUrlExpired => "this setup URL is already used or expired",
+        Reason::SessionEnded => "the session has ended, so nothing was created; sign in again",
         Reason::LastOwner => "at least one owner who may sign in must remain",
         Reason::RoleNotFound => "there is no role with this id",
         Reason::RoleUnknown => "there is no such role",

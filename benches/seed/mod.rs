@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rollcall::auth::secret::BearerToken;
 use rollcall::clock;
-use rollcall::management::configurations::{self, NewConfiguration};
+use rollcall::management::configuration_lifecycle::{self, NewConfiguration};
 use rollcall::management::tokens::TokenDraft;
 use rollcall::model::audit_context::AuditContext;
 use rollcall::model::configuration::ConfigurationSource;
@@ -48,8 +48,8 @@ impl Seeded {
             sync: true,
             token: TokenDraft::new(clock::new_id(), &token, "bench"),
         };
-        let made =
-            store.write_blocking(move |tx| configurations::create_configuration(tx, &AuditContext::server(), &new));
+        let made = store
+            .write_blocking(move |tx| configuration_lifecycle::create_configuration(tx, &AuditContext::server(), &new));
         let made = made.expect("a configuration");
         let scope = store.read_inline(move |at| Scope::load(at, made)).expect("the scope");
         let mut seeded = Self { store, scope, token: token.reveal().to_owned(), users: Vec::new(), folder };

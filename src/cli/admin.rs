@@ -104,10 +104,7 @@ fn reset_password(folder: &Path, email: &str) -> anyhow::Result<()> {
     let digest = password::hash_password(new_password.text())
         .map_err(|problem| anyhow::anyhow!("hashing the password failed: {problem}"))?;
     let id = found.id;
-    store.write_blocking(move |tx| {
-        rows::set_totp_secret(tx, &id, None)?;
-        admins::set_password(tx, &audit_context(), &id, &digest, None)
-    })?;
+    store.write_blocking(move |tx| admins::reset_password(tx, &audit_context(), &id, &digest))?;
     output::print_line(&format!("changed the password of {}; one-time codes are turned off", found.email))?;
     new_password.print()
 }

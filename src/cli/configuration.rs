@@ -10,8 +10,9 @@ use super::{audit_context, open_existing_store, parse_configuration_id};
 use crate::auth::secret::BearerToken;
 use crate::cli::output::{self, OutputFormat};
 use crate::clock;
+use crate::management::configuration_lifecycle::{self, DeletionResult, NewConfiguration};
 use crate::management::configuration_settings::{self, SettingsChange};
-use crate::management::configurations::{self, ContentPolicy, DeletionResult, NewConfiguration};
+use crate::management::configurations;
 use crate::management::tokens::TokenDraft;
 use crate::model::configuration::{Configuration, ConfigurationSource, provisioning_url};
 use crate::model::switches::Preset;
@@ -120,7 +121,7 @@ fn create_configuration(folder: &Path, args: CreateConfigurationArgs) -> anyhow:
         token: TokenDraft::new(clock::new_id(), &token, "first token"),
     };
     let (created, public_url) = store.write_blocking(move |tx| {
-        Ok((configurations::create_configuration(tx, &audit_context(), &new)?, instance::get_public_url(tx)?))
+        Ok((configuration_lifecycle::create_configuration(tx, &audit_context(), &new)?, instance::get_public_url(tx)?))
     })?;
     Ok(print_token(&created, &token, &public_url, args.output)?)
 }
@@ -206,23 +207,24 @@ fn update_configuration(
 
 fn delete_configuration(folder: &Path, id: String, purge: bool) -> anyhow::Result<()> {
     let store = open_existing_store(folder)?;
-    let content = if purge { ContentPolicy::Purge } else { ContentPolicy::Keep };
-    let deleted =
-        store.write_blocking(move |tx| configurations::delete_configuration(tx, &audit_context(), &id, content))?;
+    let deleted = store.write_blocking(move |tx| {
+        if purge {
+            configuration_lifecycle::delete_and_purge_configuration(tx, &audit_context(), &id)
+        } else {
+            configuration_lifecycle::delete_configuration(tx, &audit_context(), &id)
+        }
+    })?;
     // A purge that is too large for one transaction. A running server would continue it in the background.
     while let Some(purging) = store.read_inline(purge::find_next_purge)? {
         store.write_blocking(move |tx| purge::run_purge_step(tx, &purging, purge::ROWS_PER_STEP))?;
     }
-    Ok(output::print_line(&describe_deletion(&deleted, content))?)
+    Ok(output::print_line(&describe_deletion(&deleted, purge))?)
 }
 
-fn describe_deletion(deleted: &DeletionResult, content: ContentPolicy) -> String {
+fn describe_deletion(deleted: &DeletionResult, purge: bool) -> String {
     let resources = deleted.resources.iter();
     let parts: Vec<String> = resources.map(|(kind, count)| format!("{count} {kind}")).collect();
     let total = if parts.is_empty() { "no resources".to_owned() } else { parts.join(", ") };
-    let outcome = match content {
-        ContentPolicy::Keep => "kept",
-        ContentPolicy::Purge => "deleted",
-    };
+    let outcome = if purge { "deleted" } else { "kept" };
     format!("deleted {} ({outcome}: {total})", deleted.configuration.id)
 }

@@ -111,6 +111,7 @@ reasons! {
     AdminEmailTaken "admin_email_taken" Conflict ["email"] ();
     AdminExists "admin_exists" Conflict ();
     SetupUrlExpired "setup_url_expired" NotFound ();
+    SessionEnded "session_ended" NotFound ();
     LastOwner "last_owner" Conflict ["role"] ();
     RoleNotFound "role_not_found" NotFound ();
     RoleUnknown "role_unknown" Invalid ["role"] ();

@@ -47,7 +47,7 @@ async fn remove_overdue(store: &Store) -> Result<()> {
 mod tests {
     use super::*;
     use crate::auth::secret::BearerToken;
-    use crate::management::configurations::{NewConfiguration, create_configuration};
+    use crate::management::configuration_lifecycle::{NewConfiguration, create_configuration};
     use crate::management::request_log::{CallTarget, RequestLogEntry, store_calls};
     use crate::management::tokens::TokenDraft;
     use crate::model::audit_context::AuditContext;

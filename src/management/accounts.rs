@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::error::{Error, Reason, Result};
-use crate::management::configurations::{self, ContentPolicy};
+use crate::management::configuration_lifecycle;
 use crate::model::account::{self, Account};
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::names;
@@ -74,34 +74,50 @@ pub fn rename_account(tx: &Tx<'_>, context: &AuditContext, id: &str, name: &str)
     audit::append_entry(tx, context, &NewAuditEntry { before, after, ..build_audit_entry(&found, "account.updated") })
 }
 
-/// Deletes an account and revokes its API keys. With [`ContentPolicy::Purge`] the leftovers of its deleted
-/// configurations are purged.
+/// Deletes an account and revokes its API keys.
 ///
 /// # Errors
-/// `NotFound`. `Conflict` if it has configurations, or if it has leftovers and `content` is [`ContentPolicy::Keep`].
-/// It can fail after its first change: run it with `Store::write`.
-pub fn delete_account(tx: &Tx<'_>, context: &AuditContext, id: &str, content: ContentPolicy) -> Result<()> {
-    let found = find_account(tx, &context.scope, id)?;
-    if found.configurations > 0 {
-        return Err(Reason::AccountHasConfigurations.with("count", found.configurations).into());
-    }
-    let left = rows::list_leftover_ids(tx, id)?;
-    if content == ContentPolicy::Keep && !left.is_empty() {
+/// `NotFound`. `Conflict` if it has configurations or leftovers.
+pub fn delete_account(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<()> {
+    let found = find_account_to_delete(tx, context, id)?;
+    if !rows::list_leftover_ids(tx, id)?.is_empty() {
         return Err(Reason::AccountHasLeftovers.into());
     }
+    record_deletion(tx, context, &found, &[])
+}
+
+/// The same, and purges the leftovers of its deleted configurations.
+///
+/// # Errors
+/// `NotFound`. `Conflict` if it has configurations. It can fail after its first change: run it with `Store::write`.
+pub fn delete_and_purge_account(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<()> {
+    let found = find_account_to_delete(tx, context, id)?;
+    let left = rows::list_leftover_ids(tx, id)?;
     for configuration in &left {
-        match configurations::delete_configuration(tx, context, configuration, ContentPolicy::Purge) {
+        match configuration_lifecycle::purge_configuration(tx, context, configuration) {
             // The configuration is already being purged.
             Ok(_) | Err(Error::NotFound(_)) => {}
             Err(problem) => return Err(problem),
         }
     }
-    rows::mark_account_deleted(tx, id)?;
-    let before = json!({"name": found.name, "purgedConfigurations": left});
+    record_deletion(tx, context, &found, &left)
+}
+
+fn find_account_to_delete(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<Account> {
+    let found = find_account(tx, &context.scope, id)?;
+    if found.configurations > 0 {
+        return Err(Reason::AccountHasConfigurations.with("count", found.configurations).into());
+    }
+    Ok(found)
+}
+
+fn record_deletion(tx: &Tx<'_>, context: &AuditContext, found: &Account, purged: &[String]) -> Result<()> {
+    rows::mark_account_deleted(tx, &found.id)?;
+    let before = json!({"name": found.name, "purgedConfigurations": purged});
     audit::append_entry(
         tx,
         context,
-        &NewAuditEntry { before: Some(before), ..build_audit_entry(&found, "account.deleted") },
+        &NewAuditEntry { before: Some(before), ..build_audit_entry(found, "account.deleted") },
     )
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::auth::secret::TokenDigest;
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
+use crate::management::one_time_codes;
 use crate::model::admin::{self, Admin, OWNER};
 use crate::model::audit_context::AuditContext;
 use crate::store::tables::admins as rows;
@@ -133,6 +134,28 @@ pub fn set_password(tx: &Tx<'_>, context: &AuditContext, id: &str, digest: &str,
     append_audit_entry(tx, context, &found, "admin.password_changed", None, Some(json!({"sessionsEnded": ended})))
 }
 
+/// Resets the password of an admin who lost it: stores a new digest, ends all sessions, and disables one-time codes if
+/// they are enabled. Run it with `Store::write`, which undoes all of it if a step fails.
+///
+/// # Errors
+/// `NotFound` if there is no admin with this id.
+pub fn reset_password(tx: &Tx<'_>, context: &AuditContext, id: &str, digest: &str) -> Result<()> {
+    reset_password_with(tx, context, id, digest, |tx| one_time_codes::disable_codes(tx, context, id))
+}
+
+/// [`reset_password`] with the second step as an argument, so that a test can let it fail.
+fn reset_password_with(
+    tx: &Tx<'_>,
+    context: &AuditContext,
+    id: &str,
+    digest: &str,
+    disable_codes: impl FnOnce(&Tx<'_>) -> Result<()>,
+) -> Result<()> {
+    let found = find_admin_by_id(tx, id)?;
+    set_password(tx, context, id, digest, None)?;
+    if found.has_totp { disable_codes(tx) } else { Ok(()) }
+}
+
 fn check_role(tx: &Tx<'_>, role: &str, account: Option<&str>) -> Result<()> {
     if rows::find_role(tx, role)?.is_none() {
         return Err(Reason::RoleUnknown.into());
@@ -202,6 +225,17 @@ mod tests {
         }
     }
 
+    fn test_session(admin: &str) -> Session {
+        Session {
+            id: clock::new_id(),
+            admin: admin.to_owned(),
+            address: None,
+            user_agent: String::new(),
+            created_at: 1,
+            last_seen_at: 1,
+        }
+    }
+
     fn write<T: Send + 'static>(store: &Store, job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
         store.write_blocking(job)
     }
@@ -254,18 +288,81 @@ mod tests {
         write(&store, |tx| create_admin(tx, &test_context(), &admin_draft("a@x.example", OWNER))).unwrap();
         let other = write(&store, |tx| create_admin(tx, &test_context(), &admin_draft("b@x.example", OWNER))).unwrap();
         let id = other.id.clone();
-        let session = Session {
-            id: clock::new_id(),
-            admin: id.clone(),
-            address: None,
-            user_agent: String::new(),
-            created_at: 1,
-            last_seen_at: 1,
-        };
+        let session = test_session(&id);
         write(&store, move |tx| sessions::insert_session(tx, &[7; 32], &session)).unwrap();
         write(&store, move |tx| update_admin(tx, &test_context(), &Admin { role: "viewer".to_owned(), ..other }))
             .unwrap();
         assert_eq!(store.read_inline(|at| sessions::list_admin_sessions(at, &id)).unwrap(), []);
+    }
+
+    /// An admin with a password, one-time codes, a recovery code and a session.
+    fn insert_admin_with_codes(store: &Store) -> String {
+        let draft = AdminDraft { password_digest: Some("old".to_owned()), ..admin_draft("a@x.example", OWNER) };
+        let id = draft.id.clone();
+        let session = test_session(&id);
+        write(store, move |tx| {
+            create_admin(tx, &test_context(), &draft)?;
+            one_time_codes::enable_codes(tx, &test_context(), &draft.id, b"sealed", 1, &[[9; 32]])?;
+            sessions::insert_session(tx, &[7; 32], &session)
+        })
+        .unwrap();
+        id
+    }
+
+    /// Password digest, whether codes are enabled, recovery codes, sessions, and the newest audit entries of an admin.
+    fn read_sign_in_state(store: &Store, id: &str) -> (Option<String>, bool, i64, usize, Vec<(String, Value)>) {
+        let (credentials, recovery, sessions, entries) = store
+            .read_inline(|at| {
+                Ok((
+                    rows::find_credentials_by_id(at, id)?.unwrap(),
+                    rows::count_recovery_codes(at, id)?,
+                    sessions::list_admin_sessions(at, id)?,
+                    audit::list_entries(at, &audit::AuditQuery::default(), 10)?,
+                ))
+            })
+            .unwrap();
+        let entries = entries.into_iter().map(|entry| (entry.action, entry.after.unwrap_or_default())).collect();
+        (credentials.password_digest, credentials.totp_secret.is_some(), recovery, sessions.len(), entries)
+    }
+
+    #[test]
+    fn a_reset_replaces_the_password_and_the_second_factor_and_logs_both() {
+        let (store, _folder) = store();
+        let id = insert_admin_with_codes(&store);
+        let target = id.clone();
+        write(&store, move |tx| reset_password(tx, &test_context(), &target, "new")).unwrap();
+        let (digest, has_codes, recovery, sessions, entries) = read_sign_in_state(&store, &id);
+        assert_eq!((digest.as_deref(), has_codes, recovery, sessions), (Some("new"), false, 0, 0));
+        assert_eq!(entries[0], ("admin.updated".to_owned(), json!({"oneTimeCodes": false})));
+        assert_eq!(entries[1], ("admin.password_changed".to_owned(), json!({"sessionsEnded": 1})));
+    }
+
+    #[test]
+    fn a_reset_whose_second_step_fails_changes_nothing() {
+        let (store, _folder) = store();
+        let id = insert_admin_with_codes(&store);
+        let before = read_sign_in_state(&store, &id);
+        let target = id.clone();
+        let failed = write(&store, move |tx| {
+            reset_password_with(tx, &test_context(), &target, "new", |tx| {
+                one_time_codes::disable_codes(tx, &test_context(), &target)?;
+                Err(Error::DiskFull)
+            })
+        });
+        assert!(matches!(failed, Err(Error::DiskFull)));
+        assert_eq!(read_sign_in_state(&store, &id), before);
+    }
+
+    #[test]
+    fn a_reset_without_one_time_codes_logs_the_password_only() {
+        let (store, _folder) = store();
+        let draft = admin_draft("a@x.example", OWNER);
+        let id = draft.id.clone();
+        write(&store, move |tx| create_admin(tx, &test_context(), &draft)).unwrap();
+        let target = id.clone();
+        write(&store, move |tx| reset_password(tx, &test_context(), &target, "new")).unwrap();
+        let actions: Vec<String> = read_sign_in_state(&store, &id).4.into_iter().map(|entry| entry.0).collect();
+        assert_eq!(actions, ["admin.password_changed", "admin.created"]);
     }
 
     #[test]

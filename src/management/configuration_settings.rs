@@ -148,7 +148,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::auth::secret::BearerToken;
-    use crate::management::configurations::NewConfiguration;
+    use crate::management::configuration_lifecycle::{self, NewConfiguration};
     use crate::management::tokens::TokenDraft;
     use crate::model::configuration::ConfigurationSource;
     use crate::provisioning::Scope;
@@ -178,7 +178,9 @@ mod tests {
     }
 
     fn make(store: &Store) -> Configuration {
-        store.write_blocking(move |tx| configurations::create_configuration(tx, &test_context(), &new())).unwrap()
+        store
+            .write_blocking(move |tx| configuration_lifecycle::create_configuration(tx, &test_context(), &new()))
+            .unwrap()
     }
 
     fn set(store: &Store, id: &str, settings: SettingsChange) -> Configuration {

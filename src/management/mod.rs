@@ -6,6 +6,7 @@ pub mod admins;
 pub mod api_keys;
 pub mod audit;
 pub mod backups;
+pub mod configuration_lifecycle;
 pub mod configuration_settings;
 pub mod configurations;
 pub mod idempotency;

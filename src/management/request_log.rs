@@ -257,8 +257,8 @@ mod tests {
     use super::*;
     use crate::auth::secret::BearerToken;
     use crate::clock;
-    use crate::management::configurations::{
-        ContentPolicy, NewConfiguration, create_configuration, delete_configuration,
+    use crate::management::configuration_lifecycle::{
+        NewConfiguration, create_configuration, delete_and_purge_configuration, delete_configuration,
     };
     use crate::management::tokens::TokenDraft;
     use crate::model::configuration::ConfigurationSource;
@@ -337,7 +337,7 @@ mod tests {
         fixture.log(&CallTarget::Id(clock::new_id()), CallOutcome::TokenRefused, [1]);
         fixture.log(&CallTarget::Key(fixture.key + 1), CallOutcome::Succeeded, [1]);
         let id = fixture.id.clone();
-        fixture.write(move |tx| delete_configuration(tx, &AuditContext::server(), &id, ContentPolicy::Keep));
+        fixture.write(move |tx| delete_configuration(tx, &AuditContext::server(), &id));
         fixture.log(&CallTarget::Key(fixture.key), CallOutcome::Succeeded, [1]);
         let left = fixture.store.read_inline(rows::list_logged_configurations).unwrap();
         assert_eq!(left, [0_i64; 0]);
@@ -364,7 +364,7 @@ mod tests {
         let now = clock::current_millis();
         fixture.log(&CallTarget::Key(fixture.key), CallOutcome::Succeeded, [now - 1, now]);
         let (id, key) = (fixture.id.clone(), fixture.key);
-        fixture.write(move |tx| delete_configuration(tx, &AuditContext::server(), &id, ContentPolicy::Purge));
+        fixture.write(move |tx| delete_and_purge_configuration(tx, &AuditContext::server(), &id));
         assert_eq!(fixture.store.read_inline(|at| list_overdue_logs(at, now)).unwrap(), [key]);
         while fixture.write(move |tx| prune_log(tx, key, 1)) > 0 {}
         assert_eq!(fixture.store.read_inline(|at| rows::count_requests(at, key)).unwrap(), 0);

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
     use crate::auth::secret::BearerToken;
     use crate::clock;
-    use crate::management::configurations::{NewConfiguration, create_configuration};
+    use crate::management::configuration_lifecycle::{NewConfiguration, create_configuration};
     use crate::management::tokens::TokenDraft;
     use crate::model::audit_context::AuditContext;
     use crate::model::configuration::ConfigurationSource;

@@ -1,12 +1,10 @@
 //! Leftovers: users and groups of deleted configurations, and their purge.
 
-use crate::error::{Reason, Result};
-use crate::management::configurations::{self, ContentPolicy};
-use crate::model::audit_context::AuditContext;
+use crate::error::Result;
 use crate::model::event::{EventAction, EventKind};
 use crate::store::tables::directory::{self, DeletedConfiguration};
 use crate::store::tables::purge::{self, PendingPurge, ResourceToPurge};
-use crate::store::tables::{configurations as rows, counts, events};
+use crate::store::tables::{counts, events};
 use crate::store::{Snapshot, Tx};
 
 /// Rows that the call which starts a purge removes itself.
@@ -27,18 +25,6 @@ pub type LeftoverCounts = (DeletedConfiguration, Vec<(String, i64)>);
 pub fn list_leftovers(at: &Snapshot<'_>, account: Option<&str>, after: i64, limit: u32) -> Result<Vec<LeftoverCounts>> {
     let found = directory::list_leftovers(at, account, after, limit)?;
     found.into_iter().map(|left| Ok((left.clone(), counts::list_counts(at, left.source.configuration)?))).collect()
-}
-
-/// Starts the purge of a deleted configuration. Rows beyond the first step are removed by [`run_purge_step`].
-///
-/// # Errors
-/// `NotFound` if there is no such configuration, it is not deleted, or nothing is left of it.
-pub fn purge_leftovers(tx: &Tx<'_>, context: &AuditContext, configuration_id: &str) -> Result<()> {
-    let live = rows::find_configuration_by_id(tx, configuration_id)?;
-    if live.is_some() {
-        return Err(Reason::ConfigurationNotDeleted.with("id", configuration_id).into());
-    }
-    configurations::delete_configuration(tx, context, configuration_id, ContentPolicy::Purge).map(drop)
 }
 
 /// Returns the next configuration that is being purged, if there is one.

@@ -359,7 +359,8 @@ mod tests {
 
     use super::*;
     use crate::auth::secret::BearerToken;
-    use crate::management::configurations::{NewConfiguration, create_configuration, find_configuration_by_id};
+    use crate::management::configuration_lifecycle::{NewConfiguration, create_configuration};
+    use crate::management::configurations::find_configuration_by_id;
     use crate::management::request_log::RequestLogQuery;
     use crate::management::tokens::TokenDraft;
     use crate::model::audit_context::{AccountScope, AuditContext};

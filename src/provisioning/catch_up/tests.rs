@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::error::Result;
-use crate::management::configurations::{self, ContentPolicy, NewConfiguration};
+use crate::management::configuration_lifecycle::{self, NewConfiguration};
 use crate::management::tokens::TokenDraft;
 use crate::model::audit_context::AuditContext;
 use crate::model::configuration::ConfigurationSource;
@@ -111,7 +111,7 @@ impl Fixture {
         };
         let id = new.id.clone();
         let scope = store.write_blocking(move |tx| {
-            Scope::load(tx, configurations::create_configuration(tx, &AuditContext::server(), &new)?)
+            Scope::load(tx, configuration_lifecycle::create_configuration(tx, &AuditContext::server(), &new)?)
         });
         Self { store, id, scope: scope.unwrap(), consumer: Consumer::default(), _folder: folder }
     }
@@ -169,7 +169,8 @@ impl Fixture {
 
     fn sync(&self, sync: bool) {
         let id = self.id.clone();
-        self.write(move |tx, _| configurations::set_sync(tx, &AuditContext::server(), &id, sync)).unwrap();
+        self.write(move |tx, _| crate::management::configurations::set_sync(tx, &AuditContext::server(), &id, sync))
+            .unwrap();
     }
 
     /// Runs one catch-up step. Returns false if there was nothing to do.
@@ -341,7 +342,7 @@ fn a_write_during_the_deletion_of_the_configuration_is_rejected() {
     let user = fixture.user("ada");
     let id = fixture.id.clone();
     fixture
-        .write(move |tx, _| configurations::delete_configuration(tx, &AuditContext::server(), &id, ContentPolicy::Keep))
+        .write(move |tx, _| configuration_lifecycle::delete_configuration(tx, &AuditContext::server(), &id))
         .unwrap();
     let body = json!({"schemas": [USER_TYPE.schema.id], "userName": "late"});
     assert!(matches!(fixture.create(&USER_TYPE, &body), Err(Error::Scim(error)) if error.status == 401));
@@ -418,7 +419,7 @@ impl Fixture {
                 let (id, sync) = (self.id.clone(), *sync);
                 // This call publishes nothing itself, so that held changes remain for the steps.
                 let switch = move |tx: &Tx<'_>, _: &Scope| {
-                    let key = configurations::find_configuration_by_id(tx, &id)?.key;
+                    let key = crate::management::configurations::find_configuration_by_id(tx, &id)?.key;
                     crate::store::tables::configurations::set_sync(tx, key, sync)
                 };
                 self.write(switch).unwrap();
@@ -460,7 +461,7 @@ proptest! {
         fixture.check_consumer();
         let id = fixture.id.clone();
         fixture.write(move |tx, _| {
-            let deleted = configurations::delete_configuration(tx, &AuditContext::server(), &id, ContentPolicy::Keep)?;
+            let deleted = configuration_lifecycle::delete_configuration(tx, &AuditContext::server(), &id)?;
             crate::store::tables::purge::begin_purge(tx, deleted.configuration.key)
         }).unwrap();
         while let Some(purging) = fixture.store.read_inline(purge::find_next_purge).unwrap() {

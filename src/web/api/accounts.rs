@@ -7,7 +7,6 @@ use super::caller::{AllowedCaller, OperatorOnly, Read, System};
 use super::cursor::{CursorPage, PageQuery};
 use crate::clock;
 use crate::management::accounts;
-use crate::management::configurations::ContentPolicy;
 use crate::model::account::Account;
 use crate::web::api::request::{ApiRequest, read_blocking, run_write};
 use crate::web::api::request_types::DisplayName;
@@ -164,7 +163,14 @@ pub(super) struct DeleteAccountQuery {
 pub(super) async fn delete_account(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
     call.state.store.read_inline(|at| accounts::find_account(at, &context.scope, &id))?;
-    let content = if call.query::<DeleteAccountQuery>()?.purge { ContentPolicy::Purge } else { ContentPolicy::Keep };
-    run_write(&call.state, move |tx| accounts::delete_account(tx, &context, &id, content)).await?;
+    let purge = call.query::<DeleteAccountQuery>()?.purge;
+    run_write(&call.state, move |tx| {
+        if purge {
+            accounts::delete_and_purge_account(tx, &context, &id)
+        } else {
+            accounts::delete_account(tx, &context, &id)
+        }
+    })
+    .await?;
     Ok(no_content_response())
 }

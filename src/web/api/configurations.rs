@@ -7,7 +7,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::caller::{AllowedCaller, Create, Delete, Read};
 use crate::auth::secret::BearerToken;
 use crate::clock;
-use crate::management::configurations::{self, ContentPolicy, NewConfiguration};
+use crate::management::configuration_lifecycle::{self, NewConfiguration};
+use crate::management::configurations;
 use crate::management::tokens::TokenDraft;
 use crate::model::audit_context::AuditContext;
 use crate::model::configuration::{Configuration, ConfigurationSource};
@@ -184,7 +185,8 @@ pub(super) async fn create_configuration(allowed: AllowedCaller<Create>, call: A
         sync: body.sync_to_user_management.unwrap_or(true),
         token: TokenDraft::new(clock::new_id(), &token, "first token"),
     };
-    let new_row = run_write(&state, move |tx| configurations::create_configuration(tx, &context, &new)).await?;
+    let new_row =
+        run_write(&state, move |tx| configuration_lifecycle::create_configuration(tx, &context, &new)).await?;
     let token = token.reveal().to_owned();
     Ok(created_response(&CreatedConfiguration { id: new_row.id, connection_name: new_row.connection_name, token }))
 }
@@ -293,7 +295,8 @@ pub(super) struct DeleteConfigurationQuery {
 
 /// Delete a configuration
 ///
-/// Its tokens stop working immediately. The users and groups stay as leftovers unless they are purged.
+/// Its tokens stop working immediately. The users and groups stay as leftovers unless they are purged. With `purge`, a
+/// configuration that is already deleted is purged too; 404 if nothing is left of it.
 #[utoipa::path(
     delete,
     path = "/directory/resources/v1/configurations/scim2/{id}",
@@ -310,14 +313,19 @@ pub(super) struct DeleteConfigurationQuery {
 )]
 pub(super) async fn delete_configuration(allowed: AllowedCaller<Delete>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
-    find_configuration(&call.state, &context, &id)?;
+    // 404 has precedence over errors in the body.
+    call.state
+        .store
+        .read_inline(|at| configuration_lifecycle::find_configuration_including_deleted(at, &context, &id))?;
     let query = call.query::<DeleteConfigurationQuery>()?;
     let (body, state) = call.optional_body::<DeleteConfigurationBody>().await?;
     let is_purge = body.delete_all || query.purge || query.delete_all;
-    let content = if is_purge { ContentPolicy::Purge } else { ContentPolicy::Keep };
     run_write(&state, move |tx| {
-        configurations::find_configuration(tx, &context.scope, &id)?;
-        configurations::delete_configuration(tx, &context, &id, content)
+        if is_purge {
+            configuration_lifecycle::delete_and_purge_configuration(tx, &context, &id)
+        } else {
+            configuration_lifecycle::delete_configuration(tx, &context, &id)
+        }
     })
     .await?;
     Ok(no_content_response())

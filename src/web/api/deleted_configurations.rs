@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::clock;
+use crate::management::configuration_lifecycle;
 use crate::model::audit_context::AccountScope;
 use crate::provisioning::directory::DirectoryScope;
 use crate::provisioning::purge::{self, LeftoverCounts};
@@ -112,6 +113,6 @@ pub(super) async fn list_leftovers(allowed: AllowedCaller<OperatorOnly<Delete>>,
 )]
 pub(super) async fn purge_leftovers(allowed: AllowedCaller<OperatorOnly<Delete>>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("configurationId"));
-    run_write(&call.state, move |tx| purge::purge_leftovers(tx, &context, &id)).await?;
+    run_write(&call.state, move |tx| configuration_lifecycle::purge_configuration(tx, &context, &id)).await?;
     Ok(no_content_response())
 }

@@ -7,7 +7,7 @@ use crate::auth::secret::sealed::Sealer;
 use crate::auth::secret::{self, BearerToken};
 use crate::clock;
 use crate::error::Error;
-use crate::store::tables::sessions;
+use crate::management::sessions::{self, OneTimeSecret};
 use crate::web::portal::layout::PageError;
 use crate::web::portal::sign_in::session::{self, PageRequest, SignedIn};
 use crate::web::state::AppState;
@@ -17,23 +17,24 @@ const SHOW_SECONDS: i64 = 5 * 60;
 
 const COOKIE: &str = "rc_once";
 
-/// Stores an encrypted secret for one context, such as a configuration id, and returns the cookie with the key.
+/// Encrypts a secret for one context, such as a configuration id. Returns it for the transaction that creates the
+/// credential, and the cookie with the key.
 ///
 /// # Errors
-/// `Busy` if there are no random numbers, and the errors of the database.
-pub(super) async fn store_secret(
+/// `Busy` if there are no random numbers.
+pub(super) fn seal_secret(
     state: &AppState,
     signed: &SignedIn,
     configuration_id: &str,
     text: &str,
-) -> Result<Cookie<'static>, PageError> {
+) -> Result<(OneTimeSecret, Cookie<'static>), PageError> {
     let (key, chance) =
         BearerToken::generate_session().and_then(|key| Ok((key, secret::random_bytes()?))).map_err(|_| Error::Busy)?;
     let sealer = Sealer::new(key.reveal(), &secret_context(signed, configuration_id));
     let sealed = sealer.seal(&chance, text.as_bytes().to_vec()).ok_or(Error::Busy)?;
-    let (session, until) = (signed.session.clone(), clock::current_millis() + SHOW_SECONDS * 1000);
-    state.store.write(move |tx| sessions::set_one_time_secret(tx, &session, &sealed, until)).await?;
-    Ok(session::new_cookie(state, COOKIE, key.reveal().to_owned(), SHOW_SECONDS))
+    let until = clock::current_millis() + SHOW_SECONDS * 1000;
+    let secret = OneTimeSecret { session: signed.session.clone(), sealed, until };
+    Ok((secret, session::new_cookie(state, COOKIE, key.reveal().to_owned(), SHOW_SECONDS)))
 }
 
 /// Returns the secret stored for that context, or `None` after five minutes or without the cookie.

@@ -6,6 +6,7 @@ use super::directory::{all, ids};
 use super::events::{Consumer, EVENTS};
 use crate::app::App;
 use crate::caller::{CONFIGURATIONS, Caller};
+use crate::portal::browser::Browser;
 use crate::sample::{group, operation, user};
 
 const LEFTOVERS: &str = "/directory/resources/v1/leftovers";
@@ -116,4 +117,84 @@ fn a_large_purge_continues_after_the_answer_until_no_user_is_left() {
     }
     assert_eq!(deleted, 3_000);
     assert_eq!(all(&account, USERS, ""), [] as [Value; 0]);
+}
+
+/// The routes on which a deletion can ask for a purge.
+#[derive(Clone, Copy, Debug)]
+enum DeletionRoute {
+    Api,
+    CommandLine,
+    Portal,
+}
+
+/// Deletes a connection on a route. Returns whether the route found something to delete.
+fn deletes_on(route: DeletionRoute, owner: &mut Browser, id: &str, name: &str, purge: bool) -> bool {
+    let app = App::shared();
+    match route {
+        DeletionRoute::Api => {
+            let reply = app.operator().delete(&format!("{CONFIGURATIONS}/{id}?purge={purge}"));
+            assert!([204, 404].contains(&reply.status), "{}", reply.status);
+            reply.status == 204
+        }
+        DeletionRoute::CommandLine => {
+            let options: &[&str] = if purge { &["--purge"] } else { &[] };
+            let done = app.rollcall(&[&["configuration", "delete", id], options].concat());
+            let problem = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert!(done.status.success() || problem.contains("there is no configuration"), "{problem}");
+            done.status.success()
+        }
+        DeletionRoute::Portal => {
+            let fields: &[(&str, &str)] = if purge { &[("name", name), ("purge", "on")] } else { &[("name", name)] };
+            let page = owner.submit(&format!("/connections/{id}/delete"), fields);
+            assert!([200, 404].contains(&page.status), "{}", page.status);
+            page.status == 200
+        }
+    }
+}
+
+#[test]
+fn a_deletion_and_a_purge_have_the_same_result_on_every_route() {
+    let app = App::shared();
+    let operator = app.operator();
+    let mut owner = Browser::owner(app);
+    for route in [DeletionRoute::Api, DeletionRoute::CommandLine, DeletionRoute::Portal] {
+        let account = format!("routes-{route:?}").to_lowercase();
+        let connection = || {
+            let client = operator.configuration(&account, "okta");
+            client.created("/Users", &user("ada@example.com"));
+            let name = operator
+                .get(&format!("{CONFIGURATIONS}/{}", client.id))
+                .answered(200)
+                .text("connectionName")
+                .to_owned();
+            (client, name)
+        };
+        let leftovers = || all(&operator.for_account(&account), LEFTOVERS, "").len();
+
+        let (client, name) = connection();
+        assert!(deletes_on(route, &mut owner, &client.id, &name, true), "{route:?}: a live one with purge");
+        client.get("/Users").refused(401, "");
+        assert_eq!(leftovers(), 0, "{route:?}");
+        for purge in [true, false] {
+            assert!(!deletes_on(route, &mut owner, &client.id, &name, purge), "{route:?}: nothing is left");
+        }
+
+        let mut consumer = Consumer::from_now(&operator.for_account(&account));
+        let (client, name) = connection();
+        assert!(deletes_on(route, &mut owner, &client.id, &name, false), "{route:?}: a live one");
+        client.get("/Users").refused(401, "");
+        assert_eq!(leftovers(), 1, "{route:?}");
+        assert!(!deletes_on(route, &mut owner, &client.id, &name, false), "{route:?}: a deleted one");
+        assert_eq!(leftovers(), 1, "{route:?}");
+        assert!(deletes_on(route, &mut owner, &client.id, &name, true), "{route:?}: a deleted one with purge");
+        assert_eq!(leftovers(), 0, "{route:?}");
+        assert!(!deletes_on(route, &mut owner, &client.id, &name, true), "{route:?}: nothing is left");
+        let kinds: Vec<String> = consumer
+            .rest()
+            .iter()
+            .filter(|event| event["kind"] == "configuration.deleted")
+            .map(|event| event["data"]["purged"].to_string())
+            .collect();
+        assert_eq!(kinds, ["false", "true"], "{route:?}");
+    }
 }

@@ -7,9 +7,8 @@ use serde::Deserialize;
 use crate::clock;
 use crate::error::Error;
 use crate::management::accounts;
-use crate::management::configurations::ContentPolicy;
 use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
-use crate::messages::render_error;
+use crate::messages::{render_error, render_message};
 use crate::model::account::{self, Account};
 use crate::model::{connection_status, names};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -293,11 +292,18 @@ pub(crate) async fn delete_account(
         return Ok(render_page(422, &DeleteAccountPage::new(&admin, account, problems, purge)));
     }
     let (context, id) = (admin.context.clone(), account.id.clone());
-    let content = if purge { ContentPolicy::Purge } else { ContentPolicy::Keep };
-    match state.store.write(move |tx| accounts::delete_account(tx, &context, &id, content)).await {
+    let written = state.store.write(move |tx| {
+        if purge {
+            accounts::delete_and_purge_account(tx, &context, &id)
+        } else {
+            accounts::delete_account(tx, &context, &id)
+        }
+    });
+    match written.await {
         Ok(()) => Ok(redirect_to("/accounts?done=account-deleted").finish()),
         Err(Error::Conflict(detail)) => {
-            let problems = vec![FormError { field: "purge", sentence: format!("Not deleted: {detail}.") }];
+            let problems =
+                vec![FormError { field: "purge", sentence: format!("Not deleted: {}.", render_message(&detail)) }];
             Ok(render_page(422, &DeleteAccountPage::new(&admin, account, problems, purge)))
         }
         Err(error) => Err(error.into()),

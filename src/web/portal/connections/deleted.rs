@@ -5,6 +5,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::clock;
+use crate::management::configuration_lifecycle;
 use crate::provisioning::purge::{self, LeftoverCounts};
 use crate::store::Snapshot;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -12,12 +13,13 @@ use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
 use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
 use crate::web::portal::timestamps;
 use crate::web::required_permission::Delete;
+use crate::web::state::AppState;
 
 /// Most deleted connections on the page; the oldest come first.
 const CONNECTIONS_MAX: u32 = 200;
 
 /// A deleted connection as a row of the page.
-struct DeletedConnectionRow {
+pub(super) struct DeletedConnectionRow {
     id: String,
     name: String,
     account: String,
@@ -79,7 +81,7 @@ impl PurgePage {
 ///
 /// # Errors
 /// `NotFound` if there is none with remaining data within the scope of the admin.
-async fn read_deleted(
+pub(super) async fn read_deleted(
     admin: &PermittedAdmin<Delete>,
     page_request: &PageRequest,
 ) -> Result<DeletedConnectionRow, PageError> {
@@ -128,11 +130,21 @@ struct PurgeForm {
 pub(crate) async fn purge_connection(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
     let one = read_deleted(&admin, &page_request).await?;
     let (fields, state) = page_request.form::<PurgeForm>(&admin.signed).await?;
-    if fields.name.trim() != one.name {
+    purge_if_named(admin, &state, one, &fields.name).await
+}
+
+/// Purges a deleted connection if `name` is its name, and displays the page again if not.
+pub(super) async fn purge_if_named(
+    admin: PermittedAdmin<Delete>,
+    state: &AppState,
+    one: DeletedConnectionRow,
+    name: &str,
+) -> PageResult {
+    if name.trim() != one.name {
         let sentence = format!("Type the name exactly: {}", one.name);
         return Ok(purge_page(&admin, 422, one, vec![FormError { field: "name", sentence }]));
     }
     let context = admin.context;
-    state.store.write(move |tx| purge::purge_leftovers(tx, &context, &one.id)).await?;
+    state.store.write(move |tx| configuration_lifecycle::purge_configuration(tx, &context, &one.id)).await?;
     Ok(redirect_to("/connections/deleted?done=purged").finish())
 }

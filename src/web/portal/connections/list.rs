@@ -9,8 +9,9 @@ use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::doctor::{self, Finding};
 use crate::error::Error;
-use crate::management::configurations::{self, NewConfiguration};
+use crate::management::configuration_lifecycle::{self, NewConfiguration};
 use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
+use crate::management::sessions;
 use crate::management::tokens::TokenDraft;
 use crate::messages::render_error;
 use crate::model::account;
@@ -176,12 +177,14 @@ pub(crate) async fn create_connection(admin: PermittedAdmin<Create>, page_reques
         token: TokenDraft::new(clock::new_id(), &token, "first token"),
     };
     let context = admin.context.clone();
-    let made = state.store.write(move |tx| configurations::create_configuration(tx, &context, &new)).await;
-    match made {
-        Ok(made) => {
-            let cookie = one_time_secrets::store_secret(&state, &admin.signed, &made.id, token.reveal()).await?;
-            Ok(redirect_to(&format!("/connections/{}/token", made.id)).cookie(cookie).finish())
-        }
+    let (secret, cookie) = one_time_secrets::seal_secret(&state, &admin.signed, &new.id, token.reveal())?;
+    let written = state.store.write(move |tx| {
+        sessions::create_with_one_time_secret(tx, &secret, |tx| {
+            configuration_lifecycle::create_configuration(tx, &context, &new)
+        })
+    });
+    match written.await {
+        Ok(made) => Ok(redirect_to(&format!("/connections/{}/token", made.id)).cookie(cookie).finish()),
         Err(Error::Conflict(_)) => {
             let sentence = "This account has a connection of that name already. Choose another.".to_owned();
             render_new_connection(&admin, &state, 422, fields, vec![FormError { field: "name", sentence }])

@@ -6,11 +6,12 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::clock;
-use crate::management::configurations::{self, ContentPolicy};
 use crate::management::overview::ConfigurationOverview;
+use crate::management::{configuration_lifecycle, configurations};
 use crate::model::audit_context::AccountScope;
 use crate::model::configuration::provisioning_url;
 use crate::model::connection_status::{ConnectionStatus, format_ago};
+use crate::web::portal::connections::deleted;
 use crate::web::portal::connections::live_test::LiveTest;
 use crate::web::portal::connections::traffic_chart::TrafficChart;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -192,7 +193,10 @@ struct ReceiptPage {
 
 /// `POST /connections/{id}/delete`
 pub(crate) async fn delete_connection(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
-    let connection = ConnectionView::read(&page_request, &admin.context.scope, "delete")?;
+    let connection = match ConnectionView::read(&page_request, &admin.context.scope, "delete") {
+        Err(PageError::NotFound) => return purge_deleted_connection(admin, page_request).await,
+        found => found?,
+    };
     let (form, state) = page_request.form::<DeleteConnectionForm>(&admin.signed).await?;
     let purge = form.purge == "on";
     if form.name.trim() != connection.name() {
@@ -202,17 +206,27 @@ pub(crate) async fn delete_connection(admin: PermittedAdmin<Delete>, page_reques
         return Ok(render_page(422, &DeleteConnectionPage { layout, connection, problems, purge }));
     }
     let (context, id) = (admin.context, connection.id().to_owned());
-    let content = if purge { ContentPolicy::Purge } else { ContentPolicy::Keep };
-    state
-        .store
-        .write(move |tx| {
-            configurations::find_configuration(tx, &context.scope, &id)?;
-            configurations::delete_configuration(tx, &context, &id, content)
-        })
-        .await?;
+    let written = state.store.write(move |tx| {
+        if purge {
+            configuration_lifecycle::delete_and_purge_configuration(tx, &context, &id)
+        } else {
+            configuration_lifecycle::delete_configuration(tx, &context, &id)
+        }
+    });
+    written.await?;
     let (users, groups) = (connection.overview.users, connection.overview.groups);
     let receipt = format!("/connections/receipt?users={users}&groups={groups}&purged={purge}");
     Ok(redirect_to(&format!("{receipt}&name={}", crate::web::portal::forms::encode_query(connection.name()))).finish())
+}
+
+/// The form of a connection that was deleted after its page was loaded: a purge removes what is left of it.
+async fn purge_deleted_connection(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
+    let one = deleted::read_deleted(&admin, &page_request).await?;
+    let (form, state) = page_request.form::<DeleteConnectionForm>(&admin.signed).await?;
+    if form.purge != "on" {
+        return Err(PageError::NotFound);
+    }
+    deleted::purge_if_named(admin, &state, one, &form.name).await
 }
 
 #[derive(Default, Deserialize)]

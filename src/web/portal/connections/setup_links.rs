@@ -6,6 +6,7 @@ use serde::Deserialize;
 use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::error::Error;
+use crate::management::sessions;
 use crate::management::setup_links::{self, NOTE_MAX_CHARS, NewSetupLink};
 use crate::model::connection_status::format_ago;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
@@ -145,10 +146,15 @@ pub(crate) async fn create_link(admin: PermittedAdmin<Tokens>, page_request: Pag
         note: form.note,
         provider: (!form.provider.is_empty()).then_some(form.provider),
     };
-    let (audit_context, target_id) = (admin.context, id.clone());
-    state.store.write(move |tx| setup_links::create_link(tx, &audit_context, &target_id, &new)).await?;
     let url = format!("{}/s/{}", state.public_url(), secret.reveal());
-    let cookie = one_time_secrets::store_secret(&state, &admin.signed, &link_secret_context(&id), &url).await?;
+    let (one_time, cookie) = one_time_secrets::seal_secret(&state, &admin.signed, &link_secret_context(&id), &url)?;
+    let (audit_context, target_id) = (admin.context, id.clone());
+    let written = state.store.write(move |tx| {
+        sessions::create_with_one_time_secret(tx, &one_time, |tx| {
+            setup_links::create_link(tx, &audit_context, &target_id, &new)
+        })
+    });
+    written.await?;
     Ok(redirect_to(&format!("/connections/{id}/links/made")).cookie(cookie).finish())
 }
 

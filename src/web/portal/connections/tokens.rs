@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::auth::secret::BearerToken;
 use crate::clock::{self, Millis};
 use crate::error::Error;
+use crate::management::sessions;
 use crate::management::tokens::{self, TokenChange, TokenDraft};
 use crate::messages::render_error;
 use crate::model::audit_context::AccountScope;
@@ -261,9 +262,14 @@ pub(crate) async fn rotate_token(admin: PermittedAdmin<Tokens>, page_request: Pa
     let token = BearerToken::generate().map_err(|_| Error::Busy)?;
     let draft = form.draft(&token);
     let overlap = (form.end_old == "on").then_some(OVERLAP);
+    let (secret, cookie) = one_time_secrets::seal_secret(&state, &admin.signed, &id, token.reveal())?;
     let (context, target_id) = (admin.context, id.clone());
-    state.store.write(move |tx| tokens::rotate_token(tx, &context, &target_id, &draft, overlap)).await?;
-    let cookie = one_time_secrets::store_secret(&state, &admin.signed, &id, token.reveal()).await?;
+    let written = state.store.write(move |tx| {
+        sessions::create_with_one_time_secret(tx, &secret, |tx| {
+            tokens::rotate_token(tx, &context, &target_id, &draft, overlap)
+        })
+    });
+    written.await?;
     Ok(redirect_to(&format!("/connections/{id}/token")).cookie(cookie).finish())
 }
 

@@ -285,11 +285,7 @@ pub(crate) async fn set_admin_password(admin: SystemAdmin, page_request: PageReq
     }
     let digest = state.hashing.hash_queued(password::parse_password(&form.password)?).await?;
     let (context, id) = (admin.context, target.id.clone());
-    let written = state.store.write(move |tx| {
-        rows::set_totp_secret(tx, &id, None)?;
-        admins::set_password(tx, &context, &id, &digest.0, None)
-    });
-    written.await?;
+    state.store.write(move |tx| admins::reset_password(tx, &context, &id, &digest.0)).await?;
     Ok(redirect_to(&format!("/settings/people/{}?done=password", target.id)).finish())
 }
 

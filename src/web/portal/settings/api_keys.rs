@@ -8,6 +8,7 @@ use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::error::Error;
 use crate::management::api_keys::{self, NewApiKey, default_permissions};
+use crate::management::sessions;
 use crate::messages::{render_error, render_message};
 use crate::model::account::{self, Account};
 use crate::model::permission::{Permission, Permissions};
@@ -122,11 +123,12 @@ pub(crate) async fn create_api_key(admin: SystemAdmin, page_request: PageRequest
         Err(problems) => return render_new_api_key(&admin, &state, asked, fields, problems),
     };
     let context = admin.context.clone();
-    match state.store.write(move |tx| api_keys::create_api_key(tx, &context, &new)).await {
-        Ok(made) => {
-            let cookie = one_time_secrets::store_secret(&state, &admin.signed, &made.id, secret.reveal()).await?;
-            Ok(redirect_to(&format!("/settings/keys/{}", made.id)).cookie(cookie).finish())
-        }
+    let (one_time, cookie) = one_time_secrets::seal_secret(&state, &admin.signed, &new.id, secret.reveal())?;
+    let written = state.store.write(move |tx| {
+        sessions::create_with_one_time_secret(tx, &one_time, |tx| api_keys::create_api_key(tx, &context, &new))
+    });
+    match written.await {
+        Ok(made) => Ok(redirect_to(&format!("/settings/keys/{}", made.id)).cookie(cookie).finish()),
         Err(Error::Refused(detail) | Error::Conflict(detail)) => {
             let field = if detail.field() == Some("permissions") { "permissions" } else { "name" };
             let problems = vec![FormError { field, sentence: format!("Not made: {}.", render_message(&detail)) }];
