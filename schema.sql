@@ -245,7 +245,11 @@ CREATE TABLE requests (
     request_body   TEXT,
     response_body  TEXT,
     -- Network address of the caller.
-    address        TEXT
+    address        TEXT,
+    -- Why the call failed: an error code of docs/errors.md, and the attribute it is about. NULL for successful calls,
+    -- and for calls of earlier versions.
+    reason         TEXT,
+    reason_field   TEXT
 ) STRICT;
 CREATE UNIQUE INDEX requests_by_configuration ON requests (configuration, id);
 CREATE INDEX requests_failed ON requests (configuration, id) WHERE failed = 1;

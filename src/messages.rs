@@ -1,16 +1,17 @@
 //! One sentence for each [`Reason`], for callers of the management API, the portal and the command line. A sentence names the
 //! field and the fix. `{name}` is a parameter of the error, `{field}` its field.
 
-use crate::error::{Error, ErrorDetail, Reason};
+use crate::error::{Error, Reason};
+use crate::scim::dialect::{DialectNote, NoteCode};
 
-/// The sentence of an error, with its parameters filled in.
-pub fn render_message(detail: &ErrorDetail) -> String {
-    let mut text = String::new();
-    let mut rest = template_of(detail.reason());
+/// The sentence of an error, with its parameters filled in. The part of the request comes first: `Operations[2]: …`.
+pub fn render_message(error: &Error) -> String {
+    let mut text = error.location().map(|location| format!("{location}: ")).unwrap_or_default();
+    let mut rest = template_of(error.reason());
     while let Some((before, after)) = rest.split_once('{') {
         text.push_str(before);
         let Some((name, tail)) = after.split_once('}') else { break };
-        let value = if name == "field" { detail.field() } else { detail.param(name) };
+        let value = if name == "field" { error.field() } else { error.param(name) };
         text.push_str(value.unwrap_or_default());
         rest = tail;
     }
@@ -18,28 +19,298 @@ pub fn render_message(detail: &ErrorDetail) -> String {
     text
 }
 
-/// The sentence of any error, for the command line and for forms. Details of database errors are for the operator, who may
-/// read them on the terminal.
-pub fn render_error(error: &Error) -> String {
-    match error {
-        Error::NotFound(detail) | Error::Conflict(detail) | Error::Refused(detail) => render_message(detail),
-        Error::Scim(error) => error.detail.clone(),
-        other => other.to_string(),
+/// The sentence for the command line. Details of database errors are for the operator, who may read them on the terminal.
+pub fn render_for_operator(error: &Error) -> String {
+    match error.log_detail() {
+        Some(detail) => format!("{} ({detail})", render_message(error)),
+        None => render_message(error),
     }
 }
 
 /// The same for a page: with a capital letter and a full stop.
-pub fn render_sentence(detail: &ErrorDetail) -> String {
-    let text = render_message(detail);
+pub fn render_sentence(error: &Error) -> String {
+    let text = render_message(error);
     let mut chars = text.chars();
     let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
     format!("{first}{}.", chars.as_str())
+}
+
+/// The text of a note in the request log. A note of an earlier version is a text already.
+pub fn render_note(stored: &str) -> String {
+    let Some(note) = DialectNote::parse(stored) else { return stored.to_owned() };
+    let text = match note.code {
+        NoteCode::ForeignSchemaIgnored => "schemas: foreign URI ignored",
+        NoteCode::BaseSchemaAssumed => "schemas: base schema assumed",
+        NoteCode::PatchOpAssumed => "schemas: PatchOp assumed",
+        NoteCode::SchemasDerived => "schemas: derived from the attributes",
+        NoteCode::ValueDiscarded => "accepted and discarded",
+        NoteCode::UnknownAttributeIgnored => "unknown attribute ignored",
+        NoteCode::UnknownExtensionIgnored => "path: unknown extension ignored",
+        NoteCode::FirstPrimaryAccepted => "only the first primary value accepted",
+        NoteCode::BooleanAsText => "text read as a boolean",
+        NoteCode::ConvertedToObject => "converted to an object",
+        NoteCode::JsonTextUnpacked => "JSON text unpacked",
+        NoteCode::UnknownMemberSkipped => "members: unknown id skipped",
+        NoteCode::InactiveResourceActivated => "inactive resource of that name activated",
+    };
+    match note.attribute {
+        Some(attribute) => format!("{attribute}: {text}"),
+        None => text.to_owned(),
+    }
 }
 
 /// The sentence of a reason with its placeholders.
 #[expect(clippy::too_many_lines, reason = "a table with one line per reason")]
 pub fn template_of(reason: Reason) -> &'static str {
     match reason {
+        // Load and storage.
+        Reason::ServerBusy => "the server is busy; try again in a few seconds",
+        Reason::DiskFull => "the disk of the server is full; nothing was changed",
+        Reason::QueryTooLong => "the query takes too long; restrict it, or filter by an indexed attribute",
+        Reason::DatabaseUnavailable => "the server cannot use its database at present; nothing was changed",
+        Reason::ServerStopping => "the server is stopping",
+        Reason::ServerNotReady => "the server is not ready",
+        Reason::RandomnessUnavailable => "the server cannot generate random numbers at present",
+        Reason::SigningUnavailable => "the server cannot sign tokens at present",
+        Reason::HashingQueueFull => "too many passwords are waiting to be hashed; try again later",
+        Reason::CallAborted => "the call was aborted",
+        Reason::ResponseLost => "the response was lost",
+        Reason::ResponseNotEncrypted => "the response could not be encrypted",
+        Reason::DocumentUnavailable => "the document cannot be generated at present",
+        Reason::ReferenceUnavailable => "the page cannot be generated; /openapi.json has the same content as JSON",
+        // HTTP.
+        Reason::BodyTooLarge => "the body is larger than {max} bytes; split the request",
+        Reason::BodyTimeout => "the body did not arrive in time",
+        Reason::BodyIncomplete => "the body is incomplete or its framing is not valid",
+        Reason::BodyCompressed => "compressed bodies are not accepted: leave out Content-Encoding",
+        Reason::BodyMissing => "the request needs a JSON body",
+        Reason::BodyFieldInvalid | Reason::SsoProviderUnusable => "{problem}",
+        Reason::ContentLengthInvalid => "Content-Length is not a number",
+        Reason::ContentTypeUnsupported => "the content type must be {expected}",
+        Reason::QueryStringTooLong => "the query is longer than {max} bytes",
+        Reason::QueryInvalid => "the query is not valid: {problem}",
+        Reason::MethodNotAllowed => "{method} is not allowed here; use {allowed}",
+        Reason::RouteNotFound => {
+            "there is nothing at this URL; provisioning URLs begin with /directory/resources/scim/v2.0/, the management API with /directory/resources/v1/"
+        }
+        // JSON.
+        Reason::JsonInvalid => "the body is not valid JSON (line {line}, column {column})",
+        Reason::JsonTooDeep => "the body is nested deeper than {max} levels",
+        Reason::JsonTooManyValues => "the body holds more than {max} values",
+        Reason::JsonStringTooLong => "a string is longer than {max} bytes",
+        Reason::JsonNulCharacter => "a string contains the character NUL; remove it",
+        Reason::JsonDuplicateName => "the name {name} occurs twice in one object",
+        // Credentials and rights.
+        Reason::ScimTokenRequired => "the request needs the bearer token of this provisioning URL",
+        Reason::ConfigurationDeleted => "the configuration is deleted",
+        Reason::WrongTokensLimited => "too many requests with a wrong token came from this address",
+        Reason::RequestsLimited => "too many requests to this provisioning URL; slow down",
+        Reason::TokenReadOnly => "this token is read-only; use one with the right to write",
+        Reason::TokenTypeForbidden => "this token is for {rights} only and has no access to {endpoint}",
+        Reason::CredentialRequired => "the request needs a valid environment token, API key or user token",
+        Reason::WrongCredentialsLimited => "too many requests with wrong credentials came from this address",
+        Reason::PasswordChecksLimited => "the password of this user was checked too often; try again later",
+        Reason::UserTokenKeysUnavailable => {
+            "the keys of the identity system could not be fetched yet; try again in a few seconds"
+        }
+        Reason::OperatorOnly => "only the operator's own credentials may do this",
+        Reason::PermissionMissing => "the caller lacks the permission {permission}",
+        Reason::SelfServiceOff => "self-service is switched off; ask the operator",
+        Reason::AccountHeaderMissing => "the header frontegg-tenant-id must name the account",
+        Reason::AccountHeaderInvalid => "frontegg-tenant-id must be the id of an account, in UTF-8",
+        Reason::AccountHeaderForbidden => "the caller has no access to the account in frontegg-tenant-id",
+        Reason::AccountMismatch => "accountId is not the account in frontegg-tenant-id",
+        Reason::PermissionsNotHeld => "permissions: a key can only have permissions that the caller has",
+        // Parameters of the management API.
+        Reason::CursorNotIssued => "cursor must be the unchanged nextCursor of the previous page",
+        Reason::TimestampInvalid => "{field} must be a timestamp in RFC 3339 format, such as 2026-07-14T09:30:00Z",
+        Reason::SearchTextLength => "text must have 1 to {max} characters",
+        Reason::StatusFilterInvalid => "status must be ok, failed, a class such as 4xx, or a number",
+        Reason::EventPositionInvalid => {
+            "after must be the nextAfter of the previous page, or latest for the current end of the feed"
+        }
+        Reason::EventsExpired => {
+            "the events after this position are not available: they have expired, or a restored backup does not contain them; read all users and groups of the account again, then continue with after={end}"
+        }
+        Reason::IdempotencyKeyInvalid => "Idempotency-Key must have 8 to 255 visible characters, such as a new UUID",
+        Reason::IdempotencyKeyReused => "Idempotency-Key was used for another request: use a new key for a new request",
+        Reason::IdempotencyInProgress => "the first request with this Idempotency-Key is still running",
+        Reason::IdempotencyInterrupted => {
+            "the first request with this Idempotency-Key was interrupted: check whether it took effect, then use a new key"
+        }
+        // SCIM routes.
+        Reason::ProvisioningUrlUnknown => "no provisioning URL begins with this path",
+        Reason::ScimVersionUnsupported => "only version 2 of the protocol is supported: use v2 or no version",
+        Reason::ScimPathUnknown => "no endpoint has this path; see /ResourceTypes",
+        Reason::MeNotSupported => "/Me is not supported: a provisioning token belongs to no user",
+        Reason::BulkNotSupported => "Bulk is not supported; see ServiceProviderConfig",
+        Reason::DiscoveryDocumentNotFound => "there is no such discovery document; see the list of documents",
+        Reason::DiscoveryFilterForbidden => "discovery documents cannot be filtered",
+        Reason::ScimResourceNotFound => "there is no such resource in this configuration",
+        Reason::EntityTagInvalid => "If-Match and If-None-Match take entity tags such as W/\"3\", a list of them, or *",
+        Reason::VersionMismatch => "the resource has changed: its version is now {version}; read it again",
+        // SCIM values.
+        Reason::ResourceNotObject => "the body must be a JSON object that describes one resource",
+        Reason::AttributeRequired => "{field} is required and must not be empty",
+        Reason::ExtensionRequired => "the extension {field} is required",
+        Reason::ExtensionAttributeRequired => "{field} is required",
+        Reason::SchemasInvalid => "schemas must be an array of URIs",
+        Reason::SchemasNotUris => "schemas must contain only URIs",
+        Reason::SchemasForeign => "schemas names a schema that {resource_type} does not have",
+        Reason::SchemasIncomplete => "schemas must name {schema}",
+        Reason::AttributeUnknown => "no schema of this resource has an attribute {name}",
+        Reason::ExtensionNotObject => "{field} must be an object",
+        Reason::PrimaryNotUnique => "{field} has more than one primary value",
+        Reason::ValueNotCanonical => "{field} must be one of {allowed}",
+        Reason::BooleanWrong => "{field} must be true or false, found {found}",
+        Reason::ValueTypeWrong => "{field} must be {expected}, found {found}",
+        Reason::TooManyValues => "{field} may have at most {max} values",
+        Reason::ScimPasswordEmpty => "password must not be empty; remove it instead",
+        Reason::ScimPasswordTooLong => "password must not be longer than {max} bytes",
+        Reason::UserNameTaken => "userName is taken by another resource of this type",
+        Reason::GroupNameTaken => "displayName is taken by another group",
+        // SCIM members.
+        Reason::TooManyMembers => "one request may name at most {max} members",
+        Reason::MemberReferenceInvalid => "members.$ref does not contain a resource id",
+        Reason::MemberValueEmpty => "members.value must not be empty",
+        Reason::MemberValueMissing => "each member needs a value: the id of a user or group",
+        Reason::MemberUnknown => "members.value {id} is no user or group of this configuration",
+        Reason::MemberOfItself => "a group cannot be a member of itself",
+        Reason::MemberImmutable => "a member cannot be changed; remove it and add another",
+        Reason::MemberAttributeImmutable => "{field} cannot be changed; remove the member and add another",
+        // SCIM PATCH.
+        Reason::OperationsBodyNotObject => "the body must be a JSON object with Operations",
+        Reason::OperationsMissing => "the body must have Operations",
+        Reason::OperationsEmpty => "Operations must not be empty",
+        Reason::OperationsNotArray => "Operations must be an array",
+        Reason::TooManyOperations => "one request may hold at most {max} operations",
+        Reason::OperationNotObject => "an operation must be an object",
+        Reason::OpMissing => "op is required: add, replace or remove",
+        Reason::OpUnknown => "op must be add, replace or remove",
+        Reason::AddWithoutValue => "add needs a value",
+        Reason::PathNotText => "path must be text",
+        Reason::PathMissing => "an operation needs a path",
+        Reason::RemoveWithoutPath => "remove needs a path",
+        Reason::ValueNotObject => "without a path the value must be an object of attributes",
+        Reason::AttributeReadOnly => "{field} is read-only",
+        Reason::AttributeNotRemovable => "{field} is required and cannot be removed",
+        Reason::SchemasImmutable => "schemas must contain {schema}",
+        Reason::PathNeedsSubAttribute => "a path with a filter must end in a sub-attribute",
+        Reason::FilterSelectsSeveral => "the filter of {field} selects more than one value",
+        Reason::PathSelectsNothing => "the path {field} selects nothing",
+        // SCIM paths.
+        Reason::PathEmpty => "the attribute path is empty; name an attribute",
+        Reason::PathTooLong => "the path is longer than {max} bytes",
+        Reason::PathCharacter => "\"{path}\" is not an attribute path: it cannot contain {character}",
+        Reason::PathColon => "\"{path}\" is not an attribute path: a URN is followed by a colon and a name",
+        Reason::PathTooManyParts => {
+            "\"{path}\" is not an attribute path: a name has at most one sub-attribute, as in name.familyName"
+        }
+        Reason::PathNameInvalid => {
+            "\"{path}\" is not an attribute path: a name starts with a letter and continues with letters, digits, - or _"
+        }
+        Reason::PathWholeSchema => "\"{path}\" is the whole base schema; name an attribute",
+        Reason::PathBracketOpen => "the bracket of \"{path}\" is not closed",
+        Reason::PathBracketSuffix => "only .name may follow the bracket of \"{path}\"",
+        Reason::PathBracketName => "the brackets of {field} may name only its sub-attributes, not \"{name}\"",
+        Reason::PathBracketUnsupported => "{field} has no sub-attributes, so it takes no brackets",
+        Reason::PathAttributeUnknown => "{resource_type} has no attribute \"{path}\"; see /Schemas for the names",
+        Reason::PathSubAttributeUnknown => "{field} has no sub-attribute \"{name}\"",
+        // SCIM filters.
+        Reason::FilterTooLong => "the filter is longer than {max} bytes",
+        Reason::FilterEmpty => "the filter is empty; omit the parameter to get every resource",
+        Reason::FilterTooDeep => "the filter is nested deeper than {max} levels",
+        Reason::FilterTooManyTerms => "the filter has more than {max} comparisons",
+        Reason::FilterTokenUnexpected => "expected {expected}, found {found}",
+        Reason::FilterBracketUnmatched => "this \")\" has no matching \"(\"",
+        Reason::FilterBracketsNested => "brackets cannot be nested",
+        Reason::FilterOperatorUnknown => {
+            "\"{operator}\" is not an operator; use eq, ne, co, sw, ew, pr, gt, ge, lt or le"
+        }
+        Reason::FilterTextUnquoted => "text must be in double quotes: write \"{text}\"",
+        Reason::FilterQuotesWrong => "strings must be in double quotes, as in userName eq \"ada\"",
+        Reason::FilterCharacter => "{character} is not allowed here",
+        Reason::FilterNumberInvalid => "\"{text}\" is not a number; text must be in double quotes",
+        Reason::FilterStringOpen => "this string has no closing quote",
+        Reason::FilterStringNul => "this string contains the character NUL",
+        Reason::FilterStringInvalid => "this string is not a JSON string; check its escapes and control characters",
+        Reason::FilterNullOrdered => "{field} {operator} null has no meaning; use eq or ne",
+        Reason::FilterComplex => "{field} is complex; compare one of its sub-attributes{example}",
+        Reason::FilterNeverReturned => "{field} is never returned and cannot be filtered on",
+        Reason::FilterWholeExtension => {
+            "{field} is a whole extension; name one of its attributes, or use schemas eq \"{field}\""
+        }
+        Reason::FilterOperandType => "{field} must be compared with {expected}",
+        Reason::FilterOperatorType => "{operator} cannot be used with {field}, which is a {data_type}",
+        // SCIM queries.
+        Reason::ProjectionConflict => "attributes and excludedAttributes cannot be combined; use one of them",
+        Reason::SortOrderInvalid => "sortOrder must be ascending or descending",
+        Reason::SortNeverReturned => "{field} is never returned and cannot be sorted by",
+        Reason::SortComplex => "{field} is complex; name one of its sub-attributes{example}",
+        Reason::PagingConflict => "cursor and startIndex cannot be combined; use one of them",
+        Reason::SearchBodyInvalid => "the body must be a search request",
+        Reason::ParameterType => "{field} must be {expected}",
+        Reason::ParameterTwice => "the parameter {field} is given twice",
+        Reason::ParameterNotNumber => "{field} must be a whole number",
+        Reason::CursorCountChanged => "count must be the same for all pages; it was {count} for the first page",
+        Reason::CursorForeign => {
+            "the cursor was not issued for this query; repeat the query that issued it, or start with an empty cursor"
+        }
+        Reason::CursorExpired => "the cursor can no longer be used; start again with an empty cursor",
+        // SCIM Bulk.
+        Reason::BulkTooManyOperations => "a job may hold at most {max} operations, not {given}",
+        Reason::FailOnErrorsInvalid => {
+            "failOnErrors must be a whole number of at least 1; omit it to run the whole job"
+        }
+        Reason::BulkOperationInvalid => "an operation must be an object with method and path",
+        Reason::BulkMethodInvalid => "method must be POST, PUT, PATCH or DELETE",
+        Reason::BulkMethodMissing => "method is missing",
+        Reason::BulkIdInvalid => "bulkId must be text that is not empty",
+        Reason::BulkIdMissing => "POST needs a bulkId, which the result repeats",
+        Reason::BulkIdTwice => "an earlier POST of this job has the same bulkId; each needs its own",
+        Reason::BulkPathMissing => "path is required: /Users, /Users/ID, /Groups or /Groups/ID",
+        Reason::BulkPathForeign => "path must be relative, as in /Users/ID, or begin with {base}",
+        Reason::BulkVersionInvalid => "version must be text, an entity tag such as W/\"3\"",
+        Reason::BulkDataMissing => "{method} needs data, the body of the single call",
+        Reason::BulkReferenceUnknown => "no POST of this job has the bulkId {bulk_id}",
+        Reason::BulkReferenceLater => {
+            "the bulkId {bulk_id} is created by a later operation, which cannot run earlier without changing the result; put it first"
+        }
+        Reason::BulkReferenceFailed => "the POST with the bulkId {bulk_id} did not create a resource",
+        Reason::BulkCycleRejected => "the operation is in a cycle of references with another one that was refused",
+        Reason::BulkCycleUnsupported => {
+            "an inactive resource with this name exists; circular references cannot reactivate it"
+        }
+        Reason::BulkNested => "a bulk request cannot contain another bulk request; list its operations here",
+        Reason::BulkPathUnsupported => "a bulk request supports users and groups only",
+        Reason::BulkMethodPath => "{method} does not match the path: {rule}",
+        // Schema documents.
+        Reason::SchemaNotObject => "a schema must be a JSON object; see RFC 7643 section 7",
+        Reason::SchemaIdNotUrn => {
+            "the schema's id must be a URN such as urn:example:params:scim:schemas:Badge:1.0:User"
+        }
+        Reason::SchemaNamespaceReserved => "the schema's id must not begin with {namespace}: use your own namespace",
+        Reason::SchemaAttributesMissing => "the schema needs attributes: an array that is not empty",
+        Reason::SchemaTooManyAttributes => "the schema has more than {max} attributes",
+        Reason::SchemaAttributeTwice => "the attribute {field} occurs twice",
+        Reason::SchemaAttributeNotObject => "each attribute must be an object",
+        Reason::SchemaAttributeName => {
+            "{name} is not an attribute name: use a letter, then letters, digits, '-', '_' or '$'"
+        }
+        Reason::SchemaNestedComplex => "{field} must not be complex: it is a sub-attribute",
+        Reason::SchemaSubAttributesMissing => "{field} is complex and needs subAttributes",
+        Reason::SchemaSubAttributesForbidden => "{field} is not complex and cannot have subAttributes",
+        Reason::SchemaUniquenessUnsupported => "{field}: uniqueness is supported only for userName; use none",
+        Reason::SchemaImmutableUnsupported => {
+            "{field}: immutable is not supported for attributes of extensions; use readWrite"
+        }
+        Reason::SchemaIndexNotText => "{field}: only text can be indexed",
+        Reason::SchemaWriteOnlyReturned => "{field}: a writeOnly attribute must have returned never",
+        Reason::SchemaKeyword => "{field}: {member} must be one of {allowed}",
+        Reason::SchemaMemberTooLong => "{member} of {field} is longer than {max} bytes",
+        Reason::SchemaMemberType => "{member} of {field} must be {expected}",
+        Reason::SchemaMemberMissing => "{field} needs a member {member}",
+        Reason::SchemaMemberTexts => "{member} of {field} must contain only short texts",
         // Names and values.
         Reason::NameLength => "{field} must have 1 to {max} characters",
         Reason::NameControlCharacters => "{field} must not contain control characters",
@@ -126,7 +397,6 @@ pub fn template_of(reason: Reason) -> &'static str {
             "set a password for at least one owner first, in case the provider is not available"
         }
         Reason::SsoSecretSealed => "the client secret was encrypted with another key; enter it again",
-        Reason::SsoProviderUnusable => "{problem}",
     }
 }
 
@@ -153,9 +423,19 @@ mod tests {
     fn parameters_and_the_field_are_filled_in() {
         let detail = Reason::NumberOutOfRange.with("min", 1).with("max", 100).on_field("limit");
         assert_eq!(render_message(&detail), "limit must be a number from 1 to 100");
-        let detail = ErrorDetail::new(Reason::LastOwner);
+        let detail = Error::new(Reason::LastOwner);
         assert_eq!(render_sentence(&detail), "At least one owner who may sign in must remain.");
         assert_eq!(detail.field(), Some("role"));
+    }
+
+    #[test]
+    fn a_stored_note_is_rendered_and_the_text_of_an_earlier_version_stays() {
+        assert_eq!(render_note("boolean_as_text active"), "active: text read as a boolean");
+        assert_eq!(render_note("active: text read as a boolean"), "active: text read as a boolean");
+        for code in NoteCode::ALL {
+            let stored = DialectNote { code, attribute: None }.to_string();
+            assert_ne!(render_note(&stored), stored);
+        }
     }
 
     #[test]

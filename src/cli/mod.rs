@@ -24,7 +24,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::error::Error;
-use crate::messages::render_error;
+use crate::messages::render_for_operator;
 use crate::model::audit_context::AuditContext;
 use crate::model::ids;
 use crate::server;
@@ -128,7 +128,7 @@ fn run_command_line(args: Vec<OsString>) -> anyhow::Result<ExitCode> {
 
 /// The text of an error for the terminal: the sentence of a reason, else the chain of causes.
 fn describe_error(error: &anyhow::Error) -> String {
-    error.downcast_ref::<Error>().map_or_else(|| format!("{error:#}"), render_error)
+    error.downcast_ref::<Error>().map_or_else(|| format!("{error:#}"), render_for_operator)
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

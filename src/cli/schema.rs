@@ -58,12 +58,12 @@ pub(super) fn run_schema_command(folder: &Path, command: SchemaCommand) -> anyho
     match command {
         SchemaCommand::Add(args) => {
             let text = std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-            let document = scim::json::parse_json(&text).map_err(|problem| anyhow::anyhow!(problem.detail))?;
+            let document = scim::json::parse_json(&text)?;
             let new = NewExtension { resource_type: args.resource_type, required: args.required, document };
             let added = store.write_blocking(move |tx| {
                 schema_extensions::add_extension(tx, &audit_context(), &args.configuration, &new)
             });
-            let added = added.map_err(simplify_error)?;
+            let added = added?;
             output::print_line(&format!("{} extends {}", added.id, added.resource_type))?;
         }
         SchemaCommand::List { configuration, output } => {
@@ -91,12 +91,4 @@ pub(super) fn run_schema_command(folder: &Path, command: SchemaCommand) -> anyho
         }
     }
     Ok(())
-}
-
-/// Reduces an error to its sentence: the HTTP status is not useful on a terminal.
-fn simplify_error(error: crate::error::Error) -> anyhow::Error {
-    match error {
-        crate::error::Error::Scim(error) => anyhow::anyhow!(error.detail),
-        other => other.into(),
-    }
 }

@@ -1,61 +1,112 @@
-//! The error type of all layers above the protocol core. It has a reason with a stable code, the field it is about and
-//! parameters, but no sentence: the edges (`web`, `cli`) render one from `messages`.
+//! The error type of the crate: a reason with a stable code, the field it is about, and parameters. It has no sentence: the
+//! edges (`web`, `cli`) render one from `messages`. Code matches on [`Reason`] and [`ErrorKind`], never on text.
 
 mod reasons;
 
+use std::borrow::Cow;
 use std::fmt;
 
-pub use reasons::{ErrorKind, Reason};
+pub use reasons::{Reason, ScimType};
 
-use crate::scim;
-
-/// Result of the store and of the use cases.
+/// Result of the protocol core, the store and the use cases.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why an operation failed. The edges convert it to a SCIM error, an API error, a page or a message on the terminal.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// A protocol rule was violated; the SCIM error says which one.
-    #[error(transparent)]
-    Scim(#[from] scim::ScimError),
-    /// The name or id does not exist.
-    #[error("{0}")]
-    NotFound(ErrorDetail),
-    /// The state does not allow it, or a unique name is in use.
-    #[error("{0}")]
-    Conflict(ErrorDetail),
-    /// An argument of a management call is not valid.
-    #[error("{0}")]
-    Refused(ErrorDetail),
-    /// The write queue is full, or a read waited too long for a reader. The caller can retry shortly.
-    #[error("the server is busy")]
-    Busy,
-    /// The disk is full; reads still work.
-    #[error("the disk is full")]
+/// Class of an error. It decides the HTTP status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// An argument, a body or a query is not valid: 400.
+    Invalid,
+    /// There is no valid credential: 401.
+    Unauthenticated,
+    /// The credential does not allow the operation: 403.
+    Forbidden,
+    /// The name, id or path does not exist: 404.
+    NotFound,
+    /// The path does not support the method: 405.
+    MethodNotAllowed,
+    /// The body did not arrive in time: 408.
+    Timeout,
+    /// The state does not allow it, or a unique name is in use: 409.
+    Conflict,
+    /// The position is no longer stored: 410.
+    Gone,
+    /// The resource has another version than the request requires: 412.
+    PreconditionFailed,
+    /// The body, or a part of it, is larger than its limit: 413.
+    TooLarge,
+    /// The URL is too long: 414.
+    UrlTooLong,
+    /// The content type or encoding is not supported: 415.
+    UnsupportedMediaType,
+    /// The idempotency key was used for another request: 422.
+    Unprocessable,
+    /// There are too many requests: 429.
+    RateLimited,
+    /// The server does not offer the feature: 501.
+    NotImplemented,
+    /// The server is busy or not ready; the caller can retry shortly: 503.
+    Unavailable,
+    /// The disk is full; reads still work: 507.
     DiskFull,
-    /// A scan exceeded its time limit.
-    #[error("the query would take too long")]
-    ScanTooLong,
-    /// The database cannot be used. The message is for the log only and must not be sent to a caller.
-    #[error("database: {0}")]
-    Database(String),
 }
 
-/// A reason with the field it is about and the parameters of its message. Boxed, so that a `Result` stays small.
+impl ErrorKind {
+    /// HTTP status code (RFC 9110 section 15).
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Invalid => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::Timeout => 408,
+            Self::Conflict => 409,
+            Self::Gone => 410,
+            Self::PreconditionFailed => 412,
+            Self::TooLarge => 413,
+            Self::UrlTooLong => 414,
+            Self::UnsupportedMediaType => 415,
+            Self::Unprocessable => 422,
+            Self::RateLimited => 429,
+            Self::NotImplemented => 501,
+            Self::Unavailable => 503,
+            Self::DiskFull => 507,
+        }
+    }
+}
+
+/// Why an operation failed. Boxed, so that a `Result` stays small.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ErrorDetail(Box<Details>);
+pub struct Error(Box<Details>);
 
 #[derive(Clone, PartialEq, Eq)]
 struct Details {
     reason: Reason,
-    field: Option<String>,
+    field: Option<Cow<'static, str>>,
+    location: Option<String>,
+    scim_type: Option<ScimType>,
     params: Vec<(&'static str, String)>,
+    log_detail: Option<String>,
 }
 
-impl ErrorDetail {
-    /// A detail without a field and parameters.
+impl Error {
+    /// An error without a field and parameters.
     pub fn new(reason: Reason) -> Self {
-        Self(Box::new(Details { reason, field: None, params: Vec::new() }))
+        Self(Box::new(Details {
+            reason,
+            field: None,
+            location: None,
+            scim_type: None,
+            params: Vec::new(),
+            log_detail: None,
+        }))
+    }
+
+    /// The database cannot be used. `detail` is for the log only and must not be sent to a caller.
+    pub fn database(detail: impl Into<String>) -> Self {
+        let mut error = Self::new(Reason::DatabaseUnavailable);
+        error.0.log_detail = Some(detail.into());
+        error
     }
 
     /// Sets a parameter of the message, such as a limit or a name. `Reason::params` has the names.
@@ -65,10 +116,27 @@ impl ErrorDetail {
         self
     }
 
-    /// Names the argument that the error is about, in the spelling of the management API.
+    /// Names the attribute or argument that the error is about, in the spelling of the wire format.
     #[must_use]
-    pub fn on_field(mut self, field: impl Into<String>) -> Self {
+    pub fn on_field(mut self, field: impl Into<Cow<'static, str>>) -> Self {
         self.0.field = Some(field.into());
+        self
+    }
+
+    /// Names the part of the request that is not valid, such as `Operations[2]`. An outer part comes first.
+    #[must_use]
+    pub fn within(mut self, part: &str) -> Self {
+        self.0.location = Some(match self.0.location.take() {
+            Some(inner) => format!("{part}: {inner}"),
+            None => part.to_owned(),
+        });
+        self
+    }
+
+    /// Replaces the `scimType`: an invalid path is `invalidPath` in a PATCH operation, and `invalidFilter` in a filter.
+    #[must_use]
+    pub fn as_scim_type(mut self, scim_type: ScimType) -> Self {
+        self.0.scim_type = Some(scim_type);
         self
     }
 
@@ -77,46 +145,72 @@ impl ErrorDetail {
         self.0.reason
     }
 
-    /// The argument that the error is about; the usual one of the reason if none was named.
+    /// The class.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.reason.kind()
+    }
+
+    /// HTTP status code.
+    pub fn status(&self) -> u16 {
+        self.kind().status()
+    }
+
+    /// The `scimType` of a SCIM error response, if the RFC defines one for the case.
+    pub fn scim_type(&self) -> Option<ScimType> {
+        self.0.scim_type.or_else(|| self.0.reason.scim_type())
+    }
+
+    /// The attribute or argument that the error is about; the usual one of the reason if none was named.
     pub fn field(&self) -> Option<&str> {
         self.0.field.as_deref().or_else(|| self.0.reason.field())
+    }
+
+    /// The part of the request that is not valid.
+    pub fn location(&self) -> Option<&str> {
+        self.0.location.as_deref()
     }
 
     /// A parameter of the message.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.0.params.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_str())
     }
+
+    /// Whether the caller can correct it: an argument is not valid, or the state does not allow it.
+    pub fn is_about_input(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Conflict)
+    }
+
+    /// Detail for the log, never for a caller.
+    pub fn log_detail(&self) -> Option<&str> {
+        self.0.log_detail.as_deref()
+    }
 }
 
-/// Code, field and parameters, for logs and tests.
-impl fmt::Display for ErrorDetail {
+/// Location, code, field and parameters, for logs and tests.
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(location) = &self.0.location {
+            write!(f, "{location}: ")?;
+        }
         f.write_str(self.0.reason.code())?;
         if let Some(field) = &self.0.field {
             write!(f, " field={field}")?;
         }
-        self.0.params.iter().try_for_each(|(name, value)| write!(f, " {name}={value:?}"))
+        self.0.params.iter().try_for_each(|(name, value)| write!(f, " {name}={value:?}"))?;
+        self.0.log_detail.iter().try_for_each(|detail| write!(f, " ({detail})"))
     }
 }
 
-impl fmt::Debug for ErrorDetail {
+impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-impl From<ErrorDetail> for Error {
-    fn from(detail: ErrorDetail) -> Self {
-        match detail.reason().kind() {
-            ErrorKind::NotFound => Self::NotFound(detail),
-            ErrorKind::Conflict => Self::Conflict(detail),
-            ErrorKind::Invalid => Self::Refused(detail),
-        }
-    }
-}
+impl std::error::Error for Error {}
 
 impl From<Reason> for Error {
     fn from(reason: Reason) -> Self {
-        ErrorDetail::new(reason).into()
+        Self::new(reason)
     }
 }

@@ -1,24 +1,68 @@
-//! Every reason for which a management call can be refused, one row each. The codes are part of the management API: they are
-//! listed in `docs/errors.md`, and a published code never changes its meaning.
+//! Every reason for which an operation can fail, one row each. The codes are part of the management API and of the request
+//! log: they are listed in `docs/errors.md`, and a published code never changes its meaning.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use super::ErrorDetail;
+use super::{Error, ErrorKind};
 
-/// Class of a reason. It decides the HTTP status.
+/// The `scimType` of an error (RFC 7644 table 9, RFC 9865 section 2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// An argument is not valid: 400.
-    Invalid,
-    /// The name or id does not exist: 404.
-    NotFound,
-    /// The state does not allow it, or a unique name is in use: 409.
-    Conflict,
+pub enum ScimType {
+    /// The filter cannot be parsed, or its comparison does not fit the attribute type.
+    InvalidFilter,
+    /// The query is more expensive than the server allows.
+    TooMany,
+    /// A value that must be unique is already in use.
+    Uniqueness,
+    /// A read-only or immutable attribute would change.
+    Mutability,
+    /// The body does not have the structure that the operation requires.
+    InvalidSyntax,
+    /// A PATCH path cannot be parsed, or the schema does not have the attribute.
+    InvalidPath,
+    /// A PATCH path selects nothing.
+    NoTarget,
+    /// A required value is absent, or a value has the wrong type.
+    InvalidValue,
+    /// The protocol version in the URL is not served.
+    InvalidVers,
+    /// The cursor was not issued for this query.
+    InvalidCursor,
+    /// The cursor has expired.
+    ExpiredCursor,
+    /// The page size changed between pages, or is not a number.
+    InvalidCount,
 }
 
-/// One row: `Variant "code" Kind ["field"] (parameters)`. The field is the one that the reason is usually about.
+impl ScimType {
+    /// The value of `scimType` in an error body.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidFilter => "invalidFilter",
+            Self::TooMany => "tooMany",
+            Self::Uniqueness => "uniqueness",
+            Self::Mutability => "mutability",
+            Self::InvalidSyntax => "invalidSyntax",
+            Self::InvalidPath => "invalidPath",
+            Self::NoTarget => "noTarget",
+            Self::InvalidValue => "invalidValue",
+            Self::InvalidVers => "invalidVers",
+            Self::InvalidCursor => "invalidCursor",
+            Self::ExpiredCursor => "expiredCursor",
+            Self::InvalidCount => "invalidCount",
+        }
+    }
+}
+
+/// One row: `Variant "code" Kind:ScimType ["field"] (parameters)`. The SCIM type and the field are optional; the field is the
+/// one that the reason is usually about.
 macro_rules! reasons {
-    ($($variant:ident $code:literal $kind:ident $([$field:literal])? ($($param:literal),*);)+) => {
+    (@scim_type $scim_type:ident) => { Some(ScimType::$scim_type) };
+    (@scim_type) => { None };
+    (@field $field:literal) => { Some($field) };
+    (@field) => { None };
+    ($($variant:ident $code:literal $kind:ident $(: $scim_type:ident)? $([$field:literal])? ($($param:literal),*);)+) => {
         /// Why an operation was refused. `messages` has the sentence of each.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Reason {
@@ -34,6 +78,11 @@ macro_rules! reasons {
                 match self { $(Self::$variant => $code),+ }
             }
 
+            /// The reason with this code.
+            pub fn from_code(code: &str) -> Option<Self> {
+                match code { $($code => Some(Self::$variant),)+ _ => None }
+            }
+
             /// The class.
             pub fn kind(self) -> ErrorKind {
                 match self { $(Self::$variant => ErrorKind::$kind),+ }
@@ -41,7 +90,12 @@ macro_rules! reasons {
 
             /// The argument that the reason is usually about, in the spelling of the management API.
             pub fn field(self) -> Option<&'static str> {
-                match self { $(Self::$variant => [$($field,)? ""].first().copied().filter(|field| !field.is_empty())),+ }
+                match self { $(Self::$variant => reasons!(@field $($field)?)),+ }
+            }
+
+            /// The `scimType` of its SCIM error.
+            pub(super) fn scim_type(self) -> Option<ScimType> {
+                match self { $(Self::$variant => reasons!(@scim_type $($scim_type)?)),+ }
             }
 
             /// Names of the parameters of its message.
@@ -53,6 +107,222 @@ macro_rules! reasons {
 }
 
 reasons! {
+    // Load and storage.
+    ServerBusy "server_busy" Unavailable ();
+    DiskFull "disk_full" DiskFull ();
+    QueryTooLong "query_too_long" Invalid:TooMany ();
+    DatabaseUnavailable "database_unavailable" Unavailable ();
+    ServerStopping "server_stopping" Unavailable ();
+    ServerNotReady "server_not_ready" Unavailable ();
+    RandomnessUnavailable "randomness_unavailable" Unavailable ();
+    SigningUnavailable "signing_unavailable" Unavailable ();
+    HashingQueueFull "hashing_queue_full" Unavailable ();
+    CallAborted "call_aborted" Unavailable ();
+    ResponseLost "response_lost" Unavailable ();
+    ResponseNotEncrypted "response_not_encrypted" Unavailable ();
+    DocumentUnavailable "document_unavailable" Unavailable ();
+    ReferenceUnavailable "reference_unavailable" Unavailable ();
+    // HTTP.
+    BodyTooLarge "body_too_large" TooLarge ("max");
+    BodyTimeout "request_timeout" Timeout ();
+    BodyIncomplete "body_incomplete" Invalid:InvalidSyntax ();
+    BodyCompressed "body_compressed" UnsupportedMediaType ();
+    BodyMissing "body_missing" Invalid:InvalidSyntax ();
+    BodyFieldInvalid "body_field_invalid" Invalid:InvalidSyntax ("problem");
+    ContentLengthInvalid "content_length_invalid" Invalid:InvalidSyntax ();
+    ContentTypeUnsupported "unsupported_media_type" UnsupportedMediaType ("expected");
+    QueryStringTooLong "url_too_long" UrlTooLong ("max");
+    QueryInvalid "query_invalid" Invalid ("problem");
+    MethodNotAllowed "method_not_allowed" MethodNotAllowed ("method", "allowed");
+    RouteNotFound "route_not_found" NotFound ();
+    // JSON.
+    JsonInvalid "json_invalid" Invalid:InvalidSyntax ("line", "column");
+    JsonTooDeep "json_too_deep" Invalid:InvalidSyntax ("max");
+    JsonTooManyValues "json_too_many_values" TooLarge ("max");
+    JsonStringTooLong "json_string_too_long" TooLarge ("max");
+    JsonNulCharacter "json_nul_character" Invalid:InvalidValue ();
+    JsonDuplicateName "json_duplicate_name" Invalid:InvalidSyntax ("name");
+    // Credentials and rights.
+    ScimTokenRequired "scim_token_required" Unauthenticated ();
+    ConfigurationDeleted "configuration_deleted" Unauthenticated ();
+    WrongTokensLimited "wrong_tokens_limited" RateLimited ();
+    RequestsLimited "requests_limited" RateLimited ();
+    TokenReadOnly "token_read_only" Forbidden ();
+    TokenTypeForbidden "token_type_forbidden" Forbidden ("rights", "endpoint");
+    CredentialRequired "unauthenticated" Unauthenticated ();
+    WrongCredentialsLimited "rate_limited" RateLimited ();
+    PasswordChecksLimited "password_checks_limited" RateLimited ();
+    UserTokenKeysUnavailable "user_token_keys_unavailable" Unavailable ();
+    OperatorOnly "operator_only" Forbidden ();
+    PermissionMissing "permission_missing" Forbidden ("permission");
+    SelfServiceOff "self_service_off" Forbidden ();
+    AccountHeaderMissing "account_header_missing" Invalid ();
+    AccountHeaderInvalid "account_header_invalid" Invalid ();
+    AccountHeaderForbidden "account_header_forbidden" Forbidden ();
+    AccountMismatch "account_mismatch" Forbidden ["accountId"] ();
+    PermissionsNotHeld "permissions_not_held" Forbidden ["permissions"] ();
+    // Parameters of the management API.
+    CursorNotIssued "cursor_not_issued" Invalid ["cursor"] ();
+    TimestampInvalid "timestamp_invalid" Invalid ();
+    SearchTextLength "search_text_length" Invalid ["text"] ("max");
+    StatusFilterInvalid "status_filter_invalid" Invalid ["status"] ();
+    EventPositionInvalid "event_position_invalid" Invalid ["after"] ();
+    EventsExpired "events_expired" Gone ["after"] ("end");
+    IdempotencyKeyInvalid "idempotency_key_invalid" Invalid ["Idempotency-Key"] ();
+    IdempotencyKeyReused "idempotency_key_reused" Unprocessable ["Idempotency-Key"] ();
+    IdempotencyInProgress "idempotency_in_progress" Conflict ["Idempotency-Key"] ();
+    IdempotencyInterrupted "idempotency_interrupted" Conflict ["Idempotency-Key"] ();
+    // SCIM routes.
+    ProvisioningUrlUnknown "provisioning_url_unknown" NotFound ();
+    ScimVersionUnsupported "scim_version_unsupported" Invalid:InvalidVers ();
+    ScimPathUnknown "scim_path_unknown" NotFound ();
+    MeNotSupported "me_not_supported" NotImplemented ();
+    BulkNotSupported "bulk_not_supported" NotImplemented ();
+    DiscoveryDocumentNotFound "discovery_document_not_found" NotFound ();
+    DiscoveryFilterForbidden "discovery_filter_forbidden" Forbidden ();
+    ScimResourceNotFound "scim_resource_not_found" NotFound ();
+    EntityTagInvalid "entity_tag_invalid" Invalid:InvalidValue ();
+    VersionMismatch "version_mismatch" PreconditionFailed ("version");
+    // SCIM values.
+    ResourceNotObject "resource_not_object" Invalid:InvalidSyntax ();
+    AttributeRequired "attribute_required" Invalid:InvalidValue ();
+    ExtensionRequired "extension_required" Invalid:InvalidValue ();
+    ExtensionAttributeRequired "extension_attribute_required" Invalid:InvalidValue ();
+    SchemasInvalid "schemas_invalid" Invalid:InvalidValue ["schemas"] ();
+    SchemasNotUris "schemas_not_uris" Invalid:InvalidValue ["schemas"] ();
+    SchemasForeign "schemas_foreign" Invalid:InvalidSyntax ["schemas"] ("resource_type");
+    SchemasIncomplete "schemas_incomplete" Invalid:InvalidSyntax ["schemas"] ("schema");
+    AttributeUnknown "attribute_unknown" Invalid:InvalidSyntax ("name");
+    ExtensionNotObject "extension_not_object" Invalid:InvalidValue ();
+    PrimaryNotUnique "primary_not_unique" Invalid:InvalidValue ();
+    ValueNotCanonical "value_not_canonical" Invalid:InvalidValue ("allowed");
+    BooleanWrong "boolean_wrong" Invalid:InvalidValue ("found");
+    ValueTypeWrong "value_type_wrong" Invalid:InvalidValue ("expected", "found");
+    TooManyValues "too_many_values" TooLarge ("max");
+    ScimPasswordEmpty "scim_password_empty" Invalid:InvalidValue ["password"] ();
+    ScimPasswordTooLong "scim_password_too_long" Invalid:InvalidValue ["password"] ("max");
+    UserNameTaken "user_name_taken" Conflict:Uniqueness ["userName"] ();
+    GroupNameTaken "group_name_taken" Conflict:Uniqueness ["displayName"] ();
+    // SCIM members.
+    TooManyMembers "too_many_members" TooLarge ["members"] ("max");
+    MemberReferenceInvalid "member_reference_invalid" Invalid:InvalidValue ["members.$ref"] ();
+    MemberValueEmpty "member_value_empty" Invalid:InvalidValue ["members.value"] ();
+    MemberValueMissing "member_value_missing" Invalid:InvalidValue ["members.value"] ();
+    MemberUnknown "member_unknown" Invalid:InvalidValue ["members"] ("id");
+    MemberOfItself "member_of_itself" Invalid:InvalidValue ["members"] ();
+    MemberImmutable "member_immutable" Invalid:Mutability ["members"] ();
+    MemberAttributeImmutable "member_attribute_immutable" Invalid:Mutability ();
+    // SCIM PATCH.
+    OperationsBodyNotObject "operations_body_not_object" Invalid:InvalidSyntax ["Operations"] ();
+    OperationsMissing "operations_missing" Invalid:InvalidSyntax ["Operations"] ();
+    OperationsEmpty "operations_empty" Invalid:InvalidSyntax ["Operations"] ();
+    OperationsNotArray "operations_not_array" Invalid:InvalidSyntax ["Operations"] ();
+    TooManyOperations "too_many_operations" TooLarge ["Operations"] ("max");
+    OperationNotObject "operation_not_object" Invalid:InvalidSyntax ();
+    OpMissing "op_missing" Invalid:InvalidSyntax ["op"] ();
+    OpUnknown "op_unknown" Invalid:InvalidSyntax ["op"] ();
+    AddWithoutValue "add_without_value" Invalid:InvalidValue ["value"] ();
+    PathNotText "path_not_text" Invalid:InvalidPath ["path"] ();
+    PathMissing "path_missing" Invalid:InvalidSyntax ["path"] ();
+    RemoveWithoutPath "remove_without_path" Invalid:NoTarget ["path"] ();
+    ValueNotObject "value_not_object" Invalid:InvalidValue ["value"] ();
+    AttributeReadOnly "attribute_read_only" Invalid:Mutability ();
+    AttributeNotRemovable "attribute_not_removable" Invalid:Mutability ();
+    SchemasImmutable "schemas_immutable" Invalid:Mutability ["schemas"] ("schema");
+    PathNeedsSubAttribute "path_needs_sub_attribute" Invalid:InvalidPath ["path"] ();
+    FilterSelectsSeveral "filter_selects_several" Invalid:InvalidFilter ();
+    PathSelectsNothing "path_selects_nothing" Invalid:NoTarget ();
+    // SCIM paths.
+    PathEmpty "path_empty" Invalid:InvalidPath ();
+    PathTooLong "path_too_long" Invalid:InvalidPath ("max");
+    PathCharacter "path_character" Invalid:InvalidPath ("path", "character");
+    PathColon "path_colon" Invalid:InvalidPath ("path");
+    PathTooManyParts "path_too_many_parts" Invalid:InvalidPath ("path");
+    PathNameInvalid "path_name_invalid" Invalid:InvalidPath ("path");
+    PathWholeSchema "path_whole_schema" Invalid:InvalidPath ("path");
+    PathBracketOpen "path_bracket_open" Invalid:InvalidPath ("path");
+    PathBracketSuffix "path_bracket_suffix" Invalid:InvalidPath ("path");
+    PathBracketName "path_bracket_name" Invalid:InvalidPath ("name");
+    PathBracketUnsupported "path_bracket_unsupported" Invalid:InvalidPath ();
+    PathAttributeUnknown "path_attribute_unknown" Invalid:InvalidPath ("resource_type", "path");
+    PathSubAttributeUnknown "path_sub_attribute_unknown" Invalid:InvalidPath ("name");
+    // SCIM filters.
+    FilterTooLong "filter_too_long" Invalid:InvalidFilter ["filter"] ("max");
+    FilterEmpty "filter_empty" Invalid:InvalidFilter ["filter"] ();
+    FilterTooDeep "filter_too_deep" Invalid:InvalidFilter ["filter"] ("max");
+    FilterTooManyTerms "filter_too_many_terms" Invalid:InvalidFilter ["filter"] ("max");
+    FilterTokenUnexpected "filter_token_unexpected" Invalid:InvalidFilter ["filter"] ("expected", "found");
+    FilterBracketUnmatched "filter_bracket_unmatched" Invalid:InvalidFilter ["filter"] ();
+    FilterBracketsNested "filter_brackets_nested" Invalid:InvalidFilter ["filter"] ();
+    FilterOperatorUnknown "filter_operator_unknown" Invalid:InvalidFilter ["filter"] ("operator");
+    FilterTextUnquoted "filter_text_unquoted" Invalid:InvalidFilter ["filter"] ("text");
+    FilterQuotesWrong "filter_quotes_wrong" Invalid:InvalidFilter ["filter"] ();
+    FilterCharacter "filter_character" Invalid:InvalidFilter ["filter"] ("character");
+    FilterNumberInvalid "filter_number_invalid" Invalid:InvalidFilter ["filter"] ("text");
+    FilterStringOpen "filter_string_open" Invalid:InvalidFilter ["filter"] ();
+    FilterStringNul "filter_string_nul" Invalid:InvalidFilter ["filter"] ();
+    FilterStringInvalid "filter_string_invalid" Invalid:InvalidFilter ["filter"] ();
+    FilterNullOrdered "filter_null_ordered" Invalid:InvalidFilter ("operator");
+    FilterComplex "filter_complex" Invalid:InvalidFilter ("example");
+    FilterNeverReturned "filter_never_returned" Invalid:InvalidFilter ();
+    FilterWholeExtension "filter_whole_extension" Invalid:InvalidFilter ();
+    FilterOperandType "filter_operand_type" Invalid:InvalidFilter ("expected");
+    FilterOperatorType "filter_operator_type" Invalid:InvalidFilter ("operator", "data_type");
+    // SCIM queries.
+    ProjectionConflict "projection_conflict" Invalid:InvalidValue ["attributes"] ();
+    SortOrderInvalid "sort_order_invalid" Invalid:InvalidValue ["sortOrder"] ();
+    SortNeverReturned "sort_never_returned" Invalid:InvalidPath ();
+    SortComplex "sort_complex" Invalid:InvalidPath ("example");
+    PagingConflict "paging_conflict" Invalid:InvalidValue ["cursor"] ();
+    SearchBodyInvalid "search_body_invalid" Invalid:InvalidSyntax ();
+    ParameterType "parameter_type" Invalid:InvalidValue ("expected");
+    ParameterTwice "parameter_twice" Invalid:InvalidValue ();
+    ParameterNotNumber "parameter_not_number" Invalid:InvalidValue ();
+    CursorCountChanged "cursor_count_changed" Invalid:InvalidCount ["count"] ("count");
+    CursorForeign "cursor_foreign" Invalid:InvalidCursor ["cursor"] ();
+    CursorExpired "cursor_expired" Invalid:ExpiredCursor ["cursor"] ();
+    // SCIM Bulk.
+    BulkTooManyOperations "bulk_too_many_operations" TooLarge ["Operations"] ("max", "given");
+    FailOnErrorsInvalid "fail_on_errors_invalid" Invalid:InvalidValue ["failOnErrors"] ();
+    BulkOperationInvalid "bulk_operation_invalid" Invalid:InvalidSyntax ();
+    BulkMethodInvalid "bulk_method_invalid" Invalid:InvalidSyntax ["method"] ();
+    BulkMethodMissing "bulk_method_missing" Invalid:InvalidSyntax ["method"] ();
+    BulkIdInvalid "bulk_id_invalid" Invalid:InvalidSyntax ["bulkId"] ();
+    BulkIdMissing "bulk_id_missing" Invalid:InvalidSyntax ["bulkId"] ();
+    BulkIdTwice "bulk_id_twice" Invalid:InvalidSyntax ["bulkId"] ();
+    BulkPathMissing "bulk_path_missing" Invalid:InvalidSyntax ["path"] ();
+    BulkPathForeign "bulk_path_foreign" Invalid:InvalidValue ["path"] ("base");
+    BulkVersionInvalid "bulk_version_invalid" Invalid:InvalidValue ["version"] ();
+    BulkDataMissing "bulk_data_missing" Invalid:InvalidSyntax ["data"] ("method");
+    BulkReferenceUnknown "bulk_reference_unknown" Conflict ["bulkId"] ("bulk_id");
+    BulkReferenceLater "bulk_reference_later" Conflict ["bulkId"] ("bulk_id");
+    BulkReferenceFailed "bulk_reference_failed" Conflict ["bulkId"] ("bulk_id");
+    BulkCycleRejected "bulk_cycle_rejected" Conflict ["bulkId"] ();
+    BulkCycleUnsupported "bulk_cycle_unsupported" Conflict ["bulkId"] ();
+    BulkNested "bulk_nested" Invalid:InvalidValue ["path"] ();
+    BulkPathUnsupported "bulk_path_unsupported" Invalid:InvalidValue ["path"] ();
+    BulkMethodPath "bulk_method_path" MethodNotAllowed ["method"] ("method", "rule");
+    // Schema documents.
+    SchemaNotObject "schema_not_object" Invalid:InvalidSyntax ();
+    SchemaIdNotUrn "schema_id_not_urn" Invalid:InvalidValue ["id"] ();
+    SchemaNamespaceReserved "schema_namespace_reserved" Invalid:InvalidValue ["id"] ("namespace");
+    SchemaAttributesMissing "schema_attributes_missing" Invalid:InvalidValue ["attributes"] ();
+    SchemaTooManyAttributes "schema_too_many_attributes" Invalid:InvalidValue ["attributes"] ("max");
+    SchemaAttributeTwice "schema_attribute_twice" Invalid:InvalidValue ();
+    SchemaAttributeNotObject "schema_attribute_not_object" Invalid:InvalidValue ["attributes"] ();
+    SchemaAttributeName "schema_attribute_name" Invalid:InvalidValue ("name");
+    SchemaNestedComplex "schema_nested_complex" Invalid:InvalidValue ();
+    SchemaSubAttributesMissing "schema_sub_attributes_missing" Invalid:InvalidValue ();
+    SchemaSubAttributesForbidden "schema_sub_attributes_forbidden" Invalid:InvalidValue ();
+    SchemaUniquenessUnsupported "schema_uniqueness_unsupported" Invalid:InvalidValue ();
+    SchemaImmutableUnsupported "schema_immutable_unsupported" Invalid:InvalidValue ();
+    SchemaIndexNotText "schema_index_not_text" Invalid:InvalidValue ();
+    SchemaWriteOnlyReturned "schema_write_only_returned" Invalid:InvalidValue ();
+    SchemaKeyword "schema_keyword" Invalid:InvalidValue ("member", "allowed");
+    SchemaMemberTooLong "schema_member_too_long" Invalid:InvalidValue ("member", "max");
+    SchemaMemberType "schema_member_type" Invalid:InvalidValue ("member", "expected");
+    SchemaMemberMissing "schema_member_missing" Invalid:InvalidValue ("member");
+    SchemaMemberTexts "schema_member_texts" Invalid:InvalidValue ("member");
     // Names and values.
     NameLength "name_length" Invalid ("max");
     NameControlCharacters "name_control_characters" Invalid ();
@@ -127,13 +397,13 @@ reasons! {
 }
 
 impl Reason {
-    /// A detail with one parameter: `Reason::TooManyLinks.with("max", 20)`.
-    pub fn with(self, name: &'static str, value: impl fmt::Display) -> ErrorDetail {
-        ErrorDetail::new(self).with(name, value)
+    /// An error with one parameter: `Reason::TooManyLinks.with("max", 20)`.
+    pub fn with(self, name: &'static str, value: impl fmt::Display) -> Error {
+        Error::new(self).with(name, value)
     }
 
-    /// A detail about a field: `Reason::NameControlCharacters.on_field("label")`.
-    pub fn on_field(self, field: impl Into<String>) -> ErrorDetail {
-        ErrorDetail::new(self).on_field(field)
+    /// An error about a field: `Reason::NameControlCharacters.on_field("label")`.
+    pub fn on_field(self, field: impl Into<Cow<'static, str>>) -> Error {
+        Error::new(self).on_field(field)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 
 use crate::clock;
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::management::{idempotency, request_log};
 use crate::store::Store;
 
@@ -32,7 +32,7 @@ pub async fn run_retention(store: Store) {
 async fn remove_overdue(store: &Store) -> Result<()> {
     let (reader, now) = (store.clone(), clock::current_millis());
     let overdue = spawn_blocking(move || reader.read_pooled(|at| request_log::list_overdue_logs(at, now)));
-    for configuration in overdue.await.map_err(|_| Error::Busy)?? {
+    for configuration in overdue.await.map_err(|_| Error::new(Reason::ServerBusy))?? {
         while store.write(move |tx| request_log::prune_log(tx, configuration, ROWS_PER_STEP)).await? > 0 {
             tokio::time::sleep(PAUSE).await;
         }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::error::{Error, Reason, Result};
+use crate::error::{ErrorKind, Reason, Result};
 use crate::management::configuration_lifecycle;
 use crate::model::account::{self, Account};
 use crate::model::audit_context::{AccountScope, AuditContext};
@@ -96,7 +96,8 @@ pub fn delete_and_purge_account(tx: &Tx<'_>, context: &AuditContext, id: &str) -
     for configuration in &left {
         match configuration_lifecycle::purge_configuration(tx, context, configuration) {
             // The configuration is already being purged.
-            Ok(_) | Err(Error::NotFound(_)) => {}
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(problem) => return Err(problem),
         }
     }
@@ -106,7 +107,7 @@ pub fn delete_and_purge_account(tx: &Tx<'_>, context: &AuditContext, id: &str) -
 fn find_account_to_delete(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<Account> {
     let found = find_account(tx, &context.scope, id)?;
     if found.configurations > 0 {
-        return Err(Reason::AccountHasConfigurations.with("count", found.configurations).into());
+        return Err(Reason::AccountHasConfigurations.with("count", found.configurations));
     }
     Ok(found)
 }

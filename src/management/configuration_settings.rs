@@ -89,7 +89,7 @@ fn apply_change(before: &Configuration, change: &SettingsChange) -> Result<Confi
     change.switches.apply(&mut after.switches);
     let Switches { page_default, page_max, .. } = after.switches;
     if page_default > page_max {
-        return Err(Reason::PageDefaultAboveMax.with("default", page_default).with("max", page_max).into());
+        return Err(Reason::PageDefaultAboveMax.with("default", page_default).with("max", page_max));
     }
     Ok(after)
 }
@@ -101,7 +101,7 @@ fn normalize_stored_attributes(tx: &Tx<'_>, configuration: &Configuration) -> Re
     for text in &configuration.switches.stored_attributes {
         let Some(name) = types.iter().find_map(|one| one.storable_name(text)) else {
             let excerpt: String = text.chars().take(60).collect();
-            return Err(Reason::StoredAttributeUnknown.with("name", format_args!("{excerpt:?}")).into());
+            return Err(Reason::StoredAttributeUnknown.with("name", format_args!("{excerpt:?}")));
         };
         if !names.contains(&name) {
             names.push(name);
@@ -157,7 +157,7 @@ mod tests {
     use crate::scim::password::{PasswordChange, PasswordDigest};
     use crate::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
     use crate::scim::urn::{GROUP, USER};
-    use crate::scim::{self, validate};
+    use crate::scim::validate;
     use crate::store::Store;
 
     fn test_context() -> AuditContext {
@@ -243,14 +243,14 @@ mod tests {
                     collection_for(&scope, &resource_type),
                     &id,
                 )?;
-                crate::store::tables::passwords::find_digest(tx, &stored.ok_or_else(scim::ScimError::not_found)?)
+                crate::store::tables::passwords::find_digest(tx, &stored.ok_or(Reason::ScimResourceNotFound)?)
             };
             store.write_blocking(create)
         };
         let group = |name: &str| json!({"schemas": [GROUP], "displayName": name});
         write(GROUP_TYPE.clone(), group("Engineering")).unwrap();
         let refused = write(GROUP_TYPE.clone(), group("engineering")).unwrap_err();
-        assert!(refused.to_string().contains("displayName is taken"), "{refused}");
+        assert_eq!(refused.reason(), Reason::GroupNameTaken);
         let user = json!({"schemas": [USER], "userName": "ada", "password": "correct horse"});
         assert_eq!(write(USER_TYPE.clone(), user).unwrap(), None);
     }

@@ -100,9 +100,5 @@ pub(crate) fn append_audit_entry(
 
 pub(crate) fn configuration_not_found(id: &str) -> Error {
     // A text that is not an id is not repeated in the error: it could be a secret, such as a token.
-    if ids::is_id(id) {
-        Reason::ConfigurationIdNotFound.with("id", id).into()
-    } else {
-        Reason::ConfigurationNotFound.into()
-    }
+    if ids::is_id(id) { Reason::ConfigurationIdNotFound.with("id", id) } else { Reason::ConfigurationNotFound.into() }
 }

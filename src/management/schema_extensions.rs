@@ -59,7 +59,7 @@ pub fn load_resource_types(at: &Snapshot<'_>, configuration: i64) -> Result<Arc<
 }
 
 fn unreadable_schema(row: &StoredExtension, problem: &dyn std::fmt::Display) -> Error {
-    Error::Database(format!("stored schema {}: {problem}", row.id))
+    Error::database(format!("stored schema {}: {problem}", row.id))
 }
 
 /// Returns the schema extensions of a configuration.
@@ -107,18 +107,18 @@ pub fn add_extension(
     let schema = parse::parse_schema(&new.document)?;
     let standard = standard_types().into_iter().find(|one| one.name.eq_ignore_ascii_case(&new.resource_type));
     let Some(resource_type) = standard else {
-        return Err(Reason::ResourceTypeUnknown.with("name", format_args!("{:?}", new.resource_type)).into());
+        return Err(Reason::ResourceTypeUnknown.with("name", format_args!("{:?}", new.resource_type)));
     };
     let before = rows::list_extensions(tx, configuration.key)?;
     if before.len() >= EXTENSIONS_MAX {
-        return Err(Reason::TooManySchemas.with("max", EXTENSIONS_MAX).into());
+        return Err(Reason::TooManySchemas.with("max", EXTENSIONS_MAX));
     }
     if before.iter().any(|row| row.id.eq_ignore_ascii_case(&schema.id)) {
-        return Err(Reason::SchemaExists.with("id", &schema.id).into());
+        return Err(Reason::SchemaExists.with("id", &schema.id));
     }
     let document = new.document.to_string();
     if document.len() > DOCUMENT_MAX_BYTES {
-        return Err(Reason::SchemaTooLarge.with("max", DOCUMENT_MAX_BYTES).into());
+        return Err(Reason::SchemaTooLarge.with("max", DOCUMENT_MAX_BYTES));
     }
     let row = StoredExtension {
         id: schema.id.clone().into_owned(),
@@ -159,7 +159,7 @@ pub fn delete_extension(
         let holders = resources::list_resources_with_extension(tx, collection, &row.id, RESOURCES_PER_BATCH)?;
         let (Some(resource_type), false) = (resource_type, holders.is_empty()) else { break };
         if !purge {
-            return Err(Reason::SchemaInUse.with("id", &row.id).into());
+            return Err(Reason::SchemaInUse.with("id", &row.id));
         }
         for stored in holders {
             strip_extension(tx, &scope, resource_type, stored, &row.id)?;

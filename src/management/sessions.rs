@@ -135,7 +135,7 @@ mod tests {
     ) {
         let secret = secret_for("ended");
         let created = store.write_blocking(move |tx| create_with_one_time_secret(tx, &secret, create).map(drop));
-        assert!(matches!(created, Err(Error::NotFound(detail)) if detail.reason() == Reason::SessionEnded));
+        assert!(matches!(created, Err(error) if error.reason() == Reason::SessionEnded));
     }
 
     #[test]
@@ -211,9 +211,10 @@ mod tests {
         let stored =
             || store.read_inline(|at| find_one_time_secret(at, &secret.session, clock::current_millis())).unwrap();
         let failing = secret.clone();
-        let failed = store
-            .write_blocking(move |tx| create_with_one_time_secret(tx, &failing, |_| Err::<(), _>(Error::DiskFull)));
-        assert!(matches!(failed, Err(Error::DiskFull)));
+        let failed = store.write_blocking(move |tx| {
+            create_with_one_time_secret(tx, &failing, |_| Err::<(), _>(Error::new(Reason::DiskFull)))
+        });
+        assert!(matches!(failed, Err(error) if error.reason() == Reason::DiskFull));
         assert_eq!(stored(), None);
         let working = secret.clone();
         store.write_blocking(move |tx| create_with_one_time_secret(tx, &working, |_| Ok(()))).unwrap();

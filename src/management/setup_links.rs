@@ -52,15 +52,15 @@ pub fn create_link(
     let found = configurations::find_configuration(tx, &context.scope, configuration_id)?;
     if !(LIFETIME_MIN_SECONDS..=LIFETIME_MAX_SECONDS).contains(&new.lifetime_seconds) {
         let detail = Reason::SecondsOutOfRange.with("min", LIFETIME_MIN_SECONDS).with("max", LIFETIME_MAX_SECONDS);
-        return Err(detail.on_field("expiresIn").into());
+        return Err(detail.on_field("expiresIn"));
     }
     let note = new.note.trim();
     if note.chars().count() > NOTE_MAX_CHARS || note.chars().any(char::is_control) {
-        return Err(Reason::NoteInvalid.with("max", NOTE_MAX_CHARS).into());
+        return Err(Reason::NoteInvalid.with("max", NOTE_MAX_CHARS));
     }
     let provider = new.provider.as_deref().map(check_provider).transpose()?;
     if rows::count_live_links(tx, found.key, tx.now)? >= LIVE_LINKS_MAX {
-        return Err(Reason::TooManyLinks.with("max", LIVE_LINKS_MAX).into());
+        return Err(Reason::TooManyLinks.with("max", LIVE_LINKS_MAX));
     }
     let link = SetupLink {
         id: new.id.clone(),

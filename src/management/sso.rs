@@ -48,7 +48,7 @@ pub fn save_provider(
     let named = agreement.default_role.iter().map(|role| ("default_role", role));
     for (field, role) in named.chain(agreement.roles.iter().map(|(_, role)| ("roles", role))) {
         if admin_rows::find_role(tx, role)?.is_none() {
-            return Err(Reason::SsoRoleUnknown.with("role", role).on_field(field).into());
+            return Err(Reason::SsoRoleUnknown.with("role", role).on_field(field));
         }
     }
     if agreement.passwords_for_owners_only && admin_rows::count_owners_with_password(tx)? == 0 {
@@ -249,7 +249,7 @@ fn record_failure(tx: &Tx<'_>, context: &AuditContext, reason: &str) -> Result<(
 mod tests {
     use super::*;
     use crate::clock;
-    use crate::error::Error;
+    use crate::error::ErrorKind;
     use crate::model::admin::OWNER;
     use crate::store::Store;
 
@@ -348,7 +348,7 @@ mod tests {
         let only = ProviderConfiguration { passwords_for_owners_only: true, ..agreement() };
         let changed = only.clone();
         let refused = write(&store, move |tx| save_provider(tx, &AuditContext::server(), &changed, ClientSecret::None));
-        assert!(matches!(refused, Err(Error::Refused(why)) if why.field() == Some("only")));
+        assert!(matches!(refused, Err(error) if error.kind() == ErrorKind::Invalid && error.field() == Some("only")));
         create_test_admin(&store, "p@x.example", OWNER, Some("$argon2id$"));
         write(&store, move |tx| save_provider(tx, &AuditContext::server(), &only, ClientSecret::None)).unwrap();
     }
@@ -361,7 +361,9 @@ mod tests {
             let unknown = unknown.clone();
             move |tx| save_provider(tx, &AuditContext::server(), &unknown, ClientSecret::None)
         });
-        assert!(matches!(refused, Err(Error::Refused(why)) if why.field() == Some("default_role")));
+        assert!(
+            matches!(refused, Err(error) if error.kind() == ErrorKind::Invalid && error.field() == Some("default_role"))
+        );
         let decision =
             store.read_inline(|at| evaluate_sign_in(at, &unknown, &identity("u1", "bob@x.example", ""))).unwrap();
         assert_eq!(decision, SignInDecision::Refuse(SsoRefusal::NoRole));

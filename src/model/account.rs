@@ -25,7 +25,7 @@ pub struct Account {
 /// `Refused`.
 pub fn check_id(id: &str) -> Result<()> {
     if id.is_empty() || id.chars().count() > ID_MAX_CHARS {
-        return Err(Reason::AccountIdLength.with("max", ID_MAX_CHARS).into());
+        return Err(Reason::AccountIdLength.with("max", ID_MAX_CHARS));
     }
     if id.trim() != id || id.chars().any(char::is_control) {
         return Err(Reason::AccountIdCharacters.into());

@@ -90,7 +90,7 @@ pub fn normalize_email(email: &str) -> Result<String> {
 pub fn check_name(name: &str) -> Result<&str> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > NAME_MAX_CHARS || name.chars().any(char::is_control) {
-        return Err(Reason::AdminNameLength.with("max", NAME_MAX_CHARS).into());
+        return Err(Reason::AdminNameLength.with("max", NAME_MAX_CHARS));
     }
     Ok(name)
 }
@@ -122,10 +122,10 @@ const COMMON_PASSWORDS: [&str; 16] = [
 pub fn check_password(password: &str, email: &str) -> Result<()> {
     let length = password.chars().count();
     if length < PASSWORD_MIN_CHARS {
-        return Err(Reason::PasswordTooShort.with("min", PASSWORD_MIN_CHARS).into());
+        return Err(Reason::PasswordTooShort.with("min", PASSWORD_MIN_CHARS));
     }
     if length > PASSWORD_MAX_CHARS {
-        return Err(Reason::PasswordTooLong.with("max", PASSWORD_MAX_CHARS).into());
+        return Err(Reason::PasswordTooLong.with("max", PASSWORD_MAX_CHARS));
     }
     let lower = password.to_lowercase();
     let first = lower.chars().next();

@@ -13,7 +13,9 @@ pub use self::sentence::summarize_call;
 pub use crate::model::explanation::setting_locations::SettingLocation;
 
 use super::request::LoggedCall;
+use crate::error::Reason;
 use crate::providers::IdentityProvider;
+use crate::scim::dialect::NoteCode;
 
 /// A logged call with the parsed parts that its explanation needs.
 #[derive(Debug, Clone, Copy)]
@@ -50,9 +52,21 @@ impl CallContext<'_> {
         self.call.refusal.as_deref() == Some(refusal)
     }
 
-    /// Whether a note ends with `end`.
-    fn has_note(&self, end: &str) -> bool {
-        self.call.notes.iter().any(|note| note.ends_with(end))
+    /// Whether the call failed for one of these reasons.
+    fn failed_for(&self, reasons: &[Reason]) -> bool {
+        self.call.reason.is_some_and(|reason| reasons.contains(&reason))
+    }
+
+    /// The same, and the reason is about this attribute or one of its sub-attributes.
+    fn failed_on(&self, reasons: &[Reason], attribute: &str) -> bool {
+        let field = self.call.reason_field.as_deref().unwrap_or_default();
+        let is_about_it = field.strip_prefix(attribute).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.failed_for(reasons) && is_about_it
+    }
+
+    /// Whether the log entry has this note.
+    fn has_note(&self, code: NoteCode) -> bool {
+        self.call.notes.iter().any(|note| note.split(' ').next() == Some(code.as_str()))
     }
 }
 

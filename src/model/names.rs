@@ -9,13 +9,13 @@ pub const MAX_CHARS: usize = 64;
 ///
 /// # Errors
 /// `Refused` on `member`, the JSON member of the name.
-pub fn check_name<'n>(member: &str, name: &'n str) -> Result<&'n str> {
+pub fn check_name<'n>(member: &'static str, name: &'n str) -> Result<&'n str> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > MAX_CHARS {
-        return Err(Reason::NameLength.with("max", MAX_CHARS).on_field(member).into());
+        return Err(Reason::NameLength.with("max", MAX_CHARS).on_field(member));
     }
     if name.chars().any(char::is_control) {
-        return Err(Reason::NameControlCharacters.on_field(member).into());
+        return Err(Reason::NameControlCharacters.on_field(member));
     }
     Ok(name)
 }

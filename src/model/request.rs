@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::clock::Millis;
+use crate::error::Reason;
 
 /// Bytes of a body that are stored.
 pub const LOGGED_BODY_MAX_BYTES: usize = 16 * 1024;
@@ -191,6 +192,10 @@ pub struct LoggedCall {
     pub failed: bool,
     /// The `scimType` of an error response.
     pub scim_type: Option<String>,
+    /// Why the call failed; none for calls of earlier versions.
+    pub reason: Option<Reason>,
+    /// The attribute or parameter that the reason is about.
+    pub reason_field: Option<String>,
     /// The `detail` of an error response.
     pub detail: Option<String>,
     /// Why the caller could not be authenticated: the value of a [`Refusal`].

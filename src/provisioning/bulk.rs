@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::provisioning::Scope;
 use crate::provisioning::rendered::RenderedResource;
 use crate::provisioning::resources::{self, PreparedResource};
-use crate::scim;
 use crate::scim::dialect::DialectNotes;
 use crate::scim::members::{MemberEdit, MemberRef};
 use crate::scim::patch::{Patch, PatchEdit};
@@ -77,8 +76,7 @@ fn create_without_pending(
     let done = resources::create_resource(tx, scope, &one.resource_type, &one.id, &prepared, -1)?;
     if done.resource.stored.id != one.id {
         // The other resources of the cycle refer to an id that this resource did not get.
-        let detail = "an inactive resource with this name exists; circular references cannot reactivate it";
-        return Err(scim::ScimError::with_status(409, detail).into());
+        return Err(Reason::BulkCycleUnsupported.into());
     }
     Ok(done.notes)
 }

@@ -158,7 +158,7 @@ fn select_net_changes(of_group: &[HeldMember], joined: bool) -> Vec<(String, Str
 }
 
 fn parse_held_body(held: &HeldResource, body: &str) -> Result<Attributes> {
-    render::parse_stored_text(body).map_err(|problem| Error::Database(format!("held text of {}: {problem}", held.id)))
+    render::parse_stored_text(body).map_err(|problem| Error::database(format!("held text of {}: {problem}", held.id)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Users, groups and members across configurations, for the operator's application and for admins.
 
-use crate::error::{Error, Reason, Result};
+use crate::error::{Reason, Result};
 use crate::store::Snapshot;
 use crate::store::tables::directory::{self, DirectoryView};
 pub use crate::store::tables::directory::{DirectoryFilter, DirectoryMember, DirectoryPosition, DirectorySource};
@@ -164,7 +164,7 @@ fn find_published_or_image(
     resource_type: &str,
     id: &str,
 ) -> Result<(DirectoryResource, bool)> {
-    let not_found = || Error::from(Reason::ResourceNotFound.with("resource_type", resource_type.to_ascii_lowercase()));
+    let not_found = || Reason::ResourceNotFound.with("resource_type", resource_type.to_ascii_lowercase());
     let (stored, is_deleted) =
         directory::find_resource_by_id(at, DirectoryView::Published, resource_type, id)?.ok_or_else(not_found)?;
     let source = directory::find_source_by_key(at, stored.configuration)?.ok_or_else(not_found)?;
@@ -203,8 +203,7 @@ pub fn list_current_members(
     let source = find_live_source(at, scope)?;
     let found = directory::find_resource_by_id(at, DirectoryView::Current, "Group", group)?;
     let found = found.filter(|(stored, _)| stored.configuration == source.configuration);
-    let (stored, is_deleted) =
-        found.ok_or_else(|| Error::from(Reason::ResourceNotFound.with("resource_type", "group")))?;
+    let (stored, is_deleted) = found.ok_or_else(|| Reason::ResourceNotFound.with("resource_type", "group"))?;
     list_members_in_view(at, DirectoryView::Current, &stored, is_deleted, cursor, limit)
 }
 

@@ -184,7 +184,7 @@ fn resolve_cursor(at: &Snapshot<'_>, streams: &[ResourceStream<'_>], mark: &Curs
             return Ok(SortPosition { key: Some(key), row: mark.row });
         }
     }
-    Err(cursor::expired_cursor_error().into())
+    Err(cursor::expired_cursor_error())
 }
 
 /// Reads the resources of the rows, up to the size limit of a page. The first one is always included.
@@ -199,7 +199,7 @@ fn read_resources(
     for PageRow { stream, position } in found {
         let part = &request.parts[*stream];
         let row = resources::find_resource_by_key(at, scope.configuration, position.row)?
-            .ok_or_else(|| Error::Database(format!("an index names row {}, which does not exist", position.row)))?;
+            .ok_or_else(|| Error::database(format!("an index names row {}, which does not exist", position.row)))?;
         let members = if part.with_members { row.member_count } else { 0 };
         bytes += row.body.len() + to_usize(members.unsigned_abs()) * LINK_BYTES;
         if bytes > PAGE_MAX_BYTES && !items.is_empty() {

@@ -4,14 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::json;
 
-use crate::error::Result;
+use crate::error::{Error, Reason, Result};
 use crate::model::event::EventAction;
 use crate::model::switches::UnknownMembers;
 use crate::provisioning::Scope;
 use crate::provisioning::events;
 use crate::provisioning::publication::Publication;
-use crate::scim;
-use crate::scim::dialect::DialectNotes;
+use crate::scim::dialect::{DialectNotes, NoteCode};
 use crate::scim::filter::Predicate;
 use crate::scim::filter::evaluate::matches_element;
 use crate::scim::members::{MemberEdit, MemberRef};
@@ -70,18 +69,17 @@ fn resolve_added_members(
     notes: &mut DialectNotes,
 ) -> Result<Vec<ExistingMember>> {
     if members.iter().any(|member| member.id == group) {
-        return Err(scim::ScimError::invalid_value("a group cannot be a member of itself").into());
+        return Err(Error::new(Reason::MemberOfItself));
     }
     let ids: Vec<String> = members.iter().map(|member| member.id.clone()).collect();
     let mut found = Vec::with_capacity(ids.len());
     for (id, member) in ids.iter().zip(find_members(at, scope, &ids)?) {
         match (member, scope.switches.unknown_members) {
             (Some(member), _) => found.push(member),
-            (None, UnknownMembers::Skip) => notes.add("members: unknown id skipped"),
+            (None, UnknownMembers::Skip) => notes.add(NoteCode::UnknownMemberSkipped),
             (None, UnknownMembers::Reject) => {
                 let excerpt: String = id.chars().take(60).collect();
-                let detail = format!("members.value {excerpt:?} is no user or group of this configuration");
-                return Err(scim::ScimError::invalid_value(detail).into());
+                return Err(Reason::MemberUnknown.with("id", format_args!("{excerpt:?}")));
             }
         }
     }

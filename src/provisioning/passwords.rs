@@ -4,7 +4,6 @@ use crate::error::{Error, Reason, Result};
 use crate::model::switches::PasswordHandling;
 use crate::provisioning::Scope;
 use crate::provisioning::rendered::collection_for;
-use crate::scim;
 use crate::scim::password::{PasswordChange, PasswordDigest};
 use crate::scim::schema::USER_TYPE;
 use crate::store::tables::resources::{self, StoredResource};
@@ -44,7 +43,7 @@ pub(super) fn apply_password(
         Some(PasswordChange::Remove) => passwords::delete_password(tx, resource),
         // Hashing is slow and must happen before the transaction.
         Some(PasswordChange::SetClearText(_)) => {
-            Err(Error::Database(format!("the password of {} is not hashed", resource.id)))
+            Err(Error::database(format!("the password of {} is not hashed", resource.id)))
         }
     }
 }
@@ -58,7 +57,7 @@ pub fn find_password_digest(at: &Snapshot<'_>, scope: &Scope, user: &str) -> Res
         return Err(Reason::PasswordsNotStored.into());
     }
     let stored = resources::find_resource_by_id(at, collection_for(scope, &USER_TYPE), user)?;
-    passwords::find_digest(at, &stored.ok_or_else(scim::ScimError::not_found)?)
+    passwords::find_digest(at, &stored.ok_or(Reason::ScimResourceNotFound)?)
 }
 
 /// Removes the passwords of all users of a configuration that no longer stores passwords.

@@ -6,10 +6,9 @@
 
 use std::cell::Cell;
 
-use crate::error::Result;
+use crate::error::{Error, Reason, Result};
 use crate::model::event::{EventAction, EventKind};
 use crate::provisioning::Scope;
-use crate::scim;
 use crate::scim::index::IndexKeys;
 use crate::store::Tx;
 use crate::store::tables::events;
@@ -36,7 +35,7 @@ impl<'t> Publication<'t> {
     pub(crate) fn for_scope(tx: &'t Tx<'t>, scope: &'t Scope) -> Result<Self> {
         let gate = held_changes::load_gate(tx, scope.configuration)?.filter(|gate| !gate.deleted);
         let Some(gate) = gate else {
-            return Err(scim::ScimError::with_status(401, "the configuration is deleted").into());
+            return Err(Error::new(Reason::ConfigurationDeleted));
         };
         Ok(Self {
             tx,

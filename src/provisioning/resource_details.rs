@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::clock::Millis;
-use crate::error::{Error, Reason, Result};
+use crate::error::{Reason, Result};
 use crate::model::audit_context::AccountScope;
 use crate::model::event::Event;
 use crate::model::ids;
@@ -53,7 +53,7 @@ pub fn find_resource_details(
     id: &str,
     before: Option<i64>,
 ) -> Result<ResourceDetails> {
-    let not_found = || Error::from(Reason::ResourceNotFound.with("resource_type", resource_type.to_ascii_lowercase()));
+    let not_found = || Reason::ResourceNotFound.with("resource_type", resource_type.to_ascii_lowercase());
     if !ids::is_id(id) {
         return Err(not_found());
     }

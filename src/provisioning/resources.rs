@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result, ScimType};
 use crate::model::event::EventAction;
 use crate::model::switches::{InputMode, PasswordHandling};
 use crate::provisioning::Scope;
@@ -15,15 +15,15 @@ use crate::provisioning::passwords;
 use crate::provisioning::publication::Publication;
 use crate::provisioning::rendered::{RenderedResource, collection_for};
 use crate::scim;
-use crate::scim::dialect::{DialectNotes, DialectRules};
+use crate::scim::dialect::{DialectNotes, DialectRules, NoteCode};
 use crate::scim::entity_tag::{EntityTags, check_if_match};
 use crate::scim::index::{self, IndexKeys};
 use crate::scim::members::MemberEdit;
 use crate::scim::password::PasswordChange;
 use crate::scim::patch::{self, Patch, PatchEdit};
+use crate::scim::render;
 use crate::scim::schema::{DataType, ResourceType};
 use crate::scim::validate::{self, Attributes, ResourceDraft};
-use crate::scim::{ScimType, render};
 use crate::store::tables::resources::{self, ResourceValues, StoredResource};
 use crate::store::tables::{configurations, members as member_rows};
 use crate::store::{Snapshot, Tx};
@@ -63,7 +63,7 @@ pub fn read_resource(
 
 fn find_resource(at: &Snapshot<'_>, scope: &Scope, resource_type: &ResourceType, id: &str) -> Result<StoredResource> {
     resources::find_resource_by_id(at, collection_for(scope, resource_type), id)?
-        .ok_or_else(|| scim::ScimError::not_found().into())
+        .ok_or_else(|| Error::new(Reason::ScimResourceNotFound))
 }
 
 /// A resource to create, with everything that can be computed before the transaction.
@@ -132,7 +132,7 @@ fn reactivate_resource(
     members_max: i64,
 ) -> Result<WriteResult> {
     let PreparedResource { draft, keys, .. } = prepared;
-    let is_conflict = matches!(&conflict, Error::Scim(error) if error.scim_type == Some(ScimType::Uniqueness));
+    let is_conflict = conflict.scim_type() == Some(ScimType::Uniqueness);
     let (true, Some(name)) = (is_conflict, &keys.user_name) else { return Err(conflict) };
     let Some(stored) = resources::find_resource_by_user_name(tx, collection_for(scope, resource_type), name)? else {
         return Err(conflict);
@@ -142,7 +142,7 @@ fn reactivate_resource(
         return Err(conflict);
     }
     let mut notes = draft.notes.clone();
-    notes.add("inactive resource of that name activated");
+    notes.add(NoteCode::InactiveResourceActivated);
     let password = draft.password.as_ref();
     let change = ResourceChange { before, after: draft.attributes.clone(), members: Vec::new(), password };
     write_change(tx, scope, resource_type, stored, change, notes, members_max)
@@ -218,10 +218,8 @@ pub fn patch_resource(
 }
 
 fn label_operation_error(error: Error, operation: usize) -> Error {
-    match error {
-        Error::Scim(error) => error.with_location(&patch::label_operation(operation)).into(),
-        other => other,
-    }
+    // Errors of the server itself are not about an operation of the request.
+    if error.status() < 500 { error.within(&patch::label_operation(operation)) } else { error }
 }
 
 /// Deletes a resource, its memberships and references to it, such as `manager` (RFC 7644 section 3.6). The version of
@@ -482,5 +480,5 @@ fn unique_name<'k>(
 
 fn parse_attributes(stored: &StoredResource) -> Result<Attributes> {
     render::parse_stored_text(&stored.body)
-        .map_err(|problem| Error::Database(format!("stored text of {}: {problem}", stored.id)))
+        .map_err(|problem| Error::database(format!("stored text of {}: {problem}", stored.id)))
 }

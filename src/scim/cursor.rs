@@ -9,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use super::sort::{SortPosition, SortValue};
-use super::{ScimError, ScimType};
+use crate::error::{Error, Reason};
 
 /// Lifetime of a cursor, in seconds (`pagination.cursorTimeout`).
 pub const LIFETIME_SECONDS: u32 = 3_600;
@@ -144,32 +144,25 @@ pub fn decode_cursor(
     text: &str,
     count: Option<u64>,
     now: i64,
-) -> Result<Cursor, ScimError> {
+) -> Result<Cursor, Error> {
     let (cursor, issued) = verify_cursor(secret, query, text).ok_or_else(invalid_cursor_error)?;
     if now.saturating_sub(issued) > i64::from(LIFETIME_SECONDS) * 1_000 {
         return Err(expired_cursor_error());
     }
     if count.is_some_and(|count| count != cursor.count) {
-        let detail = format!("count must be the same for all pages; it was {} for the first page", cursor.count);
-        return Err(ScimError::bad_request(ScimType::InvalidCount, detail));
+        return Err(Reason::CursorCountChanged.with("count", cursor.count));
     }
     Ok(cursor)
 }
 
 /// The message is always the same, so that it reveals nothing about other configurations (RFC 9865 section 5.2).
-fn invalid_cursor_error() -> ScimError {
-    ScimError::bad_request(
-        ScimType::InvalidCursor,
-        "the cursor was not issued for this query; repeat the query that issued it, or start with an empty cursor",
-    )
+fn invalid_cursor_error() -> Error {
+    Error::new(Reason::CursorForeign)
 }
 
 /// The error of a valid cursor whose position no longer exists or whose lifetime is over.
-pub fn expired_cursor_error() -> ScimError {
-    ScimError::bad_request(
-        ScimType::ExpiredCursor,
-        "the cursor can no longer be used; start again with an empty cursor",
-    )
+pub fn expired_cursor_error() -> Error {
+    Error::new(Reason::CursorExpired)
 }
 
 fn compute_mac(secret: &CursorSecret, query: &CursorQuery, bytes: &[u8]) -> Option<Hmac<Sha256>> {
@@ -209,6 +202,7 @@ fn verify_cursor(secret: &CursorSecret, query: &CursorQuery, text: &str) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ScimType;
 
     const SECRET: CursorSecret = [7; 32];
     const HOUR: i64 = 3_600_000;
@@ -221,8 +215,8 @@ mod tests {
         Cursor { direction: Direction::Forward, count: 10, position: SortPosition { key, row: 42 }.into() }
     }
 
-    fn scim_type(result: Result<Cursor, ScimError>) -> &'static str {
-        result.unwrap_err().scim_type.unwrap().as_str()
+    fn scim_type(result: Result<Cursor, Error>) -> &'static str {
+        result.unwrap_err().scim_type().unwrap().as_str()
     }
 
     #[test]
@@ -260,7 +254,7 @@ mod tests {
         let mut refusals = Vec::new();
         let mut refuse = |secret: &CursorSecret, query: &CursorQuery, text: &str| {
             let refused = decode_cursor(secret, query, text, Some(10), 0).unwrap_err();
-            assert_eq!(refused.scim_type, Some(ScimType::InvalidCursor), "{text}");
+            assert_eq!(refused.scim_type(), Some(ScimType::InvalidCursor), "{text}");
             refusals.push(refused);
         };
         for at in 0..text.len() {

@@ -1,6 +1,8 @@
 //! Deviations of identity providers from the RFCs: one named function per deviation, and the switches with which a
 //! configuration accepts them.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use super::schema::Attribute;
@@ -22,25 +24,132 @@ impl DialectRules {
     pub const LENIENT: Self = Self { strict: false, create_on_no_target: false, store_passwords: false };
 }
 
+/// What was accepted, skipped or ignored in a request. `messages` has the text of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoteCode {
+    /// `schemas` names a schema that the resource type does not have.
+    ForeignSchemaIgnored,
+    /// `schemas` does not name the schema of the resource.
+    BaseSchemaAssumed,
+    /// `schemas` does not name the schema of a PATCH request.
+    PatchOpAssumed,
+    /// `schemas` cannot be changed: it follows from the attributes.
+    SchemasDerived,
+    /// A write-only attribute that is not stored.
+    ValueDiscarded,
+    /// An attribute that is in no schema.
+    UnknownAttributeIgnored,
+    /// A PATCH path in an extension that the resource type does not have.
+    UnknownExtensionIgnored,
+    /// More than one primary value.
+    FirstPrimaryAccepted,
+    /// A boolean that was sent as text.
+    BooleanAsText,
+    /// A value that was sent instead of an object.
+    ConvertedToObject,
+    /// An object that was sent as JSON text.
+    JsonTextUnpacked,
+    /// A member that does not exist.
+    UnknownMemberSkipped,
+    /// A create request that activated an inactive resource of the same name.
+    InactiveResourceActivated,
+}
+
+impl NoteCode {
+    /// All codes.
+    pub const ALL: [Self; 13] = [
+        Self::ForeignSchemaIgnored,
+        Self::BaseSchemaAssumed,
+        Self::PatchOpAssumed,
+        Self::SchemasDerived,
+        Self::ValueDiscarded,
+        Self::UnknownAttributeIgnored,
+        Self::UnknownExtensionIgnored,
+        Self::FirstPrimaryAccepted,
+        Self::BooleanAsText,
+        Self::ConvertedToObject,
+        Self::JsonTextUnpacked,
+        Self::UnknownMemberSkipped,
+        Self::InactiveResourceActivated,
+    ];
+
+    /// The stable code, as it is stored in the request log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ForeignSchemaIgnored => "foreign_schema_ignored",
+            Self::BaseSchemaAssumed => "base_schema_assumed",
+            Self::PatchOpAssumed => "patch_op_assumed",
+            Self::SchemasDerived => "schemas_derived",
+            Self::ValueDiscarded => "value_discarded",
+            Self::UnknownAttributeIgnored => "unknown_attribute_ignored",
+            Self::UnknownExtensionIgnored => "unknown_extension_ignored",
+            Self::FirstPrimaryAccepted => "first_primary_accepted",
+            Self::BooleanAsText => "boolean_as_text",
+            Self::ConvertedToObject => "converted_to_object",
+            Self::JsonTextUnpacked => "json_text_unpacked",
+            Self::UnknownMemberSkipped => "unknown_member_skipped",
+            Self::InactiveResourceActivated => "inactive_resource_activated",
+        }
+    }
+}
+
+/// One note: its code, and the attribute that it is about. Stored as `code` or `code attribute`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DialectNote {
+    /// What happened.
+    pub code: NoteCode,
+    /// The attribute.
+    pub attribute: Option<String>,
+}
+
+impl DialectNote {
+    /// Parses the stored form. `None` for the text of an earlier version.
+    pub fn parse(stored: &str) -> Option<Self> {
+        let (code, attribute) = stored.split_once(' ').map_or((stored, None), |(code, rest)| (code, Some(rest)));
+        let code = NoteCode::ALL.into_iter().find(|known| known.as_str() == code)?;
+        Some(Self { code, attribute: attribute.map(str::to_owned) })
+    }
+}
+
+impl fmt::Display for DialectNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code.as_str())?;
+        self.attribute.iter().try_for_each(|attribute| write!(f, " {attribute}"))
+    }
+}
+
 /// The deviations that were accepted, skipped or ignored in one request, for the log. Notes name attributes, never
 /// values.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DialectNotes(Vec<String>);
+pub struct DialectNotes(Vec<DialectNote>);
 
 impl DialectNotes {
     /// Maximum number of notes per request.
     const MAX: usize = 16;
 
     /// Adds a note, unless the maximum is reached or the same note exists.
-    pub fn add(&mut self, note: impl Into<String>) {
-        let note = note.into();
+    pub fn add(&mut self, code: NoteCode) {
+        self.push(DialectNote { code, attribute: None });
+    }
+
+    /// Adds a note about an attribute.
+    pub fn add_for(&mut self, code: NoteCode, attribute: impl fmt::Display) {
+        self.push(DialectNote { code, attribute: Some(attribute.to_string()) });
+    }
+
+    /// Adds the notes of another part of the request.
+    pub fn extend(&mut self, notes: &Self) {
+        notes.0.iter().for_each(|note| self.push(note.clone()));
+    }
+
+    fn push(&mut self, note: DialectNote) {
         if self.0.len() < Self::MAX && !self.0.contains(&note) {
             self.0.push(note);
         }
     }
 
     /// Returns the notes in the order in which they were added.
-    pub fn as_slice(&self) -> &[String] {
+    pub fn as_slice(&self) -> &[DialectNote] {
         &self.0
     }
 

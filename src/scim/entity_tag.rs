@@ -1,8 +1,7 @@
 //! Resource versions as entity tags, and the preconditions that use them (RFC 7644 section 3.14, RFC 9110 section 13).
 
+use crate::error::{Error, Reason};
 use sha2::{Digest, Sha256};
-
-use crate::scim::ScimError;
 
 /// Returns the entity tag of a resource, such as `W/"7"`. It is weak because projections of one version differ in their
 /// bytes.
@@ -45,7 +44,7 @@ impl EntityTags {
     ///
     /// # Errors
     /// 400 invalidValue if the header contains no valid tag.
-    pub fn parse(header: &str) -> Result<Self, ScimError> {
+    pub fn parse(header: &str) -> Result<Self, Error> {
         let mut tags = Vec::new();
         for part in split_tags(header) {
             let part = part.trim();
@@ -75,8 +74,8 @@ impl EntityTags {
     }
 }
 
-fn invalid_tag_error() -> ScimError {
-    ScimError::invalid_value("If-Match and If-None-Match take entity tags such as W/\"3\", a list of them, or *")
+fn invalid_tag_error() -> Error {
+    Error::new(Reason::EntityTagInvalid)
 }
 
 /// Splits at commas outside quotes.
@@ -92,12 +91,9 @@ fn split_tags(header: &str) -> impl Iterator<Item = &str> {
 ///
 /// # Errors
 /// 412 if If-Match names only other versions.
-pub fn check_if_match(if_match: Option<&EntityTags>, tag: &str) -> Result<(), ScimError> {
+pub fn check_if_match(if_match: Option<&EntityTags>, tag: &str) -> Result<(), Error> {
     match if_match {
-        Some(tags) if !tags.contains(tag) => Err(ScimError::with_status(
-            412,
-            format!("the resource has changed: its version is now {tag}; read it again"),
-        )),
+        Some(tags) if !tags.contains(tag) => Err(Reason::VersionMismatch.with("version", tag)),
         _ => Ok(()),
     }
 }
@@ -125,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_stale_tag_is_412() {
-        assert_eq!(check_if_match(Some(&EntityTags::OneOf(vec!["1".into()])), "W/\"2\"").unwrap_err().status, 412);
+        assert_eq!(check_if_match(Some(&EntityTags::OneOf(vec!["1".into()])), "W/\"2\"").unwrap_err().status(), 412);
         assert!(check_if_match(None, "W/\"2\"").is_ok());
     }
 }

@@ -1,14 +1,13 @@
 //! The reader for all incoming JSON. It is stricter than `serde_json::Value`, which accepts duplicate keys and keeps
 //! the last one: here a name may occur once, regardless of case (RFC 7643 section 2.1), and all sizes are limited.
 
+use crate::error::{Error, Reason};
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-
-use super::ScimError;
 
 /// Maximum nesting depth of arrays and objects.
 pub const DEPTH_MAX: usize = 64;
@@ -25,7 +24,7 @@ const LINEAR_SEARCH_MAX: usize = 24;
 /// 400 invalidSyntax for anything that is not one well-formed JSON text in UTF-8, for a name that occurs twice in
 /// one object and for nesting deeper than [`DEPTH_MAX`]; 400 invalidValue for a NUL character; 413 above the other
 /// limits.
-pub fn parse_json(bytes: &[u8]) -> Result<Value, ScimError> {
+pub fn parse_json(bytes: &[u8]) -> Result<Value, Error> {
     parse_json_with(bytes, str::eq_ignore_ascii_case, str::to_ascii_lowercase)
 }
 
@@ -33,12 +32,12 @@ pub fn parse_json(bytes: &[u8]) -> Result<Value, ScimError> {
 ///
 /// # Errors
 /// Those of [`read`].
-pub fn parse_case_exact_json(bytes: &[u8]) -> Result<Value, ScimError> {
+pub fn parse_case_exact_json(bytes: &[u8]) -> Result<Value, Error> {
     parse_json_with(bytes, str::eq, str::to_owned)
 }
 
 /// `same` compares two names; `key` returns the same key for equal names.
-fn parse_json_with(bytes: &[u8], same: fn(&str, &str) -> bool, key: fn(&str) -> String) -> Result<Value, ScimError> {
+fn parse_json_with(bytes: &[u8], same: fn(&str, &str) -> bool, key: fn(&str) -> String) -> Result<Value, Error> {
     let state = JsonReaderState { error: RefCell::new(None), values: RefCell::new(0), same, key };
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read =
@@ -46,14 +45,14 @@ fn parse_json_with(bytes: &[u8], same: fn(&str, &str) -> bool, key: fn(&str) -> 
     read.map_err(|problem| {
         state.error.take().unwrap_or_else(|| {
             let (line, column) = (problem.line(), problem.column());
-            ScimError::invalid_syntax(format!("the body is not valid JSON (line {line}, column {column})"))
+            Reason::JsonInvalid.with("line", line).with("column", column)
         })
     })
 }
 
 /// State of the nested readers: the reason for the rejection, and the number of values so far.
 struct JsonReaderState {
-    error: RefCell<Option<ScimError>>,
+    error: RefCell<Option<Error>>,
     values: RefCell<usize>,
     same: fn(&str, &str) -> bool,
     key: fn(&str) -> String,
@@ -66,16 +65,14 @@ struct JsonReader<'s> {
 }
 
 impl JsonReader<'_> {
-    fn reject<E: serde::de::Error>(self, error: ScimError) -> E {
+    fn reject<E: serde::de::Error>(self, error: Error) -> E {
         self.state.error.borrow_mut().get_or_insert(error);
         E::custom("refused")
     }
 
     fn enter_level<E: serde::de::Error>(self) -> Result<Self, E> {
         if self.depth == DEPTH_MAX {
-            return Err(
-                self.reject(ScimError::invalid_syntax(format!("the body is nested deeper than {DEPTH_MAX} levels")))
-            );
+            return Err(self.reject(Reason::JsonTooDeep.with("max", DEPTH_MAX)));
         }
         Ok(Self { depth: self.depth + 1, ..self })
     }
@@ -84,17 +81,17 @@ impl JsonReader<'_> {
         let mut values = self.state.values.borrow_mut();
         *values += 1;
         if *values > VALUES_MAX {
-            return Err(self.reject(ScimError::too_large(format!("the body holds more than {VALUES_MAX} values"))));
+            return Err(self.reject(Reason::JsonTooManyValues.with("max", VALUES_MAX)));
         }
         Ok(())
     }
 
     fn check_text<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
         if text.len() > STRING_MAX_BYTES {
-            return Err(self.reject(ScimError::too_large(format!("a string is longer than {STRING_MAX_BYTES} bytes"))));
+            return Err(self.reject(Reason::JsonStringTooLong.with("max", STRING_MAX_BYTES)));
         }
         if text.contains('\0') {
-            return Err(self.reject(ScimError::invalid_value("a string contains the character NUL; remove it")));
+            return Err(self.reject(Error::new(Reason::JsonNulCharacter)));
         }
         Ok(())
     }
@@ -164,9 +161,7 @@ impl<'de> Visitor<'de> for JsonReader<'_> {
             self.count_value()?;
             if self.state.is_duplicate(&map, &mut seen, &name) {
                 let excerpt: String = name.chars().take(40).collect();
-                return Err(
-                    self.reject(ScimError::invalid_syntax(format!("the name {excerpt:?} occurs twice in one object")))
-                );
+                return Err(self.reject(Reason::JsonDuplicateName.with("name", format_args!("{excerpt:?}"))));
             }
             let value = entries.next_value_seed(inner)?;
             map.insert(name, value);
@@ -190,10 +185,10 @@ impl JsonReaderState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scim::ScimType;
+    use crate::error::ScimType;
 
     #[track_caller]
-    fn refused(text: &str) -> ScimError {
+    fn refused(text: &str) -> Error {
         parse_json(text.as_bytes()).expect_err(text)
     }
 
@@ -209,11 +204,11 @@ mod tests {
         for text in
             [r#"{"a":1,"a":2}"#, r#"{"userName":1,"USERNAME":2}"#, r#"{"a":1,"\u0061":2}"#, r#"{"x":[{"b":1,"B":1}]}"#]
         {
-            assert_eq!(refused(text).scim_type, Some(ScimType::InvalidSyntax), "{text}");
+            assert_eq!(refused(text).scim_type(), Some(ScimType::InvalidSyntax), "{text}");
         }
         let many: Vec<String> = (0..60).map(|n| format!("\"n{n}\":1")).collect();
         assert!(parse_json(format!("{{{}}}", many.join(",")).as_bytes()).is_ok());
-        assert_eq!(refused(&format!("{{{},\"N7\":1}}", many.join(","))).status, 400);
+        assert_eq!(refused(&format!("{{{},\"N7\":1}}", many.join(","))).status(), 400);
     }
 
     #[test]
@@ -222,26 +217,26 @@ mod tests {
         let many: Vec<String> = (0..60).map(|n| format!("\"n{n}\":1")).collect();
         assert!(parse_case_exact_json(format!("{{{},\"N7\":1}}", many.join(",")).as_bytes()).is_ok());
         for text in [r#"{"a":1,"a":2}"#.to_owned(), format!("{{{},\"n7\":1}}", many.join(","))] {
-            assert_eq!(parse_case_exact_json(text.as_bytes()).unwrap_err().status, 400, "{text}");
+            assert_eq!(parse_case_exact_json(text.as_bytes()).unwrap_err().status(), 400, "{text}");
         }
     }
 
     #[test]
     fn malformed_text_is_invalid_syntax() {
         for text in ["", "{", "[1,]", "{\"a\":NaN}", "{} {}", "// x\n{}", "\"\\ud800\"", "'a'", "{\"a\":1e999}"] {
-            assert_eq!(refused(text).scim_type, Some(ScimType::InvalidSyntax), "{text}");
+            assert_eq!(refused(text).scim_type(), Some(ScimType::InvalidSyntax), "{text}");
         }
-        assert_eq!(parse_json(b"\"\xff\"").unwrap_err().scim_type, Some(ScimType::InvalidSyntax));
+        assert_eq!(parse_json(b"\"\xff\"").unwrap_err().scim_type(), Some(ScimType::InvalidSyntax));
     }
 
     #[test]
     fn limits_are_enforced() {
         let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert!(parse_json(deep(DEPTH_MAX).as_bytes()).is_ok());
-        assert_eq!(refused(&deep(DEPTH_MAX + 1)).scim_type, Some(ScimType::InvalidSyntax));
-        assert_eq!(refused(&deep(200_000)).status, 400);
-        assert_eq!(refused(&format!("\"{}\"", "x".repeat(STRING_MAX_BYTES + 1))).status, 413);
-        assert_eq!(refused(&format!("[{}0]", "0,".repeat(VALUES_MAX))).status, 413);
-        assert_eq!(refused("\"a\\u0000b\"").scim_type, Some(ScimType::InvalidValue));
+        assert_eq!(refused(&deep(DEPTH_MAX + 1)).scim_type(), Some(ScimType::InvalidSyntax));
+        assert_eq!(refused(&deep(200_000)).status(), 400);
+        assert_eq!(refused(&format!("\"{}\"", "x".repeat(STRING_MAX_BYTES + 1))).status(), 413);
+        assert_eq!(refused(&format!("[{}0]", "0,".repeat(VALUES_MAX))).status(), 413);
+        assert_eq!(refused("\"a\\u0000b\"").scim_type(), Some(ScimType::InvalidValue));
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::ScimError;
 use super::filter::Predicate;
 use super::validate::{ValueReader, wrong_type_error};
+use crate::error::{Error, Reason};
 
 /// Maximum number of members in one request.
 pub const MEMBERS_MAX: usize = 100_000;
@@ -34,7 +34,7 @@ pub enum MemberEdit {
 ///
 /// # Errors
 /// 400 invalidValue if an element is not an object or has no id, 413 above [`MEMBERS_MAX`].
-pub(super) fn read_members(value: &Value, reading: &mut ValueReader) -> Result<Vec<MemberRef>, ScimError> {
+pub(super) fn read_members(value: &Value, reading: &mut ValueReader) -> Result<Vec<MemberRef>, Error> {
     let items = match value {
         Value::Null => return Ok(Vec::new()),
         Value::Array(items) => items.as_slice(),
@@ -42,7 +42,7 @@ pub(super) fn read_members(value: &Value, reading: &mut ValueReader) -> Result<V
         other => return Err(wrong_type_error(format_args!("members"), "an array of objects", other)),
     };
     if items.len() > MEMBERS_MAX {
-        return Err(ScimError::too_large(format!("one request may name at most {MEMBERS_MAX} members")));
+        return Err(Reason::TooManyMembers.with("max", MEMBERS_MAX));
     }
     let mut seen = std::collections::HashSet::with_capacity(items.len());
     let mut list = Vec::with_capacity(items.len());
@@ -57,7 +57,7 @@ pub(super) fn read_members(value: &Value, reading: &mut ValueReader) -> Result<V
 
 /// The id in `value`, else the last segment of `$ref` (RFC 7643 section 2.3.7: a reference also identifies the
 /// resource).
-fn member_id(item: &Value) -> Result<&str, ScimError> {
+fn member_id(item: &Value) -> Result<&str, Error> {
     let Value::Object(parts) = item else {
         return Err(wrong_type_error(format_args!("members"), "an array of objects with a value", item));
     };
@@ -67,16 +67,10 @@ fn member_id(item: &Value) -> Result<&str, ScimError> {
         (Some(Value::String(id)), _) if !id.trim().is_empty() => Ok(id),
         (None | Some(Value::Null), Some(Value::String(url))) => {
             let id = url.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
-            if id.is_empty() {
-                Err(ScimError::invalid_value("members.$ref does not contain a resource id"))
-            } else {
-                Ok(id)
-            }
+            if id.is_empty() { Err(Error::new(Reason::MemberReferenceInvalid)) } else { Ok(id) }
         }
-        (Some(Value::String(_)), _) => Err(ScimError::invalid_value("members.value must not be empty")),
-        (None | Some(Value::Null), _) => {
-            Err(ScimError::invalid_value("each member needs a value: the id of a user or group"))
-        }
+        (Some(Value::String(_)), _) => Err(Error::new(Reason::MemberValueEmpty)),
+        (None | Some(Value::Null), _) => Err(Error::new(Reason::MemberValueMissing)),
         (Some(other), _) => Err(wrong_type_error(format_args!("members.value"), "text", other)),
     }
 }

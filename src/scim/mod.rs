@@ -5,7 +5,6 @@ pub mod cursor;
 pub mod dialect;
 pub mod discovery;
 pub mod entity_tag;
-pub mod error;
 pub mod filter;
 pub mod fold;
 pub mod format;
@@ -25,5 +24,3 @@ pub mod sort;
 pub mod timestamp;
 pub mod urn;
 pub mod validate;
-
-pub use error::{ScimError, ScimType};

@@ -1,10 +1,9 @@
 //! A user's password as the client sent it (RFC 7643 section 4.1.1), normalized for comparison but not yet hashed.
 
+use crate::error::{Error, Reason};
 use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
-
-use super::ScimError;
 
 /// Longest password, in bytes of UTF-8.
 pub const PASSWORD_MAX_BYTES: usize = 1_024;
@@ -51,12 +50,12 @@ pub enum PasswordChange {
 ///
 /// # Errors
 /// 400 invalidValue if it is empty or longer than [`PASSWORD_MAX_BYTES`].
-pub fn parse_password(text: &str) -> Result<ClearText, ScimError> {
+pub fn parse_password(text: &str) -> Result<ClearText, Error> {
     if text.is_empty() {
-        return Err(ScimError::invalid_value("password must not be empty; remove it instead"));
+        return Err(Error::new(Reason::ScimPasswordEmpty));
     }
     if text.len() > PASSWORD_MAX_BYTES {
-        return Err(ScimError::invalid_value(format!("password must not be longer than {PASSWORD_MAX_BYTES} bytes")));
+        return Err(Reason::ScimPasswordTooLong.with("max", PASSWORD_MAX_BYTES));
     }
     Ok(normalize_password(text))
 }
@@ -98,8 +97,9 @@ mod tests {
 
     #[test]
     fn a_password_has_a_minimum_and_a_maximum_length() {
-        assert!(parse_password("").unwrap_err().detail.contains("empty"));
+        assert_eq!(parse_password("").unwrap_err().reason(), Reason::ScimPasswordEmpty);
         assert!(parse_password(&"x".repeat(PASSWORD_MAX_BYTES)).is_ok());
-        assert!(parse_password(&"x".repeat(PASSWORD_MAX_BYTES + 1)).unwrap_err().detail.contains("1024 bytes"));
+        let too_long = parse_password(&"x".repeat(PASSWORD_MAX_BYTES + 1)).unwrap_err();
+        assert_eq!((too_long.reason(), too_long.param("max")), (Reason::ScimPasswordTooLong, Some("1024")));
     }
 }

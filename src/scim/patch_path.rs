@@ -1,8 +1,9 @@
 //! Paths of PATCH operations (RFC 7644 section 3.5.2): an attribute path, or one with a filter in brackets.
 
 use super::filter::{MAX_LENGTH, Predicate, check_element, parse_brackets};
-use super::path::{AttrPath, PathError, ResolvedPath, is_name, shorten_text};
+use super::path::{AttrPath, ResolvedPath, is_name, shorten_text, unknown_sub_attribute_error};
 use super::schema::{DataType, ResourceType};
+use crate::error::{Error, Reason};
 
 /// A PATCH path resolved against a resource type: `members`, `name.familyName`, `emails[type eq "work"].value`, ….
 #[derive(Debug, Clone)]
@@ -17,11 +18,11 @@ pub struct PatchPath<'t> {
 impl<'t> PatchPath<'t> {
     /// Parses a path. Strings in the filter may also be in single quotes.
     ///
-    /// The variant of [`PathError`] distinguishes malformed paths, unknown attributes and malformed filters.
+    /// [`super::path::is_unknown_path`] distinguishes unknown attributes from malformed paths and filters.
     /// Brackets are also accepted on single-valued complex attributes: Entra sends `manager[value eq "id"]`.
-    pub fn parse(text: &str, resource_type: &'t ResourceType) -> Result<Self, PathError> {
+    pub fn parse(text: &str, resource_type: &'t ResourceType) -> Result<Self, Error> {
         if text.len() > MAX_LENGTH {
-            return Err(PathError::Syntax(format!("the path is longer than {MAX_LENGTH} bytes")));
+            return Err(Reason::PathTooLong.with("max", MAX_LENGTH));
         }
         let Some(open) = text.find('[') else {
             let target = AttrPath::parse(text)?.resolve(resource_type)?;
@@ -29,17 +30,16 @@ impl<'t> PatchPath<'t> {
         };
         let path = AttrPath::parse(&text[..open])?;
         let Some((filter, close)) = parse_brackets(text, open + 1) else {
-            return Err(PathError::Syntax(format!("the bracket of \"{}\" is not closed", shorten_text(text))));
+            return Err(Reason::PathBracketOpen.with("path", shorten_text(text)));
         };
         let sub = parse_bracket_suffix(text, &text[close + 1..])?;
-        let filter = filter.map_err(|error| PathError::Filter(error.detail))?;
+        let filter = filter?;
         let container = path.resolve(resource_type)?;
         if container.sub.is_some() || !container.attribute.is_some_and(|attribute| attribute.kind == DataType::Complex)
         {
-            return Err(PathError::Syntax(format!("{container} has no sub-attributes, so it takes no brackets")));
+            return Err(Reason::PathBracketUnsupported.on_field(container.to_string()));
         }
-        let element =
-            check_element(&filter, resource_type, container).map_err(|error| PathError::Filter(error.detail))?;
+        let element = check_element(&filter, resource_type, container)?;
         let target = match sub {
             None => container,
             Some(name) => ResolvedPath { sub: Some(find_sub_attribute(container, name)?), ..container },
@@ -48,28 +48,29 @@ impl<'t> PatchPath<'t> {
     }
 }
 
-fn parse_bracket_suffix<'a>(path: &str, rest: &'a str) -> Result<Option<&'a str>, PathError> {
+fn parse_bracket_suffix<'a>(path: &str, rest: &'a str) -> Result<Option<&'a str>, Error> {
     match rest.strip_prefix('.') {
         None if rest.is_empty() => Ok(None),
         Some(name) if is_name(name) => Ok(Some(name)),
-        _ => Err(PathError::Syntax(format!("only .name may follow the bracket of \"{}\"", shorten_text(path)))),
+        _ => Err(Reason::PathBracketSuffix.with("path", shorten_text(path))),
     }
 }
 
-fn find_sub_attribute<'t>(container: ResolvedPath<'t>, name: &str) -> Result<&'t super::schema::Attribute, PathError> {
+fn find_sub_attribute<'t>(container: ResolvedPath<'t>, name: &str) -> Result<&'t super::schema::Attribute, Error> {
     container
         .attribute
         .and_then(|attribute| attribute.sub_attribute(name))
-        .ok_or_else(|| PathError::Unknown(format!("{container} has no sub-attribute \"{}\"", shorten_text(name))))
+        .ok_or_else(|| unknown_sub_attribute_error(container, name))
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::error::ScimType;
+    use crate::scim::path::is_unknown_path;
     use serde_json::json;
 
     use super::*;
     use crate::scim::schema::{GROUP_TYPE, USER_TYPE};
-    use crate::scim::{ScimError, ScimType};
 
     fn target(text: &str) -> String {
         PatchPath::parse(text, &USER_TYPE).map(|path| path.target.to_string()).unwrap()
@@ -133,15 +134,16 @@ mod tests {
             ("emails[type eq work]", filter, false),
         ] {
             let error = PatchPath::parse(text, &USER_TYPE).unwrap_err();
-            assert_eq!(error.is_unknown(), unknown, "{text}: {error}");
-            assert_eq!(ScimError::from(error).scim_type, Some(scim_type), "{text}");
+            assert_eq!(is_unknown_path(&error), unknown, "{text}: {error}");
+            assert_eq!(error.scim_type(), Some(scim_type), "{text}");
         }
     }
 
     #[test]
     fn errors_in_brackets_count_from_the_start_of_the_path() {
-        let error = PatchPath::parse("emails[type is \"work\"]", &USER_TYPE).unwrap_err().to_string();
-        assert!(error.starts_with("at character 13: \"is\" is not an operator"), "{error}");
+        let error = PatchPath::parse("emails[type is \"work\"]", &USER_TYPE).unwrap_err();
+        assert_eq!(error.location(), Some("at character 13"));
+        assert_eq!((error.reason(), error.param("operator")), (Reason::FilterOperatorUnknown, Some("is")));
     }
 
     proptest::proptest! {

@@ -4,40 +4,22 @@
 
 use std::fmt;
 
-use super::ScimError;
 use super::schema::{Attribute, ResourceType, Schema};
+use crate::error::{Error, Reason, ScimType};
 
 /// Maximum number of characters of a request in an error message.
 const EXCERPT_CHARS: usize = 40;
 
-/// The error of a path. Lenient callers ignore only [`PathError::Unknown`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PathError {
-    /// Malformed, or brackets on an attribute without sub-attributes: 400 invalidPath.
-    #[error("{0}")]
-    Syntax(String),
-    /// Well formed, but neither the schema nor its extensions have the attribute: 400 invalidPath.
-    #[error("{0}")]
-    Unknown(String),
-    /// The filter in brackets is invalid: 400 invalidFilter.
-    #[error("{0}")]
-    Filter(String),
+/// Whether a path is well formed, but neither the schema nor its extensions have the attribute. Lenient callers ignore only
+/// this error.
+pub fn is_unknown_path(error: &Error) -> bool {
+    let is_path = error.scim_type() == Some(ScimType::InvalidPath);
+    is_path && matches!(error.reason(), Reason::PathAttributeUnknown | Reason::PathSubAttributeUnknown)
 }
 
-impl PathError {
-    /// Whether the path is well formed but the attribute is in no schema.
-    pub fn is_unknown(&self) -> bool {
-        matches!(self, Self::Unknown(_))
-    }
-}
-
-impl From<PathError> for ScimError {
-    fn from(error: PathError) -> Self {
-        match error {
-            PathError::Syntax(detail) | PathError::Unknown(detail) => Self::invalid_path(detail),
-            PathError::Filter(detail) => Self::invalid_filter(detail),
-        }
-    }
+/// The error of a sub-attribute that `container` does not have.
+pub(super) fn unknown_sub_attribute_error(container: impl fmt::Display, name: &str) -> Error {
+    Reason::PathSubAttributeUnknown.on_field(container.to_string()).with("name", shorten_text(name))
 }
 
 /// A well-formed attribute path, not yet resolved.
@@ -45,25 +27,23 @@ impl From<PathError> for ScimError {
 pub struct AttrPath(String);
 
 impl AttrPath {
-    /// Parses `name`, `name.sub`, `URN:name`, `URN:name.sub` or a URN alone. Fails with [`PathError::Syntax`].
+    /// Parses `name`, `name.sub`, `URN:name`, `URN:name.sub` or a URN alone. Fails with 400 invalidPath.
     ///
     /// The end of a URN can only be determined with the schemas, so [`Self::resolve`] checks the text after the last
     /// colon.
-    pub fn parse(text: &str) -> Result<Self, PathError> {
-        let malformed =
-            |why: &str| Err(PathError::Syntax(format!("\"{}\" is not an attribute path: {why}", shorten_text(text))));
+    pub fn parse(text: &str) -> Result<Self, Error> {
         if text.is_empty() {
-            return Err(PathError::Syntax("the attribute path is empty; name an attribute".into()));
+            return Err(Reason::PathEmpty.into());
         }
         if let Some(odd) = text.chars().find(|c| !is_path_char(*c)) {
-            return malformed(&format!("it cannot contain {odd:?}"));
+            return Err(path_error(Reason::PathCharacter, text).with("character", format_args!("{odd:?}")));
         }
         if text.contains(':') {
             if text.starts_with(':') || text.ends_with(':') {
-                return malformed("a URN is followed by a colon and a name");
+                return Err(path_error(Reason::PathColon, text));
             }
-        } else if let Err(why) = split_name(text) {
-            return malformed(why);
+        } else {
+            split_name(text).map_err(|why| path_error(why, text))?;
         }
         Ok(Self(text.to_owned()))
     }
@@ -75,11 +55,11 @@ impl AttrPath {
 
     /// Resolves the path in a resource type. Names are case-insensitive, a URN resolves to the longest matching schema,
     /// and a name without URN that the base schema does not have is searched in the extensions.
-    pub fn resolve<'t>(&self, resource_type: &'t ResourceType) -> Result<ResolvedPath<'t>, PathError> {
+    pub fn resolve<'t>(&self, resource_type: &'t ResourceType) -> Result<ResolvedPath<'t>, Error> {
         if self.0.contains(':') { self.resolve_urn(resource_type) } else { self.resolve_plain(resource_type) }
     }
 
-    fn resolve_urn<'t>(&self, resource_type: &'t ResourceType) -> Result<ResolvedPath<'t>, PathError> {
+    fn resolve_urn<'t>(&self, resource_type: &'t ResourceType) -> Result<ResolvedPath<'t>, Error> {
         let schemas = std::iter::once((&*resource_type.schema, false))
             .chain(resource_type.extensions.iter().map(|extension| (&*extension.schema, true)));
         let found = schemas
@@ -92,21 +72,16 @@ impl AttrPath {
         if rest.is_empty() {
             return match extension {
                 Some(_) => Ok(ResolvedPath { extension, attribute: None, sub: None }),
-                None => Err(PathError::Syntax(format!(
-                    "\"{}\" is the whole base schema; name an attribute",
-                    shorten_text(&self.0)
-                ))),
+                None => Err(path_error(Reason::PathWholeSchema, &self.0)),
             };
         }
-        let (name, sub) = split_name(rest).map_err(|why| {
-            PathError::Syntax(format!("\"{}\" is not an attribute path: {why}", shorten_text(&self.0)))
-        })?;
+        let (name, sub) = split_name(rest).map_err(|why| path_error(why, &self.0))?;
         let attribute = if extends { schema.attribute(name) } else { resource_type.attribute(name) };
         self.resolve_sub_attribute(resource_type, extension, attribute, sub)
     }
 
-    fn resolve_plain<'t>(&self, resource_type: &'t ResourceType) -> Result<ResolvedPath<'t>, PathError> {
-        let (name, sub) = split_name(&self.0).map_err(|why| PathError::Syntax(why.into()))?;
+    fn resolve_plain<'t>(&self, resource_type: &'t ResourceType) -> Result<ResolvedPath<'t>, Error> {
+        let (name, sub) = split_name(&self.0).map_err(|why| path_error(why, &self.0))?;
         if let Some(attribute) = resource_type.attribute(name) {
             return self.resolve_sub_attribute(resource_type, None, Some(attribute), sub);
         }
@@ -126,7 +101,7 @@ impl AttrPath {
         extension: Option<&'t Schema>,
         attribute: Option<&'t Attribute>,
         sub: Option<&str>,
-    ) -> Result<ResolvedPath<'t>, PathError> {
+    ) -> Result<ResolvedPath<'t>, Error> {
         let Some(attribute) = attribute else {
             return Err(self.unknown_error(resource_type));
         };
@@ -135,18 +110,12 @@ impl AttrPath {
         };
         match attribute.sub_attribute(name) {
             Some(sub) => Ok(ResolvedPath { extension, attribute: Some(attribute), sub: Some(sub) }),
-            None => {
-                Err(PathError::Unknown(format!("{} has no sub-attribute \"{}\"", attribute.name, shorten_text(name))))
-            }
+            None => Err(unknown_sub_attribute_error(&attribute.name, name)),
         }
     }
 
-    fn unknown_error(&self, resource_type: &ResourceType) -> PathError {
-        PathError::Unknown(format!(
-            "{} has no attribute \"{}\"; see /Schemas for the names",
-            resource_type.name,
-            shorten_text(&self.0)
-        ))
+    fn unknown_error(&self, resource_type: &ResourceType) -> Error {
+        path_error(Reason::PathAttributeUnknown, &self.0).with("resource_type", &resource_type.name)
     }
 }
 
@@ -232,16 +201,16 @@ fn strip_urn<'a>(text: &'a str, urn: &str) -> Option<&'a str> {
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix(':') }
 }
 
-fn split_name(text: &str) -> Result<(&str, Option<&str>), &'static str> {
+fn path_error(reason: Reason, path: &str) -> Error {
+    reason.with("path", shorten_text(path))
+}
+
+fn split_name(text: &str) -> Result<(&str, Option<&str>), Reason> {
     let (name, sub) = text.split_once('.').map_or((text, None), |(name, sub)| (name, Some(sub)));
     if sub.is_some_and(|sub| sub.contains('.')) {
-        return Err("a name has at most one sub-attribute, as in name.familyName");
+        return Err(Reason::PathTooManyParts);
     }
-    if is_name(name) && sub.is_none_or(is_name) {
-        Ok((name, sub))
-    } else {
-        Err("a name starts with a letter and continues with letters, digits, - or _")
-    }
+    if is_name(name) && sub.is_none_or(is_name) { Ok((name, sub)) } else { Err(Reason::PathNameInvalid) }
 }
 
 #[cfg(test)]

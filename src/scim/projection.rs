@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::scim::ScimError;
+use crate::error::{Error, Reason};
 use crate::scim::path::AttrPath;
 use crate::scim::schema::{Attribute, ResourceType, Returned};
 
@@ -45,13 +45,11 @@ impl Projection {
         excluded: Option<&str>,
         of: &ResourceType,
         strict: bool,
-    ) -> Result<Self, ScimError> {
+    ) -> Result<Self, Error> {
         let given = |list: Option<&str>| list.is_some_and(|list| list.split(',').any(|name| !name.trim().is_empty()));
         let (mode, list) = match (given(attributes), given(excluded)) {
             (true, true) if strict => {
-                return Err(ScimError::invalid_value(
-                    "attributes and excludedAttributes cannot be combined; use one of them",
-                ));
+                return Err(Error::new(Reason::ProjectionConflict));
             }
             (true, _) => (ProjectionMode::Only, attributes),
             (false, true) => (ProjectionMode::Without, excluded),

@@ -4,7 +4,8 @@
 use serde_json::Value;
 
 use super::sort::Sort;
-use super::{ScimError, ScimType, urn};
+use super::urn;
+use crate::error::{Error, Reason, ScimType};
 
 /// Parameters of a request, each at most once. Names are case-insensitive; unknown names are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl QueryParameters {
     /// # Errors
     /// 400 invalidValue for a number that cannot be parsed and for a duplicate parameter; 400 invalidCount if `count`
     /// cannot be parsed and the query has a cursor.
-    pub fn from_pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, ScimError> {
+    pub fn from_pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Error> {
         let mut query = Self::default();
         let mut count = None;
         for (name, value) in pairs {
@@ -76,22 +77,17 @@ impl QueryParameters {
     }
 
     /// RFC 9865 section 2.1 defines a separate error code for an invalid count in cursor-based pagination.
-    fn count_error(&self, mut refused: ScimError) -> ScimError {
-        if self.cursor.is_some() {
-            refused.scim_type = Some(ScimType::InvalidCount);
-        }
-        refused
+    fn count_error(&self, error: Error) -> Error {
+        if self.cursor.is_some() { error.as_scim_type(ScimType::InvalidCount) } else { error }
     }
 
     /// Returns the requested page: by cursor if the query has one, else by index (RFC 9865 section 2).
     ///
     /// # Errors
     /// 400 invalidValue if the query has both.
-    pub fn paging(&self) -> Result<Paging<'_>, ScimError> {
+    pub fn paging(&self) -> Result<Paging<'_>, Error> {
         match (self.cursor.as_deref(), self.start_index) {
-            (Some(_), Some(_)) => {
-                Err(ScimError::invalid_value("cursor and startIndex cannot be combined; use one of them"))
-            }
+            (Some(_), Some(_)) => Err(Error::new(Reason::PagingConflict)),
             (Some(""), None) => Ok(Paging::FirstByCursor),
             (Some(cursor), None) => Ok(Paging::Cursor(cursor)),
             (None, start) => Ok(Paging::Index(start.unwrap_or(1))),
@@ -102,7 +98,7 @@ impl QueryParameters {
     ///
     /// # Errors
     /// 400 invalidPath or invalidValue, see [`Sort::read`].
-    pub fn sort(&self) -> Result<Option<Sort>, ScimError> {
+    pub fn sort(&self) -> Result<Option<Sort>, Error> {
         Sort::read(self.sort_by.as_deref(), self.sort_order.as_deref())
     }
 }
@@ -112,14 +108,14 @@ impl QueryParameters {
     ///
     /// # Errors
     /// 400 invalidSyntax if the body is not a search request, 400 invalidValue for a member of the wrong type.
-    pub fn from_search(body: &Value) -> Result<Self, ScimError> {
+    pub fn from_search(body: &Value) -> Result<Self, Error> {
         let named = |uri: &Value| uri.as_str().is_some_and(|uri| uri.eq_ignore_ascii_case(urn::SEARCH_REQUEST));
-        let object = body.as_object().ok_or_else(|| ScimError::invalid_syntax("the body must be a search request"))?;
+        let object = body.as_object().ok_or_else(|| Error::new(Reason::SearchBodyInvalid))?;
         let is_search = |(name, value): (&String, &Value)| {
             name.eq_ignore_ascii_case("schemas") && value.as_array().is_some_and(|uris| uris.iter().any(named))
         };
         if !object.iter().any(is_search) {
-            return Err(ScimError::invalid_syntax(format!("schemas must name {}", urn::SEARCH_REQUEST)));
+            return Err(Reason::SchemasIncomplete.with("schema", urn::SEARCH_REQUEST));
         }
         let mut pairs = Vec::new();
         for (name, value) in object.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("schemas")) {
@@ -133,9 +129,9 @@ impl QueryParameters {
 
 /// Returns a member of a search request in the text form of a URL parameter: lists of names may be arrays or
 /// comma-separated.
-fn format_parameter(name: &str, value: &Value) -> Result<Option<String>, ScimError> {
+fn format_parameter(name: &str, value: &Value) -> Result<Option<String>, Error> {
     let is = |names: &[&str]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
-    let wrong = |kind: &str| Err(ScimError::invalid_value(format!("{name} must be {kind}")));
+    let wrong = |kind: &str| Err(Reason::ParameterType.on_field(name.to_owned()).with("expected", kind));
     match value {
         Value::Null => Ok(None),
         Value::Array(names) if is(&["attributes", "excludedAttributes"]) => {
@@ -153,18 +149,18 @@ fn format_parameter(name: &str, value: &Value) -> Result<Option<String>, ScimErr
     }
 }
 
-fn set_once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), ScimError> {
+fn set_once<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), Error> {
     if slot.replace(value).is_some() {
-        return Err(ScimError::invalid_value(format!("the parameter {name} is given twice")));
+        return Err(Reason::ParameterTwice.on_field(name.to_owned()));
     }
     Ok(())
 }
 
 /// RFC 7644 section 3.4.2.4: a value below the minimum is interpreted as the minimum.
-fn parse_whole_number(name: &str, text: &str) -> Result<u64, ScimError> {
+fn parse_whole_number(name: &str, text: &str) -> Result<u64, Error> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(ScimError::invalid_value(format!("{name} must be a whole number")));
+        return Err(Reason::ParameterNotNumber.on_field(name.to_owned()));
     }
     if text.starts_with('-') {
         return Ok(0);
@@ -177,7 +173,7 @@ fn parse_whole_number(name: &str, text: &str) -> Result<u64, ScimError> {
 mod tests {
     use super::*;
 
-    fn read(pairs: &[(&'static str, &'static str)]) -> Result<QueryParameters, ScimError> {
+    fn read(pairs: &[(&'static str, &'static str)]) -> Result<QueryParameters, Error> {
         QueryParameters::from_pairs(pairs.iter().copied())
     }
 
@@ -199,14 +195,17 @@ mod tests {
         let pairs = [("filter", "title pr"), ("attributes", "userName,title"), ("startIndex", "1"), ("count", "5")];
         assert_eq!(query, read(&pairs).unwrap());
         for wrong in [serde_json::json!({}), serde_json::json!([]), serde_json::json!({"schemas": ["x"]})] {
-            assert_eq!(QueryParameters::from_search(&wrong).unwrap_err().scim_type.unwrap().as_str(), "invalidSyntax");
+            assert_eq!(
+                QueryParameters::from_search(&wrong).unwrap_err().scim_type().unwrap().as_str(),
+                "invalidSyntax"
+            );
         }
         for (name, value) in
             [("count", serde_json::json!("ten")), ("count", serde_json::json!(1.5)), ("filter", serde_json::json!(1))]
         {
             let wrong = serde_json::json!({"schemas": schemas, name: value});
             assert_eq!(
-                QueryParameters::from_search(&wrong).unwrap_err().scim_type.unwrap().as_str(),
+                QueryParameters::from_search(&wrong).unwrap_err().scim_type().unwrap().as_str(),
                 "invalidValue",
                 "{wrong}"
             );
@@ -220,10 +219,10 @@ mod tests {
         assert_eq!(read(&[("cursor", "")]).unwrap().paging().unwrap(), Paging::FirstByCursor);
         assert_eq!(read(&[("Cursor", "x")]).unwrap().paging().unwrap(), Paging::Cursor("x"));
         let both = read(&[("cursor", ""), ("startIndex", "1")]).unwrap().paging().unwrap_err();
-        assert_eq!(both.scim_type, Some(ScimType::InvalidValue));
+        assert_eq!(both.scim_type(), Some(ScimType::InvalidValue));
         let search = serde_json::json!({"schemas": [urn::SEARCH_REQUEST], "cursor": "", "count": "ten"});
         for refused in [read(&[("count", "ten"), ("cursor", "x")]), QueryParameters::from_search(&search)] {
-            assert_eq!(refused.unwrap_err().scim_type, Some(ScimType::InvalidCount));
+            assert_eq!(refused.unwrap_err().scim_type(), Some(ScimType::InvalidCount));
         }
     }
 
@@ -232,7 +231,7 @@ mod tests {
         for pairs in
             [&[("count", "ten")][..], &[("startIndex", "1.5")], &[("count", "")], &[("count", "1"), ("Count", "1")]]
         {
-            assert_eq!(read(pairs).unwrap_err().status, 400, "{pairs:?}");
+            assert_eq!(read(pairs).unwrap_err().status(), 400, "{pairs:?}");
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::ScimError;
 use super::filter::FilterField;
-use super::path::AttrPath;
+use super::path::{AttrPath, is_unknown_path};
 use super::schema::{Attribute, DataType, ResourceType, Returned};
+use crate::error::{Error, Reason, ScimType};
 
 /// The sort parameters of a query, not yet resolved against a resource type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,15 +29,16 @@ impl Sort {
     ///
     /// # Errors
     /// 400 invalidPath if `sortBy` is not an attribute path, 400 invalidValue if `sortOrder` is another value.
-    pub fn read(sort_by: Option<&str>, order: Option<&str>) -> Result<Option<Self>, ScimError> {
+    pub fn read(sort_by: Option<&str>, order: Option<&str>) -> Result<Option<Self>, Error> {
         let descending = match order {
             None => false,
             Some(order) if order.eq_ignore_ascii_case("ascending") => false,
             Some(order) if order.eq_ignore_ascii_case("descending") => true,
-            Some(_) => return Err(ScimError::invalid_value("sortOrder must be ascending or descending")),
+            Some(_) => return Err(Error::new(Reason::SortOrderInvalid)),
         };
         let Some(sort_by) = sort_by else { return Ok(None) };
-        let path = AttrPath::parse(sort_by).map_err(|problem| ScimError::invalid_path(format!("sortBy: {problem}")))?;
+        let path =
+            AttrPath::parse(sort_by).map_err(|problem| problem.as_scim_type(ScimType::InvalidPath).within("sortBy"))?;
         Ok(Some(Self { path, descending }))
     }
 
@@ -45,35 +46,32 @@ impl Sort {
     ///
     /// # Errors
     /// 400 invalidPath if no type has the attribute, if it is complex, or if it is never returned.
-    pub fn fields<'t>(
-        &self,
-        types: impl Iterator<Item = &'t ResourceType>,
-    ) -> Result<Vec<Option<SortField>>, ScimError> {
+    pub fn fields<'t>(&self, types: impl Iterator<Item = &'t ResourceType>) -> Result<Vec<Option<SortField>>, Error> {
         let mut fields = Vec::new();
         let mut unknown = None;
         for resource_type in types {
             match self.path.resolve(resource_type) {
                 Ok(target) => fields.push(Some(self.field(&target)?)),
-                Err(problem) if problem.is_unknown() => {
+                Err(problem) if is_unknown_path(&problem) => {
                     unknown = Some(problem);
                     fields.push(None);
                 }
-                Err(problem) => return Err(ScimError::invalid_path(format!("sortBy: {problem}"))),
+                Err(problem) => return Err(problem.as_scim_type(ScimType::InvalidPath).within("sortBy")),
             }
         }
         match unknown {
             Some(problem) if fields.iter().all(Option::is_none) => {
-                Err(ScimError::invalid_path(format!("sortBy: {problem}")))
+                Err(problem.as_scim_type(ScimType::InvalidPath).within("sortBy"))
             }
             _ => Ok(fields),
         }
     }
 
-    fn field(&self, target: &super::path::ResolvedPath<'_>) -> Result<SortField, ScimError> {
+    fn field(&self, target: &super::path::ResolvedPath<'_>) -> Result<SortField, Error> {
         let parts = || [target.attribute, target.sub].into_iter().flatten();
         if parts().any(|part| part.returned == Returned::Never) {
             // The order would reveal values that no response contains.
-            return Err(ScimError::invalid_path(format!("sortBy: {target} is never returned and cannot be sorted by")));
+            return Err(Reason::SortNeverReturned.on_field(target.to_string()).within("sortBy"));
         }
         let mut target = *target;
         if let (Some(attribute), None) = (target.attribute, target.sub)
@@ -86,10 +84,7 @@ impl Sort {
             FilterField::from_path(&target).filter(|field| field.kind != DataType::Complex).ok_or_else(|| {
                 let example = target.attribute.and_then(|attribute| attribute.sub_attributes.first());
                 let example = example.map(|sub| format!(", such as {target}.{}", sub.name)).unwrap_or_default();
-                ScimError::invalid_path(format!(
-                    "sortBy: {} is complex; name one of its sub-attributes{example}",
-                    self.path
-                ))
+                Reason::SortComplex.on_field(self.path.to_string()).with("example", example).within("sortBy")
             })?;
         let is_always_set = |part: &Attribute| part.required || part.name == "id";
         let always = field.extension.is_none()
@@ -159,7 +154,7 @@ mod tests {
     use super::*;
     use crate::scim::schema::{GROUP_TYPE, USER_TYPE, standard_types};
 
-    fn resolve(sort_by: &str, types: &[&ResourceType]) -> Result<Vec<Option<SortField>>, ScimError> {
+    fn resolve(sort_by: &str, types: &[&ResourceType]) -> Result<Vec<Option<SortField>>, Error> {
         Sort::read(Some(sort_by), None)?.unwrap().fields(types.iter().copied())
     }
 
@@ -170,7 +165,7 @@ mod tests {
         }
         for order in ["up", "", "desc"] {
             let refused = Sort::read(Some("userName"), Some(order)).unwrap_err();
-            assert_eq!(refused.scim_type.unwrap().as_str(), "invalidValue");
+            assert_eq!(refused.scim_type().unwrap().as_str(), "invalidValue");
         }
         assert_eq!(Sort::read(None, Some("descending")).unwrap(), None);
     }
@@ -181,7 +176,7 @@ mod tests {
             ["", "name", "meta", "addresses", "manager", "shoeSize", "emails.x", "password", "a b", "urn:x:y"]
         {
             let refused = resolve(sort_by, &[&USER_TYPE]).unwrap_err();
-            assert_eq!(refused.scim_type.unwrap().as_str(), "invalidPath", "{sort_by}: {refused}");
+            assert_eq!(refused.scim_type().unwrap().as_str(), "invalidPath", "{sort_by}: {refused}");
         }
     }
 

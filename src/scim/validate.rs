@@ -5,11 +5,12 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::dialect::{self, DialectNotes, DialectRules};
+use super::dialect::{self, DialectNotes, DialectRules, NoteCode};
 use super::members::{MemberRef, read_members};
 use super::password::{self, PasswordChange};
 use super::schema::{Attribute, COMMON, DataType, Mutability, ResourceType};
-use crate::scim::{ScimError, timestamp};
+use crate::error::{Error, Reason};
+use crate::scim::timestamp;
 
 /// Attributes of a resource in canonical spelling and order, without the attributes that the service provider manages:
 /// `schemas`, `id`, `meta`, `groups` and `members`. The attributes of an extension are in an object under its URI.
@@ -45,7 +46,7 @@ pub const ELEMENTS_MAX: usize = 1_000;
 ///
 /// # Errors
 /// The same as [`resource`].
-pub fn read_new_resource(body: &Value, of: &ResourceType, rules: DialectRules) -> Result<ResourceDraft, ScimError> {
+pub fn read_new_resource(body: &Value, of: &ResourceType, rules: DialectRules) -> Result<ResourceDraft, Error> {
     let mut draft = read_resource(body, of, rules)?;
     let has_active = of.schema.attribute("active").is_some_and(|active| active.kind == DataType::Boolean);
     if has_active && !draft.mentions("active") {
@@ -60,9 +61,9 @@ pub fn read_new_resource(body: &Value, of: &ResourceType, rules: DialectRules) -
 /// # Errors
 /// 400 invalidSyntax if the body is not an object, 400 invalidValue for a value of the wrong type or a required
 /// attribute that is absent. Strict rules also reject the deviations that lenient rules convert.
-pub fn read_resource(body: &Value, of: &ResourceType, rules: DialectRules) -> Result<ResourceDraft, ScimError> {
+pub fn read_resource(body: &Value, of: &ResourceType, rules: DialectRules) -> Result<ResourceDraft, Error> {
     let Value::Object(object) = body else {
-        return Err(ScimError::invalid_syntax("the body must be a JSON object that describes one resource"));
+        return Err(Error::new(Reason::ResourceNotObject));
     };
     let mut reading = ValueReader { rules, nulls: NullHandling::Drop, notes: DialectNotes::default() };
     check_schemas(object, of, &mut reading)?;
@@ -88,24 +89,23 @@ pub fn read_resource(body: &Value, of: &ResourceType, rules: DialectRules) -> Re
 ///
 /// # Errors
 /// 400 invalidValue; the detail names the attribute or extension.
-pub fn check_required(attributes: &Attributes, of: &ResourceType) -> Result<(), ScimError> {
+pub fn check_required(attributes: &Attributes, of: &ResourceType) -> Result<(), Error> {
     for attribute in of.schema.attributes.iter().filter(|attribute| attribute.required) {
         if attributes.get(&*attribute.name).is_none_or(is_blank) {
-            return Err(ScimError::invalid_value(format!("{} is required and must not be empty", attribute.name)));
+            return Err(Reason::AttributeRequired.on_field(attribute.name.to_string()));
         }
     }
     for extension in &of.extensions {
         let given = attributes.get(&*extension.schema.id);
         if extension.required && given.is_none() {
-            return Err(ScimError::invalid_value(format!("the extension {} is required", extension.schema.id)));
+            return Err(Reason::ExtensionRequired.on_field(extension.schema.id.to_string()));
         }
         let Some(Value::Object(given)) = given else { continue };
         for attribute in extension.schema.attributes.iter().filter(|attribute| attribute.required) {
             if given.get(&*attribute.name).is_none_or(is_blank) {
-                return Err(ScimError::invalid_value(format!(
-                    "{}:{} is required",
-                    extension.schema.id, attribute.name
-                )));
+                return Err(
+                    Reason::ExtensionAttributeRequired.on_field(format!("{}:{}", extension.schema.id, attribute.name))
+                );
             }
         }
     }
@@ -139,32 +139,29 @@ pub fn sort_attributes(mut found: Map<String, Value>, of: &ResourceType) -> Attr
 
 /// RFC 7643 section 3: `schemas` names the schemas of the resource. Many clients send obsolete or foreign URIs, so only
 /// strict rules enforce the list. Responses always contain the correct list.
-fn check_schemas(object: &Map<String, Value>, of: &ResourceType, reading: &mut ValueReader) -> Result<(), ScimError> {
+fn check_schemas(object: &Map<String, Value>, of: &ResourceType, reading: &mut ValueReader) -> Result<(), Error> {
     let given = object.iter().find(|(name, _)| name.eq_ignore_ascii_case("schemas")).map(|(_, value)| value);
     let uris = match given {
         None | Some(Value::Null) => &[][..],
         Some(Value::Array(items)) => items,
-        Some(_) => return Err(ScimError::invalid_value("schemas must be an array of URIs")),
+        Some(_) => return Err(Error::new(Reason::SchemasInvalid)),
     };
     let mut names_base = false;
     for uri in uris {
-        let Value::String(uri) = uri else { return Err(ScimError::invalid_value("schemas must contain only URIs")) };
+        let Value::String(uri) = uri else { return Err(Error::new(Reason::SchemasNotUris)) };
         names_base |= uri.eq_ignore_ascii_case(&of.schema.id);
         if !uri.eq_ignore_ascii_case(&of.schema.id) && of.extension(uri).is_none() {
             if reading.rules.strict {
-                return Err(ScimError::invalid_syntax(format!(
-                    "schemas names a schema that {} does not have",
-                    of.name
-                )));
+                return Err(Reason::SchemasForeign.with("resource_type", &of.name));
             }
-            reading.notes.add("schemas: foreign URI ignored");
+            reading.notes.add(NoteCode::ForeignSchemaIgnored);
         }
     }
     if !names_base {
         if reading.rules.strict {
-            return Err(ScimError::invalid_syntax(format!("schemas must name {}", of.schema.id)));
+            return Err(Reason::SchemasIncomplete.with("schema", &of.schema.id));
         }
-        reading.notes.add("schemas: base schema assumed");
+        reading.notes.add(NoteCode::BaseSchemaAssumed);
     }
     Ok(())
 }
@@ -195,7 +192,7 @@ impl ValueReader {
         of: &ResourceType,
         found: &mut Map<String, Value>,
         draft: &mut ResourceDraft,
-    ) -> Result<(), ScimError> {
+    ) -> Result<(), Error> {
         if let Some(attribute) = of.attribute(name) {
             if attribute.name == "schemas" {
                 return Ok(());
@@ -225,7 +222,7 @@ impl ValueReader {
         attribute: &Attribute,
         value: &Value,
         path: ValuePath<'_>,
-    ) -> Result<Option<Value>, ScimError> {
+    ) -> Result<Option<Value>, Error> {
         if attribute.is_read_only() {
             // RFC 7644 section 3.3: read-only attributes in a body are ignored.
             return Ok(None);
@@ -233,7 +230,7 @@ impl ValueReader {
         let value = self.value(attribute, value, path)?;
         if attribute.mutability == Mutability::WriteOnly {
             if value.is_some() {
-                self.notes.add(format!("{path}: accepted and discarded"));
+                self.notes.add_for(NoteCode::ValueDiscarded, path);
             }
             return Ok(None);
         }
@@ -241,11 +238,7 @@ impl ValueReader {
     }
 
     /// Returns the password to set; `None` if the value is null.
-    pub(super) fn password(
-        &mut self,
-        attribute: &Attribute,
-        value: &Value,
-    ) -> Result<Option<PasswordChange>, ScimError> {
+    pub(super) fn password(&mut self, attribute: &Attribute, value: &Value) -> Result<Option<PasswordChange>, Error> {
         match self.value(attribute, value, format_args!("{}", attribute.name))? {
             Some(Value::String(text)) => Ok(Some(PasswordChange::SetClearText(password::parse_password(&text)?))),
             _ => Ok(None),
@@ -258,12 +251,12 @@ impl ValueReader {
     }
 
     /// RFC 7644 section 3.1: a service provider may ignore attributes that are in no schema.
-    pub(super) fn note_unknown(&mut self, name: &str) -> Result<(), ScimError> {
+    pub(super) fn note_unknown(&mut self, name: &str) -> Result<(), Error> {
         let excerpt: String = name.chars().take(60).collect();
         if self.rules.strict {
-            return Err(ScimError::invalid_syntax(format!("no schema of this resource has an attribute {excerpt:?}")));
+            return Err(Reason::AttributeUnknown.with("name", format_args!("{excerpt:?}")));
         }
-        self.notes.add("unknown attribute ignored");
+        self.notes.add(NoteCode::UnknownAttributeIgnored);
         Ok(())
     }
 
@@ -272,14 +265,14 @@ impl ValueReader {
         attributes: &[Attribute],
         value: &Value,
         uri: &str,
-    ) -> Result<Option<Value>, ScimError> {
+    ) -> Result<Option<Value>, Error> {
         match value {
             Value::Null => Ok(None),
             Value::Object(object) => {
                 let read = self.object(attributes, object, format_args!("{uri}"), None)?;
                 Ok((!read.is_empty()).then_some(Value::Object(read)))
             }
-            _ => Err(ScimError::invalid_value(format!("{uri} must be an object"))),
+            _ => Err(Reason::ExtensionNotObject.on_field(uri.to_owned())),
         }
     }
 
@@ -290,7 +283,7 @@ impl ValueReader {
         attribute: &Attribute,
         value: &Value,
         path: ValuePath<'_>,
-    ) -> Result<Option<Value>, ScimError> {
+    ) -> Result<Option<Value>, Error> {
         if !attribute.multi_valued {
             return self.single(attribute, value, path);
         }
@@ -315,15 +308,15 @@ impl ValueReader {
     }
 
     /// RFC 7643 section 2.4: at most one element is primary.
-    fn keep_one_primary(&mut self, list: &mut [Value], path: ValuePath<'_>) -> Result<(), ScimError> {
+    fn keep_one_primary(&mut self, list: &mut [Value], path: ValuePath<'_>) -> Result<(), Error> {
         let mut seen = false;
         for item in list.iter_mut().filter(|item| item.get("primary") == Some(&Value::Bool(true))) {
             if seen {
                 if self.rules.strict {
-                    return Err(ScimError::invalid_value(format!("{path} has more than one primary value")));
+                    return Err(Reason::PrimaryNotUnique.on_field(path.to_string()));
                 }
                 item["primary"] = Value::Bool(false);
-                self.notes.add(format!("{path}: only the first primary value accepted"));
+                self.notes.add_for(NoteCode::FirstPrimaryAccepted, path);
             }
             seen = true;
         }
@@ -336,7 +329,7 @@ impl ValueReader {
         attribute: &Attribute,
         value: &Value,
         path: ValuePath<'_>,
-    ) -> Result<Option<Value>, ScimError> {
+    ) -> Result<Option<Value>, Error> {
         if value.is_null() {
             return Ok(None);
         }
@@ -354,16 +347,16 @@ impl ValueReader {
 
     /// RFC 7643 section 2.3.1 allows a service provider to accept only canonical values. Only the interop profile does
     /// this.
-    fn check_canonical(&self, attribute: &Attribute, value: &Value, path: ValuePath<'_>) -> Result<(), ScimError> {
+    fn check_canonical(&self, attribute: &Attribute, value: &Value, path: ValuePath<'_>) -> Result<(), Error> {
         let canonical = &attribute.canonical_values;
         let is_canonical = |text: &str| canonical.iter().any(|other| other.eq_ignore_ascii_case(text));
         if self.rules.strict && !canonical.is_empty() && !value.as_str().is_some_and(is_canonical) {
-            return Err(ScimError::invalid_value(format!("{path} must be one of {}", canonical.join(", "))));
+            return Err(Reason::ValueNotCanonical.on_field(path.to_string()).with("allowed", canonical.join(", ")));
         }
         Ok(())
     }
 
-    fn check_format(&self, attribute: &Attribute, value: &Value, path: ValuePath<'_>) -> Result<(), ScimError> {
+    fn check_format(&self, attribute: &Attribute, value: &Value, path: ValuePath<'_>) -> Result<(), Error> {
         match (attribute.format, value.as_str()) {
             (Some(format), Some(text)) if self.rules.strict && !format.fits(text) => {
                 Err(wrong_type_error(path, format.description(), value))
@@ -372,26 +365,21 @@ impl ValueReader {
         }
     }
 
-    fn boolean(&mut self, value: &Value, path: ValuePath<'_>) -> Result<Value, ScimError> {
+    fn boolean(&mut self, value: &Value, path: ValuePath<'_>) -> Result<Value, Error> {
         match value {
             Value::Bool(_) => Ok(value.clone()),
             Value::String(text) if !self.rules.strict => match dialect::parse_boolean_text(text) {
                 Some(flag) => {
-                    self.notes.add(format!("{path}: text read as a boolean"));
+                    self.notes.add_for(NoteCode::BooleanAsText, path);
                     Ok(Value::Bool(flag))
                 }
-                None => Err(wrong_type_error(path, "true or false", value)),
+                None => Err(wrong_boolean_error(path, value)),
             },
-            _ => Err(wrong_type_error(path, "true or false", value)),
+            _ => Err(wrong_boolean_error(path, value)),
         }
     }
 
-    fn complex(
-        &mut self,
-        attribute: &Attribute,
-        value: &Value,
-        path: ValuePath<'_>,
-    ) -> Result<Option<Value>, ScimError> {
+    fn complex(&mut self, attribute: &Attribute, value: &Value, path: ValuePath<'_>) -> Result<Option<Value>, Error> {
         let mut converted;
         let object = match value {
             Value::Object(object) => object,
@@ -402,14 +390,14 @@ impl ValueReader {
                 let Value::Object(object) = &mut converted else {
                     return Err(wrong_type_error(path, "an object", other));
                 };
-                self.notes.add(format!("{path}: converted to an object"));
+                self.notes.add_for(NoteCode::ConvertedToObject, path);
                 object
             }
         };
         let mut read = self.object(&attribute.sub_attributes, object, path, Some(attribute))?;
         if !self.rules.strict {
             if dialect::unpack_role(attribute, &mut read) {
-                self.notes.add(format!("{path}: JSON text unpacked"));
+                self.notes.add_for(NoteCode::JsonTextUnpacked, path);
             }
             if dialect::is_empty_reference(attribute, &read) {
                 return Ok(None);
@@ -425,7 +413,7 @@ impl ValueReader {
         object: &Map<String, Value>,
         path: ValuePath<'_>,
         of: Option<&Attribute>,
-    ) -> Result<Map<String, Value>, ScimError> {
+    ) -> Result<Map<String, Value>, Error> {
         let mut slots: Vec<Option<Value>> = vec![None; attributes.len()];
         for (name, value) in object {
             let position =
@@ -468,7 +456,7 @@ fn convert_to_object(attribute: &Attribute, value: &Value) -> Option<Value> {
 }
 
 /// Returns a value that is neither boolean nor complex (RFC 7643 section 2.3).
-fn read_simple(kind: DataType, value: &Value, path: ValuePath<'_>) -> Result<Value, ScimError> {
+fn read_simple(kind: DataType, value: &Value, path: ValuePath<'_>) -> Result<Value, Error> {
     let fits = match (kind, value) {
         (DataType::String | DataType::Reference, Value::String(_)) | (DataType::Decimal, Value::Number(_)) => true,
         (DataType::Integer, Value::Number(number)) => number.is_i64() || number.is_u64(),
@@ -503,16 +491,24 @@ fn is_base64(text: &str) -> bool {
     valid && padding <= 2 && length % 4 != 1 && (padding == 0 || (length + padding).is_multiple_of(4))
 }
 
-pub(super) fn wrong_type_error(path: ValuePath<'_>, expected: &str, found: &Value) -> ScimError {
-    let found = match found {
+pub(super) fn wrong_type_error(path: ValuePath<'_>, expected: &str, found: &Value) -> Error {
+    let error = Reason::ValueTypeWrong.on_field(path.to_string()).with("expected", expected);
+    error.with("found", describe_found(found))
+}
+
+fn wrong_boolean_error(path: ValuePath<'_>, found: &Value) -> Error {
+    Reason::BooleanWrong.on_field(path.to_string()).with("found", describe_found(found))
+}
+
+fn describe_found(found: &Value) -> &'static str {
+    match found {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
         Value::String(_) => "text that does not fit",
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
-    };
-    ScimError::invalid_value(format!("{path} must be {expected}, found {found}"))
+    }
 }
 
 /// Appends an element, or merges it into the equal element (RFC 7643 section 2.4: no two elements with equal type and
@@ -529,9 +525,9 @@ pub(super) fn push_distinct(list: &mut Vec<Value>, item: Value) -> usize {
 }
 
 /// Checks that a list is not longer than [`ELEMENTS_MAX`].
-pub(super) fn check_length(items: &[Value], path: ValuePath<'_>) -> Result<(), ScimError> {
+pub(super) fn check_length(items: &[Value], path: ValuePath<'_>) -> Result<(), Error> {
     if items.len() > ELEMENTS_MAX {
-        return Err(ScimError::too_large(format!("{path} may have at most {ELEMENTS_MAX} values")));
+        return Err(Reason::TooManyValues.on_field(path.to_string()).with("max", ELEMENTS_MAX));
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use actix_web::error::BlockingError;
 use actix_web::web;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::log;
 use crate::store::Snapshot;
 use crate::web::state::AppState;
@@ -35,8 +35,9 @@ pub(super) async fn read_blocking<T: Send + 'static>(
     read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let (store, queued) = (state.store.clone(), Instant::now());
-    let read = move || if queued.elapsed() > WAIT_MAX { Err(Error::Busy) } else { store.read_pooled(read) };
-    run_blocking(read).await.map_err(|_| Error::Busy)?
+    let read =
+        move || if queued.elapsed() > WAIT_MAX { Err(Error::new(Reason::ServerBusy)) } else { store.read_pooled(read) };
+    run_blocking(read).await.map_err(|_| Error::new(Reason::ServerBusy))?
 }
 
 #[cfg(test)]

@@ -9,18 +9,18 @@ use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::limits::{BODY_BYTES_PER_SECOND, BODY_DEADLINE};
-use crate::scim::ScimError;
+use crate::error::{Error, Reason};
 
 /// Reads a body of at most `max` bytes.
 ///
 /// # Errors
 /// 415 for a compressed body; 413 above the limit (at once if Content-Length exceeds it); 408 if the body does not
 /// arrive in time; 400 if it is incomplete.
-pub(super) async fn read_body(request: &HttpRequest, payload: Payload, max: usize) -> Result<BytesMut, ScimError> {
+pub(super) async fn read_body(request: &HttpRequest, payload: Payload, max: usize) -> Result<BytesMut, Error> {
     if let Some(coding) = header_text(request, CONTENT_ENCODING)
         && !coding.eq_ignore_ascii_case("identity")
     {
-        return Err(ScimError::with_status(415, "compressed bodies are not accepted: leave out Content-Encoding"));
+        return Err(Error::new(Reason::BodyCompressed));
     }
     check_announced_length(request, max)?;
     collect_body(payload, max).await
@@ -35,9 +35,9 @@ fn header_text(request: &HttpRequest, name: HeaderName) -> Option<&str> {
     request.headers().get(name).map(|value| value.to_str().unwrap_or("?").trim())
 }
 
-fn check_announced_length(request: &HttpRequest, max: usize) -> Result<(), ScimError> {
+fn check_announced_length(request: &HttpRequest, max: usize) -> Result<(), Error> {
     let Some(length) = header_text(request, CONTENT_LENGTH) else { return Ok(()) };
-    let length = length.parse::<u64>().map_err(|_| ScimError::invalid_syntax("Content-Length is not a number"))?;
+    let length = length.parse::<u64>().map_err(|_| Error::new(Reason::ContentLengthInvalid))?;
     if length > max as u64 {
         return Err(too_large(max));
     }
@@ -46,16 +46,15 @@ fn check_announced_length(request: &HttpRequest, max: usize) -> Result<(), ScimE
 
 /// Reads the whole body. The deadline is extended by the bytes received, not by the announced length: a client that
 /// stops sending times out soon.
-async fn collect_body(mut payload: Payload, max: usize) -> Result<BytesMut, ScimError> {
+async fn collect_body(mut payload: Payload, max: usize) -> Result<BytesMut, Error> {
     let (mut bytes, started) = (BytesMut::new(), Instant::now());
     loop {
         let extension = Duration::from_secs(bytes.len() as u64 / BODY_BYTES_PER_SECOND);
         let next = timeout_at(started + BODY_DEADLINE + extension, payload.next()).await;
-        let Some(chunk) = next.map_err(|_| ScimError::with_status(408, "the body did not arrive in time"))? else {
+        let Some(chunk) = next.map_err(|_| Error::new(Reason::BodyTimeout))? else {
             break;
         };
-        let chunk =
-            chunk.map_err(|_| ScimError::invalid_syntax("the body is incomplete or its framing is not valid"))?;
+        let chunk = chunk.map_err(|_| Error::new(Reason::BodyIncomplete))?;
         if bytes.len() + chunk.len() > max {
             return Err(too_large(max));
         }
@@ -64,6 +63,6 @@ async fn collect_body(mut payload: Payload, max: usize) -> Result<BytesMut, Scim
     Ok(bytes)
 }
 
-fn too_large(max: usize) -> ScimError {
-    ScimError::too_large(format!("the body is larger than {max} bytes; split the request"))
+fn too_large(max: usize) -> Error {
+    Reason::BodyTooLarge.with("max", max)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::clock::{self, Millis};
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::management::request_log::{self, CallTarget, LastSeen, RequestLogEntry};
 use crate::model::request::{CallOutcome, LoggedCall};
 use crate::store::Store;
@@ -190,7 +190,7 @@ async fn write_batch(
         let written = store.write(move |tx| request_log::store_calls(tx, &batch)).await;
         match written {
             Ok(()) => return Ok(()),
-            Err(Error::Busy) if tries < RETRIES_MAX => {
+            Err(error) if error.reason() == Reason::ServerBusy && tries < RETRIES_MAX => {
                 tries += 1;
                 tokio::time::sleep(Duration::from_millis(20) * tries).await;
             }
@@ -380,6 +380,7 @@ mod tests {
             uri: Uri::from_static("/Users"),
             status: 200,
             scim_type: "",
+            error: None,
             resource_type: None,
             resource: None,
             notes: DialectNotes::default(),

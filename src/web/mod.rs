@@ -20,3 +20,12 @@ pub mod scim;
 pub mod sso_provider;
 pub mod state;
 mod usage;
+
+use crate::error::Error;
+
+/// Logs the detail of an error that a caller must not read.
+fn log_failure(error: &Error) {
+    if let Some(problem) = error.log_detail() {
+        tracing::error!(problem, "a database statement failed");
+    }
+}

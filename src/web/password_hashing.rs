@@ -6,8 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::auth::secret::password;
-use crate::error::{Error, Result};
-use crate::scim;
+use crate::error::{Error, Reason, Result};
 use crate::scim::password::{ClearText, PasswordChange, PasswordDigest};
 use crate::web::blocking::run_blocking;
 
@@ -46,7 +45,7 @@ impl PasswordHashing {
     /// limit.
     pub async fn hash_queued(&self, password: ClearText) -> Result<PasswordDigest> {
         let hashed = self.run_in_slot(move || password::hash_password(password.reveal())).await?;
-        hashed.map(PasswordDigest).map_err(|problem| Error::Database(format!("argon2: {problem}")))
+        hashed.map(PasswordDigest).map_err(|problem| Error::database(format!("argon2: {problem}")))
     }
 
     /// Returns whether the password matches the digest. Takes the same time if there is no digest.
@@ -60,19 +59,19 @@ impl PasswordHashing {
     }
 
     fn acquire_queue_permit(&self) -> Result<tokio::sync::SemaphorePermit<'_>> {
-        let full = || scim::ScimError::with_status(503, "too many passwords are waiting to be hashed; try again later");
-        Ok(self.queue.try_acquire().map_err(|_| full())?)
+        let full = || Error::new(Reason::HashingQueueFull);
+        self.queue.try_acquire().map_err(|_| full())
     }
 
     /// The permit is released when the work ends, even if the request was cancelled before.
     async fn run_in_slot<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let permit = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| Error::Busy)?;
+        let permit = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| Error::new(Reason::ServerBusy))?;
         let result = run_blocking(move || {
             let result = work();
             drop(permit);
             result
         });
-        result.await.map_err(|_| Error::Busy)
+        result.await.map_err(|_| Error::new(Reason::ServerBusy))
     }
 }
 
@@ -85,7 +84,7 @@ mod tests {
         let hashing = PasswordHashing::default();
         let waiting: Vec<_> =
             (0..WAITING_MAX + HASHES_AT_ONCE).map(|_| hashing.acquire_queue_permit().unwrap()).collect();
-        assert!(matches!(hashing.acquire_queue_permit(), Err(Error::Scim(refused)) if refused.status == 503));
+        assert!(hashing.acquire_queue_permit().is_err_and(|error| error.reason() == Reason::HashingQueueFull));
         drop(waiting);
         assert!(hashing.acquire_queue_permit().is_ok());
     }

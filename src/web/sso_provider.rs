@@ -88,8 +88,8 @@ pub fn load_provider(state: &AppState) -> Result<Option<SsoProvider>> {
         scopes: agreement.scopes.clone(),
         role_claim: agreement.role_claim.clone(),
     };
-    let party = RelyingParty::new(registration)
-        .map_err(|problem| Error::from(Reason::SsoProviderUnusable.with("problem", problem)))?;
+    let party =
+        RelyingParty::new(registration).map_err(|problem| Reason::SsoProviderUnusable.with("problem", problem))?;
     let party = Arc::new(party);
     *state.sso.0.write().unwrap_or_else(PoisonError::into_inner) = Some((revision, Arc::clone(&party)));
     Ok(Some(SsoProvider { agreement, revision, party }))

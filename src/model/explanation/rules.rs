@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::CallContext;
+use crate::error::Reason;
 use crate::model::explanation::setting_locations::SettingLocation;
+use crate::scim::dialect::NoteCode;
 
 /// One known problem.
 #[derive(Debug)]
@@ -111,9 +113,12 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         advice: "Copy the provisioning URL exactly, with nothing after it.",
         location: SettingLocation::Url,
         applies: |facts| {
-            let detail = facts.detail();
-            let is_lost = detail.starts_with("no endpoint has this path") || facts.is_refused_as("invalidVers");
-            (is_lost || detail.starts_with("no provisioning URL")) && !has_endpoint_twice(facts.relative_path)
+            let is_lost = facts.failed_for(&[
+                Reason::ScimPathUnknown,
+                Reason::ScimVersionUnsupported,
+                Reason::ProvisioningUrlUnknown,
+            ]);
+            is_lost && !has_endpoint_twice(facts.relative_path)
         },
     },
     ExplanationRule {
@@ -122,7 +127,7 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "The request body is not valid JSON.",
         advice: "If a template creates the body, look for a missing quote or an extra comma near the reported line and column.",
         location: SettingLocation::Mapping,
-        applies: |facts| facts.detail().contains("is not valid JSON"),
+        applies: |facts| facts.failed_for(&[Reason::JsonInvalid]),
     },
     ExplanationRule {
         id: "schemas-missing",
@@ -131,9 +136,14 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         advice: "Let the template name the schema of the resource, such as urn:ietf:params:scim:schemas:core:2.0:User.",
         location: SettingLocation::Mapping,
         applies: |facts| {
-            let is_about_schemas =
-                facts.detail().starts_with("schemas must") || facts.detail().starts_with("schemas names");
-            facts.call.status >= 400 && is_about_schemas
+            let of_schemas = [
+                Reason::SchemasInvalid,
+                Reason::SchemasNotUris,
+                Reason::SchemasForeign,
+                Reason::SchemasIncomplete,
+                Reason::SchemasImmutable,
+            ];
+            facts.failed_for(&of_schemas)
         },
     },
     ExplanationRule {
@@ -142,7 +152,7 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "The member “schemas” did not name the schema of the resource. The schema was derived from the path.",
         advice: "No action is required. A template can name the schema.",
         location: SettingLocation::Client,
-        applies: |facts| facts.has_note("base schema assumed") || facts.has_note("PatchOp assumed"),
+        applies: |facts| facts.has_note(NoteCode::BaseSchemaAssumed) || facts.has_note(NoteCode::PatchOpAssumed),
     },
     ExplanationRule {
         id: "user-name-missing",
@@ -150,7 +160,7 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "It sent a user without a userName, or with an empty one.",
         advice: "Map an attribute that every user has, such as the e-mail address, to userName, and set it for this user.",
         location: SettingLocation::Mapping,
-        applies: |facts| facts.detail().contains("userName is required"),
+        applies: |facts| facts.failed_on(&[Reason::AttributeRequired], "userName"),
     },
     ExplanationRule {
         id: "user-name-taken",
@@ -158,7 +168,7 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "Another user of this connection already has this userName. The comparison is case-insensitive.",
         advice: "Check whether it is the same user: then the provider should match the user by userName instead of adding it. Otherwise change the userName of one of the two.",
         location: SettingLocation::Mapping,
-        applies: |facts| facts.is_refused_as("uniqueness") && facts.detail().contains("userName"),
+        applies: |facts| facts.failed_for(&[Reason::UserNameTaken]),
     },
     ExplanationRule {
         id: "email-shape",
@@ -166,9 +176,7 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "The e-mail addresses were not sent as a list of objects with a value.",
         advice: "Map the address to emails[type eq \"work\"].value, or send {\"emails\": [{\"value\": \"…\", \"type\": \"work\"}]}.",
         location: SettingLocation::Mapping,
-        applies: |facts| {
-            facts.call.status == 400 && facts.detail().contains("emails") && facts.detail().contains(" must be ")
-        },
+        applies: |facts| facts.failed_on(&[Reason::ValueTypeWrong, Reason::ValueNotCanonical], "emails"),
     },
     ExplanationRule {
         id: "boolean-as-text",
@@ -176,7 +184,7 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "It sent text, such as \"yes\", where true or false is required.",
         advice: "Map a boolean, or convert the text to a boolean in the mapping.",
         location: SettingLocation::Mapping,
-        applies: |facts| facts.detail().contains("must be true or false"),
+        applies: |facts| facts.failed_for(&[Reason::BooleanWrong]),
     },
     ExplanationRule {
         id: "boolean-as-text-accepted",
@@ -184,7 +192,7 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "It sent \"True\" or \"False\" as text. The text was read as true or false.",
         advice: "No action is required. Entra ID and OneLogin often send this.",
         location: SettingLocation::Client,
-        applies: |facts| facts.has_note("text read as a boolean"),
+        applies: |facts| facts.has_note(NoteCode::BooleanAsText),
     },
     ExplanationRule {
         id: "unknown-patch-path",
@@ -219,7 +227,7 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "It added a member to a group, and the member does not exist on this server.",
         advice: "Assign the member to the application as well, so that it is provisioned before the group, or let this connection skip unknown members.",
         location: SettingLocation::Assignments,
-        applies: |facts| facts.detail().contains("is no user or group of this configuration"),
+        applies: |facts| facts.failed_for(&[Reason::MemberUnknown]),
     },
     ExplanationRule {
         id: "member-skipped",
@@ -227,7 +235,7 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "It added a member to a group, and the member does not exist on this server. The member was skipped.",
         advice: "Assign the member to the application as well, then push the group again.",
         location: SettingLocation::Assignments,
-        applies: |facts| facts.has_note("unknown id skipped"),
+        applies: |facts| facts.has_note(NoteCode::UnknownMemberSkipped),
     },
     ExplanationRule {
         id: "stale-version",

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::error::{Error, Reason, ScimType};
+use crate::messages::render_message;
 use crate::providers::find_provider;
 
 /// A logged call with its context.
@@ -22,9 +24,13 @@ fn case(method: &str, below: &'static str, status: u16) -> Case {
 }
 
 impl Case {
-    fn refused(mut self, scim_type: &str, detail: &str) -> Self {
-        self.call.scim_type = Some(scim_type.to_owned()).filter(|value| !value.is_empty());
-        self.call.detail = Some(detail.to_owned());
+    /// The call failed with this error.
+    fn refused(mut self, error: impl Into<Error>) -> Self {
+        let error = error.into();
+        self.call.scim_type = error.scim_type().map(|scim_type| scim_type.as_str().to_owned());
+        self.call.reason = Some(error.reason());
+        self.call.reason_field = error.field().map(str::to_owned);
+        self.call.detail = Some(render_message(&error));
         self
     }
 
@@ -50,9 +56,12 @@ impl Case {
     }
 }
 
+fn unknown_attribute(path: &str) -> Error {
+    Reason::PathAttributeUnknown.with("path", path).with("resource_type", "User")
+}
+
 fn token(refusal: &str) -> Case {
-    let mut case =
-        case("GET", "/Users", 401).refused("", "the request needs the bearer token of this provisioning URL");
+    let mut case = case("GET", "/Users", 401).refused(Reason::ScimTokenRequired);
     case.call.refusal = Some(refusal.to_owned());
     case
 }
@@ -78,50 +87,32 @@ fn token_and_url_cases() -> Vec<(&'static str, Case)> {
         ("no-bearer", token("no_scheme")),
         ("plain-http", token("no_token")),
         ("no-token", Case { is_secure: false, ..token("no_token") }),
-        (
-            "users-in-base",
-            case("GET", "/Users/Users", 404).refused("", "there is no such resource in this configuration"),
-        ),
+        ("users-in-base", case("GET", "/Users/Users", 404).refused(Reason::ScimResourceNotFound)),
         ("users-in-base", case("GET", "/Groups/ServiceProviderConfig", 404)),
-        (
-            "wrong-base-path",
-            case("GET", "/scim/Users", 404).refused("", "no endpoint has this path; see /ResourceTypes"),
-        ),
-        (
-            "wrong-base-path",
-            case("GET", "/v1/Users", 400).refused("invalidVers", "only version 2 of the protocol is supported"),
-        ),
+        ("wrong-base-path", case("GET", "/scim/Users", 404).refused(Reason::ScimPathUnknown)),
+        ("wrong-base-path", case("GET", "/v1/Users", 400).refused(Reason::ScimVersionUnsupported)),
     ]
 }
 
 /// Request bodies.
 fn document_cases() -> Vec<(&'static str, Case)> {
     vec![
-        (
-            "bad-json",
-            case("POST", "/Users", 400).refused("invalidSyntax", "the body is not valid JSON (line 1, column 9)"),
-        ),
-        ("schemas-missing", case("POST", "/Users", 400).refused("invalidSyntax", "schemas must name urn:x")),
-        ("schemas-assumed", case("POST", "/Users", 201).noted("schemas: base schema assumed")),
-        (
-            "user-name-missing",
-            case("POST", "/Users", 400).refused("invalidValue", "userName is required and must not be empty"),
-        ),
-        (
-            "user-name-taken",
-            case("POST", "/Users", 409).refused("uniqueness", "userName is taken by another resource of this type"),
-        ),
+        ("bad-json", case("POST", "/Users", 400).refused(Reason::JsonInvalid.with("line", 1).with("column", 9))),
+        ("schemas-missing", case("POST", "/Users", 400).refused(Reason::SchemasIncomplete.with("schema", "urn:x"))),
+        ("schemas-assumed", case("POST", "/Users", 201).noted("base_schema_assumed")),
+        ("user-name-missing", case("POST", "/Users", 400).refused(Reason::AttributeRequired.on_field("userName"))),
+        ("user-name-taken", case("POST", "/Users", 409).refused(Reason::UserNameTaken)),
         (
             "email-shape",
             case("POST", "/Users", 400)
-                .refused("invalidValue", "emails[0] must be an object, found text that does not fit"),
+                .refused(Reason::ValueTypeWrong.on_field("emails").with("expected", "an object").with("found", "text")),
         ),
         (
             "boolean-as-text",
             case("PATCH", "/Users/7", 400)
-                .refused("invalidValue", "Operations[0]: active must be true or false, found text that does not fit"),
+                .refused(Reason::BooleanWrong.on_field("active").with("found", "text").within("Operations[0]")),
         ),
-        ("boolean-as-text-accepted", case("PATCH", "/Users/7", 200).noted("active: text read as a boolean")),
+        ("boolean-as-text-accepted", case("PATCH", "/Users/7", 200).noted("boolean_as_text active")),
     ]
 }
 
@@ -129,10 +120,7 @@ fn document_cases() -> Vec<(&'static str, Case)> {
 fn lookup_and_version_cases() -> Vec<(&'static str, Case)> {
     let patch = |path: &str| json!({"Operations": [{"op": "replace", "path": path, "value": "x"}]});
     vec![
-        (
-            "unknown-patch-path",
-            case("PATCH", "/Users/7", 400).refused("invalidPath", "Operations[0]: User has no attribute \"shoe\""),
-        ),
+        ("unknown-patch-path", case("PATCH", "/Users/7", 400).refused(unknown_attribute("shoe"))),
         ("single-quotes", Case { filter: Some("userName eq 'bob'"), ..case("GET", "/Users", 200) }),
         (
             "single-quotes",
@@ -140,17 +128,12 @@ fn lookup_and_version_cases() -> Vec<(&'static str, Case)> {
         ),
         (
             "unknown-filter-attribute",
-            case("GET", "/Users", 400)
-                .refused("invalidFilter", "User has no attribute \"shoe\"; see /Schemas for the names"),
+            case("GET", "/Users", 400).refused(unknown_attribute("shoe").as_scim_type(ScimType::InvalidFilter)),
         ),
-        (
-            "member-not-found",
-            case("PATCH", "/Groups/7", 400)
-                .refused("invalidValue", "members.value \"9\" is no user or group of this configuration"),
-        ),
-        ("member-skipped", case("PATCH", "/Groups/7", 200).noted("members: unknown id skipped")),
-        ("stale-version", case("PUT", "/Users/7", 412).refused("", "the resource has changed")),
-        ("too-large", case("POST", "/Users", 413).refused("", "the body is larger than 1048576 bytes")),
+        ("member-not-found", case("PATCH", "/Groups/7", 400).refused(Reason::MemberUnknown.with("id", "\"9\""))),
+        ("member-skipped", case("PATCH", "/Groups/7", 200).noted("unknown_member_skipped")),
+        ("stale-version", case("PUT", "/Users/7", 412).refused(Reason::VersionMismatch.with("version", "W/\"3\""))),
+        ("too-large", case("POST", "/Users", 413).refused(Reason::BodyTooLarge.with("max", 1_048_576))),
         ("rate-limited", case("GET", "/Users", 429)),
     ]
 }
@@ -173,7 +156,7 @@ fn successful_calls_have_no_explanation() {
         case("GET", "/Users", 200),
         Case { filter, ..case("GET", "/Users", 200) },
         case("POST", "/Users", 201),
-        case("GET", "/Users/7", 404).refused("", "there is no such resource in this configuration"),
+        case("GET", "/Users/7", 404).refused(Reason::ScimResourceNotFound),
     ] {
         assert_eq!(case.explained(), [""; 0], "{} {}", case.call.method, case.below);
     }
@@ -217,11 +200,12 @@ fn a_call_is_summarized_in_one_sentence() {
         ),
         ("Read the capabilities of this server", case("GET", "/ServiceProviderConfig", 200)),
         ("Searched for a user that does not exist", case("GET", "/Users/7", 404)),
+        ("Refused: userName is taken", case("POST", "/Users", 409).refused(Reason::UserNameTaken)),
         (
-            "Refused: userName is taken",
-            case("POST", "/Users", 409).refused("uniqueness", "userName is taken by another"),
+            "Refused: title must be text, found a number",
+            case("POST", "/Users", 400)
+                .refused(Reason::ValueTypeWrong.on_field("title").with("expected", "text").with("found", "a number")),
         ),
-        ("Refused: title must be text", case("POST", "/Users", 400).refused("invalidValue", "title must be text")),
         ("Failed: status 503", case("POST", "/Users", 503)),
         (
             "Ran a bulk request with 2 operations",

@@ -95,7 +95,7 @@ impl SwitchChanges {
         for (name, value) in [("pageDefault", self.page_default), ("pageMax", self.page_max)] {
             if value.is_some_and(|value| !(1..=PAGE_MAX).contains(&value)) {
                 let detail = crate::error::Reason::NumberOutOfRange.with("min", 1).with("max", PAGE_MAX);
-                return Err(detail.on_field(format!("switches.{name}")).into());
+                return Err(detail.on_field(format!("switches.{name}")));
             }
         }
         Ok(())

@@ -331,7 +331,7 @@ fn a_rejected_change_holds_nothing() {
     fixture.feed();
     fixture.sync(false);
     let conflict = json!({"op": "replace", "path": "userName", "value": "two"});
-    assert!(matches!(fixture.patch(&USER_TYPE, &one, &conflict), Err(Error::Scim(error)) if error.status == 409));
+    assert!(matches!(fixture.patch(&USER_TYPE, &one, &conflict), Err(error) if error.status() == 409));
     fixture.sync(true);
     assert_eq!(fixture.feed(), ["configuration.updated", "configuration.updated"]);
 }
@@ -345,10 +345,10 @@ fn a_write_during_the_deletion_of_the_configuration_is_rejected() {
         .write(move |tx, _| configuration_lifecycle::delete_configuration(tx, &AuditContext::server(), &id))
         .unwrap();
     let body = json!({"schemas": [USER_TYPE.schema.id], "userName": "late"});
-    assert!(matches!(fixture.create(&USER_TYPE, &body), Err(Error::Scim(error)) if error.status == 401));
+    assert!(matches!(fixture.create(&USER_TYPE, &body), Err(error) if error.status() == 401));
     let late = fixture
         .write_without_savepoint(move |tx, scope| resources::delete_resource(tx, scope, &USER_TYPE, &user, None));
-    assert!(matches!(late, Err(Error::Scim(error)) if error.status == 401));
+    assert!(matches!(late, Err(error) if error.status() == 401));
 }
 
 /// The next action of an identity provider or the operator. Numbers select among the existing resources.

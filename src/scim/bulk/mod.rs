@@ -9,7 +9,8 @@ mod tests;
 
 use serde_json::{Map, Value, json};
 
-use super::{ScimError, urn};
+use super::urn;
+use crate::error::Error;
 use crate::scim::entity_tag::EntityTags;
 
 pub use plan::{BulkPlan, ItemProperties, plan_execution};
@@ -66,7 +67,7 @@ pub struct BulkItem {
     /// The request body of the operation; null if there is none.
     pub data: Value,
     /// The error of an item that is invalid in itself.
-    pub error: Option<ScimError>,
+    pub error: Option<Error>,
 }
 
 impl BulkItem {
@@ -86,13 +87,13 @@ pub struct BulkItemOutcome {
     /// Entity tag after the operation, if available.
     pub version: Option<String>,
     /// The error, if the operation failed.
-    pub error: Option<ScimError>,
+    pub error: Option<Error>,
 }
 
 impl BulkItemOutcome {
     /// The outcome of a failed item. `location` is the URL of the target resource.
-    pub fn failed(error: ScimError, location: Option<String>) -> Self {
-        Self { status: error.status, location, version: None, error: Some(error) }
+    pub fn failed(error: Error, location: Option<String>) -> Self {
+        Self { status: error.status(), location, version: None, error: Some(error) }
     }
 
     /// Whether the operation took effect.
@@ -101,13 +102,17 @@ impl BulkItemOutcome {
     }
 }
 
-/// Returns the bulk response: one result per processed item, in the order of the request.
-pub fn render_response<'a>(results: impl Iterator<Item = (&'a BulkItem, &'a BulkItemOutcome)>) -> Value {
-    let results: Vec<Value> = results.map(|(item, outcome)| render_result(item, outcome)).collect();
+/// Returns the bulk response: one result per processed item, in the order of the request. `render_error` returns the body of
+/// an error response.
+pub fn render_response<'a>(
+    results: impl Iterator<Item = (&'a BulkItem, &'a BulkItemOutcome)>,
+    render_error: fn(&Error) -> Value,
+) -> Value {
+    let results: Vec<Value> = results.map(|(item, outcome)| render_result(item, outcome, render_error)).collect();
     json!({"schemas": [urn::BULK_RESPONSE], "Operations": results})
 }
 
-fn render_result(item: &BulkItem, outcome: &BulkItemOutcome) -> Value {
+fn render_result(item: &BulkItem, outcome: &BulkItemOutcome, render_error: fn(&Error) -> Value) -> Value {
     let mut object = Map::new();
     let mut put = |name: &str, value: Option<&str>| {
         if let Some(value) = value {
@@ -121,7 +126,7 @@ fn render_result(item: &BulkItem, outcome: &BulkItemOutcome) -> Value {
     // Erratum 7916: the status is a string.
     put("status", Some(&outcome.status.to_string()));
     if let Some(error) = &outcome.error {
-        object.insert("response".to_owned(), error.body());
+        object.insert("response".to_owned(), render_error(error));
     }
     Value::Object(object)
 }

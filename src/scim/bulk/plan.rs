@@ -6,8 +6,9 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::{Map, Value};
 
 use super::{BulkItem, BulkMethod, references};
+use crate::error::{Error, Reason};
+use crate::scim::fold;
 use crate::scim::schema::ResourceType;
-use crate::scim::{ScimError, fold};
 
 /// The properties of one item that determine its position.
 #[derive(Debug, Clone, Default)]
@@ -82,7 +83,7 @@ pub struct BulkPlan {
     /// The POSTs that each item refers to.
     pub needs: Vec<Vec<usize>>,
     /// Items whose references cannot be resolved.
-    pub rejected: Vec<(usize, ScimError)>,
+    pub rejected: Vec<(usize, Error)>,
 }
 
 /// Determines the order of execution. Of two POSTs with the same bulkId the first one counts.
@@ -108,8 +109,8 @@ pub fn plan_execution(facts: &[ItemProperties<'_>]) -> BulkPlan {
 }
 
 /// The error of a reference to a bulkId that no POST has.
-fn unknown_reference_error(name: &str) -> ScimError {
-    ScimError::with_status(409, format!("no POST of this job has the bulkId {:?}", shorten_name(name)))
+fn unknown_reference_error(name: &str) -> Error {
+    Reason::BulkReferenceUnknown.with("bulk_id", format_args!("{:?}", shorten_name(name)))
 }
 
 /// Shortens a name for an error message.
@@ -135,10 +136,8 @@ impl BulkPlan {
             });
             if let Some(stuck) = stuck {
                 let name = shorten_name(facts[stuck].created_bulk_id.unwrap_or_default());
-                let detail = format!(
-                    "the bulkId {name:?} is created by a later operation, which cannot run earlier without changing the result; put it first"
-                );
-                self.rejected.push((number, ScimError::with_status(409, detail)));
+                let error = Reason::BulkReferenceLater.with("bulk_id", format_args!("{name:?}"));
+                self.rejected.push((number, error));
                 self.needs[number].clear();
             }
         }

@@ -6,15 +6,16 @@ use serde_json::{Value, json};
 
 use super::references::{self, CreatedResource};
 use super::{BulkJob, BulkMethod, BulkPlan, ItemProperties, OPERATIONS_MAX, parse_bulk_job, plan_execution};
+use crate::error::{Error, ScimType};
 use crate::scim::dialect::DialectRules;
 use crate::scim::schema::{GROUP_TYPE, USER_TYPE};
-use crate::scim::{ScimError, ScimType, urn};
+use crate::scim::urn;
 
 fn job(operations: Value) -> BulkJob {
     parse_bulk_job(json!({"schemas": [urn::BULK_REQUEST], "Operations": operations}), DialectRules::LENIENT).unwrap()
 }
 
-fn whole(body: Value) -> ScimError {
+fn whole(body: Value) -> Error {
     parse_bulk_job(body, DialectRules::LENIENT).unwrap_err()
 }
 
@@ -66,16 +67,16 @@ fn an_invalid_body_is_rejected_as_a_whole() {
         json!({"schemas": schemas, "Operations": []}),
         json!({"schemas": schemas, "Operations": {}}),
     ] {
-        assert_eq!(whole(body.clone()).scim_type, Some(ScimType::InvalidSyntax), "{body}");
+        assert_eq!(whole(body.clone()).scim_type(), Some(ScimType::InvalidSyntax), "{body}");
     }
     for wrong in [json!(0), json!(-1), json!(1.5), json!("1"), json!([1])] {
         let body = json!({"schemas": schemas, "failOnErrors": wrong, "Operations": [user("a")]});
-        assert_eq!(whole(body.clone()).scim_type, Some(ScimType::InvalidValue), "{body}");
+        assert_eq!(whole(body.clone()).scim_type(), Some(ScimType::InvalidValue), "{body}");
     }
     let many: Vec<Value> = (0..=OPERATIONS_MAX).map(|_| user("a")).collect();
     let refused = whole(json!({"schemas": schemas, "Operations": many}));
-    assert_eq!(refused.status, 413);
-    assert!(refused.detail.contains("1000"), "{}", refused.detail);
+    assert_eq!(refused.status(), 413);
+    assert!(refused.to_string().contains("1000"), "{}", refused.to_string());
 }
 
 #[test]
@@ -95,7 +96,7 @@ fn an_error_in_an_item_is_stored_in_that_item() {
     ];
     let read = job(operations.iter().map(|(operation, _)| operation.clone()).collect());
     for (item, (operation, scim_type)) in read.items.iter().zip(operations) {
-        assert_eq!(item.error.as_ref().and_then(|error| error.scim_type), Some(scim_type), "{operation}");
+        assert_eq!(item.error.as_ref().and_then(crate::error::Error::scim_type), Some(scim_type), "{operation}");
     }
     let doubles = job(json!([user("a"), user("a"), user("b")]));
     let refused: Vec<bool> = doubles.items.iter().map(|item| item.error.is_some()).collect();
@@ -162,8 +163,8 @@ fn a_cycle_is_one_step() {
 fn a_reference_to_an_unknown_bulk_id_is_rejected() {
     let plan = planned(json!([group("g", &["absent"]), user("a")]));
     let (number, error) = &plan.rejected[0];
-    assert_eq!((*number, error.status), (0, 409));
-    assert!(error.detail.contains("\"absent\""), "{}", error.detail);
+    assert_eq!((*number, error.status()), (0, 409));
+    assert_eq!(error.param("bulk_id"), Some("\"absent\""));
     let patch = json!([{"method": "PATCH", "path": "/Users/1", "bulkId": "p", "data": {}}, group("g", &["p"])]);
     assert_eq!(order(patch).1, [1]);
 }

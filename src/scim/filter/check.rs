@@ -2,17 +2,18 @@
 //! invalid comparisons.
 
 use super::{FieldCheck, FilterField, FilterLiteral, FilterOperand, FilterOperator, FilterTest, Predicate, ScimFilter};
-use crate::scim::path::{AttrPath, PathError, ResolvedPath, is_name, shorten_text};
+use crate::error::{Error, Reason, ScimType};
+use crate::scim::fold;
+use crate::scim::path::{AttrPath, ResolvedPath, is_name, is_unknown_path, shorten_text, unknown_sub_attribute_error};
 use crate::scim::schema::{DataType, ResourceType, Returned};
 use crate::scim::timestamp::parse_timestamp;
-use crate::scim::{ScimError, fold};
 
 impl ScimFilter {
     /// Checks the filter of a query on one resource type.
     ///
     /// # Errors
     /// 400 invalidFilter for unknown attributes and wrong types.
-    pub fn check(&self, resource_type: &ResourceType) -> Result<Predicate, ScimError> {
+    pub fn check(&self, resource_type: &ResourceType) -> Result<Predicate, Error> {
         FilterChecker { resource_type, unknown_is_absent: false }.filter(self, None)
     }
 
@@ -21,7 +22,7 @@ impl ScimFilter {
     ///
     /// # Errors
     /// 400 invalidFilter for wrong types.
-    pub fn check_for_any(&self, resource_type: &ResourceType) -> Result<Predicate, ScimError> {
+    pub fn check_for_any(&self, resource_type: &ResourceType) -> Result<Predicate, Error> {
         FilterChecker { resource_type, unknown_is_absent: true }.filter(self, None)
     }
 }
@@ -31,7 +32,7 @@ pub(in crate::scim) fn check_element(
     filter: &ScimFilter,
     resource_type: &ResourceType,
     container: ResolvedPath<'_>,
-) -> Result<Predicate, ScimError> {
+) -> Result<Predicate, Error> {
     FilterChecker { resource_type, unknown_is_absent: false }.filter(filter, Some(container))
 }
 
@@ -41,7 +42,7 @@ struct FilterChecker<'t> {
 }
 
 impl<'t> FilterChecker<'t> {
-    fn filter(&self, filter: &ScimFilter, container: Option<ResolvedPath<'t>>) -> Result<Predicate, ScimError> {
+    fn filter(&self, filter: &ScimFilter, container: Option<ResolvedPath<'t>>) -> Result<Predicate, Error> {
         match filter {
             ScimFilter::Term(path, test) => self.term(path, test, container),
             ScimFilter::Element { path, inner, tail } => self.element(path, inner, tail.as_ref()),
@@ -51,7 +52,7 @@ impl<'t> FilterChecker<'t> {
         }
     }
 
-    fn all(&self, terms: &[ScimFilter], container: Option<ResolvedPath<'t>>) -> Result<Vec<Predicate>, ScimError> {
+    fn all(&self, terms: &[ScimFilter], container: Option<ResolvedPath<'t>>) -> Result<Vec<Predicate>, Error> {
         terms.iter().map(|term| self.filter(term, container)).collect()
     }
 
@@ -60,15 +61,15 @@ impl<'t> FilterChecker<'t> {
         path: &AttrPath,
         test: &FilterTest,
         container: Option<ResolvedPath<'t>>,
-    ) -> Result<Predicate, ScimError> {
+    ) -> Result<Predicate, Error> {
         let found = match container {
             Some(container) => find_sub_attribute(container, path.as_str()),
             None => path.resolve(self.resource_type),
         };
         match found {
             Ok(target) => check_test(target, test),
-            Err(error) if error.is_unknown() && self.unknown_is_absent => Ok(unassigned_predicate(test)),
-            Err(error) => Err(ScimError::invalid_filter(error.to_string())),
+            Err(error) if is_unknown_path(&error) && self.unknown_is_absent => Ok(unassigned_predicate(test)),
+            Err(error) => Err(error.as_scim_type(ScimType::InvalidFilter)),
         }
     }
 
@@ -77,24 +78,24 @@ impl<'t> FilterChecker<'t> {
         path: &AttrPath,
         inner: &ScimFilter,
         tail: Option<&(String, FilterTest)>,
-    ) -> Result<Predicate, ScimError> {
+    ) -> Result<Predicate, Error> {
         let container = match path.resolve(self.resource_type) {
             Ok(target) => target,
-            Err(error) if error.is_unknown() && self.unknown_is_absent => {
+            Err(error) if is_unknown_path(&error) && self.unknown_is_absent => {
                 return Ok(Predicate::Constant(false));
             }
-            Err(error) => return Err(ScimError::invalid_filter(error.to_string())),
+            Err(error) => return Err(error.as_scim_type(ScimType::InvalidFilter)),
         };
         check_readable(&container)?;
         if !container.leaf().is_some_and(|leaf| leaf.kind == DataType::Complex) {
-            return Err(ScimError::invalid_filter(format!(
-                "{container} has no sub-attributes, so it takes no brackets"
-            )));
+            return Err(Reason::PathBracketUnsupported
+                .on_field(container.to_string())
+                .as_scim_type(ScimType::InvalidFilter));
         }
         let mut predicate = self.filter(inner, Some(container))?;
         if let Some((name, test)) = tail {
             // The test after the bracket applies to the same element as the filter in the bracket.
-            let path = AttrPath::parse(name).map_err(|error| ScimError::invalid_filter(error.to_string()))?;
+            let path = AttrPath::parse(name).map_err(|error| error.as_scim_type(ScimType::InvalidFilter))?;
             predicate = Predicate::And(vec![predicate, self.term(&path, test, Some(container))?]);
         }
         let Some(field) = FilterField::from_path(&container) else {
@@ -104,16 +105,13 @@ impl<'t> FilterChecker<'t> {
     }
 }
 
-fn find_sub_attribute<'t>(container: ResolvedPath<'t>, name: &str) -> Result<ResolvedPath<'t>, PathError> {
+fn find_sub_attribute<'t>(container: ResolvedPath<'t>, name: &str) -> Result<ResolvedPath<'t>, Error> {
     if !is_name(name) {
-        return Err(PathError::Syntax(format!(
-            "the brackets of {container} may name only its sub-attributes, not \"{}\"",
-            shorten_text(name)
-        )));
+        return Err(Reason::PathBracketName.on_field(container.to_string()).with("name", shorten_text(name)));
     }
     match container.attribute.and_then(|attribute| attribute.sub_attribute(name)) {
         Some(sub) => Ok(ResolvedPath { sub: Some(sub), ..container }),
-        None => Err(PathError::Unknown(format!("{container} has no sub-attribute \"{}\"", shorten_text(name)))),
+        None => Err(unknown_sub_attribute_error(container, name)),
     }
 }
 
@@ -126,7 +124,7 @@ fn unassigned_predicate(test: &FilterTest) -> Predicate {
     })
 }
 
-fn check_test(target: ResolvedPath<'_>, test: &FilterTest) -> Result<Predicate, ScimError> {
+fn check_test(target: ResolvedPath<'_>, test: &FilterTest) -> Result<Predicate, Error> {
     check_readable(&target)?;
     let Some(field) = FilterField::from_path(&target) else {
         return Err(whole_extension_error(&target));
@@ -141,10 +139,7 @@ fn check_test(target: ResolvedPath<'_>, test: &FilterTest) -> Result<Predicate, 
         return match operator {
             FilterOperator::Eq => Ok(Predicate::Not(Box::new(present))),
             FilterOperator::Ne => Ok(present),
-            _ => Err(ScimError::invalid_filter(format!(
-                "{target} {} null has no meaning; use eq or ne",
-                operator.as_str()
-            ))),
+            _ => Err(Reason::FilterNullOrdered.on_field(target.to_string()).with("operator", operator.as_str())),
         };
     }
     let field = if field.kind == DataType::Complex { find_value_field(target)? } else { field };
@@ -154,39 +149,33 @@ fn check_test(target: ResolvedPath<'_>, test: &FilterTest) -> Result<Predicate, 
 
 /// A complex attribute without sub-attribute is compared by its `value`, as in the RFC's example
 /// `emails co "example.org"`.
-fn find_value_field(target: ResolvedPath<'_>) -> Result<FilterField, ScimError> {
+fn find_value_field(target: ResolvedPath<'_>) -> Result<FilterField, Error> {
     let value = target.attribute.and_then(|attribute| attribute.default_sub_attribute());
     let field = value.and_then(|value| FilterField::from_path(&ResolvedPath { sub: Some(value), ..target }));
     field.ok_or_else(|| {
         let example = target.leaf().and_then(|leaf| leaf.sub_attributes.first());
         let example = example.map(|sub| format!(", such as {target}.{}", sub.name)).unwrap_or_default();
-        ScimError::invalid_filter(format!("{target} is complex; compare one of its sub-attributes{example}"))
+        Reason::FilterComplex.on_field(target.to_string()).with("example", example)
     })
 }
 
 /// Filters must not reveal attributes that are never returned (RFC 7643 section 7).
-fn check_readable(target: &ResolvedPath<'_>) -> Result<(), ScimError> {
+fn check_readable(target: &ResolvedPath<'_>) -> Result<(), Error> {
     let secret = [target.attribute, target.sub].into_iter().flatten().any(|part| part.returned == Returned::Never);
-    if secret {
-        Err(ScimError::invalid_filter(format!("{target} is never returned and cannot be filtered on")))
-    } else {
-        Ok(())
-    }
+    if secret { Err(Reason::FilterNeverReturned.on_field(target.to_string())) } else { Ok(()) }
 }
 
-fn whole_extension_error(target: &ResolvedPath<'_>) -> ScimError {
-    ScimError::invalid_filter(format!(
-        "{target} is a whole extension; name one of its attributes, or use schemas eq \"{target}\""
-    ))
+fn whole_extension_error(target: &ResolvedPath<'_>) -> Error {
+    Reason::FilterWholeExtension.on_field(target.to_string())
 }
 
 fn build_operand(
     field: &FilterField,
     operator: FilterOperator,
     literal: &FilterLiteral,
-) -> Result<FilterOperand, ScimError> {
+) -> Result<FilterOperand, Error> {
     check_operator(field, operator)?;
-    let wrong = |expected: &str| Err(ScimError::invalid_filter(format!("{field} must be compared with {expected}")));
+    let wrong = |expected: &str| Err(Reason::FilterOperandType.on_field(field.to_string()).with("expected", expected));
     match (field.kind, literal) {
         (DataType::String | DataType::Reference | DataType::Binary, FilterLiteral::Text(given)) => {
             let key = if field.case_exact { given.clone() } else { fold::fold_case(given).into_owned() };
@@ -211,22 +200,20 @@ fn build_operand(
             None => wrong("a date and time, such as \"2024-05-13T04:42:34Z\""),
         },
         (DataType::DateTime, _) => wrong("a date and time in double quotes, such as \"2024-05-13T04:42:34Z\""),
-        (DataType::Complex, _) => {
-            Err(ScimError::invalid_filter(format!("{field} is complex; compare one of its sub-attributes")))
-        }
+        (DataType::Complex, _) => Err(Reason::FilterComplex.on_field(field.to_string()).with("example", "")),
     }
 }
 
 /// RFC 7644 table 3 and section 3.4.2.2: booleans and binaries have no order, and only text has substrings.
-fn check_operator(field: &FilterField, operator: FilterOperator) -> Result<(), ScimError> {
+fn check_operator(field: &FilterField, operator: FilterOperator) -> Result<(), Error> {
     let textual = matches!(field.kind, DataType::String | DataType::Reference | DataType::Binary);
     let ordered = !matches!(field.kind, DataType::Boolean | DataType::Binary | DataType::Complex);
     if (operator.is_substring() && !textual) || (operator.is_ordering() && !ordered) {
         let kind = field.kind.as_str();
-        return Err(ScimError::invalid_filter(format!(
-            "{} cannot be used with {field}, which is a {kind}",
-            operator.as_str()
-        )));
+        return Err(Reason::FilterOperatorType
+            .on_field(field.to_string())
+            .with("operator", operator.as_str())
+            .with("data_type", kind));
     }
     Ok(())
 }

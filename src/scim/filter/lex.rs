@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-use crate::scim::ScimError;
+use crate::error::{Error, Reason, ScimType};
 use crate::scim::path::{is_path_char, shorten_text};
 
 #[derive(Debug, Clone, PartialEq)]
@@ -62,10 +62,10 @@ impl<'a> Lexer<'a> {
         self.at
     }
 
-    /// Returns 400 invalidFilter for the character at a byte offset.
-    pub(super) fn error(&self, at: usize, what: &str) -> ScimError {
+    /// Returns the error as 400 invalidFilter, with the position of the character at a byte offset.
+    pub(super) fn locate(&self, at: usize, error: impl Into<Error>) -> Error {
         let position = self.text.get(..at).map_or(0, |before| before.chars().count()) + 1;
-        ScimError::invalid_filter(format!("at character {position}: {what}"))
+        error.into().as_scim_type(ScimType::InvalidFilter).within(&format!("at character {position}"))
     }
 
     pub(super) fn skip_space(&mut self) {
@@ -74,7 +74,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Returns the token at the current position. The caller must skip spaces first.
-    pub(super) fn next(&mut self) -> Result<FilterToken<'a>, ScimError> {
+    pub(super) fn next(&mut self) -> Result<FilterToken<'a>, Error> {
         let Some(first) = self.rest().chars().next() else {
             return Ok(FilterToken::End);
         };
@@ -87,13 +87,13 @@ impl<'a> Lexer<'a> {
             '"' => return self.string('"'),
             '\'' if self.quotes == QuoteStyle::Either => return self.string('\''),
             '\'' | '‘' | '’' | '“' | '”' => {
-                return Err(self.error(self.at, "strings must be in double quotes, as in userName eq \"ada\""));
+                return Err(self.locate(self.at, Reason::FilterQuotesWrong));
             }
             '-' | '0'..='9' => return self.number(),
             c if c.is_ascii_alphabetic() || c == '$' => {
                 return Ok(FilterToken::Name(self.take_while(is_path_char)));
             }
-            c => return Err(self.error(self.at, &format!("{c:?} is not allowed here"))),
+            c => return Err(self.locate(self.at, Reason::FilterCharacter.with("character", format_args!("{c:?}")))),
         };
         self.at += 1;
         Ok(single)
@@ -110,29 +110,26 @@ impl<'a> Lexer<'a> {
         &rest[..end]
     }
 
-    fn number(&mut self) -> Result<FilterToken<'a>, ScimError> {
+    fn number(&mut self) -> Result<FilterToken<'a>, Error> {
         let start = self.at;
         let digits = self.take_while(is_path_char);
         match serde_json::from_str::<Number>(digits) {
             Ok(number) => Ok(FilterToken::Number(number)),
-            Err(_) => Err(self
-                .error(start, &format!("\"{}\" is not a number; text must be in double quotes", shorten_text(digits)))),
+            Err(_) => Err(self.locate(start, Reason::FilterNumberInvalid.with("text", shorten_text(digits)))),
         }
     }
 
-    fn string(&mut self, quote: char) -> Result<FilterToken<'a>, ScimError> {
+    fn string(&mut self, quote: char) -> Result<FilterToken<'a>, Error> {
         let start = self.at;
         let Some(inside) = find_quoted(self.rest(), quote) else {
-            return Err(self.error(start, "this string has no closing quote"));
+            return Err(self.locate(start, Reason::FilterStringOpen));
         };
         self.at += inside.len() + 2;
         let json = if quote == '"' { format!("\"{inside}\"") } else { requote_as_json(inside) };
         match serde_json::from_str::<String>(&json) {
-            Ok(text) if text.contains('\0') => Err(self.error(start, "this string contains the character NUL")),
+            Ok(text) if text.contains('\0') => Err(self.locate(start, Reason::FilterStringNul)),
             Ok(text) => Ok(FilterToken::Text(text)),
-            Err(_) => {
-                Err(self.error(start, "this string is not a JSON string; check its escapes and control characters"))
-            }
+            Err(_) => Err(self.locate(start, Reason::FilterStringInvalid)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::lex::{FilterToken, Lexer, QuoteStyle, find_closing_bracket};
 use super::{FilterLiteral, FilterOperator, FilterTest, MAX_DEPTH, MAX_LENGTH, MAX_TERMS, ScimFilter};
-use crate::scim::ScimError;
+use crate::error::{Error, Reason};
 use crate::scim::path::{AttrPath, is_name, shorten_text};
 
 impl ScimFilter {
@@ -10,12 +10,12 @@ impl ScimFilter {
     ///
     /// # Errors
     /// 400 invalidFilter if the text is not a filter; the detail names the position.
-    pub fn parse(text: &str) -> Result<Self, ScimError> {
+    pub fn parse(text: &str) -> Result<Self, Error> {
         if text.len() > MAX_LENGTH {
-            return Err(ScimError::invalid_filter(format!("the filter is longer than {MAX_LENGTH} bytes")));
+            return Err(Reason::FilterTooLong.with("max", MAX_LENGTH));
         }
         if text.trim().is_empty() {
-            return Err(ScimError::invalid_filter("the filter is empty; omit the parameter to get every resource"));
+            return Err(Error::new(Reason::FilterEmpty));
         }
         Parser::start(text, 0, QuoteStyle::Double, false)?.parse_whole()
     }
@@ -24,7 +24,7 @@ impl ScimFilter {
 /// Returns the filter in the brackets that open just before byte `from`, and the offset of the closing bracket; `None`
 /// if the brackets are not closed. Strings may also be in single quotes. Positions in errors count from the start of
 /// the path.
-pub(in crate::scim) fn parse_brackets(path: &str, from: usize) -> Option<(Result<ScimFilter, ScimError>, usize)> {
+pub(in crate::scim) fn parse_brackets(path: &str, from: usize) -> Option<(Result<ScimFilter, Error>, usize)> {
     let close = find_closing_bracket(path, from)?;
     let inside = path.get(..close)?;
     Some((Parser::start(inside, from, QuoteStyle::Either, true).and_then(Parser::parse_whole), close))
@@ -42,7 +42,7 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn start(text: &'a str, from: usize, quotes: QuoteStyle, in_brackets: bool) -> Result<Self, ScimError> {
+    fn start(text: &'a str, from: usize, quotes: QuoteStyle, in_brackets: bool) -> Result<Self, Error> {
         let lexer = Lexer::new(text, from, quotes);
         let mut parser =
             Self { lexer, token: FilterToken::End, at: from, ended: from, depth: 0, terms: 0, in_brackets };
@@ -51,7 +51,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads the next token and returns the current one.
-    fn advance(&mut self) -> Result<FilterToken<'a>, ScimError> {
+    fn advance(&mut self) -> Result<FilterToken<'a>, Error> {
         self.ended = self.lexer.at();
         self.lexer.skip_space();
         self.at = self.lexer.at();
@@ -59,12 +59,12 @@ impl<'a> Parser<'a> {
         Ok(std::mem::replace(&mut self.token, next))
     }
 
-    fn error(&self, what: &str) -> ScimError {
-        self.lexer.error(self.at, what)
+    fn locate(&self, error: impl Into<Error>) -> Error {
+        self.lexer.locate(self.at, error)
     }
 
-    fn expected(&self, what: &str) -> ScimError {
-        self.error(&format!("expected {what}, found {}", self.token.describe()))
+    fn expected(&self, what: &str) -> Error {
+        self.locate(Reason::FilterTokenUnexpected.with("expected", what).with("found", self.token.describe()))
     }
 
     fn is_keyword(&self, keyword: &str) -> bool {
@@ -76,17 +76,17 @@ impl<'a> Parser<'a> {
         self.at == self.ended
     }
 
-    fn parse_whole(mut self) -> Result<ScimFilter, ScimError> {
+    fn parse_whole(mut self) -> Result<ScimFilter, Error> {
         let filter = self.parse_or()?;
         match self.token {
             FilterToken::End => Ok(filter),
-            FilterToken::Close => Err(self.error("this \")\" has no matching \"(\"")),
+            FilterToken::Close => Err(self.locate(Reason::FilterBracketUnmatched)),
             _ => Err(self.expected("\"and\", \"or\" or the end")),
         }
     }
 
     /// `or` has the lowest precedence, then `and`, then `not` (RFC 7644 section 3.4.2.2).
-    fn parse_or(&mut self) -> Result<ScimFilter, ScimError> {
+    fn parse_or(&mut self) -> Result<ScimFilter, Error> {
         let first = self.parse_and()?;
         let mut terms = vec![first];
         while self.is_keyword("or") {
@@ -96,7 +96,7 @@ impl<'a> Parser<'a> {
         Ok(join_terms(terms, ScimFilter::Or))
     }
 
-    fn parse_and(&mut self) -> Result<ScimFilter, ScimError> {
+    fn parse_and(&mut self) -> Result<ScimFilter, Error> {
         let first = self.parse_factor()?;
         let mut terms = vec![first];
         while self.is_keyword("and") {
@@ -106,7 +106,7 @@ impl<'a> Parser<'a> {
         Ok(join_terms(terms, ScimFilter::And))
     }
 
-    fn parse_factor(&mut self) -> Result<ScimFilter, ScimError> {
+    fn parse_factor(&mut self) -> Result<ScimFilter, Error> {
         match self.token {
             FilterToken::Open => self.group(),
             FilterToken::Name(_) if self.is_keyword("not") => {
@@ -121,7 +121,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn group(&mut self) -> Result<ScimFilter, ScimError> {
+    fn group(&mut self) -> Result<ScimFilter, Error> {
         self.enter_level()?;
         self.advance()?;
         let filter = self.parse_or()?;
@@ -133,16 +133,16 @@ impl<'a> Parser<'a> {
         Ok(filter)
     }
 
-    fn enter_level(&mut self) -> Result<(), ScimError> {
+    fn enter_level(&mut self) -> Result<(), Error> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(self.error(&format!("the filter is nested deeper than {MAX_DEPTH} levels")));
+            return Err(self.locate(Reason::FilterTooDeep.with("max", MAX_DEPTH)));
         }
         Ok(())
     }
 
-    fn term(&mut self, name: &'a str) -> Result<ScimFilter, ScimError> {
-        let path = AttrPath::parse(name).map_err(|error| self.error(&error.to_string()))?;
+    fn term(&mut self, name: &'a str) -> Result<ScimFilter, Error> {
+        let path = AttrPath::parse(name).map_err(|error| self.locate(error))?;
         self.advance()?;
         if self.token == FilterToken::BracketOpen && self.is_adjacent() {
             return self.element(path);
@@ -151,9 +151,9 @@ impl<'a> Parser<'a> {
         Ok(ScimFilter::Term(path, test))
     }
 
-    fn element(&mut self, path: AttrPath) -> Result<ScimFilter, ScimError> {
+    fn element(&mut self, path: AttrPath) -> Result<ScimFilter, Error> {
         if self.in_brackets {
-            return Err(self.error("brackets cannot be nested"));
+            return Err(self.locate(Reason::FilterBracketsNested));
         }
         self.enter_level()?;
         self.in_brackets = true;
@@ -170,7 +170,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `.value eq "x"` after a bracket is not in the RFC's grammar; Entra sends it to match by e-mail.
-    fn tail(&mut self) -> Result<(String, FilterTest), ScimError> {
+    fn tail(&mut self) -> Result<(String, FilterTest), Error> {
         self.advance()?;
         let FilterToken::Name(name) = self.token else {
             return Err(self.expected("a sub-attribute after \"].\""));
@@ -183,10 +183,10 @@ impl<'a> Parser<'a> {
         Ok((name.to_owned(), test))
     }
 
-    fn test(&mut self, name: &str) -> Result<FilterTest, ScimError> {
+    fn test(&mut self, name: &str) -> Result<FilterTest, Error> {
         self.terms += 1;
         if self.terms > MAX_TERMS {
-            return Err(self.error(&format!("the filter has more than {MAX_TERMS} comparisons")));
+            return Err(self.locate(Reason::FilterTooManyTerms.with("max", MAX_TERMS)));
         }
         let FilterToken::Name(keyword) = self.token else {
             let what = format!("an operator (eq, ne, co, sw, ew, pr, gt, ge, lt, le) after \"{}\"", shorten_text(name));
@@ -197,17 +197,13 @@ impl<'a> Parser<'a> {
             return Ok(FilterTest::Present);
         }
         let Some(operator) = FilterOperator::from_keyword(keyword) else {
-            let what = format!(
-                "\"{}\" is not an operator; use eq, ne, co, sw, ew, pr, gt, ge, lt or le",
-                shorten_text(keyword)
-            );
-            return Err(self.error(&what));
+            return Err(self.locate(Reason::FilterOperatorUnknown.with("operator", shorten_text(keyword))));
         };
         self.advance()?;
         Ok(FilterTest::Compare(operator, self.literal()?))
     }
 
-    fn literal(&mut self) -> Result<FilterLiteral, ScimError> {
+    fn literal(&mut self) -> Result<FilterLiteral, Error> {
         let literal = match &mut self.token {
             FilterToken::Text(text) => FilterLiteral::Text(std::mem::take(text)),
             FilterToken::Number(number) => FilterLiteral::Number(number.clone()),
@@ -215,8 +211,8 @@ impl<'a> Parser<'a> {
             FilterToken::Name(text) if text.eq_ignore_ascii_case("false") => FilterLiteral::Bool(false),
             FilterToken::Name(text) if text.eq_ignore_ascii_case("null") => FilterLiteral::Null,
             FilterToken::Name(text) => {
-                let what = format!("text must be in double quotes: write \"{}\"", shorten_text(text));
-                return Err(self.error(&what));
+                let error = Reason::FilterTextUnquoted.with("text", shorten_text(text));
+                return Err(self.locate(error));
             }
             _ => {
                 return Err(self.expected("a string in double quotes, a number, true, false or null"));

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::scim::ScimType;
+use crate::error::ScimType;
+use crate::messages::render_message;
 use crate::scim::filter::random_filters::{any_filters, user_filters};
 use crate::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
 
@@ -19,16 +20,17 @@ fn refusal(text: &str) -> String {
         Ok(filter) => panic!("{text} was read as {filter}"),
         Err(error) => error,
     };
-    assert_eq!((error.status, error.scim_type), (400, Some(ScimType::InvalidFilter)), "{text}");
-    assert!(error.detail.chars().count() < 200, "{}", error.detail);
-    error.detail
+    assert_eq!((error.status(), error.scim_type()), (400, Some(ScimType::InvalidFilter)), "{text}");
+    let message = render_message(&error);
+    assert!(message.chars().count() < 200, "{message}");
+    message
 }
 
 #[track_caller]
 fn check_refusal(text: &str, resource_type: &ResourceType) -> String {
     let error = ScimFilter::parse(text).unwrap().check(resource_type).unwrap_err();
-    assert_eq!((error.status, error.scim_type), (400, Some(ScimType::InvalidFilter)), "{text}");
-    error.detail
+    assert_eq!((error.status(), error.scim_type()), (400, Some(ScimType::InvalidFilter)), "{text}");
+    render_message(&error)
 }
 
 #[test]

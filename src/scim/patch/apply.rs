@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{AttributeChange, AttributeEdit, EditPath, label_operation};
-use crate::scim::ScimError;
+use crate::error::{Error, Reason};
 use crate::scim::dialect::DialectRules;
 use crate::scim::filter::Predicate;
 use crate::scim::filter::evaluate::matches_element;
@@ -20,7 +20,7 @@ pub fn apply_edit(
     to: &mut Attributes,
     of: &ResourceType,
     rules: DialectRules,
-) -> Result<(), ScimError> {
+) -> Result<(), Error> {
     let path = &edit.path;
     let done = match (&path.extension, &path.attribute) {
         (Some(uri), None) => {
@@ -45,7 +45,7 @@ pub fn apply_edit(
         },
         (None, None) => Ok(()),
     };
-    done.map_err(|error| error.with_location(&label_operation(edit.operation)))
+    done.map_err(|error| error.within(&label_operation(edit.operation)))
 }
 
 fn edit_extension(edit: &AttributeEdit, to: &mut Attributes, uri: &str) {
@@ -68,10 +68,10 @@ fn edit_container(
     attribute: &Attribute,
     container: &mut Map<String, Value>,
     rules: DialectRules,
-) -> Result<(), ScimError> {
+) -> Result<(), Error> {
     let removes_all = edit.change == AttributeChange::Remove && edit.path.sub.is_none() && edit.path.filter.is_none();
     if attribute.required && removes_all {
-        return Err(ScimError::mutability(format!("{} is required and cannot be removed", attribute.name)));
+        return Err(Reason::AttributeNotRemovable.on_field(attribute.name.to_string()));
     }
     if attribute.multi_valued {
         let mut list = match container.shift_remove(&*attribute.name) {
@@ -91,7 +91,7 @@ fn edit_container(
     }
     if let AttributeChange::Add(value) | AttributeChange::Replace(value) = &edit.change {
         if attribute.required && is_blank(value) {
-            return Err(ScimError::invalid_value(format!("{} is required and must not be empty", attribute.name)));
+            return Err(Reason::AttributeRequired.on_field(attribute.name.to_string()));
         }
         container.insert(attribute.name.clone().into_owned(), value.clone());
     } else {
@@ -106,7 +106,7 @@ fn edit_object(
     attribute: &Attribute,
     container: &mut Map<String, Value>,
     rules: DialectRules,
-) -> Result<(), ScimError> {
+) -> Result<(), Error> {
     let path = &edit.path;
     let before = container.get(&*attribute.name).cloned();
     let selected = match (&path.filter, &before) {
@@ -153,7 +153,7 @@ fn edit_list(
     attribute: &Attribute,
     list: &mut Vec<Value>,
     rules: DialectRules,
-) -> Result<(), ScimError> {
+) -> Result<(), Error> {
     let touched = match (&edit.path.filter, &edit.path.sub) {
         (None, None) => edit_whole_list(edit, list),
         (None, Some(_)) => edit_every_element(edit, list),
@@ -206,7 +206,7 @@ fn edit_selected_elements(
     filter: &Predicate,
     list: &mut Vec<Value>,
     rules: DialectRules,
-) -> Result<Vec<usize>, ScimError> {
+) -> Result<Vec<usize>, Error> {
     let mut touched: Vec<usize> = (0..list.len()).filter(|&index| matches_element(filter, &list[index])).collect();
     if touched.is_empty() {
         let Some(created) = create_unmatched_target(edit, rules)? else { return Ok(touched) };
@@ -214,7 +214,7 @@ fn edit_selected_elements(
         touched.push(list.len() - 1);
     }
     if rules.strict && touched.len() > 1 {
-        return Err(ScimError::invalid_filter(format!("the filter of {} selects more than one value", edit.path)));
+        return Err(Reason::FilterSelectsSeveral.on_field(edit.path.to_string()));
     }
     for &index in &touched {
         if edit.path.sub.is_none() && !matches!(edit.change, AttributeChange::Add(_)) {
@@ -232,7 +232,7 @@ fn edit_selected_elements(
 ///
 /// RFC 7644 section 3.5.2.3 requires noTarget for *replace*; section 3.5.2.1 allows *add* to create the element.
 /// The `eq` terms of the filter are the content of the new element.
-fn create_unmatched_target(edit: &AttributeEdit, rules: DialectRules) -> Result<Option<Map<String, Value>>, ScimError> {
+fn create_unmatched_target(edit: &AttributeEdit, rules: DialectRules) -> Result<Option<Map<String, Value>>, Error> {
     let creates = match edit.change {
         AttributeChange::Remove | AttributeChange::RemoveListed(_) if !rules.strict => return Ok(None),
         AttributeChange::Remove | AttributeChange::RemoveListed(_) => false,
@@ -240,7 +240,7 @@ fn create_unmatched_target(edit: &AttributeEdit, rules: DialectRules) -> Result<
         AttributeChange::Replace(_) => rules.create_on_no_target,
     };
     let terms = edit.path.filter.as_ref().filter(|_| creates).and_then(required_terms);
-    terms.map(Some).ok_or_else(|| ScimError::no_target(format!("the path {} selects nothing", edit.path)))
+    terms.map(Some).ok_or_else(|| Reason::PathSelectsNothing.on_field(edit.path.to_string()))
 }
 
 /// Returns the element that a filter of `eq` terms describes; `None` for other filters and for contradictory terms.

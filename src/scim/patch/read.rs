@@ -3,13 +3,15 @@
 use serde_json::{Map, Value};
 
 use super::{AttributeChange, AttributeEdit, EditPath, Patch, PatchEdit, label_operation};
-use crate::scim::dialect::{DialectNotes, DialectRules};
+use crate::error::{Error, Reason};
+use crate::scim::dialect::{DialectNotes, DialectRules, NoteCode};
 use crate::scim::members::{MemberEdit, read_members};
 use crate::scim::password::PasswordChange;
 use crate::scim::patch_path::PatchPath;
+use crate::scim::path::is_unknown_path;
 use crate::scim::schema::{Attribute, DataType, Mutability, ResourceType};
+use crate::scim::urn;
 use crate::scim::validate::{NullHandling, ValueReader};
-use crate::scim::{ScimError, urn};
 
 /// Maximum number of operations in one request.
 pub const OPERATIONS_MAX: usize = 10_000;
@@ -20,9 +22,9 @@ pub const OPERATIONS_MAX: usize = 10_000;
 /// The errors of RFC 7644 section 3.5.2 and table 9: 400 invalidSyntax, invalidPath, invalidFilter, invalidValue,
 /// noTarget (remove without path) or mutability; 413 above the limits. The detail begins with the number of the
 /// operation.
-pub fn parse_patch(body: &Value, of: &ResourceType, rules: DialectRules) -> Result<Patch, ScimError> {
+pub fn parse_patch(body: &Value, of: &ResourceType, rules: DialectRules) -> Result<Patch, Error> {
     let Value::Object(object) = body else {
-        return Err(ScimError::invalid_syntax("the body must be a JSON object with Operations"));
+        return Err(Error::new(Reason::OperationsBodyNotObject));
     };
     let mut reader = PatchReader {
         of,
@@ -34,16 +36,16 @@ pub fn parse_patch(body: &Value, of: &ResourceType, rules: DialectRules) -> Resu
     reader.check_schemas(find_member(object, "schemas"))?;
     let operations = match find_member(object, "Operations") {
         Some(Value::Array(operations)) if !operations.is_empty() => operations,
-        Some(Value::Array(_)) => return Err(ScimError::invalid_syntax("Operations must not be empty")),
-        Some(_) => return Err(ScimError::invalid_syntax("Operations must be an array")),
-        None => return Err(ScimError::invalid_syntax("the body must have Operations")),
+        Some(Value::Array(_)) => return Err(Error::new(Reason::OperationsEmpty)),
+        Some(_) => return Err(Error::new(Reason::OperationsNotArray)),
+        None => return Err(Error::new(Reason::OperationsMissing)),
     };
     if operations.len() > OPERATIONS_MAX {
-        return Err(ScimError::too_large(format!("one request may hold at most {OPERATIONS_MAX} operations")));
+        return Err(Reason::TooManyOperations.with("max", OPERATIONS_MAX));
     }
     for (index, operation) in operations.iter().enumerate() {
         reader.operation = index;
-        reader.read_operation(operation).map_err(|error| error.with_location(&label_operation(index)))?;
+        reader.read_operation(operation).map_err(|error| error.within(&label_operation(index)))?;
     }
     Ok(Patch { edits: reader.edits, password: reader.password, notes: reader.reading.notes })
 }
@@ -69,70 +71,70 @@ struct PatchReader<'t> {
 
 impl PatchReader<'_> {
     /// RFC 7644 section 3.5.2 requires the PatchOp URI; some clients omit it.
-    fn check_schemas(&mut self, schemas: Option<&Value>) -> Result<(), ScimError> {
+    fn check_schemas(&mut self, schemas: Option<&Value>) -> Result<(), Error> {
         let named = match schemas {
             None | Some(Value::Null) => false,
             Some(Value::Array(uris)) => {
                 uris.iter().any(|uri| uri.as_str().is_some_and(|uri| uri.eq_ignore_ascii_case(urn::PATCH_OP)))
             }
-            Some(_) => return Err(ScimError::invalid_syntax("schemas must be an array of URIs")),
+            Some(_) => return Err(Error::new(Reason::SchemasInvalid)),
         };
         if !named {
             if self.reading.rules.strict {
-                return Err(ScimError::invalid_syntax(format!("schemas must name {}", urn::PATCH_OP)));
+                return Err(Reason::SchemasIncomplete.with("schema", urn::PATCH_OP));
             }
-            self.reading.notes.add("schemas: PatchOp assumed");
+            self.reading.notes.add(NoteCode::PatchOpAssumed);
         }
         Ok(())
     }
 
-    fn read_operation(&mut self, operation: &Value) -> Result<(), ScimError> {
+    fn read_operation(&mut self, operation: &Value) -> Result<(), Error> {
         let Value::Object(parts) = operation else {
-            return Err(ScimError::invalid_syntax("an operation must be an object"));
+            return Err(Error::new(Reason::OperationNotObject));
         };
         // Microsoft Entra ID sends "Add", "Replace" and "Remove".
         let op = match find_member(parts, "op") {
             Some(Value::String(name)) if name.eq_ignore_ascii_case("add") => PatchOp::Add,
             Some(Value::String(name)) if name.eq_ignore_ascii_case("replace") => PatchOp::Replace,
             Some(Value::String(name)) if name.eq_ignore_ascii_case("remove") => PatchOp::Remove,
-            Some(_) => return Err(ScimError::invalid_syntax("op must be add, replace or remove")),
-            None => return Err(ScimError::invalid_syntax("op is required: add, replace or remove")),
+            Some(_) => return Err(Error::new(Reason::OpUnknown)),
+            None => return Err(Error::new(Reason::OpMissing)),
         };
         let value = find_member(parts, "value");
         if op == PatchOp::Add && value.is_none() {
-            return Err(ScimError::invalid_value("add needs a value"));
+            return Err(Error::new(Reason::AddWithoutValue));
         }
         match find_member(parts, "path") {
             None | Some(Value::Null) => self.without_path(op, value),
             Some(Value::String(text)) => self.with_path(op, text, value),
-            Some(_) => Err(ScimError::invalid_path("path must be text")),
+            Some(_) => Err(Error::new(Reason::PathNotText)),
         }
     }
 
-    fn with_path(&mut self, op: PatchOp, text: &str, value: Option<&Value>) -> Result<(), ScimError> {
+    fn with_path(&mut self, op: PatchOp, text: &str, value: Option<&Value>) -> Result<(), Error> {
         match PatchPath::parse(text, self.of) {
             Ok(path) => self.edit(op, &path, value.unwrap_or(&Value::Null), true),
             // A path in an unsupported extension is skipped, so that the other operations take effect.
-            Err(problem) if problem.is_unknown() && !self.reading.rules.strict && is_foreign(text, self.of) => {
-                self.reading.notes.add("path: unknown extension ignored");
+            Err(problem) if is_unknown_path(&problem) && !self.reading.rules.strict && is_foreign(text, self.of) => {
+                self.reading.notes.add(NoteCode::UnknownExtensionIgnored);
                 Ok(())
             }
-            Err(problem) => Err(problem.into()),
+            Err(problem) => Err(problem),
         }
     }
 
     /// Without a path, the member names of the value are the targets. Microsoft Entra ID sends paths as member names
     /// (`name.givenName`, `urn:…:User:department`).
-    fn without_path(&mut self, op: PatchOp, value: Option<&Value>) -> Result<(), ScimError> {
+    fn without_path(&mut self, op: PatchOp, value: Option<&Value>) -> Result<(), Error> {
         if op == PatchOp::Remove {
             // RFC 7644 section 3.5.2.2.
-            return Err(ScimError::no_target("remove needs a path"));
+            return Err(Error::new(Reason::RemoveWithoutPath));
         }
         if self.reading.rules.strict {
-            return Err(ScimError::invalid_syntax("an operation needs a path"));
+            return Err(Error::new(Reason::PathMissing));
         }
         let Some(Value::Object(parts)) = value else {
-            return Err(ScimError::invalid_value("without a path the value must be an object of attributes"));
+            return Err(Error::new(Reason::ValueNotObject));
         };
         for (name, value) in parts {
             match PatchPath::parse(name, self.of) {
@@ -143,7 +145,7 @@ impl PatchReader<'_> {
         Ok(())
     }
 
-    fn edit(&mut self, op: PatchOp, path: &PatchPath<'_>, value: &Value, explicit: bool) -> Result<(), ScimError> {
+    fn edit(&mut self, op: PatchOp, path: &PatchPath<'_>, value: &Value, explicit: bool) -> Result<(), Error> {
         let target = &path.target;
         if let Some(attribute) = target.attribute {
             if attribute.name == "schemas" {
@@ -153,7 +155,7 @@ impl PatchReader<'_> {
             if attribute.is_read_only() || sub_is_read_only {
                 // RFC 7644 section 3.5.2. Okta includes the id in the value object; it is ignored.
                 return if explicit {
-                    Err(ScimError::mutability(format!("{} is read-only", path.target)))
+                    Err(Reason::AttributeReadOnly.on_field(path.target.to_string()))
                 } else {
                     Ok(())
                 };
@@ -171,13 +173,13 @@ impl PatchReader<'_> {
                 if path.element.is_none() && path.target.sub.is_none() {
                     self.reading.value(attribute, value, format_args!("{}", attribute.name))?;
                 }
-                self.reading.notes.add(format!("{}: accepted and discarded", attribute.name));
+                self.reading.notes.add_for(NoteCode::ValueDiscarded, &attribute.name);
                 return Ok(());
             }
         }
         let is_whole_element = path.element.is_some() && path.target.sub.is_none();
         if self.reading.rules.strict && is_whole_element && op != PatchOp::Remove {
-            return Err(ScimError::invalid_path("a path with a filter must end in a sub-attribute"));
+            return Err(Error::new(Reason::PathNeedsSubAttribute));
         }
         let edit_path = build_edit_path(path);
         if let Some(change) = self.change(op, path, value, &edit_path)? {
@@ -192,7 +194,7 @@ impl PatchReader<'_> {
 
     /// `schemas` is derived from the attributes of the resource, so an operation on it is valid or invalid but has no
     /// effect.
-    fn schemas_edit(&mut self, op: PatchOp, value: &Value, explicit: bool) -> Result<(), ScimError> {
+    fn schemas_edit(&mut self, op: PatchOp, value: &Value, explicit: bool) -> Result<(), Error> {
         let names_base = |value: &Value| value.as_str().is_some_and(|uri| uri.eq_ignore_ascii_case(&self.of.schema.id));
         let names_base = value.as_array().map_or_else(|| names_base(value), |uris| uris.iter().any(names_base));
         let loses_base = match op {
@@ -201,9 +203,9 @@ impl PatchReader<'_> {
             PatchOp::Remove => names_base || value.is_null(),
         };
         if explicit && loses_base {
-            return Err(ScimError::mutability(format!("schemas must contain {}", self.of.schema.id)));
+            return Err(Reason::SchemasImmutable.with("schema", &self.of.schema.id));
         }
-        self.reading.notes.add("schemas: derived from the attributes");
+        self.reading.notes.add(NoteCode::SchemasDerived);
         Ok(())
     }
 
@@ -214,7 +216,7 @@ impl PatchReader<'_> {
         path: &PatchPath<'_>,
         value: &Value,
         edit_path: &EditPath,
-    ) -> Result<Option<AttributeChange>, ScimError> {
+    ) -> Result<Option<AttributeChange>, Error> {
         if op == PatchOp::Remove {
             return self.removal(path, value).map(Some);
         }
@@ -236,7 +238,7 @@ impl PatchReader<'_> {
         path: &PatchPath<'_>,
         value: &Value,
         edit_path: &EditPath,
-    ) -> Result<Option<Value>, ScimError> {
+    ) -> Result<Option<Value>, Error> {
         let path_text = edit_path.to_string();
         let Some(attribute) = path.target.attribute else {
             let extension = path.target.extension.map(|schema| &*schema.attributes).unwrap_or_default();
@@ -261,7 +263,7 @@ impl PatchReader<'_> {
 
     /// Microsoft Entra ID and `OneLogin` remove elements of a list by listing them in `value`. If the server ignored
     /// the value, it would remove all elements.
-    fn removal(&mut self, path: &PatchPath<'_>, value: &Value) -> Result<AttributeChange, ScimError> {
+    fn removal(&mut self, path: &PatchPath<'_>, value: &Value) -> Result<AttributeChange, Error> {
         let Some(attribute) = path.target.attribute else { return Ok(AttributeChange::Remove) };
         let whole_list = attribute.multi_valued && path.element.is_none() && path.target.sub.is_none();
         if !whole_list || value.is_null() || self.reading.rules.strict {
@@ -274,13 +276,10 @@ impl PatchReader<'_> {
         }
     }
 
-    fn member_edit(&mut self, op: PatchOp, path: &PatchPath<'_>, value: &Value) -> Result<(), ScimError> {
+    fn member_edit(&mut self, op: PatchOp, path: &PatchPath<'_>, value: &Value) -> Result<(), Error> {
         if let Some(sub) = path.target.sub {
             // RFC 7643 section 4.2: members are added or removed; their sub-attributes are immutable.
-            return Err(ScimError::mutability(format!(
-                "members.{} cannot be changed; remove the member and add another",
-                sub.name
-            )));
+            return Err(Reason::MemberAttributeImmutable.on_field(format!("members.{}", sub.name)));
         }
         let edit = match (op, &path.element) {
             (PatchOp::Remove, Some(element)) => match element.equal_terms().as_deref() {
@@ -293,7 +292,7 @@ impl PatchReader<'_> {
                 MemberEdit::Remove(listed.into_iter().map(|member| member.id).collect())
             }
             (PatchOp::Add | PatchOp::Replace, Some(_)) => {
-                return Err(ScimError::mutability("a member cannot be changed; remove it and add another"));
+                return Err(Error::new(Reason::MemberImmutable));
             }
             (PatchOp::Add, None) => MemberEdit::Add(read_members(value, &mut self.reading)?),
             (PatchOp::Replace, None) => MemberEdit::Replace(read_members(value, &mut self.reading)?),

@@ -3,16 +3,16 @@
 use serde_json::{Value, json};
 
 use super::{PatchEdit, apply_edit, parse_patch};
+use crate::error::{Error, ScimType};
 use crate::scim::dialect::DialectRules;
 use crate::scim::password::{self, PasswordChange};
 use crate::scim::schema::{GROUP_TYPE, USER_TYPE};
-use crate::scim::{ScimError, ScimType};
 
 const URN: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 const ENTRA: DialectRules = DialectRules { create_on_no_target: true, ..DialectRules::LENIENT };
 const STRICT: DialectRules = DialectRules { strict: true, ..DialectRules::LENIENT };
 
-fn patched(before: &Value, operations: &Value, rules: DialectRules) -> Result<Value, ScimError> {
+fn patched(before: &Value, operations: &Value, rules: DialectRules) -> Result<Value, Error> {
     let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations});
     let patch = parse_patch(&body, &USER_TYPE, rules)?;
     let mut attributes = before.as_object().unwrap().clone();
@@ -31,7 +31,7 @@ fn gives(before: Value, operations: Value, after: Value) {
 #[track_caller]
 fn refused(before: Value, operations: Value, scim_type: ScimType) {
     let error = patched(&before, &operations, DialectRules::LENIENT).expect_err(&operations.to_string());
-    assert_eq!((error.status, error.scim_type), (400, Some(scim_type)), "{operations}: {error}");
+    assert_eq!((error.status(), error.scim_type()), (400, Some(scim_type)), "{operations}: {error}");
 }
 
 #[test]
@@ -107,12 +107,12 @@ fn a_value_path_that_matches_nothing_is_no_target_or_creates_the_element() {
     ]);
     gives(json!({}), add, json!({"emails": [{"type": "work", "value": "x", "primary": true}]}));
     let vague = json!([{"op": "add", "path": "emails[type sw \"w\"].value", "value": "x"}]);
-    assert_eq!(patched(&json!({}), &vague, ENTRA).unwrap_err().scim_type, Some(ScimType::NoTarget));
+    assert_eq!(patched(&json!({}), &vague, ENTRA).unwrap_err().scim_type(), Some(ScimType::NoTarget));
     gives(json!({"title": "T"}), json!([{"op": "remove", "path": "emails[type eq \"fax\"]"}]), json!({"title": "T"}));
     assert_eq!(
         patched(&json!({}), &json!([{"op": "remove", "path": "emails[type eq \"fax\"]"}]), STRICT)
             .unwrap_err()
-            .scim_type,
+            .scim_type(),
         Some(ScimType::NoTarget)
     );
 }
@@ -218,7 +218,7 @@ fn each_error_has_its_scim_type() {
     ] {
         refused(json!({}), json!([operation]), scim_type);
     }
-    let read = |body: Value| parse_patch(&body, &USER_TYPE, DialectRules::LENIENT).unwrap_err().scim_type;
+    let read = |body: Value| parse_patch(&body, &USER_TYPE, DialectRules::LENIENT).unwrap_err().scim_type();
     for body in [
         json!([]),
         json!({}),
@@ -233,7 +233,9 @@ fn each_error_has_its_scim_type() {
 #[test]
 fn an_error_names_its_operation() {
     let operations = json!([{"op": "add", "path": "title", "value": "x"}, {"op": "replace", "path": "emails[type eq \"w\"].value", "value": "x"}]);
-    assert!(patched(&json!({}), &operations, DialectRules::LENIENT).unwrap_err().detail.starts_with("Operations[1]: "));
+    assert!(
+        patched(&json!({}), &operations, DialectRules::LENIENT).unwrap_err().to_string().starts_with("Operations[1]: ")
+    );
 }
 
 #[test]
@@ -273,7 +275,7 @@ fn a_stored_password_is_set_or_removed_and_the_last_operation_counts() {
     }
     for value in [json!(""), json!(7), json!(["a"])] {
         let refused = read(json!([{"op": "replace", "path": "password", "value": value}])).unwrap_err();
-        assert!(refused.detail.contains("password"), "{}", refused.detail);
+        assert!(refused.to_string().contains("password"), "{}", refused.to_string());
     }
 }
 
@@ -309,7 +311,7 @@ fn members_become_row_edits() {
         (json!({"op": "replace", "path": "members.display", "value": "2"}), ScimType::Mutability),
         (json!({"op": "remove", "path": "members[nope eq \"1\"]"}), ScimType::InvalidFilter),
     ] {
-        assert_eq!(edits(operation.clone()).unwrap_err().scim_type, Some(scim_type), "{operation}");
+        assert_eq!(edits(operation.clone()).unwrap_err().scim_type(), Some(scim_type), "{operation}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::scim::ScimError;
+use crate::error::{Error, Reason};
 use crate::scim::schema::{Attribute, DataType, Mutability, Returned, Schema, SchemaText, Uniqueness};
 
 /// Maximum number of attributes and sub-attributes of one schema.
@@ -18,9 +18,9 @@ const STANDARD_NAMESPACE: &str = "urn:ietf:params:scim:";
 /// # Errors
 /// 400 invalidSyntax if the document is not an object, else 400 invalidValue; the detail names the attribute and the
 /// rule.
-pub fn parse_schema(document: &Value) -> Result<Schema, ScimError> {
+pub fn parse_schema(document: &Value) -> Result<Schema, Error> {
     let Value::Object(object) = document else {
-        return Err(ScimError::invalid_syntax("a schema must be a JSON object; see RFC 7643 section 7"));
+        return Err(Error::new(Reason::SchemaNotObject));
     };
     let id = required_text(object, "id", "the schema")?;
     check_urn(id)?;
@@ -28,7 +28,7 @@ pub fn parse_schema(document: &Value) -> Result<Schema, ScimError> {
     let description = optional_text(object, "description", "the schema")?.unwrap_or(name);
     let listed = optional_list(object, "attributes", "the schema")?;
     if listed.is_empty() {
-        return Err(ScimError::invalid_value("the schema needs attributes: an array that is not empty"));
+        return Err(Error::new(Reason::SchemaAttributesMissing));
     }
     let mut left = ATTRIBUTES_MAX;
     let attributes = parse_attributes(listed, "", &mut left)?;
@@ -40,40 +40,34 @@ pub fn parse_schema(document: &Value) -> Result<Schema, ScimError> {
     })
 }
 
-fn check_urn(id: &str) -> Result<(), ScimError> {
+fn check_urn(id: &str) -> Result<(), Error> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":._-".contains(&byte);
     let parts_are_full = id.split(':').count() >= 3 && id.split(':').all(|part| !part.is_empty());
     let is_urn = id.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:"));
     if !is_urn || !parts_are_full || !id.bytes().all(plain) {
-        return Err(ScimError::invalid_value(
-            "the schema's id must be a URN such as urn:example:params:scim:schemas:Badge:1.0:User",
-        ));
+        return Err(Error::new(Reason::SchemaIdNotUrn));
     }
     if id.get(..STANDARD_NAMESPACE.len()).is_some_and(|start| start.eq_ignore_ascii_case(STANDARD_NAMESPACE)) {
-        return Err(ScimError::invalid_value(format!(
-            "the schema's id must not begin with {STANDARD_NAMESPACE}: use your own namespace"
-        )));
+        return Err(Reason::SchemaNamespaceReserved.with("namespace", STANDARD_NAMESPACE));
     }
     Ok(())
 }
 
-fn parse_attributes(listed: &[Value], within: &str, left: &mut usize) -> Result<Vec<Attribute>, ScimError> {
+fn parse_attributes(listed: &[Value], within: &str, left: &mut usize) -> Result<Vec<Attribute>, Error> {
     let mut read: Vec<Attribute> = Vec::with_capacity(listed.len());
     for item in listed {
-        *left = left
-            .checked_sub(1)
-            .ok_or_else(|| ScimError::invalid_value(format!("the schema has more than {ATTRIBUTES_MAX} attributes")))?;
+        *left = left.checked_sub(1).ok_or_else(|| Reason::SchemaTooManyAttributes.with("max", ATTRIBUTES_MAX))?;
         let attribute = parse_attribute(item, within, left)?;
         if read.iter().any(|other| other.name.eq_ignore_ascii_case(&attribute.name)) {
-            return Err(ScimError::invalid_value(format!("the attribute {within}{} occurs twice", attribute.name)));
+            return Err(Reason::SchemaAttributeTwice.on_field(format!("{within}{}", attribute.name)));
         }
         read.push(attribute);
     }
     Ok(read)
 }
 
-fn parse_attribute(item: &Value, within: &str, left: &mut usize) -> Result<Attribute, ScimError> {
-    let Value::Object(object) = item else { return Err(ScimError::invalid_value("each attribute must be an object")) };
+fn parse_attribute(item: &Value, within: &str, left: &mut usize) -> Result<Attribute, Error> {
+    let Value::Object(object) = item else { return Err(Error::new(Reason::SchemaAttributeNotObject)) };
     let name = required_text(object, "name", "an attribute")?;
     let path = format!("{within}{name}");
     check_name(name, &path)?;
@@ -94,52 +88,44 @@ fn parse_attribute(item: &Value, within: &str, left: &mut usize) -> Result<Attri
     let parts = optional_list(object, "subAttributes", &path)?;
     match (kind, within.is_empty(), parts.is_empty()) {
         // Erratum 8415: one level of sub-attributes.
-        (DataType::Complex, false, _) => {
-            Err(ScimError::invalid_value(format!("{path} must not be complex: it is a sub-attribute")))
-        }
-        (DataType::Complex, true, true) => {
-            Err(ScimError::invalid_value(format!("{path} is complex and needs subAttributes")))
-        }
+        (DataType::Complex, false, _) => Err(Reason::SchemaNestedComplex.on_field(path)),
+        (DataType::Complex, true, true) => Err(Reason::SchemaSubAttributesMissing.on_field(path)),
         (DataType::Complex, true, false) => {
             attribute.sub_attributes = parse_attributes(parts, &format!("{path}."), left)?;
             Ok(attribute)
         }
-        (_, _, false) => Err(ScimError::invalid_value(format!("{path} is not complex and cannot have subAttributes"))),
+        (_, _, false) => Err(Reason::SchemaSubAttributesForbidden.on_field(path)),
         (_, _, true) => Ok(attribute),
     }
 }
 
 /// RFC 7643 section 2.1.
-fn check_name(name: &str, path: &str) -> Result<(), ScimError> {
+fn check_name(name: &str, path: &str) -> Result<(), Error> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_$".contains(&byte);
     if name.starts_with(|first: char| first.is_ascii_alphabetic()) && name.bytes().all(fits) {
         return Ok(());
     }
     let excerpt: String = path.chars().take(60).collect();
-    Err(ScimError::invalid_value(format!(
-        "{excerpt:?} is not an attribute name: use a letter, then letters, digits, '-', '_' or '$'"
-    )))
+    Err(Reason::SchemaAttributeName.with("name", format_args!("{excerpt:?}")))
 }
 
 /// Rejects characteristics that `/Schemas` would announce but the server does not support.
-fn check_supported(object: &Map<String, Value>, attribute: &Attribute, path: &str) -> Result<(), ScimError> {
+fn check_supported(object: &Map<String, Value>, attribute: &Attribute, path: &str) -> Result<(), Error> {
     let uniqueness = optional_text(object, "uniqueness", path)?.unwrap_or("none");
     if !uniqueness.eq_ignore_ascii_case(Uniqueness::None.as_str()) {
-        return Err(ScimError::invalid_value(format!("{path}: uniqueness is supported only for userName; use none")));
+        return Err(Reason::SchemaUniquenessUnsupported.on_field(path.to_owned()));
     }
     if attribute.mutability == Mutability::Immutable {
-        return Err(ScimError::invalid_value(format!(
-            "{path}: immutable is not supported for attributes of extensions; use readWrite"
-        )));
+        return Err(Reason::SchemaImmutableUnsupported.on_field(path.to_owned()));
     }
     let is_text = matches!(attribute.kind, DataType::String | DataType::Reference);
     if attribute.indexed && !is_text {
-        return Err(ScimError::invalid_value(format!("{path}: only text can be indexed")));
+        return Err(Reason::SchemaIndexNotText.on_field(path.to_owned()));
     }
     Ok(())
 }
 
-fn parse_type(object: &Map<String, Value>, path: &str) -> Result<DataType, ScimError> {
+fn parse_type(object: &Map<String, Value>, path: &str) -> Result<DataType, Error> {
     let all = [
         DataType::String,
         DataType::Boolean,
@@ -153,13 +139,13 @@ fn parse_type(object: &Map<String, Value>, path: &str) -> Result<DataType, ScimE
     parse_keyword(optional_text(object, "type", path)?.unwrap_or("string"), &all, DataType::as_str, "type", path)
 }
 
-fn parse_mutability(object: &Map<String, Value>, path: &str) -> Result<Mutability, ScimError> {
+fn parse_mutability(object: &Map<String, Value>, path: &str) -> Result<Mutability, Error> {
     let all = [Mutability::ReadOnly, Mutability::ReadWrite, Mutability::Immutable, Mutability::WriteOnly];
     let keyword = optional_text(object, "mutability", path)?.unwrap_or("readWrite");
     parse_keyword(keyword, &all, Mutability::as_str, "mutability", path)
 }
 
-fn parse_returned(object: &Map<String, Value>, mutability: Mutability, path: &str) -> Result<Returned, ScimError> {
+fn parse_returned(object: &Map<String, Value>, mutability: Mutability, path: &str) -> Result<Returned, Error> {
     let usual = if mutability == Mutability::WriteOnly { "never" } else { "default" };
     let all = [Returned::Always, Returned::Never, Returned::Default, Returned::Request];
     let returned = parse_keyword(
@@ -170,7 +156,7 @@ fn parse_returned(object: &Map<String, Value>, mutability: Mutability, path: &st
         path,
     )?;
     if mutability == Mutability::WriteOnly && returned != Returned::Never {
-        return Err(ScimError::invalid_value(format!("{path}: a writeOnly attribute must have returned never")));
+        return Err(Reason::SchemaWriteOnlyReturned.on_field(path.to_owned()));
     }
     Ok(returned)
 }
@@ -181,11 +167,11 @@ fn parse_keyword<T: Copy>(
     as_str: fn(T) -> &'static str,
     member: &str,
     path: &str,
-) -> Result<T, ScimError> {
+) -> Result<T, Error> {
     let found = all.iter().copied().find(|value| as_str(*value).eq_ignore_ascii_case(keyword));
     found.ok_or_else(|| {
         let keywords: Vec<&str> = all.iter().map(|value| as_str(*value)).collect();
-        ScimError::invalid_value(format!("{path}: {member} must be one of {}", keywords.join(", ")))
+        Reason::SchemaKeyword.on_field(path.to_owned()).with("member", member).with("allowed", keywords.join(", "))
     })
 }
 
@@ -194,42 +180,49 @@ fn find_member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Val
     found.filter(|value| !value.is_null())
 }
 
-fn optional_text<'a>(object: &'a Map<String, Value>, name: &str, path: &str) -> Result<Option<&'a str>, ScimError> {
+fn optional_text<'a>(object: &'a Map<String, Value>, name: &str, path: &str) -> Result<Option<&'a str>, Error> {
     match find_member(object, name) {
         None => Ok(None),
         Some(Value::String(text)) if text.len() <= TEXT_MAX_BYTES => Ok(Some(text)),
         Some(Value::String(_)) => {
-            Err(ScimError::invalid_value(format!("{name} of {path} is longer than {TEXT_MAX_BYTES} bytes")))
+            Err(Reason::SchemaMemberTooLong.on_field(path.to_owned()).with("member", name).with("max", TEXT_MAX_BYTES))
         }
-        Some(_) => Err(ScimError::invalid_value(format!("{name} of {path} must be text"))),
+        Some(_) => {
+            Err(Reason::SchemaMemberType.on_field(path.to_owned()).with("member", name).with("expected", "text"))
+        }
     }
 }
 
-fn required_text<'a>(object: &'a Map<String, Value>, name: &str, path: &str) -> Result<&'a str, ScimError> {
+fn required_text<'a>(object: &'a Map<String, Value>, name: &str, path: &str) -> Result<&'a str, Error> {
     let found = optional_text(object, name, path)?.filter(|text| !text.trim().is_empty());
-    found.ok_or_else(|| ScimError::invalid_value(format!("{path} needs a member {name}")))
+    found.ok_or_else(|| Reason::SchemaMemberMissing.on_field(path.to_owned()).with("member", name))
 }
 
-fn optional_flag(object: &Map<String, Value>, name: &str, path: &str) -> Result<Option<bool>, ScimError> {
+fn optional_flag(object: &Map<String, Value>, name: &str, path: &str) -> Result<Option<bool>, Error> {
     match find_member(object, name) {
         None => Ok(None),
         Some(Value::Bool(value)) => Ok(Some(*value)),
-        Some(_) => Err(ScimError::invalid_value(format!("{name} of {path} must be true or false"))),
+        Some(_) => Err(Reason::SchemaMemberType
+            .on_field(path.to_owned())
+            .with("member", name)
+            .with("expected", "true or false")),
     }
 }
 
-fn optional_list<'a>(object: &'a Map<String, Value>, name: &str, path: &str) -> Result<&'a [Value], ScimError> {
+fn optional_list<'a>(object: &'a Map<String, Value>, name: &str, path: &str) -> Result<&'a [Value], Error> {
     match find_member(object, name) {
         None => Ok(&[]),
         Some(Value::Array(items)) => Ok(items),
-        Some(_) => Err(ScimError::invalid_value(format!("{name} of {path} must be an array"))),
+        Some(_) => {
+            Err(Reason::SchemaMemberType.on_field(path.to_owned()).with("member", name).with("expected", "an array"))
+        }
     }
 }
 
-fn optional_texts(object: &Map<String, Value>, name: &str, path: &str) -> Result<Vec<SchemaText>, ScimError> {
+fn optional_texts(object: &Map<String, Value>, name: &str, path: &str) -> Result<Vec<SchemaText>, Error> {
     let texts = optional_list(object, name, path)?.iter().map(|item| match item {
         Value::String(text) if text.len() <= TEXT_MAX_BYTES => Ok(to_schema_text(text)),
-        _ => Err(ScimError::invalid_value(format!("{name} of {path} must contain only short texts"))),
+        _ => Err(Reason::SchemaMemberTexts.on_field(path.to_owned()).with("member", name)),
     });
     texts.collect()
 }
@@ -241,6 +234,7 @@ fn to_schema_text(text: &str) -> SchemaText {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::messages::render_message;
     use crate::scim::discovery;
     use serde_json::json;
 
@@ -291,7 +285,7 @@ mod tests {
             (json!({"id": ID, "attributes": vec![json!({"name": "a"}); 201]}), "twice"),
         ] {
             let refused = parse_schema(&document).unwrap_err();
-            assert!(refused.detail.contains(part), "{document}: {}", refused.detail);
+            assert!(render_message(&refused).contains(part), "{document}: {refused}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::clock::{self, Millis};
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::log;
 use crate::store::SharedState;
 use crate::store::engine::database;
@@ -69,9 +69,9 @@ enum BatchFailure {
 impl BatchFailure {
     fn to_error(self) -> Error {
         match self {
-            Self::Busy => Error::Busy,
-            Self::DiskFull => Error::DiskFull,
-            Self::Unusable => Error::Database("the transaction could not be committed".into()),
+            Self::Busy => Error::new(Reason::ServerBusy),
+            Self::DiskFull => Error::new(Reason::DiskFull),
+            Self::Unusable => Error::database("the transaction could not be committed"),
         }
     }
 }
@@ -283,7 +283,7 @@ fn return_results(batch: Vec<Box<dyn QueuedWrite>>, outcome: &BatchOutcome) {
         job.send_result(match outcome {
             BatchOutcome::Committed => WriteVerdict::Committed,
             BatchOutcome::Aborted if at == last => WriteVerdict::Failed(BatchFailure::Unusable.to_error()),
-            BatchOutcome::Aborted => WriteVerdict::RolledBack(Error::Busy),
+            BatchOutcome::Aborted => WriteVerdict::RolledBack(Error::new(Reason::ServerBusy)),
             BatchOutcome::Failed(failure) => WriteVerdict::RolledBack(failure.to_error()),
         });
     }
@@ -297,9 +297,9 @@ fn collect_request_ids(batch: &[Box<dyn QueuedWrite>]) -> Option<Arc<str>> {
 
 fn classify_error(error: rusqlite::Error) -> BatchFailure {
     let text = error.to_string();
-    match Error::from(error) {
-        Error::DiskFull => BatchFailure::DiskFull,
-        Error::Busy => BatchFailure::Busy,
+    match Error::from(error).reason() {
+        Reason::DiskFull => BatchFailure::DiskFull,
+        Reason::ServerBusy => BatchFailure::Busy,
         _ => {
             tracing::error!(error = text, "a transaction failed");
             BatchFailure::Unusable

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::store::SharedState;
 use crate::store::engine::database;
 use crate::store::engine::snapshot::Snapshot;
@@ -123,7 +123,7 @@ impl ReaderPool {
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         let connection = self.connections().get().map_err(|error| {
             tracing::warn!(%error, "no connection for a scan was available in time");
-            Error::Busy
+            Error::new(Reason::ServerBusy)
         })?;
         let deadline = Instant::now() + SCAN_MAX;
         connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(move || Instant::now() > deadline))?;

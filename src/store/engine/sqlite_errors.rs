@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use rusqlite::{ErrorCode, ffi};
 
-use crate::error::Error;
+use crate::error::{Error, Reason};
 
 thread_local! {
     // An error loses its code when it is converted, and a caller may ignore it. Severe failures are recorded here.
@@ -43,18 +43,18 @@ impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         let mut observed = OBSERVED.get();
         let converted = match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Self::DiskFull,
-            Some(ErrorCode::OperationInterrupted) => Self::ScanTooLong,
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DiskFull) => Reason::DiskFull.into(),
+            Some(ErrorCode::OperationInterrupted) => Reason::QueryTooLong.into(),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Reason::ServerBusy.into(),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 observed.corruption = true;
-                Self::Database(error.to_string())
+                Self::database(error.to_string())
             }
             Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
                 observed.io_failure = true;
-                Self::Database(error.to_string())
+                Self::database(error.to_string())
             }
-            _ => Self::Database(error.to_string()),
+            _ => Self::database(error.to_string()),
         };
         OBSERVED.set(observed);
         converted
@@ -108,13 +108,13 @@ mod tests {
     fn sqlite_codes_map_to_distinct_errors() {
         let failed = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
         ObservedFailures::take_observed();
-        assert!(matches!(Error::from(failed(ffi::SQLITE_FULL)), Error::DiskFull));
-        assert!(matches!(Error::from(failed(ffi::SQLITE_INTERRUPT)), Error::ScanTooLong));
-        assert!(matches!(Error::from(failed(ffi::SQLITE_BUSY_SNAPSHOT)), Error::Busy));
+        assert!(Error::from(failed(ffi::SQLITE_FULL)).reason() == Reason::DiskFull);
+        assert!(Error::from(failed(ffi::SQLITE_INTERRUPT)).reason() == Reason::QueryTooLong);
+        assert!(Error::from(failed(ffi::SQLITE_BUSY_SNAPSHOT)).reason() == Reason::ServerBusy);
         assert_eq!(ObservedFailures::take_observed(), ObservedFailures::NONE);
-        assert!(matches!(Error::from(failed(ffi::SQLITE_CORRUPT)), Error::Database(_)));
+        assert!(Error::from(failed(ffi::SQLITE_CORRUPT)).reason() == Reason::DatabaseUnavailable);
         assert!(ObservedFailures::take_observed().corruption);
-        assert!(matches!(Error::from(failed(ffi::SQLITE_IOERR_FSYNC)), Error::Database(_)));
+        assert!(Error::from(failed(ffi::SQLITE_IOERR_FSYNC)).reason() == Reason::DatabaseUnavailable);
         assert!(ObservedFailures::take_observed().io_failure);
         assert_eq!(ObservedFailures::take_observed(), ObservedFailures::NONE);
     }

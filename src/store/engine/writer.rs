@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::log;
 use crate::store::SharedState;
 use crate::store::engine::batch::WriterThread;
@@ -85,7 +85,7 @@ where
         };
         // Unwind safe: after a panic the closure is dropped and the transaction is rolled back.
         let result = catch_unwind(AssertUnwindSafe(|| log::resume_request(self.request.clone(), || job(tx))))
-            .unwrap_or_else(|_| Err(Error::Database("a write panicked".into())));
+            .unwrap_or_else(|_| Err(Error::database("a write panicked")));
         let succeeded = result.is_ok();
         self.result = Some(result);
         succeeded
@@ -95,7 +95,7 @@ where
         let result = match (verdict, self.result) {
             (WriteVerdict::RolledBack(error), _) | (WriteVerdict::Failed(error), None | Some(Ok(_))) => Err(error),
             (WriteVerdict::Failed(_), Some(Err(own))) => Err(own),
-            (WriteVerdict::Committed, result) => result.unwrap_or(Err(Error::Busy)),
+            (WriteVerdict::Committed, result) => result.unwrap_or(Err(Error::new(Reason::ServerBusy))),
         };
         (self.answer)(result);
     }
@@ -165,7 +165,7 @@ impl Writer {
         A: FnOnce(Result<T>) + Send + 'static,
     {
         if self.shared.is_corrupt() {
-            return Err(Error::Database("the file is corrupt".into()));
+            return Err(Error::database("the file is corrupt"));
         }
         let write =
             PendingWrite { isolation, request: log::current_request_id(), job: Some(job), result: None, answer };
@@ -177,16 +177,16 @@ impl Writer {
                 return self.lost_write_error();
             }
             counters.rejected.fetch_add(1, Ordering::Relaxed);
-            Error::Busy
+            Error::new(Reason::ServerBusy)
         })
     }
 
     /// Returns the error of a write that the thread did not run: `Busy` if the store is closing, otherwise `Database`.
     fn lost_write_error(&self) -> Error {
         if self.shared.closing.load(Ordering::SeqCst) {
-            Error::Busy
+            Error::new(Reason::ServerBusy)
         } else {
-            Error::Database("the writer thread ended unexpectedly".into())
+            Error::database("the writer thread ended unexpectedly")
         }
     }
 

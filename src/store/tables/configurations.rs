@@ -56,7 +56,7 @@ pub fn insert_configuration(tx: &Tx<'_>, new: &NewConfigurationRow<'_>) -> Resul
 fn map_name_conflict(error: rusqlite::Error, name: &str) -> Error {
     match find_violated_columns(&error) {
         Some(columns) if columns.ends_with("connection_name") => {
-            Reason::ConnectionNameTaken.with("name", format_args!("{name:?}")).into()
+            Reason::ConnectionNameTaken.with("name", format_args!("{name:?}"))
         }
         _ => error.into(),
     }
@@ -194,5 +194,5 @@ fn read_switches(row: &Row<'_>) -> rusqlite::Result<Switches> {
 }
 
 fn serialize_switches(switches: &Switches) -> Result<String> {
-    serde_json::to_string(switches).map_err(|error| Error::Database(format!("switches cannot be written: {error}")))
+    serde_json::to_string(switches).map_err(|error| Error::database(format!("switches cannot be written: {error}")))
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, Row, named_params};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::model::request::{CallHealth, LoggedBody, LoggedCall};
 use crate::store::{Snapshot, Tx};
 
@@ -60,8 +60,9 @@ pub fn insert_request(tx: &Tx<'_>, configuration: i64, call: &LoggedCall) -> Res
     tx.prepare(
         "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, scim_type, detail,
                 refusal, token_hint, token_id, resource_type, resource_id, notes, missed,
-                request_bytes, response_bytes, request_body, response_body, address)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+                request_bytes, response_bytes, request_body, response_body, address, reason, reason_field)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+                 ?23, ?24)",
     )?
     .execute(rusqlite::params![
         configuration,
@@ -86,6 +87,8 @@ pub fn insert_request(tx: &Tx<'_>, configuration: i64, call: &LoggedCall) -> Res
         call.request.text,
         call.response.text,
         call.address,
+        call.reason.map(Reason::code),
+        call.reason_field,
     ])?;
     Ok(())
 }
@@ -140,7 +143,7 @@ fn build_page_sql(query: &RequestLogQuery) -> String {
     format!(
         "SELECT id, at, duration_us, method, path, status, failed, scim_type, detail, refusal, token_hint, token_id,
                 resource_type, resource_id, notes, missed, request_bytes, response_bytes,
-                address
+                address, reason, reason_field
          FROM requests
          WHERE configuration = :configuration AND id >= :from AND id < ifnull(:before, '~')
            AND (:status_min IS NULL OR status >= :status_min) AND (:status_max IS NULL OR status <= :status_max)
@@ -200,7 +203,7 @@ fn find_scan_end(at: &Snapshot<'_>, configuration: i64, query: &RequestLogQuery)
 pub fn find_request_by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Option<LoggedCall>> {
     let mut statement = at.prepare(
         "SELECT id, at, duration_us, method, path, status, failed, scim_type, detail, refusal, token_hint, token_id,
-                resource_type, resource_id, notes, missed, request_bytes, response_bytes, address, request_body, response_body
+                resource_type, resource_id, notes, missed, request_bytes, response_bytes, address, reason, reason_field, request_body, response_body
          FROM requests WHERE configuration = ?1 AND id = ?2",
     )?;
     Ok(statement.query_row((configuration, id), read_request_with_bodies).optional()?)
@@ -222,6 +225,8 @@ fn read_request(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
         status: row.get("status")?,
         failed: row.get("failed")?,
         scim_type: row.get("scim_type")?,
+        reason: row.get::<_, Option<String>>("reason")?.as_deref().and_then(Reason::from_code),
+        reason_field: row.get("reason_field")?,
         detail: row.get("detail")?,
         refusal: row.get("refusal")?,
         token_hint: row.get("token_hint")?,

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use crate::clock::Millis;
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::scim::index::IndexKeys;
 use crate::store::tables::counts;
 use crate::store::{Snapshot, Tx, find_violated_columns};
@@ -293,12 +293,11 @@ fn delete_values(tx: &Tx<'_>, configuration: i64, key: i64, values: &[(String, S
 
 /// Converts a failed insert or update into a uniqueness error if it violated a unique index.
 fn map_uniqueness_error(problem: rusqlite::Error) -> Error {
-    let what = match find_violated_columns(&problem) {
-        Some(columns) if columns.contains("user_name_key") => "userName is taken by another resource of this type",
-        Some(columns) if columns.contains("unique_name_key") => "displayName is taken by another group",
-        _ => return problem.into(),
-    };
-    crate::scim::ScimError::uniqueness(what).into()
+    match find_violated_columns(&problem) {
+        Some(columns) if columns.contains("user_name_key") => Reason::UserNameTaken.into(),
+        Some(columns) if columns.contains("unique_name_key") => Reason::GroupNameTaken.into(),
+        _ => problem.into(),
+    }
 }
 
 /// Stores the member count of a resource whose version was already incremented.

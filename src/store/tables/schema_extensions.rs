@@ -50,7 +50,7 @@ pub fn insert_extension(tx: &Tx<'_>, configuration: i64, new: &StoredExtension) 
     let row = params![configuration, new.id, new.resource_type, new.required, new.document, tx.now];
     let inserted = statement.execute(row);
     inserted.map(drop).map_err(|problem| match find_violated_columns(&problem) {
-        Some(_) => Reason::SchemaExists.with("id", &new.id).into(),
+        Some(_) => Reason::SchemaExists.with("id", &new.id),
         None => problem.into(),
     })
 }

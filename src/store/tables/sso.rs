@@ -22,13 +22,13 @@ pub fn find_provider(at: &Snapshot<'_>) -> Result<Option<StoredProvider>> {
     let mut statement = at.prepare("SELECT agreement, client_secret, revision FROM sso_provider WHERE one = 1")?;
     let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?));
     let Some((agreement, client_secret, revision)) = statement.query_row([], row).optional()? else { return Ok(None) };
-    let agreement = serde_json::from_str(&agreement).map_err(|problem| Error::Database(problem.to_string()))?;
+    let agreement = serde_json::from_str(&agreement).map_err(|problem| Error::database(problem.to_string()))?;
     Ok(Some(StoredProvider { agreement, client_secret, revision }))
 }
 
 /// Stores a provider, and replaces the previous one.
 pub fn save_provider(tx: &Tx<'_>, agreement: &ProviderConfiguration, client_secret: Option<&[u8]>) -> Result<()> {
-    let text = serde_json::to_string(agreement).map_err(|problem| Error::Database(problem.to_string()))?;
+    let text = serde_json::to_string(agreement).map_err(|problem| Error::database(problem.to_string()))?;
     tx.prepare(
         "INSERT INTO sso_provider (one, agreement, client_secret, revision) VALUES (1, :agreement, :secret, :now)
          ON CONFLICT (one) DO UPDATE SET agreement = excluded.agreement, client_secret = excluded.client_secret,

@@ -21,7 +21,7 @@ pub fn require_unique_names(tx: &Tx<'_>, configuration: i64, resource_type: &str
         Ok(_) => Ok(()),
         Err(problem) if find_violated_columns(&problem).is_some() => {
             let names = list_duplicate_names(tx, configuration, resource_type)?;
-            Err(Reason::GroupNamesShared.with("names", names.join(", ")).into())
+            Err(Reason::GroupNamesShared.with("names", names.join(", ")))
         }
         Err(problem) => Err(problem.into()),
     }

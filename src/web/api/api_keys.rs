@@ -7,6 +7,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::auth::secret::BearerToken;
 use crate::clock;
+use crate::error::Reason;
 use crate::management::api_keys::{self, ApiKey, NewApiKey};
 use crate::model::audit_context::AuditContext;
 use crate::model::permission::{Permission, Permissions};
@@ -187,13 +188,13 @@ fn validate_new_key(
     let mut new = NewApiKey::new(clock::new_id(), secret, body.name.0);
     new.account = body.account_id.or(context.scope.account().map(str::to_owned));
     if new.account.as_deref().is_some_and(|account| !context.scope.covers(account)) {
-        return Err(ApiError::forbidden("accountId is not the account in frontegg-tenant-id"));
+        return Err(Reason::AccountMismatch.into());
     }
     let default = api_keys::default_permissions(new.account.as_deref(), permissions);
     new.permissions =
         body.permissions.map_or(default, |given| given.into_iter().map(|permission| permission.0).collect());
     if new.permissions.intersection(permissions) != new.permissions {
-        return Err(ApiError::forbidden("permissions: a key can only have permissions that the caller has"));
+        return Err(Reason::PermissionsNotHeld.into());
     }
     new.expires_at = body.expires_at.map(|timestamp| timestamp.0);
     Ok(new)

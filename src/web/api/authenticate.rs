@@ -4,7 +4,7 @@
 use crate::auth::jwt::{TokenKind, TokenValidationError};
 use crate::auth::secret;
 use crate::clock;
-use crate::error::Result;
+use crate::error::{Reason, Result};
 use crate::management::api_keys::{self, ApiKey};
 use crate::model::audit_context::{Actor, ActorKind};
 use crate::model::permission::Permissions;
@@ -91,9 +91,6 @@ async fn authenticate_user(
             tracing::debug!(%reason, "rejected a user token");
             Ok(None)
         }
-        Err(TokenValidationError::NoKeys) => Err(ApiError::new(
-            503,
-            "the keys of the identity system could not be fetched yet; try again in a few seconds",
-        )),
+        Err(TokenValidationError::NoKeys) => Err(Reason::UserTokenKeysUnavailable.into()),
     }
 }

@@ -9,6 +9,7 @@ use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
+use crate::error::Reason;
 use crate::management::instance;
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::permission::Permissions;
@@ -54,15 +55,15 @@ impl<N: RequiredPermission> FromRequest for AllowedCaller<N> {
 }
 
 async fn authorize_request<N: RequiredPermission>(request: &HttpRequest) -> Result<AllowedCaller<N>, ApiError> {
-    let state = request.app_data::<Data<AppState>>().ok_or_else(|| ApiError::new(503, "the server is not ready"))?;
+    let state = request.app_data::<Data<AppState>>().ok_or(Reason::ServerNotReady)?;
     let caller = authenticate_caller(request, state).await?;
     let is_operator = caller.accounts.is_none();
     if N::OPERATOR_ONLY && !is_operator {
-        return Err(ApiError::forbidden("only the operator's own credentials may do this"));
+        return Err(Reason::OperatorOnly.into());
     }
     if !caller.permissions.contains(N::PERMISSION) {
         let key = N::PERMISSION.token_key().map(|key| format!(" ({key})")).unwrap_or_default();
-        return Err(ApiError::forbidden(format!("the caller lacks the permission {}{key}", N::PERMISSION)));
+        return Err(Reason::PermissionMissing.with("permission", format_args!("{}{key}", N::PERMISSION)).into());
     }
     let context = AuditContext {
         scope: resolve_account_scope(request, caller.accounts.as_deref())?,
@@ -81,24 +82,23 @@ pub(super) fn require_self_service(state: &AppState) -> Result<(), ApiError> {
     if state.store.read_inline(instance::is_self_service_enabled)? {
         return Ok(());
     }
-    Err(ApiError::forbidden("self-service is switched off; ask the operator"))
+    Err(Reason::SelfServiceOff.into())
 }
 
 /// Returns the account scope of the call. The header of a user can only select one of the user's own accounts.
 fn resolve_account_scope(request: &HttpRequest, accounts: Option<&[String]>) -> Result<AccountScope, ApiError> {
     let requested = match request.headers().get(&TENANT_HEADER) {
         None => None,
-        Some(value) => Some(
-            std::str::from_utf8(value.as_bytes())
-                .map_err(|_| ApiError::bad_request("frontegg-tenant-id must be the id of an account, in UTF-8"))?,
-        ),
+        Some(value) => Some(std::str::from_utf8(value.as_bytes()).map_err(|_| Reason::AccountHeaderInvalid)?),
     };
     match (accounts, requested.filter(|id| !id.is_empty())) {
         (None, None) => Ok(AccountScope::AllAccounts),
         (None, Some(id)) => Ok(AccountScope::Account(id.to_owned())),
-        (Some(own), None) => own.first().cloned().map(AccountScope::Account).ok_or_else(ApiError::unauthorized),
+        (Some(own), None) => {
+            own.first().cloned().map(AccountScope::Account).ok_or_else(|| Reason::CredentialRequired.into())
+        }
         (Some(own), Some(id)) if own.iter().any(|own| own == id) => Ok(AccountScope::Account(id.to_owned())),
-        (Some(_), Some(_)) => Err(ApiError::forbidden("the caller has no access to the account in frontegg-tenant-id")),
+        (Some(_), Some(_)) => Err(Reason::AccountHeaderForbidden.into()),
     }
 }
 
@@ -114,7 +114,7 @@ pub(super) async fn authenticate_caller(
     if let Some(caller) = request.extensions().get::<AuthenticatedCaller>() {
         return Ok(caller.clone());
     }
-    let Some(credential) = read_credential(request) else { return Err(ApiError::unauthorized()) };
+    let Some(credential) = read_credential(request) else { return Err(Reason::CredentialRequired.into()) };
     match authenticate::authenticate_credential(state, &credential).await? {
         Some(caller) => {
             if caller.accounts.is_some() {
@@ -151,7 +151,6 @@ fn read_credential(request: &HttpRequest) -> Option<String> {
 pub(super) fn reject_credentials(request: &HttpRequest, state: &AppState) -> ApiError {
     let wait = request_middleware::caller_address(request)
         .and_then(|address| state.login_throttle.record_wrong_token(address));
-    let Some(wait) = wait else { return ApiError::unauthorized() };
-    let error = ApiError::new(429, "too many requests with wrong credentials came from this address");
-    ApiError { retry_after: Some(wait.as_secs() + 1), ..error }
+    let Some(wait) = wait else { return Reason::CredentialRequired.into() };
+    ApiError::from(Reason::WrongCredentialsLimited).with_retry_after(wait.as_secs() + 1)
 }

@@ -7,6 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::caller::{AllowedCaller, Create, Delete, Read};
 use crate::auth::secret::BearerToken;
 use crate::clock;
+use crate::error::Reason;
 use crate::management::configuration_lifecycle::{self, NewConfiguration};
 use crate::management::configurations;
 use crate::management::tokens::TokenDraft;
@@ -172,8 +173,7 @@ pub(super) async fn create_configuration(allowed: AllowedCaller<Create>, call: A
     let context = allowed.context;
     let account = context.scope.account().map(str::to_owned);
     let (body, state) = call.body::<CreateConfigurationBody>().await?;
-    let account =
-        account.ok_or_else(|| ApiError::bad_request("the header frontegg-tenant-id must name the account"))?;
+    let account = account.ok_or(Reason::AccountHeaderMissing)?;
     let token = generate_token()?;
     let new = NewConfiguration {
         id: clock::new_id(),
@@ -206,7 +206,7 @@ pub(super) fn generate_token() -> Result<BearerToken, ApiError> {
 pub(super) fn map_random_error<T, E: std::fmt::Display>(generated: Result<T, E>) -> Result<T, ApiError> {
     generated.map_err(|problem| {
         tracing::error!(%problem, "the operating system returned no random numbers");
-        ApiError::new(503, "the server cannot generate random numbers at present")
+        Reason::RandomnessUnavailable.into()
     })
 }
 

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::error::Reason;
 use crate::web::api::response::ApiError;
 
 /// Default number of items on a page.
@@ -33,7 +34,7 @@ impl PageQuery {
         match self.limit {
             None => Ok(LIMIT_DEFAULT),
             Some(limit @ 1..=LIMIT_MAX) => Ok(limit),
-            Some(_) => Err(ApiError::bad_request(format!("limit must be a number from 1 to {LIMIT_MAX}"))),
+            Some(_) => Err(Reason::NumberOutOfRange.on_field("limit").with("min", 1).with("max", LIMIT_MAX).into()),
         }
     }
 
@@ -44,9 +45,7 @@ impl PageQuery {
     pub(super) fn position<T: DeserializeOwned>(&self) -> Result<Option<T>, ApiError> {
         let Some(cursor) = self.cursor.as_deref().filter(|cursor| !cursor.is_empty()) else { return Ok(None) };
         let position = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        position
-            .map(Some)
-            .ok_or_else(|| ApiError::bad_request("cursor must be the unchanged nextCursor of the previous page"))
+        position.map(Some).ok_or_else(|| Reason::CursorNotIssued.into())
     }
 }
 
@@ -104,11 +103,11 @@ mod tests {
     fn an_invalid_cursor_or_limit_is_rejected_with_its_name() {
         for cursor in ["x", "????", "bnVsbA"] {
             let query = PageQuery { cursor: Some(cursor.to_owned()), limit: None };
-            assert!(query.position::<i32>().unwrap_err().errors[0].starts_with("cursor"), "{cursor}");
+            assert_eq!(query.position::<i32>().unwrap_err().to_string(), "cursor_not_issued", "{cursor}");
         }
         for limit in [0, 1_001, u32::MAX] {
             let query = PageQuery { cursor: None, limit: Some(limit) };
-            assert!(query.limit().unwrap_err().errors[0].starts_with("limit"));
+            assert!(query.limit().unwrap_err().to_string().starts_with("number_out_of_range field=limit"));
         }
     }
 }

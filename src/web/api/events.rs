@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::caller::{AllowedCaller, Directory};
 use crate::clock;
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::model::audit_context::AccountScope;
 use crate::model::event::{Event, parse_resource_type};
 use crate::provisioning::feed::{self, EventsQuery, FeedPage, FeedStart as Start};
@@ -52,11 +52,12 @@ impl FeedQuery {
         match self.after.as_deref() {
             None => Ok(Start::Oldest),
             Some("latest") => Ok(Start::End),
-            Some(text) => text.parse().ok().filter(|_| is_number(text)).map(Start::After).ok_or_else(|| {
-                ApiError::bad_request(
-                    "after must be the nextAfter of the previous page, or latest for the current end of the feed",
-                )
-            }),
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|_| is_number(text))
+                .map(Start::After)
+                .ok_or_else(|| Reason::EventPositionInvalid.into()),
         }
     }
 
@@ -65,14 +66,14 @@ impl FeedQuery {
         let is_valid = (1..=LIMIT_MAX).contains(&limit);
         is_valid
             .then_some(limit)
-            .ok_or_else(|| ApiError::bad_request(format!("limit must be a number from 1 to {LIMIT_MAX}")))
+            .ok_or_else(|| Reason::NumberOutOfRange.on_field("limit").with("min", 1).with("max", LIMIT_MAX).into())
     }
 
     fn wait(&self) -> Result<Duration, ApiError> {
         let seconds = self.wait.unwrap_or(0);
         let is_valid = seconds <= WAIT_MAX;
         let wait = is_valid.then(|| Duration::from_secs(seconds.into()));
-        wait.ok_or_else(|| ApiError::bad_request(format!("wait must be a number of seconds from 0 to {WAIT_MAX}")))
+        wait.ok_or_else(|| Reason::SecondsOutOfRange.on_field("wait").with("min", 0).with("max", WAIT_MAX).into())
     }
 
     /// Returns the query of the feed. It matches nothing if the requested account is not in the account scope of the call.
@@ -116,7 +117,7 @@ impl TryFrom<Event> for EventResponse {
 
     fn try_from(event: Event) -> Result<Self, Error> {
         let data = serde_json::from_str(&event.payload);
-        let data = data.map_err(|problem| Error::Database(format!("payload of event {}: {problem}", event.seq)))?;
+        let data = data.map_err(|problem| Error::database(format!("payload of event {}: {problem}", event.seq)))?;
         let resource_type = event.resource_id.as_ref().map(|_| parse_resource_type(&event.kind));
         Ok(Self {
             seq: event.seq,
@@ -186,13 +187,7 @@ pub(super) async fn list_events(allowed: AllowedCaller<Directory>, call: ApiRequ
             let events = events.into_iter().map(EventResponse::try_from).collect::<Result<_, Error>>()?;
             Ok(json_response(&EventPage { events, next_after, has_more }))
         }
-        FeedPage::Expired { end } => Err(ApiError::new(
-            410,
-            format!(
-                "the events after this position are not available: they have expired, or a restored backup does not \
-                 contain them; read all users and groups of the account again, then continue with after={end}"
-            ),
-        )),
+        FeedPage::Expired { end } => Err(Reason::EventsExpired.with("end", end).into()),
     }
 }
 

@@ -81,7 +81,7 @@ async fn run_first_call<B: MessageBody + 'static>(
         let (request, response) = next.call(request).await?.into_parts();
         Ok(ServiceResponse::new(request, call.store_response(response.map_into_boxed_body()).await))
     });
-    running.await.unwrap_or_else(|_| Err(ApiError::new(503, "the call was aborted").into()))
+    running.await.unwrap_or_else(|_| Err(ApiError::from(Reason::CallAborted).into()))
 }
 
 /// Checks whether the call is a repetition. Returns the call and its body if it may proceed, without a call if there are no
@@ -96,7 +96,7 @@ async fn begin_call(
     let response = |error: ApiError| error.error_response();
     let key = read_key(request).map_err(response)?;
     let state = request.app_data::<Data<AppState>>().cloned();
-    let state = state.ok_or_else(|| response(ApiError::new(503, "the server is not ready")))?;
+    let state = state.ok_or_else(|| response(Reason::ServerNotReady.into()))?;
     let has_credentials = [AUTHORIZATION, ACCESS_TOKEN_HEADER].iter().any(|name| request.headers().contains_key(name));
     let caller = if has_credentials {
         Some(caller::authenticate_caller(request, &state).await.map_err(response)?)
@@ -104,9 +104,9 @@ async fn begin_call(
         None
     };
     let payload = web::Payload::from_request(request, payload).into_inner();
-    let payload = payload.map_err(|_| response(ApiError::new(503, "the server is not ready")))?;
+    let payload = payload.map_err(|_| response(Reason::ServerNotReady.into()))?;
     let body = body::read_body(request, payload, API_BODY_MAX_BYTES).await;
-    let body = body.map_err(|problem| response(Error::from(problem).into()))?.freeze();
+    let body = body.map_err(|problem| response(problem.into()))?.freeze();
     let Some(caller) = caller else { return Ok((None, body)) };
     let tenant = request.headers().get(&TENANT_HEADER).map_or(&b""[..], HeaderValue::as_bytes);
     let call_digest = hash_parts(&[&hash_caller(&caller), request.path().as_bytes(), key.as_bytes()]);
@@ -116,25 +116,12 @@ async fn begin_call(
     match call.begin().await.map_err(|problem| response(problem.into()))? {
         CallState::First => Ok((Some(call), body)),
         CallState::Completed(sealed) => {
-            Err(call.replay(&sealed).unwrap_or_else(|| response(build_interrupted_error())))
+            Err(call.replay(&sealed).unwrap_or_else(|| response(Reason::IdempotencyInterrupted.into())))
         }
-        CallState::Interrupted => Err(response(build_interrupted_error())),
-        CallState::DifferentRequest => Err(response(ApiError::new(
-            422,
-            "Idempotency-Key was used for another request: use a new key for a new request",
-        ))),
-        CallState::Running => {
-            let error = ApiError::new(409, "the first request with this Idempotency-Key is still running");
-            Err(response(ApiError { retry_after: Some(1), ..error }))
-        }
+        CallState::Interrupted => Err(response(Reason::IdempotencyInterrupted.into())),
+        CallState::DifferentRequest => Err(response(Reason::IdempotencyKeyReused.into())),
+        CallState::Running => Err(response(ApiError::from(Reason::IdempotencyInProgress).with_retry_after(1))),
     }
-}
-
-fn build_interrupted_error() -> ApiError {
-    ApiError::new(
-        409,
-        "the first request with this Idempotency-Key was interrupted: check whether it took effect, then use a new key",
-    )
 }
 
 /// Returns the key of the request.
@@ -146,7 +133,7 @@ fn read_key(request: &HttpRequest) -> Result<String, ApiError> {
     let key = values.next().and_then(|key| key.to_str().ok()).map(str::trim).unwrap_or_default();
     let is_valid = KEY_LENGTHS.contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
     if !is_valid || values.next().is_some() {
-        return Err(ApiError::bad_request("Idempotency-Key must have 8 to 255 visible characters, such as a new UUID"));
+        return Err(Reason::IdempotencyKeyInvalid.into());
     }
     Ok(key.to_owned())
 }
@@ -183,13 +170,13 @@ impl IdempotentCall {
     async fn store_response(self, response: HttpResponse) -> HttpResponse {
         let (head, body) = response.into_parts();
         let Ok(body) = to_bytes(body).await else {
-            return ApiError::new(503, "the response was lost").error_response();
+            return ApiError::from(Reason::ResponseLost).error_response();
         };
         let sealed = if head.status().is_success() { self.seal(&head, &body) } else { Ok(None) };
         let digest = self.digest;
         let stored = match sealed {
             Ok(sealed) => run_write(&self.state, move |tx| idempotency::end_call(tx, &digest, sealed.as_deref())).await,
-            Err(error) => Err(Reason::ResponseInvalid.with("problem", error).into()),
+            Err(error) => Err(Reason::ResponseInvalid.with("problem", error)),
         };
         if let Err(problem) = stored {
             tracing::warn!(%problem, "cannot store the response of a call with an Idempotency-Key");
@@ -204,10 +191,7 @@ impl IdempotentCall {
         let response = SealedResponse { status: head.status().as_u16(), content_type, body };
         let nonce = map_random_error(secret::random_bytes())?;
         let text = serde_json::to_vec(&response).unwrap_or_default();
-        self.sealer
-            .seal(&nonce, text)
-            .map(Some)
-            .ok_or_else(|| ApiError::new(503, "the response could not be encrypted"))
+        self.sealer.seal(&nonce, text).map(Some).ok_or(Reason::ResponseNotEncrypted.into())
     }
 
     /// Decrypts a stored response and returns it with the header `Idempotent-Replayed`.

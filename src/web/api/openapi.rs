@@ -12,6 +12,7 @@ use utoipa::openapi::{
 };
 
 use super::operation;
+use crate::error::Reason;
 use crate::web::api::response::{ApiError, ApiResult, describe_error_schema};
 use crate::web::api::routes::{DocumentedHandler, HandlerArguments, RouteCollector};
 use crate::web::state::AppState;
@@ -179,7 +180,7 @@ pub(super) async fn get_document(state: Data<AppState>) -> ApiResult {
     } else {
         let text = serde_json::to_vec(&build_document(&outside.url)).map_err(|problem| {
             tracing::error!(%problem, "cannot generate the OpenAPI document");
-            ApiError::new(503, "the document cannot be generated at present")
+            ApiError::from(Reason::DocumentUnavailable)
         })?;
         outside.openapi.get_or_init(|| text.into()).clone()
     };

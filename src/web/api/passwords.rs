@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::caller::{AllowedCaller, Directory, OperatorOnly};
-use crate::error::Error;
+use crate::error::Reason;
 use crate::management::configurations;
 use crate::provisioning::{Scope, passwords};
 use crate::scim::password;
@@ -52,10 +52,9 @@ pub(super) async fn verify_password(allowed: AllowedCaller<OperatorOnly<Director
         passwords::find_password_digest(at, &scope, &user)
     })?;
     let (body, state) = call.body::<CheckPasswordBody>().await?;
-    let password = password::parse_password(&body.password).map_err(Error::from)?;
+    let password = password::parse_password(&body.password)?;
     if let Some(wait) = state.login_throttle.record_password_check(&user) {
-        let error = ApiError::new(429, "the password of this user was checked too often; try again later");
-        return Err(ApiError { retry_after: Some(wait.as_secs() + 1), ..error });
+        return Err(ApiError::from(Reason::PasswordChecksLimited).with_retry_after(wait.as_secs() + 1));
     }
     let valid = state.hashing.verify(password, digest).await?;
     Ok(json_response(&CheckPasswordResponse { valid }))

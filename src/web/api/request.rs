@@ -9,7 +9,7 @@ use actix_web::{FromRequest, HttpRequest};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::error::{Reason, Result};
 use crate::scim::json;
 use crate::store::Tx;
 use crate::web::api::response::ApiError;
@@ -34,7 +34,7 @@ impl FromRequest for ApiRequest {
         let payload = web::Payload::from_request(request, payload).into_inner();
         ready(match (state, payload) {
             (Some(state), Ok(payload)) => Ok(Self { request: request.clone(), state, payload }),
-            _ => Err(ApiError::new(503, "the server is not ready")),
+            _ => Err(Reason::ServerNotReady.into()),
         })
     }
 }
@@ -54,10 +54,10 @@ impl ApiRequest {
     pub(super) fn query<T: DeserializeOwned>(&self) -> std::result::Result<T, ApiError> {
         let text = self.request.query_string();
         if text.len() > QUERY_MAX_BYTES {
-            return Err(ApiError::new(414, format!("the query is longer than {QUERY_MAX_BYTES} bytes")));
+            return Err(Reason::QueryStringTooLong.with("max", QUERY_MAX_BYTES).into());
         }
         let parsed = Query::<T>::from_query(text).map(Query::into_inner);
-        parsed.map_err(|problem| ApiError::bad_request(format!("the query is not valid: {problem}")))
+        parsed.map_err(|problem| Reason::QueryInvalid.with("problem", problem).into())
     }
 
     /// Deserializes the JSON body. Members unknown to `T` are ignored.
@@ -66,7 +66,7 @@ impl ApiRequest {
     /// 400 if the body is absent or invalid, 413 if it is too large, 415 if it is not JSON.
     pub(super) async fn body<T: DeserializeOwned>(self) -> std::result::Result<(T, Data<AppState>), ApiError> {
         let state = self.state.clone();
-        let value = self.json_body().await?.ok_or_else(|| ApiError::bad_request("the request needs a JSON body"))?;
+        let value = self.json_body().await?.ok_or(Reason::BodyMissing)?;
         Ok((deserialize_value(value)?, state))
     }
 
@@ -83,14 +83,14 @@ impl ApiRequest {
     async fn json_body(self) -> std::result::Result<Option<Value>, ApiError> {
         let essence = read_content_type(&self.request).to_ascii_lowercase();
         let is_json = essence.is_empty() || essence == "application/json" || essence.ends_with("+json");
-        let bytes = body::read_body(&self.request, self.payload, API_BODY_MAX_BYTES).await.map_err(Error::from)?;
+        let bytes = body::read_body(&self.request, self.payload, API_BODY_MAX_BYTES).await?;
         if bytes.is_empty() {
             return Ok(None);
         }
         if !is_json {
-            return Err(ApiError::new(415, "the content type must be application/json"));
+            return Err(Reason::ContentTypeUnsupported.with("expected", "application/json").into());
         }
-        Ok(Some(json::parse_case_exact_json(&bytes).map_err(Error::from)?))
+        Ok(Some(json::parse_case_exact_json(&bytes)?))
     }
 }
 
@@ -100,7 +100,8 @@ fn deserialize_value<T: DeserializeOwned>(mut value: Value) -> std::result::Resu
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let problem = error.into_inner();
-        ApiError::bad_request(if path == "." { problem.to_string() } else { format!("{path}: {problem}") })
+        let problem = if path == "." { problem.to_string() } else { format!("{path}: {problem}") };
+        Reason::BodyFieldInvalid.with("problem", problem).on_field(path).into()
     })
 }
 

@@ -6,7 +6,7 @@ use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use crate::clock::Millis;
-use crate::messages::render_error;
+use crate::messages::render_message;
 use crate::model::names;
 
 /// A display name
@@ -24,7 +24,7 @@ impl TryFrom<String> for DisplayName {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        if names::check_name("it", &text).map_err(|error| render_error(&error))? == text {
+        if names::check_name("it", &text).map_err(|error| render_message(&error))? == text {
             return Ok(Self(text));
         }
         Err("it must not begin or end with a space".to_owned())

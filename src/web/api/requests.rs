@@ -6,7 +6,9 @@ use utoipa::{IntoParams, ToSchema};
 use super::caller::{AllowedCaller, Delete, Read, Requests};
 use super::cursor::{PageQuery, encode_cursor};
 use crate::clock;
+use crate::error::Reason;
 use crate::management::request_log::{self, RequestLogQuery};
+use crate::messages::render_note;
 use crate::model::ids;
 use crate::model::permission::Permission;
 use crate::model::request::{LoggedBody, LoggedCall};
@@ -14,6 +16,9 @@ use crate::web::api::request::{ApiRequest, read_blocking, run_write};
 use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
 use crate::web::api::timestamps::parse_timestamp;
 use crate::web::request_log::mask_call;
+
+/// Maximum number of characters of a text filter.
+const TEXT_MAX_CHARS: usize = 200;
 
 /// A call in the request log
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,6 +43,10 @@ pub(super) struct LoggedCallResponse {
     /// Whether the call failed. A search without results is not a failure
     failed: bool,
     scim_type: Option<String>,
+    /// Why the call failed: a code of `docs/errors.md`
+    reason: Option<&'static str>,
+    /// The attribute or parameter that the reason is about
+    reason_field: Option<String>,
     /// The error message
     detail: Option<String>,
     /// Why the token was rejected: `no_token`, `malformed`, `double_bearer`, `no_scheme`, `foreign_token`, `unknown_token`,
@@ -67,13 +76,15 @@ impl From<LoggedCall> for LoggedCallResponse {
             status: call.status,
             failed: call.failed,
             scim_type: call.scim_type,
+            reason: call.reason.map(Reason::code),
+            reason_field: call.reason_field,
             detail: call.detail,
             refusal: call.refusal,
             token_id: call.token_id,
             token_hint: call.token_hint,
             resource_type: call.resource_type,
             resource_id: call.resource_id,
-            notes: call.notes,
+            notes: call.notes.iter().map(|note| render_note(note)).collect(),
             missed: call.missed,
         }
     }
@@ -158,17 +169,15 @@ impl ListRequestsQuery {
             ..RequestLogQuery::default()
         };
         let text = query.text.as_ref().map_or(1, |text| text.chars().count());
-        if !(1..=200).contains(&text) {
-            return Err(ApiError::bad_request("text must have 1 to 200 characters"));
+        if !(1..=TEXT_MAX_CHARS).contains(&text) {
+            return Err(Reason::SearchTextLength.with("max", TEXT_MAX_CHARS).into());
         }
         match self.status.as_deref() {
             None => {}
             Some("failed") => query.failed = Some(true),
             Some("ok") => query.failed = Some(false),
             Some(status) => {
-                let (first, last) = parse_status_range(status).ok_or_else(|| {
-                    ApiError::bad_request("status must be ok, failed, a class such as 4xx, or a number")
-                })?;
+                let (first, last) = parse_status_range(status).ok_or(Reason::StatusFilterInvalid)?;
                 (query.status_min, query.status_max) = (Some(first), Some(last));
             }
         }

@@ -12,6 +12,7 @@ use utoipa::__dev::{SchemaReferences, Tags};
 use utoipa::openapi::path::HttpMethod;
 
 use crate::clock;
+use crate::error::Reason;
 use crate::model::permission::Permission;
 use crate::web::api::caller::{AllowedCaller, RequiredPermission};
 use crate::web::api::request::ApiRequest;
@@ -133,9 +134,7 @@ fn set_headers(headers: &mut HeaderMap, request_id: &str) {
 
 /// The response for unknown paths: 404.
 pub async fn respond_not_found() -> HttpResponse {
-    let detail = "there is nothing at this URL; provisioning URLs begin with /directory/resources/scim/v2.0/, the \
-                  management API with /directory/resources/v1/";
-    let mut response = ApiError::new(404, detail).error_response();
+    let mut response = ApiError::from(Reason::RouteNotFound).error_response();
     set_headers(response.headers_mut(), &clock::new_id());
     response
 }
@@ -155,8 +154,8 @@ fn reject_method(request: &HttpRequest, allow: &str) -> Result<HttpResponse, Api
         return Ok(HttpResponse::NoContent().insert_header(("Allow", allow)).finish());
     }
     let method: String = request.method().as_str().chars().take(20).collect();
-    let error = ApiError::new(405, format!("{method} is not supported here; use {allow}"));
-    Err(ApiError { allow: Some(allow.to_owned()), ..error })
+    let error = Reason::MethodNotAllowed.with("method", method).with("allowed", allow);
+    Err(ApiError::from(error).with_allow(allow))
 }
 
 fn convert_method(documented: &HttpMethod) -> Method {

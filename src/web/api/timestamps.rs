@@ -4,22 +4,20 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::clock::Millis;
+use crate::error::Reason;
 use crate::web::api::response::ApiError;
 
 /// Parses the query parameter `name` as an RFC 3339 timestamp. Fractions of a millisecond are rounded up.
 ///
 /// # Errors
 /// 400 if the text is not a timestamp.
-pub(super) fn parse_timestamp(name: &str, text: Option<&str>) -> Result<Option<Millis>, ApiError> {
+pub(super) fn parse_timestamp(name: &'static str, text: Option<&str>) -> Result<Option<Millis>, ApiError> {
     let Some(text) = text else { return Ok(None) };
     // In a query, `+` decodes to a space. A valid timestamp has no spaces.
     let nanos = OffsetDateTime::parse(&text.replace(' ', "+"), &Rfc3339).map(OffsetDateTime::unix_timestamp_nanos);
     let millis = nanos.map(|nanos| nanos.div_euclid(1_000_000) + i128::from(nanos.rem_euclid(1_000_000) > 0));
     let millis = millis.ok().and_then(|millis| Millis::try_from(millis).ok());
-    let invalid = || {
-        ApiError::bad_request(format!("{name} must be a timestamp in RFC 3339 format, such as 2026-07-14T09:30:00Z"))
-    };
-    millis.map(Some).ok_or_else(invalid)
+    millis.map(Some).ok_or_else(|| Reason::TimestampInvalid.on_field(name).into())
 }
 
 #[cfg(test)]
@@ -28,10 +26,10 @@ mod tests {
 
     #[test]
     fn timestamps_are_parsed_with_their_offset_and_errors_name_the_parameter() {
-        let parse = |text| parse_timestamp("since", Some(text)).map_err(|error| error.errors[0].clone());
+        let parse = |text| parse_timestamp("since", Some(text)).map_err(|error| error.to_string());
         assert_eq!(parse("1970-01-01T00:00:01Z"), Ok(Some(1_000)));
         assert_eq!(parse("1970-01-01T01:00:00.0001 01:00"), Ok(Some(1)));
         assert_eq!(parse("1970-01-02T00:00:00+23:59"), Ok(Some(60_000)));
-        assert!(parse("yesterday").unwrap_err().starts_with("since"));
+        assert_eq!(parse("yesterday").unwrap_err(), "timestamp_invalid field=since");
     }
 }

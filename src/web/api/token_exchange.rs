@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::auth::jwt::{TokenGrant, TokenKind};
 use crate::clock::{self, Millis};
+use crate::error::Reason;
 use crate::management::api_keys::ApiKey;
 use crate::web::api::request::ApiRequest;
 use crate::web::api::response::{ApiError, ApiResult, WriteErrors, json_response};
@@ -188,6 +189,6 @@ fn issue_token(state: &AppState, key: &ApiKey, kind: TokenKind, now: Millis, sec
     let grant = TokenGrant { issuer: &issuer, key: &key.id, kind, account, permissions, id, now, seconds };
     state.authentication.signing_key.issue(&grant).map_err(|problem| {
         tracing::error!(%problem, "cannot sign a token");
-        ApiError::new(503, "the server cannot sign tokens at present")
+        Reason::SigningUnavailable.into()
     })
 }

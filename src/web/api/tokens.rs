@@ -7,6 +7,7 @@ use super::caller::{AllowedCaller, Read, Tokens};
 use super::configurations::{find_configuration, generate_token};
 use super::cursor::{CursorPage, PageQuery};
 use crate::clock::{self, Millis};
+use crate::error::Reason;
 use crate::management::tokens::{self, StoredToken, TokenChange, TokenDraft};
 use crate::model::field_change::FieldChange;
 use crate::model::rights::{TokenRights, TokenState};
@@ -115,14 +116,12 @@ pub(super) struct CreateTokenBody {
 impl CreateTokenBody {
     fn validate(&self) -> Result<(), ApiError> {
         if self.expires_in.is_some_and(|seconds| !(1..=EXPIRES_IN_MAX).contains(&seconds)) {
-            return Err(ApiError::bad_request(format!(
-                "expiresIn must be a number of seconds from 1 to {EXPIRES_IN_MAX}"
-            )));
+            let error = Reason::SecondsOutOfRange.on_field("expiresIn");
+            return Err(error.with("min", 1).with("max", EXPIRES_IN_MAX).into());
         }
         if self.revoke_old_after.is_some_and(|seconds| seconds > OVERLAP_MAX) {
-            return Err(ApiError::bad_request(format!(
-                "revokeOldAfter must be a number of seconds from 0 to {OVERLAP_MAX}"
-            )));
+            let error = Reason::SecondsOutOfRange.on_field("revokeOldAfter");
+            return Err(error.with("min", 0).with("max", OVERLAP_MAX).into());
         }
         Ok(())
     }

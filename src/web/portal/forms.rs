@@ -6,6 +6,7 @@ use actix_web::web::Payload;
 use serde::de::DeserializeOwned;
 
 use crate::auth::secret;
+use crate::messages::render_sentence;
 use crate::web::body;
 use crate::web::limits::FORM_MAX_BYTES;
 use crate::web::portal::layout::PageError;
@@ -63,7 +64,7 @@ pub(super) async fn read_fields<T: DeserializeOwned>(request: &HttpRequest, payl
 async fn read_text(request: &HttpRequest, payload: Payload) -> Result<String, PageError> {
     let because = |status, detail: String| PageError::Failed { status, detail };
     let bytes = body::read_body(request, payload, FORM_MAX_BYTES).await;
-    let bytes = bytes.map_err(|refused| because(refused.status, refused.detail))?;
+    let bytes = bytes.map_err(|error| because(error.status(), render_sentence(&error)))?;
     String::from_utf8(bytes.to_vec()).map_err(|_| because(400, "The form is not in UTF-8.".to_owned()))
 }
 

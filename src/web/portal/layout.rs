@@ -5,7 +5,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, HttpResponseBuilder, ResponseError};
 use askama::Template;
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, Reason};
 use crate::messages::render_sentence;
 use crate::model::permission::Permission;
 use crate::web::assets;
@@ -255,28 +255,22 @@ impl ResponseError for PageError {
     }
 }
 
-impl From<crate::scim::ScimError> for PageError {
-    fn from(refused: crate::scim::ScimError) -> Self {
-        Error::Scim(refused).into()
+impl From<Reason> for PageError {
+    fn from(reason: Reason) -> Self {
+        Error::from(reason).into()
     }
 }
 
 impl From<Error> for PageError {
     /// Converts an error to the text that admins may see. Details for the operator go to the log.
     fn from(error: Error) -> Self {
-        let because = |status, detail: &str| Self::Failed { status, detail: detail.to_owned() };
-        match error {
-            Error::NotFound(_) => Self::NotFound,
-            Error::Conflict(detail) => Self::Failed { status: 409, detail: render_sentence(&detail) },
-            Error::Refused(detail) => Self::Failed { status: 422, detail: render_sentence(&detail) },
-            Error::Scim(refused) => Self::Failed { status: refused.status, detail: refused.detail },
-            Error::Busy => because(503, "The server is busy. Try again in a moment."),
-            Error::ScanTooLong => because(503, "This takes too long. Ask for less."),
-            Error::DiskFull => because(507, "The server has no room left. Nothing was changed."),
-            Error::Database(problem) => {
-                tracing::error!(problem, "the database refused a statement");
-                because(503, "The server cannot use its database at present. Nothing was changed.")
-            }
-        }
+        crate::web::log_failure(&error);
+        let status = match error.kind() {
+            ErrorKind::NotFound => return Self::NotFound,
+            // A form is answered with its errors.
+            ErrorKind::Invalid => 422,
+            kind => kind.status(),
+        };
+        Self::Failed { status, detail: render_sentence(&error) }
     }
 }

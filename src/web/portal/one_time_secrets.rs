@@ -6,7 +6,7 @@ use actix_web::cookie::Cookie;
 use crate::auth::secret::sealed::Sealer;
 use crate::auth::secret::{self, BearerToken};
 use crate::clock;
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::management::sessions::{self, OneTimeSecret};
 use crate::web::portal::layout::PageError;
 use crate::web::portal::sign_in::session::{self, PageRequest, SignedIn};
@@ -28,10 +28,11 @@ pub(super) fn seal_secret(
     configuration_id: &str,
     text: &str,
 ) -> Result<(OneTimeSecret, Cookie<'static>), PageError> {
-    let (key, chance) =
-        BearerToken::generate_session().and_then(|key| Ok((key, secret::random_bytes()?))).map_err(|_| Error::Busy)?;
+    let (key, chance) = BearerToken::generate_session()
+        .and_then(|key| Ok((key, secret::random_bytes()?)))
+        .map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let sealer = Sealer::new(key.reveal(), &secret_context(signed, configuration_id));
-    let sealed = sealer.seal(&chance, text.as_bytes().to_vec()).ok_or(Error::Busy)?;
+    let sealed = sealer.seal(&chance, text.as_bytes().to_vec()).ok_or(Error::new(Reason::ServerBusy))?;
     let until = clock::current_millis() + SHOW_SECONDS * 1000;
     let secret = OneTimeSecret { session: signed.session.clone(), sealed, until };
     Ok((secret, session::new_cookie(state, COOKIE, key.reveal().to_owned(), SHOW_SECONDS)))

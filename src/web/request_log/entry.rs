@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::error::Error;
 use crate::management::request_log::RequestLogEntry;
 use crate::model::ids;
 use crate::model::request::{CallOutcome, LOGGED_BODY_MAX_BYTES, LoggedBody, LoggedCall};
@@ -10,6 +11,8 @@ use crate::web::request_log::{CallerIdentity, RecordedBody, RecordedCall};
 
 /// Maximum length of a stored error message.
 const DETAIL_MAX_BYTES: usize = 1024;
+/// Maximum length of a stored field name.
+const FIELD_MAX_BYTES: usize = 200;
 
 /// Returns the log entry of a call, without secrets.
 pub(in crate::web) fn build_entry(call: RecordedCall) -> RequestLogEntry {
@@ -40,18 +43,25 @@ pub(in crate::web) fn build_entry(call: RecordedCall) -> RequestLogEntry {
         status: call.status,
         failed: matches!(verdict, CallOutcome::Failed | CallOutcome::TokenRefused),
         scim_type: Some(call.scim_type).filter(|scim_type| !scim_type.is_empty()).map(str::to_owned),
+        reason: call.error.as_ref().map(Error::reason),
+        reason_field: call.error.as_ref().and_then(Error::field).map(field_name),
         detail: detail.map(|detail| truncate_text(detail, DETAIL_MAX_BYTES)),
         refusal: refusal.map(|refusal| refusal.as_str().to_owned()),
         token_hint,
         token_id,
         resource_type: call.resource_type.map(|resource_type| resource_type.name.clone().into_owned()),
         resource_id: call.resource.as_deref().and_then(extract_resource_id),
-        notes: call.notes.as_slice().iter().map(|note| clean(note.clone())).collect(),
+        notes: call.notes.as_slice().iter().map(|note| clean(note.to_string())).collect(),
         missed: 0,
         request: build_logged_body(&call.request_body, request.map(remove_tokens)),
         response: build_logged_body(&call.response_body, response),
     };
     RequestLogEntry { target: configuration, verdict, call: logged }
+}
+
+/// Returns the name of a field without its filter, which can contain a value.
+fn field_name(field: &str) -> String {
+    truncate_text(field.split('[').next().unwrap_or_default().to_owned(), FIELD_MAX_BYTES)
 }
 
 /// Returns the stored form of a body.
@@ -113,6 +123,7 @@ mod tests {
             uri: Uri::from_static("/Users"),
             status: 201,
             scim_type: "",
+            error: None,
             resource_type: None,
             resource: Some("https://x/Users/01890a5d-ac96-774b-bcce-b302099a8057".to_owned()),
             notes: DialectNotes::default(),

@@ -14,6 +14,7 @@ use actix_web::web::Bytes;
 use serde_json::Value;
 
 use crate::clock::Millis;
+use crate::error::Error;
 use crate::management::request_log::CallTarget;
 use crate::model::request::{LOGGED_BODY_MAX_BYTES, TokenRefusal};
 use crate::scim::dialect::DialectNotes;
@@ -84,6 +85,8 @@ pub struct RecordedCall {
     pub status: u16,
     /// The `scimType` of an error, or an empty string.
     pub scim_type: &'static str,
+    /// Why the request failed.
+    pub error: Option<Error>,
     /// Type of the resource.
     pub resource_type: Option<Arc<ResourceType>>,
     /// Id of the resource, or the URL of a created resource.

@@ -7,13 +7,12 @@ use actix_web::http::header::AUTHORIZATION;
 use super::route::ScimRoute;
 use crate::auth::secret;
 use crate::clock;
-use crate::error::Result;
+use crate::error::{Error, Reason, Result};
 use crate::management::request_log::CallTarget;
 use crate::model::ids;
 use crate::model::request::TokenRefusal;
 use crate::model::rights::TokenRights;
 use crate::provisioning::scope::{self, Scope};
-use crate::scim;
 use crate::scim::schema::ResourceType;
 use crate::web::request_log::CallerIdentity;
 use crate::web::state::AppState;
@@ -159,13 +158,9 @@ pub(super) fn unauthenticated_caller(
 ///
 /// # Errors
 /// 403 with the rights of the token.
-pub(super) fn check_rights(
-    rights: TokenRights,
-    route: &ScimRoute,
-    method: &Method,
-) -> std::result::Result<(), scim::ScimError> {
+pub(super) fn check_rights(rights: TokenRights, route: &ScimRoute, method: &Method) -> std::result::Result<(), Error> {
     if route.writes(method) && !rights.may_write() {
-        return Err(scim::ScimError::with_status(403, "this token is read-only; use one with the right to write"));
+        return Err(Error::new(Reason::TokenReadOnly));
     }
     route.resource_type().map_or(Ok(()), |resource_type| check_type_rights(rights, resource_type))
 }
@@ -174,20 +169,14 @@ pub(super) fn check_rights(
 ///
 /// # Errors
 /// 403 with the rights of the token.
-pub(super) fn check_type_rights(
-    rights: TokenRights,
-    resource_type: &ResourceType,
-) -> std::result::Result<(), scim::ScimError> {
+pub(super) fn check_type_rights(rights: TokenRights, resource_type: &ResourceType) -> std::result::Result<(), Error> {
     if rights.covers(&resource_type.name) {
         return Ok(());
     }
-    Err(scim::ScimError::with_status(
-        403,
-        format!("this token is for {rights} only and has no access to {}", resource_type.endpoint),
-    ))
+    Err(Reason::TokenTypeForbidden.with("rights", rights).with("endpoint", &resource_type.endpoint))
 }
 
 /// Returns the 401 error for every unauthenticated caller; it does not reveal the reason.
-pub(super) fn unauthorized_error() -> scim::ScimError {
-    scim::ScimError::with_status(401, "the request needs the bearer token of this provisioning URL")
+pub(super) fn unauthorized_error() -> Error {
+    Error::new(Reason::ScimTokenRequired)
 }

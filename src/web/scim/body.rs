@@ -4,7 +4,8 @@ use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpMessage, HttpRequest};
 use serde_json::Value;
 
-use crate::scim::{ScimError, json};
+use crate::error::{Error, Reason};
+use crate::scim::json;
 use crate::web::blocking::run_blocking;
 use crate::web::body::{self, read_content_type};
 use crate::web::limits::PARSE_BLOCKING_BYTES;
@@ -16,15 +17,13 @@ use crate::web::state::AppState;
 /// # Errors
 /// 415 for another content type or a compressed body; 413 above the limit (at once if Content-Length exceeds it); 408
 /// if the body does not arrive in time; 400 invalidSyntax if it is not valid JSON.
-pub(super) async fn read_json(request: &HttpRequest, payload: Payload, strict: bool) -> Result<Value, ScimError> {
+pub(super) async fn read_json(request: &HttpRequest, payload: Payload, strict: bool) -> Result<Value, Error> {
     check_content_type(read_content_type(request), strict)?;
     let bytes = body::read_body(request, payload, max_body_bytes(request)).await?.freeze();
     let (value, logged_body) = if bytes.len() < PARSE_BLOCKING_BYTES {
         parse_json(bytes)
     } else {
-        run_blocking(move || parse_json(bytes))
-            .await
-            .map_err(|_| ScimError::with_status(503, "the server is stopping"))?
+        run_blocking(move || parse_json(bytes)).await.map_err(|_| Error::new(Reason::ServerStopping))?
     };
     request.extensions_mut().insert(logged_body);
     value
@@ -36,7 +35,7 @@ pub(super) fn max_body_bytes(request: &HttpRequest) -> usize {
 }
 
 /// Returns the document, and the body for the request log, which reads it from the request extensions.
-fn parse_json(bytes: Bytes) -> (Result<Value, ScimError>, RecordedBody) {
+fn parse_json(bytes: Bytes) -> (Result<Value, Error>, RecordedBody) {
     let value = json::parse_json(&bytes);
     let logged_body = RecordedBody::from_request(bytes, value.as_ref().ok());
     (value, logged_body)
@@ -44,13 +43,13 @@ fn parse_json(bytes: Bytes) -> (Result<Value, ScimError>, RecordedBody) {
 
 /// Accepts SCIM JSON, plain JSON, or no content type (RFC 7644 sections 3.1 and 8.1), with any parameters. The
 /// interoperability profile requires SCIM JSON.
-fn check_content_type(essence: &str, strict: bool) -> Result<(), ScimError> {
+fn check_content_type(essence: &str, strict: bool) -> Result<(), Error> {
     if strict && !essence.eq_ignore_ascii_case("application/scim+json") {
-        return Err(ScimError::with_status(415, "the content type must be application/scim+json"));
+        return Err(Reason::ContentTypeUnsupported.with("expected", "application/scim+json"));
     }
     let accepted = ["application/scim+json", "application/json"];
     if essence.is_empty() || accepted.iter().any(|accepted| essence.eq_ignore_ascii_case(accepted)) {
         return Ok(());
     }
-    Err(ScimError::with_status(415, "the content type must be application/scim+json or application/json"))
+    Err(Reason::ContentTypeUnsupported.with("expected", "application/scim+json or application/json"))
 }

@@ -18,13 +18,12 @@ use self::target::BulkTarget;
 use super::auth::check_type_rights;
 use super::writes::ResourceWrites;
 use crate::clock;
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::model::rights::TokenRights;
 use crate::provisioning::RenderedResource;
 use crate::provisioning::Scope;
 use crate::provisioning::bulk::{PendingCreate, create_cycle};
 use crate::provisioning::resources::{WriteResult, build_rules};
-use crate::scim;
 use crate::scim::bulk::references::{self, CreatedResource};
 use crate::scim::bulk::{BulkItem, BulkItemOutcome, BulkMethod, BulkPlan, ItemProperties};
 use crate::scim::dialect::DialectNotes;
@@ -84,10 +83,10 @@ impl BulkHandler<'_> {
                 BulkTarget::parse(method, &path, &scope.types)
             });
             let passwords = passwords::find_passwords(&prepared.2, &prepared.3, rules);
-            Ok::<_, scim::ScimError>((prepared, passwords))
+            Ok::<_, Error>((prepared, passwords))
         });
         let ((errors_max, plan, items, targets), passwords) =
-            prepared.await.map_err(|_| scim::ScimError::with_status(503, "the server is stopping"))??;
+            prepared.await.map_err(|_| Error::new(Reason::ServerStopping))??;
         let hashed = passwords::hash_passwords(&self.state.hashing, passwords).await?;
         let operations = items.len();
         let mut run = BulkRun {
@@ -110,7 +109,7 @@ impl BulkHandler<'_> {
 fn prepare_items(
     job: bulk::BulkJob,
     rights: TokenRights,
-    target: impl Fn(BulkMethod, &str) -> std::result::Result<BulkTarget, scim::ScimError>,
+    target: impl Fn(BulkMethod, &str) -> std::result::Result<BulkTarget, Error>,
 ) -> (Option<usize>, BulkPlan, Vec<BulkItem>, Vec<Option<BulkTarget>>) {
     let mut items = job.items;
     let mut targets = Vec::with_capacity(items.len());
@@ -177,9 +176,7 @@ impl<'r> BulkRun<'r> {
 
     fn record_results(&mut self, ended: Vec<ItemResult>) {
         for ItemResult { number, outcome, id, notes } in ended {
-            for note in notes.as_slice() {
-                self.notes.add(note.as_str());
-            }
+            self.notes.extend(&notes);
             self.errors += usize::from(!outcome.succeeded());
             if let (Some(id), Some(location), Some(name)) =
                 (id, &outcome.location, self.items[number].created_bulk_id())
@@ -193,7 +190,7 @@ impl<'r> BulkRun<'r> {
     fn into_response(self, operations: usize) -> ScimResponse {
         let results = self.items.iter().zip(&self.outcomes);
         let reached = results.filter_map(|(item, outcome)| Some((item, outcome.as_ref()?)));
-        let mut answer = ScimResponse::json(200, &bulk::render_response(reached));
+        let mut answer = ScimResponse::json(200, &bulk::render_response(reached, response::render_error));
         let reached = self.outcomes.iter().flatten().count();
         answer.bulk = Some(BulkCounts { operations, succeeded: reached - self.errors, failed: self.errors });
         answer.notes = self.notes;
@@ -210,11 +207,11 @@ impl<'r> BulkRun<'r> {
         self.start_cycle(step)
     }
 
-    fn start_item(&mut self, number: usize) -> std::result::Result<RunningStep<'r>, scim::ScimError> {
+    fn start_item(&mut self, number: usize) -> std::result::Result<RunningStep<'r>, Error> {
         let (target, data) = self.resolve_item(number, &HashMap::new())?;
         let (bulk, item) = (self.bulk, &mut self.items[number]);
         let version = item.version.take();
-        let method = item.method.ok_or_else(|| scim::ScimError::invalid_syntax("method is missing"))?;
+        let method = item.method.ok_or_else(|| Error::new(Reason::BulkMethodMissing))?;
         let hashed = self.digests.remove(&number);
         Ok(Box::pin(async move { vec![bulk.run_item(number, method, target, (version, data, hashed)).await] }))
     }
@@ -224,12 +221,12 @@ impl<'r> BulkRun<'r> {
         &mut self,
         number: usize,
         cycle: &HashMap<String, CreatedResource>,
-    ) -> std::result::Result<(BulkTarget, Value), scim::ScimError> {
+    ) -> std::result::Result<(BulkTarget, Value), Error> {
         if let Some(refusal) = self.items[number].error.take() {
             return Err(refusal);
         }
         let Some(mut target) = self.targets[number].take() else {
-            return Err(scim::ScimError::invalid_syntax("path is missing"));
+            return Err(Error::new(Reason::BulkPathMissing));
         };
         let mut data = std::mem::take(&mut self.items[number].data);
         let made = |name: &str| self.created.get(name).or_else(|| cycle.get(name));
@@ -240,15 +237,12 @@ impl<'r> BulkRun<'r> {
                 // The result contains the location of the target.
                 self.targets[number] = Some(target);
                 let name: String = name.chars().take(60).collect();
-                Err(scim::ScimError::with_status(
-                    409,
-                    format!("the POST with the bulkId {name:?} did not create a resource"),
-                ))
+                Err(Reason::BulkReferenceFailed.with("bulk_id", format_args!("{name:?}")))
             }
         }
     }
 
-    fn refused_result(&self, number: usize, error: scim::ScimError) -> ItemResult {
+    fn refused_result(&self, number: usize, error: Error) -> ItemResult {
         let location = self.targets[number].as_ref().and_then(|target| target.location(self.bulk.base));
         ItemResult {
             number,
@@ -294,7 +288,7 @@ impl<'r> BulkRun<'r> {
         Ok(Box::pin(async move { bulk.run_cycle(numbers, making).await }))
     }
 
-    fn refused_cycle_results(&self, step: &[usize], failed: usize, error: scim::ScimError) -> Vec<ItemResult> {
+    fn refused_cycle_results(&self, step: &[usize], failed: usize, error: Error) -> Vec<ItemResult> {
         let mut error = Some(error);
         let ended = |&number: &usize| {
             let own = if number == failed { error.take() } else { None };
@@ -304,8 +298,8 @@ impl<'r> BulkRun<'r> {
     }
 }
 
-fn cycle_refused_error() -> scim::ScimError {
-    scim::ScimError::with_status(409, "the operation is in a cycle of references with another one that was refused")
+fn cycle_refused_error() -> Error {
+    Error::new(Reason::BulkCycleRejected)
 }
 
 impl BulkHandler<'_> {
@@ -338,7 +332,8 @@ impl BulkHandler<'_> {
                 ItemResult { number, outcome, id: None, notes: DialectNotes::default() }
             }
             Err(error) => {
-                let outcome = BulkItemOutcome::failed(response::to_scim_error(error), location);
+                crate::web::log_failure(&error);
+                let outcome = BulkItemOutcome::failed(error, location);
                 ItemResult { number, outcome, id: None, notes: DialectNotes::default() }
             }
         }
@@ -392,9 +387,9 @@ impl BulkHandler<'_> {
 
 /// Returns the results of a failed cycle. The error belongs to one item, or to all if the transaction failed.
 fn failed_cycle_results(numbers: Vec<usize>, failed: usize, error: Error) -> Vec<ItemResult> {
-    let own = response::to_scim_error(error);
+    crate::web::log_failure(&error);
     let ended = |(position, number)| {
-        let error = if position == failed || failed == usize::MAX { own.clone() } else { cycle_refused_error() };
+        let error = if position == failed || failed == usize::MAX { error.clone() } else { cycle_refused_error() };
         ItemResult { number, outcome: BulkItemOutcome::failed(error, None), id: None, notes: DialectNotes::default() }
     };
     numbers.into_iter().enumerate().map(ended).collect()

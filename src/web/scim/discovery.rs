@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use super::route::ScimRoute;
 use super::{auth, body, reject_method};
-use crate::error::Result;
+use crate::error::{Error, Reason, Result};
 use crate::model::switches::{InputMode, PasswordHandling, Switches};
 use crate::provisioning::scope;
 use crate::scim::discovery::{self, Capabilities};
+use crate::scim::percent;
 use crate::scim::schema::{ResourceType, Schema, standard_types};
-use crate::scim::{ScimError, percent};
 use crate::web::scim::response::ScimResponse;
 use crate::web::state::AppState;
 
@@ -53,7 +53,7 @@ pub(super) fn serve_document(
     }
     // RFC 7644 section 4: these documents are not filtered, sorted or paged.
     if percent::parse_query_string(request.query_string()).iter().any(|(name, _)| name.eq_ignore_ascii_case("filter")) {
-        return Err(ScimError::with_status(403, "discovery documents cannot be filtered").into());
+        return Err(Error::new(Reason::DiscoveryFilterForbidden));
     }
     let document = match route {
         ScimRoute::ResourceTypes(None) => discovery::render_list(
@@ -83,8 +83,8 @@ fn list_schemas(types: &[Arc<ResourceType>]) -> impl Iterator<Item = &Schema> {
     })
 }
 
-fn document_not_found() -> ScimError {
-    ScimError::with_status(404, "there is no such discovery document; see the list of documents")
+fn document_not_found() -> Error {
+    Error::new(Reason::DiscoveryDocumentNotFound)
 }
 
 fn stores_passwords(switches: &Switches) -> bool {

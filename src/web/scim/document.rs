@@ -42,7 +42,7 @@ impl DocumentWriter<'_> {
         let mut whole = Vec::new();
         self.write_whole(&mut whole, resource);
         let document: Map<String, Value> = serde_json::from_slice(&whole)
-            .map_err(|problem| Error::Database(format!("stored text of {}: {problem}", resource.stored.id)))?;
+            .map_err(|problem| Error::database(format!("stored text of {}: {problem}", resource.stored.id)))?;
         out.extend_from_slice(
             Value::Object(self.projection.apply(document, self.resource_type)).to_string().as_bytes(),
         );

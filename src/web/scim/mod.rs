@@ -29,12 +29,13 @@ use super::limits::QUERY_MAX_BYTES;
 use super::metrics::Surface;
 use super::state::AppState;
 use crate::clock;
-use crate::error::{Error, Result};
+use crate::error::{Error, Reason, Result};
 use crate::model::request::TokenRefusal;
 use crate::provisioning::Scope;
 use crate::provisioning::resources::build_rules;
+use crate::scim::dialect::DialectNote;
+use crate::scim::percent;
 use crate::scim::query::QueryParameters;
-use crate::scim::{self, percent};
 use crate::web::blocking::read_blocking;
 use crate::web::request_log::{self, CallerIdentity};
 use crate::web::request_middleware;
@@ -74,6 +75,7 @@ pub async fn serve_request(request: HttpRequest, payload: Payload, state: Data<A
         status: answer.status,
         refusal: refusal.map(TokenRefusal::as_str),
         scim_type: answer.scim_type,
+        reason: answer.error.as_ref().map(|error| error.reason().code()),
         took,
         bytes: answer.length(),
         notes: answer.notes.as_slice(),
@@ -99,15 +101,18 @@ struct RequestLogLine<'a> {
     /// Why the caller could not be authenticated.
     refusal: Option<&'static str>,
     scim_type: &'a str,
+    /// Why the request failed.
+    reason: Option<&'static str>,
     took: Duration,
     bytes: u64,
-    notes: &'a [String],
+    notes: &'a [DialectNote],
     /// Operations of a bulk request: requested, succeeded, failed. The rest was not processed.
     bulk: Option<[usize; 3]>,
 }
 
 /// Writes the line.
 fn write_log_line(line: &RequestLogLine<'_>) {
+    let notes: Vec<String> = line.notes.iter().map(DialectNote::to_string).collect();
     tracing::info!(
         target: "rollcall::request",
         request_id = line.request_id,
@@ -118,12 +123,13 @@ fn write_log_line(line: &RequestLogLine<'_>) {
         status = line.status,
         auth_failed = line.refusal,
         scim_type = line.scim_type,
+        reason = line.reason,
         duration_us = u64::try_from(line.took.as_micros()).unwrap_or(u64::MAX),
         bytes = line.bytes,
         bulk_operations = line.bulk.map(|counts| counts[0]),
         bulk_succeeded = line.bulk.map(|counts| counts[1]),
         bulk_failed = line.bulk.map(|counts| counts[2]),
-        normalised = line.notes.join("; "),
+        normalised = notes.join("; "),
         "request"
     );
 }
@@ -171,13 +177,13 @@ fn reject_unauthenticated(
     let Some(wait) = address.and_then(|address| state.login_throttle.record_wrong_token(address)) else {
         return ScimResponse { who, ..auth::unauthorized_error().into() };
     };
-    let refused = scim::ScimError::with_status(429, "too many requests with a wrong token came from this address");
+    let refused = Error::new(Reason::WrongTokensLimited);
     ScimResponse { retry_after: Some(wait.as_secs() + 1), ..ScimResponse::from(refused) }
 }
 
 /// Response to a valid token above the rate limit of its configuration; the rest of the request is ignored.
 fn rate_limited_response(wait: Duration) -> ScimResponse {
-    let refused = scim::ScimError::with_status(429, "too many requests to this provisioning URL; slow down");
+    let refused = Error::new(Reason::RequestsLimited);
     ScimResponse { retry_after: Some(wait.as_secs() + 1), ..ScimResponse::from(refused) }
 }
 
@@ -190,10 +196,10 @@ async fn handle_authenticated(
     route: &ScimRoute,
 ) -> Result<ScimResponse> {
     if let Some(refusal) = route.route_error() {
-        return Err(refusal.into());
+        return Err(refusal);
     }
     if matches!(route, ScimRoute::Bulk) && !caller.scope.switches.bulk {
-        return Err(scim::ScimError::with_status(501, "Bulk is not supported; see ServiceProviderConfig").into());
+        return Err(Error::new(Reason::BulkNotSupported));
     }
     if request.method() == Method::OPTIONS {
         return Ok(ScimResponse { allow: Some(route.allowed_methods()), ..ScimResponse::empty(204) });
@@ -243,25 +249,21 @@ async fn handle_authenticated(
 
 /// Returns the query in the body of a search request. The query in its URL is ignored.
 async fn read_search(request: &HttpRequest, payload: Payload, scope: &Scope) -> Result<QueryParameters> {
-    Ok(QueryParameters::from_search(&body::read_json(request, payload, build_rules(scope).strict).await?)?)
+    QueryParameters::from_search(&body::read_json(request, payload, build_rules(scope).strict).await?)
 }
 
 /// RFC 9110 section 15.5.6: the response lists the allowed methods.
 fn reject_method(request: &HttpRequest, route: &ScimRoute) -> ScimResponse {
     let method: String = request.method().as_str().chars().take(20).collect();
-    let refused =
-        scim::ScimError::with_status(405, format!("{method} is not allowed here; use {}", route.allowed_methods()));
+    let refused = Reason::MethodNotAllowed.with("method", method).with("allowed", route.allowed_methods());
     ScimResponse { allow: Some(route.allowed_methods()), ..ScimResponse::from(refused) }
 }
 
 fn parse_query(request: &HttpRequest) -> Result<QueryParameters> {
     let text = request.query_string();
     if text.len() > QUERY_MAX_BYTES {
-        return Err(Error::Scim(scim::ScimError::with_status(
-            414,
-            format!("the query is longer than {QUERY_MAX_BYTES} bytes"),
-        )));
+        return Err(Reason::QueryStringTooLong.with("max", QUERY_MAX_BYTES));
     }
     let pairs = percent::parse_query_string(text);
-    Ok(QueryParameters::from_pairs(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))?)
+    QueryParameters::from_pairs(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
 }

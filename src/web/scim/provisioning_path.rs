@@ -1,7 +1,7 @@
 //! Base paths of SCIM: the canonical provisioning URL, and the forms that other products use.
 
+use crate::error::{Error, Reason};
 use crate::model::ids;
-use crate::scim::{ScimError, ScimType};
 
 /// Prefixes of all SCIM paths.
 pub const SCIM_PREFIXES: [&str; 4] =
@@ -37,7 +37,7 @@ impl<'p> ProvisioningPath<'p> {
     ///
     /// # Errors
     /// 400 invalidVers for another protocol version (RFC 7644 section 3.13), 404 for any other path.
-    pub(super) fn parse(path: &'p str) -> Result<Self, ScimError> {
+    pub(super) fn parse(path: &'p str) -> Result<Self, Error> {
         for form in &BASE_PATH_FORMS {
             let Some(rest) = path.strip_prefix(form.prefix) else { continue };
             let Some(rest) = rest.strip_prefix('/') else { continue };
@@ -48,7 +48,7 @@ impl<'p> ProvisioningPath<'p> {
             let end = path.len() - rest.len() + version.len();
             return Ok(Self::split_base(path, end, form.requires_configuration));
         }
-        Err(ScimError::with_status(404, "no provisioning URL begins with this path"))
+        Err(Error::new(Reason::ProvisioningUrlUnknown))
     }
 
     fn split_base(path: &'p str, end: usize, names_configuration: bool) -> Self {
@@ -62,17 +62,18 @@ impl<'p> ProvisioningPath<'p> {
     }
 }
 
-fn version_error(segment: &str) -> ScimError {
+fn version_error(segment: &str) -> Error {
     let is_version = segment.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
     if is_version {
-        return ScimError::bad_request(ScimType::InvalidVers, "only version 2 of the protocol is supported");
+        return Error::new(Reason::ScimVersionUnsupported);
     }
-    ScimError::with_status(404, "no provisioning URL begins with this path")
+    Error::new(Reason::ProvisioningUrlUnknown)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ScimType;
 
     const ID: &str = "01a201fc-7572-7712-9120-066eed75d9a3";
 
@@ -113,10 +114,10 @@ mod tests {
     #[test]
     fn other_versions_and_other_paths_have_different_errors() {
         for path in ["/scim/v1/Users", "/scim/v3", "/directory/resources/scim/v1.0/x/Users"] {
-            assert_eq!(ProvisioningPath::parse(path).unwrap_err().scim_type, Some(ScimType::InvalidVers), "{path}");
+            assert_eq!(ProvisioningPath::parse(path).unwrap_err().scim_type(), Some(ScimType::InvalidVers), "{path}");
         }
         for path in ["/scim", "/scimx/v2", "/scim/Users", "/api/scim/resource", "/scim/vx/Users"] {
-            assert_eq!(ProvisioningPath::parse(path).unwrap_err().status, 404, "{path}");
+            assert_eq!(ProvisioningPath::parse(path).unwrap_err().status(), 404, "{path}");
         }
     }
 }

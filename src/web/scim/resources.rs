@@ -113,12 +113,7 @@ impl ResourceRequest<'_> {
     fn projection(&self) -> Result<Projection> {
         let strict = self.rules().strict;
         let query = &self.query;
-        Ok(Projection::read(
-            query.attributes.as_deref(),
-            query.excluded_attributes.as_deref(),
-            self.resource_type,
-            strict,
-        )?)
+        Projection::read(query.attributes.as_deref(), query.excluded_attributes.as_deref(), self.resource_type, strict)
     }
 
     fn read_tags(&self, name: &HeaderName) -> Result<Option<EntityTags>> {

@@ -11,13 +11,13 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::clock;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, Reason, ScimType};
 use crate::messages::render_message;
-use crate::scim;
 use crate::scim::dialect::DialectNotes;
+use crate::scim::urn;
 use crate::web::request_log::{CallerIdentity, RecordedBody, RecordedCall};
 use crate::web::scim::document::GroupChunks;
 use crate::web::scim::route::ScimRoute;
@@ -37,6 +37,8 @@ pub(super) struct ScimResponse {
     pub(super) allow: Option<&'static str>,
     pub(super) notes: DialectNotes,
     pub(super) scim_type: &'static str,
+    /// Why the request failed.
+    pub(super) error: Option<Error>,
     /// Value of Retry-After, in seconds.
     pub(super) retry_after: Option<u64>,
     /// The configuration of an authenticated caller.
@@ -116,6 +118,7 @@ impl ScimResponse {
             uri: request.uri().clone(),
             status: self.status,
             scim_type: self.scim_type,
+            error: self.error.take(),
             resource_type,
             resource: id.or(created),
             notes: std::mem::take(&mut self.notes),
@@ -192,38 +195,34 @@ fn negotiate_content_type(request: &HttpRequest) -> &'static str {
     SCIM_JSON
 }
 
-/// Converts an error to the SCIM error for the caller; internal details go to the log.
-pub(super) fn to_scim_error(error: Error) -> scim::ScimError {
-    match error {
-        Error::Scim(error) => error,
-        Error::NotFound(detail) => scim::ScimError::with_status(404, render_message(&detail)),
-        Error::Conflict(detail) => scim::ScimError::with_status(409, render_message(&detail)),
-        Error::Refused(detail) => scim::ScimError::invalid_value(render_message(&detail)),
-        Error::Busy => scim::ScimError::with_status(503, "the server is busy; try again later"),
-        Error::DiskFull => scim::ScimError::with_status(507, "the disk of the server is full; nothing was changed"),
-        Error::ScanTooLong => scim::ScimError::bad_request(
-            scim::ScimType::TooMany,
-            "the query takes too long; restrict it, or filter by an indexed attribute",
-        ),
-        Error::Database(problem) => {
-            tracing::error!(problem, "a database statement failed");
-            scim::ScimError::with_status(503, "the server cannot use its database at present; nothing was changed")
-        }
+/// Returns the body of an error response (RFC 7644 section 3.12); `status` is a string there.
+pub(super) fn render_error(error: &Error) -> Value {
+    let mut body = json!({"schemas": [urn::ERROR], "status": error.status().to_string()});
+    if let Some(scim_type) = scim_type_of(error) {
+        body["scimType"] = scim_type.as_str().into();
+    }
+    body["detail"] = render_message(error).into();
+    body
+}
+
+fn scim_type_of(error: &Error) -> Option<ScimType> {
+    error.scim_type().or((error.kind() == ErrorKind::Invalid).then_some(ScimType::InvalidValue))
+}
+
+impl From<Reason> for ScimResponse {
+    fn from(reason: Reason) -> Self {
+        Error::from(reason).into()
     }
 }
 
 impl From<Error> for ScimResponse {
     fn from(error: Error) -> Self {
-        to_scim_error(error).into()
-    }
-}
-
-impl From<scim::ScimError> for ScimResponse {
-    fn from(error: scim::ScimError) -> Self {
-        let mut answer = Self::json(error.status, &error.body());
-        answer.scim_type = error.scim_type.map_or("", scim::ScimType::as_str);
+        crate::web::log_failure(&error);
+        let mut answer = Self::json(error.status(), &render_error(&error));
+        answer.scim_type = scim_type_of(&error).map_or("", ScimType::as_str);
         // An unavailable service is usually available again soon.
-        answer.retry_after = (error.status == 503).then_some(1);
+        answer.retry_after = (error.status() == 503).then_some(1);
+        answer.error = Some(error);
         answer
     }
 }
@@ -264,7 +263,7 @@ mod tests {
 
     #[test]
     fn internal_error_details_are_not_returned() {
-        let answer = ScimResponse::from(Error::Database("no such column: secret".to_owned()));
+        let answer = ScimResponse::from(Error::database("no such column: secret".to_owned()));
         let ResponseBody::Bytes(bytes) = &answer.body else { panic!("an error has a body") };
         let text = String::from_utf8_lossy(bytes);
         assert!(answer.status == 503 && text.contains("nothing was changed") && !text.contains("secret"), "{text}");

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use actix_web::http::Method;
 
+use crate::error::{Error, Reason};
+use crate::scim::percent;
 use crate::scim::schema::{ResourceType, standard_types};
-use crate::scim::{ScimError, percent};
 
 /// The endpoint that a path refers to.
 #[derive(Debug, Clone)]
@@ -133,16 +134,11 @@ impl ScimRoute {
     }
 
     /// Returns the error of a path without an endpoint.
-    pub(super) fn route_error(&self) -> Option<ScimError> {
+    pub(super) fn route_error(&self) -> Option<Error> {
         match self {
-            Self::Me => {
-                Some(ScimError::with_status(501, "/Me is not supported: a provisioning token belongs to no user"))
-            }
-            Self::OtherVersion => Some(ScimError::bad_request(
-                crate::scim::ScimType::InvalidVers,
-                "only version 2 of the protocol is supported: use v2 or no version",
-            )),
-            Self::NotFound => Some(ScimError::with_status(404, "no endpoint has this path; see /ResourceTypes")),
+            Self::Me => Some(Error::new(Reason::MeNotSupported)),
+            Self::OtherVersion => Some(Error::new(Reason::ScimVersionUnsupported)),
+            Self::NotFound => Some(Error::new(Reason::ScimPathUnknown)),
             _ => None,
         }
     }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::provisioning::Scope;
 use crate::provisioning::resources::{self, PreparedResource, WriteResult};
-use crate::scim;
 use crate::scim::entity_tag::EntityTags;
 use crate::scim::password::{PasswordChange, PasswordDigest};
 use crate::scim::schema::ResourceType;
@@ -97,8 +96,8 @@ impl ResourceWrites<'_> {
     }
 
     /// Returns the error of a body, or 404 if the resource does not exist: 404 has priority.
-    pub(super) fn refuse_if_found<T>(&self, id: &str, refused: scim::ScimError) -> Result<T> {
+    pub(super) fn refuse_if_found<T>(&self, id: &str, refused: Error) -> Result<T> {
         self.state.store.read_inline(|at| resources::read_resource(at, self.scope, self.resource_type, id, -1))?;
-        Err(refused.into())
+        Err(refused)
     }
 }

@@ -12,8 +12,8 @@ const ROWS: &[(&str, u8)] = &[
     ("histogram", 0),
     ("clock", 0),
     ("auth::secret", 0),
+    ("error", 0),
     ("scim", 1),
-    ("error", 2),
     ("messages", 3),
     ("model", 3),
     // Explanations and the state of a connection name the provider.

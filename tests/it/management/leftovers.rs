@@ -162,11 +162,8 @@ fn a_deletion_and_a_purge_have_the_same_result_on_every_route() {
         let connection = || {
             let client = operator.configuration(&account, "okta");
             client.created("/Users", &user("ada@example.com"));
-            let name = operator
-                .get(&format!("{CONFIGURATIONS}/{}", client.id))
-                .answered(200)
-                .text("connectionName")
-                .to_owned();
+            let name =
+                operator.get(&format!("{CONFIGURATIONS}/{}", client.id)).answered(200).text("connectionName").clone();
             (client, name)
         };
         let leftovers = || all(&operator.for_account(&account), LEFTOVERS, "").len();

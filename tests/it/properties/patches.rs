@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rollcall::error::{Error, ScimType};
 use rollcall::scim::dialect::DialectRules;
 use rollcall::scim::patch::{self, PatchEdit};
 use rollcall::scim::schema::USER_TYPE;
-use rollcall::scim::{ScimError, ScimType, validate};
+use rollcall::scim::validate;
 use serde_json::{Map, Value, json};
 
 use super::patch_model::patched;
@@ -16,7 +17,7 @@ use crate::app::{App, Client};
 use crate::sample;
 
 /// The result of the product, without a server.
-fn product(mut document: Map<String, Value>, operations: &[Value]) -> Result<Map<String, Value>, ScimError> {
+fn product(mut document: Map<String, Value>, operations: &[Value]) -> Result<Map<String, Value>, Error> {
     let patch = patch::parse_patch(&sample::operations(&operations.into()), &USER_TYPE, DialectRules::LENIENT)?;
     for edit in &patch.edits {
         let PatchEdit::Attribute(edit) = edit else { panic!("a user has no members") };
@@ -34,7 +35,7 @@ fn patches_do_what_the_model_says() {
         user.insert("userName".into(), "u".into());
         let given = product(user.clone(), &operations);
         let expected = patched(user.clone(), &operations);
-        let given = given.map_err(|error| error.scim_type.map_or("", ScimType::as_str));
+        let given = given.map_err(|error| error.scim_type().map_or("", ScimType::as_str));
         prop_assert_eq!(given, expected, "\n{}\n{}", Value::from(user), Value::from(operations));
         Ok(())
     });

@@ -9,7 +9,7 @@ pub(crate) const APPLICATION_ID: i32 = 0x5243_4C4C;
 /// Step n upgrades a database from version n - 1 (`PRAGMA user_version`) to n.
 ///
 /// Databases in use were created by these steps, so every schema change is a new step.
-const STEPS: &[&str] = &[include_str!("1.sql"), include_str!("2.sql"), include_str!("3.sql")];
+const STEPS: &[&str] = &[include_str!("1.sql"), include_str!("2.sql"), include_str!("3.sql"), include_str!("4.sql")];
 
 /// Key in `instance` of the program version that last upgraded the schema.
 const WRITTEN_BY_KEY: &str = "upgraded_by";

@@ -11,7 +11,8 @@ use actix_web::web::{Bytes, Data};
 use askama::Template;
 
 use super::openapi;
-use crate::web::api::response::{ApiError, ApiResult};
+use crate::error::Reason;
+use crate::web::api::response::ApiResult;
 use crate::web::state::AppState;
 
 /// Content security policy: the page only loads its own style sheet and icon.
@@ -31,7 +32,7 @@ pub(super) async fn get_page(state: Data<AppState>) -> ApiResult {
     let outside = state.public.documents();
     let page = outside.reference.get_or_init(|| render_page(&outside.url)).clone();
     if page.is_empty() {
-        return Err(ApiError::new(503, "the page cannot be generated; /openapi.json has the same content as JSON"));
+        return Err(Reason::ReferenceUnavailable.into());
     }
     Ok(HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")

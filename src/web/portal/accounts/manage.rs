@@ -5,10 +5,10 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::clock;
-use crate::error::Error;
+use crate::error::ErrorKind;
 use crate::management::accounts;
 use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
-use crate::messages::{render_error, render_message};
+use crate::messages::render_message;
 use crate::model::account::{self, Account};
 use crate::model::{connection_status, names};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -121,7 +121,7 @@ pub(crate) async fn create_account(
     let (id, name) = (fields.id.trim().to_owned(), fields.name.trim().to_owned());
     let mut problems = Vec::new();
     if let Err(error) = account::check_id(&id) {
-        problems.push(FormError { field: "id", sentence: render_error(&error) });
+        problems.push(FormError { field: "id", sentence: render_message(&error) });
     }
     if !name.is_empty() && names::check_name("The name", &name).is_err() {
         problems.push(name_problem());
@@ -134,7 +134,7 @@ pub(crate) async fn create_account(
     let made = state.store.write(move |tx| accounts::create_account(tx, &context, &new_id, name.as_deref())).await;
     match made {
         Ok(_) => Ok(redirect_to(&format!("{}?done=account", account_path(&id))).finish()),
-        Err(Error::Conflict(_)) => {
+        Err(error) if error.kind() == ErrorKind::Conflict => {
             let sentence = "There is an account with this id already.".to_owned();
             Ok(render_new_account(&admin, 422, fields, vec![FormError { field: "id", sentence }]))
         }
@@ -301,9 +301,9 @@ pub(crate) async fn delete_account(
     });
     match written.await {
         Ok(()) => Ok(redirect_to("/accounts?done=account-deleted").finish()),
-        Err(Error::Conflict(detail)) => {
+        Err(error) if error.kind() == ErrorKind::Conflict => {
             let problems =
-                vec![FormError { field: "purge", sentence: format!("Not deleted: {}.", render_message(&detail)) }];
+                vec![FormError { field: "purge", sentence: format!("Not deleted: {}.", render_message(&error)) }];
             Ok(render_page(422, &DeleteAccountPage::new(&admin, account, problems, purge)))
         }
         Err(error) => Err(error.into()),

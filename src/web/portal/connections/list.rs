@@ -8,12 +8,12 @@ use serde::Deserialize;
 use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::doctor::{self, Finding};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, Reason};
 use crate::management::configuration_lifecycle::{self, NewConfiguration};
 use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
 use crate::management::sessions;
 use crate::management::tokens::TokenDraft;
-use crate::messages::render_error;
+use crate::messages::render_message;
 use crate::model::account;
 use crate::model::connection_status::{ConnectionStatus, format_ago};
 use crate::model::names;
@@ -164,7 +164,7 @@ pub(crate) async fn create_connection(admin: PermittedAdmin<Create>, page_reques
     let Some(provider) = providers::find_provider(&fields.provider).filter(|_| problems.is_empty()) else {
         return render_new_connection(&admin, &state, 422, fields, problems);
     };
-    let token = BearerToken::generate().map_err(|_| Error::Busy)?;
+    let token = BearerToken::generate().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let name = fields.name.trim();
     let new = NewConfiguration {
         id: clock::new_id(),
@@ -185,7 +185,7 @@ pub(crate) async fn create_connection(admin: PermittedAdmin<Create>, page_reques
     });
     match written.await {
         Ok(made) => Ok(redirect_to(&format!("/connections/{}/token", made.id)).cookie(cookie).finish()),
-        Err(Error::Conflict(_)) => {
+        Err(error) if error.kind() == ErrorKind::Conflict => {
             let sentence = "This account has a connection of that name already. Choose another.".to_owned();
             render_new_connection(&admin, &state, 422, fields, vec![FormError { field: "name", sentence }])
         }
@@ -202,12 +202,12 @@ fn validate_form(fields: &NewConnectionForm, account: &str) -> Vec<FormError> {
     if account.is_empty() {
         note("account", "Say which account it is for: your own id of the customer.".to_owned());
     } else if let Err(error) = account::check_id(account) {
-        note("account", render_error(&error));
+        note("account", render_message(&error));
     }
     if !fields.name.trim().is_empty()
         && let Err(error) = names::check_name("The name", &fields.name)
     {
-        note("name", render_error(&error));
+        note("name", render_message(&error));
     }
     problems
 }

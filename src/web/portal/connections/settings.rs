@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use askama::Template;
 use serde_json::Value;
 
-use crate::error::Error;
+use crate::error::ErrorKind;
 use crate::management::configuration_settings::{self, SettingsChange};
 use crate::management::schema_extensions::{self, NewExtension};
-use crate::messages::{render_error, render_message};
+use crate::messages::render_message;
 use crate::model::configuration::{ConfigurationSource, check_provider};
 use crate::model::field_change::FieldChange;
 use crate::model::names;
@@ -128,9 +128,9 @@ pub(crate) async fn save_settings(admin: PermittedAdmin<Create>, page_request: P
         state.store.write(move |tx| configuration_settings::change_settings(tx, &context, &target_id, &change)).await;
     match changed {
         Ok(_) => Ok(redirect_to(&format!("/connections/{id}/settings?done=saved")).finish()),
-        Err(Error::Conflict(detail) | Error::Refused(detail)) => {
+        Err(error) if error.is_about_input() => {
             let problems =
-                vec![FormError { field, sentence: format!("Nothing was changed: {}.", render_message(&detail)) }];
+                vec![FormError { field, sentence: format!("Nothing was changed: {}.", render_message(&error)) }];
             settings_page(&admin, (&state, &id), fields, problems)
         }
         Err(error) => Err(error.into()),
@@ -142,12 +142,12 @@ fn parse_names(fields: &SettingsForm) -> Result<SettingsChange, Vec<FormError>> 
     let (name, provider) = (text("name"), text("provider"));
     let mut problems = Vec::new();
     if let Err(error) = names::check_name("The name", &name) {
-        problems.push(FormError { field: "name", sentence: render_error(&error) });
+        problems.push(FormError { field: "name", sentence: render_message(&error) });
     }
     if !provider.is_empty()
         && let Err(error) = check_provider(&provider)
     {
-        problems.push(FormError { field: "provider", sentence: render_error(&error) });
+        problems.push(FormError { field: "provider", sentence: render_message(&error) });
     }
     let provider = match fields.contains_key("provider") {
         false => FieldChange::Keep,
@@ -180,10 +180,7 @@ pub(crate) async fn add_schema(admin: PermittedAdmin<Create>, page_request: Page
     let (context, target_id) = (admin.context.clone(), id.clone());
     match state.store.write(move |tx| schema_extensions::add_extension(tx, &context, &target_id, &new)).await {
         Ok(_) => Ok(redirect_to(&format!("/connections/{id}/settings?done=schema-added")).finish()),
-        Err(Error::Conflict(detail) | Error::Refused(detail)) => {
-            refused(fields, format!("Not added: {}.", render_message(&detail)))
-        }
-        Err(Error::Scim(problem)) => refused(fields, format!("Not added: {}.", problem.detail)),
+        Err(error) if error.is_about_input() => refused(fields, format!("Not added: {}.", render_message(&error))),
         Err(error) => Err(error.into()),
     }
 }
@@ -198,9 +195,9 @@ pub(crate) async fn remove_schema(admin: PermittedAdmin<Create>, page_request: P
     match state.store.write(move |tx| schema_extensions::delete_extension(tx, &context, &target_id, &urn, purge)).await
     {
         Ok(()) => Ok(redirect_to(&format!("/connections/{id}/settings?done=schema-removed")).finish()),
-        Err(Error::Conflict(detail)) => {
+        Err(error) if error.kind() == ErrorKind::Conflict => {
             let problems =
-                vec![FormError { field: "schemas", sentence: format!("Not removed: {}.", render_message(&detail)) }];
+                vec![FormError { field: "schemas", sentence: format!("Not removed: {}.", render_message(&error)) }];
             settings_page(&admin, (&state, &id), SettingsForm::new(), problems)
         }
         Err(error) => Err(error.into()),

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::auth::secret::BearerToken;
 use crate::clock;
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::management::sessions;
 use crate::management::setup_links::{self, NOTE_MAX_CHARS, NewSetupLink};
 use crate::model::connection_status::format_ago;
@@ -138,7 +138,7 @@ pub(crate) async fn create_link(admin: PermittedAdmin<Tokens>, page_request: Pag
     if !problems.is_empty() {
         return list_page(&admin, &state, id, form, problems).await;
     }
-    let secret = BearerToken::generate_link().map_err(|_| Error::Busy)?;
+    let secret = BearerToken::generate_link().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let new = NewSetupLink {
         id: clock::new_id(),
         digest: secret.digest(),

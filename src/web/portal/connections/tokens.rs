@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use crate::auth::secret::BearerToken;
 use crate::clock::{self, Millis};
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::management::sessions;
 use crate::management::tokens::{self, TokenChange, TokenDraft};
-use crate::messages::render_error;
+use crate::messages::render_message;
 use crate::model::audit_context::AccountScope;
 use crate::model::connection_status::format_ago;
 use crate::model::field_change::FieldChange;
@@ -198,7 +198,7 @@ impl TokenForm {
     fn problems(&self) -> Vec<FormError> {
         let mut problems = Vec::new();
         if let Err(error) = names::check_name("The name", &self.label) {
-            problems.push(FormError { field: "label", sentence: render_error(&error) });
+            problems.push(FormError { field: "label", sentence: render_message(&error) });
         }
         if parse_life(&self.life, 0).is_none() {
             problems.push(FormError { field: "life", sentence: "Choose when it ends.".to_owned() });
@@ -259,7 +259,7 @@ pub(crate) async fn rotate_token(admin: PermittedAdmin<Tokens>, page_request: Pa
     if !problems.is_empty() {
         return render_new_token(&admin, &state, id, form, problems).await;
     }
-    let token = BearerToken::generate().map_err(|_| Error::Busy)?;
+    let token = BearerToken::generate().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let draft = form.draft(&token);
     let overlap = (form.end_old == "on").then_some(OVERLAP);
     let (secret, cookie) = one_time_secrets::seal_secret(&state, &admin.signed, &id, token.reveal())?;
@@ -352,7 +352,7 @@ pub(crate) async fn update_token(admin: PermittedAdmin<Tokens>, page_request: Pa
     let (form, state) = page_request.form::<UpdateTokenForm>(&admin.signed).await?;
     let mut found = read_token_page(&state, &admin.context.scope, &admin.signed, "Token", &ids)?;
     if let Err(error) = names::check_name("The name", &form.label) {
-        found.problems = vec![FormError { field: "label", sentence: render_error(&error) }];
+        found.problems = vec![FormError { field: "label", sentence: render_message(&error) }];
         found.typed = form.label;
         return Ok(render_page(422, &found));
     }

@@ -4,9 +4,9 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::clock;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::management::{admins, roles, sso};
-use crate::messages::{render_error, render_message};
+use crate::messages::render_message;
 use crate::model::account::Account;
 use crate::model::admin::{Admin, Role, check_name, check_password, normalize_email};
 use crate::scim::password;
@@ -130,7 +130,9 @@ pub(crate) async fn create_admin(admin: SystemAdmin, page_request: PageRequest) 
     let (fields, state) = page_request.form::<AdminForm>(&admin.signed).await?;
     let mut problems = validate_form(&fields);
     problems.extend(
-        normalize_email(&fields.email).err().map(|error| FormError { field: "email", sentence: render_error(&error) }),
+        normalize_email(&fields.email)
+            .err()
+            .map(|error| FormError { field: "email", sentence: render_message(&error) }),
     );
     if !problems.is_empty() {
         return Ok(render_page(422, &AdminPage::read(&admin, &state, None, fields, problems)?));
@@ -163,25 +165,23 @@ pub(crate) async fn create_admin(admin: SystemAdmin, page_request: PageRequest) 
 
 /// Converts errors that the form can show at a field.
 fn form_error(error: Error) -> Result<FormError, PageError> {
-    match error {
-        Error::Conflict(detail) | Error::Refused(detail) => {
-            let fields = ["email", "name", "account", "role"];
-            let field = fields.into_iter().find(|field| detail.field() == Some(field)).unwrap_or("role");
-            Ok(FormError { field, sentence: render_message(&detail) })
-        }
-        error => Err(error.into()),
+    if !error.is_about_input() {
+        return Err(error.into());
     }
+    let fields = ["email", "name", "account", "role"];
+    let field = fields.into_iter().find(|field| error.field() == Some(field)).unwrap_or("role");
+    Ok(FormError { field, sentence: render_message(&error) })
 }
 
 fn validate_form(fields: &AdminForm) -> Vec<FormError> {
     let mut problems = Vec::new();
     if let Err(error) = check_name(&fields.name) {
-        problems.push(FormError { field: "name", sentence: render_error(&error) });
+        problems.push(FormError { field: "name", sentence: render_message(&error) });
     }
     if !fields.password.is_empty()
         && let Err(error) = check_password(&fields.password, &fields.email)
     {
-        problems.push(FormError { field: "password", sentence: render_error(&error) });
+        problems.push(FormError { field: "password", sentence: render_message(&error) });
     }
     problems
 }
@@ -241,8 +241,8 @@ async fn save_admin(admin: &SystemAdmin, state: &AppState, changed: Admin) -> Re
     let saved = state.store.write(move |tx| admins::update_admin(tx, &context, &changed)).await;
     match saved {
         Ok(()) => Ok(Vec::new()),
-        Err(Error::Conflict(detail)) => {
-            Ok(vec![FormError { field: "role", sentence: unchanged_sentence(&render_message(&detail)) }])
+        Err(error) if error.kind() == ErrorKind::Conflict => {
+            Ok(vec![FormError { field: "role", sentence: unchanged_sentence(&render_message(&error)) }])
         }
         Err(error) => Ok(vec![form_error(error)?]),
     }
@@ -279,7 +279,7 @@ pub(crate) async fn set_admin_password(admin: SystemAdmin, page_request: PageReq
     let target = read_admin(&admin, &page_request)?;
     let (form, state) = page_request.form::<AdminForm>(&admin.signed).await?;
     if let Err(error) = check_password(&form.password, &target.email) {
-        let problems = vec![FormError { field: "password", sentence: render_error(&error) }];
+        let problems = vec![FormError { field: "password", sentence: render_message(&error) }];
         let fields = admin_form(&target);
         return Ok(render_page(422, &AdminPage::read(&admin, &state, Some(target), fields, problems)?));
     }

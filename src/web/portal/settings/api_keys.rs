@@ -6,10 +6,10 @@ use askama::Template;
 
 use crate::auth::secret::BearerToken;
 use crate::clock;
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::management::api_keys::{self, NewApiKey, default_permissions};
 use crate::management::sessions;
-use crate::messages::{render_error, render_message};
+use crate::messages::render_message;
 use crate::model::account::{self, Account};
 use crate::model::permission::{Permission, Permissions};
 use crate::store::tables::accounts;
@@ -117,7 +117,7 @@ pub(crate) async fn show_new_api_key(admin: SystemAdmin, page_request: PageReque
 pub(crate) async fn create_api_key(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let (fields, state) = page_request.form::<ApiKeyForm>(&admin.signed).await?;
     let asked = checked_permissions(&fields).intersection(admin.signed.permissions);
-    let secret = BearerToken::generate_key().map_err(|_| Error::Busy)?;
+    let secret = BearerToken::generate_key().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let new = match read_new_key(&fields, asked, &secret) {
         Ok(new) => new,
         Err(problems) => return render_new_api_key(&admin, &state, asked, fields, problems),
@@ -129,9 +129,9 @@ pub(crate) async fn create_api_key(admin: SystemAdmin, page_request: PageRequest
     });
     match written.await {
         Ok(made) => Ok(redirect_to(&format!("/settings/keys/{}", made.id)).cookie(cookie).finish()),
-        Err(Error::Refused(detail) | Error::Conflict(detail)) => {
-            let field = if detail.field() == Some("permissions") { "permissions" } else { "name" };
-            let problems = vec![FormError { field, sentence: format!("Not made: {}.", render_message(&detail)) }];
+        Err(error) if error.is_about_input() => {
+            let field = if error.field() == Some("permissions") { "permissions" } else { "name" };
+            let problems = vec![FormError { field, sentence: format!("Not made: {}.", render_message(&error)) }];
             render_new_api_key(&admin, &state, asked, fields, problems)
         }
         Err(error) => Err(error.into()),
@@ -143,7 +143,7 @@ fn read_new_key(fields: &ApiKeyForm, asked: Permissions, secret: &BearerToken) -
     let mut problems = Vec::new();
     let account = Some(text("account")).filter(|account| !account.is_empty());
     if let Some(Err(error)) = account.as_deref().map(account::check_id) {
-        problems.push(FormError { field: "account", sentence: render_error(&error) });
+        problems.push(FormError { field: "account", sentence: render_message(&error) });
     }
     let last_day = Some(text("expires")).filter(|day| !day.is_empty());
     let expires_at = last_day.as_deref().and_then(|day| TimeZoneChoice::utc().end_of_day(day));

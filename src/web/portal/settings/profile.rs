@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::clock;
 use crate::management::admins;
-use crate::messages::render_error;
+use crate::messages::render_message;
 use crate::model::admin::{check_password, normalize_email};
 use crate::model::permission::Permission;
 use crate::scim::password::{self, PasswordDigest};
@@ -138,7 +138,7 @@ pub(crate) async fn set_password(admin: AnyAdmin, page_request: PageRequest) -> 
     let address = request_middleware::caller_address(&page_request.request);
     let (fields, state) = page_request.form::<PasswordForm>(&admin.signed).await?;
     if let Err(error) = check_password(&fields.password, &admin.signed.email) {
-        let sentence = render_error(&error);
+        let sentence = render_message(&error);
         return profile_page(&admin, &state, vec![FormError { field: "password", sentence }]);
     }
     if let Err(sentence) = check_own_password(&admin, &state, &fields.present, address).await? {

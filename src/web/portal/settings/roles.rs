@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 
 use crate::clock;
-use crate::error::Error;
+use crate::error::ErrorKind;
 use crate::management::roles;
 use crate::messages::render_message;
 use crate::model::admin::Role;
@@ -123,9 +123,9 @@ async fn save_role(admin: SystemAdmin, page_request: PageRequest, id: Option<Str
     let (context, role) = (admin.context.clone(), new_role.clone());
     match state.store.write(move |tx| roles::save_role(tx, &context, &role)).await {
         Ok(()) => Ok(redirect_to("/settings/roles?done=saved").finish()),
-        Err(Error::Refused(detail) | Error::Conflict(detail)) => {
-            let field = if detail.field() == Some("permissions") { "permissions" } else { "name" };
-            let problems = vec![FormError { field, sentence: format!("Not saved: {}.", render_message(&detail)) }];
+        Err(error) if error.is_about_input() => {
+            let field = if error.field() == Some("permissions") { "permissions" } else { "name" };
+            let problems = vec![FormError { field, sentence: format!("Not saved: {}.", render_message(&error)) }];
             let form_role = Role { id: id.unwrap_or_default(), ..new_role };
             Ok(render_page(422, &RolePage::new(&admin, &form_role, problems)))
         }
@@ -141,9 +141,9 @@ pub(crate) async fn remove_role(admin: SystemAdmin, page_request: PageRequest) -
     let (context, id) = (admin.context.clone(), role.id.clone());
     match state.store.write(move |tx| roles::remove_role(tx, &context, &id)).await {
         Ok(()) => Ok(redirect_to("/settings/roles?done=role-removed").finish()),
-        Err(Error::Conflict(detail)) => {
+        Err(error) if error.kind() == ErrorKind::Conflict => {
             let problems =
-                vec![FormError { field: "name", sentence: format!("Not removed: {}.", render_message(&detail)) }];
+                vec![FormError { field: "name", sentence: format!("Not removed: {}.", render_message(&error)) }];
             Ok(render_page(422, &RolePage::new(&admin, &role, problems)))
         }
         Err(error) => Err(error.into()),

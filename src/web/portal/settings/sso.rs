@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 
 use crate::auth::secret;
-use crate::error::{Error, ErrorDetail};
+use crate::error::{Error, ErrorKind};
 use crate::management::sso as agreed;
 use crate::management::sso::ClientSecret;
 use crate::messages::render_message;
@@ -208,18 +208,18 @@ pub(crate) async fn save_sso_settings(admin: SystemAdmin, page_request: PageRequ
     let context = admin.context.clone();
     match state.store.write(move |tx| agreed::save_provider(tx, &context, &agreement, client_secret)).await {
         Ok(()) => Ok(redirect_to("/settings/sso?done=saved").finish()),
-        Err(Error::Refused(detail)) => {
-            Ok(render_page(422, &SsoPage::read(&admin, &state, fields, vec![form_error(&detail)])?))
+        Err(error) if error.kind() == ErrorKind::Invalid => {
+            Ok(render_page(422, &SsoPage::read(&admin, &state, fields, vec![form_error(&error)])?))
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// Puts a refusal at its field of the form.
-fn form_error(detail: &ErrorDetail) -> FormError {
+fn form_error(error: &Error) -> FormError {
     let fields = ["default_role", "roles", "only"];
-    let field = fields.into_iter().find(|field| detail.field() == Some(field)).unwrap_or("issuer");
-    FormError { field, sentence: format!("Not saved: {}.", render_message(detail)) }
+    let field = fields.into_iter().find(|field| error.field() == Some(field)).unwrap_or("issuer");
+    FormError { field, sentence: format!("Not saved: {}.", render_message(error)) }
 }
 
 /// `POST /settings/sso/remove`

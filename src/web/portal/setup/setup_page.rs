@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::auth::secret::sealed::Sealer;
 use crate::auth::secret::{self, BearerToken, TokenDigest};
 use crate::clock;
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::management::setup_link_holder::{self, LinkHolder, OpenLink};
 use crate::management::tokens::TokenDraft;
 use crate::model::audit_context::AccountScope;
@@ -84,7 +84,7 @@ pub(crate) async fn show_setup_page(page_request: PageRequest) -> PageResult {
     }
     let mut response = link_page(&page_request, secret, &found).await?;
     let cookie = restrict_cookie(session::new_cookie(&page_request.state, OPENED_COOKIE, mark, OPEN_SECONDS));
-    response.add_cookie(&cookie).map_err(|_| Error::Busy)?;
+    response.add_cookie(&cookie).map_err(|_| Error::new(Reason::ServerBusy))?;
     Ok(hide_from_search(response))
 }
 
@@ -123,7 +123,7 @@ pub(crate) async fn make_token(page_request: PageRequest) -> PageResult {
     let (secret, digest, request) =
         (page_request.path_param("secret"), link_secret_in_path(&page_request).1, page_request.request.clone());
     let (form, state) = read_form::<CreateTokenForm>(page_request, &secret).await?;
-    let token = BearerToken::generate().map_err(|_| Error::Busy)?;
+    let token = BearerToken::generate().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let cookie = token_cookie(&state, &secret, &token)?;
     let draft = TokenDraft::new(clock::new_id(), &token, "from a set-up link");
     let holder = link_holder(&request);
@@ -188,9 +188,9 @@ fn opened_cookie_value(state: &AppState, found: &OpenLink) -> String {
 
 /// Cookie with the encrypted token. The key is the secret of the link, which is only in the URL.
 fn token_cookie(state: &AppState, secret: &str, token: &BearerToken) -> Result<Cookie<'static>, PageError> {
-    let chance = secret::random_bytes().map_err(|_| Error::Busy)?;
+    let chance = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let text = format!("{} {}", clock::current_millis() + TOKEN_SECONDS * 1000, token.reveal());
-    let sealed = secret_sealer(secret).seal(&chance, text.into_bytes()).ok_or(Error::Busy)?;
+    let sealed = secret_sealer(secret).seal(&chance, text.into_bytes()).ok_or(Error::new(Reason::ServerBusy))?;
     Ok(restrict_cookie(session::new_cookie(state, TOKEN_COOKIE, encode_hex(&sealed), TOKEN_SECONDS)))
 }
 

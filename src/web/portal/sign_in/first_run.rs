@@ -10,7 +10,7 @@ use crate::auth::secret::{self, TokenDigest};
 use crate::clock;
 use crate::management::admins::{self, AdminDraft};
 use crate::management::instance;
-use crate::messages::render_error;
+use crate::messages::render_message;
 use crate::model::admin::{OWNER, check_name, check_password, normalize_email};
 use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext};
 use crate::scim::password;
@@ -143,5 +143,5 @@ fn validate_form(fields: &FirstRunForm) -> Vec<FormError> {
         ("password", check_password(&fields.password, &fields.email)),
     ];
     let failed = checks.into_iter().filter_map(|(field, checked)| Some((field, checked.err()?)));
-    failed.map(|(field, error)| FormError { field, sentence: render_error(&error) }).collect()
+    failed.map(|(field, error)| FormError { field, sentence: render_message(&error) }).collect()
 }

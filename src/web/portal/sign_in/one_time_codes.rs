@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::auth::secret::{self, TokenDigest, totp};
 use crate::clock::{self, Millis};
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::management::one_time_codes;
 use crate::store::tables::admins::AdminCredentials;
 use crate::store::tables::{admins as rows, sessions};
@@ -67,9 +67,9 @@ struct CodeForm {
 }
 
 fn seal_text(state: &AppState, kind: &str, about: &str, text: Vec<u8>) -> Result<Vec<u8>, PageError> {
-    let chance = secret::random_bytes().map_err(|_| Error::Busy)?;
+    let chance = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let sealed = state.authentication.signing_key.sealer(kind, about).seal(&chance, text);
-    sealed.ok_or_else(|| Error::Busy.into())
+    sealed.ok_or_else(|| Error::new(Reason::ServerBusy).into())
 }
 
 fn open_sealed(state: &AppState, kind: &str, about: &str, sealed: &[u8]) -> Option<Vec<u8>> {
@@ -83,7 +83,7 @@ pub(crate) async fn begin_setup(admin: AnyAdmin, page_request: PageRequest) -> P
     if let Err(sentence) = profile::check_own_password(&admin, &state, &fields.present, address).await? {
         return profile::profile_page(&admin, &state, vec![FormError { field: "own", sentence }]);
     }
-    let chance = secret::random_bytes().map_err(|_| Error::Busy)?;
+    let chance = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let key = &chance[..SECRET_BYTES];
     let sealed = seal_text(&state, "new one-time codes", &admin.signed.session, key.to_vec())?;
     Ok(render_page(200, &TotpSetupPage::new(&admin, key, URL_SAFE_NO_PAD.encode(sealed), Vec::new())))
@@ -111,7 +111,7 @@ pub(crate) async fn confirm_setup(admin: AnyAdmin, page_request: PageRequest) ->
     let sealed_key = seal_text(&state, "one-time codes", &admin.signed.admin, key)?;
     let mut recovery_codes = Vec::new();
     for _ in 0..RECOVERY_CODES {
-        let chance = secret::random_bytes().map_err(|_| Error::Busy)?;
+        let chance = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
         recovery_codes.push(totp::encode_base32(&chance[..RECOVERY_BYTES]));
     }
     let (context, id) = (admin.context, admin.signed.admin.clone());

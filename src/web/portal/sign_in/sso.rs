@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::auth::oidc::{Callback, SignInAttempt, SignInFailure, SignedInUser};
 use crate::auth::secret::{self, BearerToken};
 use crate::clock::{self, Millis};
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::management::sso as identities;
 use crate::messages::render_message;
 use crate::store::tables::{admins, sessions};
@@ -115,7 +115,11 @@ async fn redirect_to_provider(
     next: &str,
     tries: Option<String>,
 ) -> Result<Result<HttpResponse, SignInFailure>, PageError> {
-    let chance = || BearerToken::generate_session().map(|token| token.reveal().to_owned()).map_err(|_| Error::Busy);
+    let chance = || {
+        BearerToken::generate_session()
+            .map(|token| token.reveal().to_owned())
+            .map_err(|_| Error::new(Reason::RandomnessUnavailable))
+    };
     let attempt = SignInAttempt { state: chance()?, nonce: chance()?, verifier: chance()? };
     let there = match provider.party.start_sign_in(&attempt, &redirect_uri(state)).await {
         Ok(there) => there,
@@ -128,9 +132,14 @@ async fn redirect_to_provider(
         revision: provider.revision,
         test_session: tries,
     };
-    let text = serde_json::to_vec(&begun).map_err(|_| Error::Busy)?;
-    let random = secret::random_bytes().map_err(|_| Error::Busy)?;
-    let sealed = state.authentication.signing_key.sealer(SEAL_PURPOSE, "").seal(&random, text).ok_or(Error::Busy)?;
+    let text = serde_json::to_vec(&begun).map_err(|_| Error::new(Reason::ServerBusy))?;
+    let random = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
+    let sealed = state
+        .authentication
+        .signing_key
+        .sealer(SEAL_PURPOSE, "")
+        .seal(&random, text)
+        .ok_or(Error::new(Reason::ServerBusy))?;
     let cookie = session::new_cookie(state, COOKIE, URL_SAFE_NO_PAD.encode(sealed), ATTEMPT_SECONDS_MAX);
     Ok(Ok(redirect_to(&there).cookie(cookie).finish()))
 }
@@ -269,10 +278,8 @@ async fn show_failure(page_request: &PageRequest, reason: &'static str, problem:
 
 /// Treats unusable provider settings like any other failure. Errors of the database are returned.
 async fn show_broken(page_request: &PageRequest, error: Error) -> PageResult {
-    match error {
-        Error::Refused(detail) | Error::Conflict(detail) | Error::NotFound(detail) => {
-            show_failure(page_request, "not_usable", &render_message(&detail)).await
-        }
-        error => Err(error.into()),
+    if error.status() >= 500 {
+        return Err(error.into());
     }
+    show_failure(page_request, "not_usable", &render_message(&error)).await
 }

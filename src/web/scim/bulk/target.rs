@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::error::{Error, Reason};
 use crate::provisioning::Scope;
-use crate::scim::ScimError;
 use crate::scim::bulk::BulkMethod;
 use crate::scim::bulk::references::{self, CreatedResource};
 use crate::scim::schema::ResourceType;
@@ -24,7 +24,7 @@ impl BulkTarget {
     /// # Errors
     /// 405 if the method does not match the path; 400 invalidValue for a nested bulk request and for a path that is not
     /// a resource; otherwise the error of the single request.
-    pub(super) fn parse(method: BulkMethod, path: &str, types: &[Arc<ResourceType>]) -> Result<Self, ScimError> {
+    pub(super) fn parse(method: BulkMethod, path: &str, types: &[Arc<ResourceType>]) -> Result<Self, Error> {
         let route = ScimRoute::parse(path).for_types(types);
         match route {
             ScimRoute::Collection(resource_type) if method == BulkMethod::Post => Ok(Self { resource_type, id: None }),
@@ -37,15 +37,12 @@ impl BulkTarget {
                 } else {
                     "a path such as /Users is for POST only; other methods require /Users/ID"
                 };
-                Err(ScimError::with_status(405, format!("{} does not match the path: {rule}", method.as_str())))
+                Err(Reason::BulkMethodPath.with("method", method.as_str()).with("rule", rule))
             }
-            ScimRoute::Bulk => Err(ScimError::invalid_value(
-                "a bulk request cannot contain another bulk request; list its operations here",
-            )),
+            ScimRoute::Bulk => Err(Error::new(Reason::BulkNested)),
             other => {
                 let refusal = other.route_error();
-                Err(refusal
-                    .unwrap_or_else(|| ScimError::invalid_value("a bulk request supports users and groups only")))
+                Err(refusal.unwrap_or_else(|| Error::new(Reason::BulkPathUnsupported)))
             }
         }
     }
@@ -80,10 +77,9 @@ impl BulkTarget {
 ///
 /// # Errors
 /// 400 invalidValue for any other URL.
-pub(super) fn relative_path(path: &str, public_url: &str, base: &str, scope: &Scope) -> Result<String, ScimError> {
+pub(super) fn relative_path(path: &str, public_url: &str, base: &str, scope: &Scope) -> Result<String, Error> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
-    let elsewhere =
-        || ScimError::invalid_value(format!("path must be relative, as in /Users/ID, or begin with {base}"));
+    let elsewhere = || Reason::BulkPathForeign.with("base", base);
     let (rest, is_url) = path.strip_prefix(public_url).map_or((path, false), |rest| (rest, true));
     match ProvisioningPath::parse(rest) {
         Ok(address) if address.configuration.is_none_or(|id| *id == *scope.configuration_id) => {

@@ -1,0 +1,4 @@
+-- Why a call failed: an error code of docs/errors.md, and the attribute it is about. NULL for successful calls, and for
+-- calls of earlier versions.
+ALTER TABLE requests ADD COLUMN reason TEXT;
+ALTER TABLE requests ADD COLUMN reason_field TEXT;
