@@ -9,8 +9,9 @@ use std::net::IpAddr;
 
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::management::instance::StoreStatistics;
 use crate::settings::Settings;
-use crate::store::{Snapshot, Store, StoreStatistics};
+use crate::store::{Snapshot, Store};
 
 pub use crate::doctor::database::DatabaseSummary;
 pub use files::{check_backups, check_disk_space};

@@ -21,11 +21,10 @@ use crate::auth::jwt::{SigningKey, UserTokens};
 use crate::auth::secret::{self, BearerToken};
 use crate::jobs::{self, certificates, scheduled_backup, service_manager};
 use crate::log;
-use crate::management::admins;
+use crate::management::{admins, instance};
 use crate::model::configuration::provisioning_url;
 use crate::settings::{LogFormat, Settings};
 use crate::store::Store;
-use crate::store::tables::instance;
 use crate::tls::Tls;
 use crate::web::limits::HEAD_DEADLINE;
 use crate::web::network;
@@ -124,13 +123,8 @@ fn open_callers(settings: &Settings) -> io::Result<CallerAuthentication> {
 /// URL.
 fn store_public_url(settings: &Settings, store: &Store, address: SocketAddr) -> io::Result<String> {
     let (listen_url, configured) = (settings.transport.url(address), settings.public_url.clone());
-    let public_url = store.write_blocking(move |tx| {
-        instance::set_listen_url(tx, &listen_url)?;
-        if let Some(url) = &configured {
-            instance::set_public_url(tx, url)?;
-        }
-        instance::get_public_url(tx)
-    });
+    let public_url =
+        store.write_blocking(move |tx| instance::store_startup_urls(tx, &listen_url, configured.as_deref()));
     public_url.map_err(io::Error::other)
 }
 
@@ -189,7 +183,7 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
         println!("listening on {listening}");
         println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url(), ""));
         listen::warn_of_url(&bound.state.public_url(), bound.tls.as_ref());
-        if store.read_inline(crate::store::tables::admins::has_no_admins)? {
+        if store.read_inline(admins::has_no_admins)? {
             println!("to set up the portal, open this URL within 30 minutes: {}", create_setup_url(&store)?);
         }
         let (stop, stopped) = oneshot::channel::<()>();

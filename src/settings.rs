@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ipnet::IpNet;
 use tracing::level_filters::LevelFilter;
+use url::{ParseError, Url};
 
 pub use crate::settings::observability::{LogFormat, MetricsSettings, ObservabilityArgs};
 pub use crate::settings::setting::{Setting, ValueKind};
@@ -174,64 +175,52 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080".into())
 }
 
-/// Validates a public URL. Returns it with scheme and host in lower case and without trailing slashes.
+/// Validates a public URL. Returns it normalized, without a default port and without trailing slashes.
 ///
 /// # Errors
 /// The sentence says what to change; the caller adds the name of the flag.
 pub fn parse_public_url(text: &str) -> Result<String, String> {
-    let url = text.trim().trim_end_matches('/');
-    if url.len() > URL_MAX_BYTES {
+    const SCHEME: &str = "it must start with https:// or http://";
+    const HOST: &str = "it needs a host name, such as https://scim.example.com";
+    const PORT: &str = "its port must be a number from 1 to 65535";
+    let text = text.trim();
+    if text.len() > URL_MAX_BYTES {
         return Err(format!("it is longer than {URL_MAX_BYTES} bytes"));
     }
-    if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("it must contain only printable ASCII characters".into());
     }
-    let (scheme, rest) = url.split_once("://").ok_or("it must start with https:// or http://")?;
-    let scheme = scheme.to_ascii_lowercase();
-    if scheme != "https" && scheme != "http" {
-        return Err("it must start with https:// or http://".into());
+    let (_, rest) = text.split_once("://").ok_or(SCHEME)?;
+    let url = Url::parse(text).map_err(|problem| if problem == ParseError::InvalidPort { PORT } else { HOST })?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(SCHEME.into());
     }
-    if rest.contains(['?', '#']) {
+    if url.query().is_some() || url.fragment().is_some() {
         return Err("it must not have a query or a fragment (? or #)".into());
     }
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    check_authority(authority)?;
-    Ok(format!("{scheme}://{}{path}", authority.to_ascii_lowercase()))
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("it must not contain a user name or password".into());
+    }
+    let is_plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+    let has_host = url.domain().is_none_or(is_plain) && !rest.starts_with(['/', '\\']);
+    if !has_host {
+        return Err(HOST.into());
+    }
+    if url.port() == Some(0) {
+        return Err(PORT.into());
+    }
+    Ok(format!("{}{}", url.origin().ascii_serialization(), url.path().trim_end_matches('/')))
 }
 
-/// Returns the host of a URL that [`parse_public_url`] accepted; an IPv6 address without its brackets.
-pub fn host_of_url(url: &str) -> &str {
-    let after = url.split_once("://").map_or(url, |(_, after)| after);
-    let authority = after.split('/').next().unwrap_or(after);
-    let host = match authority.rsplit_once(':') {
-        Some((host, _)) if !authority.ends_with(']') => host,
-        _ => authority,
-    };
-    host.trim_matches(['[', ']'])
+/// Returns the host of a URL; an IPv6 address without its brackets. Returns an empty string if the text is not a URL.
+pub fn host_of_url(url: &str) -> String {
+    let url = Url::parse(url).ok();
+    url.as_ref().and_then(Url::host_str).unwrap_or_default().trim_matches(['[', ']']).to_owned()
 }
 
 /// Whether the host is this machine: `localhost` or a loopback address.
 pub fn is_loopback_host(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn check_authority(authority: &str) -> Result<(), String> {
-    if authority.contains('@') {
-        return Err("it must not contain a user name or password".into());
-    }
-    let (host, port) = match authority.rfind(':') {
-        Some(at) if !authority.ends_with(']') => (&authority[..at], Some(&authority[at + 1..])),
-        _ => (authority, None),
-    };
-    let bracketed = host.starts_with('[') && host.ends_with(']');
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
-    if host.is_empty() || !(bracketed || host.bytes().all(plain)) {
-        return Err("it needs a host name, such as https://scim.example.com".into());
-    }
-    match port.map(str::parse::<u16>) {
-        None | Some(Ok(1..)) => Ok(()),
-        Some(_) => Err("its port must be a number from 1 to 65535".into()),
-    }
 }
 
 #[cfg(test)]
@@ -247,6 +236,8 @@ mod tests {
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("http://[::1]:8080", "http://[::1]:8080"),
             ("http://[::1]", "http://[::1]"),
+            ("https://scim.example.com:443/", "https://scim.example.com"),
+            ("https://scim_1.example.com/a\"b", "https://scim_1.example.com/a%22b"),
         ] {
             assert_eq!(parse_public_url(given).as_deref(), Ok(normalized), "{given}");
         }
@@ -260,6 +251,10 @@ mod tests {
             ("ftp://scim.example.com", "https://"),
             ("https://", "https://"),
             ("https:///x", "host name"),
+            ("https:\\\\x", "https://"),
+            ("https://\\x", "host name"),
+            ("https://[1]", "host name"),
+            ("https://a\"b", "host name"),
             ("https://a b", "ASCII"),
             ("https://exämple.com", "ASCII"),
             ("https://u:p@example.com", "user name"),
@@ -284,7 +279,7 @@ mod tests {
             ("https://scim.example.com:8443/x", "scim.example.com", false),
             ("http://10.0.0.1", "10.0.0.1", false),
         ] {
-            assert_eq!((host_of_url(url), is_loopback_host(host_of_url(url))), (name, is_loopback), "{url}");
+            assert_eq!((&*host_of_url(url), is_loopback_host(&host_of_url(url))), (name, is_loopback), "{url}");
         }
     }
 }

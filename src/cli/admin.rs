@@ -14,8 +14,7 @@ use crate::clock;
 use crate::management::admins::{self, AdminDraft};
 use crate::model::admin::{Admin, OWNER, check_password};
 use crate::server;
-use crate::store::tables::admins as rows;
-use crate::store::{Snapshot, Store};
+use crate::store::Store;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AdminCommand {
@@ -99,7 +98,7 @@ fn create_admin(folder: &Path, args: CreateAdminArgs) -> anyhow::Result<()> {
 
 fn reset_password(folder: &Path, email: &str) -> anyhow::Result<()> {
     let store = open_existing_store(folder)?;
-    let found = store.read_inline(|at| find_admin(at, email))?;
+    let found = store.read_inline(|at| admins::find_admin_by_email(at, email))?;
     let new_password = read_password(email)?;
     let digest = password::hash_password(new_password.text())
         .map_err(|problem| anyhow::anyhow!("hashing the password failed: {problem}"))?;
@@ -113,7 +112,7 @@ fn set_disabled(folder: &Path, email: &str, disabled: bool) -> anyhow::Result<()
     let store = open_existing_store(folder)?;
     let email = email.to_owned();
     let changed = store.write_blocking(move |tx| {
-        let found = find_admin(tx, &email)?;
+        let found = admins::find_admin_by_email(tx, &email)?;
         let changed = Admin { disabled_at: disabled.then_some(tx.now), ..found };
         admins::update_admin(tx, &audit_context(), &changed)?;
         Ok(changed)
@@ -122,15 +121,9 @@ fn set_disabled(folder: &Path, email: &str, disabled: bool) -> anyhow::Result<()
     Ok(output::print_line(&format!("{state} {}", changed.email))?)
 }
 
-fn find_admin(at: &Snapshot<'_>, email: &str) -> crate::error::Result<Admin> {
-    let key = crate::model::admin::normalize_email(email)?;
-    let found = rows::find_credentials_by_email(at, &key)?.map(|found| found.admin);
-    found.ok_or_else(|| crate::error::Reason::AdminEmailNotFound.into())
-}
-
 fn list_admins(folder: &Path, output: OutputFormat) -> anyhow::Result<()> {
     let store = open_existing_store(folder)?;
-    let found = store.read_inline(rows::list_admins)?;
+    let found = store.read_inline(admins::list_admins)?;
     if output == OutputFormat::Json {
         return Ok(output::print_json(&found.iter().map(admin_to_json).collect::<Value>())?);
     }

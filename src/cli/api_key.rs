@@ -11,11 +11,9 @@ use super::{audit_context, open_existing_store};
 use crate::auth::secret::BearerToken;
 use crate::cli::output::{self, OutputFormat};
 use crate::clock::{self, Millis};
-use crate::management::api_keys::{self, NewApiKey};
+use crate::management::api_keys::{self, ApiKey, NewApiKey};
 use crate::model::permission::{Permission, Permissions};
 use crate::store::Store;
-use crate::store::tables::api_keys as rows;
-use crate::store::tables::api_keys::ApiKey;
 
 /// Keys per page of the list.
 const PAGE_SIZE: u32 = 1_000;
@@ -94,7 +92,7 @@ fn list_api_keys(folder: &Path, account: Option<&str>, output: OutputFormat) -> 
     let mut keys: Vec<ApiKey> = Vec::new();
     loop {
         let after = keys.last().map(|key| key.id.clone());
-        let page = store.read_pooled(|at| rows::list_keys(at, account, after.as_deref(), PAGE_SIZE))?;
+        let page = store.read_pooled(|at| api_keys::list_api_keys(at, account, after.as_deref(), PAGE_SIZE))?;
         if page.is_empty() {
             break;
         }

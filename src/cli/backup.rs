@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::output;
-use crate::store::engine::backup;
+use crate::management::backups;
 
 #[derive(Debug, Args)]
 pub(super) struct BackupCommandArgs {
@@ -26,12 +26,12 @@ pub(super) struct RestoreCommandArgs {
 }
 
 pub(super) fn back_up_database(folder: &Path, args: &BackupCommandArgs) -> anyhow::Result<()> {
-    let written = backup::write_backup(folder, &args.file, args.force)?;
+    let written = backups::write_backup(folder, &args.file, args.force)?;
     Ok(output::print_line(&format!("{}: {} bytes, checked", written.path.display(), written.bytes))?)
 }
 
 pub(super) fn restore_database(folder: &Path, args: &RestoreCommandArgs) -> anyhow::Result<()> {
-    let restored = backup::restore_backup(folder, &args.file, args.force)?;
+    let restored = backups::restore_backup(folder, &args.file, args.force)?;
     if let Some(previous) = restored.previous {
         output::print_line(&format!("the previous database was moved to {}", previous.display()))?;
     }

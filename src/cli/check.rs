@@ -4,14 +4,14 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::cli::output;
-use crate::store;
+use crate::management::backups;
 
 /// Prints one line per damage that was found.
 ///
 /// # Errors
 /// The database is damaged or cannot be opened.
 pub(super) fn check_database(folder: &Path) -> anyhow::Result<ExitCode> {
-    let findings = store::check_database(folder)?;
+    let findings = backups::check_database(folder)?;
     if findings.is_empty() {
         output::print_line("the database is intact")?;
         return Ok(ExitCode::SUCCESS);

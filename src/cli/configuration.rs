@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{audit_context, open_existing_store, parse_configuration_id};
 use crate::auth::secret::BearerToken;
@@ -13,12 +13,13 @@ use crate::clock;
 use crate::management::configuration_lifecycle::{self, DeletionResult, NewConfiguration};
 use crate::management::configuration_settings::{self, SettingsChange};
 use crate::management::configurations;
+use crate::management::instance;
 use crate::management::tokens::TokenDraft;
 use crate::model::configuration::{Configuration, ConfigurationSource, provisioning_url};
-use crate::model::switches::Preset;
+use crate::model::switches::{Preset, SWITCHES};
+use crate::providers;
 use crate::provisioning::purge;
 use crate::store::Store;
-use crate::store::tables::instance;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigurationCommand {
@@ -57,11 +58,9 @@ pub(super) struct CreateConfigurationArgs {
     /// Identity provider: okta, azure-ad, frontegg or other
     #[arg(long, default_value = "other", value_parser = str::parse::<ConfigurationSource>)]
     source: ConfigurationSource,
-    /// Provider if the source is other, such as onelogin, jumpcloud, google, ping or rippling
-    #[arg(long)]
+    #[arg(long, help = format!("Provider if the source is other, such as {}", providers::list_provider_values()))]
     provider: Option<String>,
-    /// Preset of the switches: standard, okta, entra, idp or strict; default: the preset of the source
-    #[arg(long, value_parser = str::parse::<Preset>)]
+    #[arg(long, value_parser = str::parse::<Preset>, help = describe_presets("default: the preset of the provider"))]
     preset: Option<Preset>,
     /// Output format
     #[arg(long, value_enum, default_value = "table")]
@@ -74,9 +73,14 @@ pub(super) struct ConfigurationChangeArgs {
     /// Display name
     #[arg(long)]
     name: Option<String>,
-    /// Preset of the switches: standard, okta, entra, idp or strict; resets switches that were set individually
-    #[arg(long, value_parser = str::parse::<Preset>)]
+    #[arg(
+        long,
+        value_parser = str::parse::<Preset>,
+        help = describe_presets("resets switches that were set individually")
+    )]
     preset: Option<Preset>,
+    #[arg(long = "switch", value_name = "KEY=VALUE", value_parser = parse_switch, help = describe_switches())]
+    switches: Vec<(String, Value)>,
     /// Whether changes are sent to your application
     #[arg(long, value_enum)]
     sync: Option<Toggle>,
@@ -89,6 +93,22 @@ pub(super) struct UpdateConfigurationArgs {
     id: String,
     #[command(flatten)]
     change: ConfigurationChangeArgs,
+}
+
+fn describe_presets(rule: &str) -> String {
+    format!("Preset of the switches: {}; {rule}", Preset::ALL.map(Preset::as_str).join(", "))
+}
+
+fn describe_switches() -> String {
+    let keys: Vec<&str> = SWITCHES.iter().map(|row| row.key).collect();
+    format!("Value of a switch, applied after the preset; may be repeated. Keys: {}", keys.join(", "))
+}
+
+fn parse_switch(text: &str) -> Result<(String, Value), String> {
+    let (key, value) = text.split_once('=').ok_or("use KEY=VALUE")?;
+    let row = SWITCHES.iter().find(|row| row.key == key).ok_or_else(|| format!("there is no switch {key}"))?;
+    let value = row.parse(value).ok_or_else(|| format!("use {}", row.input.describe_values()))?;
+    Ok((key.to_owned(), value))
 }
 
 /// On or off.
@@ -192,8 +212,9 @@ fn update_configuration(
     folder: &Path,
     UpdateConfigurationArgs { id, change }: UpdateConfigurationArgs,
 ) -> anyhow::Result<()> {
-    let ConfigurationChangeArgs { name, preset, sync } = change;
-    let settings = SettingsChange { connection_name: name, preset, ..SettingsChange::default() };
+    let ConfigurationChangeArgs { name, preset, switches, sync } = change;
+    let switches = serde_json::from_value(Value::Object(switches.into_iter().collect()))?;
+    let settings = SettingsChange { connection_name: name, preset, switches, ..SettingsChange::default() };
     let updated = open_existing_store(folder)?.write_blocking(move |tx| {
         let context = audit_context();
         let updated = configuration_settings::change_settings(tx, &context, &id, &settings)?;

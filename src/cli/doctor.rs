@@ -10,7 +10,7 @@ use super::{Cli, config, open_existing_store};
 use crate::cli::output::{self, OutputFormat};
 use crate::clock;
 use crate::doctor::{self, Finding, Severity};
-use crate::store;
+use crate::management::backups;
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
@@ -53,7 +53,7 @@ fn collect_findings(cli: &Cli) -> anyhow::Result<Vec<Finding>> {
 
 /// Returns a finding if the database cannot be opened or its pages are damaged. No other check is possible then.
 fn find_damage(folder: &Path) -> Option<Finding> {
-    let (detail, next) = match store::check_pages(folder) {
+    let (detail, next) = match backups::check_pages(folder) {
         Ok(None) => return None,
         Ok(Some(damage)) => {
             (format!("The database is damaged: {damage}"), "Stop the server, and restore the last good backup.")

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::cli::output;
+use crate::management::instance;
 use crate::settings::DEFAULT_PUBLIC_URL;
-use crate::store::tables::instance;
 use crate::store::{OpenError, Store};
 use crate::web::api;
 

@@ -11,11 +11,10 @@ use super::{audit_context, open_existing_store, parse_configuration_id, parse_to
 use crate::auth::secret::BearerToken;
 use crate::cli::output::{self, OutputFormat};
 use crate::clock::{self, Millis};
-use crate::management::tokens::{self, TokenDraft};
+use crate::management::instance;
+use crate::management::tokens::{self, StoredToken, TokenDraft};
 use crate::model::audit_context::AccountScope;
 use crate::model::rights::TokenRights;
-use crate::store::tables::instance;
-use crate::store::tables::tokens::StoredToken;
 
 /// Largest number of tokens in the list.
 const LISTED_MAX: u32 = 1_000;

@@ -3,8 +3,9 @@
 use crate::clock::Millis;
 use crate::doctor::{Finding, format_duration};
 use crate::error::Result;
+use crate::management::{admins, instance, tokens};
+use crate::provisioning::feed;
 use crate::store::Snapshot;
-use crate::store::tables::{admins, events, instance, tokens};
 
 const DAY: Millis = 24 * 60 * 60 * 1000;
 /// Tokens that expire within this time are reported.
@@ -35,7 +36,7 @@ impl DatabaseSummary {
             public_url: instance::get_public_url(at)?,
             owners: admins::count_active_owners(at)?,
             expiring: tokens::list_expiring_connections(at, now, now + TOKENS_SOON)?,
-            newest_event: events::find_newest_time(at)?,
+            newest_event: feed::find_newest_event_time(at)?,
         })
     }
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::{Finding, Severity, format_duration, format_size};
 use crate::clock::Millis;
+use crate::management::backups;
+use crate::management::instance::StoreStatistics;
 use crate::settings::Settings;
-use crate::store::StoreStatistics;
-use crate::store::engine::backup::scheduled;
 
 /// Mode bits of the group and of other users.
 const GROUP_AND_OTHERS: u32 = 0o077;
@@ -109,7 +109,7 @@ pub fn check_backups(settings: &Settings, now: Millis) -> Finding {
     };
     let every = Millis::try_from(schedule.interval.as_millis()).unwrap_or(Millis::MAX);
     let folder = schedule.folder.display();
-    let Some(age) = scheduled::find_newest_time(&schedule.folder).map(|at| now - at) else {
+    let Some(age) = backups::find_newest_backup_time(&schedule.folder).map(|at| now - at) else {
         let next =
             "The first backup is made one second after the start of the server. If there is none, check the log.";
         return Finding::warning(ABOUT, format!("There is no backup in {folder} yet."), next);

@@ -32,7 +32,7 @@ fn check_public_url(rows: &DatabaseSummary) -> Finding {
     const ABOUT: &str = "Public URL";
     let url = &rows.public_url;
     let next = "Set it in the portal under Settings, This server, or with --public-url.";
-    if is_loopback_host(host_of_url(url)) {
+    if is_loopback_host(&host_of_url(url)) {
         return Finding::warning(ABOUT, format!("{url} is not reachable from another machine."), next);
     }
     if !url.starts_with("https://") {

@@ -1,4 +1,5 @@
-//! Removes data with a limited retention: old calls of the request log, and responses stored for idempotency keys.
+//! Removes data with a limited retention: old calls of the request log, responses stored for idempotency keys, and
+//! expired sessions of the portal.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use tokio::task::spawn_blocking;
 
 use crate::clock;
 use crate::error::{Error, Reason, Result};
-use crate::management::{idempotency, request_log};
+use crate::management::{idempotency, request_log, sessions};
 use crate::store::Store;
 
 /// Interval of the checks.
@@ -30,6 +31,7 @@ pub async fn run_retention(store: Store) {
 }
 
 async fn remove_overdue(store: &Store) -> Result<()> {
+    store.write(sessions::remove_expired_sessions).await?;
     let (reader, now) = (store.clone(), clock::current_millis());
     let overdue = spawn_blocking(move || reader.read_pooled(|at| request_log::list_overdue_logs(at, now)));
     for configuration in overdue.await.map_err(|_| Error::new(Reason::ServerBusy))?? {

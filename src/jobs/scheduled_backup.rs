@@ -8,9 +8,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::clock;
+use crate::management::backups::{self, BackupError};
 use crate::settings::BackupSchedule;
 use crate::store::Store;
-use crate::store::engine::backup::{BackupError, scheduled};
 
 /// Delay of the retry after a failure, if the schedule itself is not sooner.
 const RETRY_DELAY: Duration = Duration::from_mins(10);
@@ -66,18 +66,15 @@ fn run_schedule(store: &Store, schedule: &BackupSchedule, stopped: &Receiver<()>
 
 /// Time until the newest backup is as old as the backup interval. So a restart does not make a backup that is not due.
 fn first_wait(schedule: &BackupSchedule) -> Duration {
-    let present = scheduled::list_backup_paths(&schedule.folder).unwrap_or_default();
-    let Some(age) = present.last().and_then(|path| path.metadata().ok()?.modified().ok()?.elapsed().ok()) else {
-        return FIRST_DELAY;
-    };
-    schedule.interval.saturating_sub(age).max(FIRST_DELAY)
+    let age = backups::find_newest_backup_time(&schedule.folder).map(|at| clock::current_millis() - at);
+    let Some(age) = age.and_then(|age| u64::try_from(age).ok()) else { return FIRST_DELAY };
+    schedule.interval.saturating_sub(Duration::from_millis(age)).max(FIRST_DELAY)
 }
 
 fn make_backup(store: &Store, schedule: &BackupSchedule, stopping: &Arc<AtomicBool>) -> Result<(), BackupError> {
     let started = Instant::now();
-    let file = scheduled::prepare_backup_path(&schedule.folder, clock::current_millis())?;
-    let written = store.back_up(&file, stopping)?;
-    let removed = scheduled::prune_backups(&schedule.folder, schedule.keep, &written.path)?;
+    let now = clock::current_millis();
+    let (written, removed) = backups::write_backup_to_folder(store, &schedule.folder, schedule.keep, now, stopping)?;
     let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(file = %written.path.display(), bytes = written.bytes, took_ms, removed, "backup completed");
     Ok(())

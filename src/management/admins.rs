@@ -9,6 +9,7 @@ use crate::management::one_time_codes;
 use crate::model::admin::{self, Admin, OWNER};
 use crate::model::audit_context::AuditContext;
 use crate::store::tables::admins as rows;
+pub use crate::store::tables::admins::AdminCredentials;
 use crate::store::tables::admins::NewAdmin;
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::{accounts, instance, sessions};
@@ -94,6 +95,55 @@ pub fn create_admin(tx: &Tx<'_>, context: &AuditContext, draft: &AdminDraft) -> 
 /// `NotFound` if there is none.
 pub fn find_admin_by_id(at: &Snapshot<'_>, id: &str) -> Result<Admin> {
     rows::find_admin_by_id(at, id)?.ok_or_else(|| Reason::AdminNotFound.into())
+}
+
+/// Returns all admins, ordered by e-mail address.
+///
+/// # Errors
+/// Errors of the store.
+pub fn list_admins(at: &Snapshot<'_>) -> Result<Vec<Admin>> {
+    rows::list_admins(at)
+}
+
+/// Whether no admin exists yet: the first run has not been completed.
+///
+/// # Errors
+/// Errors of the store.
+pub fn has_no_admins(at: &Snapshot<'_>) -> Result<bool> {
+    rows::has_no_admins(at)
+}
+
+/// Returns the number of owners who can sign in and are not limited to one account.
+///
+/// # Errors
+/// Errors of the store.
+pub fn count_active_owners(at: &Snapshot<'_>) -> Result<i64> {
+    rows::count_active_owners(at)
+}
+
+/// Returns the admin with this e-mail address.
+///
+/// # Errors
+/// `Refused` if the e-mail address is invalid. `NotFound` if there is none.
+pub fn find_admin_by_email(at: &Snapshot<'_>, email: &str) -> Result<Admin> {
+    let found = rows::find_credentials_by_email(at, &admin::normalize_email(email)?)?;
+    found.map(|found| found.admin).ok_or_else(|| Reason::AdminEmailNotFound.into())
+}
+
+/// Returns the credentials of the enabled admin with this normalized e-mail address.
+///
+/// # Errors
+/// Errors of the store.
+pub fn find_credentials_by_email(at: &Snapshot<'_>, email_key: &str) -> Result<Option<AdminCredentials>> {
+    Ok(rows::find_credentials_by_email(at, email_key)?.filter(|found| found.admin.disabled_at.is_none()))
+}
+
+/// Returns the credentials of the enabled admin with this id.
+///
+/// # Errors
+/// Errors of the store.
+pub fn find_credentials_by_id(at: &Snapshot<'_>, id: &str) -> Result<Option<AdminCredentials>> {
+    Ok(rows::find_credentials_by_id(at, id)?.filter(|found| found.admin.disabled_at.is_none()))
 }
 
 /// Changes the name, role, account or disabled state of an admin. If the role, account or disabled state changes, all

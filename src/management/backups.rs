@@ -1,4 +1,4 @@
-//! Backups in the folder of the scheduled backups.
+//! Backups, their folder, the restore of a backup, and the checks of the database file.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,17 +10,24 @@ use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::audit_context::AuditContext;
 use crate::store::engine::backup::scheduled;
-pub use crate::store::engine::backup::{BackupError, WrittenBackup};
+pub use crate::store::engine::backup::scheduled::ScheduledBackup;
+pub use crate::store::engine::backup::{BackupError, RestoreOutcome, WrittenBackup, restore_backup, write_backup};
+pub use crate::store::engine::integrity::{check_database, check_pages};
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::{Store, Tx};
+
+/// Returns the backups in the folder, oldest first. Skips unreadable files.
+pub fn list_scheduled_backups(folder: &Path) -> Vec<ScheduledBackup> {
+    scheduled::list_backups(folder)
+}
 
 /// Returns the time of the newest backup in the folder, or `None` if there is no backup.
 pub fn find_newest_backup_time(folder: &Path) -> Option<Millis> {
     scheduled::find_newest_time(folder)
 }
 
-/// Writes a backup to the folder, named after `now`, and deletes the oldest backups until `keep` are left. Blocks the
-/// calling thread; `stop` aborts it.
+/// Writes a backup to the folder, named after `now`, and deletes the oldest backups until `keep` are left. Returns the
+/// backup and the number of deleted backups. Blocks the calling thread; `stop` aborts it.
 ///
 /// # Errors
 /// The backup could not be written or failed its integrity check, or an old backup could not be deleted.
@@ -30,11 +37,11 @@ pub fn write_backup_to_folder(
     keep: usize,
     now: Millis,
     stop: &Arc<AtomicBool>,
-) -> std::result::Result<WrittenBackup, BackupError> {
+) -> std::result::Result<(WrittenBackup, usize), BackupError> {
     let file = scheduled::prepare_backup_path(folder, now)?;
     let written = store.back_up(&file, stop)?;
-    scheduled::prune_backups(folder, keep, &written.path)?;
-    Ok(written)
+    let removed = scheduled::prune_backups(folder, keep, &written.path)?;
+    Ok((written, removed))
 }
 
 /// Appends an audit entry for a backup that an admin requested.

@@ -15,6 +15,7 @@ use crate::model::audit_context::AuditContext;
 use crate::model::configuration::{self, Configuration, ConfigurationSource};
 use crate::model::event::EventAction;
 use crate::model::switches::Preset;
+use crate::providers;
 use crate::provisioning::purge;
 use crate::store::tables::configurations as rows;
 use crate::store::tables::configurations::NewConfigurationRow;
@@ -68,7 +69,7 @@ pub fn create_configuration(tx: &Tx<'_>, context: &AuditContext, new: &NewConfig
     let provider = new.provider.as_deref().map(configuration::check_provider);
     let provider = provider.transpose()?;
     accounts::ensure_account(tx, &new.account)?;
-    let switches = new.preset.unwrap_or_else(|| Preset::for_source(new.source, provider)).switches();
+    let switches = new.preset.unwrap_or_else(|| providers::match_provider(new.source, provider).preset).switches();
     let row = NewConfigurationRow {
         id: &new.id,
         account: &new.account,

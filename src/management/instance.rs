@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::error::Result;
 use crate::model::audit_context::AuditContext;
+use crate::scim::cursor::CursorSecret;
 pub use crate::store::StoreStatistics;
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::instance;
@@ -17,12 +18,41 @@ pub fn get_public_url(at: &Snapshot<'_>) -> Result<String> {
     instance::get_public_url(at)
 }
 
+/// Returns the public URL that the operator configured, if any.
+///
+/// # Errors
+/// Errors of the store.
+pub fn get_configured_public_url(at: &Snapshot<'_>) -> Result<Option<String>> {
+    instance::get_configured_public_url(at)
+}
+
 /// Returns whether accounts may manage their own configurations.
 ///
 /// # Errors
 /// Errors of the store.
 pub fn is_self_service_enabled(at: &Snapshot<'_>) -> Result<bool> {
     instance::is_self_service_enabled(at)
+}
+
+/// Returns the secret that authenticates cursors. Stores `fresh` as the secret if there is none yet.
+///
+/// # Errors
+/// Errors of the store.
+pub fn ensure_cursor_secret(tx: &Tx<'_>, fresh: CursorSecret) -> Result<CursorSecret> {
+    instance::ensure_cursor_secret(tx, fresh)
+}
+
+/// Stores the URLs of a starting server, so that every command can print provisioning URLs: the URL on which it listens
+/// and, if one is set at startup, the public URL. Returns the public URL.
+///
+/// # Errors
+/// Errors of the store.
+pub fn store_startup_urls(tx: &Tx<'_>, listen_url: &str, public_url: Option<&str>) -> Result<String> {
+    instance::set_listen_url(tx, listen_url)?;
+    if let Some(url) = public_url {
+        instance::set_public_url(tx, url)?;
+    }
+    instance::get_public_url(tx)
 }
 
 /// Sets the public URL of the server, already checked by `settings::parse_public_url`. All URLs in later responses

@@ -4,10 +4,11 @@ use serde_json::json;
 
 use crate::auth::secret::TokenDigest;
 use crate::error::Result;
+use crate::management::sessions::{self, Session};
 use crate::model::audit_context::AuditContext;
-use crate::store::Tx;
 use crate::store::tables::admins as rows;
 use crate::store::tables::audit::{self, NewAuditEntry};
+use crate::store::{Snapshot, Tx};
 
 /// Enables one-time codes for an admin. The code of the time step `step` confirmed the device and cannot be used again.
 ///
@@ -38,16 +39,34 @@ pub fn disable_codes(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<()
     append_audit_entry(tx, context, id, false)
 }
 
-/// Marks a code as used: the one-time code of the time step `step`, or a recovery code if `step` is `None`. Returns
-/// false if the code is not valid or already used.
+/// Returns the number of unused recovery codes of an admin.
 ///
 /// # Errors
 /// Errors of the store.
-pub fn consume_code(tx: &Tx<'_>, id: &str, step: Option<i64>, recovery: &TokenDigest) -> Result<bool> {
-    match step {
-        Some(step) => rows::consume_totp_step(tx, id, step),
-        None => rows::consume_recovery_code(tx, id, recovery),
+pub fn count_recovery_codes(at: &Snapshot<'_>, id: &str) -> Result<i64> {
+    rows::count_recovery_codes(at, id)
+}
+
+/// Marks a code of the admin of `session` as used and starts the session: the one-time code of the time step `step`, or
+/// a recovery code if `step` is `None`. Returns false if the code is not valid or already used.
+///
+/// # Errors
+/// Errors of the store.
+pub fn sign_in_with_code(
+    tx: &Tx<'_>,
+    step: Option<i64>,
+    recovery: &TokenDigest,
+    digest: &TokenDigest,
+    session: &Session,
+) -> Result<bool> {
+    let is_right = match step {
+        Some(step) => rows::consume_totp_step(tx, &session.admin, step)?,
+        None => rows::consume_recovery_code(tx, &session.admin, recovery)?,
+    };
+    if is_right {
+        sessions::start_session(tx, digest, session)?;
     }
+    Ok(is_right)
 }
 
 fn append_audit_entry(tx: &Tx<'_>, context: &AuditContext, id: &str, on: bool) -> Result<()> {

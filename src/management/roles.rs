@@ -19,6 +19,14 @@ pub fn find_role(at: &Snapshot<'_>, id: &str) -> Result<Role> {
     rows::find_role(at, id)?.ok_or_else(|| Reason::RoleNotFound.into())
 }
 
+/// Returns all roles, the built-in ones first.
+///
+/// # Errors
+/// Errors of the store.
+pub fn list_roles(at: &Snapshot<'_>) -> Result<Vec<Role>> {
+    rows::list_roles(at)
+}
+
 /// Creates a role, or replaces the role with its id. The permissions are effective from the next request on.
 ///
 /// # Errors

@@ -2,12 +2,31 @@
 
 use serde_json::json;
 
+use crate::auth::secret::TokenDigest;
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
+use crate::model::admin::{Admin, Role};
 use crate::model::audit_context::AuditContext;
 use crate::store::tables::audit::{self, NewAuditEntry};
+pub use crate::store::tables::sessions::Session;
 use crate::store::tables::{admins, sessions as rows};
 use crate::store::{Snapshot, Tx};
+
+/// Longest time in milliseconds that a session lives without use.
+pub const IDLE_MAX: Millis = 24 * 60 * 60 * 1000;
+/// Longest lifetime of a session in milliseconds.
+pub const AGE_MAX: Millis = 7 * 24 * 60 * 60 * 1000;
+
+/// A live session, its admin and the role of the admin.
+#[derive(Debug, Clone)]
+pub struct LiveSession {
+    /// The session.
+    pub session: Session,
+    /// The admin, who is not disabled.
+    pub admin: Admin,
+    /// The role of the admin.
+    pub role: Role,
+}
 
 /// The secret of a new credential, encrypted, which the session that creates it can display again for a short time.
 #[derive(Debug, Clone)]
@@ -21,7 +40,7 @@ pub struct OneTimeSecret {
 }
 
 /// Creates a credential with `create` and stores its secret in the session. Run it with `Store::write`, which undoes
-/// the creation if the secret cannot be stored: the admin could never see it.
+/// the creation if the secret cannot be stored, because the secret could never be displayed.
 ///
 /// # Errors
 /// The errors of `create`. `NotFound` if the session has ended.
@@ -46,12 +65,60 @@ pub fn find_one_time_secret(at: &Snapshot<'_>, session: &str, now: Millis) -> Re
     rows::find_one_time_secret(at, session, now)
 }
 
-/// Returns the number of sessions that were last used at `idle_since` or later and began at `began_since` or later.
+/// Records a sign-in of the admin of `session` and stores the session with the digest of its cookie.
 ///
 /// # Errors
 /// Errors of the store.
-pub fn count_open_sessions(at: &Snapshot<'_>, idle_since: Millis, began_since: Millis) -> Result<u64> {
-    rows::count_open_sessions(at, idle_since, began_since)
+pub fn start_session(tx: &Tx<'_>, digest: &TokenDigest, session: &Session) -> Result<()> {
+    admins::record_sign_in(tx, &session.admin)?;
+    rows::insert_session(tx, digest, session)
+}
+
+/// Returns the session with this cookie digest if it is live at `now` and its admin is not disabled.
+///
+/// # Errors
+/// Errors of the store.
+pub fn find_live_session(at: &Snapshot<'_>, digest: &TokenDigest, now: Millis) -> Result<Option<LiveSession>> {
+    let is_live = |one: &Session| now - one.last_seen_at <= IDLE_MAX && now - one.created_at <= AGE_MAX;
+    let Some(session) = rows::find_session_by_digest(at, digest)?.filter(is_live) else { return Ok(None) };
+    let Some(admin) = admins::find_admin_by_id(at, &session.admin)?.filter(|admin| admin.disabled_at.is_none()) else {
+        return Ok(None);
+    };
+    Ok(admins::find_role(at, &admin.role)?.map(|role| LiveSession { session, admin, role }))
+}
+
+/// Records a use of the session.
+///
+/// # Errors
+/// Errors of the store.
+pub fn record_session_use(tx: &Tx<'_>, id: &str) -> Result<()> {
+    rows::record_session_use(tx, id)
+}
+
+/// Returns the sessions of an admin, most recently used first.
+///
+/// # Errors
+/// Errors of the store.
+pub fn list_admin_sessions(at: &Snapshot<'_>, admin: &str) -> Result<Vec<Session>> {
+    rows::list_admin_sessions(at, admin)
+}
+
+/// Returns the number of sessions that are live at `now`.
+///
+/// # Errors
+/// Errors of the store.
+pub fn count_live_sessions(at: &Snapshot<'_>, now: Millis) -> Result<u64> {
+    rows::count_open_sessions(at, now - IDLE_MAX, now - AGE_MAX)
+}
+
+/// Deletes the expired sessions, and the one-time secrets that can no longer be displayed.
+///
+/// # Errors
+/// Errors of the store.
+pub fn remove_expired_sessions(tx: &Tx<'_>) -> Result<()> {
+    rows::delete_expired_sessions(tx, tx.now - IDLE_MAX, tx.now - AGE_MAX)?;
+    rows::clear_expired_secrets(tx, tx.now)?;
+    Ok(())
 }
 
 /// Ends one session of an admin. A session that has already ended is not an error and is not logged.
@@ -123,6 +190,28 @@ mod tests {
         }
     }
 
+    fn new_admin() -> AdminDraft {
+        AdminDraft {
+            id: "admin".to_owned(),
+            email: "a@x.example".to_owned(),
+            name: "Test Admin".to_owned(),
+            role: OWNER.to_owned(),
+            account: None,
+            password_digest: None,
+        }
+    }
+
+    fn new_session(admin: &str, at: Millis) -> Session {
+        Session {
+            id: clock::new_id(),
+            admin: admin.to_owned(),
+            address: None,
+            user_agent: String::new(),
+            created_at: at,
+            last_seen_at: at,
+        }
+    }
+
     fn secret_for(session: &str) -> OneTimeSecret {
         let until = clock::current_millis() + 60_000;
         OneTimeSecret { session: session.to_owned(), sealed: b"sealed".to_vec(), until }
@@ -185,22 +274,7 @@ mod tests {
     #[test]
     fn a_creation_stores_its_secret_in_the_session_and_a_failed_one_does_not() {
         let (store, _folder) = open_store();
-        let admin = AdminDraft {
-            id: clock::new_id(),
-            email: "a@x.example".to_owned(),
-            name: "Test Admin".to_owned(),
-            role: OWNER.to_owned(),
-            account: None,
-            password_digest: None,
-        };
-        let session = rows::Session {
-            id: clock::new_id(),
-            admin: admin.id.clone(),
-            address: None,
-            user_agent: String::new(),
-            created_at: 1,
-            last_seen_at: 1,
-        };
+        let (admin, session) = (new_admin(), new_session("admin", 1));
         let secret = secret_for(&session.id);
         store
             .write_blocking(move |tx| {
@@ -219,5 +293,32 @@ mod tests {
         let working = secret.clone();
         store.write_blocking(move |tx| create_with_one_time_secret(tx, &working, |_| Ok(()))).unwrap();
         assert_eq!(stored().as_deref(), Some(b"sealed".as_slice()));
+    }
+
+    #[test]
+    fn expired_sessions_and_secrets_are_removed() {
+        let (store, _folder) = open_store();
+        let now = clock::current_millis();
+        let sessions = [new_session("admin", now), new_session("admin", now - IDLE_MAX - 1)];
+        let live = sessions[0].id.clone();
+        let secret = OneTimeSecret { until: now - 1, ..secret_for(&live) };
+        store
+            .write_blocking(move |tx| {
+                admins::create_admin(tx, &test_context(), &new_admin())?;
+                start_session(tx, &[1; 32], &sessions[0])?;
+                start_session(tx, &[2; 32], &sessions[1])?;
+                rows::set_one_time_secret(tx, &secret.session, &secret.sealed, secret.until)
+            })
+            .unwrap();
+        let read = || {
+            let found = store.read_inline(|at| {
+                let ids: Vec<String> = list_admin_sessions(at, "admin")?.into_iter().map(|one| one.id).collect();
+                Ok((ids, find_one_time_secret(at, &live, 0)?.is_some(), count_live_sessions(at, now)?))
+            });
+            found.unwrap()
+        };
+        assert!(read().0.len() == 2 && read().1);
+        store.write_blocking(remove_expired_sessions).unwrap();
+        assert_eq!(read(), (vec![live.clone()], false, 1));
     }
 }

@@ -34,6 +34,14 @@ pub fn find_provider(at: &Snapshot<'_>) -> Result<Option<StoredProvider>> {
     rows::find_provider(at)
 }
 
+/// Returns the identities of an admin at OpenID providers as (issuer, subject), oldest first.
+///
+/// # Errors
+/// Errors of the store.
+pub fn list_identities(at: &Snapshot<'_>, admin: &str) -> Result<Vec<(String, String)>> {
+    rows::list_identities(at, admin)
+}
+
 /// Stores the configuration of the provider.
 ///
 /// # Errors

@@ -85,6 +85,15 @@ pub fn find_token(
     find_token_by_id(at, &configurations::find_configuration(at, account_scope, configuration_id)?, id)
 }
 
+/// Returns the connection name for each live token that expires after `now` and at `until` at the latest, ordered by
+/// expiry.
+///
+/// # Errors
+/// Errors of the store.
+pub fn list_expiring_connections(at: &Snapshot<'_>, now: Millis, until: Millis) -> Result<Vec<String>> {
+    rows::list_expiring_connections(at, now, until)
+}
+
 /// Adds a token to a configuration and returns the configuration. The two newest live tokens remain live, the others
 /// are revoked. With `others_end_after`, the other live token expires after that many milliseconds.
 ///

@@ -2,7 +2,6 @@
 
 mod rules;
 mod sentence;
-mod setting_locations;
 #[cfg(test)]
 mod tests;
 
@@ -10,7 +9,6 @@ use serde_json::Value;
 
 pub use self::rules::{EXPLANATION_RULES, ExplanationRule};
 pub use self::sentence::summarize_call;
-pub use crate::model::explanation::setting_locations::SettingLocation;
 
 use super::request::LoggedCall;
 use crate::error::Reason;
@@ -91,7 +89,7 @@ pub fn explain_call(facts: &CallContext<'_>, provider: &IdentityProvider) -> Vec
         id: rule.id,
         what: rule.what,
         advice: rule.advice,
-        location: setting_locations::describe_location(provider.key, rule.location),
+        location: provider.locations.describe(rule.location),
     };
     matching.map(to_explanation).collect()
 }

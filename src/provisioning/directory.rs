@@ -4,7 +4,8 @@ use crate::error::{Reason, Result};
 use crate::store::Snapshot;
 use crate::store::tables::directory::{self, DirectoryView};
 pub use crate::store::tables::directory::{DirectoryFilter, DirectoryMember, DirectoryPosition, DirectorySource};
-use crate::store::tables::resources::{ResourceCollection, StoredResource};
+use crate::store::tables::resources::ResourceCollection;
+pub use crate::store::tables::resources::StoredResource;
 
 /// Maximum number of configurations that one page reads. With more configurations, a page ends early with a cursor.
 const SOURCES_PER_PAGE: u32 = 1_000;

@@ -77,6 +77,14 @@ pub fn find_end(at: &Snapshot<'_>) -> Result<i64> {
     Ok(events::find_event_range(at)?.1)
 }
 
+/// Returns the time of the newest event.
+///
+/// # Errors
+/// Errors of the store.
+pub fn find_newest_event_time(at: &Snapshot<'_>) -> Result<Option<Millis>> {
+    events::find_newest_time(at)
+}
+
 /// Removes a batch of events that are older than the retention. Returns true if there may be more.
 ///
 /// # Errors

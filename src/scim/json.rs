@@ -182,6 +182,28 @@ impl JsonReaderState {
     }
 }
 
+/// Returns the error for a JSON value of another type than the attribute at `path` has.
+pub(super) fn wrong_type_error(path: fmt::Arguments<'_>, expected: &str, found: &Value) -> Error {
+    let error = Reason::ValueTypeWrong.on_field(path.to_string()).with("expected", expected);
+    error.with("found", describe_type(found))
+}
+
+/// Returns the error for a JSON value that is not a boolean.
+pub(super) fn wrong_boolean_error(path: fmt::Arguments<'_>, found: &Value) -> Error {
+    Reason::BooleanWrong.on_field(path.to_string()).with("found", describe_type(found))
+}
+
+fn describe_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "text that does not fit",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

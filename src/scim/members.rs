@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::filter::Predicate;
-use super::validate::{ValueReader, wrong_type_error};
+use super::json::wrong_type_error;
 use crate::error::{Error, Reason};
 
 /// Maximum number of members in one request.
@@ -30,15 +30,15 @@ pub enum MemberEdit {
     Replace(Vec<MemberRef>),
 }
 
-/// Reads the value of `members`: an array of objects, or one object. Duplicate ids are returned once.
+/// Reads the value of `members`: an array of objects, or one object unless `strict`. Duplicate ids are returned once.
 ///
 /// # Errors
 /// 400 invalidValue if an element is not an object or has no id, 413 above [`MEMBERS_MAX`].
-pub(super) fn read_members(value: &Value, reading: &mut ValueReader) -> Result<Vec<MemberRef>, Error> {
+pub(super) fn read_members(value: &Value, strict: bool) -> Result<Vec<MemberRef>, Error> {
     let items = match value {
         Value::Null => return Ok(Vec::new()),
         Value::Array(items) => items.as_slice(),
-        Value::Object(_) if !reading.rules.strict => std::slice::from_ref(value),
+        Value::Object(_) if !strict => std::slice::from_ref(value),
         other => return Err(wrong_type_error(format_args!("members"), "an array of objects", other)),
     };
     if items.len() > MEMBERS_MAX {

@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::dialect::{self, DialectNotes, DialectRules, NoteCode};
+use super::json::{wrong_boolean_error, wrong_type_error};
 use super::members::{MemberRef, read_members};
 use super::password::{self, PasswordChange};
 use super::schema::{Attribute, COMMON, DataType, Mutability, ResourceType};
@@ -199,7 +200,7 @@ impl ValueReader {
             }
             draft.mentioned.push(attribute.name.clone().into_owned());
             if of.members().is_some_and(|members| members.name == attribute.name) {
-                draft.members = Some(read_members(value, self)?);
+                draft.members = Some(read_members(value, self.rules.strict)?);
             } else if self.is_stored_password(attribute) {
                 draft.password = self.password(attribute, value)?;
             } else if let Some(value) = self.stored_value(attribute, value, format_args!("{}", attribute.name))? {
@@ -489,26 +490,6 @@ fn is_base64(text: &str) -> bool {
         body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte) || byte.is_ascii_whitespace());
     let length = digits.count() - padding;
     valid && padding <= 2 && length % 4 != 1 && (padding == 0 || (length + padding).is_multiple_of(4))
-}
-
-pub(super) fn wrong_type_error(path: ValuePath<'_>, expected: &str, found: &Value) -> Error {
-    let error = Reason::ValueTypeWrong.on_field(path.to_string()).with("expected", expected);
-    error.with("found", describe_found(found))
-}
-
-fn wrong_boolean_error(path: ValuePath<'_>, found: &Value) -> Error {
-    Reason::BooleanWrong.on_field(path.to_string()).with("found", describe_found(found))
-}
-
-fn describe_found(found: &Value) -> &'static str {
-    match found {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text that does not fit",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
 }
 
 /// Appends an element, or merges it into the equal element (RFC 7643 section 2.4: no two elements with equal type and

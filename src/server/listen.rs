@@ -26,7 +26,7 @@ pub(super) fn refuse_plain_http(settings: &Settings) -> anyhow::Result<()> {
 
 /// Warns of a public URL that makes identity providers send tokens without encryption, or fail to connect.
 pub(super) fn warn_of_url(public_url: &str, tls: Option<&Tls>) {
-    let host = host_of_url(public_url);
+    let host = &host_of_url(public_url);
     let warning = if !public_url.starts_with("https://") && !is_loopback_host(host) {
         "identity providers use a URL without HTTPS and send their tokens without encryption; set --public-url https://…"
     } else if tls.is_some_and(|tls| public_url.starts_with("https://") && !is_loopback_host(host) && !tls.covers(host))

@@ -1,14 +1,13 @@
 //! Settings of external callers: users with tokens of the operator's identity system, and browser pages of other
 //! origins.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
-use reqwest::Url;
+use url::Url;
 
-use super::parse_non_empty;
+use super::{host_of_url, is_loopback_host, parse_non_empty};
 
 /// Flags of `serve` for external callers.
 #[derive(Debug, Clone, Args)]
@@ -173,11 +172,7 @@ impl CallerArgs {
 /// Any other URL; the sentence contains the fix.
 pub fn parse_trusted_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|problem| format!("{problem}; write https://host/path"))?;
-    let is_loopback = match url.host_str() {
-        Some("localhost") => true,
-        Some(host) => host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
-        None => false,
-    };
+    let is_loopback = is_loopback_host(&host_of_url(url.as_str()));
     match url.scheme() {
         "https" => Ok(url),
         "http" if is_loopback => Ok(url),

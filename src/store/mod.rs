@@ -14,11 +14,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use crate::store::engine::database::OpenError;
-pub use crate::store::engine::integrity::{check_database, check_pages};
+use crate::store::engine::batch::Isolation;
+pub use crate::store::engine::open_error::OpenError;
 pub use crate::store::engine::snapshot::{Snapshot, Tx};
 pub use crate::store::engine::statistics::StoreStatistics;
-use crate::store::engine::writer::Isolation;
 
 use tokio::sync::watch;
 

@@ -1,17 +1,9 @@
-//! Blocking work and long reads off the event loop.
-
-use std::time::{Duration, Instant};
+//! Blocking work off the event loop.
 
 use actix_web::error::BlockingError;
 use actix_web::web;
 
-use crate::error::{Error, Reason, Result};
 use crate::log;
-use crate::store::Snapshot;
-use crate::web::state::AppState;
-
-/// How long a read may wait for a thread. After that time the client has timed out or will retry.
-const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Runs blocking work off the event loop, with the same request id in the log.
 ///
@@ -24,20 +16,6 @@ where
 {
     let request = log::current_request_id();
     web::block(move || log::resume_request(request, work)).await
-}
-
-/// Runs a read off the event loop, with a limit on the waiting time.
-///
-/// # Errors
-/// `Busy` if no thread was available in time; errors of `read`.
-pub(super) async fn read_blocking<T: Send + 'static>(
-    state: &AppState,
-    read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
-) -> Result<T> {
-    let (store, queued) = (state.store.clone(), Instant::now());
-    let read =
-        move || if queued.elapsed() > WAIT_MAX { Err(Error::new(Reason::ServerBusy)) } else { store.read_pooled(read) };
-    run_blocking(read).await.map_err(|_| Error::new(Reason::ServerBusy))?
 }
 
 #[cfg(test)]

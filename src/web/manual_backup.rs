@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use actix_web::web::Data;
-
 use crate::clock;
 use crate::management::backups;
 use crate::model::audit_context::AuditContext;
 use crate::settings::BackupSchedule;
+use crate::store::Store;
 use crate::web::blocking::run_blocking;
-use crate::web::state::AppState;
 
 /// State of the manual backup.
 #[derive(Debug, Default)]
@@ -20,11 +18,11 @@ pub struct ManualBackup {
 }
 
 /// Permit for one manual backup; released on drop.
-pub(super) struct BackupPermit(Data<AppState>);
+pub(super) struct BackupPermit(Arc<ManualBackup>);
 
 impl Drop for BackupPermit {
     fn drop(&mut self) {
-        self.0.manual_backup.is_running.store(false, Ordering::SeqCst);
+        self.0.is_running.store(false, Ordering::SeqCst);
     }
 }
 
@@ -36,9 +34,9 @@ impl ManualBackup {
 }
 
 /// Returns a permit, or none while another manual backup runs.
-pub(super) fn acquire_permit(state: &Data<AppState>) -> Option<BackupPermit> {
-    let was_running = state.manual_backup.is_running.swap(true, Ordering::SeqCst);
-    (!was_running).then(|| BackupPermit(state.clone()))
+pub(super) fn acquire_permit(backup: &Arc<ManualBackup>) -> Option<BackupPermit> {
+    let was_running = backup.is_running.swap(true, Ordering::SeqCst);
+    (!was_running).then(|| BackupPermit(Arc::clone(backup)))
 }
 
 /// Creates a backup in the folder of the scheduled backups. Its name has the current timestamp, and it counts for their
@@ -47,17 +45,18 @@ pub(super) fn acquire_permit(state: &Data<AppState>) -> Option<BackupPermit> {
 /// # Errors
 /// The backup could not be created, failed its integrity check, or could not be recorded in the audit log.
 pub(super) async fn run_manual_backup(
-    turn: BackupPermit,
+    permit: BackupPermit,
+    store: Store,
     schedule: BackupSchedule,
     by: AuditContext,
 ) -> anyhow::Result<()> {
-    let (store, stop) = (turn.0.store.clone(), Arc::clone(&turn.0.manual_backup.stop));
+    let (source, stop) = (store.clone(), Arc::clone(&permit.0.stop));
     let write = move || {
-        backups::write_backup_to_folder(&store, &schedule.folder, schedule.keep, clock::current_millis(), &stop)
+        backups::write_backup_to_folder(&source, &schedule.folder, schedule.keep, clock::current_millis(), &stop)
     };
-    let written = run_blocking(write).await?.inspect_err(|problem| {
+    let (written, removed) = run_blocking(write).await?.inspect_err(|problem| {
         tracing::error!(%problem, "THE MANUAL BACKUP FAILED");
     })?;
-    tracing::info!(file = %written.path.display(), bytes = written.bytes, "manual backup created");
-    Ok(turn.0.store.write(move |tx| backups::record_manual_backup(tx, &by, &written)).await?)
+    tracing::info!(file = %written.path.display(), bytes = written.bytes, removed, "manual backup created");
+    Ok(store.write(move |tx| backups::record_manual_backup(tx, &by, &written)).await?)
 }

@@ -1,6 +1,6 @@
 //! The OpenID provider of the portal and its client.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use crate::auth::oidc::{Registration, RelyingParty};
 use crate::auth::secret::sealed::Sealer;
@@ -13,10 +13,6 @@ use crate::web::state::AppState;
 /// Purpose of the sealed client secret.
 const SECRET_PURPOSE: &str = "client secret of single sign-on";
 
-/// Cached client of the current provider with its revision; replaced after every change of the configuration.
-#[derive(Default)]
-pub struct SsoClientCache(RwLock<Option<(i64, Arc<RelyingParty>)>>);
-
 /// The configured provider with its client.
 #[derive(Clone)]
 pub struct SsoProvider {
@@ -26,6 +22,14 @@ pub struct SsoProvider {
     pub revision: i64,
     /// The client.
     pub party: Arc<RelyingParty>,
+}
+
+/// Path of the redirect URI, below the public URL.
+pub const CALLBACK_PATH: &str = "/login/sso/callback";
+
+/// Returns the redirect URI to register at the provider.
+pub fn redirect_uri(state: &AppState) -> String {
+    format!("{}{CALLBACK_PATH}", state.public_url())
 }
 
 /// Returns the sealer of the client secret, bound to this issuer and to the key in the data folder.

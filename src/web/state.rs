@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -10,18 +11,26 @@ use super::network::Network;
 use super::public_url::PublicUrl;
 use super::usage::{FeedUse, KeyUse};
 use crate::auth::jwt::{SigningKey, UserTokens};
-use crate::error::Result;
+use crate::auth::oidc::RelyingParty;
+use crate::error::{Error, Reason, Result};
 use crate::provisioning::scope::{self, Scope, TokenRow};
 use crate::scim::cursor::CursorSecret;
 use crate::settings::Settings;
 use crate::settings::SsoSettings;
 use crate::store::{Snapshot, Store};
 use crate::tls::CertificateExpiry;
+use crate::web::blocking::run_blocking;
 use crate::web::call_log::CallActivity;
 use crate::web::login_throttle::LoginThrottle;
 use crate::web::manual_backup::ManualBackup;
 use crate::web::password_hashing::PasswordHashing;
-use crate::web::sso_provider::SsoClientCache;
+
+/// How long a read may wait for a thread. After that time the client has timed out or will retry.
+const READ_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Cached client of the current OpenID provider with its revision; replaced after every change of the configuration.
+#[derive(Default)]
+pub struct SsoClientCache(pub(super) RwLock<Option<(i64, Arc<RelyingParty>)>>);
 
 /// How callers of the management API are authenticated, in addition to the rows of the database.
 pub struct CallerAuthentication {
@@ -64,7 +73,7 @@ pub struct AppState {
     /// Metrics.
     pub metrics: Metrics,
     /// State of the manual backup.
-    pub manual_backup: ManualBackup,
+    pub manual_backup: Arc<ManualBackup>,
     /// Expiry of the certificate, if the server terminates TLS.
     pub certificate: Option<CertificateExpiry>,
     /// Settings at start.
@@ -98,7 +107,7 @@ impl AppState {
             hashing: PasswordHashing::default(),
             sso: SsoClientCache::default(),
             metrics: Metrics::default(),
-            manual_backup: ManualBackup::default(),
+            manual_backup: Arc::default(),
             certificate,
             settings,
             scopes: RwLock::default(),
@@ -125,4 +134,18 @@ impl AppState {
         scopes.insert(scope.configuration, (revision, scope.clone()));
         Ok(scope)
     }
+}
+
+/// Runs a read off the event loop, with a limit on the waiting time.
+///
+/// # Errors
+/// `Busy` if no thread was available in time; errors of `read`.
+pub(super) async fn read_blocking<T: Send + 'static>(
+    state: &AppState,
+    read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (store, queued) = (state.store.clone(), Instant::now());
+    let read =
+        move || if queued.elapsed() > READ_WAIT_MAX { Err(Reason::ServerBusy.into()) } else { store.read_pooled(read) };
+    run_blocking(read).await.map_err(|_| Error::from(Reason::ServerBusy))?
 }

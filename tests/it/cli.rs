@@ -78,6 +78,21 @@ fn two_configurations_of_an_account_cannot_have_one_name() {
 }
 
 #[test]
+fn single_switches_are_set_by_key() {
+    let app = App::shared();
+    let client = app.configuration("other");
+    let update = ["configuration", "update", &client.id, "--switch", "bulk=false", "--switch", "pageMax=200"];
+    app.succeeds(&update);
+    client.post("/Bulk", &Value::Null).refused(501, "");
+    for (switch, said) in [("bulk=perhaps", "true, false"), ("bulk", "KEY=VALUE"), ("loud=true", "no switch loud")] {
+        let failed = fails(&app.rollcall(&["configuration", "update", &client.id, "--switch", switch]), 2);
+        assert!(failed.contains(said), "{failed}");
+    }
+    let failed = fails(&app.rollcall(&["configuration", "update", &client.id, "--switch", "pageMax=5000"]), 1);
+    assert!(failed.contains("pageMax"), "{failed}");
+}
+
+#[test]
 fn a_purge_removes_only_the_users_of_its_configuration() {
     let app = App::shared();
     let (gone, stays) = (app.configuration_of("purge", "other"), app.configuration_of("purge", "other"));

@@ -29,6 +29,7 @@ mod protocol;
 mod sample;
 mod secrets;
 mod settings;
+mod tables;
 mod tenants;
 mod transcripts;
 mod upgrade;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::Algorithm;
-use reqwest::Url;
 use sha2::{Digest, Sha256, Sha384, Sha512};
+use url::Url;
 
 use crate::auth::jwt::remote_keys::RemoteKeySet;
 use crate::auth::jwt::token::{

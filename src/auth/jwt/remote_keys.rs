@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use jsonwebtoken::Algorithm;
-use reqwest::Url;
 use tokio::sync::Mutex;
+use url::Url;
 
 use crate::auth::fetch::Fetcher;
 use crate::auth::jwt::keys::KeySet;

@@ -1,7 +1,7 @@
 //! Reads the discovery document of a provider (OpenID Connect Discovery 1.0 section 4).
 
-use reqwest::Url;
 use serde::Deserialize;
+use url::Url;
 
 use crate::auth::oidc::SignInFailure;
 use crate::settings::parse_trusted_url;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::auth::oidc::discovery::ProviderMetadata;
 use crate::auth::oidc::{Registration, SignInFailure, sanitize_code};
 use crate::auth::secret;
+use crate::scim::percent::encode_percent;
 
 /// A sign-in attempt: three secrets of 256 bits. The browser stores it in an encrypted cookie until the sign-in is
 /// complete.
@@ -100,27 +101,14 @@ pub(super) fn build_token_request(
     let mut authorization = None;
     match registration.client_secret.as_deref() {
         Some(secret) if to.accepts_basic_auth => {
-            let pair = format!("{}:{}", percent_encode(&registration.client_id), percent_encode(secret));
+            let pair = format!("{}:{}", encode_percent(&registration.client_id), encode_percent(secret));
             authorization = Some(format!("Basic {}", STANDARD.encode(pair)));
         }
         Some(secret) => fields.extend([("client_id", registration.client_id.as_str()), ("client_secret", secret)]),
         None => fields.push(("client_id", &registration.client_id)),
     }
-    let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", percent_encode(value))).collect();
+    let pairs: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", encode_percent(value))).collect();
     (pairs.join("&"), authorization)
-}
-
-/// Encodes a value of a form. Everything except unreserved characters is percent-encoded, including spaces.
-fn percent_encode(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-        encoded
-    })
 }
 
 #[cfg(test)]

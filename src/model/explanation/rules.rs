@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::CallContext;
 use crate::error::Reason;
-use crate::model::explanation::setting_locations::SettingLocation;
+use crate::providers::SettingLocation;
 use crate::scim::dialect::NoteCode;
 
 /// One known problem.

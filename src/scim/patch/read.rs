@@ -288,14 +288,14 @@ impl PatchReader<'_> {
             },
             (PatchOp::Remove, None) if value.is_null() || self.reading.rules.strict => MemberEdit::Replace(Vec::new()),
             (PatchOp::Remove, None) => {
-                let listed = read_members(value, &mut self.reading)?;
+                let listed = read_members(value, self.reading.rules.strict)?;
                 MemberEdit::Remove(listed.into_iter().map(|member| member.id).collect())
             }
             (PatchOp::Add | PatchOp::Replace, Some(_)) => {
                 return Err(Error::new(Reason::MemberImmutable));
             }
-            (PatchOp::Add, None) => MemberEdit::Add(read_members(value, &mut self.reading)?),
-            (PatchOp::Replace, None) => MemberEdit::Replace(read_members(value, &mut self.reading)?),
+            (PatchOp::Add, None) => MemberEdit::Add(read_members(value, self.reading.rules.strict)?),
+            (PatchOp::Replace, None) => MemberEdit::Replace(read_members(value, self.reading.rules.strict)?),
         };
         self.edits.push(PatchEdit::Members(self.operation, edit));
         Ok(())

@@ -18,9 +18,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::clock::{self, Millis};
 use crate::store::Store;
-use crate::store::engine::database::{self, OpenError};
 use crate::store::engine::files::{DataFiles, sync_folder};
-use crate::store::engine::integrity;
+use crate::store::engine::open_error::OpenError;
+use crate::store::engine::{connection, integrity};
 
 pub use crate::store::engine::backup::restore::{RestoreOutcome, restore_backup};
 
@@ -131,7 +131,7 @@ pub struct WrittenBackup {
 /// The backup gets its final name only after it is synced and checked, so a file with this name is always valid.
 pub fn write_backup(data_dir: &Path, file: &Path, replace: bool) -> BackupResult<WrittenBackup> {
     let files = DataFiles::prepare(data_dir, false)?;
-    if database::probe_file(&files.database)? == 0 {
+    if connection::probe_file(&files.database)? == 0 {
         return Err(OpenError::NotFound(files.database).into());
     }
     back_up_to(&files, file, replace, &Arc::default())
@@ -216,7 +216,7 @@ fn copy_database(from: &Path, to: &Path, stop: &Arc<AtomicBool>) -> BackupResult
         Some(ErrorCode::DatabaseCorrupt) => build_damage_error(from, error.to_string()),
         _ => BackupError::Sqlite { path: from.to_owned(), source: error },
     };
-    let source = database::connect_source(from).map_err(failed)?;
+    let source = connection::connect_source(from).map_err(failed)?;
     install_stop_handler(&source, stop).map_err(failed)?;
     source.execute("VACUUM INTO ?1", [name]).map_err(failed)?;
     drop(source);

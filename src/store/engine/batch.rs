@@ -11,10 +11,9 @@ use crate::clock::{self, Millis};
 use crate::error::{Error, Reason};
 use crate::log;
 use crate::store::SharedState;
-use crate::store::engine::database;
+use crate::store::engine::connection;
 use crate::store::engine::snapshot::Tx;
 use crate::store::engine::sqlite_errors::ObservedFailures;
-use crate::store::engine::writer::{Isolation, QueuedWrite, WriteVerdict, WriterMessage};
 
 /// Maximum writes per transaction. Bounds how long the first write waits for the last.
 const BATCH_MAX: usize = 256;
@@ -28,6 +27,43 @@ const COMMIT_COUNTED_MAX: Duration = Duration::from_millis(4);
 const MEAN_WINDOW: u32 = 16;
 /// How long the final checkpoint may wait for readers.
 const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(500);
+
+/// How a failing write is isolated from the other writes of its transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Isolation {
+    /// The write runs in its own savepoint. Required if a statement can fail after another one has written.
+    Savepoint,
+    /// No savepoint: only the first writing statement can fail, so there is nothing to roll back. Saves a third of the
+    /// cost of an insert. If the write fails later, the whole batch is rolled back and its other writes return `Busy`.
+    None,
+}
+
+/// A queued write: runs in the transaction and returns its result after the commit.
+pub(crate) trait QueuedWrite: Send {
+    fn isolation(&self) -> Isolation;
+    /// The id of the request that the write belongs to.
+    fn request(&self) -> Option<&str>;
+    /// Runs the write and stores its result. Returns true if it succeeded. Does not panic.
+    fn run(&mut self, tx: &Tx<'_>) -> bool;
+    /// Sends the result to the caller, as the verdict defines.
+    fn send_result(self: Box<Self>, verdict: WriteVerdict);
+}
+
+/// How the outcome of the transaction affects the result of a write.
+pub(crate) enum WriteVerdict {
+    /// Committed: the stored result is valid.
+    Committed,
+    /// Rolled back: the stored result is invalid, even an error, which may depend on another write of the batch.
+    RolledBack(Error),
+    /// Rolled back because of this write: returns its own error, or this one if it has none.
+    Failed(Error),
+}
+
+pub(crate) enum WriterMessage {
+    Write(Box<dyn QueuedWrite>),
+    /// Wakes the thread, so that it checks whether the store is closing.
+    Stop,
+}
 
 pub(crate) struct WriterThread {
     queue: Receiver<WriterMessage>,
@@ -131,7 +167,7 @@ impl WriterThread {
         }
         let opened = match self.connection.take() {
             Some(connection) => Ok(connection),
-            None => database::connect_writer(&self.shared.files),
+            None => connection::connect_writer(&self.shared.files),
         };
         let result = opened.and_then(|connection| {
             let begun = execute_statement(&connection, "BEGIN IMMEDIATE");

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use crate::store::engine::database::OpenError;
+use crate::store::engine::open_error::OpenError;
 
 const DATABASE_NAME: &str = "rollcall.db";
 const LOCK_NAME: &str = "rollcall.lock";

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode};
 
 use crate::store::SharedState;
-use crate::store::engine::database::{self, OpenError};
+use crate::store::engine::connection;
 use crate::store::engine::files::DataFiles;
+use crate::store::engine::open_error::OpenError;
 
 /// How long startup may wait for the check.
 const START_CHECK_MAX: Duration = Duration::from_millis(25);
@@ -54,7 +55,7 @@ fn continue_check_in_background(shared: &Arc<SharedState>) -> Result<(), OpenErr
 
 fn complete_check(shared: &Arc<SharedState>) {
     let watched = Arc::clone(shared);
-    let found = database::connect_reader(&shared.files).and_then(|connection| {
+    let found = connection::connect_reader(&shared.files).and_then(|connection| {
         connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(move || watched.closing.load(Ordering::SeqCst)))?;
         find_first_problem(&connection)
     });
@@ -76,10 +77,10 @@ fn complete_check(shared: &Arc<SharedState>) {
 pub fn check_database(data_dir: &Path) -> Result<Vec<String>, OpenError> {
     let files = DataFiles::prepare(data_dir, false)?;
     let failed = |error| OpenError::sqlite(&files.database, error);
-    if database::probe_file(&files.database)? == 0 {
+    if connection::probe_file(&files.database)? == 0 {
         return Err(OpenError::NotFound(files.database.clone()));
     }
-    let connection = database::connect_reader(&files).map_err(failed)?;
+    let connection = connection::connect_reader(&files).map_err(failed)?;
     collect_findings(&connection).map_err(failed)
 }
 
@@ -88,10 +89,10 @@ pub fn check_database(data_dir: &Path) -> Result<Vec<String>, OpenError> {
 pub fn check_pages(data_dir: &Path) -> Result<Option<String>, OpenError> {
     let files = DataFiles::prepare(data_dir, false)?;
     let failed = |error| OpenError::sqlite(&files.database, error);
-    if database::probe_file(&files.database)? == 0 {
+    if connection::probe_file(&files.database)? == 0 {
         return Err(OpenError::NotFound(files.database.clone()));
     }
-    database::connect_reader(&files).and_then(|connection| find_first_problem(&connection)).map_err(failed)
+    connection::connect_reader(&files).and_then(|connection| find_first_problem(&connection)).map_err(failed)
 }
 
 /// Consistency rules between rows that the schema's constraints cannot express.

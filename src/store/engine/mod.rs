@@ -3,9 +3,11 @@
 
 pub mod backup;
 pub(crate) mod batch;
+pub(crate) mod connection;
 pub(crate) mod database;
 pub(crate) mod files;
 pub(crate) mod integrity;
+pub(crate) mod open_error;
 pub(crate) mod readers;
 pub(crate) mod snapshot;
 pub(crate) mod sqlite_errors;

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use crate::error::{Error, Reason, Result};
 use crate::store::SharedState;
-use crate::store::engine::database;
+use crate::store::engine::connection;
 use crate::store::engine::snapshot::Snapshot;
 use crate::store::engine::sqlite_errors::ObservedFailures;
 
@@ -38,7 +38,9 @@ thread_local! {
 pub(crate) fn read_inline<T>(shared: &Arc<SharedState>, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
     let connection = match take_connection(shared) {
         Some(connection) => connection,
-        None => database::connect_reader(&shared.files).map_err(|error| check_for_corruption(shared, error.into()))?,
+        None => {
+            connection::connect_reader(&shared.files).map_err(|error| check_for_corruption(shared, error.into()))?
+        }
     };
     let result = run_in_snapshot(&connection, read);
     let observed = ObservedFailures::take_observed();
@@ -100,8 +102,8 @@ impl ReaderPool {
     fn connections(&self) -> &r2d2::Pool<SqliteConnectionManager> {
         self.connections.get_or_init(|| {
             let manager = SqliteConnectionManager::file(&self.shared.files.database)
-                .with_flags(database::reader_flags())
-                .with_init(|connection| database::set_up_pooled_reader(connection));
+                .with_flags(connection::reader_flags())
+                .with_init(|connection| connection::set_up_pooled_reader(connection));
             r2d2::Pool::builder()
                 .max_size(POOL_MAX)
                 .min_idle(Some(0))

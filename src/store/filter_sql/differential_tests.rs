@@ -233,8 +233,7 @@ fn rendered(world: &[Sample], number: usize) -> Map<String, Json> {
 }
 
 fn rfc3339(millis: i64) -> String {
-    let timestamp = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).unwrap();
-    timestamp.format(&time::format_description::well_known::Rfc3339).unwrap()
+    jiff::Timestamp::from_millisecond(millis).unwrap().to_string()
 }
 
 fn found(connection: &Connection, condition: &CompiledFilter, type_name: &str) -> Vec<usize> {

@@ -15,15 +15,22 @@ mod sort_keys;
 
 use rusqlite::types::Value;
 
-pub(super) use crate::store::filter_sql::fields::MembershipLinks;
 pub use crate::store::filter_sql::sort_keys::{SortKey, compile_sort_key};
 pub use functions::register_functions;
 
 use self::compare::{compile_comparison, compile_presence};
 use crate::scim::filter::{FieldCheck, FilterField, FilterOperand, FilterOperator, Predicate};
 use crate::scim::schema::{DataType, ResourceType};
-use crate::store::filter_sql::fields::{FieldExpression, FieldOwner, ValueForm};
-use crate::store::tables::value_keys;
+use crate::store::filter_sql::fields::{FieldExpression, FieldOwner, MembershipLinks, ValueForm};
+
+/// Whether the values of the field are rows of `resource_values`, which [`crate::scim::index`] defines.
+fn has_value_rows(resource_type: &ResourceType, field: &FilterField) -> bool {
+    field.indexed
+        && (field.multi_valued || field.extension.is_some())
+        && !field.sub_multi_valued
+        && matches!(field.kind, DataType::String | DataType::Reference)
+        && MembershipLinks::from_field(resource_type, field).is_none()
+}
 
 /// The context that a filter is compiled for.
 #[derive(Debug, Clone, Copy)]
@@ -213,8 +220,8 @@ impl FilterCompiler<'_> {
         let FieldCheck::Compare(operator, operand @ FilterOperand::Text { .. }) = check else {
             return None;
         };
-        if !value_keys::is_searchable_by_key(*operator)
-            || !value_keys::has_value_rows(self.context.resource_type, field)
+        if !matches!(operator, FilterOperator::Eq | FilterOperator::Sw)
+            || !has_value_rows(self.context.resource_type, field)
         {
             return None;
         }

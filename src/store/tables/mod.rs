@@ -26,4 +26,3 @@ pub mod sso;
 pub mod tokens;
 pub mod traffic;
 pub mod unique_names;
-pub(crate) mod value_keys;

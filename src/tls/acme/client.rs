@@ -11,10 +11,10 @@ use std::time::Duration;
 use actix_web::web::Bytes;
 use http::{Request, Response};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Certificate, Client, StatusCode, redirect};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc2822;
 
 use crate::clock::{self, Millis};
 
@@ -112,7 +112,7 @@ fn read_retry_after(headers: &HeaderMap, now: Millis) -> Option<Millis> {
     if let Ok(seconds) = text.parse::<u32>() {
         return Some(now + i64::from(seconds) * 1000);
     }
-    OffsetDateTime::parse(text, &Rfc2822).ok().map(|date| date.unix_timestamp() * 1000)
+    DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text).ok().map(Timestamp::as_millisecond)
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 use instant_acme::AccountCredentials;
-use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
+use url::Url;
 
 use crate::clock::Millis;
 use crate::tls::pair::CertificatePair;

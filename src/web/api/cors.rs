@@ -1,4 +1,7 @@
 //! CORS (Fetch standard) for the origins that the operator has configured.
+//!
+//! Why not the crate `actix-cors`: version 0.7 sends `Access-Control-Allow-Credentials` to origins that are not allowed,
+//! and rejects their preflight requests with plain text instead of the errors of this API.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};

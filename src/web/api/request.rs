@@ -13,10 +13,10 @@ use crate::error::{Reason, Result};
 use crate::scim::json;
 use crate::store::Tx;
 use crate::web::api::response::ApiError;
-pub(super) use crate::web::blocking::read_blocking;
 use crate::web::body::{self, read_content_type};
 use crate::web::limits::{API_BODY_MAX_BYTES, QUERY_MAX_BYTES};
 use crate::web::state::AppState;
+pub(super) use crate::web::state::read_blocking;
 
 /// A request to the management API.
 pub(super) struct ApiRequest {

@@ -1,13 +1,12 @@
 //! Validated value types that several request bodies use, each with the schema that describes the same rules.
 
 use serde::Deserialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 use crate::clock::Millis;
 use crate::messages::render_message;
 use crate::model::names;
+use crate::scim::timestamp::parse_rfc3339;
 
 /// A display name
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]
@@ -41,9 +40,8 @@ impl TryFrom<String> for RequestTimestamp {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, &'static str> {
-        let parsed = OffsetDateTime::parse(&text, &Rfc3339);
-        let timestamp = parsed.map_err(|_| "it must be a time such as 2026-07-14T09:30:00Z")?;
-        Millis::try_from(timestamp.unix_timestamp_nanos() / 1_000_000).map(Self).map_err(|_| "it is out of range")
+        let elapsed = parse_rfc3339(&text).ok_or("it must be a time such as 2026-07-14T09:30:00Z")?;
+        Millis::try_from(elapsed.as_millis()).map(Self).map_err(|_| "it is out of range")
     }
 }
 
@@ -56,6 +54,7 @@ mod tests {
         for (text, timestamp) in [
             ("1970-01-01T00:00:01Z", Some(1_000)),
             ("1970-01-01t01:00:00.0015+01:00", Some(1)),
+            ("9999-12-31T23:59:59Z", Some(253_402_300_799_000)),
             ("1970-01-01T00:00:01", None),
             ("1970-01-01", None),
             ("soon", None),

@@ -1,10 +1,8 @@
 //! Timestamps in query parameters.
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
 use crate::clock::Millis;
 use crate::error::Reason;
+use crate::scim::timestamp::parse_rfc3339;
 use crate::web::api::response::ApiError;
 
 /// Parses the query parameter `name` as an RFC 3339 timestamp. Fractions of a millisecond are rounded up.
@@ -13,10 +11,12 @@ use crate::web::api::response::ApiError;
 /// 400 if the text is not a timestamp.
 pub(super) fn parse_timestamp(name: &'static str, text: Option<&str>) -> Result<Option<Millis>, ApiError> {
     let Some(text) = text else { return Ok(None) };
-    // In a query, `+` decodes to a space. A valid timestamp has no spaces.
-    let nanos = OffsetDateTime::parse(&text.replace(' ', "+"), &Rfc3339).map(OffsetDateTime::unix_timestamp_nanos);
+    // In a query, `+` decodes to a space: a space in the zone was a plus.
+    let parsed =
+        text.split_at_checked(11).and_then(|(date, rest)| parse_rfc3339(&(date.to_owned() + &rest.replace(' ', "+"))));
+    let nanos = parsed.map(|elapsed| elapsed.as_nanos());
     let millis = nanos.map(|nanos| nanos.div_euclid(1_000_000) + i128::from(nanos.rem_euclid(1_000_000) > 0));
-    let millis = millis.ok().and_then(|millis| Millis::try_from(millis).ok());
+    let millis = millis.and_then(|millis| Millis::try_from(millis).ok());
     millis.map(Some).ok_or_else(|| Reason::TimestampInvalid.on_field(name).into())
 }
 
@@ -30,6 +30,9 @@ mod tests {
         assert_eq!(parse("1970-01-01T00:00:01Z"), Ok(Some(1_000)));
         assert_eq!(parse("1970-01-01T01:00:00.0001 01:00"), Ok(Some(1)));
         assert_eq!(parse("1970-01-02T00:00:00+23:59"), Ok(Some(60_000)));
+        assert_eq!(parse("1970-01-02 00:00:00 23:59"), Ok(Some(60_000)));
+        assert_eq!(parse("9999-12-31T23:59:59.9999Z"), Ok(Some(253_402_300_800_000)));
+        assert_eq!(parse("1969-12-31T23:59:59.9999Z"), Ok(Some(0)));
         assert_eq!(parse("yesterday").unwrap_err(), "timestamp_invalid field=since");
     }
 }

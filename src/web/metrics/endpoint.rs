@@ -14,10 +14,9 @@ use crate::model::connection_status::ConnectionStatus;
 use crate::provisioning::feed;
 use crate::store::Snapshot;
 use crate::tls::CertificateExpiry;
-use crate::web::blocking::read_blocking;
 use crate::web::metrics::snapshot::{DatabaseMetrics, MetricsSnapshot, read_process_statistics};
-use crate::web::portal::{AGE_MAX, IDLE_MAX};
 use crate::web::state::AppState;
+use crate::web::state::read_blocking;
 
 /// Media type of `OpenMetrics` 1.0, which Prometheus requests.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -88,7 +87,7 @@ async fn collect_metrics(state: &Data<AppState>, started: Millis) -> MetricsSnap
 
 fn read_database_metrics(at: &Snapshot<'_>, state: &AppState, now: Millis) -> Result<DatabaseMetrics> {
     Ok(DatabaseMetrics {
-        sessions: sessions::count_open_sessions(at, now - IDLE_MAX, now - AGE_MAX)?,
+        sessions: sessions::count_live_sessions(at, now)?,
         newest_event: u64::try_from(feed::find_end(at)?).unwrap_or_default(),
         standings: count_standings(at, state, now)?,
     })

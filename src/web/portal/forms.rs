@@ -1,12 +1,14 @@
-//! Form bodies. A form is read only after its origin and its CSRF token are checked.
+//! Form bodies and the errors of their fields. A form is read only after its origin and its CSRF token are checked.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::web::Payload;
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 use crate::auth::secret;
 use crate::messages::render_sentence;
+use crate::scim::percent;
 use crate::web::body;
 use crate::web::limits::FORM_MAX_BYTES;
 use crate::web::portal::layout::PageError;
@@ -14,11 +16,22 @@ use crate::web::public_url::parse_origin;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// A validation error of a form: the field and a sentence.
+pub(crate) struct FormError {
+    pub(crate) field: &'static str,
+    pub(crate) sentence: String,
+}
+
+/// The sentence of the error of a field, or `None`.
+pub(crate) fn find_field_error<'p>(problems: &'p [FormError], field: &str) -> Option<&'p str> {
+    problems.iter().find(|problem| problem.field == field).map(|problem| problem.sentence.as_str())
+}
+
 /// Rejects requests from another site. Browsers send `Sec-Fetch-Site`; for those that do not, `Origin` is compared with
 /// the public URL and the host.
 ///
 /// # Errors
-/// [`Refusal::ForeignForm`] for another origin, or if both headers are absent.
+/// [`PageError::ForeignForm`] for another origin, or if both headers are absent.
 pub(super) fn check_origin(request: &HttpRequest, public_url: &str) -> Result<(), PageError> {
     let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = text(SEC_FETCH_SITE) {
@@ -41,7 +54,7 @@ struct FormToken {
 /// parsed.
 ///
 /// # Errors
-/// [`Refusal::ForeignForm`] if the token differs, or 400 if the form cannot be parsed.
+/// [`PageError::ForeignForm`] if the token differs, or 400 if the form cannot be parsed.
 pub(super) async fn read_form<T: DeserializeOwned>(
     request: &HttpRequest,
     payload: Payload,
@@ -75,15 +88,8 @@ fn parse_pairs<T: DeserializeOwned>(text: &str) -> Result<T, PageError> {
 
 /// Percent-encodes a text for a query.
 pub(super) fn encode_query(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::new(), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-        encoded
-    })
+    const EXCEPT_SLASHES: &AsciiSet = &percent::RESERVED.remove(b'/');
+    utf8_percent_encode(text, EXCEPT_SLASHES).to_string()
 }
 
 /// Returns `next` if it is a path of this server, else `/`. Browsers treat a backslash like a slash, and `//host` as

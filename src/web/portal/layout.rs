@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Reason};
 use crate::messages::render_sentence;
 use crate::model::permission::Permission;
 use crate::web::assets;
-use crate::web::portal::sign_in::session::SignedIn;
+use crate::web::portal::sign_in::signed_in::SignedIn;
 
 /// Result of a page handler.
 pub(super) type PageResult = Result<HttpResponse, PageError>;
@@ -168,7 +168,7 @@ pub(super) fn add_headers(headers: &mut HeaderMap, request_id: &str) {
 /// An error of a page handler.
 #[derive(Debug)]
 pub(crate) enum PageError {
-    /// No valid session: sign in, then return to this path.
+    /// No valid session: sign in, then return to this path, which is encoded for a query.
     SignIn { next: String },
     /// The role of the admin lacks this permission.
     MissingPermission(Permission),
@@ -249,7 +249,7 @@ impl ResponseError for PageError {
 
     fn error_response(&self) -> HttpResponse {
         if let Self::SignIn { next } = self {
-            return redirect_to(&format!("/login?next={}", crate::web::portal::forms::encode_query(next))).finish();
+            return redirect_to(&format!("/login?next={next}")).finish();
         }
         self.page(None)
     }

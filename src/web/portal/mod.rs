@@ -19,11 +19,11 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
 use crate::model::permission::Permission;
-use crate::web::blocking::read_blocking;
 use crate::web::portal::layout::{PageResult, redirect_to};
 use crate::web::portal::routes::{PortalRoute, route_at};
 use crate::web::portal::sign_in::session::AnyAdmin;
-pub use crate::web::portal::sign_in::session::{AGE_MAX, IDLE_MAX};
+use crate::web::sso_provider::CALLBACK_PATH;
+use crate::web::state::read_blocking;
 
 /// Registers the routes of the portal in an application.
 pub fn configure_portal(app: &mut ServiceConfig) {
@@ -57,7 +57,7 @@ fn sign_in_routes() -> Vec<PortalRoute> {
         route_at("/login").get(sign_in::login::show_sign_in).post(sign_in::login::submit_sign_in),
         route_at("/login/code").get(sign_in::one_time_codes::show_code_form).post(sign_in::one_time_codes::submit_code),
         route_at("/login/sso").get(sign_in::sso::begin_sso),
-        route_at(sign_in::sso::CALLBACK_PATH).get(sign_in::sso::finish_sso),
+        route_at(CALLBACK_PATH).get(sign_in::sso::finish_sso),
         route_at("/logout").post(sign_in::login::sign_out),
     ]
 }

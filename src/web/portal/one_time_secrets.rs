@@ -9,7 +9,8 @@ use crate::clock;
 use crate::error::{Error, Reason};
 use crate::management::sessions::{self, OneTimeSecret};
 use crate::web::portal::layout::PageError;
-use crate::web::portal::sign_in::session::{self, PageRequest, SignedIn};
+use crate::web::portal::sign_in::session::{self, PageRequest};
+use crate::web::portal::sign_in::signed_in::SignedIn;
 use crate::web::state::AppState;
 
 /// How long the secret can be shown, in seconds.

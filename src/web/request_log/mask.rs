@@ -1,6 +1,8 @@
 //! Masking of logged calls for callers that may read the request log but not the directory: the structure of a call stays
 //! visible, personal data is hidden.
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
 use crate::model::ids;
 use crate::model::request::LoggedCall;
 use crate::scim::percent;
@@ -11,6 +13,9 @@ const VISIBLE_MEMBERS: [&str; 7] = ["schemas", "op", "scimType", "status", "meth
 /// Query parameters whose values are defined by the protocol, or numbers, and stay visible.
 const VISIBLE_PARAMETERS: [&str; 8] =
     ["startindex", "count", "attributes", "excludedattributes", "sortby", "sortorder", "cursor", "aadoptscim062020"];
+
+/// Characters that are not allowed in the value of a query parameter.
+const NOT_IN_A_VALUE: &AsciiSet = &CONTROLS.add(b'%').add(b' ').add(b'"').add(b'&').add(b'#');
 
 /// Returns the call without personal data.
 pub(in crate::web) fn mask_call(mut call: LoggedCall) -> LoggedCall {
@@ -159,7 +164,7 @@ fn mask_path(text: &str) -> String {
             out.push('=');
             match percent::decode_percent(value) {
                 Some(_) if is_visible => out.push_str(value),
-                Some(plain) if is_filter => out.push_str(&encode_query(&mask_filter(&plain))),
+                Some(plain) if is_filter => out.extend(utf8_percent_encode(&mask_filter(&plain), NOT_IN_A_VALUE)),
                 _ => out.push_str(REPLACEMENT),
             }
         }
@@ -189,11 +194,6 @@ fn mask_filter(filter: &str) -> String {
         }
     }
     out
-}
-
-/// Percent-encodes the characters that are not allowed in a query.
-fn encode_query(text: &str) -> String {
-    text.replace('%', "%25").replace(' ', "%20").replace('"', "%22").replace('&', "%26").replace('#', "%23")
 }
 
 #[cfg(test)]

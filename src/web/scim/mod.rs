@@ -36,12 +36,12 @@ use crate::provisioning::resources::build_rules;
 use crate::scim::dialect::DialectNote;
 use crate::scim::percent;
 use crate::scim::query::QueryParameters;
-use crate::web::blocking::read_blocking;
 use crate::web::request_log::{self, CallerIdentity};
 use crate::web::request_middleware;
 use crate::web::scim::provisioning_path::ProvisioningPath;
 pub use crate::web::scim::provisioning_path::SCIM_PREFIXES;
 use crate::web::scim::response::ScimResponse;
+use crate::web::state::read_blocking;
 
 /// Returns whether a path with a SCIM prefix is a SCIM path. The exception is one counter of the management API.
 pub fn is_scim_path(context: &GuardContext<'_>) -> bool {

@@ -123,7 +123,7 @@ fn an_expired_certificate_is_presented_and_logged() {
     let (directory, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let log = directory.path().join("log");
     let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
-    parameters.not_after = time::macros::datetime!(2020-01-01 00:00:00 UTC);
+    parameters.not_after = rcgen::date_time_ymd(2020, 1, 1);
     let key = rcgen::KeyPair::generate().unwrap();
     put(&authority.certificate(), &parameters.self_signed(&key).unwrap().pem());
     put(&authority.key(), &key.serialize_pem());

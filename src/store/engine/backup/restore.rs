@@ -11,8 +11,9 @@ use crate::store::engine::backup::{
     BackupError, BackupResult, copy_database, delete_file, delete_partial_copy, format_stamp, map_io_error,
     rename_file, sync_directory,
 };
-use crate::store::engine::database::{self, OpenError};
+use crate::store::engine::connection;
 use crate::store::engine::files::DataFiles;
+use crate::store::engine::open_error::OpenError;
 use crate::store::tables::feed_gap;
 
 /// The files after a restore.
@@ -39,7 +40,7 @@ pub fn restore_backup(data_dir: &Path, file: &Path, replace: bool) -> BackupResu
     if occupied && !replace {
         return Err(BackupError::Occupied(files.database));
     }
-    if database::probe_file(&source).map_err(map_open_error)? == 0 {
+    if connection::probe_file(&source).map_err(map_open_error)? == 0 {
         return Err(BackupError::Foreign(source));
     }
     let incoming = files.incoming_path();
@@ -57,7 +58,7 @@ pub fn restore_backup(data_dir: &Path, file: &Path, replace: bool) -> BackupResu
 
 /// Ensures that no event number is assigned twice. A previous database that cannot be read is skipped.
 fn record_lost_numbers(files: &DataFiles, incoming: &Path) -> BackupResult<()> {
-    let highest = database::connect_source(&files.database)
+    let highest = connection::connect_source(&files.database)
         .and_then(|replaced| feed_gap::find_highest_number(&replaced))
         .unwrap_or(0);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -115,7 +116,7 @@ fn rename_previous_database(files: &DataFiles, now: Millis) -> BackupResult<Opti
 
 /// Checkpoints the write-ahead log into the database, if both are valid. Otherwise leaves them unchanged.
 fn checkpoint_log(database: &Path) {
-    if database::probe_file(database).is_ok_and(|version| version > 0) {
+    if connection::probe_file(database).is_ok_and(|version| version > 0) {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let checkpoint = Connection::open_with_flags(database, flags)
             .and_then(|connection| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));

@@ -7,9 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::clock;
+use crate::management::audit::{self, AuditEntry, AuditQuery};
 use crate::model::audit_context::AccountScope;
-use crate::store::tables::audit as rows;
-use crate::store::tables::audit::{AuditEntry, AuditQuery};
 pub(crate) use crate::web::portal::accounts::audit::export::{export_csv, export_json};
 use crate::web::portal::forms::encode_query;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
@@ -138,7 +137,7 @@ pub(crate) async fn show_audit(admin: PermittedAdmin<Audit>, page_request: PageR
     let mut found = match query.to_query(&admin.context.scope, &admin.signed.zone()) {
         Some(filter) => {
             crate::web::portal::read_blocking(&page_request.state, move |at| {
-                rows::list_entries(at, &filter, PER_PAGE + 1)
+                audit::list_audit_entries(at, &filter, PER_PAGE + 1)
             })
             .await?
         }

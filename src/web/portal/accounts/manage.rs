@@ -11,8 +11,8 @@ use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
 use crate::messages::render_message;
 use crate::model::account::{self, Account};
 use crate::model::{connection_status, names};
+use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
-use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
 use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
 use crate::web::portal::timestamps;
 use crate::web::required_permission::{OperatorOnly, Read, System};
@@ -67,7 +67,7 @@ impl AccountsPage {
 fn account_path(id: &str) -> String {
     let mark =
         if matches!(id, "new" | "." | "..") || id.starts_with(AMBIGUOUS_ID_PREFIX) { AMBIGUOUS_ID_PREFIX } else { "" };
-    format!("/accounts/{mark}{}", crate::web::portal::forms::encode_query(id).replace('/', "%2F"))
+    format!("/accounts/{mark}{}", crate::scim::percent::encode_percent(id))
 }
 
 /// The account id in the path.

@@ -6,15 +6,14 @@ use serde_json::Value;
 
 use crate::clock;
 use crate::error::Result;
-use crate::management::{configurations, request_log};
+use crate::management::configurations;
+use crate::management::request_log::{self, RequestLogQuery};
 use crate::model::audit_context::AccountScope;
 use crate::model::connection_status::format_ago;
 use crate::model::permission::Permission;
-use crate::provisioning::directory::DirectoryResource;
+use crate::provisioning::directory::{DirectoryResource, DirectorySource};
 use crate::provisioning::resource_details;
 use crate::store::Snapshot;
-use crate::store::tables::directory::DirectorySource;
-use crate::store::tables::request_log::RequestLogQuery;
 use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};

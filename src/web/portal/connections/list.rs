@@ -11,19 +11,18 @@ use crate::doctor::{self, Finding};
 use crate::error::{Error, ErrorKind, Reason};
 use crate::management::configuration_lifecycle::{self, NewConfiguration};
 use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
-use crate::management::sessions;
 use crate::management::tokens::TokenDraft;
+use crate::management::{accounts, sessions};
 use crate::messages::render_message;
 use crate::model::account;
 use crate::model::connection_status::{ConnectionStatus, format_ago};
 use crate::model::names;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::store::Snapshot;
-use crate::store::tables::accounts;
+use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::settings::doctor::running_state;
-use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
 use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
 use crate::web::required_permission::{Create, Read};
 use crate::web::state::AppState;
@@ -72,7 +71,7 @@ impl ConnectionsPage {
     }
 
     fn providers() -> &'static [IdentityProvider] {
-        &PROVIDERS
+        PROVIDERS
     }
 
     fn last_call(&self, one: &ConfigurationOverview) -> Cow<'static, str> {
@@ -115,7 +114,7 @@ impl NewConnectionPage {
     }
 
     fn providers() -> &'static [IdentityProvider] {
-        &PROVIDERS
+        PROVIDERS
     }
 }
 
@@ -141,9 +140,8 @@ fn render_new_connection(
     fields: NewConnectionForm,
     problems: Vec<FormError>,
 ) -> PageResult {
-    let own = admin.context.scope.account().map(str::to_owned);
     // Suggestions only: the first connection of an account also creates the account.
-    let accounts = state.store.read_inline(|at| accounts::list_accounts(at, own.as_deref(), None, 200))?;
+    let accounts = state.store.read_inline(|at| accounts::list_accounts(at, &admin.context.scope, None, 200))?;
     let layout = PageLayout::new("Add a connection", Some(&admin.signed), NavigationEntry::Connections);
     Ok(render_page(status, &NewConnectionPage { layout, fields, accounts, problems }))
 }

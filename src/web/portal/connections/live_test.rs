@@ -2,14 +2,14 @@
 //! counts and from the newest calls of the request log.
 
 use crate::clock::Millis;
+use crate::management::overview::ConfigurationOverview;
+use crate::management::request_log::{self, RequestLogQuery};
+use crate::model::audit_context::AccountScope;
 use crate::model::connection_status::format_ago;
 use crate::model::ids;
 use crate::model::request::{LoggedCall, TokenRefusal as Because};
-use crate::providers::IdentityProvider;
+use crate::providers::{self, IdentityProvider};
 use crate::provisioning::delivery::{self, DeliveryState};
-use crate::scim::percent;
-use crate::store::tables::request_log::{self, RequestLogQuery};
-use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::layout::PageError;
 use crate::web::state::AppState;
 
@@ -65,18 +65,18 @@ impl LiveTest {
     ///
     /// # Errors
     /// The errors of the database.
-    pub(crate) async fn read(state: &AppState, connection: &ConnectionView) -> Result<Self, PageError> {
-        let key = connection.overview.configuration.key;
-        let (filter, configuration) = (RequestLogQuery::default(), connection.overview.configuration.clone());
+    pub(crate) async fn read(state: &AppState, one: &ConfigurationOverview, now: Millis) -> Result<Self, PageError> {
+        let (filter, configuration) = (RequestLogQuery::default(), one.configuration.clone());
         let (page, delivery) = crate::web::portal::read_blocking(state, move |at| {
-            Ok((request_log::list_requests(at, key, &filter, CALLS)?, delivery::find_delivery(at, &configuration)?))
+            let scope = AccountScope::Account(configuration.account.clone());
+            let page = request_log::list_calls(at, &scope, &configuration.id, &filter, CALLS)?;
+            Ok((page, delivery::find_delivery(at, &configuration)?))
         })
         .await?;
-        Ok(Self::from_calls(&page.calls, delivery, connection))
+        Ok(Self::from_calls(&page.calls, delivery, one, now))
     }
 
-    fn from_calls(calls: &[LoggedCall], delivery: DeliveryState, connection: &ConnectionView) -> Self {
-        let (one, now) = (&connection.overview, connection.now);
+    fn from_calls(calls: &[LoggedCall], delivery: DeliveryState, one: &ConfigurationOverview, now: Millis) -> Self {
         let seen = ConnectionFacts {
             reached: one.configuration.last_seen.or_else(|| calls.first().map(|call| call.at)),
             token: one.configuration.last_seen,
@@ -87,7 +87,7 @@ impl LiveTest {
         let is_done = matches!(delivery, DeliveryState::Read { has_begun: true, .. });
         let application = describe_delivery(delivery, one.configuration.sync, now);
         steps.push(LiveTestStep { is_done, title: DELIVERY, sentence: application.clone() });
-        Self { steps, application, failures: group_failures(calls, connection.id(), now) }
+        Self { steps, application, failures: group_failures(calls, &one.configuration.id, now) }
     }
 
     /// Whether all steps are done and no failure is unresolved.
@@ -142,7 +142,8 @@ fn build_checklist(
     now: Millis,
 ) -> Vec<LiveTestStep> {
     let name = provider.name;
-    let probe = calls.iter().find_map(detect_test_call);
+    let answered = |call: &&LoggedCall| is_answered_look_up(call);
+    let tested_by = calls.iter().filter(answered).find_map(|call| providers::recognize_connection_test(&call.path));
     let looked_up = calls.iter().any(is_answered_look_up) || seen.users > 0;
     let step = |is_done, title, done: String, todo: String| LiveTestStep {
         is_done,
@@ -150,9 +151,9 @@ fn build_checklist(
         sentence: if is_done { done } else { todo },
     };
     let last = |at: Option<Millis>| at.map_or_else(String::new, |at| format!("Last call {}.", format_ago(now - at)));
-    let answered = probe.map_or_else(
+    let answered = tested_by.map_or_else(
         || "A look-up was answered.".to_owned(),
-        |who| format!("{who} tested the connection, and all was well."),
+        |provider| format!("{} tested the connection, and all was well.", provider.name),
     );
     vec![
         step(
@@ -190,33 +191,6 @@ fn format_count(number: i64, what: &str) -> String {
 /// Whether the call was a successful look-up with a valid token.
 fn is_answered_look_up(call: &LoggedCall) -> bool {
     call.method == "GET" && call.refusal.is_none() && call.token_id.is_some() && call.status < 400
-}
-
-/// Name of the provider whose connection test sends this call, or `None`.
-fn detect_test_call(call: &LoggedCall) -> Option<&'static str> {
-    if !is_answered_look_up(call) {
-        return None;
-    }
-    let (path, query) = call.path.split_once('?')?;
-    if !path.trim_end_matches('/').ends_with("/Users") {
-        return None;
-    }
-    let pairs = percent::parse_query_string(query);
-    let value =
-        |name: &str| pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str());
-    if let Some(filter) = value("filter") {
-        // Entra searches for a user name that is a random UUID.
-        return filter.split('"').nth(1).filter(|compared| is_uuid(compared)).map(|_| "Microsoft Entra ID");
-    }
-    (value("startIndex") == Some("1") && matches!(value("count"), Some("1" | "2"))).then_some("Okta")
-}
-
-fn is_uuid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
 }
 
 /// Recent failures grouped by cause, newest first.
@@ -343,19 +317,14 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_tests_of_providers_are_recognized() {
-        for (path, who) in [
-            ("/Users?startIndex=1&count=2", Some("Okta")),
-            ("/Users?count=1&startIndex=1", Some("Okta")),
-            ("/Users?filter=userName+eq+%22b7a4b2c6-5c1f-4d2e-9a44-2b6f8f6f2f10%22", Some("Microsoft Entra ID")),
-            ("/Users?filter=userName%20eq%20%22alice@example.com%22&startIndex=1&count=1", None),
-            ("/Users?startIndex=1&count=100", None),
-            ("/Groups?startIndex=1&count=2", None),
-            ("/Users", None),
-        ] {
-            assert_eq!(detect_test_call(&call(path, None, 0)), who, "{path}");
-        }
-        assert_eq!(detect_test_call(&call("/Users?startIndex=1&count=2", Some(Because::UnknownToken), 0)), None);
+    fn only_an_answered_connection_test_counts() {
+        let tested = |refusal| {
+            let calls = [call("/Users?startIndex=1&count=2", refusal, 1)];
+            let facts = ConnectionFacts { reached: Some(1), token: Some(1), users: 0, groups: 0 };
+            let steps = build_checklist(&facts, &calls, find_provider("custom").unwrap(), 10);
+            steps[2].sentence.contains("Okta tested the connection")
+        };
+        assert!(tested(None) && !tested(Some(Because::UnknownToken)));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::providers::IdentityProvider;
 use crate::provisioning::resource_details;
 use crate::scim::percent;
 use crate::store::Snapshot;
-use crate::web::portal::sign_in::session::SignedIn;
+use crate::web::portal::sign_in::signed_in::SignedIn;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::public_url::is_https;
 use crate::web::request_log::mask_call;

@@ -14,10 +14,11 @@ use crate::model::connection_status::{ConnectionStatus, format_ago};
 use crate::web::portal::connections::deleted;
 use crate::web::portal::connections::live_test::LiveTest;
 use crate::web::portal::connections::traffic_chart::TrafficChart;
+use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
-use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
-use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin, SignedIn};
+use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::sign_in::signed_in::SignedIn;
 use crate::web::required_permission::{Create, Delete, Read};
 use crate::web::state::AppState;
 
@@ -89,6 +90,11 @@ impl ConnectionView {
         at.borrow().map_or(Cow::Borrowed("never"), |at| Cow::Owned(format_ago(self.now - at)))
     }
 
+    /// The parts of the set-up steps between which the provisioning URL is inserted.
+    pub(crate) fn step_parts(&self) -> impl Iterator<Item = &'static str> {
+        self.overview.provider.steps.trim_end().split("{{url}}")
+    }
+
     pub(crate) fn is_paused(&self) -> bool {
         self.overview.standing == ConnectionStatus::Paused
     }
@@ -115,7 +121,7 @@ pub(crate) async fn show_connection(admin: PermittedAdmin<Read>, page_request: P
     let mut layout = connection.layout(&admin.signed, "");
     layout.refresh = Some(10);
     let created_at = clock::format_rfc3339(connection.overview.configuration.created_at);
-    let live = LiveTest::read(&page_request.state, &connection).await?;
+    let live = LiveTest::read(&page_request.state, &connection.overview, connection.now).await?;
     let traffic = TrafficChart::read(&page_request.state, connection.overview.configuration.key, connection.now)?;
     Ok(render_page(200, &ConnectionOverviewPage { layout, connection, created_at, live, traffic }))
 }

@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 use crate::clock;
 use crate::error::Result;
 use crate::model::audit_context::AccountScope;
-use crate::provisioning::directory::{self, DirectoryCursor, DirectoryScope};
+use crate::provisioning::directory::{
+    self, DirectoryCursor, DirectoryFilter, DirectoryMember, DirectoryPosition, DirectoryScope, StoredResource,
+};
 use crate::provisioning::resource_details::{self, ResourceDetails};
 use crate::store::Snapshot;
-use crate::store::tables::directory::{DirectoryFilter, DirectoryMember, DirectoryPosition};
-use crate::store::tables::resources::StoredResource;
 use crate::web::portal::connections::attribute_tables::{self, AttributeSection};
 use crate::web::portal::connections::history::HistoryStep;
 use crate::web::portal::connections::overview::ConnectionView;

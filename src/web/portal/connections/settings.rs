@@ -9,18 +9,16 @@ use serde_json::Value;
 
 use crate::error::ErrorKind;
 use crate::management::configuration_settings::{self, SettingsChange};
-use crate::management::schema_extensions::{self, NewExtension};
+use crate::management::schema_extensions::{self, NewExtension, StoredExtension};
 use crate::messages::render_message;
 use crate::model::configuration::{ConfigurationSource, check_provider};
 use crate::model::field_change::FieldChange;
 use crate::model::names;
-use crate::model::switches::Preset;
-use crate::providers::PROVIDERS;
-use crate::store::tables::schema_extensions::StoredExtension;
+use crate::model::switches::{Preset, SWITCHES, SwitchInput, SwitchRow};
+use crate::providers::{self, PROVIDERS};
 use crate::web::portal::connections::overview::ConnectionView;
-use crate::web::portal::connections::settings::switches::{SWITCHES, SwitchInput, SwitchRow};
+use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to, render_page};
-use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
 use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
 use crate::web::required_permission::Create;
 
@@ -52,17 +50,15 @@ impl SettingsPage {
     }
 
     fn switches() -> &'static [SwitchRow] {
-        &SWITCHES
+        SWITCHES
     }
 
-    fn presets() -> [(Preset, &'static str); 5] {
+    fn presets() -> [(Preset, String); 5] {
         Preset::ALL.map(|preset| {
             let about = match preset {
-                Preset::Standard => "the defaults",
-                Preset::Okta => "for Okta",
-                Preset::Entra => "for Microsoft Entra ID",
-                Preset::Idp => "for OneLogin, JumpCloud, Google, Ping and Rippling",
-                Preset::Strict => "what the standard leaves open is refused",
+                Preset::Standard => "the defaults".to_owned(),
+                Preset::Strict => "what the standard leaves open is refused".to_owned(),
+                _ => format!("for {}", providers::list_names_with_preset(preset)),
             };
             (preset, about)
         })

@@ -7,15 +7,14 @@ use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::error::{Error, Reason};
 use crate::management::sessions;
-use crate::management::setup_links::{self, NOTE_MAX_CHARS, NewSetupLink};
+use crate::management::setup_links::{self, NOTE_MAX_CHARS, NewSetupLink, SetupLink};
 use crate::model::connection_status::format_ago;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
-use crate::store::tables::setup_links::SetupLink;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::connections::tokens;
+use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
-use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
 use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
 use crate::web::required_permission::Tokens;
 use crate::web::state::AppState;
@@ -47,7 +46,7 @@ impl SetupLinksPage {
     }
 
     fn providers() -> &'static [IdentityProvider] {
-        &PROVIDERS
+        PROVIDERS
     }
 
     fn is_live(&self, link: &SetupLink) -> bool {

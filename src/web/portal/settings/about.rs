@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use askama::Template;
 
-use crate::store::tables::admins;
+use crate::management::admins;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
 use crate::web::portal::sign_in::session::PageRequest;

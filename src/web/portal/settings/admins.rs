@@ -5,14 +5,14 @@ use serde::Deserialize;
 
 use crate::clock;
 use crate::error::{Error, ErrorKind};
-use crate::management::{admins, roles, sso};
+use crate::management::{accounts, admins, roles, sso};
 use crate::messages::render_message;
 use crate::model::account::Account;
 use crate::model::admin::{Admin, Role, check_name, check_password, normalize_email};
+use crate::model::audit_context::AccountScope;
 use crate::scim::password;
-use crate::store::tables::{accounts, admins as rows, sso as identities};
+use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
-use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
 use crate::web::portal::sign_in::session::{self, PageRequest};
 use crate::web::portal::timestamps;
 use crate::web::required_permission::{OperatorOnly, System};
@@ -55,7 +55,7 @@ impl AdminsPage {
 /// `GET /settings/people`
 pub(crate) async fn list_admins(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let (found, roles) = crate::web::portal::read_blocking(&page_request.state, |at| {
-        Ok((rows::list_admins(at)?, rows::list_roles(at)?))
+        Ok((admins::list_admins(at)?, roles::list_roles(at)?))
     })
     .await?;
     let layout = PageLayout::new("Admins", Some(&admin.signed), NavigationEntry::Settings);
@@ -108,9 +108,12 @@ impl AdminPage {
         problems: Vec<FormError>,
     ) -> Result<Self, PageError> {
         let (roles, accounts, identities) = state.store.read_inline(|at| {
-            let identities =
-                target.as_ref().map_or(Ok(Vec::new()), |target| identities::list_identities(at, &target.id))?;
-            Ok((rows::list_roles(at)?, accounts::list_accounts(at, None, None, 200)?, identities))
+            let identities = target.as_ref().map_or(Ok(Vec::new()), |target| sso::list_identities(at, &target.id))?;
+            Ok((
+                roles::list_roles(at)?,
+                accounts::list_accounts(at, &AccountScope::AllAccounts, None, 200)?,
+                identities,
+            ))
         })?;
         let roles = roles.into_iter().filter(|role| check_within_own_permissions(admin, role).is_ok()).collect();
         let title = target.as_ref().map_or("Add an admin", |target| &target.name);
@@ -194,10 +197,10 @@ fn read_admin(admin: &SystemAdmin, page_request: &PageRequest) -> Result<Admin, 
     let id = page_request.path_param("id");
     let (found, role) = page_request.state.store.read_inline(|at| {
         let found = admins::find_admin_by_id(at, &id)?;
-        let role = rows::find_role(at, &found.role)?;
+        let role = roles::find_role(at, &found.role)?;
         Ok((found, role))
     })?;
-    role.map_or(Ok(()), |role| check_within_own_permissions(admin, &role))?;
+    check_within_own_permissions(admin, &role)?;
     Ok(found)
 }
 

@@ -7,19 +7,17 @@ use askama::Template;
 use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::error::{Error, Reason};
-use crate::management::api_keys::{self, NewApiKey, default_permissions};
-use crate::management::sessions;
+use crate::management::api_keys::{self, ApiKey, NewApiKey, default_permissions};
+use crate::management::{accounts, sessions};
 use crate::messages::render_message;
 use crate::model::account::{self, Account};
+use crate::model::audit_context::AccountScope;
 use crate::model::permission::{Permission, Permissions};
-use crate::store::tables::accounts;
-use crate::store::tables::api_keys as rows;
-use crate::store::tables::api_keys::ApiKey;
+use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::settings::admins::SystemAdmin;
 use crate::web::portal::settings::roles::{checked_permissions, offered_permissions};
-use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
 use crate::web::portal::sign_in::session::PageRequest;
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::portal::timestamps;
@@ -63,7 +61,7 @@ fn format_time(at: i64) -> (String, String) {
 pub(crate) async fn list_api_keys(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let after = page_request.query::<ApiKeyForm>().remove("after");
     let mut found = crate::web::portal::read_blocking(&page_request.state, move |at| {
-        rows::list_keys(at, None, after.as_deref(), PER_PAGE + 1)
+        api_keys::list_api_keys(at, None, after.as_deref(), PER_PAGE + 1)
     })
     .await?;
     let has_more = found.len() > PER_PAGE as usize;
@@ -101,7 +99,7 @@ fn render_new_api_key(
     fields: ApiKeyForm,
     problems: Vec<FormError>,
 ) -> PageResult {
-    let accounts = state.store.read_inline(|at| accounts::list_accounts(at, None, None, 200))?;
+    let accounts = state.store.read_inline(|at| accounts::list_accounts(at, &AccountScope::AllAccounts, None, 200))?;
     let layout = PageLayout::new("Make an API key", Some(&admin.signed), NavigationEntry::Settings);
     let permissions = offered_permissions(admin.signed.permissions, now);
     let status = if problems.is_empty() { 200 } else { 422 };

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::clock;
 use crate::doctor::{self, Finding};
-use crate::store::engine::backup::scheduled::{self, ScheduledBackup};
+use crate::management::backups::{self, ScheduledBackup};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
 use crate::web::portal::sign_in::session::PageRequest;
@@ -47,7 +47,7 @@ pub(crate) async fn show_backups(admin: SystemAdmin, page_request: PageRequest) 
     let layout = PageLayout::new("Backups", Some(&admin.signed), NavigationEntry::Settings);
     let looked = blocking::run_blocking(move || {
         let schedule = settings.backups.as_ref();
-        let mut present = schedule.map(|one| scheduled::list_backups(&one.folder)).unwrap_or_default();
+        let mut present = schedule.map(|one| backups::list_scheduled_backups(&one.folder)).unwrap_or_default();
         present.reverse();
         BackupsPage {
             layout,
@@ -72,10 +72,10 @@ pub(crate) async fn make_backup(admin: SystemAdmin, page_request: PageRequest) -
         let detail = "No folder for backups is set: start the server with --backup-dir.".to_owned();
         return Err(PageError::Failed { status: 409, detail });
     };
-    let Some(turn) = manual_backup::acquire_permit(&state) else {
+    let Some(permit) = manual_backup::acquire_permit(&state.manual_backup) else {
         return Ok(redirect_to("/settings/backup?done=backup-runs").finish());
     };
-    let work = rt::spawn(manual_backup::run_manual_backup(turn, schedule, admin.context));
+    let work = rt::spawn(manual_backup::run_manual_backup(permit, state.store.clone(), schedule, admin.context));
     match tokio::time::timeout(WAIT_MAX, work).await {
         Ok(Ok(Ok(()))) => Ok(redirect_to("/settings/backup?done=backup").finish()),
         Ok(Ok(Err(problem))) => {

@@ -5,16 +5,16 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::clock;
-use crate::management::admins;
+use crate::management::sessions::{self, Session};
+use crate::management::{admins, one_time_codes};
 use crate::messages::render_message;
 use crate::model::admin::{check_password, normalize_email};
 use crate::model::permission::Permission;
 use crate::scim::password::{self, PasswordDigest};
-use crate::store::tables::admins as rows;
-use crate::store::tables::sessions::{self, Session};
+use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
-use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
-use crate::web::portal::sign_in::session::{self, AnyAdmin, PageRequest, Theme};
+use crate::web::portal::sign_in::session::{self, AnyAdmin, PageRequest};
+use crate::web::portal::sign_in::signed_in::{SignedIn, Theme};
 use crate::web::portal::time_zone::{self, TimeZoneChoice};
 use crate::web::portal::timestamps;
 use crate::web::request_middleware;
@@ -55,7 +55,7 @@ const ZONES: [&str; 24] = [
 #[template(path = "portal/profile.html")]
 struct ProfilePage {
     layout: PageLayout,
-    admin: session::SignedIn,
+    admin: SignedIn,
     sessions: Vec<Session>,
     problems: Vec<FormError>,
     /// Whether sign-in asks for a one-time code.
@@ -107,11 +107,11 @@ pub(crate) fn profile_page(admin: &AnyAdmin, state: &AppState, problems: Vec<For
         let id = &signed.admin;
         Ok((
             sessions::list_admin_sessions(at, id)?,
-            rows::find_admin_by_id(at, id)?,
-            rows::count_recovery_codes(at, id)?,
+            admins::find_admin_by_id(at, id)?,
+            one_time_codes::count_recovery_codes(at, id)?,
         ))
     })?;
-    let has_codes = found.is_some_and(|found| found.has_totp);
+    let has_codes = found.has_totp;
     let ends = (clock::format_rfc3339(signed.expires_at()), timestamps::format_minute(signed.expires_at()));
     let layout = PageLayout::new("Profile", Some(signed), NavigationEntry::NoSection);
     let status = if problems.is_empty() { 200 } else { 422 };
@@ -167,7 +167,7 @@ pub(crate) async fn check_own_password(
     if state.login_throttle.record_sign_in(&key, address).is_some() {
         return Ok(Err("Too many tries. Wait a little, then try again.".to_owned()));
     }
-    let found = state.store.read_inline(|at| rows::find_credentials_by_id(at, &admin.signed.admin))?;
+    let found = state.store.read_inline(|at| admins::find_credentials_by_id(at, &admin.signed.admin))?;
     let digest = found.and_then(|found| found.password_digest).map(PasswordDigest);
     let Ok(text) = password::parse_password(text) else { return Ok(Err("Give your present password.".to_owned())) };
     let is_right = state.hashing.verify(text, digest).await?;
@@ -186,9 +186,9 @@ pub(crate) async fn end_sessions(admin: AnyAdmin, page_request: PageRequest) -> 
     let (context, admin, own) = (admin.context, admin.signed.admin, admin.signed.session);
     let written = state.store.write(move |tx| {
         if form.session == "others" {
-            return crate::management::sessions::end_other_sessions(tx, &context, &admin, &own);
+            return sessions::end_other_sessions(tx, &context, &admin, &own);
         }
-        crate::management::sessions::end_session(tx, &context, &admin, &form.session)
+        sessions::end_session(tx, &context, &admin, &form.session)
     });
     written.await?;
     Ok(redirect_to("/profile?done=session").finish())

@@ -10,10 +10,9 @@ use crate::management::roles;
 use crate::messages::render_message;
 use crate::model::admin::Role;
 use crate::model::permission::{Permission, Permissions};
-use crate::store::tables::admins as rows;
+use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::{SystemAdmin, check_within_own_permissions};
-use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
 use crate::web::portal::sign_in::session::PageRequest;
 
 /// Values of the form by field name. A checked permission is sent under its key.
@@ -54,7 +53,7 @@ struct RolesPage {
 
 /// `GET /settings/roles`
 pub(crate) async fn list_roles(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let found = page_request.state.store.read_inline(rows::list_roles)?;
+    let found = page_request.state.store.read_inline(roles::list_roles)?;
     let layout = PageLayout::new("Roles", Some(&admin.signed), NavigationEntry::Settings);
     Ok(render_page(200, &RolesPage { layout, tab: "roles", found }))
 }

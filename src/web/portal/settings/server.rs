@@ -8,10 +8,9 @@ use serde::Deserialize;
 use crate::error::Result;
 use crate::management::instance;
 use crate::settings;
-use crate::store::tables::instance as rows;
+use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
-use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
 use crate::web::portal::sign_in::session::{self, PageRequest};
 use crate::web::public_url::{is_https, parse_origin};
 use crate::web::state::AppState;
@@ -41,7 +40,7 @@ fn server_page(
     public_url: String,
     problems: Vec<FormError>,
 ) -> PageResult {
-    let self_service = state.store.read_inline(rows::is_self_service_enabled)?;
+    let self_service = state.store.read_inline(instance::is_self_service_enabled)?;
     let layout = PageLayout::new("This server", Some(&admin.signed), NavigationEntry::Settings);
     let is_fixed = state.public.is_fixed();
     Ok(render_page(status, &ServerPage { layout, tab: "server", public_url, is_fixed, self_service, problems }))
@@ -94,7 +93,7 @@ pub(crate) async fn save_self_service(admin: SystemAdmin, page_request: PageRequ
 /// # Errors
 /// The errors of the database.
 pub(crate) fn apply_public_url(state: &AppState) -> Result<()> {
-    state.public.set(&state.store.read_inline(rows::get_public_url)?);
+    state.public.set(&state.store.read_inline(instance::get_public_url)?);
     Ok(())
 }
 
@@ -134,7 +133,7 @@ pub(crate) fn check_public_url(
 /// The initial value of the form: the current public URL, or the address of the browser if none is set.
 pub(crate) fn suggest_public_url(request: &HttpRequest, state: &AppState) -> String {
     let present = state.public_url();
-    let saved = state.store.read_inline(rows::get_configured_public_url).ok().flatten();
+    let saved = state.store.read_inline(instance::get_configured_public_url).ok().flatten();
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if saved.is_some() || present.ends_with(host) {
         return present.to_string();

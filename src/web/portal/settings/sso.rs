@@ -7,20 +7,18 @@ use askama::Template;
 
 use crate::auth::secret;
 use crate::error::{Error, ErrorKind};
+use crate::management::roles;
 use crate::management::sso as agreed;
-use crate::management::sso::ClientSecret;
+use crate::management::sso::{ClientSecret, StoredProvider};
 use crate::messages::render_message;
 use crate::model::admin::{OWNER, Role};
 use crate::model::sso::ProviderConfiguration;
 use crate::settings::parse_trusted_url;
-use crate::store::tables::admins;
-use crate::store::tables::sso::StoredProvider;
+use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::{SystemAdmin, check_within_own_permissions};
-use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
 use crate::web::portal::sign_in::session::PageRequest;
-use crate::web::portal::sign_in::sso::redirect_uri;
-use crate::web::sso_provider;
+use crate::web::sso_provider::{self, redirect_uri};
 use crate::web::state::AppState;
 
 /// Values of the form by field name.
@@ -66,7 +64,7 @@ impl SsoPage {
         problems: Vec<FormError>,
     ) -> Result<Self, PageError> {
         let stored = sso_provider::load_configuration(state)?;
-        let mut roles = state.store.read_inline(admins::list_roles)?;
+        let mut roles = state.store.read_inline(roles::list_roles)?;
         roles.retain(|role| role.id != OWNER);
         let layout = PageLayout::new("Single sign-on", Some(&admin.signed), NavigationEntry::Settings);
         Ok(Self {

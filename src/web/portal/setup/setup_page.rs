@@ -49,7 +49,7 @@ struct SetupPage {
 
 impl SetupPage {
     fn providers() -> &'static [IdentityProvider] {
-        &PROVIDERS
+        PROVIDERS
     }
 }
 
@@ -96,7 +96,7 @@ async fn link_page(page_request: &PageRequest, secret: String, found: &OpenLink)
     if let Some(provider) = locked.or_else(|| providers::find_provider(&query.provider)) {
         connection.overview.provider = provider;
     }
-    let live = LiveTest::read(&page_request.state, &connection).await?;
+    let live = LiveTest::read(&page_request.state, &connection.overview, connection.now).await?;
     let mut layout = PageLayout::new("Set up user provisioning", None, NavigationEntry::NoSection);
     layout.refresh = Some(10);
     let page = SetupPage {

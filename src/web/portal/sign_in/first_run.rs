@@ -9,13 +9,12 @@ use serde::Deserialize;
 use crate::auth::secret::{self, TokenDigest};
 use crate::clock;
 use crate::management::admins::{self, AdminDraft};
-use crate::management::instance;
+use crate::management::{instance, sessions};
 use crate::messages::render_message;
 use crate::model::admin::{OWNER, check_name, check_password, normalize_email};
 use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext};
 use crate::scim::password;
-use crate::store::tables::sessions;
-use crate::web::portal::forms;
+use crate::web::portal::forms::{self, FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::server;
 use crate::web::portal::sign_in::session::{self, PageRequest};
@@ -31,17 +30,6 @@ struct FirstRunPage {
     fixed_url: Option<Arc<str>>,
     fields: FirstRunForm,
     problems: Vec<FormError>,
-}
-
-/// A validation error of a form: the field and a sentence.
-pub(crate) struct FormError {
-    pub(crate) field: &'static str,
-    pub(crate) sentence: String,
-}
-
-/// The sentence of the error of a field, or `None`.
-pub(crate) fn find_field_error<'p>(problems: &'p [FormError], field: &str) -> Option<&'p str> {
-    problems.iter().find(|problem| problem.field == field).map(|problem| problem.sentence.as_str())
 }
 
 #[derive(Default, Deserialize)]
@@ -120,7 +108,7 @@ pub(crate) async fn save_first_run(page_request: PageRequest) -> PageResult {
     let saved = state.store.write(move |tx| {
         admins::create_first_owner(tx, &context, &digest, &new_admin)?;
         url.map_or(Ok(()), |url| instance::set_public_url(tx, &context, &url))?;
-        sessions::insert_session(tx, &session_digest, &session)
+        sessions::start_session(tx, &session_digest, &session)
     });
     saved.await?;
     server::apply_public_url(&state)?;

@@ -6,9 +6,9 @@ use actix_web::http::header::RETRY_AFTER;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::management::{admins, sessions};
 use crate::model::admin::{Admin, OWNER, normalize_email};
 use crate::scim::password::{self, PasswordDigest};
-use crate::store::tables::{admins, sessions};
 use crate::web::metrics::SignInOutcome;
 use crate::web::portal::forms;
 use crate::web::portal::layout::{self, NavigationEntry, PageError, PageLayout, PageResult, redirect_to};
@@ -106,7 +106,6 @@ pub(crate) async fn submit_sign_in(page_request: PageRequest) -> PageResult {
         return Ok(response);
     }
     let found = state.store.read_inline(|at| admins::find_credentials_by_email(at, &key))?;
-    let found = found.filter(|found| found.admin.disabled_at.is_none());
     let digest = found.as_ref().and_then(|found| found.password_digest.clone()).map(PasswordDigest);
     // An empty password matches no admin, but is compared too, so that the answer takes the same time.
     let (password, digest) = password::parse_password(&fields.password)
@@ -121,13 +120,8 @@ pub(crate) async fn submit_sign_in(page_request: PageRequest) -> PageResult {
     if found.admin.has_totp {
         return one_time_codes::ask_for_code(&state, &found, fields.next.as_deref());
     }
-    let admin = found.admin;
-    let (cookie, session_digest, session) = session::begin_session(&request, &state, &admin.id)?;
-    let written = state.store.write(move |tx| {
-        admins::record_sign_in(tx, &admin.id)?;
-        sessions::insert_session(tx, &session_digest, &session)
-    });
-    written.await?;
+    let (cookie, session_digest, session) = session::begin_session(&request, &state, &found.admin.id)?;
+    state.store.write(move |tx| sessions::start_session(tx, &session_digest, &session)).await?;
     state.metrics.record_sign_in(SignInOutcome::Done);
     Ok(redirect_to(forms::local_path(fields.next.as_deref())).cookie(cookie).finish())
 }
@@ -149,6 +143,6 @@ struct EmptySignInForm {}
 pub(crate) async fn sign_out(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
     let (_, state) = page_request.form::<EmptySignInForm>(&admin.signed).await?;
     let (context, admin, session) = (admin.context, admin.signed.admin, admin.signed.session);
-    state.store.write(move |tx| crate::management::sessions::end_session(tx, &context, &admin, &session)).await?;
+    state.store.write(move |tx| sessions::end_session(tx, &context, &admin, &session)).await?;
     Ok(redirect_to("/login?done=signed-out").cookie(session::expired_cookie(&state)).finish())
 }

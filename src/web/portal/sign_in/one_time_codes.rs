@@ -10,14 +10,12 @@ use serde::Deserialize;
 use crate::auth::secret::{self, TokenDigest, totp};
 use crate::clock::{self, Millis};
 use crate::error::{Error, Reason};
+use crate::management::admins::{self, AdminCredentials};
 use crate::management::one_time_codes;
-use crate::store::tables::admins::AdminCredentials;
-use crate::store::tables::{admins as rows, sessions};
 use crate::web::metrics::SignInOutcome;
-use crate::web::portal::forms;
+use crate::web::portal::forms::{self, FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::profile;
-use crate::web::portal::sign_in::first_run::{FormError, find_field_error};
 use crate::web::portal::sign_in::session::{self, AnyAdmin, PageRequest};
 use crate::web::request_middleware;
 use crate::web::state::AppState;
@@ -169,8 +167,8 @@ fn find_pending_sign_in(page_request: &PageRequest) -> Result<Option<AdminCreden
     let mut parts = claim.split(' ');
     let (Some(at), Some(id), Some(print)) = (parts.next(), parts.next(), parts.next()) else { return Ok(None) };
     let is_fresh = at.parse::<Millis>().is_ok_and(|at| clock::current_millis() - at <= CODE_SECONDS_MAX * 1000);
-    let found = page_request.state.store.read_inline(|at| rows::find_credentials_by_id(at, id))?;
-    Ok(found.filter(|found| is_fresh && found.admin.disabled_at.is_none() && credentials_fingerprint(found) == print))
+    let found = page_request.state.store.read_inline(|at| admins::find_credentials_by_id(at, id))?;
+    Ok(found.filter(|found| is_fresh && credentials_fingerprint(found) == print))
 }
 
 #[derive(Template)]
@@ -219,14 +217,8 @@ pub(crate) async fn submit_code(page_request: PageRequest) -> PageResult {
     let step = key.and_then(|key| totp::find_time_step(&key, &typed.code, clock::current_millis()));
     let recovery = recovery_digest(&id, &typed.code);
     let (cookie, digest, session) = session::begin_session(&request, &state, &id)?;
-    let written = state.store.write(move |tx| {
-        let is_right = one_time_codes::consume_code(tx, &id, step, &recovery)?;
-        if is_right {
-            rows::record_sign_in(tx, &id)?;
-            sessions::insert_session(tx, &digest, &session)?;
-        }
-        Ok(is_right)
-    });
+    let written =
+        state.store.write(move |tx| one_time_codes::sign_in_with_code(tx, step, &recovery, &digest, &session));
     if !written.await? {
         state.metrics.record_sign_in(SignInOutcome::Rejected);
         return Ok(code_page(

@@ -12,22 +12,18 @@ use actix_web::{FromRequest, HttpRequest};
 use crate::auth::secret::{self, TokenDigest};
 use crate::clock::{self, Millis};
 use crate::error::Result;
+use crate::management::sessions::{self, AGE_MAX, LiveSession, Session};
 use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext};
-use crate::model::permission::{Permission, Permissions};
-use crate::store::tables::admins;
-use crate::store::tables::sessions::{self, Session};
+use crate::model::permission::Permission;
 use crate::web::portal::forms;
 use crate::web::portal::layout::{self, PageError};
+use crate::web::portal::sign_in::signed_in::{SignedIn, Theme};
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::public_url::is_https;
 use crate::web::request_middleware;
 use crate::web::required_permission::RequiredPermission;
 use crate::web::state::AppState;
 
-/// Longest time in milliseconds that a session lives without use.
-pub const IDLE_MAX: Millis = 24 * 60 * 60 * 1000;
-/// Longest lifetime of a session in milliseconds.
-pub const AGE_MAX: Millis = 7 * 24 * 60 * 60 * 1000;
 /// Shortest interval in milliseconds between two updates of a session's last use.
 const USE_UPDATE_INTERVAL: Millis = 60 * 1000;
 /// Longest stored `User-Agent`, in characters.
@@ -39,61 +35,6 @@ const COOKIE: &str = "__Host-rc";
 const PLAIN_COOKIE: &str = "rc";
 /// Cookie of the color theme; it outlives the session.
 pub(crate) const THEME_COOKIE: &str = "rc_theme";
-
-/// Color theme of the pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Theme {
-    /// The setting of the device.
-    #[default]
-    Auto,
-    Light,
-    Dark,
-}
-
-impl Theme {
-    /// The key in forms, cookies and pages.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Light => "light",
-            Self::Dark => "dark",
-        }
-    }
-
-    /// The theme with that key; [`Theme::Auto`] for any other key.
-    pub(crate) fn from_key(key: &str) -> Self {
-        [Self::Light, Self::Dark].into_iter().find(|theme| theme.as_str() == key).unwrap_or_default()
-    }
-}
-
-/// A signed-in admin with the current session.
-#[derive(Debug, Clone)]
-pub(crate) struct SignedIn {
-    pub(crate) session: String,
-    pub(crate) admin: String,
-    pub(crate) name: String,
-    pub(crate) email: String,
-    pub(crate) role: String,
-    /// The account that the role is limited to; `None` for all accounts.
-    pub(crate) account: Option<String>,
-    pub(crate) permissions: Permissions,
-    /// The CSRF token of every form of this session.
-    pub(crate) form_token: String,
-    /// Result of the previous action.
-    pub(crate) notice: Option<&'static str>,
-    pub(crate) theme: Theme,
-    /// The time zone chosen in this browser.
-    pub(crate) zone: Option<TimeZoneChoice>,
-    since: Millis,
-    last_seen: Millis,
-}
-
-impl SignedIn {
-    /// Whether the admin may manage the server: `system.admin` without a limit to one account.
-    pub(crate) fn may_manage_server(&self) -> bool {
-        self.account.is_none() && self.permissions.contains(Permission::SystemAdmin)
-    }
-}
 
 /// A signed-in admin with the permission `N`. As a handler argument it rejects all others.
 pub(crate) struct PermittedAdmin<N> {
@@ -144,7 +85,7 @@ impl PageRequest {
     /// Reads a form of a signed-in admin, after checking its origin and CSRF token.
     ///
     /// # Errors
-    /// [`Refusal::ForeignForm`] for another origin or token, 400 if the form cannot be parsed.
+    /// [`PageError::ForeignForm`] for another origin or token, 400 if the form cannot be parsed.
     pub(crate) async fn form<T: serde::de::DeserializeOwned>(
         self,
         signed: &SignedIn,
@@ -194,7 +135,7 @@ fn audit_context(request: &HttpRequest, signed: &SignedIn) -> AuditContext {
 /// Returns the signed-in admin.
 ///
 /// # Errors
-/// [`Refusal::SignIn`] with the path to return to if there is no valid session, and the errors of the database.
+/// [`PageError::SignIn`] with the path to return to if there is no valid session, and the errors of the database.
 pub(crate) fn find_signed_in(request: &HttpRequest) -> std::result::Result<SignedIn, PageError> {
     let state = request.app_data::<Data<AppState>>();
     let found = match state {
@@ -205,7 +146,7 @@ pub(crate) fn find_signed_in(request: &HttpRequest) -> std::result::Result<Signe
         let next = request.uri().path_and_query().map_or("/", |path| path.as_str());
         // A form cannot be sent again after sign-in, so only safe requests are repeated.
         let next = if request.method().is_safe() { next } else { "/" };
-        PageError::SignIn { next: next.to_owned() }
+        PageError::SignIn { next: forms::encode_query(next) }
     })
 }
 
@@ -213,19 +154,8 @@ fn find_session(request: &HttpRequest, state: &Data<AppState>) -> Result<Option<
     let Some(cookie) = request.cookie(cookie_name(state)) else { return Ok(None) };
     let digest = secret::digest_text(cookie.value());
     let now = clock::current_millis();
-    let found = state.store.read_inline(|at| {
-        let Some(session) = sessions::find_session_by_digest(at, &digest)? else { return Ok(None) };
-        if now - session.last_seen_at > IDLE_MAX || now - session.created_at > AGE_MAX {
-            return Ok(None);
-        }
-        let Some(admin) = admins::find_admin_by_id(at, &session.admin)?.filter(|admin| admin.disabled_at.is_none())
-        else {
-            return Ok(None);
-        };
-        let Some(role) = admins::find_role(at, &admin.role)? else { return Ok(None) };
-        Ok(Some((session, admin, role)))
-    })?;
-    let Some((session, admin, role)) = found else { return Ok(None) };
+    let found = state.store.read_inline(|at| sessions::find_live_session(at, &digest, now))?;
+    let Some(LiveSession { session, admin, role }) = found else { return Ok(None) };
     let signed = SignedIn {
         session: session.id,
         admin: admin.id,
@@ -245,18 +175,6 @@ fn find_session(request: &HttpRequest, state: &Data<AppState>) -> Result<Option<
         record_session_use(state, signed.session.clone());
     }
     Ok(Some(signed))
-}
-
-impl SignedIn {
-    /// The zone of days and times in forms: the chosen one, else UTC.
-    pub(crate) fn zone(&self) -> TimeZoneChoice {
-        self.zone.clone().unwrap_or_else(TimeZoneChoice::utc)
-    }
-
-    /// When the session expires if it is not used again.
-    pub(crate) fn expires_at(&self) -> Millis {
-        (self.last_seen + IDLE_MAX).min(self.since + AGE_MAX)
-    }
 }
 
 /// Updates the last use of a session in the background, so that the page does not wait for the write.

@@ -13,9 +13,8 @@ use crate::auth::oidc::{Callback, SignInAttempt, SignInFailure, SignedInUser};
 use crate::auth::secret::{self, BearerToken};
 use crate::clock::{self, Millis};
 use crate::error::{Error, Reason};
-use crate::management::sso as identities;
+use crate::management::{sessions, sso as identities};
 use crate::messages::render_message;
-use crate::store::tables::{admins, sessions};
 use crate::web::metrics::SignInOutcome;
 use crate::web::portal::forms;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -23,11 +22,9 @@ use crate::web::portal::settings::admins::SystemAdmin;
 use crate::web::portal::settings::sso_test;
 use crate::web::portal::sign_in::session::{self, PageRequest};
 use crate::web::request_middleware;
-use crate::web::sso_provider::{self, SsoProvider};
+use crate::web::sso_provider::{self, SsoProvider, redirect_uri};
 use crate::web::state::AppState;
 
-/// Path of the redirect URI, below the public URL.
-pub(crate) const CALLBACK_PATH: &str = "/login/sso/callback";
 /// Longest time to sign in at the provider, in seconds.
 const ATTEMPT_SECONDS_MAX: i64 = 10 * 60;
 /// Longest path to return to, in bytes: a browser drops a cookie of more than 4 KB.
@@ -55,11 +52,6 @@ struct SsoAttempt {
 #[serde(default)]
 struct SsoQuery {
     next: Option<String>,
-}
-
-/// The redirect URI to register at the provider.
-pub(crate) fn redirect_uri(state: &AppState) -> String {
-    format!("{}{CALLBACK_PATH}", state.public_url())
 }
 
 /// `GET /login/sso`
@@ -222,8 +214,7 @@ async fn sign_in_identity(
         let entered = identities::sign_in(tx, &from, &agreement, &came.identity, &fresh)?;
         if let Ok(admin) = &entered {
             session.admin.clone_from(&admin.id);
-            admins::record_sign_in(tx, &admin.id)?;
-            sessions::insert_session(tx, &digest, &session)?;
+            sessions::start_session(tx, &digest, &session)?;
         }
         Ok(entered)
     });

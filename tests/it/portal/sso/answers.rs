@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::provider::{CLIENT_ID, CLIENT_SECRET};
-use super::{SsoFixture, decode, is_signed_in, return_with_code, return_with_query, start_sign_in};
+use super::{SsoFixture, is_signed_in, return_with_code, return_with_query, start_sign_in};
 use crate::identity::{Signer, now};
 use crate::portal::browser::{Browser, Page};
 use crate::sample;
@@ -44,8 +44,8 @@ fn a_sign_in_attempt_is_bound_to_its_browser() {
     let pair = "rollcall%20portal:hush%2Fhush%3A5Zk2%26mQ";
     assert!(head.contains(&format!("Basic {}", STANDARD.encode(pair))), "{head}");
     let field = |name: &str| {
-        let value = body.split('&').find_map(|pair| pair.strip_prefix(&format!("{name}=")));
-        decode(value.unwrap_or_else(|| panic!("{name} in {body}")))
+        let value = form_urlencoded::parse(body.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value);
+        value.unwrap_or_else(|| panic!("{name} in {body}")).into_owned()
     };
     assert_eq!((field("code").as_str(), field("redirect_uri")), ("c1", back));
     assert_eq!(URL_SAFE_NO_PAD.encode(Sha256::digest(field("code_verifier"))), sent["code_challenge"]);

@@ -97,27 +97,7 @@ type AuthorizationRequest = BTreeMap<String, String>;
 fn start_sign_in(browser: &mut Browser, path: &str) -> AuthorizationRequest {
     let page = browser.send(&browser.request("GET", path), path).answered(303);
     let (_, query) = page.header("location").unwrap().split_once('?').unwrap();
-    query
-        .split('&')
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.to_owned(), decode(value)))
-        .collect()
-}
-
-fn decode(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [rest.next().unwrap(), rest.next().unwrap()];
-                u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).unwrap()
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
 /// Returns from the provider with a code.

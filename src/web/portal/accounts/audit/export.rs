@@ -5,8 +5,7 @@ use actix_web::http::header::CONTENT_DISPOSITION;
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::store::tables::audit as rows;
-use crate::store::tables::audit::AuditEntry;
+use crate::management::audit::{self, AuditEntry};
 use crate::web::portal::accounts::audit::AuditForm;
 use crate::web::portal::layout::{PageError, PageResult};
 use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
@@ -54,8 +53,10 @@ pub(crate) async fn export_json(admin: PermittedAdmin<Audit>, page_request: Page
 async fn read_entries(admin: &PermittedAdmin<Audit>, page_request: &PageRequest) -> Result<Vec<AuditEntry>, PageError> {
     let query: AuditForm = page_request.query();
     let Some(filter) = query.to_query(&admin.context.scope, &admin.signed.zone()) else { return Ok(Vec::new()) };
-    Ok(crate::web::portal::read_blocking(&page_request.state, move |at| rows::list_entries(at, &filter, ROWS_MAX))
-        .await?)
+    Ok(crate::web::portal::read_blocking(&page_request.state, move |at| {
+        audit::list_audit_entries(at, &filter, ROWS_MAX)
+    })
+    .await?)
 }
 
 fn download_response(ending: &str, kind: &'static str) -> actix_web::HttpResponseBuilder {

@@ -1,0 +1,98 @@
+//! The types of switch values: how a form shows them, and which values they accept.
+
+use serde_json::Value;
+
+/// The highest number of resources per page.
+const PAGE_MAX: u32 = 1_000;
+
+/// The input of a switch in a form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SwitchInput {
+    /// A checkbox.
+    Flag,
+    /// One of these values, each with its label.
+    Choice(&'static [(&'static str, &'static str)]),
+    /// A number within these bounds.
+    Number(u32, u32),
+    /// Names separated by commas; empty for all.
+    Names,
+}
+
+impl SwitchInput {
+    /// Returns the accepted values, such as `1 to 1000`.
+    pub fn describe_values(self) -> String {
+        match self {
+            Self::Flag => "true, false".to_owned(),
+            Self::Choice(options) => options.iter().map(|(value, _)| *value).collect::<Vec<_>>().join(", "),
+            Self::Number(min, max) => format!("{min} to {max}"),
+            Self::Names => "names".to_owned(),
+        }
+    }
+}
+
+/// A type of switch values.
+pub(super) trait SwitchValue {
+    /// The input in a form.
+    const INPUT: SwitchInput;
+
+    /// Checks the value on its own.
+    fn check(&self, _key: &str) -> crate::error::Result<()> {
+        Ok(())
+    }
+}
+
+impl SwitchValue for bool {
+    const INPUT: SwitchInput = SwitchInput::Flag;
+}
+
+/// A number of resources.
+impl SwitchValue for u32 {
+    const INPUT: SwitchInput = SwitchInput::Number(1, PAGE_MAX);
+
+    fn check(&self, key: &str) -> crate::error::Result<()> {
+        if (1..=PAGE_MAX).contains(self) {
+            return Ok(());
+        }
+        let detail = crate::error::Reason::NumberOutOfRange.with("min", 1).with("max", PAGE_MAX);
+        Err(detail.on_field(format!("switches.{key}")))
+    }
+}
+
+impl SwitchValue for Vec<String> {
+    const INPUT: SwitchInput = SwitchInput::Names;
+}
+
+/// A switch with its texts.
+#[derive(Debug)]
+pub struct SwitchRow {
+    /// Key in the management API, and name of the form field.
+    pub key: &'static str,
+    /// The description in the management API and in `docs/switches.md`.
+    pub description: &'static str,
+    /// The label of the form field.
+    pub label: &'static str,
+    /// The help text of the form field: when to change the switch.
+    pub help: &'static str,
+    /// The input in a form.
+    pub input: SwitchInput,
+}
+
+impl SwitchRow {
+    /// Reads the text of a form field or an argument; returns `None` if the switch does not accept it.
+    pub fn parse(&self, text: &str) -> Option<Value> {
+        let text = text.trim();
+        match self.input {
+            SwitchInput::Flag => match text {
+                "on" | "true" => Some(Value::from(true)),
+                // A form does not send a checkbox that is off.
+                "off" | "false" | "" => Some(Value::from(false)),
+                _ => None,
+            },
+            SwitchInput::Choice(options) => options.iter().any(|(value, _)| *value == text).then(|| Value::from(text)),
+            SwitchInput::Number(..) => text.parse::<u32>().ok().map(Value::from),
+            SwitchInput::Names => {
+                Some(text.split([',', ' ', '\n']).filter(|name| !name.is_empty()).map(str::trim).collect())
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Okta.
+
+use super::{ConsoleLocations, DAY, IdentityProvider};
+use crate::model::configuration::ConfigurationSource;
+use crate::model::switches::Preset;
+
+pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
+    key: "okta",
+    name: "Okta",
+    hint: "SCIM 2.0 app from the catalog, or your own",
+    source: ConfigurationSource::Okta,
+    provider: None,
+    preset: Preset::Okta,
+    max_call_interval: 7 * DAY,
+    // The button "Test API Credentials" reads one or two users from the start of the list.
+    is_connection_test: Some(|search| {
+        search.filter_value.is_none() && search.start_index == Some("1") && matches!(search.count, Some("1" | "2"))
+    }),
+    locations: ConsoleLocations {
+        token: "Okta: Provisioning › Integration › Edit, field API Token.",
+        url: "Okta: Provisioning › Integration › Edit, field Base URL.",
+        mapping: "Okta: Provisioning › To App › Attribute Mappings.",
+        assignments: "Okta: Assignments, and Push Groups.",
+    },
+    steps: include_str!("../../templates/portal/steps/okta.html"),
+    steps_checked_on: "2026-11-22",
+    notes: &[
+        "Never repeats a request that was answered with 400, so unknown group members are skipped and noted.",
+        "Deactivates users and never deletes them.",
+    ],
+};

@@ -1,0 +1,25 @@
+//! `PingOne`.
+
+use super::{ConsoleLocations, DAY, IdentityProvider};
+use crate::model::configuration::ConfigurationSource;
+use crate::model::switches::Preset;
+
+pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
+    key: "ping",
+    name: "PingOne",
+    hint: "SCIM Outbound connection",
+    source: ConfigurationSource::Other,
+    provider: Some("ping"),
+    preset: Preset::Idp,
+    max_call_interval: 7 * DAY,
+    is_connection_test: None,
+    locations: ConsoleLocations {
+        token: "PingOne: the connection’s Configuration, field OAuth access token; the type is Bearer.",
+        url: "PingOne: the connection’s Configuration, field SCIM base URL; resources /Users and /Groups.",
+        mapping: "PingOne: the rule’s Attribute Mapping.",
+        assignments: "PingOne: the rule’s User Filter, and its groups.",
+    },
+    steps: include_str!("../../templates/portal/steps/ping.html"),
+    steps_checked_on: "2026-11-22",
+    notes: &["Updates users with PUT. The filter that matches users is a template that the admin edits."],
+};

@@ -1,0 +1,134 @@
+//! Connections to the database file: how a file is probed, and the settings of writers and readers.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::store::engine::files::DataFiles;
+use crate::store::engine::open_error::OpenError;
+use crate::store::engine::upgrade;
+
+/// How long a statement waits for a lock of another process, such as a command that runs while the server does.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Page cache of a connection, in KiB. SQLite reads a negative value as KiB.
+const CACHE_KIB: i32 = -16_000;
+/// Page cache of a pooled connection, in KiB.
+const SCAN_CACHE_KIB: i32 = -4_000;
+/// Size of a connection's statement cache: more than the crate has statements, so that none is compiled twice.
+const STATEMENTS_MAX: usize = 256;
+/// Number of pages in the write-ahead log that starts a checkpoint: 16 MiB. Larger than SQLite's default of 4 MiB,
+/// because writes wait while a checkpoint syncs the file.
+const CHECKPOINT_PAGES: i32 = 4_000;
+/// Size in bytes to which the write-ahead log is truncated after it has grown larger.
+const LOG_MAX_BYTES: i64 = 32 << 20;
+
+/// Returns the schema version of the file, 0 for an empty file, over a read-only connection. Returns an error if the
+/// file is not a database, not a Rollcall database, damaged in its first pages, or newer than this program.
+pub(crate) fn probe_file(path: &Path) -> Result<i32, OpenError> {
+    let failed = |error| OpenError::sqlite(path, error);
+    let connection = Connection::open_with_flags(path, reader_flags()).map_err(failed)?;
+    let (application, version, empty): (i32, i32, bool) = connection
+        .query_row(
+            "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
+                    NOT EXISTS (SELECT 1 FROM sqlite_schema)",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )
+        .map_err(failed)?;
+    if empty && application == 0 && version == 0 {
+        return Ok(0);
+    }
+    if application != upgrade::APPLICATION_ID {
+        return Err(OpenError::Foreign(path.to_owned()));
+    }
+    let supported = upgrade::newest_version();
+    if version > supported {
+        let writer = upgrade::read_writer_version(&connection);
+        return Err(OpenError::Newer { path: path.to_owned(), found: version, supported, writer });
+    }
+    Ok(version)
+}
+
+/// Opens a connection for writing. With `synchronous=FULL` an acknowledged write survives a power failure.
+pub(crate) fn connect_writer(files: &DataFiles) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(&files.database, flags)?;
+    set_up_connection(&connection)?;
+    use_write_ahead_log(&connection)?;
+    connection.execute_batch(&format!(
+        "PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA journal_size_limit = {LOG_MAX_BYTES};
+         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
+    ))?;
+    Ok(connection)
+}
+
+/// Opens a read-only connection to copy or check a database. It is not `query_only`, which would forbid VACUUM INTO.
+pub(crate) fn connect_source(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, reader_flags())?;
+    set_up_connection(&connection)?;
+    Ok(connection)
+}
+
+/// Opens a connection for reading.
+pub(crate) fn connect_reader(files: &DataFiles) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(&files.database, reader_flags())?;
+    set_up_reader(&connection)?;
+    Ok(connection)
+}
+
+pub(crate) fn reader_flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
+}
+
+pub(crate) fn set_up_reader(connection: &Connection) -> rusqlite::Result<()> {
+    set_up_connection(connection)?;
+    connection.pragma_update(None, "query_only", true)
+}
+
+/// A pooled reader has a small cache, because a scan reads each page once.
+pub(crate) fn set_up_pooled_reader(connection: &Connection) -> rusqlite::Result<()> {
+    set_up_reader(connection)?;
+    connection.pragma_update(None, "cache_size", SCAN_CACHE_KIB)
+}
+
+/// Applies the settings that all connections share.
+fn set_up_connection(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.execute_batch(&format!(
+        "PRAGMA trusted_schema = OFF;
+         PRAGMA cache_size = {CACHE_KIB};
+         PRAGMA temp_store = MEMORY;
+         PRAGMA mmap_size = 0;"
+    ))?;
+    // Query planner stability. Without it a statement with a bound LIMIT is compiled again at each run.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    crate::store::filter_sql::register_functions(connection)
+}
+
+/// Switching a new file to the write-ahead log needs an exclusive lock, for which SQLite itself does not wait.
+fn use_write_ahead_log(connection: &Connection) -> rusqlite::Result<()> {
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        let mode = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
+        match mode {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) => return Err(error),
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => {
+                return Err(rusqlite::Error::SqliteFailure(
+                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+                    Some(format!(
+                        "the file system does not support a write-ahead log (journal mode {mode}); use a local disk"
+                    )),
+                ));
+            }
+        }
+    }
+}

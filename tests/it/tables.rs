@@ -1,0 +1,86 @@
+//! The tables in `docs/` that are generated from tables in the program.
+
+use std::fs;
+use std::path::Path;
+
+use rollcall::model::switches::{Preset, SWITCHES, SwitchRow, Switches, SwitchesResponse};
+use rollcall::providers::{IdentityProvider, PROVIDERS};
+use serde_json::Value;
+
+const END: &str = "<!-- end -->";
+
+/// Compares the table between the two comments with the generated one. With `TEST_WRITES=1`, writes it instead.
+fn assert_table(file: &str, start: &str, table: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(file);
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(start).unwrap();
+    let (written, after) = rest.split_once(END).unwrap();
+    let table = format!("\n{table}");
+    if std::env::var_os("TEST_WRITES").is_some() {
+        fs::write(path, format!("{before}{start}{table}{END}{after}")).unwrap();
+        return;
+    }
+    assert_eq!(written, table, "TEST_WRITES=1 cargo test --test it tables rewrites docs/{file}");
+}
+
+fn provider_row(provider: &IdentityProvider) -> String {
+    let minutes = provider.max_call_interval / 60_000;
+    let interval = match minutes % (24 * 60) {
+        0 => format!("{} days", minutes / (24 * 60)),
+        _ => format!("{minutes} minutes"),
+    };
+    format!(
+        "| {} | `{}` | {} | `{}` | {interval} | {} | {} | {} |\n",
+        provider.name,
+        provider.source,
+        provider.provider.map_or_else(String::new, |value| format!("`{value}`")),
+        provider.preset.as_str(),
+        if provider.is_connection_test.is_some() { "yes" } else { "no" },
+        provider.steps_checked_on,
+        provider.notes.join(" ").replace('|', "\\|"),
+    )
+}
+
+#[test]
+fn the_documented_providers_are_those_of_the_program() {
+    let mut table = String::from(
+        "| name | source | provider | preset | calls at least every | test recognized | steps checked | notes |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    table.extend(PROVIDERS.iter().map(provider_row));
+    assert_table("providers.md", "<!-- generated from src/providers -->", &table);
+}
+
+/// The value of a switch in a preset.
+fn value_in(switches: &Switches, row: &SwitchRow) -> String {
+    match &serde_json::to_value(SwitchesResponse::from(switches)).unwrap()[row.key] {
+        Value::Array(names) if names.is_empty() => "empty".to_owned(),
+        Value::String(text) => format!("`{text}`"),
+        other => format!("`{other}`"),
+    }
+}
+
+fn switch_row(row: &SwitchRow) -> String {
+    let default = value_in(&Switches::default(), row);
+    let others = Preset::ALL.map(|preset| (preset, value_in(&preset.switches(), row)));
+    let others = others.iter().filter(|(_, value)| *value != default);
+    let others: Vec<String> = others.map(|(preset, value)| format!("{}: {value}", preset.as_str())).collect();
+    format!(
+        "| `{}` | {} | {} | {default} | {} | {}. {} |\n",
+        row.key,
+        row.label,
+        row.input.describe_values(),
+        others.join(", "),
+        row.description.trim(),
+        row.help
+    )
+}
+
+#[test]
+fn the_documented_switches_are_those_of_the_program() {
+    let mut table = String::from(
+        "| key | in the portal | values | default | other presets | meaning |\n| --- | --- | --- | --- | --- | --- |\n",
+    );
+    table.extend(SWITCHES.iter().map(switch_row));
+    assert_table("switches.md", "<!-- generated from src/model/switches/table.rs -->", &table);
+}
