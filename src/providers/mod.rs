@@ -11,6 +11,7 @@ mod okta;
 mod onelogin;
 mod ping;
 mod rippling;
+mod sailpoint;
 
 use crate::clock::Millis;
 use crate::model::configuration::{Configuration, ConfigurationSource};
@@ -110,6 +111,7 @@ pub static PROVIDERS: &[IdentityProvider] = &[
     google::PROVIDER,
     ping::PROVIDER,
     rippling::PROVIDER,
+    sailpoint::PROVIDER,
     custom::PROVIDER,
 ];
 

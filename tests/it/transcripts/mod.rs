@@ -34,6 +34,7 @@ transcripts! {
     entra_provisions_groups: "entra/entra-groups.json" as "azure-ad";
     onelogin_provisions: "onelogin/onelogin.json" as "other";
     jumpcloud_provisions: "jumpcloud/jumpcloud.json" as "other";
+    sailpoint_provisions: "sailpoint/sailpoint.json" as "other";
     rauthy_provisions: "rauthy/rauthy.json" as "other";
     odd_spellings_on_the_wire_are_accepted: "wire/wire-tolerance.json" as "other";
 }
