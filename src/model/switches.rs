@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use table::{
-    DiscoveryAccess, InputMode, PasswordHandling, PatchResponse, SWITCHES, SwitchChanges, Switches, SwitchesResponse,
-    UnknownMembers,
+    DiscoveryAccess, InputMode, PasswordHandling, PatchResponse, ResponseMediaType, SWITCHES, SwitchChanges, Switches,
+    SwitchesResponse, UnknownMembers,
 };
 pub use value::{SwitchInput, SwitchRow};
 

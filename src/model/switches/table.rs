@@ -147,6 +147,18 @@ choice! {
 }
 
 choice! {
+    /// The content type of responses with a body (RFC 7644 section 3.8).
+    #[derive(Default)]
+    ResponseMediaType {
+        /// `application/scim+json`, or `application/json` for a client that accepts only that.
+        #[default]
+        Negotiated = "negotiated", "application/scim+json, unless the client accepts only application/json";
+        /// Always `application/json`.
+        Json = "json", "Always application/json";
+    }
+}
+
+choice! {
     /// Which clients may read the discovery documents.
     DiscoveryAccess {
         /// Any client; an invalid token is still refused.
@@ -197,6 +209,11 @@ switches! {
     patch_response, "patchResponse": PatchResponse = PatchResponse::Auto;
     "What a PATCH is answered with",
     "Large groups make large answers. Some clients insist on one kind.";
+
+    /// Content type of responses with a body
+    response_media_type, "responseMediaType": ResponseMediaType = ResponseMediaType::Negotiated;
+    "Content type of responses",
+    "The standard asks for application/scim+json. OneLogin documents application/json; choose it for a client that does not read the other.";
 
     /// Whether /Bulk is served
     bulk, "bulk": bool = true;

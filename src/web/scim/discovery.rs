@@ -34,7 +34,9 @@ pub(super) fn serve_anonymous(
     };
     let found = state.store.read_inline(|at| scope::find_public_scope(at, id))?;
     let scope = found.ok_or_else(auth::unauthorized_error)?;
-    serve_document(request, base, &scope.switches, &scope.types, route)
+    let answer = serve_document(request, base, &scope.switches, &scope.types, route);
+    let media_type = scope.switches.response_media_type;
+    Ok(ScimResponse { media_type, ..answer.unwrap_or_else(ScimResponse::from) })
 }
 
 /// Returns a discovery document.

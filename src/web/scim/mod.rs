@@ -160,6 +160,7 @@ async fn handle_request(
         Some(wait) => Ok(rate_limited_response(wait)),
     };
     let mut answer = answered.unwrap_or_else(ScimResponse::from);
+    answer.media_type = caller.scope.switches.response_media_type;
     answer.configuration = Some(caller.scope.configuration_id);
     answer.who = Some(CallerIdentity::Caller { configuration: caller.scope.configuration, token: caller.token });
     Ok(answer)

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::error::{Error, ErrorKind, Reason, ScimType};
 use crate::messages::render_message;
+use crate::model::switches::ResponseMediaType;
 use crate::scim::dialect::DialectNotes;
 use crate::scim::urn;
 use crate::web::request_log::{CallerIdentity, RecordedBody, RecordedCall};
@@ -25,6 +26,7 @@ use crate::web::scim::route::ScimRoute;
 /// Longest slice; a shorter body is sent at once.
 const SLICE_BYTES: usize = 32 * 1024;
 const SCIM_JSON: &str = "application/scim+json";
+const PLAIN_JSON: &str = "application/json";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The response of a handler.
@@ -41,6 +43,8 @@ pub(super) struct ScimResponse {
     pub(super) error: Option<Error>,
     /// Value of Retry-After, in seconds.
     pub(super) retry_after: Option<u64>,
+    /// Content type of the body, by the switch of the configuration.
+    pub(super) media_type: ResponseMediaType,
     /// The configuration of an authenticated caller.
     pub(super) configuration: Option<Arc<str>>,
     /// The caller, for the request log of the configuration; none if the call belongs to no configuration.
@@ -139,14 +143,20 @@ impl ScimResponse {
         response.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
         response.insert_header((header::CACHE_CONTROL, "no-store"));
         self.insert_headers(&mut response, request);
+        let content_type = self.content_type(request);
         match self.body {
             ResponseBody::Empty => response.finish(),
-            ResponseBody::Bytes(bytes) => {
-                response.content_type(negotiate_content_type(request)).body(SlicedBody::from(bytes))
-            }
+            ResponseBody::Bytes(bytes) => response.content_type(content_type).body(SlicedBody::from(bytes)),
             ResponseBody::Chunks(pieces) => response
-                .content_type(negotiate_content_type(request))
+                .content_type(content_type)
                 .streaming(futures_util::stream::iter(pieces.map(Ok::<_, std::convert::Infallible>))),
+        }
+    }
+
+    fn content_type(&self, request: &HttpRequest) -> &'static str {
+        match self.media_type {
+            ResponseMediaType::Negotiated => negotiate_content_type(request),
+            ResponseMediaType::Json => PLAIN_JSON,
         }
     }
 
@@ -189,8 +199,8 @@ fn negotiate_content_type(request: &HttpRequest) -> &'static str {
             .split(',')
             .any(|range| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type))
     };
-    if accepts("application/json") && !accepts(SCIM_JSON) && !accepts("*/*") && !accepts("application/*") {
-        return "application/json";
+    if accepts(PLAIN_JSON) && !accepts(SCIM_JSON) && !accepts("*/*") && !accepts("application/*") {
+        return PLAIN_JSON;
     }
     SCIM_JSON
 }

@@ -159,6 +159,34 @@ fn discovery_may_be_for_those_with_a_token() {
 }
 
 #[test]
+fn responses_may_have_the_content_type_of_plain_json() {
+    // OneLogin documents this type; RFC 7644 section 3.8 asks for the other one.
+    let operator = App::shared().operator();
+    let client = operator.configuration("settings-media-type", "other");
+    let id = client.created("/Users", &user("ada"));
+    let assert_types = |expected: &str| {
+        let requests = [
+            client.request("GET", &format!("/Users/{id}")).header("Accept", "application/scim+json"),
+            client.request("GET", "/Users").without("Accept"),
+            client.request("GET", "/Users/unknown"),
+            client.request("POST", "/Users").json(&user("ada")),
+            client.request("GET", "/Schemas").without("Authorization"),
+            client.request("GET", "/Schemas?filter=x").without("Authorization"),
+        ];
+        for request in requests {
+            let described = format!("{request:?}");
+            let sent = request.send();
+            assert_eq!(sent.header("content-type"), expected, "{described} {}", sent.status);
+        }
+    };
+    assert_types("application/scim+json");
+    switched(&operator, &client, &json!({"responseMediaType": "json"}));
+    assert_types("application/json");
+    switched(&operator, &client, &json!({"responseMediaType": "negotiated"}));
+    assert_types("application/scim+json");
+}
+
+#[test]
 fn the_other_switches_take_effect_with_the_next_request() {
     let operator = App::shared().operator();
     let client = operator.configuration("settings-effects", "other");
