@@ -43,7 +43,9 @@ CREATE TABLE configurations (
     -- 1 while a purge still has to delete the request log.
     forgets_requests INTEGER NOT NULL DEFAULT 0 CHECK (forgets_requests IN (0, 1)),
     -- Set while a purge runs: events up to this number no longer contain personal data of the configuration.
-    purge_seq INTEGER
+    purge_seq INTEGER,
+    -- The cause of the last failed call: the reason why a token was refused, or an error code.
+    last_cause TEXT
 ) STRICT;
 CREATE INDEX configurations_by_account ON configurations (account_id);
 CREATE INDEX configurations_catching_up ON configurations (configuration) WHERE holds = 1 AND sync = 1;

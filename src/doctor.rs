@@ -60,7 +60,7 @@ impl Finding {
         Self { subject, grade: Severity::Warning, message: message.into(), next_step: Some(next_step.into()) }
     }
 
-    /// Returns a finding of grade [`Grade::Problem`].
+    /// Returns a finding of grade [`Severity::Problem`].
     pub fn problem(subject: &'static str, message: impl Into<String>, next_step: impl Into<String>) -> Self {
         Self { subject, grade: Severity::Problem, message: message.into(), next_step: Some(next_step.into()) }
     }

@@ -6,10 +6,12 @@
 //! - [`log`]: log output
 //! - [`histogram`]: lock-free histogram
 //! - [`clock`]: time and time-ordered ids
-//! - [`error`]: the error type above the protocol core
+//! - [`error`]: the error type: a reason with a code, a field and parameters
 //! - [`scim`]: pure: the SCIM 2.0 protocol
+//! - [`messages`]: the sentence of each reason
 //! - [`model`]: pure: the types of the domain
 //! - [`providers`]: the identity providers
+//! - [`diagnosis`]: why a call failed, and the status of a connection
 //! - [`auth`]: signed tokens, OpenID Connect, passwords, one-time codes, secrets
 //! - [`tls`]: HTTPS and its certificates
 //! - [`store`]: SQLite: writer, readers, upgrades, rows and SQL
@@ -24,6 +26,7 @@
 pub mod auth;
 pub mod cli;
 pub mod clock;
+pub mod diagnosis;
 pub mod doctor;
 pub mod error;
 pub mod histogram;

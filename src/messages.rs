@@ -29,10 +29,14 @@ pub fn render_for_operator(error: &Error) -> String {
 
 /// The same for a page: with a capital letter and a full stop.
 pub fn render_sentence(error: &Error) -> String {
-    let text = render_message(error);
+    format!("{}.", capitalize(&render_message(error)))
+}
+
+/// The text with a capital letter at its start.
+pub fn capitalize(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", chars.as_str())
+    first + chars.as_str()
 }
 
 /// The text of a note in the request log. A note of an earlier version is a text already.

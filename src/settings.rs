@@ -138,7 +138,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Combines the parsed flags. `warnings` are those of [`Sources`].
+    /// Combines the parsed flags. `warnings` are those of [`sources::SettingSources`].
     ///
     /// # Errors
     /// Each flag is valid, but the combination is not.

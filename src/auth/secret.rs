@@ -26,7 +26,7 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 /// SHA-256 of a token, as stored in the database.
 pub type TokenDigest = [u8; 32];
 
-/// A bearer token in plain text. `Debug` and `Display` print `***`; only [`Token::reveal`] returns it.
+/// A bearer token in plain text. `Debug` and `Display` print `***`; only [`BearerToken::reveal`] returns it.
 #[derive(Clone)]
 pub struct BearerToken(String);
 
@@ -39,17 +39,17 @@ impl BearerToken {
         Self::with_prefix(PREFIX)
     }
 
-    /// Like [`Token::generate`], for the secret of an API key.
+    /// Like [`BearerToken::generate`], for the secret of an API key.
     pub fn generate_key() -> Result<Self, SysError> {
         Self::with_prefix(KEY_PREFIX)
     }
 
-    /// Like [`Token::generate`], for session cookies and one-time URLs.
+    /// Like [`BearerToken::generate`], for session cookies and one-time URLs.
     pub fn generate_session() -> Result<Self, SysError> {
         Self::with_prefix("")
     }
 
-    /// Like [`Token::generate`], for the secret of a setup link.
+    /// Like [`BearerToken::generate`], for the secret of a setup link.
     pub fn generate_link() -> Result<Self, SysError> {
         Self::with_prefix(LINK_PREFIX)
     }

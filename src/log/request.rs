@@ -11,7 +11,7 @@ pub async fn run_for_request<F: Future>(id: &str, work: F) -> F::Output {
     REQUEST.scope(Arc::from(id), work).await
 }
 
-/// Returns the ID of the current request. Pass it to [`within`] to continue the work on another thread.
+/// Returns the ID of the current request. Pass it to [`resume_request`] to continue the work on another thread.
 pub fn current_request_id() -> Option<Arc<str>> {
     REQUEST.try_with(Arc::clone).ok()
 }

@@ -36,7 +36,7 @@ pub fn find_account(at: &Snapshot<'_>, account_scope: &AccountScope, id: &str) -
 /// Creates an account and returns it. The id of a deleted account can be used again.
 ///
 /// # Errors
-/// `Refused` names an invalid argument. `Conflict` if an account with this id exists.
+/// `Invalid` names an invalid argument. `Conflict` if an account with this id exists.
 pub fn create_account(tx: &Tx<'_>, context: &AuditContext, id: &str, name: Option<&str>) -> Result<Account> {
     account::check_id(id)?;
     if !context.scope.covers(id) {
@@ -62,7 +62,7 @@ pub fn create_account(tx: &Tx<'_>, context: &AuditContext, id: &str, name: Optio
 /// Changes the name of an account.
 ///
 /// # Errors
-/// `NotFound`. `Refused` if the name is invalid.
+/// `NotFound`. `Invalid` if the name is invalid.
 pub fn rename_account(tx: &Tx<'_>, context: &AuditContext, id: &str, name: &str) -> Result<()> {
     let found = find_account(tx, &context.scope, id)?;
     let name = names::check_name("name", name)?;

@@ -51,7 +51,7 @@ pub fn is_first_run(at: &Snapshot<'_>, code: &TokenDigest, now: Millis) -> Resul
 /// Creates the first owner and invalidates the setup code. Returns the owner.
 ///
 /// # Errors
-/// `NotFound` if the code is wrong, expired or used. `Refused` names an invalid field.
+/// `NotFound` if the code is wrong, expired or used. `Invalid` names an invalid field.
 pub fn create_first_owner(
     tx: &Tx<'_>,
     context: &AuditContext,
@@ -68,7 +68,7 @@ pub fn create_first_owner(
 /// Creates an admin and returns it.
 ///
 /// # Errors
-/// `Refused` names an invalid field. `Conflict` if the e-mail address is in use. It can fail after its first change: run it with `Store::write`.
+/// `Invalid` names an invalid field. `Conflict` if the e-mail address is in use. It can fail after its first change: run it with `Store::write`.
 pub fn create_admin(tx: &Tx<'_>, context: &AuditContext, draft: &AdminDraft) -> Result<Admin> {
     let email_key = admin::normalize_email(&draft.email)?;
     let name = admin::check_name(&draft.name)?;
@@ -124,7 +124,7 @@ pub fn count_active_owners(at: &Snapshot<'_>) -> Result<i64> {
 /// Returns the admin with this e-mail address.
 ///
 /// # Errors
-/// `Refused` if the e-mail address is invalid. `NotFound` if there is none.
+/// `Invalid` if the e-mail address is invalid. `NotFound` if there is none.
 pub fn find_admin_by_email(at: &Snapshot<'_>, email: &str) -> Result<Admin> {
     let found = rows::find_credentials_by_email(at, &admin::normalize_email(email)?)?;
     found.map(|found| found.admin).ok_or_else(|| Reason::AdminEmailNotFound.into())
@@ -150,7 +150,7 @@ pub fn find_credentials_by_id(at: &Snapshot<'_>, id: &str) -> Result<Option<Admi
 /// sessions of the admin end.
 ///
 /// # Errors
-/// `NotFound`. `Refused` names an invalid field. `Conflict` if no owner who can sign in would remain.
+/// `NotFound`. `Invalid` names an invalid field. `Conflict` if no owner who can sign in would remain.
 pub fn update_admin(tx: &Tx<'_>, context: &AuditContext, changed: &Admin) -> Result<()> {
     let before = find_admin_by_id(tx, &changed.id)?;
     let name = admin::check_name(&changed.name)?;

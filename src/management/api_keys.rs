@@ -53,7 +53,7 @@ pub fn default_permissions(account: Option<&str>, most: Permissions) -> Permissi
 /// Creates a key and returns it.
 ///
 /// # Errors
-/// `Refused` names an invalid argument. `Conflict` if the expiry is in the past. It can fail after its first change: run it with `Store::write`.
+/// `Invalid` names an invalid argument. `Conflict` if the expiry is in the past. It can fail after its first change: run it with `Store::write`.
 pub fn create_api_key(tx: &Tx<'_>, context: &AuditContext, new: &NewApiKey) -> Result<ApiKey> {
     let name = new.name.trim();
     let length = name.chars().count();

@@ -57,7 +57,7 @@ pub struct DeletionResult {
 /// Creates a configuration with its first token, and the account if it does not exist. Returns the configuration.
 ///
 /// # Errors
-/// `Refused` names an invalid argument. `Conflict`: the account already has a connection with this name. An error can
+/// `Invalid` names an invalid argument. `Conflict`: the account already has a connection with this name. An error can
 /// occur after the first write: run it with `Store::write`.
 pub fn create_configuration(tx: &Tx<'_>, context: &AuditContext, new: &NewConfiguration) -> Result<Configuration> {
     account::check_id(&new.account)?;

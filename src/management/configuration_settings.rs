@@ -31,7 +31,7 @@ pub struct SettingsChange {
 /// Without a difference, no event and no audit entry are appended.
 ///
 /// # Errors
-/// `NotFound`. `Refused` names an invalid field. `Conflict` if the name is in use, the default page size is above the
+/// `NotFound`. `Invalid` names an invalid field. `Conflict` if the name is in use, the default page size is above the
 /// maximum, or groups share names that must become unique. It can fail after its first change: run it with `Store::write`.
 pub fn change_settings(
     tx: &Tx<'_>,

@@ -1,10 +1,10 @@
 //! Overview of configurations for lists: provider, standing, and number of users and groups.
 
 use crate::clock::Millis;
+use crate::diagnosis::connection_status::ConnectionStatus;
 use crate::error::Result;
 use crate::model::audit_context::AccountScope;
 use crate::model::configuration::Configuration;
-use crate::model::connection_status::ConnectionStatus;
 use crate::model::request::CallHealth;
 use crate::providers::{self, IdentityProvider};
 use crate::store::Snapshot;
@@ -69,9 +69,9 @@ pub fn count_by_standing(at: &Snapshot<'_>, now: Millis) -> Result<Vec<(Connecti
 pub struct OverviewQuery {
     /// Part of the name or of the account id, case-insensitive.
     pub text: String,
-    /// Key of a [`Standing`].
+    /// Key of a [`ConnectionStatus`].
     pub standing: String,
-    /// Key of a [`Provider`].
+    /// Key of a [`crate::providers::IdentityProvider`].
     pub provider: String,
 }
 

@@ -84,7 +84,7 @@ pub fn store_calls(tx: &Tx<'_>, entries: &[RequestLogEntry]) -> Result<()> {
             states.insert(target, find_target_health(tx, target)?.map(|(key, health)| (key, health, health)));
         }
         if let Some(Some((key, _, health))) = states.get_mut(target) {
-            health.add_call(*verdict, call.at);
+            health.add_call(*verdict, call.at, call.failure_cause());
             rows::insert_request(tx, *key, call)?;
             let calls = HourlyCalls::from_call(call);
             hours.entry((*key, calls.hour)).and_modify(|hour| hour.add(&calls)).or_insert(calls);

@@ -30,7 +30,7 @@ pub fn list_roles(at: &Snapshot<'_>) -> Result<Vec<Role>> {
 /// Creates a role, or replaces the role with its id. The permissions are effective from the next request on.
 ///
 /// # Errors
-/// `Refused` names an invalid field. `Conflict` if the name is in use or the role is built in. Run it with
+/// `Invalid` names an invalid field. `Conflict` if the name is in use or the role is built in. Run it with
 /// `Store::write`.
 pub fn save_role(tx: &Tx<'_>, context: &AuditContext, role: &Role) -> Result<()> {
     let name = names::check_name("name", &role.name)?;

@@ -38,7 +38,7 @@ pub struct NewExtension {
 /// Returns the resource types of a configuration: the standard types with its extensions.
 ///
 /// # Errors
-/// `Database` if a stored document is not a valid schema.
+/// `DatabaseUnavailable` if a stored document is not a valid schema.
 pub fn load_resource_types(at: &Snapshot<'_>, configuration: i64) -> Result<Arc<[Arc<ResourceType>]>> {
     let added = rows::list_extensions(at, configuration)?;
     if added.is_empty() {
@@ -95,7 +95,7 @@ fn extension_not_found() -> Error {
 /// Adds a schema extension and returns it. It is effective from the next request on.
 ///
 /// # Errors
-/// `Scim` for an invalid document, `Refused` for another invalid argument. `Conflict` if the URN is in use. Run it with
+/// `Invalid` for an invalid document or argument. `Conflict` if the URN is in use. Run it with
 /// `Store::write`.
 pub fn add_extension(
     tx: &Tx<'_>,

@@ -41,7 +41,7 @@ pub struct NewSetupLink {
 /// Creates a link and returns it.
 ///
 /// # Errors
-/// `NotFound` if the configuration does not exist within the account scope. `Refused` names an invalid field.
+/// `NotFound` if the configuration does not exist within the account scope. `Invalid` names an invalid field.
 /// `Conflict` if the maximum number of live links is reached. It can fail after its first change: run it with `Store::write`.
 pub fn create_link(
     tx: &Tx<'_>,

@@ -45,7 +45,7 @@ pub fn list_identities(at: &Snapshot<'_>, admin: &str) -> Result<Vec<(String, St
 /// Stores the configuration of the provider.
 ///
 /// # Errors
-/// `Refused` if no owner could sign in with a password any more, or if a role does not exist. The message starts with
+/// `Invalid` if no owner could sign in with a password any more, or if a role does not exist. The message starts with
 /// the field.
 pub fn save_provider(
     tx: &Tx<'_>,

@@ -98,7 +98,7 @@ pub fn list_expiring_connections(at: &Snapshot<'_>, now: Millis, until: Millis) 
 /// are revoked. With `others_end_after`, the other live token expires after that many milliseconds.
 ///
 /// # Errors
-/// `NotFound` if there is no such configuration. `Refused` if the label is invalid. `Conflict` if the expiry is in the
+/// `NotFound` if there is no such configuration. `Invalid` if the label is invalid. `Conflict` if the expiry is in the
 /// past. It can fail after its first change: run it with `Store::write`.
 pub fn rotate_token(
     tx: &Tx<'_>,
@@ -130,7 +130,7 @@ pub fn rotate_token(
 /// Changes the label or the expiry of a live token.
 ///
 /// # Errors
-/// `NotFound`. `Refused` if the label is invalid. `Conflict` if the token is revoked or expired, which cannot be
+/// `NotFound`. `Invalid` if the label is invalid. `Conflict` if the token is revoked or expired, which cannot be
 /// undone, or if the new expiry is in the past.
 pub fn update_token(
     tx: &Tx<'_>,

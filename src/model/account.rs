@@ -22,7 +22,7 @@ pub struct Account {
 /// Checks an account id: 1 to 128 characters, no control characters, no leading or trailing space.
 ///
 /// # Errors
-/// `Refused`.
+/// `Invalid`.
 pub fn check_id(id: &str) -> Result<()> {
     if id.is_empty() || id.chars().count() > ID_MAX_CHARS {
         return Err(Reason::AccountIdLength.with("max", ID_MAX_CHARS));

@@ -72,7 +72,7 @@ pub fn built_in_roles() -> [Role; 3] {
 /// Normalizes an e-mail address for comparison: trimmed, in lowercase.
 ///
 /// # Errors
-/// `Refused`.
+/// `Invalid`.
 pub fn normalize_email(email: &str) -> Result<String> {
     let email = email.trim();
     let is_plain = email.chars().all(|c| !c.is_whitespace() && !c.is_control());
@@ -86,7 +86,7 @@ pub fn normalize_email(email: &str) -> Result<String> {
 /// Checks the name of an admin: 1 to 100 characters, no control characters. Returns the trimmed name.
 ///
 /// # Errors
-/// `Refused`.
+/// `Invalid`.
 pub fn check_name(name: &str) -> Result<&str> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > NAME_MAX_CHARS || name.chars().any(char::is_control) {
@@ -118,7 +118,7 @@ const COMMON_PASSWORDS: [&str; 16] = [
 /// Checks a new password: its length, that it is not a common password, and that it is not the e-mail address.
 ///
 /// # Errors
-/// `Refused`.
+/// `Invalid`.
 pub fn check_password(password: &str, email: &str) -> Result<()> {
     let length = password.chars().count();
     if length < PASSWORD_MIN_CHARS {

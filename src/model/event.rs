@@ -79,7 +79,7 @@ pub struct Event {
     pub configuration: i64,
     /// Public id of the configuration; none if its row no longer exists.
     pub configuration_id: Option<String>,
-    /// Text form of its [`Kind`].
+    /// Text form of its [`EventKind`].
     pub kind: String,
     /// Id of the resource; none if the configuration itself is the subject.
     pub resource_id: Option<String>,

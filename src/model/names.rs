@@ -8,7 +8,7 @@ pub const MAX_CHARS: usize = 64;
 /// Checks a name: 1 to 64 characters after trimming, no control characters. Returns the trimmed name.
 ///
 /// # Errors
-/// `Refused` on `member`, the JSON member of the name.
+/// `Invalid` on `member`, the JSON member of the name.
 pub fn check_name<'n>(member: &'static str, name: &'n str) -> Result<&'n str> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > MAX_CHARS {

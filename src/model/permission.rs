@@ -113,7 +113,7 @@ impl Permissions {
         self.iter().map(Permission::as_str).collect::<Vec<_>>().join(" ")
     }
 
-    /// Parses the result of [`Permissions::words`]; unknown keys, such as those of another version, are skipped.
+    /// Parses the result of [`Permissions::key_list`]; unknown keys, such as those of another version, are skipped.
     pub fn from_key_list(text: &str) -> Self {
         text.split_whitespace().filter_map(|key| key.parse().ok()).collect()
     }

@@ -69,6 +69,13 @@ impl TokenRefusal {
     }
 }
 
+impl TokenRefusal {
+    /// The refusal with this value.
+    pub fn from_code(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|refusal| refusal.as_str() == code)
+    }
+}
+
 impl fmt::Display for TokenRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -107,6 +114,31 @@ impl CallOutcome {
     }
 }
 
+/// The cause of a failed call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureCause {
+    /// The token was refused.
+    Token(TokenRefusal),
+    /// The request failed for this reason.
+    Reason(Reason),
+}
+
+impl FailureCause {
+    /// The code, as it is stored.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Token(refusal) => refusal.as_str(),
+            Self::Reason(reason) => reason.code(),
+        }
+    }
+
+    /// The cause with this code.
+    pub fn from_code(code: &str) -> Option<Self> {
+        let refusal = TokenRefusal::from_code(code).map(Self::Token);
+        refusal.or_else(|| Reason::from_code(code).map(Self::Reason))
+    }
+}
+
 /// Health of a configuration, derived from its last calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallHealth {
@@ -118,17 +150,19 @@ pub struct CallHealth {
     pub recent: u32,
     /// Time of the last failure.
     pub last_failure: Option<Millis>,
+    /// Cause of the last failure, if known.
+    pub last_cause: Option<FailureCause>,
 }
 
 impl Default for CallHealth {
     fn default() -> Self {
-        Self { failures: 0, auth_failures: 0, recent: 1, last_failure: None }
+        Self { failures: 0, auth_failures: 0, recent: 1, last_failure: None, last_cause: None }
     }
 }
 
 impl CallHealth {
-    /// Adds a call.
-    pub fn add_call(&mut self, verdict: CallOutcome, at: Millis) {
+    /// Adds a call. `cause` is the cause of a failure.
+    pub fn add_call(&mut self, verdict: CallOutcome, at: Millis, cause: Option<FailureCause>) {
         if verdict == CallOutcome::NotCounted {
             return;
         }
@@ -142,7 +176,7 @@ impl CallHealth {
             self.recent = full | self.recent & (full - 1);
         }
         if failed {
-            self.last_failure = Some(at);
+            (self.last_failure, self.last_cause) = (Some(at), cause);
         }
     }
 
@@ -167,7 +201,7 @@ impl CallHealth {
 pub struct LoggedBody {
     /// Length of the body; none if there was no body, or if it was streamed.
     pub bytes: Option<u64>,
-    /// Text without secrets, at most [`BODY_KEPT_MAX_BYTES`]; none if it was not stored.
+    /// Text without secrets, at most [`LOGGED_BODY_MAX_BYTES`]; none if it was not stored.
     pub text: Option<String>,
 }
 
@@ -188,7 +222,7 @@ pub struct LoggedCall {
     pub path: String,
     /// The status of the response.
     pub status: u16,
-    /// Whether the call failed (see [`Verdict`]).
+    /// Whether the call failed (see [`CallOutcome`]).
     pub failed: bool,
     /// The `scimType` of an error response.
     pub scim_type: Option<String>,
@@ -198,7 +232,7 @@ pub struct LoggedCall {
     pub reason_field: Option<String>,
     /// The `detail` of an error response.
     pub detail: Option<String>,
-    /// Why the caller could not be authenticated: the value of a [`Refusal`].
+    /// Why the caller could not be authenticated: the value of a [`TokenRefusal`].
     pub refusal: Option<String>,
     /// The last four characters of a refused token of our format.
     pub token_hint: Option<String>,
@@ -218,6 +252,14 @@ pub struct LoggedCall {
     pub response: LoggedBody,
 }
 
+impl LoggedCall {
+    /// The cause of the failure, if the call failed and the cause is known.
+    pub fn failure_cause(&self) -> Option<FailureCause> {
+        let refusal = self.refusal.as_deref().and_then(TokenRefusal::from_code).map(FailureCause::Token);
+        refusal.or(self.reason.map(FailureCause::Reason))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,7 +269,7 @@ mod tests {
         let mut health = CallHealth::default();
         for number in 0..100 {
             let verdict = if number % 4 == 0 { CallOutcome::Failed } else { CallOutcome::Succeeded };
-            health.add_call(verdict, number);
+            health.add_call(verdict, number, None);
         }
         assert_eq!((health.recent_failures(), health.failures, health.last_failure), (5, 0, Some(96)));
         assert_eq!((health.recent_calls(), CallHealth::default().recent_calls()), (RECENT_CALLS, 0));
@@ -240,13 +282,13 @@ mod tests {
         for verdict in
             [CallOutcome::TokenRefused, CallOutcome::NotCounted, CallOutcome::TokenRefused, CallOutcome::TokenRefused]
         {
-            health.add_call(verdict, 7);
+            health.add_call(verdict, 7, None);
         }
         assert_eq!((health.auth_failures, health.failures, health.recent_failures()), (3, 3, 3));
         assert!(health.is_failing());
-        health.add_call(CallOutcome::Failed, 8);
+        health.add_call(CallOutcome::Failed, 8, None);
         assert_eq!((health.auth_failures, health.failures, health.is_failing()), (0, 4, false));
-        health.add_call(CallOutcome::Succeeded, 9);
+        health.add_call(CallOutcome::Succeeded, 9, None);
         assert_eq!((health.auth_failures, health.failures, health.last_failure), (0, 0, Some(8)));
     }
 

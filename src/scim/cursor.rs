@@ -133,7 +133,7 @@ pub fn encode_cursor(secret: &CursorSecret, query: &CursorQuery, cursor: Cursor,
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// Decodes a cursor that [`seal`] returned for the same query. `count` is the page size in the request; `now` is in
+/// Decodes a cursor that [`encode_cursor`] returned for the same query. `count` is the page size in the request; `now` is in
 /// milliseconds since 1970.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ pub fn format_entity_tag(number: i64, derived: Option<u64>) -> String {
     }
 }
 
-/// Returns a hash of a user's groups for [`tag`]. It covers the id, direct flag and name of each group. `None` if there
+/// Returns a hash of a user's groups for [`format_entity_tag`]. It covers the id, direct flag and name of each group. `None` if there
 /// are no groups.
 pub fn hash_groups<'g>(groups: impl Iterator<Item = (&'g str, bool, &'g str)>) -> Option<u64> {
     let mut digest = None;

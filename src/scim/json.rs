@@ -31,7 +31,7 @@ pub fn parse_json(bytes: &[u8]) -> Result<Value, Error> {
 /// Parses a JSON document that is not SCIM: names that differ in case are different names.
 ///
 /// # Errors
-/// Those of [`read`].
+/// Those of [`parse_json`].
 pub fn parse_case_exact_json(bytes: &[u8]) -> Result<Value, Error> {
     parse_json_with(bytes, str::eq, str::to_owned)
 }

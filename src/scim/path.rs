@@ -1,6 +1,6 @@
 //! Attribute notation (RFC 7644 section 3.10): `name`, `name.sub`, each with or without a schema URN in front.
 //!
-//! [`AttrPath`] is a parsed path, [`Target`] is a path resolved in a resource type.
+//! [`AttrPath`] is a parsed path, [`ResolvedPath`] is a path resolved in a resource type.
 
 use std::fmt;
 

@@ -58,7 +58,7 @@ pub struct ReferenceElement<'a> {
     pub display: Option<&'a str>,
 }
 
-/// Writes the document except the trailing list and the closing brace; [`open_list`], [`link`] and [`close`] follow.
+/// Writes the document except the trailing list and the closing brace; [`open_list`], [`write_link`] and [`close_document`] follow.
 pub fn write_head(out: &mut Vec<u8>, body: &str, id: &str, meta: &ResourceMeta<'_>) {
     out.reserve(body.len() + 512);
     // The stored text is an object that begins with `schemas`; no URI in it contains a bracket.

@@ -46,7 +46,7 @@ pub const ELEMENTS_MAX: usize = 1_000;
 /// Reads a new resource from the body of a create. `active` is true unless the body contains it (RFC 7644 section 3.3).
 ///
 /// # Errors
-/// The same as [`resource`].
+/// The same as [`read_resource`].
 pub fn read_new_resource(body: &Value, of: &ResourceType, rules: DialectRules) -> Result<ResourceDraft, Error> {
     let mut draft = read_resource(body, of, rules)?;
     let has_active = of.schema.attribute("active").is_some_and(|active| active.kind == DataType::Boolean);

@@ -8,7 +8,7 @@ use crate::tls::Tls;
 
 /// Time limit of a TLS handshake.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Concurrent TLS handshakes of a worker; further ones wait. A handshake that stalls ends after [`HANDSHAKE`].
+/// Concurrent TLS handshakes of a worker; further ones wait. A handshake that stalls ends after [`HANDSHAKE_TIMEOUT`].
 pub(super) const HANDSHAKES_MAX: usize = 512;
 
 /// Returns the listen address as a URL.

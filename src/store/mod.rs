@@ -134,8 +134,8 @@ impl Store {
     /// commit. A savepoint isolates it: after an error of `job` its changes are undone and the other writes continue.
     ///
     /// # Errors
-    /// The error of `job`; `Busy` if the queue is full, another process holds the database, or the transaction failed
-    /// because of another write (nothing was written, the call can be repeated); `DiskFull`; `Database` if the operator
+    /// The error of `job`; `Unavailable` if the queue is full, another process holds the database, or the transaction failed
+    /// because of another write (nothing was written, the call can be repeated); `DiskFull`; `DatabaseUnavailable` if the operator
     /// must act.
     pub async fn write<T, F>(&self, job: F) -> Result<T>
     where
@@ -182,7 +182,7 @@ impl Store {
     /// Reads in one read transaction of at most 2 s, over a pooled connection. For scans. Blocks the calling thread.
     ///
     /// # Errors
-    /// `ScanTooLong` if the read exceeds the limit, `Busy` if no connection is available in time.
+    /// `QueryTooLong` if the read exceeds the limit, `Unavailable` if no connection is available in time.
     pub fn read_pooled<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         self.pool.read(read)
     }
@@ -208,7 +208,7 @@ impl Store {
         !self.is_intact() || self.writer.is_responsive().await
     }
 
-    /// Completes the queued writes, checkpoints the write-ahead log and stops the writer. Later writes return `Busy`.
+    /// Completes the queued writes, checkpoints the write-ahead log and stops the writer. Later writes return `Unavailable`.
     /// Dropping the last handle does the same.
     pub fn close(&self) {
         self.shared.closing.store(true, Ordering::SeqCst);

@@ -36,7 +36,7 @@ pub(super) fn caller_address(request: &HttpRequest) -> Option<IpAddr> {
     Some(state.network.proxies.caller_address(peer, request.headers()))
 }
 
-/// Returns [`address`] as text.
+/// Returns [`caller_address`] as text.
 pub(super) fn caller_address_text(request: &HttpRequest) -> Option<String> {
     caller_address(request).map(|address| address.to_string())
 }

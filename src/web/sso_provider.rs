@@ -69,7 +69,7 @@ pub fn apply_settings(agreement: ProviderConfiguration, settings: &SsoSettings) 
 /// Returns the configured provider, if there is one. Its `is_on` flag decides whether admins may sign in through it.
 ///
 /// # Errors
-/// `Refused` if the client secret cannot be decrypted or the client cannot be created; errors of the store.
+/// `Invalid` if the client secret cannot be decrypted or the client cannot be created; errors of the store.
 pub fn load_provider(state: &AppState) -> Result<Option<SsoProvider>> {
     let Some(StoredProvider { agreement, client_secret, revision }) = load_configuration(state)? else {
         return Ok(None);

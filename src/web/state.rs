@@ -139,7 +139,7 @@ impl AppState {
 /// Runs a read off the event loop, with a limit on the waiting time.
 ///
 /// # Errors
-/// `Busy` if no thread was available in time; errors of `read`.
+/// `Unavailable` if no thread was available in time; errors of `read`.
 pub(super) async fn read_blocking<T: Send + 'static>(
     state: &AppState,
     read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,

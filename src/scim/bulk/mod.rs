@@ -1,5 +1,5 @@
-//! Bulk jobs (RFC 7644 section 3.7). [`read()`] parses a request into items and checks them without access to the
-//! directory, [`references`] replaces references between items with ids, [`plan()`] determines the order of execution.
+//! Bulk jobs (RFC 7644 section 3.7). [`parse_bulk_job`] parses a request into items and checks them without access to the
+//! directory, [`references`] replaces references between items with ids, [`plan_execution`] determines the order of execution.
 
 mod plan;
 mod read;

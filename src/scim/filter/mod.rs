@@ -1,6 +1,6 @@
 //! Filters (RFC 7644 section 3.4.2.2): the syntax tree, and the tree checked against a resource type.
 //!
-//! Text is parsed into a [`Filter`], and a filter is checked to become a [`Predicate`]. Only predicates are evaluated
+//! Text is parsed into a [`ScimFilter`], and a filter is checked to become a [`Predicate`]. Only predicates are evaluated
 //! or compiled to SQL.
 
 mod check;
@@ -30,7 +30,7 @@ pub const MAX_DEPTH: usize = 32;
 /// Maximum number of comparisons in one filter.
 pub const MAX_TERMS: usize = 200;
 
-/// A comparison operator; `pr` is [`Test::Present`].
+/// A comparison operator; `pr` is [`FilterTest::Present`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FilterOperator {
     /// Equal.

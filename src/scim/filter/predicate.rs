@@ -9,7 +9,7 @@ use super::FilterOperator;
 use crate::scim::path::{ResolvedPath, write_path};
 use crate::scim::schema::{DataType, SchemaText};
 
-/// A filter checked against a resource type; see [`super::Filter::check`].
+/// A filter checked against a resource type; see [`super::ScimFilter::check`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Predicate {
     /// Always or never true: an attribute that the resource type does not have has no value (RFC 7644 section 3.4.2.1).
@@ -90,7 +90,7 @@ pub enum FilterOperand {
     Text {
         /// As it was written.
         given: String,
-        /// Comparison key: [`crate::scim::fold::key`] of it, or the same text if the attribute is case-sensitive.
+        /// Comparison key: [`crate::scim::fold::fold_case`] of it, or the same text if the attribute is case-sensitive.
         key: String,
     },
     /// A boolean.

@@ -1,5 +1,5 @@
-//! PATCH (RFC 7644 section 3.5.2). [`read()`] parses a request into edits and checks them against the schema tables
-//! before the transaction; [`apply()`] applies one edit to a document inside the transaction.
+//! PATCH (RFC 7644 section 3.5.2). [`parse_patch`] parses a request into edits and checks them against the schema tables
+//! before the transaction; [`apply_edit`] applies one edit to a document inside the transaction.
 
 use std::fmt;
 

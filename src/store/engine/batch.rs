@@ -34,7 +34,7 @@ pub(crate) enum Isolation {
     /// The write runs in its own savepoint. Required if a statement can fail after another one has written.
     Savepoint,
     /// No savepoint: only the first writing statement can fail, so there is nothing to roll back. Saves a third of the
-    /// cost of an insert. If the write fails later, the whole batch is rolled back and its other writes return `Busy`.
+    /// cost of an insert. If the write fails later, the whole batch is rolled back and its other writes return `Unavailable`.
     None,
 }
 

@@ -144,7 +144,7 @@ impl Writer {
         })
     }
 
-    /// Returns the error of a write that the thread did not run: `Busy` if the store is closing, otherwise `Database`.
+    /// Returns the error of a write that the thread did not run: `Unavailable` if the store is closing, otherwise `DatabaseUnavailable`.
     fn lost_write_error(&self) -> Error {
         if self.shared.closing.load(Ordering::SeqCst) {
             Error::new(Reason::ServerBusy)

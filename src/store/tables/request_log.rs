@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, Row, named_params};
 
 use crate::error::{Error, Reason, Result};
-use crate::model::request::{CallHealth, LoggedBody, LoggedCall};
+use crate::model::request::{CallHealth, FailureCause, LoggedBody, LoggedCall};
 use crate::store::{Snapshot, Tx};
 
 /// Maximum rows that one page scans. If a filter matches few rows, the next page continues from there.
@@ -310,7 +310,7 @@ pub fn list_logged_configurations(at: &Snapshot<'_>) -> Result<Vec<i64>> {
 /// Returns the health counters of a configuration, or `None` if it is deleted or unknown.
 pub fn load_health(at: &Snapshot<'_>, configuration: i64) -> Result<Option<CallHealth>> {
     let mut statement = at.prepare(
-        "SELECT failures, auth_failures, recent_calls, last_failure FROM configurations
+        "SELECT failures, auth_failures, recent_calls, last_failure, last_cause FROM configurations
          WHERE configuration = ?1 AND deleted_at IS NULL",
     )?;
     let found = statement.query_row([configuration], |row| {
@@ -319,6 +319,7 @@ pub fn load_health(at: &Snapshot<'_>, configuration: i64) -> Result<Option<CallH
             auth_failures: row.get(1)?,
             recent: row.get(2)?,
             last_failure: row.get(3)?,
+            last_cause: row.get::<_, Option<String>>(4)?.as_deref().and_then(FailureCause::from_code),
         })
     });
     Ok(found.optional()?)
@@ -327,11 +328,12 @@ pub fn load_health(at: &Snapshot<'_>, configuration: i64) -> Result<Option<CallH
 /// Stores the health counters of a configuration.
 pub fn set_health(tx: &Tx<'_>, configuration: i64, health: &CallHealth) -> Result<()> {
     let mut statement = tx.prepare(
-        "UPDATE configurations SET failures = ?2, auth_failures = ?3, recent_calls = ?4, last_failure = ?5
+        "UPDATE configurations SET failures = ?2, auth_failures = ?3, recent_calls = ?4, last_failure = ?5, last_cause = ?6
          WHERE configuration = ?1",
     )?;
-    let CallHealth { failures, auth_failures, recent, last_failure } = health;
-    statement.execute((configuration, failures, auth_failures, recent, last_failure))?;
+    let CallHealth { failures, auth_failures, recent, last_failure, last_cause } = health;
+    let last_cause = last_cause.map(FailureCause::code);
+    statement.execute((configuration, failures, auth_failures, recent, last_failure, last_cause))?;
     Ok(())
 }
 

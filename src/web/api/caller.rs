@@ -1,4 +1,4 @@
-//! Authorization of callers. A handler with an [`Allowed`] argument only runs for callers that have the permission.
+//! Authorization of callers. A handler with an [`AllowedCaller`] argument only runs for callers that have the permission.
 
 use std::future::Future;
 use std::marker::PhantomData;

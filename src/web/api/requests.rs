@@ -11,7 +11,7 @@ use crate::management::request_log::{self, RequestLogQuery};
 use crate::messages::render_note;
 use crate::model::ids;
 use crate::model::permission::Permission;
-use crate::model::request::{LoggedBody, LoggedCall};
+use crate::model::request::{FailureCause, LoggedBody, LoggedCall};
 use crate::web::api::request::{ApiRequest, read_blocking, run_write};
 use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
 use crate::web::api::timestamps::parse_timestamp;
@@ -265,6 +265,8 @@ pub(super) struct ConfigurationHealth {
     /// Time of the last failed call
     #[schema(format = DateTime)]
     last_failure: Option<String>,
+    /// Cause of the last failed call: a `refusal` or a `reason`, as in the request log
+    last_cause: Option<&'static str>,
     /// Consecutive failed calls, including those with a rejected token
     #[schema(minimum = 0)]
     failures: u32,
@@ -301,6 +303,7 @@ pub(super) async fn get_health(allowed: AllowedCaller<Read>, call: ApiRequest) -
         last_seen: configuration.last_seen.map(clock::format_rfc3339),
         last_sync: configuration.last_sync.map(clock::format_rfc3339),
         last_failure: health.last_failure.map(clock::format_rfc3339),
+        last_cause: health.last_cause.map(FailureCause::code),
         failures: health.failures,
         auth_failures: health.auth_failures,
         recent_calls: health.recent_calls(),

@@ -8,9 +8,9 @@ use prometheus_client::registry::Registry;
 
 use crate::auth::secret::{self, TokenDigest};
 use crate::clock::{self, Millis};
+use crate::diagnosis::connection_status::ConnectionStatus;
 use crate::error::Result;
 use crate::management::{backups, overview, sessions};
-use crate::model::connection_status::ConnectionStatus;
 use crate::provisioning::feed;
 use crate::store::Snapshot;
 use crate::tls::CertificateExpiry;

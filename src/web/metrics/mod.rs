@@ -12,8 +12,8 @@ use std::time::Duration;
 use actix_web::http::Method;
 
 use crate::clock::Millis;
+use crate::diagnosis::connection_status::ConnectionStatus;
 use crate::histogram::{Histogram, HistogramSnapshot};
-use crate::model::connection_status::ConnectionStatus;
 
 pub use crate::web::metrics::endpoint::{MetricsAccess, serve_metrics, serve_not_found};
 

@@ -181,7 +181,7 @@ pub(crate) enum PageError {
 }
 
 #[derive(Template)]
-#[template(path = "portal/refusal.html")]
+#[template(path = "portal/error.html")]
 struct ErrorPage {
     layout: PageLayout,
     sentences: Vec<String>,

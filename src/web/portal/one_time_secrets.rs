@@ -22,7 +22,7 @@ const COOKIE: &str = "rc_once";
 /// credential, and the cookie with the key.
 ///
 /// # Errors
-/// `Busy` if there are no random numbers.
+/// `Unavailable` if there are no random numbers.
 pub(super) fn seal_secret(
     state: &AppState,
     signed: &SignedIn,

@@ -142,12 +142,12 @@ fn hide_quoted_passwords(text: &str) -> String {
     }
 }
 
-/// Replaces the content of double-quoted strings with [`HIDDEN`]. A string that is not closed extends to the end.
+/// Replaces the content of double-quoted strings with [`REPLACEMENT`]. A string that is not closed extends to the end.
 pub(super) fn hide_double_quoted(text: &str) -> String {
     hide_quoted(text, &['"'])
 }
 
-/// Like [`between_quotes`], for any of these quotes.
+/// Like [`hide_double_quoted`], for any of these quotes.
 fn hide_quoted(text: &str, quotes: &[char]) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();

@@ -21,7 +21,7 @@ use crate::web::state::AppState;
 /// the path, the document has the default values.
 ///
 /// # Errors
-/// 401 if the configuration requires a token or does not exist; the errors of [`document`].
+/// 401 if the configuration requires a token or does not exist; the errors of [`serve_document`].
 pub(super) fn serve_anonymous(
     request: &HttpRequest,
     state: &AppState,

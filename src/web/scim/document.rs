@@ -33,7 +33,7 @@ impl DocumentWriter<'_> {
     /// Appends the projected document.
     ///
     /// # Errors
-    /// `Database` if the stored text is not valid JSON.
+    /// `DatabaseUnavailable` if the stored text is not valid JSON.
     pub(super) fn write(&self, out: &mut Vec<u8>, resource: &RenderedResource) -> Result<()> {
         if self.projection.only_leaves_out(&LINK_ATTRIBUTES) {
             self.write_whole(out, resource);

@@ -2,3 +2,6 @@
 -- calls of earlier versions.
 ALTER TABLE requests ADD COLUMN reason TEXT;
 ALTER TABLE requests ADD COLUMN reason_field TEXT;
+
+-- The cause of the last failed call: the reason why a token was refused, or an error code.
+ALTER TABLE configurations ADD COLUMN last_cause TEXT;

@@ -5,12 +5,13 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::clock;
+use crate::diagnosis::connection_status;
 use crate::error::ErrorKind;
 use crate::management::accounts;
 use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
 use crate::messages::render_message;
 use crate::model::account::{self, Account};
-use crate::model::{connection_status, names};
+use crate::model::names;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
@@ -63,7 +64,7 @@ impl AccountsPage {
 }
 
 /// Path of the page of an account. An id is any text, so it is percent-encoded, including slashes. `new`, `.` and `..`
-/// have another meaning in a path even if encoded: they get the prefix [`MARK`], and so do ids that begin with it.
+/// have another meaning in a path even if encoded: they get the prefix [`AMBIGUOUS_ID_PREFIX`], and so do ids that begin with it.
 fn account_path(id: &str) -> String {
     let mark =
         if matches!(id, "new" | "." | "..") || id.starts_with(AMBIGUOUS_ID_PREFIX) { AMBIGUOUS_ID_PREFIX } else { "" };

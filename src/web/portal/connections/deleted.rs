@@ -43,7 +43,7 @@ impl From<LeftoverCounts> for DeletedConnectionRow {
 }
 
 #[derive(Template)]
-#[template(path = "portal/leftovers.html")]
+#[template(path = "portal/deleted_connections.html")]
 struct DeletedConnectionsPage {
     layout: PageLayout,
     found: Vec<DeletedConnectionRow>,
@@ -64,7 +64,7 @@ pub(crate) async fn list_deleted(admin: PermittedAdmin<Delete>, page_request: Pa
 }
 
 #[derive(Template)]
-#[template(path = "portal/purge.html")]
+#[template(path = "portal/purge_connection.html")]
 struct PurgePage {
     layout: PageLayout,
     connection: DeletedConnectionRow,

@@ -5,11 +5,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::clock;
+use crate::diagnosis::connection_status::format_ago;
 use crate::error::Result;
 use crate::management::configurations;
 use crate::management::request_log::{self, RequestLogQuery};
 use crate::model::audit_context::AccountScope;
-use crate::model::connection_status::format_ago;
 use crate::model::permission::Permission;
 use crate::provisioning::directory::{DirectoryResource, DirectorySource};
 use crate::provisioning::resource_details;
@@ -28,7 +28,7 @@ const USERS_WITH_CALLS_MAX: usize = 3;
 const TEXT_MAX_CHARS: usize = 200;
 
 #[derive(Template)]
-#[template(path = "portal/find.html")]
+#[template(path = "portal/find_user.html")]
 struct FindPage {
     layout: PageLayout,
     q: String,

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::auth::secret::BearerToken;
 use crate::clock;
+use crate::diagnosis::connection_status::{ConnectionStatus, format_ago};
 use crate::doctor::{self, Finding};
 use crate::error::{Error, ErrorKind, Reason};
 use crate::management::configuration_lifecycle::{self, NewConfiguration};
@@ -15,7 +16,6 @@ use crate::management::tokens::TokenDraft;
 use crate::management::{accounts, sessions};
 use crate::messages::render_message;
 use crate::model::account;
-use crate::model::connection_status::{ConnectionStatus, format_ago};
 use crate::model::names;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::store::Snapshot;

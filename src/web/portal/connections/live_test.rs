@@ -2,15 +2,17 @@
 //! counts and from the newest calls of the request log.
 
 use crate::clock::Millis;
+use crate::diagnosis::connection_status::format_ago;
+use crate::diagnosis::{self, CallContext, ExplanationRule};
 use crate::management::overview::ConfigurationOverview;
 use crate::management::request_log::{self, RequestLogQuery};
+use crate::messages::capitalize;
 use crate::model::audit_context::AccountScope;
-use crate::model::connection_status::format_ago;
-use crate::model::ids;
-use crate::model::request::{LoggedCall, TokenRefusal as Because};
-use crate::providers::{self, IdentityProvider};
+use crate::model::request::LoggedCall;
+use crate::providers::{self, IdentityProvider, SettingLocation};
 use crate::provisioning::delivery::{self, DeliveryState};
 use crate::web::portal::layout::PageError;
+use crate::web::public_url::is_https;
 use crate::web::state::AppState;
 
 /// Number of newest calls that are examined.
@@ -34,10 +36,9 @@ pub(crate) struct LiveTestStep {
     pub(crate) sentence: String,
 }
 
-/// Failed calls of the same kind.
-#[derive(Debug, PartialEq, Eq)]
+/// Failed calls with the same explanation.
 pub(crate) struct CallFailureGroup {
-    kind: CallFailureCause,
+    pub(crate) rule: &'static ExplanationRule,
     /// Number of calls.
     pub(crate) count: usize,
     /// Time since the last of them.
@@ -48,16 +49,12 @@ pub(crate) struct CallFailureGroup {
     pub(crate) is_resolved: bool,
 }
 
-/// The cause of a failed call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum CallFailureCause {
-    Token(Because),
-    /// The base URL contains `/Users` or `/Groups`.
-    EndpointInBase,
-    /// The path contains the base URL twice.
-    DoubledPath,
-    /// The client uses SCIM 1.1.
-    OldVersion,
+/// The calls of a connection, and what their explanation depends on.
+struct ExaminedCalls<'c> {
+    calls: &'c [LoggedCall],
+    configuration_id: &'c str,
+    /// Whether the public URL of the server is HTTPS.
+    is_secure: bool,
 }
 
 impl LiveTest {
@@ -73,10 +70,21 @@ impl LiveTest {
             Ok((page, delivery::find_delivery(at, &configuration)?))
         })
         .await?;
-        Ok(Self::from_calls(&page.calls, delivery, one, now))
+        let examined = ExaminedCalls {
+            calls: &page.calls,
+            configuration_id: &one.configuration.id,
+            is_secure: is_https(&state.public_url()),
+        };
+        Ok(Self::from_calls(&examined, delivery, one, now))
     }
 
-    fn from_calls(calls: &[LoggedCall], delivery: DeliveryState, one: &ConfigurationOverview, now: Millis) -> Self {
+    fn from_calls(
+        examined: &ExaminedCalls<'_>,
+        delivery: DeliveryState,
+        one: &ConfigurationOverview,
+        now: Millis,
+    ) -> Self {
+        let calls = examined.calls;
         let seen = ConnectionFacts {
             reached: one.configuration.last_seen.or_else(|| calls.first().map(|call| call.at)),
             token: one.configuration.last_seen,
@@ -87,7 +95,7 @@ impl LiveTest {
         let is_done = matches!(delivery, DeliveryState::Read { has_begun: true, .. });
         let application = describe_delivery(delivery, one.configuration.sync, now);
         steps.push(LiveTestStep { is_done, title: DELIVERY, sentence: application.clone() });
-        Self { steps, application, failures: group_failures(calls, &one.configuration.id, now) }
+        Self { steps, application, failures: examined.group_failures(now) }
     }
 
     /// Whether all steps are done and no failure is unresolved.
@@ -193,124 +201,69 @@ fn is_answered_look_up(call: &LoggedCall) -> bool {
     call.method == "GET" && call.refusal.is_none() && call.token_id.is_some() && call.status < 400
 }
 
-/// Recent failures grouped by cause, newest first.
-fn group_failures(calls: &[LoggedCall], id: &str, now: Millis) -> Vec<CallFailureGroup> {
-    let worked = calls.iter().find(|call| failure_cause(call, id).is_none() && call.token_id.is_some() && !call.failed);
-    let worked = worked.map(|call| call.at);
-    let mut misses: Vec<CallFailureGroup> = Vec::new();
-    for call in calls.iter().filter(|call| now - call.at < FAILURE_AGE_MAX) {
-        let Some(kind) = failure_cause(call, id) else { continue };
-        match misses.iter_mut().find(|miss| miss.kind == kind) {
-            Some(miss) => miss.count += 1,
-            None => misses.push(CallFailureGroup {
-                kind,
-                count: 1,
-                when: format_ago(now - call.at),
-                hint: call.token_hint.clone(),
-                is_resolved: worked.is_some_and(|at| at > call.at),
-            }),
+impl ExaminedCalls<'_> {
+    /// Recent failures of the set-up, grouped by explanation, newest first.
+    fn group_failures(&self, now: Millis) -> Vec<CallFailureGroup> {
+        let worked =
+            self.calls.iter().find(|call| call.token_id.is_some() && !call.failed && self.find_mistake(call).is_none());
+        let worked = worked.map(|call| call.at);
+        let mut groups: Vec<CallFailureGroup> = Vec::new();
+        for call in self.calls.iter().filter(|call| now - call.at < FAILURE_AGE_MAX) {
+            let Some(rule) = self.find_mistake(call) else { continue };
+            match groups.iter_mut().find(|group| group.rule.id == rule.id) {
+                Some(group) => group.count += 1,
+                None => groups.push(CallFailureGroup {
+                    rule,
+                    count: 1,
+                    when: format_ago(now - call.at),
+                    hint: call.token_hint.clone(),
+                    is_resolved: worked.is_some_and(|at| at > call.at),
+                }),
+            }
         }
+        groups
     }
-    misses
-}
 
-fn failure_cause(call: &LoggedCall, id: &str) -> Option<CallFailureCause> {
-    // A wrong path is reported first: the token is checked only after the path.
-    path_failure_cause(&call.path, id).or_else(|| {
-        let code = call.refusal.as_deref()?;
-        Because::ALL
-            .into_iter()
-            .find(|because| because.as_str() == code && call.status == 401)
-            .map(CallFailureCause::Token)
-    })
-}
-
-fn path_failure_cause(path: &str, id: &str) -> Option<CallFailureCause> {
-    let path = path.split('?').next().unwrap_or_default();
-    let below = match path.split_once(id) {
-        Some((_, below)) => below,
-        None => path.split_once("/v2").map(|(_, below)| below)?,
-    };
-    let segments: Vec<&str> = below.split('/').filter(|segment| !segment.is_empty()).collect();
-    if segments.contains(&"scim") {
-        return Some(CallFailureCause::DoubledPath);
+    /// The rule that explains a failed call, if the mistake is in the URL or the token.
+    fn find_mistake(&self, call: &LoggedCall) -> Option<&'static ExplanationRule> {
+        let path = call.path.split('?').next().unwrap_or_default();
+        let facts = CallContext {
+            call,
+            relative_path: diagnosis::relative_path(path, self.configuration_id),
+            filter: None,
+            request: None,
+            response: None,
+            name: None,
+            is_secure: self.is_secure,
+        };
+        diagnosis::find_rule(&facts)
+            .filter(|rule| call.status >= 400 && matches!(rule.location, SettingLocation::Token | SettingLocation::Url))
     }
-    match segments[..] {
-        ["v1" | "v1.0" | "v1.1", ..] => Some(CallFailureCause::OldVersion),
-        ["Users" | "Groups", second, ..] if !ids::is_id(second) && is_endpoint(second) => {
-            Some(CallFailureCause::EndpointInBase)
-        }
-        _ => None,
-    }
-}
-
-fn is_endpoint(segment: &str) -> bool {
-    matches!(segment, "Users" | "Groups" | "ServiceProviderConfig" | "Schemas" | "ResourceTypes" | "Bulk" | "Me")
 }
 
 impl CallFailureGroup {
     /// Short description of the failure.
-    pub(crate) fn title(&self) -> &'static str {
-        match self.kind {
-            CallFailureCause::Token(because) => match because {
-                Because::NoToken => "A call came without a token",
-                Because::Malformed => "A call came with something that is not a bearer token",
-                Because::DoubleBearer => "The word “Bearer” was sent twice",
-                Because::NoScheme => "The token came without the word “Bearer”",
-                Because::ForeignToken => "A token came that was not made here",
-                Because::UnknownToken => "An unknown token came",
-                Because::RevokedToken => "A token came that is revoked",
-                Because::ExpiredToken => "A token came whose time is over",
-                Because::OtherConfiguration => "The token of another connection came",
-            },
-            CallFailureCause::EndpointInBase => "“/Users” or “/Groups” is in the address",
-            CallFailureCause::DoubledPath => "The address was put in twice",
-            CallFailureCause::OldVersion => "They speak version 1 of SCIM",
-        }
-    }
-
-    /// How to fix it.
-    pub(crate) fn advice(&self) -> &'static str {
-        match self.kind {
-            CallFailureCause::Token(because) => match because {
-                Because::NoToken => "Put the token in, and choose bearer token or HTTP header as authentication.",
-                Because::Malformed => "Choose bearer token as authentication, and put in the token alone.",
-                Because::DoubleBearer => "Put in the token alone: the word is added by itself.",
-                Because::NoScheme => "Choose bearer token as authentication, or put “Bearer ” before the token.",
-                Because::ForeignToken => "Tokens of ours begin with “rct_”. Put in the one that was shown here.",
-                Because::UnknownToken => {
-                    "It was cut off, mistyped, or made by another server. Copy it again in one piece."
-                }
-                Because::RevokedToken => "Put the present token in, or make a new one.",
-                Because::ExpiredToken => "Make a new token and put it in.",
-                Because::OtherConfiguration => {
-                    "Each connection has its own address and token. Take both from this one."
-                }
-            },
-            CallFailureCause::EndpointInBase => {
-                "Put in the provisioning URL as it is shown: the rest is added by itself."
-            }
-            CallFailureCause::DoubledPath => "Put the provisioning URL into one field only, exactly as it is shown.",
-            CallFailureCause::OldVersion => "Choose SCIM 2.0.",
-        }
+    pub(crate) fn title(&self) -> String {
+        capitalize(self.rule.refusal_reason)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::request::TokenRefusal;
     use crate::providers::find_provider;
 
     const ID: &str = "01a201fc-7572-7712-9120-066eed75d9a3";
 
-    fn call(path: &str, refusal: Option<Because>, at: Millis) -> LoggedCall {
+    fn call(path: &str, refusal: Option<TokenRefusal>, at: Millis) -> LoggedCall {
         LoggedCall {
             at,
             method: "GET".to_owned(),
             path: format!("/directory/resources/scim/v2.0/{ID}{path}"),
             status: if refusal.is_some() { 401 } else { 200 },
             failed: refusal.is_some(),
-            refusal: refusal.map(|because| because.as_str().to_owned()),
+            refusal: refusal.map(|refusal| refusal.to_string()),
             token_id: refusal.is_none().then(|| "t".to_owned()),
             ..LoggedCall::default()
         }
@@ -324,7 +277,7 @@ mod tests {
             let steps = build_checklist(&facts, &calls, find_provider("custom").unwrap(), 10);
             steps[2].sentence.contains("Okta tested the connection")
         };
-        assert!(tested(None) && !tested(Some(Because::UnknownToken)));
+        assert!(tested(None) && !tested(Some(TokenRefusal::UnknownToken)));
     }
 
     #[test]
@@ -345,40 +298,42 @@ mod tests {
         }
     }
 
+    fn examine(calls: &[LoggedCall]) -> ExaminedCalls<'_> {
+        ExaminedCalls { calls, configuration_id: ID, is_secure: true }
+    }
+
     #[test]
     fn mistakes_in_the_path_are_detected() {
-        for (path, kind) in [
-            ("/Users/Users?count=1".to_owned(), Some(CallFailureCause::EndpointInBase)),
-            ("/Groups/Users".to_owned(), Some(CallFailureCause::EndpointInBase)),
-            ("/Users/ServiceProviderConfig".to_owned(), Some(CallFailureCause::EndpointInBase)),
-            (format!("/directory/resources/scim/v2.0/{ID}/Users"), Some(CallFailureCause::DoubledPath)),
-            (format!("/scim/v2/{ID}/Users"), Some(CallFailureCause::DoubledPath)),
-            ("/v1/Users".to_owned(), Some(CallFailureCause::OldVersion)),
+        for (path, rule) in [
+            ("/Users/Users?count=1".to_owned(), Some("users-in-base")),
+            ("/Groups/Users".to_owned(), Some("users-in-base")),
+            ("/Users/ServiceProviderConfig".to_owned(), Some("users-in-base")),
+            (format!("/directory/resources/scim/v2.0/{ID}/Users"), Some("doubled-path")),
+            (format!("/scim/v2/{ID}/Users"), Some("doubled-path")),
+            ("/v1/Users".to_owned(), Some("old-version")),
             ("/v2/Users".to_owned(), None),
             ("//Users/".to_owned(), None),
             (format!("/Users/{ID}"), None),
             ("/Users?filter=userName+eq+%22/Users/Users%22".to_owned(), None),
         ] {
-            assert_eq!(path_failure_cause(&call(&path, None, 0).path, ID), kind, "{path}");
+            let call = LoggedCall { status: 404, failed: true, ..call(&path, None, 0) };
+            assert_eq!(examine(&[]).find_mistake(&call).map(|rule| rule.id), rule, "{path}");
         }
-        assert_eq!(path_failure_cause("/scim/v2/Users/Users", ID), Some(CallFailureCause::EndpointInBase));
-        assert_eq!(path_failure_cause("/scim/v2/Users", ID), None);
     }
 
     #[test]
     fn each_cause_is_listed_once_and_is_resolved_when_a_later_call_succeeded() {
         let now = 100 * 60 * 60 * 1000;
         let calls = [
-            call("/Users", Some(Because::RevokedToken), now - 1),
+            call("/Users", Some(TokenRefusal::RevokedToken), now - 1),
             call("/Users", None, now - 2),
-            call("/Users", Some(Because::DoubleBearer), now - 3),
-            call("/Users", Some(Because::DoubleBearer), now - 4),
-            call("/Users", Some(Because::UnknownToken), now - FAILURE_AGE_MAX),
+            call("/Users", Some(TokenRefusal::DoubleBearer), now - 3),
+            call("/Users", Some(TokenRefusal::DoubleBearer), now - 4),
+            call("/Users", Some(TokenRefusal::UnknownToken), now - FAILURE_AGE_MAX),
         ];
-        let found = group_failures(&calls, ID, now);
-        let listed: Vec<_> = found.iter().map(|miss| (miss.kind, miss.count, miss.is_resolved)).collect();
-        let token = CallFailureCause::Token;
-        assert_eq!(listed, [(token(Because::RevokedToken), 1, false), (token(Because::DoubleBearer), 2, true)]);
+        let found = examine(&calls).group_failures(now);
+        let listed: Vec<_> = found.iter().map(|group| (group.rule.id, group.count, group.is_resolved)).collect();
+        assert_eq!(listed, [("revoked-token", 1, false), ("double-bearer", 2, true)]);
     }
 
     #[test]
@@ -389,7 +344,10 @@ mod tests {
         let mut seen = ConnectionFacts { reached: None, token: None, users: 0, groups: 0 };
         assert_eq!(done(&seen, &[]), [false; 5]);
         seen.reached = Some(1);
-        assert_eq!(done(&seen, &[call("/Users", Some(Because::UnknownToken), 1)]), [true, false, false, false, false]);
+        assert_eq!(
+            done(&seen, &[call("/Users", Some(TokenRefusal::UnknownToken), 1)]),
+            [true, false, false, false, false]
+        );
         seen.token = Some(2);
         assert_eq!(done(&seen, &[call("/Users", None, 2)]), [true, true, true, false, false]);
         seen.users = 1;

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use crate::diagnosis::{self, CallContext, Explanation, relative_path};
 use crate::error::Result;
-use crate::model::explanation::{self, CallContext, Explanation};
 use crate::model::ids;
 use crate::model::permission::Permission;
 use crate::model::request::LoggedCall;
@@ -18,9 +18,6 @@ use crate::web::request_log::mask_call;
 
 /// Longest path in a list, in characters.
 const PATH_MAX_CHARS: usize = 60;
-/// Base paths that contain no configuration id.
-const BASES_WITHOUT_ID: [&str; 2] = ["/api/scim/resource/v2", "/scim/v2"];
-
 /// The reader of the log, as far as it changes what is shown.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LogReader {
@@ -82,7 +79,7 @@ impl CallView {
         let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
         let filter =
             percent::parse_query_string(query).into_iter().find(|(name, _)| name.eq_ignore_ascii_case("filter"));
-        let below = path_below(path, configuration_id);
+        let below = relative_path(path, configuration_id);
         Ok(Self {
             relative_path: percent::decode_percent(below).unwrap_or_else(|| below.to_owned()),
             filter: filter.map(|(_, filter)| filter),
@@ -109,7 +106,7 @@ impl CallView {
 
     /// Explanations of the call, with the setting to change at this provider.
     pub(crate) fn explanations(&self, provider: &IdentityProvider) -> Vec<Explanation> {
-        explanation::explain_call(&self.facts(), provider)
+        diagnosis::explain_call(&self.facts(), provider)
     }
 
     /// The call as a row of a list.
@@ -121,7 +118,7 @@ impl CallView {
         CallLine {
             id: call.id.clone(),
             at: PageTime::from_millis(call.at),
-            sentence: explanation::summarize_call(&self.facts()),
+            sentence: diagnosis::summarize_call(&self.facts()),
             method: call.method.clone(),
             path: if is_cut { format!("{path}…") } else { path },
             status: call.status,
@@ -158,14 +155,6 @@ fn resource_name(at: &Snapshot<'_>, configuration: i64, call: &LoggedCall) -> Re
     }
 }
 
-/// The path relative to the provisioning URL.
-fn path_below<'p>(path: &'p str, configuration_id: &str) -> &'p str {
-    if let Some((_, below)) = path.split_once(configuration_id) {
-        return below;
-    }
-    BASES_WITHOUT_ID.iter().find_map(|base| path.strip_prefix(base)).unwrap_or(path)
-}
-
 /// The path with every id shortened to its last characters.
 fn shorten_path(path: &str) -> String {
     let part = |part: &str| if ids::is_id(part) { format!("…{}", ids::shorten_id(part)) } else { part.to_owned() };
@@ -184,18 +173,6 @@ fn format_duration(us: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_path_is_relative_to_the_provisioning_url() {
-        for (path, expected) in [
-            ("/directory/resources/scim/v2.0/7/Users", "/Users"),
-            ("/scim/v2/Users/9", "/Users/9"),
-            ("/api/scim/resource/v2/Groups", "/Groups"),
-            ("/elsewhere", "/elsewhere"),
-        ] {
-            assert_eq!(path_below(path, "7"), expected);
-        }
-    }
 
     #[test]
     fn ids_are_shortened_to_their_ends() {

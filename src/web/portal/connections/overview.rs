@@ -6,11 +6,11 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::clock;
+use crate::diagnosis::connection_status::{ConnectionStatus, format_ago};
 use crate::management::overview::ConfigurationOverview;
 use crate::management::{configuration_lifecycle, configurations};
 use crate::model::audit_context::AccountScope;
 use crate::model::configuration::provisioning_url;
-use crate::model::connection_status::{ConnectionStatus, format_ago};
 use crate::web::portal::connections::deleted;
 use crate::web::portal::connections::live_test::LiveTest;
 use crate::web::portal::connections::traffic_chart::TrafficChart;
@@ -142,7 +142,7 @@ pub(crate) async fn set_sync(admin: PermittedAdmin<Create>, page_request: PageRe
 }
 
 #[derive(Template)]
-#[template(path = "portal/token.html")]
+#[template(path = "portal/new_credentials.html")]
 struct NewCredentialsPage {
     layout: PageLayout,
     connection: ConnectionView,
@@ -159,7 +159,7 @@ pub(crate) async fn show_new_credentials(admin: PermittedAdmin<Read>, page_reque
 }
 
 #[derive(Template)]
-#[template(path = "portal/delete.html")]
+#[template(path = "portal/delete_connection.html")]
 struct DeleteConnectionPage {
     layout: PageLayout,
     connection: ConnectionView,
@@ -188,7 +188,7 @@ pub(crate) async fn show_delete_connection(admin: PermittedAdmin<Delete>, page_r
 }
 
 #[derive(Template)]
-#[template(path = "portal/receipt.html")]
+#[template(path = "portal/deletion_receipt.html")]
 struct ReceiptPage {
     layout: PageLayout,
     name: String,

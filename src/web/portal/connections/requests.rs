@@ -4,8 +4,8 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::clock::Millis;
+use crate::diagnosis::Explanation;
 use crate::management::request_log::{self, RequestLogQuery};
-use crate::model::explanation::Explanation;
 use crate::model::ids;
 use crate::model::request::LoggedBody;
 use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader};

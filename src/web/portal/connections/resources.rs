@@ -114,7 +114,7 @@ fn encode_mark(mark: Option<DirectoryCursor>) -> Option<String> {
 }
 
 #[derive(Template)]
-#[template(path = "portal/people.html")]
+#[template(path = "portal/resources.html")]
 struct ResourcesListPage {
     layout: PageLayout,
     connection: ConnectionView,
@@ -190,7 +190,7 @@ fn list_resource_lines(
 }
 
 #[derive(Template)]
-#[template(path = "portal/record.html")]
+#[template(path = "portal/resource.html")]
 struct RecordPage {
     layout: PageLayout,
     connection: ConnectionView,

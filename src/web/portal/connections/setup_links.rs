@@ -5,10 +5,10 @@ use serde::Deserialize;
 
 use crate::auth::secret::BearerToken;
 use crate::clock;
+use crate::diagnosis::connection_status::format_ago;
 use crate::error::{Error, Reason};
 use crate::management::sessions;
 use crate::management::setup_links::{self, NOTE_MAX_CHARS, NewSetupLink, SetupLink};
-use crate::model::connection_status::format_ago;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::connections::tokens;
@@ -27,7 +27,7 @@ const LIFETIMES: [(&str, &str); 4] =
     [("3600", "1 hour"), ("86400", "1 day"), ("604800", "7 days"), ("2592000", "30 days")];
 
 #[derive(Template)]
-#[template(path = "portal/links.html")]
+#[template(path = "portal/setup_links.html")]
 struct SetupLinksPage {
     layout: PageLayout,
     connection: ConnectionView,
@@ -163,7 +163,7 @@ fn link_secret_context(id: &str) -> String {
 }
 
 #[derive(Template)]
-#[template(path = "portal/link_made.html")]
+#[template(path = "portal/new_setup_link.html")]
 struct NewSetupLinkPage {
     layout: PageLayout,
     connection: ConnectionView,

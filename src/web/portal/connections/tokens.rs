@@ -7,12 +7,12 @@ use serde::Deserialize;
 
 use crate::auth::secret::BearerToken;
 use crate::clock::{self, Millis};
+use crate::diagnosis::connection_status::format_ago;
 use crate::error::{Error, Reason};
 use crate::management::sessions;
 use crate::management::tokens::{self, StoredToken, TokenChange, TokenDraft};
 use crate::messages::render_message;
 use crate::model::audit_context::AccountScope;
-use crate::model::connection_status::format_ago;
 use crate::model::field_change::FieldChange;
 use crate::model::names;
 use crate::model::rights::{TokenRights, TokenState};
@@ -219,7 +219,7 @@ impl TokenForm {
     }
 }
 
-/// The expiration for a value of [`LIVES`], counted from `now`; `None` for any other value.
+/// The expiration for a value of [`LIFETIMES`], counted from `now`; `None` for any other value.
 fn parse_life(value: &str, now: Millis) -> Option<FieldChange<Millis>> {
     LIFETIMES.iter().find(|(option, _)| *option == value)?;
     Some(value.parse::<Millis>().map_or(FieldChange::Clear, |days| FieldChange::Set(now + days * DAY)))
@@ -274,7 +274,7 @@ pub(crate) async fn rotate_token(admin: PermittedAdmin<Tokens>, page_request: Pa
 }
 
 #[derive(Template)]
-#[template(path = "portal/one_token.html")]
+#[template(path = "portal/token.html")]
 struct TokenDetailPage {
     layout: PageLayout,
     connection: ConnectionView,

@@ -81,7 +81,7 @@ impl AdminForm {
 
 /// The page of one admin, or of a new one.
 #[derive(Template)]
-#[template(path = "portal/person.html")]
+#[template(path = "portal/admin.html")]
 struct AdminPage {
     layout: PageLayout,
     tab: &'static str,

@@ -30,7 +30,7 @@ const PER_PAGE: u32 = 100;
 type ApiKeyForm = BTreeMap<String, String>;
 
 #[derive(Template)]
-#[template(path = "portal/keys.html")]
+#[template(path = "portal/api_keys.html")]
 struct KeysPage {
     layout: PageLayout,
     tab: &'static str,
@@ -72,7 +72,7 @@ pub(crate) async fn list_api_keys(admin: SystemAdmin, page_request: PageRequest)
 }
 
 #[derive(Template)]
-#[template(path = "portal/new_key.html")]
+#[template(path = "portal/new_api_key.html")]
 struct NewApiKeyPage {
     layout: PageLayout,
     tab: &'static str,
@@ -158,7 +158,7 @@ fn read_new_key(fields: &ApiKeyForm, asked: Permissions, secret: &BearerToken) -
 }
 
 #[derive(Template)]
-#[template(path = "portal/key.html")]
+#[template(path = "portal/api_key.html")]
 struct KeyPage {
     layout: PageLayout,
     tab: &'static str,

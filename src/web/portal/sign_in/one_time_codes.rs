@@ -31,7 +31,7 @@ const RECOVERY_CODES: usize = 10;
 const COOKIE: &str = "rc_code";
 
 #[derive(Template)]
-#[template(path = "portal/codes.html")]
+#[template(path = "portal/one_time_codes.html")]
 struct TotpSetupPage {
     layout: PageLayout,
     /// The secret in base32, and as an `otpauth` URI that apps read.
@@ -88,7 +88,7 @@ pub(crate) async fn begin_setup(admin: AnyAdmin, page_request: PageRequest) -> P
 }
 
 #[derive(Template)]
-#[template(path = "portal/recovery.html")]
+#[template(path = "portal/recovery_codes.html")]
 struct RecoveryPage {
     layout: PageLayout,
     codes: Vec<String>,

@@ -42,7 +42,7 @@ fn find_password(item: &BulkItem, target: &BulkTarget, rules: DialectRules) -> O
 /// Hashes all passwords.
 ///
 /// # Errors
-/// Errors of [`Hashing`].
+/// Errors of [`PasswordHashing`].
 pub(super) async fn hash_passwords(
     hashing: &PasswordHashing,
     all: Vec<(usize, ClearText)>,

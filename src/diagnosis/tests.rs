@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::error::{Error, Reason, ScimType};
 use crate::messages::render_message;
+use crate::model::request::{FailureCause, TokenRefusal};
 use crate::providers::find_provider;
 
 /// A logged call with its context.
@@ -89,8 +90,9 @@ fn token_and_url_cases() -> Vec<(&'static str, Case)> {
         ("no-token", Case { is_secure: false, ..token("no_token") }),
         ("users-in-base", case("GET", "/Users/Users", 404).refused(Reason::ScimResourceNotFound)),
         ("users-in-base", case("GET", "/Groups/ServiceProviderConfig", 404)),
-        ("wrong-base-path", case("GET", "/scim/Users", 404).refused(Reason::ScimPathUnknown)),
-        ("wrong-base-path", case("GET", "/v1/Users", 400).refused(Reason::ScimVersionUnsupported)),
+        ("doubled-path", case("GET", "/scim/Users", 404).refused(Reason::ScimPathUnknown)),
+        ("wrong-base-path", case("GET", "/employees", 404).refused(Reason::ScimPathUnknown)),
+        ("old-version", case("GET", "/v1/Users", 400).refused(Reason::ScimVersionUnsupported)),
     ]
 }
 
@@ -271,4 +273,27 @@ fn the_summary_of_a_patch_names_the_changed_attributes() {
             },
         ),
     ]);
+}
+
+#[test]
+fn the_cause_of_the_last_failure_is_described() {
+    let describe = super::describe_cause;
+    assert_eq!(describe(FailureCause::Token(TokenRefusal::RevokedToken)), Some("the token was revoked"));
+    assert_eq!(describe(FailureCause::Reason(Reason::UserNameTaken)), Some("userName is taken"));
+    assert_eq!(describe(FailureCause::Reason(Reason::DiskFull)), None);
+    for refusal in TokenRefusal::ALL {
+        assert!(describe(FailureCause::Token(refusal)).is_some(), "{refusal}");
+    }
+}
+
+#[test]
+fn the_path_is_relative_to_the_provisioning_url() {
+    for (path, expected) in [
+        ("/directory/resources/scim/v2.0/7/Users", "/Users"),
+        ("/scim/v2/Users/9", "/Users/9"),
+        ("/api/scim/resource/v2/Groups", "/Groups"),
+        ("/elsewhere", "/elsewhere"),
+    ] {
+        assert_eq!(relative_path(path, "7"), expected);
+    }
 }

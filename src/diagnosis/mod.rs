@@ -1,19 +1,23 @@
-//! Explanations of logged calls: what a call did, why it failed, how to fix it, and where at the identity provider.
+//! Why a call failed: one list of rules for the page of a call, the live test and the status of a connection.
 
+pub mod connection_status;
 mod rules;
-mod sentence;
+mod summary;
 #[cfg(test)]
 mod tests;
 
 use serde_json::Value;
 
 pub use self::rules::{EXPLANATION_RULES, ExplanationRule};
-pub use self::sentence::summarize_call;
+pub use self::summary::summarize_call;
 
-use super::request::LoggedCall;
 use crate::error::Reason;
+use crate::model::request::{FailureCause, LoggedCall};
 use crate::providers::IdentityProvider;
 use crate::scim::dialect::NoteCode;
+
+/// Base paths that contain no configuration id.
+const BASES_WITHOUT_ID: [&str; 2] = ["/api/scim/resource/v2", "/scim/v2"];
 
 /// A logged call with the parsed parts that its explanation needs.
 #[derive(Debug, Clone, Copy)]
@@ -94,7 +98,34 @@ pub fn explain_call(facts: &CallContext<'_>, provider: &IdentityProvider) -> Vec
     matching.map(to_explanation).collect()
 }
 
+/// Returns why calls fail with this cause, as the end of a sentence. `None` if no rule explains it.
+pub fn describe_cause(cause: FailureCause) -> Option<&'static str> {
+    let mut call = LoggedCall { failed: true, ..LoggedCall::default() };
+    match cause {
+        FailureCause::Token(refusal) => (call.status, call.refusal) = (401, Some(refusal.to_string())),
+        FailureCause::Reason(reason) => (call.status, call.reason) = (reason.kind().status(), Some(reason)),
+    }
+    let facts = CallContext {
+        call: &call,
+        relative_path: "",
+        filter: None,
+        request: None,
+        response: None,
+        name: None,
+        is_secure: false,
+    };
+    find_rule(&facts).map(|rule| rule.refusal_reason)
+}
+
+/// The path of a call relative to the provisioning URL.
+pub fn relative_path<'p>(path: &'p str, configuration_id: &str) -> &'p str {
+    if let Some((_, below)) = path.split_once(configuration_id) {
+        return below;
+    }
+    BASES_WITHOUT_ID.iter().find_map(|base| path.strip_prefix(base)).unwrap_or(path)
+}
+
 /// Returns the first rule that explains why the call was refused.
-fn find_reason(facts: &CallContext<'_>) -> Option<&'static ExplanationRule> {
+pub fn find_rule(facts: &CallContext<'_>) -> Option<&'static ExplanationRule> {
     EXPLANATION_RULES.iter().find(|rule| !rule.refusal_reason.is_empty() && (rule.applies)(facts))
 }

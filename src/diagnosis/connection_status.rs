@@ -1,6 +1,7 @@
 //! Status of a configuration: a label and a sentence for the overview pages.
 
 use crate::clock::Millis;
+use crate::diagnosis::describe_cause;
 use crate::model::configuration::Configuration;
 use crate::model::request::CallHealth;
 use crate::providers::IdentityProvider;
@@ -83,17 +84,17 @@ impl ConnectionStatus {
             Self::Quiet => {
                 format!("Last call {}. Check that provisioning still runs at {name}.", ago(one.last_seen))
             }
-            Self::Failing if health.auth_failures >= 3 => {
-                format!(
-                    "The last {} calls had an invalid token. Enter the current token at {name}.",
-                    health.auth_failures
-                )
+            Self::Failing => {
+                let cause = health.last_cause.and_then(describe_cause);
+                let cause = cause.map_or_else(String::new, |cause| format!(" The last one: {cause}."));
+                if health.auth_failures >= 3 {
+                    let failures = health.auth_failures;
+                    format!("The last {failures} calls had an invalid token.{cause} Enter the current token at {name}.")
+                } else {
+                    let (failures, calls) = (health.recent_failures(), health.recent_calls());
+                    format!("{failures} of the last {calls} calls failed.{cause} See the request log.")
+                }
             }
-            Self::Failing => format!(
-                "{} of the last {} calls failed. The request log says why.",
-                health.recent_failures(),
-                health.recent_calls()
-            ),
             Self::Paused => {
                 "Paused. Calls still succeed and are stored, but no changes reach your application.".to_owned()
             }
@@ -119,7 +120,7 @@ pub fn format_ago(span: Millis) -> String {
 mod tests {
     use super::*;
     use crate::model::configuration::ConfigurationSource;
-    use crate::model::request::CallOutcome;
+    use crate::model::request::{CallOutcome, FailureCause, TokenRefusal};
     use crate::model::switches::Switches;
     use crate::providers::find_provider;
 
@@ -162,11 +163,16 @@ mod tests {
     fn three_wrong_tokens_in_a_row_are_named_in_the_sentence() {
         let entra = find_provider("entra").unwrap();
         let mut health = CallHealth::default();
-        (0..3).for_each(|_| health.add_call(CallOutcome::TokenRefused, 1));
+        let cause = Some(FailureCause::Token(TokenRefusal::RevokedToken));
+        (0..3).for_each(|_| health.add_call(CallOutcome::TokenRefused, 1, cause));
         let configuration = one(Some(0), Some(0), true);
         let standing = ConnectionStatus::from_health(&configuration, &health, entra, HOUR);
         assert_eq!(standing, ConnectionStatus::Failing);
-        assert!(standing.sentence(&configuration, &health, entra, HOUR).contains("token"));
+        let sentence = standing.sentence(&configuration, &health, entra, HOUR);
+        assert!(
+            sentence.contains("The last 3 calls had an invalid token. The last one: the token was revoked."),
+            "{sentence}"
+        );
     }
 
     #[test]

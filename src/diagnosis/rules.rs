@@ -26,6 +26,35 @@ pub struct ExplanationRule {
 
 /// All rules. If several explain why a call was refused, the first one is reported.
 pub const EXPLANATION_RULES: &[ExplanationRule] = &[
+    // The path is checked before the token, so its mistakes come first.
+    ExplanationRule {
+        id: "users-in-base",
+        refusal_reason: "“/Users” is part of the URL",
+        what: "The URL that was entered ends in /Users or /Groups, and the provider appends its own.",
+        advice: "Remove /Users or /Groups from the end of the URL.",
+        location: SettingLocation::Url,
+        applies: |facts| facts.call.status >= 400 && has_endpoint_twice(facts.relative_path),
+    },
+    ExplanationRule {
+        id: "doubled-path",
+        refusal_reason: "the URL was entered twice",
+        what: "The path contains the provisioning URL twice.",
+        advice: "Enter the provisioning URL in one field only, exactly as it is shown.",
+        location: SettingLocation::Url,
+        applies: |facts| facts.call.status >= 400 && split_segments(facts.relative_path).any(|part| part == "scim"),
+    },
+    ExplanationRule {
+        id: "old-version",
+        refusal_reason: "it uses version 1 of SCIM",
+        what: "It called a path of SCIM 1.1. This server supports SCIM 2.0.",
+        advice: "Choose SCIM 2.0 in the provider.",
+        location: SettingLocation::Url,
+        applies: |facts| {
+            let is_version_1 =
+                ["v1", "v1.0", "v1.1"].contains(&split_segments(facts.relative_path).next().unwrap_or_default());
+            facts.failed_for(&[Reason::ScimVersionUnsupported]) || facts.call.status >= 400 && is_version_1
+        },
+    },
     ExplanationRule {
         id: "unknown-token",
         refusal_reason: "the token is unknown",
@@ -99,26 +128,15 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         applies: |facts| facts.is_token_refused_as("no_token") && !facts.is_secure,
     },
     ExplanationRule {
-        id: "users-in-base",
-        refusal_reason: "“/Users” is part of the URL",
-        what: "The URL that was entered ends in /Users or /Groups, and the provider appends its own.",
-        advice: "Remove /Users or /Groups from the end of the URL.",
-        location: SettingLocation::Url,
-        applies: |facts| facts.call.status >= 400 && has_endpoint_twice(facts.relative_path),
-    },
-    ExplanationRule {
         id: "wrong-base-path",
         refusal_reason: "the URL does not exist",
         what: "It called a path that does not exist under the provisioning URL. Most often something was added to the URL, or a part of it was entered twice.",
         advice: "Copy the provisioning URL exactly, with nothing after it.",
         location: SettingLocation::Url,
         applies: |facts| {
-            let is_lost = facts.failed_for(&[
-                Reason::ScimPathUnknown,
-                Reason::ScimVersionUnsupported,
-                Reason::ProvisioningUrlUnknown,
-            ]);
-            is_lost && !has_endpoint_twice(facts.relative_path)
+            let is_explained = has_endpoint_twice(facts.relative_path)
+                || split_segments(facts.relative_path).any(|part| part == "scim");
+            facts.failed_for(&[Reason::ScimPathUnknown, Reason::ProvisioningUrlUnknown]) && !is_explained
         },
     },
     ExplanationRule {
@@ -263,11 +281,15 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
     },
 ];
 
+fn split_segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|part| !part.is_empty())
+}
+
 /// Returns whether an endpoint name follows a collection name: `/Users/Users`, `/Groups/ServiceProviderConfig`.
 fn has_endpoint_twice(below: &str) -> bool {
-    let mut parts = below.split('/').filter(|part| !part.is_empty());
+    let mut parts = split_segments(below);
     let in_collection = parts.next().is_some_and(|first| matches!(first, "Users" | "Groups"));
-    let endpoints = ["Users", "Groups", "ServiceProviderConfig", "Schemas", "ResourceTypes"];
+    let endpoints = ["Users", "Groups", "ServiceProviderConfig", "Schemas", "ResourceTypes", "Bulk", "Me"];
     in_collection && parts.next().is_some_and(|second| endpoints.contains(&second))
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{CallContext, find_reason};
+use super::{CallContext, find_rule};
 
 /// Most attributes named in a sentence.
 const NAMED_MAX: usize = 3;
@@ -15,7 +15,7 @@ pub fn summarize_call(facts: &CallContext<'_>) -> String {
         return format!("{} {calls} served and could not be logged", call.missed);
     }
     let looked_up = matches!(&*call.method, "GET" | "HEAD") && call.status == 404;
-    match (find_reason(facts), call.status) {
+    match (find_rule(facts), call.status) {
         (Some(rule), 400..) => format!("Refused: {}", rule.refusal_reason),
         (_, 404) if looked_up && call.scim_type.is_none() && is_resource(facts.relative_path) => {
             format!("Searched for {} that does not exist", with_article(facts))
