@@ -13,9 +13,10 @@ use divan::counter::ItemsCount;
 use futures_util::future::join_all;
 use rollcall::clock;
 use rollcall::error::Result;
+use rollcall::provisioning::Members;
 use rollcall::provisioning::lists::{self, ListQuery, PageStart, ResourcesPage, TypeQuery};
 use rollcall::provisioning::resources::{
-    PreparedResource, build_rules, create_resource, patch_resource, read_resource,
+    PreparedResource, ResourceWrite, build_rules, create_resource, patch_resource, read_resource,
 };
 use rollcall::scim::cursor::{CursorPosition, Direction};
 use rollcall::scim::filter::ScimFilter;
@@ -68,7 +69,7 @@ fn read_a_user_by_id(bencher: Bencher<'_, '_>, users: usize) {
     let at = of_size(users);
     bencher.with_inputs(|| &at.users[scattered(users)]).bench_values(|id| {
         at.store
-            .read_inline(|snapshot| read_resource(snapshot, &at.scope, &USER_TYPE, id, -1))
+            .read_inline(|snapshot| read_resource(snapshot, &at.scope, &USER_TYPE, id, Members::Skip))
             .expect("a user of that id")
     });
 }
@@ -192,7 +193,7 @@ fn read_a_group_without_its_members(bencher: Bencher<'_, '_>, members: usize) {
     bencher.bench(|| {
         LARGE
             .store
-            .read_inline(|snapshot| read_resource(snapshot, &LARGE.scope, &GROUP_TYPE, group, -1))
+            .read_inline(|snapshot| read_resource(snapshot, &LARGE.scope, &GROUP_TYPE, group, Members::Skip))
             .expect("a group")
     });
 }
@@ -213,8 +214,9 @@ fn add_a_member(bencher: Bencher<'_, '_>, members: usize) {
     bencher.counter(ItemsCount::new(ADDS)).with_inputs(inputs).bench_local_values(|adds| {
         let scope = LARGE.scope.clone();
         let written = LARGE.store.write_blocking_without_savepoint(move |tx| {
-            adds.iter()
-                .try_for_each(|(group, add)| patch_resource(tx, &scope, &GROUP_TYPE, group, None, add, -1).map(drop))
+            adds.iter().try_for_each(|(group, add)| {
+                patch_resource(tx, &ResourceWrite::new(&scope, &GROUP_TYPE, group), add).map(drop)
+            })
         });
         written.expect("members that are there");
     });
@@ -246,8 +248,9 @@ fn create_at_64_writers(bencher: Bencher<'_, '_>) {
 async fn write_in_turn(at: &Seeded, drafts: Vec<PreparedResource>) {
     for draft in drafts {
         let (scope, id) = (at.scope.clone(), clock::new_id());
-        let written =
-            at.store.write_without_savepoint(move |tx| create_resource(tx, &scope, &USER_TYPE, &id, &draft, -1));
+        let written = at.store.write_without_savepoint(move |tx| {
+            create_resource(tx, &ResourceWrite::new(&scope, &USER_TYPE, &id), &draft)
+        });
         written.await.expect("a new name");
     }
 }

@@ -10,31 +10,23 @@ use std::net::IpAddr;
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::management::instance::StoreStatistics;
+use crate::named_enum::named_enum;
 use crate::settings::Settings;
 use crate::store::{Snapshot, Store};
 
 pub use crate::doctor::database::DatabaseSummary;
 pub use files::{check_backups, check_disk_space};
 
-/// Severity of a finding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Nothing to do.
-    Fine,
-    /// A condition to check soon.
-    Warning,
-    /// A condition that causes a failure now or soon.
-    Problem,
-}
-
-impl Severity {
-    /// Name in the output: `ok`, `warning` or `problem`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Fine => "ok",
-            Self::Warning => "warning",
-            Self::Problem => "problem",
-        }
+named_enum! {
+    /// Severity of a finding.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Severity {
+        /// Nothing to do.
+        Fine = "ok",
+        /// A condition to check soon.
+        Warning = "warning",
+        /// A condition that causes a failure now or soon.
+        Problem = "problem",
     }
 }
 
@@ -80,9 +72,6 @@ pub struct ServerStatus {
 }
 
 /// Reads the data of the checks from the database.
-///
-/// # Errors
-/// Errors of the store.
 pub fn read_summary(at: &Snapshot<'_>, now: Millis) -> Result<DatabaseSummary> {
     DatabaseSummary::read(at, now)
 }

@@ -7,6 +7,7 @@
 //! - [`histogram`]: lock-free histogram
 //! - [`clock`]: time and time-ordered ids
 //! - [`error`]: the error type: a reason with a code, a field and parameters
+//! - `named_enum`: enums whose values have names
 //! - [`scim`]: pure: the SCIM 2.0 protocol
 //! - [`messages`]: the sentence of each reason
 //! - [`model`]: pure: the types of the domain
@@ -35,6 +36,7 @@ pub mod log;
 pub mod management;
 pub mod messages;
 pub mod model;
+mod named_enum;
 pub mod providers;
 pub mod provisioning;
 pub mod scim;

@@ -42,7 +42,16 @@ pub fn capitalize(text: &str) -> String {
 /// The text of a note in the request log. A note of an earlier version is a text already.
 pub fn render_note(stored: &str) -> String {
     let Some(note) = DialectNote::parse(stored) else { return stored.to_owned() };
-    let text = match note.code {
+    let text = template_of_note(note.code);
+    match note.attribute {
+        Some(attribute) => format!("{attribute}: {text}"),
+        None => text.to_owned(),
+    }
+}
+
+/// The text of a note without the attribute that it is about.
+pub fn template_of_note(code: NoteCode) -> &'static str {
+    match code {
         NoteCode::ForeignSchemaIgnored => "schemas: foreign URI ignored",
         NoteCode::BaseSchemaAssumed => "schemas: base schema assumed",
         NoteCode::PatchOpAssumed => "schemas: PatchOp assumed",
@@ -56,10 +65,6 @@ pub fn render_note(stored: &str) -> String {
         NoteCode::JsonTextUnpacked => "JSON text unpacked",
         NoteCode::UnknownMemberSkipped => "members: unknown id skipped",
         NoteCode::InactiveResourceActivated => "inactive resource of that name activated",
-    };
-    match note.attribute {
-        Some(attribute) => format!("{attribute}: {text}"),
-        None => text.to_owned(),
     }
 }
 
@@ -87,6 +92,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::BodyTimeout => "the body did not arrive in time",
         Reason::BodyIncomplete => "the body is incomplete or its framing is not valid",
         Reason::BodyCompressed => "compressed bodies are not accepted: leave out Content-Encoding",
+        Reason::BodyNotObject => "the body must be a JSON object",
         Reason::BodyMissing => "the request needs a JSON body",
         Reason::BodyFieldInvalid | Reason::SsoProviderUnusable => "{problem}",
         Reason::ContentLengthInvalid => "Content-Length is not a number",
@@ -293,7 +299,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::SchemaIdNotUrn => {
             "the schema's id must be a URN such as urn:example:params:scim:schemas:Badge:1.0:User"
         }
-        Reason::SchemaNamespaceReserved => "the schema's id must not begin with {namespace}: use your own namespace",
+        Reason::SchemaNamespaceReserved => "the schema's id must not begin with {namespace}; use your own namespace",
         Reason::SchemaAttributesMissing => "the schema needs attributes: an array that is not empty",
         Reason::SchemaTooManyAttributes => "the schema has more than {max} attributes",
         Reason::SchemaAttributeTwice => "the attribute {field} occurs twice",
@@ -341,8 +347,7 @@ pub fn template_of(reason: Reason) -> &'static str {
             "deleted configurations of the account still have users and groups; purge them with the account"
         }
         // Configurations.
-        Reason::ConfigurationNotFound => "there is no such configuration: give its id, a UUID in lower case",
-        Reason::ConfigurationIdNotFound => "there is no configuration {id}",
+        Reason::ConfigurationNotFound => "there is no configuration {id}",
         Reason::ConfigurationNoLongerExists => "the configuration no longer exists",
         Reason::ConfigurationNotDeleted => "{id} is not deleted: it has no leftovers",
         Reason::ConnectionNameTaken => "connectionName {name} is taken in this account: choose another",
@@ -375,8 +380,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         }
         Reason::TooManyLinks => "the configuration has {max} live links: revoke one first",
         // API keys and permissions.
-        Reason::ApiKeyNotFound => "there is no such API key: give its client id, a UUID in lower case",
-        Reason::ApiKeyIdNotFound => "there is no API key {id}",
+        Reason::ApiKeyNotFound => "there is no API key {id}",
         Reason::ApiKeyNameInvalid => "name must have 1 to {max} characters and no control characters",
         Reason::PermissionsEmpty => "permissions must name at least one permission",
         // Admins and roles.
@@ -396,6 +400,17 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::RoleNameTaken => "a role with this name already exists",
         Reason::RoleInUse => "this role is assigned to an admin or built in",
         // Single sign-on.
+        Reason::SsoIssuerInvalid => "the issuer must not have a query or a fragment",
+        Reason::SsoTextTooLong => "{field} is too long",
+        Reason::SsoClientIdMissing => "enter the client id that the provider shows",
+        Reason::SsoLabelLength => "the button needs a text of 1 to {max} characters",
+        Reason::SsoScopesInvalid => "enter scopes in ASCII, separated by spaces",
+        Reason::SsoDomainsInvalid => "enter at most {max} domains such as example.com, separated by spaces",
+        Reason::SsoDomainMissing => "enter the e-mail domains of admins to add; without a domain, no admin is added",
+        Reason::SsoOwnerRole => "the owner role cannot be assigned on sign-in; assign it in the list of admins",
+        Reason::SsoTooManyRoles => "the table has at most {max} lines",
+        Reason::SsoRoleClaimMissing => "enter the claim that the table of roles reads",
+        Reason::SsoRoleMissing => "choose the role of added admins",
         Reason::SsoRoleUnknown => "there is no role “{role}”",
         Reason::SsoOwnerPassword => {
             "set a password for at least one owner first, in case the provider is not available"

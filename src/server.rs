@@ -23,6 +23,7 @@ use crate::jobs::{self, certificates, scheduled_backup, service_manager};
 use crate::log;
 use crate::management::{admins, instance};
 use crate::model::configuration::provisioning_url;
+use crate::scim::cursor::CursorSecret;
 use crate::settings::{LogFormat, Settings};
 use crate::store::Store;
 use crate::tls::Tls;
@@ -30,7 +31,7 @@ use crate::web::limits::HEAD_DEADLINE;
 use crate::web::network;
 use crate::web::public_url::PublicUrl;
 use crate::web::request_middleware::add_strict_transport;
-use crate::web::state::{AppState, CallerAuthentication};
+use crate::web::state::{AppState, ServerContext, Signing};
 use crate::web::{api, assets, portal, scim};
 
 /// Validity of the setup URL, in milliseconds.
@@ -69,9 +70,8 @@ pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let stored = store.write_blocking_without_savepoint(move |tx| instance::ensure_cursor_secret(tx, fresh));
     let cursor_secret = stored.map_err(io::Error::other)?;
-    let certificate = tls.as_ref().map(Tls::expiry);
-    let state = AppState::new(store, public, cursor_secret, open_callers(settings)?, settings.clone(), certificate);
-    let state = web::Data::new(state);
+    let context = ServerContext::new(public, settings.clone(), tls.as_ref().map(Tls::expiry));
+    let state = web::Data::new(AppState::new(store, open_signing(settings, cursor_secret)?, context));
     let shared = state.clone();
     let sockets = Arc::clone(&state.network.sockets);
     let workers = thread::available_parallelism().map_or(2, NonZeroUsize::get);
@@ -108,14 +108,13 @@ pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer
     Ok(BoundServer { server: server.run(), address, state, tls })
 }
 
-/// Opens the signing key and the settings of external callers.
-fn open_callers(settings: &Settings) -> io::Result<CallerAuthentication> {
+/// Opens the keys that sign and verify.
+fn open_signing(settings: &Settings, cursor_secret: CursorSecret) -> io::Result<Signing> {
     let user_tokens = settings.user_tokens.clone().map(UserTokens::new).transpose();
-    Ok(CallerAuthentication {
-        signing_key: SigningKey::open(&settings.data_dir).map_err(io::Error::other)?,
+    Ok(Signing {
+        cursor_secret,
+        key: SigningKey::open(&settings.data_dir).map_err(io::Error::other)?,
         user_tokens: user_tokens.map_err(io::Error::other)?,
-        allowed_origins: settings.allowed_origins.clone(),
-        sso_provider: settings.sso.clone(),
     })
 }
 
@@ -181,8 +180,8 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
         let metrics = start_metrics(settings, &bound.state)?;
         let listening = listen::listen_url(bound.tls.as_ref(), bound.address);
         println!("listening on {listening}");
-        println!("provisioning URLs begin with {}", provisioning_url(&bound.state.public_url(), ""));
-        listen::warn_of_url(&bound.state.public_url(), bound.tls.as_ref());
+        println!("provisioning URLs begin with {}", provisioning_url(&bound.state.server.public_url(), ""));
+        listen::warn_of_url(&bound.state.server.public_url(), bound.tls.as_ref());
         if store.read_inline(admins::has_no_admins)? {
             println!("to set up the portal, open this URL within 30 minutes: {}", create_setup_url(&store)?);
         }
@@ -212,7 +211,7 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
         drop(stop);
         // Ends immediately, unless it is writing.
         let _ = writer.await;
-        store_activity(&bound.state).await;
+        bound.state.usage.flush(&bound.state.store).await;
         Ok::<_, anyhow::Error>(())
     })?;
     store.close();
@@ -222,30 +221,17 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
 async fn store_activity_periodically(state: web::Data<AppState>, mut stopped: oneshot::Receiver<()>) {
     loop {
         tokio::select! {
-            () = state.activity.wait_until_due() => {}
+            () = state.usage.calls.wait_until_due() => {}
             _ = &mut stopped => return,
         }
-        store_activity(&state).await;
-    }
-}
-
-/// Stores the activity that requests have recorded in memory.
-async fn store_activity(state: &AppState) {
-    if let Err(problem) = state.activity.flush(&state.store).await {
-        tracing::warn!(%problem, "activity was not stored");
-    }
-    if let Err(problem) = state.key_use.flush(&state.store).await {
-        tracing::warn!(%problem, "uses of API keys were not stored");
-    }
-    if let Err(problem) = state.feed_use.flush(&state.store).await {
-        tracing::warn!(%problem, "positions in the event feed were not stored");
+        state.usage.flush(&state.store).await;
     }
 }
 
 /// Stops the server after a signal. Requests that wait for events end first, so that they do not delay the stop.
 async fn stop_on_signal(ends: service_manager::StopSignals, server: ServerHandle, state: web::Data<AppState>) {
     let finish = ends.wait().await;
-    state.stopping.send_replace(true);
-    state.manual_backup.stop();
+    state.server.stopping.send_replace(true);
+    state.server.manual_backup.stop();
     server.stop(finish).await;
 }

@@ -11,7 +11,7 @@ use rollcall::management::tokens::TokenDraft;
 use rollcall::model::audit_context::AuditContext;
 use rollcall::model::configuration::ConfigurationSource;
 use rollcall::provisioning::Scope;
-use rollcall::provisioning::resources::{PreparedResource, build_rules, create_resource};
+use rollcall::provisioning::resources::{PreparedResource, ResourceWrite, build_rules, create_resource};
 use rollcall::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
 use rollcall::scim::validate::read_new_resource;
 use rollcall::store::Store;
@@ -81,7 +81,9 @@ impl Seeded {
             ids.extend(drafts.iter().map(|(id, _)| id.clone()));
             let scope = self.scope.clone();
             let written = self.store.write_blocking(move |tx| {
-                drafts.iter().try_for_each(|(id, draft)| create_resource(tx, &scope, of, id, draft, -1).map(drop))
+                drafts.iter().try_for_each(|(id, draft)| {
+                    create_resource(tx, &ResourceWrite::new(&scope, of, id), draft).map(drop)
+                })
             });
             written.expect("unique names");
         }

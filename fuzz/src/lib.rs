@@ -5,6 +5,8 @@
 
 #[path = "../../src/error/mod.rs"]
 pub mod error;
+#[path = "../../src/named_enum.rs"]
+mod named_enum;
 #[path = "../../src/scim/mod.rs"]
 pub mod scim;
 

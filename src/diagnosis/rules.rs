@@ -194,13 +194,15 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "The e-mail addresses were not sent as a list of objects with a value.",
         advice: "Map the address to emails[type eq \"work\"].value, or send {\"emails\": [{\"value\": \"…\", \"type\": \"work\"}]}.",
         location: SettingLocation::Mapping,
-        applies: |facts| facts.failed_on(&[Reason::ValueTypeWrong, Reason::ValueNotCanonical], "emails"),
+        applies: |facts| {
+            facts.failed_for(&[Reason::ValueTypeWrong]) && facts.call.reason_field.as_deref() == Some("emails")
+        },
     },
     ExplanationRule {
         id: "boolean-as-text",
-        refusal_reason: "a boolean was sent as text",
-        what: "It sent text, such as \"yes\", where true or false is required.",
-        advice: "Map a boolean, or convert the text to a boolean in the mapping.",
+        refusal_reason: "true or false is required",
+        what: "It sent another value, such as the text \"yes\", where true or false is required.",
+        advice: "Map a boolean, or convert the value to a boolean in the mapping.",
         location: SettingLocation::Mapping,
         applies: |facts| facts.failed_for(&[Reason::BooleanWrong]),
     },
@@ -218,7 +220,7 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "It tried to change an attribute that is in no schema of this connection, or the path is not valid.",
         advice: "Correct the name in the mapping, remove the mapping, or add the attribute here as a schema extension.",
         location: SettingLocation::Mapping,
-        applies: |facts| facts.is_refused_as("invalidPath"),
+        applies: |facts| facts.call.method != "GET" && facts.is_refused_as("invalidPath"),
     },
     ExplanationRule {
         id: "single-quotes",
@@ -234,10 +236,18 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
     ExplanationRule {
         id: "unknown-filter-attribute",
         refusal_reason: "it filters by an attribute that does not exist",
-        what: "It searched by an attribute that is in no schema of this connection, or with a filter that is not valid.",
+        what: "It searched by an attribute that is in no schema of this connection.",
         advice: "Match users by userName or externalId.",
         location: SettingLocation::Mapping,
-        applies: |facts| facts.is_refused_as("invalidFilter"),
+        applies: |facts| facts.is_refused_as("invalidFilter") && is_unknown_attribute(facts),
+    },
+    ExplanationRule {
+        id: "invalid-filter",
+        refusal_reason: "the filter is not valid",
+        what: "It sent a filter that is not valid. The error message names the position or the attribute.",
+        advice: "Match users by userName or externalId, with eq and text in double quotes.",
+        location: SettingLocation::Mapping,
+        applies: |facts| facts.is_refused_as("invalidFilter") && !is_unknown_attribute(facts),
     },
     ExplanationRule {
         id: "member-not-found",
@@ -280,6 +290,10 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         applies: |facts| facts.call.status == 429,
     },
 ];
+
+fn is_unknown_attribute(facts: &CallContext<'_>) -> bool {
+    facts.failed_for(&[Reason::PathAttributeUnknown, Reason::PathSubAttributeUnknown])
+}
 
 fn split_segments(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|part| !part.is_empty())

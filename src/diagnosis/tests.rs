@@ -128,6 +128,7 @@ fn lookup_and_version_cases() -> Vec<(&'static str, Case)> {
             "single-quotes",
             Case { request: Some(patch("emails[type eq 'work'].value")), ..case("PATCH", "/Users/7", 200) },
         ),
+        ("invalid-filter", case("GET", "/Users", 400).refused(Reason::FilterEmpty)),
         (
             "unknown-filter-attribute",
             case("GET", "/Users", 400).refused(unknown_attribute("shoe").as_scim_type(ScimType::InvalidFilter)),

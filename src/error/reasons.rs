@@ -5,53 +5,36 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::{Error, ErrorKind};
+use crate::named_enum::named_enum;
 
-/// The `scimType` of an error (RFC 7644 table 9, RFC 9865 section 2.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ScimType {
-    /// The filter cannot be parsed, or its comparison does not fit the attribute type.
-    InvalidFilter,
-    /// The query is more expensive than the server allows.
-    TooMany,
-    /// A value that must be unique is already in use.
-    Uniqueness,
-    /// A read-only or immutable attribute would change.
-    Mutability,
-    /// The body does not have the structure that the operation requires.
-    InvalidSyntax,
-    /// A PATCH path cannot be parsed, or the schema does not have the attribute.
-    InvalidPath,
-    /// A PATCH path selects nothing.
-    NoTarget,
-    /// A required value is absent, or a value has the wrong type.
-    InvalidValue,
-    /// The protocol version in the URL is not served.
-    InvalidVers,
-    /// The cursor was not issued for this query.
-    InvalidCursor,
-    /// The cursor has expired.
-    ExpiredCursor,
-    /// The page size changed between pages, or is not a number.
-    InvalidCount,
-}
-
-impl ScimType {
-    /// The value of `scimType` in an error body.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidFilter => "invalidFilter",
-            Self::TooMany => "tooMany",
-            Self::Uniqueness => "uniqueness",
-            Self::Mutability => "mutability",
-            Self::InvalidSyntax => "invalidSyntax",
-            Self::InvalidPath => "invalidPath",
-            Self::NoTarget => "noTarget",
-            Self::InvalidValue => "invalidValue",
-            Self::InvalidVers => "invalidVers",
-            Self::InvalidCursor => "invalidCursor",
-            Self::ExpiredCursor => "expiredCursor",
-            Self::InvalidCount => "invalidCount",
-        }
+named_enum! {
+    /// The `scimType` of an error (RFC 7644 table 9, RFC 9865 section 2.1).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ScimType {
+        /// The filter cannot be parsed, or its comparison does not fit the attribute type.
+        InvalidFilter = "invalidFilter",
+        /// The query is more expensive than the server allows.
+        TooMany = "tooMany",
+        /// A value that must be unique is already in use.
+        Uniqueness = "uniqueness",
+        /// A read-only or immutable attribute would change.
+        Mutability = "mutability",
+        /// The body does not have the structure that the operation requires.
+        InvalidSyntax = "invalidSyntax",
+        /// A PATCH path cannot be parsed, or the schema does not have the attribute.
+        InvalidPath = "invalidPath",
+        /// A PATCH path selects nothing.
+        NoTarget = "noTarget",
+        /// A required value is absent, or a value has the wrong type.
+        InvalidValue = "invalidValue",
+        /// The protocol version in the URL is not served.
+        InvalidVers = "invalidVers",
+        /// The cursor was not issued for this query.
+        InvalidCursor = "invalidCursor",
+        /// The cursor has expired.
+        ExpiredCursor = "expiredCursor",
+        /// The page size changed between pages, or is not a number.
+        InvalidCount = "invalidCount",
     }
 }
 
@@ -127,6 +110,7 @@ reasons! {
     BodyTimeout "request_timeout" Timeout ();
     BodyIncomplete "body_incomplete" Invalid:InvalidSyntax ();
     BodyCompressed "body_compressed" UnsupportedMediaType ();
+    BodyNotObject "body_not_object" Invalid:InvalidSyntax ();
     BodyMissing "body_missing" Invalid:InvalidSyntax ();
     BodyFieldInvalid "body_field_invalid" Invalid:InvalidSyntax ("problem");
     ContentLengthInvalid "content_length_invalid" Invalid:InvalidSyntax ();
@@ -345,8 +329,7 @@ reasons! {
     AccountHasConfigurations "account_has_configurations" Conflict ("count");
     AccountHasLeftovers "account_has_leftovers" Conflict ["purge"] ();
     // Configurations.
-    ConfigurationNotFound "configuration_not_found" NotFound ();
-    ConfigurationIdNotFound "configuration_id_not_found" NotFound ("id");
+    ConfigurationNotFound "configuration_not_found" NotFound ("id");
     ConfigurationNoLongerExists "configuration_no_longer_exists" NotFound ();
     ConfigurationNotDeleted "configuration_not_deleted" NotFound ("id");
     ConnectionNameTaken "connection_name_taken" Conflict ["connectionName"] ("name");
@@ -371,8 +354,7 @@ reasons! {
     LinkTokenInUse "link_token_in_use" Conflict ();
     TooManyLinks "too_many_links" Conflict ("max");
     // API keys and permissions.
-    ApiKeyNotFound "api_key_not_found" NotFound ();
-    ApiKeyIdNotFound "api_key_id_not_found" NotFound ("id");
+    ApiKeyNotFound "api_key_not_found" NotFound ("id");
     ApiKeyNameInvalid "api_key_name_invalid" Invalid ["name"] ("max");
     PermissionsEmpty "permissions_empty" Invalid ["permissions"] ();
     // Admins and roles.
@@ -390,6 +372,17 @@ reasons! {
     RoleNameTaken "role_name_taken" Conflict ["name"] ();
     RoleInUse "role_in_use" Conflict ["name"] ();
     // Single sign-on.
+    SsoIssuerInvalid "sso_issuer_invalid" Invalid ["issuer"] ();
+    SsoTextTooLong "sso_text_too_long" Invalid ();
+    SsoClientIdMissing "sso_client_id_missing" Invalid ["client_id"] ();
+    SsoLabelLength "sso_label_length" Invalid ["label"] ("max");
+    SsoScopesInvalid "sso_scopes_invalid" Invalid ["scopes"] ();
+    SsoDomainsInvalid "sso_domains_invalid" Invalid ["domains"] ("max");
+    SsoDomainMissing "sso_domain_missing" Invalid ["domains"] ();
+    SsoOwnerRole "sso_owner_role" Invalid ();
+    SsoTooManyRoles "sso_too_many_roles" Invalid ["roles"] ("max");
+    SsoRoleClaimMissing "sso_role_claim_missing" Invalid ["role_claim"] ();
+    SsoRoleMissing "sso_role_missing" Invalid ["default_role"] ();
     SsoRoleUnknown "sso_role_unknown" Invalid ("role");
     SsoOwnerPassword "sso_owner_password" Invalid ["only"] ();
     SsoSecretSealed "sso_secret_sealed" Invalid ["client_secret"] ();

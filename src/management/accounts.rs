@@ -12,24 +12,16 @@ use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::{Snapshot, Tx};
 
 /// Returns at most `limit` accounts of the account scope, ordered by id. With `after`, only ids after it are returned.
-///
-/// # Errors
-/// Errors of the store.
-pub fn list_accounts(
-    at: &Snapshot<'_>,
-    account_scope: &AccountScope,
-    after: Option<&str>,
-    limit: u32,
-) -> Result<Vec<Account>> {
-    rows::list_accounts(at, account_scope.account(), after, limit)
+pub fn list_accounts(at: &Snapshot<'_>, scope: &AccountScope, after: Option<&str>, limit: u32) -> Result<Vec<Account>> {
+    rows::list_accounts(at, scope.account(), after, limit)
 }
 
 /// Returns the account with this id if the account scope covers it.
 ///
 /// # Errors
 /// `NotFound` if there is none or it is outside the scope. The message is the same in both cases.
-pub fn find_account(at: &Snapshot<'_>, account_scope: &AccountScope, id: &str) -> Result<Account> {
-    let found = if account_scope.covers(id) { rows::find_account_by_id(at, id)? } else { None };
+pub fn find_account(at: &Snapshot<'_>, scope: &AccountScope, id: &str) -> Result<Account> {
+    let found = if scope.covers(id) { rows::find_account_by_id(at, id)? } else { None };
     found.ok_or_else(|| Reason::AccountNotFound.into())
 }
 

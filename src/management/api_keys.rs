@@ -4,13 +4,14 @@ use serde_json::{Value, json};
 
 use crate::auth::secret::{BearerToken, TokenDigest};
 use crate::clock::{self, Millis};
-use crate::error::{Error, Reason, Result};
+use crate::error::{Reason, Result};
+use crate::model::account;
 use crate::model::audit_context::{AccountScope, AuditContext};
+use crate::model::ids;
 use crate::model::permission::{Permission, Permissions};
-use crate::model::{account, ids};
 use crate::store::tables::accounts;
 use crate::store::tables::api_keys as rows;
-pub use crate::store::tables::api_keys::ApiKey;
+pub use crate::store::tables::api_keys::{ApiKey, list_keys as list_api_keys};
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::{Snapshot, Tx};
 
@@ -91,45 +92,27 @@ pub fn create_api_key(tx: &Tx<'_>, context: &AuditContext, new: &NewApiKey) -> R
 ///
 /// # Errors
 /// `NotFound` if there is none, it is revoked or it is outside the scope. The message is the same in all cases.
-pub fn find_api_key(at: &Snapshot<'_>, account_scope: &AccountScope, id: &str) -> Result<ApiKey> {
-    let is_covered = |key: &ApiKey| match (account_scope.account(), &key.account) {
+pub fn find_api_key(at: &Snapshot<'_>, scope: &AccountScope, id: &str) -> Result<ApiKey> {
+    let is_covered = |key: &ApiKey| match (scope.account(), &key.account) {
         (None, _) => true,
         (Some(_), None) => false,
-        (Some(_), Some(account)) => account_scope.covers(account),
+        (Some(_), Some(account)) => scope.covers(account),
     };
     let found = rows::find_key_by_id(at, id)?.filter(|key| key.revoked_at.is_none() && is_covered(key));
-    found.ok_or_else(|| not_found(id))
-}
-
-/// Returns at most `limit` keys that are not revoked, ordered by id. With `account`, only keys of this account are
-/// returned; with `after`, only ids after it.
-///
-/// # Errors
-/// Errors of the store.
-pub fn list_api_keys(at: &Snapshot<'_>, account: Option<&str>, after: Option<&str>, limit: u32) -> Result<Vec<ApiKey>> {
-    rows::list_keys(at, account, after, limit)
+    found.ok_or_else(|| Reason::ApiKeyNotFound.with("id", ids::name_in_message(id)))
 }
 
 /// Returns the key whose secret has this digest if it is live at `now`.
-///
-/// # Errors
-/// Errors of the store.
 pub fn find_live_key_by_digest(at: &Snapshot<'_>, digest: &TokenDigest, now: Millis) -> Result<Option<ApiKey>> {
     Ok(rows::find_key_by_digest(at, digest)?.filter(|key| key.is_live(now)))
 }
 
 /// Returns the key with this id if it is live at `now`.
-///
-/// # Errors
-/// Errors of the store.
 pub fn find_live_key_by_id(at: &Snapshot<'_>, id: &str, now: Millis) -> Result<Option<ApiKey>> {
     Ok(rows::find_key_by_id(at, id)?.filter(|key| key.is_live(now)))
 }
 
 /// Records the time of the last use for each key id. The stored time never decreases.
-///
-/// # Errors
-/// Errors of the store.
 pub fn record_key_uses<'u>(tx: &Tx<'_>, uses: impl IntoIterator<Item = (&'u String, &'u Millis)>) -> Result<()> {
     uses.into_iter().try_for_each(|(id, at)| rows::record_key_use(tx, id, *at))
 }
@@ -155,11 +138,6 @@ fn describe_api_key(key: &ApiKey) -> Value {
     json!({"name": key.name, "permissions": key.permissions.key_list(), "hint": key.hint, "expiresAt": key.expires_at.map(clock::format_rfc3339)})
 }
 
-fn not_found(id: &str) -> Error {
-    // A text that is not an id is not repeated in the error: it could be a secret.
-    if ids::is_id(id) { Reason::ApiKeyIdNotFound.with("id", id) } else { Reason::ApiKeyNotFound.into() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,8 +150,8 @@ mod tests {
         (folder, store)
     }
 
-    fn test_context(account_scope: AccountScope) -> AuditContext {
-        AuditContext { scope: account_scope, ..AuditContext::command_line("test-user".to_owned()) }
+    fn test_context(scope: AccountScope) -> AuditContext {
+        AuditContext { scope, ..AuditContext::command_line("test-user".to_owned()) }
     }
 
     fn create_test_key(store: &Store, account: Option<&str>, expires_at: Option<Millis>) -> Result<ApiKey> {

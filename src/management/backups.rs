@@ -10,21 +10,13 @@ use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::audit_context::AuditContext;
 use crate::store::engine::backup::scheduled;
-pub use crate::store::engine::backup::scheduled::ScheduledBackup;
+pub use crate::store::engine::backup::scheduled::{
+    ScheduledBackup, find_newest_time as find_newest_backup_time, list_backups as list_scheduled_backups,
+};
 pub use crate::store::engine::backup::{BackupError, RestoreOutcome, WrittenBackup, restore_backup, write_backup};
 pub use crate::store::engine::integrity::{check_database, check_pages};
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::{Store, Tx};
-
-/// Returns the backups in the folder, oldest first. Skips unreadable files.
-pub fn list_scheduled_backups(folder: &Path) -> Vec<ScheduledBackup> {
-    scheduled::list_backups(folder)
-}
-
-/// Returns the time of the newest backup in the folder, or `None` if there is no backup.
-pub fn find_newest_backup_time(folder: &Path) -> Option<Millis> {
-    scheduled::find_newest_time(folder)
-}
 
 /// Writes a backup to the folder, named after `now`, and deletes the oldest backups until `keep` are left. Returns the
 /// backup and the number of deleted backups. Blocks the calling thread; `stop` aborts it.
@@ -45,9 +37,6 @@ pub fn write_backup_to_folder(
 }
 
 /// Appends an audit entry for a backup that an admin requested.
-///
-/// # Errors
-/// Errors of the store.
 pub fn record_manual_backup(tx: &Tx<'_>, context: &AuditContext, written: &WrittenBackup) -> Result<()> {
     let name = written.path.file_name().unwrap_or_default().to_string_lossy();
     let after = Some(json!({"file": name, "bytes": written.bytes}));

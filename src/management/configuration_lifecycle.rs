@@ -6,17 +6,18 @@ use serde_json::json;
 
 use crate::error::{Reason, Result};
 use crate::management::configurations::{
-    append_audit_entry, append_event, configuration_not_found, describe_configuration, find_configuration,
-    find_configuration_by_id,
+    append_audit_entry, append_event, describe_configuration, find_configuration, find_configuration_by_id,
 };
 use crate::management::tokens::{self, TokenDraft};
 use crate::model::account;
 use crate::model::audit_context::AuditContext;
 use crate::model::configuration::{self, Configuration, ConfigurationSource};
 use crate::model::event::EventAction;
+use crate::model::ids;
 use crate::model::switches::Preset;
 use crate::providers;
 use crate::provisioning::purge;
+use crate::store::tables::audit::NewAuditEntry;
 use crate::store::tables::configurations as rows;
 use crate::store::tables::configurations::NewConfigurationRow;
 use crate::store::tables::purge as purge_rows;
@@ -82,9 +83,10 @@ pub fn create_configuration(tx: &Tx<'_>, context: &AuditContext, new: &NewConfig
     let key = rows::insert_configuration(tx, &row)?;
     tokens::insert_token(tx, key, &new.token)?;
     let payload = json!({"connectionName": name, "source": new.source.as_str(), "provider": provider});
-    append_event(tx, &new.account, key, EventAction::Created, &payload)?;
     let created = find_configuration_by_id(tx, &new.id)?;
-    append_audit_entry(tx, context, &created, "configuration.created", None, Some(describe_configuration(&created)))?;
+    append_event(tx, &created, EventAction::Created, &payload)?;
+    let entry = NewAuditEntry::new("configuration.created", None, Some(describe_configuration(&created)));
+    append_audit_entry(tx, context, &created, entry)?;
     Ok(created)
 }
 
@@ -114,7 +116,7 @@ pub fn purge_configuration(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Res
     // Images of changes during a pause can remain after the resources themselves are deleted.
     let has_any = !counts::list_counts(tx, found.key)?.is_empty() || gate.is_some_and(|gate| gate.holds);
     if !has_any || gate.is_some_and(|gate| gate.purging) {
-        return Err(configuration_not_found(id));
+        return Err(Reason::ConfigurationNotFound.with("id", ids::name_in_message(id)));
     }
     begin_purge(tx, context, found)
 }
@@ -143,7 +145,9 @@ pub fn find_configuration_including_deleted(
     id: &str,
 ) -> Result<Configuration> {
     let found = rows::find_configuration_including_deleted(at, id)?;
-    found.filter(|found| context.scope.covers(&found.account)).ok_or_else(|| configuration_not_found(id))
+    found
+        .filter(|found| context.scope.covers(&found.account))
+        .ok_or_else(|| Reason::ConfigurationNotFound.with("id", ids::name_in_message(id)))
 }
 
 fn end_access(tx: &Tx<'_>, found: &Configuration) -> Result<()> {
@@ -174,9 +178,14 @@ fn record_deletion(
         "purged": purged,
         "resources": resources.iter().cloned().collect::<BTreeMap<_, _>>(),
     });
-    append_event(tx, &configuration.account, configuration.key, EventAction::Deleted, &payload)?;
+    append_event(tx, &configuration, EventAction::Deleted, &payload)?;
     let before = Some(describe_configuration(&configuration));
-    append_audit_entry(tx, context, &configuration, "configuration.deleted", before, Some(payload))?;
+    append_audit_entry(
+        tx,
+        context,
+        &configuration,
+        NewAuditEntry::new("configuration.deleted", before, Some(payload)),
+    )?;
     Ok(DeletionResult { configuration, resources })
 }
 

@@ -6,13 +6,14 @@ use crate::error::{Reason, Result};
 use crate::management::{configurations, schema_extensions};
 use crate::model::audit_context::AuditContext;
 use crate::model::configuration::{self, Configuration};
-use crate::model::event::{EventAction, EventKind};
+use crate::model::event::EventAction;
 use crate::model::field_change::FieldChange;
 use crate::model::switches::{PasswordHandling, Preset, SwitchChanges, Switches};
 use crate::provisioning::passwords;
 use crate::scim::schema::standard_types;
 use crate::store::Tx;
-use crate::store::tables::{configurations as rows, events, unique_names};
+use crate::store::tables::audit::NewAuditEntry;
+use crate::store::tables::{configurations as rows, unique_names};
 
 /// Changes to the settings of a configuration.
 #[derive(Debug, Clone, Default)]
@@ -55,16 +56,9 @@ pub fn change_settings(
         passwords::remove_all_passwords(tx, before.key)?;
     }
     let payload = diff_settings(&before, &after);
-    let kind = EventKind::Configuration(EventAction::Updated);
-    events::append_event(tx, &after.account, after.key, kind, None, &payload.to_string())?;
-    configurations::append_audit_entry(
-        tx,
-        context,
-        &before,
-        "configuration.updated",
-        Some(diff_settings(&after, &before)),
-        Some(payload),
-    )?;
+    configurations::append_event(tx, &after, EventAction::Updated, &payload)?;
+    let entry = NewAuditEntry::new("configuration.updated", Some(diff_settings(&after, &before)), Some(payload));
+    configurations::append_audit_entry(tx, context, &before, entry)?;
     configurations::find_configuration_by_id(tx, id)
 }
 
@@ -153,12 +147,13 @@ mod tests {
     use crate::model::configuration::ConfigurationSource;
     use crate::provisioning::Scope;
     use crate::provisioning::rendered::collection_for;
-    use crate::provisioning::resources::{self, PreparedResource};
+    use crate::provisioning::resources::{self, PreparedResource, ResourceWrite};
     use crate::scim::password::{PasswordChange, PasswordDigest};
     use crate::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
     use crate::scim::urn::{GROUP, USER};
     use crate::scim::validate;
     use crate::store::Store;
+    use crate::store::tables::events;
 
     fn test_context() -> AuditContext {
         AuditContext::command_line("test-user".to_owned())
@@ -237,7 +232,7 @@ mod tests {
             }
             let (prepared, scope, id) = (PreparedResource::new(draft, &resource_type), scope.clone(), clock::new_id());
             let create = move |tx: &Tx<'_>| {
-                resources::create_resource(tx, &scope, &resource_type, &id, &prepared, 100)?;
+                resources::create_resource(tx, &ResourceWrite::new(&scope, &resource_type, &id), &prepared)?;
                 let stored = crate::store::tables::resources::find_resource_by_id(
                     tx,
                     collection_for(&scope, &resource_type),

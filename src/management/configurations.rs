@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::error::{Error, Reason, Result};
+use crate::error::{Reason, Result};
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::configuration::Configuration;
 use crate::model::event::{EventAction, EventKind};
@@ -10,15 +10,19 @@ use crate::model::ids;
 use crate::provisioning::catch_up::{self, PendingCatchUp};
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::configurations as rows;
-use crate::store::tables::{counts, events};
+use crate::store::tables::counts;
+use crate::store::tables::events::{self, NewEvent};
 use crate::store::{Snapshot, Tx};
+
+pub use crate::store::tables::configurations::list_configurations;
 
 /// Returns the configuration with this id.
 ///
 /// # Errors
 /// `NotFound` if there is none or it is deleted.
 pub fn find_configuration_by_id(snapshot: &Snapshot<'_>, id: &str) -> Result<Configuration> {
-    rows::find_configuration_by_id(snapshot, id)?.ok_or_else(|| configuration_not_found(id))
+    rows::find_configuration_by_id(snapshot, id)?
+        .ok_or_else(|| Reason::ConfigurationNotFound.with("id", ids::name_in_message(id)))
 }
 
 /// Returns the configuration with this id if the account scope covers it.
@@ -27,21 +31,20 @@ pub fn find_configuration_by_id(snapshot: &Snapshot<'_>, id: &str) -> Result<Con
 /// `NotFound` if there is none, it is deleted, or it is outside the scope. The message is the same in all cases.
 pub fn find_configuration(snapshot: &Snapshot<'_>, account_scope: &AccountScope, id: &str) -> Result<Configuration> {
     find_configuration_by_id(snapshot, id).and_then(|found| {
-        if account_scope.covers(&found.account) { Ok(found) } else { Err(configuration_not_found(id)) }
+        if account_scope.covers(&found.account) {
+            Ok(found)
+        } else {
+            Err(Reason::ConfigurationNotFound.with("id", ids::name_in_message(id)))
+        }
     })
-}
-
-/// Returns the configurations of one account, or of all accounts, oldest first.
-pub fn list_configurations(snapshot: &Snapshot<'_>, account: Option<&str>) -> Result<Vec<Configuration>> {
-    rows::list_configurations(snapshot, account)
 }
 
 /// Returns the number of users of a configuration.
 ///
 /// # Errors
 /// `NotFound` if the configuration does not exist within the account scope.
-pub fn count_users(at: &Snapshot<'_>, account_scope: &AccountScope, id: &str) -> Result<i64> {
-    counts::count_resources(at, find_configuration(at, account_scope, id)?.key, "User")
+pub fn count_users(at: &Snapshot<'_>, scope: &AccountScope, id: &str) -> Result<i64> {
+    counts::count_resources(at, find_configuration(at, scope, id)?.key, "User")
 }
 
 /// Starts or pauses the publication of changes to the operator's application. On start, held changes are published: up
@@ -56,18 +59,24 @@ pub fn set_sync(tx: &Tx<'_>, context: &AuditContext, id: &str, sync: bool) -> Re
     }
     rows::set_sync(tx, found.key, sync)?;
     let payload = json!({"syncToUserManagement": sync});
-    append_event(tx, &found.account, found.key, EventAction::Updated, &payload)?;
+    append_event(tx, &found, EventAction::Updated, &payload)?;
     let before = json!({"syncToUserManagement": found.sync});
-    append_audit_entry(tx, context, &found, "configuration.updated", Some(before), Some(payload))?;
+    append_audit_entry(tx, context, &found, NewAuditEntry::new("configuration.updated", Some(before), Some(payload)))?;
     let pending = PendingCatchUp { configuration: found.key, account: found.account };
     catch_up::catch_up(tx, &pending, catch_up::FIRST_STEP_MAX)
 }
 
 /// Appends an event about a configuration itself.
-pub(super) fn append_event(tx: &Tx<'_>, account: &str, key: i64, action: EventAction, payload: &Value) -> Result<()> {
-    let kind = EventKind::Configuration(action);
-    events::append_event(tx, account, key, kind, None, &payload.to_string())?;
-    Ok(())
+pub(super) fn append_event(tx: &Tx<'_>, about: &Configuration, action: EventAction, payload: &Value) -> Result<()> {
+    let event = NewEvent {
+        account: &about.account,
+        configuration: about.key,
+        kind: EventKind::Configuration(action),
+        resource_id: None,
+        payload: &payload.to_string(),
+        is_published: true,
+    };
+    events::append_event(tx, &event).map(drop)
 }
 
 /// The audit log value of a configuration.
@@ -86,19 +95,8 @@ pub(crate) fn append_audit_entry(
     tx: &Tx<'_>,
     context: &AuditContext,
     configuration: &Configuration,
-    action: &str,
-    before: Option<Value>,
-    after: Option<Value>,
+    entry: NewAuditEntry<'_>,
 ) -> Result<()> {
     let (account, configuration_id) = (Some(configuration.account.as_str()), Some(configuration.id.as_str()));
-    audit::append_entry(
-        tx,
-        context,
-        &NewAuditEntry { action, account, configuration_id, subject_id: None, before, after },
-    )
-}
-
-pub(crate) fn configuration_not_found(id: &str) -> Error {
-    // A text that is not an id is not repeated in the error: it could be a secret, such as a token.
-    if ids::is_id(id) { Reason::ConfigurationIdNotFound.with("id", id) } else { Reason::ConfigurationNotFound.into() }
+    audit::append_entry(tx, context, &NewAuditEntry { account, configuration_id, ..entry })
 }

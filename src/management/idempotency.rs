@@ -27,9 +27,6 @@ pub enum CallState {
 }
 
 /// Registers a call unless one with the same key is stored. `body` is the digest of the request body.
-///
-/// # Errors
-/// Errors of the store.
 pub fn begin_call(tx: &Tx<'_>, digest: &CallDigest, body: &[u8; 32]) -> Result<CallState> {
     let found = rows::find_call(tx, digest)?.filter(|found| tx.now - found.created_at < RETENTION_MS);
     Ok(match found {
@@ -46,9 +43,6 @@ pub fn begin_call(tx: &Tx<'_>, digest: &CallDigest, body: &[u8; 32]) -> Result<C
 
 /// Stores the sealed response of a call. With `None` (the call was rejected) the call is removed, so that the client
 /// can retry it.
-///
-/// # Errors
-/// Errors of the store.
 pub fn end_call(tx: &Tx<'_>, digest: &CallDigest, answer: Option<&[u8]>) -> Result<()> {
     match answer {
         Some(answer) => rows::store_response(tx, digest, answer),
@@ -57,9 +51,6 @@ pub fn end_call(tx: &Tx<'_>, digest: &CallDigest, answer: Option<&[u8]>) -> Resu
 }
 
 /// Removes at most `limit` responses older than the retention and returns how many were removed.
-///
-/// # Errors
-/// Errors of the store.
 pub fn remove_expired_calls(tx: &Tx<'_>, limit: u32) -> Result<usize> {
     rows::delete_calls_before(tx, tx.now - RETENTION_MS, limit)
 }

@@ -4,49 +4,17 @@ use serde_json::json;
 
 use crate::error::Result;
 use crate::model::audit_context::AuditContext;
-use crate::scim::cursor::CursorSecret;
 pub use crate::store::StoreStatistics;
+use crate::store::Tx;
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::instance;
-use crate::store::{Snapshot, Tx};
 
-/// Returns the stored public URL of the server.
-///
-/// # Errors
-/// Errors of the store.
-pub fn get_public_url(at: &Snapshot<'_>) -> Result<String> {
-    instance::get_public_url(at)
-}
-
-/// Returns the public URL that the operator configured, if any.
-///
-/// # Errors
-/// Errors of the store.
-pub fn get_configured_public_url(at: &Snapshot<'_>) -> Result<Option<String>> {
-    instance::get_configured_public_url(at)
-}
-
-/// Returns whether accounts may manage their own configurations.
-///
-/// # Errors
-/// Errors of the store.
-pub fn is_self_service_enabled(at: &Snapshot<'_>) -> Result<bool> {
-    instance::is_self_service_enabled(at)
-}
-
-/// Returns the secret that authenticates cursors. Stores `fresh` as the secret if there is none yet.
-///
-/// # Errors
-/// Errors of the store.
-pub fn ensure_cursor_secret(tx: &Tx<'_>, fresh: CursorSecret) -> Result<CursorSecret> {
-    instance::ensure_cursor_secret(tx, fresh)
-}
+pub use crate::store::tables::instance::{
+    ensure_cursor_secret, get_configured_public_url, get_public_url, is_self_service_enabled,
+};
 
 /// Stores the URLs of a starting server, so that every command can print provisioning URLs: the URL on which it listens
 /// and, if one is set at startup, the public URL. Returns the public URL.
-///
-/// # Errors
-/// Errors of the store.
 pub fn store_startup_urls(tx: &Tx<'_>, listen_url: &str, public_url: Option<&str>) -> Result<String> {
     instance::set_listen_url(tx, listen_url)?;
     if let Some(url) = public_url {
@@ -57,9 +25,6 @@ pub fn store_startup_urls(tx: &Tx<'_>, listen_url: &str, public_url: Option<&str
 
 /// Sets the public URL of the server, already checked by `settings::parse_public_url`. All URLs in later responses
 /// start with it.
-///
-/// # Errors
-/// Errors of the store.
 pub fn set_public_url(tx: &Tx<'_>, context: &AuditContext, url: &str) -> Result<()> {
     let before = instance::get_public_url(tx)?;
     if before == url {
@@ -77,9 +42,6 @@ pub fn set_public_url(tx: &Tx<'_>, context: &AuditContext, url: &str) -> Result<
 
 /// Enables or disables self-service: whether accounts may manage their own configurations. It takes effect with the
 /// commit.
-///
-/// # Errors
-/// Errors of the store.
 pub fn set_self_service(tx: &Tx<'_>, context: &AuditContext, on: bool) -> Result<()> {
     let before = instance::is_self_service_enabled(tx)?;
     if before == on {

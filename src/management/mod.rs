@@ -1,5 +1,6 @@
 //! Use cases of the management of the server: accounts, configurations, tokens, API keys, admins and sign-in. One function is
 //! one transaction, with its audit entry. No HTTP, no SQL, no clock; ids, timestamps and secrets come in as arguments.
+//! Every function can fail with the errors of the store; `# Errors` lists the others.
 
 pub mod accounts;
 pub mod admins;

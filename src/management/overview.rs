@@ -29,9 +29,6 @@ pub struct ConfigurationOverview {
 
 impl ConfigurationOverview {
     /// Returns the overview of a configuration at `now`.
-    ///
-    /// # Errors
-    /// Errors of the store.
     pub fn load(at: &Snapshot<'_>, configuration: Configuration, now: Millis) -> Result<Self> {
         let provider = providers::provider_of_configuration(&configuration);
         let health = request_log::load_health(at, configuration.key)?.unwrap_or_default();
@@ -43,9 +40,6 @@ impl ConfigurationOverview {
 }
 
 /// Returns the number of configurations for each standing.
-///
-/// # Errors
-/// Errors of the store.
 pub fn count_by_standing(at: &Snapshot<'_>, now: Millis) -> Result<Vec<(ConnectionStatus, u64)>> {
     let mut counted: Vec<(ConnectionStatus, u64)> =
         ConnectionStatus::ALL.into_iter().map(|standing| (standing, 0)).collect();
@@ -86,17 +80,14 @@ impl OverviewQuery {
 }
 
 /// Returns the configurations of the account scope that match the query, ordered by account and name.
-///
-/// # Errors
-/// Errors of the store.
 pub fn list_overviews(
     at: &Snapshot<'_>,
-    account_scope: &AccountScope,
+    scope: &AccountScope,
     query: &OverviewQuery,
     now: Millis,
 ) -> Result<Vec<ConfigurationOverview>> {
     let mut found = Vec::new();
-    for configuration in rows::list_configurations(at, account_scope.account())? {
+    for configuration in rows::list_configurations(at, scope.account())? {
         let one = ConfigurationOverview::load(at, configuration, now)?;
         if query.matches(&one) {
             found.push(one);

@@ -12,6 +12,7 @@ use crate::model::configuration::Configuration;
 use crate::model::ids;
 use crate::model::request::{CallHealth, CallOutcome, LoggedCall};
 use crate::model::traffic::{HourlyCalls, fill_hours};
+use crate::store::tables::audit::NewAuditEntry;
 use crate::store::tables::request_log as rows;
 pub use crate::store::tables::request_log::{RequestLogPage, RequestLogQuery};
 use crate::store::tables::{configurations as configuration_rows, tokens, traffic};
@@ -55,9 +56,6 @@ pub struct LastSeen {
 
 /// Records the time of the last use for each token id, and the times of the last calls for each configuration key. The
 /// stored times never decrease.
-///
-/// # Errors
-/// Errors of the store.
 pub fn record_last_seen<'s>(
     tx: &Tx<'_>,
     used_tokens: impl IntoIterator<Item = (&'s String, &'s Millis)>,
@@ -73,9 +71,6 @@ pub fn record_last_seen<'s>(
 }
 
 /// Stores calls in the order of their responses. Calls of an unknown or deleted configuration are skipped.
-///
-/// # Errors
-/// Errors of the store.
 pub fn store_calls(tx: &Tx<'_>, entries: &[RequestLogEntry]) -> Result<()> {
     let mut states: HashMap<&CallTarget, Option<(i64, CallHealth, CallHealth)>> = HashMap::new();
     let mut hours: HashMap<(i64, i64), HourlyCalls> = HashMap::new();
@@ -116,12 +111,12 @@ fn find_target_health(tx: &Tx<'_>, target: &CallTarget) -> Result<Option<(i64, C
 /// `NotFound` if the configuration does not exist within the account scope.
 pub fn list_calls(
     at: &Snapshot<'_>,
-    account_scope: &AccountScope,
+    scope: &AccountScope,
     configuration_id: &str,
     query: &RequestLogQuery,
     limit: u32,
 ) -> Result<RequestLogPage> {
-    rows::list_requests(at, configurations::find_configuration(at, account_scope, configuration_id)?.key, query, limit)
+    rows::list_requests(at, configurations::find_configuration(at, scope, configuration_id)?.key, query, limit)
 }
 
 /// Returns a page of the log of a configuration with the bodies of each call, newest first.
@@ -130,12 +125,12 @@ pub fn list_calls(
 /// `NotFound` if the configuration does not exist within the account scope.
 pub fn list_calls_with_bodies(
     at: &Snapshot<'_>,
-    account_scope: &AccountScope,
+    scope: &AccountScope,
     configuration_id: &str,
     query: &RequestLogQuery,
     limit: u32,
 ) -> Result<RequestLogPage> {
-    let key = configurations::find_configuration(at, account_scope, configuration_id)?.key;
+    let key = configurations::find_configuration(at, scope, configuration_id)?.key;
     let RequestLogPage { calls, next } = rows::list_requests(at, key, query, limit)?;
     let with_bodies = |call: LoggedCall| Ok(rows::find_request_by_id(at, key, &call.id)?.unwrap_or(call));
     Ok(RequestLogPage { calls: calls.into_iter().map(with_bodies).collect::<Result<_>>()?, next })
@@ -147,10 +142,10 @@ pub fn list_calls_with_bodies(
 /// `NotFound` if the configuration does not exist within the account scope.
 pub fn find_configuration_health(
     at: &Snapshot<'_>,
-    account_scope: &AccountScope,
+    scope: &AccountScope,
     configuration_id: &str,
 ) -> Result<(Configuration, CallHealth)> {
-    let found = configurations::find_configuration(at, account_scope, configuration_id)?;
+    let found = configurations::find_configuration(at, scope, configuration_id)?;
     let health = rows::load_health(at, found.key)?.unwrap_or_default();
     Ok((found, health))
 }
@@ -159,21 +154,13 @@ pub fn find_configuration_health(
 ///
 /// # Errors
 /// `NotFound` if the configuration does not exist within the account scope, or has no such call.
-pub fn find_call(
-    at: &Snapshot<'_>,
-    account_scope: &AccountScope,
-    configuration_id: &str,
-    id: &str,
-) -> Result<LoggedCall> {
-    let key = configurations::find_configuration(at, account_scope, configuration_id)?.key;
+pub fn find_call(at: &Snapshot<'_>, scope: &AccountScope, configuration_id: &str, id: &str) -> Result<LoggedCall> {
+    let key = configurations::find_configuration(at, scope, configuration_id)?.key;
     let found = if ids::is_id(id) { rows::find_request_by_id(at, key, id)? } else { None };
     found.ok_or_else(|| Reason::CallNotFound.into())
 }
 
 /// Returns the traffic of a configuration in each of the last `count` hours. The current hour is last.
-///
-/// # Errors
-/// Errors of the store.
 pub fn count_calls_by_hour(at: &Snapshot<'_>, configuration: i64, now: Millis, count: i64) -> Result<Vec<HourlyCalls>> {
     let first = fill_hours(&[], now, count).first().map_or(0, |hour| hour.hour);
     Ok(fill_hours(&traffic::list_hours_since(at, configuration, first)?, now, count))
@@ -186,7 +173,8 @@ pub fn count_calls_by_hour(at: &Snapshot<'_>, configuration: i64, now: Millis, c
 pub fn start_emptying_log(tx: &Tx<'_>, context: &AuditContext, configuration_id: &str) -> Result<LogRemoval> {
     let found = configurations::find_configuration(tx, &context.scope, configuration_id)?;
     let before = json!({"calls": rows::count_requests(tx, found.key)?});
-    configurations::append_audit_entry(tx, context, &found, "requests.emptied", Some(before), None)?;
+    let entry = NewAuditEntry::new("requests.emptied", Some(before), None);
+    configurations::append_audit_entry(tx, context, &found, entry)?;
     Ok(LogRemoval { configuration: found.key, before: ids::first_id_at(tx.now + 1) })
 }
 
@@ -201,9 +189,6 @@ pub struct LogRemoval {
 
 /// Removes a batch of calls permanently. The freed pages are overwritten, because they contain personal data. Returns
 /// false when nothing is left.
-///
-/// # Errors
-/// Errors of the store.
 pub fn remove_calls(tx: &Tx<'_>, removal: &LogRemoval) -> Result<bool> {
     Ok(rows::erase_requests(tx, removal.configuration, Some(&removal.before), REMOVED_PER_STEP)? > 0)
 }
@@ -211,9 +196,6 @@ pub fn remove_calls(tx: &Tx<'_>, removal: &LogRemoval) -> Result<bool> {
 /// Removes at most `limit` calls of one configuration: calls that are older than the retention, calls beyond the
 /// maximum number, and all calls if the configuration is purged. Returns how many were removed. Repeat until it returns
 /// 0.
-///
-/// # Errors
-/// Errors of the store.
 pub fn prune_log(tx: &Tx<'_>, configuration: i64, limit: u32) -> Result<usize> {
     if rows::is_deletion_pending(tx, configuration)? {
         let removed = rows::erase_requests(tx, configuration, None, limit)?;
@@ -230,9 +212,6 @@ pub fn prune_log(tx: &Tx<'_>, configuration: i64, limit: u32) -> Result<usize> {
 }
 
 /// Returns the configurations whose log exceeds the retention or the maximum number of calls.
-///
-/// # Errors
-/// Errors of the store.
 pub fn list_overdue_logs(at: &Snapshot<'_>, now: Millis) -> Result<Vec<i64>> {
     let oldest = ids::first_id_at(retention_start(now));
     let mut overdue = Vec::new();

@@ -11,20 +11,14 @@ use crate::store::tables::admins as rows;
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::{Snapshot, Tx};
 
+pub use crate::store::tables::admins::list_roles;
+
 /// Returns the role with this id.
 ///
 /// # Errors
 /// `NotFound` if there is none.
 pub fn find_role(at: &Snapshot<'_>, id: &str) -> Result<Role> {
     rows::find_role(at, id)?.ok_or_else(|| Reason::RoleNotFound.into())
-}
-
-/// Returns all roles, the built-in ones first.
-///
-/// # Errors
-/// Errors of the store.
-pub fn list_roles(at: &Snapshot<'_>) -> Result<Vec<Role>> {
-    rows::list_roles(at)
 }
 
 /// Creates a role, or replaces the role with its id. The permissions are effective from the next request on.

@@ -7,14 +7,15 @@ use serde_json::{Value, json};
 use crate::error::{Error, Reason, Result};
 use crate::management::configurations;
 use crate::model::audit_context::{AccountScope, AuditContext};
-use crate::model::event::{EventAction, EventKind};
+use crate::model::event::EventAction;
 use crate::provisioning::Scope;
 use crate::provisioning::resources::strip_extension;
 use crate::scim::schema::{self, ResourceType, parse, standard_types};
+use crate::store::tables::audit::NewAuditEntry;
+use crate::store::tables::configurations as configuration_rows;
 use crate::store::tables::resources::{self, ResourceCollection};
 use crate::store::tables::schema_extensions as rows;
 pub use crate::store::tables::schema_extensions::StoredExtension;
-use crate::store::tables::{configurations as configuration_rows, events};
 use crate::store::{Snapshot, Tx};
 
 /// Maximum number of schema extensions of one configuration.
@@ -66,25 +67,16 @@ fn unreadable_schema(row: &StoredExtension, problem: &dyn std::fmt::Display) -> 
 ///
 /// # Errors
 /// `NotFound` if the configuration does not exist within the account scope.
-pub fn list_extensions(
-    at: &Snapshot<'_>,
-    account_scope: &AccountScope,
-    configuration_id: &str,
-) -> Result<Vec<StoredExtension>> {
-    rows::list_extensions(at, configurations::find_configuration(at, account_scope, configuration_id)?.key)
+pub fn list_extensions(at: &Snapshot<'_>, scope: &AccountScope, id: &str) -> Result<Vec<StoredExtension>> {
+    rows::list_extensions(at, configurations::find_configuration(at, scope, id)?.key)
 }
 
 /// Returns the schema extension of a configuration with this URN.
 ///
 /// # Errors
 /// `NotFound` if the configuration does not exist within the account scope, or has no such schema extension.
-pub fn find_extension(
-    at: &Snapshot<'_>,
-    account_scope: &AccountScope,
-    configuration_id: &str,
-    urn: &str,
-) -> Result<StoredExtension> {
-    let added = list_extensions(at, account_scope, configuration_id)?;
+pub fn find_extension(at: &Snapshot<'_>, scope: &AccountScope, id: &str, urn: &str) -> Result<StoredExtension> {
+    let added = list_extensions(at, scope, id)?;
     added.into_iter().find(|row| row.id.eq_ignore_ascii_case(urn)).ok_or_else(extension_not_found)
 }
 
@@ -97,13 +89,8 @@ fn extension_not_found() -> Error {
 /// # Errors
 /// `Invalid` for an invalid document or argument. `Conflict` if the URN is in use. Run it with
 /// `Store::write`.
-pub fn add_extension(
-    tx: &Tx<'_>,
-    context: &AuditContext,
-    configuration_id: &str,
-    new: &NewExtension,
-) -> Result<StoredExtension> {
-    let configuration = configurations::find_configuration(tx, &context.scope, configuration_id)?;
+pub fn add_extension(tx: &Tx<'_>, context: &AuditContext, id: &str, new: &NewExtension) -> Result<StoredExtension> {
+    let configuration = configurations::find_configuration(tx, &context.scope, id)?;
     let schema = parse::parse_schema(&new.document)?;
     let standard = standard_types().into_iter().find(|one| one.name.eq_ignore_ascii_case(&new.resource_type));
     let Some(resource_type) = standard else {
@@ -130,8 +117,9 @@ pub fn add_extension(
     rows::insert_extension(tx, configuration.key, &row)?;
     configuration_rows::increment_revision(tx, configuration.key)?;
     let payload = json!({"schemaAdded": row.id, "resourceType": row.resource_type, "required": row.required});
-    append_event(tx, &configuration.account, configuration.key, &payload)?;
-    configurations::append_audit_entry(tx, context, &configuration, "schema.added", None, Some(payload))?;
+    configurations::append_event(tx, &configuration, EventAction::Updated, &payload)?;
+    let entry = NewAuditEntry::new("schema.added", None, Some(payload));
+    configurations::append_audit_entry(tx, context, &configuration, entry)?;
     Ok(row)
 }
 
@@ -139,19 +127,13 @@ pub fn add_extension(
 ///
 /// # Errors
 /// `NotFound`. `Conflict` if resources have values of it and `purge` is false. It can fail after its first change: run it with `Store::write`.
-pub fn delete_extension(
-    tx: &Tx<'_>,
-    context: &AuditContext,
-    configuration_id: &str,
-    urn: &str,
-    purge: bool,
-) -> Result<()> {
-    let configuration = configurations::find_configuration(tx, &context.scope, configuration_id)?;
+pub fn delete_extension(tx: &Tx<'_>, context: &AuditContext, id: &str, urn: &str, purge: bool) -> Result<()> {
+    let configuration = configurations::find_configuration(tx, &context.scope, id)?;
     let added = rows::list_extensions(tx, configuration.key)?;
     let Some(row) = added.iter().find(|row| row.id.eq_ignore_ascii_case(urn)) else {
         return Err(extension_not_found());
     };
-    let (account, key) = (configuration.account.clone(), configuration.key);
+    let key = configuration.key;
     let collection = ResourceCollection { configuration: key, resource_type: &row.resource_type };
     let scope = Scope::load(tx, configuration.clone())?;
     let resource_type = scope.types.iter().find(|one| one.name == row.resource_type);
@@ -168,11 +150,7 @@ pub fn delete_extension(
     rows::delete_extension(tx, key, &row.id)?;
     configuration_rows::increment_revision(tx, key)?;
     let payload = json!({"schemaRemoved": row.id, "purged": purge});
-    append_event(tx, &account, key, &payload)?;
-    configurations::append_audit_entry(tx, context, &configuration, "schema.removed", Some(payload), None)
-}
-
-fn append_event(tx: &Tx<'_>, account: &str, configuration: i64, payload: &Value) -> Result<()> {
-    let kind = EventKind::Configuration(EventAction::Updated);
-    events::append_event(tx, account, configuration, kind, None, &payload.to_string()).map(drop)
+    configurations::append_event(tx, &configuration, EventAction::Updated, &payload)?;
+    let entry = NewAuditEntry::new("schema.removed", Some(payload), None);
+    configurations::append_audit_entry(tx, context, &configuration, entry)
 }

@@ -8,7 +8,7 @@ use crate::error::{Reason, Result};
 use crate::model::admin::{Admin, Role};
 use crate::model::audit_context::AuditContext;
 use crate::store::tables::audit::{self, NewAuditEntry};
-pub use crate::store::tables::sessions::Session;
+pub use crate::store::tables::sessions::{Session, find_one_time_secret, list_admin_sessions, record_session_use};
 use crate::store::tables::{admins, sessions as rows};
 use crate::store::{Snapshot, Tx};
 
@@ -57,27 +57,13 @@ pub fn create_with_one_time_secret<T>(
     Ok(created)
 }
 
-/// Returns the encrypted secret of the session, if it can still be displayed at `now`.
-///
-/// # Errors
-/// Errors of the store.
-pub fn find_one_time_secret(at: &Snapshot<'_>, session: &str, now: Millis) -> Result<Option<Vec<u8>>> {
-    rows::find_one_time_secret(at, session, now)
-}
-
 /// Records a sign-in of the admin of `session` and stores the session with the digest of its cookie.
-///
-/// # Errors
-/// Errors of the store.
 pub fn start_session(tx: &Tx<'_>, digest: &TokenDigest, session: &Session) -> Result<()> {
     admins::record_sign_in(tx, &session.admin)?;
     rows::insert_session(tx, digest, session)
 }
 
 /// Returns the session with this cookie digest if it is live at `now` and its admin is not disabled.
-///
-/// # Errors
-/// Errors of the store.
 pub fn find_live_session(at: &Snapshot<'_>, digest: &TokenDigest, now: Millis) -> Result<Option<LiveSession>> {
     let is_live = |one: &Session| now - one.last_seen_at <= IDLE_MAX && now - one.created_at <= AGE_MAX;
     let Some(session) = rows::find_session_by_digest(at, digest)?.filter(is_live) else { return Ok(None) };
@@ -87,34 +73,12 @@ pub fn find_live_session(at: &Snapshot<'_>, digest: &TokenDigest, now: Millis) -
     Ok(admins::find_role(at, &admin.role)?.map(|role| LiveSession { session, admin, role }))
 }
 
-/// Records a use of the session.
-///
-/// # Errors
-/// Errors of the store.
-pub fn record_session_use(tx: &Tx<'_>, id: &str) -> Result<()> {
-    rows::record_session_use(tx, id)
-}
-
-/// Returns the sessions of an admin, most recently used first.
-///
-/// # Errors
-/// Errors of the store.
-pub fn list_admin_sessions(at: &Snapshot<'_>, admin: &str) -> Result<Vec<Session>> {
-    rows::list_admin_sessions(at, admin)
-}
-
 /// Returns the number of sessions that are live at `now`.
-///
-/// # Errors
-/// Errors of the store.
 pub fn count_live_sessions(at: &Snapshot<'_>, now: Millis) -> Result<u64> {
     rows::count_open_sessions(at, now - IDLE_MAX, now - AGE_MAX)
 }
 
 /// Deletes the expired sessions, and the one-time secrets that can no longer be displayed.
-///
-/// # Errors
-/// Errors of the store.
 pub fn remove_expired_sessions(tx: &Tx<'_>) -> Result<()> {
     rows::delete_expired_sessions(tx, tx.now - IDLE_MAX, tx.now - AGE_MAX)?;
     rows::clear_expired_secrets(tx, tx.now)?;
@@ -122,18 +86,12 @@ pub fn remove_expired_sessions(tx: &Tx<'_>) -> Result<()> {
 }
 
 /// Ends one session of an admin. A session that has already ended is not an error and is not logged.
-///
-/// # Errors
-/// Errors of the store.
 pub fn end_session(tx: &Tx<'_>, context: &AuditContext, admin: &str, session: &str) -> Result<()> {
     let ended = rows::end_session(tx, admin, session)?;
     if ended { append_audit_entry(tx, context, admin, 1) } else { Ok(()) }
 }
 
 /// Ends all sessions of an admin except the session with the id `except`.
-///
-/// # Errors
-/// Errors of the store.
 pub fn end_other_sessions(tx: &Tx<'_>, context: &AuditContext, admin: &str, except: &str) -> Result<()> {
     let ended = rows::end_admin_sessions(tx, admin, Some(except))?;
     if ended > 0 { append_audit_entry(tx, context, admin, ended) } else { Ok(()) }

@@ -43,13 +43,8 @@ pub struct NewSetupLink {
 /// # Errors
 /// `NotFound` if the configuration does not exist within the account scope. `Invalid` names an invalid field.
 /// `Conflict` if the maximum number of live links is reached. It can fail after its first change: run it with `Store::write`.
-pub fn create_link(
-    tx: &Tx<'_>,
-    context: &AuditContext,
-    configuration_id: &str,
-    new: &NewSetupLink,
-) -> Result<SetupLink> {
-    let found = configurations::find_configuration(tx, &context.scope, configuration_id)?;
+pub fn create_link(tx: &Tx<'_>, context: &AuditContext, id: &str, new: &NewSetupLink) -> Result<SetupLink> {
+    let found = configurations::find_configuration(tx, &context.scope, id)?;
     if !(LIFETIME_MIN_SECONDS..=LIFETIME_MAX_SECONDS).contains(&new.lifetime_seconds) {
         let detail = Reason::SecondsOutOfRange.with("min", LIFETIME_MIN_SECONDS).with("max", LIFETIME_MAX_SECONDS);
         return Err(detail.on_field("expiresIn"));
@@ -94,12 +89,12 @@ pub fn create_link(
 /// `NotFound` if the configuration does not exist within the account scope.
 pub fn list_links(
     at: &Snapshot<'_>,
-    account_scope: &AccountScope,
+    scope: &AccountScope,
     configuration_id: &str,
     before: Option<&str>,
     limit: u32,
 ) -> Result<Vec<SetupLink>> {
-    rows::list_links(at, configurations::find_configuration(at, account_scope, configuration_id)?.key, before, limit)
+    rows::list_links(at, configurations::find_configuration(at, scope, configuration_id)?.key, before, limit)
 }
 
 /// Revokes a link. It is invalid from the commit on.

@@ -12,7 +12,7 @@ use crate::model::sso::{
 use crate::store::tables::admins as admin_rows;
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::sso as rows;
-pub use crate::store::tables::sso::StoredProvider;
+pub use crate::store::tables::sso::{StoredProvider, find_provider, list_identities};
 use crate::store::{Snapshot, Tx};
 
 /// Change of the client secret.
@@ -24,22 +24,6 @@ pub enum ClientSecret {
     New(Vec<u8>),
     /// No secret: the client is public.
     None,
-}
-
-/// Returns the stored configuration of the provider, if there is one.
-///
-/// # Errors
-/// Errors of the store.
-pub fn find_provider(at: &Snapshot<'_>) -> Result<Option<StoredProvider>> {
-    rows::find_provider(at)
-}
-
-/// Returns the identities of an admin at OpenID providers as (issuer, subject), oldest first.
-///
-/// # Errors
-/// Errors of the store.
-pub fn list_identities(at: &Snapshot<'_>, admin: &str) -> Result<Vec<(String, String)>> {
-    rows::list_identities(at, admin)
 }
 
 /// Stores the configuration of the provider.
@@ -80,9 +64,6 @@ pub fn save_provider(
 }
 
 /// Removes the provider. Admins without a password cannot sign in afterwards.
-///
-/// # Errors
-/// Errors of the store.
 pub fn remove_provider(tx: &Tx<'_>, context: &AuditContext) -> Result<()> {
     let Some(before) = rows::find_provider(tx)? else { return Ok(()) };
     rows::delete_provider(tx)?;
@@ -95,9 +76,6 @@ fn describe_agreement(agreement: &ProviderConfiguration) -> Value {
 }
 
 /// Returns the decision for a sign-in with this identity, without a change.
-///
-/// # Errors
-/// Errors of the store.
 pub fn evaluate_sign_in(
     at: &Snapshot<'_>,
     agreement: &ProviderConfiguration,
@@ -226,9 +204,6 @@ fn link_identity(
 
 /// Removes the link of an admin to its identity at the provider. At the next sign-in the e-mail address is matched
 /// again.
-///
-/// # Errors
-/// Errors of the store.
 pub fn unlink_identity(tx: &Tx<'_>, context: &AuditContext, admin: &str) -> Result<()> {
     if rows::delete_identities(tx, admin)? == 0 {
         return Ok(());
@@ -241,9 +216,6 @@ pub fn unlink_identity(tx: &Tx<'_>, context: &AuditContext, admin: &str) -> Resu
 }
 
 /// Records why a sign-in failed before the identity was determined.
-///
-/// # Errors
-/// Errors of the store.
 pub fn record_failed_attempt(tx: &Tx<'_>, from: &SignInOrigin, reason: &str) -> Result<()> {
     record_failure(tx, &from.audit_context("", "unknown"), reason)
 }

@@ -1,33 +1,23 @@
 //! The actor of a management change: its identity, network address and account scope.
 
-/// The kind of an actor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ActorKind {
-    /// An API key of the operator or of an account.
-    ApiKey,
-    /// A user of the operator's own identity system, authenticated by its token.
-    User,
-    /// An admin in the portal.
-    Admin,
-    /// The holder of a setup link.
-    SetupLink,
-    /// A user of the command line on the server machine.
-    CommandLine,
-    /// The server itself, in scheduled and background work.
-    Server,
-}
+use crate::named_enum::named_enum;
 
-impl ActorKind {
-    /// The value in the audit log.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ApiKey => "api_key",
-            Self::User => "user",
-            Self::Admin => "admin",
-            Self::SetupLink => "setup_link",
-            Self::CommandLine => "command_line",
-            Self::Server => "server",
-        }
+named_enum! {
+    /// The kind of an actor.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ActorKind {
+        /// An API key of the operator or of an account.
+        ApiKey = "api_key",
+        /// A user of the operator's own identity system, authenticated by its token.
+        User = "user",
+        /// An admin in the portal.
+        Admin = "admin",
+        /// The holder of a setup link.
+        SetupLink = "setup_link",
+        /// A user of the command line on the server machine.
+        CommandLine = "command_line",
+        /// The server itself, in scheduled and background work.
+        Server = "server",
     }
 }
 

@@ -1,42 +1,29 @@
 //! A configuration: one provisioning endpoint of an account, with its identity provider, name and switches.
 
-use std::fmt;
-use std::str::FromStr;
-
 use super::switches::Switches;
 use super::{ids, names};
 use crate::clock::Millis;
+use crate::named_enum::named_enum;
 
 /// Path prefix of the canonical provisioning URL; the configuration id follows.
 pub const PROVISIONING_PATH: &str = "/directory/resources/scim/v2.0/";
 
-/// The kind of identity provider: the four `source` values of the management API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConfigurationSource {
-    /// `frontegg`
-    Frontegg,
-    /// `okta`
-    Okta,
-    /// `azure-ad`: Microsoft Entra ID.
-    AzureAd,
-    /// `other`
-    Other,
+named_enum! {
+    /// The kind of identity provider: the four `source` values of the management API.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ConfigurationSource {
+        /// `frontegg`
+        Frontegg = "frontegg",
+        /// `okta`
+        Okta = "okta",
+        /// `azure-ad`: Microsoft Entra ID.
+        AzureAd = "azure-ad",
+        /// `other`
+        Other = "other",
+    }
 }
 
 impl ConfigurationSource {
-    /// All sources, in the order of the API.
-    pub const ALL: [Self; 4] = [Self::Frontegg, Self::Okta, Self::AzureAd, Self::Other];
-
-    /// The value in the API and in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Frontegg => "frontegg",
-            Self::Okta => "okta",
-            Self::AzureAd => "azure-ad",
-            Self::Other => "other",
-        }
-    }
-
     /// Display name.
     pub fn label(self) -> &'static str {
         match self {
@@ -45,23 +32,6 @@ impl ConfigurationSource {
             Self::AzureAd => "Microsoft Entra ID",
             Self::Other => "SCIM",
         }
-    }
-}
-
-impl fmt::Display for ConfigurationSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for ConfigurationSource {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|source| source.as_str() == text)
-            .ok_or_else(|| "source must be frontegg, okta, azure-ad or other".into())
     }
 }
 

@@ -3,38 +3,26 @@
 use std::fmt;
 
 use crate::clock::Millis;
+use crate::named_enum::named_enum;
 
-/// The action that an event reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EventAction {
-    /// The subject was created.
-    Created,
-    /// The subject was changed.
-    Updated,
-    /// A user changed from active to inactive.
-    Deactivated,
-    /// A user changed from inactive to active.
-    Reactivated,
-    /// The subject was deleted.
-    Deleted,
-    /// A member was added to a group.
-    MemberAdded,
-    /// A member was removed from a group.
-    MemberRemoved,
-}
-
-impl EventAction {
-    /// The part of the kind after the dot.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::Updated => "updated",
-            Self::Deactivated => "deactivated",
-            Self::Reactivated => "reactivated",
-            Self::Deleted => "deleted",
-            Self::MemberAdded => "member_added",
-            Self::MemberRemoved => "member_removed",
-        }
+named_enum! {
+    /// The action that an event reports.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum EventAction {
+        /// The subject was created.
+        Created = "created",
+        /// The subject was changed.
+        Updated = "updated",
+        /// A user changed from active to inactive.
+        Deactivated = "deactivated",
+        /// A user changed from inactive to active.
+        Reactivated = "reactivated",
+        /// The subject was deleted.
+        Deleted = "deleted",
+        /// A member was added to a group.
+        MemberAdded = "member_added",
+        /// A member was removed from a group.
+        MemberRemoved = "member_removed",
     }
 }
 

@@ -2,6 +2,12 @@
 
 const LENGTH: usize = 36;
 
+/// Returns an id of a request for an error message. A text of another form is not repeated: it could be a secret, such as a
+/// token that was entered in the wrong place.
+pub fn name_in_message(text: &str) -> &str {
+    if is_id(text) { text } else { "with this id" }
+}
+
 /// Returns whether the text has the form of an id. Text of another form needs no lookup.
 pub fn is_id(text: &str) -> bool {
     let bytes = text.as_bytes();

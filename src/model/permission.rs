@@ -2,56 +2,33 @@
 //! are translated only here.
 
 use std::fmt;
-use std::str::FromStr;
 
-/// A permission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permission {
-    /// Read configurations, their tokens without the secret, their settings and schemas.
-    ProvisioningRead,
-    /// Create configurations with their first token, and change their settings.
-    ProvisioningCreate,
-    /// Delete configurations and purge their remaining resources.
-    ProvisioningDelete,
-    /// Create and revoke tokens and setup links.
-    ProvisioningTokens,
-    /// Read users, groups and their events.
-    DirectoryRead,
-    /// Read the request log.
-    RequestsRead,
-    /// Read the audit log.
-    AuditRead,
-    /// Manage accounts, API keys and settings of the server.
-    SystemAdmin,
+use crate::named_enum::named_enum;
+
+named_enum! {
+    /// A permission.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Permission {
+        /// Read configurations, their tokens without the secret, their settings and schemas.
+        ProvisioningRead = "provisioning.read",
+        /// Create configurations with their first token, and change their settings.
+        ProvisioningCreate = "provisioning.create",
+        /// Delete configurations and purge their remaining resources.
+        ProvisioningDelete = "provisioning.delete",
+        /// Create and revoke tokens and setup links.
+        ProvisioningTokens = "provisioning.tokens",
+        /// Read users, groups and their events.
+        DirectoryRead = "directory.read",
+        /// Read the request log.
+        RequestsRead = "requests.read",
+        /// Read the audit log.
+        AuditRead = "audit.read",
+        /// Manage accounts, API keys and settings of the server.
+        SystemAdmin = "system.admin",
+    }
 }
 
 impl Permission {
-    /// All permissions in the order of the documentation.
-    pub const ALL: [Self; 8] = [
-        Self::ProvisioningRead,
-        Self::ProvisioningCreate,
-        Self::ProvisioningDelete,
-        Self::ProvisioningTokens,
-        Self::DirectoryRead,
-        Self::RequestsRead,
-        Self::AuditRead,
-        Self::SystemAdmin,
-    ];
-
-    /// The key in roles, API keys and responses.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ProvisioningRead => "provisioning.read",
-            Self::ProvisioningCreate => "provisioning.create",
-            Self::ProvisioningDelete => "provisioning.delete",
-            Self::ProvisioningTokens => "provisioning.tokens",
-            Self::DirectoryRead => "directory.read",
-            Self::RequestsRead => "requests.read",
-            Self::AuditRead => "audit.read",
-            Self::SystemAdmin => "system.admin",
-        }
-    }
-
     /// The key in user tokens, if the configuration API defines one.
     pub fn token_key(self) -> Option<&'static str> {
         match self {
@@ -64,21 +41,6 @@ impl Permission {
 
     fn bit(self) -> u8 {
         1 << self as u8
-    }
-}
-
-impl fmt::Display for Permission {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Permission {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|permission| permission.as_str() == text);
-        found.ok_or_else(|| format!("use {}", Self::ALL.map(Self::as_str).join(", ")))
     }
 }
 

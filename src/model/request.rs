@@ -1,10 +1,9 @@
 //! The request log: calls of identity providers with their responses, and the health of a configuration derived from
 //! them.
 
-use std::fmt;
-
 use crate::clock::Millis;
 use crate::error::Reason;
+use crate::named_enum::named_enum;
 
 /// Bytes of a body that are stored.
 pub const LOGGED_BODY_MAX_BYTES: usize = 16 * 1024;
@@ -16,69 +15,28 @@ const FAILING_CALLS: u32 = 5;
 /// A configuration is failing from this number of consecutive refused tokens on.
 const FAILING_TOKENS: u32 = 3;
 
-/// Why a caller could not be authenticated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenRefusal {
-    /// The request has no Authorization header.
-    NoToken,
-    /// The header is not a bearer token: another scheme, several tokens, nothing after the scheme.
-    Malformed,
-    /// `Bearer Bearer …`: the scheme was entered in the token field.
-    DoubleBearer,
-    /// The header has a token without the scheme Bearer.
-    NoScheme,
-    /// A bearer token that this software did not issue, such as one of the identity provider.
-    ForeignToken,
-    /// A token of our format, but unknown: mistyped, truncated, or issued by another server.
-    UnknownToken,
-    /// A revoked token, or one replaced by newer ones.
-    RevokedToken,
-    /// An expired token.
-    ExpiredToken,
-    /// A valid token of another configuration.
-    OtherConfiguration,
-}
-
-impl TokenRefusal {
-    /// All values, ordered by how close the token was to a valid one.
-    pub const ALL: [Self; 9] = [
-        Self::NoToken,
-        Self::Malformed,
-        Self::DoubleBearer,
-        Self::NoScheme,
-        Self::ForeignToken,
-        Self::UnknownToken,
-        Self::RevokedToken,
-        Self::ExpiredToken,
-        Self::OtherConfiguration,
-    ];
-
-    /// The value in the API and in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoToken => "no_token",
-            Self::Malformed => "malformed",
-            Self::DoubleBearer => "double_bearer",
-            Self::NoScheme => "no_scheme",
-            Self::ForeignToken => "foreign_token",
-            Self::UnknownToken => "unknown_token",
-            Self::RevokedToken => "revoked_token",
-            Self::ExpiredToken => "expired_token",
-            Self::OtherConfiguration => "other_configuration",
-        }
-    }
-}
-
-impl TokenRefusal {
-    /// The refusal with this value.
-    pub fn from_code(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|refusal| refusal.as_str() == code)
-    }
-}
-
-impl fmt::Display for TokenRefusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+named_enum! {
+    /// Why a caller could not be authenticated.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum TokenRefusal {
+        /// The request has no Authorization header.
+        NoToken = "no_token",
+        /// The header is not a bearer token: another scheme, several tokens, nothing after the scheme.
+        Malformed = "malformed",
+        /// `Bearer Bearer …`: the scheme was entered in the token field.
+        DoubleBearer = "double_bearer",
+        /// The header has a token without the scheme Bearer.
+        NoScheme = "no_scheme",
+        /// A bearer token that this software did not issue, such as one of the identity provider.
+        ForeignToken = "foreign_token",
+        /// A token of our format, but unknown: mistyped, truncated, or issued by another server.
+        UnknownToken = "unknown_token",
+        /// A revoked token, or one replaced by newer ones.
+        RevokedToken = "revoked_token",
+        /// An expired token.
+        ExpiredToken = "expired_token",
+        /// A valid token of another configuration.
+        OtherConfiguration = "other_configuration",
     }
 }
 
@@ -134,7 +92,7 @@ impl FailureCause {
 
     /// The cause with this code.
     pub fn from_code(code: &str) -> Option<Self> {
-        let refusal = TokenRefusal::from_code(code).map(Self::Token);
+        let refusal = code.parse().ok().map(Self::Token);
         refusal.or_else(|| Reason::from_code(code).map(Self::Reason))
     }
 }
@@ -255,7 +213,7 @@ pub struct LoggedCall {
 impl LoggedCall {
     /// The cause of the failure, if the call failed and the cause is known.
     pub fn failure_cause(&self) -> Option<FailureCause> {
-        let refusal = self.refusal.as_deref().and_then(TokenRefusal::from_code).map(FailureCause::Token);
+        let refusal = self.refusal.as_deref().and_then(|code| code.parse().ok()).map(FailureCause::Token);
         refusal.or(self.reason.map(FailureCause::Reason))
     }
 }

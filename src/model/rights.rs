@@ -1,39 +1,27 @@
 //! The rights of a provisioning token within its configuration.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What a token may do
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenRights {
-    /// Everything that the configuration offers.
-    All,
-    /// Read everything, change nothing.
-    Read,
-    /// All operations on users; groups are not visible.
-    Users,
-    /// All operations on groups; users are visible only as member ids.
-    Groups,
+use crate::named_enum::named_enum;
+
+named_enum! {
+    /// What a token may do
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum TokenRights {
+        /// Everything that the configuration offers.
+        All = "all",
+        /// Read everything, change nothing.
+        Read = "read",
+        /// All operations on users; groups are not visible.
+        Users = "users",
+        /// All operations on groups; users are visible only as member ids.
+        Groups = "groups",
+    }
 }
 
 impl TokenRights {
-    /// All values in display order.
-    pub const ALL: [Self; 4] = [Self::All, Self::Read, Self::Users, Self::Groups];
-
-    /// The value in the API, on the command line and in the database.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Read => "read",
-            Self::Users => "users",
-            Self::Groups => "groups",
-        }
-    }
-
     /// Display name.
     pub fn label(self) -> &'static str {
         match self {
@@ -59,41 +47,17 @@ impl TokenRights {
     }
 }
 
-impl fmt::Display for TokenRights {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for TokenRights {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|rights| rights.as_str() == text);
-        found.ok_or_else(|| format!("use {}", Self::ALL.map(Self::as_str).join(", ")))
-    }
-}
-
-/// State of a token
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TokenState {
-    /// The token is accepted.
-    Live,
-    /// The expiry date has passed.
-    Expired,
-    /// The token was revoked, or replaced by a newer one.
-    Revoked,
-}
-
-impl TokenState {
-    /// The value in the API and on the command line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Live => "live",
-            Self::Expired => "expired",
-            Self::Revoked => "revoked",
-        }
+named_enum! {
+    /// State of a token
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum TokenState {
+        /// The token is accepted.
+        Live = "live",
+        /// The expiry date has passed.
+        Expired = "expired",
+        /// The token was revoked, or replaced by a newer one.
+        Revoked = "revoked",
     }
 }
 

@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::admin::{Admin, OWNER, normalize_email};
+use crate::error::{Error, Reason};
+use crate::named_enum::named_enum;
 
 /// Longest text field, in bytes.
 const TEXT_MAX_BYTES: usize = 512;
@@ -44,9 +46,6 @@ pub struct ProviderConfiguration {
     pub roles: Vec<(String, String)>,
 }
 
-/// Form field and sentence of an invalid value.
-pub type FieldError = (&'static str, String);
-
 impl ProviderConfiguration {
     /// Default values of the form before anything is stored.
     pub fn defaults() -> Self {
@@ -59,36 +58,32 @@ impl ProviderConfiguration {
     }
 
     /// Returns the invalid fields. That the issuer is a URL and that the roles exist is checked elsewhere.
-    pub fn field_errors(&self) -> Vec<FieldError> {
-        let mut problems = Vec::new();
-        let mut refuse = |is_wrong: bool, field: &'static str, sentence: &str| {
-            if is_wrong {
-                problems.push((field, sentence.to_owned()));
+    pub fn field_errors(&self) -> Vec<Error> {
+        let mut errors = Vec::new();
+        let mut check = |is_valid: bool, error: Error| {
+            if !is_valid {
+                errors.push(error);
             }
         };
         let is_plain = |text: &str| text.len() <= TEXT_MAX_BYTES && !text.chars().any(char::is_control);
-        refuse(self.issuer.contains(['?', '#']), "issuer", "The issuer must not have a query or a fragment.");
-        refuse(!is_plain(&self.issuer), "issuer", "The issuer is too long.");
-        let has_id = !self.client_id.is_empty() && is_plain(&self.client_id);
-        refuse(!has_id, "client_id", "Enter the client id that the provider shows.");
+        check(!self.issuer.contains(['?', '#']), Reason::SsoIssuerInvalid.into());
+        check(is_plain(&self.issuer), Reason::SsoTextTooLong.on_field("issuer"));
+        check(!self.client_id.is_empty() && is_plain(&self.client_id), Reason::SsoClientIdMissing.into());
         let is_label = (1..=LABEL_MAX_CHARS).contains(&self.label.chars().count()) && is_plain(&self.label);
-        refuse(!is_label, "label", "The button needs a text of 1 to 40 characters.");
-        refuse(!are_scopes(&self.scopes), "scopes", "Enter scopes in ASCII, separated by spaces.");
-        refuse(!is_plain(&self.role_claim), "role_claim", "The name of the claim is too long.");
+        check(is_label, Reason::SsoLabelLength.with("max", LABEL_MAX_CHARS));
+        check(are_scopes(&self.scopes), Reason::SsoScopesInvalid.into());
+        check(is_plain(&self.role_claim), Reason::SsoTextTooLong.on_field("role_claim"));
         let are_domains = self.domains.len() <= LINES_MAX && self.domains.iter().all(|domain| is_domain(domain));
-        refuse(!are_domains, "domains", "Enter at most 50 domains such as example.com, separated by spaces.");
-        let is_open = self.adds_admins && self.domains.is_empty();
-        refuse(is_open, "domains", "Enter the e-mail domains of admins to add; without a domain, no admin is added.");
+        check(are_domains, Reason::SsoDomainsInvalid.with("max", LINES_MAX));
+        check(!self.adds_admins || !self.domains.is_empty(), Reason::SsoDomainMissing.into());
         let is_owner = |role: &str| role == OWNER;
-        let sentence = "The owner role cannot be assigned on sign-in; assign it in the list of admins.";
-        refuse(self.default_role.as_deref().is_some_and(is_owner), "default_role", sentence);
-        refuse(self.roles.iter().any(|(_, role)| is_owner(role)), "roles", sentence);
-        refuse(self.roles.len() > LINES_MAX, "roles", "The table has at most 50 lines.");
-        let reads_nothing = !self.roles.is_empty() && self.role_claim.is_empty();
-        refuse(reads_nothing, "role_claim", "Enter the claim that the table of roles reads.");
-        let has_no_role = self.adds_admins && self.default_role.is_none() && self.roles.is_empty();
-        refuse(has_no_role, "default_role", "Choose the role of added admins.");
-        problems
+        check(!self.default_role.as_deref().is_some_and(is_owner), Reason::SsoOwnerRole.on_field("default_role"));
+        check(!self.roles.iter().any(|(_, role)| is_owner(role)), Reason::SsoOwnerRole.on_field("roles"));
+        check(self.roles.len() <= LINES_MAX, Reason::SsoTooManyRoles.with("max", LINES_MAX));
+        check(self.roles.is_empty() || !self.role_claim.is_empty(), Reason::SsoRoleClaimMissing.into());
+        let has_role = self.default_role.is_some() || !self.roles.is_empty();
+        check(!self.adds_admins || has_role, Reason::SsoRoleMissing.into());
+        errors
     }
 
     /// Returns the mapped role of these claim values.
@@ -141,39 +136,28 @@ pub struct AdminCandidate {
     pub subject: Option<String>,
 }
 
-/// Why an identity may not sign in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SsoRefusal {
-    /// The identity has no usable e-mail address.
-    NoEmail,
-    /// The e-mail address is not verified.
-    Unverified,
-    /// No admin has this address, and admins are not added on sign-in.
-    UnknownAdmin,
-    /// The address is in none of the allowed domains.
-    DomainNotAllowed,
-    /// The admin is linked to another identity of the same provider.
-    LinkedElsewhere,
-    /// The admin is disabled.
-    Disabled,
-    /// No role is mapped to the groups.
-    NoRole,
+named_enum! {
+    /// Why an identity may not sign in.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum SsoRefusal {
+        /// The identity has no usable e-mail address.
+        NoEmail = "no_email",
+        /// The e-mail address is not verified.
+        Unverified = "email_not_verified",
+        /// No admin has this address, and admins are not added on sign-in.
+        UnknownAdmin = "unknown_person",
+        /// The address is in none of the allowed domains.
+        DomainNotAllowed = "domain_not_allowed",
+        /// The admin is linked to another identity of the same provider.
+        LinkedElsewhere = "linked_to_another_identity",
+        /// The admin is disabled.
+        Disabled = "disabled",
+        /// No role is mapped to the groups.
+        NoRole = "no_role",
+    }
 }
 
 impl SsoRefusal {
-    /// The value in the logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoEmail => "no_email",
-            Self::Unverified => "email_not_verified",
-            Self::UnknownAdmin => "unknown_person",
-            Self::DomainNotAllowed => "domain_not_allowed",
-            Self::LinkedElsewhere => "linked_to_another_identity",
-            Self::Disabled => "disabled",
-            Self::NoRole => "no_role",
-        }
-    }
-
     /// The reason as a sentence, for admins who manage single sign-on.
     pub fn sentence(self) -> &'static str {
         match self {

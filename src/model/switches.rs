@@ -3,10 +3,10 @@
 mod table;
 mod value;
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::named_enum::named_enum;
 
 pub use table::{
     DiscoveryAccess, InputMode, PasswordHandling, PatchResponse, ResponseMediaType, SWITCHES, SwitchChanges, Switches,
@@ -14,44 +14,21 @@ pub use table::{
 };
 pub use value::{SwitchInput, SwitchRow};
 
-/// The name of a set of switches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Preset {
-    /// The defaults.
-    Standard,
-    /// Okta.
-    Okta,
-    /// Microsoft Entra ID.
-    Entra,
-    /// Other identity providers with an entry of their own.
-    Idp,
-    /// The interoperability profile of SCIM 2.0: input that the standard leaves open is rejected.
-    Strict,
-}
-
-impl Preset {
-    /// All presets in display order.
-    pub const ALL: [Self; 5] = [Self::Standard, Self::Okta, Self::Entra, Self::Idp, Self::Strict];
-
-    /// The value on the command line and in stored switches.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Standard => "standard",
-            Self::Okta => "okta",
-            Self::Entra => "entra",
-            Self::Idp => "idp",
-            Self::Strict => "strict",
-        }
-    }
-}
-
-impl FromStr for Preset {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|preset| preset.as_str() == text);
-        found.ok_or_else(|| format!("use {}", Self::ALL.map(Self::as_str).join(", ")))
+named_enum! {
+    /// The name of a set of switches.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum Preset {
+        /// The defaults.
+        Standard = "standard",
+        /// Okta.
+        Okta = "okta",
+        /// Microsoft Entra ID.
+        Entra = "entra",
+        /// Other identity providers with an entry of their own.
+        Idp = "idp",
+        /// The interoperability profile of SCIM 2.0: input that the standard leaves open is rejected.
+        Strict = "strict",
     }
 }
 

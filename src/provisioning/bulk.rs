@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, Reason, Result};
 use crate::provisioning::Scope;
-use crate::provisioning::rendered::RenderedResource;
-use crate::provisioning::resources::{self, PreparedResource};
+use crate::provisioning::rendered::Members;
+use crate::provisioning::resources::{self, PreparedResource, ResourceWrite, WriteResult};
 use crate::scim::dialect::DialectNotes;
 use crate::scim::members::{MemberEdit, MemberRef};
 use crate::scim::patch::{Patch, PatchEdit};
@@ -25,6 +25,12 @@ pub struct PendingCreate {
     pub draft: ResourceDraft,
 }
 
+impl PendingCreate {
+    fn write<'w>(&'w self, scope: &'w Scope) -> ResourceWrite<'w> {
+        ResourceWrite::new(scope, &self.resource_type, &self.id)
+    }
+}
+
 /// Creates the resources of a cycle: first each without the members that do not exist yet, then those members are
 /// added. Returns the resources and notes in the order of `cycle`. Run it in a savepoint: an error can occur after the
 /// first write.
@@ -35,7 +41,7 @@ pub fn create_cycle(
     tx: &Tx<'_>,
     scope: &Scope,
     cycle: &[PendingCreate],
-) -> std::result::Result<Vec<(RenderedResource, DialectNotes)>, (usize, Error)> {
+) -> std::result::Result<Vec<WriteResult>, (usize, Error)> {
     let mut pending: HashSet<&str> = cycle.iter().map(|one| one.id.as_str()).collect();
     let mut joining = Vec::with_capacity(cycle.len());
     let mut notes = Vec::with_capacity(cycle.len());
@@ -50,9 +56,9 @@ pub fn create_cycle(
         add_pending_members(tx, scope, one, later).map_err(|error| (number, error))?;
     }
     let result = |(number, (one, notes)): (usize, (&PendingCreate, DialectNotes))| {
-        let resource =
-            resources::read_resource(tx, scope, &one.resource_type, &one.id, -1).map_err(|error| (number, error))?;
-        Ok((resource, notes))
+        let resource = resources::read_resource(tx, scope, &one.resource_type, &one.id, Members::Skip)
+            .map_err(|error| (number, error))?;
+        Ok(WriteResult { resource, notes })
     };
     cycle.iter().zip(notes).enumerate().map(result).collect()
 }
@@ -73,7 +79,7 @@ fn create_without_pending(
     draft: ResourceDraft,
 ) -> Result<DialectNotes> {
     let prepared = PreparedResource::new(draft, &one.resource_type);
-    let done = resources::create_resource(tx, scope, &one.resource_type, &one.id, &prepared, -1)?;
+    let done = resources::create_resource(tx, &one.write(scope), &prepared)?;
     if done.resource.stored.id != one.id {
         // The other resources of the cycle refer to an id that this resource did not get.
         return Err(Reason::BulkCycleUnsupported.into());
@@ -90,5 +96,5 @@ fn add_pending_members(tx: &Tx<'_>, scope: &Scope, one: &PendingCreate, later: V
         password: None,
         notes: DialectNotes::default(),
     };
-    resources::patch_resource(tx, scope, &one.resource_type, &one.id, None, &patch, -1).map(drop)
+    resources::patch_resource(tx, &one.write(scope), &patch).map(drop)
 }

@@ -30,18 +30,12 @@ pub struct PendingCatchUp {
 }
 
 /// Returns the next configuration whose held changes may be published, if there is one.
-///
-/// # Errors
-/// Errors of the store.
 pub fn find_next_pending(at: &Snapshot<'_>) -> Result<Option<PendingCatchUp>> {
     Ok(held_changes::find_next_catch_up(at)?.map(|(configuration, account)| PendingCatchUp { configuration, account }))
 }
 
 /// Publishes at most `limit` held changes of a configuration. When none are left, later changes are published directly
 /// again. Does nothing if the configuration has been paused or purged in the meantime.
-///
-/// # Errors
-/// Errors of the store.
 pub fn catch_up(tx: &Tx<'_>, pending: &PendingCatchUp, limit: usize) -> Result<()> {
     let gate = held_changes::load_gate(tx, pending.configuration)?;
     if !gate.is_some_and(|gate| gate.sync && gate.holds && !gate.purging) {

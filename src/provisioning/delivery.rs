@@ -42,9 +42,6 @@ pub enum DeliveryState {
 
 /// Records the position up to which an application has read the feed. A filter with an unknown account or configuration
 /// is ignored.
-///
-/// # Errors
-/// Errors of the store.
 pub fn record_position(tx: &Tx<'_>, filter: &FeedFilter, seq: i64, at: Millis) -> Result<()> {
     let FeedFilter { account, configuration_id } = filter;
     let is_account = account.is_empty() || accounts::find_account_by_id(tx, account)?.is_some();
@@ -57,9 +54,6 @@ pub fn record_position(tx: &Tx<'_>, filter: &FeedFilter, seq: i64, at: Millis) -
 }
 
 /// Returns the delivery status of the events of a configuration.
-///
-/// # Errors
-/// Errors of the store.
 pub fn find_delivery(at: &Snapshot<'_>, configuration: &Configuration) -> Result<DeliveryState> {
     find_delivery_up_to(at, configuration, COUNTED_MAX)
 }
@@ -86,7 +80,7 @@ mod tests {
     use crate::model::audit_context::AuditContext;
     use crate::model::configuration::ConfigurationSource;
     use crate::provisioning::Scope;
-    use crate::provisioning::resources::{self, PreparedResource};
+    use crate::provisioning::resources::{self, PreparedResource, ResourceWrite};
     use crate::scim::schema::USER_TYPE;
     use crate::scim::validate;
     use crate::store::Store;
@@ -124,8 +118,10 @@ mod tests {
                 let body = json!({"schemas": [USER_TYPE.schema.id], "userName": name});
                 let draft = validate::read_new_resource(&body, &USER_TYPE, resources::build_rules(&scope)).unwrap();
                 let (prepared, id, scope) = (PreparedResource::new(draft, &USER_TYPE), clock::new_id(), scope.clone());
-                let job =
-                    move |tx: &Tx<'_>| resources::create_resource(tx, &scope, &USER_TYPE, &id, &prepared, -1).map(drop);
+                let job = move |tx: &Tx<'_>| {
+                    let write = ResourceWrite::new(&scope, &USER_TYPE, &id);
+                    resources::create_resource(tx, &write, &prepared).map(drop)
+                };
                 self.store.write_blocking_without_savepoint(job).unwrap();
             }
         }

@@ -1,8 +1,9 @@
 //! Users, groups and members across configurations, for the operator's application and for admins.
 
 use crate::error::{Reason, Result};
+use crate::model::ids;
 use crate::store::Snapshot;
-use crate::store::tables::directory::{self, DirectoryView};
+use crate::store::tables::directory::{self, CollectionPage, DirectoryGroup, DirectoryView};
 pub use crate::store::tables::directory::{DirectoryFilter, DirectoryMember, DirectoryPosition, DirectorySource};
 use crate::store::tables::resources::ResourceCollection;
 pub use crate::store::tables::resources::StoredResource;
@@ -46,18 +47,44 @@ pub struct DirectoryPage<T> {
     pub next: Option<DirectoryCursor>,
 }
 
-/// Returns at most `limit` published users or groups, ordered by configuration.
+/// Selects a page of users or groups.
+#[derive(Debug, Clone, Copy)]
+pub struct DirectoryQuery<'q> {
+    /// Name of the resource type.
+    pub resource_type: &'q str,
+    /// Only resources that match.
+    pub filter: &'q DirectoryFilter,
+    /// Position after which the page starts.
+    pub cursor: Option<&'q DirectoryCursor>,
+    /// Most resources of the page.
+    pub limit: usize,
+}
+
+impl<'q> DirectoryQuery<'q> {
+    /// The part of the page in one configuration, from the start or from a position.
+    fn in_source(
+        &self,
+        source: &DirectorySource,
+        view: DirectoryView,
+        after: Option<&'q DirectoryPosition>,
+    ) -> CollectionPage<'q> {
+        let DirectoryQuery { resource_type, filter, limit, .. } = *self;
+        let collection = ResourceCollection { configuration: source.configuration, resource_type };
+        // One more than requested shows whether there is a next page.
+        CollectionPage { collection, view, filter, after, limit: limit + 1 }
+    }
+}
+
+/// Returns published users or groups, ordered by configuration.
 ///
 /// # Errors
 /// Errors of the store.
 pub fn list_published(
     at: &Snapshot<'_>,
     scope: &DirectoryScope,
-    resource_type: &str,
-    filter: &DirectoryFilter,
-    cursor: Option<&DirectoryCursor>,
-    limit: usize,
+    query: &DirectoryQuery<'_>,
 ) -> Result<DirectoryPage<DirectoryResource>> {
+    let DirectoryQuery { filter, cursor, limit, .. } = *query;
     let from = cursor.map_or(0, |cursor| cursor.configuration);
     let (sources, next_source) = list_sources(at, scope, from)?;
     let mut items = Vec::new();
@@ -65,9 +92,9 @@ pub fn list_published(
         let position = cursor
             .filter(|cursor| cursor.configuration == source.configuration)
             .and_then(|cursor| cursor.position.as_ref());
-        // One more than requested shows whether there is a next page.
-        let remaining = limit + 1 - items.len();
-        items.extend(list_in_source(at, &source, choose_view(&source), resource_type, filter, position, remaining)?);
+        let mut page = query.in_source(&source, choose_view(&source), position);
+        page.limit -= items.len();
+        items.extend(list_in_source(at, &source, &page)?);
         if items.len() > limit {
             items.truncate(limit);
             let next = items.last().map(|last: &DirectoryResource| DirectoryCursor {
@@ -105,32 +132,25 @@ fn choose_view(source: &DirectorySource) -> DirectoryView {
 fn list_in_source(
     at: &Snapshot<'_>,
     source: &DirectorySource,
-    view: DirectoryView,
-    resource_type: &str,
-    filter: &DirectoryFilter,
-    after: Option<&DirectoryPosition>,
-    limit: usize,
+    page: &CollectionPage<'_>,
 ) -> Result<Vec<DirectoryResource>> {
-    let collection = ResourceCollection { configuration: source.configuration, resource_type };
-    let found = directory::list_resources(at, collection, view, filter, after, limit)?;
+    let found = directory::list_resources(at, page)?;
     Ok(found.into_iter().map(|stored| DirectoryResource { source: source.clone(), stored }).collect())
 }
 
-/// Returns at most `limit` users or groups of a live configuration in their current state.
+/// Returns users or groups of a live configuration in their current state.
 ///
 /// # Errors
 /// `NotFound` if there is no such live configuration in the account.
 pub fn list_current(
     at: &Snapshot<'_>,
     scope: &DirectoryScope,
-    resource_type: &str,
-    filter: &DirectoryFilter,
-    cursor: Option<&DirectoryCursor>,
-    limit: usize,
+    query: &DirectoryQuery<'_>,
 ) -> Result<DirectoryPage<DirectoryResource>> {
+    let DirectoryQuery { filter, cursor, limit, .. } = *query;
     let source = find_live_source(at, scope)?;
     let position = cursor.and_then(|cursor| cursor.position.as_ref());
-    let mut items = list_in_source(at, &source, DirectoryView::Current, resource_type, filter, position, limit + 1)?;
+    let mut items = list_in_source(at, &source, &query.in_source(&source, DirectoryView::Current, position))?;
     let has_more = items.len() > limit;
     items.truncate(limit);
     let position = items.last().filter(|_| has_more).map(|last| filter.position(&last.stored));
@@ -142,7 +162,8 @@ pub fn list_current(
 fn find_live_source(at: &Snapshot<'_>, scope: &DirectoryScope) -> Result<DirectorySource> {
     let (mut found, _) = list_sources(at, scope, 0)?;
     found.retain(|source| source.deleted_at.is_none());
-    found.pop().ok_or_else(|| Reason::ConfigurationNotFound.into())
+    let id = scope.configuration.as_deref().unwrap_or_default();
+    found.pop().ok_or_else(|| Reason::ConfigurationNotFound.with("id", ids::name_in_message(id)))
 }
 
 /// Returns the published user or group with this id.
@@ -187,7 +208,8 @@ pub fn list_published_members(
     limit: usize,
 ) -> Result<DirectoryPage<DirectoryMember>> {
     let (DirectoryResource { source, stored }, is_deleted) = find_published_or_image(at, account, "Group", group)?;
-    list_members_in_view(at, choose_view(&source), &stored, is_deleted, cursor, limit)
+    let group = DirectoryGroup { view: choose_view(&source), stored: &stored, is_deleted };
+    list_members_in_view(at, group, cursor, limit)
 }
 
 /// Returns at most `limit` members of a group of a live configuration in their current state.
@@ -205,25 +227,24 @@ pub fn list_current_members(
     let found = directory::find_resource_by_id(at, DirectoryView::Current, "Group", group)?;
     let found = found.filter(|(stored, _)| stored.configuration == source.configuration);
     let (stored, is_deleted) = found.ok_or_else(|| Reason::ResourceNotFound.with("resource_type", "group"))?;
-    list_members_in_view(at, DirectoryView::Current, &stored, is_deleted, cursor, limit)
+    let group = DirectoryGroup { view: DirectoryView::Current, stored: &stored, is_deleted };
+    list_members_in_view(at, group, cursor, limit)
 }
 
 fn list_members_in_view(
     at: &Snapshot<'_>,
-    view: DirectoryView,
-    group: &StoredResource,
-    is_deleted: bool,
+    group: DirectoryGroup<'_>,
     cursor: Option<&DirectoryCursor>,
     limit: usize,
 ) -> Result<DirectoryPage<DirectoryMember>> {
     let after = cursor
         .and_then(|cursor| cursor.position.as_ref())
         .map_or((0, ""), |position| (position.row, position.id.as_str()));
-    let mut items = directory::list_members(at, view, group, is_deleted, after, limit + 1)?;
+    let mut items = directory::list_members(at, group, after, limit + 1)?;
     let has_more = items.len() > limit;
     items.truncate(limit);
     let next = items.last().filter(|_| has_more).map(|last| DirectoryCursor {
-        configuration: group.configuration,
+        configuration: group.stored.configuration,
         position: Some(DirectoryPosition { changed: 0, row: last.key, id: last.id.clone() }),
     });
     Ok(DirectoryPage { items, next })

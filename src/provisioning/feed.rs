@@ -4,7 +4,7 @@ use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::event::Event;
 use crate::store::tables::events;
-pub use crate::store::tables::events::EventsQuery;
+pub use crate::store::tables::events::{EventsQuery, find_newest_time as find_newest_event_time};
 use crate::store::tables::feed_gap;
 use crate::store::{Snapshot, Tx};
 
@@ -46,9 +46,6 @@ pub enum FeedPage {
 }
 
 /// Returns at most `limit` published events from a position on.
-///
-/// # Errors
-/// Errors of the store.
 pub fn read_page(at: &Snapshot<'_>, query: &EventsQuery, from: FeedStart, limit: u32) -> Result<FeedPage> {
     let (removed, end) = events::find_event_range(at)?;
     let after = match from {
@@ -70,25 +67,11 @@ pub fn read_page(at: &Snapshot<'_>, query: &EventsQuery, from: FeedStart, limit:
 }
 
 /// Returns the sequence number of the last event. It changes with every event, also with events of other processes.
-///
-/// # Errors
-/// Errors of the store.
 pub fn find_end(at: &Snapshot<'_>) -> Result<i64> {
     Ok(events::find_event_range(at)?.1)
 }
 
-/// Returns the time of the newest event.
-///
-/// # Errors
-/// Errors of the store.
-pub fn find_newest_event_time(at: &Snapshot<'_>) -> Result<Option<Millis>> {
-    events::find_newest_time(at)
-}
-
 /// Removes a batch of events that are older than the retention. Returns true if there may be more.
-///
-/// # Errors
-/// Errors of the store.
 pub fn remove_expired_events(tx: &Tx<'_>) -> Result<bool> {
     let removed = events::delete_events_before(tx, tx.now - RETENTION_MS, REMOVED_PER_STEP)?;
     Ok(removed > 0)
@@ -99,6 +82,7 @@ mod tests {
     use super::*;
     use crate::model::event::{EventAction, EventKind};
     use crate::store::Store;
+    use crate::store::tables::events::NewEvent;
 
     const DAY_MS: Millis = 86_400_000;
 
@@ -110,8 +94,15 @@ mod tests {
     fn append(store: &Store, account: &'static str, number: usize) {
         let job = move |tx: &Tx<'_>| {
             for _ in 0..number {
-                let kind = EventKind::Resource("User", EventAction::Updated);
-                events::append_event(tx, account, 1, kind, Some("x"), "{}")?;
+                let event = NewEvent {
+                    account,
+                    configuration: 1,
+                    kind: EventKind::Resource("User", EventAction::Updated),
+                    resource_id: Some("x"),
+                    payload: "{}",
+                    is_published: true,
+                };
+                events::append_event(tx, &event)?;
             }
             Ok(())
         };

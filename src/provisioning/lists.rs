@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::provisioning::Scope;
-use crate::provisioning::rendered::{LINK_BYTES, RenderedResource, ResourceLinks, collection_for};
+use crate::provisioning::rendered::{LINK_BYTES, Members, RenderedResource, collection_for};
 use crate::scim::cursor::{self, CursorPosition, CursorValue, Direction};
 use crate::scim::filter::Predicate;
 use crate::scim::schema::ResourceType;
@@ -205,12 +205,8 @@ fn read_resources(
         if bytes > PAGE_MAX_BYTES && !items.is_empty() {
             break;
         }
-        let mut resource =
-            RenderedResource::load(at, row, &part.resource_type, if part.with_members { i64::MAX } else { -1 })?;
-        if !part.with_members && matches!(resource.links, ResourceLinks::Members(_)) {
-            resource.links = ResourceLinks::Unread;
-        }
-        items.push((*stream, resource));
+        let members = if part.with_members { Members::All } else { Members::Skip };
+        items.push((*stream, RenderedResource::load(at, row, &part.resource_type, members)?));
     }
     Ok(items)
 }

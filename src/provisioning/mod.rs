@@ -1,5 +1,6 @@
 //! Use cases: each function is one operation inside one transaction, including its events and audit entries.
 //! No HTTP, no SQL and no clock. Ids, timestamps and secrets are arguments.
+//! Every function can fail with the errors of the store; `# Errors` lists the others.
 
 pub mod bulk;
 pub mod catch_up;
@@ -17,5 +18,5 @@ pub mod resource_details;
 pub mod resources;
 pub mod scope;
 
-pub use crate::provisioning::rendered::{LinkedResource, RenderedResource, ResourceLinks};
+pub use crate::provisioning::rendered::{LinkedResource, Members, RenderedResource, ResourceLinks};
 pub use crate::provisioning::scope::Scope;

@@ -10,6 +10,8 @@ use crate::store::tables::resources::{self, StoredResource};
 use crate::store::tables::{configurations, passwords};
 use crate::store::{Snapshot, Tx};
 
+pub use crate::store::tables::passwords::delete_all_passwords as remove_all_passwords;
+
 /// Whether a write changes the password of the resource. A password that is set counts as a change, because it cannot
 /// be compared with the stored digest here.
 pub(super) fn changes_password(
@@ -58,9 +60,4 @@ pub fn find_password_digest(at: &Snapshot<'_>, scope: &Scope, user: &str) -> Res
     }
     let stored = resources::find_resource_by_id(at, collection_for(scope, &USER_TYPE), user)?;
     passwords::find_digest(at, &stored.ok_or(Reason::ScimResourceNotFound)?)
-}
-
-/// Removes the passwords of all users of a configuration that no longer stores passwords.
-pub fn remove_all_passwords(tx: &Tx<'_>, configuration: i64) -> Result<()> {
-    passwords::delete_all_passwords(tx, configuration)
 }

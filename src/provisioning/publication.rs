@@ -11,7 +11,7 @@ use crate::model::event::{EventAction, EventKind};
 use crate::provisioning::Scope;
 use crate::scim::index::IndexKeys;
 use crate::store::Tx;
-use crate::store::tables::events;
+use crate::store::tables::events::{self, NewEvent};
 use crate::store::tables::held_changes::{self, HeldMemberRef};
 use crate::store::tables::resources::StoredResource;
 
@@ -58,9 +58,15 @@ impl<'t> Publication<'t> {
 
     /// Appends an event.
     pub(crate) fn append_event(&self, resource_type: &str, action: EventAction, id: &str, payload: &str) -> Result<()> {
-        let kind = EventKind::Resource(resource_type, action);
-        let append = if self.holding { events::append_unpublished_event } else { events::append_event };
-        append(self.tx, self.account, self.configuration, kind, Some(id), payload).map(drop)
+        let event = NewEvent {
+            account: self.account,
+            configuration: self.configuration,
+            kind: EventKind::Resource(resource_type, action),
+            resource_id: Some(id),
+            payload,
+            is_published: !self.holding,
+        };
+        events::append_event(self.tx, &event).map(drop)
     }
 
     /// Call after a resource was created.

@@ -2,10 +2,13 @@
 
 use crate::error::Result;
 use crate::model::event::{EventAction, EventKind};
+use crate::store::tables::counts;
 use crate::store::tables::directory::{self, DeletedConfiguration};
+use crate::store::tables::events::{self, NewEvent};
 use crate::store::tables::purge::{self, PendingPurge, ResourceToPurge};
-use crate::store::tables::{counts, events};
 use crate::store::{Snapshot, Tx};
+
+pub use crate::store::tables::purge::find_next_purge;
 
 /// Rows that the call which starts a purge removes itself.
 pub(crate) const FIRST_STEP_MAX: usize = 2_000;
@@ -19,27 +22,13 @@ pub type LeftoverCounts = (DeletedConfiguration, Vec<(String, i64)>);
 
 /// Returns at most `limit` deleted configurations with remaining resources, after the row `after`, of one account or of
 /// all.
-///
-/// # Errors
-/// Errors of the store.
 pub fn list_leftovers(at: &Snapshot<'_>, account: Option<&str>, after: i64, limit: u32) -> Result<Vec<LeftoverCounts>> {
     let found = directory::list_leftovers(at, account, after, limit)?;
     found.into_iter().map(|left| Ok((left.clone(), counts::list_counts(at, left.source.configuration)?))).collect()
 }
 
-/// Returns the next configuration that is being purged, if there is one.
-///
-/// # Errors
-/// Errors of the store.
-pub fn find_next_purge(at: &Snapshot<'_>) -> Result<Option<PendingPurge>> {
-    purge::find_next_purge(at)
-}
-
 /// Removes at most `limit` rows of a configuration that is being purged, appends the deletion events of its users and
 /// groups, and redacts personal data in its earlier events.
-///
-/// # Errors
-/// Errors of the store.
 pub fn run_purge_step(tx: &Tx<'_>, purging: &PendingPurge, limit: usize) -> Result<()> {
     purge::run_with_secure_delete(tx, || {
         let mut left = limit;
@@ -63,9 +52,15 @@ pub fn run_purge_step(tx: &Tx<'_>, purging: &PendingPurge, limit: usize) -> Resu
 /// was never published is not published.
 fn remove_resource(tx: &Tx<'_>, purging: &PendingPurge, leaving: &ResourceToPurge) -> Result<()> {
     purge::purge_resource(tx, purging.configuration, leaving)?;
-    let kind = EventKind::Resource(&leaving.resource_type, EventAction::Deleted);
-    let append = if leaving.is_published { events::append_event } else { events::append_unpublished_event };
-    append(tx, &purging.account, purging.configuration, kind, Some(&leaving.id), events::PURGED).map(drop)
+    let event = NewEvent {
+        account: &purging.account,
+        configuration: purging.configuration,
+        kind: EventKind::Resource(&leaving.resource_type, EventAction::Deleted),
+        resource_id: Some(&leaving.id),
+        payload: events::PURGED,
+        is_published: leaving.is_published,
+    };
+    events::append_event(tx, &event).map(drop)
 }
 
 fn redact_events(tx: &Tx<'_>, purging: &PendingPurge) -> Result<()> {

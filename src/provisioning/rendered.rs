@@ -36,8 +36,29 @@ pub enum ResourceLinks {
     Groups(Vec<(LinkedResource, bool)>),
 }
 
+/// Which members of a group are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Members {
+    /// No members.
+    Skip,
+    /// All members if there are at most this many, else none.
+    UpTo(i64),
+    /// All members.
+    All,
+}
+
+impl Members {
+    fn includes(self, count: i64) -> bool {
+        match self {
+            Self::Skip => false,
+            Self::UpTo(limit) => count <= limit,
+            Self::All => true,
+        }
+    }
+}
+
 impl RenderedResource {
-    /// Reads the links of a row. Members are read only if there are at most `members_max`.
+    /// Reads the links of a row.
     ///
     /// # Errors
     /// Errors of the store.
@@ -45,10 +66,10 @@ impl RenderedResource {
         at: &Snapshot<'_>,
         stored: StoredResource,
         resource_type: &ResourceType,
-        members_max: i64,
+        members: Members,
     ) -> Result<Self> {
         let links = if resource_type.members().is_some() {
-            if stored.member_count > members_max {
+            if !members.includes(stored.member_count) {
                 ResourceLinks::Unread
             } else if stored.member_count == 0 {
                 ResourceLinks::Members(Vec::new())

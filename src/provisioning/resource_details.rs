@@ -11,7 +11,7 @@ use crate::model::ids;
 use crate::model::request::LoggedCall;
 use crate::scim::fold;
 use crate::store::Snapshot;
-use crate::store::tables::directory::{self, DirectoryFilter, DirectorySource, DirectoryView};
+use crate::store::tables::directory::{self, CollectionPage, DirectoryFilter, DirectorySource, DirectoryView};
 use crate::store::tables::members::{self, LinkedResource};
 use crate::store::tables::resources::{self, ResourceCollection, StoredResource};
 use crate::store::tables::{events, request_log};
@@ -79,9 +79,6 @@ pub fn find_resource_details(
 }
 
 /// Returns the name of the user or group with this id, also if it was deleted and its last event is still stored.
-///
-/// # Errors
-/// Errors of the store.
 pub fn find_resource_name(
     at: &Snapshot<'_>,
     configuration: i64,
@@ -98,9 +95,6 @@ pub fn find_resource_name(
 
 /// Returns when the user with this id and name was deleted. `None` if the user exists or the deletion event is not
 /// stored.
-///
-/// # Errors
-/// Errors of the store.
 pub fn find_deletion_time(at: &Snapshot<'_>, configuration: i64, id: &str, name: &str) -> Result<Option<Millis>> {
     let last = events::list_resource_events(at, configuration, id, i64::MAX, 1)?.pop();
     let Some(last) = last.filter(|event| event.kind == "user.deleted") else { return Ok(None) };
@@ -117,9 +111,6 @@ pub fn extract_name(document: &Value) -> Option<String> {
 
 /// Returns the users or groups of a configuration whose name starts with the text, or whose `externalId`, e-mail
 /// address or id equals it. At most [`RESULTS_MAX`].
-///
-/// # Errors
-/// Errors of the store.
 pub fn search_resources(
     at: &Snapshot<'_>,
     configuration: i64,
@@ -145,14 +136,9 @@ fn find_exact_matches(
     let mut found: Vec<StoredResource> =
         resources::find_resource_by_user_name(at, collection, &key)?.into_iter().collect();
     let by_external_id = DirectoryFilter { external_id: Some(text.to_owned()), ..DirectoryFilter::default() };
-    found.extend(directory::list_resources(
-        at,
-        collection,
-        DirectoryView::Current,
-        &by_external_id,
-        None,
-        RESULTS_MAX,
-    )?);
+    let (view, filter) = (DirectoryView::Current, &by_external_id);
+    let page = CollectionPage { collection, view, filter, after: None, limit: RESULTS_MAX };
+    found.extend(directory::list_resources(at, &page)?);
     found.extend(
         resources::list_resources_by_value(at, collection, "emails.value", &key)?.into_iter().take(RESULTS_MAX),
     );
@@ -166,9 +152,6 @@ fn find_exact_matches(
 
 /// Returns the users whose `userName`, `externalId`, e-mail address or id equals the text, in all active configurations
 /// of the account scope. At most about [`RESULTS_MAX`].
-///
-/// # Errors
-/// Errors of the store.
 pub fn find_users(at: &Snapshot<'_>, account_scope: &AccountScope, text: &str) -> Result<Vec<DirectoryResource>> {
     let mut found = Vec::new();
     for source in list_active_sources(at, account_scope)? {
@@ -193,9 +176,6 @@ fn list_active_sources(at: &Snapshot<'_>, account_scope: &AccountScope) -> Resul
 
 /// Returns the newest calls of the account scope that contain one of the texts, at most `limit`, each with its
 /// configuration. Only the last calls of the newest configurations are searched, to bound the time.
-///
-/// # Errors
-/// Errors of the store.
 pub fn find_calls_mentioning(
     at: &Snapshot<'_>,
     account_scope: &AccountScope,

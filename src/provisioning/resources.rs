@@ -13,7 +13,7 @@ use crate::provisioning::events;
 use crate::provisioning::members::{self, MembershipDelta, ResolvedMemberEdit};
 use crate::provisioning::passwords;
 use crate::provisioning::publication::Publication;
-use crate::provisioning::rendered::{RenderedResource, collection_for};
+use crate::provisioning::rendered::{Members, RenderedResource, collection_for};
 use crate::scim;
 use crate::scim::dialect::{DialectNotes, DialectRules, NoteCode};
 use crate::scim::entity_tag::{EntityTags, check_if_match};
@@ -24,7 +24,7 @@ use crate::scim::patch::{self, Patch, PatchEdit};
 use crate::scim::render;
 use crate::scim::schema::{DataType, ResourceType};
 use crate::scim::validate::{self, Attributes, ResourceDraft};
-use crate::store::tables::resources::{self, ResourceValues, StoredResource};
+use crate::store::tables::resources::{self, ResourceCollection, ResourceValues, StoredResource};
 use crate::store::tables::{configurations, members as member_rows};
 use crate::store::{Snapshot, Tx};
 
@@ -46,7 +46,7 @@ pub fn build_rules(scope: &Scope) -> DialectRules {
     }
 }
 
-/// Returns the resource with this id. Members are read only if there are at most `members_max`.
+/// Returns the resource with this id.
 ///
 /// # Errors
 /// 404 if the configuration has no such resource of this type.
@@ -55,10 +55,10 @@ pub fn read_resource(
     scope: &Scope,
     resource_type: &ResourceType,
     id: &str,
-    members_max: i64,
+    members: Members,
 ) -> Result<RenderedResource> {
     let stored = find_resource(at, scope, resource_type, id)?;
-    RenderedResource::load(at, stored, resource_type, members_max)
+    RenderedResource::load(at, stored, resource_type, members)
 }
 
 fn find_resource(at: &Snapshot<'_>, scope: &Scope, resource_type: &ResourceType, id: &str) -> Result<StoredResource> {
@@ -85,26 +85,46 @@ impl PreparedResource {
     }
 }
 
+/// The resource that a write is about, its precondition, and the members in the result.
+#[derive(Debug, Clone, Copy)]
+pub struct ResourceWrite<'w> {
+    /// The configuration.
+    pub scope: &'w Scope,
+    /// Its resource type.
+    pub resource_type: &'w ResourceType,
+    /// Its id.
+    pub id: &'w str,
+    /// If-Match header.
+    pub if_match: Option<&'w EntityTags>,
+    /// Members that the result contains.
+    pub members: Members,
+}
+
+impl<'w> ResourceWrite<'w> {
+    /// An unconditional write whose result contains no members.
+    pub fn new(scope: &'w Scope, resource_type: &'w ResourceType, id: &'w str) -> Self {
+        Self { scope, resource_type, id, if_match: None, members: Members::Skip }
+    }
+
+    fn collection(&self) -> ResourceCollection<'w> {
+        collection_for(self.scope, self.resource_type)
+    }
+}
+
 /// Creates a resource with the given id (RFC 7644 section 3.3).
 ///
 /// # Errors
 /// 409 uniqueness if its name is in use. 400 invalidValue for members that do not exist.
-pub fn create_resource(
-    tx: &Tx<'_>,
-    scope: &Scope,
-    resource_type: &ResourceType,
-    id: &str,
-    prepared: &PreparedResource,
-    members_max: i64,
-) -> Result<WriteResult> {
+pub fn create_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>, prepared: &PreparedResource) -> Result<WriteResult> {
+    let ResourceWrite { scope, resource_type, id, members, .. } = *write;
     let PreparedResource { draft, keys, body } = prepared;
     let mut notes = draft.notes.clone();
     let joining = resolve_replacement(tx, scope, id, draft.members.as_ref(), &mut notes)?;
     let new = ResourceValues { id, keys, unique_name: unique_name(tx, scope, resource_type, keys)?, body };
     let publication = Publication::for_scope(tx, scope)?;
-    let mut stored = match resources::insert_resource(tx, collection_for(scope, resource_type), &new) {
+    let mut stored = match resources::insert_resource(tx, write.collection(), &new) {
         Err(error) if scope.switches.reactivate_on_conflict => {
-            return reactivate_resource(tx, scope, resource_type, prepared, error, members_max);
+            return reactivate_resource(tx, write, prepared, error);
         }
         inserted => inserted?,
     };
@@ -119,22 +139,20 @@ pub fn create_resource(
         resources::set_member_count(tx, &stored)?;
         delta.publish(&publication, &resource_type.name, id)?;
     }
-    Ok(WriteResult { resource: RenderedResource::load(tx, stored, resource_type, members_max)?, notes })
+    Ok(WriteResult { resource: RenderedResource::load(tx, stored, resource_type, members)?, notes })
 }
 
 /// Reactivates an inactive resource whose name a create request uses, if the configuration enables this.
 fn reactivate_resource(
     tx: &Tx<'_>,
-    scope: &Scope,
-    resource_type: &ResourceType,
+    write: &ResourceWrite<'_>,
     prepared: &PreparedResource,
     conflict: Error,
-    members_max: i64,
 ) -> Result<WriteResult> {
     let PreparedResource { draft, keys, .. } = prepared;
     let is_conflict = conflict.scim_type() == Some(ScimType::Uniqueness);
     let (true, Some(name)) = (is_conflict, &keys.user_name) else { return Err(conflict) };
-    let Some(stored) = resources::find_resource_by_user_name(tx, collection_for(scope, resource_type), name)? else {
+    let Some(stored) = resources::find_resource_by_user_name(tx, write.collection(), name)? else {
         return Err(conflict);
     };
     let before = parse_attributes(&stored)?;
@@ -145,7 +163,7 @@ fn reactivate_resource(
     notes.add(NoteCode::InactiveResourceActivated);
     let password = draft.password.as_ref();
     let change = ResourceChange { before, after: draft.attributes.clone(), members: Vec::new(), password };
-    write_change(tx, scope, resource_type, stored, change, notes, members_max)
+    write_change(tx, write, stored, change, notes)
 }
 
 /// Replaces a resource (RFC 7644 section 3.5.1). Attributes that the body omits are cleared, except `active`, so that
@@ -153,16 +171,9 @@ fn reactivate_resource(
 ///
 /// # Errors
 /// 404, 412 if If-Match does not match the version, and the errors of [`create_resource`].
-pub fn replace_resource(
-    tx: &Tx<'_>,
-    scope: &Scope,
-    resource_type: &ResourceType,
-    id: &str,
-    if_match: Option<&EntityTags>,
-    draft: &ResourceDraft,
-    members_max: i64,
-) -> Result<WriteResult> {
-    let stored = find_current(tx, scope, resource_type, id, if_match)?;
+pub fn replace_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>, draft: &ResourceDraft) -> Result<WriteResult> {
+    let ResourceWrite { scope, resource_type, id, .. } = *write;
+    let stored = find_current(tx, write)?;
     let mut notes = draft.notes.clone();
     let members = resolve_replacement(tx, scope, id, Some(draft.members.as_ref().unwrap_or(&Vec::new())), &mut notes)?;
     let before = parse_attributes(&stored)?;
@@ -174,23 +185,16 @@ pub fn replace_resource(
     let members = members.filter(|_| resource_type.members().is_some());
     let members = members.into_iter().collect();
     let change = ResourceChange { before, after, members, password: draft.password.as_ref() };
-    write_change(tx, scope, resource_type, stored, change, notes, members_max)
+    write_change(tx, write, stored, change, notes)
 }
 
 /// Applies a PATCH request atomically (RFC 7644 section 3.5.2).
 ///
 /// # Errors
 /// 404, 412, and the errors of the operations. The detail names the operation.
-pub fn patch_resource(
-    tx: &Tx<'_>,
-    scope: &Scope,
-    resource_type: &ResourceType,
-    id: &str,
-    if_match: Option<&EntityTags>,
-    patch: &Patch,
-    members_max: i64,
-) -> Result<WriteResult> {
-    let stored = find_current(tx, scope, resource_type, id, if_match)?;
+pub fn patch_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>, patch: &Patch) -> Result<WriteResult> {
+    let ResourceWrite { scope, resource_type, id, .. } = *write;
+    let stored = find_current(tx, write)?;
     let mut notes = patch.notes.clone();
     let mut members = Vec::new();
     for edit in &patch.edits {
@@ -202,7 +206,7 @@ pub fn patch_resource(
     let touches_text =
         patch.password.is_some() || patch.edits.iter().any(|edit| matches!(edit, PatchEdit::Attribute(_)));
     if !touches_text {
-        return write_members(tx, scope, resource_type, stored, members, notes, members_max);
+        return write_members(tx, write, stored, members, notes);
     }
     let before = parse_attributes(&stored)?;
     let mut after = before.clone();
@@ -214,7 +218,7 @@ pub fn patch_resource(
     validate::check_required(&after, resource_type)?;
     let after = validate::sort_attributes(after, resource_type);
     let change = ResourceChange { before, after, members, password: patch.password.as_ref() };
-    write_change(tx, scope, resource_type, stored, change, notes, members_max)
+    write_change(tx, write, stored, change, notes)
 }
 
 fn label_operation_error(error: Error, operation: usize) -> Error {
@@ -227,14 +231,9 @@ fn label_operation_error(error: Error, operation: usize) -> Error {
 ///
 /// # Errors
 /// 404, 412 if If-Match does not match the version.
-pub fn delete_resource(
-    tx: &Tx<'_>,
-    scope: &Scope,
-    resource_type: &ResourceType,
-    id: &str,
-    if_match: Option<&EntityTags>,
-) -> Result<()> {
-    let stored = find_current(tx, scope, resource_type, id, if_match)?;
+pub fn delete_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>) -> Result<()> {
+    let ResourceWrite { scope, resource_type, id, .. } = *write;
+    let stored = find_current(tx, write)?;
     let keys = index::build_index_keys(&parse_attributes(&stored)?, resource_type);
     let publication = Publication::for_scope(tx, scope)?;
     publication.hold_before_delete(&stored)?;
@@ -243,7 +242,7 @@ pub fn delete_resource(
         member_rows::remove_all_members(tx, stored.key)?;
     }
     clear_references(tx, scope, &stored)?;
-    resources::delete_resource(tx, collection_for(scope, resource_type), &stored, &keys)?;
+    resources::delete_resource(tx, write.collection(), &stored, &keys)?;
     events::append_deleted(&publication, &resource_type.name, id, &stored.body)
 }
 
@@ -286,7 +285,9 @@ fn clear_references(tx: &Tx<'_>, scope: &Scope, deleted: &StoredResource) -> Res
                     resources::list_resources_by_value(tx, collection_for(scope, resource_type), &path, &deleted.id)?
                 {
                     if stored.key != deleted.key {
-                        clear_reference(tx, scope, resource_type, stored, &extension.schema.id, &attribute.name)?;
+                        edit_attributes(tx, scope, resource_type, stored, |attributes| {
+                            remove_extension_attribute(attributes, &extension.schema.id, &attribute.name);
+                        })?;
                     }
                 }
             }
@@ -295,32 +296,14 @@ fn clear_references(tx: &Tx<'_>, scope: &Scope, deleted: &StoredResource) -> Res
     Ok(())
 }
 
-fn clear_reference(
-    tx: &Tx<'_>,
-    scope: &Scope,
-    resource_type: &ResourceType,
-    stored: StoredResource,
-    extension: &str,
-    name: &str,
-) -> Result<()> {
-    let before = parse_attributes(&stored)?;
-    let mut after = before.clone();
-    if let Some(Value::Object(parts)) = after.get_mut(extension) {
+/// Removes one attribute of an extension.
+fn remove_extension_attribute(attributes: &mut Attributes, extension: &str, name: &str) {
+    if let Some(Value::Object(parts)) = attributes.get_mut(extension) {
         parts.shift_remove(name);
         if parts.is_empty() {
-            after.shift_remove(extension);
+            attributes.shift_remove(extension);
         }
     }
-    write_change(
-        tx,
-        scope,
-        resource_type,
-        stored,
-        ResourceChange::of_attributes(before, after),
-        DialectNotes::default(),
-        -1,
-    )
-    .map(drop)
 }
 
 /// Removes the values of an extension from a resource, because the extension is removed.
@@ -331,31 +314,31 @@ pub(crate) fn strip_extension(
     stored: StoredResource,
     urn: &str,
 ) -> Result<()> {
-    let before = parse_attributes(&stored)?;
-    let mut after = before.clone();
-    after.shift_remove(urn);
-    write_change(
-        tx,
-        scope,
-        resource_type,
-        stored,
-        ResourceChange::of_attributes(before, after),
-        DialectNotes::default(),
-        -1,
-    )
-    .map(drop)
+    edit_attributes(tx, scope, resource_type, stored, |attributes| drop(attributes.shift_remove(urn)))
 }
 
-fn find_current(
+/// Writes a change of attributes that the server makes itself.
+fn edit_attributes(
     tx: &Tx<'_>,
     scope: &Scope,
     resource_type: &ResourceType,
-    id: &str,
-    if_match: Option<&EntityTags>,
-) -> Result<StoredResource> {
+    stored: StoredResource,
+    edit: impl FnOnce(&mut Attributes),
+) -> Result<()> {
+    let before = parse_attributes(&stored)?;
+    let mut after = before.clone();
+    edit(&mut after);
+    let change = ResourceChange { before, after, members: Vec::new(), password: None };
+    let id = stored.id.clone();
+    let write = ResourceWrite::new(scope, resource_type, &id);
+    write_change(tx, &write, stored, change, DialectNotes::default()).map(drop)
+}
+
+fn find_current(tx: &Tx<'_>, write: &ResourceWrite<'_>) -> Result<StoredResource> {
+    let ResourceWrite { scope, resource_type, id, if_match, .. } = *write;
     let stored = find_resource(tx, scope, resource_type, id)?;
     if if_match.is_some() {
-        let resource = RenderedResource::load(tx, stored, resource_type, -1)?;
+        let resource = RenderedResource::load(tx, stored, resource_type, Members::Skip)?;
         check_if_match(if_match, &resource.tag())?;
         return Ok(resource.stored);
     }
@@ -370,26 +353,19 @@ struct ResourceChange<'w> {
     password: Option<&'w PasswordChange>,
 }
 
-impl ResourceChange<'_> {
-    fn of_attributes(before: Attributes, after: Attributes) -> Self {
-        Self { before, after, members: Vec::new(), password: None }
-    }
-}
-
 /// Writes a change and its events. Without a difference, nothing is written.
 fn write_change(
     tx: &Tx<'_>,
-    scope: &Scope,
-    resource_type: &ResourceType,
+    write: &ResourceWrite<'_>,
     mut stored: StoredResource,
     change: ResourceChange<'_>,
     notes: DialectNotes,
-    members_max: i64,
 ) -> Result<WriteResult> {
+    let ResourceWrite { scope, resource_type, .. } = *write;
     let ResourceChange { before, after, members, password } = change;
     let sets_password = passwords::changes_password(tx, &stored, password)?;
     if before == after && !sets_password {
-        return write_members(tx, scope, resource_type, stored, members, notes, members_max);
+        return write_members(tx, write, stored, members, notes);
     }
     let (old_keys, keys) =
         (index::build_index_keys(&before, resource_type), index::build_index_keys(&after, resource_type));
@@ -403,7 +379,7 @@ fn write_change(
         unique_name: unique_name(tx, scope, resource_type, &keys)?,
         body: &body,
     };
-    resources::update_resource(tx, collection_for(scope, resource_type), &mut stored, &old_keys, &new)?;
+    resources::update_resource(tx, write.collection(), &mut stored, &old_keys, &new)?;
     if let Some(image) = image {
         publication.hold_changed(&resource_type.name, &image, &old_keys)?;
     }
@@ -419,19 +395,18 @@ fn write_change(
         resources::set_member_count(tx, &stored)?;
         delta.publish(&publication, &resource_type.name, &id)?;
     }
-    Ok(WriteResult { resource: RenderedResource::load(tx, stored, resource_type, members_max)?, notes })
+    Ok(WriteResult { resource: RenderedResource::load(tx, stored, resource_type, write.members)?, notes })
 }
 
 /// Writes a change of members only. The cost of adding a member does not depend on the size of the group.
 fn write_members(
     tx: &Tx<'_>,
-    scope: &Scope,
-    resource_type: &ResourceType,
+    write: &ResourceWrite<'_>,
     mut stored: StoredResource,
     members: Vec<ResolvedMemberEdit>,
     notes: DialectNotes,
-    members_max: i64,
 ) -> Result<WriteResult> {
+    let ResourceWrite { scope, resource_type, .. } = *write;
     let publication = if members.is_empty() { None } else { Some(Publication::for_scope(tx, scope)?) };
     let delta = apply_members(tx, &mut stored, members)?;
     if let (Some(publication), false) = (publication, delta.is_empty()) {
@@ -439,7 +414,7 @@ fn write_members(
         resources::touch_resource(tx, &mut stored)?;
         delta.publish(&publication, &resource_type.name, &stored.id)?;
     }
-    Ok(WriteResult { resource: RenderedResource::load(tx, stored, resource_type, members_max)?, notes })
+    Ok(WriteResult { resource: RenderedResource::load(tx, stored, resource_type, write.members)?, notes })
 }
 
 fn apply_members(

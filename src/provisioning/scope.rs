@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::auth::secret::TokenDigest;
 use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
 use crate::management::schema_extensions;
@@ -11,8 +10,8 @@ use crate::model::request::TokenRefusal;
 use crate::model::switches::{DiscoveryAccess, Switches};
 use crate::scim::schema::ResourceType;
 use crate::store::Snapshot;
-pub use crate::store::tables::tokens::TokenRow;
-use crate::store::tables::{configurations, tokens};
+use crate::store::tables::configurations;
+pub use crate::store::tables::tokens::{TokenRow, find_token_by_digest as find_token};
 
 /// The configuration that a request belongs to. Access to the resource tables requires one.
 #[derive(Debug, Clone)]
@@ -31,9 +30,6 @@ pub struct Scope {
 
 impl Scope {
     /// Returns the scope of a configuration in its current state.
-    ///
-    /// # Errors
-    /// Errors of the store.
     pub fn load(at: &Snapshot<'_>, configuration: Configuration) -> Result<Self> {
         Ok(Self {
             types: load_stored_types(at, &configuration)?,
@@ -43,14 +39,6 @@ impl Scope {
             switches: Arc::new(configuration.switches),
         })
     }
-}
-
-/// Returns the token with this digest, live or not, with its configuration. Runs for every SCIM request.
-///
-/// # Errors
-/// Errors of the store.
-pub fn find_token(at: &Snapshot<'_>, digest: &TokenDigest) -> Result<Option<TokenRow>> {
-    tokens::find_token_by_digest(at, digest)
 }
 
 /// Returns why a token of a configuration is not valid at `now`, or `None` if it is valid.
@@ -72,9 +60,6 @@ pub fn load_token_scope(at: &Snapshot<'_>, token: &TokenRow) -> Result<(i64, Sco
 }
 
 /// Returns the scope of the configuration with this id if its discovery documents are public.
-///
-/// # Errors
-/// Errors of the store.
 pub fn find_public_scope(at: &Snapshot<'_>, id: &str) -> Result<Option<Scope>> {
     let found = configurations::find_configuration_by_id(at, id)?
         .filter(|found| found.switches.discovery == DiscoveryAccess::Public);

@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::schema::Attribute;
+use crate::named_enum::named_enum;
 
 /// The rules by which a configuration reads requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,72 +25,36 @@ impl DialectRules {
     pub const LENIENT: Self = Self { strict: false, create_on_no_target: false, store_passwords: false };
 }
 
-/// What was accepted, skipped or ignored in a request. `messages` has the text of each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoteCode {
-    /// `schemas` names a schema that the resource type does not have.
-    ForeignSchemaIgnored,
-    /// `schemas` does not name the schema of the resource.
-    BaseSchemaAssumed,
-    /// `schemas` does not name the schema of a PATCH request.
-    PatchOpAssumed,
-    /// `schemas` cannot be changed: it follows from the attributes.
-    SchemasDerived,
-    /// A write-only attribute that is not stored.
-    ValueDiscarded,
-    /// An attribute that is in no schema.
-    UnknownAttributeIgnored,
-    /// A PATCH path in an extension that the resource type does not have.
-    UnknownExtensionIgnored,
-    /// More than one primary value.
-    FirstPrimaryAccepted,
-    /// A boolean that was sent as text.
-    BooleanAsText,
-    /// A value that was sent instead of an object.
-    ConvertedToObject,
-    /// An object that was sent as JSON text.
-    JsonTextUnpacked,
-    /// A member that does not exist.
-    UnknownMemberSkipped,
-    /// A create request that activated an inactive resource of the same name.
-    InactiveResourceActivated,
-}
-
-impl NoteCode {
-    /// All codes.
-    pub const ALL: [Self; 13] = [
-        Self::ForeignSchemaIgnored,
-        Self::BaseSchemaAssumed,
-        Self::PatchOpAssumed,
-        Self::SchemasDerived,
-        Self::ValueDiscarded,
-        Self::UnknownAttributeIgnored,
-        Self::UnknownExtensionIgnored,
-        Self::FirstPrimaryAccepted,
-        Self::BooleanAsText,
-        Self::ConvertedToObject,
-        Self::JsonTextUnpacked,
-        Self::UnknownMemberSkipped,
-        Self::InactiveResourceActivated,
-    ];
-
-    /// The stable code, as it is stored in the request log.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ForeignSchemaIgnored => "foreign_schema_ignored",
-            Self::BaseSchemaAssumed => "base_schema_assumed",
-            Self::PatchOpAssumed => "patch_op_assumed",
-            Self::SchemasDerived => "schemas_derived",
-            Self::ValueDiscarded => "value_discarded",
-            Self::UnknownAttributeIgnored => "unknown_attribute_ignored",
-            Self::UnknownExtensionIgnored => "unknown_extension_ignored",
-            Self::FirstPrimaryAccepted => "first_primary_accepted",
-            Self::BooleanAsText => "boolean_as_text",
-            Self::ConvertedToObject => "converted_to_object",
-            Self::JsonTextUnpacked => "json_text_unpacked",
-            Self::UnknownMemberSkipped => "unknown_member_skipped",
-            Self::InactiveResourceActivated => "inactive_resource_activated",
-        }
+named_enum! {
+    /// What was accepted, skipped or ignored in a request. `messages` has the text of each.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum NoteCode {
+        /// `schemas` names a schema that the resource type does not have.
+        ForeignSchemaIgnored = "foreign_schema_ignored",
+        /// `schemas` does not name the schema of the resource.
+        BaseSchemaAssumed = "base_schema_assumed",
+        /// `schemas` does not name the schema of a PATCH request.
+        PatchOpAssumed = "patch_op_assumed",
+        /// `schemas` cannot be changed: it follows from the attributes.
+        SchemasDerived = "schemas_derived",
+        /// A write-only attribute that is not stored.
+        ValueDiscarded = "value_discarded",
+        /// An attribute that is in no schema.
+        UnknownAttributeIgnored = "unknown_attribute_ignored",
+        /// A PATCH path in an extension that the resource type does not have.
+        UnknownExtensionIgnored = "unknown_extension_ignored",
+        /// More than one primary value.
+        FirstPrimaryAccepted = "first_primary_accepted",
+        /// A boolean that was sent as text.
+        BooleanAsText = "boolean_as_text",
+        /// A value that was sent instead of an object.
+        ConvertedToObject = "converted_to_object",
+        /// An object that was sent as JSON text.
+        JsonTextUnpacked = "json_text_unpacked",
+        /// A member that does not exist.
+        UnknownMemberSkipped = "unknown_member_skipped",
+        /// A create request that activated an inactive resource of the same name.
+        InactiveResourceActivated = "inactive_resource_activated",
     }
 }
 
@@ -106,7 +71,7 @@ impl DialectNote {
     /// Parses the stored form. `None` for the text of an earlier version.
     pub fn parse(stored: &str) -> Option<Self> {
         let (code, attribute) = stored.split_once(' ').map_or((stored, None), |(code, rest)| (code, Some(rest)));
-        let code = NoteCode::ALL.into_iter().find(|known| known.as_str() == code)?;
+        let code = code.parse().ok()?;
         Some(Self { code, attribute: attribute.map(str::to_owned) })
     }
 }

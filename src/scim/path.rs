@@ -8,7 +8,7 @@ use super::schema::{Attribute, ResourceType, Schema};
 use crate::error::{Error, Reason, ScimType};
 
 /// Maximum number of characters of a request in an error message.
-const EXCERPT_CHARS: usize = 40;
+const EXCERPT_CHARS: usize = 100;
 
 /// Whether a path is well formed, but neither the schema nor its extensions have the attribute. Lenient callers ignore only
 /// this error.

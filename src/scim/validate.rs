@@ -75,11 +75,10 @@ pub fn read_resource(body: &Value, of: &ResourceType, rules: DialectRules) -> Re
         mentioned: Vec::new(),
         notes: DialectNotes::default(),
     };
-    let mut found = Map::new();
     for (name, value) in object {
-        reading.read_member(name, value, of, &mut found, &mut draft)?;
+        reading.read_member(name, value, of, &mut draft)?;
     }
-    draft.attributes = sort_attributes(found, of);
+    draft.attributes = sort_attributes(draft.attributes, of);
     draft.notes = reading.notes;
     check_required(&draft.attributes, of)?;
     Ok(draft)
@@ -191,7 +190,6 @@ impl ValueReader {
         name: &str,
         value: &Value,
         of: &ResourceType,
-        found: &mut Map<String, Value>,
         draft: &mut ResourceDraft,
     ) -> Result<(), Error> {
         if let Some(attribute) = of.attribute(name) {
@@ -204,13 +202,13 @@ impl ValueReader {
             } else if self.is_stored_password(attribute) {
                 draft.password = self.password(attribute, value)?;
             } else if let Some(value) = self.stored_value(attribute, value, format_args!("{}", attribute.name))? {
-                found.insert(attribute.name.clone().into_owned(), value);
+                draft.attributes.insert(attribute.name.clone().into_owned(), value);
             }
             return Ok(());
         }
         if let Some(schema) = of.extension(name) {
             if let Some(value) = self.extension(&schema.attributes, value, &schema.id)? {
-                found.insert(schema.id.clone().into_owned(), value);
+                draft.attributes.insert(schema.id.clone().into_owned(), value);
             }
             return Ok(());
         }

@@ -5,6 +5,7 @@ pub mod assets;
 mod blocking;
 mod body;
 pub mod call_log;
+mod context;
 pub mod limits;
 mod login_throttle;
 pub mod manual_backup;

@@ -11,7 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 
-use crate::web::metrics::Surface;
+use crate::web::metrics::{CompletedRequest, Surface};
 use crate::web::public_url::is_https;
 use crate::web::state::AppState;
 use crate::{clock, log};
@@ -58,7 +58,8 @@ pub(super) async fn track_request<B: MessageBody + 'static>(
     let took = started.elapsed();
     if let Some(state) = state {
         let head = response.request().head();
-        state.metrics.record_request(surface, &route, &head.method, response.status().as_u16(), took);
+        let status = response.status().as_u16();
+        state.metrics.record_request(&CompletedRequest { surface, route: &route, method: &head.method, status, took });
     }
     tracing::info!(
         target: "rollcall::request",
@@ -79,7 +80,7 @@ pub async fn add_strict_transport<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let https = request.app_data::<Data<AppState>>().is_some_and(|state| is_https(&state.public_url()));
+    let https = request.app_data::<Data<AppState>>().is_some_and(|state| is_https(&state.server.public_url()));
     let mut response = next.call(request).await?;
     if https {
         response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT_YEAR);

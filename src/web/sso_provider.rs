@@ -1,7 +1,8 @@
 //! The OpenID provider of the portal and its client.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
+use crate::auth::jwt::SigningKey;
 use crate::auth::oidc::{Registration, RelyingParty};
 use crate::auth::secret::sealed::Sealer;
 use crate::error::{Error, Reason, Result};
@@ -9,6 +10,7 @@ use crate::management::sso::{self, StoredProvider};
 use crate::model::sso::ProviderConfiguration;
 use crate::settings::SsoSettings;
 use crate::web::state::AppState;
+use crate::web::state::ServerContext;
 
 /// Purpose of the sealed client secret.
 const SECRET_PURPOSE: &str = "client secret of single sign-on";
@@ -28,22 +30,19 @@ pub struct SsoProvider {
 pub const CALLBACK_PATH: &str = "/login/sso/callback";
 
 /// Returns the redirect URI to register at the provider.
-pub fn redirect_uri(state: &AppState) -> String {
-    format!("{}{CALLBACK_PATH}", state.public_url())
+pub fn redirect_uri(server: &ServerContext) -> String {
+    format!("{}{CALLBACK_PATH}", server.public_url())
 }
 
 /// Returns the sealer of the client secret, bound to this issuer and to the key in the data folder.
-pub fn client_secret_sealer(state: &AppState, issuer: &str) -> Sealer {
-    state.authentication.signing_key.sealer(SECRET_PURPOSE, issuer)
+pub fn client_secret_sealer(key: &SigningKey, issuer: &str) -> Sealer {
+    key.sealer(SECRET_PURPOSE, issuer)
 }
 
 /// Returns the stored configuration, if there is one. A provider in the settings overrides it and is always enabled.
-///
-/// # Errors
-/// Errors of the store.
 pub fn load_configuration(state: &AppState) -> Result<Option<StoredProvider>> {
     let stored = state.store.read_inline(sso::find_provider)?;
-    let Some(settings) = &state.authentication.sso_provider else { return Ok(stored) };
+    let Some(settings) = &state.server.settings.sso else { return Ok(stored) };
     let stored = stored.unwrap_or_else(|| StoredProvider {
         agreement: ProviderConfiguration::defaults(),
         client_secret: None,
@@ -74,17 +73,16 @@ pub fn load_provider(state: &AppState) -> Result<Option<SsoProvider>> {
     let Some(StoredProvider { agreement, client_secret, revision }) = load_configuration(state)? else {
         return Ok(None);
     };
-    let cached = state.sso.0.read().unwrap_or_else(PoisonError::into_inner).clone();
-    if let Some((_, party)) = cached.filter(|(cached_revision, _)| *cached_revision == revision) {
+    if let Some(party) = state.sso.get(revision) {
         return Ok(Some(SsoProvider { agreement, revision, party }));
     }
     let opened = client_secret.map(|sealed| {
-        let opened = client_secret_sealer(state, &agreement.issuer)
+        let opened = client_secret_sealer(&state.signing.key, &agreement.issuer)
             .open(&sealed)
             .and_then(|bytes| String::from_utf8(bytes).ok());
         opened.ok_or_else(|| Error::from(Reason::SsoSecretSealed))
     });
-    let from_settings = state.authentication.sso_provider.as_ref().and_then(|settings| settings.client_secret.clone());
+    let from_settings = state.server.settings.sso.as_ref().and_then(|settings| settings.client_secret.clone());
     let registration = Registration {
         issuer: agreement.issuer.clone(),
         client_id: agreement.client_id.clone(),
@@ -95,6 +93,6 @@ pub fn load_provider(state: &AppState) -> Result<Option<SsoProvider>> {
     let party =
         RelyingParty::new(registration).map_err(|problem| Reason::SsoProviderUnusable.with("problem", problem))?;
     let party = Arc::new(party);
-    *state.sso.0.write().unwrap_or_else(PoisonError::into_inner) = Some((revision, Arc::clone(&party)));
+    state.sso.set(revision, Arc::clone(&party));
     Ok(Some(SsoProvider { agreement, revision, party }))
 }

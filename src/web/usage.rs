@@ -9,6 +9,33 @@ use crate::management::api_keys;
 use crate::provisioning::delivery::{self, FeedFilter};
 use crate::provisioning::feed::EventsQuery;
 use crate::store::Store;
+use crate::web::call_log::CallActivity;
+
+/// Uses that requests record in memory.
+#[derive(Default)]
+pub struct UsageRecorders {
+    /// Last use of API keys.
+    pub keys: KeyUse,
+    /// Positions of event feed readers.
+    pub feeds: FeedUse,
+    /// Logged calls and last-seen times.
+    pub calls: CallActivity,
+}
+
+impl UsageRecorders {
+    /// Stores what was recorded. A failure is logged; what was recorded is lost then.
+    pub async fn flush(&self, store: &Store) {
+        if let Err(problem) = self.calls.flush(store).await {
+            tracing::warn!(%problem, "activity was not stored");
+        }
+        if let Err(problem) = self.keys.flush(store).await {
+            tracing::warn!(%problem, "uses of API keys were not stored");
+        }
+        if let Err(problem) = self.feeds.flush(store).await {
+            tracing::warn!(%problem, "positions in the event feed were not stored");
+        }
+    }
+}
 
 /// Most positions in memory; callers may request any account.
 const WAITING_MAX: usize = 1_000;
@@ -39,7 +66,7 @@ impl FeedUse {
     ///
     /// # Errors
     /// Errors of the store; the positions are lost then.
-    pub async fn flush(&self, store: &Store) -> Result<()> {
+    async fn flush(&self, store: &Store) -> Result<()> {
         let positions = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         if positions.is_empty() {
             return Ok(());
@@ -71,7 +98,7 @@ impl KeyUse {
     ///
     /// # Errors
     /// Errors of the store; the uses are lost then.
-    pub async fn flush(&self, store: &Store) -> Result<()> {
+    async fn flush(&self, store: &Store) -> Result<()> {
         let used = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         if used.is_empty() {
             return Ok(());

@@ -165,7 +165,8 @@ fn each_invalid_value_names_its_field() {
         ("roles", ProviderConfiguration { roles: owner(), ..mapping() }),
         ("role_claim", ProviderConfiguration { role_claim: String::new(), ..mapping() }),
     ] {
-        let fields: Vec<&str> = wrong.field_errors().into_iter().map(|(field, _)| field).collect();
+        let errors = wrong.field_errors();
+        let fields: Vec<&str> = errors.iter().filter_map(Error::field).collect();
         assert_eq!(fields, [field], "{wrong:?}");
     }
 }

@@ -14,8 +14,8 @@ use crate::model::audit_context::AuditContext;
 use crate::model::configuration::ConfigurationSource;
 use crate::model::event::Event;
 use crate::provisioning::catch_up::*;
-use crate::provisioning::directory::{self, DirectoryScope};
-use crate::provisioning::resources::{self, PreparedResource};
+use crate::provisioning::directory::{self, DirectoryQuery, DirectoryScope};
+use crate::provisioning::resources::{self, PreparedResource, ResourceWrite};
 use crate::provisioning::{Scope, purge};
 use crate::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
 use crate::scim::{patch, validate};
@@ -135,7 +135,7 @@ impl Fixture {
         let draft = validate::read_new_resource(body, resource_type, resources::build_rules(&self.scope))?;
         let (prepared, id) = (PreparedResource::new(draft, resource_type), clock::new_id());
         self.write_without_savepoint(move |tx, scope| {
-            resources::create_resource(tx, scope, resource_type, &id, &prepared, -1)
+            resources::create_resource(tx, &ResourceWrite::new(scope, resource_type, &id), &prepared)
         })
         .map(|done| done.resource.stored.id)
     }
@@ -157,14 +157,16 @@ impl Fixture {
         let edits = patch::parse_patch(&body, resource_type, resources::build_rules(&self.scope))?;
         let id = id.to_owned();
         self.write_without_savepoint(move |tx, scope| {
-            resources::patch_resource(tx, scope, resource_type, &id, None, &edits, -1).map(drop)
+            resources::patch_resource(tx, &ResourceWrite::new(scope, resource_type, &id), &edits).map(drop)
         })
     }
 
     fn delete(&self, resource_type: &'static ResourceType, id: &str) {
         let id = id.to_owned();
-        self.write_without_savepoint(move |tx, scope| resources::delete_resource(tx, scope, resource_type, &id, None))
-            .unwrap();
+        let delete = move |tx: &Tx<'_>, scope: &Scope| {
+            resources::delete_resource(tx, &ResourceWrite::new(scope, resource_type, &id))
+        };
+        self.write_without_savepoint(delete).unwrap();
     }
 
     fn sync(&self, sync: bool) {
@@ -205,7 +207,9 @@ impl Fixture {
                 let page = self
                     .store
                     .read_inline(|at| {
-                        directory::list_published(at, &scope, &resource_type.name, &filter, from.as_ref(), 3)
+                        let (resource_type, cursor) = (&*resource_type.name, from.as_ref());
+                        let query = DirectoryQuery { resource_type, filter: &filter, cursor, limit: 3 };
+                        directory::list_published(at, &scope, &query)
                     })
                     .unwrap();
                 for found in page.items {
@@ -243,7 +247,9 @@ impl Fixture {
         let scope = DirectoryScope { account: None, configuration: Some(self.id.clone()) };
         let read = |resource_type: &str| {
             let page = |at: &Snapshot<'_>| {
-                directory::list_current(at, &scope, resource_type, &DirectoryFilter::default(), None, 1_000)
+                let filter = &DirectoryFilter::default();
+                let query = DirectoryQuery { resource_type, filter, cursor: None, limit: 1_000 };
+                directory::list_current(at, &scope, &query)
             };
             let page = self.store.read_inline(page).unwrap();
             page.items
@@ -346,8 +352,9 @@ fn a_write_during_the_deletion_of_the_configuration_is_rejected() {
         .unwrap();
     let body = json!({"schemas": [USER_TYPE.schema.id], "userName": "late"});
     assert!(matches!(fixture.create(&USER_TYPE, &body), Err(error) if error.status() == 401));
-    let late = fixture
-        .write_without_savepoint(move |tx, scope| resources::delete_resource(tx, scope, &USER_TYPE, &user, None));
+    let late = fixture.write_without_savepoint(move |tx, scope| {
+        resources::delete_resource(tx, &ResourceWrite::new(scope, &USER_TYPE, &user))
+    });
     assert!(matches!(late, Err(error) if error.status() == 401));
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::urn;
 use crate::error::Error;
+use crate::named_enum::named_enum;
 use crate::scim::entity_tag::EntityTags;
 
 pub use plan::{BulkPlan, ItemProperties, plan_execution};
@@ -28,28 +29,18 @@ pub struct BulkJob {
     pub items: Vec<BulkItem>,
 }
 
-/// The method of an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BulkMethod {
-    /// Create.
-    Post,
-    /// Replace.
-    Put,
-    /// Modify.
-    Patch,
-    /// Remove.
-    Delete,
-}
-
-impl BulkMethod {
-    /// The name in a request and in a result.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
-        }
+named_enum! {
+    /// The method of an operation.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum BulkMethod {
+        /// Create.
+        Post = "POST",
+        /// Replace.
+        Put = "PUT",
+        /// Modify.
+        Patch = "PATCH",
+        /// Remove.
+        Delete = "DELETE",
     }
 }
 

@@ -110,8 +110,7 @@ fn fill_item(item: &mut BulkItem, mut parts: Map<String, Value>, rules: DialectR
 }
 
 fn parse_method(name: &str) -> Option<BulkMethod> {
-    let all = [BulkMethod::Post, BulkMethod::Put, BulkMethod::Patch, BulkMethod::Delete];
-    all.into_iter().find(|method| method.as_str().eq_ignore_ascii_case(name))
+    BulkMethod::ALL.into_iter().find(|method| method.as_str().eq_ignore_ascii_case(name))
 }
 
 /// RFC 7644 section 3.7: a bulkId is unique within the job. The first POST with a bulkId is valid, later ones are

@@ -22,6 +22,7 @@ pub(super) use parse::parse_brackets;
 use serde_json::Number;
 
 use super::path::AttrPath;
+use crate::named_enum::named_enum;
 
 /// Maximum length of a filter or PATCH path, in bytes.
 pub const MAX_LENGTH: usize = 8 * 1024;
@@ -30,49 +31,32 @@ pub const MAX_DEPTH: usize = 32;
 /// Maximum number of comparisons in one filter.
 pub const MAX_TERMS: usize = 200;
 
-/// A comparison operator; `pr` is [`FilterTest::Present`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FilterOperator {
-    /// Equal.
-    Eq,
-    /// Not equal; true if the attribute has no value.
-    Ne,
-    /// Contains.
-    Co,
-    /// Starts with.
-    Sw,
-    /// Ends with.
-    Ew,
-    /// Greater than.
-    Gt,
-    /// Greater than or equal.
-    Ge,
-    /// Less than.
-    Lt,
-    /// Less than or equal.
-    Le,
+named_enum! {
+    /// A comparison operator; `pr` is [`FilterTest::Present`].
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum FilterOperator {
+        /// Equal.
+        Eq = "eq",
+        /// Not equal; true if the attribute has no value.
+        Ne = "ne",
+        /// Contains.
+        Co = "co",
+        /// Starts with.
+        Sw = "sw",
+        /// Ends with.
+        Ew = "ew",
+        /// Greater than.
+        Gt = "gt",
+        /// Greater than or equal.
+        Ge = "ge",
+        /// Less than.
+        Lt = "lt",
+        /// Less than or equal.
+        Le = "le",
+    }
 }
 
 impl FilterOperator {
-    /// All operators, in the order of RFC 7644 table 3.
-    pub const ALL: [Self; 9] =
-        [Self::Eq, Self::Ne, Self::Co, Self::Sw, Self::Ew, Self::Gt, Self::Ge, Self::Lt, Self::Le];
-
-    /// The keyword in a filter.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Eq => "eq",
-            Self::Ne => "ne",
-            Self::Co => "co",
-            Self::Sw => "sw",
-            Self::Ew => "ew",
-            Self::Gt => "gt",
-            Self::Ge => "ge",
-            Self::Lt => "lt",
-            Self::Le => "le",
-        }
-    }
-
     fn from_keyword(keyword: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|operator| operator.as_str().eq_ignore_ascii_case(keyword))
     }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::format::ValueFormat;
+use crate::named_enum::named_enum;
 
 mod common;
 mod enterprise_user;
@@ -24,112 +25,69 @@ pub use user::USER;
 /// Text of a schema: built into the program, or loaded at run time.
 pub type SchemaText = Cow<'static, str>;
 
-/// Data type of an attribute (RFC 7643 section 2.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DataType {
-    /// Unicode text.
-    String,
-    /// `true` or `false`.
-    Boolean,
-    /// A number with a fraction.
-    Decimal,
-    /// A whole number.
-    Integer,
-    /// An xsd:dateTime with date and time.
-    DateTime,
-    /// Base64 text.
-    Binary,
-    /// A URI.
-    Reference,
-    /// An object of sub-attributes.
-    Complex,
-}
-
-impl DataType {
-    /// The keyword of RFC 7643 section 7.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::String => "string",
-            Self::Boolean => "boolean",
-            Self::Decimal => "decimal",
-            Self::Integer => "integer",
-            Self::DateTime => "dateTime",
-            Self::Binary => "binary",
-            Self::Reference => "reference",
-            Self::Complex => "complex",
-        }
+named_enum! {
+    /// Data type of an attribute (RFC 7643 section 2.3).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum DataType {
+        /// Unicode text.
+        String = "string",
+        /// `true` or `false`.
+        Boolean = "boolean",
+        /// A number with a fraction.
+        Decimal = "decimal",
+        /// A whole number.
+        Integer = "integer",
+        /// An xsd:dateTime with date and time.
+        DateTime = "dateTime",
+        /// Base64 text.
+        Binary = "binary",
+        /// A URI.
+        Reference = "reference",
+        /// An object of sub-attributes.
+        Complex = "complex",
     }
 }
 
-/// Whether and when a client may write an attribute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mutability {
-    /// A client cannot write it.
-    ReadOnly,
-    /// A client can write it at any time.
-    ReadWrite,
-    /// A client can write it only when it creates the resource or element.
-    Immutable,
-    /// A client can write it but not read it.
-    WriteOnly,
-}
-
-impl Mutability {
-    /// The keyword of RFC 7643 section 7.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ReadOnly => "readOnly",
-            Self::ReadWrite => "readWrite",
-            Self::Immutable => "immutable",
-            Self::WriteOnly => "writeOnly",
-        }
+named_enum! {
+    /// Whether and when a client may write an attribute.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Mutability {
+        /// A client cannot write it.
+        ReadOnly = "readOnly",
+        /// A client can write it at any time.
+        ReadWrite = "readWrite",
+        /// A client can write it only when it creates the resource or element.
+        Immutable = "immutable",
+        /// A client can write it but not read it.
+        WriteOnly = "writeOnly",
     }
 }
 
-/// When an attribute is part of a response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Returned {
-    /// In every response.
-    Always,
-    /// In no response.
-    Never,
-    /// Unless the client excludes it.
-    Default,
-    /// Only if the client names it.
-    Request,
-}
-
-impl Returned {
-    /// The keyword of RFC 7643 section 7.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Always => "always",
-            Self::Never => "never",
-            Self::Default => "default",
-            Self::Request => "request",
-        }
+named_enum! {
+    /// When an attribute is part of a response.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Returned {
+        /// In every response.
+        Always = "always",
+        /// In no response.
+        Never = "never",
+        /// Unless the client excludes it.
+        Default = "default",
+        /// Only if the client names it.
+        Request = "request",
     }
 }
 
-/// The scope in which a value must be unique.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Uniqueness {
-    /// Not unique.
-    None,
-    /// Unique within the service provider, which is the configuration here.
-    Server,
-    /// Globally unique.
-    Global,
-}
-
-impl Uniqueness {
-    /// The keyword of RFC 7643 section 7.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Server => "server",
-            Self::Global => "global",
-        }
+named_enum! {
+    /// The scope in which a value must be unique.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Uniqueness {
+        /// Not unique.
+        None = "none",
+        /// Unique within the service provider, which is the configuration here.
+        Server = "server",
+        /// Globally unique.
+        Global = "global",
     }
 }
 

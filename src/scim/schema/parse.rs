@@ -126,35 +126,19 @@ fn check_supported(object: &Map<String, Value>, attribute: &Attribute, path: &st
 }
 
 fn parse_type(object: &Map<String, Value>, path: &str) -> Result<DataType, Error> {
-    let all = [
-        DataType::String,
-        DataType::Boolean,
-        DataType::Decimal,
-        DataType::Integer,
-        DataType::DateTime,
-        DataType::Binary,
-        DataType::Reference,
-        DataType::Complex,
-    ];
-    parse_keyword(optional_text(object, "type", path)?.unwrap_or("string"), &all, DataType::as_str, "type", path)
+    let keyword = optional_text(object, "type", path)?.unwrap_or("string");
+    parse_keyword(keyword, &DataType::ALL, DataType::as_str, "type", path)
 }
 
 fn parse_mutability(object: &Map<String, Value>, path: &str) -> Result<Mutability, Error> {
-    let all = [Mutability::ReadOnly, Mutability::ReadWrite, Mutability::Immutable, Mutability::WriteOnly];
     let keyword = optional_text(object, "mutability", path)?.unwrap_or("readWrite");
-    parse_keyword(keyword, &all, Mutability::as_str, "mutability", path)
+    parse_keyword(keyword, &Mutability::ALL, Mutability::as_str, "mutability", path)
 }
 
 fn parse_returned(object: &Map<String, Value>, mutability: Mutability, path: &str) -> Result<Returned, Error> {
     let usual = if mutability == Mutability::WriteOnly { "never" } else { "default" };
-    let all = [Returned::Always, Returned::Never, Returned::Default, Returned::Request];
-    let returned = parse_keyword(
-        optional_text(object, "returned", path)?.unwrap_or(usual),
-        &all,
-        Returned::as_str,
-        "returned",
-        path,
-    )?;
+    let keyword = optional_text(object, "returned", path)?.unwrap_or(usual);
+    let returned = parse_keyword(keyword, &Returned::ALL, Returned::as_str, "returned", path)?;
     if mutability == Mutability::WriteOnly && returned != Returned::Never {
         return Err(Reason::SchemaWriteOnlyReturned.on_field(path.to_owned()));
     }

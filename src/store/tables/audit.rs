@@ -3,6 +3,7 @@
 use rusqlite::{Row, named_params};
 use serde_json::Value;
 
+use super::rows::read_columns;
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::audit_context::AuditContext;
@@ -25,29 +26,35 @@ pub struct NewAuditEntry<'a> {
     pub after: Option<Value>,
 }
 
+impl<'a> NewAuditEntry<'a> {
+    /// An entry with the states before and after the change.
+    pub fn new(action: &'a str, before: Option<Value>, after: Option<Value>) -> Self {
+        Self { action, before, after, ..Self::default() }
+    }
+}
+
 /// Appends an entry to the audit log.
 pub fn append_entry(tx: &Tx<'_>, context: &AuditContext, entry: &NewAuditEntry<'_>) -> Result<()> {
-    tx.prepare(
+    tx.run(
         "INSERT INTO audit (at, actor_kind, actor_id, actor_name, address, request_id, account_id, configuration_id,
                             action, subject_id, before, after)
          VALUES (:now, :kind, :id, :name, :address, :request_id, :account, :configuration, :action, :subject, :before,
                  :after)",
-    )?
-    .execute(named_params! {
-        ":now": tx.now,
-        ":kind": context.actor.kind.as_str(),
-        ":id": context.actor.id,
-        ":name": context.actor.name,
-        ":address": context.address,
-        ":request_id": context.request_id,
-        ":account": entry.account,
-        ":configuration": entry.configuration_id,
-        ":action": entry.action,
-        ":subject": entry.subject_id,
-        ":before": entry.before.as_ref().map(Value::to_string),
-        ":after": entry.after.as_ref().map(Value::to_string),
-    })?;
-    Ok(())
+        named_params! {
+            ":now": tx.now,
+            ":kind": context.actor.kind.as_str(),
+            ":id": context.actor.id,
+            ":name": context.actor.name,
+            ":address": context.address,
+            ":request_id": context.request_id,
+            ":account": entry.account,
+            ":configuration": entry.configuration_id,
+            ":action": entry.action,
+            ":subject": entry.subject_id,
+            ":before": entry.before.as_ref().map(Value::to_string),
+            ":after": entry.after.as_ref().map(Value::to_string),
+        },
+    )
 }
 
 /// A stored audit entry.
@@ -114,7 +121,6 @@ pub fn list_entries(at: &Snapshot<'_>, query: &AuditQuery, limit: u32) -> Result
            AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at < :until)
          ORDER BY entry DESC LIMIT :limit"
     );
-    let mut statement = at.prepare(&sql)?;
     let parameters = named_params! {
         ":account": query.account,
         ":configuration": query.configuration_id,
@@ -125,8 +131,7 @@ pub fn list_entries(at: &Snapshot<'_>, query: &AuditQuery, limit: u32) -> Result
         ":until": query.until,
         ":limit": limit,
     };
-    let found = statement.query_map(parameters, read_entry)?;
-    Ok(found.collect::<rusqlite::Result<_>>()?)
+    at.list_rows(&sql, parameters, read_entry)
 }
 
 fn read_entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
@@ -134,17 +139,10 @@ fn read_entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
         let text: Option<String> = row.get(name)?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     };
-    Ok(AuditEntry {
-        number: row.get("entry")?,
-        at: row.get("at")?,
+    read_columns!(row, AuditEntry {
+        number: "entry", at, address, request_id, account: "account_id", configuration_id, action, subject_id;
         actor: [row.get("actor_kind")?, row.get("actor_id")?, row.get("actor_name")?],
-        address: row.get("address")?,
-        request_id: row.get("request_id")?,
-        account: row.get("account_id")?,
-        configuration_id: row.get("configuration_id")?,
-        action: row.get("action")?,
-        subject_id: row.get("subject_id")?,
         before: json("before")?,
-        after: json("after")?,
+        after: json("after")?
     })
 }

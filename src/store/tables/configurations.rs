@@ -1,8 +1,8 @@
 //! Rows of `configurations`.
 
-use rusqlite::types::Type;
-use rusqlite::{OptionalExtension, Row, named_params};
+use rusqlite::{Row, named_params};
 
+use super::rows::read_columns;
 use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
 use crate::model::configuration::{Configuration, ConfigurationSource};
@@ -82,115 +82,91 @@ pub fn save_settings(tx: &Tx<'_>, changed: &Configuration) -> Result<()> {
 }
 
 /// Returns the configuration with this id, or `None` if it is unknown or deleted.
-pub fn find_configuration_by_id(snapshot: &Snapshot<'_>, id: &str) -> Result<Option<Configuration>> {
-    Ok(find_configuration_including_deleted(snapshot, id)?.filter(|found| found.deleted_at.is_none()))
+pub fn find_configuration_by_id(at: &Snapshot<'_>, id: &str) -> Result<Option<Configuration>> {
+    Ok(find_configuration_including_deleted(at, id)?.filter(|found| found.deleted_at.is_none()))
 }
 
+const SELECT_CONFIGURATIONS: &str =
+    "SELECT configuration, id, account_id, connection_name, source, provider, switches, revision, sync, created_at,
+            last_sync, last_seen, deleted_at
+     FROM configurations";
+
 /// Returns the configuration with this id, including a deleted one.
-pub fn find_configuration_including_deleted(snapshot: &Snapshot<'_>, id: &str) -> Result<Option<Configuration>> {
-    let found = snapshot
-        .connection()
-        .prepare_cached(
-            "SELECT configuration, id, account_id, connection_name, source, provider, switches, revision, sync,
-                    created_at, last_sync, last_seen, deleted_at
-             FROM configurations WHERE id = ?1",
-        )?
-        .query_row([id], read_configuration)
-        .optional()?;
-    Ok(found)
+pub fn find_configuration_including_deleted(at: &Snapshot<'_>, id: &str) -> Result<Option<Configuration>> {
+    at.find_row(&format!("{SELECT_CONFIGURATIONS} WHERE id = ?1"), [id], read_configuration)
 }
 
 /// Returns the configuration with this key, or `None` if it is unknown or deleted.
-pub fn find_configuration_by_key(snapshot: &Snapshot<'_>, key: i64) -> Result<Option<Configuration>> {
-    let mut statement = snapshot.prepare("SELECT id FROM configurations WHERE configuration = ?1")?;
-    let id: Option<String> = statement.query_row([key], |row| row.get(0)).optional()?;
-    id.map_or(Ok(None), |id| find_configuration_by_id(snapshot, &id))
+pub fn find_configuration_by_key(at: &Snapshot<'_>, key: i64) -> Result<Option<Configuration>> {
+    let sql = format!("{SELECT_CONFIGURATIONS} WHERE configuration = ?1 AND deleted_at IS NULL");
+    at.find_row(&sql, [key], read_configuration)
 }
 
 /// Returns the current switches of the configuration, or the defaults if it does not exist.
 pub fn load_switches(at: &Snapshot<'_>, key: i64) -> Result<Switches> {
-    let mut statement = at.prepare("SELECT switches FROM configurations WHERE configuration = ?1")?;
-    Ok(statement.query_row([key], read_switches).optional()?.unwrap_or_default())
+    let found = at.find_value("SELECT switches FROM configurations WHERE configuration = ?1", [key])?;
+    Ok(found.unwrap_or_default())
 }
 
 /// Returns the configurations that are not deleted, of one account or of all, oldest first.
-pub fn list_configurations(snapshot: &Snapshot<'_>, account: Option<&str>) -> Result<Vec<Configuration>> {
-    let found = snapshot
-        .connection()
-        .prepare_cached(
-            "SELECT configuration, id, account_id, connection_name, source, provider, switches, revision, sync,
-                    created_at, last_sync, last_seen, deleted_at
-             FROM configurations
-             WHERE deleted_at IS NULL AND (?1 IS NULL OR account_id = ?1) ORDER BY configuration",
-        )?
-        .query_map([account], read_configuration)?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(found)
+pub fn list_configurations(at: &Snapshot<'_>, account: Option<&str>) -> Result<Vec<Configuration>> {
+    let sql = format!(
+        "{SELECT_CONFIGURATIONS} WHERE deleted_at IS NULL AND (?1 IS NULL OR account_id = ?1) ORDER BY configuration"
+    );
+    at.list_rows(&sql, [account], read_configuration)
 }
 
 /// Increments the revision of the configuration, so that caches reload it.
 pub fn increment_revision(tx: &Tx<'_>, key: i64) -> Result<()> {
-    tx.prepare("UPDATE configurations SET revision = revision + 1 WHERE configuration = ?1")?.execute([key])?;
-    Ok(())
+    tx.run("UPDATE configurations SET revision = revision + 1 WHERE configuration = ?1", [key])
 }
 
 /// Enables or pauses the publication of changes to the operator's application.
 pub fn set_sync(tx: &Tx<'_>, key: i64, sync: bool) -> Result<()> {
-    tx.connection()
-        .prepare_cached("UPDATE configurations SET sync = :sync WHERE configuration = :key")?
-        .execute(named_params! {":key": key, ":sync": sync})?;
-    Ok(())
+    tx.run(
+        "UPDATE configurations SET sync = :sync WHERE configuration = :key",
+        named_params! {":key": key, ":sync": sync},
+    )
 }
 
 /// Records the time of the last authenticated call and, if given, of the last successful write. Neither time decreases.
 pub fn record_activity(tx: &Tx<'_>, key: i64, seen: Millis, synced: Option<Millis>) -> Result<()> {
-    tx.connection()
-        .prepare_cached(
-            "UPDATE configurations SET last_seen = max(coalesce(last_seen, :seen), :seen),
+    tx.run(
+        "UPDATE configurations SET last_seen = max(coalesce(last_seen, :seen), :seen),
                     last_sync = CASE WHEN :synced IS NULL THEN last_sync
                                      ELSE max(coalesce(last_sync, :synced), :synced) END
              WHERE configuration = :key",
-        )?
-        .execute(named_params! {":key": key, ":seen": seen, ":synced": synced})?;
-    Ok(())
+        named_params! {":key": key, ":seen": seen, ":synced": synced},
+    )
 }
 
 /// Marks a configuration as deleted. Its row stays, because events and leftovers refer to it.
 pub fn mark_configuration_deleted(tx: &Tx<'_>, key: i64) -> Result<()> {
-    tx.connection()
-        .prepare_cached("UPDATE configurations SET deleted_at = :now WHERE configuration = :key")?
-        .execute(named_params! {":key": key, ":now": tx.now})?;
-    Ok(())
+    tx.run(
+        "UPDATE configurations SET deleted_at = :now WHERE configuration = :key",
+        named_params! {":key": key, ":now": tx.now},
+    )
 }
 
 fn read_configuration(row: &Row<'_>) -> rusqlite::Result<Configuration> {
-    Ok(Configuration {
-        key: row.get("configuration")?,
-        id: row.get("id")?,
-        account: row.get("account_id")?,
-        connection_name: row.get("connection_name")?,
-        source: read_source(row)?,
-        provider: row.get("provider")?,
-        switches: read_switches(row)?,
-        revision: row.get("revision")?,
-        sync: row.get("sync")?,
-        created_at: row.get("created_at")?,
-        last_sync: row.get("last_sync")?,
-        last_seen: row.get("last_seen")?,
-        deleted_at: row.get("deleted_at")?,
-    })
-}
-
-fn read_source(row: &Row<'_>) -> rusqlite::Result<ConfigurationSource> {
-    let at = row.as_ref().column_index("source")?;
-    let text: String = row.get(at)?;
-    text.parse().map_err(|error: String| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into()))
-}
-
-fn read_switches(row: &Row<'_>) -> rusqlite::Result<Switches> {
-    let at = row.as_ref().column_index("switches")?;
-    let text: String = row.get(at)?;
-    serde_json::from_str(&text).map_err(|error| rusqlite::Error::FromSqlConversionFailure(at, Type::Text, error.into()))
+    read_columns!(
+        row,
+        Configuration {
+            key: "configuration",
+            id,
+            account: "account_id",
+            connection_name,
+            source,
+            provider,
+            switches,
+            revision,
+            sync,
+            created_at,
+            last_sync,
+            last_seen,
+            deleted_at
+        }
+    )
 }
 
 fn serialize_switches(switches: &Switches) -> Result<String> {

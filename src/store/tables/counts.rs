@@ -12,41 +12,35 @@ const RANGE_BITS: u32 = 12;
 
 /// Adds 1 or -1 to the count for a resource, in the transaction that inserts or deletes its row.
 pub fn adjust_count(tx: &Tx<'_>, configuration: i64, resource_type: &str, row: i64, delta: i64) -> Result<()> {
-    tx.connection()
-        .prepare_cached(
-            "INSERT INTO resource_counts (configuration, type, stretch, total)
+    tx.run(
+        "INSERT INTO resource_counts (configuration, type, stretch, total)
              VALUES (:configuration, :type, :stretch, :delta)
              ON CONFLICT (configuration, type, stretch) DO UPDATE SET total = total + excluded.total",
-        )?
-        .execute(named_params! {
+        named_params! {
             ":configuration": configuration,
             ":type": resource_type,
             ":stretch": row >> RANGE_BITS,
             ":delta": delta,
-        })?;
-    Ok(())
+        },
+    )
 }
 
 /// Returns the number of resources of this type.
-pub fn count_resources(snapshot: &Snapshot<'_>, configuration: i64, resource_type: &str) -> Result<i64> {
-    let total = snapshot
-        .connection()
-        .prepare_cached("SELECT coalesce(sum(total), 0) FROM resource_counts WHERE configuration = ?1 AND type = ?2")?
-        .query_row((configuration, resource_type), |row| row.get(0))?;
-    Ok(total)
+pub fn count_resources(at: &Snapshot<'_>, configuration: i64, resource_type: &str) -> Result<i64> {
+    at.read_value(
+        "SELECT coalesce(sum(total), 0) FROM resource_counts WHERE configuration = ?1 AND type = ?2",
+        (configuration, resource_type),
+    )
 }
 
 /// Returns the resource types of a configuration and the number of resources of each, ordered by type.
-pub fn list_counts(snapshot: &Snapshot<'_>, configuration: i64) -> Result<Vec<(String, i64)>> {
-    let counts = snapshot
-        .connection()
-        .prepare_cached(
-            "SELECT type, sum(total) FROM resource_counts WHERE configuration = ?1
+pub fn list_counts(at: &Snapshot<'_>, configuration: i64) -> Result<Vec<(String, i64)>> {
+    at.list_rows(
+        "SELECT type, sum(total) FROM resource_counts WHERE configuration = ?1
              GROUP BY type HAVING sum(total) > 0 ORDER BY type",
-        )?
-        .query_map([configuration], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    Ok(counts)
+        [configuration],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// A row number shortly before a position in the order of creation.
@@ -61,13 +55,13 @@ pub struct CountedPosition {
 /// Finds a row number near the resource with `skip` resources before it, in the combined sequence of these types.
 /// Returns `None` if there are not that many resources.
 pub fn locate_position(
-    snapshot: &Snapshot<'_>,
+    at: &Snapshot<'_>,
     configuration: i64,
     types: &[&str],
     skip: u64,
 ) -> Result<Option<CountedPosition>> {
     let mut totals = BTreeMap::<i64, u64>::new();
-    let mut statement = snapshot
+    let mut statement = at
         .connection()
         .prepare_cached("SELECT stretch, total FROM resource_counts WHERE configuration = ?1 AND type = ?2")?;
     for resource_type in types {

@@ -102,25 +102,33 @@ impl DirectoryFilter {
     }
 }
 
-/// Returns at most `limit` resources of a collection after a position.
-pub fn list_resources(
-    at: &Snapshot<'_>,
-    collection: ResourceCollection<'_>,
-    view: DirectoryView,
-    filter: &DirectoryFilter,
-    after: Option<&DirectoryPosition>,
-    limit: usize,
-) -> Result<Vec<StoredResource>> {
+/// Selects a page of a collection.
+#[derive(Debug, Clone, Copy)]
+pub struct CollectionPage<'q> {
+    /// The collection.
+    pub collection: ResourceCollection<'q>,
+    /// Current or published resources.
+    pub view: DirectoryView,
+    /// Only resources that match.
+    pub filter: &'q DirectoryFilter,
+    /// Position after which the page starts.
+    pub after: Option<&'q DirectoryPosition>,
+    /// Most resources of the page.
+    pub limit: usize,
+}
+
+/// Returns the resources of a page.
+pub fn list_resources(at: &Snapshot<'_>, page: &CollectionPage<'_>) -> Result<Vec<StoredResource>> {
     let mut found = Vec::new();
-    for table in get_view_tables(view) {
-        let (sql, values) = build_page_sql(table, collection, filter, after, limit);
+    for table in get_view_tables(page.view) {
+        let (sql, values) = build_page_sql(table, page);
         let mut statement = at.prepare(&sql)?;
         for row in statement.query_map(params_from_iter(values), read_stored_resource)? {
             found.push(row?);
         }
     }
-    found.sort_by_cached_key(|one| filter.position(one));
-    found.truncate(limit);
+    found.sort_by_cached_key(|one| page.filter.position(one));
+    found.truncate(page.limit);
     Ok(found)
 }
 
@@ -135,13 +143,8 @@ fn get_view_tables(view: DirectoryView) -> &'static [&'static str] {
     }
 }
 
-fn build_page_sql(
-    table: &str,
-    collection: ResourceCollection<'_>,
-    filter: &DirectoryFilter,
-    after: Option<&DirectoryPosition>,
-    limit: usize,
-) -> (String, Vec<Value>) {
+fn build_page_sql(table: &str, page: &CollectionPage<'_>) -> (String, Vec<Value>) {
+    let CollectionPage { collection, filter, after, limit, .. } = *page;
     let mut sql = format!("SELECT {COLUMNS} FROM {table} r.configuration = ? AND r.type = ?");
     let mut values = vec![Value::from(collection.configuration), Value::from(collection.resource_type.to_owned())];
     let mut add = |condition: &str, value: Vec<Value>| {
@@ -252,19 +255,28 @@ fn read_member(row: &Row<'_>) -> rusqlite::Result<DirectoryMember> {
     Ok(DirectoryMember { key: row.get(0)?, id: row.get(1)?, resource_type: row.get(2)?, label: row.get(3)? })
 }
 
-/// Returns at most `limit` members of a group after a row number and id. `gone` is whether only the held state of the
-/// group is left. Its row number may then belong to another resource.
+/// A group whose members are listed.
+#[derive(Debug, Clone, Copy)]
+pub struct DirectoryGroup<'q> {
+    /// Current or published members.
+    pub view: DirectoryView,
+    /// The row of the group, or its published image.
+    pub stored: &'q StoredResource,
+    /// Whether only the published image is left. Its row number may then belong to another resource.
+    pub is_deleted: bool,
+}
+
+/// Returns at most `limit` members of a group after a row number and id.
 pub fn list_members(
     at: &Snapshot<'_>,
-    view: DirectoryView,
-    group: &StoredResource,
-    gone: bool,
+    group: DirectoryGroup<'_>,
     after: (i64, &str),
     limit: usize,
 ) -> Result<Vec<DirectoryMember>> {
+    let DirectoryGroup { view, stored, is_deleted } = group;
     let mut found = Vec::new();
     let limit_value = i64::try_from(limit).unwrap_or(i64::MAX);
-    let values = params![group.key, after.0, after.1, group.configuration, group.id, limit_value];
+    let values = params![stored.key, after.0, after.1, stored.configuration, stored.id, limit_value];
     let mut read = |sql: &str| -> Result<()> {
         for row in at.prepare(sql)?.query_map(values, read_member)? {
             found.push(row?);
@@ -274,7 +286,7 @@ pub fn list_members(
     if view == DirectoryView::Current {
         read(CURRENT_MEMBERS)?;
     } else {
-        if !gone {
+        if !is_deleted {
             read(PUBLISHED_MEMBERS)?;
         }
         read(HELD_MEMBERS)?;
@@ -345,7 +357,9 @@ mod tests {
         connection.execute_batch(include_str!("../../../schema.sql")).unwrap();
         let collection = ResourceCollection { configuration: 1, resource_type: "User" };
         let position = DirectoryPosition { changed: 1, row: 1, id: "x".to_owned() };
-        let (sql, values) = build_page_sql(table, collection, filter, Some(&position), 10);
+        let view = DirectoryView::Current;
+        let page = CollectionPage { collection, view, filter, after: Some(&position), limit: 10 };
+        let (sql, values) = build_page_sql(table, &page);
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let steps = statement.query_map(params_from_iter(values), |row| row.get(3)).unwrap();
         steps.collect::<rusqlite::Result<_>>().unwrap()

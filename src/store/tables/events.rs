@@ -12,39 +12,25 @@ pub const REDACTED: &str = "{\"redacted\":true}";
 /// Payload of the events that a purge itself appends. It contains no personal data.
 pub const PURGED: &str = "{\"purged\":true}";
 
-/// Appends an event and returns its sequence number. `payload` is JSON text without secrets.
-pub fn append_event(
-    tx: &Tx<'_>,
-    account: &str,
-    configuration: i64,
-    kind: EventKind<'_>,
-    resource_id: Option<&str>,
-    payload: &str,
-) -> Result<i64> {
-    insert_event(tx, account, configuration, kind, resource_id, payload, true)
+/// A new event.
+#[derive(Debug)]
+pub struct NewEvent<'a> {
+    /// Account that the event belongs to.
+    pub account: &'a str,
+    /// Key of the configuration.
+    pub configuration: i64,
+    /// What happened.
+    pub kind: EventKind<'a>,
+    /// Id of the resource, if the event is about one.
+    pub resource_id: Option<&'a str>,
+    /// JSON text without secrets.
+    pub payload: &'a str,
+    /// Whether the feed shows it. An event of a paused configuration is only in the history.
+    pub is_published: bool,
 }
 
-/// Appends an event of a paused configuration: the history shows it, the feed does not. Returns its sequence number.
-pub fn append_unpublished_event(
-    tx: &Tx<'_>,
-    account: &str,
-    configuration: i64,
-    kind: EventKind<'_>,
-    resource_id: Option<&str>,
-    payload: &str,
-) -> Result<i64> {
-    insert_event(tx, account, configuration, kind, resource_id, payload, false)
-}
-
-fn insert_event(
-    tx: &Tx<'_>,
-    account: &str,
-    configuration: i64,
-    kind: EventKind<'_>,
-    resource_id: Option<&str>,
-    payload: &str,
-    published: bool,
-) -> Result<i64> {
+/// Appends an event and returns its sequence number.
+pub fn append_event(tx: &Tx<'_>, event: &NewEvent<'_>) -> Result<i64> {
     let seq = tx
         .connection()
         .prepare_cached(
@@ -52,15 +38,15 @@ fn insert_event(
              VALUES (:account, :configuration, :kind, :resource_id, :payload, :now, :published)",
         )?
         .insert(named_params! {
-            ":account": account,
-            ":configuration": configuration,
-            ":kind": kind.to_string(),
-            ":resource_id": resource_id,
-            ":payload": payload,
+            ":account": event.account,
+            ":configuration": event.configuration,
+            ":kind": event.kind.to_string(),
+            ":resource_id": event.resource_id,
+            ":payload": event.payload,
             ":now": tx.now,
-            ":published": published,
+            ":published": event.is_published,
         })?;
-    if published {
+    if event.is_published {
         tx.mark_event_published();
     }
     Ok(seq)

@@ -1,6 +1,6 @@
 //! Rows of `feed_positions`: how far readers have read the event feed.
 
-use rusqlite::{OptionalExtension, named_params};
+use rusqlite::named_params;
 
 use crate::clock::Millis;
 use crate::error::Result;
@@ -8,14 +8,13 @@ use crate::store::{Snapshot, Tx};
 
 /// Records that the events up to `seq` were read. A position never decreases.
 pub fn record_position(tx: &Tx<'_>, account: &str, configuration_id: &str, seq: i64, at: Millis) -> Result<()> {
-    tx.prepare(
+    tx.run(
         "INSERT INTO feed_positions (account_id, configuration_id, seq, read_at)
          VALUES (:account, :configuration, :seq, :at)
          ON CONFLICT (account_id, configuration_id)
          DO UPDATE SET seq = max(seq, excluded.seq), read_at = max(read_at, excluded.read_at)",
-    )?
-    .execute(named_params! {":account": account, ":configuration": configuration_id, ":seq": seq, ":at": at})?;
-    Ok(())
+        named_params! {":account": account, ":configuration": configuration_id, ":seq": seq, ":at": at},
+    )
 }
 
 /// Returns the highest event number of a configuration that any reader has read, and the time of the last read. Returns
@@ -25,9 +24,10 @@ pub fn find_furthest_position(
     account: &str,
     configuration_id: &str,
 ) -> Result<Option<(i64, Millis)>> {
-    let mut statement = at.prepare(
+    at.find_row(
         "SELECT max(seq), max(read_at) FROM feed_positions
          WHERE account_id IN ('', ?1) AND configuration_id IN ('', ?2) HAVING count(*) > 0",
-    )?;
-    Ok(statement.query_row((account, configuration_id), |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+        (account, configuration_id),
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }

@@ -1,8 +1,9 @@
 //! Rows of `held_resources` and `held_members`: the last published state of resources and memberships that changed
 //! since their configuration was paused. Only the first change writes a row; later changes leave it unchanged.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
+use super::rows::{read_columns, to_sql_limit};
 use crate::error::Result;
 use crate::scim::index::IndexKeys;
 use crate::store::tables::resources::StoredResource;
@@ -23,52 +24,50 @@ pub struct PublicationGate {
 
 /// Returns the gate of a configuration, or `None` if the configuration does not exist.
 pub fn load_gate(at: &Snapshot<'_>, configuration: i64) -> Result<Option<PublicationGate>> {
-    let mut statement =
-        at.prepare("SELECT sync, holds, deleted_at IS NOT NULL, purge_seq IS NOT NULL FROM configurations WHERE configuration = ?1")?;
-    let row = |row: &Row<'_>| {
-        Ok(PublicationGate { sync: row.get(0)?, holds: row.get(1)?, deleted: row.get(2)?, purging: row.get(3)? })
-    };
-    Ok(statement.query_row([configuration], row).optional()?)
+    at.find_row(
+        "SELECT sync, holds, deleted_at IS NOT NULL AS deleted, purge_seq IS NOT NULL AS purging
+         FROM configurations WHERE configuration = ?1",
+        [configuration],
+        |row| read_columns!(row, PublicationGate { sync, holds, deleted, purging }),
+    )
 }
 
 /// Sets whether the configuration has held changes.
 pub fn set_has_held_changes(tx: &Tx<'_>, configuration: i64, holds: bool) -> Result<()> {
-    tx.prepare("UPDATE configurations SET holds = ?2 WHERE configuration = ?1")?
-        .execute(params![configuration, holds])?;
-    Ok(())
+    tx.run("UPDATE configurations SET holds = ?2 WHERE configuration = ?1", params![configuration, holds])
 }
 
 /// Holds a resource that was just created: it has no published state.
 pub fn hold_new_resource(tx: &Tx<'_>, resource_type: &str, created: &StoredResource) -> Result<()> {
-    tx.prepare("INSERT OR IGNORE INTO held_resources (configuration, type, id, resource) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![created.configuration, resource_type, created.id, created.key])?;
-    Ok(())
+    tx.run(
+        "INSERT OR IGNORE INTO held_resources (configuration, type, id, resource) VALUES (?1, ?2, ?3, ?4)",
+        params![created.configuration, resource_type, created.id, created.key],
+    )
 }
 
 /// Holds the previous state of a resource: `before` and its keys were read before the change, the row is written after
 /// it.
 pub fn hold_previous_state(tx: &Tx<'_>, resource_type: &str, before: &StoredResource, keys: &IndexKeys) -> Result<()> {
-    tx.prepare(
+    tx.run(
         "INSERT OR IGNORE INTO held_resources (configuration, type, id, resource, version, created_at, last_modified,
              active, user_name_key, external_id, label, member_count, body)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-    )?
-    .execute(params![
-        before.configuration,
-        resource_type,
-        before.id,
-        before.key,
-        before.version,
-        before.created_at,
-        before.last_modified,
-        keys.active,
-        keys.user_name,
-        keys.external_id,
-        keys.label,
-        before.member_count,
-        before.body
-    ])?;
-    Ok(())
+        params![
+            before.configuration,
+            resource_type,
+            before.id,
+            before.key,
+            before.version,
+            before.created_at,
+            before.last_modified,
+            keys.active,
+            keys.user_name,
+            keys.external_id,
+            keys.label,
+            before.member_count,
+            before.body
+        ],
+    )
 }
 
 /// Copies the current rows of `resources`, before they change, into `held_resources`.
@@ -80,19 +79,21 @@ const INSERT_CURRENT_ROW: &str =
 
 /// Holds a resource whose row has not changed yet.
 pub fn hold_current_row(tx: &Tx<'_>, stored: &StoredResource) -> Result<()> {
-    tx.prepare(&format!("{INSERT_CURRENT_ROW} WHERE r.resource = ?1 AND r.configuration = ?2"))?
-        .execute([stored.key, stored.configuration])?;
-    Ok(())
+    tx.run(
+        &format!("{INSERT_CURRENT_ROW} WHERE r.resource = ?1 AND r.configuration = ?2"),
+        [stored.key, stored.configuration],
+    )
 }
 
 /// Holds every group that contains the resource, before the group versions change.
 pub fn hold_member_groups(tx: &Tx<'_>, member: &StoredResource) -> Result<()> {
-    tx.prepare(&format!(
+    tx.run(
+        &format!(
         "{INSERT_CURRENT_ROW} WHERE r.resource IN (SELECT group_resource FROM group_members WHERE member_resource = ?1)
              AND +r.configuration = ?2"
-    ))?
-    .execute([member.key, member.configuration])?;
-    Ok(())
+    ),
+        [member.key, member.configuration],
+    )
 }
 
 /// The member of a membership.
@@ -114,31 +115,30 @@ pub fn hold_membership(
     member: HeldMemberRef<'_>,
     was: bool,
 ) -> Result<()> {
-    tx.prepare(
+    tx.run(
         "INSERT OR IGNORE INTO held_members (configuration, group_id, member, member_id, member_type, was)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?
-    .execute(params![configuration, group, member.key, member.id, member.resource_type, was])?;
-    Ok(())
+        params![configuration, group, member.key, member.id, member.resource_type, was],
+    )
 }
 
 /// Holds all memberships of a resource that will be deleted: as a member of groups, and as a group with members.
 pub fn hold_all_memberships(tx: &Tx<'_>, stored: &StoredResource) -> Result<()> {
-    tx.prepare(
+    tx.run(
         "INSERT OR IGNORE INTO held_members (configuration, group_id, member, member_id, member_type, was)
          SELECT m.configuration, g.id, m.resource, m.id, m.type, 1 FROM resources m, group_members e
          JOIN resources g ON g.resource = e.group_resource
          WHERE m.resource = ?1 AND m.configuration = ?2 AND e.member_resource = m.resource",
-    )?
-    .execute([stored.key, stored.configuration])?;
+        [stored.key, stored.configuration],
+    )?;
     if stored.member_count > 0 {
-        tx.prepare(
+        tx.run(
             "INSERT OR IGNORE INTO held_members (configuration, group_id, member, member_id, member_type, was)
              SELECT g.configuration, g.id, m.resource, m.id, m.type, 1 FROM resources g, group_members e
              JOIN resources m ON m.resource = e.member_resource
              WHERE g.resource = ?1 AND g.configuration = ?2 AND e.group_resource = g.resource",
-        )?
-        .execute([stored.key, stored.configuration])?;
+            [stored.key, stored.configuration],
+        )?;
     }
     Ok(())
 }
@@ -146,23 +146,27 @@ pub fn hold_all_memberships(tx: &Tx<'_>, stored: &StoredResource) -> Result<()> 
 /// Marks a resource as deleted. Call it after its memberships are held and before its row is deleted. A resource or
 /// membership that was never published leaves no row.
 pub fn mark_resource_deleted(tx: &Tx<'_>, stored: &StoredResource) -> Result<()> {
-    let unpublished = tx
-        .prepare("DELETE FROM held_resources WHERE id = ?1 AND configuration = ?2 AND body IS NULL")?
-        .execute(params![stored.id, stored.configuration])?;
+    let unpublished = tx.execute(
+        "DELETE FROM held_resources WHERE id = ?1 AND configuration = ?2 AND body IS NULL",
+        params![stored.id, stored.configuration],
+    )?;
     if unpublished == 0 {
         hold_current_row(tx, stored)?;
-        tx.prepare("UPDATE held_resources SET gone = 1 WHERE id = ?1 AND configuration = ?2")?
-            .execute(params![stored.id, stored.configuration])?;
+        tx.run(
+            "UPDATE held_resources SET gone = 1 WHERE id = ?1 AND configuration = ?2",
+            params![stored.id, stored.configuration],
+        )?;
     }
-    tx.prepare("DELETE FROM held_members WHERE configuration = ?1 AND group_id = ?2 AND was = 0")?
-        .execute(params![stored.configuration, stored.id])?;
+    tx.run(
+        "DELETE FROM held_members WHERE configuration = ?1 AND group_id = ?2 AND was = 0",
+        params![stored.configuration, stored.id],
+    )?;
     // Without the hint SQLite uses the primary key, of which only the configuration is given here.
-    tx.prepare(
+    tx.run(
         "DELETE FROM held_members INDEXED BY held_members_by_member
          WHERE configuration = ?1 AND member_id = ?2 AND was = 0",
-    )?
-    .execute(params![stored.configuration, stored.id])?;
-    Ok(())
+        params![stored.configuration, stored.id],
+    )
 }
 
 /// A held resource.
@@ -184,12 +188,12 @@ fn read_held_resource(row: &Row<'_>) -> rusqlite::Result<HeldResource> {
 
 /// Returns at most `limit` held resources that are deleted, groups before users.
 pub fn list_deleted_resources(at: &Snapshot<'_>, configuration: i64, limit: usize) -> Result<Vec<HeldResource>> {
-    let mut statement = at.prepare(
+    at.list_rows(
         "SELECT id, type, body, NULL FROM held_resources WHERE configuration = ?1 AND gone = 1
          ORDER BY type LIMIT ?2",
-    )?;
-    let rows = statement.query_map(params![configuration, to_sql_limit(limit)], read_held_resource)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+        params![configuration, to_sql_limit(limit)],
+        read_held_resource,
+    )
 }
 
 /// Returns at most `limit` held resources of a type, in the order of creation.
@@ -199,26 +203,22 @@ pub fn list_changed_resources(
     resource_type: &str,
     limit: usize,
 ) -> Result<Vec<HeldResource>> {
-    let mut statement = at.prepare(
+    at.list_rows(
         "SELECT h.id, h.type, h.body, r.body FROM held_resources h LEFT JOIN resources r ON r.id = h.id
          WHERE h.configuration = ?1 AND h.type = ?2 ORDER BY h.resource LIMIT ?3",
-    )?;
-    let rows = statement.query_map(params![configuration, resource_type, to_sql_limit(limit)], read_held_resource)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+        params![configuration, resource_type, to_sql_limit(limit)],
+        read_held_resource,
+    )
 }
 
 /// Returns the resource types that have held resources.
 pub fn list_held_types(at: &Snapshot<'_>, configuration: i64) -> Result<Vec<String>> {
-    let mut statement = at.prepare("SELECT DISTINCT type FROM held_resources WHERE configuration = ?1")?;
-    let rows = statement.query_map([configuration], |row| row.get(0))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    at.list_values("SELECT DISTINCT type FROM held_resources WHERE configuration = ?1", [configuration])
 }
 
 /// Deletes the held state of a resource, after it was published.
 pub fn release_resource(tx: &Tx<'_>, configuration: i64, id: &str) -> Result<()> {
-    tx.prepare("DELETE FROM held_resources WHERE id = ?1 AND configuration = ?2")?
-        .execute(params![id, configuration])?;
-    Ok(())
+    tx.run("DELETE FROM held_resources WHERE id = ?1 AND configuration = ?2", params![id, configuration])
 }
 
 /// A held membership.
@@ -241,63 +241,59 @@ pub struct HeldMember {
 }
 
 fn read_held_member(row: &Row<'_>) -> rusqlite::Result<HeldMember> {
-    Ok(HeldMember {
-        group: row.get(0)?,
-        group_type: row.get(1)?,
-        member: row.get(2)?,
-        member_id: row.get(3)?,
-        member_type: row.get(4)?,
-        was_member: row.get(5)?,
-        is_member: row.get(6)?,
-    })
+    read_columns!(
+        row,
+        HeldMember { group: "group_id", group_type, member, member_id, member_type, was_member: "was", is_member }
+    )
 }
 
 /// A row number can be reused for another resource, so the id must match too.
 fn build_held_member_sql(table: &str) -> String {
     format!(
-        "SELECT h.group_id, coalesce(g.type, k.type), h.member, h.member_id, h.member_type, h.was,
+        "SELECT h.group_id, coalesce(g.type, k.type) AS group_type, h.member, h.member_id, h.member_type, h.was,
              EXISTS (SELECT 1 FROM group_members e JOIN resources m ON m.resource = e.member_resource
                      WHERE e.group_resource = g.resource AND e.member_resource = h.member AND m.id = h.member_id)
+                 AS is_member
          FROM {table} LEFT JOIN resources g ON g.id = h.group_id LEFT JOIN held_resources k ON k.id = h.group_id"
     )
 }
 
 /// Returns at most `limit` held memberships, ordered by group.
 pub fn list_held_members(at: &Snapshot<'_>, configuration: i64, limit: usize) -> Result<Vec<HeldMember>> {
-    let mut statement = at.prepare(&format!(
-        "{} WHERE h.configuration = ?1 ORDER BY h.group_id, h.member LIMIT ?2",
-        build_held_member_sql("held_members h")
-    ))?;
-    let rows = statement.query_map(params![configuration, to_sql_limit(limit)], read_held_member)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    at.list_rows(
+        &format!(
+            "{} WHERE h.configuration = ?1 ORDER BY h.group_id, h.member LIMIT ?2",
+            build_held_member_sql("held_members h")
+        ),
+        params![configuration, to_sql_limit(limit)],
+        read_held_member,
+    )
 }
 
 /// Returns the held memberships of one member.
 pub fn list_memberships_of_member(at: &Snapshot<'_>, configuration: i64, member: &str) -> Result<Vec<HeldMember>> {
     let select = build_held_member_sql("held_members h INDEXED BY held_members_by_member");
-    let mut statement = at.prepare(&format!("{select} WHERE h.configuration = ?1 AND h.member_id = ?2"))?;
-    let rows = statement.query_map(params![configuration, member], read_held_member)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    at.list_rows(
+        &format!("{select} WHERE h.configuration = ?1 AND h.member_id = ?2"),
+        params![configuration, member],
+        read_held_member,
+    )
 }
 
 /// Deletes the held state of a membership, after it was published.
 pub fn release_membership(tx: &Tx<'_>, configuration: i64, membership: &HeldMember) -> Result<()> {
-    tx.prepare(
+    tx.run(
         "DELETE FROM held_members WHERE configuration = ?1 AND group_id = ?2 AND member = ?3 AND member_id = ?4",
-    )?
-    .execute(params![configuration, membership.group, membership.member, membership.member_id])?;
-    Ok(())
+        params![configuration, membership.group, membership.member, membership.member_id],
+    )
 }
 
 /// Returns the key and the account of a configuration whose held changes may now be published, if there is one.
 pub fn find_next_catch_up(at: &Snapshot<'_>) -> Result<Option<(i64, String)>> {
-    let mut statement = at.prepare(
+    at.find_row(
         "SELECT configuration, account_id FROM configurations WHERE holds = 1 AND sync = 1 AND purge_seq IS NULL
          ORDER BY configuration LIMIT 1",
-    )?;
-    Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
-}
-
-fn to_sql_limit(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rusqlite::{OptionalExtension, named_params};
+use rusqlite::named_params;
 
 use crate::auth::secret::{self, TokenDigest};
 use crate::clock::Millis;
@@ -18,39 +18,32 @@ const SELF_SERVICE: &str = "self_service";
 const CURSOR_SECRET: &str = "cursor_secret";
 
 /// Returns the value of the key.
-pub fn get_value(snapshot: &Snapshot<'_>, key: &str) -> Result<Option<String>> {
-    let value = snapshot
-        .connection()
-        .prepare_cached("SELECT value FROM instance WHERE key = ?1")?
-        .query_row([key], |row| row.get(0))
-        .optional()?;
-    Ok(value)
+pub fn get_value(at: &Snapshot<'_>, key: &str) -> Result<Option<String>> {
+    at.find_value("SELECT value FROM instance WHERE key = ?1", [key])
 }
 
 /// Sets the value of the key.
 pub fn set_value(tx: &Tx<'_>, key: &str, value: &str) -> Result<()> {
-    tx.connection()
-        .prepare_cached(
-            "INSERT INTO instance (key, value) VALUES (:key, :value)
+    tx.run(
+        "INSERT INTO instance (key, value) VALUES (:key, :value)
              ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        )?
-        .execute(named_params! {":key": key, ":value": value})?;
-    Ok(())
+        named_params! {":key": key, ":value": value},
+    )
 }
 
 /// Returns the public URL of the server, without a trailing slash: the one that the operator configured, or else the
 /// URL on which the server last listened.
-pub fn get_public_url(snapshot: &Snapshot<'_>) -> Result<String> {
-    let url = match get_configured_public_url(snapshot)? {
-        None => get_value(snapshot, LISTEN_URL)?,
+pub fn get_public_url(at: &Snapshot<'_>) -> Result<String> {
+    let url = match get_configured_public_url(at)? {
+        None => get_value(at, LISTEN_URL)?,
         configured => configured,
     };
     Ok(url.unwrap_or_else(|| DEFAULT_PUBLIC_URL.to_owned()))
 }
 
 /// Returns the public URL that the operator configured, if any.
-pub fn get_configured_public_url(snapshot: &Snapshot<'_>) -> Result<Option<String>> {
-    get_value(snapshot, PUBLIC_URL)
+pub fn get_configured_public_url(at: &Snapshot<'_>) -> Result<Option<String>> {
+    get_value(at, PUBLIC_URL)
 }
 
 /// Stores the public URL. The caller validates it with `settings::parse_public_url`.
@@ -79,13 +72,12 @@ pub fn is_setup_code(at: &Snapshot<'_>, code: &TokenDigest, now: Millis) -> Resu
 
 /// Deletes the setup code, after it was used.
 pub fn delete_setup_code(tx: &Tx<'_>) -> Result<()> {
-    tx.prepare("DELETE FROM instance WHERE key = ?1")?.execute([SETUP_CODE])?;
-    Ok(())
+    tx.run("DELETE FROM instance WHERE key = ?1", [SETUP_CODE])
 }
 
 /// Whether accounts may manage their own configurations. Enabled by default.
-pub fn is_self_service_enabled(snapshot: &Snapshot<'_>) -> Result<bool> {
-    Ok(get_value(snapshot, SELF_SERVICE)?.is_none_or(|value| value != "off"))
+pub fn is_self_service_enabled(at: &Snapshot<'_>) -> Result<bool> {
+    Ok(get_value(at, SELF_SERVICE)?.is_none_or(|value| value != "off"))
 }
 
 /// Enables or disables self-service, with which accounts manage their own configurations.

@@ -51,10 +51,9 @@ pub fn list_effective_groups(at: &Snapshot<'_>, member: &StoredResource) -> Resu
     if !any.exists(params![member.key])? {
         return Ok(Vec::new());
     }
-    let mut statement = at.prepare(&build_groups_sql())?;
-    let rows = statement
-        .query_map(params![member.key, member.configuration], |row| Ok((read_linked_resource(row)?, row.get(4)?)))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    at.list_rows(&build_groups_sql(), params![member.key, member.configuration], |row| {
+        Ok((read_linked_resource(row)?, row.get(4)?))
+    })
 }
 
 /// CROSS JOIN fixes the join order. Otherwise SQLite scans all resources, because that provides the order of GROUP BY.
@@ -70,53 +69,57 @@ fn build_groups_sql() -> String {
 
 /// Returns the groups of which the resource is a direct member.
 pub fn list_direct_groups(at: &Snapshot<'_>, member: &StoredResource) -> Result<Vec<LinkedResource>> {
-    let mut statement = at.prepare(&format!(
-        "SELECT {COLUMNS} FROM group_members m JOIN resources r ON r.resource = m.group_resource
+    at.list_rows(
+        &format!(
+            "SELECT {COLUMNS} FROM group_members m JOIN resources r ON r.resource = m.group_resource
          WHERE m.member_resource = ?1 AND +r.configuration = ?2 ORDER BY m.group_resource"
-    ))?;
-    let rows = statement.query_map(params![member.key, member.configuration], read_linked_resource)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+        ),
+        params![member.key, member.configuration],
+        read_linked_resource,
+    )
 }
 
 /// Adds a member to a group. Returns false if it is already a member.
 pub fn add_member(tx: &Tx<'_>, group: i64, member: i64) -> Result<bool> {
-    let mut statement =
-        tx.prepare("INSERT OR IGNORE INTO group_members (group_resource, member_resource) VALUES (?1, ?2)")?;
-    Ok(statement.execute(params![group, member])? == 1)
+    Ok(tx.execute(
+        "INSERT OR IGNORE INTO group_members (group_resource, member_resource) VALUES (?1, ?2)",
+        params![group, member],
+    )? == 1)
 }
 
 /// Removes a member from a group. Returns false if it is not a member.
 pub fn remove_member(tx: &Tx<'_>, group: i64, member: i64) -> Result<bool> {
-    let mut statement = tx.prepare("DELETE FROM group_members WHERE group_resource = ?1 AND member_resource = ?2")?;
-    Ok(statement.execute(params![group, member])? == 1)
+    Ok(tx.execute(
+        "DELETE FROM group_members WHERE group_resource = ?1 AND member_resource = ?2",
+        params![group, member],
+    )? == 1)
 }
 
 /// Removes all members of a group.
 pub fn remove_all_members(tx: &Tx<'_>, group: i64) -> Result<()> {
-    tx.prepare("DELETE FROM group_members WHERE group_resource = ?1")?.execute(params![group])?;
-    Ok(())
+    tx.run("DELETE FROM group_members WHERE group_resource = ?1", params![group])
 }
 
 /// Removes a resource from all groups, and updates the version and member count of each.
 pub fn remove_from_all_groups(tx: &Tx<'_>, member: &StoredResource) -> Result<()> {
-    let mut groups = tx.prepare(
+    tx.run(
         "UPDATE resources SET version = version + 1, last_modified = max(?2, last_modified + 1),
              member_count = member_count - 1
-         WHERE resource IN (SELECT group_resource FROM group_members WHERE member_resource = ?1) AND +configuration = ?3",
+         WHERE resource IN (SELECT group_resource FROM group_members WHERE member_resource = ?1)
+           AND +configuration = ?3",
+        params![member.key, tx.now, member.configuration],
     )?;
-    groups.execute(params![member.key, tx.now, member.configuration])?;
-    tx.prepare("DELETE FROM group_members WHERE member_resource = ?1")?.execute(params![member.key])?;
-    Ok(())
+    tx.run("DELETE FROM group_members WHERE member_resource = ?1", params![member.key])
 }
 
 /// Increments the version of every group that has this resource as a member, because its label changed.
 pub fn increment_group_versions(tx: &Tx<'_>, member: &StoredResource) -> Result<()> {
-    let mut groups = tx.prepare(
+    tx.run(
         "UPDATE resources SET version = version + 1, last_modified = max(?2, last_modified + 1)
-         WHERE resource IN (SELECT group_resource FROM group_members WHERE member_resource = ?1) AND +configuration = ?3",
-    )?;
-    groups.execute(params![member.key, tx.now, member.configuration])?;
-    Ok(())
+         WHERE resource IN (SELECT group_resource FROM group_members WHERE member_resource = ?1)
+           AND +configuration = ?3",
+        params![member.key, tx.now, member.configuration],
+    )
 }
 
 #[cfg(test)]

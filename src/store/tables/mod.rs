@@ -19,6 +19,7 @@ pub mod passwords;
 pub mod purge;
 pub mod request_log;
 pub mod resources;
+mod rows;
 pub mod schema_extensions;
 pub mod sessions;
 pub mod setup_links;

@@ -137,7 +137,7 @@ fn walk_streams(at: &Snapshot<'_>, streams: &[ResourceStream<'_>], requested: &P
             streams.iter().enumerate().filter(|(_, stream)| half.holds_any_of(stream)).collect();
         let (page, skipped) = match of_half[..] {
             [] => (Vec::new(), 0),
-            [(index, stream)] => read_single_stream(at, index, stream, half, &rest, half == halves[1])?,
+            [one] => read_single_stream(at, one, half, &rest, half == halves[1])?,
             _ => read_merged_streams(at, &of_half, half, &rest)?,
         };
         rest.skip -= skipped;
@@ -150,8 +150,7 @@ fn walk_streams(at: &Snapshot<'_>, streams: &[ResourceStream<'_>], requested: &P
 /// Returns a page of one stream, and how many of the rows to skip were in it.
 fn read_single_stream(
     at: &Snapshot<'_>,
-    index: usize,
-    stream: &ResourceStream<'_>,
+    (index, stream): (usize, &ResourceStream<'_>),
     half: SortHalf,
     requested: &PageWindow<'_>,
     is_last: bool,

@@ -1,6 +1,6 @@
 //! Rows of `passwords`: Argon2id digests of users' passwords. A row is deleted together with its resource.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use crate::error::Result;
 use crate::scim::password::PasswordDigest;
@@ -9,31 +9,28 @@ use crate::store::{Snapshot, Tx};
 
 /// Stores the password digest of a resource.
 pub fn set_password(tx: &Tx<'_>, resource: &StoredResource, digest: &PasswordDigest) -> Result<()> {
-    let mut statement = tx.prepare(
+    tx.run(
         "INSERT INTO passwords (resource, digest, changed_at) VALUES (?1, ?2, ?3)
          ON CONFLICT (resource) DO UPDATE SET digest = excluded.digest, changed_at = excluded.changed_at",
-    )?;
-    statement.execute(params![resource.key, digest.0, tx.now])?;
-    Ok(())
+        params![resource.key, digest.0, tx.now],
+    )
 }
 
 /// Deletes the password digest of a resource.
 pub fn delete_password(tx: &Tx<'_>, resource: &StoredResource) -> Result<()> {
-    tx.prepare("DELETE FROM passwords WHERE resource = ?1")?.execute([resource.key])?;
-    Ok(())
+    tx.run("DELETE FROM passwords WHERE resource = ?1", [resource.key])
 }
 
 /// Deletes the password digests of all resources of a configuration.
 pub fn delete_all_passwords(tx: &Tx<'_>, configuration: i64) -> Result<()> {
-    let mut statement = tx
-        .prepare("DELETE FROM passwords WHERE resource IN (SELECT resource FROM resources WHERE configuration = ?1)")?;
-    statement.execute([configuration])?;
-    Ok(())
+    tx.run(
+        "DELETE FROM passwords WHERE resource IN (SELECT resource FROM resources WHERE configuration = ?1)",
+        [configuration],
+    )
 }
 
 /// Returns the password digest of a resource, or `None` if it has no password.
 pub fn find_digest(at: &Snapshot<'_>, resource: &StoredResource) -> Result<Option<PasswordDigest>> {
-    let mut statement = at.prepare("SELECT digest FROM passwords WHERE resource = ?1")?;
-    let found = statement.query_row([resource.key], |row| row.get(0)).optional()?;
+    let found = at.find_value("SELECT digest FROM passwords WHERE resource = ?1", [resource.key])?;
     Ok(found.map(PasswordDigest))
 }

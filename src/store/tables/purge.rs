@@ -1,8 +1,9 @@
 //! Purge of all data of a configuration, in small steps that do not delay other writes. Freed pages are overwritten,
 //! because they contain personal data.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
+use super::rows::{read_columns, to_sql_limit};
 use crate::error::Result;
 use crate::store::tables::counts;
 use crate::store::{Snapshot, Tx};
@@ -20,28 +21,22 @@ pub struct PendingPurge {
 
 /// Starts the purge of a configuration.
 pub fn begin_purge(tx: &Tx<'_>, configuration: i64) -> Result<()> {
-    tx.prepare("UPDATE configurations SET purge_seq = 0 WHERE configuration = ?1 AND purge_seq IS NULL")?
-        .execute([configuration])?;
-    Ok(())
+    tx.run("UPDATE configurations SET purge_seq = 0 WHERE configuration = ?1 AND purge_seq IS NULL", [configuration])
 }
 
 /// Records the number up to which the events are redacted. `None` ends the purge.
 pub fn set_purge_progress(tx: &Tx<'_>, configuration: i64, seq: Option<i64>) -> Result<()> {
-    tx.prepare("UPDATE configurations SET purge_seq = ?2 WHERE configuration = ?1")?
-        .execute(params![configuration, seq])?;
-    Ok(())
+    tx.run("UPDATE configurations SET purge_seq = ?2 WHERE configuration = ?1", params![configuration, seq])
 }
 
 /// Returns the next configuration with a running purge, if there is one.
 pub fn find_next_purge(at: &Snapshot<'_>) -> Result<Option<PendingPurge>> {
-    let mut statement = at.prepare(
+    at.find_row(
         "SELECT configuration, account_id, purge_seq FROM configurations WHERE purge_seq IS NOT NULL
          ORDER BY configuration LIMIT 1",
-    )?;
-    let found = statement.query_row([], |row| {
-        Ok(PendingPurge { configuration: row.get(0)?, account: row.get(1)?, redacted_seq: row.get(2)? })
-    });
-    Ok(found.optional()?)
+        [],
+        |row| Ok(PendingPurge { configuration: row.get(0)?, account: row.get(1)?, redacted_seq: row.get(2)? }),
+    )
 }
 
 /// Runs a deletion with `secure_delete`, which overwrites deleted content.
@@ -55,12 +50,11 @@ pub fn run_with_secure_delete<T>(tx: &Tx<'_>, remove: impl FnOnce() -> Result<T>
 /// Deletes at most `limit` index values of a configuration. Returns how many were deleted.
 pub fn delete_index_values(tx: &Tx<'_>, configuration: i64, limit: usize) -> Result<usize> {
     // One by one: SQLite would search a row-value condition on the key by its first column only.
-    let mut statement =
-        tx.prepare("SELECT path, key, resource FROM resource_values WHERE configuration = ?1 LIMIT ?2")?;
-    let rows = statement.query_map(params![configuration, to_sql_limit(limit)], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
-    })?;
-    let found: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
+    let found: Vec<(String, String, i64)> = tx.list_rows(
+        "SELECT path, key, resource FROM resource_values WHERE configuration = ?1 LIMIT ?2",
+        (configuration, to_sql_limit(limit)),
+        |row| row.try_into(),
+    )?;
     let mut delete = tx
         .prepare("DELETE FROM resource_values WHERE configuration = ?1 AND path = ?2 AND key = ?3 AND resource = ?4")?;
     for (path, key, resource) in &found {
@@ -85,25 +79,24 @@ pub struct ResourceToPurge {
 /// Returns at most `limit` remaining resources of a configuration, groups before users. When no resources are left,
 /// returns the remaining held ones.
 pub fn list_remaining_resources(at: &Snapshot<'_>, configuration: i64, limit: usize) -> Result<Vec<ResourceToPurge>> {
-    let mut statement = at.prepare(
-        "SELECT r.resource, r.id, r.type, h.id IS NULL OR h.body IS NOT NULL
+    let parameters = (configuration, to_sql_limit(limit));
+    let read = |row: &rusqlite::Row<'_>| read_columns!(row, ResourceToPurge { key, id, resource_type, is_published });
+    let found = at.list_rows(
+        "SELECT r.resource AS key, r.id, r.type AS resource_type, h.id IS NULL OR h.body IS NOT NULL AS is_published
          FROM resources r LEFT JOIN held_resources h ON h.id = r.id
          WHERE r.configuration = ?1 ORDER BY r.type, r.resource LIMIT ?2",
+        parameters,
+        read,
     )?;
-    let read = |row: &rusqlite::Row<'_>| {
-        Ok(ResourceToPurge { key: row.get(0)?, id: row.get(1)?, resource_type: row.get(2)?, is_published: row.get(3)? })
-    };
-    let rows = statement.query_map(params![configuration, to_sql_limit(limit)], read)?;
-    let mut found: Vec<ResourceToPurge> = rows.collect::<rusqlite::Result<_>>()?;
-    if found.is_empty() {
-        let mut statement = at.prepare(
-            "SELECT NULL, id, type, body IS NOT NULL FROM held_resources
-             WHERE configuration = ?1 ORDER BY type, resource LIMIT ?2",
-        )?;
-        let rows = statement.query_map(params![configuration, to_sql_limit(limit)], read)?;
-        found = rows.collect::<rusqlite::Result<_>>()?;
+    if !found.is_empty() {
+        return Ok(found);
     }
-    Ok(found)
+    at.list_rows(
+        "SELECT NULL AS key, id, type AS resource_type, body IS NOT NULL AS is_published FROM held_resources
+         WHERE configuration = ?1 ORDER BY type, resource LIMIT ?2",
+        parameters,
+        read,
+    )
 }
 
 /// Deletes a resource with its memberships, password and held state. Its index values must be deleted first.
@@ -115,16 +108,17 @@ pub fn purge_resource(tx: &Tx<'_>, configuration: i64, resource: &ResourceToPurg
             "DELETE FROM passwords WHERE resource = ?1",
             "DELETE FROM resources WHERE resource = ?1",
         ] {
-            tx.prepare(sql)?.execute([key])?;
+            tx.run(sql, [key])?;
         }
         counts::adjust_count(tx, configuration, &resource.resource_type, key, -1)?;
     }
     for side in ["group_id", "member_id"] {
-        tx.prepare(&format!("DELETE FROM held_members WHERE configuration = ?1 AND {side} = ?2"))?
-            .execute(params![configuration, resource.id])?;
+        tx.run(
+            &format!("DELETE FROM held_members WHERE configuration = ?1 AND {side} = ?2"),
+            params![configuration, resource.id],
+        )?;
     }
-    tx.prepare("DELETE FROM held_resources WHERE id = ?1")?.execute([&resource.id])?;
-    Ok(())
+    tx.run("DELETE FROM held_resources WHERE id = ?1", [&resource.id])
 }
 
 /// Deletes the other rows of a configuration, after its resources are deleted.
@@ -135,11 +129,7 @@ pub fn purge_remaining_rows(tx: &Tx<'_>, configuration: i64) -> Result<()> {
         "DELETE FROM held_members WHERE configuration = ?1",
         "UPDATE configurations SET holds = 0 WHERE configuration = ?1",
     ] {
-        tx.prepare(sql)?.execute([configuration])?;
+        tx.run(sql, [configuration])?;
     }
     Ok(())
-}
-
-fn to_sql_limit(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }

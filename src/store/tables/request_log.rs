@@ -1,9 +1,13 @@
 //! Rows of `requests`: the request log of each configuration. The caller masks passwords and tokens first.
 
-use rusqlite::{OptionalExtension, Row, named_params};
+use rusqlite::{Row, named_params};
 
-use crate::error::{Error, Reason, Result};
+use super::purge::run_with_secure_delete;
+use super::rows::read_columns;
+use crate::error::{Reason, Result};
+use crate::messages::template_of_note;
 use crate::model::request::{CallHealth, FailureCause, LoggedBody, LoggedCall};
+use crate::scim::dialect::NoteCode;
 use crate::store::{Snapshot, Tx};
 
 /// Maximum rows that one page scans. If a filter matches few rows, the next page continues from there.
@@ -57,40 +61,39 @@ pub struct RequestLogPage {
 /// Inserts a logged call.
 pub fn insert_request(tx: &Tx<'_>, configuration: i64, call: &LoggedCall) -> Result<()> {
     let notes = serde_json::to_string(&call.notes).unwrap_or_default();
-    tx.prepare(
+    tx.run(
         "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, scim_type, detail,
                 refusal, token_hint, token_id, resource_type, resource_id, notes, missed,
                 request_bytes, response_bytes, request_body, response_body, address, reason, reason_field)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
                  ?23, ?24)",
-    )?
-    .execute(rusqlite::params![
-        configuration,
-        call.id,
-        call.at,
-        call.duration_us,
-        call.method,
-        call.path,
-        call.status,
-        call.failed,
-        call.scim_type,
-        call.detail,
-        call.refusal,
-        call.token_hint,
-        call.token_id,
-        call.resource_type,
-        call.resource_id,
-        notes,
-        call.missed,
-        get_body_length(&call.request),
-        get_body_length(&call.response),
-        call.request.text,
-        call.response.text,
-        call.address,
-        call.reason.map(Reason::code),
-        call.reason_field,
-    ])?;
-    Ok(())
+        rusqlite::params![
+            configuration,
+            call.id,
+            call.at,
+            call.duration_us,
+            call.method,
+            call.path,
+            call.status,
+            call.failed,
+            call.scim_type,
+            call.detail,
+            call.refusal,
+            call.token_hint,
+            call.token_id,
+            call.resource_type,
+            call.resource_id,
+            notes,
+            call.missed,
+            get_body_length(&call.request),
+            get_body_length(&call.response),
+            call.request.text,
+            call.response.text,
+            call.address,
+            call.reason.map(Reason::code),
+            call.reason_field,
+        ],
+    )
 }
 
 fn get_body_length(body: &LoggedBody) -> Option<i64> {
@@ -107,7 +110,6 @@ pub fn list_requests(
 ) -> Result<RequestLogPage> {
     let end = find_scan_end(at, configuration, query)?;
     let from = [end.as_deref(), query.from.as_deref()].into_iter().flatten().max().unwrap_or_default();
-    let mut statement = at.prepare(&build_page_sql(query))?;
     let parameters = named_params! {
         ":configuration": configuration,
         ":from": from,
@@ -121,8 +123,7 @@ pub fn list_requests(
         ":everywhere": query.search_content,
         ":limit": i64::from(limit) + 1,
     };
-    let found = statement.query_map(parameters, read_request)?;
-    let mut calls: Vec<LoggedCall> = found.collect::<rusqlite::Result<_>>()?;
+    let mut calls = at.list_rows(&build_page_sql(query), parameters, read_request)?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = calls.len() > limit;
     calls.truncate(limit);
@@ -140,6 +141,10 @@ fn build_page_sql(query: &RequestLogQuery) -> String {
         Some(false) => "failed = :failed",
         None => ":failed IS NULL",
     };
+    // Notes are stored as codes, and a caller searches for the text that is shown.
+    let notes = NoteCode::ALL.iter().fold("notes".to_owned(), |sql, code| {
+        format!("replace({sql}, '{}', '{}')", code.as_str(), template_of_note(*code))
+    });
     format!(
         "SELECT id, at, duration_us, method, path, status, failed, scim_type, detail, refusal, token_hint, token_id,
                 resource_type, resource_id, notes, missed, request_bytes, response_bytes,
@@ -150,7 +155,7 @@ fn build_page_sql(query: &RequestLogQuery) -> String {
            AND {failed} AND (:method IS NULL OR method = :method) AND {resource}
            AND (:text IS NULL OR instr(lower(id || ' ' || coalesce(token_id, '') || ' ' || coalesce(resource_id, '')),
                                        lower(:text))
-                OR :everywhere AND (instr(lower(path || ' ' || coalesce(detail, '') || ' ' || notes), lower(:text))
+                OR :everywhere AND (instr(lower(path || ' ' || coalesce(detail, '') || ' ' || {notes}), lower(:text))
                                   OR instr(lower(request_body), lower(:text))))
          ORDER BY id DESC LIMIT :limit"
     )
@@ -165,15 +170,12 @@ pub fn search_requests(
     scanned: u32,
     limit: u32,
 ) -> Result<Vec<LoggedCall>> {
-    let mut statement = at.prepare(
-        "SELECT * FROM (SELECT * FROM requests WHERE configuration = ?1 ORDER BY id DESC LIMIT ?4)
+    let sql = "SELECT * FROM (SELECT * FROM requests WHERE configuration = ?1 ORDER BY id DESC LIMIT ?4)
          WHERE instr(lower(path || ' ' || coalesce(detail, '') || ' ' || coalesce(request_body, '')), lower(?2))
             OR instr(lower(path), lower(?3))
-         ORDER BY id DESC LIMIT ?5",
-    )?;
+         ORDER BY id DESC LIMIT ?5";
     let [plain, encoded] = texts;
-    let found = statement.query_map((configuration, plain, encoded, scanned, limit), read_request_with_bodies)?;
-    Ok(found.collect::<rusqlite::Result<_>>()?)
+    at.list_rows(sql, (configuration, plain, encoded, scanned, limit), read_request_with_bodies)
 }
 
 /// Reads a row with its bodies.
@@ -191,22 +193,16 @@ fn find_scan_end(at: &Snapshot<'_>, configuration: i64, query: &RequestLogQuery)
     }
     let reads_bodies = query.text.is_some() && query.search_content;
     let scanned = if reads_bodies { SCANNED_BODIES_MAX } else { SCANNED_ROWS_MAX };
-    let mut statement = at.prepare(
-        "SELECT id FROM requests WHERE configuration = ?1 AND id < ifnull(?2, '~')
-         ORDER BY id DESC LIMIT 1 OFFSET ?3",
-    )?;
-    let parameters = (configuration, query.before.as_deref(), scanned - 1);
-    Ok(statement.query_row(parameters, |row| row.get(0)).optional()?)
+    at.find_value(
+        "SELECT id FROM requests WHERE configuration = ?1 AND id < ifnull(?2, '~') ORDER BY id DESC LIMIT 1 OFFSET ?3",
+        (configuration, query.before.as_deref(), scanned - 1),
+    )
 }
 
 /// Returns the call with this id, with its bodies.
 pub fn find_request_by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Option<LoggedCall>> {
-    let mut statement = at.prepare(
-        "SELECT id, at, duration_us, method, path, status, failed, scim_type, detail, refusal, token_hint, token_id,
-                resource_type, resource_id, notes, missed, request_bytes, response_bytes, address, reason, reason_field, request_body, response_body
-         FROM requests WHERE configuration = ?1 AND id = ?2",
-    )?;
-    Ok(statement.query_row((configuration, id), read_request_with_bodies).optional()?)
+    let sql = "SELECT * FROM requests WHERE configuration = ?1 AND id = ?2";
+    at.find_row(sql, (configuration, id), read_request_with_bodies)
 }
 
 fn read_request(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
@@ -215,79 +211,63 @@ fn read_request(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
         let bytes: Option<i64> = row.get(name)?;
         Ok(LoggedBody { bytes: bytes.and_then(|bytes| u64::try_from(bytes).ok()), text: None })
     };
-    Ok(LoggedCall {
-        id: row.get("id")?,
-        at: row.get("at")?,
-        duration_us: row.get("duration_us")?,
-        address: row.get("address")?,
-        method: row.get("method")?,
-        path: row.get("path")?,
-        status: row.get("status")?,
-        failed: row.get("failed")?,
-        scim_type: row.get("scim_type")?,
+    read_columns!(row, LoggedCall {
+        id, at, duration_us, address, method, path, status, failed, scim_type, reason_field, detail, refusal,
+        token_hint, token_id, resource_type, resource_id, missed;
         reason: row.get::<_, Option<String>>("reason")?.as_deref().and_then(Reason::from_code),
-        reason_field: row.get("reason_field")?,
-        detail: row.get("detail")?,
-        refusal: row.get("refusal")?,
-        token_hint: row.get("token_hint")?,
-        token_id: row.get("token_id")?,
-        resource_type: row.get("resource_type")?,
-        resource_id: row.get("resource_id")?,
         notes: serde_json::from_str(&notes).unwrap_or_default(),
-        missed: row.get("missed")?,
         request: body("request_bytes")?,
-        response: body("response_bytes")?,
+        response: body("response_bytes")?
     })
 }
 
 /// Deletes at most `limit` rows with an id below `before`, or any rows without `before`. Returns how many were deleted.
 /// Call it again until it returns 0.
 pub fn delete_requests(tx: &Tx<'_>, configuration: i64, before: Option<&str>, limit: u32) -> Result<usize> {
-    let mut statement = tx.prepare(
+    tx.execute(
         "DELETE FROM requests WHERE request IN (
              SELECT request FROM requests WHERE configuration = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id LIMIT ?3)",
-    )?;
-    Ok(statement.execute((configuration, before, limit))?)
+        (configuration, before, limit),
+    )
 }
 
 /// Deletes rows in the same way, and overwrites the deleted content in the file.
 pub fn erase_requests(tx: &Tx<'_>, configuration: i64, before: Option<&str>, limit: u32) -> Result<usize> {
-    tx.connection().pragma_update(None, "secure_delete", true)?;
-    let removed = delete_requests(tx, configuration, before, limit);
-    tx.connection().pragma_update(None, "secure_delete", false)?;
-    removed
+    run_with_secure_delete(tx, || delete_requests(tx, configuration, before, limit))
 }
 
 /// Returns the id of the row that has exactly `count` newer rows.
 pub fn find_id_at_offset(at: &Snapshot<'_>, configuration: i64, count: u32) -> Result<Option<String>> {
-    let mut statement =
-        at.prepare("SELECT id FROM requests WHERE configuration = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2")?;
-    Ok(statement.query_row((configuration, count), |row| row.get(0)).optional()?)
+    at.find_value(
+        "SELECT id FROM requests WHERE configuration = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2",
+        (configuration, count),
+    )
 }
 
 /// Returns the id of the oldest row.
 pub fn find_oldest_id(at: &Snapshot<'_>, configuration: i64) -> Result<Option<String>> {
-    let mut statement = at.prepare("SELECT id FROM requests WHERE configuration = ?1 ORDER BY id LIMIT 1")?;
-    Ok(statement.query_row([configuration], |row| row.get(0)).optional()?)
+    at.find_row("SELECT id FROM requests WHERE configuration = ?1 ORDER BY id LIMIT 1", [configuration], |row| {
+        row.get(0)
+    })
 }
 
 /// Sets whether all rows of a configuration still have to be deleted.
 pub fn set_deletion_pending(tx: &Tx<'_>, configuration: i64, is_pending: bool) -> Result<()> {
-    tx.prepare("UPDATE configurations SET forgets_requests = ?2 WHERE configuration = ?1")?
-        .execute((configuration, is_pending))?;
-    Ok(())
+    tx.run("UPDATE configurations SET forgets_requests = ?2 WHERE configuration = ?1", (configuration, is_pending))
 }
 
 /// Whether all rows of a configuration still have to be deleted.
 pub fn is_deletion_pending(at: &Snapshot<'_>, configuration: i64) -> Result<bool> {
-    let mut statement = at.prepare("SELECT forgets_requests FROM configurations WHERE configuration = ?1")?;
-    Ok(statement.query_row([configuration], |row| row.get(0)).optional()?.unwrap_or_default())
+    Ok(at
+        .find_row("SELECT forgets_requests FROM configurations WHERE configuration = ?1", [configuration], |row| {
+            row.get(0)
+        })?
+        .unwrap_or_default())
 }
 
 /// Returns the number of rows of a configuration.
 pub fn count_requests(at: &Snapshot<'_>, configuration: i64) -> Result<u64> {
-    let mut statement = at.prepare("SELECT count(*) FROM requests WHERE configuration = ?1")?;
-    let found: i64 = statement.query_row([configuration], |row| row.get(0))?;
+    let found: i64 = at.read_value("SELECT count(*) FROM requests WHERE configuration = ?1", [configuration])?;
     Ok(found.unsigned_abs())
 }
 
@@ -295,52 +275,49 @@ pub fn count_requests(at: &Snapshot<'_>, configuration: i64) -> Result<u64> {
 pub fn list_logged_configurations(at: &Snapshot<'_>) -> Result<Vec<i64>> {
     // Steps from one configuration to the next by index, because the log has far more rows than there are
     // configurations.
-    let mut statement = at.prepare(
+    at.list_values(
         "WITH RECURSIVE of (configuration) AS (
              SELECT min(configuration) FROM requests
              UNION ALL
              SELECT (SELECT min(configuration) FROM requests WHERE configuration > of.configuration)
              FROM of WHERE of.configuration IS NOT NULL)
          SELECT configuration FROM of WHERE configuration IS NOT NULL",
-    )?;
-    let found = statement.query_map([], |row| row.get(0))?;
-    Ok(found.collect::<rusqlite::Result<_>>()?)
+        [],
+    )
 }
 
 /// Returns the health counters of a configuration, or `None` if it is deleted or unknown.
 pub fn load_health(at: &Snapshot<'_>, configuration: i64) -> Result<Option<CallHealth>> {
-    let mut statement = at.prepare(
+    at.find_row(
         "SELECT failures, auth_failures, recent_calls, last_failure, last_cause FROM configurations
          WHERE configuration = ?1 AND deleted_at IS NULL",
-    )?;
-    let found = statement.query_row([configuration], |row| {
-        Ok(CallHealth {
-            failures: row.get(0)?,
-            auth_failures: row.get(1)?,
-            recent: row.get(2)?,
-            last_failure: row.get(3)?,
-            last_cause: row.get::<_, Option<String>>(4)?.as_deref().and_then(FailureCause::from_code),
-        })
-    });
-    Ok(found.optional()?)
+        [configuration],
+        |row| {
+            Ok(CallHealth {
+                failures: row.get(0)?,
+                auth_failures: row.get(1)?,
+                recent: row.get(2)?,
+                last_failure: row.get(3)?,
+                last_cause: row.get::<_, Option<String>>(4)?.as_deref().and_then(FailureCause::from_code),
+            })
+        },
+    )
 }
 
 /// Stores the health counters of a configuration.
 pub fn set_health(tx: &Tx<'_>, configuration: i64, health: &CallHealth) -> Result<()> {
-    let mut statement = tx.prepare(
-        "UPDATE configurations SET failures = ?2, auth_failures = ?3, recent_calls = ?4, last_failure = ?5, last_cause = ?6
-         WHERE configuration = ?1",
-    )?;
     let CallHealth { failures, auth_failures, recent, last_failure, last_cause } = health;
     let last_cause = last_cause.map(FailureCause::code);
-    statement.execute((configuration, failures, auth_failures, recent, last_failure, last_cause))?;
-    Ok(())
+    tx.run(
+        "UPDATE configurations SET failures = ?2, auth_failures = ?3, recent_calls = ?4, last_failure = ?5, last_cause = ?6
+         WHERE configuration = ?1",
+        (configuration, failures, auth_failures, recent, last_failure, last_cause),
+    )
 }
 
 /// Returns the key of the configuration with this id, or `None` if it is unknown or deleted.
 pub fn find_configuration_key(at: &Snapshot<'_>, id: &str) -> Result<Option<i64>> {
-    let mut statement = at.prepare("SELECT configuration FROM configurations WHERE id = ?1 AND deleted_at IS NULL")?;
-    statement.query_row([id], |row| row.get(0)).optional().map_err(Error::from)
+    at.find_value("SELECT configuration FROM configurations WHERE id = ?1 AND deleted_at IS NULL", [id])
 }
 
 #[cfg(test)]

@@ -61,12 +61,11 @@ pub fn find_resource_by_id(
     collection: ResourceCollection<'_>,
     id: &str,
 ) -> Result<Option<StoredResource>> {
-    let mut statement = at.prepare(&format!(
-        "SELECT {COLUMNS} FROM resources r WHERE r.id = ?1 AND r.configuration = ?2 AND r.type = ?3"
-    ))?;
-    Ok(statement
-        .query_row(params![id, collection.configuration, collection.resource_type], read_stored_resource)
-        .optional()?)
+    at.find_row(
+        &format!("SELECT {COLUMNS} FROM resources r WHERE r.id = ?1 AND r.configuration = ?2 AND r.type = ?3"),
+        params![id, collection.configuration, collection.resource_type],
+        read_stored_resource,
+    )
 }
 
 /// Returns the row number and the type of each resource with these ids, of any type, in the order of `ids`. `None` for
@@ -83,9 +82,11 @@ pub fn find_rows_by_ids(at: &Snapshot<'_>, configuration: i64, ids: &[String]) -
 
 /// Returns the resource of the configuration with this row number.
 pub fn find_resource_by_key(at: &Snapshot<'_>, configuration: i64, key: i64) -> Result<Option<StoredResource>> {
-    let mut statement =
-        at.prepare(&format!("SELECT {COLUMNS} FROM resources r WHERE r.resource = ?1 AND r.configuration = ?2"))?;
-    Ok(statement.query_row([key, configuration], read_stored_resource).optional()?)
+    at.find_row(
+        &format!("SELECT {COLUMNS} FROM resources r WHERE r.resource = ?1 AND r.configuration = ?2"),
+        [key, configuration],
+        read_stored_resource,
+    )
 }
 
 /// The values of a resource to insert or update.
@@ -203,16 +204,11 @@ pub fn update_resource(
 /// Increments the version of a resource whose members changed but whose text did not.
 pub fn touch_resource(tx: &Tx<'_>, stored: &mut StoredResource) -> Result<()> {
     increment_version(tx, stored);
-    let mut statement =
-        tx.prepare("UPDATE resources SET version = ?2, last_modified = ?3, member_count = ?4 WHERE resource = ?1 AND configuration = ?5")?;
-    statement.execute(params![
-        stored.key,
-        stored.version,
-        stored.last_modified,
-        stored.member_count,
-        stored.configuration
-    ])?;
-    Ok(())
+    tx.run(
+        "UPDATE resources SET version = ?2, last_modified = ?3, member_count = ?4
+         WHERE resource = ?1 AND configuration = ?5",
+        params![stored.key, stored.version, stored.last_modified, stored.member_count, stored.configuration],
+    )
 }
 
 /// RFC 7643 section 3.1: `lastModified` is different after each change, even for two changes within a millisecond, and
@@ -230,8 +226,10 @@ pub fn delete_resource(
     keys: &IndexKeys,
 ) -> Result<()> {
     delete_values(tx, collection.configuration, stored.key, &keys.values)?;
-    tx.prepare("DELETE FROM resources WHERE resource = ?1 AND configuration = ?2")?
-        .execute(params![stored.key, stored.configuration])?;
+    tx.run(
+        "DELETE FROM resources WHERE resource = ?1 AND configuration = ?2",
+        params![stored.key, stored.configuration],
+    )?;
     counts::adjust_count(tx, collection.configuration, collection.resource_type, stored.key, -1)
 }
 
@@ -242,13 +240,14 @@ pub fn list_resources_by_value(
     path: &str,
     key: &str,
 ) -> Result<Vec<StoredResource>> {
-    let mut statement = at.prepare(&format!(
-        "SELECT {COLUMNS} FROM resource_values v JOIN resources r ON r.resource = v.resource
+    at.list_rows(
+        &format!(
+            "SELECT {COLUMNS} FROM resource_values v JOIN resources r ON r.resource = v.resource
          WHERE v.configuration = ?1 AND v.path = ?2 AND v.key = ?3 AND r.type = ?4 ORDER BY r.resource"
-    ))?;
-    let rows = statement
-        .query_map(params![collection.configuration, path, key, collection.resource_type], read_stored_resource)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+        ),
+        params![collection.configuration, path, key, collection.resource_type],
+        read_stored_resource,
+    )
 }
 
 /// Returns the resource of the collection with this `userName`, normalized for comparison.
@@ -257,12 +256,13 @@ pub fn find_resource_by_user_name(
     collection: ResourceCollection<'_>,
     key: &str,
 ) -> Result<Option<StoredResource>> {
-    let mut statement = at.prepare(&format!(
-        "SELECT {COLUMNS} FROM resources r WHERE r.configuration = ?1 AND r.type = ?2 AND r.user_name_key = ?3"
-    ))?;
-    Ok(statement
-        .query_row(params![collection.configuration, collection.resource_type, key], read_stored_resource)
-        .optional()?)
+    at.find_row(
+        &format!(
+            "SELECT {COLUMNS} FROM resources r WHERE r.configuration = ?1 AND r.type = ?2 AND r.user_name_key = ?3"
+        ),
+        params![collection.configuration, collection.resource_type, key],
+        read_stored_resource,
+    )
 }
 
 /// Returns the number of resources in the collection.
@@ -302,10 +302,10 @@ fn map_uniqueness_error(problem: rusqlite::Error) -> Error {
 
 /// Stores the member count of a resource whose version was already incremented.
 pub fn set_member_count(tx: &Tx<'_>, stored: &StoredResource) -> Result<()> {
-    let mut statement =
-        tx.prepare("UPDATE resources SET member_count = ?2 WHERE resource = ?1 AND configuration = ?3")?;
-    statement.execute(params![stored.key, stored.member_count, stored.configuration])?;
-    Ok(())
+    tx.run(
+        "UPDATE resources SET member_count = ?2 WHERE resource = ?1 AND configuration = ?3",
+        params![stored.key, stored.member_count, stored.configuration],
+    )
 }
 
 /// Returns at most `limit` resources of the collection with values of the extension `urn`, in the order of creation.

@@ -2,6 +2,7 @@
 
 use rusqlite::params;
 
+use super::rows::read_columns;
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
 use crate::store::{Snapshot, Tx, find_violated_columns};
@@ -23,19 +24,11 @@ pub struct StoredExtension {
 
 /// Returns the schemas of a configuration, ordered by URN.
 pub fn list_extensions(at: &Snapshot<'_>, configuration: i64) -> Result<Vec<StoredExtension>> {
-    let mut statement = at.prepare(
+    at.list_rows(
         "SELECT id, resource_type, required, document, created_at FROM extensions WHERE configuration = ?1 ORDER BY id",
-    )?;
-    let rows = statement.query_map(params![configuration], |row| {
-        Ok(StoredExtension {
-            id: row.get(0)?,
-            resource_type: row.get(1)?,
-            required: row.get(2)?,
-            document: row.get(3)?,
-            created_at: row.get(4)?,
-        })
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+        params![configuration],
+        |row| read_columns!(row, StoredExtension { id, resource_type, required, document, created_at }),
+    )
 }
 
 /// Inserts a schema, with the time of the write as `created_at`.
@@ -57,6 +50,5 @@ pub fn insert_extension(tx: &Tx<'_>, configuration: i64, new: &StoredExtension) 
 
 /// Deletes a schema. Returns false if it does not exist.
 pub fn delete_extension(tx: &Tx<'_>, configuration: i64, id: &str) -> Result<bool> {
-    let mut statement = tx.prepare("DELETE FROM extensions WHERE configuration = ?1 AND id = ?2")?;
-    Ok(statement.execute(params![configuration, id])? == 1)
+    Ok(tx.execute("DELETE FROM extensions WHERE configuration = ?1 AND id = ?2", params![configuration, id])? == 1)
 }

@@ -1,8 +1,9 @@
 //! Rows of `setup_links`. Only the digest of a link's secret is stored, never the secret itself.
 
-use rusqlite::{OptionalExtension, Row, named_params};
+use rusqlite::{Row, named_params};
 
-use crate::auth::secret::{self, TokenDigest};
+use super::rows::{find_by_digest, read_columns};
+use crate::auth::secret::TokenDigest;
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::store::{Snapshot, Tx};
@@ -39,98 +40,79 @@ impl SetupLink {
 
 /// Inserts a link with the digest of its secret.
 pub fn insert_link(tx: &Tx<'_>, digest: &TokenDigest, link: &SetupLink) -> Result<()> {
-    tx.prepare(
+    tx.run(
         "INSERT INTO setup_links (id, digest, configuration, note, provider, created_at, expires_at)
          VALUES (:id, :digest, :configuration, :note, :provider, :created_at, :expires_at)",
-    )?
-    .execute(named_params! {
-        ":id": link.id,
-        ":digest": digest.as_slice(),
-        ":configuration": link.configuration,
-        ":note": link.note,
-        ":provider": link.provider,
-        ":created_at": link.created_at,
-        ":expires_at": link.expires_at,
-    })?;
-    Ok(())
+        named_params! {
+            ":id": link.id,
+            ":digest": digest.as_slice(),
+            ":configuration": link.configuration,
+            ":note": link.note,
+            ":provider": link.provider,
+            ":created_at": link.created_at,
+            ":expires_at": link.expires_at,
+        },
+    )
 }
+
+const SELECT_LINKS: &str =
+    "SELECT digest, id, configuration, note, provider, created_at, expires_at, last_opened_at, opened,
+        ended_at
+     FROM setup_links";
 
 /// Returns at most `limit` links of a configuration, newest first. With `before`, only links with smaller ids.
 pub fn list_links(at: &Snapshot<'_>, configuration: i64, before: Option<&str>, limit: u32) -> Result<Vec<SetupLink>> {
-    let mut statement = at.prepare(
-        "SELECT id, configuration, note, provider, created_at, expires_at, last_opened_at, opened, ended_at
-         FROM setup_links WHERE configuration = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3",
-    )?;
-    let found = statement.query_map((configuration, before, limit), read_link)?;
-    Ok(found.collect::<rusqlite::Result<_>>()?)
+    let sql = format!("{SELECT_LINKS} WHERE configuration = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id DESC LIMIT ?3");
+    at.list_rows(&sql, (configuration, before, limit), read_link)
 }
 
 /// Returns the link of a configuration with this id, live or not.
 pub fn find_link_by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Option<SetupLink>> {
-    let mut statement = at.prepare(
-        "SELECT id, configuration, note, provider, created_at, expires_at, last_opened_at, opened, ended_at
-         FROM setup_links WHERE configuration = ?1 AND id = ?2",
-    )?;
-    Ok(statement.query_row((configuration, id), read_link).optional()?)
+    at.find_row(&format!("{SELECT_LINKS} WHERE configuration = ?1 AND id = ?2"), (configuration, id), read_link)
 }
 
 /// Returns the link with this digest of the secret, live or not.
 pub fn find_link_by_digest(at: &Snapshot<'_>, digest: &TokenDigest) -> Result<Option<SetupLink>> {
-    let mut statement = at.prepare(
-        "SELECT id, configuration, note, provider, created_at, expires_at, last_opened_at, opened, ended_at, digest
-         FROM setup_links WHERE digest = ?1",
-    )?;
-    let found =
-        statement.query_row([digest.as_slice()], |row| Ok((row.get::<_, TokenDigest>("digest")?, read_link(row)?)));
-    Ok(found.optional()?.and_then(|(stored, link)| secret::digests_match(&stored, digest).then_some(link)))
+    find_by_digest(at, &format!("{SELECT_LINKS} WHERE digest = ?1"), digest, read_link)
 }
 
 /// Returns the number of live links of a configuration.
 pub fn count_live_links(at: &Snapshot<'_>, configuration: i64, now: Millis) -> Result<u32> {
-    let mut statement = at.prepare(
+    at.read_value(
         "SELECT count(*) FROM setup_links WHERE configuration = ?1 AND ended_at IS NULL AND expires_at > ?2",
-    )?;
-    Ok(statement.query_row((configuration, now), |row| row.get(0))?)
+        (configuration, now),
+    )
 }
 
 /// Records that a link was opened.
 pub fn record_link_opened(tx: &Tx<'_>, id: &str) -> Result<()> {
-    tx.prepare("UPDATE setup_links SET opened = opened + 1, last_opened_at = ?2 WHERE id = ?1")?
-        .execute((id, tx.now))?;
-    Ok(())
+    tx.run("UPDATE setup_links SET opened = opened + 1, last_opened_at = ?2 WHERE id = ?1", (id, tx.now))
 }
 
 /// Returns the time of creation of the newest user of a configuration.
 pub fn find_newest_user_time(at: &Snapshot<'_>, configuration: i64) -> Result<Option<Millis>> {
-    let mut statement = at.prepare(
+    at.find_value(
         "SELECT created_at FROM resources WHERE configuration = ?1 AND type = 'User' ORDER BY resource DESC LIMIT 1",
-    )?;
-    Ok(statement.query_row([configuration], |row| row.get(0)).optional()?)
+        [configuration],
+    )
 }
 
 /// Ends a link.
 pub fn end_link(tx: &Tx<'_>, id: &str) -> Result<()> {
-    tx.prepare("UPDATE setup_links SET ended_at = ?2 WHERE id = ?1")?.execute((id, tx.now))?;
-    Ok(())
+    tx.run("UPDATE setup_links SET ended_at = ?2 WHERE id = ?1", (id, tx.now))
 }
 
 /// Ends all links of a configuration.
 pub fn end_all_links(tx: &Tx<'_>, configuration: i64) -> Result<()> {
-    tx.prepare("UPDATE setup_links SET ended_at = ?2 WHERE configuration = ?1 AND ended_at IS NULL")?
-        .execute((configuration, tx.now))?;
-    Ok(())
+    tx.run(
+        "UPDATE setup_links SET ended_at = ?2 WHERE configuration = ?1 AND ended_at IS NULL",
+        (configuration, tx.now),
+    )
 }
 
 fn read_link(row: &Row<'_>) -> rusqlite::Result<SetupLink> {
-    Ok(SetupLink {
-        id: row.get("id")?,
-        configuration: row.get("configuration")?,
-        note: row.get("note")?,
-        provider: row.get("provider")?,
-        created_at: row.get("created_at")?,
-        expires_at: row.get("expires_at")?,
-        last_opened_at: row.get("last_opened_at")?,
-        opened: row.get("opened")?,
-        ended_at: row.get("ended_at")?,
-    })
+    read_columns!(
+        row,
+        SetupLink { id, configuration, note, provider, created_at, expires_at, last_opened_at, opened, ended_at }
+    )
 }

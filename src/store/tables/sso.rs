@@ -29,59 +29,59 @@ pub fn find_provider(at: &Snapshot<'_>) -> Result<Option<StoredProvider>> {
 /// Stores a provider, and replaces the previous one.
 pub fn save_provider(tx: &Tx<'_>, agreement: &ProviderConfiguration, client_secret: Option<&[u8]>) -> Result<()> {
     let text = serde_json::to_string(agreement).map_err(|problem| Error::database(problem.to_string()))?;
-    tx.prepare(
+    tx.run(
         "INSERT INTO sso_provider (one, agreement, client_secret, revision) VALUES (1, :agreement, :secret, :now)
          ON CONFLICT (one) DO UPDATE SET agreement = excluded.agreement, client_secret = excluded.client_secret,
              revision = max(revision + 1, excluded.revision)",
-    )?
-    .execute(named_params! {":agreement": text, ":secret": client_secret, ":now": tx.now})?;
-    Ok(())
+        named_params! {":agreement": text, ":secret": client_secret, ":now": tx.now},
+    )
 }
 
 /// Deletes the provider. Identities stay, in case it is configured again. Returns false if there was none.
 pub fn delete_provider(tx: &Tx<'_>) -> Result<bool> {
-    Ok(tx.prepare("DELETE FROM sso_provider")?.execute([])? > 0)
+    Ok(tx.execute("DELETE FROM sso_provider", [])? > 0)
 }
 
 /// Returns the id of the admin with this identity, and whether sign-in manages the role.
 pub fn find_admin_by_identity(at: &Snapshot<'_>, issuer: &str, subject: &str) -> Result<Option<(String, bool)>> {
-    let mut statement =
-        at.prepare("SELECT admin_id, managed FROM sso_identities WHERE issuer = ?1 AND subject = ?2")?;
-    Ok(statement.query_row([issuer, subject], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+    at.find_row(
+        "SELECT admin_id, managed FROM sso_identities WHERE issuer = ?1 AND subject = ?2",
+        [issuer, subject],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
 /// Returns the subject of the admin at this provider.
 pub fn find_subject(at: &Snapshot<'_>, issuer: &str, admin: &str) -> Result<Option<String>> {
-    let mut statement = at.prepare("SELECT subject FROM sso_identities WHERE admin_id = ?2 AND issuer = ?1")?;
-    Ok(statement.query_row([issuer, admin], |row| row.get(0)).optional()?)
+    at.find_row("SELECT subject FROM sso_identities WHERE admin_id = ?2 AND issuer = ?1", [issuer, admin], |row| {
+        row.get(0)
+    })
 }
 
 /// Returns the identities of an admin as (issuer, subject), oldest first.
 pub fn list_identities(at: &Snapshot<'_>, admin: &str) -> Result<Vec<(String, String)>> {
-    let mut statement =
-        at.prepare("SELECT issuer, subject FROM sso_identities WHERE admin_id = ?1 ORDER BY created_at")?;
-    let found = statement.query_map([admin], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(found.collect::<rusqlite::Result<_>>()?)
+    at.list_rows("SELECT issuer, subject FROM sso_identities WHERE admin_id = ?1 ORDER BY created_at", [admin], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })
 }
 
 /// Links an identity to an admin. `is_managed` is whether sign-in manages the role.
 pub fn link_identity(tx: &Tx<'_>, issuer: &str, subject: &str, admin: &str, is_managed: bool) -> Result<()> {
-    tx.prepare(
+    tx.run(
         "INSERT INTO sso_identities (issuer, subject, admin_id, managed, created_at)
          VALUES (:issuer, :subject, :admin, :managed, :now)
          ON CONFLICT (issuer, subject) DO UPDATE SET managed = excluded.managed",
-    )?
-    .execute(named_params! {
-        ":issuer": issuer,
-        ":subject": subject,
-        ":admin": admin,
-        ":managed": is_managed,
-        ":now": tx.now,
-    })?;
-    Ok(())
+        named_params! {
+            ":issuer": issuer,
+            ":subject": subject,
+            ":admin": admin,
+            ":managed": is_managed,
+            ":now": tx.now,
+        },
+    )
 }
 
 /// Deletes all identities of an admin. Returns how many were deleted.
 pub fn delete_identities(tx: &Tx<'_>, admin: &str) -> Result<usize> {
-    Ok(tx.prepare("DELETE FROM sso_identities WHERE admin_id = ?1")?.execute([admin])?)
+    tx.execute("DELETE FROM sso_identities WHERE admin_id = ?1", [admin])
 }

@@ -9,36 +9,31 @@ use crate::store::{Snapshot, Tx};
 
 /// Adds the counts in `calls` to those of the same hour.
 pub fn add_calls(tx: &Tx<'_>, configuration: i64, calls: &HourlyCalls) -> Result<()> {
-    tx.prepare(
+    tx.run(
         "INSERT INTO traffic (configuration, hour, accepted, refused, missed)
          VALUES (:configuration, :hour, :accepted, :refused, :missed)
          ON CONFLICT (configuration, hour) DO UPDATE SET accepted = accepted + excluded.accepted,
              refused = refused + excluded.refused, missed = missed + excluded.missed",
-    )?
-    .execute(named_params! {
-        ":configuration": configuration,
-        ":hour": calls.hour,
-        ":accepted": calls.accepted,
-        ":refused": calls.refused,
-        ":missed": calls.missed,
-    })?;
-    Ok(())
+        named_params! {
+            ":configuration": configuration,
+            ":hour": calls.hour,
+            ":accepted": calls.accepted,
+            ":refused": calls.refused,
+            ":missed": calls.missed,
+        },
+    )
 }
 
 /// Returns the hours with calls, from `hour` on, in ascending order.
 pub fn list_hours_since(at: &Snapshot<'_>, configuration: i64, hour: i64) -> Result<Vec<HourlyCalls>> {
-    let mut statement = at.prepare(
+    at.list_rows(
         "SELECT hour, accepted, refused, missed FROM traffic WHERE configuration = ?1 AND hour >= ?2 ORDER BY hour",
-    )?;
-    let hours = statement.query_map((configuration, hour), |row| {
-        Ok(HourlyCalls { hour: row.get(0)?, accepted: row.get(1)?, refused: row.get(2)?, missed: row.get(3)? })
-    })?;
-    Ok(hours.collect::<rusqlite::Result<_>>()?)
+        (configuration, hour),
+        |row| Ok(HourlyCalls { hour: row.get(0)?, accepted: row.get(1)?, refused: row.get(2)?, missed: row.get(3)? }),
+    )
 }
 
 /// Deletes the counts of a configuration for the hours before a time.
 pub fn delete_hours_before(tx: &Tx<'_>, configuration: i64, before: Millis) -> Result<()> {
-    tx.prepare("DELETE FROM traffic WHERE configuration = ?1 AND hour < ?2")?
-        .execute((configuration, before.div_euclid(HOUR_MS)))?;
-    Ok(())
+    tx.run("DELETE FROM traffic WHERE configuration = ?1 AND hour < ?2", (configuration, before.div_euclid(HOUR_MS)))
 }

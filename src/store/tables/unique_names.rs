@@ -29,9 +29,10 @@ pub fn require_unique_names(tx: &Tx<'_>, configuration: i64, resource_type: &str
 
 /// Allows duplicate display names again.
 pub fn allow_duplicate_names(tx: &Tx<'_>, configuration: i64, resource_type: &str) -> Result<()> {
-    tx.prepare("UPDATE resources SET unique_name_key = NULL WHERE configuration = ?1 AND type = ?2")?
-        .execute(params![configuration, resource_type])?;
-    Ok(())
+    tx.run(
+        "UPDATE resources SET unique_name_key = NULL WHERE configuration = ?1 AND type = ?2",
+        params![configuration, resource_type],
+    )
 }
 
 fn list_duplicate_names(tx: &Tx<'_>, configuration: i64, resource_type: &str) -> Result<Vec<String>> {

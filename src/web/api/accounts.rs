@@ -8,8 +8,7 @@ use super::cursor::{CursorPage, PageQuery};
 use crate::clock;
 use crate::management::accounts;
 use crate::model::account::Account;
-use crate::web::api::request::{ApiRequest, read_blocking, run_write};
-use crate::web::api::request_types::DisplayName;
+use crate::web::api::request_types::{ApiRequest, DisplayName};
 use crate::web::api::response::{
     ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
 };
@@ -44,16 +43,13 @@ impl From<Account> for AccountResponse {
     get,
     path = "/directory/resources/v1/accounts",
     tag = "Accounts",
-    operation_id = "listAccounts",
     params(PageQuery),
-    responses((status = 200, description = "One page", body = CursorPage<AccountResponse>), ReadErrors),
-    security(("bearer" = []))
+    responses((status = 200, description = "One page", body = CursorPage<AccountResponse>), ReadErrors)
 )]
 pub(super) async fn list_accounts(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
     let query = call.query::<PageQuery>()?;
     let (scope, limit, after) = (allowed.account_scope(), query.limit()?, query.position::<String>()?);
-    let found =
-        read_blocking(&call.state, move |at| accounts::list_accounts(at, &scope, after.as_deref(), limit + 1)).await?;
+    let found = call.read(move |at| accounts::list_accounts(at, &scope, after.as_deref(), limit + 1)).await?;
     Ok(json_response(&CursorPage::from_rows(found, limit, |account| account.id.clone(), AccountResponse::from)))
 }
 
@@ -79,15 +75,13 @@ pub(super) struct CreateAccountBody {
     post,
     path = "/directory/resources/v1/accounts",
     tag = "Accounts",
-    operation_id = "createAccount",
     request_body = CreateAccountBody,
-    responses((status = 201, description = "The account", body = AccountResponse), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 201, description = "The account", body = AccountResponse), WriteErrors)
 )]
 pub(super) async fn create_account(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
     let context = allowed.context;
-    let (body, state) = call.body::<CreateAccountBody>().await?;
-    let account = run_write(&state, move |tx| {
+    let body = call.body::<CreateAccountBody>().await?;
+    let account = call.write(move |tx| {
         let name = body.name.as_ref().map(|name| name.0.as_str());
         accounts::create_account(tx, &context, &body.id, name)
     });
@@ -101,14 +95,12 @@ pub(super) async fn create_account(allowed: AllowedCaller<OperatorOnly<System>>,
     get,
     path = "/directory/resources/v1/accounts/{id}",
     tag = "Accounts",
-    operation_id = "getAccount",
     params(("id" = String, Path, description = "Id of the account, percent-encoded")),
-    responses((status = 200, description = "The account", body = AccountResponse), ReadErrors),
-    security(("bearer" = []))
+    responses((status = 200, description = "The account", body = AccountResponse), ReadErrors)
 )]
 pub(super) async fn get_account(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
     let id = call.path_parameter("id");
-    let found = call.state.store.read_inline(|at| accounts::find_account(at, &allowed.context.scope, &id))?;
+    let found = call.read_inline(|at| accounts::find_account(at, &allowed.context.scope, &id))?;
     Ok(json_response(&AccountResponse::from(found)))
 }
 
@@ -124,17 +116,15 @@ pub(super) struct UpdateAccountBody {
     patch,
     path = "/directory/resources/v1/accounts/{id}",
     tag = "Accounts",
-    operation_id = "updateAccount",
     params(("id" = String, Path, description = "Id of the account, percent-encoded")),
     request_body = UpdateAccountBody,
-    responses((status = 204, description = "Done"), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 204, description = "Done"), WriteErrors)
 )]
 pub(super) async fn update_account(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
-    call.state.store.read_inline(|at| accounts::find_account(at, &context.scope, &id))?;
-    let (body, state) = call.body::<UpdateAccountBody>().await?;
-    run_write(&state, move |tx| accounts::rename_account(tx, &context, &id, &body.name.0)).await?;
+    call.read_inline(|at| accounts::find_account(at, &context.scope, &id))?;
+    let body = call.body::<UpdateAccountBody>().await?;
+    call.write(move |tx| accounts::rename_account(tx, &context, &id, &body.name.0)).await?;
     Ok(no_content_response())
 }
 
@@ -155,16 +145,14 @@ pub(super) struct DeleteAccountQuery {
     delete,
     path = "/directory/resources/v1/accounts/{id}",
     tag = "Accounts",
-    operation_id = "deleteAccount",
     params(("id" = String, Path, description = "Id of the account, percent-encoded"), DeleteAccountQuery),
-    responses((status = 204, description = "Done"), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 204, description = "Done"), WriteErrors)
 )]
 pub(super) async fn delete_account(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
-    call.state.store.read_inline(|at| accounts::find_account(at, &context.scope, &id))?;
+    call.read_inline(|at| accounts::find_account(at, &context.scope, &id))?;
     let purge = call.query::<DeleteAccountQuery>()?.purge;
-    run_write(&call.state, move |tx| {
+    call.write(move |tx| {
         if purge {
             accounts::delete_and_purge_account(tx, &context, &id)
         } else {

@@ -14,8 +14,7 @@ use crate::model::permission::{Permission, Permissions};
 use crate::web::api::caller::{AllowedCaller, OperatorOnly, System};
 use crate::web::api::configurations::map_random_error;
 use crate::web::api::cursor::{CursorPage, PageQuery};
-use crate::web::api::request::{ApiRequest, read_blocking, run_write};
-use crate::web::api::request_types::{DisplayName, RequestTimestamp};
+use crate::web::api::request_types::{ApiRequest, DisplayName, RequestTimestamp};
 use crate::web::api::response::{
     ApiError, ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
 };
@@ -125,10 +124,8 @@ pub(super) struct ListApiKeysQuery {
     get,
     path = "/directory/resources/v1/api-keys",
     tag = "Callers",
-    operation_id = "listApiKeys",
-    params(PageQuery, ListApiKeysQuery, ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "The keys that are not revoked, oldest first", body = CursorPage<ApiKeyResponse>), ReadErrors),
-    security(("bearer" = []))
+    params(PageQuery, ListApiKeysQuery),
+    responses((status = 200, description = "The keys that are not revoked, oldest first", body = CursorPage<ApiKeyResponse>), ReadErrors)
 )]
 pub(super) async fn list_api_keys(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
     let (page, filter) = (call.query::<PageQuery>()?, call.query::<ListApiKeysQuery>()?);
@@ -143,10 +140,8 @@ pub(super) async fn list_api_keys(allowed: AllowedCaller<OperatorOnly<System>>, 
             ApiKeyResponse::from,
         )));
     }
-    let found = read_blocking(&call.state, move |at| {
-        api_keys::list_api_keys(at, account.as_deref(), after.as_deref(), limit + 1)
-    })
-    .await?;
+    let found =
+        call.read(move |at| api_keys::list_api_keys(at, account.as_deref(), after.as_deref(), limit + 1)).await?;
     Ok(json_response(&CursorPage::from_rows(found, limit, |key| key.id.clone(), ApiKeyResponse::from)))
 }
 
@@ -158,20 +153,18 @@ pub(super) async fn list_api_keys(allowed: AllowedCaller<OperatorOnly<System>>, 
     post,
     path = "/directory/resources/v1/api-keys",
     tag = "Callers",
-    operation_id = "createApiKey",
     params(("frontegg-tenant-id" = Option<String>, Header, max_length = 128,
         pattern = r"^([^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?)?$",
         description = "The account")),
     request_body = CreateApiKeyBody,
-    responses((status = 201, description = "The key, with its secret", body = CreatedApiKey), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 201, description = "The key, with its secret", body = CreatedApiKey), WriteErrors)
 )]
 pub(super) async fn create_api_key(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
     let (context, permissions) = (allowed.context, allowed.permissions);
-    let (body, state) = call.body::<CreateApiKeyBody>().await?;
+    let body = call.body::<CreateApiKeyBody>().await?;
     let secret = map_random_error(BearerToken::generate_key())?;
     let new = validate_new_key(body, &context, permissions, &secret)?;
-    let key = run_write(&state, move |tx| api_keys::create_api_key(tx, &context, &new)).await?;
+    let key = call.write(move |tx| api_keys::create_api_key(tx, &context, &new)).await?;
     Ok(created_response(&CreatedApiKey { key: key.into(), secret: secret.reveal().to_owned() }))
 }
 
@@ -205,14 +198,11 @@ fn validate_new_key(
     get,
     path = "/directory/resources/v1/api-keys/{id}",
     tag = "Callers",
-    operation_id = "getApiKey",
-    params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "The key", body = ApiKeyResponse), ReadErrors),
-    security(("bearer" = []))
+    responses((status = 200, description = "The key", body = ApiKeyResponse), ReadErrors)
 )]
 pub(super) async fn get_api_key(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
     let id = call.path_parameter("id");
-    let found = call.state.store.read_inline(|at| api_keys::find_api_key(at, &allowed.context.scope, &id))?;
+    let found = call.read_inline(|at| api_keys::find_api_key(at, &allowed.context.scope, &id))?;
     Ok(json_response(&ApiKeyResponse::from(found)))
 }
 
@@ -223,13 +213,10 @@ pub(super) async fn get_api_key(allowed: AllowedCaller<OperatorOnly<System>>, ca
     delete,
     path = "/directory/resources/v1/api-keys/{id}",
     tag = "Callers",
-    operation_id = "revokeApiKey",
-    params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 204, description = "Done"), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 204, description = "Done"), WriteErrors)
 )]
 pub(super) async fn revoke_api_key(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
-    run_write(&call.state, move |tx| api_keys::revoke_api_key(tx, &context, &id)).await?;
+    call.write(move |tx| api_keys::revoke_api_key(tx, &context, &id)).await?;
     Ok(no_content_response())
 }

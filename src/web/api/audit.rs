@@ -9,7 +9,7 @@ use super::cursor::{CursorPage, PageQuery};
 use crate::clock;
 use crate::management::audit::{self, AuditEntry, AuditQuery};
 use crate::model::audit_context::AccountScope;
-use crate::web::api::request::{ApiRequest, read_blocking};
+use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiError, ApiResult, ReadErrors, json_response};
 use crate::web::api::timestamps::parse_timestamp;
 
@@ -117,16 +117,15 @@ impl ListAuditQuery {
     path = "/directory/resources/v1/audit",
     tag = "Audit",
     operation_id = "listAudit",
-    params(PageQuery, ListAuditQuery, ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Changes, newest first", body = CursorPage<AuditEntryResponse>), ReadErrors),
-    security(("bearer" = []))
+    params(PageQuery, ListAuditQuery),
+    responses((status = 200, description = "Changes, newest first", body = CursorPage<AuditEntryResponse>), ReadErrors)
 )]
 pub(super) async fn list_audit_entries(allowed: AllowedCaller<Audit>, call: ApiRequest) -> ApiResult {
     let page = call.query::<PageQuery>()?;
     let limit = page.limit()?;
     let query = call.query::<ListAuditQuery>()?.into_query(page.position()?, &allowed.context.scope)?;
     let rows = match query {
-        Some(query) => read_blocking(&call.state, move |at| audit::list_audit_entries(at, &query, limit + 1)).await?,
+        Some(query) => call.read(move |at| audit::list_audit_entries(at, &query, limit + 1)).await?,
         None => Vec::new(),
     };
     Ok(json_response(&CursorPage::from_rows(rows, limit, |row| row.number, AuditEntryResponse::from)))

@@ -1,15 +1,17 @@
 //! Authentication of callers by credential: the secret of an API key, a token issued for an API key, or a user token of
 //! the operator's identity system.
 
-use crate::auth::jwt::{TokenKind, TokenValidationError};
+use crate::auth::jwt::{TokenKind, TokenValidationError, UserTokens};
 use crate::auth::secret;
 use crate::clock;
 use crate::error::{Reason, Result};
 use crate::management::api_keys::{self, ApiKey};
 use crate::model::audit_context::{Actor, ActorKind};
 use crate::model::permission::Permissions;
+use crate::store::Store;
 use crate::web::api::response::ApiError;
 use crate::web::state::AppState;
+use crate::web::usage::KeyUse;
 
 /// A caller with valid credentials.
 #[derive(Debug, Clone)]
@@ -21,8 +23,8 @@ pub(super) struct AuthenticatedCaller {
 }
 
 impl AuthenticatedCaller {
-    fn from_key(state: &AppState, key: ApiKey) -> Self {
-        state.key_use.record(&key.id, clock::current_millis());
+    fn from_key(uses: &KeyUse, key: ApiKey) -> Self {
+        uses.record(&key.id, clock::current_millis());
         Self {
             actor: Actor { kind: ActorKind::ApiKey, id: key.id, name: key.name },
             accounts: key.account.map(|account| vec![account]),
@@ -40,20 +42,21 @@ pub(super) async fn authenticate_credential(
     credential: &str,
 ) -> std::result::Result<Option<AuthenticatedCaller>, ApiError> {
     if credential.starts_with(secret::KEY_PREFIX) {
-        return Ok(find_key_by_secret(state, credential)?.map(|key| AuthenticatedCaller::from_key(state, key)));
+        return Ok(find_key_by_secret(&state.store, credential)?
+            .map(|key| AuthenticatedCaller::from_key(&state.usage.keys, key)));
     }
     // The token header only selects the verifier. Both verifiers check the whole token.
-    if state.authentication.signing_key.is_named_by(credential) {
+    if state.signing.key.is_named_by(credential) {
         let key = find_key_by_token(state, credential, |kind| kind != TokenKind::Refresh)?;
-        return Ok(key.map(|key| AuthenticatedCaller::from_key(state, key)));
+        return Ok(key.map(|key| AuthenticatedCaller::from_key(&state.usage.keys, key)));
     }
-    authenticate_user(state, credential).await
+    authenticate_user(state.signing.user_tokens.as_ref(), credential).await
 }
 
 /// Returns the live API key with this secret.
-pub(super) fn find_key_by_secret(state: &AppState, secret: &str) -> Result<Option<ApiKey>> {
+pub(super) fn find_key_by_secret(store: &Store, secret: &str) -> Result<Option<ApiKey>> {
     let (digest, now) = (secret::digest_text(secret), clock::current_millis());
-    state.store.read_inline(|at| api_keys::find_live_key_by_digest(at, &digest, now))
+    store.read_inline(|at| api_keys::find_live_key_by_digest(at, &digest, now))
 }
 
 /// Returns the live API key for which this server issued the token, if `is_accepted` allows the kind of the token. The
@@ -64,7 +67,7 @@ pub(super) fn find_key_by_token(
     is_accepted: fn(TokenKind) -> bool,
 ) -> Result<Option<ApiKey>> {
     let now = clock::current_millis();
-    let token = match state.authentication.signing_key.verify(token, &state.public_url(), now) {
+    let token = match state.signing.key.verify(token, &state.server.public_url(), now) {
         Ok(token) if is_accepted(token.kind) => token,
         Ok(_) => return Ok(None),
         Err(reason) => {
@@ -77,10 +80,10 @@ pub(super) fn find_key_by_token(
 }
 
 async fn authenticate_user(
-    state: &AppState,
+    user_tokens: Option<&UserTokens>,
     token: &str,
 ) -> std::result::Result<Option<AuthenticatedCaller>, ApiError> {
-    let Some(user_tokens) = &state.authentication.user_tokens else { return Ok(None) };
+    let Some(user_tokens) = user_tokens else { return Ok(None) };
     match user_tokens.authenticate(token, clock::current_millis()).await {
         Ok(user) => Ok(Some(AuthenticatedCaller {
             actor: Actor { kind: ActorKind::User, id: user.id, name: user.name },

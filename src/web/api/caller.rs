@@ -13,8 +13,10 @@ use crate::error::Reason;
 use crate::management::instance;
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::permission::Permissions;
+use crate::store::Store;
 use crate::web::api::authenticate::{self, AuthenticatedCaller};
 use crate::web::api::response::ApiError;
+use crate::web::login_throttle::LoginThrottle;
 use crate::web::request_middleware;
 pub(super) use crate::web::required_permission::{
     Audit, Create, Delete, Directory, OperatorOnly, Read, Requests, RequiredPermission, System, Tokens,
@@ -78,8 +80,8 @@ async fn authorize_request<N: RequiredPermission>(request: &HttpRequest) -> Resu
 ///
 /// # Errors
 /// 403 while self-service is off.
-pub(super) fn require_self_service(state: &AppState) -> Result<(), ApiError> {
-    if state.store.read_inline(instance::is_self_service_enabled)? {
+pub(super) fn require_self_service(store: &Store) -> Result<(), ApiError> {
+    if store.read_inline(instance::is_self_service_enabled)? {
         return Ok(());
     }
     Err(Reason::SelfServiceOff.into())
@@ -118,12 +120,12 @@ pub(super) async fn authenticate_caller(
     match authenticate::authenticate_credential(state, &credential).await? {
         Some(caller) => {
             if caller.accounts.is_some() {
-                require_self_service(state)?;
+                require_self_service(&state.store)?;
             }
             request.extensions_mut().insert(caller.clone());
             Ok(caller)
         }
-        None => Err(reject_credentials(request, state)),
+        None => Err(reject_credentials(request, &state.limits.login_throttle)),
     }
 }
 
@@ -148,9 +150,8 @@ fn read_credential(request: &HttpRequest) -> Option<String> {
 }
 
 /// Records wrong credentials. Returns 401, or 429 with `Retry-After` after too many from the same network address.
-pub(super) fn reject_credentials(request: &HttpRequest, state: &AppState) -> ApiError {
-    let wait = request_middleware::caller_address(request)
-        .and_then(|address| state.login_throttle.record_wrong_token(address));
+pub(super) fn reject_credentials(request: &HttpRequest, throttle: &LoginThrottle) -> ApiError {
+    let wait = request_middleware::caller_address(request).and_then(|address| throttle.record_wrong_token(address));
     let Some(wait) = wait else { return Reason::CredentialRequired.into() };
     ApiError::from(Reason::WrongCredentialsLimited).with_retry_after(wait.as_secs() + 1)
 }

@@ -1,6 +1,5 @@
 //! The five operations of the configuration API and its user count, compatible with existing clients.
 
-use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -14,11 +13,11 @@ use crate::management::tokens::TokenDraft;
 use crate::model::audit_context::AuditContext;
 use crate::model::configuration::{Configuration, ConfigurationSource};
 use crate::model::switches::Preset;
-use crate::web::api::request::{ApiRequest, read_blocking, run_write};
+use crate::store::Store;
+use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{
     ApiError, ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
 };
-use crate::web::state::AppState;
 
 /// Kind of identity provider
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
@@ -108,14 +107,12 @@ impl ListConfigurationsQuery {
     get,
     path = "/directory/resources/v1/configurations/scim2",
     tag = "Configurations",
-    operation_id = "listConfigurations",
-    params(ListConfigurationsQuery, ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "The configurations, oldest first", body = Vec<ConfigurationResponse>), ReadErrors),
-    security(("bearer" = []))
+    params(ListConfigurationsQuery),
+    responses((status = 200, description = "The configurations, oldest first", body = Vec<ConfigurationResponse>), ReadErrors)
 )]
 pub(super) async fn list_configurations(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
     let (filter, scope) = (call.query::<ListConfigurationsQuery>()?, allowed.account_scope());
-    let found = read_blocking(&call.state, move |at| configurations::list_configurations(at, scope.account())).await?;
+    let found = call.read(move |at| configurations::list_configurations(at, scope.account())).await?;
     let matching = found.into_iter().filter(|configuration| filter.matches(configuration));
     Ok(json_response(&matching.map(ConfigurationResponse::from).collect::<Vec<_>>()))
 }
@@ -162,17 +159,15 @@ pub(super) struct CreatedConfiguration {
     post,
     path = "/directory/resources/v1/configurations/scim2",
     tag = "Configurations",
-    operation_id = "createConfiguration",
     params(("frontegg-tenant-id" = Option<String>, Header,
         description = "The account. Required with the operator's credentials; other callers can only select one of their own accounts")),
     request_body = CreateConfigurationBody,
-    responses((status = 201, description = "The configuration, with its token", body = CreatedConfiguration), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 201, description = "The configuration, with its token", body = CreatedConfiguration), WriteErrors)
 )]
 pub(super) async fn create_configuration(allowed: AllowedCaller<Create>, call: ApiRequest) -> ApiResult {
     let context = allowed.context;
     let account = context.scope.account().map(str::to_owned);
-    let (body, state) = call.body::<CreateConfigurationBody>().await?;
+    let body = call.body::<CreateConfigurationBody>().await?;
     let account = account.ok_or(Reason::AccountHeaderMissing)?;
     let token = generate_token()?;
     let new = NewConfiguration {
@@ -185,8 +180,7 @@ pub(super) async fn create_configuration(allowed: AllowedCaller<Create>, call: A
         sync: body.sync_to_user_management.unwrap_or(true),
         token: TokenDraft::new(clock::new_id(), &token, "first token"),
     };
-    let new_row =
-        run_write(&state, move |tx| configuration_lifecycle::create_configuration(tx, &context, &new)).await?;
+    let new_row = call.write(move |tx| configuration_lifecycle::create_configuration(tx, &context, &new)).await?;
     let token = token.reveal().to_owned();
     Ok(created_response(&CreatedConfiguration { id: new_row.id, connection_name: new_row.connection_name, token }))
 }
@@ -215,15 +209,11 @@ pub(super) fn map_random_error<T, E: std::fmt::Display>(generated: Result<T, E>)
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}",
     tag = "Configurations",
-    operation_id = "getConfiguration",
-    params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "The configuration", body = ConfigurationResponse), ReadErrors),
-    security(("bearer" = []))
+    responses((status = 200, description = "The configuration", body = ConfigurationResponse), ReadErrors)
 )]
 pub(super) async fn get_configuration(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
     let id = call.path_parameter("id");
-    let found =
-        call.state.store.read_inline(|at| configurations::find_configuration(at, &allowed.context.scope, &id))?;
+    let found = call.read_inline(|at| configurations::find_configuration(at, &allowed.context.scope, &id))?;
     Ok(json_response(&ConfigurationResponse::from(found)))
 }
 
@@ -243,17 +233,14 @@ pub(super) struct UpdateConfigurationBody {
     patch,
     path = "/directory/resources/v1/configurations/scim2/{id}",
     tag = "Configurations",
-    operation_id = "updateConfiguration",
-    params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
     request_body = UpdateConfigurationBody,
-    responses((status = 204, description = "Done"), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 204, description = "Done"), WriteErrors)
 )]
 pub(super) async fn update_configuration(allowed: AllowedCaller<Create>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
-    find_configuration(&call.state, &context, &id)?;
-    let (body, state) = call.body::<UpdateConfigurationBody>().await?;
-    run_write(&state, move |tx| configurations::set_sync(tx, &context, &id, body.sync_to_user_management)).await?;
+    find_configuration(&call.state.store, &context, &id)?;
+    let body = call.body::<UpdateConfigurationBody>().await?;
+    call.write(move |tx| configurations::set_sync(tx, &context, &id, body.sync_to_user_management)).await?;
     Ok(no_content_response())
 }
 
@@ -262,12 +249,8 @@ pub(super) async fn update_configuration(allowed: AllowedCaller<Create>, call: A
 ///
 /// # Errors
 /// 404 if it does not exist in the account scope.
-pub(super) fn find_configuration(
-    state: &Data<AppState>,
-    context: &AuditContext,
-    id: &str,
-) -> Result<Configuration, ApiError> {
-    Ok(state.store.read_inline(|at| configurations::find_configuration(at, &context.scope, id))?)
+pub(super) fn find_configuration(store: &Store, context: &AuditContext, id: &str) -> Result<Configuration, ApiError> {
+    Ok(store.read_inline(|at| configurations::find_configuration(at, &context.scope, id))?)
 }
 
 /// Options of a deletion
@@ -301,26 +284,18 @@ pub(super) struct DeleteConfigurationQuery {
     delete,
     path = "/directory/resources/v1/configurations/scim2/{id}",
     tag = "Configurations",
-    operation_id = "deleteConfiguration",
-    params(
-        ("id" = String, Path),
-        DeleteConfigurationQuery,
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
+    params(DeleteConfigurationQuery),
     request_body = Option<DeleteConfigurationBody>,
-    responses((status = 204, description = "Done"), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 204, description = "Done"), WriteErrors)
 )]
 pub(super) async fn delete_configuration(allowed: AllowedCaller<Delete>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
     // 404 has precedence over errors in the body.
-    call.state
-        .store
-        .read_inline(|at| configuration_lifecycle::find_configuration_including_deleted(at, &context, &id))?;
+    call.read_inline(|at| configuration_lifecycle::find_configuration_including_deleted(at, &context, &id))?;
     let query = call.query::<DeleteConfigurationQuery>()?;
-    let (body, state) = call.optional_body::<DeleteConfigurationBody>().await?;
+    let body = call.optional_body::<DeleteConfigurationBody>().await?;
     let is_purge = body.delete_all || query.purge || query.delete_all;
-    run_write(&state, move |tx| {
+    call.write(move |tx| {
         if is_purge {
             configuration_lifecycle::delete_and_purge_configuration(tx, &context, &id)
         } else {
@@ -343,13 +318,10 @@ pub(super) struct UserCount {
     get,
     path = "/directory/resources/scim/temp/{id}/Users/count",
     tag = "Configurations",
-    operation_id = "countUsers",
-    params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "The number of users", body = UserCount), ReadErrors),
-    security(("bearer" = []))
+    responses((status = 200, description = "The number of users", body = UserCount), ReadErrors)
 )]
 pub(super) async fn count_users(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
     let id = call.path_parameter("id");
-    let count = call.state.store.read_inline(|at| configurations::count_users(at, &allowed.context.scope, &id))?;
+    let count = call.read_inline(|at| configurations::count_users(at, &allowed.context.scope, &id))?;
     Ok(json_response(&UserCount { count }))
 }

@@ -26,7 +26,7 @@ pub(super) async fn apply_cors<B: MessageBody + 'static>(
     let origin = find_allowed_origin(&request);
     let preflight = read_preflight_headers(&request);
     let is_enabled =
-        request.app_data::<Data<AppState>>().is_some_and(|state| !state.authentication.allowed_origins.is_empty());
+        request.app_data::<Data<AppState>>().is_some_and(|state| !state.server.settings.allowed_origins.is_empty());
     let mut response = next.call(request).await?;
     let headers = response.headers_mut();
     if is_enabled {
@@ -42,7 +42,8 @@ pub(super) async fn apply_cors<B: MessageBody + 'static>(
 fn find_allowed_origin(request: &ServiceRequest) -> Option<HeaderValue> {
     let origin = request.headers().get(header::ORIGIN)?;
     let state = request.app_data::<Data<AppState>>()?;
-    let is_allowed = state.authentication.allowed_origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes());
+    let is_allowed =
+        state.server.settings.allowed_origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes());
     is_allowed.then(|| origin.clone())
 }
 

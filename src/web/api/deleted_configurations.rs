@@ -12,7 +12,7 @@ use crate::provisioning::directory::DirectoryScope;
 use crate::provisioning::purge::{self, LeftoverCounts};
 use crate::web::api::caller::{AllowedCaller, Delete, OperatorOnly};
 use crate::web::api::cursor::{CursorPage, PageQuery};
-use crate::web::api::request::{ApiRequest, read_blocking, run_write};
+use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
 
 /// The users and groups that remain of a deleted configuration
@@ -72,10 +72,8 @@ impl ListLeftoversQuery {
     get,
     path = "/directory/resources/v1/leftovers",
     tag = "Leftovers",
-    operation_id = "listLeftovers",
-    params(PageQuery, ListLeftoversQuery, ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Leftovers, oldest configuration first", body = CursorPage<LeftoverResponse>), ReadErrors),
-    security(("bearer" = []))
+    params(PageQuery, ListLeftoversQuery),
+    responses((status = 200, description = "Leftovers, oldest configuration first", body = CursorPage<LeftoverResponse>), ReadErrors)
 )]
 pub(super) async fn list_leftovers(allowed: AllowedCaller<OperatorOnly<Delete>>, call: ApiRequest) -> ApiResult {
     let query = call.query::<PageQuery>()?;
@@ -83,10 +81,7 @@ pub(super) async fn list_leftovers(allowed: AllowedCaller<OperatorOnly<Delete>>,
     let found = match call.query::<ListLeftoversQuery>()?.into_selection(&allowed.context.scope) {
         None => Vec::new(),
         Some(selection) => {
-            read_blocking(&call.state, move |at| {
-                purge::list_leftovers(at, selection.account.as_deref(), after, limit + 1)
-            })
-            .await?
+            call.read(move |at| purge::list_leftovers(at, selection.account.as_deref(), after, limit + 1)).await?
         }
     };
     Ok(json_response(&CursorPage::from_rows(
@@ -105,14 +100,10 @@ pub(super) async fn list_leftovers(allowed: AllowedCaller<OperatorOnly<Delete>>,
     delete,
     path = "/directory/resources/v1/leftovers/{configurationId}",
     tag = "Leftovers",
-    operation_id = "purgeLeftovers",
-    params(("configurationId" = String, Path),
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 204, description = "Done"), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 204, description = "Done"), WriteErrors)
 )]
-pub(super) async fn purge_leftovers(allowed: AllowedCaller<OperatorOnly<Delete>>, call: ApiRequest) -> ApiResult {
+pub(super) async fn purge_leftovers(allowed: AllowedCaller<Delete>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("configurationId"));
-    run_write(&call.state, move |tx| configuration_lifecycle::purge_configuration(tx, &context, &id)).await?;
+    call.write(move |tx| configuration_lifecycle::purge_configuration(tx, &context, &id)).await?;
     Ok(no_content_response())
 }

@@ -4,9 +4,9 @@ use super::caller::{AllowedCaller, Directory};
 use super::cursor::{CursorPage, PageQuery};
 use crate::error::{Error, Result};
 use crate::model::audit_context::AccountScope;
-use crate::provisioning::directory::{self, DirectoryFilter, DirectoryResource, DirectoryScope};
+use crate::provisioning::directory::{self, DirectoryFilter, DirectoryQuery, DirectoryResource, DirectoryScope};
 use crate::store::Snapshot;
-use crate::web::api::request::{ApiRequest, read_blocking};
+use crate::web::api::request_types::ApiRequest;
 use crate::web::api::resource_responses::{
     GroupResponse, ListGroupsQuery, ListUsersQuery, MemberResponse, ResourceSelectionQuery, UserResponse, build_page,
     parse_page_query,
@@ -29,9 +29,10 @@ where
         None => directory::DirectoryPage { items: Vec::new(), next: None },
         Some(selection) => {
             let read = move |at: &Snapshot<'_>| {
-                directory::list_published(at, &selection, resource_type, &filter, position.as_ref(), limit)
+                let query = DirectoryQuery { resource_type, filter: &filter, cursor: position.as_ref(), limit };
+                directory::list_published(at, &selection, &query)
             };
-            read_blocking(&call.state, read).await?
+            call.read(read).await?
         }
     };
     Ok(json_response(&build_page::<DirectoryResource, T>(found)?))
@@ -50,9 +51,10 @@ where
     let (position, limit) = parse_page_query(&call.query::<PageQuery>()?)?;
     let selection = select_configuration(scope, call);
     let read = move |at: &Snapshot<'_>| {
-        directory::list_current(at, &selection, resource_type, &filter, position.as_ref(), limit)
+        let query = DirectoryQuery { resource_type, filter: &filter, cursor: position.as_ref(), limit };
+        directory::list_current(at, &selection, &query)
     };
-    Ok(json_response(&build_page::<DirectoryResource, T>(read_blocking(&call.state, read).await?)?))
+    Ok(json_response(&build_page::<DirectoryResource, T>(call.read(read).await?)?))
 }
 
 /// Returns the selection of the configuration in the path.
@@ -66,8 +68,7 @@ where
     T: TryFrom<DirectoryResource, Error = Error> + serde::Serialize,
 {
     let id = call.path_parameter("id");
-    let found =
-        call.state.store.read_inline(|at| directory::find_published(at, scope.account(), resource_type, &id))?;
+    let found = call.read_inline(|at| directory::find_published(at, scope.account(), resource_type, &id))?;
     Ok(json_response(&T::try_from(found)?))
 }
 
@@ -80,11 +81,8 @@ where
     get,
     path = "/directory/resources/v1/users",
     tag = "Directory",
-    operation_id = "listUsers",
-    params(PageQuery, ResourceSelectionQuery, ListUsersQuery,
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Users", body = CursorPage<UserResponse>), ReadErrors),
-    security(("bearer" = []))
+    params(PageQuery, ResourceSelectionQuery, ListUsersQuery),
+    responses((status = 200, description = "Users", body = CursorPage<UserResponse>), ReadErrors)
 )]
 pub(super) async fn list_users(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let filter = call.query::<ListUsersQuery>()?.into_filter()?;
@@ -98,10 +96,7 @@ pub(super) async fn list_users(allowed: AllowedCaller<Directory>, call: ApiReque
     get,
     path = "/directory/resources/v1/users/{id}",
     tag = "Directory",
-    operation_id = "getUser",
-    params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "The user", body = UserResponse), ReadErrors),
-    security(("bearer" = []))
+    responses((status = 200, description = "The user", body = UserResponse), ReadErrors)
 )]
 pub(super) async fn get_user(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     get_published::<UserResponse>(&allowed.context.scope, &call, "User")
@@ -114,11 +109,8 @@ pub(super) async fn get_user(allowed: AllowedCaller<Directory>, call: ApiRequest
     get,
     path = "/directory/resources/v1/groups",
     tag = "Directory",
-    operation_id = "listGroups",
-    params(PageQuery, ResourceSelectionQuery, ListGroupsQuery,
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Groups", body = CursorPage<GroupResponse>), ReadErrors),
-    security(("bearer" = []))
+    params(PageQuery, ResourceSelectionQuery, ListGroupsQuery),
+    responses((status = 200, description = "Groups", body = CursorPage<GroupResponse>), ReadErrors)
 )]
 pub(super) async fn list_groups(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let filter = call.query::<ListGroupsQuery>()?.into_filter()?;
@@ -132,10 +124,7 @@ pub(super) async fn list_groups(allowed: AllowedCaller<Directory>, call: ApiRequ
     get,
     path = "/directory/resources/v1/groups/{id}",
     tag = "Directory",
-    operation_id = "getGroup",
-    params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "The group", body = GroupResponse), ReadErrors),
-    security(("bearer" = []))
+    responses((status = 200, description = "The group", body = GroupResponse), ReadErrors)
 )]
 pub(super) async fn get_group(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     get_published::<GroupResponse>(&allowed.context.scope, &call, "Group")
@@ -148,18 +137,15 @@ pub(super) async fn get_group(allowed: AllowedCaller<Directory>, call: ApiReques
     get,
     path = "/directory/resources/v1/groups/{id}/members",
     tag = "Directory",
-    operation_id = "listMembers",
-    params(("id" = String, Path), PageQuery,
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Members", body = CursorPage<MemberResponse>), ReadErrors),
-    security(("bearer" = []))
+    params(PageQuery),
+    responses((status = 200, description = "Members", body = CursorPage<MemberResponse>), ReadErrors)
 )]
 pub(super) async fn list_members(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let (position, limit) = parse_page_query(&call.query::<PageQuery>()?)?;
     let (scope, id) = (allowed.account_scope(), call.path_parameter("id"));
     let read =
         move |at: &Snapshot<'_>| directory::list_published_members(at, scope.account(), &id, position.as_ref(), limit);
-    Ok(json_response(&build_page::<_, MemberResponse>(read_blocking(&call.state, read).await?)?))
+    Ok(json_response(&build_page::<_, MemberResponse>(call.read(read).await?)?))
 }
 
 /// List the users of a configuration
@@ -169,11 +155,8 @@ pub(super) async fn list_members(allowed: AllowedCaller<Directory>, call: ApiReq
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/users",
     tag = "Directory",
-    operation_id = "listConfigurationUsers",
-    params(("id" = String, Path), PageQuery, ListUsersQuery,
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Users", body = CursorPage<UserResponse>), ReadErrors),
-    security(("bearer" = []))
+    params(PageQuery, ListUsersQuery),
+    responses((status = 200, description = "Users", body = CursorPage<UserResponse>), ReadErrors)
 )]
 pub(super) async fn list_configuration_users(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let filter = call.query::<ListUsersQuery>()?.into_filter()?;
@@ -187,11 +170,8 @@ pub(super) async fn list_configuration_users(allowed: AllowedCaller<Directory>, 
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/groups",
     tag = "Directory",
-    operation_id = "listConfigurationGroups",
-    params(("id" = String, Path), PageQuery, ListGroupsQuery,
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Groups", body = CursorPage<GroupResponse>), ReadErrors),
-    security(("bearer" = []))
+    params(PageQuery, ListGroupsQuery),
+    responses((status = 200, description = "Groups", body = CursorPage<GroupResponse>), ReadErrors)
 )]
 pub(super) async fn list_configuration_groups(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let filter = call.query::<ListGroupsQuery>()?.into_filter()?;
@@ -205,17 +185,14 @@ pub(super) async fn list_configuration_groups(allowed: AllowedCaller<Directory>,
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/groups/{group}/members",
     tag = "Directory",
-    operation_id = "listConfigurationMembers",
-    params(("id" = String, Path), ("group" = String, Path), PageQuery,
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Members", body = CursorPage<MemberResponse>), ReadErrors),
-    security(("bearer" = []))
+    params(PageQuery),
+    responses((status = 200, description = "Members", body = CursorPage<MemberResponse>), ReadErrors)
 )]
 pub(super) async fn list_configuration_members(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let (position, limit) = parse_page_query(&call.query::<PageQuery>()?)?;
     let (selection, group) = (select_configuration(&allowed.context.scope, &call), call.path_parameter("group"));
     let read =
         move |at: &Snapshot<'_>| directory::list_current_members(at, &selection, &group, position.as_ref(), limit);
-    let found: Result<_> = read_blocking(&call.state, read).await;
+    let found: Result<_> = call.read(read).await;
     Ok(json_response(&build_page::<_, MemberResponse>(found?)?))
 }

@@ -13,8 +13,9 @@ use crate::error::{Error, Reason};
 use crate::model::audit_context::AccountScope;
 use crate::model::event::{Event, parse_resource_type};
 use crate::provisioning::feed::{self, EventsQuery, FeedPage, FeedStart as Start};
-use crate::web::api::request::{ApiRequest, read_blocking};
+use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiError, ApiErrorBody, ApiResult, ReadErrors, json_response};
+use crate::web::blocking::read_blocking;
 use crate::web::state::AppState;
 
 /// Default number of events on a page.
@@ -166,21 +167,19 @@ pub(super) struct EventPage {
     get,
     path = "/directory/resources/v1/events",
     tag = "Events",
-    operation_id = "listEvents",
-    params(FeedQuery, ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
+    params(FeedQuery),
     responses(
         (status = 200, description = "Events", body = EventPage),
         (status = 410, description = "The events after `after` are not available: they have expired, or a restored backup does not contain them.", body = ApiErrorBody),
         ReadErrors
-    ),
-    security(("bearer" = []))
+    )
 )]
 pub(super) async fn list_events(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let query = call.query::<FeedQuery>()?;
     let (start, limit, wait) = (query.start()?, query.limit()?, query.wait()?);
     let filter = query.into_query(&allowed.context.scope);
     if let Start::After(after) = start {
-        call.state.feed_use.record(&filter, after, clock::current_millis());
+        call.state.usage.feeds.record(&filter, after, clock::current_millis());
     }
     match poll_events(&call.state, filter, start, limit, wait).await? {
         FeedPage::Found { events, next_after, has_more } => {
@@ -201,13 +200,13 @@ async fn poll_events(
 ) -> Result<FeedPage, Error> {
     // Subscribe before the first query, so that no commit in between is missed.
     let mut commits = state.store.subscribe_to_events();
-    let mut stopping = state.stopping.subscribe();
+    let mut stopping = state.server.stopping.subscribe();
     let deadline = Instant::now() + wait;
     let mut start = start;
     loop {
         commits.mark_unchanged();
         let query = filter.clone();
-        let page = read_blocking(state, move |at| feed::read_page(at, &query, start, limit)).await?;
+        let page = read_blocking(&state.store, move |at| feed::read_page(at, &query, start, limit)).await?;
         let FeedPage::Found { events, next_after, has_more: false } = &page else { return Ok(page) };
         if !events.is_empty() || Instant::now() >= deadline {
             return Ok(page);

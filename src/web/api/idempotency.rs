@@ -20,7 +20,6 @@ use crate::auth::secret::sealed::Sealer;
 use crate::error::{Error, Reason};
 use crate::management::idempotency::{self, CallState};
 use crate::web::api::authenticate::AuthenticatedCaller;
-use crate::web::api::request::run_write;
 use crate::web::api::response::ApiError;
 use crate::web::body;
 use crate::web::limits::API_BODY_MAX_BYTES;
@@ -163,7 +162,7 @@ impl IdempotentCall {
     /// Records the start of the call, and returns the state of an earlier call with the same key.
     async fn begin(&self) -> Result<CallState, Error> {
         let (digest, request_digest) = (self.digest, self.request_digest);
-        run_write(&self.state, move |tx| idempotency::begin_call(tx, &digest, &request_digest)).await
+        self.state.store.write(move |tx| idempotency::begin_call(tx, &digest, &request_digest)).await
     }
 
     /// Stores the response of a successful call, and returns it.
@@ -175,7 +174,7 @@ impl IdempotentCall {
         let sealed = if head.status().is_success() { self.seal(&head, &body) } else { Ok(None) };
         let digest = self.digest;
         let stored = match sealed {
-            Ok(sealed) => run_write(&self.state, move |tx| idempotency::end_call(tx, &digest, sealed.as_deref())).await,
+            Ok(sealed) => self.state.store.write(move |tx| idempotency::end_call(tx, &digest, sealed.as_deref())).await,
             Err(error) => Err(Reason::ResponseInvalid.with("problem", error)),
         };
         if let Err(problem) = stored {

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::management::instance;
 use crate::web::api::caller::{AllowedCaller, OperatorOnly, System};
-use crate::web::api::request::{ApiRequest, run_write};
+use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response};
 use crate::web::state::AppState;
 
@@ -50,10 +50,8 @@ pub(super) struct UpdateServerSettingsBody {
     get,
     path = "/directory/resources/v1/settings",
     tag = "Server",
-    operation_id = "getServerSettings",
     params(("frontegg-tenant-id" = Option<String>, Header, description = "The account; has no effect here")),
-    responses((status = 200, description = "The settings", body = ServerSettingsResponse), ReadErrors),
-    security(("bearer" = []))
+    responses((status = 200, description = "The settings", body = ServerSettingsResponse), ReadErrors)
 )]
 pub(super) async fn get_server_settings(_allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
     Ok(json_response(&read_settings(&call.state)?))
@@ -67,27 +65,25 @@ pub(super) async fn get_server_settings(_allowed: AllowedCaller<OperatorOnly<Sys
     patch,
     path = "/directory/resources/v1/settings",
     tag = "Server",
-    operation_id = "updateServerSettings",
     params(("frontegg-tenant-id" = Option<String>, Header, description = "The account; has no effect here")),
     request_body = UpdateServerSettingsBody,
-    responses((status = 200, description = "The settings after the change", body = ServerSettingsResponse), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 200, description = "The settings after the change", body = ServerSettingsResponse), WriteErrors)
 )]
 pub(super) async fn update_server_settings(
     allowed: AllowedCaller<OperatorOnly<System>>,
     call: ApiRequest,
 ) -> ApiResult {
     let context = allowed.context;
-    let (body, state) = call.body::<UpdateServerSettingsBody>().await?;
-    run_write(&state, move |tx| instance::set_self_service(tx, &context, body.self_service)).await?;
-    Ok(json_response(&read_settings(&state)?))
+    let body = call.body::<UpdateServerSettingsBody>().await?;
+    call.write(move |tx| instance::set_self_service(tx, &context, body.self_service)).await?;
+    Ok(json_response(&read_settings(&call.state)?))
 }
 
 fn read_settings(state: &Data<AppState>) -> Result<ServerSettingsResponse, ApiError> {
-    let user_tokens = state.authentication.user_tokens.as_ref().map(crate::auth::jwt::UserTokens::settings);
+    let user_tokens = state.signing.user_tokens.as_ref().map(crate::auth::jwt::UserTokens::settings);
     Ok(ServerSettingsResponse {
         self_service: state.store.read_inline(instance::is_self_service_enabled)?,
-        public_url: state.public_url().to_string(),
+        public_url: state.server.public_url().to_string(),
         version: env!("CARGO_PKG_VERSION"),
         user_tokens: UserTokensResponse {
             configured: user_tokens.is_some(),

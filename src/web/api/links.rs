@@ -9,7 +9,7 @@ use super::cursor::{CursorPage, PageQuery};
 use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::management::setup_links::{self, LIFETIME_DEFAULT_SECONDS, NewSetupLink, SetupLink};
-use crate::web::api::request::{ApiRequest, read_blocking, run_write};
+use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{
     ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
 };
@@ -95,16 +95,13 @@ impl From<SetupLink> for LinkResponse {
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/links",
     tag = "Set-up links",
-    operation_id = "createLink",
-    params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
     request_body = Option<CreateLinkBody>,
-    responses((status = 201, description = "The link, with its URL", body = CreatedLink), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 201, description = "The link, with its URL", body = CreatedLink), WriteErrors)
 )]
 pub(super) async fn create_link(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
-    find_configuration(&call.state, &context, &id)?;
-    let (body, state) = call.optional_body::<CreateLinkBody>().await?;
+    find_configuration(&call.state.store, &context, &id)?;
+    let body = call.optional_body::<CreateLinkBody>().await?;
     let secret = map_random_error(BearerToken::generate_link())?;
     let new = NewSetupLink {
         id: clock::new_id(),
@@ -113,8 +110,8 @@ pub(super) async fn create_link(allowed: AllowedCaller<Tokens>, call: ApiRequest
         note: body.note.unwrap_or_default(),
         provider: body.provider,
     };
-    let link = run_write(&state, move |tx| setup_links::create_link(tx, &context, &id, &new)).await?;
-    let url = format!("{}{LINK_PATH}{}", state.public_url(), secret.reveal());
+    let link = call.write(move |tx| setup_links::create_link(tx, &context, &id, &new)).await?;
+    let url = format!("{}{LINK_PATH}{}", call.state.server.public_url(), secret.reveal());
     Ok(created_response(&CreatedLink { id: link.id, url, expires_at: clock::format_rfc3339(link.expires_at) }))
 }
 
@@ -123,21 +120,13 @@ pub(super) async fn create_link(allowed: AllowedCaller<Tokens>, call: ApiRequest
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/links",
     tag = "Set-up links",
-    operation_id = "listLinks",
-    params(
-        ("id" = String, Path),
-        PageQuery,
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
-    responses((status = 200, description = "All links, including ended ones, newest first", body = CursorPage<LinkResponse>), ReadErrors),
-    security(("bearer" = []))
+    params(PageQuery),
+    responses((status = 200, description = "All links, including ended ones, newest first", body = CursorPage<LinkResponse>), ReadErrors)
 )]
 pub(super) async fn list_links(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
     let (id, scope, page) = (call.path_parameter("id"), allowed.account_scope(), call.query::<PageQuery>()?);
     let (limit, before) = (page.limit()?, page.position::<String>()?);
-    let rows =
-        read_blocking(&call.state, move |at| setup_links::list_links(at, &scope, &id, before.as_deref(), limit + 1))
-            .await?;
+    let rows = call.read(move |at| setup_links::list_links(at, &scope, &id, before.as_deref(), limit + 1)).await?;
     Ok(json_response(&CursorPage::from_rows(rows, limit, |row| row.id.clone(), LinkResponse::from)))
 }
 
@@ -146,17 +135,10 @@ pub(super) async fn list_links(allowed: AllowedCaller<Tokens>, call: ApiRequest)
     delete,
     path = "/directory/resources/v1/configurations/scim2/{id}/links/{linkId}",
     tag = "Set-up links",
-    operation_id = "revokeLink",
-    params(
-        ("id" = String, Path),
-        ("linkId" = String, Path),
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
-    responses((status = 204, description = "Done"), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 204, description = "Done"), WriteErrors)
 )]
 pub(super) async fn revoke_link(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
     let (context, id, link) = (allowed.context, call.path_parameter("id"), call.path_parameter("linkId"));
-    run_write(&call.state, move |tx| setup_links::revoke_link(tx, &context, &id, &link)).await?;
+    call.write(move |tx| setup_links::revoke_link(tx, &context, &id, &link)).await?;
     Ok(no_content_response())
 }

@@ -18,7 +18,6 @@ mod openapi;
 mod operation;
 mod passwords;
 mod reference;
-mod request;
 mod request_types;
 mod requests;
 mod resource_responses;

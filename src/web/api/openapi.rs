@@ -17,9 +17,6 @@ use crate::web::api::response::{ApiError, ApiResult, describe_error_schema};
 use crate::web::api::routes::{DocumentedHandler, HandlerArguments, RouteCollector};
 use crate::web::state::AppState;
 
-/// Name of the one security scheme.
-const BEARER: &str = "bearer";
-
 /// Prefix of the schema names that utoipa generates for pages, before the name of the item.
 const PAGE_PREFIX: &str = "Page_";
 
@@ -124,7 +121,7 @@ pub fn build_document(public_url: &str) -> OpenApi {
         "An environment token of `POST /auth/vendor`, the secret of an API key, or a user token of the operator's \
          identity system.",
     ));
-    components.add_security_scheme(BEARER, SecurityScheme::Http(scheme.build()));
+    components.add_security_scheme(operation::BEARER, SecurityScheme::Http(scheme.build()));
     OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
@@ -170,11 +167,10 @@ fn build_tag(&(name, description): &(&str, &str)) -> Tag {
     path = "/openapi.json",
     tag = "Server",
     operation_id = "getOpenApi",
-    responses((status = 200, description = "The document", body = serde_json::Value)),
-    security(())
+    responses((status = 200, description = "The document", body = serde_json::Value))
 )]
 pub(super) async fn get_document(state: Data<AppState>) -> ApiResult {
-    let outside = state.public.documents();
+    let outside = state.server.public.documents();
     let document = if let Some(cached) = outside.openapi.get() {
         cached.clone()
     } else {

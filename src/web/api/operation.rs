@@ -1,13 +1,24 @@
-//! Parts of the `OpenAPI` document that are generated for every operation: tags, required permission, and parameters.
+//! Parts of the `OpenAPI` document that are generated for every operation: id, tags, required permission and credentials,
+//! the parameters in the path, and the header of the account.
 
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::SchemaType;
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::openapi::security::SecurityRequirement;
+use utoipa::openapi::{ObjectBuilder, RefOr, Required, Schema, Type};
 
 use crate::model::permission::Permission;
 
-/// Adds the tags, the required permission and the descriptions of path parameters to an operation. `needs` is the
-/// permission and whether it is reserved for the operator.
+/// Name of the one security scheme.
+pub(super) const BEARER: &str = "bearer";
+
+/// The header that selects an account.
+const ACCOUNT_HEADER: &str = "frontegg-tenant-id";
+
+/// Path of the accounts themselves, which the header does not select.
+const ACCOUNTS_PATH: &str = "/directory/resources/v1/accounts";
+
+/// Completes an operation. What its handler documents itself stays. `needs` is the permission and whether it is reserved
+/// for the operator.
 pub(super) fn complete_operation(
     operation: &mut Operation,
     path: &str,
@@ -15,14 +26,14 @@ pub(super) fn complete_operation(
     needs: Option<(Permission, bool)>,
 ) {
     operation.tags = Some(tags.iter().map(|&tag| tag.to_owned()).collect());
-    for parameter in operation.parameters.iter_mut().flatten() {
-        if let RefOr::T(parameter) = parameter {
-            remove_null(parameter);
-            if parameter.parameter_in == ParameterIn::Path && parameter.description.is_none() {
-                parameter.description = Some(format!("Id of the {}", describe_path_parameter(path, &parameter.name)));
-            }
-        }
-    }
+    operation.operation_id = operation.operation_id.as_deref().map(to_camel_case);
+    operation.security = Some(vec![match needs {
+        Some(_) => SecurityRequirement::new::<_, [String; 0], String>(BEARER, []),
+        None => SecurityRequirement::default(),
+    }]);
+    let has_account = needs.is_some() && !path.starts_with(ACCOUNTS_PATH);
+    complete_parameters(operation.parameters.get_or_insert_default(), path, has_account);
+    operation.parameters.take_if(|parameters| parameters.is_empty());
     let access = match needs {
         None => "Needs no credentials.".to_owned(),
         Some((permission, is_operators)) => {
@@ -36,6 +47,48 @@ pub(super) fn complete_operation(
         Some(description) if !description.is_empty() => format!("{description}\n\n{access}"),
         _ => access,
     });
+}
+
+/// Adds the parameters in the path and the header of the account, if they are not documented.
+fn complete_parameters(parameters: &mut Vec<RefOr<Parameter>>, path: &str, has_account: bool) {
+    for parameter in parameters.iter_mut() {
+        if let RefOr::T(parameter) = parameter {
+            remove_null(parameter);
+        }
+    }
+    let find = |parameters: &[RefOr<Parameter>], name: &str| {
+        parameters.iter().position(|parameter| matches!(parameter, RefOr::T(parameter) if parameter.name == name))
+    };
+    let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    for (at, name) in names.enumerate() {
+        let documented = find(parameters, name).map(|found| parameters.remove(found));
+        let added = || {
+            let parameter = build_text_parameter(name, ParameterIn::Path, &describe_path_parameter(path, name));
+            parameter.required(Required::True).build().into()
+        };
+        parameters.insert(at, documented.unwrap_or_else(added));
+    }
+    if has_account && find(parameters, ACCOUNT_HEADER).is_none() {
+        let parameter = build_text_parameter(ACCOUNT_HEADER, ParameterIn::Header, "The account");
+        parameters.push(parameter.required(Required::False).build().into());
+    }
+}
+
+fn build_text_parameter(name: &str, parameter_in: ParameterIn, description: &str) -> ParameterBuilder {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    ParameterBuilder::new().name(name).parameter_in(parameter_in).description(Some(description)).schema(Some(text))
+}
+
+/// Converts the name of a function to an operation id.
+fn to_camel_case(name: &str) -> String {
+    let mut parts = name.split('_');
+    let mut id = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let mut letters = part.chars();
+        id.extend(letters.next().map(|initial| initial.to_ascii_uppercase()));
+        id.push_str(letters.as_str());
+    }
+    id
 }
 
 /// Returns the `Idempotency-Key` header, which every POST accepts.
@@ -52,12 +105,13 @@ pub(super) fn build_idempotency_parameter() -> Parameter {
         .build()
 }
 
-/// Returns the noun that a path parameter identifies: the segment before it, in the singular.
+/// Returns the description of a path parameter. The noun is the segment before it, in the singular.
 fn describe_path_parameter(path: &str, name: &str) -> String {
     let before = path.split('/').take_while(|part| part.trim_matches(['{', '}']) != name).last().unwrap_or_default();
     match before {
-        "scim2" | "temp" | "leftovers" => "configuration".to_owned(),
-        several => several.strip_suffix('s').unwrap_or(several).replace('-', " "),
+        "scim2" | "temp" | "leftovers" => "Id of the configuration".to_owned(),
+        "schemas" => "URN of the schema".to_owned(),
+        several => format!("Id of the {}", several.strip_suffix('s').unwrap_or(several).replace('-', " ")),
     }
 }
 
@@ -111,9 +165,9 @@ mod tests {
         let path = "/v1/configurations/scim2/{id}/requests/{requestId}";
         assert_eq!(
             (describe_path_parameter(path, "id"), describe_path_parameter(path, "requestId")),
-            ("configuration".into(), "request".into())
+            ("Id of the configuration".into(), "Id of the request".into())
         );
-        assert_eq!(describe_path_parameter("/v1/api-keys/{id}", "id"), "api key");
+        assert_eq!(describe_path_parameter("/v1/api-keys/{id}", "id"), "Id of the api key");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::error::Reason;
 use crate::management::configurations;
 use crate::provisioning::{Scope, passwords};
 use crate::scim::password;
-use crate::web::api::request::ApiRequest;
+use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiError, ApiResult, WriteErrors, json_response};
 
 /// A password to verify
@@ -35,27 +35,20 @@ pub(super) struct CheckPasswordResponse {
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/users/{user}/password/verify",
     tag = "Directory",
-    operation_id = "verifyPassword",
-    params(
-        ("id" = String, Path),
-        ("user" = String, Path, description = "Id of the user"),
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
     request_body = CheckPasswordBody,
-    responses((status = 200, description = "The result of the check", body = CheckPasswordResponse), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 200, description = "The result of the check", body = CheckPasswordResponse), WriteErrors)
 )]
 pub(super) async fn verify_password(allowed: AllowedCaller<OperatorOnly<Directory>>, call: ApiRequest) -> ApiResult {
     let (id, user) = (call.path_parameter("id"), call.path_parameter("user"));
-    let digest = call.state.store.read_inline(|at| {
+    let digest = call.read_inline(|at| {
         let scope = Scope::load(at, configurations::find_configuration(at, &allowed.context.scope, &id)?)?;
         passwords::find_password_digest(at, &scope, &user)
     })?;
-    let (body, state) = call.body::<CheckPasswordBody>().await?;
+    let body = call.body::<CheckPasswordBody>().await?;
     let password = password::parse_password(&body.password)?;
-    if let Some(wait) = state.login_throttle.record_password_check(&user) {
+    if let Some(wait) = call.state.limits.login_throttle.record_password_check(&user) {
         return Err(ApiError::from(Reason::PasswordChecksLimited).with_retry_after(wait.as_secs() + 1));
     }
-    let valid = state.hashing.verify(password, digest).await?;
+    let valid = call.state.limits.hashing.verify(password, digest).await?;
     Ok(json_response(&CheckPasswordResponse { valid }))
 }

@@ -1,4 +1,5 @@
-//! Validated value types that several request bodies use, each with the schema that describes the same rules.
+//! The request as a handler sees it, and validated value types that several request bodies use, each with the schema
+//! that describes the same rules.
 
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -7,6 +8,11 @@ use crate::clock::Millis;
 use crate::messages::render_message;
 use crate::model::names;
 use crate::scim::timestamp::parse_rfc3339;
+use crate::web::api::response::ApiError;
+use crate::web::context::RequestContext;
+
+/// A request to the management API.
+pub(super) type ApiRequest = RequestContext<ApiError>;
 
 /// A display name
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, ToSchema)]

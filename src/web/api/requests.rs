@@ -12,7 +12,7 @@ use crate::messages::render_note;
 use crate::model::ids;
 use crate::model::permission::Permission;
 use crate::model::request::{FailureCause, LoggedBody, LoggedCall};
-use crate::web::api::request::{ApiRequest, read_blocking, run_write};
+use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
 use crate::web::api::timestamps::parse_timestamp;
 use crate::web::request_log::mask_call;
@@ -204,15 +204,8 @@ fn parse_status_range(text: &str) -> Option<(u16, u16)> {
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/requests",
     tag = "Request log",
-    operation_id = "listRequests",
-    params(
-        ("id" = String, Path),
-        PageQuery,
-        ListRequestsQuery,
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
-    responses((status = 200, description = "Calls, newest first", body = RequestPage), ReadErrors),
-    security(("bearer" = []))
+    params(PageQuery, ListRequestsQuery),
+    responses((status = 200, description = "Calls, newest first", body = RequestPage), ReadErrors)
 )]
 pub(super) async fn list_requests(allowed: AllowedCaller<Requests>, call: ApiRequest) -> ApiResult {
     let (id, scope) = (call.path_parameter("id"), allowed.account_scope());
@@ -220,7 +213,7 @@ pub(super) async fn list_requests(allowed: AllowedCaller<Requests>, call: ApiReq
     let is_unmasked = allowed.permissions.contains(Permission::DirectoryRead);
     let query = call.query::<ListRequestsQuery>()?.into_query(page.position()?, is_unmasked)?;
     let limit = page.limit()?;
-    let found = read_blocking(&call.state, move |at| request_log::list_calls(at, &scope, &id, &query, limit)).await?;
+    let found = call.read(move |at| request_log::list_calls(at, &scope, &id, &query, limit)).await?;
     let convert = |call| LoggedCallResponse::from(if is_unmasked { call } else { mask_call(call) });
     let items = found.calls.into_iter().map(convert).collect();
     Ok(json_response(&RequestPage { items, next_cursor: found.next.and_then(|id| encode_cursor(&id)) }))
@@ -233,18 +226,11 @@ pub(super) async fn list_requests(allowed: AllowedCaller<Requests>, call: ApiReq
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/requests/{requestId}",
     tag = "Request log",
-    operation_id = "getRequest",
-    params(
-        ("id" = String, Path),
-        ("requestId" = String, Path),
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
-    responses((status = 200, description = "The call", body = LoggedCallWithBodies), ReadErrors),
-    security(("bearer" = []))
+    responses((status = 200, description = "The call", body = LoggedCallWithBodies), ReadErrors)
 )]
 pub(super) async fn get_request(allowed: AllowedCaller<Requests>, call: ApiRequest) -> ApiResult {
     let (id, request) = (call.path_parameter("id"), call.path_parameter("requestId"));
-    let found = call.state.store.read_inline(|at| request_log::find_call(at, &allowed.context.scope, &id, &request))?;
+    let found = call.read_inline(|at| request_log::find_call(at, &allowed.context.scope, &id, &request))?;
     let is_unmasked = allowed.permissions.contains(Permission::DirectoryRead);
     let mut found = if is_unmasked { found } else { mask_call(found) };
     let (request_body, response_body) = (std::mem::take(&mut found.request), std::mem::take(&mut found.response));
@@ -291,14 +277,12 @@ pub(super) struct ConfigurationHealth {
     path = "/directory/resources/v1/configurations/scim2/{id}/health",
     tag = "Request log",
     operation_id = "getConfigurationHealth",
-    params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 200, description = "Times and counters", body = ConfigurationHealth), ReadErrors),
-    security(("bearer" = []))
+    responses((status = 200, description = "Times and counters", body = ConfigurationHealth), ReadErrors)
 )]
 pub(super) async fn get_health(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
     let id = call.path_parameter("id");
     let (configuration, health) =
-        call.state.store.read_inline(|at| request_log::find_configuration_health(at, &allowed.context.scope, &id))?;
+        call.read_inline(|at| request_log::find_configuration_health(at, &allowed.context.scope, &id))?;
     Ok(json_response(&ConfigurationHealth {
         last_seen: configuration.last_seen.map(clock::format_rfc3339),
         last_sync: configuration.last_sync.map(clock::format_rfc3339),
@@ -321,16 +305,14 @@ pub(super) async fn get_health(allowed: AllowedCaller<Read>, call: ApiRequest) -
     path = "/directory/resources/v1/configurations/scim2/{id}/requests",
     tag = "Request log",
     operation_id = "emptyRequests",
-    params(("id" = String, Path), ("frontegg-tenant-id" = Option<String>, Header, description = "The account")),
-    responses((status = 204, description = "Done"), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 204, description = "Done"), WriteErrors)
 )]
 pub(super) async fn clear_requests(allowed: AllowedCaller<Delete>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
-    let emptying = run_write(&call.state, move |tx| request_log::start_emptying_log(tx, &context, &id)).await?;
+    let emptying = call.write(move |tx| request_log::start_emptying_log(tx, &context, &id)).await?;
     loop {
         let step = emptying.clone();
-        if !run_write(&call.state, move |tx| request_log::remove_calls(tx, &step)).await? {
+        if !call.write(move |tx| request_log::remove_calls(tx, &step)).await? {
             return Ok(no_content_response());
         }
     }

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::error::Reason;
 use crate::model::permission::Permission;
 use crate::web::api::caller::{AllowedCaller, RequiredPermission};
-use crate::web::api::request::ApiRequest;
+use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::ApiError;
 use crate::web::api::{cors, idempotency};
 use crate::web::metrics::Surface;

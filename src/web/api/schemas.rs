@@ -9,7 +9,7 @@ use super::configurations::find_configuration;
 use super::cursor::{CursorPage, PageQuery};
 use crate::clock;
 use crate::management::schema_extensions::{self, NewExtension, StoredExtension};
-use crate::web::api::request::{ApiRequest, read_blocking, run_write};
+use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{
     ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
 };
@@ -54,22 +54,15 @@ impl From<StoredExtension> for SchemaExtensionResponse {
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/schemas",
     tag = "Schemas",
-    operation_id = "listSchemas",
-    params(
-        ("id" = String, Path, description = "The configuration"),
-        PageQuery,
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
-    responses((status = 200, description = "One page", body = CursorPage<SchemaExtensionResponse>), ReadErrors),
-    security(("bearer" = []))
+    params(("id" = String, Path, description = "The configuration"), PageQuery),
+    responses((status = 200, description = "One page", body = CursorPage<SchemaExtensionResponse>), ReadErrors)
 )]
 pub(super) async fn list_schemas(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
-    find_configuration(&call.state, &context, &id)?;
+    find_configuration(&call.state.store, &context, &id)?;
     let query = call.query::<PageQuery>()?;
     let (limit, after) = (query.limit()?, query.position::<String>()?);
-    let found =
-        read_blocking(&call.state, move |at| schema_extensions::list_extensions(at, &context.scope, &id)).await?;
+    let found = call.read(move |at| schema_extensions::list_extensions(at, &context.scope, &id)).await?;
     let on_page = found.into_iter().filter(|row| after.as_ref().is_none_or(|after| row.id > *after)).collect();
     Ok(json_response(&CursorPage::from_rows(on_page, limit, |row| row.id.clone(), SchemaExtensionResponse::from)))
 }
@@ -176,26 +169,21 @@ pub(super) struct AddSchemaBody {
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/schemas",
     tag = "Schemas",
-    operation_id = "addSchema",
-    params(
-        ("id" = String, Path, description = "The configuration"),
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
+    params(("id" = String, Path, description = "The configuration")),
     request_body = AddSchemaBody,
-    responses((status = 201, description = "The schema", body = SchemaExtensionResponse), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 201, description = "The schema", body = SchemaExtensionResponse), WriteErrors)
 )]
 pub(super) async fn add_schema(allowed: AllowedCaller<Create>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
-    find_configuration(&call.state, &context, &id)?;
-    let (body, state) = call.body::<AddSchemaBody>().await?;
+    find_configuration(&call.state.store, &context, &id)?;
+    let body = call.body::<AddSchemaBody>().await?;
     let resource_type = match body.resource_type {
         ExtendedResourceType::User => "User",
         ExtendedResourceType::Group => "Group",
     };
     let required = body.required.unwrap_or(false);
     let new = NewExtension { resource_type: resource_type.to_owned(), required, document: body.schema };
-    let added = run_write(&state, move |tx| schema_extensions::add_extension(tx, &context, &id, &new)).await?;
+    let added = call.write(move |tx| schema_extensions::add_extension(tx, &context, &id, &new)).await?;
     Ok(created_response(&SchemaExtensionResponse::from(added)))
 }
 
@@ -204,19 +192,12 @@ pub(super) async fn add_schema(allowed: AllowedCaller<Create>, call: ApiRequest)
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/schemas/{urn}",
     tag = "Schemas",
-    operation_id = "getSchema",
-    params(
-        ("id" = String, Path, description = "The configuration"),
-        ("urn" = String, Path, description = "URN of the schema"),
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
-    responses((status = 200, description = "The schema", body = SchemaExtensionResponse), ReadErrors),
-    security(("bearer" = []))
+    params(("id" = String, Path, description = "The configuration")),
+    responses((status = 200, description = "The schema", body = SchemaExtensionResponse), ReadErrors)
 )]
 pub(super) async fn get_schema(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
     let (id, urn) = (call.path_parameter("id"), call.path_parameter("urn"));
-    let found =
-        call.state.store.read_inline(|at| schema_extensions::find_extension(at, &allowed.context.scope, &id, &urn))?;
+    let found = call.read_inline(|at| schema_extensions::find_extension(at, &allowed.context.scope, &id, &urn))?;
     Ok(json_response(&SchemaExtensionResponse::from(found)))
 }
 
@@ -237,20 +218,13 @@ pub(super) struct RemoveSchemaQuery {
     delete,
     path = "/directory/resources/v1/configurations/scim2/{id}/schemas/{urn}",
     tag = "Schemas",
-    operation_id = "removeSchema",
-    params(
-        ("id" = String, Path, description = "The configuration"),
-        ("urn" = String, Path, description = "URN of the schema"),
-        RemoveSchemaQuery,
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
-    responses((status = 204, description = "Done"), WriteErrors),
-    security(("bearer" = []))
+    params(("id" = String, Path, description = "The configuration"), RemoveSchemaQuery),
+    responses((status = 204, description = "Done"), WriteErrors)
 )]
 pub(super) async fn remove_schema(allowed: AllowedCaller<Create>, call: ApiRequest) -> ApiResult {
     let (context, id, urn) = (allowed.context, call.path_parameter("id"), call.path_parameter("urn"));
-    call.state.store.read_inline(|at| schema_extensions::find_extension(at, &context.scope, &id, &urn))?;
+    call.read_inline(|at| schema_extensions::find_extension(at, &context.scope, &id, &urn))?;
     let purge = call.query::<RemoveSchemaQuery>()?.purge;
-    run_write(&call.state, move |tx| schema_extensions::delete_extension(tx, &context, &id, &urn, purge)).await?;
+    call.write(move |tx| schema_extensions::delete_extension(tx, &context, &id, &urn, purge)).await?;
     Ok(no_content_response())
 }

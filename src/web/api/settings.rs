@@ -10,8 +10,7 @@ use crate::management::configuration_settings::{self, SettingsChange};
 use crate::model::configuration::{Configuration, provisioning_url};
 use crate::model::field_change::FieldChange;
 use crate::model::switches::{self, Preset};
-use crate::web::api::request::{ApiRequest, run_write};
-use crate::web::api::request_types::DisplayName;
+use crate::web::api::request_types::{ApiRequest, DisplayName};
 use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_response};
 
 /// The settings of a configuration
@@ -61,17 +60,12 @@ impl SettingsResponse {
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/settings",
     tag = "Settings",
-    operation_id = "getSettings",
-    params(
-        ("id" = String, Path, description = "The configuration"),
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
-    responses((status = 200, description = "The settings", body = SettingsResponse), ReadErrors),
-    security(("bearer" = []))
+    params(("id" = String, Path, description = "The configuration")),
+    responses((status = 200, description = "The settings", body = SettingsResponse), ReadErrors)
 )]
 pub(super) async fn get_settings(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
-    let found = find_configuration(&call.state, &allowed.context, &call.path_parameter("id"))?;
-    Ok(json_response(&SettingsResponse::from_configuration(found, &call.state.public_url())))
+    let found = find_configuration(&call.state.store, &allowed.context, &call.path_parameter("id"))?;
+    Ok(json_response(&SettingsResponse::from_configuration(found, &call.state.server.public_url())))
 }
 
 /// Changes to settings; absent members keep their value
@@ -98,26 +92,20 @@ pub(super) struct UpdateSettingsBody {
     patch,
     path = "/directory/resources/v1/configurations/scim2/{id}/settings",
     tag = "Settings",
-    operation_id = "updateSettings",
-    params(
-        ("id" = String, Path, description = "The configuration"),
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
+    params(("id" = String, Path, description = "The configuration")),
     request_body = UpdateSettingsBody,
-    responses((status = 200, description = "The settings after the change", body = SettingsResponse), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 200, description = "The settings after the change", body = SettingsResponse), WriteErrors)
 )]
 pub(super) async fn update_settings(allowed: AllowedCaller<Create>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
-    find_configuration(&call.state, &context, &id)?;
-    let (body, state) = call.body::<UpdateSettingsBody>().await?;
+    find_configuration(&call.state.store, &context, &id)?;
+    let body = call.body::<UpdateSettingsBody>().await?;
     let change = SettingsChange {
         connection_name: body.connection_name.map(|name| name.0),
         provider: body.provider.map(|name| name.0),
         preset: body.preset,
         switches: body.switches.unwrap_or_default(),
     };
-    let changed =
-        run_write(&state, move |tx| configuration_settings::change_settings(tx, &context, &id, &change)).await?;
-    Ok(json_response(&SettingsResponse::from_configuration(changed, &state.public_url())))
+    let changed = call.write(move |tx| configuration_settings::change_settings(tx, &context, &id, &change)).await?;
+    Ok(json_response(&SettingsResponse::from_configuration(changed, &call.state.server.public_url())))
 }

@@ -14,7 +14,8 @@ use crate::auth::jwt::{TokenGrant, TokenKind};
 use crate::clock::{self, Millis};
 use crate::error::Reason;
 use crate::management::api_keys::ApiKey;
-use crate::web::api::request::ApiRequest;
+use crate::store::Store;
+use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiError, ApiResult, WriteErrors, json_response};
 use crate::web::api::{authenticate, caller};
 use crate::web::state::AppState;
@@ -81,14 +82,13 @@ pub(super) struct AccountTokenResponse {
     tag = "Callers",
     operation_id = "authenticateVendor",
     request_body = ApiKeyCredentials,
-    responses((status = 200, description = "A token", body = EnvironmentTokenResponse), WriteErrors),
-    security(())
+    responses((status = 200, description = "A token", body = EnvironmentTokenResponse), WriteErrors)
 )]
 pub(super) async fn issue_environment_token(call: ApiRequest) -> ApiResult {
-    let request = call.request.clone();
-    let (credentials, state) = call.body::<ApiKeyCredentials>().await?;
-    let key = find_key(&state, &credentials)?.ok_or_else(|| caller::reject_credentials(&request, &state))?;
-    let token = issue_token(&state, &key, select_token_kind(&key), clock::current_millis(), TOKEN_SECONDS)?;
+    let credentials = call.body::<ApiKeyCredentials>().await?;
+    let key = find_key(&call.state.store, &credentials)?
+        .ok_or_else(|| caller::reject_credentials(&call.request, &call.state.limits.login_throttle))?;
+    let token = issue_token(&call.state, &key, select_token_kind(&key), clock::current_millis(), TOKEN_SECONDS)?;
     Ok(json_response(&EnvironmentTokenResponse { token, expires_in: TOKEN_SECONDS }))
 }
 
@@ -101,14 +101,13 @@ pub(super) async fn issue_environment_token(call: ApiRequest) -> ApiResult {
     tag = "Callers",
     operation_id = "authenticateAccount",
     request_body = ApiKeyCredentials,
-    responses((status = 200, description = "Tokens", body = AccountTokenResponse), WriteErrors),
-    security(())
+    responses((status = 200, description = "Tokens", body = AccountTokenResponse), WriteErrors)
 )]
 pub(super) async fn issue_account_token(call: ApiRequest) -> ApiResult {
-    let request = call.request.clone();
-    let (credentials, state) = call.body::<ApiKeyCredentials>().await?;
-    let key = find_key(&state, &credentials)?.ok_or_else(|| caller::reject_credentials(&request, &state))?;
-    Ok(json_response(&build_account_token(&state, &key, clock::current_millis())?))
+    let credentials = call.body::<ApiKeyCredentials>().await?;
+    let key = find_key(&call.state.store, &credentials)?
+        .ok_or_else(|| caller::reject_credentials(&call.request, &call.state.limits.login_throttle))?;
+    Ok(json_response(&build_account_token(&call.state, &key, clock::current_millis())?))
 }
 
 /// Renew the token of an account
@@ -118,15 +117,14 @@ pub(super) async fn issue_account_token(call: ApiRequest) -> ApiResult {
     tag = "Callers",
     operation_id = "refreshAccount",
     request_body = RefreshTokenBody,
-    responses((status = 200, description = "New tokens", body = AccountTokenResponse), WriteErrors),
-    security(())
+    responses((status = 200, description = "New tokens", body = AccountTokenResponse), WriteErrors)
 )]
 pub(super) async fn refresh_account_token(call: ApiRequest) -> ApiResult {
-    let request = call.request.clone();
-    let (refresh, state) = call.body::<RefreshTokenBody>().await?;
-    let found = authenticate::find_key_by_token(&state, &refresh.refresh_token, |kind| kind == TokenKind::Refresh)?;
-    let key = found.ok_or_else(|| caller::reject_credentials(&request, &state))?;
-    Ok(json_response(&build_account_token(&state, &key, clock::current_millis())?))
+    let refresh = call.body::<RefreshTokenBody>().await?;
+    let found =
+        authenticate::find_key_by_token(&call.state, &refresh.refresh_token, |kind| kind == TokenKind::Refresh)?;
+    let key = found.ok_or_else(|| caller::reject_credentials(&call.request, &call.state.limits.login_throttle))?;
+    Ok(json_response(&build_account_token(&call.state, &key, clock::current_millis())?))
 }
 
 /// A JWK set (RFC 7517)
@@ -142,20 +140,16 @@ pub(super) struct JwkSetResponse {
     get,
     path = "/.well-known/jwks.json",
     tag = "Callers",
-    operation_id = "getJwks",
-    responses((status = 200, description = "The keys", body = JwkSetResponse)),
-    security(())
+    responses((status = 200, description = "The keys", body = JwkSetResponse))
 )]
 pub(super) async fn get_jwks(state: Data<AppState>) -> HttpResponse {
-    HttpResponse::Ok()
-        .insert_header((CACHE_CONTROL, CACHE_FOR_FIVE_MINUTES))
-        .json(state.authentication.signing_key.public_keys())
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, CACHE_FOR_FIVE_MINUTES)).json(state.signing.key.public_keys())
 }
 
 /// Returns the live key with this id and secret. The secret is always looked up first, so that a wrong id and a wrong secret
 /// take the same time.
-fn find_key(state: &AppState, credentials: &ApiKeyCredentials) -> Result<Option<ApiKey>, ApiError> {
-    let found = authenticate::find_key_by_secret(state, &credentials.secret)?;
+fn find_key(store: &Store, credentials: &ApiKeyCredentials) -> Result<Option<ApiKey>, ApiError> {
+    let found = authenticate::find_key_by_secret(store, &credentials.secret)?;
     Ok(found.filter(|key| key.id == credentials.client_id))
 }
 
@@ -181,13 +175,13 @@ fn build_account_token(state: &AppState, key: &ApiKey, now: Millis) -> Result<Ac
 /// 403 for the key of an account while self-service is off, 503 if the token cannot be signed.
 fn issue_token(state: &AppState, key: &ApiKey, kind: TokenKind, now: Millis, seconds: i64) -> Result<String, ApiError> {
     if key.account.is_some() {
-        caller::require_self_service(state)?;
+        caller::require_self_service(&state.store)?;
     }
-    state.key_use.record(&key.id, now);
+    state.usage.keys.record(&key.id, now);
     let account = key.account.as_deref();
-    let (id, issuer, permissions) = (clock::new_id(), state.public_url(), key.permissions);
+    let (id, issuer, permissions) = (clock::new_id(), state.server.public_url(), key.permissions);
     let grant = TokenGrant { issuer: &issuer, key: &key.id, kind, account, permissions, id, now, seconds };
-    state.authentication.signing_key.issue(&grant).map_err(|problem| {
+    state.signing.key.issue(&grant).map_err(|problem| {
         tracing::error!(%problem, "cannot sign a token");
         Reason::SigningUnavailable.into()
     })

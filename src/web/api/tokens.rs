@@ -11,8 +11,7 @@ use crate::error::Reason;
 use crate::management::tokens::{self, StoredToken, TokenChange, TokenDraft};
 use crate::model::field_change::FieldChange;
 use crate::model::rights::{TokenRights, TokenState};
-use crate::web::api::request::{ApiRequest, read_blocking, run_write};
-use crate::web::api::request_types::{DisplayName, RequestTimestamp};
+use crate::web::api::request_types::{ApiRequest, DisplayName, RequestTimestamp};
 use crate::web::api::response::{
     ApiError, ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
 };
@@ -70,21 +69,15 @@ impl TokenResponse {
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/tokens",
     tag = "Tokens",
-    operation_id = "listTokens",
-    params(
-        ("id" = String, Path, description = "The configuration"),
-        PageQuery,
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
-    responses((status = 200, description = "One page", body = CursorPage<TokenResponse>), ReadErrors),
-    security(("bearer" = []))
+    params(("id" = String, Path, description = "The configuration"), PageQuery),
+    responses((status = 200, description = "One page", body = CursorPage<TokenResponse>), ReadErrors)
 )]
 pub(super) async fn list_tokens(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
-    find_configuration(&call.state, &context, &id)?;
+    find_configuration(&call.state.store, &context, &id)?;
     let query = call.query::<PageQuery>()?;
     let (limit, position) = (query.limit()?, query.position::<(Millis, String)>()?);
-    let found = read_blocking(&call.state, move |at| {
+    let found = call.read(move |at| {
         let before = position.as_ref().map(|(time, id)| (*time, id.as_str()));
         tokens::list_tokens(at, &context.scope, &id, before, limit + 1)
     });
@@ -158,14 +151,9 @@ pub(super) struct CreatedToken {
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/tokens",
     tag = "Tokens",
-    operation_id = "createToken",
-    params(
-        ("id" = String, Path, description = "The configuration"),
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
+    params(("id" = String, Path, description = "The configuration")),
     request_body = Option<CreateTokenBody>,
-    responses((status = 201, description = "The token", body = CreatedToken), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 201, description = "The token", body = CreatedToken), WriteErrors)
 )]
 pub(super) async fn create_token(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
     issue_token(allowed, call).await
@@ -176,14 +164,9 @@ pub(super) async fn create_token(allowed: AllowedCaller<Tokens>, call: ApiReques
     post,
     path = "/directory/resources/v1/configurations/scim2/{id}/token",
     tag = "Tokens",
-    operation_id = "rotateToken",
-    params(
-        ("id" = String, Path, description = "The configuration"),
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
+    params(("id" = String, Path, description = "The configuration")),
     request_body = Option<CreateTokenBody>,
-    responses((status = 201, description = "The token", body = CreatedToken), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 201, description = "The token", body = CreatedToken), WriteErrors)
 )]
 pub(super) async fn rotate_token(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
     issue_token(allowed, call).await
@@ -191,8 +174,8 @@ pub(super) async fn rotate_token(allowed: AllowedCaller<Tokens>, call: ApiReques
 
 async fn issue_token(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
-    find_configuration(&call.state, &context, &id)?;
-    let (body, state) = call.optional_body::<CreateTokenBody>().await?;
+    find_configuration(&call.state.store, &context, &id)?;
+    let body = call.optional_body::<CreateTokenBody>().await?;
     body.validate()?;
     let token = generate_token()?;
     let (expires_at, overlap) = (body.expires_at(), body.revoke_old_after.map(seconds_to_millis));
@@ -207,7 +190,7 @@ async fn issue_token(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiRes
         rights,
         expires_at: expires_at.map(clock::format_rfc3339),
     };
-    run_write(&state, move |tx| tokens::rotate_token(tx, &context, &id, &draft, overlap)).await?;
+    call.write(move |tx| tokens::rotate_token(tx, &context, &id, &draft, overlap)).await?;
     Ok(created_response(&response))
 }
 
@@ -230,24 +213,18 @@ pub(super) struct UpdateTokenBody {
     patch,
     path = "/directory/resources/v1/configurations/scim2/{id}/tokens/{token}",
     tag = "Tokens",
-    operation_id = "updateToken",
-    params(
-        ("id" = String, Path, description = "The configuration"),
-        ("token" = String, Path, description = "Id of the token"),
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
+    params(("id" = String, Path, description = "The configuration")),
     request_body = UpdateTokenBody,
-    responses((status = 204, description = "Done"), WriteErrors),
-    security(("bearer" = []))
+    responses((status = 204, description = "Done"), WriteErrors)
 )]
 pub(super) async fn update_token(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
     let (context, id, token) = (allowed.context, call.path_parameter("id"), call.path_parameter("token"));
-    find_configuration(&call.state, &context, &id)?;
-    call.state.store.read_inline(|at| tokens::find_token(at, &context.scope, &id, &token))?;
-    let (body, state) = call.body::<UpdateTokenBody>().await?;
+    find_configuration(&call.state.store, &context, &id)?;
+    call.read_inline(|at| tokens::find_token(at, &context.scope, &id, &token))?;
+    let body = call.body::<UpdateTokenBody>().await?;
     let expires_at = body.expires_at.map(|timestamp| timestamp.0);
     let change = TokenChange { label: body.label.map(|label| label.0), expires_at };
-    run_write(&state, move |tx| tokens::update_token(tx, &context, &id, &token, &change)).await?;
+    call.write(move |tx| tokens::update_token(tx, &context, &id, &token, &change)).await?;
     Ok(no_content_response())
 }
 
@@ -258,17 +235,11 @@ pub(super) async fn update_token(allowed: AllowedCaller<Tokens>, call: ApiReques
     delete,
     path = "/directory/resources/v1/configurations/scim2/{id}/tokens/{token}",
     tag = "Tokens",
-    operation_id = "revokeToken",
-    params(
-        ("id" = String, Path, description = "The configuration"),
-        ("token" = String, Path, description = "Id of the token"),
-        ("frontegg-tenant-id" = Option<String>, Header, description = "The account")
-    ),
-    responses((status = 204, description = "Done"), WriteErrors),
-    security(("bearer" = []))
+    params(("id" = String, Path, description = "The configuration")),
+    responses((status = 204, description = "Done"), WriteErrors)
 )]
 pub(super) async fn revoke_token(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
     let (context, id, token) = (allowed.context, call.path_parameter("id"), call.path_parameter("token"));
-    run_write(&call.state, move |tx| tokens::revoke_token(tx, &context, &id, &token)).await?;
+    call.write(move |tx| tokens::revoke_token(tx, &context, &id, &token)).await?;
     Ok(no_content_response())
 }

@@ -14,9 +14,10 @@ use crate::management::{backups, overview, sessions};
 use crate::provisioning::feed;
 use crate::store::Snapshot;
 use crate::tls::CertificateExpiry;
+use crate::web::blocking::read_blocking;
+use crate::web::metrics::Metrics;
 use crate::web::metrics::snapshot::{DatabaseMetrics, MetricsSnapshot, read_process_statistics};
 use crate::web::state::AppState;
-use crate::web::state::read_blocking;
 
 /// Media type of `OpenMetrics` 1.0, which Prometheus requests.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -67,35 +68,38 @@ pub async fn serve_not_found() -> HttpResponse {
 async fn collect_metrics(state: &Data<AppState>, started: Millis) -> MetricsSnapshot {
     let shared = state.clone();
     // If the database is busy or damaged, other metrics report it.
-    let rows = read_blocking(state, move |at| read_database_metrics(at, &shared, clock::current_millis())).await.ok();
-    let schedule = state.settings.backups.as_ref();
+    let rows =
+        read_blocking(&state.store, move |at| read_database_metrics(at, &shared.metrics, clock::current_millis()))
+            .await
+            .ok();
+    let schedule = state.server.settings.backups.as_ref();
     MetricsSnapshot {
         requests: state.metrics.series(),
         sign_ins: state.metrics.sign_ins(),
-        wrong_tokens: state.login_throttle.wrong_token_count(),
+        wrong_tokens: state.limits.login_throttle.wrong_token_count(),
         store: state.store.statistics(),
         log: crate::log::read_statistics(),
-        calls: state.activity.figures(),
+        calls: state.usage.calls.figures(),
         database: rows,
         last_backup: schedule.and_then(|schedule| backups::find_newest_backup_time(&schedule.folder)),
-        certificate_ends: state.certificate.as_ref().and_then(CertificateExpiry::not_after),
+        certificate_ends: state.server.certificate.as_ref().and_then(CertificateExpiry::not_after),
         process: read_process_statistics(),
         started,
         is_sound: state.store.is_intact(),
     }
 }
 
-fn read_database_metrics(at: &Snapshot<'_>, state: &AppState, now: Millis) -> Result<DatabaseMetrics> {
+fn read_database_metrics(at: &Snapshot<'_>, metrics: &Metrics, now: Millis) -> Result<DatabaseMetrics> {
     Ok(DatabaseMetrics {
         sessions: sessions::count_live_sessions(at, now)?,
         newest_event: u64::try_from(feed::find_end(at)?).unwrap_or_default(),
-        standings: count_standings(at, state, now)?,
+        standings: count_standings(at, metrics, now)?,
     })
 }
 
 /// Returns the number of configurations by standing, from the cache if it is not outdated.
-fn count_standings(at: &Snapshot<'_>, state: &AppState, now: Millis) -> Result<Vec<(&'static str, u64)>> {
-    let mut cache = state.metrics.standings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+fn count_standings(at: &Snapshot<'_>, metrics: &Metrics, now: Millis) -> Result<Vec<(&'static str, u64)>> {
+    let mut cache = metrics.standings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let counted = match cache.take().filter(|(then, _)| (0..STANDINGS_CACHE_MS).contains(&(now - then))) {
         Some(counted) => counted,
         None => (now, overview::count_by_standing(at, now)?),

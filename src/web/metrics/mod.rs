@@ -14,6 +14,7 @@ use actix_web::http::Method;
 use crate::clock::Millis;
 use crate::diagnosis::connection_status::ConnectionStatus;
 use crate::histogram::{Histogram, HistogramSnapshot};
+use crate::named_enum::named_enum;
 
 pub use crate::web::metrics::endpoint::{MetricsAccess, serve_metrics, serve_not_found};
 
@@ -31,49 +32,29 @@ const ROUTES_MAX: usize = 200;
 /// The route label when the maximum is exceeded.
 const OTHER_ROUTE: &str = "other";
 
-/// The part of the server that handles a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Surface {
-    /// The SCIM endpoint.
-    Scim,
-    /// The management API.
-    Management,
-    /// The portal.
-    Portal,
-}
-
-impl Surface {
-    const ALL: [Self; 3] = [Self::Scim, Self::Management, Self::Portal];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Scim => "scim",
-            Self::Management => "management",
-            Self::Portal => "portal",
-        }
+named_enum! {
+    /// The part of the server that handles a request.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Surface {
+        /// The SCIM endpoint.
+        Scim = "scim",
+        /// The management API.
+        Management = "management",
+        /// The portal.
+        Portal = "portal",
     }
 }
 
-/// The outcome of an attempt to sign in to the portal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignInOutcome {
-    /// A session was created.
-    Done,
-    /// The password, the code or the identity provider rejected the attempt.
-    Rejected,
-    /// Rejected because of too many attempts.
-    Throttled,
-}
-
-impl SignInOutcome {
-    const ALL: [Self; 3] = [Self::Done, Self::Rejected, Self::Throttled];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::Rejected => "refused",
-            Self::Throttled => "throttled",
-        }
+named_enum! {
+    /// The outcome of an attempt to sign in to the portal.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum SignInOutcome {
+        /// A session was created.
+        Done = "done",
+        /// The password, the code or the identity provider rejected the attempt.
+        Rejected = "refused",
+        /// Rejected because of too many attempts.
+        Throttled = "throttled",
     }
 }
 
@@ -100,9 +81,25 @@ struct RequestSeries {
     duration: HistogramSnapshot,
 }
 
+/// A completed request.
+#[derive(Debug)]
+pub struct CompletedRequest<'a> {
+    /// The API that served it.
+    pub surface: Surface,
+    /// Its route template.
+    pub route: &'a str,
+    /// Its method.
+    pub method: &'a Method,
+    /// Status of the response.
+    pub status: u16,
+    /// Duration until the response.
+    pub took: Duration,
+}
+
 impl Metrics {
     /// Records a completed request. Takes about 0.2 µs: a lookup and three additions.
-    pub fn record_request(&self, surface: Surface, route: &str, method: &Method, status: u16, took: Duration) {
+    pub fn record_request(&self, request: &CompletedRequest<'_>) {
+        let CompletedRequest { surface, route, method, status, took } = *request;
         let method = METHODS.iter().position(|name| *name == method.as_str()).unwrap_or(METHODS.len() - 1);
         let class = usize::from(status / 100).saturating_sub(2).min(STATUS_CLASSES.len() - 1);
         let cell = method * STATUS_CLASSES.len() + class;
@@ -167,13 +164,9 @@ mod tests {
         let metrics = Metrics::default();
         let took = Duration::from_millis(3);
         for (method, status) in [("GET", 200), ("GET", 204), ("GET", 404), ("BREW", 418), ("TEAPOT", 200)] {
-            metrics.record_request(
-                Surface::Scim,
-                "/Users/{id}",
-                &Method::from_bytes(method.as_bytes()).unwrap(),
-                status,
-                took,
-            );
+            let method = &Method::from_bytes(method.as_bytes()).unwrap();
+            let route = "/Users/{id}";
+            metrics.record_request(&CompletedRequest { surface: Surface::Scim, route, method, status, took });
         }
         let series = metrics.series();
         let counts: Vec<_> = series.iter().map(|one| (one.method, one.class, one.duration.count())).collect();
@@ -184,7 +177,9 @@ mod tests {
     fn the_number_of_routes_is_bounded() {
         let metrics = Metrics::default();
         for at in 0..1_000 {
-            metrics.record_request(Surface::Portal, &format!("/{at}"), &Method::GET, 200, Duration::ZERO);
+            let (route, method) = (&*format!("/{at}"), &Method::GET);
+            let (surface, took) = (Surface::Portal, Duration::ZERO);
+            metrics.record_request(&CompletedRequest { surface, route, method, status: 200, took });
         }
         let series = metrics.series();
         assert_eq!(series.len(), ROUTES_MAX + 1);

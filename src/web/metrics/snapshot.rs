@@ -69,6 +69,14 @@ pub(super) fn read_process_statistics() -> ProcessStatistics {
     }
 }
 
+/// A family of metrics that one label distinguishes.
+struct LabelledFamily<'a> {
+    name: &'a str,
+    help: &'a str,
+    kind: MetricType,
+    label: &'a str,
+}
+
 /// Encodes metric families.
 struct MetricsWriter<'a>(DescriptorEncoder<'a>);
 
@@ -94,19 +102,12 @@ impl MetricsWriter<'_> {
         self.gauge(name, help, at.map(|at| at as f64 / 1e3))
     }
 
-    fn labelled(
-        &mut self,
-        name: &str,
-        help: &str,
-        kind: MetricType,
-        label: &str,
-        values: &[(&str, u64)],
-    ) -> EncodeResult {
-        let mut family = self.0.encode_descriptor(name, help, None, kind)?;
+    fn labelled(&mut self, family: &LabelledFamily<'_>, values: &[(&str, u64)]) -> EncodeResult {
+        let mut encoder = self.0.encode_descriptor(family.name, family.help, None, family.kind)?;
         for (label_value, value) in values {
-            let labels = [(label, *label_value)];
-            let metric = family.encode_family(&labels)?;
-            match kind {
+            let labels = [(family.label, *label_value)];
+            let metric = encoder.encode_family(&labels)?;
+            match family.kind {
                 MetricType::Counter => ConstCounter::new(*value).encode(metric)?,
                 _ => ConstGauge::new(*value as f64).encode(metric)?,
             }
@@ -155,12 +156,22 @@ impl MetricsSnapshot {
     fn encode_callers(&self, writer: &mut MetricsWriter<'_>) -> EncodeResult {
         let help = "Requests with an invalid token";
         writer.counter("rollcall_wrong_tokens", help, self.wrong_tokens)?;
-        let help = "Attempts to sign in to the portal, by outcome";
-        writer.labelled("rollcall_sign_ins", help, MetricType::Counter, "outcome", &self.sign_ins)?;
+        let sign_ins = LabelledFamily {
+            name: "rollcall_sign_ins",
+            help: "Attempts to sign in to the portal, by outcome",
+            kind: MetricType::Counter,
+            label: "outcome",
+        };
+        writer.labelled(&sign_ins, &self.sign_ins)?;
         let Some(rows) = &self.database else { return Ok(()) };
         writer.count("rollcall_sessions", "Active sessions of the portal", Some(rows.sessions))?;
-        let help = "Configurations by standing, counted once a minute";
-        writer.labelled("rollcall_configurations", help, MetricType::Gauge, "standing", &rows.standings)?;
+        let configurations = LabelledFamily {
+            name: "rollcall_configurations",
+            help: "Configurations by standing, counted once a minute",
+            kind: MetricType::Gauge,
+            label: "standing",
+        };
+        writer.labelled(&configurations, &rows.standings)?;
         let help = "Sequence number of the newest event of the feed";
         writer.count("rollcall_newest_event", help, Some(rows.newest_event))
     }
@@ -212,8 +223,13 @@ impl MetricsSnapshot {
     fn encode_process(&self, writer: &mut MetricsWriter<'_>) -> EncodeResult {
         let help = "Expiry of the current certificate";
         writer.timestamp("rollcall_certificate_expiry_timestamp_seconds", help, self.certificate_ends)?;
-        let version = [(env!("CARGO_PKG_VERSION"), 1)];
-        writer.labelled("rollcall_build_info", "The running version", MetricType::Gauge, "version", &version)?;
+        let build = LabelledFamily {
+            name: "rollcall_build_info",
+            help: "The running version",
+            kind: MetricType::Gauge,
+            label: "version",
+        };
+        writer.labelled(&build, &[(env!("CARGO_PKG_VERSION"), 1)])?;
         writer.timestamp("process_start_time_seconds", "When the process started", Some(self.started))?;
         writer.count("process_resident_memory_bytes", "Resident memory of the process", self.process.resident_bytes)?;
         writer.count("process_open_fds", "Open file descriptors", self.process.open_files)?;

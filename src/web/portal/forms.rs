@@ -1,17 +1,16 @@
-//! Form bodies and the errors of their fields. A form is read only after its origin and its CSRF token are checked.
+//! Requests to pages, form bodies and the errors of their fields. A form is read only after its origin and its CSRF token are checked.
 
-use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
-use actix_web::web::Payload;
 use percent_encoding::{AsciiSet, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 use crate::auth::secret;
 use crate::messages::render_sentence;
 use crate::scim::percent;
-use crate::web::body;
+use crate::web::context::{RequestContext, deserialize_pairs};
 use crate::web::limits::FORM_MAX_BYTES;
 use crate::web::portal::layout::PageError;
+use crate::web::portal::sign_in::signed_in::SignedIn;
 use crate::web::public_url::parse_origin;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -27,22 +26,6 @@ pub(crate) fn find_field_error<'p>(problems: &'p [FormError], field: &str) -> Op
     problems.iter().find(|problem| problem.field == field).map(|problem| problem.sentence.as_str())
 }
 
-/// Rejects requests from another site. Browsers send `Sec-Fetch-Site`; for those that do not, `Origin` is compared with
-/// the public URL and the host.
-///
-/// # Errors
-/// [`PageError::ForeignForm`] for another origin, or if both headers are absent.
-pub(super) fn check_origin(request: &HttpRequest, public_url: &str) -> Result<(), PageError> {
-    let text = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
-    if let Some(site) = text(SEC_FETCH_SITE) {
-        return if matches!(site, "same-origin" | "none") { Ok(()) } else { Err(PageError::ForeignForm) };
-    }
-    let Some(origin) = text(header::ORIGIN) else { return Err(PageError::ForeignForm) };
-    let host = text(header::HOST).unwrap_or_default();
-    let is_own = origin == parse_origin(public_url) || origin.split_once("://").is_some_and(|(_, rest)| rest == host);
-    if is_own { Ok(()) } else { Err(PageError::ForeignForm) }
-}
-
 /// The CSRF token of a form.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
@@ -50,40 +33,69 @@ struct FormToken {
     form_token: String,
 }
 
-/// Reads a form of a signed-in admin. The CSRF token is compared with that of the session before the other fields are
-/// parsed.
-///
-/// # Errors
-/// [`PageError::ForeignForm`] if the token differs, or 400 if the form cannot be parsed.
-pub(super) async fn read_form<T: DeserializeOwned>(
-    request: &HttpRequest,
-    payload: Payload,
-    form_token: &str,
-) -> Result<T, PageError> {
-    let text = read_text(request, payload).await?;
-    let carried = parse_pairs::<FormToken>(&text).unwrap_or_default();
-    let is_own = secret::digests_match(&secret::digest_text(&carried.form_token), &secret::digest_text(form_token));
-    if is_own { parse_pairs(&text) } else { Err(PageError::ForeignForm) }
+/// A request to a page.
+pub(crate) type PageRequest = RequestContext<PageError>;
+
+impl PageRequest {
+    /// Rejects requests from another site. Browsers send `Sec-Fetch-Site`; for those that do not, `Origin` is compared
+    /// with the public URL and the host.
+    ///
+    /// # Errors
+    /// [`PageError::ForeignForm`] for another origin, or if both headers are absent.
+    fn check_origin(&self) -> Result<(), PageError> {
+        let text = |name: HeaderName| self.request.headers().get(name).and_then(|value| value.to_str().ok());
+        let is_own = match (text(SEC_FETCH_SITE), text(header::ORIGIN)) {
+            (Some(site), _) => matches!(site, "same-origin" | "none"),
+            (None, Some(origin)) => {
+                let host = text(header::HOST).unwrap_or_default();
+                origin == parse_origin(&self.state.server.public_url())
+                    || origin.split_once("://").is_some_and(|(_, rest)| rest == host)
+            }
+            (None, None) => false,
+        };
+        if is_own { Ok(()) } else { Err(PageError::ForeignForm) }
+    }
+
+    /// Reads a form of a signed-in admin, after checking its origin and CSRF token.
+    ///
+    /// # Errors
+    /// [`PageError::ForeignForm`] for another origin or token, 400 if the form cannot be parsed.
+    pub(super) async fn form<T: DeserializeOwned>(&self, signed: &SignedIn) -> Result<T, PageError> {
+        self.form_with_token(&signed.form_token).await
+    }
+
+    /// Reads a form with this CSRF token, which is compared before the other fields are parsed.
+    ///
+    /// # Errors
+    /// [`PageError::ForeignForm`] for another origin or token, 400 if the form cannot be parsed.
+    pub(super) async fn form_with_token<T: DeserializeOwned>(&self, form_token: &str) -> Result<T, PageError> {
+        self.check_origin()?;
+        let text = self.form_text().await?;
+        let carried = deserialize_pairs::<FormToken>(&text).unwrap_or_default();
+        let is_own = secret::digests_match(&secret::digest_text(&carried.form_token), &secret::digest_text(form_token));
+        if is_own { deserialize_form(&text) } else { Err(PageError::ForeignForm) }
+    }
+
+    /// Reads a form of a page that needs no session, after checking its origin.
+    ///
+    /// # Errors
+    /// [`PageError::ForeignForm`] for another origin, 400 if the form cannot be parsed.
+    pub(super) async fn form_without_session<T: DeserializeOwned>(&self) -> Result<T, PageError> {
+        self.check_origin()?;
+        deserialize_form(&self.form_text().await?)
+    }
+
+    async fn form_text(&self) -> Result<String, PageError> {
+        let because = |status, detail: String| PageError::Failed { status, detail };
+        let bytes = self.body_bytes(FORM_MAX_BYTES).await;
+        let bytes = bytes.map_err(|error| because(error.status(), render_sentence(&error)))?;
+        String::from_utf8(bytes.to_vec()).map_err(|_| because(400, "The form is not in UTF-8.".to_owned()))
+    }
 }
 
-/// Reads a form of a page that needs no session.
-///
-/// # Errors
-/// 400 if the form cannot be parsed.
-pub(super) async fn read_fields<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, PageError> {
-    parse_pairs(&read_text(request, payload).await?)
-}
-
-async fn read_text(request: &HttpRequest, payload: Payload) -> Result<String, PageError> {
-    let because = |status, detail: String| PageError::Failed { status, detail };
-    let bytes = body::read_body(request, payload, FORM_MAX_BYTES).await;
-    let bytes = bytes.map_err(|error| because(error.status(), render_sentence(&error)))?;
-    String::from_utf8(bytes.to_vec()).map_err(|_| because(400, "The form is not in UTF-8.".to_owned()))
-}
-
-fn parse_pairs<T: DeserializeOwned>(text: &str) -> Result<T, PageError> {
-    let read = actix_web::web::Query::<T>::from_query(text).map(actix_web::web::Query::into_inner);
-    read.map_err(|problem| PageError::Failed { status: 400, detail: format!("The form cannot be used: {problem}.") })
+fn deserialize_form<T: DeserializeOwned>(text: &str) -> Result<T, PageError> {
+    let failed = |problem| PageError::Failed { status: 400, detail: format!("The form cannot be used: {problem}.") };
+    deserialize_pairs(text).map_err(failed)
 }
 
 /// Percent-encodes a text for a query.

@@ -4,8 +4,6 @@ mod accounts;
 mod connections;
 mod forms;
 mod layout;
-mod middleware;
-mod not_found;
 mod one_time_secrets;
 mod routes;
 mod settings;
@@ -23,16 +21,15 @@ use crate::web::portal::layout::{PageResult, redirect_to};
 use crate::web::portal::routes::{PortalRoute, route_at};
 use crate::web::portal::sign_in::session::AnyAdmin;
 use crate::web::sso_provider::CALLBACK_PATH;
-use crate::web::state::read_blocking;
 
 /// Registers the routes of the portal in an application.
 pub fn configure_portal(app: &mut ServiceConfig) {
     for route in all_routes() {
-        app.service(route.resource.wrap(from_fn(middleware::wrap_page)));
+        app.service(route.resource.wrap(from_fn(routes::wrap_page)));
     }
     // Registered last: it matches every path that no other route matches.
-    let fallback = web::resource("/{path:.*}").guard(fn_guard(not_found::is_browser_request));
-    app.service(fallback.default_service(web::to(not_found::show_not_found)).wrap(from_fn(middleware::wrap_page)));
+    let fallback = web::resource("/{path:.*}").guard(fn_guard(routes::is_browser_request));
+    app.service(fallback.default_service(web::to(routes::show_not_found)).wrap(from_fn(routes::wrap_page)));
 }
 
 /// Method and path of every page and form.

@@ -8,10 +8,11 @@ use crate::auth::secret::{self, BearerToken};
 use crate::clock;
 use crate::error::{Error, Reason};
 use crate::management::sessions::{self, OneTimeSecret};
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::PageError;
-use crate::web::portal::sign_in::session::{self, PageRequest};
+use crate::web::portal::sign_in::session;
 use crate::web::portal::sign_in::signed_in::SignedIn;
-use crate::web::state::AppState;
+use crate::web::state::ServerContext;
 
 /// How long the secret can be shown, in seconds.
 const SHOW_SECONDS: i64 = 5 * 60;
@@ -24,7 +25,7 @@ const COOKIE: &str = "rc_once";
 /// # Errors
 /// `Unavailable` if there are no random numbers.
 pub(super) fn seal_secret(
-    state: &AppState,
+    server: &ServerContext,
     signed: &SignedIn,
     configuration_id: &str,
     text: &str,
@@ -36,7 +37,7 @@ pub(super) fn seal_secret(
     let sealed = sealer.seal(&chance, text.as_bytes().to_vec()).ok_or(Error::new(Reason::ServerBusy))?;
     let until = clock::current_millis() + SHOW_SECONDS * 1000;
     let secret = OneTimeSecret { session: signed.session.clone(), sealed, until };
-    Ok((secret, session::new_cookie(state, COOKIE, key.reveal().to_owned(), SHOW_SECONDS)))
+    Ok((secret, session::new_cookie(server, COOKIE, key.reveal().to_owned(), SHOW_SECONDS)))
 }
 
 /// Returns the secret stored for that context, or `None` after five minutes or without the cookie.
@@ -50,7 +51,7 @@ pub(super) fn reveal_secret(
 ) -> Result<Option<String>, PageError> {
     let Some(key) = page_request.request.cookie(COOKIE) else { return Ok(None) };
     let now = clock::current_millis();
-    let sealed = page_request.state.store.read_inline(|at| sessions::find_one_time_secret(at, &signed.session, now))?;
+    let sealed = page_request.read_inline(|at| sessions::find_one_time_secret(at, &signed.session, now))?;
     let opened =
         sealed.and_then(|sealed| Sealer::new(key.value(), &secret_context(signed, configuration_id)).open(&sealed));
     Ok(opened.and_then(|bytes| String::from_utf8(bytes).ok()))

@@ -1,10 +1,18 @@
-//! Routes of the portal: a path with a handler for each method. The router and the list of routes for tests are both
-//! built from them.
+//! Routes of the portal: a path with a handler for each method, the middleware of every page, and paths without a route.
+//! The router and the list of routes for tests are both built from them.
 
-use actix_web::web;
-use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder};
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::guard::GuardContext;
+use actix_web::http::header::ACCEPT;
+use actix_web::middleware::Next;
+use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, web};
 
-use crate::web::portal::layout::PageError;
+use crate::web::metrics::Surface;
+use crate::web::portal::layout::{self, PageError, PageResult};
+use crate::web::portal::sign_in::session;
+use crate::web::portal::time_zone::{self, TimeZoneChoice};
+use crate::web::request_middleware;
 
 /// A path of the portal with its handlers.
 pub(super) struct PortalRoute {
@@ -45,4 +53,46 @@ impl PortalRoute {
 
 async fn reject_method() -> Result<HttpResponse, PageError> {
     Err(PageError::Failed { status: 405, detail: "This address does not take that.".to_owned() })
+}
+
+/// Wraps every page: request id, metrics, headers and time zone.
+pub(super) async fn wrap_page<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let zone = TimeZoneChoice::from_cookie(request.request());
+    let response = request_middleware::track_request(request, next, Surface::Portal, layout::add_headers)
+        .await?
+        .map_into_boxed_body();
+    let response = add_navigation(response);
+    Ok(match zone {
+        Some(zone) => time_zone::localize_times(response, &zone),
+        None => response,
+    })
+}
+
+/// Adds the navigation to an error page. An error holds no session, so the page is rendered again if an admin is signed
+/// in.
+fn add_navigation(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let refusal = response.response().error().and_then(|error| error.as_error::<PageError>());
+    let Some(refusal) = refusal.filter(|refusal| !matches!(refusal, PageError::SignIn { .. })) else { return response };
+    let Ok(signed) = session::find_signed_in(response.request()) else { return response };
+    let page = refusal.page(Some(&signed)).into_body();
+    response.map_body(|_, _| page)
+}
+
+/// First path segments of the APIs, which answer in their own error format.
+const API_PREFIXES: [&str; 8] = ["directory", "frontegg", "scim", "api", "auth", "assets", "livez", "readyz"];
+
+/// Whether a browser requests a page: it accepts HTML, and the path is not that of an API.
+pub(super) fn is_browser_request(asked: &GuardContext<'_>) -> bool {
+    let path = asked.head().uri.path();
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    let accept = asked.head().headers().get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html")) && !API_PREFIXES.contains(&first)
+}
+
+/// Any path without a route: 404.
+pub(super) async fn show_not_found() -> PageResult {
+    Err(PageError::NotFound)
 }

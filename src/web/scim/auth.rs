@@ -110,7 +110,7 @@ pub(super) fn authenticate_caller(
             Some(row) if configuration.is_none_or(|id| row.configuration_id == id) => {
                 let Some(refusal) = scope::check_token(&row, clock::current_millis()) else {
                     return Ok(TokenAuthentication::Caller(TokenCaller {
-                        scope: state.scope(at, &row)?,
+                        scope: state.scopes.load(at, &row)?,
                         token: row.token,
                         rights: row.rights,
                     }));

@@ -20,10 +20,9 @@ use super::writes::ResourceWrites;
 use crate::clock;
 use crate::error::{Error, Reason, Result};
 use crate::model::rights::TokenRights;
-use crate::provisioning::RenderedResource;
-use crate::provisioning::Scope;
 use crate::provisioning::bulk::{PendingCreate, create_cycle};
 use crate::provisioning::resources::{WriteResult, build_rules};
+use crate::provisioning::{Members, Scope};
 use crate::scim::bulk::references::{self, CreatedResource};
 use crate::scim::bulk::{BulkItem, BulkItemOutcome, BulkMethod, BulkPlan, ItemProperties};
 use crate::scim::dialect::DialectNotes;
@@ -79,7 +78,7 @@ impl BulkHandler<'_> {
         let prepared = run_blocking(move || {
             let job = bulk::parse_bulk_job(body, rules)?;
             let prepared = prepare_items(job, rights, |method, path| {
-                let path = target::relative_path(path, &state.public_url(), &base, &scope)?;
+                let path = target::relative_path(path, &state.server.public_url(), &base, &scope)?;
                 BulkTarget::parse(method, &path, &scope.types)
             });
             let passwords = passwords::find_passwords(&prepared.2, &prepared.3, rules);
@@ -87,7 +86,7 @@ impl BulkHandler<'_> {
         });
         let ((errors_max, plan, items, targets), passwords) =
             prepared.await.map_err(|_| Error::new(Reason::ServerStopping))??;
-        let hashed = passwords::hash_passwords(&self.state.hashing, passwords).await?;
+        let hashed = passwords::hash_passwords(&self.state.limits.hashing, passwords).await?;
         let operations = items.len();
         let mut run = BulkRun {
             bulk: self,
@@ -320,13 +319,13 @@ impl BulkHandler<'_> {
         };
         let id = target.id.as_deref().unwrap_or_default();
         let done = match method {
-            BulkMethod::Post => writes.create(&data, -1).await.map(Some),
-            BulkMethod::Put => writes.replace(id, version, &data, -1).await.map(Some),
-            BulkMethod::Patch => writes.patch(id, version, &data, -1).await.map(Some),
+            BulkMethod::Post => writes.create(&data, Members::Skip).await.map(Some),
+            BulkMethod::Put => writes.replace(id, version, &data, Members::Skip).await.map(Some),
+            BulkMethod::Patch => writes.patch(id, version, &data, Members::Skip).await.map(Some),
             BulkMethod::Delete => writes.delete(id, version).await.map(|()| None),
         };
         match done {
-            Ok(Some(WriteResult { resource, notes })) => self.item_result(number, method, &target, &resource, notes),
+            Ok(Some(written)) => self.item_result(number, method, &target, written),
             Ok(None) => {
                 let outcome = BulkItemOutcome { status: 204, location, version: None, error: None };
                 ItemResult { number, outcome, id: None, notes: DialectNotes::default() }
@@ -339,14 +338,8 @@ impl BulkHandler<'_> {
         }
     }
 
-    fn item_result(
-        self,
-        number: usize,
-        method: BulkMethod,
-        target: &BulkTarget,
-        resource: &RenderedResource,
-        notes: DialectNotes,
-    ) -> ItemResult {
+    fn item_result(self, number: usize, method: BulkMethod, target: &BulkTarget, written: WriteResult) -> ItemResult {
+        let WriteResult { resource, notes } = written;
         let id = &resource.stored.id;
         let outcome = BulkItemOutcome {
             status: if method == BulkMethod::Post { 201 } else { 200 },
@@ -375,10 +368,7 @@ impl BulkHandler<'_> {
         match write.await {
             Ok(made) => {
                 let each = numbers.into_iter().zip(types).zip(made);
-                each.map(|((number, target), (resource, notes))| {
-                    self.item_result(number, BulkMethod::Post, &target, &resource, notes)
-                })
-                .collect()
+                each.map(|((number, target), made)| self.item_result(number, BulkMethod::Post, &target, made)).collect()
             }
             Err(error) => failed_cycle_results(numbers, failed.load(Ordering::Relaxed), error),
         }

@@ -14,8 +14,8 @@ use crate::provisioning::scope;
 use crate::scim::discovery::{self, Capabilities};
 use crate::scim::percent;
 use crate::scim::schema::{ResourceType, Schema, standard_types};
+use crate::store::Store;
 use crate::web::scim::response::ScimResponse;
-use crate::web::state::AppState;
 
 /// Returns a discovery document to a caller without a token, if the configuration allows it. Without a configuration in
 /// the path, the document has the default values.
@@ -24,7 +24,7 @@ use crate::web::state::AppState;
 /// 401 if the configuration requires a token or does not exist; the errors of [`serve_document`].
 pub(super) fn serve_anonymous(
     request: &HttpRequest,
-    state: &AppState,
+    store: &Store,
     configuration: Option<&str>,
     base: &str,
     route: &ScimRoute,
@@ -32,7 +32,7 @@ pub(super) fn serve_anonymous(
     let Some(id) = configuration else {
         return serve_document(request, base, &Switches::default(), &standard_types().map(Arc::clone), route);
     };
-    let found = state.store.read_inline(|at| scope::find_public_scope(at, id))?;
+    let found = store.read_inline(|at| scope::find_public_scope(at, id))?;
     let scope = found.ok_or_else(auth::unauthorized_error)?;
     let answer = serve_document(request, base, &scope.switches, &scope.types, route);
     let media_type = scope.switches.response_media_type;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use actix_web::web::Data;
 
 use super::document::DocumentWriter;
-use super::read_blocking;
 use crate::clock;
 use crate::error::Result;
 use crate::provisioning::Scope;
@@ -21,6 +20,7 @@ use crate::scim::schema::ResourceType;
 use crate::scim::sort::{Sort, SortField};
 use crate::scim::urn;
 use crate::store::Snapshot;
+use crate::web::blocking::read_blocking;
 use crate::web::scim::response::ScimResponse;
 use crate::web::state::AppState;
 
@@ -54,11 +54,11 @@ impl ListHandler<'_> {
             Ok((request, page))
         };
         let (request, page) =
-            if is_point { self.state.store.read_inline(read)? } else { read_blocking(self.state, read).await? };
+            if is_point { self.state.store.read_inline(read)? } else { read_blocking(&self.state.store, read).await? };
         let list = ListDocument { base: self.base, request: &request, projections: &projections, page };
         let seal = |direction, mark| {
             cursor::encode_cursor(
-                &self.state.cursor_secret,
+                &self.state.signing.cursor_secret,
                 &walk,
                 Cursor { direction, count: request.count, position: mark },
                 now,
@@ -81,7 +81,7 @@ impl ListHandler<'_> {
             Paging::Index(start) => PageStart::Index(start),
             Paging::FirstByCursor => PageStart::FirstPage,
             Paging::Cursor(text) => {
-                let cursor = cursor::decode_cursor(&self.state.cursor_secret, &walk, text, count, now)?;
+                let cursor = cursor::decode_cursor(&self.state.signing.cursor_secret, &walk, text, count, now)?;
                 count = Some(cursor.count);
                 PageStart::Cursor(cursor.direction, cursor.position)
             }

@@ -26,7 +26,7 @@ use self::lists::ListHandler;
 use self::resources::ResourceRequest;
 use self::route::ScimRoute;
 use super::limits::QUERY_MAX_BYTES;
-use super::metrics::Surface;
+use super::metrics::{CompletedRequest, Surface};
 use super::state::AppState;
 use crate::clock;
 use crate::error::{Error, Reason, Result};
@@ -41,7 +41,6 @@ use crate::web::request_middleware;
 use crate::web::scim::provisioning_path::ProvisioningPath;
 pub use crate::web::scim::provisioning_path::SCIM_PREFIXES;
 use crate::web::scim::response::ScimResponse;
-use crate::web::state::read_blocking;
 
 /// Returns whether a path with a SCIM prefix is a SCIM path. The exception is one counter of the management API.
 pub fn is_scim_path(context: &GuardContext<'_>) -> bool {
@@ -64,7 +63,13 @@ pub async fn serve_request(request: HttpRequest, payload: Payload, state: Data<A
     };
     let took = started.elapsed();
     let template = route.template();
-    state.metrics.record_request(Surface::Scim, &template, request.method(), answer.status, took);
+    state.metrics.record_request(&CompletedRequest {
+        surface: Surface::Scim,
+        route: &template,
+        method: request.method(),
+        status: answer.status,
+        took,
+    });
     let (requested_configuration, refusal) = answer.who.as_ref().map_or((None, None), CallerIdentity::unauthenticated);
     write_log_line(&RequestLogLine {
         request_id: &request_id,
@@ -84,7 +89,7 @@ pub async fn serve_request(request: HttpRequest, payload: Payload, state: Data<A
     let call = answer.who.take().map(|who| answer.take_call(who, &request, route, took));
     let response = answer.into_http(&request, &request_id);
     if let Some(call) = call {
-        state.activity.record(request_log::RecordedCall { request_id, address: from, ..call });
+        state.usage.calls.record(request_log::RecordedCall { request_id, address: from, ..call });
     }
     response
 }
@@ -142,9 +147,9 @@ async fn handle_request(
     route: &ScimRoute,
 ) -> Result<ScimResponse> {
     let credentials = auth::read_credentials(request);
-    let base = format!("{}{}", state.public_url(), address.base);
+    let base = format!("{}{}", state.server.public_url(), address.base);
     if let (true, BearerCredentials::None) = (route.is_discovery(), &credentials) {
-        let answer = discovery::serve_anonymous(request, state, address.configuration, &base, route);
+        let answer = discovery::serve_anonymous(request, &state.store, address.configuration, &base, route);
         let answer = answer.unwrap_or_else(ScimResponse::from);
         let refusal = (answer.status == 401).then_some(TokenRefusal::NoToken);
         return Ok(ScimResponse { who: auth::unauthenticated_caller(address.configuration, None, refusal), ..answer });
@@ -156,7 +161,10 @@ async fn handle_request(
         }
     };
     let answered = match state.network.rates.count_request(caller.scope.configuration) {
-        None => handle_authenticated(request, payload, state, &caller, &base, route).await,
+        None => {
+            let call = ScimCall { request, state, base: &base, route };
+            handle_authenticated(&call, payload, &caller).await
+        }
         Some(wait) => Ok(rate_limited_response(wait)),
     };
     let mut answer = answered.unwrap_or_else(ScimResponse::from);
@@ -175,7 +183,7 @@ fn reject_unauthenticated(
 ) -> ScimResponse {
     let address =
         request_middleware::caller_address(request).filter(|_| !matches!(credentials, BearerCredentials::None));
-    let Some(wait) = address.and_then(|address| state.login_throttle.record_wrong_token(address)) else {
+    let Some(wait) = address.and_then(|address| state.limits.login_throttle.record_wrong_token(address)) else {
         return ScimResponse { who, ..auth::unauthorized_error().into() };
     };
     let refused = Error::new(Reason::WrongTokensLimited);
@@ -188,14 +196,16 @@ fn rate_limited_response(wait: Duration) -> ScimResponse {
     ScimResponse { retry_after: Some(wait.as_secs() + 1), ..ScimResponse::from(refused) }
 }
 
-async fn handle_authenticated(
-    request: &HttpRequest,
-    payload: Payload,
-    state: &Data<AppState>,
-    caller: &TokenCaller,
-    base: &str,
-    route: &ScimRoute,
-) -> Result<ScimResponse> {
+/// A request with its route and the URL that its resources start with.
+struct ScimCall<'r> {
+    request: &'r HttpRequest,
+    state: &'r Data<AppState>,
+    base: &'r str,
+    route: &'r ScimRoute,
+}
+
+async fn handle_authenticated(call: &ScimCall<'_>, payload: Payload, caller: &TokenCaller) -> Result<ScimResponse> {
+    let ScimCall { request, state, base, route } = *call;
     if let Some(refusal) = route.route_error() {
         return Err(refusal);
     }

@@ -9,18 +9,18 @@ use serde_json::Value;
 
 use super::body;
 use super::document::DocumentWriter;
-use super::read_blocking;
 use super::writes::ResourceWrites;
 use crate::error::Result;
 use crate::model::switches::PatchResponse;
 use crate::provisioning::Scope;
 use crate::provisioning::resources::{self, WriteResult};
-use crate::provisioning::{RenderedResource, ResourceLinks};
+use crate::provisioning::{Members, RenderedResource, ResourceLinks};
 use crate::scim::dialect::{DialectNotes, DialectRules};
 use crate::scim::entity_tag::EntityTags;
 use crate::scim::projection::Projection;
 use crate::scim::query::QueryParameters;
 use crate::scim::schema::ResourceType;
+use crate::web::blocking::read_blocking;
 use crate::web::limits::{MEMBERS_BEFORE_STREAMING, MEMBERS_IN_PATCH_RESPONSE, MEMBERS_INLINE};
 use crate::web::scim::response::{ResponseBody, ScimResponse};
 use crate::web::state::AppState;
@@ -40,11 +40,11 @@ impl ResourceRequest<'_> {
     pub(super) async fn read(&self, id: &str) -> Result<ScimResponse> {
         let projection = self.projection()?;
         let if_none_match = self.read_tags(&IF_NONE_MATCH)?;
-        let members_max = if projection.needs("members") { MEMBERS_INLINE } else { -1 };
+        let members = if projection.needs("members") { Members::UpTo(MEMBERS_INLINE) } else { Members::Skip };
         let resource = self
             .state
             .store
-            .read_inline(|at| resources::read_resource(at, self.scope, self.resource_type, id, members_max))?;
+            .read_inline(|at| resources::read_resource(at, self.scope, self.resource_type, id, members))?;
         let tag = resource.tag();
         if if_none_match.is_some_and(|tags| tags.contains(&tag)) {
             return Ok(ScimResponse { etag: Some(tag), ..ScimResponse::empty(304) });
@@ -57,7 +57,7 @@ impl ResourceRequest<'_> {
     pub(super) async fn create(&self, payload: Payload) -> Result<ScimResponse> {
         let projection = self.projection()?;
         let body = body::read_json(self.request, payload, self.rules().strict).await?;
-        let WriteResult { resource, notes } = self.writes().create(&body, MEMBERS_INLINE).await?;
+        let WriteResult { resource, notes } = self.writes().create(&body, Members::UpTo(MEMBERS_INLINE)).await?;
         let resource = self.read_all_members(resource, &projection).await?;
         self.render(201, resource, &projection, notes)
     }
@@ -67,7 +67,8 @@ impl ResourceRequest<'_> {
         let projection = self.projection()?;
         let if_match = self.read_tags(&IF_MATCH)?;
         let body = self.read_body_for(id, payload).await?;
-        let WriteResult { resource, notes } = self.writes().replace(id, if_match, &body, MEMBERS_INLINE).await?;
+        let members = Members::UpTo(MEMBERS_INLINE);
+        let WriteResult { resource, notes } = self.writes().replace(id, if_match, &body, members).await?;
         let resource = self.read_all_members(resource, &projection).await?;
         self.render(200, resource, &projection, notes)
     }
@@ -77,9 +78,10 @@ impl ResourceRequest<'_> {
         let projection = self.projection()?;
         let if_match = self.read_tags(&IF_MATCH)?;
         let body = self.read_body_for(id, payload).await?;
-        let members_max = if projection.needs("members") { MEMBERS_IN_PATCH_RESPONSE } else { -1 };
-        let WriteResult { resource, notes } = self.writes().patch(id, if_match, &body, members_max).await?;
-        let is_large = matches!(resource.links, ResourceLinks::Unread) && projection.needs("members");
+        let needs_members = projection.needs("members");
+        let members = if needs_members { Members::UpTo(MEMBERS_IN_PATCH_RESPONSE) } else { Members::Skip };
+        let WriteResult { resource, notes } = self.writes().patch(id, if_match, &body, members).await?;
+        let is_large = matches!(resource.links, ResourceLinks::Unread) && needs_members;
         let silent = match self.scope.switches.patch_response {
             PatchResponse::Full => false,
             PatchResponse::Empty => true,
@@ -141,8 +143,8 @@ impl ResourceRequest<'_> {
             return Ok(resource);
         }
         let (scope, resource_type) = (self.scope.clone(), Arc::clone(self.resource_type));
-        read_blocking(self.state, move |at| {
-            resources::read_resource(at, &scope, &resource_type, &resource.stored.id, i64::MAX)
+        read_blocking(&self.state.store, move |at| {
+            resources::read_resource(at, &scope, &resource_type, &resource.stored.id, Members::All)
         })
         .await
     }

@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::provisioning::Scope;
-use crate::provisioning::resources::{self, PreparedResource, WriteResult};
+use crate::provisioning::resources::{self, PreparedResource, ResourceWrite, WriteResult};
+use crate::provisioning::{Members, Scope};
 use crate::scim::entity_tag::EntityTags;
 use crate::scim::password::{PasswordChange, PasswordDigest};
 use crate::scim::schema::ResourceType;
 use crate::scim::{patch, validate};
+use crate::store::Snapshot;
 use crate::web::state::AppState;
 
 /// Writes on one resource type. A write is queued by the first poll of its future, unless it has a password to hash. So
@@ -27,14 +28,15 @@ pub(super) struct ResourceWrites<'r> {
 }
 
 impl ResourceWrites<'_> {
-    /// Creates a resource. `members_max` is the number of members that the result may contain, here and below.
-    pub(super) async fn create(&self, body: &Value, members_max: i64) -> Result<WriteResult> {
+    /// Creates a resource. `members` are the members that the result contains, here and below.
+    pub(super) async fn create(&self, body: &Value, members: Members) -> Result<WriteResult> {
         let mut draft = validate::read_new_resource(body, self.resource_type, resources::build_rules(self.scope))?;
         self.hash_password(&mut draft.password).await?;
         let prepared = PreparedResource::new(draft, self.resource_type);
         let (scope, resource_type, id) = (self.scope.clone(), Arc::clone(self.resource_type), clock::new_id());
         let write = self.state.store.write_without_savepoint(move |tx| {
-            resources::create_resource(tx, &scope, &resource_type, &id, &prepared, members_max)
+            let write = ResourceWrite { members, ..ResourceWrite::new(&scope, &resource_type, &id) };
+            resources::create_resource(tx, &write, &prepared)
         });
         write.await
     }
@@ -45,14 +47,16 @@ impl ResourceWrites<'_> {
         id: &str,
         if_match: Option<EntityTags>,
         body: &Value,
-        members_max: i64,
+        members: Members,
     ) -> Result<WriteResult> {
         let draft = validate::read_resource(body, self.resource_type, resources::build_rules(self.scope));
         let mut draft = draft.or_else(|refused| self.refuse_if_found(id, refused))?;
         self.hash_password(&mut draft.password).await?;
         let (scope, resource_type, id) = (self.scope.clone(), Arc::clone(self.resource_type), id.to_owned());
         let write = self.state.store.write_without_savepoint(move |tx| {
-            resources::replace_resource(tx, &scope, &resource_type, &id, if_match.as_ref(), &draft, members_max)
+            let if_match = if_match.as_ref();
+            let write = ResourceWrite { if_match, members, ..ResourceWrite::new(&scope, &resource_type, &id) };
+            resources::replace_resource(tx, &write, &draft)
         });
         write.await
     }
@@ -63,14 +67,16 @@ impl ResourceWrites<'_> {
         id: &str,
         if_match: Option<EntityTags>,
         body: &Value,
-        members_max: i64,
+        members: Members,
     ) -> Result<WriteResult> {
         let edits = patch::parse_patch(body, self.resource_type, resources::build_rules(self.scope));
         let mut edits = edits.or_else(|refused| self.refuse_if_found(id, refused))?;
         self.hash_password(&mut edits.password).await?;
         let (scope, resource_type, id) = (self.scope.clone(), Arc::clone(self.resource_type), id.to_owned());
         let write = self.state.store.write_without_savepoint(move |tx| {
-            resources::patch_resource(tx, &scope, &resource_type, &id, if_match.as_ref(), &edits, members_max)
+            let if_match = if_match.as_ref();
+            let write = ResourceWrite { if_match, members, ..ResourceWrite::new(&scope, &resource_type, &id) };
+            resources::patch_resource(tx, &write, &edits)
         });
         write.await
     }
@@ -79,7 +85,9 @@ impl ResourceWrites<'_> {
     pub(super) async fn delete(&self, id: &str, if_match: Option<EntityTags>) -> Result<()> {
         let (scope, resource_type, id) = (self.scope.clone(), Arc::clone(self.resource_type), id.to_owned());
         let write = self.state.store.write_without_savepoint(move |tx| {
-            resources::delete_resource(tx, &scope, &resource_type, &id, if_match.as_ref())
+            let if_match = if_match.as_ref();
+            let write = ResourceWrite { if_match, ..ResourceWrite::new(&scope, &resource_type, &id) };
+            resources::delete_resource(tx, &write)
         });
         write.await
     }
@@ -90,14 +98,15 @@ impl ResourceWrites<'_> {
             (Some(PasswordChange::SetClearText(_)), Some(digest)) => {
                 *password = Some(PasswordChange::SetDigest(digest.clone()));
             }
-            _ => self.state.hashing.hash_if_clear(password).await?,
+            _ => self.state.limits.hashing.hash_if_clear(password).await?,
         }
         Ok(())
     }
 
     /// Returns the error of a body, or 404 if the resource does not exist: 404 has priority.
     pub(super) fn refuse_if_found<T>(&self, id: &str, refused: Error) -> Result<T> {
-        self.state.store.read_inline(|at| resources::read_resource(at, self.scope, self.resource_type, id, -1))?;
+        let read = |at: &Snapshot<'_>| resources::read_resource(at, self.scope, self.resource_type, id, Members::Skip);
+        self.state.store.read_inline(read)?;
         Err(refused)
     }
 }

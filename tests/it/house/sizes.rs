@@ -7,6 +7,8 @@ use super::{assert_none, module_path};
 
 /// Longest source file, in lines.
 const FILE_LINES_MAX: usize = 600;
+/// Most parameters of a function, `self` not counted.
+const PARAMETERS_MAX: usize = 5;
 /// Most source files of one folder, folders in it not counted.
 const FOLDER_FILES_MAX: usize = 22;
 /// Folders that are one list of equal things: tables of the database, resources of the API.
@@ -15,8 +17,6 @@ const LISTS: &[&str] = &["src/store/tables", "src/web/api"];
 const SMALL_FILE_LINES: usize = 60;
 /// Folders in which each file is one of a kind, however small: a table, a job, a command, a provider.
 const ONE_OF_A_KIND: &[&str] = &["src/store/tables/", "src/jobs/", "src/cli/", "src/providers/"];
-/// Small files that are still on their own. The list only gets shorter.
-const NOT_YET_MERGED: &[&str] = &["src/store/filter_sql/functions.rs", "src/web/portal/settings/sso_test.rs"];
 
 #[test]
 fn files_are_short_and_start_with_a_sentence() {
@@ -33,6 +33,77 @@ fn files_are_short_and_start_with_a_sentence() {
         }
     }
     assert_none("length and first line of each file", &found);
+}
+
+#[test]
+fn functions_have_few_parameters() {
+    let name = regex_lite::Regex::new(r"\bfn (\w+)").unwrap();
+    let mut found = Vec::new();
+    for Source { path, code, .. } in source::below("src") {
+        for function in name.captures_iter(&code) {
+            let parameters = count_parameters(&code[function.get(0).unwrap().end()..]);
+            if parameters > PARAMETERS_MAX {
+                found.push(format!("{path}: {} has {parameters} parameters", &function[1]));
+            }
+        }
+    }
+    assert_none("what travels together is a struct", &found);
+}
+
+/// Parameters of a function, `self` not counted. `rest` is the code after its name.
+fn count_parameters(rest: &str) -> usize {
+    let rest = &rest[skip_generics(rest)..];
+    let (mut depth, mut parameters, mut start) = (0_usize, Vec::new(), 1);
+    let mut before = ' ';
+    for (at, c) in rest.char_indices() {
+        match c {
+            '(' | '[' | '<' => depth += 1,
+            '>' if before == '-' => {}
+            ')' | ']' | '>' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 || depth == 1 && c == ',' {
+            parameters.push(rest[start..at].trim());
+            start = at + 1;
+        }
+        if depth == 0 {
+            break;
+        }
+        before = c;
+    }
+    let is_self =
+        |parameter: &&str| parameter.split(':').next().and_then(|name| name.rsplit(['&', ' ']).next()) == Some("self");
+    parameters.iter().filter(|parameter| !parameter.is_empty() && !is_self(parameter)).count()
+}
+
+/// Bytes of the generic parameters that may start here.
+fn skip_generics(rest: &str) -> usize {
+    let (mut depth, mut before) = (0_usize, ' ');
+    for (at, c) in rest.char_indices() {
+        match c {
+            '<' => depth += 1,
+            '>' if before != '-' => depth -= 1,
+            '(' if depth == 0 => return at,
+            _ => {}
+        }
+        before = c;
+    }
+    rest.len()
+}
+
+#[test]
+fn parameters_are_counted_without_self_and_without_types() {
+    let counts = [
+        ("()", 0),
+        ("(&self)", 0),
+        ("(&'a self)", 0),
+        ("(&mut self, a: HashMap<K, V>, b: (u8, u8))", 2),
+        ("<F: Fn(u8, u8) -> Vec<u8>>(self, (a, b): (u8, u8), f: F, g: impl Fn(u8) -> Option<u8>,\n) -> u8 {", 3),
+        ("<'a>(a: &'a str, b: [u8; 2], c: fn(u8, u8) -> u8, d: u8, e: u8, f: u8)", 6),
+    ];
+    for (code, expected) in counts {
+        assert_eq!(count_parameters(code), expected, "{code}");
+    }
 }
 
 #[test]
@@ -60,7 +131,7 @@ fn small_files_have_more_than_one_user() {
         if text.lines().count() >= SMALL_FILE_LINES || path.contains("/schema/") || path.contains("tests") {
             continue;
         }
-        if ONE_OF_A_KIND.iter().any(|folder| path.starts_with(folder)) || NOT_YET_MERGED.contains(&path.as_str()) {
+        if ONE_OF_A_KIND.iter().any(|folder| path.starts_with(folder)) {
             continue;
         }
         let uses = |other: &&Source| {

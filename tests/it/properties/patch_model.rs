@@ -40,9 +40,8 @@ fn apply(document: &mut Document, verb: &str, path: &str, value: &Value) -> Resu
         document.insert(ENTERPRISE.into(), extension.into());
         return done;
     }
-    if let Some((list, rest)) = path.split_once('[') {
-        let (filter, part) = rest.rsplit_once(']').unwrap();
-        return in_elements(document, verb, list, filter, part.strip_prefix('.'), value);
+    if path.contains('[') {
+        return in_elements(document, verb, path, value);
     }
     match path.split_once('.') {
         Some((name, part)) => {
@@ -115,14 +114,11 @@ fn only_primary(list: &mut [Value], chosen: Option<usize>) {
     }
 }
 
-fn in_elements(
-    document: &mut Document,
-    verb: &str,
-    name: &str,
-    filter: &str,
-    part: Option<&str>,
-    value: &Value,
-) -> Result<(), Refusal> {
+/// The path is `name[filter]` or `name[filter].part`.
+fn in_elements(document: &mut Document, verb: &str, path: &str, value: &Value) -> Result<(), Refusal> {
+    let (name, rest) = path.split_once('[').unwrap();
+    let (filter, part) = rest.rsplit_once(']').unwrap();
+    let part = part.strip_prefix('.');
     let mut list = list_of(document, name);
     let mut chosen: Vec<usize> = (0..list.len()).filter(|&at| selects(filter, &list[at])).collect();
     if chosen.is_empty() {

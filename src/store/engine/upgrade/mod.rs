@@ -147,6 +147,33 @@ mod tests {
     }
 
     #[test]
+    fn calls_logged_before_the_upgrade_get_the_code_of_their_reason() {
+        let mut old = Connection::open_in_memory().unwrap();
+        apply_steps(&mut old, &STEPS[..3]).unwrap();
+        for (id, status, detail, notes) in [
+            (1, 409, Some("userName is taken by another resource of this type"), "[]"),
+            (2, 400, Some("Operations[0]: active must be true or false, found a number"), "[]"),
+            (3, 400, Some("title must be text, found a number"), "[]"),
+            (4, 200, None, "[\"members: unknown id skipped\",\"active: text read as a boolean\"]"),
+        ] {
+            old.execute(
+                "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, notes, detail)
+                 VALUES (1, ?1, 1, 1, 'POST', '/', ?2, ?2 >= 400, ?3, ?4)",
+                (id, status, notes, detail),
+            )
+            .unwrap();
+        }
+        run_upgrades(&mut old).unwrap();
+        let mut rows = old.prepare("SELECT reason, notes FROM requests ORDER BY id").unwrap();
+        let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        let rows: Vec<(Option<String>, String)> = rows.unwrap().collect::<rusqlite::Result<_>>().unwrap();
+        let reasons: Vec<Option<&str>> = rows.iter().map(|(reason, _)| reason.as_deref()).collect();
+        assert_eq!(reasons, [Some("user_name_taken"), Some("boolean_wrong"), None, None]);
+        assert!(reasons.into_iter().flatten().all(|code| crate::error::Reason::from_code(code).is_some()));
+        assert_eq!(rows[3].1, "[\"unknown_member_skipped\",\"active: text read as a boolean\"]");
+    }
+
+    #[test]
     fn completed_steps_do_not_run_again() {
         let mut connection = Connection::open_in_memory().unwrap();
         let first = "CREATE TABLE a (x INTEGER) STRICT";

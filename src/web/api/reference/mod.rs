@@ -25,11 +25,10 @@ const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'sel
     path = "/docs/api",
     tag = "Server",
     operation_id = "getReference",
-    responses((status = 200, description = "The page", body = String, content_type = "text/html")),
-    security(())
+    responses((status = 200, description = "The page", body = String, content_type = "text/html"))
 )]
 pub(super) async fn get_page(state: Data<AppState>) -> ApiResult {
-    let outside = state.public.documents();
+    let outside = state.server.public.documents();
     let page = outside.reference.get_or_init(|| render_page(&outside.url)).clone();
     if page.is_empty() {
         return Err(Reason::ReferenceUnavailable.into());

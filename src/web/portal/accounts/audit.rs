@@ -10,9 +10,10 @@ use crate::clock;
 use crate::management::audit::{self, AuditEntry, AuditQuery};
 use crate::model::audit_context::AccountScope;
 pub(crate) use crate::web::portal::accounts::audit::export::{export_csv, export_json};
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::encode_query;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
-use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::portal::timestamps;
 use crate::web::required_permission::Audit;
@@ -133,14 +134,9 @@ impl AuditPage {
 
 /// `GET /audit`
 pub(crate) async fn show_audit(admin: PermittedAdmin<Audit>, page_request: PageRequest) -> PageResult {
-    let query: AuditForm = page_request.query();
+    let query: AuditForm = page_request.query().unwrap_or_default();
     let mut found = match query.to_query(&admin.context.scope, &admin.signed.zone()) {
-        Some(filter) => {
-            crate::web::portal::read_blocking(&page_request.state, move |at| {
-                audit::list_audit_entries(at, &filter, PER_PAGE + 1)
-            })
-            .await?
-        }
+        Some(filter) => page_request.read(move |at| audit::list_audit_entries(at, &filter, PER_PAGE + 1)).await?,
         None => Vec::new(),
     };
     let has_more = found.len() > PER_PAGE as usize;

@@ -12,9 +12,10 @@ use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
 use crate::messages::render_message;
 use crate::model::account::{self, Account};
 use crate::model::names;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
-use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::timestamps;
 use crate::web::required_permission::{OperatorOnly, Read, System};
 
@@ -43,12 +44,10 @@ struct AccountsQuery {
 
 /// `GET /accounts`
 pub(crate) async fn list_accounts(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
-    let (query, scope) = (page_request.query::<AccountsQuery>(), admin.context.scope.clone());
+    let (query, scope) = (page_request.query::<AccountsQuery>().unwrap_or_default(), admin.context.scope.clone());
     let is_later = query.after.is_some();
-    let mut found = crate::web::portal::read_blocking(&page_request.state, move |at| {
-        accounts::list_accounts(at, &scope, query.after.as_deref(), PER_PAGE + 1)
-    })
-    .await?;
+    let mut found =
+        page_request.read(move |at| accounts::list_accounts(at, &scope, query.after.as_deref(), PER_PAGE + 1)).await?;
     let has_more = found.len() > PER_PAGE as usize;
     found.truncate(PER_PAGE as usize);
     let last = found.last().filter(|_| has_more);
@@ -73,7 +72,7 @@ fn account_path(id: &str) -> String {
 
 /// The account id in the path.
 fn account_id_in_path(page_request: &PageRequest) -> String {
-    let part = page_request.path_param("id");
+    let part = page_request.path_parameter("id");
     part.strip_prefix(AMBIGUOUS_ID_PREFIX).map(str::to_owned).unwrap_or(part)
 }
 
@@ -118,7 +117,7 @@ pub(crate) async fn create_account(
     admin: PermittedAdmin<OperatorOnly<System>>,
     page_request: PageRequest,
 ) -> PageResult {
-    let (fields, state) = page_request.form::<AccountForm>(&admin.signed).await?;
+    let fields = page_request.form::<AccountForm>(&admin.signed).await?;
     let (id, name) = (fields.id.trim().to_owned(), fields.name.trim().to_owned());
     let mut problems = Vec::new();
     if let Err(error) = account::check_id(&id) {
@@ -132,7 +131,7 @@ pub(crate) async fn create_account(
     }
     let (context, new_id) = (admin.context.clone(), id.clone());
     let name = (!name.is_empty()).then_some(name);
-    let made = state.store.write(move |tx| accounts::create_account(tx, &context, &new_id, name.as_deref())).await;
+    let made = page_request.write(move |tx| accounts::create_account(tx, &context, &new_id, name.as_deref())).await;
     match made {
         Ok(_) => Ok(redirect_to(&format!("{}?done=account", account_path(&id))).finish()),
         Err(error) if error.kind() == ErrorKind::Conflict => {
@@ -194,12 +193,13 @@ impl AccountPage {
 /// `NotFound` if there is none within the scope of the admin.
 async fn read_account_page<N>(admin: &PermittedAdmin<N>, page_request: &PageRequest) -> Result<AccountPage, PageError> {
     let (id, scope, now) = (account_id_in_path(page_request), admin.context.scope.clone(), clock::current_millis());
-    let (account, connections) = crate::web::portal::read_blocking(&page_request.state, move |at| {
-        let account = accounts::find_account(at, &scope, &id)?;
-        let own = crate::model::audit_context::AccountScope::Account(account.id.clone());
-        Ok((account, overview::list_overviews(at, &own, &OverviewQuery::default(), now)?))
-    })
-    .await?;
+    let (account, connections) = page_request
+        .read(move |at| {
+            let account = accounts::find_account(at, &scope, &id)?;
+            let own = crate::model::audit_context::AccountScope::Account(account.id.clone());
+            Ok((account, overview::list_overviews(at, &own, &OverviewQuery::default(), now)?))
+        })
+        .await?;
     let layout = PageLayout::new(account.name.clone(), Some(&admin.signed), NavigationEntry::Accounts);
     let name = account.name.clone();
     Ok(AccountPage { layout, account, connections, name, problems: Vec::new(), now })
@@ -216,14 +216,14 @@ pub(crate) async fn rename_account(
     page_request: PageRequest,
 ) -> PageResult {
     let mut account_page = read_account_page(&admin, &page_request).await?;
-    let (fields, state) = page_request.form::<AccountForm>(&admin.signed).await?;
+    let fields = page_request.form::<AccountForm>(&admin.signed).await?;
     if names::check_name("The name", &fields.name).is_err() {
         account_page.name = fields.name;
         account_page.problems.push(name_problem());
         return Ok(render_page(422, &account_page));
     }
     let (context, id) = (admin.context, account_page.account.id.clone());
-    state.store.write(move |tx| accounts::rename_account(tx, &context, &id, &fields.name)).await?;
+    page_request.write(move |tx| accounts::rename_account(tx, &context, &id, &fields.name)).await?;
     Ok(redirect_to(&format!("{}?done=saved", account_page.address())).finish())
 }
 
@@ -270,8 +270,6 @@ pub(crate) async fn show_delete_account(
     page_request: PageRequest,
 ) -> PageResult {
     let account = page_request
-        .state
-        .store
         .read_inline(|at| accounts::find_account(at, &admin.context.scope, &account_id_in_path(&page_request)))?;
     Ok(render_page(200, &DeleteAccountPage::new(&admin, account, Vec::new(), false)))
 }
@@ -282,10 +280,8 @@ pub(crate) async fn delete_account(
     page_request: PageRequest,
 ) -> PageResult {
     let account = page_request
-        .state
-        .store
         .read_inline(|at| accounts::find_account(at, &admin.context.scope, &account_id_in_path(&page_request)))?;
-    let (fields, state) = page_request.form::<DeleteAccountForm>(&admin.signed).await?;
+    let fields = page_request.form::<DeleteAccountForm>(&admin.signed).await?;
     let purge = fields.purge == "on";
     if fields.id.trim() != account.id {
         let sentence = format!("Type the id exactly: {}", account.id);
@@ -293,7 +289,7 @@ pub(crate) async fn delete_account(
         return Ok(render_page(422, &DeleteAccountPage::new(&admin, account, problems, purge)));
     }
     let (context, id) = (admin.context.clone(), account.id.clone());
-    let written = state.store.write(move |tx| {
+    let written = page_request.write(move |tx| {
         if purge {
             accounts::delete_and_purge_account(tx, &context, &id)
         } else {

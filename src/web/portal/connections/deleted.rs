@@ -8,12 +8,13 @@ use crate::clock;
 use crate::management::configuration_lifecycle;
 use crate::provisioning::purge::{self, LeftoverCounts};
 use crate::store::Snapshot;
+use crate::store::Store;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
-use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::timestamps;
 use crate::web::required_permission::Delete;
-use crate::web::state::AppState;
 
 /// Most deleted connections on the page; the oldest come first.
 const CONNECTIONS_MAX: u32 = 200;
@@ -52,10 +53,7 @@ struct DeletedConnectionsPage {
 /// `GET /connections/deleted`
 pub(crate) async fn list_deleted(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
     let account = admin.context.scope.account().map(str::to_owned);
-    let found = crate::web::portal::read_blocking(&page_request.state, move |at| {
-        purge::list_leftovers(at, account.as_deref(), 0, CONNECTIONS_MAX)
-    })
-    .await?;
+    let found = page_request.read(move |at| purge::list_leftovers(at, account.as_deref(), 0, CONNECTIONS_MAX)).await?;
     let layout = PageLayout::new("Deleted connections", Some(&admin.signed), NavigationEntry::Connections);
     Ok(render_page(
         200,
@@ -85,10 +83,8 @@ pub(super) async fn read_deleted(
     admin: &PermittedAdmin<Delete>,
     page_request: &PageRequest,
 ) -> Result<DeletedConnectionRow, PageError> {
-    let (id, account) = (page_request.path_param("id"), admin.context.scope.account().map(str::to_owned));
-    let found =
-        crate::web::portal::read_blocking(&page_request.state, move |at| find_deleted(at, account.as_deref(), &id))
-            .await?;
+    let (id, account) = (page_request.path_parameter("id"), admin.context.scope.account().map(str::to_owned));
+    let found = page_request.read(move |at| find_deleted(at, account.as_deref(), &id)).await?;
     found.map(DeletedConnectionRow::from).ok_or(PageError::NotFound)
 }
 
@@ -129,14 +125,14 @@ struct PurgeForm {
 /// `POST /connections/deleted/{id}`
 pub(crate) async fn purge_connection(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
     let one = read_deleted(&admin, &page_request).await?;
-    let (fields, state) = page_request.form::<PurgeForm>(&admin.signed).await?;
-    purge_if_named(admin, &state, one, &fields.name).await
+    let fields = page_request.form::<PurgeForm>(&admin.signed).await?;
+    purge_if_named(admin, &page_request.state.store, one, &fields.name).await
 }
 
 /// Purges a deleted connection if `name` is its name, and displays the page again if not.
 pub(super) async fn purge_if_named(
     admin: PermittedAdmin<Delete>,
-    state: &AppState,
+    store: &Store,
     one: DeletedConnectionRow,
     name: &str,
 ) -> PageResult {
@@ -145,6 +141,6 @@ pub(super) async fn purge_if_named(
         return Ok(purge_page(&admin, 422, one, vec![FormError { field: "name", sentence }]));
     }
     let context = admin.context;
-    state.store.write(move |tx| configuration_lifecycle::purge_configuration(tx, &context, &one.id)).await?;
+    store.write(move |tx| configuration_lifecycle::purge_configuration(tx, &context, &one.id)).await?;
     Ok(redirect_to("/connections/deleted?done=purged").finish())
 }

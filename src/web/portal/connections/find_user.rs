@@ -15,8 +15,9 @@ use crate::provisioning::directory::{DirectoryResource, DirectorySource};
 use crate::provisioning::resource_details;
 use crate::store::Snapshot;
 use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader};
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, render_page};
-use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::required_permission::Directory;
 
 /// Most calls on the page, and most calls of one user.
@@ -104,7 +105,7 @@ pub(crate) async fn show_search(admin: PermittedAdmin<Directory>, page_request: 
     if !admin.signed.permissions.contains(Permission::RequestsRead) {
         return Err(PageError::MissingPermission(Permission::RequestsRead));
     }
-    let query: FindQuery = page_request.query();
+    let query: FindQuery = page_request.query().unwrap_or_default();
     let q: String = query.q.trim().chars().take(TEXT_MAX_CHARS).collect();
     let layout = PageLayout::new("Where is my user?", Some(&admin.signed), NavigationEntry::Find);
     if q.is_empty() {
@@ -112,11 +113,9 @@ pub(crate) async fn show_search(admin: PermittedAdmin<Directory>, page_request: 
         let answer = String::new();
         return Ok(render_page(200, &FindPage { layout, q, answer, users, deleted_user, lines }));
     }
-    let reader = LogReader::new(&admin.signed, &page_request.state.public_url());
+    let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
     let (scope, text, now) = (admin.context.scope, q.clone(), clock::current_millis());
-    let found =
-        crate::web::portal::read_blocking(&page_request.state, move |at| search_users(at, &scope, reader, &text, now))
-            .await?;
+    let found = page_request.read(move |at| search_users(at, &scope, reader, &text, now)).await?;
     let answer = answer_sentence(&q, &found);
     let SearchResults { users, deleted_user, lines } = found;
     Ok(render_page(200, &FindPage { layout, q, answer, users, deleted_user, lines }))

@@ -19,13 +19,14 @@ use crate::model::account;
 use crate::model::names;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::store::Snapshot;
+use crate::store::Store;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::settings::doctor::running_state;
-use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::required_permission::{Create, Read};
-use crate::web::state::AppState;
 
 /// Connections on a page.
 const PER_PAGE: usize = 50;
@@ -81,16 +82,16 @@ impl ConnectionsPage {
 
 /// `GET /connections`
 pub(crate) async fn list_connections(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
-    let query: ConnectionsQuery = page_request.query();
+    let query: ConnectionsQuery = page_request.query().unwrap_or_default();
     let filter =
         OverviewQuery { text: query.text.clone(), standing: query.state.clone(), provider: query.provider.clone() };
     let (scope, now) = (admin.context.scope.clone(), clock::current_millis());
     let (state, runs_it) = (page_request.state.clone(), admin.signed.may_manage_server());
     let look = move |at: &Snapshot<'_>| {
-        let urgent = || doctor::list_urgent_findings(&state.settings, &state.store, &running_state(&state), now);
+        let urgent = || doctor::list_urgent_findings(&state.server.settings, &state.store, &running_state(&state), now);
         Ok((overview::list_overviews(at, &scope, &filter, now)?, if runs_it { urgent() } else { Vec::new() }))
     };
-    let (mut found, urgent) = crate::web::portal::read_blocking(&page_request.state, look).await?;
+    let (mut found, urgent) = page_request.read(look).await?;
     let total = found.len();
     let pages = total.div_ceil(PER_PAGE).max(1);
     let at = query.page.clamp(1, pages);
@@ -135,32 +136,32 @@ struct PrefillQuery {
 
 fn render_new_connection(
     admin: &PermittedAdmin<Create>,
-    state: &AppState,
+    store: &Store,
     status: u16,
     fields: NewConnectionForm,
     problems: Vec<FormError>,
 ) -> PageResult {
     // Suggestions only: the first connection of an account also creates the account.
-    let accounts = state.store.read_inline(|at| accounts::list_accounts(at, &admin.context.scope, None, 200))?;
+    let accounts = store.read_inline(|at| accounts::list_accounts(at, &admin.context.scope, None, 200))?;
     let layout = PageLayout::new("Add a connection", Some(&admin.signed), NavigationEntry::Connections);
     Ok(render_page(status, &NewConnectionPage { layout, fields, accounts, problems }))
 }
 
 /// `GET /connections/new`
 pub(crate) async fn show_new_connection(admin: PermittedAdmin<Create>, page_request: PageRequest) -> PageResult {
-    let prefill: PrefillQuery = page_request.query();
+    let prefill: PrefillQuery = page_request.query().unwrap_or_default();
     let account = admin.context.scope.account().map_or(prefill.account, str::to_owned);
     let fields = NewConnectionForm { account, sync: "on".to_owned(), ..NewConnectionForm::default() };
-    render_new_connection(&admin, &page_request.state, 200, fields, Vec::new())
+    render_new_connection(&admin, &page_request.state.store, 200, fields, Vec::new())
 }
 
 /// `POST /connections/new`
 pub(crate) async fn create_connection(admin: PermittedAdmin<Create>, page_request: PageRequest) -> PageResult {
-    let (fields, state) = page_request.form::<NewConnectionForm>(&admin.signed).await?;
+    let fields = page_request.form::<NewConnectionForm>(&admin.signed).await?;
     let account = admin.context.scope.account().map_or_else(|| fields.account.trim().to_owned(), str::to_owned);
     let problems = validate_form(&fields, &account);
     let Some(provider) = providers::find_provider(&fields.provider).filter(|_| problems.is_empty()) else {
-        return render_new_connection(&admin, &state, 422, fields, problems);
+        return render_new_connection(&admin, &page_request.state.store, 422, fields, problems);
     };
     let token = BearerToken::generate().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let name = fields.name.trim();
@@ -175,8 +176,9 @@ pub(crate) async fn create_connection(admin: PermittedAdmin<Create>, page_reques
         token: TokenDraft::new(clock::new_id(), &token, "first token"),
     };
     let context = admin.context.clone();
-    let (secret, cookie) = one_time_secrets::seal_secret(&state, &admin.signed, &new.id, token.reveal())?;
-    let written = state.store.write(move |tx| {
+    let (secret, cookie) =
+        one_time_secrets::seal_secret(&page_request.state.server, &admin.signed, &new.id, token.reveal())?;
+    let written = page_request.write(move |tx| {
         sessions::create_with_one_time_secret(tx, &secret, |tx| {
             configuration_lifecycle::create_configuration(tx, &context, &new)
         })
@@ -185,7 +187,13 @@ pub(crate) async fn create_connection(admin: PermittedAdmin<Create>, page_reques
         Ok(made) => Ok(redirect_to(&format!("/connections/{}/token", made.id)).cookie(cookie).finish()),
         Err(error) if error.kind() == ErrorKind::Conflict => {
             let sentence = "This account has a connection of that name already. Choose another.".to_owned();
-            render_new_connection(&admin, &state, 422, fields, vec![FormError { field: "name", sentence }])
+            render_new_connection(
+                &admin,
+                &page_request.state.store,
+                422,
+                fields,
+                vec![FormError { field: "name", sentence }],
+            )
         }
         Err(error) => Err(PageError::from(error)),
     }

@@ -11,9 +11,10 @@ use crate::model::audit_context::AccountScope;
 use crate::model::request::LoggedCall;
 use crate::providers::{self, IdentityProvider, SettingLocation};
 use crate::provisioning::delivery::{self, DeliveryState};
+use crate::store::Store;
+use crate::web::blocking::read_blocking;
 use crate::web::portal::layout::PageError;
 use crate::web::public_url::is_https;
-use crate::web::state::AppState;
 
 /// Number of newest calls that are examined.
 const CALLS: u32 = 200;
@@ -58,23 +59,25 @@ struct ExaminedCalls<'c> {
 }
 
 impl LiveTest {
-    /// Builds the live test from the newest calls of a connection.
+    /// Builds the live test from the newest calls of a connection. `url` is its provisioning URL.
     ///
     /// # Errors
     /// The errors of the database.
-    pub(crate) async fn read(state: &AppState, one: &ConfigurationOverview, now: Millis) -> Result<Self, PageError> {
+    pub(crate) async fn read(
+        store: &Store,
+        one: &ConfigurationOverview,
+        url: &str,
+        now: Millis,
+    ) -> Result<Self, PageError> {
         let (filter, configuration) = (RequestLogQuery::default(), one.configuration.clone());
-        let (page, delivery) = crate::web::portal::read_blocking(state, move |at| {
+        let (page, delivery) = read_blocking(store, move |at| {
             let scope = AccountScope::Account(configuration.account.clone());
             let page = request_log::list_calls(at, &scope, &configuration.id, &filter, CALLS)?;
             Ok((page, delivery::find_delivery(at, &configuration)?))
         })
         .await?;
-        let examined = ExaminedCalls {
-            calls: &page.calls,
-            configuration_id: &one.configuration.id,
-            is_secure: is_https(&state.public_url()),
-        };
+        let examined =
+            ExaminedCalls { calls: &page.calls, configuration_id: &one.configuration.id, is_secure: is_https(url) };
         Ok(Self::from_calls(&examined, delivery, one, now))
     }
 

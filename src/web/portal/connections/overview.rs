@@ -14,10 +14,11 @@ use crate::model::configuration::provisioning_url;
 use crate::web::portal::connections::deleted;
 use crate::web::portal::connections::live_test::LiveTest;
 use crate::web::portal::connections::traffic_chart::TrafficChart;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
-use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
 use crate::web::required_permission::{Create, Delete, Read};
 use crate::web::state::AppState;
@@ -40,7 +41,7 @@ impl ConnectionView {
     /// # Errors
     /// `NotFound` if there is none within the scope of the admin.
     pub(crate) fn read(page_request: &PageRequest, scope: &AccountScope, tab: &'static str) -> Result<Self, PageError> {
-        Self::find(&page_request.state, scope, &page_request.path_param("id"), tab)
+        Self::find(&page_request.state, scope, &page_request.path_parameter("id"), tab)
     }
 
     pub(crate) fn find(state: &AppState, scope: &AccountScope, id: &str, tab: &'static str) -> Result<Self, PageError> {
@@ -48,7 +49,7 @@ impl ConnectionView {
         let one = state.store.read_inline(|at| {
             ConfigurationOverview::load(at, configurations::find_configuration(at, scope, id)?, now)
         })?;
-        let url = provisioning_url(&state.public_url(), id);
+        let url = provisioning_url(&state.server.public_url(), id);
         Ok(Self { overview: one, url, now, tab })
     }
 
@@ -121,8 +122,8 @@ pub(crate) async fn show_connection(admin: PermittedAdmin<Read>, page_request: P
     let mut layout = connection.layout(&admin.signed, "");
     layout.refresh = Some(10);
     let created_at = clock::format_rfc3339(connection.overview.configuration.created_at);
-    let live = LiveTest::read(&page_request.state, &connection.overview, connection.now).await?;
-    let traffic = TrafficChart::read(&page_request.state, connection.overview.configuration.key, connection.now)?;
+    let live = LiveTest::read(&page_request.state.store, &connection.overview, &connection.url, connection.now).await?;
+    let traffic = TrafficChart::read(&page_request.state.store, connection.overview.configuration.key, connection.now)?;
     Ok(render_page(200, &ConnectionOverviewPage { layout, connection, created_at, live, traffic }))
 }
 
@@ -133,10 +134,10 @@ struct SyncForm {
 
 /// `POST /connections/{id}/sync`: pause and resume.
 pub(crate) async fn set_sync(admin: PermittedAdmin<Create>, page_request: PageRequest) -> PageResult {
-    let id = page_request.path_param("id");
-    let (form, state) = page_request.form::<SyncForm>(&admin.signed).await?;
+    let id = page_request.path_parameter("id");
+    let form = page_request.form::<SyncForm>(&admin.signed).await?;
     let (context, sync, target_id) = (admin.context, form.sync == "on", id.clone());
-    state.store.write(move |tx| configurations::set_sync(tx, &context, &target_id, sync)).await?;
+    page_request.write(move |tx| configurations::set_sync(tx, &context, &target_id, sync)).await?;
     let done = if sync { "resumed" } else { "paused" };
     Ok(redirect_to(&format!("/connections/{id}?done={done}")).finish())
 }
@@ -203,7 +204,7 @@ pub(crate) async fn delete_connection(admin: PermittedAdmin<Delete>, page_reques
         Err(PageError::NotFound) => return purge_deleted_connection(admin, page_request).await,
         found => found?,
     };
-    let (form, state) = page_request.form::<DeleteConnectionForm>(&admin.signed).await?;
+    let form = page_request.form::<DeleteConnectionForm>(&admin.signed).await?;
     let purge = form.purge == "on";
     if form.name.trim() != connection.name() {
         let sentence = format!("Type the name exactly: {}", connection.name());
@@ -212,7 +213,7 @@ pub(crate) async fn delete_connection(admin: PermittedAdmin<Delete>, page_reques
         return Ok(render_page(422, &DeleteConnectionPage { layout, connection, problems, purge }));
     }
     let (context, id) = (admin.context, connection.id().to_owned());
-    let written = state.store.write(move |tx| {
+    let written = page_request.write(move |tx| {
         if purge {
             configuration_lifecycle::delete_and_purge_configuration(tx, &context, &id)
         } else {
@@ -228,11 +229,11 @@ pub(crate) async fn delete_connection(admin: PermittedAdmin<Delete>, page_reques
 /// The form of a connection that was deleted after its page was loaded: a purge removes what is left of it.
 async fn purge_deleted_connection(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
     let one = deleted::read_deleted(&admin, &page_request).await?;
-    let (form, state) = page_request.form::<DeleteConnectionForm>(&admin.signed).await?;
+    let form = page_request.form::<DeleteConnectionForm>(&admin.signed).await?;
     if form.purge != "on" {
         return Err(PageError::NotFound);
     }
-    deleted::purge_if_named(admin, &state, one, &form.name).await
+    deleted::purge_if_named(admin, &page_request.state.store, one, &form.name).await
 }
 
 #[derive(Default, Deserialize)]
@@ -246,7 +247,7 @@ struct ReceiptQuery {
 
 /// `GET /connections/receipt`
 pub(crate) async fn show_receipt(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
-    let ReceiptQuery { name, users, groups, purged } = page_request.query();
+    let ReceiptQuery { name, users, groups, purged } = page_request.query().unwrap_or_default();
     let layout = PageLayout::new("The connection is deleted", Some(&admin.signed), NavigationEntry::Connections);
     Ok(render_page(200, &ReceiptPage { layout, name, users, groups, purged }))
 }

@@ -10,9 +10,10 @@ use crate::model::ids;
 use crate::model::request::LoggedBody;
 use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader};
 use crate::web::portal::connections::overview::ConnectionView;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, render_page};
-use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::portal::timestamps::PageTime;
@@ -145,19 +146,20 @@ impl RequestsPage {
 /// `GET /connections/{id}/requests`
 pub(crate) async fn list_calls(admin: PermittedAdmin<Requests>, page_request: PageRequest) -> PageResult {
     let connection = ConnectionView::read(&page_request, &admin.context.scope, "requests")?;
-    let query: RequestsQuery = page_request.query();
-    let reader = LogReader::new(&admin.signed, &page_request.state.public_url());
+    let query: RequestsQuery = page_request.query().unwrap_or_default();
+    let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
     let zone = query.zone(&admin.signed);
     let problems = query.problems(&zone);
     let (scope, id, filter) =
         (admin.context.scope, connection.id().to_owned(), query.to_query(reader.sees_values, &zone));
     let key = connection.overview.configuration.key;
-    let (lines, next) = crate::web::portal::read_blocking(&page_request.state, move |at| {
-        let found = request_log::list_calls_with_bodies(at, &scope, &id, &filter, PER_PAGE)?;
-        let lines = found.calls.into_iter().map(|call| Ok(CallView::read(at, reader, key, &id, call)?.line()));
-        Ok((lines.collect::<crate::error::Result<Vec<CallLine>>>()?, found.next))
-    })
-    .await?;
+    let (lines, next) = page_request
+        .read(move |at| {
+            let found = request_log::list_calls_with_bodies(at, &scope, &id, &filter, PER_PAGE)?;
+            let lines = found.calls.into_iter().map(|call| Ok(CallView::read(at, reader, key, &id, call)?.line()));
+            Ok((lines.collect::<crate::error::Result<Vec<CallLine>>>()?, found.next))
+        })
+        .await?;
     let layout = connection.layout(&admin.signed, "Requests");
     let (is_any_zone, zone) = (admin.signed.zone.is_none(), zone.name().to_owned());
     let status = if problems.is_empty() { 200 } else { 422 };
@@ -215,22 +217,23 @@ impl LoggedBodyView {
 /// `GET /connections/{id}/requests/{rid}`
 pub(crate) async fn show_call(admin: PermittedAdmin<Requests>, page_request: PageRequest) -> PageResult {
     let connection = ConnectionView::read(&page_request, &admin.context.scope, "requests")?;
-    let reader = LogReader::new(&admin.signed, &page_request.state.public_url());
-    let (scope, id, request) = (admin.context.scope, connection.id().to_owned(), page_request.path_param("rid"));
+    let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
+    let (scope, id, request) = (admin.context.scope, connection.id().to_owned(), page_request.path_parameter("rid"));
     let key = connection.overview.configuration.key;
-    let view = crate::web::portal::read_blocking(&page_request.state, move |at| {
-        let call = request_log::find_call(at, &scope, &id, &request)?;
-        CallView::read(at, reader, key, &id, call)
-    })
-    .await
-    .map_err(PageError::from)?;
+    let view = page_request
+        .read(move |at| {
+            let call = request_log::find_call(at, &scope, &id, &request)?;
+            CallView::read(at, reader, key, &id, call)
+        })
+        .await
+        .map_err(PageError::from)?;
     let provider = connection.overview.provider;
     let mut layout = connection.layout(&admin.signed, "");
     let line = view.line();
     line.sentence.clone_into(&mut layout.title);
     let (sent, answered) =
         (LoggedBodyView::from_logged(&view.call.request), LoggedBodyView::from_logged(&view.call.response));
-    let curl = curl_command(&page_request.state.public_url(), &view);
+    let curl = curl_command(&page_request.state.server.public_url(), &view);
     let explanations = view.explanations(provider);
     let is_open = reader.sees_values;
     Ok(render_page(

@@ -8,15 +8,17 @@ use crate::clock;
 use crate::error::Result;
 use crate::model::audit_context::AccountScope;
 use crate::provisioning::directory::{
-    self, DirectoryCursor, DirectoryFilter, DirectoryMember, DirectoryPosition, DirectoryScope, StoredResource,
+    self, DirectoryCursor, DirectoryFilter, DirectoryMember, DirectoryPosition, DirectoryQuery, DirectoryScope,
+    StoredResource,
 };
 use crate::provisioning::resource_details::{self, ResourceDetails};
 use crate::store::Snapshot;
 use crate::web::portal::connections::attribute_tables::{self, AttributeSection};
 use crate::web::portal::connections::history::HistoryStep;
 use crate::web::portal::connections::overview::ConnectionView;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageLayout, PageResult, render_page};
-use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::required_permission::Directory;
 
@@ -150,13 +152,11 @@ pub(crate) async fn list_groups(admin: PermittedAdmin<Directory>, page_request: 
 
 async fn list_resources(admin: PermittedAdmin<Directory>, page_request: PageRequest, kind: ListedKind) -> PageResult {
     let connection = ConnectionView::read(&page_request, &admin.context.scope, kind.path_segment())?;
-    let query: ResourcesQuery = page_request.query();
+    let query: ResourcesQuery = page_request.query().unwrap_or_default();
     let (list_query, key, scope) =
         (query.clone(), connection.overview.configuration.key, directory_scope(&admin.context.scope, &connection));
-    let (lines, next) = crate::web::portal::read_blocking(&page_request.state, move |at| {
-        list_resource_lines(at, &list_query, key, &scope, kind.resource_type())
-    })
-    .await?;
+    let (lines, next) =
+        page_request.read(move |at| list_resource_lines(at, &list_query, key, &scope, kind.resource_type())).await?;
     let layout = connection.layout(&admin.signed, kind.title());
     Ok(render_page(200, &ResourcesListPage { layout, connection, kind, query, lines, next }))
 }
@@ -185,7 +185,9 @@ fn list_resource_lines(
         _ => None,
     };
     let filter = DirectoryFilter { active, ..DirectoryFilter::default() };
-    let found = directory::list_current(at, scope, of, &filter, query.position(key).as_ref(), PER_PAGE)?;
+    let cursor = query.position(key);
+    let page = DirectoryQuery { resource_type: of, filter: &filter, cursor: cursor.as_ref(), limit: PER_PAGE };
+    let found = directory::list_current(at, scope, &page)?;
     Ok((found.items.iter().map(|found| ResourceLine::from_stored(&found.stored)).collect(), encode_mark(found.next)))
 }
 
@@ -266,7 +268,8 @@ pub(crate) async fn show_group(admin: PermittedAdmin<Directory>, page_request: P
 
 async fn show_resource(admin: PermittedAdmin<Directory>, page_request: PageRequest, kind: ListedKind) -> PageResult {
     let connection = ConnectionView::read(&page_request, &admin.context.scope, kind.path_segment())?;
-    let (query, id): (ResourcesQuery, String) = (page_request.query(), page_request.path_param("uid"));
+    let (query, id): (ResourcesQuery, String) =
+        (page_request.query().unwrap_or_default(), page_request.path_parameter("uid"));
     let (key, scope, resource_id, of) = (
         connection.overview.configuration.key,
         directory_scope(&admin.context.scope, &connection),
@@ -285,8 +288,7 @@ async fn show_resource(admin: PermittedAdmin<Directory>, page_request: PageReque
         };
         Ok((found, name, members))
     };
-    let (ResourceDetails { stored, groups, history, older }, name, members) =
-        crate::web::portal::read_blocking(&page_request.state, read).await?;
+    let (ResourceDetails { stored, groups, history, older }, name, members) = page_request.read(read).await?;
     let mut layout = connection.layout(&admin.signed, "");
     layout.title = name;
     let present = stored.map(|stored| PresentResource::from_stored(&stored, of));

@@ -17,10 +17,12 @@ use crate::model::names;
 use crate::model::switches::{Preset, SWITCHES, SwitchInput, SwitchRow};
 use crate::providers::{self, PROVIDERS};
 use crate::web::portal::connections::overview::ConnectionView;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to, render_page};
-use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::required_permission::Create;
+use crate::web::state::AppState;
 
 /// Values of the forms by field name.
 type SettingsForm = BTreeMap<String, String>;
@@ -77,11 +79,11 @@ impl SettingsPage {
 /// Renders the page with the stored values; values in `fields` override them. 200 without errors, else 422.
 fn settings_page(
     admin: &PermittedAdmin<Create>,
-    target: (&crate::web::state::AppState, &str),
+    state: &AppState,
+    id: &str,
     fields: SettingsForm,
     problems: Vec<FormError>,
 ) -> PageResult {
-    let (state, id) = target;
     let connection = ConnectionView::find(state, &admin.context.scope, id, "settings")?;
     let extensions = state.store.read_inline(|at| schema_extensions::list_extensions(at, &admin.context.scope, id))?;
     let present = &connection.overview.configuration;
@@ -98,13 +100,13 @@ fn settings_page(
 
 /// `GET /connections/{id}/settings`
 pub(crate) async fn show_settings(admin: PermittedAdmin<Create>, page_request: PageRequest) -> PageResult {
-    settings_page(&admin, (&page_request.state, &page_request.path_param("id")), SettingsForm::new(), Vec::new())
+    settings_page(&admin, &page_request.state, &page_request.path_parameter("id"), SettingsForm::new(), Vec::new())
 }
 
 /// `POST /connections/{id}/settings`: the field `part` names the form that was sent.
 pub(crate) async fn save_settings(admin: PermittedAdmin<Create>, page_request: PageRequest) -> PageResult {
-    let id = page_request.path_param("id");
-    let (fields, state) = page_request.form::<SettingsForm>(&admin.signed).await?;
+    let id = page_request.path_parameter("id");
+    let fields = page_request.form::<SettingsForm>(&admin.signed).await?;
     let part = fields.get("part").cloned().unwrap_or_default();
     let (asked, field) = match part.as_str() {
         "name" => (parse_names(&fields), "name"),
@@ -117,17 +119,17 @@ pub(crate) async fn save_settings(admin: PermittedAdmin<Create>, page_request: P
     };
     let change = match asked {
         Ok(change) => change,
-        Err(problems) => return settings_page(&admin, (&state, &id), fields, problems),
+        Err(problems) => return settings_page(&admin, &page_request.state, &id, fields, problems),
     };
     let (context, target_id) = (admin.context.clone(), id.clone());
     let changed =
-        state.store.write(move |tx| configuration_settings::change_settings(tx, &context, &target_id, &change)).await;
+        page_request.write(move |tx| configuration_settings::change_settings(tx, &context, &target_id, &change)).await;
     match changed {
         Ok(_) => Ok(redirect_to(&format!("/connections/{id}/settings?done=saved")).finish()),
         Err(error) if error.is_about_input() => {
             let problems =
                 vec![FormError { field, sentence: format!("Nothing was changed: {}.", render_message(&error)) }];
-            settings_page(&admin, (&state, &id), fields, problems)
+            settings_page(&admin, &page_request.state, &id, fields, problems)
         }
         Err(error) => Err(error.into()),
     }
@@ -162,11 +164,11 @@ fn parse_preset(fields: &SettingsForm) -> Result<SettingsChange, Vec<FormError>>
 
 /// `POST /connections/{id}/schemas`: adds a schema.
 pub(crate) async fn add_schema(admin: PermittedAdmin<Create>, page_request: PageRequest) -> PageResult {
-    let id = page_request.path_param("id");
-    let (fields, state) = page_request.form::<SettingsForm>(&admin.signed).await?;
+    let id = page_request.path_parameter("id");
+    let fields = page_request.form::<SettingsForm>(&admin.signed).await?;
     let text = |name: &str| fields.get(name).cloned().unwrap_or_default();
     let refused = |fields, sentence| {
-        settings_page(&admin, (&state, &id), fields, vec![FormError { field: "document", sentence }])
+        settings_page(&admin, &page_request.state, &id, fields, vec![FormError { field: "document", sentence }])
     };
     let document: Value = match serde_json::from_str(&text("document")) {
         Ok(document) => document,
@@ -174,7 +176,7 @@ pub(crate) async fn add_schema(admin: PermittedAdmin<Create>, page_request: Page
     };
     let new = NewExtension { resource_type: text("resource_type"), required: text("required") == "on", document };
     let (context, target_id) = (admin.context.clone(), id.clone());
-    match state.store.write(move |tx| schema_extensions::add_extension(tx, &context, &target_id, &new)).await {
+    match page_request.write(move |tx| schema_extensions::add_extension(tx, &context, &target_id, &new)).await {
         Ok(_) => Ok(redirect_to(&format!("/connections/{id}/settings?done=schema-added")).finish()),
         Err(error) if error.is_about_input() => refused(fields, format!("Not added: {}.", render_message(&error))),
         Err(error) => Err(error.into()),
@@ -183,18 +185,18 @@ pub(crate) async fn add_schema(admin: PermittedAdmin<Create>, page_request: Page
 
 /// `POST /connections/{id}/schemas/remove`
 pub(crate) async fn remove_schema(admin: PermittedAdmin<Create>, page_request: PageRequest) -> PageResult {
-    let id = page_request.path_param("id");
-    let (fields, state) = page_request.form::<SettingsForm>(&admin.signed).await?;
+    let id = page_request.path_parameter("id");
+    let fields = page_request.form::<SettingsForm>(&admin.signed).await?;
     let urn = fields.get("urn").cloned().unwrap_or_default();
     let purge = fields.get("purge").is_some_and(|purge| purge == "on");
     let (context, target_id) = (admin.context.clone(), id.clone());
-    match state.store.write(move |tx| schema_extensions::delete_extension(tx, &context, &target_id, &urn, purge)).await
+    match page_request.write(move |tx| schema_extensions::delete_extension(tx, &context, &target_id, &urn, purge)).await
     {
         Ok(()) => Ok(redirect_to(&format!("/connections/{id}/settings?done=schema-removed")).finish()),
         Err(error) if error.kind() == ErrorKind::Conflict => {
             let problems =
                 vec![FormError { field: "schemas", sentence: format!("Not removed: {}.", render_message(&error)) }];
-            settings_page(&admin, (&state, &id), SettingsForm::new(), problems)
+            settings_page(&admin, &page_request.state, &id, SettingsForm::new(), problems)
         }
         Err(error) => Err(error.into()),
     }

@@ -10,12 +10,14 @@ use crate::error::{Error, Reason};
 use crate::management::sessions;
 use crate::management::setup_links::{self, NOTE_MAX_CHARS, NewSetupLink, SetupLink};
 use crate::providers::{self, IdentityProvider, PROVIDERS};
+use crate::web::blocking::read_blocking;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::connections::tokens;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
-use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::required_permission::Tokens;
 use crate::web::state::AppState;
 
@@ -117,8 +119,7 @@ async fn list_page(
     let connection = ConnectionView::find(state, &admin.context.scope, &id, "links")?;
     let scope = admin.context.scope.clone();
     let links =
-        crate::web::portal::read_blocking(state, move |at| setup_links::list_links(at, &scope, &id, None, LINKS_MAX))
-            .await?;
+        read_blocking(&state.store, move |at| setup_links::list_links(at, &scope, &id, None, LINKS_MAX)).await?;
     let layout = connection.layout(&admin.signed, "Set-up links");
     let status = if problems.is_empty() { 200 } else { 422 };
     Ok(render_page(status, &SetupLinksPage { layout, connection, links, form, problems }))
@@ -126,16 +127,17 @@ async fn list_page(
 
 /// `GET /connections/{id}/links`
 pub(crate) async fn list_links(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
-    list_page(&admin, &page_request.state, page_request.path_param("id"), SetupLinkForm::default(), Vec::new()).await
+    list_page(&admin, &page_request.state, page_request.path_parameter("id"), SetupLinkForm::default(), Vec::new())
+        .await
 }
 
 /// `POST /connections/{id}/links`
 pub(crate) async fn create_link(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
-    let id = page_request.path_param("id");
-    let (form, state) = page_request.form::<SetupLinkForm>(&admin.signed).await?;
+    let id = page_request.path_parameter("id");
+    let form = page_request.form::<SetupLinkForm>(&admin.signed).await?;
     let problems = form.problems();
     if !problems.is_empty() {
-        return list_page(&admin, &state, id, form, problems).await;
+        return list_page(&admin, &page_request.state, id, form, problems).await;
     }
     let secret = BearerToken::generate_link().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let new = NewSetupLink {
@@ -145,10 +147,11 @@ pub(crate) async fn create_link(admin: PermittedAdmin<Tokens>, page_request: Pag
         note: form.note,
         provider: (!form.provider.is_empty()).then_some(form.provider),
     };
-    let url = format!("{}/s/{}", state.public_url(), secret.reveal());
-    let (one_time, cookie) = one_time_secrets::seal_secret(&state, &admin.signed, &link_secret_context(&id), &url)?;
+    let url = format!("{}/s/{}", page_request.state.server.public_url(), secret.reveal());
+    let (one_time, cookie) =
+        one_time_secrets::seal_secret(&page_request.state.server, &admin.signed, &link_secret_context(&id), &url)?;
     let (audit_context, target_id) = (admin.context, id.clone());
-    let written = state.store.write(move |tx| {
+    let written = page_request.write(move |tx| {
         sessions::create_with_one_time_secret(tx, &one_time, |tx| {
             setup_links::create_link(tx, &audit_context, &target_id, &new)
         })
@@ -185,9 +188,9 @@ struct EmptyLinkForm {}
 
 /// `POST /connections/{id}/links/{link}/revoke`
 pub(crate) async fn revoke_link(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
-    let (id, link) = (page_request.path_param("id"), page_request.path_param("link"));
-    let (EmptyLinkForm {}, state) = page_request.form(&admin.signed).await?;
+    let (id, link) = (page_request.path_parameter("id"), page_request.path_parameter("link"));
+    let EmptyLinkForm {} = page_request.form(&admin.signed).await?;
     let (context, target_id) = (admin.context, id.clone());
-    state.store.write(move |tx| setup_links::revoke_link(tx, &context, &target_id, &link)).await?;
+    page_request.write(move |tx| setup_links::revoke_link(tx, &context, &target_id, &link)).await?;
     Ok(redirect_to(&format!("/connections/{id}/links?done=revoked")).finish())
 }

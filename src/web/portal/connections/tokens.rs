@@ -16,11 +16,13 @@ use crate::model::audit_context::AccountScope;
 use crate::model::field_change::FieldChange;
 use crate::model::names;
 use crate::model::rights::{TokenRights, TokenState};
+use crate::web::blocking::read_blocking;
 use crate::web::portal::connections::overview::ConnectionView;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
-use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
 use crate::web::required_permission::{Read, Tokens};
 use crate::web::state::AppState;
@@ -117,7 +119,7 @@ pub(crate) fn format_until(at: Millis, now: Millis) -> String {
 
 /// `GET /connections/{id}/tokens`
 pub(crate) async fn list_tokens(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
-    list_page(&page_request.state, &admin.context.scope, &admin.signed, &page_request.path_param("id"), Vec::new())
+    list_page(&page_request.state, &admin.context.scope, &admin.signed, &page_request.path_parameter("id"), Vec::new())
         .await
 }
 
@@ -130,9 +132,7 @@ async fn list_page(
 ) -> PageResult {
     let connection = ConnectionView::find(state, scope, id, "tokens")?;
     let (scope, id) = (scope.clone(), connection.id().to_owned());
-    let tokens =
-        crate::web::portal::read_blocking(state, move |at| tokens::list_tokens(at, &scope, &id, None, TOKENS_MAX))
-            .await?;
+    let tokens = read_blocking(&state.store, move |at| tokens::list_tokens(at, &scope, &id, None, TOKENS_MAX)).await?;
     let layout = connection.layout(signed, "Tokens");
     let status = if problems.is_empty() { 200 } else { 422 };
     let mut tokens_page = TokensPage { layout, connection, tokens, problems };
@@ -150,14 +150,14 @@ struct RevokeAllForm {
 /// `POST /connections/{id}/tokens/revoke-all`: for a leaked token.
 pub(crate) async fn revoke_all_tokens(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
     let connection = ConnectionView::read(&page_request, &admin.context.scope, "tokens")?;
-    let (form, state) = page_request.form::<RevokeAllForm>(&admin.signed).await?;
+    let form = page_request.form::<RevokeAllForm>(&admin.signed).await?;
     let id = connection.id().to_owned();
     if form.name.trim() != connection.name() {
         let problem = FormError { field: "name", sentence: format!("Type the name exactly: {}", connection.name()) };
-        return list_page(&state, &admin.context.scope, &admin.signed, &id, vec![problem]).await;
+        return list_page(&page_request.state, &admin.context.scope, &admin.signed, &id, vec![problem]).await;
     }
     let (context, target_id) = (admin.context, id.clone());
-    state.store.write(move |tx| tokens::revoke_all_tokens(tx, &context, &target_id)).await?;
+    page_request.write(move |tx| tokens::revoke_all_tokens(tx, &context, &target_id)).await?;
     Ok(redirect_to(&format!("/connections/{id}/tokens?done=all-revoked")).finish())
 }
 
@@ -234,9 +234,7 @@ async fn render_new_token(
 ) -> PageResult {
     let connection = ConnectionView::find(state, &admin.context.scope, &id, "tokens")?;
     let (scope, now) = (admin.context.scope.clone(), connection.now);
-    let tokens =
-        crate::web::portal::read_blocking(state, move |at| tokens::list_tokens(at, &scope, &id, None, TOKENS_MAX))
-            .await?;
+    let tokens = read_blocking(&state.store, move |at| tokens::list_tokens(at, &scope, &id, None, TOKENS_MAX)).await?;
     let status = if problems.is_empty() { 200 } else { 422 };
     let has_live = tokens.iter().any(|token| token.state(now) == TokenState::Live);
     let layout = connection.layout(&admin.signed, "New token");
@@ -248,23 +246,24 @@ pub(crate) async fn show_new_token(admin: PermittedAdmin<Tokens>, page_request: 
     let label =
         format!("Made on {}", clock::format_rfc3339(clock::current_millis()).split('T').next().unwrap_or_default());
     let form = TokenForm { label, rights: TokenRights::All.as_str().to_owned(), ..TokenForm::default() };
-    render_new_token(&admin, &page_request.state, page_request.path_param("id"), form, Vec::new()).await
+    render_new_token(&admin, &page_request.state, page_request.path_parameter("id"), form, Vec::new()).await
 }
 
 /// `POST /connections/{id}/tokens/new`
 pub(crate) async fn rotate_token(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
-    let id = page_request.path_param("id");
-    let (form, state) = page_request.form::<TokenForm>(&admin.signed).await?;
+    let id = page_request.path_parameter("id");
+    let form = page_request.form::<TokenForm>(&admin.signed).await?;
     let problems = form.problems();
     if !problems.is_empty() {
-        return render_new_token(&admin, &state, id, form, problems).await;
+        return render_new_token(&admin, &page_request.state, id, form, problems).await;
     }
     let token = BearerToken::generate().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let draft = form.draft(&token);
     let overlap = (form.end_old == "on").then_some(OVERLAP);
-    let (secret, cookie) = one_time_secrets::seal_secret(&state, &admin.signed, &id, token.reveal())?;
+    let (secret, cookie) =
+        one_time_secrets::seal_secret(&page_request.state.server, &admin.signed, &id, token.reveal())?;
     let (context, target_id) = (admin.context, id.clone());
-    let written = state.store.write(move |tx| {
+    let written = page_request.write(move |tx| {
         sessions::create_with_one_time_secret(tx, &secret, |tx| {
             tokens::rotate_token(tx, &context, &target_id, &draft, overlap)
         })
@@ -322,7 +321,7 @@ fn read_token_page(
 
 /// The ids of the connection and of the token in the path.
 fn token_path_ids(page_request: &PageRequest) -> (String, String) {
-    (page_request.path_param("id"), page_request.path_param("token"))
+    (page_request.path_parameter("id"), page_request.path_parameter("token"))
 }
 
 /// `GET /connections/{id}/tokens/{token}`
@@ -349,8 +348,8 @@ struct UpdateTokenForm {
 /// `POST /connections/{id}/tokens/{token}`: changes name and expiration.
 pub(crate) async fn update_token(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
     let ids = token_path_ids(&page_request);
-    let (form, state) = page_request.form::<UpdateTokenForm>(&admin.signed).await?;
-    let mut found = read_token_page(&state, &admin.context.scope, &admin.signed, "Token", &ids)?;
+    let form = page_request.form::<UpdateTokenForm>(&admin.signed).await?;
+    let mut found = read_token_page(&page_request.state, &admin.context.scope, &admin.signed, "Token", &ids)?;
     if let Err(error) = names::check_name("The name", &form.label) {
         found.problems = vec![FormError { field: "label", sentence: render_message(&error) }];
         found.typed = form.label;
@@ -360,7 +359,7 @@ pub(crate) async fn update_token(admin: PermittedAdmin<Tokens>, page_request: Pa
     let expires_at = parse_life(&form.life, clock::current_millis()).unwrap_or(FieldChange::Keep);
     let changed = TokenChange { label: Some(form.label), expires_at };
     let (context, id) = (admin.context, ids.0.clone());
-    state.store.write(move |tx| tokens::update_token(tx, &context, &ids.0, &ids.1, &changed)).await?;
+    page_request.write(move |tx| tokens::update_token(tx, &context, &ids.0, &ids.1, &changed)).await?;
     Ok(redirect_to(&format!("/connections/{id}/tokens?done=saved")).finish())
 }
 
@@ -398,9 +397,9 @@ struct EmptyTokenForm {}
 /// `POST /connections/{id}/tokens/{token}/revoke`
 pub(crate) async fn revoke_token(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
     let ids = token_path_ids(&page_request);
-    let (EmptyTokenForm {}, state) = page_request.form(&admin.signed).await?;
+    let EmptyTokenForm {} = page_request.form(&admin.signed).await?;
     let (context, id) = (admin.context, ids.0.clone());
-    state.store.write(move |tx| tokens::revoke_token(tx, &context, &ids.0, &ids.1)).await?;
+    page_request.write(move |tx| tokens::revoke_token(tx, &context, &ids.0, &ids.1)).await?;
     Ok(redirect_to(&format!("/connections/{id}/tokens?done=revoked")).finish())
 }
 

@@ -3,9 +3,9 @@
 use crate::clock::Millis;
 use crate::management::request_log;
 use crate::model::traffic::{HOUR_MS, HourlyCalls};
+use crate::store::Store;
 use crate::web::portal::layout::PageError;
 use crate::web::portal::timestamps::PageTime;
-use crate::web::state::AppState;
 
 /// Number of hours.
 const HOURS: i64 = 24;
@@ -38,10 +38,8 @@ pub(crate) struct HourRow {
 
 impl TrafficChart {
     /// Reads the last day of a configuration.
-    pub(crate) fn read(state: &AppState, configuration: i64, now: Millis) -> Result<Self, PageError> {
-        Ok(Self::from_hours(
-            state.store.read_inline(|at| request_log::count_calls_by_hour(at, configuration, now, HOURS))?,
-        ))
+    pub(crate) fn read(store: &Store, configuration: i64, now: Millis) -> Result<Self, PageError> {
+        Ok(Self::from_hours(store.read_inline(|at| request_log::count_calls_by_hour(at, configuration, now, HOURS))?))
     }
 
     fn from_hours(hours: Vec<HourlyCalls>) -> Self {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use askama::Template;
 
 use crate::management::admins;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
-use crate::web::portal::sign_in::session::PageRequest;
 
 /// The change log, in Markdown.
 const CHANGES: &str = include_str!("../../../../CHANGELOG.md");
@@ -37,9 +37,9 @@ struct Release {
 
 /// `GET /settings/about`
 pub(crate) async fn show_about(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let owners = page_request.state.store.read_inline(admins::count_active_owners)?;
+    let owners = page_request.read_inline(admins::count_active_owners)?;
     let layout = PageLayout::new("About Rollcall", Some(&admin.signed), NavigationEntry::Settings);
-    let (version, public_url) = (env!("CARGO_PKG_VERSION"), page_request.state.public_url());
+    let (version, public_url) = (env!("CARGO_PKG_VERSION"), page_request.state.server.public_url());
     let releases = parse_releases(CHANGES);
     Ok(render_page(200, &AboutPage { layout, tab: "about", version, public_url, owners, releases }))
 }

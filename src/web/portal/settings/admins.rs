@@ -11,12 +11,13 @@ use crate::model::account::Account;
 use crate::model::admin::{Admin, Role, check_name, check_password, normalize_email};
 use crate::model::audit_context::AccountScope;
 use crate::scim::password;
+use crate::store::Store;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
-use crate::web::portal::sign_in::session::{self, PageRequest};
+use crate::web::portal::sign_in::session;
 use crate::web::portal::timestamps;
 use crate::web::required_permission::{OperatorOnly, System};
-use crate::web::state::AppState;
 
 /// A signed-in admin who may manage the server: `system.admin` without a limit to one account.
 pub(crate) type SystemAdmin = session::PermittedAdmin<OperatorOnly<System>>;
@@ -54,10 +55,7 @@ impl AdminsPage {
 
 /// `GET /settings/people`
 pub(crate) async fn list_admins(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let (found, roles) = crate::web::portal::read_blocking(&page_request.state, |at| {
-        Ok((admins::list_admins(at)?, roles::list_roles(at)?))
-    })
-    .await?;
+    let (found, roles) = page_request.read(|at| Ok((admins::list_admins(at)?, roles::list_roles(at)?))).await?;
     let layout = PageLayout::new("Admins", Some(&admin.signed), NavigationEntry::Settings);
     Ok(render_page(200, &AdminsPage { layout, tab: "people", found, roles }))
 }
@@ -102,12 +100,12 @@ impl AdminPage {
 
     fn read(
         admin: &SystemAdmin,
-        state: &AppState,
+        store: &Store,
         target: Option<Admin>,
         fields: AdminForm,
         problems: Vec<FormError>,
     ) -> Result<Self, PageError> {
-        let (roles, accounts, identities) = state.store.read_inline(|at| {
+        let (roles, accounts, identities) = store.read_inline(|at| {
             let identities = target.as_ref().map_or(Ok(Vec::new()), |target| sso::list_identities(at, &target.id))?;
             Ok((
                 roles::list_roles(at)?,
@@ -125,12 +123,12 @@ impl AdminPage {
 /// `GET /settings/people/new`
 pub(crate) async fn show_new_admin(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let fields = AdminForm { role: "viewer".to_owned(), ..AdminForm::default() };
-    Ok(render_page(200, &AdminPage::read(&admin, &page_request.state, None, fields, Vec::new())?))
+    Ok(render_page(200, &AdminPage::read(&admin, &page_request.state.store, None, fields, Vec::new())?))
 }
 
 /// `POST /settings/people/new`
 pub(crate) async fn create_admin(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let (fields, state) = page_request.form::<AdminForm>(&admin.signed).await?;
+    let fields = page_request.form::<AdminForm>(&admin.signed).await?;
     let mut problems = validate_form(&fields);
     problems.extend(
         normalize_email(&fields.email)
@@ -138,15 +136,15 @@ pub(crate) async fn create_admin(admin: SystemAdmin, page_request: PageRequest) 
             .map(|error| FormError { field: "email", sentence: render_message(&error) }),
     );
     if !problems.is_empty() {
-        return Ok(render_page(422, &AdminPage::read(&admin, &state, None, fields, problems)?));
+        return Ok(render_page(422, &AdminPage::read(&admin, &page_request.state.store, None, fields, problems)?));
     }
     let role = fields.role.clone();
-    if let Ok(role) = state.store.read_inline(|at| roles::find_role(at, &role)) {
+    if let Ok(role) = page_request.read_inline(|at| roles::find_role(at, &role)) {
         check_within_own_permissions(&admin, &role)?;
     }
     let password_digest = match fields.password.as_str() {
         "" => None,
-        text => Some(state.hashing.hash_queued(password::parse_password(text)?).await?.0),
+        text => Some(page_request.state.limits.hashing.hash_queued(password::parse_password(text)?).await?.0),
     };
     let new = admins::AdminDraft {
         id: clock::new_id(),
@@ -157,11 +155,11 @@ pub(crate) async fn create_admin(admin: SystemAdmin, page_request: PageRequest) 
         password_digest,
     };
     let context = admin.context.clone();
-    match state.store.write(move |tx| admins::create_admin(tx, &context, &new)).await {
+    match page_request.write(move |tx| admins::create_admin(tx, &context, &new)).await {
         Ok(_) => Ok(redirect_to("/settings/people?done=admin").finish()),
         Err(error) => {
             let problem = form_error(error)?;
-            Ok(render_page(422, &AdminPage::read(&admin, &state, None, fields, vec![problem])?))
+            Ok(render_page(422, &AdminPage::read(&admin, &page_request.state.store, None, fields, vec![problem])?))
         }
     }
 }
@@ -194,8 +192,8 @@ fn validate_form(fields: &AdminForm) -> Vec<FormError> {
 /// # Errors
 /// `NotFound` if there is none, 403 if that admin has a permission that the caller lacks.
 fn read_admin(admin: &SystemAdmin, page_request: &PageRequest) -> Result<Admin, PageError> {
-    let id = page_request.path_param("id");
-    let (found, role) = page_request.state.store.read_inline(|at| {
+    let id = page_request.path_parameter("id");
+    let (found, role) = page_request.read_inline(|at| {
         let found = admins::find_admin_by_id(at, &id)?;
         let role = roles::find_role(at, &found.role)?;
         Ok((found, role))
@@ -217,31 +215,32 @@ fn admin_form(target: &Admin) -> AdminForm {
 pub(crate) async fn show_admin(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let target = read_admin(&admin, &page_request)?;
     let fields = admin_form(&target);
-    Ok(render_page(200, &AdminPage::read(&admin, &page_request.state, Some(target), fields, Vec::new())?))
+    Ok(render_page(200, &AdminPage::read(&admin, &page_request.state.store, Some(target), fields, Vec::new())?))
 }
 
 /// `POST /settings/people/{id}`: name, role and account.
 pub(crate) async fn update_admin(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let target = read_admin(&admin, &page_request)?;
-    let (fields, state) = page_request.form::<AdminForm>(&admin.signed).await?;
-    if let Ok(role) = state.store.read_inline(|at| roles::find_role(at, &fields.role)) {
+    let fields = page_request.form::<AdminForm>(&admin.signed).await?;
+    if let Ok(role) = page_request.read_inline(|at| roles::find_role(at, &fields.role)) {
         check_within_own_permissions(&admin, &role)?;
     }
     let changed =
         Admin { name: fields.name.clone(), role: fields.role.clone(), account: fields.account(), ..target.clone() };
     let problems =
         validate_form(&AdminForm { password: String::new(), name: fields.name.clone(), ..AdminForm::default() });
-    let refused = if problems.is_empty() { save_admin(&admin, &state, changed).await? } else { problems };
+    let refused =
+        if problems.is_empty() { save_admin(&admin, &page_request.state.store, changed).await? } else { problems };
     if refused.is_empty() {
         return Ok(redirect_to(&format!("/settings/people/{}?done=saved", target.id)).finish());
     }
-    Ok(render_page(422, &AdminPage::read(&admin, &state, Some(target), fields, refused)?))
+    Ok(render_page(422, &AdminPage::read(&admin, &page_request.state.store, Some(target), fields, refused)?))
 }
 
 /// Writes the change. Returns the errors that the form can show.
-async fn save_admin(admin: &SystemAdmin, state: &AppState, changed: Admin) -> Result<Vec<FormError>, PageError> {
+async fn save_admin(admin: &SystemAdmin, store: &Store, changed: Admin) -> Result<Vec<FormError>, PageError> {
     let context = admin.context.clone();
-    let saved = state.store.write(move |tx| admins::update_admin(tx, &context, &changed)).await;
+    let saved = store.write(move |tx| admins::update_admin(tx, &context, &changed)).await;
     match saved {
         Ok(()) => Ok(Vec::new()),
         Err(error) if error.kind() == ErrorKind::Conflict => {
@@ -264,13 +263,16 @@ struct ActiveForm {
 /// `POST /settings/people/{id}/active`: whether the admin may sign in.
 pub(crate) async fn set_admin_active(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let target = read_admin(&admin, &page_request)?;
-    let (form, state) = page_request.form::<ActiveForm>(&admin.signed).await?;
+    let form = page_request.form::<ActiveForm>(&admin.signed).await?;
     let is_active = form.active == "on";
     let changed = Admin { disabled_at: (!is_active).then(clock::current_millis), ..target.clone() };
-    let refused = save_admin(&admin, &state, changed).await?;
+    let refused = save_admin(&admin, &page_request.state.store, changed).await?;
     if !refused.is_empty() {
         let fields = admin_form(&target);
-        return Ok(render_page(422, &AdminPage::read(&admin, &state, Some(target), fields, refused)?));
+        return Ok(render_page(
+            422,
+            &AdminPage::read(&admin, &page_request.state.store, Some(target), fields, refused)?,
+        ));
     }
     let done = if is_active { "enabled" } else { "disabled" };
     Ok(redirect_to(&format!("/settings/people/{}?done={done}", target.id)).finish())
@@ -280,15 +282,18 @@ pub(crate) async fn set_admin_active(admin: SystemAdmin, page_request: PageReque
 /// too.
 pub(crate) async fn set_admin_password(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let target = read_admin(&admin, &page_request)?;
-    let (form, state) = page_request.form::<AdminForm>(&admin.signed).await?;
+    let form = page_request.form::<AdminForm>(&admin.signed).await?;
     if let Err(error) = check_password(&form.password, &target.email) {
         let problems = vec![FormError { field: "password", sentence: render_message(&error) }];
         let fields = admin_form(&target);
-        return Ok(render_page(422, &AdminPage::read(&admin, &state, Some(target), fields, problems)?));
+        return Ok(render_page(
+            422,
+            &AdminPage::read(&admin, &page_request.state.store, Some(target), fields, problems)?,
+        ));
     }
-    let digest = state.hashing.hash_queued(password::parse_password(&form.password)?).await?;
+    let digest = page_request.state.limits.hashing.hash_queued(password::parse_password(&form.password)?).await?;
     let (context, id) = (admin.context, target.id.clone());
-    state.store.write(move |tx| admins::reset_password(tx, &context, &id, &digest.0)).await?;
+    page_request.write(move |tx| admins::reset_password(tx, &context, &id, &digest.0)).await?;
     Ok(redirect_to(&format!("/settings/people/{}?done=password", target.id)).finish())
 }
 
@@ -298,8 +303,8 @@ struct EmptyAdminForm {}
 /// `POST /settings/people/{id}/unlink`: deletes the links to identities at OpenID providers.
 pub(crate) async fn unlink_admin(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let target = read_admin(&admin, &page_request)?;
-    let (_, state) = page_request.form::<EmptyAdminForm>(&admin.signed).await?;
+    page_request.form::<EmptyAdminForm>(&admin.signed).await?;
     let (context, id) = (admin.context, target.id.clone());
-    state.store.write(move |tx| sso::unlink_identity(tx, &context, &id)).await?;
+    page_request.write(move |tx| sso::unlink_identity(tx, &context, &id)).await?;
     Ok(redirect_to(&format!("/settings/people/{}?done=unlinked", target.id)).finish())
 }

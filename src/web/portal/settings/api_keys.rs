@@ -13,15 +13,15 @@ use crate::messages::render_message;
 use crate::model::account::{self, Account};
 use crate::model::audit_context::AccountScope;
 use crate::model::permission::{Permission, Permissions};
+use crate::store::Store;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::settings::admins::SystemAdmin;
 use crate::web::portal::settings::roles::{checked_permissions, offered_permissions};
-use crate::web::portal::sign_in::session::PageRequest;
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::portal::timestamps;
-use crate::web::state::AppState;
 
 /// Keys on a page.
 const PER_PAGE: u32 = 100;
@@ -59,11 +59,9 @@ fn format_time(at: i64) -> (String, String) {
 
 /// `GET /settings/keys`
 pub(crate) async fn list_api_keys(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let after = page_request.query::<ApiKeyForm>().remove("after");
-    let mut found = crate::web::portal::read_blocking(&page_request.state, move |at| {
-        api_keys::list_api_keys(at, None, after.as_deref(), PER_PAGE + 1)
-    })
-    .await?;
+    let after = page_request.query::<ApiKeyForm>().unwrap_or_default().remove("after");
+    let mut found =
+        page_request.read(move |at| api_keys::list_api_keys(at, None, after.as_deref(), PER_PAGE + 1)).await?;
     let has_more = found.len() > PER_PAGE as usize;
     found.truncate(PER_PAGE as usize);
     let next = found.last().filter(|_| has_more).map(|last| format!("/settings/keys?after={}", last.id));
@@ -94,12 +92,12 @@ impl NewApiKeyPage {
 
 fn render_new_api_key(
     admin: &SystemAdmin,
-    state: &AppState,
+    store: &Store,
     now: Permissions,
     fields: ApiKeyForm,
     problems: Vec<FormError>,
 ) -> PageResult {
-    let accounts = state.store.read_inline(|at| accounts::list_accounts(at, &AccountScope::AllAccounts, None, 200))?;
+    let accounts = store.read_inline(|at| accounts::list_accounts(at, &AccountScope::AllAccounts, None, 200))?;
     let layout = PageLayout::new("Make an API key", Some(&admin.signed), NavigationEntry::Settings);
     let permissions = offered_permissions(admin.signed.permissions, now);
     let status = if problems.is_empty() { 200 } else { 422 };
@@ -108,21 +106,22 @@ fn render_new_api_key(
 
 /// `GET /settings/keys/new`
 pub(crate) async fn show_new_api_key(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    render_new_api_key(&admin, &page_request.state, admin.signed.permissions, ApiKeyForm::new(), Vec::new())
+    render_new_api_key(&admin, &page_request.state.store, admin.signed.permissions, ApiKeyForm::new(), Vec::new())
 }
 
 /// `POST /settings/keys/new`
 pub(crate) async fn create_api_key(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let (fields, state) = page_request.form::<ApiKeyForm>(&admin.signed).await?;
+    let fields = page_request.form::<ApiKeyForm>(&admin.signed).await?;
     let asked = checked_permissions(&fields).intersection(admin.signed.permissions);
     let secret = BearerToken::generate_key().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let new = match read_new_key(&fields, asked, &secret) {
         Ok(new) => new,
-        Err(problems) => return render_new_api_key(&admin, &state, asked, fields, problems),
+        Err(problems) => return render_new_api_key(&admin, &page_request.state.store, asked, fields, problems),
     };
     let context = admin.context.clone();
-    let (one_time, cookie) = one_time_secrets::seal_secret(&state, &admin.signed, &new.id, secret.reveal())?;
-    let written = state.store.write(move |tx| {
+    let (one_time, cookie) =
+        one_time_secrets::seal_secret(&page_request.state.server, &admin.signed, &new.id, secret.reveal())?;
+    let written = page_request.write(move |tx| {
         sessions::create_with_one_time_secret(tx, &one_time, |tx| api_keys::create_api_key(tx, &context, &new))
     });
     match written.await {
@@ -130,7 +129,7 @@ pub(crate) async fn create_api_key(admin: SystemAdmin, page_request: PageRequest
         Err(error) if error.is_about_input() => {
             let field = if error.field() == Some("permissions") { "permissions" } else { "name" };
             let problems = vec![FormError { field, sentence: format!("Not made: {}.", render_message(&error)) }];
-            render_new_api_key(&admin, &state, asked, fields, problems)
+            render_new_api_key(&admin, &page_request.state.store, asked, fields, problems)
         }
         Err(error) => Err(error.into()),
     }
@@ -170,9 +169,7 @@ struct KeyPage {
 /// `GET /settings/keys/{id}`: a key, with its secret for five minutes after it was created.
 pub(crate) async fn show_api_key(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     let key = page_request
-        .state
-        .store
-        .read_inline(|at| api_keys::find_api_key(at, &admin.context.scope, &page_request.path_param("id")))?;
+        .read_inline(|at| api_keys::find_api_key(at, &admin.context.scope, &page_request.path_parameter("id")))?;
     let secret = one_time_secrets::reveal_secret(&page_request, &admin.signed, &key.id)?;
     let layout = PageLayout::new(format!("API key · {}", key.name), Some(&admin.signed), NavigationEntry::Settings);
     Ok(render_page(200, &KeyPage { layout, tab: "keys", key, secret }))
@@ -180,9 +177,9 @@ pub(crate) async fn show_api_key(admin: SystemAdmin, page_request: PageRequest) 
 
 /// `POST /settings/keys/{id}/revoke`
 pub(crate) async fn revoke_api_key(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let id = page_request.path_param("id");
-    let (_, state) = page_request.form::<ApiKeyForm>(&admin.signed).await?;
+    let id = page_request.path_parameter("id");
+    page_request.form::<ApiKeyForm>(&admin.signed).await?;
     let context = admin.context;
-    state.store.write(move |tx| api_keys::revoke_api_key(tx, &context, &id)).await.map_err(PageError::from)?;
+    page_request.write(move |tx| api_keys::revoke_api_key(tx, &context, &id)).await.map_err(PageError::from)?;
     Ok(redirect_to("/settings/keys?done=revoked").finish())
 }

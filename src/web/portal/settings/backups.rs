@@ -9,9 +9,9 @@ use serde::Deserialize;
 use crate::clock;
 use crate::doctor::{self, Finding};
 use crate::management::backups::{self, ScheduledBackup};
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
-use crate::web::portal::sign_in::session::PageRequest;
 use crate::web::portal::timestamps::PageTime;
 use crate::web::{blocking, manual_backup};
 
@@ -43,7 +43,7 @@ impl BackupsPage {
 
 /// `GET /settings/backup`
 pub(crate) async fn show_backups(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let settings = page_request.state.settings.clone();
+    let settings = page_request.state.server.settings.clone();
     let layout = PageLayout::new("Backups", Some(&admin.signed), NavigationEntry::Settings);
     let looked = blocking::run_blocking(move || {
         let schedule = settings.backups.as_ref();
@@ -67,15 +67,16 @@ struct EmptyBackupForm {}
 
 /// `POST /settings/backup`
 pub(crate) async fn make_backup(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let (_, state) = page_request.form::<EmptyBackupForm>(&admin.signed).await?;
-    let Some(schedule) = state.settings.backups.clone() else {
+    page_request.form::<EmptyBackupForm>(&admin.signed).await?;
+    let Some(schedule) = page_request.state.server.settings.backups.clone() else {
         let detail = "No folder for backups is set: start the server with --backup-dir.".to_owned();
         return Err(PageError::Failed { status: 409, detail });
     };
-    let Some(permit) = manual_backup::acquire_permit(&state.manual_backup) else {
+    let Some(permit) = manual_backup::acquire_permit(&page_request.state.server.manual_backup) else {
         return Ok(redirect_to("/settings/backup?done=backup-runs").finish());
     };
-    let work = rt::spawn(manual_backup::run_manual_backup(permit, state.store.clone(), schedule, admin.context));
+    let work =
+        rt::spawn(manual_backup::run_manual_backup(permit, page_request.state.store.clone(), schedule, admin.context));
     match tokio::time::timeout(WAIT_MAX, work).await {
         Ok(Ok(Ok(()))) => Ok(redirect_to("/settings/backup?done=backup").finish()),
         Ok(Ok(Err(problem))) => {

@@ -6,9 +6,9 @@ use askama::Template;
 use crate::clock;
 use crate::doctor::{self, Finding, ServerStatus, Severity};
 use crate::tls::CertificateExpiry;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
-use crate::web::portal::sign_in::session::PageRequest;
 use crate::web::state::AppState;
 
 #[derive(Template)]
@@ -38,9 +38,9 @@ pub(crate) async fn show_doctor(admin: SystemAdmin, page_request: PageRequest) -
     let look = move |at: &crate::store::Snapshot<'_>| {
         let now = clock::current_millis();
         let rows = doctor::read_summary(at, now)?;
-        Ok(doctor::list_findings(&state.settings, &state.store, &rows, Some(&running_state(&state)), now))
+        Ok(doctor::list_findings(&state.server.settings, &state.store, &rows, Some(&running_state(&state)), now))
     };
-    let found = crate::web::portal::read_blocking(&page_request.state, look).await?;
+    let found = page_request.read(look).await?;
     let count = |grade| found.iter().filter(|one| one.grade == grade).count();
     let (problems, warnings) = (count(Severity::Problem), count(Severity::Warning));
     let layout = PageLayout::new("Doctor", Some(&admin.signed), NavigationEntry::Settings);
@@ -50,9 +50,9 @@ pub(crate) async fn show_doctor(admin: SystemAdmin, page_request: PageRequest) -
 /// Findings that only the running process has.
 pub(crate) fn running_state(state: &Data<AppState>) -> ServerStatus {
     ServerStatus {
-        certificate_expires_at: state.certificate.as_ref().and_then(CertificateExpiry::not_after),
+        certificate_expires_at: state.server.certificate.as_ref().and_then(CertificateExpiry::not_after),
         untrusted_proxy: state.network.proxies.untrusted_forwarder().map(|proxy| proxy.address),
-        calls_dropped: state.activity.figures()[2],
+        calls_dropped: state.usage.calls.figures()[2],
         lines_dropped: crate::log::read_statistics().dropped,
     }
 }

@@ -9,4 +9,3 @@ pub(crate) mod profile;
 pub(crate) mod roles;
 pub(crate) mod server;
 pub(crate) mod sso;
-pub(crate) mod sso_test;

@@ -11,9 +11,11 @@ use crate::messages::render_message;
 use crate::model::admin::{check_password, normalize_email};
 use crate::model::permission::Permission;
 use crate::scim::password::{self, PasswordDigest};
+use crate::store::Store;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
-use crate::web::portal::sign_in::session::{self, AnyAdmin, PageRequest};
+use crate::web::portal::sign_in::session::{self, AnyAdmin};
 use crate::web::portal::sign_in::signed_in::{SignedIn, Theme};
 use crate::web::portal::time_zone::{self, TimeZoneChoice};
 use crate::web::portal::timestamps;
@@ -101,9 +103,9 @@ impl ProfilePage {
 }
 
 /// Renders the profile with the errors of a form: 200 without errors, else 422.
-pub(crate) fn profile_page(admin: &AnyAdmin, state: &AppState, problems: Vec<FormError>) -> PageResult {
+pub(crate) fn profile_page(admin: &AnyAdmin, store: &Store, problems: Vec<FormError>) -> PageResult {
     let signed = &admin.signed;
-    let (sessions, found, recovery_codes) = state.store.read_inline(|at| {
+    let (sessions, found, recovery_codes) = store.read_inline(|at| {
         let id = &signed.admin;
         Ok((
             sessions::list_admin_sessions(at, id)?,
@@ -123,7 +125,7 @@ pub(crate) fn profile_page(admin: &AnyAdmin, state: &AppState, problems: Vec<For
 
 /// `GET /profile`
 pub(crate) async fn show_profile(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
-    profile_page(&admin, &page_request.state, Vec::new())
+    profile_page(&admin, &page_request.state.store, Vec::new())
 }
 
 #[derive(Default, Deserialize)]
@@ -136,17 +138,17 @@ struct PasswordForm {
 /// `POST /profile/password`
 pub(crate) async fn set_password(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
     let address = request_middleware::caller_address(&page_request.request);
-    let (fields, state) = page_request.form::<PasswordForm>(&admin.signed).await?;
+    let fields = page_request.form::<PasswordForm>(&admin.signed).await?;
     if let Err(error) = check_password(&fields.password, &admin.signed.email) {
         let sentence = render_message(&error);
-        return profile_page(&admin, &state, vec![FormError { field: "password", sentence }]);
+        return profile_page(&admin, &page_request.state.store, vec![FormError { field: "password", sentence }]);
     }
-    if let Err(sentence) = check_own_password(&admin, &state, &fields.present, address).await? {
-        return profile_page(&admin, &state, vec![FormError { field: "present", sentence }]);
+    if let Err(sentence) = check_own_password(&admin, &page_request.state, &fields.present, address).await? {
+        return profile_page(&admin, &page_request.state.store, vec![FormError { field: "present", sentence }]);
     }
-    let digest = state.hashing.hash_queued(password::parse_password(&fields.password)?).await?;
+    let digest = page_request.state.limits.hashing.hash_queued(password::parse_password(&fields.password)?).await?;
     let (context, id, keep) = (admin.context, admin.signed.admin, admin.signed.session);
-    let written = state.store.write(move |tx| admins::set_password(tx, &context, &id, &digest.0, Some(&keep)));
+    let written = page_request.write(move |tx| admins::set_password(tx, &context, &id, &digest.0, Some(&keep)));
     written.await?;
     Ok(redirect_to("/profile?done=own-password").finish())
 }
@@ -164,13 +166,13 @@ pub(crate) async fn check_own_password(
     address: Option<std::net::IpAddr>,
 ) -> Result<Result<(), String>, crate::web::portal::layout::PageError> {
     let key = normalize_email(&admin.signed.email).unwrap_or_default();
-    if state.login_throttle.record_sign_in(&key, address).is_some() {
+    if state.limits.login_throttle.record_sign_in(&key, address).is_some() {
         return Ok(Err("Too many tries. Wait a little, then try again.".to_owned()));
     }
     let found = state.store.read_inline(|at| admins::find_credentials_by_id(at, &admin.signed.admin))?;
     let digest = found.and_then(|found| found.password_digest).map(PasswordDigest);
     let Ok(text) = password::parse_password(text) else { return Ok(Err("Give your present password.".to_owned())) };
-    let is_right = state.hashing.verify(text, digest).await?;
+    let is_right = state.limits.hashing.verify(text, digest).await?;
     Ok(if is_right { Ok(()) } else { Err("This is not your present password.".to_owned()) })
 }
 
@@ -182,9 +184,9 @@ struct SessionForm {
 
 /// `POST /profile/sessions`: ends one session of the admin, or all except the current one.
 pub(crate) async fn end_sessions(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
-    let (form, state) = page_request.form::<SessionForm>(&admin.signed).await?;
+    let form = page_request.form::<SessionForm>(&admin.signed).await?;
     let (context, admin, own) = (admin.context, admin.signed.admin, admin.signed.session);
-    let written = state.store.write(move |tx| {
+    let written = page_request.write(move |tx| {
         if form.session == "others" {
             return sessions::end_other_sessions(tx, &context, &admin, &own);
         }
@@ -208,15 +210,16 @@ struct ZoneForm {
 
 /// `POST /profile/zone`: the time zone in this browser.
 pub(crate) async fn set_zone(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
-    let (form, state) = page_request.form::<ZoneForm>(&admin.signed).await?;
-    let zone_cookie =
-        |name: &str, seconds| session::new_cookie(&state, time_zone::ZONE_COOKIE, name.to_owned(), seconds);
+    let form = page_request.form::<ZoneForm>(&admin.signed).await?;
+    let zone_cookie = |name: &str, seconds| {
+        session::new_cookie(&page_request.state.server, time_zone::ZONE_COOKIE, name.to_owned(), seconds)
+    };
     let cookie = match (form.zone.trim(), TimeZoneChoice::from_name(&form.zone)) {
         ("", _) => zone_cookie("", 0),
         (_, Some(zone)) => zone_cookie(zone.name(), YEAR),
         (wrong, None) => {
             let sentence = format!("There is no time zone “{wrong}”. Write it like Europe/Berlin, or leave it empty.");
-            return profile_page(&admin, &state, vec![FormError { field: "zone", sentence }]);
+            return profile_page(&admin, &page_request.state.store, vec![FormError { field: "zone", sentence }]);
         }
     };
     Ok(redirect_to("/profile?done=saved").cookie(cookie).finish())
@@ -224,10 +227,10 @@ pub(crate) async fn set_zone(admin: AnyAdmin, page_request: PageRequest) -> Page
 
 /// `POST /profile/theme`: the color theme in this browser.
 pub(crate) async fn set_theme(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
-    let (form, state) = page_request.form::<ThemeForm>(&admin.signed).await?;
+    let form = page_request.form::<ThemeForm>(&admin.signed).await?;
     let theme = Theme::from_key(&form.theme);
     let seconds = if theme == Theme::Auto { 0 } else { YEAR };
     let cookie: Cookie<'static> =
-        session::new_cookie(&state, session::THEME_COOKIE, theme.as_str().to_owned(), seconds);
+        session::new_cookie(&page_request.state.server, session::THEME_COOKIE, theme.as_str().to_owned(), seconds);
     Ok(redirect_to("/profile?done=saved").cookie(cookie).finish())
 }

@@ -10,10 +10,10 @@ use crate::management::roles;
 use crate::messages::render_message;
 use crate::model::admin::Role;
 use crate::model::permission::{Permission, Permissions};
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::{SystemAdmin, check_within_own_permissions};
-use crate::web::portal::sign_in::session::PageRequest;
 
 /// Values of the form by field name. A checked permission is sent under its key.
 type RoleForm = BTreeMap<String, String>;
@@ -53,7 +53,7 @@ struct RolesPage {
 
 /// `GET /settings/roles`
 pub(crate) async fn list_roles(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let found = page_request.state.store.read_inline(roles::list_roles)?;
+    let found = page_request.read_inline(roles::list_roles)?;
     let layout = PageLayout::new("Roles", Some(&admin.signed), NavigationEntry::Settings);
     Ok(render_page(200, &RolesPage { layout, tab: "roles", found }))
 }
@@ -93,7 +93,7 @@ pub(crate) async fn show_new_role(admin: SystemAdmin) -> PageResult {
 
 /// `GET /settings/roles/{id}`
 pub(crate) async fn show_role(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let role = page_request.state.store.read_inline(|at| roles::find_role(at, &page_request.path_param("id")))?;
+    let role = page_request.read_inline(|at| roles::find_role(at, &page_request.path_parameter("id")))?;
     check_within_own_permissions(&admin, &role)?;
     Ok(render_page(200, &RolePage::new(&admin, &role, Vec::new())))
 }
@@ -105,13 +105,13 @@ pub(crate) async fn create_role(admin: SystemAdmin, page_request: PageRequest) -
 
 /// `POST /settings/roles/{id}`
 pub(crate) async fn update_role(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let present = page_request.state.store.read_inline(|at| roles::find_role(at, &page_request.path_param("id")))?;
+    let present = page_request.read_inline(|at| roles::find_role(at, &page_request.path_parameter("id")))?;
     check_within_own_permissions(&admin, &present)?;
     save_role(admin, page_request, Some(present.id)).await
 }
 
 async fn save_role(admin: SystemAdmin, page_request: PageRequest, id: Option<String>) -> PageResult {
-    let (fields, state) = page_request.form::<RoleForm>(&admin.signed).await?;
+    let fields = page_request.form::<RoleForm>(&admin.signed).await?;
     let new_role = Role {
         id: id.clone().unwrap_or_else(clock::new_id),
         name: fields.get("name").cloned().unwrap_or_default(),
@@ -120,7 +120,7 @@ async fn save_role(admin: SystemAdmin, page_request: PageRequest, id: Option<Str
     };
     check_within_own_permissions(&admin, &new_role)?;
     let (context, role) = (admin.context.clone(), new_role.clone());
-    match state.store.write(move |tx| roles::save_role(tx, &context, &role)).await {
+    match page_request.write(move |tx| roles::save_role(tx, &context, &role)).await {
         Ok(()) => Ok(redirect_to("/settings/roles?done=saved").finish()),
         Err(error) if error.is_about_input() => {
             let field = if error.field() == Some("permissions") { "permissions" } else { "name" };
@@ -134,11 +134,11 @@ async fn save_role(admin: SystemAdmin, page_request: PageRequest, id: Option<Str
 
 /// `POST /settings/roles/{id}/remove`
 pub(crate) async fn remove_role(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let role = page_request.state.store.read_inline(|at| roles::find_role(at, &page_request.path_param("id")))?;
+    let role = page_request.read_inline(|at| roles::find_role(at, &page_request.path_parameter("id")))?;
     check_within_own_permissions(&admin, &role)?;
-    let (_, state) = page_request.form::<RoleForm>(&admin.signed).await?;
+    page_request.form::<RoleForm>(&admin.signed).await?;
     let (context, id) = (admin.context.clone(), role.id.clone());
-    match state.store.write(move |tx| roles::remove_role(tx, &context, &id)).await {
+    match page_request.write(move |tx| roles::remove_role(tx, &context, &id)).await {
         Ok(()) => Ok(redirect_to("/settings/roles?done=role-removed").finish()),
         Err(error) if error.kind() == ErrorKind::Conflict => {
             let problems =

@@ -8,12 +8,14 @@ use serde::Deserialize;
 use crate::error::Result;
 use crate::management::instance;
 use crate::settings;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
-use crate::web::portal::sign_in::session::{self, PageRequest};
+use crate::web::portal::sign_in::session;
 use crate::web::public_url::{is_https, parse_origin};
 use crate::web::state::AppState;
+use crate::web::state::ServerContext;
 
 #[derive(Template)]
 #[template(path = "portal/server.html")]
@@ -42,13 +44,13 @@ fn server_page(
 ) -> PageResult {
     let self_service = state.store.read_inline(instance::is_self_service_enabled)?;
     let layout = PageLayout::new("This server", Some(&admin.signed), NavigationEntry::Settings);
-    let is_fixed = state.public.is_fixed();
+    let is_fixed = state.server.public.is_fixed();
     Ok(render_page(status, &ServerPage { layout, tab: "server", public_url, is_fixed, self_service, problems }))
 }
 
 /// `GET /settings/server`
 pub(crate) async fn show_server(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let public_url = page_request.state.public_url().to_string();
+    let public_url = page_request.state.server.public_url().to_string();
     server_page(&admin, &page_request.state, 200, public_url, Vec::new())
 }
 
@@ -60,18 +62,20 @@ struct UrlForm {
 
 /// `POST /settings/server/url`
 pub(crate) async fn save_url(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let request = page_request.request.clone();
-    let (form, state) = page_request.form::<UrlForm>(&admin.signed).await?;
-    let url = match check_public_url(&request, &state, &form.public_url) {
+    let request = &page_request.request;
+    let form = page_request.form::<UrlForm>(&admin.signed).await?;
+    let url = match check_public_url(request, &page_request.state.server, &form.public_url) {
         Ok(url) => url,
-        Err(problem) => return server_page(&admin, &state, 422, form.public_url, vec![problem]),
+        Err(problem) => return server_page(&admin, &page_request.state, 422, form.public_url, vec![problem]),
     };
-    let carried = session::session_cookie_value(&request, &state).unwrap_or_default();
+    let carried = session::session_cookie_value(request, &page_request.state.server).unwrap_or_default();
     let (context, new_url) = (admin.context, url);
-    state.store.write(move |tx| instance::set_public_url(tx, &context, &new_url)).await?;
-    apply_public_url(&state)?;
+    page_request.write(move |tx| instance::set_public_url(tx, &context, &new_url)).await?;
+    apply_public_url(&page_request.state)?;
     // The name of the cookie depends on whether the public URL is HTTPS.
-    Ok(redirect_to("/settings/server?done=saved").cookie(session::renew_session_cookie(&state, &carried)).finish())
+    Ok(redirect_to("/settings/server?done=saved")
+        .cookie(session::renew_session_cookie(&page_request.state.server, &carried))
+        .finish())
 }
 
 #[derive(Default, Deserialize)]
@@ -82,9 +86,9 @@ struct SelfServiceForm {
 
 /// `POST /settings/server/self-service`
 pub(crate) async fn save_self_service(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let (form, state) = page_request.form::<SelfServiceForm>(&admin.signed).await?;
+    let form = page_request.form::<SelfServiceForm>(&admin.signed).await?;
     let (context, on) = (admin.context, form.self_service == "on");
-    state.store.write(move |tx| instance::set_self_service(tx, &context, on)).await?;
+    page_request.write(move |tx| instance::set_self_service(tx, &context, on)).await?;
     Ok(redirect_to("/settings/server?done=saved").finish())
 }
 
@@ -93,7 +97,7 @@ pub(crate) async fn save_self_service(admin: SystemAdmin, page_request: PageRequ
 /// # Errors
 /// The errors of the database.
 pub(crate) fn apply_public_url(state: &AppState) -> Result<()> {
-    state.public.set(&state.store.read_inline(instance::get_public_url)?);
+    state.server.public.set(&state.store.read_inline(instance::get_public_url)?);
     Ok(())
 }
 
@@ -104,17 +108,17 @@ pub(crate) fn apply_public_url(state: &AppState) -> Result<()> {
 /// send a cookie for HTTPS to a page over plain HTTP.
 pub(crate) fn check_public_url(
     request: &HttpRequest,
-    state: &AppState,
+    server: &ServerContext,
     text: &str,
 ) -> std::result::Result<String, FormError> {
     let problem = |sentence| FormError { field: "public_url", sentence };
-    let present = state.public_url();
+    let present = server.public_url();
     let url = settings::parse_public_url(text)
         .map_err(|why| problem(format!("Write the public URL as https://scim.example.com: {why}.")))?;
     if *url == *present {
         return Ok(url);
     }
-    if state.public.is_fixed() {
+    if server.public.is_fixed() {
         let given = format!("The public URL was given when the server was started, so it stays {present}.");
         return Err(problem(given));
     }
@@ -132,7 +136,7 @@ pub(crate) fn check_public_url(
 
 /// The initial value of the form: the current public URL, or the address of the browser if none is set.
 pub(crate) fn suggest_public_url(request: &HttpRequest, state: &AppState) -> String {
-    let present = state.public_url();
+    let present = state.server.public_url();
     let saved = state.store.read_inline(instance::get_configured_public_url).ok().flatten();
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if saved.is_some() || present.ends_with(host) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 
+use crate::auth::jwt::SigningKey;
 use crate::auth::secret;
 use crate::error::{Error, ErrorKind};
 use crate::management::roles;
@@ -14,10 +15,10 @@ use crate::messages::render_message;
 use crate::model::admin::{OWNER, Role};
 use crate::model::sso::ProviderConfiguration;
 use crate::settings::parse_trusted_url;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::{SystemAdmin, check_within_own_permissions};
-use crate::web::portal::sign_in::session::PageRequest;
 use crate::web::sso_provider::{self, redirect_uri};
 use crate::web::state::AppState;
 
@@ -70,9 +71,9 @@ impl SsoPage {
         Ok(Self {
             layout,
             tab: "sso",
-            redirect_uri: redirect_uri(state),
+            redirect_uri: redirect_uri(&state.server),
             is_stored: stored.is_some(),
-            is_set_at_startup: state.authentication.sso_provider.is_some(),
+            is_set_at_startup: state.server.settings.sso.is_some(),
             has_secret: stored.is_some_and(|stored| stored.client_secret.is_some()),
             fields,
             roles,
@@ -159,7 +160,7 @@ fn parse_client_secret(
     fields: &SsoForm,
     agreement: &ProviderConfiguration,
     stored: Option<&StoredProvider>,
-    state: &AppState,
+    key: &SigningKey,
 ) -> Result<ClientSecret, FormError> {
     let refused = |sentence: &str| FormError { field: "client_secret", sentence: sentence.to_owned() };
     let typed = fields.get("client_secret").map_or("", |text| text.trim());
@@ -178,36 +179,36 @@ fn parse_client_secret(
         return Err(refused("This is too long for a client secret."));
     }
     let random = secret::random_bytes().map_err(|_| refused("The server has no random numbers. Try again."))?;
-    let sealed = sso_provider::client_secret_sealer(state, &agreement.issuer).seal(&random, typed.as_bytes().to_vec());
+    let sealed = sso_provider::client_secret_sealer(key, &agreement.issuer).seal(&random, typed.as_bytes().to_vec());
     sealed.map(ClientSecret::New).ok_or_else(|| refused("It cannot be stored. Try again."))
 }
 
 /// `POST /settings/sso`
 pub(crate) async fn save_sso_settings(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let (mut fields, state) = page_request.form::<SsoForm>(&admin.signed).await?;
+    let mut fields = page_request.form::<SsoForm>(&admin.signed).await?;
     check_all_permissions(&admin)?;
-    let stored = sso_provider::load_configuration(&state)?;
+    let stored = sso_provider::load_configuration(&page_request.state)?;
     let (mut agreement, mut problems) = parse_agreement(&fields);
-    if let Some(given) = &state.authentication.sso_provider {
+    if let Some(given) = &page_request.state.server.settings.sso {
         agreement = sso_provider::apply_settings(agreement, given);
         fields.insert("no_secret".to_owned(), "on".to_owned());
     }
     if let Err(sentence) = parse_trusted_url(&agreement.issuer) {
         problems.push(FormError { field: "issuer", sentence: format!("The issuer cannot be used: {sentence}.") });
     }
-    problems.extend(agreement.field_errors().into_iter().map(|(field, sentence)| FormError { field, sentence }));
-    let client_secret = parse_client_secret(&fields, &agreement, stored.as_ref(), &state);
+    problems.extend(agreement.field_errors().iter().map(form_error));
+    let client_secret = parse_client_secret(&fields, &agreement, stored.as_ref(), &page_request.state.signing.key);
     // The secret is never sent back to the browser.
     fields.remove("client_secret");
     let client_secret = client_secret.map_err(|problem| problems.push(problem));
     let (Ok(client_secret), true) = (client_secret, problems.is_empty()) else {
-        return Ok(render_page(422, &SsoPage::read(&admin, &state, fields, problems)?));
+        return Ok(render_page(422, &SsoPage::read(&admin, &page_request.state, fields, problems)?));
     };
     let context = admin.context.clone();
-    match state.store.write(move |tx| agreed::save_provider(tx, &context, &agreement, client_secret)).await {
+    match page_request.write(move |tx| agreed::save_provider(tx, &context, &agreement, client_secret)).await {
         Ok(()) => Ok(redirect_to("/settings/sso?done=saved").finish()),
         Err(error) if error.kind() == ErrorKind::Invalid => {
-            Ok(render_page(422, &SsoPage::read(&admin, &state, fields, vec![form_error(&error)])?))
+            Ok(render_page(422, &SsoPage::read(&admin, &page_request.state, fields, vec![form_error(&error)])?))
         }
         Err(error) => Err(error.into()),
     }
@@ -215,16 +216,16 @@ pub(crate) async fn save_sso_settings(admin: SystemAdmin, page_request: PageRequ
 
 /// Puts a refusal at its field of the form.
 fn form_error(error: &Error) -> FormError {
-    let fields = ["default_role", "roles", "only"];
+    let fields = ["client_id", "label", "scopes", "domains", "default_role", "role_claim", "roles", "only"];
     let field = fields.into_iter().find(|field| error.field() == Some(field)).unwrap_or("issuer");
     FormError { field, sentence: format!("Not saved: {}.", render_message(error)) }
 }
 
 /// `POST /settings/sso/remove`
 pub(crate) async fn remove_provider(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let (_, state) = page_request.form::<SsoForm>(&admin.signed).await?;
+    page_request.form::<SsoForm>(&admin.signed).await?;
     check_all_permissions(&admin)?;
     let context = admin.context;
-    state.store.write(move |tx| agreed::remove_provider(tx, &context)).await?;
+    page_request.write(move |tx| agreed::remove_provider(tx, &context)).await?;
     Ok(redirect_to("/settings/sso?done=sso-removed").finish())
 }

@@ -15,13 +15,15 @@ use crate::management::setup_link_holder::{self, LinkHolder, OpenLink};
 use crate::management::tokens::TokenDraft;
 use crate::model::audit_context::AccountScope;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
+use crate::scim::cursor::CursorSecret;
 use crate::web::portal::connections::live_test::LiveTest;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
-use crate::web::portal::sign_in::session::{self, PageRequest};
+use crate::web::portal::sign_in::session;
 use crate::web::request_middleware;
-use crate::web::state::AppState;
+use crate::web::state::ServerContext;
 
 /// A browser that opened a link is not counted again for this time, in seconds: the page reloads itself.
 const OPEN_SECONDS: i64 = 12 * 60 * 60;
@@ -69,21 +71,19 @@ struct SetupQuery {
 /// `GET /s/{secret}`
 pub(crate) async fn show_setup_page(page_request: PageRequest) -> PageResult {
     let (secret, digest) = link_secret_in_path(&page_request);
-    let found = page_request
-        .state
-        .store
-        .read_inline(|at| setup_link_holder::find_open_link(at, &digest, clock::current_millis()))?;
-    let mark = opened_cookie_value(&page_request.state, &found);
+    let found =
+        page_request.read_inline(|at| setup_link_holder::find_open_link(at, &digest, clock::current_millis()))?;
+    let mark = opened_cookie_value(&page_request.state.signing.cursor_secret, &found);
     let is_counted = page_request.request.cookie(OPENED_COOKIE).is_some_and(|cookie| cookie.value() == mark);
     if !is_counted || found.is_done {
         let holder = link_holder(&page_request.request);
-        page_request.state.store.write(move |tx| setup_link_holder::record_opened(tx, &holder, &digest)).await?;
+        page_request.write(move |tx| setup_link_holder::record_opened(tx, &holder, &digest)).await?;
     }
     if found.is_done {
         return Ok(done_page(true));
     }
     let mut response = link_page(&page_request, secret, &found).await?;
-    let cookie = restrict_cookie(session::new_cookie(&page_request.state, OPENED_COOKIE, mark, OPEN_SECONDS));
+    let cookie = restrict_cookie(session::new_cookie(&page_request.state.server, OPENED_COOKIE, mark, OPEN_SECONDS));
     response.add_cookie(&cookie).map_err(|_| Error::new(Reason::ServerBusy))?;
     Ok(hide_from_search(response))
 }
@@ -92,11 +92,11 @@ async fn link_page(page_request: &PageRequest, secret: String, found: &OpenLink)
     let scope = AccountScope::Account(found.configuration.account.clone());
     let mut connection = ConnectionView::find(&page_request.state, &scope, &found.configuration.id, "")?;
     let locked = found.link.provider.as_deref().and_then(providers::find_provider);
-    let query: SetupQuery = page_request.query();
+    let query: SetupQuery = page_request.query().unwrap_or_default();
     if let Some(provider) = locked.or_else(|| providers::find_provider(&query.provider)) {
         connection.overview.provider = provider;
     }
-    let live = LiveTest::read(&page_request.state, &connection.overview, connection.now).await?;
+    let live = LiveTest::read(&page_request.state.store, &connection.overview, &connection.url, connection.now).await?;
     let mut layout = PageLayout::new("Set up user provisioning", None, NavigationEntry::NoSection);
     layout.refresh = Some(10);
     let page = SetupPage {
@@ -120,14 +120,13 @@ struct CreateTokenForm {
 
 /// `POST /s/{secret}/token`: creates the first token, shown in this browser for a few minutes.
 pub(crate) async fn make_token(page_request: PageRequest) -> PageResult {
-    let (secret, digest, request) =
-        (page_request.path_param("secret"), link_secret_in_path(&page_request).1, page_request.request.clone());
-    let (form, state) = read_form::<CreateTokenForm>(page_request, &secret).await?;
+    let (secret, digest) = link_secret_in_path(&page_request);
+    let form = page_request.form_with_token::<CreateTokenForm>(&form_token(&secret)).await?;
     let token = BearerToken::generate().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
-    let cookie = token_cookie(&state, &secret, &token)?;
+    let cookie = token_cookie(&page_request.state.server, &secret, &token)?;
     let draft = TokenDraft::new(clock::new_id(), &token, "from a set-up link");
-    let holder = link_holder(&request);
-    state.store.write(move |tx| setup_link_holder::create_token(tx, &holder, &digest, &draft)).await?;
+    let holder = link_holder(&page_request.request);
+    page_request.write(move |tx| setup_link_holder::create_token(tx, &holder, &digest, &draft)).await?;
     let provider =
         providers::find_provider(&form.provider).map_or(String::new(), |one| format!("?provider={}", one.key));
     Ok(hide_from_search(redirect_to(&format!("/s/{}{provider}", forms::encode_query(&secret))).cookie(cookie).finish()))
@@ -139,26 +138,15 @@ struct EmptySetupForm {}
 
 /// `POST /s/{secret}/done`: ends the link.
 pub(crate) async fn finish_setup(page_request: PageRequest) -> PageResult {
-    let (secret, digest, request) =
-        (page_request.path_param("secret"), link_secret_in_path(&page_request).1, page_request.request.clone());
-    let (EmptySetupForm {}, state) = read_form(page_request, &secret).await?;
-    let holder = link_holder(&request);
-    state.store.write(move |tx| setup_link_holder::finish_setup(tx, &holder, &digest)).await?;
+    let (secret, digest) = link_secret_in_path(&page_request);
+    page_request.form_with_token::<EmptySetupForm>(&form_token(&secret)).await?;
+    let holder = link_holder(&page_request.request);
+    page_request.write(move |tx| setup_link_holder::finish_setup(tx, &holder, &digest)).await?;
     Ok(done_page(false))
 }
 
-/// Reads a form of the page of this link, after checking its origin and CSRF token.
-async fn read_form<T: serde::de::DeserializeOwned>(
-    page_request: PageRequest,
-    secret: &str,
-) -> Result<(T, actix_web::web::Data<AppState>), PageError> {
-    forms::check_origin(&page_request.request, &page_request.state.public_url())?;
-    let fields = forms::read_form(&page_request.request, page_request.payload, &form_token(secret)).await?;
-    Ok((fields, page_request.state))
-}
-
 fn link_secret_in_path(page_request: &PageRequest) -> (String, TokenDigest) {
-    let secret = page_request.path_param("secret");
+    let secret = page_request.path_parameter("secret");
     let digest = secret::digest_text(&secret);
     (secret, digest)
 }
@@ -182,16 +170,16 @@ fn form_token(secret: &str) -> String {
 }
 
 /// Value of the cookie of a browser that opened the link, so that it is counted once. Only this server can compute it.
-fn opened_cookie_value(state: &AppState, found: &OpenLink) -> String {
-    encode_hex(&secret::digest_text(&format!("{:?} opened {}", state.cursor_secret, found.link.id)))
+fn opened_cookie_value(secret: &CursorSecret, found: &OpenLink) -> String {
+    encode_hex(&secret::digest_text(&format!("{:?} opened {}", secret, found.link.id)))
 }
 
 /// Cookie with the encrypted token. The key is the secret of the link, which is only in the URL.
-fn token_cookie(state: &AppState, secret: &str, token: &BearerToken) -> Result<Cookie<'static>, PageError> {
+fn token_cookie(server: &ServerContext, secret: &str, token: &BearerToken) -> Result<Cookie<'static>, PageError> {
     let chance = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let text = format!("{} {}", clock::current_millis() + TOKEN_SECONDS * 1000, token.reveal());
     let sealed = secret_sealer(secret).seal(&chance, text.into_bytes()).ok_or(Error::new(Reason::ServerBusy))?;
-    Ok(restrict_cookie(session::new_cookie(state, TOKEN_COOKIE, encode_hex(&sealed), TOKEN_SECONDS)))
+    Ok(restrict_cookie(session::new_cookie(server, TOKEN_COOKIE, encode_hex(&sealed), TOKEN_SECONDS)))
 }
 
 /// The token that this browser created within the time limit, or `None`.

@@ -11,9 +11,10 @@ use crate::model::admin::{Admin, OWNER, normalize_email};
 use crate::scim::password::{self, PasswordDigest};
 use crate::web::metrics::SignInOutcome;
 use crate::web::portal::forms;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{self, NavigationEntry, PageError, PageLayout, PageResult, redirect_to};
 use crate::web::portal::sign_in::one_time_codes;
-use crate::web::portal::sign_in::session::{self, AnyAdmin, PageRequest, find_signed_in};
+use crate::web::portal::sign_in::session::{self, AnyAdmin, find_signed_in};
 use crate::web::request_middleware;
 use crate::web::sso_provider;
 use crate::web::state::AppState;
@@ -80,7 +81,7 @@ fn form_page(status: u16, page: &SignInPage) -> HttpResponse {
 
 /// `GET /login`
 pub(crate) async fn show_sign_in(page_request: PageRequest) -> PageResult {
-    let SignInQuery { next, with } = page_request.query();
+    let SignInQuery { next, with } = page_request.query().unwrap_or_default();
     if find_signed_in(&page_request.request).is_ok() {
         return Ok(redirect_to(forms::local_path(next.as_deref())).finish());
     }
@@ -92,36 +93,35 @@ pub(crate) async fn show_sign_in(page_request: PageRequest) -> PageResult {
 
 /// `POST /login`
 pub(crate) async fn submit_sign_in(page_request: PageRequest) -> PageResult {
-    let (request, state) = (page_request.request.clone(), page_request.state.clone());
-    forms::check_origin(&request, &state.public_url())?;
-    let fields: SignInForm = forms::read_fields(&request, page_request.payload).await?;
+    let (request, state) = (&page_request.request, &page_request.state);
+    let fields: SignInForm = page_request.form_without_session().await?;
     let key = normalize_email(&fields.email).unwrap_or_default();
-    let address = request_middleware::caller_address(&request);
-    if let Some(wait) = state.login_throttle.record_sign_in(&key, address) {
+    let address = request_middleware::caller_address(request);
+    if let Some(wait) = state.limits.login_throttle.record_sign_in(&key, address) {
         state.metrics.record_sign_in(SignInOutcome::Throttled);
         let sentence = "Too many tries. Wait a little, then try again.";
         let mut response =
-            form_page(429, &SignInPage::new(&state, fields.email, fields.next.as_deref(), Some(sentence))?);
+            form_page(429, &SignInPage::new(state, fields.email, fields.next.as_deref(), Some(sentence))?);
         response.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into());
         return Ok(response);
     }
-    let found = state.store.read_inline(|at| admins::find_credentials_by_email(at, &key))?;
+    let found = page_request.read_inline(|at| admins::find_credentials_by_email(at, &key))?;
     let digest = found.as_ref().and_then(|found| found.password_digest.clone()).map(PasswordDigest);
     // An empty password matches no admin, but is compared too, so that the answer takes the same time.
     let (password, digest) = password::parse_password(&fields.password)
         .map_or((password::parse_password(" ")?, None), |read| (read, digest));
-    let is_right = state.hashing.verify(password, digest).await?;
-    let Some(found) = found.filter(|found| is_right && may_use_password(&state, &found.admin)) else {
+    let is_right = state.limits.hashing.verify(password, digest).await?;
+    let Some(found) = found.filter(|found| is_right && may_use_password(state, &found.admin)) else {
         state.metrics.record_sign_in(SignInOutcome::Rejected);
         let sentence = "The e-mail address or the password is not right.";
-        let page = SignInPage::new(&state, fields.email, fields.next.as_deref(), Some(sentence))?;
+        let page = SignInPage::new(state, fields.email, fields.next.as_deref(), Some(sentence))?;
         return Ok(form_page(401, &page));
     };
     if found.admin.has_totp {
-        return one_time_codes::ask_for_code(&state, &found, fields.next.as_deref());
+        return one_time_codes::ask_for_code(state, &found, fields.next.as_deref());
     }
-    let (cookie, session_digest, session) = session::begin_session(&request, &state, &found.admin.id)?;
-    state.store.write(move |tx| sessions::start_session(tx, &session_digest, &session)).await?;
+    let (cookie, session_digest, session) = session::begin_session(request, &state.server, &found.admin.id)?;
+    page_request.write(move |tx| sessions::start_session(tx, &session_digest, &session)).await?;
     state.metrics.record_sign_in(SignInOutcome::Done);
     Ok(redirect_to(forms::local_path(fields.next.as_deref())).cookie(cookie).finish())
 }
@@ -141,8 +141,8 @@ struct EmptySignInForm {}
 
 /// `POST /logout`
 pub(crate) async fn sign_out(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
-    let (_, state) = page_request.form::<EmptySignInForm>(&admin.signed).await?;
+    page_request.form::<EmptySignInForm>(&admin.signed).await?;
     let (context, admin, session) = (admin.context, admin.signed.admin, admin.signed.session);
-    state.store.write(move |tx| sessions::end_session(tx, &context, &admin, &session)).await?;
-    Ok(redirect_to("/login?done=signed-out").cookie(session::expired_cookie(&state)).finish())
+    page_request.write(move |tx| sessions::end_session(tx, &context, &admin, &session)).await?;
+    Ok(redirect_to("/login?done=signed-out").cookie(session::expired_cookie(&page_request.state.server)).finish())
 }

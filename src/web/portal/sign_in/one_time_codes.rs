@@ -7,16 +7,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
+use crate::auth::jwt::SigningKey;
 use crate::auth::secret::{self, TokenDigest, totp};
 use crate::clock::{self, Millis};
 use crate::error::{Error, Reason};
 use crate::management::admins::{self, AdminCredentials};
-use crate::management::one_time_codes;
+use crate::management::one_time_codes::{self, CodesSetup};
+use crate::store::Tx;
 use crate::web::metrics::SignInOutcome;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{self, FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::profile;
-use crate::web::portal::sign_in::session::{self, AnyAdmin, PageRequest};
+use crate::web::portal::sign_in::session::{self, AnyAdmin};
 use crate::web::request_middleware;
 use crate::web::state::AppState;
 
@@ -64,26 +67,26 @@ struct CodeForm {
     code: String,
 }
 
-fn seal_text(state: &AppState, kind: &str, about: &str, text: Vec<u8>) -> Result<Vec<u8>, PageError> {
+fn seal_text(key: &SigningKey, kind: &str, about: &str, text: Vec<u8>) -> Result<Vec<u8>, PageError> {
     let chance = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
-    let sealed = state.authentication.signing_key.sealer(kind, about).seal(&chance, text);
+    let sealed = key.sealer(kind, about).seal(&chance, text);
     sealed.ok_or_else(|| Error::new(Reason::ServerBusy).into())
 }
 
-fn open_sealed(state: &AppState, kind: &str, about: &str, sealed: &[u8]) -> Option<Vec<u8>> {
-    state.authentication.signing_key.sealer(kind, about).open(sealed)
+fn open_sealed(key: &SigningKey, kind: &str, about: &str, sealed: &[u8]) -> Option<Vec<u8>> {
+    key.sealer(kind, about).open(sealed)
 }
 
 /// `POST /profile/codes`: shows a new secret. It takes effect once a code of it is confirmed.
 pub(crate) async fn begin_setup(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
     let address = request_middleware::caller_address(&page_request.request);
-    let (fields, state) = page_request.form::<CodeForm>(&admin.signed).await?;
-    if let Err(sentence) = profile::check_own_password(&admin, &state, &fields.present, address).await? {
-        return profile::profile_page(&admin, &state, vec![FormError { field: "own", sentence }]);
+    let fields = page_request.form::<CodeForm>(&admin.signed).await?;
+    if let Err(sentence) = profile::check_own_password(&admin, &page_request.state, &fields.present, address).await? {
+        return profile::profile_page(&admin, &page_request.state.store, vec![FormError { field: "own", sentence }]);
     }
     let chance = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let key = &chance[..SECRET_BYTES];
-    let sealed = seal_text(&state, "new one-time codes", &admin.signed.session, key.to_vec())?;
+    let sealed = seal_text(&page_request.state.signing.key, "new one-time codes", &admin.signed.session, key.to_vec())?;
     Ok(render_page(200, &TotpSetupPage::new(&admin, key, URL_SAFE_NO_PAD.encode(sealed), Vec::new())))
 }
 
@@ -96,9 +99,10 @@ struct RecoveryPage {
 
 /// `POST /profile/codes/confirm`: checks the first code and enables one-time codes.
 pub(crate) async fn confirm_setup(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
-    let (fields, state) = page_request.form::<CodeForm>(&admin.signed).await?;
+    let fields = page_request.form::<CodeForm>(&admin.signed).await?;
     let bytes = URL_SAFE_NO_PAD.decode(&fields.sealed).unwrap_or_default();
-    let Some(key) = open_sealed(&state, "new one-time codes", &admin.signed.session, &bytes) else {
+    let Some(key) = open_sealed(&page_request.state.signing.key, "new one-time codes", &admin.signed.session, &bytes)
+    else {
         return Err(PageError::ForeignForm);
     };
     let Some(step) = totp::find_time_step(&key, &fields.code, clock::current_millis()) else {
@@ -106,7 +110,7 @@ pub(crate) async fn confirm_setup(admin: AnyAdmin, page_request: PageRequest) ->
         let problems = vec![FormError { field: "code", sentence }];
         return Ok(render_page(422, &TotpSetupPage::new(&admin, &key, fields.sealed, problems)));
     };
-    let sealed_key = seal_text(&state, "one-time codes", &admin.signed.admin, key)?;
+    let sealed_key = seal_text(&page_request.state.signing.key, "one-time codes", &admin.signed.admin, key)?;
     let mut recovery_codes = Vec::new();
     for _ in 0..RECOVERY_CODES {
         let chance = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
@@ -114,9 +118,11 @@ pub(crate) async fn confirm_setup(admin: AnyAdmin, page_request: PageRequest) ->
     }
     let (context, id) = (admin.context, admin.signed.admin.clone());
     let digests: Vec<TokenDigest> = recovery_codes.iter().map(|code| recovery_digest(&id, code)).collect();
-    let written =
-        state.store.write(move |tx| one_time_codes::enable_codes(tx, &context, &id, &sealed_key, step, &digests)).await;
-    written?;
+    let enable = move |tx: &Tx<'_>| {
+        let setup = CodesSetup { sealed_secret: &sealed_key, confirmed_step: step, recovery: &digests };
+        one_time_codes::enable_codes(tx, &context, &id, &setup)
+    };
+    page_request.write(enable).await?;
     let layout = PageLayout::new("Keep your recovery codes", Some(&admin.signed), NavigationEntry::NoSection);
     Ok(render_page(200, &RecoveryPage { layout, codes: recovery_codes }))
 }
@@ -130,12 +136,12 @@ fn recovery_digest(admin: &str, typed: &str) -> TokenDigest {
 /// `POST /profile/codes/off`
 pub(crate) async fn disable_codes(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
     let address = request_middleware::caller_address(&page_request.request);
-    let (fields, state) = page_request.form::<CodeForm>(&admin.signed).await?;
-    if let Err(sentence) = profile::check_own_password(&admin, &state, &fields.present, address).await? {
-        return profile::profile_page(&admin, &state, vec![FormError { field: "own", sentence }]);
+    let fields = page_request.form::<CodeForm>(&admin.signed).await?;
+    if let Err(sentence) = profile::check_own_password(&admin, &page_request.state, &fields.present, address).await? {
+        return profile::profile_page(&admin, &page_request.state.store, vec![FormError { field: "own", sentence }]);
     }
     let (context, id) = (admin.context, admin.signed.admin);
-    state.store.write(move |tx| one_time_codes::disable_codes(tx, &context, &id)).await?;
+    page_request.write(move |tx| one_time_codes::disable_codes(tx, &context, &id)).await?;
     Ok(redirect_to("/profile?done=codes-off").finish())
 }
 
@@ -147,8 +153,9 @@ pub(crate) fn ask_for_code(
     next: Option<&str>,
 ) -> Result<HttpResponse, PageError> {
     let claim = format!("{} {} {}", clock::current_millis(), found.admin.id, credentials_fingerprint(found));
-    let sealed = seal_text(state, "signing in", "", claim.into_bytes())?;
-    let cookie: Cookie<'static> = session::new_cookie(state, COOKIE, URL_SAFE_NO_PAD.encode(sealed), CODE_SECONDS_MAX);
+    let sealed = seal_text(&state.signing.key, "signing in", "", claim.into_bytes())?;
+    let cookie: Cookie<'static> =
+        session::new_cookie(&state.server, COOKIE, URL_SAFE_NO_PAD.encode(sealed), CODE_SECONDS_MAX);
     let next = forms::encode_query(forms::local_path(next));
     Ok(redirect_to(&format!("/login/code?next={next}")).cookie(cookie).finish())
 }
@@ -161,13 +168,13 @@ fn credentials_fingerprint(found: &AdminCredentials) -> String {
 fn find_pending_sign_in(page_request: &PageRequest) -> Result<Option<AdminCredentials>, PageError> {
     let Some(cookie) = page_request.request.cookie(COOKIE) else { return Ok(None) };
     let sealed = URL_SAFE_NO_PAD.decode(cookie.value()).unwrap_or_default();
-    let claim =
-        open_sealed(&page_request.state, "signing in", "", &sealed).and_then(|bytes| String::from_utf8(bytes).ok());
+    let claim = open_sealed(&page_request.state.signing.key, "signing in", "", &sealed)
+        .and_then(|bytes| String::from_utf8(bytes).ok());
     let Some(claim) = claim else { return Ok(None) };
     let mut parts = claim.split(' ');
     let (Some(at), Some(id), Some(print)) = (parts.next(), parts.next(), parts.next()) else { return Ok(None) };
     let is_fresh = at.parse::<Millis>().is_ok_and(|at| clock::current_millis() - at <= CODE_SECONDS_MAX * 1000);
-    let found = page_request.state.store.read_inline(|at| admins::find_credentials_by_id(at, id))?;
+    let found = page_request.read_inline(|at| admins::find_credentials_by_id(at, id))?;
     Ok(found.filter(|found| is_fresh && credentials_fingerprint(found) == print))
 }
 
@@ -193,7 +200,7 @@ fn code_page(status: u16, next: Option<&str>, problem: Option<&'static str>) -> 
 
 /// `GET /login/code`
 pub(crate) async fn show_code_form(page_request: PageRequest) -> PageResult {
-    let next = page_request.query::<TypedCode>().next;
+    let next = page_request.query::<TypedCode>().unwrap_or_default().next;
     Ok(match find_pending_sign_in(&page_request)? {
         Some(_) => code_page(200, next.as_deref(), None),
         None => redirect_to("/login").finish(),
@@ -202,23 +209,22 @@ pub(crate) async fn show_code_form(page_request: PageRequest) -> PageResult {
 
 /// `POST /login/code`
 pub(crate) async fn submit_code(page_request: PageRequest) -> PageResult {
-    forms::check_origin(&page_request.request, &page_request.state.public_url())?;
-    let (claimed, request, state) =
-        (find_pending_sign_in(&page_request)?, page_request.request.clone(), page_request.state.clone());
-    let typed: TypedCode = forms::read_fields(&request, page_request.payload).await?;
+    let claimed = find_pending_sign_in(&page_request)?;
+    let typed: TypedCode = page_request.form_without_session().await?;
+    let (request, state) = (&page_request.request, &page_request.state);
     let Some(found) = claimed else { return Ok(redirect_to("/login").finish()) };
     let (next, id) = (typed.next.as_deref(), found.admin.id);
-    let address = request_middleware::caller_address(&request);
-    if state.login_throttle.record_sign_in(&format!("code of {id}"), address).is_some() {
+    let address = request_middleware::caller_address(request);
+    if state.limits.login_throttle.record_sign_in(&format!("code of {id}"), address).is_some() {
         state.metrics.record_sign_in(SignInOutcome::Throttled);
         return Ok(code_page(429, next, Some("Too many tries. Wait a little, then try again.")));
     }
-    let key = found.totp_secret.and_then(|sealed| open_sealed(&state, "one-time codes", &id, &sealed));
+    let key = found.totp_secret.and_then(|sealed| open_sealed(&state.signing.key, "one-time codes", &id, &sealed));
     let step = key.and_then(|key| totp::find_time_step(&key, &typed.code, clock::current_millis()));
     let recovery = recovery_digest(&id, &typed.code);
-    let (cookie, digest, session) = session::begin_session(&request, &state, &id)?;
+    let (cookie, digest, session) = session::begin_session(request, &state.server, &id)?;
     let written =
-        state.store.write(move |tx| one_time_codes::sign_in_with_code(tx, step, &recovery, &digest, &session));
+        page_request.write(move |tx| one_time_codes::sign_in_with_code(tx, step, &recovery, &digest, &session));
     if !written.await? {
         state.metrics.record_sign_in(SignInOutcome::Rejected);
         return Ok(code_page(
@@ -228,6 +234,6 @@ pub(crate) async fn submit_code(page_request: PageRequest) -> PageResult {
         ));
     }
     state.metrics.record_sign_in(SignInOutcome::Done);
-    let spent = session::new_cookie(&state, COOKIE, String::new(), 0);
+    let spent = session::new_cookie(&state.server, COOKIE, String::new(), 0);
     Ok(redirect_to(forms::local_path(next)).cookie(cookie).cookie(spent).finish())
 }

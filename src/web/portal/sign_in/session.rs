@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use actix_web::cookie::{Cookie, SameSite, time::Duration};
 use actix_web::dev::Payload;
 use actix_web::http::header::USER_AGENT;
-use actix_web::web::{self, Data};
+use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 
 use crate::auth::secret::{self, TokenDigest};
@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::management::sessions::{self, AGE_MAX, LiveSession, Session};
 use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext};
 use crate::model::permission::Permission;
+use crate::store::Store;
 use crate::web::portal::forms;
 use crate::web::portal::layout::{self, PageError};
 use crate::web::portal::sign_in::signed_in::{SignedIn, Theme};
@@ -23,6 +24,7 @@ use crate::web::public_url::is_https;
 use crate::web::request_middleware;
 use crate::web::required_permission::RequiredPermission;
 use crate::web::state::AppState;
+use crate::web::state::ServerContext;
 
 /// Shortest interval in milliseconds between two updates of a session's last use.
 const USE_UPDATE_INTERVAL: Millis = 60 * 1000;
@@ -47,53 +49,6 @@ pub(crate) struct PermittedAdmin<N> {
 pub(crate) struct AnyAdmin {
     pub(crate) context: AuditContext,
     pub(crate) signed: SignedIn,
-}
-
-/// The parts of a request that a page handler needs after authentication.
-pub(crate) struct PageRequest {
-    pub(crate) request: HttpRequest,
-    pub(crate) state: Data<AppState>,
-    pub(crate) payload: web::Payload,
-}
-
-impl FromRequest for PageRequest {
-    type Error = PageError;
-    type Future = Ready<std::result::Result<Self, PageError>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let state = request.app_data::<Data<AppState>>().cloned();
-        let payload = web::Payload::from_request(request, payload).into_inner();
-        ready(match (state, payload) {
-            (Some(state), Ok(payload)) => Ok(Self { request: request.clone(), state, payload }),
-            _ => Err(PageError::Failed { status: 503, detail: "The server is not ready.".to_owned() }),
-        })
-    }
-}
-
-impl PageRequest {
-    /// The decoded path parameter with that name; empty if there is none.
-    pub(crate) fn path_param(&self, name: &str) -> String {
-        let raw = self.request.match_info().get(name).unwrap_or_default();
-        crate::scim::percent::decode_percent(raw).unwrap_or_else(|| raw.to_owned())
-    }
-
-    /// The query as `T`; the default if it cannot be parsed.
-    pub(crate) fn query<T: serde::de::DeserializeOwned + Default>(&self) -> T {
-        web::Query::<T>::from_query(self.request.query_string()).map(web::Query::into_inner).unwrap_or_default()
-    }
-
-    /// Reads a form of a signed-in admin, after checking its origin and CSRF token.
-    ///
-    /// # Errors
-    /// [`PageError::ForeignForm`] for another origin or token, 400 if the form cannot be parsed.
-    pub(crate) async fn form<T: serde::de::DeserializeOwned>(
-        self,
-        signed: &SignedIn,
-    ) -> std::result::Result<(T, Data<AppState>), PageError> {
-        forms::check_origin(&self.request, &self.state.public_url())?;
-        let fields = forms::read_form(&self.request, self.payload, &signed.form_token).await?;
-        Ok((fields, self.state))
-    }
 }
 
 impl FromRequest for AnyAdmin {
@@ -151,7 +106,7 @@ pub(crate) fn find_signed_in(request: &HttpRequest) -> std::result::Result<Signe
 }
 
 fn find_session(request: &HttpRequest, state: &Data<AppState>) -> Result<Option<SignedIn>> {
-    let Some(cookie) = request.cookie(cookie_name(state)) else { return Ok(None) };
+    let Some(cookie) = request.cookie(cookie_name(&state.server)) else { return Ok(None) };
     let digest = secret::digest_text(cookie.value());
     let now = clock::current_millis();
     let found = state.store.read_inline(|at| sessions::find_live_session(at, &digest, now))?;
@@ -172,14 +127,14 @@ fn find_session(request: &HttpRequest, state: &Data<AppState>) -> Result<Option<
         last_seen: session.last_seen_at,
     };
     if now - signed.last_seen > USE_UPDATE_INTERVAL {
-        record_session_use(state, signed.session.clone());
+        record_session_use(&state.store, signed.session.clone());
     }
     Ok(Some(signed))
 }
 
 /// Updates the last use of a session in the background, so that the page does not wait for the write.
-fn record_session_use(state: &Data<AppState>, session: String) {
-    let store = state.store.clone();
+fn record_session_use(store: &Store, session: String) {
+    let store = store.clone();
     actix_web::rt::spawn(async move {
         if let Err(problem) = store.write(move |tx| sessions::record_session_use(tx, &session)).await {
             tracing::warn!(%problem, "failed to update the last use of a session");
@@ -197,20 +152,20 @@ fn form_token(digest: &TokenDigest) -> String {
     })
 }
 
-fn is_secure(state: &AppState) -> bool {
-    is_https(&state.public_url())
+fn is_secure(server: &ServerContext) -> bool {
+    is_https(&server.public_url())
 }
 
-fn cookie_name(state: &AppState) -> &'static str {
-    if is_secure(state) { COOKIE } else { PLAIN_COOKIE }
+fn cookie_name(server: &ServerContext) -> &'static str {
+    if is_secure(server) { COOKIE } else { PLAIN_COOKIE }
 }
 
 /// Builds a cookie that scripts cannot read and other sites cannot send with a form. Its lifetime is in seconds.
-pub(crate) fn new_cookie(state: &AppState, name: &'static str, value: String, seconds: i64) -> Cookie<'static> {
+pub(crate) fn new_cookie(server: &ServerContext, name: &'static str, value: String, seconds: i64) -> Cookie<'static> {
     Cookie::build(name, value)
         .path("/")
         .http_only(true)
-        .secure(is_secure(state))
+        .secure(is_secure(server))
         .same_site(SameSite::Lax)
         .max_age(Duration::seconds(seconds))
         .finish()
@@ -223,7 +178,7 @@ pub(crate) fn new_cookie(state: &AppState, name: &'static str, value: String, se
 /// 503 if there are no random numbers.
 pub(crate) fn begin_session(
     request: &HttpRequest,
-    state: &AppState,
+    server: &ServerContext,
     admin: &str,
 ) -> std::result::Result<(Cookie<'static>, TokenDigest, Session), PageError> {
     let no_random = |_| PageError::Failed { status: 503, detail: "The server has no random numbers.".to_owned() };
@@ -238,21 +193,21 @@ pub(crate) fn begin_session(
         created_at: now,
         last_seen_at: now,
     };
-    Ok((new_cookie(state, cookie_name(state), token.reveal().to_owned(), AGE_MAX / 1000), token.digest(), session))
+    Ok((new_cookie(server, cookie_name(server), token.reveal().to_owned(), AGE_MAX / 1000), token.digest(), session))
 }
 
 /// The session cookie under the name that fits the current public URL, which may just have changed between HTTP and
 /// HTTPS.
-pub(crate) fn renew_session_cookie(state: &AppState, value: &str) -> Cookie<'static> {
-    new_cookie(state, cookie_name(state), value.to_owned(), AGE_MAX / 1000)
+pub(crate) fn renew_session_cookie(server: &ServerContext, value: &str) -> Cookie<'static> {
+    new_cookie(server, cookie_name(server), value.to_owned(), AGE_MAX / 1000)
 }
 
 /// The value of the session cookie in the request.
-pub(crate) fn session_cookie_value(request: &HttpRequest, state: &AppState) -> Option<String> {
-    request.cookie(cookie_name(state)).map(|cookie| cookie.value().to_owned())
+pub(crate) fn session_cookie_value(request: &HttpRequest, server: &ServerContext) -> Option<String> {
+    request.cookie(cookie_name(server)).map(|cookie| cookie.value().to_owned())
 }
 
 /// An expired session cookie, which removes the session from the browser.
-pub(crate) fn expired_cookie(state: &AppState) -> Cookie<'static> {
-    new_cookie(state, cookie_name(state), String::new(), 0)
+pub(crate) fn expired_cookie(server: &ServerContext) -> Cookie<'static> {
+    new_cookie(server, cookie_name(server), String::new(), 0)
 }

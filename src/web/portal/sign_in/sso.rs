@@ -15,15 +15,17 @@ use crate::clock::{self, Millis};
 use crate::error::{Error, Reason};
 use crate::management::{sessions, sso as identities};
 use crate::messages::render_message;
+use crate::model::sso::{SignInDecision, SsoIdentity};
 use crate::web::metrics::SignInOutcome;
 use crate::web::portal::forms;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
-use crate::web::portal::settings::sso_test;
-use crate::web::portal::sign_in::session::{self, PageRequest};
+use crate::web::portal::sign_in::session;
 use crate::web::request_middleware;
 use crate::web::sso_provider::{self, SsoProvider, redirect_uri};
 use crate::web::state::AppState;
+use crate::web::state::ServerContext;
 
 /// Longest time to sign in at the provider, in seconds.
 const ATTEMPT_SECONDS_MAX: i64 = 10 * 60;
@@ -56,7 +58,7 @@ struct SsoQuery {
 
 /// `GET /login/sso`
 pub(crate) async fn begin_sso(page_request: PageRequest) -> PageResult {
-    let next = page_request.query::<SsoQuery>().next;
+    let next = page_request.query::<SsoQuery>().unwrap_or_default().next;
     let provider = match sso_provider::load_provider(&page_request.state) {
         Ok(Some(provider)) if provider.agreement.is_on => provider,
         Ok(_) => return Err(PageError::NotFound),
@@ -82,6 +84,7 @@ pub(crate) async fn begin_sso(page_request: PageRequest) -> PageResult {
 fn reject_too_many_attempts(page_request: &PageRequest) -> Option<HttpResponse> {
     let wait = page_request
         .state
+        .limits
         .login_throttle
         .record_single_sign_on(request_middleware::caller_address(&page_request.request))?;
     page_request.state.metrics.record_sign_in(SignInOutcome::Throttled);
@@ -97,7 +100,7 @@ pub(crate) async fn begin_test(admin: SystemAdmin, page_request: PageRequest) ->
     let session = admin.signed.session.clone();
     match redirect_to_provider(&page_request.state, &provider, "/settings/sso", Some(session)).await? {
         Ok(response) => Ok(response),
-        Err(failure) => Ok(sso_test::render_test_page(&admin, &provider, Err(failure.to_string()))),
+        Err(failure) => Ok(render_test_page(&admin, &provider, Err(failure.to_string()))),
     }
 }
 
@@ -113,7 +116,7 @@ async fn redirect_to_provider(
             .map_err(|_| Error::new(Reason::RandomnessUnavailable))
     };
     let attempt = SignInAttempt { state: chance()?, nonce: chance()?, verifier: chance()? };
-    let there = match provider.party.start_sign_in(&attempt, &redirect_uri(state)).await {
+    let there = match provider.party.start_sign_in(&attempt, &redirect_uri(&state.server)).await {
         Ok(there) => there,
         Err(failure) => return Ok(Err(failure)),
     };
@@ -126,13 +129,9 @@ async fn redirect_to_provider(
     };
     let text = serde_json::to_vec(&begun).map_err(|_| Error::new(Reason::ServerBusy))?;
     let random = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
-    let sealed = state
-        .authentication
-        .signing_key
-        .sealer(SEAL_PURPOSE, "")
-        .seal(&random, text)
-        .ok_or(Error::new(Reason::ServerBusy))?;
-    let cookie = session::new_cookie(state, COOKIE, URL_SAFE_NO_PAD.encode(sealed), ATTEMPT_SECONDS_MAX);
+    let sealed =
+        state.signing.key.sealer(SEAL_PURPOSE, "").seal(&random, text).ok_or(Error::new(Reason::ServerBusy))?;
+    let cookie = session::new_cookie(&state.server, COOKIE, URL_SAFE_NO_PAD.encode(sealed), ATTEMPT_SECONDS_MAX);
     Ok(Ok(redirect_to(&there).cookie(cookie).finish()))
 }
 
@@ -140,15 +139,15 @@ async fn redirect_to_provider(
 fn read_attempt(page_request: &PageRequest) -> Option<SsoAttempt> {
     let cookie = page_request.request.cookie(COOKIE)?;
     let sealed = URL_SAFE_NO_PAD.decode(cookie.value()).ok()?;
-    let opened = page_request.state.authentication.signing_key.sealer(SEAL_PURPOSE, "").open(&sealed)?;
+    let opened = page_request.state.signing.key.sealer(SEAL_PURPOSE, "").open(&sealed)?;
     let begun: SsoAttempt = serde_json::from_slice(&opened).ok()?;
     let is_fresh = clock::current_millis() - begun.at <= ATTEMPT_SECONDS_MAX * 1000;
     is_fresh.then_some(begun)
 }
 
 /// An expired cookie, which removes the attempt from the browser.
-fn expired_attempt_cookie(state: &AppState) -> Cookie<'static> {
-    session::new_cookie(state, COOKIE, String::new(), 0)
+fn expired_attempt_cookie(server: &ServerContext) -> Cookie<'static> {
+    session::new_cookie(server, COOKIE, String::new(), 0)
 }
 
 /// `GET /login/sso/callback`
@@ -171,8 +170,8 @@ pub(crate) async fn finish_sso(runner: Option<SystemAdmin>, page_request: PageRe
     if begun.test_session.is_some() != tester.is_some() || !(provider.agreement.is_on || tester.is_some()) {
         return show_failure(&page_request, "no_such_attempt", "the attempt was started for another purpose").await;
     }
-    let callback: Callback = page_request.query();
-    let uri = redirect_uri(&page_request.state);
+    let callback: Callback = page_request.query().unwrap_or_default();
+    let uri = redirect_uri(&page_request.state.server);
     let came = provider.party.complete_sign_in(&begun.attempt, &callback, &uri, clock::current_millis()).await;
     match (tester, came) {
         (Some(admin), came) => show_test_result(&page_request.state, &admin, &provider, came),
@@ -195,9 +194,9 @@ fn show_test_result(
         }
         Err(failure) => Err(failure.to_string()),
     };
-    let mut response = sso_test::render_test_page(admin, provider, outcome);
+    let mut response = render_test_page(admin, provider, outcome);
     // If the cookie cannot be removed it has no use: the provider accepts a code only once.
-    let _ = response.add_cookie(&expired_attempt_cookie(state));
+    let _ = response.add_cookie(&expired_attempt_cookie(&state.server));
     Ok(response)
 }
 
@@ -208,9 +207,9 @@ async fn sign_in_identity(
     came: SignedInUser,
     next: &str,
 ) -> PageResult {
-    let (cookie, digest, mut session) = session::begin_session(&page_request.request, &page_request.state, "")?;
+    let (cookie, digest, mut session) = session::begin_session(&page_request.request, &page_request.state.server, "")?;
     let (from, agreement, fresh) = (call_origin(page_request), provider.agreement.clone(), clock::new_id());
-    let entered = page_request.state.store.write(move |tx| {
+    let entered = page_request.write(move |tx| {
         let entered = identities::sign_in(tx, &from, &agreement, &came.identity, &fresh)?;
         if let Ok(admin) = &entered {
             session.admin.clone_from(&admin.id);
@@ -221,13 +220,13 @@ async fn sign_in_identity(
     match entered.await {
         Ok(Ok(_)) => {
             page_request.state.metrics.record_sign_in(SignInOutcome::Done);
-            Ok(redirect_to(next).cookie(cookie).cookie(expired_attempt_cookie(&page_request.state)).finish())
+            Ok(redirect_to(next).cookie(cookie).cookie(expired_attempt_cookie(&page_request.state.server)).finish())
         }
         // `enter` has recorded it in the audit log.
         Ok(Err(refused)) => {
             page_request.state.metrics.record_sign_in(SignInOutcome::Rejected);
             tracing::warn!(reason = refused.as_str(), "single sign-on was refused");
-            Ok(end_attempt(&page_request.state, failure_page(403)))
+            Ok(end_attempt(&page_request.state.server, failure_page(403)))
         }
         Err(error) => show_broken(page_request, error).await,
     }
@@ -253,8 +252,8 @@ fn failure_page(status: u16) -> HttpResponse {
     )
 }
 
-fn end_attempt(state: &AppState, mut response: HttpResponse) -> HttpResponse {
-    let _ = response.add_cookie(&expired_attempt_cookie(state));
+fn end_attempt(server: &ServerContext, mut response: HttpResponse) -> HttpResponse {
+    let _ = response.add_cookie(&expired_attempt_cookie(server));
     response
 }
 
@@ -263,8 +262,8 @@ async fn show_failure(page_request: &PageRequest, reason: &'static str, problem:
     page_request.state.metrics.record_sign_in(SignInOutcome::Rejected);
     tracing::warn!(reason, problem, "single sign-on failed");
     let from = call_origin(page_request);
-    page_request.state.store.write(move |tx| identities::record_failed_attempt(tx, &from, reason)).await?;
-    Ok(end_attempt(&page_request.state, failure_page(403)))
+    page_request.write(move |tx| identities::record_failed_attempt(tx, &from, reason)).await?;
+    Ok(end_attempt(&page_request.state.server, failure_page(403)))
 }
 
 /// Treats unusable provider settings like any other failure. Errors of the database are returned.
@@ -273,4 +272,52 @@ async fn show_broken(page_request: &PageRequest, error: Error) -> PageResult {
         return Err(error.into());
     }
     show_failure(page_request, "not_usable", &render_message(&error)).await
+}
+
+#[derive(Template)]
+#[template(path = "portal/sso_test.html")]
+struct SsoTestPage {
+    layout: PageLayout,
+    tab: &'static str,
+    /// Why the provider returned no identity.
+    problem: Option<String>,
+    result: Option<SsoTestResult>,
+    is_on: bool,
+}
+
+/// The returned identity, and what a sign-in with it would do.
+struct SsoTestResult {
+    identity: SsoIdentity,
+    would_enter: bool,
+    sentence: String,
+    claims: String,
+}
+
+/// The page with the returned identity, or the reason of the failure.
+fn render_test_page(
+    admin: &SystemAdmin,
+    provider: &SsoProvider,
+    outcome: Result<(SignedInUser, SignInDecision), String>,
+) -> HttpResponse {
+    let title = if outcome.is_ok() { "The provider answers" } else { "The test failed" };
+    let layout = PageLayout::new(title, Some(&admin.signed), NavigationEntry::Settings);
+    let (problem, came) = match outcome {
+        Ok((came, decision)) => (None, Some(describe_result(came, &decision))),
+        Err(problem) => (Some(problem), None),
+    };
+    render_page(200, &SsoTestPage { layout, tab: "sso", problem, result: came, is_on: provider.agreement.is_on })
+}
+
+fn describe_result(came: SignedInUser, decision: &SignInDecision) -> SsoTestResult {
+    let (would_enter, sentence) = match decision {
+        SignInDecision::SignIn { role, is_new_link, .. } => {
+            let link = if *is_new_link { "found by the e-mail address, and linked with it" } else { "linked already" };
+            let role = role.as_ref().map_or(String::new(), |role| format!(" The role becomes “{role}”."));
+            (true, format!("This admin may sign in: {link}.{role}"))
+        }
+        SignInDecision::Add { role, .. } => (true, format!("This admin would be added, with the role “{role}”.")),
+        SignInDecision::Refuse(why) => (false, format!("This admin would not be let in. {}", why.sentence())),
+    };
+    let claims = serde_json::to_string_pretty(&came.claims).unwrap_or_default();
+    SsoTestResult { identity: came.identity, would_enter, sentence, claims }
 }

@@ -85,11 +85,11 @@ fn an_invalid_setting_is_refused_with_its_field() {
         ("issuer", "https://id.example.com/?x", "a query"),
         ("client_id", "", "client id"),
         ("label", "", "1 to 40"),
-        ("default_role", "owner", "The owner role cannot be assigned"),
+        ("default_role", "owner", "the owner role cannot be assigned"),
         ("default_role", "emperor", "no role"),
         ("roles", "admins", "is not a valid line"),
-        ("roles", "admins = viewer", "Enter the claim"),
-        ("adds_people", "on", "Enter the e-mail domains"),
+        ("roles", "admins = viewer", "enter the claim"),
+        ("adds_people", "on", "enter the e-mail domains"),
     ] {
         let page = fixture.save_settings(&[(field, value)]).answered(422);
         assert!(page.contains(sentence), "{field}: {}", page.between("id=\"problems\"", "</div>"));

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::management::audit::{self, AuditEntry};
 use crate::web::portal::accounts::audit::AuditForm;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageError, PageResult};
-use crate::web::portal::sign_in::session::{PageRequest, PermittedAdmin};
+use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::required_permission::Audit;
 
 /// Most entries in one file; the dates of the filter select the others.
@@ -51,12 +52,9 @@ pub(crate) async fn export_json(admin: PermittedAdmin<Audit>, page_request: Page
 }
 
 async fn read_entries(admin: &PermittedAdmin<Audit>, page_request: &PageRequest) -> Result<Vec<AuditEntry>, PageError> {
-    let query: AuditForm = page_request.query();
+    let query: AuditForm = page_request.query().unwrap_or_default();
     let Some(filter) = query.to_query(&admin.context.scope, &admin.signed.zone()) else { return Ok(Vec::new()) };
-    Ok(crate::web::portal::read_blocking(&page_request.state, move |at| {
-        audit::list_audit_entries(at, &filter, ROWS_MAX)
-    })
-    .await?)
+    Ok(page_request.read(move |at| audit::list_audit_entries(at, &filter, ROWS_MAX)).await?)
 }
 
 fn download_response(ending: &str, kind: &'static str) -> actix_web::HttpResponseBuilder {

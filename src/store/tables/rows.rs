@@ -1,0 +1,67 @@
+//! Reads the columns of rows: structs, the types of the model, and secrets that are found by their digest.
+
+use rusqlite::Row;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+
+use crate::auth::secret::{self, TokenDigest};
+use crate::error::Result;
+use crate::model::configuration::ConfigurationSource;
+use crate::model::permission::Permissions;
+use crate::model::rights::TokenRights;
+use crate::model::switches::Switches;
+use crate::store::Snapshot;
+
+/// Builds a struct from the columns with the names of its fields. `field: "name"` reads another column, and
+/// `; field: value` sets a field that is not a column.
+macro_rules! read_columns {
+    (@name $field:ident) => { stringify!($field) };
+    (@name $field:ident $column:literal) => { $column };
+    ($row:expr, $type:ident { $($field:ident $(: $column:literal)?),+ $(; $($other:ident: $value:expr),+)? }) => {
+        Ok($type {
+            $($field: $row.get(read_columns!(@name $field $($column)?))?,)+
+            $($($other: $value),+)?
+        })
+    };
+}
+
+pub(super) use read_columns;
+
+/// Returns the row with this digest of a secret. The first column of the query is the digest.
+pub(super) fn find_by_digest<T>(
+    at: &Snapshot<'_>,
+    sql: &str,
+    digest: &TokenDigest,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>> {
+    let found = at.find_row(sql, [digest.as_slice()], |row| Ok((row.get::<_, TokenDigest>(0)?, read(row)?)))?;
+    Ok(found.and_then(|(stored, row)| secret::digests_match(&stored, digest).then_some(row)))
+}
+
+/// A limit for SQL.
+pub(super) fn to_sql_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+impl FromSql for ConfigurationSource {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str()?.parse().map_err(|error: String| FromSqlError::Other(error.into()))
+    }
+}
+
+impl FromSql for TokenRights {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str()?.parse().map_err(|error: String| FromSqlError::Other(error.into()))
+    }
+}
+
+impl FromSql for Permissions {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_str().map(Self::from_key_list)
+    }
+}
+
+impl FromSql for Switches {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        serde_json::from_str(value.as_str()?).map_err(|error| FromSqlError::Other(error.into()))
+    }
+}
