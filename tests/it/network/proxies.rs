@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::app::{App, Client, Request, serve_with_refuses};
+use crate::app::{App, Client, Reply, Request, serve_with_refuses};
 use crate::caller::Caller;
 use crate::sample::user;
 
@@ -18,11 +18,18 @@ fn with_a_proxy(data: &Path) -> App {
     App::start_with(data, &["--trusted-proxies", "127.0.0.0/8,10.0.0.0/8", "--public-url", "https://scim.example.com"])
 }
 
-/// The address of the newest call in the request log, which is written with a delay.
-fn logged_address(operator: &Caller, client: &Client) -> Value {
-    std::thread::sleep(Duration::from_millis(700));
-    let path = format!("/directory/resources/v1/configurations/scim2/{}/requests?limit=1", client.id);
-    operator.get(&path).answered(200).json["items"][0]["address"].clone()
+/// The address of this call in the request log, which is written with a delay.
+fn logged_address(operator: &Caller, client: &Client, reply: &Reply) -> Value {
+    let id = reply.header("x-request-id");
+    let path = format!("/directory/resources/v1/configurations/scim2/{}/requests/{id}", client.id);
+    for _ in 0..200 {
+        let logged = operator.get(&path);
+        if logged.status == 200 {
+            return logged.json["address"].clone();
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("the call {id} is not in the log");
 }
 
 #[test]
@@ -36,15 +43,15 @@ fn a_trusted_proxy_determines_the_address_of_the_caller() {
         ("Forwarded", "for=\"[2001:db8:1::7]:4711\";proto=https", OTHER),
         ("X-Forwarded-For", "198.51.100.1, unknown", "127.0.0.1"),
     ] {
-        client.request("GET", "/Users").header(name, value).send().answered(200);
-        assert_eq!(logged_address(&operator, &client), address, "{name}: {value}");
+        let reply = client.request("GET", "/Users").header(name, value).send().answered(200);
+        assert_eq!(logged_address(&operator, &client, &reply), address, "{name}: {value}");
     }
     let both = client.request("GET", "/Users").header("X-Forwarded-For", ONE).header("Forwarded", "for=1.1.1.1");
-    both.send().answered(200);
-    assert_eq!(logged_address(&operator, &client), "127.0.0.1", "two headers that differ");
+    let reply = both.send().answered(200);
+    assert_eq!(logged_address(&operator, &client, &reply), "127.0.0.1", "two headers that differ");
     let guess = client.request("GET", "/Users").header("Authorization", "Bearer wrong");
-    guess.header("X-Forwarded-For", OTHER).send().answered(401);
-    assert_eq!(logged_address(&operator, &client), OTHER, "a near miss");
+    let reply = guess.header("X-Forwarded-For", OTHER).send().answered(401);
+    assert_eq!(logged_address(&operator, &client, &reply), OTHER, "a near miss");
 }
 
 #[test]
@@ -65,8 +72,8 @@ fn a_header_of_an_untrusted_caller_is_ignored_and_logged_once() {
     let app = App::start_in(&folder.path().join("data"), &[], &[], &log);
     let (client, operator) = (app.configuration("other"), app.operator());
     for name in ["X-Forwarded-For", "Forwarded"] {
-        client.request("GET", "/Users").header(name, ONE).send().answered(200);
-        assert_eq!(logged_address(&operator, &client), "127.0.0.1");
+        let reply = client.request("GET", "/Users").header(name, ONE).send().answered(200);
+        assert_eq!(logged_address(&operator, &client, &reply), "127.0.0.1");
     }
     drop(app);
     let said = std::fs::read_to_string(log).unwrap();
