@@ -6,14 +6,14 @@ use serde_json::json;
 
 use crate::error::{Reason, Result};
 use crate::management::configurations::{
-    append_audit_entry, append_event, describe_configuration, find_configuration, find_configuration_by_id,
+    append_audit_entry, append_event, configuration_not_found, describe_configuration, find_configuration,
+    find_configuration_by_id,
 };
 use crate::management::tokens::{self, TokenDraft};
 use crate::model::account;
 use crate::model::audit_context::AuditContext;
 use crate::model::configuration::{self, Configuration, ConfigurationSource};
 use crate::model::event::EventAction;
-use crate::model::ids;
 use crate::model::switches::Preset;
 use crate::providers;
 use crate::provisioning::purge;
@@ -116,7 +116,7 @@ pub fn purge_configuration(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Res
     // Images of changes during a pause can remain after the resources themselves are deleted.
     let has_any = !counts::list_counts(tx, found.key)?.is_empty() || gate.is_some_and(|gate| gate.holds);
     if !has_any || gate.is_some_and(|gate| gate.purging) {
-        return Err(Reason::ConfigurationNotFound.with("id", ids::name_in_message(id)));
+        return Err(configuration_not_found(id));
     }
     begin_purge(tx, context, found)
 }
@@ -145,9 +145,7 @@ pub fn find_configuration_including_deleted(
     id: &str,
 ) -> Result<Configuration> {
     let found = rows::find_configuration_including_deleted(at, id)?;
-    found
-        .filter(|found| context.scope.covers(&found.account))
-        .ok_or_else(|| Reason::ConfigurationNotFound.with("id", ids::name_in_message(id)))
+    found.filter(|found| context.scope.covers(&found.account)).ok_or_else(|| configuration_not_found(id))
 }
 
 fn end_access(tx: &Tx<'_>, found: &Configuration) -> Result<()> {

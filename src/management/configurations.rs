@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::error::{Reason, Result};
+use crate::error::{Error, Reason, Result};
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::configuration::Configuration;
 use crate::model::event::{EventAction, EventKind};
@@ -21,8 +21,7 @@ pub use crate::store::tables::configurations::list_configurations;
 /// # Errors
 /// `NotFound` if there is none or it is deleted.
 pub fn find_configuration_by_id(snapshot: &Snapshot<'_>, id: &str) -> Result<Configuration> {
-    rows::find_configuration_by_id(snapshot, id)?
-        .ok_or_else(|| Reason::ConfigurationNotFound.with("id", ids::name_in_message(id)))
+    rows::find_configuration_by_id(snapshot, id)?.ok_or_else(|| configuration_not_found(id))
 }
 
 /// Returns the configuration with this id if the account scope covers it.
@@ -30,13 +29,13 @@ pub fn find_configuration_by_id(snapshot: &Snapshot<'_>, id: &str) -> Result<Con
 /// # Errors
 /// `NotFound` if there is none, it is deleted, or it is outside the scope. The message is the same in all cases.
 pub fn find_configuration(snapshot: &Snapshot<'_>, account_scope: &AccountScope, id: &str) -> Result<Configuration> {
-    find_configuration_by_id(snapshot, id).and_then(|found| {
-        if account_scope.covers(&found.account) {
-            Ok(found)
-        } else {
-            Err(Reason::ConfigurationNotFound.with("id", ids::name_in_message(id)))
-        }
-    })
+    let found = find_configuration_by_id(snapshot, id)?;
+    if account_scope.covers(&found.account) { Ok(found) } else { Err(configuration_not_found(id)) }
+}
+
+/// The error of an id that no configuration in the account scope has.
+pub(super) fn configuration_not_found(id: &str) -> Error {
+    Reason::ConfigurationNotFound.with("id", ids::name_in_message(id))
 }
 
 /// Returns the number of users of a configuration.

@@ -68,7 +68,8 @@ fn list_pending_types(at: &Snapshot<'_>, configuration: i64) -> Result<Vec<Strin
     Ok(types)
 }
 
-/// One catch-up step. `left` is the remaining limit. If it is above 0 at the end, no held changes are left.
+/// One catch-up step. `remaining` is the number of changes that it may still publish. If it is above 0 at the end, no held
+/// changes remain.
 struct CatchUp<'t> {
     tx: &'t Tx<'t>,
     publication: Publication<'t>,

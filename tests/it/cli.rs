@@ -46,7 +46,7 @@ fn a_new_configuration_works_at_once_while_the_server_runs() {
 
 #[test]
 fn the_public_url_of_serve_is_what_commands_print_and_answers_say() {
-    // Design section 9: `serve` stores its public URL in the data folder.
+    // `serve` stores its public URL in the data folder.
     let data = tempfile::tempdir().unwrap();
     let first = App::start(data.path());
     let before = first.configuration("other").url;

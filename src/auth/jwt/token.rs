@@ -68,7 +68,7 @@ pub(super) fn verify_token(
 
 fn verify_signature(token: &str, header: &Header, keys: &KeySet) -> Result<TokenClaims, TokenRejection> {
     let mut validation = Validation::new(header.alg);
-    // `check` validates the claims: it takes the time as an argument and is stricter than the library.
+    // `check_claims` validates the claims: it takes the time as an argument and is stricter than the library.
     validation.required_spec_claims.clear();
     validation.validate_exp = false;
     validation.validate_aud = false;

@@ -64,7 +64,7 @@ impl Drop for SocketSlot {
 }
 
 impl ConnectionLimits {
-    /// Allows at most `each_max` connections for each address outside the `free` networks.
+    /// Allows at most `max_per_address` connections for each address outside the `exempt` networks.
     pub fn new(max_per_address: usize, exempt: Vec<IpNet>) -> Self {
         Self { max_per_address, exempt, counts: Mutex::default() }
     }

@@ -1,4 +1,4 @@
-//! Handlers of the resource endpoints: parse the request, call `directory` once, render the response.
+//! Handlers of the resource endpoints: parse the request, call one use case of `provisioning`, render the response.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! Writes of an authenticated caller, for single requests and bulk requests: validation and hashing first, then one
-//! call into `directory` inside a transaction.
+//! use case of `provisioning` in one transaction.
 
 use std::sync::Arc;
 

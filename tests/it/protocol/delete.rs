@@ -46,7 +46,7 @@ fn a_name_can_be_reused_and_an_id_cannot() {
 
 #[test]
 fn a_deleted_group_does_not_delete_its_members() {
-    // D41, design section 12: the version of a resource that referred to it changes.
+    // The version of a resource that referred to it changes.
     let client = App::shared().configuration("other");
     let id = client.created("/Users", &user("ada"));
     let team = client.created("/Groups", &group("Team", &[&id]));

@@ -222,7 +222,7 @@ async fn sign_in_identity(
             page_request.state.metrics.record_sign_in(SignInOutcome::Done);
             Ok(redirect_to(next).cookie(cookie).cookie(expired_attempt_cookie(&page_request.state.server)).finish())
         }
-        // `enter` has recorded it in the audit log.
+        // `management::sso::sign_in` has recorded it in the audit log.
         Ok(Err(refused)) => {
             page_request.state.metrics.record_sign_in(SignInOutcome::Rejected);
             tracing::warn!(reason = refused.as_str(), "single sign-on was refused");
