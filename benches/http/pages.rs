@@ -146,11 +146,11 @@ fn log(seeded: &Seeded) -> Result<()> {
 }
 
 fn call(number: usize, users: &[String]) -> LoggedCall {
-    let (who, failed) = (number % users.len(), number.is_multiple_of(50));
+    let (chosen, failed) = (number % users.len(), number.is_multiple_of(50));
     let (method, path, status) = match number % 3 {
-        0 => ("GET", format!("/Users?filter=userName%20eq%20%22{}%22", user_name(who)), 200),
+        0 => ("GET", format!("/Users?filter=userName%20eq%20%22{}%22", user_name(chosen)), 200),
         1 => ("POST", "/Users".to_owned(), 201),
-        _ => ("PATCH", format!("/Users/{}", users[who]), 200),
+        _ => ("PATCH", format!("/Users/{}", users[chosen]), 200),
     };
     let body = |text: String| LoggedBody { bytes: u64::try_from(text.len()).ok(), text: Some(text) };
     LoggedCall {
@@ -164,9 +164,9 @@ fn call(number: usize, users: &[String]) -> LoggedCall {
         scim_type: failed.then(|| "uniqueness".to_owned()),
         detail: failed.then(|| "userName is taken".to_owned()),
         resource_type: Some("User".to_owned()),
-        resource_id: (method != "GET").then(|| users[who].clone()),
-        request: if method == "GET" { LoggedBody::default() } else { body(user(who).to_string()) },
-        response: body(user(who).to_string()),
+        resource_id: (method != "GET").then(|| users[chosen].clone()),
+        request: if method == "GET" { LoggedBody::default() } else { body(user(chosen).to_string()) },
+        response: body(user(chosen).to_string()),
         ..LoggedCall::default()
     }
 }

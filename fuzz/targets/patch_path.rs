@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rollcall_fuzz::scim::patch_path::PatchPath;
+use rollcall_fuzz::scim::patch::path::PatchPath;
 use rollcall_fuzz::scim::schema::standard_types;
 
 fuzz_target!(|text: &str| {

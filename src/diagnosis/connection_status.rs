@@ -147,15 +147,15 @@ mod tests {
     #[test]
     fn a_configuration_goes_from_waiting_to_live_and_quiet() {
         let (entra, fine) = (find_provider("entra").unwrap(), CallHealth::default());
-        for (configuration, now, standing) in [
+        for (configuration, now, status) in [
             (one(None, None, true), HOUR, ConnectionStatus::Waiting),
             (one(Some(0), None, true), HOUR, ConnectionStatus::Testing),
             (one(Some(0), Some(0), true), HOUR, ConnectionStatus::Live),
             (one(Some(0), Some(0), true), 2 * HOUR, ConnectionStatus::Quiet),
             (one(Some(0), Some(0), false), 2 * HOUR, ConnectionStatus::Paused),
         ] {
-            assert_eq!(ConnectionStatus::from_health(&configuration, &fine, entra, now), standing);
-            assert!(!standing.sentence(&configuration, &fine, entra, now).is_empty());
+            assert_eq!(ConnectionStatus::from_health(&configuration, &fine, entra, now), status);
+            assert!(!status.sentence(&configuration, &fine, entra, now).is_empty());
         }
     }
 
@@ -166,9 +166,9 @@ mod tests {
         let cause = Some(FailureCause::Token(TokenRefusal::RevokedToken));
         (0..3).for_each(|_| health.add_call(CallOutcome::TokenRefused, 1, cause));
         let configuration = one(Some(0), Some(0), true);
-        let standing = ConnectionStatus::from_health(&configuration, &health, entra, HOUR);
-        assert_eq!(standing, ConnectionStatus::Failing);
-        let sentence = standing.sentence(&configuration, &health, entra, HOUR);
+        let status = ConnectionStatus::from_health(&configuration, &health, entra, HOUR);
+        assert_eq!(status, ConnectionStatus::Failing);
+        let sentence = status.sentence(&configuration, &health, entra, HOUR);
         assert!(
             sentence.contains("The last 3 calls had an invalid token. The last one: the token was revoked."),
             "{sentence}"

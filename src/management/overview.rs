@@ -1,4 +1,4 @@
-//! Overview of configurations for lists: provider, standing, and number of users and groups.
+//! Overview of configurations for lists: provider, status, and number of users and groups.
 
 use crate::clock::Millis;
 use crate::diagnosis::connection_status::ConnectionStatus;
@@ -10,7 +10,7 @@ use crate::providers::{self, IdentityProvider};
 use crate::store::Snapshot;
 use crate::store::tables::{configurations as rows, counts, request_log};
 
-/// A configuration with its provider, health, standing and counts.
+/// A configuration with its provider, health, status and counts.
 #[derive(Debug, Clone)]
 pub struct ConfigurationOverview {
     /// The configuration.
@@ -19,8 +19,8 @@ pub struct ConfigurationOverview {
     pub provider: &'static IdentityProvider,
     /// Health from its recent calls.
     pub health: CallHealth,
-    /// Standing.
-    pub standing: ConnectionStatus,
+    /// Status.
+    pub status: ConnectionStatus,
     /// Number of users.
     pub users: i64,
     /// Number of groups.
@@ -32,26 +32,26 @@ impl ConfigurationOverview {
     pub fn load(at: &Snapshot<'_>, configuration: Configuration, now: Millis) -> Result<Self> {
         let provider = providers::provider_of_configuration(&configuration);
         let health = request_log::load_health(at, configuration.key)?.unwrap_or_default();
-        let standing = ConnectionStatus::from_health(&configuration, &health, provider, now);
+        let status = ConnectionStatus::from_health(&configuration, &health, provider, now);
         let users = counts::count_resources(at, configuration.key, "User")?;
         let groups = counts::count_resources(at, configuration.key, "Group")?;
-        Ok(Self { configuration, provider, health, standing, users, groups })
+        Ok(Self { configuration, provider, health, status, users, groups })
     }
 }
 
-/// Returns the number of configurations for each standing.
-pub fn count_by_standing(at: &Snapshot<'_>, now: Millis) -> Result<Vec<(ConnectionStatus, u64)>> {
+/// Returns the number of configurations for each status.
+pub fn count_by_status(at: &Snapshot<'_>, now: Millis) -> Result<Vec<(ConnectionStatus, u64)>> {
     let mut counted: Vec<(ConnectionStatus, u64)> =
-        ConnectionStatus::ALL.into_iter().map(|standing| (standing, 0)).collect();
+        ConnectionStatus::ALL.into_iter().map(|status| (status, 0)).collect();
     for configuration in rows::list_configurations(at, None)? {
         let health = request_log::load_health(at, configuration.key)?.unwrap_or_default();
-        let standing = ConnectionStatus::from_health(
+        let status = ConnectionStatus::from_health(
             &configuration,
             &health,
             providers::provider_of_configuration(&configuration),
             now,
         );
-        if let Some((_, count)) = counted.iter_mut().find(|(key, _)| *key == standing) {
+        if let Some((_, count)) = counted.iter_mut().find(|(key, _)| *key == status) {
             *count += 1;
         }
     }
@@ -64,7 +64,7 @@ pub struct OverviewQuery {
     /// Part of the name or of the account id, case-insensitive.
     pub text: String,
     /// Key of a [`ConnectionStatus`].
-    pub standing: String,
+    pub status: String,
     /// Key of a [`crate::providers::IdentityProvider`].
     pub provider: String,
 }
@@ -74,7 +74,7 @@ impl OverviewQuery {
         let text = self.text.trim().to_lowercase();
         let has = |value: &str| value.to_lowercase().contains(&text);
         (text.is_empty() || has(&one.configuration.connection_name) || has(&one.configuration.account))
-            && (self.standing.is_empty() || self.standing == one.standing.key())
+            && (self.status.is_empty() || self.status == one.status.key())
             && (self.provider.is_empty() || self.provider == one.provider.key)
     }
 }

@@ -34,16 +34,16 @@ pub enum ClientSecret {
 pub fn save_provider(
     tx: &Tx<'_>,
     context: &AuditContext,
-    agreement: &ProviderConfiguration,
+    provider_configuration: &ProviderConfiguration,
     secret: ClientSecret,
 ) -> Result<()> {
-    let named = agreement.default_role.iter().map(|role| ("default_role", role));
-    for (field, role) in named.chain(agreement.roles.iter().map(|(_, role)| ("roles", role))) {
+    let named = provider_configuration.default_role.iter().map(|role| ("default_role", role));
+    for (field, role) in named.chain(provider_configuration.roles.iter().map(|(_, role)| ("roles", role))) {
         if admin_rows::find_role(tx, role)?.is_none() {
             return Err(Reason::SsoRoleUnknown.with("role", role).on_field(field));
         }
     }
-    if agreement.passwords_for_owners_only && admin_rows::count_owners_with_password(tx)? == 0 {
+    if provider_configuration.passwords_for_owners_only && admin_rows::count_owners_with_password(tx)? == 0 {
         return Err(Reason::SsoOwnerPassword.into());
     }
     let before = rows::find_provider(tx)?;
@@ -52,10 +52,10 @@ pub fn save_provider(
         (ClientSecret::New(sealed), _) => (Some(sealed), "new"),
         (ClientSecret::Unchanged | ClientSecret::None, _) => (None, "none"),
     };
-    rows::save_provider(tx, agreement, client_secret.as_deref())?;
-    let mut after = describe_agreement(agreement);
+    rows::save_provider(tx, provider_configuration, client_secret.as_deref())?;
+    let mut after = describe_provider_configuration(provider_configuration);
     after["clientSecret"] = secret_change.into();
-    let before = before.map(|before| describe_agreement(&before.agreement));
+    let before = before.map(|before| describe_provider_configuration(&before.provider_configuration));
     audit::append_entry(
         tx,
         context,
@@ -67,18 +67,18 @@ pub fn save_provider(
 pub fn remove_provider(tx: &Tx<'_>, context: &AuditContext) -> Result<()> {
     let Some(before) = rows::find_provider(tx)? else { return Ok(()) };
     rows::delete_provider(tx)?;
-    let before = Some(describe_agreement(&before.agreement));
+    let before = Some(describe_provider_configuration(&before.provider_configuration));
     audit::append_entry(tx, context, &NewAuditEntry { action: "sso.removed", before, ..NewAuditEntry::default() })
 }
 
-fn describe_agreement(agreement: &ProviderConfiguration) -> Value {
-    serde_json::to_value(agreement).unwrap_or_default()
+fn describe_provider_configuration(provider_configuration: &ProviderConfiguration) -> Value {
+    serde_json::to_value(provider_configuration).unwrap_or_default()
 }
 
 /// Returns the decision for a sign-in with this identity, without a change.
 pub fn evaluate_sign_in(
     at: &Snapshot<'_>,
-    agreement: &ProviderConfiguration,
+    provider_configuration: &ProviderConfiguration,
     identity: &SsoIdentity,
 ) -> Result<SignInDecision> {
     let linked = match rows::find_admin_by_identity(at, &identity.issuer, &identity.subject)? {
@@ -98,22 +98,30 @@ pub fn evaluate_sign_in(
         }
         None => None,
     };
-    Ok(decide_sign_in(&without_removed_roles(at, agreement)?, identity, linked.as_ref(), by_email.as_ref()))
+    Ok(decide_sign_in(
+        &without_removed_roles(at, provider_configuration)?,
+        identity,
+        linked.as_ref(),
+        by_email.as_ref(),
+    ))
 }
 
 /// The configuration without roles that have been removed: they are not assigned.
-fn without_removed_roles(at: &Snapshot<'_>, agreement: &ProviderConfiguration) -> Result<ProviderConfiguration> {
+fn without_removed_roles(
+    at: &Snapshot<'_>,
+    provider_configuration: &ProviderConfiguration,
+) -> Result<ProviderConfiguration> {
     let roles = admin_rows::list_roles(at)?;
-    let mut agreement = agreement.clone();
+    let mut provider_configuration = provider_configuration.clone();
     let is_present = |id: &String| roles.iter().any(|role| role.id == *id);
     // The mapping stays with an empty value, so that a role it assigned is removed.
-    agreement.default_role = agreement.default_role.filter(is_present);
-    for (value, role) in &mut agreement.roles {
+    provider_configuration.default_role = provider_configuration.default_role.filter(is_present);
+    for (value, role) in &mut provider_configuration.roles {
         if !is_present(role) {
             value.clear();
         }
     }
-    Ok(agreement)
+    Ok(provider_configuration)
 }
 
 /// Origin of a sign-in.
@@ -144,11 +152,11 @@ impl SignInOrigin {
 pub fn sign_in(
     tx: &Tx<'_>,
     from: &SignInOrigin,
-    agreement: &ProviderConfiguration,
+    provider_configuration: &ProviderConfiguration,
     identity: &SsoIdentity,
     new_id: &str,
 ) -> Result<std::result::Result<Admin, SsoRefusal>> {
-    match evaluate_sign_in(tx, agreement, identity)? {
+    match evaluate_sign_in(tx, provider_configuration, identity)? {
         SignInDecision::Refuse(why) => {
             let email = identity.email.as_deref().unwrap_or("unknown");
             let name: String = email.chars().filter(|c| !c.is_control()).take(LOGGED_EMAIL_MAX_CHARS).collect();
@@ -254,7 +262,7 @@ mod tests {
         write(store, move |tx| admins::create_admin(tx, &AuditContext::server(), &new)).unwrap()
     }
 
-    fn agreement() -> ProviderConfiguration {
+    fn provider_configuration() -> ProviderConfiguration {
         ProviderConfiguration {
             adds_admins: true,
             domains: vec!["x.example".to_owned()],
@@ -277,8 +285,10 @@ mod tests {
     }
 
     fn try_sign_in(store: &Store, identity: SsoIdentity) -> std::result::Result<Admin, SsoRefusal> {
-        write(store, move |tx| sign_in(tx, &SignInOrigin::default(), &agreement(), &identity, &clock::new_id()))
-            .unwrap()
+        write(store, move |tx| {
+            sign_in(tx, &SignInOrigin::default(), &provider_configuration(), &identity, &clock::new_id())
+        })
+        .unwrap()
     }
 
     fn role_of(store: &Store, id: &str) -> String {
@@ -325,7 +335,7 @@ mod tests {
     fn sso_only_requires_an_owner_with_a_password() {
         let (store, _folder) = store();
         create_test_admin(&store, "o@x.example", OWNER, None);
-        let only = ProviderConfiguration { passwords_for_owners_only: true, ..agreement() };
+        let only = ProviderConfiguration { passwords_for_owners_only: true, ..provider_configuration() };
         let changed = only.clone();
         let refused = write(&store, move |tx| save_provider(tx, &AuditContext::server(), &changed, ClientSecret::None));
         assert!(matches!(refused, Err(error) if error.kind() == ErrorKind::Invalid && error.field() == Some("only")));
@@ -336,7 +346,7 @@ mod tests {
     #[test]
     fn an_unknown_role_is_rejected_and_a_removed_role_is_not_assigned() {
         let (store, _folder) = store();
-        let unknown = ProviderConfiguration { default_role: Some("emperor".to_owned()), ..agreement() };
+        let unknown = ProviderConfiguration { default_role: Some("emperor".to_owned()), ..provider_configuration() };
         let refused = write(&store, {
             let unknown = unknown.clone();
             move |tx| save_provider(tx, &AuditContext::server(), &unknown, ClientSecret::None)
@@ -358,10 +368,11 @@ mod tests {
             (ClientSecret::New(vec![2]), Some(vec![2])),
             (ClientSecret::None, None),
         ] {
-            write(&store, move |tx| save_provider(tx, &AuditContext::server(), &agreement(), change)).unwrap();
+            write(&store, move |tx| save_provider(tx, &AuditContext::server(), &provider_configuration(), change))
+                .unwrap();
             let stored = store.read_inline(rows::find_provider).unwrap().unwrap();
             assert_eq!(stored.client_secret, expected);
-            assert_eq!(stored.agreement, agreement());
+            assert_eq!(stored.provider_configuration, provider_configuration());
         }
         write(&store, |tx| remove_provider(tx, &AuditContext::server())).unwrap();
         assert_eq!(store.read_inline(rows::find_provider).unwrap(), None);

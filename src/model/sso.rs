@@ -202,50 +202,52 @@ pub enum SignInDecision {
 /// Decides whether an identity may sign in. `linked` is the admin that the identity is linked to, `by_email` the admin
 /// with its e-mail address.
 pub fn decide_sign_in(
-    agreement: &ProviderConfiguration,
+    provider_configuration: &ProviderConfiguration,
     identity: &SsoIdentity,
     linked: Option<&AdminCandidate>,
     by_email: Option<&AdminCandidate>,
 ) -> SignInDecision {
-    try_decide_sign_in(agreement, identity, linked, by_email).unwrap_or_else(SignInDecision::Refuse)
+    try_decide_sign_in(provider_configuration, identity, linked, by_email).unwrap_or_else(SignInDecision::Refuse)
 }
 
 fn try_decide_sign_in(
-    agreement: &ProviderConfiguration,
+    provider_configuration: &ProviderConfiguration,
     identity: &SsoIdentity,
     linked: Option<&AdminCandidate>,
     by_email: Option<&AdminCandidate>,
 ) -> Result<SignInDecision, SsoRefusal> {
     if let Some(candidate) = linked {
-        return accept_admin(agreement, identity, candidate, false);
+        return accept_admin(provider_configuration, identity, candidate, false);
     }
     let email = identity.email.as_deref().ok_or(SsoRefusal::NoEmail)?;
     let key = normalize_email(email).map_err(|_| SsoRefusal::NoEmail)?;
-    if !identity.is_verified.unwrap_or(agreement.trusts_emails) {
+    if !identity.is_verified.unwrap_or(provider_configuration.trusts_emails) {
         return Err(SsoRefusal::Unverified);
     }
     if let Some(candidate) = by_email {
         return if candidate.subject.is_some() {
             Err(SsoRefusal::LinkedElsewhere)
         } else {
-            accept_admin(agreement, identity, candidate, true)
+            accept_admin(provider_configuration, identity, candidate, true)
         };
     }
-    if !agreement.adds_admins {
+    if !provider_configuration.adds_admins {
         return Err(SsoRefusal::UnknownAdmin);
     }
-    if !agreement.allows_domain(&key) {
+    if !provider_configuration.allows_domain(&key) {
         return Err(SsoRefusal::DomainNotAllowed);
     }
-    let role =
-        agreement.mapped_role(&identity.groups).or(agreement.default_role.as_deref()).ok_or(SsoRefusal::NoRole)?;
+    let role = provider_configuration
+        .mapped_role(&identity.groups)
+        .or(provider_configuration.default_role.as_deref())
+        .ok_or(SsoRefusal::NoRole)?;
     let name = identity.name.as_deref().map(str::trim).filter(|name| super::admin::check_name(name).is_ok());
     let name = name.unwrap_or_else(|| key.split('@').next().unwrap_or(&key)).chars().take(100).collect();
     Ok(SignInDecision::Add { role: role.to_owned(), email: email.trim().to_owned(), name })
 }
 
 fn accept_admin(
-    agreement: &ProviderConfiguration,
+    provider_configuration: &ProviderConfiguration,
     identity: &SsoIdentity,
     candidate: &AdminCandidate,
     is_new_link: bool,
@@ -253,27 +255,27 @@ fn accept_admin(
     if candidate.admin.disabled_at.is_some() {
         return Err(SsoRefusal::Disabled);
     }
-    let role = role_on_sign_in(agreement, identity, candidate)?;
+    let role = role_on_sign_in(provider_configuration, identity, candidate)?;
     Ok(SignInDecision::SignIn { admin: candidate.admin.id.clone(), role, is_new_link })
 }
 
 /// Returns the role to assign. A mapped role ends with the group that it was mapped from. The owner role never changes;
 /// a role that an admin assigned changes only if the mapping has a match.
 fn role_on_sign_in(
-    agreement: &ProviderConfiguration,
+    provider_configuration: &ProviderConfiguration,
     identity: &SsoIdentity,
     candidate: &AdminCandidate,
 ) -> Result<Option<String>, SsoRefusal> {
-    if agreement.roles.is_empty() || candidate.admin.role == OWNER {
+    if provider_configuration.roles.is_empty() || candidate.admin.role == OWNER {
         return Ok(None);
     }
-    if let Some(role) = agreement.mapped_role(&identity.groups) {
+    if let Some(role) = provider_configuration.mapped_role(&identity.groups) {
         return Ok(Some(role.to_owned()));
     }
     if !candidate.is_managed {
         return Ok(None);
     }
-    agreement.default_role.clone().map(Some).ok_or(SsoRefusal::NoRole)
+    provider_configuration.default_role.clone().map(Some).ok_or(SsoRefusal::NoRole)
 }
 
 #[cfg(test)]

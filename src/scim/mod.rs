@@ -13,7 +13,6 @@ pub mod json;
 pub mod members;
 pub mod password;
 pub mod patch;
-pub mod patch_path;
 pub mod path;
 pub mod percent;
 pub mod projection;

@@ -369,9 +369,9 @@ mod tests {
     use crate::scim::dialect::DialectNotes;
     use crate::web::request_log::RecordedBody;
 
-    fn call(method: Method, who: CallerIdentity, at: Millis) -> RecordedCall {
+    fn call(method: Method, caller: CallerIdentity, at: Millis) -> RecordedCall {
         RecordedCall {
-            caller: who,
+            caller,
             request_id: String::new(),
             address: None,
             at,
@@ -455,8 +455,8 @@ mod tests {
         let made = made.unwrap();
         let activity = CallActivity::default();
         for _ in 0..READS_PER_INTERVAL + 7 {
-            let who = CallerIdentity::Caller { configuration: made.key, token: "t".to_owned() };
-            activity.record(RecordedCall { request_id: clock::new_id(), ..call(Method::GET, who, 1_000) });
+            let caller = CallerIdentity::Caller { configuration: made.key, token: "t".to_owned() };
+            activity.record(RecordedCall { request_id: clock::new_id(), ..call(Method::GET, caller, 1_000) });
         }
         actix_web::rt::System::new().block_on(activity.flush(&store)).unwrap();
         let query = RequestLogQuery::default();

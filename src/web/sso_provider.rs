@@ -19,7 +19,7 @@ const SECRET_PURPOSE: &str = "client secret of single sign-on";
 #[derive(Clone)]
 pub struct SsoProvider {
     /// Configuration of the provider.
-    pub agreement: ProviderConfiguration,
+    pub provider_configuration: ProviderConfiguration,
     /// Incremented with every change of the configuration.
     pub revision: i64,
     /// The client.
@@ -44,24 +44,24 @@ pub fn load_configuration(state: &AppState) -> Result<Option<StoredProvider>> {
     let stored = state.store.read_inline(sso::find_provider)?;
     let Some(settings) = &state.server.settings.sso else { return Ok(stored) };
     let stored = stored.unwrap_or_else(|| StoredProvider {
-        agreement: ProviderConfiguration::defaults(),
+        provider_configuration: ProviderConfiguration::defaults(),
         client_secret: None,
         revision: 0,
     });
     Ok(Some(StoredProvider {
-        agreement: apply_settings(stored.agreement, settings),
+        provider_configuration: apply_settings(stored.provider_configuration, settings),
         client_secret: None,
         revision: stored.revision,
     }))
 }
 
 /// Overrides a stored configuration with the values of the settings.
-pub fn apply_settings(agreement: ProviderConfiguration, settings: &SsoSettings) -> ProviderConfiguration {
+pub fn apply_settings(provider_configuration: ProviderConfiguration, settings: &SsoSettings) -> ProviderConfiguration {
     ProviderConfiguration {
         is_on: true,
         issuer: settings.issuer.clone(),
         client_id: settings.client_id.clone(),
-        ..agreement
+        ..provider_configuration
     }
 }
 
@@ -70,29 +70,29 @@ pub fn apply_settings(agreement: ProviderConfiguration, settings: &SsoSettings) 
 /// # Errors
 /// `Invalid` if the client secret cannot be decrypted or the client cannot be created; errors of the store.
 pub fn load_provider(state: &AppState) -> Result<Option<SsoProvider>> {
-    let Some(StoredProvider { agreement, client_secret, revision }) = load_configuration(state)? else {
+    let Some(StoredProvider { provider_configuration, client_secret, revision }) = load_configuration(state)? else {
         return Ok(None);
     };
     if let Some(party) = state.sso.get(revision) {
-        return Ok(Some(SsoProvider { agreement, revision, party }));
+        return Ok(Some(SsoProvider { provider_configuration, revision, party }));
     }
     let opened = client_secret.map(|sealed| {
-        let opened = client_secret_sealer(&state.signing.key, &agreement.issuer)
+        let opened = client_secret_sealer(&state.signing.key, &provider_configuration.issuer)
             .open(&sealed)
             .and_then(|bytes| String::from_utf8(bytes).ok());
         opened.ok_or_else(|| Error::from(Reason::SsoSecretSealed))
     });
     let from_settings = state.server.settings.sso.as_ref().and_then(|settings| settings.client_secret.clone());
     let registration = Registration {
-        issuer: agreement.issuer.clone(),
-        client_id: agreement.client_id.clone(),
+        issuer: provider_configuration.issuer.clone(),
+        client_id: provider_configuration.client_id.clone(),
         client_secret: opened.transpose()?.or(from_settings),
-        scopes: agreement.scopes.clone(),
-        role_claim: agreement.role_claim.clone(),
+        scopes: provider_configuration.scopes.clone(),
+        role_claim: provider_configuration.role_claim.clone(),
     };
     let party =
         RelyingParty::new(registration).map_err(|problem| Reason::SsoProviderUnusable.with("problem", problem))?;
     let party = Arc::new(party);
     state.sso.set(revision, Arc::clone(&party));
-    Ok(Some(SsoProvider { agreement, revision, party }))
+    Ok(Some(SsoProvider { provider_configuration, revision, party }))
 }

@@ -1,7 +1,7 @@
 // Every page that a link leads to, checked in both color schemes and both widths.
 import { kind } from "./address.mjs";
 import { axe } from "./program.mjs";
-import { SEEN, formulas, injected } from "./poison.mjs";
+import { SEEN, formulas, injected } from "./injection_names.mjs";
 
 const PAGES_MAX = 150;
 const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"];

@@ -3,7 +3,7 @@
 import lighthouse from "lighthouse";
 import { launch } from "./chromium.mjs";
 import { connect, firstRun } from "./flow.mjs";
-import { Mouse } from "./hands.mjs";
+import { Mouse } from "./input_methods.mjs";
 import { start, stopAll } from "./program.mjs";
 
 const REQUIRED = { performance: 0.98, accessibility: 1, "best-practices": 1 };

@@ -2,8 +2,8 @@
 import { launch } from "./chromium.mjs";
 import { crawl, look } from "./crawl.mjs";
 import { OWNER, becomes, connect, enter, firstRun, oneTimeCodes, remove, allSteps } from "./flow.mjs";
-import { Keyboard, Mouse } from "./hands.mjs";
-import { SEEN, POISON, attributes } from "./poison.mjs";
+import { Keyboard, Mouse } from "./input_methods.mjs";
+import { SEEN, POISON, attributes } from "./injection_names.mjs";
 import { start, stopAll } from "./program.mjs";
 import { singleSignOn } from "./sso.mjs";
 import { Watch } from "./watch.mjs";

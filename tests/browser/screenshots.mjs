@@ -5,7 +5,7 @@ import { launch } from "./chromium.mjs";
 import { kind } from "./address.mjs";
 import { LOOKS, crawl } from "./crawl.mjs";
 import { connect, firstRun } from "./flow.mjs";
-import { Mouse } from "./hands.mjs";
+import { Mouse } from "./input_methods.mjs";
 import { start, stopAll } from "./program.mjs";
 import { singleSignOn } from "./sso.mjs";
 import { Watch } from "./watch.mjs";

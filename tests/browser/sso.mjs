@@ -1,6 +1,6 @@
 // Single sign-on through a real OpenID provider, from the settings to the admins it adds.
 import { OWNER, firstRun } from "./flow.mjs";
-import { Mouse } from "./hands.mjs";
+import { Mouse } from "./input_methods.mjs";
 import { CLIENT, startProvider } from "./openid.mjs";
 
 const VERA = "vera@example.com";

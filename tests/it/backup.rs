@@ -279,7 +279,7 @@ fn a_damaged_database_reports_how_to_restore_and_stays_on_disk() {
     let mut bytes = fs::read(&file).unwrap();
     bytes.truncate(10_000);
     fs::write(&file, &bytes).unwrap();
-    let said = serve_refuses(data.path(), Duration::from_secs(5)).stderr;
+    let said = serve_refuses(data.path(), Duration::from_secs(20)).stderr;
     assert!(String::from_utf8_lossy(&said).contains("rollcall restore"), "{}", String::from_utf8_lossy(&said));
     assert!(refused(data.path(), &["backup", text(&directory.path().join("bad.db"))]).contains("damaged"));
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no backup of a damaged database");
@@ -311,7 +311,7 @@ fn an_interrupted_restore_is_not_mistaken_for_an_empty_data_folder() {
     let copy = data.path().join("copy.db");
     run(data.path(), &["backup", text(&copy)]);
     fs::rename(&file, data.path().join("rollcall.db.incoming")).unwrap();
-    let said = serve_refuses(data.path(), Duration::from_secs(5)).stderr;
+    let said = serve_refuses(data.path(), Duration::from_secs(20)).stderr;
     assert!(String::from_utf8_lossy(&said).contains("rollcall restore"), "{}", String::from_utf8_lossy(&said));
     assert!(!file.exists());
     run(data.path(), &["restore", text(&copy)]);
@@ -325,7 +325,7 @@ fn a_write_ahead_log_without_its_database_is_not_deleted() {
     App::start(data.path()).kill();
     fs::remove_file(data.path().join("rollcall.db")).unwrap();
     let log = fs::read(data.path().join("rollcall.db-wal")).unwrap();
-    let said = serve_refuses(data.path(), Duration::from_secs(5)).stderr;
+    let said = serve_refuses(data.path(), Duration::from_secs(20)).stderr;
     assert!(String::from_utf8_lossy(&said).contains("its log exists"), "{}", String::from_utf8_lossy(&said));
     assert_eq!(fs::read(data.path().join("rollcall.db-wal")).unwrap(), log);
 }
@@ -351,7 +351,7 @@ fn scheduled_backups_keep_the_configured_number_of_files() {
         let entries = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let mut names: Vec<String> = entries.collect();
         names.sort();
-        if names.len() == 4 || begun.elapsed() > Duration::from_secs(20) {
+        if names.len() == 4 || begun.elapsed() > Duration::from_mins(1) {
             break names;
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -374,7 +374,7 @@ fn a_failed_scheduled_backup_is_logged_as_an_error_and_the_server_continues() {
     fs::write(&not_a_folder, "").unwrap();
     let mut app = App::start_in(data.path(), &[], &[("ROLLCALL_BACKUP_DIR", text(&not_a_folder))], &log);
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(20) && !fs::read_to_string(&log).unwrap().contains("BACKUP FAILED") {
+    while begun.elapsed() < Duration::from_mins(1) && !fs::read_to_string(&log).unwrap().contains("BACKUP FAILED") {
         std::thread::sleep(Duration::from_millis(50));
     }
     let said = fs::read_to_string(&log).unwrap();

@@ -134,7 +134,7 @@ fn a_second_server_on_the_same_data_refuses_and_says_so() {
     let data = tempfile::tempdir().unwrap();
     let app = App::start(data.path());
     let client = app.configuration("other");
-    let output = serve_refuses(data.path(), Duration::from_secs(10));
+    let output = serve_refuses(data.path(), Duration::from_secs(20));
     let said = error_message(&output.stderr);
     assert!(said.contains("rollcall") || said.contains(&data.path().display().to_string()), "{said}");
     client.created("/Users", &user("the first server goes on"));
@@ -152,7 +152,7 @@ fn a_file_that_is_not_a_database_is_refused_and_not_changed() {
         fs::write(&file, &bytes).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         // The rule is one second; a busy test machine gets more.
-        let output = serve_refuses(data.path(), Duration::from_secs(5));
+        let output = serve_refuses(data.path(), Duration::from_secs(20));
         let said = error_message(&output.stderr);
         assert!(said.contains("rollcall.db"), "{said}");
         assert_eq!(fs::read(&file).unwrap(), bytes, "the file was touched");
@@ -170,7 +170,7 @@ fn a_database_of_another_program_is_refused_and_not_changed() {
     drop(other);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let before = fs::read(&file).unwrap();
-    let said = error_message(&serve_refuses(data.path(), Duration::from_secs(5)).stderr);
+    let said = error_message(&serve_refuses(data.path(), Duration::from_secs(20)).stderr);
     assert!(said.contains("rollcall.db"), "{said}");
     assert_eq!(fs::read(&file).unwrap(), before);
 }
@@ -184,7 +184,7 @@ fn a_database_of_a_newer_version_is_refused() {
     let database = rusqlite::Connection::open(&file).unwrap();
     database.pragma_update(None, "user_version", 1_000_000).unwrap();
     drop(database);
-    let said = error_message(&serve_refuses(data.path(), Duration::from_secs(5)).stderr);
+    let said = error_message(&serve_refuses(data.path(), Duration::from_secs(20)).stderr);
     assert!(said.contains("1000000") || said.contains("newer"), "{said}");
 }
 
@@ -210,7 +210,7 @@ fn a_data_directory_that_others_may_write_is_refused() {
     // T67
     let data = private_directory();
     fs::set_permissions(data.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    error_message(&serve_refuses(data.path(), Duration::from_secs(5)).stderr);
+    error_message(&serve_refuses(data.path(), Duration::from_secs(20)).stderr);
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn a_newer_database_names_the_program_that_is_needed() {
         .execute_batch("PRAGMA user_version = 99; UPDATE instance SET value = '7.3.1' WHERE key = 'upgraded_by'")
         .unwrap();
     drop(database);
-    let said = serve_refuses(data.path(), Duration::from_secs(10)).stderr;
+    let said = serve_refuses(data.path(), Duration::from_secs(20)).stderr;
     let said = String::from_utf8_lossy(&said);
     assert!(said.contains("99") && said.contains("Rollcall 7.3.1 or newer"), "{said}");
 }

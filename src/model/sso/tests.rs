@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn agreement() -> ProviderConfiguration {
+fn provider_configuration() -> ProviderConfiguration {
     ProviderConfiguration {
         is_on: true,
         issuer: "https://id.example.com".to_owned(),
@@ -18,7 +18,7 @@ fn adding() -> ProviderConfiguration {
         adds_admins: true,
         domains: vec!["example.com".to_owned()],
         default_role: Some("viewer".to_owned()),
-        ..agreement()
+        ..provider_configuration()
     }
 }
 
@@ -27,7 +27,7 @@ fn mapping() -> ProviderConfiguration {
     ProviderConfiguration {
         role_claim: "groups".to_owned(),
         roles: roles.map(|(value, role)| (value.to_owned(), role.to_owned())).to_vec(),
-        ..agreement()
+        ..provider_configuration()
     }
 }
 
@@ -87,13 +87,14 @@ fn an_admin_is_matched_by_identity_and_first_by_a_verified_address() {
         (verified.clone(), Some(&disabled()), None, refuse(Disabled)),
         (verified, None, Some(&disabled()), refuse(Disabled)),
     ] {
-        assert_eq!(decide_sign_in(&agreement(), &claims, linked, by_email), expected, "{claims:?}");
+        assert_eq!(decide_sign_in(&provider_configuration(), &claims, linked, by_email), expected, "{claims:?}");
     }
 }
 
 #[test]
 fn an_unverified_address_is_never_trusted() {
-    let (ann, trusting) = (candidate("viewer"), ProviderConfiguration { trusts_emails: true, ..agreement() });
+    let (ann, trusting) =
+        (candidate("viewer"), ProviderConfiguration { trusts_emails: true, ..provider_configuration() });
     let unconfirmed = |is_verified| identity(Some("ann@example.com"), is_verified, &[]);
     assert_eq!(decide_sign_in(&trusting, &unconfirmed(None), None, Some(&ann)), entered(None, true));
     assert_eq!(
@@ -114,7 +115,7 @@ fn admins_are_added_from_the_allowed_domains() {
     let without_default = ProviderConfiguration { default_role: None, ..adding() };
     let mapped =
         ProviderConfiguration { roles: mapping().roles, role_claim: "groups".to_owned(), ..without_default.clone() };
-    for (agreement, claims, expected) in [
+    for (provider_configuration, claims, expected) in [
         (adding(), identity_of("ann@example.com"), add("viewer", "ann@example.com", "Ann Example")),
         (adding(), nameless, add("viewer", "Bob@Example.com", "bob")),
         (mapped, identity_of("ann@example.com"), add("provisioning-manager", "ann@example.com", "Ann Example")),
@@ -124,7 +125,7 @@ fn admins_are_added_from_the_allowed_domains() {
         (adding(), identity_of("ann@evilexample.com"), SignInDecision::Refuse(SsoRefusal::DomainNotAllowed)),
         (adding(), identity_of("ann@example.com@evil.example"), SignInDecision::Refuse(SsoRefusal::DomainNotAllowed)),
     ] {
-        assert_eq!(decide_sign_in(&agreement, &claims, None, None), expected, "{claims:?}");
+        assert_eq!(decide_sign_in(&provider_configuration, &claims, None, None), expected, "{claims:?}");
     }
 }
 
@@ -132,32 +133,35 @@ fn admins_are_added_from_the_allowed_domains() {
 fn roles_follow_the_mapping_and_owners_keep_their_role() {
     let managed = AdminCandidate { is_managed: true, ..candidate("provisioning-manager") };
     let defaulting = ProviderConfiguration { default_role: Some("viewer".to_owned()), ..mapping() };
-    for (agreement, groups, admin, expected) in [
+    for (provider_configuration, groups, admin, expected) in [
         (mapping(), vec!["staff", "admins"], candidate("viewer"), entered(Some("provisioning-manager"), false)),
         (mapping(), vec!["staff"], managed.clone(), entered(Some("viewer"), false)),
         (mapping(), vec!["others"], candidate("viewer"), entered(None, false)),
         (mapping(), vec!["admins"], candidate(OWNER), entered(None, false)),
         (mapping(), vec![], managed.clone(), SignInDecision::Refuse(SsoRefusal::NoRole)),
         (defaulting, vec![], managed.clone(), entered(Some("viewer"), false)),
-        (agreement(), vec!["admins"], managed, entered(None, false)),
+        (provider_configuration(), vec!["admins"], managed, entered(None, false)),
     ] {
         let claims = identity(None, None, &groups);
-        assert_eq!(decide_sign_in(&agreement, &claims, Some(&admin), None), expected, "{groups:?}");
+        assert_eq!(decide_sign_in(&provider_configuration, &claims, Some(&admin), None), expected, "{groups:?}");
     }
 }
 
 #[test]
 fn each_invalid_value_names_its_field() {
-    assert_eq!(agreement().field_errors(), []);
+    assert_eq!(provider_configuration().field_errors(), []);
     assert_eq!(adding().field_errors(), []);
     assert_eq!(mapping().field_errors(), []);
     let owner = || vec![("admins".to_owned(), OWNER.to_owned())];
     for (field, wrong) in [
-        ("issuer", ProviderConfiguration { issuer: "https://id.example.com/?x=1".to_owned(), ..agreement() }),
-        ("client_id", ProviderConfiguration { client_id: String::new(), ..agreement() }),
-        ("label", ProviderConfiguration { label: String::new(), ..agreement() }),
-        ("label", ProviderConfiguration { label: "x".repeat(41), ..agreement() }),
-        ("scopes", ProviderConfiguration { scopes: "email\nprofile".to_owned(), ..agreement() }),
+        (
+            "issuer",
+            ProviderConfiguration { issuer: "https://id.example.com/?x=1".to_owned(), ..provider_configuration() },
+        ),
+        ("client_id", ProviderConfiguration { client_id: String::new(), ..provider_configuration() }),
+        ("label", ProviderConfiguration { label: String::new(), ..provider_configuration() }),
+        ("label", ProviderConfiguration { label: "x".repeat(41), ..provider_configuration() }),
+        ("scopes", ProviderConfiguration { scopes: "email\nprofile".to_owned(), ..provider_configuration() }),
         ("domains", ProviderConfiguration { domains: Vec::new(), ..adding() }),
         ("domains", ProviderConfiguration { domains: vec!["@example.com".to_owned()], ..adding() }),
         ("default_role", ProviderConfiguration { default_role: Some(OWNER.to_owned()), ..adding() }),

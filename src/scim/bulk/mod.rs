@@ -1,8 +1,8 @@
 //! Bulk jobs (RFC 7644 section 3.7). [`parse_bulk_job`] parses a request into items and checks them without access to the
 //! directory, [`references`] replaces references between items with ids, [`plan_execution`] determines the order of execution.
 
+mod parse;
 mod plan;
-mod read;
 pub mod references;
 #[cfg(test)]
 mod tests;
@@ -14,8 +14,8 @@ use crate::error::Error;
 use crate::named_enum::named_enum;
 use crate::scim::entity_tag::EntityTags;
 
+pub use parse::parse_bulk_job;
 pub use plan::{BulkPlan, ItemProperties, plan_execution};
-pub use read::parse_bulk_job;
 
 /// Maximum number of operations in one job.
 pub const OPERATIONS_MAX: usize = 1_000;

@@ -11,12 +11,13 @@ use super::members::MemberEdit;
 use super::password::PasswordChange;
 
 mod apply;
-mod read;
+mod parse;
+pub mod path;
 #[cfg(test)]
 mod tests;
 
 pub use apply::apply_edit;
-pub use read::{OPERATIONS_MAX, parse_patch};
+pub use parse::{OPERATIONS_MAX, parse_patch};
 
 /// A parsed and validated PATCH request.
 #[derive(Debug, Clone)]

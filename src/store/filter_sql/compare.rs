@@ -6,61 +6,66 @@ use crate::scim::filter::{FilterField, FilterOperand, FilterOperator};
 use crate::store::filter_sql::fields::{FieldExpression, ValueForm};
 
 /// Compiles `pr`: the value exists and is not empty. `false` and 0 are values.
-pub(super) fn compile_presence(spot: &FieldExpression) -> String {
-    format!("{} <> ''", spot.sql)
+pub(super) fn compile_presence(expression: &FieldExpression) -> String {
+    format!("{} <> ''", expression.sql)
 }
 
-/// Compiles the comparison of the value in `spot` with the operand.
+/// Compiles the comparison of the value in `expression` with the operand.
 pub(super) fn compile_comparison(
     field: &FilterField,
-    spot: &FieldExpression,
+    expression: &FieldExpression,
     operator: FilterOperator,
     operand: &FilterOperand,
     mut bind: impl FnMut(Value) -> String,
 ) -> String {
     match operand {
-        FilterOperand::Text { key, .. } => compile_text_comparison(field, spot, operator, key, bind),
+        FilterOperand::Text { key, .. } => compile_text_comparison(field, expression, operator, key, bind),
         FilterOperand::Bool(operand) => {
             let found = match field.default_if_absent {
-                Some(default) => format!("coalesce({}, {})", spot.sql, bind(Value::Integer(default.into()))),
-                None => spot.sql.clone(),
+                Some(default) => format!("coalesce({}, {})", expression.sql, bind(Value::Integer(default.into()))),
+                None => expression.sql.clone(),
             };
             format!("{found} {} {}", get_sql_operator(operator), bind(Value::Integer((*operand).into())))
         }
         FilterOperand::Number(number) => {
             let value = number.as_i64().map(Value::Integer).or_else(|| number.as_f64().map(Value::Real));
-            format!("{} {} {}", spot.sql, get_sql_operator(operator), bind(value.unwrap_or(Value::Null)))
+            format!("{} {} {}", expression.sql, get_sql_operator(operator), bind(value.unwrap_or(Value::Null)))
         }
-        FilterOperand::Instant { microseconds, .. } if spot.form == ValueForm::Millis => {
+        FilterOperand::Instant { microseconds, .. } if expression.form == ValueForm::Millis => {
             format!(
                 "{} {} {}",
-                spot.sql,
+                expression.sql,
                 get_sql_operator(operator),
                 bind(round_to_milliseconds(operator, *microseconds))
             )
         }
         FilterOperand::Instant { microseconds, .. } => {
-            format!("scim_instant({}) {} {}", spot.sql, get_sql_operator(operator), bind(Value::Integer(*microseconds)))
+            format!(
+                "scim_instant({}) {} {}",
+                expression.sql,
+                get_sql_operator(operator),
+                bind(Value::Integer(*microseconds))
+            )
         }
     }
 }
 
 fn compile_text_comparison(
     field: &FilterField,
-    spot: &FieldExpression,
+    expression: &FieldExpression,
     operator: FilterOperator,
     key: &str,
     mut bind: impl FnMut(Value) -> String,
 ) -> String {
-    let found = if field.case_exact || spot.form == ValueForm::Key {
-        spot.sql.clone()
+    let found = if field.case_exact || expression.form == ValueForm::Key {
+        expression.sql.clone()
     } else {
-        format!("scim_key({})", spot.sql)
+        format!("scim_key({})", expression.sql)
     };
     let mut operand = || bind(Value::Text(key.to_owned()));
     match operator {
         FilterOperator::Co => format!("instr({found}, {}) > 0", operand()),
-        FilterOperator::Sw if spot.sorted => {
+        FilterOperator::Sw if expression.sorted => {
             let from = operand();
             match find_prefix_end(key) {
                 Some(end) => format!("({found} >= {from} AND {found} < {})", bind(Value::Text(end))),

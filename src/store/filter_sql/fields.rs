@@ -128,7 +128,7 @@ impl FilterCompiler<'_> {
         if field.attribute == "meta" {
             return self.meta(field.sub.as_deref());
         }
-        let spot = match &*field.attribute {
+        let expression = match &*field.attribute {
             "id" => FieldExpression::indexed("r.id", ValueForm::Json, AccessPath::Row),
             "externalId" => FieldExpression::indexed("r.external_id", ValueForm::Json, AccessPath::Index),
             // The names and `active` have columns if the schema marks them as indexed.
@@ -138,7 +138,7 @@ impl FilterCompiler<'_> {
             "active" => FieldExpression::new("r.active".into(), ValueForm::Json),
             _ => return None,
         };
-        Some(spot)
+        Some(expression)
     }
 
     fn meta(&mut self, sub: Option<&str>) -> Option<FieldExpression> {

@@ -162,9 +162,9 @@ impl FilterCompiler<'_> {
         if let Some(term) = self.row_test(field, check) {
             return term;
         }
-        if let Some(spot) = self.column(field) {
-            let reach = if is_eq(check) { spot.access_path } else { AccessPath::Scan };
-            return SqlTerm { sql: self.check(field, &spot, check), access_path: reach };
+        if let Some(expression) = self.column(field) {
+            let reach = if is_eq(check) { expression.access_path } else { AccessPath::Scan };
+            return SqlTerm { sql: self.check(field, &expression, check), access_path: reach };
         }
         if field.multi_valued {
             let path = self.bind(fields::build_json_path(field, fields::PathDepth::Attribute));
@@ -191,8 +191,8 @@ impl FilterCompiler<'_> {
     /// Compiles a test of one element: of a list in the body (`e`) or of a membership (`l`, `x`).
     fn sub_test(&mut self, field: &FilterField, check: &FieldCheck, owner: FieldOwner) -> String {
         if let FieldOwner::Link(links) = owner {
-            let spot = self.link_expression(links, field);
-            return self.check(field, &spot, check);
+            let expression = self.link_expression(links, field);
+            return self.check(field, &expression, check);
         }
         if field.sub.is_none() {
             if *check == FieldCheck::Present && field.kind == DataType::Complex {
@@ -208,11 +208,11 @@ impl FilterCompiler<'_> {
         self.check(field, &FieldExpression::new(format!("json_extract(e.value, {path})"), ValueForm::Json), check)
     }
 
-    fn check(&mut self, field: &FilterField, spot: &FieldExpression, check: &FieldCheck) -> String {
+    fn check(&mut self, field: &FilterField, expression: &FieldExpression, check: &FieldCheck) -> String {
         match check {
-            FieldCheck::Present => compile_presence(spot),
+            FieldCheck::Present => compile_presence(expression),
             FieldCheck::Compare(operator, operand) => {
-                compile_comparison(field, spot, *operator, operand, |value| self.bind(value))
+                compile_comparison(field, expression, *operator, operand, |value| self.bind(value))
             }
         }
     }
@@ -229,8 +229,8 @@ impl FilterCompiler<'_> {
         }
         let configuration = self.configuration();
         let path = self.bind(field.to_string());
-        let spot = FieldExpression { sorted: true, ..FieldExpression::new("v.key".into(), ValueForm::Key) };
-        let condition = compile_comparison(field, &spot, *operator, operand, |value| self.bind(value));
+        let expression = FieldExpression { sorted: true, ..FieldExpression::new("v.key".into(), ValueForm::Key) };
+        let condition = compile_comparison(field, &expression, *operator, operand, |value| self.bind(value));
         let sql = format!(
             "r.resource IN (SELECT v.resource FROM resource_values v \
              WHERE v.configuration = {configuration} AND v.path = {path} AND {condition})"

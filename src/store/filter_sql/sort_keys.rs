@@ -39,8 +39,8 @@ impl FilterCompiler<'_> {
             let value = to_comparable(field, &self.link_expression(links, field));
             return format!("(SELECT {value} FROM {} ORDER BY x.resource LIMIT 1)", links.rows_sql());
         }
-        if let Some(spot) = self.column(field) {
-            return to_comparable(field, &spot);
+        if let Some(expression) = self.column(field) {
+            return to_comparable(field, &expression);
         }
         // The first element of a list of simple values.
         let first = if field.sub_multi_valued { "[0]" } else { "" };
@@ -67,13 +67,13 @@ fn wrap_json(sql: String) -> FieldExpression {
 }
 
 /// Converts the value to the form in which it is compared.
-fn to_comparable(field: &FilterField, spot: &FieldExpression) -> String {
+fn to_comparable(field: &FilterField, expression: &FieldExpression) -> String {
     match field.kind {
-        _ if spot.form != ValueForm::Json => spot.sql.clone(),
-        DataType::DateTime => format!("scim_instant({})", spot.sql),
+        _ if expression.form != ValueForm::Json => expression.sql.clone(),
+        DataType::DateTime => format!("scim_instant({})", expression.sql),
         DataType::String | DataType::Reference | DataType::Binary if !field.case_exact => {
-            format!("scim_key({})", spot.sql)
+            format!("scim_key({})", expression.sql)
         }
-        _ => spot.sql.clone(),
+        _ => expression.sql.clone(),
     }
 }

@@ -10,7 +10,7 @@ use crate::store::{Snapshot, Tx};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredProvider {
     /// Settings of the provider.
-    pub agreement: ProviderConfiguration,
+    pub provider_configuration: ProviderConfiguration,
     /// The encrypted client secret.
     pub client_secret: Option<Vec<u8>>,
     /// Increases with every change.
@@ -21,19 +21,26 @@ pub struct StoredProvider {
 pub fn find_provider(at: &Snapshot<'_>) -> Result<Option<StoredProvider>> {
     let mut statement = at.prepare("SELECT agreement, client_secret, revision FROM sso_provider WHERE one = 1")?;
     let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?));
-    let Some((agreement, client_secret, revision)) = statement.query_row([], row).optional()? else { return Ok(None) };
-    let agreement = serde_json::from_str(&agreement).map_err(|problem| Error::database(problem.to_string()))?;
-    Ok(Some(StoredProvider { agreement, client_secret, revision }))
+    let Some((provider_configuration, client_secret, revision)) = statement.query_row([], row).optional()? else {
+        return Ok(None);
+    };
+    let provider_configuration =
+        serde_json::from_str(&provider_configuration).map_err(|problem| Error::database(problem.to_string()))?;
+    Ok(Some(StoredProvider { provider_configuration, client_secret, revision }))
 }
 
 /// Stores a provider, and replaces the previous one.
-pub fn save_provider(tx: &Tx<'_>, agreement: &ProviderConfiguration, client_secret: Option<&[u8]>) -> Result<()> {
-    let text = serde_json::to_string(agreement).map_err(|problem| Error::database(problem.to_string()))?;
+pub fn save_provider(
+    tx: &Tx<'_>,
+    provider_configuration: &ProviderConfiguration,
+    client_secret: Option<&[u8]>,
+) -> Result<()> {
+    let text = serde_json::to_string(provider_configuration).map_err(|problem| Error::database(problem.to_string()))?;
     tx.run(
-        "INSERT INTO sso_provider (one, agreement, client_secret, revision) VALUES (1, :agreement, :secret, :now)
+        "INSERT INTO sso_provider (one, agreement, client_secret, revision) VALUES (1, :configuration, :secret, :now)
          ON CONFLICT (one) DO UPDATE SET agreement = excluded.agreement, client_secret = excluded.client_secret,
              revision = max(revision + 1, excluded.revision)",
-        named_params! {":agreement": text, ":secret": client_secret, ":now": tx.now},
+        named_params! {":configuration": text, ":secret": client_secret, ":now": tx.now},
     )
 }
 

@@ -21,8 +21,8 @@ use crate::web::state::AppState;
 
 /// Media type of `OpenMetrics` 1.0, which Prometheus requests.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Time in milliseconds for which the counted standings are cached.
-const STANDINGS_CACHE_MS: Millis = 60_000;
+/// Time in milliseconds for which the counted statuses are cached.
+const STATUSES_CACHE_MS: Millis = 60_000;
 
 /// Access to the metrics.
 pub struct MetricsAccess {
@@ -93,18 +93,18 @@ fn read_database_metrics(at: &Snapshot<'_>, metrics: &Metrics, now: Millis) -> R
     Ok(DatabaseMetrics {
         sessions: sessions::count_live_sessions(at, now)?,
         newest_event: u64::try_from(feed::find_end(at)?).unwrap_or_default(),
-        standings: count_standings(at, metrics, now)?,
+        statuses: count_statuses(at, metrics, now)?,
     })
 }
 
-/// Returns the number of configurations by standing, from the cache if it is not outdated.
-fn count_standings(at: &Snapshot<'_>, metrics: &Metrics, now: Millis) -> Result<Vec<(&'static str, u64)>> {
-    let mut cache = metrics.standings.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let counted = match cache.take().filter(|(then, _)| (0..STANDINGS_CACHE_MS).contains(&(now - then))) {
+/// Returns the number of configurations by status, from the cache if it is not outdated.
+fn count_statuses(at: &Snapshot<'_>, metrics: &Metrics, now: Millis) -> Result<Vec<(&'static str, u64)>> {
+    let mut cache = metrics.statuses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let counted = match cache.take().filter(|(then, _)| (0..STATUSES_CACHE_MS).contains(&(now - then))) {
         Some(counted) => counted,
-        None => (now, overview::count_by_standing(at, now)?),
+        None => (now, overview::count_by_status(at, now)?),
     };
-    let by_key = counted.1.iter().map(|(standing, count): &(ConnectionStatus, u64)| (standing.key(), *count)).collect();
+    let by_key = counted.1.iter().map(|(status, count): &(ConnectionStatus, u64)| (status.key(), *count)).collect();
     *cache = Some(counted);
     Ok(by_key)
 }

@@ -59,16 +59,16 @@ named_enum! {
 }
 
 type RouteHistograms = [OnceLock<Histogram>; METHODS.len() * STATUS_CLASSES.len()];
-type StandingCounts = Vec<(ConnectionStatus, u64)>;
+type StatusCounts = Vec<(ConnectionStatus, u64)>;
 
 /// The counters of the server.
 #[derive(Default)]
 pub struct Metrics {
     requests: [RwLock<HashMap<Box<str>, Box<RouteHistograms>>>; Surface::ALL.len()],
     sign_ins: [AtomicU64; SignInOutcome::ALL.len()],
-    /// Number of configurations by standing, with the time at which they were counted. They are cached, because the count
+    /// Number of configurations by status, with the time at which they were counted. They are cached, because the count
     /// reads every configuration.
-    standings: Mutex<Option<(Millis, StandingCounts)>>,
+    statuses: Mutex<Option<(Millis, StatusCounts)>>,
 }
 
 /// The requests of one route, method and status class.

@@ -43,7 +43,7 @@ pub(super) struct DatabaseMetrics {
     pub(super) sessions: u64,
     /// Sequence number of the newest event.
     pub(super) newest_event: u64,
-    pub(super) standings: Vec<(&'static str, u64)>,
+    pub(super) statuses: Vec<(&'static str, u64)>,
 }
 
 /// Statistics of this process.
@@ -167,11 +167,11 @@ impl MetricsSnapshot {
         writer.count("rollcall_sessions", "Active sessions of the portal", Some(rows.sessions))?;
         let configurations = LabelledFamily {
             name: "rollcall_configurations",
-            help: "Configurations by standing, counted once a minute",
+            help: "Configurations by status, counted once a minute",
             kind: MetricType::Gauge,
             label: "standing",
         };
-        writer.labelled(&configurations, &rows.standings)?;
+        writer.labelled(&configurations, &rows.statuses)?;
         let help = "Sequence number of the newest event of the feed";
         writer.count("rollcall_newest_event", help, Some(rows.newest_event))
     }

@@ -15,7 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
 
 use self::target::BulkTarget;
-use super::auth::check_type_rights;
+use super::authenticate::check_type_rights;
 use super::writes::ResourceWrites;
 use crate::clock;
 use crate::error::{Error, Reason, Result};

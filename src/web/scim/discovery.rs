@@ -7,7 +7,7 @@ use actix_web::http::Method;
 use serde_json::Value;
 
 use super::route::ScimRoute;
-use super::{auth, body, reject_method};
+use super::{authenticate, body, reject_method};
 use crate::error::{Error, Reason, Result};
 use crate::model::switches::{InputMode, PasswordHandling, Switches};
 use crate::provisioning::scope;
@@ -33,7 +33,7 @@ pub(super) fn serve_anonymous(
         return serve_document(request, base, &Switches::default(), &standard_types().map(Arc::clone), route);
     };
     let found = store.read_inline(|at| scope::find_public_scope(at, id))?;
-    let scope = found.ok_or_else(auth::unauthorized_error)?;
+    let scope = found.ok_or_else(authenticate::unauthorized_error)?;
     let answer = serve_document(request, base, &scope.switches, &scope.types, route);
     let media_type = scope.switches.response_media_type;
     Ok(ScimResponse { media_type, ..answer.unwrap_or_else(ScimResponse::from) })

@@ -1,6 +1,6 @@
 //! The SCIM endpoints. They have one entry point, so that authentication and routing use the same parsed path.
 
-mod auth;
+mod authenticate;
 mod body;
 mod bulk;
 mod discovery;
@@ -20,7 +20,7 @@ use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use self::auth::{BearerCredentials, TokenAuthentication, TokenCaller};
+use self::authenticate::{BearerCredentials, TokenAuthentication, TokenCaller};
 use self::bulk::BulkHandler;
 use self::lists::ListHandler;
 use self::resources::ResourceRequest;
@@ -70,7 +70,8 @@ pub async fn serve_request(request: HttpRequest, payload: Payload, state: Data<A
         status: answer.status,
         took,
     });
-    let (requested_configuration, refusal) = answer.who.as_ref().map_or((None, None), CallerIdentity::unauthenticated);
+    let (requested_configuration, refusal) =
+        answer.caller.as_ref().map_or((None, None), CallerIdentity::unauthenticated);
     write_log_line(&RequestLogLine {
         request_id: &request_id,
         method: request.method().as_str(),
@@ -86,7 +87,7 @@ pub async fn serve_request(request: HttpRequest, payload: Payload, state: Data<A
         notes: answer.notes.as_slice(),
         bulk: answer.bulk.map(|counts| [counts.operations, counts.succeeded, counts.failed]),
     });
-    let call = answer.who.take().map(|who| answer.take_call(who, &request, route, took));
+    let call = answer.caller.take().map(|caller| answer.take_call(caller, &request, route, took));
     let response = answer.into_http(&request, &request_id);
     if let Some(call) = call {
         state.usage.calls.record(request_log::RecordedCall { request_id, address: from, ..call });
@@ -146,18 +147,21 @@ async fn handle_request(
     address: &ProvisioningPath<'_>,
     route: &ScimRoute,
 ) -> Result<ScimResponse> {
-    let credentials = auth::read_credentials(request);
+    let credentials = authenticate::read_credentials(request);
     let base = format!("{}{}", state.server.public_url(), address.base);
     if let (true, BearerCredentials::None) = (route.is_discovery(), &credentials) {
         let answer = discovery::serve_anonymous(request, &state.store, address.configuration, &base, route);
         let answer = answer.unwrap_or_else(ScimResponse::from);
         let refusal = (answer.status == 401).then_some(TokenRefusal::NoToken);
-        return Ok(ScimResponse { who: auth::unauthenticated_caller(address.configuration, None, refusal), ..answer });
+        return Ok(ScimResponse {
+            caller: authenticate::unauthenticated_caller(address.configuration, None, refusal),
+            ..answer
+        });
     }
-    let caller = match auth::authenticate_caller(state, &credentials, address.configuration)? {
+    let caller = match authenticate::authenticate_caller(state, &credentials, address.configuration)? {
         TokenAuthentication::Caller(caller) => caller,
-        TokenAuthentication::Unauthenticated(who) => {
-            return Ok(reject_unauthenticated(request, state, &credentials, who));
+        TokenAuthentication::Unauthenticated(caller) => {
+            return Ok(reject_unauthenticated(request, state, &credentials, caller));
         }
     };
     let answered = match state.network.rates.count_request(caller.scope.configuration) {
@@ -170,7 +174,7 @@ async fn handle_request(
     let mut answer = answered.unwrap_or_else(ScimResponse::from);
     answer.media_type = caller.scope.switches.response_media_type;
     answer.configuration = Some(caller.scope.configuration_id);
-    answer.who = Some(CallerIdentity::Caller { configuration: caller.scope.configuration, token: caller.token });
+    answer.caller = Some(CallerIdentity::Caller { configuration: caller.scope.configuration, token: caller.token });
     Ok(answer)
 }
 
@@ -179,12 +183,12 @@ fn reject_unauthenticated(
     request: &HttpRequest,
     state: &AppState,
     credentials: &BearerCredentials,
-    who: Option<CallerIdentity>,
+    caller: Option<CallerIdentity>,
 ) -> ScimResponse {
     let address =
         request_middleware::caller_address(request).filter(|_| !matches!(credentials, BearerCredentials::None));
     let Some(wait) = address.and_then(|address| state.limits.login_throttle.record_wrong_token(address)) else {
-        return ScimResponse { who, ..auth::unauthorized_error().into() };
+        return ScimResponse { caller, ..authenticate::unauthorized_error().into() };
     };
     let refused = Error::new(Reason::WrongTokensLimited);
     ScimResponse { retry_after: Some(wait.as_secs() + 1), ..ScimResponse::from(refused) }
@@ -218,7 +222,7 @@ async fn handle_authenticated(call: &ScimCall<'_>, payload: Payload, caller: &To
     if route.is_discovery() {
         return discovery::serve_document(request, base, &caller.scope.switches, &caller.scope.types, route);
     }
-    auth::check_rights(caller.rights, route, request.method())?;
+    authenticate::check_rights(caller.rights, route, request.method())?;
     let scope = &caller.scope;
     let call = |resource_type| -> Result<ResourceRequest> {
         Ok(ResourceRequest { request, state, scope, base, resource_type, query: parse_query(request)? })

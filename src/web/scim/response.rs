@@ -48,7 +48,7 @@ pub(super) struct ScimResponse {
     /// The configuration of an authenticated caller.
     pub(super) configuration: Option<Arc<str>>,
     /// The caller, for the request log of the configuration; none if the call belongs to no configuration.
-    pub(super) who: Option<CallerIdentity>,
+    pub(super) caller: Option<CallerIdentity>,
     /// Counts of a bulk request.
     pub(super) bulk: Option<BulkCounts>,
 }
@@ -103,17 +103,17 @@ impl ScimResponse {
     /// response.
     pub(super) fn take_call(
         &mut self,
-        who: CallerIdentity,
+        caller: CallerIdentity,
         request: &HttpRequest,
         route: ScimRoute,
         took: Duration,
     ) -> RecordedCall {
         let method = request.method();
-        let wrote = route.writes(method) && self.has_effect() && matches!(who, CallerIdentity::Caller { .. });
+        let wrote = route.writes(method) && self.has_effect() && matches!(caller, CallerIdentity::Caller { .. });
         let created = if self.status == 201 { self.location.clone() } else { None };
         let (resource_type, id) = route.into_target();
         RecordedCall {
-            caller: who,
+            caller,
             request_id: String::new(),
             address: None,
             at: clock::current_millis(),

@@ -54,6 +54,11 @@ const BANNED_NAME_PARTS: &[&str] = &[
     "aside",
     "neighbours",
     "customer",
+    "agreement",
+    "standing",
+    "standings",
+    "spot",
+    "who",
 ];
 
 /// Whole type names that are not used.
@@ -74,8 +79,20 @@ const BANNED_TYPE_NAMES: &[&str] = &[
 ];
 
 /// File names that are not used.
-const BANNED_FILE_NAMES: &[&str] =
-    &["aside", "by_hand", "guard", "frame", "told", "known", "words", "neighbours", "missing", "customer", "measure"];
+const BANNED_FILE_NAMES: &[&str] = &[
+    "aside",
+    "by_hand",
+    "guard",
+    "frame",
+    "told",
+    "known",
+    "words",
+    "neighbours",
+    "missing",
+    "customer",
+    "measure",
+    "doors",
+];
 
 /// Identifiers that belong to the wire, the database or a library and keep their name.
 const FOREIGN_NAMES: &[&str] = &["open_in_place", "seal_in_place_append_tag"];

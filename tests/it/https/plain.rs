@@ -66,7 +66,7 @@ fn unusable_certificate_files_are_refused_at_start_by_name() {
     for (certificate, key, phrase) in wrong {
         let data = tempfile::tempdir().unwrap();
         let flags = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
-        let refused = serve_with_refuses(data.path(), &flags, Duration::from_secs(10));
+        let refused = serve_with_refuses(data.path(), &flags, Duration::from_secs(20));
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(said.contains(phrase) && said.trim().lines().count() == 1, "{said}");
     }
@@ -79,7 +79,7 @@ fn unusable_certificate_files_are_refused_at_start_by_name() {
         &["--acme-email", "ops@example.com"],
         &["--domain", "a.example", "--acme-directory", "http://ca.example/dir"],
     ] {
-        let refused = serve_with_refuses(data.path(), flags, Duration::from_secs(10));
+        let refused = serve_with_refuses(data.path(), flags, Duration::from_secs(20));
         assert_eq!(refused.status.code(), Some(2), "{flags:?}");
     }
 }

@@ -1,18 +1,17 @@
 //! The management API, as the operator's automation and an account's administrators use it.
 
+mod access_table;
 mod accounts;
 mod api_keys;
 mod audit;
 mod browsers;
 mod configurations;
 mod directory;
-mod doors;
 mod events;
-mod exchange;
 mod idempotency;
+mod invalid_requests;
 mod leftovers;
 mod links;
-mod odd_input;
 mod openapi;
 mod requests;
 mod rights;
@@ -20,5 +19,6 @@ mod schemas;
 mod server;
 mod settings;
 mod sync;
+mod token_exchange;
 mod tokens;
 mod users;

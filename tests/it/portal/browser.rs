@@ -178,7 +178,7 @@ pub(crate) fn wait_for_text(browser: &mut Browser, path: &str, text: &str) -> Pa
     let begun = Instant::now();
     loop {
         let page = browser.get(path).answered(200);
-        if page.contains(text) || begun.elapsed() > Duration::from_secs(10) {
+        if page.contains(text) || begun.elapsed() > Duration::from_mins(1) {
             assert!(page.contains(text), "{path} does not say {text}: {}", page.text);
             return page;
         }

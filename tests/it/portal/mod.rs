@@ -2,12 +2,12 @@
 
 pub(crate) mod browser;
 mod codes;
-mod looking;
+mod connection_pages;
 mod not_found;
 mod overview;
+mod owner_pages;
 mod pages;
 mod public_url;
-mod running;
 mod set_up;
 mod signing_in;
 mod sso;

@@ -67,8 +67,8 @@ impl VersionFixture {
     }
 
     fn send(&self, write: &Write) -> u16 {
-        let member = |who: &usize| json!([{"value": self.ids[*who]}]);
-        let leaving = |who: &usize| removal(&format!("members[value eq \"{}\"]", self.ids[*who]));
+        let member = |user: &usize| json!([{"value": self.ids[*user]}]);
+        let leaving = |user: &usize| removal(&format!("members[value eq \"{}\"]", self.ids[*user]));
         let (on, body) = match write {
             // Names of groups are unique, so each has its own texts.
             Write::Label(on, text) if *on < USERS => (on, operation("replace", "displayName", &json!(text))),
@@ -78,15 +78,15 @@ impl VersionFixture {
             Write::Manager(on, boss) => {
                 (on, operation("add", &format!("{ENTERPRISE}:manager.value"), &json!(self.ids[*boss])))
             }
-            Write::Join(on, who) => (on, operation("add", "members", &member(who))),
-            Write::Leave(on, who) => (on, leaving(who)),
+            Write::Join(on, user) => (on, operation("add", "members", &member(user))),
+            Write::Leave(on, user) => (on, leaving(user)),
             Write::Members(on, all) => {
-                let all: Vec<Value> = all.iter().map(|who| member(who)[0].clone()).collect();
+                let all: Vec<Value> = all.iter().map(|user| member(user)[0].clone()).collect();
                 (on, operation("replace", "members", &all.into()))
             }
-            Write::JoinAndLeave(on, who) => {
-                let there = json!({"op": "add", "path": "members", "value": member(who)});
-                (on, operations(&json!([there, leaving(who)["Operations"][0]])))
+            Write::JoinAndLeave(on, user) => {
+                let there = json!({"op": "add", "path": "members", "value": member(user)});
+                (on, operations(&json!([there, leaving(user)["Operations"][0]])))
             }
             Write::Refused(on) => {
                 (on, operations(&json!([{"op": "add", "path": "externalId", "value": "x"}, {"op": "remove"}])))

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::scim::filter::ScimFilter;
 use crate::scim::filter::evaluate::*;
-use crate::scim::patch_path::PatchPath;
+use crate::scim::patch::path::PatchPath;
 use crate::scim::schema::USER_TYPE;
 
 fn ada() -> Value {

@@ -76,7 +76,7 @@ impl AuditForm {
 /// An entry as a row of the page.
 struct AuditRow {
     at: (String, String),
-    who: String,
+    actor: String,
     kind: &'static str,
     address: Option<String>,
     account: Option<String>,
@@ -101,7 +101,7 @@ impl From<AuditEntry> for AuditRow {
         let text = |value: Option<Value>| value.and_then(|value| serde_json::to_string_pretty(&value).ok());
         Self {
             at: (clock::format_rfc3339(record.at), timestamps::format_minute(record.at)),
-            who: if name.is_empty() { id } else { name },
+            actor: if name.is_empty() { id } else { name },
             kind,
             address: record.address,
             account: record.account,

@@ -67,7 +67,7 @@ impl ConnectionsQuery {
 }
 
 impl ConnectionsPage {
-    fn standings() -> [ConnectionStatus; 6] {
+    fn statuses() -> [ConnectionStatus; 6] {
         ConnectionStatus::ALL
     }
 
@@ -84,7 +84,7 @@ impl ConnectionsPage {
 pub(crate) async fn list_connections(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
     let query: ConnectionsQuery = page_request.query().unwrap_or_default();
     let filter =
-        OverviewQuery { text: query.text.clone(), standing: query.state.clone(), provider: query.provider.clone() };
+        OverviewQuery { text: query.text.clone(), status: query.state.clone(), provider: query.provider.clone() };
     let (scope, now) = (admin.context.scope.clone(), clock::current_millis());
     let (state, runs_it) = (page_request.state.clone(), admin.signed.may_manage_server());
     let look = move |at: &Snapshot<'_>| {

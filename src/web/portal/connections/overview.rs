@@ -68,7 +68,7 @@ impl ConnectionView {
     }
 
     pub(crate) fn sentence(&self) -> String {
-        self.overview.standing.sentence(
+        self.overview.status.sentence(
             &self.overview.configuration,
             &self.overview.health,
             self.overview.provider,
@@ -97,7 +97,7 @@ impl ConnectionView {
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        self.overview.standing == ConnectionStatus::Paused
+        self.overview.status == ConnectionStatus::Paused
     }
 
     /// Whether the identity provider called within the last day.

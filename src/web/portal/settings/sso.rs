@@ -92,33 +92,34 @@ pub(crate) fn check_all_permissions(admin: &SystemAdmin) -> Result<(), PageError
 
 /// `GET /settings/sso`
 pub(crate) async fn show_sso_settings(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
-    let agreement = sso_provider::load_configuration(&page_request.state)?
-        .map_or_else(ProviderConfiguration::defaults, |stored| stored.agreement);
-    Ok(render_page(200, &SsoPage::read(&admin, &page_request.state, sso_form(&agreement), Vec::new())?))
+    let provider_configuration = sso_provider::load_configuration(&page_request.state)?
+        .map_or_else(ProviderConfiguration::defaults, |stored| stored.provider_configuration);
+    Ok(render_page(200, &SsoPage::read(&admin, &page_request.state, sso_form(&provider_configuration), Vec::new())?))
 }
 
-fn sso_form(agreement: &ProviderConfiguration) -> SsoForm {
+fn sso_form(provider_configuration: &ProviderConfiguration) -> SsoForm {
     let tick = |is: bool| if is { "on".to_owned() } else { String::new() };
-    let lines: Vec<String> = agreement.roles.iter().map(|(value, role)| format!("{value} = {role}")).collect();
+    let lines: Vec<String> =
+        provider_configuration.roles.iter().map(|(value, role)| format!("{value} = {role}")).collect();
     let fields = [
-        ("is_on", tick(agreement.is_on)),
-        ("issuer", agreement.issuer.clone()),
-        ("client_id", agreement.client_id.clone()),
-        ("scopes", agreement.scopes.clone()),
-        ("label", agreement.label.clone()),
-        ("only", tick(agreement.passwords_for_owners_only)),
-        ("trusts_emails", tick(agreement.trusts_emails)),
-        ("adds_people", tick(agreement.adds_admins)),
-        ("domains", agreement.domains.join(" ")),
-        ("default_role", agreement.default_role.clone().unwrap_or_default()),
-        ("role_claim", agreement.role_claim.clone()),
+        ("is_on", tick(provider_configuration.is_on)),
+        ("issuer", provider_configuration.issuer.clone()),
+        ("client_id", provider_configuration.client_id.clone()),
+        ("scopes", provider_configuration.scopes.clone()),
+        ("label", provider_configuration.label.clone()),
+        ("only", tick(provider_configuration.passwords_for_owners_only)),
+        ("trusts_emails", tick(provider_configuration.trusts_emails)),
+        ("adds_people", tick(provider_configuration.adds_admins)),
+        ("domains", provider_configuration.domains.join(" ")),
+        ("default_role", provider_configuration.default_role.clone().unwrap_or_default()),
+        ("role_claim", provider_configuration.role_claim.clone()),
         ("roles", lines.join("\n")),
     ];
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Reads the form: the agreement, and an error for each line of the role table that cannot be parsed.
-fn parse_agreement(fields: &SsoForm) -> (ProviderConfiguration, Vec<FormError>) {
+/// Reads the form: the provider_configuration, and an error for each line of the role table that cannot be parsed.
+fn parse_provider_configuration(fields: &SsoForm) -> (ProviderConfiguration, Vec<FormError>) {
     let text = |name: &str| fields.get(name).map(|text| text.trim().to_owned()).unwrap_or_default();
     let is = |name: &str| text(name) == "on";
     let separators = [',', ';', ' ', '\n', '\r', '\t'];
@@ -137,7 +138,7 @@ fn parse_agreement(fields: &SsoForm) -> (ProviderConfiguration, Vec<FormError>) 
         }
     }
     let domains = text("domains").to_lowercase();
-    let agreement = ProviderConfiguration {
+    let provider_configuration = ProviderConfiguration {
         is_on: is("is_on"),
         issuer: text("issuer"),
         client_id: text("client_id"),
@@ -151,14 +152,14 @@ fn parse_agreement(fields: &SsoForm) -> (ProviderConfiguration, Vec<FormError>) 
         role_claim: text("role_claim"),
         roles,
     };
-    (agreement, problems)
+    (provider_configuration, problems)
 }
 
 /// Reads the client secret of the form. A stored secret belongs to one client of one issuer and is never sent to
 /// another.
 fn parse_client_secret(
     fields: &SsoForm,
-    agreement: &ProviderConfiguration,
+    provider_configuration: &ProviderConfiguration,
     stored: Option<&StoredProvider>,
     key: &SigningKey,
 ) -> Result<ClientSecret, FormError> {
@@ -170,8 +171,8 @@ fn parse_client_secret(
     if typed.is_empty() {
         let current = stored.filter(|stored| stored.client_secret.is_some());
         let Some(current) = current else { return Err(refused("Give the client secret, or say that there is none.")) };
-        let is_same =
-            current.agreement.issuer == agreement.issuer && current.agreement.client_id == agreement.client_id;
+        let is_same = current.provider_configuration.issuer == provider_configuration.issuer
+            && current.provider_configuration.client_id == provider_configuration.client_id;
         let sentence = "Give the client secret again: the stored one belongs to another issuer or client.";
         return if is_same { Ok(ClientSecret::Unchanged) } else { Err(refused(sentence)) };
     }
@@ -179,7 +180,8 @@ fn parse_client_secret(
         return Err(refused("This is too long for a client secret."));
     }
     let random = secret::random_bytes().map_err(|_| refused("The server has no random numbers. Try again."))?;
-    let sealed = sso_provider::client_secret_sealer(key, &agreement.issuer).seal(&random, typed.as_bytes().to_vec());
+    let sealed = sso_provider::client_secret_sealer(key, &provider_configuration.issuer)
+        .seal(&random, typed.as_bytes().to_vec());
     sealed.map(ClientSecret::New).ok_or_else(|| refused("It cannot be stored. Try again."))
 }
 
@@ -188,16 +190,17 @@ pub(crate) async fn save_sso_settings(admin: SystemAdmin, page_request: PageRequ
     let mut fields = page_request.form::<SsoForm>(&admin.signed).await?;
     check_all_permissions(&admin)?;
     let stored = sso_provider::load_configuration(&page_request.state)?;
-    let (mut agreement, mut problems) = parse_agreement(&fields);
+    let (mut provider_configuration, mut problems) = parse_provider_configuration(&fields);
     if let Some(given) = &page_request.state.server.settings.sso {
-        agreement = sso_provider::apply_settings(agreement, given);
+        provider_configuration = sso_provider::apply_settings(provider_configuration, given);
         fields.insert("no_secret".to_owned(), "on".to_owned());
     }
-    if let Err(sentence) = parse_trusted_url(&agreement.issuer) {
+    if let Err(sentence) = parse_trusted_url(&provider_configuration.issuer) {
         problems.push(FormError { field: "issuer", sentence: format!("The issuer cannot be used: {sentence}.") });
     }
-    problems.extend(agreement.field_errors().iter().map(form_error));
-    let client_secret = parse_client_secret(&fields, &agreement, stored.as_ref(), &page_request.state.signing.key);
+    problems.extend(provider_configuration.field_errors().iter().map(form_error));
+    let client_secret =
+        parse_client_secret(&fields, &provider_configuration, stored.as_ref(), &page_request.state.signing.key);
     // The secret is never sent back to the browser.
     fields.remove("client_secret");
     let client_secret = client_secret.map_err(|problem| problems.push(problem));
@@ -205,7 +208,10 @@ pub(crate) async fn save_sso_settings(admin: SystemAdmin, page_request: PageRequ
         return Ok(render_page(422, &SsoPage::read(&admin, &page_request.state, fields, problems)?));
     };
     let context = admin.context.clone();
-    match page_request.write(move |tx| agreed::save_provider(tx, &context, &agreement, client_secret)).await {
+    match page_request
+        .write(move |tx| agreed::save_provider(tx, &context, &provider_configuration, client_secret))
+        .await
+    {
         Ok(()) => Ok(redirect_to("/settings/sso?done=saved").finish()),
         Err(error) if error.kind() == ErrorKind::Invalid => {
             Ok(render_page(422, &SsoPage::read(&admin, &page_request.state, fields, vec![form_error(&error)])?))

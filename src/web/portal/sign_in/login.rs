@@ -55,15 +55,16 @@ impl SignInPage {
         next: Option<&str>,
         problem: Option<&'static str>,
     ) -> Result<Self, PageError> {
-        let offered =
-            sso_provider::load_configuration(state)?.map(|stored| stored.agreement).filter(|agreement| agreement.is_on);
-        let only = offered.as_ref().is_some_and(|agreement| agreement.passwords_for_owners_only);
+        let offered = sso_provider::load_configuration(state)?
+            .map(|stored| stored.provider_configuration)
+            .filter(|configuration| configuration.is_on);
+        let only = offered.as_ref().is_some_and(|configuration| configuration.passwords_for_owners_only);
         Ok(Self {
             layout: PageLayout::new("Sign in", None, NavigationEntry::NoSection),
             email,
             next: forms::local_path(next).to_owned(),
             problem,
-            sso: offered.map(|agreement| agreement.label),
+            sso: offered.map(|configuration| configuration.label),
             owners_only: only,
             asks_password: !only || problem.is_some(),
         })
@@ -132,7 +133,9 @@ fn may_use_password(state: &AppState, admin: &Admin) -> bool {
     let is_owner = admin.role == OWNER && admin.account.is_none();
     is_owner
         || sso_provider::load_configuration(state).is_ok_and(|stored| {
-            !stored.is_some_and(|stored| stored.agreement.is_on && stored.agreement.passwords_for_owners_only)
+            !stored.is_some_and(|stored| {
+                stored.provider_configuration.is_on && stored.provider_configuration.passwords_for_owners_only
+            })
         })
 }
 

@@ -60,7 +60,7 @@ struct SsoQuery {
 pub(crate) async fn begin_sso(page_request: PageRequest) -> PageResult {
     let next = page_request.query::<SsoQuery>().unwrap_or_default().next;
     let provider = match sso_provider::load_provider(&page_request.state) {
-        Ok(Some(provider)) if provider.agreement.is_on => provider,
+        Ok(Some(provider)) if provider.provider_configuration.is_on => provider,
         Ok(_) => return Err(PageError::NotFound),
         Err(error) => {
             return match reject_too_many_attempts(&page_request) {
@@ -167,7 +167,8 @@ pub(crate) async fn finish_sso(runner: Option<SystemAdmin>, page_request: PageRe
         Err(error) => return show_broken(&page_request, error).await,
     };
     let tester = runner.filter(|admin| begun.test_session.as_ref() == Some(&admin.signed.session));
-    if begun.test_session.is_some() != tester.is_some() || !(provider.agreement.is_on || tester.is_some()) {
+    if begun.test_session.is_some() != tester.is_some() || !(provider.provider_configuration.is_on || tester.is_some())
+    {
         return show_failure(&page_request, "no_such_attempt", "the attempt was started for another purpose").await;
     }
     let callback: Callback = page_request.query().unwrap_or_default();
@@ -188,8 +189,9 @@ fn show_test_result(
 ) -> PageResult {
     let outcome = match came {
         Ok(came) => {
-            let decision =
-                state.store.read_inline(|at| identities::evaluate_sign_in(at, &provider.agreement, &came.identity))?;
+            let decision = state
+                .store
+                .read_inline(|at| identities::evaluate_sign_in(at, &provider.provider_configuration, &came.identity))?;
             Ok((came, decision))
         }
         Err(failure) => Err(failure.to_string()),
@@ -208,9 +210,10 @@ async fn sign_in_identity(
     next: &str,
 ) -> PageResult {
     let (cookie, digest, mut session) = session::begin_session(&page_request.request, &page_request.state.server, "")?;
-    let (from, agreement, fresh) = (call_origin(page_request), provider.agreement.clone(), clock::new_id());
+    let (from, provider_configuration, fresh) =
+        (call_origin(page_request), provider.provider_configuration.clone(), clock::new_id());
     let entered = page_request.write(move |tx| {
-        let entered = identities::sign_in(tx, &from, &agreement, &came.identity, &fresh)?;
+        let entered = identities::sign_in(tx, &from, &provider_configuration, &came.identity, &fresh)?;
         if let Ok(admin) = &entered {
             session.admin.clone_from(&admin.id);
             sessions::start_session(tx, &digest, &session)?;
@@ -305,7 +308,10 @@ fn render_test_page(
         Ok((came, decision)) => (None, Some(describe_result(came, &decision))),
         Err(problem) => (Some(problem), None),
     };
-    render_page(200, &SsoTestPage { layout, tab: "sso", problem, result: came, is_on: provider.agreement.is_on })
+    render_page(
+        200,
+        &SsoTestPage { layout, tab: "sso", problem, result: came, is_on: provider.provider_configuration.is_on },
+    )
 }
 
 fn describe_result(came: SignedInUser, decision: &SignInDecision) -> SsoTestResult {

@@ -1,8 +1,8 @@
 //! Sign-in through an OpenID provider, with a browser without scripts.
 
 mod admins;
-mod answers;
 mod provider;
+mod provider_responses;
 mod settings;
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Permissions of every operation of the management API: a table (`doors.txt`), checked with all kinds of callers.
+//! Permissions of every operation of the management API: a table (`access_table.txt`), checked with all kinds of callers.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::caller::Caller;
 use crate::identity::{Signer, app_for, now};
 
 /// `METHOD path needs`: a permission, with the prefix `operator:` if only the operator may use it, or `public`.
-const ACCESS_TABLE: &str = include_str!("doors.txt");
+const ACCESS_TABLE: &str = include_str!("access_table.txt");
 
 const PERMISSIONS: [&str; 8] = [
     "provisioning.read",
@@ -48,7 +48,7 @@ fn documented(app: &App) -> Vec<(String, String)> {
 #[test]
 fn the_access_table_lists_exactly_the_documented_operations() {
     let listed: Vec<(String, String)> = table().into_keys().collect();
-    assert_eq!(documented(App::shared()), listed, "tests/it/management/doors.txt must list every operation");
+    assert_eq!(documented(App::shared()), listed, "tests/it/management/access_table.txt must list every operation");
 }
 
 /// The path with a random id in place of each parameter.

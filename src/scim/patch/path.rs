@@ -1,9 +1,9 @@
 //! Paths of PATCH operations (RFC 7644 section 3.5.2): an attribute path, or one with a filter in brackets.
 
-use super::filter::{MAX_LENGTH, Predicate, check_element, parse_brackets};
-use super::path::{AttrPath, ResolvedPath, is_name, shorten_text, unknown_sub_attribute_error};
-use super::schema::{DataType, ResourceType};
 use crate::error::{Error, Reason};
+use crate::scim::filter::{MAX_LENGTH, Predicate, check_element, parse_brackets};
+use crate::scim::path::{AttrPath, ResolvedPath, is_name, shorten_text, unknown_sub_attribute_error};
+use crate::scim::schema::{DataType, ResourceType};
 
 /// A PATCH path resolved against a resource type: `members`, `name.familyName`, `emails[type eq "work"].value`, ….
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub struct PatchPath<'t> {
 impl<'t> PatchPath<'t> {
     /// Parses a path. Strings in the filter may also be in single quotes.
     ///
-    /// [`super::path::is_unknown_path`] distinguishes unknown attributes from malformed paths and filters.
+    /// [`crate::scim::path::is_unknown_path`] distinguishes unknown attributes from malformed paths and filters.
     /// Brackets are also accepted on single-valued complex attributes: Entra sends `manager[value eq "id"]`.
     pub fn parse(text: &str, resource_type: &'t ResourceType) -> Result<Self, Error> {
         if text.len() > MAX_LENGTH {
@@ -56,7 +56,10 @@ fn parse_bracket_suffix<'a>(path: &str, rest: &'a str) -> Result<Option<&'a str>
     }
 }
 
-fn find_sub_attribute<'t>(container: ResolvedPath<'t>, name: &str) -> Result<&'t super::schema::Attribute, Error> {
+fn find_sub_attribute<'t>(
+    container: ResolvedPath<'t>,
+    name: &str,
+) -> Result<&'t crate::scim::schema::Attribute, Error> {
     container
         .attribute
         .and_then(|attribute| attribute.sub_attribute(name))

@@ -7,7 +7,7 @@ use crate::error::{Error, Reason};
 use crate::scim::dialect::{DialectNotes, DialectRules, NoteCode};
 use crate::scim::members::{MemberEdit, read_members};
 use crate::scim::password::PasswordChange;
-use crate::scim::patch_path::PatchPath;
+use crate::scim::patch::path::PatchPath;
 use crate::scim::path::is_unknown_path;
 use crate::scim::schema::{Attribute, DataType, Mutability, ResourceType};
 use crate::scim::urn;
