@@ -139,6 +139,37 @@ CREATE TABLE resource_counts (
     PRIMARY KEY (configuration, type, stretch)
 ) STRICT, WITHOUT ROWID;
 
+-- How much each configuration stores, and limits of its own: NULL for the default of the operator, 0 for no limit. `bytes`
+-- are those of the documents of its users and groups. The counters change in the transaction of the rows that they count.
+CREATE TABLE configuration_usage (
+    configuration           INTEGER PRIMARY KEY REFERENCES configurations (configuration),
+    account_id              TEXT NOT NULL,
+    users                   INTEGER NOT NULL DEFAULT 0,
+    groups                  INTEGER NOT NULL DEFAULT 0,
+    members                 INTEGER NOT NULL DEFAULT 0,
+    bytes                   INTEGER NOT NULL DEFAULT 0,
+    request_log_bytes       INTEGER NOT NULL DEFAULT 0,
+    users_limit             INTEGER,
+    groups_limit            INTEGER,
+    members_limit           INTEGER,
+    bytes_limit             INTEGER,
+    request_log_bytes_limit INTEGER
+) STRICT;
+
+-- The sums of the configurations of each account, including deleted ones until they are purged, and limits of its own.
+CREATE TABLE account_usage (
+    account_id           TEXT PRIMARY KEY REFERENCES accounts (id),
+    users                INTEGER NOT NULL DEFAULT 0,
+    groups               INTEGER NOT NULL DEFAULT 0,
+    members              INTEGER NOT NULL DEFAULT 0,
+    bytes                INTEGER NOT NULL DEFAULT 0,
+    configurations_limit INTEGER,
+    users_limit          INTEGER,
+    groups_limit         INTEGER,
+    members_limit        INTEGER,
+    bytes_limit          INTEGER
+) STRICT, WITHOUT ROWID;
+
 -- Events, appended in the transaction of the change. The newest row is never removed, so seq never decreases.
 CREATE TABLE events (
     seq           INTEGER PRIMARY KEY,
@@ -179,7 +210,10 @@ CREATE TABLE setup_links (
     expires_at     INTEGER NOT NULL,
     last_opened_at INTEGER,
     opened         INTEGER NOT NULL DEFAULT 0,
-    ended_at       INTEGER
+    ended_at       INTEGER,
+    -- Tokens created with the link.
+    tokens_made    INTEGER NOT NULL DEFAULT 0,
+    tokens_end_at  INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX setup_links_by_configuration ON setup_links (configuration);
 
@@ -382,3 +416,29 @@ CREATE TABLE sso_identities (
     PRIMARY KEY (issuer, subject)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX sso_identities_by_admin ON sso_identities (admin_id, issuer);
+
+-- Password checks that passed and wait for the one-time code, by the digest of the secret in the cookie of the browser.
+CREATE TABLE sign_in_claims (
+    digest     BLOB PRIMARY KEY,
+    admin_id   TEXT NOT NULL REFERENCES admins (id),
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sign_in_claims_by_admin ON sign_in_claims (admin_id, created_at);
+
+-- Wrong one-time codes of admins. `failures` counts those since the last right code; codes are refused until
+-- `blocked_until`. `unseen` counts those since `unseen_since` that the admin has not confirmed to know of.
+CREATE TABLE wrong_codes (
+    admin_id      TEXT PRIMARY KEY REFERENCES admins (id),
+    failures      INTEGER NOT NULL,
+    blocked_until INTEGER,
+    unseen        INTEGER NOT NULL,
+    unseen_since  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Addresses from which a setup link was opened, per day (days since 1970 in UTC): each is one entry of the audit log.
+CREATE TABLE setup_link_visits (
+    link_id TEXT NOT NULL,
+    day     INTEGER NOT NULL,
+    address TEXT NOT NULL,
+    PRIMARY KEY (link_id, day, address)
+) STRICT, WITHOUT ROWID;

@@ -6,9 +6,10 @@ mod seed;
 use divan::{Bencher, black_box};
 use rollcall::scim::dialect::DialectRules;
 use rollcall::scim::filter::ScimFilter;
-use rollcall::scim::patch::{self, PatchEdit};
+use rollcall::scim::patch;
 use rollcall::scim::render::{self, ResourceMeta};
 use rollcall::scim::schema::USER_TYPE;
+use rollcall::scim::work::WorkBudget;
 use rollcall::scim::{json, validate};
 use rollcall::store::filter_sql::{self, FilterContext};
 use serde_json::Value;
@@ -61,11 +62,9 @@ fn read_and_apply_a_patch(bencher: Bencher<'_, '_>, path: &str) {
     bencher.bench(|| {
         let request = patch::parse_patch(black_box(&body), &USER_TYPE, DialectRules::LENIENT).expect("a right PATCH");
         let mut after = user.clone();
-        for edit in &request.edits {
-            if let PatchEdit::Attribute(edit) = edit {
-                patch::apply_edit(edit, &mut after, &USER_TYPE, DialectRules::LENIENT).expect("an attribute to change");
-            }
-        }
+        let mut work = WorkBudget::default();
+        patch::apply_edits(&request.edits, &mut after, &USER_TYPE, DialectRules::LENIENT, &mut work)
+            .expect("an attribute to change");
         after
     });
 }

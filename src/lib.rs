@@ -23,6 +23,7 @@
 //! - [`jobs`]: scheduled and background work
 //! - [`server`]: starts and stops the server
 //! - [`cli`]: the command line
+//! - [`limit_table`]: the limits that docs/security.md lists
 
 pub mod auth;
 pub mod cli;
@@ -32,6 +33,7 @@ pub mod doctor;
 pub mod error;
 pub mod histogram;
 pub mod jobs;
+pub mod limit_table;
 pub mod log;
 pub mod management;
 pub mod messages;

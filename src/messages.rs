@@ -65,6 +65,7 @@ pub fn template_of_note(code: NoteCode) -> &'static str {
         NoteCode::JsonTextUnpacked => "JSON text unpacked",
         NoteCode::UnknownMemberSkipped => "members: unknown id skipped",
         NoteCode::InactiveResourceActivated => "inactive resource of that name activated",
+        NoteCode::GroupsShortened => "groups: only the first 100 of a user listed",
     }
 }
 
@@ -75,6 +76,11 @@ pub fn template_of(reason: Reason) -> &'static str {
         // Load and storage.
         Reason::ServerBusy => "the server is busy; try again in a few seconds",
         Reason::DiskFull => "the disk of the server is full; nothing was changed",
+        Reason::WriteTooLong => "the change takes too long; nothing was changed; split it into smaller requests",
+        Reason::BulkJobsLimited => "too many bulk requests of this configuration are waiting; try again later",
+        Reason::QuotaExceeded => {
+            "the {owner} has reached its quota of {limit} {quota}; remove some, or ask the operator for a higher limit"
+        }
         Reason::QueryTooLong => "the query takes too long; restrict it, or filter by an indexed attribute",
         Reason::DatabaseUnavailable => "the server cannot use its database at present; nothing was changed",
         Reason::ServerStopping => "the server is stopping",
@@ -89,6 +95,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::ReferenceUnavailable => "the page cannot be generated; /openapi.json has the same content as JSON",
         // HTTP.
         Reason::BodyTooLarge => "the body is larger than {max} bytes; split the request",
+        Reason::BodyMemoryExhausted => "there are too many large bodies at the same time; try again in a few seconds",
         Reason::BodyTimeout => "the body did not arrive in time",
         Reason::BodyIncomplete => "the body is incomplete or its framing is not valid",
         Reason::BodyCompressed => "compressed bodies are not accepted: leave out Content-Encoding",
@@ -115,6 +122,9 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::ConfigurationDeleted => "the configuration is deleted",
         Reason::WrongTokensLimited => "too many requests with a wrong token came from this address",
         Reason::RequestsLimited => "too many requests to this provisioning URL; slow down",
+        Reason::QueriesLimited => {
+            "too many queries are waiting; send fewer at once, or filter by userName, externalId or id"
+        }
         Reason::TokenReadOnly => "this token is read-only; use one with the right to write",
         Reason::TokenTypeForbidden => "this token is for {rights} only and has no access to {endpoint}",
         Reason::CredentialRequired => "the request needs a valid environment token, API key or user token",
@@ -131,6 +141,8 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::AccountHeaderForbidden => "the caller has no access to the account in frontegg-tenant-id",
         Reason::AccountMismatch => "accountId is not the account in frontegg-tenant-id",
         Reason::PermissionsNotHeld => "permissions: a key can only have permissions that the caller has",
+        Reason::AuthorityExceeded => "this needs permissions that the caller lacks",
+        Reason::ExpiryBeyondCaller => "{field}: must not be after the expiry of the caller's own credential",
         // Parameters of the management API.
         Reason::CursorNotIssued => "cursor must be the unchanged nextCursor of the previous page",
         Reason::TimestampInvalid => "{field} must be a timestamp in RFC 3339 format, such as 2026-07-14T09:30:00Z",
@@ -175,6 +187,10 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::BooleanWrong => "{field} must be true or false, found {found}",
         Reason::ValueTypeWrong => "{field} must be {expected}, found {found}",
         Reason::TooManyValues => "{field} may have at most {max} values",
+        Reason::IndexedTextTooLarge => {
+            "the indexed values of a resource may have at most {max} KiB of text that is not ASCII"
+        }
+        Reason::ResourceTooLarge => "a resource may have at most {max} KiB; remove values that are not needed",
         Reason::ScimPasswordEmpty => "password must not be empty; remove it instead",
         Reason::ScimPasswordTooLong => "password must not be longer than {max} bytes",
         Reason::UserNameTaken => "userName is taken by another resource of this type",
@@ -194,6 +210,9 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::OperationsEmpty => "Operations must not be empty",
         Reason::OperationsNotArray => "Operations must be an array",
         Reason::TooManyOperations => "one request may hold at most {max} operations",
+        Reason::RequestTooExpensive => {
+            "the request compares or copies too much; split it into requests with fewer operations, terms or values"
+        }
         Reason::OperationNotObject => "an operation must be an object",
         Reason::OpMissing => "op is required: add, replace or remove",
         Reason::OpUnknown => "op must be add, replace or remove",
@@ -328,7 +347,9 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::EmailInvalid => "the e-mail address must look like name@example.com",
         Reason::PasswordTooShort => "the password must have at least {min} characters; a sentence is easy to remember",
         Reason::PasswordTooLong => "the password may have at most {max} characters",
-        Reason::PasswordTooCommon => "the password is too common; choose another",
+        Reason::PasswordTooCommon => {
+            "the password is too common; choose several unrelated words, such as a sentence of your own"
+        }
         Reason::NoteInvalid => "note must have at most {max} characters and no control characters",
         Reason::NumberOutOfRange => "{field} must be a number from {min} to {max}",
         Reason::SecondsOutOfRange => "{field} must be a number of seconds from {min} to {max}",
@@ -378,6 +399,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::LinkTokenInUse => {
             "a token of this connection is already in use; ask the sender of the link for another"
         }
+        Reason::LinkTokensSpent => "{max} tokens were made with this link; ask the sender for a new link",
         Reason::TooManyLinks => "the configuration has {max} live links: revoke one first",
         // API keys and permissions.
         Reason::ApiKeyNotFound => "there is no API key {id}",
@@ -406,6 +428,8 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::SsoLabelLength => "the button needs a text of 1 to {max} characters",
         Reason::SsoScopesInvalid => "enter scopes in ASCII, separated by spaces",
         Reason::SsoDomainsInvalid => "enter at most {max} domains such as example.com, separated by spaces",
+        Reason::SsoClaimValuesInvalid => "enter at most {max} values, separated by spaces, such as mfa or phr",
+        Reason::SsoLinkOutdated => "the settings or the links changed in the meantime; sign in again",
         Reason::SsoDomainMissing => "enter the e-mail domains of admins to add; without a domain, no admin is added",
         Reason::SsoOwnerRole => "the owner role cannot be assigned on sign-in; assign it in the list of admins",
         Reason::SsoTooManyRoles => "the table has at most {max} lines",

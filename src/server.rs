@@ -1,6 +1,6 @@
 //! Starts and stops the server. Production and tests use the same builder.
 
-mod listen;
+pub(crate) mod listen;
 mod metrics;
 
 use std::io;
@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::guard::fn_guard;
@@ -21,28 +20,26 @@ use crate::auth::jwt::{SigningKey, UserTokens};
 use crate::auth::secret::{self, BearerToken};
 use crate::jobs::{self, certificates, scheduled_backup, service_manager};
 use crate::log;
-use crate::management::{admins, instance};
+use crate::management::{admins, instance, quotas};
 use crate::model::configuration::provisioning_url;
+use crate::model::quota::QuotaDefaults;
 use crate::scim::cursor::CursorSecret;
 use crate::settings::{LogFormat, Settings};
 use crate::store::Store;
 use crate::tls::Tls;
-use crate::web::limits::HEAD_DEADLINE;
+use crate::web::limits::{HEAD_DEADLINE, KEEP_ALIVE};
 use crate::web::network;
 use crate::web::public_url::PublicUrl;
-use crate::web::request_middleware::add_strict_transport;
+use crate::web::request_middleware::wrap_every_request;
 use crate::web::state::{AppState, ServerContext, Signing};
 use crate::web::{api, assets, portal, scim};
 
 /// Validity of the setup URL, in milliseconds.
 const SETUP_MILLIS: i64 = 30 * 60 * 1000;
-/// How long a connection may be idle between two requests; identity providers reuse connections.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Time that running requests have to finish when the server stops, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
-/// Threads of each worker for scans and large bodies. More threads would only wait for readers, and each one uses
-/// memory.
-const BLOCKING_THREADS: usize = 2;
+/// Threads of each worker for scans and large bodies: scans cannot occupy all of them, and each one uses memory.
+const BLOCKING_THREADS: usize = Store::SCANS_MAX + 2;
 
 /// A server that is bound to its address.
 pub struct BoundServer {
@@ -67,17 +64,22 @@ pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer
     let address = listener.local_addr()?;
     let public = PublicUrl::new(&store_public_url(settings, &store, address)?, settings.public_url.is_some());
     check_proxies(settings, &store)?;
+    apply_quota_defaults(settings, &store)?;
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let stored = store.write_blocking_without_savepoint(move |tx| instance::ensure_cursor_secret(tx, fresh));
     let cursor_secret = stored.map_err(io::Error::other)?;
-    let context = ServerContext::new(public, settings.clone(), tls.as_ref().map(Tls::expiry));
+    let workers = thread::available_parallelism().map_or(2, NonZeroUsize::get);
+    let capacity = network::limit_sockets(settings.limits.sockets, workers);
+    let mut effective = settings.clone();
+    effective.limits.sockets = capacity.served;
+    let context = ServerContext::new(public, effective, tls.as_ref().map(Tls::expiry));
     let state = web::Data::new(AppState::new(store, open_signing(settings, cursor_secret)?, context));
     let shared = state.clone();
     let sockets = Arc::clone(&state.network.sockets);
-    let workers = thread::available_parallelism().map_or(2, NonZeroUsize::get);
-    let sockets_max = network::limit_sockets(settings.limits.sockets, workers).div_ceil(workers);
     let server = HttpServer::new(move || {
-        let mut app = App::new().app_data(shared.clone()).wrap(from_fn(add_strict_transport));
+        // Runs on the thread of each worker.
+        Store::mark_event_loop();
+        let mut app = App::new().app_data(shared.clone()).wrap(from_fn(wrap_every_request));
         for family in scim::SCIM_PREFIXES {
             // A scope compares a prefix. A pattern for the rest of the path would be evaluated for every request.
             let scope = web::scope(family).guard(fn_guard(scim::is_scim_path));
@@ -94,7 +96,8 @@ pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer
     .workers(workers)
     .keep_alive(KEEP_ALIVE)
     .client_request_timeout(HEAD_DEADLINE)
-    .max_connections(sockets_max)
+    .tcp_nodelay(true)
+    .max_connections(capacity.accepted.div_ceil(workers))
     .on_connect(move |stream, extensions| sockets.admit(stream, extensions))
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals()
@@ -125,6 +128,13 @@ fn store_public_url(settings: &Settings, store: &Store, address: SocketAddr) -> 
     let public_url =
         store.write_blocking(move |tx| instance::store_startup_urls(tx, &listen_url, configured.as_deref()));
     public_url.map_err(io::Error::other)
+}
+
+/// Applies the default quotas, and stores them for the commands.
+fn apply_quota_defaults(settings: &Settings, store: &Store) -> io::Result<()> {
+    let defaults = QuotaDefaults::from(&settings.quotas);
+    store.set_quota_defaults(defaults);
+    store.write_blocking(move |tx| quotas::store_defaults(tx, &defaults)).map_err(io::Error::other)
 }
 
 /// Checks that trusted proxies are set together with a public URL: in a request of a proxy, no other source is
@@ -188,11 +198,16 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
         let (stop, stopped) = oneshot::channel::<()>();
         let writer = actix_web::rt::spawn(store_activity_periodically(bound.state.clone(), stopped));
         let workers = [
-            actix_web::rt::spawn(jobs::retention::run_retention(store.clone())),
+            actix_web::rt::spawn(jobs::retention::run_retention(store.clone(), settings.portal.sessions)),
+            actix_web::rt::spawn(jobs::retention::limit_request_logs(
+                store.clone(),
+                settings.quotas.request_log_total_bytes,
+            )),
             actix_web::rt::spawn(crate::jobs::pending_steps::run_pending_steps(store.clone())),
             actix_web::rt::spawn(crate::jobs::event_expiry::expire_events(store.clone())),
             actix_web::rt::spawn(crate::jobs::external_writes::watch_external_writes(store.clone())),
             actix_web::rt::spawn(certificates::maintain_certificate(bound.tls, hangups)),
+            actix_web::rt::spawn(network::close_stalled_connections(Arc::clone(&bound.state.network.sockets))),
         ];
         let backups = settings
             .backups

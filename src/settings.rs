@@ -10,7 +10,9 @@ mod callers;
 mod file;
 mod limits;
 mod observability;
+mod portal;
 mod proxies;
+mod quotas;
 mod setting;
 mod sources;
 mod sso;
@@ -29,8 +31,10 @@ pub use crate::settings::setting::{Setting, ValueKind};
 pub use backups::{BackupSchedule, BackupScheduleArgs};
 pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings, parse_trusted_url};
 pub use file::SettingsError;
-pub use limits::{LimitArgs, Limits};
+pub use limits::{LimitArgs, Limits, default_limits};
+pub use portal::{PortalArgs, PortalSettings, SessionLifetime, default_portal_settings};
 pub use proxies::ProxyArgs;
+pub use quotas::{QuotaArgs, QuotaSettings};
 pub use sources::{SettingOrigin, SettingSources, SettingValue};
 pub use sso::{SsoArgs, SsoSettings};
 pub use tls::{AcmeSettings, TlsArgs, Transport};
@@ -86,6 +90,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub sso: SsoArgs,
 
+    /// Sessions of the portal.
+    #[command(flatten)]
+    pub portal: PortalArgs,
+
     /// Scheduled backups.
     #[command(flatten)]
     pub backups: BackupScheduleArgs,
@@ -101,6 +109,10 @@ pub struct ServeArgs {
     /// Limits on callers.
     #[command(flatten)]
     pub limits: LimitArgs,
+
+    /// Quotas.
+    #[command(flatten)]
+    pub quotas: QuotaArgs,
 }
 
 /// Validated settings of a running server.
@@ -127,6 +139,8 @@ pub struct Settings {
     pub user_tokens: Option<UserTokenSettings>,
     /// OpenID provider of the portal; `None` if it is configured on the portal page or not at all.
     pub sso: Option<SsoSettings>,
+    /// Sessions of the portal.
+    pub portal: PortalSettings,
     /// Scheduled backups; `None` turns them off.
     pub backups: Option<BackupSchedule>,
     /// Warnings about the sources of the settings, for the log.
@@ -135,6 +149,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Limits on callers.
     pub limits: Limits,
+    /// Default quotas of configurations and accounts.
+    pub quotas: QuotaSettings,
 }
 
 impl Settings {
@@ -155,9 +171,11 @@ impl Settings {
             allowed_origins: serve.callers.allowed_origins.clone(),
             user_tokens: serve.callers.user_tokens(),
             sso: serve.sso.provider(),
+            portal: serve.portal.portal(),
             backups: serve.backups.schedule(),
             trusted_proxies: serve.proxies.trusted,
             limits: serve.limits.limits(),
+            quotas: serve.quotas.quotas(),
             warnings,
         })
     }

@@ -50,6 +50,41 @@ impl Endpoint {
         Ok((status, connection.body.len(), begun.elapsed()))
     }
 
+    /// Sends that many requests over concurrent connections that stay open. Returns the time of each.
+    ///
+    /// # Errors
+    /// An answer with another status than 200.
+    pub(crate) fn measure_latency(
+        &self,
+        connections: usize,
+        requests: usize,
+        make: &(dyn Fn(usize) -> Vec<u8> + Sync),
+    ) -> Result<Vec<Duration>> {
+        let next = AtomicUsize::new(0);
+        let one = || -> Result<Vec<Duration>> {
+            let (mut connection, mut times) = (Connection::open(self.address)?, Vec::new());
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= requests {
+                    return Ok(times);
+                }
+                let request = make(number);
+                let begun = Instant::now();
+                let status = connection.exchange(&request)?;
+                times.push(begun.elapsed());
+                ensure!(status == 200, "request {number}: {status}");
+            }
+        };
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..connections).map(|_| scope.spawn(one)).collect();
+            let mut all = Vec::new();
+            for thread in threads {
+                all.extend(thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??);
+            }
+            Ok(all)
+        })
+    }
+
     /// Sends one request per number in `numbers`, over that many concurrent connections.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 mod client;
 mod group_commit;
+mod latency;
 mod lists;
 mod pages;
 #[path = "../raw/mod.rs"]
@@ -65,7 +66,7 @@ impl Site {
 }
 
 fn main() -> Result<ExitCode> {
-    let parts = ["requests", "lists", "pages"];
+    let parts = ["requests", "latency", "lists", "pages"];
     let named: Vec<String> = std::env::args().filter(|argument| parts.contains(&argument.as_str())).collect();
     let wants = |part: &str| named.is_empty() || named.iter().any(|named| named == part);
     let mut report = Report::default();
@@ -73,6 +74,11 @@ fn main() -> Result<ExitCode> {
     if wants("requests") {
         start_and_rest(&mut report)?;
         requests(&mut figures, &mut report)?;
+    }
+    if wants("latency") {
+        let seeded = Seeded::with_users(SMALL);
+        seeded.groups("all", 1, &seeded.users);
+        latency::measure(&Site::start(seeded)?, &mut report)?;
     }
     if wants("lists") {
         pages_and_jobs(&mut figures, &mut report)?;

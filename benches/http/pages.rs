@@ -140,7 +140,9 @@ fn log(seeded: &Seeded) -> Result<()> {
     let (store, key) = (&seeded.store, seeded.scope.configuration);
     for from in (0..CALLS).step_by(BATCH) {
         let calls: Vec<LoggedCall> = (from..from + BATCH).map(|number| call(number, &seeded.users)).collect();
-        store.write_blocking(move |tx| calls.iter().try_for_each(|call| request_log::insert_request(tx, key, call)))?;
+        store.write_blocking(move |tx| {
+            calls.iter().try_for_each(|call| request_log::insert_request(tx, key, call).map(drop))
+        })?;
     }
     Ok(())
 }

@@ -71,6 +71,7 @@ impl Seeded {
             read_new_resource(body, of, build_rules(&self.scope)).expect("a body without a fault"),
             of,
         )
+        .expect("a small resource")
     }
 
     fn create(&self, of: &'static Arc<ResourceType>, bodies: &[Value]) -> Vec<String> {

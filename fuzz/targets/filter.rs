@@ -7,6 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use rollcall_fuzz::scim::filter::ScimFilter;
 use rollcall_fuzz::scim::filter::evaluate::matches_resource;
 use rollcall_fuzz::scim::schema::standard_types;
+use rollcall_fuzz::scim::work::WorkBudget;
 use rollcall_fuzz::stored_resource;
 
 fuzz_target!(|text: &str| {
@@ -19,10 +20,10 @@ fuzz_target!(|text: &str| {
         let of_any = filter.check_for_any(of);
         let of_one = filter.check(of);
         if let Ok(predicate) = &of_one {
-            matches_resource(predicate, &resource);
+            let _ = matches_resource(predicate, &resource, &mut WorkBudget::default());
         }
         if let Ok(predicate) = &of_any {
-            matches_resource(predicate, &resource);
+            let _ = matches_resource(predicate, &resource, &mut WorkBudget::default());
         }
         assert!(of_one.is_err() || of_any.is_ok(), "{text:?} is right for one type and wrong for all");
     }

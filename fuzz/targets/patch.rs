@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rollcall_fuzz::scim::patch::{self, PatchEdit};
-use rollcall_fuzz::scim::{dialect::DialectRules, json, render, validate};
+use rollcall_fuzz::scim::work::WorkBudget;
+use rollcall_fuzz::scim::{dialect::DialectRules, json, patch, render, validate};
 use rollcall_fuzz::{choices, stored_resource};
 use serde_json::Value;
 
@@ -13,12 +13,8 @@ fuzz_target!(|data: &[u8]| {
     let Ok(body) = json::parse_json(rest) else { return };
     let Ok(patch) = patch::parse_patch(&body, of, rules) else { return };
     let mut after = stored_resource(of);
-    for edit in &patch.edits {
-        if let PatchEdit::Attribute(edit) = edit
-            && patch::apply_edit(edit, &mut after, of, rules).is_err()
-        {
-            return;
-        }
+    if patch::apply_edits(&patch.edits, &mut after, of, rules, &mut WorkBudget::default()).is_err() {
+        return;
     }
     let required = validate::check_required(&after, of);
     assert_eq!(required, Ok(()), "{after:?}");

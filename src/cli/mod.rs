@@ -11,6 +11,7 @@ mod doctor;
 mod health;
 mod openapi;
 mod output;
+mod quota;
 mod schema;
 mod self_service;
 mod token;
@@ -59,6 +60,9 @@ enum CliCommand {
     /// Create, list, change and delete provisioning configurations
     #[command(subcommand)]
     Configuration(configuration::ConfigurationCommand),
+    /// Show and set the quotas of configurations and accounts
+    #[command(subcommand)]
+    Quota(quota::QuotaCommand),
     /// Rotate, list and revoke the bearer tokens of a configuration
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -144,6 +148,7 @@ fn run_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<ExitCode
         Some(CliCommand::Serve(serve)) => server::run_server(&Settings::new(cli.data_dir, *serve, sources.warnings)?)?,
         Some(CliCommand::Config(command)) => config::run_config_command(&cli, &sources, &command)?,
         Some(CliCommand::Configuration(command)) => configuration::run_configuration_command(folder, command)?,
+        Some(CliCommand::Quota(command)) => quota::run_quota_command(folder, command)?,
         Some(CliCommand::Token(command)) => token::run_token_command(folder, command)?,
         Some(CliCommand::Schema(command)) => schema::run_schema_command(folder, command)?,
         Some(CliCommand::ApiKey(command)) => api_key::run_api_key_command(folder, command)?,

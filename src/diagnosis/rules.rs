@@ -282,6 +282,14 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         applies: |facts| matches!(facts.call.status, 413 | 414),
     },
     ExplanationRule {
+        id: "quota-exceeded",
+        refusal_reason: "a quota is reached",
+        what: "It would store more than a quota of this connection or of its account allows.",
+        advice: "Remove users, groups or memberships that are not needed, or ask the operator for a higher limit. Deletions and changes that add nothing still work.",
+        location: SettingLocation::Assignments,
+        applies: |facts| facts.failed_for(&[Reason::QuotaExceeded]),
+    },
+    ExplanationRule {
         id: "rate-limited",
         refusal_reason: "too many calls at once",
         what: "It calls more often than the limit of a connection, so it was asked to retry later.",

@@ -137,6 +137,11 @@ fn lookup_and_version_cases() -> Vec<(&'static str, Case)> {
         ("member-skipped", case("PATCH", "/Groups/7", 200).noted("unknown_member_skipped")),
         ("stale-version", case("PUT", "/Users/7", 412).refused(Reason::VersionMismatch.with("version", "W/\"3\""))),
         ("too-large", case("POST", "/Users", 413).refused(Reason::BodyTooLarge.with("max", 1_048_576))),
+        (
+            "quota-exceeded",
+            case("POST", "/Users", 403)
+                .refused(Reason::QuotaExceeded.with("owner", "connection").with("limit", 5).with("quota", "users")),
+        ),
         ("rate-limited", case("GET", "/Users", 429)),
     ]
 }

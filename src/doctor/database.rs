@@ -3,6 +3,7 @@
 use crate::clock::Millis;
 use crate::doctor::{Finding, format_duration};
 use crate::error::Result;
+use crate::management::quotas::{self, QuotaWarning};
 use crate::management::{admins, instance, tokens};
 use crate::provisioning::feed;
 use crate::store::Snapshot;
@@ -28,6 +29,8 @@ pub struct DatabaseSummary {
     pub(super) expiring: Vec<String>,
     /// Time of the newest event.
     pub(super) newest_event: Option<Millis>,
+    /// Quotas of which at least 80 % are used.
+    pub(super) full_quotas: Vec<QuotaWarning>,
 }
 
 impl DatabaseSummary {
@@ -37,12 +40,13 @@ impl DatabaseSummary {
             owners: admins::count_active_owners(at)?,
             expiring: tokens::list_expiring_connections(at, now, now + TOKENS_SOON)?,
             newest_event: feed::find_newest_event_time(at)?,
+            full_quotas: quotas::list_warnings(at)?,
         })
     }
 }
 
 pub(super) fn check_rows(rows: &DatabaseSummary, now: Millis) -> Vec<Finding> {
-    vec![check_clock(rows, now), check_owners(rows), check_expiring_tokens(rows)]
+    vec![check_clock(rows, now), check_owners(rows), check_expiring_tokens(rows), check_quotas(rows)]
 }
 
 fn check_clock(rows: &DatabaseSummary, now: Millis) -> Finding {
@@ -90,6 +94,22 @@ fn check_expiring_tokens(rows: &DatabaseSummary) -> Finding {
         if count == 1 { " of a connection expires" } else { "s of connections expire" }
     );
     Finding::warning(ABOUT, message, "Rotate them on the tokens page of the connection, or with rollcall token rotate.")
+}
+
+fn check_quotas(rows: &DatabaseSummary) -> Finding {
+    const ABOUT: &str = "Quotas";
+    let count = rows.full_quotas.len();
+    if count == 0 {
+        return Finding::fine(ABOUT, "No connection and no account uses 80 % of a quota.");
+    }
+    let named = rows.full_quotas.iter().take(NAMED_MAX).map(|one| {
+        let percent = one.status.percent().unwrap_or_default();
+        format!("{} {}: {percent} % of its {}", one.usage.owner.label(), one.name, one.status.kind.label())
+    });
+    let named = named.collect::<Vec<_>>().join("; ");
+    let more = if count > NAMED_MAX { "; …" } else { "" };
+    let message = format!("Quotas of which at least 80 % are used: {count} ({named}{more}).");
+    Finding::warning(ABOUT, message, "Raise the limits with rollcall quota set, or remove users and groups.")
 }
 
 #[cfg(test)]

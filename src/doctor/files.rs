@@ -12,6 +12,8 @@ use crate::settings::Settings;
 
 /// Mode bits of the group and of other users.
 const GROUP_AND_OTHERS: u32 = 0o077;
+/// Write permission of those.
+const GROUP_AND_OTHERS_WRITE: u32 = 0o022;
 /// Free space in bytes below which writes will fail soon.
 const FREE_MIN_BYTES: u64 = 100_000_000;
 /// Recommended free space in bytes, in addition to a copy of the database.
@@ -40,7 +42,8 @@ fn check_modes(folder: &Path) -> Finding {
         let Ok(metadata) = entry.metadata() else { continue };
         let path = entry.path().display().to_string();
         if metadata.is_file() && metadata.mode() & GROUP_AND_OTHERS != 0 {
-            let message = format!("Other users may read {path} (mode {:04o}).", metadata.mode() & 0o777);
+            let verb = if metadata.mode() & GROUP_AND_OTHERS_WRITE != 0 { "write" } else { "read" };
+            let message = format!("Other users may {verb} {path} (mode {:04o}).", metadata.mode() & 0o777);
             return Finding::warning(ABOUT, message, format!("Run chmod 600 {path}."));
         }
         if metadata.uid() != own.uid() {

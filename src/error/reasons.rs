@@ -93,7 +93,10 @@ reasons! {
     // Load and storage.
     ServerBusy "server_busy" Unavailable ();
     DiskFull "disk_full" DiskFull ();
+    QuotaExceeded "quota_exceeded" Forbidden ("owner", "limit", "quota");
     QueryTooLong "query_too_long" Invalid:TooMany ();
+    WriteTooLong "write_too_long" Invalid:TooMany ();
+    BulkJobsLimited "bulk_jobs_limited" RateLimited ();
     DatabaseUnavailable "database_unavailable" Unavailable ();
     ServerStopping "server_stopping" Unavailable ();
     ServerNotReady "server_not_ready" Unavailable ();
@@ -107,6 +110,7 @@ reasons! {
     ReferenceUnavailable "reference_unavailable" Unavailable ();
     // HTTP.
     BodyTooLarge "body_too_large" TooLarge ("max");
+    BodyMemoryExhausted "body_memory_exhausted" Unavailable ();
     BodyTimeout "request_timeout" Timeout ();
     BodyIncomplete "body_incomplete" Invalid:InvalidSyntax ();
     BodyCompressed "body_compressed" UnsupportedMediaType ();
@@ -131,6 +135,7 @@ reasons! {
     ConfigurationDeleted "configuration_deleted" Unauthenticated ();
     WrongTokensLimited "wrong_tokens_limited" RateLimited ();
     RequestsLimited "requests_limited" RateLimited ();
+    QueriesLimited "queries_limited" RateLimited ();
     TokenReadOnly "token_read_only" Forbidden ();
     TokenTypeForbidden "token_type_forbidden" Forbidden ("rights", "endpoint");
     CredentialRequired "unauthenticated" Unauthenticated ();
@@ -145,6 +150,8 @@ reasons! {
     AccountHeaderForbidden "account_header_forbidden" Forbidden ();
     AccountMismatch "account_mismatch" Forbidden ["accountId"] ();
     PermissionsNotHeld "permissions_not_held" Forbidden ["permissions"] ();
+    AuthorityExceeded "authority_exceeded" Forbidden ();
+    ExpiryBeyondCaller "expiry_beyond_caller" Forbidden ["expiresAt"] ();
     // Parameters of the management API.
     CursorNotIssued "cursor_not_issued" Invalid ["cursor"] ();
     TimestampInvalid "timestamp_invalid" Invalid ();
@@ -183,6 +190,8 @@ reasons! {
     BooleanWrong "boolean_wrong" Invalid:InvalidValue ("found");
     ValueTypeWrong "value_type_wrong" Invalid:InvalidValue ("expected", "found");
     TooManyValues "too_many_values" TooLarge ("max");
+    ResourceTooLarge "resource_too_large" TooLarge ("max");
+    IndexedTextTooLarge "indexed_text_too_large" TooLarge ("max");
     ScimPasswordEmpty "scim_password_empty" Invalid:InvalidValue ["password"] ();
     ScimPasswordTooLong "scim_password_too_long" Invalid:InvalidValue ["password"] ("max");
     UserNameTaken "user_name_taken" Conflict:Uniqueness ["userName"] ();
@@ -202,6 +211,7 @@ reasons! {
     OperationsEmpty "operations_empty" Invalid:InvalidSyntax ["Operations"] ();
     OperationsNotArray "operations_not_array" Invalid:InvalidSyntax ["Operations"] ();
     TooManyOperations "too_many_operations" TooLarge ["Operations"] ("max");
+    RequestTooExpensive "request_too_expensive" Invalid:TooMany ();
     OperationNotObject "operation_not_object" Invalid:InvalidSyntax ();
     OpMissing "op_missing" Invalid:InvalidSyntax ["op"] ();
     OpUnknown "op_unknown" Invalid:InvalidSyntax ["op"] ();
@@ -352,6 +362,7 @@ reasons! {
     LinkNotFound "link_not_found" NotFound ();
     LinkNotOpen "link_not_open" NotFound ();
     LinkTokenInUse "link_token_in_use" Conflict ();
+    LinkTokensSpent "link_tokens_spent" Conflict ("max");
     TooManyLinks "too_many_links" Conflict ("max");
     // API keys and permissions.
     ApiKeyNotFound "api_key_not_found" NotFound ("id");
@@ -378,6 +389,8 @@ reasons! {
     SsoLabelLength "sso_label_length" Invalid ["label"] ("max");
     SsoScopesInvalid "sso_scopes_invalid" Invalid ["scopes"] ();
     SsoDomainsInvalid "sso_domains_invalid" Invalid ["domains"] ("max");
+    SsoClaimValuesInvalid "sso_claim_values_invalid" Invalid ("max");
+    SsoLinkOutdated "sso_link_outdated" Conflict ();
     SsoDomainMissing "sso_domain_missing" Invalid ["domains"] ();
     SsoOwnerRole "sso_owner_role" Invalid ();
     SsoTooManyRoles "sso_too_many_roles" Invalid ["roles"] ("max");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::provisioning::feed;
-use crate::store::Store;
+use crate::store::{Store, WorkOwner};
 
 /// Interval of the checks.
 const CHECK_INTERVAL: Duration = Duration::from_mins(10);
@@ -15,7 +15,7 @@ pub async fn expire_events(store: Store) {
     loop {
         tokio::time::sleep(CHECK_INTERVAL).await;
         loop {
-            match store.write(feed::remove_expired_events).await {
+            match store.write_as(WorkOwner::Background, feed::remove_expired_events).await {
                 Ok(true) => tokio::time::sleep(PAUSE).await,
                 Ok(false) => break,
                 Err(problem) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::provisioning::{catch_up, purge};
-use crate::store::Store;
+use crate::store::{Store, WorkOwner};
 
 /// Interval of the checks for pending work.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -32,10 +32,14 @@ async fn run_step(store: &Store) -> Result<bool> {
         store.read_inline(|at| Ok((catch_up::find_next_pending(at)?, purge::find_next_purge(at)?)))?;
     let is_any = pending.is_some() || purging.is_some();
     if let Some(pending) = pending {
-        store.write(move |tx| catch_up::catch_up(tx, &pending, catch_up::CHANGES_PER_STEP)).await?;
+        store
+            .write_as(WorkOwner::Background, move |tx| catch_up::catch_up(tx, &pending, catch_up::CHANGES_PER_STEP))
+            .await?;
     }
     if let Some(purging) = purging {
-        store.write(move |tx| purge::run_purge_step(tx, &purging, purge::ROWS_PER_STEP)).await?;
+        store
+            .write_as(WorkOwner::Background, move |tx| purge::run_purge_step(tx, &purging, purge::ROWS_PER_STEP))
+            .await?;
     }
     Ok(is_any)
 }

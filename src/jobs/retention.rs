@@ -8,7 +8,8 @@ use tokio::task::spawn_blocking;
 use crate::clock;
 use crate::error::{Error, Reason, Result};
 use crate::management::{idempotency, request_log, sessions};
-use crate::store::Store;
+use crate::settings::SessionLifetime;
+use crate::store::{Store, WorkOwner};
 
 /// Interval of the checks.
 const CHECK_INTERVAL: Duration = Duration::from_mins(10);
@@ -19,27 +20,60 @@ const ROWS_PER_STEP: u32 = 500;
 /// Pause between two transactions, so that other writes can run.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Interval of the check of the bytes of all request logs.
+const LOG_SIZE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Shortens the largest request log while all logs together have more than `most` bytes; 0 for no limit. Never returns.
+pub async fn limit_request_logs(store: Store, most: u64) {
+    loop {
+        tokio::time::sleep(LOG_SIZE_INTERVAL).await;
+        if let Err(problem) = shorten_logs(&store, most).await {
+            tracing::warn!(%problem, "the request logs could not be shortened; it will be retried");
+        }
+    }
+}
+
+async fn shorten_logs(store: &Store, most: u64) -> Result<()> {
+    let reader = store.clone();
+    let is_large = spawn_blocking(move || reader.read_pooled(|at| request_log::are_logs_too_large(at, most))).await;
+    if !is_large.map_err(|_| Error::new(Reason::ServerBusy))?? {
+        return Ok(());
+    }
+    while store
+        .write_as(WorkOwner::Background, move |tx| request_log::prune_largest_log(tx, most, ROWS_PER_STEP))
+        .await?
+        > 0
+    {
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
 /// Removes overdue data at the interval. Never returns.
-pub async fn run_retention(store: Store) {
+pub async fn run_retention(store: Store, sessions: SessionLifetime) {
     tokio::time::sleep(FIRST_DELAY).await;
     loop {
-        if let Err(problem) = remove_overdue(&store).await {
+        if let Err(problem) = remove_overdue(&store, sessions).await {
             tracing::warn!(%problem, "removal of old data failed and will be retried");
         }
         tokio::time::sleep(CHECK_INTERVAL).await;
     }
 }
 
-async fn remove_overdue(store: &Store) -> Result<()> {
-    store.write(sessions::remove_expired_sessions).await?;
+async fn remove_overdue(store: &Store, lifetime: SessionLifetime) -> Result<()> {
+    store.write_as(WorkOwner::Background, move |tx| sessions::remove_expired_sessions(tx, lifetime)).await?;
     let (reader, now) = (store.clone(), clock::current_millis());
     let overdue = spawn_blocking(move || reader.read_pooled(|at| request_log::list_overdue_logs(at, now)));
     for configuration in overdue.await.map_err(|_| Error::new(Reason::ServerBusy))?? {
-        while store.write(move |tx| request_log::prune_log(tx, configuration, ROWS_PER_STEP)).await? > 0 {
+        while store
+            .write_as(WorkOwner::Background, move |tx| request_log::prune_log(tx, configuration, ROWS_PER_STEP))
+            .await?
+            > 0
+        {
             tokio::time::sleep(PAUSE).await;
         }
     }
-    while store.write(|tx| idempotency::remove_expired_calls(tx, ROWS_PER_STEP)).await? > 0 {
+    while store.write_as(WorkOwner::Background, |tx| idempotency::remove_expired_calls(tx, ROWS_PER_STEP)).await? > 0 {
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
@@ -79,12 +113,14 @@ mod tests {
             let call = |id| LoggedCall { id, ..LoggedCall::default() };
             let entry =
                 |id| RequestLogEntry { target: CallTarget::Key(key), verdict: CallOutcome::Succeeded, call: call(id) };
-            store_calls(tx, &ids.into_iter().map(entry).collect::<Vec<_>>())?;
+            store_calls(tx, &ids.iter().cloned().map(entry).collect::<Vec<_>>())?;
             idempotency_rows::begin_call(tx, &[1; 32], &[2; 32])?;
             Ok(key)
         });
         let key = key.unwrap();
-        actix_web::rt::System::new().block_on(remove_overdue(&store)).unwrap();
+        actix_web::rt::System::new()
+            .block_on(remove_overdue(&store, SessionLifetime { idle: 60_000, total: 60_000 }))
+            .unwrap();
         assert_eq!(store.read_inline(|at| rows::count_requests(at, key)).unwrap(), 1);
         assert!(store.read_inline(|at| idempotency_rows::find_call(at, &[1; 32])).unwrap().is_some());
     }

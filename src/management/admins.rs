@@ -55,6 +55,7 @@ pub fn create_admin(tx: &Tx<'_>, context: &AuditContext, draft: &AdminDraft) -> 
     let email_key = admin::normalize_email(&draft.email)?;
     let name = admin::check_name(&draft.name)?;
     check_role(tx, &draft.role, draft.account.as_deref())?;
+    check_power_over_role(tx, context, &draft.role)?;
     let draft = AdminDraft { email: draft.email.trim().to_owned(), name: name.to_owned(), ..draft.clone() };
     rows::insert_admin(tx, &draft, &email_key)?;
     let created = find_admin_by_id(tx, &draft.id)?;
@@ -103,6 +104,8 @@ pub fn update_admin(tx: &Tx<'_>, context: &AuditContext, changed: &Admin) -> Res
     let before = find_admin_by_id(tx, &changed.id)?;
     let name = admin::check_name(&changed.name)?;
     check_role(tx, &changed.role, changed.account.as_deref())?;
+    check_power_over_role(tx, context, &before.role)?;
+    check_power_over_role(tx, context, &changed.role)?;
     let after = Admin { name: name.to_owned(), ..changed.clone() };
     rows::update_admin(tx, &after)?;
     if rows::count_active_owners(tx)? == 0 {
@@ -121,6 +124,7 @@ pub fn update_admin(tx: &Tx<'_>, context: &AuditContext, changed: &Admin) -> Res
 /// `NotFound` if there is no admin with this id.
 pub fn set_password(tx: &Tx<'_>, context: &AuditContext, id: &str, digest: &str, except: Option<&str>) -> Result<()> {
     let found = find_admin_by_id(tx, id)?;
+    check_power_over_role(tx, context, &found.role)?;
     rows::set_password(tx, id, digest)?;
     let ended = sessions::end_admin_sessions(tx, id, except)?;
     let after = json!({"sessionsEnded": ended});
@@ -147,6 +151,12 @@ fn reset_password_with(
     let found = find_admin_by_id(tx, id)?;
     set_password(tx, context, id, digest, None)?;
     if found.has_totp { disable_codes(tx) } else { Ok(()) }
+}
+
+/// Checks that the caller has all permissions of a role: no caller can use or lock the account of an admin who may do more.
+pub(crate) fn check_power_over_role(tx: &Tx<'_>, context: &AuditContext, role: &str) -> Result<()> {
+    let found = rows::find_role(tx, role)?;
+    found.map_or(Ok(()), |role| context.authority.check_power_over(role.permissions))
 }
 
 fn check_role(tx: &Tx<'_>, role: &str, account: Option<&str>) -> Result<()> {
@@ -182,6 +192,10 @@ mod tests {
     use crate::clock;
     use crate::error::{Error, ErrorKind};
     use crate::management::one_time_codes::CodesSetup;
+    use crate::management::{roles, sso};
+    use crate::model::admin::Role;
+    use crate::model::audit_context::Authority;
+    use crate::model::permission::{Permission, Permissions};
     use crate::store::Store;
     use crate::store::tables::sessions::Session;
 
@@ -216,9 +230,11 @@ mod tests {
         }
     }
 
-    fn write<T: Send + 'static>(store: &Store, job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+    fn write<T: Send + 'static>(store: &Store, job: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
         store.write_blocking(job)
     }
+
+    type WriteJob = Box<dyn FnMut(&Tx<'_>) -> Result<()> + Send>;
 
     #[test]
     fn the_first_run_accepts_the_newest_code_once_before_it_expires() {
@@ -264,6 +280,50 @@ mod tests {
         write(&store, move |tx| update_admin(tx, &test_context(), &demoted)).unwrap();
     }
 
+    /// A caller who may administer the server and read the audit log, but nothing else.
+    fn weak_context() -> AuditContext {
+        let permissions = Permissions::from_iter([Permission::SystemAdmin, Permission::AuditRead]);
+        AuditContext { authority: Authority { permissions, expires_at: None }, ..test_context() }
+    }
+
+    #[test]
+    fn an_admin_with_more_permissions_can_be_neither_changed_nor_created() {
+        let (store, _folder) = store();
+        let owner = write(&store, |tx| create_admin(tx, &test_context(), &admin_draft("a@x.example", OWNER))).unwrap();
+        let auditor = Role {
+            id: "auditor".to_owned(),
+            name: "Auditor".to_owned(),
+            permissions: Permissions::from_iter([Permission::AuditRead]),
+            is_built_in: false,
+        };
+        let (small, large) = (auditor.clone(), Role { permissions: Permissions::ALL, ..auditor });
+        write(&store, move |tx| roles::save_role(tx, &weak_context(), &small)).unwrap();
+        let mine =
+            write(&store, |tx| create_admin(tx, &weak_context(), &admin_draft("b@x.example", "auditor"))).unwrap();
+        let (id, promoted) = (owner.id.clone(), Admin { role: "viewer".to_owned(), ..mine.clone() });
+        let demoted = Admin { role: "auditor".to_owned(), ..owner.clone() };
+        let jobs: [WriteJob; 7] = [
+            Box::new(|tx| create_admin(tx, &weak_context(), &admin_draft("c@x.example", "viewer")).map(drop)),
+            Box::new(move |tx| update_admin(tx, &weak_context(), &promoted)),
+            Box::new(move |tx| update_admin(tx, &weak_context(), &demoted)),
+            Box::new({
+                let id = id.clone();
+                move |tx| set_password(tx, &weak_context(), &id, "digest", None)
+            }),
+            Box::new({
+                let id = id.clone();
+                move |tx| reset_password(tx, &weak_context(), &id, "digest")
+            }),
+            Box::new(move |tx| sso::unlink_identity(tx, &weak_context(), &id)),
+            Box::new(move |tx| roles::save_role(tx, &weak_context(), &large)),
+        ];
+        for (number, job) in jobs.into_iter().enumerate() {
+            let refused = write(&store, job).unwrap_err();
+            assert_eq!(refused.reason(), Reason::AuthorityExceeded, "{number}");
+        }
+        write(&store, move |tx| set_password(tx, &weak_context(), &mine.id, "digest", None)).unwrap();
+    }
+
     #[test]
     fn an_admin_whose_role_changes_is_signed_out() {
         let (store, _folder) = store();
@@ -272,8 +332,10 @@ mod tests {
         let id = other.id.clone();
         let session = test_session(&id);
         write(&store, move |tx| sessions::insert_session(tx, &[7; 32], &session)).unwrap();
-        write(&store, move |tx| update_admin(tx, &test_context(), &Admin { role: "viewer".to_owned(), ..other }))
-            .unwrap();
+        write(&store, move |tx| {
+            update_admin(tx, &test_context(), &Admin { role: "viewer".to_owned(), ..other.clone() })
+        })
+        .unwrap();
         assert_eq!(store.read_inline(|at| sessions::list_admin_sessions(at, &id)).unwrap(), []);
     }
 

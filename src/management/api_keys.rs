@@ -54,7 +54,8 @@ pub fn default_permissions(account: Option<&str>, most: Permissions) -> Permissi
 /// Creates a key and returns it.
 ///
 /// # Errors
-/// `Invalid` names an invalid argument. `Conflict` if the expiry is in the past. It can fail after its first change: run it with `Store::write`.
+/// `Invalid` names an invalid argument. 403 for permissions that the caller lacks, or an expiry after that of the caller.
+/// `Conflict` if the expiry is in the past. It can fail after its first change: run it with `Store::write`.
 pub fn create_api_key(tx: &Tx<'_>, context: &AuditContext, new: &NewApiKey) -> Result<ApiKey> {
     let name = new.name.trim();
     let length = name.chars().count();
@@ -64,6 +65,10 @@ pub fn create_api_key(tx: &Tx<'_>, context: &AuditContext, new: &NewApiKey) -> R
     if new.permissions == Permissions::NONE {
         return Err(Reason::PermissionsEmpty.into());
     }
+    if !context.authority.permissions.contains_all(new.permissions) {
+        return Err(Reason::PermissionsNotHeld.into());
+    }
+    context.authority.check_expiry(new.expires_at)?;
     if new.expires_at.is_some_and(|end| end <= tx.now) {
         return Err(Reason::ExpiryPast.into());
     }
@@ -120,9 +125,11 @@ pub fn record_key_uses<'u>(tx: &Tx<'_>, uses: impl IntoIterator<Item = (&'u Stri
 /// Revokes a key and returns it. The key and all its access tokens are invalid from the commit on.
 ///
 /// # Errors
-/// `NotFound` if there is none within the account scope, or it is already revoked.
+/// `NotFound` if there is none within the account scope, or it is already revoked. 403 if the key has a permission that the
+/// caller lacks.
 pub fn revoke_api_key(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<ApiKey> {
     let found = find_api_key(tx, &context.scope, id)?;
+    context.authority.check_power_over(found.permissions)?;
     rows::revoke_key(tx, &found.id)?;
     let entry =
         NewAuditEntry { before: Some(describe_api_key(&found)), ..build_audit_entry(&found, "api_key.revoked") };

@@ -9,6 +9,7 @@ use crate::management::configurations::{
     append_audit_entry, append_event, configuration_not_found, describe_configuration, find_configuration,
     find_configuration_by_id,
 };
+use crate::management::quotas;
 use crate::management::tokens::{self, TokenDraft};
 use crate::model::account;
 use crate::model::audit_context::AuditContext;
@@ -58,10 +59,11 @@ pub struct DeletionResult {
 /// Creates a configuration with its first token, and the account if it does not exist. Returns the configuration.
 ///
 /// # Errors
-/// `Invalid` names an invalid argument. `Conflict`: the account already has a connection with this name. An error can
-/// occur after the first write: run it with `Store::write`.
+/// `Invalid` names an invalid argument. 403 if the token would be valid longer than the caller. `Conflict`: the account already has a connection with this name. `QuotaExceeded`:
+/// the account has as many connections as its quota allows. An error can occur after the first write: run it with `Store::write`.
 pub fn create_configuration(tx: &Tx<'_>, context: &AuditContext, new: &NewConfiguration) -> Result<Configuration> {
     account::check_id(&new.account)?;
+    context.authority.check_expiry(new.token.expires_at)?;
     let name = new.connection_name.as_deref().map(configuration::check_name);
     let name = match name.transpose()? {
         Some(name) => name.to_owned(),
@@ -70,6 +72,7 @@ pub fn create_configuration(tx: &Tx<'_>, context: &AuditContext, new: &NewConfig
     let provider = new.provider.as_deref().map(configuration::check_provider);
     let provider = provider.transpose()?;
     accounts::ensure_account(tx, &new.account)?;
+    quotas::check_new_configuration(tx, &new.account)?;
     let switches = new.preset.unwrap_or_else(|| providers::match_provider(new.source, provider).preset).switches();
     let row = NewConfigurationRow {
         id: &new.id,
@@ -216,7 +219,7 @@ mod tests {
             Self { store, _folder: folder }
         }
 
-        fn write<T: Send + 'static>(&self, job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+        fn write<T: Send + 'static>(&self, job: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
             self.store.write_blocking(job)
         }
 

@@ -230,7 +230,7 @@ mod tests {
             if let Some(password) = &mut draft.password {
                 *password = PasswordChange::SetDigest(PasswordDigest("digest".to_owned()));
             }
-            let (prepared, scope, id) = (PreparedResource::new(draft, &resource_type), scope.clone(), clock::new_id());
+            let (prepared, scope, id) = (PreparedResource::new(draft, &resource_type)?, scope.clone(), clock::new_id());
             let create = move |tx: &Tx<'_>| {
                 resources::create_resource(tx, &ResourceWrite::new(&scope, &resource_type, &id), &prepared)?;
                 let stored = crate::store::tables::resources::find_resource_by_id(

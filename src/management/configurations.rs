@@ -34,7 +34,7 @@ pub fn find_configuration(snapshot: &Snapshot<'_>, account_scope: &AccountScope,
 }
 
 /// The error of an id that no configuration in the account scope has.
-pub(super) fn configuration_not_found(id: &str) -> Error {
+pub fn configuration_not_found(id: &str) -> Error {
     Reason::ConfigurationNotFound.with("id", ids::name_in_message(id))
 }
 

@@ -7,7 +7,7 @@ use crate::store::tables::idempotency as rows;
 use crate::store::tables::idempotency::{CallDigest, StoredCall};
 
 /// Retention of a stored response in milliseconds.
-const RETENTION_MS: Millis = 24 * 60 * 60 * 1_000;
+pub(crate) const RETENTION_MS: Millis = 24 * 60 * 60 * 1_000;
 /// Maximum duration of a call in milliseconds. A call without a response after that time was interrupted.
 const RUNNING_MAX_MS: Millis = 2 * 60 * 1_000;
 

@@ -14,6 +14,7 @@ pub mod idempotency;
 pub mod instance;
 pub mod one_time_codes;
 pub mod overview;
+pub mod quotas;
 pub mod request_log;
 pub mod roles;
 pub mod schema_extensions;

@@ -10,12 +10,13 @@ use crate::management::configurations;
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::configuration::Configuration;
 use crate::model::ids;
+use crate::model::quota::{QuotaDefaults, QuotaKind};
 use crate::model::request::{CallHealth, CallOutcome, LoggedCall};
 use crate::model::traffic::{HourlyCalls, fill_hours};
 use crate::store::tables::audit::NewAuditEntry;
 use crate::store::tables::request_log as rows;
 pub use crate::store::tables::request_log::{RequestLogPage, RequestLogQuery};
-use crate::store::tables::{configurations as configuration_rows, tokens, traffic};
+use crate::store::tables::{configurations as configuration_rows, instance, tokens, traffic, usage};
 use crate::store::{Snapshot, Tx};
 
 /// Retention of a call in days.
@@ -70,17 +71,19 @@ pub fn record_last_seen<'s>(
     Ok(())
 }
 
-/// Stores calls in the order of their responses. Calls of an unknown or deleted configuration are skipped.
+/// Stores calls in the order of their responses. Calls of an unknown or deleted configuration are skipped. Removes the
+/// oldest calls of a log that exceeds its quota of bytes, up to a limit per transaction.
 pub fn store_calls(tx: &Tx<'_>, entries: &[RequestLogEntry]) -> Result<()> {
     let mut states: HashMap<&CallTarget, Option<(i64, CallHealth, CallHealth)>> = HashMap::new();
     let mut hours: HashMap<(i64, i64), HourlyCalls> = HashMap::new();
+    let mut bytes: HashMap<i64, i64> = HashMap::new();
     for RequestLogEntry { target, verdict, call } in entries {
         if !states.contains_key(target) {
             states.insert(target, find_target_health(tx, target)?.map(|(key, health)| (key, health, health)));
         }
         if let Some(Some((key, _, health))) = states.get_mut(target) {
             health.add_call(*verdict, call.at, call.failure_cause());
-            rows::insert_request(tx, *key, call)?;
+            *bytes.entry(*key).or_default() += rows::insert_request(tx, *key, call)?;
             let calls = HourlyCalls::from_call(call);
             hours.entry((*key, calls.hour)).and_modify(|hour| hour.add(&calls)).or_insert(calls);
         }
@@ -88,12 +91,48 @@ pub fn store_calls(tx: &Tx<'_>, entries: &[RequestLogEntry]) -> Result<()> {
     for ((key, _), calls) in &hours {
         traffic::add_calls(tx, *key, calls)?;
     }
+    for (key, added) in bytes {
+        usage::add_request_log_bytes(tx, key, added)?;
+        shorten_log(tx, key, REMOVED_PER_STEP)?;
+    }
     for (key, before, health) in states.into_values().flatten() {
         if health != before {
             rows::set_health(tx, key, &health)?;
         }
     }
     Ok(())
+}
+
+/// The bytes by which the log of a configuration exceeds its quota.
+fn find_excess_bytes(at: &Snapshot<'_>, configuration: i64, defaults: &QuotaDefaults) -> Result<i64> {
+    let found = usage::load_usage(at, configuration)?.configuration;
+    let limit = i64::try_from(found.limit(QuotaKind::RequestLogBytes, defaults)).unwrap_or(i64::MAX);
+    let excess = found.used.get(QuotaKind::RequestLogBytes) - limit;
+    Ok(if limit > 0 { excess.max(0) } else { 0 })
+}
+
+/// Removes the oldest calls of a log that exceeds its quota of bytes, at most `limit`. Returns how many were removed.
+fn shorten_log(tx: &Tx<'_>, configuration: i64, limit: u32) -> Result<usize> {
+    match find_excess_bytes(tx, configuration, tx.quota_defaults())? {
+        0 => Ok(0),
+        excess => rows::delete_oldest_bytes(tx, configuration, excess, limit),
+    }
+}
+
+/// Removes at most `limit` of the oldest calls of the largest log if all logs together have more than `most` bytes. So a
+/// configuration that is called often shortens its own log, not those of others. Returns how many were removed. Repeat it
+/// until it returns 0.
+pub fn prune_largest_log(tx: &Tx<'_>, most: u64, limit: u32) -> Result<usize> {
+    let excess = usage::sum_request_log_bytes(tx)?.saturating_sub_unsigned(most);
+    match usage::find_largest_request_log(tx)? {
+        Some(configuration) if most > 0 && excess > 0 => rows::delete_oldest_bytes(tx, configuration, excess, limit),
+        _ => Ok(0),
+    }
+}
+
+/// Whether all logs together have more than `most` bytes. 0 stands for no limit.
+pub fn are_logs_too_large(at: &Snapshot<'_>, most: u64) -> Result<bool> {
+    Ok(most > 0 && usage::sum_request_log_bytes(at)?.unsigned_abs() > most)
 }
 
 fn find_target_health(tx: &Tx<'_>, target: &CallTarget) -> Result<Option<(i64, CallHealth)>> {
@@ -208,18 +247,21 @@ pub fn prune_log(tx: &Tx<'_>, configuration: i64, limit: u32) -> Result<usize> {
     let oldest = ids::first_id_at(retention_start(tx.now));
     let excess = rows::find_id_at_offset(tx, configuration, STORED_CALLS_MAX - 1)?;
     let before = excess.map_or_else(|| oldest.clone(), |id| id.max(oldest.clone()));
-    rows::delete_requests(tx, configuration, Some(&before), limit)
+    let removed = rows::delete_requests(tx, configuration, Some(&before), limit)?;
+    if removed == 0 { shorten_log(tx, configuration, limit) } else { Ok(removed) }
 }
 
 /// Returns the configurations whose log exceeds the retention or the maximum number of calls.
 pub fn list_overdue_logs(at: &Snapshot<'_>, now: Millis) -> Result<Vec<i64>> {
     let oldest = ids::first_id_at(retention_start(now));
+    let defaults = instance::load_quota_defaults(at)?;
     let mut overdue = Vec::new();
     for key in rows::list_logged_configurations(at)? {
         let is_old = rows::find_oldest_id(at, key)?.is_some_and(|id| id < oldest);
         if is_old
             || rows::is_deletion_pending(at, key)?
             || rows::find_id_at_offset(at, key, STORED_CALLS_MAX)?.is_some()
+            || find_excess_bytes(at, key, &defaults)? > 0
         {
             overdue.push(key);
         }
@@ -269,7 +311,7 @@ mod tests {
             Self { store, id: created.id, key: created.key, _folder: folder }
         }
 
-        fn write<T: Send + 'static>(&self, job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static) -> T {
+        fn write<T: Send + 'static>(&self, job: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static) -> T {
             self.store.write_blocking(job).unwrap()
         }
 
@@ -335,6 +377,45 @@ mod tests {
         assert_eq!(fixture.write(move |tx| prune_log(tx, key, 2)), 0);
         assert_eq!(overdue(now), [0_i64; 0]);
         assert_eq!(fixture.page(&RequestLogQuery::default(), 10).calls.len(), 1);
+    }
+
+    #[test]
+    fn a_log_above_its_quota_of_bytes_loses_its_oldest_calls_in_bounded_steps() {
+        let fixture = Fixture::new();
+        let key = fixture.key;
+        // Each row has 202 bytes: 200 and the empty list of notes.
+        let now = clock::current_millis();
+        fixture.log(&CallTarget::Key(key), CallOutcome::Succeeded, (0..1_200).map(|n| now - 2_000 + n));
+        let bytes = |fixture: &Fixture| {
+            fixture
+                .store
+                .read_inline(|at| usage::load_usage(at, key))
+                .unwrap()
+                .configuration
+                .used
+                .get(QuotaKind::RequestLogBytes)
+        };
+        assert_eq!(bytes(&fixture), 1_200 * 202);
+        let limited = |most: u64| QuotaDefaults {
+            configuration: crate::model::quota::QuotaLimits::default().with(QuotaKind::RequestLogBytes, most),
+            ..QuotaDefaults::default()
+        };
+        fixture.store.set_quota_defaults(limited(100 * 202));
+        // A batch removes at most 500 rows, and only as many as needed.
+        fixture.log(&CallTarget::Key(key), CallOutcome::Succeeded, [now + 1]);
+        assert_eq!(bytes(&fixture), 701 * 202);
+        assert_eq!(fixture.write(move |tx| prune_log(tx, key, 250)), 250);
+        while fixture.write(move |tx| prune_log(tx, key, 250)) > 0 {}
+        assert_eq!(bytes(&fixture), 100 * 202);
+        let newest = fixture.page(&RequestLogQuery::default(), 1).calls[0].at;
+        assert_eq!(newest, now + 1);
+        // The total of all logs removes from the largest one.
+        assert!(fixture.store.read_inline(|at| are_logs_too_large(at, 10 * 202)).unwrap());
+        assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 10 * 202, 60)), 60);
+        assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 10 * 202, 60)), 30);
+        assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 10 * 202, 60)), 0);
+        assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 0, 60)), 0);
+        assert_eq!(bytes(&fixture), 10 * 202);
     }
 
     #[test]

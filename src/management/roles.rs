@@ -24,7 +24,8 @@ pub fn find_role(at: &Snapshot<'_>, id: &str) -> Result<Role> {
 /// Creates a role, or replaces the role with its id. The permissions are effective from the next request on.
 ///
 /// # Errors
-/// `Invalid` names an invalid field. `Conflict` if the name is in use or the role is built in. Run it with
+/// `Invalid` names an invalid field. 403 if the role has or gets a permission that the caller lacks. `Conflict` if the
+/// name is in use or the role is built in. Run it with
 /// `Store::write`.
 pub fn save_role(tx: &Tx<'_>, context: &AuditContext, role: &Role) -> Result<()> {
     let name = names::check_name("name", &role.name)?;
@@ -36,6 +37,8 @@ pub fn save_role(tx: &Tx<'_>, context: &AuditContext, role: &Role) -> Result<()>
     if before.is_some_and(|one| one.is_built_in) {
         return Err(Reason::RoleBuiltIn.into());
     }
+    context.authority.check_power_over(role.permissions)?;
+    before.map_or(Ok(()), |before| context.authority.check_power_over(before.permissions))?;
     if all.iter().any(|one| one.id != role.id && one.name.eq_ignore_ascii_case(name)) {
         return Err(Reason::RoleNameTaken.into());
     }
@@ -56,9 +59,10 @@ pub fn save_role(tx: &Tx<'_>, context: &AuditContext, role: &Role) -> Result<()>
 /// Removes a custom role that is not assigned to an admin.
 ///
 /// # Errors
-/// `NotFound`. `Conflict` if it is assigned or built in.
+/// `NotFound`. 403 if it has a permission that the caller lacks. `Conflict` if it is assigned or built in.
 pub fn remove_role(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<()> {
     let found = find_role(tx, id)?;
+    context.authority.check_power_over(found.permissions)?;
     if !rows::delete_role(tx, id)? {
         return Err(Reason::RoleInUse.into());
     }
@@ -88,7 +92,7 @@ mod tests {
         (Store::open_for_command(folder.path()).unwrap(), folder)
     }
 
-    fn write(store: &Store, job: impl FnOnce(&Tx<'_>, &AuditContext) -> Result<()> + Send + 'static) -> Result<()> {
+    fn write(store: &Store, mut job: impl FnMut(&Tx<'_>, &AuditContext) -> Result<()> + Send + 'static) -> Result<()> {
         store.write_blocking(move |tx| job(tx, &AuditContext::command_line("test-user".to_owned())))
     }
 

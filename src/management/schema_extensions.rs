@@ -21,7 +21,7 @@ use crate::store::{Snapshot, Tx};
 /// Maximum number of schema extensions of one configuration.
 pub const EXTENSIONS_MAX: usize = 20;
 /// Maximum size of a schema document in bytes.
-const DOCUMENT_MAX_BYTES: usize = 256 * 1024;
+pub(crate) const DOCUMENT_MAX_BYTES: usize = 256 * 1024;
 /// Resources that a purge of values updates at a time.
 const RESOURCES_PER_BATCH: u32 = 500;
 

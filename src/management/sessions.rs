@@ -7,15 +7,13 @@ use crate::clock::Millis;
 use crate::error::{Reason, Result};
 use crate::model::admin::{Admin, Role};
 use crate::model::audit_context::AuditContext;
+use crate::settings::SessionLifetime;
 use crate::store::tables::audit::{self, NewAuditEntry};
+use crate::store::tables::second_factor;
+pub use crate::store::tables::second_factor::WrongCodes;
 pub use crate::store::tables::sessions::{Session, find_one_time_secret, list_admin_sessions, record_session_use};
 use crate::store::tables::{admins, sessions as rows};
 use crate::store::{Snapshot, Tx};
-
-/// Longest time in milliseconds that a session lives without use.
-pub const IDLE_MAX: Millis = 24 * 60 * 60 * 1000;
-/// Longest lifetime of a session in milliseconds.
-pub const AGE_MAX: Millis = 7 * 24 * 60 * 60 * 1000;
 
 /// A live session, its admin and the role of the admin.
 #[derive(Debug, Clone)]
@@ -26,6 +24,8 @@ pub struct LiveSession {
     pub admin: Admin,
     /// The role of the admin.
     pub role: Role,
+    /// Wrong one-time codes that the admin has not confirmed to know of.
+    pub wrong_codes: WrongCodes,
 }
 
 /// The secret of a new credential, encrypted, which the session that creates it can display again for a short time.
@@ -64,23 +64,29 @@ pub fn start_session(tx: &Tx<'_>, digest: &TokenDigest, session: &Session) -> Re
 }
 
 /// Returns the session with this cookie digest if it is live at `now` and its admin is not disabled.
-pub fn find_live_session(at: &Snapshot<'_>, digest: &TokenDigest, now: Millis) -> Result<Option<LiveSession>> {
-    let is_live = |one: &Session| now - one.last_seen_at <= IDLE_MAX && now - one.created_at <= AGE_MAX;
+pub fn find_live_session(
+    at: &Snapshot<'_>,
+    digest: &TokenDigest,
+    lifetime: SessionLifetime,
+    now: Millis,
+) -> Result<Option<LiveSession>> {
+    let is_live = |one: &Session| now - one.last_seen_at <= lifetime.idle && now - one.created_at <= lifetime.total;
     let Some(session) = rows::find_session_by_digest(at, digest)?.filter(is_live) else { return Ok(None) };
     let Some(admin) = admins::find_admin_by_id(at, &session.admin)?.filter(|admin| admin.disabled_at.is_none()) else {
         return Ok(None);
     };
-    Ok(admins::find_role(at, &admin.role)?.map(|role| LiveSession { session, admin, role }))
+    let wrong_codes = second_factor::read_wrong_codes(at, &admin.id)?;
+    Ok(admins::find_role(at, &admin.role)?.map(|role| LiveSession { session, admin, role, wrong_codes }))
 }
 
 /// Returns the number of sessions that are live at `now`.
-pub fn count_live_sessions(at: &Snapshot<'_>, now: Millis) -> Result<u64> {
-    rows::count_open_sessions(at, now - IDLE_MAX, now - AGE_MAX)
+pub fn count_live_sessions(at: &Snapshot<'_>, lifetime: SessionLifetime, now: Millis) -> Result<u64> {
+    rows::count_open_sessions(at, now - lifetime.idle, now - lifetime.total)
 }
 
 /// Deletes the expired sessions, and the one-time secrets that can no longer be displayed.
-pub fn remove_expired_sessions(tx: &Tx<'_>) -> Result<()> {
-    rows::delete_expired_sessions(tx, tx.now - IDLE_MAX, tx.now - AGE_MAX)?;
+pub fn remove_expired_sessions(tx: &Tx<'_>, lifetime: SessionLifetime) -> Result<()> {
+    rows::delete_expired_sessions(tx, tx.now - lifetime.idle, tx.now - lifetime.total)?;
     rows::clear_expired_secrets(tx, tx.now)?;
     Ok(())
 }
@@ -125,6 +131,8 @@ mod tests {
     use crate::model::audit_context::AccountScope;
     use crate::model::configuration::ConfigurationSource;
     use crate::store::Store;
+
+    const LIFETIME: SessionLifetime = SessionLifetime { idle: 60_000, total: 600_000 };
 
     fn test_context() -> AuditContext {
         AuditContext::command_line("test-user".to_owned())
@@ -178,10 +186,10 @@ mod tests {
     /// Runs the creation with a session that has ended.
     fn create_without_session<T: Send + 'static>(
         store: &Store,
-        create: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        mut create: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     ) {
         let secret = secret_for("ended");
-        let created = store.write_blocking(move |tx| create_with_one_time_secret(tx, &secret, create).map(drop));
+        let created = store.write_blocking(move |tx| create_with_one_time_secret(tx, &secret, &mut create).map(drop));
         assert!(matches!(created, Err(error) if error.reason() == Reason::SessionEnded));
     }
 
@@ -257,7 +265,7 @@ mod tests {
     fn expired_sessions_and_secrets_are_removed() {
         let (store, _folder) = open_store();
         let now = clock::current_millis();
-        let sessions = [new_session("admin", now), new_session("admin", now - IDLE_MAX - 1)];
+        let sessions = [new_session("admin", now), new_session("admin", now - LIFETIME.idle - 1)];
         let live = sessions[0].id.clone();
         let secret = OneTimeSecret { until: now - 1, ..secret_for(&live) };
         store
@@ -271,12 +279,12 @@ mod tests {
         let read = || {
             let found = store.read_inline(|at| {
                 let ids: Vec<String> = list_admin_sessions(at, "admin")?.into_iter().map(|one| one.id).collect();
-                Ok((ids, find_one_time_secret(at, &live, 0)?.is_some(), count_live_sessions(at, now)?))
+                Ok((ids, find_one_time_secret(at, &live, 0)?.is_some(), count_live_sessions(at, LIFETIME, now)?))
             });
             found.unwrap()
         };
         assert!(read().0.len() == 2 && read().1);
-        store.write_blocking(remove_expired_sessions).unwrap();
+        store.write_blocking(|tx| remove_expired_sessions(tx, LIFETIME)).unwrap();
         assert_eq!(read(), (vec![live.clone()], false, 1));
     }
 }

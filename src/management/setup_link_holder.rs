@@ -6,13 +6,21 @@ use crate::auth::secret::TokenDigest;
 use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
 use crate::management::tokens::{self, TokenDraft};
-use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext};
+use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext, Authority};
 use crate::model::configuration::Configuration;
+use crate::model::permission::Permissions;
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::setup_links as rows;
 use crate::store::tables::setup_links::SetupLink;
 use crate::store::tables::{configurations as configuration_rows, tokens as token_rows};
 use crate::store::{Snapshot, Tx};
+
+/// Most tokens that one link creates.
+pub const TOKENS_MAX: u32 = 10;
+/// Most addresses of one link and day that are recorded in the audit log.
+pub const VISITS_MAX: u32 = 50;
+/// Milliseconds in a day.
+const DAY: Millis = 24 * 60 * 60 * 1000;
 
 /// Origin of a call that is authorized only by a setup link.
 #[derive(Debug, Clone)]
@@ -51,27 +59,37 @@ pub fn find_open_link(at: &Snapshot<'_>, digest: &TokenDigest, now: Millis) -> R
     Ok(OpenLink { link, configuration, is_done, may_make_token })
 }
 
-/// Records that a link was opened. If the setup is finished, the link ends.
+/// Records that a link was opened: in the audit log once for each address and day. If the setup is finished, the link
+/// ends.
 ///
 /// # Errors
 /// `NotFound` if there is no such link, or it has ended.
 pub fn record_opened(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> Result<()> {
     let found = find_open_link(tx, digest, tx.now)?;
     rows::record_link_opened(tx, &found.link.id)?;
-    append_audit_entry(tx, holder, &found, "link.opened")?;
+    let address = holder.address.as_deref().unwrap_or("unknown");
+    if rows::record_visit(tx, &found.link.id, tx.now.div_euclid(DAY), address, VISITS_MAX)? {
+        append_audit_entry(tx, holder, &found, "link.opened")?;
+    }
     if found.is_done { end_link(tx, holder, &found) } else { Ok(()) }
 }
 
 /// Creates a token for the configuration of the link, if none of its tokens has been used yet.
 ///
 /// # Errors
-/// `NotFound` if the link has ended. `Conflict` if a token has been used. It can fail after its first change: run it with `Store::write`.
+/// `NotFound` if the link has ended. `Conflict` if a token has been used, or the link has created [`TOKENS_MAX`]. It can fail after its first change: run it with `Store::write`.
 pub fn create_token(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest, draft: &TokenDraft) -> Result<()> {
     let found = find_open_link(tx, digest, tx.now)?;
     if !found.may_make_token {
         return Err(Reason::LinkTokenInUse.into());
     }
-    tokens::rotate_token(tx, &build_audit_context(holder, &found), &found.configuration.id, draft, None)?;
+    let context = build_audit_context(holder, &found);
+    let draft = TokenDraft { expires_at: context.authority.limit_expiry(draft.expires_at), ..draft.clone() };
+    if found.link.tokens_made >= TOKENS_MAX {
+        return Err(Reason::LinkTokensSpent.with("max", TOKENS_MAX));
+    }
+    rows::count_token(tx, &found.link.id)?;
+    tokens::rotate_token(tx, &context, &found.configuration.id, &draft, None)?;
     Ok(())
 }
 
@@ -89,11 +107,17 @@ fn end_link(tx: &Tx<'_>, holder: &LinkHolder, found: &OpenLink) -> Result<()> {
     append_audit_entry(tx, holder, found, "link.ended")
 }
 
+/// The authority that the creator of a link has passed on: to create tokens that end when the creator's does.
+fn holder_authority(link: &SetupLink) -> Authority {
+    Authority { permissions: Permissions::MINT_TOKENS, expires_at: link.tokens_end_at }
+}
+
 fn build_audit_context(holder: &LinkHolder, found: &OpenLink) -> AuditContext {
     let name = if found.link.note.is_empty() { "set-up link" } else { &found.link.note };
     AuditContext {
         actor: Actor { kind: ActorKind::SetupLink, id: found.link.id.clone(), name: name.to_owned() },
         scope: AccountScope::Account(found.configuration.account.clone()),
+        authority: holder_authority(&found.link),
         address: holder.address.clone(),
         request_id: holder.request_id.clone(),
     }
@@ -109,4 +133,72 @@ fn append_audit_entry(tx: &Tx<'_>, holder: &LinkHolder, found: &OpenLink, action
         after: Some(json!({"note": found.link.note})),
     };
     audit::append_entry(tx, &build_audit_context(holder, found), &entry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::secret::BearerToken;
+    use crate::clock;
+    use crate::management::configuration_lifecycle::{NewConfiguration, create_configuration};
+    use crate::management::setup_links::{NewSetupLink, create_link};
+    use crate::model::configuration::ConfigurationSource;
+    use crate::model::permission::{Permission, Permissions};
+    use crate::store::Store;
+
+    fn new_token() -> TokenDraft {
+        TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "token")
+    }
+
+    #[test]
+    fn a_token_of_a_link_ends_when_the_creator_of_the_link_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_command(folder.path()).unwrap();
+        let end = clock::current_millis() + 3_600_000;
+        let id = clock::new_id();
+        let creator = AuditContext {
+            authority: Authority { permissions: Permissions::MINT_TOKENS, expires_at: Some(end) },
+            ..AuditContext::server()
+        };
+        let without_reading = AuditContext {
+            authority: Authority {
+                permissions: Permissions::from_iter([Permission::ProvisioningTokens]),
+                expires_at: None,
+            },
+            ..AuditContext::server()
+        };
+        let (target, token) = (id.clone(), new_token());
+        let new_link = NewSetupLink {
+            id: clock::new_id(),
+            digest: [7; 32],
+            lifetime_seconds: 3_000,
+            note: String::new(),
+            provider: None,
+        };
+        let refused = store.write_blocking(move |tx| {
+            let new = NewConfiguration {
+                id: target.clone(),
+                account: "acme".to_owned(),
+                connection_name: None,
+                source: ConfigurationSource::Okta,
+                provider: None,
+                preset: None,
+                sync: true,
+                token: new_token(),
+            };
+            create_configuration(tx, &AuditContext::server(), &new)?;
+            create_link(tx, &creator, &target, &new_link)?;
+            let other = NewSetupLink { id: clock::new_id(), digest: [8; 32], ..new_link.clone() };
+            Ok(create_link(tx, &without_reading, &target, &other).unwrap_err().reason())
+        });
+        assert_eq!(refused.unwrap(), Reason::AuthorityExceeded);
+        let token_id = token.id.clone();
+        store
+            .write_blocking(move |tx| {
+                create_token(tx, &LinkHolder { address: None, request_id: None }, &[7; 32], &token)
+            })
+            .unwrap();
+        let found = store.read_inline(|at| tokens::find_token(at, &AccountScope::AllAccounts, &id, &token_id)).unwrap();
+        assert_eq!(found.expires_at, Some(end));
+    }
 }

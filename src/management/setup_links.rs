@@ -3,10 +3,12 @@
 use serde_json::json;
 
 use crate::auth::secret::TokenDigest;
+use crate::clock::Millis;
 use crate::error::{Reason, Result};
 use crate::management::configurations;
-use crate::model::audit_context::{AccountScope, AuditContext};
+use crate::model::audit_context::{AccountScope, AuditContext, Authority};
 use crate::model::configuration::check_provider;
+use crate::model::permission::Permissions;
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::setup_links as rows;
 pub use crate::store::tables::setup_links::SetupLink;
@@ -38,17 +40,26 @@ pub struct NewSetupLink {
     pub provider: Option<String>,
 }
 
+/// Returns the lifetime in seconds of a link for which the caller requests none.
+pub fn default_lifetime(authority: &Authority, now: Millis) -> i64 {
+    let left = authority.expires_at.map_or(i64::MAX, |end| (end - now) / 1_000 - 1);
+    LIFETIME_DEFAULT_SECONDS.min(left)
+}
+
 /// Creates a link and returns it.
 ///
 /// # Errors
 /// `NotFound` if the configuration does not exist within the account scope. `Invalid` names an invalid field.
-/// `Conflict` if the maximum number of live links is reached. It can fail after its first change: run it with `Store::write`.
+/// 403 if the caller may not create tokens, or if the link would be valid longer than the caller. `Conflict` if the maximum number of live links is reached. It can fail after its first change: run it with `Store::write`.
 pub fn create_link(tx: &Tx<'_>, context: &AuditContext, id: &str, new: &NewSetupLink) -> Result<SetupLink> {
     let found = configurations::find_configuration(tx, &context.scope, id)?;
+    context.authority.check_power_over(Permissions::MINT_TOKENS)?;
     if !(LIFETIME_MIN_SECONDS..=LIFETIME_MAX_SECONDS).contains(&new.lifetime_seconds) {
         let detail = Reason::SecondsOutOfRange.with("min", LIFETIME_MIN_SECONDS).with("max", LIFETIME_MAX_SECONDS);
         return Err(detail.on_field("expiresIn"));
     }
+    let expires_at = tx.now + new.lifetime_seconds * 1_000;
+    context.authority.check_expiry(Some(expires_at)).map_err(|error| error.on_field("expiresIn"))?;
     let note = new.note.trim();
     if note.chars().count() > NOTE_MAX_CHARS || note.chars().any(char::is_control) {
         return Err(Reason::NoteInvalid.with("max", NOTE_MAX_CHARS));
@@ -63,10 +74,12 @@ pub fn create_link(tx: &Tx<'_>, context: &AuditContext, id: &str, new: &NewSetup
         note: note.to_owned(),
         provider: provider.map(str::to_owned),
         created_at: tx.now,
-        expires_at: tx.now + new.lifetime_seconds * 1_000,
+        expires_at,
         last_opened_at: None,
         opened: 0,
+        tokens_made: 0,
         ended_at: None,
+        tokens_end_at: context.authority.expires_at,
     };
     rows::insert_link(tx, &new.digest, &link)?;
     let after = json!({"note": link.note, "provider": link.provider, "expiresIn": new.lifetime_seconds});

@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use crate::error::{Reason, Result};
 use crate::management::admins::{self, AdminDraft};
-use crate::model::admin::{Admin, normalize_email};
-use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext};
+use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext, Authority};
+use crate::model::admin::{Admin, OWNER, normalize_email};
 use crate::model::sso::{
-    AdminCandidate, ProviderConfiguration, SignInDecision, SsoIdentity, SsoRefusal, decide_sign_in,
+    AdminCandidate, PendingLink, ProviderConfiguration, SignInDecision, SsoIdentity, SsoRefusal, check_own_link,
+    decide_sign_in,
 };
 use crate::store::tables::admins as admin_rows;
 use crate::store::tables::audit::{self, NewAuditEntry};
@@ -42,6 +43,7 @@ pub fn save_provider(
         if admin_rows::find_role(tx, role)?.is_none() {
             return Err(Reason::SsoRoleUnknown.with("role", role).on_field(field));
         }
+        admins::check_power_over_role(tx, context, role)?;
     }
     if provider_configuration.passwords_for_owners_only && admin_rows::count_owners_with_password(tx)? == 0 {
         return Err(Reason::SsoOwnerPassword.into());
@@ -82,10 +84,11 @@ pub fn evaluate_sign_in(
     identity: &SsoIdentity,
 ) -> Result<SignInDecision> {
     let linked = match rows::find_admin_by_identity(at, &identity.issuer, &identity.subject)? {
-        Some((admin, is_managed)) => admin_rows::find_admin_by_id(at, &admin)?.map(|admin| AdminCandidate {
-            admin,
+        Some((admin, is_managed)) => admin_rows::find_credentials_by_id(at, &admin)?.map(|found| AdminCandidate {
+            admin: found.admin,
             is_managed,
             subject: Some(identity.subject.clone()),
+            has_password: found.password_digest.is_some(),
         }),
         None => None,
     };
@@ -94,7 +97,8 @@ pub fn evaluate_sign_in(
     let by_email = match found {
         Some(found) => {
             let subject = rows::find_subject(at, &identity.issuer, &found.admin.id)?;
-            Some(AdminCandidate { admin: found.admin, is_managed: false, subject })
+            let has_password = found.password_digest.is_some();
+            Some(AdminCandidate { admin: found.admin, is_managed: false, subject, has_password })
         }
         None => None,
     };
@@ -134,18 +138,36 @@ pub struct SignInOrigin {
 }
 
 impl SignInOrigin {
-    fn audit_context(&self, id: &str, name: &str) -> AuditContext {
+    /// The context of an entry about the admin with this id and name.
+    pub fn audit_context(&self, id: &str, name: &str) -> AuditContext {
         AuditContext {
             actor: Actor { kind: ActorKind::Admin, id: id.to_owned(), name: name.to_owned() },
             scope: AccountScope::AllAccounts,
+            authority: Authority::UNLIMITED,
             address: self.address.clone(),
             request_id: self.request_id.clone(),
         }
     }
 }
 
-/// Signs in the admin that the provider authenticated. Returns the admin, or the reason for the refusal. `new_id` is
-/// the id of an admin that is created.
+/// What became of an identity that the provider authenticated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SsoOutcome {
+    /// The admin may sign in.
+    SignedIn(Admin),
+    /// The admin must confirm the link first.
+    Confirm {
+        /// Id of the admin.
+        admin: String,
+        /// The mapped role, if any.
+        role: Option<String>,
+    },
+    /// The sign-in is refused, and the reason is recorded.
+    Refused(SsoRefusal),
+}
+
+/// Signs in the admin that the provider authenticated. An existing admin who is not linked yet is only named: the link
+/// needs a confirmation. `new_id` is the id of an admin that is created.
 ///
 /// # Errors
 /// `Conflict` if an admin with the same e-mail address was created at the same time. It can fail after its first change: run it with `Store::write`.
@@ -155,14 +177,15 @@ pub fn sign_in(
     provider_configuration: &ProviderConfiguration,
     identity: &SsoIdentity,
     new_id: &str,
-) -> Result<std::result::Result<Admin, SsoRefusal>> {
+) -> Result<SsoOutcome> {
     match evaluate_sign_in(tx, provider_configuration, identity)? {
         SignInDecision::Refuse(why) => {
             let email = identity.email.as_deref().unwrap_or("unknown");
             let name: String = email.chars().filter(|c| !c.is_control()).take(LOGGED_EMAIL_MAX_CHARS).collect();
             record_failure(tx, &from.audit_context("", &name), why.as_str())?;
-            Ok(Err(why))
+            Ok(SsoOutcome::Refused(why))
         }
+        SignInDecision::ConfirmLink { admin, role } => Ok(SsoOutcome::Confirm { admin, role }),
         SignInDecision::Add { role, email, name } => {
             let context = from.audit_context(new_id, &email);
             let id = new_id.to_owned();
@@ -171,24 +194,65 @@ pub fn sign_in(
                 &context,
                 &AdminDraft { id, email, name, role, account: None, password_digest: None },
             )?;
-            link_identity(tx, &context, identity, &created, true)?;
-            Ok(Ok(created))
+            link_identity(tx, &context, (&identity.issuer, &identity.subject), &created, true)?;
+            Ok(SsoOutcome::SignedIn(created))
         }
-        SignInDecision::SignIn { admin, role, is_new_link } => {
+        SignInDecision::SignIn { admin, role } => {
             let found = admins::find_admin_by_id(tx, &admin)?;
             let context = from.audit_context(&found.id, &found.email);
-            let assigns_role = role.is_some();
-            if let Some(role) = role.filter(|role| *role != found.role) {
-                admins::update_admin(tx, &context, &Admin { role, ..found.clone() })?;
-            }
-            if is_new_link {
-                link_identity(tx, &context, identity, &found, assigns_role)?;
-            } else if assigns_role {
+            if let Some(role) = role {
+                assign_role(tx, &context, &found, role)?;
                 rows::link_identity(tx, &identity.issuer, &identity.subject, &found.id, true)?;
             }
-            Ok(Ok(found))
+            Ok(SsoOutcome::SignedIn(found))
         }
     }
+}
+
+fn assign_role(tx: &Tx<'_>, context: &AuditContext, admin: &Admin, role: String) -> Result<()> {
+    if role == admin.role {
+        return Ok(());
+    }
+    admins::update_admin(tx, context, &Admin { role, ..admin.clone() })
+}
+
+/// Links the identity after the admin has confirmed it with the password, and the code if codes are enabled.
+///
+/// # Errors
+/// `Conflict` if the settings of the provider or the links have changed since the decision. It can fail after its first
+/// change: run it with `Store::write`.
+pub fn confirm_link(tx: &Tx<'_>, from: &SignInOrigin, link: &PendingLink) -> Result<()> {
+    let is_current = rows::find_provider(tx)?.map_or(0, |provider| provider.revision) == link.revision;
+    let is_free = rows::find_admin_by_identity(tx, &link.issuer, &link.subject)?.is_none()
+        && rows::find_subject(tx, &link.issuer, &link.admin)?.is_none();
+    if !(is_current && is_free) {
+        return Err(Reason::SsoLinkOutdated.into());
+    }
+    let found = admins::find_admin_by_id(tx, &link.admin)?;
+    let context = from.audit_context(&found.id, &found.email);
+    let is_managed = link.role.is_some();
+    if let Some(role) = link.role.clone().filter(|_| found.role != OWNER) {
+        assign_role(tx, &context, &found, role)?;
+    }
+    link_identity(tx, &context, (&link.issuer, &link.subject), &found, is_managed)
+}
+
+/// Links an identity to the signed-in admin who has authenticated with it. Returns the reason if it is refused.
+pub fn link_own_identity(
+    tx: &Tx<'_>,
+    context: &AuditContext,
+    provider_configuration: &ProviderConfiguration,
+    identity: &SsoIdentity,
+    admin: &str,
+) -> Result<std::result::Result<(), SsoRefusal>> {
+    let holder = rows::find_admin_by_identity(tx, &identity.issuer, &identity.subject)?.map(|(holder, _)| holder);
+    let subject = rows::find_subject(tx, &identity.issuer, admin)?;
+    let checked = check_own_link(provider_configuration, identity, admin, holder.as_deref(), subject.as_deref());
+    if checked.is_ok() && holder.is_none() {
+        let found = admins::find_admin_by_id(tx, admin)?;
+        link_identity(tx, context, (&identity.issuer, &identity.subject), &found, false)?;
+    }
+    Ok(checked)
 }
 
 /// Maximum length of an unverified e-mail address in the audit log, in characters.
@@ -197,12 +261,12 @@ const LOGGED_EMAIL_MAX_CHARS: usize = 254;
 fn link_identity(
     tx: &Tx<'_>,
     context: &AuditContext,
-    identity: &SsoIdentity,
+    (issuer, subject): (&str, &str),
     admin: &Admin,
     is_managed: bool,
 ) -> Result<()> {
-    rows::link_identity(tx, &identity.issuer, &identity.subject, &admin.id, is_managed)?;
-    let after = Some(json!({"issuer": identity.issuer, "subject": identity.subject}));
+    rows::link_identity(tx, issuer, subject, &admin.id, is_managed)?;
+    let after = Some(json!({"issuer": issuer, "subject": subject}));
     audit::append_entry(
         tx,
         context,
@@ -210,9 +274,12 @@ fn link_identity(
     )
 }
 
-/// Removes the link of an admin to its identity at the provider. At the next sign-in the e-mail address is matched
-/// again.
+/// Removes the link of an admin to its identity at the provider. The next sign-in with an identity of the same e-mail
+/// address needs a confirmation.
 pub fn unlink_identity(tx: &Tx<'_>, context: &AuditContext, admin: &str) -> Result<()> {
+    if let Some(found) = admin_rows::find_admin_by_id(tx, admin)? {
+        admins::check_power_over_role(tx, context, &found.role)?;
+    }
     if rows::delete_identities(tx, admin)? == 0 {
         return Ok(());
     }
@@ -238,7 +305,6 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::error::ErrorKind;
-    use crate::model::admin::OWNER;
     use crate::store::Store;
 
     fn store() -> (Store, tempfile::TempDir) {
@@ -246,7 +312,7 @@ mod tests {
         (Store::open_for_command(folder.path()).unwrap(), folder)
     }
 
-    fn write<T: Send + 'static>(store: &Store, job: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
+    fn write<T: Send + 'static>(store: &Store, job: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
         store.write_blocking(job)
     }
 
@@ -285,10 +351,24 @@ mod tests {
     }
 
     fn try_sign_in(store: &Store, identity: SsoIdentity) -> std::result::Result<Admin, SsoRefusal> {
-        write(store, move |tx| {
+        match write(store, move |tx| {
             sign_in(tx, &SignInOrigin::default(), &provider_configuration(), &identity, &clock::new_id())
-        })
-        .unwrap()
+        }) {
+            Ok(SsoOutcome::SignedIn(admin)) => Ok(admin),
+            Ok(SsoOutcome::Refused(why)) => Err(why),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Signs in with an identity that is not linked, and confirms the link.
+    fn confirm_sign_in(store: &Store, identity: SsoIdentity) -> Result<()> {
+        let (issuer, subject) = (identity.issuer.clone(), identity.subject.clone());
+        let outcome = write(store, move |tx| {
+            sign_in(tx, &SignInOrigin::default(), &provider_configuration(), &identity, &clock::new_id())
+        });
+        let Ok(SsoOutcome::Confirm { admin, role }) = outcome else { panic!("{outcome:?}") };
+        let link = PendingLink { admin, issuer, subject, role, revision: 0 };
+        write(store, move |tx| confirm_link(tx, &SignInOrigin::default(), &link))
     }
 
     fn role_of(store: &Store, id: &str) -> String {
@@ -303,14 +383,82 @@ mod tests {
     #[test]
     fn an_admin_is_linked_once_and_found_by_identity_after_an_address_change() {
         let (store, _folder) = store();
-        let ann = create_test_admin(&store, "ann@y.example", "viewer", None);
-        assert_eq!(try_sign_in(&store, identity("u1", "Ann@Y.example", "")).unwrap().id, ann.id);
+        let ann = create_test_admin(&store, "ann@x.example", "viewer", Some("$argon2id$"));
+        confirm_sign_in(&store, identity("u1", "Ann@X.example", "")).unwrap();
         assert_eq!(try_sign_in(&store, identity("u1", "ann@elsewhere.example", "")).unwrap().id, ann.id);
-        assert_eq!(try_sign_in(&store, identity("u2", "ann@y.example", "")), Err(SsoRefusal::LinkedElsewhere));
+        assert_eq!(try_sign_in(&store, identity("u2", "ann@x.example", "")), Err(SsoRefusal::LinkedElsewhere));
         assert_eq!(actions(&store), ["sso.refused", "admin.linked", "admin.created"]);
         let id = ann.id.clone();
         write(&store, move |tx| unlink_identity(tx, &AuditContext::server(), &id)).unwrap();
-        assert_eq!(try_sign_in(&store, identity("u2", "ann@y.example", "")).unwrap().id, ann.id);
+        confirm_sign_in(&store, identity("u2", "ann@x.example", "")).unwrap();
+        assert_eq!(try_sign_in(&store, identity("u2", "ann@x.example", "")).unwrap().id, ann.id);
+    }
+
+    #[test]
+    fn an_email_address_alone_links_no_admin() {
+        let (store, _folder) = store();
+        create_test_admin(&store, "ann@x.example", OWNER, Some("$argon2id$"));
+        create_test_admin(&store, "ben@x.example", "viewer", None);
+        create_test_admin(&store, "cid@y.example", "viewer", Some("$argon2id$"));
+        for (email, expected) in [
+            ("ann@x.example", None),
+            ("ben@x.example", Some(SsoRefusal::NoPassword)),
+            ("cid@y.example", Some(SsoRefusal::DomainNotAllowed)),
+        ] {
+            let claims = identity("u1", email, "managers");
+            let outcome = write(&store, move |tx| {
+                sign_in(tx, &SignInOrigin::default(), &provider_configuration(), &claims, &clock::new_id())
+            });
+            match (outcome.unwrap(), expected) {
+                (SsoOutcome::Confirm { .. }, None) => {}
+                (SsoOutcome::Refused(why), Some(expected)) => assert_eq!(why, expected, "{email}"),
+                other => panic!("{email}: {other:?}"),
+            }
+        }
+        let linked = store.read_inline(|at| rows::find_admin_by_identity(at, "https://id.example.com", "u1"));
+        assert_eq!(linked.unwrap(), None);
+    }
+
+    #[test]
+    fn a_confirmed_link_is_refused_if_the_settings_or_the_links_changed_since() {
+        let (store, _folder) = store();
+        let ann = create_test_admin(&store, "ann@x.example", "viewer", Some("$argon2id$"));
+        let link = |subject: &str, revision| PendingLink {
+            admin: ann.id.clone(),
+            issuer: "https://id.example.com".to_owned(),
+            subject: subject.to_owned(),
+            role: None,
+            revision,
+        };
+        let confirm = |link: PendingLink| write(&store, move |tx| confirm_link(tx, &SignInOrigin::default(), &link));
+        let is_outdated =
+            |result: Result<()>| matches!(result, Err(error) if error.reason() == Reason::SsoLinkOutdated);
+        assert!(is_outdated(confirm(link("u1", 7))));
+        confirm(link("u1", 0)).unwrap();
+        assert!(is_outdated(confirm(link("u1", 0))) && is_outdated(confirm(link("u2", 0))));
+    }
+
+    #[test]
+    fn a_signed_in_admin_links_an_own_identity_of_an_allowed_domain_only() {
+        let (store, _folder) = store();
+        let ann = create_test_admin(&store, "ann@y.example", OWNER, None);
+        let ben = create_test_admin(&store, "ben@y.example", "viewer", None);
+        let link = |admin: &Admin, identity: SsoIdentity| {
+            let id = admin.id.clone();
+            let linked = write(&store, move |tx| {
+                link_own_identity(tx, &AuditContext::server(), &provider_configuration(), &identity, &id)
+            });
+            linked.unwrap()
+        };
+        let unverified = SsoIdentity { is_verified: Some(false), ..identity("u1", "ann@x.example", "") };
+        assert_eq!(link(&ann, identity("u1", "ann@y.example", "")), Err(SsoRefusal::DomainNotAllowed));
+        assert_eq!(link(&ann, unverified), Err(SsoRefusal::Unverified));
+        assert_eq!(link(&ann, identity("u1", "other@x.example", "managers")), Ok(()));
+        assert_eq!(link(&ann, identity("u1", "other@x.example", "")), Ok(()));
+        assert_eq!(link(&ann, identity("u2", "other@x.example", "")), Err(SsoRefusal::LinkedElsewhere));
+        assert_eq!(link(&ben, identity("u1", "other@x.example", "")), Err(SsoRefusal::IdentityInUse));
+        assert_eq!(role_of(&store, &ann.id), OWNER);
+        assert_eq!(try_sign_in(&store, identity("u1", "other@x.example", "")).unwrap().id, ann.id);
     }
 
     #[test]
@@ -326,7 +474,8 @@ mod tests {
     #[test]
     fn an_owner_stays_owner_regardless_of_groups() {
         let (store, _folder) = store();
-        let owner = create_test_admin(&store, "o@x.example", OWNER, None);
+        let owner = create_test_admin(&store, "o@x.example", OWNER, Some("$argon2id$"));
+        confirm_sign_in(&store, identity("u1", "o@x.example", "managers")).unwrap();
         try_sign_in(&store, identity("u1", "o@x.example", "managers")).unwrap();
         assert_eq!(role_of(&store, &owner.id), OWNER);
     }
@@ -368,8 +517,10 @@ mod tests {
             (ClientSecret::New(vec![2]), Some(vec![2])),
             (ClientSecret::None, None),
         ] {
-            write(&store, move |tx| save_provider(tx, &AuditContext::server(), &provider_configuration(), change))
-                .unwrap();
+            write(&store, move |tx| {
+                save_provider(tx, &AuditContext::server(), &provider_configuration(), change.clone())
+            })
+            .unwrap();
             let stored = store.read_inline(rows::find_provider).unwrap().unwrap();
             assert_eq!(stored.client_secret, expected);
             assert_eq!(stored.provider_configuration, provider_configuration());

@@ -10,6 +10,7 @@ use crate::model::configuration::Configuration;
 use crate::model::event::EventAction;
 use crate::model::field_change::FieldChange;
 use crate::model::names;
+use crate::model::permission::Permissions;
 use crate::model::rights::TokenState;
 use crate::store::tables::audit::NewAuditEntry;
 use crate::store::tables::tokens as rows;
@@ -17,7 +18,7 @@ pub use crate::store::tables::tokens::{StoredToken, TokenDraft, insert_token, li
 use crate::store::{Snapshot, Tx};
 
 /// Maximum number of live tokens of a configuration.
-const LIVE_TOKENS_MAX: u32 = 2;
+pub(crate) const LIVE_TOKENS_MAX: u32 = 2;
 
 /// Changes to a token.
 #[derive(Debug, Clone, Default)]
@@ -56,8 +57,8 @@ pub fn find_token(at: &Snapshot<'_>, scope: &AccountScope, configuration_id: &st
 /// are revoked. With `others_end_after`, the other live token expires after that many milliseconds.
 ///
 /// # Errors
-/// `NotFound` if there is no such configuration. `Invalid` if the label is invalid. `Conflict` if the expiry is in the
-/// past. It can fail after its first change: run it with `Store::write`.
+/// `NotFound` if there is no such configuration. `Invalid` if the label is invalid. 403 if the caller may not create
+/// tokens, or if the token would be valid longer than the caller. `Conflict` if the expiry is in the past. It can fail after its first change: run it with `Store::write`.
 pub fn rotate_token(
     tx: &Tx<'_>,
     context: &AuditContext,
@@ -66,8 +67,10 @@ pub fn rotate_token(
     others_end_after: Option<Millis>,
 ) -> Result<Configuration> {
     let configuration = configurations::find_configuration(tx, &context.scope, configuration_id)?;
+    context.authority.check_power_over(Permissions::MINT_TOKENS)?;
     names::check_name("label", &draft.label)?;
     check_expiry(tx, draft.expires_at)?;
+    context.authority.check_expiry(draft.expires_at)?;
     insert_token(tx, configuration.key, draft)?;
     let revoked = rows::revoke_all_but_newest(tx, configuration.key, LIVE_TOKENS_MAX)?;
     if let Some(after) = others_end_after {
@@ -114,6 +117,9 @@ pub fn update_token(
     if label == found.label && expires_at == found.expires_at {
         return Ok(());
     }
+    if prolongs(found.expires_at, expires_at) {
+        context.authority.check_expiry(expires_at)?;
+    }
     rows::update_token(tx, id, label, expires_at)?;
     let values =
         |label: &str, end: Option<Millis>| json!({"label": label, "expiresAt": end.map(clock::format_rfc3339)});
@@ -155,6 +161,11 @@ fn find_token_by_id(at: &Snapshot<'_>, configuration: &Configuration, id: &str) 
 
 fn token_not_found() -> Error {
     Reason::TokenNotFound.into()
+}
+
+/// Whether the second expiry is later than the first. `None` is never.
+fn prolongs(before: Option<Millis>, after: Option<Millis>) -> bool {
+    before.is_some_and(|before| after.is_none_or(|after| after > before))
 }
 
 fn check_expiry(tx: &Tx<'_>, end: Option<Millis>) -> Result<()> {

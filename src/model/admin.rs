@@ -1,5 +1,6 @@
 //! Admins of the portal and their roles.
 
+use super::common_passwords::is_common_password;
 use super::permission::{Permission, Permissions};
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
@@ -95,26 +96,6 @@ pub fn check_name(name: &str) -> Result<&str> {
     Ok(name)
 }
 
-/// Common passwords of at least 12 characters.
-const COMMON_PASSWORDS: [&str; 16] = [
-    "password1234",
-    "passwordpassword",
-    "123456789012",
-    "1234567890123",
-    "12345678901234",
-    "qwertyuiop12",
-    "qwertyuiopas",
-    "qwerty123456",
-    "administrator",
-    "adminadminadmin",
-    "letmeinletmein",
-    "iloveyou1234",
-    "welcome12345",
-    "changeme1234",
-    "rollcallrollcall",
-    "abcdefghijkl",
-];
-
 /// Checks a new password: its length, that it is not a common password, and that it is not the e-mail address.
 ///
 /// # Errors
@@ -127,10 +108,7 @@ pub fn check_password(password: &str, email: &str) -> Result<()> {
     if length > PASSWORD_MAX_CHARS {
         return Err(Reason::PasswordTooLong.with("max", PASSWORD_MAX_CHARS));
     }
-    let lower = password.to_lowercase();
-    let first = lower.chars().next();
-    let is_one_letter = lower.chars().all(|c| Some(c) == first);
-    if is_one_letter || COMMON_PASSWORDS.contains(&lower.as_str()) || lower == email.trim().to_lowercase() {
+    if is_common_password(password) || password.to_lowercase() == email.trim().to_lowercase() {
         return Err(Reason::PasswordTooCommon.into());
     }
     Ok(())

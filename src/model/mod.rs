@@ -4,12 +4,14 @@
 pub mod account;
 pub mod admin;
 pub mod audit_context;
+pub mod common_passwords;
 pub mod configuration;
 pub mod event;
 pub mod field_change;
 pub mod ids;
 pub mod names;
 pub mod permission;
+pub mod quota;
 pub mod request;
 pub mod rights;
 pub mod sso;

@@ -15,7 +15,7 @@ named_enum! {
         ProvisioningCreate = "provisioning.create",
         /// Delete configurations and purge their remaining resources.
         ProvisioningDelete = "provisioning.delete",
-        /// Create and revoke tokens and setup links.
+        /// Revoke tokens and setup links; together with `directory.read`, create them.
         ProvisioningTokens = "provisioning.tokens",
         /// Read users, groups and their events.
         DirectoryRead = "directory.read",
@@ -53,10 +53,18 @@ impl Permissions {
     pub const ALL: Self = Self(u8::MAX);
     /// No permissions.
     pub const NONE: Self = Self(0);
+    /// What the creator of a provisioning token or setup link needs: the token reads users and groups.
+    pub const MINT_TOKENS: Self =
+        Self(1 << Permission::ProvisioningTokens as u8 | 1 << Permission::DirectoryRead as u8);
 
     /// Returns whether the set contains the permission.
     pub fn contains(self, permission: Permission) -> bool {
         self.0 & permission.bit() != 0
+    }
+
+    /// Returns whether the set contains all permissions of the other one.
+    pub fn contains_all(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
     }
 
     /// Returns the intersection of both sets.

@@ -7,7 +7,7 @@ use crate::named_enum::named_enum;
 
 named_enum! {
     /// What a token may do
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
     #[serde(rename_all = "snake_case")]
     pub enum TokenRights {
         /// Everything that the configuration offers.

@@ -36,8 +36,13 @@ pub struct ProviderConfiguration {
     /// Whether unknown admins are added when they sign in.
     #[serde(rename = "addsPeople")]
     pub adds_admins: bool,
-    /// Domains of the e-mail addresses of admins who may be added.
+    /// Domains of the e-mail addresses of admins who may be added or linked. Without one, no admin is added, and
+    /// addresses of any domain may be linked.
     pub domains: Vec<String>,
+    /// Accepted values of the `acr` claim; empty if any is accepted.
+    pub required_acr: Vec<String>,
+    /// Values that the `amr` claim must contain; empty if none is required.
+    pub required_amr: Vec<String>,
     /// Id of the role of added admins; without one, only identities with a role in the mapping may sign in.
     pub default_role: Option<String>,
     /// The claim that the role mapping reads.
@@ -76,6 +81,10 @@ impl ProviderConfiguration {
         let are_domains = self.domains.len() <= LINES_MAX && self.domains.iter().all(|domain| is_domain(domain));
         check(are_domains, Reason::SsoDomainsInvalid.with("max", LINES_MAX));
         check(!self.adds_admins || !self.domains.is_empty(), Reason::SsoDomainMissing.into());
+        for (field, values) in [("required_acr", &self.required_acr), ("required_amr", &self.required_amr)] {
+            let are_values = values.len() <= LINES_MAX && values.iter().all(|value| is_claim_value(value));
+            check(are_values, Reason::SsoClaimValuesInvalid.with("max", LINES_MAX).on_field(field));
+        }
         let is_owner = |role: &str| role == OWNER;
         check(!self.default_role.as_deref().is_some_and(is_owner), Reason::SsoOwnerRole.on_field("default_role"));
         check(!self.roles.iter().any(|(_, role)| is_owner(role)), Reason::SsoOwnerRole.on_field("roles"));
@@ -92,6 +101,11 @@ impl ProviderConfiguration {
         mapped.map(|(_, role)| role.as_str())
     }
 
+    /// Whether an admin with this e-mail address may be linked.
+    fn allows_link(&self, key: &str) -> bool {
+        self.domains.is_empty() || self.allows_domain(key)
+    }
+
     fn allows_domain(&self, key: &str) -> bool {
         let domain = key.rsplit_once('@').map(|(_, domain)| domain);
         domain.is_some_and(|domain| self.domains.iter().any(|allowed| allowed == domain))
@@ -101,6 +115,11 @@ impl ProviderConfiguration {
 /// RFC 6749 section 3.3.
 fn are_scopes(text: &str) -> bool {
     text.len() <= TEXT_MAX_BYTES && text.chars().all(|c| c == ' ' || (c.is_ascii_graphic() && c != '"' && c != '\\'))
+}
+
+/// A value of the `acr` or `amr` claim (OpenID Connect Core 1.0 section 2); the request separates values by spaces.
+fn is_claim_value(text: &str) -> bool {
+    !text.is_empty() && text.len() <= TEXT_MAX_BYTES && text.chars().all(|c| c.is_ascii_graphic())
 }
 
 fn is_domain(text: &str) -> bool {
@@ -134,6 +153,8 @@ pub struct AdminCandidate {
     pub is_managed: bool,
     /// Linked `sub` at this provider, if any.
     pub subject: Option<String>,
+    /// Whether the admin has a password, which confirms a link.
+    pub has_password: bool,
 }
 
 named_enum! {
@@ -150,6 +171,10 @@ named_enum! {
         DomainNotAllowed = "domain_not_allowed",
         /// The admin is linked to another identity of the same provider.
         LinkedElsewhere = "linked_to_another_identity",
+        /// The identity is linked to another admin.
+        IdentityInUse = "identity_of_another_admin",
+        /// The identity is not linked, and the admin with its e-mail address has no password to confirm a link.
+        NoPassword = "no_password_to_confirm_link",
         /// The admin is disabled.
         Disabled = "disabled",
         /// No role is mapped to the groups.
@@ -168,6 +193,11 @@ impl SsoRefusal {
             Self::LinkedElsewhere => {
                 "The admin with this e-mail address is linked to another identity of this provider."
             }
+            Self::IdentityInUse => "The identity is linked to another admin.",
+            Self::NoPassword => {
+                "The admin with this e-mail address is not linked, and has no password to confirm the link. Set one \
+                 under Admins, and give it to the admin."
+            }
             Self::Disabled => "The admin is disabled.",
             Self::NoRole => "None of the groups in the claim is mapped to a role.",
         }
@@ -183,8 +213,14 @@ pub enum SignInDecision {
         admin: String,
         /// The mapped role, if any.
         role: Option<String>,
-        /// Whether the identity is linked to the admin now.
-        is_new_link: bool,
+    },
+    /// An existing admin has the e-mail address of the identity. The identity is linked after the admin has confirmed it
+    /// with the password, and the one-time code if codes are enabled.
+    ConfirmLink {
+        /// Id of the admin.
+        admin: String,
+        /// The mapped role, if any.
+        role: Option<String>,
     },
     /// A new admin is added.
     Add {
@@ -197,6 +233,21 @@ pub enum SignInDecision {
     },
     /// The sign-in is refused.
     Refuse(SsoRefusal),
+}
+
+/// A link that the admin has still to confirm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingLink {
+    /// Id of the admin.
+    pub admin: String,
+    /// Issuer of the identity.
+    pub issuer: String,
+    /// The `sub` claim of the identity.
+    pub subject: String,
+    /// The mapped role, if any.
+    pub role: Option<String>,
+    /// Revision of the provider settings that the decision is based on.
+    pub revision: i64,
 }
 
 /// Decides whether an identity may sign in. `linked` is the admin that the identity is linked to, `by_email` the admin
@@ -217,7 +268,8 @@ fn try_decide_sign_in(
     by_email: Option<&AdminCandidate>,
 ) -> Result<SignInDecision, SsoRefusal> {
     if let Some(candidate) = linked {
-        return accept_admin(provider_configuration, identity, candidate, false);
+        let role = accept_admin(provider_configuration, identity, candidate)?;
+        return Ok(SignInDecision::SignIn { admin: candidate.admin.id.clone(), role });
     }
     let email = identity.email.as_deref().ok_or(SsoRefusal::NoEmail)?;
     let key = normalize_email(email).map_err(|_| SsoRefusal::NoEmail)?;
@@ -225,10 +277,18 @@ fn try_decide_sign_in(
         return Err(SsoRefusal::Unverified);
     }
     if let Some(candidate) = by_email {
-        return if candidate.subject.is_some() {
-            Err(SsoRefusal::LinkedElsewhere)
+        if candidate.subject.is_some() {
+            return Err(SsoRefusal::LinkedElsewhere);
+        }
+        let role = accept_admin(provider_configuration, identity, candidate)?;
+        if !provider_configuration.allows_link(&key) {
+            return Err(SsoRefusal::DomainNotAllowed);
+        }
+        // An e-mail address alone proves nothing: the provider may assign it to another user.
+        return if candidate.has_password {
+            Ok(SignInDecision::ConfirmLink { admin: candidate.admin.id.clone(), role })
         } else {
-            accept_admin(provider_configuration, identity, candidate, true)
+            Err(SsoRefusal::NoPassword)
         };
     }
     if !provider_configuration.adds_admins {
@@ -250,13 +310,39 @@ fn accept_admin(
     provider_configuration: &ProviderConfiguration,
     identity: &SsoIdentity,
     candidate: &AdminCandidate,
-    is_new_link: bool,
-) -> Result<SignInDecision, SsoRefusal> {
+) -> Result<Option<String>, SsoRefusal> {
     if candidate.admin.disabled_at.is_some() {
         return Err(SsoRefusal::Disabled);
     }
-    let role = role_on_sign_in(provider_configuration, identity, candidate)?;
-    Ok(SignInDecision::SignIn { admin: candidate.admin.id.clone(), role, is_new_link })
+    role_on_sign_in(provider_configuration, identity, candidate)
+}
+
+/// Checks whether a signed-in admin may be linked to an identity. `holder` is the admin that the identity is linked to,
+/// `subject` the linked `sub` of the signed-in admin `own`. The address of the identity need not be that of the admin.
+///
+/// # Errors
+/// The reason for the refusal.
+pub fn check_own_link(
+    provider_configuration: &ProviderConfiguration,
+    identity: &SsoIdentity,
+    own: &str,
+    holder: Option<&str>,
+    subject: Option<&str>,
+) -> Result<(), SsoRefusal> {
+    if holder.is_some_and(|holder| holder != own) {
+        return Err(SsoRefusal::IdentityInUse);
+    }
+    if subject.is_some_and(|subject| subject != identity.subject) {
+        return Err(SsoRefusal::LinkedElsewhere);
+    }
+    if provider_configuration.domains.is_empty() {
+        return Ok(());
+    }
+    let key = identity.email.as_deref().and_then(|email| normalize_email(email).ok()).ok_or(SsoRefusal::NoEmail)?;
+    if !identity.is_verified.unwrap_or(provider_configuration.trusts_emails) {
+        return Err(SsoRefusal::Unverified);
+    }
+    if provider_configuration.allows_link(&key) { Ok(()) } else { Err(SsoRefusal::DomainNotAllowed) }
 }
 
 /// Returns the role to assign. A mapped role ends with the group that it was mapped from. The owner role never changes;

@@ -12,6 +12,7 @@ pub use table::{
     DiscoveryAccess, InputMode, PasswordHandling, PatchResponse, ResponseMediaType, SWITCHES, SwitchChanges, Switches,
     SwitchesResponse, UnknownMembers,
 };
+pub(crate) use value::PAGE_MAX;
 pub use value::{SwitchInput, SwitchRow};
 
 named_enum! {

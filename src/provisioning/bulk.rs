@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Reason, Result};
 use crate::provisioning::Scope;
+use crate::provisioning::patches;
 use crate::provisioning::rendered::Members;
 use crate::provisioning::resources::{self, PreparedResource, ResourceWrite, WriteResult};
 use crate::scim::dialect::DialectNotes;
@@ -78,7 +79,7 @@ fn create_without_pending(
     one: &PendingCreate,
     draft: ResourceDraft,
 ) -> Result<DialectNotes> {
-    let prepared = PreparedResource::new(draft, &one.resource_type);
+    let prepared = PreparedResource::new(draft, &one.resource_type)?;
     let done = resources::create_resource(tx, &one.write(scope), &prepared)?;
     if done.resource.stored.id != one.id {
         // The other resources of the cycle refer to an id that this resource did not get.
@@ -96,5 +97,5 @@ fn add_pending_members(tx: &Tx<'_>, scope: &Scope, one: &PendingCreate, later: V
         password: None,
         notes: DialectNotes::default(),
     };
-    resources::patch_resource(tx, &one.write(scope), &patch).map(drop)
+    patches::patch_resource(tx, &one.write(scope), &patch).map(drop)
 }

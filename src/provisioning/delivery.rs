@@ -117,7 +117,8 @@ mod tests {
             for name in names {
                 let body = json!({"schemas": [USER_TYPE.schema.id], "userName": name});
                 let draft = validate::read_new_resource(&body, &USER_TYPE, resources::build_rules(&scope)).unwrap();
-                let (prepared, id, scope) = (PreparedResource::new(draft, &USER_TYPE), clock::new_id(), scope.clone());
+                let (prepared, id, scope) =
+                    (PreparedResource::new(draft, &USER_TYPE).unwrap(), clock::new_id(), scope.clone());
                 let job = move |tx: &Tx<'_>| {
                     let write = ResourceWrite::new(&scope, &USER_TYPE, &id);
                     resources::create_resource(tx, &write, &prepared).map(drop)

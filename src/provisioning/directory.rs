@@ -2,8 +2,9 @@
 
 use crate::error::{Reason, Result};
 use crate::model::ids;
+use crate::provisioning::lists::ANSWER_MAX_BYTES;
 use crate::store::Snapshot;
-use crate::store::tables::directory::{self, CollectionPage, DirectoryGroup, DirectoryView};
+use crate::store::tables::directory::{self, CollectionPage, CollectionRows, DirectoryGroup, DirectoryView};
 pub use crate::store::tables::directory::{DirectoryFilter, DirectoryMember, DirectoryPosition, DirectorySource};
 use crate::store::tables::resources::ResourceCollection;
 pub use crate::store::tables::resources::StoredResource;
@@ -71,7 +72,7 @@ impl<'q> DirectoryQuery<'q> {
         let DirectoryQuery { resource_type, filter, limit, .. } = *self;
         let collection = ResourceCollection { configuration: source.configuration, resource_type };
         // One more than requested shows whether there is a next page.
-        CollectionPage { collection, view, filter, after, limit: limit + 1 }
+        CollectionPage { collection, view, filter, after, limit: limit + 1, bytes_max: ANSWER_MAX_BYTES }
     }
 }
 
@@ -88,14 +89,22 @@ pub fn list_published(
     let from = cursor.map_or(0, |cursor| cursor.configuration);
     let (sources, next_source) = list_sources(at, scope, from)?;
     let mut items = Vec::new();
+    let mut bytes = 0;
     for source in sources {
         let position = cursor
             .filter(|cursor| cursor.configuration == source.configuration)
             .and_then(|cursor| cursor.position.as_ref());
         let mut page = query.in_source(&source, choose_view(&source), position);
         page.limit -= items.len();
-        items.extend(list_in_source(at, &source, &page)?);
-        if items.len() > limit {
+        page.bytes_max -= bytes;
+        let (found, is_cut) = list_in_source(at, &source, &page)?;
+        let found_bytes: usize = found.iter().map(|one| one.stored.body.len()).sum();
+        let is_full = !items.is_empty() && bytes + found_bytes > ANSWER_MAX_BYTES;
+        if !is_full {
+            bytes += found_bytes;
+            items.extend(found);
+        }
+        if is_full || is_cut || items.len() > limit || bytes >= ANSWER_MAX_BYTES {
             items.truncate(limit);
             let next = items.last().map(|last: &DirectoryResource| DirectoryCursor {
                 configuration: last.source.configuration,
@@ -133,9 +142,10 @@ fn list_in_source(
     at: &Snapshot<'_>,
     source: &DirectorySource,
     page: &CollectionPage<'_>,
-) -> Result<Vec<DirectoryResource>> {
-    let found = directory::list_resources(at, page)?;
-    Ok(found.into_iter().map(|stored| DirectoryResource { source: source.clone(), stored }).collect())
+) -> Result<(Vec<DirectoryResource>, bool)> {
+    let CollectionRows { rows, is_cut } = directory::list_resources(at, page)?;
+    let found = rows.into_iter().map(|stored| DirectoryResource { source: source.clone(), stored }).collect();
+    Ok((found, is_cut))
 }
 
 /// Returns users or groups of a live configuration in their current state.
@@ -150,8 +160,9 @@ pub fn list_current(
     let DirectoryQuery { filter, cursor, limit, .. } = *query;
     let source = find_live_source(at, scope)?;
     let position = cursor.and_then(|cursor| cursor.position.as_ref());
-    let mut items = list_in_source(at, &source, &query.in_source(&source, DirectoryView::Current, position))?;
-    let has_more = items.len() > limit;
+    let page = query.in_source(&source, DirectoryView::Current, position);
+    let (mut items, is_cut) = list_in_source(at, &source, &page)?;
+    let has_more = is_cut || items.len() > limit;
     items.truncate(limit);
     let position = items.last().filter(|_| has_more).map(|last| filter.position(&last.stored));
     let next =

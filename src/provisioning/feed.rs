@@ -3,7 +3,8 @@
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::event::Event;
-use crate::store::tables::events;
+use crate::provisioning::lists::ANSWER_MAX_BYTES;
+use crate::store::tables::events::{self, EventsLimit};
 pub use crate::store::tables::events::{EventsQuery, find_newest_time as find_newest_event_time};
 use crate::store::tables::feed_gap;
 use crate::store::{Snapshot, Tx};
@@ -45,7 +46,7 @@ pub enum FeedPage {
     },
 }
 
-/// Returns at most `limit` published events from a position on.
+/// Returns at most `limit` published events from a position on. A page with large events ends early.
 pub fn read_page(at: &Snapshot<'_>, query: &EventsQuery, from: FeedStart, limit: u32) -> Result<FeedPage> {
     let (removed, end) = events::find_event_range(at)?;
     let after = match from {
@@ -60,8 +61,8 @@ pub fn read_page(at: &Snapshot<'_>, query: &EventsQuery, from: FeedStart, limit:
         return Ok(FeedPage::Found { events: Vec::new(), next_after: after, has_more: false });
     }
     let until = events::find_range_end(at, after, SCANNED_MAX)?;
-    let events = events::list_published_events(at, query, after, until, limit)?;
-    let is_full = events.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+    let limit = EventsLimit { count: limit, bytes: ANSWER_MAX_BYTES };
+    let (events, is_full) = events::list_published_events(at, query, after, until, limit)?;
     let next_after = events.last().filter(|_| is_full).map_or(until, |event| event.seq);
     Ok(FeedPage::Found { events, next_after, has_more: next_after < end })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::provisioning::Scope;
-use crate::provisioning::rendered::{LINK_BYTES, Members, RenderedResource, collection_for};
+use crate::provisioning::rendered::{LINK_BYTES, Members, RenderedResource, ResourceLinks, collection_for};
 use crate::scim::cursor::{self, CursorPosition, CursorValue, Direction};
 use crate::scim::filter::Predicate;
 use crate::scim::schema::ResourceType;
@@ -12,11 +12,18 @@ use crate::scim::sort::{SortField, SortPosition};
 use crate::store::Snapshot;
 use crate::store::filter_sql::{self, CompiledFilter, FilterContext, SortKey};
 use crate::store::tables::pages::{self, PageRow, PageWindow, ResourceStream};
-use crate::store::tables::resources;
+use crate::store::tables::resources::{self, StoredResource};
 
-/// Maximum size of the text of one page, in bytes. A page that would be larger ends early, which RFC 7644 section
-/// 3.4.2.4 allows, so that slow clients do not use up the memory.
-const PAGE_MAX_BYTES: usize = 4 << 20;
+/// Maximum size of the resources in one answer, in bytes. A page that would be larger ends early, which RFC 7644 section
+/// 3.4.2.4 allows, so that slow clients do not use up the memory. A single resource may be larger.
+pub const ANSWER_MAX_BYTES: usize = 8 << 20;
+/// Most groups of a user in a list. The answer to a GET of the user has all.
+pub const GROUPS_IN_LIST: usize = 100;
+/// What a group of a user that is not in the answer counts for the size of the answer, in bytes: it is read for the
+/// version of the user.
+const HIDDEN_GROUP_BYTES: usize = 64;
+/// Most resources of a page that is read on the event loop.
+const FEW_RESOURCES: u64 = 4;
 
 /// The query for one resource type.
 #[derive(Debug)]
@@ -56,9 +63,9 @@ impl TypeQuery {
         Self { resource_type: Arc::clone(resource_type), filter, sort_key, with_members: false }
     }
 
-    /// Returns whether the filter uses an index and members are not read, so that the read is short.
-    pub fn is_point_lookup(&self) -> bool {
-        self.filter.as_ref().is_some_and(|filter| filter.indexed) && !self.with_members
+    /// Returns whether the filter is one comparison with an indexed key, so that its first matches are read fast.
+    pub fn is_key_lookup(&self) -> bool {
+        self.filter.as_ref().is_some_and(|filter| filter.single_key) && self.sort_key.is_none()
     }
 }
 
@@ -75,6 +82,22 @@ pub struct ListQuery {
     pub count: u64,
 }
 
+impl ListQuery {
+    /// Whether the page can be read on the event loop.
+    pub fn is_key_lookup(&self) -> bool {
+        self.parts.iter().all(TypeQuery::is_key_lookup)
+    }
+
+    fn streams<'q>(&'q self, scope: &Scope) -> Vec<ResourceStream<'q>> {
+        let stream = |part: &'q TypeQuery| ResourceStream {
+            collection: collection_for(scope, &part.resource_type),
+            filter: part.filter.as_ref(),
+            key: part.sort_key.as_ref(),
+        };
+        self.parts.iter().map(stream).collect()
+    }
+}
+
 /// Start of a page.
 #[derive(Debug)]
 pub enum PageStart {
@@ -86,33 +109,69 @@ pub enum PageStart {
     Cursor(Direction, CursorPosition),
 }
 
-/// One page.
+/// One page. Its resources were given to the writer.
 #[derive(Debug)]
 pub struct ResourcesPage {
     /// Total number of matching resources.
     pub total: u64,
-    /// The resources of the page, each with the index of its part.
-    pub items: Vec<(usize, RenderedResource)>,
+    /// Number of resources of the page: the first ones that were written.
+    pub count: usize,
+    /// Whether the resources were written in reverse order.
+    pub is_reversed: bool,
+    /// Whether users in the page have more groups than [`GROUPS_IN_LIST`].
+    pub hides_groups: bool,
     /// Cursor of the previous page. `None` on the first page.
     pub previous: Option<CursorPosition>,
     /// Cursor of the next page. `None` on the last page.
     pub next: Option<CursorPosition>,
 }
 
+/// Renders a resource of a part, and returns its length in bytes.
+pub type WriteResource<'w> = dyn FnMut(usize, &RenderedResource) -> Result<usize> + 'w;
+
 /// Reads one page of resources.
 ///
 /// # Errors
 /// 400 expiredCursor if the resource that a cursor refers to has changed, so that its position is unknown.
-pub fn list_resources(at: &Snapshot<'_>, scope: &Scope, request: &ListQuery) -> Result<ResourcesPage> {
-    let streams: Vec<ResourceStream<'_>> = request
-        .parts
-        .iter()
-        .map(|part| ResourceStream {
-            collection: collection_for(scope, &part.resource_type),
-            filter: part.filter.as_ref(),
-            key: part.sort_key.as_ref(),
-        })
-        .collect();
+pub fn list_resources(
+    at: &Snapshot<'_>,
+    scope: &Scope,
+    request: &ListQuery,
+    write: &mut WriteResource<'_>,
+) -> Result<ResourcesPage> {
+    let page = read_page(at, scope, request, (PageEffort::Whole, write))?;
+    page.ok_or_else(|| Error::database("a page has no limit of effort".to_owned()))
+}
+
+/// Reads one page of resources, if it has few small ones. `None` if it has more.
+///
+/// # Errors
+/// Those of [`list_resources`].
+pub fn list_few_resources(
+    at: &Snapshot<'_>,
+    scope: &Scope,
+    request: &ListQuery,
+    write: &mut WriteResource<'_>,
+) -> Result<Option<ResourcesPage>> {
+    read_page(at, scope, request, (PageEffort::Few, write))
+}
+
+/// How much work a page may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PageEffort {
+    /// [`FEW_RESOURCES`] that are small.
+    Few,
+    /// A page of [`ANSWER_MAX_BYTES`].
+    Whole,
+}
+
+fn read_page(
+    at: &Snapshot<'_>,
+    scope: &Scope,
+    request: &ListQuery,
+    (effort, write): (PageEffort, &mut WriteResource<'_>),
+) -> Result<Option<ResourcesPage>> {
+    let streams = request.streams(scope);
     let uses_cursor = !matches!(request.start, PageStart::Index(_));
     let (backward, position, skip) = match &request.start {
         PageStart::Index(start) => (false, None, start - 1),
@@ -122,9 +181,15 @@ pub fn list_resources(at: &Snapshot<'_>, scope: &Scope, request: &ListQuery) -> 
         }
     };
     // One more than requested shows whether there is another page.
-    let limit = if request.count == 0 { 0 } else { request.count + u64::from(uses_cursor) };
+    let mut limit = if request.count == 0 { 0 } else { request.count + u64::from(uses_cursor) };
+    if effort == PageEffort::Few {
+        limit = limit.min(FEW_RESOURCES + 1);
+    }
     let ascending = request.descending == backward;
     let mut found = pages::read_page(at, &streams, &PageWindow { ascending, after: position.as_ref(), skip, limit })?;
+    if effort == PageEffort::Few && found.len() > to_usize(FEW_RESOURCES) {
+        return Ok(None);
+    }
     let counted_total = if position.is_none() && found.len() < to_usize(limit) && (skip == 0 || !found.is_empty()) {
         // A page that is not full contains the last match.
         Some(skip + found.len() as u64)
@@ -134,12 +199,14 @@ pub fn list_resources(at: &Snapshot<'_>, scope: &Scope, request: &ListQuery) -> 
     let total = count_matches(at, &streams, counted_total)?;
     let mut has_more = found.len() > to_usize(request.count);
     found.truncate(to_usize(request.count));
-    let mut items = read_resources(at, scope, request, &found)?;
-    has_more |= items.len() < found.len();
-    found.truncate(items.len());
+    let Some(WrittenPage { count, hides_groups }) = write_resources(at, scope, request, (&found, effort, write))?
+    else {
+        return Ok(None);
+    };
+    has_more |= count < found.len();
+    found.truncate(count);
     if backward {
         found.reverse();
-        items.reverse();
     }
     // The page that the cursor came from exists. The page on the other side exists if there are more matches.
     let (has_previous, has_next) = match (&position, backward) {
@@ -151,7 +218,7 @@ pub fn list_resources(at: &Snapshot<'_>, scope: &Scope, request: &ListQuery) -> 
     let mark = |found: Option<&PageRow>| found.map(|found| CursorPosition::from(found.position.clone()));
     let previous = if has_previous { mark(found.first()) } else { None };
     let next = if has_next { mark(found.last()) } else { None };
-    Ok(ResourcesPage { total, items, previous, next })
+    Ok(Some(ResourcesPage { total, count, is_reversed: backward, hides_groups, previous, next }))
 }
 
 fn to_usize(number: u64) -> usize {
@@ -187,26 +254,57 @@ fn resolve_cursor(at: &Snapshot<'_>, streams: &[ResourceStream<'_>], mark: &Curs
     Err(cursor::expired_cursor_error())
 }
 
-/// Reads the resources of the rows, up to the size limit of a page. The first one is always included.
-fn read_resources(
+/// The part of a page that fits.
+struct WrittenPage {
+    count: usize,
+    hides_groups: bool,
+}
+
+/// Writes the resources of the rows, up to the size limit of an answer. The first one is always included. `None` if one of
+/// few resources is large.
+fn write_resources(
     at: &Snapshot<'_>,
     scope: &Scope,
     request: &ListQuery,
-    found: &[PageRow],
-) -> Result<Vec<(usize, RenderedResource)>> {
-    let mut items = Vec::with_capacity(found.len());
-    let mut bytes = 0;
+    (found, effort, write): (&[PageRow], PageEffort, &mut WriteResource<'_>),
+) -> Result<Option<WrittenPage>> {
+    let (mut bytes, mut written) = (0, WrittenPage { count: 0, hides_groups: false });
     for PageRow { stream, position } in found {
         let part = &request.parts[*stream];
         let row = resources::find_resource_by_key(at, scope.configuration, position.row)?
             .ok_or_else(|| Error::database(format!("an index names row {}, which does not exist", position.row)))?;
         let members = if part.with_members { row.member_count } else { 0 };
-        bytes += row.body.len() + to_usize(members.unsigned_abs()) * LINK_BYTES;
-        if bytes > PAGE_MAX_BYTES && !items.is_empty() {
+        let expected = row.body.len() + to_usize(members.unsigned_abs()) * LINK_BYTES;
+        if bytes + expected > ANSWER_MAX_BYTES && written.count > 0 {
             break;
         }
-        let members = if part.with_members { Members::All } else { Members::Skip };
-        items.push((*stream, RenderedResource::load(at, row, &part.resource_type, members)?));
+        let loaded = load_resource(at, row, part, effort)?;
+        let Some(mut resource) = loaded else { return Ok(None) };
+        let hidden = resource.shorten_groups(GROUPS_IN_LIST);
+        bytes += write(*stream, &resource)? + hidden * HIDDEN_GROUP_BYTES;
+        if bytes > ANSWER_MAX_BYTES && written.count > 0 {
+            break;
+        }
+        written.count += 1;
+        written.hides_groups |= hidden > 0;
     }
-    Ok(items)
+    Ok(Some(written))
 }
+
+fn load_resource(
+    at: &Snapshot<'_>,
+    row: StoredResource,
+    part: &TypeQuery,
+    effort: PageEffort,
+) -> Result<Option<RenderedResource>> {
+    if effort == PageEffort::Whole {
+        let members = if part.with_members { Members::All } else { Members::Skip };
+        return RenderedResource::load(at, row, &part.resource_type, members).map(Some);
+    }
+    let small = RenderedResource::load_small(at, row, &part.resource_type, part.with_members)?;
+    let is_whole = |resource: &RenderedResource| !part.with_members || !matches!(resource.links, ResourceLinks::Unread);
+    Ok(small.filter(is_whole))
+}
+
+#[cfg(test)]
+mod tests;

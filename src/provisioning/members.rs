@@ -12,11 +12,13 @@ use crate::provisioning::events;
 use crate::provisioning::publication::Publication;
 use crate::scim::dialect::{DialectNotes, NoteCode};
 use crate::scim::filter::Predicate;
-use crate::scim::filter::evaluate::matches_element;
+use crate::scim::filter::evaluate::{ElementKeys, matches_element};
 use crate::scim::members::{MemberEdit, MemberRef};
+use crate::scim::patch::{self, PatchEdit};
+use crate::scim::work::WorkBudget;
 use crate::store::tables::held_changes::HeldMemberRef;
 use crate::store::tables::members::{self, LinkedResource};
-use crate::store::tables::resources::{self, StoredResource};
+use crate::store::tables::resources::{self, MemberRow, StoredResource};
 use crate::store::{Snapshot, Tx};
 
 /// An existing resource that can be a member.
@@ -25,23 +27,73 @@ pub(crate) struct ExistingMember {
     key: i64,
     id: String,
     resource_type: String,
+    label: Option<String>,
 }
 
-/// A [`MemberEdit`] whose ids are resolved. Applying it cannot be rejected.
+/// A [`MemberEdit`] whose ids are resolved and whose condition is evaluated. Applying it cannot be rejected.
 #[derive(Debug, Clone)]
 pub(crate) enum ResolvedMemberEdit {
     Add(Vec<ExistingMember>),
     Remove(Vec<ExistingMember>),
-    RemoveWhere(Predicate),
     Replace(Vec<ExistingMember>),
 }
 
-/// Resolves the ids of an edit. `group` is the id of the group itself.
+/// One step of a request on the members of a group.
+#[derive(Debug, Clone)]
+pub(crate) enum MemberStep {
+    Edit(ResolvedMemberEdit),
+    /// Removes the members that match any of the conditions.
+    RemoveWhere(Vec<Predicate>),
+}
+
+/// Members that the conditions of a request select, for each [`MemberStep::RemoveWhere`] in order.
+pub(crate) type ConditionalRemovals = Vec<Vec<ExistingMember>>;
+
+/// Resolves the ids in the edits of a request. `group` is the id of the group itself. Removals have the same result in
+/// any order, so all conditions since the last addition become one step: one pass over the members.
 ///
 /// # Errors
 /// 400 invalidValue if the group would be a member of itself, or for an id that is not a resource of the configuration,
-/// unless the configuration skips unknown members.
-pub(crate) fn resolve_edit(
+/// unless the configuration skips unknown members. The detail names the operation.
+pub(crate) fn resolve_steps(
+    at: &Snapshot<'_>,
+    scope: &Scope,
+    group: &str,
+    edits: &[PatchEdit],
+    notes: &mut DialectNotes,
+) -> Result<Vec<MemberStep>> {
+    let mut steps = Vec::new();
+    // The step that collects conditions.
+    let mut open = None;
+    for edit in edits {
+        let PatchEdit::Members(operation, edit) = edit else { continue };
+        if let MemberEdit::RemoveWhere(condition) = edit {
+            let step = *open.get_or_insert_with(|| {
+                steps.push(MemberStep::RemoveWhere(Vec::new()));
+                steps.len() - 1
+            });
+            if let Some(MemberStep::RemoveWhere(conditions)) = steps.get_mut(step) {
+                conditions.push((**condition).clone());
+            }
+            continue;
+        }
+        let resolved = resolve_edit(at, scope, group, edit, notes);
+        let resolved = resolved.map_err(|error| label_operation_error(error, *operation))?;
+        if !matches!(resolved, ResolvedMemberEdit::Remove(_)) {
+            open = None;
+        }
+        steps.push(MemberStep::Edit(resolved));
+    }
+    Ok(steps)
+}
+
+fn label_operation_error(error: Error, operation: usize) -> Error {
+    // Errors of the server itself are not about an operation of the request.
+    if error.status() < 500 { error.within(&patch::label_operation(operation)) } else { error }
+}
+
+/// Resolves an edit without a condition.
+fn resolve_edit(
     at: &Snapshot<'_>,
     scope: &Scope,
     group: &str,
@@ -53,12 +105,94 @@ pub(crate) fn resolve_edit(
         MemberEdit::Replace(members) => {
             ResolvedMemberEdit::Replace(resolve_added_members(at, scope, group, members, notes)?)
         }
-        MemberEdit::RemoveWhere(condition) => ResolvedMemberEdit::RemoveWhere((**condition).clone()),
         // An unknown id cannot be a member. Removing it is not an error (RFC 7644 section 3.5.2.2).
         MemberEdit::Remove(ids) => {
             ResolvedMemberEdit::Remove(find_members(at, scope, ids)?.into_iter().flatten().collect())
         }
+        MemberEdit::RemoveWhere(_) => ResolvedMemberEdit::Remove(Vec::new()),
     })
+}
+
+/// Resolves the members of a create or replace; see [`resolve_steps`].
+pub(crate) fn resolve_replacement(
+    at: &Snapshot<'_>,
+    scope: &Scope,
+    group: &str,
+    members: &[MemberRef],
+    notes: &mut DialectNotes,
+) -> Result<ResolvedMemberEdit> {
+    Ok(ResolvedMemberEdit::Replace(resolve_added_members(at, scope, group, members, notes)?))
+}
+
+/// Work of reading or visiting one member.
+const MEMBER_UNITS: u64 = 100;
+
+/// Evaluates the conditions of a request on the members that the group has at that step.
+///
+/// # Errors
+/// 400 tooMany above the budget.
+pub(crate) fn evaluate_conditions(
+    at: &Snapshot<'_>,
+    group: &StoredResource,
+    steps: &[MemberStep],
+    work: &mut WorkBudget,
+) -> Result<ConditionalRemovals> {
+    let mut removals = Vec::new();
+    let is_condition = |step: &MemberStep| matches!(step, MemberStep::RemoveWhere(_));
+    let Some(last) = steps.iter().rposition(is_condition) else { return Ok(removals) };
+    work.charge(MEMBER_UNITS.saturating_mul(group.member_count.unsigned_abs()))?;
+    let rows = list_current_members(at, group)?.into_iter().map(member_from_row);
+    let mut current: BTreeMap<i64, ExistingMember> = rows.map(|member| (member.key, member)).collect();
+    for step in &steps[..=last] {
+        match step {
+            MemberStep::Edit(ResolvedMemberEdit::Add(list)) => {
+                current.extend(list.iter().map(|member| (member.key, member.clone())));
+            }
+            MemberStep::Edit(ResolvedMemberEdit::Remove(list)) => {
+                for member in list {
+                    current.remove(&member.key);
+                }
+            }
+            MemberStep::Edit(ResolvedMemberEdit::Replace(list)) => {
+                current = list.iter().map(|member| (member.key, member.clone())).collect();
+            }
+            MemberStep::RemoveWhere(conditions) => {
+                let mut matching = Vec::new();
+                for member in current.values() {
+                    if matches_any(conditions, member, work)? {
+                        matching.push(member.clone());
+                    }
+                }
+                for member in &matching {
+                    current.remove(&member.key);
+                }
+                removals.push(matching);
+            }
+        }
+    }
+    Ok(removals)
+}
+
+fn matches_any(conditions: &[Predicate], member: &ExistingMember, work: &mut WorkBudget) -> Result<bool> {
+    work.charge(MEMBER_UNITS)?;
+    let element = json!({"value": member.id, "type": member.resource_type, "display": member.label});
+    let mut keys = ElementKeys::default();
+    for condition in conditions {
+        if matches_element(condition, &element, &mut keys, work)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Returns the edits of a request whose conditions are evaluated.
+pub(crate) fn complete_steps(steps: Vec<MemberStep>, removals: ConditionalRemovals) -> Vec<ResolvedMemberEdit> {
+    let mut removals = removals.into_iter();
+    let complete = |step| match step {
+        MemberStep::Edit(edit) => edit,
+        MemberStep::RemoveWhere(_) => ResolvedMemberEdit::Remove(removals.next().unwrap_or_default()),
+    };
+    steps.into_iter().map(complete).collect()
 }
 
 fn resolve_added_members(
@@ -89,9 +223,15 @@ fn resolve_added_members(
 fn find_members(at: &Snapshot<'_>, scope: &Scope, ids: &[String]) -> Result<Vec<Option<ExistingMember>>> {
     let rows = resources::find_rows_by_ids(at, scope.configuration, ids)?;
     let with_id = ids.iter().zip(rows);
-    Ok(with_id
-        .map(|(id, row)| row.map(|(key, kind)| ExistingMember { key, id: id.clone(), resource_type: kind }))
-        .collect())
+    let member = |(id, row): (&String, Option<MemberRow>)| {
+        row.map(|row| ExistingMember {
+            key: row.key,
+            id: id.clone(),
+            resource_type: row.resource_type,
+            label: row.label,
+        })
+    };
+    Ok(with_id.map(member).collect())
 }
 
 /// Net change of the members of a group by one request. A member that is added and removed again is not included.
@@ -144,6 +284,17 @@ impl MembershipDelta {
     }
 }
 
+/// The most members by which these edits can increase the members of a group with `count` members.
+pub(crate) fn find_largest_growth(count: i64, edits: &[ResolvedMemberEdit]) -> i64 {
+    let length = |list: &[ExistingMember]| i64::try_from(list.len()).unwrap_or(i64::MAX);
+    let most = edits.iter().fold(count, |most, edit| match edit {
+        ResolvedMemberEdit::Add(list) => most.saturating_add(length(list)),
+        ResolvedMemberEdit::Replace(list) => length(list),
+        ResolvedMemberEdit::Remove(_) => most,
+    });
+    most - count
+}
+
 /// Applies one edit and updates the member count of the group.
 pub(crate) fn apply_edit(
     tx: &Tx<'_>,
@@ -156,12 +307,6 @@ pub(crate) fn apply_edit(
         ResolvedMemberEdit::Remove(list) => {
             list.into_iter().try_for_each(|member| remove_member(tx, group, member, delta))
         }
-        ResolvedMemberEdit::RemoveWhere(condition) => {
-            let matching = list_current_members(tx, group)?
-                .into_iter()
-                .filter(|member| matches_element(&condition, &to_filter_element(member)));
-            matching.map(member_from_row).try_for_each(|member| remove_member(tx, group, member, delta))
-        }
         ResolvedMemberEdit::Replace(list) => {
             let staying: HashSet<i64> = list.iter().map(|member| member.key).collect();
             let leaving = list_current_members(tx, group)?.into_iter().filter(|member| !staying.contains(&member.key));
@@ -171,16 +316,12 @@ pub(crate) fn apply_edit(
     }
 }
 
-fn list_current_members(tx: &Tx<'_>, group: &StoredResource) -> Result<Vec<LinkedResource>> {
-    if group.member_count == 0 { Ok(Vec::new()) } else { members::list_group_members(tx, group) }
+fn list_current_members(at: &Snapshot<'_>, group: &StoredResource) -> Result<Vec<LinkedResource>> {
+    if group.member_count == 0 { Ok(Vec::new()) } else { members::list_group_members(at, group) }
 }
 
 fn member_from_row(row: LinkedResource) -> ExistingMember {
-    ExistingMember { key: row.key, id: row.id, resource_type: row.resource_type.into_owned() }
-}
-
-fn to_filter_element(member: &LinkedResource) -> serde_json::Value {
-    json!({"value": member.id, "type": member.resource_type, "display": member.label})
+    ExistingMember { key: row.key, id: row.id, resource_type: row.resource_type.into_owned(), label: row.label }
 }
 
 fn add_member(

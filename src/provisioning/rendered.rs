@@ -13,6 +13,10 @@ use crate::store::tables::resources::{ResourceCollection, StoredResource};
 pub(crate) const LINK_BYTES: usize = 200;
 /// Approximate size of the part before the stored text, in bytes.
 const HEAD_BYTES: usize = 500;
+/// Largest stored text of a small resource, in bytes.
+const SMALL_BODY_BYTES: usize = 64 * 1024;
+/// Most members, or groups of a user, of a small resource.
+pub(crate) const SMALL_LINKS: u32 = 500;
 
 /// A resource with the data that a response adds to its stored text.
 #[derive(Debug, Clone)]
@@ -21,6 +25,8 @@ pub struct RenderedResource {
     pub stored: StoredResource,
     /// Its memberships.
     pub links: ResourceLinks,
+    /// Hash of all groups of a user, for the entity tag.
+    groups_hash: Option<u64>,
 }
 
 /// The list of members or groups at the end of a resource.
@@ -68,20 +74,61 @@ impl RenderedResource {
         resource_type: &ResourceType,
         members: Members,
     ) -> Result<Self> {
-        let links = if resource_type.members().is_some() {
-            if !members.includes(stored.member_count) {
-                ResourceLinks::Unread
-            } else if stored.member_count == 0 {
-                ResourceLinks::Members(Vec::new())
-            } else {
-                ResourceLinks::Members(members::list_group_members(at, &stored)?)
+        let links = match load_members(at, &stored, resource_type, members)? {
+            Some(links) => links,
+            None if has_groups(resource_type) => {
+                ResourceLinks::Groups(members::list_effective_groups(at, &stored, None)?.unwrap_or_default())
             }
-        } else if resource_type.schema.attribute("groups").is_some() {
-            ResourceLinks::Groups(members::list_effective_groups(at, &stored)?)
-        } else {
-            ResourceLinks::None
+            None => ResourceLinks::None,
         };
-        Ok(Self { stored, links })
+        Ok(Self::new(stored, links))
+    }
+
+    /// Like [`Self::load`] for a small resource: `None` if it is large, or a user in more than [`SMALL_LINKS`] groups, so that
+    /// reading and rendering it take long. The members of a large group are not read.
+    ///
+    /// # Errors
+    /// Errors of the store.
+    pub fn load_small(
+        at: &Snapshot<'_>,
+        stored: StoredResource,
+        resource_type: &ResourceType,
+        with_members: bool,
+    ) -> Result<Option<Self>> {
+        if stored.body.len() > SMALL_BODY_BYTES {
+            return Ok(None);
+        }
+        let members = if with_members { Members::UpTo(SMALL_LINKS.into()) } else { Members::Skip };
+        let links = match load_members(at, &stored, resource_type, members)? {
+            Some(links) => links,
+            None if has_groups(resource_type) => {
+                match members::list_effective_groups(at, &stored, Some(SMALL_LINKS))? {
+                    Some(groups) => ResourceLinks::Groups(groups),
+                    None => return Ok(None),
+                }
+            }
+            None => ResourceLinks::None,
+        };
+        Ok(Some(Self::new(stored, links)))
+    }
+
+    fn new(stored: StoredResource, links: ResourceLinks) -> Self {
+        let groups_hash = match &links {
+            ResourceLinks::Groups(groups) => entity_tag::hash_groups(
+                groups.iter().map(|(group, direct)| (&*group.id, *direct, group.label.as_deref().unwrap_or_default())),
+            ),
+            _ => None,
+        };
+        Self { stored, links, groups_hash }
+    }
+
+    /// Keeps at most `max` groups of a user, in the order of their creation, and returns the number of the others. The entity
+    /// tag does not change.
+    pub fn shorten_groups(&mut self, max: usize) -> usize {
+        let ResourceLinks::Groups(groups) = &mut self.links else { return 0 };
+        let hidden = groups.len().saturating_sub(max);
+        groups.truncate(max);
+        hidden
     }
 
     /// Approximate size in a response, in bytes.
@@ -97,14 +144,31 @@ impl RenderedResource {
     /// The entity tag (RFC 7644 section 3.14). For a user it includes the groups. For a group the version counter
     /// already changes with its members.
     pub fn tag(&self) -> String {
-        let derived = match &self.links {
-            ResourceLinks::Groups(groups) => entity_tag::hash_groups(
-                groups.iter().map(|(group, direct)| (&*group.id, *direct, group.label.as_deref().unwrap_or_default())),
-            ),
-            _ => None,
-        };
-        entity_tag::format_entity_tag(self.stored.version, derived)
+        entity_tag::format_entity_tag(self.stored.version, self.groups_hash)
     }
+}
+
+/// Returns the members of a group, `None` for other resource types.
+fn load_members(
+    at: &Snapshot<'_>,
+    stored: &StoredResource,
+    resource_type: &ResourceType,
+    members: Members,
+) -> Result<Option<ResourceLinks>> {
+    if resource_type.members().is_none() {
+        return Ok(None);
+    }
+    Ok(Some(if !members.includes(stored.member_count) {
+        ResourceLinks::Unread
+    } else if stored.member_count == 0 {
+        ResourceLinks::Members(Vec::new())
+    } else {
+        ResourceLinks::Members(members::list_group_members(at, stored)?)
+    }))
+}
+
+fn has_groups(resource_type: &ResourceType) -> bool {
+    resource_type.schema.attribute("groups").is_some()
 }
 
 /// The collection of one resource type in the configuration of the scope.

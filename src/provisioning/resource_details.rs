@@ -9,6 +9,7 @@ use crate::model::audit_context::AccountScope;
 use crate::model::event::Event;
 use crate::model::ids;
 use crate::model::request::LoggedCall;
+use crate::provisioning::lists::ANSWER_MAX_BYTES;
 use crate::scim::fold;
 use crate::store::Snapshot;
 use crate::store::tables::directory::{self, CollectionPage, DirectoryFilter, DirectorySource, DirectoryView};
@@ -74,7 +75,10 @@ pub fn find_resource_details(
     let has_more = history.len() > per_page;
     history.truncate(per_page);
     let older = history.last().filter(|_| has_more).map(|last| last.seq);
-    let groups = stored.as_ref().map_or(Ok(Vec::new()), |stored| members::list_effective_groups(at, stored))?;
+    let groups = match &stored {
+        Some(stored) => members::list_effective_groups(at, stored, None)?.unwrap_or_default(),
+        None => Vec::new(),
+    };
     Ok(ResourceDetails { stored, groups, history, older })
 }
 
@@ -137,8 +141,9 @@ fn find_exact_matches(
         resources::find_resource_by_user_name(at, collection, &key)?.into_iter().collect();
     let by_external_id = DirectoryFilter { external_id: Some(text.to_owned()), ..DirectoryFilter::default() };
     let (view, filter) = (DirectoryView::Current, &by_external_id);
-    let page = CollectionPage { collection, view, filter, after: None, limit: RESULTS_MAX };
-    found.extend(directory::list_resources(at, &page)?);
+    let page =
+        CollectionPage { collection, view, filter, after: None, limit: RESULTS_MAX, bytes_max: ANSWER_MAX_BYTES };
+    found.extend(directory::list_resources(at, &page)?.rows);
     found.extend(
         resources::list_resources_by_value(at, collection, "emails.value", &key)?.into_iter().take(RESULTS_MAX),
     );

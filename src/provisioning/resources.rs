@@ -1,4 +1,4 @@
-//! Create, read, replace, patch and delete (RFC 7644 sections 3.3 to 3.6).
+//! Create, read, replace and delete (RFC 7644 sections 3.3 to 3.6); `patches` has PATCH.
 //!
 //! Each function checks everything that can be rejected before it writes, and only its first write can be rejected by
 //! the database. So a rejected operation has no effect, even without a savepoint.
@@ -7,25 +7,26 @@ use serde_json::Value;
 
 use crate::error::{Error, Reason, Result, ScimType};
 use crate::model::event::EventAction;
+use crate::model::quota::{QuotaKind, UsageAmounts};
 use crate::model::switches::{InputMode, PasswordHandling};
 use crate::provisioning::Scope;
 use crate::provisioning::events;
 use crate::provisioning::members::{self, MembershipDelta, ResolvedMemberEdit};
 use crate::provisioning::passwords;
 use crate::provisioning::publication::Publication;
+use crate::provisioning::quotas::write_within_quotas;
 use crate::provisioning::rendered::{Members, RenderedResource, collection_for};
 use crate::scim;
 use crate::scim::dialect::{DialectNotes, DialectRules, NoteCode};
 use crate::scim::entity_tag::{EntityTags, check_if_match};
 use crate::scim::index::{self, IndexKeys};
-use crate::scim::members::MemberEdit;
 use crate::scim::password::PasswordChange;
-use crate::scim::patch::{self, Patch, PatchEdit};
 use crate::scim::render;
 use crate::scim::schema::{DataType, ResourceType};
 use crate::scim::validate::{self, Attributes, ResourceDraft};
+use crate::scim::work::check_resource_length;
 use crate::store::tables::resources::{self, ResourceCollection, ResourceValues, StoredResource};
-use crate::store::tables::{configurations, members as member_rows};
+use crate::store::tables::{configurations, members as member_rows, usage};
 use crate::store::{Snapshot, Tx};
 
 /// An accepted write.
@@ -61,6 +62,21 @@ pub fn read_resource(
     RenderedResource::load(at, stored, resource_type, members)
 }
 
+/// Returns the resource with this id if it is small, so that it can be read and rendered on the event loop.
+///
+/// # Errors
+/// 404 if the configuration has no such resource of this type.
+pub fn read_small_resource(
+    at: &Snapshot<'_>,
+    scope: &Scope,
+    resource_type: &ResourceType,
+    id: &str,
+    with_members: bool,
+) -> Result<Option<RenderedResource>> {
+    let stored = find_resource(at, scope, resource_type, id)?;
+    RenderedResource::load_small(at, stored, resource_type, with_members)
+}
+
 fn find_resource(at: &Snapshot<'_>, scope: &Scope, resource_type: &ResourceType, id: &str) -> Result<StoredResource> {
     resources::find_resource_by_id(at, collection_for(scope, resource_type), id)?
         .ok_or_else(|| Error::new(Reason::ScimResourceNotFound))
@@ -76,12 +92,14 @@ pub struct PreparedResource {
 
 impl PreparedResource {
     /// Computes the keys and the stored text of a draft.
-    pub fn new(draft: ResourceDraft, resource_type: &ResourceType) -> Self {
-        Self {
-            keys: index::build_index_keys(&draft.attributes, resource_type),
-            body: render::build_stored_text(&draft.attributes, resource_type),
-            draft,
-        }
+    ///
+    /// # Errors
+    /// 413 if the resource is too large.
+    pub fn new(draft: ResourceDraft, resource_type: &ResourceType) -> Result<Self> {
+        index::check_indexed_text(None, &draft.attributes, resource_type)?;
+        let body = render::build_stored_text(&draft.attributes, resource_type);
+        check_resource_length(body.len(), 0)?;
+        Ok(Self { keys: index::build_index_keys(&draft.attributes, resource_type), body, draft })
     }
 }
 
@@ -114,12 +132,26 @@ impl<'w> ResourceWrite<'w> {
 /// Creates a resource with the given id (RFC 7644 section 3.3).
 ///
 /// # Errors
-/// 409 uniqueness if its name is in use. 400 invalidValue for members that do not exist.
+/// 409 uniqueness if its name is in use. 400 invalidValue for members that do not exist. `QuotaExceeded`.
 pub fn create_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>, prepared: &PreparedResource) -> Result<WriteResult> {
+    let ResourceWrite { scope, resource_type, id, .. } = *write;
+    let mut notes = prepared.draft.notes.clone();
+    let joining = resolve_replacement(tx, scope, id, prepared.draft.members.as_ref(), &mut notes)?;
+    let joining: Vec<ResolvedMemberEdit> = joining.into_iter().collect();
+    let growth = usage::resource_amounts(&resource_type.name, 1, usage::text_bytes(&prepared.body))
+        .with(QuotaKind::Members, members::find_largest_growth(0, &joining));
+    write_within_quotas(tx, scope, &growth, || insert_prepared(tx, write, prepared, (joining, notes)))
+}
+
+/// Inserts a new resource with its resolved members.
+fn insert_prepared(
+    tx: &Tx<'_>,
+    write: &ResourceWrite<'_>,
+    prepared: &PreparedResource,
+    (joining, notes): (Vec<ResolvedMemberEdit>, DialectNotes),
+) -> Result<WriteResult> {
     let ResourceWrite { scope, resource_type, id, members, .. } = *write;
     let PreparedResource { draft, keys, body } = prepared;
-    let mut notes = draft.notes.clone();
-    let joining = resolve_replacement(tx, scope, id, draft.members.as_ref(), &mut notes)?;
     let new = ResourceValues { id, keys, unique_name: unique_name(tx, scope, resource_type, keys)?, body };
     let publication = Publication::for_scope(tx, scope)?;
     let mut stored = match resources::insert_resource(tx, write.collection(), &new) {
@@ -131,10 +163,7 @@ pub fn create_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>, prepared: &Prepar
     passwords::apply_password(tx, scope, &stored, draft.password.as_ref())?;
     publication.hold_created(&resource_type.name, &stored)?;
     events::append_created(&publication, &resource_type.name, id, body)?;
-    let mut delta = MembershipDelta::default();
-    if let Some(edit) = joining {
-        members::apply_edit(tx, &mut stored, edit, &mut delta)?;
-    }
+    let delta = apply_members(tx, &mut stored, joining)?;
     if !delta.is_empty() {
         resources::set_member_count(tx, &stored)?;
         delta.publish(&publication, &resource_type.name, id)?;
@@ -162,7 +191,8 @@ fn reactivate_resource(
     let mut notes = draft.notes.clone();
     notes.add(NoteCode::InactiveResourceActivated);
     let password = draft.password.as_ref();
-    let change = ResourceChange { before, after: draft.attributes.clone(), members: Vec::new(), password };
+    let change =
+        ResourceChange { before, after: draft.attributes.clone(), members: Vec::new(), password, derived: None };
     write_change(tx, write, stored, change, notes)
 }
 
@@ -184,46 +214,9 @@ pub fn replace_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>, draft: &Resource
     }
     let members = members.filter(|_| resource_type.members().is_some());
     let members = members.into_iter().collect();
-    let change = ResourceChange { before, after, members, password: draft.password.as_ref() };
+    let password = draft.password.as_ref();
+    let change = ResourceChange { before, after, members, password, derived: None };
     write_change(tx, write, stored, change, notes)
-}
-
-/// Applies a PATCH request atomically (RFC 7644 section 3.5.2).
-///
-/// # Errors
-/// 404, 412, and the errors of the operations. The detail names the operation.
-pub fn patch_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>, patch: &Patch) -> Result<WriteResult> {
-    let ResourceWrite { scope, resource_type, id, .. } = *write;
-    let stored = find_current(tx, write)?;
-    let mut notes = patch.notes.clone();
-    let mut members = Vec::new();
-    for edit in &patch.edits {
-        if let PatchEdit::Members(operation, edit) = edit {
-            let resolved = members::resolve_edit(tx, scope, id, edit, &mut notes);
-            members.push(resolved.map_err(|error| label_operation_error(error, *operation))?);
-        }
-    }
-    let touches_text =
-        patch.password.is_some() || patch.edits.iter().any(|edit| matches!(edit, PatchEdit::Attribute(_)));
-    if !touches_text {
-        return write_members(tx, write, stored, members, notes);
-    }
-    let before = parse_attributes(&stored)?;
-    let mut after = before.clone();
-    for edit in &patch.edits {
-        if let PatchEdit::Attribute(edit) = edit {
-            patch::apply_edit(edit, &mut after, resource_type, build_rules(scope))?;
-        }
-    }
-    validate::check_required(&after, resource_type)?;
-    let after = validate::sort_attributes(after, resource_type);
-    let change = ResourceChange { before, after, members, password: patch.password.as_ref() };
-    write_change(tx, write, stored, change, notes)
-}
-
-fn label_operation_error(error: Error, operation: usize) -> Error {
-    // Errors of the server itself are not about an operation of the request.
-    if error.status() < 500 { error.within(&patch::label_operation(operation)) } else { error }
 }
 
 /// Deletes a resource, its memberships and references to it, such as `manager` (RFC 7644 section 3.6). The version of
@@ -239,7 +232,7 @@ pub fn delete_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>) -> Result<()> {
     publication.hold_before_delete(&stored)?;
     leave_groups(tx, &publication, resource_type, &stored)?;
     if stored.member_count > 0 {
-        member_rows::remove_all_members(tx, stored.key)?;
+        member_rows::remove_all_members(tx, &stored)?;
     }
     clear_references(tx, scope, &stored)?;
     resources::delete_resource(tx, write.collection(), &stored, &keys)?;
@@ -328,17 +321,18 @@ fn edit_attributes(
     let before = parse_attributes(&stored)?;
     let mut after = before.clone();
     edit(&mut after);
-    let change = ResourceChange { before, after, members: Vec::new(), password: None };
+    let change = ResourceChange { before, after, members: Vec::new(), password: None, derived: None };
     let id = stored.id.clone();
     let write = ResourceWrite::new(scope, resource_type, &id);
     write_change(tx, &write, stored, change, DialectNotes::default()).map(drop)
 }
 
-fn find_current(tx: &Tx<'_>, write: &ResourceWrite<'_>) -> Result<StoredResource> {
+/// Returns the resource of a write, after the check of its precondition.
+pub(super) fn find_current(at: &Snapshot<'_>, write: &ResourceWrite<'_>) -> Result<StoredResource> {
     let ResourceWrite { scope, resource_type, id, if_match, .. } = *write;
-    let stored = find_resource(tx, scope, resource_type, id)?;
+    let stored = find_resource(at, scope, resource_type, id)?;
     if if_match.is_some() {
-        let resource = RenderedResource::load(tx, stored, resource_type, Members::Skip)?;
+        let resource = RenderedResource::load(at, stored, resource_type, Members::Skip)?;
         check_if_match(if_match, &resource.tag())?;
         return Ok(resource.stored);
     }
@@ -346,30 +340,86 @@ fn find_current(tx: &Tx<'_>, write: &ResourceWrite<'_>) -> Result<StoredResource
 }
 
 /// A checked change of a resource.
-struct ResourceChange<'w> {
-    before: Attributes,
-    after: Attributes,
-    members: Vec<ResolvedMemberEdit>,
-    password: Option<&'w PasswordChange>,
+#[derive(Debug)]
+pub(super) struct ResourceChange<'w> {
+    pub(super) before: Attributes,
+    pub(super) after: Attributes,
+    pub(super) members: Vec<ResolvedMemberEdit>,
+    pub(super) password: Option<&'w PasswordChange>,
+    /// If it was computed before the transaction.
+    pub(super) derived: Option<DerivedValues>,
+}
+
+/// What the store writes in addition to the attributes. It depends only on them.
+#[derive(Debug)]
+pub(super) struct DerivedValues {
+    /// Index keys before and after, of the values that change.
+    keys: (IndexKeys, IndexKeys),
+    body: String,
+}
+
+impl DerivedValues {
+    /// Computes the values of a change.
+    ///
+    /// # Errors
+    /// 413 if the resource becomes too large.
+    pub(super) fn compute(before: &Attributes, after: &Attributes, of: &ResourceType) -> Result<Self> {
+        index::check_indexed_text(Some(before), after, of)?;
+        Ok(Self {
+            keys: index::build_changed_index_keys(before, after, of),
+            body: render::build_stored_text(after, of),
+        })
+    }
 }
 
 /// Writes a change and its events. Without a difference, nothing is written.
-fn write_change(
+///
+/// # Errors
+/// 413 if the resource becomes too large, 409 uniqueness, `QuotaExceeded`.
+pub(super) fn write_change(
+    tx: &Tx<'_>,
+    write: &ResourceWrite<'_>,
+    stored: StoredResource,
+    mut change: ResourceChange<'_>,
+    notes: DialectNotes,
+) -> Result<WriteResult> {
+    let sets_password = passwords::changes_password(tx, &stored, change.password)?;
+    if change.before == change.after && !sets_password {
+        return write_members(tx, write, stored, change.members, notes);
+    }
+    let derived = change.derived.take();
+    let computed = || DerivedValues::compute(&change.before, &change.after, write.resource_type);
+    let derived = derived.map_or_else(computed, Ok)?;
+    check_resource_length(derived.body.len(), stored.body.len())?;
+    let bytes = usage::text_bytes(&derived.body) - usage::text_bytes(&stored.body);
+    let growth = UsageAmounts::default()
+        .with(QuotaKind::Bytes, if only_deactivates(&change) { 0 } else { bytes })
+        .with(QuotaKind::Members, members::find_largest_growth(stored.member_count, &change.members));
+    write_within_quotas(tx, write.scope, &growth, || {
+        update_changed(tx, write, stored, change, (derived, sets_password, notes))
+    })
+}
+
+/// Whether a change does nothing but set `active` to false. It always fits, although the text grows by a few bytes: users
+/// can be locked out above a quota too.
+fn only_deactivates(change: &ResourceChange<'_>) -> bool {
+    let is_other = |(name, _): &(&String, &Value)| name.as_str() != "active";
+    let (before, after) = (change.before.iter().filter(is_other), change.after.iter().filter(is_other));
+    let deactivates = change.after.get("active") == Some(&Value::Bool(false));
+    deactivates && change.members.is_empty() && before.eq(after)
+}
+
+/// Writes a change with the values that follow from it.
+fn update_changed(
     tx: &Tx<'_>,
     write: &ResourceWrite<'_>,
     mut stored: StoredResource,
     change: ResourceChange<'_>,
-    notes: DialectNotes,
+    (derived, sets_password, notes): (DerivedValues, bool, DialectNotes),
 ) -> Result<WriteResult> {
     let ResourceWrite { scope, resource_type, .. } = *write;
-    let ResourceChange { before, after, members, password } = change;
-    let sets_password = passwords::changes_password(tx, &stored, password)?;
-    if before == after && !sets_password {
-        return write_members(tx, write, stored, members, notes);
-    }
-    let (old_keys, keys) =
-        (index::build_index_keys(&before, resource_type), index::build_index_keys(&after, resource_type));
-    let body = render::build_stored_text(&after, resource_type);
+    let ResourceChange { before, after, members, password, .. } = change;
+    let DerivedValues { keys: (old_keys, keys), body } = derived;
     let id = stored.id.clone();
     let publication = Publication::for_scope(tx, scope)?;
     let image = publication.is_holding().then(|| stored.clone());
@@ -381,7 +431,7 @@ fn write_change(
     };
     resources::update_resource(tx, write.collection(), &mut stored, &old_keys, &new)?;
     if let Some(image) = image {
-        publication.hold_changed(&resource_type.name, &image, &old_keys)?;
+        publication.hold_changed(&resource_type.name, &image, &index::build_index_keys(&before, resource_type))?;
     }
     if old_keys.label != keys.label {
         // The `display` value of the member changes in its groups, so their versions change (RFC 7644 section 3.14).
@@ -399,7 +449,7 @@ fn write_change(
 }
 
 /// Writes a change of members only. The cost of adding a member does not depend on the size of the group.
-fn write_members(
+pub(super) fn write_members(
     tx: &Tx<'_>,
     write: &ResourceWrite<'_>,
     mut stored: StoredResource,
@@ -407,14 +457,28 @@ fn write_members(
     notes: DialectNotes,
 ) -> Result<WriteResult> {
     let ResourceWrite { scope, resource_type, .. } = *write;
-    let publication = if members.is_empty() { None } else { Some(Publication::for_scope(tx, scope)?) };
-    let delta = apply_members(tx, &mut stored, members)?;
-    if let (Some(publication), false) = (publication, delta.is_empty()) {
-        publication.hold_before_update(&stored)?;
-        resources::touch_resource(tx, &mut stored)?;
-        delta.publish(&publication, &resource_type.name, &stored.id)?;
+    if !members.is_empty() {
+        let growth = members::find_largest_growth(stored.member_count, &members);
+        let growth = UsageAmounts::default().with(QuotaKind::Members, growth);
+        write_within_quotas(tx, scope, &growth, || update_members(tx, write, &mut stored, members))?;
     }
     Ok(WriteResult { resource: RenderedResource::load(tx, stored, resource_type, write.members)?, notes })
+}
+
+fn update_members(
+    tx: &Tx<'_>,
+    write: &ResourceWrite<'_>,
+    stored: &mut StoredResource,
+    members: Vec<ResolvedMemberEdit>,
+) -> Result<()> {
+    let publication = Publication::for_scope(tx, write.scope)?;
+    let delta = apply_members(tx, stored, members)?;
+    if !delta.is_empty() {
+        publication.hold_before_update(stored)?;
+        resources::touch_resource(tx, stored)?;
+        delta.publish(&publication, &write.resource_type.name, &stored.id)?;
+    }
+    Ok(())
 }
 
 fn apply_members(
@@ -423,9 +487,11 @@ fn apply_members(
     members: Vec<ResolvedMemberEdit>,
 ) -> Result<MembershipDelta> {
     let mut delta = MembershipDelta::default();
+    let before = stored.member_count;
     for edit in members {
         members::apply_edit(tx, stored, edit, &mut delta)?;
     }
+    member_rows::count_member_changes(tx, stored.configuration, stored.member_count - before)?;
     Ok(delta)
 }
 
@@ -437,7 +503,7 @@ fn resolve_replacement(
     notes: &mut DialectNotes,
 ) -> Result<Option<ResolvedMemberEdit>> {
     let Some(members) = members else { return Ok(None) };
-    members::resolve_edit(at, scope, id, &MemberEdit::Replace(members.clone()), notes).map(Some)
+    members::resolve_replacement(at, scope, id, members, notes).map(Some)
 }
 
 /// The name that must be unique in addition to `userName`: the name of a group, if the configuration requires it. The
@@ -453,7 +519,7 @@ fn unique_name<'k>(
     Ok(keys.display_name.as_deref().filter(|_| applies))
 }
 
-fn parse_attributes(stored: &StoredResource) -> Result<Attributes> {
+pub(super) fn parse_attributes(stored: &StoredResource) -> Result<Attributes> {
     render::parse_stored_text(&stored.body)
         .map_err(|problem| Error::database(format!("stored text of {}: {problem}", stored.id)))
 }

@@ -7,6 +7,7 @@ use crate::error::{Error, Reason, Result};
 use crate::management::schema_extensions;
 use crate::model::configuration::Configuration;
 use crate::model::request::TokenRefusal;
+use crate::model::rights::TokenRights;
 use crate::model::switches::{DiscoveryAccess, Switches};
 use crate::scim::schema::ResourceType;
 use crate::store::Snapshot;
@@ -24,7 +25,7 @@ pub struct Scope {
     pub configuration_id: Arc<str>,
     /// Settings of the configuration.
     pub switches: Arc<Switches>,
-    /// Its resource types, with the schema extensions added to it.
+    /// Its resource types, with the schema extensions added to it, as the caller may see them.
     pub types: Arc<[Arc<ResourceType>]>,
 }
 
@@ -39,6 +40,15 @@ impl Scope {
             switches: Arc::new(configuration.switches),
         })
     }
+
+    /// Returns the scope with the resource types as a token with these rights may see them.
+    #[must_use]
+    pub fn limit_to_rights(mut self, rights: TokenRights) -> Self {
+        let is_readable = |name: &str| rights.covers(name);
+        let view = |one: &Arc<ResourceType>| one.limited_view(&is_readable).map_or_else(|| Arc::clone(one), Arc::new);
+        self.types = self.types.iter().map(view).collect();
+        self
+    }
 }
 
 /// Returns why a token of a configuration is not valid at `now`, or `None` if it is valid.
@@ -49,14 +59,14 @@ pub fn check_token(token: &TokenRow, now: Millis) -> Option<TokenRefusal> {
     Some(if token.revoked_at.is_some() { TokenRefusal::RevokedToken } else { TokenRefusal::ExpiredToken })
 }
 
-/// Returns the scope of the configuration of a token, and the revision of the configuration.
+/// Returns the scope of a token, and the revision of its configuration.
 ///
 /// # Errors
 /// `NotFound` if the configuration no longer exists; errors of the store.
 pub fn load_token_scope(at: &Snapshot<'_>, token: &TokenRow) -> Result<(i64, Scope)> {
     let found = configurations::find_configuration_by_id(at, &token.configuration_id)?
         .ok_or_else(|| Error::from(Reason::ConfigurationNoLongerExists))?;
-    Ok((found.revision, Scope::load(at, found)?))
+    Ok((found.revision, Scope::load(at, found)?.limit_to_rights(token.rights)))
 }
 
 /// Returns the scope of the configuration with this id if its discovery documents are public.

@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::dialect::{self, DialectNotes, DialectRules, NoteCode};
+use super::distinct::{DistinctIndex, LINEAR_SEARCH_MAX, push_distinct};
 use super::json::{wrong_boolean_error, wrong_type_error};
 use super::members::{MemberRef, read_members};
 use super::password::{self, PasswordChange};
@@ -297,9 +298,12 @@ impl ValueReader {
         };
         check_length(items, path)?;
         let mut list = Vec::with_capacity(items.len());
+        let mut index = (items.len() > LINEAR_SEARCH_MAX).then(|| DistinctIndex::build(&[]));
         for item in items {
-            if let Some(item) = self.single(attribute, item, path)? {
-                push_distinct(&mut list, item);
+            match (self.single(attribute, item, path)?, &mut index) {
+                (Some(item), Some(index)) => drop(index.push(&mut list, item)),
+                (Some(item), None) => drop(push_distinct(&mut list, item)),
+                (None, _) => {}
             }
         }
         self.keep_one_primary(&mut list, path)?;
@@ -490,33 +494,12 @@ fn is_base64(text: &str) -> bool {
     valid && padding <= 2 && length % 4 != 1 && (padding == 0 || (length + padding).is_multiple_of(4))
 }
 
-/// Appends an element, or merges it into the equal element (RFC 7643 section 2.4: no two elements with equal type and
-/// value). Returns its index.
-pub(super) fn push_distinct(list: &mut Vec<Value>, item: Value) -> usize {
-    let Some(index) = list.iter().position(|other| is_same_element(other, &item)) else {
-        list.push(item);
-        return list.len() - 1;
-    };
-    if let (Value::Object(existing), Value::Object(item)) = (&mut list[index], item) {
-        existing.extend(item);
-    }
-    index
-}
-
 /// Checks that a list is not longer than [`ELEMENTS_MAX`].
 pub(super) fn check_length(items: &[Value], path: ValuePath<'_>) -> Result<(), Error> {
     if items.len() > ELEMENTS_MAX {
         return Err(Reason::TooManyValues.on_field(path.to_string()).with("max", ELEMENTS_MAX));
     }
     Ok(())
-}
-
-/// Whether `value` and `type` are equal; without a `value`, whether the elements are equal.
-fn is_same_element(left: &Value, right: &Value) -> bool {
-    match (left.get("value"), right.get("value")) {
-        (Some(a), Some(b)) => a == b && left.get("type") == right.get("type"),
-        _ => left == right,
-    }
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use crate::settings::{Settings, host_of_url, is_loopback_host};
 use crate::tls::Tls;
 
 /// Time limit of a TLS handshake.
-pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Concurrent TLS handshakes of a worker; further ones wait. A handshake that stalls ends after [`HANDSHAKE_TIMEOUT`].
-pub(super) const HANDSHAKES_MAX: usize = 512;
+pub(crate) const HANDSHAKES_MAX: usize = 512;
 
 /// Returns the listen address as a URL.
 pub(super) fn listen_url(tls: Option<&Tls>, address: SocketAddr) -> String {

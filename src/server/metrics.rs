@@ -34,6 +34,7 @@ pub(super) fn bind_metrics_listener(
         app.route("/metrics", web::get().to(metrics::serve_metrics)).default_service(web::to(metrics::serve_not_found))
     })
     .workers(1)
+    .tcp_nodelay(true)
     .max_connections(CONNECTIONS_MAX)
     .client_request_timeout(HEAD_TIMEOUT)
     .disable_signals()

@@ -101,12 +101,16 @@ pub(super) fn read_settings_file(
 /// Reads a file that contains one secret. A line break at its end is removed.
 ///
 /// # Errors
-/// The file cannot be read, or others may read it.
+/// The file cannot be read, or others may read or write it.
 pub(super) fn read_secret_file(path: &Path, named_by: &str) -> Result<String, SettingsError> {
     let (text, mode) = read_file_with_mode(path, named_by)?;
     if mode & ALL_READ != 0 {
         let why =
             format!("contains a secret ({named_by} names it) and can be read by other users: run chmod o-rwx on it");
+        return Err(SettingsError::TooPermissive { path: path.to_owned(), why });
+    }
+    if mode & OTHERS_WRITE != 0 {
+        let why = format!("can be written by other users (mode {:04o}): run chmod go-w on it", mode & 0o777);
         return Err(SettingsError::TooPermissive { path: path.to_owned(), why });
     }
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())

@@ -1,11 +1,14 @@
 //! Limits on callers that an operator can change. The other limits are constants in `web::limits`.
 
-use clap::Args;
+use clap::{Args, Command, FromArgMatches};
 
 /// Bytes in one MiB.
 const MIB: usize = 1024 * 1024;
 /// Lowest limit of requests per second. A lower one would slow down normal provisioning.
 const RATE_MIN: u32 = 50;
+/// Default share of one address in the connections, in percent, and its least value.
+const SHARE_PERCENT: usize = 5;
+const SHARE_MIN: usize = 8;
 
 /// Flags of `serve` for limits.
 #[derive(Debug, Clone, Args)]
@@ -31,15 +34,15 @@ pub struct LimitArgs {
     )]
     max_connections: u32,
 
-    /// TCP connections from one address at the same time; does not apply to trusted proxies
+    /// TCP connections from one address, or one IPv6 /64 network, at the same time; does not apply to trusted proxies.
+    /// Default: 5 % of all connections, at least 8, without a limit for this machine (127.0.0.1)
     #[arg(
         long,
         value_name = "NUMBER",
         env = "ROLLCALL_MAX_CONNECTIONS_PER_ADDRESS",
-        default_value = "500",
         value_parser = clap::value_parser!(u32).range(1..=100_000)
     )]
-    max_connections_per_address: u32,
+    max_connections_per_address: Option<u32>,
 
     /// Largest body of a SCIM request, in MiB
     #[arg(
@@ -51,7 +54,18 @@ pub struct LimitArgs {
     )]
     max_body_size: u16,
 
-    /// Writes that may wait for the database; further ones are answered with 503
+    /// Memory for request bodies that are being received and processed, in MiB; at least twice the largest body. One
+    /// configuration or caller may use a quarter of it. Further bodies above 8 KiB are answered with 503
+    #[arg(
+        long,
+        value_name = "MIB",
+        env = "ROLLCALL_MAX_BUFFERED_BODIES",
+        default_value = "128",
+        value_parser = clap::value_parser!(u32).range(16..=65_536)
+    )]
+    max_buffered_bodies: u32,
+
+    /// Writes that may wait for the database, a quarter of them for one configuration; further ones get 503
     #[arg(
         long,
         value_name = "NUMBER",
@@ -71,21 +85,36 @@ pub struct Limits {
     pub sockets: usize,
     /// TCP connections from one address.
     pub sockets_per_address: usize,
+    /// Whether the limit of one address applies to loopback addresses.
+    pub limits_loopback: bool,
     /// Largest body of a SCIM request, in bytes.
     pub body_max_bytes: usize,
+    /// Memory for request bodies, in bytes.
+    pub buffered_bytes: usize,
     /// Writes that may wait for the database.
     pub writes_waiting: usize,
+}
+
+/// Returns the limits of a server without settings. `None` cannot occur: every flag has a default.
+pub fn default_limits() -> Option<Limits> {
+    let command = LimitArgs::augment_args(Command::new("limits").no_binary_name(true));
+    let found = command.try_get_matches_from(std::iter::empty::<&str>()).ok()?;
+    Some(LimitArgs::from_arg_matches(&found).ok()?.limits())
 }
 
 impl LimitArgs {
     /// Returns the limits.
     pub(super) fn limits(&self) -> Limits {
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let (sockets, body_max_bytes) = (count(self.max_connections), usize::from(self.max_body_size) * MIB);
+        let share = (sockets * SHARE_PERCENT / 100).max(SHARE_MIN);
         Limits {
             requests_per_second: self.rate_limit,
-            sockets: count(self.max_connections),
-            sockets_per_address: count(self.max_connections_per_address),
-            body_max_bytes: usize::from(self.max_body_size) * MIB,
+            sockets,
+            sockets_per_address: self.max_connections_per_address.map_or(share, count),
+            limits_loopback: self.max_connections_per_address.is_some(),
+            body_max_bytes,
+            buffered_bytes: count(self.max_buffered_bodies).saturating_mul(MIB).max(2 * body_max_bytes),
             writes_waiting: count(self.write_queue),
         }
     }
@@ -99,8 +128,6 @@ fn parse_rate_limit(text: &str) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{Command, FromArgMatches};
-
     use super::*;
 
     fn parse_args(args: &[&str]) -> Result<Limits, String> {
@@ -112,8 +139,24 @@ mod tests {
     #[test]
     fn default_limits_are_generous() {
         let limits = parse_args(&[]).unwrap();
-        assert_eq!((limits.requests_per_second, limits.sockets, limits.sockets_per_address), (2_000, 2_000, 500));
+        assert_eq!((limits.requests_per_second, limits.sockets, limits.sockets_per_address), (2_000, 2_000, 100));
         assert_eq!((limits.body_max_bytes, limits.writes_waiting), (8 << 20, 1_024));
+        assert_eq!((limits.buffered_bytes, limits.limits_loopback), (128 << 20, false));
+    }
+
+    #[test]
+    fn the_share_of_an_address_follows_the_number_of_connections() {
+        let share = |args: &[&str]| parse_args(args).unwrap().sockets_per_address;
+        assert_eq!(share(&["--max-connections", "20000"]), 1_000);
+        assert_eq!(share(&["--max-connections", "8"]), 8);
+        let explicit = parse_args(&["--max-connections-per-address", "5"]).unwrap();
+        assert_eq!((explicit.sockets_per_address, explicit.limits_loopback), (5, true));
+    }
+
+    #[test]
+    fn the_memory_for_bodies_has_room_for_two_of_the_largest() {
+        let limits = parse_args(&["--max-body-size", "64", "--max-buffered-bodies", "16"]).unwrap();
+        assert_eq!(limits.buffered_bytes, 128 << 20);
     }
 
     #[test]

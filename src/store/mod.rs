@@ -11,19 +11,23 @@ use crate::store::engine::readers;
 use crate::store::engine::statistics;
 use crate::store::engine::writer;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::store::engine::batch::Isolation;
 pub use crate::store::engine::open_error::OpenError;
+pub use crate::store::engine::owner::WorkOwner;
+use crate::store::engine::queued_write::Isolation;
+pub(crate) use crate::store::engine::scan_queue::ScanPermit;
 pub use crate::store::engine::snapshot::{Snapshot, Tx};
 pub use crate::store::engine::statistics::StoreStatistics;
 
 use tokio::sync::watch;
 
 use crate::error::Result;
+use crate::model::quota::QuotaDefaults;
 use crate::store::engine::files::{DataFiles, ServerLock};
 use crate::store::engine::readers::ReaderPool;
+use crate::store::engine::scan_queue::{SCANS_MAX, ScanQueue};
 pub(in crate::store) use crate::store::engine::sqlite_errors::find_violated_columns;
 use crate::store::engine::writer::Writer;
 
@@ -44,6 +48,7 @@ pub struct Store {
     writer: Arc<Writer>,
     shared: Arc<SharedState>,
     pool: Arc<ReaderPool>,
+    scans: Arc<ScanQueue>,
     // Declared last, so that it is released after the writer has closed the file.
     _lock: Arc<Option<ServerLock>>,
 }
@@ -59,6 +64,7 @@ pub(crate) struct SharedState {
     /// Changes with each commit that published events.
     events: watch::Sender<u64>,
     counters: statistics::WriterCounters,
+    quota_defaults: RwLock<QuotaDefaults>,
 }
 
 impl SharedState {
@@ -74,6 +80,10 @@ impl SharedState {
 
     fn is_corrupt(&self) -> bool {
         self.corrupt.load(Ordering::SeqCst)
+    }
+
+    fn quota_defaults(&self) -> QuotaDefaults {
+        *self.quota_defaults.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -112,12 +122,14 @@ impl Store {
             lock = Some(files.lock()?);
         }
         let connection = database::open_database(&files, access)?;
+        let quota_defaults = database::read_quota_defaults(&connection);
         let shared = Arc::new(SharedState {
             files,
             corrupt: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             events: watch::Sender::new(0),
             counters: statistics::WriterCounters::default(),
+            quota_defaults: RwLock::new(quota_defaults),
         });
         if access == OpenMode::Serve {
             integrity::run_quick_check(&connection, &shared)?;
@@ -125,58 +137,95 @@ impl Store {
         Ok(Self {
             writer: Arc::new(Writer::start(connection, Arc::clone(&shared), queue_limit)?),
             pool: Arc::new(ReaderPool::new(Arc::clone(&shared))),
+            scans: Arc::default(),
             shared,
             _lock: Arc::new(lock),
         })
     }
 
     /// Runs `job` on the writer thread, in one transaction with the other queued writes, and returns its result after the
-    /// commit. A savepoint isolates it: after an error of `job` its changes are undone and the other writes continue.
+    /// commit. A savepoint isolates it: after an error of `job` its changes are undone and the other writes continue. If
+    /// the transaction is rolled back because of another write, `job` runs again. It belongs to the management lane.
     ///
     /// # Errors
-    /// The error of `job`; `Unavailable` if the queue is full, another process holds the database, or the transaction failed
+    /// The error of `job`; `Unavailable` if the share of the owner in the queue is full, another process holds the database, or the transaction failed
     /// because of another write (nothing was written, the call can be repeated); `DiskFull`; `DatabaseUnavailable` if the operator
     /// must act.
     pub async fn write<T, F>(&self, job: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.write(Isolation::Savepoint, job).await
+        self.writer.write(WorkOwner::Management, Isolation::Savepoint, job).await
     }
 
-    /// Like [`Store::write`] without a savepoint, which saves some microseconds. For jobs that return an error only before
-    /// their first change: an error after it rolls the whole transaction back, and the other writes run again.
-    pub async fn write_without_savepoint<T, F>(&self, job: F) -> Result<T>
+    /// Like [`Store::write`], for another owner than the management lane.
+    pub async fn write_as<T, F>(&self, owner: WorkOwner, job: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.write(Isolation::None, job).await
+        self.writer.write(owner, Isolation::Savepoint, job).await
+    }
+
+    /// Like [`Store::write_as`] without a savepoint, which saves some microseconds. For jobs that return an error only
+    /// before their first change: an error after it rolls the whole transaction back, and the other writes run again.
+    pub async fn write_without_savepoint<T, F>(&self, owner: WorkOwner, job: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
+    {
+        self.writer.write(owner, Isolation::None, job).await
     }
 
     /// [`Store::write`] for threads that may block: the command line and tests, not a server worker.
     pub fn write_blocking<T, F>(&self, job: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.write_blocking(Isolation::Savepoint, job)
+        self.writer.write_blocking(WorkOwner::Management, Isolation::Savepoint, job)
     }
 
     /// [`Store::write_without_savepoint`] for threads that may block.
     pub fn write_blocking_without_savepoint<T, F>(&self, job: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        self.writer.write_blocking(Isolation::None, job)
+        self.writer.write_blocking(WorkOwner::Management, Isolation::None, job)
     }
 
     /// Reads in one read transaction, over the calling thread's own connection. For point reads: a call takes a few
-    /// microseconds and has no time limit.
+    /// microseconds.
+    ///
+    /// # Errors
+    /// `QueryTooLong` after 100 ms on an event loop, after 2 s on other threads.
     pub fn read_inline<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         readers::read_inline(&self.shared, read)
+    }
+
+    /// Like [`Store::read_inline`] with a limit of 5 ms. Returns `None` if it is exceeded: the caller repeats the read in the
+    /// pool.
+    pub fn read_briefly<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<Option<T>> {
+        readers::read_briefly(&self.shared, read)
+    }
+
+    /// Maximum number of concurrent scans.
+    pub const SCANS_MAX: usize = SCANS_MAX;
+
+    /// Marks the calling thread as an event loop.
+    pub fn mark_event_loop() {
+        readers::mark_event_loop();
+    }
+
+    /// Waits until a scan of this owner may run. The scan ends when the permit is dropped, and its time counts for the
+    /// share of the owner.
+    ///
+    /// # Errors
+    /// `QueriesLimited` if too many scans of the owner wait, `ServerBusy` if none may start within 10 s.
+    pub(crate) async fn admit_scan(&self, owner: WorkOwner) -> Result<ScanPermit> {
+        ScanQueue::admit(&self.scans, owner).await
     }
 
     /// Reads in one read transaction of at most 2 s, over a pooled connection. For scans. Blocks the calling thread.
@@ -185,6 +234,12 @@ impl Store {
     /// `QueryTooLong` if the read exceeds the limit, `Unavailable` if no connection is available in time.
     pub fn read_pooled<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         self.pool.read(read)
+    }
+
+    /// Sets the limits of configurations and accounts without limits of their own, for the writes of this process from
+    /// now on. A process that opens the database starts with the limits that are stored in it.
+    pub fn set_quota_defaults(&self, defaults: QuotaDefaults) {
+        *self.shared.quota_defaults.write().unwrap_or_else(PoisonError::into_inner) = defaults;
     }
 
     /// Whether the store accepts writes: false once corruption was detected.
@@ -200,6 +255,16 @@ impl Store {
     /// Wakes the tasks that wait for events, because another process has written some.
     pub fn notify_event_waiters(&self) {
         self.shared.events.send_modify(|count| *count += 1);
+    }
+
+    /// How many writes of one owner the queue accepts in any case, however many writes of others wait.
+    pub fn smallest_write_share(&self) -> usize {
+        self.writer.smallest_share()
+    }
+
+    /// Whether the writer makes progress, or no write waits for it.
+    pub fn is_progressing(&self) -> bool {
+        self.writer.stalled_for() < writer::STALL_MAX
     }
 
     /// Whether the writer completes writes, with any result. Waits until it does. Returns true for a corrupt database:

@@ -15,8 +15,8 @@ use rustls::sign::CertifiedKey;
 use super::x509::{self, CertificateFields};
 use crate::clock;
 
-/// Permission bits of others.
-const OTHERS_ANY: u32 = 0o007;
+/// Permission bits that a private key must not have: any of others, and write of the group.
+const FORBIDDEN_MODE: u32 = 0o027;
 
 /// Why a certificate or its key cannot be used. The sentence contains the fix.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +24,10 @@ pub enum PairError {
     /// The file cannot be read.
     #[error("{path} cannot be read: {problem}", path = .0.display(), problem = .1)]
     Unreadable(PathBuf, io::Error),
-    /// All users of the machine may read or write the key.
+    /// All users of the machine may read or write the key, or its group may write it.
     #[error(
-        "the private key {path} is accessible to all users of this machine (mode {mode:04o}); run: chmod o-rwx {path}",
+        "the private key {path} can be read or written by other users of this machine (mode {mode:04o}); run: chmod \
+         g-w,o-rwx {path}",
         path = .0.display(), mode = .1 & 0o7777
     )]
     TooPermissive(PathBuf, u32),
@@ -71,7 +72,7 @@ impl CertificatePair {
         let key_text = read_file(key)?;
         let mode = std::fs::metadata(key).map_err(|error| PairError::Unreadable(key.to_owned(), error))?;
         let mode = mode.permissions().mode();
-        if mode & OTHERS_ANY != 0 {
+        if mode & FORBIDDEN_MODE != 0 {
             return Err(PairError::TooPermissive(key.to_owned(), mode));
         }
         Self::from_pem((certificate, &chain), (key, &key_text))
@@ -197,13 +198,21 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_others_may_read_is_rejected_and_one_for_a_group_is_not() {
+    fn a_key_that_others_may_read_or_a_group_may_write_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let (certificate, key) = generate("a.example");
         let paths = ["c.pem", "k.pem"].map(|name| folder.path().join(name));
         std::fs::write(&paths[0], certificate).unwrap();
         std::fs::write(&paths[1], key).unwrap();
-        for (mode, is_accepted) in [(0o644, false), (0o604, false), (0o602, false), (0o640, true), (0o400, true)] {
+        for (mode, is_accepted) in [
+            (0o644, false),
+            (0o604, false),
+            (0o602, false),
+            (0o660, false),
+            (0o620, false),
+            (0o640, true),
+            (0o400, true),
+        ] {
             std::fs::set_permissions(&paths[1], std::fs::Permissions::from_mode(mode)).unwrap();
             let read = CertificatePair::from_files(&paths[0], &paths[1]);
             assert_eq!(read.is_ok(), is_accepted, "{mode:o}");

@@ -1,16 +1,13 @@
 //! Blocking work off the event loop.
 
-use std::time::{Duration, Instant};
-
 use actix_web::error::BlockingError;
 use actix_web::web;
+use tokio::sync::Semaphore;
 
 use crate::error::{Error, Reason, Result};
 use crate::log;
-use crate::store::{Snapshot, Store};
-
-/// How long a read may wait for a thread. After that time the client has timed out or will retry.
-const READ_WAIT_MAX: Duration = Duration::from_secs(10);
+use crate::store::{Snapshot, Store, WorkOwner};
+use crate::web::limits::DOCUMENT_THREADS;
 
 /// Runs blocking work off the event loop, with the same request id in the log.
 ///
@@ -25,18 +22,44 @@ where
     web::block(move || log::resume_request(request, work)).await
 }
 
-/// Runs a read off the event loop, with a limit on the waiting time.
+/// Runs a read off the event loop, when it is the turn of the owner. The read includes what follows from it, such as the
+/// rendering of the response, so that all its time counts for the owner.
 ///
 /// # Errors
-/// `Busy` if no thread was available in time; errors of `read`.
+/// `QueriesLimited` if too many reads of the owner wait, `ServerBusy` if it could not start in time, `QueryTooLong` if it
+/// took too long; errors of `read`.
 pub(super) async fn read_blocking<T: Send + 'static>(
     store: &Store,
+    owner: WorkOwner,
     read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let (store, queued) = (store.clone(), Instant::now());
-    let read =
-        move || if queued.elapsed() > READ_WAIT_MAX { Err(Reason::ServerBusy.into()) } else { store.read_pooled(read) };
+    let permit = store.admit_scan(owner).await?;
+    let store = store.clone();
+    let read = move || {
+        let result = store.read_pooled(read);
+        drop(permit);
+        result
+    };
     run_blocking(read).await.map_err(|_| Error::from(Reason::ServerBusy))?
+}
+
+/// The threads of [`run_document_work`] that are free.
+static DOCUMENT_WORK: Semaphore = Semaphore::const_new(DOCUMENT_THREADS);
+
+/// Runs work on a large document off the event loop. Only a few threads do such work.
+///
+/// # Errors
+/// `Unavailable` if the server is stopping; errors of `work`.
+pub(super) async fn run_document_work<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let permit = DOCUMENT_WORK.acquire().await.map_err(|_| Error::new(Reason::ServerStopping))?;
+    let work = move || {
+        // The work continues if the caller drops the future, so it holds the permit itself.
+        let _permit = permit;
+        work()
+    };
+    run_blocking(work).await.map_err(|_| Error::new(Reason::ServerStopping))?
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::clock::{self, Millis};
 use crate::error::{Error, Reason, Result};
 use crate::management::request_log::{self, CallTarget, LastSeen, RequestLogEntry};
 use crate::model::request::{CallOutcome, LoggedCall};
-use crate::store::Store;
+use crate::store::{Store, WorkOwner};
 use crate::web::request_log::{CallerIdentity, RecordedCall, build_entry};
 
 /// Interval of storing, and the interval of the budgets below.
@@ -30,7 +30,7 @@ const RATE_LIMITED_PER_INTERVAL: usize = 10;
 const BODIES_PER_INTERVAL: usize = 100;
 /// Logged calls without a valid token per configuration and minute, so that they cannot displace authenticated calls;
 /// and the most configurations that are counted.
-const UNAUTHENTICATED_PER_MINUTE: u32 = 30;
+pub(crate) const UNAUTHENTICATED_PER_MINUTE: u32 = 30;
 const UNAUTHENTICATED_CONFIGURATIONS_MAX: usize = 1_000;
 const MINUTE_MS: Millis = 60_000;
 /// Most calls per transaction, so that no other write waits long.
@@ -175,7 +175,7 @@ async fn flush_last_seen(store: &Store, used: HashMap<String, Millis>, active: H
     if used.is_empty() && active.is_empty() {
         return Ok(());
     }
-    store.write(move |tx| request_log::record_last_seen(tx, &used, &active)).await
+    store.write_as(WorkOwner::Background, move |tx| request_log::record_last_seen(tx, &used, &active)).await
 }
 
 /// Stores one batch; retries after a short delay while the store is busy.
@@ -187,7 +187,7 @@ async fn write_batch(
     let mut tries = 0;
     loop {
         let batch = std::sync::Arc::clone(&entries);
-        let written = store.write(move |tx| request_log::store_calls(tx, &batch)).await;
+        let written = store.write_as(WorkOwner::Background, move |tx| request_log::store_calls(tx, &batch)).await;
         match written {
             Ok(()) => return Ok(()),
             Err(error) if error.reason() == Reason::ServerBusy && tries < RETRIES_MAX => {

@@ -14,9 +14,9 @@ use url::form_urlencoded;
 
 use crate::error::{Reason, Result};
 use crate::scim::{json, percent};
-use crate::store::{Snapshot, Tx};
+use crate::store::{Snapshot, Tx, WorkOwner};
 use crate::web::blocking::read_blocking;
-use crate::web::body::{self, read_content_type};
+use crate::web::body::{self, BodyLimit, read_content_type};
 use crate::web::limits::{API_BODY_MAX_BYTES, QUERY_MAX_BYTES};
 use crate::web::state::AppState;
 
@@ -90,16 +90,18 @@ impl<E> RequestContext<E> {
         if !is_json {
             return Err(Reason::ContentTypeUnsupported.with("expected", "application/json"));
         }
+        body::reserve_document(&self.request, &bytes)?;
         json::parse_case_exact_json(&bytes).map(Some)
     }
 
-    /// Reads a body of at most `max` bytes. A second call returns an empty body.
+    /// Reads a body of at most `max` bytes, or fewer if the caller has no valid credential. A second call returns an empty
+    /// body.
     ///
     /// # Errors
     /// Those of [`body::read_body`].
     pub(super) async fn body_bytes(&self, max: usize) -> Result<BytesMut> {
         match self.payload.take() {
-            Some(payload) => body::read_body(&self.request, payload, max).await,
+            Some(payload) => body::read_body(&self.request, payload, BodyLimit::of_caller(&self.request, max)).await,
             None => Ok(BytesMut::new()),
         }
     }
@@ -112,15 +114,15 @@ impl<E> RequestContext<E> {
         self.state.store.read_inline(read)
     }
 
-    /// Runs a longer read off the event loop, with a limit on the waiting time.
+    /// Runs a longer read off the event loop.
     ///
     /// # Errors
-    /// `Busy` if no thread was available in time; errors of `read`.
+    /// Those of [`read_blocking`].
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        read_blocking(&self.state.store, read).await
+        read_blocking(&self.state.store, WorkOwner::Management, read).await
     }
 
     /// Runs one operation on the writer, within a savepoint. If it fails, all its changes are rolled back.
@@ -129,7 +131,7 @@ impl<E> RequestContext<E> {
     /// Errors of the store and of `operation`.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        operation: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        operation: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.state.store.write(operation).await
     }

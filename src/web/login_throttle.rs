@@ -9,20 +9,27 @@ use std::time::Duration;
 
 use governor::clock::{Clock, MonotonicClock};
 use governor::state::keyed::HashMapStateStore;
+use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
 use crate::web::network::limit_key;
 
 /// Wrong tokens per address and minute.
-const WRONG_TOKENS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
+pub(crate) const WRONG_TOKENS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
 /// Password checks per user and minute.
-const PASSWORD_CHECKS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+pub(crate) const PASSWORD_CHECKS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 /// Sign-in attempts per admin, address and minute.
-const SIGN_INS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
+pub(crate) const SIGN_INS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 /// Sign-in attempts per address and minute, for all admins.
-const SIGN_INS_FROM_ONE_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
+pub(crate) const SIGN_INS_FROM_ONE_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(29);
+/// Sign-in attempts per known device and minute.
+pub(crate) const SIGN_INS_OF_KNOWN_DEVICE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+/// Sign-in attempts of all unknown devices per second: about a fifth of one core.
+pub(crate) const SIGN_INS_OF_NEW_DEVICES: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+/// Sign-in attempts of all unknown devices at once, after a pause.
+pub(crate) const SIGN_INS_OF_NEW_DEVICES_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(39);
 /// Single sign-on callbacks per address and minute. A whole office may share one address.
-const SINGLE_SIGN_ONS_FROM_ONE_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
+pub(crate) const SINGLE_SIGN_ONS_FROM_ONE_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
 /// Most keys in one limiter; above it, keys without recent attempts are removed.
 const KEYS_MAX: usize = 10_000;
 
@@ -34,6 +41,8 @@ pub struct LoginThrottle {
     password_checks: KeyedLimiter<String>,
     sign_ins: KeyedLimiter<(String, Option<IpAddr>)>,
     sign_ins_by_address: KeyedLimiter<Option<IpAddr>>,
+    sign_ins_by_device: KeyedLimiter<String>,
+    sign_ins_of_new_devices: RateLimiter<NotKeyed, InMemoryState, MonotonicClock>,
     single_sign_ons_by_address: KeyedLimiter<Option<IpAddr>>,
     /// Wrong tokens since start.
     wrong_token_count: AtomicU64,
@@ -46,6 +55,11 @@ impl Default for LoginThrottle {
             password_checks: per_minute_limiter(PASSWORD_CHECKS_PER_MINUTE),
             sign_ins: per_minute_limiter(SIGN_INS_PER_MINUTE),
             sign_ins_by_address: per_minute_limiter(SIGN_INS_FROM_ONE_ADDRESS),
+            sign_ins_by_device: per_minute_limiter(SIGN_INS_OF_KNOWN_DEVICE),
+            sign_ins_of_new_devices: RateLimiter::direct_with_clock(
+                Quota::per_second(SIGN_INS_OF_NEW_DEVICES).allow_burst(SIGN_INS_OF_NEW_DEVICES_BURST),
+                MonotonicClock,
+            ),
             single_sign_ons_by_address: per_minute_limiter(SINGLE_SIGN_ONS_FROM_ONE_ADDRESS),
             wrong_token_count: AtomicU64::new(0),
         }
@@ -73,12 +87,22 @@ impl LoginThrottle {
         record_attempt(&self.password_checks, &user.to_owned())
     }
 
-    /// Records a sign-in attempt. Returns how long to wait if a limit is exceeded. Each address has its own limit, so
-    /// that an attacker at another address cannot lock out the admin.
+    /// Records a sign-in attempt of an unknown device. Returns how long to wait if a limit is exceeded. Each address has
+    /// its own limit, so that an attacker at another address cannot lock out the admin; all of them share one budget, so
+    /// that many addresses cannot occupy the machine.
     pub fn record_sign_in(&self, admin: &str, from: Option<IpAddr>) -> Option<Duration> {
         let from = from.map(limit_key);
         record_attempt(&self.sign_ins, &(admin.to_owned(), from))
             .or_else(|| record_attempt(&self.sign_ins_by_address, &from))
+            .or_else(|| {
+                let refused = self.sign_ins_of_new_devices.check().err()?;
+                Some(refused.wait_time_from(MonotonicClock.now()))
+            })
+    }
+
+    /// Records a sign-in attempt of a known device. Returns how long to wait if its limit is exceeded.
+    pub fn record_known_device(&self, device: &str) -> Option<Duration> {
+        record_attempt(&self.sign_ins_by_device, &device.to_owned())
     }
 
     /// Records a single sign-on callback. Returns how long to wait if the limit is exceeded.
@@ -120,6 +144,25 @@ mod tests {
         assert!(throttle.record_sign_in("a@x.example", attacker).is_some());
         assert_eq!(throttle.record_sign_in("a@x.example", home), None);
         assert_eq!(throttle.record_sign_in("b@x.example", attacker), None);
+    }
+
+    #[test]
+    fn many_addresses_share_the_budget_of_new_devices_and_known_devices_have_their_own() {
+        let throttle = LoginThrottle::default();
+        let attempts = 0..5_000_u32;
+        let allowed = attempts.filter(|number| {
+            let from = Some(IpAddr::from(number.to_be_bytes()));
+            throttle.record_sign_in(&format!("{number}@x.example"), from).is_none()
+        });
+        let begun = std::time::Instant::now();
+        let allowed = allowed.count();
+        let refilled = usize::try_from(begun.elapsed().as_secs()).unwrap() * 10 + 10;
+        assert!((40..=40 + refilled).contains(&allowed), "{allowed}");
+        for _ in 0..SIGN_INS_OF_KNOWN_DEVICE.get() {
+            assert_eq!(throttle.record_known_device("laptop"), None);
+        }
+        assert!(throttle.record_known_device("laptop").is_some());
+        assert_eq!(throttle.record_known_device("phone"), None);
     }
 
     #[test]

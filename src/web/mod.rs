@@ -2,12 +2,15 @@
 
 pub mod api;
 pub mod assets;
-mod blocking;
+pub(crate) mod blocking;
 mod body;
+mod body_budget;
+pub mod bulk_jobs;
 pub mod call_log;
+mod chunked_body;
 mod context;
 pub mod limits;
-mod login_throttle;
+pub(crate) mod login_throttle;
 pub mod manual_backup;
 pub mod metrics;
 pub mod network;
@@ -21,6 +24,7 @@ pub mod scim;
 pub mod sso_provider;
 pub mod state;
 mod usage;
+pub mod used_attempts;
 
 use crate::error::Error;
 

@@ -2,14 +2,21 @@
 
 use std::marker::PhantomData;
 
-use crate::model::permission::Permission;
+use crate::model::permission::{Permission, Permissions};
 
 /// The permission that a route requires.
 pub trait RequiredPermission: 'static {
     /// The required permission.
     const PERMISSION: Permission;
+    /// A second required permission.
+    const SECOND_PERMISSION: Option<Permission> = None;
     /// Whether the caller must have access to all accounts.
     const OPERATOR_ONLY: bool = false;
+
+    /// Returns a required permission that is not in the set.
+    fn find_missing(permissions: Permissions) -> Option<Permission> {
+        [Some(Self::PERMISSION), Self::SECOND_PERMISSION].into_iter().flatten().find(|one| !permissions.contains(*one))
+    }
 }
 
 macro_rules! needs {
@@ -29,7 +36,7 @@ needs! {
     Create => ProvisioningCreate,
     /// Delete configurations.
     Delete => ProvisioningDelete,
-    /// Create and revoke tokens and links.
+    /// Change and revoke tokens and links.
     Tokens => ProvisioningTokens,
     /// Read users and groups.
     Directory => DirectoryRead,
@@ -41,10 +48,19 @@ needs! {
     System => SystemAdmin,
 }
 
+/// Create tokens and links. A token reads users and groups, so its creator must be allowed to.
+pub struct MintTokens;
+
+impl RequiredPermission for MintTokens {
+    const PERMISSION: Permission = Permission::ProvisioningTokens;
+    const SECOND_PERMISSION: Option<Permission> = Some(Permission::DirectoryRead);
+}
+
 /// The same permission, for callers with access to all accounts only.
 pub struct OperatorOnly<N>(PhantomData<N>);
 
 impl<N: RequiredPermission> RequiredPermission for OperatorOnly<N> {
     const PERMISSION: Permission = N::PERMISSION;
+    const SECOND_PERMISSION: Option<Permission> = N::SECOND_PERMISSION;
     const OPERATOR_ONLY: bool = true;
 }

@@ -89,6 +89,8 @@ pub fn load_provider(state: &AppState) -> Result<Option<SsoProvider>> {
         client_secret: opened.transpose()?.or(from_settings),
         scopes: provider_configuration.scopes.clone(),
         role_claim: provider_configuration.role_claim.clone(),
+        required_acr: provider_configuration.required_acr.clone(),
+        required_amr: provider_configuration.required_amr.clone(),
     };
     let party =
         RelyingParty::new(registration).map_err(|problem| Reason::SsoProviderUnusable.with("problem", problem))?;

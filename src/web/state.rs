@@ -12,14 +12,17 @@ use super::usage::UsageRecorders;
 use crate::auth::jwt::{SigningKey, UserTokens};
 use crate::auth::oidc::RelyingParty;
 use crate::error::Result;
+use crate::model::rights::TokenRights;
 use crate::provisioning::scope::{self, Scope, TokenRow};
 use crate::scim::cursor::CursorSecret;
 use crate::settings::Settings;
 use crate::store::{Snapshot, Store};
 use crate::tls::CertificateExpiry;
+use crate::web::bulk_jobs::BulkJobs;
 use crate::web::login_throttle::LoginThrottle;
 use crate::web::manual_backup::ManualBackup;
 use crate::web::password_hashing::PasswordHashing;
+use crate::web::used_attempts::UsedAttempts;
 
 /// State shared by all workers, in parts. A function that needs one part takes that part.
 pub struct AppState {
@@ -29,7 +32,7 @@ pub struct AppState {
     pub network: Network,
     /// Keys that sign and verify.
     pub signing: Signing,
-    /// Limits of attempts that cost time or guess a secret.
+    /// Limits of attempts that cost time or guess a secret, and of expensive requests.
     pub limits: AttemptLimits,
     /// Uses recorded in memory, not yet stored.
     pub usage: UsageRecorders,
@@ -70,13 +73,17 @@ pub struct Signing {
     pub user_tokens: Option<UserTokens>,
 }
 
-/// Limits of attempts that cost time or guess a secret.
+/// Limits of attempts that cost time or guess a secret, and of expensive requests.
 #[derive(Default)]
 pub struct AttemptLimits {
     /// Limits of failed token, password and sign-in attempts.
     pub login_throttle: LoginThrottle,
     /// Limits of concurrent password hashing.
     pub hashing: PasswordHashing,
+    /// Single sign-on attempts that were completed.
+    pub used_attempts: UsedAttempts,
+    /// Limits of concurrent bulk requests.
+    pub bulk_jobs: BulkJobs,
 }
 
 /// Settings and life of the server.
@@ -122,9 +129,9 @@ impl SsoClientCache {
     }
 }
 
-/// Cached scopes by configuration key, with their revision.
+/// Cached scopes by configuration key and rights, with their revision.
 #[derive(Default)]
-pub struct ScopeCache(RwLock<HashMap<i64, (i64, Scope)>>);
+pub struct ScopeCache(RwLock<HashMap<(i64, TokenRights), (i64, Scope)>>);
 
 impl ScopeCache {
     /// Returns the scope of a valid token. It is read again if the revision of the configuration has changed, so that a
@@ -133,13 +140,14 @@ impl ScopeCache {
     /// # Errors
     /// `NotFound` if the configuration no longer exists; errors of the store.
     pub fn load(&self, at: &Snapshot<'_>, token: &TokenRow) -> Result<Scope> {
-        let cached = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&token.configuration).cloned();
+        let key = (token.configuration, token.rights);
+        let cached = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         if let Some((_, scope)) = cached.filter(|(revision, _)| *revision == token.revision) {
             return Ok(scope);
         }
         let (revision, scope) = scope::load_token_scope(at, token)?;
         let mut scopes = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        scopes.insert(scope.configuration, (revision, scope.clone()));
+        scopes.insert(key, (revision, scope.clone()));
         Ok(scope)
     }
 }

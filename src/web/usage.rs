@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::management::api_keys;
 use crate::provisioning::delivery::{self, FeedFilter};
 use crate::provisioning::feed::EventsQuery;
-use crate::store::Store;
+use crate::store::{Store, WorkOwner};
 use crate::web::call_log::CallActivity;
 
 /// Uses that requests record in memory.
@@ -71,7 +71,7 @@ impl FeedUse {
         if positions.is_empty() {
             return Ok(());
         }
-        let written = store.write(move |tx| {
+        let written = store.write_as(WorkOwner::Background, move |tx| {
             positions.iter().try_for_each(|(reader, (seq, at))| delivery::record_position(tx, reader, *seq, *at))
         });
         written.await
@@ -103,6 +103,6 @@ impl KeyUse {
         if used.is_empty() {
             return Ok(());
         }
-        store.write(move |tx| api_keys::record_key_uses(tx, &used)).await
+        store.write_as(WorkOwner::Background, move |tx| api_keys::record_key_uses(tx, &used)).await
     }
 }

@@ -39,7 +39,7 @@ document.getElementById("problems")?.focus();
 const seconds = Number(document.body.dataset.refresh);
 if (seconds > 0) {
   setInterval(async () => {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Refresh": "1" } });
     if (!answer.ok) { return; }
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     localise(fresh);

@@ -69,6 +69,10 @@ async function signIns(page, hand, server, open, look) {
   const vera = await visitor(open, server);
   await look(vera);
   await enter(vera, "vera");
+  await heading(vera, /Confirm that it is you/);
+  await look(vera);
+  await new Mouse(vera).fill("Password of the admin here", OWNER.password);
+  await new Mouse(vera).press("Link and sign in");
   await heading(vera, /Connections/);
   await new Mouse(vera).press("Sign out");
   // The session at the provider is still live.

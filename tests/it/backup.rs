@@ -407,6 +407,21 @@ fn the_check_finds_errors_that_no_constraint_prevents() {
             "DELETE FROM resource_values WHERE resource = 4711",
             "indexed value",
         ),
+        (
+            "UPDATE configuration_usage SET members = members + 1; UPDATE account_usage SET members = members + 1",
+            "UPDATE configuration_usage SET members = members - 1; UPDATE account_usage SET members = members - 1",
+            "usage of a configuration",
+        ),
+        (
+            "UPDATE account_usage SET bytes = bytes - 1",
+            "UPDATE account_usage SET bytes = bytes + 1",
+            "usage of an account",
+        ),
+        (
+            "UPDATE configuration_usage SET request_log_bytes = request_log_bytes + 1",
+            "UPDATE configuration_usage SET request_log_bytes = request_log_bytes - 1",
+            "request log",
+        ),
         ("UPDATE resources SET body = '{' || body", "UPDATE resources SET body = substr(body, 2)", "not valid JSON"),
     ] {
         let database = Connection::open(data.path().join("rollcall.db")).unwrap();

@@ -4,8 +4,8 @@ use std::sync::Barrier;
 
 use serde_json::json;
 
-use crate::app::{App, Reply};
-use crate::sample::{group, operation, removal, user};
+use crate::app::{App, Client, Reply};
+use crate::sample::{group, operation, removal, user, user_with};
 
 /// Runs that many calls at the same time and returns their answers in order.
 fn run_concurrently(callers: usize, call: impl Fn(usize) -> Reply + Sync) -> Vec<Reply> {
@@ -118,4 +118,64 @@ fn of_concurrent_deletes_exactly_one_succeeds() {
     let path = format!("/Users/{}", client.created("/Users", &user("gone")));
     let replies = run_concurrently(8, |_| client.delete(&path));
     assert_eq!((count_status(&replies, 204), count_status(&replies, 404)), (1, 7));
+}
+
+/// A user whose PATCH is evaluated outside the transaction; returns its path.
+fn create_large_user(client: &Client, name: &str) -> String {
+    let emails: Vec<_> = (0..600)
+        .map(|n| json!({"value": format!("{}-{n}@example.com", "Long".repeat(120)), "type": format!("t{n}")}))
+        .collect();
+    format!("/Users/{}", client.created("/Users", &user_with(name, &json!({"emails": emails}))))
+}
+
+#[test]
+fn parallel_patches_of_a_large_user_lose_no_update() {
+    let client = App::shared().configuration("other");
+    let path = create_large_user(&client, "large");
+    let replies = run_concurrently(24, |n| {
+        let body = match n % 4 {
+            // Large and small ones, and one whose body is large.
+            0 => operation("add", "nickName", &json!(n.to_string())),
+            1 => operation("add", "photos", &json!([{"value": format!("{n}{}", "x".repeat(40_000))}])),
+            _ => operation("add", &format!("emails[type eq \"T{n}\"].display"), &json!(format!("writer {n}"))),
+        };
+        client.patch(&path, &body)
+    });
+    assert_eq!(count_status(&replies, 200), 24, "{:?}", replies.iter().map(|reply| reply.status).collect::<Vec<_>>());
+    let document = client.get(&path).answered(200).json;
+    let emails = document["emails"].as_array().unwrap();
+    assert_eq!((emails.len(), document["photos"].as_array().unwrap().len()), (600, 6));
+    for n in (0..24).filter(|n| n % 4 > 1) {
+        let email = emails.iter().find(|email| email["type"] == format!("t{n}")).unwrap();
+        assert_eq!(email["display"], format!("writer {n}"));
+    }
+    let versions: std::collections::BTreeSet<String> = replies.iter().map(Reply::version).collect();
+    assert_eq!(versions.len(), 24, "each write has its own version");
+}
+
+#[test]
+fn of_twelve_writers_of_a_large_user_with_one_tag_exactly_one_wins() {
+    let client = App::shared().configuration("other");
+    let path = create_large_user(&client, "contested");
+    let tag = client.get(&path).answered(200).version();
+    let replies = run_concurrently(12, |n| {
+        let body = operation("replace", "emails[type eq \"t1\"].display", &json!(format!("writer {n}")));
+        client.request("PATCH", &path).json(&body).header("If-Match", &tag).send()
+    });
+    assert_eq!((count_status(&replies, 200), count_status(&replies, 412)), (1, 11));
+    let winner = replies.iter().find(|reply| reply.status == 200).unwrap();
+    assert_eq!(client.get(&path).answered(200).json, winner.json);
+}
+
+#[test]
+fn a_large_user_deleted_while_it_is_patched_is_gone() {
+    let client = App::shared().configuration("other");
+    let path = create_large_user(&client, "deleted");
+    let body = operation("replace", "emails[value sw \"long\"].display", &json!("d"));
+    let replies = run_concurrently(8, |n| if n == 4 { client.delete(&path) } else { client.patch(&path, &body) });
+    for (n, reply) in replies.iter().enumerate() {
+        let expected: &[u16] = if n == 4 { &[204] } else { &[200, 404] };
+        assert!(expected.contains(&reply.status), "{n}: {}", reply.status);
+    }
+    client.get(&path).answered(404);
 }

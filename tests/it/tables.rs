@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use rollcall::limit_table::{LimitRow, list_limits};
 use rollcall::model::switches::{Preset, SWITCHES, SwitchRow, Switches, SwitchesResponse};
 use rollcall::providers::{IdentityProvider, PROVIDERS};
 use serde_json::Value;
@@ -83,4 +84,24 @@ fn the_documented_switches_are_those_of_the_program() {
     );
     table.extend(SWITCHES.iter().map(switch_row));
     assert_table("switches.md", "<!-- generated from src/model/switches/table.rs -->", &table);
+}
+
+fn limit_row(row: &LimitRow) -> String {
+    let key = row.key.map(|key| format!(" (`{key}`)")).unwrap_or_default();
+    format!("| {}{key} | {} | {} |\n", row.what, row.value, row.beyond)
+}
+
+#[test]
+fn the_documented_limits_are_those_of_the_program() {
+    let mut table = String::from("| what | maximum | beyond it |\n| --- | --- | --- |\n");
+    table.extend(list_limits().iter().map(limit_row));
+    assert_table("security.md", "<!-- generated from src/limit_table.rs -->", &table);
+}
+
+#[test]
+fn every_limit_that_can_be_set_is_a_setting() {
+    let settings = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md")).unwrap();
+    for key in list_limits().iter().filter_map(|row| row.key) {
+        assert!(settings.contains(key), "{key}");
+    }
 }

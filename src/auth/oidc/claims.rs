@@ -3,13 +3,30 @@
 use serde_json::Value;
 
 use crate::auth::jwt::{TokenClaims, string_claim};
-use crate::auth::oidc::Registration;
+use crate::auth::oidc::{Registration, SignInFailure};
 use crate::model::sso::SsoIdentity;
 
 /// Longest e-mail address, name or group that is accepted, in bytes.
 const TEXT_MAX_BYTES: usize = 512;
 /// Largest number of groups that are read.
 const GROUPS_MAX: usize = 1_000;
+
+/// Checks that the user signed in at the provider as required: `acr` is one of the accepted values, and `amr` contains all
+/// required ones (OpenID Connect Core 1.0 section 2).
+pub(super) fn check_assurance(claims: &TokenClaims, registration: &Registration) -> Result<(), SignInFailure> {
+    let Registration { required_acr, required_amr, .. } = registration;
+    let is_accepted = |acr: &str| required_acr.iter().any(|accepted| accepted == acr);
+    if !required_acr.is_empty() && !string_claim(claims, "acr").is_some_and(is_accepted) {
+        return Err(SignInFailure::Assurance("acr"));
+    }
+    let amr: Vec<&str> =
+        claims.get("amr").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    if required_amr.iter().all(|required| amr.contains(&required.as_str())) {
+        Ok(())
+    } else {
+        Err(SignInFailure::Assurance("amr"))
+    }
+}
 
 /// Whether claims are absent from the ID token that the userinfo endpoint may return. With an access token, a provider
 /// may return claims there only (OpenID Connect Core 1.0 section 5.4).

@@ -29,6 +29,10 @@ pub struct Registration {
     pub scopes: String,
     /// Claim that groups are read from; empty if groups are not read.
     pub role_claim: String,
+    /// Accepted values of the `acr` claim; empty if any is accepted.
+    pub required_acr: Vec<String>,
+    /// Values that the `amr` claim must contain; empty if none is required.
+    pub required_amr: Vec<String>,
 }
 
 /// Why signing in failed. The message is for the log and the operator; it is not shown to the user who signs in.
@@ -42,6 +46,8 @@ pub enum SignInFailure {
     Provider(String),
     /// The ID token is not valid.
     Token(String),
+    /// The user did not sign in at the provider as the settings require; contains the name of the claim.
+    Assurance(&'static str),
 }
 
 impl SignInFailure {
@@ -52,6 +58,7 @@ impl SignInFailure {
             Self::Declined(_) => "declined_by_provider",
             Self::Provider(_) => "provider_failed",
             Self::Token(_) => "bad_id_token",
+            Self::Assurance(_) => "authentication_too_weak",
         }
     }
 }
@@ -63,6 +70,7 @@ impl fmt::Display for SignInFailure {
             Self::Declined(code) => write!(f, "the provider answered “{code}”"),
             Self::Provider(why) => write!(f, "the provider: {why}"),
             Self::Token(why) => write!(f, "the ID token: {why}"),
+            Self::Assurance(claim) => write!(f, "the ID token: its {claim} has no value that the settings require"),
         }
     }
 }

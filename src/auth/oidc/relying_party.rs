@@ -103,6 +103,8 @@ impl RelyingParty {
             TokenValidationError::Rejected(why) => SignInFailure::Token(why.to_string()),
             TokenValidationError::NoKeys => SignInFailure::Provider("its keys could not be fetched".to_owned()),
         })?;
+        // Only the signed ID token counts, not the userinfo endpoint.
+        claims::check_assurance(&claims, registration)?;
         if claims::needs_userinfo(&claims, registration)
             && let (Some(url), Some(access_token)) = (&provider.metadata.userinfo, access_token)
         {

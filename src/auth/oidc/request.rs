@@ -46,6 +46,9 @@ pub(super) fn build_authorization_url(
     let scopes: Vec<&str> = std::iter::once("openid")
         .chain(registration.scopes.split_whitespace().filter(|&scope| scope != "openid"))
         .collect();
+    if !registration.required_acr.is_empty() {
+        url.query_pairs_mut().append_pair("acr_values", &registration.required_acr.join(" "));
+    }
     url.query_pairs_mut()
         .append_pair("response_type", "code")
         .append_pair("client_id", &registration.client_id)
@@ -144,6 +147,8 @@ mod tests {
             client_secret: client_secret.map(str::to_owned),
             scopes: "email openid profile".to_owned(),
             role_claim: String::new(),
+            required_acr: Vec::new(),
+            required_amr: Vec::new(),
         }
     }
 

@@ -54,7 +54,7 @@ fn candidate(role: &str) -> AdminCandidate {
         last_sign_in_at: None,
         disabled_at: None,
     };
-    AdminCandidate { admin, is_managed: false, subject: None }
+    AdminCandidate { admin, is_managed: false, subject: None, has_password: true }
 }
 
 fn disabled() -> AdminCandidate {
@@ -62,22 +62,29 @@ fn disabled() -> AdminCandidate {
     AdminCandidate { admin: Admin { disabled_at: Some(1), ..one.admin }, ..one }
 }
 
-fn entered(role: Option<&str>, is_new_link: bool) -> SignInDecision {
-    SignInDecision::SignIn { admin: "a1".to_owned(), role: role.map(str::to_owned), is_new_link }
+fn entered(role: Option<&str>) -> SignInDecision {
+    SignInDecision::SignIn { admin: "a1".to_owned(), role: role.map(str::to_owned) }
+}
+
+fn must_confirm() -> SignInDecision {
+    SignInDecision::ConfirmLink { admin: "a1".to_owned(), role: None }
 }
 
 #[test]
-fn an_admin_is_matched_by_identity_and_first_by_a_verified_address() {
-    use SsoRefusal::{Disabled, LinkedElsewhere, NoEmail, UnknownAdmin, Unverified};
+fn an_admin_is_matched_by_identity_and_a_verified_address_needs_a_confirmation() {
+    use SsoRefusal::{Disabled, LinkedElsewhere, NoEmail, NoPassword, UnknownAdmin, Unverified};
     let ann = candidate("viewer");
     let other = AdminCandidate { subject: Some("u2".to_owned()), ..ann.clone() };
+    let without_password = AdminCandidate { has_password: false, ..ann.clone() };
     let verified = identity(Some("ann@example.com"), Some(true), &[]);
     let refuse = SignInDecision::Refuse;
     for (claims, linked, by_email, expected) in [
-        (verified.clone(), Some(&ann), None, entered(None, false)),
+        (verified.clone(), Some(&ann), None, entered(None)),
         // The address may have changed since; the identity has not.
-        (identity(None, None, &[]), Some(&ann), None, entered(None, false)),
-        (verified.clone(), None, Some(&ann), entered(None, true)),
+        (identity(None, None, &[]), Some(&ann), None, entered(None)),
+        (verified.clone(), None, Some(&ann), must_confirm()),
+        (verified.clone(), None, Some(&candidate(OWNER)), must_confirm()),
+        (verified.clone(), None, Some(&without_password), refuse(NoPassword)),
         (verified.clone(), None, Some(&other), refuse(LinkedElsewhere)),
         (verified.clone(), None, None, refuse(UnknownAdmin)),
         (identity(Some("ann@example.com"), Some(false), &[]), None, Some(&ann), refuse(Unverified)),
@@ -92,11 +99,22 @@ fn an_admin_is_matched_by_identity_and_first_by_a_verified_address() {
 }
 
 #[test]
+fn the_domains_apply_to_links_too() {
+    let ann = candidate("viewer");
+    let elsewhere = identity(Some("ann@evil.example"), Some(true), &[]);
+    let refused = SignInDecision::Refuse(SsoRefusal::DomainNotAllowed);
+    assert_eq!(decide_sign_in(&adding(), &elsewhere, None, Some(&ann)), refused);
+    assert_eq!(decide_sign_in(&provider_configuration(), &elsewhere, None, Some(&ann)), must_confirm());
+    // A link that exists stays valid.
+    assert_eq!(decide_sign_in(&adding(), &elsewhere, Some(&ann), None), entered(None));
+}
+
+#[test]
 fn an_unverified_address_is_never_trusted() {
     let (ann, trusting) =
         (candidate("viewer"), ProviderConfiguration { trusts_emails: true, ..provider_configuration() });
     let unconfirmed = |is_verified| identity(Some("ann@example.com"), is_verified, &[]);
-    assert_eq!(decide_sign_in(&trusting, &unconfirmed(None), None, Some(&ann)), entered(None, true));
+    assert_eq!(decide_sign_in(&trusting, &unconfirmed(None), None, Some(&ann)), must_confirm());
     assert_eq!(
         decide_sign_in(&trusting, &unconfirmed(Some(false)), None, Some(&ann)),
         SignInDecision::Refuse(SsoRefusal::Unverified)
@@ -134,13 +152,13 @@ fn roles_follow_the_mapping_and_owners_keep_their_role() {
     let managed = AdminCandidate { is_managed: true, ..candidate("provisioning-manager") };
     let defaulting = ProviderConfiguration { default_role: Some("viewer".to_owned()), ..mapping() };
     for (provider_configuration, groups, admin, expected) in [
-        (mapping(), vec!["staff", "admins"], candidate("viewer"), entered(Some("provisioning-manager"), false)),
-        (mapping(), vec!["staff"], managed.clone(), entered(Some("viewer"), false)),
-        (mapping(), vec!["others"], candidate("viewer"), entered(None, false)),
-        (mapping(), vec!["admins"], candidate(OWNER), entered(None, false)),
+        (mapping(), vec!["staff", "admins"], candidate("viewer"), entered(Some("provisioning-manager"))),
+        (mapping(), vec!["staff"], managed.clone(), entered(Some("viewer"))),
+        (mapping(), vec!["others"], candidate("viewer"), entered(None)),
+        (mapping(), vec!["admins"], candidate(OWNER), entered(None)),
         (mapping(), vec![], managed.clone(), SignInDecision::Refuse(SsoRefusal::NoRole)),
-        (defaulting, vec![], managed.clone(), entered(Some("viewer"), false)),
-        (provider_configuration(), vec!["admins"], managed, entered(None, false)),
+        (defaulting, vec![], managed.clone(), entered(Some("viewer"))),
+        (provider_configuration(), vec!["admins"], managed, entered(None)),
     ] {
         let claims = identity(None, None, &groups);
         assert_eq!(decide_sign_in(&provider_configuration, &claims, Some(&admin), None), expected, "{groups:?}");
@@ -167,6 +185,8 @@ fn each_invalid_value_names_its_field() {
         ("default_role", ProviderConfiguration { default_role: Some(OWNER.to_owned()), ..adding() }),
         ("default_role", ProviderConfiguration { default_role: None, ..adding() }),
         ("roles", ProviderConfiguration { roles: owner(), ..mapping() }),
+        ("required_acr", ProviderConfiguration { required_acr: vec!["two words".to_owned()], ..adding() }),
+        ("required_amr", ProviderConfiguration { required_amr: vec![String::new()], ..adding() }),
         ("role_claim", ProviderConfiguration { role_claim: String::new(), ..mapping() }),
     ] {
         let errors = wrong.field_errors();

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// The highest number of resources per page.
-const PAGE_MAX: u32 = 1_000;
+pub(crate) const PAGE_MAX: u32 = 1_000;
 
 /// The input of a switch in a form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,13 +16,15 @@ use crate::model::event::Event;
 use crate::provisioning::catch_up::*;
 use crate::provisioning::directory::{self, DirectoryQuery, DirectoryScope};
 use crate::provisioning::resources::{self, PreparedResource, ResourceWrite};
-use crate::provisioning::{Scope, purge};
+use crate::provisioning::{Scope, patches, purge};
 use crate::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
 use crate::scim::{patch, validate};
 use crate::store::Store;
 use crate::store::tables::directory::DirectoryFilter;
 use crate::store::tables::events as rows;
-use crate::store::tables::events::EventsQuery;
+use crate::store::tables::events::{EventsLimit, EventsQuery};
+
+const UNLIMITED: EventsLimit = EventsLimit { count: 100_000, bytes: usize::MAX };
 
 /// One configuration in its own store, and a consumer of its events.
 struct Fixture {
@@ -117,7 +119,10 @@ impl Fixture {
     }
 
     /// Writes with a savepoint.
-    fn write<T: Send + 'static>(&self, job: impl FnOnce(&Tx<'_>, &Scope) -> Result<T> + Send + 'static) -> Result<T> {
+    fn write<T: Send + 'static>(
+        &self,
+        mut job: impl FnMut(&Tx<'_>, &Scope) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let scope = self.scope.clone();
         self.store.write_blocking(move |tx| job(tx, &scope))
     }
@@ -125,7 +130,7 @@ impl Fixture {
     /// Writes as the handlers of identity providers do.
     fn write_without_savepoint<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&Tx<'_>, &Scope) -> Result<T> + Send + 'static,
+        mut job: impl FnMut(&Tx<'_>, &Scope) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let scope = self.scope.clone();
         self.store.write_blocking_without_savepoint(move |tx| job(tx, &scope))
@@ -133,7 +138,7 @@ impl Fixture {
 
     fn create(&self, resource_type: &'static ResourceType, body: &Value) -> Result<String> {
         let draft = validate::read_new_resource(body, resource_type, resources::build_rules(&self.scope))?;
-        let (prepared, id) = (PreparedResource::new(draft, resource_type), clock::new_id());
+        let (prepared, id) = (PreparedResource::new(draft, resource_type)?, clock::new_id());
         self.write_without_savepoint(move |tx, scope| {
             resources::create_resource(tx, &ResourceWrite::new(scope, resource_type, &id), &prepared)
         })
@@ -157,7 +162,7 @@ impl Fixture {
         let edits = patch::parse_patch(&body, resource_type, resources::build_rules(&self.scope))?;
         let id = id.to_owned();
         self.write_without_savepoint(move |tx, scope| {
-            resources::patch_resource(tx, &ResourceWrite::new(scope, resource_type, &id), &edits).map(drop)
+            patches::patch_resource(tx, &ResourceWrite::new(scope, resource_type, &id), &edits).map(drop)
         })
     }
 
@@ -188,8 +193,8 @@ impl Fixture {
         let seen = self.consumer.seen;
         let read = self
             .store
-            .read_inline(|at| rows::list_published_events(at, &EventsQuery::default(), seen, i64::MAX, 100_000));
-        let events = read.unwrap();
+            .read_inline(|at| rows::list_published_events(at, &EventsQuery::default(), seen, i64::MAX, UNLIMITED));
+        let (events, _) = read.unwrap();
         for event in &events {
             self.consumer.apply(event);
         }

@@ -118,6 +118,16 @@ impl FilterOperand {
 }
 
 impl Predicate {
+    /// Returns the number of tests.
+    pub fn count_tests(&self) -> usize {
+        match self {
+            Self::Constant(_) => 0,
+            Self::Test(..) => 1,
+            Self::Element(_, inner) | Self::Not(inner) => inner.count_tests(),
+            Self::And(terms) | Self::Or(terms) => terms.iter().map(Self::count_tests).sum(),
+        }
+    }
+
     /// Returns the sub-attributes and values of a predicate in brackets that consists only of `eq` terms joined by
     /// `and`. They describe the element that satisfies the predicate. Returns `None` for any other predicate.
     pub fn equal_terms(&self) -> Option<Vec<(&str, Value)>> {

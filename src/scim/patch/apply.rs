@@ -1,231 +1,426 @@
 //! Attribute edits applied to one document (RFC 7644 sections 3.5.2.1 to 3.5.2.3).
+//!
+//! The cost of an edit depends on the document, so all work is counted, and what is computed for one edit is stored for
+//! the next ones: the comparison keys of elements, and the index of equal elements.
 
 use serde_json::{Map, Value};
 
-use super::{AttributeChange, AttributeEdit, EditPath, label_operation};
+use super::{AttributeChange, AttributeEdit, EditPath, PatchEdit, label_operation};
 use crate::error::{Error, Reason};
 use crate::scim::dialect::DialectRules;
+use crate::scim::distinct::{DistinctIndex, LINEAR_SEARCH_MAX, push_distinct, remove_listed};
 use crate::scim::filter::Predicate;
-use crate::scim::filter::evaluate::matches_element;
+use crate::scim::filter::evaluate::{ElementKeys, matches_element};
 use crate::scim::schema::{Attribute, DataType, ResourceType};
-use crate::scim::validate::{Attributes, check_length, is_blank, push_distinct};
+use crate::scim::validate::{Attributes, check_length, is_blank};
+use crate::scim::work::{WorkBudget, measure_value};
 
-/// Applies one edit. After an error the document may be partly changed; the caller must discard it.
+/// Applies the attribute edits of a request in order; edits of members are not about the document. After an error the
+/// document may be partly changed; the caller must discard it.
 ///
 /// # Errors
-/// 400 noTarget if a value path selects nothing to replace, 400 mutability if a required attribute would be removed.
-/// The detail names the operation.
-pub fn apply_edit(
-    edit: &AttributeEdit,
+/// 400 noTarget if a value path selects nothing to replace, 400 mutability if a required attribute would be removed, 400
+/// tooMany above the budget. The detail names the operation.
+pub fn apply_edits(
+    edits: &[PatchEdit],
     to: &mut Attributes,
     of: &ResourceType,
     rules: DialectRules,
+    work: &mut WorkBudget,
 ) -> Result<(), Error> {
-    let path = &edit.path;
-    let done = match (&path.extension, &path.attribute) {
-        (Some(uri), None) => {
-            edit_extension(edit, to, uri);
-            Ok(())
+    let mut editor = DocumentEditor { of, rules, work, lists: Vec::new() };
+    for edit in edits {
+        if let PatchEdit::Attribute(edit) = edit {
+            editor.apply(edit, to).map_err(|error| error.within(&label_operation(edit.operation)))?;
         }
-        (Some(uri), Some(name)) => {
-            let Some(attribute) = of.extension(uri).and_then(|schema| schema.attribute(name)) else { return Ok(()) };
+    }
+    Ok(())
+}
+
+/// The edits of one request on one document.
+struct DocumentEditor<'e> {
+    of: &'e ResourceType,
+    rules: DialectRules,
+    work: &'e mut WorkBudget,
+    lists: Vec<ListState<'e>>,
+}
+
+/// What is known about the value of an attribute. A single value is element 0.
+struct ListState<'e> {
+    attribute: &'e Attribute,
+    /// Keys of each element; the list can be shorter.
+    keys: Vec<ElementKeys>,
+    /// The equal elements, until an element changes.
+    distinct: Option<DistinctIndex>,
+}
+
+impl ListState<'_> {
+    fn keys_of(&mut self, index: usize) -> &mut ElementKeys {
+        if self.keys.len() <= index {
+            self.keys.resize_with(index + 1, ElementKeys::default);
+        }
+        &mut self.keys[index]
+    }
+
+    fn forget_element(&mut self, index: usize) {
+        self.distinct = None;
+        if let Some(keys) = self.keys.get_mut(index) {
+            keys.clear();
+        }
+    }
+
+    fn forget_all(&mut self) {
+        self.distinct = None;
+        self.keys.clear();
+    }
+}
+
+impl<'e> DocumentEditor<'e> {
+    fn apply(&mut self, edit: &AttributeEdit, to: &mut Attributes) -> Result<(), Error> {
+        self.work.charge_visits(4)?;
+        let path = &edit.path;
+        match (&path.extension, &path.attribute) {
+            (Some(uri), None) => self.edit_extension(edit, to, uri),
+            (Some(uri), Some(name)) => {
+                let Some(attribute) = self.of.extension(uri).and_then(|schema| schema.attribute(name)) else {
+                    return Ok(());
+                };
+                let mut inner = match to.shift_remove(uri) {
+                    Some(Value::Object(inner)) => inner,
+                    _ => Map::new(),
+                };
+                let done = self.edit_container(edit, attribute, &mut inner);
+                if !inner.is_empty() {
+                    to.insert(uri.clone(), Value::Object(inner));
+                }
+                done
+            }
+            (None, Some(name)) => match self.of.attribute(name) {
+                Some(attribute) => self.edit_container(edit, attribute, to),
+                None => Ok(()),
+            },
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn edit_extension(&mut self, edit: &AttributeEdit, to: &mut Attributes, uri: &str) -> Result<(), Error> {
+        self.lists.clear();
+        if let AttributeChange::Add(value) | AttributeChange::Replace(value) = &edit.change
+            && let Value::Object(parts) = value
+        {
+            self.work.charge_copies(value, 1)?;
             let mut inner = match to.shift_remove(uri) {
                 Some(Value::Object(inner)) => inner,
                 _ => Map::new(),
             };
-            let done = edit_container(edit, attribute, &mut inner, rules);
+            merge_parts(&mut inner, parts);
             if !inner.is_empty() {
-                to.insert(uri.clone(), Value::Object(inner));
+                to.insert(uri.to_owned(), Value::Object(inner));
             }
-            done
+        } else {
+            to.shift_remove(uri);
         }
-        (None, Some(name)) => match of.attribute(name) {
-            Some(attribute) => edit_container(edit, attribute, to, rules),
-            None => Ok(()),
-        },
-        (None, None) => Ok(()),
-    };
-    done.map_err(|error| error.within(&label_operation(edit.operation)))
-}
+        Ok(())
+    }
 
-fn edit_extension(edit: &AttributeEdit, to: &mut Attributes, uri: &str) {
-    if let AttributeChange::Add(Value::Object(parts)) | AttributeChange::Replace(Value::Object(parts)) = &edit.change {
-        let mut inner = match to.shift_remove(uri) {
-            Some(Value::Object(inner)) => inner,
-            _ => Map::new(),
-        };
-        merge_parts(&mut inner, parts);
-        if !inner.is_empty() {
-            to.insert(uri.to_owned(), Value::Object(inner));
+    fn edit_container(
+        &mut self,
+        edit: &AttributeEdit,
+        attribute: &'e Attribute,
+        container: &mut Map<String, Value>,
+    ) -> Result<(), Error> {
+        let removes_all =
+            edit.change == AttributeChange::Remove && edit.path.sub.is_none() && edit.path.filter.is_none();
+        if attribute.required && removes_all {
+            return Err(Reason::AttributeNotRemovable.on_field(attribute.name.to_string()));
         }
-    } else {
-        to.shift_remove(uri);
+        if attribute.multi_valued {
+            let mut list = match container.shift_remove(&*attribute.name) {
+                Some(Value::Array(list)) => list,
+                Some(single) => vec![single],
+                None => Vec::new(),
+            };
+            let done = self.edit_list(edit, attribute, &mut list);
+            if !list.is_empty() {
+                container.insert(attribute.name.clone().into_owned(), Value::Array(list));
+            }
+            return done;
+        }
+        if attribute.kind == DataType::Complex {
+            return self.edit_object(edit, attribute, container);
+        }
+        if let AttributeChange::Add(value) | AttributeChange::Replace(value) = &edit.change {
+            if attribute.required && is_blank(value) {
+                return Err(Reason::AttributeRequired.on_field(attribute.name.to_string()));
+            }
+            self.work.charge_copies(value, 1)?;
+            container.insert(attribute.name.clone().into_owned(), value.clone());
+        } else {
+            container.shift_remove(&*attribute.name);
+        }
+        Ok(())
     }
-}
 
-fn edit_container(
-    edit: &AttributeEdit,
-    attribute: &Attribute,
-    container: &mut Map<String, Value>,
-    rules: DialectRules,
-) -> Result<(), Error> {
-    let removes_all = edit.change == AttributeChange::Remove && edit.path.sub.is_none() && edit.path.filter.is_none();
-    if attribute.required && removes_all {
-        return Err(Reason::AttributeNotRemovable.on_field(attribute.name.to_string()));
-    }
-    if attribute.multi_valued {
-        let mut list = match container.shift_remove(&*attribute.name) {
-            Some(Value::Array(list)) => list,
-            Some(single) => vec![single],
-            None => Vec::new(),
+    /// Edits a single-valued complex attribute. A filter (`manager[value eq "7"]`) selects the value only if it matches.
+    fn edit_object(
+        &mut self,
+        edit: &AttributeEdit,
+        attribute: &'e Attribute,
+        container: &mut Map<String, Value>,
+    ) -> Result<(), Error> {
+        let path = &edit.path;
+        let selected = match (&path.filter, container.get(&*attribute.name)) {
+            (None, _) => true,
+            (Some(filter), Some(value)) => self.matches(filter, attribute, 0, value)?,
+            (Some(_), None) => false,
         };
-        let done = edit_list(edit, attribute, &mut list, rules);
+        let mut object = if selected {
+            match container.get_mut(&*attribute.name).map(Value::take) {
+                Some(Value::Object(object)) => object,
+                _ => Map::new(),
+            }
+        } else {
+            let Some(created) = create_unmatched_target(edit, self.rules)? else { return Ok(()) };
+            created
+        };
+        self.list_state(attribute).forget_all();
+        match &edit.change {
+            AttributeChange::Remove | AttributeChange::RemoveListed(_) => match &path.sub {
+                None => object.clear(),
+                Some(sub) => {
+                    object.shift_remove(sub);
+                }
+            },
+            AttributeChange::Add(value) | AttributeChange::Replace(value) => {
+                self.work.charge_copies(value, 1)?;
+                // The interop profile replaces the whole value. Other clients mean only the sub-attributes in the value.
+                if self.rules.strict && path.sub.is_none() && matches!(edit.change, AttributeChange::Replace(_)) {
+                    object.clear();
+                }
+                set_value(&mut object, path, value);
+            }
+        }
+        if object.is_empty() {
+            container.shift_remove(&*attribute.name);
+        } else {
+            container.insert(attribute.name.clone().into_owned(), Value::Object(object));
+        }
+        Ok(())
+    }
+
+    /// Edits the elements that the path selects, then ensures that at most one is primary.
+    fn edit_list(
+        &mut self,
+        edit: &AttributeEdit,
+        attribute: &'e Attribute,
+        list: &mut Vec<Value>,
+    ) -> Result<(), Error> {
+        let touched = match (&edit.path.filter, &edit.path.sub) {
+            (None, None) => self.edit_whole_list(edit, attribute, list)?,
+            (None, Some(_)) => self.edit_every_element(edit, attribute, list)?,
+            (Some(filter), _) => self.edit_selected_elements(edit, filter, attribute, list)?,
+        };
+        if attribute.sub_attribute("primary").is_some() {
+            self.keep_new_primary(list, &touched)?;
+        }
+        if touched.iter().any(|&index| list.get(index).is_some_and(is_empty_object)) {
+            self.remove_empty_elements(attribute, list)?;
+        }
+        check_length(list, format_args!("{}", attribute.name))
+    }
+
+    /// Returns the indexes of elements that were added as primary. An existing element stays primary only if no added
+    /// element is primary. In a replaced list at most one element is primary, because parsing ensures it.
+    fn edit_whole_list(
+        &mut self,
+        edit: &AttributeEdit,
+        attribute: &'e Attribute,
+        list: &mut Vec<Value>,
+    ) -> Result<Vec<usize>, Error> {
+        match &edit.change {
+            AttributeChange::Add(value @ Value::Array(given)) => {
+                self.work.charge_copies(value, 1)?;
+                return self.add_elements(given, attribute, list);
+            }
+            AttributeChange::Replace(value @ Value::Array(given)) => {
+                self.work.charge_copies(value, 1)?;
+                list.clone_from(given);
+                self.list_state(attribute).forget_all();
+            }
+            AttributeChange::RemoveListed(given) => {
+                self.charge_elements(list)?;
+                self.charge_elements(given)?;
+                let mut gone = vec![false; list.len()];
+                remove_listed(list, given, |index| gone[index] = true);
+                self.remove_keys(attribute, |index| gone[index]);
+            }
+            _ => {
+                list.clear();
+                self.list_state(attribute).forget_all();
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn add_elements(
+        &mut self,
+        given: &[Value],
+        attribute: &'e Attribute,
+        list: &mut Vec<Value>,
+    ) -> Result<Vec<usize>, Error> {
+        let mut primary = Vec::new();
+        for item in given {
+            let is_short = list.len() <= LINEAR_SEARCH_MAX;
+            let bytes = measure_value(item, usize::MAX);
+            self.work.charge_bytes(if is_short { bytes * (list.len() + 1) } else { bytes })?;
+            if !is_short && self.list_state(attribute).distinct.is_none() {
+                self.charge_elements(list)?;
+                self.list_state(attribute).distinct = Some(DistinctIndex::build(list));
+            }
+            let state = self.list_state(attribute);
+            let index = match &mut state.distinct {
+                Some(distinct) => distinct.push(list, item.clone()),
+                None => push_distinct(list, item.clone()),
+            };
+            if let Some(keys) = state.keys.get_mut(index) {
+                keys.clear();
+            }
+            if is_primary(item) {
+                primary.push(index);
+            }
+        }
+        Ok(primary)
+    }
+
+    /// Edits a sub-attribute of all elements (`emails.type`).
+    fn edit_every_element(
+        &mut self,
+        edit: &AttributeEdit,
+        attribute: &'e Attribute,
+        list: &mut Vec<Value>,
+    ) -> Result<Vec<usize>, Error> {
+        if list.is_empty() && edit.change != AttributeChange::Remove {
+            list.push(Value::Object(Map::new()));
+        }
+        self.charge_change(edit, list.len())?;
+        self.list_state(attribute).forget_all();
+        for item in list.iter_mut() {
+            edit_element(edit, item);
+        }
+        Ok((0..list.len()).collect())
+    }
+
+    fn edit_selected_elements(
+        &mut self,
+        edit: &AttributeEdit,
+        filter: &Predicate,
+        attribute: &'e Attribute,
+        list: &mut Vec<Value>,
+    ) -> Result<Vec<usize>, Error> {
+        let mut touched = Vec::new();
+        for (index, item) in list.iter().enumerate() {
+            if self.matches(filter, attribute, index, item)? {
+                touched.push(index);
+            }
+        }
+        if touched.is_empty() {
+            let Some(created) = create_unmatched_target(edit, self.rules)? else { return Ok(touched) };
+            list.push(Value::Object(created));
+            touched.push(list.len() - 1);
+        }
+        if self.rules.strict && touched.len() > 1 {
+            return Err(Reason::FilterSelectsSeveral.on_field(edit.path.to_string()));
+        }
+        self.charge_change(edit, touched.len())?;
+        // The whole element is removed or replaced. A replaced element still matches the filter.
+        let is_whole = edit.path.sub.is_none() && !matches!(edit.change, AttributeChange::Add(_));
+        let initial = if edit.change == AttributeChange::Remove { None } else { required_terms(filter) };
+        let initial = Value::Object(initial.filter(|_| is_whole).unwrap_or_default());
+        if is_whole {
+            self.work.charge_copies(&initial, touched.len())?;
+        }
+        for &index in &touched {
+            self.list_state(attribute).forget_element(index);
+            if is_whole {
+                list[index].clone_from(&initial);
+            }
+            edit_element(edit, &mut list[index]);
+        }
+        // Empty elements are removed later, so these indexes are still valid.
+        Ok(touched)
+    }
+
+    fn matches(
+        &mut self,
+        filter: &Predicate,
+        attribute: &'e Attribute,
+        index: usize,
+        item: &Value,
+    ) -> Result<bool, Error> {
+        self.work.charge_visits(1)?;
+        let state = find_list_state(&mut self.lists, attribute);
+        matches_element(filter, item, state.keys_of(index), self.work)
+    }
+
+    /// RFC 7644 section 3.5.2: if a value becomes primary, the other values are no longer primary.
+    fn keep_new_primary(&mut self, list: &mut [Value], touched: &[usize]) -> Result<(), Error> {
+        self.work.charge_visits(touched.len())?;
+        let chosen = touched.iter().find(|&&index| list.get(index).is_some_and(is_primary));
+        let Some(&chosen) = chosen else { return Ok(()) };
+        self.work.charge_visits(list.len())?;
+        for (index, item) in list.iter_mut().enumerate() {
+            if index != chosen && is_primary(item) {
+                item["primary"] = Value::Bool(false);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_empty_elements(&mut self, attribute: &'e Attribute, list: &mut Vec<Value>) -> Result<(), Error> {
+        self.work.charge_visits(list.len())?;
+        let gone: Vec<bool> = list.iter().map(is_empty_object).collect();
         list.retain(|item| !is_empty_object(item));
-        if !list.is_empty() {
-            container.insert(attribute.name.clone().into_owned(), Value::Array(list));
-        }
-        return done;
+        self.remove_keys(attribute, |index| gone[index]);
+        Ok(())
     }
-    if attribute.kind == DataType::Complex {
-        return edit_object(edit, attribute, container, rules);
-    }
-    if let AttributeChange::Add(value) | AttributeChange::Replace(value) = &edit.change {
-        if attribute.required && is_blank(value) {
-            return Err(Reason::AttributeRequired.on_field(attribute.name.to_string()));
-        }
-        container.insert(attribute.name.clone().into_owned(), value.clone());
-    } else {
-        container.shift_remove(&*attribute.name);
-    }
-    Ok(())
-}
 
-/// Edits a single-valued complex attribute. A filter (`manager[value eq "7"]`) selects the value only if it matches.
-fn edit_object(
-    edit: &AttributeEdit,
-    attribute: &Attribute,
-    container: &mut Map<String, Value>,
-    rules: DialectRules,
-) -> Result<(), Error> {
-    let path = &edit.path;
-    let before = container.get(&*attribute.name).cloned();
-    let selected = match (&path.filter, &before) {
-        (None, _) => true,
-        (Some(filter), Some(value)) => matches_element(filter, value),
-        (Some(_), None) => false,
-    };
-    let mut object = match before {
-        Some(Value::Object(object)) if selected => object,
-        _ => Map::new(),
-    };
-    if !selected {
-        match create_unmatched_target(edit, rules)? {
-            Some(created) => object = created,
-            None => return Ok(()),
-        }
+    /// Removes the keys of removed elements.
+    fn remove_keys(&mut self, attribute: &'e Attribute, is_removed: impl Fn(usize) -> bool) {
+        let state = self.list_state(attribute);
+        state.distinct = None;
+        let mut index = 0;
+        state.keys.retain(|_| {
+            index += 1;
+            !is_removed(index - 1)
+        });
     }
-    match &edit.change {
-        AttributeChange::Remove | AttributeChange::RemoveListed(_) => match &path.sub {
-            None => object.clear(),
-            Some(sub) => {
-                object.shift_remove(sub);
-            }
-        },
-        AttributeChange::Add(value) | AttributeChange::Replace(value) => {
-            // The interop profile replaces the whole value. Other clients mean only the sub-attributes in the value.
-            if rules.strict && path.sub.is_none() && matches!(edit.change, AttributeChange::Replace(_)) {
-                object.clear();
-            }
-            set_value(&mut object, path, value);
-        }
-    }
-    if object.is_empty() {
-        container.shift_remove(&*attribute.name);
-    } else {
-        container.insert(attribute.name.clone().into_owned(), Value::Object(object));
-    }
-    Ok(())
-}
 
-/// Edits the elements that the path selects, then ensures that at most one is primary.
-fn edit_list(
-    edit: &AttributeEdit,
-    attribute: &Attribute,
-    list: &mut Vec<Value>,
-    rules: DialectRules,
-) -> Result<(), Error> {
-    let touched = match (&edit.path.filter, &edit.path.sub) {
-        (None, None) => edit_whole_list(edit, list),
-        (None, Some(_)) => edit_every_element(edit, list),
-        (Some(filter), _) => edit_selected_elements(edit, filter, list, rules)?,
-    };
-    if attribute.sub_attribute("primary").is_some() {
-        keep_new_primary(list, &touched);
+    fn list_state(&mut self, attribute: &'e Attribute) -> &mut ListState<'e> {
+        find_list_state(&mut self.lists, attribute)
     }
-    check_length(list, format_args!("{}", attribute.name))
-}
 
-/// Returns the indexes of elements that were added as primary. An existing element stays primary only if no added
-/// element is primary. In a replaced list at most one element is primary, because parsing ensures it.
-fn edit_whole_list(edit: &AttributeEdit, list: &mut Vec<Value>) -> Vec<usize> {
-    match &edit.change {
-        AttributeChange::Add(Value::Array(given)) => {
-            let added = given.iter().map(|item| (push_distinct(list, item.clone()), is_primary(item)));
-            return added.filter_map(|(index, primary)| primary.then_some(index)).collect();
+    /// Counts the change of that many elements.
+    fn charge_change(&mut self, edit: &AttributeEdit, elements: usize) -> Result<(), Error> {
+        self.work.charge_visits(elements)?;
+        match &edit.change {
+            AttributeChange::Add(value) | AttributeChange::Replace(value) => self.work.charge_copies(value, elements),
+            AttributeChange::Remove | AttributeChange::RemoveListed(_) => Ok(()),
         }
-        AttributeChange::Replace(Value::Array(given)) => list.clone_from(given),
-        AttributeChange::RemoveListed(given) => {
-            list.retain(|item| !given.iter().any(|named| identifies_element(named, item)));
-        }
-        _ => list.clear(),
     }
-    Vec::new()
-}
 
-/// Whether a remove by value selects the element: by its `value`, else by all sub-attributes.
-fn identifies_element(named: &Value, item: &Value) -> bool {
-    match (named.get("value"), item.get("value")) {
-        (Some(a), Some(b)) => a == b,
-        _ => named == item,
+    /// Counts a pass over elements that reads their content.
+    fn charge_elements(&mut self, items: &[Value]) -> Result<(), Error> {
+        self.work.charge_visits(items.len())?;
+        items.iter().try_for_each(|item| self.work.charge_bytes(measure_value(item, usize::MAX)))
     }
 }
 
-/// Edits a sub-attribute of all elements (`emails.type`).
-fn edit_every_element(edit: &AttributeEdit, list: &mut Vec<Value>) -> Vec<usize> {
-    if list.is_empty() && edit.change != AttributeChange::Remove {
-        list.push(Value::Object(Map::new()));
-    }
-    for item in list.iter_mut() {
-        edit_element(edit, item);
-    }
-    (0..list.len()).collect()
-}
-
-fn edit_selected_elements(
-    edit: &AttributeEdit,
-    filter: &Predicate,
-    list: &mut Vec<Value>,
-    rules: DialectRules,
-) -> Result<Vec<usize>, Error> {
-    let mut touched: Vec<usize> = (0..list.len()).filter(|&index| matches_element(filter, &list[index])).collect();
-    if touched.is_empty() {
-        let Some(created) = create_unmatched_target(edit, rules)? else { return Ok(touched) };
-        list.push(Value::Object(created));
-        touched.push(list.len() - 1);
-    }
-    if rules.strict && touched.len() > 1 {
-        return Err(Reason::FilterSelectsSeveral.on_field(edit.path.to_string()));
-    }
-    for &index in &touched {
-        if edit.path.sub.is_none() && !matches!(edit.change, AttributeChange::Add(_)) {
-            // The whole element is removed or replaced. A replaced element still matches the filter.
-            let initial = if edit.change == AttributeChange::Remove { None } else { required_terms(filter) };
-            list[index] = Value::Object(initial.unwrap_or_default());
-        }
-        edit_element(edit, &mut list[index]);
-    }
-    // The caller removes empty elements later, so these indexes are still valid.
-    Ok(touched)
+fn find_list_state<'s, 'e>(lists: &'s mut Vec<ListState<'e>>, attribute: &'e Attribute) -> &'s mut ListState<'e> {
+    let found = lists.iter().position(|state| std::ptr::eq(state.attribute, attribute)).unwrap_or_else(|| {
+        lists.push(ListState { attribute, keys: Vec::new(), distinct: None });
+        lists.len() - 1
+    });
+    &mut lists[found]
 }
 
 /// Handles a value path that selects nothing: returns the element to create, or `None` if the edit has no effect.
@@ -301,16 +496,6 @@ fn merge_parts(object: &mut Map<String, Value>, parts: &Map<String, Value>) {
             other => {
                 object.insert(name.clone(), other.clone());
             }
-        }
-    }
-}
-
-/// RFC 7644 section 3.5.2: if a value becomes primary, the other values are no longer primary.
-fn keep_new_primary(list: &mut [Value], touched: &[usize]) {
-    let Some(&chosen) = touched.iter().find(|&&index| list.get(index).is_some_and(is_primary)) else { return };
-    for (index, item) in list.iter_mut().enumerate() {
-        if index != chosen && is_primary(item) {
-            item["primary"] = Value::Bool(false);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! PATCH (RFC 7644 section 3.5.2). [`parse_patch`] parses a request into edits and checks them against the schema tables
-//! before the transaction; [`apply_edit`] applies one edit to a document inside the transaction.
+//! before the transaction; [`apply_edits`] applies them to a document. The work of the latter depends on the document, so
+//! it is limited.
 
 use std::fmt;
 
@@ -15,8 +16,10 @@ mod parse;
 pub mod path;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod work_tests;
 
-pub use apply::apply_edit;
+pub use apply::apply_edits;
 pub use parse::{OPERATIONS_MAX, parse_patch};
 
 /// A parsed and validated PATCH request.

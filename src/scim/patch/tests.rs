@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{PatchEdit, apply_edit, parse_patch};
+use super::{apply_edits, parse_patch};
 use crate::error::{Error, ScimType};
 use crate::scim::dialect::DialectRules;
 use crate::scim::password::{self, PasswordChange};
 use crate::scim::schema::{GROUP_TYPE, USER_TYPE};
+use crate::scim::work::WorkBudget;
 
 const URN: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 const ENTRA: DialectRules = DialectRules { create_on_no_target: true, ..DialectRules::LENIENT };
@@ -16,10 +17,7 @@ fn patched(before: &Value, operations: &Value, rules: DialectRules) -> Result<Va
     let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"], "Operations": operations});
     let patch = parse_patch(&body, &USER_TYPE, rules)?;
     let mut attributes = before.as_object().unwrap().clone();
-    for edit in &patch.edits {
-        let PatchEdit::Attribute(edit) = edit else { panic!("a user has no members") };
-        apply_edit(edit, &mut attributes, &USER_TYPE, rules)?;
-    }
+    apply_edits(&patch.edits, &mut attributes, &USER_TYPE, rules, &mut WorkBudget::default())?;
     Ok(Value::Object(attributes))
 }
 

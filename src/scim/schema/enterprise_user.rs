@@ -23,7 +23,7 @@ pub static ENTERPRISE_USER: LazyLock<Schema> = LazyLock::new(|| Schema {
                 // Erratum 8472: the comparison of an id is case-sensitive.
                 Attribute::string("value", "Id of the manager's User resource.").case_exact().indexed(),
                 Attribute::reference("$ref", "URL of the manager's User resource.", &["User"]),
-                Attribute::string("displayName", "The manager's displayName.").read_only(),
+                Attribute::string("displayName", "The manager's displayName.").read_only().repeats("User"),
             ],
         ),
     ],

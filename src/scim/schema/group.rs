@@ -21,7 +21,7 @@ pub static GROUP: LazyLock<Schema> = LazyLock::new(|| Schema {
                 Attribute::reference("$ref", "URL of the member.", &["User", "Group"]).immutable(),
                 Attribute::string("type", "Resource type of the member.").immutable().canonical(&["User", "Group"]),
                 // Erratum 6011: absent from the RFC's table, but in general use.
-                Attribute::string("display", "The member's name.").read_only(),
+                Attribute::string("display", "The member's name.").read_only().repeats("User"),
             ],
         )
         .multi_valued(),

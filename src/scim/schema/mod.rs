@@ -11,6 +11,7 @@ mod enterprise_user;
 mod group;
 pub mod parse;
 mod resource_type;
+mod schema_view;
 pub(crate) mod stored_attributes;
 mod user;
 
@@ -126,6 +127,8 @@ pub struct Attribute {
     pub format: Option<ValueFormat>,
     /// Whether the attribute is listed in `/Schemas`.
     pub listed: bool,
+    /// The resource type whose data the attribute repeats. Callers that may not read that type do not see it.
+    pub source_type: Option<&'static str>,
 }
 
 impl Attribute {
@@ -147,6 +150,7 @@ impl Attribute {
             default_if_absent: None,
             format: None,
             listed: true,
+            source_type: None,
         }
     }
 
@@ -242,6 +246,11 @@ impl Attribute {
 
     pub(crate) fn unlisted(mut self) -> Self {
         self.listed = false;
+        self
+    }
+
+    pub(crate) fn repeats(mut self, source_type: &'static str) -> Self {
+        self.source_type = Some(source_type);
         self
     }
 

@@ -6,7 +6,7 @@ use crate::error::{Error, Reason};
 use crate::scim::schema::{Attribute, DataType, Mutability, Returned, Schema, SchemaText, Uniqueness};
 
 /// Maximum number of attributes and sub-attributes of one schema.
-const ATTRIBUTES_MAX: usize = 200;
+pub(crate) const ATTRIBUTES_MAX: usize = 200;
 /// Maximum length of an id, name, description or suggested value, in bytes.
 const TEXT_MAX_BYTES: usize = 1_024;
 /// The namespace of the standard schemas (RFC 7643 section 10). Schemas of an operator must use another namespace.

@@ -111,7 +111,8 @@ fn build_entitlements() -> Vec<Attribute> {
             ],
         )
         .multi_valued()
-        .read_only(),
+        .read_only()
+        .repeats("Group"),
         build_multi_valued(
             "entitlements",
             "Things the user is entitled to.",

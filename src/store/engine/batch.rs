@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -12,11 +11,16 @@ use crate::error::{Error, Reason};
 use crate::log;
 use crate::store::SharedState;
 use crate::store::engine::connection;
+use crate::store::engine::job_deadline::JobDeadline;
+use crate::store::engine::queued_write::{Isolation, QueuedWrite, WriteVerdict};
 use crate::store::engine::snapshot::Tx;
 use crate::store::engine::sqlite_errors::ObservedFailures;
+use crate::store::engine::write_queue::{DueWrite, UsedTime, WriteQueue};
 
 /// Maximum writes per transaction. Bounds how long the first write waits for the last.
 const BATCH_MAX: usize = 256;
+/// A batch accepts no more writes after this time. Bounds how long a write waits for the others of its batch.
+const BATCH_TIME_MAX: Duration = Duration::from_millis(20);
 /// If the mean commit time is above this value, it pays to wait a short time for more writes.
 const SLOW_COMMIT: Duration = Duration::from_micros(500);
 /// Maximum time to wait for more writes.
@@ -28,45 +32,9 @@ const MEAN_WINDOW: u32 = 16;
 /// How long the final checkpoint may wait for readers.
 const LAST_CHECKPOINT_WAIT: Duration = Duration::from_millis(500);
 
-/// How a failing write is isolated from the other writes of its transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Isolation {
-    /// The write runs in its own savepoint. Required if a statement can fail after another one has written.
-    Savepoint,
-    /// No savepoint: only the first writing statement can fail, so there is nothing to roll back. Saves a third of the
-    /// cost of an insert. If the write fails later, the whole batch is rolled back and its other writes return `Unavailable`.
-    None,
-}
-
-/// A queued write: runs in the transaction and returns its result after the commit.
-pub(crate) trait QueuedWrite: Send {
-    fn isolation(&self) -> Isolation;
-    /// The id of the request that the write belongs to.
-    fn request(&self) -> Option<&str>;
-    /// Runs the write and stores its result. Returns true if it succeeded. Does not panic.
-    fn run(&mut self, tx: &Tx<'_>) -> bool;
-    /// Sends the result to the caller, as the verdict defines.
-    fn send_result(self: Box<Self>, verdict: WriteVerdict);
-}
-
-/// How the outcome of the transaction affects the result of a write.
-pub(crate) enum WriteVerdict {
-    /// Committed: the stored result is valid.
-    Committed,
-    /// Rolled back: the stored result is invalid, even an error, which may depend on another write of the batch.
-    RolledBack(Error),
-    /// Rolled back because of this write: returns its own error, or this one if it has none.
-    Failed(Error),
-}
-
-pub(crate) enum WriterMessage {
-    Write(Box<dyn QueuedWrite>),
-    /// Wakes the thread, so that it checks whether the store is closing.
-    Stop,
-}
-
 pub(crate) struct WriterThread {
-    queue: Receiver<WriterMessage>,
+    queue: QueueEnd,
+    deadline: JobDeadline,
     /// `None` after a disk failure, until the database is opened again.
     connection: Option<Connection>,
     shared: Arc<SharedState>,
@@ -75,6 +43,19 @@ pub(crate) struct WriterThread {
     latest_time: Millis,
     /// Whether writes arrive concurrently. A single caller does not wait for more writes.
     has_concurrent_writes: bool,
+    /// The time of the last job, until it is charged to its owner.
+    last_used: Option<UsedTime>,
+    /// Whether the writes of the batch run again, after one of them was removed from it.
+    is_repeating: bool,
+}
+
+/// The end of the queue that the writer holds. When the thread ends, also by a panic, queued writes get an error.
+struct QueueEnd(Arc<WriteQueue>);
+
+impl Drop for QueueEnd {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 /// The outcome of one write inside the batch.
@@ -88,9 +69,8 @@ enum WriteOutcome {
 /// The outcome of a transaction.
 enum BatchOutcome {
     Committed,
-    /// Rolled back because of the last write of the batch, which returns its own error. The other writes can be
-    /// repeated.
-    Aborted,
+    /// Rolled back because of the write at this index, which returns its own error. The other writes run again.
+    Aborted(usize),
     /// Rolled back, or outcome unknown, because of a database error.
     Failed(BatchFailure),
 }
@@ -113,61 +93,70 @@ impl BatchFailure {
 }
 
 impl WriterThread {
-    pub(crate) fn new(queue: Receiver<WriterMessage>, connection: Connection, shared: Arc<SharedState>) -> Self {
+    pub(crate) fn new(queue: Arc<WriteQueue>, connection: Connection, shared: Arc<SharedState>) -> Self {
         Self {
-            queue,
+            queue: QueueEnd(queue),
+            deadline: JobDeadline::new(),
             connection: Some(connection),
             shared,
             mean_commit: Duration::ZERO,
             latest_time: Millis::MIN,
             has_concurrent_writes: false,
+            last_used: None,
+            is_repeating: false,
         }
     }
 
     pub(crate) fn run(mut self) {
-        while let Some(first) = self.next_batch() {
-            let mut batch = Vec::with_capacity(8);
-            let outcome = self.run_batch(first, &mut batch);
+        if let Some(connection) = &self.connection
+            && let Err(error) = self.deadline.watch(connection)
+        {
+            tracing::error!(%error, "writes have no time limit");
+        }
+        while let Some((first, has_waited)) = self.queue.0.wait_for_first() {
+            // A write that did not wait for the writer waited for the last commit, so there are concurrent writes.
+            self.has_concurrent_writes |= !has_waited;
+            let mut batch = vec![first];
+            self.is_repeating = false;
+            let mut outcome = self.run_batch(&mut batch);
             self.has_concurrent_writes = batch.len() > 1;
-            self.shared.counters.queued.fetch_sub(batch.len() as u64, Ordering::Relaxed);
-            return_results(batch, &outcome);
+            self.is_repeating = true;
+            while let BatchOutcome::Aborted(failed) = outcome {
+                let failure = BatchFailure::Unusable.to_error();
+                self.send_result(batch.remove(failed), WriteVerdict::Failed(failure));
+                if batch.is_empty() {
+                    break;
+                }
+                outcome = self.run_batch(&mut batch);
+            }
+            self.queue.0.complete_batch(self.last_used.take(), matches!(outcome, BatchOutcome::Failed(_)));
+            for due in batch {
+                let verdict = match &outcome {
+                    BatchOutcome::Failed(failure) => WriteVerdict::RolledBack(failure.to_error()),
+                    BatchOutcome::Committed | BatchOutcome::Aborted(_) => WriteVerdict::Committed,
+                };
+                self.send_result(due, verdict);
+            }
         }
         self.checkpoint_and_close();
     }
 
-    /// Returns the first write of the next batch, or `None` when the store is closing and the queue is empty.
-    fn next_batch(&mut self) -> Option<Box<dyn QueuedWrite>> {
-        loop {
-            match self.queue.try_recv() {
-                Ok(WriterMessage::Write(job)) => {
-                    // It waited for the last commit, so there are concurrent writes.
-                    self.has_concurrent_writes = true;
-                    return Some(job);
-                }
-                Ok(WriterMessage::Stop) => {}
-                Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) if self.shared.closing.load(Ordering::SeqCst) => {
-                    return None;
-                }
-                Err(TryRecvError::Empty) => match self.queue.recv() {
-                    Ok(WriterMessage::Write(job)) => return Some(job),
-                    Ok(WriterMessage::Stop) => {}
-                    Err(_) => return None,
-                },
-            }
-        }
+    fn send_result(&self, due: DueWrite, verdict: WriteVerdict) {
+        self.shared.counters.queued.fetch_sub(1, Ordering::Relaxed);
+        due.write.send_result(verdict);
     }
 
-    /// Runs one transaction. Afterwards `batch` contains every write that was received from the queue.
-    fn run_batch(&mut self, first: Box<dyn QueuedWrite>, batch: &mut Vec<Box<dyn QueuedWrite>>) -> BatchOutcome {
+    /// Runs the writes of `batch` and further ones of the queue in one transaction. Afterwards `batch` contains every
+    /// write that was received.
+    fn run_batch(&mut self, batch: &mut Vec<DueWrite>) -> BatchOutcome {
         ObservedFailures::take_observed();
-        batch.push(first);
         if self.shared.is_corrupt() {
             return BatchOutcome::Failed(BatchFailure::Unusable);
         }
         let opened = match self.connection.take() {
             Some(connection) => Ok(connection),
-            None => connection::connect_writer(&self.shared.files),
+            None => connection::connect_writer(&self.shared.files)
+                .and_then(|connection| self.deadline.watch(&connection).map(|()| connection)),
         };
         let result = opened.and_then(|connection| {
             let begun = execute_statement(&connection, "BEGIN IMMEDIATE");
@@ -194,17 +183,27 @@ impl WriterThread {
     fn fill_and_commit(
         &mut self,
         connection: &Connection,
-        batch: &mut Vec<Box<dyn QueuedWrite>>,
+        batch: &mut Vec<DueWrite>,
     ) -> rusqlite::Result<BatchOutcome> {
         let changes = connection.total_changes();
         let hold_until = self.hold_deadline();
         let mut has_events = false;
         let mut next = 0;
-        while let Some(job) = batch.get_mut(next) {
+        let mut spent = Duration::ZERO;
+        while let Some(due) = batch.get_mut(next) {
             self.latest_time = self.latest_time.max(clock::current_millis());
-            let tx = Tx::new(connection, self.latest_time);
-            if matches!(run_job(&tx, connection, job.as_mut())?, WriteOutcome::Broken) {
-                return Ok(BatchOutcome::Aborted);
+            let start = Instant::now();
+            self.deadline.arm(due.owner, start);
+            let tx = Tx::new(connection, self.latest_time, &self.deadline, self.shared.quota_defaults());
+            let outcome = run_job(&tx, connection, due.write.as_mut());
+            let took = start.elapsed();
+            spent += took;
+            if !self.is_repeating {
+                let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+                self.last_used = Some(UsedTime { owner: due.owner, micros });
+            }
+            if matches!(outcome?, WriteOutcome::Broken) {
+                return Ok(BatchOutcome::Aborted(next));
             }
             has_events |= tx.has_events();
             // Nothing is committed after a disk failure, even if the write itself ignored the error.
@@ -212,8 +211,8 @@ impl WriterThread {
                 return Ok(BatchOutcome::Failed(BatchFailure::Unusable));
             }
             next += 1;
-            if next < BATCH_MAX {
-                batch.extend(self.next_for_batch(hold_until));
+            if !self.is_repeating && next < BATCH_MAX && spent < BATCH_TIME_MAX {
+                batch.extend(self.queue.0.pop(self.last_used.take(), hold_until));
             }
         }
         let start = Instant::now();
@@ -233,21 +232,7 @@ impl WriterThread {
         worth_it.then(|| Instant::now() + (self.mean_commit / 4).min(HOLD_MAX))
     }
 
-    /// Returns one more write for the batch: a queued one, or one that arrives before `hold_until`.
-    fn next_for_batch(&self, hold_until: Option<Instant>) -> Option<Box<dyn QueuedWrite>> {
-        match self.queue.try_recv() {
-            Ok(WriterMessage::Write(job)) => return Some(job),
-            Ok(WriterMessage::Stop) | Err(TryRecvError::Disconnected) => return None,
-            Err(TryRecvError::Empty) => {}
-        }
-        let left = hold_until?.checked_duration_since(Instant::now())?;
-        match self.queue.recv_timeout(left) {
-            Ok(WriterMessage::Write(job)) => Some(job),
-            Ok(WriterMessage::Stop) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
-    }
-
-    fn record_commit(&mut self, took: Duration, batch: &[Box<dyn QueuedWrite>]) {
+    fn record_commit(&mut self, took: Duration, batch: &[DueWrite]) {
         let counters = &self.shared.counters;
         counters.batches.observe(batch.len() as u64);
         counters.commits.observe(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
@@ -297,6 +282,8 @@ fn run_job(tx: &Tx<'_>, connection: &Connection, job: &mut dyn QueuedWrite) -> r
     }
     let changes = connection.total_changes();
     let succeeded = job.run(tx);
+    // The statements below must not be interrupted.
+    tx.end_deadline();
     // SQLite rolls back the whole transaction on some errors, such as a full disk.
     if connection.is_autocommit() {
         return Ok(WriteOutcome::Broken);
@@ -308,26 +295,13 @@ fn run_job(tx: &Tx<'_>, connection: &Connection, job: &mut dyn QueuedWrite) -> r
         execute_statement(connection, "RELEASE job")?;
         return Ok(WriteOutcome::Clean);
     }
-    let has_partial_changes = !succeeded && connection.total_changes() != changes;
+    let has_partial_changes = !succeeded && connection.total_changes() - tx.undone_changes() != changes;
     Ok(if has_partial_changes { WriteOutcome::Broken } else { WriteOutcome::Clean })
 }
 
-/// Returns its result to every write of a batch.
-fn return_results(batch: Vec<Box<dyn QueuedWrite>>, outcome: &BatchOutcome) {
-    let last = batch.len().saturating_sub(1);
-    for (at, job) in batch.into_iter().enumerate() {
-        job.send_result(match outcome {
-            BatchOutcome::Committed => WriteVerdict::Committed,
-            BatchOutcome::Aborted if at == last => WriteVerdict::Failed(BatchFailure::Unusable.to_error()),
-            BatchOutcome::Aborted => WriteVerdict::RolledBack(Error::new(Reason::ServerBusy)),
-            BatchOutcome::Failed(failure) => WriteVerdict::RolledBack(failure.to_error()),
-        });
-    }
-}
-
 /// The ids of the requests in a batch, for a log line about all of them.
-fn collect_request_ids(batch: &[Box<dyn QueuedWrite>]) -> Option<Arc<str>> {
-    let ids: Vec<&str> = batch.iter().filter_map(|job| job.request()).collect();
+fn collect_request_ids(batch: &[DueWrite]) -> Option<Arc<str>> {
+    let ids: Vec<&str> = batch.iter().filter_map(|due| due.write.request()).collect();
     (!ids.is_empty()).then(|| ids.join(",").into())
 }
 

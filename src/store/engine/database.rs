@@ -2,11 +2,13 @@
 
 use rusqlite::Connection;
 
+use crate::model::quota::QuotaDefaults;
 use crate::store::OpenMode;
 use crate::store::engine::files::DataFiles;
 use crate::store::engine::open_error::OpenError;
+use crate::store::engine::snapshot::Snapshot;
 use crate::store::engine::{backup, connection, upgrade};
-use crate::store::tables::feed_gap;
+use crate::store::tables::{feed_gap, instance};
 
 /// Opens the writer's connection: validates the file, and upgrades it if its schema is old.
 pub(crate) fn open_database(files: &DataFiles, access: OpenMode) -> Result<Connection, OpenError> {
@@ -32,4 +34,9 @@ pub(crate) fn open_database(files: &DataFiles, access: OpenMode) -> Result<Conne
     feed_gap::apply_recorded_gap(&mut writer).map_err(failed)?;
     files.restrict_permissions()?;
     Ok(writer)
+}
+
+/// Returns the default quotas that the last server stored. Without any, there are no limits.
+pub(crate) fn read_quota_defaults(connection: &Connection) -> QuotaDefaults {
+    instance::load_quota_defaults(&Snapshot::new(connection)).unwrap_or_default()
 }

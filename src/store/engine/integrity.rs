@@ -119,6 +119,38 @@ const CONSISTENCY_RULES: &[(&str, &str)] = &[
         "SELECT 1 FROM resource_values v LEFT JOIN resources r ON r.resource = v.resource
          WHERE r.resource IS NULL OR r.configuration <> v.configuration",
     ),
+    (
+        "the usage of a configuration differs from its users, groups, members and bytes",
+        "SELECT configuration FROM (
+             SELECT configuration, type = 'User' AS users, type = 'Group' AS groups, member_count AS members,
+                    octet_length(body) AS bytes FROM resources
+             UNION ALL SELECT configuration, -users, -groups, -members, -bytes FROM configuration_usage)
+         GROUP BY configuration
+         HAVING sum(users) <> 0 OR sum(groups) <> 0 OR sum(members) <> 0 OR sum(bytes) <> 0",
+    ),
+    (
+        "the usage of an account differs from the sum of its configurations",
+        "SELECT account_id FROM (
+             SELECT account_id, users, groups, members, bytes FROM configuration_usage
+             UNION ALL SELECT account_id, -users, -groups, -members, -bytes FROM account_usage)
+         GROUP BY account_id
+         HAVING sum(users) <> 0 OR sum(groups) <> 0 OR sum(members) <> 0 OR sum(bytes) <> 0",
+    ),
+    (
+        "a configuration or an account has no usage counters",
+        "SELECT 1 FROM configurations c LEFT JOIN configuration_usage u ON u.configuration = c.configuration
+         WHERE u.account_id IS NOT c.account_id
+         UNION ALL SELECT 1 FROM accounts a LEFT JOIN account_usage u ON u.account_id = a.id WHERE u.account_id IS NULL",
+    ),
+    (
+        "the bytes of a request log differ from their counter",
+        "SELECT configuration FROM (
+             SELECT configuration, 200 + octet_length(path) + octet_length(notes) + ifnull(octet_length(detail), 0)
+                    + ifnull(octet_length(request_body), 0) + ifnull(octet_length(response_body), 0) AS bytes
+             FROM requests
+             UNION ALL SELECT configuration, -request_log_bytes FROM configuration_usage)
+         GROUP BY configuration HAVING sum(bytes) <> 0",
+    ),
     ("the document of a resource is not valid JSON", "SELECT 1 FROM resources WHERE NOT json_valid(body)"),
 ];
 

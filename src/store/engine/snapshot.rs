@@ -8,6 +8,8 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::model::quota::QuotaDefaults;
+use crate::store::engine::job_deadline::JobDeadline;
 
 /// A consistent view of the database, valid while it is borrowed.
 pub struct Snapshot<'c> {
@@ -82,11 +84,67 @@ pub struct Tx<'c> {
     /// The timestamp of this write. Never earlier than that of the previous write, even if the clock is set back.
     pub now: Millis,
     has_events: Cell<bool>,
+    /// Row changes that were undone by [`Tx::run_in_savepoint`].
+    undone_changes: Cell<u64>,
+    quota_defaults: QuotaDefaults,
+    deadline: &'c JobDeadline,
 }
 
 impl<'c> Tx<'c> {
-    pub(in crate::store) fn new(connection: &'c Connection, now: Millis) -> Self {
-        Self { snapshot: Snapshot::new(connection), now, has_events: Cell::new(false) }
+    pub(in crate::store) fn new(
+        connection: &'c Connection,
+        now: Millis,
+        deadline: &'c JobDeadline,
+        quota_defaults: QuotaDefaults,
+    ) -> Self {
+        Self {
+            snapshot: Snapshot::new(connection),
+            now,
+            has_events: Cell::new(false),
+            undone_changes: Cell::new(0),
+            quota_defaults,
+            deadline,
+        }
+    }
+
+    /// For loops that run few statements: statements are interrupted at the deadline without it.
+    ///
+    /// # Errors
+    /// `WriteTooLong` after the deadline of the job.
+    pub fn check_deadline(&self) -> Result<()> {
+        self.deadline.check()
+    }
+
+    /// The limits of configurations and accounts without limits of their own.
+    pub fn quota_defaults(&self) -> &QuotaDefaults {
+        &self.quota_defaults
+    }
+
+    /// Runs a part of the write, and undoes its changes if it returns an error. The write itself can still succeed, and
+    /// the other writes of the batch are not affected.
+    ///
+    /// # Errors
+    /// The error of `part`.
+    pub fn run_in_savepoint<T>(&self, part: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.run("SAVEPOINT part", [])?;
+        let (changes, undone) = (self.snapshot.connection.total_changes(), self.undone_changes.get());
+        let result = part();
+        // SQLite rolls back the whole transaction on some errors, such as a full disk.
+        if self.snapshot.connection.is_autocommit() {
+            return result;
+        }
+        if result.is_err() {
+            self.run("ROLLBACK TO part", [])?;
+            // The changes that an inner part has undone are among them.
+            self.undone_changes.set(undone + self.snapshot.connection.total_changes() - changes);
+        }
+        self.run("RELEASE part", [])?;
+        result
+    }
+
+    /// Row changes that were made and undone.
+    pub(in crate::store) fn undone_changes(&self) -> u64 {
+        self.undone_changes.get()
     }
 
     /// Runs a statement.
@@ -97,6 +155,11 @@ impl<'c> Tx<'c> {
     /// Runs a statement and returns the number of changed rows.
     pub(in crate::store) fn execute(&self, sql: &str, parameters: impl Params) -> Result<usize> {
         Ok(self.prepare(sql)?.execute(parameters)?)
+    }
+
+    /// Ends the time limit of the job, so that the statements of the transaction itself are not interrupted.
+    pub(in crate::store) fn end_deadline(&self) {
+        self.deadline.disarm();
     }
 
     /// Requests that the tasks waiting for events are woken after the commit.

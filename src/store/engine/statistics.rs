@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::histogram::{Histogram, HistogramSnapshot};
 use crate::store::Store;
@@ -17,7 +18,7 @@ const COMMIT_TIME_BOUNDS: &[u64] =
 pub(crate) struct WriterCounters {
     /// Writes that are queued or running.
     pub(crate) queued: AtomicU64,
-    /// Writes rejected because the queue was full.
+    /// Writes rejected because their owner's share of the queue was full.
     pub(crate) rejected: AtomicU64,
     pub(crate) batches: Histogram,
     /// Duration in microseconds of the commits that changed something.
@@ -40,7 +41,9 @@ impl Default for WriterCounters {
 pub struct StoreStatistics {
     /// Writes that are queued or running.
     pub queued: u64,
-    /// Writes rejected because the queue was full, since start.
+    /// How long the oldest of them has waited for its result.
+    pub queue_oldest: Duration,
+    /// Writes rejected because their owner's share of the queue was full, since start.
     pub rejected: u64,
     /// Number of writes per commit.
     pub batches: HistogramSnapshot,
@@ -61,6 +64,7 @@ impl Store {
         let size = |path: &Path| fs::metadata(path).ok().map(|metadata| metadata.len());
         StoreStatistics {
             queued: counters.queued.load(Ordering::Relaxed),
+            queue_oldest: self.writer.oldest_age(),
             rejected: counters.rejected.load(Ordering::Relaxed),
             batches: counters.batches.snapshot(),
             commits: counters.commits.snapshot(),

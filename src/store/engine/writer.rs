@@ -3,9 +3,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -13,12 +14,20 @@ use tokio::sync::oneshot;
 use crate::error::{Error, Reason, Result};
 use crate::log;
 use crate::store::SharedState;
-use crate::store::engine::batch::{Isolation, QueuedWrite, WriteVerdict, WriterMessage, WriterThread};
+use crate::store::engine::batch::WriterThread;
+use crate::store::engine::fair_queue;
 use crate::store::engine::open_error::OpenError;
+use crate::store::engine::owner::WorkOwner;
+use crate::store::engine::queued_write::{Isolation, QueuedWrite, WriteVerdict};
 use crate::store::engine::snapshot::Tx;
+use crate::store::engine::write_queue::{PushError, WriteQueue};
 
-/// Default limit of queued writes. If the queue is full, a write fails at once instead of waiting until it times out.
+/// Default limit of queued writes, shared by their owners. If the share of an owner is full, its write fails at once
+/// instead of waiting until it times out.
 pub(crate) const QUEUE_MAX: usize = 1_024;
+
+/// How long the writer may make no progress while a write waits, until the server is not ready.
+pub(crate) const STALL_MAX: Duration = Duration::from_secs(5);
 
 struct PendingWrite<T, F, A> {
     isolation: Isolation,
@@ -31,7 +40,7 @@ struct PendingWrite<T, F, A> {
 impl<T, F, A> QueuedWrite for PendingWrite<T, F, A>
 where
     T: Send,
-    F: FnOnce(&Tx<'_>) -> Result<T> + Send,
+    F: FnMut(&Tx<'_>) -> Result<T> + Send,
     A: FnOnce(Result<T>) + Send,
 {
     fn isolation(&self) -> Isolation {
@@ -43,12 +52,20 @@ where
     }
 
     fn run(&mut self, tx: &Tx<'_>) -> bool {
-        let Some(job) = self.job.take() else {
+        let Some(job) = self.job.as_mut() else {
             return false;
         };
-        // Unwind safe: after a panic the closure is dropped and the transaction is rolled back.
-        let result = catch_unwind(AssertUnwindSafe(|| log::resume_request(self.request.clone(), || job(tx))))
-            .unwrap_or_else(|_| Err(Error::database("a write panicked")));
+        let request = self.request.clone();
+        // Unwind safe: after a panic the closure does not run again and the transaction is rolled back.
+        let result = catch_unwind(AssertUnwindSafe(|| log::resume_request(request, || job(tx)))).unwrap_or_else(|_| {
+            self.job = None;
+            Err(Error::database("a write panicked"))
+        });
+        // A statement of the writer is interrupted only at the deadline of the job.
+        let result = result.map_err(|error| match error.reason() {
+            Reason::QueryTooLong => Error::new(Reason::WriteTooLong),
+            _ => error,
+        });
         let succeeded = result.is_ok();
         self.result = Some(result);
         succeeded
@@ -66,7 +83,8 @@ where
 
 /// The handle to the writer thread. Dropping it stops the thread.
 pub(crate) struct Writer {
-    queue: SyncSender<WriterMessage>,
+    queue: Arc<WriteQueue>,
+    queue_max: usize,
     thread: Mutex<Option<JoinHandle<()>>>,
     shared: Arc<SharedState>,
 }
@@ -77,23 +95,23 @@ impl Writer {
         shared: Arc<SharedState>,
         queue_max: usize,
     ) -> std::result::Result<Self, OpenError> {
-        let (queue, receiver): (_, Receiver<WriterMessage>) = mpsc::sync_channel(queue_max);
-        let writer = WriterThread::new(receiver, connection, Arc::clone(&shared));
+        let queue = Arc::new(WriteQueue::new(queue_max));
+        let writer = WriterThread::new(Arc::clone(&queue), connection, Arc::clone(&shared));
         let thread = thread::Builder::new()
             .name("rollcall-writer".into())
             .spawn(move || writer.run())
             .map_err(|error| OpenError::io("start the writer of", &shared.files.database, error))?;
-        Ok(Self { queue, thread: Mutex::new(Some(thread)), shared })
+        Ok(Self { queue, queue_max, thread: Mutex::new(Some(thread)), shared })
     }
 
-    pub(crate) async fn write<T, F>(&self, isolation: Isolation, job: F) -> Result<T>
+    pub(crate) async fn write<T, F>(&self, owner: WorkOwner, isolation: Isolation, job: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
         // If the caller drops the future, the write still runs.
-        self.send(isolation, job, move |result| drop(sender.send(result)))?;
+        self.send((owner, isolation), job, move |result| drop(sender.send(result)))?;
         receiver.await.unwrap_or_else(|_| Err(self.lost_write_error()))
     }
 
@@ -101,30 +119,49 @@ impl Writer {
     pub(crate) async fn is_responsive(&self) -> bool {
         let (sender, receiver) = oneshot::channel();
         let sent = self.send(
-            Isolation::None,
+            (WorkOwner::Background, Isolation::None),
             |_| Ok(()),
             move |_| {
                 // The caller may have dropped the future.
                 let _ = sender.send(());
             },
         );
-        sent.is_ok() && receiver.await.is_ok()
+        match sent {
+            Ok(()) => receiver.await.is_ok(),
+            // The lane of the owner is full: the writer responds as long as it makes progress.
+            Err(_) => self.stalled_for() < STALL_MAX && !self.shared.closing.load(Ordering::SeqCst),
+        }
     }
 
-    pub(crate) fn write_blocking<T, F>(&self, isolation: Isolation, job: F) -> Result<T>
+    /// How many writes of one owner are accepted in any case.
+    pub(crate) fn smallest_share(&self) -> usize {
+        fair_queue::smallest_share(self.queue_max)
+    }
+
+    /// How long the oldest write has waited for its result.
+    pub(crate) fn oldest_age(&self) -> Duration {
+        self.queue.oldest_age()
+    }
+
+    /// How long the writer has made no progress although a write waits.
+    pub(crate) fn stalled_for(&self) -> Duration {
+        self.queue.stalled_for()
+    }
+
+    pub(crate) fn write_blocking<T, F>(&self, owner: WorkOwner, isolation: Isolation, job: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
         let (sender, receiver) = mpsc::sync_channel(1);
-        self.send(isolation, job, move |result| drop(sender.send(result)))?;
+        self.send((owner, isolation), job, move |result| drop(sender.send(result)))?;
         receiver.recv().unwrap_or_else(|_| Err(self.lost_write_error()))
     }
 
-    fn send<T, F, A>(&self, isolation: Isolation, job: F, answer: A) -> Result<()>
+    fn send<T, F, A>(&self, (owner, isolation): (WorkOwner, Isolation), job: F, answer: A) -> Result<()>
     where
         T: Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
         A: FnOnce(Result<T>) + Send + 'static,
     {
         if self.shared.is_corrupt() {
@@ -134,9 +171,9 @@ impl Writer {
             PendingWrite { isolation, request: log::current_request_id(), job: Some(job), result: None, answer };
         let counters = &self.shared.counters;
         counters.queued.fetch_add(1, Ordering::Relaxed);
-        self.queue.try_send(WriterMessage::Write(Box::new(write))).map_err(|error| {
+        self.queue.push(owner, Box::new(write)).map_err(|error| {
             counters.queued.fetch_sub(1, Ordering::Relaxed);
-            if matches!(error, TrySendError::Disconnected(_)) {
+            if matches!(error, PushError::Ended) {
                 return self.lost_write_error();
             }
             counters.rejected.fetch_add(1, Ordering::Relaxed);
@@ -160,12 +197,11 @@ impl Writer {
         let Some(thread) = running else {
             return;
         };
+        self.queue.close();
         // A job may drop the last handle on the writer thread itself. That thread checks the flag after the batch.
         if thread.thread().id() == thread::current().id() {
             return;
         }
-        // Fails only if the thread has already ended.
-        let _ = self.queue.send(WriterMessage::Stop);
         if thread.join().is_err() {
             tracing::error!("the writer thread panicked");
         }

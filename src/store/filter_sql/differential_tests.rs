@@ -13,6 +13,7 @@ use crate::scim::index;
 use crate::scim::schema::{COMMON, GROUP_TYPE};
 use crate::scim::sort::{Sort, SortField, SortPosition, SortValue};
 use crate::scim::timestamp::parse_timestamp;
+use crate::scim::work::WorkBudget;
 use crate::scim::{entity_tag, fold, urn};
 use crate::store::Snapshot;
 use crate::store::tables::pages::{PageWindow, ResourceStream, read_page};
@@ -255,8 +256,9 @@ fn agree(
     let condition =
         compile_filter(&predicate, &FilterContext { configuration: 7, resource_type, base: BASE, parameters_used: 2 });
     let documents = (0..world.len()).filter(|number| type_of(&world[*number]).name == resource_type.name);
-    let expected: Vec<usize> =
-        documents.filter(|number| matches_resource(&predicate, &rendered(world, *number))).collect();
+    let matches =
+        |number: &usize| matches_resource(&predicate, &rendered(world, *number), &mut WorkBudget::default()).unwrap();
+    let expected: Vec<usize> = documents.filter(matches).collect();
     prop_assert_eq!(found(connection, &condition, &resource_type.name), expected, "{}\n{}", filter, condition.sql);
     Ok(())
 }

@@ -59,6 +59,9 @@ pub struct CompiledFilter {
     /// Whether that index returns row numbers of `resources`. Then the clause contains `+r.configuration` and
     /// `+r.type`, so that SQLite does not scan the resources of the type instead.
     pub by_row: bool,
+    /// Whether the filter is one `eq` comparison with an indexed column and nothing else, so that reading its first matches
+    /// costs a few index lookups.
+    pub single_key: bool,
 }
 
 impl CompiledFilter {
@@ -79,6 +82,7 @@ pub fn compile_filter(predicate: &Predicate, context: &FilterContext<'_>) -> Com
         params: compiler.params,
         indexed: term.access_path != AccessPath::Scan,
         by_row: term.access_path == AccessPath::Row,
+        single_key: term.access_path != AccessPath::Scan && is_column_eq(predicate),
     }
 }
 
@@ -314,6 +318,13 @@ fn find_indexed_eq(predicate: &Predicate) -> Option<(&FilterField, &FieldCheck)>
         Predicate::And(terms) => terms.iter().find_map(find_indexed_eq),
         _ => None,
     }
+}
+
+/// Whether the predicate is one `eq` comparison with a column of the resource itself.
+fn is_column_eq(predicate: &Predicate) -> bool {
+    let Predicate::Test(field, check) = predicate else { return false };
+    let is_column = matches!(&*field.attribute, "id" | "externalId" | "userName" | "displayName");
+    is_eq(check) && is_column && field.extension.is_none() && field.sub.is_none()
 }
 
 fn is_eq(check: &FieldCheck) -> bool {

@@ -176,3 +176,27 @@ fn the_largest_filters_compile_to_valid_statements() {
     let deep = format!("{}manager ne \"x\"{}", "not (".repeat(32), ")".repeat(32));
     plan(&connection, &compiled(&deep, &USER_TYPE));
 }
+
+#[test]
+fn only_a_comparison_with_one_key_is_read_on_the_event_loop() {
+    let slow = vec!["emails.value co \"y\""; 20].join(" or ");
+    for (text, expected) in [
+        ("userName eq \"x\"", true),
+        ("id eq \"x\"", true),
+        ("externalId eq \"x\"", true),
+        ("displayName eq \"x\"", true),
+        ("userName ne \"x\"", false),
+        ("userName sw \"x\"", false),
+        ("not (userName eq \"x\")", false),
+        ("userName eq \"x\" or userName eq \"y\"", false),
+        ("userName eq \"x\" and active eq true", false),
+        ("active eq true", false),
+        ("title eq \"x\"", false),
+        ("emails.value eq \"x\"", false),
+        ("groups.value eq \"x\"", false),
+        ("manager.displayName eq \"x\"", false),
+        (&*format!("userName eq \"x\" and ({slow})"), false),
+    ] {
+        assert_eq!(compiled(text, &USER_TYPE).single_key, expected, "{text}");
+    }
+}

@@ -3,6 +3,7 @@
 use rusqlite::{Row, named_params, params};
 
 use super::rows::read_columns;
+use super::usage;
 use crate::error::Result;
 use crate::model::account::Account;
 use crate::store::{Snapshot, Tx};
@@ -10,11 +11,15 @@ use crate::store::{Snapshot, Tx};
 /// Creates the account if it does not exist, with its id as the name. Recreates a deleted account. Returns true if it
 /// was created.
 pub fn ensure_account(tx: &Tx<'_>, id: &str) -> Result<bool> {
-    Ok(tx.execute(
+    let created = tx.execute(
         "INSERT INTO accounts (id, name, created_at) VALUES (:id, :id, :now)
          ON CONFLICT (id) DO UPDATE SET name = :id, created_at = :now, deleted_at = NULL WHERE deleted_at IS NOT NULL",
         named_params! {":id": id, ":now": tx.now},
-    )? == 1)
+    )? == 1;
+    if created {
+        usage::insert_account_usage(tx, id)?;
+    }
+    Ok(created)
 }
 
 const SELECT_ACCOUNTS: &str = "SELECT a.id, a.name, a.created_at,

@@ -3,6 +3,7 @@
 use rusqlite::{Row, named_params};
 
 use super::rows::read_columns;
+use super::usage;
 use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
 use crate::model::configuration::{Configuration, ConfigurationSource};
@@ -50,7 +51,9 @@ pub fn insert_configuration(tx: &Tx<'_>, new: &NewConfigurationRow<'_>) -> Resul
             ":sync": new.sync,
             ":now": tx.now,
         });
-    inserted.map_err(|error| map_name_conflict(error, new.connection_name))
+    let key = inserted.map_err(|error| map_name_conflict(error, new.connection_name))?;
+    usage::insert_configuration_usage(tx, key, new.account)?;
+    Ok(key)
 }
 
 fn map_name_conflict(error: rusqlite::Error, name: &str) -> Error {

@@ -115,21 +115,54 @@ pub struct CollectionPage<'q> {
     pub after: Option<&'q DirectoryPosition>,
     /// Most resources of the page.
     pub limit: usize,
+    /// Most bytes of their texts. A page that would be larger ends early. The first resource is always included.
+    pub bytes_max: usize,
+}
+
+/// Resources of a page.
+#[derive(Debug)]
+pub struct CollectionRows {
+    /// The resources.
+    pub rows: Vec<StoredResource>,
+    /// Whether more resources follow, because the page was full of bytes.
+    pub is_cut: bool,
 }
 
 /// Returns the resources of a page.
-pub fn list_resources(at: &Snapshot<'_>, page: &CollectionPage<'_>) -> Result<Vec<StoredResource>> {
+pub fn list_resources(at: &Snapshot<'_>, page: &CollectionPage<'_>) -> Result<CollectionRows> {
     let mut found = Vec::new();
+    let mut is_cut = false;
     for table in get_view_tables(page.view) {
         let (sql, values) = build_page_sql(table, page);
         let mut statement = at.prepare(&sql)?;
+        let mut bytes = 0;
         for row in statement.query_map(params_from_iter(values), read_stored_resource)? {
-            found.push(row?);
+            let row = row?;
+            bytes += row.body.len();
+            found.push(row);
+            // A row beyond the limit, which is removed below. So no row of the other table is skipped.
+            if bytes > page.bytes_max {
+                is_cut = true;
+                break;
+            }
         }
     }
     found.sort_by_cached_key(|one| page.filter.position(one));
     found.truncate(page.limit);
-    Ok(found)
+    let fitting = count_fitting(found.iter().map(|row| row.body.len()), page.bytes_max);
+    is_cut |= fitting < found.len();
+    found.truncate(fitting);
+    Ok(CollectionRows { rows: found, is_cut })
+}
+
+/// Returns how many of the items fit into this number of bytes, at least one.
+pub fn count_fitting(lengths: impl Iterator<Item = usize>, bytes_max: usize) -> usize {
+    let mut bytes = 0_usize;
+    let is_fitting = |(index, length): &(usize, usize)| {
+        bytes += length;
+        *index == 0 || bytes <= bytes_max
+    };
+    lengths.enumerate().take_while(is_fitting).count()
 }
 
 /// Returns the tables of a view, each with its condition.
@@ -358,7 +391,7 @@ mod tests {
         let collection = ResourceCollection { configuration: 1, resource_type: "User" };
         let position = DirectoryPosition { changed: 1, row: 1, id: "x".to_owned() };
         let view = DirectoryView::Current;
-        let page = CollectionPage { collection, view, filter, after: Some(&position), limit: 10 };
+        let page = CollectionPage { collection, view, filter, after: Some(&position), limit: 10, bytes_max: 1 };
         let (sql, values) = build_page_sql(table, &page);
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let steps = statement.query_map(params_from_iter(values), |row| row.get(3)).unwrap();

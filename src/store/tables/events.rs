@@ -70,24 +70,44 @@ pub struct EventsQuery {
     pub matches_nothing: bool,
 }
 
-/// Returns at most `limit` published events after `after` and up to and including `until`, oldest first.
+/// Limits of a page of events.
+#[derive(Debug, Clone, Copy)]
+pub struct EventsLimit {
+    /// Most events.
+    pub count: u32,
+    /// Most bytes of their payloads. The first event is always included.
+    pub bytes: usize,
+}
+
+/// Returns published events after `after` and up to and including `until`, oldest first, and whether the limit ended the
+/// list, so that more may follow.
 pub fn list_published_events(
     at: &Snapshot<'_>,
     query: &EventsQuery,
     after: i64,
     until: i64,
-    limit: u32,
-) -> Result<Vec<Event>> {
+    limit: EventsLimit,
+) -> Result<(Vec<Event>, bool)> {
     if query.matches_nothing {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), false));
     }
     let mut statement = at.prepare(&format!(
         "{COLUMNS} WHERE e.seq > ?1 AND e.seq <= ?2 AND e.published = 1
              AND (?3 IS NULL OR e.account_id = ?3) AND (?4 IS NULL OR c.id = ?4)
          ORDER BY e.seq LIMIT ?5"
     ))?;
-    let rows = statement.query_map(params![after, until, query.account, query.configuration, limit], read_event)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let parameters = params![after, until, query.account, query.configuration, limit.count];
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    for event in statement.query_map(parameters, read_event)? {
+        let event: Event = event?;
+        bytes += event.payload.len();
+        if bytes > limit.bytes && !events.is_empty() {
+            return Ok((events, true));
+        }
+        events.push(event);
+    }
+    let is_full = events.len() >= usize::try_from(limit.count).unwrap_or(usize::MAX);
+    Ok((events, is_full))
 }
 
 /// Returns the range of the stored events: the number before the oldest event, and the number of the newest. Both are 0

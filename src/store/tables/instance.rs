@@ -6,7 +6,8 @@ use rusqlite::named_params;
 
 use crate::auth::secret::{self, TokenDigest};
 use crate::clock::Millis;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::model::quota::QuotaDefaults;
 use crate::scim::cursor::CursorSecret;
 use crate::settings::DEFAULT_PUBLIC_URL;
 use crate::store::{Snapshot, Tx};
@@ -16,6 +17,7 @@ const LISTEN_URL: &str = "listen_url";
 const SETUP_CODE: &str = "setup_code";
 const SELF_SERVICE: &str = "self_service";
 const CURSOR_SECRET: &str = "cursor_secret";
+const QUOTA_DEFAULTS: &str = "quota_defaults";
 
 /// Returns the value of the key.
 pub fn get_value(at: &Snapshot<'_>, key: &str) -> Result<Option<String>> {
@@ -94,4 +96,17 @@ pub fn ensure_cursor_secret(tx: &Tx<'_>, fresh: CursorSecret) -> Result<CursorSe
     }
     set_value(tx, CURSOR_SECRET, &URL_SAFE_NO_PAD.encode(fresh))?;
     Ok(fresh)
+}
+
+/// Returns the limits of configurations and accounts without limits of their own, as the last server stored them.
+pub fn load_quota_defaults(at: &Snapshot<'_>) -> Result<QuotaDefaults> {
+    let stored = get_value(at, QUOTA_DEFAULTS)?;
+    Ok(stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+/// Stores these limits.
+pub fn set_quota_defaults(tx: &Tx<'_>, defaults: &QuotaDefaults) -> Result<()> {
+    let text = serde_json::to_string(defaults);
+    let text = text.map_err(|error| Error::database(format!("quotas cannot be written: {error}")))?;
+    set_value(tx, QUOTA_DEFAULTS, &text)
 }

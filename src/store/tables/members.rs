@@ -3,8 +3,10 @@
 use rusqlite::params;
 
 use crate::error::Result;
+use crate::model::quota::{QuotaKind, UsageAmounts};
 use crate::scim::schema::{SchemaText, find_standard_type};
 use crate::store::tables::resources::StoredResource;
+use crate::store::tables::usage;
 use crate::store::{Snapshot, Tx};
 
 /// A resource at one end of a membership, as the other end references it.
@@ -44,16 +46,27 @@ pub fn list_group_members(at: &Snapshot<'_>, group: &StoredResource) -> Result<V
 }
 
 /// Returns the groups that contain the resource, directly or through nested groups, each with whether the membership is
-/// direct (RFC 7643 section 4.1.2). The recursion ends for cyclic groups, because each group is visited once.
-pub fn list_effective_groups(at: &Snapshot<'_>, member: &StoredResource) -> Result<Vec<(LinkedResource, bool)>> {
+/// direct (RFC 7643 section 4.1.2). The recursion ends for cyclic groups, because each group is visited once. Returns
+/// `None` if the resource is a direct member of more than `direct_max` groups.
+pub fn list_effective_groups(
+    at: &Snapshot<'_>,
+    member: &StoredResource,
+    direct_max: Option<u32>,
+) -> Result<Option<Vec<(LinkedResource, bool)>>> {
     // Most resources are in no group, and an index lookup costs a tenth of the recursive query.
-    let mut any = at.prepare("SELECT 1 FROM group_members WHERE member_resource = ?1 LIMIT 1")?;
-    if !any.exists(params![member.key])? {
-        return Ok(Vec::new());
+    let mut more = at.prepare("SELECT 1 FROM group_members WHERE member_resource = ?1 LIMIT 1 OFFSET ?2")?;
+    if !more.exists(params![member.key, 0])? {
+        return Ok(Some(Vec::new()));
     }
-    at.list_rows(&build_groups_sql(), params![member.key, member.configuration], |row| {
+    if let Some(max) = direct_max
+        && more.exists(params![member.key, max])?
+    {
+        return Ok(None);
+    }
+    let groups = at.list_rows(&build_groups_sql(), params![member.key, member.configuration], |row| {
         Ok((read_linked_resource(row)?, row.get(4)?))
-    })
+    })?;
+    Ok(Some(groups))
 }
 
 /// CROSS JOIN fixes the join order. Otherwise SQLite scans all resources, because that provides the order of GROUP BY.
@@ -79,6 +92,16 @@ pub fn list_direct_groups(at: &Snapshot<'_>, member: &StoredResource) -> Result<
     )
 }
 
+/// Adds a change of the number of memberships to the usage of a configuration. Call it after [`add_member`] and
+/// [`remove_member`], once for all changes of a request.
+pub fn count_member_changes(tx: &Tx<'_>, configuration: i64, change: i64) -> Result<()> {
+    usage::add_usage(tx, configuration, &UsageAmounts::default().with(QuotaKind::Members, change))
+}
+
+fn count_removed(tx: &Tx<'_>, configuration: i64, removed: usize) -> Result<()> {
+    count_member_changes(tx, configuration, -i64::try_from(removed).unwrap_or(i64::MAX))
+}
+
 /// Adds a member to a group. Returns false if it is already a member.
 pub fn add_member(tx: &Tx<'_>, group: i64, member: i64) -> Result<bool> {
     Ok(tx.execute(
@@ -96,8 +119,9 @@ pub fn remove_member(tx: &Tx<'_>, group: i64, member: i64) -> Result<bool> {
 }
 
 /// Removes all members of a group.
-pub fn remove_all_members(tx: &Tx<'_>, group: i64) -> Result<()> {
-    tx.run("DELETE FROM group_members WHERE group_resource = ?1", params![group])
+pub fn remove_all_members(tx: &Tx<'_>, group: &StoredResource) -> Result<()> {
+    let removed = tx.execute("DELETE FROM group_members WHERE group_resource = ?1", params![group.key])?;
+    count_removed(tx, group.configuration, removed)
 }
 
 /// Removes a resource from all groups, and updates the version and member count of each.
@@ -109,7 +133,8 @@ pub fn remove_from_all_groups(tx: &Tx<'_>, member: &StoredResource) -> Result<()
            AND +configuration = ?3",
         params![member.key, tx.now, member.configuration],
     )?;
-    tx.run("DELETE FROM group_members WHERE member_resource = ?1", params![member.key])
+    let removed = tx.execute("DELETE FROM group_members WHERE member_resource = ?1", params![member.key])?;
+    count_removed(tx, member.configuration, removed)
 }
 
 /// Increments the version of every group that has this resource as a member, because its label changed.

@@ -5,7 +5,8 @@ use rusqlite::params;
 
 use super::rows::{read_columns, to_sql_limit};
 use crate::error::Result;
-use crate::store::tables::counts;
+use crate::model::quota::QuotaKind;
+use crate::store::tables::{counts, usage};
 use crate::store::{Snapshot, Tx};
 
 /// A configuration with a running purge.
@@ -102,15 +103,19 @@ pub fn list_remaining_resources(at: &Snapshot<'_>, configuration: i64, limit: us
 /// Deletes a resource with its memberships, password and held state. Its index values must be deleted first.
 pub fn purge_resource(tx: &Tx<'_>, configuration: i64, resource: &ResourceToPurge) -> Result<()> {
     if let Some(key) = resource.key {
-        for sql in [
-            "DELETE FROM group_members WHERE group_resource = ?1",
-            "DELETE FROM group_members WHERE member_resource = ?1",
-            "DELETE FROM passwords WHERE resource = ?1",
-            "DELETE FROM resources WHERE resource = ?1",
-        ] {
-            tx.run(sql, [key])?;
-        }
+        let bytes: i64 = tx.read_value("SELECT octet_length(body) FROM resources WHERE resource = ?1", [key])?;
+        tx.run(
+            "UPDATE resources SET member_count = member_count - 1
+             WHERE resource IN (SELECT group_resource FROM group_members WHERE member_resource = ?1)",
+            [key],
+        )?;
+        let members = tx.execute("DELETE FROM group_members WHERE group_resource = ?1", [key])?
+            + tx.execute("DELETE FROM group_members WHERE member_resource = ?1", [key])?;
+        tx.run("DELETE FROM passwords WHERE resource = ?1", [key])?;
+        tx.run("DELETE FROM resources WHERE resource = ?1", [key])?;
         counts::adjust_count(tx, configuration, &resource.resource_type, key, -1)?;
+        let amounts = usage::resource_amounts(&resource.resource_type, -1, -bytes);
+        usage::add_usage(tx, configuration, &amounts.with(QuotaKind::Members, -to_sql_limit(members)))?;
     }
     for side in ["group_id", "member_id"] {
         tx.run(

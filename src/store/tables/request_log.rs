@@ -4,6 +4,7 @@ use rusqlite::{Row, named_params};
 
 use super::purge::run_with_secure_delete;
 use super::rows::read_columns;
+use super::usage;
 use crate::error::{Reason, Result};
 use crate::messages::template_of_note;
 use crate::model::request::{CallHealth, FailureCause, LoggedBody, LoggedCall};
@@ -58,15 +59,22 @@ pub struct RequestLogPage {
     pub next: Option<String>,
 }
 
-/// Inserts a logged call.
-pub fn insert_request(tx: &Tx<'_>, configuration: i64, call: &LoggedCall) -> Result<()> {
+/// The bytes of a row: its texts, and 200 for the other columns and the indexes. `integrity` and step 5 of the upgrade
+/// have the same rule.
+const ROW_BYTES: &str = "200 + octet_length(path) + octet_length(notes) + ifnull(octet_length(detail), 0)
+     + ifnull(octet_length(request_body), 0) + ifnull(octet_length(response_body), 0)";
+
+/// Inserts a logged call. Returns its bytes, which the caller adds to the counter of the configuration.
+pub fn insert_request(tx: &Tx<'_>, configuration: i64, call: &LoggedCall) -> Result<i64> {
     let notes = serde_json::to_string(&call.notes).unwrap_or_default();
-    tx.run(
-        "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, scim_type, detail,
+    tx.read_value(
+        &format!(
+            "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, scim_type, detail,
                 refusal, token_hint, token_id, resource_type, resource_id, notes, missed,
                 request_bytes, response_bytes, request_body, response_body, address, reason, reason_field)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-                 ?23, ?24)",
+                 ?23, ?24) RETURNING {ROW_BYTES}"
+        ),
         rusqlite::params![
             configuration,
             call.id,
@@ -224,11 +232,38 @@ fn read_request(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
 /// Deletes at most `limit` rows with an id below `before`, or any rows without `before`. Returns how many were deleted.
 /// Call it again until it returns 0.
 pub fn delete_requests(tx: &Tx<'_>, configuration: i64, before: Option<&str>, limit: u32) -> Result<usize> {
-    tx.execute(
-        "DELETE FROM requests WHERE request IN (
-             SELECT request FROM requests WHERE configuration = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id LIMIT ?3)",
+    let removed: Vec<i64> = tx.list_values(
+        &format!(
+            "DELETE FROM requests WHERE request IN (
+                 SELECT request FROM requests WHERE configuration = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id LIMIT ?3)
+             RETURNING {ROW_BYTES}"
+        ),
         (configuration, before, limit),
-    )
+    )?;
+    if !removed.is_empty() {
+        usage::add_request_log_bytes(tx, configuration, -removed.iter().sum::<i64>())?;
+    }
+    Ok(removed.len())
+}
+
+/// Deletes the oldest rows until they have at least `bytes` bytes together, at most `limit` rows. Returns how many were
+/// deleted.
+pub fn delete_oldest_bytes(tx: &Tx<'_>, configuration: i64, bytes: i64, limit: u32) -> Result<usize> {
+    let mut statement = tx
+        .prepare(&format!("SELECT request, {ROW_BYTES} FROM requests WHERE configuration = ?1 ORDER BY id LIMIT ?2"))?;
+    let mut rows = statement.query((configuration, limit))?;
+    let (mut oldest, mut sum) = (Vec::new(), 0_i64);
+    while let Some(row) = rows.next()?.filter(|_| sum < bytes) {
+        oldest.push(row.get::<_, i64>(0)?);
+        sum += row.get::<_, i64>(1)?;
+    }
+    drop(rows);
+    let mut delete = tx.prepare("DELETE FROM requests WHERE request = ?1")?;
+    for request in &oldest {
+        delete.execute([request])?;
+    }
+    usage::add_request_log_bytes(tx, configuration, -sum)?;
+    Ok(oldest.len())
 }
 
 /// Deletes rows in the same way, and overwrites the deleted content in the file.

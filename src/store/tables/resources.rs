@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
 use crate::scim::index::IndexKeys;
-use crate::store::tables::counts;
+use crate::store::tables::{counts, usage};
 use crate::store::{Snapshot, Tx, find_violated_columns};
 
 /// A stored resource.
@@ -68,13 +68,26 @@ pub fn find_resource_by_id(
     )
 }
 
-/// Returns the row number and the type of each resource with these ids, of any type, in the order of `ids`. `None` for
-/// an unknown id.
-pub fn find_rows_by_ids(at: &Snapshot<'_>, configuration: i64, ids: &[String]) -> Result<Vec<Option<(i64, String)>>> {
-    let mut statement = at.prepare("SELECT resource, type FROM resources WHERE id = ?1 AND configuration = ?2")?;
+/// A resource that can be a member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberRow {
+    /// Row number.
+    pub key: i64,
+    /// Resource type name.
+    pub resource_type: String,
+    /// The `display` value of references to it.
+    pub label: Option<String>,
+}
+
+/// Returns the row of each resource with these ids, of any type, in the order of `ids`. `None` for an unknown id.
+pub fn find_rows_by_ids(at: &Snapshot<'_>, configuration: i64, ids: &[String]) -> Result<Vec<Option<MemberRow>>> {
+    let mut statement =
+        at.prepare("SELECT resource, type, label FROM resources WHERE id = ?1 AND configuration = ?2")?;
     ids.iter()
         .map(|id| {
-            let row = statement.query_row(params![id, configuration], |row| Ok((row.get(0)?, row.get(1)?)));
+            let row = statement.query_row(params![id, configuration], |row| {
+                Ok(MemberRow { key: row.get(0)?, resource_type: row.get(1)?, label: row.get(2)? })
+            });
             Ok(row.optional()?)
         })
         .collect()
@@ -133,6 +146,8 @@ pub fn insert_resource(
     let key = inserted.map_err(map_uniqueness_error)?;
     insert_values(tx, collection.configuration, key, &keys.values)?;
     counts::adjust_count(tx, collection.configuration, collection.resource_type, key, 1)?;
+    let amounts = usage::resource_amounts(collection.resource_type, 1, usage::text_bytes(new.body));
+    usage::add_usage(tx, collection.configuration, &amounts)?;
     Ok(StoredResource {
         key,
         configuration: collection.configuration,
@@ -197,6 +212,8 @@ pub fn update_resource(
         delete_values(tx, collection.configuration, stored.key, &before.values)?;
         insert_values(tx, collection.configuration, stored.key, &after.values)?;
     }
+    let bytes = usage::text_bytes(new.body) - usage::text_bytes(&stored.body);
+    usage::add_usage(tx, collection.configuration, &usage::resource_amounts(collection.resource_type, 0, bytes))?;
     new.body.clone_into(&mut stored.body);
     Ok(())
 }
@@ -230,7 +247,9 @@ pub fn delete_resource(
         "DELETE FROM resources WHERE resource = ?1 AND configuration = ?2",
         params![stored.key, stored.configuration],
     )?;
-    counts::adjust_count(tx, collection.configuration, collection.resource_type, stored.key, -1)
+    counts::adjust_count(tx, collection.configuration, collection.resource_type, stored.key, -1)?;
+    let amounts = usage::resource_amounts(collection.resource_type, -1, -usage::text_bytes(&stored.body));
+    usage::add_usage(tx, collection.configuration, &amounts)
 }
 
 /// Returns the resources of the collection with this key at this attribute path, in the order of creation.

@@ -27,8 +27,12 @@ pub struct SetupLink {
     pub last_opened_at: Option<Millis>,
     /// How often it was opened.
     pub opened: u32,
+    /// Tokens created with it.
+    pub tokens_made: u32,
     /// Time at which it was revoked or the setup was completed.
     pub ended_at: Option<Millis>,
+    /// Latest expiry of a token that is created with the link: the expiry of the link's creator.
+    pub tokens_end_at: Option<Millis>,
 }
 
 impl SetupLink {
@@ -41,8 +45,8 @@ impl SetupLink {
 /// Inserts a link with the digest of its secret.
 pub fn insert_link(tx: &Tx<'_>, digest: &TokenDigest, link: &SetupLink) -> Result<()> {
     tx.run(
-        "INSERT INTO setup_links (id, digest, configuration, note, provider, created_at, expires_at)
-         VALUES (:id, :digest, :configuration, :note, :provider, :created_at, :expires_at)",
+        "INSERT INTO setup_links (id, digest, configuration, note, provider, created_at, expires_at, tokens_end_at)
+         VALUES (:id, :digest, :configuration, :note, :provider, :created_at, :expires_at, :tokens_end_at)",
         named_params! {
             ":id": link.id,
             ":digest": digest.as_slice(),
@@ -51,13 +55,14 @@ pub fn insert_link(tx: &Tx<'_>, digest: &TokenDigest, link: &SetupLink) -> Resul
             ":provider": link.provider,
             ":created_at": link.created_at,
             ":expires_at": link.expires_at,
+            ":tokens_end_at": link.tokens_end_at,
         },
     )
 }
 
 const SELECT_LINKS: &str =
     "SELECT digest, id, configuration, note, provider, created_at, expires_at, last_opened_at, opened,
-        ended_at
+        ended_at, tokens_made, tokens_end_at
      FROM setup_links";
 
 /// Returns at most `limit` links of a configuration, newest first. With `before`, only links with smaller ids.
@@ -89,6 +94,24 @@ pub fn record_link_opened(tx: &Tx<'_>, id: &str) -> Result<()> {
     tx.run("UPDATE setup_links SET opened = opened + 1, last_opened_at = ?2 WHERE id = ?1", (id, tx.now))
 }
 
+/// Counts a token that was created with a link.
+pub fn count_token(tx: &Tx<'_>, id: &str) -> Result<()> {
+    tx.run("UPDATE setup_links SET tokens_made = tokens_made + 1 WHERE id = ?1", [id])
+}
+
+/// Records that a link was opened from an address on a day. Returns false if that is known already, or if the link was
+/// opened from `max` addresses on that day. Deletes the records of earlier days.
+pub fn record_visit(tx: &Tx<'_>, id: &str, day: i64, address: &str, max: u32) -> Result<bool> {
+    tx.run("DELETE FROM setup_link_visits WHERE link_id = ?1 AND day < ?2", (id, day))?;
+    let inserted = tx.execute(
+        "INSERT INTO setup_link_visits (link_id, day, address) SELECT ?1, ?2, ?3
+         WHERE (SELECT count(*) FROM setup_link_visits WHERE link_id = ?1 AND day = ?2) < ?4
+         ON CONFLICT DO NOTHING",
+        (id, day, address, max),
+    )?;
+    Ok(inserted == 1)
+}
+
 /// Returns the time of creation of the newest user of a configuration.
 pub fn find_newest_user_time(at: &Snapshot<'_>, configuration: i64) -> Result<Option<Millis>> {
     at.find_value(
@@ -99,11 +122,16 @@ pub fn find_newest_user_time(at: &Snapshot<'_>, configuration: i64) -> Result<Op
 
 /// Ends a link.
 pub fn end_link(tx: &Tx<'_>, id: &str) -> Result<()> {
+    tx.run("DELETE FROM setup_link_visits WHERE link_id = ?1", [id])?;
     tx.run("UPDATE setup_links SET ended_at = ?2 WHERE id = ?1", (id, tx.now))
 }
 
 /// Ends all links of a configuration.
 pub fn end_all_links(tx: &Tx<'_>, configuration: i64) -> Result<()> {
+    tx.run(
+        "DELETE FROM setup_link_visits WHERE link_id IN (SELECT id FROM setup_links WHERE configuration = ?1)",
+        [configuration],
+    )?;
     tx.run(
         "UPDATE setup_links SET ended_at = ?2 WHERE configuration = ?1 AND ended_at IS NULL",
         (configuration, tx.now),
@@ -113,6 +141,18 @@ pub fn end_all_links(tx: &Tx<'_>, configuration: i64) -> Result<()> {
 fn read_link(row: &Row<'_>) -> rusqlite::Result<SetupLink> {
     read_columns!(
         row,
-        SetupLink { id, configuration, note, provider, created_at, expires_at, last_opened_at, opened, ended_at }
+        SetupLink {
+            id,
+            configuration,
+            note,
+            provider,
+            created_at,
+            expires_at,
+            last_opened_at,
+            opened,
+            ended_at,
+            tokens_made,
+            tokens_end_at
+        }
     )
 }

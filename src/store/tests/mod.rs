@@ -2,6 +2,7 @@
 
 mod opening;
 mod reading;
+mod sharing;
 mod writing;
 
 use std::path::Path;
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 use crate::error::{Error, Result};
 use crate::store::engine::writer::QUEUE_MAX;
 use crate::store::tables::instance;
-use crate::store::{Isolation, OpenError, OpenMode, Snapshot, Store, Tx};
+use crate::store::{Isolation, OpenError, OpenMode, Snapshot, Store, Tx, WorkOwner};
 
 struct Fixture {
     store: Store,
@@ -36,7 +37,7 @@ impl Fixture {
 }
 
 /// A write that inserts one row.
-fn set(key: &'static str) -> impl FnOnce(&Tx<'_>) -> Result<()> + Send + 'static {
+fn set(key: &'static str) -> impl Fn(&Tx<'_>) -> Result<()> + Send + 'static {
     move |tx| instance::set_value(tx, key, "x")
 }
 

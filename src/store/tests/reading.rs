@@ -120,3 +120,36 @@ fn corruption_found_by_a_read_stops_writes() {
     assert!(failed.is_err());
     assert!(!fixture.store.is_intact());
 }
+
+#[test]
+fn a_brief_read_ends_early_and_leaves_the_connection_usable() {
+    let fixture = Fixture::new();
+    for _ in 0..3 {
+        assert_eq!(fixture.store.read_briefly(endless).unwrap(), None);
+        assert_eq!(fixture.store.read_briefly(count).unwrap(), Some(0));
+        assert_eq!(fixture.store.read_inline(count).unwrap(), 0);
+    }
+    let failed = fixture.store.read_briefly(|_| Err::<(), _>(Reason::ServerBusy.into()));
+    assert!(failed.is_err_and(|error| error.reason() == Reason::ServerBusy), "other errors are returned");
+}
+
+#[test]
+fn a_read_on_an_event_loop_has_a_lower_limit_than_one_on_another_thread() {
+    let fixture = Fixture::new();
+    let store = fixture.store.clone();
+    let time_limit = move |is_event_loop: bool| {
+        let store = store.clone();
+        let read = move || {
+            if is_event_loop {
+                Store::mark_event_loop();
+            }
+            let start = Instant::now();
+            let interrupted = store.read_inline(endless);
+            assert!(interrupted.is_err_and(|error| error.reason() == Reason::QueryTooLong));
+            start.elapsed()
+        };
+        thread::spawn(read).join().unwrap()
+    };
+    assert!(time_limit(true) < Duration::from_millis(1_500));
+    assert!(time_limit(false) >= Duration::from_secs(2));
+}

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::error::Reason;
 use crate::management::api_keys::{self, ApiKey, NewApiKey};
 use crate::model::audit_context::AuditContext;
-use crate::model::permission::{Permission, Permissions};
+use crate::model::permission::Permission;
 use crate::web::api::caller::{AllowedCaller, OperatorOnly, System};
 use crate::web::api::configurations::map_random_error;
 use crate::web::api::cursor::{CursorPage, PageQuery};
@@ -106,7 +106,7 @@ pub(super) struct CreateApiKeyBody {
     /// account without `system.admin`, which has no effect for accounts
     #[schema(min_items = 1, value_type = Option<Vec<PermissionValue>>, inline)]
     permissions: Option<Vec<PermissionValue>>,
-    /// When the key expires; default: never. A time in the past is a conflict
+    /// When the key expires; default: never, or when the key of the caller expires. It cannot be later than that. A time in the past is a conflict
     expires_at: Option<RequestTimestamp>,
 }
 
@@ -160,36 +160,28 @@ pub(super) async fn list_api_keys(allowed: AllowedCaller<OperatorOnly<System>>, 
     responses((status = 201, description = "The key, with its secret", body = CreatedApiKey), WriteErrors)
 )]
 pub(super) async fn create_api_key(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
-    let (context, permissions) = (allowed.context, allowed.permissions);
+    let context = allowed.context;
     let body = call.body::<CreateApiKeyBody>().await?;
     let secret = map_random_error(BearerToken::generate_key())?;
-    let new = validate_new_key(body, &context, permissions, &secret)?;
+    let new = read_new_key(body, &context, &secret)?;
     let key = call.write(move |tx| api_keys::create_api_key(tx, &context, &new)).await?;
     Ok(created_response(&CreatedApiKey { key: key.into(), secret: secret.reveal().to_owned() }))
 }
 
-/// Validates a request to create a key, for a caller with these permissions.
+/// Reads a request to create a key.
 ///
 /// # Errors
-/// 403 for an account outside the account scope of the call, or for permissions that the caller lacks.
-fn validate_new_key(
-    body: CreateApiKeyBody,
-    context: &AuditContext,
-    permissions: Permissions,
-    secret: &BearerToken,
-) -> Result<NewApiKey, ApiError> {
+/// 403 for an account outside the account scope of the call.
+fn read_new_key(body: CreateApiKeyBody, context: &AuditContext, secret: &BearerToken) -> Result<NewApiKey, ApiError> {
     let mut new = NewApiKey::new(clock::new_id(), secret, body.name.0);
     new.account = body.account_id.or(context.scope.account().map(str::to_owned));
     if new.account.as_deref().is_some_and(|account| !context.scope.covers(account)) {
         return Err(Reason::AccountMismatch.into());
     }
-    let default = api_keys::default_permissions(new.account.as_deref(), permissions);
+    let default = api_keys::default_permissions(new.account.as_deref(), context.authority.permissions);
     new.permissions =
         body.permissions.map_or(default, |given| given.into_iter().map(|permission| permission.0).collect());
-    if new.permissions.intersection(permissions) != new.permissions {
-        return Err(Reason::PermissionsNotHeld.into());
-    }
-    new.expires_at = body.expires_at.map(|timestamp| timestamp.0);
+    new.expires_at = context.authority.limit_expiry(body.expires_at.map(|timestamp| timestamp.0));
     Ok(new)
 }
 
@@ -208,7 +200,8 @@ pub(super) async fn get_api_key(allowed: AllowedCaller<OperatorOnly<System>>, ca
 
 /// Revoke an API key
 ///
-/// The key and all tokens issued for it stop working immediately.
+/// The key and all tokens issued for it stop working immediately. A caller can revoke only keys that have no permission
+/// which the caller lacks.
 #[utoipa::path(
     delete,
     path = "/directory/resources/v1/api-keys/{id}",

@@ -3,7 +3,7 @@
 
 use crate::auth::jwt::{TokenKind, TokenValidationError, UserTokens};
 use crate::auth::secret;
-use crate::clock;
+use crate::clock::{self, Millis};
 use crate::error::{Reason, Result};
 use crate::management::api_keys::{self, ApiKey};
 use crate::model::audit_context::{Actor, ActorKind};
@@ -20,6 +20,8 @@ pub(super) struct AuthenticatedCaller {
     /// The accounts of the caller, the default account first. `None` for the operator.
     pub(super) accounts: Option<Vec<String>>,
     pub(super) permissions: Permissions,
+    /// When the API key of the caller expires.
+    pub(super) expires_at: Option<Millis>,
 }
 
 impl AuthenticatedCaller {
@@ -29,6 +31,7 @@ impl AuthenticatedCaller {
             actor: Actor { kind: ActorKind::ApiKey, id: key.id, name: key.name },
             accounts: key.account.map(|account| vec![account]),
             permissions: key.permissions,
+            expires_at: key.expires_at,
         }
     }
 }
@@ -89,6 +92,7 @@ async fn authenticate_user(
             actor: Actor { kind: ActorKind::User, id: user.id, name: user.name },
             accounts: Some(user.accounts),
             permissions: user.permissions,
+            expires_at: None,
         })),
         Err(TokenValidationError::Rejected(reason)) => {
             tracing::debug!(%reason, "rejected a user token");

@@ -11,15 +11,18 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use crate::error::Reason;
 use crate::management::instance;
-use crate::model::audit_context::{AccountScope, AuditContext};
+use crate::model::audit_context::{AccountScope, AuditContext, Authority};
 use crate::model::permission::Permissions;
 use crate::store::Store;
 use crate::web::api::authenticate::{self, AuthenticatedCaller};
 use crate::web::api::response::ApiError;
+use crate::web::body;
+use crate::web::body_budget::BodyOwner;
 use crate::web::login_throttle::LoginThrottle;
+use crate::web::network;
 use crate::web::request_middleware;
 pub(super) use crate::web::required_permission::{
-    Audit, Create, Delete, Directory, OperatorOnly, Read, Requests, RequiredPermission, System, Tokens,
+    Audit, Create, Delete, Directory, MintTokens, OperatorOnly, Read, Requests, RequiredPermission, System, Tokens,
 };
 use crate::web::state::AppState;
 
@@ -28,7 +31,7 @@ pub(super) const TENANT_HEADER: HeaderName = HeaderName::from_static("frontegg-t
 /// Alternative header for the environment token, used by some clients.
 pub(super) const ACCESS_TOKEN_HEADER: HeaderName = HeaderName::from_static("x-access-token");
 /// Maximum length of a credential. User tokens carry many claims.
-const CREDENTIAL_MAX_BYTES: usize = 16 * 1024;
+pub(crate) const CREDENTIAL_MAX_BYTES: usize = 16 * 1024;
 
 /// A caller that has the permission `N`.
 pub(super) struct AllowedCaller<N> {
@@ -63,13 +66,14 @@ async fn authorize_request<N: RequiredPermission>(request: &HttpRequest) -> Resu
     if N::OPERATOR_ONLY && !is_operator {
         return Err(Reason::OperatorOnly.into());
     }
-    if !caller.permissions.contains(N::PERMISSION) {
-        let key = N::PERMISSION.token_key().map(|key| format!(" ({key})")).unwrap_or_default();
-        return Err(Reason::PermissionMissing.with("permission", format_args!("{}{key}", N::PERMISSION)).into());
+    if let Some(missing) = N::find_missing(caller.permissions) {
+        let key = missing.token_key().map(|key| format!(" ({key})")).unwrap_or_default();
+        return Err(Reason::PermissionMissing.with("permission", format_args!("{missing}{key}")).into());
     }
     let context = AuditContext {
         scope: resolve_account_scope(request, caller.accounts.as_deref())?,
         actor: caller.actor,
+        authority: Authority { permissions: caller.permissions, expires_at: caller.expires_at },
         address: request_middleware::caller_address_text(request),
         request_id: request_middleware::find_request_id(request),
     };
@@ -123,6 +127,8 @@ pub(super) async fn authenticate_caller(
                 require_self_service(&state.store)?;
             }
             request.extensions_mut().insert(caller.clone());
+            body::record_body_owner(request, BodyOwner::Caller(caller.actor.id.clone()));
+            network::record_credential(request);
             Ok(caller)
         }
         None => Err(reject_credentials(request, &state.limits.login_throttle)),

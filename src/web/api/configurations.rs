@@ -178,7 +178,10 @@ pub(super) async fn create_configuration(allowed: AllowedCaller<Create>, call: A
         provider: body.provider,
         preset: body.preset,
         sync: body.sync_to_user_management.unwrap_or(true),
-        token: TokenDraft::new(clock::new_id(), &token, "first token"),
+        token: TokenDraft {
+            expires_at: context.authority.limit_expiry(None),
+            ..TokenDraft::new(clock::new_id(), &token, "first token")
+        },
     };
     let new_row = call.write(move |tx| configuration_lifecycle::create_configuration(tx, &context, &new)).await?;
     let token = token.reveal().to_owned();
@@ -290,10 +293,14 @@ pub(super) struct DeleteConfigurationQuery {
 )]
 pub(super) async fn delete_configuration(allowed: AllowedCaller<Delete>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
-    // 404 has precedence over errors in the body.
-    call.read_inline(|at| configuration_lifecycle::find_configuration_including_deleted(at, &context, &id))?;
-    let query = call.query::<DeleteConfigurationQuery>()?;
-    let body = call.optional_body::<DeleteConfigurationBody>().await?;
+    // 404 has precedence over errors in the query and the body.
+    let found =
+        call.read_inline(|at| configuration_lifecycle::find_configuration_including_deleted(at, &context, &id))?;
+    let (query, body) = match read_deletion_options(&call).await {
+        Ok(options) => options,
+        Err(_) if found.deleted_at.is_some() => return Err(configurations::configuration_not_found(&id).into()),
+        Err(error) => return Err(error),
+    };
     let is_purge = body.delete_all || query.purge || query.delete_all;
     call.write(move |tx| {
         if is_purge {
@@ -304,6 +311,12 @@ pub(super) async fn delete_configuration(allowed: AllowedCaller<Delete>, call: A
     })
     .await?;
     Ok(no_content_response())
+}
+
+async fn read_deletion_options(
+    call: &ApiRequest,
+) -> Result<(DeleteConfigurationQuery, DeleteConfigurationBody), ApiError> {
+    Ok((call.query()?, call.optional_body().await?))
 }
 
 /// The number of users of a configuration

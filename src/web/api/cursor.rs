@@ -12,7 +12,7 @@ use crate::web::api::response::ApiError;
 /// Default number of items on a page.
 const LIMIT_DEFAULT: u32 = 100;
 /// Maximum number of items on a page.
-const LIMIT_MAX: u32 = 1_000;
+pub(crate) const LIMIT_MAX: u32 = 1_000;
 
 /// The requested page.
 #[derive(Debug, Default, Deserialize, IntoParams)]

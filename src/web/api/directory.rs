@@ -11,7 +11,7 @@ use crate::web::api::resource_responses::{
     GroupResponse, ListGroupsQuery, ListUsersQuery, MemberResponse, ResourceSelectionQuery, UserResponse, build_page,
     parse_page_query,
 };
-use crate::web::api::response::{ApiResult, ReadErrors, json_response};
+use crate::web::api::response::{ApiResult, ReadErrors, render_json, rendered_response};
 
 /// Returns a page of the published users or groups.
 async fn list_published<T>(
@@ -26,16 +26,16 @@ where
     let (position, limit) = parse_page_query(&call.query::<PageQuery>()?)?;
     let selection = call.query::<ResourceSelectionQuery>()?.into_selection(scope);
     let found = match selection {
-        None => directory::DirectoryPage { items: Vec::new(), next: None },
+        None => render_page::<DirectoryResource, T>(directory::DirectoryPage { items: Vec::new(), next: None })?,
         Some(selection) => {
             let read = move |at: &Snapshot<'_>| {
                 let query = DirectoryQuery { resource_type, filter: &filter, cursor: position.as_ref(), limit };
-                directory::list_published(at, &selection, &query)
+                render_page::<DirectoryResource, T>(directory::list_published(at, &selection, &query)?)
             };
             call.read(read).await?
         }
     };
-    Ok(json_response(&build_page::<DirectoryResource, T>(found)?))
+    Ok(rendered_response(found))
 }
 
 /// Returns a page of the current users or groups of the configuration in the path.
@@ -52,9 +52,16 @@ where
     let selection = select_configuration(scope, call);
     let read = move |at: &Snapshot<'_>| {
         let query = DirectoryQuery { resource_type, filter: &filter, cursor: position.as_ref(), limit };
-        directory::list_current(at, &selection, &query)
+        render_page::<DirectoryResource, T>(directory::list_current(at, &selection, &query)?)
     };
-    Ok(json_response(&build_page::<DirectoryResource, T>(call.read(read).await?)?))
+    Ok(rendered_response(call.read(read).await?))
+}
+
+/// Renders a page, off the event loop.
+fn render_page<R, T: TryFrom<R, Error = Error> + serde::Serialize>(
+    found: directory::DirectoryPage<R>,
+) -> Result<Vec<u8>> {
+    render_json(&build_page::<R, T>(found)?)
 }
 
 /// Returns the selection of the configuration in the path.
@@ -62,14 +69,16 @@ fn select_configuration(scope: &AccountScope, call: &ApiRequest) -> DirectorySco
     DirectoryScope { account: scope.account().map(str::to_owned), configuration: Some(call.path_parameter("id")) }
 }
 
-/// Returns the published user or group in the path.
-fn get_published<T>(scope: &AccountScope, call: &ApiRequest, resource_type: &str) -> ApiResult
+/// Returns the published user or group in the path. A large one is rendered off the event loop.
+async fn get_published<T>(scope: &AccountScope, call: &ApiRequest, resource_type: &'static str) -> ApiResult
 where
     T: TryFrom<DirectoryResource, Error = Error> + serde::Serialize,
 {
-    let id = call.path_parameter("id");
-    let found = call.read_inline(|at| directory::find_published(at, scope.account(), resource_type, &id))?;
-    Ok(json_response(&T::try_from(found)?))
+    let (id, account) = (call.path_parameter("id"), scope.account().map(str::to_owned));
+    let read = move |at: &Snapshot<'_>| {
+        render_json(&T::try_from(directory::find_published(at, account.as_deref(), resource_type, &id)?)?)
+    };
+    Ok(rendered_response(call.read(read).await?))
 }
 
 /// List users
@@ -99,7 +108,7 @@ pub(super) async fn list_users(allowed: AllowedCaller<Directory>, call: ApiReque
     responses((status = 200, description = "The user", body = UserResponse), ReadErrors)
 )]
 pub(super) async fn get_user(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
-    get_published::<UserResponse>(&allowed.context.scope, &call, "User")
+    get_published::<UserResponse>(&allowed.context.scope, &call, "User").await
 }
 
 /// List groups
@@ -127,7 +136,7 @@ pub(super) async fn list_groups(allowed: AllowedCaller<Directory>, call: ApiRequ
     responses((status = 200, description = "The group", body = GroupResponse), ReadErrors)
 )]
 pub(super) async fn get_group(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
-    get_published::<GroupResponse>(&allowed.context.scope, &call, "Group")
+    get_published::<GroupResponse>(&allowed.context.scope, &call, "Group").await
 }
 
 /// List the members of a group
@@ -143,9 +152,11 @@ pub(super) async fn get_group(allowed: AllowedCaller<Directory>, call: ApiReques
 pub(super) async fn list_members(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let (position, limit) = parse_page_query(&call.query::<PageQuery>()?)?;
     let (scope, id) = (allowed.account_scope(), call.path_parameter("id"));
-    let read =
-        move |at: &Snapshot<'_>| directory::list_published_members(at, scope.account(), &id, position.as_ref(), limit);
-    Ok(json_response(&build_page::<_, MemberResponse>(call.read(read).await?)?))
+    let read = move |at: &Snapshot<'_>| {
+        let page = directory::list_published_members(at, scope.account(), &id, position.as_ref(), limit)?;
+        render_page::<_, MemberResponse>(page)
+    };
+    Ok(rendered_response(call.read(read).await?))
 }
 
 /// List the users of a configuration
@@ -191,8 +202,9 @@ pub(super) async fn list_configuration_groups(allowed: AllowedCaller<Directory>,
 pub(super) async fn list_configuration_members(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let (position, limit) = parse_page_query(&call.query::<PageQuery>()?)?;
     let (selection, group) = (select_configuration(&allowed.context.scope, &call), call.path_parameter("group"));
-    let read =
-        move |at: &Snapshot<'_>| directory::list_current_members(at, &selection, &group, position.as_ref(), limit);
-    let found: Result<_> = call.read(read).await;
-    Ok(json_response(&build_page::<_, MemberResponse>(found?)?))
+    let read = move |at: &Snapshot<'_>| {
+        let page = directory::list_current_members(at, &selection, &group, position.as_ref(), limit)?;
+        render_page::<_, MemberResponse>(page)
+    };
+    Ok(rendered_response(call.read(read).await?))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, sleep_until};
 use utoipa::{IntoParams, ToSchema};
 
@@ -13,8 +13,11 @@ use crate::error::{Error, Reason};
 use crate::model::audit_context::AccountScope;
 use crate::model::event::{Event, parse_resource_type};
 use crate::provisioning::feed::{self, EventsQuery, FeedPage, FeedStart as Start};
+use crate::store::{Snapshot, WorkOwner};
 use crate::web::api::request_types::ApiRequest;
-use crate::web::api::response::{ApiError, ApiErrorBody, ApiResult, ReadErrors, json_response};
+use crate::web::api::response::{
+    ApiError, ApiErrorBody, ApiResult, ReadErrors, embed_json, render_json, rendered_response,
+};
 use crate::web::blocking::read_blocking;
 use crate::web::state::AppState;
 
@@ -23,7 +26,7 @@ const LIMIT_DEFAULT: u32 = 100;
 /// Maximum number of events on a page.
 const LIMIT_MAX: u32 = 1_000;
 /// Maximum time to wait for an event, in seconds.
-const WAIT_MAX: u32 = 30;
+pub(crate) const WAIT_MAX: u32 = 30;
 /// Delay between a commit and the next query. It limits the cost of many waiting clients under load.
 const POLL_DELAY: Duration = Duration::from_millis(50);
 
@@ -110,15 +113,14 @@ pub(super) struct EventResponse {
     /// resources; added or removed `members`, with `value` and `type`. `purged` or `redacted` if the personal data was
     /// permanently removed
     #[schema(value_type = Object)]
-    data: Value,
+    data: Box<RawValue>,
 }
 
 impl TryFrom<Event> for EventResponse {
     type Error = Error;
 
     fn try_from(event: Event) -> Result<Self, Error> {
-        let data = serde_json::from_str(&event.payload);
-        let data = data.map_err(|problem| Error::database(format!("payload of event {}: {problem}", event.seq)))?;
+        let data = embed_json(event.payload, &format!("event {}", event.seq))?;
         let resource_type = event.resource_id.as_ref().map(|_| parse_resource_type(&event.kind));
         Ok(Self {
             seq: event.seq,
@@ -182,11 +184,33 @@ pub(super) async fn list_events(allowed: AllowedCaller<Directory>, call: ApiRequ
         call.state.usage.feeds.record(&filter, after, clock::current_millis());
     }
     match poll_events(&call.state, filter, start, limit, wait).await? {
+        RenderedFeed::Found { text, .. } => Ok(rendered_response(text)),
+        RenderedFeed::Expired { end } => Err(Reason::EventsExpired.with("end", end).into()),
+    }
+}
+
+/// A page of the feed, rendered off the event loop.
+enum RenderedFeed {
+    Found {
+        text: Vec<u8>,
+        next_after: i64,
+        /// Whether there are no events on the page and none after it.
+        is_at_end: bool,
+    },
+    Expired {
+        end: i64,
+    },
+}
+
+fn render_feed(page: FeedPage) -> Result<RenderedFeed, Error> {
+    match page {
         FeedPage::Found { events, next_after, has_more } => {
+            let is_at_end = events.is_empty() && !has_more;
             let events = events.into_iter().map(EventResponse::try_from).collect::<Result<_, Error>>()?;
-            Ok(json_response(&EventPage { events, next_after, has_more }))
+            let text = render_json(&EventPage { events, next_after, has_more })?;
+            Ok(RenderedFeed::Found { text, next_after, is_at_end })
         }
-        FeedPage::Expired { end } => Err(Reason::EventsExpired.with("end", end).into()),
+        FeedPage::Expired { end } => Ok(RenderedFeed::Expired { end }),
     }
 }
 
@@ -197,7 +221,7 @@ async fn poll_events(
     start: Start,
     limit: u32,
     wait: Duration,
-) -> Result<FeedPage, Error> {
+) -> Result<RenderedFeed, Error> {
     // Subscribe before the first query, so that no commit in between is missed.
     let mut commits = state.store.subscribe_to_events();
     let mut stopping = state.server.stopping.subscribe();
@@ -206,9 +230,10 @@ async fn poll_events(
     loop {
         commits.mark_unchanged();
         let query = filter.clone();
-        let page = read_blocking(&state.store, move |at| feed::read_page(at, &query, start, limit)).await?;
-        let FeedPage::Found { events, next_after, has_more: false } = &page else { return Ok(page) };
-        if !events.is_empty() || Instant::now() >= deadline {
+        let read = move |at: &Snapshot<'_>| render_feed(feed::read_page(at, &query, start, limit)?);
+        let page = read_blocking(&state.store, WorkOwner::Management, read).await?;
+        let RenderedFeed::Found { next_after, is_at_end: true, .. } = &page else { return Ok(page) };
+        if Instant::now() >= deadline {
             return Ok(page);
         }
         start = Start::After(*next_after);

@@ -21,7 +21,7 @@ use crate::error::{Error, Reason};
 use crate::management::idempotency::{self, CallState};
 use crate::web::api::authenticate::AuthenticatedCaller;
 use crate::web::api::response::ApiError;
-use crate::web::body;
+use crate::web::body::{self, BodyLimit};
 use crate::web::limits::API_BODY_MAX_BYTES;
 use crate::web::state::AppState;
 
@@ -60,10 +60,11 @@ pub(super) async fn handle_idempotency_key<B: MessageBody + 'static>(
     }
     let (http, mut payload) = request.into_parts();
     match begin_call(&http, &mut payload).await {
-        Ok((call, body)) => {
+        Ok(Some((call, body))) => {
             let request = ServiceRequest::from_parts(http, dev::Payload::from(body));
             run_first_call(call, request, next).await
         }
+        Ok(None) => Ok(next.call(ServiceRequest::from_parts(http, payload)).await?.map_into_boxed_body()),
         Err(response) => Ok(ServiceResponse::new(http, response)),
     }
 }
@@ -71,11 +72,10 @@ pub(super) async fn handle_idempotency_key<B: MessageBody + 'static>(
 /// Runs the call and stores its response. The call completes even if the client disconnects: then the client is likely to
 /// repeat it.
 async fn run_first_call<B: MessageBody + 'static>(
-    call: Option<IdempotentCall>,
+    call: IdempotentCall,
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let Some(call) = call else { return Ok(next.call(request).await?.map_into_boxed_body()) };
     let running = actix_web::rt::spawn(async move {
         let (request, response) = next.call(request).await?.into_parts();
         Ok(ServiceResponse::new(request, call.store_response(response.map_into_boxed_body()).await))
@@ -83,37 +83,35 @@ async fn run_first_call<B: MessageBody + 'static>(
     running.await.unwrap_or_else(|_| Err(ApiError::from(Reason::CallAborted).into()))
 }
 
-/// Checks whether the call is a repetition. Returns the call and its body if it may proceed, without a call if there are no
-/// credentials: then the handler rejects the request.
+/// Checks whether the call is a repetition. Returns the call and its body if it may proceed. Returns `None` and leaves the
+/// body unread if there are no credentials: then the handler rejects the request, or reads the credentials in its body.
 ///
 /// # Errors
 /// The stored response if the call is a repetition, or an error response.
 async fn begin_call(
     request: &HttpRequest,
     payload: &mut dev::Payload,
-) -> Result<(Option<IdempotentCall>, Bytes), HttpResponse> {
+) -> Result<Option<(IdempotentCall, Bytes)>, HttpResponse> {
     let response = |error: ApiError| error.error_response();
     let key = read_key(request).map_err(response)?;
     let state = request.app_data::<Data<AppState>>().cloned();
     let state = state.ok_or_else(|| response(Reason::ServerNotReady.into()))?;
     let has_credentials = [AUTHORIZATION, ACCESS_TOKEN_HEADER].iter().any(|name| request.headers().contains_key(name));
-    let caller = if has_credentials {
-        Some(caller::authenticate_caller(request, &state).await.map_err(response)?)
-    } else {
-        None
-    };
+    if !has_credentials {
+        return Ok(None);
+    }
+    let caller = caller::authenticate_caller(request, &state).await.map_err(response)?;
     let payload = web::Payload::from_request(request, payload).into_inner();
     let payload = payload.map_err(|_| response(Reason::ServerNotReady.into()))?;
-    let body = body::read_body(request, payload, API_BODY_MAX_BYTES).await;
+    let body = body::read_body(request, payload, BodyLimit::of_caller(request, API_BODY_MAX_BYTES)).await;
     let body = body.map_err(|problem| response(problem.into()))?.freeze();
-    let Some(caller) = caller else { return Ok((None, body)) };
     let tenant = request.headers().get(&TENANT_HEADER).map_or(&b""[..], HeaderValue::as_bytes);
     let call_digest = hash_parts(&[&hash_caller(&caller), request.path().as_bytes(), key.as_bytes()]);
     // The digest includes the key, which is not stored, so that a short body cannot be found by brute force.
     let request_digest = hash_parts(&[key.as_bytes(), request.query_string().as_bytes(), tenant, &body]);
     let call = IdempotentCall { state, digest: call_digest, request_digest, sealer: Sealer::new(&key, &call_digest) };
     match call.begin().await.map_err(|problem| response(problem.into()))? {
-        CallState::First => Ok((Some(call), body)),
+        CallState::First => Ok(Some((call, body))),
         CallState::Completed(sealed) => {
             Err(call.replay(&sealed).unwrap_or_else(|| response(Reason::IdempotencyInterrupted.into())))
         }
@@ -140,7 +138,7 @@ fn read_key(request: &HttpRequest) -> Result<String, ApiError> {
 /// Returns a digest of the identity of the caller, its accounts and its permissions. A caller whose accounts or permissions
 /// have changed does not get the response that it was allowed to get before.
 fn hash_caller(caller: &AuthenticatedCaller) -> [u8; 32] {
-    let AuthenticatedCaller { actor, accounts, permissions } = caller;
+    let AuthenticatedCaller { actor, accounts, permissions, expires_at: _ } = caller;
     let (permissions, scope) = (permissions.key_list(), if accounts.is_some() { "accounts" } else { "operator" });
     let mut parts = vec![actor.kind.as_str().as_bytes(), actor.id.as_bytes(), permissions.as_bytes(), scope.as_bytes()];
     parts.extend(accounts.iter().flatten().map(String::as_bytes));
@@ -216,6 +214,7 @@ mod tests {
             actor: Actor { kind: ActorKind::User, id: "ada".to_owned(), name: "Ada".to_owned() },
             accounts: accounts.map(|accounts| accounts.iter().map(|&account| account.to_owned()).collect()),
             permissions: Permissions::from_iter([Permission::AuditRead]),
+            expires_at: None,
         }
     }
 

@@ -98,10 +98,11 @@ pub async fn check_liveness() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
-/// `GET /readyz`: 200 while the database can be read and written, else 503.
+/// `GET /readyz`: 200 while the database can be read and written, else 503. Writes that wait for five seconds without
+/// progress count as a database that cannot be written.
 pub async fn check_readiness(state: Data<AppState>) -> HttpResponse {
     let is_readable = state.store.read_inline(instance::get_public_url).is_ok();
-    if is_readable && state.store.is_intact() {
+    if is_readable && state.store.is_intact() && state.store.is_progressing() {
         return HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n");
     }
     HttpResponse::ServiceUnavailable().content_type("text/plain; charset=utf-8").body("the database is unavailable\n")

@@ -6,7 +6,7 @@ use utoipa::openapi::schema::SchemaType;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ObjectBuilder, RefOr, Required, Schema, Type};
 
-use crate::model::permission::Permission;
+use crate::web::api::routes::AccessRule;
 
 /// Name of the one security scheme.
 pub(super) const BEARER: &str = "bearer";
@@ -17,14 +17,9 @@ const ACCOUNT_HEADER: &str = "frontegg-tenant-id";
 /// Path of the accounts themselves, which the header does not select.
 const ACCOUNTS_PATH: &str = "/directory/resources/v1/accounts";
 
-/// Completes an operation. What its handler documents itself stays. `needs` is the permission and whether it is reserved
-/// for the operator.
-pub(super) fn complete_operation(
-    operation: &mut Operation,
-    path: &str,
-    tags: &[&str],
-    needs: Option<(Permission, bool)>,
-) {
+/// Completes an operation. What its handler documents itself stays. `needs` are the permissions and whether they are
+/// reserved for the operator.
+pub(super) fn complete_operation(operation: &mut Operation, path: &str, tags: &[&str], needs: Option<AccessRule>) {
     operation.tags = Some(tags.iter().map(|&tag| tag.to_owned()).collect());
     operation.operation_id = operation.operation_id.as_deref().map(to_camel_case);
     operation.security = Some(vec![match needs {
@@ -36,11 +31,12 @@ pub(super) fn complete_operation(
     operation.parameters.take_if(|parameters| parameters.is_empty());
     let access = match needs {
         None => "Needs no credentials.".to_owned(),
-        Some((permission, is_operators)) => {
+        Some((permission, second, is_operators)) => {
             operation.extensions.get_or_insert_default().insert("x-permission".to_owned(), permission.as_str().into());
             let key = permission.token_key().map(|key| format!(", in user tokens `{key}`")).unwrap_or_default();
             let only = if is_operators { " Only the operator's own credentials have it." } else { "" };
-            format!("Needs the permission `{permission}`{key}.{only}")
+            let second = second.map(|second| format!(" and the permission `{second}`")).unwrap_or_default();
+            format!("Needs the permission `{permission}`{key}{second}.{only}")
         }
     };
     operation.description = Some(match operation.description.take() {
@@ -146,11 +142,17 @@ mod tests {
     use utoipa::openapi::path::OperationBuilder;
 
     use super::*;
+    use crate::model::permission::Permission;
 
     #[test]
     fn the_description_of_an_operation_includes_the_permission() {
         let mut operation = OperationBuilder::new().description(Some("Purges.")).build();
-        complete_operation(&mut operation, "/leftovers", &["Leftovers"], Some((Permission::ProvisioningDelete, true)));
+        complete_operation(
+            &mut operation,
+            "/leftovers",
+            &["Leftovers"],
+            Some((Permission::ProvisioningDelete, None, true)),
+        );
         let description = operation.description.unwrap();
         assert!(
             description

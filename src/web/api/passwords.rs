@@ -10,6 +10,7 @@ use crate::provisioning::{Scope, passwords};
 use crate::scim::password;
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiError, ApiResult, WriteErrors, json_response};
+use crate::web::password_hashing::HashingLane;
 
 /// A password to verify
 #[derive(Deserialize, ToSchema)]
@@ -49,6 +50,6 @@ pub(super) async fn verify_password(allowed: AllowedCaller<OperatorOnly<Director
     if let Some(wait) = call.state.limits.login_throttle.record_password_check(&user) {
         return Err(ApiError::from(Reason::PasswordChecksLimited).with_retry_after(wait.as_secs() + 1));
     }
-    let valid = call.state.limits.hashing.verify(password, digest).await?;
+    let valid = call.state.limits.hashing.verify(HashingLane::Users, password, digest).await?;
     Ok(json_response(&CheckPasswordResponse { valid }))
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::clock;
@@ -12,7 +13,7 @@ use crate::provisioning::directory::{
 };
 use crate::scim::fold;
 use crate::web::api::cursor::{self, CursorPage, PageQuery};
-use crate::web::api::response::ApiError;
+use crate::web::api::response::{ApiError, embed_json};
 use crate::web::api::timestamps::parse_timestamp;
 
 /// The value of `managedBy` for users and groups that are provisioned with SCIM 2.0.
@@ -161,7 +162,7 @@ pub(super) struct UserResponse {
     version: i64,
     /// The SCIM resource: `schemas` and all provisioned attributes, without the password
     #[schema(value_type = Object)]
-    resource: Value,
+    resource: Box<RawValue>,
 }
 
 impl TryFrom<DirectoryResource> for UserResponse {
@@ -183,8 +184,8 @@ impl TryFrom<DirectoryResource> for UserResponse {
             created_at: clock::format_rfc3339(stored.created_at),
             last_modified: clock::format_rfc3339(stored.last_modified),
             version: stored.version,
+            resource: embed_json(stored.body, &stored.id)?,
             id: stored.id,
-            resource,
         })
     }
 }
@@ -216,7 +217,7 @@ pub(super) struct GroupResponse {
     version: i64,
     /// The SCIM resource: `schemas` and all provisioned attributes, without the members
     #[schema(value_type = Object)]
-    resource: Value,
+    resource: Box<RawValue>,
 }
 
 impl TryFrom<DirectoryResource> for GroupResponse {
@@ -235,8 +236,8 @@ impl TryFrom<DirectoryResource> for GroupResponse {
             created_at: clock::format_rfc3339(stored.created_at),
             last_modified: clock::format_rfc3339(stored.last_modified),
             version: stored.version,
+            resource: embed_json(stored.body, &stored.id)?,
             id: stored.id,
-            resource,
         })
     }
 }

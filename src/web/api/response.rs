@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header;
+use actix_web::http::header::{self, ContentType};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use utoipa::openapi::{Content, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, PartialSchema, ToSchema};
 
 use crate::error::{Error, Reason};
 use crate::messages::{render_message, template_of};
+use crate::web::chunked_body::BodyChunks;
 
 /// The result of a handler.
 pub(super) type ApiResult = Result<HttpResponse, ApiError>;
@@ -109,7 +111,8 @@ impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         crate::web::log_failure(&error);
         // Most causes of a 503 last for less than a second.
-        let retry_after = (error.status() == 503).then_some(1);
+        let is_brief = error.status() == 503 || error.reason() == Reason::QueriesLimited;
+        let retry_after = is_brief.then_some(1);
         Self { error, retry_after, allow: None }
     }
 }
@@ -117,6 +120,24 @@ impl From<Error> for ApiError {
 /// Returns 200 with a JSON document.
 pub(super) fn json_response(body: &impl Serialize) -> HttpResponse {
     HttpResponse::Ok().json(body)
+}
+
+/// Returns 200 with the text of a JSON document, which is sent in slices.
+pub(super) fn rendered_response(text: Vec<u8>) -> HttpResponse {
+    HttpResponse::Ok().content_type(ContentType::json()).body(BodyChunks::from(text))
+}
+
+/// Renders a large JSON document, off the event loop.
+pub(super) fn render_json(body: &impl Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(body).map_err(|problem| Error::database(format!("a response cannot be rendered: {problem}")))
+}
+
+/// Returns stored JSON as a part of a response.
+///
+/// # Errors
+/// The text is not valid JSON.
+pub(super) fn embed_json(text: String, subject: &str) -> Result<Box<RawValue>, Error> {
+    RawValue::from_string(text).map_err(|problem| Error::database(format!("stored text of {subject}: {problem}")))
 }
 
 /// Returns 201 with a JSON document.

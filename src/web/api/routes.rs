@@ -32,22 +32,25 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Alternative name of the request id, for clients of the configuration API.
 const TRACE_ID: HeaderName = HeaderName::from_static("frontegg-trace-id");
 
+/// A required permission, a second one, and whether they are reserved for the operator.
+pub(super) type AccessRule = (Permission, Option<Permission>, bool);
+
 /// The access rule that follows from the arguments of a handler.
 pub(super) trait HandlerArguments {
-    /// The required permission, and whether only the operator may call. `None` if no credentials are needed.
-    const NEEDS: Option<(Permission, bool)>;
+    /// The required permissions, and whether only the operator may call. `None` if no credentials are needed.
+    const NEEDS: Option<AccessRule>;
 }
 
 impl<N: RequiredPermission> HandlerArguments for (AllowedCaller<N>, ApiRequest) {
-    const NEEDS: Option<(Permission, bool)> = Some((N::PERMISSION, N::OPERATOR_ONLY));
+    const NEEDS: Option<AccessRule> = Some((N::PERMISSION, N::SECOND_PERMISSION, N::OPERATOR_ONLY));
 }
 
 impl HandlerArguments for (ApiRequest,) {
-    const NEEDS: Option<(Permission, bool)> = None;
+    const NEEDS: Option<AccessRule> = None;
 }
 
 impl HandlerArguments for (Data<AppState>,) {
-    const NEEDS: Option<(Permission, bool)> = None;
+    const NEEDS: Option<AccessRule> = None;
 }
 
 /// The documentation that `#[utoipa::path]` generates for a handler.

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::caller::{AllowedCaller, Tokens};
+use super::caller::{AllowedCaller, MintTokens, Tokens};
 use super::configurations::{find_configuration, map_random_error};
 use super::cursor::{CursorPage, PageQuery};
 use crate::auth::secret::BearerToken;
 use crate::clock;
-use crate::management::setup_links::{self, LIFETIME_DEFAULT_SECONDS, NewSetupLink, SetupLink};
+use crate::management::setup_links::{self, NewSetupLink, SetupLink};
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{
     ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
@@ -22,7 +22,7 @@ const LINK_PATH: &str = "/s/";
 #[serde(rename_all = "camelCase")]
 #[schema(as = NewLink)]
 pub(super) struct CreateLinkBody {
-    /// Lifetime in seconds; default one day
+    /// Lifetime in seconds; default one day, or the rest of the lifetime of the caller's API key
     #[schema(minimum = 300, maximum = 2_592_000)]
     expires_in: Option<i64>,
     /// Recipient or purpose of the link
@@ -98,7 +98,7 @@ impl From<SetupLink> for LinkResponse {
     request_body = Option<CreateLinkBody>,
     responses((status = 201, description = "The link, with its URL", body = CreatedLink), WriteErrors)
 )]
-pub(super) async fn create_link(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
+pub(super) async fn create_link(allowed: AllowedCaller<MintTokens>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
     find_configuration(&call.state.store, &context, &id)?;
     let body = call.optional_body::<CreateLinkBody>().await?;
@@ -106,7 +106,9 @@ pub(super) async fn create_link(allowed: AllowedCaller<Tokens>, call: ApiRequest
     let new = NewSetupLink {
         id: clock::new_id(),
         digest: secret.digest(),
-        lifetime_seconds: body.expires_in.unwrap_or(LIFETIME_DEFAULT_SECONDS),
+        lifetime_seconds: body
+            .expires_in
+            .unwrap_or_else(|| setup_links::default_lifetime(&context.authority, clock::current_millis())),
         note: body.note.unwrap_or_default(),
         provider: body.provider,
     };

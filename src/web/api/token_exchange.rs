@@ -52,8 +52,8 @@ pub(super) struct RefreshTokenBody {
 #[schema(as = EnvironmentToken)]
 pub(super) struct EnvironmentTokenResponse {
     token: String,
-    /// Lifetime in seconds
-    #[schema(minimum = 1)]
+    /// Lifetime in seconds: an hour, or until the key expires
+    #[schema(minimum = 0)]
     expires_in: i64,
 }
 
@@ -88,8 +88,9 @@ pub(super) async fn issue_environment_token(call: ApiRequest) -> ApiResult {
     let credentials = call.body::<ApiKeyCredentials>().await?;
     let key = find_key(&call.state.store, &credentials)?
         .ok_or_else(|| caller::reject_credentials(&call.request, &call.state.limits.login_throttle))?;
-    let token = issue_token(&call.state, &key, select_token_kind(&key), clock::current_millis(), TOKEN_SECONDS)?;
-    Ok(json_response(&EnvironmentTokenResponse { token, expires_in: TOKEN_SECONDS }))
+    let now = clock::current_millis();
+    let token = issue_token(&call.state, &key, select_token_kind(&key), now, TOKEN_SECONDS)?;
+    Ok(json_response(&EnvironmentTokenResponse { token, expires_in: limit_lifetime(&key, now, TOKEN_SECONDS) }))
 }
 
 /// Exchange the API key of an account for a token
@@ -160,13 +161,19 @@ fn select_token_kind(key: &ApiKey) -> TokenKind {
 
 /// Issues an access token and a refresh token.
 fn build_account_token(state: &AppState, key: &ApiKey, now: Millis) -> Result<AccountTokenResponse, ApiError> {
-    let expiry = u64::try_from(now / 1_000 + TOKEN_SECONDS).unwrap_or_default();
+    let expires_in = limit_lifetime(key, now, TOKEN_SECONDS);
+    let expiry = u64::try_from(now / 1_000 + expires_in).unwrap_or_default();
     Ok(AccountTokenResponse {
         access_token: issue_token(state, key, select_token_kind(key), now, TOKEN_SECONDS)?,
         refresh_token: issue_token(state, key, TokenKind::Refresh, now, REFRESH_SECONDS)?,
-        expires_in: TOKEN_SECONDS,
+        expires_in,
         expires: HttpDate::from(UNIX_EPOCH + Duration::from_secs(expiry)).to_string(),
     })
+}
+
+/// Returns the lifetime of a token, which is not valid longer than its key.
+fn limit_lifetime(key: &ApiKey, now: Millis, seconds: i64) -> i64 {
+    key.expires_at.map_or(seconds, |end| seconds.min(end / 1_000 - now / 1_000)).max(0)
 }
 
 /// Issues one token, and records the use of the key.
@@ -178,6 +185,7 @@ fn issue_token(state: &AppState, key: &ApiKey, kind: TokenKind, now: Millis, sec
         caller::require_self_service(&state.store)?;
     }
     state.usage.keys.record(&key.id, now);
+    let seconds = limit_lifetime(key, now, seconds);
     let account = key.account.as_deref();
     let (id, issuer, permissions) = (clock::new_id(), state.server.public_url(), key.permissions);
     let grant = TokenGrant { issuer: &issuer, key: &key.id, kind, account, permissions, id, now, seconds };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::caller::{AllowedCaller, Read, Tokens};
+use super::caller::{AllowedCaller, MintTokens, Read, Tokens};
 use super::configurations::{find_configuration, generate_token};
 use super::cursor::{CursorPage, PageQuery};
 use crate::clock::{self, Millis};
@@ -17,7 +17,7 @@ use crate::web::api::response::{
 };
 
 /// Maximum of `expiresIn` in seconds: ten years.
-const EXPIRES_IN_MAX: u32 = 315_360_000;
+pub(crate) const EXPIRES_IN_MAX: u32 = 315_360_000;
 /// Maximum of `revokeOldAfter` in seconds: thirty days.
 const OVERLAP_MAX: u32 = 2_592_000;
 
@@ -94,7 +94,7 @@ pub(super) async fn list_tokens(allowed: AllowedCaller<Read>, call: ApiRequest) 
 #[schema(as = NewToken)]
 pub(super) struct CreateTokenBody {
     label: Option<DisplayName>,
-    /// When the token expires; default: never
+    /// When the token expires; default: never, or when the API key of the caller expires. It cannot be later than that
     expires_at: Option<RequestTimestamp>,
     /// Lifetime in seconds; with `expiresAt`, the earlier time applies
     #[schema(minimum = 1, maximum = 315_360_000)]
@@ -155,7 +155,7 @@ pub(super) struct CreatedToken {
     request_body = Option<CreateTokenBody>,
     responses((status = 201, description = "The token", body = CreatedToken), WriteErrors)
 )]
-pub(super) async fn create_token(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
+pub(super) async fn create_token(allowed: AllowedCaller<MintTokens>, call: ApiRequest) -> ApiResult {
     issue_token(allowed, call).await
 }
 
@@ -168,17 +168,18 @@ pub(super) async fn create_token(allowed: AllowedCaller<Tokens>, call: ApiReques
     request_body = Option<CreateTokenBody>,
     responses((status = 201, description = "The token", body = CreatedToken), WriteErrors)
 )]
-pub(super) async fn rotate_token(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
+pub(super) async fn rotate_token(allowed: AllowedCaller<MintTokens>, call: ApiRequest) -> ApiResult {
     issue_token(allowed, call).await
 }
 
-async fn issue_token(allowed: AllowedCaller<Tokens>, call: ApiRequest) -> ApiResult {
+async fn issue_token(allowed: AllowedCaller<MintTokens>, call: ApiRequest) -> ApiResult {
     let (context, id) = (allowed.context, call.path_parameter("id"));
     find_configuration(&call.state.store, &context, &id)?;
     let body = call.optional_body::<CreateTokenBody>().await?;
     body.validate()?;
     let token = generate_token()?;
-    let (expires_at, overlap) = (body.expires_at(), body.revoke_old_after.map(seconds_to_millis));
+    let expires_at = context.authority.limit_expiry(body.expires_at());
+    let overlap = body.revoke_old_after.map(seconds_to_millis);
     let label = body.label.map_or_else(|| "rotated token".to_owned(), |label| label.0);
     let rights = body.rights.unwrap_or(TokenRights::All);
     let draft = TokenDraft { rights, expires_at, ..TokenDraft::new(clock::new_id(), &token, label) };

@@ -12,7 +12,7 @@ use crate::diagnosis::connection_status::ConnectionStatus;
 use crate::error::Result;
 use crate::management::{backups, overview, sessions};
 use crate::provisioning::feed;
-use crate::store::Snapshot;
+use crate::store::{Snapshot, WorkOwner};
 use crate::tls::CertificateExpiry;
 use crate::web::blocking::read_blocking;
 use crate::web::metrics::Metrics;
@@ -68,10 +68,11 @@ pub async fn serve_not_found() -> HttpResponse {
 async fn collect_metrics(state: &Data<AppState>, started: Millis) -> MetricsSnapshot {
     let shared = state.clone();
     // If the database is busy or damaged, other metrics report it.
-    let rows =
-        read_blocking(&state.store, move |at| read_database_metrics(at, &shared.metrics, clock::current_millis()))
-            .await
-            .ok();
+    let rows = read_blocking(&state.store, WorkOwner::Background, move |at| {
+        read_database_metrics(at, &shared, clock::current_millis())
+    })
+    .await
+    .ok();
     let schedule = state.server.settings.backups.as_ref();
     MetricsSnapshot {
         requests: state.metrics.series(),
@@ -89,11 +90,11 @@ async fn collect_metrics(state: &Data<AppState>, started: Millis) -> MetricsSnap
     }
 }
 
-fn read_database_metrics(at: &Snapshot<'_>, metrics: &Metrics, now: Millis) -> Result<DatabaseMetrics> {
+fn read_database_metrics(at: &Snapshot<'_>, state: &AppState, now: Millis) -> Result<DatabaseMetrics> {
     Ok(DatabaseMetrics {
-        sessions: sessions::count_live_sessions(at, now)?,
+        sessions: sessions::count_live_sessions(at, state.server.settings.portal.sessions, now)?,
         newest_event: u64::try_from(feed::find_end(at)?).unwrap_or_default(),
-        statuses: count_statuses(at, metrics, now)?,
+        statuses: count_statuses(at, &state.metrics, now)?,
     })
 }
 

@@ -183,7 +183,12 @@ impl MetricsSnapshot {
         writer.count("rollcall_database_bytes", "Size of the database file", store.database_bytes)?;
         writer.count("rollcall_database_wal_bytes", "Size of the write-ahead log", store.log_bytes)?;
         writer.count("rollcall_write_queue", "Writes that wait for a commit", Some(store.queued))?;
-        let help = "Writes that were rejected because the queue was full";
+        writer.gauge(
+            "rollcall_write_queue_oldest_age_seconds",
+            "Age of the oldest write that waits for a commit",
+            Some(store.queue_oldest.as_secs_f64()),
+        )?;
+        let help = "Writes that were rejected because their caller's share of the queue was full";
         writer.counter("rollcall_writes_turned_away", help, store.rejected)?;
         writer.histogram("rollcall_batch_writes", "Writes per commit", &store.batches, 1.0)?;
         writer.histogram(

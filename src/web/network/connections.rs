@@ -1,86 +1,168 @@
-//! TCP connections: limits in total and per address, and timeouts of idle connections.
+//! TCP connections: limits in total and per address, and timeouts of idle connections. When connections are scarce, the
+//! idle ones without a valid credential are closed first, and addresses that used a valid credential recently have a
+//! reserve.
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use ipnet::IpNet;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::{SockRef, Socket, TcpKeepalive};
 
+use super::recent_credentials::RecentCredentials;
 use crate::clock::{self, Millis};
+use crate::settings::Settings;
+use crate::web::limits::KEEP_ALIVE;
 use crate::web::network::proxies::is_within;
 
 /// Length of the accept queue; the kernel may allow less (`net.core.somaxconn`).
 const BACKLOG: i32 = 1_024;
 /// How long sent data may stay unacknowledged before the kernel closes the connection (`TCP_USER_TIMEOUT`, Linux only).
 #[cfg(target_os = "linux")]
-const UNREAD_MAX: Duration = Duration::from_secs(20);
+pub(crate) const UNREAD_MAX: Duration = Duration::from_secs(20);
 /// Idle time before the first keepalive probe, and the interval of further probes.
 const PROBE_AFTER: Duration = Duration::from_mins(1);
 const PROBE_EVERY: Duration = Duration::from_secs(15);
-/// Open files that are not incoming connections: the database, its reader pool, the log, backups, outgoing calls.
-const OTHER_FILES: usize = 32;
-/// Open files per worker: its event loop and its own database reader.
-const FILES_PER_WORKER: usize = 8;
-/// Fewest connections, even with a lower limit of open files.
-const SOCKETS_MIN: usize = 4;
-/// Shortest interval between warnings about addresses with too many connections.
+/// Shortest interval between warnings about refused connections.
 const WARN_EVERY: Millis = 60 * 1000;
+/// Part of the connections that only addresses with a recent valid credential may use.
+const RESERVE_DIVISOR: usize = 10;
+/// Shortest interval between two records of a valid credential on one connection.
+const RECORD_EVERY: Millis = 60 * 1000;
+/// Interval of the search for connections without a complete request.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// A connection may be idle for `KEEP_ALIVE` and this time. Then the head of its next request is not complete in time.
+const HEAD_GRACE: Duration = Duration::from_secs(5);
 /// Response to a connection above the limit, if it is not encrypted.
 const TOO_MANY_CONNECTIONS: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// Number of open connections per address.
+/// The open connections and their limits.
 pub struct ConnectionLimits {
+    max: usize,
     max_per_address: usize,
-    /// Networks without a limit: a proxy carries the requests of many clients.
-    exempt: Vec<IpNet>,
-    counts: Mutex<SocketCounts>,
+    /// Networks without a limit per address: a proxy carries the requests of many clients.
+    proxies: Vec<IpNet>,
+    /// Whether the limit per address applies to loopback addresses.
+    limits_loopback: bool,
+    table: Mutex<ConnectionTable>,
 }
 
 #[derive(Default)]
-struct SocketCounts {
+struct ConnectionTable {
+    next_id: u64,
+    open: HashMap<u64, OpenConnection>,
     per_address: HashMap<IpAddr, usize>,
+    recent: RecentCredentials,
     warned_at: Millis,
+}
+
+/// An open connection in the table.
+struct OpenConnection {
+    holder: IpAddr,
+    is_proxy: bool,
+    /// A second handle, with which the connection can be closed; none if there are no file descriptors left.
+    socket: Option<Socket>,
+    activity: Arc<ConnectionActivity>,
+}
+
+/// What a connection does, updated by its requests.
+#[derive(Default)]
+struct ConnectionActivity {
+    /// Requests whose response is not complete.
+    requests: AtomicUsize,
+    /// When the connection was opened or the last request ended.
+    idle_since: AtomicI64,
+    /// When the last valid credential was recorded; 0 for never.
+    credential_at: AtomicI64,
 }
 
 /// One counted connection; released on drop.
 struct SocketSlot {
-    sockets: Arc<ConnectionLimits>,
+    limits: Arc<ConnectionLimits>,
+    id: u64,
     holder: IpAddr,
+    activity: Arc<ConnectionActivity>,
 }
 
 impl Drop for SocketSlot {
     fn drop(&mut self) {
-        self.sockets.remove(self.holder);
+        let removed = self.limits.lock().remove(self.id);
+        drop(removed);
+    }
+}
+
+/// A request of a connection, until its response is complete. A connection with a request is not idle.
+pub struct ActiveRequest(Option<Arc<ConnectionActivity>>);
+
+impl ActiveRequest {
+    /// Begins the request.
+    pub fn begin(request: &HttpRequest) -> Self {
+        let activity = request.conn_data::<SocketSlot>().map(|slot| Arc::clone(&slot.activity));
+        if let Some(activity) = &activity {
+            activity.requests.fetch_add(1, Ordering::Relaxed);
+        }
+        Self(activity)
+    }
+}
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        if let Some(activity) = &self.0 {
+            activity.idle_since.store(clock::current_millis(), Ordering::Relaxed);
+            activity.requests.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Records that the request has a valid credential: its connection is not closed in favor of others, and its address
+/// may use the reserve.
+pub(in crate::web) fn record_credential(request: &HttpRequest) {
+    let Some(slot) = request.conn_data::<SocketSlot>() else { return };
+    let now = clock::current_millis();
+    if now - slot.activity.credential_at.load(Ordering::Relaxed) >= RECORD_EVERY {
+        slot.activity.credential_at.store(now, Ordering::Relaxed);
+        slot.limits.lock().recent.record(slot.holder, now);
     }
 }
 
 impl ConnectionLimits {
-    /// Allows at most `max_per_address` connections for each address outside the `exempt` networks.
-    pub fn new(max_per_address: usize, exempt: Vec<IpNet>) -> Self {
-        Self { max_per_address, exempt, counts: Mutex::default() }
+    /// Creates the limits from the settings.
+    pub fn new(settings: &Settings) -> Self {
+        let limits = settings.limits;
+        Self {
+            max: limits.sockets,
+            max_per_address: limits.sockets_per_address,
+            proxies: settings.trusted_proxies.clone(),
+            limits_loopback: limits.limits_loopback,
+            table: Mutex::default(),
+        }
     }
 
-    /// Counts a new connection, or closes it if its address has reached the limit. The count is released with `data`.
+    fn lock(&self) -> std::sync::MutexGuard<'_, ConnectionTable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a new connection, or closes it if there are too many. The count is released with `data`.
     pub fn admit(self: &Arc<Self>, stream: &dyn Any, data: &mut Extensions) {
         if let Some(stream) = stream.downcast_ref::<TcpStream>() {
             if !self.register(stream, data) {
                 // The response is optional: if it does not fit the send buffer, the closed connection is sufficient.
                 let _ = SockRef::from(stream).send(TOO_MANY_CONNECTIONS);
-                shut_down(stream);
+                shut_down(&SockRef::from(stream));
             }
         } else if let Some(stream) = stream.downcast_ref::<TlsStream<TcpStream>>() {
             let stream = stream.get_ref().0;
             if !self.register(stream, data) {
-                shut_down(stream);
+                shut_down(&SockRef::from(stream));
             }
         }
     }
@@ -89,53 +171,127 @@ impl ConnectionLimits {
         // A peer that has already disconnected has no address.
         let Ok(peer) = stream.peer_addr() else { return true };
         let address = peer.ip().to_canonical();
-        if is_within(&self.exempt, address) {
-            return true;
-        }
-        let holder = limit_key(address);
-        if !self.try_add(holder, clock::current_millis()) {
-            return false;
-        }
-        data.insert(SocketSlot { sockets: Arc::clone(self), holder });
+        let connection = OpenConnection {
+            holder: limit_key(address),
+            is_proxy: is_within(&self.proxies, address),
+            socket: SockRef::from(stream).try_clone().ok(),
+            activity: Arc::default(),
+        };
+        let (holder, activity) = (connection.holder, Arc::clone(&connection.activity));
+        let Some(id) = self.try_add(connection, clock::current_millis()) else { return false };
+        data.insert(SocketSlot { limits: Arc::clone(self), id, holder, activity });
         true
     }
 
-    fn try_add(&self, holder: IpAddr, now: Millis) -> bool {
-        let mut held = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = held.per_address.entry(holder).or_default();
-        if *count < self.max_per_address {
-            *count += 1;
-            return true;
+    /// Adds a connection. Returns its number, or `None` if there are too many.
+    fn try_add(&self, connection: OpenConnection, now: Millis) -> Option<u64> {
+        let OpenConnection { holder, is_proxy, .. } = connection;
+        let has_share = !is_proxy && (self.limits_loopback || !holder.is_loopback());
+        let mut closed = None;
+        let mut table = self.lock();
+        if has_share && table.per_address.get(&holder).is_some_and(|count| *count >= self.max_per_address) {
+            table.warn(holder, now, "an address has reached its share of the connections; further ones are closed");
+            return None;
         }
-        if (now - held.warned_at).abs() >= WARN_EVERY {
-            held.warned_at = now;
-            let limit = self.max_per_address;
-            tracing::warn!(address = %holder, limit, "an address has reached the limit of connections; further connections are closed");
+        let has_reserve = is_proxy || table.recent.contains(holder, now);
+        let max = if has_reserve { self.max } else { self.max - self.max.div_ceil(RESERVE_DIVISOR) };
+        if table.open.len() >= max {
+            closed = table.remove_idle(now);
+            // Beyond the reserve, the listener makes connections wait.
+            if closed.is_none() && !has_reserve {
+                table.warn(holder, now, "there are too many connections; further ones are closed");
+                return None;
+            }
         }
-        false
+        let id = table.next_id;
+        table.next_id += 1;
+        connection.activity.idle_since.store(now, Ordering::Relaxed);
+        if has_share {
+            *table.per_address.entry(holder).or_default() += 1;
+        }
+        table.open.insert(id, connection);
+        drop(table);
+        if let Some(socket) = closed.and_then(|closed| closed.socket) {
+            shut_down(&SockRef::from(&socket));
+        }
+        Some(id)
     }
 
-    fn remove(&self, holder: IpAddr) {
-        let mut held = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = held.per_address.get_mut(&holder) {
-            *count -= 1;
-            if *count == 0 {
-                held.per_address.remove(&holder);
-            }
+    /// Closes the connections whose next request is not complete in time. The first request has its own time limit.
+    fn close_stalled(&self, now: Millis) -> usize {
+        let longest = Millis::try_from((KEEP_ALIVE + HEAD_GRACE).as_millis()).unwrap_or(Millis::MAX);
+        let table = self.lock();
+        let stalled = table.open.values().filter(|one| one.is_idle() && now - one.idle_since() > longest);
+        // The entry is removed when the connection has ended.
+        stalled.filter_map(|one| one.socket.as_ref()).map(|socket| shut_down(&SockRef::from(socket))).count()
+    }
+}
+
+/// Closes connections whose next request is not complete in time, until the server stops.
+pub async fn close_stalled_connections(limits: Arc<ConnectionLimits>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        let closed = limits.close_stalled(clock::current_millis());
+        if closed > 0 {
+            tracing::debug!(closed, "closed connections without a complete request");
         }
     }
 }
 
-fn shut_down(stream: &TcpStream) {
+impl ConnectionTable {
+    /// Removes the connection with the longest idle time that has no valid credential. Addresses without a recent
+    /// credential come first.
+    fn remove_idle(&mut self, now: Millis) -> Option<OpenConnection> {
+        let candidates = self.open.iter().filter(|(_, one)| one.may_be_closed());
+        let rank = |one: &OpenConnection| (self.recent.contains(one.holder, now), one.idle_since());
+        let id = candidates.min_by_key(|(_, one)| rank(one)).map(|(id, _)| *id)?;
+        self.remove(id)
+    }
+
+    fn remove(&mut self, id: u64) -> Option<OpenConnection> {
+        let connection = self.open.remove(&id)?;
+        if let Some(count) = self.per_address.get_mut(&connection.holder) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.per_address.remove(&connection.holder);
+            }
+        }
+        Some(connection)
+    }
+
+    fn warn(&mut self, holder: IpAddr, now: Millis, problem: &'static str) {
+        if (now - self.warned_at).abs() >= WARN_EVERY {
+            self.warned_at = now;
+            tracing::warn!(address = %holder, open = self.open.len(), "{problem}");
+        }
+    }
+}
+
+impl OpenConnection {
+    fn is_idle(&self) -> bool {
+        self.activity.requests.load(Ordering::Relaxed) == 0
+    }
+
+    fn idle_since(&self) -> Millis {
+        self.activity.idle_since.load(Ordering::Relaxed)
+    }
+
+    fn may_be_closed(&self) -> bool {
+        let has_credential = self.activity.credential_at.load(Ordering::Relaxed) != 0;
+        self.is_idle() && !self.is_proxy && !has_credential && self.socket.is_some()
+    }
+}
+
+fn shut_down(socket: &SockRef<'_>) {
     // Fails only if the peer has already closed the connection.
-    let _ = SockRef::from(stream).shutdown(Shutdown::Both);
+    let _ = socket.shutdown(Shutdown::Both);
 }
 
 /// Returns the key of an address in limits: for IPv6 its /64 network, because a client can choose any address in it.
 pub(in crate::web) fn limit_key(address: IpAddr) -> IpAddr {
     match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+        IpAddr::V6(v6) if !v6.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
+        _ => address,
     }
 }
 
@@ -147,64 +303,13 @@ pub fn bind_listener(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address)?;
     let socket = SockRef::from(&listener);
     socket.listen(BACKLOG)?;
+    // A response in several segments must not wait for an acknowledgment that the client delays by 40 ms.
+    socket.set_tcp_nodelay(true)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(UNREAD_MAX))?;
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY))?;
     Ok(listener)
 }
 
-/// Returns the number of connections, at most `requested`, that the limit of open files allows. The database and the
-/// workers need some of the files.
-pub fn limit_sockets(requested: usize, workers: usize) -> usize {
-    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let Some(files) = open_files_max(&limits) else { return requested };
-    let possible = files.saturating_sub(OTHER_FILES + workers * FILES_PER_WORKER).max(SOCKETS_MIN);
-    if possible < requested {
-        tracing::warn!(
-            open_files_max = files,
-            connections = possible,
-            "fewer connections than configured: raise the limit of open files"
-        );
-    }
-    requested.min(possible)
-}
-
-/// Returns the soft limit of open files in the text of `/proc/PID/limits`; none if it is unlimited.
-fn open_files_max(limits: &str) -> Option<usize> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_has_a_limited_number_of_connections_and_gets_them_back() {
-        let sockets = ConnectionLimits::new(2, Vec::new());
-        let (one, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
-        assert!(sockets.try_add(one, 0) && sockets.try_add(one, 0) && !sockets.try_add(one, 0));
-        assert!(sockets.try_add(other, 0));
-        sockets.remove(one);
-        assert!(sockets.try_add(one, 0) && !sockets.try_add(one, 0));
-        for holder in [one, one, other] {
-            sockets.remove(holder);
-        }
-        assert!(sockets.counts.lock().unwrap().per_address.is_empty(), "an address without connections has no entry");
-    }
-
-    #[test]
-    fn a_network_of_64_bits_is_one_holder() {
-        let key = |text: &str| limit_key(text.parse().unwrap()).to_string();
-        assert_eq!(key("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(key("192.0.2.1"), "192.0.2.1");
-    }
-
-    #[test]
-    fn the_limit_of_open_files_is_the_soft_one() {
-        let limits = "Limit   Soft Limit   Hard Limit   Units\nMax processes  7 7 processes\nMax open files            64                   20000                files\n";
-        assert_eq!(open_files_max(limits), Some(64));
-        assert_eq!(open_files_max("Max open files unlimited unlimited files"), None);
-        assert_eq!(open_files_max(""), None);
-    }
-}
+mod tests;

@@ -1,16 +1,20 @@
 //! Trusted proxies, limits of TCP connections, and rate limits of configurations.
 
-mod connections;
+pub(crate) mod connections;
 mod forwarded;
+mod open_files;
 mod proxies;
-mod rate_limits;
+pub(crate) mod rate_limits;
+mod recent_credentials;
 
 use std::sync::Arc;
 
 pub use self::proxies::{TrustedProxies, UntrustedForwarder};
 use crate::settings::Settings;
-pub(in crate::web) use crate::web::network::connections::limit_key;
-pub use crate::web::network::connections::{ConnectionLimits, bind_listener, limit_sockets};
+use crate::web::body_budget::BodyBudget;
+pub use crate::web::network::connections::{ActiveRequest, ConnectionLimits, bind_listener, close_stalled_connections};
+pub(in crate::web) use crate::web::network::connections::{limit_key, record_credential};
+pub use crate::web::network::open_files::{SocketCapacity, limit_sockets};
 pub use crate::web::network::rate_limits::RateLimits;
 
 /// Network state shared by all workers.
@@ -19,8 +23,10 @@ pub struct Network {
     pub proxies: TrustedProxies,
     /// Rate limits of configurations.
     pub rates: RateLimits,
-    /// Number of TCP connections per address.
+    /// Open TCP connections.
     pub sockets: Arc<ConnectionLimits>,
+    /// Memory for request bodies.
+    pub bodies: Arc<BodyBudget>,
     /// Largest body of a SCIM request, in bytes.
     pub body_max_bytes: usize,
 }
@@ -32,7 +38,8 @@ impl Network {
         Self {
             proxies: TrustedProxies::new(settings.trusted_proxies.clone()),
             rates: RateLimits::new(limits.requests_per_second),
-            sockets: Arc::new(ConnectionLimits::new(limits.sockets_per_address, settings.trusted_proxies.clone())),
+            sockets: Arc::new(ConnectionLimits::new(settings)),
+            bodies: Arc::new(BodyBudget::new(limits.buffered_bytes)),
             body_max_bytes: limits.body_max_bytes,
         }
     }

@@ -12,7 +12,7 @@ use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
 /// Size of a burst, in seconds of the rate: a first synchronization is a burst.
-const BURST_SECONDS: u32 = 20;
+pub(crate) const BURST_SECONDS: u32 = 20;
 /// How long the server counts as shared after the calling configuration changed.
 const SHARED_FOR: Duration = Duration::from_secs(10);
 /// Key that no configuration has.

@@ -122,6 +122,7 @@ const NOTICES: &[(&str, &str)] = &[
     ("schema-removed", "The schema is gone."),
     ("backup", "The backup was made and checked."),
     ("backup-runs", "A backup is being made. It appears in the list when it is done and was checked."),
+    ("identity-linked", "Linked. You may sign in with this identity from now on."),
     ("codes-off", "One-time codes are off, and the recovery codes are gone."),
     ("disabled", "Disabled. The admin is signed out everywhere."),
     ("enabled", "Enabled. The admin may sign in again."),
@@ -137,7 +138,10 @@ const NOTICES: &[(&str, &str)] = &[
     ("purged", "Purged. Nothing of it is left."),
     ("session", "Ended. That browser is signed out."),
     ("sso-removed", "Single sign-on is gone."),
-    ("unlinked", "The admin’s identities are forgotten. At the next sign-in the e-mail address decides."),
+    (
+        "unlinked",
+        "The admin’s identities are forgotten. The next single sign-on asks for the password before it links one again.",
+    ),
     ("signed-out", "You are signed out."),
 ];
 
@@ -161,8 +165,20 @@ pub(super) fn add_headers(headers: &mut HeaderMap, request_id: &str) {
         (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
         (header::CACHE_CONTROL, "no-store"),
     ] {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A page with a secret in its URL has a stricter policy of its own.
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
     }
+}
+
+/// Marks a page whose URL contains a secret: requests of the page do not contain its path as `Referer`, so that it is not
+/// in the log of a proxy with each file of the page, and search engines do not list it.
+pub(super) fn hide_url(mut response: HttpResponse) -> HttpResponse {
+    let headers = response.headers_mut();
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
+    headers.insert(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
+    response
 }
 
 /// An error of a page handler.

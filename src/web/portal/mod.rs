@@ -2,6 +2,7 @@
 
 mod accounts;
 mod connections;
+mod cookies;
 mod forms;
 mod layout;
 mod one_time_secrets;
@@ -11,6 +12,7 @@ mod setup;
 mod sign_in;
 mod time_zone;
 mod timestamps;
+mod usage;
 
 use actix_web::guard::fn_guard;
 use actix_web::middleware::from_fn;
@@ -54,6 +56,7 @@ fn sign_in_routes() -> Vec<PortalRoute> {
         route_at("/login").get(sign_in::login::show_sign_in).post(sign_in::login::submit_sign_in),
         route_at("/login/code").get(sign_in::one_time_codes::show_code_form).post(sign_in::one_time_codes::submit_code),
         route_at("/login/sso").get(sign_in::sso::begin_sso),
+        route_at("/login/link").get(sign_in::sso_link::show_link_form).post(sign_in::sso_link::submit_link),
         route_at(CALLBACK_PATH).get(sign_in::sso::finish_sso),
         route_at("/logout").post(sign_in::login::sign_out),
     ]
@@ -73,6 +76,7 @@ fn connection_routes() -> Vec<PortalRoute> {
             .post(connections::deleted::purge_connection),
         route_at("/connections/{id}").get(connections::overview::show_connection),
         route_at("/connections/{id}/sync").post(connections::overview::set_sync),
+        route_at("/connections/{id}/quotas").post(connections::overview::save_limits),
         route_at("/connections/{id}/token").get(connections::overview::show_new_credentials),
         route_at("/connections/{id}/setup").get(connections::overview::show_provider_steps),
         route_at("/connections/{id}/delete")
@@ -105,6 +109,7 @@ fn account_routes() -> Vec<PortalRoute> {
         route_at("/accounts").get(accounts::manage::list_accounts),
         route_at("/accounts/new").get(accounts::manage::show_new_account).post(accounts::manage::create_account),
         route_at("/accounts/{id}").get(accounts::manage::show_account).post(accounts::manage::rename_account),
+        route_at("/accounts/{id}/quotas").post(accounts::manage::save_limits),
         route_at("/accounts/{id}/delete")
             .get(accounts::manage::show_delete_account)
             .post(accounts::manage::delete_account),
@@ -122,6 +127,8 @@ fn settings_routes() -> Vec<PortalRoute> {
         route_at("/profile/codes").post(sign_in::one_time_codes::begin_setup),
         route_at("/profile/codes/confirm").post(sign_in::one_time_codes::confirm_setup),
         route_at("/profile/codes/off").post(sign_in::one_time_codes::disable_codes),
+        route_at("/profile/wrong-codes").post(sign_in::one_time_codes::confirm_wrong_codes),
+        route_at("/profile/sso").post(sign_in::sso::begin_own_link),
         route_at("/profile/sessions").post(settings::profile::end_sessions),
         route_at("/profile/zone").post(settings::profile::set_zone),
         route_at("/profile/theme").post(settings::profile::set_theme),

@@ -8,9 +8,9 @@ use crate::auth::secret::{self, BearerToken};
 use crate::clock;
 use crate::error::{Error, Reason};
 use crate::management::sessions::{self, OneTimeSecret};
+use crate::web::portal::cookies;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::PageError;
-use crate::web::portal::sign_in::session;
 use crate::web::portal::sign_in::signed_in::SignedIn;
 use crate::web::state::ServerContext;
 
@@ -37,7 +37,7 @@ pub(super) fn seal_secret(
     let sealed = sealer.seal(&chance, text.as_bytes().to_vec()).ok_or(Error::new(Reason::ServerBusy))?;
     let until = clock::current_millis() + SHOW_SECONDS * 1000;
     let secret = OneTimeSecret { session: signed.session.clone(), sealed, until };
-    Ok((secret, session::new_cookie(server, COOKIE, key.reveal().to_owned(), SHOW_SECONDS)))
+    Ok((secret, cookies::new_cookie(server, COOKIE, key.reveal().to_owned(), SHOW_SECONDS)))
 }
 
 /// Returns the secret stored for that context, or `None` after five minutes or without the cookie.
@@ -49,7 +49,7 @@ pub(super) fn reveal_secret(
     signed: &SignedIn,
     configuration_id: &str,
 ) -> Result<Option<String>, PageError> {
-    let Some(key) = page_request.request.cookie(COOKIE) else { return Ok(None) };
+    let Some(key) = cookies::find_cookie(&page_request.request, COOKIE) else { return Ok(None) };
     let now = clock::current_millis();
     let sealed = page_request.read_inline(|at| sessions::find_one_time_secret(at, &signed.session, now))?;
     let opened =

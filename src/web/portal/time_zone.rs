@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use crate::clock::Millis;
+use crate::web::portal::cookies;
 
 /// Cookie of the chosen zone; it outlives the session.
 pub(super) const ZONE_COOKIE: &str = "rc_zone";
@@ -34,7 +35,7 @@ impl TimeZoneChoice {
 
     /// The zone in the cookie of a request.
     pub(super) fn from_cookie(request: &HttpRequest) -> Option<Self> {
-        Self::from_name(request.cookie(ZONE_COOKIE)?.value())
+        Self::from_name(cookies::find_cookie(request, ZONE_COOKIE)?.value())
     }
 
     pub(super) fn utc() -> Self {

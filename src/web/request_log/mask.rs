@@ -93,10 +93,12 @@ impl MaskingReader<'_> {
         let is_name = after.trim_start().starts_with(':');
         self.out.push('"');
         if is_name {
-            self.out.push_str(&mask_escaped_quotes(&inside));
+            self.out.push_str(&mask_member_text(&inside));
             self.member = inside;
-        } else if self.is_visible() || self.member.eq_ignore_ascii_case("path") && !inside.contains('@') {
-            self.out.push_str(&mask_escaped_quotes(&inside));
+        } else if self.member.eq_ignore_ascii_case("path") {
+            self.out.push_str(&mask_member_text(&inside));
+        } else if self.is_visible() && is_protocol_text(&inside) {
+            self.out.push_str(&inside);
         } else {
             self.out.push_str(REPLACEMENT);
         }
@@ -130,15 +132,40 @@ fn split_quoted(text: &str) -> (&str, &str, bool) {
     (text.get(1..).unwrap_or_default(), "", false)
 }
 
-/// Hides the values of filters in a path or in another visible value. Quotes are escaped, because the text is part of a JSON
-/// string.
-fn mask_escaped_quotes(text: &str) -> String {
-    if !text.contains("\\\"") {
-        return text.to_owned();
+/// Hides the values in a path of a PATCH or Bulk operation, or in a member name, which is part of a JSON string.
+fn mask_member_text(text: &str) -> String {
+    let is_whole_path = text.starts_with('/') || text.contains("://");
+    if is_whole_path && !text.contains('[') {
+        return mask_path(text);
     }
-    let pieces: Vec<&str> = text.split("\\\"").collect();
-    let masked = pieces.iter().enumerate().map(|(number, piece)| if number % 2 == 0 { *piece } else { REPLACEMENT });
-    masked.collect::<Vec<_>>().join("\\\"")
+    let Some((attribute, rest)) = text.split_once('[') else {
+        return if is_attribute_path(text) { text.to_owned() } else { REPLACEMENT.to_owned() };
+    };
+    let (filter, tail) = rest.rsplit_once(']').unwrap_or((rest, ""));
+    let attribute = if is_attribute_path(attribute) { attribute } else { REPLACEMENT };
+    let filter = mask_filter(&filter.replace("\\\"", "\"")).replace('"', "\\\"");
+    let is_plain_tail = tail.is_empty() || tail.strip_prefix('.').is_some_and(is_attribute_path);
+    let tail = if is_plain_tail { tail } else { REPLACEMENT };
+    let close = if rest.contains(']') { "]" } else { "" };
+    format!("{attribute}[{filter}{close}{tail}")
+}
+
+/// Whether the text can be a protocol value: a name, a URN, a number, or an entity tag.
+fn is_protocol_text(text: &str) -> bool {
+    let is_tag_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '\\' | '"' | '-');
+    let is_tag = text.len() <= 64 && text.starts_with(['W', '\\']) && text.chars().all(is_tag_char);
+    is_attribute_path(text) || is_tag || text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether the text can be the name or path of an attribute, or a URN with one.
+fn is_attribute_path(text: &str) -> bool {
+    let is_urn = text.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("urn:"));
+    let is_allowed = |c: char| {
+        c.is_ascii_alphanumeric()
+            || matches!(c, '.' | '_' | '-' | '$')
+            || (is_urn && matches!(c, ':' | '/' | '+' | '%'))
+    };
+    text.len() <= 256 && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '$') && text.chars().all(is_allowed)
 }
 
 /// Hides values in a path and its query: path segments other than ids and plain names, values of filters, and unknown
@@ -151,8 +178,15 @@ fn mask_path(text: &str) -> String {
             || ["v2", "v2.0"].contains(&part)
             || part.starts_with("urn:")
     };
-    let segments = path.split('/').map(|part| if is_plain(part) { part } else { REPLACEMENT });
-    let mut out = segments.collect::<Vec<_>>().join("/");
+    let mut out = String::with_capacity(text.len());
+    let mut is_after_endpoint = false;
+    for (number, part) in path.split('/').enumerate() {
+        // After /Users and /Groups comes an id; anything else can be a name.
+        let is_name = is_after_endpoint && !part.is_empty() && !part.starts_with('.') && !ids::is_id(part);
+        out.push_str(if number == 0 { "" } else { "/" });
+        out.push_str(if is_plain(part) && !is_name { part } else { REPLACEMENT });
+        is_after_endpoint = part.eq_ignore_ascii_case("Users") || part.eq_ignore_ascii_case("Groups");
+    }
     for (number, pair) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
         out.push(if number == 0 { '?' } else { '&' });
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -163,7 +197,7 @@ fn mask_path(text: &str) -> String {
         if pair.contains('=') {
             out.push('=');
             match percent::decode_percent(value) {
-                Some(_) if is_visible => out.push_str(value),
+                Some(plain) if is_visible && is_protocol_value(&plain) => out.push_str(value),
                 Some(plain) if is_filter => out.extend(utf8_percent_encode(&mask_filter(&plain), NOT_IN_A_VALUE)),
                 _ => out.push_str(REPLACEMENT),
             }
@@ -172,28 +206,130 @@ fn mask_path(text: &str) -> String {
     out
 }
 
-/// Hides the values in a filter. Some clients use single quotes, which are also accepted.
+/// Whether the value of a visible parameter can be a number, a cursor, or a list of attribute names.
+fn is_protocol_value(value: &str) -> bool {
+    value.split(',').map(str::trim).all(|part| {
+        part.is_empty()
+            || is_attribute_path(part)
+            || part.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+            || (part.len() >= 40
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')))
+    })
+}
+
+/// Hides everything in a filter except its structure: operators, brackets, and the attribute names before
+/// an operator. Values are hidden with and without quotes; some clients use single quotes, or none.
 fn mask_filter(filter: &str) -> String {
-    let mut out = String::with_capacity(filter.len());
-    let mut chars = filter.chars();
-    while let Some(c) = chars.next() {
-        out.push(c);
-        if !matches!(c, '"' | '\'') {
-            continue;
-        }
-        out.push_str(REPLACEMENT);
-        while let Some(inside) = chars.next() {
-            match inside {
-                '\\' => drop(chars.next()),
-                _ if inside == c => {
-                    out.push(c);
-                    break;
-                }
-                _ => {}
+    let pieces = split_filter(filter);
+    let tokens: Vec<usize> = (0..pieces.len()).filter(|&at| !pieces[at].trim().is_empty()).collect();
+    let mut is_visible = vec![false; pieces.len()];
+    let mut state = FilterState::Attribute;
+    for (order, &at) in tokens.iter().enumerate() {
+        let (piece, next) = (pieces[at], tokens.get(order + 1).map(|&next| pieces[next]));
+        let lower = piece.to_ascii_lowercase();
+        let is_bracket = matches!(piece, "(" | ")" | "[" | "]");
+        is_visible[at] = match state {
+            FilterState::Attribute => {
+                let is_tested = next.is_some_and(|next| next == "[" || is_operator(next));
+                let is_name = is_tested && is_attribute_path(piece);
+                let is_not = lower == "not" && next == Some("(");
+                state = if is_not || is_bracket { FilterState::Attribute } else { FilterState::Operator };
+                is_name || is_not || is_bracket
             }
+            FilterState::Operator => {
+                state = if is_bracket || is_connective(&lower) {
+                    FilterState::Attribute
+                } else if lower == "pr" || !is_operator(piece) {
+                    FilterState::Operator
+                } else {
+                    FilterState::Value
+                };
+                is_bracket || is_connective(&lower) || is_operator(piece)
+            }
+            // Everything up to the next connective or closing bracket is the value.
+            FilterState::Value => {
+                let ends = is_connective(&lower) || matches!(piece, ")" | "]");
+                if ends {
+                    state = if is_connective(&lower) { FilterState::Attribute } else { FilterState::Operator };
+                }
+                ends
+            }
+        };
+        // After `]` a sub-attribute of the element can follow: `emails[type eq "work"].value eq "x"`.
+        if piece == "]" && next.is_some_and(|next| next.starts_with('.')) {
+            state = FilterState::Attribute;
+        }
+        if let Some(sub) = piece.strip_prefix('.').filter(|_| state == FilterState::Operator) {
+            is_visible[at] = is_attribute_path(sub) && next.is_some_and(is_operator);
+        }
+    }
+    let mut out = String::with_capacity(filter.len());
+    for (at, piece) in pieces.iter().enumerate() {
+        let quote = piece.chars().next().filter(|first| matches!(first, '"' | '\''));
+        match quote {
+            _ if piece.trim().is_empty() || is_visible[at] => out.push_str(piece),
+            Some(quote) => {
+                out.push(quote);
+                out.push_str(REPLACEMENT);
+                if piece.len() > 1 && piece.ends_with(quote) {
+                    out.push(quote);
+                }
+            }
+            None => out.push_str(REPLACEMENT),
         }
     }
     out
+}
+
+/// What the next token of a filter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FilterState {
+    Attribute,
+    Operator,
+    Value,
+}
+
+fn is_operator(token: &str) -> bool {
+    ["eq", "ne", "co", "sw", "ew", "pr", "gt", "ge", "lt", "le"].iter().any(|name| token.eq_ignore_ascii_case(name))
+}
+
+fn is_connective(token: &str) -> bool {
+    matches!(token, "and" | "or")
+}
+
+/// Splits a filter into quoted strings, brackets, tokens, and the spaces between them.
+fn split_filter(filter: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = filter;
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' | '\'' => find_quote_end(rest, first),
+            '(' | ')' | '[' | ']' => 1,
+            _ => {
+                let is_space = first.is_whitespace();
+                let ends = |c: char| c.is_whitespace() != is_space || matches!(c, '"' | '\'' | '(' | ')' | '[' | ']');
+                rest.find(ends).unwrap_or(rest.len()).max(first.len_utf8())
+            }
+        };
+        let (piece, after) = rest.split_at(length);
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces
+}
+
+/// Returns the length of the quoted string at the start of the text, with its quotes.
+fn find_quote_end(text: &str, quote: char) -> usize {
+    let mut is_escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            _ if c == quote => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 #[cfg(test)]
@@ -211,6 +347,11 @@ mod tests {
                 r#"{"op":"replace","path":"emails[type eq \"work\"].value","value":"b@x"}"#,
                 r#"{"op":"replace","path":"emails[type eq \"***\"].value","value":"***"}"#,
             ),
+            (
+                r#"{"op":"replace","path":"emails[value eq b@x and type eq work].value","Path":"bob b"}"#,
+                r#"{"op":"replace","path":"emails[value eq *** and type eq ***].value","Path":"***"}"#,
+            ),
+            (r#"{"path":"/Users/bob","op":"bob \"x"}"#, r#"{"path":"/Users/***","op":"***"}"#),
             (r#"{"userName":"bo"#, r#"{"userName":"***"#),
             (r#"{"n":12"#, r#"{"n":"***""#),
             (r#"["bob",{"a":null}]"#, r#"["***",{"a":null}]"#),
@@ -229,6 +370,32 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_shows_its_structure_and_no_value() {
+        for (text, masked) in [
+            ("userName eq bob", "userName eq ***"),
+            ("userName eq bob@example.com and active eq true", "userName eq *** and active eq ***"),
+            ("userName  eq Bob Smith or title pr", "userName  eq *** *** or title pr"),
+            ("not (userName sw bob) and (id eq 7)", "not (userName sw ***) and (id eq ***)"),
+            (
+                "emails[type eq work and value co bob].display eq bob",
+                "emails[type eq *** and value co ***].display eq ***",
+            ),
+            ("urn:x:2.0:User:department eq bob", "urn:x:2.0:User:department eq ***"),
+            ("userName eq \"bob\" and id eq 'x\\'y' or bob", "userName eq \"***\" and id eq '***' or ***"),
+            ("userName eq \"bob", "userName eq \"***"),
+            ("bob", "***"),
+            ("bob smith", "*** ***"),
+            ("userName=bob", "***"),
+            ("bob@example.com eq x", "*** eq ***"),
+            ("userName eq (bob)", "userName eq ******)"),
+            ("userName pr bob", "userName pr ***"),
+            ("", ""),
+        ] {
+            assert_eq!(mask_filter(text), masked, "{text}");
+        }
+    }
+
+    #[test]
     fn ids_and_attribute_names_of_filters_in_a_path_stay_visible() {
         let id = "01890a5d-ac96-774b-bcce-b302099a8057";
         for (text, masked) in [
@@ -237,6 +404,11 @@ mod tests {
                 "/scim/v2/Users?filter=userName%20eq%20%22***%22&count=2&***=***",
             ),
             ("/Users?filter=userName%20eq%20'bob'", "/Users?filter=userName%20eq%20'***'"),
+            ("/Users?filter=userName%20eq%20bob", "/Users?filter=userName%20eq%20***"),
+            (
+                "/Users?sortBy=bob%40x&attributes=userName,bob%20smith&count=b@b",
+                "/Users?sortBy=***&attributes=***&count=***",
+            ),
             ("/Users/bob@example.com", "/Users/***"),
             (&format!("/Users/{id}?attributes=userName"), &format!("/Users/{id}?attributes=userName")),
         ] {

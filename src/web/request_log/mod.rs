@@ -148,9 +148,12 @@ impl RecordedBody {
 
     /// Records a response body. Responses contain no passwords.
     pub fn from_response(body: &[u8]) -> Self {
-        let recorded = &body[..body.len().min(LOGGED_BODY_MAX_BYTES)];
-        let length = Some(body.len() as u64);
-        Self { bytes: Bytes::copy_from_slice(recorded), length, is_redacted: true, ..Self::default() }
+        Self::from_response_start(body[..body.len().min(LOGGED_BODY_MAX_BYTES)].to_vec(), body.len() as u64)
+    }
+
+    /// Records the start of a response body of this length.
+    pub fn from_response_start(start: Vec<u8>, length: u64) -> Self {
+        Self { bytes: start.into(), length: Some(length), is_redacted: true, ..Self::default() }
     }
 
     fn discard_bytes(&mut self) {

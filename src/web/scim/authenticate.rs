@@ -1,5 +1,7 @@
 //! Authentication of SCIM callers by bearer token, before the rest of the request is processed.
 
+use std::sync::Arc;
+
 use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::AUTHORIZATION;
@@ -18,13 +20,20 @@ use crate::web::request_log::CallerIdentity;
 use crate::web::state::AppState;
 
 /// Longest accepted token.
-const TOKEN_MAX_BYTES: usize = 512;
+pub(crate) const TOKEN_MAX_BYTES: usize = 512;
 
 /// A caller with a valid token of the configuration in the path.
 pub(super) struct TokenCaller {
     pub(super) scope: Scope,
     pub(super) token: String,
     pub(super) rights: TokenRights,
+}
+
+impl TokenCaller {
+    /// Returns the resource types that the token may read.
+    pub(super) fn visible_types(&self) -> Vec<Arc<ResourceType>> {
+        self.scope.types.iter().filter(|resource_type| self.rights.covers(&resource_type.name)).cloned().collect()
+    }
 }
 
 /// Content of the Authorization header.

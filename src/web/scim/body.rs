@@ -5,21 +5,26 @@ use actix_web::{HttpMessage, HttpRequest};
 use serde_json::Value;
 
 use crate::error::{Error, Reason};
+use crate::provisioning::Scope;
+use crate::provisioning::resources::build_rules;
 use crate::scim::json;
 use crate::web::blocking::run_blocking;
-use crate::web::body::{self, read_content_type};
+use crate::web::body::{self, BodyLimit, read_content_type};
+use crate::web::body_budget::BodyOwner;
 use crate::web::limits::PARSE_BLOCKING_BYTES;
 use crate::web::request_log::RecordedBody;
 use crate::web::state::AppState;
 
-/// Reads and parses the body.
+/// Reads and parses the body of a request of this configuration.
 ///
 /// # Errors
 /// 415 for another content type or a compressed body; 413 above the limit (at once if Content-Length exceeds it); 408
-/// if the body does not arrive in time; 400 invalidSyntax if it is not valid JSON.
-pub(super) async fn read_json(request: &HttpRequest, payload: Payload, strict: bool) -> Result<Value, Error> {
-    check_content_type(read_content_type(request), strict)?;
-    let bytes = body::read_body(request, payload, max_body_bytes(request)).await?.freeze();
+/// if the body does not arrive in time; 400 invalidSyntax if it is not valid JSON; 503 if there is no memory for it now.
+pub(super) async fn read_json(request: &HttpRequest, payload: Payload, scope: &Scope) -> Result<Value, Error> {
+    check_content_type(read_content_type(request), build_rules(scope).strict)?;
+    let limit = BodyLimit::new(max_body_bytes(request), Some(BodyOwner::Configuration(scope.configuration)));
+    let bytes = body::read_body(request, payload, limit).await?.freeze();
+    body::reserve_document(request, &bytes)?;
     let (value, logged_body) = if bytes.len() < PARSE_BLOCKING_BYTES {
         parse_json(bytes)
     } else {

@@ -28,7 +28,9 @@ use crate::scim::bulk::{BulkItem, BulkItemOutcome, BulkMethod, BulkPlan, ItemPro
 use crate::scim::dialect::DialectNotes;
 use crate::scim::password::{PasswordChange, PasswordDigest};
 use crate::scim::{bulk, validate};
+use crate::store::WorkOwner;
 use crate::web::blocking::run_blocking;
+use crate::web::bulk_jobs::BULK_JOBS_AT_ONCE;
 use crate::web::limits::BULK_WRITES_AT_ONCE;
 use crate::web::scim::response::{self, BulkCounts, ScimResponse};
 use crate::web::state::AppState;
@@ -146,11 +148,12 @@ impl<'r> BulkRun<'r> {
     /// Runs the steps until there are `errors_max` errors.
     async fn run_steps(&mut self, steps: Vec<Vec<usize>>, errors_max: usize) {
         let mut running: FuturesUnordered<RunningStep<'r>> = FuturesUnordered::new();
+        // All jobs of a configuration together fit into its smallest share, so that no item is turned away.
+        let share = self.bulk.state.store.smallest_write_share() / BULK_JOBS_AT_ONCE;
+        let writes_at_once = BULK_WRITES_AT_ONCE.min(share.max(1));
         for step in steps {
             // At most as many writes run as errors are left, so that only the last of them can reach the limit.
-            while self.must_wait(&step)
-                || running.len() >= BULK_WRITES_AT_ONCE.min(errors_max.saturating_sub(self.errors))
-            {
+            while self.must_wait(&step) || running.len() >= writes_at_once.min(errors_max.saturating_sub(self.errors)) {
                 let Some(ended) = running.next().await else { break };
                 self.record_results(ended);
             }
@@ -359,7 +362,7 @@ impl BulkHandler<'_> {
             .collect();
         let failed = Arc::new(AtomicUsize::new(usize::MAX));
         let found = Arc::clone(&failed);
-        let write = self.state.store.write(move |tx| {
+        let write = self.state.store.write_as(WorkOwner::Configuration(self.scope.configuration), move |tx| {
             create_cycle(tx, &scope, &making).map_err(|(number, error)| {
                 found.store(number, Ordering::Relaxed);
                 error

@@ -9,19 +9,21 @@ use actix_web::web::Data;
 use super::document::DocumentWriter;
 use crate::clock;
 use crate::error::Result;
-use crate::provisioning::Scope;
 use crate::provisioning::lists::{self, ListQuery, PageStart, ResourcesPage, TypeQuery};
 use crate::provisioning::resources::build_rules;
-use crate::scim::cursor::{self, Cursor, CursorPosition, CursorQuery, Direction};
+use crate::provisioning::{RenderedResource, Scope};
+use crate::scim::cursor::{self, Cursor, CursorPosition, CursorQuery, CursorSecret, Direction};
+use crate::scim::dialect::{DialectNotes, NoteCode};
 use crate::scim::filter::{Predicate, ScimFilter};
 use crate::scim::projection::Projection;
 use crate::scim::query::{Paging, QueryParameters};
 use crate::scim::schema::ResourceType;
 use crate::scim::sort::{Sort, SortField};
 use crate::scim::urn;
-use crate::store::Snapshot;
+use crate::store::{Snapshot, WorkOwner};
 use crate::web::blocking::read_blocking;
-use crate::web::scim::response::ScimResponse;
+use crate::web::chunked_body::BodyChunks;
+use crate::web::scim::response::{ResponseBody, ScimResponse};
 use crate::web::state::AppState;
 
 /// A list request of an authenticated caller.
@@ -38,33 +40,38 @@ pub(super) struct ListHandler<'r> {
 struct PreparedList {
     request: ListQuery,
     projections: Vec<Projection>,
-    /// Parameters that its cursors are bound to.
+    base: String,
+    sealer: CursorSealer,
+}
+
+/// Encodes the cursors of a list.
+struct CursorSealer {
+    secret: CursorSecret,
+    /// Parameters that the cursors are bound to.
     walk: CursorQuery,
+    count: u64,
+    now: i64,
+}
+
+impl CursorSealer {
+    fn seal(&self, direction: Direction, position: CursorPosition) -> String {
+        let cursor = Cursor { direction, count: self.count, position };
+        cursor::encode_cursor(&self.secret, &self.walk, cursor, self.now)
+    }
 }
 
 impl ListHandler<'_> {
     /// Returns one page of the list.
     pub(super) async fn read_page(self) -> Result<ScimResponse> {
-        let now = clock::current_millis();
-        let PreparedList { request, projections, walk } = self.prepare(now)?;
-        let scope = self.scope.clone();
-        let is_point = request.parts.iter().all(TypeQuery::is_point_lookup);
-        let read = move |at: &Snapshot<'_>| {
-            let page = lists::list_resources(at, &scope, &request)?;
-            Ok((request, page))
-        };
-        let (request, page) =
-            if is_point { self.state.store.read_inline(read)? } else { read_blocking(&self.state.store, read).await? };
-        let list = ListDocument { base: self.base, request: &request, projections: &projections, page };
-        let seal = |direction, mark| {
-            cursor::encode_cursor(
-                &self.state.signing.cursor_secret,
-                &walk,
-                Cursor { direction, count: request.count, position: mark },
-                now,
-            )
-        };
-        Ok(ScimResponse::document(200, list.render(seal)?))
+        let list = self.prepare(clock::current_millis())?;
+        if list.request.is_key_lookup() {
+            let found = self.state.store.read_briefly(|at| list.render_few(at, self.scope))?;
+            if let Some(answer) = found.flatten() {
+                return Ok(answer);
+            }
+        }
+        let (scope, owner) = (self.scope.clone(), WorkOwner::Configuration(self.scope.configuration));
+        read_blocking(&self.state.store, owner, move |at| list.render(at, &scope)).await
     }
 
     fn prepare(&self, now: i64) -> Result<PreparedList> {
@@ -89,7 +96,9 @@ impl ListHandler<'_> {
         let count = count.unwrap_or_else(|| switches.page_default.into());
         let (parts, projections) = self.list_parts(filter.as_ref(), fields)?;
         let descending = sort.is_some_and(|sort| sort.descending);
-        Ok(PreparedList { request: ListQuery { parts, descending, start: from, count }, projections, walk })
+        let sealer = CursorSealer { secret: self.state.signing.cursor_secret, walk, count, now };
+        let request = ListQuery { parts, descending, start: from, count };
+        Ok(PreparedList { request, projections, base: self.base.to_owned(), sealer })
     }
 
     /// RFC 9865 section 2: all parameters must stay the same between pages, except the selection of returned
@@ -129,42 +138,70 @@ impl ListHandler<'_> {
     }
 }
 
-/// A list response.
-struct ListDocument<'l> {
-    base: &'l str,
-    request: &'l ListQuery,
-    projections: &'l [Projection],
-    page: ResourcesPage,
-}
+impl PreparedList {
+    /// Reads and renders the page.
+    fn render(&self, at: &Snapshot<'_>, scope: &Scope) -> Result<ScimResponse> {
+        let mut items = Vec::new();
+        let page = lists::list_resources(at, scope, &self.request, &mut |part, resource| {
+            self.write_item(&mut items, part, resource)
+        })?;
+        Ok(self.build_response(page, items))
+    }
 
-impl ListDocument<'_> {
-    fn render(self, seal: impl Fn(Direction, CursorPosition) -> String) -> Result<Vec<u8>> {
-        let ResourcesPage { total, items, previous, next } = self.page;
+    /// Reads and renders the page if it has few small resources.
+    fn render_few(&self, at: &Snapshot<'_>, scope: &Scope) -> Result<Option<ScimResponse>> {
+        let mut items = Vec::new();
+        let page = lists::list_few_resources(at, scope, &self.request, &mut |part, resource| {
+            self.write_item(&mut items, part, resource)
+        })?;
+        Ok(page.map(|page| self.build_response(page, items)))
+    }
+
+    fn write_item(&self, items: &mut Vec<BodyChunks>, part: usize, resource: &RenderedResource) -> Result<usize> {
+        let (resource_type, projection) = (&self.request.parts[part].resource_type, &self.projections[part]);
+        let mut item = BodyChunks::with_capacity(resource.length());
+        DocumentWriter { resource_type, base: &self.base, projection }.write_chunks(&mut item, resource)?;
+        let length = item.length();
+        items.push(item);
+        Ok(usize::try_from(length).unwrap_or(usize::MAX))
+    }
+
+    /// Joins head and items, each of which is in memory once.
+    fn build_response(&self, page: ResourcesPage, mut items: Vec<BodyChunks>) -> ScimResponse {
+        items.truncate(page.count);
+        if page.is_reversed {
+            items.reverse();
+        }
+        let mut notes = DialectNotes::default();
+        if page.hides_groups && self.projections.iter().any(|projection| projection.needs("groups")) {
+            notes.add(NoteCode::GroupsShortened);
+        }
+        let mut body = BodyChunks::from(self.build_head(page).into_bytes());
+        for (index, item) in items.into_iter().enumerate() {
+            if index > 0 {
+                body.buffer().push(b',');
+            }
+            body.append(item);
+        }
+        body.buffer().extend_from_slice(b"]}");
+        ScimResponse { status: 200, body: ResponseBody::Chunks(body), notes, ..ScimResponse::default() }
+    }
+
+    fn build_head(&self, page: ResourcesPage) -> String {
+        let ResourcesPage { total, count, previous, next, .. } = page;
         let mut head = format!("{{\"schemas\":[\"{}\"],\"totalResults\":{total}", urn::LIST_RESPONSE);
         // RFC 9865 section 2: responses with cursors have no startIndex.
         if let PageStart::Index(start) = self.request.start {
             let _ = write!(head, ",\"startIndex\":{start}");
         }
-        let _ = write!(head, ",\"itemsPerPage\":{}", items.len());
+        let _ = write!(head, ",\"itemsPerPage\":{count}");
         let cursors = [("previousCursor", Direction::Backward, previous), ("nextCursor", Direction::Forward, next)];
         for (name, direction, mark) in cursors {
             if let Some(mark) = mark {
-                let _ = write!(head, ",\"{name}\":\"{}\"", seal(direction, mark));
+                let _ = write!(head, ",\"{name}\":\"{}\"", self.sealer.seal(direction, mark));
             }
         }
         head.push_str(",\"Resources\":[");
-        // Reserved at once, because growing a large buffer would hold its content twice.
-        let length: usize = items.iter().map(|(_, resource)| resource.length()).sum();
-        let mut out = Vec::with_capacity(head.len() + length + 2);
-        out.extend_from_slice(head.as_bytes());
-        for (index, (part, resource)) in items.into_iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            let (resource_type, projection) = (&self.request.parts[part].resource_type, &self.projections[part]);
-            DocumentWriter { resource_type, base: self.base, projection }.write(&mut out, &resource)?;
-        }
-        out.extend_from_slice(b"]}");
-        Ok(out)
+        head
     }
 }

@@ -1,6 +1,6 @@
 //! The SCIM endpoints. They have one entry point, so that authentication and routing use the same parsed path.
 
-mod authenticate;
+pub(crate) mod authenticate;
 mod body;
 mod bulk;
 mod discovery;
@@ -25,17 +25,17 @@ use self::bulk::BulkHandler;
 use self::lists::ListHandler;
 use self::resources::ResourceRequest;
 use self::route::ScimRoute;
-use super::limits::QUERY_MAX_BYTES;
+use super::limits::{BULK_RETRY_SECONDS, QUERY_MAX_BYTES};
 use super::metrics::{CompletedRequest, Surface};
 use super::state::AppState;
 use crate::clock;
 use crate::error::{Error, Reason, Result};
 use crate::model::request::TokenRefusal;
 use crate::provisioning::Scope;
-use crate::provisioning::resources::build_rules;
 use crate::scim::dialect::DialectNote;
 use crate::scim::percent;
 use crate::scim::query::QueryParameters;
+use crate::web::network;
 use crate::web::request_log::{self, CallerIdentity};
 use crate::web::request_middleware;
 use crate::web::scim::provisioning_path::ProvisioningPath;
@@ -164,6 +164,7 @@ async fn handle_request(
             return Ok(reject_unauthenticated(request, state, &credentials, caller));
         }
     };
+    network::record_credential(request);
     let answered = match state.network.rates.count_request(caller.scope.configuration) {
         None => {
             let call = ScimCall { request, state, base: &base, route };
@@ -200,6 +201,11 @@ fn rate_limited_response(wait: Duration) -> ScimResponse {
     ScimResponse { retry_after: Some(wait.as_secs() + 1), ..ScimResponse::from(refused) }
 }
 
+/// Response to a bulk request of a configuration that already has many; the rest of the request is ignored.
+fn bulk_limited_response(refused: Error) -> ScimResponse {
+    ScimResponse { retry_after: Some(BULK_RETRY_SECONDS), ..ScimResponse::from(refused) }
+}
+
 /// A request with its route and the URL that its resources start with.
 struct ScimCall<'r> {
     request: &'r HttpRequest,
@@ -220,7 +226,7 @@ async fn handle_authenticated(call: &ScimCall<'_>, payload: Payload, caller: &To
         return Ok(ScimResponse { allow: Some(route.allowed_methods()), ..ScimResponse::empty(204) });
     }
     if route.is_discovery() {
-        return discovery::serve_document(request, base, &caller.scope.switches, &caller.scope.types, route);
+        return discovery::serve_document(request, base, &caller.scope.switches, &caller.visible_types(), route);
     }
     authenticate::check_rights(caller.rights, route, request.method())?;
     let scope = &caller.scope;
@@ -230,29 +236,28 @@ async fn handle_authenticated(call: &ScimCall<'_>, payload: Payload, caller: &To
     let listing = |types, query| ListHandler { state, scope, base, types, query };
     let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
     let route = &route.for_types(&scope.types);
-    let visible_types = || {
-        scope
-            .types
-            .iter()
-            .filter(|resource_type| caller.rights.covers(&resource_type.name))
-            .cloned()
-            .collect::<Vec<_>>()
-    };
     match (route, request.method()) {
-        (ScimRoute::Root, _) if is_get => listing(&visible_types(), parse_query(request)?).read_page().await,
+        (ScimRoute::Root, _) if is_get => listing(&caller.visible_types(), parse_query(request)?).read_page().await,
         (ScimRoute::Collection(resource_type), _) if is_get => {
             listing(std::slice::from_ref(resource_type), parse_query(request)?).read_page().await
         }
         (ScimRoute::Resource(resource_type, id), _) if is_get => call(resource_type)?.read(id).await,
         (ScimRoute::RootSearch, &Method::POST) => {
-            listing(&visible_types(), read_search(request, payload, scope).await?).read_page().await
+            listing(&caller.visible_types(), read_search(request, payload, scope).await?).read_page().await
         }
         (ScimRoute::Search(resource_type), &Method::POST) => {
             listing(std::slice::from_ref(resource_type), read_search(request, payload, scope).await?).read_page().await
         }
         (ScimRoute::Bulk, &Method::POST) => {
-            let job = body::read_json(request, payload, build_rules(scope).strict).await?;
-            BulkHandler { state, scope, base, rights: caller.rights }.run(job).await
+            // The body of a request that waits is not read.
+            let turn = match state.limits.bulk_jobs.wait_for_turn(scope.configuration).await {
+                Ok(turn) => turn,
+                Err(refused) => return Ok(bulk_limited_response(refused)),
+            };
+            let job = body::read_json(request, payload, scope).await?;
+            let answer = BulkHandler { state, scope, base, rights: caller.rights }.run(job).await;
+            drop(turn);
+            answer
         }
         (ScimRoute::Collection(resource_type), &Method::POST) => call(resource_type)?.create(payload).await,
         (ScimRoute::Resource(resource_type, id), &Method::PUT) => call(resource_type)?.replace(id, payload).await,
@@ -264,7 +269,7 @@ async fn handle_authenticated(call: &ScimCall<'_>, payload: Payload, caller: &To
 
 /// Returns the query in the body of a search request. The query in its URL is ignored.
 async fn read_search(request: &HttpRequest, payload: Payload, scope: &Scope) -> Result<QueryParameters> {
-    QueryParameters::from_search(&body::read_json(request, payload, build_rules(scope).strict).await?)
+    QueryParameters::from_search(&body::read_json(request, payload, scope).await?)
 }
 
 /// RFC 9110 section 15.5.6: the response lists the allowed methods.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::body;
 use super::document::DocumentWriter;
 use super::writes::ResourceWrites;
-use crate::error::Result;
+use crate::error::{Reason, Result};
 use crate::model::switches::PatchResponse;
 use crate::provisioning::Scope;
 use crate::provisioning::resources::{self, WriteResult};
@@ -20,8 +20,10 @@ use crate::scim::entity_tag::EntityTags;
 use crate::scim::projection::Projection;
 use crate::scim::query::QueryParameters;
 use crate::scim::schema::ResourceType;
+use crate::store::WorkOwner;
 use crate::web::blocking::read_blocking;
-use crate::web::limits::{MEMBERS_BEFORE_STREAMING, MEMBERS_IN_PATCH_RESPONSE, MEMBERS_INLINE};
+use crate::web::chunked_body::BodyChunks;
+use crate::web::limits::{MEMBERS_IN_PATCH_RESPONSE, MEMBERS_INLINE, RENDER_INLINE_BYTES};
 use crate::web::scim::response::{ResponseBody, ScimResponse};
 use crate::web::state::AppState;
 
@@ -40,26 +42,55 @@ impl ResourceRequest<'_> {
     pub(super) async fn read(&self, id: &str) -> Result<ScimResponse> {
         let projection = self.projection()?;
         let if_none_match = self.read_tags(&IF_NONE_MATCH)?;
-        let members = if projection.needs("members") { Members::UpTo(MEMBERS_INLINE) } else { Members::Skip };
-        let resource = self
+        let with_members = projection.needs("members");
+        let found = self
             .state
             .store
-            .read_inline(|at| resources::read_resource(at, self.scope, self.resource_type, id, members))?;
-        let tag = resource.tag();
-        if if_none_match.is_some_and(|tags| tags.contains(&tag)) {
-            return Ok(ScimResponse { etag: Some(tag), ..ScimResponse::empty(304) });
+            .read_briefly(|at| resources::read_small_resource(at, self.scope, self.resource_type, id, with_members))?;
+        if let Some(resource) = found.flatten() {
+            let tag = resource.tag();
+            if if_none_match.as_ref().is_some_and(|tags| tags.contains(&tag)) {
+                return Ok(ScimResponse { etag: Some(tag), ..ScimResponse::empty(304) });
+            }
+            if !with_members || !matches!(resource.links, ResourceLinks::Unread) {
+                return self.render(200, &resource, &projection, DialectNotes::default());
+            }
         }
-        let resource = self.read_all_members(resource, &projection).await?;
-        self.render(200, resource, &projection, DialectNotes::default())
+        self.read_large(id, projection, if_none_match).await
+    }
+
+    /// Reads and renders a resource of any size off the event loop.
+    async fn read_large(
+        &self,
+        id: &str,
+        projection: Projection,
+        if_none_match: Option<EntityTags>,
+    ) -> Result<ScimResponse> {
+        let members = if projection.needs("members") { Members::All } else { Members::Skip };
+        let (scope, resource_type) = (self.scope.clone(), Arc::clone(self.resource_type));
+        let (base, id) = (self.base.to_owned(), id.to_owned());
+        read_blocking(&self.state.store, self.owner(), move |at| {
+            let resource = resources::read_resource(at, &scope, &resource_type, &id, members)?;
+            let tag = resource.tag();
+            if if_none_match.is_some_and(|tags| tags.contains(&tag)) {
+                return Ok(ScimResponse { etag: Some(tag), ..ScimResponse::empty(304) });
+            }
+            let writer = DocumentWriter { resource_type: &resource_type, base: &base, projection: &projection };
+            render_resource(&writer, 200, &resource)
+        })
+        .await
+    }
+
+    fn owner(&self) -> WorkOwner {
+        WorkOwner::Configuration(self.scope.configuration)
     }
 
     /// `POST /Users`
     pub(super) async fn create(&self, payload: Payload) -> Result<ScimResponse> {
         let projection = self.projection()?;
-        let body = body::read_json(self.request, payload, self.rules().strict).await?;
-        let WriteResult { resource, notes } = self.writes().create(&body, Members::UpTo(MEMBERS_INLINE)).await?;
-        let resource = self.read_all_members(resource, &projection).await?;
-        self.render(201, resource, &projection, notes)
+        let body = body::read_json(self.request, payload, self.scope).await?;
+        let WriteResult { resource, notes } = self.writes().create_off_loop(body, Members::UpTo(MEMBERS_INLINE)).await?;
+        self.render_written(201, resource, projection, notes).await
     }
 
     /// `PUT /Users/{id}`
@@ -68,9 +99,8 @@ impl ResourceRequest<'_> {
         let if_match = self.read_tags(&IF_MATCH)?;
         let body = self.read_body_for(id, payload).await?;
         let members = Members::UpTo(MEMBERS_INLINE);
-        let WriteResult { resource, notes } = self.writes().replace(id, if_match, &body, members).await?;
-        let resource = self.read_all_members(resource, &projection).await?;
-        self.render(200, resource, &projection, notes)
+        let WriteResult { resource, notes } = self.writes().replace_off_loop(id, if_match, body, members).await?;
+        self.render_written(200, resource, projection, notes).await
     }
 
     /// `PATCH /Users/{id}`
@@ -80,7 +110,7 @@ impl ResourceRequest<'_> {
         let body = self.read_body_for(id, payload).await?;
         let needs_members = projection.needs("members");
         let members = if needs_members { Members::UpTo(MEMBERS_IN_PATCH_RESPONSE) } else { Members::Skip };
-        let WriteResult { resource, notes } = self.writes().patch(id, if_match, &body, members).await?;
+        let WriteResult { resource, notes } = self.writes().patch_off_loop(id, if_match, body, members).await?;
         let is_large = matches!(resource.links, ResourceLinks::Unread) && needs_members;
         let silent = match self.scope.switches.patch_response {
             PatchResponse::Full => false,
@@ -97,8 +127,7 @@ impl ResourceRequest<'_> {
                 ..ScimResponse::empty(204)
             });
         }
-        let resource = self.read_all_members(resource, &projection).await?;
-        self.render(200, resource, &projection, notes)
+        self.render_written(200, resource, projection, notes).await
     }
 
     /// `DELETE /Users/{id}`
@@ -128,7 +157,7 @@ impl ResourceRequest<'_> {
 
     /// Reads the body of a write on an existing resource. 404 has priority over errors in the body.
     async fn read_body_for(&self, id: &str, payload: Payload) -> Result<Value> {
-        body::read_json(self.request, payload, self.rules().strict)
+        body::read_json(self.request, payload, self.scope)
             .await
             .or_else(|refused| self.writes().refuse_if_found(id, refused))
     }
@@ -137,16 +166,36 @@ impl ResourceRequest<'_> {
         ResourceWrites { state: self.state, scope: self.scope, resource_type: self.resource_type, hashed: None }
     }
 
-    /// Reads the members of a group that has too many for the first read, if the response contains them.
-    async fn read_all_members(&self, resource: RenderedResource, projection: &Projection) -> Result<RenderedResource> {
-        if !matches!(resource.links, ResourceLinks::Unread) || !projection.needs("members") {
-            return Ok(resource);
+    /// Renders the result of a write. If it is large, this is done off the event loop, including the members that were not
+    /// read. If it cannot be done in time, the response has no members, because the write has succeeded.
+    async fn render_written(
+        &self,
+        status: u16,
+        resource: RenderedResource,
+        projection: Projection,
+        notes: DialectNotes,
+    ) -> Result<ScimResponse> {
+        let reads_members = matches!(resource.links, ResourceLinks::Unread) && projection.needs("members");
+        if !reads_members && resource.length() <= RENDER_INLINE_BYTES {
+            return self.render(status, &resource, &projection, notes);
         }
-        let (scope, resource_type) = (self.scope.clone(), Arc::clone(self.resource_type));
-        read_blocking(&self.state.store, move |at| {
-            resources::read_resource(at, &scope, &resource_type, &resource.stored.id, Members::All)
-        })
-        .await
+        let (scope, resource_type, base) = (self.scope.clone(), Arc::clone(self.resource_type), self.base.to_owned());
+        let (copy, selected) = (resource.clone(), projection.clone());
+        let rendered = read_blocking(&self.state.store, self.owner(), move |at| {
+            let writer = DocumentWriter { resource_type: &resource_type, base: &base, projection: &selected };
+            if !reads_members {
+                return render_resource(&writer, status, &copy);
+            }
+            let whole = resources::read_resource(at, &scope, &resource_type, &copy.stored.id, Members::All)?;
+            render_resource(&writer, status, &whole)
+        });
+        match rendered.await {
+            Ok(answer) => Ok(ScimResponse { notes, ..answer }),
+            Err(error) if matches!(error.status(), 429 | 503) || error.reason() == Reason::QueryTooLong => {
+                self.render(status, &resource, &projection, notes)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn writer<'w>(&'w self, projection: &'w Projection) -> DocumentWriter<'w> {
@@ -156,27 +205,17 @@ impl ResourceRequest<'_> {
     fn render(
         &self,
         status: u16,
-        mut resource: RenderedResource,
+        resource: &RenderedResource,
         projection: &Projection,
         notes: DialectNotes,
     ) -> Result<ScimResponse> {
-        let writer = self.writer(projection);
-        let (etag, location) = (Some(resource.tag()), Some(writer.location(&resource.stored.id)));
-        let body = match &mut resource.links {
-            ResourceLinks::Members(members)
-                if members.len() > MEMBERS_BEFORE_STREAMING
-                    && projection.needs("members")
-                    && projection.only_leaves_out(&["members"]) =>
-            {
-                let members = std::mem::take(members);
-                ResponseBody::Chunks(writer.stream(&resource, members))
-            }
-            _ => {
-                let mut bytes = Vec::new();
-                writer.write(&mut bytes, &resource)?;
-                ResponseBody::Bytes(bytes)
-            }
-        };
-        Ok(ScimResponse { status, body, etag, location, notes, ..ScimResponse::default() })
+        Ok(ScimResponse { notes, ..render_resource(&self.writer(projection), status, resource)? })
     }
+}
+
+fn render_resource(writer: &DocumentWriter<'_>, status: u16, resource: &RenderedResource) -> Result<ScimResponse> {
+    let mut chunks = BodyChunks::with_capacity(resource.length());
+    writer.write_chunks(&mut chunks, resource)?;
+    let (etag, location) = (Some(resource.tag()), Some(writer.location(&resource.stored.id)));
+    Ok(ScimResponse { status, body: ResponseBody::Chunks(chunks), etag, location, ..ScimResponse::default() })
 }

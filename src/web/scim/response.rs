@@ -1,30 +1,24 @@
 //! SCIM responses, and the conversion of errors to responses.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::body::{BodySize, MessageBody};
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName};
-use actix_web::web::Bytes;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde_json::{Value, json};
 
 use crate::clock;
 use crate::error::{Error, ErrorKind, Reason, ScimType};
 use crate::messages::render_message;
+use crate::model::request::LOGGED_BODY_MAX_BYTES;
 use crate::model::switches::ResponseMediaType;
 use crate::scim::dialect::DialectNotes;
 use crate::scim::urn;
+use crate::web::chunked_body::BodyChunks;
 use crate::web::request_log::{CallerIdentity, RecordedBody, RecordedCall};
-use crate::web::scim::document::GroupChunks;
 use crate::web::scim::route::ScimRoute;
 
-/// Longest slice; a shorter body is sent at once.
-const SLICE_BYTES: usize = 32 * 1024;
 const SCIM_JSON: &str = "application/scim+json";
 const PLAIN_JSON: &str = "application/json";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -67,7 +61,7 @@ pub(super) enum ResponseBody {
     #[default]
     Empty,
     Bytes(Vec<u8>),
-    Chunks(GroupChunks),
+    Chunks(BodyChunks),
 }
 
 impl ScimResponse {
@@ -91,11 +85,12 @@ impl ScimResponse {
         self.status < 300 && self.bulk.is_none_or(|counts| counts.succeeded > 0)
     }
 
-    /// Returns the length of the body; 0 if it is streamed.
+    /// Returns the length of the body.
     pub(super) fn length(&self) -> u64 {
         match &self.body {
             ResponseBody::Bytes(bytes) => bytes.len() as u64,
-            ResponseBody::Empty | ResponseBody::Chunks(_) => 0,
+            ResponseBody::Chunks(chunks) => chunks.length(),
+            ResponseBody::Empty => 0,
         }
     }
 
@@ -130,7 +125,10 @@ impl ScimResponse {
             request_body: request.extensions_mut().remove::<RecordedBody>().unwrap_or_default(),
             response_body: match &self.body {
                 ResponseBody::Bytes(bytes) => RecordedBody::from_response(bytes),
-                ResponseBody::Empty | ResponseBody::Chunks(_) => RecordedBody::default(),
+                ResponseBody::Chunks(chunks) => {
+                    RecordedBody::from_response_start(chunks.start(LOGGED_BODY_MAX_BYTES), chunks.length())
+                }
+                ResponseBody::Empty => RecordedBody::default(),
             },
         }
     }
@@ -146,10 +144,8 @@ impl ScimResponse {
         let content_type = self.content_type(request);
         match self.body {
             ResponseBody::Empty => response.finish(),
-            ResponseBody::Bytes(bytes) => response.content_type(content_type).body(SlicedBody::from(bytes)),
-            ResponseBody::Chunks(pieces) => response
-                .content_type(content_type)
-                .streaming(futures_util::stream::iter(pieces.map(Ok::<_, std::convert::Infallible>))),
+            ResponseBody::Bytes(bytes) => response.content_type(content_type).body(BodyChunks::from(bytes)),
+            ResponseBody::Chunks(chunks) => response.content_type(content_type).body(chunks),
         }
     }
 
@@ -231,39 +227,10 @@ impl From<Error> for ScimResponse {
         let mut answer = Self::json(error.status(), &render_error(&error));
         answer.scim_type = scim_type_of(&error).map_or("", ScimType::as_str);
         // An unavailable service is usually available again soon.
-        answer.retry_after = (error.status() == 503).then_some(1);
+        let is_brief = error.status() == 503 || error.reason() == Reason::QueriesLimited;
+        answer.retry_after = is_brief.then_some(1);
         answer.error = Some(error);
         answer
-    }
-}
-
-/// A complete body that is sent in slices. If a large body were passed to actix at once, it would be in memory twice.
-struct SlicedBody {
-    rest: Bytes,
-    length: u64,
-}
-
-impl From<Vec<u8>> for SlicedBody {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self { length: bytes.len() as u64, rest: bytes.into() }
-    }
-}
-
-impl MessageBody for SlicedBody {
-    type Error = Infallible;
-
-    fn size(&self) -> BodySize {
-        BodySize::Sized(self.length)
-    }
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        let rest = &mut self.get_mut().rest;
-        let end = rest.len().min(SLICE_BYTES);
-        Poll::Ready((end > 0).then(|| Ok(rest.split_to(end))))
-    }
-
-    fn try_into_bytes(self) -> Result<Bytes, Self> {
-        if self.rest.len() > SLICE_BYTES { Err(self) } else { Ok(self.rest) }
     }
 }
 

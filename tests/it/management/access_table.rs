@@ -63,11 +63,27 @@ fn status_of(caller: &Caller, method: &str, path: &str) -> u16 {
     request.send().status
 }
 
+/// Whether only the operator has access, and the required permissions.
+fn parse_needs(needs: &str) -> (bool, Vec<&str>) {
+    let (is_operators, needed) = needs.strip_prefix("operator:").map_or((false, needs), |needed| (true, needed));
+    (is_operators, needed.split('+').collect())
+}
+
+/// The sets of permissions that every operation is called with: each permission alone, all except one, and the sets of two
+/// that the table requires. The result of an operation follows from whether the set contains all that it needs.
+fn permission_sets() -> Vec<Vec<&'static str>> {
+    let alone = PERMISSIONS.iter().map(|&permission| vec![permission]);
+    let without = |left: &'static str| PERMISSIONS.into_iter().filter(move |&permission| permission != left).collect();
+    let pairs = [vec!["provisioning.tokens", "directory.read"]];
+    alone.chain(PERMISSIONS.into_iter().map(without)).chain(pairs).collect()
+}
+
 #[test]
-fn each_operation_is_allowed_only_with_its_permission() {
+fn each_operation_is_allowed_only_with_its_permissions() {
     let app = App::shared();
-    let operators = PERMISSIONS.map(|permission| (permission, app.keyed(&["--permission", permission])));
-    let accounts = PERMISSIONS.map(|permission| (permission, app.account_key("access", &[permission])));
+    let flags = |set: &[&'static str]| set.iter().flat_map(|&one| ["--permission", one]).collect::<Vec<_>>();
+    let operators: Vec<_> = permission_sets().into_iter().map(|set| (app.keyed(&flags(&set)), set)).collect();
+    let accounts: Vec<_> = permission_sets().into_iter().map(|set| (app.account_key("access", &set), set)).collect();
     let token = app.operator().configuration("access", "other").token;
     let wrong = ["", "rck_wrong", "x", token.as_str(), "a.b.c", "eyJhbGciOiJub25lIn0.e30."];
     for ((path, method), needs) in table() {
@@ -84,18 +100,19 @@ fn each_operation_is_allowed_only_with_its_permission() {
                 "{operation} with {credential:?}"
             );
         }
-        let (is_operators, needed) = needs.strip_prefix("operator:").map_or((false, &*needs), |needed| (true, needed));
-        for (permission, caller) in &operators {
+        let (is_operators, needed) = parse_needs(&needs);
+        for (caller, set) in &operators {
             let status = status_of(caller, &method, &path);
-            assert_eq!(status == 403, *permission != needed, "{operation}: operator with {permission}: {status}");
-            assert_ne!(status, 401, "{operation}: operator with {permission}");
+            let is_allowed = needed.iter().all(|one| set.contains(one));
+            assert_eq!(status == 403, !is_allowed, "{operation}: operator with {set:?}: {status}");
+            assert_ne!(status, 401, "{operation}: operator with {set:?}");
         }
-        for (permission, caller) in &accounts {
+        for (caller, set) in &accounts {
             let status = status_of(caller, &method, &path);
-            let refused = is_operators || *permission != needed;
-            assert_eq!(status == 403, refused, "{operation}: account with {permission}: {status}");
+            let is_allowed = !is_operators && needed.iter().all(|one| set.contains(one));
+            assert_eq!(status == 403, !is_allowed, "{operation}: account with {set:?}: {status}");
             let foreign = status_of(&caller.for_account("other-account"), &method, &path);
-            assert_eq!(foreign, 403, "{operation}: account with {permission} that names another one");
+            assert_eq!(foreign, 403, "{operation}: account with {set:?} that names another one");
         }
     }
 }
@@ -125,7 +142,8 @@ fn user_tokens_follow_the_same_table() {
         }
         for (permission, user) in &users {
             let status = status_of(user, &method, &path);
-            assert_eq!(status == 403, *permission != needs, "{operation}: user with {permission}: {status}");
+            let is_allowed = parse_needs(&needs) == (false, vec![*permission]);
+            assert_eq!(status == 403, !is_allowed, "{operation}: user with {permission}: {status}");
             assert_ne!(status, 401, "{operation}: user with {permission}");
             let foreign = status_of(&user.for_account("other-account"), &method, &path);
             assert_eq!(foreign, 403, "{operation}: user with {permission} who names another account");

@@ -15,7 +15,7 @@ fn a_link_is_returned_once_listed_without_its_secret_and_revoked() {
     let app = App::shared();
     let client = app.operator().configuration("links", "okta");
     let links = format!("{CONFIGURATIONS}/{}/links", client.id);
-    let admin = app.account_key("links", &["provisioning.tokens"]);
+    let admin = app.account_key("links", &["provisioning.tokens", "directory.read"]);
     let made = admin.post(&links, &json!({"expiresIn": 3_600, "note": "for Bob", "provider": "okta"})).answered(201);
     let (id, url) = (made.text("id"), made.text("url"));
     let (_, secret) = url.rsplit_once("/s/").expect("the URL ends in the secret");
@@ -74,7 +74,7 @@ fn foreign_links_are_not_found_and_links_end_with_their_configuration() {
     let client = operator.configuration("link-ends", "okta");
     let links = format!("{CONFIGURATIONS}/{}/links", client.id);
     let id = operator.post(&links, &json!({})).answered(201).text("id");
-    let other = app.account_key("link-thieves", &["provisioning.tokens"]);
+    let other = app.account_key("link-thieves", &["provisioning.tokens", "directory.read"]);
     other.get(&links).problem(404);
     other.post(&links, &json!({})).problem(404);
     other.delete(&format!("{links}/{id}")).problem(404);

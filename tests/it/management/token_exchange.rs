@@ -22,7 +22,7 @@ fn exchanged(app: &App, credentials: &Value) -> Caller {
     app.anonymous().with(&reply.text("token"))
 }
 
-fn claims(token: &str) -> Value {
+pub(super) fn claims(token: &str) -> Value {
     use base64::Engine as _;
     let part = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
@@ -91,7 +91,7 @@ fn all_invalid_credentials_get_the_same_answer() {
         pair(&json!("unknown"), &good["secret"]),
         pair(&good["clientId"], &json!("wrong")),
         pair(&json!(""), &json!("")),
-        pair(&good["clientId"], &json!("x".repeat(60_000))),
+        pair(&good["clientId"], &json!("x".repeat(6_000))),
         revoked,
     ];
     let mut answers: Vec<Value> = Vec::new();

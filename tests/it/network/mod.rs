@@ -1,6 +1,8 @@
 //! Overload and network: proxies, stalled connections, too many connections, more writes than possible.
 
+mod bodies;
 mod limits;
 mod overload;
 mod proxies;
+mod shares;
 mod stalls;

@@ -47,7 +47,8 @@ fn sockets(app: &App) -> usize {
     open.filter(|entry| entry.as_ref().is_ok_and(|entry| is_socket(entry.path()))).count()
 }
 
-fn most_memory_kib(app: &App) -> u64 {
+/// The maximum memory of the server so far.
+pub(super) fn most_memory_kib(app: &App) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", app.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()

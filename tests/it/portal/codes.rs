@@ -1,14 +1,15 @@
 //! One-time codes: set up in the profile, required at sign-in, each valid once.
 
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::hmac::{HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key, sign};
 
 use crate::app::App;
-use crate::portal::browser::{Browser, PASSWORD, Page, own_app};
+use crate::portal::browser::{Browser, PASSWORD, Page, own_app, with_fields};
 
 /// The code of an authenticator app for a secret, that many steps of 30 seconds from now.
-fn code(secret: &str, steps: u64) -> String {
+pub(super) fn code(secret: &str, steps: u64) -> String {
     let values = secret.chars().map(|c| "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".find(c).unwrap());
     let bits: Vec<u8> = values.flat_map(|value| (0..5).rev().map(move |bit| u8::from(value >> bit & 1 == 1))).collect();
     let key: Vec<u8> = bits.chunks_exact(8).map(|bits| bits.iter().fold(0, |byte, bit| byte << 1 | bit)).collect();
@@ -21,7 +22,7 @@ fn code(secret: &str, steps: u64) -> String {
 }
 
 /// Waits if the current step ends soon, so that test and server use the same step.
-fn wait_for_early_step() {
+pub(super) fn wait_for_early_step() {
     let into = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() % 30;
     if into > 24 {
         std::thread::sleep(Duration::from_secs(31 - into));
@@ -29,7 +30,7 @@ fn wait_for_early_step() {
 }
 
 /// Enables codes; returns the secret and the page with the recovery codes.
-fn set_up(owner: &mut Browser) -> (String, Page) {
+pub(super) fn set_up(owner: &mut Browser) -> (String, Page) {
     let page = owner.submit("/profile/codes", &[("present", PASSWORD)]).answered(200);
     let secret = page.between("id=\"secret\" type=\"text\" readonly value=\"", "\"").to_owned();
     let sealed = page.between("name=\"sealed\" value=\"", "\"").to_owned();
@@ -85,4 +86,76 @@ fn codes_are_switched_off_with_the_password() {
     owner.submit("/profile/codes/off", &[("present", "wrong")]).answered(422);
     owner.submit("/profile/codes/off", &[("present", PASSWORD)]).answered(200);
     assert!(!owner.sign_in().at.starts_with("/login"));
+}
+
+/// Sends a code without waiting if the answer is 429.
+fn send_code(browser: &mut Browser, code: &str) -> Page {
+    let request = browser.request("POST", "/login/code").header("Sec-Fetch-Site", "same-origin");
+    browser.send(&with_fields(request, &[("code", code)]), "/login/code")
+}
+
+/// Sends the password, each time from another address.
+fn send_password(browser: &mut Browser, email: &str) -> Page {
+    static SENDERS: AtomicU8 = AtomicU8::new(1);
+    let address = format!("198.51.100.{}", SENDERS.fetch_add(1, Ordering::Relaxed));
+    let request = browser.request("POST", "/login").header("Sec-Fetch-Site", "same-origin");
+    let request = request.header("X-Forwarded-For", &address);
+    browser.send(&with_fields(request, &[("email", email), ("password", PASSWORD)]), "/login")
+}
+
+#[test]
+fn wrong_codes_from_any_address_end_the_sign_in_and_the_admin_is_notified() {
+    wait_for_early_step();
+    let folder = tempfile::tempdir().unwrap();
+    let app =
+        App::start_with(folder.path(), &["--trusted-proxies", "127.0.0.1", "--public-url", "http://127.0.0.1:8080"]);
+    let mut owner = Browser::owner(&app);
+    let email = owner.email.clone();
+    let (secret, recovery) = set_up(&mut owner);
+    let mut thief = Browser::anonymous(&app);
+    send_password(&mut thief, &email).answered(303);
+    let stolen = thief.clone();
+    // Each code comes from another address, with the same claim.
+    for number in 0..5 {
+        let request = thief.request("POST", "/login/code").header("Sec-Fetch-Site", "same-origin");
+        let request = request.header("X-Forwarded-For", &format!("203.0.113.{number}"));
+        let page = thief.send(&with_fields(request, &[("code", "000000")]), "/login/code");
+        assert_eq!(page.status, if number < 4 { 401 } else { 303 }, "{number}: {}", page.text);
+    }
+    assert!(thief.get("/login?with=new-password-check").contains("Enter the password again"));
+    assert!(!thief.cookies.contains_key("rc_code"));
+    // A copy of the claim is void too, even with the right code.
+    let mut copy = stolen;
+    assert_eq!(send_code(&mut copy, &code(&secret, 1)).answered(303).header("location"), Some("/login"));
+    // The password is accepted, but no code for a minute.
+    let page = send_password(&mut thief, &email).answered(429);
+    let wait: u64 = page.header("retry-after").unwrap().parse().unwrap();
+    assert!((30..=61).contains(&wait) && page.contains("too many wrong ones"), "{wait}: {}", page.text);
+    let audit = owner.get("/audit/export.json?action=admin.codes_blocked").answered(200);
+    assert_eq!(audit.text.matches("admin.codes_blocked").count(), 1, "{}", audit.text);
+    let page = owner.get("/connections");
+    assert!(page.contains("5 wrong one-time codes were entered for you"), "{}", page.text);
+    owner.submit("/profile/wrong-codes", &[]).answered(200);
+    assert!(!owner.get("/connections").contains("wrong one-time"));
+    // A new password lets the admin in at once.
+    let spare = recovery.between("<ul class=\"mono\"><li>", "</li>").to_owned();
+    assert_eq!(send_code(&mut thief, &spare).answered(303).header("location"), Some("/login"));
+    owner.submit("/profile/codes/off", &[("present", PASSWORD)]).answered(200);
+    assert_eq!(send_password(&mut Browser::anonymous(&app), &email).answered(303).header("location"), Some("/"));
+}
+
+#[test]
+fn a_claim_works_once() {
+    wait_for_early_step();
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
+    let (secret, recovery) = set_up(&mut owner);
+    let mut browser = Browser::anonymous(&app);
+    send_password(&mut browser, &owner.email).answered(303);
+    let mut copy = browser.clone();
+    send_code(&mut browser, &code(&secret, 1)).answered(303);
+    browser.get("/profile").answered(200);
+    let spare = recovery.between("<ul class=\"mono\"><li>", "</li>").to_owned();
+    assert_eq!(send_code(&mut copy, &spare).answered(303).header("location"), Some("/login"));
+    assert!(copy.get("/profile").at.starts_with("/login"));
 }

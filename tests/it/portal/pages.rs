@@ -76,6 +76,7 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/logout", [403, 403, 403]),
     ("/connections/new", [403, 403, 403]),
     ("/connections/{connection}/sync", [403, 403, 403]),
+    ("/connections/{connection}/quotas", [403, 403, 403]),
     ("/connections/{connection}/settings", [403, 403, 403]),
     ("/connections/{connection}/schemas", [403, 403, 403]),
     ("/connections/{connection}/schemas/remove", [403, 403, 403]),
@@ -90,12 +91,15 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/accounts/new", [403, 403, 403]),
     ("/accounts/{account}", [403, 403, 403]),
     ("/accounts/{account}/delete", [403, 403, 403]),
+    ("/accounts/{account}/quotas", [403, 403, 403]),
     ("/profile/codes", [403, 403, 403]),
     ("/profile/codes/confirm", [403, 403, 403]),
     ("/profile/codes/off", [403, 403, 403]),
     ("/profile/password", [403, 403, 403]),
     ("/profile/sessions", [403, 403, 403]),
+    ("/profile/sso", [403, 403, 403]),
     ("/profile/theme", [403, 403, 403]),
+    ("/profile/wrong-codes", [403, 403, 403]),
     ("/profile/zone", [403, 403, 403]),
     ("/settings/people/new", [403, 403, 403]),
     ("/settings/people/{admin_id}", [403, 403, 403]),
@@ -125,6 +129,8 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("POST", "/login", 403),
     ("GET", "/login/code", 303),
     ("POST", "/login/code", 403),
+    ("GET", "/login/link", 303),
+    ("POST", "/login/link", 403),
     ("GET", "/login/sso", 404),
     ("GET", "/login/sso/callback", 403),
     ("GET", "/s/{secret}", 200),
@@ -239,7 +245,9 @@ fn assert_security_headers(page: &Page) {
     }
     assert!(!policy.contains("unsafe"), "{}: {policy}", page.at);
     assert_eq!(header("x-content-type-options"), "nosniff");
-    assert_eq!(header("referrer-policy"), "same-origin");
+    // The URL of a set-up page contains a secret.
+    let has_secret = page.status == 200 && ["/s/", "/setup/"].iter().any(|path| page.at.starts_with(path));
+    assert_eq!(header("referrer-policy"), if has_secret { "strict-origin" } else { "same-origin" }, "{}", page.at);
     assert_eq!(header("cache-control"), "no-store");
     if page.status != 303 && header("content-type").starts_with("text/html") {
         assert_eq!(page.text.matches("<h1").count(), 1, "{}", page.at);

@@ -7,6 +7,7 @@ mod patch_model;
 mod patches;
 mod users;
 mod versions;
+mod work;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseResult, TestRunner};

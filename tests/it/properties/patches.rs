@@ -6,9 +6,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rollcall::error::{Error, ScimType};
 use rollcall::scim::dialect::DialectRules;
-use rollcall::scim::patch::{self, PatchEdit};
+use rollcall::scim::patch;
 use rollcall::scim::schema::USER_TYPE;
 use rollcall::scim::validate;
+use rollcall::scim::work::WorkBudget;
 use serde_json::{Map, Value, json};
 
 use super::patch_model::patched;
@@ -19,10 +20,7 @@ use crate::sample;
 /// The result of the product, without a server.
 fn product(mut document: Map<String, Value>, operations: &[Value]) -> Result<Map<String, Value>, Error> {
     let patch = patch::parse_patch(&sample::operations(&operations.into()), &USER_TYPE, DialectRules::LENIENT)?;
-    for edit in &patch.edits {
-        let PatchEdit::Attribute(edit) = edit else { panic!("a user has no members") };
-        patch::apply_edit(edit, &mut document, &USER_TYPE, DialectRules::LENIENT)?;
-    }
+    patch::apply_edits(&patch.edits, &mut document, &USER_TYPE, DialectRules::LENIENT, &mut WorkBudget::default())?;
     validate::check_required(&document, &USER_TYPE)?;
     Ok(validate::sort_attributes(document, &USER_TYPE))
 }

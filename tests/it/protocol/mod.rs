@@ -1,6 +1,7 @@
 //! The protocol as RFC 7643 and RFC 7644 describe it. Each test uses one configuration.
 
 mod addresses;
+mod answers;
 mod bulk;
 mod create;
 mod cursor;

@@ -9,7 +9,13 @@ pub(crate) const APPLICATION_ID: i32 = 0x5243_4C4C;
 /// Step n upgrades a database from version n - 1 (`PRAGMA user_version`) to n.
 ///
 /// Databases in use were created by these steps, so every schema change is a new step.
-const STEPS: &[&str] = &[include_str!("1.sql"), include_str!("2.sql"), include_str!("3.sql"), include_str!("4.sql")];
+const STEPS: &[&str] = &[
+    include_str!("1.sql"),
+    include_str!("2.sql"),
+    include_str!("3.sql"),
+    include_str!("4.sql"),
+    include_str!("5.sql"),
+];
 
 /// Key in `instance` of the program version that last upgraded the schema.
 const WRITTEN_BY_KEY: &str = "upgraded_by";
@@ -171,6 +177,33 @@ mod tests {
         assert_eq!(reasons, [Some("user_name_taken"), Some("boolean_wrong"), None, None]);
         assert!(reasons.into_iter().flatten().all(|code| crate::error::Reason::from_code(code).is_some()));
         assert_eq!(rows[3].1, "[\"unknown_member_skipped\",\"active: text read as a boolean\"]");
+    }
+
+    #[test]
+    fn the_usage_before_the_upgrade_is_counted() {
+        let mut old = Connection::open_in_memory().unwrap();
+        apply_steps(&mut old, &STEPS[..1]).unwrap();
+        old.execute_batch(include_str!("../../../../tests/fixtures/databases/step-1.sql")).unwrap();
+        apply_steps(&mut old, &STEPS[..4]).unwrap();
+        old.execute_batch(
+            "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, notes, request_body)
+             VALUES (1, 1, 1, 1, 'POST', '/Users', 201, 0, '[]', 'äx')",
+        )
+        .unwrap();
+        run_upgrades(&mut old).unwrap();
+        let read = |sql: &str| {
+            let mut statement = old.prepare(sql).unwrap();
+            let rows = statement.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?]));
+            rows.unwrap().collect::<rusqlite::Result<Vec<[i64; 4]>>>().unwrap()
+        };
+        let counted = read("SELECT users, groups, members, bytes FROM configuration_usage ORDER BY configuration");
+        assert_eq!(counted.iter().map(|row| row[..3].to_vec()).collect::<Vec<_>>(), [[3, 2, 4], [1, 0, 0]]);
+        let bytes = read("SELECT sum(octet_length(body)), 0, 0, 0 FROM resources GROUP BY configuration");
+        assert_eq!(counted.iter().map(|row| row[3]).collect::<Vec<_>>(), [bytes[0][0], bytes[1][0]]);
+        let account = read("SELECT users, groups, members, bytes FROM account_usage");
+        assert_eq!(account, [[4, 2, 4, bytes[0][0] + bytes[1][0]]]);
+        let logged = read("SELECT request_log_bytes, 0, 0, 0 FROM configuration_usage ORDER BY configuration");
+        assert_eq!(logged.iter().map(|row| row[0]).collect::<Vec<_>>(), [200 + 6 + 2 + 3, 0]);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::diagnosis::connection_status;
 use crate::error::ErrorKind;
 use crate::management::accounts;
 use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
+use crate::management::quotas;
 use crate::messages::render_message;
 use crate::model::account::{self, Account};
 use crate::model::names;
@@ -17,6 +18,7 @@ use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::timestamps;
+use crate::web::portal::usage::{QuotaForm, UsageSection, read_changes};
 use crate::web::required_permission::{OperatorOnly, Read, System};
 
 /// Accounts on a page.
@@ -156,6 +158,7 @@ struct AccountPage {
     name: String,
     problems: Vec<FormError>,
     now: i64,
+    usage: UsageSection,
 }
 
 impl AccountPage {
@@ -193,16 +196,20 @@ impl AccountPage {
 /// `NotFound` if there is none within the scope of the admin.
 async fn read_account_page<N>(admin: &PermittedAdmin<N>, page_request: &PageRequest) -> Result<AccountPage, PageError> {
     let (id, scope, now) = (account_id_in_path(page_request), admin.context.scope.clone(), clock::current_millis());
-    let (account, connections) = page_request
+    let (account, connections, found) = page_request
         .read(move |at| {
             let account = accounts::find_account(at, &scope, &id)?;
             let own = crate::model::audit_context::AccountScope::Account(account.id.clone());
-            Ok((account, overview::list_overviews(at, &own, &OverviewQuery::default(), now)?))
+            let found = quotas::list_account_quotas(at, &own, &account.id)?;
+            Ok((account, overview::list_overviews(at, &own, &OverviewQuery::default(), now)?, found))
         })
         .await?;
     let layout = PageLayout::new(account.name.clone(), Some(&admin.signed), NavigationEntry::Accounts);
     let name = account.name.clone();
-    Ok(AccountPage { layout, account, connections, name, problems: Vec::new(), now })
+    let usage = UsageSection::new(&found, None);
+    let mut page = AccountPage { layout, account, connections, name, problems: Vec::new(), now, usage };
+    page.usage.form_address = page.is_changeable().then(|| format!("{}/quotas", page.address()));
+    Ok(page)
 }
 
 /// `GET /accounts/{id}`
@@ -224,6 +231,20 @@ pub(crate) async fn rename_account(
     }
     let (context, id) = (admin.context, account_page.account.id.clone());
     page_request.write(move |tx| accounts::rename_account(tx, &context, &id, &fields.name)).await?;
+    Ok(redirect_to(&format!("{}?done=saved", account_page.address())).finish())
+}
+
+/// `POST /accounts/{id}/quotas`: sets limits of the account.
+pub(crate) async fn save_limits(admin: PermittedAdmin<OperatorOnly<System>>, page_request: PageRequest) -> PageResult {
+    let mut account_page = read_account_page(&admin, &page_request).await?;
+    let (context, id) = (admin.context.clone(), account_page.account.id.clone());
+    let found = page_request.read_inline(|at| quotas::list_account_quotas(at, &context.scope, &id))?;
+    let fields = page_request.form::<QuotaForm>(&admin.signed).await?;
+    let Ok(changes) = read_changes(&found, &fields) else {
+        account_page.usage.show_form(&fields);
+        return Ok(render_page(422, &account_page));
+    };
+    page_request.write(move |tx| quotas::set_account_limits(tx, &context, &id, &changes)).await?;
     Ok(redirect_to(&format!("{}?done=saved", account_page.address())).finish())
 }
 

@@ -14,7 +14,7 @@ use crate::management::configuration_lifecycle::{self, NewConfiguration};
 use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
 use crate::management::tokens::TokenDraft;
 use crate::management::{accounts, sessions};
-use crate::messages::render_message;
+use crate::messages::{render_message, render_sentence};
 use crate::model::account;
 use crate::model::names;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
@@ -194,6 +194,10 @@ pub(crate) async fn create_connection(admin: PermittedAdmin<Create>, page_reques
                 fields,
                 vec![FormError { field: "name", sentence }],
             )
+        }
+        Err(error) if error.reason() == Reason::QuotaExceeded => {
+            let problems = vec![FormError { field: "account", sentence: render_sentence(&error) }];
+            render_new_connection(&admin, &page_request.state.store, 422, fields, problems)
         }
         Err(error) => Err(PageError::from(error)),
     }

@@ -11,7 +11,7 @@ use crate::model::audit_context::AccountScope;
 use crate::model::request::LoggedCall;
 use crate::providers::{self, IdentityProvider, SettingLocation};
 use crate::provisioning::delivery::{self, DeliveryState};
-use crate::store::Store;
+use crate::store::{Store, WorkOwner};
 use crate::web::blocking::read_blocking;
 use crate::web::portal::layout::PageError;
 use crate::web::public_url::is_https;
@@ -70,7 +70,7 @@ impl LiveTest {
         now: Millis,
     ) -> Result<Self, PageError> {
         let (filter, configuration) = (RequestLogQuery::default(), one.configuration.clone());
-        let (page, delivery) = read_blocking(store, move |at| {
+        let (page, delivery) = read_blocking(store, WorkOwner::Management, move |at| {
             let scope = AccountScope::Account(configuration.account.clone());
             let page = request_log::list_calls(at, &scope, &configuration.id, &filter, CALLS)?;
             Ok((page, delivery::find_delivery(at, &configuration)?))

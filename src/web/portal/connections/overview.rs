@@ -8,9 +8,10 @@ use serde::Deserialize;
 use crate::clock;
 use crate::diagnosis::connection_status::{ConnectionStatus, format_ago};
 use crate::management::overview::ConfigurationOverview;
-use crate::management::{configuration_lifecycle, configurations};
+use crate::management::{configuration_lifecycle, configurations, quotas};
 use crate::model::audit_context::AccountScope;
 use crate::model::configuration::provisioning_url;
+use crate::model::quota::QuotaStatus;
 use crate::web::portal::connections::deleted;
 use crate::web::portal::connections::live_test::LiveTest;
 use crate::web::portal::connections::traffic_chart::TrafficChart;
@@ -20,7 +21,8 @@ use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageRes
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
-use crate::web::required_permission::{Create, Delete, Read};
+use crate::web::portal::usage::{QuotaForm, UsageSection, read_changes};
+use crate::web::required_permission::{Create, Delete, OperatorOnly, Read, System};
 use crate::web::state::AppState;
 
 /// A deletion warns if the last call is more recent than this, in milliseconds.
@@ -114,17 +116,49 @@ struct ConnectionOverviewPage {
     created_at: String,
     live: LiveTest,
     traffic: TrafficChart,
+    usage: UsageSection,
 }
 
 /// `GET /connections/{id}`
 pub(crate) async fn show_connection(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
-    let connection = ConnectionView::read(&page_request, &admin.context.scope, "overview")?;
+    let page = build_overview(&admin, &page_request).await?;
+    Ok(render_page(200, &page))
+}
+
+async fn build_overview<N>(
+    admin: &PermittedAdmin<N>,
+    page_request: &PageRequest,
+) -> Result<ConnectionOverviewPage, PageError> {
+    let connection = ConnectionView::read(page_request, &admin.context.scope, "overview")?;
     let mut layout = connection.layout(&admin.signed, "");
     layout.refresh = Some(10);
+    let found = list_quotas(page_request, &admin.context.scope, connection.id())?;
+    let may_change = layout.may("system.admin") && layout.own_account().is_none();
+    let usage = UsageSection::new(&found, may_change.then(|| format!("/connections/{}/quotas", connection.id())));
     let created_at = clock::format_rfc3339(connection.overview.configuration.created_at);
     let live = LiveTest::read(&page_request.state.store, &connection.overview, &connection.url, connection.now).await?;
     let traffic = TrafficChart::read(&page_request.state.store, connection.overview.configuration.key, connection.now)?;
-    Ok(render_page(200, &ConnectionOverviewPage { layout, connection, created_at, live, traffic }))
+    Ok(ConnectionOverviewPage { layout, connection, created_at, live, traffic, usage })
+}
+
+fn list_quotas(page_request: &PageRequest, scope: &AccountScope, id: &str) -> Result<Vec<QuotaStatus>, PageError> {
+    Ok(page_request.state.store.read_inline(|at| quotas::list_configuration_quotas(at, scope, id))?)
+}
+
+/// `POST /connections/{id}/quotas`: sets limits of the connection.
+pub(crate) async fn save_limits(admin: PermittedAdmin<OperatorOnly<System>>, page_request: PageRequest) -> PageResult {
+    let id = page_request.path_parameter("id");
+    let found = list_quotas(&page_request, &admin.context.scope, &id)?;
+    let fields = page_request.form::<QuotaForm>(&admin.signed).await?;
+    let Ok(changes) = read_changes(&found, &fields) else {
+        let mut page = build_overview(&admin, &page_request).await?;
+        page.layout.refresh = None;
+        page.usage.show_form(&fields);
+        return Ok(render_page(422, &page));
+    };
+    let (context, target_id) = (admin.context, id.clone());
+    page_request.write(move |tx| quotas::set_configuration_limits(tx, &context, &target_id, &changes)).await?;
+    Ok(redirect_to(&format!("/connections/{id}?done=saved")).finish())
 }
 
 #[derive(Deserialize)]

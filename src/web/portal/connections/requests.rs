@@ -254,10 +254,16 @@ pub(crate) async fn show_call(admin: PermittedAdmin<Requests>, page_request: Pag
 
 /// The call as a curl command, with the token as a shell variable.
 fn curl_command(public_url: &str, view: &CallView) -> String {
-    let url = format!("{}{}", public_url.trim_end_matches('/'), view.call.path);
-    let mut command =
-        format!("curl -X {} {} \\\n  -H \"Authorization: Bearer $TOKEN\"", view.call.method, quote_for_shell(&url));
-    if let Some(body) = &view.call.request.text {
+    build_curl(public_url, &view.call.method, &view.call.path, view.call.request.text.as_deref())
+}
+
+/// Everything that a client sent is quoted: a method may contain `$`, `&`, `|` and backticks too (RFC 9110 section 9.1).
+fn build_curl(public_url: &str, method: &str, path: &str, body: Option<&str>) -> String {
+    let url = format!("{}{path}", public_url.trim_end_matches('/'));
+    let is_plain = method.bytes().all(|byte| byte.is_ascii_uppercase());
+    let method = if is_plain { method.to_owned() } else { quote_for_shell(method) };
+    let mut command = format!("curl -X {method} {} \\\n  -H \"Authorization: Bearer $TOKEN\"", quote_for_shell(&url));
+    if let Some(body) = body {
         command.push_str(" \\\n  -H 'Content-Type: application/scim+json' \\\n  --data-raw ");
         command.push_str(&quote_for_shell(body));
     }
@@ -272,6 +278,21 @@ fn quote_for_shell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shell_reads_the_command_as_the_call_that_was_made() {
+        let hostile = "a'b\"c\n$(echo x)`echo y` $HOME \\ ;|&<>*!";
+        let expected =
+            |method: &str| format!("-X\n{method}\nhttps://x.example/$(id)/{hostile}\n-H\nAuthorization: Bearer t\n");
+        for method in ["GET", "`id`", "$x&|'*!#"] {
+            let command = build_curl("https://x.example/$(id)/", method, &format!("/{hostile}"), Some(hostile));
+            let script = format!("TOKEN=t; curl() {{ printf '%s\\n' \"$@\"; }}; {command}");
+            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            let read = String::from_utf8(output.stdout).unwrap();
+            let rest = format!("-H\nContent-Type: application/scim+json\n--data-raw\n{hostile}\n");
+            assert_eq!(read, expected(method) + &rest, "{command}");
+        }
+    }
 
     #[test]
     fn a_quoted_text_stays_one_argument() {

@@ -10,6 +10,7 @@ use crate::error::{Error, Reason};
 use crate::management::sessions;
 use crate::management::setup_links::{self, NOTE_MAX_CHARS, NewSetupLink, SetupLink};
 use crate::providers::{self, IdentityProvider, PROVIDERS};
+use crate::store::WorkOwner;
 use crate::web::blocking::read_blocking;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::connections::tokens;
@@ -18,7 +19,7 @@ use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::sign_in::session::PermittedAdmin;
-use crate::web::required_permission::Tokens;
+use crate::web::required_permission::{MintTokens, RequiredPermission, Tokens};
 use crate::web::state::AppState;
 
 /// Most links on the page.
@@ -109,8 +110,8 @@ impl SetupLinkForm {
     }
 }
 
-async fn list_page(
-    admin: &PermittedAdmin<Tokens>,
+async fn list_page<N: RequiredPermission>(
+    admin: &PermittedAdmin<N>,
     state: &AppState,
     id: String,
     form: SetupLinkForm,
@@ -118,8 +119,10 @@ async fn list_page(
 ) -> PageResult {
     let connection = ConnectionView::find(state, &admin.context.scope, &id, "links")?;
     let scope = admin.context.scope.clone();
-    let links =
-        read_blocking(&state.store, move |at| setup_links::list_links(at, &scope, &id, None, LINKS_MAX)).await?;
+    let links = read_blocking(&state.store, WorkOwner::Management, move |at| {
+        setup_links::list_links(at, &scope, &id, None, LINKS_MAX)
+    })
+    .await?;
     let layout = connection.layout(&admin.signed, "Set-up links");
     let status = if problems.is_empty() { 200 } else { 422 };
     Ok(render_page(status, &SetupLinksPage { layout, connection, links, form, problems }))
@@ -132,7 +135,7 @@ pub(crate) async fn list_links(admin: PermittedAdmin<Tokens>, page_request: Page
 }
 
 /// `POST /connections/{id}/links`
-pub(crate) async fn create_link(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
+pub(crate) async fn create_link(admin: PermittedAdmin<MintTokens>, page_request: PageRequest) -> PageResult {
     let id = page_request.path_parameter("id");
     let form = page_request.form::<SetupLinkForm>(&admin.signed).await?;
     let problems = form.problems();

@@ -16,6 +16,7 @@ use crate::model::audit_context::AccountScope;
 use crate::model::field_change::FieldChange;
 use crate::model::names;
 use crate::model::rights::{TokenRights, TokenState};
+use crate::store::WorkOwner;
 use crate::web::blocking::read_blocking;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
@@ -24,7 +25,7 @@ use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to,
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
-use crate::web::required_permission::{Read, Tokens};
+use crate::web::required_permission::{MintTokens, Read, Tokens};
 use crate::web::state::AppState;
 
 const DAY: Millis = 24 * 60 * 60 * 1000;
@@ -132,7 +133,10 @@ async fn list_page(
 ) -> PageResult {
     let connection = ConnectionView::find(state, scope, id, "tokens")?;
     let (scope, id) = (scope.clone(), connection.id().to_owned());
-    let tokens = read_blocking(&state.store, move |at| tokens::list_tokens(at, &scope, &id, None, TOKENS_MAX)).await?;
+    let tokens = read_blocking(&state.store, WorkOwner::Management, move |at| {
+        tokens::list_tokens(at, &scope, &id, None, TOKENS_MAX)
+    })
+    .await?;
     let layout = connection.layout(signed, "Tokens");
     let status = if problems.is_empty() { 200 } else { 422 };
     let mut tokens_page = TokensPage { layout, connection, tokens, problems };
@@ -226,7 +230,7 @@ fn parse_life(value: &str, now: Millis) -> Option<FieldChange<Millis>> {
 }
 
 async fn render_new_token(
-    admin: &PermittedAdmin<Tokens>,
+    admin: &PermittedAdmin<MintTokens>,
     state: &AppState,
     id: String,
     form: TokenForm,
@@ -234,7 +238,10 @@ async fn render_new_token(
 ) -> PageResult {
     let connection = ConnectionView::find(state, &admin.context.scope, &id, "tokens")?;
     let (scope, now) = (admin.context.scope.clone(), connection.now);
-    let tokens = read_blocking(&state.store, move |at| tokens::list_tokens(at, &scope, &id, None, TOKENS_MAX)).await?;
+    let tokens = read_blocking(&state.store, WorkOwner::Management, move |at| {
+        tokens::list_tokens(at, &scope, &id, None, TOKENS_MAX)
+    })
+    .await?;
     let status = if problems.is_empty() { 200 } else { 422 };
     let has_live = tokens.iter().any(|token| token.state(now) == TokenState::Live);
     let layout = connection.layout(&admin.signed, "New token");
@@ -242,7 +249,7 @@ async fn render_new_token(
 }
 
 /// `GET /connections/{id}/tokens/new`
-pub(crate) async fn show_new_token(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
+pub(crate) async fn show_new_token(admin: PermittedAdmin<MintTokens>, page_request: PageRequest) -> PageResult {
     let label =
         format!("Made on {}", clock::format_rfc3339(clock::current_millis()).split('T').next().unwrap_or_default());
     let form = TokenForm { label, rights: TokenRights::All.as_str().to_owned(), ..TokenForm::default() };
@@ -250,7 +257,7 @@ pub(crate) async fn show_new_token(admin: PermittedAdmin<Tokens>, page_request: 
 }
 
 /// `POST /connections/{id}/tokens/new`
-pub(crate) async fn rotate_token(admin: PermittedAdmin<Tokens>, page_request: PageRequest) -> PageResult {
+pub(crate) async fn rotate_token(admin: PermittedAdmin<MintTokens>, page_request: PageRequest) -> PageResult {
     let id = page_request.path_parameter("id");
     let form = page_request.form::<TokenForm>(&admin.signed).await?;
     let problems = form.problems();

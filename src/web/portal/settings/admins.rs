@@ -12,6 +12,7 @@ use crate::model::admin::{Admin, Role, check_name, check_password, normalize_ema
 use crate::model::audit_context::AccountScope;
 use crate::scim::password;
 use crate::store::Store;
+use crate::web::password_hashing::HashingLane;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -144,7 +145,15 @@ pub(crate) async fn create_admin(admin: SystemAdmin, page_request: PageRequest) 
     }
     let password_digest = match fields.password.as_str() {
         "" => None,
-        text => Some(page_request.state.limits.hashing.hash_queued(password::parse_password(text)?).await?.0),
+        text => Some(
+            page_request
+                .state
+                .limits
+                .hashing
+                .hash_queued(HashingLane::KnownDevice, password::parse_password(text)?)
+                .await?
+                .0,
+        ),
     };
     let new = admins::AdminDraft {
         id: clock::new_id(),
@@ -291,7 +300,12 @@ pub(crate) async fn set_admin_password(admin: SystemAdmin, page_request: PageReq
             &AdminPage::read(&admin, &page_request.state.store, Some(target), fields, problems)?,
         ));
     }
-    let digest = page_request.state.limits.hashing.hash_queued(password::parse_password(&form.password)?).await?;
+    let digest = page_request
+        .state
+        .limits
+        .hashing
+        .hash_queued(HashingLane::KnownDevice, password::parse_password(&form.password)?)
+        .await?;
     let (context, id) = (admin.context, target.id.clone());
     page_request.write(move |tx| admins::reset_password(tx, &context, &id, &digest.0)).await?;
     Ok(redirect_to(&format!("/settings/people/{}?done=password", target.id)).finish())

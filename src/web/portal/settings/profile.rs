@@ -6,12 +6,13 @@ use serde::Deserialize;
 
 use crate::clock;
 use crate::management::sessions::{self, Session};
-use crate::management::{admins, one_time_codes};
+use crate::management::{admins, one_time_codes, sso};
 use crate::messages::render_message;
 use crate::model::admin::{check_password, normalize_email};
 use crate::model::permission::Permission;
 use crate::scim::password::{self, PasswordDigest};
-use crate::store::Store;
+use crate::web::password_hashing::HashingLane;
+use crate::web::portal::cookies;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
@@ -20,6 +21,7 @@ use crate::web::portal::sign_in::signed_in::{SignedIn, Theme};
 use crate::web::portal::time_zone::{self, TimeZoneChoice};
 use crate::web::portal::timestamps;
 use crate::web::request_middleware;
+use crate::web::sso_provider;
 use crate::web::state::AppState;
 
 /// Lifetime of the theme and zone cookies, in seconds.
@@ -63,6 +65,11 @@ struct ProfilePage {
     /// Whether sign-in asks for a one-time code.
     has_codes: bool,
     recovery_codes: i64,
+    has_password: bool,
+    /// Linked identities at OpenID providers: issuer and subject.
+    identities: Vec<(String, String)>,
+    /// Whether the admin may link an identity of the current provider.
+    may_link: bool,
     /// When the current session expires without use: RFC 3339, and text.
     ends: (String, String),
 }
@@ -103,29 +110,45 @@ impl ProfilePage {
 }
 
 /// Renders the profile with the errors of a form: 200 without errors, else 422.
-pub(crate) fn profile_page(admin: &AnyAdmin, store: &Store, problems: Vec<FormError>) -> PageResult {
+pub(crate) fn profile_page(admin: &AnyAdmin, state: &AppState, problems: Vec<FormError>) -> PageResult {
     let signed = &admin.signed;
-    let (sessions, found, recovery_codes) = store.read_inline(|at| {
+    let sso = sso_provider::load_configuration(state)?.map(|stored| stored.provider_configuration);
+    let sso = sso.filter(|configuration| configuration.is_on);
+    let (sessions, found, recovery_codes, identities) = state.store.read_inline(|at| {
         let id = &signed.admin;
         Ok((
             sessions::list_admin_sessions(at, id)?,
-            admins::find_admin_by_id(at, id)?,
+            admins::find_credentials_by_id(at, id)?,
             one_time_codes::count_recovery_codes(at, id)?,
+            sso::list_identities(at, id)?,
         ))
     })?;
-    let has_codes = found.has_totp;
-    let ends = (clock::format_rfc3339(signed.expires_at()), timestamps::format_minute(signed.expires_at()));
+    let (has_codes, has_password) =
+        found.map_or((false, false), |found| (found.admin.has_totp, found.password_digest.is_some()));
+    let may_link = sso.is_some_and(|sso| identities.iter().all(|(issuer, _)| *issuer != sso.issuer));
+    let ends = (clock::format_rfc3339(signed.expires_at), timestamps::format_minute(signed.expires_at));
     let layout = PageLayout::new("Profile", Some(signed), NavigationEntry::NoSection);
     let status = if problems.is_empty() { 200 } else { 422 };
     Ok(render_page(
         status,
-        &ProfilePage { layout, admin: signed.clone(), sessions, problems, has_codes, recovery_codes, ends },
+        &ProfilePage {
+            layout,
+            admin: signed.clone(),
+            sessions,
+            problems,
+            has_codes,
+            has_password,
+            recovery_codes,
+            identities,
+            may_link,
+            ends,
+        },
     ))
 }
 
 /// `GET /profile`
 pub(crate) async fn show_profile(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
-    profile_page(&admin, &page_request.state.store, Vec::new())
+    profile_page(&admin, &page_request.state, Vec::new())
 }
 
 #[derive(Default, Deserialize)]
@@ -141,12 +164,17 @@ pub(crate) async fn set_password(admin: AnyAdmin, page_request: PageRequest) -> 
     let fields = page_request.form::<PasswordForm>(&admin.signed).await?;
     if let Err(error) = check_password(&fields.password, &admin.signed.email) {
         let sentence = render_message(&error);
-        return profile_page(&admin, &page_request.state.store, vec![FormError { field: "password", sentence }]);
+        return profile_page(&admin, &page_request.state, vec![FormError { field: "password", sentence }]);
     }
     if let Err(sentence) = check_own_password(&admin, &page_request.state, &fields.present, address).await? {
-        return profile_page(&admin, &page_request.state.store, vec![FormError { field: "present", sentence }]);
+        return profile_page(&admin, &page_request.state, vec![FormError { field: "present", sentence }]);
     }
-    let digest = page_request.state.limits.hashing.hash_queued(password::parse_password(&fields.password)?).await?;
+    let digest = page_request
+        .state
+        .limits
+        .hashing
+        .hash_queued(HashingLane::KnownDevice, password::parse_password(&fields.password)?)
+        .await?;
     let (context, id, keep) = (admin.context, admin.signed.admin, admin.signed.session);
     let written = page_request.write(move |tx| admins::set_password(tx, &context, &id, &digest.0, Some(&keep)));
     written.await?;
@@ -172,7 +200,7 @@ pub(crate) async fn check_own_password(
     let found = state.store.read_inline(|at| admins::find_credentials_by_id(at, &admin.signed.admin))?;
     let digest = found.and_then(|found| found.password_digest).map(PasswordDigest);
     let Ok(text) = password::parse_password(text) else { return Ok(Err("Give your present password.".to_owned())) };
-    let is_right = state.limits.hashing.verify(text, digest).await?;
+    let is_right = state.limits.hashing.verify(HashingLane::KnownDevice, text, digest).await?;
     Ok(if is_right { Ok(()) } else { Err("This is not your present password.".to_owned()) })
 }
 
@@ -212,14 +240,14 @@ struct ZoneForm {
 pub(crate) async fn set_zone(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
     let form = page_request.form::<ZoneForm>(&admin.signed).await?;
     let zone_cookie = |name: &str, seconds| {
-        session::new_cookie(&page_request.state.server, time_zone::ZONE_COOKIE, name.to_owned(), seconds)
+        cookies::new_cookie(&page_request.state.server, time_zone::ZONE_COOKIE, name.to_owned(), seconds)
     };
     let cookie = match (form.zone.trim(), TimeZoneChoice::from_name(&form.zone)) {
         ("", _) => zone_cookie("", 0),
         (_, Some(zone)) => zone_cookie(zone.name(), YEAR),
         (wrong, None) => {
             let sentence = format!("There is no time zone “{wrong}”. Write it like Europe/Berlin, or leave it empty.");
-            return profile_page(&admin, &page_request.state.store, vec![FormError { field: "zone", sentence }]);
+            return profile_page(&admin, &page_request.state, vec![FormError { field: "zone", sentence }]);
         }
     };
     Ok(redirect_to("/profile?done=saved").cookie(cookie).finish())
@@ -231,6 +259,6 @@ pub(crate) async fn set_theme(admin: AnyAdmin, page_request: PageRequest) -> Pag
     let theme = Theme::from_key(&form.theme);
     let seconds = if theme == Theme::Auto { 0 } else { YEAR };
     let cookie: Cookie<'static> =
-        session::new_cookie(&page_request.state.server, session::THEME_COOKIE, theme.as_str().to_owned(), seconds);
+        cookies::new_cookie(&page_request.state.server, session::THEME_COOKIE, theme.as_str().to_owned(), seconds);
     Ok(redirect_to("/profile?done=saved").cookie(cookie).finish())
 }

@@ -68,7 +68,7 @@ pub(crate) async fn save_url(admin: SystemAdmin, page_request: PageRequest) -> P
         Ok(url) => url,
         Err(problem) => return server_page(&admin, &page_request.state, 422, form.public_url, vec![problem]),
     };
-    let carried = session::session_cookie_value(request, &page_request.state.server).unwrap_or_default();
+    let carried = session::session_cookie_value(request).unwrap_or_default();
     let (context, new_url) = (admin.context, url);
     page_request.write(move |tx| instance::set_public_url(tx, &context, &new_url)).await?;
     apply_public_url(&page_request.state)?;

@@ -112,13 +112,15 @@ fn sso_form(provider_configuration: &ProviderConfiguration) -> SsoForm {
         ("adds_people", tick(provider_configuration.adds_admins)),
         ("domains", provider_configuration.domains.join(" ")),
         ("default_role", provider_configuration.default_role.clone().unwrap_or_default()),
+        ("required_acr", provider_configuration.required_acr.join(" ")),
+        ("required_amr", provider_configuration.required_amr.join(" ")),
         ("role_claim", provider_configuration.role_claim.clone()),
         ("roles", lines.join("\n")),
     ];
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Reads the form: the provider_configuration, and an error for each line of the role table that cannot be parsed.
+/// Reads the form: the configuration of the provider, and an error for each line of the role table that cannot be parsed.
 fn parse_provider_configuration(fields: &SsoForm) -> (ProviderConfiguration, Vec<FormError>) {
     let text = |name: &str| fields.get(name).map(|text| text.trim().to_owned()).unwrap_or_default();
     let is = |name: &str| text(name) == "on";
@@ -137,6 +139,7 @@ fn parse_provider_configuration(fields: &SsoForm) -> (ProviderConfiguration, Vec
             }
         }
     }
+    let values = |name: &str| text(name).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let domains = text("domains").to_lowercase();
     let provider_configuration = ProviderConfiguration {
         is_on: is("is_on"),
@@ -149,6 +152,8 @@ fn parse_provider_configuration(fields: &SsoForm) -> (ProviderConfiguration, Vec
         adds_admins: is("adds_people"),
         domains: domains.split(separators).filter(|domain| !domain.is_empty()).map(str::to_owned).collect(),
         default_role: Some(text("default_role")).filter(|role| !role.is_empty()),
+        required_acr: values("required_acr"),
+        required_amr: values("required_amr"),
         role_claim: text("role_claim"),
         roles,
     };
@@ -209,7 +214,7 @@ pub(crate) async fn save_sso_settings(admin: SystemAdmin, page_request: PageRequ
     };
     let context = admin.context.clone();
     match page_request
-        .write(move |tx| agreed::save_provider(tx, &context, &provider_configuration, client_secret))
+        .write(move |tx| agreed::save_provider(tx, &context, &provider_configuration, client_secret.clone()))
         .await
     {
         Ok(()) => Ok(redirect_to("/settings/sso?done=saved").finish()),
@@ -222,7 +227,18 @@ pub(crate) async fn save_sso_settings(admin: SystemAdmin, page_request: PageRequ
 
 /// Puts a refusal at its field of the form.
 fn form_error(error: &Error) -> FormError {
-    let fields = ["client_id", "label", "scopes", "domains", "default_role", "role_claim", "roles", "only"];
+    let fields = [
+        "client_id",
+        "label",
+        "scopes",
+        "domains",
+        "required_acr",
+        "required_amr",
+        "default_role",
+        "role_claim",
+        "roles",
+        "only",
+    ];
     let field = fields.into_iter().find(|field| error.field() == Some(field)).unwrap_or("issuer");
     FormError { field, sentence: format!("Not saved: {}.", render_message(error)) }
 }

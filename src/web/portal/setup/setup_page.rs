@@ -2,7 +2,6 @@
 //! in the URL is the only credential.
 
 use actix_web::cookie::Cookie;
-use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
@@ -18,10 +17,12 @@ use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::scim::cursor::CursorSecret;
 use crate::web::portal::connections::live_test::LiveTest;
 use crate::web::portal::connections::overview::ConnectionView;
+use crate::web::portal::cookies;
 use crate::web::portal::forms;
 use crate::web::portal::forms::PageRequest;
-use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
-use crate::web::portal::sign_in::session;
+use crate::web::portal::layout::{
+    NavigationEntry, PageError, PageLayout, PageResult, hide_url, redirect_to, render_page,
+};
 use crate::web::request_middleware;
 use crate::web::state::ServerContext;
 
@@ -74,7 +75,8 @@ pub(crate) async fn show_setup_page(page_request: PageRequest) -> PageResult {
     let found =
         page_request.read_inline(|at| setup_link_holder::find_open_link(at, &digest, clock::current_millis()))?;
     let mark = opened_cookie_value(&page_request.state.signing.cursor_secret, &found);
-    let is_counted = page_request.request.cookie(OPENED_COOKIE).is_some_and(|cookie| cookie.value() == mark);
+    let is_counted =
+        cookies::find_cookie(&page_request.request, OPENED_COOKIE).is_some_and(|cookie| cookie.value() == mark);
     if !is_counted || found.is_done {
         let holder = link_holder(&page_request.request);
         page_request.write(move |tx| setup_link_holder::record_opened(tx, &holder, &digest)).await?;
@@ -83,9 +85,9 @@ pub(crate) async fn show_setup_page(page_request: PageRequest) -> PageResult {
         return Ok(done_page(true));
     }
     let mut response = link_page(&page_request, secret, &found).await?;
-    let cookie = restrict_cookie(session::new_cookie(&page_request.state.server, OPENED_COOKIE, mark, OPEN_SECONDS));
+    let cookie = cookies::new_cookie(&page_request.state.server, OPENED_COOKIE, mark, OPEN_SECONDS);
     response.add_cookie(&cookie).map_err(|_| Error::new(Reason::ServerBusy))?;
-    Ok(hide_from_search(response))
+    Ok(hide_url(response))
 }
 
 async fn link_page(page_request: &PageRequest, secret: String, found: &OpenLink) -> PageResult {
@@ -129,7 +131,7 @@ pub(crate) async fn make_token(page_request: PageRequest) -> PageResult {
     page_request.write(move |tx| setup_link_holder::create_token(tx, &holder, &digest, &draft)).await?;
     let provider =
         providers::find_provider(&form.provider).map_or(String::new(), |one| format!("?provider={}", one.key));
-    Ok(hide_from_search(redirect_to(&format!("/s/{}{provider}", forms::encode_query(&secret))).cookie(cookie).finish()))
+    Ok(hide_url(redirect_to(&format!("/s/{}{provider}", forms::encode_query(&secret))).cookie(cookie).finish()))
 }
 
 #[derive(Default, Deserialize)]
@@ -161,7 +163,7 @@ fn link_holder(request: &HttpRequest) -> LinkHolder {
 fn done_page(has_arrived: bool) -> HttpResponse {
     let title = if has_arrived { "Provisioning works" } else { "All done" };
     let layout = PageLayout::new(title, None, NavigationEntry::NoSection);
-    hide_from_search(render_page(200, &SetupDonePage { layout, has_arrived }))
+    hide_url(render_page(200, &SetupDonePage { layout, has_arrived }))
 }
 
 /// The CSRF token of the page, derived from the secret of the link.
@@ -179,12 +181,12 @@ fn token_cookie(server: &ServerContext, secret: &str, token: &BearerToken) -> Re
     let chance = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let text = format!("{} {}", clock::current_millis() + TOKEN_SECONDS * 1000, token.reveal());
     let sealed = secret_sealer(secret).seal(&chance, text.into_bytes()).ok_or(Error::new(Reason::ServerBusy))?;
-    Ok(restrict_cookie(session::new_cookie(server, TOKEN_COOKIE, encode_hex(&sealed), TOKEN_SECONDS)))
+    Ok(cookies::new_cookie(server, TOKEN_COOKIE, encode_hex(&sealed), TOKEN_SECONDS))
 }
 
 /// The token that this browser created within the time limit, or `None`.
 fn read_created_token(page_request: &PageRequest, secret: &str) -> Option<String> {
-    let cookie = page_request.request.cookie(TOKEN_COOKIE)?;
+    let cookie = cookies::find_cookie(&page_request.request, TOKEN_COOKIE)?;
     let opened = secret_sealer(secret).open(&decode_hex(cookie.value())?)?;
     let text = String::from_utf8(opened).ok()?;
     let (until, token) = text.split_once(' ')?;
@@ -193,18 +195,6 @@ fn read_created_token(page_request: &PageRequest, secret: &str) -> Option<String
 
 fn secret_sealer(secret: &str) -> Sealer {
     Sealer::new(secret, &secret::digest_text("token made with a set-up link"))
-}
-
-/// Limits a cookie to the pages of set-up links.
-fn restrict_cookie(mut cookie: Cookie<'static>) -> Cookie<'static> {
-    cookie.set_path("/s/");
-    cookie
-}
-
-/// Adds the header that keeps the page out of search engines.
-fn hide_from_search(mut response: HttpResponse) -> HttpResponse {
-    response.headers_mut().insert(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
-    response
 }
 
 fn encode_hex(bytes: &[u8]) -> String {

@@ -12,12 +12,15 @@ use crate::management::admins::{self, AdminDraft};
 use crate::management::{instance, sessions};
 use crate::messages::render_message;
 use crate::model::admin::{OWNER, check_name, check_password, normalize_email};
-use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext};
+use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext, Authority};
 use crate::scim::password;
 use crate::store::Store;
+use crate::web::password_hashing::HashingLane;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
-use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::layout::{
+    NavigationEntry, PageError, PageLayout, PageResult, hide_url, redirect_to, render_page,
+};
 use crate::web::portal::settings::server;
 use crate::web::portal::sign_in::session;
 use crate::web::request_middleware;
@@ -69,7 +72,7 @@ fn form_page(
 ) -> actix_web::HttpResponse {
     let layout = PageLayout::new("Welcome to Rollcall", None, NavigationEntry::NoSection);
     let fixed_url = server.public.is_fixed().then(|| server.public_url());
-    render_page(status, &FirstRunPage { layout, code, fixed_url, fields, problems })
+    hide_url(render_page(status, &FirstRunPage { layout, code, fixed_url, fields, problems }))
 }
 
 fn check_code(store: &Store, code: &TokenDigest) -> Result<(), PageError> {
@@ -94,7 +97,8 @@ pub(crate) async fn save_first_run(page_request: PageRequest) -> PageResult {
     if !problems.is_empty() {
         return Ok(form_page(422, &state.server, code, fields, problems));
     }
-    let password = state.limits.hashing.hash_queued(password::parse_password(&fields.password)?).await?;
+    let password =
+        state.limits.hashing.hash_queued(HashingLane::KnownDevice, password::parse_password(&fields.password)?).await?;
     let new_admin = AdminDraft {
         id: clock::new_id(),
         email: fields.email,
@@ -107,7 +111,7 @@ pub(crate) async fn save_first_run(page_request: PageRequest) -> PageResult {
     let context = audit_context(request, &new_admin);
     let saved = page_request.write(move |tx| {
         admins::create_first_owner(tx, &context, &digest, &new_admin)?;
-        url.map_or(Ok(()), |url| instance::set_public_url(tx, &context, &url))?;
+        url.as_ref().map_or(Ok(()), |url| instance::set_public_url(tx, &context, url))?;
         sessions::start_session(tx, &session_digest, &session)
     });
     saved.await?;
@@ -119,6 +123,7 @@ fn audit_context(request: &HttpRequest, new_admin: &AdminDraft) -> AuditContext 
     AuditContext {
         actor: Actor { kind: ActorKind::Admin, id: new_admin.id.clone(), name: new_admin.email.clone() },
         scope: AccountScope::AllAccounts,
+        authority: Authority::UNLIMITED,
         address: request_middleware::caller_address_text(request),
         request_id: None,
     }

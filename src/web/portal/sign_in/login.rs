@@ -8,16 +8,23 @@ use serde::Deserialize;
 
 use crate::management::{admins, sessions};
 use crate::model::admin::{Admin, OWNER, normalize_email};
-use crate::scim::password::{self, PasswordDigest};
 use crate::web::metrics::SignInOutcome;
 use crate::web::portal::forms;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{self, NavigationEntry, PageError, PageLayout, PageResult, redirect_to};
+use crate::web::portal::sign_in::known_device::add_device_cookie;
 use crate::web::portal::sign_in::one_time_codes;
+use crate::web::portal::sign_in::password_check::{PasswordCheck, check_sign_in_password};
 use crate::web::portal::sign_in::session::{self, AnyAdmin, find_signed_in};
-use crate::web::request_middleware;
 use crate::web::sso_provider;
 use crate::web::state::AppState;
+
+/// The sentence for too many attempts.
+pub(super) const TOO_MANY_TRIES: &str = "Too many tries. Wait a little, then try again.";
+
+/// The sentence after a sign-in ended because of its code.
+const SIGN_IN_ENDED: &str =
+    "This sign-in has ended. Enter the password again. After five wrong codes, codes are refused for a while.";
 
 #[derive(Template)]
 #[template(path = "portal/sign_in.html")]
@@ -86,7 +93,8 @@ pub(crate) async fn show_sign_in(page_request: PageRequest) -> PageResult {
     if find_signed_in(&page_request.request).is_ok() {
         return Ok(redirect_to(forms::local_path(next.as_deref())).finish());
     }
-    let mut page = SignInPage::new(&page_request.state, String::new(), next.as_deref(), None)?;
+    let problem = (with == "new-password-check").then_some(SIGN_IN_ENDED);
+    let mut page = SignInPage::new(&page_request.state, String::new(), next.as_deref(), problem)?;
     page.layout.notice = layout::find_notice(page_request.request.query_string());
     page.asks_password |= with == "password";
     Ok(form_page(200, &page))
@@ -97,21 +105,18 @@ pub(crate) async fn submit_sign_in(page_request: PageRequest) -> PageResult {
     let (request, state) = (&page_request.request, &page_request.state);
     let fields: SignInForm = page_request.form_without_session().await?;
     let key = normalize_email(&fields.email).unwrap_or_default();
-    let address = request_middleware::caller_address(request);
-    if let Some(wait) = state.limits.login_throttle.record_sign_in(&key, address) {
-        state.metrics.record_sign_in(SignInOutcome::Throttled);
-        let sentence = "Too many tries. Wait a little, then try again.";
-        let mut response =
-            form_page(429, &SignInPage::new(state, fields.email, fields.next.as_deref(), Some(sentence))?);
-        response.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into());
-        return Ok(response);
-    }
     let found = page_request.read_inline(|at| admins::find_credentials_by_email(at, &key))?;
-    let digest = found.as_ref().and_then(|found| found.password_digest.clone()).map(PasswordDigest);
-    // An empty password matches no admin, but is compared too, so that the answer takes the same time.
-    let (password, digest) = password::parse_password(&fields.password)
-        .map_or((password::parse_password(" ")?, None), |read| (read, digest));
-    let is_right = state.limits.hashing.verify(password, digest).await?;
+    let is_right = match check_sign_in_password(&page_request, &key, found.as_ref(), &fields.password).await? {
+        PasswordCheck::Throttled(wait) => {
+            state.metrics.record_sign_in(SignInOutcome::Throttled);
+            let page = SignInPage::new(state, fields.email, fields.next.as_deref(), Some(TOO_MANY_TRIES))?;
+            let mut response = form_page(429, &page);
+            response.headers_mut().insert(RETRY_AFTER, (wait.as_secs() + 1).into());
+            return Ok(response);
+        }
+        PasswordCheck::Right => true,
+        PasswordCheck::Wrong => false,
+    };
     let Some(found) = found.filter(|found| is_right && may_use_password(state, &found.admin)) else {
         state.metrics.record_sign_in(SignInOutcome::Rejected);
         let sentence = "The e-mail address or the password is not right.";
@@ -119,12 +124,15 @@ pub(crate) async fn submit_sign_in(page_request: PageRequest) -> PageResult {
         return Ok(form_page(401, &page));
     };
     if found.admin.has_totp {
-        return one_time_codes::ask_for_code(state, &found, fields.next.as_deref());
+        return one_time_codes::ask_for_code(&page_request, &found, fields.next.as_deref(), false).await;
     }
     let (cookie, session_digest, session) = session::begin_session(request, &state.server, &found.admin.id)?;
     page_request.write(move |tx| sessions::start_session(tx, &session_digest, &session)).await?;
     state.metrics.record_sign_in(SignInOutcome::Done);
-    Ok(redirect_to(forms::local_path(fields.next.as_deref())).cookie(cookie).finish())
+    let mut response = redirect_to(forms::local_path(fields.next.as_deref()));
+    response.cookie(cookie);
+    add_device_cookie(&mut response, &page_request, &found.admin.id);
+    Ok(response.finish())
 }
 
 /// Whether the admin may sign in with a password. If single sign-on is required, only owners may, so that an

@@ -1,30 +1,31 @@
 //! One-time codes (TOTP): enabled and disabled in the profile, and requested on a second page at sign-in.
 
 use actix_web::HttpResponse;
-use actix_web::cookie::Cookie;
+use actix_web::http::header::RETRY_AFTER;
 use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
 use crate::auth::jwt::SigningKey;
-use crate::auth::secret::{self, TokenDigest, totp};
+use crate::auth::secret::{self, BearerToken, TokenDigest, totp};
 use crate::clock::{self, Millis};
 use crate::error::{Error, Reason};
 use crate::management::admins::{self, AdminCredentials};
-use crate::management::one_time_codes::{self, CodesSetup};
+use crate::management::one_time_codes::{self, CodeAttempt, CodeOutcome, CodesSetup};
+use crate::management::{sessions, sso};
 use crate::store::Tx;
 use crate::web::metrics::SignInOutcome;
+use crate::web::portal::cookies;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{self, FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::profile;
+use crate::web::portal::sign_in::known_device::add_device_cookie;
+use crate::web::portal::sign_in::pending_link::{expired_link_cookie, find_link_request};
 use crate::web::portal::sign_in::session::{self, AnyAdmin};
 use crate::web::request_middleware;
-use crate::web::state::AppState;
 
-/// Longest time between the password and the code, in seconds.
-const CODE_SECONDS_MAX: i64 = 5 * 60;
 /// Bytes of a secret (RFC 4226 section 4, requirement 6).
 const SECRET_BYTES: usize = 20;
 /// Bytes of a recovery code: too many to guess, few enough to type.
@@ -32,6 +33,9 @@ const RECOVERY_BYTES: usize = 10;
 const RECOVERY_CODES: usize = 10;
 /// Cookie that names the admin who gave the right password, until the code is given too.
 const COOKIE: &str = "rc_code";
+/// What the code is for.
+const SIGNS_IN: &str = "sign-in";
+const LINKS: &str = "link";
 
 #[derive(Template)]
 #[template(path = "portal/one_time_codes.html")]
@@ -82,7 +86,7 @@ pub(crate) async fn begin_setup(admin: AnyAdmin, page_request: PageRequest) -> P
     let address = request_middleware::caller_address(&page_request.request);
     let fields = page_request.form::<CodeForm>(&admin.signed).await?;
     if let Err(sentence) = profile::check_own_password(&admin, &page_request.state, &fields.present, address).await? {
-        return profile::profile_page(&admin, &page_request.state.store, vec![FormError { field: "own", sentence }]);
+        return profile::profile_page(&admin, &page_request.state, vec![FormError { field: "own", sentence }]);
     }
     let chance = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let key = &chance[..SECRET_BYTES];
@@ -138,44 +142,89 @@ pub(crate) async fn disable_codes(admin: AnyAdmin, page_request: PageRequest) ->
     let address = request_middleware::caller_address(&page_request.request);
     let fields = page_request.form::<CodeForm>(&admin.signed).await?;
     if let Err(sentence) = profile::check_own_password(&admin, &page_request.state, &fields.present, address).await? {
-        return profile::profile_page(&admin, &page_request.state.store, vec![FormError { field: "own", sentence }]);
+        return profile::profile_page(&admin, &page_request.state, vec![FormError { field: "own", sentence }]);
     }
     let (context, id) = (admin.context, admin.signed.admin);
     page_request.write(move |tx| one_time_codes::disable_codes(tx, &context, &id)).await?;
     Ok(redirect_to("/profile?done=codes-off").finish())
 }
 
+/// `POST /profile/wrong-codes`: the admin has seen the notice of wrong codes.
+pub(crate) async fn confirm_wrong_codes(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
+    page_request.form::<CodeForm>(&admin.signed).await?;
+    let id = admin.signed.admin;
+    page_request.write(move |tx| one_time_codes::confirm_wrong_codes(tx, &id)).await?;
+    Ok(redirect_to("/profile").finish())
+}
+
 /// Redirects to the page that asks for the code, after the right password. The cookie is bound to the password, so it
-/// becomes invalid when the password changes.
-pub(crate) fn ask_for_code(
-    state: &AppState,
+/// becomes invalid when the password changes. `links` is whether the code confirms the link of an identity too. Answers
+/// 429 if codes of the admin are refused at the time.
+pub(super) async fn ask_for_code(
+    page_request: &PageRequest,
     found: &AdminCredentials,
     next: Option<&str>,
-) -> Result<HttpResponse, PageError> {
-    let claim = format!("{} {} {}", clock::current_millis(), found.admin.id, credentials_fingerprint(found));
+    links: bool,
+) -> PageResult {
+    let state = &page_request.state;
+    let secret = BearerToken::generate_session().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
+    let (digest, admin) = (secret.digest(), found.admin.id.clone());
+    if let Some(until) = page_request.write(move |tx| one_time_codes::start_claim(tx, &digest, &admin)).await? {
+        state.metrics.record_sign_in(SignInOutcome::Throttled);
+        return Ok(blocked_page(until - clock::current_millis()));
+    }
+    let purpose = if links { LINKS } else { SIGNS_IN };
+    let claim = format!("{} {} {} {purpose}", found.admin.id, credentials_fingerprint(found), secret.reveal());
     let sealed = seal_text(&state.signing.key, "signing in", "", claim.into_bytes())?;
-    let cookie: Cookie<'static> =
-        session::new_cookie(&state.server, COOKIE, URL_SAFE_NO_PAD.encode(sealed), CODE_SECONDS_MAX);
+    let seconds = one_time_codes::CLAIM_AGE_MAX / 1000;
+    let cookie = cookies::new_cookie(&state.server, COOKIE, URL_SAFE_NO_PAD.encode(sealed), seconds);
     let next = forms::encode_query(forms::local_path(next));
     Ok(redirect_to(&format!("/login/code?next={next}")).cookie(cookie).finish())
+}
+
+#[derive(Template)]
+#[template(path = "portal/codes_blocked.html")]
+struct CodesBlockedPage {
+    layout: PageLayout,
+    minutes: i64,
+}
+
+/// The page for an admin whose codes are refused for the given time, in milliseconds.
+fn blocked_page(wait: Millis) -> HttpResponse {
+    let layout = PageLayout::new("Too many wrong codes", None, NavigationEntry::NoSection);
+    let mut response = render_page(429, &CodesBlockedPage { layout, minutes: (wait / 60_000 + 1).max(1) });
+    response.headers_mut().insert(RETRY_AFTER, (wait / 1000 + 1).max(1).into());
+    response
 }
 
 fn credentials_fingerprint(found: &AdminCredentials) -> String {
     URL_SAFE_NO_PAD.encode(secret::digest_text(found.password_digest.as_deref().unwrap_or_default()))
 }
 
-/// The admin whose password was right within the time limit in this browser, or `None`.
-fn find_pending_sign_in(page_request: &PageRequest) -> Result<Option<AdminCredentials>, PageError> {
-    let Some(cookie) = page_request.request.cookie(COOKIE) else { return Ok(None) };
+/// A sign-in whose password was right.
+struct PendingSignIn {
+    found: AdminCredentials,
+    /// Digest of the claim.
+    claim: TokenDigest,
+    /// Whether the code confirms the link of an identity too.
+    links: bool,
+}
+
+/// The sign-in of this browser whose password was right within the time limit, or `None`.
+fn find_pending_sign_in(page_request: &PageRequest) -> Result<Option<PendingSignIn>, PageError> {
+    let Some(cookie) = cookies::find_cookie(&page_request.request, COOKIE) else { return Ok(None) };
     let sealed = URL_SAFE_NO_PAD.decode(cookie.value()).unwrap_or_default();
     let claim = open_sealed(&page_request.state.signing.key, "signing in", "", &sealed)
         .and_then(|bytes| String::from_utf8(bytes).ok());
     let Some(claim) = claim else { return Ok(None) };
-    let mut parts = claim.split(' ');
-    let (Some(at), Some(id), Some(print)) = (parts.next(), parts.next(), parts.next()) else { return Ok(None) };
-    let is_fresh = at.parse::<Millis>().is_ok_and(|at| clock::current_millis() - at <= CODE_SECONDS_MAX * 1000);
-    let found = page_request.read_inline(|at| admins::find_credentials_by_id(at, id))?;
-    Ok(found.filter(|found| is_fresh && credentials_fingerprint(found) == print))
+    let parts: Vec<&str> = claim.split(' ').collect();
+    let [id, print, secret, purpose] = parts[..] else { return Ok(None) };
+    let (claim, now) = (secret::digest_text(secret), clock::current_millis());
+    let (found, is_live) = page_request.read_inline(|at| {
+        Ok((admins::find_credentials_by_id(at, id)?, one_time_codes::is_live_claim(at, &claim, id, now)?))
+    })?;
+    let found = found.filter(|found| is_live && credentials_fingerprint(found) == print);
+    Ok(found.map(|found| PendingSignIn { found, claim, links: purpose == LINKS }))
 }
 
 #[derive(Template)]
@@ -209,31 +258,48 @@ pub(crate) async fn show_code_form(page_request: PageRequest) -> PageResult {
 
 /// `POST /login/code`
 pub(crate) async fn submit_code(page_request: PageRequest) -> PageResult {
-    let claimed = find_pending_sign_in(&page_request)?;
+    let pending = find_pending_sign_in(&page_request)?;
     let typed: TypedCode = page_request.form_without_session().await?;
     let (request, state) = (&page_request.request, &page_request.state);
-    let Some(found) = claimed else { return Ok(redirect_to("/login").finish()) };
-    let (next, id) = (typed.next.as_deref(), found.admin.id);
-    let address = request_middleware::caller_address(request);
-    if state.limits.login_throttle.record_sign_in(&format!("code of {id}"), address).is_some() {
-        state.metrics.record_sign_in(SignInOutcome::Throttled);
-        return Ok(code_page(429, next, Some("Too many tries. Wait a little, then try again.")));
+    let Some(PendingSignIn { found, claim, links }) = pending else { return Ok(redirect_to("/login").finish()) };
+    let id = found.admin.id.clone();
+    let request_link = find_link_request(&page_request).filter(|request| links && request.link.admin == id);
+    if links && request_link.is_none() {
+        return Ok(redirect_to("/login").finish());
     }
     let key = found.totp_secret.and_then(|sealed| open_sealed(&state.signing.key, "one-time codes", &id, &sealed));
     let step = key.and_then(|key| totp::find_time_step(&key, &typed.code, clock::current_millis()));
-    let recovery = recovery_digest(&id, &typed.code);
+    let attempt = CodeAttempt { admin: id.clone(), claim, step, recovery: recovery_digest(&id, &typed.code) };
     let (cookie, digest, session) = session::begin_session(request, &state.server, &id)?;
-    let written =
-        page_request.write(move |tx| one_time_codes::sign_in_with_code(tx, step, &recovery, &digest, &session));
-    if !written.await? {
-        state.metrics.record_sign_in(SignInOutcome::Rejected);
-        return Ok(code_page(
-            401,
-            next,
-            Some("This code is not right, or it was used already. Wait for the next one."),
-        ));
+    let from = session::sign_in_origin(request);
+    let context = from.audit_context(&id, &found.admin.email);
+    let link = request_link.map(|request| request.link);
+    let written = page_request.write(move |tx| {
+        let outcome = one_time_codes::redeem_code(tx, &context, &attempt)?;
+        if outcome == CodeOutcome::Right {
+            link.iter().try_for_each(|link| sso::confirm_link(tx, &from, link))?;
+            sessions::start_session(tx, &digest, &session)?;
+        }
+        Ok(outcome)
+    });
+    let next = typed.next.as_deref();
+    let spent = cookies::expired_cookie(&state.server, COOKIE);
+    match written.await? {
+        CodeOutcome::Right => {
+            state.metrics.record_sign_in(SignInOutcome::Done);
+            let mut response = redirect_to(forms::local_path(next));
+            response.cookie(cookie).cookie(spent).cookie(expired_link_cookie(&state.server));
+            add_device_cookie(&mut response, &page_request, &id);
+            Ok(response.finish())
+        }
+        CodeOutcome::Wrong => {
+            state.metrics.record_sign_in(SignInOutcome::Rejected);
+            let sentence = "This code is not right, or it was used already. Wait for the next one.";
+            Ok(code_page(401, next, Some(sentence)))
+        }
+        CodeOutcome::PasswordRequired => {
+            state.metrics.record_sign_in(SignInOutcome::Rejected);
+            Ok(redirect_to("/login?with=new-password-check").cookie(spent).finish())
+        }
     }
-    state.metrics.record_sign_in(SignInOutcome::Done);
-    let spent = session::new_cookie(&state.server, COOKIE, String::new(), 0);
-    Ok(redirect_to(forms::local_path(next)).cookie(cookie).cookie(spent).finish())
 }

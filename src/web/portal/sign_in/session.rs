@@ -3,7 +3,7 @@
 use std::future::{Ready, ready};
 use std::marker::PhantomData;
 
-use actix_web::cookie::{Cookie, SameSite, time::Duration};
+use actix_web::cookie::Cookie;
 use actix_web::dev::Payload;
 use actix_web::http::header::USER_AGENT;
 use actix_web::web::Data;
@@ -12,15 +12,19 @@ use actix_web::{FromRequest, HttpRequest};
 use crate::auth::secret::{self, TokenDigest};
 use crate::clock::{self, Millis};
 use crate::error::Result;
-use crate::management::sessions::{self, AGE_MAX, LiveSession, Session};
-use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext};
+use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext, Authority};
+use crate::management::sessions::{self, LiveSession, Session};
+use crate::management::sso::SignInOrigin;
 use crate::model::permission::Permission;
 use crate::store::Store;
+use crate::web::portal::cookies;
+use crate::web::body;
+use crate::web::body_budget::BodyOwner;
+use crate::web::network;
 use crate::web::portal::forms;
 use crate::web::portal::layout::{self, PageError};
-use crate::web::portal::sign_in::signed_in::{SignedIn, Theme};
+use crate::web::portal::sign_in::signed_in::{SignedIn, Theme, WrongCodesNotice};
 use crate::web::portal::time_zone::TimeZoneChoice;
-use crate::web::public_url::is_https;
 use crate::web::request_middleware;
 use crate::web::required_permission::RequiredPermission;
 use crate::web::state::AppState;
@@ -28,13 +32,13 @@ use crate::web::state::ServerContext;
 
 /// Shortest interval in milliseconds between two updates of a session's last use.
 const USE_UPDATE_INTERVAL: Millis = 60 * 1000;
+/// Header of requests that the script of a page sends to refresh it.
+const REFRESH: &str = "x-refresh";
 /// Longest stored `User-Agent`, in characters.
 const USER_AGENT_MAX_CHARS: usize = 200;
 
-/// Name of the session cookie if the public URL is HTTPS: bound to the host, never sent in clear text.
-const COOKIE: &str = "__Host-rc";
-/// Name of the session cookie if the public URL is plain HTTP.
-const PLAIN_COOKIE: &str = "rc";
+/// Name of the session cookie.
+const COOKIE: &str = "rc";
 /// Cookie of the color theme; it outlives the session.
 pub(crate) const THEME_COOKIE: &str = "rc_theme";
 
@@ -66,12 +70,13 @@ impl<N: RequiredPermission> FromRequest for PermittedAdmin<N> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         ready(find_signed_in(request).and_then(|signed| {
-            let lacks = !signed.permissions.contains(N::PERMISSION) || (N::OPERATOR_ONLY && signed.account.is_some());
-            if lacks {
+            let is_account_only = N::OPERATOR_ONLY && signed.account.is_some();
+            let missing = N::find_missing(signed.permissions).or(is_account_only.then_some(N::PERMISSION));
+            if let Some(missing) = missing {
                 // Without permission to list configurations, an id that exists and one that does not must look the
                 // same.
                 let is_hidden = !signed.permissions.contains(Permission::ProvisioningRead);
-                return Err(if is_hidden { PageError::NotFound } else { PageError::MissingPermission(N::PERMISSION) });
+                return Err(if is_hidden { PageError::NotFound } else { PageError::MissingPermission(missing) });
             }
             Ok(Self { context: audit_context(request, &signed), signed, needs: PhantomData })
         }))
@@ -82,6 +87,15 @@ fn audit_context(request: &HttpRequest, signed: &SignedIn) -> AuditContext {
     AuditContext {
         actor: Actor { kind: ActorKind::Admin, id: signed.admin.clone(), name: signed.email.clone() },
         scope: signed.account.clone().map_or(AccountScope::AllAccounts, AccountScope::Account),
+        authority: Authority { permissions: signed.permissions, expires_at: None },
+        address: request_middleware::caller_address_text(request),
+        request_id: request_middleware::find_request_id(request),
+    }
+}
+
+/// Origin of a request that signs in, for the audit log.
+pub(super) fn sign_in_origin(request: &HttpRequest) -> SignInOrigin {
+    SignInOrigin {
         address: request_middleware::caller_address_text(request),
         request_id: request_middleware::find_request_id(request),
     }
@@ -97,6 +111,10 @@ pub(crate) fn find_signed_in(request: &HttpRequest) -> std::result::Result<Signe
         Some(state) => find_session(request, state)?,
         None => None,
     };
+    if let Some(signed) = &found {
+        body::record_body_owner(request, BodyOwner::Caller(signed.admin.clone()));
+        network::record_credential(request);
+    }
     found.ok_or_else(|| {
         let next = request.uri().path_and_query().map_or("/", |path| path.as_str());
         // A form cannot be sent again after sign-in, so only safe requests are repeated.
@@ -106,11 +124,11 @@ pub(crate) fn find_signed_in(request: &HttpRequest) -> std::result::Result<Signe
 }
 
 fn find_session(request: &HttpRequest, state: &Data<AppState>) -> Result<Option<SignedIn>> {
-    let Some(cookie) = request.cookie(cookie_name(&state.server)) else { return Ok(None) };
+    let Some(cookie) = cookies::find_cookie(request, COOKIE) else { return Ok(None) };
     let digest = secret::digest_text(cookie.value());
-    let now = clock::current_millis();
-    let found = state.store.read_inline(|at| sessions::find_live_session(at, &digest, now))?;
-    let Some(LiveSession { session, admin, role }) = found else { return Ok(None) };
+    let (now, lifetime) = (clock::current_millis(), state.server.settings.portal.sessions);
+    let found = state.store.read_inline(|at| sessions::find_live_session(at, &digest, lifetime, now))?;
+    let Some(LiveSession { session, admin, role, wrong_codes }) = found else { return Ok(None) };
     let signed = SignedIn {
         session: session.id,
         admin: admin.id,
@@ -122,11 +140,16 @@ fn find_session(request: &HttpRequest, state: &Data<AppState>) -> Result<Option<
         form_token: form_token(&digest),
         notice: layout::find_notice(request.query_string()),
         zone: TimeZoneChoice::from_cookie(request),
-        theme: request.cookie(THEME_COOKIE).map(|cookie| Theme::from_key(cookie.value())).unwrap_or_default(),
-        since: session.created_at,
+        theme: cookies::find_cookie(request, THEME_COOKIE)
+            .map(|cookie| Theme::from_key(cookie.value()))
+            .unwrap_or_default(),
+        wrong_codes: WrongCodesNotice::from_counted(&wrong_codes),
         last_seen: session.last_seen_at,
+        expires_at: (session.last_seen_at + lifetime.idle).min(session.created_at + lifetime.total),
     };
-    if now - signed.last_seen > USE_UPDATE_INTERVAL {
+    // A page that refreshes itself is not a use: otherwise an open page would never let the session end.
+    let is_refresh = request.headers().contains_key(REFRESH);
+    if !is_refresh && now - signed.last_seen > USE_UPDATE_INTERVAL {
         record_session_use(&state.store, signed.session.clone());
     }
     Ok(Some(signed))
@@ -152,25 +175,6 @@ fn form_token(digest: &TokenDigest) -> String {
     })
 }
 
-fn is_secure(server: &ServerContext) -> bool {
-    is_https(&server.public_url())
-}
-
-fn cookie_name(server: &ServerContext) -> &'static str {
-    if is_secure(server) { COOKIE } else { PLAIN_COOKIE }
-}
-
-/// Builds a cookie that scripts cannot read and other sites cannot send with a form. Its lifetime is in seconds.
-pub(crate) fn new_cookie(server: &ServerContext, name: &'static str, value: String, seconds: i64) -> Cookie<'static> {
-    Cookie::build(name, value)
-        .path("/")
-        .http_only(true)
-        .secure(is_secure(server))
-        .same_site(SameSite::Lax)
-        .max_age(Duration::seconds(seconds))
-        .finish()
-}
-
 /// Creates a session: its cookie, its digest and its row. Every sign-in creates a new one, which prevents session
 /// fixation.
 ///
@@ -193,21 +197,22 @@ pub(crate) fn begin_session(
         created_at: now,
         last_seen_at: now,
     };
-    Ok((new_cookie(server, cookie_name(server), token.reveal().to_owned(), AGE_MAX / 1000), token.digest(), session))
+    Ok((renew_session_cookie(server, token.reveal()), token.digest(), session))
 }
 
 /// The session cookie under the name that fits the current public URL, which may just have changed between HTTP and
 /// HTTPS.
 pub(crate) fn renew_session_cookie(server: &ServerContext, value: &str) -> Cookie<'static> {
-    new_cookie(server, cookie_name(server), value.to_owned(), AGE_MAX / 1000)
+    let seconds = server.settings.portal.sessions.total / 1000;
+    cookies::new_cookie(server, COOKIE, value.to_owned(), seconds)
 }
 
 /// The value of the session cookie in the request.
-pub(crate) fn session_cookie_value(request: &HttpRequest, server: &ServerContext) -> Option<String> {
-    request.cookie(cookie_name(server)).map(|cookie| cookie.value().to_owned())
+pub(crate) fn session_cookie_value(request: &HttpRequest) -> Option<String> {
+    cookies::find_cookie(request, COOKIE).map(|cookie| cookie.value().to_owned())
 }
 
 /// An expired session cookie, which removes the session from the browser.
 pub(crate) fn expired_cookie(server: &ServerContext) -> Cookie<'static> {
-    new_cookie(server, cookie_name(server), String::new(), 0)
+    cookies::expired_cookie(server, COOKIE)
 }

@@ -1,9 +1,10 @@
 //! The signed-in admin of a page.
 
-use crate::clock::Millis;
-use crate::management::sessions::{AGE_MAX, IDLE_MAX};
+use crate::clock::{self, Millis};
+use crate::management::sessions::WrongCodes;
 use crate::model::permission::{Permission, Permissions};
 use crate::web::portal::time_zone::TimeZoneChoice;
+use crate::web::portal::timestamps;
 
 /// Color theme of the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,6 +32,22 @@ impl Theme {
     }
 }
 
+/// Wrong one-time codes since the admin last confirmed to know of them.
+#[derive(Debug, Clone)]
+pub(crate) struct WrongCodesNotice {
+    pub(crate) count: i64,
+    /// Time of the first of them: RFC 3339, and text.
+    pub(crate) since: (String, String),
+}
+
+impl WrongCodesNotice {
+    /// The notice of these wrong codes; `None` if there are none to report.
+    pub(super) fn from_counted(counted: &WrongCodes) -> Option<Self> {
+        let since = (clock::format_rfc3339(counted.unseen_since), timestamps::format_minute(counted.unseen_since));
+        (counted.unseen > 0).then_some(Self { count: counted.unseen, since })
+    }
+}
+
 /// A signed-in admin with the current session.
 #[derive(Debug, Clone)]
 pub(crate) struct SignedIn {
@@ -49,10 +66,12 @@ pub(crate) struct SignedIn {
     pub(crate) theme: Theme,
     /// The time zone chosen in this browser.
     pub(crate) zone: Option<TimeZoneChoice>,
-    /// Time of the sign-in.
-    pub(super) since: Millis,
+    /// Wrong one-time codes that the admin has not confirmed to know of.
+    pub(crate) wrong_codes: Option<WrongCodesNotice>,
     /// Time of the last use.
     pub(super) last_seen: Millis,
+    /// When the session expires if it is not used again.
+    pub(crate) expires_at: Millis,
 }
 
 impl SignedIn {
@@ -64,10 +83,5 @@ impl SignedIn {
     /// The zone of days and times in forms: the chosen one, else UTC.
     pub(crate) fn zone(&self) -> TimeZoneChoice {
         self.zone.clone().unwrap_or_else(TimeZoneChoice::utc)
-    }
-
-    /// When the session expires if it is not used again.
-    pub(crate) fn expires_at(&self) -> Millis {
-        (self.last_seen + IDLE_MAX).min(self.since + AGE_MAX)
     }
 }

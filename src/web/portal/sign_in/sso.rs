@@ -13,22 +13,28 @@ use crate::auth::oidc::{Callback, SignInAttempt, SignInFailure, SignedInUser};
 use crate::auth::secret::{self, BearerToken};
 use crate::clock::{self, Millis};
 use crate::error::{Error, Reason};
-use crate::management::{sessions, sso as identities};
+use crate::management::sessions;
+use crate::management::sso::{self as identities, SsoOutcome};
 use crate::messages::render_message;
-use crate::model::sso::{SignInDecision, SsoIdentity};
+use crate::model::sso::{PendingLink, SignInDecision, SsoIdentity};
 use crate::web::metrics::SignInOutcome;
+use crate::web::portal::cookies;
 use crate::web::portal::forms;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
-use crate::web::portal::sign_in::session;
+use crate::web::portal::sign_in::known_device::add_device_cookie;
+use crate::web::portal::sign_in::pending_link::LinkRequest;
+use crate::web::portal::sign_in::session::{self, AnyAdmin};
+use crate::web::portal::sign_in::sso_link;
 use crate::web::request_middleware;
 use crate::web::sso_provider::{self, SsoProvider, redirect_uri};
 use crate::web::state::AppState;
 use crate::web::state::ServerContext;
 
-/// Longest time to sign in at the provider, in seconds.
-const ATTEMPT_SECONDS_MAX: i64 = 10 * 60;
+/// Longest time to sign in at the provider, in seconds. Short, because it is also the time in which an attempt can be
+/// misused.
+const ATTEMPT_SECONDS_MAX: i64 = 5 * 60;
 /// Longest path to return to, in bytes: a browser drops a cookie of more than 4 KB.
 const NEXT_MAX_BYTES: usize = 1_000;
 /// Cookie with the encrypted attempt.
@@ -45,9 +51,18 @@ struct SsoAttempt {
     next: String,
     /// Revision of the provider settings at the start.
     revision: i64,
-    /// The session that started the test; `None` for a sign-in.
-    #[serde(rename = "tries")]
-    test_session: Option<String>,
+    purpose: AttemptPurpose,
+}
+
+/// What an attempt is for.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum AttemptPurpose {
+    /// Signing in.
+    SignIn,
+    /// A test by the admin of this session, which changes nothing.
+    Test(String),
+    /// Linking the identity to the admin of this session.
+    Link(String),
 }
 
 #[derive(Default, Deserialize)]
@@ -70,8 +85,8 @@ pub(crate) async fn begin_sso(page_request: PageRequest) -> PageResult {
         }
     };
     let next = Some(forms::local_path(next.as_deref())).filter(|next| next.len() <= NEXT_MAX_BYTES).unwrap_or("/");
-    match redirect_to_provider(&page_request.state, &provider, next, None).await? {
-        Ok(response) => Ok(response),
+    match start_attempt(&page_request.state, &provider, next, AttemptPurpose::SignIn).await? {
+        Ok(started) => Ok(started.redirect()),
         Err(failure) => match reject_too_many_attempts(&page_request) {
             Some(response) => Ok(response),
             None => show_failure(&page_request, failure.as_str(), &failure.to_string()).await,
@@ -97,27 +112,57 @@ fn reject_too_many_attempts(page_request: &PageRequest) -> Option<HttpResponse> 
 pub(crate) async fn begin_test(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     crate::web::portal::settings::sso::check_all_permissions(&admin)?;
     let Some(provider) = sso_provider::load_provider(&page_request.state)? else { return Err(PageError::NotFound) };
-    let session = admin.signed.session.clone();
-    match redirect_to_provider(&page_request.state, &provider, "/settings/sso", Some(session)).await? {
-        Ok(response) => Ok(response),
+    let purpose = AttemptPurpose::Test(admin.signed.session.clone());
+    match start_attempt(&page_request.state, &provider, "/settings/sso", purpose).await? {
+        Ok(started) => Ok(started.redirect()),
         Err(failure) => Ok(render_test_page(&admin, &provider, Err(failure.to_string()))),
     }
 }
 
-async fn redirect_to_provider(
+/// `POST /profile/sso`: the same flow, which links the identity to the signed-in admin.
+pub(crate) async fn begin_own_link(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
+    if let Some(refused) = sso_link::check_own_link_form(&admin, &page_request).await? {
+        return Ok(refused);
+    }
+    let provider = sso_provider::load_provider(&page_request.state)?;
+    let provider = provider.filter(|provider| provider.provider_configuration.is_on).ok_or(PageError::NotFound)?;
+    let purpose = AttemptPurpose::Link(admin.signed.session.clone());
+    match start_attempt(&page_request.state, &provider, "/profile", purpose).await? {
+        Ok(started) => {
+            let mut response = sso_link::start_page(&admin, &provider, started.address);
+            response.add_cookie(&started.cookie).map_err(|_| Error::new(Reason::ServerBusy))?;
+            Ok(response)
+        }
+        Err(failure) => sso_link::show_own_link_failure(&admin, &page_request, format!("It did not work: {failure}.")),
+    }
+}
+
+/// An attempt that was started: the URL at the provider, and the cookie with the attempt.
+struct StartedAttempt {
+    address: String,
+    cookie: Cookie<'static>,
+}
+
+impl StartedAttempt {
+    fn redirect(self) -> HttpResponse {
+        redirect_to(&self.address).cookie(self.cookie).finish()
+    }
+}
+
+async fn start_attempt(
     state: &AppState,
     provider: &SsoProvider,
     next: &str,
-    tries: Option<String>,
-) -> Result<Result<HttpResponse, SignInFailure>, PageError> {
+    purpose: AttemptPurpose,
+) -> Result<Result<StartedAttempt, SignInFailure>, PageError> {
     let chance = || {
         BearerToken::generate_session()
             .map(|token| token.reveal().to_owned())
             .map_err(|_| Error::new(Reason::RandomnessUnavailable))
     };
     let attempt = SignInAttempt { state: chance()?, nonce: chance()?, verifier: chance()? };
-    let there = match provider.party.start_sign_in(&attempt, &redirect_uri(&state.server)).await {
-        Ok(there) => there,
+    let address = match provider.party.start_sign_in(&attempt, &redirect_uri(&state.server)).await {
+        Ok(address) => address,
         Err(failure) => return Ok(Err(failure)),
     };
     let begun = SsoAttempt {
@@ -125,19 +170,19 @@ async fn redirect_to_provider(
         attempt,
         next: next.to_owned(),
         revision: provider.revision,
-        test_session: tries,
+        purpose,
     };
     let text = serde_json::to_vec(&begun).map_err(|_| Error::new(Reason::ServerBusy))?;
     let random = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let sealed =
         state.signing.key.sealer(SEAL_PURPOSE, "").seal(&random, text).ok_or(Error::new(Reason::ServerBusy))?;
-    let cookie = session::new_cookie(&state.server, COOKIE, URL_SAFE_NO_PAD.encode(sealed), ATTEMPT_SECONDS_MAX);
-    Ok(Ok(redirect_to(&there).cookie(cookie).finish()))
+    let cookie = cookies::new_cookie(&state.server, COOKIE, URL_SAFE_NO_PAD.encode(sealed), ATTEMPT_SECONDS_MAX);
+    Ok(Ok(StartedAttempt { address, cookie }))
 }
 
 /// The attempt that this browser started within the time limit, or `None`.
 fn read_attempt(page_request: &PageRequest) -> Option<SsoAttempt> {
-    let cookie = page_request.request.cookie(COOKIE)?;
+    let cookie = cookies::find_cookie(&page_request.request, COOKIE)?;
     let sealed = URL_SAFE_NO_PAD.decode(cookie.value()).ok()?;
     let opened = page_request.state.signing.key.sealer(SEAL_PURPOSE, "").open(&sealed)?;
     let begun: SsoAttempt = serde_json::from_slice(&opened).ok()?;
@@ -147,11 +192,15 @@ fn read_attempt(page_request: &PageRequest) -> Option<SsoAttempt> {
 
 /// An expired cookie, which removes the attempt from the browser.
 fn expired_attempt_cookie(server: &ServerContext) -> Cookie<'static> {
-    session::new_cookie(server, COOKIE, String::new(), 0)
+    cookies::expired_cookie(server, COOKIE)
 }
 
 /// `GET /login/sso/callback`
-pub(crate) async fn finish_sso(runner: Option<SystemAdmin>, page_request: PageRequest) -> PageResult {
+pub(crate) async fn finish_sso(
+    runner: Option<SystemAdmin>,
+    signed: Option<AnyAdmin>,
+    page_request: PageRequest,
+) -> PageResult {
     if let Some(response) = reject_too_many_attempts(&page_request) {
         return Ok(response);
     }
@@ -166,19 +215,41 @@ pub(crate) async fn finish_sso(runner: Option<SystemAdmin>, page_request: PageRe
         }
         Err(error) => return show_broken(&page_request, error).await,
     };
-    let tester = runner.filter(|admin| begun.test_session.as_ref() == Some(&admin.signed.session));
-    if begun.test_session.is_some() != tester.is_some() || !(provider.provider_configuration.is_on || tester.is_some())
-    {
+    // A test and a link belong to the session that started them.
+    let tester = runner.filter(|admin| begun.purpose == AttemptPurpose::Test(admin.signed.session.clone()));
+    let linker = signed.filter(|admin| begun.purpose == AttemptPurpose::Link(admin.signed.session.clone()));
+    let is_own = begun.purpose == AttemptPurpose::SignIn || tester.is_some() || linker.is_some();
+    if !is_own || !(provider.provider_configuration.is_on || tester.is_some()) {
         return show_failure(&page_request, "no_such_attempt", "the attempt was started for another purpose").await;
     }
     let callback: Callback = page_request.query().unwrap_or_default();
+    if callback.state == begun.attempt.state && !use_attempt(&page_request.state, &begun) {
+        return show_failure(&page_request, "no_such_attempt", "the attempt was used already").await;
+    }
     let uri = redirect_uri(&page_request.state.server);
     let came = provider.party.complete_sign_in(&begun.attempt, &callback, &uri, clock::current_millis()).await;
-    match (tester, came) {
-        (Some(admin), came) => show_test_result(&page_request.state, &admin, &provider, came),
-        (None, Ok(came)) => sign_in_identity(&page_request, &provider, came, &begun.next).await,
-        (None, Err(failure)) => show_failure(&page_request, failure.as_str(), &failure.to_string()).await,
+    match (tester, linker, came) {
+        (Some(admin), _, came) => show_test_result(&page_request.state, &admin, &provider, came),
+        (None, Some(admin), came) => {
+            let response = match came {
+                Ok(came) => sso_link::link_own_identity(&admin, &page_request, &provider, came).await?,
+                Err(failure) => {
+                    tracing::warn!(reason = failure.as_str(), problem = %failure, "an identity could not be linked");
+                    sso_link::show_own_link_failure(&admin, &page_request, format!("It did not work: {failure}."))?
+                }
+            };
+            Ok(end_attempt(&page_request.state.server, response))
+        }
+        (None, None, Ok(came)) => sign_in_identity(&page_request, &provider, came, &begun.next).await,
+        (None, None, Err(failure)) => show_failure(&page_request, failure.as_str(), &failure.to_string()).await,
     }
+}
+
+/// Uses up an attempt. Returns false if it was used before.
+fn use_attempt(state: &AppState, begun: &SsoAttempt) -> bool {
+    let until = begun.at + ATTEMPT_SECONDS_MAX * 1000 + 1;
+    let digest = secret::digest_text(&begun.attempt.state);
+    state.limits.used_attempts.use_attempt(digest, clock::current_millis(), until)
 }
 
 fn show_test_result(
@@ -211,34 +282,38 @@ async fn sign_in_identity(
 ) -> PageResult {
     let (cookie, digest, mut session) = session::begin_session(&page_request.request, &page_request.state.server, "")?;
     let (from, provider_configuration, fresh) =
-        (call_origin(page_request), provider.provider_configuration.clone(), clock::new_id());
+        (session::sign_in_origin(&page_request.request), provider.provider_configuration.clone(), clock::new_id());
+    let (issuer, subject) = (came.identity.issuer.clone(), came.identity.subject.clone());
     let entered = page_request.write(move |tx| {
         let entered = identities::sign_in(tx, &from, &provider_configuration, &came.identity, &fresh)?;
-        if let Ok(admin) = &entered {
+        if let SsoOutcome::SignedIn(admin) = &entered {
             session.admin.clone_from(&admin.id);
             sessions::start_session(tx, &digest, &session)?;
         }
         Ok(entered)
     });
+    let server = &page_request.state.server;
     match entered.await {
-        Ok(Ok(_)) => {
+        Ok(SsoOutcome::SignedIn(admin)) => {
             page_request.state.metrics.record_sign_in(SignInOutcome::Done);
-            Ok(redirect_to(next).cookie(cookie).cookie(expired_attempt_cookie(&page_request.state.server)).finish())
+            let mut response = redirect_to(next);
+            response.cookie(cookie).cookie(expired_attempt_cookie(server));
+            add_device_cookie(&mut response, page_request, &admin.id);
+            Ok(response.finish())
+        }
+        Ok(SsoOutcome::Confirm { admin, role }) => {
+            let link = PendingLink { admin, issuer, subject, role, revision: provider.revision };
+            let cookie = LinkRequest::new(link, next).seal(&page_request.state);
+            let cookie = cookie.ok_or(Error::new(Reason::ServerBusy))?;
+            Ok(redirect_to("/login/link").cookie(cookie).cookie(expired_attempt_cookie(server)).finish())
         }
         // `management::sso::sign_in` has recorded it in the audit log.
-        Ok(Err(refused)) => {
+        Ok(SsoOutcome::Refused(refused)) => {
             page_request.state.metrics.record_sign_in(SignInOutcome::Rejected);
             tracing::warn!(reason = refused.as_str(), "single sign-on was refused");
-            Ok(end_attempt(&page_request.state.server, failure_page(403)))
+            Ok(end_attempt(server, failure_page(403)))
         }
         Err(error) => show_broken(page_request, error).await,
-    }
-}
-
-fn call_origin(page_request: &PageRequest) -> identities::SignInOrigin {
-    identities::SignInOrigin {
-        address: request_middleware::caller_address(&page_request.request).map(|address| address.to_string()),
-        request_id: request_middleware::find_request_id(&page_request.request),
     }
 }
 
@@ -264,7 +339,7 @@ fn end_attempt(server: &ServerContext, mut response: HttpResponse) -> HttpRespon
 async fn show_failure(page_request: &PageRequest, reason: &'static str, problem: &str) -> PageResult {
     page_request.state.metrics.record_sign_in(SignInOutcome::Rejected);
     tracing::warn!(reason, problem, "single sign-on failed");
-    let from = call_origin(page_request);
+    let from = session::sign_in_origin(&page_request.request);
     page_request.write(move |tx| identities::record_failed_attempt(tx, &from, reason)).await?;
     Ok(end_attempt(&page_request.state.server, failure_page(403)))
 }
@@ -315,11 +390,16 @@ fn render_test_page(
 }
 
 fn describe_result(came: SignedInUser, decision: &SignInDecision) -> SsoTestResult {
+    let describe =
+        |role: &Option<String>| role.as_ref().map_or(String::new(), |role| format!(" The role becomes “{role}”."));
     let (would_enter, sentence) = match decision {
-        SignInDecision::SignIn { role, is_new_link, .. } => {
-            let link = if *is_new_link { "found by the e-mail address, and linked with it" } else { "linked already" };
-            let role = role.as_ref().map_or(String::new(), |role| format!(" The role becomes “{role}”."));
-            (true, format!("This admin may sign in: {link}.{role}"))
+        SignInDecision::SignIn { role, .. } => {
+            (true, format!("This admin may sign in: linked already.{}", describe(role)))
+        }
+        SignInDecision::ConfirmLink { role, .. } => {
+            let first = "This admin may sign in: found by the e-mail address, and linked after the password of the admin \
+                         here was entered once.";
+            (true, format!("{first}{}", describe(role)))
         }
         SignInDecision::Add { role, .. } => (true, format!("This admin would be added, with the role “{role}”.")),
         SignInDecision::Refuse(why) => (false, format!("This admin would not be let in. {}", why.sentence())),

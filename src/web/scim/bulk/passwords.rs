@@ -10,7 +10,7 @@ use crate::scim::bulk::{BulkItem, BulkMethod};
 use crate::scim::dialect::DialectRules;
 use crate::scim::password::{ClearText, PasswordChange, PasswordDigest};
 use crate::scim::{patch, validate};
-use crate::web::password_hashing::{HASHES_AT_ONCE, PasswordHashing};
+use crate::web::password_hashing::{HASHES_AT_ONCE, HashingLane, PasswordHashing};
 
 /// Returns the passwords in the items, with the item index. Errors of an item are reported when it runs.
 pub(super) fn find_passwords(
@@ -47,6 +47,6 @@ pub(super) async fn hash_passwords(
     hashing: &PasswordHashing,
     all: Vec<(usize, ClearText)>,
 ) -> Result<HashMap<usize, PasswordDigest>> {
-    let one = |(number, clear)| async move { Ok((number, hashing.hash_queued(clear).await?)) };
+    let one = |(number, clear)| async move { Ok((number, hashing.hash_queued(HashingLane::Users, clear).await?)) };
     stream::iter(all).map(one).buffer_unordered(HASHES_AT_ONCE).try_collect().await
 }

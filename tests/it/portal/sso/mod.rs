@@ -1,6 +1,7 @@
 //! Sign-in through an OpenID provider, with a browser without scripts.
 
 mod admins;
+mod links;
 mod provider;
 mod provider_responses;
 mod settings;
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::portal::browser::{Browser, Page};
+use crate::portal::browser::{Browser, PASSWORD, Page};
 use crate::sample;
 use provider::{CLIENT_ID, CLIENT_SECRET, Provider};
 
@@ -47,11 +48,27 @@ impl SsoFixture {
         self.owner.submit("/settings/sso", &all)
     }
 
-    /// Adds an admin.
+    /// Adds an admin with a password, who is not linked to an identity.
     #[track_caller]
     fn add(&mut self, email: &str, role: &str) {
-        let fields = [("email", email), ("name", "Ann"), ("role", role)];
+        let fields = [("email", email), ("name", "Ann"), ("role", role), ("password", PASSWORD)];
         self.owner.submit("/settings/people/new", &fields).answered(200);
+    }
+
+    /// Adds an admin who is linked to the identity of the default claims.
+    #[track_caller]
+    fn add_linked(&mut self, email: &str, role: &str) {
+        self.add(email, role);
+        self.link(&mut Browser::anonymous(&self.app), &json!({"email": email}));
+    }
+
+    /// Signs in with an identity that is not linked, and confirms the link with the password.
+    #[track_caller]
+    fn link(&self, browser: &mut Browser, claims: &Value) {
+        let page = self.sign_in(browser, claims).answered(303);
+        assert_eq!(page.header("location"), Some("/login/link"));
+        browser.submit("/login/link", &[("password", PASSWORD)]).answered(200);
+        assert!(is_signed_in(browser));
     }
 
     /// Signs in at the provider with these claims, which override the default ones.

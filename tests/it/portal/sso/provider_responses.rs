@@ -20,7 +20,7 @@ fn said(page: &Page) -> String {
 #[test]
 fn a_sign_in_attempt_is_bound_to_its_browser() {
     let mut fixture = SsoFixture::new(&[]);
-    fixture.add("ann@sso.example", "viewer");
+    fixture.add_linked("ann@sso.example", "viewer");
     let mut browser = Browser::anonymous(&fixture.app);
     assert!(browser.get("/login").contains("Sign in with Example"));
     let sent = start_sign_in(&mut browser, "/login/sso?next=/connections");
@@ -57,11 +57,11 @@ fn a_sign_in_attempt_is_bound_to_its_browser() {
 #[test]
 fn the_cookie_of_an_attempt_is_not_accessible_to_scripts_and_ends_with_it() {
     let mut fixture = SsoFixture::new(&[]);
-    fixture.add("ann@sso.example", "viewer");
+    fixture.add_linked("ann@sso.example", "viewer");
     let mut browser = Browser::anonymous(&fixture.app);
     let page = browser.send(&browser.request("GET", "/login/sso"), "/login/sso").answered(303);
     let cookie = page.header("set-cookie").unwrap();
-    for flag in ["rc_sso=", "HttpOnly", "SameSite=Lax", "Max-Age=600"] {
+    for flag in ["rc_sso=", "HttpOnly", "SameSite=Lax", "Max-Age=300"] {
         assert!(cookie.contains(flag), "{cookie}");
     }
     browser.cookies.insert("rc".to_owned(), "chosen-by-attacker".to_owned());
@@ -73,7 +73,7 @@ fn the_cookie_of_an_attempt_is_not_accessible_to_scripts_and_ends_with_it() {
 #[test]
 fn with_an_https_public_url_the_cookie_is_secure_and_the_redirect_uri_is_https() {
     let mut fixture = SsoFixture::with_flags(&["--public-url", "https://portal.example"], &[]);
-    fixture.add("ann@sso.example", "viewer");
+    fixture.add_linked("ann@sso.example", "viewer");
     let mut browser = Browser::anonymous(&fixture.app);
     let page = browser.send(&browser.request("GET", "/login/sso"), "/login/sso").answered(303);
     assert!(page.header("set-cookie").unwrap().contains("Secure"));
@@ -87,7 +87,7 @@ fn with_an_https_public_url_the_cookie_is_secure_and_the_redirect_uri_is_https()
 #[test]
 fn signing_in_leads_to_our_own_pages_only() {
     let mut fixture = SsoFixture::new(&[]);
-    fixture.add("ann@sso.example", "viewer");
+    fixture.add_linked("ann@sso.example", "viewer");
     for next in ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)"] {
         let mut browser = Browser::anonymous(&fixture.app);
         let sent = start_sign_in(&mut browser, &format!("/login/sso?next={}", sample::encode(next)));
@@ -99,7 +99,7 @@ fn signing_in_leads_to_our_own_pages_only() {
 #[test]
 fn answers_without_an_attempt_of_this_browser_are_refused() {
     let mut fixture = SsoFixture::new(&[]);
-    fixture.add("ann@sso.example", "viewer");
+    fixture.add_linked("ann@sso.example", "viewer");
     let mut other = Browser::anonymous(&fixture.app);
     let others = start_sign_in(&mut other, "/login/sso");
     let mut texts = Vec::new();
@@ -180,7 +180,7 @@ fn bad_tokens(fixture: &SsoFixture, nonce: &str) -> Vec<(&'static str, Value)> {
 #[test]
 fn an_invalid_token_signs_no_admin_in() {
     let mut fixture = SsoFixture::new(&[]);
-    fixture.add("ann@sso.example", "viewer");
+    fixture.add_linked("ann@sso.example", "viewer");
     let cases = bad_tokens(&fixture, "").len();
     for case in 0..cases {
         let mut browser = Browser::anonymous(&fixture.app);
@@ -197,7 +197,7 @@ fn an_invalid_token_signs_no_admin_in() {
 #[test]
 fn a_failing_provider_signs_no_admin_in_and_the_reason_is_not_revealed() {
     let mut fixture = SsoFixture::new(&[]);
-    fixture.add("ann@sso.example", "viewer");
+    fixture.add_linked("ann@sso.example", "viewer");
     let long = format!("{{\"id_token\": \"{}\"}}", "x".repeat(70_000));
     for (why, token) in [
         ("refuses the code", (400, "{\"error\": \"invalid_grant\"}".to_owned())),
@@ -220,7 +220,7 @@ fn a_failing_provider_signs_no_admin_in_and_the_reason_is_not_revealed() {
 #[test]
 fn too_many_attempts_are_throttled_and_not_logged() {
     let mut fixture = SsoFixture::new(&[]);
-    fixture.add("ann@sso.example", "viewer");
+    fixture.add_linked("ann@sso.example", "viewer");
     let mut guesser = Browser::anonymous(&fixture.app);
     let tries = (0..400).position(|_| {
         let page = return_with_query(&mut guesser, "code=c1&state=guessed");
@@ -234,7 +234,7 @@ fn too_many_attempts_are_throttled_and_not_logged() {
 #[test]
 fn claims_absent_from_the_token_are_read_from_userinfo_with_the_same_subject() {
     let mut fixture = SsoFixture::new(&[]);
-    fixture.add("ann@sso.example", "viewer");
+    fixture.add_linked("ann@sso.example", "viewer");
     let thin = json!({"email": null, "email_verified": null, "name": null});
     let ann = |sub: &str| json!({"sub": sub, "email": "ann@sso.example", "email_verified": true});
     for (answer, expected) in [

@@ -29,7 +29,7 @@ fn the_secret_of_the_client_is_found_nowhere_and_survives_a_restart() {
     let owner = Browser::owner(&app);
     let mut fixture = SsoFixture { app, owner, provider: Provider::new(), _folder: tempfile::tempdir().unwrap() };
     fixture.save_settings(&[]).answered(200);
-    fixture.add("ann@sso.example", "viewer");
+    fixture.add_linked("ann@sso.example", "viewer");
     fixture.sign_in(&mut Browser::anonymous(&fixture.app), &json!({})).answered(303);
     for path in ["/settings/sso", "/audit/export.json"] {
         assert!(!fixture.owner.get(path).answered(200).contains(CLIENT_SECRET), "{path}");
@@ -70,7 +70,7 @@ fn a_secret_goes_in_the_form_where_the_provider_wants_it_there() {
     fixture.provider.set_answers(|answers| {
         answers.discovery["token_endpoint_auth_methods_supported"] = json!(["client_secret_post"]);
     });
-    fixture.add("ann@sso.example", "viewer");
+    fixture.add_linked("ann@sso.example", "viewer");
     fixture.sign_in(&mut Browser::anonymous(&fixture.app), &json!({})).answered(303);
     let asked = fixture.provider.asked("/token");
     assert!(asked.contains("client_secret=hush%2Fhush%3A5Zk2%26mQ"), "{asked}");
@@ -160,7 +160,7 @@ fn command_line_settings_override_the_page() {
     let app = App::start_in(&folder.path().join("data"), &flags, &secret, &folder.path().join("log"));
     let owner = Browser::owner(&app);
     let mut fixture = SsoFixture { app, owner, provider, _folder: folder };
-    fixture.add("ann@sso.example", "viewer");
+    fixture.add_linked("ann@sso.example", "viewer");
     let mut browser = Browser::anonymous(&fixture.app);
     fixture.sign_in(&mut browser, &json!({})).answered(303);
     let page = fixture.owner.get("/settings/sso");
@@ -176,7 +176,7 @@ fn command_line_settings_override_the_page() {
 #[test]
 fn after_removal_single_sign_on_is_refused() {
     let mut fixture = SsoFixture::new(&[]);
-    fixture.add("ann@sso.example", "viewer");
+    fixture.add_linked("ann@sso.example", "viewer");
     let mut browser = Browser::anonymous(&fixture.app);
     let sent = start_sign_in(&mut browser, "/login/sso");
     fixture.issue_tokens(&sent, &json!({}));

@@ -1,0 +1,369 @@
+//! The limits of the server, for the table in `docs/security.md`. Each row takes its value from the constant or setting
+//! that the code uses, so the page cannot differ from the program.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::management::{
+    idempotency, one_time_codes, request_log, schema_extensions, setup_link_holder, setup_links, tokens,
+};
+use crate::model::{admin, request, switches};
+use crate::provisioning::{feed, lists};
+use crate::scim::{bulk, cursor, filter, index, json, members, password, patch, schema, validate, work};
+use crate::server;
+use crate::settings;
+use crate::store::engine::{job_deadline, readers, scan_queue};
+use crate::web::{api, bulk_jobs, call_log, limits, login_throttle, network, password_hashing, scim};
+
+/// One limit.
+#[derive(Debug, Clone)]
+pub struct LimitRow {
+    /// The setting that changes it, if there is one.
+    pub key: Option<&'static str>,
+    /// What is limited.
+    pub what: &'static str,
+    /// The maximum; of a setting, the default.
+    pub value: LimitValue,
+    /// What happens beyond it.
+    pub beyond: &'static str,
+}
+
+/// The value of a limit with its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitValue {
+    /// A number of things.
+    Count(u64),
+    /// A size.
+    Bytes(u64),
+    /// A time.
+    Time(Duration),
+    /// A rate.
+    PerSecond(u64),
+    /// A rate.
+    PerMinute(u64),
+}
+
+impl fmt::Display for LimitValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Count(count) => f.write_str(&group_digits(count)),
+            Self::PerSecond(count) => write!(f, "{} per second", group_digits(count)),
+            Self::PerMinute(count) => write!(f, "{} per minute", group_digits(count)),
+            Self::Bytes(bytes) => {
+                let units = [(1 << 20, "MiB"), (1 << 10, "KiB"), (1, "bytes")];
+                let (size, unit) = units.into_iter().find(|(size, _)| bytes % size == 0).unwrap_or((1, "bytes"));
+                write!(f, "{} {unit}", group_digits(bytes / size))
+            }
+            Self::Time(time) => {
+                let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+                let units = [(86_400_000, "days"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")];
+                let (size, unit) = units.into_iter().find(|(size, _)| millis % size == 0).unwrap_or((1, "ms"));
+                write!(f, "{} {unit}", group_digits(millis / size))
+            }
+        }
+    }
+}
+
+fn group_digits(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+fn row(what: &'static str, value: LimitValue, beyond: &'static str) -> LimitRow {
+    LimitRow { key: None, what, value, beyond }
+}
+
+fn setting(key: &'static str, what: &'static str, value: LimitValue, beyond: &'static str) -> LimitRow {
+    LimitRow { key: Some(key), ..row(what, value, beyond) }
+}
+
+fn count(number: impl TryInto<u64>) -> LimitValue {
+    LimitValue::Count(number.try_into().unwrap_or(u64::MAX))
+}
+
+fn bytes(number: impl TryInto<u64>) -> LimitValue {
+    LimitValue::Bytes(number.try_into().unwrap_or(u64::MAX))
+}
+
+fn seconds(number: impl TryInto<u64>) -> LimitValue {
+    LimitValue::Time(Duration::from_secs(number.try_into().unwrap_or(u64::MAX)))
+}
+
+fn millis(number: i64) -> LimitValue {
+    LimitValue::Time(Duration::from_millis(u64::try_from(number).unwrap_or(u64::MAX)))
+}
+
+fn per_minute(number: NonZeroU32) -> LimitValue {
+    LimitValue::PerMinute(number.get().into())
+}
+
+/// Returns all documented limits, in the order of the page. A new limit is a new row in the list of its topic.
+pub fn list_limits() -> Vec<LimitRow> {
+    let lists =
+        [list_network_limits(), list_request_limits(), list_attempt_limits(), list_work_limits(), list_lifetimes()];
+    lists.concat()
+}
+
+fn list_network_limits() -> Vec<LimitRow> {
+    let Some(defaults) = settings::default_limits() else { return Vec::new() };
+    let closed = "the connection is closed";
+    vec![
+        setting(
+            "max_connections",
+            "connections; fewer if the limit of open files is lower",
+            count(defaults.sockets),
+            "the connection with the longest idle time and no valid credential is closed; without one, 503",
+        ),
+        setting(
+            "max_connections_per_address",
+            "connections from one address, or one IPv6 /64 network; no limit for trusted proxies",
+            count(defaults.sockets_per_address),
+            "503, and the connection is closed",
+        ),
+        row("TLS handshake", LimitValue::Time(server::listen::HANDSHAKE_TIMEOUT), closed),
+        row("TLS handshakes in progress, per worker", count(server::listen::HANDSHAKES_MAX), "they wait"),
+        row(
+            "headers of the first request of a connection",
+            LimitValue::Time(limits::HEAD_DEADLINE),
+            "408, and the connection is closed",
+        ),
+        row("idle time between two requests", LimitValue::Time(limits::KEEP_ALIVE), closed),
+        row(
+            "receiving a body, plus one second for each 64 KiB received",
+            LimitValue::Time(limits::BODY_DEADLINE),
+            "408",
+        ),
+        row("response that the client does not read", LimitValue::Time(network::connections::UNREAD_MAX), closed),
+    ]
+}
+
+fn list_request_limits() -> Vec<LimitRow> {
+    let Some(defaults) = settings::default_limits() else { return Vec::new() };
+    let (too_large, invalid) = ("413", "400");
+    vec![
+        setting("max_body_size", "body of a SCIM request", bytes(defaults.body_max_bytes), too_large),
+        row(
+            "body of a request without a valid credential: token exchange, sign-in, set-up pages",
+            bytes(limits::UNAUTHENTICATED_BODY_MAX_BYTES),
+            too_large,
+        ),
+        setting(
+            "max_buffered_bodies",
+            "memory of all bodies above 8 KiB; a quarter for one configuration, key or admin",
+            bytes(defaults.buffered_bytes),
+            "503 with `Retry-After`; bodies of up to 8 KiB are always accepted",
+        ),
+        row("body of a management request", bytes(limits::API_BODY_MAX_BYTES), too_large),
+        row("form of the portal", bytes(limits::FORM_MAX_BYTES), too_large),
+        row("query string", bytes(limits::QUERY_MAX_BYTES), "400; 414 in the management API"),
+        row("provisioning token in a header", bytes(scim::authenticate::TOKEN_MAX_BYTES), "401"),
+        row("credential of the management API", bytes(api::caller::CREDENTIAL_MAX_BYTES), "401"),
+        row("nesting depth of JSON", count(json::DEPTH_MAX), invalid),
+        row("JSON string", bytes(json::STRING_MAX_BYTES), too_large),
+        row("values in a JSON document", count(json::VALUES_MAX), too_large),
+        row("length of a filter or path", bytes(filter::MAX_LENGTH), invalid),
+        row("nesting depth of a filter", count(filter::MAX_DEPTH), invalid),
+        row("comparisons in a filter", count(filter::MAX_TERMS), invalid),
+        row("operations in a PATCH", count(patch::OPERATIONS_MAX), too_large),
+        row("operations in a Bulk request", count(bulk::OPERATIONS_MAX), too_large),
+        row("members in one request", count(members::MEMBERS_MAX), too_large),
+        row("stored text of one user or group, without members", bytes(work::RESOURCE_MAX_BYTES), too_large),
+        row("of it, text that is not ASCII in indexed values", bytes(index::FOREIGN_TEXT_MAX_BYTES), too_large),
+        row("values of one attribute, except members", count(validate::ELEMENTS_MAX), too_large),
+        row("password of a user", bytes(password::PASSWORD_MAX_BYTES), invalid),
+        row("password of an admin, in characters", count(admin::PASSWORD_MAX_CHARS), invalid),
+        row("schemas of a configuration", count(schema_extensions::EXTENSIONS_MAX), invalid),
+        row("document of a schema", bytes(schema_extensions::DOCUMENT_MAX_BYTES), invalid),
+        row("attributes of a schema", count(schema::parse::ATTRIBUTES_MAX), invalid),
+    ]
+}
+
+#[expect(clippy::too_many_lines, reason = "a table with one entry per limit")]
+fn list_attempt_limits() -> Vec<LimitRow> {
+    let Some(defaults) = settings::default_limits() else { return Vec::new() };
+    let rate = LimitValue::PerSecond(defaults.requests_per_second.into());
+    let limited = "429";
+    vec![
+        setting(
+            "rate_limit",
+            "requests of one configuration with a valid token while other configurations are active",
+            rate,
+            "429 with `Retry-After`",
+        ),
+        row(
+            "burst of these requests after an idle period",
+            seconds(network::rate_limits::BURST_SECONDS),
+            "429 with `Retry-After`",
+        ),
+        row(
+            "requests with a wrong token or key, from one address",
+            per_minute(login_throttle::WRONG_TOKENS_PER_MINUTE),
+            "429 for wrong ones; valid ones are accepted",
+        ),
+        row(
+            "attempts to sign in as one admin, from one address",
+            per_minute(login_throttle::SIGN_INS_PER_MINUTE),
+            limited,
+        ),
+        row("attempts to sign in, from one address", per_minute(login_throttle::SIGN_INS_FROM_ONE_ADDRESS), limited),
+        row(
+            "attempts to sign in from one known device",
+            per_minute(login_throttle::SIGN_INS_OF_KNOWN_DEVICE),
+            "429 with `Retry-After`",
+        ),
+        row(
+            "attempts to sign in from all other devices together",
+            LimitValue::PerSecond(login_throttle::SIGN_INS_OF_NEW_DEVICES.get().into()),
+            "429 with `Retry-After`",
+        ),
+        row(
+            "burst of these attempts after a pause",
+            count(login_throttle::SIGN_INS_OF_NEW_DEVICES_BURST.get()),
+            "429 with `Retry-After`",
+        ),
+        row(
+            "wrong one-time codes of one admin, from any address",
+            count(one_time_codes::WRONG_CODES_MAX),
+            "the password is required again, and codes of this admin are refused for 1 minute; twice as long after each \
+             further 5, at most 1 hour",
+        ),
+        row("tokens made with one set-up link", count(setup_link_holder::TOKENS_MAX), "409"),
+        row(
+            "audit entries of a set-up link in one day, one for each address that opens it",
+            count(setup_link_holder::VISITS_MAX),
+            "only the number of openings is counted",
+        ),
+        row(
+            "callbacks of single sign-on, from one address",
+            per_minute(login_throttle::SINGLE_SIGN_ONS_FROM_ONE_ADDRESS),
+            limited,
+        ),
+        row("password verifications of one user", per_minute(login_throttle::PASSWORD_CHECKS_PER_MINUTE), limited),
+        row(
+            "logged requests with a wrong token, for one configuration",
+            LimitValue::PerMinute(call_log::UNAUTHENTICATED_PER_MINUTE.into()),
+            "they are not logged",
+        ),
+    ]
+}
+
+#[expect(clippy::too_many_lines, reason = "a table with one entry per limit")]
+fn list_work_limits() -> Vec<LimitRow> {
+    let Some(defaults) = settings::default_limits() else { return Vec::new() };
+    let busy = "503 with `Retry-After`";
+    vec![
+        setting(
+            "write_queue",
+            "waiting writes; a quarter of them for one configuration, and at least an eighth for each",
+            count(defaults.writes_waiting),
+            "503 with `Retry-After`, immediately, for this configuration only; the write is not executed",
+        ),
+        row(
+            "time of one write of a configuration",
+            LimitValue::Time(job_deadline::TENANT_JOB_MAX),
+            "400 `tooMany` (`write_too_long`); nothing is changed",
+        ),
+        row(
+            "time of one write of the management API, the portal and background jobs",
+            LimitValue::Time(job_deadline::OWN_JOB_MAX),
+            "400 (`write_too_long`); nothing is changed",
+        ),
+        row(
+            "work of one PATCH, in units: bytes compared; folded and copied bytes and visited values count more",
+            count(work::WORK_MAX),
+            "400 `tooMany`; split the request",
+        ),
+        row("Bulk requests of one configuration that run", count(bulk_jobs::BULK_JOBS_AT_ONCE), "they wait"),
+        row(
+            "Bulk requests of one configuration that wait, with unread bodies",
+            count(bulk_jobs::BULK_JOBS_WAITING),
+            "429 with `Retry-After`",
+        ),
+        row("waiting of one Bulk request", LimitValue::Time(bulk_jobs::BULK_WAIT_MAX), "429 with `Retry-After`"),
+        row("concurrent writes of one Bulk request", count(limits::BULK_WRITES_AT_ONCE), "its other operations wait"),
+        row("queries that run at once", count(scan_queue::SCANS_MAX), "they wait"),
+        row(
+            "of these, queries of one configuration; one while another configuration waits",
+            count(scan_queue::OWNER_SCANS_MAX),
+            "they wait; the time of the queries is shared equally between the configurations",
+        ),
+        row("waiting queries of one configuration", count(scan_queue::CONFIGURATION_WAITING_MAX), "429 with `Retry-After`"),
+        row("waiting queries of the management API and the portal", count(scan_queue::MANAGEMENT_WAITING_MAX), "429 with `Retry-After`"),
+        row("waiting of one query", LimitValue::Time(scan_queue::WAIT_MAX), busy),
+        row("one query", LimitValue::Time(readers::BLOCKING_READ_MAX), "400 `tooMany`"),
+        row(
+            "a comparison with one key, and the read of one resource, on the event loop",
+            LimitValue::Time(readers::BRIEF_READ_MAX),
+            "it is repeated as a waiting query",
+        ),
+        row("groups of a user in a SCIM list", count(lists::GROUPS_IN_LIST), "the rest is left out, with a note in the request log; `GET /Users/{id}` has all"),
+        row("passwords that are hashed at once", count(password_hashing::HASHES_AT_ONCE), "they wait"),
+        row("passwords of users, or of known devices, that wait to be hashed", count(password_hashing::WAITING_MAX), busy),
+        row("passwords of new devices that wait to be hashed", count(password_hashing::NEW_DEVICES_WAITING_MAX), "429"),
+        row("resources on a page of a list", count(switches::PAGE_MAX), "the page is shorter"),
+        row(
+            "resources in one answer: SCIM list, management API list, event feed; at least one resource",
+            bytes(lists::ANSWER_MAX_BYTES),
+            "the page is shorter, as reported in `itemsPerPage`, `nextCursor` or `hasMore`",
+        ),
+        row("items on a page of the management API", count(api::cursor::LIMIT_MAX), "400"),
+        row("waiting for events", seconds(api::events::WAIT_MAX), "400"),
+        row("live tokens of a configuration", count(tokens::LIVE_TOKENS_MAX), "the oldest is revoked"),
+        row("live set-up links of a configuration", count(setup_links::LIVE_LINKS_MAX), "409"),
+        row("logged calls of a configuration", count(request_log::STORED_CALLS_MAX), "the oldest are removed"),
+        row("logged text of a body", bytes(request::LOGGED_BODY_MAX_BYTES), "the text is cut"),
+    ]
+}
+
+fn list_lifetimes() -> Vec<LimitRow> {
+    let Some(portal) = settings::default_portal_settings() else { return Vec::new() };
+    vec![
+        row("time between the password and the one-time code", millis(one_time_codes::CLAIM_AGE_MAX), "sign in again"),
+        setting("session_idle", "session of an admin without use", millis(portal.sessions.idle), "sign in again"),
+        setting("session_max", "session of an admin", millis(portal.sessions.total), "sign in again"),
+        row("requested lifetime of a provisioning token", seconds(api::tokens::EXPIRES_IN_MAX), "400"),
+        row("lifetime of a set-up link", seconds(setup_links::LIFETIME_MAX_SECONDS), "400"),
+        row("cursor of a list", seconds(cursor::LIFETIME_SECONDS), "400 `expiredCursor`"),
+        row("response for an `Idempotency-Key`", millis(idempotency::RETENTION_MS), "the request is executed again"),
+        row("logged calls", seconds(request_log::RETENTION_DAYS * 86_400), "they are removed"),
+        row("events", millis(feed::RETENTION_MS), "410"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_has_the_largest_unit_that_fits() {
+        for (value, text) in [
+            (count(1_024), "1,024"),
+            (count(2_000_000), "2,000,000"),
+            (bytes(8 << 20), "8 MiB"),
+            (bytes(512), "512 bytes"),
+            (bytes(32 * 1024), "32 KiB"),
+            (seconds(75), "75 s"),
+            (seconds(86_400 * 30), "30 days"),
+            (millis(500), "500 ms"),
+            (LimitValue::PerMinute(600), "600 per minute"),
+        ] {
+            assert_eq!(value.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn no_limit_is_listed_twice() {
+        let mut names: Vec<&str> = list_limits().iter().map(|row| row.what).collect();
+        assert!(names.len() > 50);
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+    }
+}

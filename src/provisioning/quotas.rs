@@ -1,0 +1,31 @@
+//! Quotas of a configuration and of its account. The writer runs one write at a time, so concurrent writes cannot exceed
+//! a quota together.
+
+use crate::error::Result;
+use crate::model::quota::UsageAmounts;
+use crate::provisioning::Scope;
+use crate::store::Tx;
+use crate::store::tables::usage;
+
+/// Runs a write whose usage grows by at most `growth`. If that fits into all quotas, the write needs no further check.
+/// Otherwise it runs in a savepoint, and is undone if a usage that exceeds its quota really grew. So a write that does
+/// not increase a usage always succeeds.
+///
+/// # Errors
+/// `QuotaExceeded`, and the errors of `write`.
+pub(crate) fn write_within_quotas<T>(
+    tx: &Tx<'_>,
+    scope: &Scope,
+    growth: &UsageAmounts,
+    write: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    let before = usage::load_usage(tx, scope.configuration)?;
+    if before.allows_growth(growth, tx.quota_defaults()) {
+        return write();
+    }
+    tx.run_in_savepoint(|| {
+        let done = write()?;
+        usage::load_usage(tx, scope.configuration)?.check_since(&before, tx.quota_defaults())?;
+        Ok(done)
+    })
+}

@@ -1,0 +1,254 @@
+//! Rows of `configuration_usage` and `account_usage`: how much each configuration and account stores, and its own limits.
+//! The counters change in the transaction of the rows that they count.
+
+use rusqlite::{Row, params};
+
+use crate::error::Result;
+use crate::model::quota::{OwnerUsage, QuotaDefaults, QuotaKind, QuotaOverrides, QuotaOwner, UsageAmounts};
+use crate::store::{Snapshot, Tx};
+
+/// The usage of a configuration and of its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaUsage {
+    /// The configuration.
+    pub configuration: OwnerUsage,
+    /// Its account, without the number of its configurations.
+    pub account: OwnerUsage,
+}
+
+impl QuotaUsage {
+    /// Whether the growth fits into the quotas of the configuration and of its account.
+    pub fn allows_growth(&self, growth: &UsageAmounts, defaults: &QuotaDefaults) -> bool {
+        self.configuration.allows_growth(growth, defaults) && self.account.allows_growth(growth, defaults)
+    }
+
+    /// Checks the usage after a write that had the usage `before`.
+    ///
+    /// # Errors
+    /// `QuotaExceeded` names the quota and its limit.
+    pub fn check_since(&self, before: &Self, defaults: &QuotaDefaults) -> Result<()> {
+        self.configuration.check_since(&before.configuration, defaults)?;
+        self.account.check_since(&before.account, defaults)
+    }
+}
+
+const CONFIGURATION_COLUMNS: &str = "c.users, c.groups, c.members, c.bytes, c.request_log_bytes,
+     c.users_limit, c.groups_limit, c.members_limit, c.bytes_limit, c.request_log_bytes_limit";
+const ACCOUNT_COLUMNS: &str = "a.users, a.groups, a.members, a.bytes,
+     a.configurations_limit, a.users_limit, a.groups_limit, a.members_limit, a.bytes_limit";
+/// Number of columns of a configuration.
+const CONFIGURATION_WIDTH: usize = 10;
+
+fn read_configuration_usage(row: &Row<'_>) -> rusqlite::Result<OwnerUsage> {
+    const KINDS: [QuotaKind; 5] =
+        [QuotaKind::Users, QuotaKind::Groups, QuotaKind::Members, QuotaKind::Bytes, QuotaKind::RequestLogBytes];
+    read_usage(row, 0, QuotaOwner::Configuration, (&KINDS, &KINDS))
+}
+
+fn read_account_usage(row: &Row<'_>, first: usize) -> rusqlite::Result<OwnerUsage> {
+    const COUNTED: [QuotaKind; 4] = [QuotaKind::Users, QuotaKind::Groups, QuotaKind::Members, QuotaKind::Bytes];
+    const LIMITED: [QuotaKind; 5] =
+        [QuotaKind::Configurations, QuotaKind::Users, QuotaKind::Groups, QuotaKind::Members, QuotaKind::Bytes];
+    read_usage(row, first, QuotaOwner::Account, (&COUNTED, &LIMITED))
+}
+
+/// Reads the counters and then the limits, from the column `first` on.
+fn read_usage(
+    row: &Row<'_>,
+    first: usize,
+    owner: QuotaOwner,
+    (counted, limited): (&[QuotaKind], &[QuotaKind]),
+) -> rusqlite::Result<OwnerUsage> {
+    let (mut used, mut overrides) = (UsageAmounts::default(), QuotaOverrides::default());
+    for (at, kind) in counted.iter().enumerate() {
+        used = used.with(*kind, row.get(first + at)?);
+    }
+    for (at, kind) in limited.iter().enumerate() {
+        let limit: Option<i64> = row.get(first + counted.len() + at)?;
+        overrides.set(*kind, limit.map(|limit| limit.max(0).unsigned_abs()));
+    }
+    Ok(OwnerUsage { owner, used, overrides })
+}
+
+/// Creates the counters of a new configuration.
+pub fn insert_configuration_usage(tx: &Tx<'_>, configuration: i64, account: &str) -> Result<()> {
+    tx.run(
+        "INSERT INTO configuration_usage (configuration, account_id) VALUES (?1, ?2)",
+        params![configuration, account],
+    )
+}
+
+/// Creates the counters of a new account. The limits of a deleted account with the same id are removed.
+pub fn insert_account_usage(tx: &Tx<'_>, account: &str) -> Result<()> {
+    tx.run(
+        "INSERT INTO account_usage (account_id) VALUES (?1)
+         ON CONFLICT (account_id) DO UPDATE SET configurations_limit = NULL, users_limit = NULL, groups_limit = NULL,
+             members_limit = NULL, bytes_limit = NULL",
+        [account],
+    )
+}
+
+/// Returns the usage of a configuration and of its account. One search in each of two tables.
+pub fn load_usage(at: &Snapshot<'_>, configuration: i64) -> Result<QuotaUsage> {
+    at.read_row(
+        &format!(
+            "SELECT {CONFIGURATION_COLUMNS}, {ACCOUNT_COLUMNS} FROM configuration_usage c
+             CROSS JOIN account_usage a ON a.account_id = c.account_id WHERE c.configuration = ?1"
+        ),
+        [configuration],
+        |row| {
+            Ok(QuotaUsage {
+                configuration: read_configuration_usage(row)?,
+                account: read_account_usage(row, CONFIGURATION_WIDTH)?,
+            })
+        },
+    )
+}
+
+/// Returns the usage of an account, with the number of its configurations.
+pub fn load_account_usage(at: &Snapshot<'_>, account: &str) -> Result<OwnerUsage> {
+    let configurations = count_configurations(at, account)?;
+    let sql = format!("SELECT {ACCOUNT_COLUMNS} FROM account_usage a WHERE a.account_id = ?1");
+    let mut found = at.read_row(&sql, [account], |row| read_account_usage(row, 0))?;
+    found.used = found.used.with(QuotaKind::Configurations, configurations);
+    Ok(found)
+}
+
+fn count_configurations(at: &Snapshot<'_>, account: &str) -> Result<i64> {
+    at.read_value("SELECT count(*) FROM configurations WHERE account_id = ?1 AND deleted_at IS NULL", [account])
+}
+
+/// Adds a change to the counters of a configuration and of its account.
+pub fn add_usage(tx: &Tx<'_>, configuration: i64, change: &UsageAmounts) -> Result<()> {
+    if change.is_zero() {
+        return Ok(());
+    }
+    let parameters = params![
+        configuration,
+        change.get(QuotaKind::Users),
+        change.get(QuotaKind::Groups),
+        change.get(QuotaKind::Members),
+        change.get(QuotaKind::Bytes),
+    ];
+    tx.run(
+        "UPDATE configuration_usage SET users = users + ?2, groups = groups + ?3, members = members + ?4,
+             bytes = bytes + ?5 WHERE configuration = ?1",
+        parameters,
+    )?;
+    tx.run(
+        "UPDATE account_usage SET users = users + ?2, groups = groups + ?3, members = members + ?4, bytes = bytes + ?5
+         WHERE account_id = (SELECT account_id FROM configuration_usage WHERE configuration = ?1)",
+        parameters,
+    )
+}
+
+/// Adds a change to the bytes of the request log of a configuration. Returns the bytes afterwards.
+pub fn add_request_log_bytes(tx: &Tx<'_>, configuration: i64, change: i64) -> Result<()> {
+    tx.run(
+        "UPDATE configuration_usage SET request_log_bytes = request_log_bytes + ?2 WHERE configuration = ?1",
+        (configuration, change),
+    )
+}
+
+/// The change of usage by one resource of a type, whose text has this length.
+pub fn resource_amounts(resource_type: &str, count: i64, bytes: i64) -> UsageAmounts {
+    let amounts = UsageAmounts::default().with(QuotaKind::Bytes, bytes);
+    match resource_type {
+        "User" => amounts.with(QuotaKind::Users, count),
+        "Group" => amounts.with(QuotaKind::Groups, count),
+        _ => amounts,
+    }
+}
+
+/// The length of a text as an amount.
+pub fn text_bytes(text: &str) -> i64 {
+    i64::try_from(text.len()).unwrap_or(i64::MAX)
+}
+
+/// Sets or clears the limits of a configuration.
+pub fn set_configuration_limits(tx: &Tx<'_>, configuration: i64, limits: &QuotaOverrides) -> Result<()> {
+    tx.run(
+        "UPDATE configuration_usage SET users_limit = ?2, groups_limit = ?3, members_limit = ?4, bytes_limit = ?5,
+             request_log_bytes_limit = ?6 WHERE configuration = ?1",
+        params![
+            configuration,
+            to_sql(limits, QuotaKind::Users),
+            to_sql(limits, QuotaKind::Groups),
+            to_sql(limits, QuotaKind::Members),
+            to_sql(limits, QuotaKind::Bytes),
+            to_sql(limits, QuotaKind::RequestLogBytes),
+        ],
+    )
+}
+
+/// Sets or clears the limits of an account.
+pub fn set_account_limits(tx: &Tx<'_>, account: &str, limits: &QuotaOverrides) -> Result<()> {
+    tx.run(
+        "UPDATE account_usage SET configurations_limit = ?2, users_limit = ?3, groups_limit = ?4, members_limit = ?5,
+             bytes_limit = ?6 WHERE account_id = ?1",
+        params![
+            account,
+            to_sql(limits, QuotaKind::Configurations),
+            to_sql(limits, QuotaKind::Users),
+            to_sql(limits, QuotaKind::Groups),
+            to_sql(limits, QuotaKind::Members),
+            to_sql(limits, QuotaKind::Bytes),
+        ],
+    )
+}
+
+fn to_sql(limits: &QuotaOverrides, kind: QuotaKind) -> Option<i64> {
+    limits.get(kind).map(|limit| i64::try_from(limit).unwrap_or(i64::MAX))
+}
+
+/// Returns the bytes of all request logs.
+pub fn sum_request_log_bytes(at: &Snapshot<'_>) -> Result<i64> {
+    at.read_value("SELECT coalesce(sum(request_log_bytes), 0) FROM configuration_usage", [])
+}
+
+/// Returns the configuration with the largest request log.
+pub fn find_largest_request_log(at: &Snapshot<'_>) -> Result<Option<i64>> {
+    at.find_value(
+        "SELECT configuration FROM configuration_usage WHERE request_log_bytes > 0
+         ORDER BY request_log_bytes DESC LIMIT 1",
+        [],
+    )
+}
+
+/// An owner whose usage reaches a percentage of a quota.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedUsage {
+    /// Name of the configuration or id of the account.
+    pub name: String,
+    /// Its usage.
+    pub usage: OwnerUsage,
+}
+
+/// Returns the usage of all configurations that are not deleted, and of all accounts.
+pub fn list_all_usage(at: &Snapshot<'_>) -> Result<Vec<NamedUsage>> {
+    let mut found = at.list_rows(
+        &format!(
+            "SELECT {CONFIGURATION_COLUMNS}, f.connection_name FROM configuration_usage c
+             JOIN configurations f ON f.configuration = c.configuration WHERE f.deleted_at IS NULL
+             ORDER BY c.configuration"
+        ),
+        [],
+        |row| Ok(NamedUsage { usage: read_configuration_usage(row)?, name: row.get("connection_name")? }),
+    )?;
+    let accounts = at.list_rows(
+        &format!(
+            "SELECT {ACCOUNT_COLUMNS}, a.account_id, count(f.configuration) AS configurations FROM account_usage a
+             JOIN accounts o ON o.id = a.account_id AND o.deleted_at IS NULL
+             LEFT JOIN configurations f ON f.account_id = a.account_id AND f.deleted_at IS NULL
+             GROUP BY a.account_id ORDER BY a.account_id"
+        ),
+        [],
+        |row| {
+            let mut usage = read_account_usage(row, 0)?;
+            usage.used = usage.used.with(QuotaKind::Configurations, row.get("configurations")?);
+            Ok(NamedUsage { usage, name: row.get("account_id")? })
+        },
+    )?;
+    found.extend(accounts);
+    Ok(found)
+}

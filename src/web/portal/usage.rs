@@ -1,0 +1,220 @@
+//! The section "Usage" of a connection and of an account: what is used of each quota, and the form for the limits.
+
+use std::collections::BTreeMap;
+
+use crate::doctor::format_size;
+use crate::management::quotas::QuotaChanges;
+use crate::model::quota::{LIMIT_MAX, QuotaKind, QuotaStatus};
+
+/// Values of the form by field name.
+pub(super) type QuotaForm = BTreeMap<String, String>;
+
+/// Bytes in one MiB, the unit of the form.
+const MIB: u64 = 1 << 20;
+
+/// The usage section of a page.
+pub(crate) struct UsageSection {
+    /// Address that receives the form; `None` if the admin may not change limits.
+    pub(crate) form_address: Option<String>,
+    /// One line for each quota.
+    pub(crate) lines: Vec<UsageLine>,
+}
+
+/// One quota on a page.
+pub(crate) struct UsageLine {
+    status: QuotaStatus,
+    /// Value of the field of the form.
+    pub(crate) field: String,
+    /// Error of the field.
+    pub(crate) problem: Option<String>,
+}
+
+impl UsageSection {
+    /// Creates the section.
+    pub(super) fn new(found: &[QuotaStatus], form_address: Option<String>) -> Self {
+        let lines = found.iter().map(|status| UsageLine { status: *status, field: own_limit(status), problem: None });
+        Self { form_address, lines: lines.collect() }
+    }
+
+    /// Shows the sent values of a form again, with the problems.
+    pub(super) fn show_form(&mut self, fields: &QuotaForm) {
+        for line in &mut self.lines {
+            if let Some(text) = fields.get(line.key()) {
+                line.problem = parse_limit(line.status.kind, text).err();
+                line.field.clone_from(text);
+            }
+        }
+    }
+
+    /// Whether the form has errors.
+    pub(crate) fn has_problems(&self) -> bool {
+        self.lines.iter().any(|line| line.problem.is_some())
+    }
+
+    /// The warnings, as sentences.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.lines.iter().filter_map(UsageLine::warning).collect()
+    }
+}
+
+impl UsageLine {
+    pub(crate) fn key(&self) -> &'static str {
+        self.status.kind.as_str()
+    }
+
+    pub(crate) fn label(&self) -> &'static str {
+        match self.status.kind {
+            QuotaKind::Configurations => "Connections",
+            QuotaKind::Users => "Users",
+            QuotaKind::Groups => "Groups",
+            QuotaKind::Members => "Group memberships",
+            QuotaKind::Bytes => "Storage",
+            QuotaKind::RequestLogBytes => "Request log",
+        }
+    }
+
+    /// Label of the field, with the unit.
+    pub(crate) fn field_label(&self) -> String {
+        if self.status.kind.counts_bytes() { format!("{} (MiB)", self.label()) } else { self.label().to_owned() }
+    }
+
+    pub(crate) fn amount(&self) -> String {
+        self.format_amount(self.status.used)
+    }
+
+    pub(crate) fn limit(&self) -> String {
+        self.status.limit.map_or_else(|| "no limit".to_owned(), |limit| self.format_amount(limit))
+    }
+
+    pub(crate) fn percent(&self) -> Option<u64> {
+        self.status.percent()
+    }
+
+    /// The same, at most 100, for the bar.
+    pub(crate) fn bar(&self) -> u64 {
+        self.status.percent().unwrap_or_default().min(100)
+    }
+
+    pub(crate) fn is_override(&self) -> bool {
+        self.status.is_override
+    }
+
+    pub(crate) fn is_near(&self) -> bool {
+        self.warning().is_some()
+    }
+
+    fn format_amount(&self, amount: u64) -> String {
+        if self.status.kind.counts_bytes() { format_size(amount) } else { group_digits(amount) }
+    }
+
+    /// The warning from 80 % on. A full request log is normal: it removes its oldest calls.
+    fn warning(&self) -> Option<String> {
+        if !self.status.is_near_limit() || self.status.kind == QuotaKind::RequestLogBytes {
+            return None;
+        }
+        let (label, amount, limit) = (self.label(), self.amount(), self.limit());
+        Some(if self.status.is_exhausted() {
+            format!("{label}: the limit of {limit} is reached ({amount}). Requests that add more are refused.")
+        } else {
+            format!("{label}: {} % of the limit are used ({amount} of {limit}).", self.bar())
+        })
+    }
+}
+
+/// The limit of its own, as the form shows it: empty for the default.
+fn own_limit(status: &QuotaStatus) -> String {
+    let limit = status.limit.unwrap_or_default();
+    match (status.is_override, status.kind.counts_bytes()) {
+        (false, _) => String::new(),
+        (true, false) => limit.to_string(),
+        (true, true) => limit.div_ceil(MIB).to_string(),
+    }
+}
+
+/// Reads the form. Only fields that differ from what the page shows are changes, so that a limit in bytes is not rounded.
+///
+/// # Errors
+/// One of the fields is not valid.
+pub(super) fn read_changes(found: &[QuotaStatus], fields: &QuotaForm) -> Result<QuotaChanges, ()> {
+    let mut changes = QuotaChanges::new();
+    for status in found {
+        let Some(text) = fields.get(status.kind.as_str()) else { continue };
+        if text.trim() != own_limit(status) {
+            changes.push((status.kind, parse_limit(status.kind, text).map_err(drop)?));
+        }
+    }
+    Ok(changes)
+}
+
+fn parse_limit(kind: QuotaKind, text: &str) -> Result<Option<u64>, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let (unit, most) = if kind.counts_bytes() { (MIB, LIMIT_MAX / MIB) } else { (1, LIMIT_MAX) };
+    let number = text.parse::<u64>().ok().filter(|number| *number <= most);
+    let sentence = || format!("Write a whole number up to {most}, 0 for no limit, or nothing for the default.");
+    number.map(|number| Some(number * unit)).ok_or_else(sentence)
+}
+
+/// A number with a comma after each three digits.
+fn group_digits(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(kind: QuotaKind, used: u64, limit: u64, is_override: bool) -> QuotaStatus {
+        QuotaStatus { kind, used, limit: Some(limit).filter(|limit| *limit > 0), is_override }
+    }
+
+    #[test]
+    fn digits_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(group_digits(number), text);
+        }
+    }
+
+    #[test]
+    fn only_changed_fields_are_changes_and_bytes_are_in_mebibytes() {
+        let found = [
+            status(QuotaKind::Users, 1, 10, true),
+            status(QuotaKind::Groups, 1, 10, false),
+            status(QuotaKind::Bytes, 1, MIB + 1, true),
+        ];
+        let form = |fields: [(&str, &str); 3]| {
+            fields.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect::<QuotaForm>()
+        };
+        let same = form([("users", "10"), ("groups", ""), ("bytes", "2")]);
+        assert_eq!(read_changes(&found, &same), Ok(QuotaChanges::new()));
+        let other = form([("users", ""), ("groups", "0"), ("bytes", "3")]);
+        let changed = vec![(QuotaKind::Users, None), (QuotaKind::Groups, Some(0)), (QuotaKind::Bytes, Some(3 * MIB))];
+        assert_eq!(read_changes(&found, &other), Ok(changed));
+        for wrong in ["-1", "x", "1.5", "99999999999999999999"] {
+            assert_eq!(read_changes(&found, &form([("users", wrong), ("groups", ""), ("bytes", "2")])), Err(()));
+        }
+    }
+
+    #[test]
+    fn a_warning_is_a_sentence_from_eighty_percent_on() {
+        let found = [
+            status(QuotaKind::Users, 8, 10, true),
+            status(QuotaKind::Groups, 10, 10, true),
+            status(QuotaKind::Members, 7, 10, true),
+            status(QuotaKind::RequestLogBytes, 10, 10, true),
+        ];
+        let warnings = UsageSection::new(&found, None).warnings();
+        assert_eq!(warnings.len(), 2);
+        assert!(warnings[0].contains("80 %") && warnings[1].contains("is reached"), "{warnings:?}");
+    }
+}
