@@ -295,8 +295,16 @@ fn list_work_limits() -> Vec<LimitRow> {
             count(scan_queue::OWNER_SCANS_MAX),
             "they wait; the time of the queries is shared equally between the configurations",
         ),
-        row("waiting queries of one configuration", count(scan_queue::CONFIGURATION_WAITING_MAX), "429 with `Retry-After`"),
-        row("waiting queries of the management API and the portal", count(scan_queue::MANAGEMENT_WAITING_MAX), "429 with `Retry-After`"),
+        row(
+            "waiting queries of one configuration",
+            count(scan_queue::CONFIGURATION_WAITING_MAX),
+            "429 with `Retry-After`",
+        ),
+        row(
+            "waiting queries of the management API and the portal",
+            count(scan_queue::MANAGEMENT_WAITING_MAX),
+            "429 with `Retry-After`",
+        ),
         row("waiting of one query", LimitValue::Time(scan_queue::WAIT_MAX), busy),
         row("one query", LimitValue::Time(readers::BLOCKING_READ_MAX), "400 `tooMany`"),
         row(
@@ -304,9 +312,17 @@ fn list_work_limits() -> Vec<LimitRow> {
             LimitValue::Time(readers::BRIEF_READ_MAX),
             "it is repeated as a waiting query",
         ),
-        row("groups of a user in a SCIM list", count(lists::GROUPS_IN_LIST), "the rest is left out, with a note in the request log; `GET /Users/{id}` has all"),
+        row(
+            "groups of a user in a SCIM list",
+            count(lists::GROUPS_IN_LIST),
+            "the rest is left out, with a note in the request log; `GET /Users/{id}` has all",
+        ),
         row("passwords that are hashed at once", count(password_hashing::HASHES_AT_ONCE), "they wait"),
-        row("passwords of users, or of known devices, that wait to be hashed", count(password_hashing::WAITING_MAX), busy),
+        row(
+            "passwords of users, or of known devices, that wait to be hashed",
+            count(password_hashing::WAITING_MAX),
+            busy,
+        ),
         row("passwords of new devices that wait to be hashed", count(password_hashing::NEW_DEVICES_WAITING_MAX), "429"),
         row("resources on a page of a list", count(switches::PAGE_MAX), "the page is shorter"),
         row(

@@ -194,14 +194,15 @@ reasons! {
     IndexedTextTooLarge "indexed_text_too_large" TooLarge ("max");
     ScimPasswordEmpty "scim_password_empty" Invalid:InvalidValue ["password"] ();
     ScimPasswordTooLong "scim_password_too_long" Invalid:InvalidValue ["password"] ("max");
-    UserNameTaken "user_name_taken" Conflict:Uniqueness ["userName"] ();
-    GroupNameTaken "group_name_taken" Conflict:Uniqueness ["displayName"] ();
+    UserNameTaken "user_name_taken" Conflict:Uniqueness ["userName"] ("id", "active");
+    GroupNameTaken "group_name_taken" Conflict:Uniqueness ["displayName"] ("id");
     // SCIM members.
     TooManyMembers "too_many_members" TooLarge ["members"] ("max");
     MemberReferenceInvalid "member_reference_invalid" Invalid:InvalidValue ["members.$ref"] ();
     MemberValueEmpty "member_value_empty" Invalid:InvalidValue ["members.value"] ();
     MemberValueMissing "member_value_missing" Invalid:InvalidValue ["members.value"] ();
     MemberUnknown "member_unknown" Invalid:InvalidValue ["members"] ("id");
+    MembersAllUnknown "members_all_unknown" Invalid:InvalidValue ["members"] ();
     MemberOfItself "member_of_itself" Invalid:InvalidValue ["members"] ();
     MemberImmutable "member_immutable" Invalid:Mutability ["members"] ();
     MemberAttributeImmutable "member_attribute_immutable" Invalid:Mutability ();
@@ -216,6 +217,7 @@ reasons! {
     OpMissing "op_missing" Invalid:InvalidSyntax ["op"] ();
     OpUnknown "op_unknown" Invalid:InvalidSyntax ["op"] ();
     AddWithoutValue "add_without_value" Invalid:InvalidValue ["value"] ();
+    ReplaceWithoutValue "replace_without_value" Invalid:InvalidValue ["value"] ();
     PathNotText "path_not_text" Invalid:InvalidPath ["path"] ();
     PathMissing "path_missing" Invalid:InvalidSyntax ["path"] ();
     RemoveWithoutPath "remove_without_path" Invalid:NoTarget ["path"] ();

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::error::{Reason, Result};
 use crate::management::admins::{self, AdminDraft};
-use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext, Authority};
 use crate::model::admin::{Admin, OWNER, normalize_email};
+use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext, Authority};
 use crate::model::sso::{
     AdminCandidate, PendingLink, ProviderConfiguration, SignInDecision, SsoIdentity, SsoRefusal, check_own_link,
     decide_sign_in,

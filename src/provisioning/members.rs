@@ -15,6 +15,7 @@ use crate::scim::filter::Predicate;
 use crate::scim::filter::evaluate::{ElementKeys, matches_element};
 use crate::scim::members::{MemberEdit, MemberRef};
 use crate::scim::patch::{self, PatchEdit};
+use crate::scim::path::shorten_text;
 use crate::scim::work::WorkBudget;
 use crate::store::tables::held_changes::HeldMemberRef;
 use crate::store::tables::members::{self, LinkedResource};
@@ -92,8 +93,8 @@ fn label_operation_error(error: Error, operation: usize) -> Error {
     if error.status() < 500 { error.within(&patch::label_operation(operation)) } else { error }
 }
 
-/// Resolves an edit without a condition.
-fn resolve_edit(
+/// Resolves an edit without a condition; see [`resolve_steps`].
+pub(crate) fn resolve_edit(
     at: &Snapshot<'_>,
     scope: &Scope,
     group: &str,
@@ -103,7 +104,12 @@ fn resolve_edit(
     Ok(match edit {
         MemberEdit::Add(members) => ResolvedMemberEdit::Add(resolve_added_members(at, scope, group, members, notes)?),
         MemberEdit::Replace(members) => {
-            ResolvedMemberEdit::Replace(resolve_added_members(at, scope, group, members, notes)?)
+            let found = resolve_added_members(at, scope, group, members, notes)?;
+            // A list of skipped members must not empty the group.
+            if found.is_empty() && !members.is_empty() {
+                return Err(Error::new(Reason::MembersAllUnknown));
+            }
+            ResolvedMemberEdit::Replace(found)
         }
         // An unknown id cannot be a member. Removing it is not an error (RFC 7644 section 3.5.2.2).
         MemberEdit::Remove(ids) => {
@@ -111,17 +117,6 @@ fn resolve_edit(
         }
         MemberEdit::RemoveWhere(_) => ResolvedMemberEdit::Remove(Vec::new()),
     })
-}
-
-/// Resolves the members of a create or replace; see [`resolve_steps`].
-pub(crate) fn resolve_replacement(
-    at: &Snapshot<'_>,
-    scope: &Scope,
-    group: &str,
-    members: &[MemberRef],
-    notes: &mut DialectNotes,
-) -> Result<ResolvedMemberEdit> {
-    Ok(ResolvedMemberEdit::Replace(resolve_added_members(at, scope, group, members, notes)?))
 }
 
 /// Work of reading or visiting one member.
@@ -212,8 +207,7 @@ fn resolve_added_members(
             (Some(member), _) => found.push(member),
             (None, UnknownMembers::Skip) => notes.add(NoteCode::UnknownMemberSkipped),
             (None, UnknownMembers::Reject) => {
-                let excerpt: String = id.chars().take(60).collect();
-                return Err(Reason::MemberUnknown.with("id", format_args!("{excerpt:?}")));
+                return Err(Reason::MemberUnknown.with("id", format_args!("\"{}\"", shorten_text(id))));
             }
         }
     }

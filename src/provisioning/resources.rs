@@ -16,10 +16,10 @@ use crate::provisioning::passwords;
 use crate::provisioning::publication::Publication;
 use crate::provisioning::quotas::write_within_quotas;
 use crate::provisioning::rendered::{Members, RenderedResource, collection_for};
-use crate::scim;
 use crate::scim::dialect::{DialectNotes, DialectRules, NoteCode};
 use crate::scim::entity_tag::{EntityTags, check_if_match};
 use crate::scim::index::{self, IndexKeys};
+use crate::scim::members::MemberEdit;
 use crate::scim::password::PasswordChange;
 use crate::scim::render;
 use crate::scim::schema::{DataType, ResourceType};
@@ -136,7 +136,8 @@ impl<'w> ResourceWrite<'w> {
 pub fn create_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>, prepared: &PreparedResource) -> Result<WriteResult> {
     let ResourceWrite { scope, resource_type, id, .. } = *write;
     let mut notes = prepared.draft.notes.clone();
-    let joining = resolve_replacement(tx, scope, id, prepared.draft.members.as_ref(), &mut notes)?;
+    let joining = prepared.draft.members.clone().map(MemberEdit::Add);
+    let joining = joining.map(|edit| members::resolve_edit(tx, scope, id, &edit, &mut notes)).transpose()?;
     let joining: Vec<ResolvedMemberEdit> = joining.into_iter().collect();
     let growth = usage::resource_amounts(&resource_type.name, 1, usage::text_bytes(&prepared.body))
         .with(QuotaKind::Members, members::find_largest_growth(0, &joining));
@@ -196,8 +197,8 @@ fn reactivate_resource(
     write_change(tx, write, stored, change, notes)
 }
 
-/// Replaces a resource (RFC 7644 section 3.5.1). Attributes that the body omits are cleared, except `active`, so that
-/// an incomplete template neither deactivates nor reactivates a user.
+/// Replaces a resource (RFC 7644 section 3.5.1). Attributes that the body omits are cleared, except `active` and
+/// `members`, so that an incomplete template neither deactivates a user nor empties a group.
 ///
 /// # Errors
 /// 404, 412 if If-Match does not match the version, and the errors of [`create_resource`].
@@ -205,7 +206,8 @@ pub fn replace_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>, draft: &Resource
     let ResourceWrite { scope, resource_type, id, .. } = *write;
     let stored = find_current(tx, write)?;
     let mut notes = draft.notes.clone();
-    let members = resolve_replacement(tx, scope, id, Some(draft.members.as_ref().unwrap_or(&Vec::new())), &mut notes)?;
+    let members = draft.members.clone().map(MemberEdit::Replace);
+    let members = members.map(|edit| members::resolve_edit(tx, scope, id, &edit, &mut notes)).transpose()?;
     let before = parse_attributes(&stored)?;
     let mut after = draft.attributes.clone();
     if let (false, Some(active)) = (draft.mentions("active"), before.get("active")) {
@@ -493,17 +495,6 @@ fn apply_members(
     }
     member_rows::count_member_changes(tx, stored.configuration, stored.member_count - before)?;
     Ok(delta)
-}
-
-fn resolve_replacement(
-    at: &Snapshot<'_>,
-    scope: &Scope,
-    id: &str,
-    members: Option<&Vec<scim::members::MemberRef>>,
-    notes: &mut DialectNotes,
-) -> Result<Option<ResolvedMemberEdit>> {
-    let Some(members) = members else { return Ok(None) };
-    members::resolve_replacement(at, scope, id, members, notes).map(Some)
 }
 
 /// The name that must be unique in addition to `userName`: the name of a group, if the configuration requires it. The

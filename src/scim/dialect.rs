@@ -41,6 +41,12 @@ named_enum! {
         ValueDiscarded = "value_discarded",
         /// An attribute that is in no schema.
         UnknownAttributeIgnored = "unknown_attribute_ignored",
+        /// A PATCH without operations.
+        NoOperations = "no_operations",
+        /// A value that was removed from an attribute that always has one.
+        ValueRetained = "value_retained",
+        /// A list of one value for an attribute with a single value.
+        ListOfOneUnwrapped = "list_of_one_unwrapped",
         /// A PATCH path in an extension that the resource type does not have.
         UnknownExtensionIgnored = "unknown_extension_ignored",
         /// More than one primary value.
@@ -145,9 +151,17 @@ pub fn reference_from_text(attribute: &Attribute, text: &str) -> Option<Value> {
     refers.then(|| serde_json::json!({"value": text}))
 }
 
-/// Microsoft Entra ID's tutorial sends `manager` as an array of one object.
-pub fn take_only_item(items: &mut Vec<Value>) -> Option<Value> {
-    if items.len() == 1 { items.pop() } else { None }
+/// Microsoft Entra ID's tutorial sends `manager` as an array of one object. Returns the only value of such a list, null
+/// for an empty list (RFC 7643 section 2.5), and any other value itself.
+pub fn unwrap_list_of_one<'v>(attribute: &Attribute, value: &'v Value) -> &'v Value {
+    match value {
+        Value::Array(items) if !attribute.multi_valued => match items.as_slice() {
+            [] => &Value::Null,
+            [only] => only,
+            _ => value,
+        },
+        _ => value,
+    }
 }
 
 /// `OneLogin` templates name the manager's id `managerId`. Entra ID's roles have `displayName` instead of `display`.
@@ -161,9 +175,11 @@ pub fn find_by_alias<'a>(attribute: &'a Attribute, name: &str) -> Option<&'a Att
     }
 }
 
-/// Some clients send roles and entitlements as strings instead of objects.
+/// Some clients send the elements of a list, such as roles, emails or phone numbers, as text instead of objects. The
+/// text is the `value`.
 pub fn element_from_text(attribute: &Attribute, text: &str) -> Option<Value> {
-    matches!(&*attribute.name, "roles" | "entitlements").then(|| serde_json::json!({"value": text}))
+    let has_value = attribute.multi_valued && attribute.sub_attribute("value").is_some();
+    has_value.then(|| serde_json::json!({"value": text}))
 }
 
 /// Microsoft Entra ID (`AppRoleAssignmentsComplex`) packs a role into JSON text: `{"id":…,"value":…,"displayName":…}`.
@@ -213,9 +229,12 @@ mod tests {
     }
 
     #[test]
-    fn a_manager_may_be_a_bare_id_and_emails_may_not() {
+    fn a_manager_and_an_element_of_a_list_may_be_bare_text() {
         let manager = ENTERPRISE_USER.attribute("manager").unwrap();
         assert_eq!(reference_from_text(manager, "7"), Some(json!({"value": "7"})));
-        assert_eq!(reference_from_text(USER.attribute("emails").unwrap(), "7"), None);
+        let emails = USER.attribute("emails").unwrap();
+        assert_eq!(reference_from_text(emails, "7"), None);
+        assert_eq!(element_from_text(emails, "7"), Some(json!({"value": "7"})));
+        assert_eq!(element_from_text(USER.attribute("addresses").unwrap(), "7"), None);
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::schema::{Attribute, DataType, Mutability, ResourceType, Schema};
+use super::schema::{Attribute, COMMON, DataType, Mutability, ResourceType, Schema};
 use super::{bulk, cursor, urn};
 
 /// The capabilities of a configuration, for its `ServiceProviderConfig`.
@@ -92,12 +92,17 @@ pub fn render_schema(base: &str, of: &Schema, stores_passwords: bool) -> Value {
     let is_listed = |attribute: &&Attribute| {
         attribute.listed || (stores_passwords && attribute.mutability == Mutability::WriteOnly)
     };
+    // Clients such as Microsoft Entra ID look for `externalId` in the schema document. RFC 7643 section 3.1 permits the
+    // definition of common attributes in a schema.
+    let is_base = [urn::USER, urn::GROUP].contains(&&*of.id);
+    let external_id = COMMON.iter().filter(|attribute| is_base && attribute.name == "externalId");
+    let listed = external_id.chain(&of.attributes);
     json!({
         "schemas": [urn::SCHEMA],
         "id": of.id,
         "name": of.name,
         "description": of.description,
-        "attributes": of.attributes.iter().filter(is_listed).map(render_attribute).collect::<Vec<_>>(),
+        "attributes": listed.filter(is_listed).map(render_attribute).collect::<Vec<_>>(),
         "meta": render_meta("Schema", format!("{base}/Schemas/{}", of.id)),
     })
 }
@@ -157,13 +162,14 @@ mod tests {
         let names: Vec<&str> =
             user["attributes"].as_array().unwrap().iter().map(|a| a["name"].as_str().unwrap()).collect();
         assert!(names.contains(&"userName") && !names.contains(&"password"));
-        assert_eq!(user["attributes"][0]["uniqueness"], "server");
+        assert_eq!((names[0], names[1]), ("externalId", "userName"));
+        assert_eq!(user["attributes"][1]["uniqueness"], "server");
         let with_password = render_schema("http://x", &USER, true);
         let password =
             with_password["attributes"].as_array().unwrap().iter().find(|a| a["name"] == "password").unwrap();
         assert_eq!((&password["mutability"], &password["returned"]), (&json!("writeOnly"), &json!("never")));
         let group = render_schema("http://x", &GROUP, false);
-        let members = &group["attributes"][1];
+        let members = &group["attributes"][2];
         assert_eq!(members["subAttributes"][0]["mutability"], "immutable");
         assert!(members.get("uniqueness").is_none() && members.get("caseExact").is_none());
     }

@@ -2,6 +2,7 @@
 //! the last one: here a name may occur once, regardless of case (RFC 7643 section 2.1), and all sizes are limited.
 
 use crate::error::{Error, Reason};
+use crate::scim::path::shorten_text;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
@@ -160,8 +161,8 @@ impl<'de> Visitor<'de> for JsonReader<'_> {
             self.check_text(&name)?;
             self.count_value()?;
             if self.state.is_duplicate(&map, &mut seen, &name) {
-                let excerpt: String = name.chars().take(40).collect();
-                return Err(self.reject(Reason::JsonDuplicateName.with("name", format_args!("{excerpt:?}"))));
+                let excerpt = shorten_text(&name);
+                return Err(self.reject(Reason::JsonDuplicateName.with("name", format_args!("\"{excerpt}\""))));
             }
             let value = entries.next_value_seed(inner)?;
             map.insert(name, value);

@@ -30,7 +30,8 @@ pub enum MemberEdit {
     Replace(Vec<MemberRef>),
 }
 
-/// Reads the value of `members`: an array of objects, or one object unless `strict`. Duplicate ids are returned once.
+/// Reads the value of `members`: an array of objects. Unless `strict`, an id may be text, and one member needs no
+/// array. Duplicate ids are returned once.
 ///
 /// # Errors
 /// 400 invalidValue if an element is not an object or has no id, 413 above [`MEMBERS_MAX`].
@@ -38,7 +39,7 @@ pub(super) fn read_members(value: &Value, strict: bool) -> Result<Vec<MemberRef>
     let items = match value {
         Value::Null => return Ok(Vec::new()),
         Value::Array(items) => items.as_slice(),
-        Value::Object(_) if !strict => std::slice::from_ref(value),
+        Value::Object(_) | Value::String(_) if !strict => std::slice::from_ref(value),
         other => return Err(wrong_type_error(format_args!("members"), "an array of objects", other)),
     };
     if items.len() > MEMBERS_MAX {
@@ -47,7 +48,7 @@ pub(super) fn read_members(value: &Value, strict: bool) -> Result<Vec<MemberRef>
     let mut seen = std::collections::HashSet::with_capacity(items.len());
     let mut list = Vec::with_capacity(items.len());
     for item in items {
-        let id = member_id(item)?;
+        let id = member_id(item, strict)?;
         if seen.insert(id) {
             list.push(MemberRef { id: id.to_owned() });
         }
@@ -57,7 +58,12 @@ pub(super) fn read_members(value: &Value, strict: bool) -> Result<Vec<MemberRef>
 
 /// The id in `value`, else the last segment of `$ref` (RFC 7643 section 2.3.7: a reference also identifies the
 /// resource).
-fn member_id(item: &Value) -> Result<&str, Error> {
+fn member_id(item: &Value, strict: bool) -> Result<&str, Error> {
+    if let Value::String(id) = item
+        && !strict
+    {
+        return if id.trim().is_empty() { Err(Error::new(Reason::MemberValueEmpty)) } else { Ok(id) };
+    }
     let Value::Object(parts) = item else {
         return Err(wrong_type_error(format_args!("members"), "an array of objects with a value", item));
     };

@@ -63,7 +63,7 @@ impl AttrPath {
         let schemas = std::iter::once((&*resource_type.schema, false))
             .chain(resource_type.extensions.iter().map(|extension| (&*extension.schema, true)));
         let found = schemas
-            .filter_map(|(schema, extends)| Some((schema, extends, strip_urn(&self.0, &schema.id)?)))
+            .filter_map(|(schema, extends)| Some((schema, extends, strip_schema_urn(&self.0, schema)?)))
             .max_by_key(|(schema, ..)| schema.id.len());
         let Some((schema, extends, rest)) = found else {
             return Err(self.unknown_error(resource_type));
@@ -169,13 +169,16 @@ pub(super) fn write_path(
     Ok(())
 }
 
-/// Returns text of a request for an error message: shortened, with control characters escaped.
-pub(super) fn shorten_text(text: &str) -> String {
-    let mut short: String = text.chars().take(EXCERPT_CHARS).flat_map(char::escape_debug).collect();
-    if text.chars().nth(EXCERPT_CHARS).is_some() {
-        short.push('…');
+/// Returns text of a request for an error message: shortened in the middle, because the end of a URN names the
+/// attribute, with control characters escaped.
+pub(crate) fn shorten_text(text: &str) -> String {
+    let length = text.chars().count();
+    if length <= EXCERPT_CHARS {
+        return text.chars().flat_map(char::escape_debug).collect();
     }
-    short
+    let start = text.chars().take(EXCERPT_CHARS / 2).flat_map(char::escape_debug);
+    let end = text.chars().skip(length - EXCERPT_CHARS / 2).flat_map(char::escape_debug);
+    start.chain(['…']).chain(end).collect()
 }
 
 /// Whether the character can occur in a name, `$ref`, a sub-attribute path or a URN.
@@ -188,6 +191,11 @@ pub(super) fn is_name(text: &str) -> bool {
     let mut chars = text.strip_prefix('$').unwrap_or(text).chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic())
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
+
+/// Like [`strip_urn`], also for the obsolete URNs of the schema.
+fn strip_schema_urn<'a>(text: &'a str, schema: &Schema) -> Option<&'a str> {
+    strip_urn(text, &schema.id).or_else(|| schema.obsolete_ids().iter().find_map(|urn| strip_urn(text, urn)))
 }
 
 /// Returns the text after the schema URN and its colon: empty if the text is the URN itself, `None` if it has another

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Reason};
+use crate::scim::filter::find_closing_bracket;
 use crate::scim::path::AttrPath;
 use crate::scim::schema::{Attribute, ResourceType, Returned};
 
@@ -56,8 +57,8 @@ impl Projection {
             (false, false) => return Ok(Self { has_hidden_attributes: has_hidden_attributes(of), ..Self::default() }),
         };
         let mut selected = Vec::new();
-        for name in list.unwrap_or_default().split(',').map(str::trim) {
-            let Ok(target) = AttrPath::parse(name).and_then(|path| path.resolve(of)) else { continue };
+        for name in split_names(list.unwrap_or_default()) {
+            let Ok(target) = AttrPath::parse(&name).and_then(|path| path.resolve(of)) else { continue };
             let item = SelectedAttribute {
                 extension: target.extension.map(|schema| schema.id.clone().into_owned()),
                 attribute: target.attribute.map(|attribute| attribute.name.clone().into_owned()),
@@ -202,6 +203,27 @@ fn retain_parts(value: Value, keep: &impl Fn(&str) -> bool) -> Option<Value> {
         }
         other => Some(other),
     }
+}
+
+/// Splits a list at its commas. Some clients write a value path, `emails[type eq "work"].value`; its filter is removed,
+/// so that the name selects the attribute of all elements.
+fn split_names(list: &str) -> Vec<String> {
+    let (mut names, mut name, mut rest) = (Vec::new(), String::new(), list);
+    while let Some(at) = rest.find([',', '[']) {
+        name.push_str(&rest[..at]);
+        if rest.as_bytes()[at] == b',' {
+            names.push(std::mem::take(&mut name));
+            rest = &rest[at + 1..];
+        } else if let Some(close) = find_closing_bracket(rest, at + 1) {
+            rest = &rest[close + 1..];
+        } else {
+            // Without its end the filter reaches to the end of the list.
+            rest = "";
+        }
+    }
+    name.push_str(rest);
+    names.push(name);
+    names.iter().map(|name| name.trim().to_owned()).collect()
 }
 
 #[cfg(test)]

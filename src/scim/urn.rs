@@ -6,6 +6,13 @@ pub const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 pub const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 /// Enterprise extension of User.
 pub const ENTERPRISE_USER: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+/// Names of the enterprise extension in SCIM 1.1 and in drafts, which some clients still send; longer names first.
+pub const OBSOLETE_ENTERPRISE_USER: [&str; 4] = [
+    "urn:scim:schemas:extension:enterprise:2.0:User",
+    "urn:scim:schemas:extension:enterprise:1.0:User",
+    "urn:scim:schemas:extension:enterprise:2.0",
+    "urn:scim:schemas:extension:enterprise:1.0",
+];
 /// Service provider configuration document.
 pub const SERVICE_PROVIDER_CONFIG: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
 /// Resource type document.

@@ -12,6 +12,7 @@ use super::members::{MemberRef, read_members};
 use super::password::{self, PasswordChange};
 use super::schema::{Attribute, COMMON, DataType, Mutability, ResourceType};
 use crate::error::{Error, Reason};
+use crate::scim::path::shorten_text;
 use crate::scim::timestamp;
 
 /// Attributes of a resource in canonical spelling and order, without the attributes that the service provider manages:
@@ -204,16 +205,23 @@ impl ValueReader {
                 draft.password = self.password(attribute, value)?;
             } else if let Some(value) = self.stored_value(attribute, value, format_args!("{}", attribute.name))? {
                 draft.attributes.insert(attribute.name.clone().into_owned(), value);
+            } else if attribute.always_has_value() {
+                self.keep_value(Reason::AttributeRequired, format_args!("{}", attribute.name))?;
+                draft.mentioned.pop();
             }
             return Ok(());
         }
-        if let Some(schema) = of.extension(name) {
+        let obsolete = || of.extension_by_obsolete_uri(name).filter(|_| !self.rules.strict);
+        if let Some(schema) = of.extension(name).or_else(obsolete) {
             if let Some(value) = self.extension(&schema.attributes, value, &schema.id)? {
-                draft.attributes.insert(schema.id.clone().into_owned(), value);
+                // The current URI takes precedence over an obsolete one.
+                if of.extension(name).is_some() || !draft.attributes.contains_key(&*schema.id) {
+                    draft.attributes.insert(schema.id.clone().into_owned(), value);
+                }
             }
             return Ok(());
         }
-        self.note_unknown(name)
+        self.note_unknown(format_args!("{name}"))
     }
 
     /// Returns the value to store; `None` for read-only and write-only attributes.
@@ -251,12 +259,24 @@ impl ValueReader {
     }
 
     /// RFC 7644 section 3.1: a service provider may ignore attributes that are in no schema.
-    pub(super) fn note_unknown(&mut self, name: &str) -> Result<(), Error> {
-        let excerpt: String = name.chars().take(60).collect();
+    pub(super) fn note_unknown(&mut self, path: ValuePath<'_>) -> Result<(), Error> {
+        let excerpt = shorten_text(&path.to_string());
         if self.rules.strict {
-            return Err(Reason::AttributeUnknown.with("name", format_args!("{excerpt:?}")));
+            return Err(Reason::AttributeUnknown.with("name", format_args!("\"{excerpt}\"")));
         }
-        self.notes.add(NoteCode::UnknownAttributeIgnored);
+        self.notes.add_for(NoteCode::UnknownAttributeIgnored, excerpt);
+        Ok(())
+    }
+
+    /// Notes that an attribute keeps its value although the client removes it.
+    ///
+    /// # Errors
+    /// The reason, if the rules are strict.
+    pub(super) fn keep_value(&mut self, reason: Reason, path: ValuePath<'_>) -> Result<(), Error> {
+        if self.rules.strict {
+            return Err(reason.on_field(path.to_string()));
+        }
+        self.notes.add_for(NoteCode::ValueRetained, path);
         Ok(())
     }
 
@@ -333,6 +353,11 @@ impl ValueReader {
         value: &Value,
         path: ValuePath<'_>,
     ) -> Result<Option<Value>, Error> {
+        let given = if self.rules.strict { value } else { dialect::unwrap_list_of_one(attribute, value) };
+        if !std::ptr::eq(given, value) {
+            self.notes.add_for(NoteCode::ListOfOneUnwrapped, path);
+        }
+        let value = given;
         if value.is_null() {
             return Ok(None);
         }
@@ -425,7 +450,11 @@ impl ValueReader {
                     attributes.iter().position(|attribute| attribute.name == alias.name)
                 });
             let Some(index) = position else {
-                self.note_unknown(name)?;
+                if of.is_some() {
+                    self.note_unknown(format_args!("{path}.{name}"))?;
+                } else {
+                    self.note_unknown(format_args!("{path}:{name}"))?;
+                }
                 continue;
             };
             let attribute = &attributes[index];
@@ -450,10 +479,6 @@ fn convert_to_object(attribute: &Attribute, value: &Value) -> Option<Value> {
         Value::String(text) => {
             dialect::reference_from_text(attribute, text).or_else(|| dialect::element_from_text(attribute, text))
         }
-        Value::Array(items) if !attribute.multi_valued => match dialect::take_only_item(&mut items.clone())? {
-            Value::String(text) => dialect::reference_from_text(attribute, &text),
-            item => Some(item),
-        },
         _ => None,
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::{BulkItem, BulkMethod, references};
 use crate::error::{Error, Reason};
 use crate::scim::fold;
+use crate::scim::path::shorten_text;
 use crate::scim::schema::ResourceType;
 
 /// The properties of one item that determine its position.
@@ -110,12 +111,7 @@ pub fn plan_execution(facts: &[ItemProperties<'_>]) -> BulkPlan {
 
 /// The error of a reference to a bulkId that no POST has.
 fn unknown_reference_error(name: &str) -> Error {
-    Reason::BulkReferenceUnknown.with("bulk_id", format_args!("{:?}", shorten_name(name)))
-}
-
-/// Shortens a name for an error message.
-fn shorten_name(name: &str) -> String {
-    name.chars().take(60).collect()
+    Reason::BulkReferenceUnknown.with("bulk_id", format_args!("\"{}\"", shorten_text(name)))
 }
 
 impl BulkPlan {
@@ -135,8 +131,8 @@ impl BulkPlan {
                 passes.is_some_and(|barrier| barrier > number)
             });
             if let Some(stuck) = stuck {
-                let name = shorten_name(facts[stuck].created_bulk_id.unwrap_or_default());
-                let error = Reason::BulkReferenceLater.with("bulk_id", format_args!("{name:?}"));
+                let name = shorten_text(facts[stuck].created_bulk_id.unwrap_or_default());
+                let error = Reason::BulkReferenceLater.with("bulk_id", format_args!("\"{name}\""));
                 self.rejected.push((number, error));
                 self.needs[number].clear();
             }

@@ -36,25 +36,26 @@ impl FilterToken<'_> {
     }
 }
 
-/// The accepted quotes of a string.
+/// The accepted syntax of strings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum QuoteStyle {
-    /// JSON strings only.
-    Double,
-    /// Also `'…'`, which identity providers and our documentation use in PATCH paths.
-    Either,
+pub enum StringSyntax {
+    /// JSON strings only (RFC 7644 section 3.4.2.2).
+    Json,
+    /// Also `'…'`, which identity providers and our documentation use in PATCH paths, and a `\` without an escape
+    /// sequence, as in `DOMAIN\user`.
+    Lenient,
 }
 
 pub(super) struct Lexer<'a> {
     text: &'a str,
     at: usize,
-    quotes: QuoteStyle,
+    syntax: StringSyntax,
 }
 
 impl<'a> Lexer<'a> {
     /// Reads `text` from byte `at`, which must be the start of a character.
-    pub(super) fn new(text: &'a str, at: usize, quotes: QuoteStyle) -> Self {
-        Self { text, at, quotes }
+    pub(super) fn new(text: &'a str, at: usize, syntax: StringSyntax) -> Self {
+        Self { text, at, syntax }
     }
 
     /// Byte offset at which the next token is searched.
@@ -85,7 +86,7 @@ impl<'a> Lexer<'a> {
             ']' => FilterToken::BracketClose,
             '.' => FilterToken::Dot,
             '"' => return self.string('"'),
-            '\'' if self.quotes == QuoteStyle::Either => return self.string('\''),
+            '\'' if self.syntax == StringSyntax::Lenient => return self.string('\''),
             '\'' | '‘' | '’' | '“' | '”' => {
                 return Err(self.locate(self.at, Reason::FilterQuotesWrong));
             }
@@ -129,6 +130,11 @@ impl<'a> Lexer<'a> {
         match serde_json::from_str::<String>(&json) {
             Ok(text) if text.contains('\0') => Err(self.locate(start, Reason::FilterStringNul)),
             Ok(text) => Ok(FilterToken::Text(text)),
+            Err(_) if self.syntax == StringSyntax::Lenient => {
+                let literal = escape_lone_backslashes(&json);
+                let invalid = |_| self.locate(start, Reason::FilterStringInvalid);
+                serde_json::from_str::<String>(&literal).map(FilterToken::Text).map_err(invalid)
+            }
             Err(_) => Err(self.locate(start, Reason::FilterStringInvalid)),
         }
     }
@@ -146,6 +152,33 @@ fn find_quoted(text: &str, quote: char) -> Option<&str> {
         }
     }
     None
+}
+
+/// Doubles each backslash of a JSON string that begins no escape sequence.
+fn escape_lone_backslashes(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len() + 8);
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let after = &rest[at + 1..];
+        let is_unicode =
+            |digits: &str| digits.len() >= 4 && digits.bytes().take(4).all(|digit| digit.is_ascii_hexdigit());
+        let is_sequence = match after.chars().next() {
+            Some('"' | '\\' | '/' | 'b' | 'f' | 'n' | 'r' | 't') => true,
+            Some('u') => is_unicode(&after[1..]),
+            _ => false,
+        };
+        escaped.push_str(&rest[..at]);
+        escaped.push_str(if is_sequence { "\\" } else { "\\\\" });
+        rest = after;
+        if is_sequence {
+            // The escaped character is copied, so that it begins no sequence itself.
+            let length = after.chars().next().map_or(0, char::len_utf8);
+            escaped.push_str(&after[..length]);
+            rest = &after[length..];
+        }
+    }
+    escaped.push_str(rest);
+    escaped
 }
 
 /// Returns the content of a single-quoted string as a JSON string.

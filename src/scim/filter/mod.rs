@@ -17,6 +17,8 @@ mod tests;
 pub use predicate::{FieldCheck, FilterField, FilterOperand, Predicate};
 
 pub(super) use check::check_element;
+pub use lex::StringSyntax;
+pub(super) use lex::find_closing_bracket;
 pub(super) use parse::parse_brackets;
 
 use serde_json::Number;

@@ -1,33 +1,41 @@
 //! The parser of filters: recursive descent with limits on length, depth and number of terms.
 
-use super::lex::{FilterToken, Lexer, QuoteStyle, find_closing_bracket};
+use super::lex::{FilterToken, Lexer, StringSyntax, find_closing_bracket};
 use super::{FilterLiteral, FilterOperator, FilterTest, MAX_DEPTH, MAX_LENGTH, MAX_TERMS, ScimFilter};
 use crate::error::{Error, Reason};
 use crate::scim::path::{AttrPath, is_name, shorten_text};
 
 impl ScimFilter {
-    /// Parses a `filter` parameter (already percent-decoded).
+    /// Parses a `filter` parameter (already percent-decoded) with strings as in JSON.
     ///
     /// # Errors
     /// 400 invalidFilter if the text is not a filter; the detail names the position.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::parse_with(text, StringSyntax::Json)
+    }
+
+    /// Parses a `filter` parameter with this syntax of strings.
+    ///
+    /// # Errors
+    /// The same as [`Self::parse`].
+    pub fn parse_with(text: &str, syntax: StringSyntax) -> Result<Self, Error> {
         if text.len() > MAX_LENGTH {
             return Err(Reason::FilterTooLong.with("max", MAX_LENGTH));
         }
         if text.trim().is_empty() {
             return Err(Error::new(Reason::FilterEmpty));
         }
-        Parser::start(text, 0, QuoteStyle::Double, false)?.parse_whole()
+        Parser::start(text, 0, syntax, false)?.parse_whole()
     }
 }
 
 /// Returns the filter in the brackets that open just before byte `from`, and the offset of the closing bracket; `None`
-/// if the brackets are not closed. Strings may also be in single quotes. Positions in errors count from the start of
+/// if the brackets are not closed. Strings may be in the lenient syntax. Positions in errors count from the start of
 /// the path.
 pub(in crate::scim) fn parse_brackets(path: &str, from: usize) -> Option<(Result<ScimFilter, Error>, usize)> {
     let close = find_closing_bracket(path, from)?;
     let inside = path.get(..close)?;
-    Some((Parser::start(inside, from, QuoteStyle::Either, true).and_then(Parser::parse_whole), close))
+    Some((Parser::start(inside, from, StringSyntax::Lenient, true).and_then(Parser::parse_whole), close))
 }
 
 struct Parser<'a> {
@@ -42,8 +50,8 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    fn start(text: &'a str, from: usize, quotes: QuoteStyle, in_brackets: bool) -> Result<Self, Error> {
-        let lexer = Lexer::new(text, from, quotes);
+    fn start(text: &'a str, from: usize, syntax: StringSyntax, in_brackets: bool) -> Result<Self, Error> {
+        let lexer = Lexer::new(text, from, syntax);
         let mut parser =
             Self { lexer, token: FilterToken::End, at: from, ended: from, depth: 0, terms: 0, in_brackets };
         parser.advance()?;

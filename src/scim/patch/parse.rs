@@ -1,5 +1,7 @@
 //! Parses the body of a PATCH into edits and checks all rules that do not depend on the stored document.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::{AttributeChange, AttributeEdit, EditPath, Patch, PatchEdit, label_operation};
@@ -8,7 +10,7 @@ use crate::scim::dialect::{DialectNotes, DialectRules, NoteCode};
 use crate::scim::members::{MemberEdit, read_members};
 use crate::scim::password::PasswordChange;
 use crate::scim::patch::path::PatchPath;
-use crate::scim::path::is_unknown_path;
+use crate::scim::path::{is_unknown_path, shorten_text};
 use crate::scim::schema::{Attribute, DataType, Mutability, ResourceType};
 use crate::scim::urn;
 use crate::scim::validate::{NullHandling, ValueReader};
@@ -35,11 +37,17 @@ pub fn parse_patch(body: &Value, of: &ResourceType, rules: DialectRules) -> Resu
     };
     reader.check_schemas(find_member(object, "schemas"))?;
     let operations = match find_member(object, "Operations") {
-        Some(Value::Array(operations)) if !operations.is_empty() => operations,
-        Some(Value::Array(_)) => return Err(Error::new(Reason::OperationsEmpty)),
+        Some(Value::Array(operations)) => operations,
         Some(_) => return Err(Error::new(Reason::OperationsNotArray)),
         None => return Err(Error::new(Reason::OperationsMissing)),
     };
+    if operations.is_empty() {
+        // Microsoft's validator sends a PATCH without operations.
+        if rules.strict {
+            return Err(Error::new(Reason::OperationsEmpty));
+        }
+        reader.reading.notes.add(NoteCode::NoOperations);
+    }
     if operations.len() > OPERATIONS_MAX {
         return Err(Reason::TooManyOperations.with("max", OPERATIONS_MAX));
     }
@@ -105,18 +113,25 @@ impl PatchReader<'_> {
             return Err(Error::new(Reason::AddWithoutValue));
         }
         match find_member(parts, "path") {
-            None | Some(Value::Null) => self.without_path(op, value),
-            Some(Value::String(text)) => self.with_path(op, text, value),
+            None | Some(Value::Null) => self.read_operation_without_path(op, value),
+            // An absent value is a mistake of the client; null clears the attribute (RFC 7643 section 2.5).
+            Some(Value::String(_)) if op == PatchOp::Replace && value.is_none() => {
+                Err(Error::new(Reason::ReplaceWithoutValue))
+            }
+            Some(Value::String(text)) => self.read_operation_with_path(op, text, value),
             Some(_) => Err(Error::new(Reason::PathNotText)),
         }
     }
 
-    fn with_path(&mut self, op: PatchOp, text: &str, value: Option<&Value>) -> Result<(), Error> {
+    fn read_operation_with_path(&mut self, op: PatchOp, text: &str, value: Option<&Value>) -> Result<(), Error> {
         match PatchPath::parse(text, self.of) {
             Ok(path) => self.edit(op, &path, value.unwrap_or(&Value::Null), true),
-            // A path in an unsupported extension is skipped, so that the other operations take effect.
-            Err(problem) if is_unknown_path(&problem) && !self.reading.rules.strict && is_foreign(text, self.of) => {
-                self.reading.notes.add(NoteCode::UnknownExtensionIgnored);
+            // An unknown attribute is skipped as in the body of a PUT, so that the other operations take effect.
+            Err(problem) if is_unknown_path(&problem) && !self.reading.rules.strict => {
+                let is_foreign = is_in_foreign_schema(text, self.of);
+                let code =
+                    if is_foreign { NoteCode::UnknownExtensionIgnored } else { NoteCode::UnknownAttributeIgnored };
+                self.reading.notes.add_for(code, shorten_text(&remove_filter(text)));
                 Ok(())
             }
             Err(problem) => Err(problem),
@@ -125,7 +140,7 @@ impl PatchReader<'_> {
 
     /// Without a path, the member names of the value are the targets. Microsoft Entra ID sends paths as member names
     /// (`name.givenName`, `urn:…:User:department`).
-    fn without_path(&mut self, op: PatchOp, value: Option<&Value>) -> Result<(), Error> {
+    fn read_operation_without_path(&mut self, op: PatchOp, value: Option<&Value>) -> Result<(), Error> {
         if op == PatchOp::Remove {
             // RFC 7644 section 3.5.2.2.
             return Err(Error::new(Reason::RemoveWithoutPath));
@@ -139,7 +154,7 @@ impl PatchReader<'_> {
         for (name, value) in parts {
             match PatchPath::parse(name, self.of) {
                 Ok(path) => self.edit(op, &path, value, false)?,
-                Err(_) => self.reading.note_unknown(name)?,
+                Err(_) => self.reading.note_unknown(format_args!("{}", remove_filter(name)))?,
             }
         }
         Ok(())
@@ -217,10 +232,19 @@ impl PatchReader<'_> {
         value: &Value,
         edit_path: &EditPath,
     ) -> Result<Option<AttributeChange>, Error> {
+        let always_has_value =
+            path.target.extension.is_none() && path.target.attribute.is_some_and(Attribute::always_has_value);
         if op == PatchOp::Remove {
+            // RFC 7644 section 3.5.2.2: an attribute that is not required can be removed by name.
+            if always_has_value && self.reading.rules.strict {
+                return Err(Reason::AttributeNotRemovable.on_field(edit_path.to_string()));
+            }
             return self.removal(path, value).map(Some);
         }
         let named = self.named_value(path, value, edit_path)?;
+        if named.is_none() && always_has_value {
+            return self.reading.keep_value(Reason::AttributeRequired, format_args!("{edit_path}")).map(|()| None);
+        }
         let container = path.target.attribute.is_none_or(|attribute| attribute.multi_valued);
         let adds_nothing = op == PatchOp::Add && (!value.is_null() || (container && path.target.sub.is_none()));
         Ok(match named {
@@ -306,8 +330,17 @@ fn build_change(op: PatchOp, value: Value) -> AttributeChange {
     if op == PatchOp::Add { AttributeChange::Add(value) } else { AttributeChange::Replace(value) }
 }
 
+/// Returns the attribute that a path names, without the filter, which may contain personal data.
+fn remove_filter(path: &str) -> Cow<'_, str> {
+    match (path.find('['), path.rfind(']')) {
+        (Some(open), Some(close)) if open < close => Cow::Owned(format!("{}{}", &path[..open], &path[close + 1..])),
+        (Some(open), _) => Cow::Borrowed(&path[..open]),
+        _ => Cow::Borrowed(path),
+    }
+}
+
 /// Whether a path is in a schema that this type does not have.
-fn is_foreign(path: &str, of: &ResourceType) -> bool {
+fn is_in_foreign_schema(path: &str, of: &ResourceType) -> bool {
     let ours = std::iter::once(&of.schema).chain(of.extensions.iter().map(|extension| &extension.schema));
     let begins_with = |uri: &str| path.get(..uri.len()).is_some_and(|start| start.eq_ignore_ascii_case(uri));
     path.contains(':') && !ours.into_iter().any(|schema| begins_with(&schema.id))

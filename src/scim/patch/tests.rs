@@ -202,7 +202,7 @@ fn each_error_has_its_scim_type() {
         (json!({"op": "move", "path": "title"}), ScimType::InvalidSyntax),
         (json!({"path": "title", "value": "x"}), ScimType::InvalidSyntax),
         (json!({"op": "add", "path": "title"}), ScimType::InvalidValue),
-        (json!({"op": "add", "path": "dispalyName", "value": "x"}), ScimType::InvalidPath),
+        (json!({"op": "replace", "path": "title"}), ScimType::InvalidValue),
         (json!({"op": "add", "path": "emails[", "value": "x"}), ScimType::InvalidPath),
         (json!({"op": "add", "path": 5, "value": "x"}), ScimType::InvalidPath),
         (json!({"op": "replace", "path": "emails[type is \"x\"].value", "value": "x"}), ScimType::InvalidFilter),
@@ -217,13 +217,7 @@ fn each_error_has_its_scim_type() {
         refused(json!({}), json!([operation]), scim_type);
     }
     let read = |body: Value| parse_patch(&body, &USER_TYPE, DialectRules::LENIENT).unwrap_err().scim_type();
-    for body in [
-        json!([]),
-        json!({}),
-        json!({"Operations": []}),
-        json!({"Operations": {"op": "add"}}),
-        json!({"Operations": null}),
-    ] {
+    for body in [json!([]), json!({}), json!({"Operations": {"op": "add"}}), json!({"Operations": null})] {
         assert_eq!(read(body.clone()), Some(ScimType::InvalidSyntax), "{body}");
     }
 }
@@ -271,7 +265,7 @@ fn a_stored_password_is_set_or_removed_and_the_last_operation_counts() {
     ] {
         assert_eq!(read(operations.clone()).unwrap().password, expected, "{operations}");
     }
-    for value in [json!(""), json!(7), json!(["a"])] {
+    for value in [json!(""), json!(7), json!(["a", "b"])] {
         let refused = read(json!([{"op": "replace", "path": "password", "value": value}])).unwrap_err();
         assert!(refused.to_string().contains("password"), "{}", refused.to_string());
     }
@@ -289,6 +283,8 @@ fn members_become_row_edits() {
             "[Members(0, Add([MemberRef { id: \"1\" }]))]",
         ),
         (json!({"op": "add", "value": {"members": {"value": "1"}}}), "[Members(0, Add([MemberRef { id: \"1\" }]))]"),
+        (json!({"op": "add", "path": "members", "value": ["1"]}), "[Members(0, Add([MemberRef { id: \"1\" }]))]"),
+        (json!({"op": "add", "path": "members", "value": "1"}), "[Members(0, Add([MemberRef { id: \"1\" }]))]"),
         (json!({"op": "Remove", "path": "members", "value": [{"value": "1"}]}), "[Members(0, Remove([\"1\"]))]"),
         (json!({"op": "remove", "path": "members", "value": []}), "[Members(0, Remove([]))]"),
         (json!({"op": "remove", "path": "members"}), "[Members(0, Replace([]))]"),
@@ -303,7 +299,9 @@ fn members_become_row_edits() {
         assert_eq!(edits(operation.clone()).unwrap(), expected, "{operation}");
     }
     for (operation, scim_type) in [
-        (json!({"op": "add", "path": "members", "value": ["1"]}), ScimType::InvalidValue),
+        (json!({"op": "add", "path": "members", "value": [1]}), ScimType::InvalidValue),
+        (json!({"op": "add", "path": "members", "value": [" "]}), ScimType::InvalidValue),
+        (json!({"op": "replace", "path": "members"}), ScimType::InvalidValue),
         (json!({"op": "add", "path": "members", "value": [{}]}), ScimType::InvalidValue),
         (json!({"op": "replace", "path": "members[value eq \"1\"].value", "value": "2"}), ScimType::Mutability),
         (json!({"op": "replace", "path": "members.display", "value": "2"}), ScimType::Mutability),

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::format::ValueFormat;
+use super::urn;
 use crate::named_enum::named_enum;
 
 mod common;
@@ -265,6 +266,12 @@ impl Attribute {
         self.sub_attribute("value")
     }
 
+    /// Whether a resource always has a value of it: removing `active` keeps the state, so that an empty value of a
+    /// template does not change access.
+    pub fn always_has_value(&self) -> bool {
+        self.name == "active" && self.kind == DataType::Boolean
+    }
+
     /// Whether clients cannot write it.
     pub fn is_read_only(&self) -> bool {
         self.mutability == Mutability::ReadOnly
@@ -288,6 +295,11 @@ impl Schema {
     /// Returns the attribute with that name, case-insensitively.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         find_by_name(&self.attributes, name)
+    }
+
+    /// Returns URIs of earlier versions that some clients still send.
+    pub fn obsolete_ids(&self) -> &'static [&'static str] {
+        if self.id == urn::ENTERPRISE_USER { &urn::OBSOLETE_ENTERPRISE_USER } else { &[] }
     }
 }
 

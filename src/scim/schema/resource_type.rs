@@ -34,6 +34,12 @@ impl ResourceType {
         self.extensions.iter().map(|extension| &*extension.schema).find(|schema| schema.id.eq_ignore_ascii_case(uri))
     }
 
+    /// Returns the extension that has this URI as an obsolete name.
+    pub fn extension_by_obsolete_uri(&self, uri: &str) -> Option<&Schema> {
+        let has_name = |schema: &&Schema| schema.obsolete_ids().iter().any(|name| name.eq_ignore_ascii_case(uri));
+        self.extensions.iter().map(|extension| &*extension.schema).find(has_name)
+    }
+
     /// Returns the common or base-schema attribute with that name, case-insensitively.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         COMMON

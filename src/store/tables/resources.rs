@@ -143,7 +143,7 @@ pub fn insert_resource(
         keys.label,
         new.body
     ]);
-    let key = inserted.map_err(map_uniqueness_error)?;
+    let key = inserted.map_err(|problem| map_uniqueness_error(tx, collection, new, problem))?;
     insert_values(tx, collection.configuration, key, &keys.values)?;
     counts::adjust_count(tx, collection.configuration, collection.resource_type, key, 1)?;
     let amounts = usage::resource_amounts(collection.resource_type, 1, usage::text_bytes(new.body));
@@ -206,7 +206,7 @@ pub fn update_resource(
             after.label,
             stored.configuration
         ]);
-        updated.map_err(map_uniqueness_error)?;
+        updated.map_err(|problem| map_uniqueness_error(tx, collection, new, problem))?;
     }
     if before.values != after.values {
         delete_values(tx, collection.configuration, stored.key, &before.values)?;
@@ -310,12 +310,32 @@ fn delete_values(tx: &Tx<'_>, configuration: i64, key: i64, values: &[(String, S
     Ok(())
 }
 
-/// Converts a failed insert or update into a uniqueness error if it violated a unique index.
-fn map_uniqueness_error(problem: rusqlite::Error) -> Error {
-    match find_violated_columns(&problem) {
-        Some(columns) if columns.contains("user_name_key") => Reason::UserNameTaken.into(),
-        Some(columns) if columns.contains("unique_name_key") => Reason::GroupNameTaken.into(),
-        _ => problem.into(),
+/// Converts a failed insert or update into a uniqueness error if it violated a unique index. The error names the
+/// resource that has the name.
+fn map_uniqueness_error(
+    tx: &Tx<'_>,
+    collection: ResourceCollection<'_>,
+    new: &ResourceValues<'_>,
+    problem: rusqlite::Error,
+) -> Error {
+    let (reason, column, name) = match find_violated_columns(&problem) {
+        Some(columns) if columns.contains("user_name_key") => {
+            (Reason::UserNameTaken, "user_name_key", new.keys.user_name.as_deref())
+        }
+        Some(columns) if columns.contains("unique_name_key") => {
+            (Reason::GroupNameTaken, "unique_name_key", new.unique_name)
+        }
+        _ => return problem.into(),
+    };
+    let holder = tx.find_row(
+        &format!("SELECT id, active FROM resources WHERE configuration = ?1 AND type = ?2 AND {column} = ?3"),
+        params![collection.configuration, collection.resource_type, name],
+        |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<bool>>(1)?)),
+    );
+    match holder {
+        Ok(Some((id, active))) => reason.with("id", id).with("active", active.unwrap_or(true)),
+        Ok(None) => reason.into(),
+        Err(error) => error,
     }
 }
 

@@ -27,6 +27,7 @@ use crate::scim::bulk::references::{self, CreatedResource};
 use crate::scim::bulk::{BulkItem, BulkItemOutcome, BulkMethod, BulkPlan, ItemProperties};
 use crate::scim::dialect::DialectNotes;
 use crate::scim::password::{PasswordChange, PasswordDigest};
+use crate::scim::path::shorten_text;
 use crate::scim::{bulk, validate};
 use crate::store::WorkOwner;
 use crate::web::blocking::run_blocking;
@@ -238,8 +239,7 @@ impl<'r> BulkRun<'r> {
             Err(name) => {
                 // The result contains the location of the target.
                 self.targets[number] = Some(target);
-                let name: String = name.chars().take(60).collect();
-                Err(Reason::BulkReferenceFailed.with("bulk_id", format_args!("{name:?}")))
+                Err(Reason::BulkReferenceFailed.with("bulk_id", format_args!("\"{}\"", shorten_text(&name))))
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::provisioning::resources::build_rules;
 use crate::provisioning::{RenderedResource, Scope};
 use crate::scim::cursor::{self, Cursor, CursorPosition, CursorQuery, CursorSecret, Direction};
 use crate::scim::dialect::{DialectNotes, NoteCode};
-use crate::scim::filter::{Predicate, ScimFilter};
+use crate::scim::filter::{Predicate, ScimFilter, StringSyntax};
 use crate::scim::projection::Projection;
 use crate::scim::query::{Paging, QueryParameters};
 use crate::scim::schema::ResourceType;
@@ -75,7 +75,9 @@ impl ListHandler<'_> {
     }
 
     fn prepare(&self, now: i64) -> Result<PreparedList> {
-        let filter = self.query.filter.as_deref().map(ScimFilter::parse).transpose()?;
+        let is_strict = build_rules(self.scope).strict;
+        let syntax = if is_strict { StringSyntax::Json } else { StringSyntax::Lenient };
+        let filter = self.query.filter.as_deref().map(|text| ScimFilter::parse_with(text, syntax)).transpose()?;
         let sort = self.query.sort()?;
         let fields = match &sort {
             Some(sort) => sort.fields(self.types.iter().map(|resource_type| &**resource_type))?,

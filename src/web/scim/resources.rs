@@ -89,7 +89,8 @@ impl ResourceRequest<'_> {
     pub(super) async fn create(&self, payload: Payload) -> Result<ScimResponse> {
         let projection = self.projection()?;
         let body = body::read_json(self.request, payload, self.scope).await?;
-        let WriteResult { resource, notes } = self.writes().create_off_loop(body, Members::UpTo(MEMBERS_INLINE)).await?;
+        let WriteResult { resource, notes } =
+            self.writes().create_off_loop(body, Members::UpTo(MEMBERS_INLINE)).await?;
         self.render_written(201, resource, projection, notes).await
     }
 

@@ -43,20 +43,25 @@ impl ScimRoute {
             Some(segment) if is_version(segment) => return Self::OtherVersion,
             _ => {}
         }
-        match segments[..] {
-            [] => Self::Root,
-            [".search"] => Self::RootSearch,
-            ["ServiceProviderConfig"] => Self::ServiceProviderConfig,
-            ["ResourceTypes"] => Self::ResourceTypes(None),
-            ["ResourceTypes", name] => Self::ResourceTypes(Some(name.to_owned())),
-            ["Schemas"] => Self::Schemas(None),
-            ["Schemas", uri] => Self::Schemas(Some(uri.to_owned())),
-            ["Me", ..] => Self::Me,
-            ["Bulk"] => Self::Bulk,
-            [endpoint] => find_type(endpoint).map_or(Self::NotFound, Self::Collection),
-            [endpoint, ".search"] => find_type(endpoint).map_or(Self::NotFound, Self::Search),
-            [endpoint, id] => {
-                find_type(endpoint).map_or(Self::NotFound, |resource_type| Self::Resource(resource_type, id.to_owned()))
+        let Some((first, rest)) = segments.split_first() else { return Self::Root };
+        // Some clients, such as Microsoft's Postman collection, write `/users`.
+        let is = |name: &str| first.eq_ignore_ascii_case(name);
+        if is("Me") {
+            return Self::Me;
+        }
+        match rest {
+            [] if is(".search") => Self::RootSearch,
+            [] if is("ServiceProviderConfig") => Self::ServiceProviderConfig,
+            [] if is("ResourceTypes") => Self::ResourceTypes(None),
+            [name] if is("ResourceTypes") => Self::ResourceTypes(Some((*name).to_owned())),
+            [] if is("Schemas") => Self::Schemas(None),
+            [uri] if is("Schemas") => Self::Schemas(Some((*uri).to_owned())),
+            [] if is("Bulk") => Self::Bulk,
+            [] => find_type(first).map_or(Self::NotFound, Self::Collection),
+            [search] if search.eq_ignore_ascii_case(".search") => find_type(first).map_or(Self::NotFound, Self::Search),
+            [id] => {
+                let id = (*id).to_owned();
+                find_type(first).map_or(Self::NotFound, |resource_type| Self::Resource(resource_type, id))
             }
             _ => Self::NotFound,
         }
@@ -147,7 +152,7 @@ impl ScimRoute {
 fn find_type(endpoint: &str) -> Option<Arc<ResourceType>> {
     standard_types()
         .into_iter()
-        .find(|resource_type| resource_type.endpoint.strip_prefix('/') == Some(endpoint))
+        .find(|resource_type| resource_type.endpoint.trim_start_matches('/').eq_ignore_ascii_case(endpoint))
         .cloned()
 }
 
@@ -161,7 +166,7 @@ mod tests {
 
     #[test]
     fn extra_slashes_and_escapes_lead_to_the_same_route() {
-        for path in ["/Users/7", "//Users/7", "/Users/7/", "/%55sers/%37", "/v2/Users/7"] {
+        for path in ["/Users/7", "//Users/7", "/Users/7/", "/%55sers/%37", "/v2/Users/7", "/users/7", "/USERS/7"] {
             assert!(
                 matches!(ScimRoute::parse(path), ScimRoute::Resource(resource_type, id) if resource_type.name == "User" && id == "7"),
                 "{path}"
@@ -171,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_path_without_an_endpoint_is_nothing() {
-        for path in ["/users", "/Users/7/x", "/./Users", "/Users%2F7", "/Users;x", "/%ff", "/Users/../Groups/x"] {
+        for path in ["/User", "/Users/7/x", "/./Users", "/Users%2F7", "/Users;x", "/%ff", "/Users/../Groups/x"] {
             assert!(matches!(ScimRoute::parse(path), ScimRoute::NotFound), "{path}");
         }
         assert!(matches!(ScimRoute::parse("/v1/Users"), ScimRoute::OtherVersion));

@@ -199,10 +199,9 @@ impl ResourceWrites<'_> {
     }
 
     async fn patch_in_writer(&self, request: Arc<PatchRequest>) -> Result<WriteResult> {
-        let write = self
-            .state
-            .store
-            .write_without_savepoint(self.owner(), move |tx| patches::patch_resource(tx, &request.write(), &request.patch));
+        let write = self.state.store.write_without_savepoint(self.owner(), move |tx| {
+            patches::patch_resource(tx, &request.write(), &request.patch)
+        });
         write.await
     }
 

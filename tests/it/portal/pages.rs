@@ -303,7 +303,8 @@ fn each_page_is_allowed_only_for_its_roles() {
     for (template, expected) in PAGES {
         let path = fixture.path(template);
         let browsers = std::iter::once(&mut fixture.owner).chain(&mut fixture.others);
-        for (browser, (role, expected)) in browsers.zip(["owner", "manager", "viewer", "elsewhere"].iter().zip(expected))
+        for (browser, (role, expected)) in
+            browsers.zip(["owner", "manager", "viewer", "elsewhere"].iter().zip(expected))
         {
             let page = only(browser, &path);
             assert_security_headers(&page);

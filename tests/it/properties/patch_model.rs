@@ -58,6 +58,10 @@ fn whole(parent: &mut Document, verb: &str, name: &str, value: &Value) -> Result
     if verb == "remove" && name == "userName" {
         return Err("mutability");
     }
+    // Choice: null leaves `active` unchanged; only a remove operation removes it.
+    if name == "active" && verb != "remove" && value.is_null() {
+        return Ok(());
+    }
     // RFC 7643 section 2.5: null and an empty list are no value. Section 3.5.2.1: adding no value does not change a
     // list.
     let nothing = value.is_null() || *value == json!([]);

@@ -20,6 +20,7 @@ mod replace;
 mod sort;
 mod strict;
 mod surface;
+mod tolerance;
 mod values;
 mod versions;
 

@@ -92,7 +92,14 @@ fn a_replaced_group_has_the_members_that_were_sent() {
     expected.sort_unstable();
     assert_eq!(members, expected);
     assert!(client.get(&format!("/Users/{}", user_ids[0])).answered(200).json.get("groups").is_none());
-    assert_eq!(client.put(&path, &json!({"displayName": "Team"})).answered(200).json["members"], json!([]));
+    // Absent is not empty.
+    let unchanged = client.put(&path, &json!({"displayName": "Team"})).answered(200).json;
+    assert_eq!(super::values(&unchanged["members"]).len(), 2);
+    for empty in [json!(null), json!([])] {
+        client.put(&path, &group("Team", &[&user_ids[0]])).answered(200);
+        let emptied = client.put(&path, &json!({"displayName": "Team", "members": empty})).answered(200).json;
+        assert_eq!(emptied["members"], json!([]));
+    }
 }
 
 #[test]

@@ -98,11 +98,28 @@ fn contradictory_filter_terms_create_no_element() {
 }
 
 #[test]
-fn null_suppresses_a_default() {
-    //
+fn active_always_has_a_value() {
+    // an empty value of a template neither deactivates nor reactivates a user.
     let client = App::shared().configuration("other");
     let made = client.post("/Users", &user_with("x", &json!({"active": null}))).answered(201).json;
-    assert!(made.get("active").is_none(), "{made}");
+    assert_eq!(made["active"], true);
+    let path = format!("/Users/{}", made["id"].as_str().unwrap());
+    client.patch(&path, &operation("replace", "active", &json!(false))).answered(200);
+    client.put(&path, &user_with("x", &json!({"active": null}))).answered(200);
+    for body in [
+        operation("replace", "active", &json!(null)),
+        operation("add", "active", &json!(null)),
+        operations(&json!([{"op": "replace", "value": {"active": null}}])),
+    ] {
+        assert_eq!(client.patch(&path, &body).answered(200).json["active"], false, "{body}");
+    }
+    let strict = App::shared().configuration_with_preset("strict");
+    let path = format!("/Users/{}", strict.created("/Users", &user("y")));
+    strict.post("/Users", &user_with("x", &json!({"active": null}))).refused(400, "invalidValue");
+    strict.put(&path, &user_with("y", &json!({"active": null}))).refused(400, "invalidValue");
+    strict.patch(&path, &operation("replace", "active", &json!(null))).refused(400, "invalidValue");
+    strict.patch(&path, &operations(&json!([{"op": "remove", "path": "active"}]))).refused(400, "mutability");
+    assert_eq!(strict.get(&path).answered(200).json["active"], true);
 }
 
 #[test]
