@@ -163,7 +163,11 @@ fn list_request_limits() -> Vec<LimitRow> {
         ),
         row("body of a management request", bytes(limits::API_BODY_MAX_BYTES), too_large),
         row("form of the portal", bytes(limits::FORM_MAX_BYTES), too_large),
-        row("query string", bytes(limits::QUERY_MAX_BYTES), "400; 414 in the management API"),
+        row(
+            "query string",
+            bytes(limits::QUERY_MAX_BYTES),
+            "414; a URL above 64 KiB gets 400 without a body from the HTTP parser",
+        ),
         row("provisioning token in a header", bytes(scim::authenticate::TOKEN_MAX_BYTES), "401"),
         row("credential of the management API", bytes(api::caller::CREDENTIAL_MAX_BYTES), "401"),
         row("nesting depth of JSON", count(json::DEPTH_MAX), invalid),
@@ -317,7 +321,12 @@ fn list_work_limits() -> Vec<LimitRow> {
             count(lists::GROUPS_IN_LIST),
             "the rest is left out, with a note in the request log; `GET /Users/{id}` has all",
         ),
-        row("passwords that are hashed at once", count(password_hashing::HASHES_AT_ONCE), "they wait"),
+        row(
+            "passwords that are hashed at once; one less than the number of cores, at least 1",
+            count(password_hashing::THREADS_MAX),
+            "they wait",
+        ),
+        row("passwords that one Bulk request hashes at once", count(password_hashing::HASHES_AT_ONCE), "they wait"),
         row(
             "passwords of users, or of known devices, that wait to be hashed",
             count(password_hashing::WAITING_MAX),

@@ -59,7 +59,7 @@ pub fn template_of_note(code: NoteCode) -> &'static str {
         NoteCode::ValueDiscarded => "accepted and discarded",
         NoteCode::UnknownAttributeIgnored => "unknown attribute ignored",
         NoteCode::NoOperations => "Operations: the list is empty, nothing was changed",
-        NoteCode::ValueRetained => "removal without effect; the attribute always has a value",
+        NoteCode::ValueRetained => "null ignored; the attribute keeps its value",
         NoteCode::ListOfOneUnwrapped => "list of one value read as the value",
         NoteCode::UnknownExtensionIgnored => "path in an unknown extension ignored",
         NoteCode::FirstPrimaryAccepted => "only the first primary value accepted",

@@ -21,7 +21,7 @@ mod tls;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Command};
 use ipnet::IpNet;
 use tracing::level_filters::LevelFilter;
 use url::{ParseError, Url};
@@ -44,6 +44,12 @@ pub const DEFAULT_PUBLIC_URL: &str = "http://127.0.0.1:8080";
 
 /// Longest public URL, in bytes.
 const URL_MAX_BYTES: usize = 512;
+
+/// Returns the arguments of a server without settings. `None` if one of them has no default.
+fn parse_default_args<A: Args>() -> Option<A> {
+    let command = A::augment_args(Command::new("defaults").no_binary_name(true));
+    A::from_arg_matches(&command.try_get_matches_from(std::iter::empty::<&str>()).ok()?).ok()
+}
 
 /// Flag of every command: the data folder.
 #[derive(Debug, Clone, Args)]

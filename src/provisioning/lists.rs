@@ -139,7 +139,7 @@ pub fn list_resources(
     request: &ListQuery,
     write: &mut WriteResource<'_>,
 ) -> Result<ResourcesPage> {
-    let page = read_page(at, scope, request, (PageEffort::Whole, write))?;
+    let page = read_page(at, scope, request, PageOutput { effort: PageEffort::Whole, write })?;
     page.ok_or_else(|| Error::database("a page has no limit of effort".to_owned()))
 }
 
@@ -153,7 +153,7 @@ pub fn list_few_resources(
     request: &ListQuery,
     write: &mut WriteResource<'_>,
 ) -> Result<Option<ResourcesPage>> {
-    read_page(at, scope, request, (PageEffort::Few, write))
+    read_page(at, scope, request, PageOutput { effort: PageEffort::Few, write })
 }
 
 /// How much work a page may take.
@@ -165,11 +165,17 @@ enum PageEffort {
     Whole,
 }
 
+/// The destination of a page, and the effort to fill it.
+struct PageOutput<'p, 'w> {
+    effort: PageEffort,
+    write: &'p mut WriteResource<'w>,
+}
+
 fn read_page(
     at: &Snapshot<'_>,
     scope: &Scope,
     request: &ListQuery,
-    (effort, write): (PageEffort, &mut WriteResource<'_>),
+    output: PageOutput<'_, '_>,
 ) -> Result<Option<ResourcesPage>> {
     let streams = request.streams(scope);
     let uses_cursor = !matches!(request.start, PageStart::Index(_));
@@ -182,12 +188,12 @@ fn read_page(
     };
     // One more than requested shows whether there is another page.
     let mut limit = if request.count == 0 { 0 } else { request.count + u64::from(uses_cursor) };
-    if effort == PageEffort::Few {
+    if output.effort == PageEffort::Few {
         limit = limit.min(FEW_RESOURCES + 1);
     }
     let ascending = request.descending == backward;
     let mut found = pages::read_page(at, &streams, &PageWindow { ascending, after: position.as_ref(), skip, limit })?;
-    if effort == PageEffort::Few && found.len() > to_usize(FEW_RESOURCES) {
+    if output.effort == PageEffort::Few && found.len() > to_usize(FEW_RESOURCES) {
         return Ok(None);
     }
     let counted_total = if position.is_none() && found.len() < to_usize(limit) && (skip == 0 || !found.is_empty()) {
@@ -199,8 +205,7 @@ fn read_page(
     let total = count_matches(at, &streams, counted_total)?;
     let mut has_more = found.len() > to_usize(request.count);
     found.truncate(to_usize(request.count));
-    let Some(WrittenPage { count, hides_groups }) = write_resources(at, scope, request, (&found, effort, write))?
-    else {
+    let Some(WrittenPage { count, hides_groups }) = write_resources(at, scope, request, &found, output)? else {
         return Ok(None);
     };
     has_more |= count < found.len();
@@ -266,8 +271,10 @@ fn write_resources(
     at: &Snapshot<'_>,
     scope: &Scope,
     request: &ListQuery,
-    (found, effort, write): (&[PageRow], PageEffort, &mut WriteResource<'_>),
+    found: &[PageRow],
+    output: PageOutput<'_, '_>,
 ) -> Result<Option<WrittenPage>> {
+    let PageOutput { effort, write } = output;
     let (mut bytes, mut written) = (0, WrittenPage { count: 0, hides_groups: false });
     for PageRow { stream, position } in found {
         let part = &request.parts[*stream];

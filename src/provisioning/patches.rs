@@ -98,8 +98,8 @@ fn patch_stored(tx: &Tx<'_>, write: &ResourceWrite<'_>, patch: &Patch, stored: S
         return write_members(tx, write, stored, members, notes);
     }
     let (before, after) = evaluate_edits(&stored, write.scope, write.resource_type, patch, &mut work)?;
-    let change = ResourceChange { before, after, members, password: patch.password.as_ref(), derived: None };
-    write_change(tx, write, stored, change, notes)
+    let change = ResourceChange { before, after, members, password: patch.password.as_ref(), derived: None, notes };
+    write_change(tx, write, stored, change)
 }
 
 /// Whether the PATCH removes the members that match a filter.
@@ -198,8 +198,8 @@ pub fn write_patch_plan(
         None => write_members(tx, write, stored, members, notes),
         Some((before, after, derived)) => {
             let password = patch.password.as_ref();
-            let change = ResourceChange { before, after, members, password, derived: Some(derived) };
-            write_change(tx, write, stored, change, notes)
+            let change = ResourceChange { before, after, members, password, derived: Some(derived), notes };
+            write_change(tx, write, stored, change)
         }
     };
     done.map(Some)

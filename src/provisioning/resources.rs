@@ -141,7 +141,7 @@ pub fn create_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>, prepared: &Prepar
     let joining: Vec<ResolvedMemberEdit> = joining.into_iter().collect();
     let growth = usage::resource_amounts(&resource_type.name, 1, usage::text_bytes(&prepared.body))
         .with(QuotaKind::Members, members::find_largest_growth(0, &joining));
-    write_within_quotas(tx, scope, &growth, || insert_prepared(tx, write, prepared, (joining, notes)))
+    write_within_quotas(tx, scope, &growth, || insert_prepared(tx, write, prepared, joining, notes))
 }
 
 /// Inserts a new resource with its resolved members.
@@ -149,7 +149,8 @@ fn insert_prepared(
     tx: &Tx<'_>,
     write: &ResourceWrite<'_>,
     prepared: &PreparedResource,
-    (joining, notes): (Vec<ResolvedMemberEdit>, DialectNotes),
+    joining: Vec<ResolvedMemberEdit>,
+    notes: DialectNotes,
 ) -> Result<WriteResult> {
     let ResourceWrite { scope, resource_type, id, members, .. } = *write;
     let PreparedResource { draft, keys, body } = prepared;
@@ -193,8 +194,8 @@ fn reactivate_resource(
     notes.add(NoteCode::InactiveResourceActivated);
     let password = draft.password.as_ref();
     let change =
-        ResourceChange { before, after: draft.attributes.clone(), members: Vec::new(), password, derived: None };
-    write_change(tx, write, stored, change, notes)
+        ResourceChange { before, after: draft.attributes.clone(), members: Vec::new(), password, derived: None, notes };
+    write_change(tx, write, stored, change)
 }
 
 /// Replaces a resource (RFC 7644 section 3.5.1). Attributes that the body omits are cleared, except `active` and
@@ -217,8 +218,8 @@ pub fn replace_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>, draft: &Resource
     let members = members.filter(|_| resource_type.members().is_some());
     let members = members.into_iter().collect();
     let password = draft.password.as_ref();
-    let change = ResourceChange { before, after, members, password, derived: None };
-    write_change(tx, write, stored, change, notes)
+    let change = ResourceChange { before, after, members, password, derived: None, notes };
+    write_change(tx, write, stored, change)
 }
 
 /// Deletes a resource, its memberships and references to it, such as `manager` (RFC 7644 section 3.6). The version of
@@ -323,10 +324,11 @@ fn edit_attributes(
     let before = parse_attributes(&stored)?;
     let mut after = before.clone();
     edit(&mut after);
-    let change = ResourceChange { before, after, members: Vec::new(), password: None, derived: None };
+    let notes = DialectNotes::default();
+    let change = ResourceChange { before, after, members: Vec::new(), password: None, derived: None, notes };
     let id = stored.id.clone();
     let write = ResourceWrite::new(scope, resource_type, &id);
-    write_change(tx, &write, stored, change, DialectNotes::default()).map(drop)
+    write_change(tx, &write, stored, change).map(drop)
 }
 
 /// Returns the resource of a write, after the check of its precondition.
@@ -350,6 +352,7 @@ pub(super) struct ResourceChange<'w> {
     pub(super) password: Option<&'w PasswordChange>,
     /// If it was computed before the transaction.
     pub(super) derived: Option<DerivedValues>,
+    pub(super) notes: DialectNotes,
 }
 
 /// What the store writes in addition to the attributes. It depends only on them.
@@ -383,23 +386,23 @@ pub(super) fn write_change(
     write: &ResourceWrite<'_>,
     stored: StoredResource,
     mut change: ResourceChange<'_>,
-    notes: DialectNotes,
 ) -> Result<WriteResult> {
-    let sets_password = passwords::changes_password(tx, &stored, change.password)?;
-    if change.before == change.after && !sets_password {
-        return write_members(tx, write, stored, change.members, notes);
+    if !passwords::changes_password(tx, &stored, change.password)? {
+        change.password = None;
     }
-    let derived = change.derived.take();
-    let computed = || DerivedValues::compute(&change.before, &change.after, write.resource_type);
-    let derived = derived.map_or_else(computed, Ok)?;
+    if change.before == change.after && change.password.is_none() {
+        return write_members(tx, write, stored, change.members, change.notes);
+    }
+    let derived = match change.derived.take() {
+        Some(derived) => derived,
+        None => DerivedValues::compute(&change.before, &change.after, write.resource_type)?,
+    };
     check_resource_length(derived.body.len(), stored.body.len())?;
     let bytes = usage::text_bytes(&derived.body) - usage::text_bytes(&stored.body);
     let growth = UsageAmounts::default()
         .with(QuotaKind::Bytes, if only_deactivates(&change) { 0 } else { bytes })
         .with(QuotaKind::Members, members::find_largest_growth(stored.member_count, &change.members));
-    write_within_quotas(tx, write.scope, &growth, || {
-        update_changed(tx, write, stored, change, (derived, sets_password, notes))
-    })
+    write_within_quotas(tx, write.scope, &growth, || update_changed(tx, write, stored, change, derived))
 }
 
 /// Whether a change does nothing but set `active` to false. It always fits, although the text grows by a few bytes: users
@@ -417,10 +420,10 @@ fn update_changed(
     write: &ResourceWrite<'_>,
     mut stored: StoredResource,
     change: ResourceChange<'_>,
-    (derived, sets_password, notes): (DerivedValues, bool, DialectNotes),
+    derived: DerivedValues,
 ) -> Result<WriteResult> {
     let ResourceWrite { scope, resource_type, .. } = *write;
-    let ResourceChange { before, after, members, password, .. } = change;
+    let ResourceChange { before, after, members, password, notes, .. } = change;
     let DerivedValues { keys: (old_keys, keys), body } = derived;
     let id = stored.id.clone();
     let publication = Publication::for_scope(tx, scope)?;
@@ -441,7 +444,7 @@ fn update_changed(
         member_rows::increment_group_versions(tx, &stored)?;
     }
     passwords::apply_password(tx, scope, &stored, password)?;
-    events::append_updated(&publication, &resource_type.name, &id, (&before, &after), sets_password)?;
+    events::append_updated(&publication, &resource_type.name, &id, (&before, &after), password.is_some())?;
     let delta = apply_members(tx, &mut stored, members)?;
     if !delta.is_empty() {
         resources::set_member_count(tx, &stored)?;
@@ -491,6 +494,7 @@ fn apply_members(
     let mut delta = MembershipDelta::default();
     let before = stored.member_count;
     for edit in members {
+        tx.check_deadline()?;
         members::apply_edit(tx, stored, edit, &mut delta)?;
     }
     member_rows::count_member_changes(tx, stored.configuration, stored.member_count - before)?;

@@ -43,7 +43,7 @@ named_enum! {
         UnknownAttributeIgnored = "unknown_attribute_ignored",
         /// A PATCH without operations.
         NoOperations = "no_operations",
-        /// A value that was removed from an attribute that always has one.
+        /// Null for an attribute that keeps its value then.
         ValueRetained = "value_retained",
         /// A list of one value for an attribute with a single value.
         ListOfOneUnwrapped = "list_of_one_unwrapped",

@@ -205,8 +205,8 @@ impl ValueReader {
                 draft.password = self.password(attribute, value)?;
             } else if let Some(value) = self.stored_value(attribute, value, format_args!("{}", attribute.name))? {
                 draft.attributes.insert(attribute.name.clone().into_owned(), value);
-            } else if attribute.always_has_value() {
-                self.keep_value(Reason::AttributeRequired, format_args!("{}", attribute.name))?;
+            } else if attribute.ignores_null() {
+                self.ignore_null(format_args!("{}", attribute.name))?;
                 draft.mentioned.pop();
             }
             return Ok(());
@@ -268,13 +268,13 @@ impl ValueReader {
         Ok(())
     }
 
-    /// Notes that an attribute keeps its value although the client removes it.
+    /// Notes that an attribute keeps its value although the client sent null.
     ///
     /// # Errors
-    /// The reason, if the rules are strict.
-    pub(super) fn keep_value(&mut self, reason: Reason, path: ValuePath<'_>) -> Result<(), Error> {
+    /// 400 invalidValue if the rules are strict.
+    pub(super) fn ignore_null(&mut self, path: ValuePath<'_>) -> Result<(), Error> {
         if self.rules.strict {
-            return Err(reason.on_field(path.to_string()));
+            return Err(Reason::AttributeRequired.on_field(path.to_string()));
         }
         self.notes.add_for(NoteCode::ValueRetained, path);
         Ok(())

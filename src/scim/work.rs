@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Reason};
 
-/// Maximum work of one request on one document. Tests measure about 50 ms for it.
+/// Maximum work of one request on one document, about 0.1 s: see the unit above.
 pub const WORK_MAX: u64 = 100_000_000;
 /// Maximum length of the stored text of one resource, in bytes.
 pub const RESOURCE_MAX_BYTES: usize = 1024 * 1024;

@@ -1,6 +1,8 @@
 //! Limits on callers that an operator can change. The other limits are constants in `web::limits`.
 
-use clap::{Args, Command, FromArgMatches};
+use clap::Args;
+
+use super::parse_default_args;
 
 /// Bytes in one MiB.
 const MIB: usize = 1024 * 1024;
@@ -97,9 +99,7 @@ pub struct Limits {
 
 /// Returns the limits of a server without settings. `None` cannot occur: every flag has a default.
 pub fn default_limits() -> Option<Limits> {
-    let command = LimitArgs::augment_args(Command::new("limits").no_binary_name(true));
-    let found = command.try_get_matches_from(std::iter::empty::<&str>()).ok()?;
-    Some(LimitArgs::from_arg_matches(&found).ok()?.limits())
+    Some(parse_default_args::<LimitArgs>()?.limits())
 }
 
 impl LimitArgs {
@@ -128,6 +128,8 @@ fn parse_rate_limit(text: &str) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
+    use clap::{Command, FromArgMatches};
+
     use super::*;
 
     fn parse_args(args: &[&str]) -> Result<Limits, String> {

@@ -1,6 +1,8 @@
 //! Settings of the portal: how long sessions live, and what browsers are asked to remember.
 
-use clap::{Args, Command, FromArgMatches};
+use clap::Args;
+
+use super::parse_default_args;
 
 /// Milliseconds in a minute.
 const MINUTE: i64 = 60 * 1000;
@@ -53,9 +55,7 @@ pub struct PortalSettings {
 
 /// Returns the settings of a server without settings. `None` cannot occur: every flag has a default.
 pub fn default_portal_settings() -> Option<PortalSettings> {
-    let command = PortalArgs::augment_args(Command::new("portal").no_binary_name(true));
-    let found = command.try_get_matches_from(std::iter::empty::<&str>()).ok()?;
-    Some(PortalArgs::from_arg_matches(&found).ok()?.portal())
+    Some(parse_default_args::<PortalArgs>()?.portal())
 }
 
 impl PortalArgs {

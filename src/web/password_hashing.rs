@@ -16,7 +16,7 @@ use crate::scim::password::{ClearText, PasswordChange, PasswordDigest};
 /// Number of hashes that one bulk request submits at a time.
 pub const HASHES_AT_ONCE: usize = 2;
 /// Most threads that hash.
-const THREADS_MAX: usize = 4;
+pub(crate) const THREADS_MAX: usize = 4;
 
 /// Hashes of users, and of known devices, that may wait.
 pub(crate) const WAITING_MAX: usize = 64;

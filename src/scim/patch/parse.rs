@@ -232,18 +232,18 @@ impl PatchReader<'_> {
         value: &Value,
         edit_path: &EditPath,
     ) -> Result<Option<AttributeChange>, Error> {
-        let always_has_value =
-            path.target.extension.is_none() && path.target.attribute.is_some_and(Attribute::always_has_value);
+        let ignores_null =
+            path.target.extension.is_none() && path.target.attribute.is_some_and(Attribute::ignores_null);
         if op == PatchOp::Remove {
             // RFC 7644 section 3.5.2.2: an attribute that is not required can be removed by name.
-            if always_has_value && self.reading.rules.strict {
+            if ignores_null && self.reading.rules.strict {
                 return Err(Reason::AttributeNotRemovable.on_field(edit_path.to_string()));
             }
             return self.removal(path, value).map(Some);
         }
         let named = self.named_value(path, value, edit_path)?;
-        if named.is_none() && always_has_value {
-            return self.reading.keep_value(Reason::AttributeRequired, format_args!("{edit_path}")).map(|()| None);
+        if named.is_none() && ignores_null {
+            return self.reading.ignore_null(format_args!("{edit_path}")).map(|()| None);
         }
         let container = path.target.attribute.is_none_or(|attribute| attribute.multi_valued);
         let adds_nothing = op == PatchOp::Add && (!value.is_null() || (container && path.target.sub.is_none()));

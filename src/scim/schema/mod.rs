@@ -266,9 +266,9 @@ impl Attribute {
         self.sub_attribute("value")
     }
 
-    /// Whether a resource always has a value of it: removing `active` keeps the state, so that an empty value of a
-    /// template does not change access.
-    pub fn always_has_value(&self) -> bool {
+    /// Whether null leaves its value unchanged: an empty value of a template must not change access, so `active` keeps its
+    /// state.
+    pub fn ignores_null(&self) -> bool {
         self.name == "active" && self.kind == DataType::Boolean
     }
 

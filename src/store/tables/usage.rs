@@ -142,7 +142,7 @@ pub fn add_usage(tx: &Tx<'_>, configuration: i64, change: &UsageAmounts) -> Resu
     )
 }
 
-/// Adds a change to the bytes of the request log of a configuration. Returns the bytes afterwards.
+/// Adds a change to the bytes of the request log of a configuration.
 pub fn add_request_log_bytes(tx: &Tx<'_>, configuration: i64, change: i64) -> Result<()> {
     tx.run(
         "UPDATE configuration_usage SET request_log_bytes = request_log_bytes + ?2 WHERE configuration = ?1",
