@@ -285,7 +285,9 @@ CREATE TABLE requests (
     -- Why the call failed: an error code of docs/errors.md, and the attribute it is about. NULL for successful calls,
     -- and for calls of earlier versions.
     reason         TEXT,
-    reason_field   TEXT
+    reason_field   TEXT,
+    -- Both bodies, compressed. The columns request_body and response_body have those of earlier versions.
+    bodies         BLOB
 ) STRICT;
 CREATE UNIQUE INDEX requests_by_configuration ON requests (configuration, id);
 CREATE INDEX requests_failed ON requests (configuration, id) WHERE failed = 1;

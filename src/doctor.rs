@@ -97,7 +97,7 @@ pub fn list_findings(
 /// choices such as running without backups. It reads file metadata.
 pub fn list_urgent_findings(settings: &Settings, store: &Store, running: &ServerStatus, now: Millis) -> Vec<Finding> {
     let figures = store.statistics();
-    let mut found = vec![check_integrity(store), files::check_disk_space(settings, &figures)];
+    let mut found = vec![check_integrity(store), check_wal(&figures), files::check_disk_space(settings, &figures)];
     found.extend(settings.backups.is_some().then(|| files::check_backups(settings, now)));
     found.extend(network::check_certificate(settings, Some(running), now));
     found.extend(running.untrusted_proxy.map(network::report_untrusted_proxy));
@@ -115,17 +115,22 @@ fn check_integrity(store: &Store) -> Finding {
 }
 
 /// Size of the write-ahead log above which a checkpoint is considered blocked.
-const WAL_MAX_BYTES: u64 = 256 << 20;
+const WAL_MAX_BYTES: u64 = 64 << 20;
 
 fn check_wal(figures: &StoreStatistics) -> Finding {
     const ABOUT: &str = "Write-ahead log";
     let bytes = figures.log_bytes.unwrap_or_default();
     let size = format_size(bytes);
-    if bytes < WAL_MAX_BYTES {
+    if figures.checkpoints.is_failing {
+        let failures = figures.checkpoints.failures;
+        let message = format!("Checkpoints of the write-ahead log ({size}) fail: {failures} times since the start.");
+        return Finding::problem(ABOUT, message, "Check the disk and the log of the server.");
+    }
+    if bytes <= WAL_MAX_BYTES {
         return Finding::fine(ABOUT, format!("The size of the write-ahead log is {size}."));
     }
-    let next = "Find and stop the program that keeps the database open, such as sqlite3 or a stopped copy.";
-    Finding::warning(ABOUT, format!("The write-ahead log has grown to {size}: a program blocks the checkpoint."), next)
+    let next = "Look for failed checkpoints in the log of the server, and for a program that keeps the database open, such as sqlite3.";
+    Finding::warning(ABOUT, format!("The write-ahead log has grown to {size}: it cannot be checkpointed."), next)
 }
 
 fn check_dropped_entries(running: &ServerStatus) -> Finding {

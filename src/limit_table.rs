@@ -13,7 +13,7 @@ use crate::provisioning::{feed, lists};
 use crate::scim::{bulk, cursor, filter, index, json, members, password, patch, schema, validate, work};
 use crate::server;
 use crate::settings;
-use crate::store::engine::{job_deadline, readers, scan_queue};
+use crate::store::engine::{checkpointer, job_deadline, readers, scan_queue, snapshot_gate};
 use crate::web::{api, bulk_jobs, call_log, limits, login_throttle, network, password_hashing, scim};
 
 /// One limit.
@@ -311,6 +311,21 @@ fn list_work_limits() -> Vec<LimitRow> {
         ),
         row("waiting of one query", LimitValue::Time(scan_queue::WAIT_MAX), busy),
         row("one query", LimitValue::Time(readers::BLOCKING_READ_MAX), "400 `tooMany`"),
+        row(
+            "snapshot of a query that evaluates a filter for each resource",
+            LimitValue::Time(snapshot_gate::SNAPSHOT_AGE_MAX),
+            "it continues in a newer snapshot",
+        ),
+        row(
+            "write-ahead log while queries overlap",
+            bytes(checkpointer::RESTART_BYTES),
+            "new queries wait up to 300 ms, and writes up to 150 ms, until it can start again",
+        ),
+        row(
+            "write-ahead log beyond the waiting of queries",
+            bytes(checkpointer::SCANS_WAIT_BYTES),
+            "new queries wait until the running ones have ended",
+        ),
         row(
             "a comparison with one key, and the read of one resource, on the event loop",
             LimitValue::Time(readers::BRIEF_READ_MAX),

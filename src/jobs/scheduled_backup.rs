@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::management::backups::{self, BackupError};
+use crate::management::backups::{self, BackupError, BackupFolder};
 use crate::settings::BackupSchedule;
 use crate::store::Store;
 
@@ -74,7 +74,8 @@ fn first_wait(schedule: &BackupSchedule) -> Duration {
 fn make_backup(store: &Store, schedule: &BackupSchedule, stopping: &Arc<AtomicBool>) -> Result<(), BackupError> {
     let started = Instant::now();
     let now = clock::current_millis();
-    let (written, removed) = backups::write_backup_to_folder(store, &schedule.folder, schedule.keep, now, stopping)?;
+    let folder = BackupFolder { path: &schedule.folder, keep: schedule.keep, with_log: schedule.with_log };
+    let (written, removed) = backups::write_backup_to_folder(store, &folder, now, stopping)?;
     let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(file = %written.path.display(), bytes = written.bytes, took_ms, removed, "backup completed");
     Ok(())

@@ -13,10 +13,23 @@ use crate::store::engine::backup::scheduled;
 pub use crate::store::engine::backup::scheduled::{
     ScheduledBackup, find_newest_time as find_newest_backup_time, list_backups as list_scheduled_backups,
 };
-pub use crate::store::engine::backup::{BackupError, RestoreOutcome, WrittenBackup, restore_backup, write_backup};
+pub use crate::store::engine::backup::{
+    BackupError, BackupOptions, RestoreOutcome, WrittenBackup, restore_backup, write_backup,
+};
 pub use crate::store::engine::integrity::{check_database, check_pages};
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::{Store, Tx};
+
+/// The folder of scheduled backups, and what is in it.
+#[derive(Debug, Clone, Copy)]
+pub struct BackupFolder<'f> {
+    /// Path of the folder.
+    pub path: &'f Path,
+    /// Number of backups to keep.
+    pub keep: usize,
+    /// Whether backups contain the request log.
+    pub with_log: bool,
+}
 
 /// Writes a backup to the folder, named after `now`, and deletes the oldest backups until `keep` are left. Returns the
 /// backup and the number of deleted backups. Blocks the calling thread; `stop` aborts it.
@@ -25,14 +38,13 @@ use crate::store::{Store, Tx};
 /// The backup could not be written or failed its integrity check, or an old backup could not be deleted.
 pub fn write_backup_to_folder(
     store: &Store,
-    folder: &Path,
-    keep: usize,
+    folder: &BackupFolder<'_>,
     now: Millis,
     stop: &Arc<AtomicBool>,
 ) -> std::result::Result<(WrittenBackup, usize), BackupError> {
-    let file = scheduled::prepare_backup_path(folder, now)?;
-    let written = store.back_up(&file, stop)?;
-    let removed = scheduled::prune_backups(folder, keep, &written.path)?;
+    let file = scheduled::prepare_backup_path(folder.path, now)?;
+    let written = store.back_up(&file, folder.with_log, stop)?;
+    let removed = scheduled::prune_backups(folder.path, folder.keep, &written.path)?;
     Ok((written, removed))
 }
 

@@ -383,7 +383,7 @@ mod tests {
     fn a_log_above_its_quota_of_bytes_loses_its_oldest_calls_in_bounded_steps() {
         let fixture = Fixture::new();
         let key = fixture.key;
-        // Each row has 202 bytes: 200 and the empty list of notes.
+        // Each row has 402 bytes: 400 and the empty list of notes.
         let now = clock::current_millis();
         fixture.log(&CallTarget::Key(key), CallOutcome::Succeeded, (0..1_200).map(|n| now - 2_000 + n));
         let bytes = |fixture: &Fixture| {
@@ -395,27 +395,27 @@ mod tests {
                 .used
                 .get(QuotaKind::RequestLogBytes)
         };
-        assert_eq!(bytes(&fixture), 1_200 * 202);
+        assert_eq!(bytes(&fixture), 1_200 * 402);
         let limited = |most: u64| QuotaDefaults {
             configuration: crate::model::quota::QuotaLimits::default().with(QuotaKind::RequestLogBytes, most),
             ..QuotaDefaults::default()
         };
-        fixture.store.set_quota_defaults(limited(100 * 202));
+        fixture.store.set_quota_defaults(limited(100 * 402));
         // A batch removes at most 500 rows, and only as many as needed.
         fixture.log(&CallTarget::Key(key), CallOutcome::Succeeded, [now + 1]);
-        assert_eq!(bytes(&fixture), 701 * 202);
+        assert_eq!(bytes(&fixture), 701 * 402);
         assert_eq!(fixture.write(move |tx| prune_log(tx, key, 250)), 250);
         while fixture.write(move |tx| prune_log(tx, key, 250)) > 0 {}
-        assert_eq!(bytes(&fixture), 100 * 202);
+        assert_eq!(bytes(&fixture), 100 * 402);
         let newest = fixture.page(&RequestLogQuery::default(), 1).calls[0].at;
         assert_eq!(newest, now + 1);
         // The total of all logs removes from the largest one.
-        assert!(fixture.store.read_inline(|at| are_logs_too_large(at, 10 * 202)).unwrap());
-        assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 10 * 202, 60)), 60);
-        assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 10 * 202, 60)), 30);
-        assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 10 * 202, 60)), 0);
+        assert!(fixture.store.read_inline(|at| are_logs_too_large(at, 10 * 402)).unwrap());
+        assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 10 * 402, 60)), 60);
+        assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 10 * 402, 60)), 30);
+        assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 10 * 402, 60)), 0);
         assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 0, 60)), 0);
-        assert_eq!(bytes(&fixture), 10 * 202);
+        assert_eq!(bytes(&fixture), 10 * 402);
     }
 
     #[test]

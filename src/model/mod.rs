@@ -9,6 +9,7 @@ pub mod configuration;
 pub mod event;
 pub mod field_change;
 pub mod ids;
+pub mod logged_bodies;
 pub mod names;
 pub mod permission;
 pub mod quota;

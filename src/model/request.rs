@@ -3,6 +3,7 @@
 
 use crate::clock::Millis;
 use crate::error::Reason;
+use crate::model::logged_bodies;
 use crate::named_enum::named_enum;
 
 /// Bytes of a body that are stored.
@@ -208,9 +209,17 @@ pub struct LoggedCall {
     pub request: LoggedBody,
     /// Response body.
     pub response: LoggedBody,
+    /// The texts of both bodies in their stored form, after [`LoggedCall::pack_bodies`].
+    pub packed_bodies: Option<Vec<u8>>,
 }
 
 impl LoggedCall {
+    /// Compresses the texts of the bodies.
+    pub fn pack_bodies(&mut self) {
+        let (request, response) = (self.request.text.take(), self.response.text.take());
+        self.packed_bodies = logged_bodies::pack_bodies(request.as_deref(), response.as_deref());
+    }
+
     /// The cause of the failure, if the call failed and the cause is known.
     pub fn failure_cause(&self) -> Option<FailureCause> {
         let refusal = self.refusal.as_deref().and_then(|code| code.parse().ok()).map(FailureCause::Token);

@@ -205,13 +205,21 @@ fn read_page(
     let total = count_matches(at, &streams, counted_total)?;
     let mut has_more = found.len() > to_usize(request.count);
     found.truncate(to_usize(request.count));
+    let last_scanned = found.last().map(|row| row.position.clone());
+    if at.was_renewed() {
+        found = retain_matches(at, &streams, found)?;
+    }
     let Some(WrittenPage { count, hides_groups }) = write_resources(at, scope, request, &found, output)? else {
         return Ok(None);
     };
+    // The end of a page that was read to its last row is known even if that row has changed since.
+    let last_scanned = if count < found.len() { None } else { last_scanned };
     has_more |= count < found.len();
     found.truncate(count);
+    let (mut first, mut last) = (found.first().map(to_position), found.last().map(to_position));
+    last = last_scanned.or(last);
     if backward {
-        found.reverse();
+        std::mem::swap(&mut first, &mut last);
     }
     // The page that the cursor came from exists. The page on the other side exists if there are more matches.
     let (has_previous, has_next) = match (&position, backward) {
@@ -220,10 +228,24 @@ fn read_page(
         (Some(_), false) => (true, has_more),
         (Some(_), true) => (has_more, true),
     };
-    let mark = |found: Option<&PageRow>| found.map(|found| CursorPosition::from(found.position.clone()));
-    let previous = if has_previous { mark(found.first()) } else { None };
-    let next = if has_next { mark(found.last()) } else { None };
+    let previous = first.filter(|_| has_previous).map(CursorPosition::from);
+    let next = last.filter(|_| has_next).map(CursorPosition::from);
     Ok(Some(ResourcesPage { total, count, is_reversed: backward, hides_groups, previous, next }))
+}
+
+fn to_position(row: &PageRow) -> SortPosition {
+    row.position.clone()
+}
+
+/// Discards rows that no longer exist or match. For a page that was found in more than one snapshot.
+fn retain_matches(at: &Snapshot<'_>, streams: &[ResourceStream<'_>], found: Vec<PageRow>) -> Result<Vec<PageRow>> {
+    let mut matches = Vec::with_capacity(found.len());
+    for row in found {
+        if pages::matches_now(at, &streams[row.stream], row.position.row)? {
+            matches.push(row);
+        }
+    }
+    Ok(matches)
 }
 
 fn to_usize(number: u64) -> usize {

@@ -25,6 +25,10 @@ pub struct BackupScheduleArgs {
         value_parser = clap::value_parser!(u16).range(1..)
     )]
     keep: u16,
+
+    /// Include the request log in scheduled backups
+    #[arg(long = "backup-with-log", env = "ROLLCALL_BACKUP_WITH_LOG")]
+    with_log: bool,
 }
 
 /// Validated settings of scheduled backups.
@@ -36,6 +40,8 @@ pub struct BackupSchedule {
     pub interval: Duration,
     /// Number of backups to keep, at least one.
     pub keep: usize,
+    /// Whether the backups contain the request log.
+    pub with_log: bool,
 }
 
 impl BackupSchedule {
@@ -55,7 +61,7 @@ impl BackupScheduleArgs {
     /// Returns the schedule, or `None` if no folder is set.
     pub(super) fn schedule(&self) -> Option<BackupSchedule> {
         let folder = self.folder.clone()?;
-        Some(BackupSchedule { folder, interval: self.interval, keep: self.keep.into() })
+        Some(BackupSchedule { folder, interval: self.interval, keep: self.keep.into(), with_log: self.with_log })
     }
 }
 

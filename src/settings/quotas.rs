@@ -27,11 +27,11 @@ pub struct QuotaArgs {
     quota_storage: u64,
 
     /// Bytes of the request log of one configuration, in MiB; the oldest calls are removed first
-    #[arg(long, value_name = "MIB", env = "ROLLCALL_QUOTA_REQUEST_LOG", default_value = "512", value_parser = parse_mebibytes())]
+    #[arg(long, value_name = "MIB", env = "ROLLCALL_QUOTA_REQUEST_LOG", default_value = "128", value_parser = parse_mebibytes())]
     quota_request_log: u64,
 
     /// Bytes of the request logs of all configurations, in MiB; the largest log is shortened first
-    #[arg(long, value_name = "MIB", env = "ROLLCALL_REQUEST_LOG_TOTAL", default_value = "8192", value_parser = parse_mebibytes())]
+    #[arg(long, value_name = "MIB", env = "ROLLCALL_REQUEST_LOG_TOTAL", default_value = "256", value_parser = parse_mebibytes())]
     request_log_total: u64,
 
     /// Configurations of one account

@@ -13,6 +13,7 @@ use crate::store::engine::writer;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 pub use crate::store::engine::open_error::OpenError;
 pub use crate::store::engine::owner::WorkOwner;
@@ -25,11 +26,16 @@ use tokio::sync::watch;
 
 use crate::error::Result;
 use crate::model::quota::QuotaDefaults;
+use crate::store::engine::checkpointer::{Checkpointer, LogMonitor};
 use crate::store::engine::files::{DataFiles, ServerLock};
 use crate::store::engine::readers::ReaderPool;
 use crate::store::engine::scan_queue::{SCANS_MAX, ScanQueue};
+use crate::store::engine::snapshot_gate::SnapshotGate;
 pub(in crate::store) use crate::store::engine::sqlite_errors::find_violated_columns;
 use crate::store::engine::writer::Writer;
+
+/// Age of the oldest waiting write from which the store is under pressure.
+const PRESSURE_AGE: Duration = Duration::from_millis(500);
 
 /// How the store is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +70,8 @@ pub(crate) struct SharedState {
     /// Changes with each commit that published events.
     events: watch::Sender<u64>,
     counters: statistics::WriterCounters,
+    log: LogMonitor,
+    gate: SnapshotGate,
     quota_defaults: RwLock<QuotaDefaults>,
 }
 
@@ -129,13 +137,16 @@ impl Store {
             closing: AtomicBool::new(false),
             events: watch::Sender::new(0),
             counters: statistics::WriterCounters::default(),
+            log: LogMonitor::new(&connection).map_err(|error| OpenError::sqlite(data_dir, error))?,
+            gate: SnapshotGate::default(),
             quota_defaults: RwLock::new(quota_defaults),
         });
         if access == OpenMode::Serve {
             integrity::run_quick_check(&connection, &shared)?;
         }
+        let checkpointer = if access == OpenMode::Serve { Some(Checkpointer::start(&shared)?) } else { None };
         Ok(Self {
-            writer: Arc::new(Writer::start(connection, Arc::clone(&shared), queue_limit)?),
+            writer: Arc::new(Writer::start(connection, Arc::clone(&shared), queue_limit, checkpointer)?),
             pool: Arc::new(ReaderPool::new(Arc::clone(&shared))),
             scans: Arc::default(),
             shared,
@@ -260,6 +271,16 @@ impl Store {
     /// How many writes of one owner the queue accepts in any case, however many writes of others wait.
     pub fn smallest_write_share(&self) -> usize {
         self.writer.smallest_share()
+    }
+
+    /// Whether writes wait so long, or the write-ahead log is so large, that only important data should be written.
+    pub fn is_under_pressure(&self) -> bool {
+        self.writer.oldest_age() > PRESSURE_AGE || self.shared.log.is_large()
+    }
+
+    /// Whether checkpoints of the write-ahead log succeed. Without them it grows until the disk is full.
+    pub fn is_checkpointing(&self) -> bool {
+        !self.shared.log.figures().is_failing
     }
 
     /// Whether the writer makes progress, or no write waits for it.

@@ -116,7 +116,12 @@ impl CallActivity {
     /// # Errors
     /// Errors of the store. Data that was not stored is lost; lost calls are counted as missed.
     pub async fn flush(&self, store: &Store) -> Result<()> {
-        let (pending, missed) = self.drain();
+        // The other writes have waited too long already: they are more important than the log.
+        let sheds_load = store.is_under_pressure();
+        let (mut pending, mut missed) = self.drain();
+        if sheds_load {
+            self.shed_calls(std::mem::take(&mut pending.calls), &mut missed);
+        }
         let seen = flush_last_seen(store, pending.tokens, pending.configurations).await;
         let logged = self.flush_calls(store, pending.calls, missed).await;
         seen.and(logged)
@@ -159,6 +164,14 @@ impl CallActivity {
             }
         }
         result
+    }
+
+    /// Counts calls that are not stored because other writes wait.
+    fn shed_calls(&self, calls: Vec<RecordedCall>, missed: &mut HashMap<CallTarget, MissedCalls>) {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).missed_total += calls.len() as u64;
+        for call in calls {
+            count_missed_call(missed, call.caller.configuration(), call.at, 1);
+        }
     }
 
     /// Counts calls that could not be stored.
@@ -237,13 +250,17 @@ impl PendingCalls {
     }
 
     fn count_missed(&mut self, target: CallTarget, at: Millis, calls: u32) {
-        if self.missed.len() >= MISSED_MAX && !self.missed.contains_key(&target) {
-            return;
-        }
-        let missed = self.missed.entry(target).or_insert(MissedCalls { calls: 0, first: at, last: at });
-        missed.calls = missed.calls.saturating_add(calls);
-        missed.last = at;
+        count_missed_call(&mut self.missed, target, at, calls);
     }
+}
+
+fn count_missed_call(missed: &mut HashMap<CallTarget, MissedCalls>, target: CallTarget, at: Millis, calls: u32) {
+    if missed.len() >= MISSED_MAX && !missed.contains_key(&target) {
+        return;
+    }
+    let missed = missed.entry(target).or_insert(MissedCalls { calls: 0, first: at, last: at });
+    missed.calls = missed.calls.saturating_add(calls);
+    missed.last = at;
 }
 
 impl LogBudget {
@@ -339,9 +356,9 @@ struct LogBatch {
 }
 
 impl LogBatches {
-    fn add(&mut self, entry: RequestLogEntry) {
-        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
-        let bytes = length(&entry.call.request.text) + length(&entry.call.response.text);
+    fn add(&mut self, mut entry: RequestLogEntry) {
+        entry.call.pack_bodies();
+        let bytes = entry.call.packed_bodies.as_ref().map_or(0, Vec::len);
         let fits =
             |batch: &&mut LogBatch| batch.entries.len() < CALLS_PER_BATCH && batch.bytes + bytes <= BYTES_PER_BATCH;
         if let Some(batch) = self.0.last_mut().filter(fits) {
@@ -364,7 +381,7 @@ mod tests {
     use crate::management::request_log::RequestLogQuery;
     use crate::management::tokens::TokenDraft;
     use crate::model::audit_context::{AccountScope, AuditContext};
-    use crate::model::configuration::ConfigurationSource;
+    use crate::model::configuration::{Configuration, ConfigurationSource};
     use crate::model::request::TokenRefusal;
     use crate::scim::dialect::DialectNotes;
     use crate::web::request_log::RecordedBody;
@@ -435,9 +452,35 @@ mod tests {
     }
 
     #[test]
-    fn the_log_reports_the_number_and_time_of_missed_calls() {
+    fn calls_are_counted_instead_of_stored_while_writes_wait() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open_for_server(folder.path()).unwrap();
+        let made = create_test_configuration(&store);
+        let slow = store.clone();
+        let slow_write = std::thread::spawn(move || {
+            slow.write_blocking(|_| {
+                std::thread::sleep(Duration::from_millis(1_500));
+                Ok(())
+            })
+        });
+        while !store.is_under_pressure() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let activity = CallActivity::default();
+        for _ in 0..5 {
+            let caller = CallerIdentity::Caller { configuration: made.key, token: "t".to_owned() };
+            activity.record(RecordedCall { request_id: clock::new_id(), ..call(Method::POST, caller, 1_000) });
+        }
+        actix_web::rt::System::new().block_on(activity.flush(&store)).unwrap();
+        slow_write.join().unwrap().unwrap();
+        let query = RequestLogQuery::default();
+        let page = store
+            .read_inline(|at| request_log::list_calls(at, &AccountScope::AllAccounts, &made.id, &query, 2_000))
+            .unwrap();
+        assert_eq!((page.calls.len(), page.calls[0].missed, activity.figures()[2]), (1, 5, 5));
+    }
+
+    fn create_test_configuration(store: &Store) -> Configuration {
         let made = store.write_blocking(|tx| {
             let (token, id) = (BearerToken::generate().unwrap(), clock::new_id());
             let new = NewConfiguration {
@@ -452,7 +495,14 @@ mod tests {
             };
             create_configuration(tx, &AuditContext::server(), &new)
         });
-        let made = made.unwrap();
+        made.unwrap()
+    }
+
+    #[test]
+    fn the_log_reports_the_number_and_time_of_missed_calls() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_server(folder.path()).unwrap();
+        let made = create_test_configuration(&store);
         let activity = CallActivity::default();
         for _ in 0..READS_PER_INTERVAL + 7 {
             let caller = CallerIdentity::Caller { configuration: made.key, token: "t".to_owned() };

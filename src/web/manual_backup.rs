@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::clock;
-use crate::management::backups;
+use crate::management::backups::{self, BackupFolder};
 use crate::model::audit_context::AuditContext;
 use crate::settings::BackupSchedule;
 use crate::store::Store;
@@ -52,7 +52,9 @@ pub(super) async fn run_manual_backup(
 ) -> anyhow::Result<()> {
     let (source, stop) = (store.clone(), Arc::clone(&permit.0.stop));
     let write = move || {
-        backups::write_backup_to_folder(&source, &schedule.folder, schedule.keep, clock::current_millis(), &stop)
+        let BackupSchedule { folder, keep, with_log, .. } = &schedule;
+        let folder = BackupFolder { path: folder, keep: *keep, with_log: *with_log };
+        backups::write_backup_to_folder(&source, &folder, clock::current_millis(), &stop)
     };
     let (written, removed) = run_blocking(write).await?.inspect_err(|problem| {
         tracing::error!(%problem, "THE MANUAL BACKUP FAILED");

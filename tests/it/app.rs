@@ -63,6 +63,12 @@ impl App {
         Self::spawn(command, data, &[])
     }
 
+    /// Like `start_through`, with a file for the log.
+    pub(crate) fn start_logged_through(mut command: Command, data: &Path, log: &Path) -> Self {
+        command.arg(BINARY).stderr(std::fs::File::create(log).unwrap());
+        Self::spawn_as(command, data, &[])
+    }
+
     fn spawn(mut command: Command, data: &Path, flags: &[&str]) -> Self {
         command.stderr(Stdio::null());
         Self::spawn_as(command, data, flags)

@@ -366,6 +366,63 @@ fn scheduled_backups_keep_the_configured_number_of_files() {
     run(again.path(), &["check"]);
 }
 
+/// Adds calls with large bodies to the request log, as many weeks of traffic would.
+fn fill_request_log(data: &Path, calls: u32) {
+    let database = Connection::open(data.join("rollcall.db")).unwrap();
+    database
+        .execute_batch(&format!(
+            "BEGIN;
+             WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {calls})
+             INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, notes, bodies)
+             SELECT 1, printf('ffffffff-%08d', n), 0, 0, 'GET', '/Users', 200, 0, '[]', randomblob(2000) FROM n;
+             UPDATE configuration_usage SET request_log_bytes = request_log_bytes + {calls} * (400 + 6 + 2 + 2000)
+             WHERE configuration = 1;
+             COMMIT; PRAGMA wal_checkpoint(TRUNCATE);"
+        ))
+        .unwrap();
+}
+
+#[test]
+fn a_backup_leaves_out_the_request_log_unless_it_is_requested() {
+    const CALLS: u32 = 15_000;
+    const LOG_BYTES: u64 = CALLS as u64 * 2_000;
+    let data = tempfile::tempdir().unwrap();
+    let mut app = App::start(data.path());
+    let client = app.configuration("other");
+    let made = Mutex::new(Vec::new());
+    under_load(&client, &made, || {
+        while made.lock().unwrap().len() < 1_500 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    });
+    let users = made.lock().unwrap().len() as u64;
+    assert_eq!(app.terminate(), Some(0));
+    fill_request_log(data.path(), CALLS);
+    run(data.path(), &["check"]);
+    let folder = tempfile::tempdir().unwrap();
+    let [small, large] = ["small.db", "large.db"].map(|name| folder.path().join(name));
+    let said = run(data.path(), &["backup", text(&small)]);
+    assert!(said.contains("without the request log"), "{said}");
+    run(data.path(), &["backup", "--with-log", text(&large)]);
+    let bytes = |path: &Path| path.metadata().unwrap().len();
+    assert!(bytes(&large) > LOG_BYTES, "{}", bytes(&large));
+    // At most 10 MB for 6,000 users.
+    assert!(bytes(&small) < users * 10_000_000 / 6_000, "{} bytes for {users} users", bytes(&small));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no other files are left");
+    for (file, rows, is_empty) in [(&small, 0, true), (&large, i64::from(CALLS), false)] {
+        let again = tempfile::tempdir().unwrap();
+        let said = run(again.path(), &["restore", text(file)]);
+        assert_eq!(said.contains("the log is empty"), is_empty, "{said}");
+        run(again.path(), &["check"]);
+        let database = Connection::open(again.path().join("rollcall.db")).unwrap();
+        let sql = "SELECT count(*) FROM requests WHERE id LIKE 'ffffffff%'";
+        let found: i64 = database.query_row(sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(found, rows);
+        let app = App::start(again.path());
+        assert_eq!(client.at(app.address).count("/Users"), users);
+    }
+}
+
 #[test]
 fn a_failed_scheduled_backup_is_logged_as_an_error_and_the_server_continues() {
     let (data, client) = stopped_server();

@@ -36,3 +36,4 @@ mod tables;
 mod tenants;
 mod transcripts;
 mod upgrade;
+mod write_ahead_log;

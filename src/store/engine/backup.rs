@@ -4,6 +4,7 @@
 //! A backup is a single file without a write-ahead log. It contains the data committed when the backup started and no
 //! freed pages, so it does not contain purged data.
 
+mod page_copy;
 mod restore;
 pub mod scheduled;
 
@@ -28,6 +29,10 @@ pub use crate::store::engine::backup::restore::{RestoreOutcome, restore_backup};
 const UPGRADE_BACKUPS_MAX: usize = 3;
 /// Name prefix of those backups, after the name of the database.
 const UPGRADE_BACKUP_PREFIX: &str = "before-v";
+/// Suffix of the copied pages, from which the backup is made.
+const COPIED_PAGES_SUFFIX: &str = "-pages";
+/// Suffixes of the files of an incomplete backup.
+const PARTIAL_SUFFIXES: [&str; 6] = ["", "-journal", "-pages", "-pages-journal", "-pages-wal", "-pages-shm"];
 /// SQLite virtual machine steps between two checks of the stop flag: a few milliseconds.
 const STEPS_BETWEEN_CHECKS: i32 = 100_000;
 
@@ -81,6 +86,11 @@ pub enum BackupError {
         /// The first finding.
         detail: String,
     },
+    /// The write-ahead log grew too large during the copy.
+    #[error(
+        "the write-ahead log grew by more than 192 MiB while {0} was written, because the disk is too slow for the writes of that time: give a file on a faster disk, or repeat it later"
+    )]
+    LogGrew(PathBuf),
     /// The server is stopping.
     #[error("the backup was canceled because the server is stopping")]
     Stopped,
@@ -116,6 +126,15 @@ fn map_io_error(doing: &'static str, path: &Path, source: io::Error) -> BackupEr
     BackupError::Io { doing, path: path.to_owned(), source }
 }
 
+/// What a backup contains, and whether it replaces a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct BackupOptions {
+    /// Whether an existing file is replaced.
+    pub replace: bool,
+    /// Whether the request log is in it.
+    pub with_log: bool,
+}
+
 /// A completed backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenBackup {
@@ -125,22 +144,21 @@ pub struct WrittenBackup {
     pub bytes: u64,
 }
 
-/// Backs up the database in `data_dir` to `file`, with or without a running server. `replace` allows an existing file
-/// to be replaced.
+/// Backs up the database in `data_dir` to `file`, with or without a running server.
 ///
 /// The backup gets its final name only after it is synced and checked, so a file with this name is always valid.
-pub fn write_backup(data_dir: &Path, file: &Path, replace: bool) -> BackupResult<WrittenBackup> {
+pub fn write_backup(data_dir: &Path, file: &Path, options: BackupOptions) -> BackupResult<WrittenBackup> {
     let files = DataFiles::prepare(data_dir, false)?;
     if connection::probe_file(&files.database)? == 0 {
         return Err(OpenError::NotFound(files.database).into());
     }
-    back_up_to(&files, file, replace, &Arc::default())
+    back_up_to(&files, file, options, &Arc::default())
 }
 
 impl Store {
     /// Backs up the database of a running server to `file`. Returns `Stopped` when `stop` becomes true.
-    pub fn back_up(&self, file: &Path, stop: &Arc<AtomicBool>) -> BackupResult<WrittenBackup> {
-        back_up_to(&self.shared.files, file, false, stop)
+    pub fn back_up(&self, file: &Path, with_log: bool, stop: &Arc<AtomicBool>) -> BackupResult<WrittenBackup> {
+        back_up_to(&self.shared.files, file, BackupOptions { replace: false, with_log }, stop)
     }
 }
 
@@ -148,13 +166,13 @@ impl Store {
 /// kind.
 pub(crate) fn back_up_before_upgrade(files: &DataFiles, version: i32) -> BackupResult<()> {
     for partial_file in
-        list_upgrade_backups(files, ".", ".part")?.into_iter().chain(list_upgrade_backups(files, ".", ".part-journal")?)
+        PARTIAL_SUFFIXES.iter().map(|suffix| list_upgrade_backups(files, ".", &format!(".part{suffix}")))
     {
-        delete_file(&partial_file)?;
+        partial_file?.iter().try_for_each(|path| delete_file(path))?;
     }
     let file =
         files.sibling_path(&format!("{UPGRADE_BACKUP_PREFIX}{version}-{}", format_stamp(clock::current_millis())));
-    let written = back_up_to(files, &file, true, &Arc::default())?;
+    let written = back_up_to(files, &file, BackupOptions { replace: true, with_log: true }, &Arc::default())?;
     files.match_folder_owner(&written.path);
     tracing::info!(backup = %written.path.display(), bytes = written.bytes, "backed up the database before the upgrade");
     let mut others = list_upgrade_backups(files, "", "Z")?;
@@ -186,7 +204,12 @@ pub fn format_stamp(at: Millis) -> String {
 }
 
 /// Backs up the database to `file`. Validates the target before it writes anything.
-fn back_up_to(files: &DataFiles, file: &Path, replace: bool, stop: &Arc<AtomicBool>) -> BackupResult<WrittenBackup> {
+fn back_up_to(
+    files: &DataFiles,
+    file: &Path,
+    BackupOptions { replace, with_log }: BackupOptions,
+    stop: &Arc<AtomicBool>,
+) -> BackupResult<WrittenBackup> {
     let target = resolve_path(file)?;
     if files.is_in_use(&target) {
         return Err(BackupError::InUse(target));
@@ -194,7 +217,15 @@ fn back_up_to(files: &DataFiles, file: &Path, replace: bool, stop: &Arc<AtomicBo
     check_target(&target, replace)?;
     let part = build_partial_path(&target);
     delete_partial_copy(&part)?;
-    let result = copy_database(&files.database, &part, stop).and_then(|()| {
+    let pages = append_suffix(&part, COPIED_PAGES_SUFFIX);
+    let copied = page_copy::copy_pages(&files.database, &pages, stop).and_then(|()| {
+        if !with_log {
+            page_copy::leave_out_log(&pages)?;
+        }
+        copy_database(&pages, &part, stop).map_err(|error| name_source(error, &files.database))
+    });
+    let result = copied.and_then(|()| {
+        PARTIAL_SUFFIXES.iter().skip(1).try_for_each(|suffix| delete_file(&append_suffix(&part, suffix)))?;
         // The target may have been created in the meantime.
         check_target(&target, replace)?;
         let bytes = fs::metadata(&part).map_err(|error| map_io_error("read", &part, error))?.len();
@@ -205,19 +236,40 @@ fn back_up_to(files: &DataFiles, file: &Path, replace: bool, stop: &Arc<AtomicBo
     result.inspect_err(|_| drop(delete_partial_copy(&part)))
 }
 
-/// Copies a database to a new file with mode 0600, syncs it and checks it.
-fn copy_database(from: &Path, to: &Path, stop: &Arc<AtomicBool>) -> BackupResult<()> {
-    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
-    drop(created.map_err(|error| map_io_error("create", to, error))?);
-    let name = to.to_str().ok_or_else(|| BackupError::BadName(to.to_owned()))?;
-    let failed = |error: rusqlite::Error| match error.sqlite_error_code() {
+/// Replaces the copied pages by the database in an error.
+fn name_source(error: BackupError, database: &Path) -> BackupError {
+    match error {
+        BackupError::DamagedDatabase { detail, .. } => build_damage_error(database, detail),
+        BackupError::Sqlite { source, .. } => BackupError::Sqlite { path: database.to_owned(), source },
+        other => other,
+    }
+}
+
+/// Creates an empty file with mode 0600.
+fn create_file(path: &Path) -> BackupResult<()> {
+    let created = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    created.map(drop).map_err(|error| map_io_error("create", path, error))
+}
+
+/// Converts an error of SQLite while `from` is copied to `to`.
+fn map_sqlite_error(from: &Path, to: &Path, error: rusqlite::Error) -> BackupError {
+    match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted) => BackupError::Stopped,
         Some(ErrorCode::DiskFull) => BackupError::DiskFull(to.to_owned()),
         Some(ErrorCode::DatabaseCorrupt) => build_damage_error(from, error.to_string()),
         _ => BackupError::Sqlite { path: from.to_owned(), source: error },
-    };
+    }
+}
+
+/// Copies a database to a new file with mode 0600, syncs it and checks it.
+fn copy_database(from: &Path, to: &Path, stop: &Arc<AtomicBool>) -> BackupResult<()> {
+    create_file(to)?;
+    let name = to.to_str().ok_or_else(|| BackupError::BadName(to.to_owned()))?;
+    let failed = |error: rusqlite::Error| map_sqlite_error(from, to, error);
     let source = connection::connect_source(from).map_err(failed)?;
     install_stop_handler(&source, stop).map_err(failed)?;
+    // Databases of earlier versions have larger pages.
+    source.pragma_update(None, "page_size", connection::PAGE_BYTES).map_err(failed)?;
     source.execute("VACUUM INTO ?1", [name]).map_err(failed)?;
     drop(source);
     // VACUUM INTO does not sync the file.
@@ -275,12 +327,15 @@ fn sync_directory(folder: &Path) -> BackupResult<()> {
     sync_folder(folder).map_err(|error| map_io_error("sync the folder", folder, error))
 }
 
-/// Deletes an incomplete copy and its SQLite journal.
+/// Deletes an incomplete copy, the copied pages, and the files that SQLite made for them.
 fn delete_partial_copy(part: &Path) -> BackupResult<()> {
-    let mut journal = part.as_os_str().to_owned();
-    journal.push("-journal");
-    delete_file(Path::new(&journal))?;
-    delete_file(part)
+    PARTIAL_SUFFIXES.iter().try_for_each(|suffix| delete_file(&append_suffix(part, suffix)))
+}
+
+fn append_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// Deletes a file if it exists.
@@ -311,10 +366,10 @@ mod tests {
                 .try_for_each(|key| crate::store::tables::instance::set_value(tx, &format!("key {key}"), "value"))
         };
         store.write_blocking(fill).unwrap();
-        let canceled = store.back_up(&target.path().join("a.db"), &stop);
+        let canceled = store.back_up(&target.path().join("a.db"), true, &stop);
         assert!(matches!(canceled, Err(BackupError::Stopped)), "{canceled:?}");
         assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0);
         stop.store(false, Ordering::SeqCst);
-        store.back_up(&target.path().join("a.db"), &stop).unwrap();
+        store.back_up(&target.path().join("a.db"), true, &stop).unwrap();
     }
 }

@@ -10,6 +10,7 @@ use crate::clock::{self, Millis};
 use crate::error::{Error, Reason};
 use crate::log;
 use crate::store::SharedState;
+use crate::store::engine::checkpointer::{self, Checkpointer};
 use crate::store::engine::connection;
 use crate::store::engine::job_deadline::JobDeadline;
 use crate::store::engine::queued_write::{Isolation, QueuedWrite, WriteVerdict};
@@ -37,6 +38,8 @@ pub(crate) struct WriterThread {
     deadline: JobDeadline,
     /// `None` after a disk failure, until the database is opened again.
     connection: Option<Connection>,
+    /// `None` for commands, whose connection checkpoints by itself.
+    checkpointer: Option<Checkpointer>,
     shared: Arc<SharedState>,
     mean_commit: Duration,
     /// The time of the last write. Times never decrease.
@@ -98,6 +101,7 @@ impl WriterThread {
             queue: QueueEnd(queue),
             deadline: JobDeadline::new(),
             connection: Some(connection),
+            checkpointer: None,
             shared,
             mean_commit: Duration::ZERO,
             latest_time: Millis::MIN,
@@ -107,9 +111,22 @@ impl WriterThread {
         }
     }
 
+    /// Lets this checkpointer run the checkpoints.
+    pub(crate) fn with_checkpointer(self, checkpointer: Checkpointer) -> Self {
+        Self { checkpointer: Some(checkpointer), ..self }
+    }
+
+    /// Prepares a new connection for the jobs.
+    fn watch_connection(&self, connection: &Connection) -> rusqlite::Result<()> {
+        if self.checkpointer.is_some() {
+            checkpointer::observe_commits(connection);
+        }
+        self.deadline.watch(connection)
+    }
+
     pub(crate) fn run(mut self) {
         if let Some(connection) = &self.connection
-            && let Err(error) = self.deadline.watch(connection)
+            && let Err(error) = self.watch_connection(connection)
         {
             tracing::error!(%error, "writes have no time limit");
         }
@@ -156,8 +173,9 @@ impl WriterThread {
         let opened = match self.connection.take() {
             Some(connection) => Ok(connection),
             None => connection::connect_writer(&self.shared.files)
-                .and_then(|connection| self.deadline.watch(&connection).map(|()| connection)),
+                .and_then(|connection| self.watch_connection(&connection).map(|()| connection)),
         };
+        self.shared.log.wait_for_restart();
         let result = opened.and_then(|connection| {
             let begun = execute_statement(&connection, "BEGIN IMMEDIATE");
             let outcome = begun.and_then(|()| self.fill_and_commit(&connection, batch));
@@ -219,6 +237,9 @@ impl WriterThread {
         execute_statement(connection, "COMMIT")?;
         if connection.total_changes() != changes {
             self.record_commit(start.elapsed(), batch);
+            if self.checkpointer.is_some() {
+                self.shared.log.record_commit();
+            }
         }
         if has_events {
             self.shared.events.send_modify(|count| *count += 1);
@@ -262,6 +283,7 @@ impl WriterThread {
 
     /// Checkpoints the log, so that a single file is left.
     fn checkpoint_and_close(mut self) {
+        drop(self.checkpointer.take());
         let Some(connection) = self.connection.take() else {
             return;
         };

@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use crate::store::engine::files::DataFiles;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::upgrade;
+use crate::store::tables::request_log;
 
 /// How long a statement waits for a lock of another process, such as a command that runs while the server does.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,9 +19,13 @@ const CACHE_KIB: i32 = -16_000;
 const SCAN_CACHE_KIB: i32 = -4_000;
 /// Size of a connection's statement cache: more than the crate has statements, so that none is compiled twice.
 const STATEMENTS_MAX: usize = 256;
-/// Number of pages in the write-ahead log that starts a checkpoint: 16 MiB. Larger than SQLite's default of 4 MiB,
-/// because writes wait while a checkpoint syncs the file.
+/// Page cache of the checkpointer, in KiB. It copies pages without the cache.
+const CHECKPOINT_CACHE_KIB: i32 = -64;
+/// Number of pages in the write-ahead log that starts a checkpoint of a command: 16 MiB. The server has a checkpointer.
 const CHECKPOINT_PAGES: i32 = 4_000;
+/// Bytes of a page of a new file. Each changed page is in the write-ahead log once per commit, and a new user changes some
+/// 18 pages, most of them by a few bytes.
+pub(crate) const PAGE_BYTES: i32 = 2_048;
 /// Size in bytes to which the write-ahead log is truncated after it has grown larger.
 const LOG_MAX_BYTES: i64 = 32 << 20;
 
@@ -56,6 +61,7 @@ pub(crate) fn connect_writer(files: &DataFiles) -> rusqlite::Result<Connection> 
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(&files.database, flags)?;
     set_up_connection(&connection)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     use_write_ahead_log(&connection)?;
     connection.execute_batch(&format!(
         "PRAGMA synchronous = FULL;
@@ -63,6 +69,14 @@ pub(crate) fn connect_writer(files: &DataFiles) -> rusqlite::Result<Connection> 
          PRAGMA journal_size_limit = {LOG_MAX_BYTES};
          PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
     ))?;
+    Ok(connection)
+}
+
+/// Opens the connection of the checkpointer. `synchronous=FULL` syncs the log in front of the pages that are copied.
+pub(crate) fn connect_checkpointer(files: &DataFiles) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(&files.database, flags)?;
+    connection.execute_batch(&format!("PRAGMA synchronous = FULL; PRAGMA cache_size = {CHECKPOINT_CACHE_KIB};"))?;
     Ok(connection)
 }
 
@@ -107,6 +121,7 @@ fn set_up_connection(connection: &Connection) -> rusqlite::Result<()> {
     ))?;
     // Query planner stability. Without it a statement with a bound LIMIT is compiled again at each run.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    request_log::register_functions(connection)?;
     crate::store::filter_sql::register_functions(connection)
 }
 

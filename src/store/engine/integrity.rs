@@ -145,8 +145,9 @@ const CONSISTENCY_RULES: &[(&str, &str)] = &[
     (
         "the bytes of a request log differ from their counter",
         "SELECT configuration FROM (
-             SELECT configuration, 200 + octet_length(path) + octet_length(notes) + ifnull(octet_length(detail), 0)
-                    + ifnull(octet_length(request_body), 0) + ifnull(octet_length(response_body), 0) AS bytes
+             SELECT configuration, 400 + octet_length(path) + octet_length(notes) + ifnull(octet_length(detail), 0)
+                    + ifnull(octet_length(request_body), 0) + ifnull(octet_length(response_body), 0)
+                    + ifnull(octet_length(bodies), 0) AS bytes
              FROM requests
              UNION ALL SELECT configuration, -request_log_bytes FROM configuration_usage)
          GROUP BY configuration HAVING sum(bytes) <> 0",

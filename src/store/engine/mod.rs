@@ -3,6 +3,7 @@
 
 pub mod backup;
 pub(crate) mod batch;
+pub(crate) mod checkpointer;
 pub(crate) mod connection;
 pub(crate) mod database;
 pub(crate) mod fair_queue;
@@ -15,6 +16,7 @@ pub(crate) mod queued_write;
 pub(crate) mod readers;
 pub(crate) mod scan_queue;
 pub(crate) mod snapshot;
+pub(crate) mod snapshot_gate;
 pub(crate) mod sqlite_errors;
 pub(crate) mod statistics;
 pub(crate) mod upgrade;

@@ -13,6 +13,7 @@ use crate::store::SharedState;
 use crate::store::engine::connection;
 use crate::store::engine::scan_queue::SCANS_MAX;
 use crate::store::engine::snapshot::Snapshot;
+use crate::store::engine::snapshot_gate::ScanSnapshot;
 use crate::store::engine::sqlite_errors::ObservedFailures;
 
 /// Time limit of one read on a thread that may block.
@@ -228,9 +229,10 @@ impl ReaderPool {
         let deadline = Instant::now() + BLOCKING_READ_MAX;
         connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(move || Instant::now() > deadline))?;
         let result = {
+            let scan = ScanSnapshot::enter(&self.shared.gate, deadline)?;
             // Rolls back when dropped, also in a panic, because the connection returns to the pool in any case.
             let snapshot = connection.unchecked_transaction()?;
-            read(&Snapshot::new(&snapshot))
+            read(&Snapshot::of_scan(&snapshot, &scan))
         };
         connection.progress_handler(0, None::<fn() -> bool>)?;
         result.map_err(|error| check_for_corruption(&self.shared, error))

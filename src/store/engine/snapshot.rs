@@ -10,15 +10,40 @@ use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::quota::QuotaDefaults;
 use crate::store::engine::job_deadline::JobDeadline;
+use crate::store::engine::snapshot_gate::ScanSnapshot;
 
 /// A consistent view of the database, valid while it is borrowed.
 pub struct Snapshot<'c> {
     connection: &'c Connection,
+    /// The snapshot of a scan, which is replaced by a newer one.
+    scan: Option<&'c ScanSnapshot<'c>>,
 }
 
 impl<'c> Snapshot<'c> {
     pub(in crate::store) fn new(connection: &'c Connection) -> Self {
-        Self { connection }
+        Self { connection, scan: None }
+    }
+
+    /// A view that [`Self::renew_if_due`] replaces.
+    pub(in crate::store) fn of_scan(connection: &'c Connection, scan: &'c ScanSnapshot<'c>) -> Self {
+        Self { connection, scan: Some(scan) }
+    }
+
+    /// Whether a long scan may give up this view. Then it reads in several steps, and calls [`Self::renew_if_due`]
+    /// between them.
+    pub(in crate::store) fn is_renewable(&self) -> bool {
+        self.scan.is_some()
+    }
+
+    /// Replaces a view that is older than 100 ms by a newer one, so that the write-ahead log can start again. The caller
+    /// has no active statement, and what it has read may have changed.
+    pub(in crate::store) fn renew_if_due(&self) -> Result<()> {
+        self.scan.map_or(Ok(()), |scan| scan.renew_if_due(self.connection))
+    }
+
+    /// Whether the view was replaced since it was opened.
+    pub fn was_renewed(&self) -> bool {
+        self.scan.is_some_and(|scan| scan.renewals() > 0)
     }
 
     /// The underlying connection, for the row functions of the store.

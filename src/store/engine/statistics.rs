@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::histogram::{Histogram, HistogramSnapshot};
 use crate::store::Store;
+use crate::store::engine::checkpointer::CheckpointFigures;
 
 /// Histogram bounds: writes per commit.
 const BATCH_SIZE_BOUNDS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128];
@@ -55,6 +56,8 @@ pub struct StoreStatistics {
     pub log_bytes: Option<u64>,
     /// Pooled connections that are reading now.
     pub readers_in_use: u64,
+    /// Checkpoints of the write-ahead log.
+    pub checkpoints: CheckpointFigures,
 }
 
 impl Store {
@@ -71,6 +74,7 @@ impl Store {
             database_bytes: size(&files.database),
             log_bytes: Some(size(&files.log_paths()[0]).unwrap_or_default()),
             readers_in_use: self.pool.in_use().into(),
+            checkpoints: self.shared.log.figures(),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::error::{Error, Reason, Result};
 use crate::log;
 use crate::store::SharedState;
 use crate::store::engine::batch::WriterThread;
+use crate::store::engine::checkpointer::Checkpointer;
 use crate::store::engine::fair_queue;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::owner::WorkOwner;
@@ -94,9 +95,13 @@ impl Writer {
         connection: Connection,
         shared: Arc<SharedState>,
         queue_max: usize,
+        checkpointer: Option<Checkpointer>,
     ) -> std::result::Result<Self, OpenError> {
         let queue = Arc::new(WriteQueue::new(queue_max));
-        let writer = WriterThread::new(Arc::clone(&queue), connection, Arc::clone(&shared));
+        let mut writer = WriterThread::new(Arc::clone(&queue), connection, Arc::clone(&shared));
+        if let Some(checkpointer) = checkpointer {
+            writer = writer.with_checkpointer(checkpointer);
+        }
         let thread = thread::Builder::new()
             .name("rollcall-writer".into())
             .spawn(move || writer.run())

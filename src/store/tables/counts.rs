@@ -43,6 +43,25 @@ pub fn list_counts(at: &Snapshot<'_>, configuration: i64) -> Result<Vec<(String,
     )
 }
 
+/// Divides the row numbers of a type into ranges of at least `least` resources, and returns the first row number of each
+/// range except the first one. The last range has no end, so that it includes resources that are created later.
+pub fn list_range_starts(at: &Snapshot<'_>, configuration: i64, resource_type: &str, least: i64) -> Result<Vec<i64>> {
+    let totals: Vec<(i64, i64)> = at.list_rows(
+        "SELECT stretch, total FROM resource_counts WHERE configuration = ?1 AND type = ?2 ORDER BY stretch",
+        (configuration, resource_type),
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    let (mut starts, mut sum) = (Vec::new(), 0);
+    for (range, total) in totals {
+        if sum >= least {
+            starts.push(range << RANGE_BITS);
+            sum = 0;
+        }
+        sum += total;
+    }
+    Ok(starts)
+}
+
 /// A row number shortly before a position in the order of creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CountedPosition {

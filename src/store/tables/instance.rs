@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rusqlite::named_params;
+use rusqlite::{Connection, named_params};
 
 use crate::auth::secret::{self, TokenDigest};
 use crate::clock::Millis;
@@ -18,10 +18,21 @@ const SETUP_CODE: &str = "setup_code";
 const SELF_SERVICE: &str = "self_service";
 const CURSOR_SECRET: &str = "cursor_secret";
 const QUOTA_DEFAULTS: &str = "quota_defaults";
+const LOG_LEFT_OUT: &str = "request_log_left_out";
 
 /// Returns the value of the key.
 pub fn get_value(at: &Snapshot<'_>, key: &str) -> Result<Option<String>> {
     at.find_value("SELECT value FROM instance WHERE key = ?1", [key])
+}
+
+/// Marks a copy of the database as one without the request log.
+pub(crate) fn mark_log_left_out(copy: &Connection) -> rusqlite::Result<()> {
+    copy.execute("INSERT OR REPLACE INTO instance (key, value) VALUES (?1, '1')", [LOG_LEFT_OUT]).map(drop)
+}
+
+/// Removes that mark. Returns whether there was one.
+pub(crate) fn take_log_mark(restored: &Connection) -> rusqlite::Result<bool> {
+    Ok(restored.execute("DELETE FROM instance WHERE key = ?1", [LOG_LEFT_OUT])? > 0)
 }
 
 /// Sets the value of the key.

@@ -17,6 +17,11 @@ use crate::store::filter_sql::{CompiledFilter, SortKey};
 use crate::store::tables::counts;
 use crate::store::tables::resources::ResourceCollection;
 
+/// A scan that evaluates a filter for each resource reads at least this many resources per statement. Between two
+/// statements it may give up its snapshot.
+const SCANNED_PER_STEP: i64 = 2_048;
+/// Largest page, with the skipped resources in front of it, that a sorted scan collects in several steps.
+const COLLECTED_MAX: u64 = 10_000;
 /// Up to this number, skipped resources are scanned one by one instead of using the counts.
 const SKIP_SCAN_MAX: u64 = 1_000;
 
@@ -223,6 +228,29 @@ fn find_start_position(
     Ok(near.map(|near| StartPosition { after: Some(SortPosition { key: None, row: near.row }), skip: near.skip }))
 }
 
+/// A range of row numbers: the first one, and the one after the last.
+type RowRange = (i64, i64);
+
+/// The ranges of row numbers that a scan reads one after the other. `None` for a read that is one statement: of few
+/// resources, by an index, or in a snapshot that stays.
+fn list_scan_ranges(
+    at: &Snapshot<'_>,
+    collection: ResourceCollection<'_>,
+    filter: Option<&CompiledFilter>,
+) -> Result<Option<Vec<RowRange>>> {
+    if !at.is_renewable() || filter.is_none_or(|filter| filter.indexed) {
+        return Ok(None);
+    }
+    let ResourceCollection { configuration, resource_type } = collection;
+    let mut starts = counts::list_range_starts(at, configuration, resource_type, SCANNED_PER_STEP)?;
+    if starts.is_empty() {
+        return Ok(None);
+    }
+    starts.insert(0, i64::MIN);
+    let ends = starts.iter().skip(1).copied().chain([i64::MAX]);
+    Ok(Some(starts.iter().copied().zip(ends).collect()))
+}
+
 /// Reads rows of one half of a stream.
 fn read_rows(
     at: &Snapshot<'_>,
@@ -231,13 +259,59 @@ fn read_rows(
     half: SortHalf,
     requested: &PageWindow<'_>,
 ) -> Result<Vec<PageRow>> {
+    let is_unsorted = stream.key.is_none() || half == SortHalf::WithoutValue;
+    let needed = requested.skip.saturating_add(requested.limit);
+    // In the order of an index, the first matches are found without reading all resources.
+    let reads_all = is_unsorted || (!is_index_ordered(stream) && needed <= COLLECTED_MAX);
+    let ranges = if reads_all { list_scan_ranges(at, stream.collection, stream.filter)? } else { None };
+    let Some(mut ranges) = ranges else { return read_range(at, (index, stream), half, None, requested) };
+    if !requested.ascending {
+        ranges.reverse();
+    }
+    let mut found = Vec::new();
+    let (mut limit, mut skip) = (needed, requested.skip);
+    for range in ranges {
+        let window = PageWindow { skip: 0, limit, ..*requested };
+        let mut rows = read_range(at, (index, stream), half, Some(range), &window)?;
+        if is_unsorted {
+            limit -= rows.len() as u64;
+            let skipped = skip.min(rows.len() as u64);
+            skip -= skipped;
+            rows.drain(..usize::try_from(skipped).unwrap_or(usize::MAX));
+            found.append(&mut rows);
+            if limit == 0 {
+                break;
+            }
+        } else {
+            found.append(&mut rows);
+            found.sort_by(|left: &PageRow, right| {
+                apply_direction(left.position.compare(&right.position), requested.ascending)
+            });
+            found.truncate(usize::try_from(needed).unwrap_or(usize::MAX));
+        }
+        at.renew_if_due()?;
+    }
+    let skip = if is_unsorted { 0 } else { usize::try_from(skip).unwrap_or(usize::MAX).min(found.len()) };
+    found.drain(..skip);
+    Ok(found)
+}
+
+/// Reads the rows of one half of a stream, of all resources or of a range.
+fn read_range(
+    at: &Snapshot<'_>,
+    (index, stream): (usize, &ResourceStream<'_>),
+    half: SortHalf,
+    range: Option<RowRange>,
+    requested: &PageWindow<'_>,
+) -> Result<Vec<PageRow>> {
     let mut found = Vec::new();
     for start in list_starts(stream, requested.after).into_iter().flatten() {
         let remaining = requested.limit - found.len() as u64;
         if remaining == 0 {
             break;
         }
-        let (sql, params) = build_statement(stream, half, start, &PageWindow { limit: remaining, ..*requested });
+        let window = PageWindow { limit: remaining, ..*requested };
+        let (sql, params) = build_statement(stream, half, start, (range, &window));
         let mut statement = at.prepare(&sql)?;
         let mut rows = statement.query(params_from_iter(params))?;
         while let Some(row) = rows.next()? {
@@ -286,9 +360,9 @@ fn build_statement(
     stream: &ResourceStream<'_>,
     half: SortHalf,
     start: StartAfter<'_>,
-    requested: &PageWindow<'_>,
+    (range, requested): (Option<RowRange>, &PageWindow<'_>),
 ) -> (String, Vec<Bound>) {
-    let mut source = StreamSource::from_stream(stream);
+    let mut source = StreamSource::from_stream(stream, range);
     let (operator, direction) = if requested.ascending { (">", "ASC") } else { ("<", "DESC") };
     let (key, row) = (source.key, source.row);
     let condition = match start {
@@ -320,7 +394,7 @@ fn build_statement(
 
 /// Returns the number of rows in one half of a stream.
 fn count_rows(at: &Snapshot<'_>, stream: &ResourceStream<'_>, half: SortHalf) -> Result<u64> {
-    let source = StreamSource::from_stream(stream);
+    let source = StreamSource::from_stream(stream, None);
     let sql = format!("SELECT count(*) FROM {} AND {}", source.text, half.condition(source.key));
     let mut statement = at.prepare(&sql)?;
     let total: i64 = statement.query_row(params_from_iter(source.params), |row| row.get(0))?;
@@ -336,13 +410,16 @@ struct StreamSource<'k> {
 }
 
 impl<'k> StreamSource<'k> {
-    fn from_stream(stream: &ResourceStream<'k>) -> Self {
+    fn from_stream(stream: &ResourceStream<'k>, range: Option<RowRange>) -> Self {
         let (condition, mut params) = build_condition(stream.collection, stream.filter);
-        let text = format!("resources r WHERE {condition}");
+        params.extend(stream.key.iter().flat_map(|key| key.params.iter().cloned()));
+        let mut text = format!("resources r WHERE {condition}");
+        if let Some(range) = range {
+            text.push_str(&bind_range(&mut params, range));
+        }
         let Some(key) = stream.key else {
             return Self { text, key: "NULL", row: "r.resource", params };
         };
-        params.extend(key.params.iter().cloned());
         if is_index_ordered(stream) {
             return Self { text, key: &key.sql, row: "r.resource", params };
         }
@@ -355,6 +432,12 @@ impl<'k> StreamSource<'k> {
         self.params.push(value);
         format!("?{}", self.params.len())
     }
+}
+
+/// Adds a range of row numbers to the parameters, and returns its condition.
+fn bind_range(params: &mut Vec<Bound>, (start, end): RowRange) -> String {
+    params.extend([Bound::from(start), Bound::from(end)]);
+    format!(" AND r.resource >= ?{} AND r.resource < ?{}", params.len() - 1, params.len())
 }
 
 fn build_condition(collection: ResourceCollection<'_>, filter: Option<&CompiledFilter>) -> (String, Vec<Bound>) {
@@ -397,12 +480,37 @@ pub fn find_sort_value(at: &Snapshot<'_>, stream: &ResourceStream<'_>, row: i64)
     Ok(found.flatten())
 }
 
-/// Returns the number of resources in the collection that match the filter.
+/// Returns the number of resources in the collection that match the filter. If the snapshot is renewed meanwhile, a
+/// resource that matches all the time is counted once, and one that changes meanwhile may be counted or not.
 pub fn count_matches(at: &Snapshot<'_>, collection: ResourceCollection<'_>, filter: &CompiledFilter) -> Result<u64> {
-    let (condition, params) = build_condition(collection, Some(filter));
-    let mut statement = at.prepare(&format!("SELECT count(*) FROM resources r WHERE {condition}"))?;
+    let ranges = list_scan_ranges(at, collection, Some(filter))?;
+    let Some(ranges) = ranges else { return count_range(at, collection, filter, None) };
+    ranges.into_iter().try_fold(0, |sum, range| {
+        let counted = count_range(at, collection, filter, Some(range))?;
+        at.renew_if_due()?;
+        Ok(sum + counted)
+    })
+}
+
+fn count_range(
+    at: &Snapshot<'_>,
+    collection: ResourceCollection<'_>,
+    filter: &CompiledFilter,
+    range: Option<RowRange>,
+) -> Result<u64> {
+    let (condition, mut params) = build_condition(collection, Some(filter));
+    let range = range.map(|range| bind_range(&mut params, range)).unwrap_or_default();
+    let mut statement = at.prepare(&format!("SELECT count(*) FROM resources r WHERE {condition}{range}"))?;
     let total: i64 = statement.query_row(params_from_iter(params), |row| row.get(0))?;
     Ok(total.unsigned_abs())
+}
+
+/// Whether a row of a page still exists and matches, in a snapshot that is newer than the one in which it was found.
+pub fn matches_now(at: &Snapshot<'_>, stream: &ResourceStream<'_>, row: i64) -> Result<bool> {
+    let (condition, mut params) = build_condition(stream.collection, stream.filter);
+    params.push(row.into());
+    let sql = format!("SELECT 1 FROM resources r WHERE {condition} AND r.resource = ?{}", params.len());
+    Ok(at.find_value::<i64>(&sql, params_from_iter(params))?.is_some())
 }
 
 #[cfg(test)]

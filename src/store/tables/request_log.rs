@@ -1,12 +1,14 @@
 //! Rows of `requests`: the request log of each configuration. The caller masks passwords and tokens first.
 
-use rusqlite::{Row, named_params};
+use rusqlite::functions::FunctionFlags;
+use rusqlite::{Connection, Row, named_params};
 
 use super::purge::run_with_secure_delete;
 use super::rows::read_columns;
 use super::usage;
 use crate::error::{Reason, Result};
 use crate::messages::template_of_note;
+use crate::model::logged_bodies::{pack_bodies, unpack_bodies};
 use crate::model::request::{CallHealth, FailureCause, LoggedBody, LoggedCall};
 use crate::scim::dialect::NoteCode;
 use crate::store::{Snapshot, Tx};
@@ -59,21 +61,38 @@ pub struct RequestLogPage {
     pub next: Option<String>,
 }
 
-/// The bytes of a row: its texts, and 200 for the other columns and the indexes. `integrity` and step 5 of the upgrade
+/// The bytes of a row: its texts, and 400 for the other columns and the indexes. `integrity` and step 6 of the upgrade
 /// have the same rule.
-const ROW_BYTES: &str = "200 + octet_length(path) + octet_length(notes) + ifnull(octet_length(detail), 0)
-     + ifnull(octet_length(request_body), 0) + ifnull(octet_length(response_body), 0)";
+const ROW_BYTES: &str = "400 + octet_length(path) + octet_length(notes) + ifnull(octet_length(detail), 0)
+     + ifnull(octet_length(request_body), 0) + ifnull(octet_length(response_body), 0)
+     + ifnull(octet_length(bodies), 0)";
+
+/// Removes all rows from a copy of the database.
+pub(crate) fn empty_log(copy: &Connection) -> rusqlite::Result<()> {
+    copy.execute_batch("DELETE FROM requests; UPDATE configuration_usage SET request_log_bytes = 0;")
+}
+
+/// Adds the function that returns the request of compressed bodies.
+pub(crate) fn register_functions(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS;
+    connection.create_scalar_function("logged_request", 1, flags, |context| {
+        let packed = context.get_raw(0).as_blob_or_null().unwrap_or_default();
+        Ok(packed.and_then(unpack_bodies).and_then(|texts| texts.request))
+    })
+}
 
 /// Inserts a logged call. Returns its bytes, which the caller adds to the counter of the configuration.
 pub fn insert_request(tx: &Tx<'_>, configuration: i64, call: &LoggedCall) -> Result<i64> {
     let notes = serde_json::to_string(&call.notes).unwrap_or_default();
+    // The server has compressed them already, outside of the transaction.
+    let packed = pack_bodies(call.request.text.as_deref(), call.response.text.as_deref());
     tx.read_value(
         &format!(
             "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, scim_type, detail,
                 refusal, token_hint, token_id, resource_type, resource_id, notes, missed,
-                request_bytes, response_bytes, request_body, response_body, address, reason, reason_field)
+                request_bytes, response_bytes, address, reason, reason_field, bodies)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-                 ?23, ?24) RETURNING {ROW_BYTES}"
+                 ?23) RETURNING {ROW_BYTES}"
         ),
         rusqlite::params![
             configuration,
@@ -95,11 +114,10 @@ pub fn insert_request(tx: &Tx<'_>, configuration: i64, call: &LoggedCall) -> Res
             call.missed,
             get_body_length(&call.request),
             get_body_length(&call.response),
-            call.request.text,
-            call.response.text,
             call.address,
             call.reason.map(Reason::code),
             call.reason_field,
+            call.packed_bodies.as_ref().or(packed.as_ref()),
         ],
     )
 }
@@ -164,7 +182,7 @@ fn build_page_sql(query: &RequestLogQuery) -> String {
            AND (:text IS NULL OR instr(lower(id || ' ' || coalesce(token_id, '') || ' ' || coalesce(resource_id, '')),
                                        lower(:text))
                 OR :everywhere AND (instr(lower(path || ' ' || coalesce(detail, '') || ' ' || {notes}), lower(:text))
-                                  OR instr(lower(request_body), lower(:text))))
+                                  OR instr(lower(coalesce(request_body, logged_request(bodies))), lower(:text))))
          ORDER BY id DESC LIMIT :limit"
     )
 }
@@ -179,7 +197,8 @@ pub fn search_requests(
     limit: u32,
 ) -> Result<Vec<LoggedCall>> {
     let sql = "SELECT * FROM (SELECT * FROM requests WHERE configuration = ?1 ORDER BY id DESC LIMIT ?4)
-         WHERE instr(lower(path || ' ' || coalesce(detail, '') || ' ' || coalesce(request_body, '')), lower(?2))
+         WHERE instr(lower(path || ' ' || coalesce(detail, '') || ' '
+                           || coalesce(request_body, logged_request(bodies), '')), lower(?2))
             OR instr(lower(path), lower(?3))
          ORDER BY id DESC LIMIT ?5";
     let [plain, encoded] = texts;
@@ -189,8 +208,10 @@ pub fn search_requests(
 /// Reads a row with its bodies.
 fn read_request_with_bodies(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
     let mut call = read_request(row)?;
-    call.request.text = row.get("request_body")?;
-    call.response.text = row.get("response_body")?;
+    let packed: Option<Vec<u8>> = row.get("bodies")?;
+    let texts = packed.and_then(|packed| unpack_bodies(&packed)).unwrap_or_default();
+    call.request.text = row.get::<_, Option<String>>("request_body")?.or(texts.request);
+    call.response.text = row.get::<_, Option<String>>("response_body")?.or(texts.response);
     Ok(call)
 }
 
@@ -225,7 +246,8 @@ fn read_request(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
         reason: row.get::<_, Option<String>>("reason")?.as_deref().and_then(Reason::from_code),
         notes: serde_json::from_str(&notes).unwrap_or_default(),
         request: body("request_bytes")?,
-        response: body("response_bytes")?
+        response: body("response_bytes")?,
+        packed_bodies: None
     })
 }
 
@@ -363,6 +385,7 @@ mod tests {
     fn failed_calls_and_those_of_one_resource_are_found_by_an_index() {
         let connection = rusqlite::Connection::open_in_memory().unwrap();
         connection.execute_batch(include_str!("../../../schema.sql")).unwrap();
+        register_functions(&connection).unwrap();
         for (query, index) in [
             (RequestLogQuery::default(), "requests_by_configuration"),
             (RequestLogQuery { failed: Some(true), ..RequestLogQuery::default() }, "requests_failed"),

@@ -1,5 +1,6 @@
 //! Tests of the store's API: opening, writing, reading. Each test has its own folder.
 
+mod checkpoints;
 mod opening;
 mod reading;
 mod sharing;

@@ -99,11 +99,17 @@ pub async fn check_liveness() -> HttpResponse {
 }
 
 /// `GET /readyz`: 200 while the database can be read and written, else 503. Writes that wait for five seconds without
-/// progress count as a database that cannot be written.
+/// progress count as a database that cannot be written. It is not ready either while checkpoints fail: the write-ahead
+/// log would grow until the disk is full.
 pub async fn check_readiness(state: Data<AppState>) -> HttpResponse {
     let is_readable = state.store.read_inline(instance::get_public_url).is_ok();
-    if is_readable && state.store.is_intact() && state.store.is_progressing() {
+    let is_usable = is_readable && state.store.is_intact() && state.store.is_progressing();
+    if is_usable && state.store.is_checkpointing() {
         return HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n");
+    }
+    if is_usable {
+        let body = "the write-ahead log cannot be checkpointed\n";
+        return HttpResponse::ServiceUnavailable().content_type("text/plain; charset=utf-8").body(body);
     }
     HttpResponse::ServiceUnavailable().content_type("text/plain; charset=utf-8").body("the database is unavailable\n")
 }

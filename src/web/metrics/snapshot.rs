@@ -182,6 +182,12 @@ impl MetricsSnapshot {
         writer.count("rollcall_database_sound", help, Some(self.is_sound.into()))?;
         writer.count("rollcall_database_bytes", "Size of the database file", store.database_bytes)?;
         writer.count("rollcall_database_wal_bytes", "Size of the write-ahead log", store.log_bytes)?;
+        let help = "1 if the last checkpoints of the write-ahead log failed, else 0";
+        writer.count("rollcall_checkpoint_failing", help, Some(store.checkpoints.is_failing.into()))?;
+        let help = "Failed checkpoints of the write-ahead log";
+        writer.counter("rollcall_checkpoint_failures", help, store.checkpoints.failures)?;
+        let help = "How often the write-ahead log was copied completely and started again";
+        writer.counter("rollcall_wal_restarts", help, store.checkpoints.restarts)?;
         writer.count("rollcall_write_queue", "Writes that wait for a commit", Some(store.queued))?;
         writer.gauge(
             "rollcall_write_queue_oldest_age_seconds",

@@ -55,6 +55,7 @@ pub(in crate::web) fn build_entry(call: RecordedCall) -> RequestLogEntry {
         missed: 0,
         request: build_logged_body(&call.request_body, request.map(remove_tokens)),
         response: build_logged_body(&call.response_body, response),
+        packed_bodies: None,
     };
     RequestLogEntry { target: configuration, verdict, call: logged }
 }

@@ -8,13 +8,13 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::clock::{self, Millis};
 use crate::store::engine::backup::{
-    BackupError, BackupResult, copy_database, delete_file, delete_partial_copy, format_stamp, map_io_error,
-    rename_file, sync_directory,
+    BackupError, BackupResult, append_suffix, copy_database, delete_file, delete_partial_copy, format_stamp,
+    map_io_error, rename_file, sync_directory,
 };
 use crate::store::engine::connection;
 use crate::store::engine::files::DataFiles;
 use crate::store::engine::open_error::OpenError;
-use crate::store::tables::feed_gap;
+use crate::store::tables::{feed_gap, instance};
 
 /// The files after a restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct RestoreOutcome {
     pub database: PathBuf,
     /// The renamed previous database, if there was one.
     pub previous: Option<PathBuf>,
+    /// Whether the request log was left out of the backup.
+    pub has_no_log: bool,
 }
 
 /// Replaces the database in `data_dir` with a backup. Creates the folder if it does not exist. With `replace`, an
@@ -48,16 +50,17 @@ pub fn restore_backup(data_dir: &Path, file: &Path, replace: bool) -> BackupResu
     let copied = copy_database(&source, &incoming, &Arc::default());
     copied.inspect_err(|_| drop(delete_partial_copy(&incoming))).map_err(map_copy_error)?;
     let recorded = record_lost_numbers(&files, &incoming);
-    recorded.inspect_err(|_| drop(delete_partial_copy(&incoming)))?;
+    let has_no_log = recorded.inspect_err(|_| drop(delete_partial_copy(&incoming)))?;
     files.match_folder_owner(&incoming);
     let previous = rename_previous_database(&files, clock::current_millis())?;
     rename_file(&incoming, &files.database)?;
     sync_directory(&files.directory)?;
-    Ok(RestoreOutcome { database: files.database, previous })
+    Ok(RestoreOutcome { database: files.database, previous, has_no_log })
 }
 
-/// Ensures that no event number is assigned twice. A previous database that cannot be read is skipped.
-fn record_lost_numbers(files: &DataFiles, incoming: &Path) -> BackupResult<()> {
+/// Ensures that no event number is assigned twice. A previous database that cannot be read is skipped. Returns whether the
+/// request log was left out of the backup.
+fn record_lost_numbers(files: &DataFiles, incoming: &Path) -> BackupResult<bool> {
     let highest = connection::connect_source(&files.database)
         .and_then(|replaced| feed_gap::find_highest_number(&replaced))
         .unwrap_or(0);
@@ -65,7 +68,8 @@ fn record_lost_numbers(files: &DataFiles, incoming: &Path) -> BackupResult<()> {
     Connection::open_with_flags(incoming, flags)
         .and_then(|restored| {
             restored.pragma_update(None, "synchronous", "FULL")?;
-            feed_gap::record_gap(&restored, highest)
+            feed_gap::record_gap(&restored, highest)?;
+            instance::take_log_mark(&restored)
         })
         .map_err(|source| BackupError::Sqlite { path: incoming.to_owned(), source })
 }
@@ -131,10 +135,4 @@ fn find_free_name(files: &DataFiles, suffix: &str) -> PathBuf {
     let numbered = (2..).map(|number: u32| files.sibling_path(&format!("{suffix}-{number}")));
     let mut names = std::iter::once(files.sibling_path(suffix)).chain(numbered);
     names.find(|name| fs::symlink_metadata(name).is_err()).unwrap_or_else(|| files.sibling_path(suffix))
-}
-
-fn append_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }

@@ -15,6 +15,7 @@ const STEPS: &[&str] = &[
     include_str!("3.sql"),
     include_str!("4.sql"),
     include_str!("5.sql"),
+    include_str!("6.sql"),
 ];
 
 /// Key in `instance` of the program version that last upgraded the schema.
@@ -203,7 +204,7 @@ mod tests {
         let account = read("SELECT users, groups, members, bytes FROM account_usage");
         assert_eq!(account, [[4, 2, 4, bytes[0][0] + bytes[1][0]]]);
         let logged = read("SELECT request_log_bytes, 0, 0, 0 FROM configuration_usage ORDER BY configuration");
-        assert_eq!(logged.iter().map(|row| row[0]).collect::<Vec<_>>(), [200 + 6 + 2 + 3, 0]);
+        assert_eq!(logged.iter().map(|row| row[0]).collect::<Vec<_>>(), [400 + 6 + 2 + 3, 0]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::scim::filter::ScimFilter;
 use crate::scim::fold;
 use crate::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
 use crate::scim::sort::Sort;
+use crate::store::engine::snapshot_gate::{ScanSnapshot, SnapshotGate};
 use crate::store::filter_sql::{self, FilterContext};
 use crate::store::tables::pages::*;
 
@@ -52,7 +53,7 @@ fn plan(
     ascending: bool,
 ) -> String {
     let requested = PageWindow { ascending, after: None, skip: 0, limit: 10 };
-    let (sql, params) = build_statement(stream, half, start, &requested);
+    let (sql, params) = build_statement(stream, half, start, (None, &requested));
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let rows = statement.query_map(params_from_iter(params), |row| row.get::<_, String>(3)).unwrap();
     format!("{}\n{sql}", rows.map(rusqlite::Result::unwrap).collect::<Vec<_>>().join("\n"))
@@ -230,4 +231,74 @@ proptest! {
             }
         }
     }
+}
+
+/// Adds users in ranges of row numbers that others use too.
+fn insert_users(connection: &Connection, count: i64) {
+    for number in 0..count {
+        let row = number * 3;
+        connection
+            .execute(
+                "INSERT INTO resources (resource, id, configuration, type, version, created_at, last_modified, body)
+                 VALUES (?1, ?2, 7, 'User', 1, 0, 0, ?3)",
+                params![
+                    row,
+                    format!("id-{row}"),
+                    format!("{{\"title\":\"t{:04}\",\"nickName\":\"{row}\"}}", number * 37 % 1_009)
+                ],
+            )
+            .unwrap();
+    }
+    connection
+        .execute_batch(
+            "INSERT INTO resource_counts SELECT configuration, type, resource >> 12, count(*) FROM resources
+             GROUP BY 1, 2, 3",
+        )
+        .unwrap();
+}
+
+#[test]
+fn a_scan_in_several_snapshots_finds_what_a_scan_in_one_finds() {
+    let connection = database();
+    insert_users(&connection, 9_000);
+    let gate = SnapshotGate::default();
+    let later = std::time::Instant::now() + std::time::Duration::from_mins(10);
+    connection.execute_batch("BEGIN").unwrap();
+    let scan = ScanSnapshot::enter(&gate, later).unwrap().with_age_max(std::time::Duration::ZERO);
+    let (one, several) = (Snapshot::new(&connection), Snapshot::of_scan(&connection, &scan));
+    for text in ["title co \"t000\"", "title co \"3\"", "title co \"none\""] {
+        for by in [None, Some("title"), Some("userName"), Some("nickName")] {
+            let (filter, key) = compiled(&USER_TYPE, Some(text), by);
+            let collection = collection_of(&USER_TYPE);
+            let streams = [ResourceStream { collection, filter: filter.as_ref(), key: key.as_ref() }];
+            let mut after = None;
+            for (ascending, skip, limit) in
+                [(true, 0, 5), (false, 0, 5), (true, 12, 100), (false, 12, 100), (true, 5_000, 7)]
+            {
+                let window = PageWindow { ascending, after: after.as_ref(), skip, limit };
+                let expected = read_page(&one, &streams, &window).unwrap();
+                assert_eq!(read_page(&several, &streams, &window).unwrap(), expected, "{text} by {by:?}: {window:?}");
+                after = if skip == 12 { expected.get(3).map(|row| row.position.clone()) } else { None };
+            }
+            let filter = filter.as_ref().unwrap();
+            let total = count_matches(&one, collection, filter).unwrap();
+            assert_eq!(count_matches(&several, collection, filter).unwrap(), total);
+        }
+    }
+    assert!(scan.renewals() > 100, "{}", scan.renewals());
+}
+
+#[test]
+fn a_range_of_a_scan_is_read_by_the_index_of_the_type() {
+    let connection = database();
+    let (filter, _) = compiled(&USER_TYPE, Some("title co \"x\""), None);
+    let stream = ResourceStream { collection: collection_of(&USER_TYPE), filter: filter.as_ref(), key: None };
+    let window = PageWindow { ascending: true, after: None, skip: 0, limit: 10 };
+    let range = Some((0, 4_096));
+    let (sql, params) = build_statement(&stream, SortHalf::WithoutValue, StartAfter::Row(5), (range, &window));
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let steps = statement.query_map(params_from_iter(params), |row| row.get::<_, String>(3)).unwrap();
+    let steps: Vec<String> = steps.collect::<rusqlite::Result<_>>().unwrap();
+    let is_range = |step: &String| step.contains("rowid>? AND rowid<?");
+    assert!(steps.len() == 1 && steps.iter().all(is_range), "{steps:?}");
 }

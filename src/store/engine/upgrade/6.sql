@@ -1,0 +1,11 @@
+-- The request log: the bodies of a call are compressed. The columns request_body and response_body have those of earlier
+-- versions. A row counts 400 bytes for its other columns and the indexes.
+ALTER TABLE requests ADD COLUMN bodies BLOB;
+UPDATE configuration_usage SET request_log_bytes = 0;
+WITH logged (configuration, bytes) AS (
+    SELECT configuration,
+           sum(400 + octet_length(path) + octet_length(notes) + ifnull(octet_length(detail), 0)
+               + ifnull(octet_length(request_body), 0) + ifnull(octet_length(response_body), 0))
+    FROM requests GROUP BY configuration)
+UPDATE configuration_usage SET request_log_bytes = l.bytes
+FROM logged l WHERE l.configuration = configuration_usage.configuration;
