@@ -174,6 +174,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::ScimResourceNotFound => "there is no such resource in this configuration",
         Reason::EntityTagInvalid => "If-Match and If-None-Match take entity tags such as W/\"3\", a list of them, or *",
         Reason::VersionMismatch => "the resource has changed: its version is now {version}; read it again",
+        Reason::VersionExcluded => "the resource has the version {version}, which If-None-Match excludes",
         // SCIM values.
         Reason::ResourceNotObject => "the body must be a JSON object that describes one resource",
         Reason::AttributeRequired => "{field} is required and must not be empty",

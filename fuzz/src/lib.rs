@@ -10,7 +10,7 @@ mod named_enum;
 #[path = "../../src/scim/mod.rs"]
 pub mod scim;
 
-use scim::dialect::DialectRules;
+use scim::dialect::{ActiveRemoval, DialectRules};
 use scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
 use scim::validate::{self, Attributes};
 use serde_json::{Value, json};
@@ -19,11 +19,13 @@ use serde_json::{Value, json};
 pub fn choices(data: &[u8]) -> (&'static ResourceType, DialectRules, &[u8]) {
     let (first, rest) = data.split_first().map_or((0, data), |(first, rest)| (*first, rest));
     let of = if first & 1 == 0 { &USER_TYPE } else { &GROUP_TYPE };
-    (
-        of,
-        DialectRules { strict: first & 2 != 0, create_on_no_target: first & 4 != 0, store_passwords: first & 8 != 0 },
-        rest,
-    )
+    let active_removal = match first >> 4 & 3 {
+        0 => ActiveRemoval::Keep,
+        1 => ActiveRemoval::Refuse,
+        _ => ActiveRemoval::Remove,
+    };
+    let (strict, create_on_no_target, store_passwords) = (first & 2 != 0, first & 4 != 0, first & 8 != 0);
+    (of, DialectRules { strict, create_on_no_target, store_passwords, active_removal }, rest)
 }
 
 /// A resource of the type, as it is stored.

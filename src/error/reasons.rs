@@ -174,6 +174,7 @@ reasons! {
     ScimResourceNotFound "scim_resource_not_found" NotFound ();
     EntityTagInvalid "entity_tag_invalid" Invalid:InvalidValue ();
     VersionMismatch "version_mismatch" PreconditionFailed ("version");
+    VersionExcluded "version_excluded" PreconditionFailed ("version");
     // SCIM values.
     ResourceNotObject "resource_not_object" Invalid:InvalidSyntax ();
     AttributeRequired "attribute_required" Invalid:InvalidValue ();

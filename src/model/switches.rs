@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use crate::named_enum::named_enum;
 
 pub use table::{
-    DiscoveryAccess, InputMode, PasswordHandling, PatchResponse, ResponseMediaType, SWITCHES, SwitchChanges, Switches,
-    SwitchesResponse, UnknownMembers,
+    ActiveRemovalMode, DiscoveryAccess, InputMode, PasswordHandling, PatchResponse, ResponseMediaType, SWITCHES,
+    SwitchChanges, Switches, SwitchesResponse, UnknownMembers,
 };
 pub(crate) use value::PAGE_MAX;
 pub use value::{SwitchInput, SwitchRow};
@@ -46,6 +46,11 @@ impl Preset {
             unknown_members,
             // Entra replaces `emails[type eq "work"].value` before it adds one.
             create_on_missing_target: self == Self::Entra,
+            active_removal: match self {
+                Self::Standard => ActiveRemovalMode::Remove,
+                Self::Okta | Self::Entra | Self::Idp => ActiveRemovalMode::Keep,
+                Self::Strict => ActiveRemovalMode::Refuse,
+            },
             ..Switches::default()
         }
     }
@@ -66,11 +71,13 @@ mod tests {
             let switches = preset.switches();
             assert_eq!(switches.unknown_members == UnknownMembers::Skip, skips);
             assert_eq!(switches.create_on_missing_target, creates);
+            assert_eq!(switches.active_removal == ActiveRemovalMode::Keep, skips);
             assert_eq!(switches.input, InputMode::Lenient);
             let rest = Switches {
                 preset: Preset::Standard,
                 unknown_members: UnknownMembers::Reject,
                 create_on_missing_target: false,
+                active_removal: ActiveRemovalMode::Remove,
                 ..switches
             };
             assert_eq!(rest, Switches::default());
@@ -79,7 +86,9 @@ mod tests {
 
     #[test]
     fn the_strict_preset_rejects_what_the_others_normalize() {
-        let standard = Switches { preset: Preset::Strict, input: InputMode::Strict, ..Switches::default() };
+        let active_removal = ActiveRemovalMode::Refuse;
+        let standard =
+            Switches { preset: Preset::Strict, input: InputMode::Strict, active_removal, ..Switches::default() };
         assert_eq!("strict".parse::<Preset>().unwrap().switches(), standard);
         assert!("lax".parse::<Preset>().unwrap_err().contains("standard, okta"));
     }

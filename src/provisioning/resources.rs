@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::error::{Error, Reason, Result, ScimType};
 use crate::model::event::EventAction;
 use crate::model::quota::{QuotaKind, UsageAmounts};
-use crate::model::switches::{InputMode, PasswordHandling};
+use crate::model::switches::{ActiveRemovalMode, InputMode, PasswordHandling};
 use crate::provisioning::Scope;
 use crate::provisioning::events;
 use crate::provisioning::members::{self, MembershipDelta, ResolvedMemberEdit};
@@ -16,8 +16,8 @@ use crate::provisioning::passwords;
 use crate::provisioning::publication::Publication;
 use crate::provisioning::quotas::write_within_quotas;
 use crate::provisioning::rendered::{Members, RenderedResource, collection_for};
-use crate::scim::dialect::{DialectNotes, DialectRules, NoteCode};
-use crate::scim::entity_tag::{EntityTags, check_if_match};
+use crate::scim::dialect::{ActiveRemoval, DialectNotes, DialectRules, NoteCode};
+use crate::scim::entity_tag::VersionConditions;
 use crate::scim::index::{self, IndexKeys};
 use crate::scim::members::MemberEdit;
 use crate::scim::password::PasswordChange;
@@ -44,6 +44,11 @@ pub fn build_rules(scope: &Scope) -> DialectRules {
         strict: scope.switches.input == InputMode::Strict,
         create_on_no_target: scope.switches.create_on_missing_target,
         store_passwords: scope.switches.passwords == PasswordHandling::Verify,
+        active_removal: match scope.switches.active_removal {
+            ActiveRemovalMode::Keep => ActiveRemoval::Keep,
+            ActiveRemovalMode::Remove => ActiveRemoval::Remove,
+            ActiveRemovalMode::Refuse => ActiveRemoval::Refuse,
+        },
     }
 }
 
@@ -112,8 +117,8 @@ pub struct ResourceWrite<'w> {
     pub resource_type: &'w ResourceType,
     /// Its id.
     pub id: &'w str,
-    /// If-Match header.
-    pub if_match: Option<&'w EntityTags>,
+    /// Conditions on its version.
+    pub conditions: Option<&'w VersionConditions>,
     /// Members that the result contains.
     pub members: Members,
 }
@@ -121,7 +126,7 @@ pub struct ResourceWrite<'w> {
 impl<'w> ResourceWrite<'w> {
     /// An unconditional write whose result contains no members.
     pub fn new(scope: &'w Scope, resource_type: &'w ResourceType, id: &'w str) -> Self {
-        Self { scope, resource_type, id, if_match: None, members: Members::Skip }
+        Self { scope, resource_type, id, conditions: None, members: Members::Skip }
     }
 
     fn collection(&self) -> ResourceCollection<'w> {
@@ -333,11 +338,11 @@ fn edit_attributes(
 
 /// Returns the resource of a write, after the check of its precondition.
 pub(super) fn find_current(at: &Snapshot<'_>, write: &ResourceWrite<'_>) -> Result<StoredResource> {
-    let ResourceWrite { scope, resource_type, id, if_match, .. } = *write;
+    let ResourceWrite { scope, resource_type, id, conditions, .. } = *write;
     let stored = find_resource(at, scope, resource_type, id)?;
-    if if_match.is_some() {
+    if let Some(conditions) = conditions.filter(|conditions| !conditions.is_empty()) {
         let resource = RenderedResource::load(at, stored, resource_type, Members::Skip)?;
-        check_if_match(if_match, &resource.tag())?;
+        conditions.check(&resource.tag())?;
         return Ok(resource.stored);
     }
     Ok(stored)

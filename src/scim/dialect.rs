@@ -18,11 +18,29 @@ pub struct DialectRules {
     pub create_on_no_target: bool,
     /// A user's password is hashed and stored. Otherwise it is discarded when the request is read.
     pub store_passwords: bool,
+    /// What a PATCH *remove* of `active` does.
+    pub active_removal: ActiveRemoval,
+}
+
+/// What a PATCH *remove* of an attribute does that always has a meaning, such as `active`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActiveRemoval {
+    /// The stored value remains, with a note.
+    Keep,
+    /// The value is removed (RFC 7644 section 3.5.2.2).
+    Remove,
+    /// 400 mutability.
+    Refuse,
 }
 
 impl DialectRules {
     /// The rules of the standard preset.
-    pub const LENIENT: Self = Self { strict: false, create_on_no_target: false, store_passwords: false };
+    pub const LENIENT: Self = Self {
+        strict: false,
+        create_on_no_target: false,
+        store_passwords: false,
+        active_removal: ActiveRemoval::Remove,
+    };
 }
 
 named_enum! {
@@ -152,14 +170,11 @@ pub fn reference_from_text(attribute: &Attribute, text: &str) -> Option<Value> {
 }
 
 /// Microsoft Entra ID's tutorial sends `manager` as an array of one object. Returns the only value of such a list, null
-/// for an empty list (RFC 7643 section 2.5), and any other value itself.
-pub fn unwrap_list_of_one<'v>(attribute: &Attribute, value: &'v Value) -> &'v Value {
-    match value {
-        Value::Array(items) if !attribute.multi_valued => match items.as_slice() {
-            [] => &Value::Null,
-            [only] => only,
-            _ => value,
-        },
+/// for an empty list (RFC 7643 section 2.5), and any other value itself. It is for what has a single value.
+pub fn unwrap_list_of_one(value: &Value) -> &Value {
+    match value.as_array().map(Vec::as_slice) {
+        Some([]) => &Value::Null,
+        Some([only]) => only,
         _ => value,
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::dialect::unwrap_list_of_one;
 use super::filter::Predicate;
 use super::json::wrong_type_error;
 use crate::error::{Error, Reason};
@@ -69,7 +70,8 @@ fn member_id(item: &Value, strict: bool) -> Result<&str, Error> {
     };
     let part =
         |searched: &str| parts.iter().find(|(name, _)| name.eq_ignore_ascii_case(searched)).map(|(_, value)| value);
-    match (part("value"), part("$ref")) {
+    let single = |value| if strict { value } else { unwrap_list_of_one(value) };
+    match (part("value").map(single), part("$ref").map(single)) {
         (Some(Value::String(id)), _) if !id.trim().is_empty() => Ok(id),
         (None | Some(Value::Null), Some(Value::String(url))) => {
             let id = url.trim_end_matches('/').rsplit('/').next().unwrap_or_default();

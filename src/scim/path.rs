@@ -10,10 +10,10 @@ use crate::error::{Error, Reason, ScimType};
 /// Maximum number of characters of a request in an error message.
 const EXCERPT_CHARS: usize = 100;
 
-/// Whether a path is well formed, but neither the schema nor its extensions have the attribute. Lenient callers ignore only
-/// this error.
+/// Whether a path is well formed, but neither the schema nor its extensions have the attribute, or a sub-attribute in its
+/// filter. Lenient callers ignore only this error.
 pub fn is_unknown_path(error: &Error) -> bool {
-    let is_path = error.scim_type() == Some(ScimType::InvalidPath);
+    let is_path = matches!(error.scim_type(), Some(ScimType::InvalidPath | ScimType::InvalidFilter));
     is_path && matches!(error.reason(), Reason::PathAttributeUnknown | Reason::PathSubAttributeUnknown)
 }
 

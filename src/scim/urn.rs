@@ -13,6 +13,20 @@ pub const OBSOLETE_ENTERPRISE_USER: [&str; 4] = [
     "urn:scim:schemas:extension:enterprise:2.0",
     "urn:scim:schemas:extension:enterprise:1.0",
 ];
+/// Names of the core User schema in SCIM 1.1 and in drafts.
+pub const OBSOLETE_USER: [&str; 4] = [
+    "urn:scim:schemas:core:2.0:User",
+    "urn:scim:schemas:core:1.0:User",
+    "urn:scim:schemas:core:2.0",
+    "urn:scim:schemas:core:1.0",
+];
+/// Names of the core Group schema in SCIM 1.1 and in drafts.
+pub const OBSOLETE_GROUP: [&str; 4] = [
+    "urn:scim:schemas:core:2.0:Group",
+    "urn:scim:schemas:core:1.0:Group",
+    "urn:scim:schemas:core:2.0",
+    "urn:scim:schemas:core:1.0",
+];
 /// Service provider configuration document.
 pub const SERVICE_PROVIDER_CONFIG: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
 /// Resource type document.

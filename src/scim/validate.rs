@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::dialect::{self, DialectNotes, DialectRules, NoteCode};
-use super::distinct::{DistinctIndex, LINEAR_SEARCH_MAX, push_distinct};
+use super::distinct::{DistinctIndex, LINEAR_SEARCH_MAX, TwinMerge, push_distinct};
 use super::json::{wrong_boolean_error, wrong_type_error};
 use super::members::{MemberRef, read_members};
 use super::password::{self, PasswordChange};
@@ -211,6 +211,10 @@ impl ValueReader {
             }
             return Ok(());
         }
+        if let (true, Value::Object(parts)) = (!self.rules.strict && of.schema.has_id(name), value) {
+            // Some clients put the attributes of the base schema under its URI, like those of an extension.
+            return parts.iter().try_for_each(|(name, value)| self.read_member(name, value, of, draft));
+        }
         let obsolete = || of.extension_by_obsolete_uri(name).filter(|_| !self.rules.strict);
         if let Some(schema) = of.extension(name).or_else(obsolete) {
             if let Some(value) = self.extension(&schema.attributes, value, &schema.id)? {
@@ -280,14 +284,24 @@ impl ValueReader {
         Ok(())
     }
 
+    /// Returns the value of a list of one, unless the rules are strict.
+    pub(super) fn unwrap_list_of_one<'v>(&mut self, value: &'v Value, path: ValuePath<'_>) -> &'v Value {
+        let given = if self.rules.strict { value } else { dialect::unwrap_list_of_one(value) };
+        if !std::ptr::eq(given, value) {
+            self.notes.add_for(NoteCode::ListOfOneUnwrapped, path);
+        }
+        given
+    }
+
     pub(super) fn extension(
         &mut self,
         attributes: &[Attribute],
         value: &Value,
         uri: &str,
     ) -> Result<Option<Value>, Error> {
-        match value {
+        match self.unwrap_list_of_one(value, format_args!("{uri}")) {
             Value::Null => Ok(None),
+            Value::String(text) if !self.rules.strict && text.trim().is_empty() => Ok(None),
             Value::Object(object) => {
                 let read = self.object(attributes, object, format_args!("{uri}"), None)?;
                 Ok((!read.is_empty()).then_some(Value::Object(read)))
@@ -321,8 +335,8 @@ impl ValueReader {
         let mut index = (items.len() > LINEAR_SEARCH_MAX).then(|| DistinctIndex::build(&[]));
         for item in items {
             match (self.single(attribute, item, path)?, &mut index) {
-                (Some(item), Some(index)) => drop(index.push(&mut list, item)),
-                (Some(item), None) => drop(push_distinct(&mut list, item)),
+                (Some(item), Some(index)) => drop(index.push(&mut list, item, TwinMerge::PrimaryWins)),
+                (Some(item), None) => drop(push_distinct(&mut list, item, TwinMerge::PrimaryWins)),
                 (None, _) => {}
             }
         }
@@ -353,12 +367,10 @@ impl ValueReader {
         value: &Value,
         path: ValuePath<'_>,
     ) -> Result<Option<Value>, Error> {
-        let given = if self.rules.strict { value } else { dialect::unwrap_list_of_one(attribute, value) };
-        if !std::ptr::eq(given, value) {
-            self.notes.add_for(NoteCode::ListOfOneUnwrapped, path);
-        }
-        let value = given;
-        if value.is_null() {
+        let value = if attribute.multi_valued { value } else { self.unwrap_list_of_one(value, path) };
+        // Templates of identity providers send an empty text where there is no value.
+        let is_empty = |text: &str| !self.rules.strict && text.trim().is_empty() && attribute.refuses_empty_text();
+        if value.is_null() || value.as_str().is_some_and(is_empty) {
             return Ok(None);
         }
         match attribute.kind {

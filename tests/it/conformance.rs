@@ -102,7 +102,7 @@ fn declares(text: &str, name: &str) -> bool {
 #[test]
 fn a_test_is_identified_by_its_module_and_its_name() {
     assert!(exists("it::conformance::a_test_is_identified_by_its_module_and_its_name"));
-    assert!(exists("scim::entity_tag::tests::a_stale_tag_is_412"));
+    assert!(exists("scim::entity_tag::tests::conditions_are_checked_in_order"));
     assert!(exists("it::transcripts::okta_pushes_groups"));
     for absent in
         ["it::conformance::exists", "it::conformance::no_such_test", "it::nowhere::x", "scim::entity_tag::x", ""]

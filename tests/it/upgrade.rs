@@ -70,6 +70,9 @@ fn a_database_of_the_first_schema_is_upgraded_and_served() {
     let path = format!("/Users/{}", ada["id"].as_str().unwrap());
     client.patch(&path, &sample::operation("replace", "title", &"Analyst".into())).answered(200);
     client.created("/Users", &sample::user("new"));
+    let removal = "SELECT switches ->> '$.active_removal' FROM configurations WHERE id = '";
+    let removal = format!("{removal}{CONFIGURATION}'");
+    assert_eq!(one::<String>(&data.path().join("rollcall.db"), &removal), "keep", "the preset is okta");
     drop(app);
     assert!(crate::app::rollcall(data.path(), &["check"]).status.success());
 }

@@ -135,6 +135,18 @@ choice! {
 }
 
 choice! {
+    /// What a PATCH remove of `active` does.
+    ActiveRemovalMode {
+        /// The user stays active or inactive, with a note in the log.
+        Keep = "keep", "Leave the user as it is and note it";
+        /// `active` has no value (RFC 7644 section 3.5.2.2: an attribute that is not required can be removed).
+        Remove = "remove", "Remove the value";
+        /// The request fails with 400 `mutability`.
+        Refuse = "refuse", "Refuse it";
+    }
+}
+
+choice! {
     /// Response to a successful PATCH (RFC 7644 section 3.5.2 allows both).
     PatchResponse {
         /// 200 with the resource; 204 for large groups if no attributes are requested.
@@ -194,6 +206,11 @@ switches! {
     unknown_members, "unknownMembers": UnknownMembers = UnknownMembers::Reject;
     "Group members that do not exist here",
     "A provider that never sends a refused change again would lose all members of that push.";
+
+    /// What a PATCH remove of `active` does. Null never changes `active`, or is 400 if `input` is `strict`
+    active_removal, "activeRemoval": ActiveRemovalMode = ActiveRemovalMode::Remove;
+    "When a provider removes the attribute active",
+    "The standard allows the removal, and generic clients test it. Identity providers never mean it: a user without the attribute is neither active nor inactive.";
 
     /// Whether group display names must be unique (case-insensitive)
     unique_group_names, "uniqueGroupNames": bool = true;

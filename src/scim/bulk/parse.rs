@@ -92,7 +92,7 @@ fn fill_item(item: &mut BulkItem, mut parts: Map<String, Value>, rules: DialectR
         // RFC 7644 section 3.7: this is the version of the resource. A resource to be created has none.
         None => None,
         Some(_) if method == BulkMethod::Post => None,
-        Some(Value::String(tag)) => Some(EntityTags::parse(&tag)?),
+        Some(Value::String(tag)) => Some(EntityTags::parse(&tag, rules.strict)?),
         Some(_) => return Err(Error::new(Reason::BulkVersionInvalid)),
     };
     item.data = match (method, take_member(&mut parts, "data")) {

@@ -122,15 +122,21 @@ impl<'a> Lexer<'a> {
 
     fn string(&mut self, quote: char) -> Result<FilterToken<'a>, Error> {
         let start = self.at;
-        let Some(inside) = find_quoted(self.rest(), quote) else {
+        let is_lenient = self.syntax == StringSyntax::Lenient;
+        let found = find_quoted(self.rest(), quote).map(|inside| (inside, is_lenient && is_domain_user(inside)));
+        let open_end = || find_quoted_backslash(self.rest(), quote).filter(|_| is_lenient).map(|inside| (inside, true));
+        let Some((inside, is_literal)) = found.or_else(open_end) else {
             return Err(self.locate(start, Reason::FilterStringOpen));
         };
         self.at += inside.len() + 2;
+        if is_literal {
+            return Ok(FilterToken::Text(inside.to_owned()));
+        }
         let json = if quote == '"' { format!("\"{inside}\"") } else { requote_as_json(inside) };
         match serde_json::from_str::<String>(&json) {
             Ok(text) if text.contains('\0') => Err(self.locate(start, Reason::FilterStringNul)),
             Ok(text) => Ok(FilterToken::Text(text)),
-            Err(_) if self.syntax == StringSyntax::Lenient => {
+            Err(_) if is_lenient => {
                 let literal = escape_lone_backslashes(&json);
                 let invalid = |_| self.locate(start, Reason::FilterStringInvalid);
                 serde_json::from_str::<String>(&literal).map(FilterToken::Text).map_err(invalid)
@@ -152,6 +158,25 @@ fn find_quoted(text: &str, quote: char) -> Option<&str> {
         }
     }
     None
+}
+
+/// Returns the text up to the last quote, for a string that ends with a lone `\`, as in `"DOMAIN\"`. It has no other
+/// quote or backslash.
+fn find_quoted_backslash(text: &str, quote: char) -> Option<&str> {
+    let inside = text.get(1..text.rfind(quote)?)?;
+    let before = inside.strip_suffix('\\')?;
+    (!before.contains(|c: char| c == '\\' || c == quote || c.is_control())).then_some(inside)
+}
+
+/// Whether a string is the account name of a Windows domain, `DOMAIN\user`, whose backslash the client did not escape
+/// although the next letter makes it an escape sequence of a control character. Only a domain in capital letters is
+/// recognized, so that ordinary text with a tab or a line break is still read as JSON.
+fn is_domain_user(inside: &str) -> bool {
+    let Some((domain, user)) = inside.split_once('\\') else { return false };
+    let is_capital = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "-_.".contains(c);
+    let is_part = |c: char| !c.is_whitespace() && !c.is_control() && !"\\\"'".contains(c);
+    let is_domain = domain.starts_with(|c: char| c.is_ascii_uppercase()) && domain.chars().all(is_capital);
+    is_domain && user.starts_with(['b', 'f', 'n', 'r', 't']) && user.chars().all(is_part)
 }
 
 /// Doubles each backslash of a JSON string that begins no escape sequence.

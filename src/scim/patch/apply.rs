@@ -5,15 +5,16 @@
 
 use serde_json::{Map, Value};
 
+use super::list_state::{ListState, charge_elements, is_empty_object, is_primary};
 use super::{AttributeChange, AttributeEdit, EditPath, PatchEdit, label_operation};
 use crate::error::{Error, Reason};
 use crate::scim::dialect::DialectRules;
-use crate::scim::distinct::{DistinctIndex, LINEAR_SEARCH_MAX, push_distinct, remove_listed};
+use crate::scim::distinct::remove_listed;
 use crate::scim::filter::Predicate;
-use crate::scim::filter::evaluate::{ElementKeys, matches_element};
+use crate::scim::filter::evaluate::matches_element;
 use crate::scim::schema::{Attribute, DataType, ResourceType};
 use crate::scim::validate::{Attributes, check_length, is_blank};
-use crate::scim::work::{WorkBudget, measure_value};
+use crate::scim::work::WorkBudget;
 
 /// Applies the attribute edits of a request in order; edits of members are not about the document. After an error the
 /// document may be partly changed; the caller must discard it.
@@ -43,36 +44,6 @@ struct DocumentEditor<'e> {
     rules: DialectRules,
     work: &'e mut WorkBudget,
     lists: Vec<ListState<'e>>,
-}
-
-/// What is known about the value of an attribute. A single value is element 0.
-struct ListState<'e> {
-    attribute: &'e Attribute,
-    /// Keys of each element; the list can be shorter.
-    keys: Vec<ElementKeys>,
-    /// The equal elements, until an element changes.
-    distinct: Option<DistinctIndex>,
-}
-
-impl ListState<'_> {
-    fn keys_of(&mut self, index: usize) -> &mut ElementKeys {
-        if self.keys.len() <= index {
-            self.keys.resize_with(index + 1, ElementKeys::default);
-        }
-        &mut self.keys[index]
-    }
-
-    fn forget_element(&mut self, index: usize) {
-        self.distinct = None;
-        if let Some(keys) = self.keys.get_mut(index) {
-            keys.clear();
-        }
-    }
-
-    fn forget_all(&mut self) {
-        self.distinct = None;
-        self.keys.clear();
-    }
 }
 
 impl<'e> DocumentEditor<'e> {
@@ -208,13 +179,14 @@ impl<'e> DocumentEditor<'e> {
         Ok(())
     }
 
-    /// Edits the elements that the path selects, then ensures that at most one is primary.
+    /// Edits the elements that the path selects, then ensures that at most one is primary and none are equal.
     fn edit_list(
         &mut self,
         edit: &AttributeEdit,
         attribute: &'e Attribute,
         list: &mut Vec<Value>,
     ) -> Result<(), Error> {
+        let before = list.len();
         let touched = match (&edit.path.filter, &edit.path.sub) {
             (None, None) => self.edit_whole_list(edit, attribute, list)?,
             (None, Some(_)) => self.edit_every_element(edit, attribute, list)?,
@@ -223,7 +195,15 @@ impl<'e> DocumentEditor<'e> {
         if attribute.sub_attribute("primary").is_some() {
             self.keep_new_primary(list, &touched)?;
         }
-        if touched.iter().any(|&index| list.get(index).is_some_and(is_empty_object)) {
+        let has_empty = touched.iter().any(|&index| list.get(index).is_some_and(is_empty_object));
+        if edit.path.filter.is_some() || edit.path.sub.is_some() {
+            let is_changed = |index: &usize| *index >= before || can_change_identity(edit, &list[*index]);
+            let changed: Vec<usize> = touched.into_iter().filter(is_changed).collect();
+            if !changed.is_empty() && list.len() > 1 {
+                find_list_state(&mut self.lists, attribute).merge_twins(list, &changed, self.work)?;
+            }
+        }
+        if has_empty {
             self.remove_empty_elements(attribute, list)?;
         }
         check_length(list, format_args!("{}", attribute.name))
@@ -248,11 +228,11 @@ impl<'e> DocumentEditor<'e> {
                 self.list_state(attribute).forget_all();
             }
             AttributeChange::RemoveListed(given) => {
-                self.charge_elements(list)?;
-                self.charge_elements(given)?;
+                charge_elements(list, self.work)?;
+                charge_elements(given, self.work)?;
                 let mut gone = vec![false; list.len()];
                 remove_listed(list, given, |index| gone[index] = true);
-                self.remove_keys(attribute, |index| gone[index]);
+                self.list_state(attribute).forget_removed(|index| gone[index]);
             }
             _ => {
                 list.clear();
@@ -270,21 +250,7 @@ impl<'e> DocumentEditor<'e> {
     ) -> Result<Vec<usize>, Error> {
         let mut primary = Vec::new();
         for item in given {
-            let is_short = list.len() <= LINEAR_SEARCH_MAX;
-            let bytes = measure_value(item, usize::MAX);
-            self.work.charge_bytes(if is_short { bytes * (list.len() + 1) } else { bytes })?;
-            if !is_short && self.list_state(attribute).distinct.is_none() {
-                self.charge_elements(list)?;
-                self.list_state(attribute).distinct = Some(DistinctIndex::build(list));
-            }
-            let state = self.list_state(attribute);
-            let index = match &mut state.distinct {
-                Some(distinct) => distinct.push(list, item.clone()),
-                None => push_distinct(list, item.clone()),
-            };
-            if let Some(keys) = state.keys.get_mut(index) {
-                keys.clear();
-            }
+            let index = find_list_state(&mut self.lists, attribute).add_element(list, item, self.work)?;
             if is_primary(item) {
                 primary.push(index);
             }
@@ -340,7 +306,7 @@ impl<'e> DocumentEditor<'e> {
             self.work.charge_copies(&initial, touched.len())?;
         }
         for &index in &touched {
-            self.list_state(attribute).forget_element(index);
+            self.list_state(attribute).forget_keys(index);
             if is_whole {
                 list[index].clone_from(&initial);
             }
@@ -380,19 +346,8 @@ impl<'e> DocumentEditor<'e> {
         self.work.charge_visits(list.len())?;
         let gone: Vec<bool> = list.iter().map(is_empty_object).collect();
         list.retain(|item| !is_empty_object(item));
-        self.remove_keys(attribute, |index| gone[index]);
+        self.list_state(attribute).forget_removed(|index| gone[index]);
         Ok(())
-    }
-
-    /// Removes the keys of removed elements.
-    fn remove_keys(&mut self, attribute: &'e Attribute, is_removed: impl Fn(usize) -> bool) {
-        let state = self.list_state(attribute);
-        state.distinct = None;
-        let mut index = 0;
-        state.keys.retain(|_| {
-            index += 1;
-            !is_removed(index - 1)
-        });
     }
 
     fn list_state(&mut self, attribute: &'e Attribute) -> &mut ListState<'e> {
@@ -407,17 +362,11 @@ impl<'e> DocumentEditor<'e> {
             AttributeChange::Remove | AttributeChange::RemoveListed(_) => Ok(()),
         }
     }
-
-    /// Counts a pass over elements that reads their content.
-    fn charge_elements(&mut self, items: &[Value]) -> Result<(), Error> {
-        self.work.charge_visits(items.len())?;
-        items.iter().try_for_each(|item| self.work.charge_bytes(measure_value(item, usize::MAX)))
-    }
 }
 
 fn find_list_state<'s, 'e>(lists: &'s mut Vec<ListState<'e>>, attribute: &'e Attribute) -> &'s mut ListState<'e> {
-    let found = lists.iter().position(|state| std::ptr::eq(state.attribute, attribute)).unwrap_or_else(|| {
-        lists.push(ListState { attribute, keys: Vec::new(), distinct: None });
+    let found = lists.iter().position(|state| state.is_about(attribute)).unwrap_or_else(|| {
+        lists.push(ListState::new(attribute));
         lists.len() - 1
     });
     &mut lists[found]
@@ -448,6 +397,13 @@ fn required_terms(filter: &Predicate) -> Option<Map<String, Value>> {
         element.insert(name.to_owned(), value);
     }
     Some(element)
+}
+
+/// Whether an edit can make the element equal to another one: its type and value identify it, without a value all
+/// sub-attributes do.
+fn can_change_identity(edit: &AttributeEdit, element: &Value) -> bool {
+    let is_identity = |sub: &String| sub == "value" || sub == "type";
+    edit.path.sub.as_ref().is_none_or(is_identity) || element.get("value").is_none()
 }
 
 fn edit_element(edit: &AttributeEdit, item: &mut Value) {
@@ -498,12 +454,4 @@ fn merge_parts(object: &mut Map<String, Value>, parts: &Map<String, Value>) {
             }
         }
     }
-}
-
-fn is_primary(item: &Value) -> bool {
-    item.get("primary") == Some(&Value::Bool(true))
-}
-
-fn is_empty_object(value: &Value) -> bool {
-    matches!(value, Value::Object(parts) if parts.is_empty())
 }

@@ -12,6 +12,7 @@ use super::members::MemberEdit;
 use super::password::PasswordChange;
 
 mod apply;
+mod list_state;
 mod parse;
 pub mod path;
 #[cfg(test)]

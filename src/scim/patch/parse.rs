@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::{AttributeChange, AttributeEdit, EditPath, Patch, PatchEdit, label_operation};
-use crate::error::{Error, Reason};
-use crate::scim::dialect::{DialectNotes, DialectRules, NoteCode};
+use crate::error::{Error, Reason, ScimType};
+use crate::scim::dialect::{ActiveRemoval, DialectNotes, DialectRules, NoteCode};
 use crate::scim::members::{MemberEdit, read_members};
 use crate::scim::password::PasswordChange;
 use crate::scim::patch::path::PatchPath;
@@ -124,15 +124,28 @@ impl PatchReader<'_> {
     }
 
     fn read_operation_with_path(&mut self, op: PatchOp, text: &str, value: Option<&Value>) -> Result<(), Error> {
+        if self.reading.rules.strict && has_obsolete_urn(text, self.of) {
+            return Err(Reason::PathAttributeUnknown
+                .with("path", shorten_text(text))
+                .with("resource_type", &self.of.name));
+        }
         match PatchPath::parse(text, self.of) {
             Ok(path) => self.edit(op, &path, value.unwrap_or(&Value::Null), true),
             // An unknown attribute is skipped as in the body of a PUT, so that the other operations take effect.
-            Err(problem) if is_unknown_path(&problem) && !self.reading.rules.strict => {
+            Err(problem)
+                if is_unknown_path(&problem)
+                    && !self.reading.rules.strict
+                    && !selects_members(text, &problem, self.of) =>
+            {
                 let is_foreign = is_in_foreign_schema(text, self.of);
                 let code =
                     if is_foreign { NoteCode::UnknownExtensionIgnored } else { NoteCode::UnknownAttributeIgnored };
                 self.reading.notes.add_for(code, shorten_text(&remove_filter(text)));
                 Ok(())
+            }
+            // The attributes of the base schema, as if the operation had no path.
+            Err(problem) if problem.reason() == Reason::PathWholeSchema && !self.reading.rules.strict => {
+                self.read_operation_without_path(op, value)
             }
             Err(problem) => Err(problem),
         }
@@ -148,12 +161,16 @@ impl PatchReader<'_> {
         if self.reading.rules.strict {
             return Err(Error::new(Reason::PathMissing));
         }
+        let value = value.map(|value| self.reading.unwrap_list_of_one(value, format_args!("value")));
         let Some(Value::Object(parts)) = value else {
             return Err(Error::new(Reason::ValueNotObject));
         };
         for (name, value) in parts {
             match PatchPath::parse(name, self.of) {
                 Ok(path) => self.edit(op, &path, value, false)?,
+                Err(problem) if problem.reason() == Reason::PathWholeSchema && value.is_object() => {
+                    self.read_operation_without_path(op, Some(value))?;
+                }
                 Err(_) => self.reading.note_unknown(format_args!("{}", remove_filter(name)))?,
             }
         }
@@ -235,11 +252,16 @@ impl PatchReader<'_> {
         let ignores_null =
             path.target.extension.is_none() && path.target.attribute.is_some_and(Attribute::ignores_null);
         if op == PatchOp::Remove {
-            // RFC 7644 section 3.5.2.2: an attribute that is not required can be removed by name.
-            if ignores_null && self.reading.rules.strict {
-                return Err(Reason::AttributeNotRemovable.on_field(edit_path.to_string()));
-            }
-            return self.removal(path, value).map(Some);
+            return match self.reading.rules.active_removal {
+                ActiveRemoval::Refuse if ignores_null => {
+                    Err(Reason::AttributeNotRemovable.on_field(edit_path.to_string()))
+                }
+                ActiveRemoval::Keep if ignores_null => {
+                    self.reading.notes.add_for(NoteCode::ValueRetained, edit_path);
+                    Ok(None)
+                }
+                _ => self.removal(path, value).map(Some),
+            };
         }
         let named = self.named_value(path, value, edit_path)?;
         if named.is_none() && ignores_null {
@@ -339,11 +361,26 @@ fn remove_filter(path: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether the error is in the filter of a path to members. It is never skipped: a client that removes members must not
+/// be answered with success while they stay members.
+fn selects_members(path: &str, problem: &Error, of: &ResourceType) -> bool {
+    let container = path.split('[').next().and_then(|container| container.rsplit(':').next()).unwrap_or_default();
+    let is_members = of.members().is_some_and(|members| members.name.eq_ignore_ascii_case(container));
+    is_members && problem.scim_type() == Some(ScimType::InvalidFilter)
+}
+
 /// Whether a path is in a schema that this type does not have.
 fn is_in_foreign_schema(path: &str, of: &ResourceType) -> bool {
-    let ours = std::iter::once(&of.schema).chain(of.extensions.iter().map(|extension| &extension.schema));
-    let begins_with = |uri: &str| path.get(..uri.len()).is_some_and(|start| start.eq_ignore_ascii_case(uri));
-    path.contains(':') && !ours.into_iter().any(|schema| begins_with(&schema.id))
+    path.contains(':') && !of.schemas().any(|schema| begins_with(path, &schema.id))
+}
+
+/// Whether a path is in a schema of the type under an obsolete URN.
+fn has_obsolete_urn(path: &str, of: &ResourceType) -> bool {
+    of.schemas().any(|schema| schema.obsolete_ids().iter().any(|urn| begins_with(path, urn)))
+}
+
+fn begins_with(path: &str, urn: &str) -> bool {
+    path.get(..urn.len()).is_some_and(|start| start.eq_ignore_ascii_case(urn))
 }
 
 /// Returns the element of a list with one element, else the value itself.

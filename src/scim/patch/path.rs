@@ -131,7 +131,7 @@ mod tests {
             ("emails[0]", filter, false),
             ("emails[]", filter, false),
             ("emails[type = \"work\"]", filter, false),
-            ("emails[nope eq \"work\"]", filter, false),
+            ("emails[nope eq \"work\"]", filter, true),
             ("emails[emails[type eq \"x\"]]", filter, false),
             ("emails[primary gt true]", filter, false),
             ("emails[type eq work]", filter, false),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{apply_edits, parse_patch};
 use crate::error::{Error, ScimType};
-use crate::scim::dialect::DialectRules;
+use crate::scim::dialect::{ActiveRemoval, DialectRules};
 use crate::scim::password::{self, PasswordChange};
 use crate::scim::schema::{GROUP_TYPE, USER_TYPE};
 use crate::scim::work::WorkBudget;
@@ -78,13 +78,15 @@ fn without_a_path_names_may_be_dotted_or_qualified() {
 #[test]
 fn replace_on_a_value_path_changes_what_matches() {
     let two = json!({"addresses": [
-        {"type": "work", "locality": "A"}, {"type": "work", "locality": "B"}, {"type": "home", "locality": "C"}
+        {"type": "work", "locality": "A"}, {"type": "work", "locality": "B", "region": "R"},
+        {"type": "home", "locality": "C"}
     ]});
     gives(
         two,
         json!([{"op": "replace", "path": "addresses[type eq \"WORK\"].locality", "value": "X"}]),
         json!({"addresses": [
-            {"type": "work", "locality": "X"}, {"type": "work", "locality": "X"}, {"type": "home", "locality": "C"}
+            {"type": "work", "locality": "X"}, {"type": "work", "locality": "X", "region": "R"},
+            {"type": "home", "locality": "C"}
         ]}),
     );
     gives(
@@ -269,6 +271,75 @@ fn a_stored_password_is_set_or_removed_and_the_last_operation_counts() {
         let refused = read(json!([{"op": "replace", "path": "password", "value": value}])).unwrap_err();
         assert!(refused.to_string().contains("password"), "{}", refused.to_string());
     }
+}
+
+#[test]
+fn elements_that_become_equal_are_one_element() {
+    // RFC 7643 section 2.4; the primary element has precedence, then the changed one.
+    let two = json!({"emails": [
+        {"value": "a", "type": "work", "display": "A"}, {"value": "b", "type": "home", "primary": true, "display": "B"},
+        {"value": "c", "type": "other"}
+    ]});
+    let set = |path: &str, value: Value| json!([{"op": "replace", "path": path, "value": value}]);
+    let rest = json!({"value": "c", "type": "other"});
+    for (operations, merged) in [
+        (
+            json!([
+                {"op": "replace", "path": "emails[type ne \"other\"].value", "value": "x"},
+                {"op": "replace", "path": "emails[value eq \"x\"].type", "value": "work"},
+            ]),
+            json!({"value": "x", "type": "work", "display": "B", "primary": true}),
+        ),
+        (
+            set("emails[type eq \"work\"]", json!({"value": "b", "type": "home", "display": "N", "primary": false})),
+            json!({"value": "b", "type": "home", "display": "B", "primary": true}),
+        ),
+        (
+            set("emails[type eq \"work\"]", json!({"value": "b", "type": "home", "display": "N", "primary": true})),
+            json!({"value": "b", "type": "home", "display": "N", "primary": true}),
+        ),
+        (
+            json!([{"op": "add", "path": "emails[type eq \"home\"]", "value": {"value": "a", "type": "work"}}]),
+            json!({"value": "a", "type": "work", "display": "B", "primary": true}),
+        ),
+    ] {
+        gives(two.clone(), operations, json!({"emails": [merged, rest]}));
+    }
+    gives(
+        two.clone(),
+        json!([
+            {"op": "replace", "path": "emails.value", "value": "x"},
+            {"op": "remove", "path": "emails[type pr].type"},
+            {"op": "replace", "path": "emails[value eq \"x\"].display", "value": "D"},
+        ]),
+        json!({"emails": [{"value": "x", "primary": true, "display": "D"}]}),
+    );
+    // Without a value, all sub-attributes except `primary` identify an element.
+    let addresses = json!({"addresses": [
+        {"type": "work", "locality": "A", "primary": false}, {"type": "work", "locality": "B", "primary": true}
+    ]});
+    gives(
+        addresses.clone(),
+        set("addresses[type eq \"work\"].locality", json!("C")),
+        json!({"addresses": [{"type": "work", "locality": "C", "primary": true}]}),
+    );
+    gives(
+        addresses.clone(),
+        json!([{"op": "add", "path": "addresses", "value": [{"type": "work", "locality": "A"}]}]),
+        addresses,
+    );
+}
+
+#[test]
+fn the_removal_of_active_follows_the_rule() {
+    let removal = json!([{"op": "remove", "path": "active"}, {"op": "replace", "path": "title", "value": "T"}]);
+    let apply = |active_removal| {
+        let rules = DialectRules { active_removal, ..DialectRules::LENIENT };
+        patched(&json!({"active": false}), &removal, rules)
+    };
+    assert_eq!(apply(ActiveRemoval::Keep).unwrap(), json!({"active": false, "title": "T"}));
+    assert_eq!(apply(ActiveRemoval::Remove).unwrap(), json!({"title": "T"}));
+    assert_eq!(apply(ActiveRemoval::Refuse).unwrap_err().scim_type(), Some(ScimType::Mutability));
 }
 
 #[test]

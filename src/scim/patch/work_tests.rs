@@ -86,6 +86,30 @@ fn removals_by_value_and_primary_values_are_counted() {
 }
 
 #[test]
+fn equal_elements_are_found_in_linear_time() {
+    let user = user_with_emails(1000, &"a".repeat(200));
+    // Each operation changes the value of one element, to one that no other element has.
+    let change = |n: usize| {
+        let path = format!("emails[value eq \"{}{n}@x\"].value", "a".repeat(200));
+        json!({"op": "replace", "path": path, "value": format!("{}new{n}", "a".repeat(200))})
+    };
+    let operations: Vec<Value> = (0..100).map(change).collect();
+    let (one, all) = (count_work(&operations[..1], &user), count_work(&operations, &user));
+    assert!(all - one < 99 * (1000 * 300 + 20_000), "{one} {all}");
+    // The last operation makes all elements equal.
+    let merge = json!({"op": "replace", "path": "emails.value", "value": "same"});
+    let used = count_work(&[merge], &user);
+    assert!(used < 3_000_000, "{used}");
+    for path in ["emails.value", "emails[type pr].type", "emails[value pr].value"] {
+        let operations: Vec<Value> =
+            (0..10_000).map(|n| json!({"op": "replace", "path": path, "value": format!("v{n}")})).collect();
+        let mut work = WorkBudget::default();
+        drop(apply(&read(&operations), &user, &mut work));
+        assert!(work.used() < WORK_MAX + 2_000_000, "{path}: {}", work.used());
+    }
+}
+
+#[test]
 fn a_value_is_not_copied_without_limit() {
     let user = user_with_emails(1000, "a");
     let text = "x".repeat(60_000);

@@ -266,6 +266,11 @@ impl Attribute {
         self.sub_attribute("value")
     }
 
+    /// Whether an empty text cannot be its value.
+    pub fn refuses_empty_text(&self) -> bool {
+        !matches!(self.kind, DataType::String | DataType::Reference | DataType::Binary)
+    }
+
     /// Whether null leaves its value unchanged: an empty value of a template must not change access, so `active` keeps its
     /// state.
     pub fn ignores_null(&self) -> bool {
@@ -299,7 +304,22 @@ impl Schema {
 
     /// Returns URIs of earlier versions that some clients still send.
     pub fn obsolete_ids(&self) -> &'static [&'static str] {
-        if self.id == urn::ENTERPRISE_USER { &urn::OBSOLETE_ENTERPRISE_USER } else { &[] }
+        match &*self.id {
+            urn::USER => &urn::OBSOLETE_USER,
+            urn::GROUP => &urn::OBSOLETE_GROUP,
+            urn::ENTERPRISE_USER => &urn::OBSOLETE_ENTERPRISE_USER,
+            _ => &[],
+        }
+    }
+
+    /// Whether a URI is the id of the schema or an obsolete one, in any case.
+    pub fn has_id(&self, uri: &str) -> bool {
+        self.id.eq_ignore_ascii_case(uri) || self.has_obsolete_id(uri)
+    }
+
+    /// Whether a URI is an obsolete id of the schema, in any case.
+    pub fn has_obsolete_id(&self, uri: &str) -> bool {
+        self.obsolete_ids().iter().any(|id| id.eq_ignore_ascii_case(uri))
     }
 }
 

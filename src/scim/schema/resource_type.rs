@@ -29,6 +29,11 @@ pub struct ResourceType {
 }
 
 impl ResourceType {
+    /// Returns the base schema and the schemas of the extensions.
+    pub fn schemas(&self) -> impl Iterator<Item = &Schema> {
+        std::iter::once(&*self.schema).chain(self.extensions.iter().map(|extension| &*extension.schema))
+    }
+
     /// Returns the extension with that URI, case-insensitively.
     pub fn extension(&self, uri: &str) -> Option<&Schema> {
         self.extensions.iter().map(|extension| &*extension.schema).find(|schema| schema.id.eq_ignore_ascii_case(uri))
@@ -36,8 +41,7 @@ impl ResourceType {
 
     /// Returns the extension that has this URI as an obsolete name.
     pub fn extension_by_obsolete_uri(&self, uri: &str) -> Option<&Schema> {
-        let has_name = |schema: &&Schema| schema.obsolete_ids().iter().any(|name| name.eq_ignore_ascii_case(uri));
-        self.extensions.iter().map(|extension| &*extension.schema).find(has_name)
+        self.extensions.iter().map(|extension| &*extension.schema).find(|schema| schema.has_obsolete_id(uri))
     }
 
     /// Returns the common or base-schema attribute with that name, case-insensitively.

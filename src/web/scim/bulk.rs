@@ -26,6 +26,7 @@ use crate::provisioning::{Members, Scope};
 use crate::scim::bulk::references::{self, CreatedResource};
 use crate::scim::bulk::{BulkItem, BulkItemOutcome, BulkMethod, BulkPlan, ItemProperties};
 use crate::scim::dialect::DialectNotes;
+use crate::scim::entity_tag::{EntityTags, VersionConditions};
 use crate::scim::password::{PasswordChange, PasswordDigest};
 use crate::scim::path::shorten_text;
 use crate::scim::{bulk, validate};
@@ -311,7 +312,7 @@ impl BulkHandler<'_> {
         number: usize,
         method: BulkMethod,
         target: BulkTarget,
-        (version, data, hashed): (Option<crate::scim::entity_tag::EntityTags>, Value, Option<PasswordDigest>),
+        (if_match, data, hashed): (Option<EntityTags>, Value, Option<PasswordDigest>),
     ) -> ItemResult {
         let location = target.location(self.base);
         let writes = ResourceWrites {
@@ -321,11 +322,12 @@ impl BulkHandler<'_> {
             hashed: hashed.as_ref(),
         };
         let id = target.id.as_deref().unwrap_or_default();
+        let conditions = VersionConditions { if_match, if_none_match: None };
         let done = match method {
             BulkMethod::Post => writes.create(&data, Members::Skip).await.map(Some),
-            BulkMethod::Put => writes.replace(id, version, &data, Members::Skip).await.map(Some),
-            BulkMethod::Patch => writes.patch(id, version, &data, Members::Skip).await.map(Some),
-            BulkMethod::Delete => writes.delete(id, version).await.map(|()| None),
+            BulkMethod::Put => writes.replace(id, conditions, &data, Members::Skip).await.map(Some),
+            BulkMethod::Patch => writes.patch(id, conditions, &data, Members::Skip).await.map(Some),
+            BulkMethod::Delete => writes.delete(id, conditions).await.map(|()| None),
         };
         match done {
             Ok(Some(written)) => self.item_result(number, method, &target, written),

@@ -62,7 +62,7 @@ pub(super) fn serve_document(
             types.iter().map(|resource_type| discovery::render_resource_type(base, resource_type)).collect(),
         ),
         ScimRoute::ResourceTypes(Some(name)) => {
-            let found = types.iter().find(|resource_type| resource_type.name == *name);
+            let found = types.iter().find(|resource_type| resource_type.name.eq_ignore_ascii_case(name));
             discovery::render_resource_type(base, found.ok_or_else(document_not_found)?)
         }
         ScimRoute::Schemas(None) => {

@@ -16,7 +16,7 @@ use crate::provisioning::Scope;
 use crate::provisioning::resources::{self, WriteResult};
 use crate::provisioning::{Members, RenderedResource, ResourceLinks};
 use crate::scim::dialect::{DialectNotes, DialectRules};
-use crate::scim::entity_tag::EntityTags;
+use crate::scim::entity_tag::{EntityTags, VersionConditions};
 use crate::scim::projection::Projection;
 use crate::scim::query::QueryParameters;
 use crate::scim::schema::ResourceType;
@@ -41,7 +41,7 @@ impl ResourceRequest<'_> {
     /// `GET /Users/{id}`
     pub(super) async fn read(&self, id: &str) -> Result<ScimResponse> {
         let projection = self.projection()?;
-        let if_none_match = self.read_tags(&IF_NONE_MATCH)?;
+        let conditions = self.read_conditions()?;
         let with_members = projection.needs("members");
         let found = self
             .state
@@ -49,14 +49,14 @@ impl ResourceRequest<'_> {
             .read_briefly(|at| resources::read_small_resource(at, self.scope, self.resource_type, id, with_members))?;
         if let Some(resource) = found.flatten() {
             let tag = resource.tag();
-            if if_none_match.as_ref().is_some_and(|tags| tags.contains(&tag)) {
+            if conditions.check_read(&tag)? {
                 return Ok(ScimResponse { etag: Some(tag), ..ScimResponse::empty(304) });
             }
             if !with_members || !matches!(resource.links, ResourceLinks::Unread) {
                 return self.render(200, &resource, &projection, DialectNotes::default());
             }
         }
-        self.read_large(id, projection, if_none_match).await
+        self.read_large(id, projection, conditions).await
     }
 
     /// Reads and renders a resource of any size off the event loop.
@@ -64,7 +64,7 @@ impl ResourceRequest<'_> {
         &self,
         id: &str,
         projection: Projection,
-        if_none_match: Option<EntityTags>,
+        conditions: VersionConditions,
     ) -> Result<ScimResponse> {
         let members = if projection.needs("members") { Members::All } else { Members::Skip };
         let (scope, resource_type) = (self.scope.clone(), Arc::clone(self.resource_type));
@@ -72,7 +72,7 @@ impl ResourceRequest<'_> {
         read_blocking(&self.state.store, self.owner(), move |at| {
             let resource = resources::read_resource(at, &scope, &resource_type, &id, members)?;
             let tag = resource.tag();
-            if if_none_match.is_some_and(|tags| tags.contains(&tag)) {
+            if conditions.check_read(&tag)? {
                 return Ok(ScimResponse { etag: Some(tag), ..ScimResponse::empty(304) });
             }
             let writer = DocumentWriter { resource_type: &resource_type, base: &base, projection: &projection };
@@ -97,21 +97,21 @@ impl ResourceRequest<'_> {
     /// `PUT /Users/{id}`
     pub(super) async fn replace(&self, id: &str, payload: Payload) -> Result<ScimResponse> {
         let projection = self.projection()?;
-        let if_match = self.read_tags(&IF_MATCH)?;
+        let conditions = self.read_conditions()?;
         let body = self.read_body_for(id, payload).await?;
         let members = Members::UpTo(MEMBERS_INLINE);
-        let WriteResult { resource, notes } = self.writes().replace_off_loop(id, if_match, body, members).await?;
+        let WriteResult { resource, notes } = self.writes().replace_off_loop(id, conditions, body, members).await?;
         self.render_written(200, resource, projection, notes).await
     }
 
     /// `PATCH /Users/{id}`
     pub(super) async fn patch(&self, id: &str, payload: Payload) -> Result<ScimResponse> {
         let projection = self.projection()?;
-        let if_match = self.read_tags(&IF_MATCH)?;
+        let conditions = self.read_conditions()?;
         let body = self.read_body_for(id, payload).await?;
         let needs_members = projection.needs("members");
         let members = if needs_members { Members::UpTo(MEMBERS_IN_PATCH_RESPONSE) } else { Members::Skip };
-        let WriteResult { resource, notes } = self.writes().patch_off_loop(id, if_match, body, members).await?;
+        let WriteResult { resource, notes } = self.writes().patch_off_loop(id, conditions, body, members).await?;
         let is_large = matches!(resource.links, ResourceLinks::Unread) && needs_members;
         let silent = match self.scope.switches.patch_response {
             PatchResponse::Full => false,
@@ -133,8 +133,8 @@ impl ResourceRequest<'_> {
 
     /// `DELETE /Users/{id}`
     pub(super) async fn delete(&self, id: &str) -> Result<ScimResponse> {
-        let if_match = self.read_tags(&IF_MATCH)?;
-        self.writes().delete(id, if_match).await?;
+        let conditions = self.read_conditions()?;
+        self.writes().delete(id, conditions).await?;
         Ok(ScimResponse::empty(204))
     }
 
@@ -148,12 +148,16 @@ impl ResourceRequest<'_> {
         Projection::read(query.attributes.as_deref(), query.excluded_attributes.as_deref(), self.resource_type, strict)
     }
 
+    fn read_conditions(&self) -> Result<VersionConditions> {
+        Ok(VersionConditions { if_match: self.read_tags(&IF_MATCH)?, if_none_match: self.read_tags(&IF_NONE_MATCH)? })
+    }
+
+    /// Header lines of the same name are one list (RFC 9110 section 5.3).
     fn read_tags(&self, name: &HeaderName) -> Result<Option<EntityTags>> {
-        let all: Vec<&str> = self.request.headers().get_all(name).map(|value| value.to_str().unwrap_or("\"")).collect();
-        if all.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(EntityTags::parse(&all.join(","))?))
+        let mut lines = self.request.headers().get_all(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let Some(first) = lines.next() else { return Ok(None) };
+        let all = lines.fold(first.into_owned(), |all, line| all + "," + &line);
+        Ok(Some(EntityTags::parse(&all, self.rules().strict)?))
     }
 
     /// Reads the body of a write on an existing resource. 404 has priority over errors in the body.

@@ -11,7 +11,7 @@ use crate::provisioning::patches::{self, PatchBasis, PatchPlan, PatchWeight};
 use crate::provisioning::resources::{self, PreparedResource, ResourceWrite, WriteResult};
 use crate::provisioning::{Members, Scope};
 use crate::scim::dialect::DialectRules;
-use crate::scim::entity_tag::EntityTags;
+use crate::scim::entity_tag::VersionConditions;
 use crate::scim::password::{PasswordChange, PasswordDigest};
 use crate::scim::patch::{self, Patch};
 use crate::scim::schema::ResourceType;
@@ -30,15 +30,15 @@ struct PatchRequest {
     scope: Scope,
     resource_type: Arc<ResourceType>,
     id: String,
-    if_match: Option<EntityTags>,
+    conditions: VersionConditions,
     members: Members,
     patch: Patch,
 }
 
 impl PatchRequest {
     fn write(&self) -> ResourceWrite<'_> {
-        let (if_match, members) = (self.if_match.as_ref(), self.members);
-        ResourceWrite { if_match, members, ..ResourceWrite::new(&self.scope, &self.resource_type, &self.id) }
+        let (conditions, members) = (Some(&self.conditions), self.members);
+        ResourceWrite { conditions, members, ..ResourceWrite::new(&self.scope, &self.resource_type, &self.id) }
     }
 }
 
@@ -91,33 +91,33 @@ impl ResourceWrites<'_> {
     pub(super) async fn replace(
         &self,
         id: &str,
-        if_match: Option<EntityTags>,
+        conditions: VersionConditions,
         body: &Value,
         members: Members,
     ) -> Result<WriteResult> {
         let draft = validate::read_resource(body, self.resource_type, self.rules());
-        self.write_replacement(id, if_match, draft, members).await
+        self.write_replacement(id, conditions, draft, members).await
     }
 
     /// Like [`Self::replace`], but a large body is processed off the event loop, so the write can be queued later.
     pub(super) async fn replace_off_loop(
         &self,
         id: &str,
-        if_match: Option<EntityTags>,
+        conditions: VersionConditions,
         body: Value,
         members: Members,
     ) -> Result<WriteResult> {
         if !is_large(&body) {
-            return self.replace(id, if_match, &body, members).await;
+            return self.replace(id, conditions, &body, members).await;
         }
         let draft = self.read_off_loop(body, validate::read_resource).await;
-        self.write_replacement(id, if_match, draft, members).await
+        self.write_replacement(id, conditions, draft, members).await
     }
 
     async fn write_replacement(
         &self,
         id: &str,
-        if_match: Option<EntityTags>,
+        conditions: VersionConditions,
         draft: Result<ResourceDraft>,
         members: Members,
     ) -> Result<WriteResult> {
@@ -125,8 +125,8 @@ impl ResourceWrites<'_> {
         self.hash_password(&mut draft.password).await?;
         let (scope, resource_type, id) = (self.scope.clone(), Arc::clone(self.resource_type), id.to_owned());
         let write = self.state.store.write_without_savepoint(self.owner(), move |tx| {
-            let if_match = if_match.as_ref();
-            let write = ResourceWrite { if_match, members, ..ResourceWrite::new(&scope, &resource_type, &id) };
+            let conditions = Some(&conditions);
+            let write = ResourceWrite { conditions, members, ..ResourceWrite::new(&scope, &resource_type, &id) };
             resources::replace_resource(tx, &write, &draft)
         });
         write.await
@@ -136,12 +136,12 @@ impl ResourceWrites<'_> {
     pub(super) async fn patch(
         &self,
         id: &str,
-        if_match: Option<EntityTags>,
+        conditions: VersionConditions,
         body: &Value,
         members: Members,
     ) -> Result<WriteResult> {
         let edits = patch::parse_patch(body, self.resource_type, self.rules());
-        let request = self.prepare_patch(id, if_match, edits, members).await?;
+        let request = self.prepare_patch(id, conditions, edits, members).await?;
         self.patch_in_writer(request).await
     }
 
@@ -150,7 +150,7 @@ impl ResourceWrites<'_> {
     pub(super) async fn patch_off_loop(
         &self,
         id: &str,
-        if_match: Option<EntityTags>,
+        conditions: VersionConditions,
         body: Value,
         members: Members,
     ) -> Result<WriteResult> {
@@ -160,7 +160,7 @@ impl ResourceWrites<'_> {
         } else {
             patch::parse_patch(&body, self.resource_type, self.rules())
         };
-        let request = self.prepare_patch(id, if_match, edits, members).await?;
+        let request = self.prepare_patch(id, conditions, edits, members).await?;
         if !has_large_body {
             let (weight, small) = (PatchWeight::of(&request.patch), Arc::clone(&request));
             let write = self.state.store.write_without_savepoint(self.owner(), move |tx| {
@@ -188,14 +188,14 @@ impl ResourceWrites<'_> {
     async fn prepare_patch(
         &self,
         id: &str,
-        if_match: Option<EntityTags>,
+        conditions: VersionConditions,
         edits: Result<Patch>,
         members: Members,
     ) -> Result<Arc<PatchRequest>> {
         let mut patch = edits.or_else(|refused| self.refuse_if_found(id, refused))?;
         self.hash_password(&mut patch.password).await?;
         let (scope, resource_type) = (self.scope.clone(), Arc::clone(self.resource_type));
-        Ok(Arc::new(PatchRequest { scope, resource_type, id: id.to_owned(), if_match, members, patch }))
+        Ok(Arc::new(PatchRequest { scope, resource_type, id: id.to_owned(), conditions, members, patch }))
     }
 
     async fn patch_in_writer(&self, request: Arc<PatchRequest>) -> Result<WriteResult> {
@@ -233,11 +233,11 @@ impl ResourceWrites<'_> {
     }
 
     /// Deletes the resource with this id.
-    pub(super) async fn delete(&self, id: &str, if_match: Option<EntityTags>) -> Result<()> {
+    pub(super) async fn delete(&self, id: &str, conditions: VersionConditions) -> Result<()> {
         let (scope, resource_type, id) = (self.scope.clone(), Arc::clone(self.resource_type), id.to_owned());
         let write = self.state.store.write_without_savepoint(self.owner(), move |tx| {
-            let if_match = if_match.as_ref();
-            let write = ResourceWrite { if_match, ..ResourceWrite::new(&scope, &resource_type, &id) };
+            let conditions = Some(&conditions);
+            let write = ResourceWrite { conditions, ..ResourceWrite::new(&scope, &resource_type, &id) };
             resources::delete_resource(tx, &write)
         });
         write.await

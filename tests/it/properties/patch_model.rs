@@ -160,10 +160,50 @@ fn in_elements(document: &mut Document, verb: &str, path: &str, value: &Value) -
         }
     }
     // Choice: if several values become primary at once, the first one is kept.
-    let primary = chosen.into_iter().find(|&at| list[at]["primary"] == true);
+    let primary = chosen.iter().copied().find(|&at| list[at]["primary"] == true);
     only_primary(&mut list, primary);
+    merge_twins(&mut list, &chosen);
     document.insert(name.into(), list.into());
     Ok(())
+}
+
+/// RFC 7643 section 2.4: no two elements with equal value and type. Choice: elements that an operation makes equal are one
+/// element, where the first of them was. Its parts are those of the primary one, then of the chosen ones, then of the
+/// others.
+fn merge_twins(list: &mut Vec<Value>, chosen: &[usize]) {
+    let whole = |element: &Value| {
+        let mut whole = element.clone();
+        whole.as_object_mut().unwrap().shift_remove("primary");
+        whole
+    };
+    let is_twin = |a: &Value, b: &Value| match (a.get("value"), b.get("value")) {
+        (None, None) => whole(a) == whole(b),
+        (left, right) => left == right && a.get("type") == b.get("type"),
+    };
+    let mut gone = Vec::new();
+    for &at in chosen {
+        let twins: Vec<usize> = (0..list.len()).filter(|&other| is_twin(&list[at], &list[other])).collect();
+        if list[at] == json!({}) || gone.contains(&at) || twins.len() == 1 {
+            continue;
+        }
+        let mut parts = json!({});
+        let primary = twins.iter().filter(|&&twin| list[twin]["primary"] == true);
+        let edited = twins.iter().filter(|twin| chosen.contains(twin));
+        for &twin in primary.chain(edited).chain(&twins) {
+            for (part, value) in list[twin].as_object().unwrap() {
+                if parts.get(part).is_none() {
+                    parts[part] = value.clone();
+                }
+            }
+        }
+        list[twins[0]] = parts;
+        gone.extend(&twins[1..]);
+    }
+    let mut at = 0;
+    list.retain(|_| {
+        at += 1;
+        !gone.contains(&(at - 1))
+    });
 }
 
 /// Evaluates a filter of the forms that [`super::users`] generates.
@@ -240,4 +280,15 @@ fn the_model_passes_the_examples_of_the_rfc() {
         Ok(json!({"value": "new", "type": "work"}))
     );
     assert_eq!(after(json!({"op": "replace", "path": "emails[type eq \"fax\"].value", "value": "x"})), Err("noTarget"));
+    assert_eq!(
+        patched(
+            user.as_object().unwrap().clone(),
+            &[
+                json!({"op": "replace", "path": "emails[type pr].value", "value": "x"}),
+                json!({"op": "replace", "path": "emails[type pr].type", "value": "work"}),
+            ]
+        )
+        .map(|user| user["emails"].clone()),
+        Ok(json!([{"value": "x", "type": "work"}]))
+    );
 }

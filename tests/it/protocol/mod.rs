@@ -3,6 +3,7 @@
 mod addresses;
 mod answers;
 mod bulk;
+mod conditions;
 mod create;
 mod cursor;
 mod delete;
@@ -10,6 +11,7 @@ mod discovery;
 mod extensions;
 mod filter;
 mod groups;
+mod microsoft_validator;
 mod nesting;
 mod paging;
 mod passwords;
@@ -21,6 +23,7 @@ mod sort;
 mod strict;
 mod surface;
 mod tolerance;
+mod tolerance_routes;
 mod values;
 mod versions;
 

@@ -118,8 +118,77 @@ fn active_always_has_a_value() {
     strict.post("/Users", &user_with("x", &json!({"active": null}))).refused(400, "invalidValue");
     strict.put(&path, &user_with("y", &json!({"active": null}))).refused(400, "invalidValue");
     strict.patch(&path, &operation("replace", "active", &json!(null))).refused(400, "invalidValue");
-    strict.patch(&path, &operations(&json!([{"op": "remove", "path": "active"}]))).refused(400, "mutability");
     assert_eq!(strict.get(&path).answered(200).json["active"], true);
+}
+
+#[test]
+fn the_switch_decides_what_a_removal_of_active_does() {
+    // the presets of identity providers keep the value, the standard preset removes it, the strict one refuses.
+    for (preset, left) in [
+        ("standard", None),
+        ("okta", Some(false)),
+        ("entra", Some(false)),
+        ("idp", Some(false)),
+        ("strict", Some(false)),
+    ] {
+        let client = App::shared().configuration_with_preset(preset);
+        let path = format!("/Users/{}", client.created("/Users", &user_with("x", &json!({"active": false}))));
+        for name in ["active", "urn:ietf:params:scim:schemas:core:2.0:User:ACTIVE"] {
+            let body = operations(&json!([
+                {"op": "remove", "path": name},
+                {"op": "replace", "path": "title", "value": name},
+            ]));
+            let reply = client.patch(&path, &body);
+            if preset == "strict" {
+                reply.refused(400, "mutability");
+            } else {
+                assert_eq!(reply.answered(200).json["title"], name, "{preset}");
+            }
+            let stored = client.get(&path).answered(200).json;
+            assert_eq!(stored.get("active").and_then(Value::as_bool), left, "{preset}");
+            assert_eq!(stored["title"] == name, preset != "strict");
+        }
+    }
+}
+
+#[test]
+fn equal_elements_are_one_element_on_every_route() {
+    // in the bodies of POST and PUT, in PATCH values with and without a path, and after an edit of a value path.
+    let twins = json!([
+        {"value": "a@x", "type": "work", "primary": true, "display": "First"},
+        {"value": "b@x", "type": "home"},
+        {"value": "a@x", "type": "work", "primary": false, "display": "Second"},
+    ]);
+    let merged = json!([
+        {"value": "a@x", "type": "work", "primary": true, "display": "First"}, {"value": "b@x", "type": "home"}
+    ]);
+    for source in ["other", "okta", "azure-ad"] {
+        let client = App::shared().configuration(source);
+        let made = client.post("/Users", &user_with("x", &json!({"emails": twins}))).answered(201).json;
+        assert_eq!(made["emails"], merged, "{source}");
+        let path = format!("/Users/{}", client.created("/Users", &user("y")));
+        let stored = client.put(&path, &user_with("y", &json!({"emails": twins}))).answered(200).json;
+        assert_eq!(stored["emails"], merged);
+        for op in ["add", "replace"] {
+            client.put(&path, &user("y")).answered(200);
+            assert_eq!(client.patch(&path, &operation(op, "emails", &twins)).answered(200).json["emails"], merged);
+            let body = operations(&json!([{"op": op, "value": {"emails": twins}}]));
+            assert_eq!(client.patch(&path, &body).answered(200).json["emails"], merged, "{op}");
+        }
+        // A value path that makes two elements equal.
+        let body = operations(&json!([
+            {"op": "replace", "path": "emails[value ew \"@x\"].type", "value": "work"},
+            {"op": "replace", "path": "emails[type eq \"work\"].value", "value": "c@x"},
+        ]));
+        let after = client.patch(&path, &body).answered(200).json;
+        let one = json!([{"value": "c@x", "type": "work", "primary": true, "display": "First"}]);
+        assert_eq!(after["emails"], one, "{source}");
+        assert_eq!(client.get(&path).answered(200).json["emails"], one);
+        assert_eq!(client.find("/Users", "emails[type eq \"work\" and value eq \"c@x\"]").len(), 1);
+        let roles = json!(["admin", "admin", {"value": "admin"}, "user"]);
+        let given = client.patch(&path, &operation("add", "roles", &roles)).answered(200).json;
+        assert_eq!(super::values(&given["roles"]), ["admin", "user"]);
+    }
 }
 
 #[test]

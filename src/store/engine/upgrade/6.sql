@@ -9,3 +9,12 @@ WITH logged (configuration, bytes) AS (
     FROM requests GROUP BY configuration)
 UPDATE configuration_usage SET request_log_bytes = l.bytes
 FROM logged l WHERE l.configuration = configuration_usage.configuration;
+
+-- Switches of configurations: what a PATCH remove of `active` does. Named identity providers never mean the removal;
+-- where input was strict, it was refused.
+UPDATE configurations SET switches = json_set(switches, '$.active_removal',
+    CASE
+        WHEN switches ->> '$.input' = 'strict' THEN 'refuse'
+        WHEN switches ->> '$.preset' IN ('okta', 'entra', 'idp') THEN 'keep'
+        ELSE 'remove'
+    END);
