@@ -187,6 +187,11 @@ fn list_request_limits() -> Vec<LimitRow> {
         row("schemas of a configuration", count(schema_extensions::EXTENSIONS_MAX), invalid),
         row("document of a schema", bytes(schema_extensions::DOCUMENT_MAX_BYTES), invalid),
         row("attributes of a schema", count(schema::parse::ATTRIBUTES_MAX), invalid),
+        row(
+            "undeclared attributes of a configuration that are listed",
+            count(schema_extensions::undeclared::UNDECLARED_MAX),
+            "the least recently sent ones leave the list",
+        ),
     ]
 }
 

@@ -326,7 +326,9 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::SchemaIdNotUrn => {
             "the schema's id must be a URN such as urn:example:params:scim:schemas:Badge:1.0:User"
         }
-        Reason::SchemaNamespaceReserved => "the schema's id must not begin with {namespace}; use your own namespace",
+        Reason::SchemaNamespaceReserved => {
+            "{id} is the URN of a standard schema or message, or inside one; choose another URN"
+        }
         Reason::SchemaAttributesMissing => "the schema needs attributes: an array that is not empty",
         Reason::SchemaTooManyAttributes => "the schema has more than {max} attributes",
         Reason::SchemaAttributeTwice => "the attribute {field} occurs twice",
@@ -398,6 +400,11 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::SchemaInUse => "resources have values under {id}; purge them with it, or remove them first",
         Reason::SchemaTooLarge => "a schema may be at most {max} bytes long",
         Reason::TooManySchemas => "a configuration may have at most {max} schemas of its own",
+        Reason::DeclarationEmpty => "name at least one attribute to declare",
+        Reason::DeclarationSchemaFixed => "{name} is sent with the URN {schema}: declare it there",
+        Reason::DeclarationSchemaMissing => "{name} is sent without a URN: name the schema to declare it in",
+        Reason::UndeclaredImpossible => "{name} cannot be declared: {obstacle}",
+        Reason::UndeclaredNotListed => "{name} is not among the undeclared attributes of the configuration",
         Reason::ResourceTypeUnknown => "there is no resource type {name}: use User or Group",
         // Tokens and set-up links.
         Reason::TokenNotFound => "the configuration has no live token with this id; list its tokens to see the ids",

@@ -226,7 +226,7 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
         drop(stop);
         // Ends immediately, unless it is writing.
         let _ = writer.await;
-        bound.state.usage.flush(&bound.state.store).await;
+        bound.state.usage.flush_all(&bound.state.store).await;
         Ok::<_, anyhow::Error>(())
     })?;
     store.close();

@@ -8,9 +8,13 @@ use serde_json::{Value, json};
 
 use super::{audit_context, open_existing_store, parse_configuration_id};
 use crate::cli::output::{self, OutputFormat};
+use crate::clock;
+use crate::management::schema_extensions::undeclared::{self, AttributeDeclaration, Declarability};
 use crate::management::schema_extensions::{self, NewExtension};
 use crate::model::audit_context::AccountScope;
 use crate::scim;
+use crate::scim::schema::DataType;
+use crate::store::Store;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SchemaCommand {
@@ -25,6 +29,17 @@ pub(super) enum SchemaCommand {
         #[arg(long, value_enum, default_value = "table")]
         output: OutputFormat,
     },
+    /// List the attributes that the identity provider sends and no schema declares
+    Undeclared {
+        /// Configuration ID
+        #[arg(value_parser = parse_configuration_id)]
+        configuration: String,
+        /// Output format
+        #[arg(long, value_enum, default_value = "table")]
+        output: OutputFormat,
+    },
+    /// Declare attributes that the identity provider sends, so that their values are stored
+    Declare(DeclareArgs),
     /// Remove a schema from a configuration
     Delete {
         /// Configuration ID
@@ -36,6 +51,22 @@ pub(super) enum SchemaCommand {
         #[arg(long)]
         purge: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DeclareArgs {
+    /// Configuration ID
+    #[arg(value_parser = parse_configuration_id)]
+    configuration: String,
+    /// Full paths of the attributes as listed, each with an optional type: PATH or PATH=TYPE
+    #[arg(required = true)]
+    attributes: Vec<String>,
+    /// Resource type of the attributes: User or Group
+    #[arg(long, default_value = "User")]
+    resource_type: String,
+    /// URN of the schema, for attributes that are sent without one
+    #[arg(long)]
+    schema: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +113,17 @@ pub(super) fn run_schema_command(folder: &Path, command: SchemaCommand) -> anyho
                 }
             }
         }
+        SchemaCommand::Undeclared { configuration, output } => list_undeclared(&store, &configuration, output)?,
+        SchemaCommand::Declare(args) => {
+            let chosen = args.attributes.iter().map(|text| parse_declaration(text, &args));
+            let chosen = chosen.collect::<anyhow::Result<Vec<_>>>()?;
+            let declared = store.write_blocking(move |tx| {
+                undeclared::declare_attributes(tx, &audit_context(), &args.configuration, (&chosen, &[]))
+            })?;
+            for row in declared {
+                output::print_line(&format!("{} extends {}", row.id, row.resource_type))?;
+            }
+        }
         SchemaCommand::Delete { configuration, urn, purge } => {
             let removed = urn.clone();
             store.write_blocking(move |tx| {
@@ -89,6 +131,58 @@ pub(super) fn run_schema_command(folder: &Path, command: SchemaCommand) -> anyho
             })?;
             output::print_line(&format!("{removed} removed"))?;
         }
+    }
+    Ok(())
+}
+
+/// Parses `PATH` or `PATH=TYPE`.
+fn parse_declaration(text: &str, args: &DeclareArgs) -> anyhow::Result<AttributeDeclaration> {
+    let (name, kind) = text.split_once('=').map_or((text, None), |(name, kind)| (name, Some(kind)));
+    let kind = kind.map(str::parse::<DataType>).transpose().map_err(anyhow::Error::msg)?;
+    Ok(AttributeDeclaration {
+        resource_type: args.resource_type.clone(),
+        name: name.to_owned(),
+        kind,
+        multi_valued: None,
+        schema: args.schema.clone(),
+    })
+}
+
+fn list_undeclared(store: &Store, configuration: &str, output: OutputFormat) -> anyhow::Result<()> {
+    let scope = AccountScope::AllAccounts;
+    // Calls that a running server has not stored yet are not listed.
+    let found = store.read_inline(|at| undeclared::list_undeclared(at, &scope, configuration, |_| Vec::new()))?;
+    let mut documents = Vec::new();
+    for entry in found {
+        let (schema, obstacle) = match &entry.declarability {
+            Declarability::InSchema(schema) => (Some(schema.as_str()), None),
+            Declarability::AnySchema => (None, None),
+            Declarability::Impossible(obstacle) => (None, Some(obstacle.as_str())),
+        };
+        let used = &entry.used;
+        if output == OutputFormat::Json {
+            documents.push(json!({
+                "name": used.name,
+                "resourceType": used.resource_type,
+                "type": used.kind.map(DataType::as_str),
+                "multiValued": used.multi_valued,
+                "calls": used.calls,
+                "refusedCalls": used.refused,
+                "firstSeen": clock::format_rfc3339(used.first_seen),
+                "lastSeen": clock::format_rfc3339(used.last_seen),
+                "schema": schema,
+                "obstacle": obstacle,
+            }));
+            continue;
+        }
+        let list = if used.multi_valued { "[]" } else { "" };
+        let kind = used.kind.map_or("null", DataType::as_str);
+        let remark = obstacle.map(|obstacle| format!("  cannot be declared: {obstacle}")).unwrap_or_default();
+        let (calls, seen) = (used.calls, clock::format_rfc3339(used.last_seen));
+        output::print_line(&format!("{}  {}  {kind}{list}  {calls}  {seen}{remark}", used.resource_type, used.name))?;
+    }
+    if output == OutputFormat::Json {
+        output::print_json(&Value::Array(documents))?;
     }
     Ok(())
 }

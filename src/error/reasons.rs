@@ -302,7 +302,7 @@ reasons! {
     // Schema documents.
     SchemaNotObject "schema_not_object" Invalid:InvalidSyntax ();
     SchemaIdNotUrn "schema_id_not_urn" Invalid:InvalidValue ["id"] ();
-    SchemaNamespaceReserved "schema_namespace_reserved" Invalid:InvalidValue ["id"] ("namespace");
+    SchemaNamespaceReserved "schema_namespace_reserved" Invalid:InvalidValue ["id"] ("id");
     SchemaAttributesMissing "schema_attributes_missing" Invalid:InvalidValue ["attributes"] ();
     SchemaTooManyAttributes "schema_too_many_attributes" Invalid:InvalidValue ["attributes"] ("max");
     SchemaAttributeTwice "schema_attribute_twice" Invalid:InvalidValue ();
@@ -358,6 +358,11 @@ reasons! {
     SchemaInUse "schema_in_use" Conflict ["purge"] ("id");
     SchemaTooLarge "schema_too_large" Invalid ("max");
     TooManySchemas "too_many_schemas" Invalid ("max");
+    DeclarationEmpty "declaration_empty" Invalid ["attributes"] ();
+    DeclarationSchemaFixed "declaration_schema_fixed" Invalid ["schema"] ("name", "schema");
+    DeclarationSchemaMissing "declaration_schema_missing" Invalid ["schema"] ("name");
+    UndeclaredImpossible "undeclared_impossible" Invalid ["attributes"] ("name", "obstacle");
+    UndeclaredNotListed "undeclared_not_listed" Invalid ["attributes"] ("name");
     ResourceTypeUnknown "resource_type_unknown" Invalid ["resourceType"] ("name");
     // Tokens and set-up links.
     TokenNotFound "token_not_found" NotFound ();

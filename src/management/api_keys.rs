@@ -117,11 +117,6 @@ pub fn find_live_key_by_id(at: &Snapshot<'_>, id: &str, now: Millis) -> Result<O
     Ok(rows::find_key_by_id(at, id)?.filter(|key| key.is_live(now)))
 }
 
-/// Records the time of the last use for each key id. The stored time never decreases.
-pub fn record_key_uses<'u>(tx: &Tx<'_>, uses: impl IntoIterator<Item = (&'u String, &'u Millis)>) -> Result<()> {
-    uses.into_iter().try_for_each(|(id, at)| rows::record_key_use(tx, id, *at))
-}
-
 /// Revokes a key and returns it. The key and all its access tokens are invalid from the commit on.
 ///
 /// # Errors

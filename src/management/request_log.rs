@@ -13,10 +13,11 @@ use crate::model::ids;
 use crate::model::quota::{QuotaDefaults, QuotaKind};
 use crate::model::request::{CallHealth, CallOutcome, LoggedCall};
 use crate::model::traffic::{HourlyCalls, fill_hours};
+use crate::store::recent_use::UnsavedUse;
 use crate::store::tables::audit::NewAuditEntry;
 use crate::store::tables::request_log as rows;
 pub use crate::store::tables::request_log::{RequestLogPage, RequestLogQuery};
-use crate::store::tables::{configurations as configuration_rows, instance, tokens, traffic, usage};
+use crate::store::tables::{api_keys, configurations as configuration_rows, instance, tokens, traffic, usage};
 use crate::store::{Snapshot, Tx};
 
 /// Retention of a call in days.
@@ -46,29 +47,15 @@ pub struct RequestLogEntry {
     pub call: LoggedCall,
 }
 
-/// Times of the last calls of a configuration.
-#[derive(Debug, Clone, Copy)]
-pub struct LastSeen {
-    /// The last authenticated call.
-    pub last_call: Millis,
-    /// The last successful write.
-    pub last_write: Option<Millis>,
-}
-
-/// Records the time of the last use for each token id, and the times of the last calls for each configuration key. The
-/// stored times never decrease.
-pub fn record_last_seen<'s>(
-    tx: &Tx<'_>,
-    used_tokens: impl IntoIterator<Item = (&'s String, &'s Millis)>,
-    configurations: impl IntoIterator<Item = (&'s i64, &'s LastSeen)>,
-) -> Result<()> {
-    for (token, at) in used_tokens {
-        tokens::record_token_use(tx, token, *at)?;
-    }
-    for (configuration, seen) in configurations {
+/// Stores the times of last use of configurations, tokens and API keys. The stored times never decrease.
+pub fn store_recent_use(tx: &Tx<'_>, unsaved: &UnsavedUse) -> Result<()> {
+    for (configuration, seen) in &unsaved.configurations {
         configuration_rows::record_activity(tx, *configuration, seen.last_call, seen.last_write)?;
     }
-    Ok(())
+    for (token, used) in &unsaved.tokens {
+        tokens::record_token_use(tx, token, *used)?;
+    }
+    unsaved.keys.iter().try_for_each(|(key, at)| api_keys::record_key_use(tx, key, *at))
 }
 
 /// Stores calls in the order of their responses. Calls of an unknown or deleted configuration are skipped. Removes the

@@ -1,5 +1,7 @@
 //! Schema extensions that a configuration adds to its resource types (RFC 7643 section 3.3).
 
+pub mod undeclared;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -103,10 +105,7 @@ pub fn add_extension(tx: &Tx<'_>, context: &AuditContext, id: &str, new: &NewExt
     if before.iter().any(|row| row.id.eq_ignore_ascii_case(&schema.id)) {
         return Err(Reason::SchemaExists.with("id", &schema.id));
     }
-    let document = new.document.to_string();
-    if document.len() > DOCUMENT_MAX_BYTES {
-        return Err(Reason::SchemaTooLarge.with("max", DOCUMENT_MAX_BYTES));
-    }
+    let document = check_size(&new.document)?;
     let row = StoredExtension {
         id: schema.id.clone().into_owned(),
         resource_type: resource_type.name.clone().into_owned(),
@@ -121,6 +120,49 @@ pub fn add_extension(tx: &Tx<'_>, context: &AuditContext, id: &str, new: &NewExt
     let entry = NewAuditEntry::new("schema.added", None, Some(payload));
     configurations::append_audit_entry(tx, context, &configuration, entry)?;
     Ok(row)
+}
+
+/// A schema extension with more attributes.
+#[derive(Debug)]
+pub struct ExtensionChange {
+    /// The extension as it is stored.
+    pub present: StoredExtension,
+    /// The new schema document.
+    pub document: Value,
+    /// Names of the attributes that were added or got sub-attributes.
+    pub attributes: Vec<String>,
+}
+
+/// Adds attributes to a schema extension and returns it.
+///
+/// # Errors
+/// `Invalid` for an invalid or too large document. Run it with `Store::write`.
+pub fn extend_extension(
+    tx: &Tx<'_>,
+    context: &AuditContext,
+    id: &str,
+    change: ExtensionChange,
+) -> Result<StoredExtension> {
+    let configuration = configurations::find_configuration(tx, &context.scope, id)?;
+    parse::parse_schema(&change.document)?;
+    let document = check_size(&change.document)?;
+    let row = StoredExtension { document, ..change.present };
+    rows::update_document(tx, configuration.key, &row.id, &row.document)?;
+    configuration_rows::increment_revision(tx, configuration.key)?;
+    let payload = json!({"schemaExtended": row.id, "attributes": change.attributes});
+    configurations::append_event(tx, &configuration, EventAction::Updated, &payload)?;
+    let entry = NewAuditEntry::new("schema.extended", None, Some(payload));
+    configurations::append_audit_entry(tx, context, &configuration, entry)?;
+    Ok(row)
+}
+
+/// Returns the text of a schema document.
+fn check_size(document: &Value) -> Result<String> {
+    let text = document.to_string();
+    if text.len() > DOCUMENT_MAX_BYTES {
+        return Err(Reason::SchemaTooLarge.with("max", DOCUMENT_MAX_BYTES));
+    }
+    Ok(text)
 }
 
 /// Removes a schema extension. With `purge`, its values are removed from all resources.

@@ -12,6 +12,7 @@ use crate::scim::dialect::DialectNotes;
 use crate::scim::members::{MemberEdit, MemberRef};
 use crate::scim::patch::{Patch, PatchEdit};
 use crate::scim::schema::ResourceType;
+use crate::scim::schema::undeclared::UndeclaredAttributes;
 use crate::scim::validate::ResourceDraft;
 use crate::store::Tx;
 
@@ -96,6 +97,7 @@ fn add_pending_members(tx: &Tx<'_>, scope: &Scope, one: &PendingCreate, later: V
         edits: vec![PatchEdit::Members(0, MemberEdit::Add(later))],
         password: None,
         notes: DialectNotes::default(),
+        undeclared: UndeclaredAttributes::default(),
     };
     patches::patch_resource(tx, &one.write(scope), &patch).map(drop)
 }

@@ -77,6 +77,10 @@ impl AttrPath {
         }
         let (name, sub) = split_name(rest).map_err(|why| path_error(why, &self.0))?;
         let attribute = if extends { schema.attribute(name) } else { resource_type.attribute(name) };
+        if let (None, false, Some((added, attribute))) = (attribute, extends, find_in_added(resource_type, name)) {
+            // Clients may send an attribute of an added schema as if it were a core attribute.
+            return self.resolve_sub_attribute(resource_type, Some(added), Some(attribute), sub);
+        }
         self.resolve_sub_attribute(resource_type, extension, attribute, sub)
     }
 
@@ -187,14 +191,20 @@ pub(super) fn is_path_char(c: char) -> bool {
 }
 
 /// Whether the text is an attribute name (RFC 7643 section 2.1, with the `$ref` of section 2.4).
-pub(super) fn is_name(text: &str) -> bool {
+pub(in crate::scim) fn is_name(text: &str) -> bool {
     let mut chars = text.strip_prefix('$').unwrap_or(text).chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic())
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
+/// Returns the attribute with this name in the schemas that the configuration has added.
+fn find_in_added<'t>(resource_type: &'t ResourceType, name: &str) -> Option<(&'t Schema, &'t Attribute)> {
+    let added = resource_type.extensions.iter().map(|extension| &*extension.schema);
+    added.filter(|schema| !schema.is_standard()).find_map(|schema| Some((schema, schema.attribute(name)?)))
+}
+
 /// Like [`strip_urn`], also for the obsolete URNs of the schema.
-fn strip_schema_urn<'a>(text: &'a str, schema: &Schema) -> Option<&'a str> {
+pub(in crate::scim) fn strip_schema_urn<'a>(text: &'a str, schema: &Schema) -> Option<&'a str> {
     strip_urn(text, &schema.id).or_else(|| schema.obsolete_ids().iter().find_map(|urn| strip_urn(text, urn)))
 }
 

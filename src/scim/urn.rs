@@ -27,6 +27,8 @@ pub const OBSOLETE_GROUP: [&str; 4] = [
     "urn:scim:schemas:core:2.0",
     "urn:scim:schemas:core:1.0",
 ];
+/// The namespace of the messages.
+const MESSAGES: &str = "urn:ietf:params:scim:api:messages:2.0";
 /// Service provider configuration document.
 pub const SERVICE_PROVIDER_CONFIG: &str = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig";
 /// Resource type document.
@@ -45,3 +47,13 @@ pub const BULK_REQUEST: &str = "urn:ietf:params:scim:api:messages:2.0:BulkReques
 pub const BULK_RESPONSE: &str = "urn:ietf:params:scim:api:messages:2.0:BulkResponse";
 /// POST /.search request.
 pub const SEARCH_REQUEST: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
+
+/// Whether the standard defines a schema or message with this URN, or the URN is inside one. URNs are case-insensitive.
+pub fn is_standard(urn: &str) -> bool {
+    let documents = [SERVICE_PROVIDER_CONFIG, RESOURCE_TYPE, SCHEMA];
+    let standard = [USER, GROUP, ENTERPRISE_USER, MESSAGES].into_iter().chain(documents);
+    standard.chain(OBSOLETE_ENTERPRISE_USER).any(|known| {
+        urn.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known))
+            && matches!(urn.as_bytes().get(known.len()), None | Some(b':'))
+    })
+}

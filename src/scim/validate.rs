@@ -1,6 +1,8 @@
 //! Validates a request body against the schema tables and returns the attributes to store: names in canonical spelling,
 //! values of the correct type, without read-only attributes (RFC 7643 section 2, RFC 7644 sections 3.3 and 3.5.1).
 
+mod flattened;
+
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -10,6 +12,7 @@ use super::distinct::{DistinctIndex, LINEAR_SEARCH_MAX, TwinMerge, push_distinct
 use super::json::{wrong_boolean_error, wrong_type_error};
 use super::members::{MemberRef, read_members};
 use super::password::{self, PasswordChange};
+use super::schema::undeclared::{UndeclaredAttributes, UndeclaredSource};
 use super::schema::{Attribute, COMMON, DataType, Mutability, ResourceType};
 use crate::error::{Error, Reason};
 use crate::scim::path::shorten_text;
@@ -33,9 +36,37 @@ pub struct ResourceDraft {
     mentioned: Vec<String>,
     /// Deviations that were accepted, and values that were ignored.
     pub notes: DialectNotes,
+    /// Attributes of the body that no schema declares.
+    pub undeclared: UndeclaredAttributes,
+}
+
+impl UndeclaredSource for ResourceDraft {
+    fn take_undeclared(&mut self) -> UndeclaredAttributes {
+        std::mem::take(&mut self.undeclared)
+    }
+
+    fn collect_undeclared(body: &Value, of: &ResourceType) -> UndeclaredAttributes {
+        let (mut reading, mut draft) = (ValueReader::new(of, DialectRules::LENIENT), ResourceDraft::empty());
+        for (name, value) in body.as_object().into_iter().flatten() {
+            // Another mistake in the body does not matter here.
+            let _ = reading.read_member(name, value, &mut draft);
+        }
+        reading.undeclared
+    }
 }
 
 impl ResourceDraft {
+    fn empty() -> Self {
+        Self {
+            attributes: Map::new(),
+            members: None,
+            password: None,
+            mentioned: Vec::new(),
+            notes: DialectNotes::default(),
+            undeclared: UndeclaredAttributes::default(),
+        }
+    }
+
     /// Whether the body contains the attribute, even as null.
     pub fn mentions(&self, attribute: &str) -> bool {
         self.mentioned.iter().any(|name| name == attribute)
@@ -68,20 +99,22 @@ pub fn read_resource(body: &Value, of: &ResourceType, rules: DialectRules) -> Re
     let Value::Object(object) = body else {
         return Err(Error::new(Reason::ResourceNotObject));
     };
-    let mut reading = ValueReader { rules, nulls: NullHandling::Drop, notes: DialectNotes::default() };
+    let mut reading = ValueReader::new(of, rules);
     check_schemas(object, of, &mut reading)?;
-    let mut draft = ResourceDraft {
-        attributes: Map::new(),
-        members: None,
-        password: None,
-        mentioned: Vec::new(),
-        notes: DialectNotes::default(),
-    };
+    let mut draft = ResourceDraft::empty();
+    let mut flattened = Vec::new();
     for (name, value) in object {
-        reading.read_member(name, value, of, &mut draft)?;
+        if !reading.read_member(name, value, &mut draft)? {
+            flattened.push((name, value));
+        }
+    }
+    // The usual form of an attribute takes precedence, wherever it is in the body.
+    for (name, value) in flattened {
+        reading.read_flattened(name, value, &mut draft)?;
     }
     draft.attributes = sort_attributes(draft.attributes, of);
     draft.notes = reading.notes;
+    draft.undeclared = reading.undeclared;
     check_required(&draft.attributes, of)?;
     Ok(draft)
 }
@@ -141,7 +174,7 @@ pub fn sort_attributes(mut found: Map<String, Value>, of: &ResourceType) -> Attr
 
 /// RFC 7643 section 3: `schemas` names the schemas of the resource. Many clients send obsolete or foreign URIs, so only
 /// strict rules enforce the list. Responses always contain the correct list.
-fn check_schemas(object: &Map<String, Value>, of: &ResourceType, reading: &mut ValueReader) -> Result<(), Error> {
+fn check_schemas(object: &Map<String, Value>, of: &ResourceType, reading: &mut ValueReader<'_>) -> Result<(), Error> {
     let given = object.iter().find(|(name, _)| name.eq_ignore_ascii_case("schemas")).map(|(_, value)| value);
     let uris = match given {
         None | Some(Value::Null) => &[][..],
@@ -180,23 +213,26 @@ pub(super) type ValuePath<'a> = fmt::Arguments<'a>;
 
 /// Reads values according to the schema tables, and collects notes.
 #[derive(Debug)]
-pub(super) struct ValueReader {
+pub(super) struct ValueReader<'t> {
+    pub(super) of: &'t ResourceType,
     pub(super) rules: DialectRules,
     pub(super) nulls: NullHandling,
     pub(super) notes: DialectNotes,
+    pub(super) undeclared: UndeclaredAttributes,
 }
 
-impl ValueReader {
-    fn read_member(
-        &mut self,
-        name: &str,
-        value: &Value,
-        of: &ResourceType,
-        draft: &mut ResourceDraft,
-    ) -> Result<(), Error> {
+impl<'t> ValueReader<'t> {
+    pub(super) fn new(of: &'t ResourceType, rules: DialectRules) -> Self {
+        let (notes, undeclared) = (DialectNotes::default(), UndeclaredAttributes::default());
+        Self { of, rules, nulls: NullHandling::Drop, notes, undeclared }
+    }
+
+    /// Reads a member of a body. Returns false if its name is a path that [`Self::read_flattened`] reads.
+    fn read_member(&mut self, name: &str, value: &Value, draft: &mut ResourceDraft) -> Result<bool, Error> {
+        let of = self.of;
         if let Some(attribute) = of.attribute(name) {
             if attribute.name == "schemas" {
-                return Ok(());
+                return Ok(true);
             }
             draft.mentioned.push(attribute.name.clone().into_owned());
             if of.members().is_some_and(|members| members.name == attribute.name) {
@@ -209,11 +245,16 @@ impl ValueReader {
                 self.ignore_null(format_args!("{}", attribute.name))?;
                 draft.mentioned.pop();
             }
-            return Ok(());
+            return Ok(true);
         }
         if let (true, Value::Object(parts)) = (!self.rules.strict && of.schema.has_id(name), value) {
             // Some clients put the attributes of the base schema under its URI, like those of an extension.
-            return parts.iter().try_for_each(|(name, value)| self.read_member(name, value, of, draft));
+            for (name, value) in parts {
+                if !self.read_member(name, value, draft)? {
+                    self.read_flattened(name, value, draft)?;
+                }
+            }
+            return Ok(true);
         }
         let obsolete = || of.extension_by_obsolete_uri(name).filter(|_| !self.rules.strict);
         if let Some(schema) = of.extension(name).or_else(obsolete) {
@@ -223,9 +264,12 @@ impl ValueReader {
                     draft.attributes.insert(schema.id.clone().into_owned(), value);
                 }
             }
-            return Ok(());
+            return Ok(true);
         }
-        self.note_unknown(format_args!("{name}"))
+        if !self.rules.strict && flattened::resolve_member(name, of).is_some() {
+            return Ok(false);
+        }
+        self.note_unknown(format_args!("{name}"), value).map(|()| true)
     }
 
     /// Returns the value to store; `None` for read-only and write-only attributes.
@@ -263,11 +307,13 @@ impl ValueReader {
     }
 
     /// RFC 7644 section 3.1: a service provider may ignore attributes that are in no schema.
-    pub(super) fn note_unknown(&mut self, path: ValuePath<'_>) -> Result<(), Error> {
-        let excerpt = shorten_text(&path.to_string());
+    pub(super) fn note_unknown(&mut self, path: ValuePath<'_>, value: &Value) -> Result<(), Error> {
+        let path = path.to_string();
+        let excerpt = shorten_text(&path);
         if self.rules.strict {
             return Err(Reason::AttributeUnknown.with("name", format_args!("\"{excerpt}\"")));
         }
+        self.undeclared.add(self.of, &path, value);
         self.notes.add_for(NoteCode::UnknownAttributeIgnored, excerpt);
         Ok(())
     }
@@ -463,9 +509,9 @@ impl ValueReader {
                 });
             let Some(index) = position else {
                 if of.is_some() {
-                    self.note_unknown(format_args!("{path}.{name}"))?;
+                    self.note_unknown(format_args!("{path}.{name}"), value)?;
                 } else {
-                    self.note_unknown(format_args!("{path}:{name}"))?;
+                    self.note_unknown(format_args!("{path}:{name}"), value)?;
                 }
                 continue;
             };

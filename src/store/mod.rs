@@ -33,6 +33,7 @@ use crate::store::engine::scan_queue::{SCANS_MAX, ScanQueue};
 use crate::store::engine::snapshot_gate::SnapshotGate;
 pub(in crate::store) use crate::store::engine::sqlite_errors::find_violated_columns;
 use crate::store::engine::writer::Writer;
+use crate::store::recent_use::RecentUse;
 
 /// Age of the oldest waiting write from which the store is under pressure.
 const PRESSURE_AGE: Duration = Duration::from_millis(500);
@@ -73,6 +74,7 @@ pub(crate) struct SharedState {
     log: LogMonitor,
     gate: SnapshotGate,
     quota_defaults: RwLock<QuotaDefaults>,
+    recent_use: RecentUse,
 }
 
 impl SharedState {
@@ -88,6 +90,10 @@ impl SharedState {
 
     fn is_corrupt(&self) -> bool {
         self.corrupt.load(Ordering::SeqCst)
+    }
+
+    fn recent_use(&self) -> &RecentUse {
+        &self.recent_use
     }
 
     fn quota_defaults(&self) -> QuotaDefaults {
@@ -140,6 +146,7 @@ impl Store {
             log: LogMonitor::new(&connection).map_err(|error| OpenError::sqlite(data_dir, error))?,
             gate: SnapshotGate::default(),
             quota_defaults: RwLock::new(quota_defaults),
+            recent_use: RecentUse::default(),
         });
         if access == OpenMode::Serve {
             integrity::run_quick_check(&connection, &shared)?;
@@ -253,6 +260,11 @@ impl Store {
         *self.shared.quota_defaults.write().unwrap_or_else(PoisonError::into_inner) = defaults;
     }
 
+    /// Uses of configurations, tokens and API keys that are not stored yet. Reads of this process include them.
+    pub fn recent_use(&self) -> &RecentUse {
+        &self.shared.recent_use
+    }
+
     /// Whether the store accepts writes: false once corruption was detected.
     pub fn is_intact(&self) -> bool {
         !self.shared.is_corrupt()
@@ -303,6 +315,7 @@ impl Store {
 }
 
 pub mod engine;
+pub mod recent_use;
 pub mod tables;
 #[cfg(test)]
 mod tests;

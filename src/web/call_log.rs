@@ -1,4 +1,4 @@
-//! Logged calls and last-seen times, collected in memory and stored twice a second, without delay for the caller.
+//! Logged calls, collected in memory and stored twice a second, without delay for the caller.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::clock::{self, Millis};
 use crate::error::{Error, Reason, Result};
-use crate::management::request_log::{self, CallTarget, LastSeen, RequestLogEntry};
+use crate::management::request_log::{self, CallTarget, RequestLogEntry};
 use crate::model::request::{CallOutcome, LoggedCall};
 use crate::store::{Store, WorkOwner};
 use crate::web::request_log::{CallerIdentity, RecordedCall, build_entry};
@@ -51,8 +51,6 @@ pub struct CallActivity {
 
 #[derive(Debug, Default)]
 struct PendingCalls {
-    tokens: HashMap<String, Millis>,
-    configurations: HashMap<i64, LastSeen>,
     calls: Vec<RecordedCall>,
     body_bytes: usize,
     missed: HashMap<CallTarget, MissedCalls>,
@@ -91,7 +89,6 @@ impl CallActivity {
     /// Records a completed call.
     pub fn record(&self, call: RecordedCall) {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        pending.record_use(&call);
         pending.add(call);
         if pending.calls.len() == CALLS_FLUSH_EARLY {
             self.full.notify_one();
@@ -111,10 +108,10 @@ impl CallActivity {
         let _ = tokio::time::timeout(FLUSH_INTERVAL, self.full.notified()).await;
     }
 
-    /// Stores the collected calls and last-seen times.
+    /// Stores the collected calls.
     ///
     /// # Errors
-    /// Errors of the store. Data that was not stored is lost; lost calls are counted as missed.
+    /// Errors of the store. Calls that were not stored are lost, and counted as missed.
     pub async fn flush(&self, store: &Store) -> Result<()> {
         // The other writes have waited too long already: they are more important than the log.
         let sheds_load = store.is_under_pressure();
@@ -122,9 +119,7 @@ impl CallActivity {
         if sheds_load {
             self.shed_calls(std::mem::take(&mut pending.calls), &mut missed);
         }
-        let seen = flush_last_seen(store, pending.tokens, pending.configurations).await;
-        let logged = self.flush_calls(store, pending.calls, missed).await;
-        seen.and(logged)
+        self.flush_calls(store, pending.calls, missed).await
     }
 
     fn drain(&self) -> (PendingCalls, HashMap<CallTarget, MissedCalls>) {
@@ -184,13 +179,6 @@ impl CallActivity {
     }
 }
 
-async fn flush_last_seen(store: &Store, used: HashMap<String, Millis>, active: HashMap<i64, LastSeen>) -> Result<()> {
-    if used.is_empty() && active.is_empty() {
-        return Ok(());
-    }
-    store.write_as(WorkOwner::Background, move |tx| request_log::record_last_seen(tx, &used, &active)).await
-}
-
 /// Stores one batch; retries after a short delay while the store is busy.
 async fn write_batch(
     store: &Store,
@@ -213,23 +201,6 @@ async fn write_batch(
 }
 
 impl PendingCalls {
-    /// Records the use of the token and of the configuration.
-    fn record_use(&mut self, call: &RecordedCall) {
-        let CallerIdentity::Caller { configuration, token } = &call.caller else { return };
-        match self.tokens.get_mut(token) {
-            Some(last) => *last = call.at,
-            None => {
-                self.tokens.insert(token.clone(), call.at);
-            }
-        }
-        let seen =
-            self.configurations.entry(*configuration).or_insert(LastSeen { last_call: call.at, last_write: None });
-        seen.last_call = call.at;
-        if call.is_successful_write {
-            seen.last_write = Some(call.at);
-        }
-    }
-
     /// Stores the call in memory, or only counts it if there is no room.
     fn add(&mut self, mut call: RecordedCall) {
         let has_room = self.budget.allows(&call) && self.calls.len() < CALLS_MAX;
@@ -377,7 +348,6 @@ mod tests {
     use super::*;
     use crate::auth::secret::BearerToken;
     use crate::management::configuration_lifecycle::{NewConfiguration, create_configuration};
-    use crate::management::configurations::find_configuration_by_id;
     use crate::management::request_log::RequestLogQuery;
     use crate::management::tokens::TokenDraft;
     use crate::model::audit_context::{AccountScope, AuditContext};
@@ -516,8 +486,6 @@ mod tests {
         assert_eq!((page.calls.len(), page.calls[0].missed), (READS_PER_INTERVAL + 1, 7));
         let detail = page.calls[0].detail.as_deref().unwrap();
         assert!(detail.starts_with("7 calls between 1970-01-01T00:00:01.000Z and"), "{detail}");
-        let seen = store.read_inline(|at| find_configuration_by_id(at, &made.id)).unwrap().last_seen;
-        assert_eq!(seen, Some(1_000));
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod required_permission;
 pub mod scim;
 pub mod sso_provider;
 pub mod state;
+mod undeclared_log;
 mod usage;
 pub mod used_attempts;
 

@@ -1,40 +1,64 @@
-//! Uses of API keys and positions of event feed readers, collected in memory and stored in batches.
+//! What requests record in memory, stored in batches: calls, times of use, and positions of event feed readers.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::clock::Millis;
 use crate::error::Result;
-use crate::management::api_keys;
+use crate::management::request_log;
 use crate::provisioning::delivery::{self, FeedFilter};
 use crate::provisioning::feed::EventsQuery;
 use crate::store::{Store, WorkOwner};
 use crate::web::call_log::CallActivity;
+use crate::web::undeclared_log::UndeclaredLog;
 
 /// Uses that requests record in memory.
 #[derive(Default)]
 pub struct UsageRecorders {
-    /// Last use of API keys.
-    pub keys: KeyUse,
     /// Positions of event feed readers.
     pub feeds: FeedUse,
-    /// Logged calls and last-seen times.
+    /// Logged calls.
     pub calls: CallActivity,
+    /// Attributes that no schema declares.
+    pub undeclared: UndeclaredLog,
 }
 
 impl UsageRecorders {
-    /// Stores what was recorded. A failure is logged; what was recorded is lost then.
+    /// Stores what was recorded and is due. A failure is logged.
     pub async fn flush(&self, store: &Store) {
+        self.flush_due(store, false).await;
+    }
+
+    /// Stores all that was recorded, before the server stops.
+    pub async fn flush_all(&self, store: &Store) {
+        self.flush_due(store, true).await;
+    }
+
+    async fn flush_due(&self, store: &Store, all: bool) {
         if let Err(problem) = self.calls.flush(store).await {
             tracing::warn!(%problem, "activity was not stored");
         }
-        if let Err(problem) = self.keys.flush(store).await {
-            tracing::warn!(%problem, "uses of API keys were not stored");
+        if let Err(problem) = store_recent_use(store).await {
+            tracing::warn!(%problem, "times of last use are not stored yet");
+        }
+        if let Err(problem) = self.undeclared.flush(store, all).await {
+            tracing::warn!(%problem, "undeclared attributes are not stored yet");
         }
         if let Err(problem) = self.feeds.flush(store).await {
             tracing::warn!(%problem, "positions in the event feed were not stored");
         }
     }
+}
+
+/// Stores the times of last use. After a failure they are stored next time.
+async fn store_recent_use(store: &Store) -> Result<()> {
+    let unsaved = store.recent_use().take_unsaved();
+    if unsaved.is_empty() {
+        return Ok(());
+    }
+    let copy = unsaved.clone();
+    let written = store.write_as(WorkOwner::Background, move |tx| request_log::store_recent_use(tx, &copy)).await;
+    written.inspect_err(|_| store.recent_use().restore_unsaved(&unsaved))
 }
 
 /// Most positions in memory; callers may request any account.
@@ -75,34 +99,5 @@ impl FeedUse {
             positions.iter().try_for_each(|(reader, (seq, at))| delivery::record_position(tx, reader, *seq, *at))
         });
         written.await
-    }
-}
-
-/// Uses of API keys that are not stored yet. A crash loses at most the last second.
-#[derive(Debug, Default)]
-pub struct KeyUse(Mutex<HashMap<String, Millis>>);
-
-impl KeyUse {
-    /// Records a use of the key with this id.
-    pub fn record(&self, id: &str, now: Millis) {
-        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match used.get_mut(id) {
-            Some(last) => *last = now,
-            None => {
-                used.insert(id.to_owned(), now);
-            }
-        }
-    }
-
-    /// Stores the collected uses.
-    ///
-    /// # Errors
-    /// Errors of the store; the uses are lost then.
-    async fn flush(&self, store: &Store) -> Result<()> {
-        let used = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        if used.is_empty() {
-            return Ok(());
-        }
-        store.write_as(WorkOwner::Background, move |tx| api_keys::record_key_uses(tx, &used)).await
     }
 }

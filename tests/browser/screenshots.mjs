@@ -37,7 +37,8 @@ async function connections(page, hand) {
   const [live, failing, tested, paused] = made;
   for (const { idp } of [live, failing, paused]) {
     const users = [];
-    for (const name of USERS) { users.push(await idp.user(`${name}@example.com`, { displayName: name[0].toUpperCase() + name.slice(1), title: "Engineer" })); }
+    for (const name of USERS) { users.push(await idp.user(`${name}@example.com`, { displayName: name[0].toUpperCase() + name.slice(1), title: "Engineer", deskColour: "red",
+      "urn:ietf:params:scim:schemas:extension:Acme:2.0:User": { badge: { number: "7" }, floors: [1, 2] } })); }
     await idp.group("Engineering", users);
     await idp.group("Analysts", users.slice(0, 3));
     await idp.change(users[0], "active", false);

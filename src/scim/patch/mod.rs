@@ -10,6 +10,7 @@ use super::dialect::DialectNotes;
 use super::filter::Predicate;
 use super::members::MemberEdit;
 use super::password::PasswordChange;
+use super::schema::undeclared::UndeclaredAttributes;
 
 mod apply;
 mod list_state;
@@ -32,6 +33,8 @@ pub struct Patch {
     pub password: Option<PasswordChange>,
     /// Deviations that were accepted, and values that were ignored.
     pub notes: DialectNotes,
+    /// Attributes of the body that no schema declares.
+    pub undeclared: UndeclaredAttributes,
 }
 
 /// One edit of a PATCH.

@@ -6,11 +6,12 @@ use serde_json::{Map, Value};
 
 use super::{AttributeChange, AttributeEdit, EditPath, Patch, PatchEdit, label_operation};
 use crate::error::{Error, Reason, ScimType};
-use crate::scim::dialect::{ActiveRemoval, DialectNotes, DialectRules, NoteCode};
+use crate::scim::dialect::{ActiveRemoval, DialectRules, NoteCode};
 use crate::scim::members::{MemberEdit, read_members};
 use crate::scim::password::PasswordChange;
 use crate::scim::patch::path::PatchPath;
 use crate::scim::path::{is_unknown_path, shorten_text};
+use crate::scim::schema::undeclared::{UndeclaredAttributes, UndeclaredSource};
 use crate::scim::schema::{Attribute, DataType, Mutability, ResourceType};
 use crate::scim::urn;
 use crate::scim::validate::{NullHandling, ValueReader};
@@ -28,13 +29,7 @@ pub fn parse_patch(body: &Value, of: &ResourceType, rules: DialectRules) -> Resu
     let Value::Object(object) = body else {
         return Err(Error::new(Reason::OperationsBodyNotObject));
     };
-    let mut reader = PatchReader {
-        of,
-        operation: 0,
-        edits: Vec::new(),
-        reading: ValueReader { rules, nulls: NullHandling::Drop, notes: DialectNotes::default() },
-        password: None,
-    };
+    let mut reader = PatchReader::new(of, rules);
     reader.check_schemas(find_member(object, "schemas"))?;
     let operations = match find_member(object, "Operations") {
         Some(Value::Array(operations)) => operations,
@@ -55,7 +50,24 @@ pub fn parse_patch(body: &Value, of: &ResourceType, rules: DialectRules) -> Resu
         reader.operation = index;
         reader.read_operation(operation).map_err(|error| error.within(&label_operation(index)))?;
     }
-    Ok(Patch { edits: reader.edits, password: reader.password, notes: reader.reading.notes })
+    let ValueReader { notes, undeclared, .. } = reader.reading;
+    Ok(Patch { edits: reader.edits, password: reader.password, notes, undeclared })
+}
+
+impl UndeclaredSource for Patch {
+    fn take_undeclared(&mut self) -> UndeclaredAttributes {
+        std::mem::take(&mut self.undeclared)
+    }
+
+    fn collect_undeclared(body: &Value, of: &ResourceType) -> UndeclaredAttributes {
+        let mut reader = PatchReader::new(of, DialectRules::LENIENT);
+        let operations = body.as_object().and_then(|body| find_member(body, "Operations")).and_then(Value::as_array);
+        for operation in operations.into_iter().flatten().take(OPERATIONS_MAX) {
+            // Another mistake in the body does not matter here.
+            let _ = reader.read_operation(operation);
+        }
+        reader.reading.undeclared
+    }
 }
 
 fn find_member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
@@ -73,11 +85,15 @@ struct PatchReader<'t> {
     of: &'t ResourceType,
     operation: usize,
     edits: Vec<PatchEdit>,
-    reading: ValueReader,
+    reading: ValueReader<'t>,
     password: Option<PasswordChange>,
 }
 
-impl PatchReader<'_> {
+impl<'t> PatchReader<'t> {
+    fn new(of: &'t ResourceType, rules: DialectRules) -> Self {
+        Self { of, operation: 0, edits: Vec::new(), reading: ValueReader::new(of, rules), password: None }
+    }
+
     /// RFC 7644 section 3.5.2 requires the PatchOp URI; some clients omit it.
     fn check_schemas(&mut self, schemas: Option<&Value>) -> Result<(), Error> {
         let named = match schemas {
@@ -140,7 +156,9 @@ impl PatchReader<'_> {
                 let is_foreign = is_in_foreign_schema(text, self.of);
                 let code =
                     if is_foreign { NoteCode::UnknownExtensionIgnored } else { NoteCode::UnknownAttributeIgnored };
-                self.reading.notes.add_for(code, shorten_text(&remove_filter(text)));
+                let name = remove_filter(text);
+                self.reading.undeclared.add(self.of, &name, value.unwrap_or(&Value::Null));
+                self.reading.notes.add_for(code, shorten_text(&name));
                 Ok(())
             }
             // The attributes of the base schema, as if the operation had no path.
@@ -171,7 +189,7 @@ impl PatchReader<'_> {
                 Err(problem) if problem.reason() == Reason::PathWholeSchema && value.is_object() => {
                     self.read_operation_without_path(op, Some(value))?;
                 }
-                Err(_) => self.reading.note_unknown(format_args!("{}", remove_filter(name)))?,
+                Err(_) => self.reading.note_unknown(format_args!("{}", remove_filter(name)), value)?,
             }
         }
         Ok(())

@@ -14,6 +14,7 @@ pub mod parse;
 mod resource_type;
 mod schema_view;
 pub(crate) mod stored_attributes;
+pub mod undeclared;
 mod user;
 
 pub use common::COMMON;
@@ -300,6 +301,11 @@ impl Schema {
     /// Returns the attribute with that name, case-insensitively.
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
         find_by_name(&self.attributes, name)
+    }
+
+    /// Whether it is part of the standard, and not added by a configuration.
+    pub fn is_standard(&self) -> bool {
+        urn::is_standard(&self.id)
     }
 
     /// Returns URIs of earlier versions that some clients still send.

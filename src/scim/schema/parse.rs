@@ -4,13 +4,12 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Reason};
 use crate::scim::schema::{Attribute, DataType, Mutability, Returned, Schema, SchemaText, Uniqueness};
+use crate::scim::urn;
 
 /// Maximum number of attributes and sub-attributes of one schema.
 pub(crate) const ATTRIBUTES_MAX: usize = 200;
 /// Maximum length of an id, name, description or suggested value, in bytes.
 const TEXT_MAX_BYTES: usize = 1_024;
-/// The namespace of the standard schemas (RFC 7643 section 10). Schemas of an operator must use another namespace.
-const STANDARD_NAMESPACE: &str = "urn:ietf:params:scim:";
 
 /// Parses an extension schema. In addition to the members of RFC 7643 section 7, a text attribute may have
 /// `"indexed": true`: then `eq` on it uses an index.
@@ -47,8 +46,9 @@ fn check_urn(id: &str) -> Result<(), Error> {
     if !is_urn || !parts_are_full || !id.bytes().all(plain) {
         return Err(Error::new(Reason::SchemaIdNotUrn));
     }
-    if id.get(..STANDARD_NAMESPACE.len()).is_some_and(|start| start.eq_ignore_ascii_case(STANDARD_NAMESPACE)) {
-        return Err(Reason::SchemaNamespaceReserved.with("namespace", STANDARD_NAMESPACE));
+    // Other URNs of the standard's namespace are accepted: Microsoft documents extensions with such names.
+    if urn::is_standard(id) {
+        return Err(Reason::SchemaNamespaceReserved.with("id", id));
     }
     Ok(())
 }
@@ -246,13 +246,41 @@ mod tests {
     }
 
     #[test]
+    fn only_the_urns_that_exist_are_reserved() {
+        let parse = |id: &str| parse_schema(&json!({"id": id, "attributes": [{"name": "tag"}]}));
+        for free in [
+            "urn:ietf:params:scim:schemas:extension:CustomExtensionName:2.0:User",
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:Group",
+            "urn:ietf:params:scim:schemas:core:2.0:UserBadge",
+            "urn:ietf:params:scim:schemas:Badge:1.0",
+            "URN:okta:custom:1.0",
+        ] {
+            assert!(parse(free).is_ok(), "{free}");
+        }
+        for taken in [
+            "urn:ietf:params:scim:schemas:core:2.0:User",
+            "URN:IETF:params:scim:schemas:core:2.0:group",
+            "urn:ietf:params:scim:schemas:core:2.0:User:userName",
+            "urn:ietf:params:scim:schemas:extension:Enterprise:2.0:user",
+            "urn:scim:schemas:extension:enterprise:1.0",
+            "urn:ietf:params:scim:api:messages:2.0:PatchOp",
+            "urn:ietf:params:scim:api:messages:2.0:Unknown",
+            "urn:ietf:params:scim:schemas:core:2.0:Schema",
+            "urn:ietf:params:scim:schemas:core:2.0:ResourceType",
+            "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig",
+        ] {
+            assert_eq!(parse(taken).unwrap_err().reason(), Reason::SchemaNamespaceReserved, "{taken}");
+        }
+    }
+
+    #[test]
     fn each_broken_rule_is_named() {
         let with = |attribute: Value| json!({"id": ID, "attributes": [attribute]});
         for (document, part) in [
             (json!([]), "object"),
             (json!({"attributes": []}), "id"),
             (json!({"id": "Badge", "attributes": [{"name": "a"}]}), "URN"),
-            (json!({"id": "urn:ietf:params:scim:schemas:x:1.0:User", "attributes": [{"name": "a"}]}), "namespace"),
+            (json!({"id": "urn:ietf:params:scim:schemas:core:2.0:User", "attributes": [{"name": "a"}]}), "standard"),
             (json!({"id": ID}), "attributes"),
             (json!({"id": ID, "attributes": [{"name": "a"}, {"name": "A"}]}), "twice"),
             (with(json!("a")), "object"),

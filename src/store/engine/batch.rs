@@ -212,7 +212,7 @@ impl WriterThread {
             self.latest_time = self.latest_time.max(clock::current_millis());
             let start = Instant::now();
             self.deadline.arm(due.owner, start);
-            let tx = Tx::new(connection, self.latest_time, &self.deadline, self.shared.quota_defaults());
+            let tx = Tx::new(connection, self.latest_time, &self.deadline, &self.shared);
             let outcome = run_job(&tx, connection, due.write.as_mut());
             let took = start.elapsed();
             spent += took;

@@ -127,7 +127,9 @@ fn read_within<T>(
         Err(error) => return (Err(error), false),
     };
     limit.start(max);
-    let result = run_in_snapshot(&connection, &limit, read);
+    let result = run_in_snapshot(&connection, &limit, |connection| {
+        read(&Snapshot::new(connection).adding_recent_use(shared.recent_use()))
+    });
     let is_exceeded = limit.exceeded.load(Ordering::Relaxed);
     let observed = ObservedFailures::take_observed();
     if observed.corruption {
@@ -162,10 +164,10 @@ fn take_connection(shared: &Arc<SharedState>) -> Result<(Connection, Arc<ReadLim
 fn run_in_snapshot<T>(
     connection: &Connection,
     limit: &ReadLimit,
-    read: impl FnOnce(&Snapshot<'_>) -> Result<T>,
+    read: impl FnOnce(&Connection) -> Result<T>,
 ) -> Result<T> {
     connection.prepare_cached("BEGIN")?.execute([])?;
-    let result = read(&Snapshot::new(connection));
+    let result = read(connection);
     // The end of the transaction is not subject to the limit.
     limit.max.store(u64::MAX, Ordering::Relaxed);
     if !connection.is_autocommit() {
@@ -232,7 +234,7 @@ impl ReaderPool {
             let scan = ScanSnapshot::enter(&self.shared.gate, deadline)?;
             // Rolls back when dropped, also in a panic, because the connection returns to the pool in any case.
             let snapshot = connection.unchecked_transaction()?;
-            read(&Snapshot::of_scan(&snapshot, &scan))
+            read(&Snapshot::of_scan(&snapshot, &scan).adding_recent_use(self.shared.recent_use()))
         };
         connection.progress_handler(0, None::<fn() -> bool>)?;
         result.map_err(|error| check_for_corruption(&self.shared, error))

@@ -9,24 +9,32 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::quota::QuotaDefaults;
+use crate::store::SharedState;
 use crate::store::engine::job_deadline::JobDeadline;
 use crate::store::engine::snapshot_gate::ScanSnapshot;
+use crate::store::recent_use::RecentUse;
 
 /// A consistent view of the database, valid while it is borrowed.
 pub struct Snapshot<'c> {
     connection: &'c Connection,
     /// The snapshot of a scan, which is replaced by a newer one.
     scan: Option<&'c ScanSnapshot<'c>>,
+    recent_use: Option<&'c RecentUse>,
 }
 
 impl<'c> Snapshot<'c> {
     pub(in crate::store) fn new(connection: &'c Connection) -> Self {
-        Self { connection, scan: None }
+        Self { connection, scan: None, recent_use: None }
     }
 
     /// A view that [`Self::renew_if_due`] replaces.
     pub(in crate::store) fn of_scan(connection: &'c Connection, scan: &'c ScanSnapshot<'c>) -> Self {
-        Self { connection, scan: Some(scan) }
+        Self { connection, scan: Some(scan), recent_use: None }
+    }
+
+    /// Makes the rows include the uses in memory.
+    pub(in crate::store) fn adding_recent_use(self, recent_use: &'c RecentUse) -> Self {
+        Self { recent_use: Some(recent_use), ..self }
     }
 
     /// Whether a long scan may give up this view. Then it reads in several steps, and calls [`Self::renew_if_due`]
@@ -44,6 +52,11 @@ impl<'c> Snapshot<'c> {
     /// Whether the view was replaced since it was opened.
     pub fn was_renewed(&self) -> bool {
         self.scan.is_some_and(|scan| scan.renewals() > 0)
+    }
+
+    /// Uses that are not stored yet.
+    pub(in crate::store) fn recent_use(&self) -> Option<&'c RecentUse> {
+        self.recent_use
     }
 
     /// The underlying connection, for the row functions of the store.
@@ -120,14 +133,14 @@ impl<'c> Tx<'c> {
         connection: &'c Connection,
         now: Millis,
         deadline: &'c JobDeadline,
-        quota_defaults: QuotaDefaults,
+        shared: &'c SharedState,
     ) -> Self {
         Self {
-            snapshot: Snapshot::new(connection),
+            snapshot: Snapshot::new(connection).adding_recent_use(shared.recent_use()),
             now,
             has_events: Cell::new(false),
             undone_changes: Cell::new(0),
-            quota_defaults,
+            quota_defaults: shared.quota_defaults(),
             deadline,
         }
     }

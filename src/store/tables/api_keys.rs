@@ -46,11 +46,13 @@ const SELECT_KEYS: &str =
 /// Returns the key with this digest of the secret, live or not.
 pub fn find_key_by_digest(at: &Snapshot<'_>, digest: &TokenDigest) -> Result<Option<ApiKey>> {
     find_by_digest(at, &format!("{SELECT_KEYS} WHERE digest = ?1"), digest, read_key)
+        .map(|found| found.map(|found| add_recent_use(at, found)))
 }
 
 /// Returns the key with this id, live or not.
 pub fn find_key_by_id(at: &Snapshot<'_>, id: &str) -> Result<Option<ApiKey>> {
-    at.find_row(&format!("{SELECT_KEYS} WHERE id = ?1"), [id], read_key)
+    let found = at.find_row(&format!("{SELECT_KEYS} WHERE id = ?1"), [id], read_key)?;
+    Ok(found.map(|found| add_recent_use(at, found)))
 }
 
 /// Inserts a key with the digest of its secret.
@@ -79,7 +81,8 @@ pub fn list_keys(at: &Snapshot<'_>, account: Option<&str>, after: Option<&str>, 
          ORDER BY id LIMIT :limit"
     );
     let parameters = named_params! {":after": after.unwrap_or_default(), ":account": account, ":limit": limit};
-    at.list_rows(&sql, parameters, read_key)
+    let found = at.list_rows(&sql, parameters, read_key)?;
+    Ok(found.into_iter().map(|found| add_recent_use(at, found)).collect())
 }
 
 /// Revokes a key.
@@ -90,6 +93,13 @@ pub fn revoke_key(tx: &Tx<'_>, id: &str) -> Result<()> {
 /// Records a use of the key. Uses may be recorded out of order, so the time never decreases.
 pub fn record_key_use(tx: &Tx<'_>, id: &str, at: Millis) -> Result<()> {
     tx.run("UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, 0), ?2) WHERE id = ?1", (id, at))
+}
+
+/// Adds the use that is not stored yet.
+fn add_recent_use(at: &Snapshot<'_>, mut found: ApiKey) -> ApiKey {
+    let recent = at.recent_use().and_then(|recent| recent.find_key_use(&found.id));
+    found.last_used_at = found.last_used_at.max(recent);
+    found
 }
 
 fn read_key(row: &Row<'_>) -> rusqlite::Result<ApiKey> {

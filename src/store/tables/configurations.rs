@@ -96,13 +96,14 @@ const SELECT_CONFIGURATIONS: &str =
 
 /// Returns the configuration with this id, including a deleted one.
 pub fn find_configuration_including_deleted(at: &Snapshot<'_>, id: &str) -> Result<Option<Configuration>> {
-    at.find_row(&format!("{SELECT_CONFIGURATIONS} WHERE id = ?1"), [id], read_configuration)
+    let found = at.find_row(&format!("{SELECT_CONFIGURATIONS} WHERE id = ?1"), [id], read_configuration)?;
+    Ok(found.map(|found| add_recent_use(at, found)))
 }
 
 /// Returns the configuration with this key, or `None` if it is unknown or deleted.
 pub fn find_configuration_by_key(at: &Snapshot<'_>, key: i64) -> Result<Option<Configuration>> {
     let sql = format!("{SELECT_CONFIGURATIONS} WHERE configuration = ?1 AND deleted_at IS NULL");
-    at.find_row(&sql, [key], read_configuration)
+    Ok(at.find_row(&sql, [key], read_configuration)?.map(|found| add_recent_use(at, found)))
 }
 
 /// Returns the current switches of the configuration, or the defaults if it does not exist.
@@ -116,7 +117,8 @@ pub fn list_configurations(at: &Snapshot<'_>, account: Option<&str>) -> Result<V
     let sql = format!(
         "{SELECT_CONFIGURATIONS} WHERE deleted_at IS NULL AND (?1 IS NULL OR account_id = ?1) ORDER BY configuration"
     );
-    at.list_rows(&sql, [account], read_configuration)
+    let found = at.list_rows(&sql, [account], read_configuration)?;
+    Ok(found.into_iter().map(|found| add_recent_use(at, found)).collect())
 }
 
 /// Increments the revision of the configuration, so that caches reload it.
@@ -149,6 +151,15 @@ pub fn mark_configuration_deleted(tx: &Tx<'_>, key: i64) -> Result<()> {
         "UPDATE configurations SET deleted_at = :now WHERE configuration = :key",
         named_params! {":key": key, ":now": tx.now},
     )
+}
+
+/// Adds the calls that are not stored yet.
+fn add_recent_use(at: &Snapshot<'_>, mut found: Configuration) -> Configuration {
+    if let Some(recent) = at.recent_use().and_then(|recent| recent.find_last_seen(found.key)) {
+        found.last_seen = found.last_seen.max(Some(recent.last_call));
+        found.last_sync = found.last_sync.max(recent.last_write);
+    }
+    found
 }
 
 fn read_configuration(row: &Row<'_>) -> rusqlite::Result<Configuration> {

@@ -27,5 +27,6 @@ pub mod setup_links;
 pub mod sso;
 pub mod tokens;
 pub mod traffic;
+pub mod undeclared_attributes;
 pub mod unique_names;
 pub mod usage;

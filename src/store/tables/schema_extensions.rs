@@ -48,6 +48,14 @@ pub fn insert_extension(tx: &Tx<'_>, configuration: i64, new: &StoredExtension) 
     })
 }
 
+/// Replaces the document of a schema.
+pub fn update_document(tx: &Tx<'_>, configuration: i64, id: &str, document: &str) -> Result<()> {
+    tx.run(
+        "UPDATE extensions SET document = ?3 WHERE configuration = ?1 AND id = ?2",
+        params![configuration, id, document],
+    )
+}
+
 /// Deletes a schema. Returns false if it does not exist.
 pub fn delete_extension(tx: &Tx<'_>, configuration: i64, id: &str) -> Result<bool> {
     Ok(tx.execute("DELETE FROM extensions WHERE configuration = ?1 AND id = ?2", params![configuration, id])? == 1)

@@ -7,6 +7,7 @@ use crate::auth::secret::{BearerToken, TokenDigest};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::rights::{TokenRights, TokenState};
+use crate::store::recent_use::TokenUse;
 use crate::store::{Snapshot, Tx};
 
 /// A token to store, without its secret.
@@ -134,6 +135,15 @@ fn read_stored_token(row: &Row<'_>) -> rusqlite::Result<StoredToken> {
     )
 }
 
+/// Adds the uses that are not stored yet.
+fn add_recent_use(at: &Snapshot<'_>, mut found: StoredToken) -> StoredToken {
+    if let Some(recent) = at.recent_use().and_then(|recent| recent.find_token_use(&found.id)) {
+        found.first_used_at = found.first_used_at.or(Some(recent.first));
+        found.last_used_at = found.last_used_at.max(Some(recent.last));
+    }
+    found
+}
+
 /// Returns at most `limit` tokens of a configuration, live or not, newest first. With `before`, which is the creation
 /// time and the id of a token, only tokens older than that.
 pub fn list_tokens(
@@ -143,11 +153,12 @@ pub fn list_tokens(
     limit: u32,
 ) -> Result<Vec<StoredToken>> {
     let (time, id) = before.unwrap_or((Millis::MAX, ""));
-    at.list_rows(
+    let found = at.list_rows(
         &format!("{SELECT_TOKENS} AND (created_at, id) < (?2, ?3) ORDER BY created_at DESC, id DESC LIMIT ?4"),
         params![configuration, time, id, limit],
         read_stored_token,
-    )
+    )?;
+    Ok(found.into_iter().map(|found| add_recent_use(at, found)).collect())
 }
 
 /// Returns the connection name for each live token that expires after `now` and at `until` at the latest, ordered by
@@ -163,11 +174,15 @@ pub fn list_expiring_connections(at: &Snapshot<'_>, now: Millis, until: Millis) 
 
 /// Returns the token of a configuration with this id.
 pub fn find_token_by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Option<StoredToken>> {
-    at.find_row(&format!("{SELECT_TOKENS} AND id = ?2"), params![configuration, id], read_stored_token)
+    let found = at.find_row(&format!("{SELECT_TOKENS} AND id = ?2"), params![configuration, id], read_stored_token)?;
+    Ok(found.map(|found| add_recent_use(at, found)))
 }
 
 /// Whether any token of a configuration was ever used, live or not.
 pub fn has_used_token(at: &Snapshot<'_>, configuration: i64) -> Result<bool> {
+    if at.recent_use().is_some_and(|recent| recent.find_last_seen(configuration).is_some()) {
+        return Ok(true);
+    }
     at.read_value(
         "SELECT EXISTS (SELECT 1 FROM tokens WHERE configuration = ?1 AND first_used_at IS NOT NULL)",
         [configuration],
@@ -228,12 +243,12 @@ pub fn revoke_all_but_newest(tx: &Tx<'_>, configuration: i64, keep: u32) -> Resu
     )
 }
 
-/// Records a use of the token. The time of the last use never decreases.
-pub fn record_token_use(tx: &Tx<'_>, id: &str, at: Millis) -> Result<()> {
+/// Records uses of the token. The time of the last use never decreases.
+pub fn record_token_use(tx: &Tx<'_>, id: &str, used: TokenUse) -> Result<()> {
     tx.run(
-        "UPDATE tokens SET first_used_at = coalesce(first_used_at, :at),
-                               last_used_at = max(coalesce(last_used_at, :at), :at)
+        "UPDATE tokens SET first_used_at = coalesce(first_used_at, :first),
+                               last_used_at = max(coalesce(last_used_at, :last), :last)
              WHERE id = :id",
-        named_params! {":id": id, ":at": at},
+        named_params! {":id": id, ":first": used.first, ":last": used.last},
     )
 }

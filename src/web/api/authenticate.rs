@@ -11,7 +11,6 @@ use crate::model::permission::Permissions;
 use crate::store::Store;
 use crate::web::api::response::ApiError;
 use crate::web::state::AppState;
-use crate::web::usage::KeyUse;
 
 /// A caller with valid credentials.
 #[derive(Debug, Clone)]
@@ -25,8 +24,8 @@ pub(super) struct AuthenticatedCaller {
 }
 
 impl AuthenticatedCaller {
-    fn from_key(uses: &KeyUse, key: ApiKey) -> Self {
-        uses.record(&key.id, clock::current_millis());
+    fn from_key(store: &Store, key: ApiKey) -> Self {
+        store.recent_use().record_key(&key.id, clock::current_millis());
         Self {
             actor: Actor { kind: ActorKind::ApiKey, id: key.id, name: key.name },
             accounts: key.account.map(|account| vec![account]),
@@ -45,13 +44,14 @@ pub(super) async fn authenticate_credential(
     credential: &str,
 ) -> std::result::Result<Option<AuthenticatedCaller>, ApiError> {
     if credential.starts_with(secret::KEY_PREFIX) {
-        return Ok(find_key_by_secret(&state.store, credential)?
-            .map(|key| AuthenticatedCaller::from_key(&state.usage.keys, key)));
+        return Ok(
+            find_key_by_secret(&state.store, credential)?.map(|key| AuthenticatedCaller::from_key(&state.store, key))
+        );
     }
     // The token header only selects the verifier. Both verifiers check the whole token.
     if state.signing.key.is_named_by(credential) {
         let key = find_key_by_token(state, credential, |kind| kind != TokenKind::Refresh)?;
-        return Ok(key.map(|key| AuthenticatedCaller::from_key(&state.usage.keys, key)));
+        return Ok(key.map(|key| AuthenticatedCaller::from_key(&state.store, key)));
     }
     authenticate_user(state.signing.user_tokens.as_ref(), credential).await
 }

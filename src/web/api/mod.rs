@@ -29,6 +29,7 @@ mod setup_links;
 mod timestamps;
 mod token_exchange;
 pub(crate) mod tokens;
+mod undeclared_attributes;
 
 pub use self::response::list_error_codes;
 use actix_web::web::ServiceConfig;
@@ -83,10 +84,7 @@ fn register_routes(routes: &mut impl RouteCollector) {
     routes.add_route::<tokens::__path_revoke_token, _, _>(tokens::revoke_token);
     routes.add_route::<settings::__path_get_settings, _, _>(settings::get_settings);
     routes.add_route::<settings::__path_update_settings, _, _>(settings::update_settings);
-    routes.add_route::<schema_extensions::__path_list_schemas, _, _>(schema_extensions::list_schemas);
-    routes.add_route::<schema_extensions::__path_add_schema, _, _>(schema_extensions::add_schema);
-    routes.add_route::<schema_extensions::__path_get_schema, _, _>(schema_extensions::get_schema);
-    routes.add_route::<schema_extensions::__path_remove_schema, _, _>(schema_extensions::remove_schema);
+    register_schema_routes(routes);
     routes.add_route::<token_exchange::__path_issue_environment_token, _, _>(token_exchange::issue_environment_token);
     routes.add_route::<token_exchange::__path_issue_account_token, _, _>(token_exchange::issue_account_token);
     routes.add_route::<token_exchange::__path_refresh_account_token, _, _>(token_exchange::refresh_account_token);
@@ -99,6 +97,19 @@ fn register_routes(routes: &mut impl RouteCollector) {
     routes.add_route::<instance::__path_update_server_settings, _, _>(instance::update_server_settings);
     routes.add_route::<openapi::__path_get_document, _, _>(openapi::get_document);
     routes.add_route::<reference::__path_get_page, _, _>(reference::get_page);
+}
+
+/// Registers the routes of schemas and of attributes that no schema declares.
+fn register_schema_routes(routes: &mut impl RouteCollector) {
+    routes.add_route::<schema_extensions::__path_list_schemas, _, _>(schema_extensions::list_schemas);
+    routes.add_route::<schema_extensions::__path_add_schema, _, _>(schema_extensions::add_schema);
+    routes.add_route::<schema_extensions::__path_get_schema, _, _>(schema_extensions::get_schema);
+    routes.add_route::<schema_extensions::__path_remove_schema, _, _>(schema_extensions::remove_schema);
+    routes.add_route::<undeclared_attributes::__path_list_undeclared_attributes, _, _>(
+        undeclared_attributes::list_undeclared_attributes,
+    );
+    routes
+        .add_route::<undeclared_attributes::__path_declare_attributes, _, _>(undeclared_attributes::declare_attributes);
 }
 
 /// Adds the routes of the management API to an application.

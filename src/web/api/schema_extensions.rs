@@ -9,6 +9,7 @@ use super::configurations::find_configuration;
 use super::cursor::{CursorPage, PageQuery};
 use crate::clock;
 use crate::management::schema_extensions::{self, NewExtension, StoredExtension};
+use crate::scim::schema::DataType;
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{
     ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
@@ -16,9 +17,19 @@ use crate::web::api::response::{
 
 /// The resource type that a schema extends
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-enum ExtendedResourceType {
+pub(super) enum ExtendedResourceType {
     User,
     Group,
+}
+
+impl ExtendedResourceType {
+    /// Name of the resource type.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "User",
+            Self::Group => "Group",
+        }
+    }
 }
 
 /// A schema extension of a configuration
@@ -72,11 +83,8 @@ pub(super) async fn list_schemas(allowed: AllowedCaller<Read>, call: ApiRequest)
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "only used for the OpenAPI document")]
 pub(super) struct SchemaDocument {
-    /// URN of the schema, in your own namespace
-    #[schema(
-        max_length = 1024,
-        pattern = r"^(?![uU][rR][nN]:[iI][eE][tT][fF]:[pP][aA][rR][aA][mM][sS]:[sS][cC][iI][mM]:)[uU][rR][nN](:[A-Za-z0-9._-]+){2,}$"
-    )]
+    /// URN of the schema; not that of a standard schema or message
+    #[schema(max_length = 1024, pattern = r"^[uU][rR][nN](:[A-Za-z0-9._-]+){2,}$")]
     id: String,
     name: Option<String>,
     description: Option<String>,
@@ -113,10 +121,9 @@ pub(super) struct AttributeDocument {
 }
 
 /// Data type of an attribute (RFC 7643 section 2.3)
-#[derive(ToSchema)]
-#[schema(rename_all = "camelCase")]
-#[expect(dead_code, reason = "only used for the OpenAPI document")]
-enum AttributeType {
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum AttributeType {
     String,
     Boolean,
     Decimal,
@@ -125,6 +132,36 @@ enum AttributeType {
     Binary,
     Reference,
     Complex,
+}
+
+impl From<DataType> for AttributeType {
+    fn from(kind: DataType) -> Self {
+        match kind {
+            DataType::String => Self::String,
+            DataType::Boolean => Self::Boolean,
+            DataType::Decimal => Self::Decimal,
+            DataType::Integer => Self::Integer,
+            DataType::DateTime => Self::DateTime,
+            DataType::Binary => Self::Binary,
+            DataType::Reference => Self::Reference,
+            DataType::Complex => Self::Complex,
+        }
+    }
+}
+
+impl From<AttributeType> for DataType {
+    fn from(kind: AttributeType) -> Self {
+        match kind {
+            AttributeType::String => Self::String,
+            AttributeType::Boolean => Self::Boolean,
+            AttributeType::Decimal => Self::Decimal,
+            AttributeType::Integer => Self::Integer,
+            AttributeType::DateTime => Self::DateTime,
+            AttributeType::Binary => Self::Binary,
+            AttributeType::Reference => Self::Reference,
+            AttributeType::Complex => Self::Complex,
+        }
+    }
 }
 
 /// When the attribute can be written
@@ -177,11 +214,7 @@ pub(super) async fn add_schema(allowed: AllowedCaller<Create>, call: ApiRequest)
     let (context, id) = (allowed.context, call.path_parameter("id"));
     find_configuration(&call.state.store, &context, &id)?;
     let body = call.body::<AddSchemaBody>().await?;
-    let resource_type = match body.resource_type {
-        ExtendedResourceType::User => "User",
-        ExtendedResourceType::Group => "Group",
-    };
-    let required = body.required.unwrap_or(false);
+    let (resource_type, required) = (body.resource_type.as_str(), body.required.unwrap_or(false));
     let new = NewExtension { resource_type: resource_type.to_owned(), required, document: body.schema };
     let added = call.write(move |tx| schema_extensions::add_extension(tx, &context, &id, &new)).await?;
     Ok(created_response(&SchemaExtensionResponse::from(added)))

@@ -184,7 +184,7 @@ fn issue_token(state: &AppState, key: &ApiKey, kind: TokenKind, now: Millis, sec
     if key.account.is_some() {
         caller::require_self_service(&state.store)?;
     }
-    state.usage.keys.record(&key.id, now);
+    state.store.recent_use().record_key(&key.id, now);
     let seconds = limit_lifetime(key, now, seconds);
     let account = key.account.as_deref();
     let (id, issuer, permissions) = (clock::new_id(), state.server.public_url(), key.permissions);

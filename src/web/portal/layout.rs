@@ -119,6 +119,7 @@ const NOTICES: &[(&str, &str)] = &[
     ("account", "The account was added."),
     ("account-deleted", "The account is deleted, and its API keys are dead."),
     ("schema-added", "The schema was added. Requests know it from the next one on."),
+    ("declared", "The attributes are declared. Requests store them from the next one on."),
     ("schema-removed", "The schema is gone."),
     ("backup", "The backup was made and checked."),
     ("backup-runs", "A backup is being made. It appears in the list when it is done and was checked."),

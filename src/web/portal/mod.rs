@@ -85,6 +85,9 @@ fn connection_routes() -> Vec<PortalRoute> {
         route_at("/connections/{id}/settings")
             .get(connections::settings::show_settings)
             .post(connections::settings::save_settings),
+        route_at("/connections/{id}/undeclared")
+            .get(connections::undeclared::show_undeclared)
+            .post(connections::undeclared::declare_undeclared),
         route_at("/connections/{id}/schemas").post(connections::settings::add_schema),
         route_at("/connections/{id}/schemas/remove").post(connections::settings::remove_schema),
     ]

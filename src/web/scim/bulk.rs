@@ -272,7 +272,7 @@ impl<'r> BulkRun<'r> {
         for &number in step {
             let id = self.items[number].created_bulk_id().and_then(|name| cycle.get(name)).map(|made| made.id.clone());
             let draft = self.resolve_item(number, &cycle).and_then(|(target, data)| {
-                let mut draft = validate::read_new_resource(&data, &target.resource_type, build_rules(bulk.scope))?;
+                let mut draft = bulk.writes(&target).read_body(&data, validate::read_new_resource)?;
                 if let Some(hashed) = self.digests.remove(&number) {
                     draft.password = Some(PasswordChange::SetDigest(hashed));
                 }
@@ -306,6 +306,10 @@ fn cycle_refused_error() -> Error {
 }
 
 impl BulkHandler<'_> {
+    fn writes<'t>(&'t self, target: &'t BulkTarget) -> ResourceWrites<'t> {
+        ResourceWrites { state: self.state, scope: self.scope, resource_type: &target.resource_type, hashed: None }
+    }
+
     /// Runs one item like a single request.
     async fn run_item(
         self,
@@ -315,12 +319,7 @@ impl BulkHandler<'_> {
         (if_match, data, hashed): (Option<EntityTags>, Value, Option<PasswordDigest>),
     ) -> ItemResult {
         let location = target.location(self.base);
-        let writes = ResourceWrites {
-            state: self.state,
-            scope: self.scope,
-            resource_type: &target.resource_type,
-            hashed: hashed.as_ref(),
-        };
+        let writes = ResourceWrites { hashed: hashed.as_ref(), ..self.writes(&target) };
         let id = target.id.as_deref().unwrap_or_default();
         let conditions = VersionConditions { if_match, if_none_match: None };
         let done = match method {

@@ -90,6 +90,9 @@ pub async fn serve_request(request: HttpRequest, payload: Payload, state: Data<A
     let call = answer.caller.take().map(|caller| answer.take_call(caller, &request, route, took));
     let response = answer.into_http(&request, &request_id);
     if let Some(call) = call {
+        if let CallerIdentity::Caller { configuration, token } = &call.caller {
+            state.store.recent_use().record_call(*configuration, token, call.at, call.is_successful_write);
+        }
         state.usage.calls.record(request_log::RecordedCall { request_id, address: from, ..call });
     }
     response

@@ -15,6 +15,7 @@ use crate::scim::entity_tag::VersionConditions;
 use crate::scim::password::{PasswordChange, PasswordDigest};
 use crate::scim::patch::{self, Patch};
 use crate::scim::schema::ResourceType;
+use crate::scim::schema::undeclared::{UndeclaredAttributes, UndeclaredSource, find_undeclared};
 use crate::scim::validate::{self, ResourceDraft};
 use crate::scim::work::measure_value;
 use crate::store::{Snapshot, WorkOwner};
@@ -42,6 +43,9 @@ impl PatchRequest {
     }
 }
 
+/// Reads a body for a resource type.
+type ReadBody<T> = fn(&Value, &ResourceType, DialectRules) -> Result<T>;
+
 /// Whether a body needs too much time for the event loop.
 fn is_large(body: &Value) -> bool {
     measure_value(body, DOCUMENT_BLOCKING_BYTES) > DOCUMENT_BLOCKING_BYTES
@@ -61,7 +65,7 @@ pub(super) struct ResourceWrites<'r> {
 impl ResourceWrites<'_> {
     /// Creates a resource. `members` are the members that the result contains, here and below.
     pub(super) async fn create(&self, body: &Value, members: Members) -> Result<WriteResult> {
-        let mut draft = validate::read_new_resource(body, self.resource_type, self.rules())?;
+        let mut draft = self.read_body(body, validate::read_new_resource)?;
         self.hash_password(&mut draft.password).await?;
         self.write_new(PreparedResource::new(draft, self.resource_type)?, members).await
     }
@@ -95,7 +99,7 @@ impl ResourceWrites<'_> {
         body: &Value,
         members: Members,
     ) -> Result<WriteResult> {
-        let draft = validate::read_resource(body, self.resource_type, self.rules());
+        let draft = self.read_body(body, validate::read_resource);
         self.write_replacement(id, conditions, draft, members).await
     }
 
@@ -140,7 +144,7 @@ impl ResourceWrites<'_> {
         body: &Value,
         members: Members,
     ) -> Result<WriteResult> {
-        let edits = patch::parse_patch(body, self.resource_type, self.rules());
+        let edits = self.read_body(body, patch::parse_patch);
         let request = self.prepare_patch(id, conditions, edits, members).await?;
         self.patch_in_writer(request).await
     }
@@ -158,7 +162,7 @@ impl ResourceWrites<'_> {
         let edits = if has_large_body {
             self.read_off_loop(body, patch::parse_patch).await
         } else {
-            patch::parse_patch(&body, self.resource_type, self.rules())
+            self.read_body(&body, patch::parse_patch)
         };
         let request = self.prepare_patch(id, conditions, edits, members).await?;
         if !has_large_body {
@@ -222,14 +226,32 @@ impl ResourceWrites<'_> {
         resources::build_rules(self.scope)
     }
 
-    /// Reads a large body off the event loop.
-    async fn read_off_loop<T: Send + 'static>(
-        &self,
-        body: Value,
-        read: fn(&Value, &ResourceType, DialectRules) -> Result<T>,
-    ) -> Result<T> {
+    /// Reads a body, and records the attributes that no schema declares.
+    pub(super) fn read_body<T: UndeclaredSource>(&self, body: &Value, read: ReadBody<T>) -> Result<T> {
+        let mut result = read(body, self.resource_type, self.rules());
+        let found = find_undeclared(&mut result, body, self.resource_type);
+        self.record_undeclared(found, result.is_err());
+        result
+    }
+
+    /// Like [`Self::read_body`], off the event loop.
+    async fn read_off_loop<T: UndeclaredSource + Send + 'static>(&self, body: Value, read: ReadBody<T>) -> Result<T> {
         let (resource_type, rules) = (Arc::clone(self.resource_type), self.rules());
-        run_document_work(move || read(&body, &resource_type, rules)).await
+        let (result, found) = run_document_work(move || {
+            let mut result = read(&body, &resource_type, rules);
+            let found = find_undeclared(&mut result, &body, &resource_type);
+            Ok((result, found))
+        })
+        .await?;
+        self.record_undeclared(found, result.is_err());
+        result
+    }
+
+    fn record_undeclared(&self, found: UndeclaredAttributes, is_refused: bool) {
+        if !found.is_empty() {
+            let log = &self.state.usage.undeclared;
+            log.record(self.scope.configuration, found, is_refused, clock::current_millis());
+        }
     }
 
     /// Deletes the resource with this id.

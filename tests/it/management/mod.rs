@@ -23,4 +23,5 @@ mod settings;
 mod sync;
 mod token_exchange;
 mod tokens;
+mod undeclared;
 mod users;

@@ -82,7 +82,7 @@ fn an_invalid_schema_document_is_refused_with_the_location() {
         (json!({"resourceType": "User", "schema": badge(), "required": "yes"}), "required"),
         (with(json!(5)), "object"),
         (with(json!({"id": "Badge", "attributes": [{"name": "a"}]})), "URN"),
-        (with(json!({"id": USER, "attributes": [{"name": "a"}]})), "namespace"),
+        (with(json!({"id": USER, "attributes": [{"name": "a"}]})), "standard schema"),
         (with(json!({"id": BADGE, "attributes": []})), "attributes"),
         (with(json!({"id": BADGE, "attributes": [{"name": "a b"}]})), "a b"),
         (with(json!({"id": BADGE, "attributes": [{"name": "a", "type": "complex"}]})), "a is complex"),

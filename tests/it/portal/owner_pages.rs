@@ -101,6 +101,52 @@ fn a_schema_is_pasted_and_removed() {
 }
 
 #[test]
+fn undeclared_attributes_are_listed_and_an_admin_declares_them() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let client = app.configuration_of(&owner.email, "azure-ad");
+    let urn = "urn:ietf:params:scim:schemas:extension:Portal:2.0:User";
+    let body = sample::user_with("ada", &json!({"deskColour": "red", urn: {"tag": "secret-value", "<b>": 1}}));
+    let path = format!("/Users/{}", client.created("/Users", &body));
+    let connection = format!("/connections/{}", client.id);
+    let page = owner.get(&connection).answered(200);
+    for text in [&*format!("{urn}:tag"), "deskColour", "Declare attributes", "no schema of this connection declares"] {
+        assert!(page.contains(text), "{text}: {}", page.text);
+    }
+    assert!(!page.contains("secret-value") && !page.contains("<b>"), "{}", page.text);
+    let form = format!("{connection}/undeclared");
+    let page = owner.get(&form).answered(200);
+    assert!(page.contains("name=\"pick-0\"") && page.contains("cannot have an attribute"), "{}", page.text);
+    let mut viewer = Browser::with_role(app, "viewer", None);
+    let seen = viewer.get(&form).answered(200);
+    assert!(seen.contains("deskColour") && !seen.contains("pick-0"), "{}", seen.text);
+    viewer.submit_only(&form, &[("pick-0", "on"), ("name-0", "deskColour"), ("of-0", "User")]).answered(403);
+    assert!(owner.submit(&form, &[("schema", "x")]).answered(422).contains("at least one attribute"));
+    let tag = format!("{urn}:tag");
+    let fields = [
+        ("pick-0", "on"),
+        ("name-0", "deskColour"),
+        ("of-0", "User"),
+        ("kind-0", "string"),
+        ("pick-1", "on"),
+        ("name-1", &*tag),
+        ("of-1", "User"),
+        ("kind-1", "string"),
+        ("list-1", "on"),
+        ("schema", "urn:ietf:params:scim:schemas:core:2.0:User"),
+    ];
+    let page = owner.submit(&form, &fields).answered(422);
+    assert!(page.contains("standard schema or message") && page.contains("checked"), "{}", page.text);
+    let fields: Vec<_> =
+        fields.iter().map(|&(name, value)| if name == "schema" { (name, urn) } else { (name, value) }).collect();
+    let page = owner.submit(&form, &fields).answered(200);
+    assert!(page.contains("The attributes are declared") && !page.contains("deskColour"), "{}", page.text);
+    client.put(&path, &body).answered(200);
+    let stored = client.get(&path).answered(200).json;
+    assert_eq!(stored[urn], json!({"deskColour": "red", "tag": ["secret-value"]}));
+}
+
+#[test]
 fn the_audit_log_is_filtered_paged_and_exported_without_formulas() {
     let mut owner = Browser::owner(App::shared());
     let actor = owner.email.clone();

@@ -54,6 +54,64 @@ fn a_schema_takes_effect_at_once_and_is_announced() {
     assert_eq!(anonymous["totalResults"], 4);
 }
 
+/// The name that Microsoft documents for custom attributes.
+const CUSTOM: &str = "urn:ietf:params:scim:schemas:extension:CustomExtensionName:2.0:User";
+
+#[test]
+fn a_schema_with_the_name_that_microsoft_documents_works_in_every_request() {
+    let app = App::shared();
+    let client = app.configuration("azure-ad");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let attributes = json!([
+        {"name": "tag", "type": "string"},
+        {"name": "address", "type": "complex", "subAttributes": [{"name": "street"}, {"name": "zip", "type": "integer"}]},
+    ]);
+    std::fs::write(file.path(), json!({"id": CUSTOM, "attributes": attributes}).to_string()).unwrap();
+    app.succeeds(&["schema", "add", client.id.as_str(), file.path().to_str().unwrap()]);
+    let tag = format!("{CUSTOM}:tag");
+    let street = format!("{CUSTOM}:address.street");
+    let body = user_with("ada", &json!({"schemas": [USER, CUSTOM], CUSTOM: {"tag": "a"}}));
+    let path = format!("/Users/{}", client.created("/Users", &body));
+    let custom = || client.get(&path).answered(200).json.get(CUSTOM).cloned().unwrap_or_default();
+    assert_eq!(custom(), json!({"tag": "a"}));
+    assert!(client.get(&path).answered(200).json["schemas"].as_array().unwrap().contains(&json!(CUSTOM)));
+    // PATCH with a path, without one, flattened, dotted, and the whole extension.
+    for (operation, expected) in [
+        (json!({"op": "Replace", "path": tag, "value": "b"}), json!({"tag": "b"})),
+        (json!({"op": "Add", "path": tag.to_uppercase(), "value": "c"}), json!({"tag": "c"})),
+        (json!({"op": "replace", "value": {&tag: "d"}}), json!({"tag": "d"})),
+        (json!({"op": "add", "value": {&street: "s"}}), json!({"tag": "d", "address": {"street": "s"}})),
+        (json!({"op": "add", "path": street, "value": "t"}), json!({"tag": "d", "address": {"street": "t"}})),
+        (json!({"op": "replace", "value": {CUSTOM: {"tag": "e"}}}), json!({"tag": "e", "address": {"street": "t"}})),
+        (json!({"op": "remove", "path": format!("{CUSTOM}:address")}), json!({"tag": "e"})),
+    ] {
+        client.patch(&path, &operations(&json!([operation]))).answered(200);
+        assert_eq!(custom(), expected, "{operation}");
+    }
+    assert_eq!(client.find("/Users", &format!("{tag} eq \"E\"")).len(), 1);
+    assert_eq!(client.find("/Users", &format!("{CUSTOM}:tag pr and userName eq \"ada\"")).len(), 1);
+    let narrow = client.get(&format!("{path}?attributes={tag}")).answered(200).json;
+    assert!(narrow[CUSTOM]["tag"] == "e" && narrow.get("userName").is_none(), "{narrow}");
+    assert!(client.get(&format!("{path}?excludedAttributes={tag}")).answered(200).json.get(CUSTOM).is_none());
+    // POST and PUT with flattened names; the usual form takes precedence.
+    let flat =
+        user_with("flat", &json!({&tag: "f", &street: "s", CUSTOM: {"address": {"zip": 7}}, "name.givenName": "Ada"}));
+    let flat = client.post("/Users", &flat).answered(201).json;
+    assert_eq!(flat[CUSTOM], json!({"tag": "f", "address": {"street": "s", "zip": 7}}));
+    assert_eq!(flat["name"]["givenName"], "Ada");
+    client.put(&path, &user_with("ada", &json!({CUSTOM: {"tag": "g"}, &tag: "h"}))).answered(200);
+    assert_eq!(custom(), json!({"tag": "g"}));
+    client.patch(&path, &removal(&tag)).answered(200);
+    assert_eq!(custom(), Value::Null);
+    app.succeeds(&["schema", "delete", client.id.as_str(), CUSTOM, "--purge"]);
+    client.get(&format!("/Schemas/{CUSTOM}")).refused(404, "");
+    for taken in [USER, "URN:ietf:params:scim:api:messages:2.0:PatchOp"] {
+        std::fs::write(file.path(), json!({"id": taken, "attributes": attributes}).to_string()).unwrap();
+        let output = app.rollcall(&["schema", "add", client.id.as_str(), file.path().to_str().unwrap()]);
+        assert!(!output.status.success(), "{taken}");
+    }
+}
+
 #[test]
 fn custom_attributes_work_like_standard_ones() {
     //
@@ -130,7 +188,7 @@ fn a_broken_schema_is_refused_with_a_reason() {
     let app = App::shared();
     let client = app.configuration("other");
     for (document, reason) in [
-        (json!({"id": USER, "attributes": [{"name": "a"}]}).to_string(), "namespace"),
+        (json!({"id": USER, "attributes": [{"name": "a"}]}).to_string(), "standard schema"),
         (json!({"id": BADGE, "attributes": [{"name": "a b"}]}).to_string(), "a b"),
         ("{".to_owned(), "JSON"),
     ] {

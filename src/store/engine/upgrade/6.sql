@@ -18,3 +18,19 @@ UPDATE configurations SET switches = json_set(switches, '$.active_removal',
         WHEN switches ->> '$.preset' IN ('okta', 'entra', 'idp') THEN 'keep'
         ELSE 'remove'
     END);
+
+-- Attributes that identity providers send and no schema of the configuration declares: names and types, never values.
+-- `name` is the full path. `kind` is a data type of SCIM, NULL if only null was sent. `refused` counts those of `calls` that
+-- the strict preset refused.
+CREATE TABLE undeclared_attributes (
+    configuration INTEGER NOT NULL,
+    resource_type TEXT NOT NULL,
+    name          TEXT NOT NULL COLLATE NOCASE,
+    kind          TEXT,
+    multi_valued  INTEGER NOT NULL CHECK (multi_valued IN (0, 1)),
+    calls         INTEGER NOT NULL,
+    refused       INTEGER NOT NULL,
+    first_seen    INTEGER NOT NULL,
+    last_seen     INTEGER NOT NULL,
+    PRIMARY KEY (configuration, resource_type, name)
+) STRICT, WITHOUT ROWID;

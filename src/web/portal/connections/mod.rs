@@ -14,3 +14,5 @@ pub(crate) mod settings;
 pub(crate) mod setup_links;
 pub(crate) mod tokens;
 pub(crate) mod traffic_chart;
+pub(crate) mod undeclared;
+pub(crate) mod undeclared_rows;

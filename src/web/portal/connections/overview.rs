@@ -15,6 +15,7 @@ use crate::model::quota::QuotaStatus;
 use crate::web::portal::connections::deleted;
 use crate::web::portal::connections::live_test::LiveTest;
 use crate::web::portal::connections::traffic_chart::TrafficChart;
+use crate::web::portal::connections::undeclared_rows::UndeclaredSummary;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -117,6 +118,7 @@ struct ConnectionOverviewPage {
     live: LiveTest,
     traffic: TrafficChart,
     usage: UsageSection,
+    undeclared: UndeclaredSummary,
 }
 
 /// `GET /connections/{id}`
@@ -138,7 +140,8 @@ async fn build_overview<N>(
     let created_at = clock::format_rfc3339(connection.overview.configuration.created_at);
     let live = LiveTest::read(&page_request.state.store, &connection.overview, &connection.url, connection.now).await?;
     let traffic = TrafficChart::read(&page_request.state.store, connection.overview.configuration.key, connection.now)?;
-    Ok(ConnectionOverviewPage { layout, connection, created_at, live, traffic, usage })
+    let undeclared = UndeclaredSummary::read(page_request, &admin.context.scope, connection.id()).await?;
+    Ok(ConnectionOverviewPage { layout, connection, created_at, live, traffic, usage, undeclared })
 }
 
 fn list_quotas(page_request: &PageRequest, scope: &AccountScope, id: &str) -> Result<Vec<QuotaStatus>, PageError> {
