@@ -79,7 +79,7 @@ fn every_test_that_the_index_names_exists() {
 }
 
 /// Whether the file of that module has a test of that name.
-fn exists(test: &str) -> bool {
+pub(crate) fn exists(test: &str) -> bool {
     let mut segments: Vec<&str> = test.split("::").collect();
     let name = segments.pop().unwrap_or_default();
     let folder = if segments.first() == Some(&"it") { "tests" } else { "src" };

@@ -52,6 +52,41 @@ fn the_documented_providers_are_those_of_the_program() {
     assert_table("providers.md", "<!-- generated from src/providers -->", &table);
 }
 
+/// The section of a provider in `docs/providers.md`, up to the next heading.
+fn provider_section<'d>(document: &'d str, name: &str) -> &'d str {
+    let (_, section) = document.split_once(&format!("\n### {name}\n")).unwrap_or_else(|| panic!("no section {name}"));
+    section.split("\n#").next().unwrap_or(section)
+}
+
+#[test]
+fn each_provider_has_a_section_with_its_preset_and_existing_switches_and_tests() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers.md");
+    let document = fs::read_to_string(path).unwrap();
+    for provider in PROVIDERS {
+        let section = provider_section(&document, provider.name);
+        let preset = provider.preset;
+        let values = SWITCHES.iter().filter_map(|row| {
+            let value = value_in(&preset.switches(), row);
+            (value != value_in(&Switches::default(), row)).then(|| format!("`{}` = {value}", row.key))
+        });
+        let values: Vec<String> = values.collect();
+        let values = if values.is_empty() { "the defaults".to_owned() } else { values.join(", ") };
+        let expected = format!("Preset `{}`: {values}.", preset.as_str());
+        assert!(section.contains(&expected), "the section {} must say: {expected}", provider.name);
+    }
+    let rows: Vec<&str> = document.lines().filter(|line| line.contains("`it::")).collect();
+    assert!(rows.len() >= 4 * PROVIDERS.len(), "{} rows", rows.len());
+    for line in rows {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [sends, answer, switch, tests] = cells[..] else { panic!("expected four cells: {line}") };
+        assert!(!sends.is_empty() && !answer.is_empty(), "{line}");
+        let key = switch.trim_matches('`');
+        assert!(key.is_empty() || SWITCHES.iter().any(|row| row.key == key), "no such switch: {line}");
+        let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty() && named.iter().all(|test| crate::conformance::exists(test)), "no such test: {line}");
+    }
+}
+
 /// The value of a switch in a preset.
 fn value_in(switches: &Switches, row: &SwitchRow) -> String {
     match &serde_json::to_value(SwitchesResponse::from(switches)).unwrap()[row.key] {
