@@ -7,20 +7,24 @@ CREATE TABLE instance (
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- An account is a customer of the operator. The id is chosen by the operator.
+-- An account is a customer of the operator. The key is never reused. The id is a label chosen by the operator: after a
+-- deletion it can be used for a new account, which has another key.
 CREATE TABLE accounts (
-    id         TEXT PRIMARY KEY,
+    account    INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         TEXT NOT NULL,
     name       TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     -- The row of a deleted account stays because configurations refer to it.
     deleted_at INTEGER
-) STRICT, WITHOUT ROWID;
+) STRICT;
+CREATE UNIQUE INDEX accounts_by_id ON accounts (id) WHERE deleted_at IS NULL;
+CREATE INDEX accounts_by_id_with_deleted ON accounts (id);
 
 -- One SCIM provisioning configuration of an account. The row stays after deletion: events and leftovers refer to it.
 CREATE TABLE configurations (
     configuration   INTEGER PRIMARY KEY AUTOINCREMENT,
     id              TEXT NOT NULL UNIQUE,
-    account_id      TEXT NOT NULL REFERENCES accounts (id),
+    account         INTEGER NOT NULL REFERENCES accounts (account),
     connection_name TEXT NOT NULL,
     source          TEXT NOT NULL CHECK (source IN ('frontegg', 'okta', 'azure-ad', 'other')),
     provider        TEXT,
@@ -47,10 +51,10 @@ CREATE TABLE configurations (
     -- The cause of the last failed call: the reason why a token was refused, or an error code.
     last_cause TEXT
 ) STRICT;
-CREATE INDEX configurations_by_account ON configurations (account_id);
+CREATE INDEX configurations_by_account ON configurations (account);
 CREATE INDEX configurations_catching_up ON configurations (configuration) WHERE holds = 1 AND sync = 1;
 CREATE INDEX configurations_purging ON configurations (configuration) WHERE purge_seq IS NOT NULL;
-CREATE UNIQUE INDEX configurations_by_name ON configurations (account_id, connection_name) WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX configurations_by_name ON configurations (account, connection_name) WHERE deleted_at IS NULL;
 
 -- Bearer tokens: only the SHA-256 digest is stored, and the last four characters as a hint.
 -- The digest is the primary key, so that the lookup at the start of every request searches one B-tree.
@@ -143,7 +147,7 @@ CREATE TABLE resource_counts (
 -- are those of the documents of its users and groups. The counters change in the transaction of the rows that they count.
 CREATE TABLE configuration_usage (
     configuration           INTEGER PRIMARY KEY REFERENCES configurations (configuration),
-    account_id              TEXT NOT NULL,
+    account                 INTEGER NOT NULL,
     users                   INTEGER NOT NULL DEFAULT 0,
     groups                  INTEGER NOT NULL DEFAULT 0,
     members                 INTEGER NOT NULL DEFAULT 0,
@@ -158,7 +162,7 @@ CREATE TABLE configuration_usage (
 
 -- The sums of the configurations of each account, including deleted ones until they are purged, and limits of its own.
 CREATE TABLE account_usage (
-    account_id           TEXT PRIMARY KEY REFERENCES accounts (id),
+    account              INTEGER PRIMARY KEY REFERENCES accounts (account),
     users                INTEGER NOT NULL DEFAULT 0,
     groups               INTEGER NOT NULL DEFAULT 0,
     members              INTEGER NOT NULL DEFAULT 0,
@@ -168,9 +172,10 @@ CREATE TABLE account_usage (
     groups_limit         INTEGER,
     members_limit        INTEGER,
     bytes_limit          INTEGER
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- Events, appended in the transaction of the change. The newest row is never removed, so seq never decreases.
+-- `account_id` is the id of the account, and the configuration determines its key.
 CREATE TABLE events (
     seq           INTEGER PRIMARY KEY,
     account_id    TEXT NOT NULL,
@@ -184,14 +189,14 @@ CREATE TABLE events (
 ) STRICT;
 CREATE INDEX events_by_resource ON events (resource_id, seq) WHERE resource_id IS NOT NULL;
 
--- API keys of the management API, valid for all accounts or for the one in account_id. The id is the client id.
+-- API keys of the management API, valid for all accounts or for one. The id is the client id.
 -- Only the SHA-256 digest of the secret is stored. `permissions` is a space-separated list.
 CREATE TABLE api_keys (
     id           TEXT PRIMARY KEY,
     digest       BLOB NOT NULL UNIQUE,
     hint         TEXT NOT NULL,
     name         TEXT NOT NULL,
-    account_id   TEXT REFERENCES accounts (id),
+    account      INTEGER REFERENCES accounts (account),
     permissions  TEXT NOT NULL,
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER,
@@ -291,6 +296,7 @@ CREATE TABLE requests (
 ) STRICT;
 CREATE UNIQUE INDEX requests_by_configuration ON requests (configuration, id);
 CREATE INDEX requests_failed ON requests (configuration, id) WHERE failed = 1;
+CREATE INDEX requests_refused ON requests (configuration, id) WHERE token_id IS NULL AND missed = 0;
 CREATE INDEX requests_by_resource ON requests (configuration, resource_id, id) WHERE resource_id IS NOT NULL;
 
 -- The audit log: management changes made through the portal, the API or the command line. `before` and `after` are
@@ -308,10 +314,24 @@ CREATE TABLE audit (
     action           TEXT NOT NULL,
     subject_id       TEXT,
     before           TEXT,
-    after            TEXT
+    after            TEXT,
+    -- Key of the account. `account_id` is its id at the time of the change.
+    account          INTEGER
 ) STRICT;
 CREATE INDEX audit_by_account ON audit (account_id, entry);
 CREATE INDEX audit_by_configuration ON audit (configuration_id, entry);
+
+-- Counts of audit entries that callers without credentials can cause, per action, hour and subject: the last entry, the
+-- number of entries, and how many occurrences the last entry stands for.
+CREATE TABLE audit_counts (
+    action  TEXT NOT NULL,
+    hour    INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    entry   INTEGER NOT NULL,
+    entries INTEGER NOT NULL,
+    total   INTEGER NOT NULL,
+    PRIMARY KEY (action, hour, subject)
+) STRICT, WITHOUT ROWID;
 
 -- Responses to POST calls with an Idempotency-Key, by the digest of caller, URL and key. `answer` is encrypted with a
 -- key derived from the Idempotency-Key, which is not stored.
@@ -348,7 +368,7 @@ CREATE TABLE admins (
     email_key       TEXT NOT NULL UNIQUE,
     name            TEXT NOT NULL,
     role_id         TEXT NOT NULL,
-    account_id      TEXT REFERENCES accounts (id),
+    account         INTEGER REFERENCES accounts (account),
     password_digest TEXT,
     totp_secret     BLOB,
     totp_last_step  INTEGER,
@@ -390,13 +410,14 @@ CREATE TABLE traffic (
     PRIMARY KEY (configuration, hour)
 ) STRICT, WITHOUT ROWID;
 
--- How far the event feed was read, per account and configuration that the reader asked for; '' means all.
+-- How far the event feed was read, per key of the account and configuration that the reader asked for; 0 and '' mean
+-- all.
 CREATE TABLE feed_positions (
-    account_id       TEXT NOT NULL,
+    account          INTEGER NOT NULL,
     configuration_id TEXT NOT NULL,
     seq              INTEGER NOT NULL,
     read_at          INTEGER NOT NULL,
-    PRIMARY KEY (account_id, configuration_id)
+    PRIMARY KEY (account, configuration_id)
 ) STRICT, WITHOUT ROWID;
 
 -- Settings of the OpenID provider that admins sign in through. The client secret is encrypted with a key stored outside

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::management::{
-    idempotency, one_time_codes, request_log, schema_extensions, setup_link_holder, setup_links, tokens,
+    idempotency, one_time_codes, request_log, schema_extensions, sessions, setup_link_holder, setup_links, sso, tokens,
 };
 use crate::model::{admin, request, switches};
 use crate::provisioning::{feed, lists};
@@ -255,6 +255,21 @@ fn list_attempt_limits() -> Vec<LimitRow> {
             per_minute(login_throttle::SINGLE_SIGN_ONS_FROM_ONE_ADDRESS),
             limited,
         ),
+        row(
+            "audit entries per hour about failed sign-ins, one for each admin and reason",
+            count(sessions::sign_in_audit::FAILURE_ENTRIES_PER_HOUR),
+            "further ones are counted in one entry",
+        ),
+        row(
+            "audit entries per hour about failed single sign-on, for each reason",
+            count(sso::REFUSALS_PER_HOUR),
+            "further ones are counted in the last entry",
+        ),
+        row(
+            "lines of the server log about failed sign-ins, from one address",
+            per_minute(login_throttle::FAILURE_LINES_PER_MINUTE),
+            "further ones are not written",
+        ),
         row("password verifications of one user", per_minute(login_throttle::PASSWORD_CHECKS_PER_MINUTE), limited),
         row(
             "logged requests with a wrong token, for one configuration",
@@ -364,6 +379,11 @@ fn list_work_limits() -> Vec<LimitRow> {
         row("live tokens of a configuration", count(tokens::LIVE_TOKENS_MAX), "the oldest is revoked"),
         row("live set-up links of a configuration", count(setup_links::LIVE_LINKS_MAX), "409"),
         row("logged calls of a configuration", count(request_log::STORED_CALLS_MAX), "the oldest are removed"),
+        row(
+            "of these, calls without a known token",
+            count(request_log::STORED_REFUSED_CALLS_MAX),
+            "the oldest of these are removed, and no others",
+        ),
         row("logged text of a body", bytes(request::LOGGED_BODY_MAX_BYTES), "the text is cut"),
     ]
 }

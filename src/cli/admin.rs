@@ -132,7 +132,7 @@ fn list_admins(folder: &Path, output: OutputFormat) -> anyhow::Result<()> {
             one.email.clone(),
             one.name.clone(),
             one.role.clone(),
-            one.account.clone().unwrap_or_else(|| "all".to_owned()),
+            one.account.as_deref().unwrap_or("all").to_owned(),
             if one.disabled_at.is_some() { "disabled".to_owned() } else { "active".to_owned() },
             one.last_sign_in_at.map_or_else(|| "never".to_owned(), clock::format_rfc3339),
         ]

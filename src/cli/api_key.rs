@@ -12,6 +12,7 @@ use crate::auth::secret::BearerToken;
 use crate::cli::output::{self, OutputFormat};
 use crate::clock::{self, Millis};
 use crate::management::api_keys::{self, ApiKey, NewApiKey};
+use crate::model::account::AccountFilter;
 use crate::model::permission::{Permission, Permissions};
 use crate::store::Store;
 
@@ -89,10 +90,11 @@ fn create_api_key(folder: &Path, args: CreateApiKeyArgs) -> anyhow::Result<()> {
 
 fn list_api_keys(folder: &Path, account: Option<&str>, output: OutputFormat) -> anyhow::Result<()> {
     let store = open_existing_store(folder)?;
+    let filter = account.map(|id| AccountFilter::WithId(id.to_owned()));
     let mut keys: Vec<ApiKey> = Vec::new();
     loop {
         let after = keys.last().map(|key| key.id.clone());
-        let page = store.read_pooled(|at| api_keys::list_api_keys(at, account, after.as_deref(), PAGE_SIZE))?;
+        let page = store.read_pooled(|at| api_keys::list_api_keys(at, filter.as_ref(), after.as_deref(), PAGE_SIZE))?;
         if page.is_empty() {
             break;
         }

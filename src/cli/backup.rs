@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::cli::output;
-use crate::management::backups::{self, BackupOptions};
+use crate::clock::Millis;
+use crate::management::backups::{self, BackupOptions, RestoreOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct BackupCommandArgs {
@@ -26,6 +27,17 @@ pub(super) struct RestoreCommandArgs {
     /// Replace an existing database; it is renamed and stays in the data folder
     #[arg(long)]
     force: bool,
+    /// Revoke all tokens, API keys and set-up links, and disable all admins, that were created at this time or later,
+    /// such as 2026-07-14T09:30:00Z; use it if the previous database is lost
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    revoke_all_since: Option<Millis>,
+}
+
+/// Parses a time in RFC 3339 format.
+fn parse_time(text: &str) -> Result<Millis, String> {
+    let parsed: jiff::Timestamp =
+        text.parse().map_err(|_| "expected a time such as 2026-07-14T09:30:00Z".to_owned())?;
+    Ok(parsed.as_millisecond())
 }
 
 pub(super) fn back_up_database(folder: &Path, args: &BackupCommandArgs) -> anyhow::Result<()> {
@@ -36,12 +48,16 @@ pub(super) fn back_up_database(folder: &Path, args: &BackupCommandArgs) -> anyho
 }
 
 pub(super) fn restore_database(folder: &Path, args: &RestoreCommandArgs) -> anyhow::Result<()> {
-    let restored = backups::restore_backup(folder, &args.file, args.force)?;
+    let options = RestoreOptions { replace: args.force, revoke_since: args.revoke_all_since };
+    let restored = backups::restore_backup(folder, &args.file, options)?;
     if let Some(previous) = restored.previous {
         output::print_line(&format!("the previous database was moved to {}", previous.display()))?;
     }
     if restored.has_no_log {
         output::print_line("the backup was made without the request log: the log is empty")?;
+    }
+    for note in &restored.notes {
+        output::print_line(note)?;
     }
     output::print_line(&format!("{} is restored: start the server", restored.database.display()))?;
     Ok(())

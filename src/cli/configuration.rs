@@ -15,6 +15,7 @@ use crate::management::configuration_settings::{self, SettingsChange};
 use crate::management::configurations;
 use crate::management::instance;
 use crate::management::tokens::TokenDraft;
+use crate::model::account::AccountFilter;
 use crate::model::configuration::{Configuration, ConfigurationSource, provisioning_url};
 use crate::model::switches::{Preset, SWITCHES};
 use crate::providers;
@@ -173,8 +174,9 @@ pub(super) fn print_token(
 
 fn list_configurations(folder: &Path, account: Option<&str>, output: OutputFormat) -> anyhow::Result<()> {
     let store = open_existing_store(folder)?;
+    let filter = account.map(|id| AccountFilter::WithId(id.to_owned()));
     let (found, public_url) = store.read_inline(|snapshot| {
-        Ok((configurations::list_configurations(snapshot, account)?, instance::get_public_url(snapshot)?))
+        Ok((configurations::list_configurations(snapshot, filter.as_ref())?, instance::get_public_url(snapshot)?))
     })?;
     if output == OutputFormat::Json {
         let documents = found.iter().map(|one| {
@@ -200,7 +202,7 @@ fn list_configurations(folder: &Path, account: Option<&str>, output: OutputForma
 fn configuration_row(one: &Configuration) -> Vec<String> {
     vec![
         one.id.clone(),
-        one.account.clone(),
+        one.account.id.clone(),
         one.connection_name.clone(),
         one.source.to_string(),
         clock::format_rfc3339(one.created_at),

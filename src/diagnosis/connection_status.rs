@@ -119,6 +119,7 @@ pub fn format_ago(span: Millis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::account::AccountRef;
     use crate::model::configuration::ConfigurationSource;
     use crate::model::request::{CallOutcome, FailureCause, TokenRefusal};
     use crate::model::switches::Switches;
@@ -130,7 +131,7 @@ mod tests {
         Configuration {
             key: 1,
             id: "x".to_owned(),
-            account: "acme".to_owned(),
+            account: AccountRef { key: 1, id: "acme".to_owned() },
             connection_name: "Main".to_owned(),
             source: ConfigurationSource::AzureAd,
             provider: None,

@@ -1,10 +1,13 @@
 //! Accounts: the customers of the operator.
 
+pub mod account_scope;
+
 use serde_json::json;
 
 use crate::error::{ErrorKind, Reason, Result};
+pub use crate::management::accounts::account_scope::find_account;
 use crate::management::configuration_lifecycle;
-use crate::model::account::{self, Account};
+use crate::model::account::{self, Account, AccountAccess, AccountRef};
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::names;
 use crate::store::tables::accounts as rows;
@@ -13,16 +16,15 @@ use crate::store::{Snapshot, Tx};
 
 /// Returns at most `limit` accounts of the account scope, ordered by id. With `after`, only ids after it are returned.
 pub fn list_accounts(at: &Snapshot<'_>, scope: &AccountScope, after: Option<&str>, limit: u32) -> Result<Vec<Account>> {
-    rows::list_accounts(at, scope.account(), after, limit)
+    rows::list_accounts(at, scope.account().map(|own| own.key), after, limit)
 }
 
-/// Returns the account with this id if the account scope covers it.
+/// Returns the number of admins, sessions and credentials that the deletion of an account of the scope ends.
 ///
 /// # Errors
-/// `NotFound` if there is none or it is outside the scope. The message is the same in both cases.
-pub fn find_account(at: &Snapshot<'_>, scope: &AccountScope, id: &str) -> Result<Account> {
-    let found = if scope.covers(id) { rows::find_account_by_id(at, id)? } else { None };
-    found.ok_or_else(|| Reason::AccountNotFound.into())
+/// `NotFound` if there is none or it is outside the scope.
+pub fn count_access(at: &Snapshot<'_>, scope: &AccountScope, id: &str) -> Result<AccountAccess> {
+    rows::count_access(at, find_account(at, scope, id)?.key)
 }
 
 /// Creates an account and returns it. The id of a deleted account can be used again.
@@ -31,22 +33,23 @@ pub fn find_account(at: &Snapshot<'_>, scope: &AccountScope, id: &str) -> Result
 /// `Invalid` names an invalid argument. `Conflict` if an account with this id exists.
 pub fn create_account(tx: &Tx<'_>, context: &AuditContext, id: &str, name: Option<&str>) -> Result<Account> {
     account::check_id(id)?;
-    if !context.scope.covers(id) {
+    if !context.scope.covers_id(id) {
         return Err(Reason::AccountIdForeign.into());
     }
     let name = name.map(|name| names::check_name("name", name)).transpose()?;
-    if !rows::ensure_account(tx, id)? {
+    let (account, is_new) = rows::ensure_account(tx, id)?;
+    if !is_new {
         return Err(Reason::AccountExists.into());
     }
     if let Some(name) = name {
-        rows::rename_account(tx, id, name)?;
+        rows::rename_account(tx, account.key, name)?;
     }
     let created = find_account(tx, &AccountScope::AllAccounts, id)?;
     let after = json!({"name": created.name});
     audit::append_entry(
         tx,
         context,
-        &NewAuditEntry { after: Some(after), ..build_audit_entry(&created, "account.created") },
+        &NewAuditEntry { after: Some(after), ..build_audit_entry(&created.reference(), "account.created") },
     )?;
     Ok(created)
 }
@@ -61,18 +64,20 @@ pub fn rename_account(tx: &Tx<'_>, context: &AuditContext, id: &str, name: &str)
     if name == found.name {
         return Ok(());
     }
-    rows::rename_account(tx, id, name)?;
+    rows::rename_account(tx, found.key, name)?;
+    let account = found.reference();
     let (before, after) = (Some(json!({"name": found.name})), Some(json!({"name": name})));
-    audit::append_entry(tx, context, &NewAuditEntry { before, after, ..build_audit_entry(&found, "account.updated") })
+    audit::append_entry(tx, context, &NewAuditEntry { before, after, ..build_audit_entry(&account, "account.updated") })
 }
 
-/// Deletes an account and revokes its API keys.
+/// Deletes an account and ends all access to it: sessions, admins, API keys, tokens and set-up links. Returns how many
+/// of each ended. Its id can then be used for a new account.
 ///
 /// # Errors
 /// `NotFound`. `Conflict` if it has configurations or leftovers.
-pub fn delete_account(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<()> {
+pub fn delete_account(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<AccountAccess> {
     let found = find_account_to_delete(tx, context, id)?;
-    if !rows::list_leftover_ids(tx, id)?.is_empty() {
+    if !rows::list_leftover_ids(tx, found.key)?.is_empty() {
         return Err(Reason::AccountHasLeftovers.into());
     }
     record_deletion(tx, context, &found, &[])
@@ -82,9 +87,9 @@ pub fn delete_account(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<(
 ///
 /// # Errors
 /// `NotFound`. `Conflict` if it has configurations. It can fail after its first change: run it with `Store::write`.
-pub fn delete_and_purge_account(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<()> {
+pub fn delete_and_purge_account(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<AccountAccess> {
     let found = find_account_to_delete(tx, context, id)?;
-    let left = rows::list_leftover_ids(tx, id)?;
+    let left = rows::list_leftover_ids(tx, found.key)?;
     for configuration in &left {
         match configuration_lifecycle::purge_configuration(tx, context, configuration) {
             // The configuration is already being purged.
@@ -104,16 +109,24 @@ fn find_account_to_delete(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Resu
     Ok(found)
 }
 
-fn record_deletion(tx: &Tx<'_>, context: &AuditContext, found: &Account, purged: &[String]) -> Result<()> {
-    rows::mark_account_deleted(tx, &found.id)?;
+fn record_deletion(tx: &Tx<'_>, context: &AuditContext, found: &Account, purged: &[String]) -> Result<AccountAccess> {
+    let access = rows::count_access(tx, found.key)?;
+    rows::end_access(tx, found.key)?;
+    rows::mark_account_deleted(tx, found.key)?;
     let before = json!({"name": found.name, "purgedConfigurations": purged});
-    audit::append_entry(
-        tx,
-        context,
-        &NewAuditEntry { before: Some(before), ..build_audit_entry(found, "account.deleted") },
-    )
+    let after = json!({
+        "adminsDisabled": access.admins,
+        "sessionsEnded": access.sessions,
+        "apiKeysRevoked": access.api_keys,
+        "tokensRevoked": access.tokens,
+        "setupLinksEnded": access.setup_links,
+    });
+    let account = found.reference();
+    let entry = build_audit_entry(&account, "account.deleted");
+    audit::append_entry(tx, context, &NewAuditEntry { before: Some(before), after: Some(after), ..entry })?;
+    Ok(access)
 }
 
-fn build_audit_entry<'a>(account: &'a Account, action: &'a str) -> NewAuditEntry<'a> {
-    NewAuditEntry { action, account: Some(&account.id), subject_id: Some(&account.id), ..NewAuditEntry::default() }
+fn build_audit_entry<'a>(account: &'a AccountRef, action: &'a str) -> NewAuditEntry<'a> {
+    NewAuditEntry { action, account: Some(account), subject_id: Some(&account.id), ..NewAuditEntry::default() }
 }

@@ -6,6 +6,7 @@ use crate::auth::secret::TokenDigest;
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
 use crate::management::one_time_codes;
+use crate::model::account::AccountRef;
 use crate::model::admin::{self, Admin, OWNER};
 use crate::model::audit_context::AuditContext;
 use crate::store::tables::admins as rows;
@@ -54,10 +55,10 @@ pub fn create_first_owner(
 pub fn create_admin(tx: &Tx<'_>, context: &AuditContext, draft: &AdminDraft) -> Result<Admin> {
     let email_key = admin::normalize_email(&draft.email)?;
     let name = admin::check_name(&draft.name)?;
-    check_role(tx, &draft.role, draft.account.as_deref())?;
+    let account = resolve_role(tx, &draft.role, draft.account.as_deref())?;
     check_power_over_role(tx, context, &draft.role)?;
     let draft = AdminDraft { email: draft.email.trim().to_owned(), name: name.to_owned(), ..draft.clone() };
-    rows::insert_admin(tx, &draft, &email_key)?;
+    rows::insert_admin(tx, &draft, account.as_ref(), &email_key)?;
     let created = find_admin_by_id(tx, &draft.id)?;
     append_audit_entry(
         tx,
@@ -103,10 +104,17 @@ pub fn find_credentials_by_id(at: &Snapshot<'_>, id: &str) -> Result<Option<Admi
 pub fn update_admin(tx: &Tx<'_>, context: &AuditContext, changed: &Admin) -> Result<()> {
     let before = find_admin_by_id(tx, &changed.id)?;
     let name = admin::check_name(&changed.name)?;
-    check_role(tx, &changed.role, changed.account.as_deref())?;
+    let account = if changed.account.is_some() && changed.account == before.account {
+        // An admin of a deleted account stays one, and must not get access to a later account with the same id.
+        check_role(tx, &changed.role)?;
+        check_is_enabled_in_live_account(tx, changed)?;
+        changed.account.clone()
+    } else {
+        resolve_role(tx, &changed.role, changed.account.as_deref())?
+    };
     check_power_over_role(tx, context, &before.role)?;
     check_power_over_role(tx, context, &changed.role)?;
-    let after = Admin { name: name.to_owned(), ..changed.clone() };
+    let after = Admin { name: name.to_owned(), account, ..changed.clone() };
     rows::update_admin(tx, &after)?;
     if rows::count_active_owners(tx)? == 0 {
         return Err(Reason::LastOwner.into());
@@ -159,13 +167,21 @@ pub(crate) fn check_power_over_role(tx: &Tx<'_>, context: &AuditContext, role: &
     found.map_or(Ok(()), |role| context.authority.check_power_over(role.permissions))
 }
 
-fn check_role(tx: &Tx<'_>, role: &str, account: Option<&str>) -> Result<()> {
-    if rows::find_role(tx, role)?.is_none() {
-        return Err(Reason::RoleUnknown.into());
-    }
-    if let Some(account) = account
-        && accounts::find_account_by_id(tx, account)?.is_none()
-    {
+fn check_role(tx: &Tx<'_>, role: &str) -> Result<()> {
+    if rows::find_role(tx, role)?.is_some() { Ok(()) } else { Err(Reason::RoleUnknown.into()) }
+}
+
+/// Checks the role and returns the account of the role.
+fn resolve_role(tx: &Tx<'_>, role: &str, account: Option<&str>) -> Result<Option<AccountRef>> {
+    check_role(tx, role)?;
+    let Some(account) = account else { return Ok(None) };
+    accounts::find_account_ref(tx, account)?.map(Some).ok_or_else(|| Reason::RoleAccountUnknown.into())
+}
+
+/// An admin of a deleted account cannot be enabled.
+fn check_is_enabled_in_live_account(tx: &Tx<'_>, admin: &Admin) -> Result<()> {
+    let Some(account) = &admin.account else { return Ok(()) };
+    if admin.disabled_at.is_none() && accounts::find_account_ref(tx, &account.id)?.as_ref() != Some(account) {
         return Err(Reason::RoleAccountUnknown.into());
     }
     Ok(())
@@ -182,7 +198,7 @@ fn describe_admin(one: &Admin) -> Value {
 }
 
 fn append_audit_entry(tx: &Tx<'_>, context: &AuditContext, admin: &Admin, entry: NewAuditEntry<'_>) -> Result<()> {
-    let (account, subject_id) = (admin.account.as_deref(), Some(admin.id.as_str()));
+    let (account, subject_id) = (admin.account.as_ref(), Some(admin.id.as_str()));
     audit::append_entry(tx, context, &NewAuditEntry { account, subject_id, ..entry })
 }
 
@@ -191,6 +207,7 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::error::{Error, ErrorKind};
+    use crate::management::accounts as management_accounts;
     use crate::management::one_time_codes::CodesSetup;
     use crate::management::{roles, sso};
     use crate::model::admin::Role;
@@ -322,6 +339,31 @@ mod tests {
             assert_eq!(refused.reason(), Reason::AuthorityExceeded, "{number}");
         }
         write(&store, move |tx| set_password(tx, &weak_context(), &mine.id, "digest", None)).unwrap();
+    }
+
+    #[test]
+    fn an_admin_of_a_deleted_account_does_not_come_into_a_later_one_by_a_change() {
+        let (store, _folder) = store();
+        write(&store, |tx| create_admin(tx, &test_context(), &admin_draft("o@x.example", OWNER))).unwrap();
+        let old = write(&store, |tx| {
+            management_accounts::create_account(tx, &test_context(), "acme", None)?;
+            let draft = AdminDraft { account: Some("acme".to_owned()), ..admin_draft("a@x.example", "viewer") };
+            let created = create_admin(tx, &test_context(), &draft)?;
+            management_accounts::delete_account(tx, &test_context(), "acme")?;
+            management_accounts::create_account(tx, &test_context(), "acme", None)?;
+            find_admin_by_id(tx, &created.id)
+        })
+        .unwrap();
+        assert!(old.disabled_at.is_some());
+        let account = old.account.clone();
+        let (promoted, enabled) =
+            (Admin { role: OWNER.to_owned(), ..old.clone() }, Admin { disabled_at: None, ..old.clone() });
+        write(&store, move |tx| update_admin(tx, &test_context(), &promoted)).unwrap();
+        let id = old.id;
+        let stored = store.read_inline(|at| find_admin_by_id(at, &id)).unwrap();
+        assert_eq!((stored.role.as_str(), &stored.account), (OWNER, &account));
+        let refused = write(&store, move |tx| update_admin(tx, &test_context(), &enabled)).unwrap_err();
+        assert_eq!(refused.reason(), Reason::RoleAccountUnknown);
     }
 
     #[test]

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use crate::auth::secret::{BearerToken, TokenDigest};
 use crate::clock::{self, Millis};
 use crate::error::{Reason, Result};
+use crate::management::accounts::account_scope;
 use crate::model::account;
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::ids;
 use crate::model::permission::{Permission, Permissions};
-use crate::store::tables::accounts;
 use crate::store::tables::api_keys as rows;
 pub use crate::store::tables::api_keys::{ApiKey, list_keys as list_api_keys};
 use crate::store::tables::audit::{self, NewAuditEntry};
@@ -72,15 +72,18 @@ pub fn create_api_key(tx: &Tx<'_>, context: &AuditContext, new: &NewApiKey) -> R
     if new.expires_at.is_some_and(|end| end <= tx.now) {
         return Err(Reason::ExpiryPast.into());
     }
-    if let Some(account) = &new.account {
-        account::check_id(account)?;
-        accounts::ensure_account(tx, account)?;
-    }
+    let account = match &new.account {
+        Some(account) => {
+            account::check_id(account)?;
+            Some(account_scope::ensure_account(tx, &context.scope, account)?)
+        }
+        None => None,
+    };
     let key = ApiKey {
         id: new.id.clone(),
         hint: new.hint.clone(),
         name: name.to_owned(),
-        account: new.account.clone(),
+        account,
         permissions: new.permissions,
         created_at: tx.now,
         last_used_at: None,
@@ -133,7 +136,7 @@ pub fn revoke_api_key(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<A
 }
 
 fn build_audit_entry<'a>(key: &'a ApiKey, action: &'a str) -> NewAuditEntry<'a> {
-    NewAuditEntry { action, account: key.account.as_deref(), subject_id: Some(&key.id), ..NewAuditEntry::default() }
+    NewAuditEntry { action, account: key.account.as_ref(), subject_id: Some(&key.id), ..NewAuditEntry::default() }
 }
 
 fn describe_api_key(key: &ApiKey) -> Value {
@@ -200,7 +203,7 @@ mod tests {
         let (operators, own) =
             (create_test_key(&store, None, None).unwrap(), create_test_key(&store, Some("acme"), None).unwrap());
         let sees = |account: &str, id: &str| {
-            store.read_inline(|at| find_api_key(at, &AccountScope::Account(account.to_owned()), id)).is_ok()
+            store.read_inline(|at| find_api_key(at, &account_scope::find_scope(at, account)?, id)).is_ok()
         };
         assert!(sees("acme", &own.id));
         assert!(!sees("zeta", &own.id));

@@ -14,7 +14,7 @@ pub use crate::store::engine::backup::scheduled::{
     ScheduledBackup, find_newest_time as find_newest_backup_time, list_backups as list_scheduled_backups,
 };
 pub use crate::store::engine::backup::{
-    BackupError, BackupOptions, RestoreOutcome, WrittenBackup, restore_backup, write_backup,
+    BackupError, BackupOptions, RestoreOptions, RestoreOutcome, WrittenBackup, restore_backup, write_backup,
 };
 pub use crate::store::engine::integrity::{check_database, check_pages};
 use crate::store::tables::audit::{self, NewAuditEntry};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::error::{Reason, Result};
+use crate::management::accounts::account_scope;
 use crate::management::configurations::{
     append_audit_entry, append_event, configuration_not_found, describe_configuration, find_configuration,
     find_configuration_by_id,
@@ -23,7 +24,7 @@ use crate::store::tables::configurations as rows;
 use crate::store::tables::configurations::NewConfigurationRow;
 use crate::store::tables::purge as purge_rows;
 use crate::store::tables::purge::PendingPurge;
-use crate::store::tables::{accounts, counts, held_changes, request_log, setup_links};
+use crate::store::tables::{counts, held_changes, request_log, setup_links};
 use crate::store::{Snapshot, Tx};
 
 /// A request to create a configuration.
@@ -71,12 +72,12 @@ pub fn create_configuration(tx: &Tx<'_>, context: &AuditContext, new: &NewConfig
     };
     let provider = new.provider.as_deref().map(configuration::check_provider);
     let provider = provider.transpose()?;
-    accounts::ensure_account(tx, &new.account)?;
-    quotas::check_new_configuration(tx, &new.account)?;
+    let account = account_scope::ensure_account(tx, &context.scope, &new.account)?;
+    quotas::check_new_configuration(tx, account.key)?;
     let switches = new.preset.unwrap_or_else(|| providers::match_provider(new.source, provider).preset).switches();
     let row = NewConfigurationRow {
         id: &new.id,
-        account: &new.account,
+        account: &account,
         connection_name: &name,
         source: new.source,
         provider,
@@ -158,7 +159,7 @@ fn end_access(tx: &Tx<'_>, found: &Configuration) -> Result<()> {
 }
 
 fn begin_purge(tx: &Tx<'_>, context: &AuditContext, found: Configuration) -> Result<DeletionResult> {
-    let purging = PendingPurge { configuration: found.key, account: found.account.clone(), redacted_seq: 0 };
+    let purging = PendingPurge { configuration: found.key, account: found.account.id.clone(), redacted_seq: 0 };
     let result = record_deletion(tx, context, found, true)?;
     request_log::set_deletion_pending(tx, purging.configuration, true)?;
     purge_rows::begin_purge(tx, purging.configuration)?;
@@ -196,7 +197,10 @@ mod tests {
     use crate::auth::secret::{BearerToken, digest_text};
     use crate::clock;
     use crate::error::ErrorKind;
+    use crate::management::accounts;
     use crate::management::configurations::{list_configurations, set_sync};
+    use crate::model::account::AccountFilter;
+    use crate::model::audit_context::AccountScope;
     use crate::model::ids;
     use crate::model::switches::UnknownMembers;
     use crate::store::Store;
@@ -261,8 +265,9 @@ mod tests {
         assert_eq!(created.switches.unknown_members, UnknownMembers::Skip);
         assert_eq!((created.last_sync, created.deleted_at), (None, None));
         assert!(fixture.is_live(&token));
-        let account = fixture.store.read_inline(|snapshot| accounts::find_account_by_id(snapshot, "acme"));
-        assert_eq!(account.unwrap().unwrap().name, "acme");
+        let account =
+            fixture.store.read_inline(|snapshot| accounts::find_account(snapshot, &AccountScope::AllAccounts, "acme"));
+        assert_eq!(account.unwrap().name, "acme");
         assert_eq!(fixture.kinds(), ["configuration.created"]);
     }
 
@@ -294,7 +299,9 @@ mod tests {
         let id = created.id.clone();
         fixture.write(move |tx| delete_configuration(tx, &test_context(), &id)).unwrap();
         assert!(!fixture.is_live(&token));
-        let left = fixture.store.read_inline(|snapshot| list_configurations(snapshot, Some("acme")));
+        let left = fixture
+            .store
+            .read_inline(|snapshot| list_configurations(snapshot, Some(&AccountFilter::WithId("acme".to_owned()))));
         assert_eq!(left.unwrap(), []);
         let again = fixture.write(move |tx| delete_configuration(tx, &test_context(), &created.id));
         assert!(matches!(again, Err(error) if error.kind() == ErrorKind::NotFound));

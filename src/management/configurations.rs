@@ -61,7 +61,7 @@ pub fn set_sync(tx: &Tx<'_>, context: &AuditContext, id: &str, sync: bool) -> Re
     append_event(tx, &found, EventAction::Updated, &payload)?;
     let before = json!({"syncToUserManagement": found.sync});
     append_audit_entry(tx, context, &found, NewAuditEntry::new("configuration.updated", Some(before), Some(payload)))?;
-    let pending = PendingCatchUp { configuration: found.key, account: found.account };
+    let pending = PendingCatchUp { configuration: found.key, account: found.account.id };
     catch_up::catch_up(tx, &pending, catch_up::FIRST_STEP_MAX)
 }
 
@@ -96,6 +96,6 @@ pub(crate) fn append_audit_entry(
     configuration: &Configuration,
     entry: NewAuditEntry<'_>,
 ) -> Result<()> {
-    let (account, configuration_id) = (Some(configuration.account.as_str()), Some(configuration.id.as_str()));
+    let (account, configuration_id) = (Some(&configuration.account), Some(configuration.id.as_str()));
     audit::append_entry(tx, context, &NewAuditEntry { account, configuration_id, ..entry })
 }

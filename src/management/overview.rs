@@ -87,7 +87,7 @@ pub fn list_overviews(
     now: Millis,
 ) -> Result<Vec<ConfigurationOverview>> {
     let mut found = Vec::new();
-    for configuration in rows::list_configurations(at, scope.account())? {
+    for configuration in rows::list_configurations(at, scope.filter(None).as_ref())? {
         let one = ConfigurationOverview::load(at, configuration, now)?;
         if query.matches(&one) {
             found.push(one);

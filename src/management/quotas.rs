@@ -3,12 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use crate::error::{Reason, Result};
+use crate::management::accounts::account_scope::find_account;
 use crate::management::configurations;
-use crate::model::account::Account;
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::quota::{LIMIT_MAX, OwnerUsage, QuotaDefaults, QuotaKind, QuotaOverrides, QuotaStatus, UsageAmounts};
 use crate::store::tables::audit::{self, NewAuditEntry};
-use crate::store::tables::{accounts, instance, usage};
+use crate::store::tables::{instance, usage};
 use crate::store::{Snapshot, Tx};
 
 /// Limits to set: a number, 0 for no limit, or `None` for the default. Quotas without an entry keep their limit.
@@ -37,7 +37,7 @@ pub fn store_defaults(tx: &Tx<'_>, defaults: &QuotaDefaults) -> Result<()> {
 ///
 /// # Errors
 /// `QuotaExceeded`.
-pub(super) fn check_new_configuration(tx: &Tx<'_>, account: &str) -> Result<()> {
+pub(super) fn check_new_configuration(tx: &Tx<'_>, account: i64) -> Result<()> {
     let growth = UsageAmounts::default().with(QuotaKind::Configurations, 1);
     usage::load_account_usage(tx, account)?.check_growth(&growth, tx.quota_defaults())
 }
@@ -59,7 +59,7 @@ pub fn list_configuration_quotas(at: &Snapshot<'_>, scope: &AccountScope, id: &s
 pub fn list_account_quotas(at: &Snapshot<'_>, scope: &AccountScope, id: &str) -> Result<Vec<QuotaStatus>> {
     let found = find_account(at, scope, id)?;
     let defaults = instance::load_quota_defaults(at)?;
-    Ok(usage::load_account_usage(at, &found.id)?.list_quotas(&defaults))
+    Ok(usage::load_account_usage(at, found.key)?.list_quotas(&defaults))
 }
 
 /// Sets limits of a configuration. They apply to the next write. A limit below the usage stops the growth and removes
@@ -86,24 +86,20 @@ pub fn set_configuration_limits(tx: &Tx<'_>, context: &AuditContext, id: &str, c
 /// `NotFound`. `NumberOutOfRange` for a limit that is too large.
 pub fn set_account_limits(tx: &Tx<'_>, context: &AuditContext, id: &str, changes: &QuotaChanges) -> Result<()> {
     let found = find_account(tx, &context.scope, id)?;
-    let before = usage::load_account_usage(tx, &found.id)?;
+    let before = usage::load_account_usage(tx, found.key)?;
     let after = apply_changes(&before, changes)?;
     if after == before.overrides {
         return Ok(());
     }
-    usage::set_account_limits(tx, &found.id, &after)?;
+    usage::set_account_limits(tx, found.key, &after)?;
     let (before, after) = (describe_limits(&before.overrides), describe_limits(&after));
+    let account = found.reference();
     let entry = NewAuditEntry {
-        account: Some(&found.id),
+        account: Some(&account),
         subject_id: Some(&found.id),
         ..NewAuditEntry::new("account.quotas_changed", Some(before), Some(after))
     };
     audit::append_entry(tx, context, &entry)
-}
-
-fn find_account(at: &Snapshot<'_>, scope: &AccountScope, id: &str) -> Result<Account> {
-    let found = if scope.covers(id) { accounts::find_account_by_id(at, id)? } else { None };
-    found.ok_or_else(|| Reason::AccountNotFound.into())
 }
 
 fn apply_changes(before: &OwnerUsage, changes: &QuotaChanges) -> Result<QuotaOverrides> {

@@ -24,6 +24,8 @@ use crate::store::{Snapshot, Tx};
 pub const RETENTION_DAYS: i64 = 30;
 /// Maximum number of stored calls of one configuration.
 pub const STORED_CALLS_MAX: u32 = 200_000;
+/// Maximum number of stored calls of one configuration without a known token, so that they do not displace the others.
+pub const STORED_REFUSED_CALLS_MAX: u32 = 1_000;
 /// Maximum number of calls that one transaction removes.
 const REMOVED_PER_STEP: u32 = 500;
 
@@ -231,6 +233,12 @@ pub fn prune_log(tx: &Tx<'_>, configuration: i64, limit: u32) -> Result<usize> {
         return Ok(removed);
     }
     traffic::delete_hours_before(tx, configuration, retention_start(tx.now))?;
+    if let Some(excess) = rows::find_refused_id_at_offset(tx, configuration, STORED_REFUSED_CALLS_MAX)? {
+        let removed = rows::delete_refused_requests(tx, configuration, &excess, limit)?;
+        if removed > 0 {
+            return Ok(removed);
+        }
+    }
     let oldest = ids::first_id_at(retention_start(tx.now));
     let excess = rows::find_id_at_offset(tx, configuration, STORED_CALLS_MAX - 1)?;
     let before = excess.map_or_else(|| oldest.clone(), |id| id.max(oldest.clone()));
@@ -248,6 +256,7 @@ pub fn list_overdue_logs(at: &Snapshot<'_>, now: Millis) -> Result<Vec<i64>> {
         if is_old
             || rows::is_deletion_pending(at, key)?
             || rows::find_id_at_offset(at, key, STORED_CALLS_MAX)?.is_some()
+            || rows::find_refused_id_at_offset(at, key, STORED_REFUSED_CALLS_MAX)?.is_some()
             || find_excess_bytes(at, key, &defaults)? > 0
         {
             overdue.push(key);
@@ -364,6 +373,36 @@ mod tests {
         assert_eq!(fixture.write(move |tx| prune_log(tx, key, 2)), 0);
         assert_eq!(overdue(now), [0_i64; 0]);
         assert_eq!(fixture.page(&RequestLogQuery::default(), 10).calls.len(), 1);
+    }
+
+    #[test]
+    fn calls_without_a_known_token_have_a_limit_of_their_own() {
+        let fixture = Fixture::new();
+        let (key, now, most) = (fixture.key, clock::current_millis(), i64::from(STORED_REFUSED_CALLS_MAX));
+        let log = |token: Option<&str>, times: std::ops::Range<i64>| {
+            let entry = |number: i64| {
+                let (at, token_id) = (now - 20_000 + number, token.map(str::to_owned));
+                let call = LoggedCall { id: ids::first_id_at(at), at, token_id, ..LoggedCall::default() };
+                RequestLogEntry { target: CallTarget::Key(key), verdict: CallOutcome::NotCounted, call }
+            };
+            let entries: Vec<RequestLogEntry> = times.map(entry).collect();
+            fixture.write(move |tx| store_calls(tx, &entries));
+        };
+        let overdue = || fixture.store.read_inline(|at| list_overdue_logs(at, now)).unwrap();
+        let prune = || fixture.write(move |tx| prune_log(tx, key, 100));
+        log(Some("t"), 0..50);
+        log(None, 50..50 + most);
+        assert_eq!((overdue(), prune()), (Vec::new(), 0));
+        log(None, 10_000..10_250);
+        assert_eq!(overdue(), [key]);
+        assert_eq!([prune(), prune(), prune(), prune()], [100, 100, 50, 0]);
+        assert_eq!(overdue(), [0_i64; 0]);
+        let page = fixture.page(&RequestLogQuery::default(), 2_000);
+        let with_token = page.calls.iter().filter(|call| call.token_id.is_some()).count();
+        // The calls with a token stay, although they are the oldest.
+        assert_eq!((page.calls.len(), with_token), (STORED_REFUSED_CALLS_MAX as usize + 50, 50));
+        let used = fixture.store.read_inline(|at| usage::load_usage(at, key)).unwrap().configuration.used;
+        assert_eq!(used.get(QuotaKind::RequestLogBytes), (most + 50) * 402);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Sessions of admins.
 
+pub mod sign_in_audit;
+
 use serde_json::json;
 
 use crate::auth::secret::TokenDigest;
@@ -60,7 +62,11 @@ pub fn create_with_one_time_secret<T>(
 /// Records a sign-in of the admin of `session` and stores the session with the digest of its cookie.
 pub fn start_session(tx: &Tx<'_>, digest: &TokenDigest, session: &Session) -> Result<()> {
     admins::record_sign_in(tx, &session.admin)?;
-    rows::insert_session(tx, digest, session)
+    rows::insert_session(tx, digest, session)?;
+    match admins::find_admin_by_id(tx, &session.admin)? {
+        Some(admin) => sign_in_audit::record_success(tx, &admin, session),
+        None => Ok(()),
+    }
 }
 
 /// Returns the session with this cookie digest if it is live at `now` and its admin is not disabled.
@@ -107,7 +113,7 @@ fn append_audit_entry(tx: &Tx<'_>, context: &AuditContext, admin: &str, ended: u
     let account = admins::find_admin_by_id(tx, admin)?.and_then(|found| found.account);
     let entry = NewAuditEntry {
         action: "session.ended",
-        account: account.as_deref(),
+        account: account.as_ref(),
         subject_id: Some(admin),
         after: Some(json!({"sessionsEnded": ended})),
         ..NewAuditEntry::default()

@@ -11,7 +11,7 @@ use crate::model::sso::{
     decide_sign_in,
 };
 use crate::store::tables::admins as admin_rows;
-use crate::store::tables::audit::{self, NewAuditEntry};
+use crate::store::tables::audit::{self, EntryLimit, NewAuditEntry};
 use crate::store::tables::sso as rows;
 pub use crate::store::tables::sso::{StoredProvider, find_provider, list_identities};
 use crate::store::{Snapshot, Tx};
@@ -255,6 +255,8 @@ pub fn link_own_identity(
     Ok(checked)
 }
 
+/// Entries per reason and hour for refused sign-ins. Further ones are counted in the last entry.
+pub const REFUSALS_PER_HOUR: i64 = 10;
 /// Maximum length of an unverified e-mail address in the audit log, in characters.
 const LOGGED_EMAIL_MAX_CHARS: usize = 254;
 
@@ -297,7 +299,10 @@ pub fn record_failed_attempt(tx: &Tx<'_>, from: &SignInOrigin, reason: &str) -> 
 
 fn record_failure(tx: &Tx<'_>, context: &AuditContext, reason: &str) -> Result<()> {
     let after = Some(json!({"reason": reason}));
-    audit::append_entry(tx, context, &NewAuditEntry { action: "sso.refused", after, ..NewAuditEntry::default() })
+    let entry = NewAuditEntry { action: "sso.refused", after, ..NewAuditEntry::default() };
+    // Any caller can make a sign-in fail, so the number of entries is limited.
+    let limit = EntryLimit { subject: reason, entries_per_hour: REFUSALS_PER_HOUR, count: 1 };
+    audit::append_limited_entry(tx, context, &entry, &limit)
 }
 
 #[cfg(test)]

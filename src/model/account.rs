@@ -1,14 +1,117 @@
 //! An account: a customer of the operator, identified by the operator's own id.
 
+use std::fmt;
+use std::ops::Deref;
+
+use serde::{Serialize, Serializer};
+
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
 
 /// Longest account id, in characters.
 pub const ID_MAX_CHARS: usize = 128;
 
+/// A reference to an account: the key of its row, which is never reused, and its id, which is a label. A deleted account
+/// and a later account with the same id have different keys.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AccountRef {
+    /// Key of the row. [`AccountRef::NO_KEY`] if there is no account with this id.
+    pub key: i64,
+    /// Id chosen by the operator.
+    pub id: String,
+}
+
+impl AccountRef {
+    /// Key that no account has.
+    pub const NO_KEY: i64 = 0;
+
+    /// A reference by id that is not resolved: it matches no account.
+    pub fn unresolved(id: impl Into<String>) -> Self {
+        Self { key: Self::NO_KEY, id: id.into() }
+    }
+
+    /// Whether both are the same account. An unresolved reference is no account.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.key == other.key && self.key != Self::NO_KEY
+    }
+}
+
+impl Deref for AccountRef {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.id
+    }
+}
+
+impl fmt::Display for AccountRef {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.id)
+    }
+}
+
+/// An account appears as its id.
+impl Serialize for AccountRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.id)
+    }
+}
+
+/// Selects the rows of accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountFilter {
+    /// One account, and no earlier account with the same id.
+    Only(AccountRef),
+    /// All accounts that have this id, including deleted ones: a filter of the operator.
+    WithId(String),
+}
+
+impl AccountFilter {
+    /// The id of the accounts.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Only(account) => &account.id,
+            Self::WithId(id) => id,
+        }
+    }
+
+    /// The key, if the filter selects one account.
+    pub fn key(&self) -> Option<i64> {
+        match self {
+            Self::Only(account) => Some(account.key),
+            Self::WithId(_) => None,
+        }
+    }
+
+    /// Whether the filter selects this account.
+    pub fn matches(&self, account: &AccountRef) -> bool {
+        match self {
+            Self::Only(own) => own.is_same(account),
+            Self::WithId(id) => *id == account.id,
+        }
+    }
+}
+
+/// Access that ends when an account is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AccountAccess {
+    /// Admins that are limited to the account and not disabled.
+    pub admins: i64,
+    /// Their sessions.
+    pub sessions: i64,
+    /// API keys that are not revoked.
+    pub api_keys: i64,
+    /// Tokens of configurations that are not revoked.
+    pub tokens: i64,
+    /// Set-up links that are open.
+    pub setup_links: i64,
+}
+
 /// A customer of the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
+    /// Key of the row, never reused.
+    pub key: i64,
     /// Id chosen by the operator.
     pub id: String,
     /// Display name; the id until a name is set.
@@ -17,6 +120,13 @@ pub struct Account {
     pub created_at: Millis,
     /// Number of configurations.
     pub configurations: i64,
+}
+
+impl Account {
+    /// A reference to this account.
+    pub fn reference(&self) -> AccountRef {
+        AccountRef { key: self.key, id: self.id.clone() }
+    }
 }
 
 /// Checks an account id: 1 to 128 characters, no control characters, no leading or trailing space.

@@ -1,5 +1,6 @@
 //! Admins of the portal and their roles.
 
+use super::account::AccountRef;
 use super::common_passwords::is_common_password;
 use super::permission::{Permission, Permissions};
 use crate::clock::Millis;
@@ -29,7 +30,7 @@ pub struct Admin {
     /// Id of the role.
     pub role: String,
     /// The account that the role is limited to; none for all accounts.
-    pub account: Option<String>,
+    pub account: Option<AccountRef>,
     /// Whether sign-in requires a one-time code.
     pub has_totp: bool,
     /// When the admin was created.

@@ -2,6 +2,7 @@
 
 use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
+use crate::model::account::{AccountFilter, AccountRef};
 use crate::model::permission::Permissions;
 use crate::named_enum::named_enum;
 
@@ -41,20 +42,38 @@ pub enum AccountScope {
     /// All accounts.
     AllAccounts,
     /// One account.
-    Account(String),
+    Account(AccountRef),
 }
 
 impl AccountScope {
     /// Returns whether the account is in the scope.
-    pub fn covers(&self, account: &str) -> bool {
-        self.account().is_none_or(|own| own == account)
+    pub fn covers(&self, account: &AccountRef) -> bool {
+        self.account().is_none_or(|own| own.is_same(account))
+    }
+
+    /// Returns whether the scope allows a filter on accounts with this id.
+    pub fn covers_id(&self, id: &str) -> bool {
+        self.account().is_none_or(|own| own.id == id)
     }
 
     /// Returns the account if the scope is limited to one.
-    pub fn account(&self) -> Option<&str> {
+    pub fn account(&self) -> Option<&AccountRef> {
         match self {
             Self::AllAccounts => None,
             Self::Account(own) => Some(own),
+        }
+    }
+
+    /// Returns the id of the account if the scope is limited to one.
+    pub fn account_id(&self) -> Option<&str> {
+        self.account().map(|own| own.id.as_str())
+    }
+
+    /// Returns the filter for rows of the scope. `id` is a filter of the caller, which must be covered by the scope.
+    pub fn filter(&self, id: Option<String>) -> Option<AccountFilter> {
+        match self {
+            Self::AllAccounts => id.map(AccountFilter::WithId),
+            Self::Account(own) => Some(AccountFilter::Only(own.clone())),
         }
     }
 }

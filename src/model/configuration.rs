@@ -1,5 +1,6 @@
 //! A configuration: one provisioning endpoint of an account, with its identity provider, name and switches.
 
+use super::account::AccountRef;
 use super::switches::Switches;
 use super::{ids, names};
 use crate::clock::Millis;
@@ -42,8 +43,8 @@ pub struct Configuration {
     pub key: i64,
     /// The id in URLs.
     pub id: String,
-    /// Id of the account.
-    pub account: String,
+    /// The account.
+    pub account: AccountRef,
     /// Name, unique in the account.
     pub connection_name: String,
     /// Kind of identity provider.

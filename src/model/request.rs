@@ -48,9 +48,9 @@ pub enum CallOutcome {
     Succeeded,
     /// A call with a valid token failed.
     Failed,
-    /// The token was refused.
+    /// A token of the configuration was refused: it is revoked or expired.
     TokenRefused,
-    /// Not counted: a call without a token.
+    /// Not counted: a call without a token of the configuration, which any caller can make.
     NotCounted,
 }
 
@@ -67,8 +67,8 @@ impl CallOutcome {
     /// Returns the outcome of a call without a valid token.
     pub fn from_refusal(refusal: Option<TokenRefusal>) -> Self {
         match refusal {
-            None | Some(TokenRefusal::NoToken) => Self::NotCounted,
-            Some(_) => Self::TokenRefused,
+            Some(TokenRefusal::RevokedToken | TokenRefusal::ExpiredToken) => Self::TokenRefused,
+            _ => Self::NotCounted,
         }
     }
 }

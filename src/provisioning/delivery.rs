@@ -11,11 +11,16 @@ use crate::store::{Snapshot, Tx};
 /// Maximum number of unread events that are counted.
 const COUNTED_MAX: u32 = 5_000;
 
+/// Key of the positions of readers that read the events of all accounts.
+const ALL_ACCOUNTS: i64 = 0;
+
 /// The filter of a feed request. An empty field matches all.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FeedFilter {
     /// Id of an account.
     pub account: String,
+    /// Key of the account, if the reader is limited to it.
+    pub account_key: Option<i64>,
     /// Id of a configuration.
     pub configuration_id: String,
 }
@@ -43,11 +48,15 @@ pub enum DeliveryState {
 /// Records the position up to which an application has read the feed. A filter with an unknown account or configuration
 /// is ignored.
 pub fn record_position(tx: &Tx<'_>, filter: &FeedFilter, seq: i64, at: Millis) -> Result<()> {
-    let FeedFilter { account, configuration_id } = filter;
-    let is_account = account.is_empty() || accounts::find_account_by_id(tx, account)?.is_some();
+    let FeedFilter { account, account_key, configuration_id } = filter;
+    let account = match account.as_str() {
+        "" => Some(ALL_ACCOUNTS),
+        id => accounts::find_account_ref(tx, id)?.map(|found| found.key),
+    };
+    let Some(account) = account.filter(|key| account_key.is_none_or(|own| own == *key)) else { return Ok(()) };
     let is_configuration =
         configuration_id.is_empty() || configurations::find_configuration_by_id(tx, configuration_id)?.is_some();
-    if is_account && is_configuration {
+    if is_configuration {
         feed_positions::record_position(tx, account, configuration_id, seq.min(feed::find_end(tx)?), at)?;
     }
     Ok(())
@@ -60,7 +69,8 @@ pub fn find_delivery(at: &Snapshot<'_>, configuration: &Configuration) -> Result
 
 fn find_delivery_up_to(at: &Snapshot<'_>, configuration: &Configuration, counted_max: u32) -> Result<DeliveryState> {
     let Some(first) = events::find_first_published(at, configuration.key)? else { return Ok(DeliveryState::NoEvents) };
-    let Some((seq, read_at)) = feed_positions::find_furthest_position(at, &configuration.account, &configuration.id)?
+    let Some((seq, read_at)) =
+        feed_positions::find_furthest_position(at, configuration.account.key, &configuration.id)?
     else {
         return Ok(DeliveryState::Unread);
     };
@@ -128,7 +138,11 @@ mod tests {
         }
 
         fn note(&self, account: &str, configuration_id: &str, seq: i64) {
-            let filter = FeedFilter { account: account.to_owned(), configuration_id: configuration_id.to_owned() };
+            let filter = FeedFilter {
+                account: account.to_owned(),
+                account_key: None,
+                configuration_id: configuration_id.to_owned(),
+            };
             self.store.write_blocking(move |tx| record_position(tx, &filter, seq, 7)).unwrap();
         }
 

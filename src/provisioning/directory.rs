@@ -1,6 +1,7 @@
 //! Users, groups and members across configurations, for the operator's application and for admins.
 
 use crate::error::{Reason, Result};
+use crate::model::account::{AccountFilter, AccountRef};
 use crate::model::ids;
 use crate::provisioning::lists::ANSWER_MAX_BYTES;
 use crate::store::Snapshot;
@@ -15,8 +16,8 @@ const SOURCES_PER_PAGE: u32 = 1_000;
 /// The accounts and configurations whose users and groups are read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DirectoryScope {
-    /// Only of this account.
-    pub account: Option<String>,
+    /// Only of these accounts.
+    pub account: Option<AccountFilter>,
     /// Only of the configuration with this id.
     pub configuration: Option<String>,
 }
@@ -124,10 +125,10 @@ fn list_sources(at: &Snapshot<'_>, scope: &DirectoryScope, from: i64) -> Result<
     if let Some(id) = &scope.configuration {
         let found = directory::find_source_by_id(at, id)?;
         let is_covered =
-            |source: &DirectorySource| scope.account.as_ref().is_none_or(|account| *account == source.account);
+            |source: &DirectorySource| scope.account.as_ref().is_none_or(|filter| filter.matches(&source.account));
         return Ok((found.into_iter().filter(is_covered).collect(), None));
     }
-    let mut found = directory::list_sources(at, scope.account.as_deref(), from, SOURCES_PER_PAGE + 1)?;
+    let mut found = directory::list_sources(at, scope.account.as_ref(), from, SOURCES_PER_PAGE + 1)?;
     let has_more = found.len() > usize::try_from(SOURCES_PER_PAGE).unwrap_or(usize::MAX);
     let next_source = if has_more { found.pop().map(|source| source.configuration) } else { None };
     Ok((found, next_source))
@@ -183,7 +184,7 @@ fn find_live_source(at: &Snapshot<'_>, scope: &DirectoryScope) -> Result<Directo
 /// `NotFound` if the account has none.
 pub fn find_published(
     at: &Snapshot<'_>,
-    account: Option<&str>,
+    account: Option<&AccountRef>,
     resource_type: &str,
     id: &str,
 ) -> Result<DirectoryResource> {
@@ -193,7 +194,7 @@ pub fn find_published(
 /// Returns the resource, and whether it is deleted and only its published image is stored.
 fn find_published_or_image(
     at: &Snapshot<'_>,
-    account: Option<&str>,
+    account: Option<&AccountRef>,
     resource_type: &str,
     id: &str,
 ) -> Result<(DirectoryResource, bool)> {
@@ -201,7 +202,7 @@ fn find_published_or_image(
     let (stored, is_deleted) =
         directory::find_resource_by_id(at, DirectoryView::Published, resource_type, id)?.ok_or_else(not_found)?;
     let source = directory::find_source_by_key(at, stored.configuration)?.ok_or_else(not_found)?;
-    if account.is_some_and(|account| account != source.account) {
+    if account.is_some_and(|account| !account.is_same(&source.account)) {
         return Err(not_found());
     }
     Ok((DirectoryResource { source, stored }, is_deleted))
@@ -213,7 +214,7 @@ fn find_published_or_image(
 /// `NotFound` if the account has no such group.
 pub fn list_published_members(
     at: &Snapshot<'_>,
-    account: Option<&str>,
+    account: Option<&AccountRef>,
     group: &str,
     cursor: Option<&DirectoryCursor>,
     limit: usize,

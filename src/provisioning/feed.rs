@@ -81,6 +81,7 @@ pub fn remove_expired_events(tx: &Tx<'_>) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::account::AccountFilter;
     use crate::model::event::{EventAction, EventKind};
     use crate::store::Store;
     use crate::store::tables::events::NewEvent;
@@ -111,7 +112,7 @@ mod tests {
     }
 
     fn read(store: &Store, account: &str, from: FeedStart, limit: u32) -> FeedPage {
-        let query = EventsQuery { account: Some(account.to_owned()), ..EventsQuery::default() };
+        let query = EventsQuery { account: Some(AccountFilter::WithId(account.to_owned())), ..EventsQuery::default() };
         store.read_inline(|at| read_page(at, &query, from, limit)).unwrap()
     }
 

@@ -1,6 +1,7 @@
 //! Leftovers: users and groups of deleted configurations, and their purge.
 
 use crate::error::Result;
+use crate::model::account::AccountFilter;
 use crate::model::event::{EventAction, EventKind};
 use crate::store::tables::counts;
 use crate::store::tables::directory::{self, DeletedConfiguration};
@@ -22,8 +23,13 @@ pub type LeftoverCounts = (DeletedConfiguration, Vec<(String, i64)>);
 
 /// Returns at most `limit` deleted configurations with remaining resources, after the row `after`, of one account or of
 /// all.
-pub fn list_leftovers(at: &Snapshot<'_>, account: Option<&str>, after: i64, limit: u32) -> Result<Vec<LeftoverCounts>> {
-    let found = directory::list_leftovers(at, account, after, limit)?;
+pub fn list_leftovers(
+    at: &Snapshot<'_>,
+    filter: Option<&AccountFilter>,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<LeftoverCounts>> {
+    let found = directory::list_leftovers(at, filter, after, limit)?;
     found.into_iter().map(|left| Ok((left.clone(), counts::list_counts(at, left.source.configuration)?))).collect()
 }
 

@@ -174,7 +174,7 @@ pub fn find_users(at: &Snapshot<'_>, account_scope: &AccountScope, text: &str) -
 }
 
 fn list_active_sources(at: &Snapshot<'_>, account_scope: &AccountScope) -> Result<Vec<DirectorySource>> {
-    let mut sources = directory::list_sources(at, account_scope.account(), 0, SOURCES_MAX)?;
+    let mut sources = directory::list_sources(at, account_scope.filter(None).as_ref(), 0, SOURCES_MAX)?;
     sources.retain(|source| source.deleted_at.is_none());
     Ok(sources)
 }

@@ -34,7 +34,7 @@ impl Scope {
     pub fn load(at: &Snapshot<'_>, configuration: Configuration) -> Result<Self> {
         Ok(Self {
             types: load_stored_types(at, &configuration)?,
-            account: Arc::from(configuration.account),
+            account: Arc::from(configuration.account.id),
             configuration: configuration.key,
             configuration_id: Arc::from(configuration.id),
             switches: Arc::new(configuration.switches),

@@ -30,6 +30,8 @@ pub(crate) const SIGN_INS_OF_NEW_DEVICES: NonZeroU32 = NonZeroU32::MIN.saturatin
 pub(crate) const SIGN_INS_OF_NEW_DEVICES_BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(39);
 /// Single sign-on callbacks per address and minute. A whole office may share one address.
 pub(crate) const SINGLE_SIGN_ONS_FROM_ONE_ADDRESS: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
+/// Log lines about failed sign-ins per address and minute.
+pub(crate) const FAILURE_LINES_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 /// Most keys in one limiter; above it, keys without recent attempts are removed.
 const KEYS_MAX: usize = 10_000;
 
@@ -44,6 +46,7 @@ pub struct LoginThrottle {
     sign_ins_by_device: KeyedLimiter<String>,
     sign_ins_of_new_devices: RateLimiter<NotKeyed, InMemoryState, MonotonicClock>,
     single_sign_ons_by_address: KeyedLimiter<Option<IpAddr>>,
+    failure_lines: KeyedLimiter<Option<IpAddr>>,
     /// Wrong tokens since start.
     wrong_token_count: AtomicU64,
 }
@@ -61,6 +64,7 @@ impl Default for LoginThrottle {
                 MonotonicClock,
             ),
             single_sign_ons_by_address: per_minute_limiter(SINGLE_SIGN_ONS_FROM_ONE_ADDRESS),
+            failure_lines: per_minute_limiter(FAILURE_LINES_PER_MINUTE),
             wrong_token_count: AtomicU64::new(0),
         }
     }
@@ -103,6 +107,11 @@ impl LoginThrottle {
     /// Records a sign-in attempt of a known device. Returns how long to wait if its limit is exceeded.
     pub fn record_known_device(&self, device: &str) -> Option<Duration> {
         record_attempt(&self.sign_ins_by_device, &device.to_owned())
+    }
+
+    /// Whether another failed sign-in of the address may be logged.
+    pub fn may_log_failure(&self, from: Option<IpAddr>) -> bool {
+        record_attempt(&self.failure_lines, &from.map(limit_key)).is_none()
     }
 
     /// Records a single sign-on callback. Returns how long to wait if the limit is exceeded.

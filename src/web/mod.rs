@@ -21,6 +21,7 @@ pub mod request_log;
 pub mod request_middleware;
 pub mod required_permission;
 pub mod scim;
+pub mod sign_in_failures;
 pub mod sso_provider;
 pub mod state;
 mod undeclared_log;

@@ -6,10 +6,12 @@ use std::sync::{Mutex, PoisonError};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::management::request_log;
+use crate::model::account::AccountFilter;
 use crate::provisioning::delivery::{self, FeedFilter};
 use crate::provisioning::feed::EventsQuery;
 use crate::store::{Store, WorkOwner};
 use crate::web::call_log::CallActivity;
+use crate::web::sign_in_failures::PendingSignInFailures;
 use crate::web::undeclared_log::UndeclaredLog;
 
 /// Uses that requests record in memory.
@@ -17,6 +19,8 @@ use crate::web::undeclared_log::UndeclaredLog;
 pub struct UsageRecorders {
     /// Positions of event feed readers.
     pub feeds: FeedUse,
+    /// Failed sign-ins.
+    pub sign_ins: PendingSignInFailures,
     /// Logged calls.
     pub calls: CallActivity,
     /// Attributes that no schema declares.
@@ -43,6 +47,9 @@ impl UsageRecorders {
         }
         if let Err(problem) = self.undeclared.flush(store, all).await {
             tracing::warn!(%problem, "undeclared attributes are not stored yet");
+        }
+        if let Err(problem) = self.sign_ins.flush(store).await {
+            tracing::warn!(%problem, "failed sign-ins were not stored in the audit log");
         }
         if let Err(problem) = self.feeds.flush(store).await {
             tracing::warn!(%problem, "positions in the event feed were not stored");
@@ -75,7 +82,8 @@ impl FeedUse {
             return;
         }
         let reader = FeedFilter {
-            account: query.account.clone().unwrap_or_default(),
+            account: query.account.as_ref().map(|filter| filter.id().to_owned()).unwrap_or_default(),
+            account_key: query.account.as_ref().and_then(AccountFilter::key),
             configuration_id: query.configuration.clone().unwrap_or_default(),
         };
         let mut positions = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -29,6 +29,7 @@ mod patch_work;
 mod portal;
 mod properties;
 mod protocol;
+mod restore_credentials;
 mod sample;
 mod secrets;
 mod settings;

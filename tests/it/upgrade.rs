@@ -77,6 +77,75 @@ fn a_database_of_the_first_schema_is_upgraded_and_served() {
     assert!(crate::app::rollcall(data.path(), &["check"]).status.success());
 }
 
+/// Schema steps up to the version before accounts had keys.
+const STEPS_BEFORE_KEYS: [&str; 3] = [
+    include_str!("../../src/store/engine/upgrade/2.sql"),
+    include_str!("../../src/store/engine/upgrade/3.sql"),
+    include_str!("../../src/store/engine/upgrade/4.sql"),
+];
+
+#[test]
+fn rows_of_accounts_get_the_key_of_their_account_in_the_upgrade() {
+    // `gone` is deleted. `again` was deleted and created again at 500, with rows of both accounts.
+    let rows = "
+        INSERT INTO accounts (id, name, created_at, deleted_at)
+            VALUES ('gone', 'Gone', 10, 20), ('again', 'Again', 500, NULL), ('plain', 'Plain', 5, NULL);
+        INSERT INTO configurations (id, account_id, connection_name, source, switches, created_at, deleted_at)
+            SELECT 'c-' || n, account, 'name', 'okta', (SELECT switches FROM configurations LIMIT 1), at, ended FROM (
+                SELECT 'old' AS n, 'again' AS account, 100 AS at, 200 AS ended
+                UNION ALL SELECT 'new', 'again', 600, NULL UNION ALL SELECT 'plain', 'plain', 5, NULL);
+        INSERT INTO api_keys (id, digest, hint, name, account_id, permissions, created_at, revoked_at)
+            VALUES ('k-old', x'01', '', '', 'again', '', 100, 200), ('k-new', x'02', '', '', 'again', '', 600, NULL),
+                   ('k-operator', x'03', '', '', NULL, '', 1, NULL);
+        INSERT INTO admins (id, email, email_key, name, role_id, account_id, created_at)
+            VALUES ('a-gone', 'g', 'g', 'G', 'owner', 'gone', 11), ('a-again', 'a', 'a', 'A', 'owner', 'again', 1),
+                   ('a-owner', 'o', 'o', 'O', 'owner', NULL, 1);
+        INSERT INTO sessions (digest, id, admin_id, user_agent, created_at, last_seen_at)
+            VALUES (x'01', 's-gone', 'a-gone', '', 1, 1), (x'02', 's-again', 'a-again', '', 1, 1);
+        INSERT INTO audit (at, actor_kind, actor_id, actor_name, account_id, action)
+            VALUES (100, 'user', '', '', 'again', 'old'), (600, 'user', '', '', 'again', 'new'),
+                   (1, 'user', '', '', NULL, 'none');
+        INSERT INTO feed_positions (account_id, configuration_id, seq, read_at) VALUES ('again', '', 3, 9), ('', '', 4, 9);";
+    let data = old_data("");
+    let file = data.path().join("rollcall.db");
+    let old = Connection::open(&file).unwrap();
+    old.execute_batch(&format!("BEGIN; {} {rows} PRAGMA user_version = 4; COMMIT;", STEPS_BEFORE_KEYS.join("\n")))
+        .unwrap();
+    let counts = "SELECT (SELECT count(*) FROM configurations) || ' ' || (SELECT count(*) FROM audit) || ' '
+                      || (SELECT count(*) FROM api_keys) || ' ' || (SELECT count(*) FROM admins)";
+    let before: String = old.query_row(counts, [], |row| row.get(0)).unwrap();
+    drop(old);
+    let app = App::start(data.path());
+    assert_eq!(client(&app).count("/Users"), 3, "tokens still refer to their configuration");
+    drop(app);
+    assert_eq!(one::<String>(&file, counts), before, "no row is lost");
+    assert_eq!(one::<i32>(&file, "SELECT count(*) FROM accounts WHERE id = 'again'"), 2);
+    let key = |row: &str| one::<i64>(&file, &format!("SELECT account FROM {row}"));
+    let (earlier, current) = (
+        key("accounts WHERE id = 'again' AND deleted_at = 500"),
+        key("accounts WHERE id = 'again' AND deleted_at IS NULL"),
+    );
+    for (row, expected) in [
+        ("configurations WHERE id = 'c-old'", earlier),
+        ("configurations WHERE id = 'c-new'", current),
+        ("api_keys WHERE id = 'k-old'", earlier),
+        ("api_keys WHERE id = 'k-new'", current),
+        ("admins WHERE id = 'a-again'", current),
+        ("audit WHERE action = 'old'", earlier),
+        ("audit WHERE action = 'new'", current),
+        ("feed_positions WHERE seq = 3", current),
+        ("feed_positions WHERE seq = 4", 0),
+    ] {
+        assert_eq!(key(row), expected, "{row}");
+    }
+    for empty in ["api_keys WHERE id = 'k-operator'", "admins WHERE id = 'a-owner'", "audit WHERE action = 'none'"] {
+        assert_eq!(one::<Option<i64>>(&file, &format!("SELECT account FROM {empty}")), None, "{empty}");
+    }
+    assert_eq!(one::<i64>(&file, "SELECT disabled_at FROM admins WHERE id = 'a-gone'"), 20);
+    assert_eq!(one::<String>(&file, "SELECT group_concat(id) FROM sessions"), "s-again");
+    assert!(crate::app::rollcall(data.path(), &["check"]).status.success());
+}
+
 #[test]
 fn an_upgrade_leaves_a_backup_that_the_program_before_can_use() {
     // T69, T67

@@ -10,6 +10,7 @@ use crate::clock;
 use crate::error::Result;
 use crate::management::configuration_lifecycle::{self, NewConfiguration};
 use crate::management::tokens::TokenDraft;
+use crate::model::account::AccountFilter;
 use crate::model::audit_context::AuditContext;
 use crate::model::configuration::ConfigurationSource;
 use crate::model::event::Event;
@@ -204,7 +205,7 @@ impl Fixture {
     /// The published state, in the form of a consumer.
     fn published(&self) -> Consumer {
         let mut state = Consumer { seen: self.consumer.seen, ..Consumer::default() };
-        let scope = DirectoryScope { account: Some("acme".into()), configuration: None };
+        let scope = DirectoryScope { account: Some(AccountFilter::WithId("acme".into())), configuration: None };
         for resource_type in [&*USER_TYPE, &*GROUP_TYPE] {
             let mut cursor = None;
             loop {
@@ -234,7 +235,7 @@ impl Fixture {
                 let from = cursor.clone();
                 let page = self
                     .store
-                    .read_inline(|at| directory::list_published_members(at, Some("acme"), &group, from.as_ref(), 2))
+                    .read_inline(|at| directory::list_published_members(at, None, &group, from.as_ref(), 2))
                     .unwrap();
                 state.members.extend(page.items.into_iter().map(|member| (group.clone(), member.id)));
                 cursor = page.next;

@@ -4,6 +4,7 @@
 //! A backup is a single file without a write-ahead log. It contains the data committed when the backup started and no
 //! freed pages, so it does not contain purged data.
 
+mod carry_over;
 mod page_copy;
 mod restore;
 pub mod scheduled;
@@ -23,7 +24,7 @@ use crate::store::engine::files::{DataFiles, sync_folder};
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::{connection, integrity};
 
-pub use crate::store::engine::backup::restore::{RestoreOutcome, restore_backup};
+pub use crate::store::engine::backup::restore::{RestoreOptions, RestoreOutcome, restore_backup};
 
 /// Number of backups made before an upgrade that are retained.
 const UPGRADE_BACKUPS_MAX: usize = 3;
@@ -91,6 +92,16 @@ pub enum BackupError {
         "the write-ahead log grew by more than 192 MiB while {0} was written, because the disk is too slow for the writes of that time: give a file on a faster disk, or repeat it later"
     )]
     LogGrew(PathBuf),
+    /// The backup contains objects that Rollcall does not create.
+    #[error(
+        "{path} contains objects that are not part of a Rollcall database: {objects}. Give another backup. The current database was not changed"
+    )]
+    ForeignObjects {
+        /// The backup.
+        path: PathBuf,
+        /// Kinds and names of the objects.
+        objects: String,
+    },
     /// The server is stopping.
     #[error("the backup was canceled because the server is stopping")]
     Stopped,
@@ -274,7 +285,7 @@ fn copy_database(from: &Path, to: &Path, stop: &Arc<AtomicBool>) -> BackupResult
     drop(source);
     // VACUUM INTO does not sync the file.
     File::open(to).and_then(|file| file.sync_all()).map_err(|error| map_io_error("write", to, error))?;
-    let written = Connection::open_with_flags(to, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let written = connection::open_connection(to, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     let written = written.map_err(failed)?;
     install_stop_handler(&written, stop).map_err(failed)?;
     match integrity::find_page_damage(&written).map_err(failed)?.into_iter().next() {

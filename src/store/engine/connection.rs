@@ -33,7 +33,7 @@ const LOG_MAX_BYTES: i64 = 32 << 20;
 /// file is not a database, not a Rollcall database, damaged in its first pages, or newer than this program.
 pub(crate) fn probe_file(path: &Path) -> Result<i32, OpenError> {
     let failed = |error| OpenError::sqlite(path, error);
-    let connection = Connection::open_with_flags(path, reader_flags()).map_err(failed)?;
+    let connection = open_connection(path, reader_flags()).map_err(failed)?;
     let (application, version, empty): (i32, i32, bool) = connection
         .query_row(
             "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
@@ -59,7 +59,7 @@ pub(crate) fn probe_file(path: &Path) -> Result<i32, OpenError> {
 /// Opens a connection for writing. With `synchronous=FULL` an acknowledged write survives a power failure.
 pub(crate) fn connect_writer(files: &DataFiles) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let connection = Connection::open_with_flags(&files.database, flags)?;
+    let connection = open_connection(&files.database, flags)?;
     set_up_connection(&connection)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     use_write_ahead_log(&connection)?;
@@ -82,14 +82,14 @@ pub(crate) fn connect_checkpointer(files: &DataFiles) -> rusqlite::Result<Connec
 
 /// Opens a read-only connection to copy or check a database. It is not `query_only`, which would forbid VACUUM INTO.
 pub(crate) fn connect_source(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, reader_flags())?;
+    let connection = open_connection(path, reader_flags())?;
     set_up_connection(&connection)?;
     Ok(connection)
 }
 
 /// Opens a connection for reading.
 pub(crate) fn connect_reader(files: &DataFiles) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(&files.database, reader_flags())?;
+    let connection = open_connection(&files.database, reader_flags())?;
     set_up_reader(&connection)?;
     Ok(connection)
 }
@@ -109,13 +109,34 @@ pub(crate) fn set_up_pooled_reader(connection: &Connection) -> rusqlite::Result<
     connection.pragma_update(None, "cache_size", SCAN_CACHE_KIB)
 }
 
+/// Opens a connection that does not trust the schema of the file.
+pub(crate) fn open_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags)?;
+    distrust_schema(&connection)?;
+    Ok(connection)
+}
+
+/// A file can come from anywhere, such as a backup folder. The schema has no triggers and no views, so none are run, and
+/// SQL cannot write to SQLite's own structures.
+fn distrust_schema(connection: &Connection) -> rusqlite::Result<()> {
+    for (config, value) in [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+    ] {
+        connection.set_db_config(config, value)?;
+    }
+    Ok(())
+}
+
 /// Applies the settings that all connections share.
 fn set_up_connection(connection: &Connection) -> rusqlite::Result<()> {
+    distrust_schema(connection)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     connection.execute_batch(&format!(
-        "PRAGMA trusted_schema = OFF;
-         PRAGMA cache_size = {CACHE_KIB};
+        "PRAGMA cache_size = {CACHE_KIB};
          PRAGMA temp_store = MEMORY;
          PRAGMA mmap_size = 0;"
     ))?;

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode};
 
 use crate::store::SharedState;
-use crate::store::engine::connection;
 use crate::store::engine::files::DataFiles;
 use crate::store::engine::open_error::OpenError;
+use crate::store::engine::{connection, foreign_objects};
 
 /// How long startup may wait for the check.
 const START_CHECK_MAX: Duration = Duration::from_millis(25);
@@ -84,7 +84,8 @@ pub fn check_database(data_dir: &Path) -> Result<Vec<String>, OpenError> {
     collect_findings(&connection).map_err(failed)
 }
 
-/// Returns the first finding of the quick check, which verifies the page structure. Changes nothing, and can run while
+/// Returns the first finding of the quick check, which verifies the page structure, or the first object that is not part
+/// of the schema. Changes nothing, and can run while
 /// a server uses the database.
 pub fn check_pages(data_dir: &Path) -> Result<Option<String>, OpenError> {
     let files = DataFiles::prepare(data_dir, false)?;
@@ -92,7 +93,17 @@ pub fn check_pages(data_dir: &Path) -> Result<Option<String>, OpenError> {
     if connection::probe_file(&files.database)? == 0 {
         return Err(OpenError::NotFound(files.database.clone()));
     }
-    connection::connect_reader(&files).and_then(|connection| find_first_problem(&connection)).map_err(failed)
+    let connection = connection::connect_reader(&files).map_err(failed)?;
+    match find_first_problem(&connection).map_err(failed)? {
+        None => Ok(find_foreign_objects(&connection).map_err(failed)?.into_iter().next()),
+        found => Ok(found),
+    }
+}
+
+/// Returns a finding for each object that is not part of the schema.
+fn find_foreign_objects(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let objects = foreign_objects::list_foreign_objects(connection)?;
+    Ok(objects.iter().map(|object| format!("the {object} is not part of a Rollcall database")).collect())
 }
 
 /// Consistency rules between rows that the schema's constraints cannot express.
@@ -130,17 +141,17 @@ const CONSISTENCY_RULES: &[(&str, &str)] = &[
     ),
     (
         "the usage of an account differs from the sum of its configurations",
-        "SELECT account_id FROM (
-             SELECT account_id, users, groups, members, bytes FROM configuration_usage
-             UNION ALL SELECT account_id, -users, -groups, -members, -bytes FROM account_usage)
-         GROUP BY account_id
+        "SELECT account FROM (
+             SELECT account, users, groups, members, bytes FROM configuration_usage
+             UNION ALL SELECT account, -users, -groups, -members, -bytes FROM account_usage)
+         GROUP BY account
          HAVING sum(users) <> 0 OR sum(groups) <> 0 OR sum(members) <> 0 OR sum(bytes) <> 0",
     ),
     (
         "a configuration or an account has no usage counters",
         "SELECT 1 FROM configurations c LEFT JOIN configuration_usage u ON u.configuration = c.configuration
-         WHERE u.account_id IS NOT c.account_id
-         UNION ALL SELECT 1 FROM accounts a LEFT JOIN account_usage u ON u.account_id = a.id WHERE u.account_id IS NULL",
+         WHERE u.account IS NOT c.account
+         UNION ALL SELECT 1 FROM accounts a LEFT JOIN account_usage u ON u.account = a.account WHERE u.account IS NULL",
     ),
     (
         "the bytes of a request log differ from their counter",
@@ -172,6 +183,7 @@ fn collect_findings(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         // Row checks are meaningless on damaged pages.
         return Ok(found);
     }
+    found.extend(find_foreign_objects(connection)?);
     let mut dangling = connection.prepare("PRAGMA foreign_key_check")?;
     let mut rows = dangling.query([])?;
     while let Some(row) = rows.next()? {

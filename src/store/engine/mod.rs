@@ -8,6 +8,7 @@ pub(crate) mod connection;
 pub(crate) mod database;
 pub(crate) mod fair_queue;
 pub(crate) mod files;
+pub(crate) mod foreign_objects;
 pub(crate) mod integrity;
 pub(crate) mod job_deadline;
 pub(crate) mod open_error;

@@ -1,29 +1,42 @@
-//! Rows of `accounts`. The row of a deleted account stays, because events and the audit log refer to it.
+//! Rows of `accounts`. The row of a deleted account stays, because events and the audit log refer to it, and its
+//! key is never used again.
 
 use rusqlite::{Row, named_params, params};
 
 use super::rows::read_columns;
 use super::usage;
 use crate::error::Result;
-use crate::model::account::Account;
+use crate::model::account::{Account, AccountAccess, AccountRef};
 use crate::store::{Snapshot, Tx};
 
-/// Creates the account if it does not exist, with its id as the name. Recreates a deleted account. Returns true if it
-/// was created.
-pub fn ensure_account(tx: &Tx<'_>, id: &str) -> Result<bool> {
-    let created = tx.execute(
-        "INSERT INTO accounts (id, name, created_at) VALUES (:id, :id, :now)
-         ON CONFLICT (id) DO UPDATE SET name = :id, created_at = :now, deleted_at = NULL WHERE deleted_at IS NOT NULL",
-        named_params! {":id": id, ":now": tx.now},
-    )? == 1;
-    if created {
-        usage::insert_account_usage(tx, id)?;
+/// Creates the account if it does not exist, with its id as the name. The id of a deleted account gets a new row. Returns
+/// the account, and whether it was created.
+pub fn ensure_account(tx: &Tx<'_>, id: &str) -> Result<(AccountRef, bool)> {
+    if let Some(found) = find_account_ref(tx, id)? {
+        return Ok((found, false));
     }
-    Ok(created)
+    tx.run(
+        "INSERT INTO accounts (id, name, created_at) VALUES (:id, :id, :now)",
+        named_params! {":id": id, ":now": tx.now},
+    )?;
+    let key = tx.connection().last_insert_rowid();
+    usage::insert_account_usage(tx, key)?;
+    Ok((AccountRef { key, id: id.to_owned() }, true))
 }
 
-const SELECT_ACCOUNTS: &str = "SELECT a.id, a.name, a.created_at,
-        (SELECT count(*) FROM configurations c WHERE c.account_id = a.id AND c.deleted_at IS NULL) AS configurations
+/// Returns the account with this id that is not deleted.
+pub fn find_account_ref(at: &Snapshot<'_>, id: &str) -> Result<Option<AccountRef>> {
+    let key = at.find_value("SELECT account FROM accounts WHERE id = ?1 AND deleted_at IS NULL", [id])?;
+    Ok(key.map(|key| AccountRef { key, id: id.to_owned() }))
+}
+
+/// Returns the number of deleted accounts that had this id.
+pub fn count_deleted(at: &Snapshot<'_>, id: &str) -> Result<i64> {
+    at.read_value("SELECT count(*) FROM accounts WHERE id = ?1 AND deleted_at IS NOT NULL", [id])
+}
+
+const SELECT_ACCOUNTS: &str = "SELECT a.account, a.id, a.name, a.created_at,
+        (SELECT count(*) FROM configurations c WHERE c.account = a.account AND c.deleted_at IS NULL) AS configurations
      FROM accounts a WHERE a.deleted_at IS NULL";
 
 /// Returns the account with this id, or `None` if it is unknown or deleted.
@@ -32,38 +45,76 @@ pub fn find_account_by_id(at: &Snapshot<'_>, id: &str) -> Result<Option<Account>
 }
 
 /// Returns at most `limit` accounts, ordered by id: those with ids after `after`, if given, and only the account
-/// `only`, if given.
-pub fn list_accounts(at: &Snapshot<'_>, only: Option<&str>, after: Option<&str>, limit: u32) -> Result<Vec<Account>> {
+/// with the key `only`, if given.
+pub fn list_accounts(at: &Snapshot<'_>, only: Option<i64>, after: Option<&str>, limit: u32) -> Result<Vec<Account>> {
     at.list_rows(
-        &format!("{SELECT_ACCOUNTS} AND a.id > coalesce(?1, '') AND (?2 IS NULL OR a.id = ?2) ORDER BY a.id LIMIT ?3"),
+        &format!(
+            "{SELECT_ACCOUNTS} AND a.id > coalesce(?1, '') AND (?2 IS NULL OR a.account = ?2) ORDER BY a.id LIMIT ?3"
+        ),
         params![after, only, limit],
         read_account,
     )
 }
 
 /// Changes the name of the account.
-pub fn rename_account(tx: &Tx<'_>, id: &str, name: &str) -> Result<()> {
-    tx.run("UPDATE accounts SET name = ?2 WHERE id = ?1", [id, name])
+pub fn rename_account(tx: &Tx<'_>, key: i64, name: &str) -> Result<()> {
+    tx.run("UPDATE accounts SET name = ?2 WHERE account = ?1", params![key, name])
 }
 
-/// Marks the account as deleted and revokes its API keys.
-pub fn mark_account_deleted(tx: &Tx<'_>, id: &str) -> Result<()> {
-    tx.run("UPDATE accounts SET deleted_at = ?2 WHERE id = ?1", params![id, tx.now])?;
-    tx.run("UPDATE api_keys SET revoked_at = ?2 WHERE account_id = ?1 AND revoked_at IS NULL", params![id, tx.now])
+/// Marks the account as deleted.
+pub fn mark_account_deleted(tx: &Tx<'_>, key: i64) -> Result<()> {
+    tx.run("UPDATE accounts SET deleted_at = ?2 WHERE account = ?1", params![key, tx.now])
+}
+
+/// Returns the number of admins, sessions and credentials that give access to the account.
+pub fn count_access(at: &Snapshot<'_>, key: i64) -> Result<AccountAccess> {
+    let count = |sql: &str| at.read_value(sql, [key]);
+    Ok(AccountAccess {
+        admins: count("SELECT count(*) FROM admins WHERE account = ?1 AND disabled_at IS NULL")?,
+        sessions: count("SELECT count(*) FROM sessions WHERE admin_id IN (SELECT id FROM admins WHERE account = ?1)")?,
+        api_keys: count("SELECT count(*) FROM api_keys WHERE account = ?1 AND revoked_at IS NULL")?,
+        tokens: count(
+            "SELECT count(*) FROM tokens WHERE revoked_at IS NULL AND configuration IN
+                 (SELECT configuration FROM configurations WHERE account = ?1 AND deleted_at IS NULL)",
+        )?,
+        setup_links: count(
+            "SELECT count(*) FROM setup_links WHERE ended_at IS NULL AND configuration IN
+                 (SELECT configuration FROM configurations WHERE account = ?1 AND deleted_at IS NULL)",
+        )?,
+    })
+}
+
+/// Ends all access to the account: disables its admins, ends their sessions and sign-ins, revokes API keys and tokens, ends set-up
+/// links, and deletes the positions of its feed readers.
+pub fn end_access(tx: &Tx<'_>, key: i64) -> Result<()> {
+    for sql in [
+        "DELETE FROM sessions WHERE admin_id IN (SELECT id FROM admins WHERE account = ?1) AND ?2 IS NOT NULL",
+        "DELETE FROM sign_in_claims WHERE admin_id IN (SELECT id FROM admins WHERE account = ?1) AND ?2 IS NOT NULL",
+        "UPDATE admins SET disabled_at = ?2 WHERE account = ?1 AND disabled_at IS NULL",
+        "UPDATE api_keys SET revoked_at = ?2 WHERE account = ?1 AND revoked_at IS NULL",
+        "UPDATE tokens SET revoked_at = ?2 WHERE revoked_at IS NULL
+             AND configuration IN (SELECT configuration FROM configurations WHERE account = ?1)",
+        "UPDATE setup_links SET ended_at = ?2 WHERE ended_at IS NULL
+             AND configuration IN (SELECT configuration FROM configurations WHERE account = ?1)",
+        "DELETE FROM feed_positions WHERE account = ?1 AND ?2 IS NOT NULL",
+    ] {
+        tx.run(sql, params![key, tx.now])?;
+    }
+    Ok(())
 }
 
 /// Returns the ids of the account's deleted configurations that still have users or groups, oldest first.
-pub fn list_leftover_ids(at: &Snapshot<'_>, id: &str) -> Result<Vec<String>> {
+pub fn list_leftover_ids(at: &Snapshot<'_>, key: i64) -> Result<Vec<String>> {
     at.list_values(
         "SELECT c.id FROM configurations c
-         WHERE c.account_id = ?1 AND c.deleted_at IS NOT NULL
+         WHERE c.account = ?1 AND c.deleted_at IS NOT NULL
            AND (c.holds = 1
                 OR EXISTS (SELECT 1 FROM resource_counts r WHERE r.configuration = c.configuration AND r.total > 0))
          ORDER BY c.configuration",
-        [id],
+        [key],
     )
 }
 
 fn read_account(row: &Row<'_>) -> rusqlite::Result<Account> {
-    read_columns!(row, Account { id, name, created_at, configurations })
+    read_columns!(row, Account { key: "account", id, name, created_at, configurations })
 }

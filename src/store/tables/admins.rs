@@ -2,8 +2,9 @@
 
 use rusqlite::{Row, named_params, params};
 
-use super::rows::read_columns;
+use super::rows::{ACCOUNT_ID, read_account_ref, read_columns};
 use crate::error::{Reason, Result};
+use crate::model::account::AccountRef;
 use crate::model::admin::{Admin, OWNER, Role, built_in_roles};
 use crate::store::{Snapshot, Tx, find_violated_columns};
 
@@ -37,22 +38,24 @@ pub struct AdminCredentials {
     pub totp_last_step: Option<i64>,
 }
 
-const COLUMNS: &str = "id, email, name, role_id, account_id, totp_secret IS NOT NULL AS has_totp, created_at,
+const COLUMNS: &str = "id, email, name, role_id, account, totp_secret IS NOT NULL AS has_totp, created_at,
      last_sign_in_at, disabled_at";
 
 fn build_select(condition: &str) -> String {
-    format!("SELECT {COLUMNS}, password_digest, totp_secret, totp_last_step FROM admins {condition}")
+    format!("SELECT {COLUMNS}, {ACCOUNT_ID}, password_digest, totp_secret, totp_last_step FROM admins c {condition}")
 }
 
-/// Inserts an admin whose values the caller has validated. `email_key` is the e-mail address normalized for comparison.
+/// Inserts an admin of an account whose values the caller has validated. `email_key` is the e-mail address normalized for
+/// comparison.
 ///
 /// # Errors
 /// `Conflict` if another admin has this e-mail address.
-pub fn insert_admin(tx: &Tx<'_>, new: &AdminDraft, email_key: &str) -> Result<()> {
-    let AdminDraft { id, email, name, role, account, password_digest } = new;
+pub fn insert_admin(tx: &Tx<'_>, new: &AdminDraft, account: Option<&AccountRef>, email_key: &str) -> Result<()> {
+    let AdminDraft { id, email, name, role, password_digest, .. } = new;
+    let account = account.map(|account| account.key);
     let inserted = tx
         .prepare(
-            "INSERT INTO admins (id, email, email_key, name, role_id, account_id, password_digest, created_at)
+            "INSERT INTO admins (id, email, email_key, name, role_id, account, password_digest, created_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute(params![id, email, email_key, name, role, account, password_digest, tx.now]);
@@ -95,17 +98,14 @@ pub fn has_no_admins(at: &Snapshot<'_>) -> Result<bool> {
 
 /// Returns the number of enabled owners that are not limited to one account.
 pub fn count_active_owners(at: &Snapshot<'_>) -> Result<i64> {
-    at.read_value(
-        "SELECT count(*) FROM admins WHERE role_id = ?1 AND account_id IS NULL AND disabled_at IS NULL",
-        [OWNER],
-    )
+    at.read_value("SELECT count(*) FROM admins WHERE role_id = ?1 AND account IS NULL AND disabled_at IS NULL", [OWNER])
 }
 
 /// Returns the number of those owners that have a password.
 pub fn count_owners_with_password(at: &Snapshot<'_>) -> Result<i64> {
     at.read_value(
         "SELECT count(*) FROM admins
-         WHERE role_id = ?1 AND account_id IS NULL AND disabled_at IS NULL AND password_digest IS NOT NULL",
+         WHERE role_id = ?1 AND account IS NULL AND disabled_at IS NULL AND password_digest IS NOT NULL",
         [OWNER],
     )
 }
@@ -113,8 +113,8 @@ pub fn count_owners_with_password(at: &Snapshot<'_>) -> Result<i64> {
 /// Updates the editable fields of an admin: name, role, account and the time it was disabled.
 pub fn update_admin(tx: &Tx<'_>, admin: &Admin) -> Result<()> {
     tx.run(
-        "UPDATE admins SET name = ?2, role_id = ?3, account_id = ?4, disabled_at = ?5 WHERE id = ?1",
-        params![admin.id, admin.name, admin.role, admin.account, admin.disabled_at],
+        "UPDATE admins SET name = ?2, role_id = ?3, account = ?4, disabled_at = ?5 WHERE id = ?1",
+        params![admin.id, admin.name, admin.role, admin.account.as_ref().map(|account| account.key), admin.disabled_at],
     )
 }
 
@@ -211,11 +211,11 @@ fn read_admin(row: &Row<'_>) -> rusqlite::Result<Admin> {
             email,
             name,
             role: "role_id",
-            account: "account_id",
             has_totp,
             created_at,
             last_sign_in_at,
-            disabled_at
+            disabled_at;
+            account: read_account_ref(row)?
         }
     )
 }

@@ -2,10 +2,11 @@
 
 use rusqlite::{Row, named_params};
 
-use super::rows::{find_by_digest, read_columns};
+use super::rows::{ACCOUNT_ID, build_account_condition, find_by_digest, read_account_ref, read_columns};
 use crate::auth::secret::TokenDigest;
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::model::account::{AccountFilter, AccountRef};
 use crate::model::permission::Permissions;
 use crate::store::{Snapshot, Tx};
 
@@ -19,7 +20,7 @@ pub struct ApiKey {
     /// Name chosen by the admin.
     pub name: String,
     /// Account that the key is limited to. `None` means all accounts.
-    pub account: Option<String>,
+    pub account: Option<AccountRef>,
     /// Permissions of the key.
     pub permissions: Permissions,
     /// Time of creation.
@@ -39,33 +40,37 @@ impl ApiKey {
     }
 }
 
-const SELECT_KEYS: &str =
-    "SELECT digest, id, hint, name, account_id, permissions, created_at, last_used_at, expires_at, revoked_at
-     FROM api_keys";
+fn build_select(condition: &str) -> String {
+    format!(
+        "SELECT digest, id, hint, name, account, {ACCOUNT_ID}, permissions, created_at, last_used_at, expires_at,
+                revoked_at
+         FROM api_keys c WHERE {condition}"
+    )
+}
 
 /// Returns the key with this digest of the secret, live or not.
 pub fn find_key_by_digest(at: &Snapshot<'_>, digest: &TokenDigest) -> Result<Option<ApiKey>> {
-    find_by_digest(at, &format!("{SELECT_KEYS} WHERE digest = ?1"), digest, read_key)
+    find_by_digest(at, &build_select("digest = ?1"), digest, read_key)
         .map(|found| found.map(|found| add_recent_use(at, found)))
 }
 
 /// Returns the key with this id, live or not.
 pub fn find_key_by_id(at: &Snapshot<'_>, id: &str) -> Result<Option<ApiKey>> {
-    let found = at.find_row(&format!("{SELECT_KEYS} WHERE id = ?1"), [id], read_key)?;
+    let found = at.find_row(&build_select("id = ?1"), [id], read_key)?;
     Ok(found.map(|found| add_recent_use(at, found)))
 }
 
 /// Inserts a key with the digest of its secret.
 pub fn insert_key(tx: &Tx<'_>, digest: &TokenDigest, key: &ApiKey) -> Result<()> {
     tx.run(
-        "INSERT INTO api_keys (id, digest, hint, name, account_id, permissions, created_at, expires_at)
+        "INSERT INTO api_keys (id, digest, hint, name, account, permissions, created_at, expires_at)
          VALUES (:id, :digest, :hint, :name, :account, :permissions, :created_at, :expires_at)",
         named_params! {
             ":id": key.id,
             ":digest": digest.as_slice(),
             ":hint": key.hint,
             ":name": key.name,
-            ":account": key.account,
+            ":account": key.account.as_ref().map(|account| account.key),
             ":permissions": key.permissions.key_list(),
             ":created_at": key.created_at,
             ":expires_at": key.expires_at,
@@ -75,13 +80,15 @@ pub fn insert_key(tx: &Tx<'_>, digest: &TokenDigest, key: &ApiKey) -> Result<()>
 
 /// Returns at most `limit` keys that are not revoked, ordered by id (oldest first): those with ids after `after`, of
 /// one account or, without `account`, of all accounts and of the operator.
-pub fn list_keys(at: &Snapshot<'_>, account: Option<&str>, after: Option<&str>, limit: u32) -> Result<Vec<ApiKey>> {
-    let sql = format!(
-        "{SELECT_KEYS} WHERE revoked_at IS NULL AND id > :after AND (:account IS NULL OR account_id = :account)
-         ORDER BY id LIMIT :limit"
-    );
-    let parameters = named_params! {":after": after.unwrap_or_default(), ":account": account, ":limit": limit};
-    let found = at.list_rows(&sql, parameters, read_key)?;
+pub fn list_keys(
+    at: &Snapshot<'_>,
+    filter: Option<&AccountFilter>,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<ApiKey>> {
+    let (condition, account) = build_account_condition(filter);
+    let sql = build_select(&format!("revoked_at IS NULL AND id > ?2 AND {condition} ORDER BY id LIMIT ?3"));
+    let found = at.list_rows(&sql, (account, after.unwrap_or_default(), limit), read_key)?;
     Ok(found.into_iter().map(|found| add_recent_use(at, found)).collect())
 }
 
@@ -105,6 +112,9 @@ fn add_recent_use(at: &Snapshot<'_>, mut found: ApiKey) -> ApiKey {
 fn read_key(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
     read_columns!(
         row,
-        ApiKey { id, hint, name, account: "account_id", permissions, created_at, last_used_at, expires_at, revoked_at }
+        ApiKey {
+            id, hint, name, permissions, created_at, last_used_at, expires_at, revoked_at;
+            account: read_account_ref(row)?
+        }
     )
 }

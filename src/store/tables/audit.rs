@@ -4,8 +4,9 @@ use rusqlite::{Row, named_params};
 use serde_json::Value;
 
 use super::rows::read_columns;
-use crate::clock::Millis;
+use crate::clock::{self, Millis};
 use crate::error::Result;
+use crate::model::account::{AccountFilter, AccountRef};
 use crate::model::audit_context::AuditContext;
 use crate::store::{Snapshot, Tx};
 
@@ -15,7 +16,7 @@ pub struct NewAuditEntry<'a> {
     /// The action: `subject.verb`, such as `configuration.created`.
     pub action: &'a str,
     /// Account that the change belongs to.
-    pub account: Option<&'a str>,
+    pub account: Option<&'a AccountRef>,
     /// Configuration that the change belongs to.
     pub configuration_id: Option<&'a str>,
     /// Id of the changed object, if it is not the configuration itself.
@@ -36,10 +37,10 @@ impl<'a> NewAuditEntry<'a> {
 /// Appends an entry to the audit log.
 pub fn append_entry(tx: &Tx<'_>, context: &AuditContext, entry: &NewAuditEntry<'_>) -> Result<()> {
     tx.run(
-        "INSERT INTO audit (at, actor_kind, actor_id, actor_name, address, request_id, account_id, configuration_id,
-                            action, subject_id, before, after)
-         VALUES (:now, :kind, :id, :name, :address, :request_id, :account, :configuration, :action, :subject, :before,
-                 :after)",
+        "INSERT INTO audit (at, actor_kind, actor_id, actor_name, address, request_id, account_id, account,
+                            configuration_id, action, subject_id, before, after)
+         VALUES (:now, :kind, :id, :name, :address, :request_id, :account_id, :account, :configuration, :action,
+                 :subject, :before, :after)",
         named_params! {
             ":now": tx.now,
             ":kind": context.actor.kind.as_str(),
@@ -47,7 +48,8 @@ pub fn append_entry(tx: &Tx<'_>, context: &AuditContext, entry: &NewAuditEntry<'
             ":name": context.actor.name,
             ":address": context.address,
             ":request_id": context.request_id,
-            ":account": entry.account,
+            ":account_id": entry.account.map(|account| account.id.as_str()),
+            ":account": entry.account.map(|account| account.key),
             ":configuration": entry.configuration_id,
             ":action": entry.action,
             ":subject": entry.subject_id,
@@ -89,8 +91,8 @@ pub struct AuditEntry {
 pub struct AuditQuery {
     /// Only entries before this number.
     pub before: Option<i64>,
-    /// Only entries of this account.
-    pub account: Option<String>,
+    /// Only entries of these accounts.
+    pub account: Option<AccountFilter>,
     /// Only entries of this configuration.
     pub configuration_id: Option<String>,
     /// Only entries of the actor with this id or name.
@@ -106,23 +108,25 @@ pub struct AuditQuery {
 /// Returns at most `limit` entries, newest first.
 pub fn list_entries(at: &Snapshot<'_>, query: &AuditQuery, limit: u32) -> Result<Vec<AuditEntry>> {
     // The query plan depends on the filter: one index for a configuration, another for an account, otherwise the table.
+    // The index has the ids of accounts, and the key excludes an earlier account with the same id.
     let scope = match (&query.configuration_id, &query.account) {
-        (Some(_), _) => "configuration_id = :configuration AND (:account IS NULL OR account_id = :account)",
-        (None, Some(_)) => "account_id = :account AND :configuration IS NULL",
-        (None, None) => ":account IS NULL AND :configuration IS NULL",
+        (Some(_), _) => "configuration_id = :configuration AND (:account_id IS NULL OR account_id = :account_id)",
+        (None, Some(_)) => "account_id = :account_id AND :configuration IS NULL",
+        (None, None) => ":account_id IS NULL AND :configuration IS NULL",
     };
     let sql = format!(
         "SELECT entry, at, actor_kind, actor_id, actor_name, address, request_id, account_id, configuration_id,
                 action, subject_id, before, after
          FROM audit
-         WHERE {scope} AND entry < ifnull(:before, 9223372036854775807)
+         WHERE {scope} AND (:account IS NULL OR account = :account) AND entry < ifnull(:before, 9223372036854775807)
            AND (:actor IS NULL OR actor_id = :actor OR actor_name = :actor)
            AND (:action IS NULL OR action = :action OR substr(action, 1, length(:action) + 1) = :action || '.')
            AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at < :until)
          ORDER BY entry DESC LIMIT :limit"
     );
     let parameters = named_params! {
-        ":account": query.account,
+        ":account_id": query.account.as_ref().map(AccountFilter::id),
+        ":account": query.account.as_ref().and_then(AccountFilter::key),
         ":configuration": query.configuration_id,
         ":before": query.before,
         ":actor": query.actor,
@@ -145,4 +149,72 @@ fn read_entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
         before: json("before")?,
         after: json("after")?
     })
+}
+
+/// Most subjects per action and hour that have entries of their own. Further ones share one entry.
+pub const SUBJECTS_PER_HOUR: i64 = 200;
+/// Subject of the shared entry.
+const OTHER_SUBJECTS: &str = "(others)";
+const HOUR_MS: Millis = 3_600_000;
+
+/// Limits the entries that callers without credentials can cause.
+#[derive(Debug, Clone, Copy)]
+pub struct EntryLimit<'a> {
+    /// What the entries of one action are counted by.
+    pub subject: &'a str,
+    /// Entries of the subject per hour. Further occurrences are counted in the last of them.
+    pub entries_per_hour: i64,
+    /// Number of occurrences to add.
+    pub count: i64,
+}
+
+/// Appends an entry, or adds to the count of the last one if the limit of the hour is reached. The count is the member
+/// `count` of `after`.
+pub fn append_limited_entry(
+    tx: &Tx<'_>,
+    context: &AuditContext,
+    entry: &NewAuditEntry<'_>,
+    limit: &EntryLimit<'_>,
+) -> Result<()> {
+    let hour = tx.now.div_euclid(HOUR_MS);
+    let find = |subject: &str| {
+        tx.find_row(
+            "SELECT entry, entries, total FROM audit_counts WHERE action = ?1 AND hour = ?2 AND subject = ?3",
+            (entry.action, hour, subject),
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)),
+        )
+    };
+    let mut subject = limit.subject;
+    let mut found = find(subject)?;
+    if found.is_none() {
+        let subjects: i64 =
+            tx.read_value("SELECT count(*) FROM audit_counts WHERE action = ?1 AND hour = ?2", (entry.action, hour))?;
+        if subjects >= SUBJECTS_PER_HOUR {
+            subject = OTHER_SUBJECTS;
+            found = find(subject)?;
+        } else if subjects == 0 {
+            tx.run("DELETE FROM audit_counts WHERE action = ?1 AND hour < ?2", (entry.action, hour - 1))?;
+        }
+    }
+    if let Some((number, entries, total)) = found
+        && entries >= limit.entries_per_hour
+    {
+        tx.run(
+            "UPDATE audit SET after = json_set(ifnull(after, '{}'), '$.count', ?2, '$.lastAt', ?3, '$.lastAddress', ?4)
+             WHERE entry = ?1",
+            (number, total + limit.count, clock::format_rfc3339(tx.now), &context.address),
+        )?;
+        return tx.run(
+            "UPDATE audit_counts SET total = total + ?4 WHERE action = ?1 AND hour = ?2 AND subject = ?3",
+            (entry.action, hour, subject, limit.count),
+        );
+    }
+    append_entry(tx, context, entry)?;
+    let entries = found.map_or(1, |(_, entries, _)| entries + 1);
+    tx.run(
+        "INSERT INTO audit_counts (action, hour, subject, entry, entries, total) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (action, hour, subject)
+         DO UPDATE SET entry = excluded.entry, entries = excluded.entries, total = excluded.total",
+        (entry.action, hour, subject, tx.connection().last_insert_rowid(), entries, limit.count),
+    )
 }

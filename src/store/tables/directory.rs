@@ -8,8 +8,10 @@ use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::model::account::{AccountFilter, AccountRef};
 use crate::store::Snapshot;
 use crate::store::tables::resources::{COLUMNS, ResourceCollection, StoredResource, read_stored_resource};
+use crate::store::tables::rows::build_account_condition;
 
 /// The state that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,31 +29,37 @@ pub struct DirectorySource {
     pub configuration: i64,
     /// Public id.
     pub id: String,
-    /// Id of its account.
-    pub account: String,
+    /// Its account.
+    pub account: AccountRef,
     /// Whether it has held changes.
     pub holds: bool,
     /// Time of deletion.
     pub deleted_at: Option<Millis>,
 }
 
-const SELECT_SOURCE: &str = "SELECT configuration, id, account_id, holds, deleted_at FROM configurations";
+const SOURCE_COLUMNS: &str = "c.configuration, c.id, c.account,
+     (SELECT a.id FROM accounts a WHERE a.account = c.account), c.holds, c.deleted_at";
 
 fn read_source(row: &Row<'_>) -> rusqlite::Result<DirectorySource> {
     Ok(DirectorySource {
         configuration: row.get(0)?,
         id: row.get(1)?,
-        account: row.get(2)?,
-        holds: row.get(3)?,
-        deleted_at: row.get(4)?,
+        account: AccountRef { key: row.get(2)?, id: row.get(3)? },
+        holds: row.get(4)?,
+        deleted_at: row.get(5)?,
     })
 }
 
 /// Returns at most `limit` configurations with keys from `from` on, of one account or of all, deleted or not.
-pub fn list_sources(at: &Snapshot<'_>, account: Option<&str>, from: i64, limit: u32) -> Result<Vec<DirectorySource>> {
-    let condition = if account.is_some() { "account_id = ?1" } else { "?1 IS NULL" };
+pub fn list_sources(
+    at: &Snapshot<'_>,
+    filter: Option<&AccountFilter>,
+    from: i64,
+    limit: u32,
+) -> Result<Vec<DirectorySource>> {
+    let (condition, account) = build_account_condition(filter);
     let mut statement = at.prepare(&format!(
-        "{SELECT_SOURCE} WHERE {condition} AND configuration >= ?2 ORDER BY configuration LIMIT ?3"
+        "SELECT {SOURCE_COLUMNS} FROM configurations c WHERE {condition} AND configuration >= ?2 ORDER BY configuration LIMIT ?3"
     ))?;
     let rows = statement.query_map(params![account, from, limit], read_source)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -59,13 +67,16 @@ pub fn list_sources(at: &Snapshot<'_>, account: Option<&str>, from: i64, limit: 
 
 /// Returns the configuration with this id, deleted or not.
 pub fn find_source_by_id(at: &Snapshot<'_>, id: &str) -> Result<Option<DirectorySource>> {
-    Ok(at.prepare(&format!("{SELECT_SOURCE} WHERE id = ?1"))?.query_row([id], read_source).optional()?)
+    Ok(at
+        .prepare(&format!("SELECT {SOURCE_COLUMNS} FROM configurations c WHERE id = ?1"))?
+        .query_row([id], read_source)
+        .optional()?)
 }
 
 /// Returns the configuration with this key, deleted or not.
 pub fn find_source_by_key(at: &Snapshot<'_>, configuration: i64) -> Result<Option<DirectorySource>> {
     Ok(at
-        .prepare(&format!("{SELECT_SOURCE} WHERE configuration = ?1"))?
+        .prepare(&format!("SELECT {SOURCE_COLUMNS} FROM configurations c WHERE configuration = ?1"))?
         .query_row([configuration], read_source)
         .optional()?)
 }
@@ -363,19 +374,19 @@ pub struct DeletedConfiguration {
 /// of all, except those with a running purge.
 pub fn list_leftovers(
     at: &Snapshot<'_>,
-    account: Option<&str>,
+    filter: Option<&AccountFilter>,
     after: i64,
     limit: u32,
 ) -> Result<Vec<DeletedConfiguration>> {
-    let mut statement = at.prepare(
-        "SELECT configuration, id, account_id, holds, deleted_at, connection_name FROM configurations c
-         WHERE deleted_at IS NOT NULL AND purge_seq IS NULL AND configuration > ?2
-             AND (?1 IS NULL OR account_id = ?1)
+    let (condition, account) = build_account_condition(filter);
+    let mut statement = at.prepare(&format!(
+        "SELECT {SOURCE_COLUMNS}, connection_name FROM configurations c
+         WHERE deleted_at IS NOT NULL AND purge_seq IS NULL AND configuration > ?2 AND {condition}
              AND (holds = 1 OR EXISTS (SELECT 1 FROM resource_counts t
                                        WHERE t.configuration = c.configuration AND t.total > 0))
-         ORDER BY configuration LIMIT ?3",
-    )?;
-    let leftover = |row: &Row<'_>| Ok(DeletedConfiguration { source: read_source(row)?, connection_name: row.get(5)? });
+         ORDER BY configuration LIMIT ?3"
+    ))?;
+    let leftover = |row: &Row<'_>| Ok(DeletedConfiguration { source: read_source(row)?, connection_name: row.get(6)? });
     let rows = statement.query_map(params![account, after, limit], leftover)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

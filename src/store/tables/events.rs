@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, Row, named_params, params};
 
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::model::account::AccountFilter;
 use crate::model::event::{Event, EventKind};
 use crate::store::{Snapshot, Tx};
 
@@ -62,8 +63,8 @@ pub fn list_events_after(snapshot: &Snapshot<'_>, seq: i64, limit: u32) -> Resul
 /// Selects events of the feed.
 #[derive(Debug, Clone, Default)]
 pub struct EventsQuery {
-    /// Only events of this account.
-    pub account: Option<String>,
+    /// Only events of these accounts.
+    pub account: Option<AccountFilter>,
     /// Only events of the configuration with this id.
     pub configuration: Option<String>,
     /// Matches no events: the requested account or configuration does not exist.
@@ -93,10 +94,19 @@ pub fn list_published_events(
     }
     let mut statement = at.prepare(&format!(
         "{COLUMNS} WHERE e.seq > ?1 AND e.seq <= ?2 AND e.published = 1
-             AND (?3 IS NULL OR e.account_id = ?3) AND (?4 IS NULL OR c.id = ?4)
-         ORDER BY e.seq LIMIT ?5"
+             AND (?3 IS NULL OR e.account_id = ?3) AND (?4 IS NULL OR c.account = ?4)
+             AND (?5 IS NULL OR c.id = ?5)
+         ORDER BY e.seq LIMIT ?6"
     ))?;
-    let parameters = params![after, until, query.account, query.configuration, limit.count];
+    let account = query.account.as_ref();
+    let parameters = params![
+        after,
+        until,
+        account.map(AccountFilter::id),
+        account.and_then(AccountFilter::key),
+        query.configuration,
+        limit.count
+    ];
     let (mut events, mut bytes) = (Vec::new(), 0);
     for event in statement.query_map(parameters, read_event)? {
         let event: Event = event?;

@@ -291,7 +291,8 @@ pub fn release_membership(tx: &Tx<'_>, configuration: i64, membership: &HeldMemb
 /// Returns the key and the account of a configuration whose held changes may now be published, if there is one.
 pub fn find_next_catch_up(at: &Snapshot<'_>) -> Result<Option<(i64, String)>> {
     at.find_row(
-        "SELECT configuration, account_id FROM configurations WHERE holds = 1 AND sync = 1 AND purge_seq IS NULL
+        "SELECT configuration, (SELECT a.id FROM accounts a WHERE a.account = c.account) FROM configurations c
+         WHERE holds = 1 AND sync = 1 AND purge_seq IS NULL
          ORDER BY configuration LIMIT 1",
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),

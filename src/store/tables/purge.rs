@@ -33,7 +33,8 @@ pub fn set_purge_progress(tx: &Tx<'_>, configuration: i64, seq: Option<i64>) -> 
 /// Returns the next configuration with a running purge, if there is one.
 pub fn find_next_purge(at: &Snapshot<'_>) -> Result<Option<PendingPurge>> {
     at.find_row(
-        "SELECT configuration, account_id, purge_seq FROM configurations WHERE purge_seq IS NOT NULL
+        "SELECT configuration, (SELECT a.id FROM accounts a WHERE a.account = c.account), purge_seq
+         FROM configurations c WHERE purge_seq IS NOT NULL
          ORDER BY configuration LIMIT 1",
         [],
         |row| Ok(PendingPurge { configuration: row.get(0)?, account: row.get(1)?, redacted_seq: row.get(2)? }),

@@ -301,6 +301,32 @@ pub fn find_id_at_offset(at: &Snapshot<'_>, configuration: i64, count: u32) -> R
     )
 }
 
+/// Returns the id of the row of a call without a known token that has exactly `count` newer rows of such calls.
+pub fn find_refused_id_at_offset(at: &Snapshot<'_>, configuration: i64, count: u32) -> Result<Option<String>> {
+    at.find_value(
+        "SELECT id FROM requests WHERE configuration = ?1 AND token_id IS NULL AND missed = 0
+         ORDER BY id DESC LIMIT 1 OFFSET ?2",
+        (configuration, count),
+    )
+}
+
+/// Deletes at most `limit` rows of calls without a known token with an id up to `last`. Returns how many were deleted.
+pub fn delete_refused_requests(tx: &Tx<'_>, configuration: i64, last: &str, limit: u32) -> Result<usize> {
+    let removed: Vec<i64> = tx.list_values(
+        &format!(
+            "DELETE FROM requests WHERE request IN (
+                 SELECT request FROM requests WHERE configuration = ?1 AND token_id IS NULL AND missed = 0 AND id <= ?2
+                 ORDER BY id LIMIT ?3)
+             RETURNING {ROW_BYTES}"
+        ),
+        (configuration, last, limit),
+    )?;
+    if !removed.is_empty() {
+        usage::add_request_log_bytes(tx, configuration, -removed.iter().sum::<i64>())?;
+    }
+    Ok(removed.len())
+}
+
 /// Returns the id of the oldest row.
 pub fn find_oldest_id(at: &Snapshot<'_>, configuration: i64) -> Result<Option<String>> {
     at.find_row("SELECT id FROM requests WHERE configuration = ?1 ORDER BY id LIMIT 1", [configuration], |row| {

@@ -1,10 +1,11 @@
 //! Reads the columns of rows: structs, the types of the model, and secrets that are found by their digest.
 
 use rusqlite::Row;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Value, ValueRef};
 
 use crate::auth::secret::{self, TokenDigest};
 use crate::error::Result;
+use crate::model::account::{AccountFilter, AccountRef};
 use crate::model::configuration::ConfigurationSource;
 use crate::model::permission::Permissions;
 use crate::model::rights::TokenRights;
@@ -35,6 +36,26 @@ pub(super) fn find_by_digest<T>(
 ) -> Result<Option<T>> {
     let found = at.find_row(sql, [digest.as_slice()], |row| Ok((row.get::<_, TokenDigest>(0)?, read(row)?)))?;
     Ok(found.and_then(|(stored, row)| secret::digests_match(&stored, digest).then_some(row)))
+}
+
+/// Id of the account of a row, as a column of its query.
+pub(super) const ACCOUNT_ID: &str = "(SELECT a.id FROM accounts a WHERE a.account = c.account) AS account_id";
+
+/// Reads the columns `account` and `account_id`. `None` if the row has no account.
+pub(super) fn read_account_ref(row: &Row<'_>) -> rusqlite::Result<Option<AccountRef>> {
+    let key: Option<i64> = row.get("account")?;
+    key.map(|key| Ok(AccountRef { key, id: row.get("account_id")? })).transpose()
+}
+
+/// Returns the condition on a column `account` for a filter, and its parameter ?1.
+pub(super) fn build_account_condition(filter: Option<&AccountFilter>) -> (&'static str, Value) {
+    match filter {
+        None => ("?1 IS NULL", Value::Null),
+        Some(AccountFilter::Only(account)) => ("account = ?1", Value::Integer(account.key)),
+        Some(AccountFilter::WithId(id)) => {
+            ("account IN (SELECT a.account FROM accounts a WHERE a.id = ?1)", Value::Text(id.clone()))
+        }
+    }
 }
 
 /// A limit for SQL.

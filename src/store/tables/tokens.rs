@@ -44,8 +44,6 @@ pub struct TokenRow {
     pub configuration: i64,
     /// Id of its configuration.
     pub configuration_id: String,
-    /// Account of its configuration.
-    pub account: String,
     /// Revision of the configuration's switches.
     pub revision: i64,
     /// Rights of the token.
@@ -69,7 +67,7 @@ impl TokenRow {
 /// every request: one statement with two B-tree lookups.
 pub fn find_token_by_digest(at: &Snapshot<'_>, digest: &TokenDigest) -> Result<Option<TokenRow>> {
     let sql = "SELECT t.digest, t.id, t.configuration, t.rights, t.expires_at, t.revoked_at,
-                      c.id AS configuration_id, c.account_id, c.revision, c.deleted_at
+                      c.id AS configuration_id, c.revision, c.deleted_at
                FROM tokens t JOIN configurations c ON c.configuration = t.configuration
                WHERE t.digest = ?1";
     find_by_digest(at, sql, digest, read_token_row)
@@ -84,9 +82,8 @@ fn read_token_row(row: &Row<'_>) -> rusqlite::Result<TokenRow> {
         expires_at: row.get(4)?,
         revoked_at: row.get(5)?,
         configuration_id: row.get(6)?,
-        account: row.get(7)?,
-        revision: row.get(8)?,
-        deleted_at: row.get(9)?,
+        revision: row.get(7)?,
+        deleted_at: row.get(8)?,
     })
 }
 

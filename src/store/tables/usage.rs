@@ -71,21 +71,13 @@ fn read_usage(
 }
 
 /// Creates the counters of a new configuration.
-pub fn insert_configuration_usage(tx: &Tx<'_>, configuration: i64, account: &str) -> Result<()> {
-    tx.run(
-        "INSERT INTO configuration_usage (configuration, account_id) VALUES (?1, ?2)",
-        params![configuration, account],
-    )
+pub fn insert_configuration_usage(tx: &Tx<'_>, configuration: i64, account: i64) -> Result<()> {
+    tx.run("INSERT INTO configuration_usage (configuration, account) VALUES (?1, ?2)", params![configuration, account])
 }
 
-/// Creates the counters of a new account. The limits of a deleted account with the same id are removed.
-pub fn insert_account_usage(tx: &Tx<'_>, account: &str) -> Result<()> {
-    tx.run(
-        "INSERT INTO account_usage (account_id) VALUES (?1)
-         ON CONFLICT (account_id) DO UPDATE SET configurations_limit = NULL, users_limit = NULL, groups_limit = NULL,
-             members_limit = NULL, bytes_limit = NULL",
-        [account],
-    )
+/// Creates the counters of a new account.
+pub fn insert_account_usage(tx: &Tx<'_>, account: i64) -> Result<()> {
+    tx.run("INSERT INTO account_usage (account) VALUES (?1)", [account])
 }
 
 /// Returns the usage of a configuration and of its account. One search in each of two tables.
@@ -93,7 +85,7 @@ pub fn load_usage(at: &Snapshot<'_>, configuration: i64) -> Result<QuotaUsage> {
     at.read_row(
         &format!(
             "SELECT {CONFIGURATION_COLUMNS}, {ACCOUNT_COLUMNS} FROM configuration_usage c
-             CROSS JOIN account_usage a ON a.account_id = c.account_id WHERE c.configuration = ?1"
+             CROSS JOIN account_usage a ON a.account = c.account WHERE c.configuration = ?1"
         ),
         [configuration],
         |row| {
@@ -106,16 +98,16 @@ pub fn load_usage(at: &Snapshot<'_>, configuration: i64) -> Result<QuotaUsage> {
 }
 
 /// Returns the usage of an account, with the number of its configurations.
-pub fn load_account_usage(at: &Snapshot<'_>, account: &str) -> Result<OwnerUsage> {
+pub fn load_account_usage(at: &Snapshot<'_>, account: i64) -> Result<OwnerUsage> {
     let configurations = count_configurations(at, account)?;
-    let sql = format!("SELECT {ACCOUNT_COLUMNS} FROM account_usage a WHERE a.account_id = ?1");
+    let sql = format!("SELECT {ACCOUNT_COLUMNS} FROM account_usage a WHERE a.account = ?1");
     let mut found = at.read_row(&sql, [account], |row| read_account_usage(row, 0))?;
     found.used = found.used.with(QuotaKind::Configurations, configurations);
     Ok(found)
 }
 
-fn count_configurations(at: &Snapshot<'_>, account: &str) -> Result<i64> {
-    at.read_value("SELECT count(*) FROM configurations WHERE account_id = ?1 AND deleted_at IS NULL", [account])
+fn count_configurations(at: &Snapshot<'_>, account: i64) -> Result<i64> {
+    at.read_value("SELECT count(*) FROM configurations WHERE account = ?1 AND deleted_at IS NULL", [account])
 }
 
 /// Adds a change to the counters of a configuration and of its account.
@@ -137,7 +129,7 @@ pub fn add_usage(tx: &Tx<'_>, configuration: i64, change: &UsageAmounts) -> Resu
     )?;
     tx.run(
         "UPDATE account_usage SET users = users + ?2, groups = groups + ?3, members = members + ?4, bytes = bytes + ?5
-         WHERE account_id = (SELECT account_id FROM configuration_usage WHERE configuration = ?1)",
+         WHERE account = (SELECT account FROM configuration_usage WHERE configuration = ?1)",
         parameters,
     )
 }
@@ -182,10 +174,10 @@ pub fn set_configuration_limits(tx: &Tx<'_>, configuration: i64, limits: &QuotaO
 }
 
 /// Sets or clears the limits of an account.
-pub fn set_account_limits(tx: &Tx<'_>, account: &str, limits: &QuotaOverrides) -> Result<()> {
+pub fn set_account_limits(tx: &Tx<'_>, account: i64, limits: &QuotaOverrides) -> Result<()> {
     tx.run(
         "UPDATE account_usage SET configurations_limit = ?2, users_limit = ?3, groups_limit = ?4, members_limit = ?5,
-             bytes_limit = ?6 WHERE account_id = ?1",
+             bytes_limit = ?6 WHERE account = ?1",
         params![
             account,
             to_sql(limits, QuotaKind::Configurations),
@@ -237,16 +229,16 @@ pub fn list_all_usage(at: &Snapshot<'_>) -> Result<Vec<NamedUsage>> {
     )?;
     let accounts = at.list_rows(
         &format!(
-            "SELECT {ACCOUNT_COLUMNS}, a.account_id, count(f.configuration) AS configurations FROM account_usage a
-             JOIN accounts o ON o.id = a.account_id AND o.deleted_at IS NULL
-             LEFT JOIN configurations f ON f.account_id = a.account_id AND f.deleted_at IS NULL
-             GROUP BY a.account_id ORDER BY a.account_id"
+            "SELECT {ACCOUNT_COLUMNS}, o.id, count(f.configuration) AS configurations FROM account_usage a
+             JOIN accounts o ON o.account = a.account AND o.deleted_at IS NULL
+             LEFT JOIN configurations f ON f.account = a.account AND f.deleted_at IS NULL
+             GROUP BY a.account ORDER BY o.id"
         ),
         [],
         |row| {
             let mut usage = read_account_usage(row, 0)?;
             usage.used = usage.used.with(QuotaKind::Configurations, row.get("configurations")?);
-            Ok(NamedUsage { usage, name: row.get("account_id")? })
+            Ok(NamedUsage { usage, name: row.get("id")? })
         },
     )?;
     found.extend(accounts);

@@ -6,8 +6,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::caller::{AllowedCaller, OperatorOnly, Read, System};
 use super::cursor::{CursorPage, PageQuery};
 use crate::clock;
+use crate::error::Result;
 use crate::management::accounts;
-use crate::model::account::Account;
+use crate::model::account::{Account, AccountAccess};
+use crate::store::Snapshot;
 use crate::web::api::request_types::{ApiRequest, DisplayName};
 use crate::web::api::response::{
     ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
@@ -27,6 +29,45 @@ pub(super) struct AccountResponse {
     /// Number of provisioning configurations
     #[schema(minimum = 0)]
     configurations: i64,
+}
+
+/// An account with the access that its deletion ends
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AccountDetails)]
+pub(super) struct AccountDetailsResponse {
+    #[serde(flatten)]
+    account: AccountResponse,
+    access: AccountAccessResponse,
+}
+
+/// Access that ends when the account is deleted
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AccountAccess)]
+struct AccountAccessResponse {
+    /// Admins that are limited to the account and not disabled
+    #[schema(minimum = 0)]
+    admins: i64,
+    /// Sessions of these admins
+    #[schema(minimum = 0)]
+    sessions: i64,
+    /// API keys that are not revoked
+    #[schema(minimum = 0)]
+    api_keys: i64,
+    /// Tokens of configurations that are not revoked
+    #[schema(minimum = 0)]
+    tokens: i64,
+    /// Set-up links that are open
+    #[schema(minimum = 0)]
+    setup_links: i64,
+}
+
+impl From<AccountAccess> for AccountAccessResponse {
+    fn from(access: AccountAccess) -> Self {
+        let AccountAccess { admins, sessions, api_keys, tokens, setup_links } = access;
+        Self { admins, sessions, api_keys, tokens, setup_links }
+    }
 }
 
 impl From<Account> for AccountResponse {
@@ -90,18 +131,22 @@ pub(super) async fn create_account(allowed: AllowedCaller<OperatorOnly<System>>,
 
 /// Get an account
 ///
-/// Callers other than the operator only have access to their own account; for any other account the response is 404.
+/// `access` is what the deletion of the account ends. Callers other than the operator only have access to their own account; for any other account the response is 404.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/accounts/{id}",
     tag = "Accounts",
     params(("id" = String, Path, description = "Id of the account, percent-encoded")),
-    responses((status = 200, description = "The account", body = AccountResponse), ReadErrors)
+    responses((status = 200, description = "The account", body = AccountDetailsResponse), ReadErrors)
 )]
 pub(super) async fn get_account(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
     let id = call.path_parameter("id");
-    let found = call.read_inline(|at| accounts::find_account(at, &allowed.context.scope, &id))?;
-    Ok(json_response(&AccountResponse::from(found)))
+    let scope = allowed.account_scope();
+    let read = move |at: &Snapshot<'_>| -> Result<_> {
+        Ok((accounts::find_account(at, &scope, &id)?, accounts::count_access(at, &scope, &id)?))
+    };
+    let (account, access) = call.read(read).await?;
+    Ok(json_response(&AccountDetailsResponse { account: account.into(), access: access.into() }))
 }
 
 /// Changes to an account
@@ -140,7 +185,8 @@ pub(super) struct DeleteAccountQuery {
 
 /// Delete an account
 ///
-/// 409 if it has configurations, or users and groups of deleted configurations. Its API keys stop working immediately.
+/// 409 if it has configurations, or users and groups of deleted configurations. Its admins
+/// are disabled, their sessions end, and its API keys, tokens and set-up links stop working immediately.
 #[utoipa::path(
     delete,
     path = "/directory/resources/v1/accounts/{id}",

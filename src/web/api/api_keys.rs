@@ -68,7 +68,7 @@ impl From<ApiKey> for ApiKeyResponse {
         Self {
             client_id: key.id,
             name: key.name,
-            account_id: key.account,
+            account_id: key.account.map(|account| account.id),
             permissions: key.permissions.iter().map(Permission::as_str).collect(),
             hint: key.hint,
             created_at: clock::format_rfc3339(key.created_at),
@@ -131,8 +131,7 @@ pub(super) async fn list_api_keys(allowed: AllowedCaller<OperatorOnly<System>>, 
     let (page, filter) = (call.query::<PageQuery>()?, call.query::<ListApiKeysQuery>()?);
     let (limit, after) = (page.limit()?, page.position::<String>()?);
     let scope = allowed.account_scope();
-    let account = filter.account_id.or(scope.account().map(str::to_owned));
-    if account.as_deref().is_some_and(|account| !scope.covers(account)) {
+    if filter.account_id.as_deref().is_some_and(|account| !scope.covers_id(account)) {
         return Ok(json_response(&CursorPage::<ApiKeyResponse>::from_rows(
             Vec::<ApiKey>::new(),
             limit,
@@ -140,8 +139,8 @@ pub(super) async fn list_api_keys(allowed: AllowedCaller<OperatorOnly<System>>, 
             ApiKeyResponse::from,
         )));
     }
-    let found =
-        call.read(move |at| api_keys::list_api_keys(at, account.as_deref(), after.as_deref(), limit + 1)).await?;
+    let filter = scope.filter(filter.account_id);
+    let found = call.read(move |at| api_keys::list_api_keys(at, filter.as_ref(), after.as_deref(), limit + 1)).await?;
     Ok(json_response(&CursorPage::from_rows(found, limit, |key| key.id.clone(), ApiKeyResponse::from)))
 }
 
@@ -174,8 +173,8 @@ pub(super) async fn create_api_key(allowed: AllowedCaller<OperatorOnly<System>>,
 /// 403 for an account outside the account scope of the call.
 fn read_new_key(body: CreateApiKeyBody, context: &AuditContext, secret: &BearerToken) -> Result<NewApiKey, ApiError> {
     let mut new = NewApiKey::new(clock::new_id(), secret, body.name.0);
-    new.account = body.account_id.or(context.scope.account().map(str::to_owned));
-    if new.account.as_deref().is_some_and(|account| !context.scope.covers(account)) {
+    new.account = body.account_id.or(context.scope.account_id().map(str::to_owned));
+    if new.account.as_deref().is_some_and(|account| !context.scope.covers_id(account)) {
         return Err(Reason::AccountMismatch.into());
     }
     let default = api_keys::default_permissions(new.account.as_deref(), context.authority.permissions);

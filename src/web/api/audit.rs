@@ -94,10 +94,10 @@ pub(super) struct ListAuditQuery {
 impl ListAuditQuery {
     /// Returns the query, or `None` if the requested account is not in the account scope of the call.
     fn into_query(self, before: Option<i64>, scope: &AccountScope) -> Result<Option<AuditQuery>, ApiError> {
-        let is_in_scope = self.account.as_deref().is_none_or(|account| scope.covers(account));
+        let is_in_scope = self.account.as_deref().is_none_or(|account| scope.covers_id(account));
         let query = AuditQuery {
             before,
-            account: self.account.or_else(|| scope.account().map(str::to_owned)),
+            account: scope.filter(self.account),
             configuration_id: self.configuration,
             actor: self.actor,
             action: self.action,

@@ -6,6 +6,7 @@ use crate::auth::secret;
 use crate::clock::{self, Millis};
 use crate::error::{Reason, Result};
 use crate::management::api_keys::{self, ApiKey};
+use crate::model::account::AccountRef;
 use crate::model::audit_context::{Actor, ActorKind};
 use crate::model::permission::Permissions;
 use crate::store::Store;
@@ -16,8 +17,9 @@ use crate::web::state::AppState;
 #[derive(Debug, Clone)]
 pub(super) struct AuthenticatedCaller {
     pub(super) actor: Actor,
-    /// The accounts of the caller, the default account first. `None` for the operator.
-    pub(super) accounts: Option<Vec<String>>,
+    /// The accounts of the caller, the default account first. `None` for the operator. The accounts of users are not
+    /// resolved.
+    pub(super) accounts: Option<Vec<AccountRef>>,
     pub(super) permissions: Permissions,
     /// When the API key of the caller expires.
     pub(super) expires_at: Option<Millis>,
@@ -79,7 +81,7 @@ pub(super) fn find_key_by_token(
         }
     };
     let found = state.store.read_inline(|at| api_keys::find_live_key_by_id(at, &token.key, now))?;
-    Ok(found.filter(|key| key.account == token.account))
+    Ok(found.filter(|key| key.account.as_deref() == token.account.as_deref()))
 }
 
 async fn authenticate_user(
@@ -90,7 +92,7 @@ async fn authenticate_user(
     match user_tokens.authenticate(token, clock::current_millis()).await {
         Ok(user) => Ok(Some(AuthenticatedCaller {
             actor: Actor { kind: ActorKind::User, id: user.id, name: user.name },
-            accounts: Some(user.accounts),
+            accounts: Some(user.accounts.into_iter().map(AccountRef::unresolved).collect()),
             permissions: user.permissions,
             expires_at: None,
         })),

@@ -10,7 +10,9 @@ use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use crate::error::Reason;
+use crate::management::accounts::account_scope;
 use crate::management::instance;
+use crate::model::account::AccountRef;
 use crate::model::audit_context::{AccountScope, AuditContext, Authority};
 use crate::model::permission::Permissions;
 use crate::store::Store;
@@ -24,6 +26,7 @@ use crate::web::request_middleware;
 pub(super) use crate::web::required_permission::{
     Audit, Create, Delete, Directory, MintTokens, OperatorOnly, Read, Requests, RequiredPermission, System, Tokens,
 };
+use crate::web::sign_in_failures::log_failed_sign_in;
 use crate::web::state::AppState;
 
 /// Selects the account: any account for the operator, one of their own accounts for users.
@@ -71,7 +74,7 @@ async fn authorize_request<N: RequiredPermission>(request: &HttpRequest) -> Resu
         return Err(Reason::PermissionMissing.with("permission", format_args!("{missing}{key}")).into());
     }
     let context = AuditContext {
-        scope: resolve_account_scope(request, caller.accounts.as_deref())?,
+        scope: resolve_account_scope(request, &state.store, caller.accounts.as_deref())?,
         actor: caller.actor,
         authority: Authority { permissions: caller.permissions, expires_at: caller.expires_at },
         address: request_middleware::caller_address_text(request),
@@ -92,20 +95,25 @@ pub(super) fn require_self_service(store: &Store) -> Result<(), ApiError> {
 }
 
 /// Returns the account scope of the call. The header of a user can only select one of the user's own accounts.
-fn resolve_account_scope(request: &HttpRequest, accounts: Option<&[String]>) -> Result<AccountScope, ApiError> {
+pub(super) fn resolve_account_scope(
+    request: &HttpRequest,
+    store: &Store,
+    accounts: Option<&[AccountRef]>,
+) -> Result<AccountScope, ApiError> {
     let requested = match request.headers().get(&TENANT_HEADER) {
         None => None,
         Some(value) => Some(std::str::from_utf8(value.as_bytes()).map_err(|_| Reason::AccountHeaderInvalid)?),
     };
-    match (accounts, requested.filter(|id| !id.is_empty())) {
-        (None, None) => Ok(AccountScope::AllAccounts),
-        (None, Some(id)) => Ok(AccountScope::Account(id.to_owned())),
-        (Some(own), None) => {
-            own.first().cloned().map(AccountScope::Account).ok_or_else(|| Reason::CredentialRequired.into())
-        }
-        (Some(own), Some(id)) if own.iter().any(|own| own == id) => Ok(AccountScope::Account(id.to_owned())),
-        (Some(_), Some(_)) => Err(Reason::AccountHeaderForbidden.into()),
+    let account = match (accounts, requested.filter(|id| !id.is_empty())) {
+        (None, None) => return Ok(AccountScope::AllAccounts),
+        (None, Some(id)) => AccountRef::unresolved(id),
+        (Some(own), None) => own.first().cloned().ok_or(Reason::CredentialRequired)?,
+        (Some(own), Some(id)) => own.iter().find(|own| own.id == id).cloned().ok_or(Reason::AccountHeaderForbidden)?,
+    };
+    if account.key != AccountRef::NO_KEY {
+        return Ok(AccountScope::Account(account));
     }
+    Ok(store.read_inline(|at| account_scope::find_scope(at, &account.id))?)
 }
 
 /// Authenticates the caller. The result is cached for the request.
@@ -157,7 +165,9 @@ fn read_credential(request: &HttpRequest) -> Option<String> {
 
 /// Records wrong credentials. Returns 401, or 429 with `Retry-After` after too many from the same network address.
 pub(super) fn reject_credentials(request: &HttpRequest, throttle: &LoginThrottle) -> ApiError {
-    let wait = request_middleware::caller_address(request).and_then(|address| throttle.record_wrong_token(address));
+    let address = request_middleware::caller_address(request);
+    log_failed_sign_in(throttle, address, "wrong_api_credential", "");
+    let wait = address.and_then(|address| throttle.record_wrong_token(address));
     let Some(wait) = wait else { return Reason::CredentialRequired.into() };
     ApiError::from(Reason::WrongCredentialsLimited).with_retry_after(wait.as_secs() + 1)
 }

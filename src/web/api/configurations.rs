@@ -64,7 +64,7 @@ impl From<Configuration> for ConfigurationResponse {
     fn from(configuration: Configuration) -> Self {
         Self {
             id: configuration.id,
-            tenant_id: configuration.account,
+            tenant_id: configuration.account.id,
             connection_name: configuration.connection_name,
             source: configuration.source.as_str(),
             sync_to_user_management: configuration.sync,
@@ -112,7 +112,7 @@ impl ListConfigurationsQuery {
 )]
 pub(super) async fn list_configurations(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
     let (filter, scope) = (call.query::<ListConfigurationsQuery>()?, allowed.account_scope());
-    let found = call.read(move |at| configurations::list_configurations(at, scope.account())).await?;
+    let found = call.read(move |at| configurations::list_configurations(at, scope.filter(None).as_ref())).await?;
     let matching = found.into_iter().filter(|configuration| filter.matches(configuration));
     Ok(json_response(&matching.map(ConfigurationResponse::from).collect::<Vec<_>>()))
 }
@@ -166,7 +166,7 @@ pub(super) struct CreatedConfiguration {
 )]
 pub(super) async fn create_configuration(allowed: AllowedCaller<Create>, call: ApiRequest) -> ApiResult {
     let context = allowed.context;
-    let account = context.scope.account().map(str::to_owned);
+    let account = context.scope.account_id().map(str::to_owned);
     let body = call.body::<CreateConfigurationBody>().await?;
     let account = account.ok_or(Reason::AccountHeaderMissing)?;
     let token = generate_token()?;

@@ -40,7 +40,7 @@ impl From<LeftoverCounts> for LeftoverResponse {
         Self {
             configuration_id: configuration.source.id,
             connection_name: configuration.connection_name,
-            account_id: configuration.source.account,
+            account_id: configuration.source.account.id,
             deleted_at: configuration.source.deleted_at.map(clock::format_rfc3339),
             users: count("User"),
             groups: count("Group"),
@@ -59,8 +59,8 @@ pub(super) struct ListLeftoversQuery {
 impl ListLeftoversQuery {
     /// Returns the accounts to list, or `None` if the requested account is not in the account scope of the call.
     fn into_selection(self, scope: &AccountScope) -> Option<DirectoryScope> {
-        let is_in_scope = self.account.as_deref().is_none_or(|account| scope.covers(account));
-        let account = self.account.or_else(|| scope.account().map(str::to_owned));
+        let is_in_scope = self.account.as_deref().is_none_or(|account| scope.covers_id(account));
+        let account = scope.filter(self.account);
         is_in_scope.then_some(DirectoryScope { account, configuration: None })
     }
 }
@@ -81,7 +81,7 @@ pub(super) async fn list_leftovers(allowed: AllowedCaller<OperatorOnly<Delete>>,
     let found = match call.query::<ListLeftoversQuery>()?.into_selection(&allowed.context.scope) {
         None => Vec::new(),
         Some(selection) => {
-            call.read(move |at| purge::list_leftovers(at, selection.account.as_deref(), after, limit + 1)).await?
+            call.read(move |at| purge::list_leftovers(at, selection.account.as_ref(), after, limit + 1)).await?
         }
     };
     Ok(json_response(&CursorPage::from_rows(

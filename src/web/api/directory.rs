@@ -66,7 +66,7 @@ fn render_page<R, T: TryFrom<R, Error = Error> + serde::Serialize>(
 
 /// Returns the selection of the configuration in the path.
 fn select_configuration(scope: &AccountScope, call: &ApiRequest) -> DirectoryScope {
-    DirectoryScope { account: scope.account().map(str::to_owned), configuration: Some(call.path_parameter("id")) }
+    DirectoryScope { account: scope.filter(None), configuration: Some(call.path_parameter("id")) }
 }
 
 /// Returns the published user or group in the path. A large one is rendered off the event loop.
@@ -74,9 +74,9 @@ async fn get_published<T>(scope: &AccountScope, call: &ApiRequest, resource_type
 where
     T: TryFrom<DirectoryResource, Error = Error> + serde::Serialize,
 {
-    let (id, account) = (call.path_parameter("id"), scope.account().map(str::to_owned));
+    let (id, account) = (call.path_parameter("id"), scope.account().cloned());
     let read = move |at: &Snapshot<'_>| {
-        render_json(&T::try_from(directory::find_published(at, account.as_deref(), resource_type, &id)?)?)
+        render_json(&T::try_from(directory::find_published(at, account.as_ref(), resource_type, &id)?)?)
     };
     Ok(rendered_response(call.read(read).await?))
 }

@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::caller::{AllowedCaller, Directory};
 use crate::clock;
 use crate::error::{Error, Reason};
+use crate::management::accounts::account_scope;
 use crate::model::audit_context::AccountScope;
 use crate::model::event::{Event, parse_resource_type};
 use crate::provisioning::feed::{self, EventsQuery, FeedPage, FeedStart as Start};
@@ -82,8 +83,8 @@ impl FeedQuery {
 
     /// Returns the query of the feed. It matches nothing if the requested account is not in the account scope of the call.
     fn into_query(self, scope: &AccountScope) -> EventsQuery {
-        let is_in_scope = self.account.as_deref().is_none_or(|account| scope.covers(account));
-        let account = self.account.or_else(|| scope.account().map(str::to_owned));
+        let is_in_scope = self.account.as_deref().is_none_or(|account| scope.covers_id(account));
+        let account = scope.filter(self.account);
         EventsQuery { account, configuration: self.configuration, matches_nothing: !is_in_scope }
     }
 }
@@ -230,7 +231,10 @@ async fn poll_events(
     loop {
         commits.mark_unchanged();
         let query = filter.clone();
-        let read = move |at: &Snapshot<'_>| render_feed(feed::read_page(at, &query, start, limit)?);
+        let read = move |at: &Snapshot<'_>| {
+            let account = query.account.map(|account| account_scope::resolve_filter(at, account)).transpose()?;
+            render_feed(feed::read_page(at, &EventsQuery { account, ..query }, start, limit)?)
+        };
         let page = read_blocking(&state.store, WorkOwner::Management, read).await?;
         let RenderedFeed::Found { next_after, is_at_end: true, .. } = &page else { return Ok(page) };
         if Instant::now() >= deadline {

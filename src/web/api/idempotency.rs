@@ -18,6 +18,7 @@ use super::configurations::map_random_error;
 use crate::auth::secret;
 use crate::auth::secret::sealed::Sealer;
 use crate::error::{Error, Reason};
+use crate::management::accounts::account_scope;
 use crate::management::idempotency::{self, CallState};
 use crate::web::api::authenticate::AuthenticatedCaller;
 use crate::web::api::response::ApiError;
@@ -106,7 +107,12 @@ async fn begin_call(
     let body = body::read_body(request, payload, BodyLimit::of_caller(request, API_BODY_MAX_BYTES)).await;
     let body = body.map_err(|problem| response(problem.into()))?.freeze();
     let tenant = request.headers().get(&TENANT_HEADER).map_or(&b""[..], HeaderValue::as_bytes);
-    let call_digest = hash_parts(&[&hash_caller(&caller), request.path().as_bytes(), key.as_bytes()]);
+    let scope = caller::resolve_account_scope(request, &state.store, caller.accounts.as_deref()).map_err(response)?;
+    // A call for a deleted account is not repeated for a later account with the same id.
+    let deleted =
+        state.store.read_inline(|at| account_scope::count_deleted(at, &scope)).map_err(|e| response(e.into()))?;
+    let call_digest =
+        hash_parts(&[&hash_caller(&caller), request.path().as_bytes(), key.as_bytes(), &deleted.to_be_bytes()]);
     // The digest includes the key, which is not stored, so that a short body cannot be found by brute force.
     let request_digest = hash_parts(&[key.as_bytes(), request.query_string().as_bytes(), tenant, &body]);
     let call = IdempotentCall { state, digest: call_digest, request_digest, sealer: Sealer::new(&key, &call_digest) };
@@ -141,7 +147,7 @@ fn hash_caller(caller: &AuthenticatedCaller) -> [u8; 32] {
     let AuthenticatedCaller { actor, accounts, permissions, expires_at: _ } = caller;
     let (permissions, scope) = (permissions.key_list(), if accounts.is_some() { "accounts" } else { "operator" });
     let mut parts = vec![actor.kind.as_str().as_bytes(), actor.id.as_bytes(), permissions.as_bytes(), scope.as_bytes()];
-    parts.extend(accounts.iter().flatten().map(String::as_bytes));
+    parts.extend(accounts.iter().flatten().map(|account| account.id.as_bytes()));
     hash_parts(&parts)
 }
 
@@ -206,13 +212,15 @@ impl IdempotentCall {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::account::AccountRef;
     use crate::model::audit_context::{Actor, ActorKind};
     use crate::model::permission::{Permission, Permissions};
 
     fn caller(accounts: Option<&[&str]>) -> AuthenticatedCaller {
         AuthenticatedCaller {
             actor: Actor { kind: ActorKind::User, id: "ada".to_owned(), name: "Ada".to_owned() },
-            accounts: accounts.map(|accounts| accounts.iter().map(|&account| account.to_owned()).collect()),
+            accounts: accounts
+                .map(|accounts| accounts.iter().map(|&account| AccountRef::unresolved(account)).collect()),
             permissions: Permissions::from_iter([Permission::AuditRead]),
             expires_at: None,
         }

@@ -32,8 +32,8 @@ pub(super) struct ResourceSelectionQuery {
 impl ResourceSelectionQuery {
     /// Returns the selection, or `None` if the requested account is not in the account scope of the call.
     pub(super) fn into_selection(self, scope: &AccountScope) -> Option<DirectoryScope> {
-        let is_in_scope = self.account.as_deref().is_none_or(|account| scope.covers(account));
-        let account = self.account.or_else(|| scope.account().map(str::to_owned));
+        let is_in_scope = self.account.as_deref().is_none_or(|account| scope.covers_id(account));
+        let account = scope.filter(self.account);
         is_in_scope.then_some(DirectoryScope { account, configuration: self.configuration })
     }
 }
@@ -172,7 +172,7 @@ impl TryFrom<DirectoryResource> for UserResponse {
         let resource = parse_body(&stored.id, &stored.body)?;
         let emails = resource.get("emails").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
         Ok(Self {
-            account_id: source.account,
+            account_id: source.account.id,
             configuration_id: source.id,
             managed_by: MANAGED_BY,
             leftover: source.deleted_at.is_some(),
@@ -226,7 +226,7 @@ impl TryFrom<DirectoryResource> for GroupResponse {
     fn try_from(DirectoryResource { source, stored }: DirectoryResource) -> Result<Self, Error> {
         let resource = parse_body(&stored.id, &stored.body)?;
         Ok(Self {
-            account_id: source.account,
+            account_id: source.account.id,
             configuration_id: source.id,
             managed_by: MANAGED_BY,
             leftover: source.deleted_at.is_some(),

@@ -10,6 +10,7 @@ mod configurations;
 mod directory;
 mod events;
 mod idempotency;
+mod incarnations;
 mod invalid_requests;
 mod leftovers;
 mod links;

@@ -125,8 +125,9 @@ fn a_rotated_token_is_recognized_with_its_id() {
 
 #[test]
 fn consecutive_failures_are_counted_and_reset_by_a_successful_call() {
-    let operator = App::shared().operator();
-    let client = operator.configuration("log-health", "okta");
+    let app = App::shared();
+    let operator = app.operator();
+    let mut client = operator.configuration("log-health", "okta");
     let health = || operator.get(&format!("{CONFIGURATIONS}/{}/health", client.id)).answered(200).json;
     assert_eq!((&health()["recentCalls"], &health()["lastSeen"]), (&json!(0), &Value::Null));
     let wrong = client.request("GET", "/Users").header("Authorization", &format!("Bearer rct_{}", "Q".repeat(43)));
@@ -137,12 +138,28 @@ fn consecutive_failures_are_counted_and_reset_by_a_successful_call() {
     written(&operator, &client, 4);
     let current = health();
     assert_eq!(
+        (&current["authFailures"], &current["recentCalls"], &current["failing"]),
+        (&json!(0), &json!(0), &json!(false)),
+        "calls without a token of the configuration do not change its state"
+    );
+    let revoked = client.clone();
+    for _ in 0..2 {
+        let rotated = String::from_utf8(app.succeeds(&["token", "rotate", &client.id])).unwrap();
+        let start = rotated.find("rct_").unwrap();
+        client.token = rotated[start..start + 47].to_owned();
+    }
+    for _ in 0..3 {
+        revoked.get("/Users").refused(401, "");
+    }
+    written(&operator, &client, 7);
+    let current = health();
+    assert_eq!(
         (&current["authFailures"], &current["failures"], &current["failing"]),
         (&json!(3), &json!(3), &json!(true))
     );
     client.get("/Users/absent").refused(404, "");
     client.created("/Users", &user("healthy"));
-    written(&operator, &client, 6);
+    written(&operator, &client, 9);
     let current = health();
     assert_eq!(
         (&current["authFailures"], &current["failures"], &current["failing"]),

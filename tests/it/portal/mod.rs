@@ -9,5 +9,6 @@ mod owner_pages;
 mod pages;
 mod public_url;
 mod set_up;
+mod sign_in_records;
 mod signing_in;
 mod sso;

@@ -4,16 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::OpenFlags;
 
 use crate::clock::{self, Millis};
+use crate::store::engine::backup::carry_over;
 use crate::store::engine::backup::{
     BackupError, BackupResult, append_suffix, copy_database, delete_file, delete_partial_copy, format_stamp,
     map_io_error, rename_file, sync_directory,
 };
-use crate::store::engine::connection;
 use crate::store::engine::files::DataFiles;
 use crate::store::engine::open_error::OpenError;
+use crate::store::engine::{connection, foreign_objects};
 use crate::store::tables::{feed_gap, instance};
 
 /// The files after a restore.
@@ -25,37 +26,52 @@ pub struct RestoreOutcome {
     pub previous: Option<PathBuf>,
     /// Whether the request log was left out of the backup.
     pub has_no_log: bool,
+    /// What was carried over from the previous database and what has ended, as sentences.
+    pub notes: Vec<String>,
+}
+
+/// How to restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RestoreOptions {
+    /// Whether an existing database is replaced. It is renamed.
+    pub replace: bool,
+    /// Revoke all credentials that were created at this time or later.
+    pub revoke_since: Option<Millis>,
 }
 
 /// Replaces the database in `data_dir` with a backup. Creates the folder if it does not exist. With `replace`, an
-/// existing database is renamed. Changes nothing unless the backup is valid and this program can use it.
+/// existing database is renamed. Changes nothing unless the backup is valid and this program can use it. Revocations in
+/// the previous database stay in effect, and all sessions end.
 ///
 /// `file` can also be a plain copy of a database together with its write-ahead log.
 ///
 /// # Errors
 /// `Occupied` if a database exists and `replace` is false, and [`OpenError::Held`] while a server uses the folder.
-pub fn restore_backup(data_dir: &Path, file: &Path, replace: bool) -> BackupResult<RestoreOutcome> {
+pub fn restore_backup(data_dir: &Path, file: &Path, options: RestoreOptions) -> BackupResult<RestoreOutcome> {
     let files = DataFiles::open_folder(data_dir, true)?;
     let _lock = files.lock()?;
     let source = file.canonicalize().map_err(|error| map_io_error("open", file, error))?;
     let occupied = fs::symlink_metadata(&files.database).is_ok_and(|metadata| metadata.len() > 0);
-    if occupied && !replace {
+    if occupied && !options.replace {
         return Err(BackupError::Occupied(files.database));
     }
     if connection::probe_file(&source).map_err(map_open_error)? == 0 {
         return Err(BackupError::Foreign(source));
     }
+    refuse_foreign_objects(&source)?;
     let incoming = files.incoming_path();
     delete_partial_copy(&incoming)?;
     let copied = copy_database(&source, &incoming, &Arc::default());
     copied.inspect_err(|_| drop(delete_partial_copy(&incoming))).map_err(map_copy_error)?;
-    let recorded = record_lost_numbers(&files, &incoming);
-    let has_no_log = recorded.inspect_err(|_| drop(delete_partial_copy(&incoming)))?;
+    let prepared = record_lost_numbers(&files, &incoming).and_then(|has_no_log| {
+        carry_over_credentials(&files, &incoming, options.revoke_since).map(|notes| (has_no_log, notes))
+    });
+    let (has_no_log, notes) = prepared.inspect_err(|_| drop(delete_partial_copy(&incoming)))?;
     files.match_folder_owner(&incoming);
     let previous = rename_previous_database(&files, clock::current_millis())?;
     rename_file(&incoming, &files.database)?;
     sync_directory(&files.directory)?;
-    Ok(RestoreOutcome { database: files.database, previous, has_no_log })
+    Ok(RestoreOutcome { database: files.database, previous, has_no_log, notes })
 }
 
 /// Ensures that no event number is assigned twice. A previous database that cannot be read is skipped. Returns whether the
@@ -65,13 +81,36 @@ fn record_lost_numbers(files: &DataFiles, incoming: &Path) -> BackupResult<bool>
         .and_then(|replaced| feed_gap::find_highest_number(&replaced))
         .unwrap_or(0);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(incoming, flags)
+    connection::open_connection(incoming, flags)
         .and_then(|restored| {
             restored.pragma_update(None, "synchronous", "FULL")?;
             feed_gap::record_gap(&restored, highest)?;
             instance::take_log_mark(&restored)
         })
         .map_err(|source| BackupError::Sqlite { path: incoming.to_owned(), source })
+}
+
+/// Refuses a file with triggers, views or tables of others.
+fn refuse_foreign_objects(source: &Path) -> BackupResult<()> {
+    let found = connection::connect_source(source).and_then(|file| foreign_objects::list_foreign_objects(&file));
+    let objects = found.map_err(|error| map_open_error(OpenError::sqlite(source, error)))?;
+    if objects.is_empty() {
+        return Ok(());
+    }
+    Err(BackupError::ForeignObjects { path: source.to_owned(), objects: objects.join(", ") })
+}
+
+/// Ends the sessions in the restored file, and carries over the revocations of the previous database.
+fn carry_over_credentials(files: &DataFiles, incoming: &Path, since: Option<Millis>) -> BackupResult<Vec<String>> {
+    let failed = |source| BackupError::Sqlite { path: incoming.to_owned(), source };
+    let previous = match connection::probe_file(&files.database) {
+        Ok(version) if version > 0 => connection::connect_source(&files.database).ok(),
+        _ => None,
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut restored = connection::open_connection(incoming, flags).map_err(failed)?;
+    restored.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    carry_over::carry_over(&mut restored, previous.as_ref(), since).map_err(failed)
 }
 
 /// Converts an error from opening a database into one about a backup.
@@ -122,7 +161,7 @@ fn rename_previous_database(files: &DataFiles, now: Millis) -> BackupResult<Opti
 fn checkpoint_log(database: &Path) {
     if connection::probe_file(database).is_ok_and(|version| version > 0) {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let checkpoint = Connection::open_with_flags(database, flags)
+        let checkpoint = connection::open_connection(database, flags)
             .and_then(|connection| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
         if let Err(error) = checkpoint {
             tracing::warn!(%error, "the write-ahead log could not be checkpointed; the database and the log are both renamed");

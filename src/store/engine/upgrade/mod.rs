@@ -48,6 +48,14 @@ pub(crate) fn read_writer_version(connection: &Connection) -> Option<String> {
     connection.query_row("SELECT value FROM instance WHERE key = ?1", [WRITTEN_BY_KEY], |row| row.get(0)).ok()
 }
 
+/// Returns an empty database of a version, in memory.
+pub(crate) fn create_reference(version: i32) -> rusqlite::Result<Connection> {
+    let mut reference = Connection::open_in_memory()?;
+    let count = usize::try_from(version).unwrap_or_default().min(STEPS.len());
+    apply_steps(&mut reference, &STEPS[..count])?;
+    Ok(reference)
+}
+
 fn apply_steps(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
     // Off, so that a step can rebuild a table with foreign keys to it. Each step is checked before it commits.
     connection.pragma_update(None, "foreign_keys", false)?;

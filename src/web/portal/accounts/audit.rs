@@ -39,12 +39,12 @@ impl AuditForm {
     fn to_query(&self, scope: &AccountScope, zone: &TimeZoneChoice) -> Option<AuditQuery> {
         let given = |text: &str| Some(text.trim()).filter(|text| !text.is_empty()).map(str::to_owned);
         let account = given(&self.account);
-        if account.as_deref().is_some_and(|account| !scope.covers(account)) {
+        if account.as_deref().is_some_and(|account| !scope.covers_id(account)) {
             return None;
         }
         Some(AuditQuery {
             before: self.before.parse().ok(),
-            account: account.or_else(|| scope.account().map(str::to_owned)),
+            account: scope.filter(account),
             configuration_id: given(&self.connection),
             actor: given(&self.actor),
             action: given(&self.action),

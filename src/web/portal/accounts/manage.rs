@@ -11,7 +11,7 @@ use crate::management::accounts;
 use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
 use crate::management::quotas;
 use crate::messages::render_message;
-use crate::model::account::{self, Account};
+use crate::model::account::{self, Account, AccountAccess};
 use crate::model::names;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
@@ -199,7 +199,7 @@ async fn read_account_page<N>(admin: &PermittedAdmin<N>, page_request: &PageRequ
     let (account, connections, found) = page_request
         .read(move |at| {
             let account = accounts::find_account(at, &scope, &id)?;
-            let own = crate::model::audit_context::AccountScope::Account(account.id.clone());
+            let own = crate::model::audit_context::AccountScope::Account(account.reference());
             let found = quotas::list_account_quotas(at, &own, &account.id)?;
             Ok((account, overview::list_overviews(at, &own, &OverviewQuery::default(), now)?, found))
         })
@@ -253,6 +253,7 @@ pub(crate) async fn save_limits(admin: PermittedAdmin<OperatorOnly<System>>, pag
 struct DeleteAccountPage {
     layout: PageLayout,
     account: Account,
+    access: AccountAccess,
     problems: Vec<FormError>,
     purge: bool,
 }
@@ -268,13 +269,13 @@ impl DeleteAccountPage {
 
     fn new(
         admin: &PermittedAdmin<OperatorOnly<System>>,
-        account: Account,
+        (account, access): (Account, AccountAccess),
         problems: Vec<FormError>,
         purge: bool,
     ) -> Self {
         let layout =
             PageLayout::new(format!("Delete · {}", account.name), Some(&admin.signed), NavigationEntry::Accounts);
-        Self { layout, account, problems, purge }
+        Self { layout, account, access, problems, purge }
     }
 }
 
@@ -285,14 +286,24 @@ struct DeleteAccountForm {
     purge: String,
 }
 
+/// Reads the account in the path, and the access that its deletion ends.
+async fn read_account_to_delete(
+    admin: &PermittedAdmin<OperatorOnly<System>>,
+    page_request: &PageRequest,
+) -> Result<(Account, AccountAccess), PageError> {
+    let (id, scope) = (account_id_in_path(page_request), admin.context.scope.clone());
+    let read = page_request
+        .read(move |at| Ok((accounts::find_account(at, &scope, &id)?, accounts::count_access(at, &scope, &id)?)));
+    Ok(read.await?)
+}
+
 /// `GET /accounts/{id}/delete`
 pub(crate) async fn show_delete_account(
     admin: PermittedAdmin<OperatorOnly<System>>,
     page_request: PageRequest,
 ) -> PageResult {
-    let account = page_request
-        .read_inline(|at| accounts::find_account(at, &admin.context.scope, &account_id_in_path(&page_request)))?;
-    Ok(render_page(200, &DeleteAccountPage::new(&admin, account, Vec::new(), false)))
+    let found = read_account_to_delete(&admin, &page_request).await?;
+    Ok(render_page(200, &DeleteAccountPage::new(&admin, found, Vec::new(), false)))
 }
 
 /// `POST /accounts/{id}/delete`
@@ -300,14 +311,13 @@ pub(crate) async fn delete_account(
     admin: PermittedAdmin<OperatorOnly<System>>,
     page_request: PageRequest,
 ) -> PageResult {
-    let account = page_request
-        .read_inline(|at| accounts::find_account(at, &admin.context.scope, &account_id_in_path(&page_request)))?;
+    let (account, access) = read_account_to_delete(&admin, &page_request).await?;
     let fields = page_request.form::<DeleteAccountForm>(&admin.signed).await?;
     let purge = fields.purge == "on";
     if fields.id.trim() != account.id {
         let sentence = format!("Type the id exactly: {}", account.id);
         let problems = vec![FormError { field: "id", sentence }];
-        return Ok(render_page(422, &DeleteAccountPage::new(&admin, account, problems, purge)));
+        return Ok(render_page(422, &DeleteAccountPage::new(&admin, (account, access), problems, purge)));
     }
     let (context, id) = (admin.context.clone(), account.id.clone());
     let written = page_request.write(move |tx| {
@@ -318,11 +328,11 @@ pub(crate) async fn delete_account(
         }
     });
     match written.await {
-        Ok(()) => Ok(redirect_to("/accounts?done=account-deleted").finish()),
+        Ok(_) => Ok(redirect_to("/accounts?done=account-deleted").finish()),
         Err(error) if error.kind() == ErrorKind::Conflict => {
             let problems =
                 vec![FormError { field: "purge", sentence: format!("Not deleted: {}.", render_message(&error)) }];
-            Ok(render_page(422, &DeleteAccountPage::new(&admin, account, problems, purge)))
+            Ok(render_page(422, &DeleteAccountPage::new(&admin, (account, access), problems, purge)))
         }
         Err(error) => Err(error.into()),
     }

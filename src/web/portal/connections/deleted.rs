@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::clock;
 use crate::management::configuration_lifecycle;
+use crate::model::account::AccountFilter;
 use crate::provisioning::purge::{self, LeftoverCounts};
 use crate::store::Snapshot;
 use crate::store::Store;
@@ -35,7 +36,7 @@ impl From<LeftoverCounts> for DeletedConnectionRow {
         Self {
             id: left.source.id,
             name: left.connection_name,
-            account: left.source.account,
+            account: left.source.account.id,
             deleted: left.source.deleted_at.map(|at| (clock::format_rfc3339(at), timestamps::format_minute(at))),
             users: count("User"),
             groups: count("Group"),
@@ -52,8 +53,8 @@ struct DeletedConnectionsPage {
 
 /// `GET /connections/deleted`
 pub(crate) async fn list_deleted(admin: PermittedAdmin<Delete>, page_request: PageRequest) -> PageResult {
-    let account = admin.context.scope.account().map(str::to_owned);
-    let found = page_request.read(move |at| purge::list_leftovers(at, account.as_deref(), 0, CONNECTIONS_MAX)).await?;
+    let account = admin.context.scope.filter(None);
+    let found = page_request.read(move |at| purge::list_leftovers(at, account.as_ref(), 0, CONNECTIONS_MAX)).await?;
     let layout = PageLayout::new("Deleted connections", Some(&admin.signed), NavigationEntry::Connections);
     Ok(render_page(
         200,
@@ -83,12 +84,16 @@ pub(super) async fn read_deleted(
     admin: &PermittedAdmin<Delete>,
     page_request: &PageRequest,
 ) -> Result<DeletedConnectionRow, PageError> {
-    let (id, account) = (page_request.path_parameter("id"), admin.context.scope.account().map(str::to_owned));
-    let found = page_request.read(move |at| find_deleted(at, account.as_deref(), &id)).await?;
+    let (id, account) = (page_request.path_parameter("id"), admin.context.scope.filter(None));
+    let found = page_request.read(move |at| find_deleted(at, account.as_ref(), &id)).await?;
     found.map(DeletedConnectionRow::from).ok_or(PageError::NotFound)
 }
 
-fn find_deleted(at: &Snapshot<'_>, account: Option<&str>, id: &str) -> crate::error::Result<Option<LeftoverCounts>> {
+fn find_deleted(
+    at: &Snapshot<'_>,
+    account: Option<&AccountFilter>,
+    id: &str,
+) -> crate::error::Result<Option<LeftoverCounts>> {
     let mut after = 0;
     loop {
         let found = purge::list_leftovers(at, account, after, CONNECTIONS_MAX)?;

@@ -82,7 +82,7 @@ impl FoundUser {
             address: format!("/connections/{}/users/{}", found.source.id, found.stored.id),
             connection: configuration.connection_name,
             configuration: found.source.id.clone(),
-            account: found.source.account.clone(),
+            account: found.source.account.id.clone(),
             is_on: body.get("active") == Some(&Value::Bool(true)),
             groups: record.groups.len(),
             changed: format_ago(now - found.stored.last_modified),

@@ -150,7 +150,7 @@ fn render_new_connection(
 /// `GET /connections/new`
 pub(crate) async fn show_new_connection(admin: PermittedAdmin<Create>, page_request: PageRequest) -> PageResult {
     let prefill: PrefillQuery = page_request.query().unwrap_or_default();
-    let account = admin.context.scope.account().map_or(prefill.account, str::to_owned);
+    let account = admin.context.scope.account_id().map_or(prefill.account, str::to_owned);
     let fields = NewConnectionForm { account, sync: "on".to_owned(), ..NewConnectionForm::default() };
     render_new_connection(&admin, &page_request.state.store, 200, fields, Vec::new())
 }
@@ -158,7 +158,7 @@ pub(crate) async fn show_new_connection(admin: PermittedAdmin<Create>, page_requ
 /// `POST /connections/new`
 pub(crate) async fn create_connection(admin: PermittedAdmin<Create>, page_request: PageRequest) -> PageResult {
     let fields = page_request.form::<NewConnectionForm>(&admin.signed).await?;
-    let account = admin.context.scope.account().map_or_else(|| fields.account.trim().to_owned(), str::to_owned);
+    let account = admin.context.scope.account_id().map_or_else(|| fields.account.trim().to_owned(), str::to_owned);
     let problems = validate_form(&fields, &account);
     let Some(provider) = providers::find_provider(&fields.provider).filter(|_| problems.is_empty()) else {
         return render_new_connection(&admin, &page_request.state.store, 422, fields, problems);

@@ -162,7 +162,7 @@ async fn list_resources(admin: PermittedAdmin<Directory>, page_request: PageRequ
 }
 
 fn directory_scope(scope: &AccountScope, connection: &ConnectionView) -> DirectoryScope {
-    DirectoryScope { account: scope.account().map(str::to_owned), configuration: Some(connection.id().to_owned()) }
+    DirectoryScope { account: scope.filter(None), configuration: Some(connection.id().to_owned()) }
 }
 
 fn list_resource_lines(

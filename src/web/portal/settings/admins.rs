@@ -7,7 +7,7 @@ use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::management::{accounts, admins, roles, sso};
 use crate::messages::render_message;
-use crate::model::account::Account;
+use crate::model::account::{Account, AccountRef};
 use crate::model::admin::{Admin, Role, check_name, check_password, normalize_email};
 use crate::model::audit_context::AccountScope;
 use crate::scim::password;
@@ -215,7 +215,7 @@ fn admin_form(target: &Admin) -> AdminForm {
     AdminForm {
         name: target.name.clone(),
         role: target.role.clone(),
-        account: target.account.clone().unwrap_or_default(),
+        account: target.account.as_ref().map(|account| account.id.clone()).unwrap_or_default(),
         ..AdminForm::default()
     }
 }
@@ -234,8 +234,12 @@ pub(crate) async fn update_admin(admin: SystemAdmin, page_request: PageRequest) 
     if let Ok(role) = page_request.read_inline(|at| roles::find_role(at, &fields.role)) {
         check_within_own_permissions(&admin, &role)?;
     }
-    let changed =
-        Admin { name: fields.name.clone(), role: fields.role.clone(), account: fields.account(), ..target.clone() };
+    // The account of the admin stays the same one: a deleted account is not replaced by a later one with its id.
+    let account = match (&target.account, fields.account()) {
+        (Some(own), Some(id)) if own.id == id => Some(own.clone()),
+        (_, id) => id.map(AccountRef::unresolved),
+    };
+    let changed = Admin { name: fields.name.clone(), role: fields.role.clone(), account, ..target.clone() };
     let problems =
         validate_form(&AdminForm { password: String::new(), name: fields.name.clone(), ..AdminForm::default() });
     let refused =

@@ -14,7 +14,7 @@ use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{self, NavigationEntry, PageError, PageLayout, PageResult, redirect_to};
 use crate::web::portal::sign_in::known_device::add_device_cookie;
 use crate::web::portal::sign_in::one_time_codes;
-use crate::web::portal::sign_in::password_check::{PasswordCheck, check_sign_in_password};
+use crate::web::portal::sign_in::password_check::{PasswordCheck, check_sign_in_password, record_failed_sign_in};
 use crate::web::portal::sign_in::session::{self, AnyAdmin, find_signed_in};
 use crate::web::sso_provider;
 use crate::web::state::AppState;
@@ -117,7 +117,11 @@ pub(crate) async fn submit_sign_in(page_request: PageRequest) -> PageResult {
         PasswordCheck::Right => true,
         PasswordCheck::Wrong => false,
     };
-    let Some(found) = found.filter(|found| is_right && may_use_password(state, &found.admin)) else {
+    let is_allowed = found.as_ref().is_some_and(|found| may_use_password(state, &found.admin));
+    if is_right && !is_allowed {
+        record_failed_sign_in(&page_request, found.as_ref().map(|found| &found.admin), "password_not_allowed");
+    }
+    let Some(found) = found.filter(|_| is_right && is_allowed) else {
         state.metrics.record_sign_in(SignInOutcome::Rejected);
         let sentence = "The e-mail address or the password is not right.";
         let page = SignInPage::new(state, fields.email, fields.next.as_deref(), Some(sentence))?;

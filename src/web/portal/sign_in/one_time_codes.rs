@@ -22,6 +22,7 @@ use crate::web::portal::forms::{self, FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::profile;
 use crate::web::portal::sign_in::known_device::add_device_cookie;
+use crate::web::portal::sign_in::password_check::record_failed_sign_in;
 use crate::web::portal::sign_in::pending_link::{expired_link_cookie, find_link_request};
 use crate::web::portal::sign_in::session::{self, AnyAdmin};
 use crate::web::request_middleware;
@@ -171,6 +172,7 @@ pub(super) async fn ask_for_code(
     let (digest, admin) = (secret.digest(), found.admin.id.clone());
     if let Some(until) = page_request.write(move |tx| one_time_codes::start_claim(tx, &digest, &admin)).await? {
         state.metrics.record_sign_in(SignInOutcome::Throttled);
+        record_failed_sign_in(page_request, Some(&found.admin), "throttled");
         return Ok(blocked_page(until - clock::current_millis()));
     }
     let purpose = if links { LINKS } else { SIGNS_IN };
@@ -293,11 +295,13 @@ pub(crate) async fn submit_code(page_request: PageRequest) -> PageResult {
             Ok(response.finish())
         }
         CodeOutcome::Wrong => {
+            record_failed_sign_in(&page_request, Some(&found.admin), "wrong_code");
             state.metrics.record_sign_in(SignInOutcome::Rejected);
             let sentence = "This code is not right, or it was used already. Wait for the next one.";
             Ok(code_page(401, next, Some(sentence)))
         }
         CodeOutcome::PasswordRequired => {
+            record_failed_sign_in(&page_request, Some(&found.admin), "wrong_code");
             state.metrics.record_sign_in(SignInOutcome::Rejected);
             Ok(redirect_to("/login?with=new-password-check").cookie(spent).finish())
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::Reason;
 use crate::management::admins::AdminCredentials;
+use crate::model::admin::Admin;
 use crate::scim::password::{self, PasswordDigest};
 use crate::web::password_hashing::HashingLane;
 use crate::web::portal::forms::PageRequest;
@@ -23,7 +24,13 @@ pub(super) enum PasswordCheck {
     Throttled(Duration),
 }
 
-/// Checks the password of the admin with these credentials. Without credentials it is wrong, after the same time. `key` is
+/// Records a failed sign-in for the log and the audit log. Without `admin`, no admin has the e-mail address.
+pub(super) fn record_failed_sign_in(page_request: &PageRequest, admin: Option<&Admin>, reason: &'static str) {
+    let (state, address) = (&page_request.state, request_middleware::caller_address(&page_request.request));
+    state.usage.sign_ins.record_failure(&state.limits.login_throttle, address, admin, reason);
+}
+
+/// Checks the password of the admin with these credentials, and records a failure. Without credentials it is wrong, after the same time. `key` is
 /// the e-mail address that was entered, normalized.
 ///
 /// # Errors
@@ -42,7 +49,9 @@ pub(super) async fn check_sign_in_password(
         let address = request_middleware::caller_address(&page_request.request);
         (HashingLane::NewDevice, limits.login_throttle.record_sign_in(key, address))
     };
+    let admin = found.map(|found| &found.admin);
     if let Some(wait) = wait {
+        record_failed_sign_in(page_request, admin, "throttled");
         return Ok(PasswordCheck::Throttled(wait));
     }
     let digest = found.and_then(|found| found.password_digest.clone()).map(PasswordDigest);
@@ -51,8 +60,14 @@ pub(super) async fn check_sign_in_password(
         password::parse_password(typed).map_or((password::parse_password(" ")?, None), |read| (read, digest));
     match limits.hashing.verify(lane, typed, digest).await {
         Ok(true) => Ok(PasswordCheck::Right),
-        Ok(false) => Ok(PasswordCheck::Wrong),
-        Err(error) if error.reason() == Reason::HashingQueueFull => Ok(PasswordCheck::Throttled(QUEUE_FULL_WAIT)),
+        Ok(false) => {
+            record_failed_sign_in(page_request, admin, "wrong_password");
+            Ok(PasswordCheck::Wrong)
+        }
+        Err(error) if error.reason() == Reason::HashingQueueFull => {
+            record_failed_sign_in(page_request, admin, "throttled");
+            Ok(PasswordCheck::Throttled(QUEUE_FULL_WAIT))
+        }
         Err(error) => Err(error.into()),
     }
 }

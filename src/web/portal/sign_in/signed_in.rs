@@ -2,6 +2,7 @@
 
 use crate::clock::{self, Millis};
 use crate::management::sessions::WrongCodes;
+use crate::model::account::AccountRef;
 use crate::model::permission::{Permission, Permissions};
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::portal::timestamps;
@@ -57,7 +58,7 @@ pub(crate) struct SignedIn {
     pub(crate) email: String,
     pub(crate) role: String,
     /// The account that the role is limited to; `None` for all accounts.
-    pub(crate) account: Option<String>,
+    pub(crate) account: Option<AccountRef>,
     pub(crate) permissions: Permissions,
     /// The CSRF token of every form of this session.
     pub(crate) form_token: String,

@@ -28,6 +28,7 @@ use crate::web::portal::sign_in::pending_link::LinkRequest;
 use crate::web::portal::sign_in::session::{self, AnyAdmin};
 use crate::web::portal::sign_in::sso_link;
 use crate::web::request_middleware;
+use crate::web::sign_in_failures::log_failed_sign_in;
 use crate::web::sso_provider::{self, SsoProvider, redirect_uri};
 use crate::web::state::AppState;
 use crate::web::state::ServerContext;
@@ -310,7 +311,7 @@ async fn sign_in_identity(
         // `management::sso::sign_in` has recorded it in the audit log.
         Ok(SsoOutcome::Refused(refused)) => {
             page_request.state.metrics.record_sign_in(SignInOutcome::Rejected);
-            tracing::warn!(reason = refused.as_str(), "single sign-on was refused");
+            log_failed_attempt(page_request, refused.as_str(), "the identity of the provider is not accepted");
             Ok(end_attempt(server, failure_page(403)))
         }
         Err(error) => show_broken(page_request, error).await,
@@ -335,10 +336,15 @@ fn end_attempt(server: &ServerContext, mut response: HttpResponse) -> HttpRespon
     response
 }
 
+fn log_failed_attempt(page_request: &PageRequest, reason: &str, problem: &str) {
+    let address = request_middleware::caller_address(&page_request.request);
+    log_failed_sign_in(&page_request.state.limits.login_throttle, address, reason, problem);
+}
+
 /// Records the reason in the log and in the audit log, and shows the page for a failed sign-in.
 async fn show_failure(page_request: &PageRequest, reason: &'static str, problem: &str) -> PageResult {
     page_request.state.metrics.record_sign_in(SignInOutcome::Rejected);
-    tracing::warn!(reason, problem, "single sign-on failed");
+    log_failed_attempt(page_request, reason, problem);
     let from = session::sign_in_origin(&page_request.request);
     page_request.write(move |tx| identities::record_failed_attempt(tx, &from, reason)).await?;
     Ok(end_attempt(&page_request.state.server, failure_page(403)))

@@ -228,7 +228,9 @@ fn too_many_attempts_are_throttled_and_not_logged() {
         page.status == 429
     });
     let tries = tries.expect("no attempt was throttled");
-    assert_eq!(fixture.reasons().len(), tries);
+    // The first ten failures of an hour have entries of their own; the test can run across the end of an hour.
+    let entries = fixture.reasons().len();
+    assert!(tries > 20 && (10..=20).contains(&entries), "{entries} entries of {tries} attempts");
 }
 
 #[test]

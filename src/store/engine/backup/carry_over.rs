@@ -1,0 +1,266 @@
+//! What a restore carries over from the replaced database, so that it does not undo a revocation: ended credentials,
+//! disabled admins, passwords and second factors. All sessions end in any case.
+//!
+//! The two files can have different schema versions, so rows are matched by ids and digests, and each step is skipped
+//! if one file has no such table.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params, params_from_iter};
+
+use crate::clock::{self, Millis};
+
+/// A credential that ends at a time: table, key column, column of the end, plural name.
+const ENDED_CREDENTIALS: [(&str, &str, &str, &str); 3] = [
+    ("tokens", "digest", "revoked_at", "tokens"),
+    ("api_keys", "id", "revoked_at", "API keys"),
+    ("setup_links", "id", "ended_at", "set-up links"),
+];
+
+/// Ends all sessions in the restored file, and carries over from the replaced file what has ended or changed there since
+/// the backup. With `since`, ends all credentials that were created at this time or later. Returns sentences about it.
+pub(super) fn carry_over(
+    restored: &mut Connection,
+    replaced: Option<&Connection>,
+    since: Option<Millis>,
+) -> rusqlite::Result<Vec<String>> {
+    let now = clock::current_millis();
+    let tx = restored.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut notes = Vec::new();
+    match replaced.map(|replaced| carry_over_rows(&tx, replaced, now, &mut notes)) {
+        Some(Ok(())) => {}
+        Some(Err(error)) if error.sqlite_error().is_none() => return Err(error),
+        Some(Err(error)) => notes.push(format!("the previous database cannot be read ({error}): {NOT_CARRIED_OVER}")),
+        None => notes.push(format!("there is no previous database: {NOT_CARRIED_OVER}")),
+    }
+    if let Some(since) = since {
+        revoke_created_since(&tx, since, now, &mut notes)?;
+    }
+    if has_table(&tx, "sign_in_claims")? {
+        tx.execute("DELETE FROM sign_in_claims", [])?;
+    }
+    if has_table(&tx, "sessions")? {
+        let ended = tx.execute("DELETE FROM sessions", [])?;
+        notes.push(format!("sessions ended: {ended}"));
+    }
+    tx.commit()?;
+    Ok(notes)
+}
+
+/// What the operator has to do without a readable previous database.
+const NOT_CARRIED_OVER: &str = "revocations after the backup are undone, unless you give --revoke-all-since";
+
+fn carry_over_rows(
+    restored: &Connection,
+    replaced: &Connection,
+    now: Millis,
+    notes: &mut Vec<String>,
+) -> rusqlite::Result<()> {
+    for (table, key, end, name) in ENDED_CREDENTIALS {
+        if has_table(replaced, table)? && has_table(restored, table)? {
+            let ended = carry_over_ends(restored, replaced, (table, key, end))?;
+            add_count(notes, ended, &format!("{name} that were revoked after the backup stay revoked"));
+        }
+    }
+    for (table, key, name) in [("tokens", "digest", "tokens"), ("api_keys", "id", "API keys")] {
+        if has_table(replaced, table)? && has_table(restored, table)? {
+            let limited = carry_over_expiry(restored, replaced, table, key)?;
+            add_count(notes, limited, &format!("{name} keep an earlier expiry that was set after the backup"));
+        }
+    }
+    if has_table(replaced, "admins")? && has_table(restored, "admins")? {
+        carry_over_admins(restored, replaced, now, notes)?;
+    }
+    if has_table(replaced, "wrong_codes")? && has_table(restored, "wrong_codes")? {
+        carry_over_wrong_codes(restored, replaced)?;
+    }
+    if has_table(replaced, "sso_identities")? && has_table(restored, "sso_identities")? {
+        let unlinked = carry_over_unlinked_identities(restored, replaced)?;
+        add_count(
+            notes,
+            unlinked,
+            "links to single sign-on identities that were removed after the backup stay removed",
+        );
+    }
+    Ok(())
+}
+
+fn add_count(notes: &mut Vec<String>, count: usize, sentence: &str) {
+    if count > 0 {
+        notes.push(format!("{count} {sentence}"));
+    }
+}
+
+/// Sets the end of each credential that has ended in the replaced file.
+fn carry_over_ends(
+    restored: &Connection,
+    replaced: &Connection,
+    (table, key, end): (&str, &str, &str),
+) -> rusqlite::Result<usize> {
+    let mut ended = replaced.prepare(&format!("SELECT {key}, {end} FROM {table} WHERE {end} IS NOT NULL"))?;
+    let mut update = restored.prepare(&format!("UPDATE {table} SET {end} = ?2 WHERE {key} = ?1 AND {end} IS NULL"))?;
+    let mut rows = ended.query([])?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        count += update.execute(params![row.get::<_, Value>(0)?, row.get::<_, Value>(1)?])?;
+    }
+    Ok(count)
+}
+
+/// Limits each credential that expires earlier in the replaced file, such as a token that was rotated.
+fn carry_over_expiry(restored: &Connection, replaced: &Connection, table: &str, key: &str) -> rusqlite::Result<usize> {
+    let mut limited =
+        replaced.prepare(&format!("SELECT {key}, expires_at FROM {table} WHERE expires_at IS NOT NULL"))?;
+    let mut update = restored.prepare(&format!(
+        "UPDATE {table} SET expires_at = ?2 WHERE {key} = ?1 AND (expires_at IS NULL OR expires_at > ?2)"
+    ))?;
+    let mut rows = limited.query([])?;
+    let mut count = 0;
+    while let Some(row) = rows.next()? {
+        count += update.execute(params![row.get::<_, Value>(0)?, row.get::<_, Value>(1)?])?;
+    }
+    Ok(count)
+}
+
+/// An admin in one of the files.
+struct StoredAdmin {
+    email: String,
+    role: String,
+    password_digest: Option<String>,
+    totp_secret: Option<Vec<u8>>,
+    totp_last_step: Option<i64>,
+    disabled_at: Option<Millis>,
+}
+
+fn find_admin(connection: &Connection, id: &str) -> rusqlite::Result<Option<StoredAdmin>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT email, role_id, password_digest, totp_secret, totp_last_step, disabled_at FROM admins WHERE id = ?1",
+    )?;
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(StoredAdmin {
+            email: row.get(0)?,
+            role: row.get(1)?,
+            password_digest: row.get(2)?,
+            totp_secret: row.get(3)?,
+            totp_last_step: row.get(4)?,
+            disabled_at: row.get(5)?,
+        })
+    };
+    statement.query_row([id], read).optional()
+}
+
+fn list_admin_ids(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection.prepare("SELECT id FROM admins ORDER BY id")?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Disables admins that are disabled or deleted in the replaced file, and takes over newer passwords, second factors and
+/// recovery codes. Reports roles that differ, because a lower role may have been intended.
+fn carry_over_admins(
+    restored: &Connection,
+    replaced: &Connection,
+    now: Millis,
+    notes: &mut Vec<String>,
+) -> rusqlite::Result<()> {
+    for id in list_admin_ids(restored)? {
+        let Some(older) = find_admin(restored, &id)? else { continue };
+        let email = &older.email;
+        let Some(newer) = find_admin(replaced, &id)? else {
+            restored
+                .execute("UPDATE admins SET disabled_at = ifnull(disabled_at, ?2) WHERE id = ?1", params![id, now])?;
+            notes.push(format!("{email} does not exist in the previous database: disabled"));
+            continue;
+        };
+        if newer.disabled_at.is_some() && older.disabled_at.is_none() {
+            restored.execute("UPDATE admins SET disabled_at = ?2 WHERE id = ?1", params![id, newer.disabled_at])?;
+            notes.push(format!("{email} was disabled after the backup and stays disabled"));
+        }
+        if newer.password_digest != older.password_digest {
+            restored
+                .execute("UPDATE admins SET password_digest = ?2 WHERE id = ?1", params![id, newer.password_digest])?;
+            notes.push(format!("{email} keeps the password that was set after the backup"));
+        }
+        if newer.totp_secret != older.totp_secret {
+            notes.push(format!("{email} keeps the second factor that was set or removed after the backup"));
+        }
+        restored.execute(
+            "UPDATE admins SET totp_secret = ?2, totp_last_step = ?3 WHERE id = ?1",
+            params![id, newer.totp_secret, newer.totp_last_step],
+        )?;
+        copy_recovery_codes(restored, replaced, &id)?;
+        if newer.role != older.role {
+            notes.push(format!(
+                "{email} has the role {} again; it was {} in the previous database: change it if that was intended",
+                older.role, newer.role
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Recovery codes that were used after the backup stay used.
+fn copy_recovery_codes(restored: &Connection, replaced: &Connection, admin: &str) -> rusqlite::Result<()> {
+    restored.execute("DELETE FROM recovery_codes WHERE admin_id = ?1", [admin])?;
+    let mut left = replaced.prepare_cached("SELECT digest FROM recovery_codes WHERE admin_id = ?1")?;
+    let digests: Vec<Vec<u8>> = left.query_map([admin], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    for digest in digests {
+        restored.execute("INSERT INTO recovery_codes (admin_id, digest) VALUES (?1, ?2)", params![admin, digest])?;
+    }
+    Ok(())
+}
+
+/// Wrong codes keep their count and the time until which codes are refused, so that a restore is no new try.
+fn carry_over_wrong_codes(restored: &Connection, replaced: &Connection) -> rusqlite::Result<()> {
+    let mut counted =
+        replaced.prepare("SELECT admin_id, failures, blocked_until, unseen, unseen_since FROM wrong_codes")?;
+    let mut insert = restored.prepare(
+        "INSERT OR REPLACE INTO wrong_codes (admin_id, failures, blocked_until, unseen, unseen_since)
+         SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM admins WHERE id = ?1)",
+    )?;
+    let mut rows = counted.query([])?;
+    while let Some(row) = rows.next()? {
+        let value = |column| row.get::<_, Value>(column);
+        insert.execute(params![value(0)?, value(1)?, value(2)?, value(3)?, value(4)?])?;
+    }
+    Ok(())
+}
+
+fn carry_over_unlinked_identities(restored: &Connection, replaced: &Connection) -> rusqlite::Result<usize> {
+    let linked: Vec<(String, String, String)> = restored
+        .prepare("SELECT issuer, subject, admin_id FROM sso_identities")?
+        .query_map([], |row| row.try_into())?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut is_linked =
+        replaced.prepare("SELECT 1 FROM sso_identities WHERE issuer = ?1 AND subject = ?2 AND admin_id = ?3")?;
+    let mut count = 0;
+    for (issuer, subject, admin) in linked {
+        if !is_linked.exists([&issuer, &subject, &admin])? {
+            count += restored
+                .execute("DELETE FROM sso_identities WHERE issuer = ?1 AND subject = ?2", [&issuer, &subject])?;
+        }
+    }
+    Ok(count)
+}
+
+/// Ends the credentials that were created at a time or later, and disables the admins that were created then.
+fn revoke_created_since(
+    restored: &Connection,
+    since: Millis,
+    now: Millis,
+    notes: &mut Vec<String>,
+) -> rusqlite::Result<()> {
+    let admins = ("admins", "id", "disabled_at", "admins");
+    for (table, _, end, name) in ENDED_CREDENTIALS.into_iter().chain([admins]) {
+        if has_table(restored, table)? {
+            let ended = restored.execute(
+                &format!("UPDATE {table} SET {end} = ?2 WHERE {end} IS NULL AND created_at >= ?1"),
+                params_from_iter([since, now]),
+            )?;
+            let verb = if table == "admins" { "disabled" } else { "revoked" };
+            notes.push(format!("{name} created since {} and {verb}: {ended}", clock::format_rfc3339(since)));
+        }
+    }
+    Ok(())
+}
+
+fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    connection.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?.exists([name])
+}

@@ -1,0 +1,155 @@
+//! An account that is deleted and a later account with the same id are two accounts: the later one sees nothing of the
+//! earlier one.
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::caller::{CONFIGURATIONS, Caller};
+use crate::portal::browser::{Browser, own_app};
+use crate::sample::user;
+
+const ACCOUNTS: &str = "/directory/resources/v1/accounts";
+const ID: &str = "acme";
+
+/// The number of items of a list.
+fn count(caller: &Caller, path: &str) -> usize {
+    let page = caller.get(path).answered(200).json;
+    let items = page.as_array().or_else(|| page["items"].as_array()).or_else(|| page["events"].as_array());
+    items.unwrap_or_else(|| panic!("{path}: {page}")).len()
+}
+
+/// The usage of a quota, its limit, and whether the limit is the account's own.
+fn quota(caller: &Caller, path: &str, name: &str) -> Value {
+    let found = caller.get(path).answered(200).json;
+    let one = found["quotas"].as_array().unwrap().iter().find(|one| one["quota"] == name).unwrap();
+    json!([one["used"], one["limit"], one["isOverride"]])
+}
+
+/// An account with a configuration, a user, a link, an admin who is signed in, and API keys.
+struct Incarnation {
+    key: Caller,
+    admin: Browser,
+    link: String,
+    configuration: String,
+    user: String,
+}
+
+fn fill_account(app: &App, operator: &Caller) -> Incarnation {
+    let key = app.account_key(ID, &[]);
+    let client = operator.configuration(ID, "okta");
+    let user = client.created("/Users", &user("ada"));
+    let links = format!("{CONFIGURATIONS}/{}/links", client.id);
+    let link = operator.post(&links, &json!({"note": "for Ada"})).answered(201).text("url");
+    let admin = Browser::with_role(app, "owner", Some(ID));
+    Incarnation { key, admin, link, configuration: client.id, user }
+}
+
+/// Checks that a caller of the account sees the new account and nothing of the old one. `cursor` is a position in the
+/// event feed, from the time of the old one.
+#[track_caller]
+fn sees_only_the_new(caller: &Caller, old: &Incarnation, new: &Incarnation, cursor: &Value) {
+    let quotas = format!("{ACCOUNTS}/{ID}/quotas");
+    let audit = caller.get("/directory/resources/v1/audit?limit=500").answered(200).json.to_string();
+    let events = caller.get("/directory/resources/v1/events?limit=1000").answered(200).json.to_string();
+    for seen in [&audit, &events] {
+        assert!(seen.contains(&new.configuration), "{seen}");
+        for hidden in [&old.configuration, &old.user, &old.admin.email] {
+            assert!(!seen.contains(hidden.as_str()), "{hidden} in {seen}");
+        }
+    }
+    assert_eq!(count(caller, "/directory/resources/v1/users"), 1);
+    for name in ["users", "configurations"] {
+        let found = quota(caller, &quotas, name);
+        assert_eq!((&found[0], &found[2]), (&json!(1), &json!(false)), "{name} of the earlier account: {found}");
+    }
+    let after = caller.get(&format!("/directory/resources/v1/events?limit=1000&after={cursor}"));
+    assert!(!after.answered(200).json.to_string().contains(&old.configuration));
+    for path in [
+        format!("/directory/resources/v1/users/{}", old.user),
+        format!("{CONFIGURATIONS}/{}", old.configuration),
+        format!("{CONFIGURATIONS}/{}/requests", old.configuration),
+    ] {
+        caller.get(&path).problem(404);
+    }
+    let restored = caller.delete(&format!("{CONFIGURATIONS}/{}?purge=true", old.configuration));
+    assert_eq!(restored.status, 404, "{}", restored.json);
+    assert_eq!(count(caller, &format!("/directory/resources/v1/audit?configuration={}", old.configuration)), 0);
+    let events = format!("/directory/resources/v1/events?configuration={}", old.configuration);
+    assert_eq!(count(caller, &events), 0);
+}
+
+#[test]
+fn a_later_account_with_the_same_id_sees_nothing_of_the_earlier_one() {
+    let (app, _folder) = own_app();
+    let operator = app.operator();
+    let mut old = fill_account(&app, &operator);
+    assert!(count(&old.key, "/directory/resources/v1/audit") > 0);
+    assert!(count(&old.key, "/directory/resources/v1/events") > 0);
+    assert!(old.admin.get("/connections").at.starts_with("/connections"));
+
+    let quotas = format!("{ACCOUNTS}/{ID}/quotas");
+    operator.patch(&quotas, &json!({"users": 7, "configurations": 3})).answered(200);
+    assert_eq!(quota(&old.key, &quotas, "users"), json!([1, 7, true]));
+    let cursor = old.key.get("/directory/resources/v1/events?limit=1").answered(200).json["nextAfter"].clone();
+
+    // The number of everything that ends is known beforehand, in the API and in the portal.
+    let access = operator.get(&format!("{ACCOUNTS}/{ID}")).answered(200).json["access"].clone();
+    assert_eq!(access, json!({"admins": 1, "sessions": 1, "apiKeys": 1, "tokens": 1, "setupLinks": 1}));
+    operator.delete(&format!("{ACCOUNTS}/{ID}")).problem(409);
+    operator.delete(&format!("{CONFIGURATIONS}/{}", old.configuration)).answered(204);
+    assert_eq!(count(&operator.for_account(ID), "/directory/resources/v1/leftovers"), 1, "the users are left over");
+    let mut owner = Browser::owner(&app);
+    let page = owner.get(&format!("/accounts/{ID}/delete")).answered(200);
+    for line in ["1 admins of this account", "1 sessions", "1 API keys", "0 tokens", "0 set-up links"] {
+        assert!(page.contains(line), "{line}: {}", page.text);
+    }
+    operator.delete(&format!("{ACCOUNTS}/{ID}?purge=true")).answered(204);
+
+    // All access ended in the same transaction.
+    let path = &old.link[old.link.find("/s/").unwrap()..];
+    assert_eq!(Browser::anonymous(&app).get(path).status, 404);
+    old.key.get(CONFIGURATIONS).problem(401);
+    assert!(old.admin.get("/connections").at.starts_with("/login"));
+    let email = old.admin.email.clone();
+    let refused = app.rollcall(&["admin", "enable", &email]);
+    assert_eq!(refused.status.code(), Some(1), "an admin of a deleted account cannot be enabled");
+
+    // The same id again.
+    let mut new = fill_account(&app, &operator);
+    assert_ne!(new.configuration, old.configuration);
+    old.key.get(CONFIGURATIONS).problem(401);
+    assert!(old.admin.get("/connections").at.starts_with("/login"));
+    assert_eq!(app.rollcall(&["admin", "enable", &email]).status.code(), Some(1));
+    let scoped = operator.for_account(ID);
+    for caller in [&new.key, &scoped] {
+        sees_only_the_new(caller, &old, &new, &cursor);
+    }
+    assert_eq!(count(&scoped, "/directory/resources/v1/leftovers"), 0);
+    assert_eq!(count(&scoped, "/directory/resources/v1/api-keys"), 1);
+    let page = new.admin.get("/audit").answered(200);
+    assert!(!page.contains(&old.configuration) && !page.contains(&email), "{}", page.text);
+
+    // The operator sees both, by the id.
+    let all = operator.get(&format!("/directory/resources/v1/audit?limit=500&account={ID}")).answered(200).json;
+    let all = all.to_string();
+    assert!(all.contains(&old.configuration) && all.contains(&new.configuration), "{all}");
+}
+
+#[test]
+fn a_repeated_call_of_a_deleted_account_is_not_replayed_for_a_later_one() {
+    let (app, _folder) = own_app();
+    let operator = app.operator().for_account(ID);
+    let create = || {
+        let request = operator.request("POST", CONFIGURATIONS).json(&json!({"source": "okta", "connectionName": "A"}));
+        let request =
+            request.header("Content-Type", "application/json").also("Idempotency-Key", "one-and-the-same-key");
+        request.send().answered(201)
+    };
+    let first = create();
+    assert_eq!(create().json, first.json, "the first call creates the account, and its repetition is replayed");
+    let id = first.json["id"].as_str().unwrap().to_owned();
+    operator.delete(&format!("{CONFIGURATIONS}/{id}")).answered(204);
+    app.operator().delete(&format!("{ACCOUNTS}/{ID}")).answered(204);
+    let second = create();
+    assert_ne!(second.json["id"], Value::String(id), "the answer belongs to the deleted account");
+}

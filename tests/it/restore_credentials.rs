@@ -1,0 +1,169 @@
+//! Revocations stay in effect after a restore, which ends all sessions and refuses files with objects of others.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::app::{App, Client, Reply, rollcall};
+use crate::caller::{CONFIGURATIONS, Caller};
+use crate::portal::browser::{Browser, PASSWORD};
+
+#[track_caller]
+fn succeed(data: &Path, arguments: &[&str]) -> String {
+    let output = rollcall(data, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn at(caller: &Caller, app: &App) -> Caller {
+    Caller { address: app.address, ..caller.clone() }
+}
+
+/// A data folder with credentials and admins, and its backup.
+struct Fixture {
+    data: tempfile::TempDir,
+    backup: std::path::PathBuf,
+    operator: Caller,
+    doomed_key: (Caller, String),
+    client: Client,
+    gone: Client,
+    link: String,
+    admins: Vec<Browser>,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let mut app = App::start(data.path());
+        let operator = app.operator();
+        let client = operator.configuration("acme", "okta");
+        let gone = operator.configuration("acme-gone", "okta");
+        let made = operator.post("/directory/resources/v1/api-keys", &json!({"name": "doomed"})).answered(201);
+        let doomed_key = (operator.with(&made.text("secret")), made.text("clientId"));
+        let link = operator.post(&format!("{CONFIGURATIONS}/{}/links", client.id), &json!({})).answered(201).text("id");
+        let admins = (0..4).map(|_| Browser::owner(&app)).collect();
+        let backup = data.path().join("backup.db");
+        succeed(data.path(), &["backup", backup.to_str().unwrap()]);
+        assert_eq!(app.terminate(), Some(0));
+        Self { data, backup, operator, doomed_key, client, gone, link, admins }
+    }
+
+    fn restore(&self, more: &[&str]) -> String {
+        let mut arguments = vec!["restore", "--force", self.backup.to_str().unwrap()];
+        arguments.extend(more);
+        succeed(self.data.path(), &arguments)
+    }
+}
+
+fn sign_in_status(app: &App, email: &str, password: &str) -> u16 {
+    let mut browser = Browser::anonymous(app);
+    browser.submit_only("/login", &[("email", email), ("password", password)]).status
+}
+
+#[test]
+fn revocations_stay_in_effect_after_a_restore() {
+    let fixture = Fixture::new();
+    let emails: Vec<String> = fixture.admins.iter().map(|admin| admin.email.clone()).collect();
+    let mut app = App::start(fixture.data.path());
+    let operator = at(&fixture.operator, &app);
+    operator.delete(&format!("/directory/resources/v1/api-keys/{}", fixture.doomed_key.1)).answered(204);
+    operator.delete(&format!("{CONFIGURATIONS}/{}/links/{}", fixture.client.id, fixture.link)).answered(204);
+    for _ in 0..2 {
+        app.succeeds(&["token", "rotate", &fixture.client.id]);
+    }
+    fixture.client.at(app.address).get("/Users").refused(401, "");
+    app.succeeds(&["admin", "disable", &emails[1]]);
+    let gone = fixture.gone.id.clone();
+    operator.delete(&format!("{CONFIGURATIONS}/{gone}")).answered(204);
+    let reset = String::from_utf8(app.succeeds(&["admin", "reset-password", &emails[2]])).unwrap();
+    let new_password = reset.split("Password  ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    assert_eq!(app.terminate(), Some(0));
+
+    let printed = fixture.restore(&[]);
+    for line in [
+        // The rotated token, and that of the deleted configuration.
+        "2 tokens that were revoked after the backup stay revoked".to_owned(),
+        "1 API keys that were revoked after the backup stay revoked".to_owned(),
+        "1 set-up links that were revoked after the backup stay revoked".to_owned(),
+        format!("{} was disabled after the backup and stays disabled", emails[1]),
+        format!("{} keeps the password that was set after the backup", emails[2]),
+        "sessions ended: 4".to_owned(),
+    ] {
+        assert!(printed.contains(&line), "{line}: {printed}");
+    }
+    let app = App::start(fixture.data.path());
+    at(&fixture.doomed_key.0, &app).get(CONFIGURATIONS).problem(401);
+    at(&fixture.operator, &app).get(CONFIGURATIONS).answered(200);
+    fixture.client.at(app.address).get("/Users").refused(401, "");
+    fixture.gone.at(app.address).get("/Users").refused(401, "");
+    at(&fixture.operator, &app).get(&format!("{CONFIGURATIONS}/{gone}")).answered(200);
+    assert_eq!(sign_in_status(&app, &emails[0], PASSWORD), 303);
+    assert_eq!(sign_in_status(&app, &emails[1], PASSWORD), 401);
+    assert_eq!(sign_in_status(&app, &emails[2], PASSWORD), 401);
+    assert_eq!(sign_in_status(&app, &emails[2], &new_password), 303);
+    let old = &fixture.admins[3];
+    let cookies: Vec<String> = old.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let mut browser = Browser::anonymous(&app);
+    let request = browser.request("GET", "/connections").header("Cookie", &cookies.join("; "));
+    browser.send(&request, "/connections").answered(303);
+    assert!(rollcall(fixture.data.path(), &["check"]).status.success());
+}
+
+#[test]
+fn without_the_previous_database_all_credentials_since_a_time_can_be_revoked() {
+    let fixture = Fixture::new();
+    std::fs::rename(fixture.data.path().join("rollcall.db"), fixture.data.path().join("lost")).unwrap();
+    for name in ["rollcall.db-wal", "rollcall.db-shm"] {
+        let _ = std::fs::remove_file(fixture.data.path().join(name));
+    }
+    let printed = fixture.restore(&["--revoke-all-since", "2000-01-01T00:00:00Z"]);
+    assert!(printed.contains("there is no previous database") && printed.contains("--revoke-all-since"), "{printed}");
+    assert!(printed.contains("tokens created since 2000-01-01T00:00:00.000Z and revoked: 2"), "{printed}");
+    let app = App::start(fixture.data.path());
+    at(&fixture.operator, &app).get(CONFIGURATIONS).problem(401);
+    fixture.client.at(app.address).get("/Users").refused(401, "");
+    assert_eq!(sign_in_status(&app, &fixture.admins[0].email, PASSWORD), 401);
+    // With a time in the future nothing is revoked.
+    drop(app);
+    fixture.restore(&["--revoke-all-since", "2100-01-01T00:00:00Z"]);
+    let wrong = rollcall(fixture.data.path(), &["restore", "--force", "x", "--revoke-all-since", "yesterday"]);
+    assert_eq!(wrong.status.code(), Some(2));
+}
+
+#[test]
+fn a_file_with_objects_of_others_is_refused_by_restore_check_and_doctor() {
+    let fixture = Fixture::new();
+    let data = fixture.data.path();
+    for (statement, object) in [
+        ("CREATE TABLE stolen (x)", "table stolen"),
+        ("CREATE VIEW shown AS SELECT digest FROM tokens", "view shown"),
+        ("CREATE TRIGGER again AFTER UPDATE ON tokens BEGIN UPDATE tokens SET revoked_at = NULL; END", "trigger again"),
+    ] {
+        let changed = data.join("changed.db");
+        std::fs::copy(&fixture.backup, &changed).unwrap();
+        Connection::open(&changed).unwrap().execute_batch(statement).unwrap();
+        let output = rollcall(data, &["restore", "--force", changed.to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && said.contains(object), "{said}");
+        // The same file in use: it is found, and the trigger does not run.
+        let other = tempfile::tempdir().unwrap();
+        std::fs::copy(&changed, other.path().join("rollcall.db")).unwrap();
+        for command in ["check", "doctor"] {
+            let output = rollcall(other.path(), &[command]);
+            let said =
+                format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(!output.status.success() && said.contains(object), "{command}: {said}");
+        }
+        if object == "trigger again" {
+            let app = App::start(other.path());
+            let operator = at(&fixture.operator, &app);
+            for _ in 0..2 {
+                app.succeeds(&["token", "rotate", &fixture.client.id]);
+            }
+            let refused: Reply = fixture.client.at(app.address).get("/Users");
+            refused.refused(401, "");
+            operator.get(CONFIGURATIONS).answered(200);
+        }
+    }
+}
