@@ -78,12 +78,13 @@ impl App {
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(flags);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address = loop {
+        let address: SocketAddr = loop {
             let line = lines.next().expect("serve says where it listens before it ends").unwrap();
             if let Some((_, address)) = line.split_once("listening on ").and_then(|(_, url)| url.split_once("://")) {
                 break address.trim().parse().unwrap();
             }
         };
+        http::use_plain(address);
         // The remaining output is read so that the server does not block on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         Self { address, data: data.to_owned(), child }

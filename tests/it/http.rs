@@ -37,6 +37,13 @@ pub(crate) fn secure(address: SocketAddr, how: Arc<ClientConfig>) {
     SECURE.write().unwrap().get_or_insert_default().insert(address, how);
 }
 
+/// Uses plain HTTP for a new server: an ended one with TLS may have had the same port.
+pub(crate) fn use_plain(address: SocketAddr) {
+    if let Some(clients) = &mut *SECURE.write().unwrap() {
+        clients.remove(&address);
+    }
+}
+
 /// A TCP connection, before any TLS handshake.
 pub(crate) fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
