@@ -1,11 +1,22 @@
 //! Wall-clock time: milliseconds, RFC 3339 text and time-ordered IDs.
 //! Only the edges read the clock; all other modules receive times and IDs as arguments.
+//!
+//! The process believes an anchor plus the monotonic clock. It follows small corrections of the system clock, but not a
+//! leap of more than five minutes until it was confirmed or has lasted for an hour; see [`follow_system_clock`].
 
+mod leap;
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use jiff::civil::{self, DateTime};
 use jiff::fmt::temporal::DateTimePrinter;
 use jiff::{SignedDuration, Timestamp};
+use uuid::ContextV7;
+
+use self::leap::LeapFilter;
+pub use self::leap::{CORRECTION_MAX, ClockChange, EARLIEST_TIME, HeldLeap};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = i64;
@@ -18,15 +29,72 @@ const LAST: Millis = 253_402_300_799_999;
 /// 0000-01-01T00:00:00Z, the first instant that RFC 3339 can represent.
 const FIRST: Millis = -62_167_219_200_000;
 
-/// Returns the current time.
+/// The clock of this process.
+struct BelievedClock {
+    /// Believed time minus monotonic time, in milliseconds.
+    offset: AtomicI64,
+    filter: Mutex<LeapFilter>,
+}
+
+static CLOCK: LazyLock<BelievedClock> = LazyLock::new(|| {
+    let filter = LeapFilter::new(read_system_millis(), read_monotonic_millis());
+    BelievedClock { offset: AtomicI64::new(filter.offset()), filter: Mutex::new(filter) }
+});
+
+impl BelievedClock {
+    fn lock(&self) -> MutexGuard<'_, LeapFilter> {
+        self.filter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut LeapFilter, Millis, Millis) -> ClockChange) -> ClockChange {
+        let mut filter = self.lock();
+        let result = change(&mut filter, read_system_millis(), read_monotonic_millis());
+        self.offset.store(filter.offset(), Ordering::Relaxed);
+        result
+    }
+}
+
+/// Returns the current time, as this process believes it.
 pub fn current_millis() -> Millis {
+    read_monotonic_millis().saturating_add(CLOCK.offset.load(Ordering::Relaxed))
+}
+
+/// Compares the believed time with the system clock and returns what changed. The server calls it every second.
+pub fn follow_system_clock() -> ClockChange {
+    CLOCK.change(LeapFilter::observe)
+}
+
+/// Believes the system clock, because an operator confirmed it. Returns [`ClockChange::None`] if no leap was held.
+pub fn confirm_system_clock() -> ClockChange {
+    CLOCK.change(LeapFilter::confirm)
+}
+
+/// Returns the leap of the system clock that is not believed.
+pub fn find_held_leap() -> Option<HeldLeap> {
+    CLOCK.lock().held()
+}
+
+fn read_system_millis() -> Millis {
     Timestamp::try_from(SystemTime::now()).map_or(LAST, Timestamp::as_millisecond)
+}
+
+/// Reads a clock that never leaps. On Linux it also counts the time in which the machine was suspended.
+fn read_monotonic_millis() -> Millis {
+    #[cfg(target_os = "linux")]
+    let id = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let id = rustix::time::ClockId::Monotonic;
+    let time = rustix::time::clock_gettime(id);
+    time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000)
 }
 
 /// Returns a new ID: a UUID version 7 in lower case with hyphens. Later IDs sort after earlier ones, so that inserts
 /// append to an index. An ID is not a secret and grants no access.
 pub fn new_id() -> String {
-    uuid::Uuid::now_v7().to_string()
+    static CONTEXT: LazyLock<Mutex<ContextV7>> = LazyLock::new(|| Mutex::new(ContextV7::new()));
+    let now = current_millis().max(0).unsigned_abs();
+    let nanos = u32::try_from(now % 1000 * 1_000_000).unwrap_or_default();
+    uuid::Uuid::new_v7(uuid::Timestamp::from_unix(&*CONTEXT, now / 1000, nanos)).to_string()
 }
 
 /// Formats a time as RFC 3339 in UTC with milliseconds, such as `2026-07-14T09:30:00.000Z` (RFC 7643 section 2.3.5).

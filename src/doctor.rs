@@ -7,7 +7,7 @@ mod network;
 
 use std::net::IpAddr;
 
-use crate::clock::Millis;
+use crate::clock::{self, Millis};
 use crate::error::Result;
 use crate::management::instance::StoreStatistics;
 use crate::named_enum::named_enum;
@@ -100,6 +100,7 @@ pub fn list_urgent_findings(settings: &Settings, store: &Store, running: &Server
     let mut found = vec![check_integrity(store), check_wal(&figures), files::check_disk_space(settings, &figures)];
     found.extend(settings.backups.is_some().then(|| files::check_backups(settings, now)));
     found.extend(network::check_certificate(settings, Some(running), now));
+    found.push(database::check_leap(clock::find_held_leap(), now));
     found.extend(running.untrusted_proxy.map(network::report_untrusted_proxy));
     found.retain(|finding| finding.grade > Severity::Fine);
     found

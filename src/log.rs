@@ -5,9 +5,8 @@ mod line;
 mod request;
 
 use std::io::{self, Write};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
@@ -18,6 +17,8 @@ pub use request::{current_request_id, resume_request, run_for_request};
 
 /// Longest time that a line is buffered.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
+/// Maximum wait for the last lines at the end of the process.
+const LAST_FLUSH_MAX: Duration = Duration::from_secs(2);
 /// Size of the buffer, in bytes. Lines are dropped while it is full, so that a slow reader of the log delays no
 /// request.
 const BUFFER_MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -112,15 +113,14 @@ impl<'a> MakeWriter<'a> for LogBuffer {
 #[derive(Debug)]
 pub struct LogHandle {
     stop: Option<Sender<()>>,
-    writer: Option<JoinHandle<()>>,
+    done: Receiver<()>,
 }
 
 impl Drop for LogHandle {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(writer) = self.writer.take() {
-            let _ = writer.join();
-        }
+        // The sender is dropped when the thread has written the last line. If standard error is not read, it never does.
+        let _ = self.done.recv_timeout(LAST_FLUSH_MAX);
     }
 }
 
@@ -144,13 +144,15 @@ pub fn start_log(level: LevelFilter, as_text: bool) -> io::Result<LogHandle> {
         }
     };
     let (stop, stopped) = mpsc::channel::<()>();
-    let writer = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+    let (ended, done) = mpsc::channel::<()>();
+    std::thread::Builder::new().name("log".to_owned()).spawn(move || {
         while stopped.recv_timeout(FLUSH_INTERVAL) == Err(RecvTimeoutError::Timeout) {
             lines.write_out(&mut io::stderr());
         }
         lines.write_out(&mut io::stderr());
+        drop(ended);
     })?;
-    Ok(LogHandle { stop: Some(stop), writer: Some(writer) })
+    Ok(LogHandle { stop: Some(stop), done })
 }
 
 #[cfg(test)]

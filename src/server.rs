@@ -165,7 +165,7 @@ pub fn create_setup_url(store: &Store) -> anyhow::Result<String> {
 fn start_metrics(settings: &Settings, state: &web::Data<AppState>) -> io::Result<Option<ServerHandle>> {
     let Some(configured) = &settings.metrics else { return Ok(None) };
     let (server, address) = metrics::bind_metrics_listener(configured, state)?;
-    println!("metrics are on http://{address}/metrics");
+    listen::print_notice(&format!("metrics are on http://{address}/metrics"));
     tracing::info!(metrics = %address, "metrics are available");
     let handle = server.handle();
     actix_web::rt::spawn(server);
@@ -189,11 +189,13 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
         let bound = build_server(settings, store.clone())?;
         let metrics = start_metrics(settings, &bound.state)?;
         let listening = listen::listen_url(bound.tls.as_ref(), bound.address);
-        println!("listening on {listening}");
-        println!("provisioning URLs begin with {}", provisioning_url(&bound.state.server.public_url(), ""));
+        listen::print_notice(&format!("listening on {listening}"));
+        let urls = provisioning_url(&bound.state.server.public_url(), "");
+        listen::print_notice(&format!("provisioning URLs begin with {urls}"));
         listen::warn_of_url(&bound.state.server.public_url(), bound.tls.as_ref());
         if store.read_inline(admins::has_no_admins)? {
-            println!("to set up the portal, open this URL within 30 minutes: {}", create_setup_url(&store)?);
+            let url = create_setup_url(&store)?;
+            listen::print_notice(&format!("to set up the portal, open this URL within 30 minutes: {url}"));
         }
         let (stop, stopped) = oneshot::channel::<()>();
         let writer = actix_web::rt::spawn(store_activity_periodically(bound.state.clone(), stopped));
@@ -206,6 +208,7 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
             actix_web::rt::spawn(crate::jobs::pending_steps::run_pending_steps(store.clone())),
             actix_web::rt::spawn(crate::jobs::event_expiry::expire_events(store.clone())),
             actix_web::rt::spawn(crate::jobs::external_writes::watch_external_writes(store.clone())),
+            actix_web::rt::spawn(jobs::clock_watch::watch_clock()),
             actix_web::rt::spawn(certificates::maintain_certificate(bound.tls, hangups)),
             actix_web::rt::spawn(network::close_stalled_connections(Arc::clone(&bound.state.network.sockets))),
         ];
@@ -243,10 +246,14 @@ async fn store_activity_periodically(state: web::Data<AppState>, mut stopped: on
     }
 }
 
-/// Stops the server after a signal. Requests that wait for events end first, so that they do not delay the stop.
+/// Stops the server after a signal. Requests that wait for events end first, so that they do not delay the stop,
+/// and connections without a complete request are closed.
 async fn stop_on_signal(ends: service_manager::StopSignals, server: ServerHandle, state: web::Data<AppState>) {
     let finish = ends.wait().await;
     state.server.stopping.send_replace(true);
     state.server.manual_backup.stop();
-    server.stop(finish).await;
+    tokio::select! {
+        () = server.stop(finish) => {}
+        () = network::close_incomplete_connections(&state.network.sockets) => {}
+    }
 }

@@ -20,6 +20,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -108,6 +109,7 @@ enum CliCommand {
 
 /// Runs the command line of this process.
 pub fn run_main() -> ExitCode {
+    handle_file_size_signal();
     match run_command_line(std::env::args_os().collect()) {
         Ok(code) => code,
         // The reader of a pipe, such as `head`, has closed it: not an error.
@@ -118,6 +120,13 @@ pub fn run_main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Without a handler, the signal of the file size limit (`ulimit -f`) kills the process. With one, the write fails, and the
+/// caller gets an error.
+fn handle_file_size_signal() {
+    // Fails only if the signal does not exist on this system.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
 /// Reads the settings and the arguments, and runs the command.

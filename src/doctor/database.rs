@@ -1,6 +1,6 @@
 //! Checks of data in the database: owners, tokens that expire soon, and the clock.
 
-use crate::clock::Millis;
+use crate::clock::{self, CORRECTION_MAX, EARLIEST_TIME, HeldLeap, Millis};
 use crate::doctor::{Finding, format_duration};
 use crate::error::Result;
 use crate::management::quotas::{self, QuotaWarning};
@@ -13,10 +13,6 @@ const DAY: Millis = 24 * 60 * 60 * 1000;
 const TOKENS_SOON: Millis = 14 * DAY;
 /// Maximum number of connections that a message names.
 const NAMED_MAX: usize = 3;
-/// Tolerance for a newest event that is in the future. Beyond it the clock is reported as wrong.
-const CLOCK_SLACK: Millis = 5 * 60 * 1000;
-/// Earliest valid time of the machine: 2026-01-01.
-const CLOCK_MIN: Millis = 1_767_225_600_000;
 
 /// The data of the checks.
 #[derive(Debug, Clone, Default)]
@@ -46,24 +42,48 @@ impl DatabaseSummary {
 }
 
 pub(super) fn check_rows(rows: &DatabaseSummary, now: Millis) -> Vec<Finding> {
-    vec![check_clock(rows, now), check_owners(rows), check_expiring_tokens(rows), check_quotas(rows)]
+    vec![
+        check_clock(rows, clock::find_held_leap(), now),
+        check_owners(rows),
+        check_expiring_tokens(rows),
+        check_quotas(rows),
+    ]
 }
 
-fn check_clock(rows: &DatabaseSummary, now: Millis) -> Finding {
-    const ABOUT: &str = "Clock";
-    let next = "Set the clock of the machine, preferably with an NTP service.";
-    if now < CLOCK_MIN {
-        return Finding::problem(ABOUT, "The clock shows a time before the release of this program.", next);
+const CLOCK_ABOUT: &str = "Clock";
+const CLOCK_NEXT: &str = "Set the clock of the machine, preferably with an NTP service.";
+
+/// Reports a leap of the system clock that the server does not follow.
+pub(super) fn check_leap(leap: Option<HeldLeap>, now: Millis) -> Finding {
+    let Some(leap) = leap else {
+        return Finding::fine(CLOCK_ABOUT, "The clock of the machine did not leap.");
+    };
+    let direction = if leap.difference > 0 { "forward" } else { "back" };
+    let message = format!(
+        "The clock of the machine leaped {} {direction}, {} ago. The server does not follow it for an hour.",
+        format_duration(leap.difference.saturating_abs()),
+        format_duration(now - leap.since)
+    );
+    let next = "Set the clock of the machine. If its new time is right, accept it: in the portal under Settings, Doctor, with POST /directory/resources/v1/settings/clock, or by a restart.";
+    Finding::problem(CLOCK_ABOUT, message, next)
+}
+
+fn check_clock(rows: &DatabaseSummary, leap: Option<HeldLeap>, now: Millis) -> Finding {
+    if leap.is_some() {
+        return check_leap(leap, now);
+    }
+    if now < EARLIEST_TIME {
+        return Finding::problem(CLOCK_ABOUT, "The clock shows a time before the release of this program.", CLOCK_NEXT);
     }
     let ahead = rows.newest_event.map_or(0, |at| at - now);
-    if ahead > CLOCK_SLACK {
+    if ahead > CORRECTION_MAX {
         let message = format!(
             "The time of the newest event is {} in the future: the clock was wrong then or is wrong now.",
             format_duration(ahead)
         );
-        return Finding::warning(ABOUT, message, next);
+        return Finding::warning(CLOCK_ABOUT, message, CLOCK_NEXT);
     }
-    Finding::fine(ABOUT, "The clock is consistent with the newest event.")
+    Finding::fine(CLOCK_ABOUT, "The clock is consistent with the newest event.")
 }
 
 fn check_owners(rows: &DatabaseSummary) -> Finding {
@@ -119,10 +139,14 @@ mod tests {
 
     #[test]
     fn a_clock_before_the_newest_event_is_a_warning() {
-        let rows = DatabaseSummary { newest_event: Some(CLOCK_MIN + DAY), ..DatabaseSummary::default() };
-        assert_eq!(check_clock(&rows, CLOCK_MIN + DAY).grade, Severity::Fine);
-        assert_eq!(check_clock(&rows, CLOCK_MIN).grade, Severity::Warning);
-        assert_eq!(check_clock(&rows, 0).grade, Severity::Problem);
+        let rows = DatabaseSummary { newest_event: Some(EARLIEST_TIME + DAY), ..DatabaseSummary::default() };
+        assert_eq!(check_clock(&rows, None, EARLIEST_TIME + DAY).grade, Severity::Fine);
+        assert_eq!(check_clock(&rows, None, EARLIEST_TIME).grade, Severity::Warning);
+        let leap = Some(HeldLeap { difference: -DAY, since: EARLIEST_TIME });
+        let finding = check_clock(&rows, leap, EARLIEST_TIME + 60_000);
+        assert_eq!(finding.grade, Severity::Problem);
+        assert!(finding.message.contains("24 hours back, 1 minute ago"), "{}", finding.message);
+        assert_eq!(check_clock(&rows, None, 0).grade, Severity::Problem);
     }
 
     #[test]

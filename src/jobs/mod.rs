@@ -1,6 +1,7 @@
 //! Background jobs of the server.
 
 pub mod certificates;
+pub mod clock_watch;
 pub mod event_expiry;
 pub mod external_writes;
 pub mod pending_steps;

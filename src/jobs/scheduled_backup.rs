@@ -66,7 +66,8 @@ fn run_schedule(store: &Store, schedule: &BackupSchedule, stopped: &Receiver<()>
 
 /// Time until the newest backup is as old as the backup interval. So a restart does not make a backup that is not due.
 fn first_wait(schedule: &BackupSchedule) -> Duration {
-    let age = backups::find_newest_backup_time(&schedule.folder).map(|at| clock::current_millis() - at);
+    let now = clock::current_millis();
+    let age = backups::find_newest_backup_time(&schedule.folder, now).map(|at| now - at);
     let Some(age) = age.and_then(|age| u64::try_from(age).ok()) else { return FIRST_DELAY };
     schedule.interval.saturating_sub(Duration::from_millis(age)).max(FIRST_DELAY)
 }

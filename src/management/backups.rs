@@ -44,7 +44,7 @@ pub fn write_backup_to_folder(
 ) -> std::result::Result<(WrittenBackup, usize), BackupError> {
     let file = scheduled::prepare_backup_path(folder.path, now)?;
     let written = store.back_up(&file, folder.with_log, stop)?;
-    let removed = scheduled::prune_backups(folder.path, folder.keep, &written.path)?;
+    let removed = scheduled::prune_backups(folder.path, folder.keep, &written.path, now)?;
     Ok((written, removed))
 }
 

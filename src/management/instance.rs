@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::clock::HeldLeap;
 use crate::error::Result;
 use crate::model::audit_context::AuditContext;
 pub use crate::store::StoreStatistics;
@@ -38,6 +39,12 @@ pub fn set_public_url(tx: &Tx<'_>, context: &AuditContext, url: &str) -> Result<
         ..NewAuditEntry::default()
     };
     audit::append_entry(tx, context, &entry)
+}
+
+/// Records that an operator accepted the time of the machine, which the server did not follow.
+pub fn record_accepted_clock(tx: &Tx<'_>, context: &AuditContext, leap: HeldLeap) -> Result<()> {
+    let after = Some(json!({"differenceSeconds": leap.difference / 1000}));
+    audit::append_entry(tx, context, &NewAuditEntry { action: "clock.accepted", after, ..NewAuditEntry::default() })
 }
 
 /// Enables or disables self-service: whether accounts may manage their own configurations. It takes effect with the

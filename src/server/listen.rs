@@ -1,5 +1,6 @@
 //! Checks of the listen address and the public URL at startup.
 
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -24,6 +25,11 @@ pub(super) fn refuse_plain_http(settings: &Settings) -> anyhow::Result<()> {
         .map_err(|problem| anyhow::anyhow!("plain HTTP is refused: {problem}"))
 }
 
+/// Prints a line for the operator. A full or closed standard output does not stop the server.
+pub(super) fn print_notice(line: &str) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
 /// Warns of a public URL that makes identity providers send tokens without encryption, or fail to connect.
 pub(super) fn warn_of_url(public_url: &str, tls: Option<&Tls>) {
     let host = &host_of_url(public_url);
@@ -35,6 +41,6 @@ pub(super) fn warn_of_url(public_url: &str, tls: Option<&Tls>) {
     } else {
         return;
     };
-    println!("WARNING: {public_url}: {warning}");
+    print_notice(&format!("WARNING: {public_url}: {warning}"));
     tracing::warn!(public_url, "{warning}");
 }

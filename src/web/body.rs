@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::body_budget::{BodyOwner, BodyReservation, UNCOUNTED_BYTES};
 use super::limits::{BODY_BYTES_PER_SECOND, BODY_DEADLINE, UNAUTHENTICATED_BODY_MAX_BYTES};
 use crate::error::{Error, Reason};
+use crate::web::network::IncomingBody;
 use crate::web::state::AppState;
 
 /// Bodies above this size get the memory for their announced length at once.
@@ -55,6 +56,7 @@ pub(super) async fn read_body(request: &HttpRequest, payload: Payload, limit: Bo
     let announced = read_announced_length(request, limit.max)?;
     let mut reservation = None;
     let max = limit.max;
+    let _incoming = IncomingBody::begin(request);
     let bytes = BodyReader { announced: announced.unwrap_or_default(), max };
     let bytes = bytes.collect(payload, |length| extend_reservation(&mut reservation, request, &limit, length)).await?;
     if let Some(reservation) = reservation {

@@ -74,7 +74,7 @@ impl App {
         Self::spawn_as(command, data, flags)
     }
 
-    fn spawn_as(mut command: Command, data: &Path, flags: &[&str]) -> Self {
+    pub(crate) fn spawn_as(mut command: Command, data: &Path, flags: &[&str]) -> Self {
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(flags);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -161,6 +161,16 @@ impl Drop for App {
 fn new_account() -> String {
     static ACCOUNTS: AtomicU32 = AtomicU32::new(1);
     format!("account-{}", ACCOUNTS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Waits until a condition is true, for at most two minutes.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_mins(2), "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Runs a command on a data directory.

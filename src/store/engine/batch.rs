@@ -209,7 +209,7 @@ impl WriterThread {
         let mut next = 0;
         let mut spent = Duration::ZERO;
         while let Some(due) = batch.get_mut(next) {
-            self.latest_time = self.latest_time.max(clock::current_millis());
+            self.latest_time = advance_time(self.latest_time, clock::current_millis());
             let start = Instant::now();
             self.deadline.arm(due.owner, start);
             let tx = Tx::new(connection, self.latest_time, &self.deadline, &self.shared);
@@ -322,6 +322,12 @@ fn run_job(tx: &Tx<'_>, connection: &Connection, job: &mut dyn QueuedWrite) -> r
 }
 
 /// The ids of the requests in a batch, for a log line about all of them.
+/// Returns the time of the next write: not earlier than the last one, except after a correction of a clock that was
+/// wrong, so that it does not date all later writes.
+fn advance_time(last: Millis, now: Millis) -> Millis {
+    if last.saturating_sub(now) > clock::CORRECTION_MAX { now } else { last.max(now) }
+}
+
 fn collect_request_ids(batch: &[DueWrite]) -> Option<Arc<str>> {
     let ids: Vec<&str> = batch.iter().filter_map(|due| due.write.request()).collect();
     (!ids.is_empty()).then(|| ids.join(",").into())

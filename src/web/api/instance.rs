@@ -5,6 +5,7 @@ use actix_web::web::Data;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::clock;
 use crate::management::instance;
 use crate::web::api::caller::{AllowedCaller, OperatorOnly, System};
 use crate::web::api::request_types::ApiRequest;
@@ -22,6 +23,24 @@ pub(super) struct ServerSettingsResponse {
     public_url: String,
     version: &'static str,
     user_tokens: UserTokensResponse,
+    clock: ClockResponse,
+}
+
+/// The time of the server and, if it differs, of its machine. The server does not follow a leap of more than five minutes
+/// until it is accepted or has lasted for an hour
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ServerClock)]
+pub(super) struct ClockResponse {
+    /// Time that the server uses
+    #[schema(format = DateTime)]
+    time: String,
+    /// Time of the machine minus time of the server, while a leap is not followed
+    #[schema(required)]
+    difference_seconds: Option<i64>,
+    /// When the leap was noticed
+    #[schema(required, format = DateTime)]
+    leaped_at: Option<String>,
 }
 
 /// Which user tokens are accepted; set with flags of `rollcall serve`
@@ -79,7 +98,29 @@ pub(super) async fn update_server_settings(
     Ok(json_response(&read_settings(&call.state)?))
 }
 
+/// Accept the time of the machine
+///
+/// After a leap of the machine's clock the server continues with its own time for an hour, because a wrong clock would end
+/// tokens and delete data. If the new time is right, this makes the server follow it at once. Without a leap it has no
+/// effect.
+#[utoipa::path(
+    post,
+    path = "/directory/resources/v1/settings/clock",
+    tag = "Server",
+    params(("frontegg-tenant-id" = Option<String>, Header, description = "The account; has no effect here")),
+    responses((status = 200, description = "The settings after the change", body = ServerSettingsResponse), WriteErrors)
+)]
+pub(super) async fn accept_clock(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
+    if let Some(leap) = clock::find_held_leap() {
+        let context = allowed.context;
+        call.write(move |tx| instance::record_accepted_clock(tx, &context, leap)).await?;
+        clock::confirm_system_clock().log();
+    }
+    Ok(json_response(&read_settings(&call.state)?))
+}
+
 fn read_settings(state: &Data<AppState>) -> Result<ServerSettingsResponse, ApiError> {
+    let leap = clock::find_held_leap();
     let user_tokens = state.signing.user_tokens.as_ref().map(crate::auth::jwt::UserTokens::settings);
     Ok(ServerSettingsResponse {
         self_service: state.store.read_inline(instance::is_self_service_enabled)?,
@@ -89,6 +130,11 @@ fn read_settings(state: &Data<AppState>) -> Result<ServerSettingsResponse, ApiEr
             configured: user_tokens.is_some(),
             issuer: user_tokens.map(|settings| settings.issuer.clone()),
             audience: user_tokens.map(|settings| settings.audiences.clone()).unwrap_or_default(),
+        },
+        clock: ClockResponse {
+            time: clock::format_rfc3339(clock::current_millis()),
+            difference_seconds: leap.map(|leap| leap.difference / 1000),
+            leaped_at: leap.map(|leap| clock::format_rfc3339(leap.since)),
         },
     })
 }

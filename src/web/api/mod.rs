@@ -95,6 +95,7 @@ fn register_routes(routes: &mut impl RouteCollector) {
     routes.add_route::<api_keys::__path_revoke_api_key, _, _>(api_keys::revoke_api_key);
     routes.add_route::<instance::__path_get_server_settings, _, _>(instance::get_server_settings);
     routes.add_route::<instance::__path_update_server_settings, _, _>(instance::update_server_settings);
+    routes.add_route::<instance::__path_accept_clock, _, _>(instance::accept_clock);
     routes.add_route::<openapi::__path_get_document, _, _>(openapi::get_document);
     routes.add_route::<reference::__path_get_page, _, _>(reference::get_page);
 }

@@ -82,10 +82,12 @@ async fn collect_metrics(state: &Data<AppState>, started: Millis) -> MetricsSnap
         log: crate::log::read_statistics(),
         calls: state.usage.calls.figures(),
         database: rows,
-        last_backup: schedule.and_then(|schedule| backups::find_newest_backup_time(&schedule.folder)),
+        last_backup: schedule
+            .and_then(|schedule| backups::find_newest_backup_time(&schedule.folder, clock::current_millis())),
         certificate_ends: state.server.certificate.as_ref().and_then(CertificateExpiry::not_after),
         process: read_process_statistics(),
         started,
+        clock_leap: clock::find_held_leap().map_or(0, |leap| leap.difference),
         is_sound: state.store.is_intact(),
     }
 }

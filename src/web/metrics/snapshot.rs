@@ -34,6 +34,8 @@ pub(super) struct MetricsSnapshot {
     pub(super) certificate_ends: Option<clock::Millis>,
     pub(super) process: ProcessStatistics,
     pub(super) started: clock::Millis,
+    /// Time of the machine minus time of the server in milliseconds, while a leap is not followed.
+    pub(super) clock_leap: clock::Millis,
     pub(super) is_sound: bool,
 }
 
@@ -97,8 +99,8 @@ impl MetricsWriter<'_> {
         ConstCounter::new(value).encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
     }
 
-    /// Encodes a timestamp, in seconds since 1970.
-    fn timestamp(&mut self, name: &str, help: &str, at: Option<clock::Millis>) -> EncodeResult {
+    /// Encodes milliseconds as seconds: a duration, or a timestamp in seconds since 1970.
+    fn seconds(&mut self, name: &str, help: &str, at: Option<clock::Millis>) -> EncodeResult {
         self.gauge(name, help, at.map(|at| at as f64 / 1e3))
     }
 
@@ -178,6 +180,8 @@ impl MetricsSnapshot {
 
     fn encode_database(&self, writer: &mut MetricsWriter<'_>) -> EncodeResult {
         let store = &self.store;
+        let help = "Time of the machine minus time of the server, while a leap of the clock is not followed";
+        writer.seconds("rollcall_clock_leap_seconds", help, Some(self.clock_leap))?;
         let help = "1 if the database is intact; 0 if it is damaged and rejects writes";
         writer.count("rollcall_database_sound", help, Some(self.is_sound.into()))?;
         writer.count("rollcall_database_bytes", "Size of the database file", store.database_bytes)?;
@@ -208,7 +212,7 @@ impl MetricsSnapshot {
             "Database connections that currently read lists and reports",
             Some(store.readers_in_use),
         )?;
-        writer.timestamp(
+        writer.seconds(
             "rollcall_last_backup_timestamp_seconds",
             "Time of the newest scheduled backup",
             self.last_backup,
@@ -233,7 +237,7 @@ impl MetricsSnapshot {
 
     fn encode_process(&self, writer: &mut MetricsWriter<'_>) -> EncodeResult {
         let help = "Expiry of the current certificate";
-        writer.timestamp("rollcall_certificate_expiry_timestamp_seconds", help, self.certificate_ends)?;
+        writer.seconds("rollcall_certificate_expiry_timestamp_seconds", help, self.certificate_ends)?;
         let build = LabelledFamily {
             name: "rollcall_build_info",
             help: "The running version",
@@ -241,7 +245,7 @@ impl MetricsSnapshot {
             label: "version",
         };
         writer.labelled(&build, &[(env!("CARGO_PKG_VERSION"), 1)])?;
-        writer.timestamp("process_start_time_seconds", "When the process started", Some(self.started))?;
+        writer.seconds("process_start_time_seconds", "When the process started", Some(self.started))?;
         writer.count("process_resident_memory_bytes", "Resident memory of the process", self.process.resident_bytes)?;
         writer.count("process_open_fds", "Open file descriptors", self.process.open_files)?;
         writer.count("process_max_fds", "Maximum number of open file descriptors", self.process.files_max)

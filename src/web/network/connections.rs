@@ -41,6 +41,12 @@ const RECORD_EVERY: Millis = 60 * 1000;
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// A connection may be idle for `KEEP_ALIVE` and this time. Then the head of its next request is not complete in time.
 const HEAD_GRACE: Duration = Duration::from_secs(5);
+/// Interval of the search for connections to close while the server stops.
+const STOP_SWEEP_EVERY: Duration = Duration::from_millis(200);
+/// How long a connection without a request is left open while the server stops: its last response may still be sent.
+const STOP_IDLE_MAX: Millis = 1_000;
+/// How long a body may be received while the server stops.
+const STOP_BODY_MAX: Millis = 2_000;
 /// Response to a connection above the limit, if it is not encrypted.
 const TOO_MANY_CONNECTIONS: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -81,6 +87,8 @@ struct ConnectionActivity {
     requests: AtomicUsize,
     /// When the connection was opened or the last request ended.
     idle_since: AtomicI64,
+    /// When the body that is being received began; 0 for none.
+    body_since: AtomicI64,
     /// When the last valid credential was recorded; 0 for never.
     credential_at: AtomicI64,
 }
@@ -119,6 +127,27 @@ impl Drop for ActiveRequest {
         if let Some(activity) = &self.0 {
             activity.idle_since.store(clock::current_millis(), Ordering::Relaxed);
             activity.requests.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The body of a request while it is received.
+pub(in crate::web) struct IncomingBody(Option<Arc<ConnectionActivity>>);
+
+impl IncomingBody {
+    pub(in crate::web) fn begin(request: &HttpRequest) -> Self {
+        let activity = request.conn_data::<SocketSlot>().map(|slot| Arc::clone(&slot.activity));
+        if let Some(activity) = &activity {
+            activity.body_since.store(clock::current_millis(), Ordering::Relaxed);
+        }
+        Self(activity)
+    }
+}
+
+impl Drop for IncomingBody {
+    fn drop(&mut self) {
+        if let Some(activity) = &self.0 {
+            activity.body_since.store(0, Ordering::Relaxed);
         }
     }
 }
@@ -221,9 +250,26 @@ impl ConnectionLimits {
     fn close_stalled(&self, now: Millis) -> usize {
         let longest = Millis::try_from((KEEP_ALIVE + HEAD_GRACE).as_millis()).unwrap_or(Millis::MAX);
         let table = self.lock();
-        let stalled = table.open.values().filter(|one| one.is_idle() && now - one.idle_since() > longest);
-        // The entry is removed when the connection has ended.
-        stalled.filter_map(|one| one.socket.as_ref()).map(|socket| shut_down(&SockRef::from(socket))).count()
+        close_matching(&table, |one| one.is_idle() && now - one.idle_since() > longest)
+    }
+
+    /// Closes the connections without a complete request, because the server stops.
+    fn close_incomplete(&self, now: Millis) -> usize {
+        close_matching(&self.lock(), |one| one.is_incomplete(now))
+    }
+}
+
+/// Closes the matching connections and returns how many. Their entries are removed when the connections have ended.
+fn close_matching(table: &ConnectionTable, is_matching: impl Fn(&OpenConnection) -> bool) -> usize {
+    let sockets = table.open.values().filter(|one| is_matching(one)).filter_map(|one| one.socket.as_ref());
+    sockets.map(|socket| shut_down(&SockRef::from(socket))).count()
+}
+
+/// Closes connections without a complete request while the server stops. Never returns.
+pub async fn close_incomplete_connections(limits: &ConnectionLimits) {
+    loop {
+        limits.close_incomplete(clock::current_millis());
+        tokio::time::sleep(STOP_SWEEP_EVERY).await;
     }
 }
 
@@ -270,6 +316,13 @@ impl ConnectionTable {
 impl OpenConnection {
     fn is_idle(&self) -> bool {
         self.activity.requests.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether no complete request is being handled, for longer than a stopping server waits.
+    fn is_incomplete(&self, now: Millis) -> bool {
+        let body_since = self.activity.body_since.load(Ordering::Relaxed);
+        let has_slow_body = body_since != 0 && now - body_since > STOP_BODY_MAX;
+        has_slow_body || self.is_idle() && now - self.idle_since() > STOP_IDLE_MAX
     }
 
     fn idle_since(&self) -> Millis {

@@ -12,8 +12,10 @@ use std::sync::Arc;
 pub use self::proxies::{TrustedProxies, UntrustedForwarder};
 use crate::settings::Settings;
 use crate::web::body_budget::BodyBudget;
-pub use crate::web::network::connections::{ActiveRequest, ConnectionLimits, bind_listener, close_stalled_connections};
-pub(in crate::web) use crate::web::network::connections::{limit_key, record_credential};
+pub use crate::web::network::connections::{
+    ActiveRequest, ConnectionLimits, bind_listener, close_incomplete_connections, close_stalled_connections,
+};
+pub(in crate::web) use crate::web::network::connections::{IncomingBody, limit_key, record_credential};
 pub use crate::web::network::open_files::{SocketCapacity, limit_sockets};
 pub use crate::web::network::rate_limits::RateLimits;
 

@@ -122,6 +122,7 @@ const NOTICES: &[(&str, &str)] = &[
     ("declared", "The attributes are declared. Requests store them from the next one on."),
     ("schema-removed", "The schema is gone."),
     ("backup", "The backup was made and checked."),
+    ("clock", "The server uses the time of the machine."),
     ("backup-runs", "A backup is being made. It appears in the list when it is done and was checked."),
     ("identity-linked", "Linked. You may sign in with this identity from now on."),
     ("codes-off", "One-time codes are off, and the recovery codes are gone."),

@@ -10,12 +10,10 @@ use rustls::ClientConfig;
 
 use super::authority::trusting;
 use super::pebble::{self, PebbleSetup, free_port};
-use crate::app::{App, rollcall};
+use crate::app::{App, rollcall, wait_until};
 use crate::http;
 
 const DAY: Duration = Duration::from_hours(24);
-/// Maximum wait for a certificate: the server tries again after 5, 10 and 20 seconds.
-const TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A server with two domains that logs to a file.
 fn server(setup: &PebbleSetup, data: &Path) -> App {
@@ -30,15 +28,6 @@ fn log(data: &Path) -> PathBuf {
 
 fn count_in_log(data: &Path, phrase: &str) -> usize {
     std::fs::read_to_string(log(data)).unwrap().matches(phrase).count()
-}
-
-#[track_caller]
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < TIMEOUT, "{what} did not happen");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// The certificate for that name, if the client trusts it.

@@ -121,6 +121,7 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/settings/server/url", [403, 403, 403]),
     ("/settings/server/self-service", [403, 403, 403]),
     ("/settings/backup", [403, 403, 403]),
+    ("/settings/doctor/clock", [403, 403, 403]),
 ];
 
 /// Routes without a session, with the status for a caller who does not know the secret.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::clock::Millis;
+use crate::clock::{CORRECTION_MAX, Millis};
 use crate::store::engine::backup::{BackupResult, delete_file, format_stamp, map_io_error};
 use crate::store::engine::files::create_private_folder;
 
@@ -57,16 +57,35 @@ pub fn list_backups(folder: &Path) -> Vec<ScheduledBackup> {
     list_backup_paths(folder).unwrap_or_default().iter().filter_map(read).collect()
 }
 
-/// Returns the time of the newest backup, or `None` if there is no backup.
-pub fn find_newest_time(folder: &Path) -> Option<Millis> {
-    list_backups(folder).last().map(|newest| newest.created_at)
+impl ScheduledBackup {
+    /// Whether the backup is dated in the future: the clock was wrong when it was made, or the file was renamed.
+    pub fn is_dated_after(&self, now: Millis) -> bool {
+        let latest = now.saturating_add(CORRECTION_MAX);
+        self.created_at > latest || is_named_after(&self.name, latest)
+    }
+}
+
+/// Returns the time of the newest backup, or `None` if there is no backup. Ignores backups that are dated in the future:
+/// they do not say how old the last real one is.
+pub fn find_newest_time(folder: &Path, now: Millis) -> Option<Millis> {
+    list_backups(folder).iter().rfind(|backup| !backup.is_dated_after(now)).map(|newest| newest.created_at)
+}
+
+/// Whether this name of a scheduled backup contains a later time.
+fn is_named_after(name: &str, time: Millis) -> bool {
+    name.strip_prefix(PREFIX).is_some_and(|rest| rest.trim_end_matches(SUFFIX) > format_stamp(time).as_str())
 }
 
 /// Deletes the oldest backups until `keep` are left, and incomplete files of interrupted backups. Returns how many
-/// backups were deleted. The new backup `created` is never deleted, even if the clock was set back.
-pub fn prune_backups(folder: &Path, keep: usize, created: &Path) -> BackupResult<usize> {
+/// backups were deleted. Backups that are named after a time in the future are deleted first. The new backup `created`
+/// is never deleted, even if the clock was set back.
+pub fn prune_backups(folder: &Path, keep: usize, created: &Path, now: Millis) -> BackupResult<usize> {
     let mut others = list_backup_paths(folder)?;
     others.retain(|path| path.file_name() != created.file_name());
+    let latest = now.saturating_add(CORRECTION_MAX);
+    others.sort_by_key(|path| {
+        !path.file_name().and_then(|name| name.to_str()).is_some_and(|name| is_named_after(name, latest))
+    });
     let surplus = (others.len() + 1).saturating_sub(keep.max(1));
     others.iter().take(surplus).try_for_each(|path| delete_file(path))?;
     for entry in fs::read_dir(folder).map_err(|error| map_io_error("list", folder, error))?.flatten() {
@@ -94,6 +113,31 @@ fn is_backup_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn backups_dated_in_the_future_hide_nothing_and_are_deleted_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = 1_784_021_400_000;
+        let make = |name: &str, at: Millis| {
+            let file = fs::File::create(folder.path().join(name)).unwrap();
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(at.unsigned_abs());
+            file.set_modified(time).unwrap();
+        };
+        make("rollcall-20990101T000000Z.db", now);
+        assert_eq!(find_newest_time(folder.path(), now), None);
+        make("rollcall-20260701T000000Z.db", now - 1_000_000);
+        make("rollcall-20260702T000000Z.db", now - 500_000);
+        make("rollcall-20260703T000000Z.db", now + 500_000);
+        assert_eq!(find_newest_time(folder.path(), now), Some(now - 500_000));
+        let created = folder.path().join("rollcall-20260714T093000Z.db");
+        make("rollcall-20260714T093000Z.db", now);
+        assert_eq!(prune_backups(folder.path(), 3, &created, now).unwrap(), 2);
+        let left: Vec<_> = list_backups(folder.path()).into_iter().map(|backup| backup.name).collect();
+        assert_eq!(
+            left,
+            ["rollcall-20260702T000000Z.db", "rollcall-20260703T000000Z.db", "rollcall-20260714T093000Z.db"]
+        );
+    }
 
     #[test]
     fn only_names_of_scheduled_backups_match() {

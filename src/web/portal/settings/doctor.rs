@@ -2,12 +2,14 @@
 
 use actix_web::web::Data;
 use askama::Template;
+use serde::Deserialize;
 
 use crate::clock;
 use crate::doctor::{self, Finding, ServerStatus, Severity};
+use crate::management::instance;
 use crate::tls::CertificateExpiry;
 use crate::web::portal::forms::PageRequest;
-use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
+use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::settings::admins::SystemAdmin;
 use crate::web::state::AppState;
 
@@ -19,6 +21,7 @@ struct DoctorPage {
     found: Vec<Finding>,
     problems: usize,
     warnings: usize,
+    has_leap: bool,
 }
 
 impl DoctorPage {
@@ -43,8 +46,23 @@ pub(crate) async fn show_doctor(admin: SystemAdmin, page_request: PageRequest) -
     let found = page_request.read(look).await?;
     let count = |grade| found.iter().filter(|one| one.grade == grade).count();
     let (problems, warnings) = (count(Severity::Problem), count(Severity::Warning));
+    let has_leap = clock::find_held_leap().is_some();
     let layout = PageLayout::new("Doctor", Some(&admin.signed), NavigationEntry::Settings);
-    Ok(render_page(200, &DoctorPage { layout, tab: "doctor", found, problems, warnings }))
+    Ok(render_page(200, &DoctorPage { layout, tab: "doctor", found, problems, warnings, has_leap }))
+}
+
+#[derive(Deserialize)]
+struct EmptyClockForm {}
+
+/// `POST /settings/doctor/clock`
+pub(crate) async fn accept_clock(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    page_request.form::<EmptyClockForm>(&admin.signed).await?;
+    if let Some(leap) = clock::find_held_leap() {
+        let context = admin.context;
+        page_request.write(move |tx| instance::record_accepted_clock(tx, &context, leap)).await?;
+        clock::confirm_system_clock().log();
+    }
+    Ok(redirect_to("/settings/doctor?done=clock").finish())
 }
 
 /// Findings that only the running process has.

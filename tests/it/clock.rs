@@ -1,0 +1,140 @@
+//! A clock of the machine that leaps while the server runs. A small library, which the C compiler builds, shifts the time
+//! that the server reads.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::app::{App, wait_until};
+use crate::portal::browser::Browser;
+
+const SETTINGS: &str = "/directory/resources/v1/settings";
+const DAY: i64 = 24 * 60 * 60;
+const YEAR: i64 = 365 * DAY;
+
+/// A server whose system clock the test shifts.
+struct ShiftedServer {
+    folder: tempfile::TempDir,
+    app: App,
+}
+
+impl ShiftedServer {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let library = build_library(folder.path());
+        let file = folder.path().join("shift");
+        fs::write(&file, "0").unwrap();
+        let environment = [("LD_PRELOAD", library.to_str().unwrap()), ("SHIFTED_CLOCK_FILE", file.to_str().unwrap())];
+        let app = App::start_in(&folder.path().join("data"), &[], &environment, &folder.path().join("log"));
+        Self { folder, app }
+    }
+
+    fn shift(&self, seconds: i64) {
+        // Renamed, so that the server never reads an empty file.
+        let (new, file) = (self.folder.path().join("new"), self.folder.path().join("shift"));
+        fs::write(&new, seconds.to_string()).unwrap();
+        fs::rename(new, file).unwrap();
+    }
+
+    fn clock(&self) -> Value {
+        self.app.operator().get(SETTINGS).answered(200).json["clock"].clone()
+    }
+
+    /// Waits until the server has noticed the shift; `None` means no difference.
+    fn wait_for_difference(&self, seconds: Option<i64>) {
+        let is_noticed = || match (self.clock()["differenceSeconds"].as_i64(), seconds) {
+            (None, None) => true,
+            (Some(found), Some(expected)) => (found - expected).abs() <= 2,
+            _ => false,
+        };
+        wait_until("the server notices the clock", is_noticed);
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+}
+
+fn build_library(folder: &Path) -> PathBuf {
+    let library = folder.join("shifted_clock.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/clock/shifted_clock.c");
+    let built =
+        Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).args([source, "-ldl"]).status();
+    assert!(built.unwrap().success());
+    library
+}
+
+fn year_of(text: &str) -> i64 {
+    text.split('-').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_leap_of_the_clock_dates_and_ends_nothing() {
+    let server = ShiftedServer::start();
+    let client = server.app.configuration("okta");
+    let mut owner = Browser::owner(&server.app);
+    let before = client.post("/Users", &json!({"userName": "before"})).answered(201).json;
+    let this_year = year_of(before["meta"]["created"].as_str().unwrap());
+    for leap in [YEAR, -YEAR, 11 * 60, 2 * YEAR] {
+        server.shift(leap);
+        server.wait_for_difference(Some(leap));
+        // The write is dated with the time of the server, the session and the token still work, and nothing expired.
+        let name = format!("during {leap}");
+        let user = client.post("/Users", &json!({"userName": name})).answered(201).json;
+        let created = user["meta"]["created"].as_str().unwrap();
+        assert!(
+            (this_year..=this_year + 1).contains(&year_of(created))
+                && created >= before["meta"]["created"].as_str().unwrap()
+        );
+        assert!(owner.get("/settings/doctor").contains("The clock of the machine leaped"));
+    }
+    let events = server.app.operator().get("/directory/resources/v1/events?limit=100").answered(200).json;
+    assert_eq!(events["events"].as_array().map(Vec::len), Some(6), "{events}");
+    server.shift(0);
+    server.wait_for_difference(None);
+    assert!(!owner.get("/settings/doctor").contains("The clock of the machine leaped"));
+    let log = server.log();
+    assert!(
+        log.contains("THE CLOCK OF THE MACHINE LEAPED") && log.contains("returned to the time of the server"),
+        "{log}"
+    );
+}
+
+#[test]
+fn small_corrections_are_followed_and_leaps_when_they_are_accepted() {
+    let server = ShiftedServer::start();
+    let operator = server.app.operator();
+    let time = || server.clock()["time"].as_str().unwrap().to_owned();
+    let (before, corrected) = (time(), 4 * 60);
+    server.shift(corrected);
+    let minutes_ahead = || {
+        let millis = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        (millis(&time()) - millis(&before)) / 60_000
+    };
+    wait_until("the correction is followed", || minutes_ahead() >= 4);
+    server.wait_for_difference(None);
+    // Without a leap there is nothing to accept.
+    assert_eq!(
+        operator.post(&format!("{SETTINGS}/clock"), &json!({})).answered(200).json["clock"]["leapedAt"],
+        Value::Null
+    );
+    server.shift(400 * DAY);
+    server.wait_for_difference(Some(400 * DAY - corrected));
+    let accepted = operator.post(&format!("{SETTINGS}/clock"), &json!({})).answered(200).json;
+    assert_eq!(accepted["clock"]["differenceSeconds"], Value::Null);
+    assert!(minutes_ahead() >= 400 * 24 * 60);
+    let audit = operator.get("/directory/resources/v1/audit").answered(200).json.to_string();
+    assert_eq!(audit.matches("clock.accepted").count(), 1, "{audit}");
+    // Back again, accepted in the portal: later writes are not dated a year ahead.
+    let mut owner = Browser::owner(&server.app);
+    server.shift(0);
+    server.wait_for_difference(Some(-400 * DAY));
+    owner.get("/settings/doctor");
+    owner.submit("/settings/doctor/clock", &[]);
+    assert!(minutes_ahead() < 24 * 60);
+    let client = server.app.configuration("okta");
+    let created = client.post("/Users", &json!({"userName": "after"})).answered(201).json;
+    assert_eq!(year_of(created["meta"]["created"].as_str().unwrap()), year_of(&before));
+}
