@@ -404,7 +404,12 @@ mod tests {
                     rows::find_credentials_by_id(at, id)?.unwrap(),
                     rows::count_recovery_codes(at, id)?,
                     sessions::list_admin_sessions(at, id)?,
-                    audit::list_entries(at, &audit::AuditQuery::default(), 10)?,
+                    audit::list_entries(
+                        at,
+                        &audit::AuditQuery::default(),
+                        audit::AuditLimit { count: 10, bytes: usize::MAX },
+                    )?
+                    .0,
                 ))
             })
             .unwrap();

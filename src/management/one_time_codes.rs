@@ -253,7 +253,12 @@ mod tests {
         }
         let (wrong, entries) = store
             .read_inline(|at| {
-                let entries = audit::list_entries(at, &audit::AuditQuery::default(), 50)?;
+                let entries = audit::list_entries(
+                    at,
+                    &audit::AuditQuery::default(),
+                    audit::AuditLimit { count: 50, bytes: usize::MAX },
+                )?
+                .0;
                 Ok((second_factor::read_wrong_codes(at, ADMIN)?, entries))
             })
             .unwrap();

@@ -13,9 +13,10 @@ use crate::model::ids;
 use crate::model::quota::{QuotaDefaults, QuotaKind};
 use crate::model::request::{CallHealth, CallOutcome, LoggedCall};
 use crate::model::traffic::{HourlyCalls, fill_hours};
+use crate::provisioning::lists::ANSWER_MAX_BYTES;
 use crate::store::recent_use::UnsavedUse;
 use crate::store::tables::audit::NewAuditEntry;
-use crate::store::tables::request_log as rows;
+use crate::store::tables::request_log::{self as rows, RequestLogLimit};
 pub use crate::store::tables::request_log::{RequestLogPage, RequestLogQuery};
 use crate::store::tables::{api_keys, configurations as configuration_rows, instance, tokens, traffic, usage};
 use crate::store::{Snapshot, Tx};
@@ -144,7 +145,8 @@ pub fn list_calls(
     query: &RequestLogQuery,
     limit: u32,
 ) -> Result<RequestLogPage> {
-    rows::list_requests(at, configurations::find_configuration(at, scope, configuration_id)?.key, query, limit)
+    let key = configurations::find_configuration(at, scope, configuration_id)?.key;
+    rows::list_requests(at, key, query, RequestLogLimit { count: limit, bytes: ANSWER_MAX_BYTES })
 }
 
 /// Returns a page of the log of a configuration with the bodies of each call, newest first.
@@ -159,6 +161,7 @@ pub fn list_calls_with_bodies(
     limit: u32,
 ) -> Result<RequestLogPage> {
     let key = configurations::find_configuration(at, scope, configuration_id)?.key;
+    let limit = RequestLogLimit { count: limit, bytes: ANSWER_MAX_BYTES };
     let RequestLogPage { calls, next } = rows::list_requests(at, key, query, limit)?;
     let with_bodies = |call: LoggedCall| Ok(rows::find_request_by_id(at, key, &call.id)?.unwrap_or(call));
     Ok(RequestLogPage { calls: calls.into_iter().map(with_bodies).collect::<Result<_>>()?, next })
@@ -454,6 +457,26 @@ mod tests {
         assert_eq!(fixture.store.read_inline(|at| list_overdue_logs(at, now)).unwrap(), [key]);
         while fixture.write(move |tx| prune_log(tx, key, 1)) > 0 {}
         assert_eq!(fixture.store.read_inline(|at| rows::count_requests(at, key)).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_page_of_large_calls_ends_early_and_the_next_one_continues() {
+        let fixture = Fixture::new();
+        fixture.log(&CallTarget::Key(fixture.key), CallOutcome::Succeeded, 1..=9);
+        let (mut seen, mut query) = (Vec::new(), RequestLogQuery::default());
+        loop {
+            // Three calls fit, and a fourth one does not.
+            let limit = RequestLogLimit { count: 100, bytes: 1_999 };
+            let list = |at: &Snapshot<'_>| rows::list_requests(at, fixture.key, &query, limit);
+            let page = fixture.store.read_inline(list).unwrap();
+            assert!((1..=3).contains(&page.calls.len()), "{}", page.calls.len());
+            seen.extend(page.calls.iter().map(|call| call.at));
+            query.before = page.next;
+            if query.before.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, [9, 8, 7, 6, 5, 4, 3, 2, 1]);
     }
 
     #[test]

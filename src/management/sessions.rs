@@ -216,7 +216,13 @@ mod tests {
                         tokens::list_tokens(at, &all, &id, None, 10)?.len(),
                         setup_links::list_links(at, &all, &id, None, 10)?.len(),
                         api_keys::list_api_keys(at, None, None, 10)?.len(),
-                        audit::list_entries(at, &audit::AuditQuery::default(), 100)?.len(),
+                        audit::list_entries(
+                            at,
+                            &audit::AuditQuery::default(),
+                            audit::AuditLimit { count: 100, bytes: usize::MAX },
+                        )?
+                        .0
+                        .len(),
                     ))
                 })
                 .unwrap()

@@ -381,7 +381,16 @@ mod tests {
     }
 
     fn actions(store: &Store) -> Vec<String> {
-        let found = store.read_inline(|at| audit::list_entries(at, &audit::AuditQuery::default(), 50)).unwrap();
+        let found = store
+            .read_inline(|at| {
+                audit::list_entries(
+                    at,
+                    &audit::AuditQuery::default(),
+                    audit::AuditLimit { count: 50, bytes: usize::MAX },
+                )
+            })
+            .unwrap()
+            .0;
         found.into_iter().map(|entry| entry.action).collect()
     }
 

@@ -95,7 +95,7 @@ fn build_context(id: &str, name: &str, address: Option<String>) -> AuditContext 
 mod tests {
     use super::*;
     use crate::store::Store;
-    use crate::store::tables::audit::AuditQuery;
+    use crate::store::tables::audit::{AuditLimit, AuditQuery};
 
     #[test]
     fn failures_of_an_hour_are_one_entry_per_admin_and_reason_and_the_number_of_subjects_is_limited() {
@@ -106,7 +106,8 @@ mod tests {
             let failures = SignInFailures { count: 3, at: 1, address: Some("192.0.2.1".to_owned()) };
             store.write_blocking(move |tx| record_failures(tx, &failed, &failures)).unwrap();
         };
-        let list = || store.read_inline(|at| audit::list_entries(at, &AuditQuery::default(), 10_000)).unwrap();
+        let limit = AuditLimit { count: 10_000, bytes: usize::MAX };
+        let list = || store.read_inline(|at| audit::list_entries(at, &AuditQuery::default(), limit)).unwrap().0;
         for _ in 0..10 {
             record("ada", "wrong_password");
             record("bob", "wrong_password");

@@ -105,8 +105,20 @@ pub struct AuditQuery {
     pub until: Option<Millis>,
 }
 
-/// Returns at most `limit` entries, newest first.
-pub fn list_entries(at: &Snapshot<'_>, query: &AuditQuery, limit: u32) -> Result<Vec<AuditEntry>> {
+/// Limits of a list of entries.
+#[derive(Debug, Clone, Copy)]
+pub struct AuditLimit {
+    /// Most entries.
+    pub count: u32,
+    /// Most bytes of their values. The first entry is always included.
+    pub bytes: usize,
+}
+
+/// Bytes of an entry without its values, approximately.
+const ENTRY_BYTES: usize = 500;
+
+/// Returns the entries up to the limit, newest first, and whether the bytes ended the list, so that more follow.
+pub fn list_entries(at: &Snapshot<'_>, query: &AuditQuery, limit: AuditLimit) -> Result<(Vec<AuditEntry>, bool)> {
     // The query plan depends on the filter: one index for a configuration, another for an account, otherwise the table.
     // The index has the ids of accounts, and the key excludes an earlier account with the same id.
     let scope = match (&query.configuration_id, &query.account) {
@@ -133,9 +145,24 @@ pub fn list_entries(at: &Snapshot<'_>, query: &AuditQuery, limit: u32) -> Result
         ":action": query.action,
         ":since": query.since,
         ":until": query.until,
-        ":limit": limit,
+        ":limit": limit.count,
     };
-    at.list_rows(&sql, parameters, read_entry)
+    let mut statement = at.prepare(&sql)?;
+    let mut rows = statement.query(parameters)?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        bytes += ENTRY_BYTES + measure_text(row, "before")? + measure_text(row, "after")?;
+        if bytes > limit.bytes && !found.is_empty() {
+            return Ok((found, true));
+        }
+        found.push(read_entry(row)?);
+    }
+    Ok((found, false))
+}
+
+/// The length of a text column, 0 for NULL.
+fn measure_text(row: &Row<'_>, column: &str) -> rusqlite::Result<usize> {
+    Ok(row.get_ref(column)?.as_str_or_null()?.map_or(0, str::len))
 }
 
 fn read_entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {

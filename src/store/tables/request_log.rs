@@ -126,13 +126,25 @@ fn get_body_length(body: &LoggedBody) -> Option<i64> {
     body.bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX))
 }
 
-/// Returns a page of at most `limit` rows, newest first. If the filter matches few rows, a page can have fewer rows and
-/// still be followed by another.
+/// Limits of a page of the request log.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLogLimit {
+    /// Most rows.
+    pub count: u32,
+    /// Most bytes of their paths and details. The first row is always included.
+    pub bytes: usize,
+}
+
+/// Bytes of a row without its path and details, approximately.
+const CALL_BYTES: usize = 500;
+
+/// Returns a page up to the limit, newest first. If the filter matches few rows, or the rows are large, a page can have fewer
+/// rows and still be followed by another.
 pub fn list_requests(
     at: &Snapshot<'_>,
     configuration: i64,
     query: &RequestLogQuery,
-    limit: u32,
+    limit: RequestLogLimit,
 ) -> Result<RequestLogPage> {
     let end = find_scan_end(at, configuration, query)?;
     let from = [end.as_deref(), query.from.as_deref()].into_iter().flatten().max().unwrap_or_default();
@@ -147,12 +159,21 @@ pub fn list_requests(
         ":resource": query.resource,
         ":text": query.text,
         ":everywhere": query.search_content,
-        ":limit": i64::from(limit) + 1,
+        ":limit": i64::from(limit.count) + 1,
     };
-    let mut calls = at.list_rows(&build_page_sql(query), parameters, read_request)?;
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = calls.len() > limit;
-    calls.truncate(limit);
+    let most = usize::try_from(limit.count).unwrap_or(usize::MAX);
+    let mut statement = at.prepare(&build_page_sql(query))?;
+    let mut rows = statement.query(parameters)?;
+    let (mut calls, mut bytes, mut has_more): (Vec<LoggedCall>, _, _) = (Vec::new(), 0, false);
+    while let Some(row) = rows.next()? {
+        let call = read_request(row)?;
+        bytes += CALL_BYTES + call.path.len() + call.detail.as_ref().map_or(0, String::len);
+        has_more = calls.len() >= most || (bytes > limit.bytes && !calls.is_empty());
+        if has_more {
+            break;
+        }
+        calls.push(call);
+    }
     let end = end.filter(|end| query.from.as_ref().is_none_or(|from| end > from));
     let next = if has_more { calls.last().map(|last| last.id.clone()) } else { end };
     Ok(RequestLogPage { calls, next })

@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::caller::{AllowedCaller, Audit};
 use super::cursor::{CursorPage, PageQuery};
 use crate::clock;
-use crate::management::audit::{self, AuditEntry, AuditQuery};
+use crate::management::audit::{self, AuditEntry, AuditPage, AuditQuery};
 use crate::model::audit_context::AccountScope;
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiError, ApiResult, ReadErrors, json_response};
@@ -124,9 +124,9 @@ pub(super) async fn list_audit_entries(allowed: AllowedCaller<Audit>, call: ApiR
     let page = call.query::<PageQuery>()?;
     let limit = page.limit()?;
     let query = call.query::<ListAuditQuery>()?.into_query(page.position()?, &allowed.context.scope)?;
-    let rows = match query {
-        Some(query) => call.read(move |at| audit::list_audit_entries(at, &query, limit + 1)).await?,
-        None => Vec::new(),
+    let AuditPage { entries, has_more } = match query {
+        Some(query) => call.read(move |at| audit::list_audit_entries(at, &query, limit)).await?,
+        None => AuditPage::default(),
     };
-    Ok(json_response(&CursorPage::from_rows(rows, limit, |row| row.number, AuditEntryResponse::from)))
+    Ok(json_response(&CursorPage::from_page(entries, has_more, |row| row.number, AuditEntryResponse::from)))
 }

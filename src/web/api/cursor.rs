@@ -72,6 +72,16 @@ impl<T> CursorPage<T> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let has_more = rows.len() > limit;
         rows.truncate(limit);
+        Self::from_page(rows, has_more, position, convert)
+    }
+
+    /// Creates a page from its rows. `has_more` means that there is a next page.
+    pub(super) fn from_page<R, P: Serialize>(
+        rows: Vec<R>,
+        has_more: bool,
+        position: impl Fn(&R) -> P,
+        convert: impl Fn(R) -> T,
+    ) -> Self {
         Self {
             next_cursor: rows.last().filter(|_| has_more).and_then(|row| encode_cursor(&position(row))),
             items: rows.into_iter().map(convert).collect(),

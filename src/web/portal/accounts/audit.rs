@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::clock;
-use crate::management::audit::{self, AuditEntry, AuditQuery};
+use crate::management::audit::{self, AuditEntry, AuditPage, AuditQuery};
 use crate::model::audit_context::AccountScope;
 pub(crate) use crate::web::portal::accounts::audit::export::{export_csv, export_json};
 use crate::web::portal::forms::PageRequest;
@@ -116,7 +116,7 @@ impl From<AuditEntry> for AuditRow {
 
 #[derive(Template)]
 #[template(path = "portal/audit.html")]
-struct AuditPage {
+struct AuditLogPage {
     layout: PageLayout,
     query: AuditForm,
     found: Vec<AuditRow>,
@@ -126,7 +126,7 @@ struct AuditPage {
     zone: String,
 }
 
-impl AuditPage {
+impl AuditLogPage {
     fn actions() -> [&'static str; 10] {
         ["account", "admin", "api_key", "configuration", "link", "role", "schema", "session", "settings", "token"]
     }
@@ -135,14 +135,13 @@ impl AuditPage {
 /// `GET /audit`
 pub(crate) async fn show_audit(admin: PermittedAdmin<Audit>, page_request: PageRequest) -> PageResult {
     let query: AuditForm = page_request.query().unwrap_or_default();
-    let mut found = match query.to_query(&admin.context.scope, &admin.signed.zone()) {
-        Some(filter) => page_request.read(move |at| audit::list_audit_entries(at, &filter, PER_PAGE + 1)).await?,
-        None => Vec::new(),
+    let AuditPage { entries, has_more } = match query.to_query(&admin.context.scope, &admin.signed.zone()) {
+        Some(filter) => page_request.read(move |at| audit::list_audit_entries(at, &filter, PER_PAGE)).await?,
+        None => AuditPage::default(),
     };
-    let has_more = found.len() > PER_PAGE as usize;
-    found.truncate(PER_PAGE as usize);
-    let next = found.last().filter(|_| has_more).map(|last| format!("{}&before={}", query.url("/audit"), last.number));
+    let next =
+        entries.last().filter(|_| has_more).map(|last| format!("{}&before={}", query.url("/audit"), last.number));
     let layout = PageLayout::new("Audit log", Some(&admin.signed), NavigationEntry::Audit);
-    let (found, zone) = (found.into_iter().map(AuditRow::from).collect(), admin.signed.zone().name().to_owned());
-    Ok(render_page(200, &AuditPage { layout, query, found, next, zone }))
+    let (found, zone) = (entries.into_iter().map(AuditRow::from).collect(), admin.signed.zone().name().to_owned());
+    Ok(render_page(200, &AuditLogPage { layout, query, found, next, zone }))
 }

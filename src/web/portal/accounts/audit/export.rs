@@ -5,14 +5,14 @@ use actix_web::http::header::CONTENT_DISPOSITION;
 use serde_json::{Value, json};
 
 use crate::clock;
-use crate::management::audit::{self, AuditEntry};
+use crate::management::audit::{self, AuditEntry, AuditPage};
 use crate::web::portal::accounts::audit::AuditForm;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{PageError, PageResult};
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::required_permission::Audit;
 
-/// Most entries in one file; the dates of the filter select the others.
+/// Most entries in one file, which also has the size limit of every answer. The dates of the filter select the others.
 const ROWS_MAX: u32 = 10_000;
 
 const COLUMNS: [&str; 13] = [
@@ -33,33 +33,37 @@ const COLUMNS: [&str; 13] = [
 
 /// `GET /audit/export.csv`
 pub(crate) async fn export_csv(admin: PermittedAdmin<Audit>, page_request: PageRequest) -> PageResult {
-    let found = read_entries(&admin, &page_request).await?;
+    let page = read_entries(&admin, &page_request).await?;
     let mut text = COLUMNS.join(",");
     text.push_str("\r\n");
-    for record in &found {
+    for record in &page.entries {
         let cells: Vec<String> = csv_cells(record).iter().map(|value| csv_cell(value)).collect();
         text.push_str(&cells.join(","));
         text.push_str("\r\n");
     }
-    Ok(download_response("csv", "text/csv; charset=utf-8").body(text))
+    Ok(download_response("csv", "text/csv; charset=utf-8", &page).body(text))
 }
 
 /// `GET /audit/export.json`
 pub(crate) async fn export_json(admin: PermittedAdmin<Audit>, page_request: PageRequest) -> PageResult {
-    let found = read_entries(&admin, &page_request).await?;
-    let items: Vec<Value> = found.iter().map(json_object).collect();
-    Ok(download_response("json", "application/json").body(Value::from(items).to_string()))
+    let page = read_entries(&admin, &page_request).await?;
+    let items: Vec<Value> = page.entries.iter().map(json_object).collect();
+    Ok(download_response("json", "application/json", &page).body(Value::from(items).to_string()))
 }
 
-async fn read_entries(admin: &PermittedAdmin<Audit>, page_request: &PageRequest) -> Result<Vec<AuditEntry>, PageError> {
+async fn read_entries(admin: &PermittedAdmin<Audit>, page_request: &PageRequest) -> Result<AuditPage, PageError> {
     let query: AuditForm = page_request.query().unwrap_or_default();
-    let Some(filter) = query.to_query(&admin.context.scope, &admin.signed.zone()) else { return Ok(Vec::new()) };
+    let Some(filter) = query.to_query(&admin.context.scope, &admin.signed.zone()) else {
+        return Ok(AuditPage::default());
+    };
     Ok(page_request.read(move |at| audit::list_audit_entries(at, &filter, ROWS_MAX)).await?)
 }
 
-fn download_response(ending: &str, kind: &'static str) -> actix_web::HttpResponseBuilder {
+/// The name of a file that lacks older entries says that it has the newest ones only.
+fn download_response(ending: &str, kind: &'static str, page: &AuditPage) -> actix_web::HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
-    let name = format!("attachment; filename=\"audit.{ending}\"");
+    let part = if page.has_more { "-newest" } else { "" };
+    let name = format!("attachment; filename=\"audit{part}.{ending}\"");
     response.content_type(kind).insert_header((CONTENT_DISPOSITION, name));
     response
 }
