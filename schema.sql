@@ -125,6 +125,13 @@ CREATE TABLE resource_values (
     PRIMARY KEY (configuration, path, key, resource)
 ) STRICT, WITHOUT ROWID;
 
+-- Deleted resources that more resources referred to than one transaction may change. A job removes the references.
+CREATE TABLE pending_references (
+    configuration INTEGER NOT NULL REFERENCES configurations (configuration),
+    deleted_id    TEXT NOT NULL,
+    PRIMARY KEY (configuration, deleted_id)
+) STRICT, WITHOUT ROWID;
+
 -- Group memberships. A user's `groups` attribute is derived from this table and never stored.
 CREATE TABLE group_members (
     group_resource  INTEGER NOT NULL REFERENCES resources (resource),

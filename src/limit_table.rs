@@ -13,7 +13,7 @@ use crate::provisioning::{feed, lists};
 use crate::scim::{bulk, cursor, filter, index, json, members, password, patch, schema, validate, work};
 use crate::server;
 use crate::settings;
-use crate::store::engine::{checkpointer, job_deadline, readers, scan_queue, snapshot_gate};
+use crate::store::engine::{checkpointer, job_deadline, readers, snapshot_gate, work_queue};
 use crate::web::{api, bulk_jobs, call_log, limits, login_throttle, network, password_hashing, scim};
 
 /// One limit.
@@ -313,23 +313,33 @@ fn list_work_limits() -> Vec<LimitRow> {
         ),
         row("waiting of one Bulk request", LimitValue::Time(bulk_jobs::BULK_WAIT_MAX), "429 with `Retry-After`"),
         row("concurrent writes of one Bulk request", count(limits::BULK_WRITES_AT_ONCE), "its other operations wait"),
-        row("queries that run at once", count(scan_queue::SCANS_MAX), "they wait"),
+        row("queries that run at once", count(work_queue::SCANS_MAX), "they wait"),
         row(
             "of these, queries of one configuration; one while another configuration waits",
-            count(scan_queue::OWNER_SCANS_MAX),
+            count(work_queue::OWNER_SCANS_MAX),
             "they wait; the time of the queries is shared equally between the configurations",
         ),
         row(
             "waiting queries of one configuration",
-            count(scan_queue::CONFIGURATION_WAITING_MAX),
+            count(work_queue::CONFIGURATION_WAITING_MAX),
             "429 with `Retry-After`",
         ),
         row(
             "waiting queries of the management API and the portal",
-            count(scan_queue::MANAGEMENT_WAITING_MAX),
+            count(work_queue::MANAGEMENT_WAITING_MAX),
             "429 with `Retry-After`",
         ),
-        row("waiting of one query", LimitValue::Time(scan_queue::WAIT_MAX), busy),
+        row("waiting of one query or large body", LimitValue::Time(work_queue::WAIT_MAX), busy),
+        row(
+            "bodies above 32 KiB, large PATCH and Bulk requests that are processed at once",
+            count(work_queue::DOCUMENTS_MAX),
+            "they wait",
+        ),
+        row(
+            "of these, requests of one configuration",
+            count(work_queue::OWNER_DOCUMENTS_MAX),
+            "they wait; at most as many as queries; the time is shared equally between the configurations",
+        ),
         row("one query", LimitValue::Time(readers::BLOCKING_READ_MAX), "400 `tooMany`"),
         row(
             "snapshot of a query that evaluates a filter for each resource",
@@ -370,7 +380,7 @@ fn list_work_limits() -> Vec<LimitRow> {
         row("passwords of new devices that wait to be hashed", count(password_hashing::NEW_DEVICES_WAITING_MAX), "429"),
         row("resources on a page of a list", count(switches::PAGE_MAX), "the page is shorter"),
         row(
-            "resources in one answer: SCIM list, management API list, event feed; at least one resource",
+            "resources, changes or calls in one answer: SCIM list, management API list, event feed, audit export; at least one",
             bytes(lists::ANSWER_MAX_BYTES),
             "the page is shorter, as reported in `itemsPerPage`, `nextCursor` or `hasMore`",
         ),

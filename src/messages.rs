@@ -100,6 +100,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::BodyTooLarge => "the body is larger than {max} bytes; split the request",
         Reason::BodyMemoryExhausted => "there are too many large bodies at the same time; try again in a few seconds",
         Reason::BodyTimeout => "the body did not arrive in time",
+        Reason::ClientDisconnected => "the client closed the connection before the query ended",
         Reason::BodyIncomplete => "the body is incomplete or its framing is not valid",
         Reason::BodyCompressed => "compressed bodies are not accepted: leave out Content-Encoding",
         Reason::BodyNotObject => "the body must be a JSON object",

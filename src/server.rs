@@ -38,8 +38,8 @@ use crate::web::{api, assets, portal, scim};
 const SETUP_MILLIS: i64 = 30 * 60 * 1000;
 /// Time that running requests have to finish when the server stops, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
-/// Threads of each worker for scans and large bodies: scans cannot occupy all of them, and each one uses memory.
-const BLOCKING_THREADS: usize = Store::SCANS_MAX + 2;
+/// Threads of each worker for scans and large documents: each one that may run has a thread, and each thread uses memory.
+const BLOCKING_THREADS: usize = Store::SCANS_MAX + Store::DOCUMENTS_MAX;
 
 /// A server that is bound to its address.
 pub struct BoundServer {

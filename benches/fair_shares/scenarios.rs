@@ -313,6 +313,8 @@ impl Scenario {
 pub(crate) struct QuietResult {
     /// Time of each successful call, sorted.
     pub(crate) times: Vec<Duration>,
+    /// The same by kind of call: GET, filter, POST.
+    pub(crate) times_by_call: [Vec<Duration>; 3],
     /// Calls with another status than expected, or without a response.
     pub(crate) failed: Vec<String>,
     /// Longest time of `/livez`, including failed calls.
@@ -324,9 +326,14 @@ pub(crate) struct QuietResult {
 impl QuietResult {
     /// Returns the time that `percent` of the calls do not exceed.
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
-        let last = self.times.len().saturating_sub(1);
-        self.times.get(last * percent / 100).copied().unwrap_or_default()
+        find_percentile(&self.times, percent)
     }
+}
+
+/// Returns the time that `percent` of the sorted times do not exceed.
+pub(crate) fn find_percentile(times: &[Duration], percent: usize) -> Duration {
+    let last = times.len().saturating_sub(1);
+    times.get(last * percent / 100).copied().unwrap_or_default()
 }
 
 /// Runs the load and, at the same time, `rounds` rounds of GET, filter and POST of the quiet tenant.
@@ -357,6 +364,8 @@ pub(crate) fn run_scenario(
             result.busy_answers.iter_mut().zip(answered).for_each(|(sum, more)| *sum += more);
         }
         result.livez_max = livez.join().unwrap_or(ANSWER_MAX);
+        result.times_by_call.iter_mut().for_each(|times| times.sort_unstable());
+        result.times = result.times_by_call.concat();
         result.times.sort_unstable();
         Ok(result)
     })
@@ -370,10 +379,10 @@ fn run_quiet_round(quiet: &Tenant, user_id: &str, name: &str, result: &mut Quiet
         ("GET", filter, None, 200),
         ("POST", "/Users".to_owned(), Some(user), 201),
     ];
-    for (method, path, body, expected) in calls {
+    for ((method, path, body, expected), times) in calls.into_iter().zip(&mut result.times_by_call) {
         let begun = Instant::now();
         match quiet.send(method, &path, body.as_ref()) {
-            Ok((status, _)) if status == expected => result.times.push(begun.elapsed()),
+            Ok((status, _)) if status == expected => times.push(begun.elapsed()),
             Ok((status, body)) => result.failed.push(format!("{method} {path}: {status} {body}")),
             Err(problem) => result.failed.push(format!("{method} {path}: {problem}")),
         }

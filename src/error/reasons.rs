@@ -112,6 +112,7 @@ reasons! {
     BodyTooLarge "body_too_large" TooLarge ("max");
     BodyMemoryExhausted "body_memory_exhausted" Unavailable ();
     BodyTimeout "request_timeout" Timeout ();
+    ClientDisconnected "client_disconnected" Timeout ();
     BodyIncomplete "body_incomplete" Invalid:InvalidSyntax ();
     BodyCompressed "body_compressed" UnsupportedMediaType ();
     BodyNotObject "body_not_object" Invalid:InvalidSyntax ();

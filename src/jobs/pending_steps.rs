@@ -1,10 +1,10 @@
-//! Continues long operations in small steps: the catch-up after a long pause, and the purge of configurations. The
-//! remaining work is in the database, so it continues after a restart.
+//! Continues long operations in small steps: the catch-up after a long pause, the purge of configurations, and the removal of
+//! references to deleted resources. The remaining work is in the database, so it continues after a restart.
 
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::provisioning::{catch_up, purge};
+use crate::provisioning::{catch_up, deletion, purge};
 use crate::store::{Store, WorkOwner};
 
 /// Interval of the checks for pending work.
@@ -19,7 +19,7 @@ pub async fn run_pending_steps(store: Store) {
             Ok(true) => tokio::time::sleep(PAUSE).await,
             Ok(false) => tokio::time::sleep(CHECK_INTERVAL).await,
             Err(problem) => {
-                tracing::warn!(%problem, "a catch-up or purge step failed and will be retried");
+                tracing::warn!(%problem, "a step of a catch-up, a purge or a deletion failed and will be retried");
                 tokio::time::sleep(CHECK_INTERVAL).await;
             }
         }
@@ -28,9 +28,11 @@ pub async fn run_pending_steps(store: Store) {
 
 /// Runs one pending step. Returns false if there is none.
 async fn run_step(store: &Store) -> Result<bool> {
-    let (pending, purging) =
-        store.read_inline(|at| Ok((catch_up::find_next_pending(at)?, purge::find_next_purge(at)?)))?;
-    let is_any = pending.is_some() || purging.is_some();
+    let (pending, purging, references) = store.read_inline(|at| {
+        let references = deletion::find_next_references(at)?;
+        Ok((catch_up::find_next_pending(at)?, purge::find_next_purge(at)?, references))
+    })?;
+    let is_any = pending.is_some() || purging.is_some() || references.is_some();
     if let Some(pending) = pending {
         store
             .write_as(WorkOwner::Background, move |tx| catch_up::catch_up(tx, &pending, catch_up::CHANGES_PER_STEP))
@@ -40,6 +42,9 @@ async fn run_step(store: &Store) -> Result<bool> {
         store
             .write_as(WorkOwner::Background, move |tx| purge::run_purge_step(tx, &purging, purge::ROWS_PER_STEP))
             .await?;
+    }
+    if let Some(references) = references {
+        store.write_as(WorkOwner::Background, move |tx| deletion::run_reference_step(tx, &references)).await?;
     }
     Ok(is_any)
 }

@@ -4,6 +4,7 @@
 
 pub mod bulk;
 pub mod catch_up;
+pub mod deletion;
 pub mod delivery;
 pub mod directory;
 mod events;

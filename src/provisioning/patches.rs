@@ -55,6 +55,11 @@ impl PatchWeight {
         weight
     }
 
+    /// Whether the work is small for a resource of any size: the PATCH only adds or removes members by their ids.
+    pub fn is_always_small(self) -> bool {
+        self.text == 0 && self.members == 0
+    }
+
     fn is_small_for(self, stored: &StoredResource) -> bool {
         let members = usize::try_from(stored.member_count).unwrap_or_default();
         let text = stored.body.len().saturating_mul(self.text);

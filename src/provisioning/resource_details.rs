@@ -144,9 +144,7 @@ fn find_exact_matches(
     let page =
         CollectionPage { collection, view, filter, after: None, limit: RESULTS_MAX, bytes_max: ANSWER_MAX_BYTES };
     found.extend(directory::list_resources(at, &page)?.rows);
-    found.extend(
-        resources::list_resources_by_value(at, collection, "emails.value", &key)?.into_iter().take(RESULTS_MAX),
-    );
+    found.extend(resources::list_resources_by_value(at, collection, ("emails.value", &key), RESULTS_MAX)?);
     if ids::is_id(text) {
         found.extend(resources::find_resource_by_id(at, collection, text)?);
     }

@@ -1,4 +1,4 @@
-//! Create, read, replace and delete (RFC 7644 sections 3.3 to 3.6); `patches` has PATCH.
+//! Create, read and replace (RFC 7644 sections 3.3 to 3.5.1); `patches` has PATCH, `deletion` has DELETE.
 //!
 //! Each function checks everything that can be rejected before it writes, and only its first write can be rejected by
 //! the database. So a rejected operation has no effect, even without a savepoint.
@@ -6,7 +6,6 @@
 use serde_json::Value;
 
 use crate::error::{Error, Reason, Result, ScimType};
-use crate::model::event::EventAction;
 use crate::model::quota::{QuotaKind, UsageAmounts};
 use crate::model::switches::{ActiveRemovalMode, InputMode, PasswordHandling};
 use crate::provisioning::Scope;
@@ -22,7 +21,7 @@ use crate::scim::index::{self, IndexKeys};
 use crate::scim::members::MemberEdit;
 use crate::scim::password::PasswordChange;
 use crate::scim::render;
-use crate::scim::schema::{DataType, ResourceType};
+use crate::scim::schema::ResourceType;
 use crate::scim::validate::{self, Attributes, ResourceDraft};
 use crate::scim::work::check_resource_length;
 use crate::store::tables::resources::{self, ResourceCollection, ResourceValues, StoredResource};
@@ -105,6 +104,11 @@ impl PreparedResource {
         let body = render::build_stored_text(&draft.attributes, resource_type);
         check_resource_length(body.len(), 0)?;
         Ok(Self { keys: index::build_index_keys(&draft.attributes, resource_type), body, draft })
+    }
+
+    /// The change of the password.
+    pub fn password_mut(&mut self) -> &mut Option<PasswordChange> {
+        &mut self.draft.password
     }
 }
 
@@ -227,86 +231,6 @@ pub fn replace_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>, draft: &Resource
     write_change(tx, write, stored, change)
 }
 
-/// Deletes a resource, its memberships and references to it, such as `manager` (RFC 7644 section 3.6). The version of
-/// the resources that referred to it changes.
-///
-/// # Errors
-/// 404, 412 if If-Match does not match the version.
-pub fn delete_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>) -> Result<()> {
-    let ResourceWrite { scope, resource_type, id, .. } = *write;
-    let stored = find_current(tx, write)?;
-    let keys = index::build_index_keys(&parse_attributes(&stored)?, resource_type);
-    let publication = Publication::for_scope(tx, scope)?;
-    publication.hold_before_delete(&stored)?;
-    leave_groups(tx, &publication, resource_type, &stored)?;
-    if stored.member_count > 0 {
-        member_rows::remove_all_members(tx, &stored)?;
-    }
-    clear_references(tx, scope, &stored)?;
-    resources::delete_resource(tx, write.collection(), &stored, &keys)?;
-    events::append_deleted(&publication, &resource_type.name, id, &stored.body)
-}
-
-fn leave_groups(
-    tx: &Tx<'_>,
-    publication: &Publication<'_>,
-    resource_type: &ResourceType,
-    member: &StoredResource,
-) -> Result<()> {
-    let groups = member_rows::list_direct_groups(tx, member)?;
-    if groups.is_empty() {
-        return Ok(());
-    }
-    member_rows::remove_from_all_groups(tx, member)?;
-    let left = [(member.id.clone(), resource_type.name.clone().into_owned())];
-    for group in groups {
-        events::append_members_changed(
-            publication,
-            &group.resource_type,
-            &group.id,
-            EventAction::MemberRemoved,
-            &left,
-        )?;
-    }
-    Ok(())
-}
-
-/// Clears single-valued references to a deleted resource: `manager` of the enterprise extension.
-fn clear_references(tx: &Tx<'_>, scope: &Scope, deleted: &StoredResource) -> Result<()> {
-    for resource_type in scope.types.iter() {
-        for extension in &resource_type.extensions {
-            let references = extension.schema.attributes.iter().filter(|attribute| {
-                let refers = attribute.sub_attribute("$ref").is_some()
-                    && attribute.sub_attribute("value").is_some_and(|value| value.indexed);
-                refers && attribute.kind == DataType::Complex && !attribute.multi_valued
-            });
-            for attribute in references {
-                let path = format!("{}:{}.value", extension.schema.id, attribute.name);
-                for stored in
-                    resources::list_resources_by_value(tx, collection_for(scope, resource_type), &path, &deleted.id)?
-                {
-                    if stored.key != deleted.key {
-                        edit_attributes(tx, scope, resource_type, stored, |attributes| {
-                            remove_extension_attribute(attributes, &extension.schema.id, &attribute.name);
-                        })?;
-                    }
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Removes one attribute of an extension.
-fn remove_extension_attribute(attributes: &mut Attributes, extension: &str, name: &str) {
-    if let Some(Value::Object(parts)) = attributes.get_mut(extension) {
-        parts.shift_remove(name);
-        if parts.is_empty() {
-            attributes.shift_remove(extension);
-        }
-    }
-}
-
 /// Removes the values of an extension from a resource, because the extension is removed.
 pub(crate) fn strip_extension(
     tx: &Tx<'_>,
@@ -319,7 +243,7 @@ pub(crate) fn strip_extension(
 }
 
 /// Writes a change of attributes that the server makes itself.
-fn edit_attributes(
+pub(super) fn edit_attributes(
     tx: &Tx<'_>,
     scope: &Scope,
     resource_type: &ResourceType,

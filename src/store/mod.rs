@@ -18,9 +18,10 @@ use std::time::Duration;
 pub use crate::store::engine::open_error::OpenError;
 pub use crate::store::engine::owner::WorkOwner;
 use crate::store::engine::queued_write::Isolation;
-pub(crate) use crate::store::engine::scan_queue::ScanPermit;
+use crate::store::engine::readers::{CancelOnDrop, ReadCancellation};
 pub use crate::store::engine::snapshot::{Snapshot, Tx};
 pub use crate::store::engine::statistics::StoreStatistics;
+pub(crate) use crate::store::engine::work_queue::WorkPermit;
 
 use tokio::sync::watch;
 
@@ -29,9 +30,9 @@ use crate::model::quota::QuotaDefaults;
 use crate::store::engine::checkpointer::{Checkpointer, LogMonitor};
 use crate::store::engine::files::{DataFiles, ServerLock};
 use crate::store::engine::readers::ReaderPool;
-use crate::store::engine::scan_queue::{SCANS_MAX, ScanQueue};
 use crate::store::engine::snapshot_gate::SnapshotGate;
 pub(in crate::store) use crate::store::engine::sqlite_errors::find_violated_columns;
+use crate::store::engine::work_queue::{DOCUMENTS_MAX, SCANS_MAX, WorkQueue};
 use crate::store::engine::writer::Writer;
 use crate::store::recent_use::RecentUse;
 
@@ -55,7 +56,8 @@ pub struct Store {
     writer: Arc<Writer>,
     shared: Arc<SharedState>,
     pool: Arc<ReaderPool>,
-    scans: Arc<ScanQueue>,
+    scans: Arc<WorkQueue>,
+    documents: Arc<WorkQueue>,
     // Declared last, so that it is released after the writer has closed the file.
     _lock: Arc<Option<ServerLock>>,
 }
@@ -155,7 +157,8 @@ impl Store {
         Ok(Self {
             writer: Arc::new(Writer::start(connection, Arc::clone(&shared), queue_limit, checkpointer)?),
             pool: Arc::new(ReaderPool::new(Arc::clone(&shared))),
-            scans: Arc::default(),
+            scans: Arc::new(WorkQueue::for_scans()),
+            documents: Arc::new(WorkQueue::for_documents()),
             shared,
             _lock: Arc::new(lock),
         })
@@ -231,6 +234,8 @@ impl Store {
 
     /// Maximum number of concurrent scans.
     pub const SCANS_MAX: usize = SCANS_MAX;
+    /// Maximum number of large documents that are processed at the same time.
+    pub const DOCUMENTS_MAX: usize = DOCUMENTS_MAX;
 
     /// Marks the calling thread as an event loop.
     pub fn mark_event_loop() {
@@ -242,8 +247,17 @@ impl Store {
     ///
     /// # Errors
     /// `QueriesLimited` if too many scans of the owner wait, `ServerBusy` if none may start within 10 s.
-    pub(crate) async fn admit_scan(&self, owner: WorkOwner) -> Result<ScanPermit> {
-        ScanQueue::admit(&self.scans, owner).await
+    pub(crate) async fn admit_scan(&self, owner: WorkOwner) -> Result<WorkPermit> {
+        WorkQueue::admit(&self.scans, owner).await
+    }
+
+    /// Waits until a large document of this owner may be processed. This ends when the permit is dropped, and its time
+    /// counts for the share of the owner.
+    ///
+    /// # Errors
+    /// `RequestsLimited` if too many documents of the owner wait, `ServerBusy` if none may start within 10 s.
+    pub(crate) async fn admit_document(&self, owner: WorkOwner) -> Result<WorkPermit> {
+        WorkQueue::admit(&self.documents, owner).await
     }
 
     /// Reads in one read transaction of at most 2 s, over a pooled connection. For scans. Blocks the calling thread.
@@ -251,7 +265,25 @@ impl Store {
     /// # Errors
     /// `QueryTooLong` if the read exceeds the limit, `Unavailable` if no connection is available in time.
     pub fn read_pooled<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
-        self.pool.read(read)
+        self.pool.read(&ReadCancellation::default(), read)
+    }
+
+    /// Returns a cancellation for a read, and the part that cancels it when it is dropped.
+    pub(crate) fn create_cancellation() -> (ReadCancellation, CancelOnDrop) {
+        let cancellation = ReadCancellation::default();
+        (cancellation.clone(), CancelOnDrop(cancellation))
+    }
+
+    /// Like [`Store::read_pooled`]. The read ends early when it is cancelled.
+    ///
+    /// # Errors
+    /// Those of [`Store::read_pooled`]; `QueryTooLong` if it was cancelled.
+    pub(crate) fn read_until_cancelled<T>(
+        &self,
+        cancellation: &ReadCancellation,
+        read: impl FnOnce(&Snapshot<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.pool.read(cancellation, read)
     }
 
     /// Sets the limits of configurations and accounts without limits of their own, for the writes of this process from

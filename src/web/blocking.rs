@@ -1,13 +1,22 @@
 //! Blocking work off the event loop.
 
+use std::cell::Cell;
+
 use actix_web::error::BlockingError;
 use actix_web::web;
-use tokio::sync::Semaphore;
 
 use crate::error::{Error, Reason, Result};
 use crate::log;
 use crate::store::{Snapshot, Store, WorkOwner};
-use crate::web::limits::DOCUMENT_THREADS;
+
+/// Added to the niceness of the threads for blocking work. They get a third of the processor time that the event loops and
+/// the writer get, while those need all of it.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 5;
+
+thread_local! {
+    static HAS_LOW_PRIORITY: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Runs blocking work off the event loop, with the same request id in the log.
 ///
@@ -19,11 +28,28 @@ where
     F: FnOnce() -> T + Send + 'static,
 {
     let request = log::current_request_id();
-    web::block(move || log::resume_request(request, work)).await
+    let work = move || {
+        lower_priority();
+        log::resume_request(request, work)
+    };
+    web::block(work).await
+}
+
+/// Lowers the priority of the calling thread, once. A request on an event loop takes microseconds, so it must not wait until
+/// a scan has used up its time slice. Without the permission, nothing changes.
+fn lower_priority() {
+    if HAS_LOW_PRIORITY.replace(true) {
+        return;
+    }
+    // Only Linux has a niceness for each thread.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::debug!(%error, "the priority of a thread cannot be lowered");
+    }
 }
 
 /// Runs a read off the event loop, when it is the turn of the owner. The read includes what follows from it, such as the
-/// rendering of the response, so that all its time counts for the owner.
+/// rendering of the response, so that all its time counts for the owner. It ends early if the future is dropped.
 ///
 /// # Errors
 /// `QueriesLimited` if too many reads of the owner wait, `ServerBusy` if it could not start in time, `QueryTooLong` if it
@@ -34,26 +60,29 @@ pub(super) async fn read_blocking<T: Send + 'static>(
     read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     let permit = store.admit_scan(owner).await?;
+    let (cancellation, waiting) = Store::create_cancellation();
     let store = store.clone();
     let read = move || {
-        let result = store.read_pooled(read);
+        let result = store.read_until_cancelled(&cancellation, read);
         drop(permit);
         result
     };
-    run_blocking(read).await.map_err(|_| Error::from(Reason::ServerBusy))?
+    let result = run_blocking(read).await;
+    drop(waiting);
+    result.map_err(|_| Error::from(Reason::ServerBusy))?
 }
 
-/// The threads of [`run_document_work`] that are free.
-static DOCUMENT_WORK: Semaphore = Semaphore::const_new(DOCUMENT_THREADS);
-
-/// Runs work on a large document off the event loop. Only a few threads do such work.
+/// Runs work on a large document off the event loop, when it is the turn of the owner.
 ///
 /// # Errors
-/// `Unavailable` if the server is stopping; errors of `work`.
+/// `RequestsLimited` if too many documents of the owner wait, `ServerBusy` if it could not start in time, `ServerStopping`;
+/// errors of `work`.
 pub(super) async fn run_document_work<T: Send + 'static>(
+    store: &Store,
+    owner: WorkOwner,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let permit = DOCUMENT_WORK.acquire().await.map_err(|_| Error::new(Reason::ServerStopping))?;
+    let permit = store.admit_document(owner).await?;
     let work = move || {
         // The work continues if the caller drops the future, so it holds the permit itself.
         let _permit = permit;
@@ -65,6 +94,20 @@ pub(super) async fn run_document_work<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn work_has_a_lower_priority_than_the_event_loops() {
+        let own = || rustix::process::getpriority_process(None).unwrap();
+        let before = own();
+        let lowered = std::thread::spawn(move || {
+            lower_priority();
+            lower_priority();
+            own()
+        });
+        assert_eq!(lowered.join().unwrap(), (before + NICENESS).min(19));
+        assert_eq!(own(), before, "other threads do not change");
+    }
 
     #[test]
     fn blocking_work_has_the_same_request_id() {

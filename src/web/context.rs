@@ -18,6 +18,7 @@ use crate::store::{Snapshot, Tx, WorkOwner};
 use crate::web::blocking::read_blocking;
 use crate::web::body::{self, BodyLimit, read_content_type};
 use crate::web::limits::{API_BODY_MAX_BYTES, QUERY_MAX_BYTES};
+use crate::web::network::run_while_connected;
 use crate::web::state::AppState;
 
 /// A request of an edge whose handlers fail with `E`.
@@ -114,15 +115,15 @@ impl<E> RequestContext<E> {
         self.state.store.read_inline(read)
     }
 
-    /// Runs a longer read off the event loop.
+    /// Runs a longer read off the event loop, until the client disconnects.
     ///
     /// # Errors
-    /// Those of [`read_blocking`].
+    /// Those of [`read_blocking`] and [`run_while_connected`].
     pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        read_blocking(&self.state.store, WorkOwner::Management, read).await
+        run_while_connected(&self.request, read_blocking(&self.state.store, WorkOwner::Management, read)).await
     }
 
     /// Runs one operation on the writer, within a savepoint. If it fails, all its changes are rolled back.

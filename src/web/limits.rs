@@ -16,12 +16,13 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// Lowest transfer rate of a large body: bytes received extend the time limit at this rate.
 pub const BODY_BYTES_PER_SECOND: u64 = 64 * 1024;
-/// Bodies from this size on are parsed off the event loop.
-pub const PARSE_BLOCKING_BYTES: usize = 256 * 1024;
-/// Resources and PATCH requests from this size on are checked and prepared off the event loop.
+/// Bodies from this size on are parsed, checked and prepared off the event loop, which needs less than a millisecond for
+/// smaller ones.
 pub const DOCUMENT_BLOCKING_BYTES: usize = 32 * 1024;
-/// Threads that check, prepare and evaluate large documents. The other cores remain free for the event loop.
-pub const DOCUMENT_THREADS: usize = 2;
+/// Items of a Bulk request with more bytes than this together are prepared off the event loop.
+pub const ITEMS_INLINE_BYTES: usize = 4 * 1024;
+/// Bytes of the items of a Bulk request that are prepared without an interruption: then it is the turn of others.
+pub const ITEMS_AT_ONCE_BYTES: usize = 256 * 1024;
 /// Groups with up to this number of members are returned with the result of a write, larger ones are read in the thread
 /// pool.
 pub const MEMBERS_INLINE: i64 = 500;

@@ -98,6 +98,34 @@ fn value_paths_in_a_bulk_request_do_not_delay_other_configurations() {
 }
 
 #[test]
+fn a_patch_with_much_work_in_a_bulk_request_takes_effect_in_the_order_of_the_items() {
+    let (app, _folder) = own_app();
+    let client = app.configuration("other");
+    let path = create_user_with_long_emails(&client, "order", "Abcdefghij");
+    let title = |title: &str| json!({"op": "replace", "path": "title", "value": title});
+    // This is evaluated outside the transaction, and the others inside.
+    let condition = json!({"op": "replace", "path": "emails[value co \"no\" or value co \"none\" or value ew \"7@example.com\"].type", "value": "work"});
+    let patch = |list: Value| json!({"method": "PATCH", "path": path, "data": operations(&list)});
+    for round in 0..5 {
+        let before =
+            patch(json!([title("before"), {"op": "replace", "path": "nickName", "value": format!("n{round}")}]));
+        let middle = patch(json!([condition, title("middle")]));
+        let after = patch(json!([title(&format!("after {round}"))]));
+        let body = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+            "Operations": [before, middle.clone(), after, middle, patch(json!([title(&format!("last {round}"))]))],
+        });
+        let reply = client.post("/Bulk", &body).answered(200);
+        let results = reply.json["Operations"].as_array().unwrap();
+        assert!(results.iter().all(|result| result["status"] == "200"), "{}", reply.json);
+        let user = client.get(&path).answered(200).json;
+        assert_eq!((&user["title"], &user["nickName"]), (&json!(format!("last {round}")), &json!(format!("n{round}"))));
+        let work = user["emails"].as_array().unwrap().iter().filter(|email| email["type"] == "work").count();
+        assert_eq!(work, 100);
+    }
+}
+
+#[test]
 fn conditions_on_members_are_evaluated_in_one_pass() {
     let (app, _folder) = own_app();
     let client = app.configuration("other");

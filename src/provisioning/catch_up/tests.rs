@@ -17,7 +17,7 @@ use crate::model::event::Event;
 use crate::provisioning::catch_up::*;
 use crate::provisioning::directory::{self, DirectoryQuery, DirectoryScope};
 use crate::provisioning::resources::{self, PreparedResource, ResourceWrite};
-use crate::provisioning::{Scope, patches, purge};
+use crate::provisioning::{Scope, deletion, patches, purge};
 use crate::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
 use crate::scim::{patch, validate};
 use crate::store::Store;
@@ -170,7 +170,7 @@ impl Fixture {
     fn delete(&self, resource_type: &'static ResourceType, id: &str) {
         let id = id.to_owned();
         let delete = move |tx: &Tx<'_>, scope: &Scope| {
-            resources::delete_resource(tx, &ResourceWrite::new(scope, resource_type, &id))
+            deletion::delete_resource(tx, &ResourceWrite::new(scope, resource_type, &id))
         };
         self.write_without_savepoint(delete).unwrap();
     }
@@ -359,7 +359,7 @@ fn a_write_during_the_deletion_of_the_configuration_is_rejected() {
     let body = json!({"schemas": [USER_TYPE.schema.id], "userName": "late"});
     assert!(matches!(fixture.create(&USER_TYPE, &body), Err(error) if error.status() == 401));
     let late = fixture.write_without_savepoint(move |tx, scope| {
-        resources::delete_resource(tx, &ResourceWrite::new(scope, &USER_TYPE, &user))
+        deletion::delete_resource(tx, &ResourceWrite::new(scope, &USER_TYPE, &user))
     });
     assert!(matches!(late, Err(error) if error.status() == 401));
 }

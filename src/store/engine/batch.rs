@@ -22,6 +22,9 @@ use crate::store::engine::write_queue::{DueWrite, UsedTime, WriteQueue};
 const BATCH_MAX: usize = 256;
 /// A batch accepts no more writes after this time. Bounds how long a write waits for the others of its batch.
 const BATCH_TIME_MAX: Duration = Duration::from_millis(20);
+/// The same for a batch with writes of more than one owner, if commits are fast: an owner with one write must not wait until
+/// another one with many writes has filled the batch.
+const SHARED_BATCH_TIME_MAX: Duration = Duration::from_millis(5);
 /// If the mean commit time is above this value, it pays to wait a short time for more writes.
 const SLOW_COMMIT: Duration = Duration::from_micros(500);
 /// Maximum time to wait for more writes.
@@ -207,7 +210,8 @@ impl WriterThread {
         let hold_until = self.hold_deadline();
         let mut has_events = false;
         let mut next = 0;
-        let mut spent = Duration::ZERO;
+        let (mut spent, mut is_shared) = (Duration::ZERO, false);
+        let first_owner = batch.first().map(|due| due.owner);
         while let Some(due) = batch.get_mut(next) {
             self.latest_time = advance_time(self.latest_time, clock::current_millis());
             let start = Instant::now();
@@ -229,7 +233,8 @@ impl WriterThread {
                 return Ok(BatchOutcome::Failed(BatchFailure::Unusable));
             }
             next += 1;
-            if !self.is_repeating && next < BATCH_MAX && spent < BATCH_TIME_MAX {
+            is_shared |= Some(due.owner) != first_owner;
+            if !self.is_repeating && next < BATCH_MAX && spent < self.batch_time_max(is_shared) {
                 batch.extend(self.queue.0.pop(self.last_used.take(), hold_until));
             }
         }
@@ -245,6 +250,12 @@ impl WriterThread {
             self.shared.events.send_modify(|count| *count += 1);
         }
         Ok(BatchOutcome::Committed)
+    }
+
+    /// How much work a batch accepts. If commits are slow, fewer of them are better for everyone.
+    fn batch_time_max(&self, is_shared: bool) -> Duration {
+        let short = SHARED_BATCH_TIME_MAX.max(self.mean_commit * 2).min(BATCH_TIME_MAX);
+        if is_shared { short } else { BATCH_TIME_MAX }
     }
 
     /// Until when the batch waits for more writes. `None` if commits are fast or there are no concurrent writes.

@@ -11,10 +11,10 @@ use rusqlite::Connection;
 use crate::error::{Error, Reason, Result};
 use crate::store::SharedState;
 use crate::store::engine::connection;
-use crate::store::engine::scan_queue::SCANS_MAX;
 use crate::store::engine::snapshot::Snapshot;
 use crate::store::engine::snapshot_gate::ScanSnapshot;
 use crate::store::engine::sqlite_errors::ObservedFailures;
+use crate::store::engine::work_queue::SCANS_MAX;
 
 /// Time limit of one read on a thread that may block.
 pub(crate) const BLOCKING_READ_MAX: Duration = Duration::from_secs(2);
@@ -188,6 +188,30 @@ fn report_corruption(shared: &SharedState, error: Option<&Error>) {
     shared.note_corruption(&detail);
 }
 
+/// Ends a pooled read early, because its client has gone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReadCancellation(Arc<AtomicBool>);
+
+impl ReadCancellation {
+    /// Ends the read at its next check.
+    fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Cancels a read when the future that waits for it is dropped.
+pub(crate) struct CancelOnDrop(pub(crate) ReadCancellation);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
 /// The connection pool for scans. It is created by the first scan, so that an idle server uses little memory and starts
 /// fast.
 pub(crate) struct ReaderPool {
@@ -223,13 +247,23 @@ impl ReaderPool {
         })
     }
 
-    pub(crate) fn read<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+    pub(crate) fn read<T>(
+        &self,
+        cancellation: &ReadCancellation,
+        read: impl FnOnce(&Snapshot<'_>) -> Result<T>,
+    ) -> Result<T> {
+        // The client may have gone while the read waited for a thread.
+        if cancellation.is_cancelled() {
+            return Err(Error::new(Reason::QueryTooLong));
+        }
         let connection = self.connections().get().map_err(|error| {
             tracing::warn!(%error, "no connection for a scan was available in time");
             Error::new(Reason::ServerBusy)
         })?;
         let deadline = Instant::now() + BLOCKING_READ_MAX;
-        connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(move || Instant::now() > deadline))?;
+        let cancelled = cancellation.clone();
+        let must_end = move || cancelled.is_cancelled() || Instant::now() > deadline;
+        connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(must_end))?;
         let result = {
             let scan = ScanSnapshot::enter(&self.shared.gate, deadline)?;
             // Rolls back when dropped, also in a panic, because the connection returns to the pool in any case.

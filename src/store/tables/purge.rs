@@ -131,6 +131,7 @@ pub fn purge_resource(tx: &Tx<'_>, configuration: i64, resource: &ResourceToPurg
 pub fn purge_remaining_rows(tx: &Tx<'_>, configuration: i64) -> Result<()> {
     for sql in [
         "DELETE FROM resource_counts WHERE configuration = ?1",
+        "DELETE FROM pending_references WHERE configuration = ?1",
         "DELETE FROM extensions WHERE configuration = ?1",
         "DELETE FROM undeclared_attributes WHERE configuration = ?1",
         "DELETE FROM held_members WHERE configuration = ?1",

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
 use crate::scim::index::IndexKeys;
+use crate::store::tables::rows::to_sql_limit;
 use crate::store::tables::{counts, usage};
 use crate::store::{Snapshot, Tx, find_violated_columns};
 
@@ -252,19 +253,19 @@ pub fn delete_resource(
     usage::add_usage(tx, collection.configuration, &amounts)
 }
 
-/// Returns the resources of the collection with this key at this attribute path, in the order of creation.
+/// Returns at most `limit` resources of the collection with this key at this attribute path, in the order of creation.
 pub fn list_resources_by_value(
     at: &Snapshot<'_>,
     collection: ResourceCollection<'_>,
-    path: &str,
-    key: &str,
+    (path, key): (&str, &str),
+    limit: usize,
 ) -> Result<Vec<StoredResource>> {
     at.list_rows(
         &format!(
             "SELECT {COLUMNS} FROM resource_values v JOIN resources r ON r.resource = v.resource
-         WHERE v.configuration = ?1 AND v.path = ?2 AND v.key = ?3 AND r.type = ?4 ORDER BY r.resource"
+         WHERE v.configuration = ?1 AND v.path = ?2 AND v.key = ?3 AND r.type = ?4 ORDER BY v.resource LIMIT ?5"
         ),
-        params![collection.configuration, path, key, collection.resource_type],
+        params![collection.configuration, path, key, collection.resource_type, to_sql_limit(limit)],
         read_stored_resource,
     )
 }

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::store::engine::readers::BLOCKING_READ_MAX;
 
 fn count(snapshot: &Snapshot<'_>) -> Result<i64> {
     let sql = "SELECT count(*) FROM instance WHERE key <> 'upgraded_by'";
@@ -108,6 +109,25 @@ fn a_scan_is_interrupted_after_its_time_limit() {
     assert!(matches!(&interrupted, Err(error) if error.reason() == Reason::QueryTooLong), "{interrupted:?}");
     assert!(start.elapsed() < Duration::from_secs(4));
     assert_eq!(fixture.store.read_pooled(count).unwrap(), 0);
+}
+
+#[test]
+fn a_cancelled_scan_ends_at_once_and_one_that_did_not_begin_does_not_begin() {
+    let fixture = Fixture::new();
+    let store = fixture.store.clone();
+    let (cancellation, waiting) = Store::create_cancellation();
+    let cancelled = cancellation.clone();
+    let start = Instant::now();
+    let scan = thread::spawn(move || store.read_until_cancelled(&cancellation, endless));
+    while fixture.store.statistics().readers_in_use == 0 {
+        thread::sleep(Duration::from_millis(1));
+    }
+    drop(waiting);
+    let ended = scan.join().unwrap();
+    assert!(ended.is_err_and(|error| error.reason() == Reason::QueryTooLong));
+    assert!(start.elapsed() < BLOCKING_READ_MAX, "it ended at its time limit");
+    let unused = fixture.store.read_until_cancelled(&cancelled, |_| -> Result<()> { panic!("it began") });
+    assert!(unused.is_err());
 }
 
 #[test]

@@ -76,6 +76,26 @@ fn a_flood_is_committed_in_slices_that_are_bounded_in_time() {
     assert!(commits() - before >= 5, "{} commits", commits() - before);
 }
 
+#[test]
+fn a_quiet_owner_does_not_wait_until_a_flood_has_filled_its_batch() {
+    let fixture = Fixture::new();
+    let stopped = stop_writer(&fixture.store);
+    let ran: Arc<Mutex<Vec<WorkOwner>>> = Arc::default();
+    let takes = Duration::from_millis(1);
+    let flood: Vec<_> = (0..60).map(|_| queue_recorded(&fixture.store, NOISY, &ran, takes)).collect();
+    let quiet = queue_recorded(&fixture.store, QUIET, &ran, Duration::ZERO);
+    stopped.go_on();
+    quiet.answer().unwrap();
+    let before_answer = ran.lock().unwrap().len();
+    for write in flood {
+        write.answer().unwrap();
+    }
+    // 5 ms of the flood, and what the next batch did until this thread continued.
+    assert!(before_answer < 40, "{before_answer} writes were committed first");
+    let commits = fixture.store.statistics().batches;
+    assert!(commits.count() <= 20, "the rest of the flood is still committed in large batches");
+}
+
 /// Runs a job that does not end in time together with two writes of others.
 fn run_endless_job(owner: WorkOwner, endless: impl FnMut(&Tx<'_>) -> Result<()> + Send + 'static) {
     let fixture = Fixture::new();

@@ -5,7 +5,9 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -16,9 +18,11 @@ use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
 use ipnet::IpNet;
 use socket2::{SockRef, Socket, TcpKeepalive};
+use tokio::time::timeout;
 
 use super::recent_credentials::RecentCredentials;
 use crate::clock::{self, Millis};
+use crate::error::{Error, Reason, Result};
 use crate::settings::Settings;
 use crate::web::limits::KEEP_ALIVE;
 use crate::web::network::proxies::is_within;
@@ -47,6 +51,8 @@ const STOP_SWEEP_EVERY: Duration = Duration::from_millis(200);
 const STOP_IDLE_MAX: Millis = 1_000;
 /// How long a body may be received while the server stops.
 const STOP_BODY_MAX: Millis = 2_000;
+/// Interval in which a longer read checks whether its client is still connected.
+const CONNECTED_CHECK_EVERY: Duration = Duration::from_millis(100);
 /// Response to a connection above the limit, if it is not encrypted.
 const TOO_MANY_CONNECTIONS: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
@@ -160,6 +166,36 @@ pub(in crate::web) fn record_credential(request: &HttpRequest) {
     if now - slot.activity.credential_at.load(Ordering::Relaxed) >= RECORD_EVERY {
         slot.activity.credential_at.store(now, Ordering::Relaxed);
         slot.limits.lock().recent.record(slot.holder, now);
+    }
+}
+
+/// Runs the work of a read until its client closes the connection. Dropping the work ends its query.
+///
+/// # Errors
+/// Errors of the work; `ClientDisconnected`.
+pub(in crate::web) async fn run_while_connected<T>(
+    request: &HttpRequest,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let mut work = pin!(work);
+    loop {
+        match timeout(CONNECTED_CHECK_EVERY, work.as_mut()).await {
+            Ok(result) => return result,
+            Err(_) if is_disconnected(request) => return Err(Error::new(Reason::ClientDisconnected)),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Whether the client has closed the connection, or its sending half: a client that waits for a response does neither.
+fn is_disconnected(request: &HttpRequest) -> bool {
+    let Some(slot) = request.conn_data::<SocketSlot>() else { return false };
+    let table = slot.limits.lock();
+    let Some(socket) = table.open.get(&slot.id).and_then(|one| one.socket.as_ref()) else { return false };
+    let mut next = [MaybeUninit::uninit()];
+    match socket.peek(&mut next) {
+        Ok(length) => length == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
     }
 }
 

@@ -15,7 +15,9 @@ use crate::web::body_budget::BodyBudget;
 pub use crate::web::network::connections::{
     ActiveRequest, ConnectionLimits, bind_listener, close_incomplete_connections, close_stalled_connections,
 };
-pub(in crate::web) use crate::web::network::connections::{IncomingBody, limit_key, record_credential};
+pub(in crate::web) use crate::web::network::connections::{
+    IncomingBody, limit_key, record_credential, run_while_connected,
+};
 pub use crate::web::network::open_files::{SocketCapacity, limit_sockets};
 pub use crate::web::network::rate_limits::RateLimits;
 

@@ -8,10 +8,11 @@ use crate::error::{Error, Reason};
 use crate::provisioning::Scope;
 use crate::provisioning::resources::build_rules;
 use crate::scim::json;
-use crate::web::blocking::run_blocking;
+use crate::store::WorkOwner;
+use crate::web::blocking::run_document_work;
 use crate::web::body::{self, BodyLimit, read_content_type};
 use crate::web::body_budget::BodyOwner;
-use crate::web::limits::PARSE_BLOCKING_BYTES;
+use crate::web::limits::DOCUMENT_BLOCKING_BYTES;
 use crate::web::request_log::RecordedBody;
 use crate::web::state::AppState;
 
@@ -19,16 +20,20 @@ use crate::web::state::AppState;
 ///
 /// # Errors
 /// 415 for another content type or a compressed body; 413 above the limit (at once if Content-Length exceeds it); 408
-/// if the body does not arrive in time; 400 invalidSyntax if it is not valid JSON; 503 if there is no memory for it now.
+/// if the body does not arrive in time; 400 invalidSyntax if it is not valid JSON; 503 if there is no memory for it now;
+/// those of [`run_document_work`].
 pub(super) async fn read_json(request: &HttpRequest, payload: Payload, scope: &Scope) -> Result<Value, Error> {
     check_content_type(read_content_type(request), build_rules(scope).strict)?;
     let limit = BodyLimit::new(max_body_bytes(request), Some(BodyOwner::Configuration(scope.configuration)));
     let bytes = body::read_body(request, payload, limit).await?.freeze();
     body::reserve_document(request, &bytes)?;
-    let (value, logged_body) = if bytes.len() < PARSE_BLOCKING_BYTES {
-        parse_json(bytes)
-    } else {
-        run_blocking(move || parse_json(bytes)).await.map_err(|_| Error::new(Reason::ServerStopping))?
+    let state = request.app_data::<Data<AppState>>();
+    let (value, logged_body) = match state.filter(|_| bytes.len() >= DOCUMENT_BLOCKING_BYTES) {
+        None => parse_json(bytes),
+        Some(state) => {
+            let owner = WorkOwner::Configuration(scope.configuration);
+            run_document_work(&state.store, owner, move || Ok(parse_json(bytes))).await?
+        }
     };
     request.extensions_mut().insert(logged_body);
     value

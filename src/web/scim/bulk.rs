@@ -2,38 +2,41 @@
 //! run concurrently, so that they share commits; an item waits for the items that it refers to.
 
 mod passwords;
+mod preparation;
 mod target;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use actix_web::web::Data;
-use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use serde_json::Value;
 
+use self::preparation::{
+    CreatedResources, ItemInput, PreparedItem, PreparedStep, RefusedItem, StepInput, StepPreparation, refuse_cycle,
+};
 use self::target::BulkTarget;
 use super::authenticate::check_type_rights;
-use super::writes::ResourceWrites;
-use crate::clock;
+use super::writes::{PreparedWrite, ResourceWrites};
 use crate::error::{Error, Reason, Result};
 use crate::model::rights::TokenRights;
+use crate::provisioning::Scope;
 use crate::provisioning::bulk::{PendingCreate, create_cycle};
 use crate::provisioning::resources::{WriteResult, build_rules};
-use crate::provisioning::{Members, Scope};
-use crate::scim::bulk::references::{self, CreatedResource};
+use crate::scim::bulk;
+use crate::scim::bulk::references::CreatedResource;
 use crate::scim::bulk::{BulkItem, BulkItemOutcome, BulkMethod, BulkPlan, ItemProperties};
 use crate::scim::dialect::DialectNotes;
-use crate::scim::entity_tag::{EntityTags, VersionConditions};
-use crate::scim::password::{PasswordChange, PasswordDigest};
-use crate::scim::path::shorten_text;
-use crate::scim::{bulk, validate};
+use crate::scim::entity_tag::VersionConditions;
+use crate::scim::password::PasswordDigest;
+use crate::scim::work::measure_value;
 use crate::store::WorkOwner;
-use crate::web::blocking::run_blocking;
+use crate::web::blocking::run_document_work;
 use crate::web::bulk_jobs::BULK_JOBS_AT_ONCE;
-use crate::web::limits::BULK_WRITES_AT_ONCE;
+use crate::web::limits::{BULK_WRITES_AT_ONCE, ITEMS_AT_ONCE_BYTES, ITEMS_INLINE_BYTES};
 use crate::web::scim::response::{self, BulkCounts, ScimResponse};
 use crate::web::state::AppState;
 
@@ -55,7 +58,9 @@ struct BulkRun<'r> {
     needs: Vec<Vec<usize>>,
     outcomes: Vec<Option<BulkItemOutcome>>,
     /// Created resources by bulkId.
-    created: HashMap<String, CreatedResource>,
+    created: Arc<CreatedResources>,
+    /// Resources of the items that may be running, and whether one of these may be deferred.
+    running_targets: HashMap<String, bool>,
     /// Digests of passwords by item index.
     digests: HashMap<usize, PasswordDigest>,
     errors: usize,
@@ -71,7 +76,17 @@ struct ItemResult {
     notes: DialectNotes,
 }
 
-type RunningStep<'r> = LocalBoxFuture<'r, Vec<ItemResult>>;
+type RunningSteps<'r> = FuturesUnordered<LocalBoxFuture<'r, Vec<ItemResult>>>;
+
+/// Steps that are prepared together.
+#[derive(Default)]
+struct StepWindow {
+    steps: Vec<StepInput>,
+    /// Their items.
+    numbers: Vec<usize>,
+    /// Bytes of the bodies, approximately.
+    bytes: usize,
+}
 
 impl BulkHandler<'_> {
     /// Runs a bulk request. Returns a result for each processed item.
@@ -79,7 +94,7 @@ impl BulkHandler<'_> {
         let (rules, scope, base) = (build_rules(self.scope), self.scope.clone(), self.base.to_owned());
         let (state, rights) = (self.state.clone(), self.rights);
         // A bulk request can have the largest allowed body: it is parsed and ordered off the event loop.
-        let prepared = run_blocking(move || {
+        let prepared = run_document_work(&self.state.store, self.owner(), move || {
             let job = bulk::parse_bulk_job(body, rules)?;
             let prepared = prepare_items(job, rights, |method, path| {
                 let path = target::relative_path(path, &state.server.public_url(), &base, &scope)?;
@@ -88,8 +103,7 @@ impl BulkHandler<'_> {
             let passwords = passwords::find_passwords(&prepared.2, &prepared.3, rules);
             Ok::<_, Error>((prepared, passwords))
         });
-        let ((errors_max, plan, items, targets), passwords) =
-            prepared.await.map_err(|_| Error::new(Reason::ServerStopping))??;
+        let ((errors_max, plan, items, targets), passwords) = prepared.await?;
         let hashed = passwords::hash_passwords(&self.state.limits.hashing, passwords).await?;
         let operations = items.len();
         let mut run = BulkRun {
@@ -98,7 +112,8 @@ impl BulkHandler<'_> {
             items,
             targets,
             needs: plan.needs,
-            created: HashMap::new(),
+            created: Arc::default(),
+            running_targets: HashMap::new(),
             digests: hashed,
             errors: 0,
             notes: DialectNotes::default(),
@@ -149,33 +164,148 @@ fn prepare_items(
 impl<'r> BulkRun<'r> {
     /// Runs the steps until there are `errors_max` errors.
     async fn run_steps(&mut self, steps: Vec<Vec<usize>>, errors_max: usize) {
-        let mut running: FuturesUnordered<RunningStep<'r>> = FuturesUnordered::new();
+        let mut steps = VecDeque::from(steps);
+        let mut running: RunningSteps<'r> = FuturesUnordered::new();
         // All jobs of a configuration together fit into its smallest share, so that no item is turned away.
         let share = self.bulk.state.store.smallest_write_share() / BULK_JOBS_AT_ONCE;
         let writes_at_once = BULK_WRITES_AT_ONCE.min(share.max(1));
-        for step in steps {
+        loop {
             // At most as many writes run as errors are left, so that only the last of them can reach the limit.
-            while self.must_wait(&step) || running.len() >= writes_at_once.min(errors_max.saturating_sub(self.errors)) {
+            let most = writes_at_once.min(errors_max.saturating_sub(self.errors)).saturating_sub(running.len());
+            // Several steps are prepared together: when half of the writes have ended.
+            let window = if running.len() > writes_at_once / 2 {
+                StepWindow::default()
+            } else {
+                self.take_window(&mut steps, most)
+            };
+            if running.is_empty() {
+                self.running_targets.clear();
+            }
+            if window.steps.is_empty() {
                 let Some(ended) = running.next().await else { break };
                 self.record_results(ended);
+                continue;
             }
-            if self.errors >= errors_max {
-                break;
+            for prepared in self.prepare_window(window).await {
+                self.start_step(prepared, &mut running).await;
             }
-            match self.start_step(&step) {
-                Ok(future) => running.push(future),
-                Err(ended) => self.record_results(ended),
+            // The first poll queues the writes.
+            if let Some(Some(ended)) = running.next().now_or_never() {
+                self.record_results(ended);
             }
         }
-        while let Some(ended) = running.next().await {
-            self.record_results(ended);
+    }
+
+    /// Takes the next steps that can be prepared together: none refers to an item that has not ended.
+    fn take_window(&mut self, steps: &mut VecDeque<Vec<usize>>, most: usize) -> StepWindow {
+        let mut window = StepWindow::default();
+        while window.steps.len() < most && window.bytes < ITEMS_AT_ONCE_BYTES {
+            let Some(step) = steps.pop_front_if(|step| !self.must_wait(step)) else { break };
+            let size = |&number: &usize| measure_value(&self.items[number].data, ITEMS_AT_ONCE_BYTES);
+            window.bytes += step.iter().map(size).sum::<usize>();
+            window.numbers.extend(&step);
+            let input = self.take_step(&step);
+            window.steps.push(input);
         }
+        window
     }
 
     /// Returns whether an item that the step refers to is still running.
     fn must_wait(&self, step: &[usize]) -> bool {
         let needed = step.iter().flat_map(|&number| &self.needs[number]);
         needed.into_iter().any(|needed| self.outcomes[*needed].is_none() && !step.contains(needed))
+    }
+
+    /// Takes what a step needs out of the items.
+    fn take_step(&mut self, step: &[usize]) -> StepInput {
+        let is_item = step.len() == 1 && step.iter().all(|number| !self.needs[*number].contains(number));
+        let mut inputs = Vec::with_capacity(step.len());
+        for &number in step {
+            match self.take_item(number) {
+                Ok(input) if is_item => return StepInput::Item(Box::new(input)),
+                Ok(input) => inputs.push(input),
+                Err(refused) if is_item => return StepInput::Refused(vec![refused]),
+                Err(refused) => return StepInput::Refused(refuse_cycle(step, number, &refused.error)),
+            }
+        }
+        StepInput::Cycle(inputs)
+    }
+
+    fn take_item(&mut self, number: usize) -> std::result::Result<ItemInput, RefusedItem> {
+        let (target, item) = (self.targets[number].take(), &mut self.items[number]);
+        let refusal = item.error.take();
+        match target {
+            Some(target) if refusal.is_none() => Ok(ItemInput {
+                number,
+                method: item.method,
+                target,
+                bulk_id: item.created_bulk_id().map(str::to_owned),
+                data: std::mem::take(&mut item.data),
+                version: item.version.take(),
+                hashed: self.digests.remove(&number),
+            }),
+            target => {
+                let location = target.and_then(|target| target.location(self.bulk.base));
+                let error = refusal.unwrap_or_else(|| Error::new(Reason::BulkPathMissing));
+                Err(RefusedItem { number, error, location })
+            }
+        }
+    }
+
+    /// Prepares steps in the share of the configuration, so that the items of others are prepared between them. Few small
+    /// ones are prepared at once.
+    async fn prepare_window(&self, window: StepWindow) -> Vec<PreparedStep> {
+        let StepWindow { steps, numbers, bytes } = window;
+        let preparation = StepPreparation {
+            created: Arc::clone(&self.created),
+            state: self.bulk.state.clone(),
+            configuration: self.bulk.scope.configuration,
+            rules: build_rules(self.bulk.scope),
+            base: self.bulk.base.to_owned(),
+        };
+        let prepare =
+            move || -> Vec<PreparedStep> { steps.into_iter().map(|step| preparation.prepare(step)).collect() };
+        if bytes <= ITEMS_INLINE_BYTES {
+            return prepare();
+        }
+        run_document_work(&self.bulk.state.store, self.bulk.owner(), move || Ok(prepare())).await.unwrap_or_else(
+            |error| {
+                let refuse = |number| RefusedItem { number, error: error.clone(), location: None };
+                vec![PreparedStep::Refused(numbers.into_iter().map(refuse).collect())]
+            },
+        )
+    }
+
+    /// Starts a prepared step.
+    async fn start_step(&mut self, step: PreparedStep, running: &mut RunningSteps<'r>) {
+        let bulk = self.bulk;
+        match step {
+            PreparedStep::Refused(refused) => {
+                self.record_results(refused.into_iter().map(RefusedItem::into_result).collect());
+            }
+            PreparedStep::Cycle(numbers, creates) => running.push(Box::pin(bulk.run_cycle(numbers, creates))),
+            PreparedStep::Item(item) => {
+                if self.must_run_after_others(&item) {
+                    while let Some(ended) = running.next().await {
+                        self.record_results(ended);
+                    }
+                    self.running_targets.clear();
+                    // Records the target again.
+                    self.must_run_after_others(&item);
+                }
+                running.push(Box::pin(async move { vec![bulk.run_item(*item).await] }));
+            }
+        }
+    }
+
+    /// Records the resource of an item. Returns whether another item on the same resource may be running, and one of the two
+    /// may be deferred, so that they could change their order.
+    fn must_run_after_others(&mut self, item: &PreparedItem) -> bool {
+        let Some(id) = &item.target.id else { return false };
+        let may_be_deferred = item.write.as_ref().is_ok_and(PreparedWrite::may_be_deferred);
+        let other = self.running_targets.get(id).copied();
+        self.running_targets.insert(id.clone(), may_be_deferred || other == Some(true));
+        other.is_some_and(|other| other || may_be_deferred)
     }
 
     fn record_results(&mut self, ended: Vec<ItemResult>) {
@@ -185,7 +315,8 @@ impl<'r> BulkRun<'r> {
             if let (Some(id), Some(location), Some(name)) =
                 (id, &outcome.location, self.items[number].created_bulk_id())
             {
-                self.created.insert(name.to_owned(), CreatedResource { id, location: location.clone() });
+                let created = CreatedResource { id, location: location.clone() };
+                Arc::make_mut(&mut self.created).insert(name.to_owned(), created);
             }
             self.outcomes[number] = Some(outcome);
         }
@@ -200,133 +331,36 @@ impl<'r> BulkRun<'r> {
         answer.notes = self.notes;
         answer
     }
-
-    /// Starts a step. An item that was refused during planning ends at once.
-    fn start_step(&mut self, step: &[usize]) -> std::result::Result<RunningStep<'r>, Vec<ItemResult>> {
-        if let [number] = step
-            && !self.needs[*number].contains(number)
-        {
-            return self.start_item(*number).map_err(|error| vec![self.refused_result(*number, error)]);
-        }
-        self.start_cycle(step)
-    }
-
-    fn start_item(&mut self, number: usize) -> std::result::Result<RunningStep<'r>, Error> {
-        let (target, data) = self.resolve_item(number, &HashMap::new())?;
-        let (bulk, item) = (self.bulk, &mut self.items[number]);
-        let version = item.version.take();
-        let method = item.method.ok_or_else(|| Error::new(Reason::BulkMethodMissing))?;
-        let hashed = self.digests.remove(&number);
-        Ok(Box::pin(async move { vec![bulk.run_item(number, method, target, (version, data, hashed)).await] }))
-    }
-
-    /// Returns the target and the data of an item, with `bulkId` references replaced by ids.
-    fn resolve_item(
-        &mut self,
-        number: usize,
-        cycle: &HashMap<String, CreatedResource>,
-    ) -> std::result::Result<(BulkTarget, Value), Error> {
-        if let Some(refusal) = self.items[number].error.take() {
-            return Err(refusal);
-        }
-        let Some(mut target) = self.targets[number].take() else {
-            return Err(Error::new(Reason::BulkPathMissing));
-        };
-        let mut data = std::mem::take(&mut self.items[number].data);
-        let made = |name: &str| self.created.get(name).or_else(|| cycle.get(name));
-        let resolved = references::replace_references(&mut data, &made).and_then(|()| target.resolve(&made));
-        match resolved {
-            Ok(()) => Ok((target, data)),
-            Err(name) => {
-                // The result contains the location of the target.
-                self.targets[number] = Some(target);
-                Err(Reason::BulkReferenceFailed.with("bulk_id", format_args!("\"{}\"", shorten_text(&name))))
-            }
-        }
-    }
-
-    fn refused_result(&self, number: usize, error: Error) -> ItemResult {
-        let location = self.targets[number].as_ref().and_then(|target| target.location(self.bulk.base));
-        ItemResult {
-            number,
-            outcome: BulkItemOutcome::failed(error, location),
-            id: None,
-            notes: DialectNotes::default(),
-        }
-    }
-
-    /// Starts a cycle: POST operations that refer to each other. Their ids are assigned first, and they are created in
-    /// one write.
-    fn start_cycle(&mut self, step: &[usize]) -> std::result::Result<RunningStep<'r>, Vec<ItemResult>> {
-        let bulk = self.bulk;
-        let mut cycle = HashMap::new();
-        for &number in step {
-            let item = &self.items[number];
-            if let (Some(name), Some(target)) = (item.created_bulk_id(), &self.targets[number]) {
-                let id = clock::new_id();
-                let location = target.resource_location(bulk.base, &id);
-                cycle.insert(name.to_owned(), CreatedResource { id, location });
-            }
-        }
-        let mut making = Vec::with_capacity(step.len());
-        for &number in step {
-            let id = self.items[number].created_bulk_id().and_then(|name| cycle.get(name)).map(|made| made.id.clone());
-            let draft = self.resolve_item(number, &cycle).and_then(|(target, data)| {
-                let mut draft = bulk.writes(&target).read_body(&data, validate::read_new_resource)?;
-                if let Some(hashed) = self.digests.remove(&number) {
-                    draft.password = Some(PasswordChange::SetDigest(hashed));
-                }
-                Ok(PendingCreate {
-                    resource_type: Arc::clone(&target.resource_type),
-                    id: id.unwrap_or_default(),
-                    draft,
-                })
-            });
-            match draft {
-                Ok(draft) => making.push(draft),
-                Err(error) => return Err(self.refused_cycle_results(step, number, error)),
-            }
-        }
-        let numbers = step.to_vec();
-        Ok(Box::pin(async move { bulk.run_cycle(numbers, making).await }))
-    }
-
-    fn refused_cycle_results(&self, step: &[usize], failed: usize, error: Error) -> Vec<ItemResult> {
-        let mut error = Some(error);
-        let ended = |&number: &usize| {
-            let own = if number == failed { error.take() } else { None };
-            self.refused_result(number, own.unwrap_or_else(cycle_refused_error))
-        };
-        step.iter().map(ended).collect()
-    }
 }
 
-fn cycle_refused_error() -> Error {
-    Error::new(Reason::BulkCycleRejected)
+impl RefusedItem {
+    fn into_result(self) -> ItemResult {
+        let Self { number, error, location } = self;
+        let outcome = BulkItemOutcome::failed(error, location);
+        ItemResult { number, outcome, id: None, notes: DialectNotes::default() }
+    }
 }
 
 impl BulkHandler<'_> {
-    fn writes<'t>(&'t self, target: &'t BulkTarget) -> ResourceWrites<'t> {
-        ResourceWrites { state: self.state, scope: self.scope, resource_type: &target.resource_type, hashed: None }
+    /// The owner of the work: the configuration.
+    const fn owner(self) -> WorkOwner {
+        WorkOwner::Configuration(self.scope.configuration)
     }
 
     /// Runs one item like a single request.
-    async fn run_item(
-        self,
-        number: usize,
-        method: BulkMethod,
-        target: BulkTarget,
-        (if_match, data, hashed): (Option<EntityTags>, Value, Option<PasswordDigest>),
-    ) -> ItemResult {
+    async fn run_item(self, item: PreparedItem) -> ItemResult {
+        let PreparedItem { number, method, target, version, write } = item;
         let location = target.location(self.base);
-        let writes = ResourceWrites { hashed: hashed.as_ref(), ..self.writes(&target) };
+        let writes = ResourceWrites { state: self.state, scope: self.scope, resource_type: &target.resource_type };
         let id = target.id.as_deref().unwrap_or_default();
-        let conditions = VersionConditions { if_match, if_none_match: None };
-        let done = match method {
-            BulkMethod::Post => writes.create(&data, Members::Skip).await.map(Some),
-            BulkMethod::Put => writes.replace(id, conditions, &data, Members::Skip).await.map(Some),
-            BulkMethod::Patch => writes.patch(id, conditions, &data, Members::Skip).await.map(Some),
-            BulkMethod::Delete => writes.delete(id, conditions).await.map(|()| None),
+        let write = match write {
+            Err(refused) if method != BulkMethod::Post => writes.refuse_if_found(id, refused),
+            write => write,
+        };
+        let conditions = VersionConditions { if_match: version, if_none_match: None };
+        let done = match write {
+            Ok(write) => writes.run_prepared(id, conditions, write).await,
+            Err(refused) => Err(refused),
         };
         match done {
             Ok(Some(written)) => self.item_result(number, method, &target, written),
@@ -336,8 +370,7 @@ impl BulkHandler<'_> {
             }
             Err(error) => {
                 crate::web::log_failure(&error);
-                let outcome = BulkItemOutcome::failed(error, location);
-                ItemResult { number, outcome, id: None, notes: DialectNotes::default() }
+                RefusedItem { number, error, location }.into_result()
             }
         }
     }
@@ -363,7 +396,7 @@ impl BulkHandler<'_> {
             .collect();
         let failed = Arc::new(AtomicUsize::new(usize::MAX));
         let found = Arc::clone(&failed);
-        let write = self.state.store.write_as(WorkOwner::Configuration(self.scope.configuration), move |tx| {
+        let write = self.state.store.write_as(self.owner(), move |tx| {
             create_cycle(tx, &scope, &making).map_err(|(number, error)| {
                 found.store(number, Ordering::Relaxed);
                 error
@@ -374,17 +407,17 @@ impl BulkHandler<'_> {
                 let each = numbers.into_iter().zip(types).zip(made);
                 each.map(|((number, target), made)| self.item_result(number, BulkMethod::Post, &target, made)).collect()
             }
-            Err(error) => failed_cycle_results(numbers, failed.load(Ordering::Relaxed), error),
+            Err(error) => failed_cycle_results(&numbers, failed.load(Ordering::Relaxed), &error),
         }
     }
 }
 
 /// Returns the results of a failed cycle. The error belongs to one item, or to all if the transaction failed.
-fn failed_cycle_results(numbers: Vec<usize>, failed: usize, error: Error) -> Vec<ItemResult> {
-    crate::web::log_failure(&error);
-    let ended = |(position, number)| {
-        let error = if position == failed || failed == usize::MAX { error.clone() } else { cycle_refused_error() };
-        ItemResult { number, outcome: BulkItemOutcome::failed(error, None), id: None, notes: DialectNotes::default() }
+fn failed_cycle_results(numbers: &[usize], failed: usize, error: &Error) -> Vec<ItemResult> {
+    crate::web::log_failure(error);
+    let refused = match numbers.get(failed) {
+        Some(failed) => refuse_cycle(numbers, *failed, error),
+        None => numbers.iter().flat_map(|number| refuse_cycle(&[*number], *number, error)).collect(),
     };
-    numbers.into_iter().enumerate().map(ended).collect()
+    refused.into_iter().map(RefusedItem::into_result).collect()
 }

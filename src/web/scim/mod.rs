@@ -7,6 +7,7 @@ mod discovery;
 mod document;
 mod lists;
 mod provisioning_path;
+mod resource_body;
 mod resources;
 mod response;
 mod route;
@@ -236,20 +237,25 @@ async fn handle_authenticated(call: &ScimCall<'_>, payload: Payload, caller: &To
     let call = |resource_type| -> Result<ResourceRequest> {
         Ok(ResourceRequest { request, state, scope, base, resource_type, query: parse_query(request)? })
     };
-    let listing = |types, query| ListHandler { state, scope, base, types, query };
+    // A query that its client no longer waits for ends.
+    let list = |types, query| {
+        network::run_while_connected(request, ListHandler { state, scope, base, types, query }.read_page())
+    };
     let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
     let route = &route.for_types(&scope.types);
     match (route, request.method()) {
-        (ScimRoute::Root, _) if is_get => listing(&caller.visible_types(), parse_query(request)?).read_page().await,
+        (ScimRoute::Root, _) if is_get => list(&caller.visible_types(), parse_query(request)?).await,
         (ScimRoute::Collection(resource_type), _) if is_get => {
-            listing(std::slice::from_ref(resource_type), parse_query(request)?).read_page().await
+            list(std::slice::from_ref(resource_type), parse_query(request)?).await
         }
-        (ScimRoute::Resource(resource_type, id), _) if is_get => call(resource_type)?.read(id).await,
+        (ScimRoute::Resource(resource_type, id), _) if is_get => {
+            network::run_while_connected(request, call(resource_type)?.read(id)).await
+        }
         (ScimRoute::RootSearch, &Method::POST) => {
-            listing(&caller.visible_types(), read_search(request, payload, scope).await?).read_page().await
+            list(&caller.visible_types(), read_search(request, payload, scope).await?).await
         }
         (ScimRoute::Search(resource_type), &Method::POST) => {
-            listing(std::slice::from_ref(resource_type), read_search(request, payload, scope).await?).read_page().await
+            list(std::slice::from_ref(resource_type), read_search(request, payload, scope).await?).await
         }
         (ScimRoute::Bulk, &Method::POST) => {
             // The body of a request that waits is not read.

@@ -89,8 +89,7 @@ impl ResourceRequest<'_> {
     pub(super) async fn create(&self, payload: Payload) -> Result<ScimResponse> {
         let projection = self.projection()?;
         let body = body::read_json(self.request, payload, self.scope).await?;
-        let WriteResult { resource, notes } =
-            self.writes().create_off_loop(body, Members::UpTo(MEMBERS_INLINE)).await?;
+        let WriteResult { resource, notes } = self.writes().create(body, Members::UpTo(MEMBERS_INLINE)).await?;
         self.render_written(201, resource, projection, notes).await
     }
 
@@ -100,7 +99,7 @@ impl ResourceRequest<'_> {
         let conditions = self.read_conditions()?;
         let body = self.read_body_for(id, payload).await?;
         let members = Members::UpTo(MEMBERS_INLINE);
-        let WriteResult { resource, notes } = self.writes().replace_off_loop(id, conditions, body, members).await?;
+        let WriteResult { resource, notes } = self.writes().replace(id, conditions, body, members).await?;
         self.render_written(200, resource, projection, notes).await
     }
 
@@ -111,7 +110,7 @@ impl ResourceRequest<'_> {
         let body = self.read_body_for(id, payload).await?;
         let needs_members = projection.needs("members");
         let members = if needs_members { Members::UpTo(MEMBERS_IN_PATCH_RESPONSE) } else { Members::Skip };
-        let WriteResult { resource, notes } = self.writes().patch_off_loop(id, conditions, body, members).await?;
+        let WriteResult { resource, notes } = self.writes().patch(id, conditions, body, members).await?;
         let is_large = matches!(resource.links, ResourceLinks::Unread) && needs_members;
         let silent = match self.scope.switches.patch_response {
             PatchResponse::Full => false,
@@ -168,7 +167,7 @@ impl ResourceRequest<'_> {
     }
 
     fn writes(&self) -> ResourceWrites<'_> {
-        ResourceWrites { state: self.state, scope: self.scope, resource_type: self.resource_type, hashed: None }
+        ResourceWrites { state: self.state, scope: self.scope, resource_type: self.resource_type }
     }
 
     /// Renders the result of a write. If it is large, this is done off the event loop, including the members that were not

@@ -3,24 +3,28 @@
 
 use std::sync::Arc;
 
+use actix_web::web::Data;
 use serde_json::Value;
 
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::provisioning::deletion;
 use crate::provisioning::patches::{self, PatchBasis, PatchPlan, PatchWeight};
 use crate::provisioning::resources::{self, PreparedResource, ResourceWrite, WriteResult};
 use crate::provisioning::{Members, Scope};
+use crate::scim::bulk::BulkMethod;
 use crate::scim::dialect::DialectRules;
 use crate::scim::entity_tag::VersionConditions;
 use crate::scim::password::{PasswordChange, PasswordDigest};
 use crate::scim::patch::{self, Patch};
 use crate::scim::schema::ResourceType;
-use crate::scim::schema::undeclared::{UndeclaredAttributes, UndeclaredSource, find_undeclared};
+use crate::scim::schema::undeclared::UndeclaredSource;
 use crate::scim::validate::{self, ResourceDraft};
 use crate::scim::work::measure_value;
 use crate::store::{Snapshot, WorkOwner};
 use crate::web::blocking::{read_blocking, run_document_work};
 use crate::web::limits::DOCUMENT_BLOCKING_BYTES;
+use crate::web::scim::resource_body::{ReadBody, ResourceBodyReader};
 use crate::web::state::AppState;
 
 /// How often a PATCH is evaluated outside the transaction, if other writes change the resource in the meantime.
@@ -43,42 +47,86 @@ impl PatchRequest {
     }
 }
 
-/// Reads a body for a resource type.
-type ReadBody<T> = fn(&Value, &ResourceType, DialectRules) -> Result<T>;
-
 /// Whether a body needs too much time for the event loop.
 fn is_large(body: &Value) -> bool {
     measure_value(body, DOCUMENT_BLOCKING_BYTES) > DOCUMENT_BLOCKING_BYTES
 }
 
-/// Writes on one resource type. A write is queued by the first poll of its future, unless it has a password to hash. So
-/// writes take effect in the order in which their futures are first polled.
+/// The checked body of a write, ready for the transaction.
+pub(super) enum PreparedWrite {
+    /// A new resource.
+    Create(Box<PreparedResource>),
+    /// The new content of a resource.
+    Replace(Box<ResourceDraft>),
+    /// Changes of a resource.
+    Patch(Patch),
+    /// The end of a resource.
+    Delete,
+}
+
+impl PreparedWrite {
+    /// Checks and prepares a body. Needs no database.
+    ///
+    /// # Errors
+    /// Errors of the body.
+    pub(super) fn prepare(
+        method: BulkMethod,
+        body: &Value,
+        resource_type: &ResourceType,
+        reader: ResourceBodyReader<'_>,
+    ) -> Result<Self> {
+        Ok(match method {
+            BulkMethod::Post => {
+                let draft = reader.read(body, resource_type, validate::read_new_resource)?;
+                Self::Create(Box::new(PreparedResource::new(draft, resource_type)?))
+            }
+            BulkMethod::Put => Self::Replace(Box::new(reader.read(body, resource_type, validate::read_resource)?)),
+            BulkMethod::Patch => Self::Patch(reader.read(body, resource_type, patch::parse_patch)?),
+            BulkMethod::Delete => Self::Delete,
+        })
+    }
+
+    /// Replaces a password with its digest, if it has been hashed before.
+    pub(super) fn with_digest(mut self, digest: Option<PasswordDigest>) -> Self {
+        let password = match &mut self {
+            Self::Create(prepared) => prepared.password_mut(),
+            Self::Replace(draft) => &mut draft.password,
+            Self::Patch(patch) => &mut patch.password,
+            Self::Delete => return self,
+        };
+        if let (Some(PasswordChange::SetClearText(_)), Some(digest)) = (&password, digest) {
+            *password = Some(PasswordChange::SetDigest(digest));
+        }
+        self
+    }
+
+    /// Whether the write may be evaluated outside the transaction, and then be queued later than by the first poll.
+    pub(super) fn may_be_deferred(&self) -> bool {
+        matches!(self, Self::Patch(patch) if !PatchWeight::of(patch).is_always_small())
+    }
+}
+
+/// Writes on one resource type. A write is queued by the first poll of its future, unless its body is large or has a
+/// password to hash. So writes take effect in the order in which their futures are first polled.
 #[derive(Clone, Copy)]
 pub(super) struct ResourceWrites<'r> {
-    pub(super) state: &'r AppState,
+    pub(super) state: &'r Data<AppState>,
     pub(super) scope: &'r Scope,
     pub(super) resource_type: &'r Arc<ResourceType>,
-    /// Digest of the password in the body, if it has been hashed before.
-    pub(super) hashed: Option<&'r PasswordDigest>,
 }
 
 impl ResourceWrites<'_> {
     /// Creates a resource. `members` are the members that the result contains, here and below.
-    pub(super) async fn create(&self, body: &Value, members: Members) -> Result<WriteResult> {
-        let mut draft = self.read_body(body, validate::read_new_resource)?;
-        self.hash_password(&mut draft.password).await?;
-        self.write_new(PreparedResource::new(draft, self.resource_type)?, members).await
-    }
-
-    /// Like [`Self::create`], but a large body is processed off the event loop, so the write can be queued later.
-    pub(super) async fn create_off_loop(&self, body: Value, members: Members) -> Result<WriteResult> {
+    pub(super) async fn create(&self, body: Value, members: Members) -> Result<WriteResult> {
         if !is_large(&body) {
-            return self.create(&body, members).await;
+            let mut draft = self.read_body(&body, validate::read_new_resource)?;
+            self.hash_password(&mut draft.password).await?;
+            return self.write_new(PreparedResource::new(draft, self.resource_type)?, members).await;
         }
         let mut draft = self.read_off_loop(body, validate::read_new_resource).await?;
         self.hash_password(&mut draft.password).await?;
         let resource_type = Arc::clone(self.resource_type);
-        let prepared = run_document_work(move || PreparedResource::new(draft, &resource_type)).await?;
+        let prepared = self.run_document_work(move || PreparedResource::new(draft, &resource_type)).await?;
         self.write_new(prepared, members).await
     }
 
@@ -96,25 +144,15 @@ impl ResourceWrites<'_> {
         &self,
         id: &str,
         conditions: VersionConditions,
-        body: &Value,
-        members: Members,
-    ) -> Result<WriteResult> {
-        let draft = self.read_body(body, validate::read_resource);
-        self.write_replacement(id, conditions, draft, members).await
-    }
-
-    /// Like [`Self::replace`], but a large body is processed off the event loop, so the write can be queued later.
-    pub(super) async fn replace_off_loop(
-        &self,
-        id: &str,
-        conditions: VersionConditions,
         body: Value,
         members: Members,
     ) -> Result<WriteResult> {
-        if !is_large(&body) {
-            return self.replace(id, conditions, &body, members).await;
-        }
-        let draft = self.read_off_loop(body, validate::read_resource).await;
+        let draft = if is_large(&body) {
+            self.read_off_loop(body, validate::read_resource).await
+        } else {
+            self.read_body(&body, validate::read_resource)
+        };
+        let draft = draft.or_else(|refused| self.refuse_if_found(id, refused))?;
         self.write_replacement(id, conditions, draft, members).await
     }
 
@@ -122,10 +160,9 @@ impl ResourceWrites<'_> {
         &self,
         id: &str,
         conditions: VersionConditions,
-        draft: Result<ResourceDraft>,
+        mut draft: ResourceDraft,
         members: Members,
     ) -> Result<WriteResult> {
-        let mut draft = draft.or_else(|refused| self.refuse_if_found(id, refused))?;
         self.hash_password(&mut draft.password).await?;
         let (scope, resource_type, id) = (self.scope.clone(), Arc::clone(self.resource_type), id.to_owned());
         let write = self.state.store.write_without_savepoint(self.owner(), move |tx| {
@@ -136,22 +173,9 @@ impl ResourceWrites<'_> {
         write.await
     }
 
-    /// Applies a PATCH to the resource with this id. Its work is limited, and done in the transaction.
+    /// Applies a PATCH to the resource with this id. A PATCH with much work is evaluated outside the transaction and off the
+    /// event loop, so the write can be queued later.
     pub(super) async fn patch(
-        &self,
-        id: &str,
-        conditions: VersionConditions,
-        body: &Value,
-        members: Members,
-    ) -> Result<WriteResult> {
-        let edits = self.read_body(body, patch::parse_patch);
-        let request = self.prepare_patch(id, conditions, edits, members).await?;
-        self.patch_in_writer(request).await
-    }
-
-    /// Like [`Self::patch`], but a PATCH with much work is evaluated outside the transaction and off the event loop, so the
-    /// write can be queued later.
-    pub(super) async fn patch_off_loop(
         &self,
         id: &str,
         conditions: VersionConditions,
@@ -164,16 +188,46 @@ impl ResourceWrites<'_> {
         } else {
             self.read_body(&body, patch::parse_patch)
         };
-        let request = self.prepare_patch(id, conditions, edits, members).await?;
-        if !has_large_body {
-            let (weight, small) = (PatchWeight::of(&request.patch), Arc::clone(&request));
-            let write = self.state.store.write_without_savepoint(self.owner(), move |tx| {
-                patches::patch_small_resource(tx, &small.write(), &small.patch, weight)
-            });
-            if let Some(done) = write.await? {
-                return Ok(done);
+        let patch = edits.or_else(|refused| self.refuse_if_found(id, refused))?;
+        let request = self.prepare_patch(id, conditions, patch, members).await?;
+        if has_large_body { self.patch_by_plan(request).await } else { self.apply_patch(request).await }
+    }
+
+    /// Runs a prepared write. Returns the resource, if it still exists.
+    pub(super) async fn run_prepared(
+        &self,
+        id: &str,
+        conditions: VersionConditions,
+        write: PreparedWrite,
+    ) -> Result<Option<WriteResult>> {
+        let members = Members::Skip;
+        match write {
+            PreparedWrite::Create(mut prepared) => {
+                self.hash_password(prepared.password_mut()).await?;
+                self.write_new(*prepared, members).await.map(Some)
             }
+            PreparedWrite::Replace(draft) => self.write_replacement(id, conditions, *draft, members).await.map(Some),
+            PreparedWrite::Patch(patch) => {
+                self.apply_patch(self.prepare_patch(id, conditions, patch, members).await?).await.map(Some)
+            }
+            PreparedWrite::Delete => self.delete(id, conditions).await.map(|()| None),
         }
+    }
+
+    /// Applies a PATCH in the transaction if it is small for the resource, and by a plan otherwise.
+    async fn apply_patch(&self, request: Arc<PatchRequest>) -> Result<WriteResult> {
+        let (weight, small) = (PatchWeight::of(&request.patch), Arc::clone(&request));
+        let write = self.state.store.write_without_savepoint(self.owner(), move |tx| {
+            patches::patch_small_resource(tx, &small.write(), &small.patch, weight)
+        });
+        match write.await? {
+            Some(done) => Ok(done),
+            None => self.patch_by_plan(request).await,
+        }
+    }
+
+    /// Evaluates a PATCH on a snapshot, and writes the result if the resource is still the same.
+    async fn patch_by_plan(&self, request: Arc<PatchRequest>) -> Result<WriteResult> {
         for _ in 0..PATCH_PLANS_MAX {
             let (mut plan, planned) = (Some(self.plan_patch(&request).await?), Arc::clone(&request));
             let write = self.state.store.write_without_savepoint(self.owner(), move |tx| match plan.take() {
@@ -193,10 +247,9 @@ impl ResourceWrites<'_> {
         &self,
         id: &str,
         conditions: VersionConditions,
-        edits: Result<Patch>,
+        mut patch: Patch,
         members: Members,
     ) -> Result<Arc<PatchRequest>> {
-        let mut patch = edits.or_else(|refused| self.refuse_if_found(id, refused))?;
         self.hash_password(&mut patch.password).await?;
         let (scope, resource_type) = (self.scope.clone(), Arc::clone(self.resource_type));
         Ok(Arc::new(PatchRequest { scope, resource_type, id: id.to_owned(), conditions, members, patch }))
@@ -219,39 +272,42 @@ impl ResourceWrites<'_> {
             store.read_inline(|at| PatchBasis::read(at, &request.write(), &request.patch))?
         };
         let request = Arc::clone(request);
-        run_document_work(move || basis.evaluate(&request.scope, &request.resource_type, &request.patch)).await
+        self.run_document_work(move || basis.evaluate(&request.scope, &request.resource_type, &request.patch)).await
     }
 
     fn rules(&self) -> DialectRules {
         resources::build_rules(self.scope)
     }
 
-    /// Reads a body, and records the attributes that no schema declares.
-    pub(super) fn read_body<T: UndeclaredSource>(&self, body: &Value, read: ReadBody<T>) -> Result<T> {
-        let mut result = read(body, self.resource_type, self.rules());
-        let found = find_undeclared(&mut result, body, self.resource_type);
-        self.record_undeclared(found, result.is_err());
-        result
+    /// Runs work on a large document off the event loop, in the share of the configuration.
+    async fn run_document_work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        run_document_work(&self.state.store, self.owner(), work).await
     }
 
-    /// Like [`Self::read_body`], off the event loop.
-    async fn read_off_loop<T: UndeclaredSource + Send + 'static>(&self, body: Value, read: ReadBody<T>) -> Result<T> {
-        let (resource_type, rules) = (Arc::clone(self.resource_type), self.rules());
-        let (result, found) = run_document_work(move || {
-            let mut result = read(&body, &resource_type, rules);
-            let found = find_undeclared(&mut result, &body, &resource_type);
-            Ok((result, found))
-        })
-        .await?;
-        self.record_undeclared(found, result.is_err());
-        result
+    fn body_reader(&self) -> ResourceBodyReader<'_> {
+        let (log, rules) = (&self.state.usage.undeclared, self.rules());
+        ResourceBodyReader { log, configuration: self.scope.configuration, rules }
     }
 
-    fn record_undeclared(&self, found: UndeclaredAttributes, is_refused: bool) {
-        if !found.is_empty() {
-            let log = &self.state.usage.undeclared;
-            log.record(self.scope.configuration, found, is_refused, clock::current_millis());
-        }
+    fn read_body<T: UndeclaredSource>(&self, body: &Value, read: ReadBody<T>) -> Result<T> {
+        self.body_reader().read(body, self.resource_type, read)
+    }
+
+    /// Reads a large body off the event loop.
+    async fn read_off_loop<T>(&self, body: Value, read: ReadBody<T>) -> Result<T>
+    where
+        T: UndeclaredSource + Send + 'static,
+    {
+        let (state, resource_type) = (self.state.clone(), Arc::clone(self.resource_type));
+        let (configuration, rules) = (self.scope.configuration, self.rules());
+        let work = move || {
+            let reader = ResourceBodyReader { log: &state.usage.undeclared, configuration, rules };
+            reader.read(&body, &resource_type, read)
+        };
+        self.run_document_work(work).await
     }
 
     /// Deletes the resource with this id.
@@ -260,7 +316,7 @@ impl ResourceWrites<'_> {
         let write = self.state.store.write_without_savepoint(self.owner(), move |tx| {
             let conditions = Some(&conditions);
             let write = ResourceWrite { conditions, ..ResourceWrite::new(&scope, &resource_type, &id) };
-            resources::delete_resource(tx, &write)
+            deletion::delete_resource(tx, &write)
         });
         write.await
     }
@@ -272,13 +328,7 @@ impl ResourceWrites<'_> {
 
     /// Hashes the password before the write is queued, because hashing is slow.
     async fn hash_password(&self, password: &mut Option<PasswordChange>) -> Result<()> {
-        match (password.as_ref(), self.hashed) {
-            (Some(PasswordChange::SetClearText(_)), Some(digest)) => {
-                *password = Some(PasswordChange::SetDigest(digest.clone()));
-            }
-            _ => self.state.limits.hashing.hash_if_clear(password).await?,
-        }
-        Ok(())
+        self.state.limits.hashing.hash_if_clear(password).await
     }
 
     /// Returns the error of a body, or 404 if the resource does not exist: 404 has priority.

@@ -1,5 +1,6 @@
 //! The request log: what an identity provider sent and received, for troubleshooting.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -35,6 +36,46 @@ fn written(caller: &Caller, client: &Client, calls: usize) -> Vec<Value> {
 #[track_caller]
 fn whole(caller: &Caller, client: &Client, reply: &Reply) -> Value {
     caller.get(&format!("{}/{}", log_of(client), reply.header("x-request-id"))).answered(200).json
+}
+
+#[test]
+fn queries_whose_clients_have_gone_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start(folder.path());
+    let operator = app.operator();
+    let client = operator.configuration("gone", "other");
+    let user = |number: usize| {
+        let emails = json!([{"value": format!("{number}@example.com")}, {"value": format!("{number}@home.example")}]);
+        let data = user_with(&format!("u{number}"), &json!({"emails": emails}));
+        json!({"method": "POST", "path": "/Users", "bulkId": format!("b{number}"), "data": data})
+    };
+    let users: Vec<Value> = (0..1_000).map(user).collect();
+    let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": users});
+    client.post("/Bulk", &bulk).answered(200);
+    let term = |number: usize| format!("emails.value%20co%20%22zz{number}%22");
+    let filter = (0..30).map(term).collect::<Vec<_>>().join("%20or%20");
+    let request = format!(
+        "GET {}/Users?filter={filter} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
+        client.base, client.token
+    );
+    let send = |_| {
+        let mut stream = std::net::TcpStream::connect(client.address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    };
+    // They are sent, and then their clients end.
+    drop((0..40).map(send).collect::<Vec<_>>());
+    let begun = Instant::now();
+    loop {
+        let found = listed(&operator, &client, "?limit=100");
+        let ended = found.iter().filter(|call| call["reason"] == "client_disconnected").count();
+        if ended > 0 {
+            assert!(found.iter().all(|call| [json!(200), json!(408)].contains(&call["status"])), "{found:#?}");
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_mins(1), "{found:#?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! References between resources: accepted forms, targets, and the effects of a changed or deleted target.
 
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::sample::{ENTERPRISE, group, operation, user, user_with};
@@ -58,6 +59,40 @@ fn a_deleted_manager_is_removed_from_other_users() {
     assert_eq!(left.json[ENTERPRISE], json!({"department": "Engines"}));
     assert_ne!(left.version(), made.version());
     assert!(client.find("/Users", &format!("manager eq \"{boss}\"")).is_empty());
+}
+
+#[test]
+fn a_manager_with_many_reports_is_deleted_at_once_and_the_references_follow_in_steps() {
+    const REPORTS: usize = 350;
+    let client = App::shared().configuration("other");
+    let boss = client.created("/Users", &user("boss"));
+    let items: Vec<Value> = (0..REPORTS)
+        .map(|number| {
+            let more = json!({"title": "x", ENTERPRISE: {"department": "Engines", "manager": {"value": boss}}});
+            json!({"method": "POST", "path": "/Users", "bulkId": format!("b{number}"), "data": user_with(&format!("r{number}"), &more)})
+        })
+        .collect();
+    let body = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": items});
+    client.post("/Bulk", &body).answered(200);
+    let reports = format!("manager.value eq \"{boss}\"");
+    let count = || {
+        let path = format!("/Users?count=0&filter={}", crate::sample::encode(&reports));
+        client.get(&path).answered(200).json["totalResults"].as_u64().unwrap()
+    };
+    assert_eq!(count(), REPORTS as u64);
+    client.delete(&format!("/Users/{boss}")).answered(204);
+    client.get(&format!("/Users/{boss}")).answered(404);
+    // Another write does not wait for the references.
+    let changed = client.find("/Users", "userName eq \"r0\"")[0]["id"].as_str().unwrap().to_owned();
+    client.patch(&format!("/Users/{changed}"), &operation("replace", "title", &json!("y"))).answered(200);
+    let begun = Instant::now();
+    while count() > 0 {
+        assert!(begun.elapsed() < Duration::from_mins(1), "{} references are left", count());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(client.count("/Users"), REPORTS as u64);
+    let report = client.get(&format!("/Users/{changed}")).answered(200).json;
+    assert_eq!((&report["title"], &report[ENTERPRISE]), (&json!("y"), &json!({"department": "Engines"})));
 }
 
 #[test]

@@ -244,3 +244,11 @@ CREATE TABLE undeclared_attributes (
     last_seen     INTEGER NOT NULL,
     PRIMARY KEY (configuration, resource_type, name)
 ) STRICT, WITHOUT ROWID;
+
+-- References to deleted resources.
+-- Deleted resources that more resources referred to than one transaction may change. A job removes the references.
+CREATE TABLE pending_references (
+    configuration INTEGER NOT NULL REFERENCES configurations (configuration),
+    deleted_id    TEXT NOT NULL,
+    PRIMARY KEY (configuration, deleted_id)
+) STRICT, WITHOUT ROWID;

@@ -1,7 +1,8 @@
-//! Fair admission of scans: how many run at once in total and for each owner, and which owner is next.
+//! Fair admission of work off the event loop: how much of it runs at once in total and for each owner, and which owner is
+//! next. There is one queue for scans and one for large documents.
 //!
-//! A scan waits here without a thread, and enters the pool of blocking threads with a permit. The owners share the time of
-//! the scans by deficit round robin over measured microseconds: the cost of a scan is known only when it ends, so it is
+//! Work waits here without a thread, and enters the pool of blocking threads with a permit. The owners share the time by
+//! deficit round robin over measured microseconds: the cost of a piece of work is known only when it ends, so it is
 //! charged then, and an owner in debt waits until the others had their share. The owner with the highest credit is next.
 
 use std::cmp::Reverse;
@@ -15,15 +16,19 @@ use tokio::time::timeout;
 use crate::error::{Error, Reason, Result};
 use crate::store::engine::owner::WorkOwner;
 
-/// Maximum number of concurrent scans.
+/// Maximum number of concurrent work.
 pub(crate) const SCANS_MAX: usize = 4;
 /// Maximum number of concurrent scans of one owner, while no other owner waits.
 pub(crate) const OWNER_SCANS_MAX: usize = 2;
-/// Maximum number of waiting scans of one configuration.
+/// Maximum number of large documents that are processed at the same time. The other cores remain free for the event loops.
+pub(crate) const DOCUMENTS_MAX: usize = 2;
+/// Maximum number of concurrent large documents of one owner.
+pub(crate) const OWNER_DOCUMENTS_MAX: usize = 1;
+/// Maximum number of waiting work, and of waiting documents, of one configuration.
 pub(crate) const CONFIGURATION_WAITING_MAX: usize = 64;
-/// Maximum number of waiting scans of the management API and the portal.
+/// The same for the management API and the portal.
 pub(crate) const MANAGEMENT_WAITING_MAX: usize = 1_024;
-/// How long a scan may wait. After that time the client has timed out or will retry.
+/// How long work may wait. After that time the client has timed out or will retry.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(10);
 /// Share of an owner in one round, in microseconds.
 const QUANTUM_US: i64 = 10_000;
@@ -34,33 +39,62 @@ const DEBT_MAX_US: i64 = 10_000_000;
 /// Number of remembered owners from which those without a debt are forgotten.
 const OWNERS_REMEMBERED: usize = 1_024;
 
-/// The scans that run and wait.
-#[derive(Default)]
-pub(crate) struct ScanQueue {
-    state: Mutex<QueuedScans>,
+/// How much work of a queue runs.
+#[derive(Debug, Clone, Copy)]
+struct WorkLimits {
+    /// At once.
+    running_max: usize,
+    /// At once of one owner, while no other owner waits.
+    owner_max: usize,
+    /// The error of an owner with too much waiting work.
+    refusal: Reason,
 }
 
-/// The right to run one scan. Its lifetime is the cost of the scan.
-pub(crate) struct ScanPermit {
-    queue: Arc<ScanQueue>,
+const SCAN_LIMITS: WorkLimits =
+    WorkLimits { running_max: SCANS_MAX, owner_max: OWNER_SCANS_MAX, refusal: Reason::QueriesLimited };
+const DOCUMENT_LIMITS: WorkLimits =
+    WorkLimits { running_max: DOCUMENTS_MAX, owner_max: OWNER_DOCUMENTS_MAX, refusal: Reason::RequestsLimited };
+
+/// The work that runs and waits.
+pub(crate) struct WorkQueue {
+    state: Mutex<QueuedWork>,
+}
+
+/// The right to do one piece of work. Its lifetime is the cost of the work.
+pub(crate) struct WorkPermit {
+    queue: Arc<WorkQueue>,
     owner: WorkOwner,
     started: Instant,
 }
 
-impl Drop for ScanPermit {
+impl Drop for WorkPermit {
     fn drop(&mut self) {
         let cost = i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX);
         self.queue.lock().finish(self.owner, cost, Instant::now());
-        ScanQueue::start_waiting(&self.queue);
+        WorkQueue::start_waiting(&self.queue);
     }
 }
 
-impl ScanQueue {
-    /// Waits until a scan of the owner may run.
+impl WorkQueue {
+    /// The queue of work.
+    pub(crate) fn for_scans() -> Self {
+        Self::new(SCAN_LIMITS)
+    }
+
+    /// The queue of large documents.
+    pub(crate) fn for_documents() -> Self {
+        Self::new(DOCUMENT_LIMITS)
+    }
+
+    fn new(limits: WorkLimits) -> Self {
+        Self { state: Mutex::new(QueuedWork::new(limits)) }
+    }
+
+    /// Waits until work of the owner may run.
     ///
     /// # Errors
-    /// `QueriesLimited` if too many of its scans wait, `ServerBusy` if none may start in time.
-    pub(crate) async fn admit(queue: &Arc<Self>, owner: WorkOwner) -> Result<ScanPermit> {
+    /// 429 if too much of its work waits, `ServerBusy` if none may start in time.
+    pub(crate) async fn admit(queue: &Arc<Self>, owner: WorkOwner) -> Result<WorkPermit> {
         let (sender, receiver) = oneshot::channel();
         queue.lock().enqueue(owner, sender, Instant::now())?;
         Self::start_waiting(queue);
@@ -70,43 +104,43 @@ impl ScanQueue {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, QueuedScans> {
+    fn lock(&self) -> MutexGuard<'_, QueuedWork> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts as many waiting scans as possible. A permit whose client has gone is dropped, without the lock.
+    /// Starts as much waiting work as possible. A permit whose client has gone is dropped, without the lock.
     fn start_waiting(queue: &Arc<Self>) {
         loop {
             let next = queue.lock().start_next();
             let Some((owner, sender)) = next else { return };
-            let permit = ScanPermit { queue: Arc::clone(queue), owner, started: Instant::now() };
+            let permit = WorkPermit { queue: Arc::clone(queue), owner, started: Instant::now() };
             drop(sender.send(permit));
         }
     }
 }
 
-type PermitSender = oneshot::Sender<ScanPermit>;
+type PermitSender = oneshot::Sender<WorkPermit>;
 
-/// The scans of all owners.
-#[derive(Default)]
-struct QueuedScans {
+/// The work of all owners.
+struct QueuedWork {
+    limits: WorkLimits,
     running: usize,
-    owners: HashMap<WorkOwner, OwnerScans>,
-    /// Owners with waiting scans; the first one is next.
+    owners: HashMap<WorkOwner, OwnerWork>,
+    /// Owners with waiting work; the first one is next.
     turns: VecDeque<WorkOwner>,
 }
 
-/// The scans of one owner.
-struct OwnerScans {
+/// The work of one owner.
+struct OwnerWork {
     running: usize,
     waiting: VecDeque<PermitSender>,
     /// Microseconds that it may use before others are next. Below 0 it is in debt.
     credit: i64,
-    /// Since when it has no scans.
+    /// Since when it has no work.
     idle_since: Option<Instant>,
 }
 
-impl OwnerScans {
+impl OwnerWork {
     fn new() -> Self {
         Self { running: 0, waiting: VecDeque::new(), credit: FRESH_CREDIT_US, idle_since: None }
     }
@@ -115,7 +149,7 @@ impl OwnerScans {
         self.running == 0 && self.waiting.is_empty()
     }
 
-    /// Its credit at this time. The debt of an owner without scans is paid by time.
+    /// Its credit at this time. The debt of an owner without work is paid by time.
     fn credit_at(&self, now: Instant) -> i64 {
         let idle = self.idle_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         let paid = i64::try_from(idle.as_micros()).unwrap_or(i64::MAX);
@@ -123,32 +157,36 @@ impl OwnerScans {
     }
 }
 
-impl QueuedScans {
+impl QueuedWork {
+    fn new(limits: WorkLimits) -> Self {
+        Self { limits, running: 0, owners: HashMap::new(), turns: VecDeque::new() }
+    }
+
     fn enqueue(&mut self, owner: WorkOwner, sender: PermitSender, now: Instant) -> Result<()> {
         if self.owners.len() >= OWNERS_REMEMBERED {
-            self.owners.retain(|_, scans| !scans.is_idle() || scans.credit_at(now) < 0);
+            self.owners.retain(|_, work| !work.is_idle() || work.credit_at(now) < 0);
         }
         let max = match owner {
             WorkOwner::Configuration(_) => CONFIGURATION_WAITING_MAX,
             WorkOwner::Management | WorkOwner::Background => MANAGEMENT_WAITING_MAX,
         };
-        let scans = self.owners.entry(owner).or_insert_with(OwnerScans::new);
-        if scans.waiting.len() >= max {
-            scans.waiting.retain(|sender| !sender.is_closed());
-            if scans.waiting.len() >= max {
-                return Err(Error::new(Reason::QueriesLimited));
+        let work = self.owners.entry(owner).or_insert_with(OwnerWork::new);
+        if work.waiting.len() >= max {
+            work.waiting.retain(|sender| !sender.is_closed());
+            if work.waiting.len() >= max {
+                return Err(Error::new(self.limits.refusal));
             }
         }
-        scans.credit = scans.credit_at(now);
-        scans.idle_since = None;
-        scans.waiting.push_back(sender);
+        work.credit = work.credit_at(now);
+        work.idle_since = None;
+        work.waiting.push_back(sender);
         if !self.turns.contains(&owner) {
             self.turns.push_back(owner);
         }
         Ok(())
     }
 
-    /// Returns the next scan, now counted as running. `None` if none waits or none may start.
+    /// Returns the next work, now counted as running. `None` if none waits or none may start.
     fn start_next(&mut self) -> Option<(WorkOwner, PermitSender)> {
         self.remove_abandoned();
         let startable: Vec<WorkOwner> = self.turns.iter().copied().filter(|owner| self.may_start(*owner)).collect();
@@ -156,11 +194,11 @@ impl QueuedScans {
         let owner = startable.into_iter().min_by_key(|owner| Reverse(self.owners[owner].credit))?;
         self.add_rounds(self.owners[&owner].credit);
         self.turns.retain(|other| *other != owner);
-        let scans = self.owners.get_mut(&owner)?;
-        let sender = scans.waiting.pop_front()?;
-        scans.running += 1;
+        let work = self.owners.get_mut(&owner)?;
+        let sender = work.waiting.pop_front()?;
+        work.running += 1;
         self.running += 1;
-        if !scans.waiting.is_empty() {
+        if !work.waiting.is_empty() {
             self.turns.push_back(owner);
         }
         Some((owner, sender))
@@ -173,43 +211,44 @@ impl QueuedScans {
         }
         let rounds = -richest / QUANTUM_US + 1;
         for owner in &self.turns {
-            if let Some(scans) = self.owners.get_mut(owner) {
-                scans.credit = (scans.credit + rounds * QUANTUM_US).min(QUANTUM_US);
+            if let Some(work) = self.owners.get_mut(owner) {
+                work.credit = (work.credit + rounds * QUANTUM_US).min(QUANTUM_US);
             }
         }
     }
 
-    /// Whether another scan of the owner may start. A second one starts only while no other owner waits, and leaves half of
-    /// the scans for others.
+    /// Whether more work of the owner may start. A second piece starts only while no other owner waits, and leaves half of
+    /// the capacity for others.
     fn may_start(&self, owner: WorkOwner) -> bool {
-        let running = self.owners.get(&owner).map_or(0, |scans| scans.running);
-        if self.running >= SCANS_MAX || running == 0 {
-            return self.running < SCANS_MAX;
+        let running = self.owners.get(&owner).map_or(0, |work| work.running);
+        let WorkLimits { running_max, owner_max, .. } = self.limits;
+        if self.running >= running_max || running == 0 {
+            return self.running < running_max;
         }
         let others_wait = self.turns.iter().any(|other| *other != owner);
-        running < OWNER_SCANS_MAX && !others_wait && self.running < SCANS_MAX / 2
+        running < owner_max && !others_wait && self.running < running_max / 2
     }
 
-    /// Removes scans whose client has gone.
+    /// Removes work whose client has gone.
     fn remove_abandoned(&mut self) {
         let owners = &mut self.owners;
         self.turns.retain(|owner| {
-            owners.get_mut(owner).is_some_and(|scans| {
-                while scans.waiting.front().is_some_and(PermitSender::is_closed) {
-                    scans.waiting.pop_front();
+            owners.get_mut(owner).is_some_and(|work| {
+                while work.waiting.front().is_some_and(PermitSender::is_closed) {
+                    work.waiting.pop_front();
                 }
-                !scans.waiting.is_empty()
+                !work.waiting.is_empty()
             })
         });
     }
 
     fn finish(&mut self, owner: WorkOwner, cost: i64, now: Instant) {
         self.running -= 1;
-        if let Some(scans) = self.owners.get_mut(&owner) {
-            scans.running -= 1;
-            scans.credit = scans.credit.saturating_sub(cost).max(-DEBT_MAX_US);
-            if scans.is_idle() {
-                scans.idle_since = Some(now);
+        if let Some(work) = self.owners.get_mut(&owner) {
+            work.running -= 1;
+            work.credit = work.credit.saturating_sub(cost).max(-DEBT_MAX_US);
+            if work.is_idle() {
+                work.idle_since = Some(now);
             }
         }
     }
@@ -225,13 +264,13 @@ mod tests {
     /// Scans under test, without threads, with chosen costs and times.
     struct Simulation {
         now: Instant,
-        scans: QueuedScans,
-        receivers: Vec<oneshot::Receiver<ScanPermit>>,
+        scans: QueuedWork,
+        receivers: Vec<oneshot::Receiver<WorkPermit>>,
     }
 
     impl Default for Simulation {
         fn default() -> Self {
-            Self { now: Instant::now(), scans: QueuedScans::default(), receivers: Vec::new() }
+            Self { now: Instant::now(), scans: QueuedWork::new(SCAN_LIMITS), receivers: Vec::new() }
         }
     }
 
@@ -270,6 +309,23 @@ mod tests {
         assert_eq!(simulation.start(), [0, 1, 2, 3].map(WorkOwner::Configuration));
         simulation.finish(WorkOwner::Configuration(0), 2_000_000);
         assert_eq!(simulation.start(), [WorkOwner::Configuration(4)]);
+    }
+
+    #[test]
+    fn an_owner_has_one_large_document_and_another_owner_starts_at_once() {
+        let mut simulation = Simulation { scans: QueuedWork::new(DOCUMENT_LIMITS), ..Simulation::default() };
+        (0..20).for_each(|_| simulation.request(LOUD).unwrap());
+        assert_eq!(simulation.start(), [LOUD]);
+        simulation.request(QUIET).unwrap();
+        assert_eq!(simulation.start(), [QUIET]);
+        simulation.request(QUIET).unwrap();
+        simulation.finish(LOUD, 100_000);
+        simulation.finish(QUIET, 1_000);
+        assert_eq!(simulation.start(), [QUIET, LOUD], "the one that used less is next");
+        for _ in 0..CONFIGURATION_WAITING_MAX {
+            let _ = simulation.request(LOUD);
+        }
+        assert_eq!(simulation.request(LOUD).unwrap_err().reason(), Reason::RequestsLimited);
     }
 
     #[test]
@@ -352,13 +408,13 @@ mod tests {
 
     #[test]
     fn a_permit_whose_client_has_gone_is_released() {
-        let queue = Arc::new(ScanQueue::default());
+        let queue = Arc::new(WorkQueue::for_scans());
         let waits = async {
-            let held = [ScanQueue::admit(&queue, LOUD).await.unwrap(), ScanQueue::admit(&queue, LOUD).await.unwrap()];
-            let abandoned = timeout(Duration::from_millis(10), ScanQueue::admit(&queue, LOUD)).await;
+            let held = [WorkQueue::admit(&queue, LOUD).await.unwrap(), WorkQueue::admit(&queue, LOUD).await.unwrap()];
+            let abandoned = timeout(Duration::from_millis(10), WorkQueue::admit(&queue, LOUD)).await;
             assert!(abandoned.is_err(), "an owner has two scans");
             drop(held);
-            let permit = ScanQueue::admit(&queue, LOUD).await.unwrap();
+            let permit = WorkQueue::admit(&queue, LOUD).await.unwrap();
             assert_eq!(queue.lock().running, 1);
             drop(permit);
             assert_eq!(queue.lock().running, 0);

@@ -1,0 +1,138 @@
+//! DELETE (RFC 7644 section 3.6), with the references to the deleted resource: `manager` of the enterprise extension, and the
+//! like in other extensions. A manager may have thousands of reports, each of which is a change with an event. So a deletion
+//! removes only the first references, and a background job removes the others in steps, between which other writes run.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::model::event::EventAction;
+use crate::provisioning::Scope;
+use crate::provisioning::events;
+use crate::provisioning::publication::Publication;
+use crate::provisioning::rendered::collection_for;
+use crate::provisioning::resources::{ResourceWrite, edit_attributes, find_current, parse_attributes};
+use crate::scim::index;
+use crate::scim::schema::{DataType, ResourceType};
+use crate::scim::validate::Attributes;
+use crate::store::Tx;
+pub use crate::store::tables::pending_references::{PendingReferences, find_next_references};
+use crate::store::tables::resources::StoredResource;
+use crate::store::tables::{configurations, members as member_rows, pending_references, resources};
+
+/// References that one transaction removes.
+pub(crate) const REFERENCES_PER_STEP: usize = 100;
+
+/// Deletes a resource, its memberships and references to it, such as `manager` (RFC 7644 section 3.6). The version of
+/// the resources that referred to it changes. Many references are removed in steps after the deletion.
+///
+/// # Errors
+/// 404, 412 if If-Match does not match the version.
+pub fn delete_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>) -> Result<()> {
+    let ResourceWrite { scope, resource_type, id, .. } = *write;
+    let stored = find_current(tx, write)?;
+    let keys = index::build_index_keys(&parse_attributes(&stored)?, resource_type);
+    let publication = Publication::for_scope(tx, scope)?;
+    publication.hold_before_delete(&stored)?;
+    leave_groups(tx, &publication, resource_type, &stored)?;
+    if stored.member_count > 0 {
+        member_rows::remove_all_members(tx, &stored)?;
+    }
+    resources::delete_resource(tx, collection_for(scope, resource_type), &stored, &keys)?;
+    clear_first_references(tx, scope, id)?;
+    events::append_deleted(&publication, &resource_type.name, id, &stored.body)
+}
+
+fn leave_groups(
+    tx: &Tx<'_>,
+    publication: &Publication<'_>,
+    resource_type: &ResourceType,
+    member: &StoredResource,
+) -> Result<()> {
+    let groups = member_rows::list_direct_groups(tx, member)?;
+    if groups.is_empty() {
+        return Ok(());
+    }
+    member_rows::remove_from_all_groups(tx, member)?;
+    let left = [(member.id.clone(), resource_type.name.clone().into_owned())];
+    for group in groups {
+        events::append_members_changed(
+            publication,
+            &group.resource_type,
+            &group.id,
+            EventAction::MemberRemoved,
+            &left,
+        )?;
+    }
+    Ok(())
+}
+
+/// Removes the first references to a resource that is deleted in this transaction. If there are more, the job removes them.
+pub(super) fn clear_first_references(tx: &Tx<'_>, scope: &Scope, deleted: &str) -> Result<()> {
+    if clear_references(tx, scope, deleted)? {
+        return Ok(());
+    }
+    pending_references::insert_references(
+        tx,
+        &PendingReferences { configuration: scope.configuration, deleted: deleted.to_owned() },
+    )
+}
+
+/// Removes some of the references to a deleted resource.
+pub fn run_reference_step(tx: &Tx<'_>, pending: &PendingReferences) -> Result<()> {
+    let is_complete = match configurations::find_configuration_by_key(tx, pending.configuration)? {
+        Some(configuration) => clear_references(tx, &Scope::load(tx, configuration)?, &pending.deleted)?,
+        None => true,
+    };
+    if is_complete { pending_references::delete_references(tx, pending) } else { Ok(()) }
+}
+
+/// Removes at most [`REFERENCES_PER_STEP`] references. Returns whether none is left.
+fn clear_references(tx: &Tx<'_>, scope: &Scope, deleted: &str) -> Result<bool> {
+    let mut left = REFERENCES_PER_STEP;
+    for (resource_type, extension, attribute) in list_reference_attributes(scope) {
+        let path = format!("{extension}:{attribute}.value");
+        // One more than may be removed shows whether there are more.
+        let limit = left + 1;
+        let found =
+            resources::list_resources_by_value(tx, collection_for(scope, resource_type), (&path, deleted), limit)?;
+        let is_complete = found.len() <= left;
+        for stored in found.into_iter().take(left) {
+            tx.check_deadline()?;
+            left -= 1;
+            edit_attributes(tx, scope, resource_type, stored, |attributes| {
+                remove_extension_attribute(attributes, extension, attribute);
+            })?;
+        }
+        if !is_complete {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Returns the single-valued attributes that refer to other resources, with their type and extension.
+fn list_reference_attributes(scope: &Scope) -> impl Iterator<Item = (&Arc<ResourceType>, &str, &str)> {
+    scope.types.iter().flat_map(|resource_type| {
+        let attributes = resource_type.extensions.iter().flat_map(|extension| {
+            let references = extension.schema.attributes.iter().filter(|attribute| {
+                let refers = attribute.sub_attribute("$ref").is_some()
+                    && attribute.sub_attribute("value").is_some_and(|value| value.indexed);
+                refers && attribute.kind == DataType::Complex && !attribute.multi_valued
+            });
+            references.map(|attribute| (&*extension.schema.id, &*attribute.name))
+        });
+        attributes.map(move |(extension, attribute)| (resource_type, extension, attribute))
+    })
+}
+
+/// Removes one attribute of an extension.
+fn remove_extension_attribute(attributes: &mut Attributes, extension: &str, name: &str) {
+    if let Some(Value::Object(parts)) = attributes.get_mut(extension) {
+        parts.shift_remove(name);
+        if parts.is_empty() {
+            attributes.shift_remove(extension);
+        }
+    }
+}
