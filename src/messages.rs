@@ -198,7 +198,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::ResourceTooLarge => "a resource may have at most {max} KiB; remove values that are not needed",
         Reason::ScimPasswordEmpty => "password must not be empty; remove it instead",
         Reason::ScimPasswordTooLong => "password must not be longer than {max} bytes",
-        Reason::UserNameTaken => "userName is taken by the resource {id} (active: {active})",
+        Reason::UserNameTaken => "userName is taken by the {state} resource {id}",
         Reason::GroupNameTaken => "displayName is taken by the group {id}",
         // SCIM members.
         Reason::TooManyMembers => "one request may name at most {max} members",

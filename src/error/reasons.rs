@@ -196,7 +196,7 @@ reasons! {
     IndexedTextTooLarge "indexed_text_too_large" TooLarge ("max");
     ScimPasswordEmpty "scim_password_empty" Invalid:InvalidValue ["password"] ();
     ScimPasswordTooLong "scim_password_too_long" Invalid:InvalidValue ["password"] ("max");
-    UserNameTaken "user_name_taken" Conflict:Uniqueness ["userName"] ("id", "active");
+    UserNameTaken "user_name_taken" Conflict:Uniqueness ["userName"] ("id", "state");
     GroupNameTaken "group_name_taken" Conflict:Uniqueness ["displayName"] ("id");
     // SCIM members.
     TooManyMembers "too_many_members" TooLarge ["members"] ("max");
@@ -363,7 +363,7 @@ reasons! {
     DeclarationSchemaFixed "declaration_schema_fixed" Invalid ["schema"] ("name", "schema");
     DeclarationSchemaMissing "declaration_schema_missing" Invalid ["schema"] ("name");
     UndeclaredImpossible "undeclared_impossible" Invalid ["attributes"] ("name", "obstacle");
-    UndeclaredNotListed "undeclared_not_listed" Invalid ["attributes"] ("name");
+    UndeclaredNotListed "undeclared_not_listed" Conflict ["attributes"] ("name");
     ResourceTypeUnknown "resource_type_unknown" Invalid ["resourceType"] ("name");
     // Tokens and set-up links.
     TokenNotFound "token_not_found" NotFound ();

@@ -201,6 +201,9 @@ fn check_schemas(object: &Map<String, Value>, of: &ResourceType, reading: &mut V
     Ok(())
 }
 
+/// Most attributes of an unknown extension that notes name.
+const NAMED_MAX: usize = 10;
+
 /// How a null sub-attribute is read: it is dropped, or it stays null so that PATCH removes the sub-attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NullHandling {
@@ -314,7 +317,15 @@ impl<'t> ValueReader<'t> {
             return Err(Reason::AttributeUnknown.with("name", format_args!("\"{excerpt}\"")));
         }
         self.undeclared.add(self.of, &path, value);
-        self.notes.add_for(NoteCode::UnknownAttributeIgnored, excerpt);
+        match value {
+            // An extension that the resource type does not have: its attributes are what the admin searches for.
+            Value::Object(parts) if !parts.is_empty() && path.contains(':') => {
+                for name in parts.keys().take(NAMED_MAX) {
+                    self.notes.add_for(NoteCode::UnknownAttributeIgnored, shorten_text(&format!("{path}:{name}")));
+                }
+            }
+            _ => self.notes.add_for(NoteCode::UnknownAttributeIgnored, excerpt),
+        }
         Ok(())
     }
 

@@ -377,11 +377,13 @@ fn find_list_state<'s, 'e>(lists: &'s mut Vec<ListState<'e>>, attribute: &'e Att
 /// RFC 7644 section 3.5.2.3 requires noTarget for *replace*; section 3.5.2.1 allows *add* to create the element.
 /// The `eq` terms of the filter are the content of the new element.
 fn create_unmatched_target(edit: &AttributeEdit, rules: DialectRules) -> Result<Option<Map<String, Value>>, Error> {
-    let creates = match edit.change {
+    let creates = match &edit.change {
         AttributeChange::Remove | AttributeChange::RemoveListed(_) if !rules.strict => return Ok(None),
-        AttributeChange::Remove | AttributeChange::RemoveListed(_) => false,
         AttributeChange::Add(_) => true,
-        AttributeChange::Replace(_) => rules.create_on_no_target,
+        AttributeChange::Replace(_) if rules.create_on_no_target => true,
+        // There is nothing to clear.
+        AttributeChange::Replace(Value::String(text)) if !rules.strict && text.trim().is_empty() => return Ok(None),
+        AttributeChange::Remove | AttributeChange::RemoveListed(_) | AttributeChange::Replace(_) => false,
     };
     let terms = edit.path.filter.as_ref().filter(|_| creates).and_then(required_terms);
     terms.map(Some).ok_or_else(|| Reason::PathSelectsNothing.on_field(edit.path.to_string()))

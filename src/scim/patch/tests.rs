@@ -101,6 +101,9 @@ fn a_value_path_that_matches_nothing_is_no_target_or_creates_the_element() {
     let replace = json!([{"op": "replace", "path": "emails[type eq \"work\"].value", "value": "x"}]);
     refused(json!({}), replace.clone(), ScimType::NoTarget);
     assert_eq!(patched(&json!({}), &replace, ENTRA).unwrap(), json!({"emails": [{"type": "work", "value": "x"}]}));
+    // There is nothing to clear.
+    let clear = json!([{"op": "replace", "path": "emails[type eq \"work\"].value", "value": ""}]);
+    gives(json!({"title": "T"}), clear, json!({"title": "T"}));
     let add = json!([
         {"op": "add", "path": "emails[type eq \"work\"].value", "value": "x"},
         {"op": "add", "path": "emails[type eq \"work\"].primary", "value": "True"},

@@ -334,7 +334,9 @@ fn map_uniqueness_error(
         |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<bool>>(1)?)),
     );
     match holder {
-        Ok(Some((id, active))) => reason.with("id", id).with("active", active.unwrap_or(true)),
+        Ok(Some((id, active))) => {
+            reason.with("id", id).with("state", if active == Some(false) { "inactive" } else { "active" })
+        }
         Ok(None) => reason.into(),
         Err(error) => error,
     }

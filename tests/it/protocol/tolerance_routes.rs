@@ -336,8 +336,8 @@ fn a_conflict_names_the_holder_on_every_route() {
                     .text("detail"),
                 bulk["response"]["detail"].as_str().unwrap().to_owned(),
             ] {
-                let state = format!("active: {active}");
-                assert!(detail.contains("userName") && detail.contains(&holder) && detail.contains(&state), "{detail}");
+                let state = if active { " the active resource " } else { " the inactive resource " };
+                assert!(detail.contains("userName") && detail.contains(&holder) && detail.contains(state), "{detail}");
             }
             assert_eq!(client.get(&path).answered(200).json["userName"], own.as_str());
             // A deleted holder is no conflict.
