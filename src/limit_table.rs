@@ -13,7 +13,7 @@ use crate::provisioning::{feed, lists};
 use crate::scim::{bulk, cursor, filter, index, json, members, password, patch, schema, validate, work};
 use crate::server;
 use crate::settings;
-use crate::store::engine::{checkpointer, job_deadline, readers, snapshot_gate, work_queue};
+use crate::store::engine::{checkpointer, job_deadline, readers, snapshot, snapshot_gate, work_queue};
 use crate::web::{api, bulk_jobs, call_log, limits, login_throttle, network, password_hashing, scim};
 
 /// One limit.
@@ -358,7 +358,7 @@ fn list_work_limits() -> Vec<LimitRow> {
         ),
         row(
             "a comparison with one key, and the read of one resource, on the event loop",
-            LimitValue::Time(readers::BRIEF_READ_MAX),
+            LimitValue::Time(snapshot::BRIEF_READ_MAX),
             "it is repeated as a waiting query",
         ),
         row(

@@ -51,7 +51,9 @@ where
 /// interpret.
 pub(super) fn escape_controls(line: &[u8], form: LineFormat) -> Cow<'_, [u8]> {
     let body = line.strip_suffix(b"\n").unwrap_or(line);
-    if body.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+    // Without an early end within a block, the compiler checks many bytes at once. Most lines are plain.
+    let is_plain = |block: &[u8]| block.iter().fold(true, |plain, byte| plain & (b' '..=b'~').contains(byte));
+    if body.chunks(64).all(is_plain) {
         return Cow::Borrowed(line);
     }
     let mut written = String::with_capacity(line.len() + 16);

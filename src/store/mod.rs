@@ -226,12 +226,6 @@ impl Store {
         readers::read_inline(&self.shared, read)
     }
 
-    /// Like [`Store::read_inline`] with a limit of 5 ms. Returns `None` if it is exceeded: the caller repeats the read in the
-    /// pool.
-    pub fn read_briefly<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<Option<T>> {
-        readers::read_briefly(&self.shared, read)
-    }
-
     /// Maximum number of concurrent scans.
     pub const SCANS_MAX: usize = SCANS_MAX;
     /// Maximum number of large documents that are processed at the same time.

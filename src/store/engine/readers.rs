@@ -1,8 +1,8 @@
 //! The two kinds of reads: inline on the calling thread for point reads, over a connection pool for scans.
 
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use r2d2_sqlite::SqliteConnectionManager;
@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use crate::error::{Error, Reason, Result};
 use crate::store::SharedState;
 use crate::store::engine::connection;
-use crate::store::engine::snapshot::Snapshot;
+use crate::store::engine::snapshot::{ReadLimit, STEPS_BETWEEN_CHECKS, Snapshot};
 use crate::store::engine::snapshot_gate::ScanSnapshot;
 use crate::store::engine::sqlite_errors::ObservedFailures;
 use crate::store::engine::work_queue::SCANS_MAX;
@@ -20,14 +20,10 @@ use crate::store::engine::work_queue::SCANS_MAX;
 pub(crate) const BLOCKING_READ_MAX: Duration = Duration::from_secs(2);
 /// Time limit of one read on an event loop. All its connections wait for that long.
 const EVENT_LOOP_READ_MAX: Duration = Duration::from_millis(100);
-/// Time limit of a brief read, which can be repeated in the pool.
-pub(crate) const BRIEF_READ_MAX: Duration = Duration::from_millis(5);
 /// How long a scan may wait for a connection.
 const POOL_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Number of pooled connections: one for each concurrent scan, and two for background jobs.
 const POOL_MAX: usize = SCANS_MAX + 2;
-/// SQLite virtual machine steps between two checks of the clock: about 20 microseconds.
-const STEPS_BETWEEN_CHECKS: i32 = 500;
 
 /// A thread's connection to one store. The weak handle detects whether the store is still open, and reserves its
 /// address, so that no other store can have the same address.
@@ -42,95 +38,22 @@ thread_local! {
     static IS_EVENT_LOOP: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The start of the process, from which the limits count microseconds.
-static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-fn to_micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// The time limit of the read that runs on a connection. The first check starts the clock, so that a read with few steps
-/// costs nothing.
-#[derive(Default)]
-struct ReadLimit {
-    /// In microseconds.
-    max: AtomicU64,
-    /// Microseconds since [`EPOCH`] at the first check; 0 before it.
-    started: AtomicU64,
-    exceeded: AtomicBool,
-}
-
-impl ReadLimit {
-    /// Connects the limit to a connection.
-    fn attach(connection: &Connection) -> Result<Arc<Self>> {
-        let limit = Arc::new(Self::default());
-        let checked = Arc::clone(&limit);
-        connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(move || checked.is_reached()))?;
-        Ok(limit)
-    }
-
-    fn start(&self, max: Duration) {
-        self.max.store(to_micros(max), Ordering::Relaxed);
-        self.started.store(0, Ordering::Relaxed);
-        self.exceeded.store(false, Ordering::Relaxed);
-    }
-
-    fn is_reached(&self) -> bool {
-        let now = to_micros(EPOCH.elapsed()).max(1);
-        let started = self.started.load(Ordering::Relaxed);
-        if started == 0 {
-            self.started.store(now, Ordering::Relaxed);
-            return false;
-        }
-        let is_reached = now - started > self.max.load(Ordering::Relaxed);
-        if is_reached {
-            self.exceeded.store(true, Ordering::Relaxed);
-        }
-        is_reached
-    }
-}
-
 /// Marks the calling thread as an event loop, on which inline reads have a low time limit.
 pub(crate) fn mark_event_loop() {
     IS_EVENT_LOOP.set(true);
 }
 
-/// Reads over this thread's own connection.
+/// Reads over this thread's own connection. The connection is removed from its slot during the read: a nested read opens
+/// another one, and a panic drops it.
 ///
 /// # Errors
 /// `QueryTooLong` after 100 ms on an event loop, after 2 s on other threads.
 pub(crate) fn read_inline<T>(shared: &Arc<SharedState>, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
-    let max = if IS_EVENT_LOOP.get() { EVENT_LOOP_READ_MAX } else { BLOCKING_READ_MAX };
-    read_within(shared, max, read).0
-}
-
-/// Reads over this thread's own connection for at most 5 ms. Returns `None` if that is exceeded.
-pub(crate) fn read_briefly<T>(
-    shared: &Arc<SharedState>,
-    read: impl FnOnce(&Snapshot<'_>) -> Result<T>,
-) -> Result<Option<T>> {
-    match read_within(shared, BRIEF_READ_MAX, read) {
-        (Err(_), true) => Ok(None),
-        (result, _) => result.map(Some),
-    }
-}
-
-/// Returns the result, and whether the time limit was exceeded. The connection is removed from its slot during the read:
-/// a nested read opens another one, and a panic drops it.
-fn read_within<T>(
-    shared: &Arc<SharedState>,
-    max: Duration,
-    read: impl FnOnce(&Snapshot<'_>) -> Result<T>,
-) -> (Result<T>, bool) {
-    let (connection, limit) = match take_connection(shared) {
-        Ok(found) => found,
-        Err(error) => return (Err(error), false),
-    };
-    limit.start(max);
+    let (connection, limit) = take_connection(shared)?;
+    limit.start(if IS_EVENT_LOOP.get() { EVENT_LOOP_READ_MAX } else { BLOCKING_READ_MAX });
     let result = run_in_snapshot(&connection, &limit, |connection| {
-        read(&Snapshot::new(connection).adding_recent_use(shared.recent_use()))
+        read(&Snapshot::new(connection).within(&limit).adding_recent_use(shared.recent_use()))
     });
-    let is_exceeded = limit.exceeded.load(Ordering::Relaxed);
     let observed = ObservedFailures::take_observed();
     if observed.corruption {
         report_corruption(shared, result.as_ref().err());
@@ -139,7 +62,7 @@ fn read_within<T>(
         let store = Arc::downgrade(shared);
         SLOTS.with_borrow_mut(|slots| slots.push(ConnectionSlot { store, connection, limit }));
     }
-    (result, is_exceeded)
+    result
 }
 
 fn take_connection(shared: &Arc<SharedState>) -> Result<(Connection, Arc<ReadLimit>)> {
@@ -169,7 +92,7 @@ fn run_in_snapshot<T>(
     connection.prepare_cached("BEGIN")?.execute([])?;
     let result = read(connection);
     // The end of the transaction is not subject to the limit.
-    limit.max.store(u64::MAX, Ordering::Relaxed);
+    limit.end();
     if !connection.is_autocommit() {
         connection.prepare_cached("COMMIT")?.execute([])?;
     }

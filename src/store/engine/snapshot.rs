@@ -1,7 +1,10 @@
-//! The two database handles: `Snapshot` for reads, `Tx` for writes.
+//! The two database handles: `Snapshot` for reads, `Tx` for writes; and the time limit of a read.
 
 use std::cell::Cell;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
@@ -14,22 +17,45 @@ use crate::store::engine::job_deadline::JobDeadline;
 use crate::store::engine::snapshot_gate::ScanSnapshot;
 use crate::store::recent_use::RecentUse;
 
+/// Time limit of a brief read, which can be repeated in the pool.
+pub(crate) const BRIEF_READ_MAX: Duration = Duration::from_millis(5);
+/// SQLite virtual machine steps between two checks of the clock: about 20 microseconds.
+pub(crate) const STEPS_BETWEEN_CHECKS: i32 = 500;
+
 /// A consistent view of the database, valid while it is borrowed.
 pub struct Snapshot<'c> {
     connection: &'c Connection,
     /// The snapshot of a scan, which is replaced by a newer one.
     scan: Option<&'c ScanSnapshot<'c>>,
+    limit: Option<&'c ReadLimit>,
     recent_use: Option<&'c RecentUse>,
 }
 
 impl<'c> Snapshot<'c> {
     pub(in crate::store) fn new(connection: &'c Connection) -> Self {
-        Self { connection, scan: None, recent_use: None }
+        Self { connection, scan: None, limit: None, recent_use: None }
     }
 
     /// A view that [`Self::renew_if_due`] replaces.
     pub(in crate::store) fn of_scan(connection: &'c Connection, scan: &'c ScanSnapshot<'c>) -> Self {
-        Self { connection, scan: Some(scan), recent_use: None }
+        Self { scan: Some(scan), ..Self::new(connection) }
+    }
+
+    /// A view with a time limit, of which [`Self::read_briefly`] uses less.
+    pub(in crate::store) fn within(self, limit: &'c ReadLimit) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
+
+    /// Runs a part of a read on an event loop for at most 5 ms. Returns `None` if that is exceeded: the caller repeats it
+    /// in the pool.
+    ///
+    /// # Errors
+    /// Those of `part`.
+    pub fn read_briefly<T>(&self, part: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+        match self.limit {
+            Some(limit) => limit.run_briefly(part),
+            None => part().map(Some),
+        }
     }
 
     /// Makes the rows include the uses in memory.
@@ -215,5 +241,71 @@ impl<'c> Deref for Tx<'c> {
 
     fn deref(&self) -> &Snapshot<'c> {
         &self.snapshot
+    }
+}
+
+/// The start of the process, from which the limits count microseconds.
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+fn to_micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The time limit of the read that runs on a connection. The first check starts the clock, so that a read with few steps
+/// costs nothing.
+#[derive(Default)]
+pub(crate) struct ReadLimit {
+    /// In microseconds.
+    max: AtomicU64,
+    /// Microseconds since [`EPOCH`] at the first check; 0 before it.
+    started: AtomicU64,
+    exceeded: AtomicBool,
+}
+
+impl ReadLimit {
+    /// Connects the limit to a connection.
+    pub(crate) fn attach(connection: &Connection) -> Result<Arc<Self>> {
+        let limit = Arc::new(Self::default());
+        let checked = Arc::clone(&limit);
+        connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(move || checked.is_reached()))?;
+        Ok(limit)
+    }
+
+    pub(crate) fn start(&self, max: Duration) {
+        self.max.store(to_micros(max), Ordering::Relaxed);
+        self.started.store(0, Ordering::Relaxed);
+        self.exceeded.store(false, Ordering::Relaxed);
+    }
+
+    /// Runs a part of the read for at most 5 ms. Returns `None` if that is exceeded; the read itself goes on.
+    pub(crate) fn run_briefly<T>(&self, part: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+        let whole = Duration::from_micros(self.max.load(Ordering::Relaxed));
+        self.start(BRIEF_READ_MAX);
+        let result = part();
+        let is_exceeded = self.exceeded.load(Ordering::Relaxed);
+        self.start(whole);
+        match result {
+            Err(_) if is_exceeded => Ok(None),
+            result => result.map(Some),
+        }
+    }
+
+    /// Ends the limit, so that the statement that ends the transaction is not interrupted.
+    pub(crate) fn end(&self) {
+        self.max.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    fn is_reached(&self) -> bool {
+        let now = to_micros(EPOCH.elapsed()).max(1);
+        let started = self.started.load(Ordering::Relaxed);
+        if started == 0 {
+            self.started.store(now, Ordering::Relaxed);
+            return false;
+        }
+        let is_reached = now - started > self.max.load(Ordering::Relaxed);
+        if is_reached {
+            self.exceeded.store(true, Ordering::Relaxed);
+        }
+        is_reached
     }
 }

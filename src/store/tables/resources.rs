@@ -1,5 +1,7 @@
 //! Rows of `resources`, with their rows in `resource_values` and their counts.
 
+use std::sync::LazyLock;
+
 use rusqlite::{OptionalExtension, Row, params};
 
 use crate::clock::Millis;
@@ -62,11 +64,11 @@ pub fn find_resource_by_id(
     collection: ResourceCollection<'_>,
     id: &str,
 ) -> Result<Option<StoredResource>> {
-    at.find_row(
-        &format!("SELECT {COLUMNS} FROM resources r WHERE r.id = ?1 AND r.configuration = ?2 AND r.type = ?3"),
-        params![id, collection.configuration, collection.resource_type],
-        read_stored_resource,
-    )
+    // Runs for most requests: the text is built once.
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!("SELECT {COLUMNS} FROM resources r WHERE r.id = ?1 AND r.configuration = ?2 AND r.type = ?3")
+    });
+    at.find_row(&SQL, params![id, collection.configuration, collection.resource_type], read_stored_resource)
 }
 
 /// A resource that can be a member.

@@ -1,6 +1,8 @@
 //! Rows of `configuration_usage` and `account_usage`: how much each configuration and account stores, and its own limits.
 //! The counters change in the transaction of the rows that they count.
 
+use std::sync::LazyLock;
+
 use rusqlite::{Row, params};
 
 use crate::error::Result;
@@ -82,19 +84,19 @@ pub fn insert_account_usage(tx: &Tx<'_>, account: i64) -> Result<()> {
 
 /// Returns the usage of a configuration and of its account. One search in each of two tables.
 pub fn load_usage(at: &Snapshot<'_>, configuration: i64) -> Result<QuotaUsage> {
-    at.read_row(
-        &format!(
+    // Runs for every write: the text is built once.
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!(
             "SELECT {CONFIGURATION_COLUMNS}, {ACCOUNT_COLUMNS} FROM configuration_usage c
              CROSS JOIN account_usage a ON a.account = c.account WHERE c.configuration = ?1"
-        ),
-        [configuration],
-        |row| {
-            Ok(QuotaUsage {
-                configuration: read_configuration_usage(row)?,
-                account: read_account_usage(row, CONFIGURATION_WIDTH)?,
-            })
-        },
-    )
+        )
+    });
+    at.read_row(&SQL, [configuration], |row| {
+        Ok(QuotaUsage {
+            configuration: read_configuration_usage(row)?,
+            account: read_account_usage(row, CONFIGURATION_WIDTH)?,
+        })
+    })
 }
 
 /// Returns the usage of an account, with the number of its configurations.

@@ -142,14 +142,17 @@ fn corruption_found_by_a_read_stops_writes() {
 }
 
 #[test]
-fn a_brief_read_ends_early_and_leaves_the_connection_usable() {
+fn a_brief_part_of_a_read_ends_early_and_leaves_the_snapshot_usable() {
     let fixture = Fixture::new();
     for _ in 0..3 {
-        assert_eq!(fixture.store.read_briefly(endless).unwrap(), None);
-        assert_eq!(fixture.store.read_briefly(count).unwrap(), Some(0));
+        let in_one_snapshot = fixture.store.read_inline(|at| {
+            assert_eq!(at.read_briefly(|| endless(at))?, None);
+            Ok((at.read_briefly(|| count(at))?, count(at)?))
+        });
+        assert_eq!(in_one_snapshot.unwrap(), (Some(0), 0), "the snapshot stays usable");
         assert_eq!(fixture.store.read_inline(count).unwrap(), 0);
     }
-    let failed = fixture.store.read_briefly(|_| Err::<(), _>(Reason::ServerBusy.into()));
+    let failed = fixture.store.read_inline(|at| at.read_briefly(|| Err::<(), _>(Reason::ServerBusy.into())));
     assert!(failed.is_err_and(|error| error.reason() == Reason::ServerBusy), "other errors are returned");
 }
 

@@ -16,6 +16,7 @@ use crate::model::request::TokenRefusal;
 use crate::model::rights::TokenRights;
 use crate::provisioning::scope::{self, Scope};
 use crate::scim::schema::ResourceType;
+use crate::store::Snapshot;
 use crate::web::request_log::CallerIdentity;
 use crate::web::state::AppState;
 
@@ -47,9 +48,9 @@ pub(super) enum BearerCredentials {
 }
 
 /// Result of the authentication.
-pub(super) enum TokenAuthentication {
-    /// A caller with a valid token of the configuration in the path.
-    Caller(TokenCaller),
+pub(super) enum TokenAuthentication<T> {
+    /// A caller with a valid token of the configuration in the path, and what was read for it.
+    Caller(TokenCaller, T),
     /// Any other caller. All of them get the same response; only the request log of the configuration has the reason.
     /// None if neither path nor token identifies a configuration.
     Unauthenticated(Option<CallerIdentity>),
@@ -86,15 +87,17 @@ fn parse_bearer(header: &str) -> std::result::Result<&str, TokenRefusal> {
     }
 }
 
-/// Authenticates a caller by its token. A configuration in the path must match the token.
+/// Authenticates a caller by its token. A configuration in the path must match the token. `read` runs in the same
+/// snapshot for a caller with a valid token.
 ///
 /// # Errors
 /// Errors of the store.
-pub(super) fn authenticate_caller(
+pub(super) fn authenticate_caller<T>(
     state: &AppState,
     credentials: &BearerCredentials,
     configuration: Option<&str>,
-) -> Result<TokenAuthentication> {
+    read: impl FnOnce(&Snapshot<'_>, &TokenCaller) -> T,
+) -> Result<TokenAuthentication<T>> {
     let token = match credentials {
         BearerCredentials::Token(token) => token,
         BearerCredentials::Invalid(refusal) => {
@@ -118,11 +121,10 @@ pub(super) fn authenticate_caller(
         match found {
             Some(row) if configuration.is_none_or(|id| row.configuration_id == id) => {
                 let Some(refusal) = scope::check_token(&row, clock::current_millis()) else {
-                    return Ok(TokenAuthentication::Caller(TokenCaller {
-                        scope: state.scopes.load(at, &row)?,
-                        token: row.token,
-                        rights: row.rights,
-                    }));
+                    let scope = state.scopes.load(at, &row)?;
+                    let caller = TokenCaller { scope, token: row.token, rights: row.rights };
+                    let read = read(at, &caller);
+                    return Ok(TokenAuthentication::Caller(caller, read));
                 };
                 let (target, hint) = (CallTarget::Key(row.configuration), token_hint(token));
                 let refusal = Some(refusal);

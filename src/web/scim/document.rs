@@ -9,6 +9,7 @@ use crate::scim::projection::Projection;
 use crate::scim::render::{self, ReferenceElement, ResourceMeta};
 use crate::scim::schema::{ResourceType, find_standard_type};
 use crate::web::chunked_body::BodyChunks;
+use crate::web::scim::response::{ResponseBody, ScimResponse};
 
 /// Attributes that are stored in separate rows and written after the stored text.
 const LINK_ATTRIBUTES: [&str; 2] = ["members", "groups"];
@@ -28,6 +29,17 @@ impl DocumentWriter<'_> {
     /// Returns the URL of a resource.
     pub(super) fn location(&self, id: &str) -> String {
         format!("{}{}/{id}", self.base, self.resource_type.endpoint)
+    }
+
+    /// Returns the response with the projected document.
+    ///
+    /// # Errors
+    /// Those of [`Self::write`].
+    pub(super) fn answer(&self, status: u16, resource: &RenderedResource) -> Result<ScimResponse> {
+        let mut chunks = BodyChunks::with_capacity(resource.length());
+        self.write_chunks(&mut chunks, resource)?;
+        let (etag, location) = (Some(resource.tag()), Some(self.location(&resource.stored.id)));
+        Ok(ScimResponse { status, body: ResponseBody::Chunks(chunks), etag, location, ..ScimResponse::default() })
     }
 
     /// Appends the projected document.

@@ -20,8 +20,7 @@ use crate::scim::query::{Paging, QueryParameters};
 use crate::scim::schema::ResourceType;
 use crate::scim::sort::{Sort, SortField};
 use crate::scim::urn;
-use crate::store::{Snapshot, WorkOwner};
-use crate::web::blocking::read_blocking;
+use crate::store::Snapshot;
 use crate::web::chunked_body::BodyChunks;
 use crate::web::scim::response::{ResponseBody, ScimResponse};
 use crate::web::state::AppState;
@@ -37,7 +36,7 @@ pub(super) struct ListHandler<'r> {
 }
 
 /// A validated list request.
-struct PreparedList {
+pub(super) struct PreparedList {
     request: ListQuery,
     projections: Vec<Projection>,
     base: String,
@@ -61,20 +60,15 @@ impl CursorSealer {
 }
 
 impl ListHandler<'_> {
-    /// Returns one page of the list.
-    pub(super) async fn read_page(self) -> Result<ScimResponse> {
-        let list = self.prepare(clock::current_millis())?;
-        if list.request.is_key_lookup() {
-            let found = self.state.store.read_briefly(|at| list.render_few(at, self.scope))?;
-            if let Some(answer) = found.flatten() {
-                return Ok(answer);
-            }
-        }
-        let (scope, owner) = (self.scope.clone(), WorkOwner::Configuration(self.scope.configuration));
-        read_blocking(&self.state.store, owner, move |at| list.render(at, &scope)).await
+    /// Checks the request.
+    ///
+    /// # Errors
+    /// 400 for an invalid filter, projection, order or page.
+    pub(super) fn prepare(&self) -> Result<PreparedList> {
+        self.prepare_at(clock::current_millis())
     }
 
-    fn prepare(&self, now: i64) -> Result<PreparedList> {
+    fn prepare_at(&self, now: i64) -> Result<PreparedList> {
         let is_strict = build_rules(self.scope).strict;
         let syntax = if is_strict { StringSyntax::Json } else { StringSyntax::Lenient };
         let filter = self.query.filter.as_deref().map(|text| ScimFilter::parse_with(text, syntax)).transpose()?;
@@ -142,7 +136,7 @@ impl ListHandler<'_> {
 
 impl PreparedList {
     /// Reads and renders the page.
-    fn render(&self, at: &Snapshot<'_>, scope: &Scope) -> Result<ScimResponse> {
+    pub(super) fn render(&self, at: &Snapshot<'_>, scope: &Scope) -> Result<ScimResponse> {
         let mut items = Vec::new();
         let page = lists::list_resources(at, scope, &self.request, &mut |part, resource| {
             self.write_item(&mut items, part, resource)
@@ -150,8 +144,11 @@ impl PreparedList {
         Ok(self.build_response(page, items))
     }
 
-    /// Reads and renders the page if it has few small resources.
-    fn render_few(&self, at: &Snapshot<'_>, scope: &Scope) -> Result<Option<ScimResponse>> {
+    /// Reads and renders the page if it is the result of a search by a unique key, and has few small resources.
+    pub(super) fn answer_key_lookup(&self, at: &Snapshot<'_>, scope: &Scope) -> Result<Option<ScimResponse>> {
+        if !self.request.is_key_lookup() {
+            return Ok(None);
+        }
         let mut items = Vec::new();
         let page = lists::list_few_resources(at, scope, &self.request, &mut |part, resource| {
             self.write_item(&mut items, part, resource)

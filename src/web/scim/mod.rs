@@ -7,6 +7,7 @@ mod discovery;
 mod document;
 mod lists;
 mod provisioning_path;
+mod reads;
 mod resource_body;
 mod resources;
 mod response;
@@ -14,6 +15,7 @@ mod route;
 mod writes;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::guard::GuardContext;
@@ -24,6 +26,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use self::authenticate::{BearerCredentials, TokenAuthentication, TokenCaller};
 use self::bulk::BulkHandler;
 use self::lists::ListHandler;
+use self::reads::CheckedRead;
 use self::resources::ResourceRequest;
 use self::route::ScimRoute;
 use super::limits::{BULK_RETRY_SECONDS, QUERY_MAX_BYTES};
@@ -36,6 +39,8 @@ use crate::provisioning::Scope;
 use crate::scim::dialect::DialectNote;
 use crate::scim::percent;
 use crate::scim::query::QueryParameters;
+use crate::scim::schema::ResourceType;
+use crate::store::Snapshot;
 use crate::web::network;
 use crate::web::request_log::{self, CallerIdentity};
 use crate::web::request_middleware;
@@ -162,19 +167,21 @@ async fn handle_request(
             ..answer
         });
     }
-    let caller = match authenticate::authenticate_caller(state, &credentials, address.configuration)? {
-        TokenAuthentication::Caller(caller) => caller,
+    let call = ScimCall { request, state, base: &base, route };
+    let begin = |at: &Snapshot<'_>, caller: &TokenCaller| call.begin(at, caller);
+    let (caller, begun) = match authenticate::authenticate_caller(state, &credentials, address.configuration, begin)? {
+        TokenAuthentication::Caller(caller, begun) => (caller, begun),
         TokenAuthentication::Unauthenticated(caller) => {
             return Ok(reject_unauthenticated(request, state, &credentials, caller));
         }
     };
     network::record_credential(request);
-    let answered = match state.network.rates.count_request(caller.scope.configuration) {
-        None => {
-            let call = ScimCall { request, state, base: &base, route };
-            handle_authenticated(&call, payload, &caller).await
-        }
-        Some(wait) => Ok(rate_limited_response(wait)),
+    let answered = match begun {
+        Ok(BegunCall::Answered(answer)) => Ok(answer),
+        // Boxed, so that the future of a request that needs neither stays small.
+        Ok(BegunCall::Read(read)) => Box::pin(call.answer_read(read, &caller.scope)).await,
+        Ok(BegunCall::Later) => Box::pin(call.answer_later(payload, &caller)).await,
+        Err(refused) => Err(refused),
     };
     let mut answer = answered.unwrap_or_else(ScimResponse::from);
     answer.media_type = caller.scope.switches.response_media_type;
@@ -218,61 +225,133 @@ struct ScimCall<'r> {
     route: &'r ScimRoute,
 }
 
-async fn handle_authenticated(call: &ScimCall<'_>, payload: Payload, caller: &TokenCaller) -> Result<ScimResponse> {
-    let ScimCall { request, state, base, route } = *call;
-    if let Some(refusal) = route.route_error() {
-        return Err(refusal);
+/// A request of an authenticated caller, after everything that needs few rows and no body.
+enum BegunCall {
+    Answered(ScimResponse),
+    Read(CheckedRead),
+    Later,
+}
+
+impl ScimCall<'_> {
+    /// Checks the request, and answers it if that needs few rows of the snapshot.
+    fn begin(&self, at: &Snapshot<'_>, caller: &TokenCaller) -> Result<BegunCall> {
+        if let Some(wait) = self.state.network.rates.count_request(caller.scope.configuration) {
+            return Ok(BegunCall::Answered(rate_limited_response(wait)));
+        }
+        if let Some(answer) = self.answer_without_data(caller)? {
+            return Ok(BegunCall::Answered(answer));
+        }
+        let Some(read) = self.check_read(caller)? else { return Ok(BegunCall::Later) };
+        let answer = read.answer_few(at, &caller.scope)?;
+        Ok(answer.map_or(BegunCall::Read(read), BegunCall::Answered))
     }
-    if matches!(route, ScimRoute::Bulk) && !caller.scope.switches.bulk {
-        return Err(Error::new(Reason::BulkNotSupported));
+
+    /// Answers a request that needs no data, and checks the rights for any other one.
+    fn answer_without_data(&self, caller: &TokenCaller) -> Result<Option<ScimResponse>> {
+        let ScimCall { request, base, route, .. } = *self;
+        let switches = &caller.scope.switches;
+        if let Some(refusal) = route.route_error() {
+            return Err(refusal);
+        }
+        if matches!(route, ScimRoute::Bulk) && !switches.bulk {
+            return Err(Error::new(Reason::BulkNotSupported));
+        }
+        if request.method() == Method::OPTIONS {
+            return Ok(Some(ScimResponse { allow: Some(route.allowed_methods()), ..ScimResponse::empty(204) }));
+        }
+        if route.is_discovery() {
+            return discovery::serve_document(request, base, switches, &caller.visible_types(), route).map(Some);
+        }
+        authenticate::check_rights(caller.rights, route, request.method())?;
+        Ok(None)
     }
-    if request.method() == Method::OPTIONS {
-        return Ok(ScimResponse { allow: Some(route.allowed_methods()), ..ScimResponse::empty(204) });
+
+    /// Returns the read that a GET or HEAD request asks for.
+    fn check_read(&self, caller: &TokenCaller) -> Result<Option<CheckedRead>> {
+        if !matches!(*self.request.method(), Method::GET | Method::HEAD) {
+            return Ok(None);
+        }
+        let scope = &caller.scope;
+        Ok(Some(match &self.route.for_types(&scope.types) {
+            ScimRoute::Root => self.check_list(scope, &caller.visible_types(), parse_query(self.request)?)?,
+            ScimRoute::Collection(resource_type) => {
+                self.check_list(scope, std::slice::from_ref(resource_type), parse_query(self.request)?)?
+            }
+            ScimRoute::Resource(resource_type, id) => {
+                CheckedRead::Resource(self.address_resource(scope, resource_type)?.prepare_read(id)?)
+            }
+            _ => return Ok(None),
+        }))
     }
-    if route.is_discovery() {
-        return discovery::serve_document(request, base, &caller.scope.switches, &caller.visible_types(), route);
+
+    fn check_list(&self, scope: &Scope, types: &[Arc<ResourceType>], query: QueryParameters) -> Result<CheckedRead> {
+        let list = ListHandler { state: self.state, scope, base: self.base, types, query };
+        list.prepare().map(CheckedRead::List)
     }
-    authenticate::check_rights(caller.rights, route, request.method())?;
-    let scope = &caller.scope;
-    let call = |resource_type| -> Result<ResourceRequest> {
+
+    fn address_resource<'c>(
+        &'c self,
+        scope: &'c Scope,
+        resource_type: &'c Arc<ResourceType>,
+    ) -> Result<ResourceRequest<'c>> {
+        let Self { request, state, base, .. } = *self;
         Ok(ResourceRequest { request, state, scope, base, resource_type, query: parse_query(request)? })
-    };
-    // A query that its client no longer waits for ends.
-    let list = |types, query| {
-        network::run_while_connected(request, ListHandler { state, scope, base, types, query }.read_page())
-    };
-    let is_get = matches!(*request.method(), Method::GET | Method::HEAD);
-    let route = &route.for_types(&scope.types);
-    match (route, request.method()) {
-        (ScimRoute::Root, _) if is_get => list(&caller.visible_types(), parse_query(request)?).await,
-        (ScimRoute::Collection(resource_type), _) if is_get => {
-            list(std::slice::from_ref(resource_type), parse_query(request)?).await
+    }
+
+    /// Answers a read off the event loop. A query that its client no longer waits for ends.
+    async fn answer_read(&self, read: CheckedRead, scope: &Scope) -> Result<ScimResponse> {
+        network::run_while_connected(self.request, read.answer(&self.state.store, scope)).await
+    }
+
+    /// Answers a search in a body (RFC 7644 section 3.4.3).
+    async fn answer_search(
+        &self,
+        payload: Payload,
+        scope: &Scope,
+        types: &[Arc<ResourceType>],
+    ) -> Result<ScimResponse> {
+        let query = read_search(self.request, payload, scope).await?;
+        let read = self.check_list(scope, types, query)?;
+        match self.state.store.read_inline(|at| read.answer_few(at, scope))? {
+            Some(answer) => Ok(answer),
+            None => self.answer_read(read, scope).await,
         }
-        (ScimRoute::Resource(resource_type, id), _) if is_get => {
-            network::run_while_connected(request, call(resource_type)?.read(id)).await
+    }
+
+    async fn answer_bulk(&self, payload: Payload, caller: &TokenCaller) -> Result<ScimResponse> {
+        let ScimCall { request, state, base, .. } = *self;
+        let scope = &caller.scope;
+        // The body of a request that waits is not read.
+        let turn = match state.limits.bulk_jobs.wait_for_turn(scope.configuration).await {
+            Ok(turn) => turn,
+            Err(refused) => return Ok(bulk_limited_response(refused)),
+        };
+        let job = body::read_json(request, payload, scope).await?;
+        let answer = BulkHandler { state, scope, base, rights: caller.rights }.run(job).await;
+        drop(turn);
+        answer
+    }
+
+    async fn answer_later(&self, payload: Payload, caller: &TokenCaller) -> Result<ScimResponse> {
+        let scope = &caller.scope;
+        let route = &self.route.for_types(&scope.types);
+        let address = |resource_type| self.address_resource(scope, resource_type);
+        match (route, self.request.method()) {
+            (ScimRoute::RootSearch, &Method::POST) => self.answer_search(payload, scope, &caller.visible_types()).await,
+            (ScimRoute::Search(resource_type), &Method::POST) => {
+                self.answer_search(payload, scope, std::slice::from_ref(resource_type)).await
+            }
+            (ScimRoute::Bulk, &Method::POST) => self.answer_bulk(payload, caller).await,
+            (ScimRoute::Collection(resource_type), &Method::POST) => address(resource_type)?.create(payload).await,
+            (ScimRoute::Resource(resource_type, id), &Method::PUT) => {
+                address(resource_type)?.replace(id, payload).await
+            }
+            (ScimRoute::Resource(resource_type, id), &Method::PATCH) => {
+                address(resource_type)?.patch(id, payload).await
+            }
+            (ScimRoute::Resource(resource_type, id), &Method::DELETE) => address(resource_type)?.delete(id).await,
+            _ => Ok(reject_method(self.request, route)),
         }
-        (ScimRoute::RootSearch, &Method::POST) => {
-            list(&caller.visible_types(), read_search(request, payload, scope).await?).await
-        }
-        (ScimRoute::Search(resource_type), &Method::POST) => {
-            list(std::slice::from_ref(resource_type), read_search(request, payload, scope).await?).await
-        }
-        (ScimRoute::Bulk, &Method::POST) => {
-            // The body of a request that waits is not read.
-            let turn = match state.limits.bulk_jobs.wait_for_turn(scope.configuration).await {
-                Ok(turn) => turn,
-                Err(refused) => return Ok(bulk_limited_response(refused)),
-            };
-            let job = body::read_json(request, payload, scope).await?;
-            let answer = BulkHandler { state, scope, base, rights: caller.rights }.run(job).await;
-            drop(turn);
-            answer
-        }
-        (ScimRoute::Collection(resource_type), &Method::POST) => call(resource_type)?.create(payload).await,
-        (ScimRoute::Resource(resource_type, id), &Method::PUT) => call(resource_type)?.replace(id, payload).await,
-        (ScimRoute::Resource(resource_type, id), &Method::PATCH) => call(resource_type)?.patch(id, payload).await,
-        (ScimRoute::Resource(resource_type, id), &Method::DELETE) => call(resource_type)?.delete(id).await,
-        _ => Ok(reject_method(request, route)),
     }
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::body;
 use super::document::DocumentWriter;
+use super::reads::ResourceRead;
 use super::writes::ResourceWrites;
 use crate::error::{Reason, Result};
 use crate::model::switches::PatchResponse;
@@ -22,9 +23,8 @@ use crate::scim::query::QueryParameters;
 use crate::scim::schema::ResourceType;
 use crate::store::WorkOwner;
 use crate::web::blocking::read_blocking;
-use crate::web::chunked_body::BodyChunks;
 use crate::web::limits::{MEMBERS_IN_PATCH_RESPONSE, MEMBERS_INLINE, RENDER_INLINE_BYTES};
-use crate::web::scim::response::{ResponseBody, ScimResponse};
+use crate::web::scim::response::ScimResponse;
 use crate::web::state::AppState;
 
 /// A request of an authenticated caller on one resource type.
@@ -38,47 +38,18 @@ pub(super) struct ResourceRequest<'r> {
 }
 
 impl ResourceRequest<'_> {
-    /// `GET /Users/{id}`
-    pub(super) async fn read(&self, id: &str) -> Result<ScimResponse> {
-        let projection = self.projection()?;
-        let conditions = self.read_conditions()?;
-        let with_members = projection.needs("members");
-        let found = self
-            .state
-            .store
-            .read_briefly(|at| resources::read_small_resource(at, self.scope, self.resource_type, id, with_members))?;
-        if let Some(resource) = found.flatten() {
-            let tag = resource.tag();
-            if conditions.check_read(&tag)? {
-                return Ok(ScimResponse { etag: Some(tag), ..ScimResponse::empty(304) });
-            }
-            if !with_members || !matches!(resource.links, ResourceLinks::Unread) {
-                return self.render(200, &resource, &projection, DialectNotes::default());
-            }
-        }
-        self.read_large(id, projection, conditions).await
-    }
-
-    /// Reads and renders a resource of any size off the event loop.
-    async fn read_large(
-        &self,
-        id: &str,
-        projection: Projection,
-        conditions: VersionConditions,
-    ) -> Result<ScimResponse> {
-        let members = if projection.needs("members") { Members::All } else { Members::Skip };
-        let (scope, resource_type) = (self.scope.clone(), Arc::clone(self.resource_type));
-        let (base, id) = (self.base.to_owned(), id.to_owned());
-        read_blocking(&self.state.store, self.owner(), move |at| {
-            let resource = resources::read_resource(at, &scope, &resource_type, &id, members)?;
-            let tag = resource.tag();
-            if conditions.check_read(&tag)? {
-                return Ok(ScimResponse { etag: Some(tag), ..ScimResponse::empty(304) });
-            }
-            let writer = DocumentWriter { resource_type: &resource_type, base: &base, projection: &projection };
-            render_resource(&writer, 200, &resource)
+    /// Checks `GET /Users/{id}`.
+    ///
+    /// # Errors
+    /// 400 for an invalid projection or condition.
+    pub(super) fn prepare_read(&self, id: &str) -> Result<ResourceRead> {
+        Ok(ResourceRead {
+            projection: self.projection()?,
+            conditions: self.read_conditions()?,
+            resource_type: Arc::clone(self.resource_type),
+            base: self.base.to_owned(),
+            id: id.to_owned(),
         })
-        .await
     }
 
     fn owner(&self) -> WorkOwner {
@@ -188,10 +159,10 @@ impl ResourceRequest<'_> {
         let rendered = read_blocking(&self.state.store, self.owner(), move |at| {
             let writer = DocumentWriter { resource_type: &resource_type, base: &base, projection: &selected };
             if !reads_members {
-                return render_resource(&writer, status, &copy);
+                return writer.answer(status, &copy);
             }
             let whole = resources::read_resource(at, &scope, &resource_type, &copy.stored.id, Members::All)?;
-            render_resource(&writer, status, &whole)
+            writer.answer(status, &whole)
         });
         match rendered.await {
             Ok(answer) => Ok(ScimResponse { notes, ..answer }),
@@ -213,13 +184,6 @@ impl ResourceRequest<'_> {
         projection: &Projection,
         notes: DialectNotes,
     ) -> Result<ScimResponse> {
-        Ok(ScimResponse { notes, ..render_resource(&self.writer(projection), status, resource)? })
+        Ok(ScimResponse { notes, ..self.writer(projection).answer(status, resource)? })
     }
-}
-
-fn render_resource(writer: &DocumentWriter<'_>, status: u16, resource: &RenderedResource) -> Result<ScimResponse> {
-    let mut chunks = BodyChunks::with_capacity(resource.length());
-    writer.write_chunks(&mut chunks, resource)?;
-    let (etag, location) = (Some(resource.tag()), Some(writer.location(&resource.stored.id)));
-    Ok(ScimResponse { status, body: ResponseBody::Chunks(chunks), etag, location, ..ScimResponse::default() })
 }
