@@ -208,15 +208,27 @@ pub(in crate::scim) fn strip_schema_urn<'a>(text: &'a str, schema: &Schema) -> O
     strip_urn(text, &schema.id).or_else(|| schema.obsolete_ids().iter().find_map(|urn| strip_urn(text, urn)))
 }
 
-/// Returns the text after the schema URN and its colon: empty if the text is the URN itself, `None` if it has another
-/// URN.
+/// Returns the text after the schema URN and its separator: empty if the text is the URN itself, `None` if it has another
+/// URN. The separator is a colon. Some clients, such as Microsoft's reference collection, write a period.
 fn strip_urn<'a>(text: &'a str, urn: &str) -> Option<&'a str> {
     let head = text.get(..urn.len())?;
     if !head.eq_ignore_ascii_case(urn) {
         return None;
     }
     let rest = &text[urn.len()..];
-    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(':') }
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(':').or_else(|| strip_period(rest)) }
+}
+
+/// Returns the attribute after a period.
+fn strip_period(rest: &str) -> Option<&str> {
+    rest.strip_prefix('.').filter(|path| path.split('.').all(is_name))
+}
+
+/// Whether the path has a period between the URN of the schema and the attribute, which RFC 7644 section 3.10 does not
+/// allow.
+pub(in crate::scim) fn has_period_after_urn(text: &str, schema: &Schema) -> bool {
+    let start = text.get(..schema.id.len()).is_some_and(|start| start.eq_ignore_ascii_case(&schema.id));
+    start && strip_period(&text[schema.id.len()..]).is_some()
 }
 
 fn path_error(reason: Reason, path: &str) -> Error {

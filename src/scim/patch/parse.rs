@@ -10,7 +10,7 @@ use crate::scim::dialect::{ActiveRemoval, DialectRules, NoteCode};
 use crate::scim::members::{MemberEdit, read_members};
 use crate::scim::password::PasswordChange;
 use crate::scim::patch::path::PatchPath;
-use crate::scim::path::{is_unknown_path, shorten_text};
+use crate::scim::path::{has_period_after_urn, is_unknown_path, shorten_text};
 use crate::scim::schema::undeclared::{UndeclaredAttributes, UndeclaredSource};
 use crate::scim::schema::{Attribute, DataType, Mutability, ResourceType};
 use crate::scim::urn;
@@ -140,7 +140,7 @@ impl<'t> PatchReader<'t> {
     }
 
     fn read_operation_with_path(&mut self, op: PatchOp, text: &str, value: Option<&Value>) -> Result<(), Error> {
-        if self.reading.rules.strict && has_obsolete_urn(text, self.of) {
+        if self.reading.rules.strict && has_unusual_urn(text, self.of) {
             return Err(Reason::PathAttributeUnknown
                 .with("path", shorten_text(text))
                 .with("resource_type", &self.of.name));
@@ -392,9 +392,11 @@ fn is_in_foreign_schema(path: &str, of: &ResourceType) -> bool {
     path.contains(':') && !of.schemas().any(|schema| begins_with(path, &schema.id))
 }
 
-/// Whether a path is in a schema of the type under an obsolete URN.
-fn has_obsolete_urn(path: &str, of: &ResourceType) -> bool {
-    of.schemas().any(|schema| schema.obsolete_ids().iter().any(|urn| begins_with(path, urn)))
+/// Whether a path is in a schema of the type under an obsolete URN, or has a period after the URN.
+fn has_unusual_urn(path: &str, of: &ResourceType) -> bool {
+    of.schemas().any(|schema| {
+        has_period_after_urn(path, schema) || schema.obsolete_ids().iter().any(|urn| begins_with(path, urn))
+    })
 }
 
 fn begins_with(path: &str, urn: &str) -> bool {

@@ -27,6 +27,16 @@ fn names_and_urns_are_found_in_any_case() {
 }
 
 #[test]
+fn a_period_may_follow_the_urn() {
+    means(&format!("{ENTERPRISE}.manager"), &format!("{ENTERPRISE}:manager"));
+    means(&format!("{}.Manager.VALUE", ENTERPRISE.to_lowercase()), &format!("{ENTERPRISE}:manager.value"));
+    means("urn:ietf:params:scim:schemas:core:2.0:User.userName", "userName");
+    for text in [format!("{ENTERPRISE}.1"), format!("{ENTERPRISE}."), format!("{ENTERPRISE}.x:manager")] {
+        assert!(AttrPath::parse(&text).unwrap().resolve(&USER_TYPE).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn a_name_that_is_not_in_the_base_schema_resolves_in_the_extension() {
     means("manager.value", &format!("{ENTERPRISE}:manager.value"));
     means("employeenumber", &format!("{ENTERPRISE}:employeeNumber"));

@@ -51,7 +51,10 @@ impl ScimRoute {
         }
         match rest {
             [] if is(".search") => Self::RootSearch,
-            [] if is("ServiceProviderConfig") => Self::ServiceProviderConfig,
+            // The other names are those of SCIM 1.1 and of Microsoft's reference code.
+            [] if is("ServiceProviderConfig") || is("ServiceProviderConfigs") || is("ServiceConfiguration") => {
+                Self::ServiceProviderConfig
+            }
             [] if is("ResourceTypes") => Self::ResourceTypes(None),
             [name] if is("ResourceTypes") => Self::ResourceTypes(Some((*name).to_owned())),
             [] if is("Schemas") => Self::Schemas(None),

@@ -115,6 +115,15 @@ fn each_discovery_document_is_at_its_location() {
 }
 
 #[test]
+fn the_service_provider_configuration_has_the_other_names_that_clients_use() {
+    let client = App::shared().configuration("other");
+    let document = client.get("/ServiceProviderConfig").answered(200).json;
+    for name in ["/ServiceProviderConfigs", "/serviceConfiguration", "/v2/ServiceProviderConfigs"] {
+        assert_eq!(client.get(name).answered(200).json, document, "{name}");
+    }
+}
+
+#[test]
 fn discovery_ignores_paging_and_refuses_filters() {
     //
     let client = App::shared().configuration("other");

@@ -138,6 +138,26 @@ fn obsolete_names_of_the_enterprise_extension_are_read() {
     }
 }
 
+/// Microsoft's reference collection sends `urn:…:User.manager`.
+#[test]
+fn a_period_after_the_urn_is_read_as_a_colon() {
+    let (client, department) = (lenient(), format!("{ENTERPRISE}.department"));
+    let boss = client.created("/Users", &user("boss"));
+    let made = client.post("/Users", &user_with("ada", &json!({&department: "Engines"}))).answered(201).json;
+    assert_eq!(made[ENTERPRISE]["department"], "Engines");
+    let path = format!("/Users/{}", made["id"].as_str().unwrap());
+    let patch = |path: &str, value: Value| operation("replace", path, &value);
+    let changed = client.patch(&path, &patch(&format!("{ENTERPRISE}.manager"), json!(boss))).answered(200).json;
+    assert_eq!(changed[ENTERPRISE]["manager"]["value"], boss);
+    let changed = client.patch(&path, &patch(&department, json!("Looms"))).answered(200).json;
+    assert_eq!(changed[ENTERPRISE]["department"], "Looms");
+    let found = client.get(&format!("/Users?filter={}", encode(&format!("{department} eq \"Looms\"")))).answered(200);
+    assert_eq!(found.json["totalResults"], 1);
+    let client = strict();
+    let path = format!("/Users/{}", client.created("/Users", &user("ada")));
+    client.patch(&path, &patch(&department, json!("Looms"))).refused(400, "invalidPath");
+}
+
 #[test]
 fn bare_text_is_the_value_of_an_element() {
     let lists = ["emails", "phoneNumbers", "ims", "photos", "roles", "entitlements", "x509Certificates"];
