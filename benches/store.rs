@@ -13,6 +13,7 @@ use divan::counter::ItemsCount;
 use futures_util::future::join_all;
 use rollcall::clock;
 use rollcall::error::Result;
+use rollcall::model::configuration::ConfigurationKey;
 use rollcall::provisioning::Members;
 use rollcall::provisioning::lists::{self, ListQuery, PageStart, ResourcesPage, TypeQuery};
 use rollcall::provisioning::patches::patch_resource;
@@ -33,6 +34,7 @@ use serde_json::json;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Adds per transaction, so that the cost of the disk per add is small.
+const OWNER: WorkOwner = WorkOwner::Configuration(ConfigurationKey { account: 1, key: 1 });
 const ADDS: usize = 100;
 /// Users who are initially in no group.
 const SPARE: usize = 20_000;
@@ -250,7 +252,7 @@ fn create_at_64_writers(bencher: Bencher<'_, '_>) {
 async fn write_in_turn(at: &Seeded, drafts: Vec<PreparedResource>) {
     for draft in drafts {
         let (scope, id) = (at.scope.clone(), clock::new_id());
-        let written = at.store.write_without_savepoint(WorkOwner::Configuration(1), move |tx| {
+        let written = at.store.write_without_savepoint(OWNER, move |tx| {
             create_resource(tx, &ResourceWrite::new(&scope, &USER_TYPE, &id), &draft)
         });
         written.await.expect("a new name");

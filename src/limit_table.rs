@@ -14,7 +14,7 @@ use crate::scim::{bulk, cursor, filter, index, json, members, password, patch, s
 use crate::server;
 use crate::settings;
 use crate::store::engine::{checkpointer, job_deadline, readers, snapshot, snapshot_gate, work_queue};
-use crate::web::{api, bulk_jobs, call_log, limits, login_throttle, network, password_hashing, scim};
+use crate::web::{api, call_log, limits, login_throttle, network, password_hashing, scim};
 
 /// One limit.
 #[derive(Debug, Clone)]
@@ -157,7 +157,7 @@ fn list_request_limits() -> Vec<LimitRow> {
         ),
         setting(
             "max_buffered_bodies",
-            "memory of all bodies above 8 KiB; a quarter for one configuration, key or admin",
+            "memory of all bodies above 8 KiB; a quarter for one account, key or admin",
             bytes(defaults.buffered_bytes),
             "503 with `Retry-After`; bodies of up to 8 KiB are always accepted",
         ),
@@ -203,7 +203,7 @@ fn list_attempt_limits() -> Vec<LimitRow> {
     vec![
         setting(
             "rate_limit",
-            "requests of one configuration with a valid token while other configurations are active",
+            "requests of one configuration with a valid token while other configurations are active; twice as many for one account",
             rate,
             "429 with `Retry-After`",
         ),
@@ -286,9 +286,9 @@ fn list_work_limits() -> Vec<LimitRow> {
     vec![
         setting(
             "write_queue",
-            "waiting writes; a quarter of them for one configuration, and at least an eighth for each",
+            "waiting writes; a quarter of them for one account, and at least an eighth for each",
             count(defaults.writes_waiting),
-            "503 with `Retry-After`, immediately, for this configuration only; the write is not executed",
+            "503 with `Retry-After`, immediately, for this account only; the write is not executed",
         ),
         row(
             "time of one write of a configuration",
@@ -305,19 +305,32 @@ fn list_work_limits() -> Vec<LimitRow> {
             count(work::WORK_MAX),
             "400 `tooMany`; split the request",
         ),
-        row("Bulk requests of one configuration that run", count(bulk_jobs::BULK_JOBS_AT_ONCE), "they wait"),
+        row(
+            "Bulk requests of one account that run",
+            count(work_queue::BULK_JOBS_AT_ONCE),
+            "they wait; the configurations of the account take turns",
+        ),
         row(
             "Bulk requests of one configuration that wait, with unread bodies",
-            count(bulk_jobs::BULK_JOBS_WAITING),
+            count(work_queue::BULK_JOBS_WAITING),
             "429 with `Retry-After`",
         ),
-        row("waiting of one Bulk request", LimitValue::Time(bulk_jobs::BULK_WAIT_MAX), "429 with `Retry-After`"),
-        row("concurrent writes of one Bulk request", count(limits::BULK_WRITES_AT_ONCE), "its other operations wait"),
-        row("queries that run at once", count(work_queue::SCANS_MAX), "they wait"),
         row(
-            "of these, queries of one configuration; one while another configuration waits",
+            "Bulk requests of one account that wait",
+            count(work_queue::ACCOUNT_BULK_JOBS_WAITING),
+            "429 with `Retry-After`",
+        ),
+        row("waiting of one Bulk request", LimitValue::Time(work_queue::BULK_WAIT_MAX), "429 with `Retry-After`"),
+        row("concurrent writes of one Bulk request", count(limits::BULK_WRITES_AT_ONCE), "its other operations wait"),
+        row(
+            "queries that run at once; the last of them only for an account that has used little",
+            count(work_queue::SCANS_MAX),
+            "they wait",
+        ),
+        row(
+            "of these, queries of one account; one while another account waits",
             count(work_queue::OWNER_SCANS_MAX),
-            "they wait; the time of the queries is shared equally between the configurations",
+            "they wait; the time of the queries is shared equally between the accounts, and that of an account between its configurations",
         ),
         row(
             "waiting queries of one configuration",
@@ -325,20 +338,25 @@ fn list_work_limits() -> Vec<LimitRow> {
             "429 with `Retry-After`",
         ),
         row(
-            "waiting queries of the management API and the portal",
+            "waiting queries of one account, with its admins and API keys",
+            count(work_queue::ACCOUNT_WAITING_MAX),
+            "429 with `Retry-After`",
+        ),
+        row(
+            "waiting queries of the operator in the management API and the portal",
             count(work_queue::MANAGEMENT_WAITING_MAX),
             "429 with `Retry-After`",
         ),
         row("waiting of one query or large body", LimitValue::Time(work_queue::WAIT_MAX), busy),
         row(
-            "bodies above 32 KiB, large PATCH and Bulk requests that are processed at once",
+            "bodies above 32 KiB, large PATCH and Bulk requests that are processed at once; the last of them only for an account that has used little",
             count(work_queue::DOCUMENTS_MAX),
             "they wait",
         ),
         row(
-            "of these, requests of one configuration",
+            "of these, requests of one account",
             count(work_queue::OWNER_DOCUMENTS_MAX),
-            "they wait; at most as many as queries; the time is shared equally between the configurations",
+            "they wait; at most as many as queries; the time is shared equally between the accounts",
         ),
         row("one query", LimitValue::Time(readers::BLOCKING_READ_MAX), "400 `tooMany`"),
         row(

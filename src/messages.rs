@@ -98,6 +98,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::ReferenceUnavailable => "the page cannot be generated; /openapi.json has the same content as JSON",
         // HTTP.
         Reason::BodyTooLarge => "the body is larger than {max} bytes; split the request",
+        Reason::DocumentTooLarge => "the body needs more memory than one request may use; split the request",
         Reason::BodyMemoryExhausted => "there are too many large bodies at the same time; try again in a few seconds",
         Reason::BodyTimeout => "the body did not arrive in time",
         Reason::ClientDisconnected => "the client closed the connection before the query ended",

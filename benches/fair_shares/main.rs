@@ -17,7 +17,10 @@ use scenarios::{BusyTenant, LoadSize, SCENARIOS, Scenario, Tenant, find_percenti
 
 /// Rounds of the quiet tenant in each scenario, ten in a second. Of its 300 calls, the 99th percentile leaves out three.
 const ROUNDS: usize = 100;
-const SIZE: LoadSize = LoadSize { users: 10_000, members: 10_000, groups_per_user: 300, emails: 1_000 };
+const SIZE: LoadSize =
+    LoadSize { users: 10_000, members: 10_000, groups_per_user: 300, emails: 1_000, users_of_others: 2_000 };
+/// Further configurations of the busy account.
+const OTHERS: usize = 48;
 
 /// The server under test.
 fn choose_binary() -> String {
@@ -88,7 +91,9 @@ fn create_tenant(data: &Path, account: &str, address: SocketAddr) -> Result<Tena
 fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = RunningServer::start(folder.path())?;
-    let busy = BusyTenant::create(create_tenant(folder.path(), "busy", server.address)?, SIZE)?;
+    let others: Result<Vec<Tenant>> =
+        (0..OTHERS).map(|_| create_tenant(folder.path(), "busy", server.address)).collect();
+    let busy = BusyTenant::create(create_tenant(folder.path(), "busy", server.address)?, others?, SIZE)?;
     let quiet = create_tenant(folder.path(), "quiet", server.address)?;
     println!(
         "{:32} {:>7} {:>7}  {:21} {:>6} {:>8} {:>5}  busy: 2xx / 429, 503 / other",

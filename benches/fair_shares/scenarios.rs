@@ -138,11 +138,15 @@ pub(crate) struct LoadSize {
     pub(crate) members: usize,
     pub(crate) groups_per_user: usize,
     pub(crate) emails: usize,
+    /// Users of each further configuration of the account.
+    pub(crate) users_of_others: usize,
 }
 
 /// The data of the busy tenant.
 pub(crate) struct BusyTenant {
     tenant: Tenant,
+    /// Further configurations of the same account.
+    others: Vec<Tenant>,
     /// A user with many long e-mail addresses.
     large_user: String,
     /// A group with many members.
@@ -155,8 +159,8 @@ fn build_email(number: usize) -> String {
 }
 
 impl BusyTenant {
-    /// Creates the data.
-    pub(crate) fn create(tenant: Tenant, size: LoadSize) -> io::Result<Self> {
+    /// Creates the data of a tenant with further configurations.
+    pub(crate) fn create(tenant: Tenant, others: Vec<Tenant>, size: LoadSize) -> io::Result<Self> {
         let user = |number: usize| {
             json!({"schemas": [USER], "userName": format!("busy-{number}"), "displayName": format!("Busy {number}"),
                 "emails": [{"value": format!("busy-{number}@example.com")}, {"value": format!("{number}@home.example"), "type": "home"}]})
@@ -172,7 +176,17 @@ impl BusyTenant {
         let emails: Vec<Value> = (0..size.emails).map(|number| json!({"value": build_email(number)})).collect();
         let large = json!({"schemas": [USER], "userName": "busy-large", "emails": emails});
         let large_user = tenant.create("/Users", &large)?;
-        Ok(Self { tenant, large_user, large_group, size })
+        let users: Vec<Value> = (0..size.users_of_others).map(user).collect();
+        for other in &others {
+            other.create_all("/Users", &users)?;
+        }
+        Ok(Self { tenant, others, large_user, large_group, size })
+    }
+
+    /// The configuration that a connection uses: each uses another one.
+    fn choose_configuration(&self, connection: usize) -> &Tenant {
+        let all = self.others.len().max(1);
+        self.others.get(connection % all).unwrap_or(&self.tenant)
     }
 }
 
@@ -182,7 +196,13 @@ pub(crate) enum Scenario {
     /// No load, for comparison.
     Idle,
     SlowFilters(usize),
+    /// From as many configurations of one account.
+    SlowFiltersOfMany(usize),
     BulkJobs(usize),
+    /// From as many configurations of one account.
+    BulkJobsOfMany(usize),
+    /// Documents of many values, from as many configurations of one account.
+    LargeDocumentsOfMany(usize),
     ValuePathPatch,
     LargeGroupReaders,
     WriteFlood,
@@ -191,12 +211,18 @@ pub(crate) enum Scenario {
     UnauthenticatedBodies,
 }
 
+/// Configurations of one account in the loads of many.
+const MANY: usize = 48;
+
 /// All kinds of load, for the benchmark.
-pub(crate) const SCENARIOS: [Scenario; 10] = [
+pub(crate) const SCENARIOS: [Scenario; 13] = [
     Scenario::Idle,
     Scenario::SlowFilters(8),
     Scenario::SlowFilters(64),
+    Scenario::SlowFiltersOfMany(MANY),
     Scenario::BulkJobs(32),
+    Scenario::BulkJobsOfMany(MANY),
+    Scenario::LargeDocumentsOfMany(MANY),
     Scenario::ValuePathPatch,
     Scenario::LargeGroupReaders,
     Scenario::WriteFlood,
@@ -211,7 +237,10 @@ impl Scenario {
         match self {
             Self::Idle => "no load".to_owned(),
             Self::SlowFilters(count) => format!("{count} slow filters"),
+            Self::SlowFiltersOfMany(count) => format!("{count} configurations: slow filters"),
             Self::BulkJobs(count) => format!("{count} Bulk jobs"),
+            Self::BulkJobsOfMany(count) => format!("{count} configurations: Bulk jobs"),
+            Self::LargeDocumentsOfMany(count) => format!("{count} configurations: documents"),
             Self::ValuePathPatch => "4 PATCHes of 29 KiB value paths".to_owned(),
             Self::LargeGroupReaders => "16 readers of a large group".to_owned(),
             Self::WriteFlood => "64 writers".to_owned(),
@@ -224,7 +253,11 @@ impl Scenario {
     fn connections(self) -> usize {
         match self {
             Self::Idle => 0,
-            Self::SlowFilters(count) | Self::BulkJobs(count) => count,
+            Self::SlowFilters(count)
+            | Self::BulkJobs(count)
+            | Self::SlowFiltersOfMany(count)
+            | Self::BulkJobsOfMany(count)
+            | Self::LargeDocumentsOfMany(count) => count,
             Self::ValuePathPatch => 4,
             Self::LargeGroupReaders => 16,
             Self::LargeAnswers => 8,
@@ -234,19 +267,26 @@ impl Scenario {
 
     /// The request number `number` of a connection.
     fn build_request(self, busy: &BusyTenant, connection: usize, number: usize) -> Vec<u8> {
-        let tenant = &busy.tenant;
+        let is_of_many =
+            matches!(self, Self::SlowFiltersOfMany(_) | Self::BulkJobsOfMany(_) | Self::LargeDocumentsOfMany(_));
+        let tenant = if is_of_many { busy.choose_configuration(connection) } else { &busy.tenant };
         let name = format!("made-{self:?}-{connection}-{number}").replace(['(', ')'], "-");
         match self {
             Self::Idle => Vec::new(),
-            Self::SlowFilters(_) => {
+            Self::SlowFilters(_) | Self::SlowFiltersOfMany(_) => {
                 let term = |at: usize| format!("emails.value%20co%20%22zz{connection}x{at}%22");
                 let terms: Vec<String> = (0..20).map(term).collect();
                 tenant.build_request("GET", &format!("/Users?filter={}", terms.join("%20or%20")), None)
             }
-            Self::BulkJobs(_) => {
+            Self::BulkJobs(_) | Self::BulkJobsOfMany(_) => {
                 let user = |at: usize| json!({"schemas": [USER], "userName": format!("{name}-{at}")});
                 let users: Vec<Value> = (0..200).map(user).collect();
                 tenant.build_request("POST", "/Bulk", Some(&build_bulk("/Users", &users, 0)))
+            }
+            Self::LargeDocumentsOfMany(_) => {
+                let mut user = json!({"schemas": [USER], "userName": name});
+                user["undeclared"] = vec![1_234_567; 290_000].into();
+                tenant.build_request("POST", "/Users", Some(&user))
             }
             Self::ValuePathPatch => {
                 let last = build_email(busy.size.emails.saturating_sub(1));

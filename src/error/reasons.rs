@@ -110,6 +110,7 @@ reasons! {
     ReferenceUnavailable "reference_unavailable" Unavailable ();
     // HTTP.
     BodyTooLarge "body_too_large" TooLarge ("max");
+    DocumentTooLarge "document_too_large" TooLarge ();
     BodyMemoryExhausted "body_memory_exhausted" Unavailable ();
     BodyTimeout "request_timeout" Timeout ();
     ClientDisconnected "client_disconnected" Timeout ();

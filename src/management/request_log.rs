@@ -291,20 +291,24 @@ mod tests {
         _folder: tempfile::TempDir,
     }
 
+    fn build_configuration(account: &str) -> NewConfiguration {
+        NewConfiguration {
+            id: clock::new_id(),
+            account: account.to_owned(),
+            connection_name: None,
+            source: ConfigurationSource::Okta,
+            provider: None,
+            preset: None,
+            sync: true,
+            token: TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "first"),
+        }
+    }
+
     impl Fixture {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let store = Store::open_for_server(folder.path()).unwrap();
-            let new = NewConfiguration {
-                id: clock::new_id(),
-                account: "acme".to_owned(),
-                connection_name: None,
-                source: ConfigurationSource::Okta,
-                provider: None,
-                preset: None,
-                sync: true,
-                token: TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "first"),
-            };
+            let new = build_configuration("acme");
             let created =
                 store.write_blocking(move |tx| create_configuration(tx, &AuditContext::server(), &new)).unwrap();
             Self { store, id: created.id, key: created.key, _folder: folder }
@@ -317,7 +321,8 @@ mod tests {
         /// Logs calls with these timestamps.
         fn log(&self, target: &CallTarget, verdict: CallOutcome, times: impl IntoIterator<Item = Millis>) {
             let entry = |(number, at)| {
-                let id = ids::first_id_at(at).replacen("0000-0000", &format!("{number:04}-0000"), 1);
+                // The time is in the first two groups.
+                let id = format!("{}{number:04}-0000-000000000000", &ids::first_id_at(at)[..14]);
                 RequestLogEntry {
                     target: target.clone(),
                     verdict,
@@ -445,6 +450,30 @@ mod tests {
         assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 10 * 402, 60)), 0);
         assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 0, 60)), 0);
         assert_eq!(bytes(&fixture), 10 * 402);
+    }
+
+    #[test]
+    fn the_total_of_all_logs_removes_from_the_account_with_the_largest_logs() {
+        let fixture = Fixture::new();
+        let create = |account: &'static str| {
+            let new = build_configuration(account);
+            fixture.write(move |tx| create_configuration(tx, &AuditContext::server(), &new)).key
+        };
+        let now = clock::current_millis();
+        let many: Vec<i64> = (0..4).map(|_| create("many")).collect();
+        let log = |key: i64, calls: i64| {
+            fixture.log(&CallTarget::Key(key), CallOutcome::Succeeded, (0..calls).map(|number| now - 1_000 + number));
+        };
+        for key in &many {
+            log(*key, 60);
+        }
+        // The largest log of one configuration, of an account with less.
+        log(fixture.key, 100);
+        let count = |key: i64| fixture.store.read_inline(|at| rows::count_requests(at, key)).unwrap();
+        while fixture.write(move |tx| prune_largest_log(tx, 200 * 402, 20)) > 0 {}
+        assert_eq!(count(fixture.key), 100);
+        let left: Vec<u64> = many.iter().map(|key| count(*key)).collect();
+        assert!(left.iter().sum::<u64>() == 100 && left.iter().all(|left| *left >= 20), "{left:?}");
     }
 
     #[test]

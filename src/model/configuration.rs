@@ -67,6 +67,15 @@ pub struct Configuration {
     pub deleted_at: Option<Millis>,
 }
 
+/// A configuration and its account, for shares that are divided between accounts and then between their configurations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConfigurationKey {
+    /// Key of the account.
+    pub account: i64,
+    /// Key of the configuration.
+    pub key: i64,
+}
+
 /// Returns the provisioning URL of a configuration.
 pub fn provisioning_url(public_url: &str, id: &str) -> String {
     format!("{public_url}{PROVISIONING_PATH}{id}")

@@ -5,20 +5,22 @@ use std::sync::Arc;
 use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
 use crate::management::schema_extensions;
-use crate::model::configuration::Configuration;
+use crate::model::configuration::{Configuration, ConfigurationKey};
 use crate::model::request::TokenRefusal;
 use crate::model::rights::TokenRights;
 use crate::model::switches::{DiscoveryAccess, Switches};
 use crate::scim::schema::ResourceType;
-use crate::store::Snapshot;
 use crate::store::tables::configurations;
 pub use crate::store::tables::tokens::{TokenRow, find_token_by_digest as find_token};
+use crate::store::{Snapshot, WorkOwner};
 
 /// The configuration that a request belongs to. Access to the resource tables requires one.
 #[derive(Debug, Clone)]
 pub struct Scope {
     /// Id of the account.
     pub account: Arc<str>,
+    /// Key of the account's row.
+    pub account_key: i64,
     /// Key of the configuration's row.
     pub configuration: i64,
     /// Public id of the configuration.
@@ -34,11 +36,22 @@ impl Scope {
     pub fn load(at: &Snapshot<'_>, configuration: Configuration) -> Result<Self> {
         Ok(Self {
             types: load_stored_types(at, &configuration)?,
+            account_key: configuration.account.key,
             account: Arc::from(configuration.account.id),
             configuration: configuration.key,
             configuration_id: Arc::from(configuration.id),
             switches: Arc::new(configuration.switches),
         })
+    }
+
+    /// Returns the keys of the configuration and of its account.
+    pub fn configuration_key(&self) -> ConfigurationKey {
+        ConfigurationKey { account: self.account_key, key: self.configuration }
+    }
+
+    /// Returns the owner of the work of a request.
+    pub fn work_owner(&self) -> WorkOwner {
+        WorkOwner::Configuration(self.configuration_key())
     }
 
     /// Returns the scope with the resource types as a token with these rights may see them.

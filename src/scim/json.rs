@@ -1,14 +1,20 @@
 //! The reader for all incoming JSON. It is stricter than `serde_json::Value`, which accepts duplicate keys and keeps
 //! the last one: here a name may occur once, regardless of case (RFC 7643 section 2.1), and all sizes are limited.
 
+mod layout;
+
 use crate::error::{Error, Reason};
 use crate::scim::path::shorten_text;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
+
+pub use self::layout::JsonLayout;
+use self::layout::create_map;
 
 /// Maximum nesting depth of arrays and objects.
 pub const DEPTH_MAX: usize = 64;
@@ -26,7 +32,15 @@ const LINEAR_SEARCH_MAX: usize = 24;
 /// one object and for nesting deeper than [`DEPTH_MAX`]; 400 invalidValue for a NUL character; 413 above the other
 /// limits.
 pub fn parse_json(bytes: &[u8]) -> Result<Value, Error> {
-    parse_json_with(bytes, str::eq_ignore_ascii_case, str::to_ascii_lowercase)
+    parse_json_with(bytes, &IGNORE_CASE, None)
+}
+
+/// Parses a document of which the layout is known: it uses no more memory than the layout says.
+///
+/// # Errors
+/// Those of [`parse_json`].
+pub fn parse_measured_json(bytes: &[u8], layout: &JsonLayout) -> Result<Value, Error> {
+    parse_json_with(bytes, &IGNORE_CASE, Some(layout))
 }
 
 /// Parses a JSON document that is not SCIM: names that differ in case are different names.
@@ -34,12 +48,30 @@ pub fn parse_json(bytes: &[u8]) -> Result<Value, Error> {
 /// # Errors
 /// Those of [`parse_json`].
 pub fn parse_case_exact_json(bytes: &[u8]) -> Result<Value, Error> {
-    parse_json_with(bytes, str::eq, str::to_owned)
+    parse_json_with(bytes, &CASE_EXACT, None)
 }
 
-/// `same` compares two names; `key` returns the same key for equal names.
-fn parse_json_with(bytes: &[u8], same: fn(&str, &str) -> bool, key: fn(&str) -> String) -> Result<Value, Error> {
-    let state = JsonReaderState { error: RefCell::new(None), values: RefCell::new(0), same, key };
+/// Like [`parse_case_exact_json`], for a document of which the layout is known.
+///
+/// # Errors
+/// Those of [`parse_json`].
+pub fn parse_measured_case_exact_json(bytes: &[u8], layout: &JsonLayout) -> Result<Value, Error> {
+    parse_json_with(bytes, &CASE_EXACT, Some(layout))
+}
+
+/// How names are compared.
+struct NameComparison {
+    is_same: fn(&str, &str) -> bool,
+    /// Returns the same key for equal names.
+    key: fn(&str) -> String,
+}
+
+const IGNORE_CASE: NameComparison = NameComparison { is_same: str::eq_ignore_ascii_case, key: str::to_ascii_lowercase };
+const CASE_EXACT: NameComparison = NameComparison { is_same: str::eq, key: str::to_owned };
+
+fn parse_json_with(bytes: &[u8], names: &NameComparison, layout: Option<&JsonLayout>) -> Result<Value, Error> {
+    let (error, hasher) = (RefCell::new(None), RandomState::new());
+    let state = JsonReaderState { error, values: Cell::new(0), containers: Cell::new(0), layout, names, hasher };
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read =
         JsonReader { state: &state, depth: 0 }.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
@@ -52,16 +84,19 @@ fn parse_json_with(bytes: &[u8], same: fn(&str, &str) -> bool, key: fn(&str) -> 
 }
 
 /// State of the nested readers: the reason for the rejection, and the number of values so far.
-struct JsonReaderState {
+struct JsonReaderState<'s> {
     error: RefCell<Option<Error>>,
-    values: RefCell<usize>,
-    same: fn(&str, &str) -> bool,
-    key: fn(&str) -> String,
+    values: Cell<usize>,
+    /// Lists and objects so far.
+    containers: Cell<usize>,
+    layout: Option<&'s JsonLayout>,
+    names: &'s NameComparison,
+    hasher: RandomState,
 }
 
 #[derive(Clone, Copy)]
 struct JsonReader<'s> {
-    state: &'s JsonReaderState,
+    state: &'s JsonReaderState<'s>,
     depth: usize,
 }
 
@@ -79,9 +114,9 @@ impl JsonReader<'_> {
     }
 
     fn count_value<E: serde::de::Error>(self) -> Result<(), E> {
-        let mut values = self.state.values.borrow_mut();
-        *values += 1;
-        if *values > VALUES_MAX {
+        let values = self.state.values.get() + 1;
+        self.state.values.set(values);
+        if values > VALUES_MAX {
             return Err(self.reject(Reason::JsonTooManyValues.with("max", VALUES_MAX)));
         }
         Ok(())
@@ -145,7 +180,7 @@ impl<'de> Visitor<'de> for JsonReader<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let inner = self.enter_level()?;
-        let mut list = Vec::new();
+        let mut list = Vec::with_capacity(self.state.next_length());
         while let Some(item) = items.next_element_seed(inner)? {
             self.count_value()?;
             list.push(item);
@@ -155,8 +190,9 @@ impl<'de> Visitor<'de> for JsonReader<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let inner = self.enter_level()?;
-        let mut map = Map::new();
-        let mut seen = HashSet::new();
+        let length = self.state.next_length();
+        let mut map = create_map(length);
+        let mut seen = SeenNames { length, hashes: HashSet::new() };
         while let Some(name) = entries.next_key::<String>()? {
             self.check_text(&name)?;
             self.count_value()?;
@@ -171,15 +207,32 @@ impl<'de> Visitor<'de> for JsonReader<'_> {
     }
 }
 
-impl JsonReaderState {
-    fn is_duplicate(&self, map: &Map<String, Value>, seen: &mut HashSet<String>, name: &str) -> bool {
+/// The names of a large object, as hashes: they need little memory.
+struct SeenNames {
+    /// Expected number of names.
+    length: usize,
+    hashes: HashSet<u64>,
+}
+
+impl JsonReaderState<'_> {
+    /// Returns the number of elements of the list or object that begins now; 0 if it is not known.
+    fn next_length(&self) -> usize {
+        let index = self.containers.replace(self.containers.get() + 1);
+        self.layout.map_or(0, |layout| layout.length(index))
+    }
+
+    fn is_duplicate(&self, map: &Map<String, Value>, seen: &mut SeenNames, name: &str) -> bool {
+        let is_in_map = || map.keys().any(|other| (self.names.is_same)(other, name));
         if map.len() < LINEAR_SEARCH_MAX {
-            return map.keys().any(|other| (self.same)(other, name));
+            return is_in_map();
         }
-        if seen.is_empty() {
-            seen.extend(map.keys().map(|other| (self.key)(other)));
+        let hash_name = |name: &str| self.hasher.hash_one((self.names.key)(name));
+        if seen.hashes.is_empty() {
+            seen.hashes.reserve(seen.length);
+            seen.hashes.extend(map.keys().map(|other| hash_name(other)));
         }
-        !seen.insert((self.key)(name))
+        // Two names may have the same hash.
+        !seen.hashes.insert(hash_name(name)) && is_in_map()
     }
 }
 

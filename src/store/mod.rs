@@ -32,7 +32,7 @@ use crate::store::engine::files::{DataFiles, ServerLock};
 use crate::store::engine::readers::ReaderPool;
 use crate::store::engine::snapshot_gate::SnapshotGate;
 pub(in crate::store) use crate::store::engine::sqlite_errors::find_violated_columns;
-use crate::store::engine::work_queue::{DOCUMENTS_MAX, SCANS_MAX, WorkQueue};
+use crate::store::engine::work_queue::{BULK_JOBS_AT_ONCE, DOCUMENTS_MAX, SCANS_MAX, WorkQueue};
 use crate::store::engine::writer::Writer;
 use crate::store::recent_use::RecentUse;
 
@@ -58,6 +58,7 @@ pub struct Store {
     pool: Arc<ReaderPool>,
     scans: Arc<WorkQueue>,
     documents: Arc<WorkQueue>,
+    bulk_jobs: Arc<WorkQueue>,
     // Declared last, so that it is released after the writer has closed the file.
     _lock: Arc<Option<ServerLock>>,
 }
@@ -159,6 +160,7 @@ impl Store {
             pool: Arc::new(ReaderPool::new(Arc::clone(&shared))),
             scans: Arc::new(WorkQueue::for_scans()),
             documents: Arc::new(WorkQueue::for_documents()),
+            bulk_jobs: Arc::new(WorkQueue::for_bulk_jobs()),
             shared,
             _lock: Arc::new(lock),
         })
@@ -230,6 +232,8 @@ impl Store {
     pub const SCANS_MAX: usize = SCANS_MAX;
     /// Maximum number of large documents that are processed at the same time.
     pub const DOCUMENTS_MAX: usize = DOCUMENTS_MAX;
+    /// Maximum number of Bulk requests of one account that run at the same time.
+    pub const BULK_JOBS_AT_ONCE: usize = BULK_JOBS_AT_ONCE;
 
     /// Marks the calling thread as an event loop.
     pub fn mark_event_loop() {
@@ -252,6 +256,14 @@ impl Store {
     /// `RequestsLimited` if too many documents of the owner wait, `ServerBusy` if none may start within 10 s.
     pub(crate) async fn admit_document(&self, owner: WorkOwner) -> Result<WorkPermit> {
         WorkQueue::admit(&self.documents, owner).await
+    }
+
+    /// Waits until a Bulk request of this owner may run. The next one starts when the permit is dropped.
+    ///
+    /// # Errors
+    /// `BulkJobsLimited` if too many of the owner, or of its account, wait, or after the longest wait.
+    pub(crate) async fn admit_bulk_job(&self, owner: WorkOwner) -> Result<WorkPermit> {
+        WorkQueue::admit(&self.bulk_jobs, owner).await
     }
 
     /// Reads in one read transaction of at most 2 s, over a pooled connection. For scans. Blocks the calling thread.

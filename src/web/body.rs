@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
-use actix_web::web::{BytesMut, Data, Payload};
+use actix_web::web::{Bytes, BytesMut, Data, Payload};
 use actix_web::{HttpMessage, HttpRequest};
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::body_budget::{BodyOwner, BodyReservation, UNCOUNTED_BYTES};
 use super::limits::{BODY_BYTES_PER_SECOND, BODY_DEADLINE, UNAUTHENTICATED_BODY_MAX_BYTES};
 use crate::error::{Error, Reason};
+use crate::scim::json::JsonLayout;
 use crate::web::network::IncomingBody;
 use crate::web::state::AppState;
 
@@ -37,11 +38,6 @@ impl BodyLimit {
     }
 }
 
-/// Records who the body of an authenticated request is counted for.
-pub(super) fn record_body_owner(request: &HttpRequest, owner: BodyOwner) {
-    request.extensions_mut().insert(owner);
-}
-
 /// Reads a body. The memory is reserved until the request ends.
 ///
 /// # Errors
@@ -65,17 +61,42 @@ pub(super) async fn read_body(request: &HttpRequest, payload: Payload, limit: Bo
     Ok(bytes)
 }
 
-/// Reserves the memory for the parsed document of a large body.
-///
-/// # Errors
-/// 503 if there is no memory for it now.
-pub(super) fn reserve_document(request: &HttpRequest, text: &[u8]) -> Result<(), Error> {
-    if text.len() <= UNCOUNTED_BYTES {
-        return Ok(());
+/// The text of a document with the memory that is reserved for it. It can be parsed in any thread.
+pub(super) struct ReservedText {
+    pub(super) text: Bytes,
+    reservation: Option<BodyReservation>,
+}
+
+impl ReservedText {
+    /// Takes the reservation of the request.
+    pub(super) fn new(request: &HttpRequest, text: Bytes) -> Self {
+        Self { text, reservation: request.extensions_mut().remove::<BodyReservation>() }
     }
-    match request.extensions_mut().get_mut::<BodyReservation>() {
-        Some(reservation) => reservation.extend_for_document(text),
-        None => Ok(()),
+
+    /// Reserves the memory for the parsed document, and returns its layout. `None` for a short text, which is not counted.
+    ///
+    /// # Errors
+    /// 503 if there is no memory for it now; 413 if it is too large; 400 if it is nested too deeply.
+    pub(super) fn reserve_document(&mut self) -> Result<Option<JsonLayout>, Error> {
+        let Some(reservation) = &mut self.reservation else { return Ok(None) };
+        let layout = JsonLayout::measure(&self.text)?;
+        reservation.extend_for_document(&layout)?;
+        Ok(Some(layout))
+    }
+
+    /// Returns the reservation to the request, which holds it until it ends, and returns the text.
+    pub(super) fn store_reservation(self, request: &HttpRequest) -> Bytes {
+        if let Some(reservation) = self.reservation {
+            request.extensions_mut().insert(reservation);
+        }
+        self.text
+    }
+}
+
+/// Releases the memory of the text of a body whose parts are read one after the other, so that no copy of all of it exists.
+pub(super) fn release_text(request: &HttpRequest) {
+    if let Some(reservation) = request.extensions_mut().get_mut::<BodyReservation>() {
+        reservation.release_text();
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use crate::clock::{self, Millis};
 use crate::error::{Error, Reason, Result};
 use crate::management::request_log::{self, CallTarget, RequestLogEntry};
+use crate::model::configuration::ConfigurationKey;
 use crate::model::request::{CallOutcome, LoggedCall};
 use crate::store::{Store, WorkOwner};
 use crate::web::request_log::{CallerIdentity, RecordedCall, build_entry};
@@ -21,6 +22,14 @@ const CALLS_MAX: usize = 2_000;
 const CALLS_FLUSH_EARLY: usize = 500;
 /// Most bytes of bodies in memory; further calls are logged without bodies.
 const BODIES_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Divisor of both: the last part of the memory is for accounts that use little of it.
+const RESERVE_DIVISOR: usize = 4;
+/// Divisor of both: what an account may use of that part.
+const LIGHT_DIVISOR: usize = 16;
+/// Account to which callers without a valid token are counted.
+const NO_ACCOUNT: i64 = 0;
+/// Calls of one account per interval, as a multiple of the numbers for one configuration below.
+const ACCOUNT_FACTOR: usize = 4;
 /// Logged reads with a valid token per configuration and interval; limits the cost of a flood of reads.
 const READS_PER_INTERVAL: usize = 100;
 /// Logged calls with status 429 per configuration and interval.
@@ -53,6 +62,8 @@ pub struct CallActivity {
 struct PendingCalls {
     calls: Vec<RecordedCall>,
     body_bytes: usize,
+    /// Calls and bytes of bodies in memory by account.
+    accounts: HashMap<i64, [usize; 2]>,
     missed: HashMap<CallTarget, MissedCalls>,
     /// Calls since start that were not logged.
     missed_total: u64,
@@ -71,13 +82,15 @@ struct MissedCalls {
 #[derive(Debug, Default)]
 struct LogBudget {
     since: Millis,
-    /// Use of each configuration in this interval; configurations do not share a budget.
-    used: HashMap<i64, IntervalUse>,
+    /// Use of each configuration in this interval.
+    used: HashMap<ConfigurationKey, IntervalUse>,
+    /// Use of all configurations of each account in this interval.
+    used_by_account: HashMap<i64, IntervalUse>,
     minute: Millis,
     unauthenticated: HashMap<CallTarget, u32>,
 }
 
-/// Calls of a configuration in this interval.
+/// Calls of a configuration or an account in this interval.
 #[derive(Debug, Default)]
 struct IntervalUse {
     reads: usize,
@@ -203,7 +216,9 @@ async fn write_batch(
 impl PendingCalls {
     /// Stores the call in memory, or only counts it if there is no room.
     fn add(&mut self, mut call: RecordedCall) {
-        let has_room = self.budget.allows(&call) && self.calls.len() < CALLS_MAX;
+        let account = find_account(&call);
+        let [of_account, bytes_of_account] = self.accounts.get(&account).copied().unwrap_or_default();
+        let has_room = self.budget.allows(&call) && has_share(CALLS_MAX, self.calls.len() + 1, of_account + 1);
         if !has_room {
             // Unauthenticated calls above their budget leave no trace, not even in the count of missed calls.
             if matches!(call.caller, CallerIdentity::Caller { .. }) {
@@ -213,10 +228,12 @@ impl PendingCalls {
             return;
         }
         let is_flood = call.status < 400 && !self.budget.allows_bodies(&call);
-        if is_flood || self.body_bytes + call.body_bytes() > BODIES_MAX_BYTES {
+        let more = call.body_bytes();
+        if is_flood || !has_share(BODIES_MAX_BYTES, self.body_bytes + more, bytes_of_account + more) {
             call.discard_bodies();
         }
         self.body_bytes += call.body_bytes();
+        self.accounts.insert(account, [of_account + 1, bytes_of_account + call.body_bytes()]);
         self.calls.push(call);
     }
 
@@ -234,6 +251,19 @@ fn count_missed_call(missed: &mut HashMap<CallTarget, MissedCalls>, target: Call
     missed.last = at;
 }
 
+/// Returns the account of the call.
+fn find_account(call: &RecordedCall) -> i64 {
+    match &call.caller {
+        CallerIdentity::Caller { configuration, .. } => configuration.account,
+        CallerIdentity::Unauthenticated { .. } => NO_ACCOUNT,
+    }
+}
+
+/// Returns whether `total` may be used of `max` if an account uses `own` of it.
+fn has_share(max: usize, total: usize, own: usize) -> bool {
+    total <= max - max / RESERVE_DIVISOR || (own <= max / LIGHT_DIVISOR && total <= max)
+}
+
 impl LogBudget {
     fn allows(&mut self, call: &RecordedCall) -> bool {
         match &call.caller {
@@ -241,27 +271,30 @@ impl LogBudget {
                 self.allows_unauthenticated(target, call.at)
             }
             CallerIdentity::Caller { .. } if call.status == 429 => {
-                count_up_to(&mut self.use_of(call).rate_limited, RATE_LIMITED_PER_INTERVAL)
+                self.count_use(call, |used| &mut used.rate_limited, RATE_LIMITED_PER_INTERVAL)
             }
             CallerIdentity::Caller { .. } if call.method.is_safe() && call.status < 400 => {
-                count_up_to(&mut self.use_of(call).reads, READS_PER_INTERVAL)
+                self.count_use(call, |used| &mut used.reads, READS_PER_INTERVAL)
             }
             CallerIdentity::Caller { .. } => true,
         }
     }
 
     fn allows_bodies(&mut self, call: &RecordedCall) -> bool {
-        count_up_to(&mut self.use_of(call).with_bodies, BODIES_PER_INTERVAL)
+        self.count_use(call, |used| &mut used.with_bodies, BODIES_PER_INTERVAL)
     }
 
-    fn use_of(&mut self, call: &RecordedCall) -> &mut IntervalUse {
+    /// Counts a call of its configuration and its account. Returns whether it is within both budgets.
+    fn count_use(&mut self, call: &RecordedCall, counter: fn(&mut IntervalUse) -> &mut usize, most: usize) -> bool {
         self.reset_if_due(call.at);
         let configuration = match &call.caller {
             CallerIdentity::Caller { configuration, .. } => *configuration,
             // All unauthenticated callers share one.
-            CallerIdentity::Unauthenticated { .. } => 0,
+            CallerIdentity::Unauthenticated { .. } => ConfigurationKey { account: NO_ACCOUNT, key: 0 },
         };
-        self.used.entry(configuration).or_default()
+        let of_account = self.used_by_account.entry(configuration.account).or_default();
+        count_up_to(counter(self.used.entry(configuration).or_default()), most)
+            && count_up_to(counter(of_account), most * ACCOUNT_FACTOR)
     }
 
     /// Resets the budgets when a new interval begins.
@@ -270,6 +303,7 @@ impl LogBudget {
         if (at - self.since).abs() >= interval {
             self.since = at;
             self.used.clear();
+            self.used_by_account.clear();
         }
     }
 
@@ -378,7 +412,11 @@ mod tests {
     }
 
     fn caller() -> CallerIdentity {
-        CallerIdentity::Caller { configuration: 1, token: "t".to_owned() }
+        caller_of(1, 1)
+    }
+
+    fn caller_of(account: i64, key: i64) -> CallerIdentity {
+        CallerIdentity::Caller { configuration: ConfigurationKey { account, key }, token: "t".to_owned() }
     }
 
     fn unauthenticated(id: usize) -> CallerIdentity {
@@ -411,6 +449,28 @@ mod tests {
     }
 
     #[test]
+    fn an_account_with_many_configurations_leaves_room_in_the_log() {
+        let activity = CallActivity::default();
+        for number in 0..10_000 {
+            activity.record(call(Method::GET, caller_of(1, 1 + number % 48), 0));
+        }
+        let reads = activity.drain().0;
+        assert_eq!(reads.calls.len(), READS_PER_INTERVAL * ACCOUNT_FACTOR);
+        for number in 0..10_000 {
+            activity.record(RecordedCall { status: 400, ..call(Method::POST, caller_of(1, 1 + number % 48), 0) });
+        }
+        for number in 0..100 {
+            activity.record(call(Method::POST, caller_of(2, 100), number));
+        }
+        let (pending, missed) = activity.drain();
+        let of_quiet = pending.calls.iter().filter(|call| find_account(call) == 2).collect::<Vec<_>>();
+        let with_body = of_quiet.iter().filter(|call| call.body_bytes() > 0).count();
+        assert_eq!((of_quiet.len(), with_body), (100, BODIES_MAX_BYTES / LIGHT_DIVISOR / 10_000));
+        assert!(!missed.contains_key(&CallTarget::Key(100)));
+        assert!(pending.calls.len() <= CALLS_MAX && pending.body_bytes <= BODIES_MAX_BYTES);
+    }
+
+    #[test]
     fn rate_limited_calls_do_not_fill_the_log() {
         let activity = CallActivity::default();
         for _ in 0..5_000 {
@@ -438,7 +498,7 @@ mod tests {
         }
         let activity = CallActivity::default();
         for _ in 0..5 {
-            let caller = CallerIdentity::Caller { configuration: made.key, token: "t".to_owned() };
+            let caller = caller_of(made.account.key, made.key);
             activity.record(RecordedCall { request_id: clock::new_id(), ..call(Method::POST, caller, 1_000) });
         }
         actix_web::rt::System::new().block_on(activity.flush(&store)).unwrap();
@@ -475,7 +535,7 @@ mod tests {
         let made = create_test_configuration(&store);
         let activity = CallActivity::default();
         for _ in 0..READS_PER_INTERVAL + 7 {
-            let caller = CallerIdentity::Caller { configuration: made.key, token: "t".to_owned() };
+            let caller = caller_of(made.account.key, made.key);
             activity.record(RecordedCall { request_id: clock::new_id(), ..call(Method::GET, caller, 1_000) });
         }
         actix_web::rt::System::new().block_on(activity.flush(&store)).unwrap();

@@ -14,11 +14,12 @@ use url::form_urlencoded;
 
 use crate::error::{Reason, Result};
 use crate::scim::{json, percent};
-use crate::store::{Snapshot, Tx, WorkOwner};
+use crate::store::{Snapshot, Tx};
 use crate::web::blocking::read_blocking;
-use crate::web::body::{self, BodyLimit, read_content_type};
+use crate::web::body::{self, BodyLimit, ReservedText, read_content_type};
 use crate::web::limits::{API_BODY_MAX_BYTES, QUERY_MAX_BYTES};
 use crate::web::network::run_while_connected;
+use crate::web::request_owner::find_request_owner;
 use crate::web::state::AppState;
 
 /// A request of an edge whose handlers fail with `E`.
@@ -91,8 +92,14 @@ impl<E> RequestContext<E> {
         if !is_json {
             return Err(Reason::ContentTypeUnsupported.with("expected", "application/json"));
         }
-        body::reserve_document(&self.request, &bytes)?;
-        json::parse_case_exact_json(&bytes).map(Some)
+        let mut reserved = ReservedText::new(&self.request, bytes.freeze());
+        let layout = reserved.reserve_document();
+        let text = reserved.store_reservation(&self.request);
+        let value = match layout? {
+            Some(layout) => json::parse_measured_case_exact_json(&text, &layout),
+            None => json::parse_case_exact_json(&text),
+        };
+        value.map(Some)
     }
 
     /// Reads a body of at most `max` bytes, or fewer if the caller has no valid credential. A second call returns an empty
@@ -123,7 +130,8 @@ impl<E> RequestContext<E> {
         &self,
         read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        run_while_connected(&self.request, read_blocking(&self.state.store, WorkOwner::Management, read)).await
+        run_while_connected(&self.request, read_blocking(&self.state.store, find_request_owner(&self.request), read))
+            .await
     }
 
     /// Runs one operation on the writer, within a savepoint. If it fails, all its changes are rolled back.
@@ -134,7 +142,7 @@ impl<E> RequestContext<E> {
         &self,
         operation: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.state.store.write(operation).await
+        self.state.store.write_as(find_request_owner(&self.request), operation).await
     }
 }
 

@@ -18,7 +18,6 @@ use crate::scim::cursor::CursorSecret;
 use crate::settings::Settings;
 use crate::store::{Snapshot, Store};
 use crate::tls::CertificateExpiry;
-use crate::web::bulk_jobs::BulkJobs;
 use crate::web::login_throttle::LoginThrottle;
 use crate::web::manual_backup::ManualBackup;
 use crate::web::password_hashing::PasswordHashing;
@@ -82,8 +81,6 @@ pub struct AttemptLimits {
     pub hashing: PasswordHashing,
     /// Single sign-on attempts that were completed.
     pub used_attempts: UsedAttempts,
-    /// Limits of concurrent bulk requests.
-    pub bulk_jobs: BulkJobs,
 }
 
 /// Settings and life of the server.

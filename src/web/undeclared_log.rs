@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::management::schema_extensions::undeclared::{UNDECLARED_MAX, UndeclaredUse, store_undeclared_use};
+use crate::model::configuration::ConfigurationKey;
 use crate::scim::schema::undeclared::{UndeclaredAttribute, UndeclaredAttributes};
 use crate::store::{Store, WorkOwner};
 
@@ -14,6 +15,8 @@ use crate::store::{Store, WorkOwner};
 const INTERVAL: Duration = Duration::from_mins(1);
 /// Most names in memory, of all configurations. Those of one are limited to [`UNDECLARED_MAX`].
 const NAMES_MAX: usize = 20_000;
+/// Most names in memory, of all configurations of one account.
+const ACCOUNT_NAMES_MAX: usize = NAMES_MAX / 8;
 /// Most names per transaction.
 const NAMES_PER_BATCH: usize = 200;
 
@@ -23,8 +26,17 @@ pub struct UndeclaredLog(Mutex<PendingNames>);
 
 #[derive(Debug, Default)]
 struct PendingNames {
-    configurations: HashMap<i64, Vec<PendingName>>,
+    configurations: HashMap<i64, ConfigurationNames>,
     names: usize,
+    /// Names by account.
+    accounts: HashMap<i64, usize>,
+}
+
+/// The names of one configuration.
+#[derive(Debug)]
+struct ConfigurationNames {
+    account: i64,
+    names: Vec<PendingName>,
 }
 
 #[derive(Debug)]
@@ -56,7 +68,7 @@ impl UndeclaredLog {
     }
 
     /// Records the undeclared attributes of one call.
-    pub fn record(&self, configuration: i64, found: UndeclaredAttributes, is_refused: bool, now: Millis) {
+    pub fn record(&self, configuration: ConfigurationKey, found: UndeclaredAttributes, is_refused: bool, now: Millis) {
         if found.is_empty() {
             return;
         }
@@ -69,7 +81,7 @@ impl UndeclaredLog {
     /// Returns the calls of a configuration that are not stored yet.
     pub fn list_pending(&self, configuration: i64) -> Vec<UndeclaredUse> {
         let pending = self.lock();
-        let names = pending.configurations.get(&configuration).into_iter().flatten();
+        let names = pending.configurations.get(&configuration).into_iter().flat_map(|found| &found.names);
         names.filter(|name| name.used.calls > 0).map(|name| name.used.clone()).collect()
     }
 
@@ -96,9 +108,12 @@ impl UndeclaredLog {
 }
 
 impl PendingNames {
-    fn add(&mut self, configuration: i64, found: UndeclaredAttribute, refused: i64, now: Millis) {
-        let is_full = self.names >= NAMES_MAX;
-        let names = self.configurations.entry(configuration).or_default();
+    fn add(&mut self, configuration: ConfigurationKey, found: UndeclaredAttribute, refused: i64, now: Millis) {
+        let of_account = self.accounts.entry(configuration.account).or_default();
+        let is_full = self.names >= NAMES_MAX || *of_account >= ACCOUNT_NAMES_MAX;
+        let ConfigurationKey { account, key } = configuration;
+        let names = self.configurations.entry(key).or_insert_with(|| ConfigurationNames { account, names: Vec::new() });
+        let names = &mut names.names;
         let position = names.iter().position(|name| name.has_name(&found));
         if position.is_none() && (is_full || names.len() >= UNDECLARED_MAX) {
             return;
@@ -119,6 +134,7 @@ impl PendingNames {
             None => {
                 names.push(PendingName { used, in_flight: 0, in_flight_refused: 0, saved_at: None });
                 self.names += 1;
+                *of_account += 1;
             }
         }
     }
@@ -126,7 +142,7 @@ impl PendingNames {
     fn take_due(&mut self, now: Instant, all: bool) -> Vec<NameBatch> {
         let is_recent = |name: &PendingName| name.saved_at.is_some_and(|at| now.duration_since(at) < INTERVAL);
         let mut batches: Vec<NameBatch> = Vec::new();
-        self.configurations.retain(|configuration, names| {
+        self.configurations.retain(|configuration, ConfigurationNames { names, .. }| {
             names.retain(|name| name.used.calls > 0 || is_recent(name));
             for name in names.iter_mut().filter(|name| name.used.calls > 0 && name.in_flight == 0) {
                 if !all && is_recent(name) {
@@ -143,13 +159,17 @@ impl PendingNames {
             }
             !names.is_empty()
         });
-        self.names = self.configurations.values().map(Vec::len).sum();
+        self.names = self.configurations.values().map(|found| found.names.len()).sum();
+        self.accounts.clear();
+        for ConfigurationNames { account, names } in self.configurations.values() {
+            *self.accounts.entry(*account).or_default() += names.len();
+        }
         batches
     }
 
     /// Removes the calls of a batch that is stored.
     fn complete(&mut self, batch: &NameBatch, is_stored: bool) {
-        let Some(names) = self.configurations.get_mut(&batch.configuration) else { return };
+        let Some(ConfigurationNames { names, .. }) = self.configurations.get_mut(&batch.configuration) else { return };
         for used in &batch.uses {
             let Some(name) = names.iter_mut().find(|name| name.used.has_name(&used.resource_type, &used.name)) else {
                 continue;
@@ -181,7 +201,12 @@ mod tests {
 
     fn record(log: &UndeclaredLog, names: std::ops::Range<usize>) {
         for number in names {
-            log.record(1, found(&json!({"userName": "a", format!("x{number}"): 1})), false, 7);
+            log.record(
+                ConfigurationKey { account: 1, key: 1 },
+                found(&json!({"userName": "a", format!("x{number}"): 1})),
+                false,
+                7,
+            );
         }
     }
 
@@ -224,7 +249,7 @@ mod tests {
         let mut body = json!({"userName": "a"});
         (0..50).for_each(|number| body[format!("x{number}")] = json!(1));
         for configuration in 0..1_000 {
-            log.record(configuration, found(&body), false, 7);
+            log.record(ConfigurationKey { account: configuration, key: configuration }, found(&body), false, 7);
         }
         assert_eq!(log.lock().names, NAMES_MAX);
         let batches = log.take_due(Instant::now(), true);
@@ -234,5 +259,24 @@ mod tests {
         }
         assert!(log.take_due(Instant::now() + INTERVAL, true).is_empty());
         assert_eq!(log.lock().names, 0);
+    }
+
+    #[test]
+    fn the_names_of_one_account_are_bounded() {
+        let log = UndeclaredLog::default();
+        let mut body = json!({"userName": "a"});
+        (0..50).for_each(|number| body[format!("x{number}")] = json!(1));
+        for key in 0..1_000 {
+            log.record(ConfigurationKey { account: 1, key }, found(&body), false, 7);
+        }
+        assert_eq!(log.lock().names, ACCOUNT_NAMES_MAX);
+        log.record(ConfigurationKey { account: 2, key: 5_000 }, found(&body), false, 7);
+        assert_eq!(log.list_pending(5_000).len(), 50);
+        for batch in log.take_due(Instant::now(), true) {
+            log.lock().complete(&batch, true);
+        }
+        log.take_due(Instant::now() + INTERVAL, true);
+        log.record(ConfigurationKey { account: 1, key: 1 }, found(&body), false, 7);
+        assert_eq!(log.list_pending(1).len(), 50, "stored names make room");
     }
 }

@@ -8,7 +8,10 @@ use self::scenarios::{BusyTenant, LoadSize, SCENARIOS, Scenario, Tenant, run_sce
 use crate::app::{App, Client};
 
 /// Smaller than in the benchmark: tests run without optimization.
-const SIZE: LoadSize = LoadSize { users: 1_000, members: 1_000, groups_per_user: 50, emails: 200 };
+const SIZE: LoadSize =
+    LoadSize { users: 1_000, members: 1_000, groups_per_user: 50, emails: 200, users_of_others: 200 };
+/// Further configurations of the busy account.
+const OTHERS: usize = 12;
 const ROUNDS: usize = 5;
 
 fn tenant(client: &Client) -> Tenant {
@@ -19,7 +22,8 @@ fn tenant(client: &Client) -> Tenant {
 fn no_call_of_a_quiet_tenant_fails_under_the_load_of_another() {
     let folder = tempfile::tempdir().unwrap();
     let app = App::start(folder.path());
-    let busy = BusyTenant::create(tenant(&app.configuration_of("busy", "other")), SIZE).unwrap();
+    let others = (0..OTHERS).map(|_| tenant(&app.configuration_of("busy", "other"))).collect();
+    let busy = BusyTenant::create(tenant(&app.configuration_of("busy", "other")), others, SIZE).unwrap();
     let quiet = tenant(&app.configuration_of("quiet", "other"));
     for scenario in SCENARIOS {
         let result = run_scenario(scenario, &busy, &quiet, ROUNDS).unwrap();

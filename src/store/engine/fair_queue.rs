@@ -1,93 +1,106 @@
-//! A queue that divides the time of one consumer between owners: the owner that has used the least time is next.
-//! It contains no clock and no lock: the consumer reports the measured time of each item.
+//! A queue that divides the time of one consumer between tenants, and the time of a tenant between its owners: the tenant
+//! that has used the least time is next, with its owner that has used the least time. It contains no clock and no lock: the
+//! consumer reports the measured time of each item.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+mod turns;
 
-use crate::store::engine::owner::WorkOwner;
+use std::collections::{HashMap, VecDeque};
 
-/// Divisor of the capacity: the part of it that one owner may use at most. The management lane may use twice as much.
+use self::turns::TurnOrder;
+use crate::store::engine::owner::{WorkOwner, WorkTenant, limit_of_owner};
+
+/// Divisor of the capacity: the part of it that one tenant may use at most. The management lane may use twice as much.
 const SHARE_MAX: usize = 4;
-/// Divisor of the capacity: the part of it that every owner may use, even if the queue is full.
+/// Divisor of the capacity: the part of it that every tenant may use, even if the queue is full.
 const SHARE_MIN: usize = 8;
-/// Number of owners without queued items that are remembered.
-const IDLE_OWNERS_MAX: usize = 256;
 
-/// Items by owner. Items of one owner leave in the order in which they arrived.
+/// Items by tenant and owner. Items of one owner leave in the order in which they arrived.
 pub(crate) struct FairQueue<T> {
     capacity: usize,
     length: usize,
-    lanes: HashMap<WorkOwner, OwnerLane<T>>,
-    /// Owners with queued items, ordered by used time.
-    turns: BTreeSet<(u64, WorkOwner)>,
-    /// The used time of the owner that was served last. An owner that was idle continues from here: it gets no credit
-    /// for the time in which it sent nothing.
-    reached: u64,
+    tenants: TurnOrder<WorkTenant>,
+    lanes: HashMap<WorkTenant, TenantLane<T>>,
 }
 
-struct OwnerLane<T> {
-    /// Microseconds that the owner has used.
-    used: u64,
-    items: VecDeque<T>,
+/// The items of a tenant.
+struct TenantLane<T> {
+    length: usize,
+    owners: TurnOrder<WorkOwner>,
+    items: HashMap<WorkOwner, VecDeque<T>>,
+}
+
+impl<T> Default for TenantLane<T> {
+    fn default() -> Self {
+        Self { length: 0, owners: TurnOrder::default(), items: HashMap::new() }
+    }
 }
 
 impl<T> FairQueue<T> {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity, length: 0, lanes: HashMap::new(), turns: BTreeSet::new(), reached: 0 }
+        Self { capacity, length: 0, tenants: TurnOrder::default(), lanes: HashMap::new() }
     }
 
-    /// Adds an item at the end of its owner's lane. Returns it if the owner has used up its share of the queue.
+    /// Adds an item at the end of its owner's lane. Returns it if the owner or its tenant has used up its share of the queue.
     pub(crate) fn push(&mut self, owner: WorkOwner, item: T) -> Result<(), T> {
-        let share = self.share_of(owner);
-        self.remove_idle_owners();
-        let reached = self.reached;
-        let lane = self.lanes.entry(owner).or_insert_with(|| OwnerLane { used: reached, items: VecDeque::new() });
-        if lane.items.len() >= share {
+        let tenant = owner.tenant();
+        let (share, smallest) = (self.share_of(tenant), smallest_share(self.capacity));
+        let lane = self.lanes.entry(tenant).or_default();
+        let own = lane.items.get(&owner).map_or(0, VecDeque::len);
+        // One owner alone always has the smallest share.
+        let limit = match tenant {
+            WorkTenant::Account(_) => limit_of_owner(share, own).max(smallest),
+            WorkTenant::Management | WorkTenant::Background => share,
+        };
+        if lane.length >= limit {
             return Err(item);
         }
-        if lane.items.is_empty() {
-            lane.used = lane.used.max(reached);
-            self.turns.insert((lane.used, owner));
-        }
-        lane.items.push_back(item);
+        lane.items.entry(owner).or_default().push_back(item);
+        lane.length += 1;
+        lane.owners.start_waiting(owner);
+        self.tenants.start_waiting(tenant);
         self.length += 1;
         Ok(())
     }
 
-    /// Removes the oldest item of the owner that has used the least time.
+    /// Removes the oldest item of the next owner of the next tenant.
     pub(crate) fn pop(&mut self) -> Option<(WorkOwner, T)> {
-        let turn = self.turns.first().copied()?;
-        let (used, owner) = turn;
-        let lane = self.lanes.get_mut(&owner)?;
-        let item = lane.items.pop_front()?;
-        if lane.items.is_empty() {
-            self.turns.remove(&turn);
+        let tenant = self.tenants.next()?;
+        let lane = self.lanes.get_mut(&tenant)?;
+        let owner = lane.owners.next()?;
+        let items = lane.items.get_mut(&owner)?;
+        let item = items.pop_front()?;
+        let is_last = items.is_empty();
+        if is_last {
+            lane.items.remove(&owner);
         }
-        self.reached = self.reached.max(used);
+        lane.owners.take_turn(owner, is_last);
+        lane.length -= 1;
         self.length -= 1;
+        let is_last = lane.length == 0;
+        self.tenants.take_turn(tenant, is_last);
         Some((owner, item))
     }
 
-    /// Adds the measured time of an item to the time of its owner. It waits longer for its next turn.
+    /// Adds the measured time of an item to the time of its owner and its tenant. They wait longer for their next turn.
     pub(crate) fn charge(&mut self, owner: WorkOwner, micros: u64) {
-        let reached = self.reached;
-        let lane = self.lanes.entry(owner).or_insert_with(|| OwnerLane { used: reached, items: VecDeque::new() });
-        let waits = !lane.items.is_empty() && self.turns.remove(&(lane.used, owner));
-        lane.used = lane.used.saturating_add(micros.max(1));
-        if waits {
-            self.turns.insert((lane.used, owner));
+        let tenant = owner.tenant();
+        self.tenants.charge(tenant, micros);
+        if let Some(lane) = self.lanes.get_mut(&tenant) {
+            lane.owners.charge(owner, micros);
         }
+        self.remove_idle_tenants();
     }
 
     /// Removes all items.
     pub(crate) fn clear(&mut self) -> Vec<T> {
-        self.turns.clear();
+        self.tenants = TurnOrder::default();
         self.length = 0;
-        self.lanes.drain().flat_map(|(_, lane)| lane.items).collect()
+        self.lanes.drain().flat_map(|(_, lane)| lane.items).flat_map(|(_, items)| items).collect()
     }
 
     /// The oldest item of each owner.
     pub(crate) fn list_heads(&self) -> impl Iterator<Item = &T> {
-        self.turns.iter().filter_map(|(_, owner)| self.lanes.get(owner)?.items.front())
+        self.lanes.values().flat_map(|lane| lane.items.values()).filter_map(VecDeque::front)
     }
 
     #[cfg(test)]
@@ -95,31 +108,27 @@ impl<T> FairQueue<T> {
         self.length == 0
     }
 
-    /// How many items the owner may have in the queue now: less if other owners fill it, but never below the minimum, so
-    /// that no owner is rejected because of others.
-    fn share_of(&self, owner: WorkOwner) -> usize {
+    /// How many items the tenant may have in the queue now: less if other tenants fill it, but never below the minimum, so
+    /// that no tenant is rejected because of others.
+    fn share_of(&self, tenant: WorkTenant) -> usize {
         let free = self.capacity.saturating_sub(self.length);
-        let (most, fitting) = match owner {
-            WorkOwner::Management => (self.capacity * 2 / SHARE_MAX, free),
-            // A third of the free space: one owner alone reaches a quarter, and several leave space for one more.
-            WorkOwner::Configuration(_) | WorkOwner::Background => (self.capacity / SHARE_MAX, free / (SHARE_MAX - 1)),
+        let (most, fitting) = match tenant {
+            WorkTenant::Management => (self.capacity * 2 / SHARE_MAX, free),
+            // A third of the free space: one tenant alone reaches a quarter, and several leave space for one more.
+            WorkTenant::Account(_) | WorkTenant::Background => (self.capacity / SHARE_MAX, free / (SHARE_MAX - 1)),
         };
         most.min(fitting).max(smallest_share(self.capacity))
     }
 
-    /// Removes owners that have no items and owe no time, once there are many.
-    fn remove_idle_owners(&mut self) {
-        if self.lanes.len() > IDLE_OWNERS_MAX + 2 * self.turns.len() {
-            let reached = self.reached;
-            self.lanes.retain(|_, lane| !lane.items.is_empty() || lane.used > reached);
-            if self.lanes.len() > IDLE_OWNERS_MAX + 2 * self.turns.len() {
-                self.lanes.retain(|_, lane| !lane.items.is_empty());
-            }
+    /// Removes the lanes of tenants that the order has forgotten, once there are many.
+    fn remove_idle_tenants(&mut self) {
+        if self.lanes.len() > 2 * self.tenants.remembered().max(turns::IDLE_MAX) {
+            self.lanes.retain(|_, lane| lane.length > 0);
         }
     }
 }
 
-/// How many items an owner may have in a queue of that capacity in any case.
+/// How many items a tenant may have in a queue of that capacity in any case.
 pub(crate) fn smallest_share(capacity: usize) -> usize {
     (capacity / SHARE_MIN).max(1)
 }

@@ -42,7 +42,7 @@ impl JobDeadline {
     pub(crate) fn arm(&self, owner: WorkOwner, start: Instant) {
         let limit = match owner {
             WorkOwner::Configuration(_) => TENANT_JOB_MAX,
-            WorkOwner::Management | WorkOwner::Background => OWN_JOB_MAX,
+            WorkOwner::Account(_) | WorkOwner::Management | WorkOwner::Background => OWN_JOB_MAX,
         };
         self.at.store(self.micros_at(start + limit), Ordering::Relaxed);
     }

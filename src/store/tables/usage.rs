@@ -200,10 +200,17 @@ pub fn sum_request_log_bytes(at: &Snapshot<'_>) -> Result<i64> {
     at.read_value("SELECT coalesce(sum(request_log_bytes), 0) FROM configuration_usage", [])
 }
 
-/// Returns the configuration with the largest request log.
+/// Returns the configuration with the largest request log, of the account whose configurations have the largest ones
+/// together: one account with many configurations does not displace the logs of others.
 pub fn find_largest_request_log(at: &Snapshot<'_>) -> Result<Option<i64>> {
     at.find_value(
-        "SELECT configuration FROM configuration_usage WHERE request_log_bytes > 0
+        "WITH logs AS (
+             SELECT u.configuration, u.request_log_bytes, f.account AS account
+             FROM configuration_usage u JOIN configurations f ON f.configuration = u.configuration
+             WHERE u.request_log_bytes > 0
+         )
+         SELECT configuration FROM logs
+         WHERE account IS (SELECT account FROM logs GROUP BY account ORDER BY sum(request_log_bytes) DESC LIMIT 1)
          ORDER BY request_log_bytes DESC LIMIT 1",
         [],
     )

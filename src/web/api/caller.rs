@@ -15,14 +15,13 @@ use crate::management::instance;
 use crate::model::account::AccountRef;
 use crate::model::audit_context::{AccountScope, AuditContext, Authority};
 use crate::model::permission::Permissions;
-use crate::store::Store;
+use crate::store::{Store, WorkOwner};
 use crate::web::api::authenticate::{self, AuthenticatedCaller};
 use crate::web::api::response::ApiError;
-use crate::web::body;
-use crate::web::body_budget::BodyOwner;
 use crate::web::login_throttle::LoginThrottle;
 use crate::web::network;
 use crate::web::request_middleware;
+use crate::web::request_owner::record_request_owner;
 pub(super) use crate::web::required_permission::{
     Audit, Create, Delete, Directory, MintTokens, OperatorOnly, Read, Requests, RequiredPermission, System, Tokens,
 };
@@ -116,6 +115,16 @@ pub(super) fn resolve_account_scope(
     Ok(store.read_inline(|at| account_scope::find_scope(at, &account.id))?)
 }
 
+/// Returns the owner of the work of a call: the account of a caller that is limited to accounts.
+fn find_owner(request: &HttpRequest, store: &Store, caller: &AuthenticatedCaller) -> WorkOwner {
+    if caller.accounts.is_none() {
+        return WorkOwner::Management;
+    }
+    // A call that selects no account of its own is refused later.
+    let scope = resolve_account_scope(request, store, caller.accounts.as_deref());
+    scope.map_or(WorkOwner::Account(AccountRef::NO_KEY), |scope| WorkOwner::from_scope(&scope))
+}
+
 /// Authenticates the caller. The result is cached for the request.
 ///
 /// # Errors
@@ -135,7 +144,7 @@ pub(super) async fn authenticate_caller(
                 require_self_service(&state.store)?;
             }
             request.extensions_mut().insert(caller.clone());
-            body::record_body_owner(request, BodyOwner::Caller(caller.actor.id.clone()));
+            record_request_owner(request, find_owner(request, &state.store, &caller), &caller.actor.id);
             network::record_credential(request);
             Ok(caller)
         }

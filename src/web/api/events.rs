@@ -20,6 +20,7 @@ use crate::web::api::response::{
     ApiError, ApiErrorBody, ApiResult, ReadErrors, embed_json, render_json, rendered_response,
 };
 use crate::web::blocking::read_blocking;
+use crate::web::request_owner::find_request_owner;
 use crate::web::state::AppState;
 
 /// Default number of events on a page.
@@ -184,7 +185,8 @@ pub(super) async fn list_events(allowed: AllowedCaller<Directory>, call: ApiRequ
     if let Start::After(after) = start {
         call.state.usage.feeds.record(&filter, after, clock::current_millis());
     }
-    match poll_events(&call.state, filter, start, limit, wait).await? {
+    let owner = find_request_owner(&call.request);
+    match poll_events(&call.state, EventPoll { owner, filter, limit, wait }, start).await? {
         RenderedFeed::Found { text, .. } => Ok(rendered_response(text)),
         RenderedFeed::Expired { end } => Err(Reason::EventsExpired.with("end", end).into()),
     }
@@ -215,14 +217,17 @@ fn render_feed(page: FeedPage) -> Result<RenderedFeed, Error> {
     }
 }
 
-/// Returns the page as soon as it has an event, the wait is over, or the server stops.
-async fn poll_events(
-    state: &AppState,
+/// A request for events that may wait.
+struct EventPoll {
+    owner: WorkOwner,
     filter: EventsQuery,
-    start: Start,
     limit: u32,
     wait: Duration,
-) -> Result<RenderedFeed, Error> {
+}
+
+/// Returns the page as soon as it has an event, the wait is over, or the server stops.
+async fn poll_events(state: &AppState, poll: EventPoll, start: Start) -> Result<RenderedFeed, Error> {
+    let EventPoll { owner, filter, limit, wait } = poll;
     // Subscribe before the first query, so that no commit in between is missed.
     let mut commits = state.store.subscribe_to_events();
     let mut stopping = state.server.stopping.subscribe();
@@ -235,7 +240,7 @@ async fn poll_events(
             let account = query.account.map(|account| account_scope::resolve_filter(at, account)).transpose()?;
             render_feed(feed::read_page(at, &EventsQuery { account, ..query }, start, limit)?)
         };
-        let page = read_blocking(&state.store, WorkOwner::Management, read).await?;
+        let page = read_blocking(&state.store, owner, read).await?;
         let RenderedFeed::Found { next_after, is_at_end: true, .. } = &page else { return Ok(page) };
         if Instant::now() >= deadline {
             return Ok(page);

@@ -20,10 +20,12 @@ use crate::auth::secret::sealed::Sealer;
 use crate::error::{Error, Reason};
 use crate::management::accounts::account_scope;
 use crate::management::idempotency::{self, CallState};
+use crate::store::{Tx, WorkOwner};
 use crate::web::api::authenticate::AuthenticatedCaller;
 use crate::web::api::response::ApiError;
 use crate::web::body::{self, BodyLimit};
 use crate::web::limits::API_BODY_MAX_BYTES;
+use crate::web::request_owner::find_request_owner;
 use crate::web::state::AppState;
 
 /// The request header.
@@ -44,6 +46,7 @@ struct SealedResponse {
 /// A call with an `Idempotency-Key`.
 struct IdempotentCall {
     state: Data<AppState>,
+    owner: WorkOwner,
     /// Digest of the caller, the path and the key. It identifies the call.
     digest: [u8; 32],
     /// Digest of the request: a repeated call must be equal.
@@ -115,7 +118,8 @@ async fn begin_call(
         hash_parts(&[&hash_caller(&caller), request.path().as_bytes(), key.as_bytes(), &deleted.to_be_bytes()]);
     // The digest includes the key, which is not stored, so that a short body cannot be found by brute force.
     let request_digest = hash_parts(&[key.as_bytes(), request.query_string().as_bytes(), tenant, &body]);
-    let call = IdempotentCall { state, digest: call_digest, request_digest, sealer: Sealer::new(&key, &call_digest) };
+    let (owner, sealer) = (find_request_owner(request), Sealer::new(&key, &call_digest));
+    let call = IdempotentCall { state, owner, digest: call_digest, request_digest, sealer };
     match call.begin().await.map_err(|problem| response(problem.into()))? {
         CallState::First => Ok(Some((call, body))),
         CallState::Completed(sealed) => {
@@ -166,7 +170,7 @@ impl IdempotentCall {
     /// Records the start of the call, and returns the state of an earlier call with the same key.
     async fn begin(&self) -> Result<CallState, Error> {
         let (digest, request_digest) = (self.digest, self.request_digest);
-        self.state.store.write(move |tx| idempotency::begin_call(tx, &digest, &request_digest)).await
+        self.state.store.write_as(self.owner, move |tx| idempotency::begin_call(tx, &digest, &request_digest)).await
     }
 
     /// Stores the response of a successful call, and returns it.
@@ -178,7 +182,10 @@ impl IdempotentCall {
         let sealed = if head.status().is_success() { self.seal(&head, &body) } else { Ok(None) };
         let digest = self.digest;
         let stored = match sealed {
-            Ok(sealed) => self.state.store.write(move |tx| idempotency::end_call(tx, &digest, sealed.as_deref())).await,
+            Ok(sealed) => {
+                let end = move |tx: &Tx<'_>| idempotency::end_call(tx, &digest, sealed.as_deref());
+                self.state.store.write_as(self.owner, end).await
+            }
             Err(error) => Err(Reason::ResponseInvalid.with("problem", error)),
         };
         if let Err(problem) = stored {

@@ -104,6 +104,7 @@ fn extract_resource_id(resource: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use crate::model::configuration::ConfigurationKey;
     use std::time::Duration;
 
     use actix_web::http::{Method, Uri};
@@ -115,7 +116,10 @@ mod tests {
 
     fn call(body: &[u8]) -> RecordedCall {
         RecordedCall {
-            caller: CallerIdentity::Caller { configuration: 1, token: "t".to_owned() },
+            caller: CallerIdentity::Caller {
+                configuration: ConfigurationKey { account: 1, key: 1 },
+                token: "t".to_owned(),
+            },
             request_id: "r".to_owned(),
             address: None,
             at: 0,

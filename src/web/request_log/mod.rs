@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::clock::Millis;
 use crate::error::Error;
 use crate::management::request_log::CallTarget;
+use crate::model::configuration::ConfigurationKey;
 use crate::model::request::{LOGGED_BODY_MAX_BYTES, TokenRefusal};
 use crate::scim::dialect::DialectNotes;
 use crate::scim::schema::ResourceType;
@@ -27,8 +28,8 @@ pub(super) use crate::web::request_log::mask::mask_call;
 pub enum CallerIdentity {
     /// A caller with a valid token.
     Caller {
-        /// Key of the configuration.
-        configuration: i64,
+        /// The configuration.
+        configuration: ConfigurationKey,
         /// Id of the token.
         token: String,
     },
@@ -58,7 +59,7 @@ impl CallerIdentity {
     /// Returns the configuration of the call.
     pub fn configuration(&self) -> CallTarget {
         match self {
-            Self::Caller { configuration, .. } => CallTarget::Key(*configuration),
+            Self::Caller { configuration, .. } => CallTarget::Key(configuration.key),
             Self::Unauthenticated { configuration: of, .. } => of.clone(),
         }
     }

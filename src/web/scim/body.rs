@@ -1,6 +1,6 @@
 //! Bodies of SCIM requests: the content type is checked before the body is read, and JSON is parsed strictly.
 
-use actix_web::web::{Bytes, Data, Payload};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest};
 use serde_json::Value;
 
@@ -8,9 +8,8 @@ use crate::error::{Error, Reason};
 use crate::provisioning::Scope;
 use crate::provisioning::resources::build_rules;
 use crate::scim::json;
-use crate::store::WorkOwner;
 use crate::web::blocking::run_document_work;
-use crate::web::body::{self, BodyLimit, read_content_type};
+use crate::web::body::{self, BodyLimit, ReservedText, read_content_type};
 use crate::web::body_budget::BodyOwner;
 use crate::web::limits::DOCUMENT_BLOCKING_BYTES;
 use crate::web::request_log::RecordedBody;
@@ -24,18 +23,18 @@ use crate::web::state::AppState;
 /// those of [`run_document_work`].
 pub(super) async fn read_json(request: &HttpRequest, payload: Payload, scope: &Scope) -> Result<Value, Error> {
     check_content_type(read_content_type(request), build_rules(scope).strict)?;
-    let limit = BodyLimit::new(max_body_bytes(request), Some(BodyOwner::Configuration(scope.configuration)));
+    let limit = BodyLimit::new(max_body_bytes(request), Some(BodyOwner::Tenant(scope.work_owner())));
     let bytes = body::read_body(request, payload, limit).await?.freeze();
-    body::reserve_document(request, &bytes)?;
     let state = request.app_data::<Data<AppState>>();
-    let (value, logged_body) = match state.filter(|_| bytes.len() >= DOCUMENT_BLOCKING_BYTES) {
-        None => parse_json(bytes),
-        Some(state) => {
-            let owner = WorkOwner::Configuration(scope.configuration);
-            run_document_work(&state.store, owner, move || Ok(parse_json(bytes))).await?
-        }
+    let state = state.filter(|_| bytes.len() >= DOCUMENT_BLOCKING_BYTES);
+    let text = ReservedText::new(request, bytes);
+    let ParsedScimBody { value, logged, text } = match state {
+        None => parse_json(text),
+        // If the client goes, the reservation lives as long as the work.
+        Some(state) => run_document_work(&state.store, scope.work_owner(), move || Ok(parse_json(text))).await?,
     };
-    request.extensions_mut().insert(logged_body);
+    text.store_reservation(request);
+    request.extensions_mut().insert(logged);
     value
 }
 
@@ -44,11 +43,22 @@ pub(super) fn max_body_bytes(request: &HttpRequest) -> usize {
     request.app_data::<Data<AppState>>().map_or(0, |state| state.network.body_max_bytes)
 }
 
-/// Returns the document, and the body for the request log, which reads it from the request extensions.
-fn parse_json(bytes: Bytes) -> (Result<Value, Error>, RecordedBody) {
-    let value = json::parse_json(&bytes);
-    let logged_body = RecordedBody::from_request(bytes, value.as_ref().ok());
-    (value, logged_body)
+/// A parsed body.
+struct ParsedScimBody {
+    value: Result<Value, Error>,
+    /// For the request log, which reads it from the request extensions.
+    logged: RecordedBody,
+    text: ReservedText,
+}
+
+fn parse_json(mut text: ReservedText) -> ParsedScimBody {
+    let value = match text.reserve_document() {
+        Ok(Some(layout)) => json::parse_measured_json(&text.text, &layout),
+        Ok(None) => json::parse_json(&text.text),
+        Err(refused) => Err(refused),
+    };
+    let logged = RecordedBody::from_request(text.text.clone(), value.as_ref().ok());
+    ParsedScimBody { value, logged, text }
 }
 
 /// Accepts SCIM JSON, plain JSON, or no content type (RFC 7644 sections 3.1 and 8.1), with any parameters. The

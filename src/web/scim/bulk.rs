@@ -33,9 +33,8 @@ use crate::scim::dialect::DialectNotes;
 use crate::scim::entity_tag::VersionConditions;
 use crate::scim::password::PasswordDigest;
 use crate::scim::work::measure_value;
-use crate::store::WorkOwner;
+use crate::store::{Store, WorkOwner};
 use crate::web::blocking::run_document_work;
-use crate::web::bulk_jobs::BULK_JOBS_AT_ONCE;
 use crate::web::limits::{BULK_WRITES_AT_ONCE, ITEMS_AT_ONCE_BYTES, ITEMS_INLINE_BYTES};
 use crate::web::scim::response::{self, BulkCounts, ScimResponse};
 use crate::web::state::AppState;
@@ -166,8 +165,8 @@ impl<'r> BulkRun<'r> {
     async fn run_steps(&mut self, steps: Vec<Vec<usize>>, errors_max: usize) {
         let mut steps = VecDeque::from(steps);
         let mut running: RunningSteps<'r> = FuturesUnordered::new();
-        // All jobs of a configuration together fit into its smallest share, so that no item is turned away.
-        let share = self.bulk.state.store.smallest_write_share() / BULK_JOBS_AT_ONCE;
+        // All jobs of an account together fit into its smallest share, so that no item is turned away.
+        let share = self.bulk.state.store.smallest_write_share() / Store::BULK_JOBS_AT_ONCE;
         let writes_at_once = BULK_WRITES_AT_ONCE.min(share.max(1));
         loop {
             // At most as many writes run as errors are left, so that only the last of them can reach the limit.
@@ -259,7 +258,7 @@ impl<'r> BulkRun<'r> {
         let preparation = StepPreparation {
             created: Arc::clone(&self.created),
             state: self.bulk.state.clone(),
-            configuration: self.bulk.scope.configuration,
+            configuration: self.bulk.scope.configuration_key(),
             rules: build_rules(self.bulk.scope),
             base: self.bulk.base.to_owned(),
         };
@@ -343,8 +342,8 @@ impl RefusedItem {
 
 impl BulkHandler<'_> {
     /// The owner of the work: the configuration.
-    const fn owner(self) -> WorkOwner {
-        WorkOwner::Configuration(self.scope.configuration)
+    fn owner(self) -> WorkOwner {
+        self.scope.work_owner()
     }
 
     /// Runs one item like a single request.

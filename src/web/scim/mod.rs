@@ -41,6 +41,7 @@ use crate::scim::percent;
 use crate::scim::query::QueryParameters;
 use crate::scim::schema::ResourceType;
 use crate::store::Snapshot;
+use crate::web::body::release_text;
 use crate::web::network;
 use crate::web::request_log::{self, CallerIdentity};
 use crate::web::request_middleware;
@@ -97,7 +98,7 @@ pub async fn serve_request(request: HttpRequest, payload: Payload, state: Data<A
     let response = answer.into_http(&request, &request_id);
     if let Some(call) = call {
         if let CallerIdentity::Caller { configuration, token } = &call.caller {
-            state.store.recent_use().record_call(*configuration, token, call.at, call.is_successful_write);
+            state.store.recent_use().record_call(configuration.key, token, call.at, call.is_successful_write);
         }
         state.usage.calls.record(request_log::RecordedCall { request_id, address: from, ..call });
     }
@@ -185,8 +186,9 @@ async fn handle_request(
     };
     let mut answer = answered.unwrap_or_else(ScimResponse::from);
     answer.media_type = caller.scope.switches.response_media_type;
+    answer.caller =
+        Some(CallerIdentity::Caller { configuration: caller.scope.configuration_key(), token: caller.token });
     answer.configuration = Some(caller.scope.configuration_id);
-    answer.caller = Some(CallerIdentity::Caller { configuration: caller.scope.configuration, token: caller.token });
     Ok(answer)
 }
 
@@ -235,7 +237,7 @@ enum BegunCall {
 impl ScimCall<'_> {
     /// Checks the request, and answers it if that needs few rows of the snapshot.
     fn begin(&self, at: &Snapshot<'_>, caller: &TokenCaller) -> Result<BegunCall> {
-        if let Some(wait) = self.state.network.rates.count_request(caller.scope.configuration) {
+        if let Some(wait) = self.state.network.rates.count_request(caller.scope.configuration_key()) {
             return Ok(BegunCall::Answered(rate_limited_response(wait)));
         }
         if let Some(answer) = self.answer_without_data(caller)? {
@@ -322,11 +324,12 @@ impl ScimCall<'_> {
         let ScimCall { request, state, base, .. } = *self;
         let scope = &caller.scope;
         // The body of a request that waits is not read.
-        let turn = match state.limits.bulk_jobs.wait_for_turn(scope.configuration).await {
+        let turn = match state.store.admit_bulk_job(scope.work_owner()).await {
             Ok(turn) => turn,
             Err(refused) => return Ok(bulk_limited_response(refused)),
         };
         let job = body::read_json(request, payload, scope).await?;
+        release_text(request);
         let answer = BulkHandler { state, scope, base, rights: caller.rights }.run(job).await;
         drop(turn);
         answer

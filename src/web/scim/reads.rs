@@ -10,7 +10,7 @@ use crate::provisioning::{Members, RenderedResource, ResourceLinks, Scope, resou
 use crate::scim::entity_tag::VersionConditions;
 use crate::scim::projection::Projection;
 use crate::scim::schema::ResourceType;
-use crate::store::{Snapshot, Store, WorkOwner};
+use crate::store::{Snapshot, Store};
 use crate::web::blocking::read_blocking;
 use crate::web::scim::response::ScimResponse;
 
@@ -42,7 +42,7 @@ impl CheckedRead {
 
     /// Answers a request of any size off the event loop.
     pub(super) async fn answer(self, store: &Store, scope: &Scope) -> Result<ScimResponse> {
-        let (scope, owner) = (scope.clone(), WorkOwner::Configuration(scope.configuration));
+        let (scope, owner) = (scope.clone(), scope.work_owner());
         let read = move |at: &Snapshot<'_>| match &self {
             Self::Resource(read) => read.answer_large(at, &scope),
             Self::List(list) => list.render(at, &scope),

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::clock;
 use crate::error::Result;
+use crate::model::configuration::ConfigurationKey;
 use crate::scim::dialect::DialectRules;
 use crate::scim::schema::ResourceType;
 use crate::scim::schema::undeclared::{UndeclaredSource, find_undeclared};
@@ -17,8 +18,8 @@ pub(super) type ReadBody<T> = fn(&Value, &ResourceType, DialectRules) -> Result<
 pub(super) struct ResourceBodyReader<'r> {
     /// Where undeclared attributes are recorded.
     pub(super) log: &'r UndeclaredLog,
-    /// Key of the configuration.
-    pub(super) configuration: i64,
+    /// The configuration.
+    pub(super) configuration: ConfigurationKey,
     /// Its rules.
     pub(super) rules: DialectRules,
 }

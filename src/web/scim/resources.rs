@@ -53,7 +53,7 @@ impl ResourceRequest<'_> {
     }
 
     fn owner(&self) -> WorkOwner {
-        WorkOwner::Configuration(self.scope.configuration)
+        self.scope.work_owner()
     }
 
     /// `POST /Users`

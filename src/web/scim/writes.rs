@@ -119,7 +119,7 @@ impl ResourceWrites<'_> {
     /// Creates a resource. `members` are the members that the result contains, here and below.
     pub(super) async fn create(&self, body: Value, members: Members) -> Result<WriteResult> {
         if !is_large(&body) {
-            let mut draft = self.read_body(&body, validate::read_new_resource)?;
+            let mut draft = self.read_body(body, validate::read_new_resource)?;
             self.hash_password(&mut draft.password).await?;
             return self.write_new(PreparedResource::new(draft, self.resource_type)?, members).await;
         }
@@ -150,7 +150,7 @@ impl ResourceWrites<'_> {
         let draft = if is_large(&body) {
             self.read_off_loop(body, validate::read_resource).await
         } else {
-            self.read_body(&body, validate::read_resource)
+            self.read_body(body, validate::read_resource)
         };
         let draft = draft.or_else(|refused| self.refuse_if_found(id, refused))?;
         self.write_replacement(id, conditions, draft, members).await
@@ -186,7 +186,7 @@ impl ResourceWrites<'_> {
         let edits = if has_large_body {
             self.read_off_loop(body, patch::parse_patch).await
         } else {
-            self.read_body(&body, patch::parse_patch)
+            self.read_body(body, patch::parse_patch)
         };
         let patch = edits.or_else(|refused| self.refuse_if_found(id, refused))?;
         let request = self.prepare_patch(id, conditions, patch, members).await?;
@@ -289,11 +289,13 @@ impl ResourceWrites<'_> {
 
     fn body_reader(&self) -> ResourceBodyReader<'_> {
         let (log, rules) = (&self.state.usage.undeclared, self.rules());
-        ResourceBodyReader { log, configuration: self.scope.configuration, rules }
+        ResourceBodyReader { log, configuration: self.scope.configuration_key(), rules }
     }
 
-    fn read_body<T: UndeclaredSource>(&self, body: &Value, read: ReadBody<T>) -> Result<T> {
-        self.body_reader().read(body, self.resource_type, read)
+    /// Reads a small body. Its memory is released: the write may have to wait.
+    #[expect(clippy::needless_pass_by_value, reason = "the body is dropped here")]
+    fn read_body<T: UndeclaredSource>(&self, body: Value, read: ReadBody<T>) -> Result<T> {
+        self.body_reader().read(&body, self.resource_type, read)
     }
 
     /// Reads a large body off the event loop.
@@ -302,7 +304,7 @@ impl ResourceWrites<'_> {
         T: UndeclaredSource + Send + 'static,
     {
         let (state, resource_type) = (self.state.clone(), Arc::clone(self.resource_type));
-        let (configuration, rules) = (self.scope.configuration, self.rules());
+        let (configuration, rules) = (self.scope.configuration_key(), self.rules());
         let work = move || {
             let reader = ResourceBodyReader { log: &state.usage.undeclared, configuration, rules };
             reader.read(&body, &resource_type, read)
@@ -322,8 +324,8 @@ impl ResourceWrites<'_> {
     }
 
     /// The owner of the writes: the configuration.
-    const fn owner(&self) -> WorkOwner {
-        WorkOwner::Configuration(self.scope.configuration)
+    fn owner(&self) -> WorkOwner {
+        self.scope.work_owner()
     }
 
     /// Hashes the password before the write is queued, because hashing is slow.

@@ -1,5 +1,6 @@
 //! Overload and network: proxies, stalled connections, too many connections, more writes than possible.
 
+mod account_shares;
 mod bodies;
 mod limits;
 mod overload;

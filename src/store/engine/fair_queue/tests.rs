@@ -5,9 +5,20 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::configuration::ConfigurationKey;
 
-const NOISY: WorkOwner = WorkOwner::Configuration(1);
-const QUIET: WorkOwner = WorkOwner::Configuration(2);
+const NOISY: WorkOwner = configuration(1, 1);
+const QUIET: WorkOwner = configuration(2, 2);
+
+/// An owner: the configuration with this key of this account.
+const fn configuration(account: i64, key: i64) -> WorkOwner {
+    WorkOwner::Configuration(ConfigurationKey { account, key })
+}
+
+/// The only configuration of an account.
+const fn alone(account: i64) -> WorkOwner {
+    configuration(account, account)
+}
 
 /// Fills the lane of the owner, and returns how many items fitted.
 fn fill_lane(queue: &mut FairQueue<u32>, owner: WorkOwner) -> usize {
@@ -15,9 +26,11 @@ fn fill_lane(queue: &mut FairQueue<u32>, owner: WorkOwner) -> usize {
 }
 
 #[test]
-fn one_owner_gets_a_quarter_and_the_management_lane_a_half() {
+fn an_account_gets_a_quarter_and_the_management_lane_a_half() {
     let mut queue = FairQueue::new(1_024);
-    assert_eq!(fill_lane(&mut queue, NOISY), 256);
+    assert_eq!(fill_lane(&mut queue, NOISY), 224, "one configuration leaves a part of the quarter to the others");
+    assert_eq!(fill_lane(&mut queue, configuration(1, 3)), 32);
+    assert_eq!(fill_lane(&mut queue, WorkOwner::Account(1)), 0);
     assert_eq!(queue.push(NOISY, 0), Err(0));
     queue.push(QUIET, 0).unwrap();
     let mut queue = FairQueue::new(1_024);
@@ -29,9 +42,63 @@ fn one_owner_gets_a_quarter_and_the_management_lane_a_half() {
 fn a_full_queue_accepts_the_minimum_share_of_another_owner() {
     let mut queue = FairQueue::new(1_024);
     for key in 10..100 {
-        fill_lane(&mut queue, WorkOwner::Configuration(key));
+        fill_lane(&mut queue, alone(key));
     }
     assert_eq!(fill_lane(&mut queue, QUIET), 128);
+}
+
+#[test]
+fn an_account_with_many_configurations_has_the_share_of_one_with_one() {
+    for configurations in [1, 2, 48, 1_000] {
+        let mut queue = FairQueue::new(1_024);
+        let (mut turns, mut used) = ([0_usize; 2], [0_u64; 2]);
+        for number in 0..40_000 {
+            for step in 0..2 {
+                // A full lane refuses, and the order does not change.
+                let _ = queue.push(configuration(1, 10 + (2 * number + step) % configurations), 0);
+            }
+            let _ = queue.push(QUIET, 0);
+            let (owner, _) = queue.pop().unwrap();
+            let (index, cost) = if owner == QUIET { (1, 100) } else { (0, 1_000) };
+            turns[index] += 1;
+            used[index] += cost;
+            queue.charge(owner, cost);
+            assert!(queue.length <= 512);
+        }
+        assert!(used[0].abs_diff(used[1]) <= 2_000, "{configurations} configurations: {used:?}");
+        assert!(turns[1] > 9 * turns[0], "{turns:?}");
+    }
+}
+
+#[test]
+fn the_configurations_of_an_account_share_its_time_equally() {
+    let mut queue = FairQueue::new(1_024);
+    let mut used = HashMap::new();
+    for _ in 0..30_000 {
+        for owner in [configuration(1, 0), configuration(1, 1), configuration(1, 2), alone(7)] {
+            // A full lane refuses, and the order does not change.
+            let _ = queue.push(owner, 0);
+        }
+        let (owner, _) = queue.pop().unwrap();
+        let WorkOwner::Configuration(ConfigurationKey { account, key }) = owner else { panic!("{owner:?}") };
+        let cost = if account == 7 { 500 } else { [100, 1_000, 3_000][usize::try_from(key).unwrap()] };
+        *used.entry(owner).or_insert(0_u64) += cost;
+        queue.charge(owner, cost);
+    }
+    let of = |owner: WorkOwner| used[&owner];
+    let sums = [0, 1, 2].map(|key| of(configuration(1, key)));
+    assert!(sums.iter().all(|sum| sum.abs_diff(sums[0]) <= 6_000), "{sums:?}");
+    assert!(sums.iter().sum::<u64>().abs_diff(of(alone(7))) <= 6_000, "{used:?}");
+}
+
+#[test]
+fn a_quiet_configuration_of_a_flooding_account_is_next_in_its_account() {
+    let mut queue = FairQueue::new(1_024);
+    fill_lane(&mut queue, NOISY);
+    let (running, _) = queue.pop().unwrap();
+    queue.charge(running, 500);
+    queue.push(configuration(1, 9), 7).unwrap();
+    assert_eq!(queue.pop(), Some((configuration(1, 9), 7)));
 }
 
 #[test]
@@ -102,11 +169,19 @@ fn an_idle_owner_gets_no_credit_and_an_expensive_one_owes_its_time() {
 fn owners_without_items_are_forgotten() {
     let mut queue = FairQueue::new(1_024);
     for key in 0..10_000 {
-        queue.push(WorkOwner::Configuration(key), 0).unwrap();
+        queue.push(alone(key), 0).unwrap();
         let (owner, _) = queue.pop().unwrap();
         queue.charge(owner, 10);
     }
-    assert!(queue.lanes.len() <= IDLE_OWNERS_MAX + 3, "{}", queue.lanes.len());
+    assert!(queue.lanes.len() <= 2 * (turns::IDLE_MAX + 3), "{}", queue.lanes.len());
+    assert!(queue.tenants.remembered() <= turns::IDLE_MAX + 3);
+    for key in 0..10_000 {
+        queue.push(configuration(1, key), 0).unwrap();
+        let (owner, _) = queue.pop().unwrap();
+        queue.charge(owner, 10);
+    }
+    let lane = &queue.lanes[&WorkTenant::Account(1)];
+    assert!(lane.items.is_empty() && lane.owners.remembered() <= turns::IDLE_MAX + 3);
 }
 
 /// A step of a random run.
@@ -140,7 +215,7 @@ proptest! {
                 QueueStep::Push(key) => {
                     number += 1;
                     let lane = model.entry(key).or_default();
-                    if queue.push(WorkOwner::Configuration(key), number).is_ok() {
+                    if queue.push(alone(key), number).is_ok() {
                         lane.push_back(number);
                         prop_assert!(lane.len() <= (capacity / 4).max(capacity / 8).max(1));
                     } else {
@@ -150,7 +225,7 @@ proptest! {
                 QueueStep::Serve(cost) => {
                     let served = queue.pop();
                     prop_assert_eq!(served.is_none(), model.values().all(VecDeque::is_empty));
-                    let Some((WorkOwner::Configuration(key), item)) = served else { continue };
+                    let Some((WorkOwner::Configuration(ConfigurationKey { key, .. }), item)) = served else { continue };
                     // First in, first out for each owner.
                     prop_assert_eq!(model.get_mut(&key).and_then(VecDeque::pop_front), Some(item));
                     waited.remove(&key);
@@ -159,7 +234,7 @@ proptest! {
                             *waited.entry(*other).or_default().entry(key).or_default() += cost;
                         }
                     }
-                    queue.charge(WorkOwner::Configuration(key), cost);
+                    queue.charge(alone(key), cost);
                 }
             }
             // A waiting owner owes at most one item. Until its turn another owner runs for that time and one item more.

@@ -8,8 +8,7 @@ use crate::clock;
 use crate::management::configuration_lifecycle;
 use crate::model::account::AccountFilter;
 use crate::provisioning::purge::{self, LeftoverCounts};
-use crate::store::Snapshot;
-use crate::store::Store;
+use crate::store::{Snapshot, Store, WorkOwner};
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -146,6 +145,7 @@ pub(super) async fn purge_if_named(
         return Ok(purge_page(&admin, 422, one, vec![FormError { field: "name", sentence }]));
     }
     let context = admin.context;
-    store.write(move |tx| configuration_lifecycle::purge_configuration(tx, &context, &one.id)).await?;
+    let owner = WorkOwner::from_scope(&context.scope);
+    store.write_as(owner, move |tx| configuration_lifecycle::purge_configuration(tx, &context, &one.id)).await?;
     Ok(redirect_to("/connections/deleted?done=purged").finish())
 }

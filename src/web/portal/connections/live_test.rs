@@ -11,8 +11,7 @@ use crate::model::audit_context::AccountScope;
 use crate::model::request::LoggedCall;
 use crate::providers::{self, IdentityProvider, SettingLocation};
 use crate::provisioning::delivery::{self, DeliveryState};
-use crate::store::{Store, WorkOwner};
-use crate::web::blocking::read_blocking;
+use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::PageError;
 use crate::web::public_url::is_https;
 
@@ -64,18 +63,18 @@ impl LiveTest {
     /// # Errors
     /// The errors of the database.
     pub(crate) async fn read(
-        store: &Store,
+        page_request: &PageRequest,
         one: &ConfigurationOverview,
         url: &str,
         now: Millis,
     ) -> Result<Self, PageError> {
         let (filter, configuration) = (RequestLogQuery::default(), one.configuration.clone());
-        let (page, delivery) = read_blocking(store, WorkOwner::Management, move |at| {
+        let found = page_request.read(move |at| {
             let scope = AccountScope::Account(configuration.account.clone());
             let page = request_log::list_calls(at, &scope, &configuration.id, &filter, CALLS)?;
             Ok((page, delivery::find_delivery(at, &configuration)?))
-        })
-        .await?;
+        });
+        let (page, delivery) = found.await?;
         let examined =
             ExaminedCalls { calls: &page.calls, configuration_id: &one.configuration.id, is_secure: is_https(url) };
         Ok(Self::from_calls(&examined, delivery, one, now))

@@ -138,7 +138,7 @@ async fn build_overview<N>(
     let may_change = layout.may("system.admin") && layout.own_account().is_none();
     let usage = UsageSection::new(&found, may_change.then(|| format!("/connections/{}/quotas", connection.id())));
     let created_at = clock::format_rfc3339(connection.overview.configuration.created_at);
-    let live = LiveTest::read(&page_request.state.store, &connection.overview, &connection.url, connection.now).await?;
+    let live = LiveTest::read(page_request, &connection.overview, &connection.url, connection.now).await?;
     let traffic = TrafficChart::read(&page_request.state.store, connection.overview.configuration.key, connection.now)?;
     let undeclared = UndeclaredSummary::read(page_request, &admin.context.scope, connection.id()).await?;
     Ok(ConnectionOverviewPage { layout, connection, created_at, live, traffic, usage, undeclared })

@@ -119,7 +119,7 @@ async fn list_page<N: RequiredPermission>(
 ) -> PageResult {
     let connection = ConnectionView::find(state, &admin.context.scope, &id, "links")?;
     let scope = admin.context.scope.clone();
-    let links = read_blocking(&state.store, WorkOwner::Management, move |at| {
+    let links = read_blocking(&state.store, WorkOwner::from_scope(&admin.context.scope), move |at| {
         setup_links::list_links(at, &scope, &id, None, LINKS_MAX)
     })
     .await?;

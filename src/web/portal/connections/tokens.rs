@@ -132,11 +132,10 @@ async fn list_page(
     problems: Vec<FormError>,
 ) -> PageResult {
     let connection = ConnectionView::find(state, scope, id, "tokens")?;
+    let owner = WorkOwner::from_scope(scope);
     let (scope, id) = (scope.clone(), connection.id().to_owned());
-    let tokens = read_blocking(&state.store, WorkOwner::Management, move |at| {
-        tokens::list_tokens(at, &scope, &id, None, TOKENS_MAX)
-    })
-    .await?;
+    let tokens =
+        read_blocking(&state.store, owner, move |at| tokens::list_tokens(at, &scope, &id, None, TOKENS_MAX)).await?;
     let layout = connection.layout(signed, "Tokens");
     let status = if problems.is_empty() { 200 } else { 422 };
     let mut tokens_page = TokensPage { layout, connection, tokens, problems };
@@ -238,7 +237,7 @@ async fn render_new_token(
 ) -> PageResult {
     let connection = ConnectionView::find(state, &admin.context.scope, &id, "tokens")?;
     let (scope, now) = (admin.context.scope.clone(), connection.now);
-    let tokens = read_blocking(&state.store, WorkOwner::Management, move |at| {
+    let tokens = read_blocking(&state.store, WorkOwner::from_scope(&admin.context.scope), move |at| {
         tokens::list_tokens(at, &scope, &id, None, TOKENS_MAX)
     })
     .await?;

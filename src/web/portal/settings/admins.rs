@@ -11,7 +11,7 @@ use crate::model::account::{Account, AccountRef};
 use crate::model::admin::{Admin, Role, check_name, check_password, normalize_email};
 use crate::model::audit_context::AccountScope;
 use crate::scim::password;
-use crate::store::Store;
+use crate::store::{Store, WorkOwner};
 use crate::web::password_hashing::HashingLane;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
@@ -253,7 +253,8 @@ pub(crate) async fn update_admin(admin: SystemAdmin, page_request: PageRequest) 
 /// Writes the change. Returns the errors that the form can show.
 async fn save_admin(admin: &SystemAdmin, store: &Store, changed: Admin) -> Result<Vec<FormError>, PageError> {
     let context = admin.context.clone();
-    let saved = store.write(move |tx| admins::update_admin(tx, &context, &changed)).await;
+    let owner = WorkOwner::from_scope(&context.scope);
+    let saved = store.write_as(owner, move |tx| admins::update_admin(tx, &context, &changed)).await;
     match saved {
         Ok(()) => Ok(Vec::new()),
         Err(error) if error.kind() == ErrorKind::Conflict => {

@@ -15,6 +15,7 @@ use crate::management::tokens::TokenDraft;
 use crate::model::audit_context::AccountScope;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::scim::cursor::CursorSecret;
+use crate::store::WorkOwner;
 use crate::web::portal::connections::live_test::LiveTest;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::cookies;
@@ -24,6 +25,7 @@ use crate::web::portal::layout::{
     NavigationEntry, PageError, PageLayout, PageResult, hide_url, redirect_to, render_page,
 };
 use crate::web::request_middleware;
+use crate::web::request_owner::record_request_owner;
 use crate::web::state::ServerContext;
 
 /// A browser that opened a link is not counted again for this time, in seconds: the page reloads itself.
@@ -74,6 +76,7 @@ pub(crate) async fn show_setup_page(page_request: PageRequest) -> PageResult {
     let (secret, digest) = link_secret_in_path(&page_request);
     let found =
         page_request.read_inline(|at| setup_link_holder::find_open_link(at, &digest, clock::current_millis()))?;
+    record_link_owner(&page_request, &found);
     let mark = opened_cookie_value(&page_request.state.signing.cursor_secret, &found);
     let is_counted =
         cookies::find_cookie(&page_request.request, OPENED_COOKIE).is_some_and(|cookie| cookie.value() == mark);
@@ -98,7 +101,7 @@ async fn link_page(page_request: &PageRequest, secret: String, found: &OpenLink)
     if let Some(provider) = locked.or_else(|| providers::find_provider(&query.provider)) {
         connection.overview.provider = provider;
     }
-    let live = LiveTest::read(&page_request.state.store, &connection.overview, &connection.url, connection.now).await?;
+    let live = LiveTest::read(page_request, &connection.overview, &connection.url, connection.now).await?;
     let mut layout = PageLayout::new("Set up user provisioning", None, NavigationEntry::NoSection);
     layout.refresh = Some(10);
     let page = SetupPage {
@@ -124,6 +127,7 @@ struct CreateTokenForm {
 pub(crate) async fn make_token(page_request: PageRequest) -> PageResult {
     let (secret, digest) = link_secret_in_path(&page_request);
     let form = page_request.form_with_token::<CreateTokenForm>(&form_token(&secret)).await?;
+    find_link_owner(&page_request, &digest);
     let token = BearerToken::generate().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let cookie = token_cookie(&page_request.state.server, &secret, &token)?;
     let draft = TokenDraft::new(clock::new_id(), &token, "from a set-up link");
@@ -142,6 +146,7 @@ struct EmptySetupForm {}
 pub(crate) async fn finish_setup(page_request: PageRequest) -> PageResult {
     let (secret, digest) = link_secret_in_path(&page_request);
     page_request.form_with_token::<EmptySetupForm>(&form_token(&secret)).await?;
+    find_link_owner(&page_request, &digest);
     let holder = link_holder(&page_request.request);
     page_request.write(move |tx| setup_link_holder::finish_setup(tx, &holder, &digest)).await?;
     Ok(done_page(false))
@@ -151,6 +156,19 @@ fn link_secret_in_path(page_request: &PageRequest) -> (String, TokenDigest) {
     let secret = page_request.path_parameter("secret");
     let digest = secret::digest_text(&secret);
     (secret, digest)
+}
+
+/// Counts the work of a request for the account of an open link. The use case refuses a link that is not open.
+fn find_link_owner(page_request: &PageRequest, digest: &TokenDigest) {
+    let found = page_request.read_inline(|at| setup_link_holder::find_open_link(at, digest, clock::current_millis()));
+    if let Ok(found) = found {
+        record_link_owner(page_request, &found);
+    }
+}
+
+fn record_link_owner(page_request: &PageRequest, found: &OpenLink) {
+    let owner = WorkOwner::Account(found.configuration.account.key);
+    record_request_owner(&page_request.request, owner, &found.link.id);
 }
 
 fn link_holder(request: &HttpRequest) -> LinkHolder {

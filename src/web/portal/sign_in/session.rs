@@ -16,9 +16,7 @@ use crate::management::sessions::{self, LiveSession, Session};
 use crate::management::sso::SignInOrigin;
 use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext, Authority};
 use crate::model::permission::Permission;
-use crate::store::Store;
-use crate::web::body;
-use crate::web::body_budget::BodyOwner;
+use crate::store::{Store, WorkOwner};
 use crate::web::network;
 use crate::web::portal::cookies;
 use crate::web::portal::forms;
@@ -26,6 +24,7 @@ use crate::web::portal::layout::{self, PageError};
 use crate::web::portal::sign_in::signed_in::{SignedIn, Theme, WrongCodesNotice};
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::request_middleware;
+use crate::web::request_owner::record_request_owner;
 use crate::web::required_permission::RequiredPermission;
 use crate::web::state::AppState;
 use crate::web::state::ServerContext;
@@ -112,7 +111,7 @@ pub(crate) fn find_signed_in(request: &HttpRequest) -> std::result::Result<Signe
         None => None,
     };
     if let Some(signed) = &found {
-        body::record_body_owner(request, BodyOwner::Caller(signed.admin.clone()));
+        record_request_owner(request, signed.work_owner(), &signed.admin);
         network::record_credential(request);
     }
     found.ok_or_else(|| {
@@ -150,16 +149,16 @@ fn find_session(request: &HttpRequest, state: &Data<AppState>) -> Result<Option<
     // A page that refreshes itself is not a use: otherwise an open page would never let the session end.
     let is_refresh = request.headers().contains_key(REFRESH);
     if !is_refresh && now - signed.last_seen > USE_UPDATE_INTERVAL {
-        record_session_use(&state.store, signed.session.clone());
+        record_session_use(&state.store, signed.work_owner(), signed.session.clone());
     }
     Ok(Some(signed))
 }
 
 /// Updates the last use of a session in the background, so that the page does not wait for the write.
-fn record_session_use(store: &Store, session: String) {
+fn record_session_use(store: &Store, owner: WorkOwner, session: String) {
     let store = store.clone();
     actix_web::rt::spawn(async move {
-        if let Err(problem) = store.write(move |tx| sessions::record_session_use(tx, &session)).await {
+        if let Err(problem) = store.write_as(owner, move |tx| sessions::record_session_use(tx, &session)).await {
             tracing::warn!(%problem, "failed to update the last use of a session");
         }
     });

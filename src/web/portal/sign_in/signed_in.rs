@@ -4,6 +4,7 @@ use crate::clock::{self, Millis};
 use crate::management::sessions::WrongCodes;
 use crate::model::account::AccountRef;
 use crate::model::permission::{Permission, Permissions};
+use crate::store::WorkOwner;
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::portal::timestamps;
 
@@ -76,6 +77,11 @@ pub(crate) struct SignedIn {
 }
 
 impl SignedIn {
+    /// The owner of the work of the admin's requests.
+    pub(crate) fn work_owner(&self) -> WorkOwner {
+        self.account.as_ref().map_or(WorkOwner::Management, |account| WorkOwner::Account(account.key))
+    }
+
     /// Whether the admin may manage the server: `system.admin` without a limit to one account.
     pub(crate) fn may_manage_server(&self) -> bool {
         self.account.is_none() && self.permissions.contains(Permission::SystemAdmin)

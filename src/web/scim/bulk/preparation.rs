@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::target::BulkTarget;
 use crate::clock;
 use crate::error::{Error, Reason, Result};
+use crate::model::configuration::ConfigurationKey;
 use crate::provisioning::bulk::PendingCreate;
 use crate::scim::bulk::BulkMethod;
 use crate::scim::bulk::references::{self, CreatedResource};
@@ -93,8 +94,8 @@ pub(super) struct StepPreparation {
     pub(super) created: Arc<CreatedResources>,
     /// Where undeclared attributes are recorded.
     pub(super) state: Data<AppState>,
-    /// Key of the configuration.
-    pub(super) configuration: i64,
+    /// The configuration.
+    pub(super) configuration: ConfigurationKey,
     /// Its rules.
     pub(super) rules: DialectRules,
     /// URL that the resources start with.
