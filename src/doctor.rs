@@ -85,7 +85,7 @@ pub fn list_findings(
     now: Millis,
 ) -> Vec<Finding> {
     let figures = store.statistics();
-    let mut found = vec![check_integrity(store), check_wal(&figures)];
+    let mut found = vec![check_state(store), check_wal(&figures)];
     found.extend(files::check_files(settings, &figures, now));
     found.extend(network::check_network(settings, rows, running, now));
     found.extend(database::check_rows(rows, now));
@@ -97,7 +97,7 @@ pub fn list_findings(
 /// choices such as running without backups. It reads file metadata.
 pub fn list_urgent_findings(settings: &Settings, store: &Store, running: &ServerStatus, now: Millis) -> Vec<Finding> {
     let figures = store.statistics();
-    let mut found = vec![check_integrity(store), check_wal(&figures), files::check_disk_space(settings, &figures)];
+    let mut found = vec![check_state(store), check_wal(&figures), files::check_disk_space(settings, &figures)];
     found.extend(settings.backups.is_some().then(|| files::check_backups(settings, now)));
     found.extend(network::check_certificate(settings, Some(running), now));
     found.push(database::check_leap(clock::find_held_leap(), now));
@@ -106,13 +106,22 @@ pub fn list_urgent_findings(settings: &Settings, store: &Store, running: &Server
     found
 }
 
-fn check_integrity(store: &Store) -> Finding {
+fn check_state(store: &Store) -> Finding {
     const ABOUT: &str = "Database";
-    if store.is_intact() {
-        return Finding::fine(ABOUT, "The database pages that were read are not damaged.");
+    match store.service_state().cause() {
+        None => Finding::fine(ABOUT, "The server can write to its database, and no damage was found."),
+        Some(cause) => Finding::problem(ABOUT, cause.describe(), cause.next_step()),
     }
-    let next = "Stop the server, run rollcall check, and restore the last good backup.";
-    Finding::problem(ABOUT, "The database is damaged and does not accept writes.", next)
+}
+
+/// Returns the finding about a running server from the answer of its `/readyz`.
+pub fn check_readiness_answer(status: u16, text: &str) -> Finding {
+    const ABOUT: &str = "Server";
+    if status == 200 {
+        return Finding::fine(ABOUT, "The running server accepts writes.");
+    }
+    let message = format!("The running server is not ready: {}", text.trim());
+    Finding::problem(ABOUT, message, "Look into the log of the server.")
 }
 
 /// Size of the write-ahead log above which a checkpoint is considered blocked.

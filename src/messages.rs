@@ -86,6 +86,16 @@ pub fn template_of(reason: Reason) -> &'static str {
         }
         Reason::QueryTooLong => "the query takes too long; restrict it, or filter by an indexed attribute",
         Reason::DatabaseUnavailable => "the server cannot use its database at present; nothing was changed",
+        Reason::DatabaseDamaged => "the database of the server is damaged and accepts no changes; nothing was changed",
+        Reason::DatabaseFileMissing => "the database file of the server was moved away; nothing was changed",
+        Reason::DatabaseFileReplaced => "the database file of the server was replaced; nothing was changed",
+        Reason::DiskStalled => "the disk of the server does not respond; nothing was changed; try again later",
+        Reason::CheckpointFailing => {
+            "the server cannot complete changes on its disk at present; nothing was changed; try again later"
+        }
+        Reason::WriteOutcomeUnknown => {
+            "the disk of the server failed, and it is unknown whether the change was made; read the resource, and then repeat the request if needed"
+        }
         Reason::ServerStopping => "the server is stopping",
         Reason::ServerNotReady => "the server is not ready",
         Reason::RandomnessUnavailable => "the server cannot generate random numbers at present",

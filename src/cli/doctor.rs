@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Cli, config, open_existing_store};
+use super::{Cli, config, health, open_existing_store};
 use crate::cli::output::{self, OutputFormat};
 use crate::clock;
 use crate::doctor::{self, Finding, Severity};
-use crate::management::backups;
+use crate::management::{backups, instance};
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
@@ -44,11 +44,20 @@ fn collect_findings(cli: &Cli) -> anyhow::Result<Vec<Finding>> {
         Err(error) => return Ok(vec![Finding::problem("Settings", error.to_string(), "Run rollcall config check.")]),
     };
     if let Some(finding) = find_damage(folder) {
-        return Ok(vec![finding]);
+        let url = settings.transport.url(settings.listen);
+        return Ok(std::iter::once(finding).chain(check_server(&url)).collect());
     }
     let (store, now) = (open_existing_store(folder)?, clock::current_millis());
     let rows = store.read_inline(|at| doctor::read_summary(at, now))?;
-    Ok(doctor::list_findings(&settings, &store, &rows, None, now))
+    let url = store.read_inline(instance::find_listen_url)?;
+    let found = doctor::list_findings(&settings, &store, &rows, None, now);
+    Ok(found.into_iter().chain(url.and_then(|url| check_server(&url))).collect())
+}
+
+/// Returns a finding about the running server, which observes more than a command can. `None` if none runs.
+fn check_server(url: &str) -> Option<Finding> {
+    let (status, text) = health::probe_server(url)?;
+    Some(doctor::check_readiness_answer(status, &text))
 }
 
 /// Returns a finding if the database cannot be opened or its pages are damaged. No other check is possible then.

@@ -61,6 +61,17 @@ async fn request_local(client: &Client, listen: SocketAddr) -> (String, reqwest:
     }
 }
 
+/// Returns status and body of `/readyz` of the server at this URL, `None` if no server answers.
+pub(super) fn probe_server(url: &str) -> Option<(u16, String)> {
+    actix_web::rt::System::new().block_on(async {
+        let client = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).no_proxy().redirect(redirect::Policy::none());
+        // The certificate is issued for a name and not for this address. The request contains no secret.
+        let client = client.tls_danger_accept_invalid_certs(true).build().ok()?;
+        let answer = request_readiness(&client, url).await.1.ok()?;
+        Some((answer.status().as_u16(), answer.text().await.unwrap_or_default()))
+    })
+}
+
 async fn request_readiness(client: &Client, base: &str) -> (String, reqwest::Result<Response>) {
     let url = format!("{base}/readyz");
     let answer = client.get(&url).send().await;

@@ -155,6 +155,18 @@ impl Error {
         self.kind().status()
     }
 
+    /// After how many seconds a client may try again, if that can help.
+    pub fn retry_seconds(&self) -> Option<u64> {
+        match self.reason() {
+            Reason::DiskFull | Reason::DatabaseDamaged | Reason::DatabaseFileMissing | Reason::DatabaseFileReplaced => {
+                Some(60)
+            }
+            Reason::DiskStalled | Reason::CheckpointFailing => Some(10),
+            // Most causes of a 503 last for less than a second.
+            reason => (self.status() == 503 || reason == Reason::QueriesLimited).then_some(1),
+        }
+    }
+
     /// The `scimType` of a SCIM error response, if the RFC defines one for the case.
     pub fn scim_type(&self) -> Option<ScimType> {
         self.0.scim_type.or_else(|| self.0.reason.scim_type())

@@ -98,6 +98,12 @@ reasons! {
     WriteTooLong "write_too_long" Invalid:TooMany ();
     BulkJobsLimited "bulk_jobs_limited" RateLimited ();
     DatabaseUnavailable "database_unavailable" Unavailable ();
+    DatabaseDamaged "database_damaged" Unavailable ();
+    DatabaseFileMissing "database_file_missing" Unavailable ();
+    DatabaseFileReplaced "database_file_replaced" Unavailable ();
+    DiskStalled "disk_stalled" Unavailable ();
+    CheckpointFailing "checkpoint_failing" Unavailable ();
+    WriteOutcomeUnknown "write_outcome_unknown" Unavailable ();
     ServerStopping "server_stopping" Unavailable ();
     ServerNotReady "server_not_ready" Unavailable ();
     RandomnessUnavailable "randomness_unavailable" Unavailable ();

@@ -114,7 +114,7 @@ mod tests {
             let entry =
                 |id| RequestLogEntry { target: CallTarget::Key(key), verdict: CallOutcome::Succeeded, call: call(id) };
             store_calls(tx, &ids.iter().cloned().map(entry).collect::<Vec<_>>())?;
-            idempotency_rows::begin_call(tx, &[1; 32], &[2; 32])?;
+            idempotency_rows::insert_call(tx, &[1; 32], &[2; 32], b"sealed")?;
             Ok(key)
         });
         let key = key.unwrap();

@@ -76,6 +76,7 @@ pub fn rename_account(tx: &Tx<'_>, context: &AuditContext, id: &str, name: &str)
 /// # Errors
 /// `NotFound`. `Conflict` if it has configurations or leftovers.
 pub fn delete_account(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<AccountAccess> {
+    tx.allow_on_full_disk();
     let found = find_account_to_delete(tx, context, id)?;
     if !rows::list_leftover_ids(tx, found.key)?.is_empty() {
         return Err(Reason::AccountHasLeftovers.into());
@@ -88,6 +89,7 @@ pub fn delete_account(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<A
 /// # Errors
 /// `NotFound`. `Conflict` if it has configurations. It can fail after its first change: run it with `Store::write`.
 pub fn delete_and_purge_account(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<AccountAccess> {
+    tx.allow_on_full_disk();
     let found = find_account_to_delete(tx, context, id)?;
     let left = rows::list_leftover_ids(tx, found.key)?;
     for configuration in &left {

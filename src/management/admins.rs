@@ -20,6 +20,7 @@ use crate::store::{Snapshot, Tx};
 /// # Errors
 /// `Conflict` if an admin exists. Further admins are created by an admin or on the command line.
 pub fn open_first_run(tx: &Tx<'_>, code: &TokenDigest, until: Millis) -> Result<()> {
+    tx.allow_on_full_disk();
     if !rows::has_no_admins(tx)? {
         return Err(Reason::AdminExists.into());
     }

@@ -126,6 +126,7 @@ pub fn find_live_key_by_id(at: &Snapshot<'_>, id: &str, now: Millis) -> Result<O
 /// `NotFound` if there is none within the account scope, or it is already revoked. 403 if the key has a permission that the
 /// caller lacks.
 pub fn revoke_api_key(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<ApiKey> {
+    tx.allow_on_full_disk();
     let found = find_api_key(tx, &context.scope, id)?;
     context.authority.check_power_over(found.permissions)?;
     rows::revoke_key(tx, &found.id)?;

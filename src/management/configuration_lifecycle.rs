@@ -100,6 +100,7 @@ pub fn create_configuration(tx: &Tx<'_>, context: &AuditContext, new: &NewConfig
 /// # Errors
 /// `NotFound` if there is no live configuration with this id in the account scope.
 pub fn delete_configuration(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<DeletionResult> {
+    tx.allow_on_full_disk();
     let found = find_configuration(tx, &context.scope, id)?;
     end_access(tx, &found)?;
     record_deletion(tx, context, found, false)
@@ -112,6 +113,7 @@ pub fn delete_configuration(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Re
 /// `NotFound` if there is no such configuration in the account scope, if it is not deleted, or if nothing is left of it: a
 /// purge that has started counts as done.
 pub fn purge_configuration(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<DeletionResult> {
+    tx.allow_on_full_disk();
     let found = find_configuration_including_deleted(tx, context, id)?;
     if found.deleted_at.is_none() {
         return Err(Reason::ConfigurationNotDeleted.with("id", id));
@@ -131,6 +133,7 @@ pub fn purge_configuration(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Res
 /// # Errors
 /// `NotFound` if there is no such configuration in the account scope, or if it is deleted and nothing is left of it.
 pub fn delete_and_purge_configuration(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<DeletionResult> {
+    tx.allow_on_full_disk();
     let found = find_configuration_including_deleted(tx, context, id)?;
     if found.deleted_at.is_some() {
         return purge_configuration(tx, context, id);

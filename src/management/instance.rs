@@ -11,12 +11,13 @@ use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::instance;
 
 pub use crate::store::tables::instance::{
-    ensure_cursor_secret, get_configured_public_url, get_public_url, is_self_service_enabled,
+    ensure_cursor_secret, find_listen_url, get_configured_public_url, get_public_url, is_self_service_enabled,
 };
 
 /// Stores the URLs of a starting server, so that every command can print provisioning URLs: the URL on which it listens
 /// and, if one is set at startup, the public URL. Returns the public URL.
 pub fn store_startup_urls(tx: &Tx<'_>, listen_url: &str, public_url: Option<&str>) -> Result<String> {
+    tx.allow_on_full_disk();
     instance::set_listen_url(tx, listen_url)?;
     if let Some(url) = public_url {
         instance::set_public_url(tx, url)?;

@@ -27,6 +27,7 @@ pub struct QuotaWarning {
 
 /// Stores the limits of configurations and accounts without limits of their own, so that every command knows them.
 pub fn store_defaults(tx: &Tx<'_>, defaults: &QuotaDefaults) -> Result<()> {
+    tx.allow_on_full_disk();
     if instance::load_quota_defaults(tx)? == *defaults {
         return Ok(());
     }

@@ -113,6 +113,7 @@ fn shorten_log(tx: &Tx<'_>, configuration: i64, limit: u32) -> Result<usize> {
 /// configuration that is called often shortens its own log, not those of others. Returns how many were removed. Repeat it
 /// until it returns 0.
 pub fn prune_largest_log(tx: &Tx<'_>, most: u64, limit: u32) -> Result<usize> {
+    tx.allow_on_full_disk();
     let excess = usage::sum_request_log_bytes(tx)?.saturating_sub_unsigned(most);
     match usage::find_largest_request_log(tx)? {
         Some(configuration) if most > 0 && excess > 0 => rows::delete_oldest_bytes(tx, configuration, excess, limit),
@@ -202,6 +203,7 @@ pub fn count_calls_by_hour(at: &Snapshot<'_>, configuration: i64, now: Millis, c
 /// # Errors
 /// `NotFound` if the configuration does not exist within the account scope.
 pub fn start_emptying_log(tx: &Tx<'_>, context: &AuditContext, configuration_id: &str) -> Result<LogRemoval> {
+    tx.allow_on_full_disk();
     let found = configurations::find_configuration(tx, &context.scope, configuration_id)?;
     let before = json!({"calls": rows::count_requests(tx, found.key)?});
     let entry = NewAuditEntry::new("requests.emptied", Some(before), None);
@@ -221,6 +223,7 @@ pub struct LogRemoval {
 /// Removes a batch of calls permanently. The freed pages are overwritten, because they contain personal data. Returns
 /// false when nothing is left.
 pub fn remove_calls(tx: &Tx<'_>, removal: &LogRemoval) -> Result<bool> {
+    tx.allow_on_full_disk();
     Ok(rows::erase_requests(tx, removal.configuration, Some(&removal.before), REMOVED_PER_STEP)? > 0)
 }
 
@@ -228,6 +231,7 @@ pub fn remove_calls(tx: &Tx<'_>, removal: &LogRemoval) -> Result<bool> {
 /// maximum number, and all calls if the configuration is purged. Returns how many were removed. Repeat until it returns
 /// 0.
 pub fn prune_log(tx: &Tx<'_>, configuration: i64, limit: u32) -> Result<usize> {
+    tx.allow_on_full_disk();
     if rows::is_deletion_pending(tx, configuration)? {
         let removed = rows::erase_requests(tx, configuration, None, limit)?;
         if removed == 0 {

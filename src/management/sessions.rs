@@ -61,6 +61,7 @@ pub fn create_with_one_time_secret<T>(
 
 /// Records a sign-in of the admin of `session` and stores the session with the digest of its cookie.
 pub fn start_session(tx: &Tx<'_>, digest: &TokenDigest, session: &Session) -> Result<()> {
+    tx.allow_on_full_disk();
     admins::record_sign_in(tx, &session.admin)?;
     rows::insert_session(tx, digest, session)?;
     match admins::find_admin_by_id(tx, &session.admin)? {
@@ -92,6 +93,7 @@ pub fn count_live_sessions(at: &Snapshot<'_>, lifetime: SessionLifetime, now: Mi
 
 /// Deletes the expired sessions, and the one-time secrets that can no longer be displayed.
 pub fn remove_expired_sessions(tx: &Tx<'_>, lifetime: SessionLifetime) -> Result<()> {
+    tx.allow_on_full_disk();
     rows::delete_expired_sessions(tx, tx.now - lifetime.idle, tx.now - lifetime.total)?;
     rows::clear_expired_secrets(tx, tx.now)?;
     Ok(())
@@ -99,12 +101,14 @@ pub fn remove_expired_sessions(tx: &Tx<'_>, lifetime: SessionLifetime) -> Result
 
 /// Ends one session of an admin. A session that has already ended is not an error and is not logged.
 pub fn end_session(tx: &Tx<'_>, context: &AuditContext, admin: &str, session: &str) -> Result<()> {
+    tx.allow_on_full_disk();
     let ended = rows::end_session(tx, admin, session)?;
     if ended { append_audit_entry(tx, context, admin, 1) } else { Ok(()) }
 }
 
 /// Ends all sessions of an admin except the session with the id `except`.
 pub fn end_other_sessions(tx: &Tx<'_>, context: &AuditContext, admin: &str, except: &str) -> Result<()> {
+    tx.allow_on_full_disk();
     let ended = rows::end_admin_sessions(tx, admin, Some(except))?;
     if ended > 0 { append_audit_entry(tx, context, admin, ended) } else { Ok(()) }
 }

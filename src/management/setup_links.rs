@@ -115,6 +115,7 @@ pub fn list_links(
 /// # Errors
 /// `NotFound` if the configuration does not exist within the account scope, or has no such live link.
 pub fn revoke_link(tx: &Tx<'_>, context: &AuditContext, configuration_id: &str, id: &str) -> Result<()> {
+    tx.allow_on_full_disk();
     let found = configurations::find_configuration(tx, &context.scope, configuration_id)?;
     let link = rows::find_link_by_id(tx, found.key, id)?.filter(|link| link.ended_at.is_none());
     let link = link.ok_or(Reason::LinkNotFound)?;

@@ -67,6 +67,7 @@ pub fn save_provider(
 
 /// Removes the provider. Admins without a password cannot sign in afterwards.
 pub fn remove_provider(tx: &Tx<'_>, context: &AuditContext) -> Result<()> {
+    tx.allow_on_full_disk();
     let Some(before) = rows::find_provider(tx)? else { return Ok(()) };
     rows::delete_provider(tx)?;
     let before = Some(describe_provider_configuration(&before.provider_configuration));
@@ -178,6 +179,7 @@ pub fn sign_in(
     identity: &SsoIdentity,
     new_id: &str,
 ) -> Result<SsoOutcome> {
+    tx.allow_on_full_disk();
     match evaluate_sign_in(tx, provider_configuration, identity)? {
         SignInDecision::Refuse(why) => {
             let email = identity.email.as_deref().unwrap_or("unknown");
@@ -279,6 +281,7 @@ fn link_identity(
 /// Removes the link of an admin to its identity at the provider. The next sign-in with an identity of the same e-mail
 /// address needs a confirmation.
 pub fn unlink_identity(tx: &Tx<'_>, context: &AuditContext, admin: &str) -> Result<()> {
+    tx.allow_on_full_disk();
     if let Some(found) = admin_rows::find_admin_by_id(tx, admin)? {
         admins::check_power_over_role(tx, context, &found.role)?;
     }

@@ -132,6 +132,7 @@ pub fn update_token(
 /// # Errors
 /// `NotFound` if there is none, or it is already revoked.
 pub fn revoke_token(tx: &Tx<'_>, context: &AuditContext, configuration_id: &str, id: &str) -> Result<()> {
+    tx.allow_on_full_disk();
     let configuration = configurations::find_configuration(tx, &context.scope, configuration_id)?;
     let found = find_token_by_id(tx, &configuration, id)?;
     if found.revoked_at.is_some() {
@@ -147,6 +148,7 @@ pub fn revoke_token(tx: &Tx<'_>, context: &AuditContext, configuration_id: &str,
 /// # Errors
 /// `NotFound` if the configuration does not exist within the account scope.
 pub fn revoke_all_tokens(tx: &Tx<'_>, context: &AuditContext, configuration_id: &str) -> Result<usize> {
+    tx.allow_on_full_disk();
     let configuration = configurations::find_configuration(tx, &context.scope, configuration_id)?;
     // At most two tokens are live, and they are among the newest hundred.
     let newest = rows::list_tokens(tx, configuration.key, None, 100)?;

@@ -15,6 +15,7 @@ pub mod permission;
 pub mod quota;
 pub mod request;
 pub mod rights;
+pub mod service_state;
 pub mod sso;
 pub mod switches;
 pub mod traffic;

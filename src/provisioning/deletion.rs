@@ -30,6 +30,7 @@ pub(crate) const REFERENCES_PER_STEP: usize = 100;
 /// # Errors
 /// 404, 412 if If-Match does not match the version.
 pub fn delete_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>) -> Result<()> {
+    tx.allow_on_full_disk();
     let ResourceWrite { scope, resource_type, id, .. } = *write;
     let stored = find_current(tx, write)?;
     let keys = index::build_index_keys(&parse_attributes(&stored)?, resource_type);
@@ -81,6 +82,7 @@ pub(super) fn clear_first_references(tx: &Tx<'_>, scope: &Scope, deleted: &str) 
 
 /// Removes some of the references to a deleted resource.
 pub fn run_reference_step(tx: &Tx<'_>, pending: &PendingReferences) -> Result<()> {
+    tx.allow_on_full_disk();
     let is_complete = match configurations::find_configuration_by_key(tx, pending.configuration)? {
         Some(configuration) => clear_references(tx, &Scope::load(tx, configuration)?, &pending.deleted)?,
         None => true,

@@ -74,6 +74,7 @@ pub fn find_end(at: &Snapshot<'_>) -> Result<i64> {
 
 /// Removes a batch of events that are older than the retention. Returns true if there may be more.
 pub fn remove_expired_events(tx: &Tx<'_>) -> Result<bool> {
+    tx.allow_on_full_disk();
     let removed = events::delete_events_before(tx, tx.now - RETENTION_MS, REMOVED_PER_STEP)?;
     Ok(removed > 0)
 }

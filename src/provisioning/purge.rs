@@ -36,6 +36,7 @@ pub fn list_leftovers(
 /// Removes at most `limit` rows of a configuration that is being purged, appends the deletion events of its users and
 /// groups, and redacts personal data in its earlier events.
 pub fn run_purge_step(tx: &Tx<'_>, purging: &PendingPurge, limit: usize) -> Result<()> {
+    tx.allow_on_full_disk();
     purge::run_with_secure_delete(tx, || {
         let mut left = limit;
         left = left.saturating_sub(purge::delete_index_values(tx, purging.configuration, left)?);

@@ -27,12 +27,15 @@ use tokio::sync::watch;
 
 use crate::error::Result;
 use crate::model::quota::QuotaDefaults;
+use crate::model::service_state::{FileSighting, ReadOnlyCause, ServiceState};
 use crate::store::engine::checkpointer::{Checkpointer, LogMonitor};
 use crate::store::engine::files::{DataFiles, ServerLock};
 use crate::store::engine::readers::ReaderPool;
+use crate::store::engine::service::monitor::{self, ServiceMonitor};
 use crate::store::engine::snapshot_gate::SnapshotGate;
 pub(in crate::store) use crate::store::engine::sqlite_errors::find_violated_columns;
 use crate::store::engine::work_queue::{BULK_JOBS_AT_ONCE, DOCUMENTS_MAX, SCANS_MAX, WorkQueue};
+use crate::store::engine::write_queue::WriteQueue;
 use crate::store::engine::writer::Writer;
 use crate::store::recent_use::RecentUse;
 
@@ -60,15 +63,15 @@ pub struct Store {
     documents: Arc<WorkQueue>,
     bulk_jobs: Arc<WorkQueue>,
     // Declared last, so that it is released after the writer has closed the file.
-    _lock: Arc<Option<ServerLock>>,
+    lock: Arc<Option<ServerLock>>,
 }
 
 /// State shared by the writer, the readers and the background check.
 pub(crate) struct SharedState {
     files: DataFiles,
-    /// Set when corruption is detected. From then on writes are rejected, because an acknowledged write into a corrupt
-    /// file is worse than an error.
-    corrupt: AtomicBool,
+    /// What the state of the service follows from.
+    service: ServiceMonitor,
+    queue: Arc<WriteQueue>,
     /// Set when the store is closing.
     closing: AtomicBool,
     /// Changes with each commit that published events.
@@ -81,18 +84,16 @@ pub(crate) struct SharedState {
 }
 
 impl SharedState {
-    fn note_corruption(&self, what: &str) {
-        if !self.corrupt.swap(true, Ordering::SeqCst) {
+    /// Records damage. From then on writes are rejected, because an acknowledged write into a damaged file is worse than
+    /// an error.
+    fn report_damage(&self, what: &str) {
+        if self.service.record_damage() {
             tracing::error!(
                 database = %self.files.database.display(),
                 what,
                 "THE DATABASE IS CORRUPT: writes are rejected from now on; stop the server and restore a backup"
             );
         }
-    }
-
-    fn is_corrupt(&self) -> bool {
-        self.corrupt.load(Ordering::SeqCst)
     }
 
     fn recent_use(&self) -> &RecentUse {
@@ -138,11 +139,16 @@ impl Store {
         if access == OpenMode::Serve {
             lock = Some(files.lock()?);
         }
+        let service = ServiceMonitor::new(&files);
+        if access == OpenMode::Serve {
+            service.prepare_opening(&files);
+        }
         let connection = database::open_database(&files, access)?;
         let quota_defaults = database::read_quota_defaults(&connection);
         let shared = Arc::new(SharedState {
             files,
-            corrupt: AtomicBool::new(false),
+            service,
+            queue: Arc::new(WriteQueue::new(queue_limit)),
             closing: AtomicBool::new(false),
             events: watch::Sender::new(0),
             counters: statistics::WriterCounters::default(),
@@ -153,6 +159,8 @@ impl Store {
         });
         if access == OpenMode::Serve {
             integrity::run_quick_check(&connection, &shared)?;
+            shared.service.files.start(&shared.files);
+            monitor::start_monitor(&shared)?;
         }
         let checkpointer = if access == OpenMode::Serve { Some(Checkpointer::start(&shared)?) } else { None };
         Ok(Self {
@@ -162,7 +170,7 @@ impl Store {
             documents: Arc::new(WorkQueue::for_documents()),
             bulk_jobs: Arc::new(WorkQueue::for_bulk_jobs()),
             shared,
-            _lock: Arc::new(lock),
+            lock: Arc::new(lock),
         })
     }
 
@@ -303,9 +311,19 @@ impl Store {
         &self.shared.recent_use
     }
 
-    /// Whether the store accepts writes: false once corruption was detected.
+    /// Whether the store accepts writes, and why not.
+    pub fn service_state(&self) -> ServiceState {
+        self.shared.service_state()
+    }
+
+    /// Whether no damage was found.
     pub fn is_intact(&self) -> bool {
-        !self.shared.is_corrupt()
+        !self.shared.service.is_damaged()
+    }
+
+    /// Records damage that was found outside the writer and the readers. Writes are rejected from then on.
+    pub fn report_damage(&self, detail: &str) {
+        self.shared.report_damage(detail);
     }
 
     /// Changes with each commit of this process that has published events, and when another process has written some.
@@ -328,20 +346,13 @@ impl Store {
         self.writer.oldest_age() > PRESSURE_AGE || self.shared.log.is_large()
     }
 
-    /// Whether checkpoints of the write-ahead log succeed. Without them it grows until the disk is full.
-    pub fn is_checkpointing(&self) -> bool {
-        !self.shared.log.figures().is_failing
-    }
-
-    /// Whether the writer makes progress, or no write waits for it.
-    pub fn is_progressing(&self) -> bool {
-        self.writer.stalled_for() < writer::STALL_MAX
-    }
-
-    /// Whether the writer completes writes, with any result. Waits until it does. Returns true for a corrupt database:
-    /// writes are rejected on purpose, and reads continue.
+    /// Whether the writer completes writes, with any result. Waits until it does. Returns true if writes are rejected on
+    /// purpose and a restart would not help: reads continue.
     pub async fn is_responsive(&self) -> bool {
-        !self.is_intact() || self.writer.is_responsive().await
+        match self.service_state() {
+            ServiceState::Ready => self.writer.is_responsive().await,
+            ServiceState::ReadOnly(cause) => cause != ReadOnlyCause::Stalled,
+        }
     }
 
     /// Completes the queued writes, checkpoints the write-ahead log and stops the writer. Later writes return `Unavailable`.
@@ -349,6 +360,11 @@ impl Store {
     pub fn close(&self) {
         self.shared.closing.store(true, Ordering::SeqCst);
         self.writer.stop();
+        let is_unmoved = self.shared.service.files.sighting() == FileSighting::Same;
+        if self.lock.is_some() && is_unmoved {
+            // The space that the log has used must be there at the next start.
+            self.shared.service.restore_reserve(&self.shared.files);
+        }
     }
 }
 

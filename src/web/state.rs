@@ -12,6 +12,7 @@ use super::usage::UsageRecorders;
 use crate::auth::jwt::{SigningKey, UserTokens};
 use crate::auth::oidc::RelyingParty;
 use crate::error::Result;
+use crate::management::idempotency::RunningCalls;
 use crate::model::rights::TokenRights;
 use crate::provisioning::scope::{self, Scope, TokenRow};
 use crate::scim::cursor::CursorSecret;
@@ -35,6 +36,8 @@ pub struct AppState {
     pub limits: AttemptLimits,
     /// Uses recorded in memory, not yet stored.
     pub usage: UsageRecorders,
+    /// Calls with an `Idempotency-Key` that run at present.
+    pub running_calls: RunningCalls,
     /// Metrics.
     pub metrics: Metrics,
     /// Settings and life of the server.
@@ -54,6 +57,7 @@ impl AppState {
             signing,
             limits: AttemptLimits::default(),
             usage: UsageRecorders::default(),
+            running_calls: RunningCalls::default(),
             metrics: Metrics::default(),
             server,
             sso: SsoClientCache::default(),

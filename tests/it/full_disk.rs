@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::app::{App, Client};
+use crate::app::{App, Client, Request, wait_until};
 use crate::sample::{user, user_with};
 
 /// Runs a command with a file system of 12 MiB on the folder, which only that command sees.
@@ -51,20 +51,71 @@ fn a_full_disk_refuses_writes_and_recovers_by_itself() {
     let ballast = seen_by(&app, &mount.path().join("ballast"));
     std::fs::write(&ballast, vec![0; 6 << 20]).unwrap();
     let title = "x".repeat(60_000);
-    let mut stored = 1;
+    let (mut stored, mut users) = (1, Vec::new());
     let full = (0..1_000).find_map(|number| {
         let reply = client.post("/Users", &user_with(&format!("u{number}"), &json!({"title": title})));
-        stored += u64::from(reply.status == 201);
-        (reply.status != 201).then_some(reply)
+        if reply.status == 201 {
+            stored += 1;
+            users.push(reply.id());
+            return None;
+        }
+        Some(reply)
     });
     full.expect("the disk fills up").refused(507, "");
     // Reads still work, and acknowledged writes are present.
     client.get(&format!("/Users/{first}")).answered(200);
     assert_eq!(client.count("/Users"), stored);
-    client.post("/Users", &user_with("again", &json!({"title": title}))).refused(507, "");
+    let again = client.post("/Users", &user_with("again", &json!({"title": title}))).refused(507, "");
+    assert!(!again.header("retry-after").is_empty());
+    let readiness = || Request::new(app.address, "GET", "/readyz").send();
+    assert!(String::from_utf8_lossy(&readiness().answer.body).contains("disk_full"));
+    // Deletions use the reserve.
+    for user in &users[..5] {
+        client.delete(&format!("/Users/{user}")).answered(204);
+        stored -= 1;
+    }
     std::fs::remove_file(&ballast).unwrap();
+    wait_until("the disk has space", || readiness().status == 200);
     let later = client.created("/Users", &user_with("later", &json!({"title": title})));
     assert_eq!(client.count("/Users"), stored + 1);
     client.get(&format!("/Users/{later}")).answered(200);
     assert_eq!(app.terminate(), Some(0));
+}
+
+/// Lets the server start only after the disk was filled to the last byte, as at a restart on a full disk.
+const ON_A_FILLED_DISK: &str = r#"mount -t tmpfs -o size=24m,mode=0700 none "$1" || exit 1
+cp -a "$2" "$1/data"; cat /dev/zero > "$1/ballast" 2>/dev/null; shift 2; exec "$@""#;
+
+#[test]
+fn a_start_on_a_full_disk_serves_reads_and_deletions() {
+    let mount = tempfile::tempdir().unwrap();
+    if !can_mount(mount.path()) {
+        println!("skipped: this machine does not let the test mount a file system");
+        return;
+    }
+    let earlier = tempfile::tempdir().unwrap();
+    let mut app = App::start(earlier.path());
+    let client = app.configuration("other");
+    let users: Vec<String> = (0..10).map(|number| client.created("/Users", &user(&format!("u{number}")))).collect();
+    app.terminate();
+    let reserve = earlier.path().join("rollcall.reserve");
+    assert!(reserve.metadata().unwrap().len() >= 1 << 20, "there is a reserve");
+    // The small disk has a small one.
+    std::fs::File::options().write(true).open(&reserve).unwrap().set_len(0).unwrap();
+    std::fs::write(&reserve, vec![0; 3 << 20]).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", ON_A_FILLED_DISK, "sh"]).arg(mount.path()).arg(earlier.path());
+    let app = App::start_through(command, &mount.path().join("data"));
+    let client = client.at(app.address);
+    let readiness = || Request::new(app.address, "GET", "/readyz").send();
+    assert!(String::from_utf8_lossy(&readiness().answer.body).contains("disk_full"));
+    client.get(&format!("/Users/{}", users[0])).answered(200);
+    client.post("/Users", &user("refused")).refused(507, "");
+    for user in &users {
+        client.delete(&format!("/Users/{user}")).answered(204);
+    }
+    assert_eq!(client.count("/Users"), 0);
+    std::fs::remove_file(seen_by(&app, &mount.path().join("ballast"))).unwrap();
+    wait_until("the disk has space", || readiness().status == 200);
+    client.created("/Users", &user("after"));
 }

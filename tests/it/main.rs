@@ -33,6 +33,7 @@ mod protocol;
 mod restore_credentials;
 mod sample;
 mod secrets;
+mod service_state;
 mod settings;
 mod shutdown;
 mod tables;

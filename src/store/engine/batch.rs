@@ -9,11 +9,13 @@ use rusqlite::Connection;
 use crate::clock::{self, Millis};
 use crate::error::{Error, Reason};
 use crate::log;
+use crate::model::service_state::ReadOnlyCause;
 use crate::store::SharedState;
 use crate::store::engine::checkpointer::{self, Checkpointer};
 use crate::store::engine::connection;
 use crate::store::engine::job_deadline::JobDeadline;
 use crate::store::engine::queued_write::{Isolation, QueuedWrite, WriteVerdict};
+use crate::store::engine::service::monitor::refuse_write;
 use crate::store::engine::snapshot::Tx;
 use crate::store::engine::sqlite_errors::ObservedFailures;
 use crate::store::engine::write_queue::{DueWrite, UsedTime, WriteQueue};
@@ -53,6 +55,8 @@ pub(crate) struct WriterThread {
     last_used: Option<UsedTime>,
     /// Whether the writes of the batch run again, after one of them was removed from it.
     is_repeating: bool,
+    /// Whether the log may contain a transaction whose commit failed.
+    has_failed_commit: bool,
 }
 
 /// The end of the queue that the writer holds. When the thread ends, also by a panic, queued writes get an error.
@@ -86,6 +90,10 @@ enum BatchFailure {
     Busy,
     DiskFull,
     Unusable,
+    /// Not started, because the state rejects writes.
+    Refused(ReadOnlyCause),
+    /// The commit failed, and the log cannot be cleaned.
+    Unknown,
 }
 
 impl BatchFailure {
@@ -94,6 +102,8 @@ impl BatchFailure {
             Self::Busy => Error::new(Reason::ServerBusy),
             Self::DiskFull => Error::new(Reason::DiskFull),
             Self::Unusable => Error::database("the transaction could not be committed"),
+            Self::Refused(cause) => refuse_write(cause),
+            Self::Unknown => Error::new(Reason::WriteOutcomeUnknown),
         }
     }
 }
@@ -111,6 +121,7 @@ impl WriterThread {
             has_concurrent_writes: false,
             last_used: None,
             is_repeating: false,
+            has_failed_commit: false,
         }
     }
 
@@ -170,13 +181,17 @@ impl WriterThread {
     /// write that was received.
     fn run_batch(&mut self, batch: &mut Vec<DueWrite>) -> BatchOutcome {
         ObservedFailures::take_observed();
-        if self.shared.is_corrupt() {
+        self.shared.service.refresh_space(&self.shared.files);
+        // A stall has ended when the writer runs.
+        if let Some(cause) = self.shared.find_refusal().filter(|cause| *cause != ReadOnlyCause::Stalled) {
+            return BatchOutcome::Failed(BatchFailure::Refused(cause));
+        }
+        if self.has_failed_commit && !self.overwrite_failed_commit() {
             return BatchOutcome::Failed(BatchFailure::Unusable);
         }
         let opened = match self.connection.take() {
             Some(connection) => Ok(connection),
-            None => connection::connect_writer(&self.shared.files)
-                .and_then(|connection| self.watch_connection(&connection).map(|()| connection)),
+            None => self.connect(),
         };
         self.shared.log.wait_for_restart();
         let result = opened.and_then(|connection| {
@@ -184,7 +199,7 @@ impl WriterThread {
             let outcome = begun.and_then(|()| self.fill_and_commit(&connection, batch));
             if !connection.is_autocommit() {
                 // If the rollback fails, closing the connection rolls back.
-                if execute_statement(&connection, "ROLLBACK").is_err() {
+                if execute_statement(&connection, "ROLLBACK").is_err() && !self.has_failed_commit {
                     return outcome;
                 }
             }
@@ -195,6 +210,14 @@ impl WriterThread {
             log::resume_request(collect_request_ids(batch), || BatchOutcome::Failed(classify_error(error)))
         });
         let observed = ObservedFailures::take_observed();
+        if observed.disk_full {
+            self.shared.service.record_full_disk(&self.shared.files);
+        }
+        let outcome = if self.has_failed_commit && !self.overwrite_failed_commit() && !observed.disk_full {
+            BatchOutcome::Failed(BatchFailure::Unknown)
+        } else {
+            outcome
+        };
         if observed.is_severe() {
             log::resume_request(collect_request_ids(batch), || self.handle_failure(observed));
         }
@@ -239,7 +262,14 @@ impl WriterThread {
             }
         }
         let start = Instant::now();
-        execute_statement(connection, "COMMIT")?;
+        if let Err(error) = execute_statement(connection, "COMMIT") {
+            self.has_failed_commit = true;
+            return Err(error);
+        }
+        // What was committed to a file that no path leads to is not acknowledged.
+        if !self.shared.is_file_unmoved() {
+            return Ok(BatchOutcome::Failed(BatchFailure::Unknown));
+        }
         if connection.total_changes() != changes {
             self.record_commit(start.elapsed(), batch);
             if self.checkpointer.is_some() {
@@ -281,15 +311,48 @@ impl WriterThread {
     /// its cache may contain pages that the disk lost.
     fn handle_failure(&mut self, observed: ObservedFailures) {
         if observed.corruption {
-            self.shared.note_corruption("found while writing");
+            self.shared.report_damage("found while writing");
         }
         if observed.io_failure {
             tracing::error!(
                 database = %self.shared.files.database.display(),
                 "the disk failed while writing; the database is opened again"
             );
-            self.connection = None;
+            // While its transaction may be in the log, the old connection prevents that another one recovers it.
+            if !self.has_failed_commit {
+                self.connection = None;
+            }
         }
+    }
+
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        self.shared.check_file().map_err(|_| rusqlite::Error::InvalidPath(self.shared.files.database.clone()))?;
+        let connection = connection::connect_writer(&self.shared.files)?;
+        self.watch_connection(&connection)?;
+        if self.checkpointer.is_some() {
+            self.shared.service.files.start(&self.shared.files);
+        }
+        Ok(connection)
+    }
+
+    /// Commits a small transaction over the one whose commit failed. The log may contain all of that one, and the next start
+    /// would recover it, although its callers get the answer that nothing was changed. Returns whether it is overwritten.
+    fn overwrite_failed_commit(&mut self) -> bool {
+        let tried = self.connection.as_ref().map(commit_marker_row);
+        let result = match tried {
+            Some(Ok(())) => Ok(()),
+            // The old connection stays open meanwhile, so that the new one does not recover the log.
+            _ => self.connect().and_then(|connection| {
+                commit_marker_row(&connection)?;
+                self.connection = Some(connection);
+                Ok(())
+            }),
+        };
+        if let Err(error) = &result {
+            tracing::error!(%error, "a failed transaction may still be in the write-ahead log");
+        }
+        self.has_failed_commit = result.is_err();
+        !self.has_failed_commit
     }
 
     /// Checkpoints the log, so that a single file is left.
@@ -305,6 +368,19 @@ impl WriterThread {
             tracing::warn!(%error, "the write-ahead log could not be checkpointed; the next start does it");
         }
     }
+}
+
+/// Commits a change of one row.
+fn commit_marker_row(connection: &Connection) -> rusqlite::Result<()> {
+    if !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
+    connection.execute_batch(
+        "BEGIN IMMEDIATE;
+         INSERT INTO instance (key, value) VALUES ('failed_commits', '1')
+             ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1;
+         COMMIT;",
+    )
 }
 
 /// Runs one write in the open transaction. Returns an error only if the savepoint itself fails.

@@ -318,7 +318,7 @@ impl CheckpointerThread {
         log.failures.fetch_add(1, Ordering::Relaxed);
         log.failures_in_row.fetch_add(1, Ordering::Relaxed);
         if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) {
-            self.shared.note_corruption("found by a checkpoint");
+            self.shared.report_damage("found by a checkpoint");
         }
         if is_report_due(&mut self.failure_reported) {
             let [path, _] = self.shared.files.log_paths();

@@ -6,6 +6,7 @@ use crate::model::quota::QuotaDefaults;
 use crate::store::OpenMode;
 use crate::store::engine::files::DataFiles;
 use crate::store::engine::open_error::OpenError;
+use crate::store::engine::service::marker;
 use crate::store::engine::snapshot::Snapshot;
 use crate::store::engine::{backup, connection, upgrade};
 use crate::store::tables::{feed_gap, instance};
@@ -32,6 +33,7 @@ pub(crate) fn open_database(files: &DataFiles, access: OpenMode) -> Result<Conne
         upgrade::run_upgrades(&mut writer).map_err(failed)?;
     }
     feed_gap::apply_recorded_gap(&mut writer).map_err(failed)?;
+    marker::ensure_marker(files, &writer);
     files.restrict_permissions()?;
     Ok(writer)
 }

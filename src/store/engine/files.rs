@@ -11,6 +11,10 @@ const DATABASE_NAME: &str = "rollcall.db";
 const LOCK_NAME: &str = "rollcall.lock";
 /// A restored copy before it replaces the database.
 const INCOMING_NAME: &str = "rollcall.db.incoming";
+/// Says that a database exists.
+const MARKER_NAME: &str = "rollcall.marker";
+/// Occupies space for deletions on a full disk.
+const RESERVE_NAME: &str = "rollcall.reserve";
 
 /// Write permission of group and others.
 const OTHERS_WRITE: u32 = 0o022;
@@ -73,6 +77,16 @@ impl DataFiles {
         self.directory.join(INCOMING_NAME)
     }
 
+    /// Path of the marker.
+    pub(crate) fn marker_path(&self) -> PathBuf {
+        self.directory.join(MARKER_NAME)
+    }
+
+    /// Path of the file that occupies space for deletions.
+    pub(crate) fn reserve_path(&self) -> PathBuf {
+        self.directory.join(RESERVE_NAME)
+    }
+
     /// Path of a file in the data folder, named after the database with this suffix.
     pub(crate) fn sibling_path(&self, suffix: &str) -> PathBuf {
         self.directory.join(format!("{DATABASE_NAME}.{suffix}"))
@@ -81,9 +95,9 @@ impl DataFiles {
     /// Whether the path is one of the files that a running server uses.
     pub(crate) fn is_in_use(&self, path: &Path) -> bool {
         let [log, index] = self.log_paths();
-        [&self.database, &log, &index, &self.directory.join(LOCK_NAME), &self.incoming_path()]
-            .into_iter()
-            .any(|own| own == path)
+        let lock = self.directory.join(LOCK_NAME);
+        let own = [&lock, &self.incoming_path(), &self.marker_path(), &self.reserve_path()].map(PathBuf::clone);
+        [&self.database, &log, &index].into_iter().chain(&own).any(|own| own == path)
     }
 
     /// Changes the owner of a new file to the owner of the folder, for files that root creates for another user.
@@ -138,6 +152,10 @@ impl DataFiles {
         }
         if self.log_holds_pages() {
             return Err(OpenError::corrupt(&self.database, "it is missing, but its log exists"));
+        }
+        let marker = self.marker_path();
+        if fs::symlink_metadata(&marker).is_ok() {
+            return Err(OpenError::Vanished { database: self.database.clone(), marker });
         }
         Ok(())
     }
@@ -198,8 +216,10 @@ impl DataFiles {
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         self.match_folder_owner(&path);
-        file.set_len(0).map_err(failed)?;
-        writeln!(file, "{}", std::process::id()).map_err(failed)?;
+        // The process id is optional: on a full disk the lock is held without it.
+        if let Err(error) = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())) {
+            tracing::warn!(lock = %path.display(), %error, "the process id cannot be written");
+        }
         Ok(ServerLock(file))
     }
 }

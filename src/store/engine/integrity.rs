@@ -61,11 +61,11 @@ fn complete_check(shared: &Arc<SharedState>) {
     });
     match found {
         Ok(None) => tracing::info!("the check of the database found no damage"),
-        Ok(Some(finding)) => shared.note_corruption(&finding),
+        Ok(Some(finding)) => shared.report_damage(&finding),
         Err(error) => match error.sqlite_error_code() {
             Some(ErrorCode::OperationInterrupted) => {}
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                shared.note_corruption(&error.to_string());
+                shared.report_damage(&error.to_string());
             }
             _ => tracing::warn!(%error, "the check of the database failed"),
         },

@@ -15,6 +15,7 @@ pub(crate) mod open_error;
 pub(crate) mod owner;
 pub(crate) mod queued_write;
 pub(crate) mod readers;
+pub(crate) mod service;
 pub(crate) mod snapshot;
 pub(crate) mod snapshot_gate;
 pub(crate) mod sqlite_errors;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use crate::store::engine::service::disk_space::DiskSpace;
+
 /// Why the database cannot be opened. Each message names the file or folder and the fix.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -55,7 +57,7 @@ pub enum OpenError {
     },
     /// The file is damaged. It is unchanged.
     #[error(
-        "{path} is damaged ({detail}) and was left unchanged: restore a backup (rollcall restore FILE --force), or move it and its -wal file away to start empty"
+        "{path} is damaged ({detail}) and was left unchanged: restore a backup (rollcall restore FILE --force), or move it, its -wal file and rollcall.marker away to start empty"
     )]
     Corrupt {
         /// The database.
@@ -72,6 +74,26 @@ pub enum OpenError {
         database: PathBuf,
         /// The restored copy.
         incoming: PathBuf,
+    },
+    /// The marker says that a database existed, but there is none.
+    #[error(
+        "{database} is missing, but {marker} says that there was one: put the file back, or restore a backup (rollcall restore FILE); remove {marker} to start empty"
+    )]
+    Vanished {
+        /// The database.
+        database: PathBuf,
+        /// The marker.
+        marker: PathBuf,
+    },
+    /// The disk is full.
+    #[error("cannot open {path}: the disk is full ({free} bytes are free): free some space; {source}")]
+    DiskFull {
+        /// The database.
+        path: PathBuf,
+        /// Free bytes of its disk.
+        free: u64,
+        /// The SQLite error.
+        source: rusqlite::Error,
     },
     /// The backup before an upgrade failed. The database is unchanged.
     #[error("{path} must be upgraded, but the backup before the upgrade failed: {why}. The file was left unchanged")]
@@ -122,7 +144,12 @@ impl OpenError {
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::Foreign(path.to_owned()),
             Some(ErrorCode::DatabaseCorrupt) => Self::corrupt(path, source.to_string()),
-            _ => Self::Sqlite { path: path.to_owned(), source },
+            _ => match DiskSpace::read(path.parent().unwrap_or(path)) {
+                Some(space) if space.is_exhausted() => {
+                    Self::DiskFull { path: path.to_owned(), free: space.free, source }
+                }
+                _ => Self::Sqlite { path: path.to_owned(), source },
+            },
         }
     }
 }

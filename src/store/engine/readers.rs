@@ -77,6 +77,8 @@ fn take_connection(shared: &Arc<SharedState>) -> Result<(Connection, Arc<ReadLim
     if let Some(ConnectionSlot { connection, limit, .. }) = found {
         return Ok((connection, limit));
     }
+    // A new connection would open whatever file is at the path.
+    shared.check_file()?;
     let connection =
         connection::connect_reader(&shared.files).map_err(|error| check_for_corruption(shared, error.into()))?;
     let limit = ReadLimit::attach(&connection)?;
@@ -108,7 +110,7 @@ fn check_for_corruption(shared: &SharedState, error: Error) -> Error {
 
 fn report_corruption(shared: &SharedState, error: Option<&Error>) {
     let detail = error.map_or_else(|| "a read failed".to_owned(), ToString::to_string);
-    shared.note_corruption(&detail);
+    shared.report_damage(&detail);
 }
 
 /// Ends a pooled read early, because its client has gone.
@@ -170,6 +172,18 @@ impl ReaderPool {
         })
     }
 
+    /// Returns an idle connection, or opens one. Open connections still read a database file that was moved away.
+    fn find_connection(&self) -> Result<r2d2::PooledConnection<SqliteConnectionManager>> {
+        if let Some(connection) = self.connections().try_get() {
+            return Ok(connection);
+        }
+        self.shared.check_file()?;
+        self.connections().get().map_err(|error| {
+            tracing::warn!(%error, "no connection for a scan was available in time");
+            Error::new(Reason::ServerBusy)
+        })
+    }
+
     pub(crate) fn read<T>(
         &self,
         cancellation: &ReadCancellation,
@@ -179,10 +193,7 @@ impl ReaderPool {
         if cancellation.is_cancelled() {
             return Err(Error::new(Reason::QueryTooLong));
         }
-        let connection = self.connections().get().map_err(|error| {
-            tracing::warn!(%error, "no connection for a scan was available in time");
-            Error::new(Reason::ServerBusy)
-        })?;
+        let connection = self.find_connection()?;
         let deadline = Instant::now() + BLOCKING_READ_MAX;
         let cancelled = cancellation.clone();
         let must_end = move || cancelled.is_cancelled() || Instant::now() > deadline;

@@ -10,7 +10,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use crate::clock::Millis;
-use crate::error::Result;
+use crate::error::{Error, Reason, Result};
 use crate::model::quota::QuotaDefaults;
 use crate::store::SharedState;
 use crate::store::engine::job_deadline::JobDeadline;
@@ -152,6 +152,8 @@ pub struct Tx<'c> {
     undone_changes: Cell<u64>,
     quota_defaults: QuotaDefaults,
     deadline: &'c JobDeadline,
+    /// The disk is full: statements that change rows are rejected.
+    is_restricted: Cell<bool>,
 }
 
 impl<'c> Tx<'c> {
@@ -168,7 +170,14 @@ impl<'c> Tx<'c> {
             undone_changes: Cell::new(0),
             quota_defaults: shared.quota_defaults(),
             deadline,
+            is_restricted: Cell::new(shared.service.is_disk_full()),
         }
+    }
+
+    /// Declares that this write frees space, ends a right, or is small and must be possible on a full disk. It then uses
+    /// the reserve of the disk.
+    pub fn allow_on_full_disk(&self) {
+        self.is_restricted.set(false);
     }
 
     /// For loops that run few statements: statements are interrupted at the deadline without it.
@@ -218,6 +227,9 @@ impl<'c> Tx<'c> {
 
     /// Runs a statement and returns the number of changed rows.
     pub(in crate::store) fn execute(&self, sql: &str, parameters: impl Params) -> Result<usize> {
+        if self.is_restricted.get() {
+            return Err(Error::new(Reason::DiskFull));
+        }
         Ok(self.prepare(sql)?.execute(parameters)?)
     }
 

@@ -18,10 +18,12 @@ pub(crate) struct ObservedFailures {
     pub(crate) corruption: bool,
     /// The disk failed: the connection may cache pages that are not on the disk.
     pub(crate) io_failure: bool,
+    /// There was no space. The write failed, and the connection can be used.
+    pub(crate) disk_full: bool,
 }
 
 impl ObservedFailures {
-    const NONE: Self = Self { corruption: false, io_failure: false };
+    const NONE: Self = Self { corruption: false, io_failure: false, disk_full: false };
 
     /// Returns the failures recorded on this thread.
     pub(crate) fn current() -> Self {
@@ -43,7 +45,10 @@ impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         let mut observed = OBSERVED.get();
         let converted = match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Reason::DiskFull.into(),
+            Some(ErrorCode::DiskFull) => {
+                observed.disk_full = true;
+                Reason::DiskFull.into()
+            }
             Some(ErrorCode::OperationInterrupted) => Reason::QueryTooLong.into(),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Reason::ServerBusy.into(),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
@@ -109,6 +114,7 @@ mod tests {
         let failed = |code| rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
         ObservedFailures::take_observed();
         assert!(Error::from(failed(ffi::SQLITE_FULL)).reason() == Reason::DiskFull);
+        assert!(ObservedFailures::current().disk_full && !ObservedFailures::take_observed().is_severe());
         assert!(Error::from(failed(ffi::SQLITE_INTERRUPT)).reason() == Reason::QueryTooLong);
         assert!(Error::from(failed(ffi::SQLITE_BUSY_SNAPSHOT)).reason() == Reason::ServerBusy);
         assert_eq!(ObservedFailures::take_observed(), ObservedFailures::NONE);

@@ -2,7 +2,7 @@
 //! after the commit that contains it, so an acknowledged write survives a power failure.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{Error, Reason, Result};
 use crate::log;
+use crate::model::service_state::STALL_MAX;
 use crate::store::SharedState;
 use crate::store::engine::batch::WriterThread;
 use crate::store::engine::checkpointer::Checkpointer;
@@ -20,6 +21,7 @@ use crate::store::engine::fair_queue;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::owner::WorkOwner;
 use crate::store::engine::queued_write::{Isolation, QueuedWrite, WriteVerdict};
+use crate::store::engine::service::monitor::refuse_write;
 use crate::store::engine::snapshot::Tx;
 use crate::store::engine::write_queue::{PushError, WriteQueue};
 
@@ -27,12 +29,35 @@ use crate::store::engine::write_queue::{PushError, WriteQueue};
 /// instead of waiting until it times out.
 pub(crate) const QUEUE_MAX: usize = 1_024;
 
-/// How long the writer may make no progress while a write waits, until the server is not ready.
-pub(crate) const STALL_MAX: Duration = Duration::from_secs(5);
+/// How long a caller waits for its write in any case.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// A write that has waited for longer ends when the writer makes no progress for this time.
+const PROGRESS_MAX: Duration = Duration::from_secs(1);
+
+/// What has happened to a queued write.
+#[derive(Default)]
+struct WriteTicket(AtomicU8);
+
+impl WriteTicket {
+    const STARTED: u8 = 1;
+    const WITHDRAWN: u8 = 2;
+
+    /// Starts the write, unless it was withdrawn.
+    fn start(&self) -> bool {
+        self.0.compare_exchange(0, Self::STARTED, Ordering::SeqCst, Ordering::SeqCst) != Err(Self::WITHDRAWN)
+    }
+
+    /// Withdraws the write. Returns the error of its caller, which depends on whether the write has started.
+    fn withdraw(&self) -> Error {
+        let withdrawn = self.0.compare_exchange(0, Self::WITHDRAWN, Ordering::SeqCst, Ordering::SeqCst);
+        Error::new(if withdrawn.is_ok() { Reason::DiskStalled } else { Reason::WriteOutcomeUnknown })
+    }
+}
 
 struct PendingWrite<T, F, A> {
     isolation: Isolation,
     request: Option<Arc<str>>,
+    ticket: Arc<WriteTicket>,
     job: Option<F>,
     result: Option<Result<T>>,
     answer: A,
@@ -53,6 +78,9 @@ where
     }
 
     fn run(&mut self, tx: &Tx<'_>) -> bool {
+        if !self.ticket.start() {
+            return false;
+        }
         let Some(job) = self.job.as_mut() else {
             return false;
         };
@@ -97,7 +125,7 @@ impl Writer {
         queue_max: usize,
         checkpointer: Option<Checkpointer>,
     ) -> std::result::Result<Self, OpenError> {
-        let queue = Arc::new(WriteQueue::new(queue_max));
+        let queue = Arc::clone(&shared.queue);
         let mut writer = WriterThread::new(Arc::clone(&queue), connection, Arc::clone(&shared));
         if let Some(checkpointer) = checkpointer {
             writer = writer.with_checkpointer(checkpointer);
@@ -114,10 +142,21 @@ impl Writer {
         T: Send + 'static,
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        let (sender, receiver) = oneshot::channel();
+        let (sender, mut receiver) = oneshot::channel();
         // If the caller drops the future, the write still runs.
-        self.send((owner, isolation), job, move |result| drop(sender.send(result)))?;
-        receiver.await.unwrap_or_else(|_| Err(self.lost_write_error()))
+        let ticket = self.send((owner, isolation), job, move |result| drop(sender.send(result)))?;
+        let mut wait = WRITE_DEADLINE;
+        // Tests poll without a runtime, and then there is no deadline.
+        if tokio::runtime::Handle::try_current().is_err() {
+            return receiver.await.unwrap_or_else(|_| Err(self.lost_write_error()));
+        }
+        loop {
+            match tokio::time::timeout(wait, &mut receiver).await {
+                Ok(result) => return result.unwrap_or_else(|_| Err(self.lost_write_error())),
+                Err(_) if self.queue.stalled_for() >= PROGRESS_MAX => return Err(ticket.withdraw()),
+                Err(_) => wait = PROGRESS_MAX,
+            }
+        }
     }
 
     /// Sends a write that changes nothing. Returns true when it completes, even with an error.
@@ -132,9 +171,9 @@ impl Writer {
             },
         );
         match sent {
-            Ok(()) => receiver.await.is_ok(),
+            Ok(_) => receiver.await.is_ok(),
             // The lane of the owner is full: the writer responds as long as it makes progress.
-            Err(_) => self.stalled_for() < STALL_MAX && !self.shared.closing.load(Ordering::SeqCst),
+            Err(_) => self.queue.stalled_for() < STALL_MAX && !self.shared.closing.load(Ordering::SeqCst),
         }
     }
 
@@ -148,35 +187,40 @@ impl Writer {
         self.queue.oldest_age()
     }
 
-    /// How long the writer has made no progress although a write waits.
-    pub(crate) fn stalled_for(&self) -> Duration {
-        self.queue.stalled_for()
-    }
-
     pub(crate) fn write_blocking<T, F>(&self, owner: WorkOwner, isolation: Isolation, job: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
         let (sender, receiver) = mpsc::sync_channel(1);
-        self.send((owner, isolation), job, move |result| drop(sender.send(result)))?;
-        receiver.recv().unwrap_or_else(|_| Err(self.lost_write_error()))
+        let ticket = self.send((owner, isolation), job, move |result| drop(sender.send(result)))?;
+        let mut wait = WRITE_DEADLINE;
+        loop {
+            match receiver.recv_timeout(wait) {
+                Ok(result) => return result,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(self.lost_write_error()),
+                Err(_) if self.queue.stalled_for() >= PROGRESS_MAX => return Err(ticket.withdraw()),
+                Err(_) => wait = PROGRESS_MAX,
+            }
+        }
     }
 
-    fn send<T, F, A>(&self, (owner, isolation): (WorkOwner, Isolation), job: F, answer: A) -> Result<()>
+    fn send<T, F, A>(&self, (owner, isolation): (WorkOwner, Isolation), job: F, answer: A) -> Result<Arc<WriteTicket>>
     where
         T: Send + 'static,
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
         A: FnOnce(Result<T>) + Send + 'static,
     {
-        if self.shared.is_corrupt() {
-            return Err(Error::database("the file is corrupt"));
+        if let Some(cause) = self.shared.find_refusal() {
+            return Err(refuse_write(cause));
         }
+        let ticket = Arc::new(WriteTicket::default());
+        let request = log::current_request_id();
         let write =
-            PendingWrite { isolation, request: log::current_request_id(), job: Some(job), result: None, answer };
+            PendingWrite { isolation, request, ticket: Arc::clone(&ticket), job: Some(job), result: None, answer };
         let counters = &self.shared.counters;
         counters.queued.fetch_add(1, Ordering::Relaxed);
-        self.queue.push(owner, Box::new(write)).map_err(|error| {
+        self.queue.push(owner, Box::new(write)).map(|()| ticket).map_err(|error| {
             counters.queued.fetch_sub(1, Ordering::Relaxed);
             if matches!(error, PushError::Ended) {
                 return self.lost_write_error();

@@ -13,9 +13,9 @@ pub type CallDigest = [u8; 32];
 pub struct StoredCall {
     /// SHA-256 of the key and the request content.
     pub body: [u8; 32],
-    /// The encrypted response. `None` while the call runs, or if it was interrupted.
+    /// The encrypted response. `None` for an interrupted call of an earlier version.
     pub answer: Option<Vec<u8>>,
-    /// Time at which the call started.
+    /// Time of the response.
     pub created_at: Millis,
 }
 
@@ -26,25 +26,15 @@ pub fn find_call(at: &Snapshot<'_>, digest: &CallDigest) -> Result<Option<Stored
     })
 }
 
-/// Records the start of a call, and replaces an expired one with the same digest.
-pub fn begin_call(tx: &Tx<'_>, digest: &CallDigest, body: &[u8; 32]) -> Result<()> {
+/// Stores a call with its encrypted response, and replaces an expired one with the same digest.
+pub fn insert_call(tx: &Tx<'_>, digest: &CallDigest, body: &[u8; 32], answer: &[u8]) -> Result<()> {
     tx.run(
-        "INSERT OR REPLACE INTO idempotent_calls (digest, body, created_at) VALUES (?1, ?2, ?3)",
-        (digest.as_slice(), body.as_slice(), tx.now),
+        "INSERT OR REPLACE INTO idempotent_calls (digest, body, answer, created_at) VALUES (?1, ?2, ?3, ?4)",
+        (digest.as_slice(), body.as_slice(), answer, tx.now),
     )
 }
 
-/// Stores the encrypted response of a call.
-pub fn store_response(tx: &Tx<'_>, digest: &CallDigest, answer: &[u8]) -> Result<()> {
-    tx.run("UPDATE idempotent_calls SET answer = ?2 WHERE digest = ?1", (digest.as_slice(), answer))
-}
-
-/// Deletes a call that changed nothing.
-pub fn delete_call(tx: &Tx<'_>, digest: &CallDigest) -> Result<()> {
-    tx.run("DELETE FROM idempotent_calls WHERE digest = ?1", [digest.as_slice()])
-}
-
-/// Deletes at most `limit` calls that started before this time. Returns how many were deleted.
+/// Deletes at most `limit` calls older than this time. Returns how many were deleted.
 pub fn delete_calls_before(tx: &Tx<'_>, before: Millis, limit: u32) -> Result<usize> {
     tx.execute(
         "DELETE FROM idempotent_calls WHERE digest IN (

@@ -54,6 +54,11 @@ pub fn get_public_url(at: &Snapshot<'_>) -> Result<String> {
     Ok(url.unwrap_or_else(|| DEFAULT_PUBLIC_URL.to_owned()))
 }
 
+/// Returns the URL on which the server last listened.
+pub fn find_listen_url(at: &Snapshot<'_>) -> Result<Option<String>> {
+    get_value(at, LISTEN_URL)
+}
+
 /// Returns the public URL that the operator configured, if any.
 pub fn get_configured_public_url(at: &Snapshot<'_>) -> Result<Option<String>> {
     get_value(at, PUBLIC_URL)

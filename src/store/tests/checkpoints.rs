@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Fixture;
+use crate::model::service_state::ServiceState;
 use crate::store::tables::instance;
 
 const LARGE: usize = 256 << 10;
@@ -60,7 +61,7 @@ fn a_quiet_server_starts_the_log_again_early_and_closes_with_an_empty_log() {
         fixture.store.write_blocking(move |tx| instance::set_value(tx, "x", &value)).unwrap();
     }
     assert!(fixture.store.statistics().checkpoints.restarts > 0);
-    assert!(fixture.store.is_checkpointing());
+    assert_eq!(fixture.store.service_state(), ServiceState::Ready);
     fixture.store.close();
     assert_eq!(fixture.store.statistics().log_bytes, Some(0));
 }

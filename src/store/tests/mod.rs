@@ -11,6 +11,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::error::{Error, Result};
+use crate::model::service_state::{ReadOnlyCause, ServiceState};
 use crate::store::engine::writer::QUEUE_MAX;
 use crate::store::tables::instance;
 use crate::store::{Isolation, OpenError, OpenMode, Snapshot, Store, Tx, WorkOwner};

@@ -50,7 +50,8 @@ fn a_new_folder_and_its_files_are_private_to_the_owner() {
     store.write_blocking_without_savepoint(set("k")).unwrap();
     assert_eq!(mode(&folder), 0o700);
     let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
-    assert_eq!(files.len(), 4, "{files:?}");
+    // The database, its log and index, the lock and the marker; the monitor adds the reserve.
+    assert!((5..=7).contains(&files.len()), "{files:?}");
     for file in files {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
     }
@@ -219,4 +220,26 @@ fn a_closed_store_leaves_no_log() {
     let folder = filled();
     let log = folder.path().join("rollcall.db-wal");
     assert!(fs::metadata(log).map_or(0, |metadata| metadata.len()) == 0);
+}
+
+#[test]
+fn a_database_that_vanished_is_not_replaced_by_an_empty_one() {
+    let folder = filled();
+    let marker = folder.path().join("rollcall.marker");
+    let away = folder.path().join("away");
+    fs::rename(database(&folder), &away).unwrap();
+    for access in [OpenMode::Serve, OpenMode::Command, OpenMode::Existing] {
+        let error = open_error(folder.path(), access);
+        assert!(matches!(error, OpenError::Vanished { .. }), "{error}");
+        assert!(error.to_string().contains("rollcall.marker") && !database(&folder).exists(), "{error}");
+    }
+    fs::rename(&away, database(&folder)).unwrap();
+    let before = fs::read_to_string(&marker).unwrap();
+    Store::open_for_server(folder.path()).unwrap().close();
+    assert_eq!(fs::read_to_string(&marker).unwrap(), before);
+    // Without the marker, an empty database is wanted.
+    fs::remove_file(database(&folder)).unwrap();
+    fs::remove_file(&marker).unwrap();
+    Store::open_for_server(folder.path()).unwrap().close();
+    assert_ne!(fs::read_to_string(&marker).unwrap(), before);
 }

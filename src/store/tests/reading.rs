@@ -8,7 +8,7 @@ use super::*;
 use crate::store::engine::readers::BLOCKING_READ_MAX;
 
 fn count(snapshot: &Snapshot<'_>) -> Result<i64> {
-    let sql = "SELECT count(*) FROM instance WHERE key <> 'upgraded_by'";
+    let sql = "SELECT count(*) FROM instance WHERE key NOT IN ('upgraded_by', 'database_id')";
     Ok(snapshot.connection().query_row(sql, [], |row| row.get(0))?)
 }
 

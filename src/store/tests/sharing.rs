@@ -167,10 +167,10 @@ fn the_age_of_the_oldest_write_is_known() {
     let waiting = queue_as(&fixture.store, QUIET, Isolation::None, set("k"));
     thread::sleep(Duration::from_millis(50));
     assert!(fixture.store.statistics().queue_oldest >= Duration::from_millis(50));
-    assert!(fixture.store.writer.stalled_for() >= Duration::from_millis(50));
-    assert!(fixture.store.is_progressing());
+    assert!(fixture.store.shared.queue.stalled_for() >= Duration::from_millis(50));
+    assert_eq!(fixture.store.service_state(), ServiceState::Ready);
     stopped.go_on();
     waiting.answer().unwrap();
     fixture.set("after").unwrap();
-    assert!(fixture.store.writer.stalled_for() < Duration::from_secs(1));
+    assert!(fixture.store.shared.queue.stalled_for() < Duration::from_secs(1));
 }

@@ -256,7 +256,7 @@ fn concurrent_writers_lose_no_writes() {
     let count: i64 = fixture
         .store
         .read_inline(|snapshot| {
-            let sql = "SELECT count(*) FROM instance WHERE key <> 'upgraded_by'";
+            let sql = "SELECT count(*) FROM instance WHERE key NOT IN ('upgraded_by', 'database_id')";
             Ok(snapshot.connection().query_row(sql, [], |row| row.get(0))?)
         })
         .unwrap();
@@ -275,8 +275,8 @@ fn the_time_of_writes_never_decreases() {
 fn a_corrupt_file_rejects_writes_but_can_be_read() {
     let fixture = Fixture::new();
     fixture.set("before").unwrap();
-    fixture.store.shared.note_corruption("as planned");
-    assert!(matches!(fixture.set("after"), Err(error) if error.reason() == Reason::DatabaseUnavailable));
+    fixture.store.shared.report_damage("as planned");
+    assert!(matches!(fixture.set("after"), Err(error) if error.reason() == Reason::DatabaseDamaged));
     assert!(!fixture.store.is_intact());
     assert!(fixture.has("before") && !fixture.has("after"));
 }
@@ -290,7 +290,7 @@ fn corruption_found_by_a_write_stops_all_writes() {
     });
     assert!(matches!(failed, Err(error) if error.reason() == Reason::DatabaseUnavailable));
     assert!(!fixture.store.is_intact());
-    assert!(matches!(fixture.set("after"), Err(error) if error.reason() == Reason::DatabaseUnavailable));
+    assert!(matches!(fixture.set("after"), Err(error) if error.reason() == Reason::DatabaseDamaged));
 }
 
 #[test]
@@ -364,4 +364,75 @@ fn a_part_in_a_savepoint_is_undone_alone_and_does_not_abort_the_batch() {
     last.answer().unwrap();
     let has = ["before", "undone", "inner", "outer", "after"].map(|key| fixture.has(key));
     assert_eq!(has, [true, false, false, true, true]);
+}
+
+/// A connection of the fixture's database, as another program.
+fn other_program(fixture: &Fixture) -> rusqlite::Connection {
+    rusqlite::Connection::open(database(&fixture.folder)).unwrap()
+}
+
+#[test]
+fn a_file_that_is_moved_away_accepts_no_write_until_it_is_back() {
+    let fixture = Fixture::new();
+    fixture.set("before").unwrap();
+    assert!(fixture.has("before"));
+    let away = fixture.folder.path().join("away");
+    std::fs::rename(database(&fixture.folder), &away).unwrap();
+    // The first write may be in the moved file, and is not acknowledged.
+    let reason = fixture.set("lost").unwrap_err().reason();
+    assert!(matches!(reason, Reason::WriteOutcomeUnknown | Reason::DatabaseFileMissing), "{reason:?}");
+    assert_eq!(fixture.set("refused").unwrap_err().reason(), Reason::DatabaseFileMissing);
+    assert_eq!(fixture.store.service_state(), ServiceState::ReadOnly(ReadOnlyCause::FileMissing));
+    // The open connection still reads the right file.
+    assert!(fixture.has("before"));
+    std::fs::write(database(&fixture.folder), "").unwrap();
+    let is = |cause| fixture.store.service_state().cause() == cause;
+    poll(|| is(Some(ReadOnlyCause::FileReplaced)));
+    assert_eq!(fixture.set("refused").unwrap_err().reason(), Reason::DatabaseFileReplaced);
+    std::fs::rename(&away, database(&fixture.folder)).unwrap();
+    poll(|| is(None));
+    fixture.set("after").unwrap();
+    assert!(fixture.has("after") && !fixture.has("refused"));
+}
+
+fn poll(mut is_so: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_mins(1));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn on_a_full_disk_only_writes_that_free_space_are_accepted() {
+    let fixture = Fixture::new();
+    fixture.store.shared.service.pretend_full_disk();
+    let refused = fixture.set("ordinary").unwrap_err();
+    assert_eq!((refused.reason(), refused.retry_seconds()), (Reason::DiskFull, Some(60)));
+    let freeing = fixture.store.write_blocking(|tx| {
+        tx.allow_on_full_disk();
+        set("freeing")(tx)
+    });
+    freeing.unwrap();
+    assert!(fixture.has("freeing") && !fixture.has("ordinary"));
+    assert_eq!(other_program(&fixture).query_row("SELECT 1", [], |row| row.get::<_, i64>(0)), Ok(1));
+}
+
+#[test]
+fn a_write_that_has_waited_too_long_is_withdrawn_or_its_outcome_is_unknown() {
+    let fixture = Fixture::new();
+    let stopped = stop_writer(&fixture.store);
+    let started = std::time::Instant::now();
+    let store = fixture.store.clone();
+    let waiting = std::thread::spawn(move || store.write_blocking(set("withdrawn")));
+    let refused = waiting.join().unwrap().unwrap_err();
+    assert_eq!(refused.reason(), Reason::DiskStalled);
+    assert!(started.elapsed() >= Duration::from_secs(9));
+    // Now new writes are rejected at once.
+    assert_eq!(fixture.store.service_state(), ServiceState::ReadOnly(ReadOnlyCause::Stalled));
+    assert_eq!(fixture.set("refused").unwrap_err().reason(), Reason::DiskStalled);
+    stopped.go_on();
+    poll(|| fixture.store.service_state() == ServiceState::Ready);
+    fixture.set("after").unwrap();
+    assert!(fixture.has("after") && !fixture.has("withdrawn") && !fixture.has("refused"));
 }

@@ -10,10 +10,11 @@ use crate::error::Result;
 use crate::management::accounts;
 use crate::model::account::{Account, AccountAccess};
 use crate::store::Snapshot;
+use crate::store::Tx;
+use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::{ApiRequest, DisplayName};
-use crate::web::api::response::{
-    ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
-};
+use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
+use actix_web::http::StatusCode;
 
 /// A customer of the operator
 #[derive(Debug, Serialize, ToSchema)]
@@ -122,11 +123,11 @@ pub(super) struct CreateAccountBody {
 pub(super) async fn create_account(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
     let context = allowed.context;
     let body = call.body::<CreateAccountBody>().await?;
-    let account = call.write(move |tx| {
+    let create = move |tx: &Tx<'_>| {
         let name = body.name.as_ref().map(|name| name.0.as_str());
         accounts::create_account(tx, &context, &body.id, name)
-    });
-    Ok(created_response(&AccountResponse::from(account.await?)))
+    };
+    write_and_respond(&call, StatusCode::CREATED, create, AccountResponse::from).await
 }
 
 /// Get an account

@@ -11,13 +11,14 @@ use crate::error::Reason;
 use crate::management::api_keys::{self, ApiKey, NewApiKey};
 use crate::model::audit_context::AuditContext;
 use crate::model::permission::Permission;
+use crate::store::Tx;
 use crate::web::api::caller::{AllowedCaller, OperatorOnly, System};
 use crate::web::api::configurations::map_random_error;
 use crate::web::api::cursor::{CursorPage, PageQuery};
+use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::{ApiRequest, DisplayName, RequestTimestamp};
-use crate::web::api::response::{
-    ApiError, ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
-};
+use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
+use actix_web::http::StatusCode;
 
 /// A permission, deserialized from its API name.
 #[derive(Debug, Clone, Copy)]
@@ -163,8 +164,9 @@ pub(super) async fn create_api_key(allowed: AllowedCaller<OperatorOnly<System>>,
     let body = call.body::<CreateApiKeyBody>().await?;
     let secret = map_random_error(BearerToken::generate_key())?;
     let new = read_new_key(body, &context, &secret)?;
-    let key = call.write(move |tx| api_keys::create_api_key(tx, &context, &new)).await?;
-    Ok(created_response(&CreatedApiKey { key: key.into(), secret: secret.reveal().to_owned() }))
+    let create = move |tx: &Tx<'_>| api_keys::create_api_key(tx, &context, &new);
+    let render = move |key: ApiKey| CreatedApiKey { key: key.into(), secret: secret.reveal().to_owned() };
+    write_and_respond(&call, StatusCode::CREATED, create, render).await
 }
 
 /// Reads a request to create a key.

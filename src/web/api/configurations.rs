@@ -14,10 +14,11 @@ use crate::model::audit_context::AuditContext;
 use crate::model::configuration::{Configuration, ConfigurationSource};
 use crate::model::switches::Preset;
 use crate::store::Store;
+use crate::store::Tx;
+use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::ApiRequest;
-use crate::web::api::response::{
-    ApiError, ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
-};
+use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
+use actix_web::http::StatusCode;
 
 /// Kind of identity provider
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
@@ -183,9 +184,12 @@ pub(super) async fn create_configuration(allowed: AllowedCaller<Create>, call: A
             ..TokenDraft::new(clock::new_id(), &token, "first token")
         },
     };
-    let new_row = call.write(move |tx| configuration_lifecycle::create_configuration(tx, &context, &new)).await?;
-    let token = token.reveal().to_owned();
-    Ok(created_response(&CreatedConfiguration { id: new_row.id, connection_name: new_row.connection_name, token }))
+    let create = move |tx: &Tx<'_>| configuration_lifecycle::create_configuration(tx, &context, &new);
+    let render = move |row: Configuration| {
+        let token = token.reveal().to_owned();
+        CreatedConfiguration { id: row.id, connection_name: row.connection_name, token }
+    };
+    write_and_respond(&call, StatusCode::CREATED, create, render).await
 }
 
 /// Generates a token.

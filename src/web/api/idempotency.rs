@@ -3,26 +3,30 @@
 //! derived from the `Idempotency-Key`. The `Idempotency-Key` itself is not stored, so that only a client that sends it again
 //! can decrypt the response.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use actix_web::body::{BoxBody, MessageBody, to_bytes};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, ContentType, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{self, Bytes, Data};
-use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, dev};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, ResponseError, dev};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::caller::{self, ACCESS_TOKEN_HEADER, TENANT_HEADER};
-use super::configurations::map_random_error;
 use crate::auth::secret;
 use crate::auth::secret::sealed::Sealer;
+use crate::clock;
 use crate::error::{Error, Reason};
 use crate::management::accounts::account_scope;
 use crate::management::idempotency::{self, CallState};
 use crate::store::{Tx, WorkOwner};
 use crate::web::api::authenticate::AuthenticatedCaller;
-use crate::web::api::response::ApiError;
+use crate::web::api::request_types::ApiRequest;
+use crate::web::api::response::{ApiError, ApiResult, render_json};
 use crate::web::body::{self, BodyLimit};
 use crate::web::limits::API_BODY_MAX_BYTES;
 use crate::web::request_owner::find_request_owner;
@@ -43,15 +47,64 @@ struct SealedResponse {
     body: String,
 }
 
-/// A call with an `Idempotency-Key`.
-struct IdempotentCall {
-    state: Data<AppState>,
-    owner: WorkOwner,
+/// Stores the response of a call with an `Idempotency-Key`.
+pub(super) struct ResponseRecorder {
     /// Digest of the caller, the path and the key. It identifies the call.
     digest: [u8; 32],
     /// Digest of the request: a repeated call must be equal.
     request_digest: [u8; 32],
     sealer: Sealer,
+    is_recorded: AtomicBool,
+}
+
+impl ResponseRecorder {
+    /// Encrypts the response and stores it.
+    fn record(&self, tx: &Tx<'_>, response: &SealedResponse) -> Result<(), Error> {
+        let nonce = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
+        let text = serde_json::to_vec(response).unwrap_or_default();
+        let sealed = self.sealer.seal(&nonce, text).ok_or(Reason::ResponseNotEncrypted)?;
+        idempotency::record_response(tx, &self.digest, &self.request_digest, &sealed)?;
+        self.is_recorded.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// A call with an `Idempotency-Key`, registered until it is dropped.
+struct IdempotentCall {
+    state: Data<AppState>,
+    owner: WorkOwner,
+    recorder: Arc<ResponseRecorder>,
+}
+
+impl Drop for IdempotentCall {
+    fn drop(&mut self) {
+        self.state.running_calls.remove(&self.recorder.digest);
+    }
+}
+
+/// Runs one operation on the writer and returns its response as JSON. With an `Idempotency-Key`, the response is stored in
+/// the same transaction.
+///
+/// # Errors
+/// Errors of the store, of `operation` and of `render`.
+pub(super) async fn write_and_respond<T, B: Serialize>(
+    call: &ApiRequest,
+    status: StatusCode,
+    mut operation: impl FnMut(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    mut render: impl FnMut(T) -> B + Send + 'static,
+) -> ApiResult {
+    let recorder = call.request.extensions().get::<Arc<ResponseRecorder>>().cloned();
+    let text = call.write(move |tx| {
+        let body = render_json(&render(operation(tx)?))?;
+        if let Some(recorder) = &recorder {
+            let content_type = Some("application/json".to_owned());
+            let body = String::from_utf8_lossy(&body).into_owned();
+            recorder.record(tx, &SealedResponse { status: status.as_u16(), content_type, body })?;
+        }
+        Ok(body)
+    });
+    let text = text.await?;
+    Ok(HttpResponse::build(status).content_type(ContentType::json()).body(text))
 }
 
 /// The middleware of every route.
@@ -65,6 +118,7 @@ pub(super) async fn handle_idempotency_key<B: MessageBody + 'static>(
     let (http, mut payload) = request.into_parts();
     match begin_call(&http, &mut payload).await {
         Ok(Some((call, body))) => {
+            http.extensions_mut().insert(Arc::clone(&call.recorder));
             let request = ServiceRequest::from_parts(http, dev::Payload::from(body));
             run_first_call(call, request, next).await
         }
@@ -118,16 +172,27 @@ async fn begin_call(
         hash_parts(&[&hash_caller(&caller), request.path().as_bytes(), key.as_bytes(), &deleted.to_be_bytes()]);
     // The digest includes the key, which is not stored, so that a short body cannot be found by brute force.
     let request_digest = hash_parts(&[key.as_bytes(), request.query_string().as_bytes(), tenant, &body]);
-    let (owner, sealer) = (find_request_owner(request), Sealer::new(&key, &call_digest));
-    let call = IdempotentCall { state, owner, digest: call_digest, request_digest, sealer };
-    match call.begin().await.map_err(|problem| response(problem.into()))? {
+    if let Some(running) = state.running_calls.register(call_digest, request_digest) {
+        let reason = Reason::IdempotencyInProgress;
+        let is_same = running == request_digest;
+        let in_progress = || ApiError::from(reason).with_retry_after(1);
+        return Err(response(if is_same { in_progress() } else { Reason::IdempotencyKeyReused.into() }));
+    }
+    let recorder = ResponseRecorder {
+        digest: call_digest,
+        request_digest,
+        sealer: Sealer::new(&key, &call_digest),
+        is_recorded: AtomicBool::new(false),
+    };
+    let call = IdempotentCall { state, owner: find_request_owner(request), recorder: Arc::new(recorder) };
+    // Read after the registration: an earlier call has either ended, and is found, or is registered.
+    match call.find_state().map_err(|problem| response(problem.into()))? {
         CallState::First => Ok(Some((call, body))),
         CallState::Completed(sealed) => {
             Err(call.replay(&sealed).unwrap_or_else(|| response(Reason::IdempotencyInterrupted.into())))
         }
         CallState::Interrupted => Err(response(Reason::IdempotencyInterrupted.into())),
         CallState::DifferentRequest => Err(response(Reason::IdempotencyKeyReused.into())),
-        CallState::Running => Err(response(ApiError::from(Reason::IdempotencyInProgress).with_retry_after(1))),
     }
 }
 
@@ -167,46 +232,37 @@ fn hash_parts(parts: &[&[u8]]) -> [u8; 32] {
 }
 
 impl IdempotentCall {
-    /// Records the start of the call, and returns the state of an earlier call with the same key.
-    async fn begin(&self) -> Result<CallState, Error> {
-        let (digest, request_digest) = (self.digest, self.request_digest);
-        self.state.store.write_as(self.owner, move |tx| idempotency::begin_call(tx, &digest, &request_digest)).await
+    /// Returns what is stored about the key.
+    fn find_state(&self) -> Result<CallState, Error> {
+        let ResponseRecorder { digest, request_digest, .. } = &*self.recorder;
+        self.state
+            .store
+            .read_inline(|at| idempotency::find_call_state(at, digest, request_digest, clock::current_millis()))
     }
 
-    /// Stores the response of a successful call, and returns it.
+    /// Stores the response of a successful call that has stored none, because it changes nothing in the database, and
+    /// returns it.
     async fn store_response(self, response: HttpResponse) -> HttpResponse {
         let (head, body) = response.into_parts();
         let Ok(body) = to_bytes(body).await else {
             return ApiError::from(Reason::ResponseLost).error_response();
         };
-        let sealed = if head.status().is_success() { self.seal(&head, &body) } else { Ok(None) };
-        let digest = self.digest;
-        let stored = match sealed {
-            Ok(sealed) => {
-                let end = move |tx: &Tx<'_>| idempotency::end_call(tx, &digest, sealed.as_deref());
-                self.state.store.write_as(self.owner, end).await
+        if head.status().is_success() && !self.recorder.is_recorded.load(Ordering::SeqCst) {
+            let content_type =
+                head.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+            let text = String::from_utf8_lossy(&body).into_owned();
+            let sealed = SealedResponse { status: head.status().as_u16(), content_type, body: text };
+            let recorder = Arc::clone(&self.recorder);
+            if let Err(problem) = self.state.store.write_as(self.owner, move |tx| recorder.record(tx, &sealed)).await {
+                tracing::warn!(%problem, "cannot store the response of a call with an Idempotency-Key");
             }
-            Err(error) => Err(Reason::ResponseInvalid.with("problem", error)),
-        };
-        if let Err(problem) = stored {
-            tracing::warn!(%problem, "cannot store the response of a call with an Idempotency-Key");
         }
         head.set_body(BoxBody::new(body))
     }
 
-    /// Encrypts a response.
-    fn seal(&self, head: &HttpResponse<()>, body: &Bytes) -> Result<Option<Vec<u8>>, ApiError> {
-        let content_type = head.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let body = String::from_utf8_lossy(body).into_owned();
-        let response = SealedResponse { status: head.status().as_u16(), content_type, body };
-        let nonce = map_random_error(secret::random_bytes())?;
-        let text = serde_json::to_vec(&response).unwrap_or_default();
-        self.sealer.seal(&nonce, text).map(Some).ok_or(Reason::ResponseNotEncrypted.into())
-    }
-
     /// Decrypts a stored response and returns it with the header `Idempotent-Replayed`.
     fn replay(&self, sealed: &[u8]) -> Option<HttpResponse> {
-        let stored: SealedResponse = serde_json::from_slice(&self.sealer.open(sealed)?).ok()?;
+        let stored: SealedResponse = serde_json::from_slice(&self.recorder.sealer.open(sealed)?).ok()?;
         let mut response = HttpResponse::build(StatusCode::from_u16(stored.status).ok()?);
         response.insert_header((REPLAYED_HEADER, "true"));
         if let Some(content_type) = stored.content_type {

@@ -1,12 +1,13 @@
 //! Settings of the whole server, for the operator, and its health checks.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::clock;
 use crate::management::instance;
+use crate::model::service_state::{ReadOnlyCause, ServiceState};
 use crate::web::api::caller::{AllowedCaller, OperatorOnly, System};
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response};
@@ -24,6 +25,34 @@ pub(super) struct ServerSettingsResponse {
     version: &'static str,
     user_tokens: UserTokensResponse,
     clock: ClockResponse,
+    service: ServiceStatusResponse,
+}
+
+/// Whether the server accepts writes
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ServiceStatus)]
+pub(super) struct ServiceStatusResponse {
+    /// `ready`, or why writes are rejected: `file_missing`, `file_replaced`, `damaged`, `disk_full`, `stalled` or
+    /// `checkpoint_failing`
+    state: &'static str,
+    /// The cause in one sentence
+    #[schema(required)]
+    message: Option<&'static str>,
+    /// What the operator does
+    #[schema(required)]
+    next_step: Option<&'static str>,
+}
+
+impl From<ServiceState> for ServiceStatusResponse {
+    fn from(state: ServiceState) -> Self {
+        let cause = state.cause();
+        Self {
+            state: state.as_str(),
+            message: cause.map(ReadOnlyCause::describe),
+            next_step: cause.map(ReadOnlyCause::next_step),
+        }
+    }
 }
 
 /// The time of the server and, if it differs, of its machine. The server does not follow a leap of more than five minutes
@@ -136,6 +165,7 @@ fn read_settings(state: &Data<AppState>) -> Result<ServerSettingsResponse, ApiEr
             difference_seconds: leap.map(|leap| leap.difference / 1000),
             leaped_at: leap.map(|leap| clock::format_rfc3339(leap.since)),
         },
+        service: state.store.service_state().into(),
     })
 }
 
@@ -144,18 +174,16 @@ pub async fn check_liveness() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
-/// `GET /readyz`: 200 while the database can be read and written, else 503. Writes that wait for five seconds without
-/// progress count as a database that cannot be written. It is not ready either while checkpoints fail: the write-ahead
-/// log would grow until the disk is full.
+/// `GET /readyz`: 200 while the database can be read and written, else 503 with the state of the service.
 pub async fn check_readiness(state: Data<AppState>) -> HttpResponse {
-    let is_readable = state.store.read_inline(instance::get_public_url).is_ok();
-    let is_usable = is_readable && state.store.is_intact() && state.store.is_progressing();
-    if is_usable && state.store.is_checkpointing() {
-        return HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n");
+    let text =
+        |mut response: HttpResponseBuilder, body: String| response.content_type("text/plain; charset=utf-8").body(body);
+    if let ServiceState::ReadOnly(cause) = state.store.service_state() {
+        let body = format!("read-only ({}): {}\n", cause.as_str(), cause.describe());
+        return text(HttpResponse::ServiceUnavailable(), body);
     }
-    if is_usable {
-        let body = "the write-ahead log cannot be checkpointed\n";
-        return HttpResponse::ServiceUnavailable().content_type("text/plain; charset=utf-8").body(body);
+    match state.store.read_inline(instance::get_public_url) {
+        Ok(_) => text(HttpResponse::Ok(), "ready\n".to_owned()),
+        Err(_) => text(HttpResponse::ServiceUnavailable(), "the database is unavailable\n".to_owned()),
     }
-    HttpResponse::ServiceUnavailable().content_type("text/plain; charset=utf-8").body("the database is unavailable\n")
 }

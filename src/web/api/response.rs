@@ -110,9 +110,7 @@ impl From<Error> for ApiError {
     /// Converts an error to a response. Details of database errors are only logged.
     fn from(error: Error) -> Self {
         crate::web::log_failure(&error);
-        // Most causes of a 503 last for less than a second.
-        let is_brief = error.status() == 503 || error.reason() == Reason::QueriesLimited;
-        let retry_after = is_brief.then_some(1);
+        let retry_after = error.retry_seconds();
         Self { error, retry_after, allow: None }
     }
 }
@@ -138,11 +136,6 @@ pub(super) fn render_json(body: &impl Serialize) -> Result<Vec<u8>, Error> {
 /// The text is not valid JSON.
 pub(super) fn embed_json(text: String, subject: &str) -> Result<Box<RawValue>, Error> {
     RawValue::from_string(text).map_err(|problem| Error::database(format!("stored text of {subject}: {problem}")))
-}
-
-/// Returns 201 with a JSON document.
-pub(super) fn created_response(body: &impl Serialize) -> HttpResponse {
-    HttpResponse::Created().json(body)
 }
 
 /// Returns 204.

@@ -10,10 +10,11 @@ use super::cursor::{CursorPage, PageQuery};
 use crate::clock;
 use crate::management::schema_extensions::{self, NewExtension, StoredExtension};
 use crate::scim::schema::DataType;
+use crate::store::Tx;
+use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::ApiRequest;
-use crate::web::api::response::{
-    ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
-};
+use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
+use actix_web::http::StatusCode;
 
 /// The resource type that a schema extends
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
@@ -216,8 +217,8 @@ pub(super) async fn add_schema(allowed: AllowedCaller<Create>, call: ApiRequest)
     let body = call.body::<AddSchemaBody>().await?;
     let (resource_type, required) = (body.resource_type.as_str(), body.required.unwrap_or(false));
     let new = NewExtension { resource_type: resource_type.to_owned(), required, document: body.schema };
-    let added = call.write(move |tx| schema_extensions::add_extension(tx, &context, &id, &new)).await?;
-    Ok(created_response(&SchemaExtensionResponse::from(added)))
+    let add = move |tx: &Tx<'_>| schema_extensions::add_extension(tx, &context, &id, &new);
+    write_and_respond(&call, StatusCode::CREATED, add, SchemaExtensionResponse::from).await
 }
 
 /// Get a schema extension of a configuration

@@ -9,10 +9,11 @@ use super::cursor::{CursorPage, PageQuery};
 use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::management::setup_links::{self, NewSetupLink, SetupLink};
+use crate::store::Tx;
+use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::ApiRequest;
-use crate::web::api::response::{
-    ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
-};
+use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
+use actix_web::http::StatusCode;
 
 /// Path of links, below the public URL.
 const LINK_PATH: &str = "/s/";
@@ -112,9 +113,14 @@ pub(super) async fn create_link(allowed: AllowedCaller<MintTokens>, call: ApiReq
         note: body.note.unwrap_or_default(),
         provider: body.provider,
     };
-    let link = call.write(move |tx| setup_links::create_link(tx, &context, &id, &new)).await?;
     let url = format!("{}{LINK_PATH}{}", call.state.server.public_url(), secret.reveal());
-    Ok(created_response(&CreatedLink { id: link.id, url, expires_at: clock::format_rfc3339(link.expires_at) }))
+    let create = move |tx: &Tx<'_>| setup_links::create_link(tx, &context, &id, &new);
+    let render = move |link: SetupLink| CreatedLink {
+        id: link.id,
+        url: url.clone(),
+        expires_at: clock::format_rfc3339(link.expires_at),
+    };
+    write_and_respond(&call, StatusCode::CREATED, create, render).await
 }
 
 /// List the set-up links of a configuration

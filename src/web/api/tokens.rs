@@ -11,10 +11,11 @@ use crate::error::Reason;
 use crate::management::tokens::{self, StoredToken, TokenChange, TokenDraft};
 use crate::model::field_change::FieldChange;
 use crate::model::rights::{TokenRights, TokenState};
+use crate::store::Tx;
+use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::{ApiRequest, DisplayName, RequestTimestamp};
-use crate::web::api::response::{
-    ApiError, ApiResult, ReadErrors, WriteErrors, created_response, json_response, no_content_response,
-};
+use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
+use actix_web::http::StatusCode;
 
 /// Maximum of `expiresIn` in seconds: ten years.
 pub(crate) const EXPIRES_IN_MAX: u32 = 315_360_000;
@@ -130,7 +131,7 @@ fn seconds_to_millis(seconds: u32) -> Millis {
 }
 
 /// A new token with its secret, which cannot be read again
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct CreatedToken {
     id: String,
@@ -191,8 +192,8 @@ async fn issue_token(allowed: AllowedCaller<MintTokens>, call: ApiRequest) -> Ap
         rights,
         expires_at: expires_at.map(clock::format_rfc3339),
     };
-    call.write(move |tx| tokens::rotate_token(tx, &context, &id, &draft, overlap)).await?;
-    Ok(created_response(&response))
+    let rotate = move |tx: &Tx<'_>| tokens::rotate_token(tx, &context, &id, &draft, overlap);
+    write_and_respond(&call, StatusCode::CREATED, rotate, move |_| response.clone()).await
 }
 
 /// Changes to a token; absent members keep their value

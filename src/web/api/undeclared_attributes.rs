@@ -11,8 +11,11 @@ use crate::clock;
 use crate::management::schema_extensions::undeclared::{
     self, AttributeDeclaration, Declarability, DeclarationObstacle, UNDECLARED_MAX, UndeclaredEntry,
 };
+use crate::store::Tx;
+use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_response};
+use actix_web::http::StatusCode;
 
 /// An attribute that the identity provider sends and no schema declares. Its values are not stored
 #[derive(Debug, Serialize, ToSchema)]
@@ -182,7 +185,10 @@ pub(super) async fn declare_attributes(allowed: AllowedCaller<Create>, call: Api
         return Err(crate::error::Reason::SchemaTooManyAttributes.with("max", UNDECLARED_MAX).into());
     }
     let pending = call.state.usage.undeclared.list_pending(key);
-    let declared = call.write(move |tx| undeclared::declare_attributes(tx, &context, &id, (&chosen, &pending))).await?;
-    let schemas = declared.into_iter().map(SchemaExtensionResponse::from).collect();
-    Ok(json_response(&DeclaredSchemasResponse { schemas }))
+    let declare = move |tx: &Tx<'_>| undeclared::declare_attributes(tx, &context, &id, (&chosen, &pending));
+    let render = |declared: Vec<_>| {
+        let schemas = declared.into_iter().map(SchemaExtensionResponse::from).collect();
+        DeclaredSchemasResponse { schemas }
+    };
+    write_and_respond(&call, StatusCode::OK, declare, render).await
 }

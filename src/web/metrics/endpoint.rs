@@ -89,6 +89,7 @@ async fn collect_metrics(state: &Data<AppState>, started: Millis) -> MetricsSnap
         started,
         clock_leap: clock::find_held_leap().map_or(0, |leap| leap.difference),
         is_sound: state.store.is_intact(),
+        state: state.store.service_state(),
     }
 }
 

@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::histogram::HistogramSnapshot;
 use crate::management::instance::StoreStatistics;
+use crate::model::service_state::{ReadOnlyCause, ServiceState};
 use crate::web::metrics::RequestSeries;
 use crate::{clock, log};
 
@@ -37,6 +38,7 @@ pub(super) struct MetricsSnapshot {
     /// Time of the machine minus time of the server in milliseconds, while a leap is not followed.
     pub(super) clock_leap: clock::Millis,
     pub(super) is_sound: bool,
+    pub(super) state: ServiceState,
 }
 
 /// Values from the database.
@@ -184,6 +186,16 @@ impl MetricsSnapshot {
         writer.seconds("rollcall_clock_leap_seconds", help, Some(self.clock_leap))?;
         let help = "1 if the database is intact; 0 if it is damaged and rejects writes";
         writer.count("rollcall_database_sound", help, Some(self.is_sound.into()))?;
+        let states = LabelledFamily {
+            name: "rollcall_service_state",
+            help: "1 for the state of the service, 0 for the others; writes are rejected unless it is ready",
+            kind: MetricType::Gauge,
+            label: "state",
+        };
+        let causes = ReadOnlyCause::ALL.map(ServiceState::ReadOnly);
+        let values = [ServiceState::Ready].into_iter().chain(causes);
+        let values: Vec<_> = values.map(|state| (state.as_str(), u64::from(state == self.state))).collect();
+        writer.labelled(&states, &values)?;
         writer.count("rollcall_database_bytes", "Size of the database file", store.database_bytes)?;
         writer.count("rollcall_database_wal_bytes", "Size of the write-ahead log", store.log_bytes)?;
         let help = "1 if the last checkpoints of the write-ahead log failed, else 0";

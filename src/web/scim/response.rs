@@ -226,9 +226,7 @@ impl From<Error> for ScimResponse {
         crate::web::log_failure(&error);
         let mut answer = Self::json(error.status(), &render_error(&error));
         answer.scim_type = scim_type_of(&error).map_or("", ScimType::as_str);
-        // An unavailable service is usually available again soon.
-        let is_brief = error.status() == 503 || error.reason() == Reason::QueriesLimited;
-        answer.retry_after = is_brief.then_some(1);
+        answer.retry_after = error.retry_seconds();
         answer.error = Some(error);
         answer
     }

@@ -35,12 +35,17 @@ pub(crate) fn read_version(connection: &Connection) -> rusqlite::Result<i32> {
 ///
 /// Two processes can upgrade concurrently, so the version is read again under the write lock.
 pub(crate) fn run_upgrades(connection: &mut Connection) -> rusqlite::Result<()> {
-    apply_steps(connection, STEPS)?;
-    connection.execute(
-        "INSERT INTO instance (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        (WRITTEN_BY_KEY, env!("CARGO_PKG_VERSION")),
-    )?;
-    Ok(())
+    apply_steps(connection, STEPS)
+}
+
+/// Records which program ran the step, if the step has the table for it.
+fn record_writer_version(tx: &Connection) -> rusqlite::Result<()> {
+    if !tx.table_exists(None, "instance")? {
+        return Ok(());
+    }
+    let sql =
+        "INSERT INTO instance (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    tx.execute(sql, (WRITTEN_BY_KEY, env!("CARGO_PKG_VERSION"))).map(drop)
 }
 
 /// Returns the version of the program that last upgraded the database, for the error message of an older program.
@@ -75,6 +80,7 @@ fn apply_steps(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<
                 Some(format!("step {} leaves rows with dangling references", before + 1)),
             ));
         }
+        record_writer_version(&tx)?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", before + 1)?;
         tx.commit()?;
