@@ -155,6 +155,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::AccountHeaderInvalid => "frontegg-tenant-id must be the id of an account, in UTF-8",
         Reason::AccountHeaderForbidden => "the caller has no access to the account in frontegg-tenant-id",
         Reason::AccountMismatch => "accountId is not the account in frontegg-tenant-id",
+        Reason::PermissionOfOperator => "permissions: the key of an account cannot have {permission}",
         Reason::PermissionsNotHeld => "permissions: a key can only have permissions that the caller has",
         Reason::AuthorityExceeded => "this needs permissions that the caller lacks",
         Reason::ExpiryBeyondCaller => "{field}: must not be after the expiry of the caller's own credential",
@@ -292,6 +293,9 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::FilterOperandType => "{field} must be compared with {expected}",
         Reason::FilterOperatorType => "{operator} cannot be used with {field}, which is a {data_type}",
         // SCIM queries.
+        Reason::ProjectionFiltered => {
+            "attributes and excludedAttributes are names of attributes, without a filter in brackets"
+        }
         Reason::ProjectionConflict => "attributes and excludedAttributes cannot be combined; use one of them",
         Reason::SortOrderInvalid => "sortOrder must be ascending or descending",
         Reason::SortNeverReturned => "{field} is never returned and cannot be sorted by",
@@ -435,6 +439,9 @@ pub fn template_of(reason: Reason) -> &'static str {
         // Admins and roles.
         Reason::AdminNotFound => "there is no admin with this id",
         Reason::AdminEmailNotFound => "no admin has this e-mail address",
+        Reason::CodesSetupUsed => {
+            "this set-up of one-time codes was used or has expired: start it again in the profile"
+        }
         Reason::AdminEmailTaken => "another admin already has this e-mail address",
         Reason::AdminExists => {
             "an admin already exists; use `rollcall admin create` or `rollcall admin reset-password`"

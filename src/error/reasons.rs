@@ -157,6 +157,7 @@ reasons! {
     AccountHeaderInvalid "account_header_invalid" Invalid ();
     AccountHeaderForbidden "account_header_forbidden" Forbidden ();
     AccountMismatch "account_mismatch" Forbidden ["accountId"] ();
+    PermissionOfOperator "permission_of_operator" Forbidden ["permissions"] ("permission");
     PermissionsNotHeld "permissions_not_held" Forbidden ["permissions"] ();
     AuthorityExceeded "authority_exceeded" Forbidden ();
     ExpiryBeyondCaller "expiry_beyond_caller" Forbidden ["expiresAt"] ();
@@ -274,6 +275,7 @@ reasons! {
     FilterOperandType "filter_operand_type" Invalid:InvalidFilter ("expected");
     FilterOperatorType "filter_operator_type" Invalid:InvalidFilter ("operator", "data_type");
     // SCIM queries.
+    ProjectionFiltered "projection_filtered" Invalid:InvalidValue ["attributes"] ();
     ProjectionConflict "projection_conflict" Invalid:InvalidValue ["attributes"] ();
     SortOrderInvalid "sort_order_invalid" Invalid:InvalidValue ["sortOrder"] ();
     SortNeverReturned "sort_never_returned" Invalid:InvalidPath ();
@@ -387,6 +389,7 @@ reasons! {
     // Admins and roles.
     AdminNotFound "admin_not_found" NotFound ();
     AdminEmailNotFound "admin_email_not_found" NotFound ["email"] ();
+    CodesSetupUsed "codes_setup_used" Conflict ();
     AdminEmailTaken "admin_email_taken" Conflict ["email"] ();
     AdminExists "admin_exists" Conflict ();
     SetupUrlExpired "setup_url_expired" NotFound ();

@@ -59,6 +59,7 @@ pub fn create_admin(tx: &Tx<'_>, context: &AuditContext, draft: &AdminDraft) -> 
     let account = resolve_role(tx, &draft.role, draft.account.as_deref())?;
     check_power_over_role(tx, context, &draft.role)?;
     let draft = AdminDraft { email: draft.email.trim().to_owned(), name: name.to_owned(), ..draft.clone() };
+    rows::free_email_of_deleted_account(tx, &email_key)?;
     rows::insert_admin(tx, &draft, account.as_ref(), &email_key)?;
     let created = find_admin_by_id(tx, &draft.id)?;
     append_audit_entry(
@@ -116,6 +117,9 @@ pub fn update_admin(tx: &Tx<'_>, context: &AuditContext, changed: &Admin) -> Res
     check_power_over_role(tx, context, &before.role)?;
     check_power_over_role(tx, context, &changed.role)?;
     let after = Admin { name: name.to_owned(), account, ..changed.clone() };
+    if after.disabled_at.is_none() {
+        check_has_own_email(tx, &before)?;
+    }
     rows::update_admin(tx, &after)?;
     if rows::count_active_owners(tx)? == 0 {
         return Err(Reason::LastOwner.into());
@@ -186,6 +190,12 @@ fn check_is_enabled_in_live_account(tx: &Tx<'_>, admin: &Admin) -> Result<()> {
         return Err(Reason::RoleAccountUnknown.into());
     }
     Ok(())
+}
+
+/// An admin whose e-mail address belongs to another admin by now cannot be enabled.
+fn check_has_own_email(tx: &Tx<'_>, admin: &Admin) -> Result<()> {
+    let holder = rows::find_credentials_by_email(tx, &admin::normalize_email(&admin.email)?)?;
+    if holder.is_some_and(|holder| holder.admin.id == admin.id) { Ok(()) } else { Err(Reason::AdminEmailTaken.into()) }
 }
 
 fn describe_admin(one: &Admin) -> Value {
@@ -389,7 +399,12 @@ mod tests {
         let session = test_session(&id);
         write(store, move |tx| {
             create_admin(tx, &test_context(), &draft)?;
-            let setup = CodesSetup { sealed_secret: b"sealed", confirmed_step: 1, recovery: &[[9; 32]] };
+            let setup = CodesSetup {
+                sealed_secret: b"sealed",
+                confirmed_step: 1,
+                recovery: &[[9; 32]],
+                replaces: one_time_codes::fingerprint_codes(tx, &draft.id)?,
+            };
             one_time_codes::enable_codes(tx, &test_context(), &draft.id, &setup)?;
             sessions::insert_session(tx, &[7; 32], &session)
         })

@@ -54,7 +54,7 @@ pub fn default_permissions(account: Option<&str>, most: Permissions) -> Permissi
 /// Creates a key and returns it.
 ///
 /// # Errors
-/// `Invalid` names an invalid argument. 403 for permissions that the caller lacks, or an expiry after that of the caller.
+/// `Invalid` names an invalid argument, or a permission that the key of an account cannot have. 403 for permissions that the caller lacks, or an expiry after that of the caller.
 /// `Conflict` if the expiry is in the past. It can fail after its first change: run it with `Store::write`.
 pub fn create_api_key(tx: &Tx<'_>, context: &AuditContext, new: &NewApiKey) -> Result<ApiKey> {
     let name = new.name.trim();
@@ -67,6 +67,9 @@ pub fn create_api_key(tx: &Tx<'_>, context: &AuditContext, new: &NewApiKey) -> R
     }
     if !context.authority.permissions.contains_all(new.permissions) {
         return Err(Reason::PermissionsNotHeld.into());
+    }
+    if new.account.is_some() && new.permissions.contains(Permission::SystemAdmin) {
+        return Err(Reason::PermissionOfOperator.with("permission", Permission::SystemAdmin));
     }
     context.authority.check_expiry(new.expires_at)?;
     if new.expires_at.is_some_and(|end| end <= tx.now) {
@@ -164,6 +167,7 @@ mod tests {
         let secret = BearerToken::generate_key().unwrap();
         let mut new = NewApiKey::new(clock::new_id(), &secret, " Name ".to_owned());
         new.account = account.map(str::to_owned);
+        new.permissions = default_permissions(account, Permissions::ALL);
         new.expires_at = expires_at;
         store.write_blocking(move |tx| create_api_key(tx, &test_context(AccountScope::AllAccounts), &new))
     }

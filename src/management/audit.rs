@@ -1,6 +1,7 @@
 //! The audit log: administrative changes and their actors.
 
 use crate::error::Result;
+use crate::management::accounts::account_scope;
 use crate::provisioning::lists::ANSWER_MAX_BYTES;
 use crate::store::Snapshot;
 use crate::store::tables::audit::{self, AuditLimit};
@@ -21,6 +22,8 @@ pub fn list_audit_entries(at: &Snapshot<'_>, query: &AuditQuery, limit: u32) -> 
 }
 
 fn list_up_to(at: &Snapshot<'_>, query: &AuditQuery, limit: u32, bytes: usize) -> Result<AuditPage> {
+    let account = query.account.clone().map(|account| account_scope::resolve_filter(at, account)).transpose()?;
+    let query = &AuditQuery { account, ..query.clone() };
     // One more than requested shows whether there is a next page.
     let (mut entries, is_cut) = audit::list_entries(at, query, AuditLimit { count: limit + 1, bytes })?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -1,11 +1,13 @@
 //! One-time codes (TOTP) of admins, and recovery codes for a lost device. A password check that passed is a claim, which
 //! one right code redeems. Wrong codes count for the admin, from any address.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
-use crate::auth::secret::TokenDigest;
+use crate::auth::secret::{self, TokenDigest};
 use crate::clock::Millis;
-use crate::error::Result;
+use crate::error::{Reason, Result};
 use crate::model::audit_context::AuditContext;
 use crate::store::tables::admins as rows;
 use crate::store::tables::audit::{self, NewAuditEntry};
@@ -34,14 +36,27 @@ pub struct CodesSetup<'a> {
     pub confirmed_step: i64,
     /// Digests of the recovery codes.
     pub recovery: &'a [TokenDigest],
+    /// [`fingerprint_codes`] of the admin when the set-up began.
+    pub replaces: TokenDigest,
 }
 
-/// Enables one-time codes for an admin.
+/// Returns a digest of the one-time codes that the admin has. It changes whenever codes are enabled or disabled.
+pub fn fingerprint_codes(at: &Snapshot<'_>, id: &str) -> Result<TokenDigest> {
+    let found = rows::find_credentials_by_id(at, id)?;
+    let sealed = found.and_then(|found| found.totp_secret).unwrap_or_default();
+    Ok(secret::digest_text(&URL_SAFE_NO_PAD.encode(sealed)))
+}
+
+/// Enables one-time codes for an admin, and ends the sign-ins that wait for a code of the previous ones.
 ///
 /// # Errors
-/// Errors of the store.
+/// `Conflict` if the codes of the admin have changed since the set-up began.
 pub fn enable_codes(tx: &Tx<'_>, context: &AuditContext, id: &str, setup: &CodesSetup<'_>) -> Result<()> {
+    if fingerprint_codes(tx, id)? != setup.replaces {
+        return Err(Reason::CodesSetupUsed.into());
+    }
     rows::set_totp_secret(tx, id, Some(setup.sealed_secret))?;
+    second_factor::delete_admin_claims(tx, id)?;
     rows::consume_totp_step(tx, id, setup.confirmed_step)?;
     for digest in setup.recovery {
         rows::add_recovery_code(tx, id, digest)?;
@@ -188,7 +203,8 @@ mod tests {
             password_digest: None,
         };
         let setup = |tx: &Tx<'_>| {
-            let setup = CodesSetup { sealed_secret: b"sealed", confirmed_step: 1, recovery: &[[9; 32]] };
+            let replaces = fingerprint_codes(tx, ADMIN)?;
+            let setup = CodesSetup { sealed_secret: b"sealed", confirmed_step: 1, recovery: &[[9; 32]], replaces };
             enable_codes(tx, &AuditContext::server(), ADMIN, &setup)
         };
         store

@@ -92,7 +92,7 @@ pub fn rotate_token(
 /// Changes the label or the expiry of a live token.
 ///
 /// # Errors
-/// `NotFound`. `Invalid` if the label is invalid. `Conflict` if the token is revoked or expired, which cannot be
+/// `NotFound`. `Invalid` if the label is invalid. 403 if the token would be valid longer and the caller may not create it so. `Conflict` if the token is revoked or expired, which cannot be
 /// undone, or if the new expiry is in the past.
 pub fn update_token(
     tx: &Tx<'_>,
@@ -118,6 +118,8 @@ pub fn update_token(
         return Ok(());
     }
     if prolongs(found.expires_at, expires_at) {
+        // A longer life is a new grant of what the token reads. A shorter one is a revocation.
+        context.authority.check_power_over(Permissions::MINT_TOKENS)?;
         context.authority.check_expiry(expires_at)?;
     }
     rows::update_token(tx, id, label, expires_at)?;

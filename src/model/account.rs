@@ -62,7 +62,7 @@ impl Serialize for AccountRef {
 pub enum AccountFilter {
     /// One account, and no earlier account with the same id.
     Only(AccountRef),
-    /// All accounts that have this id, including deleted ones: a filter of the operator.
+    /// The newest account with this id, also after it was deleted, and no earlier one: a filter of the operator.
     WithId(String),
 }
 

@@ -40,7 +40,7 @@ impl Projection {
     /// both are given, `attributes` takes precedence.
     ///
     /// # Errors
-    /// 400 invalidValue if both are given and the rules are strict.
+    /// 400 invalidValue if the rules are strict, and both are given or a name has a filter in brackets.
     pub fn read(
         attributes: Option<&str>,
         excluded: Option<&str>,
@@ -56,8 +56,16 @@ impl Projection {
             (false, true) => (ProjectionMode::Without, excluded),
             (false, false) => return Ok(Self { has_hidden_attributes: has_hidden_attributes(of), ..Self::default() }),
         };
+        let list = list.unwrap_or_default();
+        if strict && list.contains('[') {
+            return Err(Error::new(Reason::ProjectionFiltered));
+        }
         let mut selected = Vec::new();
-        for name in split_names(list.unwrap_or_default()) {
+        for (name, has_filter) in split_names(list) {
+            // The attribute of some elements cannot be left out, and the other elements must not be.
+            if has_filter && mode == ProjectionMode::Without {
+                continue;
+            }
             let Ok(target) = AttrPath::parse(&name).and_then(|path| path.resolve(of)) else { continue };
             let item = SelectedAttribute {
                 extension: target.extension.map(|schema| schema.id.clone().into_owned()),
@@ -206,11 +214,12 @@ fn retain_parts(value: Value, keep: &impl Fn(&str) -> bool) -> Option<Value> {
 }
 
 /// Splits a list at its commas. Some clients write a value path, `emails[type eq "work"].value`; its filter is removed,
-/// so that the name selects the attribute of all elements.
-fn split_names(list: &str) -> Vec<String> {
-    let (mut names, mut name, mut rest) = (Vec::new(), String::new(), list);
+/// so that the name selects the attribute of all elements. Returns the names, and whether each had a filter.
+fn split_names(list: &str) -> Vec<(String, bool)> {
+    let (mut names, mut name, mut rest) = (Vec::new(), (String::new(), false), list);
     while let Some(at) = rest.find([',', '[']) {
-        name.push_str(&rest[..at]);
+        name.0.push_str(&rest[..at]);
+        name.1 |= rest.as_bytes()[at] == b'[';
         if rest.as_bytes()[at] == b',' {
             names.push(std::mem::take(&mut name));
             rest = &rest[at + 1..];
@@ -221,9 +230,9 @@ fn split_names(list: &str) -> Vec<String> {
             rest = "";
         }
     }
-    name.push_str(rest);
+    name.0.push_str(rest);
     names.push(name);
-    names.iter().map(|name| name.trim().to_owned()).collect()
+    names.into_iter().map(|(name, has_filter)| (name.trim().to_owned(), has_filter)).collect()
 }
 
 #[cfg(test)]
@@ -279,6 +288,22 @@ mod tests {
         expected["emails"] = json!([{"type": "work"}, {"type": "home"}]);
         check(None, Some("emails.value"), Value::Object(expected));
         check(Some(""), None, Value::Object(user()));
+    }
+
+    #[test]
+    fn a_filter_in_brackets_selects_the_attribute_and_excludes_nothing() {
+        let path = "emails[type eq \"work\"].value";
+        check(Some(path), None, json!({"schemas": ["s"], "id": "1", "emails": [{"value": "a@x"}]}));
+        for excluded in ["emails[type eq \"work\"]", path, "emails[type eq \"a,b\"", "[", "emails[]"] {
+            check(None, Some(excluded), Value::Object(user()));
+        }
+        let mut expected = user();
+        expected.remove("title");
+        check(None, Some(&format!("{path},title")), Value::Object(expected));
+        for (attributes, excluded) in [(Some(path), None), (None, Some(path))] {
+            let refused = Projection::read(attributes, excluded, &USER_TYPE, true).unwrap_err();
+            assert_eq!(refused.reason(), Reason::ProjectionFiltered);
+        }
     }
 
     #[test]

@@ -159,6 +159,7 @@ impl Store {
         });
         if access == OpenMode::Serve {
             integrity::run_quick_check(&connection, &shared)?;
+            integrity::check_schema(&connection, &shared)?;
             shared.service.files.start(&shared.files);
             monitor::start_monitor(&shared)?;
         }

@@ -1,11 +1,13 @@
 //! Revocations stay in effect after a restore, which ends all sessions and refuses files with objects of others.
 
 use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::app::{App, Client, Reply, rollcall};
+use crate::app::{App, Client, Reply, rollcall, serve_refuses};
 use crate::caller::{CONFIGURATIONS, Caller};
 use crate::portal::browser::{Browser, PASSWORD};
 
@@ -164,6 +166,66 @@ fn a_file_with_objects_of_others_is_refused_by_restore_check_and_doctor() {
             let refused: Reply = fixture.client.at(app.address).get("/Users");
             refused.refused(401, "");
             operator.get(CONFIGURATIONS).answered(200);
+        }
+    }
+}
+
+#[test]
+fn self_service_that_was_switched_off_stays_off_and_a_role_gets_nothing_back() {
+    let fixture = Fixture::new();
+    let data = fixture.data.path();
+    let database = |path: &Path, statements: &str| Connection::open(path).unwrap().execute_batch(statements).unwrap();
+    let role = |permissions: &str| format!("INSERT OR REPLACE INTO roles VALUES ('r', 'Support', '{permissions}', 1);");
+    let provider = |domains: &str| format!("INSERT OR REPLACE INTO sso_provider VALUES (1, '{domains}', NULL, 1);");
+    database(&fixture.backup, &(role("audit.read directory.read") + &provider("{\"domains\":\"wide\"}")));
+    succeed(data, &["self-service", "off"]);
+    database(&data.join("rollcall.db"), &(role("audit.read system.admin") + &provider("{\"domains\":\"narrow\"}")));
+    let printed = fixture.restore(&[]);
+    for line in [
+        "1 switch (self-service) that was turned off after the backup stays off",
+        "1 roles do not get back permissions that were removed after the backup",
+        "1 single sign-on provider stays as it was changed after the backup",
+    ] {
+        assert!(printed.contains(line), "{line} not in {printed}");
+    }
+    let restored = Connection::open(data.join("rollcall.db")).unwrap();
+    let value = |sql: &str| restored.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+    assert_eq!(value("SELECT value FROM instance WHERE key = 'self_service'"), "off");
+    assert_eq!(value("SELECT permissions FROM roles"), "audit.read");
+    assert_eq!(value("SELECT agreement FROM sso_provider"), "{\"domains\":\"narrow\"}");
+}
+
+#[test]
+fn a_file_whose_own_objects_are_missing_or_changed_is_refused() {
+    let fixture = Fixture::new();
+    let data = fixture.data.path();
+    for (statement, finding) in [
+        ("PRAGMA foreign_keys = off; DROP TABLE audit", "the table audit is missing"),
+        ("DROP INDEX tokens_by_configuration", "the index tokens_by_configuration is missing"),
+        ("ALTER TABLE traffic DROP COLUMN missed", "the table traffic was changed"),
+        ("ALTER TABLE tokens ADD COLUMN copied TEXT", "the table tokens was changed"),
+        (
+            "DROP INDEX accounts_by_id; CREATE INDEX accounts_by_id ON accounts (id)",
+            "the index accounts_by_id was changed",
+        ),
+    ] {
+        let changed = data.join("changed.db");
+        std::fs::copy(&fixture.backup, &changed).unwrap();
+        Connection::open(&changed)
+            .unwrap()
+            .execute_batch(statement)
+            .unwrap_or_else(|error| panic!("{statement}: {error}"));
+        let other = tempfile::tempdir().unwrap();
+        std::fs::copy(&changed, other.path().join("rollcall.db")).unwrap();
+        let outputs: [Output; 4] = [
+            rollcall(data, &["restore", "--force", changed.to_str().unwrap()]),
+            rollcall(other.path(), &["check"]),
+            rollcall(other.path(), &["doctor"]),
+            serve_refuses(other.path(), Duration::from_mins(1)),
+        ];
+        for (number, output) in outputs.into_iter().enumerate() {
+            let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+            assert!(!output.status.success() && said.contains(finding), "{statement}: {number}: {said}");
         }
     }
 }

@@ -12,15 +12,17 @@ pub fn find_scope(at: &Snapshot<'_>, id: &str) -> Result<AccountScope> {
     Ok(AccountScope::Account(rows::find_account_ref(at, id)?.unwrap_or_else(|| AccountRef::unresolved(id))))
 }
 
-/// Returns the filter of a call that can last: if there was no account with the id when it started, the account that has
-/// the id now.
+/// Returns the filter with the key of its account. An id selects the newest account with it. The account of a call that
+/// started without one becomes the account that has the id now. Without such an account the filter selects nothing.
 pub fn resolve_filter(at: &Snapshot<'_>, filter: AccountFilter) -> Result<AccountFilter> {
-    match filter {
+    let (found, id) = match &filter {
+        AccountFilter::WithId(id) => (rows::find_newest_account_ref(at, id)?, id),
         AccountFilter::Only(account) if account.key == AccountRef::NO_KEY => {
-            Ok(AccountFilter::Only(rows::find_account_ref(at, &account.id)?.unwrap_or(account)))
+            (rows::find_account_ref(at, &account.id)?, &account.id)
         }
-        resolved => Ok(resolved),
-    }
+        AccountFilter::Only(_) => return Ok(filter),
+    };
+    Ok(AccountFilter::Only(found.unwrap_or_else(|| AccountRef::unresolved(id))))
 }
 
 /// Returns the account with this id if the account scope covers it.

@@ -32,10 +32,14 @@ impl ScimFilter {
 /// Returns the filter in the brackets that open just before byte `from`, and the offset of the closing bracket; `None`
 /// if the brackets are not closed. Strings may be in the lenient syntax. Positions in errors count from the start of
 /// the path.
-pub(in crate::scim) fn parse_brackets(path: &str, from: usize) -> Option<(Result<ScimFilter, Error>, usize)> {
+pub(in crate::scim) fn parse_brackets(
+    path: &str,
+    from: usize,
+    syntax: StringSyntax,
+) -> Option<(Result<ScimFilter, Error>, usize)> {
     let close = find_closing_bracket(path, from)?;
     let inside = path.get(..close)?;
-    Some((Parser::start(inside, from, StringSyntax::Lenient, true).and_then(Parser::parse_whole), close))
+    Some((Parser::start(inside, from, syntax, true).and_then(Parser::parse_whole), close))
 }
 
 struct Parser<'a> {

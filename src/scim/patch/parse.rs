@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{AttributeChange, AttributeEdit, EditPath, Patch, PatchEdit, label_operation};
 use crate::error::{Error, Reason, ScimType};
 use crate::scim::dialect::{ActiveRemoval, DialectRules, NoteCode};
+use crate::scim::filter::StringSyntax;
 use crate::scim::members::{MemberEdit, read_members};
 use crate::scim::password::PasswordChange;
 use crate::scim::patch::path::PatchPath;
@@ -145,7 +146,8 @@ impl<'t> PatchReader<'t> {
                 .with("path", shorten_text(text))
                 .with("resource_type", &self.of.name));
         }
-        match PatchPath::parse(text, self.of) {
+        let syntax = if self.reading.rules.strict { StringSyntax::Json } else { StringSyntax::Lenient };
+        match PatchPath::parse_with(text, self.of, syntax) {
             Ok(path) => self.edit(op, &path, value.unwrap_or(&Value::Null), true),
             // An unknown attribute is skipped as in the body of a PUT, so that the other operations take effect.
             Err(problem)

@@ -1,7 +1,7 @@
 //! Paths of PATCH operations (RFC 7644 section 3.5.2): an attribute path, or one with a filter in brackets.
 
 use crate::error::{Error, Reason};
-use crate::scim::filter::{MAX_LENGTH, Predicate, check_element, parse_brackets};
+use crate::scim::filter::{MAX_LENGTH, Predicate, StringSyntax, check_element, parse_brackets};
 use crate::scim::path::{AttrPath, ResolvedPath, is_name, shorten_text, unknown_sub_attribute_error};
 use crate::scim::schema::{DataType, ResourceType};
 
@@ -18,9 +18,20 @@ pub struct PatchPath<'t> {
 impl<'t> PatchPath<'t> {
     /// Parses a path. Strings in the filter may also be in single quotes.
     ///
+    /// # Errors
+    /// See [`PatchPath::parse_with`].
+    pub fn parse(text: &str, resource_type: &'t ResourceType) -> Result<Self, Error> {
+        Self::parse_with(text, resource_type, StringSyntax::Lenient)
+    }
+
+    /// Parses a path with this syntax of strings in the filter.
+    ///
+    /// # Errors
+    /// 400 invalidPath or invalidFilter.
+    ///
     /// [`crate::scim::path::is_unknown_path`] distinguishes unknown attributes from malformed paths and filters.
     /// Brackets are also accepted on single-valued complex attributes: Entra sends `manager[value eq "id"]`.
-    pub fn parse(text: &str, resource_type: &'t ResourceType) -> Result<Self, Error> {
+    pub fn parse_with(text: &str, resource_type: &'t ResourceType, syntax: StringSyntax) -> Result<Self, Error> {
         if text.len() > MAX_LENGTH {
             return Err(Reason::PathTooLong.with("max", MAX_LENGTH));
         }
@@ -29,7 +40,7 @@ impl<'t> PatchPath<'t> {
             return Ok(Self { target, element: None });
         };
         let path = AttrPath::parse(&text[..open])?;
-        let Some((filter, close)) = parse_brackets(text, open + 1) else {
+        let Some((filter, close)) = parse_brackets(text, open + 1, syntax) else {
             return Err(Reason::PathBracketOpen.with("path", shorten_text(text)));
         };
         let sub = parse_bracket_suffix(text, &text[close + 1..])?;

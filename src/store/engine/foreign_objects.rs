@@ -1,7 +1,7 @@
-//! Objects in a database file that no version of this program creates: triggers, views, tables and indexes of others.
-//! They could change or copy data without a trace in the program.
+//! Objects in a database file that no version of this program creates, such as triggers and views, which could change or
+//! copy data without a trace in the program; and own tables and indexes that are missing or changed.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
@@ -12,25 +12,65 @@ const REPLICATION_TABLES: [&str; 2] = ["_litestream_seq", "_litestream_lock"];
 /// Prefix of the names of SQLite's own objects. SQLite refuses to create others with such a name.
 const INTERNAL_PREFIX: &str = "sqlite_";
 
-/// Returns the objects that are not part of the schema of the file's version, each as its kind and name, such as
+/// How the schema of a file differs from the schema of its version. Each object is given as its kind and name, such as
 /// `trigger copy_tokens`.
-pub(crate) fn list_foreign_objects(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let expected: BTreeSet<(String, String)> =
-        list_objects(&upgrade::create_reference(upgrade::read_version(connection)?)?)?.into_iter().collect();
-    let foreign = list_objects(connection)?.into_iter().filter(|object| {
-        let (kind, name) = object;
-        let is_own = name.starts_with(INTERNAL_PREFIX) && matches!(kind.as_str(), "table" | "index");
-        let is_replication = kind == "table" && REPLICATION_TABLES.contains(&name.as_str());
-        !is_own && !is_replication && !expected.contains(object)
-    });
-    Ok(foreign.map(|(kind, name)| format!("{kind} {name}")).collect())
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct SchemaDifference {
+    /// Objects that are not part of the schema.
+    pub(crate) foreign: Vec<String>,
+    /// Objects of the schema that the file lacks.
+    pub(crate) missing: Vec<String>,
+    /// Objects with another definition: a column, a constraint or an indexed column was added, removed or changed.
+    pub(crate) changed: Vec<String>,
 }
 
-fn list_objects(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+impl SchemaDifference {
+    /// Returns a finding for each missing and changed object, and for a table before its indexes.
+    pub(crate) fn describe_damage(&self) -> Vec<String> {
+        let (tables, others): (Vec<_>, Vec<_>) = self.missing.iter().partition(|object| object.starts_with("table "));
+        let missing = tables.into_iter().chain(others).map(|object| format!("the {object} is missing"));
+        missing.chain(self.changed.iter().map(|object| format!("the {object} was changed"))).collect()
+    }
+
+    /// Returns a finding for each object.
+    pub(crate) fn describe(&self) -> Vec<String> {
+        let foreign = self.foreign.iter().map(|object| format!("the {object} is not part of a Rollcall database"));
+        foreign.chain(self.describe_damage()).collect()
+    }
+}
+
+/// Compares the schema of a file with that of an empty database of the same version.
+pub(crate) fn compare_schema(connection: &Connection) -> rusqlite::Result<SchemaDifference> {
+    let expected = list_objects(&upgrade::create_reference(upgrade::read_version(connection)?)?)?;
+    let found = list_objects(connection)?;
+    let mut difference = SchemaDifference::default();
+    for ((kind, name), definition) in &found {
+        let is_own = name.starts_with(INTERNAL_PREFIX) && matches!(kind.as_str(), "table" | "index");
+        let is_replication = kind == "table" && REPLICATION_TABLES.contains(&name.as_str());
+        match expected.get(&(kind.clone(), name.clone())) {
+            Some(other) if other != definition => difference.changed.push(format!("{kind} {name}")),
+            None if !is_own && !is_replication => difference.foreign.push(format!("{kind} {name}")),
+            _ => {}
+        }
+    }
+    let missing = expected.keys().filter(|object| !found.contains_key(object));
+    difference.missing = missing.map(|(kind, name)| format!("{kind} {name}")).collect();
+    Ok(difference)
+}
+
+/// The objects of a database by kind and name, each with its normalized definition.
+fn list_objects(connection: &Connection) -> rusqlite::Result<BTreeMap<(String, String), String>> {
     connection
-        .prepare("SELECT type, name FROM sqlite_schema ORDER BY type, name")?
-        .query_map([], |row| row.try_into())?
+        .prepare("SELECT type, name, ifnull(sql, '') FROM sqlite_schema WHERE name <> 'sqlite_stat1'")?
+        .query_map([], |row| Ok(((row.get(0)?, row.get(1)?), normalize_sql(&row.get::<_, String>(2)?))))?
         .collect()
+}
+
+/// Removes comments, spaces and the quotes of names from a definition, so that a renamed table and an added column
+/// compare equal in every version of SQLite.
+fn normalize_sql(sql: &str) -> String {
+    let code = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+    code.flat_map(str::chars).filter(|c| !c.is_whitespace() && *c != '"').collect()
 }
 
 #[cfg(test)]
@@ -42,7 +82,7 @@ mod tests {
         for version in 1..=upgrade::newest_version() {
             let connection = upgrade::create_reference(version).unwrap();
             connection.execute_batch("ANALYZE; CREATE TABLE _litestream_seq (id INTEGER)").unwrap();
-            assert_eq!(list_foreign_objects(&connection).unwrap(), [""; 0], "version {version}");
+            assert_eq!(compare_schema(&connection).unwrap(), SchemaDifference::default(), "version {version}");
         }
     }
 
@@ -56,7 +96,61 @@ mod tests {
                  DROP TABLE traffic; CREATE VIEW traffic AS SELECT 1;",
             )
             .unwrap();
-        let found = list_foreign_objects(&connection).unwrap();
-        assert_eq!(found, ["index extra_index", "table extra", "trigger copy_tokens", "view shown", "view traffic"]);
+        let found = compare_schema(&connection).unwrap();
+        let foreign = ["index extra_index", "table extra", "trigger copy_tokens", "view shown", "view traffic"];
+        assert_eq!(found.foreign, foreign);
+        assert_eq!(found.missing, ["table traffic"]);
+        assert_eq!(found.changed, [""; 0]);
+    }
+
+    #[test]
+    fn every_missing_object_and_every_missing_column_is_found() {
+        let version = upgrade::newest_version();
+        let objects = list_objects(&upgrade::create_reference(version).unwrap()).unwrap();
+        let mut dropped_columns = 0;
+        for (kind, name) in objects.keys().filter(|(_, name)| !name.starts_with(INTERNAL_PREFIX)) {
+            let connection = upgrade::create_reference(version).unwrap();
+            connection.pragma_update(None, "foreign_keys", false).unwrap();
+            connection.execute_batch(&format!("DROP {kind} {name}")).unwrap();
+            let found = compare_schema(&connection).unwrap();
+            assert!(found.missing.contains(&format!("{kind} {name}")), "{kind} {name}: {found:?}");
+            if kind != "table" {
+                continue;
+            }
+            let connection = upgrade::create_reference(version).unwrap();
+            let columns: Vec<String> = connection
+                .prepare(&format!("SELECT name FROM pragma_table_info('{name}')"))
+                .unwrap()
+                .query_map([], |row| row.get(0))
+                .unwrap()
+                .collect::<rusqlite::Result<_>>()
+                .unwrap();
+            for column in columns {
+                // SQLite refuses to drop columns of keys and indexes.
+                if connection.execute_batch(&format!("ALTER TABLE {name} DROP COLUMN {column}")).is_ok() {
+                    dropped_columns += 1;
+                    let found = compare_schema(&connection).unwrap();
+                    assert_eq!(found.changed, [format!("table {name}")], "{column}");
+                }
+            }
+        }
+        assert!(dropped_columns > 50, "{dropped_columns}");
+    }
+
+    #[test]
+    fn a_changed_constraint_is_found() {
+        let connection = upgrade::create_reference(upgrade::newest_version()).unwrap();
+        let (from, to) = ("email_key       TEXT NOT NULL UNIQUE", "email_key TEXT NOT NULL");
+        connection.pragma_update(None, "writable_schema", true).unwrap();
+        let changed = connection
+            .execute("UPDATE sqlite_schema SET sql = replace(sql, ?1, ?2) WHERE name = 'admins'", [from, to])
+            .unwrap();
+        assert_eq!(changed, 1);
+        connection
+            .execute_batch("DROP INDEX audit_by_account; CREATE INDEX audit_by_account ON audit (account)")
+            .unwrap();
+        let found = compare_schema(&connection).unwrap();
+        assert_eq!(found.changed, ["index audit_by_account", "table admins"]);
+        assert!(found.describe()[0].ends_with("was changed"));
     }
 }

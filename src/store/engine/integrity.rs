@@ -85,7 +85,7 @@ pub fn check_database(data_dir: &Path) -> Result<Vec<String>, OpenError> {
 }
 
 /// Returns the first finding of the quick check, which verifies the page structure, or the first object that is not part
-/// of the schema. Changes nothing, and can run while
+/// of the schema, is missing or was changed. Changes nothing, and can run while
 /// a server uses the database.
 pub fn check_pages(data_dir: &Path) -> Result<Option<String>, OpenError> {
     let files = DataFiles::prepare(data_dir, false)?;
@@ -95,15 +95,25 @@ pub fn check_pages(data_dir: &Path) -> Result<Option<String>, OpenError> {
     }
     let connection = connection::connect_reader(&files).map_err(failed)?;
     match find_first_problem(&connection).map_err(failed)? {
-        None => Ok(find_foreign_objects(&connection).map_err(failed)?.into_iter().next()),
+        None => Ok(find_schema_problems(&connection).map_err(failed)?.into_iter().next()),
         found => Ok(found),
     }
 }
 
-/// Returns a finding for each object that is not part of the schema.
-fn find_foreign_objects(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let objects = foreign_objects::list_foreign_objects(connection)?;
-    Ok(objects.iter().map(|object| format!("the {object} is not part of a Rollcall database")).collect())
+/// Returns a finding for each object that is not part of the schema, is missing or was changed.
+fn find_schema_problems(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    Ok(foreign_objects::compare_schema(connection)?.describe())
+}
+
+/// Refuses a file whose own tables and indexes are not those of this version: statements would fail or be slow, and
+/// duplicates would be stored.
+pub(crate) fn check_schema(connection: &Connection, shared: &SharedState) -> Result<(), OpenError> {
+    let path = &shared.files.database;
+    let found = foreign_objects::compare_schema(connection).map_err(|error| OpenError::sqlite(path, error))?;
+    match found.describe_damage().first() {
+        None => Ok(()),
+        Some(finding) => Err(OpenError::corrupt(path, finding.clone())),
+    }
 }
 
 /// Consistency rules between rows that the schema's constraints cannot express.
@@ -183,7 +193,11 @@ fn collect_findings(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         // Row checks are meaningless on damaged pages.
         return Ok(found);
     }
-    found.extend(find_foreign_objects(connection)?);
+    found.extend(find_schema_problems(connection)?);
+    if !found.is_empty() {
+        // The rules below read tables that could be missing.
+        return Ok(found);
+    }
     let mut dangling = connection.prepare("PRAGMA foreign_key_check")?;
     let mut rows = dangling.query([])?;
     while let Some(row) = rows.next()? {

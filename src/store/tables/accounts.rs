@@ -30,6 +30,12 @@ pub fn find_account_ref(at: &Snapshot<'_>, id: &str) -> Result<Option<AccountRef
     Ok(key.map(|key| AccountRef { key, id: id.to_owned() }))
 }
 
+/// Returns the newest account with this id, also after it was deleted, so that its last events and audit entries are found.
+pub fn find_newest_account_ref(at: &Snapshot<'_>, id: &str) -> Result<Option<AccountRef>> {
+    let key: Option<i64> = at.read_value("SELECT max(account) FROM accounts WHERE id = ?1", [id])?;
+    Ok(key.map(|key| AccountRef { key, id: id.to_owned() }))
+}
+
 /// Returns the number of deleted accounts that had this id.
 pub fn count_deleted(at: &Snapshot<'_>, id: &str) -> Result<i64> {
     at.read_value("SELECT count(*) FROM accounts WHERE id = ?1 AND deleted_at IS NOT NULL", [id])

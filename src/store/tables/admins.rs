@@ -45,6 +45,15 @@ fn build_select(condition: &str) -> String {
     format!("SELECT {COLUMNS}, {ACCOUNT_ID}, password_digest, totp_secret, totp_last_step FROM admins c {condition}")
 }
 
+/// Frees the e-mail address of an admin of a deleted account for another admin. The admin stays, for the audit log.
+pub fn free_email_of_deleted_account(tx: &Tx<'_>, email_key: &str) -> Result<()> {
+    tx.run(
+        "UPDATE admins SET email_key = 'deleted ' || id WHERE email_key = ?1
+             AND account IN (SELECT a.account FROM accounts a WHERE a.deleted_at IS NOT NULL)",
+        [email_key],
+    )
+}
+
 /// Inserts an admin of an account whose values the caller has validated. `email_key` is the e-mail address normalized for
 /// comparison.
 ///

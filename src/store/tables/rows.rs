@@ -53,7 +53,8 @@ pub(super) fn build_account_condition(filter: Option<&AccountFilter>) -> (&'stat
         None => ("?1 IS NULL", Value::Null),
         Some(AccountFilter::Only(account)) => ("account = ?1", Value::Integer(account.key)),
         Some(AccountFilter::WithId(id)) => {
-            ("account IN (SELECT a.account FROM accounts a WHERE a.id = ?1)", Value::Text(id.clone()))
+            let condition = "account = (SELECT max(a.account) FROM accounts a WHERE a.id = ?1)";
+            (condition, Value::Text(id.clone()))
         }
     }
 }

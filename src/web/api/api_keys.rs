@@ -18,6 +18,7 @@ use crate::web::api::cursor::{CursorPage, PageQuery};
 use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::{ApiRequest, DisplayName, RequestTimestamp};
 use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
+use crate::web::api::tokens::resolve_expiry;
 use actix_web::http::StatusCode;
 
 /// A permission, deserialized from its API name.
@@ -103,12 +104,15 @@ pub(super) struct CreateApiKeyBody {
         pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
     )]
     account_id: Option<String>,
-    /// Permissions of the key, only such that the caller has; default: all permissions of the caller, for the key of an
-    /// account without `system.admin`, which has no effect for accounts
+    /// Permissions of the key, only such that the caller has; default: all permissions of the caller. The key of an
+    /// account cannot have `system.admin`
     #[schema(min_items = 1, value_type = Option<Vec<PermissionValue>>, inline)]
     permissions: Option<Vec<PermissionValue>>,
     /// When the key expires; default: never, or when the key of the caller expires. It cannot be later than that. A time in the past is a conflict
     expires_at: Option<RequestTimestamp>,
+    /// Lifetime in seconds; with `expiresAt`, the earlier time applies
+    #[schema(minimum = 1, maximum = 315_360_000)]
+    expires_in: Option<u32>,
 }
 
 /// Filters
@@ -172,7 +176,7 @@ pub(super) async fn create_api_key(allowed: AllowedCaller<OperatorOnly<System>>,
 /// Reads a request to create a key.
 ///
 /// # Errors
-/// 403 for an account outside the account scope of the call.
+/// 403 for an account outside the account scope of the call. 400 for a lifetime out of range.
 fn read_new_key(body: CreateApiKeyBody, context: &AuditContext, secret: &BearerToken) -> Result<NewApiKey, ApiError> {
     let mut new = NewApiKey::new(clock::new_id(), secret, body.name.0);
     new.account = body.account_id.or(context.scope.account_id().map(str::to_owned));
@@ -182,7 +186,7 @@ fn read_new_key(body: CreateApiKeyBody, context: &AuditContext, secret: &BearerT
     let default = api_keys::default_permissions(new.account.as_deref(), context.authority.permissions);
     new.permissions =
         body.permissions.map_or(default, |given| given.into_iter().map(|permission| permission.0).collect());
-    new.expires_at = context.authority.limit_expiry(body.expires_at.map(|timestamp| timestamp.0));
+    new.expires_at = context.authority.limit_expiry(resolve_expiry(body.expires_at, body.expires_in)?);
     Ok(new)
 }
 

@@ -181,7 +181,10 @@ pub(super) struct EventPage {
 pub(super) async fn list_events(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let query = call.query::<FeedQuery>()?;
     let (start, limit, wait) = (query.start()?, query.limit()?, query.wait()?);
-    let filter = query.into_query(&allowed.context.scope);
+    let mut filter = query.into_query(&allowed.context.scope);
+    if let Some(account) = filter.account.take() {
+        filter.account = Some(call.read_inline(|at| account_scope::resolve_filter(at, account))?);
+    }
     if let Start::After(after) = start {
         call.state.usage.feeds.record(&filter, after, clock::current_millis());
     }

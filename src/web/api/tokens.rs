@@ -109,21 +109,25 @@ pub(super) struct CreateTokenBody {
 
 impl CreateTokenBody {
     fn validate(&self) -> Result<(), ApiError> {
-        if self.expires_in.is_some_and(|seconds| !(1..=EXPIRES_IN_MAX).contains(&seconds)) {
-            let error = Reason::SecondsOutOfRange.on_field("expiresIn");
-            return Err(error.with("min", 1).with("max", EXPIRES_IN_MAX).into());
-        }
         if self.revoke_old_after.is_some_and(|seconds| seconds > OVERLAP_MAX) {
             let error = Reason::SecondsOutOfRange.on_field("revokeOldAfter");
             return Err(error.with("min", 0).with("max", OVERLAP_MAX).into());
         }
         Ok(())
     }
+}
 
-    fn expires_at(&self) -> Option<Millis> {
-        let after = self.expires_in.map(|seconds| clock::current_millis() + seconds_to_millis(seconds));
-        self.expires_at.map(|timestamp| timestamp.0).into_iter().chain(after).min()
+/// Returns the earlier one of a requested expiry and the end of a requested lifetime in seconds.
+///
+/// # Errors
+/// 400 for a lifetime out of range.
+pub(super) fn resolve_expiry(at: Option<RequestTimestamp>, lifetime: Option<u32>) -> Result<Option<Millis>, ApiError> {
+    if lifetime.is_some_and(|seconds| !(1..=EXPIRES_IN_MAX).contains(&seconds)) {
+        let error = Reason::SecondsOutOfRange.on_field("expiresIn");
+        return Err(error.with("min", 1).with("max", EXPIRES_IN_MAX).into());
     }
+    let after = lifetime.map(|seconds| clock::current_millis() + seconds_to_millis(seconds));
+    Ok(at.map(|timestamp| timestamp.0).into_iter().chain(after).min())
 }
 
 fn seconds_to_millis(seconds: u32) -> Millis {
@@ -178,8 +182,8 @@ async fn issue_token(allowed: AllowedCaller<MintTokens>, call: ApiRequest) -> Ap
     find_configuration(&call.state.store, &context, &id)?;
     let body = call.optional_body::<CreateTokenBody>().await?;
     body.validate()?;
+    let expires_at = context.authority.limit_expiry(resolve_expiry(body.expires_at, body.expires_in)?);
     let token = generate_token()?;
-    let expires_at = context.authority.limit_expiry(body.expires_at());
     let overlap = body.revoke_old_after.map(seconds_to_millis);
     let label = body.label.map_or_else(|| "rotated token".to_owned(), |label| label.0);
     let rights = body.rights.unwrap_or(TokenRights::All);

@@ -83,7 +83,11 @@ fn each_operation_is_allowed_only_with_its_permissions() {
     let app = App::shared();
     let flags = |set: &[&'static str]| set.iter().flat_map(|&one| ["--permission", one]).collect::<Vec<_>>();
     let operators: Vec<_> = permission_sets().into_iter().map(|set| (app.keyed(&flags(&set)), set)).collect();
-    let accounts: Vec<_> = permission_sets().into_iter().map(|set| (app.account_key("access", &set), set)).collect();
+    // The key of an account cannot have this permission.
+    let without_system =
+        |set: Vec<&'static str>| set.into_iter().filter(|one| *one != "system.admin").collect::<Vec<_>>();
+    let of_accounts = permission_sets().into_iter().map(without_system).filter(|set| !set.is_empty());
+    let accounts: Vec<_> = of_accounts.map(|set| (app.account_key("access", &set), set)).collect();
     let token = app.operator().configuration("access", "other").token;
     let wrong = ["", "rck_wrong", "x", token.as_str(), "a.b.c", "eyJhbGciOiJub25lIn0.e30."];
     for ((path, method), needs) in table() {

@@ -73,9 +73,6 @@ fn the_key_of_an_account_never_has_operator_permissions() {
     assert_eq!(made.json["accountId"], "keys-of-one");
     assert!(!made.json["permissions"].to_string().contains("system.admin"));
     app.anonymous().with(&made.text("secret")).get(KEYS).problem(403);
-    let only = json!({"name": "Theirs", "accountId": "keys-of-one", "permissions": ["system.admin"]});
-    let named = operator.post(KEYS, &only).answered(201);
-    app.anonymous().with(&named.text("secret")).get(KEYS).problem(403);
 }
 
 #[test]
@@ -173,4 +170,39 @@ fn the_command_line_makes_lists_and_revokes_keys() {
     let again = app.rollcall(&["api-key", "revoke", id]);
     assert_eq!(again.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&again.stderr).contains(id));
+}
+
+#[test]
+fn a_lifetime_in_seconds_limits_a_key() {
+    let app = App::shared();
+    let operator = app.operator();
+    let create = |body: &Value| operator.post(KEYS, body);
+    let end = |body: Value| {
+        let text = create(&body).answered(201).text("expiresAt");
+        text.parse::<jiff::Timestamp>().unwrap().as_second() - jiff::Timestamp::now().as_second()
+    };
+    let left = end(json!({"name": "an hour", "expiresIn": 3600}));
+    assert!((3500..=3600).contains(&left), "{left}");
+    let left = end(json!({"name": "the earlier one", "expiresIn": 3600, "expiresAt": "2099-01-01T00:00:00Z"}));
+    assert!((3500..=3600).contains(&left), "{left}");
+    for seconds in [json!(0), json!(315_360_001)] {
+        let refused = create(&json!({"name": "x", "expiresIn": seconds})).problem(400);
+        assert_eq!(refused.json["errorCode"], "seconds_out_of_range", "{}", refused.json);
+    }
+    create(&json!({"name": "x", "expiresIn": "3600"})).problem(400);
+}
+
+#[test]
+fn the_key_of_an_account_cannot_have_the_permission_of_the_operator() {
+    let app = App::shared();
+    let operator = app.operator();
+    let body = json!({"name": "x", "permissions": ["provisioning.read", "system.admin"]});
+    let mut with_account = body.clone();
+    with_account["accountId"] = json!("keys-refused");
+    for refused in [operator.post(KEYS, &with_account), operator.for_account("keys-refused").post(KEYS, &body)] {
+        let refused = refused.problem(403);
+        assert_eq!(refused.json["errorCode"], "permission_of_operator");
+        assert!(refused.json.to_string().contains("system.admin"), "{}", refused.json);
+    }
+    operator.post(KEYS, &body).answered(201);
 }

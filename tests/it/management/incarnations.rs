@@ -129,10 +129,51 @@ fn a_later_account_with_the_same_id_sees_nothing_of_the_earlier_one() {
     let page = new.admin.get("/audit").answered(200);
     assert!(!page.contains(&old.configuration) && !page.contains(&email), "{}", page.text);
 
-    // The operator sees both, by the id.
-    let all = operator.get(&format!("/directory/resources/v1/audit?limit=500&account={ID}")).answered(200).json;
-    let all = all.to_string();
-    assert!(all.contains(&old.configuration) && all.contains(&new.configuration), "{all}");
+    // For the operator, the id is the new account too. Without it, both are in the lists.
+    for (list, named) in [("audit?limit=500", "account"), ("events?limit=1000", "account")] {
+        let path = format!("/directory/resources/v1/{list}");
+        let all = operator.get(&path).answered(200).json.to_string();
+        assert!(all.contains(&old.configuration) && all.contains(&new.configuration), "{all}");
+        let own = operator.get(&format!("{path}&{named}={ID}")).answered(200).json.to_string();
+        assert!(!own.contains(&old.configuration) && own.contains(&new.configuration), "{own}");
+    }
+    for (path, expected) in [("users", 1), ("leftovers", 0)] {
+        let path = format!("/directory/resources/v1/{path}?account={ID}");
+        assert_eq!(count(&operator, &path), expected, "{path}");
+    }
+    let other = format!("/directory/resources/v1/users?account={ID}&configuration={}", old.configuration);
+    assert_eq!(count(&operator, &other), 0);
+    let own = operator.get(&format!("/directory/resources/v1/api-keys?accountId={ID}")).answered(200).json;
+    assert_eq!(own["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_email_address_of_an_admin_of_a_deleted_account_can_be_used_again() {
+    let (app, _folder) = own_app();
+    // An admin can be disabled only while there is an owner.
+    Browser::owner(&app);
+    let operator = app.operator();
+    let email = "ada@acme.example";
+    let create =
+        |account: &str| app.rollcall(&["admin", "create", "--email", email, "--role", "viewer", "--account", account]);
+    let add_account = |id: &str| operator.post(ACCOUNTS, &json!({"id": id})).answered(201);
+    add_account(ID);
+    let made = create(ID);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert_eq!(create(ID).status.code(), Some(1), "the address is in use");
+    operator.delete(&format!("{ACCOUNTS}/{ID}")).answered(204);
+    // The address stays that of the disabled admin until another admin gets it.
+    assert_eq!(app.rollcall(&["admin", "enable", email]).status.code(), Some(1));
+    add_account(ID);
+    let made = create(ID);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert_eq!(create(ID).status.code(), Some(1), "the address is in use again");
+    // Every command that names the address means the new admin.
+    for command in ["disable", "enable"] {
+        let done = app.rollcall(&["admin", command, email]);
+        assert!(done.status.success(), "{command}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    assert!(app.rollcall(&["check"]).status.success());
 }
 
 #[test]

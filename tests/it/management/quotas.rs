@@ -221,7 +221,7 @@ fn only_the_operator_changes_limits_and_everyone_of_the_account_sees_them() {
         quota(&displayed, "users"),
         json!({"quota": "users", "used": 0, "limit": 1_000_000, "percent": 0, "isOverride": false})
     );
-    let own = app.account_key("quota-rights", &["provisioning.read", "provisioning.create", "system.admin"]);
+    let own = app.account_key("quota-rights", &["provisioning.read", "provisioning.create"]);
     for path in [quotas_of(&client), account_quotas("quota-rights")] {
         own.get(&path).answered(200);
         own.patch(&path, &json!({"users": 0})).problem(403);

@@ -78,6 +78,32 @@ fn a_code_without_the_password_is_refused() {
 }
 
 #[test]
+fn a_set_up_is_confirmed_once() {
+    wait_for_early_step();
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
+    let begin = |owner: &mut Browser| {
+        let page = owner.submit("/profile/codes", &[("present", PASSWORD)]).answered(200);
+        let secret = page.between("id=\"secret\" type=\"text\" readonly value=\"", "\"").to_owned();
+        (secret, page.between("name=\"sealed\" value=\"", "\"").to_owned())
+    };
+    let confirm = |owner: &mut Browser, (secret, sealed): &(String, String)| {
+        owner.submit("/profile/codes/confirm", &[("sealed", sealed), ("code", &code(secret, 0))]).status
+    };
+    let (first, second) = (begin(&mut owner), begin(&mut owner));
+    assert_eq!(confirm(&mut owner, &first), 200);
+    // It cannot be repeated, and what began earlier cannot replace the codes.
+    assert_eq!(confirm(&mut owner, &first), 409);
+    assert_eq!(confirm(&mut owner, &second), 409);
+    owner.submit("/profile/codes/off", &[("present", PASSWORD)]).answered(200);
+    // The codes are off as they were when it began, and the form still works once only.
+    assert_eq!(confirm(&mut owner, &first), 409);
+    let third = begin(&mut owner);
+    assert_eq!(confirm(&mut owner, &third), 200);
+    assert_eq!(confirm(&mut owner, &third), 409);
+}
+
+#[test]
 fn codes_are_switched_off_with_the_password() {
     wait_for_early_step();
     let (app, _folder) = own_app();

@@ -28,6 +28,21 @@ fn documents_must_match_the_schemas_exactly() {
 }
 
 #[test]
+fn filters_have_double_quotes_and_names_of_attributes_have_no_filter() {
+    let client = App::shared().configuration_with_preset("strict");
+    let path = format!("/Users/{}", client.created("/Users", &user("quotes")));
+    client.patch(&path, &operation("add", "emails[type eq 'work'].value", &json!("a@x"))).refused(400, "invalidFilter");
+    for names in ["emails[type%20eq%20%22work%22]", "emails[type%20eq%20%22work%22].value"] {
+        for parameter in ["attributes", "excludedAttributes"] {
+            for target in [&path[..], "/Users"] {
+                client.get(&format!("{target}?{parameter}={names}")).refused(400, "invalidValue");
+            }
+        }
+        client.get(&format!("/Users?sortBy={names}")).refused(400, "invalidPath");
+    }
+}
+
+#[test]
 fn countries_have_codes_and_certificates_are_certificates() {
     //
     let strict = App::shared().configuration_with_preset("strict");

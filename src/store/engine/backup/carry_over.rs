@@ -8,6 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params, params_from_iter};
 
 use crate::clock::{self, Millis};
+use crate::model::permission::Permissions;
 
 /// A credential that ends at a time: table, key column, column of the end, plural name.
 const ENDED_CREDENTIALS: [(&str, &str, &str, &str); 3] = [
@@ -67,6 +68,11 @@ fn carry_over_rows(
             add_count(notes, limited, &format!("{name} keep an earlier expiry that was set after the backup"));
         }
     }
+    for (table, step, sentence) in CLOSED_ACCESS {
+        if has_table(replaced, table)? && has_table(restored, table)? {
+            add_count(notes, step(restored, replaced)?, sentence);
+        }
+    }
     if has_table(replaced, "admins")? && has_table(restored, "admins")? {
         carry_over_admins(restored, replaced, now, notes)?;
     }
@@ -83,6 +89,69 @@ fn carry_over_rows(
     }
     Ok(())
 }
+
+/// Self-service that was switched off after the backup stays off.
+fn carry_over_self_service(restored: &Connection, replaced: &Connection) -> rusqlite::Result<usize> {
+    let is_off = replaced.prepare("SELECT 1 FROM instance WHERE key = 'self_service' AND value = 'off'")?.exists([])?;
+    if !is_off {
+        return Ok(0);
+    }
+    restored.execute(
+        "INSERT INTO instance (key, value) VALUES ('self_service', 'off')
+         ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
+        [],
+    )
+}
+
+/// Permissions that a role has lost after the backup stay removed. Returns the number of such roles.
+fn carry_over_role_permissions(restored: &Connection, replaced: &Connection) -> rusqlite::Result<usize> {
+    let roles: Vec<(String, String)> = replaced
+        .prepare("SELECT id, permissions FROM roles")?
+        .query_map([], |row| row.try_into())?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut count = 0;
+    for (id, newer) in roles {
+        let older: Option<String> =
+            restored.query_row("SELECT permissions FROM roles WHERE id = ?1", [&id], |row| row.get(0)).optional()?;
+        let (Some(older), newer) = (older, Permissions::from_key_list(&newer)) else { continue };
+        let older = Permissions::from_key_list(&older);
+        if !newer.contains_all(older) {
+            let both = older.intersection(newer).key_list();
+            count += restored.execute("UPDATE roles SET permissions = ?2 WHERE id = ?1", [&id, &both])?;
+        }
+    }
+    Ok(count)
+}
+
+/// The provider of single sign-on of a file: settings, encrypted secret and revision.
+type ProviderRow = (String, Option<Vec<u8>>, i64);
+
+/// The provider of single sign-on stays as it is in the replaced file: with its domains, requirements and roles, or removed.
+/// Without one in the backup there is none, because a provider opens access. Returns whether it changed.
+fn carry_over_sso_provider(restored: &Connection, replaced: &Connection) -> rusqlite::Result<usize> {
+    let find = |file: &Connection| -> rusqlite::Result<Option<ProviderRow>> {
+        let sql = "SELECT agreement, client_secret, revision FROM sso_provider";
+        file.query_row(sql, [], |row| row.try_into()).optional()
+    };
+    match (find(restored)?, find(replaced)?) {
+        (Some(_), None) => restored.execute("DELETE FROM sso_provider", []),
+        (Some(older), Some(newer)) if older != newer => restored.execute(
+            "UPDATE sso_provider SET agreement = ?1, client_secret = ?2, revision = ?3",
+            params![newer.0, newer.1, newer.2],
+        ),
+        _ => Ok(0),
+    }
+}
+
+/// Copies a change from the replaced file and returns how many there are.
+type CarryOverStep = fn(&Connection, &Connection) -> rusqlite::Result<usize>;
+
+/// Settings that close access: table, step, and the sentence after the number of changes.
+const CLOSED_ACCESS: [(&str, CarryOverStep, &str); 3] = [
+    ("instance", carry_over_self_service, "switch (self-service) that was turned off after the backup stays off"),
+    ("roles", carry_over_role_permissions, "roles do not get back permissions that were removed after the backup"),
+    ("sso_provider", carry_over_sso_provider, "single sign-on provider stays as it was changed after the backup"),
+];
 
 fn add_count(notes: &mut Vec<String>, count: usize, sentence: &str) {
     if count > 0 {

@@ -90,14 +90,17 @@ fn record_lost_numbers(files: &DataFiles, incoming: &Path) -> BackupResult<bool>
         .map_err(|source| BackupError::Sqlite { path: incoming.to_owned(), source })
 }
 
-/// Refuses a file with triggers, views or tables of others.
+/// Refuses a file with triggers, views or tables of others, and one whose own tables or indexes are missing or changed.
 fn refuse_foreign_objects(source: &Path) -> BackupResult<()> {
-    let found = connection::connect_source(source).and_then(|file| foreign_objects::list_foreign_objects(&file));
-    let objects = found.map_err(|error| map_open_error(OpenError::sqlite(source, error)))?;
-    if objects.is_empty() {
+    let found = connection::connect_source(source).and_then(|file| foreign_objects::compare_schema(&file));
+    let found = found.map_err(|error| map_open_error(OpenError::sqlite(source, error)))?;
+    if let Some(detail) = found.describe_damage().into_iter().next() {
+        return Err(BackupError::DamagedBackup { path: source.to_owned(), detail });
+    }
+    if found.foreign.is_empty() {
         return Ok(());
     }
-    Err(BackupError::ForeignObjects { path: source.to_owned(), objects: objects.join(", ") })
+    Err(BackupError::ForeignObjects { path: source.to_owned(), objects: found.foreign.join(", ") })
 }
 
 /// Ends the sessions in the restored file, and carries over the revocations of the previous database.

@@ -34,6 +34,10 @@ const RECOVERY_BYTES: usize = 10;
 const RECOVERY_CODES: usize = 10;
 /// Cookie that names the admin who gave the right password, until the code is given too.
 const COOKIE: &str = "rc_code";
+/// Kind of a sealed set-up.
+const SETUP: &str = "new one-time codes";
+/// Longest time between the start of a set-up and its confirmation, in milliseconds.
+const SETUP_AGE_MAX: Millis = 15 * 60 * 1000;
 /// What the code is for.
 const SIGNS_IN: &str = "sign-in";
 const LINKS: &str = "link";
@@ -72,6 +76,27 @@ struct CodeForm {
     code: String,
 }
 
+/// A set-up of one-time codes that is not confirmed yet. The form carries it, encrypted for the session.
+struct PendingSetup {
+    /// The new secret.
+    key: Vec<u8>,
+    expires_at: Millis,
+    /// Fingerprint of the codes that the set-up replaces, so that it is confirmed at most once.
+    replaces: TokenDigest,
+}
+
+impl PendingSetup {
+    fn to_bytes(&self) -> Vec<u8> {
+        [&self.expires_at.to_be_bytes()[..], &self.replaces, &self.key].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (expires_at, rest) = bytes.split_first_chunk()?;
+        let (replaces, key) = rest.split_first_chunk()?;
+        Some(Self { key: key.to_vec(), expires_at: Millis::from_be_bytes(*expires_at), replaces: *replaces })
+    }
+}
+
 fn seal_text(key: &SigningKey, kind: &str, about: &str, text: Vec<u8>) -> Result<Vec<u8>, PageError> {
     let chance = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let sealed = key.sealer(kind, about).seal(&chance, text);
@@ -91,7 +116,10 @@ pub(crate) async fn begin_setup(admin: AnyAdmin, page_request: PageRequest) -> P
     }
     let chance = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
     let key = &chance[..SECRET_BYTES];
-    let sealed = seal_text(&page_request.state.signing.key, "new one-time codes", &admin.signed.session, key.to_vec())?;
+    let id = &admin.signed.admin;
+    let replaces = page_request.read_inline(|at| one_time_codes::fingerprint_codes(at, id))?;
+    let setup = PendingSetup { key: key.to_vec(), expires_at: clock::current_millis() + SETUP_AGE_MAX, replaces };
+    let sealed = seal_text(&page_request.state.signing.key, SETUP, &admin.signed.session, setup.to_bytes())?;
     Ok(render_page(200, &TotpSetupPage::new(&admin, key, URL_SAFE_NO_PAD.encode(sealed), Vec::new())))
 }
 
@@ -106,15 +134,26 @@ struct RecoveryPage {
 pub(crate) async fn confirm_setup(admin: AnyAdmin, page_request: PageRequest) -> PageResult {
     let fields = page_request.form::<CodeForm>(&admin.signed).await?;
     let bytes = URL_SAFE_NO_PAD.decode(&fields.sealed).unwrap_or_default();
-    let Some(key) = open_sealed(&page_request.state.signing.key, "new one-time codes", &admin.signed.session, &bytes)
-    else {
+    let opened = open_sealed(&page_request.state.signing.key, SETUP, &admin.signed.session, &bytes);
+    let Some(PendingSetup { key, expires_at, replaces }) = opened.as_deref().and_then(PendingSetup::from_bytes) else {
         return Err(PageError::ForeignForm);
     };
-    let Some(step) = totp::find_time_step(&key, &fields.code, clock::current_millis()) else {
+    let now = clock::current_millis();
+    if expires_at <= now {
+        return Err(Error::new(Reason::CodesSetupUsed).into());
+    }
+    let Some(step) = totp::find_time_step(&key, &fields.code, now) else {
         let sentence = "This is not the present code. Look whether the clock of the device is right.".to_owned();
         let problems = vec![FormError { field: "code", sentence }];
         return Ok(render_page(422, &TotpSetupPage::new(&admin, &key, fields.sealed, problems)));
     };
+    if !page_request.state.limits.used_attempts.use_attempt(
+        secret::digest_text(&URL_SAFE_NO_PAD.encode(&bytes)),
+        now,
+        expires_at,
+    ) {
+        return Err(Error::new(Reason::CodesSetupUsed).into());
+    }
     let sealed_key = seal_text(&page_request.state.signing.key, "one-time codes", &admin.signed.admin, key)?;
     let mut recovery_codes = Vec::new();
     for _ in 0..RECOVERY_CODES {
@@ -124,7 +163,7 @@ pub(crate) async fn confirm_setup(admin: AnyAdmin, page_request: PageRequest) ->
     let (context, id) = (admin.context, admin.signed.admin.clone());
     let digests: Vec<TokenDigest> = recovery_codes.iter().map(|code| recovery_digest(&id, code)).collect();
     let enable = move |tx: &Tx<'_>| {
-        let setup = CodesSetup { sealed_secret: &sealed_key, confirmed_step: step, recovery: &digests };
+        let setup = CodesSetup { sealed_secret: &sealed_key, confirmed_step: step, recovery: &digests, replaces };
         one_time_codes::enable_codes(tx, &context, &id, &setup)
     };
     page_request.write(enable).await?;
