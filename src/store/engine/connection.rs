@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::store::engine::files::DataFiles;
 use crate::store::engine::open_error::OpenError;
@@ -33,15 +33,13 @@ const LOG_MAX_BYTES: i64 = 32 << 20;
 /// file is not a database, not a Rollcall database, damaged in its first pages, or newer than this program.
 pub(crate) fn probe_file(path: &Path) -> Result<i32, OpenError> {
     let failed = |error| OpenError::sqlite(path, error);
-    let connection = open_connection(path, reader_flags()).map_err(failed)?;
-    let (application, version, empty): (i32, i32, bool) = connection
-        .query_row(
-            "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
-                    NOT EXISTS (SELECT 1 FROM sqlite_schema)",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )
-        .map_err(failed)?;
+    // A first start that was interrupted leaves a rollback journal. Only a connection for writing can roll it back.
+    let (connection, (application, version, empty)) = match probe_with(path, reader_flags()) {
+        Err(error) if error.sqlite_error().is_some_and(|code| code.extended_code == ffi::SQLITE_READONLY_ROLLBACK) => {
+            probe_with(path, writer_flags()).map_err(failed)?
+        }
+        probed => probed.map_err(failed)?,
+    };
     if empty && application == 0 && version == 0 {
         return Ok(0);
     }
@@ -56,10 +54,25 @@ pub(crate) fn probe_file(path: &Path) -> Result<i32, OpenError> {
     Ok(version)
 }
 
+/// Returns the connection, the application id, the schema version, and whether there are no tables.
+fn probe_with(path: &Path, flags: OpenFlags) -> rusqlite::Result<(Connection, (i32, i32, bool))> {
+    let connection = open_connection(path, flags)?;
+    let found = connection.query_row(
+        "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
+                NOT EXISTS (SELECT 1 FROM sqlite_schema)",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+    )?;
+    Ok((connection, found))
+}
+
+fn writer_flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
+}
+
 /// Opens a connection for writing. With `synchronous=FULL` an acknowledged write survives a power failure.
 pub(crate) fn connect_writer(files: &DataFiles) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let connection = open_connection(&files.database, flags)?;
+    let connection = open_connection(&files.database, writer_flags())?;
     set_up_connection(&connection)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
     use_write_ahead_log(&connection)?;
@@ -74,8 +87,7 @@ pub(crate) fn connect_writer(files: &DataFiles) -> rusqlite::Result<Connection> 
 
 /// Opens the connection of the checkpointer. `synchronous=FULL` syncs the log in front of the pages that are copied.
 pub(crate) fn connect_checkpointer(files: &DataFiles) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let connection = Connection::open_with_flags(&files.database, flags)?;
+    let connection = Connection::open_with_flags(&files.database, writer_flags())?;
     connection.execute_batch(&format!("PRAGMA synchronous = FULL; PRAGMA cache_size = {CHECKPOINT_CACHE_KIB};"))?;
     Ok(connection)
 }

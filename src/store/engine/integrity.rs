@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, ffi};
 
 use crate::store::SharedState;
 use crate::store::engine::files::DataFiles;
@@ -39,9 +39,22 @@ pub(crate) fn run_quick_check(connection: &Connection, shared: &Arc<SharedState>
     }
 }
 
-fn find_first_problem(connection: &Connection) -> rusqlite::Result<Option<String>> {
+pub(crate) fn find_first_problem(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    check_page_was_read(&found)?;
     Ok((found != "ok").then_some(found))
+}
+
+/// The check of SQLite also lists pages that could not be read. That is a failure of the disk, and not damage: the page may
+/// be intact.
+fn check_page_was_read(finding: &str) -> rusqlite::Result<()> {
+    let code = finding.rsplit_once("error code=").and_then(|(_, code)| code.trim().parse().ok());
+    match code.map(ffi::Error::new) {
+        Some(error) if error.code == ErrorCode::SystemIoFailure => {
+            Err(rusqlite::Error::SqliteFailure(error, Some(finding.to_owned())))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn continue_check_in_background(shared: &Arc<SharedState>) -> Result<(), OpenError> {
@@ -183,11 +196,12 @@ pub(crate) fn find_page_damage(connection: &Connection) -> rusqlite::Result<Vec<
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     found.retain(|line| line != "ok");
+    found.iter().try_for_each(|finding| check_page_was_read(finding))?;
     Ok(found)
 }
 
 /// Returns up to 100 findings about damaged pages and inconsistent rows.
-fn collect_findings(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(crate) fn collect_findings(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut found = find_page_damage(connection)?;
     if !found.is_empty() {
         // Row checks are meaningless on damaged pages.
@@ -214,4 +228,21 @@ fn collect_findings(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_could_not_be_read_is_no_damage() {
+        for (finding, is_failure) in [
+            ("*** in database main ***\nTree 7 page 7: unable to get the page. error code=266", true),
+            ("*** in database main ***\nTree 7 page 7: unable to get the page. error code=11", false),
+            ("*** in database main ***\nTree 7 page 7: btreeInitPage() returns error code 11", false),
+            ("ok", false),
+        ] {
+            assert_eq!(check_page_was_read(finding).is_err(), is_failure, "{finding}");
+        }
+    }
 }

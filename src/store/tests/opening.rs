@@ -43,6 +43,31 @@ fn filled() -> TempDir {
 }
 
 #[test]
+fn a_first_start_that_was_interrupted_does_not_prevent_the_next() {
+    let (other, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = other.path().join("rollcall.db");
+    let connection = Connection::open(&path).unwrap();
+    // More changes than the cache holds: they are in the file, and the journal to undo them is next to it.
+    connection
+        .execute_batch(
+            "PRAGMA cache_size = 5;
+             BEGIN IMMEDIATE;
+             CREATE TABLE accounts (id TEXT);
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+             INSERT INTO accounts SELECT printf('%0500d', i) FROM n;",
+        )
+        .unwrap();
+    for name in ["rollcall.db", "rollcall.db-journal"] {
+        fs::copy(other.path().join(name), folder.path().join(name)).unwrap();
+    }
+    fs::set_permissions(database(&folder), Permissions::from_mode(0o600)).unwrap();
+    assert!(fs::metadata(database(&folder)).unwrap().len() > 0);
+    let store = Store::open_for_server(folder.path()).unwrap();
+    store.write_blocking_without_savepoint(set("k")).unwrap();
+    assert!(store.is_intact());
+}
+
+#[test]
 fn a_new_folder_and_its_files_are_private_to_the_owner() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("a").join("b");
