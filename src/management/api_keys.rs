@@ -54,7 +54,8 @@ pub fn default_permissions(account: Option<&str>, most: Permissions) -> Permissi
 /// Creates a key and returns it.
 ///
 /// # Errors
-/// `Invalid` names an invalid argument, or a permission that the key of an account cannot have. 403 for permissions that the caller lacks, or an expiry after that of the caller.
+/// `Invalid` names an invalid argument. 403 for permissions that the caller lacks or the key of an account cannot have, and
+/// for an expiry after that of the caller.
 /// `Conflict` if the expiry is in the past. It can fail after its first change: run it with `Store::write`.
 pub fn create_api_key(tx: &Tx<'_>, context: &AuditContext, new: &NewApiKey) -> Result<ApiKey> {
     let name = new.name.trim();

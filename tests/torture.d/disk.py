@@ -32,13 +32,13 @@ class Disk:
 
     def __init__(self, folder, data, is_simulated=False):
         self.data, self.folder = pathlib.Path(data), pathlib.Path(folder)
-        self.library = build_library(folder, HERE / "faulty_disk.c")
+        preloaded = build_library(folder, HERE / "faulty_disk.c")
         self.control_file = self.folder / "control"
         self.control_file.write_bytes(bytes(4096))
         self.journal = self.folder / "journal" if is_simulated else None
         with open(self.control_file, "r+b") as file:
             self.control = mmap.mmap(file.fileno(), 4096)
-        self.environment = {"LD_PRELOAD": str(self.library), "DISK_FOLDER": str(self.data), "DISK_CONTROL": str(self.control_file)}
+        self.environment = {"LD_PRELOAD": str(preloaded), "DISK_FOLDER": str(self.data), "DISK_CONTROL": str(self.control_file)}
         if self.journal:
             self.environment["DISK_JOURNAL"] = str(self.journal)
 

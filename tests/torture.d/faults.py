@@ -1,10 +1,18 @@
 """A short scenario of writes, during which a call of the operating system fails."""
 
-from disk import OPEN, SYNC, TRUNCATE, WRITE
+from disk import OPEN, SYNC, TRUNCATE, WRITE, Disk
 from model import read_all, read_scim
-from server import API, Failure, Unanswered, group, patch, user
+from server import API, Failure, Server, Unanswered, group, patch, user
 
 ALL_KINDS = WRITE | SYNC | TRUNCATE | OPEN
+
+
+def prepare(context):
+    """Returns a disk with faults, a server on it that is not started, and a scenario."""
+    site = context.site()
+    disk = Disk(context.folder, site.copy_to(context.folder / "data"))
+    server = Server(context.program, disk.data, ["--rate-limit", "0"], disk.environment)
+    return disk, server, Scenario(site, server)
 
 
 class Scenario:

@@ -6,20 +6,16 @@ No answer reports a success that is lost, the process does not end, and the serv
 import shutil
 import time
 
-from disk import ERRORS, Disk
-from faults import ALL_KINDS, Scenario
-from server import Failure, Server, user
+from disk import ERRORS
+from faults import ALL_KINDS, prepare
+from server import Failure, user
 
 SECONDS = 14
 RECOVERY_SECONDS = 20
 
 
 def run(context):
-    site = context.site()
-    data = site.copy_to(context.folder / "data")
-    disk = Disk(context.folder, data)
-    server = Server(context.program, data, ["--rate-limit", "0"], disk.environment)
-    scenario = Scenario(site, server)
+    disk, server, scenario = prepare(context)
     server.start()
     scenario.run("warm")
     disk.count(ALL_KINDS)
@@ -47,7 +43,7 @@ def run(context):
     restart(server, scenario)
     server.kill()
     server.check()
-    shutil.rmtree(data)
+    shutil.rmtree(disk.data)
     return f"{done} of {len(faults)} faults, {failed} calls failed; {len(scenario.outcomes)} writes, 0 lost"
 
 

@@ -1,18 +1,14 @@
 """A read fails with EIO, which SQLite reports as damage: writes may stop until the restart, and nothing is lost or wrong."""
 
-from disk import ERRORS, READ, Disk
-from faults import Scenario
-from server import Failure, Server, user
+from disk import ERRORS, READ
+from faults import prepare
+from server import Failure, user
 
 SECONDS = 8
 
 
 def run(context):
-    site = context.site()
-    data = site.copy_to(context.folder / "data")
-    disk = Disk(context.folder, data)
-    server = Server(context.program, data, ["--rate-limit", "0"], disk.environment)
-    scenario = Scenario(site, server)
+    disk, server, scenario = prepare(context)
     rounds = failed = written = 0
     while context.continues(rounds, 10):
         server.start()
@@ -31,7 +27,7 @@ def run(context):
         if scenario.missing():
             raise Failure(f"acknowledged and lost: {scenario.missing()}")
         name = f"restarted{rounds}"
-        scenario.create(server.scim(site), name, "/Users", user(name))
+        scenario.create(server.scim(scenario.site), name, "/Users", user(name))
         if scenario.outcomes[name] != 201:
             raise Failure(f"a write after the restart got {scenario.outcomes[name]}: {server.last_log()}")
         written += sum(200 <= status < 300 for status in scenario.outcomes.values())

@@ -1,18 +1,14 @@
 """A write that was refused with "nothing was changed" has no effect after a kill and a restart."""
 
-from disk import SYNC, WRITE, ERRORS, Disk
-from faults import Scenario
-from server import Failure, Server
+from disk import SYNC, WRITE, ERRORS
+from faults import prepare
+from server import Failure
 
 SECONDS = 8
 
 
 def run(context):
-    site = context.site()
-    data = site.copy_to(context.folder / "data")
-    disk = Disk(context.folder, data)
-    server = Server(context.program, data, ["--rate-limit", "0"], disk.environment)
-    scenario = Scenario(site, server)
+    disk, server, scenario = prepare(context)
     rounds, refused = 0, 0
     while context.continues(rounds, 5):
         server.start()

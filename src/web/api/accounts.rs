@@ -1,5 +1,6 @@
 //! Accounts: the customers of the operator, identified by ids that the operator chooses.
 
+use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -14,7 +15,6 @@ use crate::store::Tx;
 use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::{ApiRequest, DisplayName};
 use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
-use actix_web::http::StatusCode;
 
 /// A customer of the operator
 #[derive(Debug, Serialize, ToSchema)]

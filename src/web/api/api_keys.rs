@@ -1,5 +1,6 @@
 //! API keys of the operator and of accounts.
 
+use actix_web::http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -19,7 +20,6 @@ use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::{ApiRequest, DisplayName, RequestTimestamp};
 use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
 use crate::web::api::tokens::resolve_expiry;
-use actix_web::http::StatusCode;
 
 /// A permission, deserialized from its API name.
 #[derive(Debug, Clone, Copy)]

@@ -1,5 +1,6 @@
 //! The five operations of the configuration API and its user count, compatible with existing clients.
 
+use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -18,7 +19,6 @@ use crate::store::Tx;
 use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
-use actix_web::http::StatusCode;
 
 /// Kind of identity provider
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]

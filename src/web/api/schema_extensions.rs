@@ -1,5 +1,6 @@
 //! Schema extensions of a configuration.
 
+use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -14,7 +15,6 @@ use crate::store::Tx;
 use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
-use actix_web::http::StatusCode;
 
 /// The resource type that a schema extends
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]

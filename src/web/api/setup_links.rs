@@ -1,5 +1,6 @@
 //! Set-up links of a configuration: with such a link, the IT admin of a customer connects the identity provider.
 
+use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,7 +14,6 @@ use crate::store::Tx;
 use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
-use actix_web::http::StatusCode;
 
 /// Path of links, below the public URL.
 const LINK_PATH: &str = "/s/";

@@ -1,5 +1,6 @@
 //! Bearer tokens of a configuration: list, create, update, revoke.
 
+use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,7 +16,6 @@ use crate::store::Tx;
 use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::{ApiRequest, DisplayName, RequestTimestamp};
 use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response, no_content_response};
-use actix_web::http::StatusCode;
 
 /// Maximum of `expiresIn` in seconds: ten years.
 pub(crate) const EXPIRES_IN_MAX: u32 = 315_360_000;

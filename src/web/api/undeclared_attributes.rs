@@ -1,5 +1,6 @@
 //! Attributes that an identity provider sends and no schema of the configuration declares.
 
+use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -15,7 +16,6 @@ use crate::store::Tx;
 use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_response};
-use actix_web::http::StatusCode;
 
 /// An attribute that the identity provider sends and no schema declares. Its values are not stored
 #[derive(Debug, Serialize, ToSchema)]
