@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, Client, Reply, Request, rollcall, serve_refuses, wait_until};
 use crate::caller::Caller;
+use crate::portal::browser::Browser;
 use crate::sample::user;
 
 /// Writes and syncs of the log that one new user needs, or more.
@@ -64,6 +65,17 @@ fn build_library(folder: &Path) -> std::path::PathBuf {
     library
 }
 
+/// Every page of the portal says that the server is read-only, on each worker that has a connection.
+fn check_portal_pages(browser: &Browser) {
+    for path in ["/connections", "/audit", "/profile"] {
+        wait_until("the page says it", || {
+            let page = browser.clone().get(path);
+            assert!(page.status == 503 || page.contains("The server is read-only."), "{path}: {}", page.text);
+            page.status == 200
+        });
+    }
+}
+
 #[test]
 fn a_database_that_moves_away_or_is_replaced_gets_no_acknowledged_write() {
     let folder = tempfile::tempdir().unwrap();
@@ -72,6 +84,10 @@ fn a_database_that_moves_away_or_is_replaced_gets_no_acknowledged_write() {
     let operator = app.operator();
     let first = client.created("/Users", &user("first"));
     client.get("/Users").answered(200);
+    let mut browser = Browser::owner(&app);
+    for _ in 0..20 {
+        assert!(!browser.get("/profile").answered(200).contains("read-only"));
+    }
     let (database, away) = (folder.path().join("rollcall.db"), folder.path().join("away"));
     let acknowledged = AtomicUsize::new(0);
     let is_moved = AtomicBool::new(false);
@@ -105,6 +121,7 @@ fn a_database_that_moves_away_or_is_replaced_gets_no_acknowledged_write() {
     assert!(refused.json["detail"].as_str().unwrap().contains("moved away"), "{:?}", refused.json);
     let api = operator.post("/directory/resources/v1/accounts", &json!({"id": "refused"})).problem(503);
     assert_eq!(api.json["errorCode"], "database_file_missing");
+    check_portal_pages(&browser);
     // Open connections still read the file.
     client.get(&format!("/Users/{first}")).answered(200);
     assert_eq!(client.get("/Users").answered(200).json["Resources"][0]["id"], first.as_str());

@@ -143,6 +143,7 @@ fn find_session(request: &HttpRequest, state: &Data<AppState>) -> Result<Option<
             .map(|cookie| Theme::from_key(cookie.value()))
             .unwrap_or_default(),
         wrong_codes: WrongCodesNotice::from_counted(&wrong_codes),
+        read_only: state.store.service_state().cause(),
         last_seen: session.last_seen_at,
         expires_at: (session.last_seen_at + lifetime.idle).min(session.created_at + lifetime.total),
     };

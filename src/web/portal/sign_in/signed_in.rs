@@ -4,6 +4,7 @@ use crate::clock::{self, Millis};
 use crate::management::sessions::WrongCodes;
 use crate::model::account::AccountRef;
 use crate::model::permission::{Permission, Permissions};
+use crate::model::service_state::ReadOnlyCause;
 use crate::store::WorkOwner;
 use crate::web::portal::time_zone::TimeZoneChoice;
 use crate::web::portal::timestamps;
@@ -70,6 +71,8 @@ pub(crate) struct SignedIn {
     pub(crate) zone: Option<TimeZoneChoice>,
     /// Wrong one-time codes that the admin has not confirmed to know of.
     pub(crate) wrong_codes: Option<WrongCodesNotice>,
+    /// Why the server accepts no changes at present.
+    pub(crate) read_only: Option<ReadOnlyCause>,
     /// Time of the last use.
     pub(super) last_seen: Millis,
     /// When the session expires if it is not used again.
