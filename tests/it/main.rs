@@ -11,6 +11,7 @@ mod clock;
 mod concurrency;
 mod conformance;
 mod doctor;
+mod document_memory;
 mod durability;
 mod errors;
 mod fair_shares;

@@ -1,23 +1,18 @@
 //! The memory of documents, counted by the allocator: parsing needs no more than what is reserved for it, and checking a
-//! parsed document needs little more. There is one test, because the allocator counts for the whole process.
+//! parsed document needs little more. The allocator counts per thread.
 
-use peak_alloc::PeakAlloc;
 use rollcall::scim::dialect::DialectRules;
 use rollcall::scim::json::{JsonLayout, VALUES_MAX, parse_json, parse_measured_json};
 use rollcall::scim::schema::{GROUP_TYPE, USER_TYPE};
 use rollcall::scim::validate::read_new_resource;
 
-#[global_allocator]
-static COUNTER: PeakAlloc = PeakAlloc;
-
 const MIB: usize = 1024 * 1024;
 
 /// Returns the result, and the most memory that was used at the same time, in bytes.
 fn count_memory<T>(run: impl FnOnce() -> T) -> (T, usize) {
-    let before = COUNTER.current_usage();
-    COUNTER.reset_peak_usage();
-    let result = run();
-    (result, COUNTER.peak_usage().saturating_sub(before))
+    let mut result = None;
+    let counted = allocation_counter::measure(|| result = Some(run()));
+    (result.unwrap(), usize::try_from(counted.bytes_max).unwrap())
 }
 
 /// A document whose size is a limit, and the most memory for it in MiB.
