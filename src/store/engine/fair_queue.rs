@@ -98,13 +98,17 @@ impl<T> FairQueue<T> {
         self.lanes.drain().flat_map(|(_, lane)| lane.items).flat_map(|(_, items)| items).collect()
     }
 
+    /// All items.
+    pub(crate) fn items(&self) -> impl Iterator<Item = &T> {
+        self.lanes.values().flat_map(|lane| lane.items.values()).flatten()
+    }
+
     /// The oldest item of each owner.
     pub(crate) fn list_heads(&self) -> impl Iterator<Item = &T> {
         self.lanes.values().flat_map(|lane| lane.items.values()).filter_map(VecDeque::front)
     }
 
-    #[cfg(test)]
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.length == 0
     }
 

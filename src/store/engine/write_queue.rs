@@ -1,11 +1,18 @@
-//! The queue between the callers and the writer thread: a fair queue with a lock, and what is known about its age.
+//! The queue between the callers and the writer thread: a fair queue with a lock, what is known about its age, and the end
+//! of writes that wait too long.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::store::engine::fair_queue::FairQueue;
 use crate::store::engine::owner::WorkOwner;
-use crate::store::engine::queued_write::QueuedWrite;
+use crate::store::engine::queued_write::{QueuedWrite, WithdrawableWrite};
+
+/// How long a caller waits for its write in any case.
+const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// A write that has waited for longer ends when the writer makes no progress for this time.
+const PROGRESS_MAX: Duration = Duration::from_secs(1);
 
 /// A write that left the queue.
 pub(crate) struct DueWrite {
@@ -33,12 +40,15 @@ struct WaitingWrite {
     write: Box<dyn QueuedWrite>,
 }
 
+/// A write of the running batch.
+struct RunningWrite {
+    queued_at: Instant,
+    ticket: Arc<dyn WithdrawableWrite>,
+}
+
 struct QueueState {
     lanes: FairQueue<WaitingWrite>,
-    /// When the oldest write of the running batch was queued.
-    running_since: Option<Instant>,
-    /// When the writer last completed a job or a batch.
-    progress_at: Instant,
+    running: Vec<RunningWrite>,
     /// Whether the writer waits for a write.
     is_idle: bool,
     is_closing: bool,
@@ -48,19 +58,58 @@ struct QueueState {
 pub(crate) struct WriteQueue {
     state: Mutex<QueueState>,
     arrived: Condvar,
+    progress: ProgressClock,
+}
+
+/// Since when the writer has made no progress. It changes only with the lock of the queue, and is read without it.
+struct ProgressClock {
+    base: Instant,
+    /// Microseconds since `base`, [`ProgressClock::NO_WORK`] if no write waits or runs.
+    since: AtomicU64,
+}
+
+impl ProgressClock {
+    const NO_WORK: u64 = u64::MAX;
+
+    fn new() -> Self {
+        Self { base: Instant::now(), since: AtomicU64::new(Self::NO_WORK) }
+    }
+
+    /// Records that the first write waits.
+    fn start_work(&self, at: Instant) {
+        if self.since.load(Ordering::Relaxed) == Self::NO_WORK {
+            self.since.store(self.micros_at(at), Ordering::Relaxed);
+        }
+    }
+
+    /// Records a completed job or batch.
+    fn record_progress(&self, has_work: bool) {
+        let since = if has_work { self.micros_at(Instant::now()) } else { Self::NO_WORK };
+        self.since.store(since, Ordering::Relaxed);
+    }
+
+    fn stalled_for(&self) -> Duration {
+        match self.since.load(Ordering::Relaxed) {
+            Self::NO_WORK => Duration::ZERO,
+            since => Duration::from_micros(self.micros_at(Instant::now()).saturating_sub(since)),
+        }
+    }
+
+    fn micros_at(&self, time: Instant) -> u64 {
+        u64::try_from(time.saturating_duration_since(self.base).as_micros()).unwrap_or(Self::NO_WORK - 1)
+    }
 }
 
 impl WriteQueue {
     pub(crate) fn new(capacity: usize) -> Self {
         let state = QueueState {
             lanes: FairQueue::new(capacity),
-            running_since: None,
-            progress_at: Instant::now(),
+            running: Vec::new(),
             is_idle: false,
             is_closing: false,
             has_ended: false,
         };
-        Self { state: Mutex::new(state), arrived: Condvar::new() }
+        Self { state: Mutex::new(state), arrived: Condvar::new(), progress: ProgressClock::new() }
     }
 
     pub(crate) fn push(&self, owner: WorkOwner, write: Box<dyn QueuedWrite>) -> Result<(), PushError> {
@@ -70,6 +119,7 @@ impl WriteQueue {
             return Err(PushError::Ended);
         }
         state.lanes.push(owner, WaitingWrite { queued_at, write }).map_err(|_| PushError::Full)?;
+        self.progress.start_work(queued_at);
         let wake = state.is_idle;
         drop(state);
         if wake {
@@ -85,7 +135,7 @@ impl WriteQueue {
             state.lanes.charge(used.owner, used.micros);
         }
         // This is called after a job of the batch.
-        state.progress_at = Instant::now();
+        self.progress.record_progress(true);
         loop {
             if let Some(due) = state.take_next() {
                 return Some(due);
@@ -123,9 +173,10 @@ impl WriteQueue {
         if let Some(used) = used {
             state.lanes.charge(used.owner, used.micros);
         }
-        state.running_since = None;
-        if !has_failed {
-            state.progress_at = Instant::now();
+        state.running.clear();
+        // The writes that wait have not waited for the failed batch alone.
+        if !has_failed || state.lanes.is_empty() {
+            self.progress.record_progress(!state.lanes.is_empty());
         }
     }
 
@@ -139,11 +190,17 @@ impl WriteQueue {
     pub(crate) fn end(&self) {
         let mut state = self.lock();
         state.has_ended = true;
-        state.running_since = None;
+        state.running.clear();
+        self.progress.record_progress(false);
         let dropped = state.lanes.clear();
         // Dropping a write wakes its caller.
         drop(state);
         drop(dropped);
+    }
+
+    /// Whether the writer thread has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().has_ended
     }
 
     /// How long the oldest write has waited for its result.
@@ -154,8 +211,30 @@ impl WriteQueue {
     /// How long the writer has made no progress although a write waits. Unlike the age of the oldest write, it does not
     /// grow because one owner has queued a lot of work.
     pub(crate) fn stalled_for(&self) -> Duration {
+        self.progress.stalled_for()
+    }
+
+    /// Ends the writes that have waited too long, if the writer makes no progress. Returns when the next one is due.
+    pub(crate) fn withdraw_overdue(&self) -> Option<Duration> {
+        let stalled_for = self.stalled_for();
+        if stalled_for < PROGRESS_MAX {
+            return None;
+        }
         let state = self.lock();
-        state.oldest().map_or(Duration::ZERO, |oldest| oldest.max(state.progress_at).elapsed())
+        let waiting = state.lanes.items().map(|waiting| (waiting.queued_at, waiting.write.ticket()));
+        let running = state.running.iter().map(|running| (running.queued_at, Arc::clone(&running.ticket)));
+        let writes: Vec<_> = waiting.chain(running).collect();
+        drop(state);
+        let mut next = None;
+        for (queued_at, ticket) in writes {
+            let left = WRITE_DEADLINE.saturating_sub(queued_at.elapsed());
+            if left.is_zero() {
+                ticket.withdraw();
+            } else {
+                next = Some(next.map_or(left, |next: Duration| next.min(left)));
+            }
+        }
+        next
     }
 
     fn wait<'q>(&self, mut state: MutexGuard<'q, QueueState>, limit: Option<Duration>) -> MutexGuard<'q, QueueState> {
@@ -176,11 +255,15 @@ impl WriteQueue {
 impl QueueState {
     fn take_next(&mut self) -> Option<DueWrite> {
         let (owner, WaitingWrite { queued_at, write }) = self.lanes.pop()?;
-        self.running_since = Some(self.running_since.map_or(queued_at, |since| since.min(queued_at)));
+        self.running.push(RunningWrite { queued_at, ticket: write.ticket() });
         Some(DueWrite { owner, write })
     }
 
     fn oldest(&self) -> Option<Instant> {
-        self.lanes.list_heads().map(|head| head.queued_at).chain(self.running_since).min()
+        self.lanes
+            .list_heads()
+            .map(|head| head.queued_at)
+            .chain(self.running.iter().map(|running| running.queued_at))
+            .min()
     }
 }

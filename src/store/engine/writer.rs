@@ -2,7 +2,7 @@
 //! after the commit that contains it, so an acknowledged write survives a power failure.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -20,7 +20,9 @@ use crate::store::engine::checkpointer::Checkpointer;
 use crate::store::engine::fair_queue;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::owner::WorkOwner;
-use crate::store::engine::queued_write::{Isolation, QueuedWrite, WriteVerdict};
+use crate::store::engine::queued_write::{
+    Isolation, QueuedWrite, ResultSender, WithdrawableWrite, WriteTicket, WriteVerdict,
+};
 use crate::store::engine::service::monitor::refuse_write;
 use crate::store::engine::snapshot::Tx;
 use crate::store::engine::write_queue::{PushError, WriteQueue};
@@ -29,45 +31,21 @@ use crate::store::engine::write_queue::{PushError, WriteQueue};
 /// instead of waiting until it times out.
 pub(crate) const QUEUE_MAX: usize = 1_024;
 
-/// How long a caller waits for its write in any case.
-const WRITE_DEADLINE: Duration = Duration::from_secs(10);
-/// A write that has waited for longer ends when the writer makes no progress for this time.
-const PROGRESS_MAX: Duration = Duration::from_secs(1);
+/// Longest time between two looks for writes that wait too long.
+const DEADLINE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What has happened to a queued write.
-#[derive(Default)]
-struct WriteTicket(AtomicU8);
-
-impl WriteTicket {
-    const STARTED: u8 = 1;
-    const WITHDRAWN: u8 = 2;
-
-    /// Starts the write, unless it was withdrawn.
-    fn start(&self) -> bool {
-        self.0.compare_exchange(0, Self::STARTED, Ordering::SeqCst, Ordering::SeqCst) != Err(Self::WITHDRAWN)
-    }
-
-    /// Withdraws the write. Returns the error of its caller, which depends on whether the write has started.
-    fn withdraw(&self) -> Error {
-        let withdrawn = self.0.compare_exchange(0, Self::WITHDRAWN, Ordering::SeqCst, Ordering::SeqCst);
-        Error::new(if withdrawn.is_ok() { Reason::DiskStalled } else { Reason::WriteOutcomeUnknown })
-    }
-}
-
-struct PendingWrite<T, F, A> {
+struct PendingWrite<T, F> {
     isolation: Isolation,
     request: Option<Arc<str>>,
-    ticket: Arc<WriteTicket>,
+    ticket: Arc<WriteTicket<T>>,
     job: Option<F>,
     result: Option<Result<T>>,
-    answer: A,
 }
 
-impl<T, F, A> QueuedWrite for PendingWrite<T, F, A>
+impl<T, F> QueuedWrite for PendingWrite<T, F>
 where
-    T: Send,
+    T: Send + 'static,
     F: FnMut(&Tx<'_>) -> Result<T> + Send,
-    A: FnOnce(Result<T>) + Send,
 {
     fn isolation(&self) -> Isolation {
         self.isolation
@@ -75,6 +53,10 @@ where
 
     fn request(&self) -> Option<&str> {
         self.request.as_deref()
+    }
+
+    fn ticket(&self) -> Arc<dyn WithdrawableWrite> {
+        Arc::clone(&self.ticket) as Arc<dyn WithdrawableWrite>
     }
 
     fn run(&mut self, tx: &Tx<'_>) -> bool {
@@ -106,7 +88,7 @@ where
             (WriteVerdict::Failed(_), Some(Err(own))) => Err(own),
             (WriteVerdict::Committed, result) => result.unwrap_or(Err(Error::new(Reason::ServerBusy))),
         };
-        (self.answer)(result);
+        self.ticket.answer(result);
     }
 }
 
@@ -130,6 +112,8 @@ impl Writer {
         if let Some(checkpointer) = checkpointer {
             writer = writer.with_checkpointer(checkpointer);
         }
+        start_deadline_watch(&queue)
+            .map_err(|error| OpenError::io("start the writer of", &shared.files.database, error))?;
         let thread = thread::Builder::new()
             .name("rollcall-writer".into())
             .spawn(move || writer.run())
@@ -142,36 +126,18 @@ impl Writer {
         T: Send + 'static,
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
-        let (sender, mut receiver) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         // If the caller drops the future, the write still runs.
-        let ticket = self.send((owner, isolation), job, move |result| drop(sender.send(result)))?;
-        let mut wait = WRITE_DEADLINE;
-        // Tests poll without a runtime, and then there is no deadline.
-        if tokio::runtime::Handle::try_current().is_err() {
-            return receiver.await.unwrap_or_else(|_| Err(self.lost_write_error()));
-        }
-        loop {
-            match tokio::time::timeout(wait, &mut receiver).await {
-                Ok(result) => return result.unwrap_or_else(|_| Err(self.lost_write_error())),
-                Err(_) if self.queue.stalled_for() >= PROGRESS_MAX => return Err(ticket.withdraw()),
-                Err(_) => wait = PROGRESS_MAX,
-            }
-        }
+        self.send((owner, isolation), job, ResultSender::Task(sender))?;
+        receiver.await.unwrap_or_else(|_| Err(self.lost_write_error()))
     }
 
     /// Sends a write that changes nothing. Returns true when it completes, even with an error.
     pub(crate) async fn is_responsive(&self) -> bool {
         let (sender, receiver) = oneshot::channel();
-        let sent = self.send(
-            (WorkOwner::Background, Isolation::None),
-            |_| Ok(()),
-            move |_| {
-                // The caller may have dropped the future.
-                let _ = sender.send(());
-            },
-        );
+        let sent = self.send((WorkOwner::Background, Isolation::None), |_| Ok(()), ResultSender::Task(sender));
         match sent {
-            Ok(_) => receiver.await.is_ok(),
+            Ok(()) => receiver.await.is_ok(),
             // The lane of the owner is full: the writer responds as long as it makes progress.
             Err(_) => self.queue.stalled_for() < STALL_MAX && !self.shared.closing.load(Ordering::SeqCst),
         }
@@ -193,34 +159,24 @@ impl Writer {
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     {
         let (sender, receiver) = mpsc::sync_channel(1);
-        let ticket = self.send((owner, isolation), job, move |result| drop(sender.send(result)))?;
-        let mut wait = WRITE_DEADLINE;
-        loop {
-            match receiver.recv_timeout(wait) {
-                Ok(result) => return result,
-                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(self.lost_write_error()),
-                Err(_) if self.queue.stalled_for() >= PROGRESS_MAX => return Err(ticket.withdraw()),
-                Err(_) => wait = PROGRESS_MAX,
-            }
-        }
+        self.send((owner, isolation), job, ResultSender::Thread(sender))?;
+        receiver.recv().unwrap_or_else(|_| Err(self.lost_write_error()))
     }
 
-    fn send<T, F, A>(&self, (owner, isolation): (WorkOwner, Isolation), job: F, answer: A) -> Result<Arc<WriteTicket>>
+    fn send<T, F>(&self, (owner, isolation): (WorkOwner, Isolation), job: F, sender: ResultSender<T>) -> Result<()>
     where
         T: Send + 'static,
         F: FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
-        A: FnOnce(Result<T>) + Send + 'static,
     {
         if let Some(cause) = self.shared.find_refusal() {
             return Err(refuse_write(cause));
         }
-        let ticket = Arc::new(WriteTicket::default());
+        let ticket = Arc::new(WriteTicket::new(sender));
         let request = log::current_request_id();
-        let write =
-            PendingWrite { isolation, request, ticket: Arc::clone(&ticket), job: Some(job), result: None, answer };
+        let write = PendingWrite { isolation, request, ticket, job: Some(job), result: None };
         let counters = &self.shared.counters;
         counters.queued.fetch_add(1, Ordering::Relaxed);
-        self.queue.push(owner, Box::new(write)).map(|()| ticket).map_err(|error| {
+        self.queue.push(owner, Box::new(write)).map_err(|error| {
             counters.queued.fetch_sub(1, Ordering::Relaxed);
             if matches!(error, PushError::Ended) {
                 return self.lost_write_error();
@@ -255,6 +211,19 @@ impl Writer {
             tracing::error!("the writer thread panicked");
         }
     }
+}
+
+/// Starts the thread that ends writes which wait too long. It ends after the writer, and does not use the disk.
+fn start_deadline_watch(queue: &Arc<WriteQueue>) -> std::io::Result<()> {
+    let watched = Arc::downgrade(queue);
+    let run = move || {
+        while let Some(queue) = watched.upgrade().filter(|queue| !queue.has_ended()) {
+            let next = queue.withdraw_overdue();
+            drop(queue);
+            thread::sleep(next.map_or(DEADLINE_INTERVAL, |next| next.min(DEADLINE_INTERVAL)));
+        }
+    };
+    thread::Builder::new().name("rollcall-deadline".into()).spawn(run).map(drop)
 }
 
 impl Drop for Writer {

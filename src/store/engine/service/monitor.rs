@@ -143,9 +143,9 @@ impl SharedState {
         self.service_state().cause().filter(|cause| *cause != ReadOnlyCause::DiskFull)
     }
 
-    /// Whether the open files are still at their paths.
+    /// Whether the open files are still at their paths, after a commit.
     pub(crate) fn is_file_unmoved(&self) -> bool {
-        self.service.files.look(&self.files) == FileSighting::Same
+        self.service.files.look_after_change(&self.files) == FileSighting::Same
     }
 
     /// The error of a read that would open another file.
