@@ -9,7 +9,7 @@ use crate::management::{
     idempotency, one_time_codes, request_log, schema_extensions, sessions, setup_link_holder, setup_links, sso, tokens,
 };
 use crate::model::{admin, request, switches};
-use crate::provisioning::{feed, lists};
+use crate::provisioning::{feed, large_changes, lists};
 use crate::scim::{bulk, cursor, filter, index, json, members, password, patch, schema, validate, work};
 use crate::server;
 use crate::settings;
@@ -179,6 +179,12 @@ fn list_request_limits() -> Vec<LimitRow> {
         row("operations in a PATCH", count(patch::OPERATIONS_MAX), too_large),
         row("operations in a Bulk request", count(bulk::OPERATIONS_MAX), too_large),
         row("members in one request", count(members::MEMBERS_MAX), too_large),
+        row("members that one transaction adds or removes", count(large_changes::MEMBERS_PER_STEP), "it runs in steps"),
+        row(
+            "groups that a deleted resource leaves in one transaction",
+            count(large_changes::GROUPS_PER_STEP),
+            "it runs in steps",
+        ),
         row("stored text of one user or group, without members", bytes(work::RESOURCE_MAX_BYTES), too_large),
         row("of it, text that is not ASCII in indexed values", bytes(index::FOREIGN_TEXT_MAX_BYTES), too_large),
         row("values of one attribute, except members", count(validate::ELEMENTS_MAX), too_large),

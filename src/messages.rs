@@ -78,6 +78,7 @@ pub fn template_of(reason: Reason) -> &'static str {
     match reason {
         // Load and storage.
         Reason::ServerBusy => "the server is busy; try again in a few seconds",
+        Reason::ResourceChanging => "a large change of this resource is running; try again in a few seconds",
         Reason::DiskFull => "the disk of the server is full; nothing was changed",
         Reason::WriteTooLong => "the change takes too long; nothing was changed; split it into smaller requests",
         Reason::BulkJobsLimited => "too many bulk requests of this configuration are waiting; try again later",

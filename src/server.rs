@@ -65,6 +65,10 @@ pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer
     let public = PublicUrl::new(&store_public_url(settings, &store, address)?, settings.public_url.is_some());
     check_proxies(settings, &store)?;
     apply_quota_defaults(settings, &store)?;
+    if let Err(problem) = jobs::pending_steps::complete_changes(&store) {
+        // The disk can be full. Reads are served, and the job tries again.
+        tracing::warn!(%problem, "an interrupted change could not be completed yet");
+    }
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let stored = store.write_blocking_without_savepoint(move |tx| instance::ensure_cursor_secret(tx, fresh));
     let cursor_secret = stored.map_err(io::Error::other)?;

@@ -92,6 +92,7 @@ macro_rules! reasons {
 reasons! {
     // Load and storage.
     ServerBusy "server_busy" Unavailable ();
+    ResourceChanging "resource_changing" Unavailable ();
     DiskFull "disk_full" DiskFull ();
     QuotaExceeded "quota_exceeded" Forbidden ("owner", "limit", "quota");
     QueryTooLong "query_too_long" Invalid:TooMany ();

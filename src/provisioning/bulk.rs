@@ -16,6 +16,9 @@ use crate::scim::schema::undeclared::UndeclaredAttributes;
 use crate::scim::validate::ResourceDraft;
 use crate::store::Tx;
 
+/// Maximum number of members that the resources of a cycle have together: they are created in one transaction.
+const CYCLE_MEMBERS_MAX: usize = 2_000;
+
 /// A resource to create with a predetermined id, which the other resources of its cycle refer to.
 #[derive(Debug)]
 pub struct PendingCreate {
@@ -38,12 +41,16 @@ impl PendingCreate {
 /// first write.
 ///
 /// # Errors
-/// The errors of [`resources::create_resource`], with the index of the resource in the cycle.
+/// 413 above [`CYCLE_MEMBERS_MAX`], and the errors of [`resources::create_resource`], with the index of the resource in the cycle.
 pub fn create_cycle(
     tx: &Tx<'_>,
     scope: &Scope,
     cycle: &[PendingCreate],
 ) -> std::result::Result<Vec<WriteResult>, (usize, Error)> {
+    let members = cycle.iter().filter_map(|one| one.draft.members.as_ref()).map(Vec::len).sum::<usize>();
+    if members > CYCLE_MEMBERS_MAX {
+        return Err((0, Reason::TooManyMembers.with("max", CYCLE_MEMBERS_MAX)));
+    }
     let mut pending: HashSet<&str> = cycle.iter().map(|one| one.id.as_str()).collect();
     let mut joining = Vec::with_capacity(cycle.len());
     let mut notes = Vec::with_capacity(cycle.len());

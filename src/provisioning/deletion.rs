@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::error::Result;
+use crate::error::{Reason, Result};
 use crate::model::event::EventAction;
 use crate::provisioning::Scope;
 use crate::provisioning::events;
+use crate::provisioning::large_changes;
 use crate::provisioning::publication::Publication;
 use crate::provisioning::rendered::collection_for;
 use crate::provisioning::resources::{ResourceWrite, edit_attributes, find_current, parse_attributes};
+use crate::scim::entity_tag::VersionConditions;
 use crate::scim::index;
 use crate::scim::schema::{DataType, ResourceType};
 use crate::scim::validate::Attributes;
@@ -27,20 +29,46 @@ pub(crate) const REFERENCES_PER_STEP: usize = 100;
 /// Deletes a resource, its memberships and references to it, such as `manager` (RFC 7644 section 3.6). The version of
 /// the resources that referred to it changes. Many references are removed in steps after the deletion.
 ///
+/// A resource with many memberships is deleted in steps: returns its key then.
+///
 /// # Errors
 /// 404, 412 if If-Match does not match the version.
-pub fn delete_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>) -> Result<()> {
+pub fn delete_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>) -> Result<Option<i64>> {
     tx.allow_on_full_disk();
-    let ResourceWrite { scope, resource_type, id, .. } = *write;
-    let stored = find_current(tx, write)?;
-    let keys = index::build_index_keys(&parse_attributes(&stored)?, resource_type);
-    let publication = Publication::for_scope(tx, scope)?;
-    publication.hold_before_delete(&stored)?;
-    leave_groups(tx, &publication, resource_type, &stored)?;
-    if stored.member_count > 0 {
-        member_rows::remove_all_members(tx, &stored)?;
+    let stored = find_leaving(tx, write)?;
+    if large_changes::start_deletion(tx, &write.resource_type.name, &stored)? {
+        return Ok(Some(stored.key));
     }
-    resources::delete_resource(tx, collection_for(scope, resource_type), &stored, &keys)?;
+    delete_stored(tx, write, &stored).map(|()| None)
+}
+
+/// Returns the resource of a deletion, after the check of its precondition. A running change of its members ends: the members
+/// are deleted with the group. So a group can be deleted on a full disk, on which the change cannot be completed.
+fn find_leaving(tx: &Tx<'_>, write: &ResourceWrite<'_>) -> Result<StoredResource> {
+    let is_unconditional = write.conditions.is_none_or(VersionConditions::is_empty);
+    match find_current(tx, write) {
+        Err(error) if error.reason() == Reason::ResourceChanging && is_unconditional => {
+            let collection = collection_for(write.scope, write.resource_type);
+            if let Some(stored) = resources::find_resource_by_id(tx, collection, write.id)? {
+                large_changes::discard_member_change(tx, stored.key)?;
+            }
+            find_current(tx, write)
+        }
+        found => found,
+    }
+}
+
+/// Deletes a resource whose precondition was checked.
+pub(super) fn delete_stored(tx: &Tx<'_>, write: &ResourceWrite<'_>, stored: &StoredResource) -> Result<()> {
+    let ResourceWrite { scope, resource_type, id, .. } = *write;
+    let keys = index::build_index_keys(&parse_attributes(stored)?, resource_type);
+    let publication = Publication::for_scope(tx, scope)?;
+    publication.hold_before_delete(stored)?;
+    leave_groups(tx, &publication, resource_type, stored)?;
+    if stored.member_count > 0 {
+        member_rows::remove_all_members(tx, stored)?;
+    }
+    resources::delete_resource(tx, collection_for(scope, resource_type), stored, &keys)?;
     clear_first_references(tx, scope, id)?;
     events::append_deleted(&publication, &resource_type.name, id, &stored.body)
 }

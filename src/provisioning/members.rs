@@ -1,5 +1,7 @@
 //! Edits of the members of a group, applied to rows.
 
+pub(crate) mod diff;
+
 use std::collections::{BTreeMap, HashSet};
 
 use serde_json::json;
@@ -19,24 +21,15 @@ use crate::scim::path::shorten_text;
 use crate::scim::work::WorkBudget;
 use crate::store::tables::held_changes::HeldMemberRef;
 use crate::store::tables::members::{self, LinkedResource};
-use crate::store::tables::resources::{self, MemberRow, StoredResource};
+use crate::store::tables::resources::StoredResource;
 use crate::store::{Snapshot, Tx};
-
-/// An existing resource that can be a member.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ExistingMember {
-    key: i64,
-    id: String,
-    resource_type: String,
-    label: Option<String>,
-}
 
 /// A [`MemberEdit`] whose ids are resolved and whose condition is evaluated. Applying it cannot be rejected.
 #[derive(Debug, Clone)]
 pub(crate) enum ResolvedMemberEdit {
-    Add(Vec<ExistingMember>),
-    Remove(Vec<ExistingMember>),
-    Replace(Vec<ExistingMember>),
+    Add(Vec<LinkedResource>),
+    Remove(Vec<LinkedResource>),
+    Replace(Vec<LinkedResource>),
 }
 
 /// One step of a request on the members of a group.
@@ -48,7 +41,7 @@ pub(crate) enum MemberStep {
 }
 
 /// Members that the conditions of a request select, for each [`MemberStep::RemoveWhere`] in order.
-pub(crate) type ConditionalRemovals = Vec<Vec<ExistingMember>>;
+pub(crate) type ConditionalRemovals = Vec<Vec<LinkedResource>>;
 
 /// Resolves the ids in the edits of a request. `group` is the id of the group itself. Removals have the same result in
 /// any order, so all conditions since the last addition become one step: one pass over the members.
@@ -105,18 +98,18 @@ pub(crate) fn resolve_edit(
         MemberEdit::Add(members) => ResolvedMemberEdit::Add(resolve_added_members(at, scope, group, members, notes)?),
         MemberEdit::Replace(members) => {
             let found = resolve_added_members(at, scope, group, members, notes)?;
-            // A list of skipped members must not empty the group.
-            if found.is_empty() && !members.is_empty() {
-                return Err(Error::new(Reason::MembersAllUnknown));
-            }
+            check_any_known(found.len(), members)?;
             ResolvedMemberEdit::Replace(found)
         }
         // An unknown id cannot be a member. Removing it is not an error (RFC 7644 section 3.5.2.2).
-        MemberEdit::Remove(ids) => {
-            ResolvedMemberEdit::Remove(find_members(at, scope, ids)?.into_iter().flatten().collect())
-        }
+        MemberEdit::Remove(ids) => ResolvedMemberEdit::Remove(find_members(at, scope, ids)?),
         MemberEdit::RemoveWhere(_) => ResolvedMemberEdit::Remove(Vec::new()),
     })
+}
+
+/// Checks the result of a replacement: a list of skipped members must not empty the group.
+pub(crate) fn check_any_known(found: usize, members: &[MemberRef]) -> Result<()> {
+    if found == 0 && !members.is_empty() { Err(Error::new(Reason::MembersAllUnknown)) } else { Ok(()) }
 }
 
 /// Work of reading or visiting one member.
@@ -136,8 +129,8 @@ pub(crate) fn evaluate_conditions(
     let is_condition = |step: &MemberStep| matches!(step, MemberStep::RemoveWhere(_));
     let Some(last) = steps.iter().rposition(is_condition) else { return Ok(removals) };
     work.charge(MEMBER_UNITS.saturating_mul(group.member_count.unsigned_abs()))?;
-    let rows = list_current_members(at, group)?.into_iter().map(member_from_row);
-    let mut current: BTreeMap<i64, ExistingMember> = rows.map(|member| (member.key, member)).collect();
+    let rows = list_current_members(at, group)?.into_iter();
+    let mut current: BTreeMap<i64, LinkedResource> = rows.map(|member| (member.key, member)).collect();
     for step in &steps[..=last] {
         match step {
             MemberStep::Edit(ResolvedMemberEdit::Add(list)) => {
@@ -168,7 +161,7 @@ pub(crate) fn evaluate_conditions(
     Ok(removals)
 }
 
-fn matches_any(conditions: &[Predicate], member: &ExistingMember, work: &mut WorkBudget) -> Result<bool> {
+fn matches_any(conditions: &[Predicate], member: &LinkedResource, work: &mut WorkBudget) -> Result<bool> {
     work.charge(MEMBER_UNITS)?;
     let element = json!({"value": member.id, "type": member.resource_type, "display": member.label});
     let mut keys = ElementKeys::default();
@@ -196,48 +189,58 @@ fn resolve_added_members(
     group: &str,
     members: &[MemberRef],
     notes: &mut DialectNotes,
-) -> Result<Vec<ExistingMember>> {
+) -> Result<Vec<LinkedResource>> {
+    let mut found = Vec::with_capacity(members.len());
+    visit_added_members(at, (scope, group), members, notes, |member| found.push(member))?;
+    Ok(found)
+}
+
+/// Finds the members that a request adds to a group.
+///
+/// # Errors
+/// Those of [`resolve_steps`].
+pub(crate) fn visit_added_members(
+    at: &Snapshot<'_>,
+    (scope, group): (&Scope, &str),
+    members: &[MemberRef],
+    notes: &mut DialectNotes,
+    mut visit: impl FnMut(LinkedResource),
+) -> Result<()> {
     if members.iter().any(|member| member.id == group) {
         return Err(Error::new(Reason::MemberOfItself));
     }
-    let ids: Vec<String> = members.iter().map(|member| member.id.clone()).collect();
-    let mut found = Vec::with_capacity(ids.len());
-    for (id, member) in ids.iter().zip(find_members(at, scope, &ids)?) {
+    let ids = members.iter().map(|member| &*member.id);
+    members::visit_resources_by_id(at, scope.configuration, ids, |id, member| {
         match (member, scope.switches.unknown_members) {
-            (Some(member), _) => found.push(member),
+            (Some(member), _) => visit(member),
             (None, UnknownMembers::Skip) => notes.add(NoteCode::UnknownMemberSkipped),
             (None, UnknownMembers::Reject) => {
                 return Err(Reason::MemberUnknown.with("id", format_args!("\"{}\"", shorten_text(id))));
             }
         }
-    }
-    Ok(found)
+        Ok(())
+    })
 }
 
-fn find_members(at: &Snapshot<'_>, scope: &Scope, ids: &[String]) -> Result<Vec<Option<ExistingMember>>> {
-    let rows = resources::find_rows_by_ids(at, scope.configuration, ids)?;
-    let with_id = ids.iter().zip(rows);
-    let member = |(id, row): (&String, Option<MemberRow>)| {
-        row.map(|row| ExistingMember {
-            key: row.key,
-            id: id.clone(),
-            resource_type: row.resource_type,
-            label: row.label,
-        })
-    };
-    Ok(with_id.map(member).collect())
+fn find_members(at: &Snapshot<'_>, scope: &Scope, ids: &[String]) -> Result<Vec<LinkedResource>> {
+    let mut found = Vec::with_capacity(ids.len());
+    members::visit_resources_by_id(at, scope.configuration, ids.iter().map(|id| &**id), |_, member| {
+        found.extend(member);
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// Net change of the members of a group by one request. A member that is added and removed again is not included.
 #[derive(Debug, Default)]
-pub(crate) struct MembershipDelta(BTreeMap<i64, (ExistingMember, bool)>);
+pub(crate) struct MembershipDelta(BTreeMap<i64, (LinkedResource, bool)>);
 
 impl MembershipDelta {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    fn record(&mut self, member: ExistingMember, joined: bool) {
+    fn record(&mut self, member: LinkedResource, joined: bool) {
         match self.0.get(&member.key) {
             Some((_, before)) if *before != joined => {
                 self.0.remove(&member.key);
@@ -250,7 +253,7 @@ impl MembershipDelta {
 
     fn changed_members(&self, joined: bool) -> Vec<(String, String)> {
         let matching = self.0.values().filter(|(_, has_joined)| *has_joined == joined);
-        matching.map(|(member, _)| (member.id.clone(), member.resource_type.clone())).collect()
+        matching.map(|(member, _)| (member.id.clone(), member.resource_type.clone().into_owned())).collect()
     }
 
     /// Holds the previous memberships during a pause and appends the events of the change.
@@ -280,7 +283,7 @@ impl MembershipDelta {
 
 /// The most members by which these edits can increase the members of a group with `count` members.
 pub(crate) fn find_largest_growth(count: i64, edits: &[ResolvedMemberEdit]) -> i64 {
-    let length = |list: &[ExistingMember]| i64::try_from(list.len()).unwrap_or(i64::MAX);
+    let length = |list: &[LinkedResource]| i64::try_from(list.len()).unwrap_or(i64::MAX);
     let most = edits.iter().fold(count, |most, edit| match edit {
         ResolvedMemberEdit::Add(list) => most.saturating_add(length(list)),
         ResolvedMemberEdit::Replace(list) => length(list),
@@ -304,7 +307,7 @@ pub(crate) fn apply_edit(
         ResolvedMemberEdit::Replace(list) => {
             let staying: HashSet<i64> = list.iter().map(|member| member.key).collect();
             let leaving = list_current_members(tx, group)?.into_iter().filter(|member| !staying.contains(&member.key));
-            leaving.map(member_from_row).try_for_each(|member| remove_member(tx, group, member, delta))?;
+            leaving.into_iter().try_for_each(|member| remove_member(tx, group, member, delta))?;
             list.into_iter().try_for_each(|member| add_member(tx, group, member, delta))
         }
     }
@@ -314,14 +317,10 @@ fn list_current_members(at: &Snapshot<'_>, group: &StoredResource) -> Result<Vec
     if group.member_count == 0 { Ok(Vec::new()) } else { members::list_group_members(at, group) }
 }
 
-fn member_from_row(row: LinkedResource) -> ExistingMember {
-    ExistingMember { key: row.key, id: row.id, resource_type: row.resource_type.into_owned(), label: row.label }
-}
-
 fn add_member(
     tx: &Tx<'_>,
     group: &mut StoredResource,
-    member: ExistingMember,
+    member: LinkedResource,
     delta: &mut MembershipDelta,
 ) -> Result<()> {
     if members::add_member(tx, group.key, member.key)? {
@@ -334,7 +333,7 @@ fn add_member(
 fn remove_member(
     tx: &Tx<'_>,
     group: &mut StoredResource,
-    member: ExistingMember,
+    member: LinkedResource,
     delta: &mut MembershipDelta,
 ) -> Result<()> {
     if members::remove_member(tx, group.key, member.key)? {

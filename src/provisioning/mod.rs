@@ -4,15 +4,18 @@
 
 pub mod bulk;
 pub mod catch_up;
+pub mod change_steps;
 pub mod deletion;
 pub mod delivery;
 pub mod directory;
 mod events;
 pub mod feed;
+pub mod large_changes;
 pub mod lists;
 mod members;
 pub mod passwords;
 pub mod patches;
+pub mod plans;
 mod publication;
 pub mod purge;
 mod quotas;

@@ -5,7 +5,10 @@
 
 use crate::error::Result;
 use crate::provisioning::Scope;
-use crate::provisioning::members::{self, ConditionalRemovals, MemberStep};
+use crate::provisioning::large_changes::{self, MEMBERS_INLINE_MAX};
+use crate::provisioning::members;
+use crate::provisioning::members::diff::{self, MemberDiff};
+use crate::provisioning::plans::ResourcePlan;
 use crate::provisioning::resources::{
     DerivedValues, ResourceChange, ResourceWrite, WriteResult, build_rules, find_current, parse_attributes,
     write_change, write_members,
@@ -33,12 +36,16 @@ pub struct PatchWeight {
     text: usize,
     /// Comparisons with members.
     members: usize,
+    /// Members that the request names.
+    named: usize,
+    /// Whether all members are replaced.
+    replaces: bool,
 }
 
 impl PatchWeight {
     /// Returns the weight of a PATCH.
     pub fn of(patch: &Patch) -> Self {
-        let mut weight = Self { text: 0, members: 0 };
+        let mut weight = Self { text: 0, members: 0, named: 0, replaces: false };
         for edit in &patch.edits {
             match edit {
                 PatchEdit::Attribute(edit) => {
@@ -47,7 +54,12 @@ impl PatchWeight {
                 PatchEdit::Members(_, MemberEdit::RemoveWhere(condition)) => {
                     weight.members += 1 + condition.count_tests();
                 }
-                PatchEdit::Members(..) => {}
+                PatchEdit::Members(_, MemberEdit::Add(list)) => weight.named += list.len(),
+                PatchEdit::Members(_, MemberEdit::Remove(list)) => weight.named += list.len(),
+                PatchEdit::Members(_, MemberEdit::Replace(list)) => {
+                    weight.named += list.len();
+                    weight.replaces = true;
+                }
             }
         }
         // The text is read and written once, even for a change of the password only.
@@ -55,16 +67,28 @@ impl PatchWeight {
         weight
     }
 
-    /// Whether the work is small for a resource of any size: the PATCH only adds or removes members by their ids.
+    /// Whether the work is small for a resource of any size: the PATCH only adds or removes few members by their ids.
     pub fn is_always_small(self) -> bool {
-        self.text == 0 && self.members == 0
+        self.text == 0 && self.changes_few_members()
+    }
+
+    /// Whether the work on members is small for a group of any size.
+    pub fn changes_few_members(self) -> bool {
+        self.members == 0 && self.named <= MEMBERS_INLINE_MAX && !self.replaces
+    }
+
+    /// Whether the PATCH names too many members for one transaction.
+    pub fn has_many_members(self) -> bool {
+        self.named > MEMBERS_INLINE_MAX
     }
 
     fn is_small_for(self, stored: &StoredResource) -> bool {
         let members = usize::try_from(stored.member_count).unwrap_or_default();
+        let replaced = if self.replaces { stored.member_count } else { 0 };
         let text = stored.body.len().saturating_mul(self.text);
         let members = members.saturating_mul(MEMBER_BYTES).saturating_mul(self.members);
-        text.saturating_add(members) <= SMALL_WORK_MAX
+        let has_few_members = !large_changes::exceeds_inline(self.named, replaced);
+        has_few_members && text.saturating_add(members) <= SMALL_WORK_MAX
     }
 }
 
@@ -107,9 +131,9 @@ fn patch_stored(tx: &Tx<'_>, write: &ResourceWrite<'_>, patch: &Patch, stored: S
     write_change(tx, write, stored, change)
 }
 
-/// Whether the PATCH removes the members that match a filter.
-pub fn has_member_conditions(patch: &Patch) -> bool {
-    patch.edits.iter().any(|edit| matches!(edit, PatchEdit::Members(_, MemberEdit::RemoveWhere(_))))
+/// Whether the PATCH changes members.
+pub fn has_member_edits(patch: &Patch) -> bool {
+    patch.edits.iter().any(|edit| matches!(edit, PatchEdit::Members(..)))
 }
 
 fn changes_text(patch: &Patch) -> bool {
@@ -135,41 +159,30 @@ fn evaluate_edits(
 #[derive(Debug)]
 pub struct PatchBasis {
     stored: StoredResource,
-    removals: ConditionalRemovals,
+    members: MemberDiff,
+    notes: DialectNotes,
     work: WorkBudget,
 }
 
-/// The result of a PATCH, valid for one version of the resource.
-#[derive(Debug)]
-pub struct PatchPlan {
-    version: i64,
-    removals: ConditionalRemovals,
-    /// `None` if only members change.
-    text: Option<(Attributes, Attributes, DerivedValues)>,
-}
-
 impl PatchBasis {
-    /// Reads the resource and evaluates the conditions on its members.
+    /// Reads the resource and evaluates the edits of its members.
     ///
     /// # Errors
-    /// Those of [`patch_resource`].
+    /// Those of [`patch_small_resource`].
     pub fn read(at: &Snapshot<'_>, write: &ResourceWrite<'_>, patch: &Patch) -> Result<Self> {
         let stored = find_current(at, write)?;
-        let (mut work, mut removals) = (WorkBudget::default(), ConditionalRemovals::new());
-        if has_member_conditions(patch) {
-            let notes = &mut DialectNotes::default();
-            let steps = members::resolve_steps(at, write.scope, write.id, &patch.edits, notes)?;
-            removals = members::evaluate_conditions(at, &stored, &steps, &mut work)?;
-        }
-        Ok(Self { stored, removals, work })
+        let (mut work, mut notes) = (WorkBudget::default(), patch.notes.clone());
+        let steps = members::resolve_steps(at, write.scope, write.id, &patch.edits, &mut notes)?;
+        let members = diff::compute_diff(at, &stored, steps, &mut work)?;
+        Ok(Self { stored, members, notes, work })
     }
 
     /// Evaluates the edits of the text. Needs no database.
     ///
     /// # Errors
-    /// Those of [`patch_resource`].
-    pub fn evaluate(self, scope: &Scope, resource_type: &ResourceType, patch: &Patch) -> Result<PatchPlan> {
-        let Self { stored, removals, mut work } = self;
+    /// Those of [`patch_small_resource`].
+    pub fn evaluate(self, scope: &Scope, resource_type: &ResourceType, patch: &Patch) -> Result<ResourcePlan> {
+        let Self { stored, members, notes, mut work } = self;
         let text = if changes_text(patch) {
             let (before, after) = evaluate_edits(&stored, scope, resource_type, patch, &mut work)?;
             let derived = DerivedValues::compute(&before, &after, resource_type)?;
@@ -177,35 +190,6 @@ impl PatchBasis {
         } else {
             None
         };
-        Ok(PatchPlan { version: stored.version, removals, text })
+        Ok(ResourcePlan { version: stored.version, members, text, notes })
     }
-}
-
-/// Writes a plan if the resource has the version of the plan. Otherwise returns `None` without a change.
-///
-/// # Errors
-/// Those of [`patch_resource`].
-pub fn write_patch_plan(
-    tx: &Tx<'_>,
-    write: &ResourceWrite<'_>,
-    patch: &Patch,
-    plan: PatchPlan,
-) -> Result<Option<WriteResult>> {
-    let stored = find_current(tx, write)?;
-    if stored.version != plan.version {
-        return Ok(None);
-    }
-    let mut notes = patch.notes.clone();
-    // Resources can be deleted without a change of this one, so the ids are resolved in the transaction.
-    let steps: Vec<MemberStep> = members::resolve_steps(tx, write.scope, write.id, &patch.edits, &mut notes)?;
-    let members = members::complete_steps(steps, plan.removals);
-    let done = match plan.text {
-        None => write_members(tx, write, stored, members, notes),
-        Some((before, after, derived)) => {
-            let password = patch.password.as_ref();
-            let change = ResourceChange { before, after, members, password, derived: Some(derived), notes };
-            write_change(tx, write, stored, change)
-        }
-    };
-    done.map(Some)
 }

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::model::account::AccountFilter;
 use crate::model::event::{EventAction, EventKind};
+use crate::provisioning::large_changes;
 use crate::store::tables::counts;
 use crate::store::tables::directory::{self, DeletedConfiguration};
 use crate::store::tables::events::{self, NewEvent};
@@ -38,6 +39,7 @@ pub fn list_leftovers(
 pub fn run_purge_step(tx: &Tx<'_>, purging: &PendingPurge, limit: usize) -> Result<()> {
     tx.allow_on_full_disk();
     purge::run_with_secure_delete(tx, || {
+        large_changes::discard_changes(tx, purging.configuration)?;
         let mut left = limit;
         left = left.saturating_sub(purge::delete_index_values(tx, purging.configuration, left)?);
         while left > 0 {
@@ -47,9 +49,15 @@ pub fn run_purge_step(tx: &Tx<'_>, purging: &PendingPurge, limit: usize) -> Resu
                 return redact_events(tx, purging);
             }
             for one in &leaving {
+                // A group can have many members. The last step that finds fewer than it may remove has removed all of them.
+                left = left.saturating_sub(purge::delete_memberships(tx, purging.configuration, one, left)?);
+                left = left.saturating_sub(purge::delete_held_memberships(tx, purging.configuration, one, left)?);
+                if left == 0 {
+                    return Ok(());
+                }
                 remove_resource(tx, purging, one)?;
+                left -= 1;
             }
-            left = left.saturating_sub(leaving.len());
         }
         Ok(())
     })

@@ -29,3 +29,14 @@ pub(crate) fn write_within_quotas<T>(
         Ok(done)
     })
 }
+
+/// Counts a growth before the rows that it counts are written.
+///
+/// # Errors
+/// `QuotaExceeded`, without a change.
+pub(crate) fn reserve_growth(tx: &Tx<'_>, configuration: i64, growth: &UsageAmounts) -> Result<()> {
+    let before = usage::load_usage(tx, configuration)?;
+    before.configuration.check_growth(growth, tx.quota_defaults())?;
+    before.account.check_growth(growth, tx.quota_defaults())?;
+    usage::add_usage(tx, configuration, growth)
+}

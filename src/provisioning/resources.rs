@@ -10,6 +10,7 @@ use crate::model::quota::{QuotaKind, UsageAmounts};
 use crate::model::switches::{ActiveRemovalMode, InputMode, PasswordHandling};
 use crate::provisioning::Scope;
 use crate::provisioning::events;
+use crate::provisioning::large_changes;
 use crate::provisioning::members::{self, MembershipDelta, ResolvedMemberEdit};
 use crate::provisioning::passwords;
 use crate::provisioning::publication::Publication;
@@ -18,7 +19,7 @@ use crate::provisioning::rendered::{Members, RenderedResource, collection_for};
 use crate::scim::dialect::{ActiveRemoval, DialectNotes, DialectRules, NoteCode};
 use crate::scim::entity_tag::VersionConditions;
 use crate::scim::index::{self, IndexKeys};
-use crate::scim::members::MemberEdit;
+use crate::scim::members::{MemberEdit, MemberRef};
 use crate::scim::password::PasswordChange;
 use crate::scim::render;
 use crate::scim::schema::ResourceType;
@@ -35,6 +36,15 @@ pub struct WriteResult {
     pub resource: RenderedResource,
     /// Notes on tolerated or skipped parts of the request.
     pub notes: DialectNotes,
+}
+
+/// Result of the transaction of a write.
+#[derive(Debug)]
+pub enum WriteProgress {
+    /// The write is complete.
+    Complete(WriteResult),
+    /// The steps of a large change of the resource with this key are left.
+    Started(i64, WriteResult),
 }
 
 /// Returns the rules by which a configuration reads requests, for the protocol core.
@@ -106,6 +116,21 @@ impl PreparedResource {
         Ok(Self { keys: index::build_index_keys(&draft.attributes, resource_type), body, draft })
     }
 
+    /// Whether there are too many members for one transaction.
+    pub fn has_many_members(&self) -> bool {
+        self.draft.members.as_ref().is_some_and(|members| large_changes::exceeds_inline(members.len(), 0))
+    }
+
+    /// Removes the members, if they are too many for one transaction.
+    pub(super) fn take_many_members(&mut self) -> Option<Vec<MemberRef>> {
+        self.draft.members.take_if(|members| large_changes::exceeds_inline(members.len(), 0))
+    }
+
+    /// The notes on its content.
+    pub(super) fn notes(&self) -> &DialectNotes {
+        &self.draft.notes
+    }
+
     /// The change of the password.
     pub fn password_mut(&mut self) -> &mut Option<PasswordChange> {
         &mut self.draft.password
@@ -143,11 +168,25 @@ impl<'w> ResourceWrite<'w> {
 /// # Errors
 /// 409 uniqueness if its name is in use. 400 invalidValue for members that do not exist. `QuotaExceeded`.
 pub fn create_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>, prepared: &PreparedResource) -> Result<WriteResult> {
-    let ResourceWrite { scope, resource_type, id, .. } = *write;
+    let ResourceWrite { scope, id, .. } = *write;
     let mut notes = prepared.draft.notes.clone();
     let joining = prepared.draft.members.clone().map(MemberEdit::Add);
     let joining = joining.map(|edit| members::resolve_edit(tx, scope, id, &edit, &mut notes)).transpose()?;
-    let joining: Vec<ResolvedMemberEdit> = joining.into_iter().collect();
+    create_with_resolved(tx, write, prepared, joining.into_iter().collect(), notes)
+}
+
+/// Creates a resource with these resolved members.
+///
+/// # Errors
+/// Those of [`create_resource`].
+pub(super) fn create_with_resolved(
+    tx: &Tx<'_>,
+    write: &ResourceWrite<'_>,
+    prepared: &PreparedResource,
+    joining: Vec<ResolvedMemberEdit>,
+    notes: DialectNotes,
+) -> Result<WriteResult> {
+    let ResourceWrite { scope, resource_type, .. } = *write;
     let growth = usage::resource_amounts(&resource_type.name, 1, usage::text_bytes(&prepared.body))
         .with(QuotaKind::Members, members::find_largest_growth(0, &joining));
     write_within_quotas(tx, scope, &growth, || insert_prepared(tx, write, prepared, joining, notes))
@@ -196,7 +235,8 @@ fn reactivate_resource(
         return Err(conflict);
     };
     let before = parse_attributes(&stored)?;
-    if before.get("active") != Some(&Value::Bool(false)) {
+    // A user that is being deleted stays inactive.
+    if before.get("active") != Some(&Value::Bool(false)) || large_changes::check_unchanging(tx, &stored).is_err() {
         return Err(conflict);
     }
     let mut notes = draft.notes.clone();
@@ -210,25 +250,42 @@ fn reactivate_resource(
 /// Replaces a resource (RFC 7644 section 3.5.1). Attributes that the body omits are cleared, except `active` and
 /// `members`, so that an incomplete template neither deactivates a user nor empties a group.
 ///
+/// Returns `None` without a change if the group has or gets so many members that the new content must be evaluated outside
+/// the transaction.
+///
 /// # Errors
 /// 404, 412 if If-Match does not match the version, and the errors of [`create_resource`].
-pub fn replace_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>, draft: &ResourceDraft) -> Result<WriteResult> {
+pub fn replace_small_resource(
+    tx: &Tx<'_>,
+    write: &ResourceWrite<'_>,
+    draft: &ResourceDraft,
+) -> Result<Option<WriteResult>> {
     let ResourceWrite { scope, resource_type, id, .. } = *write;
     let stored = find_current(tx, write)?;
+    let is_large = |list: &Vec<MemberRef>| large_changes::exceeds_inline(list.len(), stored.member_count);
+    if draft.members.as_ref().is_some_and(is_large) {
+        return Ok(None);
+    }
     let mut notes = draft.notes.clone();
     let members = draft.members.clone().map(MemberEdit::Replace);
     let members = members.map(|edit| members::resolve_edit(tx, scope, id, &edit, &mut notes)).transpose()?;
     let before = parse_attributes(&stored)?;
-    let mut after = draft.attributes.clone();
-    if let (false, Some(active)) = (draft.mentions("active"), before.get("active")) {
-        after.insert("active".to_owned(), active.clone());
-        after = validate::sort_attributes(after, resource_type);
-    }
+    let after = replace_attributes(&before, draft, resource_type);
     let members = members.filter(|_| resource_type.members().is_some());
     let members = members.into_iter().collect();
     let password = draft.password.as_ref();
     let change = ResourceChange { before, after, members, password, derived: None, notes };
-    write_change(tx, write, stored, change)
+    write_change(tx, write, stored, change).map(Some)
+}
+
+/// Returns the attributes of a resource after its replacement.
+pub(super) fn replace_attributes(before: &Attributes, draft: &ResourceDraft, of: &ResourceType) -> Attributes {
+    let mut after = draft.attributes.clone();
+    if let (false, Some(active)) = (draft.mentions("active"), before.get("active")) {
+        after.insert("active".to_owned(), active.clone());
+        after = validate::sort_attributes(after, of);
+    }
+    after
 }
 
 /// Removes the values of an extension from a resource, because the extension is removed.
@@ -261,9 +318,13 @@ pub(super) fn edit_attributes(
 }
 
 /// Returns the resource of a write, after the check of its precondition.
+///
+/// # Errors
+/// 404, 412, `ResourceChanging` if a large change of it is running.
 pub(super) fn find_current(at: &Snapshot<'_>, write: &ResourceWrite<'_>) -> Result<StoredResource> {
     let ResourceWrite { scope, resource_type, id, conditions, .. } = *write;
     let stored = find_resource(at, scope, resource_type, id)?;
+    large_changes::check_unchanging(at, &stored)?;
     if let Some(conditions) = conditions.filter(|conditions| !conditions.is_empty()) {
         let resource = RenderedResource::load(at, stored, resource_type, Members::Skip)?;
         conditions.check(&resource.tag())?;
@@ -406,11 +467,24 @@ fn update_members(
     members: Vec<ResolvedMemberEdit>,
 ) -> Result<()> {
     let publication = Publication::for_scope(tx, write.scope)?;
-    let delta = apply_members(tx, stored, members)?;
+    let before = stored.member_count;
+    change_members(tx, &publication, write, stored, members)?;
+    member_rows::count_member_changes(tx, stored.configuration, stored.member_count - before)
+}
+
+/// Changes the members of a group, with its version and its events, but not the usage of the configuration.
+pub(super) fn change_members(
+    tx: &Tx<'_>,
+    publication: &Publication<'_>,
+    write: &ResourceWrite<'_>,
+    stored: &mut StoredResource,
+    members: Vec<ResolvedMemberEdit>,
+) -> Result<()> {
+    let delta = apply_edits(tx, stored, members)?;
     if !delta.is_empty() {
         publication.hold_before_update(stored)?;
         resources::touch_resource(tx, stored)?;
-        delta.publish(&publication, &write.resource_type.name, &stored.id)?;
+        delta.publish(publication, &write.resource_type.name, &stored.id)?;
     }
     Ok(())
 }
@@ -420,13 +494,18 @@ fn apply_members(
     stored: &mut StoredResource,
     members: Vec<ResolvedMemberEdit>,
 ) -> Result<MembershipDelta> {
-    let mut delta = MembershipDelta::default();
     let before = stored.member_count;
+    let delta = apply_edits(tx, stored, members)?;
+    member_rows::count_member_changes(tx, stored.configuration, stored.member_count - before)?;
+    Ok(delta)
+}
+
+fn apply_edits(tx: &Tx<'_>, stored: &mut StoredResource, members: Vec<ResolvedMemberEdit>) -> Result<MembershipDelta> {
+    let mut delta = MembershipDelta::default();
     for edit in members {
         tx.check_deadline()?;
         members::apply_edit(tx, stored, edit, &mut delta)?;
     }
-    member_rows::count_member_changes(tx, stored.configuration, stored.member_count - before)?;
     Ok(delta)
 }
 

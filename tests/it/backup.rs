@@ -242,12 +242,17 @@ fn an_invalid_backup_is_refused_with_the_fix_and_changes_nothing() {
         path
     };
     let newer = file("newer", &bytes);
-    Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let changed = Connection::open(&newer).unwrap();
+    changed.pragma_update(None, "user_version", 99).unwrap();
+    let number = |sql: &str| changed.query_row(sql, [], |row| row.get::<_, isize>(0)).unwrap().cast_unsigned();
+    let length = number("PRAGMA page_size");
+    let end = length * number("SELECT rootpage FROM sqlite_schema WHERE name = 'resources'");
+    drop(changed);
     let other = directory.path().join("other");
     Connection::open(&other).unwrap().execute_batch("CREATE TABLE notes (x)").unwrap();
     let mut flipped = bytes.clone();
-    let page = flipped.len() - 4096;
-    flipped[page..].fill(0xA5);
+    // Indexes are built again, so it is a page of a table.
+    flipped[end - length..end].fill(0xA5);
     let before = fs::read(data.path().join("rollcall.db")).unwrap();
     let table: [(PathBuf, &str); 8] = [
         (directory.path().join("missing"), "No such file"),

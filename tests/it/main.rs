@@ -21,6 +21,7 @@ mod house;
 mod http;
 mod https;
 mod identity;
+mod large_groups;
 mod licences;
 mod logs;
 mod management;

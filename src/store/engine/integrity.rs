@@ -158,6 +158,7 @@ const CONSISTENCY_RULES: &[(&str, &str)] = &[
         "SELECT configuration FROM (
              SELECT configuration, type = 'User' AS users, type = 'Group' AS groups, member_count AS members,
                     octet_length(body) AS bytes FROM resources
+             UNION ALL SELECT configuration, 0, 0, reserved - changed, 0 FROM pending_changes
              UNION ALL SELECT configuration, -users, -groups, -members, -bytes FROM configuration_usage)
          GROUP BY configuration
          HAVING sum(users) <> 0 OR sum(groups) <> 0 OR sum(members) <> 0 OR sum(bytes) <> 0",

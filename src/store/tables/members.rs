@@ -1,11 +1,12 @@
 //! Rows of `group_members`: the memberships of groups.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use crate::error::Result;
 use crate::model::quota::{QuotaKind, UsageAmounts};
 use crate::scim::schema::{SchemaText, find_standard_type};
 use crate::store::tables::resources::StoredResource;
+use crate::store::tables::rows::to_sql_limit;
 use crate::store::tables::usage;
 use crate::store::{Snapshot, Tx};
 
@@ -43,6 +44,73 @@ pub fn list_group_members(at: &Snapshot<'_>, group: &StoredResource) -> Result<V
         members.push(member?);
     }
     Ok(members)
+}
+
+/// Visits the row number and the id of each member of a group, in the order of their creation.
+pub fn visit_member_ids(at: &Snapshot<'_>, group: &StoredResource, mut visit: impl FnMut(i64, &str)) -> Result<()> {
+    let mut statement = at.prepare(
+        "SELECT r.resource, r.id FROM group_members m JOIN resources r ON r.resource = m.member_resource
+         WHERE m.group_resource = ?1 AND +r.configuration = ?2 ORDER BY m.member_resource",
+    )?;
+    let mut rows = statement.query(params![group.key, group.configuration])?;
+    while let Some(row) = rows.next()? {
+        visit(row.get(0)?, row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?);
+    }
+    Ok(())
+}
+
+/// Visits the resource with each of these ids, of any type, in the order of `ids`. `None` for an unknown id.
+///
+/// # Errors
+/// The first error of a visit.
+pub fn visit_resources_by_id<'i>(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    ids: impl IntoIterator<Item = &'i str>,
+    mut visit: impl FnMut(&str, Option<LinkedResource>) -> Result<()>,
+) -> Result<()> {
+    let mut statement =
+        at.prepare(&format!("SELECT {COLUMNS} FROM resources r WHERE r.id = ?1 AND r.configuration = ?2"))?;
+    for id in ids {
+        let row = statement.query_row(params![id, configuration], read_linked_resource);
+        visit(id, row.optional()?)?;
+    }
+    Ok(())
+}
+
+/// Returns at most `limit` members of a group, in the order of their creation.
+pub fn list_first_members(at: &Snapshot<'_>, group: &StoredResource, limit: usize) -> Result<Vec<LinkedResource>> {
+    at.list_rows(
+        &format!(
+            "SELECT {COLUMNS} FROM group_members m CROSS JOIN resources r ON r.resource = m.member_resource
+             WHERE m.group_resource = ?1 ORDER BY m.member_resource LIMIT ?2"
+        ),
+        params![group.key, to_sql_limit(limit)],
+        read_linked_resource,
+    )
+}
+
+/// Returns the resource of a configuration with this row number, as groups reference it.
+pub fn find_linked_resource(at: &Snapshot<'_>, configuration: i64, key: i64) -> Result<Option<LinkedResource>> {
+    at.find_row(
+        &format!("SELECT {COLUMNS} FROM resources r WHERE r.resource = ?1 AND r.configuration = ?2"),
+        params![key, configuration],
+        read_linked_resource,
+    )
+}
+
+/// Returns the rows of at most `limit` groups of which the resource is a direct member.
+pub fn list_first_groups(at: &Snapshot<'_>, member: i64, limit: usize) -> Result<Vec<i64>> {
+    at.list_values(
+        "SELECT group_resource FROM group_members WHERE member_resource = ?1 ORDER BY group_resource LIMIT ?2",
+        params![member, to_sql_limit(limit)],
+    )
+}
+
+/// Whether the resource is a direct member of more than `count` groups.
+pub fn is_in_more_groups(at: &Snapshot<'_>, member: i64, count: usize) -> Result<bool> {
+    let mut statement = at.prepare("SELECT 1 FROM group_members WHERE member_resource = ?1 LIMIT 1 OFFSET ?2")?;
+    Ok(statement.exists(params![member, to_sql_limit(count)])?)
 }
 
 /// Returns the groups that contain the resource, directly or through nested groups, each with whether the membership is

@@ -16,6 +16,7 @@ pub mod instance;
 pub mod members;
 pub mod pages;
 pub mod passwords;
+pub mod pending_changes;
 pub mod pending_references;
 pub mod purge;
 pub mod request_log;

@@ -5,7 +5,7 @@ use rusqlite::params;
 
 use super::rows::{read_columns, to_sql_limit};
 use crate::error::Result;
-use crate::model::quota::QuotaKind;
+use crate::model::quota::{QuotaKind, UsageAmounts};
 use crate::store::tables::{counts, usage};
 use crate::store::{Snapshot, Tx};
 
@@ -65,6 +65,61 @@ pub fn delete_index_values(tx: &Tx<'_>, configuration: i64, limit: usize) -> Res
     Ok(found.len())
 }
 
+/// Deletes at most `limit` memberships of a resource, as a group and as a member. Returns how many were deleted.
+pub fn delete_memberships(tx: &Tx<'_>, configuration: i64, resource: &ResourceToPurge, limit: usize) -> Result<usize> {
+    let Some(key) = resource.key else { return Ok(0) };
+    let found: Vec<(i64, i64)> = tx.list_rows(
+        "SELECT * FROM (SELECT group_resource, member_resource FROM group_members WHERE group_resource = ?1 LIMIT ?2)
+         UNION SELECT * FROM
+             (SELECT group_resource, member_resource FROM group_members WHERE member_resource = ?1 LIMIT ?2)
+         LIMIT ?2",
+        (key, to_sql_limit(limit)),
+        |row| row.try_into(),
+    )?;
+    let mut delete = tx.prepare("DELETE FROM group_members WHERE group_resource = ?1 AND member_resource = ?2")?;
+    for (group, member) in &found {
+        delete.execute((group, member))?;
+    }
+    for of_group in found.chunk_by(|one, next| one.0 == next.0) {
+        tx.run(
+            "UPDATE resources SET member_count = member_count - ?2 WHERE resource = ?1",
+            (of_group[0].0, to_sql_limit(of_group.len())),
+        )?;
+    }
+    let amounts = UsageAmounts::default().with(QuotaKind::Members, -to_sql_limit(found.len()));
+    usage::add_usage(tx, configuration, &amounts)?;
+    Ok(found.len())
+}
+
+/// Deletes at most `limit` held memberships of a resource, as a group and as a member. Returns how many were deleted.
+pub fn delete_held_memberships(
+    tx: &Tx<'_>,
+    configuration: i64,
+    resource: &ResourceToPurge,
+    limit: usize,
+) -> Result<usize> {
+    let mut deleted = 0;
+    // Without the hint SQLite searches the second by the primary key, of which only the configuration is given.
+    for (table, side) in [("held_members", "group_id"), ("held_members INDEXED BY held_members_by_member", "member_id")]
+    {
+        let found: Vec<(String, i64, String)> = tx.list_rows(
+            &format!(
+                "SELECT group_id, member, member_id FROM {table} WHERE configuration = ?1 AND {side} = ?2 LIMIT ?3"
+            ),
+            params![configuration, resource.id, to_sql_limit(limit - deleted)],
+            |row| row.try_into(),
+        )?;
+        let mut delete = tx.prepare(
+            "DELETE FROM held_members WHERE configuration = ?1 AND group_id = ?2 AND member = ?3 AND member_id = ?4",
+        )?;
+        for (group, member, id) in &found {
+            delete.execute(params![configuration, group, member, id])?;
+        }
+        deleted += found.len();
+    }
+    Ok(deleted)
+}
+
 /// A resource that a purge deletes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceToPurge {
@@ -101,28 +156,15 @@ pub fn list_remaining_resources(at: &Snapshot<'_>, configuration: i64, limit: us
     )
 }
 
-/// Deletes a resource with its memberships, password and held state. Its index values must be deleted first.
+/// Deletes a resource with its password and held state. Its index values and memberships must be deleted first.
 pub fn purge_resource(tx: &Tx<'_>, configuration: i64, resource: &ResourceToPurge) -> Result<()> {
     if let Some(key) = resource.key {
         let bytes: i64 = tx.read_value("SELECT octet_length(body) FROM resources WHERE resource = ?1", [key])?;
-        tx.run(
-            "UPDATE resources SET member_count = member_count - 1
-             WHERE resource IN (SELECT group_resource FROM group_members WHERE member_resource = ?1)",
-            [key],
-        )?;
-        let members = tx.execute("DELETE FROM group_members WHERE group_resource = ?1", [key])?
-            + tx.execute("DELETE FROM group_members WHERE member_resource = ?1", [key])?;
         tx.run("DELETE FROM passwords WHERE resource = ?1", [key])?;
         tx.run("DELETE FROM resources WHERE resource = ?1", [key])?;
         counts::adjust_count(tx, configuration, &resource.resource_type, key, -1)?;
         let amounts = usage::resource_amounts(&resource.resource_type, -1, -bytes);
-        usage::add_usage(tx, configuration, &amounts.with(QuotaKind::Members, -to_sql_limit(members)))?;
-    }
-    for side in ["group_id", "member_id"] {
-        tx.run(
-            &format!("DELETE FROM held_members WHERE configuration = ?1 AND {side} = ?2"),
-            params![configuration, resource.id],
-        )?;
+        usage::add_usage(tx, configuration, &amounts)?;
     }
     tx.run("DELETE FROM held_resources WHERE id = ?1", [&resource.id])
 }

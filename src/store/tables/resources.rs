@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 
 use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
@@ -69,31 +69,6 @@ pub fn find_resource_by_id(
         format!("SELECT {COLUMNS} FROM resources r WHERE r.id = ?1 AND r.configuration = ?2 AND r.type = ?3")
     });
     at.find_row(&SQL, params![id, collection.configuration, collection.resource_type], read_stored_resource)
-}
-
-/// A resource that can be a member.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemberRow {
-    /// Row number.
-    pub key: i64,
-    /// Resource type name.
-    pub resource_type: String,
-    /// The `display` value of references to it.
-    pub label: Option<String>,
-}
-
-/// Returns the row of each resource with these ids, of any type, in the order of `ids`. `None` for an unknown id.
-pub fn find_rows_by_ids(at: &Snapshot<'_>, configuration: i64, ids: &[String]) -> Result<Vec<Option<MemberRow>>> {
-    let mut statement =
-        at.prepare("SELECT resource, type, label FROM resources WHERE id = ?1 AND configuration = ?2")?;
-    ids.iter()
-        .map(|id| {
-            let row = statement.query_row(params![id, configuration], |row| {
-                Ok(MemberRow { key: row.get(0)?, resource_type: row.get(1)?, label: row.get(2)? })
-            });
-            Ok(row.optional()?)
-        })
-        .collect()
 }
 
 /// Returns the resource of the configuration with this row number.

@@ -12,6 +12,7 @@ mod resource_body;
 mod resources;
 mod response;
 mod route;
+mod write_request;
 mod writes;
 
 use std::net::IpAddr;

@@ -2,49 +2,51 @@
 //! use case of `provisioning` in one transaction.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::Data;
 use serde_json::Value;
 
 use crate::clock;
-use crate::error::{Error, Result};
-use crate::provisioning::deletion;
-use crate::provisioning::patches::{self, PatchBasis, PatchPlan, PatchWeight};
-use crate::provisioning::resources::{self, PreparedResource, ResourceWrite, WriteResult};
+use crate::error::{Error, Reason, Result, ScimType};
+use crate::provisioning::change_steps;
+use crate::provisioning::patches::{self, PatchBasis, PatchWeight};
+use crate::provisioning::plans::{self, ResourcePlan};
+use crate::provisioning::resources::{self, PreparedResource, ResourceWrite, WriteProgress, WriteResult};
 use crate::provisioning::{Members, Scope};
 use crate::scim::bulk::BulkMethod;
 use crate::scim::dialect::DialectRules;
 use crate::scim::entity_tag::VersionConditions;
+use crate::scim::members::MemberRef;
 use crate::scim::password::{PasswordChange, PasswordDigest};
 use crate::scim::patch::{self, Patch};
 use crate::scim::schema::ResourceType;
 use crate::scim::schema::undeclared::UndeclaredSource;
 use crate::scim::validate::{self, ResourceDraft};
 use crate::scim::work::measure_value;
-use crate::store::{Snapshot, WorkOwner};
+use crate::store::{Snapshot, Tx, WorkOwner};
 use crate::web::blocking::{read_blocking, run_document_work};
 use crate::web::limits::DOCUMENT_BLOCKING_BYTES;
 use crate::web::scim::resource_body::{ReadBody, ResourceBodyReader};
+use crate::web::scim::write_request::{AttemptedWrite, SmallWrite, WriteBody, WriteRequest};
 use crate::web::state::AppState;
 
-/// How often a PATCH is evaluated outside the transaction, if other writes change the resource in the meantime.
-const PATCH_PLANS_MAX: usize = 3;
+/// How often a write is evaluated outside the transaction, if other writes change the resource in the meantime.
+const PLANS_MAX: usize = 3;
+/// The same for writes that are too large for the transaction. After that they are refused, so that a caller who changes a
+/// group all the time delays only itself.
+const LARGE_PLANS_MAX: usize = 16;
 
-/// A PATCH that is ready to be evaluated, in any thread.
-struct PatchRequest {
-    scope: Scope,
-    resource_type: Arc<ResourceType>,
-    id: String,
-    conditions: VersionConditions,
-    members: Members,
-    patch: Patch,
-}
+/// How many large changes of other requests a write helps to complete.
+const CHANGES_MAX: usize = 16;
+/// How often a step of a large change is queued again, if the queue is full.
+const STEP_REFUSALS_MAX: usize = 100;
+/// Pause before a step is queued again.
+const STEP_PAUSE: Duration = Duration::from_millis(50);
 
-impl PatchRequest {
-    fn write(&self) -> ResourceWrite<'_> {
-        let (conditions, members) = (Some(&self.conditions), self.members);
-        ResourceWrite { conditions, members, ..ResourceWrite::new(&self.scope, &self.resource_type, &self.id) }
-    }
+/// The error of a write whose body has another kind than its evaluation. It cannot happen.
+fn lost_result_error() -> Error {
+    Error::database("a write has no result")
 }
 
 /// Whether a body needs too much time for the event loop.
@@ -102,7 +104,13 @@ impl PreparedWrite {
 
     /// Whether the write may be evaluated outside the transaction, and then be queued later than by the first poll.
     pub(super) fn may_be_deferred(&self) -> bool {
-        matches!(self, Self::Patch(patch) if !PatchWeight::of(patch).is_always_small())
+        match self {
+            Self::Create(prepared) => prepared.has_many_members(),
+            // The group may have many members.
+            Self::Replace(draft) => draft.members.is_some(),
+            Self::Patch(patch) => !PatchWeight::of(patch).is_always_small(),
+            Self::Delete => false,
+        }
     }
 }
 
@@ -130,13 +138,74 @@ impl ResourceWrites<'_> {
         self.write_new(prepared, members).await
     }
 
-    async fn write_new(&self, prepared: PreparedResource, members: Members) -> Result<WriteResult> {
-        let (scope, resource_type, id) = (self.scope.clone(), Arc::clone(self.resource_type), clock::new_id());
+    /// Creates a resource. While a resource with many memberships is being deleted, its name is in use: then the deletion is
+    /// completed first.
+    async fn write_new(&self, mut prepared: PreparedResource, members: Members) -> Result<WriteResult> {
+        let many = plans::take_many_members(&mut prepared).map(Arc::new);
+        let (prepared, id) = (Arc::new(prepared), clock::new_id());
+        for _ in 0..CHANGES_MAX {
+            let result = match &many {
+                None => self.write_small_new(Arc::clone(&prepared), &id, members).await,
+                Some(list) => self.write_large_new(Arc::clone(&prepared), Arc::clone(list), &id, members).await,
+            };
+            match result {
+                Err(error) if self.complete_next_deletion(&error).await? => {}
+                result => return result,
+            }
+        }
+        Err(Reason::ResourceChanging.into())
+    }
+
+    async fn write_small_new(
+        &self,
+        prepared: Arc<PreparedResource>,
+        id: &str,
+        members: Members,
+    ) -> Result<WriteResult> {
+        let (scope, resource_type, id) = (self.scope.clone(), Arc::clone(self.resource_type), id.to_owned());
         let write = self.state.store.write_without_savepoint(self.owner(), move |tx| {
             let write = ResourceWrite { members, ..ResourceWrite::new(&scope, &resource_type, &id) };
             resources::create_resource(tx, &write, &prepared)
         });
         write.await
+    }
+
+    /// Creates a group with many members. They are read outside the transaction.
+    async fn write_large_new(
+        &self,
+        prepared: Arc<PreparedResource>,
+        list: Arc<Vec<MemberRef>>,
+        id: &str,
+        members: Members,
+    ) -> Result<WriteResult> {
+        let (scope, resource_type, new_id) = (self.scope.clone(), Arc::clone(self.resource_type), id.to_owned());
+        let found = read_blocking(&self.state.store, self.owner(), move |at| {
+            plans::resolve_new_members(at, &ResourceWrite::new(&scope, &resource_type, &new_id), &list)
+        })
+        .await?;
+        let (scope, resource_type, new_id) = (self.scope.clone(), Arc::clone(self.resource_type), id.to_owned());
+        let write = self.state.store.write_without_savepoint(self.owner(), move |tx| {
+            let write = ResourceWrite { members, ..ResourceWrite::new(&scope, &resource_type, &new_id) };
+            plans::create_with_members(tx, &write, &prepared, &found)
+        });
+        match write.await? {
+            WriteProgress::Complete(done) => Ok(done),
+            // The group exists, and its members join in any case. After an error the client would create it again.
+            WriteProgress::Started(key, first) if self.complete_change(key).await.is_err() => Ok(first),
+            WriteProgress::Started(_, first) => self.reload(first, members),
+        }
+    }
+
+    /// If this is the error of a name in use, completes the next deletion of the configuration that runs in steps. Returns
+    /// whether there is one: the write can be tried again.
+    async fn complete_next_deletion(&self, error: &Error) -> Result<bool> {
+        if error.scim_type() != Some(ScimType::Uniqueness) {
+            return Ok(false);
+        }
+        match self.state.store.read_inline(|at| change_steps::find_next_deletion(at, self.scope))? {
+            Some(key) => self.complete_change(key).await.map(|()| true),
+            None => Ok(false),
+        }
     }
 
     /// Replaces the resource with this id.
@@ -164,13 +233,8 @@ impl ResourceWrites<'_> {
         members: Members,
     ) -> Result<WriteResult> {
         self.hash_password(&mut draft.password).await?;
-        let (scope, resource_type, id) = (self.scope.clone(), Arc::clone(self.resource_type), id.to_owned());
-        let write = self.state.store.write_without_savepoint(self.owner(), move |tx| {
-            let conditions = Some(&conditions);
-            let write = ResourceWrite { conditions, members, ..ResourceWrite::new(&scope, &resource_type, &id) };
-            resources::replace_resource(tx, &write, &draft)
-        });
-        write.await
+        let request = self.create_request(id, conditions, WriteBody::Replace(draft), members);
+        self.apply_request(request, false).await?.ok_or_else(lost_result_error)
     }
 
     /// Applies a PATCH to the resource with this id. A PATCH with much work is evaluated outside the transaction and off the
@@ -189,8 +253,7 @@ impl ResourceWrites<'_> {
             self.read_body(body, patch::parse_patch)
         };
         let patch = edits.or_else(|refused| self.refuse_if_found(id, refused))?;
-        let request = self.prepare_patch(id, conditions, patch, members).await?;
-        if has_large_body { self.patch_by_plan(request).await } else { self.apply_patch(request).await }
+        self.write_patch((id, conditions), patch, members, has_large_body).await
     }
 
     /// Runs a prepared write. Returns the resource, if it still exists.
@@ -207,72 +270,174 @@ impl ResourceWrites<'_> {
                 self.write_new(*prepared, members).await.map(Some)
             }
             PreparedWrite::Replace(draft) => self.write_replacement(id, conditions, *draft, members).await.map(Some),
-            PreparedWrite::Patch(patch) => {
-                self.apply_patch(self.prepare_patch(id, conditions, patch, members).await?).await.map(Some)
-            }
+            PreparedWrite::Patch(patch) => self.write_patch((id, conditions), patch, members, false).await.map(Some),
             PreparedWrite::Delete => self.delete(id, conditions).await.map(|()| None),
         }
     }
 
-    /// Applies a PATCH in the transaction if it is small for the resource, and by a plan otherwise.
-    async fn apply_patch(&self, request: Arc<PatchRequest>) -> Result<WriteResult> {
-        let (weight, small) = (PatchWeight::of(&request.patch), Arc::clone(&request));
-        let write = self.state.store.write_without_savepoint(self.owner(), move |tx| {
-            patches::patch_small_resource(tx, &small.write(), &small.patch, weight)
-        });
+    async fn write_patch(
+        &self,
+        (id, conditions): (&str, VersionConditions),
+        mut patch: Patch,
+        members: Members,
+        has_large_body: bool,
+    ) -> Result<WriteResult> {
+        self.hash_password(&mut patch.password).await?;
+        let request = self.create_request(id, conditions, WriteBody::Patch(patch), members);
+        self.apply_request(request, has_large_body).await?.ok_or_else(lost_result_error)
+    }
+
+    fn create_request(
+        &self,
+        id: &str,
+        conditions: VersionConditions,
+        body: WriteBody,
+        members: Members,
+    ) -> Arc<WriteRequest> {
+        let (scope, resource_type) = (self.scope.clone(), Arc::clone(self.resource_type));
+        Arc::new(WriteRequest { scope, resource_type, id: id.to_owned(), conditions, members, body })
+    }
+
+    /// Runs a write. While a large change of the resource is running, or the deletion of one whose name this one gets, the write
+    /// first helps to complete it.
+    async fn apply_request(&self, request: Arc<WriteRequest>, by_plan: bool) -> Result<Option<WriteResult>> {
+        for _ in 0..CHANGES_MAX {
+            match self.try_request(&request, by_plan).await {
+                Ok(AttemptedWrite::Done(done)) => return Ok(done),
+                Ok(AttemptedWrite::Outdated) => break,
+                Err(error) if error.reason() == Reason::ResourceChanging => {
+                    self.complete_running_change(&request).await?;
+                }
+                Err(error) if self.complete_next_deletion(&error).await? => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Reason::ResourceChanging.into())
+    }
+
+    /// Runs a write in the transaction if it is small for the resource, and by a plan otherwise.
+    async fn try_request(&self, request: &Arc<WriteRequest>, by_plan: bool) -> Result<AttemptedWrite> {
+        if by_plan || request.is_large() {
+            return self.write_by_plan(request).await;
+        }
+        let small = Arc::clone(request);
+        let write = self.state.store.write_without_savepoint(self.owner(), move |tx| small.run_small(tx));
         match write.await? {
-            Some(done) => Ok(done),
-            None => self.patch_by_plan(request).await,
+            Some(SmallWrite::Complete(done)) => Ok(AttemptedWrite::Done(done)),
+            Some(SmallWrite::DeletionStarted(key)) => {
+                self.complete_change(key).await?;
+                Ok(AttemptedWrite::Done(None))
+            }
+            None => self.write_by_plan(request).await,
         }
     }
 
-    /// Evaluates a PATCH on a snapshot, and writes the result if the resource is still the same.
-    async fn patch_by_plan(&self, request: Arc<PatchRequest>) -> Result<WriteResult> {
-        for _ in 0..PATCH_PLANS_MAX {
-            let (mut plan, planned) = (Some(self.plan_patch(&request).await?), Arc::clone(&request));
+    /// Evaluates a write on a snapshot, and writes the result if the resource is still the same.
+    async fn write_by_plan(&self, request: &Arc<WriteRequest>) -> Result<AttemptedWrite> {
+        for number in 0..LARGE_PLANS_MAX {
+            if number >= PLANS_MAX
+                && let WriteBody::Patch(patch) = &request.body
+                && PatchWeight::of(patch).changes_few_members()
+            {
+                // Other writes change the resource all the time. Only in the transaction does it stay the same.
+                return self.patch_in_writer(Arc::clone(request)).await.map(|done| AttemptedWrite::Done(Some(done)));
+            }
+            let (mut plan, planned) = (Some(self.plan(request).await?), Arc::clone(request));
             let write = self.state.store.write_without_savepoint(self.owner(), move |tx| match plan.take() {
-                Some(plan) => patches::write_patch_plan(tx, &planned.write(), &planned.patch, plan),
+                Some(plan) => plans::write_plan(tx, &planned.write(), plan, planned.password()),
                 // The transaction of the first run was rolled back.
                 None => Ok(None),
             });
             if let Some(done) = write.await? {
-                return Ok(done);
+                return self.complete(done, request.members).await.map(|done| AttemptedWrite::Done(Some(done)));
             }
         }
-        // Other writes change the resource all the time. Only in the transaction does it stay the same.
-        self.patch_in_writer(request).await
+        Ok(AttemptedWrite::Outdated)
     }
 
-    async fn prepare_patch(
-        &self,
-        id: &str,
-        conditions: VersionConditions,
-        mut patch: Patch,
-        members: Members,
-    ) -> Result<Arc<PatchRequest>> {
-        self.hash_password(&mut patch.password).await?;
-        let (scope, resource_type) = (self.scope.clone(), Arc::clone(self.resource_type));
-        Ok(Arc::new(PatchRequest { scope, resource_type, id: id.to_owned(), conditions, members, patch }))
-    }
-
-    async fn patch_in_writer(&self, request: Arc<PatchRequest>) -> Result<WriteResult> {
-        let write = self.state.store.write_without_savepoint(self.owner(), move |tx| {
-            patches::patch_resource(tx, &request.write(), &request.patch)
+    async fn patch_in_writer(&self, request: Arc<WriteRequest>) -> Result<WriteResult> {
+        let write = self.state.store.write_without_savepoint(self.owner(), move |tx| match &request.body {
+            WriteBody::Patch(patch) => patches::patch_resource(tx, &request.write(), patch),
+            WriteBody::Replace(_) | WriteBody::Delete => Err(lost_result_error()),
         });
         write.await
     }
 
-    /// Evaluates a PATCH on a snapshot.
-    async fn plan_patch(&self, request: &Arc<PatchRequest>) -> Result<PatchPlan> {
-        let store = &self.state.store;
-        let basis = if patches::has_member_conditions(&request.patch) {
-            let request = Arc::clone(request);
-            read_blocking(store, self.owner(), move |at| PatchBasis::read(at, &request.write(), &request.patch)).await?
+    /// Evaluates a write on a snapshot.
+    async fn plan(&self, request: &Arc<WriteRequest>) -> Result<ResourcePlan> {
+        let (store, reading) = (&self.state.store, Arc::clone(request));
+        let patch = match &request.body {
+            WriteBody::Patch(patch) => patch,
+            WriteBody::Replace(_) | WriteBody::Delete => {
+                return read_blocking(store, self.owner(), move |at| match &reading.body {
+                    WriteBody::Replace(draft) => plans::plan_replacement(at, &reading.write(), draft),
+                    WriteBody::Patch(_) | WriteBody::Delete => Err(lost_result_error()),
+                })
+                .await;
+            }
+        };
+        let basis = if patches::has_member_edits(patch) {
+            read_blocking(store, self.owner(), move |at| match &reading.body {
+                WriteBody::Patch(patch) => PatchBasis::read(at, &reading.write(), patch),
+                WriteBody::Replace(_) | WriteBody::Delete => Err(lost_result_error()),
+            })
+            .await?
         } else {
-            store.read_inline(|at| PatchBasis::read(at, &request.write(), &request.patch))?
+            store.read_inline(|at| PatchBasis::read(at, &request.write(), patch))?
         };
         let request = Arc::clone(request);
-        self.run_document_work(move || basis.evaluate(&request.scope, &request.resource_type, &request.patch)).await
+        self.run_document_work(move || match &request.body {
+            WriteBody::Patch(patch) => basis.evaluate(&request.scope, &request.resource_type, patch),
+            WriteBody::Replace(_) | WriteBody::Delete => Err(lost_result_error()),
+        })
+        .await
+    }
+
+    /// Runs the remaining steps of a write, and returns its result.
+    async fn complete(&self, progress: WriteProgress, members: Members) -> Result<WriteResult> {
+        let (key, first) = match progress {
+            WriteProgress::Complete(done) => return Ok(done),
+            WriteProgress::Started(key, first) => (key, first),
+        };
+        self.complete_change(key).await?;
+        self.reload(first, members)
+    }
+
+    fn reload(&self, first: WriteResult, members: Members) -> Result<WriteResult> {
+        let write = ResourceWrite { members, ..ResourceWrite::new(self.scope, self.resource_type, "") };
+        self.state.store.read_inline(|at| change_steps::reload_result(at, &write, first))
+    }
+
+    /// Runs the steps of the large change of the resource that the request is about.
+    async fn complete_running_change(&self, request: &WriteRequest) -> Result<()> {
+        let found = self.state.store.read_inline(|at| change_steps::find_changing_resource(at, &request.write()))?;
+        match found {
+            Some(key) => self.complete_change(key).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Runs the steps of a large change, each as a write of its own. If the queue has no space for the configuration, it waits.
+    ///
+    /// # Errors
+    /// `ResourceChanging` if a step fails. The change has begun, so the job for pending steps completes it.
+    async fn complete_change(&self, key: i64) -> Result<()> {
+        let mut refusals = 0;
+        loop {
+            let step = move |tx: &Tx<'_>| change_steps::run_change_step(tx, key);
+            match self.state.store.write_as(self.owner(), step).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => refusals = 0,
+                Err(error) if error.reason() == Reason::ServerBusy && refusals < STEP_REFUSALS_MAX => {
+                    refusals += 1;
+                    actix_web::rt::time::sleep(STEP_PAUSE).await;
+                }
+                Err(error) => {
+                    tracing::warn!(problem = %error, "a step of a large change failed and will be retried");
+                    return Err(Reason::ResourceChanging.into());
+                }
+            }
+        }
     }
 
     fn rules(&self) -> DialectRules {
@@ -314,13 +479,8 @@ impl ResourceWrites<'_> {
 
     /// Deletes the resource with this id.
     pub(super) async fn delete(&self, id: &str, conditions: VersionConditions) -> Result<()> {
-        let (scope, resource_type, id) = (self.scope.clone(), Arc::clone(self.resource_type), id.to_owned());
-        let write = self.state.store.write_without_savepoint(self.owner(), move |tx| {
-            let conditions = Some(&conditions);
-            let write = ResourceWrite { conditions, ..ResourceWrite::new(&scope, &resource_type, &id) };
-            deletion::delete_resource(tx, &write)
-        });
-        write.await
+        let request = self.create_request(id, conditions, WriteBody::Delete, Members::Skip);
+        self.apply_request(request, false).await.map(drop)
     }
 
     /// The owner of the writes: the configuration.

@@ -16,6 +16,7 @@ const STEPS: &[&str] = &[
     include_str!("4.sql"),
     include_str!("5.sql"),
     include_str!("6.sql"),
+    include_str!("7.sql"),
 ];
 
 /// Key in `instance` of the program version that last upgraded the schema.
