@@ -241,7 +241,7 @@ fn a_key_of_a_killed_call_never_blocks_its_repetition() {
         let body = |number: usize| json!({"id": format!("r{round}n{number}")});
         let request = |operator: &Caller, number: usize| {
             let request = operator.request("POST", ACCOUNTS).json(&body(number));
-            request.header("idempotency-key", &format!("key-{round}-{number}"))
+            request.header("idempotency-key", &format!("repeated-{round}-{number}"))
         };
         let sent = AtomicUsize::new(0);
         thread::scope(|scope| {
