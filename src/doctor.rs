@@ -85,7 +85,7 @@ pub fn list_findings(
     now: Millis,
 ) -> Vec<Finding> {
     let figures = store.statistics();
-    let mut found = vec![check_state(store), check_wal(&figures)];
+    let mut found = vec![check_state(store), check_scrub(settings, &figures, now), check_wal(&figures)];
     found.extend(files::check_files(settings, &figures, now));
     found.extend(network::check_network(settings, rows, running, now));
     found.extend(database::check_rows(rows, now));
@@ -122,6 +122,35 @@ pub fn check_readiness_answer(status: u16, text: &str) -> Finding {
     }
     let message = format!("The running server is not ready: {}", text.trim());
     Finding::problem(ABOUT, message, "Look into the log of the server.")
+}
+
+/// The scrub reads all pages, also those that no request needs.
+fn check_scrub(settings: &Settings, figures: &StoreStatistics, now: Millis) -> Finding {
+    const ABOUT: &str = "Scrub";
+    let scrub = figures.scrub;
+    if scrub.has_damage {
+        let next = "Stop the server, run rollcall check --deep, and restore the last good backup.";
+        return Finding::problem(ABOUT, "The scrub found damaged pages in the database file.", next);
+    }
+    if !scrub.has_checksums {
+        let next =
+            "Stop the server and other programs that use the database, run rollcall backup FILE, and restore the file.";
+        return Finding::warning(
+            ABOUT,
+            "The pages of the database have no checksums, so that damage stays unnoticed.",
+            next,
+        );
+    }
+    match scrub.finished_at {
+        _ if settings.scrub_bytes_per_second.is_none() => {
+            Finding::warning(ABOUT, "The daily check of all pages is off.", "Remove the setting scrub_rate.")
+        }
+        Some(at) => {
+            let ago = format_duration(now - at);
+            Finding::fine(ABOUT, format!("All pages of the database file were read {ago} ago, and none is damaged."))
+        }
+        None => Finding::fine(ABOUT, "The pages of the database file have not all been read since the start."),
+    }
 }
 
 /// Size of the write-ahead log above which a checkpoint is considered blocked.

@@ -187,6 +187,7 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let store = Store::open_for_server_with(&settings.data_dir, settings.limits.writes_waiting)?;
+    settings.scrub_bytes_per_second.map_or(Ok(()), |rate| store.start_scrub(rate))?;
     actix_web::rt::System::new().block_on(async {
         let ends = service_manager::StopSignals::listen()?;
         let hangups = certificates::HangupSignal::listen()?;

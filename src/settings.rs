@@ -28,7 +28,7 @@ use url::{ParseError, Url};
 
 pub use crate::settings::observability::{LogFormat, MetricsSettings, ObservabilityArgs};
 pub use crate::settings::setting::{Setting, ValueKind};
-pub use backups::{BackupSchedule, BackupScheduleArgs};
+pub use backups::{BackupSchedule, BackupScheduleArgs, ScrubArgs};
 pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings, parse_trusted_url};
 pub use file::SettingsError;
 pub use limits::{LimitArgs, Limits, default_limits};
@@ -104,6 +104,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub backups: BackupScheduleArgs,
 
+    /// Scrub of the database file.
+    #[command(flatten)]
+    pub scrub: ScrubArgs,
+
     /// Log and metrics.
     #[command(flatten)]
     pub observability: ObservabilityArgs,
@@ -149,6 +153,8 @@ pub struct Settings {
     pub portal: PortalSettings,
     /// Scheduled backups; `None` turns them off.
     pub backups: Option<BackupSchedule>,
+    /// Bytes per second of the scrub; `None` turns it off.
+    pub scrub_bytes_per_second: Option<u64>,
     /// Warnings about the sources of the settings, for the log.
     pub warnings: Vec<String>,
     /// Networks of the proxies whose forwarding headers are trusted.
@@ -179,6 +185,7 @@ impl Settings {
             sso: serve.sso.provider(),
             portal: serve.portal.portal(),
             backups: serve.backups.schedule(),
+            scrub_bytes_per_second: serve.scrub.bytes_per_second(),
             trusted_proxies: serve.proxies.trusted,
             limits: serve.limits.limits(),
             quotas: serve.quotas.quotas(),

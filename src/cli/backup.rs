@@ -27,6 +27,9 @@ pub(super) struct RestoreCommandArgs {
     /// Replace an existing database; it is renamed and stays in the data folder
     #[arg(long)]
     force: bool,
+    /// Restore a file whose rows are inconsistent, or that another program has changed; its structure must be undamaged
+    #[arg(long)]
+    accept_findings: bool,
     /// Revoke all tokens, API keys and set-up links, and disable all admins, that were created at this time or later,
     /// such as 2026-07-14T09:30:00Z; use it if the previous database is lost
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
@@ -48,7 +51,8 @@ pub(super) fn back_up_database(folder: &Path, args: &BackupCommandArgs) -> anyho
 }
 
 pub(super) fn restore_database(folder: &Path, args: &RestoreCommandArgs) -> anyhow::Result<()> {
-    let options = RestoreOptions { replace: args.force, revoke_since: args.revoke_all_since };
+    let (replace, accept_findings) = (args.force, args.accept_findings);
+    let options = RestoreOptions { replace, accept_findings, revoke_since: args.revoke_all_since };
     let restored = backups::restore_backup(folder, &args.file, options)?;
     if let Some(previous) = restored.previous {
         output::print_line(&format!("the previous database was moved to {}", previous.display()))?;

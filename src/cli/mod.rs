@@ -88,7 +88,9 @@ enum CliCommand {
     /// Replace the database with a backup; the server must be stopped
     Restore(backup::RestoreCommandArgs),
     /// Check the whole database for damage
-    Check,
+    Check(check::CheckArgs),
+    /// Start again after damage of the write-ahead log, without what it hides
+    AcceptLoss,
     /// Check files, disk, backups, addresses and admins, and suggest fixes
     Doctor(doctor::DoctorArgs),
     /// Check whether a running server is ready
@@ -166,7 +168,8 @@ fn run_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<ExitCode
         Some(CliCommand::SelfService { switch }) => self_service::set_self_service(folder, switch)?,
         Some(CliCommand::Backup(args)) => backup::back_up_database(folder, &args)?,
         Some(CliCommand::Restore(args)) => backup::restore_database(folder, &args)?,
-        Some(CliCommand::Check) => return check::check_database(folder),
+        Some(CliCommand::Check(args)) => return check::check_database(folder, &args),
+        Some(CliCommand::AcceptLoss) => return check::accept_loss(folder),
         Some(CliCommand::Doctor(args)) => return doctor::run_doctor(&cli, &args),
         Some(CliCommand::Health(args)) => return health::check_health(args),
         Some(CliCommand::Completions { shell }) => completions::print_completions(Cli::command(), shell)?,

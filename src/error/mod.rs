@@ -4,12 +4,17 @@
 mod reasons;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
 pub use reasons::{Reason, ScimType};
 
 /// Result of the protocol core, the store and the use cases.
 pub type Result<T> = std::result::Result<T, Error>;
+
+thread_local! {
+    static UNDECODABLE: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Class of an error. It decides the HTTP status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +112,18 @@ impl Error {
         let mut error = Self::new(Reason::DatabaseUnavailable);
         error.0.log_detail = Some(detail.into());
         error
+    }
+
+    /// Stored content cannot be decoded: the database is damaged. The store rejects writes after the next read or write of
+    /// this thread.
+    pub fn undecodable(subject: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        UNDECODABLE.set(true);
+        Self::database(format!("{subject} cannot be decoded: {problem}"))
+    }
+
+    /// Whether this thread has read content that cannot be decoded since the last call.
+    pub(crate) fn take_undecodable() -> bool {
+        UNDECODABLE.replace(false)
     }
 
     /// Sets a parameter of the message, such as a limit or a name. `Reason::params` has the names.

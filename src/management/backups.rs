@@ -16,7 +16,8 @@ pub use crate::store::engine::backup::scheduled::{
 pub use crate::store::engine::backup::{
     BackupError, BackupOptions, RestoreOptions, RestoreOutcome, WrittenBackup, restore_backup, write_backup,
 };
-pub use crate::store::engine::integrity::{check_database, check_pages};
+pub use crate::store::engine::integrity::log_scan::{AcceptedLoss, accept_loss};
+pub use crate::store::engine::integrity::{CheckDepth, check_database, check_pages};
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::{Store, Tx};
 

@@ -62,7 +62,7 @@ pub fn load_resource_types(at: &Snapshot<'_>, configuration: i64) -> Result<Arc<
 }
 
 fn unreadable_schema(row: &StoredExtension, problem: &dyn std::fmt::Display) -> Error {
-    Error::database(format!("stored schema {}: {problem}", row.id))
+    Error::undecodable(format_args!("stored schema {}", row.id), problem)
 }
 
 /// Returns the schema extensions of a configuration.

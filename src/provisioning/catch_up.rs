@@ -153,7 +153,8 @@ fn select_net_changes(of_group: &[HeldMember], joined: bool) -> Vec<(String, Str
 }
 
 fn parse_held_body(held: &HeldResource, body: &str) -> Result<Attributes> {
-    render::parse_stored_text(body).map_err(|problem| Error::database(format!("held text of {}: {problem}", held.id)))
+    render::parse_stored_text(body)
+        .map_err(|problem| Error::undecodable(format_args!("held text of {}", held.id), problem))
 }
 
 #[cfg(test)]

@@ -300,8 +300,9 @@ fn write_resources(
     let (mut bytes, mut written) = (0, WrittenPage { count: 0, hides_groups: false });
     for PageRow { stream, position } in found {
         let part = &request.parts[*stream];
-        let row = resources::find_resource_by_key(at, scope.configuration, position.row)?
-            .ok_or_else(|| Error::database(format!("an index names row {}, which does not exist", position.row)))?;
+        let row = resources::find_resource_by_key(at, scope.configuration, position.row)?.ok_or_else(|| {
+            Error::undecodable("an index", format_args!("it names row {}, which does not exist", position.row))
+        })?;
         let members = if part.with_members { row.member_count } else { 0 };
         let expected = row.body.len() + to_usize(members.unsigned_abs()) * LINK_BYTES;
         if bytes + expected > ANSWER_MAX_BYTES && written.count > 0 {

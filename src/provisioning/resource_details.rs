@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::clock::Millis;
-use crate::error::{Reason, Result};
+use crate::error::{Error, Reason, Result};
 use crate::model::audit_context::AccountScope;
 use crate::model::event::Event;
 use crate::model::ids;
@@ -90,10 +90,11 @@ pub fn find_resource_name(
     id: &str,
 ) -> Result<Option<String>> {
     if let Some(stored) = resources::find_resource_by_id(at, ResourceCollection { configuration, resource_type }, id)? {
-        return Ok(extract_name(&serde_json::from_str(&stored.body).unwrap_or_default()));
+        return Ok(extract_name(&parse_stored_json(&stored.id, &stored.body)?));
     }
     let last = events::list_resource_events(at, configuration, id, i64::MAX, 1)?.pop();
-    let payload: Value = last.and_then(|event| serde_json::from_str(&event.payload).ok()).unwrap_or_default();
+    let Some(last) = last else { return Ok(None) };
+    let payload = parse_stored_json("an event", &last.payload)?;
     Ok(payload.get("before").and_then(extract_name))
 }
 
@@ -102,9 +103,14 @@ pub fn find_resource_name(
 pub fn find_deletion_time(at: &Snapshot<'_>, configuration: i64, id: &str, name: &str) -> Result<Option<Millis>> {
     let last = events::list_resource_events(at, configuration, id, i64::MAX, 1)?.pop();
     let Some(last) = last.filter(|event| event.kind == "user.deleted") else { return Ok(None) };
-    let payload: Value = serde_json::from_str(&last.payload).unwrap_or_default();
+    let payload = parse_stored_json("an event", &last.payload)?;
     let was = payload.get("before").and_then(extract_name);
     Ok(was.filter(|was| fold::fold_case(was) == fold::fold_case(name)).map(|_| last.created_at))
+}
+
+/// Parses the document of a resource, or the payload of an event.
+pub fn parse_stored_json(subject: &str, text: &str) -> Result<Value> {
+    serde_json::from_str(text).map_err(|problem| Error::undecodable(format_args!("stored text of {subject}"), problem))
 }
 
 /// Returns the name in a resource: `userName`, or `displayName` if there is none.

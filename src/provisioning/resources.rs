@@ -524,5 +524,5 @@ fn unique_name<'k>(
 
 pub(super) fn parse_attributes(stored: &StoredResource) -> Result<Attributes> {
     render::parse_stored_text(&stored.body)
-        .map_err(|problem| Error::database(format!("stored text of {}: {problem}", stored.id)))
+        .map_err(|problem| Error::undecodable(format_args!("stored text of {}", stored.id), problem))
 }

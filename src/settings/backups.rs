@@ -31,6 +31,21 @@ pub struct BackupScheduleArgs {
     with_log: bool,
 }
 
+/// Flags of `serve` for the scrub of the database file.
+#[derive(Debug, Clone, Args)]
+pub struct ScrubArgs {
+    /// MiB per second that the daily check of all database pages reads; 0 turns it off
+    #[arg(long = "scrub-rate", value_name = "MIB", env = "ROLLCALL_SCRUB_RATE", default_value = "4", value_parser = clap::value_parser!(u16).range(..=1024))]
+    rate: u16,
+}
+
+impl ScrubArgs {
+    /// Returns the bytes per second, or `None` if the scrub is off.
+    pub(super) fn bytes_per_second(&self) -> Option<u64> {
+        (self.rate > 0).then(|| u64::from(self.rate) << 20)
+    }
+}
+
 /// Validated settings of scheduled backups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BackupSchedule {

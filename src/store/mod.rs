@@ -5,14 +5,16 @@
 
 pub mod filter_sql;
 
+use crate::store::engine::connection;
 use crate::store::engine::database;
 use crate::store::engine::integrity;
+use crate::store::engine::integrity::log_scan;
 use crate::store::engine::readers;
 use crate::store::engine::statistics;
 use crate::store::engine::writer;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 pub use crate::store::engine::open_error::OpenError;
@@ -30,6 +32,7 @@ use crate::model::quota::QuotaDefaults;
 use crate::model::service_state::{FileSighting, ReadOnlyCause, ServiceState};
 use crate::store::engine::checkpointer::{Checkpointer, LogMonitor};
 use crate::store::engine::files::{DataFiles, ServerLock};
+use crate::store::engine::integrity::scrub::{ScrubMonitor, Scrubber};
 use crate::store::engine::readers::ReaderPool;
 use crate::store::engine::service::monitor::{self, ServiceMonitor};
 use crate::store::engine::snapshot_gate::SnapshotGate;
@@ -62,6 +65,7 @@ pub struct Store {
     scans: Arc<WorkQueue>,
     documents: Arc<WorkQueue>,
     bulk_jobs: Arc<WorkQueue>,
+    scrubber: Arc<Mutex<Option<Scrubber>>>,
     // Declared last, so that it is released after the writer has closed the file.
     lock: Arc<Option<ServerLock>>,
 }
@@ -72,6 +76,8 @@ pub(crate) struct SharedState {
     /// What the state of the service follows from.
     service: ServiceMonitor,
     queue: Arc<WriteQueue>,
+    /// Set when a page of Litestream was found, which has no checksum.
+    has_foreign_pages: AtomicBool,
     /// Set when the store is closing.
     closing: AtomicBool,
     /// Changes with each commit that published events.
@@ -79,6 +85,7 @@ pub(crate) struct SharedState {
     counters: statistics::WriterCounters,
     log: LogMonitor,
     gate: SnapshotGate,
+    scrub: ScrubMonitor,
     quota_defaults: RwLock<QuotaDefaults>,
     recent_use: RecentUse,
 }
@@ -87,6 +94,15 @@ impl SharedState {
     /// Records damage. From then on writes are rejected, because an acknowledged write into a damaged file is worse than
     /// an error.
     fn report_damage(&self, what: &str) {
+        if self.service.is_damaged() {
+            return;
+        }
+        // Litestream may have been started after the server.
+        if connection::detect_replication(&self.files.database) && !self.has_foreign_pages.swap(true, Ordering::SeqCst)
+        {
+            tracing::warn!(what, "Litestream writes pages without checksums: they are not verified from now on");
+            return;
+        }
         if self.service.record_damage() {
             tracing::error!(
                 database = %self.files.database.display(),
@@ -143,17 +159,20 @@ impl Store {
         if access == OpenMode::Serve {
             service.prepare_opening(&files);
         }
+        log_scan::refuse_damaged_log(&files, lock.as_ref())?;
         let connection = database::open_database(&files, access)?;
         let quota_defaults = database::read_quota_defaults(&connection);
         let shared = Arc::new(SharedState {
             files,
             service,
             queue: Arc::new(WriteQueue::new(queue_limit)),
+            has_foreign_pages: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             events: watch::Sender::new(0),
             counters: statistics::WriterCounters::default(),
             log: LogMonitor::new(&connection).map_err(|error| OpenError::sqlite(data_dir, error))?,
             gate: SnapshotGate::default(),
+            scrub: ScrubMonitor::new(&connection).map_err(|error| OpenError::sqlite(data_dir, error))?,
             quota_defaults: RwLock::new(quota_defaults),
             recent_use: RecentUse::default(),
         });
@@ -172,6 +191,7 @@ impl Store {
             bulk_jobs: Arc::new(WorkQueue::for_bulk_jobs()),
             shared,
             lock: Arc::new(lock),
+            scrubber: Arc::default(),
         })
     }
 
@@ -356,10 +376,21 @@ impl Store {
         }
     }
 
+    /// Reads all pages of the database file once a day, at most this number of bytes per second, until the store is closed.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start_scrub(&self, bytes_per_second: u64) -> std::result::Result<(), OpenError> {
+        let started = Scrubber::start(&self.shared, bytes_per_second)?;
+        *self.scrubber.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
+        Ok(())
+    }
+
     /// Completes the queued writes, checkpoints the write-ahead log and stops the writer. Later writes return `Unavailable`.
     /// Dropping the last handle does the same.
     pub fn close(&self) {
         self.shared.closing.store(true, Ordering::SeqCst);
+        drop(self.scrubber.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.writer.stop();
         let is_unmoved = self.shared.service.files.sighting() == FileSighting::Same;
         if self.lock.is_some() && is_unmoved {
@@ -370,6 +401,8 @@ impl Store {
 }
 
 pub mod engine;
+#[expect(unsafe_code, reason = "SQLite calls file access through C functions")]
+pub mod page_checksums;
 pub mod recent_use;
 pub mod tables;
 #[cfg(test)]

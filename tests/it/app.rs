@@ -74,12 +74,27 @@ impl App {
         Self::spawn_as(command, data, flags)
     }
 
-    pub(crate) fn spawn_as(mut command: Command, data: &Path, flags: &[&str]) -> Self {
+    pub(crate) fn spawn_as(command: Command, data: &Path, flags: &[&str]) -> Self {
+        Self::try_spawn(command, data, flags).expect("serve says where it listens before it ends")
+    }
+
+    /// Starts a separate server, without a log. `None` if it refuses to start.
+    pub(crate) fn try_start(data: &Path) -> Option<Self> {
+        let mut command = Command::new(BINARY);
+        command.stderr(Stdio::null());
+        Self::try_spawn(command, data, &[])
+    }
+
+    fn try_spawn(mut command: Command, data: &Path, flags: &[&str]) -> Option<Self> {
         command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data).args(flags);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let address: SocketAddr = loop {
-            let line = lines.next().expect("serve says where it listens before it ends").unwrap();
+            let Some(line) = lines.next() else {
+                child.wait().unwrap();
+                return None;
+            };
+            let line = line.unwrap();
             if let Some((_, address)) = line.split_once("listening on ").and_then(|(_, url)| url.split_once("://")) {
                 break address.trim().parse().unwrap();
             }
@@ -87,7 +102,19 @@ impl App {
         http::use_plain(address);
         // The remaining output is read so that the server does not block on a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { address, data: data.to_owned(), child }
+        Some(Self { address, data: data.to_owned(), child })
+    }
+
+    /// Waits until the server ends by itself, and returns how.
+    pub(crate) fn wait_until_ended(&mut self) -> std::process::ExitStatus {
+        let end = std::time::Instant::now() + Duration::from_mins(1);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(std::time::Instant::now() < end, "the server still runs");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// A new configuration in a new account.
@@ -156,6 +183,12 @@ impl Drop for App {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Opens a database or a backup to change it, with checksums as the server writes them.
+pub(crate) fn open_database(path: impl AsRef<Path>) -> rusqlite::Connection {
+    rollcall::store::page_checksums::register().unwrap();
+    rusqlite::Connection::open(path).unwrap()
 }
 
 fn new_account() -> String {

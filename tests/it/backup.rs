@@ -8,7 +8,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::app::{App, Client, Reply, rollcall, serve_refuses};
@@ -102,7 +101,7 @@ fn twenty_backups_under_load_contain_every_previously_acknowledged_write() {
         let again = tempfile::tempdir().unwrap();
         run(again.path(), &["restore", text(&file(round))]);
         run(again.path(), &["check"]);
-        let restored = Connection::open(again.path().join("rollcall.db")).unwrap();
+        let restored = crate::app::open_database(again.path().join("rollcall.db"));
         let mut present = restored.prepare("SELECT 1 FROM resources WHERE id = ?1").unwrap();
         for id in before {
             assert!(present.exists([id]).unwrap(), "backup {round} lacks {id}, acknowledged before it was begun");
@@ -124,7 +123,7 @@ fn another_program_may_replicate_the_database_while_the_server_writes() {
     let client = app.configuration("other");
     let made = Mutex::new(Vec::new());
     under_load(&client, &made, || {
-        let other = Connection::open(data.path().join("rollcall.db")).unwrap();
+        let other = crate::app::open_database(data.path().join("rollcall.db"));
         other.busy_timeout(Duration::from_secs(5)).unwrap();
         for _ in 0..10 {
             other.execute_batch("BEGIN; SELECT count(*) FROM resources;").unwrap();
@@ -242,14 +241,14 @@ fn an_invalid_backup_is_refused_with_the_fix_and_changes_nothing() {
         path
     };
     let newer = file("newer", &bytes);
-    let changed = Connection::open(&newer).unwrap();
+    let changed = crate::app::open_database(&newer);
     changed.pragma_update(None, "user_version", 99).unwrap();
     let number = |sql: &str| changed.query_row(sql, [], |row| row.get::<_, isize>(0)).unwrap().cast_unsigned();
     let length = number("PRAGMA page_size");
     let end = length * number("SELECT rootpage FROM sqlite_schema WHERE name = 'resources'");
     drop(changed);
     let other = directory.path().join("other");
-    Connection::open(&other).unwrap().execute_batch("CREATE TABLE notes (x)").unwrap();
+    crate::app::open_database(&other).execute_batch("CREATE TABLE notes (x)").unwrap();
     let mut flipped = bytes.clone();
     // Indexes are built again, so it is a page of a table.
     flipped[end - length..end].fill(0xA5);
@@ -373,7 +372,7 @@ fn scheduled_backups_keep_the_configured_number_of_files() {
 
 /// Adds calls with large bodies to the request log, as many weeks of traffic would.
 fn fill_request_log(data: &Path, calls: u32) {
-    let database = Connection::open(data.join("rollcall.db")).unwrap();
+    let database = crate::app::open_database(data.join("rollcall.db"));
     database
         .execute_batch(&format!(
             "BEGIN;
@@ -419,7 +418,7 @@ fn a_backup_leaves_out_the_request_log_unless_it_is_requested() {
         let said = run(again.path(), &["restore", text(file)]);
         assert_eq!(said.contains("the log is empty"), is_empty, "{said}");
         run(again.path(), &["check"]);
-        let database = Connection::open(again.path().join("rollcall.db")).unwrap();
+        let database = crate::app::open_database(again.path().join("rollcall.db"));
         let sql = "SELECT count(*) FROM requests WHERE id LIKE 'ffffffff%'";
         let found: i64 = database.query_row(sql, [], |row| row.get(0)).unwrap();
         assert_eq!(found, rows);
@@ -486,7 +485,7 @@ fn the_check_finds_errors_that_no_constraint_prevents() {
         ),
         ("UPDATE resources SET body = '{' || body", "UPDATE resources SET body = substr(body, 2)", "not valid JSON"),
     ] {
-        let database = Connection::open(data.path().join("rollcall.db")).unwrap();
+        let database = crate::app::open_database(data.path().join("rollcall.db"));
         database.execute_batch(change).unwrap();
         let output = rollcall(data.path(), &["check"]);
         assert_eq!(output.status.code(), Some(1), "{change}");

@@ -165,7 +165,7 @@ fn a_database_of_another_program_is_refused_and_not_changed() {
     // T65
     let data = private_directory();
     let file = data.path().join("rollcall.db");
-    let other = rusqlite::Connection::open(&file).unwrap();
+    let other = crate::app::open_database(&file);
     other.execute_batch("CREATE TABLE notes (text TEXT); INSERT INTO notes VALUES ('mine');").unwrap();
     drop(other);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
@@ -181,7 +181,7 @@ fn a_database_of_a_newer_version_is_refused() {
     let data = tempfile::tempdir().unwrap();
     App::start(data.path()).kill();
     let file = data.path().join("rollcall.db");
-    let database = rusqlite::Connection::open(&file).unwrap();
+    let database = crate::app::open_database(&file);
     database.pragma_update(None, "user_version", 1_000_000).unwrap();
     drop(database);
     let said = error_message(&serve_refuses(data.path(), Duration::from_secs(20)).stderr);

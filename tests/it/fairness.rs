@@ -99,7 +99,7 @@ fn the_server_is_not_ready_while_writes_make_no_progress() {
     let ready = || Request::new(app.address, "GET", "/readyz").send().status;
     assert_eq!(ready(), 200);
     // Another process holds the database: each batch fails after five seconds, and the writes after it wait on.
-    let holder = rusqlite::Connection::open(folder.path().join("rollcall.db")).unwrap();
+    let holder = crate::app::open_database(folder.path().join("rollcall.db"));
     holder.execute_batch("BEGIN IMMEDIATE").unwrap();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -10,6 +10,7 @@ mod cli;
 mod clock;
 mod concurrency;
 mod conformance;
+mod damage;
 mod doctor;
 mod document_memory;
 mod durability;

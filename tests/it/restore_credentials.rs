@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
-use rusqlite::Connection;
 use serde_json::json;
 
 use crate::app::{App, Client, Reply, rollcall, serve_refuses};
@@ -144,7 +143,7 @@ fn a_file_with_objects_of_others_is_refused_by_restore_check_and_doctor() {
     ] {
         let changed = data.join("changed.db");
         std::fs::copy(&fixture.backup, &changed).unwrap();
-        Connection::open(&changed).unwrap().execute_batch(statement).unwrap();
+        crate::app::open_database(&changed).execute_batch(statement).unwrap();
         let output = rollcall(data, &["restore", "--force", changed.to_str().unwrap()]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && said.contains(object), "{said}");
@@ -174,7 +173,7 @@ fn a_file_with_objects_of_others_is_refused_by_restore_check_and_doctor() {
 fn self_service_that_was_switched_off_stays_off_and_a_role_gets_nothing_back() {
     let fixture = Fixture::new();
     let data = fixture.data.path();
-    let database = |path: &Path, statements: &str| Connection::open(path).unwrap().execute_batch(statements).unwrap();
+    let database = |path: &Path, statements: &str| crate::app::open_database(path).execute_batch(statements).unwrap();
     let role = |permissions: &str| format!("INSERT OR REPLACE INTO roles VALUES ('r', 'Support', '{permissions}', 1);");
     let provider = |domains: &str| format!("INSERT OR REPLACE INTO sso_provider VALUES (1, '{domains}', NULL, 1);");
     database(&fixture.backup, &(role("audit.read directory.read") + &provider("{\"domains\":\"wide\"}")));
@@ -188,7 +187,7 @@ fn self_service_that_was_switched_off_stays_off_and_a_role_gets_nothing_back() {
     ] {
         assert!(printed.contains(line), "{line} not in {printed}");
     }
-    let restored = Connection::open(data.join("rollcall.db")).unwrap();
+    let restored = crate::app::open_database(data.join("rollcall.db"));
     let value = |sql: &str| restored.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
     assert_eq!(value("SELECT value FROM instance WHERE key = 'self_service'"), "off");
     assert_eq!(value("SELECT permissions FROM roles"), "audit.read");
@@ -211,8 +210,7 @@ fn a_file_whose_own_objects_are_missing_or_changed_is_refused() {
     ] {
         let changed = data.join("changed.db");
         std::fs::copy(&fixture.backup, &changed).unwrap();
-        Connection::open(&changed)
-            .unwrap()
+        crate::app::open_database(&changed)
             .execute_batch(statement)
             .unwrap_or_else(|error| panic!("{statement}: {error}"));
         let other = tempfile::tempdir().unwrap();

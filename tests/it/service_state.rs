@@ -65,6 +65,15 @@ fn build_library(folder: &Path) -> std::path::PathBuf {
     library
 }
 
+/// Returns a browser whose session every worker has read.
+fn sign_in_on_each_worker(app: &App) -> Browser {
+    let mut browser = Browser::owner(app);
+    for _ in 0..20 {
+        assert!(!browser.get("/profile").answered(200).contains("read-only"));
+    }
+    browser
+}
+
 /// Every page of the portal says that the server is read-only, on each worker that has a connection.
 fn check_portal_pages(browser: &Browser) {
     for path in ["/connections", "/audit", "/profile"] {
@@ -84,10 +93,7 @@ fn a_database_that_moves_away_or_is_replaced_gets_no_acknowledged_write() {
     let operator = app.operator();
     let first = client.created("/Users", &user("first"));
     client.get("/Users").answered(200);
-    let mut browser = Browser::owner(&app);
-    for _ in 0..20 {
-        assert!(!browser.get("/profile").answered(200).contains("read-only"));
-    }
+    let browser = sign_in_on_each_worker(&app);
     let (database, away) = (folder.path().join("rollcall.db"), folder.path().join("away"));
     let acknowledged = AtomicUsize::new(0);
     let is_moved = AtomicBool::new(false);

@@ -25,7 +25,7 @@ const KILLS: u32 = 20;
 fn old_data(more: &str) -> tempfile::TempDir {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("rollcall.db");
-    let old = Connection::open(&file).unwrap();
+    let old = crate::app::open_database(&file);
     old.execute_batch(&format!(
         "PRAGMA journal_mode = WAL; PRAGMA application_id = {APPLICATION}; BEGIN; {FIRST_STEP} {ROWS} {more}
          PRAGMA user_version = 1; COMMIT;"
@@ -108,7 +108,7 @@ fn rows_of_accounts_get_the_key_of_their_account_in_the_upgrade() {
         INSERT INTO feed_positions (account_id, configuration_id, seq, read_at) VALUES ('again', '', 3, 9), ('', '', 4, 9);";
     let data = old_data("");
     let file = data.path().join("rollcall.db");
-    let old = Connection::open(&file).unwrap();
+    let old = crate::app::open_database(&file);
     old.execute_batch(&format!("BEGIN; {} {rows} PRAGMA user_version = 4; COMMIT;", STEPS_BEFORE_KEYS.join("\n")))
         .unwrap();
     let counts = "SELECT (SELECT count(*) FROM configurations) || ' ' || (SELECT count(*) FROM audit) || ' '
@@ -224,7 +224,7 @@ fn a_newer_database_names_the_program_that_is_needed() {
     // T69
     let data = tempfile::tempdir().unwrap();
     drop(App::start(data.path()));
-    let database = Connection::open(data.path().join("rollcall.db")).unwrap();
+    let database = crate::app::open_database(data.path().join("rollcall.db"));
     database
         .execute_batch("PRAGMA user_version = 99; UPDATE instance SET value = '7.3.1' WHERE key = 'upgraded_by'")
         .unwrap();

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
 use serde_json::json;
 
 use crate::app::{App, Client, Request};
@@ -101,9 +100,9 @@ fn one_new_user_costs_few_bytes_of_the_log() {
     let app = App::start(folder.path());
     let client = app.configuration("other");
     create_users(&client, 1_000);
-    let reader = Connection::open(folder.path().join("rollcall.db")).unwrap();
+    let reader = crate::app::open_database(folder.path().join("rollcall.db"));
     let count_logged = || {
-        let second = Connection::open(folder.path().join("rollcall.db")).unwrap();
+        let second = crate::app::open_database(folder.path().join("rollcall.db"));
         let sql = "SELECT count(*) + coalesce(sum(missed), 0) FROM requests";
         second.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap_or_default().unsigned_abs()
     };

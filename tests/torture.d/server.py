@@ -147,7 +147,7 @@ class Server:
                               timeout=timeout, check=False)
 
     def check(self):
-        result = self.run("check")
+        result = self.run("check", "--deep")
         if result.returncode != 0:
             raise Failure(f"`rollcall check` failed: {(result.stdout + result.stderr)[-600:]}")
 

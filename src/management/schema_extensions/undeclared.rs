@@ -338,7 +338,7 @@ impl SchemaPlan {
             return Err(Reason::SchemaExists.with("id", &present.id));
         }
         let mut document: Value = serde_json::from_str(&present.document)
-            .map_err(|problem| Error::database(format!("stored schema {}: {problem}", present.id)))?;
+            .map_err(|problem| Error::undecodable(format_args!("stored schema {}", present.id), problem))?;
         if let Some(object) = document.as_object_mut() {
             self.attributes.iter().for_each(|planned| add_to_document(object, "attributes", planned));
         }

@@ -24,7 +24,7 @@ use crate::scim::entity_tag::{EntityTags, VersionConditions};
 use crate::scim::schema::{GROUP_TYPE, USER_TYPE};
 use crate::scim::{patch, validate};
 use crate::store::Store;
-use crate::store::engine::integrity::check_database;
+use crate::store::engine::integrity::{CheckDepth, check_database};
 use crate::store::tables::events::{self, EventsLimit, EventsQuery};
 use crate::store::tables::usage as usage_rows;
 
@@ -178,7 +178,7 @@ impl Fixture {
     }
 
     fn check(&self) {
-        assert_eq!(check_database(self.folder.path()).unwrap(), Vec::<String>::new());
+        assert_eq!(check_database(self.folder.path(), CheckDepth::Deep).unwrap(), Vec::<String>::new());
     }
 
     fn used_members(&self) -> i64 {

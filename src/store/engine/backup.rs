@@ -20,8 +20,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::clock::{self, Millis};
 use crate::store::Store;
-use crate::store::engine::files::{DataFiles, sync_folder};
+use crate::store::engine::files::{DataFiles, FileState, sync_folder};
+use crate::store::engine::integrity::log_scan;
 use crate::store::engine::open_error::OpenError;
+use crate::store::engine::sqlite_errors::{describe_damage, is_damage};
 use crate::store::engine::{connection, integrity};
 
 pub use crate::store::engine::backup::restore::{RestoreOptions, RestoreOutcome, restore_backup};
@@ -82,6 +84,16 @@ pub enum BackupError {
     /// The backup is damaged.
     #[error("{path} is damaged ({detail}): give an older backup. The current database was not changed")]
     DamagedBackup {
+        /// The backup.
+        path: PathBuf,
+        /// The first finding.
+        detail: String,
+    },
+    /// The rows of the backup are inconsistent.
+    #[error(
+        "the rows of {path} are inconsistent ({detail}): give an older backup, or --accept-findings to restore it as it is. The current database was not changed"
+    )]
+    InconsistentBackup {
         /// The backup.
         path: PathBuf,
         /// The first finding.
@@ -160,6 +172,7 @@ pub struct WrittenBackup {
 /// The backup gets its final name only after it is synced and checked, so a file with this name is always valid.
 pub fn write_backup(data_dir: &Path, file: &Path, options: BackupOptions) -> BackupResult<WrittenBackup> {
     let files = DataFiles::prepare(data_dir, false)?;
+    log_scan::refuse_damaged_log(&files, None)?;
     if connection::probe_file(&files.database)? == 0 {
         return Err(OpenError::NotFound(files.database).into());
     }
@@ -175,7 +188,7 @@ impl Store {
 
 /// Backs up the database to its own folder before it is upgraded to `version`, and deletes the oldest backups of this
 /// kind.
-pub(crate) fn back_up_before_upgrade(files: &DataFiles, version: i32) -> BackupResult<()> {
+pub(crate) fn back_up_before_upgrade(files: &DataFiles, version: i32) -> BackupResult<PathBuf> {
     for partial_file in
         PARTIAL_SUFFIXES.iter().map(|suffix| list_upgrade_backups(files, ".", &format!(".part{suffix}")))
     {
@@ -191,7 +204,33 @@ pub(crate) fn back_up_before_upgrade(files: &DataFiles, version: i32) -> BackupR
     others.retain(|path| *path != written.path);
     others.sort_by_key(|path| path.to_string_lossy().rsplit('-').next().map(str::to_owned));
     let surplus = (others.len() + 1).saturating_sub(UPGRADE_BACKUPS_MAX);
-    others.iter().take(surplus).try_for_each(|path| delete_file(path))
+    others.iter().take(surplus).try_for_each(|path| delete_file(path))?;
+    Ok(written.path)
+}
+
+/// Replaces a database without page checksums by its backup, which has some. No connection of this process may be open,
+/// and the caller holds the server lock. Returns false, and changes nothing, if another program has changed the database
+/// since it had the state `expected`, or uses it.
+pub(crate) fn replace_by_backup(files: &DataFiles, backup: &Path, expected: FileState) -> BackupResult<bool> {
+    let incoming = files.incoming_path();
+    delete_partial_copy(&incoming)?;
+    create_file(&incoming)?;
+    let replaced = fs::copy(backup, &incoming)
+        .and_then(|_| File::open(&incoming)?.sync_all())
+        .map_err(|error| map_io_error("copy the backup to", &incoming, error))
+        .and_then(|()| {
+            files.match_folder_owner(&incoming);
+            if files.log_holds_pages() || files.read_state() != Some(expected) {
+                return Ok(false);
+            }
+            files.log_paths().iter().try_for_each(|path| delete_file(path))?;
+            rename_file(&incoming, &files.database)?;
+            sync_directory(&files.directory).map(|()| true)
+        });
+    if !matches!(replaced, Ok(true)) {
+        drop(delete_partial_copy(&incoming));
+    }
+    replaced
 }
 
 /// Returns the upgrade backups in the data folder whose names have this prefix and suffix.
@@ -235,7 +274,8 @@ fn back_up_to(
         }
         copy_database(&pages, &part, stop).map_err(|error| name_source(error, &files.database))
     });
-    let result = copied.and_then(|()| {
+    let result = copied.and_then(|findings| {
+        report_findings(files, &findings);
         PARTIAL_SUFFIXES.iter().skip(1).try_for_each(|suffix| delete_file(&append_suffix(&part, suffix)))?;
         // The target may have been created in the meantime.
         check_target(&target, replace)?;
@@ -245,6 +285,16 @@ fn back_up_to(
         Ok(WrittenBackup { path: target, bytes })
     });
     result.inspect_err(|_| drop(delete_partial_copy(&part)))
+}
+
+/// The backup has the rows as they are in the database: without it, there would be none.
+fn report_findings(files: &DataFiles, findings: &[String]) {
+    if let Some(first) = findings.first() {
+        tracing::error!(
+            database = %files.database.display(), findings = findings.len(), first,
+            "THE DATABASE AND ITS BACKUP ARE INCONSISTENT: run rollcall check --deep"
+        );
+    }
 }
 
 /// Replaces the copied pages by the database in an error.
@@ -267,30 +317,29 @@ fn map_sqlite_error(from: &Path, to: &Path, error: rusqlite::Error) -> BackupErr
     match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted) => BackupError::Stopped,
         Some(ErrorCode::DiskFull) => BackupError::DiskFull(to.to_owned()),
-        Some(ErrorCode::DatabaseCorrupt) => build_damage_error(from, error.to_string()),
+        _ if is_damage(&error) => build_damage_error(from, describe_damage(&error)),
         _ => BackupError::Sqlite { path: from.to_owned(), source: error },
     }
 }
 
-/// Copies a database to a new file with mode 0600, syncs it and checks it.
-fn copy_database(from: &Path, to: &Path, stop: &Arc<AtomicBool>) -> BackupResult<()> {
+/// Copies a database to a new file with mode 0600, syncs it and checks its pages. Returns the findings about its rows.
+fn copy_database(from: &Path, to: &Path, stop: &Arc<AtomicBool>) -> BackupResult<Vec<String>> {
     create_file(to)?;
     let name = to.to_str().ok_or_else(|| BackupError::BadName(to.to_owned()))?;
     let failed = |error: rusqlite::Error| map_sqlite_error(from, to, error);
     let source = connection::connect_source(from).map_err(failed)?;
     install_stop_handler(&source, stop).map_err(failed)?;
-    // Databases of earlier versions have larger pages.
-    source.pragma_update(None, "page_size", connection::PAGE_BYTES).map_err(failed)?;
     source.execute("VACUUM INTO ?1", [name]).map_err(failed)?;
     drop(source);
     // VACUUM INTO does not sync the file.
     File::open(to).and_then(|file| file.sync_all()).map_err(|error| map_io_error("write", to, error))?;
     let written = connection::open_connection(to, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     let written = written.map_err(failed)?;
+    connection::set_up_reader(&written).map_err(failed)?;
     install_stop_handler(&written, stop).map_err(failed)?;
     match integrity::find_page_damage(&written).map_err(failed)?.into_iter().next() {
         Some(finding) => Err(build_damage_error(from, finding)),
-        None => Ok(()),
+        None => integrity::find_inconsistent_rows(&written).map_err(failed),
     }
 }
 

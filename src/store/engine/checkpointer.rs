@@ -17,6 +17,7 @@ use crate::store::SharedState;
 use crate::store::engine::connection;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::readers::BLOCKING_READ_MAX;
+use crate::store::engine::sqlite_errors::{describe_damage, is_damage};
 
 /// Bytes in the log that start a checkpoint.
 const PASSIVE_BYTES: u64 = 8 << 20;
@@ -317,8 +318,8 @@ impl CheckpointerThread {
         let log = &self.shared.log;
         log.failures.fetch_add(1, Ordering::Relaxed);
         log.failures_in_row.fetch_add(1, Ordering::Relaxed);
-        if matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) {
-            self.shared.report_damage("found by a checkpoint");
+        if is_damage(error) {
+            self.shared.report_damage(&format!("found by a checkpoint: {}", describe_damage(error)));
         }
         if is_report_due(&mut self.failure_reported) {
             let [path, _] = self.shared.files.log_paths();

@@ -1,12 +1,16 @@
 //! Connections to the database file: how a file is probed, and the settings of writers and readers.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::store::page_checksums::{self, request_checksums};
+use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 
 use crate::store::engine::files::DataFiles;
+use crate::store::engine::foreign_objects;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::upgrade;
 use crate::store::tables::request_log;
@@ -33,6 +37,7 @@ const LOG_MAX_BYTES: i64 = 32 << 20;
 /// file is not a database, not a Rollcall database, damaged in its first pages, or newer than this program.
 pub(crate) fn probe_file(path: &Path) -> Result<i32, OpenError> {
     let failed = |error| OpenError::sqlite(path, error);
+    detect_replication(path);
     // A first start that was interrupted leaves a rollback journal. Only a connection for writing can roll it back.
     let (connection, (application, version, empty)) = match probe_with(path, reader_flags()) {
         Err(error) if error.sqlite_error().is_some_and(|code| code.extended_code == ffi::SQLITE_READONLY_ROLLBACK) => {
@@ -70,11 +75,35 @@ fn writer_flags() -> OpenFlags {
     OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
 }
 
+/// Accepts pages without checksums if Litestream replicates the database, because it writes such pages. Returns whether
+/// it does.
+pub(crate) fn detect_replication(path: &Path) -> bool {
+    let found = Connection::open_with_flags_and_vfs(path, reader_flags(), c"unix")
+        .and_then(|connection| foreign_objects::is_replicated(&connection));
+    let is_replicated = found.unwrap_or(false);
+    if is_replicated {
+        page_checksums::accept_foreign_pages(path, true);
+    }
+    is_replicated
+}
+
+/// Whether Litestream has replicated this database. Reads the database file only: nothing is recovered from the log, and
+/// the index of the log stays as it is.
+pub(crate) fn was_replicated(path: &Path) -> bool {
+    let name = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
+    let uri = format!("file:{name}?immutable=1");
+    Connection::open_with_flags_and_vfs(uri, reader_flags() | OpenFlags::SQLITE_OPEN_URI, c"unix")
+        .and_then(|connection| foreign_objects::is_replicated(&connection))
+        .unwrap_or(false)
+}
+
 /// Opens a connection for writing. With `synchronous=FULL` an acknowledged write survives a power failure.
 pub(crate) fn connect_writer(files: &DataFiles) -> rusqlite::Result<Connection> {
     let connection = open_connection(&files.database, writer_flags())?;
     set_up_connection(&connection)?;
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    // The page size resets it.
+    request_checksums(&connection)?;
     use_write_ahead_log(&connection)?;
     connection.execute_batch(&format!(
         "PRAGMA synchronous = FULL;
@@ -87,15 +116,19 @@ pub(crate) fn connect_writer(files: &DataFiles) -> rusqlite::Result<Connection> 
 
 /// Opens the connection of the checkpointer. `synchronous=FULL` syncs the log in front of the pages that are copied.
 pub(crate) fn connect_checkpointer(files: &DataFiles) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(&files.database, writer_flags())?;
+    let connection = open_connection(&files.database, writer_flags())?;
     connection.execute_batch(&format!("PRAGMA synchronous = FULL; PRAGMA cache_size = {CHECKPOINT_CACHE_KIB};"))?;
     Ok(connection)
 }
 
-/// Opens a read-only connection to copy or check a database. It is not `query_only`, which would forbid VACUUM INTO.
+/// Opens a read-only connection to copy or check a database. A copy has pages of [`PAGE_BYTES`] with checksums, also if the
+/// database was created by an earlier version. The connection is not `query_only`, which would forbid VACUUM INTO.
 pub(crate) fn connect_source(path: &Path) -> rusqlite::Result<Connection> {
     let connection = open_connection(path, reader_flags())?;
     set_up_connection(&connection)?;
+    // The page size resets the number of reserved bytes.
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    request_checksums(&connection)?;
     Ok(connection)
 }
 
@@ -121,8 +154,9 @@ pub(crate) fn set_up_pooled_reader(connection: &Connection) -> rusqlite::Result<
     connection.pragma_update(None, "cache_size", SCAN_CACHE_KIB)
 }
 
-/// Opens a connection that does not trust the schema of the file.
+/// Opens a connection that verifies the pages it reads, and does not trust the schema of the file.
 pub(crate) fn open_connection(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    page_checksums::register()?;
     let connection = Connection::open_with_flags(path, flags)?;
     distrust_schema(&connection)?;
     Ok(connection)

@@ -4,6 +4,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use crate::store::engine::open_error::OpenError;
 
@@ -15,6 +17,19 @@ const INCOMING_NAME: &str = "rollcall.db.incoming";
 const MARKER_NAME: &str = "rollcall.marker";
 /// Occupies space for deletions on a full disk.
 const RESERVE_NAME: &str = "rollcall.reserve";
+
+/// How often and after which pause the lock is tried again.
+const LOCK_ATTEMPTS: u32 = 4;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// What differs after another program has written into the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileState {
+    inode: u64,
+    bytes: u64,
+    /// Seconds and nanoseconds.
+    changed: (i64, i64),
+}
 
 /// Write permission of group and others.
 const OTHERS_WRITE: u32 = 0o022;
@@ -177,6 +192,16 @@ impl DataFiles {
         fs::metadata(log).is_ok_and(|metadata| metadata.len() > 0)
     }
 
+    /// Returns the state of the database file.
+    pub(crate) fn read_state(&self) -> Option<FileState> {
+        let metadata = fs::metadata(&self.database).ok()?;
+        Some(FileState {
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            changed: (metadata.mtime(), metadata.mtime_nsec()),
+        })
+    }
+
     /// Sets mode 0600 on the database, after it was identified as a Rollcall database.
     pub(crate) fn restrict_permissions(&self) -> Result<(), OpenError> {
         let mode = fs::metadata(&self.database)
@@ -187,6 +212,12 @@ impl DataFiles {
         }
         fs::set_permissions(&self.database, Permissions::from_mode(0o600))
             .map_err(|error| OpenError::io("set mode 0600 on", &self.database, error))
+    }
+
+    /// Whether a server has locked the folder.
+    pub(crate) fn is_locked(&self) -> bool {
+        let file = OpenOptions::new().read(true).write(true).open(self.directory.join(LOCK_NAME));
+        file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
     /// Acquires the server lock and writes the process id into the lock file, so that a second server can report it.
@@ -204,7 +235,7 @@ impl DataFiles {
             .mode(0o600)
             .open(&path)
             .map_err(failed)?;
-        match file.try_lock() {
+        match try_lock_again(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -222,6 +253,17 @@ impl DataFiles {
         }
         Ok(ServerLock(file))
     }
+}
+
+/// A command that looks whether a server runs holds the lock for some microseconds.
+fn try_lock_again(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOCK_ATTEMPTS {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            other => return other,
+        }
+    }
+    file.try_lock()
 }
 
 /// Creates a folder and its missing parents with mode 0700. An existing folder is not changed.

@@ -58,6 +58,13 @@ pub(crate) fn compare_schema(connection: &Connection) -> rusqlite::Result<Schema
     Ok(difference)
 }
 
+/// Whether Litestream replicates the database. It writes pages without checksums.
+pub(crate) fn is_replicated(connection: &Connection) -> rusqlite::Result<bool> {
+    let [sequence, lock] = REPLICATION_TABLES;
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name IN (?1, ?2))";
+    connection.query_row(sql, [sequence, lock], |row| row.get(0))
+}
+
 /// The objects of a database by kind and name, each with its normalized definition.
 fn list_objects(connection: &Connection) -> rusqlite::Result<BTreeMap<(String, String), String>> {
     connection

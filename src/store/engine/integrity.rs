@@ -1,5 +1,9 @@
 //! Integrity checks: a quick check at startup that continues in the background, and a full check on demand.
 
+mod deep_check;
+pub(crate) mod log_scan;
+pub(crate) mod scrub;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +15,8 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use crate::store::SharedState;
 use crate::store::engine::files::DataFiles;
 use crate::store::engine::open_error::OpenError;
-use crate::store::engine::{connection, foreign_objects};
+use crate::store::engine::sqlite_errors::{describe_damage, is_damage};
+use crate::store::engine::{connection, foreign_objects, upgrade};
 
 /// How long startup may wait for the check.
 const START_CHECK_MAX: Duration = Duration::from_millis(25);
@@ -46,11 +51,11 @@ pub(crate) fn find_first_problem(connection: &Connection) -> rusqlite::Result<Op
 }
 
 /// The check of SQLite also lists pages that could not be read. That is a failure of the disk, and not damage: the page may
-/// be intact.
+/// be intact. A page with a wrong checksum is damage.
 fn check_page_was_read(finding: &str) -> rusqlite::Result<()> {
     let code = finding.rsplit_once("error code=").and_then(|(_, code)| code.trim().parse().ok());
     match code.map(ffi::Error::new) {
-        Some(error) if error.code == ErrorCode::SystemIoFailure => {
+        Some(error) if error.code == ErrorCode::SystemIoFailure && error.extended_code != ffi::SQLITE_IOERR_DATA => {
             Err(rusqlite::Error::SqliteFailure(error, Some(finding.to_owned())))
         }
         _ => Ok(()),
@@ -77,24 +82,36 @@ fn complete_check(shared: &Arc<SharedState>) {
         Ok(Some(finding)) => shared.report_damage(&finding),
         Err(error) => match error.sqlite_error_code() {
             Some(ErrorCode::OperationInterrupted) => {}
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                shared.report_damage(&error.to_string());
-            }
+            _ if is_damage(&error) => shared.report_damage(&describe_damage(&error)),
             _ => tracing::warn!(%error, "the check of the database failed"),
         },
     }
 }
 
+/// What a check compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckDepth {
+    /// Pages, indexes, references and counters.
+    Normal,
+    /// Also each user and group with its columns, index values and events.
+    Deep,
+}
+
 /// Checks the whole database and returns up to 100 findings. An empty list means that the database is intact. Changes
 /// nothing, and can run while a server uses the database.
-pub fn check_database(data_dir: &Path) -> Result<Vec<String>, OpenError> {
+pub fn check_database(data_dir: &Path, depth: CheckDepth) -> Result<Vec<String>, OpenError> {
     let files = DataFiles::prepare(data_dir, false)?;
+    log_scan::refuse_damaged_log(&files, None)?;
     let failed = |error| OpenError::sqlite(&files.database, error);
     if connection::probe_file(&files.database)? == 0 {
         return Err(OpenError::NotFound(files.database.clone()));
     }
     let connection = connection::connect_reader(&files).map_err(failed)?;
-    collect_findings(&connection).map_err(failed)
+    match collect_findings(&connection, depth) {
+        // The check ends at a page that cannot be read.
+        Err(error) if is_damage(&error) => Ok(vec![describe_damage(&error)]),
+        found => found.map_err(failed),
+    }
 }
 
 /// Returns the first finding of the quick check, which verifies the page structure, or the first object that is not part
@@ -102,6 +119,7 @@ pub fn check_database(data_dir: &Path) -> Result<Vec<String>, OpenError> {
 /// a server uses the database.
 pub fn check_pages(data_dir: &Path) -> Result<Option<String>, OpenError> {
     let files = DataFiles::prepare(data_dir, false)?;
+    log_scan::refuse_damaged_log(&files, None)?;
     let failed = |error| OpenError::sqlite(&files.database, error);
     if connection::probe_file(&files.database)? == 0 {
         return Err(OpenError::NotFound(files.database.clone()));
@@ -190,6 +208,16 @@ const CONSISTENCY_RULES: &[(&str, &str)] = &[
     ("the document of a resource is not valid JSON", "SELECT 1 FROM resources WHERE NOT json_valid(body)"),
 ];
 
+/// Returns up to 100 findings of the deep check about the rows of a copy. The rows of an older version are not compared.
+pub(crate) fn find_inconsistent_rows(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    if upgrade::read_version(connection)? != upgrade::newest_version() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    compare_rows(connection, CheckDepth::Deep, &mut found)?;
+    Ok(found)
+}
+
 /// Returns up to 100 findings about damaged pages, tables, indexes and column types.
 pub(crate) fn find_page_damage(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut found: Vec<String> = connection
@@ -202,7 +230,7 @@ pub(crate) fn find_page_damage(connection: &Connection) -> rusqlite::Result<Vec<
 }
 
 /// Returns up to 100 findings about damaged pages and inconsistent rows.
-pub(crate) fn collect_findings(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(crate) fn collect_findings(connection: &Connection, depth: CheckDepth) -> rusqlite::Result<Vec<String>> {
     let mut found = find_page_damage(connection)?;
     if !found.is_empty() {
         // Row checks are meaningless on damaged pages.
@@ -213,13 +241,19 @@ pub(crate) fn collect_findings(connection: &Connection) -> rusqlite::Result<Vec<
         // The rules below read tables that could be missing.
         return Ok(found);
     }
+    compare_rows(connection, depth, &mut found)?;
+    Ok(found)
+}
+
+/// Appends findings about inconsistent rows, up to 100 findings.
+fn compare_rows(connection: &Connection, depth: CheckDepth, found: &mut Vec<String>) -> rusqlite::Result<()> {
     let mut dangling = connection.prepare("PRAGMA foreign_key_check")?;
     let mut rows = dangling.query([])?;
     while let Some(row) = rows.next()? {
         let (table, parent): (String, String) = (row.get(0)?, row.get(2)?);
         found.push(format!("a row of {table} refers to a missing row of {parent}"));
         if found.len() >= FINDINGS_MAX {
-            return Ok(found);
+            return Ok(());
         }
     }
     for (finding, sql) in CONSISTENCY_RULES {
@@ -228,7 +262,10 @@ pub(crate) fn collect_findings(connection: &Connection) -> rusqlite::Result<Vec<
             found.push(format!("{finding} ({times} times)"));
         }
     }
-    Ok(found)
+    if depth == CheckDepth::Deep {
+        deep_check::compare_rows(connection, found)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -240,6 +277,7 @@ mod tests {
         for (finding, is_failure) in [
             ("*** in database main ***\nTree 7 page 7: unable to get the page. error code=266", true),
             ("*** in database main ***\nTree 7 page 7: unable to get the page. error code=11", false),
+            ("*** in database main ***\nTree 7 page 7: unable to get the page. error code=8202", false),
             ("*** in database main ***\nTree 7 page 7: btreeInitPage() returns error code 11", false),
             ("ok", false),
         ] {

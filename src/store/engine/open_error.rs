@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 
 use crate::store::engine::service::disk_space::DiskSpace;
+use crate::store::engine::sqlite_errors::{describe_damage, is_damage};
 
 /// Why the database cannot be opened. Each message names the file or folder and the fix.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,16 @@ pub enum OpenError {
     Corrupt {
         /// The database.
         path: PathBuf,
+        /// The damage.
+        detail: String,
+    },
+    /// Acknowledged transactions in the write-ahead log are damaged. It is unchanged.
+    #[error(
+        "{log} is damaged ({detail}), and SQLite would silently skip the acknowledged changes from there on. Both files were left unchanged: restore a backup (rollcall restore FILE --force), or run rollcall accept-loss, which copies both files aside and gives up these changes"
+    )]
+    LogDamaged {
+        /// The write-ahead log.
+        log: PathBuf,
         /// The damage.
         detail: String,
     },
@@ -143,7 +154,7 @@ impl OpenError {
     pub(crate) fn sqlite(path: &Path, source: rusqlite::Error) -> Self {
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::Foreign(path.to_owned()),
-            Some(ErrorCode::DatabaseCorrupt) => Self::corrupt(path, source.to_string()),
+            _ if is_damage(&source) => Self::corrupt(path, describe_damage(&source)),
             _ => match DiskSpace::read(path.parent().unwrap_or(path)) {
                 Some(space) if space.is_exhausted() => {
                     Self::DiskFull { path: path.to_owned(), free: space.free, source }

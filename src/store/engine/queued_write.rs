@@ -66,42 +66,42 @@ impl<T> ResultSender<T> {
 }
 
 /// How far a write is.
-enum WriteProgress<T> {
+enum TicketState<T> {
     Waiting(ResultSender<T>),
     Started(ResultSender<T>),
     Answered,
 }
 
 /// How far a write is, for the writer and for the thread that ends overdue writes.
-pub(crate) struct WriteTicket<T>(Mutex<WriteProgress<T>>);
+pub(crate) struct WriteTicket<T>(Mutex<TicketState<T>>);
 
 impl<T> WriteTicket<T> {
     pub(crate) fn new(sender: ResultSender<T>) -> Self {
-        Self(Mutex::new(WriteProgress::Waiting(sender)))
+        Self(Mutex::new(TicketState::Waiting(sender)))
     }
 
     /// Starts the write. Returns false if it was withdrawn.
     pub(crate) fn start(&self) -> bool {
         let mut progress = self.lock();
-        *progress = match mem::replace(&mut *progress, WriteProgress::Answered) {
-            WriteProgress::Waiting(sender) | WriteProgress::Started(sender) => WriteProgress::Started(sender),
-            WriteProgress::Answered => return false,
+        *progress = match mem::replace(&mut *progress, TicketState::Answered) {
+            TicketState::Waiting(sender) | TicketState::Started(sender) => TicketState::Started(sender),
+            TicketState::Answered => return false,
         };
         true
     }
 
     /// Sends the result, unless the write was withdrawn.
     pub(crate) fn answer(&self, result: Result<T>) {
-        if let WriteProgress::Waiting(sender) | WriteProgress::Started(sender) = self.end() {
+        if let TicketState::Waiting(sender) | TicketState::Started(sender) = self.end() {
             sender.send(result);
         }
     }
 
-    fn end(&self) -> WriteProgress<T> {
-        mem::replace(&mut *self.lock(), WriteProgress::Answered)
+    fn end(&self) -> TicketState<T> {
+        mem::replace(&mut *self.lock(), TicketState::Answered)
     }
 
-    fn lock(&self) -> MutexGuard<'_, WriteProgress<T>> {
+    fn lock(&self) -> MutexGuard<'_, TicketState<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -109,9 +109,9 @@ impl<T> WriteTicket<T> {
 impl<T: Send> WithdrawableWrite for WriteTicket<T> {
     fn withdraw(&self) {
         match self.end() {
-            WriteProgress::Waiting(sender) => sender.send(Err(Error::new(Reason::DiskStalled))),
-            WriteProgress::Started(sender) => sender.send(Err(Error::new(Reason::WriteOutcomeUnknown))),
-            WriteProgress::Answered => {}
+            TicketState::Waiting(sender) => sender.send(Err(Error::new(Reason::DiskStalled))),
+            TicketState::Started(sender) => sender.send(Err(Error::new(Reason::WriteOutcomeUnknown))),
+            TicketState::Answered => {}
         }
     }
 }

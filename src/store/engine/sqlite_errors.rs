@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use crate::store::page_checksums::take_last_damage;
 use rusqlite::{ErrorCode, ffi};
 
 use crate::error::{Error, Reason};
@@ -27,6 +28,7 @@ impl ObservedFailures {
 
     /// Returns the failures recorded on this thread.
     pub(crate) fn current() -> Self {
+        note_undecodable();
         OBSERVED.get()
     }
 
@@ -37,13 +39,53 @@ impl ObservedFailures {
 
     /// Returns the failures recorded on this thread, and resets them.
     pub(crate) fn take_observed() -> Self {
+        note_undecodable();
         OBSERVED.replace(Self::NONE)
     }
+}
+
+/// Content that cannot be decoded is damage, too.
+fn note_undecodable() {
+    if Error::take_undecodable() {
+        OBSERVED.set(ObservedFailures { corruption: true, ..OBSERVED.get() });
+    }
+}
+
+/// Whether the error says that the content of the file is not what was written: a wrong checksum, a wrong structure, or a
+/// value that its column cannot have.
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::SqliteFailure(code, _) => {
+            matches!(code.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+                || code.extended_code == ffi::SQLITE_IOERR_DATA
+        }
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::Utf8Error(..)
+        | rusqlite::Error::InvalidColumnType(..) => true,
+        _ => false,
+    }
+}
+
+/// Describes damage, with the page that this thread has read last if its checksum was wrong.
+pub(crate) fn describe_damage(error: &rusqlite::Error) -> String {
+    take_last_damage().map_or_else(|| error.to_string(), |damage| format!("{error}: {damage}"))
+}
+
+/// Returns the error of a column whose value cannot be decoded.
+pub(in crate::store) fn undecodable_column(column: &str, problem: impl std::fmt::Display) -> rusqlite::Error {
+    let problem = format!("{column}: {problem}").into();
+    rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, problem)
 }
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         let mut observed = OBSERVED.get();
+        if is_damage(&error) {
+            observed.corruption = true;
+            OBSERVED.set(observed);
+            return Self::database(describe_damage(&error));
+        }
         let converted = match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => {
                 observed.disk_full = true;
@@ -51,10 +93,6 @@ impl From<rusqlite::Error> for Error {
             }
             Some(ErrorCode::OperationInterrupted) => Reason::QueryTooLong.into(),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Reason::ServerBusy.into(),
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                observed.corruption = true;
-                Self::database(error.to_string())
-            }
             Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
                 observed.io_failure = true;
                 Self::database(error.to_string())
@@ -119,6 +157,11 @@ mod tests {
         assert!(Error::from(failed(ffi::SQLITE_BUSY_SNAPSHOT)).reason() == Reason::ServerBusy);
         assert_eq!(ObservedFailures::take_observed(), ObservedFailures::NONE);
         assert!(Error::from(failed(ffi::SQLITE_CORRUPT)).reason() == Reason::DatabaseUnavailable);
+        assert!(ObservedFailures::take_observed().corruption);
+        assert!(Error::from(failed(ffi::SQLITE_IOERR_DATA)).reason() == Reason::DatabaseUnavailable);
+        assert!(ObservedFailures::take_observed().corruption);
+        let value = Connection::open_in_memory().unwrap().query_row("SELECT 'x'", [], |row| row.get::<_, i64>(0));
+        assert!(Error::from(value.unwrap_err()).reason() == Reason::DatabaseUnavailable);
         assert!(ObservedFailures::take_observed().corruption);
         assert!(Error::from(failed(ffi::SQLITE_IOERR_FSYNC)).reason() == Reason::DatabaseUnavailable);
         assert!(ObservedFailures::take_observed().io_failure);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::histogram::{Histogram, HistogramSnapshot};
 use crate::store::Store;
 use crate::store::engine::checkpointer::CheckpointFigures;
+use crate::store::engine::integrity::scrub::ScrubFigures;
 
 /// Histogram bounds: writes per commit.
 const BATCH_SIZE_BOUNDS: &[u64] = &[1, 2, 4, 8, 16, 32, 64, 128];
@@ -58,6 +59,8 @@ pub struct StoreStatistics {
     pub readers_in_use: u64,
     /// Checkpoints of the write-ahead log.
     pub checkpoints: CheckpointFigures,
+    /// Scrubs of the database file.
+    pub scrub: ScrubFigures,
 }
 
 impl Store {
@@ -75,6 +78,7 @@ impl Store {
             log_bytes: Some(size(&files.log_paths()[0]).unwrap_or_default()),
             readers_in_use: self.pool.in_use().into(),
             checkpoints: self.shared.log.figures(),
+            scrub: self.shared.scrub.figures(),
         }
     }
 }

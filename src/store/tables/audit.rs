@@ -8,6 +8,7 @@ use crate::clock::{self, Millis};
 use crate::error::Result;
 use crate::model::account::{AccountFilter, AccountRef};
 use crate::model::audit_context::AuditContext;
+use crate::store::engine::sqlite_errors::undecodable_column;
 use crate::store::{Snapshot, Tx};
 
 /// A new audit entry. It must not contain secrets.
@@ -168,7 +169,8 @@ fn measure_text(row: &Row<'_>, column: &str) -> rusqlite::Result<usize> {
 fn read_entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
     let json = |name: &str| -> rusqlite::Result<Option<Value>> {
         let text: Option<String> = row.get(name)?;
-        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+        let read = text.map(|text| serde_json::from_str(&text)).transpose();
+        read.map_err(|problem| undecodable_column(name, problem))
     };
     read_columns!(row, AuditEntry {
         number: "entry", at, address, request_id, account: "account_id", configuration_id, action, subject_id;

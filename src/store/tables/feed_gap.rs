@@ -6,8 +6,9 @@
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::Snapshot;
+use crate::store::engine::sqlite_errors::undecodable_column;
 use crate::store::tables::instance;
 
 /// Key in `instance` of the number after which the feed continues. Present from the restore until the next start.
@@ -43,7 +44,8 @@ pub(crate) fn apply_recorded_gap(connection: &mut Connection) -> rusqlite::Resul
     }
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have been first.
-    let Some(reserved) = read_value(&tx, PENDING_KEY)?.and_then(|text| text.parse::<i64>().ok()) else { return Ok(()) };
+    let Some(reserved) = read_value(&tx, PENDING_KEY)? else { return Ok(()) };
+    let reserved: i64 = reserved.parse().map_err(|problem| undecodable_column(PENDING_KEY, problem))?;
     let first = find_highest_number(&tx)? + 1;
     tx.execute(
         "INSERT INTO events (seq, account_id, configuration, kind, resource_id, payload, created_at, published)
@@ -66,8 +68,15 @@ fn read_value(connection: &Connection, key: &str) -> rusqlite::Result<Option<Str
 /// Whether a consumer that has read up to `after` has read events that are lost.
 pub fn has_read_lost_events(at: &Snapshot<'_>, after: i64) -> Result<bool> {
     let lost = instance::get_value(at, LOST_KEY)?.unwrap_or_default();
-    Ok(lost.split(' ').filter_map(|range| range.split_once('-')).any(|(first, last)| {
-        let bound = |text: &str| text.parse::<i64>().ok();
-        bound(first).zip(bound(last)).is_some_and(|(first, last)| (first..=last).contains(&after))
-    }))
+    let parse = |range: &str| {
+        let (first, last) = range.split_once('-')?;
+        Some(first.parse::<i64>().ok()?..=last.parse().ok()?)
+    };
+    for range in lost.split_whitespace() {
+        let range = parse(range).ok_or_else(|| Error::undecodable("the range of lost events", range))?;
+        if range.contains(&after) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

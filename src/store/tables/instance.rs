@@ -82,10 +82,13 @@ pub fn set_setup_code(tx: &Tx<'_>, code: &TokenDigest, until: Millis) -> Result<
 /// Whether this is the digest of the current setup code, and the code has not expired.
 pub fn is_setup_code(at: &Snapshot<'_>, code: &TokenDigest, now: Millis) -> Result<bool> {
     let Some(stored) = get_value(at, SETUP_CODE)? else { return Ok(false) };
-    let Some((digest, until)) = stored.split_once(' ') else { return Ok(false) };
-    let digest: Option<TokenDigest> = URL_SAFE_NO_PAD.decode(digest).ok().and_then(|bytes| bytes.try_into().ok());
-    let is_live = until.parse::<Millis>().is_ok_and(|until| now < until);
-    Ok(is_live && digest.is_some_and(|digest| secret::digests_match(&digest, code)))
+    let parse = || {
+        let (digest, until) = stored.split_once(' ')?;
+        let digest: TokenDigest = URL_SAFE_NO_PAD.decode(digest).ok()?.try_into().ok()?;
+        Some((digest, until.parse::<Millis>().ok()?))
+    };
+    let (digest, until) = parse().ok_or_else(|| Error::undecodable("the setup code", "not a digest and a time"))?;
+    Ok(now < until && secret::digests_match(&digest, code))
 }
 
 /// Deletes the setup code, after it was used.
@@ -106,9 +109,9 @@ pub fn set_self_service(tx: &Tx<'_>, on: bool) -> Result<()> {
 /// Returns the secret that authenticates cursors. Stores `fresh` as the secret if there is none yet, so that cursors
 /// stay valid after a restart. The secret is never displayed.
 pub fn ensure_cursor_secret(tx: &Tx<'_>, fresh: CursorSecret) -> Result<CursorSecret> {
-    let stored = get_value(tx, CURSOR_SECRET)?.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok());
-    if let Some(secret) = stored {
-        return Ok(secret);
+    if let Some(text) = get_value(tx, CURSOR_SECRET)? {
+        let secret = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+        return secret.ok_or_else(|| Error::undecodable("the secret of cursors", "not 32 bytes"));
     }
     set_value(tx, CURSOR_SECRET, &URL_SAFE_NO_PAD.encode(fresh))?;
     Ok(fresh)
@@ -117,7 +120,8 @@ pub fn ensure_cursor_secret(tx: &Tx<'_>, fresh: CursorSecret) -> Result<CursorSe
 /// Returns the limits of configurations and accounts without limits of their own, as the last server stored them.
 pub fn load_quota_defaults(at: &Snapshot<'_>) -> Result<QuotaDefaults> {
     let stored = get_value(at, QUOTA_DEFAULTS)?;
-    Ok(stored.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+    let Some(text) = stored else { return Ok(QuotaDefaults::default()) };
+    serde_json::from_str(&text).map_err(|problem| Error::undecodable("the default quotas", problem))
 }
 
 /// Stores these limits.

@@ -8,9 +8,10 @@ use super::rows::read_columns;
 use super::usage;
 use crate::error::{Reason, Result};
 use crate::messages::template_of_note;
-use crate::model::logged_bodies::{pack_bodies, unpack_bodies};
+use crate::model::logged_bodies::{BodyTexts, pack_bodies, unpack_bodies};
 use crate::model::request::{CallHealth, FailureCause, LoggedBody, LoggedCall};
 use crate::scim::dialect::NoteCode;
+use crate::store::engine::sqlite_errors::undecodable_column;
 use crate::store::{Snapshot, Tx};
 
 /// Maximum rows that one page scans. If a filter matches few rows, the next page continues from there.
@@ -230,7 +231,10 @@ pub fn search_requests(
 fn read_request_with_bodies(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
     let mut call = read_request(row)?;
     let packed: Option<Vec<u8>> = row.get("bodies")?;
-    let texts = packed.and_then(|packed| unpack_bodies(&packed)).unwrap_or_default();
+    let texts = match packed {
+        Some(packed) => unpack_bodies(&packed).ok_or_else(|| undecodable_column("bodies", "not compressed bodies"))?,
+        None => BodyTexts::default(),
+    };
     call.request.text = row.get::<_, Option<String>>("request_body")?.or(texts.request);
     call.response.text = row.get::<_, Option<String>>("response_body")?.or(texts.response);
     Ok(call)
@@ -257,15 +261,16 @@ pub fn find_request_by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Re
 
 fn read_request(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
     let notes: String = row.get("notes")?;
+    let notes = serde_json::from_str(&notes).map_err(|problem| undecodable_column("notes", problem))?;
     let body = |name: &str| -> rusqlite::Result<LoggedBody> {
-        let bytes: Option<i64> = row.get(name)?;
-        Ok(LoggedBody { bytes: bytes.and_then(|bytes| u64::try_from(bytes).ok()), text: None })
+        let bytes = row.get::<_, Option<i64>>(name)?.map(u64::try_from).transpose();
+        Ok(LoggedBody { bytes: bytes.map_err(|problem| undecodable_column(name, problem))?, text: None })
     };
     read_columns!(row, LoggedCall {
         id, at, duration_us, address, method, path, status, failed, scim_type, reason_field, detail, refusal,
         token_hint, token_id, resource_type, resource_id, missed;
         reason: row.get::<_, Option<String>>("reason")?.as_deref().and_then(Reason::from_code),
-        notes: serde_json::from_str(&notes).unwrap_or_default(),
+        notes: notes,
         request: body("request_bytes")?,
         response: body("response_bytes")?,
         packed_bodies: None

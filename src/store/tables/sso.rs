@@ -24,8 +24,8 @@ pub fn find_provider(at: &Snapshot<'_>) -> Result<Option<StoredProvider>> {
     let Some((provider_configuration, client_secret, revision)) = statement.query_row([], row).optional()? else {
         return Ok(None);
     };
-    let provider_configuration =
-        serde_json::from_str(&provider_configuration).map_err(|problem| Error::database(problem.to_string()))?;
+    let provider_configuration = serde_json::from_str(&provider_configuration)
+        .map_err(|problem| Error::undecodable("the OpenID provider", problem))?;
     Ok(Some(StoredProvider { provider_configuration, client_secret, revision }))
 }
 

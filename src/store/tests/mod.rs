@@ -1,6 +1,7 @@
 //! Tests of the store's API: opening, writing, reading. Each test has its own folder.
 
 mod checkpoints;
+mod damage;
 mod opening;
 mod reading;
 mod sharing;

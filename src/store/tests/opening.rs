@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::*;
-use crate::store::engine::integrity::check_database;
+use crate::store::engine::integrity::{CheckDepth, check_database};
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -178,15 +178,15 @@ fn a_database_with_a_damaged_page_is_rejected_unchanged() {
     fs::write(database(&folder), &content).unwrap();
     let error = rejected_unchanged(&folder);
     assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
-    assert!(!check_database(folder.path()).is_ok_and(|findings| findings.is_empty()));
+    assert!(!check_database(folder.path(), CheckDepth::Deep).is_ok_and(|findings| findings.is_empty()));
 }
 
 #[test]
 fn an_intact_database_has_no_findings() {
     let folder = filled();
-    assert_eq!(check_database(folder.path()).unwrap(), Vec::<String>::new());
+    assert_eq!(check_database(folder.path(), CheckDepth::Deep).unwrap(), Vec::<String>::new());
     let fixture = Fixture::new();
-    assert_eq!(check_database(fixture.folder.path()).unwrap(), Vec::<String>::new());
+    assert_eq!(check_database(fixture.folder.path(), CheckDepth::Deep).unwrap(), Vec::<String>::new());
 }
 
 #[test]

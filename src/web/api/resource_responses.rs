@@ -243,7 +243,7 @@ impl TryFrom<DirectoryResource> for GroupResponse {
 }
 
 fn parse_body(id: &str, body: &str) -> Result<Value, Error> {
-    serde_json::from_str(body).map_err(|problem| Error::database(format!("stored text of {id}: {problem}")))
+    serde_json::from_str(body).map_err(|problem| Error::undecodable(format_args!("stored text of {id}"), problem))
 }
 
 /// A member of a group

@@ -135,7 +135,7 @@ pub(super) fn render_json(body: &impl Serialize) -> Result<Vec<u8>, Error> {
 /// # Errors
 /// The text is not valid JSON.
 pub(super) fn embed_json(text: String, subject: &str) -> Result<Box<RawValue>, Error> {
-    RawValue::from_string(text).map_err(|problem| Error::database(format!("stored text of {subject}: {problem}")))
+    RawValue::from_string(text).map_err(|problem| Error::undecodable(format_args!("stored text of {subject}"), problem))
 }
 
 /// Returns 204.

@@ -9,7 +9,9 @@ use super::caller::{AllowedCaller, Create, Read};
 use super::configurations::find_configuration;
 use super::cursor::{CursorPage, PageQuery};
 use crate::clock;
+use crate::error::Result;
 use crate::management::schema_extensions::{self, NewExtension, StoredExtension};
+use crate::provisioning::resource_details;
 use crate::scim::schema::DataType;
 use crate::store::Tx;
 use crate::web::api::idempotency::write_and_respond;
@@ -51,11 +53,11 @@ pub(super) struct SchemaExtensionResponse {
     schema: Value,
 }
 
-impl From<StoredExtension> for SchemaExtensionResponse {
-    fn from(row: StoredExtension) -> Self {
+impl SchemaExtensionResponse {
+    pub(super) fn from_stored(row: StoredExtension) -> Result<Self> {
         let (id, resource_type, required) = (row.id, row.resource_type, row.required);
-        let schema = serde_json::from_str(&row.document).unwrap_or_default();
-        Self { id, resource_type, required, created_at: clock::format_rfc3339(row.created_at), schema }
+        let schema = resource_details::parse_stored_json(&id, &row.document)?;
+        Ok(Self { id, resource_type, required, created_at: clock::format_rfc3339(row.created_at), schema })
     }
 }
 
@@ -75,8 +77,9 @@ pub(super) async fn list_schemas(allowed: AllowedCaller<Read>, call: ApiRequest)
     let query = call.query::<PageQuery>()?;
     let (limit, after) = (query.limit()?, query.position::<String>()?);
     let found = call.read(move |at| schema_extensions::list_extensions(at, &context.scope, &id)).await?;
-    let on_page = found.into_iter().filter(|row| after.as_ref().is_none_or(|after| row.id > *after)).collect();
-    Ok(json_response(&CursorPage::from_rows(on_page, limit, |row| row.id.clone(), SchemaExtensionResponse::from)))
+    let on_page = found.into_iter().filter(|row| after.as_ref().is_none_or(|after| row.id > *after));
+    let on_page = on_page.map(SchemaExtensionResponse::from_stored).collect::<Result<Vec<_>>>()?;
+    Ok(json_response(&CursorPage::from_rows(on_page, limit, |row| row.id.clone(), std::convert::identity)))
 }
 
 /// A Schema document (RFC 7643 section 7)
@@ -217,8 +220,10 @@ pub(super) async fn add_schema(allowed: AllowedCaller<Create>, call: ApiRequest)
     let body = call.body::<AddSchemaBody>().await?;
     let (resource_type, required) = (body.resource_type.as_str(), body.required.unwrap_or(false));
     let new = NewExtension { resource_type: resource_type.to_owned(), required, document: body.schema };
-    let add = move |tx: &Tx<'_>| schema_extensions::add_extension(tx, &context, &id, &new);
-    write_and_respond(&call, StatusCode::CREATED, add, SchemaExtensionResponse::from).await
+    let add = move |tx: &Tx<'_>| {
+        SchemaExtensionResponse::from_stored(schema_extensions::add_extension(tx, &context, &id, &new)?)
+    };
+    write_and_respond(&call, StatusCode::CREATED, add, std::convert::identity).await
 }
 
 /// Get a schema extension of a configuration
@@ -232,7 +237,7 @@ pub(super) async fn add_schema(allowed: AllowedCaller<Create>, call: ApiRequest)
 pub(super) async fn get_schema(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
     let (id, urn) = (call.path_parameter("id"), call.path_parameter("urn"));
     let found = call.read_inline(|at| schema_extensions::find_extension(at, &allowed.context.scope, &id, &urn))?;
-    Ok(json_response(&SchemaExtensionResponse::from(found)))
+    Ok(json_response(&SchemaExtensionResponse::from_stored(found)?))
 }
 
 /// Options of a removal

@@ -9,6 +9,7 @@ use super::configurations::find_configuration;
 use super::cursor::{CursorPage, PageQuery};
 use super::schema_extensions::{AttributeType, ExtendedResourceType, SchemaExtensionResponse};
 use crate::clock;
+use crate::error::Result;
 use crate::management::schema_extensions::undeclared::{
     self, AttributeDeclaration, Declarability, DeclarationObstacle, UNDECLARED_MAX, UndeclaredEntry,
 };
@@ -185,10 +186,9 @@ pub(super) async fn declare_attributes(allowed: AllowedCaller<Create>, call: Api
         return Err(crate::error::Reason::SchemaTooManyAttributes.with("max", UNDECLARED_MAX).into());
     }
     let pending = call.state.usage.undeclared.list_pending(key);
-    let declare = move |tx: &Tx<'_>| undeclared::declare_attributes(tx, &context, &id, (&chosen, &pending));
-    let render = |declared: Vec<_>| {
-        let schemas = declared.into_iter().map(SchemaExtensionResponse::from).collect();
-        DeclaredSchemasResponse { schemas }
+    let declare = move |tx: &Tx<'_>| {
+        let declared = undeclared::declare_attributes(tx, &context, &id, (&chosen, &pending))?;
+        declared.into_iter().map(SchemaExtensionResponse::from_stored).collect::<Result<_>>()
     };
-    write_and_respond(&call, StatusCode::OK, declare, render).await
+    write_and_respond(&call, StatusCode::OK, declare, |schemas| DeclaredSchemasResponse { schemas }).await
 }

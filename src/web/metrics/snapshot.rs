@@ -198,6 +198,14 @@ impl MetricsSnapshot {
         writer.labelled(&states, &values)?;
         writer.count("rollcall_database_bytes", "Size of the database file", store.database_bytes)?;
         writer.count("rollcall_database_wal_bytes", "Size of the write-ahead log", store.log_bytes)?;
+        let help = "Pages that the scrub of the database file has read";
+        writer.counter("rollcall_scrub_pages", help, store.scrub.pages)?;
+        let help = "End of the last scrub that read all pages of the database file; 0 until the first";
+        writer.seconds(
+            "rollcall_scrub_finished_timestamp_seconds",
+            help,
+            Some(store.scrub.finished_at.unwrap_or_default()),
+        )?;
         let help = "1 if the last checkpoints of the write-ahead log failed, else 0";
         writer.count("rollcall_checkpoint_failing", help, Some(store.checkpoints.is_failing.into()))?;
         let help = "Failed checkpoints of the write-ahead log";

@@ -157,7 +157,7 @@ impl DocumentWriter<'_> {
 
     fn project(&self, whole: &[u8], resource: &RenderedResource) -> Result<Value> {
         let document: Map<String, Value> = serde_json::from_slice(whole)
-            .map_err(|problem| Error::database(format!("stored text of {}: {problem}", resource.stored.id)))?;
+            .map_err(|problem| Error::undecodable(format_args!("stored text of {}", resource.stored.id), problem))?;
         Ok(Value::Object(self.projection.apply(document, self.resource_type)))
     }
 }

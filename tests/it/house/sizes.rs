@@ -172,3 +172,18 @@ fn every_fixture_is_used() {
         .collect();
     assert_none("every fixture is used by a test", &unused);
 }
+
+#[test]
+fn only_the_file_access_of_sqlite_is_unsafe() {
+    let mut found = Vec::new();
+    for Source { path, code, .. } in source::below("src") {
+        let allowed = path.starts_with("src/store/page_checksums/");
+        let names = source::contains_name(&code, "unsafe") || source::contains_name(&code, "unsafe_code");
+        // The module is declared there.
+        let is_declared = path == "src/store/mod.rs" && code.matches("unsafe_code").count() == 1;
+        if names && !allowed && !is_declared {
+            found.push(path);
+        }
+    }
+    assert_none("unsafe code is in store::page_checksums only", &found);
+}

@@ -437,7 +437,7 @@ fn a_configuration_may_do_without_bulk() {
     let client = app.configuration("other");
     let config = client.get("/ServiceProviderConfig").answered(200).json;
     assert_eq!(config["bulk"], json!({"supported": true, "maxOperations": 1000, "maxPayloadSize": BODY_MAX}));
-    let database = rusqlite::Connection::open(app.data.join("rollcall.db")).unwrap();
+    let database = crate::app::open_database(app.data.join("rollcall.db"));
     database.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
     let off = "UPDATE configurations SET switches = json_set(switches, '$.bulk', json('false')), revision = revision + 1 WHERE id = ?1";
     assert_eq!(database.execute(off, [&client.id]).unwrap(), 1);

@@ -45,7 +45,7 @@ impl PasswordFixture {
 }
 
 fn database() -> rusqlite::Connection {
-    rusqlite::Connection::open(App::shared().data.join("rollcall.db")).unwrap()
+    crate::app::open_database(App::shared().data.join("rollcall.db"))
 }
 
 #[test]

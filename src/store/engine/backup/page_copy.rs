@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::store::engine::backup::{BackupError, BackupResult, append_suffix, create_file, map_sqlite_error};
 use crate::store::engine::connection;
+use crate::store::page_checksums;
 use crate::store::tables::{instance, request_log};
 
 /// Pages per step, between two checks of the stop flag and of the log.
@@ -27,6 +28,9 @@ pub(super) fn copy_pages(from: &Path, to: &Path, stop: &Arc<AtomicBool>) -> Back
     let failed = |error: rusqlite::Error| map_sqlite_error(from, to, error);
     let source = connection::connect_source(from).map_err(failed)?;
     let mut copy = open_copy(to).map_err(failed)?;
+    if page_checksums::has_checksums(&source).map_err(failed)? == Some(false) {
+        page_checksums::expect_no_checksums(&copy).map_err(failed)?;
+    }
     let log = append_suffix(from, "-wal");
     let log_bytes = || fs::metadata(&log).map_or(0, |metadata| metadata.len());
     let log_bytes_before = log_bytes();
@@ -60,7 +64,7 @@ pub(super) fn leave_out_log(pages: &Path) -> BackupResult<()> {
 /// The copy is deleted after the backup, so it needs no journal and no sync.
 fn open_copy(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    let copy = Connection::open_with_flags(path, flags)?;
+    let copy = connection::open_connection(path, flags)?;
     copy.execute_batch("PRAGMA synchronous = OFF; PRAGMA trusted_schema = OFF;")?;
     Ok(copy)
 }

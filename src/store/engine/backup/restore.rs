@@ -13,8 +13,10 @@ use crate::store::engine::backup::{
     map_io_error, rename_file, sync_directory,
 };
 use crate::store::engine::files::DataFiles;
+use crate::store::engine::integrity::log_scan;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::{connection, foreign_objects};
+use crate::store::page_checksums;
 use crate::store::tables::{feed_gap, instance};
 
 /// The files after a restore.
@@ -35,6 +37,8 @@ pub struct RestoreOutcome {
 pub struct RestoreOptions {
     /// Whether an existing database is replaced. It is renamed.
     pub replace: bool,
+    /// Whether a backup with inconsistent rows, or with pages without checksums, is restored.
+    pub accept_findings: bool,
     /// Revoke all credentials that were created at this time or later.
     pub revoke_since: Option<Millis>,
 }
@@ -55,6 +59,10 @@ pub fn restore_backup(data_dir: &Path, file: &Path, options: RestoreOptions) -> 
     if occupied && !options.replace {
         return Err(BackupError::Occupied(files.database));
     }
+    if options.accept_findings {
+        page_checksums::accept_foreign_pages(&source, true);
+    }
+    log_scan::refuse_damaged_log_of(&source).map_err(map_open_error)?;
     if connection::probe_file(&source).map_err(map_open_error)? == 0 {
         return Err(BackupError::Foreign(source));
     }
@@ -62,7 +70,11 @@ pub fn restore_backup(data_dir: &Path, file: &Path, options: RestoreOptions) -> 
     let incoming = files.incoming_path();
     delete_partial_copy(&incoming)?;
     let copied = copy_database(&source, &incoming, &Arc::default());
-    copied.inspect_err(|_| drop(delete_partial_copy(&incoming))).map_err(map_copy_error)?;
+    let findings = copied.inspect_err(|_| drop(delete_partial_copy(&incoming))).map_err(map_copy_error)?;
+    if let Some(detail) = findings.first().filter(|_| !options.accept_findings) {
+        delete_partial_copy(&incoming)?;
+        return Err(BackupError::InconsistentBackup { path: source, detail: detail.clone() });
+    }
     let prepared = record_lost_numbers(&files, &incoming).and_then(|has_no_log| {
         carry_over_credentials(&files, &incoming, options.revoke_since).map(|notes| (has_no_log, notes))
     });
@@ -121,7 +133,9 @@ fn map_open_error(error: OpenError) -> BackupError {
     match error {
         OpenError::Foreign(path) => BackupError::Foreign(path),
         OpenError::Newer { path, found, supported, writer } => BackupError::Newer { path, found, supported, writer },
-        OpenError::Corrupt { path, detail } => BackupError::DamagedBackup { path, detail },
+        OpenError::LogDamaged { log: path, detail } | OpenError::Corrupt { path, detail } => {
+            BackupError::DamagedBackup { path, detail }
+        }
         other => other.into(),
     }
 }
@@ -162,7 +176,8 @@ fn rename_previous_database(files: &DataFiles, now: Millis) -> BackupResult<Opti
 
 /// Checkpoints the write-ahead log into the database, if both are valid. Otherwise leaves them unchanged.
 fn checkpoint_log(database: &Path) {
-    if connection::probe_file(database).is_ok_and(|version| version > 0) {
+    let is_sound = log_scan::refuse_damaged_log_of(database).is_ok();
+    if is_sound && connection::probe_file(database).is_ok_and(|version| version > 0) {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let checkpoint = connection::open_connection(database, flags)
             .and_then(|connection| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));

@@ -89,11 +89,12 @@ impl ServiceMonitor {
 
     /// Restores the reserve. Then the disk is not full any more.
     pub(crate) fn restore_reserve(&self, files: &DataFiles) {
+        let is_restored = self.reserve.restore(files);
         #[cfg(test)]
         if self.is_pretending.load(Ordering::SeqCst) {
             return;
         }
-        if self.reserve.restore(files) && self.is_disk_full.swap(false, Ordering::SeqCst) {
+        if is_restored && self.is_disk_full.swap(false, Ordering::SeqCst) {
             tracing::info!("the disk has space again");
         }
     }

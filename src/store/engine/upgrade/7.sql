@@ -1,3 +1,6 @@
+-- The pages of the database get checksums: the server replaces the file by its backup, see store/engine/database.rs.
+-- Earlier programs must not open it, because they would write pages without checksums.
+
 -- Large changes that run in steps: of the members of a group, or the deletion of a resource with many memberships. Until
 -- it ends, no other write changes the resource. `reserved` is the growth of the members that already counts for the quotas,
 -- `changed` is the change of their number so far.

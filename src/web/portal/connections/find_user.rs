@@ -73,7 +73,7 @@ struct FoundUser {
 
 impl FoundUser {
     fn from_stored(at: &Snapshot<'_>, scope: &AccountScope, found: &DirectoryResource, now: i64) -> Result<Self> {
-        let body: Value = serde_json::from_str(&found.stored.body).unwrap_or_default();
+        let body = resource_details::parse_stored_json(&found.stored.id, &found.stored.body)?;
         let configuration = configurations::find_configuration(at, scope, &found.source.id)?;
         let record =
             resource_details::find_resource_details(at, found.source.configuration, "User", &found.stored.id, None)?;

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::error::Result;
 use crate::model::event::Event;
+use crate::provisioning::resource_details;
 use crate::web::portal::connections::attribute_tables::plain_value;
 use crate::web::portal::timestamps::PageTime;
 
@@ -25,14 +27,14 @@ pub(crate) struct HistoryChange {
 }
 
 impl HistoryStep {
-    pub(crate) fn from_event(event: &Event) -> Self {
-        let payload: Value = serde_json::from_str(&event.payload).unwrap_or_default();
+    pub(crate) fn from_event(event: &Event) -> Result<Self> {
+        let payload = resource_details::parse_stored_json("an event", &event.payload)?;
         let action = event.kind.split('.').nth(1).unwrap_or_default();
-        Self {
+        Ok(Self {
             at: PageTime::from_millis(event.created_at),
             title: event_title(action, &payload),
             changes: list_attribute_changes(&payload),
-        }
+        })
     }
 }
 
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     fn step(kind: &str, payload: &Value) -> HistoryStep {
-        HistoryStep::from_event(&Event {
+        let event = Event {
             seq: 1,
             account: "acme".to_owned(),
             configuration: 1,
@@ -95,7 +97,8 @@ mod tests {
             resource_id: None,
             payload: payload.to_string(),
             created_at: 0,
-        })
+        };
+        HistoryStep::from_event(&event).unwrap()
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::audit_context::AccountScope;
 use crate::provisioning::directory::{
     self, DirectoryCursor, DirectoryFilter, DirectoryMember, DirectoryPosition, DirectoryQuery, DirectoryScope,
@@ -72,10 +72,10 @@ struct ResourceLine {
 }
 
 impl ResourceLine {
-    fn from_stored(stored: &StoredResource) -> Self {
-        let body: Value = serde_json::from_str(&stored.body).unwrap_or_default();
+    fn from_stored(stored: &StoredResource) -> Result<Self> {
+        let body = resource_details::parse_stored_json(&stored.id, &stored.body)?;
         let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-        Self {
+        Ok(Self {
             name: resource_details::extract_name(&body).unwrap_or_else(|| stored.id.clone()),
             display: text("displayName"),
             external_id: text("externalId"),
@@ -83,7 +83,7 @@ impl ResourceLine {
             members: stored.member_count,
             changed: PageTime::from_millis(stored.last_modified),
             id: stored.id.clone(),
-        }
+        })
     }
 }
 
@@ -174,10 +174,8 @@ fn list_resource_lines(
 ) -> Result<(Vec<ResourceLine>, Option<String>)> {
     let text = query.text();
     if !text.is_empty() {
-        return Ok((
-            resource_details::search_resources(at, key, of, &text)?.iter().map(ResourceLine::from_stored).collect(),
-            None,
-        ));
+        let found = resource_details::search_resources(at, key, of, &text)?;
+        return Ok((found.iter().map(ResourceLine::from_stored).collect::<Result<_>>()?, None));
     }
     let active = match &*query.active {
         "on" => Some(true),
@@ -188,7 +186,8 @@ fn list_resource_lines(
     let cursor = query.position(key);
     let page = DirectoryQuery { resource_type: of, filter: &filter, cursor: cursor.as_ref(), limit: PER_PAGE };
     let found = directory::list_current(at, scope, &page)?;
-    Ok((found.items.iter().map(|found| ResourceLine::from_stored(&found.stored)).collect(), encode_mark(found.next)))
+    let lines = found.items.iter().map(|found| ResourceLine::from_stored(&found.stored)).collect::<Result<_>>()?;
+    Ok((lines, encode_mark(found.next)))
 }
 
 #[derive(Template)]
@@ -223,8 +222,9 @@ struct PresentResource {
 }
 
 impl PresentResource {
-    fn from_stored(stored: &StoredResource, resource_type: &str) -> Self {
-        let body: Map<String, Value> = serde_json::from_str(&stored.body).unwrap_or_default();
+    fn from_stored(stored: &StoredResource, resource_type: &str) -> Result<Self> {
+        let body: Map<String, Value> =
+            serde_json::from_str(&stored.body).map_err(|problem| Error::undecodable(&stored.id, problem))?;
         let mut raw = body.clone();
         raw.insert("id".to_owned(), stored.id.clone().into());
         let meta = json!({
@@ -233,7 +233,7 @@ impl PresentResource {
             "lastModified": clock::format_rfc3339(stored.last_modified),
         });
         raw.insert("meta".to_owned(), meta);
-        Self {
+        Ok(Self {
             is_on: body.get("active") == Some(&Value::Bool(true)),
             is_off: body.get("active") == Some(&Value::Bool(false)),
             created: PageTime::from_millis(stored.created_at),
@@ -242,7 +242,7 @@ impl PresentResource {
             member_count: stored.member_count,
             sections: attribute_tables::attribute_sections(&body),
             raw: serde_json::to_string_pretty(&raw).unwrap_or_default(),
-        }
+        })
     }
 }
 
@@ -291,12 +291,12 @@ async fn show_resource(admin: PermittedAdmin<Directory>, page_request: PageReque
     let (ResourceDetails { stored, groups, history, older }, name, members) = page_request.read(read).await?;
     let mut layout = connection.layout(&admin.signed, "");
     layout.title = name;
-    let present = stored.map(|stored| PresentResource::from_stored(&stored, of));
+    let present = stored.map(|stored| PresentResource::from_stored(&stored, of)).transpose()?;
     let more_groups = groups.len().saturating_sub(GROUPS_MAX);
     let groups = groups.into_iter().take(GROUPS_MAX);
     let groups =
         groups.map(|(group, direct)| (group.label.unwrap_or_else(|| group.id.clone()), group.id, direct)).collect();
-    let history = history.iter().map(HistoryStep::from_event).collect();
+    let history = history.iter().map(HistoryStep::from_event).collect::<Result<_>>()?;
     let next_members = encode_mark(members.next);
     let members = members.items;
     Ok(render_page(

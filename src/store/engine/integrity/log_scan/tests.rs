@@ -1,0 +1,149 @@
+//! Damaged and interrupted write-ahead logs.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+
+const FRAME: usize = 24 + 2_048;
+
+/// Files of a database after a kill, with the frames after each commit.
+struct Killed {
+    folder: TempDir,
+    log: Vec<u8>,
+    index: Vec<u8>,
+    commits: Vec<u64>,
+}
+
+impl Killed {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let files = DataFiles::prepare(folder.path(), true).unwrap();
+        let writer = connection::connect_writer(&files).unwrap();
+        writer.execute_batch("PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (k INTEGER PRIMARY KEY, v TEXT)").unwrap();
+        writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+        let [log, index] = files.log_paths();
+        let mut commits = Vec::new();
+        for key in 0..8 {
+            let sql = "WITH r (n) AS (VALUES (0) UNION ALL SELECT n + 1 FROM r WHERE n < 9)
+                       INSERT INTO t SELECT ?1 * 10 + n, hex(randomblob(400)) FROM r";
+            writer.execute(sql, [key]).unwrap();
+            commits.push((fs::metadata(&log).unwrap().len() - 32) / FRAME as u64);
+        }
+        let killed = tempfile::tempdir().unwrap();
+        fs::copy(&files.database, killed.path().join("rollcall.db")).unwrap();
+        Self { folder: killed, log: fs::read(log).unwrap(), index: fs::read(index).unwrap(), commits }
+    }
+
+    fn database(&self) -> std::path::PathBuf {
+        self.folder.path().join("rollcall.db")
+    }
+
+    /// What is found in this log.
+    fn scan(&self, log: &[u8], index: Option<&[u8]>) -> Option<LostFrames> {
+        let [log_path, index_path] = log_paths_of(&self.database());
+        fs::write(log_path, log).unwrap();
+        match index {
+            Some(index) => fs::write(index_path, index).unwrap(),
+            None => drop(fs::remove_file(index_path)),
+        }
+        find_lost_frames(&self.database()).unwrap()
+    }
+
+    /// How many transactions SQLite reads from the files that were scanned last.
+    fn count_read(&self) -> i64 {
+        let reader = connection::connect_source(Path::new(&self.database())).unwrap();
+        reader.query_row("SELECT count(*) / 10 FROM t", [], |row| row.get(0)).unwrap()
+    }
+}
+
+fn damage(log: &[u8], at: usize) -> Vec<u8> {
+    let mut damaged = log.to_vec();
+    damaged[at] ^= 0x10;
+    damaged
+}
+
+#[test]
+fn each_damaged_frame_of_an_acknowledged_transaction_is_found_with_the_index() {
+    let killed = Killed::new();
+    assert_eq!(killed.scan(&killed.log, Some(&killed.index)), None);
+    assert_eq!(killed.scan(&killed.log, None), None);
+    let frames = (killed.log.len() - 32) / FRAME;
+    assert_eq!(frames as u64, *killed.commits.last().unwrap());
+    for frame in 0..frames {
+        for within in [0, 5, 9, 17, 30, 1_500] {
+            let damaged = damage(&killed.log, 32 + frame * FRAME + within);
+            let found = killed.scan(&damaged, Some(&killed.index)).unwrap();
+            assert_eq!((found.first, found.committed), (Some(frame as u64 + 1), frames as u64), "{frame}, {within}");
+        }
+    }
+    for at in 0..32 {
+        let found = killed.scan(&damage(&killed.log, at), Some(&killed.index)).unwrap();
+        assert_eq!(found.first, None, "byte {at} of the header");
+    }
+    let cut = &killed.log[..killed.log.len() - 10];
+    assert_eq!(killed.scan(cut, Some(&killed.index)).unwrap().first, Some(killed.commits[6] + 1));
+}
+
+#[test]
+fn damage_in_front_of_the_last_transaction_is_found_without_the_index() {
+    let killed = Killed::new();
+    let last_but_one = usize::try_from(killed.commits[6]).unwrap();
+    for frame in 0..last_but_one {
+        for within in [9, 30, 1_500] {
+            let damaged = damage(&killed.log, 32 + frame * FRAME + within);
+            let found = killed.scan(&damaged, None);
+            // A damaged header of the commit frame hides that it is one.
+            let is_hidden = frame + 1 == last_but_one && within == 9;
+            assert_eq!(found.is_some(), !is_hidden, "frame {frame}, byte {within}");
+        }
+    }
+    assert!(killed.scan(&damage(&killed.log, 17), None).is_some_and(|found| found.first.is_none()));
+}
+
+#[test]
+fn any_part_of_the_last_transaction_after_a_power_failure_is_no_damage() {
+    let killed = Killed::new();
+    let (synced, all) = (killed.commits[6], killed.commits[7]);
+    let last = usize::try_from(all - synced).unwrap();
+    let start = 32 + usize::try_from(synced).unwrap() * FRAME;
+    // Each frame, or only one half of it, is on the disk or not.
+    for pattern in 0..(1_u32 << (2 * last).min(12)) {
+        let mut log = killed.log.clone();
+        for half in 0..2 * last {
+            if pattern & (1 << (half % 12)) == 0 {
+                let at = start + half * FRAME / 2;
+                log[at..start + (half + 1) * FRAME / 2].fill(0);
+            }
+        }
+        assert_eq!(killed.scan(&log, None), None, "{pattern:b}");
+    }
+    for length in (start..killed.log.len()).step_by(300) {
+        assert_eq!(killed.scan(&killed.log[..length], None), None);
+        assert_eq!(killed.count_read(), 7);
+    }
+}
+
+#[test]
+fn a_header_that_was_replaced_after_all_frames_were_copied_is_no_damage() {
+    let killed = Killed::new();
+    assert!(killed.scan(&damage(&killed.log, 17), None).is_some());
+    killed.scan(&killed.log, None);
+    let writer = Connection::open(killed.database()).unwrap();
+    writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    drop(writer);
+    assert_eq!(killed.scan(&damage(&killed.log, 17), None), None);
+}
+
+#[test]
+fn the_loss_is_accepted_once_and_the_files_are_copied() {
+    let killed = Killed::new();
+    let frame = usize::try_from(killed.commits[2]).unwrap();
+    assert!(killed.scan(&damage(&killed.log, 32 + frame * FRAME + 100), Some(&killed.index)).is_some());
+    let accepted = accept_loss(killed.folder.path()).unwrap().unwrap();
+    assert!(accepted.copies.iter().all(|copy| fs::metadata(copy).unwrap().len() > 2_048));
+    assert_eq!(killed.count_read(), 3);
+    assert_eq!(accept_loss(killed.folder.path()).unwrap(), None);
+}
