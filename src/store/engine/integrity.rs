@@ -17,6 +17,7 @@ use crate::store::engine::files::DataFiles;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::sqlite_errors::{describe_damage, is_damage};
 use crate::store::engine::{connection, foreign_objects, upgrade};
+use crate::store::page_checksums::take_last_damage;
 
 /// How long startup may wait for the check.
 const START_CHECK_MAX: Duration = Duration::from_millis(25);
@@ -45,15 +46,19 @@ pub(crate) fn run_quick_check(connection: &Connection, shared: &Arc<SharedState>
 }
 
 pub(crate) fn find_first_problem(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    take_last_damage();
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    check_page_was_read(&found)?;
+    check_page_was_read(&found, take_last_damage().is_some())?;
     Ok((found != "ok").then_some(found))
 }
 
 /// The check of SQLite also lists pages that could not be read. That is a failure of the disk, and not damage: the page may
-/// be intact. A page with a wrong checksum is damage.
-fn check_page_was_read(finding: &str) -> rusqlite::Result<()> {
-    let code = finding.rsplit_once("error code=").and_then(|(_, code)| code.trim().parse().ok());
+/// be intact. A page with a wrong checksum is damage. For a page of the list of unused pages, the finding has no code.
+fn check_page_was_read(finding: &str, has_wrong_checksum: bool) -> rusqlite::Result<()> {
+    let mut code = finding.rsplit_once("error code=").and_then(|(_, code)| code.trim().parse().ok());
+    if finding.contains("failed to get page") && !has_wrong_checksum {
+        code = Some(ffi::SQLITE_IOERR_READ);
+    }
     match code.map(ffi::Error::new) {
         Some(error) if error.code == ErrorCode::SystemIoFailure && error.extended_code != ffi::SQLITE_IOERR_DATA => {
             Err(rusqlite::Error::SqliteFailure(error, Some(finding.to_owned())))
@@ -220,12 +225,14 @@ pub(crate) fn find_inconsistent_rows(connection: &Connection) -> rusqlite::Resul
 
 /// Returns up to 100 findings about damaged pages, tables, indexes and column types.
 pub(crate) fn find_page_damage(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    take_last_damage();
     let mut found: Vec<String> = connection
         .prepare(&format!("PRAGMA integrity_check({FINDINGS_MAX})"))?
         .query_map([], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     found.retain(|line| line != "ok");
-    found.iter().try_for_each(|finding| check_page_was_read(finding))?;
+    let has_wrong_checksum = take_last_damage().is_some();
+    found.iter().try_for_each(|finding| check_page_was_read(finding, has_wrong_checksum))?;
     Ok(found)
 }
 
@@ -246,7 +253,11 @@ pub(crate) fn collect_findings(connection: &Connection, depth: CheckDepth) -> ru
 }
 
 /// Appends findings about inconsistent rows, up to 100 findings.
-fn compare_rows(connection: &Connection, depth: CheckDepth, found: &mut Vec<String>) -> rusqlite::Result<()> {
+pub(crate) fn compare_rows(
+    connection: &Connection,
+    depth: CheckDepth,
+    found: &mut Vec<String>,
+) -> rusqlite::Result<()> {
     let mut dangling = connection.prepare("PRAGMA foreign_key_check")?;
     let mut rows = dangling.query([])?;
     while let Some(row) = rows.next()? {
@@ -281,7 +292,10 @@ mod tests {
             ("*** in database main ***\nTree 7 page 7: btreeInitPage() returns error code 11", false),
             ("ok", false),
         ] {
-            assert_eq!(check_page_was_read(finding).is_err(), is_failure, "{finding}");
+            assert_eq!(check_page_was_read(finding, false).is_err(), is_failure, "{finding}");
         }
+        let unused = "*** in database main ***\nFreelist: failed to get page 109";
+        assert!(check_page_was_read(unused, false).is_err());
+        assert!(check_page_was_read(unused, true).is_ok());
     }
 }
