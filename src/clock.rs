@@ -5,18 +5,26 @@
 //! leap of more than five minutes until it was confirmed or has lasted for an hour; see [`follow_system_clock`].
 
 mod leap;
+#[cfg(feature = "simulation")]
+pub mod simulated;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
+use jiff::SignedDuration;
 use jiff::civil::{self, DateTime};
 use jiff::fmt::temporal::DateTimePrinter;
-use jiff::{SignedDuration, Timestamp};
-use uuid::ContextV7;
 
 use self::leap::LeapFilter;
 pub use self::leap::{CORRECTION_MAX, ClockChange, EARLIEST_TIME, HeldLeap};
+#[cfg(not(feature = "simulation"))]
+use self::machine as source;
+#[cfg(feature = "simulation")]
+use self::simulated as source;
+
+pub use self::source::new_id;
+pub(crate) use self::source::read_instant;
+use self::source::{read_monotonic_millis, read_system_millis};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = i64;
@@ -74,27 +82,44 @@ pub fn find_held_leap() -> Option<HeldLeap> {
     CLOCK.lock().held()
 }
 
-fn read_system_millis() -> Millis {
-    Timestamp::try_from(SystemTime::now()).map_or(LAST, Timestamp::as_millisecond)
-}
+/// The clocks of the machine, and ids from its randomness.
+#[cfg(not(feature = "simulation"))]
+mod machine {
+    use std::sync::{LazyLock, Mutex};
+    use std::time::{Instant, SystemTime};
 
-/// Reads a clock that never leaps. On Linux it also counts the time in which the machine was suspended.
-fn read_monotonic_millis() -> Millis {
-    #[cfg(target_os = "linux")]
-    let id = rustix::time::ClockId::Boottime;
-    #[cfg(not(target_os = "linux"))]
-    let id = rustix::time::ClockId::Monotonic;
-    let time = rustix::time::clock_gettime(id);
-    time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000)
-}
+    use jiff::Timestamp;
+    use uuid::ContextV7;
 
-/// Returns a new ID: a UUID version 7 in lower case with hyphens. Later IDs sort after earlier ones, so that inserts
-/// append to an index. An ID is not a secret and grants no access.
-pub fn new_id() -> String {
-    static CONTEXT: LazyLock<Mutex<ContextV7>> = LazyLock::new(|| Mutex::new(ContextV7::new()));
-    let now = current_millis().max(0).unsigned_abs();
-    let nanos = u32::try_from(now % 1000 * 1_000_000).unwrap_or_default();
-    uuid::Uuid::new_v7(uuid::Timestamp::from_unix(&*CONTEXT, now / 1000, nanos)).to_string()
+    use super::{LAST, Millis};
+
+    pub(super) fn read_system_millis() -> Millis {
+        Timestamp::try_from(SystemTime::now()).map_or(LAST, Timestamp::as_millisecond)
+    }
+
+    /// Reads a clock that never leaps. On Linux it also counts the time in which the machine was suspended.
+    pub(super) fn read_monotonic_millis() -> Millis {
+        #[cfg(target_os = "linux")]
+        let id = rustix::time::ClockId::Boottime;
+        #[cfg(not(target_os = "linux"))]
+        let id = rustix::time::ClockId::Monotonic;
+        let time = rustix::time::clock_gettime(id);
+        time.tv_sec.saturating_mul(1000).saturating_add(time.tv_nsec / 1_000_000)
+    }
+
+    /// Reads the clock of the writer's measurements and limits.
+    pub(crate) fn read_instant() -> Instant {
+        Instant::now()
+    }
+
+    /// Returns a new ID: a UUID version 7 in lower case with hyphens. Later IDs sort after earlier ones, so that inserts
+    /// append to an index. An ID is not a secret and grants no access.
+    pub fn new_id() -> String {
+        static CONTEXT: LazyLock<Mutex<ContextV7>> = LazyLock::new(|| Mutex::new(ContextV7::new()));
+        let now = super::current_millis().max(0).unsigned_abs();
+        let nanos = u32::try_from(now % 1000 * 1_000_000).unwrap_or_default();
+        uuid::Uuid::new_v7(uuid::Timestamp::from_unix(&*CONTEXT, now / 1000, nanos)).to_string()
+    }
 }
 
 /// Formats a time as RFC 3339 in UTC with milliseconds, such as `2026-07-14T09:30:00.000Z` (RFC 7643 section 2.3.5).

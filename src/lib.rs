@@ -7,6 +7,7 @@
 //! - [`histogram`]: lock-free histogram
 //! - [`clock`]: time and time-ordered ids
 //! - [`error`]: the error type: a reason with a code, a field and parameters
+//! - `sync`: locks
 //! - `named_enum`: enums whose values have names
 //! - [`scim`]: pure: the SCIM 2.0 protocol
 //! - [`messages`]: the sentence of each reason
@@ -24,15 +25,23 @@
 //! - [`server`]: starts and stops the server
 //! - [`cli`]: the command line
 //! - [`limit_table`]: the limits that docs/security.md lists
+//!
+//! The feature `simulation` leaves out what is above the use cases; see `sim/`.
+
+#![cfg_attr(feature = "simulation", allow(dead_code, unused_imports, reason = "the modules that use it are left out"))]
 
 pub mod auth;
+#[cfg(not(feature = "simulation"))]
 pub mod cli;
 pub mod clock;
 pub mod diagnosis;
+#[cfg(not(feature = "simulation"))]
 pub mod doctor;
 pub mod error;
 pub mod histogram;
+#[cfg(not(feature = "simulation"))]
 pub mod jobs;
+#[cfg(not(feature = "simulation"))]
 pub mod limit_table;
 pub mod log;
 pub mod management;
@@ -42,8 +51,12 @@ mod named_enum;
 pub mod providers;
 pub mod provisioning;
 pub mod scim;
+#[cfg(not(feature = "simulation"))]
 pub mod server;
 pub mod settings;
 pub mod store;
+mod sync;
+#[cfg(not(feature = "simulation"))]
 pub mod tls;
+#[cfg(not(feature = "simulation"))]
 pub mod web;

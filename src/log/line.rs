@@ -15,7 +15,7 @@ const FIELD: &str = "request_id";
 
 /// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LineFormat {
+pub(crate) enum LineFormat {
     Json,
     Text,
 }
@@ -49,7 +49,7 @@ where
 
 /// Escapes control characters and characters that change the writing direction, which a terminal or a line reader would
 /// interpret.
-pub(super) fn escape_controls(line: &[u8], form: LineFormat) -> Cow<'_, [u8]> {
+pub(crate) fn escape_controls(line: &[u8], form: LineFormat) -> Cow<'_, [u8]> {
     let body = line.strip_suffix(b"\n").unwrap_or(line);
     // Without an early end within a block, the compiler checks many bytes at once. Most lines are plain.
     let is_plain = |block: &[u8]| block.iter().fold(true, |plain, byte| plain & (b' '..=b'~').contains(byte));

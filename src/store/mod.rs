@@ -404,6 +404,8 @@ pub mod engine;
 #[expect(unsafe_code, reason = "SQLite calls file access through C functions")]
 pub mod page_checksums;
 pub mod recent_use;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 pub mod tables;
 #[cfg(test)]
 mod tests;

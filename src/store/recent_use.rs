@@ -4,10 +4,11 @@
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use crate::clock::Millis;
+use crate::sync::{Mutex, MutexGuard};
 
 /// How long an entry stays in memory after it was stored. Longer than any read, so that a read whose snapshot is older
 /// than the row still finds the entry.

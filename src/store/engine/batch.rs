@@ -138,38 +138,62 @@ impl WriterThread {
         self.deadline.watch(connection)
     }
 
-    pub(crate) fn run(mut self) {
+    pub(crate) fn watch_first_connection(&self) {
         if let Some(connection) = &self.connection
             && let Err(error) = self.watch_connection(connection)
         {
             tracing::error!(%error, "writes have no time limit");
         }
+    }
+
+    pub(crate) fn run(mut self) {
+        self.watch_first_connection();
         while let Some((first, has_waited)) = self.queue.0.wait_for_first() {
-            // A write that did not wait for the writer waited for the last commit, so there are concurrent writes.
-            self.has_concurrent_writes |= !has_waited;
-            let mut batch = vec![first];
-            self.is_repeating = false;
-            let mut outcome = self.run_batch(&mut batch);
-            self.has_concurrent_writes = batch.len() > 1;
-            self.is_repeating = true;
-            while let BatchOutcome::Aborted(failed) = outcome {
-                let failure = BatchFailure::Unusable.to_error();
-                self.send_result(batch.remove(failed), WriteVerdict::Failed(failure));
-                if batch.is_empty() {
-                    break;
-                }
-                outcome = self.run_batch(&mut batch);
-            }
-            self.queue.0.complete_batch(self.last_used.take(), matches!(outcome, BatchOutcome::Failed(_)));
-            for due in batch {
-                let verdict = match &outcome {
-                    BatchOutcome::Failed(failure) => WriteVerdict::RolledBack(failure.to_error()),
-                    BatchOutcome::Committed | BatchOutcome::Aborted(_) => WriteVerdict::Committed,
-                };
-                self.send_result(due, verdict);
-            }
+            self.run_first(first, has_waited);
         }
         self.checkpoint_and_close();
+    }
+
+    /// Runs one batch of the writes that are queued now. Returns false if there are none.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn run_queued(&mut self) -> bool {
+        // No write arrives while a batch runs, so it waits for none.
+        self.has_concurrent_writes = false;
+        let first = self.queue.0.pop(None, None);
+        first.map(|first| self.run_first(first, true)).is_some()
+    }
+
+    /// The connection of the next batch, unless the disk failed in the last one.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn connection(&self) -> Option<&Connection> {
+        self.connection.as_ref()
+    }
+
+    /// Runs a batch that begins with this write, and sends the results.
+    fn run_first(&mut self, first: DueWrite, has_waited: bool) {
+        // A write that did not wait for the writer waited for the last commit, so there are concurrent writes.
+        self.has_concurrent_writes |= !has_waited;
+        let mut batch = vec![first];
+        self.is_repeating = false;
+        let mut outcome = self.run_batch(&mut batch);
+        self.has_concurrent_writes = batch.len() > 1;
+        self.is_repeating = true;
+        while let BatchOutcome::Aborted(failed) = outcome {
+            let failure = BatchFailure::Unusable.to_error();
+            self.send_result(batch.remove(failed), WriteVerdict::Failed(failure));
+            if batch.is_empty() {
+                break;
+            }
+            outcome = self.run_batch(&mut batch);
+        }
+        self.queue.0.complete_batch(self.last_used.take(), matches!(outcome, BatchOutcome::Failed(_)));
+        for due in batch {
+            let verdict = match &outcome {
+                BatchOutcome::Failed(failure) => WriteVerdict::RolledBack(failure.to_error()),
+                BatchOutcome::Committed | BatchOutcome::Aborted(_) => WriteVerdict::Committed,
+            };
+            self.send_result(due, verdict);
+        }
     }
 
     fn send_result(&self, due: DueWrite, verdict: WriteVerdict) {
@@ -237,11 +261,11 @@ impl WriterThread {
         let first_owner = batch.first().map(|due| due.owner);
         while let Some(due) = batch.get_mut(next) {
             self.latest_time = advance_time(self.latest_time, clock::current_millis());
-            let start = Instant::now();
+            let start = clock::read_instant();
             self.deadline.arm(due.owner, start);
             let tx = Tx::new(connection, self.latest_time, &self.deadline, &self.shared);
             let outcome = run_job(&tx, connection, due.write.as_mut());
-            let took = start.elapsed();
+            let took = clock::read_instant().duration_since(start);
             spent += took;
             if !self.is_repeating {
                 let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -261,7 +285,7 @@ impl WriterThread {
                 batch.extend(self.queue.0.pop(self.last_used.take(), hold_until));
             }
         }
-        let start = Instant::now();
+        let start = clock::read_instant();
         if let Err(error) = execute_statement(connection, "COMMIT") {
             self.has_failed_commit = true;
             return Err(error);
@@ -271,7 +295,7 @@ impl WriterThread {
             return Ok(BatchOutcome::Failed(BatchFailure::Unknown));
         }
         if connection.total_changes() != changes {
-            self.record_commit(start.elapsed(), batch);
+            self.record_commit(clock::read_instant().duration_since(start), batch);
             if self.checkpointer.is_some() {
                 self.shared.log.record_commit();
             }
@@ -291,7 +315,7 @@ impl WriterThread {
     /// Until when the batch waits for more writes. `None` if commits are fast or there are no concurrent writes.
     fn hold_deadline(&self) -> Option<Instant> {
         let worth_it = self.has_concurrent_writes && self.mean_commit > SLOW_COMMIT;
-        worth_it.then(|| Instant::now() + (self.mean_commit / 4).min(HOLD_MAX))
+        worth_it.then(|| clock::read_instant() + (self.mean_commit / 4).min(HOLD_MAX))
     }
 
     fn record_commit(&mut self, took: Duration, batch: &[DueWrite]) {
@@ -356,7 +380,7 @@ impl WriterThread {
     }
 
     /// Checkpoints the log, so that a single file is left.
-    fn checkpoint_and_close(mut self) {
+    pub(crate) fn checkpoint_and_close(mut self) {
         drop(self.checkpointer.take());
         let Some(connection) = self.connection.take() else {
             return;

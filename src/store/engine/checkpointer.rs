@@ -184,6 +184,13 @@ impl Checkpointer {
             .map_err(|error| OpenError::io("start the checkpointer of", &shared.files.database, error))?;
         Ok(Self { shared: Arc::clone(shared), thread: Some(thread) })
     }
+
+    /// The handle without a thread, whose checkpoints are run by the caller of [`CheckpointerThread::govern_log`].
+    #[cfg(feature = "simulation")]
+    pub(crate) fn without_thread(shared: &Arc<SharedState>) -> (Self, CheckpointerThread) {
+        let thread = CheckpointerThread::new(Arc::clone(shared));
+        (Self { shared: Arc::clone(shared), thread: None }, thread)
+    }
 }
 
 impl Drop for Checkpointer {
@@ -209,7 +216,7 @@ struct CheckpointResult {
     bytes: u64,
 }
 
-struct CheckpointerThread {
+pub(crate) struct CheckpointerThread {
     shared: Arc<SharedState>,
     /// `None` before the first checkpoint and after a failure.
     connection: Option<Connection>,
@@ -231,7 +238,7 @@ impl CheckpointerThread {
 
     /// Runs the checkpoints that the size of the log calls for. Returns the pause until the next ones, if there are more
     /// to come without further writes.
-    fn govern_log(&mut self) -> Option<Duration> {
+    pub(crate) fn govern_log(&mut self) -> Option<Duration> {
         let governed = self.checkpoint("PASSIVE", Duration::ZERO).and_then(|passive| {
             if passive.bytes >= RESTART_BYTES {
                 return self.restart_log(passive.bytes);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use crate::clock;
 use crate::error::{Error, Reason, Result};
 use crate::store::engine::owner::WorkOwner;
 
@@ -29,7 +30,7 @@ pub(crate) struct JobDeadline {
 
 impl JobDeadline {
     pub(crate) fn new() -> Self {
-        Self { base: Instant::now(), at: Arc::new(AtomicU64::new(DISARMED)) }
+        Self { base: clock::read_instant(), at: Arc::new(AtomicU64::new(DISARMED)) }
     }
 
     /// Makes the connection interrupt its statements after the deadline.
@@ -54,7 +55,7 @@ impl JobDeadline {
 
     pub(crate) fn is_exceeded(&self) -> bool {
         let at = self.at.load(Ordering::Relaxed);
-        at != DISARMED && self.micros_at(Instant::now()) > at
+        at != DISARMED && self.micros_at(clock::read_instant()) > at
     }
 
     /// Returns an error after the deadline.

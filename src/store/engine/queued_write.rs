@@ -2,12 +2,13 @@
 
 use std::mem;
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Reason, Result};
 use crate::store::engine::snapshot::Tx;
+use crate::sync::{Mutex, MutexGuard};
 
 /// How a failing write is isolated from the other writes of its transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,12 +2,14 @@
 //! of writes that wait too long.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::clock;
 use crate::store::engine::fair_queue::FairQueue;
 use crate::store::engine::owner::WorkOwner;
 use crate::store::engine::queued_write::{QueuedWrite, WithdrawableWrite};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// How long a caller waits for its write in any case.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
@@ -72,7 +74,7 @@ impl ProgressClock {
     const NO_WORK: u64 = u64::MAX;
 
     fn new() -> Self {
-        Self { base: Instant::now(), since: AtomicU64::new(Self::NO_WORK) }
+        Self { base: clock::read_instant(), since: AtomicU64::new(Self::NO_WORK) }
     }
 
     /// Records that the first write waits.
@@ -84,14 +86,14 @@ impl ProgressClock {
 
     /// Records a completed job or batch.
     fn record_progress(&self, has_work: bool) {
-        let since = if has_work { self.micros_at(Instant::now()) } else { Self::NO_WORK };
+        let since = if has_work { self.micros_at(clock::read_instant()) } else { Self::NO_WORK };
         self.since.store(since, Ordering::Relaxed);
     }
 
     fn stalled_for(&self) -> Duration {
         match self.since.load(Ordering::Relaxed) {
             Self::NO_WORK => Duration::ZERO,
-            since => Duration::from_micros(self.micros_at(Instant::now()).saturating_sub(since)),
+            since => Duration::from_micros(self.micros_at(clock::read_instant()).saturating_sub(since)),
         }
     }
 
@@ -113,7 +115,7 @@ impl WriteQueue {
     }
 
     pub(crate) fn push(&self, owner: WorkOwner, write: Box<dyn QueuedWrite>) -> Result<(), PushError> {
-        let queued_at = Instant::now();
+        let queued_at = clock::read_instant();
         let mut state = self.lock();
         if state.has_ended {
             return Err(PushError::Ended);
@@ -140,7 +142,7 @@ impl WriteQueue {
             if let Some(due) = state.take_next() {
                 return Some(due);
             }
-            let left = until?.checked_duration_since(Instant::now())?;
+            let left = until?.checked_duration_since(clock::read_instant())?;
             if state.is_closing {
                 return None;
             }
@@ -205,7 +207,7 @@ impl WriteQueue {
 
     /// How long the oldest write has waited for its result.
     pub(crate) fn oldest_age(&self) -> Duration {
-        self.lock().oldest().map_or(Duration::ZERO, |oldest| oldest.elapsed())
+        self.lock().oldest().map_or(Duration::ZERO, |oldest| clock::read_instant().saturating_duration_since(oldest))
     }
 
     /// How long the writer has made no progress although a write waits. Unlike the age of the oldest write, it does not
@@ -225,9 +227,9 @@ impl WriteQueue {
         let running = state.running.iter().map(|running| (running.queued_at, Arc::clone(&running.ticket)));
         let writes: Vec<_> = waiting.chain(running).collect();
         drop(state);
-        let mut next = None;
+        let (mut next, now) = (None, clock::read_instant());
         for (queued_at, ticket) in writes {
-            let left = WRITE_DEADLINE.saturating_sub(queued_at.elapsed());
+            let left = WRITE_DEADLINE.saturating_sub(now.saturating_duration_since(queued_at));
             if left.is_zero() {
                 ticket.withdraw();
             } else {

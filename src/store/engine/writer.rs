@@ -121,6 +121,20 @@ impl Writer {
         Ok(Self { queue, queue_max, thread: Mutex::new(Some(thread)), shared })
     }
 
+    /// A handle whose writes are run by the caller of [`WriterThread::run_queued`].
+    #[cfg(feature = "simulation")]
+    pub(crate) fn without_thread(
+        connection: Connection,
+        shared: &Arc<SharedState>,
+        checkpointer: Checkpointer,
+    ) -> (Self, WriterThread) {
+        let queue = Arc::clone(&shared.queue);
+        let writer = WriterThread::new(Arc::clone(&queue), connection, Arc::clone(shared));
+        let writer = writer.with_checkpointer(checkpointer);
+        writer.watch_first_connection();
+        (Self { queue, queue_max: QUEUE_MAX, thread: Mutex::new(None), shared: Arc::clone(shared) }, writer)
+    }
+
     pub(crate) async fn write<T, F>(&self, owner: WorkOwner, isolation: Isolation, job: F) -> Result<T>
     where
         T: Send + 'static,
