@@ -9,7 +9,7 @@ use crate::provisioning::members::ResolvedMemberEdit;
 use crate::provisioning::members::diff::{self, MemberKey};
 use crate::provisioning::publication::Publication;
 use crate::provisioning::rendered::{RenderedResource, collection_for};
-use crate::provisioning::resources::{ResourceWrite, WriteResult, change_members};
+use crate::provisioning::resources::{ResourceWrite, WriteResult, change_members, update_members};
 use crate::scim::schema::ResourceType;
 use crate::store::tables::resources::{self, StoredResource};
 use crate::store::tables::{configurations, members as member_rows, pending_changes};
@@ -90,29 +90,21 @@ fn run_deletion_step(
 ) -> Result<bool> {
     let id = stored.id.clone();
     let write = ResourceWrite::new(scope, resource_type, &id);
-    let publication = Publication::for_scope(tx, scope)?;
     if large_changes::has_many_members(&stored) {
         let first = member_rows::list_first_members(tx, &stored, large_changes::MEMBERS_PER_STEP)?;
-        let edit = ResolvedMemberEdit::Remove(first);
-        let before = stored.member_count;
-        change_members(tx, &publication, &write, &mut stored, vec![edit])?;
-        member_rows::count_member_changes(tx, stored.configuration, stored.member_count - before)?;
+        update_members(tx, &write, &mut stored, vec![ResolvedMemberEdit::Remove(first)])?;
         return Ok(false);
     }
     if member_rows::is_in_more_groups(tx, stored.key, large_changes::GROUPS_PER_STEP)? {
-        leave_first_groups(tx, &publication, scope, &stored)?;
+        leave_first_groups(tx, scope, &stored)?;
         return Ok(false);
     }
     deletion::delete_stored(tx, &write, &stored)?;
     Ok(true)
 }
 
-fn leave_first_groups(
-    tx: &Tx<'_>,
-    publication: &Publication<'_>,
-    scope: &Scope,
-    member: &StoredResource,
-) -> Result<()> {
+fn leave_first_groups(tx: &Tx<'_>, scope: &Scope, member: &StoredResource) -> Result<()> {
+    let publication = Publication::for_scope(tx, scope)?;
     let groups = member_rows::list_first_groups(tx, member.key, large_changes::GROUPS_PER_STEP)?;
     let mut left = 0;
     for key in groups {
@@ -123,7 +115,7 @@ fn leave_first_groups(
         let edit = ResolvedMemberEdit::Remove(own.into_iter().collect());
         let write = ResourceWrite::new(scope, group_type, &row.id);
         let before = group.member_count;
-        change_members(tx, publication, &write, &mut group, vec![edit])?;
+        change_members(tx, &publication, &write, &mut group, vec![edit])?;
         left += before - group.member_count;
     }
     member_rows::count_member_changes(tx, member.configuration, -left)

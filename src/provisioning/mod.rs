@@ -23,6 +23,8 @@ pub(crate) mod rendered;
 pub mod resource_details;
 pub mod resources;
 pub mod scope;
+#[cfg(test)]
+mod tests;
 
 pub use crate::provisioning::rendered::{LinkedResource, Members, RenderedResource, ResourceLinks};
 pub use crate::provisioning::scope::Scope;

@@ -85,17 +85,6 @@ pub struct NewMembers {
     notes: DialectNotes,
 }
 
-/// Removes the members of a new group from its content, if they are so many that they must be evaluated outside the
-/// transaction. [`resolve_new_members`] is the next step then.
-pub fn take_many_members(prepared: &mut PreparedResource) -> Option<Vec<MemberRef>> {
-    prepared.take_many_members()
-}
-
-/// Whether the new content of a resource has so many members that it must be evaluated outside the transaction.
-pub fn has_many_members(draft: &ResourceDraft) -> bool {
-    draft.members.as_ref().is_some_and(|members| large_changes::exceeds_inline(members.len(), 0))
-}
-
 /// Evaluates the members of a new group.
 ///
 /// # Errors

@@ -26,7 +26,7 @@ use crate::scim::schema::ResourceType;
 use crate::scim::validate::{self, Attributes, ResourceDraft};
 use crate::scim::work::check_resource_length;
 use crate::store::tables::resources::{self, ResourceCollection, ResourceValues, StoredResource};
-use crate::store::tables::{configurations, members as member_rows, usage};
+use crate::store::tables::{configurations, members as member_rows, pending_changes, usage};
 use crate::store::{Snapshot, Tx};
 
 /// An accepted write.
@@ -118,11 +118,11 @@ impl PreparedResource {
 
     /// Whether there are too many members for one transaction.
     pub fn has_many_members(&self) -> bool {
-        self.draft.members.as_ref().is_some_and(|members| large_changes::exceeds_inline(members.len(), 0))
+        has_many_members(&self.draft)
     }
 
-    /// Removes the members, if they are too many for one transaction.
-    pub(super) fn take_many_members(&mut self) -> Option<Vec<MemberRef>> {
+    /// Removes the members, if they are too many for one transaction. `plans::resolve_new_members` is the next step then.
+    pub fn take_many_members(&mut self) -> Option<Vec<MemberRef>> {
         self.draft.members.take_if(|members| large_changes::exceeds_inline(members.len(), 0))
     }
 
@@ -161,6 +161,11 @@ impl<'w> ResourceWrite<'w> {
     fn collection(&self) -> ResourceCollection<'w> {
         collection_for(self.scope, self.resource_type)
     }
+}
+
+/// Whether the new content of a resource has too many members for one transaction.
+pub fn has_many_members(draft: &ResourceDraft) -> bool {
+    draft.members.as_ref().is_some_and(|members| large_changes::exceeds_inline(members.len(), 0))
 }
 
 /// Creates a resource with the given id (RFC 7644 section 3.3).
@@ -236,7 +241,7 @@ fn reactivate_resource(
     };
     let before = parse_attributes(&stored)?;
     // A user that is being deleted stays inactive.
-    if before.get("active") != Some(&Value::Bool(false)) || large_changes::check_unchanging(tx, &stored).is_err() {
+    if before.get("active") != Some(&Value::Bool(false)) || pending_changes::is_changing(tx, stored.key)? {
         return Err(conflict);
     }
     let mut notes = draft.notes.clone();
@@ -460,7 +465,8 @@ pub(super) fn write_members(
     Ok(WriteResult { resource: RenderedResource::load(tx, stored, resource_type, write.members)?, notes })
 }
 
-fn update_members(
+/// Changes the members of a group, with its version, its events and the usage of the configuration.
+pub(super) fn update_members(
     tx: &Tx<'_>,
     write: &ResourceWrite<'_>,
     stored: &mut StoredResource,

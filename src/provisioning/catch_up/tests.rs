@@ -5,21 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::auth::secret::BearerToken;
-use crate::clock;
 use crate::error::Result;
-use crate::management::configuration_lifecycle::{self, NewConfiguration};
-use crate::management::tokens::TokenDraft;
+use crate::management::configuration_lifecycle;
 use crate::model::account::AccountFilter;
 use crate::model::audit_context::AuditContext;
-use crate::model::configuration::ConfigurationSource;
 use crate::model::event::Event;
 use crate::provisioning::catch_up::*;
 use crate::provisioning::directory::{self, DirectoryQuery, DirectoryScope};
-use crate::provisioning::resources::{self, PreparedResource, ResourceWrite};
+use crate::provisioning::resources::{self, ResourceWrite};
+use crate::provisioning::tests::{create_in_store, open_store_with_configuration};
 use crate::provisioning::{Scope, change_steps, deletion, patches, purge};
+use crate::scim::patch;
 use crate::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
-use crate::scim::{patch, validate};
 use crate::store::Store;
 use crate::store::tables::directory::DirectoryFilter;
 use crate::store::tables::events as rows;
@@ -99,24 +96,9 @@ impl Consumer {
 
 impl Fixture {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open_for_command(folder.path()).unwrap();
-        let token = BearerToken::generate().unwrap();
-        let new = NewConfiguration {
-            id: clock::new_id(),
-            account: "acme".into(),
-            connection_name: None,
-            source: ConfigurationSource::Other,
-            provider: None,
-            preset: None,
-            sync: true,
-            token: TokenDraft::new(clock::new_id(), &token, "first"),
-        };
-        let id = new.id.clone();
-        let scope = store.write_blocking(move |tx| {
-            Scope::load(tx, configuration_lifecycle::create_configuration(tx, &AuditContext::server(), &new)?)
-        });
-        Self { store, id, scope: scope.unwrap(), consumer: Consumer::default(), _folder: folder }
+        let (folder, store, scope) = open_store_with_configuration();
+        let id = scope.configuration_id.to_string();
+        Self { store, id, scope, consumer: Consumer::default(), _folder: folder }
     }
 
     /// Writes with a savepoint.
@@ -138,12 +120,7 @@ impl Fixture {
     }
 
     fn create(&self, resource_type: &'static ResourceType, body: &Value) -> Result<String> {
-        let draft = validate::read_new_resource(body, resource_type, resources::build_rules(&self.scope))?;
-        let (prepared, id) = (PreparedResource::new(draft, resource_type)?, clock::new_id());
-        self.write_without_savepoint(move |tx, scope| {
-            resources::create_resource(tx, &ResourceWrite::new(scope, resource_type, &id), &prepared)
-        })
-        .map(|done| done.resource.stored.id)
+        create_in_store(&self.store, &self.scope, resource_type, body)
     }
 
     fn user(&self, name: &str) -> String {

@@ -7,19 +7,17 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::error::Reason;
-use crate::management::configuration_lifecycle::{self, NewConfiguration};
-use crate::management::tokens::TokenDraft;
+use crate::management::configuration_lifecycle;
 use crate::model::audit_context::AuditContext;
-use crate::model::configuration::ConfigurationSource;
 use crate::model::quota::{QuotaDefaults, QuotaLimits};
 use crate::provisioning::large_changes::MEMBERS_PER_STEP;
 use crate::provisioning::patches::PatchBasis;
 use crate::provisioning::plans;
 use crate::provisioning::rendered::Members;
 use crate::provisioning::resources::{self as writes, PreparedResource, WriteProgress};
+use crate::provisioning::tests::{create_in_store, open_store_with_configuration};
 use crate::scim::entity_tag::{EntityTags, VersionConditions};
 use crate::scim::schema::{GROUP_TYPE, USER_TYPE};
 use crate::scim::{patch, validate};
@@ -37,22 +35,8 @@ struct Fixture {
 
 impl Fixture {
     fn new(users: usize) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open_for_command(folder.path()).unwrap();
-        let new = NewConfiguration {
-            id: clock::new_id(),
-            account: "acme".into(),
-            connection_name: None,
-            source: ConfigurationSource::Other,
-            provider: None,
-            preset: None,
-            sync: true,
-            token: TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "first"),
-        };
-        let scope = store.write_blocking(move |tx| {
-            Scope::load(tx, configuration_lifecycle::create_configuration(tx, &AuditContext::server(), &new)?)
-        });
-        let mut fixture = Self { store, scope: scope.unwrap(), users: Vec::new(), folder };
+        let (folder, store, scope) = open_store_with_configuration();
+        let mut fixture = Self { store, scope, users: Vec::new(), folder };
         for number in 0..users {
             let body = json!({"schemas": [USER_TYPE.schema.id], "userName": format!("u{number}"),
                 "displayName": format!("Name {number}")});
@@ -79,12 +63,7 @@ impl Fixture {
     }
 
     fn create(&self, resource_type: &'static ResourceType, body: &Value) -> Result<String> {
-        let draft = validate::read_new_resource(body, resource_type, writes::build_rules(&self.scope))?;
-        let (prepared, id) = (PreparedResource::new(draft, resource_type)?, clock::new_id());
-        self.write(move |tx, scope| {
-            writes::create_resource(tx, &ResourceWrite::new(scope, resource_type, &id), &prepared)
-        })
-        .map(|done| done.resource.stored.id)
+        create_in_store(&self.store, &self.scope, resource_type, body)
     }
 
     fn list_members(&self, numbers: &BTreeSet<usize>) -> Value {
@@ -310,7 +289,7 @@ fn a_new_group_has_its_members_at_once_or_gets_them_in_steps() {
             "members": fixture.list_members(&members)});
         let draft = validate::read_new_resource(&body, &GROUP_TYPE, writes::build_rules(&fixture.scope)).unwrap();
         let (mut prepared, id) = (PreparedResource::new(draft, &GROUP_TYPE).unwrap(), clock::new_id());
-        let list = plans::take_many_members(&mut prepared).unwrap();
+        let list = prepared.take_many_members().unwrap();
         let write = ResourceWrite::new(&fixture.scope, &GROUP_TYPE, &id);
         let found = fixture.store.read_inline(|at| plans::resolve_new_members(at, &write, &list)).unwrap();
         let before = fixture.used_members();

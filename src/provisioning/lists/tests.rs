@@ -3,17 +3,10 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::auth::secret::BearerToken;
-use crate::clock;
-use crate::management::configuration_lifecycle::{NewConfiguration, create_configuration};
-use crate::management::tokens::TokenDraft;
-use crate::model::audit_context::AuditContext;
-use crate::model::configuration::ConfigurationSource;
-use crate::provisioning::resources::{PreparedResource, ResourceWrite, build_rules, create_resource};
+use crate::provisioning::tests::{create_in_store, open_store_with_configuration};
 use crate::scim::filter::ScimFilter;
 use crate::scim::schema::USER_TYPE;
-use crate::scim::validate;
-use crate::store::{Store, Tx};
+use crate::store::Store;
 
 const MIB: usize = 1 << 20;
 
@@ -25,33 +18,14 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open_for_command(folder.path()).unwrap();
-        let token = BearerToken::generate().unwrap();
-        let new = NewConfiguration {
-            id: clock::new_id(),
-            account: "acme".into(),
-            connection_name: None,
-            source: ConfigurationSource::Other,
-            provider: None,
-            preset: None,
-            sync: true,
-            token: TokenDraft::new(clock::new_id(), &token, "first"),
-        };
-        let job = move |tx: &Tx<'_>| Scope::load(tx, create_configuration(tx, &AuditContext::server(), &new)?);
-        let scope = store.write_blocking(job).unwrap();
+        let (folder, store, scope) = open_store_with_configuration();
         Self { store, scope, _folder: folder }
     }
 
     fn create_user(&self, name: &str, more: &Value) {
         let mut document = json!({"schemas": [USER_TYPE.schema.id], "userName": name});
         document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let draft = validate::read_new_resource(&document, &USER_TYPE, build_rules(&self.scope));
-        let prepared = PreparedResource::new(draft.unwrap(), &USER_TYPE).unwrap();
-        let (scope, id) = (self.scope.clone(), clock::new_id());
-        let job =
-            move |tx: &Tx<'_>| create_resource(tx, &ResourceWrite::new(&scope, &USER_TYPE, &id), &prepared).map(drop);
-        self.store.write_blocking(job).unwrap();
+        create_in_store(&self.store, &self.scope, &USER_TYPE, &document).unwrap();
     }
 
     fn query(&self, filter: Option<&str>) -> ListQuery {

@@ -432,13 +432,13 @@ fn run_job(tx: &Tx<'_>, connection: &Connection, job: &mut dyn QueuedWrite) -> r
     Ok(if has_partial_changes { WriteOutcome::Broken } else { WriteOutcome::Clean })
 }
 
-/// The ids of the requests in a batch, for a log line about all of them.
 /// Returns the time of the next write: not earlier than the last one, except after a correction of a clock that was
 /// wrong, so that it does not date all later writes.
 fn advance_time(last: Millis, now: Millis) -> Millis {
     if last.saturating_sub(now) > clock::CORRECTION_MAX { now } else { last.max(now) }
 }
 
+/// The ids of the requests in a batch, for a log line about all of them.
 fn collect_request_ids(batch: &[DueWrite]) -> Option<Arc<str>> {
     let ids: Vec<&str> = batch.iter().filter_map(|due| due.write.request()).collect();
     (!ids.is_empty()).then(|| ids.join(",").into())

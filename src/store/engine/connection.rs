@@ -4,7 +4,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::store::page_checksums::{self, request_checksums};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
@@ -13,6 +12,7 @@ use crate::store::engine::files::DataFiles;
 use crate::store::engine::foreign_objects;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::upgrade;
+use crate::store::page_checksums::{self, request_checksums};
 use crate::store::tables::request_log;
 
 /// How long a statement waits for a lock of another process, such as a command that runs while the server does.

@@ -2,10 +2,10 @@
 
 use std::cell::Cell;
 
-use crate::store::page_checksums::take_last_damage;
 use rusqlite::{ErrorCode, ffi};
 
 use crate::error::{Error, Reason};
+use crate::store::page_checksums::take_last_damage;
 
 thread_local! {
     // An error loses its code when it is converted, and a caller may ignore it. Severe failures are recorded here.

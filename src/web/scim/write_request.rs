@@ -5,8 +5,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::provisioning::patches::{self, PatchWeight};
 use crate::provisioning::resources::{self, ResourceWrite, WriteResult};
-use crate::provisioning::{Members, Scope};
-use crate::provisioning::{deletion, plans};
+use crate::provisioning::{Members, Scope, deletion};
 use crate::scim::entity_tag::VersionConditions;
 use crate::scim::password::PasswordChange;
 use crate::scim::patch::Patch;
@@ -48,7 +47,7 @@ impl WriteRequest {
     /// Whether the write has too many members for one transaction, whatever the resource is.
     pub(super) fn is_large(&self) -> bool {
         match &self.body {
-            WriteBody::Replace(draft) => plans::has_many_members(draft),
+            WriteBody::Replace(draft) => resources::has_many_members(draft),
             WriteBody::Patch(patch) => PatchWeight::of(patch).has_many_members(),
             WriteBody::Delete => false,
         }

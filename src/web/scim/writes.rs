@@ -141,7 +141,7 @@ impl ResourceWrites<'_> {
     /// Creates a resource. While a resource with many memberships is being deleted, its name is in use: then the deletion is
     /// completed first.
     async fn write_new(&self, mut prepared: PreparedResource, members: Members) -> Result<WriteResult> {
-        let many = plans::take_many_members(&mut prepared).map(Arc::new);
+        let many = prepared.take_many_members().map(Arc::new);
         let (prepared, id) = (Arc::new(prepared), clock::new_id());
         for _ in 0..CHANGES_MAX {
             let result = match &many {

@@ -22,12 +22,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use crate::store::page_checksums::{FRAME_HEADER_BYTES, LOG_HEADER_BYTES, LogChecksum, RESERVED_BYTES};
-
 use crate::clock;
 use crate::store::engine::connection;
 use crate::store::engine::files::{DataFiles, ServerLock, sync_folder};
 use crate::store::engine::open_error::OpenError;
+use crate::store::page_checksums::{FRAME_HEADER_BYTES, LOG_HEADER_BYTES, LogChecksum, RESERVED_BYTES};
 
 /// First bytes of a log, without the bit for the byte order of its checksums.
 const MAGIC: u32 = 0x377f_0682;

@@ -6,7 +6,6 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::store::page_checksums::{RawPage, has_checksums, is_lock_page, read_raw_page};
 use rusqlite::Connection;
 
 use crate::clock::{self, Millis};
@@ -15,6 +14,7 @@ use crate::store::engine::integrity::find_first_problem;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::sqlite_errors::{describe_damage, is_damage};
 use crate::store::engine::{connection, foreign_objects};
+use crate::store::page_checksums::{RawPage, has_checksums, is_lock_page, read_raw_page};
 
 /// Pause between the start and the first scrub.
 const FIRST_PAUSE: Duration = Duration::from_mins(10);
