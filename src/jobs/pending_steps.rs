@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use crate::error::{Reason, Result};
-use crate::provisioning::{catch_up, change_steps, deletion, purge};
+use crate::provisioning::large_changes::steps;
+use crate::provisioning::{catch_up, deletion, purge};
 use crate::store::{Store, Tx, WorkOwner};
 
 /// Interval of the checks for pending work.
@@ -39,8 +40,8 @@ pub async fn run_pending_steps(store: Store) {
 /// Errors of the store.
 pub fn complete_changes(store: &Store) -> Result<()> {
     for _ in 0..FIRST_STEPS_MAX {
-        let Some((resource, _)) = store.read_inline(|at| change_steps::find_next_change(at, 0))? else { break };
-        store.write_blocking(move |tx| change_steps::run_change_step(tx, resource))?;
+        let Some((resource, _)) = store.read_inline(|at| steps::find_next_change(at, 0))? else { break };
+        store.write_blocking(move |tx| steps::run_change_step(tx, resource))?;
     }
     Ok(())
 }
@@ -53,7 +54,7 @@ pub fn complete_changes(store: &Store) -> Result<()> {
 async fn run_step(store: &Store, last_change: &mut i64) -> Result<bool> {
     let after = *last_change;
     let (pending, purging, references, change) = store.read_inline(|at| {
-        let (references, change) = (deletion::find_next_references(at)?, change_steps::find_next_change(at, after)?);
+        let (references, change) = (deletion::find_next_references(at)?, steps::find_next_change(at, after)?);
         Ok((catch_up::find_next_pending(at)?, purge::find_next_purge(at)?, references, change))
     })?;
     let is_any = pending.is_some() || purging.is_some() || references.is_some() || change.is_some();
@@ -81,7 +82,7 @@ async fn run_step(store: &Store, last_change: &mut i64) -> Result<bool> {
 /// configuration is full or the disk is too slow for the time limit of its writes, the step runs as work of the server: what
 /// was accepted is completed.
 async fn run_change_step(store: &Store, resource: i64, owner: WorkOwner) -> Result<()> {
-    let step = move |tx: &Tx<'_>| change_steps::run_change_step(tx, resource).map(drop);
+    let step = move |tx: &Tx<'_>| steps::run_change_step(tx, resource).map(drop);
     match store.write_as(owner, step).await {
         Err(error) if matches!(error.reason(), Reason::ServerBusy | Reason::WriteTooLong) => {
             store.write_as(WorkOwner::Background, step).await

@@ -4,7 +4,9 @@
 //! it checks the conditions and the quotas and stores what is left to do. Then each step is a write of its own, with its
 //! version and its events, and bounded work. Members join before others leave, so that no member of both the old and the
 //! new list is missing in between. Until the last step, no other write changes the resource, and after a restart the
-//! remaining steps run before the server accepts requests. `change_steps` runs the steps.
+//! remaining steps run before the server accepts requests. `steps` runs them.
+
+pub mod steps;
 
 use crate::error::{Reason, Result};
 use crate::model::quota::{QuotaKind, UsageAmounts};

@@ -4,7 +4,6 @@
 
 pub mod bulk;
 pub mod catch_up;
-pub mod change_steps;
 pub mod deletion;
 pub mod delivery;
 pub mod directory;

@@ -12,9 +12,10 @@ use crate::model::audit_context::AuditContext;
 use crate::model::event::Event;
 use crate::provisioning::catch_up::*;
 use crate::provisioning::directory::{self, DirectoryQuery, DirectoryScope};
+use crate::provisioning::large_changes::steps;
 use crate::provisioning::resources::{self, ResourceWrite};
 use crate::provisioning::tests::{create_in_store, open_store_with_configuration};
-use crate::provisioning::{Scope, change_steps, deletion, patches, purge};
+use crate::provisioning::{Scope, deletion, patches, purge};
 use crate::scim::patch;
 use crate::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
 use crate::store::Store;
@@ -151,7 +152,7 @@ impl Fixture {
         };
         let started = self.write_without_savepoint(delete).unwrap();
         while let Some(key) = started
-            && !self.write(move |tx, _| change_steps::run_change_step(tx, key)).unwrap()
+            && !self.write(move |tx, _| steps::run_change_step(tx, key)).unwrap()
         {}
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::clock;
 use crate::error::{Error, Reason, Result, ScimType};
-use crate::provisioning::change_steps;
+use crate::provisioning::large_changes::steps;
 use crate::provisioning::patches::{self, PatchBasis, PatchWeight};
 use crate::provisioning::plans::{self, ResourcePlan};
 use crate::provisioning::resources::{self, PreparedResource, ResourceWrite, WriteProgress, WriteResult};
@@ -202,7 +202,7 @@ impl ResourceWrites<'_> {
         if error.scim_type() != Some(ScimType::Uniqueness) {
             return Ok(false);
         }
-        match self.state.store.read_inline(|at| change_steps::find_next_deletion(at, self.scope))? {
+        match self.state.store.read_inline(|at| steps::find_next_deletion(at, self.scope))? {
             Some(key) => self.complete_change(key).await.map(|()| true),
             None => Ok(false),
         }
@@ -405,12 +405,12 @@ impl ResourceWrites<'_> {
 
     fn reload(&self, first: WriteResult, members: Members) -> Result<WriteResult> {
         let write = ResourceWrite { members, ..ResourceWrite::new(self.scope, self.resource_type, "") };
-        self.state.store.read_inline(|at| change_steps::reload_result(at, &write, first))
+        self.state.store.read_inline(|at| steps::reload_result(at, &write, first))
     }
 
     /// Runs the steps of the large change of the resource that the request is about.
     async fn complete_running_change(&self, request: &WriteRequest) -> Result<()> {
-        let found = self.state.store.read_inline(|at| change_steps::find_changing_resource(at, &request.write()))?;
+        let found = self.state.store.read_inline(|at| steps::find_changing_resource(at, &request.write()))?;
         match found {
             Some(key) => self.complete_change(key).await,
             None => Ok(()),
@@ -424,7 +424,7 @@ impl ResourceWrites<'_> {
     async fn complete_change(&self, key: i64) -> Result<()> {
         let mut refusals = 0;
         loop {
-            let step = move |tx: &Tx<'_>| change_steps::run_change_step(tx, key);
+            let step = move |tx: &Tx<'_>| steps::run_change_step(tx, key);
             match self.state.store.write_as(self.owner(), step).await {
                 Ok(true) => return Ok(()),
                 Ok(false) => refusals = 0,
