@@ -84,6 +84,11 @@ fn the_answer_and_stored_state_after_a_patch_match_the_model() {
     });
 }
 
+/// The number of elements of all lists.
+fn count_elements(document: &Value) -> usize {
+    document.as_object().unwrap().values().filter_map(Value::as_array).map(Vec::len).sum()
+}
+
 #[test]
 fn a_replace_or_remove_sent_twice_is_sent_once() {
     // a client repeats a request that got no answer.
@@ -93,11 +98,16 @@ fn a_replace_or_remove_sent_twice_is_sent_once() {
         let body = sample::operations(&json!([operation]));
         let first = client.patch(&path, &body);
         let second = client.patch(&path, &body);
-        prop_assert_eq!(first.status, second.status);
-        prop_assert_eq!(&first.json, &second.json);
-        prop_assert_eq!(first.header("etag"), second.header("etag"));
         let stored = client.get(&path).answered(200).json;
         prop_assert_eq!(&stored, if first.status == 200 { &first.json } else { &before });
+        if first.status == 200 && second.status == 400 && count_elements(&stored) < count_elements(&before) {
+            // The first one made two elements equal, so that one of them was left, which the filter does not match.
+            second.refused(400, "noTarget");
+        } else {
+            prop_assert_eq!(first.status, second.status);
+            prop_assert_eq!(&first.json, &second.json);
+            prop_assert_eq!(first.header("etag"), second.header("etag"));
+        }
         client.delete(&path).answered(204);
         Ok(())
     });
