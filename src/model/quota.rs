@@ -1,5 +1,6 @@
 //! Quotas: how much a configuration and an account may store, and how much they use.
 
+use std::array;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,18 @@ impl UsageAmounts {
     /// Whether all amounts are 0.
     pub fn is_zero(&self) -> bool {
         self.0.iter().all(|amount| *amount == 0)
+    }
+
+    /// The sum of both, for each quota.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self(array::from_fn(|at| self.0[at].saturating_add(other.0[at])))
+    }
+
+    /// The difference of both, for each quota.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        Self(array::from_fn(|at| self.0[at].saturating_sub(other.0[at])))
     }
 }
 
@@ -262,10 +275,7 @@ impl OwnerUsage {
     /// # Errors
     /// `QuotaExceeded` names the quota and its limit.
     pub fn check_since(&self, before: &Self, defaults: &QuotaDefaults) -> Result<()> {
-        let growth = self.owner.kinds().iter().fold(UsageAmounts::default(), |growth, &kind| {
-            growth.with(kind, self.used.get(kind) - before.used.get(kind))
-        });
-        before.check_growth(&growth, defaults)
+        before.check_growth(&self.used.minus(&before.used), defaults)
     }
 
     fn find_exceeded(&self, growth: &UsageAmounts, defaults: &QuotaDefaults) -> Option<QuotaKind> {
@@ -293,6 +303,31 @@ impl OwnerUsage {
             is_override: self.overrides.get(kind).is_some(),
         };
         self.owner.kinds().iter().map(status).collect()
+    }
+}
+
+/// The usage of a configuration and of its account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaUsage {
+    /// The configuration.
+    pub configuration: OwnerUsage,
+    /// Its account, without the number of its configurations.
+    pub account: OwnerUsage,
+}
+
+impl QuotaUsage {
+    /// Whether the growth fits into the quotas of the configuration and of its account.
+    pub fn allows_growth(&self, growth: &UsageAmounts, defaults: &QuotaDefaults) -> bool {
+        self.configuration.allows_growth(growth, defaults) && self.account.allows_growth(growth, defaults)
+    }
+
+    /// Checks the usage after a write that had the usage `before`.
+    ///
+    /// # Errors
+    /// `QuotaExceeded` names the quota and its limit.
+    pub fn check_since(&self, before: &Self, defaults: &QuotaDefaults) -> Result<()> {
+        self.configuration.check_since(&before.configuration, defaults)?;
+        self.account.check_since(&before.account, defaults)
     }
 }
 

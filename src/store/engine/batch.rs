@@ -19,6 +19,8 @@ use crate::store::engine::service::monitor::refuse_write;
 use crate::store::engine::snapshot::Tx;
 use crate::store::engine::sqlite_errors::ObservedFailures;
 use crate::store::engine::write_queue::{DueWrite, UsedTime, WriteQueue};
+use crate::store::pending_usage::PendingUsage;
+use crate::store::tables::usage::write_pending_usage;
 
 /// Maximum writes per transaction. Bounds how long the first write waits for the last.
 const BATCH_MAX: usize = 256;
@@ -254,6 +256,7 @@ impl WriterThread {
         batch: &mut Vec<DueWrite>,
     ) -> rusqlite::Result<BatchOutcome> {
         let changes = connection.total_changes();
+        let usage = PendingUsage::default();
         let hold_until = self.hold_deadline();
         let mut has_events = false;
         let mut next = 0;
@@ -263,7 +266,7 @@ impl WriterThread {
             self.latest_time = advance_time(self.latest_time, clock::current_millis());
             let start = clock::read_instant();
             self.deadline.arm(due.owner, start);
-            let tx = Tx::new(connection, self.latest_time, &self.deadline, &self.shared);
+            let tx = Tx::new(connection, self.latest_time, (&self.deadline, &usage), &self.shared);
             let outcome = run_job(&tx, connection, due.write.as_mut());
             let took = clock::read_instant().duration_since(start);
             spent += took;
@@ -285,6 +288,7 @@ impl WriterThread {
                 batch.extend(self.queue.0.pop(self.last_used.take(), hold_until));
             }
         }
+        write_pending_usage(connection, &usage)?;
         let start = clock::read_instant();
         if let Err(error) = execute_statement(connection, "COMMIT") {
             self.has_failed_commit = true;
@@ -413,13 +417,16 @@ fn run_job(tx: &Tx<'_>, connection: &Connection, job: &mut dyn QueuedWrite) -> r
     if savepoint {
         execute_statement(connection, "SAVEPOINT job")?;
     }
-    let changes = connection.total_changes();
+    let (changes, usage) = (connection.total_changes(), tx.changed_usage().set_mark());
     let succeeded = job.run(tx);
     // The statements below must not be interrupted.
     tx.end_deadline();
     // SQLite rolls back the whole transaction on some errors, such as a full disk.
     if connection.is_autocommit() {
         return Ok(WriteOutcome::Broken);
+    }
+    if !succeeded {
+        tx.changed_usage().roll_back_to(usage);
     }
     if savepoint {
         if !succeeded {

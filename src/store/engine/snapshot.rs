@@ -15,6 +15,7 @@ use crate::model::quota::QuotaDefaults;
 use crate::store::SharedState;
 use crate::store::engine::job_deadline::JobDeadline;
 use crate::store::engine::snapshot_gate::ScanSnapshot;
+use crate::store::pending_usage::PendingUsage;
 use crate::store::recent_use::RecentUse;
 
 /// Time limit of a brief read, which can be repeated in the pool.
@@ -29,11 +30,13 @@ pub struct Snapshot<'c> {
     scan: Option<&'c ScanSnapshot<'c>>,
     limit: Option<&'c ReadLimit>,
     recent_use: Option<&'c RecentUse>,
+    /// Changes of usage in the open transaction.
+    pending_usage: Option<&'c PendingUsage>,
 }
 
 impl<'c> Snapshot<'c> {
     pub(in crate::store) fn new(connection: &'c Connection) -> Self {
-        Self { connection, scan: None, limit: None, recent_use: None }
+        Self { connection, scan: None, limit: None, recent_use: None, pending_usage: None }
     }
 
     /// A view that [`Self::renew_if_due`] replaces.
@@ -83,6 +86,11 @@ impl<'c> Snapshot<'c> {
     /// Uses that are not stored yet.
     pub(in crate::store) fn recent_use(&self) -> Option<&'c RecentUse> {
         self.recent_use
+    }
+
+    /// Changes of usage that are not in their rows yet.
+    pub(in crate::store) fn pending_usage(&self) -> Option<&'c PendingUsage> {
+        self.pending_usage
     }
 
     /// The underlying connection, for the row functions of the store.
@@ -151,6 +159,7 @@ pub struct Tx<'c> {
     /// Row changes that were undone by [`Tx::run_in_savepoint`].
     undone_changes: Cell<u64>,
     quota_defaults: QuotaDefaults,
+    usage: &'c PendingUsage,
     deadline: &'c JobDeadline,
     /// The disk is full: statements that change rows are rejected.
     is_restricted: Cell<bool>,
@@ -160,15 +169,17 @@ impl<'c> Tx<'c> {
     pub(in crate::store) fn new(
         connection: &'c Connection,
         now: Millis,
-        deadline: &'c JobDeadline,
+        (deadline, usage): (&'c JobDeadline, &'c PendingUsage),
         shared: &'c SharedState,
     ) -> Self {
+        let snapshot = Snapshot::new(connection).adding_recent_use(shared.recent_use());
         Self {
-            snapshot: Snapshot::new(connection).adding_recent_use(shared.recent_use()),
+            snapshot: Snapshot { pending_usage: Some(usage), ..snapshot },
             now,
             has_events: Cell::new(false),
             undone_changes: Cell::new(0),
             quota_defaults: shared.quota_defaults(),
+            usage,
             deadline,
             is_restricted: Cell::new(shared.service.is_disk_full()),
         }
@@ -201,6 +212,7 @@ impl<'c> Tx<'c> {
     pub fn run_in_savepoint<T>(&self, part: impl FnOnce() -> Result<T>) -> Result<T> {
         self.run("SAVEPOINT part", [])?;
         let (changes, undone) = (self.snapshot.connection.total_changes(), self.undone_changes.get());
+        let usage = self.usage.set_mark();
         let result = part();
         // SQLite rolls back the whole transaction on some errors, such as a full disk.
         if self.snapshot.connection.is_autocommit() {
@@ -208,6 +220,7 @@ impl<'c> Tx<'c> {
         }
         if result.is_err() {
             self.run("ROLLBACK TO part", [])?;
+            self.usage.roll_back_to(usage);
             // The changes that an inner part has undone are among them.
             self.undone_changes.set(undone + self.snapshot.connection.total_changes() - changes);
         }
@@ -227,10 +240,19 @@ impl<'c> Tx<'c> {
 
     /// Runs a statement and returns the number of changed rows.
     pub(in crate::store) fn execute(&self, sql: &str, parameters: impl Params) -> Result<usize> {
-        if self.is_restricted.get() {
-            return Err(Error::new(Reason::DiskFull));
-        }
+        self.check_restriction()?;
         Ok(self.prepare(sql)?.execute(parameters)?)
+    }
+
+    /// # Errors
+    /// `DiskFull` if the disk is full and this write is not allowed then.
+    pub(in crate::store) fn check_restriction(&self) -> Result<()> {
+        if self.is_restricted.get() { Err(Error::new(Reason::DiskFull)) } else { Ok(()) }
+    }
+
+    /// Changes of usage that are written in front of the commit.
+    pub(in crate::store) fn changed_usage(&self) -> &'c PendingUsage {
+        self.usage
     }
 
     /// Ends the time limit of the job, so that the statements of the transaction itself are not interrupted.

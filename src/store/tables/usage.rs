@@ -1,38 +1,14 @@
 //! Rows of `configuration_usage` and `account_usage`: how much each configuration and account stores, and its own limits.
-//! The counters change in the transaction of the rows that they count.
+//! The counters change in the transaction of the rows that they count, once for all writes of it.
 
 use std::sync::LazyLock;
 
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::error::Result;
-use crate::model::quota::{OwnerUsage, QuotaDefaults, QuotaKind, QuotaOverrides, QuotaOwner, UsageAmounts};
+use crate::model::quota::{OwnerUsage, QuotaKind, QuotaOverrides, QuotaOwner, QuotaUsage, UsageAmounts};
+use crate::store::pending_usage::PendingUsage;
 use crate::store::{Snapshot, Tx};
-
-/// The usage of a configuration and of its account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QuotaUsage {
-    /// The configuration.
-    pub configuration: OwnerUsage,
-    /// Its account, without the number of its configurations.
-    pub account: OwnerUsage,
-}
-
-impl QuotaUsage {
-    /// Whether the growth fits into the quotas of the configuration and of its account.
-    pub fn allows_growth(&self, growth: &UsageAmounts, defaults: &QuotaDefaults) -> bool {
-        self.configuration.allows_growth(growth, defaults) && self.account.allows_growth(growth, defaults)
-    }
-
-    /// Checks the usage after a write that had the usage `before`.
-    ///
-    /// # Errors
-    /// `QuotaExceeded` names the quota and its limit.
-    pub fn check_since(&self, before: &Self, defaults: &QuotaDefaults) -> Result<()> {
-        self.configuration.check_since(&before.configuration, defaults)?;
-        self.account.check_since(&before.account, defaults)
-    }
-}
 
 const CONFIGURATION_COLUMNS: &str = "c.users, c.groups, c.members, c.bytes, c.request_log_bytes,
      c.users_limit, c.groups_limit, c.members_limit, c.bytes_limit, c.request_log_bytes_limit";
@@ -82,20 +58,32 @@ pub fn insert_account_usage(tx: &Tx<'_>, account: i64) -> Result<()> {
     tx.run("INSERT INTO account_usage (account) VALUES (?1)", [account])
 }
 
-/// Returns the usage of a configuration and of its account. One search in each of two tables.
+/// Returns the usage of a configuration and of its account. A transaction reads the rows once.
 pub fn load_usage(at: &Snapshot<'_>, configuration: i64) -> Result<QuotaUsage> {
-    // Runs for every write: the text is built once.
+    let Some(pending) = at.pending_usage() else { return Ok(read_usage_rows(at, configuration)?.1) };
+    if let Some(usage) = pending.find_usage(configuration) {
+        return Ok(usage);
+    }
+    let (account, stored) = read_usage_rows(at, configuration)?;
+    pending.remember_rows(configuration, account, &stored);
+    Ok(pending.find_usage(configuration).unwrap_or(stored))
+}
+
+/// Returns the key of the account, and the usage in the rows. One search in each of two tables.
+fn read_usage_rows(at: &Snapshot<'_>, configuration: i64) -> Result<(i64, QuotaUsage)> {
+    // Runs for most writes: the text is built once.
     static SQL: LazyLock<String> = LazyLock::new(|| {
         format!(
-            "SELECT {CONFIGURATION_COLUMNS}, {ACCOUNT_COLUMNS} FROM configuration_usage c
+            "SELECT {CONFIGURATION_COLUMNS}, {ACCOUNT_COLUMNS}, c.account FROM configuration_usage c
              CROSS JOIN account_usage a ON a.account = c.account WHERE c.configuration = ?1"
         )
     });
     at.read_row(&SQL, [configuration], |row| {
-        Ok(QuotaUsage {
+        let usage = QuotaUsage {
             configuration: read_configuration_usage(row)?,
             account: read_account_usage(row, CONFIGURATION_WIDTH)?,
-        })
+        };
+        Ok((row.get("account")?, usage))
     })
 }
 
@@ -104,6 +92,9 @@ pub fn load_account_usage(at: &Snapshot<'_>, account: i64) -> Result<OwnerUsage>
     let configurations = count_configurations(at, account)?;
     let sql = format!("SELECT {ACCOUNT_COLUMNS} FROM account_usage a WHERE a.account = ?1");
     let mut found = at.read_row(&sql, [account], |row| read_account_usage(row, 0))?;
+    if let Some(pending) = at.pending_usage() {
+        found.used = found.used.plus(&pending.account_change(account));
+    }
     found.used = found.used.with(QuotaKind::Configurations, configurations);
     Ok(found)
 }
@@ -112,32 +103,52 @@ fn count_configurations(at: &Snapshot<'_>, account: i64) -> Result<i64> {
     at.read_value("SELECT count(*) FROM configurations WHERE account = ?1 AND deleted_at IS NULL", [account])
 }
 
-/// Adds a change to the counters of a configuration and of its account.
+/// Adds a change to the counters of a configuration and of its account. They are written in front of the commit.
 pub fn add_usage(tx: &Tx<'_>, configuration: i64, change: &UsageAmounts) -> Result<()> {
     if change.is_zero() {
         return Ok(());
     }
-    let parameters = params![
-        configuration,
-        change.get(QuotaKind::Users),
-        change.get(QuotaKind::Groups),
-        change.get(QuotaKind::Members),
-        change.get(QuotaKind::Bytes),
-    ];
-    tx.run(
+    tx.check_restriction()?;
+    if !tx.changed_usage().add_change(configuration, change) {
+        load_usage(tx, configuration)?;
+        tx.changed_usage().add_change(configuration, change);
+    }
+    Ok(())
+}
+
+/// Writes the changes of a transaction to the rows.
+pub(in crate::store) fn write_pending_usage(connection: &Connection, pending: &PendingUsage) -> rusqlite::Result<()> {
+    let sums = pending.list_sums();
+    add_to_rows(
+        connection,
         "UPDATE configuration_usage SET users = users + ?2, groups = groups + ?3, members = members + ?4,
              bytes = bytes + ?5 WHERE configuration = ?1",
-        parameters,
+        &sums.configurations,
     )?;
-    tx.run(
-        "UPDATE account_usage SET users = users + ?2, groups = groups + ?3, members = members + ?4, bytes = bytes + ?5
-         WHERE account = (SELECT account FROM configuration_usage WHERE configuration = ?1)",
-        parameters,
+    add_to_rows(
+        connection,
+        "UPDATE account_usage SET users = users + ?2, groups = groups + ?3, members = members + ?4,
+             bytes = bytes + ?5 WHERE account = ?1",
+        &sums.accounts,
     )
+}
+
+fn add_to_rows(connection: &Connection, sql: &str, sums: &[(i64, UsageAmounts)]) -> rusqlite::Result<()> {
+    for (key, change) in sums {
+        connection.prepare_cached(sql)?.execute(params![
+            key,
+            change.get(QuotaKind::Users),
+            change.get(QuotaKind::Groups),
+            change.get(QuotaKind::Members),
+            change.get(QuotaKind::Bytes),
+        ])?;
+    }
+    Ok(())
 }
 
 /// Adds a change to the bytes of the request log of a configuration.
 pub fn add_request_log_bytes(tx: &Tx<'_>, configuration: i64, change: i64) -> Result<()> {
+    tx.changed_usage().forget_rows();
     tx.run(
         "UPDATE configuration_usage SET request_log_bytes = request_log_bytes + ?2 WHERE configuration = ?1",
         (configuration, change),
@@ -161,6 +172,7 @@ pub fn text_bytes(text: &str) -> i64 {
 
 /// Sets or clears the limits of a configuration.
 pub fn set_configuration_limits(tx: &Tx<'_>, configuration: i64, limits: &QuotaOverrides) -> Result<()> {
+    tx.changed_usage().forget_rows();
     tx.run(
         "UPDATE configuration_usage SET users_limit = ?2, groups_limit = ?3, members_limit = ?4, bytes_limit = ?5,
              request_log_bytes_limit = ?6 WHERE configuration = ?1",
@@ -177,6 +189,7 @@ pub fn set_configuration_limits(tx: &Tx<'_>, configuration: i64, limits: &QuotaO
 
 /// Sets or clears the limits of an account.
 pub fn set_account_limits(tx: &Tx<'_>, account: i64, limits: &QuotaOverrides) -> Result<()> {
+    tx.changed_usage().forget_rows();
     tx.run(
         "UPDATE account_usage SET configurations_limit = ?2, users_limit = ?3, groups_limit = ?4, members_limit = ?5,
              bytes_limit = ?6 WHERE account = ?1",
@@ -225,7 +238,8 @@ pub struct NamedUsage {
     pub usage: OwnerUsage,
 }
 
-/// Returns the usage of all configurations that are not deleted, and of all accounts.
+/// Returns the stored usage of all configurations that are not deleted, and of all accounts. Not for a transaction with
+/// changes, which are not in the rows yet.
 pub fn list_all_usage(at: &Snapshot<'_>) -> Result<Vec<NamedUsage>> {
     let mut found = at.list_rows(
         &format!(
