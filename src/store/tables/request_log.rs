@@ -62,8 +62,10 @@ pub struct RequestLogPage {
     pub next: Option<String>,
 }
 
-/// The bytes of a row: its texts, and 400 for the other columns and the indexes. `integrity` and step 6 of the upgrade
-/// have the same rule.
+/// Bytes that are counted for the other columns of a row and the indexes.
+const ROW_BASE_BYTES: i64 = 400;
+/// The bytes of a row: its texts, and [`ROW_BASE_BYTES`]. [`insert_request`], `integrity` and step 6 of the upgrade have the
+/// same rule.
 const ROW_BYTES: &str = "400 + octet_length(path) + octet_length(notes) + ifnull(octet_length(detail), 0)
      + ifnull(octet_length(request_body), 0) + ifnull(octet_length(response_body), 0)
      + ifnull(octet_length(bodies), 0)";
@@ -82,19 +84,19 @@ pub(crate) fn register_functions(connection: &Connection) -> rusqlite::Result<()
     })
 }
 
-/// Inserts a logged call. Returns its bytes, which the caller adds to the counter of the configuration.
+/// Inserts a logged call. Returns its bytes, which the caller adds to the counter of the configuration. They are computed
+/// here: RETURNING would need a temporary table and a statement journal for each call.
 pub fn insert_request(tx: &Tx<'_>, configuration: i64, call: &LoggedCall) -> Result<i64> {
     let notes = serde_json::to_string(&call.notes).unwrap_or_default();
     // The server has compressed them already, outside of the transaction.
     let packed = pack_bodies(call.request.text.as_deref(), call.response.text.as_deref());
-    tx.read_value(
-        &format!(
-            "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, scim_type, detail,
+    let bodies = call.packed_bodies.as_ref().or(packed.as_ref());
+    tx.run(
+        "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, scim_type, detail,
                 refusal, token_hint, token_id, resource_type, resource_id, notes, missed,
                 request_bytes, response_bytes, address, reason, reason_field, bodies)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-                 ?23) RETURNING {ROW_BYTES}"
-        ),
+                 ?23)",
         rusqlite::params![
             configuration,
             call.id,
@@ -118,9 +120,12 @@ pub fn insert_request(tx: &Tx<'_>, configuration: i64, call: &LoggedCall) -> Res
             call.address,
             call.reason.map(Reason::code),
             call.reason_field,
-            call.packed_bodies.as_ref().or(packed.as_ref()),
+            bodies,
         ],
-    )
+    )?;
+    let lengths =
+        [call.path.len(), notes.len(), call.detail.as_ref().map_or(0, String::len), bodies.map_or(0, Vec::len)];
+    Ok(ROW_BASE_BYTES + lengths.into_iter().map(|length| i64::try_from(length).unwrap_or(i64::MAX)).sum::<i64>())
 }
 
 fn get_body_length(body: &LoggedBody) -> Option<i64> {
