@@ -19,8 +19,9 @@ use crate::store::engine::open_error::OpenError;
 use crate::store::engine::readers::BLOCKING_READ_MAX;
 use crate::store::engine::sqlite_errors::{describe_damage, is_damage};
 
-/// Bytes in the log that start a checkpoint.
-const PASSIVE_BYTES: u64 = 8 << 20;
+/// Bytes in the log that start a checkpoint. It copies a page once, however often it is in the log, so fewer checkpoints
+/// copy fewer pages.
+const PASSIVE_BYTES: u64 = 16 << 20;
 /// Bytes that are added to the log until the next checkpoint, if the log could not start again.
 const NEXT_BYTES: u64 = 4 << 20;
 /// Bytes in the log from which new snapshots of scans are delayed.
