@@ -131,9 +131,9 @@ fn list_network_limits() -> Vec<LimitRow> {
         row("TLS handshake", LimitValue::Time(server::listen::HANDSHAKE_TIMEOUT), closed),
         row("TLS handshakes in progress, per worker", count(server::listen::HANDSHAKES_MAX), "they wait"),
         row(
-            "headers of the first request of a connection",
+            "headers of a request, from the first byte; of the first request, from the connection",
             LimitValue::Time(limits::HEAD_DEADLINE),
-            "408, and the connection is closed",
+            "the connection is closed; in the first request after 408",
         ),
         row("idle time between two requests", LimitValue::Time(limits::KEEP_ALIVE), closed),
         row(

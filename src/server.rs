@@ -1,5 +1,6 @@
 //! Starts and stops the server. Production and tests use the same builder.
 
+mod http_service;
 pub(crate) mod listen;
 mod metrics;
 
@@ -9,10 +10,11 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 
+use actix_tls::accept::max_concurrent_tls_connect;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::guard::fn_guard;
 use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use anyhow::Context as _;
 use tokio::sync::oneshot;
 
@@ -27,7 +29,6 @@ use crate::scim::cursor::CursorSecret;
 use crate::settings::{LogFormat, Settings};
 use crate::store::Store;
 use crate::tls::Tls;
-use crate::web::limits::{HEAD_DEADLINE, KEEP_ALIVE};
 use crate::web::network;
 use crate::web::public_url::PublicUrl;
 use crate::web::request_middleware::wrap_every_request;
@@ -80,7 +81,7 @@ pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer
     let state = web::Data::new(AppState::new(store, open_signing(settings, cursor_secret)?, context));
     let shared = state.clone();
     let sockets = Arc::clone(&state.network.sockets);
-    let server = HttpServer::new(move || {
+    let app = move || {
         // Runs on the thread of each worker.
         Store::mark_event_loop();
         let mut app = App::new().app_data(shared.clone()).wrap(from_fn(wrap_every_request));
@@ -96,22 +97,16 @@ pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer
             .configure(api::configure_routes)
             .configure(portal::configure_portal)
             .default_service(web::to(api::respond_not_found))
-    })
-    .workers(workers)
-    .keep_alive(KEEP_ALIVE)
-    .client_request_timeout(HEAD_DEADLINE)
-    .tcp_nodelay(true)
-    .max_connections(capacity.accepted.div_ceil(workers))
-    .on_connect(move |stream, extensions| sockets.admit(stream, extensions))
-    .shutdown_timeout(SHUTDOWN_SECONDS)
-    .disable_signals()
-    .worker_max_blocking_threads(BLOCKING_THREADS)
-    .max_connection_rate(listen::HANDSHAKES_MAX)
-    .tls_handshake_timeout(listen::HANDSHAKE_TIMEOUT);
-    let server = match &tls {
-        Some(tls) => server.listen_rustls_0_23(listener, tls.config().map_err(io::Error::other)?)?,
-        None => server.listen(listener)?,
     };
+    let builder = Server::build()
+        .workers(workers)
+        .max_concurrent_connections(capacity.accepted.div_ceil(workers))
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .disable_signals()
+        .worker_max_blocking_threads(BLOCKING_THREADS);
+    max_concurrent_tls_connect(listen::HANDSHAKES_MAX);
+    let tls_config = tls.as_ref().map(Tls::config).transpose().map_err(io::Error::other)?;
+    let server = http_service::add_listener(builder, listener, tls_config, sockets, app)?;
     Ok(BoundServer { server: server.run(), address, state, tls })
 }
 

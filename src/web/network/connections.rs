@@ -2,29 +2,27 @@
 //! idle ones without a valid credential are closed first, and addresses that used a valid credential recently have a
 //! reserve.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv6Addr, Shutdown, SocketAddr, TcpListener};
 use std::pin::pin;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::HttpRequest;
 use actix_web::dev::Extensions;
-use actix_web::rt::net::TcpStream;
 use ipnet::IpNet;
 use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::time::timeout;
 
+use super::client_stream::{ClientStream, ConnectionActivity};
 use super::recent_credentials::RecentCredentials;
 use crate::clock::{self, Millis};
 use crate::error::{Error, Reason, Result};
 use crate::settings::Settings;
-use crate::web::limits::KEEP_ALIVE;
+use crate::web::limits::{HEAD_DEADLINE, KEEP_ALIVE};
 use crate::web::network::proxies::is_within;
 
 /// Length of the accept queue; the kernel may allow less (`net.core.somaxconn`).
@@ -41,10 +39,8 @@ const WARN_EVERY: Millis = 60 * 1000;
 const RESERVE_DIVISOR: usize = 10;
 /// Shortest interval between two records of a valid credential on one connection.
 const RECORD_EVERY: Millis = 60 * 1000;
-/// Interval of the search for connections without a complete request.
-const SWEEP_EVERY: Duration = Duration::from_secs(5);
-/// A connection may be idle for `KEEP_ALIVE` and this time. Then the head of its next request is not complete in time.
-const HEAD_GRACE: Duration = Duration::from_secs(5);
+/// Interval of the search for connections whose next request is late. It needs about 10 ms for 100,000 connections.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Interval of the search for connections to close while the server stops.
 const STOP_SWEEP_EVERY: Duration = Duration::from_millis(200);
 /// How long a connection without a request is left open while the server stops: its last response may still be sent.
@@ -86,19 +82,6 @@ struct OpenConnection {
     activity: Arc<ConnectionActivity>,
 }
 
-/// What a connection does, updated by its requests.
-#[derive(Default)]
-struct ConnectionActivity {
-    /// Requests whose response is not complete.
-    requests: AtomicUsize,
-    /// When the connection was opened or the last request ended.
-    idle_since: AtomicI64,
-    /// When the body that is being received began; 0 for none.
-    body_since: AtomicI64,
-    /// When the last valid credential was recorded; 0 for never.
-    credential_at: AtomicI64,
-}
-
 /// One counted connection; released on drop.
 struct SocketSlot {
     limits: Arc<ConnectionLimits>,
@@ -123,6 +106,7 @@ impl ActiveRequest {
         let activity = request.conn_data::<SocketSlot>().map(|slot| Arc::clone(&slot.activity));
         if let Some(activity) = &activity {
             activity.requests.fetch_add(1, Ordering::Relaxed);
+            activity.head_since.store(0, Ordering::Relaxed);
         }
         Self(activity)
     }
@@ -167,6 +151,11 @@ pub(in crate::web) fn record_credential(request: &HttpRequest) {
         slot.activity.credential_at.store(now, Ordering::Relaxed);
         slot.limits.lock().recent.record(slot.holder, now);
     }
+}
+
+/// Returns the address of the peer of a connection, which can be a proxy. `None` if it has already disconnected.
+pub fn read_peer_address(stream: &ClientStream) -> Option<SocketAddr> {
+    stream.stream.peer_addr().ok()
 }
 
 /// Runs the work of a read until its client closes the connection. Dropping the work ends its query.
@@ -217,30 +206,28 @@ impl ConnectionLimits {
     }
 
     /// Counts a new connection, or closes it if there are too many. The count is released with `data`.
-    pub fn admit(self: &Arc<Self>, stream: &dyn Any, data: &mut Extensions) {
-        if let Some(stream) = stream.downcast_ref::<TcpStream>() {
-            if !self.register(stream, data) {
+    pub fn admit(self: &Arc<Self>, stream: &ClientStream, is_encrypted: bool, data: &mut Extensions) {
+        if !self.register(stream, data) {
+            let socket = SockRef::from(&stream.stream);
+            if !is_encrypted {
                 // The response is optional: if it does not fit the send buffer, the closed connection is sufficient.
-                let _ = SockRef::from(stream).send(TOO_MANY_CONNECTIONS);
-                shut_down(&SockRef::from(stream));
+                let _ = socket.send(TOO_MANY_CONNECTIONS);
             }
-        } else if let Some(stream) = stream.downcast_ref::<TlsStream<TcpStream>>() {
-            let stream = stream.get_ref().0;
-            if !self.register(stream, data) {
-                shut_down(&SockRef::from(stream));
-            }
+            shut_down(&socket);
         }
     }
 
-    fn register(self: &Arc<Self>, stream: &TcpStream, data: &mut Extensions) -> bool {
+    fn register(self: &Arc<Self>, stream: &ClientStream, data: &mut Extensions) -> bool {
         // A peer that has already disconnected has no address.
-        let Ok(peer) = stream.peer_addr() else { return true };
+        let Some(peer) = read_peer_address(stream) else { return true };
         let address = peer.ip().to_canonical();
+        // The bytes so far were those of the TLS handshake.
+        stream.activity.head_since.store(0, Ordering::Relaxed);
         let connection = OpenConnection {
             holder: limit_key(address),
             is_proxy: is_within(&self.proxies, address),
-            socket: SockRef::from(stream).try_clone().ok(),
-            activity: Arc::default(),
+            socket: SockRef::from(&stream.stream).try_clone().ok(),
+            activity: Arc::clone(&stream.activity),
         };
         let (holder, activity) = (connection.holder, Arc::clone(&connection.activity));
         let Some(id) = self.try_add(connection, clock::current_millis()) else { return false };
@@ -282,11 +269,17 @@ impl ConnectionLimits {
         Some(id)
     }
 
-    /// Closes the connections whose next request is not complete in time. The first request has its own time limit.
+    /// Closes the connections whose next head is not complete in time: `HEAD_DEADLINE` after its first byte, as for the
+    /// first head. A connection without such a byte is closed after `KEEP_ALIVE` by actix, and here at the latest
+    /// `HEAD_DEADLINE` later.
     fn close_stalled(&self, now: Millis) -> usize {
-        let longest = Millis::try_from((KEEP_ALIVE + HEAD_GRACE).as_millis()).unwrap_or(Millis::MAX);
-        let table = self.lock();
-        close_matching(&table, |one| one.is_idle() && now - one.idle_since() > longest)
+        let to_millis = |time: Duration| Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX);
+        let (head_max, idle_max) = (to_millis(HEAD_DEADLINE), to_millis(KEEP_ALIVE + HEAD_DEADLINE));
+        close_matching(&self.lock(), |one| {
+            let head_since = one.activity.head_since.load(Ordering::Relaxed);
+            let has_late_head = head_since != 0 && now - head_since > head_max;
+            one.is_idle() && (has_late_head || now - one.idle_since() > idle_max)
+        })
     }
 
     /// Closes the connections without a complete request, because the server stops.

@@ -1,5 +1,6 @@
 //! Trusted proxies, limits of TCP connections, and rate limits of configurations.
 
+mod client_stream;
 pub(crate) mod connections;
 mod forwarded;
 mod open_files;
@@ -9,11 +10,13 @@ mod recent_credentials;
 
 use std::sync::Arc;
 
+pub use self::client_stream::ClientStream;
 pub use self::proxies::{TrustedProxies, UntrustedForwarder};
 use crate::settings::Settings;
 use crate::web::body_budget::BodyBudget;
 pub use crate::web::network::connections::{
     ActiveRequest, ConnectionLimits, bind_listener, close_incomplete_connections, close_stalled_connections,
+    read_peer_address,
 };
 pub(in crate::web) use crate::web::network::connections::{
     IncomingBody, limit_key, record_credential, run_while_connected,

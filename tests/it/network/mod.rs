@@ -3,6 +3,7 @@
 mod account_shares;
 mod bodies;
 mod limits;
+mod next_heads;
 mod overload;
 mod proxies;
 mod shares;

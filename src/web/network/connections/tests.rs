@@ -88,6 +88,32 @@ fn an_incomplete_next_request_is_closed_after_the_idle_time() {
 }
 
 #[test]
+fn the_head_of_each_request_has_the_same_deadline() {
+    let limits = limits(20, 100);
+    let ids: Vec<u64> = (0..3).map(|number| add(&limits, number, 0).unwrap()).collect();
+    let begin_head = |id: &u64, now| limits.lock().open[id].activity.head_since.store(now, Ordering::Relaxed);
+    begin_head(&ids[0], 60_000);
+    // The second one is in a request, the third one idle.
+    begin_head(&ids[1], 60_000);
+    limits.lock().open[&ids[1]].activity.requests.store(1, Ordering::Relaxed);
+    assert_eq!((limits.close_stalled(65_000), limits.close_stalled(65_001)), (0, 1));
+}
+
+#[test]
+fn only_bytes_between_requests_begin_a_head() {
+    let activity = ConnectionActivity::default();
+    activity.requests.store(1, Ordering::Relaxed);
+    activity.record_bytes();
+    assert_eq!(activity.head_since.load(Ordering::Relaxed), 0, "the bytes of a body");
+    activity.requests.store(0, Ordering::Relaxed);
+    activity.record_bytes();
+    let begun = activity.head_since.load(Ordering::Relaxed);
+    activity.head_since.store(begun - 1_000, Ordering::Relaxed);
+    activity.record_bytes();
+    assert_eq!(activity.head_since.load(Ordering::Relaxed), begun - 1_000, "further bytes do not extend the time");
+}
+
+#[test]
 fn a_network_of_64_bits_is_one_holder() {
     let key = |text: &str| limit_key(text.parse().unwrap()).to_string();
     assert_eq!(key("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
