@@ -7,6 +7,7 @@
 mod leap;
 #[cfg(feature = "simulation")]
 pub mod simulated;
+mod start_doubt;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,7 @@ pub use self::leap::{CORRECTION_MAX, ClockChange, EARLIEST_TIME, HeldLeap};
 use self::machine as source;
 #[cfg(feature = "simulation")]
 use self::simulated as source;
+pub use self::start_doubt::StartDoubt;
 
 pub use self::source::new_id;
 pub(crate) use self::source::read_instant;
@@ -80,6 +82,16 @@ pub fn confirm_system_clock() -> ClockChange {
 /// Returns the leap of the system clock that is not believed.
 pub fn find_held_leap() -> Option<HeldLeap> {
     CLOCK.lock().held()
+}
+
+/// Compares the clock at the start of the server with the last time in its database.
+pub fn compare_start(recorded_at: Millis) -> Option<StartDoubt> {
+    CLOCK.lock().compare_start(recorded_at, read_monotonic_millis())
+}
+
+/// Returns the doubt about the clock at the start, while it lasts. Expired data is not deleted meanwhile.
+pub fn find_start_doubt() -> Option<StartDoubt> {
+    CLOCK.lock().doubt(read_monotonic_millis())
 }
 
 /// The clocks of the machine, and ids from its randomness.

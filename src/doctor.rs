@@ -100,7 +100,7 @@ pub fn list_urgent_findings(settings: &Settings, store: &Store, running: &Server
     let mut found = vec![check_state(store), check_wal(&figures), files::check_disk_space(settings, &figures)];
     found.extend(settings.backups.is_some().then(|| files::check_backups(settings, now)));
     found.extend(network::check_certificate(settings, Some(running), now));
-    found.push(database::check_leap(clock::find_held_leap(), now));
+    found.push(database::check_doubts(clock::find_held_leap(), clock::find_start_doubt(), now));
     found.extend(running.untrusted_proxy.map(network::report_untrusted_proxy));
     found.retain(|finding| finding.grade > Severity::Fine);
     found

@@ -182,6 +182,7 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let store = Store::open_for_server_with(&settings.data_dir, settings.limits.writes_waiting)?;
+    jobs::clock_watch::check_start(&store)?;
     settings.scrub_bytes_per_second.map_or(Ok(()), |rate| store.start_scrub(rate))?;
     actix_web::rt::System::new().block_on(async {
         let ends = service_manager::StopSignals::listen()?;
@@ -208,7 +209,7 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
             actix_web::rt::spawn(crate::jobs::pending_steps::run_pending_steps(store.clone())),
             actix_web::rt::spawn(crate::jobs::event_expiry::expire_events(store.clone())),
             actix_web::rt::spawn(crate::jobs::external_writes::watch_external_writes(store.clone())),
-            actix_web::rt::spawn(jobs::clock_watch::watch_clock()),
+            actix_web::rt::spawn(jobs::clock_watch::watch_clock(store.clone())),
             actix_web::rt::spawn(certificates::maintain_certificate(bound.tls, hangups)),
             actix_web::rt::spawn(network::close_stalled_connections(Arc::clone(&bound.state.network.sockets))),
         ];

@@ -4,7 +4,7 @@
 //! followed. A leap is not followed until it was confirmed or has lasted for an hour: a wrong clock would end sessions
 //! and tokens, delete data whose retention seems to be over, and date events far in the future.
 
-use super::Millis;
+use super::{Millis, StartDoubt};
 
 /// Largest total correction within one hour that is followed at once.
 pub const CORRECTION_MAX: Millis = 5 * 60 * 1000;
@@ -67,12 +67,14 @@ pub(super) struct LeapFilter {
     hour_start: Millis,
     /// Offset of the leap that is held, and the monotonic time at which it was noticed.
     held: Option<(Millis, Millis)>,
+    /// The doubt about the clock at the start, and the monotonic time at which it began.
+    doubt: Option<(StartDoubt, Millis)>,
 }
 
 impl LeapFilter {
     pub(super) fn new(system: Millis, monotonic: Millis) -> Self {
         let offset = system.saturating_sub(monotonic);
-        Self { offset, hour_offset: offset, hour_start: monotonic, held: None }
+        Self { offset, hour_offset: offset, hour_start: monotonic, held: None, doubt: None }
     }
 
     pub(super) fn offset(&self) -> Millis {
@@ -82,6 +84,19 @@ impl LeapFilter {
     pub(super) fn held(&self) -> Option<HeldLeap> {
         let (offset, since) = self.held?;
         Some(HeldLeap { difference: offset.saturating_sub(self.offset), since: self.offset.saturating_add(since) })
+    }
+
+    /// Compares the believed time with the last recorded one. The caller has just started.
+    pub(super) fn compare_start(&mut self, recorded_at: Millis, monotonic: Millis) -> Option<StartDoubt> {
+        let doubt = StartDoubt::find(recorded_at, self.offset.saturating_add(monotonic));
+        self.doubt = doubt.map(|doubt| (doubt, monotonic));
+        doubt
+    }
+
+    /// The doubt about the clock at the start. It ends after an hour, and when the operator or the clock resolves it.
+    pub(super) fn doubt(&self, monotonic: Millis) -> Option<StartDoubt> {
+        let (doubt, since) = self.doubt?;
+        (monotonic.saturating_sub(since) < LEAP_BELIEVED_AFTER).then_some(doubt)
     }
 
     /// Observes both clocks, and decides what to believe from now on.
@@ -100,7 +115,9 @@ impl LeapFilter {
             Some((offset, since)) if is_near(seen, offset) => since,
             _ => {
                 self.held = Some((seen, monotonic));
-                if self.offset.saturating_add(monotonic) < EARLIEST_TIME && seen > self.offset {
+                let is_impossible = self.offset.saturating_add(monotonic) < EARLIEST_TIME && seen > self.offset;
+                let resolves_doubt = self.doubt(monotonic).is_some_and(|doubt| doubt.is_resolved_by(system));
+                if is_impossible || resolves_doubt {
                     return self.believe(seen, monotonic);
                 }
                 return self.held().map_or(ClockChange::None, ClockChange::Held);
@@ -112,9 +129,12 @@ impl LeapFilter {
         ClockChange::None
     }
 
-    /// Follows the leap that is held, at the word of an operator. [`ClockChange::None`] if there is none.
+    /// Follows the leap that is held, at the word of an operator, and ends the doubt about the start.
+    /// [`ClockChange::None`] if no leap is held.
     pub(super) fn confirm(&mut self, system: Millis, monotonic: Millis) -> ClockChange {
-        match self.observe(system, monotonic) {
+        let change = self.observe(system, monotonic);
+        self.doubt = None;
+        match change {
             ClockChange::None | ClockChange::Held(_) if self.held.is_some() => {
                 self.believe(system.saturating_sub(monotonic), monotonic)
             }
@@ -124,7 +144,7 @@ impl LeapFilter {
 
     fn believe(&mut self, offset: Millis, monotonic: Millis) -> ClockChange {
         let held = self.held();
-        *self = Self { offset, hour_offset: offset, hour_start: monotonic, held: None };
+        *self = Self::new(offset.saturating_add(monotonic), monotonic);
         held.map_or(ClockChange::None, ClockChange::Believed)
     }
 }
@@ -216,6 +236,28 @@ mod tests {
         filter.observe(START, 0);
         assert!(matches!(filter.confirm(START, 0), ClockChange::Believed(_)));
         assert_eq!(error(&filter), 0);
+    }
+
+    #[test]
+    fn a_doubted_start_ends_after_an_hour_or_with_a_confirmation() {
+        let mut filter = filter();
+        assert_eq!(filter.compare_start(START - HOUR, 0), None);
+        let doubt = StartDoubt { recorded_at: START - YEAR, since: START };
+        assert_eq!(filter.compare_start(START - YEAR, 0), Some(doubt));
+        assert_eq!(filter.observe(START + HOUR - 1, HOUR - 1), ClockChange::None);
+        assert_eq!((filter.doubt(HOUR - 1), filter.doubt(HOUR)), (Some(doubt), None));
+        assert_eq!(error(&filter), 0, "the clock itself is believed");
+        assert_eq!(filter.confirm(START + MINUTE, MINUTE), ClockChange::None);
+        assert_eq!(filter.doubt(MINUTE), None);
+    }
+
+    #[test]
+    fn a_doubted_start_is_corrected_at_once_by_a_time_that_matches_the_records() {
+        let mut filter = filter();
+        filter.compare_start(START - YEAR, 0);
+        assert!(matches!(filter.observe(START + YEAR, 0), ClockChange::Held(_)), "another wrong time is a leap");
+        assert!(matches!(filter.observe(START - YEAR + HOUR, MINUTE), ClockChange::Believed(_)));
+        assert_eq!((error(&filter), filter.doubt(MINUTE)), (HOUR - MINUTE - YEAR, None));
     }
 
     #[test]

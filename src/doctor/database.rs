@@ -1,6 +1,6 @@
 //! Checks of data in the database: owners, tokens that expire soon, and the clock.
 
-use crate::clock::{self, CORRECTION_MAX, EARLIEST_TIME, HeldLeap, Millis};
+use crate::clock::{self, CORRECTION_MAX, EARLIEST_TIME, HeldLeap, Millis, StartDoubt};
 use crate::doctor::{Finding, format_duration};
 use crate::error::Result;
 use crate::management::quotas::{self, QuotaWarning};
@@ -43,7 +43,7 @@ impl DatabaseSummary {
 
 pub(super) fn check_rows(rows: &DatabaseSummary, now: Millis) -> Vec<Finding> {
     vec![
-        check_clock(rows, clock::find_held_leap(), now),
+        check_clock(rows, clock::find_held_leap(), clock::find_start_doubt(), now),
         check_owners(rows),
         check_expiring_tokens(rows),
         check_quotas(rows),
@@ -53,11 +53,27 @@ pub(super) fn check_rows(rows: &DatabaseSummary, now: Millis) -> Vec<Finding> {
 const CLOCK_ABOUT: &str = "Clock";
 const CLOCK_NEXT: &str = "Set the clock of the machine, preferably with an NTP service.";
 
-/// Reports a leap of the system clock that the server does not follow.
-pub(super) fn check_leap(leap: Option<HeldLeap>, now: Millis) -> Finding {
-    let Some(leap) = leap else {
-        return Finding::fine(CLOCK_ABOUT, "The clock of the machine did not leap.");
-    };
+/// Reports a leap of the system clock that the server does not follow, or a time at the start that it doubts.
+pub(super) fn check_doubts(leap: Option<HeldLeap>, doubt: Option<StartDoubt>, now: Millis) -> Finding {
+    match (leap, doubt) {
+        (Some(leap), _) => report_leap(leap, now),
+        (None, Some(doubt)) => report_start_doubt(doubt),
+        (None, None) => Finding::fine(CLOCK_ABOUT, "The clock of the machine did not leap."),
+    }
+}
+
+fn report_start_doubt(doubt: StartDoubt) -> Finding {
+    let difference = doubt.difference();
+    let message = format!(
+        "The time at the start was {} {} the last recorded time. The server deletes no expired data for an hour.",
+        format_duration(difference.saturating_abs()),
+        if difference > 0 { "after" } else { "before" },
+    );
+    let next = "Check the clock of the machine. If the server was off in the meantime and the time is right, accept it in the portal under Settings, Doctor, with POST /directory/resources/v1/settings/clock, or wait.";
+    Finding::warning(CLOCK_ABOUT, message, next)
+}
+
+fn report_leap(leap: HeldLeap, now: Millis) -> Finding {
     let direction = if leap.difference > 0 { "forward" } else { "back" };
     let message = format!(
         "The clock of the machine leaped {} {direction}, {} ago. The server does not follow it for an hour.",
@@ -68,9 +84,9 @@ pub(super) fn check_leap(leap: Option<HeldLeap>, now: Millis) -> Finding {
     Finding::problem(CLOCK_ABOUT, message, next)
 }
 
-fn check_clock(rows: &DatabaseSummary, leap: Option<HeldLeap>, now: Millis) -> Finding {
-    if leap.is_some() {
-        return check_leap(leap, now);
+fn check_clock(rows: &DatabaseSummary, leap: Option<HeldLeap>, doubt: Option<StartDoubt>, now: Millis) -> Finding {
+    if leap.is_some() || doubt.is_some() {
+        return check_doubts(leap, doubt, now);
     }
     if now < EARLIEST_TIME {
         return Finding::problem(CLOCK_ABOUT, "The clock shows a time before the release of this program.", CLOCK_NEXT);
@@ -140,13 +156,17 @@ mod tests {
     #[test]
     fn a_clock_before_the_newest_event_is_a_warning() {
         let rows = DatabaseSummary { newest_event: Some(EARLIEST_TIME + DAY), ..DatabaseSummary::default() };
-        assert_eq!(check_clock(&rows, None, EARLIEST_TIME + DAY).grade, Severity::Fine);
-        assert_eq!(check_clock(&rows, None, EARLIEST_TIME).grade, Severity::Warning);
+        assert_eq!(check_clock(&rows, None, None, EARLIEST_TIME + DAY).grade, Severity::Fine);
+        assert_eq!(check_clock(&rows, None, None, EARLIEST_TIME).grade, Severity::Warning);
         let leap = Some(HeldLeap { difference: -DAY, since: EARLIEST_TIME });
-        let finding = check_clock(&rows, leap, EARLIEST_TIME + 60_000);
+        let finding = check_clock(&rows, leap, None, EARLIEST_TIME + 60_000);
         assert_eq!(finding.grade, Severity::Problem);
         assert!(finding.message.contains("24 hours back, 1 minute ago"), "{}", finding.message);
-        assert_eq!(check_clock(&rows, None, 0).grade, Severity::Problem);
+        assert_eq!(check_clock(&rows, None, None, 0).grade, Severity::Problem);
+        let doubt = Some(StartDoubt { recorded_at: EARLIEST_TIME, since: EARLIEST_TIME + 3 * DAY });
+        let finding = check_clock(&rows, None, doubt, EARLIEST_TIME + 3 * DAY);
+        assert_eq!(finding.grade, Severity::Warning);
+        assert!(finding.message.contains("3 days after"), "{}", finding.message);
     }
 
     #[test]

@@ -112,7 +112,8 @@ pub fn check_backups(settings: &Settings, now: Millis) -> Finding {
     };
     let every = Millis::try_from(schedule.interval.as_millis()).unwrap_or(Millis::MAX);
     let folder = schedule.folder.display();
-    let Some(age) = backups::find_newest_backup_time(&schedule.folder, now).map(|at| now - at) else {
+    let listed = backups::list_scheduled_backups(&schedule.folder);
+    let Some(age) = backups::find_newest_backup_of(&listed, now).map(|at| now - at) else {
         let next =
             "The first backup is made one second after the start of the server. If there is none, check the log.";
         return Finding::warning(ABOUT, format!("There is no backup in {folder} yet."), next);
@@ -131,7 +132,7 @@ pub fn check_backups(settings: &Settings, now: Millis) -> Finding {
             ..Finding::fine(ABOUT, message)
         };
     }
-    let future = backups::list_scheduled_backups(&schedule.folder).iter().filter(|one| one.is_dated_after(now)).count();
+    let future = listed.iter().filter(|one| one.is_dated_after(now)).count();
     if future > 0 {
         let next = "Find out when the clock was wrong, and delete these backups or rename them to their real time.";
         return Finding::warning(ABOUT, format!("{message} {future} are dated in the future and do not count."), next);

@@ -91,6 +91,8 @@ struct Details {
     location: Option<String>,
     scim_type: Option<ScimType>,
     params: Vec<(&'static str, String)>,
+    /// After how many seconds to try again, if it differs from the usual time of the reason.
+    retry_seconds: Option<u64>,
     log_detail: Option<String>,
 }
 
@@ -103,6 +105,7 @@ impl Error {
             location: None,
             scim_type: None,
             params: Vec::new(),
+            retry_seconds: None,
             log_detail: None,
         }))
     }
@@ -150,6 +153,13 @@ impl Error {
         self
     }
 
+    /// Replaces the usual time after which a client may try again.
+    #[must_use]
+    pub fn with_retry_seconds(mut self, seconds: u64) -> Self {
+        self.0.retry_seconds = Some(seconds);
+        self
+    }
+
     /// Replaces the `scimType`: an invalid path is `invalidPath` in a PATCH operation, and `invalidFilter` in a filter.
     #[must_use]
     pub fn as_scim_type(mut self, scim_type: ScimType) -> Self {
@@ -174,6 +184,9 @@ impl Error {
 
     /// After how many seconds a client may try again, if that can help.
     pub fn retry_seconds(&self) -> Option<u64> {
+        if self.0.retry_seconds.is_some() {
+            return self.0.retry_seconds;
+        }
         match self.reason() {
             Reason::DiskFull | Reason::DatabaseDamaged | Reason::DatabaseFileMissing | Reason::DatabaseFileReplaced => {
                 Some(60)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::clock;
 use crate::provisioning::feed;
 use crate::store::{Store, WorkOwner};
 
@@ -14,7 +15,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub async fn expire_events(store: Store) {
     loop {
         tokio::time::sleep(CHECK_INTERVAL).await;
-        loop {
+        while clock::find_start_doubt().is_none() {
             match store.write_as(WorkOwner::Background, feed::remove_expired_events).await {
                 Ok(true) => tokio::time::sleep(PAUSE).await,
                 Ok(false) => break,

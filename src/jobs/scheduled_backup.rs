@@ -75,7 +75,7 @@ fn first_wait(schedule: &BackupSchedule) -> Duration {
 fn make_backup(store: &Store, schedule: &BackupSchedule, stopping: &Arc<AtomicBool>) -> Result<(), BackupError> {
     let started = Instant::now();
     let now = clock::current_millis();
-    let folder = BackupFolder { path: &schedule.folder, keep: schedule.keep, with_log: schedule.with_log };
+    let folder = BackupFolder::of_schedule(schedule, clock::find_start_doubt().is_some());
     let (written, removed) = backups::write_backup_to_folder(store, &folder, now, stopping)?;
     let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(file = %written.path.display(), bytes = written.bytes, took_ms, removed, "backup completed");

@@ -105,6 +105,9 @@ pub fn find_credentials_by_id(at: &Snapshot<'_>, id: &str) -> Result<Option<Admi
 /// `NotFound`. `Invalid` names an invalid field. `Conflict` if no owner who can sign in would remain.
 pub fn update_admin(tx: &Tx<'_>, context: &AuditContext, changed: &Admin) -> Result<()> {
     let before = find_admin_by_id(tx, &changed.id)?;
+    if before.disabled_at.is_none() && changed.disabled_at.is_some() {
+        tx.allow_on_full_disk();
+    }
     let name = admin::check_name(&changed.name)?;
     let account = if changed.account.is_some() && changed.account == before.account {
         // An admin of a deleted account stays one, and must not get access to a later account with the same id.
@@ -136,6 +139,7 @@ pub fn update_admin(tx: &Tx<'_>, context: &AuditContext, changed: &Admin) -> Res
 /// # Errors
 /// `NotFound` if there is no admin with this id.
 pub fn set_password(tx: &Tx<'_>, context: &AuditContext, id: &str, digest: &str, except: Option<&str>) -> Result<()> {
+    tx.allow_on_full_disk();
     let found = find_admin_by_id(tx, id)?;
     check_power_over_role(tx, context, &found.role)?;
     rows::set_password(tx, id, digest)?;

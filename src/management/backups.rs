@@ -9,9 +9,11 @@ use serde_json::json;
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::audit_context::AuditContext;
+use crate::settings::BackupSchedule;
 use crate::store::engine::backup::scheduled;
 pub use crate::store::engine::backup::scheduled::{
-    ScheduledBackup, find_newest_time as find_newest_backup_time, list_backups as list_scheduled_backups,
+    ScheduledBackup, find_newest_of as find_newest_backup_of, find_newest_time as find_newest_backup_time,
+    list_backups as list_scheduled_backups,
 };
 pub use crate::store::engine::backup::{
     BackupError, BackupOptions, RestoreOptions, RestoreOutcome, WrittenBackup, restore_backup, write_backup,
@@ -30,6 +32,14 @@ pub struct BackupFolder<'f> {
     pub keep: usize,
     /// Whether backups contain the request log.
     pub with_log: bool,
+}
+
+impl<'f> BackupFolder<'f> {
+    /// The folder of the schedule. While the time is doubted, none is deleted: the names do not say which one is old.
+    pub fn of_schedule(schedule: &'f BackupSchedule, is_time_doubted: bool) -> Self {
+        let keep = if is_time_doubted { usize::MAX } else { schedule.keep };
+        Self { path: &schedule.folder, keep, with_log: schedule.with_log }
+    }
 }
 
 /// Writes a backup to the folder, named after `now`, and deletes the oldest backups until `keep` are left. Returns the

@@ -2,17 +2,24 @@
 
 use serde_json::json;
 
-use crate::clock::HeldLeap;
+use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::audit_context::AuditContext;
+use crate::scim::cursor::CursorSecret;
 pub use crate::store::StoreStatistics;
-use crate::store::Tx;
 use crate::store::tables::audit::{self, NewAuditEntry};
-use crate::store::tables::instance;
+use crate::store::tables::{events, instance};
+use crate::store::{Snapshot, Tx};
 
 pub use crate::store::tables::instance::{
-    ensure_cursor_secret, find_listen_url, get_configured_public_url, get_public_url, is_self_service_enabled,
+    find_listen_url, get_configured_public_url, get_public_url, is_self_service_enabled,
 };
+
+/// Returns the secret of cursors. `fresh` becomes it if there is none yet.
+pub fn ensure_cursor_secret(tx: &Tx<'_>, fresh: CursorSecret) -> Result<CursorSecret> {
+    tx.allow_on_full_disk();
+    instance::ensure_cursor_secret(tx, fresh)
+}
 
 /// Stores the URLs of a starting server, so that every command can print provisioning URLs: the URL on which it listens
 /// and, if one is set at startup, the public URL. Returns the public URL.
@@ -42,18 +49,15 @@ pub fn set_public_url(tx: &Tx<'_>, context: &AuditContext, url: &str) -> Result<
     audit::append_entry(tx, context, &entry)
 }
 
-/// Records that an operator accepted the time of the machine, which the server did not follow.
-pub fn record_accepted_clock(tx: &Tx<'_>, context: &AuditContext, leap: HeldLeap) -> Result<()> {
-    let after = Some(json!({"differenceSeconds": leap.difference / 1000}));
-    audit::append_entry(tx, context, &NewAuditEntry { action: "clock.accepted", after, ..NewAuditEntry::default() })
-}
-
 /// Enables or disables self-service: whether accounts may manage their own configurations. It takes effect with the
 /// commit.
 pub fn set_self_service(tx: &Tx<'_>, context: &AuditContext, on: bool) -> Result<()> {
     let before = instance::is_self_service_enabled(tx)?;
     if before == on {
         return Ok(());
+    }
+    if !on {
+        tx.allow_on_full_disk();
     }
     instance::set_self_service(tx, on)?;
     let entry = NewAuditEntry {
@@ -63,4 +67,47 @@ pub fn set_self_service(tx: &Tx<'_>, context: &AuditContext, on: bool) -> Result
         ..NewAuditEntry::default()
     };
     audit::append_entry(tx, context, &entry)
+}
+
+/// Stores the time of this write, for the next start.
+pub fn record_time(tx: &Tx<'_>) -> Result<()> {
+    tx.allow_on_full_disk();
+    instance::set_recorded_time(tx, tx.now)
+}
+
+/// Returns the last recorded time, or that of the newest event of a database in which none was recorded yet.
+pub fn find_recorded_time(at: &Snapshot<'_>) -> Result<Option<Millis>> {
+    Ok(match instance::find_recorded_time(at)? {
+        None => events::find_newest_time(at)?,
+        recorded => recorded,
+    })
+}
+
+/// Records that an admin accepted the time of the machine. `has_leap` is whether a leap was not followed: then the time of
+/// this write is still the one before it.
+pub fn record_acceptance(tx: &Tx<'_>, context: &AuditContext, difference: Millis, has_leap: bool) -> Result<()> {
+    tx.allow_on_full_disk();
+    if !has_leap {
+        record_time(tx)?;
+    }
+    let after = Some(json!({"differenceSeconds": difference / 1000}));
+    audit::append_entry(tx, context, &NewAuditEntry { action: "clock.accepted", after, ..NewAuditEntry::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[test]
+    fn the_recorded_time_is_that_of_the_last_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_server(folder.path()).unwrap();
+        let read = || store.read_inline(super::find_recorded_time).unwrap();
+        assert_eq!(read(), None, "a new database has no time");
+        store.write_blocking(|tx| record_acceptance(tx, &AuditContext::server(), 1_000, true)).unwrap();
+        assert_eq!(read(), None, "the time before a leap is not recorded");
+        let at = store.write_blocking(|tx| record_time(tx).map(|()| tx.now)).unwrap();
+        assert_eq!(read(), Some(at));
+    }
 }

@@ -78,6 +78,7 @@ pub fn disable_codes(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<()
 /// Stores the claim of an admin whose password was right. Returns until when codes are refused, in that case without a
 /// claim.
 pub fn start_claim(tx: &Tx<'_>, digest: &TokenDigest, admin: &str) -> Result<Option<Millis>> {
+    tx.allow_on_full_disk();
     let blocked = second_factor::read_wrong_codes(tx, admin)?.blocked_until.filter(|until| *until > tx.now);
     if blocked.is_none() {
         second_factor::insert_claim(tx, digest, admin, CLAIMS_MAX, tx.now - CLAIM_AGE_MAX)?;
@@ -118,6 +119,8 @@ pub enum CodeOutcome {
 /// Checks a code, and uses up the code and the claim if it is right. A wrong code counts for the admin: after
 /// [`WRONG_CODES_MAX`] all claims of the admin end, codes are refused for a time, and an entry is added to the audit log.
 pub fn redeem_code(tx: &Tx<'_>, context: &AuditContext, attempt: &CodeAttempt) -> Result<CodeOutcome> {
+    // An admin must be able to sign in and to delete. Without the count of wrong codes, codes could be tried out.
+    tx.allow_on_full_disk();
     let CodeAttempt { admin, claim, step, recovery } = attempt;
     if !is_live_claim(tx, claim, admin, tx.now)? {
         return Ok(CodeOutcome::PasswordRequired);

@@ -61,6 +61,7 @@ pub fn save_role(tx: &Tx<'_>, context: &AuditContext, role: &Role) -> Result<()>
 /// # Errors
 /// `NotFound`. 403 if it has a permission that the caller lacks. `Conflict` if it is assigned or built in.
 pub fn remove_role(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<()> {
+    tx.allow_on_full_disk();
     let found = find_role(tx, id)?;
     context.authority.check_power_over(found.permissions)?;
     if !rows::delete_role(tx, id)? {

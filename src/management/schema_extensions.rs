@@ -170,6 +170,7 @@ fn check_size(document: &Value) -> Result<String> {
 /// # Errors
 /// `NotFound`. `Conflict` if resources have values of it and `purge` is false. It can fail after its first change: run it with `Store::write`.
 pub fn delete_extension(tx: &Tx<'_>, context: &AuditContext, id: &str, urn: &str, purge: bool) -> Result<()> {
+    tx.allow_on_full_disk();
     let configuration = configurations::find_configuration(tx, &context.scope, id)?;
     let added = rows::list_extensions(tx, configuration.key)?;
     let Some(row) = added.iter().find(|row| row.id.eq_ignore_ascii_case(urn)) else {

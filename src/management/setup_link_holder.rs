@@ -98,6 +98,7 @@ pub fn create_token(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest, draf
 /// # Errors
 /// `NotFound` if there is no such link, or it has ended.
 pub fn finish_setup(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> Result<()> {
+    tx.allow_on_full_disk();
     let found = find_open_link(tx, digest, tx.now)?;
     end_link(tx, holder, &found)
 }

@@ -77,7 +77,8 @@ impl<'q> DirectoryQuery<'q> {
     }
 }
 
-/// Returns published users or groups, ordered by configuration.
+/// Returns published users or groups, ordered by configuration. Between two configurations it gives up a snapshot that is
+/// older than 100 ms.
 ///
 /// # Errors
 /// Errors of the store.
@@ -91,7 +92,13 @@ pub fn list_published(
     let (sources, next_source) = list_sources(at, scope, from)?;
     let mut items = Vec::new();
     let mut bytes = 0;
-    for source in sources {
+    for mut source in sources {
+        at.renew_if_due()?;
+        if at.was_renewed() {
+            // It may have been paused meanwhile, and has changes that are not published.
+            let Some(current) = directory::find_source_by_key(at, source.configuration)? else { continue };
+            source = current;
+        }
         let position = cursor
             .filter(|cursor| cursor.configuration == source.configuration)
             .and_then(|cursor| cursor.position.as_ref());

@@ -173,6 +173,7 @@ pub fn find_users(at: &Snapshot<'_>, account_scope: &AccountScope, text: &str) -
         if found.len() >= RESULTS_MAX {
             break;
         }
+        at.renew_if_due()?;
     }
     Ok(found)
 }
@@ -196,6 +197,7 @@ pub fn find_calls_mentioning(
     for source in list_active_sources(at, account_scope)?.into_iter().rev().take(SEARCHED_LOGS) {
         let calls = request_log::search_requests(at, source.configuration, texts, SEARCHED_CALLS, per_source)?;
         found.extend(calls.into_iter().map(|call| (source.clone(), call)));
+        at.renew_if_due()?;
     }
     found.sort_by(|(_, one), (_, other)| other.id.cmp(&one.id));
     found.truncate(limit);

@@ -25,6 +25,7 @@ pub use crate::store::engine::snapshot::{Snapshot, Tx};
 pub use crate::store::engine::statistics::StoreStatistics;
 pub(crate) use crate::store::engine::work_queue::WorkPermit;
 
+use rusqlite::Connection;
 use tokio::sync::watch;
 
 use crate::error::Result;
@@ -91,6 +92,30 @@ pub(crate) struct SharedState {
 }
 
 impl SharedState {
+    /// The state of a store that was just opened over this connection of the writer.
+    fn new(
+        files: DataFiles,
+        service: ServiceMonitor,
+        connection: &Connection,
+        queue_limit: usize,
+    ) -> std::result::Result<Self, OpenError> {
+        let failed = |error| OpenError::sqlite(&files.database, error);
+        Ok(Self {
+            log: LogMonitor::new(connection).map_err(failed)?,
+            scrub: ScrubMonitor::new(connection).map_err(failed)?,
+            files,
+            service,
+            queue: Arc::new(WriteQueue::new(queue_limit)),
+            has_foreign_pages: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            events: watch::Sender::new(0),
+            counters: statistics::WriterCounters::default(),
+            gate: SnapshotGate::default(),
+            quota_defaults: RwLock::new(database::read_quota_defaults(connection)),
+            recent_use: RecentUse::default(),
+        })
+    }
+
     /// Records damage. From then on writes are rejected, because an acknowledged write into a damaged file is worse than
     /// an error.
     fn report_damage(&self, what: &str) {
@@ -156,35 +181,32 @@ impl Store {
             lock = Some(files.lock()?);
         }
         let service = ServiceMonitor::new(&files);
-        if access == OpenMode::Serve {
-            service.prepare_opening(&files);
-        }
-        log_scan::refuse_damaged_log(&files, lock.as_ref())?;
-        let connection = database::open_database(&files, access)?;
-        let quota_defaults = database::read_quota_defaults(&connection);
-        let shared = Arc::new(SharedState {
-            files,
-            service,
-            queue: Arc::new(WriteQueue::new(queue_limit)),
-            has_foreign_pages: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
-            events: watch::Sender::new(0),
-            counters: statistics::WriterCounters::default(),
-            log: LogMonitor::new(&connection).map_err(|error| OpenError::sqlite(data_dir, error))?,
-            gate: SnapshotGate::default(),
-            scrub: ScrubMonitor::new(&connection).map_err(|error| OpenError::sqlite(data_dir, error))?,
-            quota_defaults: RwLock::new(quota_defaults),
-            recent_use: RecentUse::default(),
-        });
+        service.observe_disk();
+        let is_reserve_freed = access == OpenMode::Serve && service.prepare_opening();
+        let opened = log_scan::refuse_damaged_log(&files, lock.as_ref())
+            .and_then(|()| database::open_database(&files, access))
+            .inspect_err(|_| {
+                if is_reserve_freed {
+                    service.reoccupy_reserve();
+                }
+            });
+        let connection = opened?;
+        let shared = Arc::new(SharedState::new(files, service, &connection, queue_limit)?);
         if access == OpenMode::Serve {
             integrity::run_quick_check(&connection, &shared)?;
             integrity::check_schema(&connection, &shared)?;
+            shared.service.report_full_disk(&shared.files);
             shared.service.files.start(&shared.files);
             monitor::start_monitor(&shared)?;
         }
         let checkpointer = if access == OpenMode::Serve { Some(Checkpointer::start(&shared)?) } else { None };
-        Ok(Self {
-            writer: Arc::new(Writer::start(connection, Arc::clone(&shared), queue_limit, checkpointer)?),
+        let writer = Writer::start(connection, Arc::clone(&shared), queue_limit, checkpointer)?;
+        Ok(Self::with_writer(writer, shared, lock))
+    }
+
+    fn with_writer(writer: Writer, shared: Arc<SharedState>, lock: Option<ServerLock>) -> Self {
+        Self {
+            writer: Arc::new(writer),
             pool: Arc::new(ReaderPool::new(Arc::clone(&shared))),
             scans: Arc::new(WorkQueue::for_scans()),
             documents: Arc::new(WorkQueue::for_documents()),
@@ -192,7 +214,7 @@ impl Store {
             shared,
             lock: Arc::new(lock),
             scrubber: Arc::default(),
-        })
+        }
     }
 
     /// Runs `job` on the writer thread, in one transaction with the other queued writes, and returns its result after the

@@ -2,26 +2,18 @@
 //! writer and the checkpoints one by one, and decides what happens between them.
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use rusqlite::Connection;
-use tokio::sync::watch;
 
 use crate::store::engine::batch::WriterThread;
-use crate::store::engine::checkpointer::{Checkpointer, CheckpointerThread, LogMonitor};
+use crate::store::engine::checkpointer::{Checkpointer, CheckpointerThread};
 use crate::store::engine::files::DataFiles;
-use crate::store::engine::integrity::scrub::ScrubMonitor;
 use crate::store::engine::integrity::{CheckDepth, log_scan};
 use crate::store::engine::open_error::OpenError;
-use crate::store::engine::readers::ReaderPool;
 use crate::store::engine::service::monitor::ServiceMonitor;
-use crate::store::engine::snapshot_gate::SnapshotGate;
-use crate::store::engine::work_queue::WorkQueue;
-use crate::store::engine::write_queue::WriteQueue;
 use crate::store::engine::writer::{QUEUE_MAX, Writer};
-use crate::store::engine::{database, integrity, statistics};
-use crate::store::recent_use::RecentUse;
+use crate::store::engine::{database, integrity};
 use crate::store::{OpenMode, SharedState, Store};
 
 /// An open store, and its writer and checkpointer.
@@ -44,32 +36,11 @@ impl SimulatedStore {
         if let Some(detail) = integrity::find_first_problem(&connection).map_err(failed)? {
             return Err(OpenError::corrupt(data_dir, detail));
         }
-        let shared = Arc::new(SharedState {
-            service: ServiceMonitor::new(&files),
-            files,
-            queue: Arc::new(WriteQueue::new(QUEUE_MAX)),
-            has_foreign_pages: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
-            events: watch::Sender::new(0),
-            counters: statistics::WriterCounters::default(),
-            log: LogMonitor::new(&connection).map_err(failed)?,
-            gate: SnapshotGate::default(),
-            scrub: ScrubMonitor::new(&connection).map_err(failed)?,
-            quota_defaults: RwLock::new(database::read_quota_defaults(&connection)),
-            recent_use: RecentUse::default(),
-        });
+        let service = ServiceMonitor::new(&files);
+        let shared = Arc::new(SharedState::new(files, service, &connection, QUEUE_MAX)?);
         let (handle, checkpointer) = Checkpointer::without_thread(&shared);
         let (writer, thread) = Writer::without_thread(connection, &shared, handle);
-        let store = Store {
-            writer: Arc::new(writer),
-            pool: Arc::new(ReaderPool::new(Arc::clone(&shared))),
-            scans: Arc::new(WorkQueue::for_scans()),
-            documents: Arc::new(WorkQueue::for_documents()),
-            bulk_jobs: Arc::new(WorkQueue::for_bulk_jobs()),
-            shared,
-            lock: Arc::new(None),
-            scrubber: Arc::default(),
-        };
+        let store = Store::with_writer(writer, shared, None);
         Ok(Self { store, writer: thread, checkpointer })
     }
 

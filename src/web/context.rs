@@ -12,7 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::form_urlencoded;
 
+use crate::clock::{self, StartDoubt};
 use crate::error::{Reason, Result};
+use crate::management::instance;
+use crate::model::audit_context::AuditContext;
 use crate::scim::{json, percent};
 use crate::store::{Snapshot, Tx};
 use crate::web::blocking::read_blocking;
@@ -143,6 +146,20 @@ impl<E> RequestContext<E> {
         operation: impl FnMut(&Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         self.state.store.write_as(find_request_owner(&self.request), operation).await
+    }
+
+    /// Makes the server follow the time of the machine, because an admin accepts it: a leap, or the time at the start. It
+    /// has no effect if there is nothing to accept.
+    ///
+    /// # Errors
+    /// Errors of the store. Nothing is accepted then.
+    pub(super) async fn accept_machine_time(&self, context: AuditContext) -> Result<()> {
+        let (leap, doubt) = (clock::find_held_leap(), clock::find_start_doubt());
+        let difference = leap.map(|leap| leap.difference).or_else(|| doubt.map(StartDoubt::difference));
+        let Some(difference) = difference else { return Ok(()) };
+        self.write(move |tx| instance::record_acceptance(tx, &context, difference, leap.is_some())).await?;
+        clock::confirm_system_clock().log();
+        Ok(())
     }
 }
 

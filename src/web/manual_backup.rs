@@ -52,8 +52,7 @@ pub(super) async fn run_manual_backup(
 ) -> anyhow::Result<()> {
     let (source, stop) = (store.clone(), Arc::clone(&permit.0.stop));
     let write = move || {
-        let BackupSchedule { folder, keep, with_log, .. } = &schedule;
-        let folder = BackupFolder { path: folder, keep: *keep, with_log: *with_log };
+        let folder = BackupFolder::of_schedule(&schedule, clock::find_start_doubt().is_some());
         backups::write_backup_to_folder(&source, &folder, clock::current_millis(), &stop)
     };
     let (written, removed) = run_blocking(write).await?.inspect_err(|problem| {

@@ -22,12 +22,16 @@ struct ShiftedServer {
 
 impl ShiftedServer {
     fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), 0, &[])
+    }
+
+    /// Starts a server whose clock is shifted from the start, with its data in that folder.
+    fn start_in(folder: tempfile::TempDir, seconds: i64, flags: &[&str]) -> Self {
         let library = build_library(folder.path());
         let file = folder.path().join("shift");
-        fs::write(&file, "0").unwrap();
+        fs::write(&file, seconds.to_string()).unwrap();
         let environment = [("LD_PRELOAD", library.to_str().unwrap()), ("SHIFTED_CLOCK_FILE", file.to_str().unwrap())];
-        let app = App::start_in(&folder.path().join("data"), &[], &environment, &folder.path().join("log"));
+        let app = App::start_in(&folder.path().join("data"), flags, &environment, &folder.path().join("log"));
         Self { folder, app }
     }
 
@@ -134,4 +138,68 @@ fn small_corrections_are_followed_and_leaps_when_they_are_accepted() {
     let client = server.app.configuration("okta");
     let created = client.post("/Users", &json!({"userName": "after"})).answered(201).json;
     assert_eq!(year_of(created["meta"]["created"].as_str().unwrap()), year_of(&before));
+}
+
+/// Files of scheduled backups in a folder.
+fn count_backups(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    entries.filter(|name| name.to_string_lossy().starts_with("rollcall-")).count()
+}
+
+#[test]
+fn a_clock_that_is_wrong_at_the_start_deletes_nothing_until_it_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let backups = folder.path().join("backups");
+    let flags =
+        ["--backup-dir", backups.to_str().unwrap(), "--backup-every", "1h", "--backup-keep", "1"].map(str::to_owned);
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let server = ShiftedServer::start_in(folder, 0, &[]);
+    assert_eq!(server.clock()["recordedAt"], Value::Null);
+    // The time of an event counts until the first time is recorded.
+    server.app.configuration("okta");
+    let ShiftedServer { folder, mut app } = server;
+    app.terminate();
+    // Old backups; the new one would make them surplus.
+    fs::create_dir(&backups).unwrap();
+    for day in 1..=3 {
+        fs::write(backups.join(format!("rollcall-2026010{day}T000000Z.db")), "an older one").unwrap();
+        let old = fs::File::options().write(true).open(backups.join(format!("rollcall-2026010{day}T000000Z.db")));
+        old.unwrap()
+            .set_modified(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_hours(490_000))
+            .unwrap();
+    }
+    let server = ShiftedServer::start_in(folder, 100 * DAY, &flags);
+    let clock = server.clock();
+    assert!(clock["recordedAt"].is_string() && clock["differenceSeconds"] == Value::Null, "{clock}");
+    wait_until("a backup is made", || count_backups(&backups) == 4);
+    assert!(server.log().contains("does not match the last recorded time"));
+    let mut owner = Browser::owner(&server.app);
+    let page = owner.get("/settings/doctor");
+    assert!(page.contains("after the last recorded time"), "{}", page.text);
+    // Ordinary work goes on.
+    let client = server.app.configuration("okta");
+    client.post("/Users", &json!({"userName": "during"})).answered(201);
+    // A doubted time is not recorded: after another start it is doubted again.
+    let ShiftedServer { folder, mut app } = server;
+    app.terminate();
+    let server = ShiftedServer::start_in(folder, 100 * DAY, &flags);
+    assert_eq!(server.clock()["recordedAt"], clock["recordedAt"]);
+    owner = Browser::owner(&server.app);
+    owner.get("/settings/doctor");
+    owner.submit("/settings/doctor/clock", &[]).answered(200);
+    assert_eq!(server.clock()["recordedAt"], Value::Null);
+    assert!(!owner.get("/settings/doctor").contains("after the last recorded time"));
+    // The accepted time is recorded.
+    let ShiftedServer { folder, mut app } = server;
+    app.terminate();
+    let server = ShiftedServer::start_in(folder, 100 * DAY, &flags);
+    assert_eq!(server.clock()["recordedAt"], Value::Null);
+    wait_until("the surplus is deleted", || count_backups(&backups) == 1);
+    // An earlier time than the recorded one is doubted, too, until the clock matches the records.
+    let ShiftedServer { folder, mut app } = server;
+    app.terminate();
+    let server = ShiftedServer::start_in(folder, 99 * DAY, &[]);
+    assert!(server.clock()["recordedAt"].is_string());
+    server.shift(100 * DAY + 60);
+    wait_until("the right time is followed", || server.clock()["recordedAt"] == Value::Null);
 }

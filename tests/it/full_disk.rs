@@ -6,8 +6,12 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::app::{App, Client, Request, wait_until};
+use crate::caller::{CONFIGURATIONS, Caller};
+use crate::portal::browser::Browser;
 use crate::sample::{user, user_with};
 
+const BADGE: &str = "urn:example:params:scim:schemas:Badge:1.0:User";
+const KEYS: &str = "/directory/resources/v1/api-keys";
 /// Runs a command with a file system of 12 MiB on the folder, which only that command sees.
 const ON_A_SMALL_DISK: &str = r#"mount -t tmpfs -o size=12m,mode=0700 none "$1" || exit 1; shift; exec "$@""#;
 
@@ -69,9 +73,10 @@ fn a_full_disk_refuses_writes_and_recovers_by_itself() {
     assert!(!again.header("retry-after").is_empty());
     let readiness = || Request::new(app.address, "GET", "/readyz").send();
     assert!(String::from_utf8_lossy(&readiness().answer.body).contains("disk_full"));
-    // Deletions use the reserve.
-    for user in &users[..5] {
-        client.delete(&format!("/Users/{user}")).answered(204);
+    // Deletions use the reserve, and other writes must not use what is left of it.
+    for victim in &users[..5] {
+        client.post("/Users", &user("eats the reserve")).refused(507, "");
+        client.delete(&format!("/Users/{victim}")).answered(204);
         stored -= 1;
     }
     std::fs::remove_file(&ballast).unwrap();
@@ -85,6 +90,28 @@ fn a_full_disk_refuses_writes_and_recovers_by_itself() {
 /// Lets the server start only after the disk was filled to the last byte, as at a restart on a full disk.
 const ON_A_FILLED_DISK: &str = r#"mount -t tmpfs -o size=24m,mode=0700 none "$1" || exit 1
 cp -a "$2" "$1/data"; cat /dev/zero > "$1/ballast" 2>/dev/null; shift 2; exec "$@""#;
+
+#[test]
+fn a_deletion_that_finds_the_disk_full_runs_again_with_the_reserve() {
+    let mount = tempfile::tempdir().unwrap();
+    if !can_mount(mount.path()) {
+        println!("skipped: this machine does not let the test mount a file system");
+        return;
+    }
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", ON_A_SMALL_DISK, "sh"]).arg(mount.path());
+    let data = mount.path().join("data");
+    let app = App::start_through(command, &data);
+    let client = configuration(&app, &data);
+    let users: Vec<String> = (0..20).map(|number| client.created("/Users", &user(&format!("u{number}")))).collect();
+    wait_until("there is a reserve", || seen_by(&app, &data.join("rollcall.reserve")).exists());
+    let mut ballast = std::fs::File::create(seen_by(&app, &mount.path().join("ballast"))).unwrap();
+    while std::io::Write::write_all(&mut ballast, &[0; 4_096]).is_ok() {}
+    for user in &users {
+        client.delete(&format!("/Users/{user}")).answered(204);
+    }
+    assert_eq!(client.count("/Users"), 0);
+}
 
 #[test]
 fn a_start_on_a_full_disk_serves_reads_and_deletions() {
@@ -119,3 +146,95 @@ fn a_start_on_a_full_disk_serves_reads_and_deletions() {
     wait_until("the disk has space", || readiness().status == 200);
     client.created("/Users", &user("after"));
 }
+
+/// Like [`ON_A_FILLED_DISK`], but 2 MiB are free, and the reserve of 3 MiB is not there: it was released before.
+const ON_A_DISK_WITH_A_REST: &str = r#"mount -t tmpfs -o size=24m,mode=0700 none "$1" || exit 1
+cp -a "$2" "$1/data"; rm -f "$1/data/rollcall.reserve"; dd if=/dev/zero of="$1/rest" bs=1M count=2 2>/dev/null
+cat /dev/zero > "$1/ballast" 2>/dev/null; rm "$1/rest"; shift 2; exec "$@""#;
+
+#[test]
+fn after_a_restart_the_rest_of_the_reserve_is_for_writes_that_free_space_or_end_a_right() {
+    let mount = tempfile::tempdir().unwrap();
+    if !can_mount(mount.path()) {
+        println!("skipped: this machine does not let the test mount a file system");
+        return;
+    }
+    let earlier = tempfile::tempdir().unwrap();
+    let mut app = App::start(earlier.path());
+    let (client, operator) = (app.configuration("other"), app.operator());
+    let users: Vec<String> = (0..3).map(|number| client.created("/Users", &user(&format!("u{number}")))).collect();
+    let base = format!("{CONFIGURATIONS}/{}", client.id);
+    let attribute = json!({"name": "badge", "type": "string", "multiValued": false, "required": false});
+    let schema = json!({"id": BADGE, "name": "Badge", "attributes": [attribute]});
+    operator.post(&format!("{base}/schemas"), &json!({"resourceType": "User", "schema": schema})).answered(201);
+    let links = format!("{base}/links");
+    let link = operator.post(&links, &json!({"provider": "okta"})).answered(201).text("id");
+    let key = operator.post(KEYS, &json!({"name": "one"})).answered(201).text("clientId");
+    let token = operator.get(&format!("{base}/tokens")).answered(200).json;
+    let token = token["items"][0]["id"].as_str().unwrap().to_owned();
+    let mut owner = Browser::owner(&app);
+    let other = Browser::owner(&app).email;
+    let admins = owner.get("/settings/people");
+    let row = admins.text.split("<tr>").find(|row| row.contains(&other)).unwrap();
+    let page = row.split("href=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    app.terminate();
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", ON_A_DISK_WITH_A_REST, "sh"]).arg(mount.path()).arg(earlier.path());
+    let app = App::start_through(command, &mount.path().join("data"));
+    let (client, operator) = (client.at(app.address), Caller { address: app.address, ..operator });
+    let sign_in_as = |email: &str| {
+        let mut browser = Browser::anonymous(&app);
+        email.clone_into(&mut browser.email);
+        let page = browser.sign_in();
+        (browser, page.status)
+    };
+    for number in 0..20 {
+        client.post("/Users", &user(&format!("refused{number}"))).refused(507, "");
+    }
+    assert_eq!(operator.post(&links, &json!({"provider": "okta"})).status, 507);
+    client.delete(&format!("/Users/{}", users[0])).answered(204);
+    for path in [format!("{base}/schemas/{BADGE}"), format!("{links}/{link}"), format!("{KEYS}/{key}")] {
+        operator.delete(&path).answered(204);
+    }
+    let (mut owner, status) = sign_in_as(&owner.email);
+    assert_eq!(status, 200);
+    owner.submit(&format!("{page}/active"), &[("active", "off")]).answered(200);
+    assert_eq!(sign_in_as(&other).1, 401);
+    owner.submit("/logout", &[]).answered(200);
+    operator.delete(&format!("{base}/tokens/{token}")).answered(204);
+    assert_eq!(client.get("/Users").status, 401);
+}
+
+#[test]
+fn an_upgrade_on_a_full_disk_is_refused_with_the_space_it_needs_and_changes_nothing() {
+    let mount = tempfile::tempdir().unwrap();
+    if !can_mount(mount.path()) {
+        println!("skipped: this machine does not let the test mount a file system");
+        return;
+    }
+    let old = crate::upgrade::old_data("");
+    // The database is not the file of the disk, so what the server leaves is copied out after its end.
+    let left = tempfile::tempdir().unwrap();
+    let script = format!(
+        r#"{ON_A_FILLED_DISK_PART}
+"$@"; code=$?; cp -a "$data" "$out"; exit $code"#
+    );
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", &script, "sh"]).arg(mount.path()).arg(old.path()).arg(left.path());
+    command.arg(env!("CARGO_BIN_EXE_rollcall")).args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
+    let output = command.arg(mount.path().join("data")).output().unwrap();
+    let (said, path) = (String::from_utf8_lossy(&output.stderr), mount.path().join("data/rollcall.db"));
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains(&format!("{} must be upgraded, which needs ", path.display())), "{said}");
+    assert!(said.contains(" bytes of free space") && said.contains(" bytes are free"), "{said}");
+    // On a disk with space the same files are upgraded.
+    let data = left.path().join("data");
+    let names: Vec<_> = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|name| name.to_string_lossy().contains("before-v")), "{names:?}");
+    let app = App::start(&data);
+    assert_eq!(crate::upgrade::client(&app).count("/Users"), 3);
+}
+
+/// Fills the disk as [`ON_A_FILLED_DISK`] does, and leaves the command line of the server.
+const ON_A_FILLED_DISK_PART: &str = r#"mount -t tmpfs -o size=24m,mode=0700 none "$1" || exit 1
+data="$1/data"; out="$3"; cp -a "$2" "$data"; cat /dev/zero > "$1/ballast" 2>/dev/null; shift 3"#;

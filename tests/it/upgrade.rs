@@ -22,7 +22,7 @@ const CONFIGURATION: &str = "01a20290-5cc2-7685-ae9b-226ef8db176e";
 const KILLS: u32 = 20;
 
 /// A data folder with a database of step 1; `more` is additional SQL.
-fn old_data(more: &str) -> tempfile::TempDir {
+pub(crate) fn old_data(more: &str) -> tempfile::TempDir {
     let data = tempfile::tempdir().unwrap();
     let file = data.path().join("rollcall.db");
     let old = crate::app::open_database(&file);
@@ -36,7 +36,7 @@ fn old_data(more: &str) -> tempfile::TempDir {
     data
 }
 
-fn client(app: &App) -> Client {
+pub(crate) fn client(app: &App) -> Client {
     let base = format!("/directory/resources/scim/v2.0/{CONFIGURATION}");
     let token = format!("rct_{}", "G".repeat(43));
     Client { address: app.address, id: CONFIGURATION.to_owned(), token, url: base.clone(), base }

@@ -59,6 +59,8 @@ pub(crate) struct WriterThread {
     is_repeating: bool,
     /// Whether the log may contain a transaction whose commit failed.
     has_failed_commit: bool,
+    /// Whether the last batch freed the reserve of a full disk.
+    has_freed_reserve: bool,
 }
 
 /// The end of the queue that the writer holds. When the thread ends, also by a panic, queued writes get an error.
@@ -85,6 +87,13 @@ enum BatchOutcome {
     Aborted(usize),
     /// Rolled back, or outcome unknown, because of a database error.
     Failed(BatchFailure),
+}
+
+impl BatchOutcome {
+    /// Whether nothing was changed, and the full disk can be the cause.
+    fn is_rolled_back_on_full_disk(&self) -> bool {
+        matches!(self, Self::Aborted(_) | Self::Failed(BatchFailure::DiskFull))
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -124,6 +133,7 @@ impl WriterThread {
             last_used: None,
             is_repeating: false,
             has_failed_commit: false,
+            has_freed_reserve: false,
         }
     }
 
@@ -180,6 +190,10 @@ impl WriterThread {
         let mut outcome = self.run_batch(&mut batch);
         self.has_concurrent_writes = batch.len() > 1;
         self.is_repeating = true;
+        // The writes that free space run again, with the reserve. The others are refused now.
+        if std::mem::take(&mut self.has_freed_reserve) && outcome.is_rolled_back_on_full_disk() {
+            outcome = self.run_batch(&mut batch);
+        }
         while let BatchOutcome::Aborted(failed) = outcome {
             let failure = BatchFailure::Unusable.to_error();
             self.send_result(batch.remove(failed), WriteVerdict::Failed(failure));
@@ -237,7 +251,7 @@ impl WriterThread {
         });
         let observed = ObservedFailures::take_observed();
         if observed.disk_full {
-            self.shared.service.record_full_disk(&self.shared.files);
+            self.has_freed_reserve = self.shared.service.record_full_disk(&self.shared.files);
         }
         let outcome = if self.has_failed_commit && !self.overwrite_failed_commit() && !observed.disk_full {
             BatchOutcome::Failed(BatchFailure::Unknown)

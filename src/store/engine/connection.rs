@@ -90,11 +90,19 @@ pub(crate) fn detect_replication(path: &Path) -> bool {
 /// Whether Litestream has replicated this database. Reads the database file only: nothing is recovered from the log, and
 /// the index of the log stays as it is.
 pub(crate) fn was_replicated(path: &Path) -> bool {
+    open_file_only(path).and_then(|connection| foreign_objects::is_replicated(&connection)).unwrap_or(false)
+}
+
+/// Returns the schema version in the database file, which may be older than that of the log. It needs no space on the disk.
+pub(crate) fn read_file_version(path: &Path) -> Option<i32> {
+    open_file_only(path).and_then(|connection| upgrade::read_version(&connection)).ok()
+}
+
+/// Opens the database file without its log.
+fn open_file_only(path: &Path) -> rusqlite::Result<Connection> {
     let name = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
     let uri = format!("file:{name}?immutable=1");
     Connection::open_with_flags_and_vfs(uri, reader_flags() | OpenFlags::SQLITE_OPEN_URI, c"unix")
-        .and_then(|connection| foreign_objects::is_replicated(&connection))
-        .unwrap_or(false)
 }
 
 /// Opens a connection for writing. With `synchronous=FULL` an acknowledged write survives a power failure.

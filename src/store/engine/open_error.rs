@@ -97,14 +97,30 @@ pub enum OpenError {
         marker: PathBuf,
     },
     /// The disk is full.
-    #[error("cannot open {path}: the disk is full ({free} bytes are free): free some space; {source}")]
+    #[error(
+        "cannot open {path}: the disk is full ({free} bytes are free, {needed} are needed): free some space; {source}"
+    )]
     DiskFull {
         /// The database.
         path: PathBuf,
         /// Free bytes of its disk.
         free: u64,
+        /// Bytes that an open database needs.
+        needed: u64,
         /// The SQLite error.
         source: rusqlite::Error,
+    },
+    /// The disk has too little space for an upgrade. The database is unchanged.
+    #[error(
+        "{path} must be upgraded, which needs {needed} bytes of free space for a backup and the changes, but only {free} bytes are free: free some space, or start the program version before. The database was left unchanged"
+    )]
+    NoSpaceForUpgrade {
+        /// The database.
+        path: PathBuf,
+        /// Free bytes of its disk.
+        free: u64,
+        /// Bytes that the upgrade needs.
+        needed: u64,
     },
     /// The backup before an upgrade failed. The database is unchanged.
     #[error("{path} must be upgraded, but the backup before the upgrade failed: {why}. The file was left unchanged")]
@@ -157,7 +173,7 @@ impl OpenError {
             _ if is_damage(&source) => Self::corrupt(path, describe_damage(&source)),
             _ => match DiskSpace::read(path.parent().unwrap_or(path)) {
                 Some(space) if space.is_exhausted() => {
-                    Self::DiskFull { path: path.to_owned(), free: space.free, source }
+                    Self::DiskFull { path: path.to_owned(), free: space.free, needed: space.opening_bytes(), source }
                 }
                 _ => Self::Sqlite { path: path.to_owned(), source },
             },

@@ -74,7 +74,10 @@ impl<'c> Snapshot<'c> {
 
     /// Replaces a view that is older than 100 ms by a newer one, so that the write-ahead log can start again. The caller
     /// has no active statement, and what it has read may have changed.
-    pub(in crate::store) fn renew_if_due(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// The gate of the snapshots stays closed until the read must end.
+    pub fn renew_if_due(&self) -> Result<()> {
         self.scan.map_or(Ok(()), |scan| scan.renew_if_due(self.connection))
     }
 

@@ -39,6 +39,8 @@ pub(crate) const ACCOUNT_WAITING_MAX: usize = 128;
 pub(crate) const MANAGEMENT_WAITING_MAX: usize = 1_024;
 /// How long work may wait. After that time the client has timed out or will retry.
 pub(crate) const WAIT_MAX: Duration = Duration::from_secs(10);
+/// `Retry-After` of work that waited for the longest time without a turn: an immediate repetition would only make the queue longer.
+const WAITED_RETRY_SECONDS: u64 = 5;
 /// Bulk requests of an account, and of one of its configurations, that run at the same time.
 pub(crate) const BULK_JOBS_AT_ONCE: usize = 2;
 /// Bulk requests of a configuration that may wait. Their bodies are not read yet.
@@ -141,7 +143,7 @@ impl WorkQueue {
         Self::start_waiting(queue);
         match timeout(queue.limits.wait_max, receiver).await {
             Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Error::new(queue.limits.timeout)),
+            _ => Err(Error::new(queue.limits.timeout).with_retry_seconds(WAITED_RETRY_SECONDS)),
         }
     }
 

@@ -118,47 +118,98 @@ pub struct AuditLimit {
 /// Bytes of an entry without its values, approximately.
 const ENTRY_BYTES: usize = 500;
 
-/// Returns the entries up to the limit, newest first, and whether the bytes ended the list, so that more follow.
-pub fn list_entries(at: &Snapshot<'_>, query: &AuditQuery, limit: AuditLimit) -> Result<(Vec<AuditEntry>, bool)> {
-    // The query plan depends on the filter: one index for a configuration, another for an account, otherwise the table.
-    // The index has the ids of accounts, and the key excludes an earlier account with the same id.
-    let scope = match (&query.configuration_id, &query.account) {
-        (Some(_), _) => "configuration_id = :configuration AND (:account_id IS NULL OR account_id = :account_id)",
-        (None, Some(_)) => "account_id = :account_id AND :configuration IS NULL",
-        (None, None) => ":account_id IS NULL AND :configuration IS NULL",
-    };
-    let sql = format!(
-        "SELECT entry, at, actor_kind, actor_id, actor_name, address, request_id, account_id, configuration_id,
-                action, subject_id, before, after
-         FROM audit
-         WHERE {scope} AND (:account IS NULL OR account = :account) AND entry < ifnull(:before, 9223372036854775807)
-           AND (:actor IS NULL OR actor_id = :actor OR actor_name = :actor)
-           AND (:action IS NULL OR action = :action OR substr(action, 1, length(:action) + 1) = :action || '.')
-           AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at < :until)
-         ORDER BY entry DESC LIMIT :limit"
-    );
-    let parameters = named_params! {
-        ":account_id": query.account.as_ref().map(AccountFilter::id),
-        ":account": query.account.as_ref().and_then(AccountFilter::key),
-        ":configuration": query.configuration_id,
-        ":before": query.before,
-        ":actor": query.actor,
-        ":action": query.action,
-        ":since": query.since,
-        ":until": query.until,
-        ":limit": limit.count,
-    };
-    let mut statement = at.prepare(&sql)?;
-    let mut rows = statement.query(parameters)?;
-    let (mut found, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
-        bytes += ENTRY_BYTES + measure_text(row, "before")? + measure_text(row, "after")?;
-        if bytes > limit.bytes && !found.is_empty() {
-            return Ok((found, true));
-        }
-        found.push(read_entry(row)?);
+/// Entries that are scanned in one statement, after which a scan can give up its snapshot: some 10 ms.
+const SCANNED_PER_STEP: i64 = 4_096;
+
+impl AuditQuery {
+    /// Whether the scan may skip entries. Those of a configuration or an account are found by an index.
+    fn skips_entries(&self) -> bool {
+        self.actor.is_some() || self.action.is_some() || self.since.is_some() || self.until.is_some()
     }
-    Ok((found, false))
+}
+
+/// Returns the entries up to the limit, newest first, and whether the bytes ended the list, so that more follow.
+///
+/// A scan that skips entries reads them in steps, between which it gives up a snapshot that is older than 100 ms.
+pub fn list_entries(at: &Snapshot<'_>, query: &AuditQuery, limit: AuditLimit) -> Result<(Vec<AuditEntry>, bool)> {
+    let mut page = AuditRows { limit, found: Vec::new(), bytes: 0 };
+    if !query.skips_entries() {
+        let is_cut = page.read_range(at, query, (0, query.before))?;
+        return Ok((page.found, is_cut));
+    }
+    let newest = at.find_value::<Option<i64>>("SELECT max(entry) FROM audit", [])?.flatten().unwrap_or_default();
+    let mut end = query.before.unwrap_or(i64::MAX).min(newest.saturating_add(1));
+    while end > 0 && page.has_room() {
+        let start = (end - SCANNED_PER_STEP).max(0);
+        if page.read_range(at, query, (start, Some(end)))? {
+            return Ok((page.found, true));
+        }
+        end = start;
+        at.renew_if_due()?;
+    }
+    Ok((page.found, false))
+}
+
+/// The entries of a page while they are read.
+struct AuditRows {
+    limit: AuditLimit,
+    found: Vec<AuditEntry>,
+    bytes: usize,
+}
+
+impl AuditRows {
+    fn has_room(&self) -> bool {
+        self.missing() > 0
+    }
+
+    /// How many more entries the page may have.
+    fn missing(&self) -> u32 {
+        self.limit.count.saturating_sub(u32::try_from(self.found.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Adds the entries of the query with numbers from `start` up to `end`. Returns whether the bytes ended the page.
+    fn read_range(&mut self, at: &Snapshot<'_>, query: &AuditQuery, (start, end): (i64, Option<i64>)) -> Result<bool> {
+        // The query plan depends on the filter: one index for a configuration, another for an account, otherwise the table.
+        // The index has the ids of accounts, and the key excludes an earlier account with the same id.
+        let scope = match (&query.configuration_id, &query.account) {
+            (Some(_), _) => "configuration_id = :configuration AND (:account_id IS NULL OR account_id = :account_id)",
+            (None, Some(_)) => "account_id = :account_id AND :configuration IS NULL",
+            (None, None) => ":account_id IS NULL AND :configuration IS NULL",
+        };
+        let sql = format!(
+            "SELECT entry, at, actor_kind, actor_id, actor_name, address, request_id, account_id, configuration_id,
+                    action, subject_id, before, after
+             FROM audit
+             WHERE {scope} AND (:account IS NULL OR account = :account) AND entry >= :start
+               AND entry < ifnull(:end, 9223372036854775807)
+               AND (:actor IS NULL OR actor_id = :actor OR actor_name = :actor)
+               AND (:action IS NULL OR action = :action OR substr(action, 1, length(:action) + 1) = :action || '.')
+               AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at < :until)
+             ORDER BY entry DESC LIMIT :limit"
+        );
+        let parameters = named_params! {
+            ":account_id": query.account.as_ref().map(AccountFilter::id),
+            ":account": query.account.as_ref().and_then(AccountFilter::key),
+            ":configuration": query.configuration_id,
+            ":start": start,
+            ":end": end,
+            ":actor": query.actor,
+            ":action": query.action,
+            ":since": query.since,
+            ":until": query.until,
+            ":limit": self.missing(),
+        };
+        let mut statement = at.prepare(&sql)?;
+        let mut rows = statement.query(parameters)?;
+        while let Some(row) = rows.next()? {
+            self.bytes += ENTRY_BYTES + measure_text(row, "before")? + measure_text(row, "after")?;
+            if self.bytes > self.limit.bytes && !self.found.is_empty() {
+                return Ok(true);
+            }
+            self.found.push(read_entry(row)?);
+        }
+        Ok(false)
+    }
 }
 
 /// The length of a text column, 0 for NULL.

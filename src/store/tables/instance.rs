@@ -18,6 +18,7 @@ const SETUP_CODE: &str = "setup_code";
 const SELF_SERVICE: &str = "self_service";
 const CURSOR_SECRET: &str = "cursor_secret";
 const QUOTA_DEFAULTS: &str = "quota_defaults";
+const RECORDED_TIME: &str = "recorded_time";
 const LOG_LEFT_OUT: &str = "request_log_left_out";
 
 /// Returns the value of the key.
@@ -115,6 +116,18 @@ pub fn ensure_cursor_secret(tx: &Tx<'_>, fresh: CursorSecret) -> Result<CursorSe
     }
     set_value(tx, CURSOR_SECRET, &URL_SAFE_NO_PAD.encode(fresh))?;
     Ok(fresh)
+}
+
+/// Stores a time, with which the clock at the next start is compared.
+pub fn set_recorded_time(tx: &Tx<'_>, at: Millis) -> Result<()> {
+    set_value(tx, RECORDED_TIME, &at.to_string())
+}
+
+/// Returns the stored time.
+pub fn find_recorded_time(at: &Snapshot<'_>) -> Result<Option<Millis>> {
+    let stored = get_value(at, RECORDED_TIME)?;
+    let read = |text: String| text.parse().map_err(|problem| Error::undecodable("the recorded time", problem));
+    stored.map(read).transpose()
 }
 
 /// Returns the limits of configurations and accounts without limits of their own, as the last server stored them.

@@ -18,6 +18,10 @@ use crate::store::{Snapshot, Tx};
 const SCANNED_ROWS_MAX: u32 = 10_000;
 /// The same limit for a text search in the bodies, which reads complete rows.
 const SCANNED_BODIES_MAX: u32 = 4_000;
+/// Rows that are scanned in one statement, after which a scan can give up its snapshot.
+const SCANNED_ROWS_PER_STEP: u32 = 2_048;
+/// The same for rows whose bodies are unpacked.
+const SCANNED_BODIES_PER_STEP: u32 = 128;
 
 /// Selects the rows to list.
 #[derive(Debug, Clone, Default)]
@@ -146,43 +150,93 @@ const CALL_BYTES: usize = 500;
 
 /// Returns a page up to the limit, newest first. If the filter matches few rows, or the rows are large, a page can have fewer
 /// rows and still be followed by another.
+///
+/// A scan that skips rows reads them in steps, between which it gives up a snapshot that is older than 100 ms. A step needs
+/// less than that: 2,048 rows, or 128 rows whose bodies of at most 64 KiB are unpacked and searched.
 pub fn list_requests(
     at: &Snapshot<'_>,
     configuration: i64,
     query: &RequestLogQuery,
     limit: RequestLogLimit,
 ) -> Result<RequestLogPage> {
-    let end = find_scan_end(at, configuration, query)?;
-    let from = [end.as_deref(), query.from.as_deref()].into_iter().flatten().max().unwrap_or_default();
-    let parameters = named_params! {
-        ":configuration": configuration,
-        ":from": from,
-        ":before": query.before,
-        ":status_min": query.status_min,
-        ":status_max": query.status_max,
-        ":failed": query.failed,
-        ":method": query.method,
-        ":resource": query.resource,
-        ":text": query.text,
-        ":everywhere": query.search_content,
-        ":limit": i64::from(limit.count) + 1,
+    let mut page = PageRows::new(limit);
+    let reads_bodies = query.text.is_some() && query.search_content;
+    let (scanned_max, step) = match (query.skips_rows(), reads_bodies) {
+        (false, _) => return page.read_range(at, configuration, query, None).map(|()| page.finish(None)),
+        (true, false) => (SCANNED_ROWS_MAX, SCANNED_ROWS_PER_STEP),
+        (true, true) => (SCANNED_BODIES_MAX, SCANNED_BODIES_PER_STEP),
     };
-    let most = usize::try_from(limit.count).unwrap_or(usize::MAX);
-    let mut statement = at.prepare(&build_page_sql(query))?;
-    let mut rows = statement.query(parameters)?;
-    let (mut calls, mut bytes, mut has_more): (Vec<LoggedCall>, _, _) = (Vec::new(), 0, false);
-    while let Some(row) = rows.next()? {
-        let call = read_request(row)?;
-        bytes += CALL_BYTES + call.path.len() + call.detail.as_ref().map_or(0, String::len);
-        has_more = calls.len() >= most || (bytes > limit.bytes && !calls.is_empty());
-        if has_more {
-            break;
+    let (mut query, mut scanned) = (query.clone(), 0);
+    loop {
+        let rows = step.min(scanned_max - scanned);
+        let end = find_scan_end(at, configuration, query.before.as_deref(), rows)?;
+        page.read_range(at, configuration, &query, end.as_deref())?;
+        scanned += rows;
+        let end = end.filter(|end| query.from.as_ref().is_none_or(|from| end > from));
+        if page.has_more || end.is_none() || scanned >= scanned_max {
+            return Ok(page.finish(end));
         }
-        calls.push(call);
+        query.before = end;
+        at.renew_if_due()?;
     }
-    let end = end.filter(|end| query.from.as_ref().is_none_or(|from| end > from));
-    let next = if has_more { calls.last().map(|last| last.id.clone()) } else { end };
-    Ok(RequestLogPage { calls, next })
+}
+
+/// The rows of a page while they are read.
+struct PageRows {
+    limit: RequestLogLimit,
+    calls: Vec<LoggedCall>,
+    bytes: usize,
+    /// Whether the page is full, and a further row matches.
+    has_more: bool,
+}
+
+impl PageRows {
+    fn new(limit: RequestLogLimit) -> Self {
+        Self { limit, calls: Vec::new(), bytes: 0, has_more: false }
+    }
+
+    /// Adds the matching rows of the query, from this id on, until the page is full.
+    fn read_range(
+        &mut self,
+        at: &Snapshot<'_>,
+        configuration: i64,
+        query: &RequestLogQuery,
+        end: Option<&str>,
+    ) -> Result<()> {
+        let most = usize::try_from(self.limit.count).unwrap_or(usize::MAX);
+        let from = [end, query.from.as_deref()].into_iter().flatten().max().unwrap_or_default();
+        let parameters = named_params! {
+            ":configuration": configuration,
+            ":from": from,
+            ":before": query.before,
+            ":status_min": query.status_min,
+            ":status_max": query.status_max,
+            ":failed": query.failed,
+            ":method": query.method,
+            ":resource": query.resource,
+            ":text": query.text,
+            ":everywhere": query.search_content,
+            ":limit": i64::try_from(most.saturating_sub(self.calls.len())).unwrap_or(i64::MAX).saturating_add(1),
+        };
+        let mut statement = at.prepare(&build_page_sql(query))?;
+        let mut rows = statement.query(parameters)?;
+        while let Some(row) = rows.next()? {
+            let call = read_request(row)?;
+            self.bytes += CALL_BYTES + call.path.len() + call.detail.as_ref().map_or(0, String::len);
+            self.has_more = self.calls.len() >= most || (self.bytes > self.limit.bytes && !self.calls.is_empty());
+            if self.has_more {
+                break;
+            }
+            self.calls.push(call);
+        }
+        Ok(())
+    }
+
+    /// The page, which is followed by another after its last row or after `end`.
+    fn finish(self, end: Option<String>) -> RequestLogPage {
+        let next = if self.has_more { self.calls.last().map(|last| last.id.clone()) } else { end };
+        RequestLogPage { calls: self.calls, next }
+    }
 }
 
 /// Builds the statement of a page. The conditions repeat those of the partial indexes, so that SQLite uses them. `~`
@@ -215,7 +269,8 @@ fn build_page_sql(query: &RequestLogQuery) -> String {
 }
 
 /// Searches the last `scanned` calls of a configuration for two texts: the plain one in path, detail and request body,
-/// the encoded one in the path, ignoring ASCII case. Returns at most `limit` calls with their bodies, newest first.
+/// the encoded one in the path, ignoring ASCII case. Returns at most `limit` calls with their bodies, newest first. It reads
+/// in steps, as [`list_requests`] does.
 pub fn search_requests(
     at: &Snapshot<'_>,
     configuration: i64,
@@ -223,13 +278,31 @@ pub fn search_requests(
     scanned: u32,
     limit: u32,
 ) -> Result<Vec<LoggedCall>> {
-    let sql = "SELECT * FROM (SELECT * FROM requests WHERE configuration = ?1 ORDER BY id DESC LIMIT ?4)
-         WHERE instr(lower(path || ' ' || coalesce(detail, '') || ' '
-                           || coalesce(request_body, logged_request(bodies), '')), lower(?2))
-            OR instr(lower(path), lower(?3))
-         ORDER BY id DESC LIMIT ?5";
+    let sql = "SELECT * FROM requests
+         WHERE configuration = ?1 AND id >= ifnull(?4, '') AND id < ifnull(?5, '~')
+             AND (instr(lower(path || ' ' || coalesce(detail, '') || ' '
+                              || coalesce(request_body, logged_request(bodies), '')), lower(?2))
+                  OR instr(lower(path), lower(?3)))
+         ORDER BY id DESC LIMIT ?6";
     let [plain, encoded] = texts;
-    at.list_rows(sql, (configuration, plain, encoded, scanned, limit), read_request_with_bodies)
+    let (mut found, mut before, mut left) = (Vec::new(), None::<String>, scanned);
+    loop {
+        let rows = left.min(SCANNED_BODIES_PER_STEP);
+        let end = find_scan_end(at, configuration, before.as_deref(), rows)?;
+        let missing = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(found.len());
+        let missing = i64::try_from(missing).unwrap_or(i64::MAX);
+        found.extend(at.list_rows(
+            sql,
+            (configuration, plain, encoded, &end, &before, missing),
+            read_request_with_bodies,
+        )?);
+        left -= rows;
+        if end.is_none() || left == 0 || found.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Ok(found);
+        }
+        before = end;
+        at.renew_if_due()?;
+    }
 }
 
 /// Reads a row with its bodies.
@@ -245,16 +318,11 @@ fn read_request_with_bodies(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
     Ok(call)
 }
 
-/// Returns the id at which the scan of one page ends, or `None` if the log ends first.
-fn find_scan_end(at: &Snapshot<'_>, configuration: i64, query: &RequestLogQuery) -> Result<Option<String>> {
-    if !query.skips_rows() {
-        return Ok(None);
-    }
-    let reads_bodies = query.text.is_some() && query.search_content;
-    let scanned = if reads_bodies { SCANNED_BODIES_MAX } else { SCANNED_ROWS_MAX };
+/// Returns the id of the last of this number of rows before `before`, or `None` if the log ends first.
+fn find_scan_end(at: &Snapshot<'_>, configuration: i64, before: Option<&str>, rows: u32) -> Result<Option<String>> {
     at.find_value(
         "SELECT id FROM requests WHERE configuration = ?1 AND id < ifnull(?2, '~') ORDER BY id DESC LIMIT 1 OFFSET ?3",
-        (configuration, query.before.as_deref(), scanned - 1),
+        (configuration, before, rows.saturating_sub(1)),
     )
 }
 
@@ -437,6 +505,7 @@ pub fn find_configuration_key(at: &Snapshot<'_>, id: &str) -> Result<Option<i64>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::engine::snapshot_gate::{ScanSnapshot, SnapshotGate};
 
     #[test]
     fn failed_calls_and_those_of_one_resource_are_found_by_an_index() {
@@ -454,5 +523,59 @@ mod tests {
             assert!(steps.len() == 1 && steps[0].contains(index), "{query:?}: {steps:?}");
             assert!(steps[0].contains("id>? AND id<?"), "{query:?} scans newer calls: {steps:?}");
         }
+    }
+    #[test]
+    fn a_search_in_several_snapshots_finds_what_a_search_in_one_finds() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../../schema.sql")).unwrap();
+        register_functions(&connection).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO requests (configuration, id, at, duration_us, method, path, status, failed, notes, request_body)
+                 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+                 SELECT 1 + i % 2, printf('id %05d', i), i, 1, iif(i % 3, 'GET', 'POST'), '/Users', 200, 0, '[]',
+                        'body ' || (i % 100) FROM n;
+                 BEGIN",
+            )
+            .unwrap();
+        let gate = SnapshotGate::default();
+        let later = std::time::Instant::now() + std::time::Duration::from_mins(10);
+        let scan = ScanSnapshot::enter(&gate, later).unwrap().with_age_max(std::time::Duration::ZERO);
+        let (one, several) = (Snapshot::new(&connection), Snapshot::of_scan(&connection, &scan));
+        let limit = RequestLogLimit { count: 20, bytes: 1 << 20 };
+        let text = |text: &str| RequestLogQuery {
+            text: Some(text.to_owned()),
+            search_content: true,
+            ..RequestLogQuery::default()
+        };
+        let by_method = RequestLogQuery { method: Some("POST".to_owned()), ..RequestLogQuery::default() };
+        let from = RequestLogQuery { from: Some("id 02000".to_owned()), ..text("body 7") };
+        // Each hundredth call has a text, and each third one is a POST; the other half is of another configuration.
+        for (query, count) in [
+            (text("body 42"), 50),
+            (text("no such text"), 0),
+            (by_method, 833),
+            (from, 150),
+            (RequestLogQuery::default(), 2_500),
+        ] {
+            let mut page = query.clone();
+            let (mut pages, mut found) = (0, Vec::new());
+            loop {
+                let expected = list_requests(&one, 1, &page, limit).unwrap();
+                let read = list_requests(&several, 1, &page, limit).unwrap();
+                assert_eq!((&read.calls, &read.next), (&expected.calls, &expected.next), "{page:?}");
+                found.extend(read.calls.into_iter().map(|call| call.id));
+                pages += 1;
+                page.before = read.next;
+                if page.before.is_none() {
+                    break;
+                }
+            }
+            assert!(found.is_sorted_by(|newer, older| newer > older) && pages > found.len() / 21, "{query:?}");
+            assert_eq!(found.len(), count, "{query:?}");
+        }
+        let counted = |at, scanned| search_requests(at, 1, ["BODY 42", "none"], scanned, 1_000).unwrap().len();
+        assert_eq!((counted(&several, 2_500), counted(&one, 2_500), counted(&several, 1_000)), (50, 50, 20));
+        assert!(scan.renewals() > 50, "{}", scan.renewals());
     }
 }

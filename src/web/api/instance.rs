@@ -70,6 +70,10 @@ pub(super) struct ClockResponse {
     /// When the leap was noticed
     #[schema(required, format = DateTime)]
     leaped_at: Option<String>,
+    /// Last time that was recorded before the start, while the server deletes no expired data because the time at the start
+    /// is more than 24 hours later, or more than five minutes earlier
+    #[schema(required, format = DateTime)]
+    recorded_at: Option<String>,
 }
 
 /// Which user tokens are accepted; set with flags of `rollcall serve`
@@ -130,8 +134,8 @@ pub(super) async fn update_server_settings(
 /// Accept the time of the machine
 ///
 /// After a leap of the machine's clock the server continues with its own time for an hour, because a wrong clock would end
-/// tokens and delete data. If the new time is right, this makes the server follow it at once. Without a leap it has no
-/// effect.
+/// tokens and delete data. If the new time is right, this makes the server follow it at once. If the time at the start did
+/// not match the last recorded time, this lets the server delete expired data at once. Otherwise it has no effect.
 #[utoipa::path(
     post,
     path = "/directory/resources/v1/settings/clock",
@@ -140,11 +144,7 @@ pub(super) async fn update_server_settings(
     responses((status = 200, description = "The settings after the change", body = ServerSettingsResponse), WriteErrors)
 )]
 pub(super) async fn accept_clock(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
-    if let Some(leap) = clock::find_held_leap() {
-        let context = allowed.context;
-        call.write(move |tx| instance::record_accepted_clock(tx, &context, leap)).await?;
-        clock::confirm_system_clock().log();
-    }
+    call.accept_machine_time(allowed.context).await?;
     Ok(json_response(&read_settings(&call.state)?))
 }
 
@@ -164,6 +164,7 @@ fn read_settings(state: &Data<AppState>) -> Result<ServerSettingsResponse, ApiEr
             time: clock::format_rfc3339(clock::current_millis()),
             difference_seconds: leap.map(|leap| leap.difference / 1000),
             leaped_at: leap.map(|leap| clock::format_rfc3339(leap.since)),
+            recorded_at: clock::find_start_doubt().map(|doubt| clock::format_rfc3339(doubt.recorded_at)),
         },
         service: state.store.service_state().into(),
     })

@@ -88,6 +88,7 @@ async fn collect_metrics(state: &Data<AppState>, started: Millis) -> MetricsSnap
         process: read_process_statistics(),
         started,
         clock_leap: clock::find_held_leap().map_or(0, |leap| leap.difference),
+        start_gap: clock::find_start_doubt().map_or(0, clock::StartDoubt::difference),
         is_sound: state.store.is_intact(),
         state: state.store.service_state(),
     }

@@ -37,6 +37,8 @@ pub(super) struct MetricsSnapshot {
     pub(super) started: clock::Millis,
     /// Time of the machine minus time of the server in milliseconds, while a leap is not followed.
     pub(super) clock_leap: clock::Millis,
+    /// Time of the start minus the last recorded time in milliseconds, while that is doubted.
+    pub(super) start_gap: clock::Millis,
     pub(super) is_sound: bool,
     pub(super) state: ServiceState,
 }
@@ -184,6 +186,8 @@ impl MetricsSnapshot {
         let store = &self.store;
         let help = "Time of the machine minus time of the server, while a leap of the clock is not followed";
         writer.seconds("rollcall_clock_leap_seconds", help, Some(self.clock_leap))?;
+        let help = "Time of the start minus the last recorded time, while no expired data is deleted because of it";
+        writer.seconds("rollcall_clock_start_gap_seconds", help, Some(self.start_gap))?;
         let help = "1 if the database is intact; 0 if it is damaged and rejects writes";
         writer.count("rollcall_database_sound", help, Some(self.is_sound.into()))?;
         let states = LabelledFamily {

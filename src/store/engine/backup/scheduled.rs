@@ -68,7 +68,12 @@ impl ScheduledBackup {
 /// Returns the time of the newest backup, or `None` if there is no backup. Ignores backups that are dated in the future:
 /// they do not say how old the last real one is.
 pub fn find_newest_time(folder: &Path, now: Millis) -> Option<Millis> {
-    list_backups(folder).iter().rfind(|backup| !backup.is_dated_after(now)).map(|newest| newest.created_at)
+    find_newest_of(&list_backups(folder), now)
+}
+
+/// The same for backups that are already listed.
+pub fn find_newest_of(backups: &[ScheduledBackup], now: Millis) -> Option<Millis> {
+    backups.iter().rfind(|backup| !backup.is_dated_after(now)).map(|newest| newest.created_at)
 }
 
 /// Whether this name of a scheduled backup contains a later time.

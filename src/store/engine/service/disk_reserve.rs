@@ -29,13 +29,31 @@ impl DiskReserve {
         DiskSpace::read(&self.folder)
     }
 
-    /// Frees the space.
-    pub(crate) fn release(&self) {
+    /// Whether the reserve of a disk with this space is there.
+    pub(crate) fn is_occupied(&self, space: DiskSpace) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.len() >= space.reserve_bytes())
+    }
+
+    /// Frees the space. Returns whether it was occupied.
+    pub(crate) fn release(&self) -> bool {
         let _guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         match fs::remove_file(&self.path) {
-            Ok(()) => tracing::warn!(reserve = %self.path.display(), "the disk is full: the reserve was released"),
+            Ok(()) => {
+                tracing::warn!(reserve = %self.path.display(), "the disk is full: the reserve was released");
+                return true;
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => tracing::error!(reserve = %self.path.display(), %error, "the reserve cannot be released"),
+        }
+        false
+    }
+
+    /// Occupies the space again that was just freed, also on a full disk.
+    pub(crate) fn reoccupy(&self) {
+        let _guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(space) = self.read_space() else { return };
+        if self.allocate(space.reserve_bytes()).is_err() {
+            let _ = fs::remove_file(&self.path);
         }
     }
 
@@ -43,14 +61,13 @@ impl DiskReserve {
     pub(crate) fn restore(&self, files: &DataFiles) -> bool {
         let _guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(space) = self.read_space() else { return true };
-        let bytes = space.reserve_bytes();
-        if fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.len() >= bytes) {
+        if self.is_occupied(space) {
             return true;
         }
         if space.is_low() {
             return false;
         }
-        match self.allocate(bytes) {
+        match self.allocate(space.reserve_bytes()) {
             Ok(()) => files.match_folder_owner(&self.path),
             // The file system cannot reserve space: there is space now, and no reserve.
             Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => drop(fs::remove_file(&self.path)),
@@ -88,9 +105,10 @@ mod tests {
             assert!(reserve.restore(&files));
             assert_eq!(fs::metadata(files.reserve_path()).unwrap().len(), RESERVE_BYTES);
             assert!(reserve.restore(&files));
-            reserve.release();
-            reserve.release();
+            assert!(reserve.release() && !reserve.release());
             assert!(!files.reserve_path().exists());
+            reserve.reoccupy();
+            assert_eq!(fs::metadata(files.reserve_path()).unwrap().len(), RESERVE_BYTES);
         }
     }
 }

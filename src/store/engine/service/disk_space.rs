@@ -35,7 +35,12 @@ impl DiskSpace {
 
     /// Whether not even the files of an open database have space.
     pub(crate) fn is_exhausted(self) -> bool {
-        self.free < self.reserve_bytes() / MARGIN_PART
+        self.free < self.opening_bytes()
+    }
+
+    /// Bytes that the files of an open database need.
+    pub(crate) fn opening_bytes(self) -> u64 {
+        self.reserve_bytes() / MARGIN_PART
     }
 }
 

@@ -12,6 +12,7 @@ use crate::store::SharedState;
 use crate::store::engine::files::DataFiles;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::service::disk_reserve::DiskReserve;
+use crate::store::engine::service::disk_space::DiskSpace;
 use crate::store::engine::service::file_watch::FileWatch;
 
 /// Interval of the looks.
@@ -63,28 +64,49 @@ impl ServiceMonitor {
         self.is_disk_full.store(true, Ordering::SeqCst);
     }
 
-    /// Frees the reserve if the disk has no space for an open database.
-    pub(crate) fn prepare_opening(&self, files: &DataFiles) {
-        if let Some(space) = self.reserve.read_space().filter(|space| space.is_exhausted()) {
-            tracing::error!(
-                folder = %files.directory.display(), free_bytes = space.free,
-                "THE DISK IS FULL: the server starts and serves reads; free some space"
-            );
+    /// Looks at the disk. If it has little space and the reserve is not there, what is free is the rest of the reserve,
+    /// which only deletions may use.
+    pub(crate) fn observe_disk(&self) {
+        if self.reserve.read_space().is_some_and(|space| space.is_low() && !self.reserve.is_occupied(space)) {
             self.is_disk_full.store(true, Ordering::SeqCst);
-            self.reserve.release();
         }
     }
 
-    /// Records that a write found no space. A limit that is not that of the disk does not change the state.
-    pub(crate) fn record_full_disk(&self, files: &DataFiles) {
-        let Some(space) = self.reserve.read_space().filter(|space| space.is_low()) else { return };
+    /// Frees the reserve if the disk has no space for an open database. Returns whether the reserve was freed.
+    pub(crate) fn prepare_opening(&self) -> bool {
+        if self.reserve.read_space().is_some_and(DiskSpace::is_exhausted) {
+            self.is_disk_full.store(true, Ordering::SeqCst);
+            return self.reserve.release();
+        }
+        false
+    }
+
+    /// Occupies the reserve again, because the database cannot be opened on the full disk.
+    pub(crate) fn reoccupy_reserve(&self) {
+        self.reserve.reoccupy();
+    }
+
+    /// Logs that the server was started on a full disk.
+    pub(crate) fn report_full_disk(&self, files: &DataFiles) {
+        if self.is_disk_full() {
+            tracing::error!(
+                folder = %files.directory.display(), free_bytes = self.reserve.read_space().map(|space| space.free),
+                "THE DISK IS FULL: the server starts and serves reads and deletions; free some space"
+            );
+        }
+    }
+
+    /// Records that a write found no space. A limit that is not that of the disk does not change the state. Returns whether
+    /// the reserve was freed: then a write that frees space can run again.
+    pub(crate) fn record_full_disk(&self, files: &DataFiles) -> bool {
+        let Some(space) = self.reserve.read_space().filter(|space| space.is_low()) else { return false };
         if !self.is_disk_full.swap(true, Ordering::SeqCst) {
             tracing::error!(
                 folder = %files.directory.display(), free_bytes = space.free,
                 "THE DISK IS FULL: only writes that free space are accepted; free some space"
             );
         }
-        self.reserve.release();
+        self.reserve.release()
     }
 
     /// Restores the reserve. Then the disk is not full any more.

@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use crate::clock;
 use crate::doctor::{self, Finding, ServerStatus, Severity};
-use crate::management::instance;
 use crate::tls::CertificateExpiry;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, redirect_to, render_page};
@@ -22,6 +21,7 @@ struct DoctorPage {
     problems: usize,
     warnings: usize,
     has_leap: bool,
+    has_start_doubt: bool,
 }
 
 impl DoctorPage {
@@ -47,8 +47,9 @@ pub(crate) async fn show_doctor(admin: SystemAdmin, page_request: PageRequest) -
     let count = |grade| found.iter().filter(|one| one.grade == grade).count();
     let (problems, warnings) = (count(Severity::Problem), count(Severity::Warning));
     let has_leap = clock::find_held_leap().is_some();
+    let has_start_doubt = !has_leap && clock::find_start_doubt().is_some();
     let layout = PageLayout::new("Doctor", Some(&admin.signed), NavigationEntry::Settings);
-    Ok(render_page(200, &DoctorPage { layout, tab: "doctor", found, problems, warnings, has_leap }))
+    Ok(render_page(200, &DoctorPage { layout, tab: "doctor", found, problems, warnings, has_leap, has_start_doubt }))
 }
 
 #[derive(Deserialize)]
@@ -57,11 +58,7 @@ struct EmptyClockForm {}
 /// `POST /settings/doctor/clock`
 pub(crate) async fn accept_clock(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
     page_request.form::<EmptyClockForm>(&admin.signed).await?;
-    if let Some(leap) = clock::find_held_leap() {
-        let context = admin.context;
-        page_request.write(move |tx| instance::record_accepted_clock(tx, &context, leap)).await?;
-        clock::confirm_system_clock().log();
-    }
+    page_request.accept_machine_time(admin.context).await?;
     Ok(redirect_to("/settings/doctor?done=clock").finish())
 }
 
