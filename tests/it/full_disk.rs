@@ -15,11 +15,53 @@ const KEYS: &str = "/directory/resources/v1/api-keys";
 /// Runs a command with a file system of 12 MiB on the folder, which only that command sees.
 const ON_A_SMALL_DISK: &str = r#"mount -t tmpfs -o size=12m,mode=0700 none "$1" || exit 1; shift; exec "$@""#;
 
-/// Whether the test may mount a file system on this machine.
-fn can_mount(folder: &Path) -> bool {
-    let tried =
-        Command::new("unshare").args(["-m", "sh", "-c", ON_A_SMALL_DISK, "sh"]).arg(folder).arg("true").output();
-    tried.is_ok_and(|output| output.status.success())
+/// Lets the server start only after the disk was filled to the last byte, as at a restart on a full disk.
+const ON_A_FILLED_DISK: &str = r#"mount -t tmpfs -o size=24m,mode=0700 none "$1" || exit 1
+cp -a "$2" "$1/data"; cat /dev/zero > "$1/ballast" 2>/dev/null; shift 2; exec "$@""#;
+
+/// The same, and copies the data of the server to a folder after its end.
+const ON_A_FILLED_DISK_THEN_COPY: &str = r#"mount -t tmpfs -o size=24m,mode=0700 none "$1" || exit 1
+data="$1/data"; out="$3"; cp -a "$2" "$data"; cat /dev/zero > "$1/ballast" 2>/dev/null; shift 3
+"$@"; code=$?; cp -a "$data" "$out"; exit $code"#;
+
+/// Like [`ON_A_FILLED_DISK`], but 2 MiB are free, and the reserve of 3 MiB is not there: it was released before.
+const ON_A_DISK_WITH_A_REST: &str = r#"mount -t tmpfs -o size=24m,mode=0700 none "$1" || exit 1
+cp -a "$2" "$1/data"; rm -f "$1/data/rollcall.reserve"; dd if=/dev/zero of="$1/rest" bs=1M count=2 2>/dev/null
+cat /dev/zero > "$1/ballast" 2>/dev/null; rm "$1/rest"; shift 2; exec "$@""#;
+
+/// The folder of a small file system, which exists as long as the command that mounts it.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// Returns `None`, and says so, if this machine does not let the test mount a file system.
+    fn find() -> Option<Self> {
+        let disk = Self(tempfile::tempdir().unwrap());
+        let tried = disk.command(ON_A_SMALL_DISK, &[]).arg("true").output();
+        if tried.is_ok_and(|output| output.status.success()) {
+            return Some(disk);
+        }
+        println!("skipped: this machine does not let the test mount a file system");
+        None
+    }
+
+    /// A command that one of the scripts runs. `folders` are its further arguments.
+    fn command(&self, script: &str, folders: &[&Path]) -> Command {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script, "sh"]).arg(self.0.path()).args(folders);
+        command
+    }
+
+    fn start(&self, script: &str, folders: &[&Path]) -> App {
+        App::start_through(self.command(script, folders), &self.data())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.0.path().join("data")
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.path().join("ballast")
+    }
 }
 
 /// The path as the server sees it.
@@ -41,18 +83,11 @@ fn configuration(app: &App, data: &Path) -> Client {
 #[test]
 fn a_full_disk_refuses_writes_and_recovers_by_itself() {
     // T63
-    let mount = tempfile::tempdir().unwrap();
-    if !can_mount(mount.path()) {
-        println!("skipped: this machine does not let the test mount a file system");
-        return;
-    }
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", ON_A_SMALL_DISK, "sh"]).arg(mount.path());
-    let data = mount.path().join("data");
-    let mut app = App::start_through(command, &data);
-    let client = configuration(&app, &data);
+    let Some(disk) = SmallDisk::find() else { return };
+    let mut app = disk.start(ON_A_SMALL_DISK, &[]);
+    let client = configuration(&app, &disk.data());
     let first = client.created("/Users", &user("first"));
-    let ballast = seen_by(&app, &mount.path().join("ballast"));
+    let ballast = seen_by(&app, &disk.ballast());
     std::fs::write(&ballast, vec![0; 6 << 20]).unwrap();
     let title = "x".repeat(60_000);
     let (mut stored, mut users) = (1, Vec::new());
@@ -87,25 +122,14 @@ fn a_full_disk_refuses_writes_and_recovers_by_itself() {
     assert_eq!(app.terminate(), Some(0));
 }
 
-/// Lets the server start only after the disk was filled to the last byte, as at a restart on a full disk.
-const ON_A_FILLED_DISK: &str = r#"mount -t tmpfs -o size=24m,mode=0700 none "$1" || exit 1
-cp -a "$2" "$1/data"; cat /dev/zero > "$1/ballast" 2>/dev/null; shift 2; exec "$@""#;
-
 #[test]
 fn a_deletion_that_finds_the_disk_full_runs_again_with_the_reserve() {
-    let mount = tempfile::tempdir().unwrap();
-    if !can_mount(mount.path()) {
-        println!("skipped: this machine does not let the test mount a file system");
-        return;
-    }
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", ON_A_SMALL_DISK, "sh"]).arg(mount.path());
-    let data = mount.path().join("data");
-    let app = App::start_through(command, &data);
-    let client = configuration(&app, &data);
+    let Some(disk) = SmallDisk::find() else { return };
+    let app = disk.start(ON_A_SMALL_DISK, &[]);
+    let client = configuration(&app, &disk.data());
     let users: Vec<String> = (0..20).map(|number| client.created("/Users", &user(&format!("u{number}")))).collect();
-    wait_until("there is a reserve", || seen_by(&app, &data.join("rollcall.reserve")).exists());
-    let mut ballast = std::fs::File::create(seen_by(&app, &mount.path().join("ballast"))).unwrap();
+    wait_until("there is a reserve", || seen_by(&app, &disk.data().join("rollcall.reserve")).exists());
+    let mut ballast = std::fs::File::create(seen_by(&app, &disk.ballast())).unwrap();
     while std::io::Write::write_all(&mut ballast, &[0; 4_096]).is_ok() {}
     for user in &users {
         client.delete(&format!("/Users/{user}")).answered(204);
@@ -115,11 +139,7 @@ fn a_deletion_that_finds_the_disk_full_runs_again_with_the_reserve() {
 
 #[test]
 fn a_start_on_a_full_disk_serves_reads_and_deletions() {
-    let mount = tempfile::tempdir().unwrap();
-    if !can_mount(mount.path()) {
-        println!("skipped: this machine does not let the test mount a file system");
-        return;
-    }
+    let Some(disk) = SmallDisk::find() else { return };
     let earlier = tempfile::tempdir().unwrap();
     let mut app = App::start(earlier.path());
     let client = app.configuration("other");
@@ -130,9 +150,7 @@ fn a_start_on_a_full_disk_serves_reads_and_deletions() {
     // The small disk has a small one.
     std::fs::File::options().write(true).open(&reserve).unwrap().set_len(0).unwrap();
     std::fs::write(&reserve, vec![0; 3 << 20]).unwrap();
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", ON_A_FILLED_DISK, "sh"]).arg(mount.path()).arg(earlier.path());
-    let app = App::start_through(command, &mount.path().join("data"));
+    let app = disk.start(ON_A_FILLED_DISK, &[earlier.path()]);
     let client = client.at(app.address);
     let readiness = || Request::new(app.address, "GET", "/readyz").send();
     assert!(String::from_utf8_lossy(&readiness().answer.body).contains("disk_full"));
@@ -142,23 +160,14 @@ fn a_start_on_a_full_disk_serves_reads_and_deletions() {
         client.delete(&format!("/Users/{user}")).answered(204);
     }
     assert_eq!(client.count("/Users"), 0);
-    std::fs::remove_file(seen_by(&app, &mount.path().join("ballast"))).unwrap();
+    std::fs::remove_file(seen_by(&app, &disk.ballast())).unwrap();
     wait_until("the disk has space", || readiness().status == 200);
     client.created("/Users", &user("after"));
 }
 
-/// Like [`ON_A_FILLED_DISK`], but 2 MiB are free, and the reserve of 3 MiB is not there: it was released before.
-const ON_A_DISK_WITH_A_REST: &str = r#"mount -t tmpfs -o size=24m,mode=0700 none "$1" || exit 1
-cp -a "$2" "$1/data"; rm -f "$1/data/rollcall.reserve"; dd if=/dev/zero of="$1/rest" bs=1M count=2 2>/dev/null
-cat /dev/zero > "$1/ballast" 2>/dev/null; rm "$1/rest"; shift 2; exec "$@""#;
-
 #[test]
 fn after_a_restart_the_rest_of_the_reserve_is_for_writes_that_free_space_or_end_a_right() {
-    let mount = tempfile::tempdir().unwrap();
-    if !can_mount(mount.path()) {
-        println!("skipped: this machine does not let the test mount a file system");
-        return;
-    }
+    let Some(disk) = SmallDisk::find() else { return };
     let earlier = tempfile::tempdir().unwrap();
     let mut app = App::start(earlier.path());
     let (client, operator) = (app.configuration("other"), app.operator());
@@ -178,9 +187,7 @@ fn after_a_restart_the_rest_of_the_reserve_is_for_writes_that_free_space_or_end_
     let row = admins.text.split("<tr>").find(|row| row.contains(&other)).unwrap();
     let page = row.split("href=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     app.terminate();
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", ON_A_DISK_WITH_A_REST, "sh"]).arg(mount.path()).arg(earlier.path());
-    let app = App::start_through(command, &mount.path().join("data"));
+    let app = disk.start(ON_A_DISK_WITH_A_REST, &[earlier.path()]);
     let (client, operator) = (client.at(app.address), Caller { address: app.address, ..operator });
     let sign_in_as = |email: &str| {
         let mut browser = Browser::anonymous(&app);
@@ -207,23 +214,14 @@ fn after_a_restart_the_rest_of_the_reserve_is_for_writes_that_free_space_or_end_
 
 #[test]
 fn an_upgrade_on_a_full_disk_is_refused_with_the_space_it_needs_and_changes_nothing() {
-    let mount = tempfile::tempdir().unwrap();
-    if !can_mount(mount.path()) {
-        println!("skipped: this machine does not let the test mount a file system");
-        return;
-    }
+    let Some(disk) = SmallDisk::find() else { return };
     let old = crate::upgrade::old_data("");
     // The database is not the file of the disk, so what the server leaves is copied out after its end.
     let left = tempfile::tempdir().unwrap();
-    let script = format!(
-        r#"{ON_A_FILLED_DISK_PART}
-"$@"; code=$?; cp -a "$data" "$out"; exit $code"#
-    );
-    let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", &script, "sh"]).arg(mount.path()).arg(old.path()).arg(left.path());
+    let mut command = disk.command(ON_A_FILLED_DISK_THEN_COPY, &[old.path(), left.path()]);
     command.arg(env!("CARGO_BIN_EXE_rollcall")).args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]);
-    let output = command.arg(mount.path().join("data")).output().unwrap();
-    let (said, path) = (String::from_utf8_lossy(&output.stderr), mount.path().join("data/rollcall.db"));
+    let output = command.arg(disk.data()).output().unwrap();
+    let (said, path) = (String::from_utf8_lossy(&output.stderr), disk.data().join("rollcall.db"));
     assert!(!output.status.success(), "{said}");
     assert!(said.contains(&format!("{} must be upgraded, which needs ", path.display())), "{said}");
     assert!(said.contains(" bytes of free space") && said.contains(" bytes are free"), "{said}");
@@ -234,7 +232,3 @@ fn an_upgrade_on_a_full_disk_is_refused_with_the_space_it_needs_and_changes_noth
     let app = App::start(&data);
     assert_eq!(crate::upgrade::client(&app).count("/Users"), 3);
 }
-
-/// Fills the disk as [`ON_A_FILLED_DISK`] does, and leaves the command line of the server.
-const ON_A_FILLED_DISK_PART: &str = r#"mount -t tmpfs -o size=24m,mode=0700 none "$1" || exit 1
-data="$1/data"; out="$3"; cp -a "$2" "$data"; cat /dev/zero > "$1/ballast" 2>/dev/null; shift 3"#;
