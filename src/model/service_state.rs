@@ -30,7 +30,9 @@ impl ReadOnlyCause {
     /// The cause in one sentence.
     pub fn describe(self) -> &'static str {
         match self {
-            Self::FileMissing => "The database file was removed or renamed while the server runs.",
+            Self::FileMissing => {
+                "The database file, its log or the index of the log was removed or renamed while the server runs."
+            }
             Self::FileReplaced => "The database file was replaced while the server runs.",
             Self::Damaged => "The database is damaged and does not accept writes.",
             Self::DiskFull => "The disk of the data folder is full; only deletions and revocations are accepted.",
@@ -45,7 +47,7 @@ impl ReadOnlyCause {
     pub fn next_step(self) -> &'static str {
         match self {
             Self::FileMissing => {
-                "Move the file back: the server then continues. Otherwise stop the server and restore a backup."
+                "Move the file back: the server then continues. If only rollcall.db-shm is missing, stop the server and start it again. Otherwise stop the server and restore a backup."
             }
             Self::FileReplaced => {
                 "Stop the server, put the right file in place or restore a backup, and start the server again."

@@ -153,6 +153,33 @@ fn a_database_that_moves_away_or_is_replaced_gets_no_acknowledged_write() {
 }
 
 #[test]
+fn without_the_index_of_the_log_writes_are_refused_until_the_next_start() {
+    // Another process would make a new index, and write into the log without knowing of the server.
+    let folder = tempfile::tempdir().unwrap();
+    let mut app = App::start(folder.path());
+    let client = app.configuration("other");
+    client.created("/Users", &user("before"));
+    let (index, away) = (folder.path().join("rollcall.db-shm"), folder.path().join("away"));
+    fs::rename(&index, &away).unwrap();
+    wait_until("the server is read-only", || is_read_only(&app, "file_missing"));
+    assert_eq!(client.post("/Users", &user("refused")).status, 503);
+    fs::rename(&away, &index).unwrap();
+    wait_until("the server is ready", || readiness(&app).status == 200);
+    client.created("/Users", &user("between"));
+    fs::remove_file(&index).unwrap();
+    wait_until("the server is read-only", || is_read_only(&app, "file_missing"));
+    assert_eq!(client.post("/Users", &user("refused")).status, 503);
+    app.terminate();
+    let app = App::start(folder.path());
+    let client = client.at(app.address);
+    client.created("/Users", &user("after"));
+    let mut found = names(&client);
+    found.sort();
+    assert_eq!(found, ["after", "before", "between"]);
+    assert!(app.rollcall(&["check", "--deep"]).status.success());
+}
+
+#[test]
 fn a_sync_that_stalls_ends_writes_with_503_and_the_server_recovers() {
     let library = tempfile::tempdir().unwrap();
     let server = FaultyServer::start(&build_library(library.path()));

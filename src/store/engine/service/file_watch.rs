@@ -1,5 +1,6 @@
-//! Notices that the database file or its log was removed, renamed or replaced while it is open. SQLite would continue to
-//! write into a file that no path leads to.
+//! Notices that the database file, its log or the index of the log was removed, renamed or replaced while it is open. SQLite
+//! would continue to write into a file that no path leads to. Without the index, another process would make a new one, and
+//! both would write into the same log without knowing of each other.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -28,8 +29,8 @@ pub(crate) struct FileWatch {
 
 #[derive(Debug)]
 struct WatchedFiles {
-    /// The database and its log.
-    identities: [FileIdentity; 2],
+    /// The database, its log and the index of the log.
+    identities: [FileIdentity; 3],
     /// Their folder. It is `None` if it cannot be opened.
     folder: Option<File>,
     /// When an entry of the folder was last changed, at the last look at the files: seconds and nanoseconds.
@@ -47,17 +48,16 @@ impl WatchedFiles {
 impl FileWatch {
     /// Watches the files at the paths, which the writer has just opened.
     pub(crate) fn start(&self, files: &DataFiles) {
-        let [log, _] = files.log_paths();
-        let identities = identify_file(&files.database).ok().flatten().zip(identify_file(&log).ok().flatten());
+        let identities = identify_files(files);
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         // The database must stay the same; the log is a new one after all connections were closed.
-        if let (Some(watched), Some((found, _))) = (&*opened, identities)
+        if let (Some(watched), Some([found, ..])) = (&*opened, identities)
             && watched.identities[0] != found
         {
             return;
         }
-        *opened = identities.map(|(database, log)| WatchedFiles {
-            identities: [database, log],
+        *opened = identities.map(|identities| WatchedFiles {
+            identities,
             folder: File::open(&files.directory).ok(),
             folder_changed: None,
         });
@@ -87,8 +87,7 @@ impl FileWatch {
             return FileSighting::Same;
         }
         watched.folder_changed = watched.read_folder_change().filter(|changed| is_settled(*changed));
-        let [log, _] = files.log_paths();
-        let sighting = compare_files(watched.identities, [&files.database, &log]);
+        let sighting = compare_files(watched.identities, files);
         self.sighting.store(sighting as u8, Ordering::SeqCst);
         sighting
     }
@@ -109,9 +108,17 @@ fn is_settled((seconds, nanoseconds): (i64, i64)) -> bool {
     age.is_some_and(|age| age >= TIME_STEP_MAX)
 }
 
-fn compare_files(opened: [FileIdentity; 2], paths: [&Path; 2]) -> FileSighting {
+/// The identities of all files, `None` if one of them is absent.
+fn identify_files(files: &DataFiles) -> Option<[FileIdentity; 3]> {
+    let [log, index] = files.log_paths();
+    let identify = |path: &Path| identify_file(path).ok().flatten();
+    Some([identify(&files.database)?, identify(&log)?, identify(&index)?])
+}
+
+fn compare_files(opened: [FileIdentity; 3], files: &DataFiles) -> FileSighting {
+    let [log, index] = files.log_paths();
     let mut result = FileSighting::Same;
-    for (identity, path) in opened.into_iter().zip(paths) {
+    for (identity, path) in opened.into_iter().zip([&files.database, &log, &index]) {
         match identify_file(path) {
             Ok(Some(found)) if found == identity => {}
             Ok(Some(_)) => return FileSighting::Replaced,
@@ -140,14 +147,15 @@ mod tests {
     fn a_file_that_moves_away_is_missing_and_another_one_is_a_replacement() {
         let folder = tempfile::tempdir().unwrap();
         let files = DataFiles::prepare(folder.path(), true).unwrap();
-        let [log, _] = files.log_paths();
+        let [log, index] = files.log_paths();
         fs::write(&log, "log").unwrap();
+        fs::write(&index, "index").unwrap();
         let watch = FileWatch::default();
         assert_eq!(watch.look(&files), FileSighting::Same);
         watch.start(&files);
         assert_eq!(watch.look(&files), FileSighting::Same);
         let away = folder.path().join("away");
-        for path in [&files.database, &log] {
+        for path in [&files.database, &log, &index] {
             fs::rename(path, &away).unwrap();
             assert_eq!((watch.look(&files), watch.sighting()), (FileSighting::Missing, FileSighting::Missing));
             fs::write(path, "other").unwrap();
@@ -166,8 +174,9 @@ mod tests {
     fn a_change_of_the_folder_is_noticed_after_a_commit() {
         let folder = tempfile::tempdir().unwrap();
         let files = DataFiles::prepare(folder.path(), true).unwrap();
-        let [log, _] = files.log_paths();
-        fs::write(&log, "log").unwrap();
+        for path in files.log_paths() {
+            fs::write(path, "log").unwrap();
+        }
         let watch = FileWatch::default();
         watch.start(&files);
         let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
