@@ -5,14 +5,16 @@ import time
 
 from server import Failure, Server, Unanswered, user
 
-SECONDS = 12
+SECONDS = 18
+# The server looks once per second; this machine may be busy.
+LATEST_SECONDS = 3
 
 
 def run(context):
     for what, action in (("removed", remove), ("renamed", rename), ("replaced", replace)):
         context.step = f"the file is {what}"
         run_case(context, what, action)
-    return "writes were refused within 1.5 s, and no start began empty"
+    return f"writes were refused within {LATEST_SECONDS} s, and no start began empty"
 
 
 def remove(database):
@@ -36,18 +38,17 @@ def run_case(context, what, action):
     client.expect(201, "POST", "/Users", user("first"))
     action(server.data / "rollcall.db")
     begun = time.monotonic()
-    # The server looks once per second.
     accepted_late = 0
-    while time.monotonic() - begun < 3:
+    while time.monotonic() - begun < 5:
         try:
             status = client.call("POST", "/Users", user(f"u{time.monotonic()}")).status
         except Unanswered:
             continue
-        if status == 201 and time.monotonic() - begun > 1.5:
+        if status == 201 and time.monotonic() - begun > LATEST_SECONDS:
             accepted_late += 1
         time.sleep(0.02)
     if accepted_late:
-        raise Failure(f"{accepted_late} writes were acknowledged later than 1.5 s after the file was {what}")
+        raise Failure(f"{accepted_late} writes were acknowledged later than {LATEST_SECONDS} s after the file was {what}")
     # A stop that is not killed also copies the log, and removes it.
     if what == "removed":
         server.terminate()

@@ -6,6 +6,8 @@ from server import Failure, Server, user
 SECONDS = 12
 ALONE = True
 P99_MILLISECONDS = 250
+# The short form runs while builds do. A tenant that waits for the others waits for seconds.
+P99_MILLISECONDS_SHORT = 1_500
 MEMORY_MIB = 600
 ATTEMPTS = 3
 
@@ -15,6 +17,7 @@ def run(context):
     server = Server(context.program, site.copy_to(context.folder / "data"), ["--rate-limit", "0"]).start()
     create_users(server.scim(site), 3_000)
     notes = []
+    limit = P99_MILLISECONDS if context.is_long else P99_MILLISECONDS_SHORT
     with Flood(server, site, 0, "all", 24):
         # Another load of the machine can delay one attempt.
         for attempt in range(ATTEMPTS):
@@ -26,10 +29,10 @@ def run(context):
             notes.append(f"{len(durations)} calls, p50 {percentile(durations, 0.5):.0f} ms, p99 {p99:.0f} ms, {memory} MiB")
             if memory > MEMORY_MIB:
                 raise Failure(f"the server uses {memory} MiB")
-            if p99 <= P99_MILLISECONDS:
+            if p99 <= limit:
                 break
         else:
-            raise Failure(f"p99 of the quiet tenant is above {P99_MILLISECONDS} ms: {'; '.join(notes)}")
+            raise Failure(f"p99 of the quiet tenant is above {limit} ms: {'; '.join(notes)}")
     server.kill()
     server.check()
     return "0 failed: " + "; ".join(notes)
