@@ -263,8 +263,8 @@ fn agree(
     Ok(())
 }
 
-/// Worlds in a default run: 40,000 filters and 150,000 match results. `PROPTEST_CASES` (default 256) scales it.
-const WORLDS: u32 = 200;
+/// Worlds in a default run: 10,000 filters and 38,000 match results. `PROPTEST_CASES` (default 256) scales it.
+const WORLDS: u32 = 50;
 const USER_FILTERS: usize = 140;
 const GROUP_FILTERS: usize = 60;
 
