@@ -7,6 +7,7 @@
 //! - [`histogram`]: lock-free histogram
 //! - [`clock`]: time and time-ordered ids
 //! - [`error`]: the error type: a reason with a code, a field and parameters
+//! - [`outgoing`]: rules and client of calls to other servers
 //! - `sync`: locks
 //! - `named_enum`: enums whose values have names
 //! - [`scim`]: pure: the SCIM 2.0 protocol
@@ -48,6 +49,7 @@ pub mod management;
 pub mod messages;
 pub mod model;
 mod named_enum;
+pub mod outgoing;
 pub mod providers;
 pub mod provisioning;
 pub mod scim;

@@ -25,6 +25,7 @@ use crate::log;
 use crate::management::{admins, instance, quotas};
 use crate::model::configuration::provisioning_url;
 use crate::model::quota::QuotaDefaults;
+use crate::outgoing::OutgoingRules;
 use crate::scim::cursor::CursorSecret;
 use crate::settings::{LogFormat, Settings};
 use crate::store::Store;
@@ -112,7 +113,8 @@ pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer
 
 /// Opens the keys that sign and verify.
 fn open_signing(settings: &Settings, cursor_secret: CursorSecret) -> io::Result<Signing> {
-    let user_tokens = settings.user_tokens.clone().map(UserTokens::new).transpose();
+    let rules = OutgoingRules::new(&settings.outgoing_networks);
+    let user_tokens = settings.user_tokens.clone().map(|given| UserTokens::new(given, &rules)).transpose();
     Ok(Signing {
         cursor_secret,
         key: SigningKey::open(&settings.data_dir).map_err(io::Error::other)?,

@@ -10,6 +10,7 @@ mod callers;
 mod file;
 mod limits;
 mod observability;
+mod outgoing;
 mod portal;
 mod proxies;
 mod quotas;
@@ -32,6 +33,7 @@ pub use backups::{BackupSchedule, BackupScheduleArgs, ScrubArgs};
 pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings, parse_trusted_url};
 pub use file::SettingsError;
 pub use limits::{LimitArgs, Limits, default_limits};
+pub use outgoing::OutgoingArgs;
 pub use portal::{PortalArgs, PortalSettings, SessionLifetime, default_portal_settings};
 pub use proxies::ProxyArgs;
 pub use quotas::{QuotaArgs, QuotaSettings};
@@ -116,6 +118,10 @@ pub struct ServeArgs {
     #[command(flatten)]
     pub proxies: ProxyArgs,
 
+    /// Calls to other servers.
+    #[command(flatten)]
+    pub outgoing: OutgoingArgs,
+
     /// Limits on callers.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -159,6 +165,8 @@ pub struct Settings {
     pub warnings: Vec<String>,
     /// Networks of the proxies whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
+    /// Networks that calls to other servers may reach, although their addresses are not public.
+    pub outgoing_networks: Vec<IpNet>,
     /// Limits on callers.
     pub limits: Limits,
     /// Default quotas of configurations and accounts.
@@ -187,6 +195,7 @@ impl Settings {
             backups: serve.backups.schedule(),
             scrub_bytes_per_second: serve.scrub.bytes_per_second(),
             trusted_proxies: serve.proxies.trusted,
+            outgoing_networks: serve.outgoing.allowed,
             limits: serve.limits.limits(),
             quotas: serve.quotas.quotas(),
             warnings,
@@ -200,6 +209,18 @@ fn parse_non_empty(text: &str) -> Result<String, String> {
         return Err("it must not be empty".into());
     }
     Ok(text.to_owned())
+}
+
+/// Parses a network or one address.
+fn parse_network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let fix = "write an address or a network, such as 10.0.0.5, 10.0.0.0/24 or fd00::/8";
+    let one = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())).ok();
+    let network = one.or_else(|| text.parse::<IpNet>().ok()).ok_or(fix)?;
+    if network.addr() != network.network() {
+        return Err(format!("it has bits beyond its prefix; write {}", network.trunc()));
+    }
+    Ok(network)
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {

@@ -1,12 +1,13 @@
-//! HTTP client for identity systems. Their answers decide who is authenticated, so it uses https (http only on this
-//! machine), follows no redirects, and limits time and size.
+//! HTTP client for identity systems: the rules of outgoing calls, and limits of time and size.
 
 use std::error::Error as _;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use reqwest::{Client, RequestBuilder, redirect};
+use reqwest::{Client, RequestBuilder};
 use url::Url;
+
+use crate::outgoing::{OutgoingClient, OutgoingRules};
 
 /// Time limit of one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,26 +35,23 @@ impl FetchResponse {
 
 /// HTTP client with those limits.
 pub struct Fetcher {
-    client: Client,
+    client: OutgoingClient,
 }
 
 impl Fetcher {
-    /// Creates a client for https URLs; with `plain` for http URLs of this machine as well.
+    /// Creates a client for the servers that the rules allow.
     ///
     /// # Errors
     /// The root certificates of the system cannot be used.
-    pub fn new(plain: bool) -> Result<Self, reqwest::Error> {
-        let client = Client::builder()
-            .redirect(redirect::Policy::none())
-            .https_only(!plain)
-            // A proxy from the environment could replace the keys of the identity system.
-            .no_proxy()
-            .timeout(REQUEST_TIMEOUT)
-            // A connection is bound to the worker that opened it.
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("rollcall/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { client })
+    pub fn new(rules: OutgoingRules) -> Result<Self, reqwest::Error> {
+        let options = || {
+            Client::builder()
+                .timeout(REQUEST_TIMEOUT)
+                // A connection is bound to the worker that opened it.
+                .pool_max_idle_per_host(0)
+                .user_agent(concat!("rollcall/", env!("CARGO_PKG_VERSION")))
+        };
+        Ok(Self { client: OutgoingClient::new(rules, options)? })
     }
 
     /// Sends a GET request, with a bearer token if one is given.
@@ -61,7 +59,7 @@ impl Fetcher {
     /// # Errors
     /// No response, or one that is too large, as a sentence without the URL.
     pub async fn get(&self, url: &Url, bearer: Option<&str>) -> Result<FetchResponse, String> {
-        let request = self.client.get(url.clone()).header(ACCEPT, "application/json");
+        let request = self.client_for(url)?.get(url.clone()).header(ACCEPT, "application/json");
         let bearer = bearer.map(|token| format!("Bearer {token}"));
         send_request(bearer.into_iter().fold(request, |request, value| request.header(AUTHORIZATION, value))).await
     }
@@ -71,10 +69,14 @@ impl Fetcher {
     /// # Errors
     /// No response, or one that is too large, as a sentence without the URL.
     pub async fn post(&self, url: &Url, form: String, authorization: Option<String>) -> Result<FetchResponse, String> {
-        let request = self.client.post(url.clone()).header(ACCEPT, "application/json");
+        let request = self.client_for(url)?.post(url.clone()).header(ACCEPT, "application/json");
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
         send_request(authorization.into_iter().fold(request, |request, value| request.header(AUTHORIZATION, value)))
             .await
+    }
+
+    fn client_for(&self, url: &Url) -> Result<&Client, String> {
+        self.client.client_for(url).map_err(|refused| format!("it is not called: {refused}"))
     }
 }
 

@@ -1,7 +1,5 @@
 //! Settings of trusted proxies.
 
-use std::net::IpAddr;
-
 use clap::Args;
 use ipnet::IpNet;
 
@@ -20,18 +18,10 @@ pub struct ProxyArgs {
     pub(super) trusted: Vec<IpNet>,
 }
 
-/// Parses a network or one address. A network of all addresses is rejected: any client could then forge its own
-/// address.
 fn parse_network(text: &str) -> Result<IpNet, String> {
-    let text = text.trim();
-    let fix = "write an address or a network, such as 10.0.0.5, 10.0.0.0/24 or fd00::/8";
-    let one = text.parse::<IpAddr>().map(|address| IpNet::from(address.to_canonical())).ok();
-    let network = one.or_else(|| text.parse::<IpNet>().ok()).ok_or(fix)?;
+    let network = super::parse_network(text)?;
     if network.prefix_len() == 0 {
         return Err("it must not contain every address: any client could then forge its own address".into());
-    }
-    if network.addr() != network.network() {
-        return Err(format!("it has bits beyond its prefix; write {}", network.trunc()));
     }
     Ok(network)
 }

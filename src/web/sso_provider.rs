@@ -8,6 +8,7 @@ use crate::auth::secret::sealed::Sealer;
 use crate::error::{Error, Reason, Result};
 use crate::management::sso::{self, StoredProvider};
 use crate::model::sso::ProviderConfiguration;
+use crate::outgoing::OutgoingRules;
 use crate::settings::SsoSettings;
 use crate::web::state::AppState;
 use crate::web::state::ServerContext;
@@ -55,6 +56,14 @@ pub fn load_configuration(state: &AppState) -> Result<Option<StoredProvider>> {
     }))
 }
 
+/// Returns which servers may be called for a provider. An issuer of the settings may have any address.
+pub fn outgoing_rules(state: &AppState, issuer: &str) -> OutgoingRules {
+    let settings = &state.server.settings;
+    let rules = OutgoingRules::new(&settings.outgoing_networks);
+    let trusted = settings.sso.as_ref().filter(|given| given.issuer == issuer).and_then(|_| issuer.parse().ok());
+    trusted.map_or(rules.clone(), |url| rules.with_trusted_host(&url))
+}
+
 /// Overrides a stored configuration with the values of the settings.
 pub fn apply_settings(provider_configuration: ProviderConfiguration, settings: &SsoSettings) -> ProviderConfiguration {
     ProviderConfiguration {
@@ -92,9 +101,8 @@ pub fn load_provider(state: &AppState) -> Result<Option<SsoProvider>> {
         required_acr: provider_configuration.required_acr.clone(),
         required_amr: provider_configuration.required_amr.clone(),
     };
-    let party =
-        RelyingParty::new(registration).map_err(|problem| Reason::SsoProviderUnusable.with("problem", problem))?;
-    let party = Arc::new(party);
+    let party = RelyingParty::new(registration, outgoing_rules(state, &provider_configuration.issuer));
+    let party = Arc::new(party.map_err(|problem| Reason::SsoProviderUnusable.with("problem", problem))?);
     state.sso.set(revision, Arc::clone(&party));
     Ok(Some(SsoProvider { provider_configuration, revision, party }))
 }

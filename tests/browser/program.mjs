@@ -5,13 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const binary = process.env.ROLLCALL ?? "target/release/rollcall";
+// The OpenID provider of the tests listens on this machine.
+const ALLOW = ["--outgoing-allow-networks", "127.0.0.1"];
 const started = [];
 
 /** A new server: its address, the address of its first run, and a function that runs commands on its data. */
 export async function start() {
   const scratch = mkdtempSync(join(tmpdir(), "rollcall-browser-"));
   const data = join(scratch, "data");
-  const child = spawn(binary, ["serve", "--data-dir", data, "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(binary, ["serve", "--data-dir", data, "--listen", "127.0.0.1:0", ...ALLOW], { stdio: ["ignore", "pipe", "pipe"] });
   const server = { child, scratch, out: "", err: "" };
   started.push(server);
   child.stdout.on("data", (text) => { server.out += text; });

@@ -17,6 +17,7 @@ use crate::auth::jwt::token::{
 use crate::auth::jwt::user_tokens::TokenValidationError;
 use crate::auth::secret;
 use crate::clock::Millis;
+use crate::outgoing::OutgoingRules;
 
 /// Accepted algorithms: asymmetric ones only, neither `none` nor HMAC (RFC 8725 section 3.1).
 const ALGORITHMS: [Algorithm; 9] = [
@@ -59,8 +60,8 @@ impl IdTokens {
     ///
     /// # Errors
     /// The root certificates of the system cannot be used.
-    pub fn new(keys: Url) -> Result<Self, reqwest::Error> {
-        Ok(Self { keys: Arc::new(RemoteKeySet::new(keys, "the OpenID provider")?) })
+    pub fn new(keys: Url, rules: OutgoingRules) -> Result<Self, reqwest::Error> {
+        Ok(Self { keys: Arc::new(RemoteKeySet::new(keys, "the OpenID provider", rules)?) })
     }
 
     /// Validates a token at time `now` and returns its claims.

@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::auth::fetch::Fetcher;
 use crate::auth::jwt::keys::KeySet;
+use crate::outgoing::OutgoingRules;
 
 /// Age from which the keys are fetched again in the background.
 const REFRESH_AFTER: Duration = Duration::from_mins(10);
@@ -41,9 +42,8 @@ pub(crate) struct RemoteKeySet {
 }
 
 impl RemoteKeySet {
-    pub(crate) fn new(url: Url, named_by: &'static str) -> Result<Self, reqwest::Error> {
-        // The settings accept http only for a loopback address.
-        let fetcher = Fetcher::new(url.scheme() != "https")?;
+    pub(crate) fn new(url: Url, named_by: &'static str, rules: OutgoingRules) -> Result<Self, reqwest::Error> {
+        let fetcher = Fetcher::new(rules)?;
         let quota = Quota::with_period(FETCH_EVERY).unwrap_or(Quota::per_minute(FETCHES_AT_ONCE));
         Ok(Self {
             url,
@@ -159,7 +159,11 @@ mod tests {
     }
 
     fn remote(url: Url, refresh_after: Duration, wait_after: Duration) -> Arc<RemoteKeySet> {
-        Arc::new(RemoteKeySet { refresh_after, wait_after, ..RemoteKeySet::new(url, "a test").unwrap() })
+        Arc::new(RemoteKeySet {
+            refresh_after,
+            wait_after,
+            ..RemoteKeySet::new(url.clone(), "a test", OutgoingRules::default().with_trusted_host(&url)).unwrap()
+        })
     }
 
     async fn has(remote: &Arc<RemoteKeySet>, id: &str) -> bool {

@@ -9,6 +9,7 @@ use crate::auth::jwt::token::{self, TokenClaims, TokenRejection, TokenRules, str
 use crate::clock::Millis;
 use crate::model::account;
 use crate::model::permission::Permissions;
+use crate::outgoing::OutgoingRules;
 use crate::settings::{ClaimNames, KeySource, UserTokenSettings};
 
 /// Claims for the display name, in order of preference.
@@ -60,7 +61,7 @@ impl UserTokens {
     ///
     /// # Errors
     /// The keys cannot be used; the sentence begins with the flag.
-    pub fn new(settings: UserTokenSettings) -> Result<Self, String> {
+    pub fn new(settings: UserTokenSettings, rules: &OutgoingRules) -> Result<Self, String> {
         let keys = match &settings.keys {
             KeySource::File(path) => {
                 let flag = |problem: String| format!("--user-token-key-file {}: {problem}", path.display());
@@ -68,9 +69,8 @@ impl UserTokens {
                 UserTokenKeys::Fixed(KeySet::from_file(&text).map_err(flag)?)
             }
             KeySource::Url(url) => {
-                let remote =
-                    RemoteKeySet::new(url.clone(), JWKS_FLAG).map_err(|problem| format!("{JWKS_FLAG}: {problem}"))?;
-                UserTokenKeys::Remote(Arc::new(remote))
+                let remote = RemoteKeySet::new(url.clone(), JWKS_FLAG, rules.with_trusted_host(url));
+                UserTokenKeys::Remote(Arc::new(remote.map_err(|problem| format!("{JWKS_FLAG}: {problem}"))?))
             }
         };
         Ok(Self { settings, keys })

@@ -4,7 +4,6 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::auth::oidc::SignInFailure;
-use crate::settings::parse_trusted_url;
 
 /// Endpoints and features of a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +35,13 @@ struct DiscoveryDocument {
 /// Returns the URL of the discovery document of an issuer.
 pub(super) fn discovery_url(issuer: &str) -> Result<Url, SignInFailure> {
     let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-    parse_trusted_url(&url).map_err(|problem| SignInFailure::Provider(format!("its URL: {problem}")))
+    parse_web_url(&url).map_err(|problem| SignInFailure::Provider(format!("its URL: {problem}")))
+}
+
+/// Parses an `https` or `http` URL. The rules of outgoing calls decide which servers are called by `http`.
+fn parse_web_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|problem| problem.to_string())?;
+    if matches!(url.scheme(), "https" | "http") { Ok(url) } else { Err("it must begin with https://".to_owned()) }
 }
 
 /// Parses the discovery document of an issuer. Its `issuer` must be exactly the same string, or it belongs to another
@@ -50,7 +55,7 @@ pub(super) fn parse_document(issuer: &str, text: &[u8]) -> Result<ProviderMetada
     }
     let is_https = issuer.starts_with("https://");
     let endpoint = |name: &str, text: &str| {
-        let url = parse_trusted_url(text).map_err(|problem| failed(format!("its {name}: {problem}")))?;
+        let url = parse_web_url(text).map_err(|problem| failed(format!("its {name}: {problem}")))?;
         let is_safe = url.scheme() == "https" || !is_https;
         if is_safe { Ok(url) } else { Err(failed(format!("its {name} is not an https URL"))) }
     };
@@ -134,7 +139,7 @@ mod tests {
         ] {
             assert_eq!(discovery_url(issuer).unwrap().as_str(), expected);
         }
-        for issuer in ["http://x.example", "ftp://x.example", "x.example", ""] {
+        for issuer in ["ftp://x.example", "x.example", ""] {
             assert!(discovery_url(issuer).is_err(), "{issuer}");
         }
     }

@@ -13,6 +13,7 @@ use crate::auth::oidc::request::{self, Callback, SignInAttempt};
 use crate::auth::oidc::{Registration, SignInFailure, claims, sanitize_code};
 use crate::clock::Millis;
 use crate::model::sso::SsoIdentity;
+use crate::outgoing::OutgoingRules;
 
 /// Age from which the discovery document is fetched again. The previous document is used while the provider does not
 /// answer.
@@ -39,6 +40,7 @@ pub struct SignedInUser {
 /// This server as the client of one provider.
 pub struct RelyingParty {
     registration: Registration,
+    rules: OutgoingRules,
     fetcher: Fetcher,
     cached: RwLock<Option<Arc<CachedProvider>>>,
     /// Locked during a fetch; contains time and reason of the last failure.
@@ -62,10 +64,9 @@ impl RelyingParty {
     ///
     /// # Errors
     /// The root certificates of the system cannot be used.
-    pub fn new(registration: Registration) -> Result<Self, SignInFailure> {
-        let is_plain = !registration.issuer.starts_with("https://");
-        let fetcher = Fetcher::new(is_plain).map_err(|problem| SignInFailure::Provider(problem.to_string()))?;
-        Ok(Self { registration, fetcher, cached: RwLock::default(), failed: Mutex::default() })
+    pub fn new(registration: Registration, rules: OutgoingRules) -> Result<Self, SignInFailure> {
+        let fetcher = Fetcher::new(rules.clone()).map_err(|problem| SignInFailure::Provider(problem.to_string()))?;
+        Ok(Self { registration, rules, fetcher, cached: RwLock::default(), failed: Mutex::default() })
     }
 
     /// Returns the authorization URL for the browser. The provider redirects back to `redirect_uri`.
@@ -181,9 +182,8 @@ impl RelyingParty {
         let metadata = discovery::parse_document(issuer, &text)?;
         let tokens = match before.filter(|before| before.metadata.keys == metadata.keys) {
             Some(before) => before.tokens.clone(),
-            None => {
-                IdTokens::new(metadata.keys.clone()).map_err(|problem| SignInFailure::Provider(problem.to_string()))?
-            }
+            None => IdTokens::new(metadata.keys.clone(), self.rules.clone())
+                .map_err(|problem| SignInFailure::Provider(problem.to_string()))?,
         };
         Ok(CachedProvider { metadata, tokens, since: Instant::now() })
     }

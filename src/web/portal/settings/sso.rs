@@ -14,7 +14,6 @@ use crate::management::sso::{ClientSecret, StoredProvider};
 use crate::messages::render_message;
 use crate::model::admin::{OWNER, Role};
 use crate::model::sso::ProviderConfiguration;
-use crate::settings::parse_trusted_url;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -200,7 +199,7 @@ pub(crate) async fn save_sso_settings(admin: SystemAdmin, page_request: PageRequ
         provider_configuration = sso_provider::apply_settings(provider_configuration, given);
         fields.insert("no_secret".to_owned(), "on".to_owned());
     }
-    if let Err(sentence) = parse_trusted_url(&provider_configuration.issuer) {
+    if let Err(sentence) = check_issuer(&page_request.state, &provider_configuration.issuer) {
         problems.push(FormError { field: "issuer", sentence: format!("The issuer cannot be used: {sentence}.") });
     }
     problems.extend(provider_configuration.field_errors().iter().map(form_error));
@@ -223,6 +222,12 @@ pub(crate) async fn save_sso_settings(admin: SystemAdmin, page_request: PageRequ
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Checks that the server may call this issuer.
+fn check_issuer(state: &AppState, issuer: &str) -> Result<(), String> {
+    let url = issuer.parse().map_err(|problem| format!("{problem}; write https://host/path"))?;
+    sso_provider::outgoing_rules(state, issuer).check_url(&url).map_err(|refused| refused.to_string())
 }
 
 /// Puts a refusal at its field of the form.

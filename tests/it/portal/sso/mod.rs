@@ -17,6 +17,9 @@ use provider::{CLIENT_ID, CLIENT_SECRET, Provider};
 
 const BACK: &str = "/login/sso/callback";
 
+/// The provider of the tests listens on this machine.
+const ALLOW_THIS_MACHINE: [&str; 2] = ["--outgoing-allow-networks", "127.0.0.1"];
+
 /// A server whose admins sign in through a test provider.
 struct SsoFixture {
     app: App,
@@ -33,7 +36,7 @@ impl SsoFixture {
 
     fn with_flags(flags: &[&str], fields: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let app = App::start_with(folder.path(), flags);
+        let app = App::start_with(folder.path(), &[flags, &ALLOW_THIS_MACHINE].concat());
         let owner = Browser::owner(&app);
         let mut fixture = Self { app, owner, provider: Provider::new(), _folder: folder };
         let page = fixture.save_settings(fields).answered(200);

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -27,6 +28,7 @@ pub(super) struct Provider {
     answers: Arc<Mutex<ProviderAnswers>>,
     /// Received requests.
     asked: Arc<Mutex<Vec<String>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Provider {
@@ -50,8 +52,11 @@ impl Provider {
         };
         let (answers, asked) = (Arc::new(Mutex::new(answers)), Arc::new(Mutex::new(Vec::new())));
         let (current, requests) = (Arc::clone(&answers), Arc::clone(&asked));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepted = Arc::clone(&connections);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
+                accepted.fetch_add(1, Ordering::SeqCst);
                 let Ok(mut stream) = stream else { continue };
                 let request = read(&mut stream);
                 let answers: ProviderAnswers = current.lock().unwrap().clone();
@@ -70,7 +75,12 @@ impl Provider {
                 );
             }
         });
-        Self { issuer, signer, answers, asked }
+        Self { issuer, signer, answers, asked, connections }
+    }
+
+    /// Connections of any kind since the start.
+    pub(super) fn count_connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     /// Changes the answers from now on.

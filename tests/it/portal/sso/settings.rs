@@ -1,11 +1,12 @@
 //! Settings of the provider: permissions, validation, and the secrecy of the client secret.
 
+use std::net::TcpListener;
 use std::path::Path;
 
 use serde_json::json;
 
 use super::provider::{CLIENT_ID, CLIENT_SECRET, Provider};
-use super::{SsoFixture, is_signed_in, return_with_code, settings_form, start_sign_in};
+use super::{ALLOW_THIS_MACHINE, SsoFixture, is_signed_in, return_with_code, settings_form, start_sign_in};
 use crate::app::App;
 use crate::portal::browser::Browser;
 
@@ -25,7 +26,7 @@ fn holding(folder: &Path, text: &str, found: &mut Vec<String>) {
 fn the_secret_of_the_client_is_found_nowhere_and_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let (data, log) = (folder.path().join("data"), folder.path().join("log"));
-    let app = App::start_in(&data, &["--log-level", "debug"], &[], &log);
+    let app = App::start_in(&data, &[&["--log-level", "debug"], &ALLOW_THIS_MACHINE[..]].concat(), &[], &log);
     let owner = Browser::owner(&app);
     let mut fixture = SsoFixture { app, owner, provider: Provider::new(), _folder: tempfile::tempdir().unwrap() };
     fixture.save_settings(&[]).answered(200);
@@ -41,7 +42,7 @@ fn the_secret_of_the_client_is_found_nowhere_and_survives_a_restart() {
     holding(folder.path(), "hush%2Fhush", &mut found);
     assert_eq!(found, [] as [String; 0]);
     assert_eq!(fixture.app.terminate(), Some(0));
-    fixture.app = App::start(&data);
+    fixture.app = App::start_with(&data, &ALLOW_THIS_MACHINE);
     // The redirect URI contains the current address of the server.
     fixture.sign_in(&mut Browser::anonymous(&fixture.app), &json!({})).answered(303);
 }
@@ -80,9 +81,12 @@ fn a_secret_goes_in_the_form_where_the_provider_wants_it_there() {
 fn an_invalid_setting_is_refused_with_its_field() {
     let mut fixture = SsoFixture::new(&[]);
     for (field, value, sentence) in [
-        ("issuer", "http://id.example.com", "https://"),
+        ("issuer", "http://8.8.8.8", "https://"),
         ("issuer", "id.example.com", "issuer cannot be used"),
         ("issuer", "https://id.example.com/?x", "a query"),
+        ("issuer", "https://10.0.0.5", "--outgoing-allow-networks"),
+        ("issuer", "https://[::ffff:169.254.169.254]", "--outgoing-allow-networks"),
+        ("issuer", "https://0x7f.2", "--outgoing-allow-networks"),
         ("client_id", "", "client id"),
         ("label", "", "1 to 40"),
         ("default_role", "owner", "the owner role cannot be assigned"),
@@ -94,6 +98,40 @@ fn an_invalid_setting_is_refused_with_its_field() {
         let page = fixture.save_settings(&[(field, value)]).answered(422);
         assert!(page.contains(sentence), "{field}: {}", page.between("id=\"problems\"", "</div>"));
     }
+}
+
+#[test]
+fn a_server_of_a_private_network_is_called_only_if_the_operator_allows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start(folder.path());
+    let owner = Browser::owner(&app);
+    let mut fixture = SsoFixture { app, owner, provider: Provider::new(), _folder: folder };
+    let page = fixture.save_settings(&[]).answered(422);
+    assert!(page.contains("--outgoing-allow-networks"), "{}", page.between("id=\"problems\"", "</div>"));
+    let page = fixture.save_settings(&[("issuer", "http://id.example.com")]).answered(422);
+    assert!(page.contains("https://"), "{}", page.between("id=\"problems\"", "</div>"));
+    // What a name resolves to is known when it is called.
+    let port = fixture.provider.issuer.rsplit(':').next().unwrap();
+    let named = format!("https://localhost:{port}");
+    fixture.save_settings(&[("issuer", &named)]).answered(200);
+    let test = fixture.owner.get("/settings/sso/test").answered(200);
+    assert!(test.contains("127.0.0.1 is not public (loopback)") || test.contains("::1 is not public"), "{}", test.text);
+    assert_eq!(fixture.provider.count_connections(), 0);
+}
+
+#[test]
+fn an_endpoint_of_the_provider_on_another_private_host_is_not_called() {
+    let mut fixture = SsoFixture::new(&[]);
+    let other = TcpListener::bind("127.0.0.2:0").unwrap();
+    let token = format!("http://{}/token", other.local_addr().unwrap());
+    fixture.provider.set_answers(|answers| answers.discovery["token_endpoint"] = json!(token));
+    let mut browser = Browser::anonymous(&fixture.app);
+    let sent = start_sign_in(&mut browser, "/login/sso");
+    fixture.issue_tokens(&sent, &json!({}));
+    return_with_code(&mut browser, &sent).answered(403);
+    assert_eq!(fixture.reasons(), ["provider_failed"]);
+    other.set_nonblocking(true).unwrap();
+    assert!(other.accept().is_err(), "there was no connection");
 }
 
 #[test]
