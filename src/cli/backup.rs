@@ -47,7 +47,15 @@ pub(super) fn back_up_database(folder: &Path, args: &BackupCommandArgs) -> anyho
     let options = BackupOptions { replace: args.force, with_log: args.with_log };
     let written = backups::write_backup(folder, &args.file, options)?;
     let contents = if args.with_log { "" } else { ", without the request log" };
-    Ok(output::print_line(&format!("{}: {} bytes, checked{contents}", written.path.display(), written.bytes))?)
+    let (path, bytes) = (written.path.display(), written.bytes);
+    if !written.foreign.is_empty() {
+        output::print_line(&format!("{path}: {bytes} bytes{contents}"))?;
+        return Ok(output::print_warning(&format!(
+            "this backup cannot be restored, because the database contains objects that are not part of a Rollcall database: {}. Remove them from the database, and repeat the command with --force",
+            written.foreign.join(", ")
+        ))?);
+    }
+    Ok(output::print_line(&format!("{path}: {bytes} bytes, checked{contents}"))?)
 }
 
 pub(super) fn restore_database(folder: &Path, args: &RestoreCommandArgs) -> anyhow::Result<()> {

@@ -18,6 +18,11 @@ pub(super) fn print_line(text: &str) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
+/// Prints a line to standard error.
+pub(super) fn print_warning(text: &str) -> io::Result<()> {
+    writeln!(io::stderr().lock(), "rollcall: warning: {text}")
+}
+
 pub(super) fn print_json(value: &Value) -> io::Result<()> {
     print_line(&format!("{value:#}"))
 }

@@ -54,7 +54,7 @@ pub fn write_backup_to_folder(
     stop: &Arc<AtomicBool>,
 ) -> std::result::Result<(WrittenBackup, usize), BackupError> {
     let file = scheduled::prepare_backup_path(folder.path, now)?;
-    let written = store.back_up(&file, folder.with_log, stop)?;
+    let written = store.back_up(file.as_path(), folder.with_log, stop)?;
     let removed = scheduled::prune_backups(folder.path, folder.keep, &written.path, now)?;
     Ok((written, removed))
 }

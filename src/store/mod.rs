@@ -178,6 +178,7 @@ impl Store {
         let files = DataFiles::prepare(data_dir, access != OpenMode::Existing)?;
         let mut lock = None;
         if access == OpenMode::Serve {
+            files.report_folder_mode();
             lock = Some(files.lock()?);
         }
         let service = ServiceMonitor::new(&files);
@@ -191,6 +192,9 @@ impl Store {
                 }
             });
         let connection = opened?;
+        if let Some(lock) = lock.as_ref() {
+            lock.record_boot();
+        }
         let shared = Arc::new(SharedState::new(files, service, &connection, queue_limit)?);
         if access == OpenMode::Serve {
             integrity::run_quick_check(&connection, &shared)?;

@@ -287,7 +287,10 @@ fn a_damaged_database_reports_how_to_restore_and_stays_on_disk() {
     assert!(String::from_utf8_lossy(&said).contains("rollcall restore"), "{}", String::from_utf8_lossy(&said));
     assert!(refused(data.path(), &["backup", text(&directory.path().join("bad.db"))]).contains("damaged"));
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no backup of a damaged database");
-    let said = run(data.path(), &["restore", "--force", text(&good)]);
+    let since = ["--revoke-all-since", "2100-01-01T00:00:00Z"];
+    let said = refused(data.path(), &["restore", "--force", text(&good)]);
+    assert!(said.contains(since[0]), "{said}");
+    let said = run(data.path(), &["restore", "--force", text(&good), since[0], since[1]]);
     let saved = said.lines().next().unwrap().split(" moved to ").nth(1).unwrap();
     assert_eq!(fs::read(saved).unwrap(), bytes);
     let app = App::start(data.path());

@@ -25,6 +25,7 @@ mod identity;
 mod large_groups;
 mod licences;
 mod logs;
+mod lost_files;
 mod management;
 mod metrics;
 mod network;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::app::{App, Client, Reply, rollcall, serve_refuses};
+use crate::app::{App, Client, Reply, rollcall, serve_refuses, wait_until};
 use crate::caller::{CONFIGURATIONS, Caller};
 use crate::portal::browser::{Browser, PASSWORD};
 
@@ -156,8 +156,16 @@ fn a_file_with_objects_of_others_is_refused_by_restore_check_and_doctor() {
                 format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             assert!(!output.status.success() && said.contains(object), "{command}: {said}");
         }
+        // A backup says that it cannot be restored.
+        let output = rollcall(other.path(), &["backup", other.path().join("backup.db").to_str().unwrap()]);
+        let [printed, warned] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        assert!(output.status.success() && !printed.contains("checked"), "{printed}");
+        assert!(warned.contains(object) && warned.contains("cannot be restored"), "{warned}");
         if object == "trigger again" {
-            let app = App::start(other.path());
+            let log = other.path().join("log");
+            let app = App::start_in(other.path(), &[], &[], &log);
+            let logged = || std::fs::read_to_string(&log).unwrap();
+            wait_until("the start reports it", || logged().contains(object) && logged().contains("WARN"));
             let operator = at(&fixture.operator, &app);
             for _ in 0..2 {
                 app.succeeds(&["token", "rotate", &fixture.client.id]);

@@ -6,6 +6,7 @@
 
 mod carry_over;
 mod page_copy;
+mod replaced_database;
 mod restore;
 pub mod scheduled;
 
@@ -24,7 +25,7 @@ use crate::store::engine::files::{DataFiles, FileState, sync_folder};
 use crate::store::engine::integrity::log_scan;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::sqlite_errors::{describe_damage, is_damage};
-use crate::store::engine::{connection, integrity};
+use crate::store::engine::{connection, foreign_objects, integrity};
 
 pub use crate::store::engine::backup::restore::{RestoreOptions, RestoreOutcome, restore_backup};
 
@@ -99,6 +100,16 @@ pub enum BackupError {
         /// The first finding.
         detail: String,
     },
+    /// The database that a restore replaces cannot be read completely, so that its revocations would be lost.
+    #[error(
+        "{path}, which the backup replaces, cannot be read completely ({detail}): tokens, API keys and passwords that were revoked or changed after the backup could be valid again. Add --revoke-all-since TIME to the command: what can be read is carried over, and all credentials that were created at this time or later are revoked (1970-01-01T00:00:00Z: all of them). The current database was not changed"
+    )]
+    RevocationsLost {
+        /// The database.
+        path: PathBuf,
+        /// What cannot be read.
+        detail: String,
+    },
     /// The write-ahead log grew too large during the copy.
     #[error(
         "the write-ahead log grew by more than 192 MiB while {0} was written, because the disk is too slow for the writes of that time: give a file on a faster disk, or repeat it later"
@@ -165,6 +176,8 @@ pub struct WrittenBackup {
     pub path: PathBuf,
     /// Size in bytes.
     pub bytes: u64,
+    /// Objects that Rollcall did not create, such as triggers. A restore refuses the backup because of them.
+    pub foreign: Vec<String>,
 }
 
 /// Backs up the database in `data_dir` to `file`, with or without a running server.
@@ -173,9 +186,7 @@ pub struct WrittenBackup {
 pub fn write_backup(data_dir: &Path, file: &Path, options: BackupOptions) -> BackupResult<WrittenBackup> {
     let files = DataFiles::prepare(data_dir, false)?;
     log_scan::refuse_damaged_log(&files, None)?;
-    if connection::probe_file(&files.database)? == 0 {
-        return Err(OpenError::NotFound(files.database).into());
-    }
+    integrity::refuse_unknown_database(&files)?;
     back_up_to(&files, file, options, &Arc::default())
 }
 
@@ -276,15 +287,37 @@ fn back_up_to(
     });
     let result = copied.and_then(|findings| {
         report_findings(files, &findings);
+        let foreign = find_foreign_objects(&part).map_err(|error| map_sqlite_error(&files.database, &part, error))?;
+        report_foreign_objects(files, &foreign);
         PARTIAL_SUFFIXES.iter().skip(1).try_for_each(|suffix| delete_file(&append_suffix(&part, suffix)))?;
         // The target may have been created in the meantime.
         check_target(&target, replace)?;
         let bytes = fs::metadata(&part).map_err(|error| map_io_error("read", &part, error))?.len();
-        rename_file(&part, &target)?;
+        if replace {
+            rename_file(&part, &target)?;
+        } else {
+            give_name(&part, &target)?;
+        }
         sync_directory(target.parent().unwrap_or(Path::new("/")))?;
-        Ok(WrittenBackup { path: target, bytes })
+        Ok(WrittenBackup { path: target, bytes, foreign })
     });
     result.inspect_err(|_| drop(delete_partial_copy(&part)))
+}
+
+/// Returns the objects in a backup that this program did not create.
+fn find_foreign_objects(backup: &Path) -> rusqlite::Result<Vec<String>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let compared = connection::open_connection(backup, flags).and_then(|copy| foreign_objects::compare_schema(&copy));
+    compared.map(|difference| difference.foreign)
+}
+
+fn report_foreign_objects(files: &DataFiles, foreign: &[String]) {
+    if !foreign.is_empty() {
+        tracing::error!(
+            database = %files.database.display(), objects = foreign.join(", "),
+            "THE BACKUP CANNOT BE RESTORED: the database contains objects that are not part of a Rollcall database"
+        );
+    }
 }
 
 /// The backup has the rows as they are in the database: without it, there would be none.
@@ -381,6 +414,16 @@ fn build_partial_path(target: &Path) -> PathBuf {
 
 fn rename_file(from: &Path, to: &Path) -> BackupResult<()> {
     fs::rename(from, to).map_err(|error| map_io_error("rename", from, error))
+}
+
+/// Renames a file, unless another one has the name.
+fn give_name(from: &Path, to: &Path) -> BackupResult<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => delete_file(from),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(BackupError::Exists(to.to_owned())),
+        // Some file systems have no hard links.
+        Err(_) => rename_file(from, to),
+    }
 }
 
 fn sync_directory(folder: &Path) -> BackupResult<()> {

@@ -20,6 +20,7 @@ use crate::store::tables::{feed_gap, instance};
 pub(crate) fn open_database(files: &DataFiles, access: OpenMode) -> Result<Connection, OpenError> {
     let failed = |error| OpenError::sqlite(&files.database, error);
     let found = connection::probe_file(&files.database).map_err(|error| explain_full_disk(files, error))?;
+    marker::refuse_other_database(files, found)?;
     if found == 0 && access == OpenMode::Existing {
         return Err(OpenError::NotFound(files.database.clone()));
     }

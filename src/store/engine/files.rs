@@ -1,16 +1,16 @@
 //! The data folder: its files, their permissions, and the server lock.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use crate::store::engine::open_error::OpenError;
+use crate::store::engine::service::boot_record::{self, LOCK_NAME};
 
 const DATABASE_NAME: &str = "rollcall.db";
-const LOCK_NAME: &str = "rollcall.lock";
 /// A restored copy before it replaces the database.
 const INCOMING_NAME: &str = "rollcall.db.incoming";
 /// Says that a database exists.
@@ -46,7 +46,16 @@ pub(crate) struct DataFiles {
 }
 
 /// The locked lock file. It excludes other servers until it is dropped or the process ends in any way.
-pub(crate) struct ServerLock(#[expect(dead_code, reason = "held, not read")] File);
+pub(crate) struct ServerLock(File);
+
+impl ServerLock {
+    /// Records that the index of the log is of this boot of the machine: the database was opened.
+    pub(crate) fn record_boot(&self) {
+        if let Err(error) = boot_record::write_record(&self.0, boot_record::read_boot_id().as_deref()) {
+            tracing::warn!(%error, "the boot of the machine cannot be recorded in the lock file");
+        }
+    }
+}
 
 impl DataFiles {
     /// Opens the folder. With `create`, creates a missing folder with mode 0700 and a missing, empty database file with
@@ -55,6 +64,7 @@ impl DataFiles {
     /// Returns an error if the folder or the database is writable by other users, or the database is a symbolic link.
     pub(crate) fn prepare(directory: &Path, create: bool) -> Result<Self, OpenError> {
         let files = Self::open_folder(directory, create)?;
+        files.check_modes()?;
         files.prepare_database(create)?;
         Ok(files)
     }
@@ -126,6 +136,31 @@ impl DataFiles {
         }
     }
 
+    /// Refuses files next to the database that other users can write: the log, its index, the marker, the reserve and the
+    /// lock.
+    fn check_modes(&self) -> Result<(), OpenError> {
+        let [log, index] = self.log_paths();
+        let others = [log, index, self.marker_path(), self.reserve_path(), self.directory.join(LOCK_NAME)];
+        for path in others {
+            match fs::symlink_metadata(&path) {
+                Ok(metadata) if metadata.is_file() => check_write_permissions(&path, metadata.mode(), "go-w")?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Logs that other users may list the data folder. A mode that the operator has set is not changed.
+    pub(crate) fn report_folder_mode(&self) {
+        let mode = fs::metadata(&self.directory).map_or(0, |metadata| metadata.mode());
+        if mode & OTHERS_ANY != 0 {
+            tracing::warn!(
+                folder = %self.directory.display(), mode = format!("{:04o}", mode & 0o777),
+                "other users may list the data folder: run chmod 700 on it"
+            );
+        }
+    }
+
     // Checks the file by its path only: closing a file descriptor would drop the POSIX locks that SQLite holds on the
     // file in this process.
     fn prepare_database(&self, create: bool) -> Result<(), OpenError> {
@@ -183,6 +218,12 @@ impl DataFiles {
         if length == 0 && self.log_holds_pages() {
             return Err(OpenError::corrupt(&self.database, "it is empty, but its log is not"));
         }
+        let marker = self.marker_path();
+        // Another process may have created the content, and the marker after it, since the length was read.
+        let is_empty = || fs::metadata(&self.database).is_ok_and(|metadata| metadata.len() == 0);
+        if length == 0 && fs::symlink_metadata(&marker).is_ok() && is_empty() {
+            return Err(OpenError::Emptied { database: self.database.clone(), marker });
+        }
         Ok(())
     }
 
@@ -227,7 +268,9 @@ impl DataFiles {
             return Err(OpenError::NotARegularFile(path));
         }
         let failed = |error| OpenError::io("lock", &path, error);
-        let mut file = OpenOptions::new()
+        // Without a lock file, the files are a copy, whose index was not written back by a failing machine.
+        let is_copy = fs::symlink_metadata(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
@@ -238,17 +281,16 @@ impl DataFiles {
         match try_lock_again(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
                 // The process id is optional: the lock is held even if the file cannot be read.
-                let _ = file.read_to_string(&mut holder);
-                let pid = holder.trim().parse().ok();
+                let pid = boot_record::read_lines(&file).0;
                 return Err(OpenError::Held { directory: self.directory.clone(), pid });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         self.match_folder_owner(&path);
         // The process id is optional: on a full disk the lock is held without it.
-        if let Err(error) = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())) {
+        let boot = if is_copy { boot_record::read_boot_id() } else { boot_record::read_lines(&file).1 };
+        if let Err(error) = boot_record::write_record(&file, boot.as_deref()) {
             tracing::warn!(lock = %path.display(), %error, "the process id cannot be written");
         }
         Ok(ServerLock(file))

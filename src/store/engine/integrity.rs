@@ -15,6 +15,7 @@ use rusqlite::{Connection, ErrorCode, ffi};
 use crate::store::SharedState;
 use crate::store::engine::files::DataFiles;
 use crate::store::engine::open_error::OpenError;
+use crate::store::engine::service::marker;
 use crate::store::engine::sqlite_errors::{describe_damage, is_damage};
 use crate::store::engine::{connection, foreign_objects, upgrade};
 use crate::store::page_checksums::take_last_damage;
@@ -108,15 +109,20 @@ pub fn check_database(data_dir: &Path, depth: CheckDepth) -> Result<Vec<String>,
     let files = DataFiles::prepare(data_dir, false)?;
     log_scan::refuse_damaged_log(&files, None)?;
     let failed = |error| OpenError::sqlite(&files.database, error);
-    if connection::probe_file(&files.database)? == 0 {
-        return Err(OpenError::NotFound(files.database.clone()));
-    }
+    refuse_unknown_database(&files)?;
     let connection = connection::connect_reader(&files).map_err(failed)?;
     match collect_findings(&connection, depth) {
         // The check ends at a page that cannot be read.
         Err(error) if is_damage(&error) => Ok(vec![describe_damage(&error)]),
         found => found.map_err(failed),
     }
+}
+
+/// Refuses a file without a database, or with another one than before.
+pub(crate) fn refuse_unknown_database(files: &DataFiles) -> Result<(), OpenError> {
+    let version = connection::probe_file(&files.database)?;
+    marker::refuse_other_database(files, version)?;
+    if version == 0 { Err(OpenError::NotFound(files.database.clone())) } else { Ok(()) }
 }
 
 /// Returns the first finding of the quick check, which verifies the page structure, or the first object that is not part
@@ -126,9 +132,7 @@ pub fn check_pages(data_dir: &Path) -> Result<Option<String>, OpenError> {
     let files = DataFiles::prepare(data_dir, false)?;
     log_scan::refuse_damaged_log(&files, None)?;
     let failed = |error| OpenError::sqlite(&files.database, error);
-    if connection::probe_file(&files.database)? == 0 {
-        return Err(OpenError::NotFound(files.database.clone()));
-    }
+    refuse_unknown_database(&files)?;
     let connection = connection::connect_reader(&files).map_err(failed)?;
     match find_first_problem(&connection).map_err(failed)? {
         None => Ok(find_schema_problems(&connection).map_err(failed)?.into_iter().next()),
@@ -146,6 +150,12 @@ fn find_schema_problems(connection: &Connection) -> rusqlite::Result<Vec<String>
 pub(crate) fn check_schema(connection: &Connection, shared: &SharedState) -> Result<(), OpenError> {
     let path = &shared.files.database;
     let found = foreign_objects::compare_schema(connection).map_err(|error| OpenError::sqlite(path, error))?;
+    if !found.foreign.is_empty() {
+        tracing::warn!(
+            database = %path.display(), objects = found.foreign.join(", "),
+            "the database contains objects that are not part of a Rollcall database; its backups cannot be restored"
+        );
+    }
     match found.describe_damage().first() {
         None => Ok(()),
         Some(finding) => Err(OpenError::corrupt(path, finding.clone())),

@@ -96,6 +96,26 @@ pub enum OpenError {
         /// The marker.
         marker: PathBuf,
     },
+    /// The marker says that a database existed, but the file is empty.
+    #[error(
+        "{database} is empty, but {marker} says that it had content: put the file back, or restore a backup (rollcall restore FILE --force); remove {marker} to start empty"
+    )]
+    Emptied {
+        /// The database.
+        database: PathBuf,
+        /// The marker.
+        marker: PathBuf,
+    },
+    /// The marker has the id of another database.
+    #[error(
+        "{database} is another database than the one before: {marker} has another id. Put the right file back, or restore a backup (rollcall restore FILE --force); remove {marker} to use this file"
+    )]
+    OtherDatabase {
+        /// The database.
+        database: PathBuf,
+        /// The marker.
+        marker: PathBuf,
+    },
     /// The disk is full.
     #[error(
         "cannot open {path}: the disk is full ({free} bytes are free, {needed} are needed): free some space; {source}"

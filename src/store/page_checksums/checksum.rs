@@ -92,6 +92,12 @@ impl LogChecksum {
         Self(first, second)
     }
 
+    /// The stored form.
+    #[cfg(test)]
+    pub(crate) fn to_bytes(self) -> [u8; 8] {
+        (u64::from(self.0) << 32 | u64::from(self.1)).to_be_bytes()
+    }
+
     /// Adds content, whose length is a multiple of 8. `is_big_endian` is the byte order in the header of the log.
     #[must_use]
     pub fn add(self, content: &[u8], is_big_endian: bool) -> Self {

@@ -5,10 +5,11 @@
 //! if one file has no such table.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params, params_from_iter};
 
 use crate::clock::{self, Millis};
 use crate::model::permission::Permissions;
+use crate::store::engine::sqlite_errors::describe_damage;
 
 /// A credential that ends at a time: table, key column, column of the end, plural name.
 const ENDED_CREDENTIALS: [(&str, &str, &str, &str); 3] = [
@@ -17,24 +18,36 @@ const ENDED_CREDENTIALS: [(&str, &str, &str, &str); 3] = [
     ("setup_links", "id", "ended_at", "set-up links"),
 ];
 
+/// What was carried over.
+#[derive(Debug, Default)]
+pub(super) struct CarriedOver {
+    /// Sentences about it.
+    pub(super) notes: Vec<String>,
+    /// The tables of the replaced file that cannot be read, with the first error.
+    pub(super) unreadable: Option<String>,
+}
+
 /// Ends all sessions in the restored file, and carries over from the replaced file what has ended or changed there since
-/// the backup. With `since`, ends all credentials that were created at this time or later. Returns sentences about it.
+/// the backup, as far as it can be read. With `since`, ends all credentials that were created at this time or later. The
+/// error of `replaced` says why there is none.
 pub(super) fn carry_over(
     restored: &mut Connection,
-    replaced: Option<&Connection>,
+    replaced: Result<&Connection, &String>,
     since: Option<Millis>,
-) -> rusqlite::Result<Vec<String>> {
+) -> rusqlite::Result<CarriedOver> {
     let now = clock::current_millis();
     let tx = restored.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut notes = Vec::new();
-    match replaced.map(|replaced| carry_over_rows(&tx, replaced, now, &mut notes)) {
-        Some(Ok(())) => {}
-        Some(Err(error)) if error.sqlite_error().is_none() => return Err(error),
-        Some(Err(error)) => notes.push(format!("the previous database cannot be read ({error}): {NOT_CARRIED_OVER}")),
-        None => notes.push(format!("there is no previous database: {NOT_CARRIED_OVER}")),
+    let mut carried = CarriedOver::default();
+    match replaced {
+        Ok(replaced) => carry_over_tables(&tx, replaced, now, &mut carried)?,
+        Err(reason) => carried.notes.push(format!("{reason}: {NOT_CARRIED_OVER}")),
     }
+    if let Some(detail) = &carried.unreadable {
+        carried.notes.push(format!("the previous database cannot be read completely ({detail}): {NOT_CARRIED_OVER}"));
+    }
+    let notes = &mut carried.notes;
     if let Some(since) = since {
-        revoke_created_since(&tx, since, now, &mut notes)?;
+        revoke_created_since(&tx, since, now, notes)?;
     }
     if has_table(&tx, "sign_in_claims")? {
         tx.execute("DELETE FROM sign_in_claims", [])?;
@@ -44,50 +57,77 @@ pub(super) fn carry_over(
         notes.push(format!("sessions ended: {ended}"));
     }
     tx.commit()?;
-    Ok(notes)
+    Ok(carried)
 }
 
 /// What the operator has to do without a readable previous database.
 const NOT_CARRIED_OVER: &str = "revocations after the backup are undone, unless you give --revoke-all-since";
 
-fn carry_over_rows(
+/// Carries over each table that both files have. An error of one table leaves out only that one.
+fn carry_over_tables(
     restored: &Connection,
     replaced: &Connection,
     now: Millis,
-    notes: &mut Vec<String>,
+    carried: &mut CarriedOver,
 ) -> rusqlite::Result<()> {
-    for (table, key, end, name) in ENDED_CREDENTIALS {
-        if has_table(replaced, table)? && has_table(restored, table)? {
-            let ended = carry_over_ends(restored, replaced, (table, key, end))?;
-            add_count(notes, ended, &format!("{name} that were revoked after the backup stay revoked"));
+    for table in CARRIED_TABLES {
+        let result = has_table(replaced, table).and_then(|is_there| {
+            if is_there && has_table(restored, table)? {
+                return carry_over_table(table, (restored, replaced), now, &mut carried.notes);
+            }
+            Ok(())
+        });
+        match result {
+            // The restored file failed, and not the replaced one.
+            Err(error) if restored.is_autocommit() || error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                return Err(error);
+            }
+            Err(error) => {
+                let detail = format!("{table}: {}", describe_damage(&error));
+                carried.unreadable.get_or_insert(detail);
+            }
+            Ok(()) => {}
         }
-    }
-    for (table, key, name) in [("tokens", "digest", "tokens"), ("api_keys", "id", "API keys")] {
-        if has_table(replaced, table)? && has_table(restored, table)? {
-            let limited = carry_over_expiry(restored, replaced, table, key)?;
-            add_count(notes, limited, &format!("{name} keep an earlier expiry that was set after the backup"));
-        }
-    }
-    for (table, step, sentence) in CLOSED_ACCESS {
-        if has_table(replaced, table)? && has_table(restored, table)? {
-            add_count(notes, step(restored, replaced)?, sentence);
-        }
-    }
-    if has_table(replaced, "admins")? && has_table(restored, "admins")? {
-        carry_over_admins(restored, replaced, now, notes)?;
-    }
-    if has_table(replaced, "wrong_codes")? && has_table(restored, "wrong_codes")? {
-        carry_over_wrong_codes(restored, replaced)?;
-    }
-    if has_table(replaced, "sso_identities")? && has_table(restored, "sso_identities")? {
-        let unlinked = carry_over_unlinked_identities(restored, replaced)?;
-        add_count(
-            notes,
-            unlinked,
-            "links to single sign-on identities that were removed after the backup stay removed",
-        );
     }
     Ok(())
+}
+
+/// The tables with something to carry over.
+const CARRIED_TABLES: [&str; 9] = [
+    "tokens",
+    "api_keys",
+    "setup_links",
+    "instance",
+    "roles",
+    "sso_provider",
+    "admins",
+    "wrong_codes",
+    "sso_identities",
+];
+
+fn carry_over_table(
+    table: &str,
+    (restored, replaced): (&Connection, &Connection),
+    now: Millis,
+    notes: &mut Vec<String>,
+) -> rusqlite::Result<()> {
+    for (_, key, end, name) in ENDED_CREDENTIALS.into_iter().filter(|(ended, ..)| *ended == table) {
+        let ended = carry_over_ends(restored, replaced, (table, key, end))?;
+        add_count(notes, ended, &format!("{name} that were revoked after the backup stay revoked"));
+    }
+    let limited = [("tokens", "digest", "tokens"), ("api_keys", "id", "API keys")];
+    for (_, key, name) in limited.into_iter().filter(|(limited, ..)| *limited == table) {
+        let limited = carry_over_expiry(restored, replaced, table, key)?;
+        add_count(notes, limited, &format!("{name} keep an earlier expiry that was set after the backup"));
+    }
+    for (_, step, sentence) in CLOSED_ACCESS.into_iter().filter(|(closed, ..)| *closed == table) {
+        add_count(notes, step(restored, replaced)?, sentence);
+    }
+    match table {
+        "admins" => carry_over_admins(restored, replaced, now, notes),
+        "wrong_codes" => carry_over_wrong_codes(restored, replaced),
+        _ => Ok(()),
+    }
 }
 
 /// Self-service that was switched off after the backup stays off.
@@ -147,10 +187,15 @@ fn carry_over_sso_provider(restored: &Connection, replaced: &Connection) -> rusq
 type CarryOverStep = fn(&Connection, &Connection) -> rusqlite::Result<usize>;
 
 /// Settings that close access: table, step, and the sentence after the number of changes.
-const CLOSED_ACCESS: [(&str, CarryOverStep, &str); 3] = [
+const CLOSED_ACCESS: [(&str, CarryOverStep, &str); 4] = [
     ("instance", carry_over_self_service, "switch (self-service) that was turned off after the backup stays off"),
     ("roles", carry_over_role_permissions, "roles do not get back permissions that were removed after the backup"),
     ("sso_provider", carry_over_sso_provider, "single sign-on provider stays as it was changed after the backup"),
+    (
+        "sso_identities",
+        carry_over_unlinked_identities,
+        "links to single sign-on identities that were removed after the backup stay removed",
+    ),
 ];
 
 fn add_count(notes: &mut Vec<String>, count: usize, sentence: &str) {

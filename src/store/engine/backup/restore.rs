@@ -7,7 +7,8 @@ use std::sync::Arc;
 use rusqlite::OpenFlags;
 
 use crate::clock::{self, Millis};
-use crate::store::engine::backup::carry_over;
+use crate::store::engine::backup::carry_over::{self, CarriedOver};
+use crate::store::engine::backup::replaced_database::ReplacedDatabase;
 use crate::store::engine::backup::{
     BackupError, BackupResult, append_suffix, copy_database, delete_file, delete_partial_copy, format_stamp,
     map_io_error, rename_file, sync_directory,
@@ -15,6 +16,7 @@ use crate::store::engine::backup::{
 use crate::store::engine::files::DataFiles;
 use crate::store::engine::integrity::log_scan;
 use crate::store::engine::open_error::OpenError;
+use crate::store::engine::service::marker;
 use crate::store::engine::{connection, foreign_objects};
 use crate::store::page_checksums;
 use crate::store::tables::{feed_gap, instance};
@@ -59,6 +61,12 @@ pub fn restore_backup(data_dir: &Path, file: &Path, options: RestoreOptions) -> 
     if occupied && !options.replace {
         return Err(BackupError::Occupied(files.database));
     }
+    let replaced = ReplacedDatabase::find(&files)?;
+    let accept_loss = |detail: Option<String>| match detail.filter(|_| options.revoke_since.is_none()) {
+        Some(detail) => Err(BackupError::RevocationsLost { path: replaced.path.clone(), detail }),
+        None => Ok(()),
+    };
+    accept_loss(replaced.loss.clone())?;
     if options.accept_findings {
         page_checksums::accept_foreign_pages(&source, true);
     }
@@ -75,31 +83,47 @@ pub fn restore_backup(data_dir: &Path, file: &Path, options: RestoreOptions) -> 
         delete_partial_copy(&incoming)?;
         return Err(BackupError::InconsistentBackup { path: source, detail: detail.clone() });
     }
-    let prepared = record_lost_numbers(&files, &incoming).and_then(|has_no_log| {
-        carry_over_credentials(&files, &incoming, options.revoke_since).map(|notes| (has_no_log, notes))
-    });
-    let (has_no_log, notes) = prepared.inspect_err(|_| drop(delete_partial_copy(&incoming)))?;
+    let prepared = prepare_incoming(&replaced, &incoming, options.revoke_since)
+        .and_then(|prepared| accept_loss(prepared.carried.unreadable.clone()).map(|()| prepared));
+    let prepared = prepared.inspect_err(|_| drop(delete_partial_copy(&incoming)))?;
     files.match_folder_owner(&incoming);
-    let previous = rename_previous_database(&files, clock::current_millis())?;
+    let marked = |error| map_io_error("remove", &files.marker_path(), error);
+    marker::remove_other_marker(&files, prepared.id.as_deref()).map_err(marked)?;
+    let previous = rename_previous_database(&files, replaced.loss.is_none())?.or(replaced.renamed);
     rename_file(&incoming, &files.database)?;
     sync_directory(&files.directory)?;
+    if let Some(Err(error)) = prepared.id.map(|id| marker::write_marker(&files, &id)) {
+        // The next start writes it.
+        tracing::warn!(%error, "the marker of the database cannot be written");
+    }
+    let (has_no_log, notes) = (prepared.has_no_log, prepared.carried.notes);
     Ok(RestoreOutcome { database: files.database, previous, has_no_log, notes })
 }
 
-/// Ensures that no event number is assigned twice. A previous database that cannot be read is skipped. Returns whether the
-/// request log was left out of the backup.
-fn record_lost_numbers(files: &DataFiles, incoming: &Path) -> BackupResult<bool> {
-    let highest = connection::connect_source(&files.database)
-        .and_then(|replaced| feed_gap::find_highest_number(&replaced))
-        .unwrap_or(0);
+/// What is known about a copy that can replace the database.
+struct PreparedCopy {
+    /// Whether the request log was left out of the backup.
+    has_no_log: bool,
+    carried: CarriedOver,
+    /// Id of the database.
+    id: Option<String>,
+}
+
+/// Ensures that no event number is assigned twice, ends the sessions in the restored file, and carries over the revocations
+/// of the previous database.
+fn prepare_incoming(replaced: &ReplacedDatabase, incoming: &Path, since: Option<Millis>) -> BackupResult<PreparedCopy> {
+    let failed = |source| BackupError::Sqlite { path: incoming.to_owned(), source };
+    let previous = replaced.connect();
+    let highest = previous.as_ref().ok().and_then(|file| feed_gap::find_highest_number(file).ok());
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    connection::open_connection(incoming, flags)
-        .and_then(|restored| {
-            restored.pragma_update(None, "synchronous", "FULL")?;
-            feed_gap::record_gap(&restored, highest)?;
-            instance::take_log_mark(&restored)
-        })
-        .map_err(|source| BackupError::Sqlite { path: incoming.to_owned(), source })
+    let mut restored = connection::open_connection(incoming, flags).map_err(failed)?;
+    restored.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    feed_gap::record_gap(&restored, highest.unwrap_or(0)).map_err(failed)?;
+    let has_no_log = instance::take_log_mark(&restored).map_err(failed)?;
+    let id = marker::find_database_id(&restored).map_err(failed)?;
+    let mut carried = carry_over::carry_over(&mut restored, previous.as_ref(), since).map_err(failed)?;
+    carried.notes.splice(0..0, replaced.describe_loss());
+    Ok(PreparedCopy { has_no_log, carried, id })
 }
 
 /// Refuses a file with triggers, views or tables of others, and one whose own tables or indexes are missing or changed.
@@ -113,19 +137,6 @@ fn refuse_foreign_objects(source: &Path) -> BackupResult<()> {
         return Ok(());
     }
     Err(BackupError::ForeignObjects { path: source.to_owned(), objects: found.foreign.join(", ") })
-}
-
-/// Ends the sessions in the restored file, and carries over the revocations of the previous database.
-fn carry_over_credentials(files: &DataFiles, incoming: &Path, since: Option<Millis>) -> BackupResult<Vec<String>> {
-    let failed = |source| BackupError::Sqlite { path: incoming.to_owned(), source };
-    let previous = match connection::probe_file(&files.database) {
-        Ok(version) if version > 0 => connection::connect_source(&files.database).ok(),
-        _ => None,
-    };
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut restored = connection::open_connection(incoming, flags).map_err(failed)?;
-    restored.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-    carry_over::carry_over(&mut restored, previous.as_ref(), since).map_err(failed)
 }
 
 /// Converts an error from opening a database into one about a backup.
@@ -147,17 +158,27 @@ fn map_copy_error(error: BackupError) -> BackupError {
     }
 }
 
-/// Renames the current database, together with its write-ahead log if that cannot be checkpointed. Returns the new
-/// name.
-fn rename_previous_database(files: &DataFiles, now: Millis) -> BackupResult<Option<PathBuf>> {
-    match fs::symlink_metadata(&files.database) {
-        Err(_) => return Ok(None),
-        Ok(metadata) if metadata.len() == 0 && !files.log_holds_pages() => return Ok(None),
-        Ok(_) => {}
-    }
-    checkpoint_log(&files.database);
-    let previous = find_free_name(files, &format!("replaced-{}", format_stamp(now)));
+/// Renames the current database, together with its write-ahead log if that is not complete or cannot be checkpointed.
+/// Returns the new name.
+fn rename_previous_database(files: &DataFiles, is_complete: bool) -> BackupResult<Option<PathBuf>> {
     let [log, index] = files.log_paths();
+    let length = fs::symlink_metadata(&files.database).ok().map(|metadata| metadata.len());
+    if length.unwrap_or(0) == 0 && !files.log_holds_pages() {
+        // They belong to a database that is lost, and not to the restored one.
+        [log, index].iter().try_for_each(|path| delete_file(path))?;
+        return Ok(None);
+    }
+    let previous = find_free_name(files, &format!("replaced-{}", format_stamp(clock::current_millis())));
+    if length.is_none() {
+        // A log without its database.
+        rename_file(&log, &append_suffix(&previous, "-wal"))?;
+        delete_file(&index)?;
+        sync_directory(&files.directory)?;
+        return Ok(None);
+    }
+    if is_complete {
+        checkpoint_log(&files.database);
+    }
     if files.log_holds_pages() {
         // The database is renamed first. If this is interrupted, startup fails because the database is missing.
         rename_file(&files.database, &previous)?;
@@ -176,8 +197,7 @@ fn rename_previous_database(files: &DataFiles, now: Millis) -> BackupResult<Opti
 
 /// Checkpoints the write-ahead log into the database, if both are valid. Otherwise leaves them unchanged.
 fn checkpoint_log(database: &Path) {
-    let is_sound = log_scan::refuse_damaged_log_of(database).is_ok();
-    if is_sound && connection::probe_file(database).is_ok_and(|version| version > 0) {
+    if connection::probe_file(database).is_ok_and(|version| version > 0) {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let checkpoint = connection::open_connection(database, flags)
             .and_then(|connection| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));

@@ -1,8 +1,10 @@
 //! Scheduled backups of a server: their file names and their retention.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::{CORRECTION_MAX, Millis};
 use crate::store::engine::backup::{BackupResult, delete_file, format_stamp, map_io_error};
@@ -13,10 +15,45 @@ const SUFFIX: &str = ".db";
 /// Length of a formatted time.
 const STAMP_LENGTH: usize = 16;
 
-/// Returns the path for a backup made at this time. Creates a missing folder with mode 0700.
-pub fn prepare_backup_path(folder: &Path, at: Millis) -> BackupResult<PathBuf> {
+/// The names of the backups that this process writes now.
+static NAMES_IN_USE: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+fn lock_names() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    NAMES_IN_USE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The path of a backup that is being written. No other backup of this process gets the same while it exists.
+#[derive(Debug)]
+pub struct BackupPath(PathBuf);
+
+impl BackupPath {
+    /// The path.
+    pub fn as_path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for BackupPath {
+    fn drop(&mut self) {
+        lock_names().remove(&self.0);
+    }
+}
+
+/// Returns the path for a backup made at this time; if the name is in use, that of the next free second. Creates a missing
+/// folder with mode 0700.
+pub fn prepare_backup_path(folder: &Path, at: Millis) -> BackupResult<BackupPath> {
     create_private_folder(folder).map_err(|error| map_io_error("create the folder", folder, error))?;
-    Ok(folder.join(format!("{PREFIX}{}{SUFFIX}", format_stamp(at))))
+    let mut names = lock_names();
+    let mut stamps = (0..).map(|second: Millis| at.saturating_add(second * 1_000));
+    let path = stamps
+        .find_map(|at| {
+            let path = folder.join(format!("{PREFIX}{}{SUFFIX}", format_stamp(at)));
+            let is_free = fs::symlink_metadata(&path).is_err() && !names.contains(&path);
+            is_free.then_some(path)
+        })
+        .unwrap_or_default();
+    names.insert(path.clone());
+    Ok(BackupPath(path))
 }
 
 /// Returns the paths of the scheduled backups in the folder, oldest first. Ignores other files.
@@ -97,7 +134,9 @@ pub fn prune_backups(folder: &Path, keep: usize, created: &Path, now: Millis) ->
         let name = entry.file_name();
         let partial_of =
             name.to_str().and_then(|name| name.strip_prefix('.')?.split_once(".part")).map(|(name, _)| name);
-        if partial_of.is_some_and(is_backup_name) {
+        // Another backup is being written.
+        let is_in_use = |name: &str| lock_names().contains(&folder.join(name));
+        if partial_of.is_some_and(|name| is_backup_name(name) && !is_in_use(name)) {
             delete_file(&entry.path())?;
         }
     }
@@ -142,6 +181,27 @@ mod tests {
             left,
             ["rollcall-20260702T000000Z.db", "rollcall-20260703T000000Z.db", "rollcall-20260714T093000Z.db"]
         );
+    }
+
+    #[test]
+    fn two_backups_of_the_same_second_get_different_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = 1_784_021_400_000;
+        let name = |path: &BackupPath| path.as_path().file_name().unwrap().to_str().unwrap().to_owned();
+        let first = prepare_backup_path(folder.path(), now).unwrap();
+        let second = prepare_backup_path(folder.path(), now + 999).unwrap();
+        assert_eq!(name(&first), "rollcall-20260714T093000Z.db");
+        assert_eq!(name(&second), "rollcall-20260714T093001Z.db");
+        // The end of one backup does not remove the incomplete file of another, and a name with a file stays in use.
+        let part = folder.path().join(format!(".{}.part", name(&second)));
+        let interrupted = folder.path().join(".rollcall-20260713T093000Z.db.part");
+        for path in [first.as_path(), &part, &interrupted] {
+            fs::write(path, "x").unwrap();
+        }
+        prune_backups(folder.path(), 5, first.as_path(), now).unwrap();
+        assert!(part.exists() && !interrupted.exists());
+        drop((first, second));
+        assert_eq!(name(&prepare_backup_path(folder.path(), now).unwrap()), "rollcall-20260714T093001Z.db");
     }
 
     #[test]

@@ -7,7 +7,10 @@
 //! - A transaction is written only after the one in front of it was synced. A frame whose checksum continues that of a
 //!   commit frame therefore proves that the commit was durable, with all frames in front of it.
 //! - The index of the log (`-shm`) has the number of committed frames. It changes after the sync of the commit, so
-//!   it never has more frames than the log on the disk, and after the end of the process it has exactly as many.
+//!   it never has more frames than the log on the disk, and after the end of the process it has exactly as many. It also
+//!   has the number of frames that the database contains. If these are fewer, a log that is missing, empty or of another
+//!   start than the index was removed or replaced. After a power failure the index can be old (`boot_record`), so that it
+//!   proves nothing about another log.
 //!
 //! Without an index, damage within the last transaction looks like a transaction that was being written.
 //!
@@ -26,6 +29,7 @@ use crate::clock;
 use crate::store::engine::connection;
 use crate::store::engine::files::{DataFiles, ServerLock, sync_folder};
 use crate::store::engine::open_error::OpenError;
+use crate::store::engine::service::boot_record;
 use crate::store::page_checksums::{FRAME_HEADER_BYTES, LOG_HEADER_BYTES, LogChecksum, RESERVED_BYTES};
 
 /// First bytes of a log, without the bit for the byte order of its checksums.
@@ -36,17 +40,34 @@ const INDEX_HEADER_BYTES: usize = 48;
 /// Damage with which SQLite loses acknowledged transactions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LostFrames {
-    /// The first frame that SQLite does not read, from 1. `None` if the header of the log is damaged.
-    pub(crate) first: Option<u64>,
+    pub(crate) damage: LogDamage,
     /// Number of frames that were committed at least.
     pub(crate) committed: u64,
 }
 
+/// Which part of the log is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogDamage {
+    /// The first frame that SQLite does not read, from 1.
+    Frame(u64),
+    /// Its header.
+    Header,
+    /// The log is missing or empty.
+    Absent,
+    /// The log is another one than that of the index.
+    Replaced,
+}
+
 impl std::fmt::Display for LostFrames {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.first {
-            Some(first) => write!(f, "frame {first} of at least {} acknowledged ones", self.committed),
-            None => write!(f, "its header, with at least {} acknowledged frames after it", self.committed),
+        let committed = self.committed;
+        match self.damage {
+            LogDamage::Frame(first) => write!(f, "frame {first} of at least {committed} acknowledged ones"),
+            LogDamage::Header => write!(f, "its header, with at least {committed} acknowledged frames after it"),
+            LogDamage::Absent => write!(f, "it is missing or empty, and had {committed} acknowledged frames"),
+            LogDamage::Replaced => {
+                write!(f, "it is another log than before, which had {committed} acknowledged frames")
+            }
         }
     }
 }
@@ -119,8 +140,8 @@ pub(crate) fn refuse_damaged_log_of(database: &Path) -> Result<(), OpenError> {
 pub struct AcceptedLoss {
     /// The damage.
     pub detail: String,
-    /// Copies of the database and of its write-ahead log.
-    pub copies: [PathBuf; 2],
+    /// Copies of the database, and of its write-ahead log if there is one.
+    pub copies: Vec<PathBuf>,
 }
 
 /// Gives up the acknowledged transactions that SQLite cannot read because the write-ahead log is damaged. Copies the files
@@ -139,9 +160,14 @@ pub fn accept_loss(data_dir: &Path) -> Result<Option<AcceptedLoss>, OpenError> {
     let [log, index] = files.log_paths();
     let copy = files.sibling_path(&format!("damaged-{}", clock::current_millis()));
     let [log_copy, _] = log_paths_of(&copy);
-    for (from, to) in [(&files.database, &copy), (&log, &log_copy)] {
-        let copied = fs::copy(from, to).and_then(|_| File::open(to)?.sync_all());
-        copied.map_err(|error| OpenError::io("copy the damaged files to", to, error))?;
+    let mut copies = Vec::new();
+    for (from, to) in [(&files.database, copy), (&log, log_copy)] {
+        if from == &log && !log.exists() {
+            continue;
+        }
+        let copied = fs::copy(from, &to).and_then(|_| File::open(&to)?.sync_all());
+        copied.map_err(|error| OpenError::io("copy the damaged files to", &to, error))?;
+        copies.push(to);
     }
     sync_folder(&files.directory).map_err(|error| OpenError::io("sync", &files.directory, error))?;
     // It refers to frames that are given up.
@@ -154,7 +180,7 @@ pub fn accept_loss(data_dir: &Path) -> Result<Option<AcceptedLoss>, OpenError> {
     let writer = connection::connect_writer(&files).map_err(failed)?;
     // The log starts again, so that the frames that are left in it are not found once more.
     writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
-    Ok(Some(AcceptedLoss { detail, copies: [copy, log_copy] }))
+    Ok(Some(AcceptedLoss { detail, copies }))
 }
 
 fn log_paths_of(database: &Path) -> [PathBuf; 2] {
@@ -173,20 +199,33 @@ fn log_paths_of(database: &Path) -> [PathBuf; 2] {
 pub(crate) fn find_lost_frames(database: &Path) -> io::Result<Option<LostFrames>> {
     let [log, index] = log_paths_of(database);
     let log = match File::open(log) {
-        Ok(log) => log,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Ok(log) if log.metadata()?.len() >= LOG_HEADER_BYTES => Some(log),
+        Ok(_) => None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };
-    if log.metadata()?.len() < LOG_HEADER_BYTES {
-        return Ok(None);
-    }
-    let Some(header) = read_header(&log, database)? else { return Ok(None) };
     let index = fs::read(index).ok().and_then(|bytes| read_index(&bytes));
+    // What the index says about a log that is not here.
+    let is_current = || database.parent().is_some_and(boot_record::is_index_current);
+    let unsaved = index.filter(|index| index.committed > index.copied && is_current());
+    let lose = |damage| unsaved.map(|index| LostFrames { damage, committed: index.committed });
+    let Some(log) = log else { return Ok(lose(LogDamage::Absent)) };
+    let Some(header) = read_header(&log, database)? else { return Ok(lose(LogDamage::Header)) };
     let survey = survey_frames(&log, header)?;
     if header.is_valid {
-        return Ok(judge_frames(&survey, header, index));
+        let is_earlier = unsaved.is_some_and(|index| !starts_after(header.salts, index.salts));
+        let found = judge_frames(&survey, header, index);
+        return Ok(found.or_else(|| if is_earlier { lose(LogDamage::Replaced) } else { None }));
     }
-    judge_header(&survey, index, (&log, database), header.page_bytes)
+    let found = judge_header(&survey, index, (&log, database), header.page_bytes)?;
+    let is_of_index = index.is_some_and(|index| index.salts == survey.salts);
+    Ok(found.or_else(|| if is_of_index { None } else { lose(LogDamage::Header) }))
+}
+
+/// Whether a log with these salts is the one of the index, or started again after it: the first salt is a counter.
+fn starts_after(salts: [u8; 8], indexed: [u8; 8]) -> bool {
+    let distance = read_number(&salts, 0).wrapping_sub(read_number(&indexed, 0));
+    salts == indexed || (1..1 << 31).contains(&distance)
 }
 
 fn judge_frames(survey: &FrameSurvey, header: LogHeader, index: Option<LogIndex>) -> Option<LostFrames> {
@@ -197,7 +236,7 @@ fn judge_frames(survey: &FrameSurvey, header: LogHeader, index: Option<LogIndex>
     });
     let committed = indexed.max(survey.proven);
     let first = survey.first_invalid.unwrap_or(survey.recovered + 1);
-    (committed > survey.recovered).then_some(LostFrames { first: Some(first), committed })
+    (committed > survey.recovered).then_some(LostFrames { damage: LogDamage::Frame(first), committed })
 }
 
 /// A header is replaced when the log starts again, after all its frames were copied into the database. If that was
@@ -214,7 +253,7 @@ fn judge_header(
     if committed == 0 || is_copied || contains_frames(survey, log, database, page_bytes)? {
         return Ok(None);
     }
-    Ok(Some(LostFrames { first: None, committed }))
+    Ok(Some(LostFrames { damage: LogDamage::Header, committed }))
 }
 
 /// Whether the database contains the newest content of each page in the log.

@@ -76,15 +76,19 @@ fn each_damaged_frame_of_an_acknowledged_transaction_is_found_with_the_index() {
         for within in [0, 5, 9, 17, 30, 1_500] {
             let damaged = damage(&killed.log, 32 + frame * FRAME + within);
             let found = killed.scan(&damaged, Some(&killed.index)).unwrap();
-            assert_eq!((found.first, found.committed), (Some(frame as u64 + 1), frames as u64), "{frame}, {within}");
+            assert_eq!(
+                (found.damage, found.committed),
+                (LogDamage::Frame(frame as u64 + 1), frames as u64),
+                "{frame}, {within}"
+            );
         }
     }
     for at in 0..32 {
         let found = killed.scan(&damage(&killed.log, at), Some(&killed.index)).unwrap();
-        assert_eq!(found.first, None, "byte {at} of the header");
+        assert_eq!(found.damage, LogDamage::Header, "byte {at} of the header");
     }
     let cut = &killed.log[..killed.log.len() - 10];
-    assert_eq!(killed.scan(cut, Some(&killed.index)).unwrap().first, Some(killed.commits[6] + 1));
+    assert_eq!(killed.scan(cut, Some(&killed.index)).unwrap().damage, LogDamage::Frame(killed.commits[6] + 1));
 }
 
 #[test]
@@ -100,7 +104,7 @@ fn damage_in_front_of_the_last_transaction_is_found_without_the_index() {
             assert_eq!(found.is_some(), !is_hidden, "frame {frame}, byte {within}");
         }
     }
-    assert!(killed.scan(&damage(&killed.log, 17), None).is_some_and(|found| found.first.is_none()));
+    assert!(killed.scan(&damage(&killed.log, 17), None).is_some_and(|found| found.damage == LogDamage::Header));
 }
 
 #[test]
@@ -145,5 +149,56 @@ fn the_loss_is_accepted_once_and_the_files_are_copied() {
     let accepted = accept_loss(killed.folder.path()).unwrap().unwrap();
     assert!(accepted.copies.iter().all(|copy| fs::metadata(copy).unwrap().len() > 2_048));
     assert_eq!(killed.count_read(), 3);
+    assert_eq!(accept_loss(killed.folder.path()).unwrap(), None);
+}
+
+/// Lets the index say that the database contains this number of frames.
+fn with_copied(index: &[u8], copied: u32) -> Vec<u8> {
+    let mut changed = index.to_vec();
+    changed[96..100].copy_from_slice(&copied.to_ne_bytes());
+    changed
+}
+
+#[test]
+fn a_log_that_was_removed_emptied_or_replaced_is_found_with_the_index() {
+    let killed = Killed::new();
+    let committed = *killed.commits.last().unwrap();
+    let all = u32::try_from(committed).unwrap();
+    // Logs without frames, which started before and after that of the index.
+    let [earlier, later] = [u8::wrapping_sub, u8::wrapping_add].map(|step| {
+        let mut log = killed.log[..32].to_vec();
+        log[19] = step(log[19], 1);
+        let checksum = LogChecksum::default().add(&log[..24], log[3] & 1 == 1);
+        log[24..].copy_from_slice(&checksum.to_bytes());
+        log
+    });
+    let (short, junk) = (&killed.log[..31], vec![0; killed.log.len()]);
+    let lost: [(&[u8], LogDamage); 4] = [
+        (&[], LogDamage::Absent),
+        (short, LogDamage::Absent),
+        (&earlier, LogDamage::Replaced),
+        (&junk, LogDamage::Header),
+    ];
+    for (log, part) in lost {
+        let found = killed.scan(log, Some(&killed.index));
+        assert_eq!(found, Some(LostFrames { damage: part, committed }));
+        // All frames are in the database, or the index says nothing.
+        for index in [with_copied(&killed.index, all), damage(&killed.index, 17), Vec::new()] {
+            assert_eq!(killed.scan(log, Some(&index)), None, "{part:?}");
+        }
+        assert_eq!(killed.scan(log, None), None);
+        // After a power failure, the index can be older than the log.
+        let lock = killed.folder.path().join("rollcall.lock");
+        fs::write(&lock, "1\nanother boot\n").unwrap();
+        assert_eq!(killed.scan(log, Some(&killed.index)), None, "{part:?}");
+        fs::remove_file(lock).unwrap();
+    }
+    // The log has started again after the index was written to the disk.
+    assert_eq!(killed.scan(&later, Some(&killed.index)), None);
+    killed.scan(&[], Some(&killed.index));
+    fs::remove_file(killed.folder.path().join("rollcall.db-wal")).unwrap();
+    assert_eq!(find_lost_frames(&killed.database()).unwrap().unwrap().damage, LogDamage::Absent);
+    let accepted = accept_loss(killed.folder.path()).unwrap().unwrap();
+    assert_eq!(accepted.copies.len(), 1);
     assert_eq!(accept_loss(killed.folder.path()).unwrap(), None);
 }
