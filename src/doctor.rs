@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use crate::clock::{self, Millis};
 use crate::error::Result;
 use crate::management::instance::StoreStatistics;
+use crate::model::service_state::ReadOnlyCause;
 use crate::named_enum::named_enum;
 use crate::settings::Settings;
 use crate::store::{Snapshot, Store};
@@ -110,7 +111,17 @@ fn check_state(store: &Store) -> Finding {
     const ABOUT: &str = "Database";
     match store.service_state().cause() {
         None => Finding::fine(ABOUT, "The server can write to its database, and no damage was found."),
-        Some(cause) => Finding::problem(ABOUT, cause.describe(), cause.next_step()),
+        Some(cause) => Finding::problem(ABOUT, describe_cause(store, cause), cause.next_step()),
+    }
+}
+
+/// The cause in one sentence. On a full disk, the folder and its free space follow.
+pub fn describe_cause(store: &Store, cause: ReadOnlyCause) -> String {
+    match (cause, store.read_space()) {
+        (ReadOnlyCause::DiskFull, (folder, Some(free))) => {
+            format!("{} Free space of {}: {}.", cause.describe(), folder.display(), format_size(free))
+        }
+        _ => cause.describe().to_owned(),
     }
 }
 

@@ -20,11 +20,13 @@ use tokio::sync::oneshot;
 
 use crate::auth::jwt::{SigningKey, UserTokens};
 use crate::auth::secret::{self, BearerToken};
+use crate::error::Reason;
 use crate::jobs::{self, certificates, scheduled_backup, service_manager};
 use crate::log;
 use crate::management::{admins, instance, quotas};
 use crate::model::configuration::provisioning_url;
 use crate::model::quota::QuotaDefaults;
+use crate::model::service_state::ServiceState;
 use crate::outgoing::OutgoingRules;
 use crate::scim::cursor::CursorSecret;
 use crate::settings::{LogFormat, Settings};
@@ -73,7 +75,10 @@ pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer
     }
     let fresh = secret::random_bytes().map_err(io::Error::other)?;
     let stored = store.write_blocking_without_savepoint(move |tx| instance::ensure_cursor_secret(tx, fresh));
-    let cursor_secret = stored.map_err(io::Error::other)?;
+    let cursor_secret = match tolerate_full_disk(stored)? {
+        Some(secret) => secret,
+        None => store.read_inline(instance::find_cursor_secret).map_err(io::Error::other)?.unwrap_or(fresh),
+    };
     let workers = thread::available_parallelism().map_or(2, NonZeroUsize::get);
     let capacity = network::limit_sockets(settings.limits.sockets, workers);
     let mut effective = settings.clone();
@@ -122,20 +127,35 @@ fn open_signing(settings: &Settings, cursor_secret: CursorSecret) -> io::Result<
     })
 }
 
+/// Returns `None` for a write of the start that the full disk prevented: the server serves reads without it.
+fn tolerate_full_disk<T>(stored: crate::error::Result<T>) -> io::Result<Option<T>> {
+    match stored {
+        Err(problem) if problem.reason() == Reason::DiskFull => {
+            tracing::warn!(%problem, "the server starts without a write, to serve reads");
+            Ok(None)
+        }
+        stored => stored.map(Some).map_err(io::Error::other),
+    }
+}
+
 /// Stores the URLs of the server in the database, so that every command can print provisioning URLs. Returns the public
 /// URL.
 fn store_public_url(settings: &Settings, store: &Store, address: SocketAddr) -> io::Result<String> {
     let (listen_url, configured) = (settings.transport.url(address), settings.public_url.clone());
     let public_url =
         store.write_blocking(move |tx| instance::store_startup_urls(tx, &listen_url, configured.as_deref()));
-    public_url.map_err(io::Error::other)
+    match (tolerate_full_disk(public_url)?, &settings.public_url) {
+        (Some(url), _) => Ok(url),
+        (None, Some(url)) => Ok(url.clone()),
+        (None, None) => store.read_inline(instance::get_public_url).map_err(io::Error::other),
+    }
 }
 
 /// Applies the default quotas, and stores them for the commands.
 fn apply_quota_defaults(settings: &Settings, store: &Store) -> io::Result<()> {
     let defaults = QuotaDefaults::from(&settings.quotas);
     store.set_quota_defaults(defaults);
-    store.write_blocking(move |tx| quotas::store_defaults(tx, &defaults)).map_err(io::Error::other)
+    tolerate_full_disk(store.write_blocking(move |tx| quotas::store_defaults(tx, &defaults))).map(drop)
 }
 
 /// Checks that trusted proxies are set together with a public URL: in a request of a proxy, no other source is
@@ -160,6 +180,23 @@ pub fn create_setup_url(store: &Store) -> anyhow::Result<String> {
         instance::get_public_url(tx)
     })?;
     Ok(format!("{url}/setup/{}", code.reveal()))
+}
+
+/// Prints a URL to set up the portal, as long as there is no admin.
+fn announce_setup(store: &Store) -> anyhow::Result<()> {
+    if !store.read_inline(admins::has_no_admins)? {
+        return Ok(());
+    }
+    match create_setup_url(store) {
+        Ok(url) => {
+            listen::print_notice(&format!("to set up the portal, open this URL within 30 minutes: {url}"));
+        }
+        Err(problem) if store.service_state() != ServiceState::Ready => {
+            tracing::warn!(%problem, "no URL to set up the portal could be created");
+        }
+        Err(problem) => return Err(problem),
+    }
+    Ok(())
 }
 
 /// Starts the listener for metrics, if it is configured.
@@ -196,10 +233,7 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
         let urls = provisioning_url(&bound.state.server.public_url(), "");
         listen::print_notice(&format!("provisioning URLs begin with {urls}"));
         listen::warn_of_url(&bound.state.server.public_url(), bound.tls.as_ref());
-        if store.read_inline(admins::has_no_admins)? {
-            let url = create_setup_url(&store)?;
-            listen::print_notice(&format!("to set up the portal, open this URL within 30 minutes: {url}"));
-        }
+        announce_setup(&store)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let writer = actix_web::rt::spawn(store_activity_periodically(bound.state.clone(), stopped));
         let workers = [

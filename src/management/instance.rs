@@ -12,7 +12,7 @@ use crate::store::tables::{events, instance};
 use crate::store::{Snapshot, Tx};
 
 pub use crate::store::tables::instance::{
-    find_listen_url, get_configured_public_url, get_public_url, is_self_service_enabled,
+    find_cursor_secret, find_listen_url, get_configured_public_url, get_public_url, is_self_service_enabled,
 };
 
 /// Returns the secret of cursors. `fresh` becomes it if there is none yet.

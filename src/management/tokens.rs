@@ -121,6 +121,8 @@ pub fn update_token(
         // A longer life is a new grant of what the token reads. A shorter one is a revocation.
         context.authority.check_power_over(Permissions::MINT_TOKENS)?;
         context.authority.check_expiry(expires_at)?;
+    } else if expires_at != found.expires_at {
+        tx.allow_on_full_disk();
     }
     rows::update_token(tx, id, label, expires_at)?;
     let values =

@@ -393,20 +393,24 @@ pub(super) fn write_change(
         None => DerivedValues::compute(&change.before, &change.after, write.resource_type)?,
     };
     check_resource_length(derived.body.len(), stored.body.len())?;
+    let is_deactivation = only_deactivates(&change);
+    if is_deactivation {
+        tx.allow_on_full_disk();
+    }
     let bytes = usage::text_bytes(&derived.body) - usage::text_bytes(&stored.body);
     let growth = UsageAmounts::default()
-        .with(QuotaKind::Bytes, if only_deactivates(&change) { 0 } else { bytes })
+        .with(QuotaKind::Bytes, if is_deactivation { 0 } else { bytes })
         .with(QuotaKind::Members, members::find_largest_growth(stored.member_count, &change.members));
     write_within_quotas(tx, write.scope, &growth, || update_changed(tx, write, stored, change, derived))
 }
 
 /// Whether a change does nothing but set `active` to false. It always fits, although the text grows by a few bytes: users
-/// can be locked out above a quota too.
+/// can be locked out above a quota and on a full disk, too.
 fn only_deactivates(change: &ResourceChange<'_>) -> bool {
     let is_other = |(name, _): &(&String, &Value)| name.as_str() != "active";
     let (before, after) = (change.before.iter().filter(is_other), change.after.iter().filter(is_other));
     let deactivates = change.after.get("active") == Some(&Value::Bool(false));
-    deactivates && change.members.is_empty() && before.eq(after)
+    deactivates && change.members.is_empty() && change.password.is_none() && before.eq(after)
 }
 
 /// Writes a change with the values that follow from it.

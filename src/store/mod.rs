@@ -371,6 +371,11 @@ impl Store {
     /// Records damage that was found outside the writer and the readers. Writes are rejected from then on.
     pub fn report_damage(&self, detail: &str) {
         self.shared.report_damage(detail);
+    /// The data folder, and the free bytes of its disk.
+    pub fn read_space(&self) -> (&Path, Option<u64>) {
+        (&self.shared.files.directory, self.shared.service.free_bytes())
+    }
+
     }
 
     /// Changes with each commit of this process that has published events, and when another process has written some.

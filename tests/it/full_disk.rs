@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::app::{App, Client, Request, wait_until};
 use crate::caller::{CONFIGURATIONS, Caller};
 use crate::portal::browser::Browser;
-use crate::sample::{user, user_with};
+use crate::sample::{operation, user, user_with};
 
 const BADGE: &str = "urn:example:params:scim:schemas:Badge:1.0:User";
 const KEYS: &str = "/directory/resources/v1/api-keys";
@@ -28,6 +28,10 @@ data="$1/data"; out="$3"; cp -a "$2" "$data"; cat /dev/zero > "$1/ballast" 2>/de
 const ON_A_DISK_WITH_A_REST: &str = r#"mount -t tmpfs -o size=24m,mode=0700 none "$1" || exit 1
 cp -a "$2" "$1/data"; rm -f "$1/data/rollcall.reserve"; dd if=/dev/zero of="$1/rest" bs=1M count=2 2>/dev/null
 cat /dev/zero > "$1/ballast" 2>/dev/null; rm "$1/rest"; shift 2; exec "$@""#;
+
+/// Like [`ON_A_FILLED_DISK`], without the reserve: another program has used it.
+const ON_A_DISK_WITHOUT_A_BYTE: &str = r#"mount -t tmpfs -o size=24m,mode=0700 none "$1" || exit 1
+cp -a "$2" "$1/data"; rm -f "$1/data/rollcall.reserve"; cat /dev/zero > "$1/ballast" 2>/dev/null; shift 2; exec "$@""#;
 
 /// The folder of a small file system, which exists as long as the command that mounts it.
 struct SmallDisk(tempfile::TempDir);
@@ -165,6 +169,73 @@ fn a_start_on_a_full_disk_serves_reads_and_deletions() {
     client.created("/Users", &user("after"));
 }
 
+/// The answers to deletions on a disk without a free byte: each is done, or says that the disk is full.
+fn check_deletions(client: &Client, users: &[String]) {
+    for user in users {
+        let reply = client.delete(&format!("/Users/{user}"));
+        assert!(reply.status == 204 || reply.status == 507, "{}: {:?}", reply.status, reply.json);
+        if reply.status == 507 {
+            assert!(reply.json["detail"].as_str().unwrap().contains("disk of the server is full"), "{:?}", reply.json);
+        }
+    }
+}
+
+#[test]
+fn without_a_free_byte_and_without_the_reserve_the_server_starts_and_serves_reads() {
+    let Some(disk) = SmallDisk::find() else { return };
+    let earlier = tempfile::tempdir().unwrap();
+    let app = App::start(earlier.path());
+    let client = app.configuration("other");
+    let users: Vec<String> = (0..10).map(|number| client.created("/Users", &user(&format!("u{number}")))).collect();
+    // The log and its index are there, so that nothing must be created to open the database.
+    app.kill();
+    let app = disk.start(ON_A_DISK_WITHOUT_A_BYTE, &[earlier.path()]);
+    let client = client.at(app.address);
+    let readiness = || Request::new(app.address, "GET", "/readyz").send();
+    assert!(String::from_utf8_lossy(&readiness().answer.body).contains("disk_full"));
+    client.get(&format!("/Users/{}", users[0])).answered(200);
+    client.post("/Users", &user("refused")).refused(507, "");
+    check_deletions(&client, &users[..5]);
+    let left = client.count("/Users");
+    std::fs::remove_file(seen_by(&app, &disk.ballast())).unwrap();
+    wait_until("the disk has space", || readiness().status == 200);
+    client.created("/Users", &user("after"));
+    assert_eq!(client.count("/Users"), left + 1);
+}
+
+#[test]
+fn deletions_after_others_took_the_freed_reserve_are_done_or_say_that_the_disk_is_full() {
+    let Some(disk) = SmallDisk::find() else { return };
+    let app = disk.start(ON_A_SMALL_DISK, &[]);
+    let client = configuration(&app, &disk.data());
+    let title = "x".repeat(20_000);
+    let make = |number: usize| client.created("/Users", &user_with(&format!("u{number}"), &json!({"title": title})));
+    let users: Vec<String> = (0..60).map(make).collect();
+    let reserve = seen_by(&app, &disk.data().join("rollcall.reserve"));
+    wait_until("there is a reserve", || reserve.exists());
+    let mut ballast = std::fs::File::create(seen_by(&app, &disk.ballast())).unwrap();
+    let mut fill = || while std::io::Write::write_all(&mut ballast, &[0; 4_096]).is_ok() {};
+    for part in users.chunks(6) {
+        fill();
+        check_deletions(&client, part);
+    }
+    assert!(!reserve.exists());
+    let doctor = run_doctor(&app, &disk.data());
+    assert!(doctor.contains("disk_full") && doctor.contains(disk.data().to_str().unwrap()), "{doctor}");
+    ballast.set_len(0).unwrap();
+    let readiness = || Request::new(app.address, "GET", "/readyz").send();
+    wait_until("the disk has space", || readiness().status == 200);
+    client.created("/Users", &user("after"));
+}
+
+fn run_doctor(app: &App, data: &Path) -> String {
+    let mut command = Command::new("nsenter");
+    command
+        .args(["-m", "-t", &app.pid().to_string(), env!("CARGO_BIN_EXE_rollcall"), "doctor", "--data-dir"])
+        .arg(data);
+    String::from_utf8(command.output().unwrap().stdout).unwrap()
+}
+
 #[test]
 fn after_a_restart_the_rest_of_the_reserve_is_for_writes_that_free_space_or_end_a_right() {
     let Some(disk) = SmallDisk::find() else { return };
@@ -189,6 +260,18 @@ fn after_a_restart_the_rest_of_the_reserve_is_for_writes_that_free_space_or_end_
     app.terminate();
     let app = disk.start(ON_A_DISK_WITH_A_REST, &[earlier.path()]);
     let (client, operator) = (client.at(app.address), Caller { address: app.address, ..operator });
+    let set_active = |active: bool| {
+        let change = operation("replace", "active", &json!(active));
+        client.patch(&format!("/Users/{}", users[1]), &change).status
+    };
+    // Nothing changes, the user is deactivated, and it is not activated again.
+    assert!(set_active(true) < 300 && set_active(false) < 300 && set_active(true) == 507);
+    let url = format!("{base}/tokens/{token}");
+    let expire = |hours: u64| {
+        let end = jiff::Timestamp::now() + std::time::Duration::from_hours(hours);
+        operator.request("PATCH", &url).json(&json!({"expiresAt": end.to_string()})).send().status
+    };
+    assert!(expire(20) < 300 && expire(10) < 300 && expire(30) == 507);
     let sign_in_as = |email: &str| {
         let mut browser = Browser::anonymous(&app);
         email.clone_into(&mut browser.email);

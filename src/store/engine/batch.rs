@@ -11,7 +11,7 @@ use crate::error::{Error, Reason};
 use crate::log;
 use crate::model::service_state::ReadOnlyCause;
 use crate::store::SharedState;
-use crate::store::engine::checkpointer::{self, Checkpointer};
+use crate::store::engine::checkpointer::{self, Checkpointer, WRITER_DELAY_MAX};
 use crate::store::engine::connection;
 use crate::store::engine::job_deadline::JobDeadline;
 use crate::store::engine::queued_write::{Isolation, QueuedWrite, WriteVerdict};
@@ -59,8 +59,8 @@ pub(crate) struct WriterThread {
     is_repeating: bool,
     /// Whether the log may contain a transaction whose commit failed.
     has_failed_commit: bool,
-    /// Whether the last batch freed the reserve of a full disk.
-    has_freed_reserve: bool,
+    /// Whether there is more space on a full disk than the last batch found.
+    has_made_space: bool,
 }
 
 /// The end of the queue that the writer holds. When the thread ends, also by a panic, queued writes get an error.
@@ -133,7 +133,7 @@ impl WriterThread {
             last_used: None,
             is_repeating: false,
             has_failed_commit: false,
-            has_freed_reserve: false,
+            has_made_space: false,
         }
     }
 
@@ -190,8 +190,8 @@ impl WriterThread {
         let mut outcome = self.run_batch(&mut batch);
         self.has_concurrent_writes = batch.len() > 1;
         self.is_repeating = true;
-        // The writes that free space run again, with the reserve. The others are refused now.
-        if std::mem::take(&mut self.has_freed_reserve) && outcome.is_rolled_back_on_full_disk() {
+        // The writes that free space run again, with the new space. The others are refused now.
+        if std::mem::take(&mut self.has_made_space) && outcome.is_rolled_back_on_full_disk() {
             outcome = self.run_batch(&mut batch);
         }
         while let BatchOutcome::Aborted(failed) = outcome {
@@ -226,8 +226,9 @@ impl WriterThread {
         if let Some(cause) = self.shared.find_refusal().filter(|cause| *cause != ReadOnlyCause::Stalled) {
             return BatchOutcome::Failed(BatchFailure::Refused(cause));
         }
-        if self.has_failed_commit && !self.overwrite_failed_commit() {
-            return BatchOutcome::Failed(BatchFailure::Unusable);
+        if self.has_failed_commit && !self.overwrite_failed_commit() && !self.overwrite_with_space() {
+            let is_full = self.shared.service.is_exhausted();
+            return BatchOutcome::Failed(if is_full { BatchFailure::DiskFull } else { BatchFailure::Unusable });
         }
         let opened = match self.connection.take() {
             Some(connection) => Ok(connection),
@@ -250,11 +251,16 @@ impl WriterThread {
             log::resume_request(collect_request_ids(batch), || BatchOutcome::Failed(classify_error(error)))
         });
         let observed = ObservedFailures::take_observed();
-        if observed.disk_full {
-            self.has_freed_reserve = self.shared.service.record_full_disk(&self.shared.files);
+        // Without space, SQLite also reports other errors, such as one of the index of the log.
+        let is_unusable = matches!(outcome, BatchOutcome::Failed(BatchFailure::Unusable)) && !observed.corruption;
+        let is_full = observed.disk_full || is_unusable && self.shared.service.is_exhausted();
+        if is_full {
+            self.has_made_space = self.make_space();
         }
-        let outcome = if self.has_failed_commit && !self.overwrite_failed_commit() && !observed.disk_full {
+        let outcome = if self.has_failed_commit && !self.overwrite_failed_commit() && !is_full {
             BatchOutcome::Failed(BatchFailure::Unknown)
+        } else if is_full && is_unusable {
+            BatchOutcome::Failed(BatchFailure::DiskFull)
         } else {
             outcome
         };
@@ -395,6 +401,34 @@ impl WriterThread {
         }
         self.has_failed_commit = result.is_err();
         !self.has_failed_commit
+    }
+
+    /// The same, after space was made on a full disk.
+    fn overwrite_with_space(&mut self) -> bool {
+        self.shared.service.is_exhausted() && self.make_space() && self.overwrite_failed_commit()
+    }
+
+    /// Makes space on a full disk: frees the reserve, or without one lets the log start again. Then the next writes replace
+    /// frames that the database contains, so that they need no space. Returns whether there is more than before.
+    fn make_space(&self) -> bool {
+        if self.shared.service.record_full_disk(&self.shared.files) {
+            return true;
+        }
+        let restarted = self.connection.as_ref().filter(|open| open.is_autocommit()).map(|connection| {
+            connection.busy_timeout(WRITER_DELAY_MAX)?;
+            let run = connection
+                .query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)));
+            connection.busy_timeout(connection::BUSY_TIMEOUT)?;
+            run.map(|(is_blocked, frames): (bool, i64)| !is_blocked && frames > 0)
+        });
+        match restarted {
+            Some(Err(error)) => {
+                tracing::warn!(%error, "the write-ahead log cannot start again on the full disk");
+                false
+            }
+            Some(Ok(is_restarted)) => is_restarted,
+            None => false,
+        }
     }
 
     /// Checkpoints the log, so that a single file is left.

@@ -16,7 +16,7 @@ use crate::store::page_checksums::{self, request_checksums};
 use crate::store::tables::request_log;
 
 /// How long a statement waits for a lock of another process, such as a command that runs while the server does.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Page cache of a connection, in KiB. SQLite reads a negative value as KiB.
 const CACHE_KIB: i32 = -16_000;
 /// Page cache of a pooled connection, in KiB.

@@ -107,12 +107,18 @@ pub fn set_self_service(tx: &Tx<'_>, on: bool) -> Result<()> {
     set_value(tx, SELF_SERVICE, if on { "on" } else { "off" })
 }
 
+/// Returns the secret that authenticates cursors, if there is one.
+pub fn find_cursor_secret(at: &Snapshot<'_>) -> Result<Option<CursorSecret>> {
+    let Some(text) = get_value(at, CURSOR_SECRET)? else { return Ok(None) };
+    let secret = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+    secret.map(Some).ok_or_else(|| Error::undecodable("the secret of cursors", "not 32 bytes"))
+}
+
 /// Returns the secret that authenticates cursors. Stores `fresh` as the secret if there is none yet, so that cursors
 /// stay valid after a restart. The secret is never displayed.
 pub fn ensure_cursor_secret(tx: &Tx<'_>, fresh: CursorSecret) -> Result<CursorSecret> {
-    if let Some(text) = get_value(tx, CURSOR_SECRET)? {
-        let secret = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
-        return secret.ok_or_else(|| Error::undecodable("the secret of cursors", "not 32 bytes"));
+    if let Some(secret) = find_cursor_secret(tx)? {
+        return Ok(secret);
     }
     set_value(tx, CURSOR_SECRET, &URL_SAFE_NO_PAD.encode(fresh))?;
     Ok(fresh)

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::clock;
+use crate::doctor;
 use crate::management::instance;
 use crate::model::service_state::{ReadOnlyCause, ServiceState};
+use crate::store::Store;
 use crate::web::api::caller::{AllowedCaller, OperatorOnly, System};
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response};
@@ -38,18 +40,19 @@ pub(super) struct ServiceStatusResponse {
     state: &'static str,
     /// The cause in one sentence
     #[schema(required)]
-    message: Option<&'static str>,
+    message: Option<String>,
     /// What the operator does
     #[schema(required)]
     next_step: Option<&'static str>,
 }
 
-impl From<ServiceState> for ServiceStatusResponse {
-    fn from(state: ServiceState) -> Self {
+impl ServiceStatusResponse {
+    fn of_store(store: &Store) -> Self {
+        let state = store.service_state();
         let cause = state.cause();
         Self {
             state: state.as_str(),
-            message: cause.map(ReadOnlyCause::describe),
+            message: cause.map(|cause| doctor::describe_cause(store, cause)),
             next_step: cause.map(ReadOnlyCause::next_step),
         }
     }
@@ -166,7 +169,7 @@ fn read_settings(state: &Data<AppState>) -> Result<ServerSettingsResponse, ApiEr
             leaped_at: leap.map(|leap| clock::format_rfc3339(leap.since)),
             recorded_at: clock::find_start_doubt().map(|doubt| clock::format_rfc3339(doubt.recorded_at)),
         },
-        service: state.store.service_state().into(),
+        service: ServiceStatusResponse::of_store(&state.store),
     })
 }
 

@@ -58,6 +58,16 @@ impl ServiceMonitor {
         self.is_disk_full.load(Ordering::SeqCst)
     }
 
+    /// Whether the disk has so little space that an error of the disk means that it is full.
+    pub(crate) fn is_exhausted(&self) -> bool {
+        self.reserve.read_space().is_some_and(DiskSpace::is_exhausted)
+    }
+
+    /// Free bytes of the disk of the data folder.
+    pub(crate) fn free_bytes(&self) -> Option<u64> {
+        self.reserve.read_space().map(|space| space.free)
+    }
+
     #[cfg(test)]
     pub(crate) fn pretend_full_disk(&self) {
         self.is_pretending.store(true, Ordering::SeqCst);
