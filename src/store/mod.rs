@@ -205,7 +205,11 @@ impl Store {
         }
         let checkpointer = if access == OpenMode::Serve { Some(Checkpointer::start(&shared)?) } else { None };
         let writer = Writer::start(connection, Arc::clone(&shared), queue_limit, checkpointer)?;
-        Ok(Self::with_writer(writer, shared, lock))
+        let store = Self::with_writer(writer, shared, lock);
+        if access == OpenMode::Serve {
+            store.pool.open_first();
+        }
+        Ok(store)
     }
 
     fn with_writer(writer: Writer, shared: Arc<SharedState>, lock: Option<ServerLock>) -> Self {
@@ -280,6 +284,10 @@ impl Store {
     /// # Errors
     /// `QueryTooLong` after 100 ms on an event loop, after 2 s on other threads.
     pub fn read_inline<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+        // Without a connection of its own, the thread reads a file that was moved away over an open one of the pool.
+        if self.shared.service.files.sighting() != FileSighting::Same && !readers::has_connection(&self.shared) {
+            return self.pool.read(&ReadCancellation::default(), read);
+        }
         readers::read_inline(&self.shared, read)
     }
 
@@ -363,6 +371,11 @@ impl Store {
         self.shared.service_state()
     }
 
+    /// The data folder, and the free bytes of its disk.
+    pub fn read_space(&self) -> (&Path, Option<u64>) {
+        (&self.shared.files.directory, self.shared.service.free_bytes())
+    }
+
     /// Whether no damage was found.
     pub fn is_intact(&self) -> bool {
         !self.shared.service.is_damaged()
@@ -371,11 +384,6 @@ impl Store {
     /// Records damage that was found outside the writer and the readers. Writes are rejected from then on.
     pub fn report_damage(&self, detail: &str) {
         self.shared.report_damage(detail);
-    /// The data folder, and the free bytes of its disk.
-    pub fn read_space(&self) -> (&Path, Option<u64>) {
-        (&self.shared.files.directory, self.shared.service.free_bytes())
-    }
-
     }
 
     /// Changes with each commit of this process that has published events, and when another process has written some.

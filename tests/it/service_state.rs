@@ -153,6 +153,22 @@ fn a_database_that_moves_away_or_is_replaced_gets_no_acknowledged_write() {
 }
 
 #[test]
+fn the_first_list_is_read_from_a_file_that_was_moved_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start(folder.path());
+    let client = app.configuration("other");
+    client.created("/Users", &user("first"));
+    fs::rename(folder.path().join("rollcall.db"), folder.path().join("away")).unwrap();
+    wait_until("the server is read-only", || is_read_only(&app, "file_missing"));
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| assert_eq!(names(&client), ["first"]));
+        }
+    });
+    client.get("/Users?filter=title%20pr").answered(200);
+}
+
+#[test]
 fn without_the_index_of_the_log_writes_are_refused_until_the_next_start() {
     // Another process would make a new index, and write into the log without knowing of the server.
     let folder = tempfile::tempdir().unwrap();

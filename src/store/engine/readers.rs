@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use r2d2_sqlite::SqliteConnectionManager;
@@ -22,6 +23,8 @@ pub(crate) const BLOCKING_READ_MAX: Duration = Duration::from_secs(2);
 const EVENT_LOOP_READ_MAX: Duration = Duration::from_millis(100);
 /// How long a scan may wait for a connection.
 const POOL_WAIT_MAX: Duration = Duration::from_secs(2);
+/// Pause of a scan that waits for an open connection, because the file was moved away.
+const MOVED_FILE_PAUSE: Duration = Duration::from_millis(10);
 /// Number of pooled connections: one for each concurrent scan, and two for background jobs.
 const POOL_MAX: usize = SCANS_MAX + 2;
 
@@ -63,6 +66,11 @@ pub(crate) fn read_inline<T>(shared: &Arc<SharedState>, read: impl FnOnce(&Snaps
         SLOTS.with_borrow_mut(|slots| slots.push(ConnectionSlot { store, connection, limit }));
     }
     result
+}
+
+/// Whether this thread has a connection for inline reads.
+pub(crate) fn has_connection(shared: &Arc<SharedState>) -> bool {
+    SLOTS.with_borrow(|slots| slots.iter().any(|slot| std::ptr::eq(slot.store.as_ptr(), Arc::as_ptr(shared))))
 }
 
 fn take_connection(shared: &Arc<SharedState>) -> Result<(Connection, Arc<ReadLimit>)> {
@@ -137,8 +145,8 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// The connection pool for scans. It is created by the first scan, so that an idle server uses little memory and starts
-/// fast.
+/// The connection pool for scans. A server opens one connection at its start, and the others when they are needed, so that
+/// an idle server uses little memory and starts fast.
 pub(crate) struct ReaderPool {
     shared: Arc<SharedState>,
     connections: OnceLock<r2d2::Pool<SqliteConnectionManager>>,
@@ -157,11 +165,21 @@ impl ReaderPool {
             r2d2::Pool::builder()
                 .max_size(u32::try_from(POOL_MAX).unwrap_or(u32::MAX))
                 .min_idle(Some(0))
+                // Open connections read a file that was moved away, and no new ones can be opened then.
+                .idle_timeout(None)
+                .max_lifetime(None)
                 .connection_timeout(POOL_WAIT_MAX)
                 .error_handler(Box::new(r2d2::NopErrorHandler))
                 .test_on_check_out(false)
                 .build_unchecked(manager)
         })
+    }
+
+    /// Opens the first connection, so that one is open if the file is moved away.
+    pub(crate) fn open_first(&self) {
+        if let Err(error) = self.connections().get() {
+            tracing::warn!(%error, "no connection for scans could be opened");
+        }
     }
 
     /// Returns the number of connections that are reading now.
@@ -174,10 +192,18 @@ impl ReaderPool {
 
     /// Returns an idle connection, or opens one. Open connections still read a database file that was moved away.
     fn find_connection(&self) -> Result<r2d2::PooledConnection<SqliteConnectionManager>> {
-        if let Some(connection) = self.connections().try_get() {
-            return Ok(connection);
+        let end = Instant::now() + POOL_WAIT_MAX;
+        loop {
+            if let Some(connection) = self.connections().try_get() {
+                return Ok(connection);
+            }
+            match self.shared.check_file() {
+                Ok(()) => break,
+                Err(error) if Instant::now() > end => return Err(error),
+                // One that is in use becomes free.
+                Err(_) => thread::sleep(MOVED_FILE_PAUSE),
+            }
         }
-        self.shared.check_file()?;
         self.connections().get().map_err(|error| {
             tracing::warn!(%error, "no connection for a scan was available in time");
             Error::new(Reason::ServerBusy)
