@@ -48,6 +48,10 @@ fn collect_findings(cli: &Cli) -> anyhow::Result<Vec<Finding>> {
         return Ok(std::iter::once(finding).chain(check_server(&url)).collect());
     }
     let (store, now) = (open_existing_store(folder)?, clock::current_millis());
+    // A running server records no time while it doubts the clock, and a stopped one will compare the same at its start.
+    if let Some(recorded_at) = store.read_inline(instance::find_recorded_time)? {
+        clock::compare_start(recorded_at);
+    }
     let rows = store.read_inline(|at| doctor::read_summary(at, now))?;
     let url = store.read_inline(instance::find_listen_url)?;
     let found = doctor::list_findings(&settings, &store, &rows, None, now);

@@ -65,7 +65,7 @@ pub(super) fn check_doubts(leap: Option<HeldLeap>, doubt: Option<StartDoubt>, no
 fn report_start_doubt(doubt: StartDoubt) -> Finding {
     let difference = doubt.difference();
     let message = format!(
-        "The time at the start was {} {} the last recorded time. The server deletes no expired data for an hour.",
+        "The time at the start is {} {} the last recorded time. The server deletes no expired data for an hour after its start.",
         format_duration(difference.saturating_abs()),
         if difference > 0 { "after" } else { "before" },
     );

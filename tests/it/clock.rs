@@ -200,6 +200,12 @@ fn a_clock_that_is_wrong_at_the_start_deletes_nothing_until_it_is_accepted() {
     app.terminate();
     let server = ShiftedServer::start_in(folder, 99 * DAY, &[]);
     assert!(server.clock()["recordedAt"].is_string());
+    // The command compares the time with the records, too. Its clock is not shifted.
+    let doctor = String::from_utf8(server.app.rollcall(&["doctor"]).stdout).unwrap();
+    assert!(
+        doctor.contains("warning  Clock: The time at the start is") && doctor.contains("before the last"),
+        "{doctor}"
+    );
     server.shift(100 * DAY + 60);
     wait_until("the right time is followed", || server.clock()["recordedAt"] == Value::Null);
 }
