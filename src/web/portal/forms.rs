@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::auth::secret;
 use crate::messages::render_sentence;
 use crate::scim::percent;
+use crate::settings::Transport;
 use crate::web::context::{RequestContext, deserialize_pairs};
 use crate::web::limits::FORM_MAX_BYTES;
 use crate::web::portal::layout::PageError;
@@ -26,6 +27,16 @@ pub(crate) fn find_field_error<'p>(problems: &'p [FormError], field: &str) -> Op
     problems.iter().find(|problem| problem.field == field).map(|problem| problem.sentence.as_str())
 }
 
+/// Whether this is the origin of a page of this host. `needs_tls` if the host is reached with TLS only; behind a proxy, the
+/// public URL says so.
+fn is_origin_of_host(origin: &str, host: &str, needs_tls: bool) -> bool {
+    match origin.split_once("://") {
+        Some(("https", rest)) => rest == host,
+        Some(("http", rest)) => rest == host && !needs_tls,
+        _ => false,
+    }
+}
+
 /// The CSRF token of a form.
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
@@ -38,7 +49,7 @@ pub(crate) type PageRequest = RequestContext<PageError>;
 
 impl PageRequest {
     /// Rejects requests from another site. Browsers send `Sec-Fetch-Site`; for those that do not, `Origin` is compared
-    /// with the public URL and the host.
+    /// with the public URL, and with the host and the scheme: a page without TLS is not the same site as one with it.
     ///
     /// # Errors
     /// [`PageError::ForeignForm`] for another origin, or if both headers are absent.
@@ -48,8 +59,10 @@ impl PageRequest {
             (Some(site), _) => matches!(site, "same-origin" | "none"),
             (None, Some(origin)) => {
                 let host = text(header::HOST).unwrap_or_default();
-                origin == parse_origin(&self.state.server.public_url())
-                    || origin.split_once("://").is_some_and(|(_, rest)| rest == host)
+                let public = self.state.server.public_url();
+                let public = parse_origin(&public);
+                let has_tls = !matches!(self.state.server.settings.transport, Transport::Plain { .. });
+                origin == public || is_origin_of_host(origin, host, has_tls || public == format!("https://{host}"))
             }
             (None, None) => false,
         };
@@ -115,6 +128,26 @@ pub(super) fn local_path(next: Option<&str>) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_without_tls_is_not_of_a_host_with_tls() {
+        for (origin, with_tls, without) in [
+            ("https://a.example:8443", true, true),
+            ("http://a.example:8443", false, true),
+            ("https://a.example", false, false),
+            ("http://a.example", false, false),
+            ("ftp://a.example:8443", false, false),
+            ("null", false, false),
+            ("a.example:8443", false, false),
+        ] {
+            let host = "a.example:8443";
+            assert_eq!(
+                (is_origin_of_host(origin, host, true), is_origin_of_host(origin, host, false)),
+                (with_tls, without),
+                "{origin}"
+            );
+        }
+    }
 
     #[test]
     fn only_paths_of_this_server_are_redirect_targets() {

@@ -137,6 +137,10 @@ const NOTICES: &[(&str, &str)] = &[
     ("resumed", "Resumed. What happened meanwhile goes on to your application now."),
     ("all-revoked", "Every token of this connection is revoked. They stopped working at once."),
     ("revoked", "Revoked. It stopped working at once."),
+    (
+        "key-revoked",
+        "Revoked. It stopped working at once. Tokens and set-up links that were created with it stay valid: the audit log lists them.",
+    ),
     ("purged", "Purged. Nothing of it is left."),
     ("session", "Ended. That browser is signed out."),
     ("sso-removed", "Single sign-on is gone."),

@@ -169,3 +169,16 @@ fn the_health_command_uses_tls_when_the_server_does() {
     let named = rollcall(data.path(), &["health", "--url", &format!("https://{}", app.address)]);
     assert_eq!(named.status.code(), Some(1));
 }
+
+#[test]
+fn a_form_from_a_page_without_tls_is_refused() {
+    let (data, authority) = (tempfile::tempdir().unwrap(), Authority::new());
+    let app = authority.server(data.path());
+    for (scheme, status) in [("https", 401), ("http", 403)] {
+        let request = Request::new(app.address, "POST", "/login");
+        let request = request.header("Content-Type", "application/x-www-form-urlencoded");
+        let request = request.header("Origin", &format!("{scheme}://{}", app.address));
+        let reply = request.body(b"email=owner%40example.com&password=wrong").send();
+        assert_eq!(reply.status, status, "{scheme}");
+    }
+}

@@ -181,5 +181,5 @@ pub(crate) async fn revoke_api_key(admin: SystemAdmin, page_request: PageRequest
     page_request.form::<ApiKeyForm>(&admin.signed).await?;
     let context = admin.context;
     page_request.write(move |tx| api_keys::revoke_api_key(tx, &context, &id)).await.map_err(PageError::from)?;
-    Ok(redirect_to("/settings/keys?done=revoked").finish())
+    Ok(redirect_to("/settings/keys?done=key-revoked").finish())
 }
