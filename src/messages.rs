@@ -121,6 +121,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::ContentLengthInvalid => "Content-Length is not a number",
         Reason::ContentTypeUnsupported => "the content type must be {expected}",
         Reason::QueryStringTooLong => "the query is longer than {max} bytes",
+        Reason::QueryParameterUnknown => "there is no query parameter {name}; {fix}",
         Reason::QueryInvalid => "the query is not valid: {problem}",
         Reason::MethodNotAllowed => "{method} is not allowed here; use {allowed}",
         Reason::RouteNotFound => {
@@ -168,8 +169,19 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::EventPositionInvalid => {
             "after must be the nextAfter of the previous page, or latest for the current end of the feed"
         }
+        Reason::FilterNotCombinable => {
+            "changedSince can only be combined with account, configuration, cursor and limit"
+        }
+        Reason::PositionInvalid => "{field} must be a position of the event feed: a nextAfter",
+        Reason::EventKindUnknown => {
+            "kind must be a list of event kinds, separated by commas: {kinds}, or user.* and the like"
+        }
+        Reason::EventNotFound => "there is no event with this seq, or it is not stored any more",
         Reason::EventsExpired => {
-            "the events after this position are not available: they have expired, or a restored backup does not contain them; read all users and groups of the account again, then continue with after={end}"
+            "the events after this position are not available: they have expired, or a restored backup does not contain them; read all users and groups of the account again, then continue with after={restartFrom}"
+        }
+        Reason::EventPositionUnknown => {
+            "this is not a position of this feed: it is after the newest event, or it is of another database; read all users and groups of the account again, then continue with after={restartFrom}"
         }
         Reason::IdempotencyKeyInvalid => "Idempotency-Key must have 8 to 255 visible characters, such as a new UUID",
         Reason::IdempotencyKeyReused => "Idempotency-Key was used for another request: use a new key for a new request",

@@ -28,6 +28,7 @@ use tracing::level_filters::LevelFilter;
 use url::{ParseError, Url};
 
 pub use crate::settings::observability::{LogFormat, MetricsSettings, ObservabilityArgs};
+pub(crate) use crate::settings::setting::find_similar_name;
 pub use crate::settings::setting::{Setting, ValueKind};
 pub use backups::{BackupSchedule, BackupScheduleArgs, ScrubArgs};
 pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings, parse_trusted_url};

@@ -130,6 +130,7 @@ reasons! {
     ContentTypeUnsupported "unsupported_media_type" UnsupportedMediaType ("expected");
     QueryStringTooLong "url_too_long" UrlTooLong ("max");
     QueryInvalid "query_invalid" Invalid ("problem");
+    QueryParameterUnknown "query_parameter_unknown" Invalid ("name", "fix");
     MethodNotAllowed "method_not_allowed" MethodNotAllowed ("method", "allowed");
     RouteNotFound "route_not_found" NotFound ();
     // JSON.
@@ -168,7 +169,12 @@ reasons! {
     SearchTextLength "search_text_length" Invalid ["text"] ("max");
     StatusFilterInvalid "status_filter_invalid" Invalid ["status"] ();
     EventPositionInvalid "event_position_invalid" Invalid ["after"] ();
-    EventsExpired "events_expired" Gone ["after"] ("end");
+    FilterNotCombinable "filter_not_combinable" Invalid ["changedSince"] ();
+    PositionInvalid "position_invalid" Invalid ["since"] ();
+    EventKindUnknown "event_kind_unknown" Invalid ["kind"] ("kinds");
+    EventNotFound "event_not_found" NotFound ();
+    EventsExpired "events_expired" Gone ["after"] ("restartFrom");
+    EventPositionUnknown "event_position_unknown" Gone ["after"] ("restartFrom");
     IdempotencyKeyInvalid "idempotency_key_invalid" Invalid ["Idempotency-Key"] ();
     IdempotencyKeyReused "idempotency_key_reused" Unprocessable ["Idempotency-Key"] ();
     IdempotencyInProgress "idempotency_in_progress" Conflict ["Idempotency-Key"] ();

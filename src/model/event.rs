@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::clock::Millis;
+use serde_json::{Map, Value};
+
+use crate::clock::{Millis, format_rfc3339};
 use crate::named_enum::named_enum;
 
 named_enum! {
@@ -49,6 +51,134 @@ impl fmt::Display for EventKind<'_> {
     }
 }
 
+/// The kinds of the events that the feed publishes.
+pub const PUBLISHED_KINDS: [&str; 13] = [
+    "user.created",
+    "user.updated",
+    "user.deactivated",
+    "user.reactivated",
+    "user.deleted",
+    "group.created",
+    "group.updated",
+    "group.deleted",
+    "group.member_added",
+    "group.member_removed",
+    "configuration.created",
+    "configuration.updated",
+    "configuration.deleted",
+];
+
+/// Returns the kinds that a comma-separated list selects. `user.*` selects all kinds of users.
+///
+/// # Errors
+/// The first item that selects nothing.
+pub fn parse_kinds(list: &str) -> Result<Vec<&'static str>, &str> {
+    let mut selected = Vec::new();
+    for item in list.split(',') {
+        let subject = item.strip_suffix('*').filter(|subject| subject.ends_with('.') && subject.len() > 1);
+        let is_selected = |kind: &&str| subject.map_or(*kind == item, |subject| kind.starts_with(subject));
+        let before = selected.len();
+        selected.extend(PUBLISHED_KINDS.into_iter().filter(is_selected));
+        if selected.len() == before {
+            return Err(item);
+        }
+    }
+    Ok(selected)
+}
+
+/// The resource that an event is about, in the version that the event reports.
+#[derive(Debug, Clone, Copy)]
+pub struct EventSubject<'a> {
+    /// Name of the resource type.
+    pub resource_type: &'a str,
+    /// Id of the resource.
+    pub id: &'a str,
+    /// Version of the resource after the change, or the last version of a deleted one.
+    pub version: i64,
+    /// Time of that version.
+    pub last_modified: Millis,
+}
+
+impl EventSubject<'_> {
+    /// Returns the payload to store. `members` are the members of its JSON object, without braces.
+    pub fn build_payload(&self, members: &str) -> String {
+        let last_modified = format_rfc3339(self.last_modified);
+        format!("{VERSION_START}{}{LAST_MODIFIED_START}{last_modified}\",{members}}}", self.version)
+    }
+}
+
+/// How a payload with a version begins. Payloads of earlier programs have none.
+const VERSION_START: &str = "{\"version\":";
+const LAST_MODIFIED_START: &str = ",\"lastModified\":\"";
+
+/// A payload, split into the version of the resource and the data of the event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventContent {
+    /// Version of the resource. `None` for events of configurations, and of earlier programs.
+    pub version: Option<i64>,
+    /// Time of that version, in RFC 3339 format.
+    pub last_modified: Option<String>,
+    /// The data: JSON text.
+    pub data: String,
+}
+
+impl EventContent {
+    /// Splits a payload. Values of extensions in payloads of earlier programs get the same nesting as in later ones.
+    pub fn from_payload(payload: String) -> Self {
+        if let Some((version, last_modified, members)) = split_version(&payload) {
+            let data = format!("{{{members}");
+            return Self { version: Some(version), last_modified: Some(last_modified.to_owned()), data };
+        }
+        let data = nest_extension_values(&payload).unwrap_or(payload);
+        Self { version: None, last_modified: None, data }
+    }
+}
+
+fn split_version(payload: &str) -> Option<(i64, &str, &str)> {
+    let (version, rest) = payload.strip_prefix(VERSION_START)?.split_once(LAST_MODIFIED_START)?;
+    let (last_modified, members) = rest.split_once("\",")?;
+    Some((version.parse().ok()?, last_modified, members))
+}
+
+/// Earlier programs stored the changed values of extensions by path: `{"urn:…:User:department": "x"}`.
+fn nest_extension_values(payload: &str) -> Option<String> {
+    if !payload.starts_with("{\"changed\"") && !payload.contains("\"changed\":[") {
+        return None;
+    }
+    let mut document: Map<String, Value> = serde_json::from_str(payload).ok()?;
+    let changed = document.get("changed").and_then(Value::as_array).cloned()?;
+    for path in changed.iter().filter_map(Value::as_str).filter(|path| path.contains(':')) {
+        for side in ["before", "after"] {
+            if let Some(Value::Object(values)) = document.get_mut(side)
+                && let Some(value) = values.shift_remove(path)
+            {
+                insert_at_path(values, path, value);
+            }
+        }
+    }
+    Some(Value::Object(document).to_string())
+}
+
+/// Inserts a value at the path of an attribute, nested as in a resource.
+pub fn insert_at_path(values: &mut Map<String, Value>, path: &str, value: Value) {
+    let Some((extension, name)) = path.rsplit_once(':') else {
+        values.insert(path.to_owned(), value);
+        return;
+    };
+    let parts = values.entry(extension).or_insert_with(|| Value::Object(Map::new()));
+    if let Value::Object(parts) = parts {
+        parts.insert(name.to_owned(), value);
+    }
+}
+
+/// Returns the value at the path of an attribute in `before` or `after`. Payloads of earlier programs are not nested.
+pub fn find_at_path<'v>(values: &'v Value, path: &str) -> Option<&'v Value> {
+    values.get(path).or_else(|| {
+        let (extension, name) = path.rsplit_once(':')?;
+        values.get(extension)?.get(name)
+    })
+}
+
 /// Returns the resource type of a stored kind. For the standard types it equals the name of the `ResourceType`.
 pub fn parse_resource_type(kind: &str) -> String {
     let subject = kind.split('.').next().unwrap_or_default();
@@ -71,7 +201,8 @@ pub struct Event {
     pub kind: String,
     /// Id of the resource; none if the configuration itself is the subject.
     pub resource_id: Option<String>,
-    /// JSON text: the values before and after, or the paths that changed. Never contains a password.
+    /// JSON text: version and time of the resource, and the data of the event; see [`EventContent`]. Never contains a
+    /// password.
     pub payload: String,
     /// When the change was committed.
     pub created_at: Millis,
@@ -80,6 +211,53 @@ pub struct Event {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_of_kinds_has_names_and_subjects() {
+        assert_eq!(parse_kinds("user.created,group.member_added").unwrap(), ["user.created", "group.member_added"]);
+        assert_eq!(parse_kinds("configuration.*").unwrap(), PUBLISHED_KINDS[10..]);
+        assert_eq!(parse_kinds("user.*").unwrap().len(), 5);
+        for (list, wrong) in [
+            ("", ""),
+            ("user", "user"),
+            ("user.", "user."),
+            ("*", "*"),
+            (".*", ".*"),
+            ("user.*,device.*", "device.*"),
+            ("user.created,", ""),
+        ] {
+            assert_eq!(parse_kinds(list), Err(wrong), "{list}");
+        }
+    }
+
+    #[test]
+    fn a_payload_is_split_into_version_and_data() {
+        let subject = EventSubject { resource_type: "User", id: "1", version: 7, last_modified: 1_500 };
+        let payload = subject.build_payload("\"after\":{\"a\":\"\\\",x\"}");
+        let content = EventContent::from_payload(payload.clone());
+        assert_eq!(content.version, Some(7));
+        assert_eq!(content.last_modified.as_deref(), Some("1970-01-01T00:00:01.500Z"));
+        assert_eq!(content.data, "{\"after\":{\"a\":\"\\\",x\"}}");
+        let parsed: Value = serde_json::from_str(&payload).unwrap();
+        assert_eq!((&parsed["version"], &parsed["after"]["a"]), (&7.into(), &"\",x".into()));
+    }
+
+    #[test]
+    fn payloads_of_earlier_programs_are_nested_and_have_no_version() {
+        let flat = r#"{"changed":["title","urn:x:2.0:User:department","urn:x:2.0:User:division"],"before":{"urn:x:2.0:User:division":"V"},"after":{"title":"T","urn:x:2.0:User:department":"D"}}"#;
+        let content = EventContent::from_payload(flat.to_owned());
+        assert_eq!((content.version, content.last_modified), (None, None));
+        let nested: Value = serde_json::from_str(&content.data).unwrap();
+        let expected = r#"{"changed":["title","urn:x:2.0:User:department","urn:x:2.0:User:division"],"before":{"urn:x:2.0:User":{"division":"V"}},"after":{"title":"T","urn:x:2.0:User":{"department":"D"}}}"#;
+        assert_eq!(nested, serde_json::from_str::<Value>(expected).unwrap());
+        let found = |side: &str, path: &str| find_at_path(&nested[side], path).cloned();
+        assert_eq!(found("after", "urn:x:2.0:User:department"), Some("D".into()));
+        assert_eq!(found("after", "title"), Some("T".into()));
+        assert_eq!(found("after", "urn:x:2.0:User:division"), None);
+        for other in ["{\"purged\":true}", "{\"preset\":\"okta\"}", "{\"after\":{}}"] {
+            assert_eq!(EventContent::from_payload(other.to_owned()).data, other);
+        }
+    }
 
     #[test]
     fn the_type_of_a_kind_is_the_scim_resource_type() {

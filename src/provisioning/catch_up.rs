@@ -6,10 +6,9 @@
 //! groups, then memberships.
 
 use crate::error::{Error, Result};
-use crate::model::event::EventAction;
-use crate::provisioning::events;
+use crate::model::event::{EventAction, EventSubject};
+use crate::provisioning::events::{self, AttributeUpdate, EventMember, MemberNames};
 use crate::provisioning::publication::Publication;
-use crate::scim::render;
 use crate::scim::schema::standard_types;
 use crate::scim::validate::Attributes;
 use crate::store::tables::held_changes::{self, HeldMember, HeldResource};
@@ -81,16 +80,16 @@ impl CatchUp<'_> {
     fn publish_deletions(&mut self) -> Result<()> {
         for held in held_changes::list_deleted_resources(self.tx, self.configuration, self.remaining)? {
             for membership in held_changes::list_memberships_of_member(self.tx, self.configuration, &held.id)? {
-                if let (Some(group_type), true) = (&membership.group_type, membership.was_member) {
-                    let left = [(membership.member_id.clone(), membership.member_type.clone())];
-                    let action = EventAction::MemberRemoved;
-                    events::append_members_changed(&self.publication, group_type, &membership.group, action, &left)?;
+                if let (Some(group), true) = (describe_group(&membership), membership.was_member) {
+                    let names = held.before.as_deref().map(|before| MemberNames::parse(&held.id, before));
+                    let left = [describe_member(&membership, names.transpose()?.unwrap_or_default())];
+                    events::append_members_changed(&self.publication, &group, EventAction::MemberRemoved, &left)?;
                 }
                 held_changes::release_membership(self.tx, self.configuration, &membership)?;
                 self.remaining = self.remaining.saturating_sub(1);
             }
             if let Some(before) = &held.before {
-                events::append_deleted(&self.publication, &held.resource_type, &held.id, before)?;
+                events::append_deleted(&self.publication, &describe_held(&held), before)?;
             }
             self.release(&held)?;
         }
@@ -99,13 +98,15 @@ impl CatchUp<'_> {
 
     fn publish_changes(&mut self, resource_type: &str) -> Result<()> {
         for held in held_changes::list_changed_resources(self.tx, self.configuration, resource_type, self.remaining)? {
+            let subject = describe_held(&held);
             match (&held.before, &held.now) {
-                (None, Some(now)) => events::append_created(&self.publication, resource_type, &held.id, now)?,
+                (None, Some(now)) => events::append_created(&self.publication, &subject, now)?,
                 (Some(before), Some(now)) => {
-                    let (before, now) = (parse_held_body(&held, before)?, parse_held_body(&held, now)?);
-                    events::append_updated(&self.publication, resource_type, &held.id, (&before, &now), false)?;
+                    let (before, after) = (&parse_held_body(&held, before)?, &parse_held_body(&held, now)?);
+                    let change = AttributeUpdate { before, after, derives_schemas_of: None, sets_password: false };
+                    events::append_updated(&self.publication, &subject, change)?;
                 }
-                (Some(before), None) => events::append_deleted(&self.publication, resource_type, &held.id, before)?,
+                (Some(before), None) => events::append_deleted(&self.publication, &subject, before)?,
                 (None, None) => {}
             }
             self.release(&held)?;
@@ -117,16 +118,10 @@ impl CatchUp<'_> {
         let pending = held_changes::list_held_members(self.tx, self.configuration, self.remaining)?;
         for of_group in pending.chunk_by(|one, next| one.group == next.group) {
             // The deletion of a group has already been published. It includes the memberships.
-            if let Some(group_type) = &of_group[0].group_type {
+            if let Some(group) = describe_group(&of_group[0]) {
                 for (action, joined) in [(EventAction::MemberRemoved, false), (EventAction::MemberAdded, true)] {
-                    let members = select_net_changes(of_group, joined);
-                    events::append_members_changed(
-                        &self.publication,
-                        group_type,
-                        &of_group[0].group,
-                        action,
-                        &members,
-                    )?;
+                    let members = self.list_net_changes(of_group, joined)?;
+                    events::append_members_changed(&self.publication, &group, action, &members)?;
                 }
             }
             for membership in of_group {
@@ -137,6 +132,18 @@ impl CatchUp<'_> {
         Ok(())
     }
 
+    /// Members of a group whose net change is that they joined, or left.
+    fn list_net_changes(&self, of_group: &[HeldMember], joined: bool) -> Result<Vec<EventMember>> {
+        let changed = of_group
+            .iter()
+            .filter(|membership| membership.was_member != membership.is_member && membership.is_member == joined);
+        let describe = |membership: &HeldMember| {
+            let names = MemberNames::load(self.tx, self.configuration, (membership.member, &membership.member_id))?;
+            Ok(describe_member(membership, names))
+        };
+        changed.map(describe).collect()
+    }
+
     fn release(&mut self, held: &HeldResource) -> Result<()> {
         held_changes::release_resource(self.tx, self.configuration, &held.id)?;
         self.remaining = self.remaining.saturating_sub(1);
@@ -144,17 +151,32 @@ impl CatchUp<'_> {
     }
 }
 
-/// Members of a group whose net change is that they joined, or left.
-fn select_net_changes(of_group: &[HeldMember], joined: bool) -> Vec<(String, String)> {
-    let changed = of_group
-        .iter()
-        .filter(|membership| membership.was_member != membership.is_member && membership.is_member == joined);
-    changed.map(|membership| (membership.member_id.clone(), membership.member_type.clone())).collect()
+/// The group of a membership, unless its deletion was already published.
+fn describe_group(membership: &HeldMember) -> Option<EventSubject<'_>> {
+    Some(EventSubject {
+        resource_type: membership.group_type.as_deref()?,
+        id: &membership.group,
+        version: membership.group_version,
+        last_modified: membership.group_last_modified,
+    })
 }
 
+fn describe_held(held: &HeldResource) -> EventSubject<'_> {
+    EventSubject {
+        resource_type: &held.resource_type,
+        id: &held.id,
+        version: held.version,
+        last_modified: held.last_modified,
+    }
+}
+
+fn describe_member(membership: &HeldMember, names: MemberNames) -> EventMember {
+    EventMember { value: membership.member_id.clone(), resource_type: membership.member_type.clone(), names }
+}
+
+/// Parses a stored text, with `schemas`.
 fn parse_held_body(held: &HeldResource, body: &str) -> Result<Attributes> {
-    render::parse_stored_text(body)
-        .map_err(|problem| Error::undecodable(format_args!("held text of {}", held.id), problem))
+    serde_json::from_str(body).map_err(|problem| Error::undecodable(format_args!("held text of {}", held.id), problem))
 }
 
 #[cfg(test)]

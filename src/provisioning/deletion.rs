@@ -7,9 +7,9 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::error::{Reason, Result};
-use crate::model::event::EventAction;
+use crate::model::event::{EventAction, EventSubject};
 use crate::provisioning::Scope;
-use crate::provisioning::events;
+use crate::provisioning::events::{self, EventMember, MemberNames};
 use crate::provisioning::large_changes;
 use crate::provisioning::publication::Publication;
 use crate::provisioning::rendered::collection_for;
@@ -19,6 +19,7 @@ use crate::scim::index;
 use crate::scim::schema::{DataType, ResourceType};
 use crate::scim::validate::Attributes;
 use crate::store::Tx;
+use crate::store::tables::members::ChangedGroup;
 pub use crate::store::tables::pending_references::{PendingReferences, find_next_references};
 use crate::store::tables::resources::StoredResource;
 use crate::store::tables::{configurations, members as member_rows, pending_references, resources};
@@ -70,7 +71,7 @@ pub(super) fn delete_stored(tx: &Tx<'_>, write: &ResourceWrite<'_>, stored: &Sto
     }
     resources::delete_resource(tx, collection_for(scope, resource_type), stored, &keys)?;
     clear_first_references(tx, scope, id)?;
-    events::append_deleted(&publication, &resource_type.name, id, &stored.body)
+    events::append_deleted(&publication, &events::describe_subject(&resource_type.name, stored), &stored.body)
 }
 
 fn leave_groups(
@@ -79,20 +80,19 @@ fn leave_groups(
     resource_type: &ResourceType,
     member: &StoredResource,
 ) -> Result<()> {
-    let groups = member_rows::list_direct_groups(tx, member)?;
+    let groups = member_rows::remove_from_all_groups(tx, member)?;
     if groups.is_empty() {
         return Ok(());
     }
-    member_rows::remove_from_all_groups(tx, member)?;
-    let left = [(member.id.clone(), resource_type.name.clone().into_owned())];
+    let left = [EventMember {
+        value: member.id.clone(),
+        resource_type: resource_type.name.clone().into_owned(),
+        names: MemberNames::parse(&member.id, &member.body)?,
+    }];
     for group in groups {
-        events::append_members_changed(
-            publication,
-            &group.resource_type,
-            &group.id,
-            EventAction::MemberRemoved,
-            &left,
-        )?;
+        let ChangedGroup { id, resource_type, version, last_modified, .. } = &group;
+        let subject = EventSubject { resource_type, id, version: *version, last_modified: *last_modified };
+        events::append_members_changed(publication, &subject, EventAction::MemberRemoved, &left)?;
     }
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! Users, groups and members across configurations, for the operator's application and for admins.
 
+pub mod changes;
+pub mod memberships;
+
 use crate::error::{Reason, Result};
 use crate::model::account::{AccountFilter, AccountRef};
 use crate::model::ids;
@@ -229,6 +232,23 @@ pub fn list_published_members(
     let (DirectoryResource { source, stored }, is_deleted) = find_published_or_image(at, account, "Group", group)?;
     let group = DirectoryGroup { view: choose_view(&source), stored: &stored, is_deleted };
     list_members_in_view(at, group, cursor, limit)
+}
+
+/// Returns at most `limit` published groups of which a published user is a direct member.
+///
+/// # Errors
+/// `NotFound` if the account has no such user.
+pub fn list_published_groups_of_user(
+    at: &Snapshot<'_>,
+    account: Option<&AccountRef>,
+    user: &str,
+    cursor: Option<&DirectoryCursor>,
+    limit: usize,
+) -> Result<DirectoryPage<DirectoryResource>> {
+    let found = find_published(at, account, "User", user)?;
+    let scope = DirectoryScope { account: None, configuration: Some(found.source.id) };
+    let filter = DirectoryFilter { member_id: Some(user.to_owned()), ..DirectoryFilter::default() };
+    list_published(at, &scope, &DirectoryQuery { resource_type: "Group", filter: &filter, cursor, limit })
 }
 
 /// Returns at most `limit` members of a group of a live configuration in their current state.

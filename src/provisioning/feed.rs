@@ -1,13 +1,16 @@
 //! The event feed: published events in commit order, for the operator's application.
 
+mod position;
+
 use crate::clock::Millis;
-use crate::error::Result;
+use crate::error::{Reason, Result};
 use crate::model::event::Event;
 use crate::provisioning::lists::ANSWER_MAX_BYTES;
 use crate::store::tables::events::{self, EventsLimit};
 pub use crate::store::tables::events::{EventsQuery, find_newest_time as find_newest_event_time};
-use crate::store::tables::feed_gap;
+use crate::store::tables::feed_gap::{self, FeedId};
 use crate::store::{Snapshot, Tx};
+pub use position::FeedPosition;
 
 /// Maximum number of sequence positions that one page scans. A consumer with a narrow filter still makes progress.
 pub const SCANNED_MAX: i64 = 10_000;
@@ -21,8 +24,8 @@ pub const REMOVED_PER_STEP: u32 = 1_000;
 pub enum FeedStart {
     /// At the oldest stored event.
     Oldest,
-    /// After this sequence number.
-    After(i64),
+    /// After this position.
+    After(FeedPosition),
     /// After the last event: returns the current end of the feed.
     End,
 }
@@ -34,37 +37,90 @@ pub enum FeedPage {
     Found {
         /// The events.
         events: Vec<Event>,
-        /// Sequence number after which the next page starts. Never less than the start of this page.
-        next_after: i64,
+        /// Position at which the next page starts. Never before the start of this page.
+        next_after: FeedPosition,
         /// Whether there are more positions to scan.
         has_more: bool,
     },
-    /// Events after the requested position have already been removed, or a restore discarded the position.
-    Expired {
-        /// Current end of the feed.
-        end: i64,
+    /// The requested position cannot be continued.
+    Refused {
+        /// `EventsExpired` or `EventPositionUnknown`.
+        reason: Reason,
+        /// Position of the oldest stored event.
+        restart_from: FeedPosition,
     },
+}
+
+/// The feed as one snapshot has it.
+#[derive(Debug, Clone, Copy)]
+struct FeedState {
+    id: FeedId,
+    /// Number before the oldest stored event.
+    removed: i64,
+    /// Number of the newest event.
+    end: i64,
+}
+
+impl FeedState {
+    fn load(at: &Snapshot<'_>) -> Result<Self> {
+        let (removed, end) = events::find_event_range(at)?;
+        Ok(Self { id: feed_gap::find_feed_id(at)?, removed, end })
+    }
+
+    fn position(&self, seq: i64) -> FeedPosition {
+        FeedPosition { feed: Some(self.id), seq }
+    }
+
+    /// Returns why a position cannot be continued, or `None` if it can.
+    fn find_refusal(&self, at: &Snapshot<'_>, position: FeedPosition) -> Result<Option<Reason>> {
+        let FeedPosition { feed, seq } = position;
+        if let Some(other) = feed.filter(|feed| *feed != self.id) {
+            match feed_gap::find_end_of_earlier_id(at, other)? {
+                None => return Ok(Some(Reason::EventPositionUnknown)),
+                Some(last) if seq > last => return Ok(Some(Reason::EventsExpired)),
+                Some(_) => {}
+            }
+        }
+        if seq > self.end {
+            return Ok(Some(Reason::EventPositionUnknown));
+        }
+        // The oldest position is valid, although after a restore it can be the last number of a gap.
+        let is_lost = seq < self.removed || (seq > self.removed && feed_gap::has_read_lost_events(at, seq)?);
+        Ok(is_lost.then_some(Reason::EventsExpired))
+    }
+}
+
+/// Whether a consumer can continue at this position.
+pub fn is_valid_position(at: &Snapshot<'_>, position: FeedPosition) -> Result<bool> {
+    Ok(FeedState::load(at)?.find_refusal(at, position)?.is_none())
 }
 
 /// Returns at most `limit` published events from a position on. A page with large events ends early.
 pub fn read_page(at: &Snapshot<'_>, query: &EventsQuery, from: FeedStart, limit: u32) -> Result<FeedPage> {
-    let (removed, end) = events::find_event_range(at)?;
+    let feed = FeedState::load(at)?;
     let after = match from {
-        FeedStart::Oldest => removed,
-        FeedStart::End => end,
-        FeedStart::After(after) if after < removed || feed_gap::has_read_lost_events(at, after)? => {
-            return Ok(FeedPage::Expired { end });
-        }
-        FeedStart::After(after) => after,
+        FeedStart::Oldest => feed.removed,
+        FeedStart::End => feed.end,
+        FeedStart::After(position) => match feed.find_refusal(at, position)? {
+            Some(reason) => return Ok(FeedPage::Refused { reason, restart_from: feed.position(feed.removed) }),
+            None => position.seq,
+        },
     };
-    if after >= end {
-        return Ok(FeedPage::Found { events: Vec::new(), next_after: after, has_more: false });
+    if after >= feed.end {
+        return Ok(FeedPage::Found { events: Vec::new(), next_after: feed.position(after), has_more: false });
     }
     let until = events::find_range_end(at, after, SCANNED_MAX)?;
     let limit = EventsLimit { count: limit, bytes: ANSWER_MAX_BYTES };
     let (events, is_full) = events::list_published_events(at, query, after, until, limit)?;
     let next_after = events.last().filter(|_| is_full).map_or(until, |event| event.seq);
-    Ok(FeedPage::Found { events, next_after, has_more: next_after < end })
+    Ok(FeedPage::Found { events, next_after: feed.position(next_after), has_more: next_after < feed.end })
+}
+
+/// Returns the published event with this number, if the query matches it.
+pub fn find_event(at: &Snapshot<'_>, query: &EventsQuery, seq: i64) -> Result<Option<Event>> {
+    let limit = EventsLimit { count: 1, bytes: ANSWER_MAX_BYTES };
+    let (mut events, _) = events::list_published_events(at, query, seq.saturating_sub(1), seq, limit)?;
+    Ok(events.pop())
 }
 
 /// Returns the sequence number of the last event. It changes with every event, also with events of other processes.
@@ -117,11 +173,22 @@ mod tests {
         store.read_inline(|at| read_page(at, &query, from, limit)).unwrap()
     }
 
+    /// A position of an earlier version.
+    fn after(seq: i64) -> FeedStart {
+        FeedStart::After(FeedPosition { feed: None, seq })
+    }
+
+    #[track_caller]
+    fn check_refused(page: &FeedPage, expected: Reason, oldest: i64) {
+        let FeedPage::Refused { reason, restart_from } = page else { panic!("{page:?}") };
+        assert_eq!((*reason, restart_from.seq()), (expected, oldest));
+    }
+
     #[track_caller]
     fn check(page: &FeedPage, seqs: &[i64], next: i64, more: bool) {
         let FeedPage::Found { events, next_after, has_more } = page else { panic!("{page:?}") };
         assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), seqs);
-        assert_eq!((*next_after, *has_more), (next, more));
+        assert_eq!((next_after.seq(), *has_more), (next, more));
     }
 
     #[test]
@@ -130,9 +197,26 @@ mod tests {
         check(&read(&store, "a", FeedStart::Oldest, 2), &[], 0, false);
         append(&store, "a", 3);
         check(&read(&store, "a", FeedStart::Oldest, 2), &[1, 2], 2, true);
-        check(&read(&store, "a", FeedStart::After(2), 2), &[3], 3, false);
+        check(&read(&store, "a", after(2), 2), &[3], 3, false);
         check(&read(&store, "a", FeedStart::End, 2), &[], 3, false);
-        check(&read(&store, "a", FeedStart::After(99), 2), &[], 99, false);
+        check(&read(&store, "a", after(3), 2), &[], 3, false);
+    }
+
+    #[test]
+    fn a_position_ahead_of_the_feed_or_of_another_feed_is_refused() {
+        let (store, _folder) = store();
+        append(&store, "a", 3);
+        let FeedPage::Found { next_after, .. } = read(&store, "a", FeedStart::End, 2) else { panic!() };
+        assert_eq!(FeedPosition::parse(&next_after.to_string()), Some(next_after));
+        check(&read(&store, "a", FeedStart::After(next_after), 2), &[], 3, false);
+        let (other, _other_folder) = self::store();
+        append(&other, "a", 3);
+        check_refused(&read(&other, "a", FeedStart::After(next_after), 2), Reason::EventPositionUnknown, 0);
+        for seq in [4, i64::MAX] {
+            check_refused(&read(&store, "a", after(seq), 2), Reason::EventPositionUnknown, 0);
+            let ahead = FeedStart::After(FeedPosition { seq, ..next_after });
+            check_refused(&read(&store, "a", ahead, 2), Reason::EventPositionUnknown, 0);
+        }
     }
 
     #[test]
@@ -142,7 +226,7 @@ mod tests {
         append(&store, "quiet", 1);
         check(&read(&store, "quiet", FeedStart::Oldest, 10), &[], SCANNED_MAX, true);
         let last = SCANNED_MAX + 6;
-        check(&read(&store, "quiet", FeedStart::After(SCANNED_MAX), 10), &[last], last, false);
+        check(&read(&store, "quiet", after(SCANNED_MAX), 10), &[last], last, false);
     }
 
     #[test]
@@ -153,10 +237,10 @@ mod tests {
         assert_eq!(store.write_blocking(move |tx| later(tx, -1)).unwrap(), 0);
         assert_eq!(store.write_blocking(move |tx| later(tx, 1)).unwrap(), 2);
         assert_eq!(store.write_blocking(move |tx| later(tx, 1)).unwrap(), 0);
-        assert_eq!(read(&store, "a", FeedStart::After(1), 10), FeedPage::Expired { end: 3 });
-        check(&read(&store, "a", FeedStart::After(2), 10), &[3], 3, false);
+        check_refused(&read(&store, "a", after(1), 10), Reason::EventsExpired, 2);
+        check(&read(&store, "a", after(2), 10), &[3], 3, false);
         check(&read(&store, "a", FeedStart::Oldest, 10), &[3], 3, false);
         append(&store, "a", 1);
-        check(&read(&store, "a", FeedStart::After(3), 10), &[4], 4, false);
+        check(&read(&store, "a", after(3), 10), &[4], 4, false);
     }
 }

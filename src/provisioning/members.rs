@@ -10,7 +10,7 @@ use crate::error::{Error, Reason, Result};
 use crate::model::event::EventAction;
 use crate::model::switches::UnknownMembers;
 use crate::provisioning::Scope;
-use crate::provisioning::events;
+use crate::provisioning::events::{self, EventMember, MemberNames};
 use crate::provisioning::publication::Publication;
 use crate::scim::dialect::{DialectNotes, NoteCode};
 use crate::scim::filter::Predicate;
@@ -251,33 +251,37 @@ impl MembershipDelta {
         }
     }
 
-    fn changed_members(&self, joined: bool) -> Vec<(String, String)> {
+    fn list_changed(&self, at: &Snapshot<'_>, configuration: i64, joined: bool) -> Result<Vec<EventMember>> {
         let matching = self.0.values().filter(|(_, has_joined)| *has_joined == joined);
-        matching.map(|(member, _)| (member.id.clone(), member.resource_type.clone().into_owned())).collect()
+        let describe = |(member, _): &(LinkedResource, bool)| {
+            Ok(EventMember {
+                names: MemberNames::load(at, configuration, (member.key, &member.id))?,
+                value: member.id.clone(),
+                resource_type: member.resource_type.clone().into_owned(),
+            })
+        };
+        matching.map(describe).collect()
     }
 
-    /// Holds the previous memberships during a pause and appends the events of the change.
-    pub(crate) fn publish(&self, publication: &Publication<'_>, resource_type: &str, group: &str) -> Result<()> {
+    /// Holds the previous memberships during a pause and appends the events of the change. `group` is the group after it.
+    pub(crate) fn publish(
+        &self,
+        publication: &Publication<'_>,
+        resource_type: &str,
+        group: &StoredResource,
+    ) -> Result<()> {
         if publication.is_holding() {
             for (member, joined) in self.0.values() {
                 let member = HeldMemberRef { key: member.key, id: &member.id, resource_type: &member.resource_type };
-                publication.hold_membership_change(group, member, *joined)?;
+                publication.hold_membership_change(&group.id, member, *joined)?;
             }
         }
-        events::append_members_changed(
-            publication,
-            resource_type,
-            group,
-            EventAction::MemberAdded,
-            &self.changed_members(true),
-        )?;
-        events::append_members_changed(
-            publication,
-            resource_type,
-            group,
-            EventAction::MemberRemoved,
-            &self.changed_members(false),
-        )
+        let subject = events::describe_subject(resource_type, group);
+        for (action, joined) in [(EventAction::MemberAdded, true), (EventAction::MemberRemoved, false)] {
+            let members = self.list_changed(publication.transaction(), group.configuration, joined)?;
+            events::append_members_changed(publication, &subject, action, &members)?;
+        }
+        Ok(())
     }
 }
 

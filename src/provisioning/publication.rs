@@ -7,7 +7,7 @@
 use std::cell::Cell;
 
 use crate::error::{Error, Reason, Result};
-use crate::model::event::{EventAction, EventKind};
+use crate::model::event::{EventAction, EventKind, EventSubject};
 use crate::provisioning::Scope;
 use crate::scim::index::IndexKeys;
 use crate::store::Tx;
@@ -51,19 +51,24 @@ impl<'t> Publication<'t> {
         Self { tx, account, configuration, holding: false, marked: Cell::new(true) }
     }
 
+    /// The transaction of the change.
+    pub(crate) fn transaction(&self) -> &'t Tx<'t> {
+        self.tx
+    }
+
     /// Whether changes are held. The previous state must then be passed to one of the functions below.
     pub(crate) fn is_holding(&self) -> bool {
         self.holding
     }
 
-    /// Appends an event.
-    pub(crate) fn append_event(&self, resource_type: &str, action: EventAction, id: &str, payload: &str) -> Result<()> {
+    /// Appends an event. `members` are the members of its data, as JSON text without braces.
+    pub(crate) fn append_event(&self, action: EventAction, subject: &EventSubject<'_>, members: &str) -> Result<()> {
         let event = NewEvent {
             account: self.account,
             configuration: self.configuration,
-            kind: EventKind::Resource(resource_type, action),
-            resource_id: Some(id),
-            payload,
+            kind: EventKind::Resource(subject.resource_type, action),
+            resource_id: Some(subject.id),
+            payload: &subject.build_payload(members),
             is_published: !self.holding,
         };
         events::append_event(self.tx, &event).map(drop)

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::model::account::AccountFilter;
-use crate::model::event::{EventAction, EventKind};
+use crate::model::event::{EventAction, EventKind, EventSubject};
 use crate::provisioning::large_changes;
 use crate::store::tables::counts;
 use crate::store::tables::directory::{self, DeletedConfiguration};
@@ -67,12 +67,14 @@ pub fn run_purge_step(tx: &Tx<'_>, purging: &PendingPurge, limit: usize) -> Resu
 /// was never published is not published.
 fn remove_resource(tx: &Tx<'_>, purging: &PendingPurge, leaving: &ResourceToPurge) -> Result<()> {
     purge::purge_resource(tx, purging.configuration, leaving)?;
+    let ResourceToPurge { id, resource_type, version, last_modified, .. } = leaving;
+    let subject = EventSubject { resource_type, id, version: *version, last_modified: *last_modified };
     let event = NewEvent {
         account: &purging.account,
         configuration: purging.configuration,
-        kind: EventKind::Resource(&leaving.resource_type, EventAction::Deleted),
-        resource_id: Some(&leaving.id),
-        payload: events::PURGED,
+        kind: EventKind::Resource(resource_type, EventAction::Deleted),
+        resource_id: Some(id),
+        payload: &subject.build_payload(events::PURGED),
         is_published: leaving.is_published,
     };
     events::append_event(tx, &event).map(drop)

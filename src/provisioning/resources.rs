@@ -9,7 +9,7 @@ use crate::error::{Error, Reason, Result, ScimType};
 use crate::model::quota::{QuotaKind, UsageAmounts};
 use crate::model::switches::{ActiveRemovalMode, InputMode, PasswordHandling};
 use crate::provisioning::Scope;
-use crate::provisioning::events;
+use crate::provisioning::events::{self, AttributeUpdate};
 use crate::provisioning::large_changes;
 use crate::provisioning::members::{self, MembershipDelta, ResolvedMemberEdit};
 use crate::provisioning::passwords;
@@ -217,11 +217,11 @@ fn insert_prepared(
     };
     passwords::apply_password(tx, scope, &stored, draft.password.as_ref())?;
     publication.hold_created(&resource_type.name, &stored)?;
-    events::append_created(&publication, &resource_type.name, id, body)?;
+    events::append_created(&publication, &events::describe_subject(&resource_type.name, &stored), body)?;
     let delta = apply_members(tx, &mut stored, joining)?;
     if !delta.is_empty() {
         resources::set_member_count(tx, &stored)?;
-        delta.publish(&publication, &resource_type.name, id)?;
+        delta.publish(&publication, &resource_type.name, &stored)?;
     }
     Ok(WriteResult { resource: RenderedResource::load(tx, stored, resource_type, members)?, notes })
 }
@@ -443,11 +443,17 @@ fn update_changed(
         member_rows::increment_group_versions(tx, &stored)?;
     }
     passwords::apply_password(tx, scope, &stored, password)?;
-    events::append_updated(&publication, &resource_type.name, &id, (&before, &after), password.is_some())?;
+    let change = AttributeUpdate {
+        before: &before,
+        after: &after,
+        derives_schemas_of: Some(resource_type),
+        sets_password: password.is_some(),
+    };
+    events::append_updated(&publication, &events::describe_subject(&resource_type.name, &stored), change)?;
     let delta = apply_members(tx, &mut stored, members)?;
     if !delta.is_empty() {
         resources::set_member_count(tx, &stored)?;
-        delta.publish(&publication, &resource_type.name, &id)?;
+        delta.publish(&publication, &resource_type.name, &stored)?;
     }
     Ok(WriteResult { resource: RenderedResource::load(tx, stored, resource_type, write.members)?, notes })
 }
@@ -494,7 +500,7 @@ pub(super) fn change_members(
     if !delta.is_empty() {
         publication.hold_before_update(stored)?;
         resources::touch_resource(tx, stored)?;
-        delta.publish(publication, &write.resource_type.name, &stored.id)?;
+        delta.publish(publication, &write.resource_type.name, stored)?;
     }
     Ok(())
 }

@@ -10,12 +10,17 @@ use super::validate::Attributes;
 /// extension that has a value (RFC 7643 section 3).
 pub fn build_stored_text(attributes: &Attributes, of: &ResourceType) -> String {
     let mut document = Map::with_capacity(attributes.len() + 1);
+    document.insert("schemas".to_owned(), Value::Array(list_schemas(attributes, of)));
+    document.extend(attributes.iter().map(|(name, value)| (name.clone(), value.clone())));
+    Value::Object(document).to_string()
+}
+
+/// Returns the values of `schemas`: the base schema and each extension that has a value.
+pub fn list_schemas(attributes: &Attributes, of: &ResourceType) -> Vec<Value> {
     let mut schemas = vec![Value::from(&*of.schema.id)];
     let present = of.extensions.iter().filter(|extension| attributes.contains_key(&*extension.schema.id));
     schemas.extend(present.map(|extension| Value::from(&*extension.schema.id)));
-    document.insert("schemas".to_owned(), Value::Array(schemas));
-    document.extend(attributes.iter().map(|(name, value)| (name.clone(), value.clone())));
-    Value::Object(document).to_string()
+    schemas
 }
 
 /// Returns the attributes of a stored text.

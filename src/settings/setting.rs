@@ -59,7 +59,7 @@ pub(super) fn list_variables(root: &Command) -> Vec<String> {
 }
 
 /// Returns the most similar name, or `None` if none is similar enough.
-pub(super) fn find_similar_name<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn find_similar_name<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let scored = candidates.into_iter().map(|other| (strsim::jaro_winkler(name, other), other));
     let best = scored.max_by(|one, other| one.0.total_cmp(&other.0))?;
     (best.0 >= SIMILARITY_MIN).then_some(best.1)

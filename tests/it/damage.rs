@@ -107,7 +107,7 @@ fn list_questions(app: &App, callers: (&Client, &Caller), ids: &[String]) -> Vec
     for filter in ["userName eq \"second7\"", "emails.value eq \"first8@example.com\"", "active eq false", "title pr"] {
         paths.push((format!("/Users?count=100&filter={}", encode(filter)), true));
     }
-    for list in ["users?limit=500", "groups?limit=500", "events?after=0&limit=300", "events?after=300&limit=300"] {
+    for list in ["users?limit=500", "groups?limit=500", "events?after=0&limit=300", "events?limit=1000"] {
         paths.push((format!("/directory/resources/v1/{list}"), false));
     }
     paths.push((CONFIGURATIONS.to_owned(), false));

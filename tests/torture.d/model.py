@@ -226,23 +226,22 @@ class Feed:
 
     def __init__(self, configuration):
         self.configuration = configuration
-        self.after, self.users, self.groups, self.created = 0, {}, {}, {}
+        self.after, self.last, self.users, self.groups, self.created = "0", 0, {}, {}, {}
 
     def read(self, api):
         while True:
             page = api.expect(200, "GET", f"{API}/events?configuration={self.configuration}&after={self.after}&limit=1000")
             for event in page["events"]:
                 self.apply(event)
-            if page["nextAfter"] < self.after:
-                raise Failure(f"the feed went back from {self.after} to {page['nextAfter']}")
             self.after = page["nextAfter"]
             if not page["hasMore"]:
                 return
 
     def apply(self, event):
         kind, ident, data = event["kind"], event["resourceId"], event["data"]
-        if event["seq"] <= self.after:
-            raise Failure(f"event {event['seq']} was sent twice")
+        if event["seq"] <= self.last:
+            raise Failure(f"event {event['seq']} was sent again after {self.last}")
+        self.last = event["seq"]
         table = self.users if event["resourceType"] == "User" else self.groups
         if kind in ("user.created", "group.created"):
             if ident in table:

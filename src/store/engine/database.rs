@@ -34,6 +34,7 @@ pub(crate) fn open_database(files: &DataFiles, access: OpenMode) -> Result<Conne
         upgrade::run_upgrades(&mut writer).map_err(failed)?;
     }
     feed_gap::apply_recorded_gap(&mut writer).map_err(failed)?;
+    feed_gap::ensure_feed_id(&writer);
     marker::ensure_marker(files, &writer);
     files.restrict_permissions()?;
     Ok(writer)

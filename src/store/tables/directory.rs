@@ -90,6 +90,12 @@ pub struct DirectoryFilter {
     pub external_id: Option<String>,
     /// Only active or only inactive users.
     pub active: Option<bool>,
+    /// Only users with this e-mail address, normalized for comparison.
+    pub email_key: Option<String>,
+    /// Only groups with this name, normalized for comparison.
+    pub display_name_key: Option<String>,
+    /// Only groups with this direct member.
+    pub member_id: Option<String>,
     /// Only resources changed at this time or later. The result is then ordered by the time of the last change.
     pub updated_since: Option<Millis>,
 }
@@ -189,7 +195,9 @@ fn get_view_tables(view: DirectoryView) -> &'static [&'static str] {
 
 fn build_page_sql(table: &str, page: &CollectionPage<'_>) -> (String, Vec<Value>) {
     let CollectionPage { collection, filter, after, limit, .. } = *page;
-    let mut sql = format!("SELECT {COLUMNS} FROM {table} r.configuration = ? AND r.type = ?");
+    // These filters find few resources by an index of their own.
+    let hint = if filter.email_key.is_some() || filter.member_id.is_some() { "+" } else { "" };
+    let mut sql = format!("SELECT {COLUMNS} FROM {table} {hint}r.configuration = ? AND {hint}r.type = ?");
     let mut values = vec![Value::from(collection.configuration), Value::from(collection.resource_type.to_owned())];
     let mut add = |condition: &str, value: Vec<Value>| {
         sql.push_str(" AND ");
@@ -205,6 +213,7 @@ fn build_page_sql(table: &str, page: &CollectionPage<'_>) -> (String, Vec<Value>
     if let Some(active) = filter.active {
         add("r.active = ?", vec![active.into()]);
     }
+    add_value_filters(page, table.starts_with("held_resources"), &mut add);
     if let Some(since) = filter.updated_since {
         let changed = after.map_or(since, |position| position.changed.max(since));
         add("r.last_modified >= ?", vec![changed.into()]);
@@ -224,6 +233,45 @@ fn build_page_sql(table: &str, page: &CollectionPage<'_>) -> (String, Vec<Value>
     values.push(Value::from(i64::try_from(limit).unwrap_or(i64::MAX)));
     (format!("{sql} ORDER BY {order} LIMIT ?"), values)
 }
+
+/// Adds the filters on values that are in other tables, or that held resources have only in their text.
+fn add_value_filters(page: &CollectionPage<'_>, is_held: bool, add: &mut impl FnMut(&str, Vec<Value>)) {
+    let configuration = Value::from(page.collection.configuration);
+    let DirectoryFilter { email_key, display_name_key, member_id, .. } = page.filter;
+    match email_key {
+        Some(key) if is_held => add(HELD_EMAIL, vec![key.clone().into()]),
+        Some(key) => add(EMAIL, vec![configuration.clone(), key.clone().into()]),
+        None => {}
+    }
+    match display_name_key {
+        Some(key) if is_held => add("scim_key(r.body ->> 'displayName') = ?", vec![key.clone().into()]),
+        Some(key) => add("r.display_name_key = ?", vec![key.clone().into()]),
+        None => {}
+    }
+    match member_id {
+        Some(id) if page.view == DirectoryView::Current => add(CURRENT_GROUPS_OF_MEMBER, vec![id.clone().into()]),
+        Some(id) => {
+            add(PUBLISHED_GROUPS_OF_MEMBER, vec![id.clone().into(), configuration, id.clone().into()]);
+        }
+        None => {}
+    }
+}
+
+const EMAIL: &str = "r.resource IN (SELECT v.resource FROM resource_values v
+     WHERE v.configuration = ? AND v.path = 'emails.value' AND v.key = ?)";
+
+const HELD_EMAIL: &str =
+    "EXISTS (SELECT 1 FROM json_each(r.body, '$.emails') e WHERE scim_key(e.value ->> 'value') = ?)";
+
+const CURRENT_GROUPS_OF_MEMBER: &str = "r.resource IN (SELECT e.group_resource FROM resources m
+     CROSS JOIN group_members e ON e.member_resource = m.resource WHERE m.id = ?)";
+
+const PUBLISHED_GROUPS_OF_MEMBER: &str = "r.id IN (SELECT g.id FROM resources m
+     CROSS JOIN group_members e ON e.member_resource = m.resource CROSS JOIN resources g ON g.resource = e.group_resource
+     WHERE m.id = ? AND NOT EXISTS (SELECT 1 FROM held_members k WHERE k.configuration = g.configuration
+         AND k.group_id = g.id AND k.member = m.resource AND k.member_id = m.id)
+     UNION ALL SELECT k.group_id FROM held_members k INDEXED BY held_members_by_member
+     WHERE k.configuration = ? AND k.member_id = ? AND k.was = 1)";
 
 /// Returns the resource of a type with this id, in any configuration, and whether its row was deleted.
 pub fn find_resource_by_id(
@@ -435,6 +483,24 @@ mod tests {
                 let steps = plan(table, &filter);
                 assert!(steps[0].contains(index), "{filter:?}: {steps:?}");
                 assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{filter:?}: {steps:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn e_mail_addresses_names_and_members_are_found_by_an_index() {
+        let by_email = DirectoryFilter { email_key: Some("x".into()), ..DirectoryFilter::default() };
+        let by_name = DirectoryFilter { display_name_key: Some("x".into()), ..DirectoryFilter::default() };
+        let by_member = DirectoryFilter { member_id: Some("x".into()), ..DirectoryFilter::default() };
+        for (filter, index) in [
+            (by_email, "SEARCH r USING INTEGER PRIMARY KEY"),
+            (by_name, "resources_by_display_name (configuration=? AND type=? AND display_name_key=?"),
+            (by_member, "SEARCH r USING INTEGER PRIMARY KEY"),
+        ] {
+            for table in [get_view_tables(DirectoryView::Current)[0], get_view_tables(DirectoryView::Published)[0]] {
+                let steps = plan(table, &filter);
+                assert!(steps.iter().any(|step| step.contains(index)), "{filter:?}: {steps:?}");
+                assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{filter:?}: {steps:?}");
             }
         }
     }

@@ -8,10 +8,10 @@ use crate::model::account::AccountFilter;
 use crate::model::event::{Event, EventKind};
 use crate::store::{Snapshot, Tx};
 
-/// Payload that replaces the one of an event when its configuration is purged.
-pub const REDACTED: &str = "{\"redacted\":true}";
-/// Payload of the events that a purge itself appends. It contains no personal data.
-pub const PURGED: &str = "{\"purged\":true}";
+/// Member that replaces the data of an event when its configuration is purged.
+pub const REDACTED: &str = "\"redacted\":true";
+/// Member of the data of the events that a purge itself appends. They contain no personal data.
+pub const PURGED: &str = "\"purged\":true";
 
 /// A new event.
 #[derive(Debug)]
@@ -67,6 +67,8 @@ pub struct EventsQuery {
     pub account: Option<AccountFilter>,
     /// Only events of the configuration with this id.
     pub configuration: Option<String>,
+    /// Only events of these kinds.
+    pub kinds: Option<Vec<&'static str>>,
     /// Matches no events: the requested account or configuration does not exist.
     pub matches_nothing: bool,
 }
@@ -96,6 +98,7 @@ pub fn list_published_events(
         "{COLUMNS} WHERE e.seq > ?1 AND e.seq <= ?2 AND e.published = 1
              AND (?3 IS NULL OR e.account_id = ?3) AND (?4 IS NULL OR c.account = ?4)
              AND (?5 IS NULL OR c.id = ?5)
+             AND (?7 IS NULL OR e.kind IN (SELECT value FROM json_each(?7)))
          ORDER BY e.seq LIMIT ?6"
     ))?;
     let account = query.account.as_ref();
@@ -105,7 +108,8 @@ pub fn list_published_events(
         account.map(AccountFilter::id),
         account.and_then(AccountFilter::key),
         query.configuration,
-        limit.count
+        limit.count,
+        query.kinds.as_ref().map(|kinds| serde_json::json!(kinds).to_string())
     ];
     let (mut events, mut bytes) = (Vec::new(), 0);
     for event in statement.query_map(parameters, read_event)? {
@@ -118,6 +122,13 @@ pub fn list_published_events(
     }
     let is_full = events.len() >= usize::try_from(limit.count).unwrap_or(usize::MAX);
     Ok((events, is_full))
+}
+
+/// Whether there is a published event of the resource after this number.
+pub fn has_later_event(at: &Snapshot<'_>, resource_id: &str, seq: i64) -> Result<bool> {
+    let mut statement =
+        at.prepare("SELECT 1 FROM events WHERE resource_id = ?1 AND seq > ?2 AND published = 1 LIMIT 1")?;
+    Ok(statement.exists(params![resource_id, seq])?)
 }
 
 /// Returns the range of the stored events: the number before the oldest event, and the number of the newest. Both are 0
@@ -185,12 +196,17 @@ pub fn delete_events_before(tx: &Tx<'_>, before: Millis, limit: u32) -> Result<u
     Ok(statement.execute(params![before, limit])?)
 }
 
-/// Replaces the payloads of a configuration's resource events after `after` and up to `until`, which contain personal
-/// data.
+/// Replaces the data of a configuration's resource events after `after` and up to `until`, which contain personal data. The
+/// versions stay.
 pub fn redact_events(tx: &Tx<'_>, configuration: i64, after: i64, until: i64) -> Result<()> {
+    // Data that ends with this member has no other: the attributes of a resource are one level deeper.
     let mut statement = tx.prepare(
-        "UPDATE events SET payload = ?4 WHERE seq > ?2 AND seq <= ?3 AND configuration = ?1
-             AND resource_id IS NOT NULL AND payload NOT IN (?4, ?5)",
+        "UPDATE events SET payload = CASE WHEN payload LIKE '{\"version\":%' AND json_valid(payload)
+             THEN json_object('version', payload ->> 'version', 'lastModified', payload ->> 'lastModified', 'redacted',
+                 json('true'))
+             ELSE '{' || ?4 || '}' END
+         WHERE seq > ?2 AND seq <= ?3 AND configuration = ?1 AND resource_id IS NOT NULL
+             AND payload NOT LIKE '%' || ?4 || '}' AND payload NOT LIKE '%' || ?5 || '}'",
     )?;
     statement.execute(params![configuration, after, until, REDACTED, PURGED])?;
     Ok(())

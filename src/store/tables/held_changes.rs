@@ -4,6 +4,7 @@
 use rusqlite::{Row, params};
 
 use super::rows::{read_columns, to_sql_limit};
+use crate::clock::Millis;
 use crate::error::Result;
 use crate::scim::index::IndexKeys;
 use crate::store::tables::resources::StoredResource;
@@ -180,17 +181,22 @@ pub struct HeldResource {
     pub before: Option<String>,
     /// Its current JSON text, or `None` if it is deleted.
     pub now: Option<String>,
+    /// Its current version, or the published one if it is deleted.
+    pub version: i64,
+    /// Time of that version.
+    pub last_modified: Millis,
 }
 
 fn read_held_resource(row: &Row<'_>) -> rusqlite::Result<HeldResource> {
-    Ok(HeldResource { id: row.get(0)?, resource_type: row.get(1)?, before: row.get(2)?, now: row.get(3)? })
+    read_columns!(row, HeldResource { id, resource_type: "type", before, now, version, last_modified })
 }
 
 /// Returns at most `limit` held resources that are deleted, groups before users.
 pub fn list_deleted_resources(at: &Snapshot<'_>, configuration: i64, limit: usize) -> Result<Vec<HeldResource>> {
     at.list_rows(
-        "SELECT id, type, body, NULL FROM held_resources WHERE configuration = ?1 AND gone = 1
-         ORDER BY type LIMIT ?2",
+        "SELECT id, type, body AS before, NULL AS now, coalesce(version, 0) AS version,
+             coalesce(last_modified, 0) AS last_modified
+         FROM held_resources WHERE configuration = ?1 AND gone = 1 ORDER BY type LIMIT ?2",
         params![configuration, to_sql_limit(limit)],
         read_held_resource,
     )
@@ -204,7 +210,9 @@ pub fn list_changed_resources(
     limit: usize,
 ) -> Result<Vec<HeldResource>> {
     at.list_rows(
-        "SELECT h.id, h.type, h.body, r.body FROM held_resources h LEFT JOIN resources r ON r.id = h.id
+        "SELECT h.id, h.type, h.body AS before, r.body AS now, coalesce(r.version, h.version, 0) AS version,
+             coalesce(r.last_modified, h.last_modified, 0) AS last_modified
+         FROM held_resources h LEFT JOIN resources r ON r.id = h.id
          WHERE h.configuration = ?1 AND h.type = ?2 ORDER BY h.resource LIMIT ?3",
         params![configuration, resource_type, to_sql_limit(limit)],
         read_held_resource,
@@ -228,6 +236,10 @@ pub struct HeldMember {
     pub group: String,
     /// Resource type name of the group, or `None` if its deletion was already published.
     pub group_type: Option<String>,
+    /// Version of the group: the current one, or the published one if the group is deleted.
+    pub group_version: i64,
+    /// Time of that version.
+    pub group_last_modified: Millis,
     /// Row of the member.
     pub member: i64,
     /// Id of the member.
@@ -243,14 +255,25 @@ pub struct HeldMember {
 fn read_held_member(row: &Row<'_>) -> rusqlite::Result<HeldMember> {
     read_columns!(
         row,
-        HeldMember { group: "group_id", group_type, member, member_id, member_type, was_member: "was", is_member }
+        HeldMember {
+            group: "group_id",
+            group_type,
+            group_version,
+            group_last_modified,
+            member,
+            member_id,
+            member_type,
+            was_member: "was",
+            is_member
+        }
     )
 }
 
 /// A row number can be reused for another resource, so the id must match too.
 fn build_held_member_sql(table: &str) -> String {
     format!(
-        "SELECT h.group_id, coalesce(g.type, k.type) AS group_type, h.member, h.member_id, h.member_type, h.was,
+        "SELECT h.group_id, coalesce(g.type, k.type) AS group_type, coalesce(g.version, k.version, 0) AS group_version,
+             coalesce(g.last_modified, k.last_modified, 0) AS group_last_modified, h.member, h.member_id, h.member_type, h.was,
              EXISTS (SELECT 1 FROM group_members e JOIN resources m ON m.resource = e.member_resource
                      WHERE e.group_resource = g.resource AND e.member_resource = h.member AND m.id = h.member_id)
                  AS is_member

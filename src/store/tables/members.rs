@@ -2,11 +2,12 @@
 
 use rusqlite::{OptionalExtension, params};
 
+use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::quota::{QuotaKind, UsageAmounts};
 use crate::scim::schema::{SchemaText, find_standard_type};
 use crate::store::tables::resources::StoredResource;
-use crate::store::tables::rows::to_sql_limit;
+use crate::store::tables::rows::{read_columns, to_sql_limit};
 use crate::store::tables::usage;
 use crate::store::{Snapshot, Tx};
 
@@ -148,18 +149,6 @@ fn build_groups_sql() -> String {
     )
 }
 
-/// Returns the groups of which the resource is a direct member.
-pub fn list_direct_groups(at: &Snapshot<'_>, member: &StoredResource) -> Result<Vec<LinkedResource>> {
-    at.list_rows(
-        &format!(
-            "SELECT {COLUMNS} FROM group_members m JOIN resources r ON r.resource = m.group_resource
-         WHERE m.member_resource = ?1 AND +r.configuration = ?2 ORDER BY m.group_resource"
-        ),
-        params![member.key, member.configuration],
-        read_linked_resource,
-    )
-}
-
 /// Adds a change of the number of memberships to the usage of a configuration. Call it after [`add_member`] and
 /// [`remove_member`], once for all changes of a request.
 pub fn count_member_changes(tx: &Tx<'_>, configuration: i64, change: i64) -> Result<()> {
@@ -192,17 +181,39 @@ pub fn remove_all_members(tx: &Tx<'_>, group: &StoredResource) -> Result<()> {
     count_removed(tx, group.configuration, removed)
 }
 
-/// Removes a resource from all groups, and updates the version and member count of each.
-pub fn remove_from_all_groups(tx: &Tx<'_>, member: &StoredResource) -> Result<()> {
-    tx.run(
+/// A group whose version changed because a member left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedGroup {
+    /// Row of the group.
+    key: i64,
+    /// Public id.
+    pub id: String,
+    /// Resource type name.
+    pub resource_type: String,
+    /// Its new version.
+    pub version: i64,
+    /// Time of that version.
+    pub last_modified: Millis,
+}
+
+/// Removes a resource from all groups, and updates the version and member count of each. Returns the groups, in the order
+/// of their creation.
+pub fn remove_from_all_groups(tx: &Tx<'_>, member: &StoredResource) -> Result<Vec<ChangedGroup>> {
+    let mut groups: Vec<ChangedGroup> = tx.list_rows(
         "UPDATE resources SET version = version + 1, last_modified = max(?2, last_modified + 1),
              member_count = member_count - 1
          WHERE resource IN (SELECT group_resource FROM group_members WHERE member_resource = ?1)
-           AND +configuration = ?3",
+           AND +configuration = ?3
+         RETURNING resource AS key, id, type AS resource_type, version, last_modified",
         params![member.key, tx.now, member.configuration],
+        |row| read_columns!(row, ChangedGroup { key, id, resource_type, version, last_modified }),
     )?;
-    let removed = tx.execute("DELETE FROM group_members WHERE member_resource = ?1", params![member.key])?;
-    count_removed(tx, member.configuration, removed)
+    if !groups.is_empty() {
+        let removed = tx.execute("DELETE FROM group_members WHERE member_resource = ?1", params![member.key])?;
+        count_removed(tx, member.configuration, removed)?;
+    }
+    groups.sort_unstable_by_key(|group| group.key);
+    Ok(groups)
 }
 
 /// Increments the version of every group that has this resource as a member, because its label changed.

@@ -4,6 +4,7 @@
 use rusqlite::params;
 
 use super::rows::{read_columns, to_sql_limit};
+use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::quota::{QuotaKind, UsageAmounts};
 use crate::store::tables::{counts, usage};
@@ -131,15 +132,22 @@ pub struct ResourceToPurge {
     pub resource_type: String,
     /// Whether it is published.
     pub is_published: bool,
+    /// Its last published version, or its version if it was never published.
+    pub version: i64,
+    /// Time of that version.
+    pub last_modified: Millis,
 }
 
 /// Returns at most `limit` remaining resources of a configuration, groups before users. When no resources are left,
 /// returns the remaining held ones.
 pub fn list_remaining_resources(at: &Snapshot<'_>, configuration: i64, limit: usize) -> Result<Vec<ResourceToPurge>> {
     let parameters = (configuration, to_sql_limit(limit));
-    let read = |row: &rusqlite::Row<'_>| read_columns!(row, ResourceToPurge { key, id, resource_type, is_published });
+    let read = |row: &rusqlite::Row<'_>| {
+        read_columns!(row, ResourceToPurge { key, id, resource_type, is_published, version, last_modified })
+    };
     let found = at.list_rows(
-        "SELECT r.resource AS key, r.id, r.type AS resource_type, h.id IS NULL OR h.body IS NOT NULL AS is_published
+        "SELECT r.resource AS key, r.id, r.type AS resource_type, h.id IS NULL OR h.body IS NOT NULL AS is_published,
+             coalesce(h.version, r.version) AS version, coalesce(h.last_modified, r.last_modified) AS last_modified
          FROM resources r LEFT JOIN held_resources h ON h.id = r.id
          WHERE r.configuration = ?1 ORDER BY r.type, r.resource LIMIT ?2",
         parameters,
@@ -149,7 +157,8 @@ pub fn list_remaining_resources(at: &Snapshot<'_>, configuration: i64, limit: us
         return Ok(found);
     }
     at.list_rows(
-        "SELECT NULL AS key, id, type AS resource_type, body IS NOT NULL AS is_published FROM held_resources
+        "SELECT NULL AS key, id, type AS resource_type, body IS NOT NULL AS is_published,
+             coalesce(version, 0) AS version, coalesce(last_modified, 0) AS last_modified FROM held_resources
          WHERE configuration = ?1 ORDER BY type, resource LIMIT ?2",
         parameters,
         read,

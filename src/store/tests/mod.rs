@@ -45,6 +45,12 @@ fn set(key: &'static str) -> impl Fn(&Tx<'_>) -> Result<()> + Send + 'static {
     move |tx| instance::set_value(tx, key, "x")
 }
 
+/// The number of rows that tests have inserted.
+fn count_rows(snapshot: &Snapshot<'_>) -> Result<i64> {
+    let sql = "SELECT count(*) FROM instance WHERE key NOT IN ('upgraded_by', 'database_id', 'feed_id')";
+    Ok(snapshot.connection().query_row(sql, [], |row| row.get(0))?)
+}
+
 fn database(folder: &TempDir) -> std::path::PathBuf {
     folder.path().join("rollcall.db")
 }

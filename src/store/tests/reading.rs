@@ -7,11 +7,6 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::store::engine::readers::BLOCKING_READ_MAX;
 
-fn count(snapshot: &Snapshot<'_>) -> Result<i64> {
-    let sql = "SELECT count(*) FROM instance WHERE key NOT IN ('upgraded_by', 'database_id')";
-    Ok(snapshot.connection().query_row(sql, [], |row| row.get(0))?)
-}
-
 /// A statement that never ends.
 fn endless(snapshot: &Snapshot<'_>) -> Result<i64> {
     let sql = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
@@ -22,19 +17,19 @@ fn endless(snapshot: &Snapshot<'_>) -> Result<i64> {
 fn a_read_sees_one_state_despite_concurrent_writes() {
     let fixture = Fixture::new();
     let counts = |snapshot: &Snapshot<'_>| {
-        let before = count(snapshot)?;
+        let before = count_rows(snapshot)?;
         fixture.set("meanwhile").unwrap();
-        Ok((before, count(snapshot)?))
+        Ok((before, count_rows(snapshot)?))
     };
     assert_eq!(fixture.store.read_inline(counts).unwrap(), (0, 0));
-    assert_eq!(fixture.store.read_inline(count).unwrap(), 1);
+    assert_eq!(fixture.store.read_inline(count_rows).unwrap(), 1);
     let counts = |snapshot: &Snapshot<'_>| {
-        let before = count(snapshot)?;
+        let before = count_rows(snapshot)?;
         fixture.set("again").unwrap();
-        Ok((before, count(snapshot)?))
+        Ok((before, count_rows(snapshot)?))
     };
     assert_eq!(fixture.store.read_pooled(counts).unwrap(), (1, 1));
-    assert_eq!(fixture.store.read_pooled(count).unwrap(), 2);
+    assert_eq!(fixture.store.read_pooled(count_rows).unwrap(), 2);
 }
 
 #[test]
@@ -67,8 +62,8 @@ fn two_stores_on_one_thread_use_separate_connections() {
 fn a_read_inside_a_read_works() {
     let fixture = Fixture::new();
     let nested = fixture.store.read_inline(|outer| {
-        let inner = fixture.store.read_inline(count)?;
-        Ok((inner, count(outer)?))
+        let inner = fixture.store.read_inline(count_rows)?;
+        Ok((inner, count_rows(outer)?))
     });
     assert_eq!(nested.unwrap(), (0, 0));
 }
@@ -94,8 +89,8 @@ fn a_read_that_panics_does_not_affect_the_next_one() {
             |read: &dyn Fn() -> Result<()>| std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).is_err();
         assert!(panicked(&|| store.read_inline(|_| panic!("as planned"))));
         assert!(panicked(&|| store.read_pooled(|_| panic!("as planned"))));
-        assert_eq!(store.read_inline(count).unwrap(), 0);
-        assert_eq!(store.read_pooled(count).unwrap(), 0);
+        assert_eq!(store.read_inline(count_rows).unwrap(), 0);
+        assert_eq!(store.read_pooled(count_rows).unwrap(), 0);
     })
     .join()
     .unwrap();
@@ -108,7 +103,7 @@ fn a_scan_is_interrupted_after_its_time_limit() {
     let interrupted = fixture.store.read_pooled(endless);
     assert!(matches!(&interrupted, Err(error) if error.reason() == Reason::QueryTooLong), "{interrupted:?}");
     assert!(start.elapsed() < Duration::from_secs(4));
-    assert_eq!(fixture.store.read_pooled(count).unwrap(), 0);
+    assert_eq!(fixture.store.read_pooled(count_rows).unwrap(), 0);
 }
 
 #[test]
@@ -147,10 +142,10 @@ fn a_brief_part_of_a_read_ends_early_and_leaves_the_snapshot_usable() {
     for _ in 0..3 {
         let in_one_snapshot = fixture.store.read_inline(|at| {
             assert_eq!(at.read_briefly(|| endless(at))?, None);
-            Ok((at.read_briefly(|| count(at))?, count(at)?))
+            Ok((at.read_briefly(|| count_rows(at))?, count_rows(at)?))
         });
         assert_eq!(in_one_snapshot.unwrap(), (Some(0), 0), "the snapshot stays usable");
-        assert_eq!(fixture.store.read_inline(count).unwrap(), 0);
+        assert_eq!(fixture.store.read_inline(count_rows).unwrap(), 0);
     }
     let failed = fixture.store.read_inline(|at| at.read_briefly(|| Err::<(), _>(Reason::ServerBusy.into())));
     assert!(failed.is_err_and(|error| error.reason() == Reason::ServerBusy), "other errors are returned");

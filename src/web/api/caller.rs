@@ -17,6 +17,7 @@ use crate::model::audit_context::{AccountScope, AuditContext, Authority};
 use crate::model::permission::Permissions;
 use crate::store::{Store, WorkOwner};
 use crate::web::api::authenticate::{self, AuthenticatedCaller};
+use crate::web::api::query_parameters::check_query;
 use crate::web::api::response::ApiError;
 use crate::web::login_throttle::LoginThrottle;
 use crate::web::network;
@@ -72,6 +73,7 @@ async fn authorize_request<N: RequiredPermission>(request: &HttpRequest) -> Resu
         let key = missing.token_key().map(|key| format!(" ({key})")).unwrap_or_default();
         return Err(Reason::PermissionMissing.with("permission", format_args!("{missing}{key}")).into());
     }
+    check_query(request)?;
     let context = AuditContext {
         scope: resolve_account_scope(request, &state.store, caller.accounts.as_deref())?,
         actor: caller.actor,

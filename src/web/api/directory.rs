@@ -1,17 +1,19 @@
 //! Users, groups and members: the published state of an account, and the current state of a configuration.
 
 use super::caller::{AllowedCaller, Directory};
-use super::cursor::{CursorPage, PageQuery};
-use crate::error::{Error, Result};
+use super::cursor::{self, CursorPage, PageQuery};
+use crate::error::{Error, Reason, Result};
 use crate::model::audit_context::AccountScope;
+use crate::provisioning::directory::changes::{self, ChangesCursor, ChangesPage, ChangesQuery};
 use crate::provisioning::directory::{self, DirectoryFilter, DirectoryQuery, DirectoryResource, DirectoryScope};
+use crate::provisioning::feed::{EventsQuery, FeedPosition};
 use crate::store::Snapshot;
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::resource_responses::{
-    GroupResponse, ListGroupsQuery, ListUsersQuery, MemberResponse, ResourceSelectionQuery, UserResponse, build_page,
-    parse_page_query,
+    ChangedSinceQuery, GroupResponse, ListGroupsQuery, ListUsersQuery, MemberResponse, ResourceSelectionQuery,
+    UserResponse, build_page, parse_page_query,
 };
-use crate::web::api::response::{ApiResult, ReadErrors, render_json, rendered_response};
+use crate::web::api::response::{ApiErrorBody, ApiResult, ReadErrors, render_json, rendered_response};
 
 /// Returns a page of the published users or groups.
 async fn list_published<T>(
@@ -38,6 +40,43 @@ where
     Ok(rendered_response(found))
 }
 
+/// Returns a page of the published users or groups that changed after a position.
+async fn list_changed<T>(
+    scope: &AccountScope,
+    call: &ApiRequest,
+    resource_type: &'static str,
+    changed_since: &str,
+) -> ApiResult
+where
+    T: TryFrom<DirectoryResource, Error = Error> + serde::Serialize,
+{
+    let page = call.query::<PageQuery>()?;
+    let parse = |text: &str| FeedPosition::parse(text);
+    let since = parse(changed_since).ok_or_else(|| Reason::PositionInvalid.on_field("changedSince"))?;
+    let cursor = match page.position::<(String, usize)>()? {
+        Some((text, skipped)) => ChangesCursor { position: parse(&text).ok_or(Reason::CursorNotIssued)?, skipped },
+        None => ChangesCursor { position: since, skipped: 0 },
+    };
+    let selection = call.query::<ResourceSelectionQuery>()?.into_selection(scope);
+    let Some(DirectoryScope { account: filter, configuration }) = selection else {
+        return Ok(rendered_response(render_page::<DirectoryResource, T>(directory::DirectoryPage {
+            items: Vec::new(),
+            next: None,
+        })?));
+    };
+    let events = EventsQuery { account: filter, configuration, ..EventsQuery::default() };
+    let query = ChangesQuery { resource_type, events, account: scope.account().cloned(), cursor, limit: page.limit()? };
+    let read = move |at: &Snapshot<'_>| match changes::list_changed(at, &query)? {
+        ChangesPage::Found { items, next } => {
+            let next_cursor = next.and_then(|next| cursor::encode_cursor(&(next.position.to_string(), next.skipped)));
+            let items = items.into_iter().map(T::try_from).collect::<Result<Vec<T>>>()?;
+            render_json(&CursorPage { items, next_cursor })
+        }
+        ChangesPage::Refused { reason, restart_from } => Err(reason.with("restartFrom", restart_from)),
+    };
+    Ok(rendered_response(call.read(read).await?))
+}
+
 /// Returns a page of the current users or groups of the configuration in the path.
 async fn list_current<T>(
     scope: &AccountScope,
@@ -55,6 +94,11 @@ where
         render_page::<DirectoryResource, T>(directory::list_current(at, &selection, &query)?)
     };
     Ok(rendered_response(call.read(read).await?))
+}
+
+/// Checks that a list with `changedSince` has no other filter.
+fn check_no_filter(filter: &DirectoryFilter) -> Result<()> {
+    if *filter == DirectoryFilter::default() { Ok(()) } else { Err(Reason::FilterNotCombinable.into()) }
 }
 
 /// Renders a page, off the event loop.
@@ -90,11 +134,19 @@ where
     get,
     path = "/directory/resources/v1/users",
     tag = "Directory",
-    params(PageQuery, ResourceSelectionQuery, ListUsersQuery),
-    responses((status = 200, description = "Users", body = CursorPage<UserResponse>), ReadErrors)
+    params(PageQuery, ResourceSelectionQuery, ListUsersQuery, ChangedSinceQuery),
+    responses(
+        (status = 200, description = "Users", body = CursorPage<UserResponse>),
+        (status = 410, description = "`changedSince` or `cursor` cannot be continued, as in the list of events.", body = ApiErrorBody),
+        ReadErrors
+    )
 )]
 pub(super) async fn list_users(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let filter = call.query::<ListUsersQuery>()?.into_filter()?;
+    if let Some(since) = call.query::<ChangedSinceQuery>()?.changed_since {
+        check_no_filter(&filter)?;
+        return list_changed::<UserResponse>(&allowed.context.scope, &call, "User", &since).await;
+    }
     list_published::<UserResponse>(&allowed.context.scope, &call, "User", filter).await
 }
 
@@ -111,6 +163,26 @@ pub(super) async fn get_user(allowed: AllowedCaller<Directory>, call: ApiRequest
     get_published::<UserResponse>(&allowed.context.scope, &call, "User").await
 }
 
+/// List the groups of a user
+///
+/// The groups of which the user is a direct member, as published in the event feed.
+#[utoipa::path(
+    get,
+    path = "/directory/resources/v1/users/{id}/groups",
+    tag = "Directory",
+    params(PageQuery),
+    responses((status = 200, description = "Groups", body = CursorPage<GroupResponse>), ReadErrors)
+)]
+pub(super) async fn list_user_groups(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
+    let (position, limit) = parse_page_query(&call.query::<PageQuery>()?)?;
+    let (scope, id) = (allowed.account_scope(), call.path_parameter("id"));
+    let read = move |at: &Snapshot<'_>| {
+        let page = directory::list_published_groups_of_user(at, scope.account(), &id, position.as_ref(), limit)?;
+        render_page::<_, GroupResponse>(page)
+    };
+    Ok(rendered_response(call.read(read).await?))
+}
+
 /// List groups
 ///
 /// The groups of the account, or of all accounts, as published in the event feed. See the list of users.
@@ -118,11 +190,19 @@ pub(super) async fn get_user(allowed: AllowedCaller<Directory>, call: ApiRequest
     get,
     path = "/directory/resources/v1/groups",
     tag = "Directory",
-    params(PageQuery, ResourceSelectionQuery, ListGroupsQuery),
-    responses((status = 200, description = "Groups", body = CursorPage<GroupResponse>), ReadErrors)
+    params(PageQuery, ResourceSelectionQuery, ListGroupsQuery, ChangedSinceQuery),
+    responses(
+        (status = 200, description = "Groups", body = CursorPage<GroupResponse>),
+        (status = 410, description = "`changedSince` or `cursor` cannot be continued, as in the list of events.", body = ApiErrorBody),
+        ReadErrors
+    )
 )]
 pub(super) async fn list_groups(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let filter = call.query::<ListGroupsQuery>()?.into_filter()?;
+    if let Some(since) = call.query::<ChangedSinceQuery>()?.changed_since {
+        check_no_filter(&filter)?;
+        return list_changed::<GroupResponse>(&allowed.context.scope, &call, "Group", &since).await;
+    }
     list_published::<GroupResponse>(&allowed.context.scope, &call, "Group", filter).await
 }
 

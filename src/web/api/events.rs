@@ -12,8 +12,8 @@ use crate::clock;
 use crate::error::{Error, Reason};
 use crate::management::accounts::account_scope;
 use crate::model::audit_context::AccountScope;
-use crate::model::event::{Event, parse_resource_type};
-use crate::provisioning::feed::{self, EventsQuery, FeedPage, FeedStart as Start};
+use crate::model::event::{Event, EventContent, PUBLISHED_KINDS, parse_kinds, parse_resource_type};
+use crate::provisioning::feed::{self, EventsQuery, FeedPage, FeedPosition, FeedStart as Start};
 use crate::store::{Snapshot, WorkOwner};
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{
@@ -37,8 +37,8 @@ const POLL_DELAY: Duration = Duration::from_millis(50);
 #[into_params(parameter_in = Query)]
 pub(super) struct FeedQuery {
     /// `nextAfter` of the previous page. If absent, the feed begins with the oldest stored event. `latest` returns the
-    /// current end of the feed
-    #[param(pattern = "^([0-9]{1,18}|latest)$")]
+    /// current end of the feed. Numbers, the positions of earlier versions, are still accepted
+    #[param(pattern = "^([0-9]{1,18}|latest|A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048])$")]
     after: Option<String>,
     /// Maximum number of events on the page; default 100
     #[param(minimum = 1, maximum = 1000)]
@@ -47,6 +47,11 @@ pub(super) struct FeedQuery {
     account: Option<String>,
     /// Only events of this configuration, which may be deleted
     configuration: Option<String>,
+    /// Only events of these kinds, separated by commas; `user.*` is all kinds of users
+    #[param(
+        pattern = "^(user\\.(\\*|created|updated|deactivated|reactivated|deleted)|group\\.(\\*|created|updated|deleted|member_added|member_removed)|configuration\\.(\\*|created|updated|deleted))(,(user\\.(\\*|created|updated|deactivated|reactivated|deleted)|group\\.(\\*|created|updated|deleted|member_added|member_removed)|configuration\\.(\\*|created|updated|deleted)))*$"
+    )]
+    kind: Option<String>,
     /// Seconds to wait for an event if there is none
     #[param(minimum = 0, maximum = 30)]
     wait: Option<u32>,
@@ -54,16 +59,13 @@ pub(super) struct FeedQuery {
 
 impl FeedQuery {
     fn start(&self) -> Result<Start, ApiError> {
-        let is_number = |text: &str| (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
         match self.after.as_deref() {
             None => Ok(Start::Oldest),
             Some("latest") => Ok(Start::End),
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|_| is_number(text))
-                .map(Start::After)
-                .ok_or_else(|| Reason::EventPositionInvalid.into()),
+            Some(text) => match FeedPosition::parse(text) {
+                Some(position) => Ok(Start::After(position)),
+                None => Err(Reason::EventPositionInvalid.into()),
+            },
         }
     }
 
@@ -82,39 +84,34 @@ impl FeedQuery {
         wait.ok_or_else(|| Reason::SecondsOutOfRange.on_field("wait").with("min", 0).with("max", WAIT_MAX).into())
     }
 
+    fn kinds(&self) -> Result<Option<Vec<&'static str>>, ApiError> {
+        let kinds = self.kind.as_deref().map(parse_kinds).transpose();
+        kinds.map_err(|_| Reason::EventKindUnknown.with("kinds", PUBLISHED_KINDS.join(", ")).into())
+    }
+
     /// Returns the query of the feed. It matches nothing if the requested account is not in the account scope of the call.
     fn into_query(self, scope: &AccountScope) -> EventsQuery {
         let is_in_scope = self.account.as_deref().is_none_or(|account| scope.covers_id(account));
         let account = scope.filter(self.account);
-        EventsQuery { account, configuration: self.configuration, matches_nothing: !is_in_scope }
+        EventsQuery { account, configuration: self.configuration, kinds: None, matches_nothing: !is_in_scope }
     }
 }
 
-/// A change of a user, a group or a configuration
-#[derive(Debug, Serialize, ToSchema)]
+/// An event; `event_schemas` describes it.
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = Event)]
 pub(super) struct EventResponse {
-    /// Position in the order of commits; increases, with gaps
-    #[schema(minimum = 1)]
     seq: i64,
-    /// `user.created`, `.updated`, `.deactivated`, `.reactivated`, `.deleted`, `group.created`, `.updated`, `.deleted`,
-    /// `.member_added`, `.member_removed`, `configuration.created`, `.updated`, `.deleted`
     kind: String,
     account_id: String,
-    #[schema(required)]
     configuration_id: Option<String>,
-    /// `User`, `Group`, or null if the event is about the configuration itself
-    #[schema(required)]
     resource_type: Option<String>,
-    #[schema(required)]
     resource_id: Option<String>,
-    #[schema(format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_modified: Option<String>,
     created_at: String,
-    /// `after` for created resources; `changed` paths with `before` and `after` for updates; `before` for deleted
-    /// resources; added or removed `members`, with `value` and `type`. `purged` or `redacted` if the personal data was
-    /// permanently removed
-    #[schema(value_type = Object)]
     data: Box<RawValue>,
 }
 
@@ -122,7 +119,8 @@ impl TryFrom<Event> for EventResponse {
     type Error = Error;
 
     fn try_from(event: Event) -> Result<Self, Error> {
-        let data = embed_json(event.payload, &format!("event {}", event.seq))?;
+        let EventContent { version, last_modified, data } = EventContent::from_payload(event.payload);
+        let data = embed_json(data, &format!("event {}", event.seq))?;
         let resource_type = event.resource_id.as_ref().map(|_| parse_resource_type(&event.kind));
         Ok(Self {
             seq: event.seq,
@@ -131,6 +129,8 @@ impl TryFrom<Event> for EventResponse {
             resource_type,
             kind: event.kind,
             resource_id: event.resource_id,
+            version,
+            last_modified,
             created_at: clock::format_rfc3339(event.created_at),
             data,
         })
@@ -143,9 +143,8 @@ impl TryFrom<Event> for EventResponse {
 pub(super) struct EventPage {
     /// Oldest first
     events: Vec<EventResponse>,
-    /// Value of `after` for the next page; it also advances if no event matched
-    #[schema(minimum = 0)]
-    next_after: i64,
+    /// Value of `after` for the next page; it also advances if no event matched. An opaque text: do not parse or compare it
+    next_after: String,
     /// Whether more events exist; if true, request the next page immediately
     has_more: bool,
 }
@@ -164,9 +163,10 @@ pub(super) struct EventPage {
 /// The `deleted` events of a purge only contain ids, groups before users, and there are no events for the removed
 /// memberships: remove them together with the group or the member. Earlier events of the purged users are redacted.
 ///
-/// Events are stored for 90 days. If `after` is older, or newer than a restored backup, the response is 410: request
-/// `after=latest`, read all users and groups of the account again, and continue with that `nextAfter`. A new consumer
-/// starts in the same way.
+/// Events are stored for 90 days. If `after` is older, newer than a restored backup, newer than the newest event, or of
+/// another database, the response is 410. Read all users and groups of the account again, then continue with its
+/// `restartFrom`. A new consumer requests `after=latest` first, then reads all users and groups, and continues with that
+/// `nextAfter`.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/events",
@@ -174,37 +174,61 @@ pub(super) struct EventPage {
     params(FeedQuery),
     responses(
         (status = 200, description = "Events", body = EventPage),
-        (status = 410, description = "The events after `after` are not available: they have expired, or a restored backup does not contain them.", body = ApiErrorBody),
+        (status = 410, description = "`after` cannot be continued: the events have expired, a restored backup does not contain them, or it is not a position of this feed.", body = ApiErrorBody),
         ReadErrors
     )
 )]
 pub(super) async fn list_events(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let query = call.query::<FeedQuery>()?;
-    let (start, limit, wait) = (query.start()?, query.limit()?, query.wait()?);
-    let mut filter = query.into_query(&allowed.context.scope);
+    let (start, limit, wait, kinds) = (query.start()?, query.limit()?, query.wait()?, query.kinds()?);
+    let mut filter = EventsQuery { kinds, ..query.into_query(&allowed.context.scope) };
     if let Some(account) = filter.account.take() {
         filter.account = Some(call.read_inline(|at| account_scope::resolve_filter(at, account))?);
     }
-    if let Start::After(after) = start {
-        call.state.usage.feeds.record(&filter, after, clock::current_millis());
+    if let Start::After(position) = start
+        && call.read_inline(|at| feed::is_valid_position(at, position))?
+    {
+        call.state.usage.feeds.record(&filter, position.seq(), clock::current_millis());
     }
     let owner = find_request_owner(&call.request);
     match poll_events(&call.state, EventPoll { owner, filter, limit, wait }, start).await? {
         RenderedFeed::Found { text, .. } => Ok(rendered_response(text)),
-        RenderedFeed::Expired { end } => Err(Reason::EventsExpired.with("end", end).into()),
+        RenderedFeed::Refused { reason, restart_from } => Err(reason.with("restartFrom", restart_from).into()),
     }
+}
+
+/// Get an event
+///
+/// As in the list of events.
+#[utoipa::path(
+    get,
+    path = "/directory/resources/v1/events/{seq}",
+    tag = "Events",
+    params(("seq" = i64, Path, description = "`seq` of the event", minimum = 1)),
+    responses((status = 200, description = "The event", body = EventResponse), ReadErrors)
+)]
+pub(super) async fn get_event(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
+    let seq: i64 = call.path_parameter("seq").parse().map_err(|_| Reason::EventNotFound)?;
+    let query = FeedQuery::default().into_query(&allowed.context.scope);
+    let read = move |at: &Snapshot<'_>| {
+        let account = query.account.map(|account| account_scope::resolve_filter(at, account)).transpose()?;
+        let found = feed::find_event(at, &EventsQuery { account, ..query }, seq)?;
+        render_json(&EventResponse::try_from(found.ok_or(Reason::EventNotFound)?)?)
+    };
+    Ok(rendered_response(call.read(read).await?))
 }
 
 /// A page of the feed, rendered off the event loop.
 enum RenderedFeed {
     Found {
         text: Vec<u8>,
-        next_after: i64,
+        next_after: FeedPosition,
         /// Whether there are no events on the page and none after it.
         is_at_end: bool,
     },
-    Expired {
-        end: i64,
+    Refused {
+        reason: Reason,
+        restart_from: FeedPosition,
     },
 }
 
@@ -213,10 +237,10 @@ fn render_feed(page: FeedPage) -> Result<RenderedFeed, Error> {
         FeedPage::Found { events, next_after, has_more } => {
             let is_at_end = events.is_empty() && !has_more;
             let events = events.into_iter().map(EventResponse::try_from).collect::<Result<_, Error>>()?;
-            let text = render_json(&EventPage { events, next_after, has_more })?;
+            let text = render_json(&EventPage { events, next_after: next_after.to_string(), has_more })?;
             Ok(RenderedFeed::Found { text, next_after, is_at_end })
         }
-        FeedPage::Expired { end } => Ok(RenderedFeed::Expired { end }),
+        FeedPage::Refused { reason, restart_from } => Ok(RenderedFeed::Refused { reason, restart_from }),
     }
 }
 

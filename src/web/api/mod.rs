@@ -9,13 +9,17 @@ mod configurations;
 mod cors;
 pub(crate) mod cursor;
 mod deleted_configurations;
+mod deletions;
 mod directory;
+mod event_schemas;
 pub(crate) mod events;
 mod idempotency;
 mod instance;
+mod memberships;
 mod openapi;
 mod operation;
 mod passwords;
+mod query_parameters;
 mod quotas;
 mod reference;
 mod request_types;
@@ -48,15 +52,7 @@ fn register_routes(routes: &mut impl RouteCollector) {
     routes.add_route::<configurations::__path_update_configuration, _, _>(configurations::update_configuration);
     routes.add_route::<configurations::__path_delete_configuration, _, _>(configurations::delete_configuration);
     routes.add_route::<configurations::__path_count_users, _, _>(configurations::count_users);
-    routes.add_route::<directory::__path_list_configuration_users, _, _>(directory::list_configuration_users);
-    routes.add_route::<directory::__path_list_configuration_groups, _, _>(directory::list_configuration_groups);
-    routes.add_route::<directory::__path_list_configuration_members, _, _>(directory::list_configuration_members);
-    routes.add_route::<directory::__path_list_users, _, _>(directory::list_users);
-    routes.add_route::<directory::__path_get_user, _, _>(directory::get_user);
-    routes.add_route::<directory::__path_list_groups, _, _>(directory::list_groups);
-    routes.add_route::<directory::__path_get_group, _, _>(directory::get_group);
-    routes.add_route::<directory::__path_list_members, _, _>(directory::list_members);
-    routes.add_route::<events::__path_list_events, _, _>(events::list_events);
+    register_directory_routes(routes);
     routes.add_route::<deleted_configurations::__path_list_leftovers, _, _>(deleted_configurations::list_leftovers);
     routes.add_route::<deleted_configurations::__path_purge_leftovers, _, _>(deleted_configurations::purge_leftovers);
     routes.add_route::<passwords::__path_verify_password, _, _>(passwords::verify_password);
@@ -98,6 +94,23 @@ fn register_routes(routes: &mut impl RouteCollector) {
     routes.add_route::<instance::__path_accept_clock, _, _>(instance::accept_clock);
     routes.add_route::<openapi::__path_get_document, _, _>(openapi::get_document);
     routes.add_route::<reference::__path_get_page, _, _>(reference::get_page);
+}
+
+/// Registers the routes of users, groups, memberships and events.
+fn register_directory_routes(routes: &mut impl RouteCollector) {
+    routes.add_route::<directory::__path_list_configuration_users, _, _>(directory::list_configuration_users);
+    routes.add_route::<directory::__path_list_configuration_groups, _, _>(directory::list_configuration_groups);
+    routes.add_route::<directory::__path_list_configuration_members, _, _>(directory::list_configuration_members);
+    routes.add_route::<directory::__path_list_users, _, _>(directory::list_users);
+    routes.add_route::<directory::__path_get_user, _, _>(directory::get_user);
+    routes.add_route::<directory::__path_list_user_groups, _, _>(directory::list_user_groups);
+    routes.add_route::<directory::__path_list_groups, _, _>(directory::list_groups);
+    routes.add_route::<directory::__path_get_group, _, _>(directory::get_group);
+    routes.add_route::<directory::__path_list_members, _, _>(directory::list_members);
+    routes.add_route::<memberships::__path_list_memberships, _, _>(memberships::list_memberships);
+    routes.add_route::<events::__path_list_events, _, _>(events::list_events);
+    routes.add_route::<events::__path_get_event, _, _>(events::get_event);
+    routes.add_route::<deletions::__path_list_deletions, _, _>(deletions::list_deletions);
 }
 
 /// Registers the routes of schemas and of attributes that no schema declares.

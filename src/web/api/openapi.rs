@@ -82,7 +82,9 @@ between versions. Every response has the header `X-Request-Id`, which identifies
 response, send the request again with the same key: it takes effect once, and the response is the same.
 
 **Paths.** Every path also exists with the prefix `/frontegg`, paths below `/directory` also without `/directory`, and \
-each also with a slash at the end. Unknown members of a request body are ignored.";
+each also with a slash at the end. Unknown members of a request body are ignored. Unknown parameters in the query are refused \
+with the nearest name (`query_parameter_unknown`), except by the compatible configuration API (create, list, get, update and \
+delete configurations) and by operations that need no credentials.";
 
 /// Collects the operations and schemas of the document.
 struct DocumentBuilder {

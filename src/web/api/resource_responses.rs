@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+use utoipa::openapi::Type;
+use utoipa::openapi::schema::{Object, ObjectBuilder};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::clock;
@@ -47,6 +49,8 @@ pub(super) struct ListUsersQuery {
     user_name: Option<String>,
     /// Complete externalId, case-sensitive
     external_id: Option<String>,
+    /// One of the user's e-mail addresses, complete, case-insensitive. Several users can have the same address
+    email: Option<String>,
     /// Only active users (true) or only inactive users (false)
     active: Option<bool>,
     /// Only users that changed at this time or later, ordered by time of change. A change during a pause has the time at
@@ -61,7 +65,9 @@ impl ListUsersQuery {
             user_name_key: self.user_name.map(|name| fold::fold_case(&name).into_owned()),
             external_id: self.external_id,
             active: self.active,
+            email_key: self.email.map(|address| fold::fold_case(&address).into_owned()),
             updated_since: parse_timestamp("updatedSince", self.updated_since.as_deref())?,
+            ..DirectoryFilter::default()
         })
     }
 }
@@ -73,6 +79,10 @@ impl ListUsersQuery {
 pub(super) struct ListGroupsQuery {
     /// Complete externalId, case-sensitive
     external_id: Option<String>,
+    /// Complete displayName, case-insensitive. Several groups can have the same name
+    display_name: Option<String>,
+    /// Id of a user or group that is a direct member
+    member: Option<String>,
     /// Only groups that changed at this time or later, ordered by time of change
     #[param(format = DateTime)]
     updated_since: Option<String>,
@@ -81,8 +91,26 @@ pub(super) struct ListGroupsQuery {
 impl ListGroupsQuery {
     pub(super) fn into_filter(self) -> Result<DirectoryFilter, ApiError> {
         let updated_since = parse_timestamp("updatedSince", self.updated_since.as_deref())?;
-        Ok(DirectoryFilter { external_id: self.external_id, updated_since, ..DirectoryFilter::default() })
+        Ok(DirectoryFilter {
+            external_id: self.external_id,
+            display_name_key: self.display_name.map(|name| fold::fold_case(&name).into_owned()),
+            member_id: self.member,
+            updated_since,
+            ..DirectoryFilter::default()
+        })
     }
+}
+
+/// Changes since a position
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(super) struct ChangedSinceQuery {
+    /// A position of the event feed: only resources that changed after it, ordered by their last change. A change of
+    /// memberships is a change of the group and of its users. Only `account`, `configuration` and `limit` can be combined
+    /// with it
+    #[param(pattern = "^([0-9]{1,18}|A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048])$")]
+    pub(super) changed_since: Option<String>,
 }
 
 /// The content of a cursor.
@@ -251,11 +279,15 @@ fn parse_body(id: &str, body: &str) -> Result<Value, Error> {
 #[schema(as = GroupMember)]
 pub(super) struct MemberResponse {
     id: String,
-    /// `User` or `Group`
+    #[schema(schema_with = build_member_type_schema)]
     r#type: String,
     /// Display name of the member
     #[schema(required)]
     display: Option<String>,
+}
+
+fn build_member_type_schema() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["User", "Group"])).build()
 }
 
 impl TryFrom<DirectoryMember> for MemberResponse {

@@ -34,6 +34,10 @@ pub(super) struct ApiErrorBody {
     status_code: u16,
     /// All messages as one text
     message: String,
+    /// Only with 410 of the event feed: the position at which to continue, after all users and groups were read again
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    restart_from: Option<String>,
 }
 
 /// An error response.
@@ -96,6 +100,7 @@ impl ResponseError for ApiError {
             error_code: self.error.reason().code(),
             status_code: status,
             message,
+            restart_from: self.error.param("restartFrom").map(str::to_owned),
         })
     }
 }

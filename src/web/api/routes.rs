@@ -15,6 +15,7 @@ use crate::clock;
 use crate::error::Reason;
 use crate::model::permission::Permission;
 use crate::web::api::caller::{AllowedCaller, RequiredPermission};
+use crate::web::api::query_parameters::AcceptedQueryParameters;
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::ApiError;
 use crate::web::api::{cors, idempotency};
@@ -72,7 +73,14 @@ pub(super) trait RouteCollector {
 /// Collects the routes for actix-web.
 #[derive(Default)]
 pub(super) struct RouteTable {
-    routes: Vec<(String, Vec<(Method, Route)>)>,
+    routes: Vec<(String, PathRoutes)>,
+}
+
+/// The routes of one path.
+#[derive(Default)]
+struct PathRoutes {
+    methods: Vec<(Method, Route)>,
+    parameters: AcceptedQueryParameters,
 }
 
 impl RouteCollector for RouteTable {
@@ -85,11 +93,13 @@ impl RouteCollector for RouteTable {
     {
         let path = D::path();
         let at = self.routes.iter().position(|(existing, _)| *existing == path).unwrap_or_else(|| {
-            self.routes.push((path, Vec::new()));
+            self.routes.push((path.clone(), PathRoutes::default()));
             self.routes.len() - 1
         });
-        let routes = &mut self.routes[at].1;
+        let PathRoutes { methods: routes, parameters } = &mut self.routes[at].1;
+        let operation = D::operation();
         for method in D::methods().iter().map(convert_method) {
+            parameters.add_operation(&path, &method, &operation);
             if method == Method::GET {
                 routes.push((Method::HEAD, web::head().to(handler.clone())));
             }
@@ -101,11 +111,11 @@ impl RouteCollector for RouteTable {
 impl RouteTable {
     /// Adds the routes to the application, with the middleware of the management API.
     pub(super) fn configure(self, app: &mut web::ServiceConfig) {
-        for (path, routes) in self.routes {
+        for (path, PathRoutes { methods: routes, parameters }) in self.routes {
             let mut methods: Vec<&str> = routes.iter().map(|(method, _)| method.as_str()).collect();
             methods.sort_unstable();
             let allow = methods.join(", ");
-            let resource = web::resource(list_path_variants(&path));
+            let resource = web::resource(list_path_variants(&path)).app_data(parameters);
             let resource = routes.into_iter().fold(resource, |resource, (_, route)| resource.route(route));
             let fallback = move |request: HttpRequest| std::future::ready(reject_method(&request, &allow));
             let resource =

@@ -12,10 +12,15 @@ use crate::sample::{group, operation, user};
 /// Path of the feed.
 pub(super) const EVENTS: &str = "/directory/resources/v1/events";
 
+/// The position after a page.
+fn position(page: &Value) -> String {
+    page["nextAfter"].as_str().unwrap_or_else(|| panic!("{page}")).to_owned()
+}
+
 /// A consumer that remembers its position.
 pub(super) struct Consumer {
     pub(super) caller: Caller,
-    pub(super) after: i64,
+    pub(super) after: String,
 }
 
 impl Consumer {
@@ -23,13 +28,13 @@ impl Consumer {
     pub(super) fn from_now(caller: &Caller) -> Self {
         let page = caller.get(&format!("{EVENTS}?after=latest")).answered(200).json;
         assert_eq!((&page["events"], &page["hasMore"]), (&json!([]), &json!(false)));
-        Self { caller: caller.clone(), after: page["nextAfter"].as_i64().unwrap() }
+        Self { caller: caller.clone(), after: position(&page) }
     }
 
     /// One page.
     pub(super) fn page(&mut self, query: &str) -> (Vec<Value>, bool) {
         let page = self.caller.get(&format!("{EVENTS}?after={}{query}", self.after)).answered(200).json;
-        self.after = page["nextAfter"].as_i64().unwrap();
+        self.after = position(&page);
         (page["events"].as_array().unwrap().clone(), page["hasMore"].as_bool().unwrap())
     }
 
@@ -83,7 +88,7 @@ fn the_feed_contains_complete_events_in_order() {
     assert!(created["createdAt"].as_str().unwrap().ends_with('Z'));
     assert_eq!(events[1]["resourceType"], "Group");
     assert_eq!(events[2]["resourceId"], team);
-    assert_eq!(events[2]["data"]["members"], json!([{"value": user_id, "type": "User"}]));
+    assert_eq!(events[2]["data"]["members"], json!([{"value": user_id, "type": "User", "userName": "ada"}]));
     assert_eq!(events[3]["data"], json!({"changed": ["nickName"], "before": {}, "after": {"nickName": "A"}}));
     assert_eq!((&events[6]["resourceType"], &events[6]["resourceId"]), (&Value::Null, &Value::Null));
     let seqs: Vec<i64> = events.iter().map(|event| event["seq"].as_i64().unwrap()).collect();
@@ -96,14 +101,14 @@ fn pages_and_filters_lead_to_the_same_events() {
     let operator = App::shared().operator();
     let (one, two) = (operator.configuration("pages", "other"), operator.configuration("pages", "okta"));
     let mut whole = Consumer::from_now(&operator.for_account("pages"));
-    let start = whole.after;
+    let start = whole.after.clone();
     for number in 0..7 {
         one.created("/Users", &user(&format!("one {number}")));
         two.created("/Users", &user(&format!("two {number}@example.com")));
     }
     let all = whole.rest();
     assert_eq!(all.len(), 14);
-    let mut paged = Consumer { caller: operator.clone(), after: start };
+    let mut paged = Consumer { caller: operator.clone(), after: start.clone() };
     let mut found = Vec::new();
     for _ in 0..500 {
         let (events, has_more) = paged.page("&account=pages&limit=3");
@@ -130,11 +135,11 @@ fn an_account_sees_only_its_own_events() {
     let mut consumer = Consumer::from_now(&caller);
     theirs.created("/Users", &user("theirs"));
     let mine = ours.created("/Users", &user("mine"));
-    let after = consumer.after;
+    let after = consumer.after.clone();
     let seen: Vec<Value> = consumer.rest().into_iter().map(|event| event["resourceId"].clone()).collect();
     assert_eq!(seen, [json!(mine)]);
     for foreign in ["&account=feed-theirs".to_owned(), format!("&configuration={}", theirs.id)] {
-        let (events, _) = Consumer { caller: caller.clone(), after }.page(&foreign);
+        let (events, _) = Consumer { caller: caller.clone(), after: after.clone() }.page(&foreign);
         assert_eq!(events, [] as [Value; 0], "{foreign}");
     }
 }
@@ -250,6 +255,48 @@ fn an_invalid_query_parameter_is_refused_by_name() {
         let message = refused.text("message");
         assert!(message.contains(name) || message.contains("query"), "{query}: {message}");
     }
-    let far = operator.get(&format!("{EVENTS}?after=999999999999999999")).answered(200).json;
-    assert_eq!(far, json!({"events": [], "nextAfter": 999_999_999_999_999_999_i64, "hasMore": false}));
+}
+
+/// Asserts 410 and returns the position at which to continue.
+#[track_caller]
+fn refused_position(caller: &Caller, after: &str, code: &str) -> String {
+    let refused = caller.get(&format!("{EVENTS}?after={after}")).problem(410);
+    assert_eq!(refused.text("errorCode"), code, "{after}");
+    let restart = refused.text("restartFrom");
+    assert!(refused.text("message").contains(&restart), "{}", refused.json);
+    restart
+}
+
+#[test]
+fn a_position_that_the_feed_never_had_is_refused_with_one_to_restart_from() {
+    let operator = App::shared().operator();
+    let client = operator.configuration("positions", "other");
+    let reader = operator.for_account("positions");
+    let consumer = Consumer::from_now(&reader);
+    let user_id = client.created("/Users", &user("one"));
+    for ahead in ["999999999999999999", "AQAAAAAAAAAAAAAAAAAAAAk", "AQEBAQEBAQEBAAAAAAAAAAA"] {
+        let restart = refused_position(&reader, ahead, "event_position_unknown");
+        // Nothing that the feed still has is lost.
+        let all = Consumer { caller: reader.clone(), after: restart }.rest();
+        assert_eq!(all.last().unwrap()["resourceId"], user_id);
+        assert_eq!(all[0]["kind"], "configuration.created");
+    }
+    // A number is accepted, as earlier versions issued them.
+    let event = Consumer { caller: reader.clone(), after: consumer.after }.rest().remove(0);
+    let number = event["seq"].as_i64().unwrap() - 1;
+    assert_eq!(Consumer { caller: reader, after: number.to_string() }.rest(), [event]);
+}
+
+#[test]
+fn a_position_of_another_database_is_refused() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let app = App::start(one.path());
+    app.configuration_of("acme", "other");
+    let position = Consumer::from_now(&app.operator()).after;
+    let app = App::start(other.path());
+    for _ in 0..2 {
+        app.configuration_of("acme", "other");
+    }
+    let restart = refused_position(&app.operator(), &position, "event_position_unknown");
+    assert_eq!(Consumer { caller: app.operator(), after: restart }.rest().len(), 2);
 }

@@ -87,7 +87,7 @@ fn the_lists_of_the_management_api_and_the_feed_are_bounded_too() {
         assert_eq!(seen, created, "{base}");
         assert!(pages >= 2, "{pages} pages");
     }
-    let (mut seen, mut after) = (HashSet::new(), 0);
+    let (mut seen, mut after) = (HashSet::new(), "0".to_owned());
     loop {
         let path = format!("/directory/resources/v1/events?configuration={}&limit=1000&after={after}", client.id);
         let reply = operator.get(&path).answered(200);
@@ -95,7 +95,7 @@ fn the_lists_of_the_management_api_and_the_feed_are_bounded_too() {
         let events = reply.json["events"].as_array().unwrap();
         let users = events.iter().filter(|event| event["kind"] == "user.created");
         seen.extend(users.map(|event| event["resourceId"].as_str().unwrap().to_owned()));
-        after = reply.json["nextAfter"].as_i64().unwrap();
+        after = reply.json["nextAfter"].as_str().unwrap().to_owned();
         if reply.json["hasMore"] == false {
             break;
         }

@@ -89,8 +89,8 @@ fn a_password_change_is_reported_without_the_password() {
     let database = database();
     let mut events = database.prepare("SELECT payload FROM events WHERE resource_id = ?1 ORDER BY seq").unwrap();
     let payloads: Vec<String> = events.query_map([&id], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    let change = r#"{"changed":["password"],"before":{},"after":{}}"#;
-    assert_eq!(payloads[1..], [change, change]);
+    let change = r#"","changed":["password"],"before":{},"after":{}}"#;
+    assert!(payloads.len() == 3 && payloads[1..].iter().all(|payload| payload.ends_with(change)), "{payloads:?}");
     for text in [payloads.concat(), before.json.to_string(), after.json.to_string()] {
         assert!(!text.contains("Tr0ub4dor") && !text.contains("C0rrect") && !text.contains("argon2"), "{text}");
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::model::event::Event;
+use crate::model::event::{Event, find_at_path};
 use crate::provisioning::resource_details;
 use crate::web::portal::connections::attribute_tables::plain_value;
 use crate::web::portal::timestamps::PageTime;
@@ -53,13 +53,14 @@ fn event_title(action: &str, payload: &Value) -> String {
     }
 }
 
-/// The changes of an update. Creation and deletion list none: the record has the values.
+/// The changes of an update. Creation and deletion list none: the record has the values. `schemas` follows from the others.
 fn list_attribute_changes(payload: &Value) -> Vec<HistoryChange> {
     let paths = payload.get("changed").and_then(Value::as_array);
     let named = paths.into_iter().flatten().filter_map(Value::as_str);
     named
+        .filter(|path| *path != "schemas")
         .flat_map(|path| {
-            let value = |side: &str| payload.get(side).and_then(|side| side.get(path));
+            let value = |side: &str| payload.get(side).and_then(|side| find_at_path(side, path));
             diff_values(path, value("before"), value("after"))
         })
         .collect()
@@ -103,7 +104,10 @@ mod tests {
 
     #[test]
     fn a_change_has_both_values() {
-        let payload = json!({"changed": ["title", "urn:x:a"], "before": {"title": "x"}, "after": {"title": "y", "urn:x:a": true}});
+        let payload = json!({"changed": ["schemas", "title", "urn:x:a"], "before": {"title": "x", "schemas": []},
+            "after": {"title": "y", "urn:x": {"a": true}, "schemas": ["urn:x"]}});
+        let flat = json!({"changed": ["title", "urn:x:a"], "before": {"title": "x"}, "after": {"title": "y", "urn:x:a": true}});
+        assert_eq!(step("user.updated", &payload).changes, step("user.updated", &flat).changes);
         let step = step("user.updated", &payload);
         let change = |path: &str, before: &str, after: &str| HistoryChange {
             path: path.to_owned(),

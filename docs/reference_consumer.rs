@@ -1,0 +1,160 @@
+//! A consumer of the event feed: a copy of the users, groups and members of an account (or of all accounts) that always
+//! leads to the state that the lists report. The tests of Rollcall run this file; see docs/event-feed.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+/// Path of the management API.
+const API: &str = "/directory/resources/v1";
+
+/// A user or group.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Record {
+    /// The version up to which changes are applied.
+    pub version: i64,
+    /// The SCIM resource: `schemas` and the attributes.
+    pub attributes: Map<String, Value>,
+    /// Ids of the members of a group.
+    pub members: BTreeSet<String>,
+}
+
+/// The copy. Store it together with the position, in one transaction of your database.
+#[derive(Debug, Default)]
+pub struct Copy {
+    pub users: BTreeMap<String, Record>,
+    pub groups: BTreeMap<String, Record>,
+    /// `after` of the next request.
+    pub position: Option<String>,
+}
+
+/// Sends a GET request to a path and returns the status and the JSON body.
+pub trait Server {
+    fn get(&mut self, path: &str) -> (u16, Value);
+}
+
+impl Copy {
+    /// Applies all events that the feed has now. Loads the lists first if there is no position yet, or if the position cannot
+    /// be continued.
+    pub fn update(&mut self, server: &mut impl Server) {
+        loop {
+            let Some(position) = self.position.clone() else {
+                // The position is read before the lists, so that no change is lost in between.
+                let (_, page) = server.get(&format!("{API}/events?after=latest"));
+                self.load_lists(server, &page["nextAfter"]);
+                continue;
+            };
+            let (status, page) = server.get(&format!("{API}/events?after={position}&limit=1000"));
+            if status == 410 {
+                self.load_lists(server, &page["restartFrom"]);
+                continue;
+            }
+            for event in page["events"].as_array().into_iter().flatten() {
+                self.apply(event);
+            }
+            self.position = read_text(&page["nextAfter"]);
+            if page["hasMore"] != true {
+                return;
+            }
+        }
+    }
+
+    /// Replaces the copy with the lists.
+    fn load_lists(&mut self, server: &mut impl Server, position: &Value) {
+        self.users = load_records(server, "users");
+        self.groups = load_records(server, "groups");
+        for (id, group) in &mut self.groups {
+            let members = load_list(server, &format!("groups/{id}/members"));
+            group.members = members.iter().filter_map(|member| read_text(&member["id"])).collect();
+        }
+        self.position = read_text(position);
+    }
+
+    /// Applies one event.
+    pub fn apply(&mut self, event: &Value) {
+        let (Some(kind), Some(id)) = (event["kind"].as_str(), event["resourceId"].as_str()) else { return };
+        let data = &event["data"];
+        let (subject, action) = kind.split_once('.').unwrap_or_default();
+        if action == "deleted" {
+            // A purge reports no memberships: they end with the group or the member.
+            self.users.remove(id);
+            self.groups.remove(id);
+            for group in self.groups.values_mut() {
+                group.members.remove(id);
+            }
+            return;
+        }
+        let records = if subject == "user" { &mut self.users } else { &mut self.groups };
+        let version = event["version"].as_i64().unwrap_or_default();
+        if data["redacted"] == true || records.get(id).is_some_and(|record| version < record.version) {
+            return;
+        }
+        if action == "created" {
+            let record = records.entry(id.to_owned()).or_default();
+            record.attributes = data["after"].as_object().cloned().unwrap_or_default();
+            record.version = version;
+            return;
+        }
+        // A change of a resource that was deleted since the lists were read: its deletion follows.
+        let Some(record) = records.get_mut(id) else { return };
+        record.version = version;
+        let members = data["members"].as_array().into_iter().flatten().filter_map(|member| read_text(&member["value"]));
+        match action {
+            "member_added" => record.members.extend(members),
+            "member_removed" => {
+                for member in members {
+                    record.members.remove(&member);
+                }
+            }
+            _ => apply_changes(&mut record.attributes, data),
+        }
+    }
+}
+
+/// Sets the changed attributes of `user.updated` and the like.
+fn apply_changes(attributes: &mut Map<String, Value>, data: &Value) {
+    for path in data["changed"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        // `urn:…:User:department` is `department` in the object of the extension.
+        let (extension, name) = path.rsplit_once(':').map_or((None, path), |(extension, name)| (Some(extension), name));
+        let parent = match extension {
+            Some(extension) => attributes.entry(extension).or_insert_with(|| Map::new().into()).as_object_mut(),
+            None => Some(&mut *attributes),
+        };
+        let Some(parent) = parent else { continue };
+        match extension.map_or(&data["after"], |extension| &data["after"][extension]).get(name) {
+            Some(value) => drop(parent.insert(name.to_owned(), value.clone())),
+            None => drop(parent.remove(name)),
+        }
+        // An extension without attributes is the same as none.
+        let is_empty = extension.is_some_and(|extension| attributes[extension] == Value::Object(Map::new()));
+        if let Some(extension) = extension.filter(|_| is_empty) {
+            attributes.remove(extension);
+        }
+    }
+}
+
+fn load_records(server: &mut impl Server, list: &str) -> BTreeMap<String, Record> {
+    let describe = |item: Value| {
+        let attributes = item["resource"].as_object().cloned().unwrap_or_default();
+        let record = Record { version: item["version"].as_i64().unwrap_or_default(), attributes, ..Record::default() };
+        Some((read_text(&item["id"])?, record))
+    };
+    load_list(server, list).into_iter().filter_map(describe).collect()
+}
+
+/// Reads all pages of a list. Nothing is returned for a group that was deleted in the meantime.
+fn load_list(server: &mut impl Server, list: &str) -> Vec<Value> {
+    let (mut items, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (_, page) = server.get(&format!("{API}/{list}?limit=1000&cursor={cursor}"));
+        items.extend(page["items"].as_array().cloned().unwrap_or_default());
+        match page["nextCursor"].as_str() {
+            Some(next) => next.clone_into(&mut cursor),
+            None => return items,
+        }
+    }
+}
+
+fn read_text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
