@@ -49,6 +49,23 @@ impl PageQuery {
     }
 }
 
+/// One page of a list that can be limited to changes after a position of the event feed.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ChangesPage)]
+pub(super) struct PositionedPage<T> {
+    /// The items of the page
+    pub(super) items: Vec<T>,
+    /// The `cursor` of the next page; null on the last page
+    #[schema(required)]
+    pub(super) next_cursor: Option<String>,
+    /// Only with `changedSince` or `since`: everything up to this position of the event feed is on this page or an earlier one.
+    /// That of the last page is where the next request for changes begins
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) position: Option<String>,
+}
+
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -6,7 +6,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder};
 use utoipa::{IntoParams, ToSchema};
 
 use super::caller::{AllowedCaller, Directory};
-use super::cursor::{CursorPage, PageQuery};
+use super::cursor::{PageQuery, PositionedPage};
 use crate::clock;
 use crate::error::{Error, Reason};
 use crate::management::accounts::account_scope;
@@ -21,7 +21,7 @@ use crate::web::api::response::{ApiErrorBody, ApiResult, ReadErrors, render_json
 #[into_params(parameter_in = Query)]
 pub(super) struct ListDeletionsQuery {
     /// A position of the event feed: only later deletions. If absent, all that are still stored
-    #[param(pattern = "^([0-9]{1,18}|A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048])$")]
+    #[param(pattern = "^([0-9]+|A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048])$")]
     since: Option<String>,
     /// Only resources of this account
     account: Option<String>,
@@ -32,7 +32,7 @@ pub(super) struct ListDeletionsQuery {
 /// A deleted user or group
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = Deletion)]
+#[schema(as = DeletedResource)]
 pub(super) struct DeletionResponse {
     /// Id of the user or group
     id: String,
@@ -77,7 +77,7 @@ impl From<Event> for DeletionResponse {
     tag = "Directory",
     params(PageQuery, ListDeletionsQuery),
     responses(
-        (status = 200, description = "Deletions", body = CursorPage<DeletionResponse>),
+        (status = 200, description = "Deletions", body = PositionedPage<DeletionResponse>),
         (status = 410, description = "`since` or `cursor` cannot be continued, as in the list of events.", body = ApiErrorBody),
         ReadErrors
     )
@@ -108,9 +108,10 @@ pub(super) async fn list_deletions(allowed: AllowedCaller<Directory>, call: ApiR
 
 fn render_deletions(page: FeedPage) -> Result<Vec<u8>, Error> {
     match page {
-        FeedPage::Found { events, next_after, has_more } => render_json(&CursorPage {
+        FeedPage::Found { events, next_after, has_more } => render_json(&PositionedPage {
             items: events.into_iter().map(DeletionResponse::from).collect(),
             next_cursor: has_more.then(|| next_after.to_string()),
+            position: Some(next_after.to_string()),
         }),
         FeedPage::Refused { reason, restart_from } => Err(reason.with("restartFrom", restart_from)),
     }

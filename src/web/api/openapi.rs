@@ -17,8 +17,8 @@ use crate::web::api::response::{ApiError, ApiResult, describe_error_schema};
 use crate::web::api::routes::{DocumentedHandler, HandlerArguments, RouteCollector};
 use crate::web::state::AppState;
 
-/// Prefix of the schema names that utoipa generates for pages, before the name of the item.
-const PAGE_PREFIX: &str = "Page_";
+/// Prefixes of the schema names that utoipa generates for pages, before the name of the item.
+const PAGE_PREFIXES: [&str; 2] = ["Page_", "ChangesPage_"];
 
 /// The tags with their descriptions, in the order of the document.
 const TAGS: &[(&str, &str)] = &[
@@ -108,7 +108,14 @@ impl RouteCollector for DocumentBuilder {
         self.paths.add_path_operation(D::path(), methods, operation);
         let mut schemas = Vec::new();
         D::schemas(&mut schemas);
-        self.components.schemas.extend(schemas);
+        for (name, schema) in schemas {
+            // Two types with one name would describe the requests and responses of each other.
+            let earlier = self.components.schemas.insert(name.clone(), schema);
+            debug_assert!(
+                earlier.is_none_or(|earlier| earlier == self.components.schemas[&name]),
+                "two different schemas have the name {name}"
+            );
+        }
     }
 }
 
@@ -143,9 +150,8 @@ pub fn build_document(public_url: &str) -> OpenApi {
 fn reference_page_items(components: &mut Components) {
     let names: Vec<String> = components.schemas.keys().cloned().collect();
     for (name, schema) in &mut components.schemas {
-        let Some(item) = name.strip_prefix(PAGE_PREFIX).filter(|item| names.iter().any(|name| name == item)) else {
-            continue;
-        };
+        let item = PAGE_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
+        let Some(item) = item.filter(|item| names.iter().any(|name| name == item)) else { continue };
         let RefOr::T(Schema::Object(page)) = schema else { continue };
         if let Some(RefOr::T(Schema::Array(items))) = page.properties.get_mut("items") {
             items.items = ArrayItems::RefOrSchema(Box::new(Ref::from_schema_name(item).into()));
