@@ -1,6 +1,6 @@
 //! Bearer tokens of a configuration. At most two are live, so that a token can be replaced without an outage.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::clock::{self, Millis};
 use crate::error::{Error, Reason, Result};
@@ -84,8 +84,8 @@ pub fn rotate_token(
         "expiresAt": draft.expires_at.map(clock::format_rfc3339),
     });
     let payload = json!({"token": token, "revokedTokens": revoked, "othersEndAfterMs": others_end_after});
-    let entry = NewAuditEntry::new("token.created", None, Some(payload));
-    append_change(tx, context, &configuration, &draft.id, entry)?;
+    let entry = NewAuditEntry::new("token.created", None, Some(payload.clone()));
+    append_change(tx, context, &configuration, (&draft.id, &payload), entry)?;
     Ok(configuration)
 }
 
@@ -128,7 +128,10 @@ pub fn update_token(
     let values =
         |label: &str, end: Option<Millis>| json!({"label": label, "expiresAt": end.map(clock::format_rfc3339)});
     let (before, after) = (values(&found.label, found.expires_at), values(label, expires_at));
-    append_change(tx, context, &configuration, id, NewAuditEntry::new("token.updated", Some(before), Some(after)))
+    let mut payload = after.clone();
+    payload["tokenUpdated"] = json!(id);
+    let entry = NewAuditEntry::new("token.updated", Some(before), Some(after));
+    append_change(tx, context, &configuration, (id, &payload), entry)
 }
 
 /// Revokes a token. It is invalid from the commit on.
@@ -144,7 +147,8 @@ pub fn revoke_token(tx: &Tx<'_>, context: &AuditContext, configuration_id: &str,
     }
     rows::revoke_token(tx, id)?;
     let before = json!({"label": found.label, "hint": found.hint, "rights": found.rights});
-    append_change(tx, context, &configuration, id, NewAuditEntry::new("token.revoked", Some(before), None))
+    let entry = NewAuditEntry::new("token.revoked", Some(before), None);
+    append_change(tx, context, &configuration, (id, &json!({"tokenRevoked": id})), entry)
 }
 
 /// Revokes all live tokens of a configuration and returns their number. They are invalid from the commit on.
@@ -181,16 +185,15 @@ fn check_expiry(tx: &Tx<'_>, end: Option<Millis>) -> Result<()> {
     Ok(())
 }
 
-/// Appends the event and the audit entry of a change to a token.
+/// Appends the event with this payload, and the audit entry, of a change to the token with this id.
 fn append_change(
     tx: &Tx<'_>,
     context: &AuditContext,
     configuration: &Configuration,
-    id: &str,
+    (id, payload): (&str, &Value),
     entry: NewAuditEntry<'_>,
 ) -> Result<()> {
-    let payload = entry.after.clone().unwrap_or_else(|| json!({"tokenRevoked": id}));
-    configurations::append_event(tx, configuration, EventAction::Updated, &payload)?;
+    configurations::append_event(tx, configuration, EventAction::Updated, payload)?;
     let entry = NewAuditEntry { subject_id: Some(id), ..entry };
     configurations::append_audit_entry(tx, context, configuration, entry)
 }

@@ -1,5 +1,7 @@
 //! The schemas of events: one for each kind, and their union on `kind`.
 
+mod configuration_data;
+
 use std::borrow::Cow;
 
 use utoipa::openapi::schema::{ArrayBuilder, Discriminator, ObjectBuilder, OneOfBuilder, SchemaFormat, SchemaType};
@@ -38,13 +40,13 @@ impl ToSchema for EventResponse {
             ("ChangedData".to_owned(), build_changed_schema()),
             ("DeletedData".to_owned(), build_deleted_schema()),
             ("MembersData".to_owned(), build_members_schema()),
-            ("ConfigurationData".to_owned(), build_configuration_schema()),
             ("RedactedData".to_owned(), build_mark_schema("redacted", "The data was permanently removed by a purge")),
             (
                 "PurgedData".to_owned(),
                 build_mark_schema("purged", "The resource was deleted by a purge, with its data"),
             ),
         ]);
+        schemas.extend(configuration_data::list_schemas());
     }
 }
 
@@ -101,7 +103,7 @@ fn describe_kind(kind: &str) -> String {
 
 fn build_data_schema(subject: &str, action: &str) -> RefOr<Schema> {
     let name = match (subject, action) {
-        ("configuration", _) => return Ref::from_schema_name("ConfigurationData").into(),
+        ("configuration", _) => return Ref::from_schema_name(configuration_data::name_data_schema(action)).into(),
         (_, "created") => "CreatedData",
         (_, "deleted") => "DeletedData",
         (_, "member_added" | "member_removed") => "MembersData",
@@ -150,32 +152,6 @@ fn build_member_schema() -> RefOr<Schema> {
         .property("externalId", text())
         .required("value")
         .required("type")
-        .into()
-}
-
-fn build_configuration_schema() -> RefOr<Schema> {
-    let flag = || ObjectBuilder::new().schema_type(Type::Boolean);
-    let object = || ObjectBuilder::new().schema_type(Type::Object);
-    ObjectBuilder::new()
-        .description(Some(
-            "A change of a configuration. `created`: name, source and provider; `deleted`: name, whether the users and groups are \
-             purged, and their numbers; `updated`: the new values of what changed",
-        ))
-        .property("connectionName", text())
-        .property("source", text())
-        .property("provider", nullable_text())
-        .property("syncToUserManagement", flag())
-        .property("preset", nullable_text())
-        .property("switches", object())
-        .property("token", object().description(Some("A new token, or new values of a token; never a secret")))
-        .property("label", text().description(Some("The new label of a token")))
-        .property("expiresAt", nullable_text().description(Some("The new end of a token")))
-        .property("tokenRevoked", text().description(Some("Id of the token")))
-        .property("schemaAdded", text().description(Some("URN of the schema")))
-        .property("schemaExtended", text().description(Some("URN of the schema")))
-        .property("schemaRemoved", text().description(Some("URN of the schema")))
-        .property("purged", flag())
-        .property("resources", object().description(Some("Numbers of users and groups by type")))
         .into()
 }
 

@@ -207,3 +207,95 @@ fn the_examples_of_the_documentation_are_real_events() {
     assert_eq!(examples, BTreeMap::new(), "kinds that do not exist");
     assert_eq!(all(&App::shared().operator(), "/directory/resources/v1/groups", "&account=acme-of-examples").len(), 0);
 }
+
+/// Whether a value conforms to a schema of the `OpenAPI` document, as far as the schemas of events need it.
+fn conforms(document: &Value, schema: &Value, value: &Value) -> bool {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return conforms(document, document.pointer(reference.strip_prefix('#').unwrap()).unwrap(), value);
+    }
+    let matching =
+        |list: &str| schema[list].as_array().map(|all| all.iter().filter(|one| conforms(document, one, value)).count());
+    if matching("oneOf").is_some_and(|count| count != 1) || matching("anyOf") == Some(0) {
+        return false;
+    }
+    let is_type = |name: &Value| match name.as_str().unwrap() {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("type {other}"),
+    };
+    let has_type = match &schema["type"] {
+        Value::Null => true,
+        Value::Array(names) => names.iter().any(is_type),
+        name => is_type(name),
+    };
+    let in_enum = schema["enum"].as_array().is_none_or(|values| values.contains(value));
+    let has_items = value.as_array().is_none_or(|items| {
+        schema.get("items").is_none_or(|schema| items.iter().all(|item| conforms(document, schema, item)))
+    });
+    let has_members = value.as_object().is_none_or(|members| {
+        let required = schema["required"].as_array().into_iter().flatten();
+        let known = |name: &str| schema["properties"].get(name).or_else(|| schema.get("additionalProperties"));
+        let is_right = |(name, member): (&String, &Value)| match known(name) {
+            None | Some(Value::Bool(true)) => true,
+            Some(Value::Bool(false)) => false,
+            Some(schema) => conforms(document, schema, member),
+        };
+        required.into_iter().all(|name| members.contains_key(name.as_str().unwrap()))
+            && members.iter().all(is_right)
+            && schema["minProperties"].as_u64().is_none_or(|least| members.len() as u64 >= least)
+    });
+    has_type && in_enum && has_items && has_members
+}
+
+#[test]
+fn every_event_conforms_to_exactly_one_schema() {
+    let app = App::shared();
+    let operator = app.operator();
+    let document = app.anonymous().get("/openapi.json").answered(200).json;
+    let mut events: Vec<Value> = cause_each_kind(app, "conforming").into_values().collect();
+    let client = operator.configuration("conforming", "other");
+    let mut consumer = Consumer::from_now(&operator.for_account("conforming"));
+    let own = format!("{CONFIGURATIONS}/{}", client.id);
+    operator.post(&format!("{own}/tokens"), &json!({"label": "second"})).answered(201);
+    let expiring = json!({"label": "third", "expiresAt": "2100-01-01T00:00:00Z", "revokeOldAfter": 3_600});
+    let token = operator.post(&format!("{own}/tokens"), &expiring).answered(201).text("id");
+    operator.patch(&format!("{own}/tokens/{token}"), &json!({"label": "renamed"})).answered(204);
+    operator.delete(&format!("{own}/tokens/{token}")).answered(204);
+    let changes = json!({"connectionName": "New", "provider": "Acme", "switches": {"bulk": false}});
+    operator.patch(&format!("{own}/settings"), &changes).answered(200);
+    operator.patch(&format!("{own}/settings"), &json!({"provider": null})).answered(200);
+    operator.patch(&format!("{own}/settings"), &json!({"preset": "okta"})).answered(200);
+    let urn = "urn:example:conforming:1.0:User";
+    let schema = json!({"id": urn, "attributes": [{"name": "costCenter"}]});
+    operator
+        .post(&format!("{own}/schemas"), &json!({"resourceType": "User", "required": false, "schema": schema}))
+        .answered(201);
+    operator.delete(&format!("{own}/schemas/{urn}")).answered(204);
+    sync(&operator, &client, false);
+    let updates = consumer.rest();
+    assert!(updates.len() >= 9, "{updates:?}");
+    let shape = &document["components"]["schemas"]["ConfigurationUpdatedData"];
+    for update in &updates {
+        let matching = shape["anyOf"].as_array().unwrap().iter();
+        let matching = matching.filter(|one| conforms(&document, one, &update["data"])).count();
+        assert_eq!(matching, 1, "{update}");
+    }
+    let renamed = updates.iter().find(|event| event["data"].get("tokenUpdated").is_some()).unwrap();
+    assert_eq!(
+        renamed["data"],
+        json!({"tokenUpdated": token, "label": "renamed", "expiresAt": "2100-01-01T00:00:00.000Z"})
+    );
+    events.extend(updates);
+    for event in &events {
+        assert!(conforms(&document, &document["components"]["schemas"]["Event"], event), "{event}");
+        let mut wrong = event.clone();
+        wrong["data"] = json!({"unknown": 1});
+        if event["resourceId"].is_null() {
+            assert!(!conforms(&document, &document["components"]["schemas"]["Event"], &wrong), "{wrong}");
+        }
+    }
+}
