@@ -15,7 +15,10 @@ CREATE TABLE accounts (
     name       TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     -- The row of a deleted account stays because configurations refer to it.
-    deleted_at INTEGER
+    deleted_at INTEGER,
+    -- The number of a marker in the event feed: the account was created then, after an earlier one with the same id. 0 for
+    -- others.
+    created_seq INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX accounts_by_id ON accounts (id) WHERE deleted_at IS NULL;
 CREATE INDEX accounts_by_id_with_deleted ON accounts (id);
@@ -218,6 +221,15 @@ CREATE TABLE events (
 ) STRICT;
 CREATE INDEX events_by_resource ON events (resource_id, seq) WHERE resource_id IS NOT NULL;
 
+-- The newest published event of each membership that is published, and, with an empty group_id, the newest published event
+-- about any membership of the member.
+CREATE TABLE membership_events (
+    member_id TEXT NOT NULL,
+    group_id  TEXT NOT NULL,
+    seq       INTEGER NOT NULL,
+    PRIMARY KEY (member_id, group_id)
+) STRICT, WITHOUT ROWID;
+
 -- API keys of the management API, valid for all accounts or for one. The id is the client id.
 -- Only the SHA-256 digest of the secret is stored. `permissions` is a space-separated list.
 CREATE TABLE api_keys (
@@ -268,10 +280,22 @@ CREATE TABLE held_resources (
     external_id   TEXT,
     label         TEXT,
     member_count  INTEGER,
-    body          TEXT
+    body          TEXT,
+    display_name_key TEXT,
+    -- 1 if a password was set since.
+    password_set INTEGER NOT NULL DEFAULT 0 CHECK (password_set IN (0, 1))
 ) STRICT;
 CREATE INDEX held_resources_in_order ON held_resources (configuration, type, resource);
+CREATE INDEX held_resources_by_display_name ON held_resources (configuration, type, display_name_key, resource);
 CREATE INDEX held_resources_gone ON held_resources (configuration, type) WHERE gone = 1;
+
+-- The e-mail addresses in the bodies of held_resources, normalized for comparison.
+CREATE TABLE held_emails (
+    configuration INTEGER NOT NULL,
+    key           TEXT NOT NULL,
+    id            TEXT NOT NULL,
+    PRIMARY KEY (configuration, key, id)
+) STRICT, WITHOUT ROWID;
 
 -- Memberships that changed while the configuration was paused. `was` is 1 if the membership existed before.
 CREATE TABLE held_members (

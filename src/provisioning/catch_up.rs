@@ -12,6 +12,7 @@ use crate::provisioning::publication::Publication;
 use crate::scim::schema::standard_types;
 use crate::scim::validate::Attributes;
 use crate::store::tables::held_changes::{self, HeldMember, HeldResource};
+use crate::store::tables::membership_events;
 use crate::store::{Snapshot, Tx};
 
 /// Held resources and memberships that the call which ends a pause publishes itself.
@@ -103,7 +104,8 @@ impl CatchUp<'_> {
                 (None, Some(now)) => events::append_created(&self.publication, &subject, now)?,
                 (Some(before), Some(now)) => {
                     let (before, after) = (&parse_held_body(&held, before)?, &parse_held_body(&held, now)?);
-                    let change = AttributeUpdate { before, after, derives_schemas_of: None, sets_password: false };
+                    let change =
+                        AttributeUpdate { before, after, derives_schemas_of: None, sets_password: held.sets_password };
                     events::append_updated(&self.publication, &subject, change)?;
                 }
                 (Some(before), None) => events::append_deleted(&self.publication, &subject, before)?,
@@ -122,6 +124,10 @@ impl CatchUp<'_> {
                 for (action, joined) in [(EventAction::MemberRemoved, false), (EventAction::MemberAdded, true)] {
                     let members = self.list_net_changes(of_group, joined)?;
                     events::append_members_changed(&self.publication, &group, action, &members)?;
+                }
+            } else {
+                for membership in of_group {
+                    membership_events::delete_membership(self.tx, &membership.member_id, &membership.group)?;
                 }
             }
             for membership in of_group {
@@ -145,7 +151,7 @@ impl CatchUp<'_> {
     }
 
     fn release(&mut self, held: &HeldResource) -> Result<()> {
-        held_changes::release_resource(self.tx, self.configuration, &held.id)?;
+        held_changes::delete_held_resource(self.tx, &held.id)?;
         self.remaining = self.remaining.saturating_sub(1);
         Ok(())
     }

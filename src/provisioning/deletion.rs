@@ -22,7 +22,7 @@ use crate::store::Tx;
 use crate::store::tables::members::ChangedGroup;
 pub use crate::store::tables::pending_references::{PendingReferences, find_next_references};
 use crate::store::tables::resources::StoredResource;
-use crate::store::tables::{configurations, members as member_rows, pending_references, resources};
+use crate::store::tables::{configurations, members as member_rows, membership_events, pending_references, resources};
 
 /// References that one transaction removes.
 pub(crate) const REFERENCES_PER_STEP: usize = 100;
@@ -67,6 +67,9 @@ pub(super) fn delete_stored(tx: &Tx<'_>, write: &ResourceWrite<'_>, stored: &Sto
     publication.hold_before_delete(stored)?;
     leave_groups(tx, &publication, resource_type, stored)?;
     if stored.member_count > 0 {
+        if !publication.is_holding() {
+            membership_events::delete_memberships_of_group(tx, stored)?;
+        }
         member_rows::remove_all_members(tx, stored)?;
     }
     resources::delete_resource(tx, collection_for(scope, resource_type), stored, &keys)?;

@@ -12,6 +12,7 @@ use crate::scim::render;
 use crate::scim::schema::ResourceType;
 use crate::scim::validate::Attributes;
 use crate::store::Snapshot;
+use crate::store::tables::membership_events;
 use crate::store::tables::resources::{self, StoredResource};
 
 /// Maximum number of members in one event. A larger change appends several events.
@@ -24,12 +25,16 @@ pub(super) fn describe_subject<'a>(resource_type: &'a str, stored: &'a StoredRes
 
 /// Appends the event of a created resource. `body` is its stored text.
 pub(super) fn append_created(publication: &Publication<'_>, subject: &EventSubject<'_>, body: &str) -> Result<()> {
-    publication.append_event(EventAction::Created, subject, &format!("\"after\":{body}"))
+    publication.append_event(EventAction::Created, subject, &format!("\"after\":{body}")).map(drop)
 }
 
 /// Appends the event of a deleted resource. `body` is its last stored text.
 pub(super) fn append_deleted(publication: &Publication<'_>, subject: &EventSubject<'_>, body: &str) -> Result<()> {
-    publication.append_event(EventAction::Deleted, subject, &format!("\"before\":{body}"))
+    publication.append_event(EventAction::Deleted, subject, &format!("\"before\":{body}"))?;
+    if publication.is_holding() {
+        return Ok(());
+    }
+    membership_events::delete_member(publication.transaction(), subject.id)
 }
 
 /// A change of the attributes of a resource.
@@ -126,7 +131,12 @@ pub(super) fn append_members_changed(
     members: &[EventMember],
 ) -> Result<()> {
     for chunk in members.chunks(MEMBERS_PER_EVENT) {
-        publication.append_event(action, group, &format!("\"members\":{}", json!(chunk)))?;
+        let seq = publication.append_event(action, group, &format!("\"members\":{}", json!(chunk)))?;
+        if !publication.is_holding() {
+            let ids = chunk.iter().map(|member| member.value.as_str());
+            let joined = action == EventAction::MemberAdded;
+            membership_events::record_event(publication.transaction(), seq, group.id, ids, joined)?;
+        }
     }
     Ok(())
 }

@@ -61,8 +61,8 @@ impl<'t> Publication<'t> {
         self.holding
     }
 
-    /// Appends an event. `members` are the members of its data, as JSON text without braces.
-    pub(crate) fn append_event(&self, action: EventAction, subject: &EventSubject<'_>, members: &str) -> Result<()> {
+    /// Appends an event and returns its number. `members` are the members of its data, as JSON text without braces.
+    pub(crate) fn append_event(&self, action: EventAction, subject: &EventSubject<'_>, members: &str) -> Result<i64> {
         let event = NewEvent {
             account: self.account,
             configuration: self.configuration,
@@ -71,7 +71,7 @@ impl<'t> Publication<'t> {
             payload: &subject.build_payload(members),
             is_published: !self.holding,
         };
-        events::append_event(self.tx, &event).map(drop)
+        events::append_event(self.tx, &event)
     }
 
     /// Call after a resource was created.
@@ -87,6 +87,11 @@ impl<'t> Publication<'t> {
     /// Call before the row of a resource changes.
     pub(crate) fn hold_before_update(&self, stored: &StoredResource) -> Result<()> {
         self.hold(|tx| held_changes::hold_current_row(tx, stored))
+    }
+
+    /// Call after a password of a held resource was set. The event of it has no value that the held state could show.
+    pub(crate) fn hold_password(&self, id: &str) -> Result<()> {
+        self.hold(|tx| held_changes::mark_password_set(tx, id))
     }
 
     /// Call before the rows of the groups of a resource change.

@@ -436,6 +436,9 @@ fn update_changed(
     resources::update_resource(tx, write.collection(), &mut stored, &old_keys, &new)?;
     if let Some(image) = image {
         publication.hold_changed(&resource_type.name, &image, &index::build_index_keys(&before, resource_type))?;
+        if password.is_some() {
+            publication.hold_password(&id)?;
+        }
     }
     if old_keys.label != keys.label {
         // The `display` value of the member changes in its groups, so their versions change (RFC 7644 section 3.14).

@@ -4,7 +4,7 @@
 use rusqlite::{Row, named_params, params};
 
 use super::rows::read_columns;
-use super::usage;
+use super::{events, usage};
 use crate::error::Result;
 use crate::model::account::{Account, AccountAccess, AccountRef};
 use crate::store::{Snapshot, Tx};
@@ -21,6 +21,10 @@ pub fn ensure_account(tx: &Tx<'_>, id: &str) -> Result<(AccountRef, bool)> {
     )?;
     let key = tx.connection().last_insert_rowid();
     usage::insert_account_usage(tx, key)?;
+    if count_deleted(tx, id)? > 0 {
+        let seq = events::append_account_marker(tx)?;
+        tx.run("UPDATE accounts SET created_seq = ?2 WHERE account = ?1", [key, seq])?;
+    }
     Ok((AccountRef { key, id: id.to_owned() }, true))
 }
 
@@ -34,6 +38,12 @@ pub fn find_account_ref(at: &Snapshot<'_>, id: &str) -> Result<Option<AccountRef
 pub fn find_newest_account_ref(at: &Snapshot<'_>, id: &str) -> Result<Option<AccountRef>> {
     let key: Option<i64> = at.read_value("SELECT max(account) FROM accounts WHERE id = ?1", [id])?;
     Ok(key.map(|key| AccountRef { key, id: id.to_owned() }))
+}
+
+/// Returns the number of the marker in the event feed from which on its id refers to this account, and no longer to an earlier
+/// one. 0 if there is no earlier one.
+pub fn find_created_seq(at: &Snapshot<'_>, key: i64) -> Result<i64> {
+    Ok(at.find_value("SELECT created_seq FROM accounts WHERE account = ?1", [key])?.unwrap_or(0))
 }
 
 /// Returns the number of deleted accounts that had this id.

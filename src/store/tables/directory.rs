@@ -84,6 +84,8 @@ pub fn find_source_by_key(at: &Snapshot<'_>, configuration: i64) -> Result<Optio
 /// Selects resources of a collection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DirectoryFilter {
+    /// Only the resource with this id.
+    pub id: Option<String>,
     /// Only the user with this `userName`, normalized for comparison.
     pub user_name_key: Option<String>,
     /// Only resources with this `externalId`.
@@ -196,7 +198,8 @@ fn get_view_tables(view: DirectoryView) -> &'static [&'static str] {
 fn build_page_sql(table: &str, page: &CollectionPage<'_>) -> (String, Vec<Value>) {
     let CollectionPage { collection, filter, after, limit, .. } = *page;
     // These filters find few resources by an index of their own.
-    let hint = if filter.email_key.is_some() || filter.member_id.is_some() { "+" } else { "" };
+    let has_own_index = filter.id.is_some() || filter.email_key.is_some() || filter.member_id.is_some();
+    let hint = if has_own_index { "+" } else { "" };
     let mut sql = format!("SELECT {COLUMNS} FROM {table} {hint}r.configuration = ? AND {hint}r.type = ?");
     let mut values = vec![Value::from(collection.configuration), Value::from(collection.resource_type.to_owned())];
     let mut add = |condition: &str, value: Vec<Value>| {
@@ -234,19 +237,20 @@ fn build_page_sql(table: &str, page: &CollectionPage<'_>) -> (String, Vec<Value>
     (format!("{sql} ORDER BY {order} LIMIT ?"), values)
 }
 
-/// Adds the filters on values that are in other tables, or that held resources have only in their text.
+/// Adds the filters on the id, on names of groups, and on values that are in other tables.
 fn add_value_filters(page: &CollectionPage<'_>, is_held: bool, add: &mut impl FnMut(&str, Vec<Value>)) {
     let configuration = Value::from(page.collection.configuration);
-    let DirectoryFilter { email_key, display_name_key, member_id, .. } = page.filter;
+    let DirectoryFilter { id, email_key, display_name_key, member_id, .. } = page.filter;
+    if let Some(id) = id {
+        add("r.id = ?", vec![id.clone().into()]);
+    }
     match email_key {
-        Some(key) if is_held => add(HELD_EMAIL, vec![key.clone().into()]),
+        Some(key) if is_held => add(HELD_EMAIL, vec![configuration.clone(), key.clone().into()]),
         Some(key) => add(EMAIL, vec![configuration.clone(), key.clone().into()]),
         None => {}
     }
-    match display_name_key {
-        Some(key) if is_held => add("scim_key(r.body ->> 'displayName') = ?", vec![key.clone().into()]),
-        Some(key) => add("r.display_name_key = ?", vec![key.clone().into()]),
-        None => {}
+    if let Some(key) = display_name_key {
+        add("r.display_name_key = ?", vec![key.clone().into()]);
     }
     match member_id {
         Some(id) if page.view == DirectoryView::Current => add(CURRENT_GROUPS_OF_MEMBER, vec![id.clone().into()]),
@@ -260,8 +264,7 @@ fn add_value_filters(page: &CollectionPage<'_>, is_held: bool, add: &mut impl Fn
 const EMAIL: &str = "r.resource IN (SELECT v.resource FROM resource_values v
      WHERE v.configuration = ? AND v.path = 'emails.value' AND v.key = ?)";
 
-const HELD_EMAIL: &str =
-    "EXISTS (SELECT 1 FROM json_each(r.body, '$.emails') e WHERE scim_key(e.value ->> 'value') = ?)";
+const HELD_EMAIL: &str = "r.id IN (SELECT e.id FROM held_emails e WHERE e.configuration = ? AND e.key = ?)";
 
 const CURRENT_GROUPS_OF_MEMBER: &str = "r.resource IN (SELECT e.group_resource FROM resources m
      CROSS JOIN group_members e ON e.member_resource = m.resource WHERE m.id = ?)";
@@ -449,7 +452,8 @@ mod tests {
         connection.execute_batch(include_str!("../../../schema.sql")).unwrap();
         let collection = ResourceCollection { configuration: 1, resource_type: "User" };
         let position = DirectoryPosition { changed: 1, row: 1, id: "x".to_owned() };
-        let view = DirectoryView::Current;
+        let is_current = get_view_tables(DirectoryView::Current).contains(&table);
+        let view = if is_current { DirectoryView::Current } else { DirectoryView::Published };
         let page = CollectionPage { collection, view, filter, after: Some(&position), limit: 10, bytes_max: 1 };
         let (sql, values) = build_page_sql(table, &page);
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -489,18 +493,26 @@ mod tests {
 
     #[test]
     fn e_mail_addresses_names_and_members_are_found_by_an_index() {
+        let by_id = DirectoryFilter { id: Some("x".into()), ..DirectoryFilter::default() };
         let by_email = DirectoryFilter { email_key: Some("x".into()), ..DirectoryFilter::default() };
         let by_name = DirectoryFilter { display_name_key: Some("x".into()), ..DirectoryFilter::default() };
         let by_member = DirectoryFilter { member_id: Some("x".into()), ..DirectoryFilter::default() };
-        for (filter, index) in [
-            (by_email, "SEARCH r USING INTEGER PRIMARY KEY"),
-            (by_name, "resources_by_display_name (configuration=? AND type=? AND display_name_key=?"),
-            (by_member, "SEARCH r USING INTEGER PRIMARY KEY"),
+        let held_by_id = "SEARCH r USING INDEX sqlite_autoindex_held_resources_1 (id=?)";
+        let by_row = "SEARCH r USING INTEGER PRIMARY KEY";
+        let by_public_id = "resources_by_id (id=?)";
+        let by_key = "resources_by_display_name (configuration=? AND type=? AND display_name_key=?";
+        for (filter, indexes) in [
+            (by_id, [by_public_id, by_public_id, held_by_id]),
+            (by_email, [by_row, by_row, held_by_id]),
+            (by_name, [by_key, by_key, by_key]),
+            (by_member, [by_row, by_public_id, held_by_id]),
         ] {
-            for table in [get_view_tables(DirectoryView::Current)[0], get_view_tables(DirectoryView::Published)[0]] {
+            let [published, held] = get_view_tables(DirectoryView::Published) else { panic!() };
+            let current = get_view_tables(DirectoryView::Current)[0];
+            for (table, index) in [current, published, held].into_iter().zip(indexes) {
                 let steps = plan(table, &filter);
-                assert!(steps.iter().any(|step| step.contains(index)), "{filter:?}: {steps:?}");
-                assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{filter:?}: {steps:?}");
+                assert!(steps.iter().any(|step| step.contains(index)), "{table} {filter:?}: {steps:?}");
+                assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{table} {filter:?}: {steps:?}");
             }
         }
     }

@@ -53,6 +53,19 @@ pub fn append_event(tx: &Tx<'_>, event: &NewEvent<'_>) -> Result<i64> {
     Ok(seq)
 }
 
+/// Kind of the row that marks when the id of a deleted account got a new account. The feed never shows it.
+const ACCOUNT_KIND: &str = "account.created";
+
+/// Appends the marker of a new account with the id of a deleted one, and returns its number. Positions before it and after it
+/// are positions of different accounts.
+pub fn append_account_marker(tx: &Tx<'_>) -> Result<i64> {
+    let mut statement = tx.connection().prepare_cached(
+        "INSERT INTO events (account_id, configuration, kind, resource_id, payload, created_at, published)
+         VALUES ('', 0, ?1, NULL, '{}', ?2, 0)",
+    )?;
+    Ok(statement.insert(params![ACCOUNT_KIND, tx.now])?)
+}
+
 /// Returns at most `limit` events after `seq`, oldest first, including unpublished ones.
 pub fn list_events_after(snapshot: &Snapshot<'_>, seq: i64, limit: u32) -> Result<Vec<Event>> {
     let mut statement = snapshot.prepare(&format!("{COLUMNS} WHERE e.seq > ?1 ORDER BY e.seq LIMIT ?2"))?;

@@ -49,10 +49,10 @@ pub fn hold_new_resource(tx: &Tx<'_>, resource_type: &str, created: &StoredResou
 /// Holds the previous state of a resource: `before` and its keys were read before the change, the row is written after
 /// it.
 pub fn hold_previous_state(tx: &Tx<'_>, resource_type: &str, before: &StoredResource, keys: &IndexKeys) -> Result<()> {
-    tx.run(
+    let inserted = tx.execute(
         "INSERT OR IGNORE INTO held_resources (configuration, type, id, resource, version, created_at, last_modified,
-             active, user_name_key, external_id, label, member_count, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             active, user_name_key, external_id, label, member_count, body, display_name_key)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             before.configuration,
             resource_type,
@@ -66,27 +66,69 @@ pub fn hold_previous_state(tx: &Tx<'_>, resource_type: &str, before: &StoredReso
             keys.external_id,
             keys.label,
             before.member_count,
-            before.body
+            before.body,
+            keys.display_name
         ],
+    )?;
+    if inserted > 0 { insert_emails(tx, &before.id) } else { Ok(()) }
+}
+
+/// Adds the e-mail addresses of a held resource.
+fn insert_emails(tx: &Tx<'_>, id: &str) -> Result<()> {
+    let sql = format!(
+        "INSERT OR IGNORE INTO held_emails (configuration, key, id)
+         SELECT configuration, key, ?1 FROM held_resources CROSS JOIN ({SELECT_EMAIL_KEYS}) WHERE id = ?1"
+    );
+    tx.run(&sql, [id])
+}
+
+/// The e-mail addresses in the body of a held resource, normalized for comparison.
+const SELECT_EMAIL_KEYS: &str = "SELECT key FROM
+         (SELECT scim_key(CASE e.type WHEN 'object' THEN e.value ->> 'value' END) AS key
+          FROM held_resources h CROSS JOIN json_each(h.body, '$.emails') e WHERE h.id = ?1)
+     WHERE key IS NOT NULL";
+
+/// Deletes the held state of a resource of any configuration.
+pub fn delete_held_resource(tx: &Tx<'_>, id: &str) -> Result<()> {
+    tx.run(&build_email_deletion_sql(), [id])?;
+    tx.run("DELETE FROM held_resources WHERE id = ?1", [id])
+}
+
+fn build_email_deletion_sql() -> String {
+    format!(
+        "DELETE FROM held_emails WHERE configuration = (SELECT configuration FROM held_resources WHERE id = ?1)
+             AND key IN ({SELECT_EMAIL_KEYS}) AND id = ?1"
     )
+}
+
+/// Returns the number of e-mail addresses of held resources.
+#[cfg(test)]
+pub fn count_emails(at: &Snapshot<'_>) -> Result<i64> {
+    at.read_value("SELECT count(*) FROM held_emails", [])
+}
+
+/// Records that a password of a held resource was set.
+pub fn mark_password_set(tx: &Tx<'_>, id: &str) -> Result<()> {
+    tx.run("UPDATE held_resources SET password_set = 1 WHERE id = ?1", [id])
 }
 
 /// Copies the current rows of `resources`, before they change, into `held_resources`.
 const INSERT_CURRENT_ROW: &str =
     "INSERT OR IGNORE INTO held_resources (configuration, type, id, resource, version, created_at,
-         last_modified, active, user_name_key, external_id, label, member_count, body)
+         last_modified, active, user_name_key, external_id, label, member_count, body, display_name_key)
      SELECT r.configuration, r.type, r.id, r.resource, r.version, r.created_at, r.last_modified, r.active,
-         r.user_name_key, r.external_id, r.label, r.member_count, r.body FROM resources r";
+         r.user_name_key, r.external_id, r.label, r.member_count, r.body, r.display_name_key FROM resources r";
 
 /// Holds a resource whose row has not changed yet.
 pub fn hold_current_row(tx: &Tx<'_>, stored: &StoredResource) -> Result<()> {
-    tx.run(
+    let inserted = tx.execute(
         &format!("{INSERT_CURRENT_ROW} WHERE r.resource = ?1 AND r.configuration = ?2"),
         [stored.key, stored.configuration],
-    )
+    )?;
+    if inserted > 0 { insert_emails(tx, &stored.id) } else { Ok(()) }
 }
 
-/// Holds every group that contains the resource, before the group versions change.
+/// Holds every group that contains the resource, before the group versions change. Groups have no e-mail addresses.
 pub fn hold_member_groups(tx: &Tx<'_>, member: &StoredResource) -> Result<()> {
     tx.run(
         &format!(
@@ -185,17 +227,22 @@ pub struct HeldResource {
     pub version: i64,
     /// Time of that version.
     pub last_modified: Millis,
+    /// Whether a password was set since.
+    pub sets_password: bool,
 }
 
 fn read_held_resource(row: &Row<'_>) -> rusqlite::Result<HeldResource> {
-    read_columns!(row, HeldResource { id, resource_type: "type", before, now, version, last_modified })
+    read_columns!(
+        row,
+        HeldResource { id, resource_type: "type", before, now, version, last_modified, sets_password: "password_set" }
+    )
 }
 
 /// Returns at most `limit` held resources that are deleted, groups before users.
 pub fn list_deleted_resources(at: &Snapshot<'_>, configuration: i64, limit: usize) -> Result<Vec<HeldResource>> {
     at.list_rows(
         "SELECT id, type, body AS before, NULL AS now, coalesce(version, 0) AS version,
-             coalesce(last_modified, 0) AS last_modified
+             coalesce(last_modified, 0) AS last_modified, password_set
          FROM held_resources WHERE configuration = ?1 AND gone = 1 ORDER BY type LIMIT ?2",
         params![configuration, to_sql_limit(limit)],
         read_held_resource,
@@ -211,7 +258,7 @@ pub fn list_changed_resources(
 ) -> Result<Vec<HeldResource>> {
     at.list_rows(
         "SELECT h.id, h.type, h.body AS before, r.body AS now, coalesce(r.version, h.version, 0) AS version,
-             coalesce(r.last_modified, h.last_modified, 0) AS last_modified
+             coalesce(r.last_modified, h.last_modified, 0) AS last_modified, h.password_set
          FROM held_resources h LEFT JOIN resources r ON r.id = h.id
          WHERE h.configuration = ?1 AND h.type = ?2 ORDER BY h.resource LIMIT ?3",
         params![configuration, resource_type, to_sql_limit(limit)],
@@ -222,11 +269,6 @@ pub fn list_changed_resources(
 /// Returns the resource types that have held resources.
 pub fn list_held_types(at: &Snapshot<'_>, configuration: i64) -> Result<Vec<String>> {
     at.list_values("SELECT DISTINCT type FROM held_resources WHERE configuration = ?1", [configuration])
-}
-
-/// Deletes the held state of a resource, after it was published.
-pub fn release_resource(tx: &Tx<'_>, configuration: i64, id: &str) -> Result<()> {
-    tx.run("DELETE FROM held_resources WHERE id = ?1 AND configuration = ?2", params![id, configuration])
 }
 
 /// A held membership.
@@ -320,4 +362,22 @@ pub fn find_next_catch_up(at: &Snapshot<'_>) -> Result<Option<(i64, String)>> {
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_e_mail_addresses_of_a_resource_are_deleted_by_index() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../../schema.sql")).unwrap();
+        crate::store::filter_sql::register_functions(&connection).unwrap();
+        let sql = format!("EXPLAIN QUERY PLAN {}", build_email_deletion_sql());
+        let mut statement = connection.prepare(&sql).unwrap();
+        let steps = statement.query_map(["x"], |row| row.get(3)).unwrap();
+        let steps: Vec<String> = steps.collect::<rusqlite::Result<_>>().unwrap();
+        let index = "SEARCH held_emails USING PRIMARY KEY (configuration=? AND key=? AND id=?)";
+        assert_eq!(steps[0], index, "{steps:?}");
+    }
 }

@@ -14,6 +14,7 @@ pub mod held_changes;
 pub mod idempotency;
 pub mod instance;
 pub mod members;
+pub mod membership_events;
 pub mod pages;
 pub mod passwords;
 pub mod pending_changes;

@@ -7,7 +7,7 @@ use super::rows::{read_columns, to_sql_limit};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::quota::{QuotaKind, UsageAmounts};
-use crate::store::tables::{counts, usage};
+use crate::store::tables::{counts, held_changes, membership_events, usage};
 use crate::store::{Snapshot, Tx};
 
 /// A configuration with a running purge.
@@ -175,7 +175,8 @@ pub fn purge_resource(tx: &Tx<'_>, configuration: i64, resource: &ResourceToPurg
         let amounts = usage::resource_amounts(&resource.resource_type, -1, -bytes);
         usage::add_usage(tx, configuration, &amounts)?;
     }
-    tx.run("DELETE FROM held_resources WHERE id = ?1", [&resource.id])
+    membership_events::delete_member(tx, &resource.id)?;
+    held_changes::delete_held_resource(tx, &resource.id)
 }
 
 /// Deletes the other rows of a configuration, after its resources are deleted.

@@ -97,6 +97,32 @@ fn a_password_change_is_reported_without_the_password() {
 }
 
 #[test]
+fn a_password_that_is_set_during_a_pause_is_reported_afterwards() {
+    let operator = App::shared().operator();
+    let client = operator.configuration("paused-password", "other");
+    let account = operator.for_account("paused-password");
+    let (ada, bob) = (client.created("/Users", &user_with("ada", &json!({}))), client.created("/Users", &user("bob")));
+    let after = account.get("/directory/resources/v1/events?after=latest").answered(200).text("nextAfter");
+    let path = format!("{CONFIGURATIONS}/{}", client.id);
+    operator.patch(&format!("{path}/settings"), &json!({"switches": {"passwords": "verify"}})).answered(200);
+    operator.patch(&path, &json!({"syncToUserManagement": false})).answered(204);
+    let set = operation("replace", "password", &json!("C0rrect-Horse"));
+    client.patch(&format!("/Users/{ada}"), &set).answered(200);
+    client.patch(&format!("/Users/{bob}"), &operation("replace", "title", &json!("T"))).answered(200);
+    client.patch(&format!("/Users/{bob}"), &set).answered(200);
+    operator.patch(&path, &json!({"syncToUserManagement": true})).answered(204);
+    let query = format!("/directory/resources/v1/events?kind=user.*&after={after}");
+    let page = account.get(&query).answered(200).json;
+    let data: Vec<Value> = page["events"].as_array().unwrap().iter().map(|event| event["data"].clone()).collect();
+    let expected = [
+        json!({"changed": ["password"], "before": {}, "after": {}}),
+        json!({"changed": ["password", "title"], "before": {}, "after": {"title": "T"}}),
+    ];
+    assert_eq!(data, expected);
+    assert!(!page.to_string().contains("C0rrect"));
+}
+
+#[test]
 fn a_refused_write_does_not_change_the_password() {
     let fixture = PasswordFixture::new();
     let (id, _) = (fixture.user("one", "stored"), fixture.user("two", "other"));

@@ -3,6 +3,8 @@
 
 use rusqlite::{Connection, TransactionBehavior, ffi};
 
+use crate::store::filter_sql;
+
 /// Identifies a Rollcall database (`PRAGMA application_id`): "RCLL".
 pub(crate) const APPLICATION_ID: i32 = 0x5243_4C4C;
 
@@ -17,6 +19,7 @@ const STEPS: &[&str] = &[
     include_str!("5.sql"),
     include_str!("6.sql"),
     include_str!("7.sql"),
+    include_str!("8.sql"),
 ];
 
 /// Key in `instance` of the program version that last upgraded the schema.
@@ -57,12 +60,18 @@ pub(crate) fn read_writer_version(connection: &Connection) -> Option<String> {
 /// Returns an empty database of a version, in memory.
 pub(crate) fn create_reference(version: i32) -> rusqlite::Result<Connection> {
     let mut reference = Connection::open_in_memory()?;
-    let count = usize::try_from(version).unwrap_or_default().min(STEPS.len());
-    apply_steps(&mut reference, &STEPS[..count])?;
+    run_upgrades_to(&mut reference, version)?;
     Ok(reference)
 }
 
+/// Runs the pending steps up to a version.
+pub(crate) fn run_upgrades_to(connection: &mut Connection, version: i32) -> rusqlite::Result<()> {
+    let count = usize::try_from(version).unwrap_or_default().min(STEPS.len());
+    apply_steps(connection, &STEPS[..count])
+}
+
 fn apply_steps(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
+    filter_sql::register_functions(connection)?;
     // Off, so that a step can rebuild a table with foreign keys to it. Each step is checked before it commits.
     connection.pragma_update(None, "foreign_keys", false)?;
     for (before, step) in (0_i32..).zip(steps) {
@@ -193,6 +202,50 @@ mod tests {
         assert_eq!(reasons, [Some("user_name_taken"), Some("boolean_wrong"), None, None]);
         assert!(reasons.into_iter().flatten().all(|code| crate::error::Reason::from_code(code).is_some()));
         assert_eq!(rows[3].1, "[\"unknown_member_skipped\",\"active: text read as a boolean\"]");
+    }
+
+    #[test]
+    fn memberships_and_held_names_get_their_rows_with_the_upgrade() {
+        let mut old = Connection::open_in_memory().unwrap();
+        apply_steps(&mut old, &STEPS[..7]).unwrap();
+        old.execute_batch(
+            r#"INSERT INTO accounts (account, id, name, created_at) VALUES (1, 'a', 'a', 0);
+             INSERT INTO configurations (configuration, id, account, connection_name, source, switches, created_at)
+                 VALUES (1, 'c', 1, 'c', 'okta', '{}', 0);
+             INSERT INTO resources (configuration, type, id, version, created_at, last_modified, body, resource) VALUES
+                 (1, 'User', 'u1', 1, 0, 0, '{}', 1), (1, 'User', 'u2', 1, 0, 0, '{}', 2), (1, 'Group', 'g', 1, 0, 0, '{}', 3);
+             INSERT INTO held_resources (id, configuration, type, resource, body) VALUES
+                 ('u1', 1, 'User', 1, '{"displayName": "ADA", "emails": [{"value": "Ada@X.example"}, {"type": "work"}, "x"]}'),
+                 ('u2', 1, 'User', 2, NULL);"#,
+        )
+        .unwrap();
+        let members = |ids: &[&str]| {
+            let members: Vec<String> = ids.iter().map(|id| format!(r#"{{"value":"{id}","type":"User"}}"#)).collect();
+            format!(r#"{{"members":[{}]}}"#, members.join(","))
+        };
+        for (kind, published, payload) in [
+            ("added", 1, members(&["u1", "u2", "gone"])),
+            ("removed", 1, members(&["u2"])),
+            ("removed", 0, members(&["u1"])),
+            ("added", 1, r#"{"redacted":true}"#.to_owned()),
+            ("added", 1, "{broken".to_owned()),
+        ] {
+            old.execute(
+                "INSERT INTO events (account_id, configuration, kind, resource_id, payload, created_at, published)
+                 VALUES ('a', 1, 'group.member_' || ?1, 'g', ?3, 0, ?2)",
+                (kind, published, payload),
+            )
+            .unwrap();
+        }
+        run_upgrades(&mut old).unwrap();
+        let rows = |sql: &str| -> Vec<String> {
+            let mut statement = old.prepare(sql).unwrap();
+            statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+        };
+        let newest = "SELECT member_id || ' ' || group_id || ' ' || seq FROM membership_events ORDER BY 1";
+        assert_eq!(rows(newest), ["u1  1", "u1 g 1", "u2  2"]);
+        assert_eq!(rows("SELECT configuration || key || id FROM held_emails"), ["1ada@x.exampleu1"]);
+        assert_eq!(rows("SELECT coalesce(display_name_key, '-') FROM held_resources ORDER BY id"), ["ada", "-"]);
     }
 
     #[test]
