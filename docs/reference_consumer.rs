@@ -59,13 +59,48 @@ impl Copy {
         }
     }
 
+    /// Reads what changed since the position from the lists, instead of the feed.
+    pub fn reconcile(&mut self, server: &mut impl Server) {
+        let Some(since) = self.position.clone() else {
+            let (_, page) = server.get(&format!("{API}/events?after=latest"));
+            return self.load_lists(server, &page["nextAfter"]);
+        };
+        // The position of the first list: what changes while the other lists are read is reported again.
+        let deletions = load_changes(server, &format!("deletions?since={since}"));
+        let users = load_changes(server, &format!("users?changedSince={since}"));
+        let groups = load_changes(server, &format!("groups?changedSince={since}"));
+        let ((deleted, position), (users, _), (groups, _)) = match (deletions, users, groups) {
+            (Ok(deletions), Ok(users), Ok(groups)) => (deletions, users, groups),
+            (Err(restart_from), ..) | (_, Err(restart_from), _) | (.., Err(restart_from)) => {
+                return self.load_lists(server, &restart_from);
+            }
+        };
+        for id in deleted.iter().filter_map(|item| item["id"].as_str()) {
+            self.delete(id);
+        }
+        self.users.extend(users.into_iter().filter_map(describe_record));
+        for (id, mut group) in groups.into_iter().filter_map(describe_record) {
+            group.members = load_members(server, &id);
+            self.groups.insert(id, group);
+        }
+        self.position = read_text(&position);
+    }
+
+    /// Deletes a user or group. A purge reports no memberships: they end with the group or the member.
+    fn delete(&mut self, id: &str) {
+        self.users.remove(id);
+        self.groups.remove(id);
+        for group in self.groups.values_mut() {
+            group.members.remove(id);
+        }
+    }
+
     /// Replaces the copy with the lists.
     fn load_lists(&mut self, server: &mut impl Server, position: &Value) {
         self.users = load_records(server, "users");
         self.groups = load_records(server, "groups");
         for (id, group) in &mut self.groups {
-            let members = load_list(server, &format!("groups/{id}/members"));
-            group.members = members.iter().filter_map(|member| read_text(&member["id"])).collect();
+            group.members = load_members(server, id);
         }
         self.position = read_text(position);
     }
@@ -76,12 +111,7 @@ impl Copy {
         let data = &event["data"];
         let (subject, action) = kind.split_once('.').unwrap_or_default();
         if action == "deleted" {
-            // A purge reports no memberships: they end with the group or the member.
-            self.users.remove(id);
-            self.groups.remove(id);
-            for group in self.groups.values_mut() {
-                group.members.remove(id);
-            }
+            self.delete(id);
             return;
         }
         let records = if subject == "user" { &mut self.users } else { &mut self.groups };
@@ -134,12 +164,35 @@ fn apply_changes(attributes: &mut Map<String, Value>, data: &Value) {
 }
 
 fn load_records(server: &mut impl Server, list: &str) -> BTreeMap<String, Record> {
-    let describe = |item: Value| {
-        let attributes = item["resource"].as_object().cloned().unwrap_or_default();
-        let record = Record { version: item["version"].as_i64().unwrap_or_default(), attributes, ..Record::default() };
-        Some((read_text(&item["id"])?, record))
-    };
-    load_list(server, list).into_iter().filter_map(describe).collect()
+    load_list(server, list).into_iter().filter_map(describe_record).collect()
+}
+
+/// The id and the record of an item of a list.
+fn describe_record(item: Value) -> Option<(String, Record)> {
+    let attributes = item["resource"].as_object().cloned().unwrap_or_default();
+    let record = Record { version: item["version"].as_i64().unwrap_or_default(), attributes, ..Record::default() };
+    Some((read_text(&item["id"])?, record))
+}
+
+fn load_members(server: &mut impl Server, group: &str) -> BTreeSet<String> {
+    let members = load_list(server, &format!("groups/{group}/members"));
+    members.iter().filter_map(|member| read_text(&member["id"])).collect()
+}
+
+/// Reads all pages of a list of changes, with the position after them; or the position to restart from.
+fn load_changes(server: &mut impl Server, list: &str) -> Result<(Vec<Value>, Value), Value> {
+    let (mut items, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (status, page) = server.get(&format!("{API}/{list}&limit=1000&cursor={cursor}"));
+        if status == 410 {
+            return Err(page["restartFrom"].clone());
+        }
+        items.extend(page["items"].as_array().cloned().unwrap_or_default());
+        match page["nextCursor"].as_str() {
+            Some(next) => next.clone_into(&mut cursor),
+            None => return Ok((items, page["position"].clone())),
+        }
+    }
 }
 
 /// Reads all pages of a list. Nothing is returned for a group that was deleted in the meantime.

@@ -154,7 +154,9 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::PermissionMissing => "the caller lacks the permission {permission}",
         Reason::SelfServiceOff => "self-service is switched off; ask the operator",
         Reason::AccountHeaderMissing => "the header frontegg-tenant-id must name the account",
-        Reason::AccountHeaderInvalid => "frontegg-tenant-id must be the id of an account, in UTF-8",
+        Reason::AccountHeaderInvalid => {
+            "frontegg-tenant-id must be the id of an account, in UTF-8; leave the header out to select none"
+        }
         Reason::AccountHeaderForbidden => "the caller has no access to the account in frontegg-tenant-id",
         Reason::AccountMismatch => "accountId is not the account in frontegg-tenant-id",
         Reason::PermissionOfOperator => "permissions: the key of an account cannot have {permission}",
@@ -169,9 +171,6 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::EventPositionInvalid => {
             "after must be the nextAfter of the previous page, or latest for the current end of the feed"
         }
-        Reason::FilterNotCombinable => {
-            "changedSince can only be combined with account, configuration, cursor and limit"
-        }
         Reason::PositionInvalid => "{field} must be a position of the event feed: a nextAfter",
         Reason::EventKindUnknown => {
             "kind must be a list of event kinds, separated by commas: {kinds}, or user.* and the like"
@@ -179,6 +178,9 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::EventNotFound => "there is no event with this seq, or it is not stored any more",
         Reason::EventsExpired => {
             "the events after this position are not available: they have expired, or a restored backup does not contain them; read all users and groups of the account again, then continue with after={restartFrom}"
+        }
+        Reason::AccountReplaced => {
+            "the account was deleted and created again after this position: users and groups from before belong to another account; read all users and groups of the account again, then continue with after={restartFrom}"
         }
         Reason::EventPositionUnknown => {
             "this is not a position of this feed: it is after the newest event, or it is of another database; read all users and groups of the account again, then continue with after={restartFrom}"

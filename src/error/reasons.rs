@@ -169,12 +169,12 @@ reasons! {
     SearchTextLength "search_text_length" Invalid ["text"] ("max");
     StatusFilterInvalid "status_filter_invalid" Invalid ["status"] ();
     EventPositionInvalid "event_position_invalid" Invalid ["after"] ();
-    FilterNotCombinable "filter_not_combinable" Invalid ["changedSince"] ();
     PositionInvalid "position_invalid" Invalid ["since"] ();
     EventKindUnknown "event_kind_unknown" Invalid ["kind"] ("kinds");
     EventNotFound "event_not_found" NotFound ();
     EventsExpired "events_expired" Gone ["after"] ("restartFrom");
     EventPositionUnknown "event_position_unknown" Gone ["after"] ("restartFrom");
+    AccountReplaced "account_replaced" Gone ["after"] ("restartFrom");
     IdempotencyKeyInvalid "idempotency_key_invalid" Invalid ["Idempotency-Key"] ();
     IdempotencyKeyReused "idempotency_key_reused" Unprocessable ["Idempotency-Key"] ();
     IdempotencyInProgress "idempotency_in_progress" Conflict ["Idempotency-Key"] ();

@@ -201,6 +201,28 @@ pub fn find_published(
     find_published_or_image(at, account, resource_type, id).map(|(found, _)| found)
 }
 
+/// Returns the published user or group with this id if it matches the filter.
+fn find_matching(
+    at: &Snapshot<'_>,
+    resource_type: &str,
+    id: &str,
+    filter: &DirectoryFilter,
+) -> Result<Option<DirectoryResource>> {
+    let found = match find_published(at, None, resource_type, id) {
+        Ok(found) => found,
+        Err(error) if error.reason() == Reason::ResourceNotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if *filter == DirectoryFilter::default() {
+        return Ok(Some(found));
+    }
+    let filter = DirectoryFilter { id: Some(id.to_owned()), ..filter.clone() };
+    let query = DirectoryQuery { resource_type, filter: &filter, cursor: None, limit: 1 };
+    let (mut matching, _) =
+        list_in_source(at, &found.source, &query.in_source(&found.source, choose_view(&found.source), None))?;
+    Ok(matching.pop())
+}
+
 /// Returns the resource, and whether it is deleted and only its published image is stored.
 fn find_published_or_image(
     at: &Snapshot<'_>,

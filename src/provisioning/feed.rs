@@ -4,8 +4,10 @@ mod position;
 
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
+use crate::model::account::AccountFilter;
 use crate::model::event::Event;
 use crate::provisioning::lists::ANSWER_MAX_BYTES;
+use crate::store::tables::accounts;
 use crate::store::tables::events::{self, EventsLimit};
 pub use crate::store::tables::events::{EventsQuery, find_newest_time as find_newest_event_time};
 use crate::store::tables::feed_gap::{self, FeedId};
@@ -44,9 +46,9 @@ pub enum FeedPage {
     },
     /// The requested position cannot be continued.
     Refused {
-        /// `EventsExpired` or `EventPositionUnknown`.
+        /// `EventsExpired`, `EventPositionUnknown` or `AccountReplaced`.
         reason: Reason,
-        /// Position of the oldest stored event.
+        /// Position to continue with after the lists were read again.
         restart_from: FeedPosition,
     },
 }
@@ -71,8 +73,24 @@ impl FeedState {
         FeedPosition { feed: Some(self.id), seq }
     }
 
-    /// Returns why a position cannot be continued, or `None` if it can.
-    fn find_refusal(&self, at: &Snapshot<'_>, position: FeedPosition) -> Result<Option<Reason>> {
+    /// Returns why a position cannot be continued with this query, and where to restart, or `None` if it can be continued.
+    fn find_refusal(
+        &self,
+        at: &Snapshot<'_>,
+        query: &EventsQuery,
+        position: FeedPosition,
+    ) -> Result<Option<(Reason, FeedPosition)>> {
+        if let Some(reason) = self.find_loss(at, position)? {
+            return Ok(Some((reason, self.position(self.removed))));
+        }
+        // The events of the earlier account with the same id are not in the selection, so its deletions would be missing.
+        let account = query.account.as_ref().and_then(AccountFilter::key);
+        let created = account.map_or(Ok(0), |key| accounts::find_created_seq(at, key))?;
+        Ok((position.seq < created).then(|| (Reason::AccountReplaced, self.position(self.end))))
+    }
+
+    /// Returns why events after a position are not stored, or `None` if all are.
+    fn find_loss(&self, at: &Snapshot<'_>, position: FeedPosition) -> Result<Option<Reason>> {
         let FeedPosition { feed, seq } = position;
         if let Some(other) = feed.filter(|feed| *feed != self.id) {
             match feed_gap::find_end_of_earlier_id(at, other)? {
@@ -91,8 +109,8 @@ impl FeedState {
 }
 
 /// Whether a consumer can continue at this position.
-pub fn is_valid_position(at: &Snapshot<'_>, position: FeedPosition) -> Result<bool> {
-    Ok(FeedState::load(at)?.find_refusal(at, position)?.is_none())
+pub fn is_valid_position(at: &Snapshot<'_>, query: &EventsQuery, position: FeedPosition) -> Result<bool> {
+    Ok(FeedState::load(at)?.find_refusal(at, query, position)?.is_none())
 }
 
 /// Returns at most `limit` published events from a position on. A page with large events ends early.
@@ -101,8 +119,8 @@ pub fn read_page(at: &Snapshot<'_>, query: &EventsQuery, from: FeedStart, limit:
     let after = match from {
         FeedStart::Oldest => feed.removed,
         FeedStart::End => feed.end,
-        FeedStart::After(position) => match feed.find_refusal(at, position)? {
-            Some(reason) => return Ok(FeedPage::Refused { reason, restart_from: feed.position(feed.removed) }),
+        FeedStart::After(position) => match feed.find_refusal(at, query, position)? {
+            Some((reason, restart_from)) => return Ok(FeedPage::Refused { reason, restart_from }),
             None => position.seq,
         },
     };
@@ -138,7 +156,6 @@ pub fn remove_expired_events(tx: &Tx<'_>) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::account::AccountFilter;
     use crate::model::event::{EventAction, EventKind};
     use crate::store::Store;
     use crate::store::tables::events::NewEvent;

@@ -12,6 +12,11 @@ pub fn find_scope(at: &Snapshot<'_>, id: &str) -> Result<AccountScope> {
     Ok(AccountScope::Account(rows::find_account_ref(at, id)?.unwrap_or_else(|| AccountRef::unresolved(id))))
 }
 
+/// Returns the scope of the newest account with this id, also after it was deleted.
+pub fn find_newest_scope(at: &Snapshot<'_>, id: &str) -> Result<AccountScope> {
+    Ok(AccountScope::Account(rows::find_newest_account_ref(at, id)?.unwrap_or_else(|| AccountRef::unresolved(id))))
+}
+
 /// Returns the filter with the key of its account. An id selects the newest account with it. The account of a call that
 /// started without one becomes the account that has the id now. Without such an account the filter selects nothing.
 pub fn resolve_filter(at: &Snapshot<'_>, filter: AccountFilter) -> Result<AccountFilter> {

@@ -1,5 +1,7 @@
 //! Pauses and catch-up from the view of a feed consumer: fixed scenarios and property tests.
 
+mod change_lists;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -22,6 +24,7 @@ use crate::store::Store;
 use crate::store::tables::directory::DirectoryFilter;
 use crate::store::tables::events as rows;
 use crate::store::tables::events::{EventsLimit, EventsQuery};
+use crate::store::tables::membership_events;
 
 const UNLIMITED: EventsLimit = EventsLimit { count: 100_000, bytes: usize::MAX };
 
@@ -132,7 +135,9 @@ impl Fixture {
     }
 
     fn user(&self, name: &str) -> String {
-        self.create(&USER_TYPE, &json!({"schemas": [USER_TYPE.schema.id], "userName": name, "active": true})).unwrap()
+        let emails = json!([{"value": format!("{name}@example.com")}]);
+        let body = json!({"schemas": [USER_TYPE.schema.id], "userName": name, "active": true, "emails": emails});
+        self.create(&USER_TYPE, &body).unwrap()
     }
 
     fn group(&self, name: &str, members: &[&str]) -> String {
@@ -476,6 +481,8 @@ proptest! {
         prop_assert_eq!(&fixture.consumer.users, &BTreeMap::new());
         prop_assert_eq!(&fixture.consumer.groups, &BTreeMap::new());
         prop_assert!(fixture.consumer.members.is_empty(), "{:?}", fixture.consumer.members);
+        prop_assert_eq!(fixture.store.read_inline(held_changes::count_emails).unwrap(), 0);
+        prop_assert_eq!(fixture.store.read_inline(membership_events::count_memberships).unwrap(), 0);
         let events = fixture.store.read_inline(|at| rows::list_events_after(at, 0, 100_000)).unwrap();
         for event in events.iter().filter(|event| event.resource_id.is_some()) {
             let content = EventContent::from_payload(event.payload.clone());

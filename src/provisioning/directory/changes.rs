@@ -1,17 +1,17 @@
-//! Users and groups that changed after a position of the event feed.
-
-use std::collections::HashSet;
+//! Users, groups and memberships that changed after a position of the event feed, in the order of their last change. The
+//! events are scanned; what a later event changes again is left to that event, so each is listed once.
 
 use serde::Deserialize;
 
 use crate::error::{Error, Reason, Result};
-use crate::model::account::AccountRef;
 use crate::model::event::{Event, EventContent};
-use crate::provisioning::directory::{self, DirectoryResource};
+use crate::provisioning::directory::memberships::DirectoryMembership;
+use crate::provisioning::directory::{self, DirectoryFilter, DirectoryResource};
 use crate::provisioning::feed::{self, EventsQuery, FeedPage, FeedPosition, FeedStart};
 use crate::provisioning::lists::ANSWER_MAX_BYTES;
 use crate::store::Snapshot;
 use crate::store::tables::events;
+use crate::store::tables::membership_events;
 
 /// Kinds of events that move a user: its own, and those of its memberships.
 const USER_KINDS: [&str; 6] = [
@@ -24,94 +24,150 @@ const USER_KINDS: [&str; 6] = [
 ];
 /// Kinds of events that move a group.
 const GROUP_KINDS: [&str; 4] = ["group.created", "group.updated", "group.member_added", "group.member_removed"];
+/// Kinds of events that move a membership. One that ended is not in the list.
+const MEMBERSHIP_KINDS: [&str; 1] = ["group.member_added"];
+/// Events that one page reads.
+const EVENTS_PER_PAGE: u32 = 1_000;
+/// Resources and memberships of events that one page examines. A page ends early with a cursor: one event can be about 1,000
+/// members, all of which later events change again.
+const EXAMINED_MAX: usize = 10_000;
 
 /// Position after which a page starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangesCursor {
     /// Position in the feed.
     pub position: FeedPosition,
-    /// Resources of the next event that are already listed: an event can be about 1,000 members.
+    /// Resources of the next event that are already examined: an event can be about 1,000 members.
     pub skipped: usize,
 }
 
 /// A page.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ChangesPage {
-    /// Resources in their published state, in the order of their last change.
+pub enum ChangesPage<T> {
+    /// Items in their published state, in the order of their last change.
     Found {
-        /// The resources.
-        items: Vec<DirectoryResource>,
+        /// The items.
+        items: Vec<T>,
         /// Cursor of the next page. `None` on the last page.
         next: Option<ChangesCursor>,
+        /// Everything that changed up to this position is on this page or an earlier one.
+        position: FeedPosition,
     },
     /// The position cannot be continued.
     Refused {
         /// Why.
         reason: Reason,
-        /// Position of the oldest stored event.
+        /// Position to continue with after the lists were read again.
         restart_from: FeedPosition,
     },
 }
 
-/// Selects changed resources.
+/// Selects changes.
 #[derive(Debug, Clone)]
 pub struct ChangesQuery {
-    /// Name of the resource type: `User` or `Group`.
-    pub resource_type: &'static str,
     /// Accounts and configurations.
     pub events: EventsQuery,
-    /// Account of the caller.
-    pub account: Option<AccountRef>,
     /// Position after which the page starts.
     pub cursor: ChangesCursor,
-    /// Most resources of the page.
-    pub limit: u32,
+    /// Most items of the page.
+    pub limit: usize,
 }
 
-/// Returns resources that changed after a position. A resource appears once, after its last change; only a user whose
-/// memberships changed several times can appear more than once.
+/// Returns the users or groups that changed after a position and match the filter. A resource that changes while the pages are
+/// read moves to a later page.
 ///
 /// # Errors
 /// Errors of the store.
-pub fn list_changed(at: &Snapshot<'_>, query: &ChangesQuery) -> Result<ChangesPage> {
-    let is_user = query.resource_type == "User";
+pub fn list_changed_resources(
+    at: &Snapshot<'_>,
+    resource_type: &'static str,
+    filter: &DirectoryFilter,
+    query: &ChangesQuery,
+) -> Result<ChangesPage<DirectoryResource>> {
+    let is_user = resource_type == "User";
     let kinds = if is_user { USER_KINDS.to_vec() } else { GROUP_KINDS.to_vec() };
+    let list_moved = |event: Event| list_moved_resources(event, is_user);
+    scan_changes(at, query, kinds, list_moved, |seq, id| {
+        let changes_later =
+            events::has_later_event(at, &id, seq)? || (is_user && membership_events::has_later_event(at, &id, seq)?);
+        let found = if changes_later { None } else { directory::find_matching(at, resource_type, &id, filter)? };
+        Ok(found.map(|found| (found.stored.body.len(), found)))
+    })
+}
+
+/// Returns the memberships of the group and the member, if given, that began after a position and did not end. The end of a
+/// membership is a change of its group and its user.
+///
+/// # Errors
+/// Errors of the store.
+pub fn list_changed_memberships(
+    at: &Snapshot<'_>,
+    group: Option<&str>,
+    member: Option<&str>,
+    query: &ChangesQuery,
+) -> Result<ChangesPage<DirectoryMembership>> {
+    let list_moved = |event: Event| {
+        let group_id = event.resource_id.clone().unwrap_or_default();
+        let configuration_id = event.configuration_id.clone().unwrap_or_default();
+        let is_selected = group.is_none_or(|group| group == group_id)
+            && directory::find_matching(at, "Group", &group_id, &DirectoryFilter::default())?.is_some();
+        let members = if is_selected { read_members(event)? } else { Vec::new() };
+        let describe = |MovedMember { value, resource_type }| DirectoryMembership {
+            group_id: group_id.clone(),
+            configuration_id: configuration_id.clone(),
+            member_id: value,
+            member_type: resource_type,
+        };
+        Ok(members.into_iter().map(describe).collect())
+    };
+    scan_changes(at, query, MEMBERSHIP_KINDS.to_vec(), list_moved, |seq, found: DirectoryMembership| {
+        let is_selected = member.is_none_or(|member| member == found.member_id)
+            && membership_events::is_newest_event(at, &found.member_id, &found.group_id, seq)?;
+        Ok(is_selected.then(|| (found.group_id.len() + found.member_id.len(), found)))
+    })
+}
+
+/// Reads a page of events, and collects what `find` returns for the resources that `list_moved` finds in them, with their
+/// length in bytes.
+fn scan_changes<M, T>(
+    at: &Snapshot<'_>,
+    query: &ChangesQuery,
+    kinds: Vec<&'static str>,
+    list_moved: impl Fn(Event) -> Result<Vec<M>>,
+    mut find: impl FnMut(i64, M) -> Result<Option<(usize, T)>>,
+) -> Result<ChangesPage<T>> {
     let selected = EventsQuery { kinds: Some(kinds), ..query.events.clone() };
     let start = FeedStart::After(query.cursor.position);
-    let (events, next_after, has_more) = match feed::read_page(at, &selected, start, query.limit)? {
+    let (events, next_after, has_more) = match feed::read_page(at, &selected, start, EVENTS_PER_PAGE)? {
         FeedPage::Found { events, next_after, has_more } => (events, next_after, has_more),
         FeedPage::Refused { reason, restart_from } => return Ok(ChangesPage::Refused { reason, restart_from }),
     };
-    let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-    let (mut items, mut bytes, mut listed) = (Vec::new(), 0, HashSet::new());
-    let (mut position, mut skipped) = (query.cursor.position, query.cursor.skipped);
+    let (mut items, mut bytes, mut examined) = (Vec::new(), 0, 0);
+    // A number of an earlier version gets the id of the feed with the first event.
+    let ChangesCursor { mut position, mut skipped } = query.cursor;
     for event in events {
         let seq = event.seq;
-        for (number, id) in list_moved_resources(event, is_user)?.into_iter().enumerate().skip(skipped) {
-            if items.len() >= limit || bytes > ANSWER_MAX_BYTES {
-                return Ok(ChangesPage::Found { items, next: Some(ChangesCursor { position, skipped: number }) });
+        for (number, moved) in list_moved(event)?.into_iter().enumerate().skip(skipped) {
+            if items.len() >= query.limit || bytes > ANSWER_MAX_BYTES || examined >= EXAMINED_MAX {
+                return Ok(ChangesPage::Found {
+                    items,
+                    next: Some(ChangesCursor { position, skipped: number }),
+                    position,
+                });
             }
-            // A later change lists it later, and a later deletion not at all.
-            if listed.contains(&id) || events::has_later_event(at, &id, seq)? {
-                continue;
-            }
-            match directory::find_published(at, query.account.as_ref(), query.resource_type, &id) {
-                Ok(found) => {
-                    bytes += found.stored.body.len();
-                    items.push(found);
-                    listed.insert(id);
-                }
-                Err(error) if error.reason() == Reason::ResourceNotFound => {}
-                Err(error) => return Err(error),
+            examined += 1;
+            if let Some((length, found)) = find(seq, moved)? {
+                bytes += length;
+                items.push(found);
             }
         }
         (position, skipped) = (next_after.at_event(seq), 0);
     }
     let next = has_more.then_some(ChangesCursor { position: next_after, skipped: 0 });
-    Ok(ChangesPage::Found { items, next })
+    Ok(ChangesPage::Found { items, next, position: next_after })
 }
 
-/// The members in the data of an event.
+/// The members in the data of an event. A redacted event has none.
 #[derive(Deserialize)]
 struct MovedMembers {
     #[serde(default)]
@@ -130,9 +186,13 @@ fn list_moved_resources(event: Event, is_user: bool) -> Result<Vec<String>> {
     if !is_user || event.kind.starts_with("user.") {
         return Ok(event.resource_id.into_iter().collect());
     }
+    let users = read_members(event)?.into_iter().filter(|member| member.resource_type == "User");
+    Ok(users.map(|member| member.value).collect())
+}
+
+fn read_members(event: Event) -> Result<Vec<MovedMember>> {
     let seq = event.seq;
     let data: MovedMembers = serde_json::from_str(&EventContent::from_payload(event.payload).data)
         .map_err(|problem| Error::undecodable(format_args!("event {seq}"), problem))?;
-    let users = data.members.into_iter().filter(|member| member.resource_type == "User");
-    Ok(users.map(|member| member.value).collect())
+    Ok(data.members)
 }

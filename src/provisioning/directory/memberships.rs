@@ -19,8 +19,10 @@ pub struct DirectoryMembership {
     pub group_id: String,
     /// Id of the configuration of both.
     pub configuration_id: String,
-    /// The member.
-    pub member: DirectoryMember,
+    /// Id of the member.
+    pub member_id: String,
+    /// Resource type name of the member.
+    pub member_type: String,
 }
 
 /// Position after which a page starts.
@@ -155,10 +157,11 @@ impl PageBuilder<'_> {
             if room == 0 {
                 return Ok(Some(MembershipCursor { groups: self.groups.clone(), member: position }));
             }
-            let describe = |member| DirectoryMembership {
+            let describe = |member: DirectoryMember| DirectoryMembership {
                 group_id: group.stored.id.clone(),
                 configuration_id: group.source.id.clone(),
-                member,
+                member_id: member.id,
+                member_type: member.resource_type,
             };
             if let Some(member) = &self.member {
                 self.items.push(describe(member.clone()));

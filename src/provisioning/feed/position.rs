@@ -10,8 +10,6 @@ use crate::store::tables::feed_gap::{FEED_ID_BYTES, FeedId};
 
 /// First byte of an encoded position.
 const ENCODING_VERSION: u8 = 1;
-/// Most digits of a position of earlier versions, which was a number.
-const DIGITS_MAX: usize = 18;
 
 /// A position: after the event with this number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,16 +22,15 @@ pub struct FeedPosition {
 impl FeedPosition {
     /// Parses a position. Returns `None` if no version has issued such a text.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            let is_short = (1..=DIGITS_MAX).contains(&text.len());
-            return text.parse().ok().filter(|_| is_short).map(|seq| Self { feed: None, seq });
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            // A number that does not fit was never issued: it is after the end of any feed.
+            return Some(Self { feed: None, seq: text.parse().unwrap_or(i64::MAX) });
         }
         let bytes: [u8; 1 + FEED_ID_BYTES + 8] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
         let [ENCODING_VERSION, rest @ ..] = bytes else { return None };
         let (mut feed, mut seq) = ([0; FEED_ID_BYTES], [0; 8]);
         feed.copy_from_slice(&rest[..FEED_ID_BYTES]);
         seq.copy_from_slice(&rest[FEED_ID_BYTES..]);
-        // A larger number was never issued: it is after the end of any feed.
         let seq = i64::try_from(u64::from_be_bytes(seq)).unwrap_or(i64::MAX);
         Some(Self { feed: Some(feed), seq })
     }
@@ -81,7 +78,10 @@ mod tests {
     fn a_text_that_was_never_issued_is_refused() {
         let issued = FeedPosition { feed: Some([7; FEED_ID_BYTES]), seq: 9 }.to_string();
         let other_version = URL_SAFE_NO_PAD.encode([2; 17]);
-        let refused = ["", "-1", "+1", "x", "9999999999999999999", &issued[1..], &format!("{issued}A"), &other_version];
+        for large in ["9223372036854775807", "9999999999999999999", &"9".repeat(40)] {
+            assert_eq!(FeedPosition::parse(large), Some(FeedPosition { feed: None, seq: i64::MAX }), "{large}");
+        }
+        let refused = ["", "-1", "+1", "x", "1x", &issued[1..], &format!("{issued}A"), &other_version];
         for text in refused {
             assert_eq!(FeedPosition::parse(text), None, "{text}");
         }

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
+use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, HeaderName};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
@@ -95,7 +96,11 @@ pub(super) fn require_self_service(store: &Store) -> Result<(), ApiError> {
     Err(Reason::SelfServiceOff.into())
 }
 
-/// Returns the account scope of the call. The header of a user can only select one of the user's own accounts.
+/// Returns the account scope of the call. The header of a user can only select one of the user's own accounts. What the
+/// operator reads can be of a deleted account, like with the filter `account`.
+///
+/// # Errors
+/// 400 for an empty header, which could otherwise select all accounts by mistake. 403 for an account of others.
 pub(super) fn resolve_account_scope(
     request: &HttpRequest,
     store: &Store,
@@ -103,9 +108,12 @@ pub(super) fn resolve_account_scope(
 ) -> Result<AccountScope, ApiError> {
     let requested = match request.headers().get(&TENANT_HEADER) {
         None => None,
-        Some(value) => Some(std::str::from_utf8(value.as_bytes()).map_err(|_| Reason::AccountHeaderInvalid)?),
+        Some(value) => match std::str::from_utf8(value.as_bytes()) {
+            Ok(id) if !id.is_empty() => Some(id),
+            _ => return Err(Reason::AccountHeaderInvalid.into()),
+        },
     };
-    let account = match (accounts, requested.filter(|id| !id.is_empty())) {
+    let account = match (accounts, requested) {
         (None, None) => return Ok(AccountScope::AllAccounts),
         (None, Some(id)) => AccountRef::unresolved(id),
         (Some(own), None) => own.first().cloned().ok_or(Reason::CredentialRequired)?,
@@ -113,6 +121,10 @@ pub(super) fn resolve_account_scope(
     };
     if account.key != AccountRef::NO_KEY {
         return Ok(AccountScope::Account(account));
+    }
+    let is_reading = matches!(*request.method(), Method::GET | Method::HEAD);
+    if accounts.is_none() && is_reading {
+        return Ok(store.read_inline(|at| account_scope::find_newest_scope(at, &account.id))?);
     }
     Ok(store.read_inline(|at| account_scope::find_scope(at, &account.id))?)
 }

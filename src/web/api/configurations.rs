@@ -160,7 +160,7 @@ pub(super) struct CreatedConfiguration {
     post,
     path = "/directory/resources/v1/configurations/scim2",
     tag = "Configurations",
-    params(("frontegg-tenant-id" = Option<String>, Header,
+    params(("frontegg-tenant-id" = Option<String>, Header, min_length = 1,
         description = "The account. Required with the operator's credentials; other callers can only select one of their own accounts")),
     request_body = CreateConfigurationBody,
     responses((status = 201, description = "The configuration, with its token", body = CreatedConfiguration), WriteErrors)

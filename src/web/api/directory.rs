@@ -1,8 +1,11 @@
 //! Users, groups and members: the published state of an account, and the current state of a configuration.
 
+use actix_web::HttpResponse;
+
 use super::caller::{AllowedCaller, Directory};
-use super::cursor::{self, CursorPage, PageQuery};
+use super::cursor::{self, CursorPage, PageQuery, PositionedPage};
 use crate::error::{Error, Reason, Result};
+use crate::management::accounts::account_scope;
 use crate::model::audit_context::AccountScope;
 use crate::provisioning::directory::changes::{self, ChangesCursor, ChangesPage, ChangesQuery};
 use crate::provisioning::directory::{self, DirectoryFilter, DirectoryQuery, DirectoryResource, DirectoryScope};
@@ -13,7 +16,9 @@ use crate::web::api::resource_responses::{
     ChangedSinceQuery, GroupResponse, ListGroupsQuery, ListUsersQuery, MemberResponse, ResourceSelectionQuery,
     UserResponse, build_page, parse_page_query,
 };
-use crate::web::api::response::{ApiErrorBody, ApiResult, ReadErrors, render_json, rendered_response};
+use crate::web::api::response::{
+    ApiError, ApiErrorBody, ApiResult, ReadErrors, json_response, render_json, rendered_response,
+};
 
 /// Returns a page of the published users or groups.
 async fn list_published<T>(
@@ -31,6 +36,9 @@ where
         None => render_page::<DirectoryResource, T>(directory::DirectoryPage { items: Vec::new(), next: None })?,
         Some(selection) => {
             let read = move |at: &Snapshot<'_>| {
+                let account =
+                    selection.account.map(|account| account_scope::resolve_filter(at, account)).transpose()?;
+                let selection = DirectoryScope { account, ..selection };
                 let query = DirectoryQuery { resource_type, filter: &filter, cursor: position.as_ref(), limit };
                 render_page::<DirectoryResource, T>(directory::list_published(at, &selection, &query)?)
             };
@@ -45,36 +53,72 @@ async fn list_changed<T>(
     scope: &AccountScope,
     call: &ApiRequest,
     resource_type: &'static str,
-    changed_since: &str,
+    (filter, since): (DirectoryFilter, &str),
 ) -> ApiResult
 where
     T: TryFrom<DirectoryResource, Error = Error> + serde::Serialize,
 {
+    let Some(query) = build_changes_query(scope, call, since)? else { return Ok(respond_without_items()) };
+    let read = move |at: &Snapshot<'_>| {
+        let query = resolve_changes_query(at, query)?;
+        render_changes(changes::list_changed_resources(at, resource_type, &filter, &query)?, T::try_from)
+    };
+    Ok(rendered_response(call.read(read).await?))
+}
+
+/// Returns the query of a list of changes, or `None` if the requested account is not in the account scope of the call.
+///
+/// # Errors
+/// 400 if the position, the cursor or the limit is not valid.
+pub(super) fn build_changes_query(
+    scope: &AccountScope,
+    call: &ApiRequest,
+    since: &str,
+) -> std::result::Result<Option<ChangesQuery>, ApiError> {
     let page = call.query::<PageQuery>()?;
-    let parse = |text: &str| FeedPosition::parse(text);
-    let since = parse(changed_since).ok_or_else(|| Reason::PositionInvalid.on_field("changedSince"))?;
+    let limit = usize::try_from(page.limit()?).unwrap_or(usize::MAX);
+    let since = FeedPosition::parse(since).ok_or_else(|| Reason::PositionInvalid.on_field("changedSince"))?;
     let cursor = match page.position::<(String, usize)>()? {
-        Some((text, skipped)) => ChangesCursor { position: parse(&text).ok_or(Reason::CursorNotIssued)?, skipped },
+        Some((text, skipped)) => {
+            ChangesCursor { position: FeedPosition::parse(&text).ok_or(Reason::CursorNotIssued)?, skipped }
+        }
         None => ChangesCursor { position: since, skipped: 0 },
     };
     let selection = call.query::<ResourceSelectionQuery>()?.into_selection(scope);
-    let Some(DirectoryScope { account: filter, configuration }) = selection else {
-        return Ok(rendered_response(render_page::<DirectoryResource, T>(directory::DirectoryPage {
-            items: Vec::new(),
-            next: None,
-        })?));
+    let describe = |DirectoryScope { account, configuration }| ChangesQuery {
+        events: EventsQuery { account, configuration, ..EventsQuery::default() },
+        cursor,
+        limit,
     };
-    let events = EventsQuery { account: filter, configuration, ..EventsQuery::default() };
-    let query = ChangesQuery { resource_type, events, account: scope.account().cloned(), cursor, limit: page.limit()? };
-    let read = move |at: &Snapshot<'_>| match changes::list_changed(at, &query)? {
-        ChangesPage::Found { items, next } => {
-            let next_cursor = next.and_then(|next| cursor::encode_cursor(&(next.position.to_string(), next.skipped)));
-            let items = items.into_iter().map(T::try_from).collect::<Result<Vec<T>>>()?;
-            render_json(&CursorPage { items, next_cursor })
-        }
+    Ok(selection.map(describe))
+}
+
+/// Returns the query with the key of its account.
+pub(super) fn resolve_changes_query(at: &Snapshot<'_>, mut query: ChangesQuery) -> Result<ChangesQuery> {
+    if let Some(account) = query.events.account.take() {
+        query.events.account = Some(account_scope::resolve_filter(at, account)?);
+    }
+    Ok(query)
+}
+
+/// Renders a page of changes, off the event loop.
+pub(super) fn render_changes<R, T: serde::Serialize>(
+    page: ChangesPage<R>,
+    convert: impl Fn(R) -> Result<T>,
+) -> Result<Vec<u8>> {
+    match page {
+        ChangesPage::Found { items, next, position } => render_json(&PositionedPage {
+            items: items.into_iter().map(convert).collect::<Result<Vec<T>>>()?,
+            next_cursor: next.and_then(|next| cursor::encode_cursor(&(next.position.to_string(), next.skipped))),
+            position: Some(position.to_string()),
+        }),
         ChangesPage::Refused { reason, restart_from } => Err(reason.with("restartFrom", restart_from)),
-    };
-    Ok(rendered_response(call.read(read).await?))
+    }
+}
+
+/// The response for an account that is not in the account scope of the call.
+pub(super) fn respond_without_items() -> HttpResponse {
+    json_response(&CursorPage::<()> { items: Vec::new(), next_cursor: None })
 }
 
 /// Returns a page of the current users or groups of the configuration in the path.
@@ -94,11 +138,6 @@ where
         render_page::<DirectoryResource, T>(directory::list_current(at, &selection, &query)?)
     };
     Ok(rendered_response(call.read(read).await?))
-}
-
-/// Checks that a list with `changedSince` has no other filter.
-fn check_no_filter(filter: &DirectoryFilter) -> Result<()> {
-    if *filter == DirectoryFilter::default() { Ok(()) } else { Err(Reason::FilterNotCombinable.into()) }
 }
 
 /// Renders a page, off the event loop.
@@ -136,7 +175,7 @@ where
     tag = "Directory",
     params(PageQuery, ResourceSelectionQuery, ListUsersQuery, ChangedSinceQuery),
     responses(
-        (status = 200, description = "Users", body = CursorPage<UserResponse>),
+        (status = 200, description = "Users", body = PositionedPage<UserResponse>),
         (status = 410, description = "`changedSince` or `cursor` cannot be continued, as in the list of events.", body = ApiErrorBody),
         ReadErrors
     )
@@ -144,8 +183,7 @@ where
 pub(super) async fn list_users(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let filter = call.query::<ListUsersQuery>()?.into_filter()?;
     if let Some(since) = call.query::<ChangedSinceQuery>()?.changed_since {
-        check_no_filter(&filter)?;
-        return list_changed::<UserResponse>(&allowed.context.scope, &call, "User", &since).await;
+        return list_changed::<UserResponse>(&allowed.context.scope, &call, "User", (filter, &since)).await;
     }
     list_published::<UserResponse>(&allowed.context.scope, &call, "User", filter).await
 }
@@ -192,7 +230,7 @@ pub(super) async fn list_user_groups(allowed: AllowedCaller<Directory>, call: Ap
     tag = "Directory",
     params(PageQuery, ResourceSelectionQuery, ListGroupsQuery, ChangedSinceQuery),
     responses(
-        (status = 200, description = "Groups", body = CursorPage<GroupResponse>),
+        (status = 200, description = "Groups", body = PositionedPage<GroupResponse>),
         (status = 410, description = "`changedSince` or `cursor` cannot be continued, as in the list of events.", body = ApiErrorBody),
         ReadErrors
     )
@@ -200,8 +238,7 @@ pub(super) async fn list_user_groups(allowed: AllowedCaller<Directory>, call: Ap
 pub(super) async fn list_groups(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let filter = call.query::<ListGroupsQuery>()?.into_filter()?;
     if let Some(since) = call.query::<ChangedSinceQuery>()?.changed_since {
-        check_no_filter(&filter)?;
-        return list_changed::<GroupResponse>(&allowed.context.scope, &call, "Group", &since).await;
+        return list_changed::<GroupResponse>(&allowed.context.scope, &call, "Group", (filter, &since)).await;
     }
     list_published::<GroupResponse>(&allowed.context.scope, &call, "Group", filter).await
 }

@@ -38,7 +38,7 @@ const POLL_DELAY: Duration = Duration::from_millis(50);
 pub(super) struct FeedQuery {
     /// `nextAfter` of the previous page. If absent, the feed begins with the oldest stored event. `latest` returns the
     /// current end of the feed. Numbers, the positions of earlier versions, are still accepted
-    #[param(pattern = "^([0-9]{1,18}|latest|A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048])$")]
+    #[param(pattern = "^([0-9]+|latest|A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048])$")]
     after: Option<String>,
     /// Maximum number of events on the page; default 100
     #[param(minimum = 1, maximum = 1000)]
@@ -186,7 +186,7 @@ pub(super) async fn list_events(allowed: AllowedCaller<Directory>, call: ApiRequ
         filter.account = Some(call.read_inline(|at| account_scope::resolve_filter(at, account))?);
     }
     if let Start::After(position) = start
-        && call.read_inline(|at| feed::is_valid_position(at, position))?
+        && call.read_inline(|at| feed::is_valid_position(at, &filter, position))?
     {
         call.state.usage.feeds.record(&filter, position.seq(), clock::current_millis());
     }

@@ -105,7 +105,7 @@ pub(super) struct UpdateServerSettingsBody {
     get,
     path = "/directory/resources/v1/settings",
     tag = "Server",
-    params(("frontegg-tenant-id" = Option<String>, Header, description = "The account; has no effect here")),
+    params(("frontegg-tenant-id" = Option<String>, Header, min_length = 1, description = "The account; has no effect here")),
     responses((status = 200, description = "The settings", body = ServerSettingsResponse), ReadErrors)
 )]
 pub(super) async fn get_server_settings(_allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {
@@ -120,7 +120,7 @@ pub(super) async fn get_server_settings(_allowed: AllowedCaller<OperatorOnly<Sys
     patch,
     path = "/directory/resources/v1/settings",
     tag = "Server",
-    params(("frontegg-tenant-id" = Option<String>, Header, description = "The account; has no effect here")),
+    params(("frontegg-tenant-id" = Option<String>, Header, min_length = 1, description = "The account; has no effect here")),
     request_body = UpdateServerSettingsBody,
     responses((status = 200, description = "The settings after the change", body = ServerSettingsResponse), WriteErrors)
 )]
@@ -143,7 +143,7 @@ pub(super) async fn update_server_settings(
     post,
     path = "/directory/resources/v1/settings/clock",
     tag = "Server",
-    params(("frontegg-tenant-id" = Option<String>, Header, description = "The account; has no effect here")),
+    params(("frontegg-tenant-id" = Option<String>, Header, min_length = 1, description = "The account; has no effect here")),
     responses((status = 200, description = "The settings after the change", body = ServerSettingsResponse), WriteErrors)
 )]
 pub(super) async fn accept_clock(allowed: AllowedCaller<OperatorOnly<System>>, call: ApiRequest) -> ApiResult {

@@ -6,15 +6,18 @@ use utoipa::openapi::schema::{Object, ObjectBuilder};
 use utoipa::{IntoParams, ToSchema};
 
 use super::caller::{AllowedCaller, Directory};
-use super::cursor::{self, CursorPage, PageQuery};
+use super::cursor::{self, CursorPage, PageQuery, PositionedPage};
+use super::directory::{build_changes_query, render_changes, resolve_changes_query, respond_without_items};
+use crate::management::accounts::account_scope;
+use crate::provisioning::directory::changes;
 use crate::provisioning::directory::memberships::{
     self, DirectoryMembership, MembershipCursor, MembershipPage, MembershipQuery,
 };
-use crate::provisioning::directory::{DirectoryCursor, DirectoryPosition};
+use crate::provisioning::directory::{DirectoryCursor, DirectoryPosition, DirectoryScope};
 use crate::store::Snapshot;
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::resource_responses::{ResourceCursor, ResourceSelectionQuery};
-use crate::web::api::response::{ApiResult, ReadErrors, json_response, render_json, rendered_response};
+use crate::web::api::response::{ApiErrorBody, ApiResult, ReadErrors, render_json, rendered_response};
 
 /// Filters for memberships; all of them must match
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -24,6 +27,17 @@ pub(super) struct ListMembershipsQuery {
     group: Option<String>,
     /// Id of the member, a user or a group
     user: Option<String>,
+}
+
+/// Memberships since a position
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+pub(super) struct MembershipChangesQuery {
+    /// A position of the event feed: only memberships that began after it, in this order. The end of a membership is a change
+    /// of its group and its user, which their lists report
+    #[param(pattern = "^([0-9]+|A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048])$")]
+    changed_since: Option<String>,
 }
 
 /// A membership of a group
@@ -44,8 +58,8 @@ fn build_member_type_schema() -> Object {
 
 impl From<DirectoryMembership> for MembershipResponse {
     fn from(membership: DirectoryMembership) -> Self {
-        let DirectoryMembership { group_id, configuration_id, member } = membership;
-        Self { group_id, member_id: member.id, member_type: member.resource_type, configuration_id }
+        let DirectoryMembership { group_id, configuration_id, member_id, member_type } = membership;
+        Self { group_id, member_id, member_type, configuration_id }
     }
 }
 
@@ -80,20 +94,34 @@ impl From<MembershipCursor> for StoredMembershipCursor {
     get,
     path = "/directory/resources/v1/memberships",
     tag = "Directory",
-    params(PageQuery, ResourceSelectionQuery, ListMembershipsQuery),
-    responses((status = 200, description = "Memberships", body = CursorPage<MembershipResponse>), ReadErrors)
+    params(PageQuery, ResourceSelectionQuery, ListMembershipsQuery, MembershipChangesQuery),
+    responses(
+        (status = 200, description = "Memberships", body = PositionedPage<MembershipResponse>),
+        (status = 410, description = "`changedSince` or `cursor` cannot be continued, as in the list of events.", body = ApiErrorBody),
+        ReadErrors
+    )
 )]
 pub(super) async fn list_memberships(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
+    let scope = &allowed.context.scope;
+    let ListMembershipsQuery { group, user } = call.query()?;
+    if let Some(since) = call.query::<MembershipChangesQuery>()?.changed_since {
+        let Some(query) = build_changes_query(scope, &call, &since)? else { return Ok(respond_without_items()) };
+        let read = move |at: &Snapshot<'_>| {
+            let query = resolve_changes_query(at, query)?;
+            let page = changes::list_changed_memberships(at, group.as_deref(), user.as_deref(), &query)?;
+            render_changes(page, |found| Ok(MembershipResponse::from(found)))
+        };
+        return Ok(rendered_response(call.read(read).await?));
+    }
     let page = call.query::<PageQuery>()?;
     let cursor = page.position::<StoredMembershipCursor>()?.map(MembershipCursor::from).unwrap_or_default();
     let limit = usize::try_from(page.limit()?).unwrap_or(usize::MAX);
-    let ListMembershipsQuery { group, user } = call.query()?;
-    let selection = call.query::<ResourceSelectionQuery>()?.into_selection(&allowed.context.scope);
-    let Some(selection) = selection else {
-        return Ok(json_response(&CursorPage::<MembershipResponse> { items: Vec::new(), next_cursor: None }));
-    };
+    let selection = call.query::<ResourceSelectionQuery>()?.into_selection(scope);
+    let Some(selection) = selection else { return Ok(respond_without_items()) };
     let query = MembershipQuery { group, member: user, cursor, limit };
     let read = move |at: &Snapshot<'_>| {
+        let account = selection.account.map(|account| account_scope::resolve_filter(at, account)).transpose()?;
+        let selection = DirectoryScope { account, ..selection };
         let MembershipPage { items, next } = memberships::list_memberships(at, &selection, &query)?;
         render_json(&CursorPage {
             items: items.into_iter().map(MembershipResponse::from).collect(),

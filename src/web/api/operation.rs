@@ -65,8 +65,9 @@ fn complete_parameters(parameters: &mut Vec<RefOr<Parameter>>, path: &str, has_a
         parameters.insert(at, documented.unwrap_or_else(added));
     }
     if has_account && find(parameters, ACCOUNT_HEADER).is_none() {
+        let text = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));
         let parameter = build_text_parameter(ACCOUNT_HEADER, ParameterIn::Header, "The account");
-        parameters.push(parameter.required(Required::False).build().into());
+        parameters.push(parameter.schema(Some(text)).required(Required::False).build().into());
     }
 }
 

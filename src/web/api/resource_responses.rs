@@ -106,10 +106,9 @@ impl ListGroupsQuery {
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
 pub(super) struct ChangedSinceQuery {
-    /// A position of the event feed: only resources that changed after it, ordered by their last change. A change of
-    /// memberships is a change of the group and of its users. Only `account`, `configuration` and `limit` can be combined
-    /// with it
-    #[param(pattern = "^([0-9]{1,18}|A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048])$")]
+    /// A position of the event feed: only resources that changed after it, each once, ordered by their last change. A change
+    /// of memberships is a change of the group and of its users
+    #[param(pattern = "^([0-9]+|A[Q-Za-f][A-Za-z0-9_-]{20}[AEIMQUYcgkosw048])$")]
     pub(super) changed_since: Option<String>,
 }
 

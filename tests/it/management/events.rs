@@ -244,7 +244,6 @@ fn an_invalid_query_parameter_is_refused_by_name() {
         ("after=x", "after"),
         ("after=", "after"),
         ("after=%2B1", "after"),
-        ("after=9999999999999999999", "after"),
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
         ("limit=x", "limit"),

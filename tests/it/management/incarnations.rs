@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::directory::{all, ids};
 use crate::app::App;
 use crate::caller::{CONFIGURATIONS, Caller};
 use crate::portal::browser::{Browser, own_app};
@@ -62,8 +63,13 @@ fn sees_only_the_new(caller: &Caller, old: &Incarnation, new: &Incarnation, curs
         let found = quota(caller, &quotas, name);
         assert_eq!((&found[0], &found[2]), (&json!(1), &json!(false)), "{name} of the earlier account: {found}");
     }
-    let after = caller.get(&format!("/directory/resources/v1/events?limit=1000&after={cursor}"));
-    assert!(!after.answered(200).json.to_string().contains(&old.configuration));
+    for list in ["events?after=", "deletions?since=", "users?changedSince=", "memberships?changedSince="] {
+        let refused = caller.get(&format!("/directory/resources/v1/{list}{cursor}")).problem(410);
+        assert_eq!(refused.text("errorCode"), "account_replaced", "{list}");
+        let next = refused.text("restartFrom");
+        let after = caller.get(&format!("/directory/resources/v1/{list}{next}")).answered(200);
+        assert!(!after.json.to_string().contains(&old.configuration), "{list}");
+    }
     for path in [
         format!("/directory/resources/v1/users/{}", old.user),
         format!("{CONFIGURATIONS}/{}", old.configuration),
@@ -145,6 +151,80 @@ fn a_later_account_with_the_same_id_sees_nothing_of_the_earlier_one() {
     assert_eq!(count(&operator, &other), 0);
     let own = operator.get(&format!("/directory/resources/v1/api-keys?accountId={ID}")).answered(200).json;
     assert_eq!(own["items"].as_array().unwrap().len(), 1);
+}
+
+/// The ids of the users that a consumer with this filter has: it reads the feed, and the lists after a 410.
+struct FilteredCopy {
+    caller: Caller,
+    filter: String,
+    after: String,
+    users: Vec<String>,
+}
+
+impl FilteredCopy {
+    fn load(caller: Caller, filter: &str, after: String) -> Self {
+        let items = all(&caller, "/directory/resources/v1/users", filter);
+        let users = ids(&items).into_iter().map(str::to_owned).collect();
+        Self { caller, filter: filter.to_owned(), after, users }
+    }
+
+    /// Reads the next page. Returns whether the lists were read again.
+    fn update(&mut self) -> bool {
+        let path = format!("/directory/resources/v1/events?limit=1000&after={}{}", self.after, self.filter);
+        let reply = self.caller.get(&path);
+        if reply.status == 410 {
+            *self = Self::load(self.caller.clone(), &self.filter, reply.text("restartFrom"));
+            return true;
+        }
+        let page = reply.answered(200).json;
+        for event in page["events"].as_array().unwrap() {
+            let id = event["resourceId"].as_str().unwrap_or_default().to_owned();
+            match event["kind"].as_str().unwrap() {
+                "user.created" => self.users.push(id),
+                "user.deleted" => self.users.retain(|known| *known != id),
+                _ => {}
+            }
+        }
+        page["nextAfter"].as_str().unwrap().clone_into(&mut self.after);
+        false
+    }
+}
+
+#[test]
+fn a_consumer_of_an_account_that_was_created_again_reads_the_lists_again() {
+    let (app, _folder) = own_app();
+    let operator = app.operator();
+    let client = operator.configuration(ID, "okta");
+    client.created("/Users", &user("ada"));
+    let end = operator.get("/directory/resources/v1/events?after=latest").answered(200).text("nextAfter");
+    let filter = format!("&account={ID}");
+    let copies = || {
+        [
+            FilteredCopy::load(operator.clone(), &filter, end.clone()),
+            FilteredCopy::load(operator.for_account(ID), "", end.clone()),
+            FilteredCopy::load(operator.clone(), "", end.clone()),
+        ]
+    };
+    let (late, mut prompt) = (copies(), copies());
+    operator.delete(&format!("{CONFIGURATIONS}/{}?purge=true", client.id)).answered(204);
+    operator.delete(&format!("{ACCOUNTS}/{ID}")).answered(204);
+    // The events of a deleted account are still in its feed, and in that of the operator's header.
+    for copy in &mut prompt {
+        assert_eq!(copy.users.len(), 1);
+        assert!(!copy.update());
+        assert_eq!(copy.users, [] as [&str; 0]);
+    }
+    let client = operator.configuration(ID, "okta");
+    let bob = client.created("/Users", &user("bob"));
+    for (number, mut copy) in late.into_iter().chain(prompt).enumerate() {
+        let was_loaded = copy.update();
+        assert_eq!(was_loaded, number % 3 != 2, "without a filter, nothing is hidden");
+        assert!(!copy.update(), "{number}: it continues after the lists were read");
+        assert_eq!(copy.users, [bob.as_str()], "{number}");
+    }
+    // The filter selects the new account only, in the lists too.
+    let deletions = |query: &str| all(&operator, "/directory/resources/v1/deletions", query).len();
+    assert_eq!((deletions(&filter), deletions("")), (0, 1));
 }
 
 #[test]

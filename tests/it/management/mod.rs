@@ -6,6 +6,7 @@ mod api_keys;
 mod audit;
 mod authority;
 mod browsers;
+mod change_lists;
 mod configurations;
 mod directory;
 mod event_contract;

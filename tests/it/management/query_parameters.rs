@@ -62,3 +62,19 @@ fn an_unknown_query_parameter_of_a_caller_without_credentials_is_not_examined() 
     let client = app.configuration("other");
     client.get("/Users?acount=acme").answered(200);
 }
+
+#[test]
+fn an_empty_account_header_is_refused_instead_of_selecting_all_accounts() {
+    let app = App::shared();
+    let callers = [app.operator(), app.account_key("empty-header", &[])];
+    for (method, path, _) in operations(app).into_iter().filter(|(method, ..)| method == "GET") {
+        for caller in &callers {
+            let reply = caller.for_account("").request(&method, &path).send();
+            if reply.status != 403 {
+                assert_eq!((reply.status, &reply.json["errorCode"]), (400, &"account_header_invalid".into()), "{path}");
+            }
+        }
+    }
+    let body = serde_json::json!({"source": "okta"});
+    assert_eq!(callers[0].for_account("").post(CONFIGURATIONS, &body).status, 400);
+}

@@ -57,6 +57,8 @@ struct Scene {
     operator: Caller,
     providers: Vec<Provider>,
     copy: Copy,
+    /// A second copy, which is made from the lists of changes.
+    reconciled: Copy,
     random: Random,
 }
 
@@ -64,8 +66,9 @@ impl Scene {
     fn start(data: &Path, seed: u64) -> Self {
         let app = App::start(data);
         let operator = app.operator();
+        let (copy, reconciled) = (Copy::default(), Copy::default());
         let mut scene =
-            Self { app: Some(app), operator, providers: Vec::new(), copy: Copy::default(), random: Random(seed) };
+            Self { app: Some(app), operator, providers: Vec::new(), copy, reconciled, random: Random(seed) };
         for _ in 0..2 {
             let provider = scene.new_provider();
             scene.providers.push(provider);
@@ -147,20 +150,26 @@ impl Scene {
         }
     }
 
-    /// Waits until the copy equals the lists: the server can still publish or purge in steps.
+    fn update_copies(&mut self) {
+        self.copy.update(&mut self.operator);
+        self.reconciled.reconcile(&mut self.operator);
+    }
+
+    /// Waits until the copies equal the lists: the server can still publish or purge in steps.
     #[track_caller]
     fn check(&mut self) {
         let begun = Instant::now();
         loop {
-            self.copy.update(&mut self.operator);
-            let (users, groups) = (strip(&self.copy.users), strip(&self.copy.groups));
+            self.update_copies();
             let listed = self.list();
-            if (&users, &groups) == (&listed.0, &listed.1) {
+            let copies = [&self.copy, &self.reconciled].map(|copy| (strip(&copy.users), strip(&copy.groups)));
+            if copies.iter().all(|copy| *copy == listed) {
                 return;
             }
             if begun.elapsed() > Duration::from_mins(1) {
-                assert_eq!(users, listed.0);
-                assert_eq!(groups, listed.1);
+                let [applied, reconciled] = copies;
+                assert_eq!(applied, listed, "of the feed");
+                assert_eq!(reconciled, listed, "of the lists of changes");
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -233,7 +242,7 @@ fn the_copy_of_the_reference_consumer_equals_the_lists_after_random_changes() {
         scene.change(number);
         if scene.random.below(10) == 0 {
             // In the middle of a catch-up or a purge.
-            scene.copy.update(&mut scene.operator);
+            scene.update_copies();
         }
         if number % kill_every == 0 {
             scene.restart(|_| ());
@@ -246,7 +255,7 @@ fn the_copy_of_the_reference_consumer_equals_the_lists_after_random_changes() {
         }
         if number == changes / 2 + changes / 60 {
             // Events that the backup does not contain were read: the position cannot be continued.
-            scene.copy.update(&mut scene.operator);
+            scene.update_copies();
             scene.restart(|data| {
                 let restored = crate::app::rollcall(data, &["restore", "--force", backup]);
                 assert!(restored.status.success(), "{}", String::from_utf8_lossy(&restored.stderr));
