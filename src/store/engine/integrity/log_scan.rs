@@ -170,17 +170,26 @@ pub fn accept_loss(data_dir: &Path) -> Result<Option<AcceptedLoss>, OpenError> {
         copies.push(to);
     }
     sync_folder(&files.directory).map_err(|error| OpenError::io("sync", &files.directory, error))?;
-    // It refers to frames that are given up.
-    if let Err(error) = fs::remove_file(&index)
-        && error.kind() != io::ErrorKind::NotFound
-    {
-        return Err(OpenError::io("remove", &index, error));
+    let found = find_lost_frames(&files.database).map_err(|error| OpenError::io("read", &log, error))?;
+    if found.is_some_and(|lost| lost.damage == LogDamage::Replaced) {
+        // The frames of an earlier start are older than the pages of the database.
+        remove_file(&log)?;
     }
+    // It refers to frames that are given up.
+    remove_file(&index)?;
     let failed = |error| OpenError::sqlite(&files.database, error);
     let writer = connection::connect_writer(&files).map_err(failed)?;
     // The log starts again, so that the frames that are left in it are not found once more.
     writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
     Ok(Some(AcceptedLoss { detail, copies }))
+}
+
+/// Removes a file if it exists.
+fn remove_file(path: &Path) -> Result<(), OpenError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(OpenError::io("remove", path, error)),
+        _ => Ok(()),
+    }
 }
 
 fn log_paths_of(database: &Path) -> [PathBuf; 2] {

@@ -202,3 +202,21 @@ fn a_log_that_was_removed_emptied_or_replaced_is_found_with_the_index() {
     assert_eq!(accepted.copies.len(), 1);
     assert_eq!(accept_loss(killed.folder.path()).unwrap(), None);
 }
+
+#[test]
+fn the_frames_of_an_earlier_log_are_not_applied_when_the_loss_is_accepted() {
+    let killed = Killed::new();
+    let mut header = killed.index[..INDEX_HEADER_BYTES].to_vec();
+    header[35] = header[35].wrapping_add(1);
+    let checksum = LogChecksum::default().add(&header[..40], cfg!(target_endian = "big")).to_bytes();
+    for (at, number) in checksum.as_chunks::<4>().0.iter().enumerate() {
+        header[40 + 4 * at..][..4].copy_from_slice(&u32::from_be_bytes(*number).to_ne_bytes());
+    }
+    let mut later = [header.clone(), header].concat();
+    later.extend(&killed.index[2 * INDEX_HEADER_BYTES..]);
+    let found = killed.scan(&killed.log, Some(&later)).unwrap();
+    assert_eq!(found.damage, LogDamage::Replaced);
+    let accepted = accept_loss(killed.folder.path()).unwrap().unwrap();
+    assert_eq!(fs::read(&accepted.copies[1]).unwrap(), killed.log);
+    assert_eq!(killed.count_read(), 0);
+}
