@@ -64,9 +64,10 @@ fn unusable_certificate_files_are_refused_at_start_by_name() {
         (&key, &key, "no certificate"),
     ];
     for (certificate, key, phrase) in wrong {
-        let data = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap();
         let flags = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
-        let refused = serve_with_refuses(data.path(), &flags, Duration::from_secs(20));
+        // The server creates its folder: the start warns about one that other users can list.
+        let refused = serve_with_refuses(&folder.path().join("data"), &flags, Duration::from_secs(20));
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(said.contains(phrase) && said.trim().lines().count() == 1, "{said}");
     }
