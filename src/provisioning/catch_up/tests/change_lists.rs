@@ -75,8 +75,8 @@ fn collect_pages<T>(
 }
 
 impl Fixture {
-    /// Checks the lists of changes since several positions.
-    fn check_lists_of_changes(&self) {
+    /// Checks the lists of changes since several positions. Returns the number of published memberships.
+    fn check_lists_of_changes(&self) -> usize {
         let read = |at: &Snapshot<'_>| rows::list_published_events(at, &EventsQuery::default(), 0, i64::MAX, UNLIMITED);
         let (events, _) = self.store.read_inline(read).unwrap();
         let mut last = LastChanges::default();
@@ -89,8 +89,7 @@ impl Fixture {
                 self.check_lists_since(&last, since, limit);
             }
         }
-        let memberships = self.store.read_inline(membership_events::count_memberships).unwrap();
-        assert_eq!(usize::try_from(memberships).unwrap(), last.memberships.len());
+        last.memberships.len()
     }
 
     fn check_lists_since(&self, last: &LastChanges, since: i64, limit: usize) {
@@ -138,7 +137,9 @@ proptest! {
         fixture.step(3);
         fixture.check_lists_of_changes();
         while fixture.step(100) {}
-        fixture.check_lists_of_changes();
+        // The memberships of a deleted group end with its deletion; their rows follow within the steps.
+        let rows = fixture.store.read_inline(membership_events::count_memberships).unwrap();
+        prop_assert_eq!(usize::try_from(rows).unwrap(), fixture.check_lists_of_changes());
         prop_assert_eq!(fixture.store.read_inline(held_changes::count_emails).unwrap(), 0);
     }
 }
