@@ -37,7 +37,8 @@ fn read_arrived(streams: &mut [TcpStream]) -> Vec<String> {
     for stream in streams {
         stream.set_nonblocking(true).unwrap();
         let mut bytes = [0; 1_024];
-        if let Ok(length) = stream.read(&mut bytes) {
+        // A connection that was closed after its response has no bytes.
+        if let Ok(length @ 1..) = stream.read(&mut bytes) {
             arrived.push(String::from_utf8_lossy(&bytes[..length]).to_ascii_lowercase());
         }
     }
