@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::app::{App, Client, rollcall, serve_refuses, wait_until};
 use crate::caller::{CONFIGURATIONS, Caller};
+use crate::portal::browser::{Browser, PASSWORD};
 use crate::sample::user;
 
 const KEYS: &str = "/directory/resources/v1/api-keys";
@@ -239,6 +240,48 @@ fn no_kill_and_no_stop_leaves_files_that_are_refused() {
         users = client.count("/Users");
     }
     assert!(users > 30, "{users}");
+}
+
+#[test]
+fn an_earlier_log_of_the_same_database_is_refused_and_given_up_as_a_whole() {
+    let killed = Killed::new();
+    let data = copy_folder(killed.data.path());
+    let earlier = fs::read(data.path().join(LOG)).unwrap();
+    let count = |data: &Path| {
+        let mut app = App::start(data);
+        let count = killed.client.at(app.address).count("/Users");
+        assert_eq!(app.terminate(), Some(0));
+        count
+    };
+    let mut app = App::start(data.path());
+    let client = killed.client.at(app.address);
+    for number in 0..20 {
+        client.created("/Users", &user(&format!("third {number}")));
+    }
+    assert_eq!(app.terminate(), Some(0));
+    fs::write(data.path().join(LOG), &earlier).unwrap();
+    check_refused(data.path(), &["it is an earlier log", "rollcall accept-loss"]);
+    succeed(data.path(), &["accept-loss"]);
+    assert_eq!(count(data.path()), killed.users + 20);
+    assert_eq!(killed.key_status(data.path()), 401);
+}
+
+#[test]
+fn a_restore_over_another_database_says_that_revocations_are_undone_and_disables_no_admin() {
+    let data = tempfile::tempdir().unwrap();
+    let mut app = App::start(data.path());
+    let owner = Browser::owner(&app);
+    let backup = data.path().join("backup.db");
+    succeed(data.path(), &["backup", backup.to_str().unwrap()]);
+    assert_eq!(app.terminate(), Some(0));
+    // A new machine on which the server was started once.
+    let other = tempfile::tempdir().unwrap();
+    App::start(other.path()).terminate();
+    let said = succeed(other.path(), &["restore", "--force", backup.to_str().unwrap()]);
+    assert!(said.contains("is not the one of the backup: revocations after the backup are undone"), "{said}");
+    let app = App::start(other.path());
+    let mut browser = Browser::anonymous(&app);
+    assert_eq!(browser.submit_only("/login", &[("email", &owner.email), ("password", PASSWORD)]).status, 303);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use crate::clock::{self, Millis};
 use crate::error::{Error, Reason};
@@ -431,12 +432,21 @@ impl WriterThread {
         }
     }
 
-    /// Checkpoints the log, so that a single file is left.
+    /// Checkpoints the log, so that a single file is left. After damage the files stay as they are: the index of this process
+    /// and the log may not fit together, and a checkpoint would copy wrong pages into the database.
     pub(crate) fn checkpoint_and_close(mut self) {
         drop(self.checkpointer.take());
         let Some(connection) = self.connection.take() else {
             return;
         };
+        if self.shared.service.is_damaged() {
+            tracing::warn!("the write-ahead log is not copied into the database, because the database is damaged");
+            if let Err(error) = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+                tracing::error!(%error, "the database cannot be closed without a checkpoint, so it stays open");
+                std::mem::forget(connection);
+            }
+            return;
+        }
         let checkpoint = connection
             .busy_timeout(LAST_CHECKPOINT_WAIT)
             .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));

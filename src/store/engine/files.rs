@@ -61,10 +61,12 @@ impl DataFiles {
     /// Opens the folder. With `create`, creates a missing folder with mode 0700 and a missing, empty database file with
     /// mode 0600.
     ///
-    /// Returns an error if the folder or the database is writable by other users, or the database is a symbolic link.
+    /// Returns an error if the folder or the database is writable by other users, the database is a symbolic link, or a server
+    /// uses the database without the index of its log.
     pub(crate) fn prepare(directory: &Path, create: bool) -> Result<Self, OpenError> {
         let files = Self::open_folder(directory, create)?;
         files.check_modes()?;
+        files.refuse_missing_index()?;
         files.prepare_database(create)?;
         Ok(files)
     }
@@ -253,6 +255,17 @@ impl DataFiles {
         }
         fs::set_permissions(&self.database, Permissions::from_mode(0o600))
             .map_err(|error| OpenError::io("set mode 0600 on", &self.database, error))
+    }
+
+    /// Refuses to open the database while a server uses it and the index of its log is missing. SQLite would make a new index,
+    /// and would not know of the server.
+    fn refuse_missing_index(&self) -> Result<(), OpenError> {
+        let [_, index] = self.log_paths();
+        let is_missing = fs::symlink_metadata(&index).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        if is_missing && self.log_holds_pages() && self.is_locked() {
+            return Err(OpenError::IndexMissing(index));
+        }
+        Ok(())
     }
 
     /// Whether a server has locked the folder.

@@ -38,6 +38,9 @@ pub enum OpenError {
         /// Process id of the server, if it could be read.
         pid: Option<u32>,
     },
+    /// A running server uses the database, and the index of its log is missing.
+    #[error("{0} is missing while a server uses the database: put it back, or stop the server first")]
+    IndexMissing(PathBuf),
     /// The file is not a Rollcall database. It is unchanged.
     #[error("{0} is not a Rollcall database and was left unchanged: move it away, or give another --data-dir")]
     Foreign(PathBuf),

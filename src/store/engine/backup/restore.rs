@@ -113,7 +113,7 @@ struct PreparedCopy {
 /// of the previous database.
 fn prepare_incoming(replaced: &ReplacedDatabase, incoming: &Path, since: Option<Millis>) -> BackupResult<PreparedCopy> {
     let failed = |source| BackupError::Sqlite { path: incoming.to_owned(), source };
-    let previous = replaced.connect();
+    let mut previous = replaced.connect();
     let highest = previous.as_ref().ok().and_then(|file| feed_gap::find_highest_number(file).ok());
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut restored = connection::open_connection(incoming, flags).map_err(failed)?;
@@ -121,6 +121,11 @@ fn prepare_incoming(replaced: &ReplacedDatabase, incoming: &Path, since: Option<
     feed_gap::record_gap(&restored, highest.unwrap_or(0)).map_err(failed)?;
     let has_no_log = instance::take_log_mark(&restored).map_err(failed)?;
     let id = marker::find_database_id(&restored).map_err(failed)?;
+    let previous_id = previous.as_ref().ok().and_then(|file| marker::find_database_id(file).ok().flatten());
+    if previous_id.is_some() && id.is_some() && previous_id != id {
+        // What it lacks did not end there.
+        previous = Err("the previous database is not the one of the backup".to_owned());
+    }
     let mut carried = carry_over::carry_over(&mut restored, previous.as_ref(), since).map_err(failed)?;
     carried.notes.splice(0..0, replaced.describe_loss());
     Ok(PreparedCopy { has_no_log, carried, id })

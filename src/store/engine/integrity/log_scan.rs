@@ -56,6 +56,8 @@ pub(crate) enum LogDamage {
     Absent,
     /// The log is another one than that of the index.
     Replaced,
+    /// The log is older than the index, and the database has newer pages.
+    Earlier,
 }
 
 impl std::fmt::Display for LostFrames {
@@ -67,6 +69,9 @@ impl std::fmt::Display for LostFrames {
             LogDamage::Absent => write!(f, "it is missing or empty, and had {committed} acknowledged frames"),
             LogDamage::Replaced => {
                 write!(f, "it is another log than before, which had {committed} acknowledged frames")
+            }
+            LogDamage::Earlier => {
+                write!(f, "it is an earlier log, whose {committed} frames are older than the pages of the database")
             }
         }
     }
@@ -89,6 +94,13 @@ struct LogIndex {
     committed: u64,
     /// Committed frames that the database contains.
     copied: u64,
+}
+
+impl LogIndex {
+    /// The index of an empty log has no salts: the first ones are random, and the log has them before the index.
+    fn has_salts(self) -> bool {
+        self.salts != [0; 8]
+    }
 }
 
 /// What the frames say.
@@ -171,7 +183,7 @@ pub fn accept_loss(data_dir: &Path) -> Result<Option<AcceptedLoss>, OpenError> {
     }
     sync_folder(&files.directory).map_err(|error| OpenError::io("sync", &files.directory, error))?;
     let found = find_lost_frames(&files.database).map_err(|error| OpenError::io("read", &log, error))?;
-    if found.is_some_and(|lost| lost.damage == LogDamage::Replaced) {
+    if found.is_some_and(|lost| matches!(lost.damage, LogDamage::Replaced | LogDamage::Earlier)) {
         // The frames of an earlier start are older than the pages of the database.
         remove_file(&log)?;
     }
@@ -215,16 +227,23 @@ pub(crate) fn find_lost_frames(database: &Path) -> io::Result<Option<LostFrames>
     };
     let index = fs::read(index).ok().and_then(|bytes| read_index(&bytes));
     // What the index says about a log that is not here.
-    let is_current = || database.parent().is_some_and(boot_record::is_index_current);
-    let unsaved = index.filter(|index| index.committed > index.copied && is_current());
+    let current = index.filter(|_| database.parent().is_some_and(boot_record::is_index_current));
+    let unsaved = current.filter(|index| index.committed > index.copied);
     let lose = |damage| unsaved.map(|index| LostFrames { damage, committed: index.committed });
     let Some(log) = log else { return Ok(lose(LogDamage::Absent)) };
     let Some(header) = read_header(&log, database)? else { return Ok(lose(LogDamage::Header)) };
     let survey = survey_frames(&log, header)?;
     if header.is_valid {
-        let is_earlier = unsaved.is_some_and(|index| !starts_after(header.salts, index.salts));
         let found = judge_frames(&survey, header, index);
-        return Ok(found.or_else(|| if is_earlier { lose(LogDamage::Replaced) } else { None }));
+        let is_earlier = current.is_some_and(|index| index.has_salts() && !starts_after(header.salts, index.salts));
+        if found.is_some() || !is_earlier {
+            return Ok(found);
+        }
+        let lost = lose(LogDamage::Replaced);
+        // The log starts again in its index first. Until its first frame is written, its old frames are in the database.
+        let is_harmless = survey.recovered == 0 || contains_frames(&survey, &log, database, header.page_bytes)?;
+        let earlier = LostFrames { damage: LogDamage::Earlier, committed: survey.recovered };
+        return Ok(lost.or(if is_harmless { None } else { Some(earlier) }));
     }
     let found = judge_header(&survey, index, (&log, database), header.page_bytes)?;
     let is_of_index = index.is_some_and(|index| index.salts == survey.salts);
