@@ -63,6 +63,17 @@ impl<N: RequiredPermission> FromRequest for AllowedCaller<N> {
     }
 }
 
+/// Returns the caller of a request that has waited. Its credential can have ended since it was authenticated.
+///
+/// # Errors
+/// 401 without a valid credential, 403 without the permission.
+pub(super) async fn authorize_again<N: RequiredPermission>(
+    request: &HttpRequest,
+) -> Result<AllowedCaller<N>, ApiError> {
+    request.extensions_mut().remove::<AuthenticatedCaller>();
+    authorize_request::<N>(request).await
+}
+
 async fn authorize_request<N: RequiredPermission>(request: &HttpRequest) -> Result<AllowedCaller<N>, ApiError> {
     let state = request.app_data::<Data<AppState>>().ok_or(Reason::ServerNotReady)?;
     let caller = authenticate_caller(request, state).await?;

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, sleep_until};
 use utoipa::{IntoParams, ToSchema};
 
-use super::caller::{AllowedCaller, Directory};
+use super::caller::{AllowedCaller, Directory, authorize_again};
 use crate::clock;
 use crate::error::{Error, Reason};
 use crate::management::accounts::account_scope;
@@ -180,21 +180,42 @@ pub(super) struct EventPage {
 )]
 pub(super) async fn list_events(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let query = call.query::<FeedQuery>()?;
-    let (start, limit, wait, kinds) = (query.start()?, query.limit()?, query.wait()?, query.kinds()?);
-    let mut filter = EventsQuery { kinds, ..query.into_query(&allowed.context.scope) };
-    if let Some(account) = filter.account.take() {
-        filter.account = Some(call.read_inline(|at| account_scope::resolve_filter(at, account))?);
-    }
+    let (start, limit, wait) = (query.start()?, query.limit()?, query.wait()?);
+    let filter = resolve_query(&call, &allowed, query)?;
     if let Start::After(position) = start
         && call.read_inline(|at| feed::is_valid_position(at, &filter, position))?
     {
         call.state.usage.feeds.record(&filter, position.seq(), clock::current_millis());
     }
     let owner = find_request_owner(&call.request);
-    match poll_events(&call.state, EventPoll { owner, filter, limit, wait }, start).await? {
+    let poll = EventPoll { owner, filter, limit, wait };
+    let mut page = poll_events(&call.state, &poll, start).await?;
+    if !wait.is_zero() {
+        // During the wait, the credential can have ended, and another account can have got the id.
+        let allowed = authorize_again::<Directory>(&call.request).await?;
+        let filter = resolve_query(&call, &allowed, call.query::<FeedQuery>()?)?;
+        if filter.account != poll.filter.account {
+            page = poll_events(&call.state, &EventPoll { filter, wait: Duration::ZERO, ..poll }, start).await?;
+        }
+    }
+    match page {
         RenderedFeed::Found { text, .. } => Ok(rendered_response(text)),
         RenderedFeed::Refused { reason, restart_from } => Err(reason.with("restartFrom", restart_from).into()),
     }
+}
+
+/// Returns what a request selects from the feed, with the account that has the requested id now.
+fn resolve_query(
+    call: &ApiRequest,
+    allowed: &AllowedCaller<Directory>,
+    query: FeedQuery,
+) -> Result<EventsQuery, ApiError> {
+    let kinds = query.kinds()?;
+    let mut filter = EventsQuery { kinds, ..query.into_query(&allowed.context.scope) };
+    if let Some(account) = filter.account.take() {
+        filter.account = Some(call.read_inline(|at| account_scope::resolve_filter(at, account))?);
+    }
+    Ok(filter)
 }
 
 /// Get an event
@@ -253,8 +274,8 @@ struct EventPoll {
 }
 
 /// Returns the page as soon as it has an event, the wait is over, or the server stops.
-async fn poll_events(state: &AppState, poll: EventPoll, start: Start) -> Result<RenderedFeed, Error> {
-    let EventPoll { owner, filter, limit, wait } = poll;
+async fn poll_events(state: &AppState, poll: &EventPoll, start: Start) -> Result<RenderedFeed, Error> {
+    let EventPoll { owner, ref filter, limit, wait } = *poll;
     // Subscribe before the first query, so that no commit in between is missed.
     let mut commits = state.store.subscribe_to_events();
     let mut stopping = state.server.stopping.subscribe();

@@ -274,3 +274,42 @@ fn a_repeated_call_of_a_deleted_account_is_not_replayed_for_a_later_one() {
     let second = create();
     assert_ne!(second.json["id"], Value::String(id), "the answer belongs to the deleted account");
 }
+
+/// The position at the end of the feed.
+fn end_of_feed(caller: &Caller) -> String {
+    caller.get("/directory/resources/v1/events?after=latest").answered(200).text("nextAfter")
+}
+
+#[test]
+fn a_request_that_waits_for_events_gets_none_of_an_account_that_is_created_again_meanwhile() {
+    let (app, _data) = own_app();
+    let operator = app.operator();
+    let old = operator.configuration(ID, "okta");
+    operator.delete(&format!("{CONFIGURATIONS}/{}?purge=true", old.id)).answered(204);
+    operator.delete(&format!("{ACCOUNTS}/{ID}")).answered(204);
+    let position = end_of_feed(&operator);
+    let waiting = operator.clone();
+    let poll = std::thread::spawn(move || {
+        waiting.get(&format!("/directory/resources/v1/events?account={ID}&wait=5&after={position}"))
+    });
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    operator.configuration(ID, "okta").created("/Users", &user("ada"));
+    assert_eq!(poll.join().unwrap().problem(410).text("errorCode"), "account_replaced");
+}
+
+#[test]
+fn a_request_that_waits_for_events_ends_with_its_key() {
+    let (app, _data) = own_app();
+    let operator = app.operator();
+    let client = operator.configuration(ID, "okta");
+    let made = operator.post("/directory/resources/v1/api-keys", &json!({"name": "reader", "accountId": ID}));
+    let made = made.answered(201);
+    let reader = operator.with(&made.text("secret"));
+    let position = end_of_feed(&reader);
+    let poll =
+        std::thread::spawn(move || reader.get(&format!("/directory/resources/v1/events?wait=30&after={position}")));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    operator.delete(&format!("/directory/resources/v1/api-keys/{}", made.text("clientId"))).answered(204);
+    client.created("/Users", &user("ada"));
+    poll.join().unwrap().answered(401);
+}
