@@ -30,6 +30,14 @@ impl SimulatedStore {
     /// # Errors
     /// Those of [`Store::open_for_server`].
     pub fn open(data_dir: &Path) -> Result<Self, OpenError> {
+        // The marker is in the real file system, which has no power cuts, and the database on the simulated disk.
+        let marker = DataFiles::open_folder(data_dir, true)?.marker_path();
+        match std::fs::remove_file(&marker) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(OpenError::io("remove", &marker, error));
+            }
+            _ => {}
+        }
         let files = DataFiles::prepare(data_dir, true)?;
         let connection = database::open_database(&files, OpenMode::Serve)?;
         let failed = |error| OpenError::sqlite(data_dir, error);
