@@ -61,7 +61,8 @@ fn slow_filters_of_one_tenant_do_not_disturb_another() {
         std::thread::sleep(Duration::from_millis(500));
         let begun = Instant::now();
         let mut calls = 0;
-        while begun.elapsed() < LASTS {
+        // A busy machine gets more time for the rounds.
+        while begun.elapsed() < LASTS || (calls < 10 && begun.elapsed() < Duration::from_mins(1)) {
             let targets = [
                 format!("/Users/{id}"),
                 format!("/Users?filter={}", encode("userName eq \"quiet\"")),
