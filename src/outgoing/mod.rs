@@ -96,8 +96,7 @@ impl OutgoingRules {
         if url.host_str().is_some_and(|host| self.trusts(host)) { Ok(()) } else { self.check_address(address, scheme) }
     }
 
-    /// Returns a client that follows these rules, from a builder with further options. `None` if no server can be
-    /// called by `http`.
+    /// Returns a client for one scheme that follows these rules, from a builder with further options.
     ///
     /// # Errors
     /// The root certificates of the system cannot be used.
