@@ -21,6 +21,7 @@
 //! - [`provisioning`]: use cases on users, groups and events
 //! - [`management`]: use cases on accounts, configurations, tokens and admins
 //! - [`doctor`]: checks of an installation
+//! - [`delivery`]: sends events to webhooks
 //! - [`web`]: HTTP: SCIM, management API, portal
 //! - [`jobs`]: scheduled and background work
 //! - [`server`]: starts and stops the server
@@ -35,6 +36,8 @@ pub mod auth;
 #[cfg(not(feature = "simulation"))]
 pub mod cli;
 pub mod clock;
+#[cfg(not(feature = "simulation"))]
+pub mod delivery;
 pub mod diagnosis;
 #[cfg(not(feature = "simulation"))]
 pub mod doctor;

@@ -489,6 +489,37 @@ pub fn template_of(reason: Reason) -> &'static str {
             "set a password for at least one owner first, in case the provider is not available"
         }
         Reason::SsoSecretSealed => "the client secret was encrypted with another key; enter it again",
+        // Webhooks.
+        Reason::WebhookNotFound => "there is no webhook {id}",
+        Reason::WebhookUrlInvalid => {
+            "url must look like https://app.example.com/events, without a fragment (#), with at most {max} ASCII characters"
+        }
+        Reason::WebhookUrlRefused => "url cannot be called: {problem}",
+        Reason::WebhookDescriptionInvalid => "description must have at most {max} characters and no control characters",
+        Reason::WebhookTooManyHeaders => "a webhook may have at most {max} headers",
+        Reason::WebhookHeaderName => {
+            "headers: {name} is not allowed; use each name once, and no header that the server sets (host, content-*, webhook-*)"
+        }
+        Reason::WebhookHeaderValue => {
+            "headers: the value of {name} must have 1 to {max} printable ASCII characters, without spaces at its ends"
+        }
+        Reason::WebhookBackfillStart => "a webhook with backfill starts at latest; leave start out",
+        Reason::WebhookOverlapInvalid => "overlap must be a time from 0 to 7d, such as 24h, 30m or 0",
+        Reason::WebhookKeyNotFound => "the webhook has no key with this id that is valid",
+        Reason::WebhookLastKey => "a webhook needs a key: add another one first",
+        Reason::WebhookKeySealed => {
+            "the keys of the webhook were encrypted with another signing-key.pem; rotate its key and enter its headers again"
+        }
+        Reason::WebhookAttemptNotFound => "the webhook has no such attempt, or it is no longer stored",
+        Reason::WebhookRangeInvalid => "fromSeq must be a number from 1 to toSeq",
+        Reason::WebhookRangeEmpty => {
+            "no event of this range was delivered to the webhook: undelivered events are sent by themselves"
+        }
+        Reason::WebhookSendingBusy => "a test or repetition of this webhook is running; try again when it has ended",
+        Reason::TooManyWebhooks => "a server may have at most {max} webhooks; delete one first",
+        Reason::AccountWebhooksOff => {
+            "the operator has not allowed webhooks of accounts (settings of the server, accountWebhooks)"
+        }
     }
 }
 

@@ -4,9 +4,11 @@ mod http_service;
 pub(crate) mod listen;
 mod metrics;
 
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
@@ -16,10 +18,12 @@ use actix_web::guard::fn_guard;
 use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use anyhow::Context as _;
+use ipnet::IpNet;
 use tokio::sync::oneshot;
 
 use crate::auth::jwt::{SigningKey, UserTokens};
 use crate::auth::secret::{self, BearerToken};
+use crate::delivery::{Delivery, DeliverySettings};
 use crate::error::Reason;
 use crate::jobs::{self, certificates, scheduled_backup, service_manager};
 use crate::log;
@@ -83,8 +87,13 @@ pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer
     let capacity = network::limit_sockets(settings.limits.sockets, workers);
     let mut effective = settings.clone();
     effective.limits.sockets = capacity.served;
-    let context = ServerContext::new(public, effective, tls.as_ref().map(Tls::expiry));
-    let state = web::Data::new(AppState::new(store, open_signing(settings, cursor_secret)?, context));
+    let rules = build_outgoing_rules(&settings.outgoing_networks, settings.outgoing_ca_file.as_deref())?;
+    let mut context = ServerContext::new(public, effective, tls.as_ref().map(Tls::expiry));
+    context.outgoing = rules.clone();
+    let signing = open_signing(settings, cursor_secret, &rules)?;
+    let signing_key = Arc::clone(&signing.key);
+    let delivery = Delivery::start(store.clone(), DeliverySettings { rules, signing_key })?;
+    let state = web::Data::new(AppState::new(store, signing, context, delivery));
     let shared = state.clone();
     let sockets = Arc::clone(&state.network.sockets);
     let app = move || {
@@ -116,13 +125,21 @@ pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer
     Ok(BoundServer { server: server.run(), address, state, tls })
 }
 
+/// Returns which other servers may be called, and reads the additional root certificates.
+pub(crate) fn build_outgoing_rules(allowed: &[IpNet], ca_file: Option<&Path>) -> io::Result<OutgoingRules> {
+    let rules = OutgoingRules::new(allowed);
+    let Some(path) = ca_file else { return Ok(rules) };
+    let failed = |problem: String| io::Error::other(format!("--outgoing-ca-file {}: {problem}", path.display()));
+    let pem = fs::read(path).map_err(|problem| failed(problem.to_string()))?;
+    rules.with_root_certificates(&pem).map_err(failed)
+}
+
 /// Opens the keys that sign and verify.
-fn open_signing(settings: &Settings, cursor_secret: CursorSecret) -> io::Result<Signing> {
-    let rules = OutgoingRules::new(&settings.outgoing_networks);
-    let user_tokens = settings.user_tokens.clone().map(|given| UserTokens::new(given, &rules)).transpose();
+fn open_signing(settings: &Settings, cursor_secret: CursorSecret, rules: &OutgoingRules) -> io::Result<Signing> {
+    let user_tokens = settings.user_tokens.clone().map(|given| UserTokens::new(given, rules)).transpose();
     Ok(Signing {
         cursor_secret,
-        key: SigningKey::open(&settings.data_dir).map_err(io::Error::other)?,
+        key: Arc::new(SigningKey::open(&settings.data_dir).map_err(io::Error::other)?),
         user_tokens: user_tokens.map_err(io::Error::other)?,
     })
 }
@@ -264,6 +281,7 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
         }
         workers.iter().for_each(tokio::task::JoinHandle::abort);
         drop(stop);
+        bound.state.delivery.stop();
         // Ends immediately, unless it is writing.
         let _ = writer.await;
         bound.state.usage.flush_all(&bound.state.store).await;
@@ -288,6 +306,7 @@ async fn store_activity_periodically(state: web::Data<AppState>, mut stopped: on
 async fn stop_on_signal(ends: service_manager::StopSignals, server: ServerHandle, state: web::Data<AppState>) {
     let finish = ends.wait().await;
     state.server.stopping.send_replace(true);
+    state.delivery.begin_stop();
     state.server.manual_backup.stop();
     tokio::select! {
         () = server.stop(finish) => {}

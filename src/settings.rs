@@ -32,7 +32,7 @@ pub(crate) use crate::settings::setting::find_similar_name;
 pub use crate::settings::setting::{Setting, ValueKind};
 pub use backups::{BackupSchedule, BackupScheduleArgs, ScrubArgs};
 pub use callers::{CallerArgs, ClaimNames, KeySource, UserTokenSettings, parse_trusted_url};
-pub use file::SettingsError;
+pub use file::{SettingsError, read_secret_file};
 pub use limits::{LimitArgs, Limits, default_limits};
 pub use outgoing::OutgoingArgs;
 pub use portal::{PortalArgs, PortalSettings, SessionLifetime, default_portal_settings};
@@ -168,6 +168,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Networks that calls to other servers may reach, although their addresses are not public.
     pub outgoing_networks: Vec<IpNet>,
+    /// File with root certificates for calls to other servers, in addition to those of the system.
+    pub outgoing_ca_file: Option<PathBuf>,
     /// Limits on callers.
     pub limits: Limits,
     /// Default quotas of configurations and accounts.
@@ -197,6 +199,7 @@ impl Settings {
             scrub_bytes_per_second: serve.scrub.bytes_per_second(),
             trusted_proxies: serve.proxies.trusted,
             outgoing_networks: serve.outgoing.allowed,
+            outgoing_ca_file: serve.outgoing.ca_file,
             limits: serve.limits.limits(),
             quotas: serve.quotas.quotas(),
             warnings,

@@ -1,13 +1,12 @@
 //! HTTP client for identity systems: the rules of outgoing calls, and limits of time and size.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, RequestBuilder};
 use url::Url;
 
-use crate::outgoing::{OutgoingClient, OutgoingRules};
+use crate::outgoing::{OutgoingClient, OutgoingRules, describe_failure};
 
 /// Time limit of one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -81,7 +80,7 @@ impl Fetcher {
 }
 
 async fn send_request(request: RequestBuilder) -> Result<FetchResponse, String> {
-    let failed = |problem: reqwest::Error| format!("no answer: {}", innermost_cause(&problem));
+    let failed = |problem: reqwest::Error| format!("no answer: {}", describe_failure(&problem));
     let mut answer = request.send().await.map_err(failed)?;
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(failed)? {
@@ -91,13 +90,4 @@ async fn send_request(request: RequestBuilder) -> Result<FetchResponse, String> 
         body.extend_from_slice(&chunk);
     }
     Ok(FetchResponse { status: answer.status().as_u16(), body })
-}
-
-/// Returns the innermost cause. The outer errors contain the URL, which may include credentials.
-fn innermost_cause(problem: &reqwest::Error) -> String {
-    let Some(mut deepest) = problem.source() else { return "the request failed".to_owned() };
-    while let Some(deeper) = deepest.source() {
-        deepest = deeper;
-    }
-    deepest.to_string()
 }

@@ -3,6 +3,7 @@
 pub mod password;
 pub mod sealed;
 pub mod totp;
+pub mod webhook_key;
 
 use std::fmt;
 

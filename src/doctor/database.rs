@@ -4,7 +4,10 @@ use crate::clock::{self, CORRECTION_MAX, EARLIEST_TIME, HeldLeap, Millis, StartD
 use crate::doctor::{Finding, format_duration};
 use crate::error::Result;
 use crate::management::quotas::{self, QuotaWarning};
+use crate::management::webhooks::lanes::{self, LaneAlert, LaneAlertLevel};
 use crate::management::{admins, instance, tokens};
+use crate::model::audit_context::AccountScope;
+use crate::model::webhook::mask_url;
 use crate::provisioning::feed;
 use crate::store::Snapshot;
 
@@ -27,6 +30,8 @@ pub struct DatabaseSummary {
     pub(super) newest_event: Option<Millis>,
     /// Quotas of which at least 80 % are used.
     pub(super) full_quotas: Vec<QuotaWarning>,
+    /// Lanes of webhooks that fail.
+    pub(super) webhook_alerts: Vec<LaneAlert>,
 }
 
 impl DatabaseSummary {
@@ -37,6 +42,7 @@ impl DatabaseSummary {
             expiring: tokens::list_expiring_connections(at, now, now + TOKENS_SOON)?,
             newest_event: feed::find_newest_event_time(at)?,
             full_quotas: quotas::list_warnings(at)?,
+            webhook_alerts: lanes::list_alerts(at, &AccountScope::AllAccounts, now)?,
         })
     }
 }
@@ -47,7 +53,26 @@ pub(super) fn check_rows(rows: &DatabaseSummary, now: Millis) -> Vec<Finding> {
         check_owners(rows),
         check_expiring_tokens(rows),
         check_quotas(rows),
+        check_webhooks(rows),
     ]
+}
+
+/// Reports lanes of webhooks that have stopped or fail for an hour.
+fn check_webhooks(rows: &DatabaseSummary) -> Finding {
+    const ABOUT: &str = "Webhooks";
+    const NEXT: &str = "Look at the attempts of the webhook in the portal under Webhooks, or with GET /directory/resources/v1/webhooks/{id}/attempts; repair the endpoint, and resume the lane.";
+    let Some(worst) = rows.webhook_alerts.first() else {
+        return Finding::fine(ABOUT, "No webhook has stopped or fails for an hour.");
+    };
+    let stopped = rows.webhook_alerts.iter().filter(|alert| alert.level == LaneAlertLevel::Stopped).count();
+    let message = format!(
+        "{} lanes of webhooks fail, {stopped} of them have stopped. The first is {} for the configuration {}: {}.",
+        rows.webhook_alerts.len(),
+        mask_url(&worst.webhook.settings.url),
+        worst.configuration_id,
+        worst.last_error,
+    );
+    if stopped > 0 { Finding::problem(ABOUT, message, NEXT) } else { Finding::warning(ABOUT, message, NEXT) }
 }
 
 const CLOCK_ABOUT: &str = "Clock";

@@ -426,6 +426,25 @@ reasons! {
     SsoOwnerPassword "sso_owner_password" Invalid ["only"] ();
     SsoSecretSealed "sso_secret_sealed" Invalid ["client_secret"] ();
     SsoProviderUnusable "sso_provider_unusable" Invalid ("problem");
+    // Webhooks.
+    WebhookNotFound "webhook_not_found" NotFound ("id");
+    WebhookUrlInvalid "webhook_url_invalid" Invalid ["url"] ("max");
+    WebhookUrlRefused "webhook_url_refused" Invalid ["url"] ("problem");
+    WebhookDescriptionInvalid "webhook_description_invalid" Invalid ["description"] ("max");
+    WebhookTooManyHeaders "webhook_too_many_headers" Invalid ["headers"] ("max");
+    WebhookHeaderName "webhook_header_name" Invalid ["headers"] ("name");
+    WebhookHeaderValue "webhook_header_value" Invalid ["headers"] ("name", "max");
+    WebhookBackfillStart "webhook_backfill_start" Invalid ["start"] ();
+    WebhookOverlapInvalid "webhook_overlap_invalid" Invalid ["overlap"] ();
+    WebhookKeyNotFound "webhook_key_not_found" NotFound ();
+    WebhookLastKey "webhook_last_key" Conflict ();
+    WebhookKeySealed "webhook_key_sealed" Conflict ();
+    WebhookAttemptNotFound "webhook_attempt_not_found" NotFound ();
+    WebhookRangeInvalid "webhook_range_invalid" Invalid ["fromSeq"] ();
+    WebhookRangeEmpty "webhook_range_empty" Conflict ["fromSeq"] ();
+    WebhookSendingBusy "webhook_sending_busy" RateLimited ();
+    TooManyWebhooks "too_many_webhooks" Conflict ("max");
+    AccountWebhooksOff "account_webhooks_off" Forbidden ();
 }
 
 impl Reason {

@@ -1,5 +1,5 @@
-//! Removes data with a limited retention: old calls of the request log, responses stored for idempotency keys, and
-//! expired sessions of the portal.
+//! Removes data with a limited retention: old calls of the request log, responses stored for idempotency keys, expired
+//! sessions of the portal, and old attempts of webhooks.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use tokio::task::spawn_blocking;
 use crate::clock;
 use crate::error::{Error, Reason, Result};
 use crate::management::{idempotency, request_log, sessions};
+use crate::provisioning::webhook_delivery::retention as delivery;
 use crate::settings::SessionLifetime;
 use crate::store::{Store, WorkOwner};
 
@@ -76,6 +77,9 @@ async fn remove_overdue(store: &Store, lifetime: SessionLifetime) -> Result<()> 
         }
     }
     while store.write_as(WorkOwner::Background, |tx| idempotency::remove_expired_calls(tx, ROWS_PER_STEP)).await? > 0 {
+        tokio::time::sleep(PAUSE).await;
+    }
+    while store.write_as(WorkOwner::Background, |tx| delivery::remove_old_attempts(tx, ROWS_PER_STEP)).await? > 0 {
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())

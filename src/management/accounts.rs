@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::error::{ErrorKind, Reason, Result};
 pub use crate::management::accounts::account_scope::find_account;
-use crate::management::configuration_lifecycle;
+use crate::management::{configuration_lifecycle, webhooks};
 use crate::model::account::{self, Account, AccountAccess, AccountRef};
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::names;
@@ -70,7 +70,7 @@ pub fn rename_account(tx: &Tx<'_>, context: &AuditContext, id: &str, name: &str)
     audit::append_entry(tx, context, &NewAuditEntry { before, after, ..build_audit_entry(&account, "account.updated") })
 }
 
-/// Deletes an account and ends all access to it: sessions, admins, API keys, tokens and set-up links. Returns how many
+/// Deletes an account with its webhooks and ends all access to it: sessions, admins, API keys, tokens and set-up links. Returns how many
 /// of each ended. Its id can then be used for a new account.
 ///
 /// # Errors
@@ -114,6 +114,7 @@ fn find_account_to_delete(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Resu
 fn record_deletion(tx: &Tx<'_>, context: &AuditContext, found: &Account, purged: &[String]) -> Result<AccountAccess> {
     let access = rows::count_access(tx, found.key)?;
     rows::end_access(tx, found.key)?;
+    let webhooks = webhooks::delete_webhooks_of_account(tx, &found.reference())?;
     rows::mark_account_deleted(tx, found.key)?;
     let before = json!({"name": found.name, "purgedConfigurations": purged});
     let after = json!({
@@ -122,6 +123,7 @@ fn record_deletion(tx: &Tx<'_>, context: &AuditContext, found: &Account, purged:
         "apiKeysRevoked": access.api_keys,
         "tokensRevoked": access.tokens,
         "setupLinksEnded": access.setup_links,
+        "webhooksDeleted": webhooks,
     });
     let account = found.reference();
     let entry = build_audit_entry(&account, "account.deleted");

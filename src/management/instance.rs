@@ -12,7 +12,8 @@ use crate::store::tables::{events, instance};
 use crate::store::{Snapshot, Tx};
 
 pub use crate::store::tables::instance::{
-    find_cursor_secret, find_listen_url, get_configured_public_url, get_public_url, is_self_service_enabled,
+    are_account_webhooks_enabled, find_cursor_secret, find_listen_url, get_configured_public_url, get_public_url,
+    is_self_service_enabled,
 };
 
 /// Returns the secret of cursors. `fresh` becomes it if there is none yet.
@@ -66,6 +67,21 @@ pub fn set_self_service(tx: &Tx<'_>, context: &AuditContext, on: bool) -> Result
         after: Some(json!({"selfService": on})),
         ..NewAuditEntry::default()
     };
+    audit::append_entry(tx, context, &entry)
+}
+
+/// Allows or forbids that accounts manage webhooks for their own events. Existing ones go on sending.
+pub fn set_account_webhooks(tx: &Tx<'_>, context: &AuditContext, on: bool) -> Result<()> {
+    let before = instance::are_account_webhooks_enabled(tx)?;
+    if before == on {
+        return Ok(());
+    }
+    instance::set_account_webhooks(tx, on)?;
+    let entry = NewAuditEntry::new(
+        "settings.updated",
+        Some(json!({"accountWebhooks": before})),
+        Some(json!({"accountWebhooks": on})),
+    );
     audit::append_entry(tx, context, &entry)
 }
 

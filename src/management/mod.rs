@@ -23,3 +23,4 @@ pub mod setup_link_holder;
 pub mod setup_links;
 pub mod sso;
 pub mod tokens;
+pub mod webhooks;

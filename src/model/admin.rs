@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn built_in_roles_match_the_documentation() {
         let [owner, manager, viewer] = built_in_roles();
-        assert_eq!(owner.permissions.iter().count(), 8);
+        assert_eq!(owner.permissions.iter().count(), 9);
         assert_eq!(manager.permissions.key_list().split(' ').next_back(), Some("requests.read"));
         assert_eq!(viewer.permissions.key_list(), "provisioning.read directory.read");
     }

@@ -51,6 +51,9 @@ impl fmt::Display for EventKind<'_> {
     }
 }
 
+/// Member that replaces the data of an event when its configuration is purged.
+pub const REDACTED: &str = "\"redacted\":true";
+
 /// The kinds of the events that the feed publishes.
 pub const PUBLISHED_KINDS: [&str; 13] = [
     "user.created",
@@ -206,6 +209,8 @@ pub struct Event {
     pub payload: String,
     /// When the change was committed.
     pub created_at: Millis,
+    /// Id of the request that made the change; none for changes of the server itself and of earlier versions.
+    pub request_id: Option<String>,
 }
 
 #[cfg(test)]

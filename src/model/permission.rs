@@ -25,6 +25,8 @@ named_enum! {
         AuditRead = "audit.read",
         /// Manage accounts, API keys and settings of the server.
         SystemAdmin = "system.admin",
+        /// Manage webhooks, and read what they have sent.
+        WebhooksManage = "webhooks.manage",
     }
 }
 
@@ -39,23 +41,23 @@ impl Permission {
         }
     }
 
-    fn bit(self) -> u8 {
-        1 << self as u8
+    fn bit(self) -> u16 {
+        1 << self as u16
     }
 }
 
 /// A set of permissions.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct Permissions(u8);
+pub struct Permissions(u16);
 
 impl Permissions {
     /// All permissions.
-    pub const ALL: Self = Self(u8::MAX);
+    pub const ALL: Self = Self((1 << Permission::ALL.len()) - 1);
     /// No permissions.
     pub const NONE: Self = Self(0);
     /// What the creator of a provisioning token or setup link needs: the token reads users and groups.
     pub const MINT_TOKENS: Self =
-        Self(1 << Permission::ProvisioningTokens as u8 | 1 << Permission::DirectoryRead as u8);
+        Self(1 << Permission::ProvisioningTokens as u16 | 1 << Permission::DirectoryRead as u16);
 
     /// Returns whether the set contains the permission.
     pub fn contains(self, permission: Permission) -> bool {

@@ -8,12 +8,13 @@
 mod addresses;
 mod resolver;
 
+use std::error::Error as _;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use reqwest::{Client, ClientBuilder, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, redirect};
 use url::{Host, Url};
 
 use crate::outgoing::addresses::name_of_special_range;
@@ -27,6 +28,8 @@ const SETTING: &str = "--outgoing-allow-networks";
 pub struct OutgoingRules {
     allowed: Arc<[IpNet]>,
     trusted_host: Option<Arc<str>>,
+    /// Root certificates in addition to those of the system.
+    roots: Arc<[Certificate]>,
 }
 
 /// Why a call is not made. The text names the setting that allows it.
@@ -70,14 +73,26 @@ impl std::error::Error for RefusedCall {}
 impl OutgoingRules {
     /// Creates the rules of an operator who allows these networks in addition to public addresses.
     pub fn new(allowed: &[IpNet]) -> Self {
-        Self { allowed: allowed.into(), trusted_host: None }
+        Self { allowed: allowed.into(), ..Self::default() }
     }
 
     /// Returns rules that also allow all addresses of the host of that URL. For URLs of the settings: who can change
     /// them can also change the allowed networks.
     #[must_use]
     pub fn with_trusted_host(&self, url: &Url) -> Self {
-        Self { allowed: Arc::clone(&self.allowed), trusted_host: url.host_str().map(Arc::from) }
+        Self { trusted_host: url.host_str().map(Arc::from), ..self.clone() }
+    }
+
+    /// Returns rules that also trust these root certificates, in PEM.
+    ///
+    /// # Errors
+    /// A sentence, if there is no certificate or one is not valid.
+    pub fn with_root_certificates(self, pem: &[u8]) -> Result<Self, String> {
+        let roots = Certificate::from_pem_bundle(pem).map_err(|problem| describe_failure(&problem))?;
+        if roots.is_empty() {
+            return Err("it has no certificate in PEM".to_owned());
+        }
+        Ok(Self { roots: roots.into(), ..self })
     }
 
     /// Checks a URL before a call: the scheme, and an address in place of a name. Names are checked when they are
@@ -101,6 +116,7 @@ impl OutgoingRules {
     /// # Errors
     /// The root certificates of the system cannot be used.
     fn build_client(&self, builder: ClientBuilder, scheme: CallScheme) -> Result<Client, reqwest::Error> {
+        let builder = if self.roots.is_empty() { builder } else { builder.tls_certs_merge(self.roots.iter().cloned()) };
         builder
             .redirect(redirect::Policy::none())
             .no_proxy()
@@ -166,6 +182,15 @@ impl OutgoingClient {
         let plain = self.http.as_ref().filter(|_| url.scheme() == "http");
         if url.scheme() == "https" { Ok(&self.https) } else { plain.ok_or(RefusedCall::UrlUnusable) }
     }
+}
+
+/// Returns the innermost cause of a failed call. The outer errors contain the URL, which may include credentials.
+pub fn describe_failure(problem: &reqwest::Error) -> String {
+    let Some(mut deepest) = problem.source() else { return "the request failed".to_owned() };
+    while let Some(deeper) = deepest.source() {
+        deepest = deeper;
+    }
+    deepest.to_string()
 }
 
 #[cfg(test)]

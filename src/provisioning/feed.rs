@@ -7,6 +7,7 @@ use crate::error::{Reason, Result};
 use crate::model::account::AccountFilter;
 use crate::model::event::Event;
 use crate::provisioning::lists::ANSWER_MAX_BYTES;
+use crate::provisioning::webhook_delivery::retention;
 use crate::store::tables::accounts;
 use crate::store::tables::events::{self, EventsLimit};
 pub use crate::store::tables::events::{EventsQuery, find_newest_time as find_newest_event_time};
@@ -149,7 +150,7 @@ pub fn find_end(at: &Snapshot<'_>) -> Result<i64> {
 /// Removes a batch of events that are older than the retention. Returns true if there may be more.
 pub fn remove_expired_events(tx: &Tx<'_>) -> Result<bool> {
     tx.allow_on_full_disk();
-    let removed = events::delete_events_before(tx, tx.now - RETENTION_MS, REMOVED_PER_STEP)?;
+    let removed = retention::remove_delivered_events(tx, tx.now - RETENTION_MS, REMOVED_PER_STEP)?;
     Ok(removed > 0)
 }
 

@@ -4,10 +4,10 @@ use crate::error::Result;
 use crate::model::account::AccountFilter;
 use crate::model::event::{EventAction, EventKind, EventSubject};
 use crate::provisioning::large_changes;
-use crate::store::tables::counts;
 use crate::store::tables::directory::{self, DeletedConfiguration};
 use crate::store::tables::events::{self, NewEvent};
 use crate::store::tables::purge::{self, PendingPurge, ResourceToPurge};
+use crate::store::tables::{counts, webhook_attempts};
 use crate::store::{Snapshot, Tx};
 
 pub use crate::store::tables::purge::find_next_purge;
@@ -45,6 +45,11 @@ pub fn run_purge_step(tx: &Tx<'_>, purging: &PendingPurge, limit: usize) -> Resu
         while left > 0 {
             let leaving = purge::list_remaining_resources(tx, purging.configuration, left)?;
             if leaving.is_empty() {
+                // Responses of webhooks can contain personal data.
+                let removed = webhook_attempts::delete_attempts_of_configuration(tx, purging.configuration, left)?;
+                if removed > 0 {
+                    return Ok(());
+                }
                 purge::purge_remaining_rows(tx, purging.configuration)?;
                 return redact_events(tx, purging);
             }

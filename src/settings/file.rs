@@ -102,7 +102,7 @@ pub(super) fn read_settings_file(
 ///
 /// # Errors
 /// The file cannot be read, or others may read or write it.
-pub(super) fn read_secret_file(path: &Path, named_by: &str) -> Result<String, SettingsError> {
+pub fn read_secret_file(path: &Path, named_by: &str) -> Result<String, SettingsError> {
     let (text, mode) = read_file_with_mode(path, named_by)?;
     if mode & ALL_READ != 0 {
         let why =

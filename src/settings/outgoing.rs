@@ -1,11 +1,13 @@
 //! Settings of calls to other servers.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use ipnet::IpNet;
 
 use super::parse_network;
 
-/// Flags of `serve` for calls to other servers.
+/// Flags of `serve` and `webhook` for calls to other servers.
 #[derive(Debug, Clone, Default, Args)]
 pub struct OutgoingArgs {
     /// Private networks whose servers may be called, such as 10.0.0.0/24; may be given several times. They may be called
@@ -17,5 +19,9 @@ pub struct OutgoingArgs {
         value_delimiter = ',',
         value_parser = parse_network
     )]
-    pub(super) allowed: Vec<IpNet>,
+    pub allowed: Vec<IpNet>,
+
+    /// Root certificates in PEM for verifying other servers, in addition to those of the system
+    #[arg(long = "outgoing-ca-file", value_name = "FILE", env = "ROLLCALL_OUTGOING_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
 }

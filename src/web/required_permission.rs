@@ -46,6 +46,8 @@ needs! {
     Audit => AuditRead,
     /// Manage the server.
     System => SystemAdmin,
+    /// Manage webhooks.
+    Webhooks => WebhooksManage,
 }
 
 /// Create tokens and links. A token reads users and groups, so its creator must be allowed to.

@@ -59,9 +59,9 @@ pub fn load_configuration(state: &AppState) -> Result<Option<StoredProvider>> {
 /// Returns which servers may be called for a provider. An issuer of the settings may have any address.
 pub fn outgoing_rules(state: &AppState, issuer: &str) -> OutgoingRules {
     let settings = &state.server.settings;
-    let rules = OutgoingRules::new(&settings.outgoing_networks);
+    let rules = &state.server.outgoing;
     let trusted = settings.sso.as_ref().filter(|given| given.issuer == issuer).and_then(|_| issuer.parse().ok());
-    trusted.map_or(rules.clone(), |url| rules.with_trusted_host(&url))
+    trusted.map_or_else(|| rules.clone(), |url| rules.with_trusted_host(&url))
 }
 
 /// Overrides a stored configuration with the values of the settings.

@@ -11,9 +11,11 @@ use super::public_url::PublicUrl;
 use super::usage::UsageRecorders;
 use crate::auth::jwt::{SigningKey, UserTokens};
 use crate::auth::oidc::RelyingParty;
+use crate::delivery::Delivery;
 use crate::error::Result;
 use crate::management::idempotency::RunningCalls;
 use crate::model::rights::TokenRights;
+use crate::outgoing::OutgoingRules;
 use crate::provisioning::scope::{self, Scope, TokenRow};
 use crate::scim::cursor::CursorSecret;
 use crate::settings::Settings;
@@ -46,12 +48,15 @@ pub struct AppState {
     pub sso: SsoClientCache,
     /// Cached scopes.
     pub scopes: ScopeCache,
+    /// Sends events to webhooks.
+    pub delivery: Delivery,
 }
 
 impl AppState {
     /// Creates the state for an open store.
-    pub fn new(store: Store, signing: Signing, server: ServerContext) -> Self {
+    pub fn new(store: Store, signing: Signing, server: ServerContext, delivery: Delivery) -> Self {
         Self {
+            delivery,
             store,
             network: Network::new(&server.settings),
             signing,
@@ -71,7 +76,7 @@ pub struct Signing {
     /// Authenticates cursors.
     pub cursor_secret: CursorSecret,
     /// Signs and verifies tokens issued by this server.
-    pub key: SigningKey,
+    pub key: Arc<SigningKey>,
     /// Verifies user tokens of the operator's identity system, if configured.
     pub user_tokens: Option<UserTokens>,
 }
@@ -99,12 +104,16 @@ pub struct ServerContext {
     pub manual_backup: Arc<ManualBackup>,
     /// True once the server stops; ends long polls.
     pub stopping: watch::Sender<bool>,
+    /// Which other servers may be called.
+    pub outgoing: OutgoingRules,
 }
 
 impl ServerContext {
     /// Creates the context of a server that starts.
     pub fn new(public: PublicUrl, settings: Settings, certificate: Option<CertificateExpiry>) -> Self {
-        Self { public, settings, certificate, manual_backup: Arc::default(), stopping: watch::Sender::new(false) }
+        let outgoing = OutgoingRules::new(&settings.outgoing_networks);
+        let stopping = watch::Sender::new(false);
+        Self { public, settings, certificate, manual_backup: Arc::default(), stopping, outgoing }
     }
 
     /// Returns the current public URL, without a trailing slash.

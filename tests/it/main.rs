@@ -44,4 +44,5 @@ mod tables;
 mod tenants;
 mod transcripts;
 mod upgrade;
+mod webhooks;
 mod write_ahead_log;

@@ -189,7 +189,7 @@ fn self_service_that_was_switched_off_stays_off_and_a_role_gets_nothing_back() {
     database(&data.join("rollcall.db"), &(role("audit.read system.admin") + &provider("{\"domains\":\"narrow\"}")));
     let printed = fixture.restore(&[]);
     for line in [
-        "1 switch (self-service) that was turned off after the backup stays off",
+        "1 switch (self-service, account webhooks) that was turned off after the backup stays off",
         "1 roles do not get back permissions that were removed after the backup",
         "1 single sign-on provider stays as it was changed after the backup",
     ] {

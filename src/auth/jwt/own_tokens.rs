@@ -16,6 +16,7 @@ use crate::auth::jwt::keys::KeySet;
 use crate::auth::jwt::token::{self, TokenRejection, TokenRules};
 use crate::auth::secret;
 use crate::auth::secret::sealed::Sealer;
+use crate::auth::secret::webhook_key::PKCS8_PREFIX;
 use crate::clock::Millis;
 use crate::model::permission::Permissions;
 
@@ -23,9 +24,6 @@ use crate::model::permission::Permissions;
 const FILE: &str = "signing-key.pem";
 /// Permission bits of group and others.
 const OTHERS_ANY: u32 = 0o077;
-/// Encoding before the 32 bytes of an Ed25519 key in PKCS#8 (RFC 8410 section 7).
-const PKCS8_PREFIX: [u8; 16] =
-    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
 /// Why the signing key cannot be used. The sentence names the file and the fix.
 #[derive(Debug, thiserror::Error)]

@@ -486,7 +486,7 @@ proptest! {
         let events = fixture.store.read_inline(|at| rows::list_events_after(at, 0, 100_000)).unwrap();
         for event in events.iter().filter(|event| event.resource_id.is_some()) {
             let content = EventContent::from_payload(event.payload.clone());
-            let expected = [rows::REDACTED, rows::PURGED].map(|member| format!("{{{member}}}"));
+            let expected = [crate::model::event::REDACTED, rows::PURGED].map(|member| format!("{{{member}}}"));
             prop_assert!(expected.contains(&content.data), "{:?}", event);
             prop_assert!(content.version.is_some_and(|version| version > 0), "{:?}", event);
         }

@@ -85,6 +85,11 @@ pub fn save_settings(tx: &Tx<'_>, changed: &Configuration) -> Result<()> {
     updated.map(drop).map_err(|error| map_name_conflict(error, &changed.connection_name))
 }
 
+/// Returns the highest key of a configuration, 0 if there is none.
+pub fn find_newest_key(at: &Snapshot<'_>) -> Result<i64> {
+    at.read_value("SELECT coalesce(max(configuration), 0) FROM configurations", [])
+}
+
 /// Returns the configuration with this id, or `None` if it is unknown or deleted.
 pub fn find_configuration_by_id(at: &Snapshot<'_>, id: &str) -> Result<Option<Configuration>> {
     Ok(find_configuration_including_deleted(at, id)?.filter(|found| found.deleted_at.is_none()))

@@ -1,15 +1,15 @@
 //! Rows of `events`: appended in the transaction of the change, read in commit order.
 
-use rusqlite::{OptionalExtension, Row, named_params, params};
+use rusqlite::{OptionalExtension, Params, Row, named_params, params};
 
+use super::rows::read_columns;
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::log;
 use crate::model::account::AccountFilter;
-use crate::model::event::{Event, EventKind};
+use crate::model::event::{Event, EventKind, REDACTED};
 use crate::store::{Snapshot, Tx};
 
-/// Member that replaces the data of an event when its configuration is purged.
-pub const REDACTED: &str = "\"redacted\":true";
 /// Member of the data of the events that a purge itself appends. They contain no personal data.
 pub const PURGED: &str = "\"purged\":true";
 
@@ -35,8 +35,8 @@ pub fn append_event(tx: &Tx<'_>, event: &NewEvent<'_>) -> Result<i64> {
     let seq = tx
         .connection()
         .prepare_cached(
-            "INSERT INTO events (account_id, configuration, kind, resource_id, payload, created_at, published)
-             VALUES (:account, :configuration, :kind, :resource_id, :payload, :now, :published)",
+            "INSERT INTO events (account_id, configuration, kind, resource_id, payload, created_at, published, request_id)
+             VALUES (:account, :configuration, :kind, :resource_id, :payload, :now, :published, :request_id)",
         )?
         .insert(named_params! {
             ":account": event.account,
@@ -46,6 +46,7 @@ pub fn append_event(tx: &Tx<'_>, event: &NewEvent<'_>) -> Result<i64> {
             ":payload": event.payload,
             ":now": tx.now,
             ":published": event.is_published,
+            ":request_id": log::current_request_id().as_deref(),
         })?;
     if event.is_published {
         tx.mark_event_published();
@@ -137,6 +138,27 @@ pub fn list_published_events(
     Ok((events, is_full))
 }
 
+/// Returns the events that a condition selects, in the order of the condition. The last one is the first with which the sum of
+/// their payloads is above `bytes`.
+pub(super) fn read_event_rows(
+    at: &Snapshot<'_>,
+    condition: &str,
+    parameters: impl Params,
+    bytes: usize,
+) -> Result<Vec<Event>> {
+    let mut statement = at.prepare(&format!("{COLUMNS} WHERE {condition}"))?;
+    let (mut events, mut sum) = (Vec::new(), 0);
+    for event in statement.query_map(parameters, read_event)? {
+        let event: Event = event?;
+        sum += event.payload.len();
+        events.push(event);
+        if sum > bytes {
+            break;
+        }
+    }
+    Ok(events)
+}
+
 /// Whether there is a published event of the resource after this number.
 pub fn has_later_event(at: &Snapshot<'_>, resource_id: &str, seq: i64) -> Result<bool> {
     let mut statement =
@@ -193,6 +215,34 @@ pub fn count_waiting_events(at: &Snapshot<'_>, configuration: i64, after: i64, l
     Ok((waiting, scanned == limit))
 }
 
+/// Returns the number of the first event from this time on, or a number after the newest event. Times never decrease with the
+/// numbers, so it is found in some 20 steps.
+pub fn find_seq_at_time(at: &Snapshot<'_>, time: Millis) -> Result<i64> {
+    let (removed, end) = find_event_range(at)?;
+    let (mut first, mut after) = (removed + 1, end + 1);
+    let mut statement = at.prepare("SELECT created_at FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1")?;
+    while first < after {
+        let middle = first + (after - first) / 2;
+        let created_at: Option<Millis> = statement.query_row([middle], |row| row.get(0)).optional()?;
+        if created_at.is_some_and(|created_at| created_at < time) {
+            first = middle + 1;
+        } else {
+            after = middle;
+        }
+    }
+    Ok(first)
+}
+
+/// Returns the events of a request among the first `limit` events from a number on.
+pub fn list_events_of_request(at: &Snapshot<'_>, from: i64, request_id: &str, limit: u32) -> Result<Vec<Event>> {
+    let until: Option<i64> = at.read_value(
+        "SELECT max(seq) FROM (SELECT seq FROM events WHERE seq >= ?1 ORDER BY seq LIMIT ?2)",
+        (from, limit),
+    )?;
+    let condition = "e.seq >= ?1 AND e.seq <= ?2 AND e.request_id = ?3 ORDER BY e.seq";
+    read_event_rows(at, condition, params![from, until.unwrap_or(0), request_id], usize::MAX)
+}
+
 /// Returns the time of the newest event, or `None` if there are no events.
 pub fn find_newest_time(at: &Snapshot<'_>) -> Result<Option<Millis>> {
     let mut statement = at.prepare("SELECT created_at FROM events ORDER BY seq DESC LIMIT 1")?;
@@ -207,6 +257,43 @@ pub fn delete_events_before(tx: &Tx<'_>, before: Millis, limit: u32) -> Result<u
              AND seq <= (SELECT max(seq) FROM (SELECT seq FROM events ORDER BY seq LIMIT ?2))",
     )?;
     Ok(statement.execute(params![before, limit])?)
+}
+
+/// An event that may expire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OldEvent {
+    /// Its number.
+    pub seq: i64,
+    /// Key of its configuration.
+    pub configuration: i64,
+    /// Key of the account; 0 if the configuration has no row.
+    pub account: i64,
+    /// Its kind.
+    pub kind: String,
+    /// Whether the feed shows it.
+    pub is_published: bool,
+    /// When the change was committed.
+    pub created_at: Millis,
+}
+
+/// Returns at most `limit` of the oldest events from before a time.
+pub fn list_old_events(at: &Snapshot<'_>, before: Millis, limit: u32) -> Result<Vec<OldEvent>> {
+    at.list_rows(
+        "SELECT e.seq, e.configuration, coalesce(c.account, 0) AS account, e.kind, e.published AS is_published, e.created_at
+         FROM (SELECT * FROM events ORDER BY seq LIMIT ?2) e LEFT JOIN configurations c ON c.configuration = e.configuration
+         WHERE e.created_at < ?1 ORDER BY e.seq",
+        params![before, limit],
+        |row| read_columns!(row, OldEvent { seq, configuration, account, kind, is_published, created_at }),
+    )
+}
+
+/// Like [`delete_events_before`], up to and including the event with a number.
+pub fn delete_events_until(tx: &Tx<'_>, until: i64, before: Millis, limit: u32) -> Result<usize> {
+    tx.execute(
+        "DELETE FROM events WHERE seq < (SELECT max(seq) FROM events) AND created_at < ?1 AND seq <= ?3
+             AND seq <= (SELECT max(seq) FROM (SELECT seq FROM events ORDER BY seq LIMIT ?2))",
+        params![before, limit, until],
+    )
 }
 
 /// Replaces the data of a configuration's resource events after `after` and up to `until`, which contain personal data. The
@@ -241,7 +328,7 @@ pub fn list_resource_events(
 }
 
 const COLUMNS: &str = "SELECT e.seq, e.account_id, e.configuration, c.id AS configuration_id, e.kind, e.resource_id,
-         e.payload, e.created_at
+         e.payload, e.created_at, e.request_id
      FROM events e LEFT JOIN configurations c ON c.configuration = e.configuration";
 
 fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
@@ -254,5 +341,6 @@ fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
         resource_id: row.get("resource_id")?,
         payload: row.get("payload")?,
         created_at: row.get("created_at")?,
+        request_id: row.get("request_id")?,
     })
 }

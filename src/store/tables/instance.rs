@@ -16,6 +16,7 @@ const PUBLIC_URL: &str = "public_url";
 const LISTEN_URL: &str = "listen_url";
 const SETUP_CODE: &str = "setup_code";
 const SELF_SERVICE: &str = "self_service";
+const ACCOUNT_WEBHOOKS: &str = "account_webhooks";
 const CURSOR_SECRET: &str = "cursor_secret";
 const QUOTA_DEFAULTS: &str = "quota_defaults";
 const RECORDED_TIME: &str = "recorded_time";
@@ -105,6 +106,16 @@ pub fn is_self_service_enabled(at: &Snapshot<'_>) -> Result<bool> {
 /// Enables or disables self-service, with which accounts manage their own configurations.
 pub fn set_self_service(tx: &Tx<'_>, on: bool) -> Result<()> {
     set_value(tx, SELF_SERVICE, if on { "on" } else { "off" })
+}
+
+/// Whether accounts may manage webhooks for their own events. Disabled by default.
+pub fn are_account_webhooks_enabled(at: &Snapshot<'_>) -> Result<bool> {
+    Ok(get_value(at, ACCOUNT_WEBHOOKS)?.is_some_and(|value| value == "on"))
+}
+
+/// Allows or forbids webhooks of accounts.
+pub fn set_account_webhooks(tx: &Tx<'_>, on: bool) -> Result<()> {
+    set_value(tx, ACCOUNT_WEBHOOKS, if on { "on" } else { "off" })
 }
 
 /// Returns the secret that authenticates cursors, if there is one.

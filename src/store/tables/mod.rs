@@ -33,3 +33,7 @@ pub mod traffic;
 pub mod undeclared_attributes;
 pub mod unique_names;
 pub mod usage;
+pub mod webhook_attempts;
+pub mod webhook_lanes;
+pub mod webhook_progress;
+pub mod webhooks;

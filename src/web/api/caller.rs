@@ -26,6 +26,7 @@ use crate::web::request_middleware;
 use crate::web::request_owner::record_request_owner;
 pub(super) use crate::web::required_permission::{
     Audit, Create, Delete, Directory, MintTokens, OperatorOnly, Read, Requests, RequiredPermission, System, Tokens,
+    Webhooks,
 };
 use crate::web::sign_in_failures::log_failed_sign_in;
 use crate::web::state::AppState;

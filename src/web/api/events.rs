@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, sleep_until};
 use utoipa::{IntoParams, ToSchema};
 
@@ -12,13 +11,12 @@ use crate::clock;
 use crate::error::{Error, Reason};
 use crate::management::accounts::account_scope;
 use crate::model::audit_context::AccountScope;
-use crate::model::event::{Event, EventContent, PUBLISHED_KINDS, parse_kinds, parse_resource_type};
+use crate::model::event::{Event, PUBLISHED_KINDS, parse_kinds};
+use crate::model::event_form::EventForm;
 use crate::provisioning::feed::{self, EventsQuery, FeedPage, FeedPosition, FeedStart as Start};
 use crate::store::{Snapshot, WorkOwner};
 use crate::web::api::request_types::ApiRequest;
-use crate::web::api::response::{
-    ApiError, ApiErrorBody, ApiResult, ReadErrors, embed_json, render_json, rendered_response,
-};
+use crate::web::api::response::{ApiError, ApiErrorBody, ApiResult, ReadErrors, render_json, rendered_response};
 use crate::web::blocking::read_blocking;
 use crate::web::request_owner::find_request_owner;
 use crate::web::state::AppState;
@@ -99,41 +97,14 @@ impl FeedQuery {
 
 /// An event; `event_schemas` describes it.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct EventResponse {
-    seq: i64,
-    kind: String,
-    account_id: String,
-    configuration_id: Option<String>,
-    resource_type: Option<String>,
-    resource_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_modified: Option<String>,
-    created_at: String,
-    data: Box<RawValue>,
-}
+#[serde(transparent)]
+pub(super) struct EventResponse(EventForm);
 
 impl TryFrom<Event> for EventResponse {
     type Error = Error;
 
     fn try_from(event: Event) -> Result<Self, Error> {
-        let EventContent { version, last_modified, data } = EventContent::from_payload(event.payload);
-        let data = embed_json(data, &format!("event {}", event.seq))?;
-        let resource_type = event.resource_id.as_ref().map(|_| parse_resource_type(&event.kind));
-        Ok(Self {
-            seq: event.seq,
-            account_id: event.account,
-            configuration_id: event.configuration_id,
-            resource_type,
-            kind: event.kind,
-            resource_id: event.resource_id,
-            version,
-            last_modified,
-            created_at: clock::format_rfc3339(event.created_at),
-            data,
-        })
+        EventForm::try_from(event).map(Self)
     }
 }
 

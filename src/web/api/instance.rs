@@ -7,9 +7,10 @@ use utoipa::ToSchema;
 
 use crate::clock;
 use crate::doctor;
+use crate::error::Reason;
 use crate::management::instance;
 use crate::model::service_state::{ReadOnlyCause, ServiceState};
-use crate::store::Store;
+use crate::store::{Store, Tx};
 use crate::web::api::caller::{AllowedCaller, OperatorOnly, System};
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiError, ApiResult, ReadErrors, WriteErrors, json_response};
@@ -22,6 +23,8 @@ use crate::web::state::AppState;
 pub(super) struct ServerSettingsResponse {
     /// Whether users and API keys of accounts may use the management API
     self_service: bool,
+    /// Whether users and API keys of accounts may manage webhooks for the events of their own account
+    account_webhooks: bool,
     /// URL at which identity providers reach the server; set with a flag of `rollcall serve`
     public_url: String,
     version: &'static str,
@@ -97,7 +100,10 @@ pub(super) struct UserTokensResponse {
 #[serde(rename_all = "camelCase")]
 #[schema(as = ServerSettingsUpdate)]
 pub(super) struct UpdateServerSettingsBody {
-    self_service: bool,
+    /// Absent: no change. One of both is required
+    self_service: Option<bool>,
+    /// Absent: no change
+    account_webhooks: Option<bool>,
 }
 
 /// Get the settings of the server
@@ -112,9 +118,9 @@ pub(super) async fn get_server_settings(_allowed: AllowedCaller<OperatorOnly<Sys
     Ok(json_response(&read_settings(&call.state)?))
 }
 
-/// Switch self-service on or off
+/// Change the settings of the server
 ///
-/// While it is off, users and API keys of accounts get 403 for every request. The operator's credentials and the identity
+/// While self-service is off, users and API keys of accounts get 403 for every request. The operator's credentials and the identity
 /// providers continue to work.
 #[utoipa::path(
     patch,
@@ -130,7 +136,16 @@ pub(super) async fn update_server_settings(
 ) -> ApiResult {
     let context = allowed.context;
     let body = call.body::<UpdateServerSettingsBody>().await?;
-    call.write(move |tx| instance::set_self_service(tx, &context, body.self_service)).await?;
+    if body.self_service.is_none() && body.account_webhooks.is_none() {
+        return Err(Reason::BodyFieldInvalid
+            .with("problem", "selfService or accountWebhooks must be a boolean")
+            .into());
+    }
+    let change = move |tx: &Tx<'_>| {
+        body.self_service.map_or(Ok(()), |on| instance::set_self_service(tx, &context, on))?;
+        body.account_webhooks.map_or(Ok(()), |on| instance::set_account_webhooks(tx, &context, on))
+    };
+    call.write(change).await?;
     Ok(json_response(&read_settings(&call.state)?))
 }
 
@@ -156,6 +171,7 @@ fn read_settings(state: &Data<AppState>) -> Result<ServerSettingsResponse, ApiEr
     let user_tokens = state.signing.user_tokens.as_ref().map(crate::auth::jwt::UserTokens::settings);
     Ok(ServerSettingsResponse {
         self_service: state.store.read_inline(instance::is_self_service_enabled)?,
+        account_webhooks: state.store.read_inline(instance::are_account_webhooks_enabled)?,
         public_url: state.server.public_url().to_string(),
         version: env!("CARGO_PKG_VERSION"),
         user_tokens: UserTokensResponse {

@@ -34,6 +34,7 @@ mod timestamps;
 mod token_exchange;
 pub(crate) mod tokens;
 mod undeclared_attributes;
+mod webhooks;
 
 pub use self::response::list_error_codes;
 use actix_web::web::ServiceConfig;
@@ -89,6 +90,7 @@ fn register_routes(routes: &mut impl RouteCollector) {
     routes.add_route::<api_keys::__path_create_api_key, _, _>(api_keys::create_api_key);
     routes.add_route::<api_keys::__path_get_api_key, _, _>(api_keys::get_api_key);
     routes.add_route::<api_keys::__path_revoke_api_key, _, _>(api_keys::revoke_api_key);
+    register_webhook_routes(routes);
     routes.add_route::<instance::__path_get_server_settings, _, _>(instance::get_server_settings);
     routes.add_route::<instance::__path_update_server_settings, _, _>(instance::update_server_settings);
     routes.add_route::<instance::__path_accept_clock, _, _>(instance::accept_clock);
@@ -124,6 +126,25 @@ fn register_schema_routes(routes: &mut impl RouteCollector) {
     );
     routes
         .add_route::<undeclared_attributes::__path_declare_attributes, _, _>(undeclared_attributes::declare_attributes);
+}
+
+/// Registers the routes of webhooks.
+fn register_webhook_routes(routes: &mut impl RouteCollector) {
+    use webhooks::{attempts, lanes};
+    routes.add_route::<webhooks::__path_list_webhooks, _, _>(webhooks::list_webhooks);
+    routes.add_route::<webhooks::__path_create_webhook, _, _>(webhooks::create_webhook);
+    routes.add_route::<webhooks::__path_get_webhook, _, _>(webhooks::get_webhook);
+    routes.add_route::<webhooks::__path_update_webhook, _, _>(webhooks::update_webhook);
+    routes.add_route::<webhooks::__path_delete_webhook, _, _>(webhooks::delete_webhook);
+    routes.add_route::<webhooks::__path_pause_webhook, _, _>(webhooks::pause_webhook);
+    routes.add_route::<webhooks::__path_resume_webhook, _, _>(webhooks::resume_webhook);
+    routes.add_route::<webhooks::__path_rotate_webhook_key, _, _>(webhooks::rotate_webhook_key);
+    routes.add_route::<webhooks::__path_delete_webhook_key, _, _>(webhooks::delete_webhook_key);
+    routes.add_route::<webhooks::__path_test_webhook, _, _>(webhooks::test_webhook);
+    routes.add_route::<lanes::__path_list_webhook_lanes, _, _>(lanes::list_webhook_lanes);
+    routes.add_route::<lanes::__path_resume_webhook_lane, _, _>(lanes::resume_webhook_lane);
+    routes.add_route::<attempts::__path_list_webhook_attempts, _, _>(attempts::list_webhook_attempts);
+    routes.add_route::<attempts::__path_resend_events, _, _>(attempts::resend_events);
 }
 
 /// Adds the routes of the management API to an application.

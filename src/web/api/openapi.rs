@@ -52,6 +52,11 @@ const TAGS: &[(&str, &str)] = &[
         "Changes in the order of commits. Store `nextAfter` of each response and send it as `after` of the next request: \
          then you receive each event exactly once.",
     ),
+    (
+        "Webhooks",
+        "Endpoints of your application, to which events are sent in order. The events are those of the event feed, so one \
+         function can process both.",
+    ),
     ("Leftovers", "Users and groups that remain after their configuration was deleted."),
     ("Request log", "Requests of identity providers to a configuration, and the responses."),
     ("Audit", "Administrative changes with actor, network address, and the values before and after."),

@@ -81,6 +81,7 @@ async fn collect_metrics(state: &Data<AppState>, started: Millis) -> MetricsSnap
         store: state.store.statistics(),
         log: crate::log::read_statistics(),
         calls: state.usage.calls.figures(),
+        delivery: state.delivery.read_figures(),
         database: rows,
         last_backup: schedule
             .and_then(|schedule| backups::find_newest_backup_time(&schedule.folder, clock::current_millis())),

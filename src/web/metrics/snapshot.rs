@@ -9,6 +9,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
+use crate::delivery::DeliveryFigures;
 use crate::histogram::HistogramSnapshot;
 use crate::management::instance::StoreStatistics;
 use crate::model::service_state::{ReadOnlyCause, ServiceState};
@@ -17,6 +18,9 @@ use crate::{clock, log};
 
 /// Microseconds per second.
 const MICROS_PER_SECOND: f64 = 1e6;
+
+/// Milliseconds per second.
+const MILLIS_PER_SECOND: f64 = 1e3;
 
 /// The values of all metrics for one response.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub(super) struct MetricsSnapshot {
     pub(super) log: log::LogStatistics,
     /// Request log: waiting calls, bytes of their bodies, dropped calls.
     pub(super) calls: [u64; 3],
+    /// Webhooks.
+    pub(super) delivery: DeliveryFigures,
     pub(super) database: Option<DatabaseMetrics>,
     /// Time of the newest scheduled backup.
     pub(super) last_backup: Option<clock::Millis>,
@@ -154,6 +160,7 @@ impl Collector for MetricsSnapshot {
         self.encode_callers(&mut writer)?;
         self.encode_database(&mut writer)?;
         self.encode_logs(&mut writer)?;
+        self.encode_webhooks(&mut writer)?;
         self.encode_process(&mut writer)
     }
 }
@@ -257,6 +264,33 @@ impl MetricsSnapshot {
         writer.count("rollcall_log_waiting_bytes", "Bytes of the server log that wait to be written", waiting)?;
         let help = "Lines of the server log that were dropped because the reader was too slow";
         writer.counter("rollcall_log_lines_dropped", help, self.log.dropped)
+    }
+
+    fn encode_webhooks(&self, writer: &mut MetricsWriter<'_>) -> EncodeResult {
+        let figures = &self.delivery;
+        let attempts = LabelledFamily {
+            name: "rollcall_webhook_attempts",
+            help: "Attempts to send events to webhooks, by outcome",
+            kind: MetricType::Counter,
+            label: "outcome",
+        };
+        writer.labelled(&attempts, &[("success", figures.succeeded), ("failure", figures.failed)])?;
+        writer.counter("rollcall_webhook_events", "Events that webhooks have accepted", figures.events)?;
+        writer.histogram(
+            "rollcall_webhook_duration_seconds",
+            "Duration of attempts",
+            &figures.durations,
+            MILLIS_PER_SECOND,
+        )?;
+        writer.count("rollcall_webhook_in_flight", "Requests to webhooks in flight", Some(figures.in_flight))?;
+        let help = "Lanes of webhooks with something to send, or that wait for a retry";
+        writer.count("rollcall_webhook_waiting_lanes", help, Some(figures.waiting_lanes))?;
+        let help = "Lanes of webhooks that have stopped after their last retry";
+        writer.count("rollcall_webhook_stopped_lanes", help, Some(figures.stopped_lanes))?;
+        let help = "Events that wait for webhooks, counted every ten seconds in at most 200 lanes";
+        writer.count("rollcall_webhook_waiting_events", help, Some(figures.waiting_events))?;
+        let age = i64::try_from(figures.oldest_age_ms).unwrap_or(i64::MAX);
+        writer.seconds("rollcall_webhook_oldest_age_seconds", "Age of the oldest of these events", Some(age))
     }
 
     fn encode_process(&self, writer: &mut MetricsWriter<'_>) -> EncodeResult {

@@ -27,6 +27,7 @@ const ROWS: &[(&str, u8)] = &[
     ("provisioning", 8),
     ("management", 8),
     ("doctor", 9),
+    ("delivery", 9),
     ("web", 10),
     ("jobs", 10),
     // Start, wire, stop: the command line starts the server.
@@ -41,7 +42,7 @@ const ROWS: &[(&str, u8)] = &[
 const EDGES: &[&str] = &["scim", "api", "portal"];
 
 /// Modules that reach the tables through `provisioning` and `management` only.
-const OUTSIDE_THE_TABLES: &[&str] = &["web", "jobs", "cli", "doctor", "server"];
+const OUTSIDE_THE_TABLES: &[&str] = &["web", "jobs", "cli", "doctor", "delivery", "server"];
 
 /// What those modules may name of the store.
 const STORE_NAMES: &[&str] = &["Store", "Tx", "Snapshot", "OpenError", "WorkOwner"];

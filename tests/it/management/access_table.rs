@@ -11,7 +11,7 @@ use crate::identity::{Signer, app_for, now};
 /// `METHOD path needs`: a permission, with the prefix `operator:` if only the operator may use it, or `public`.
 const ACCESS_TABLE: &str = include_str!("access_table.txt");
 
-const PERMISSIONS: [&str; 8] = [
+const PERMISSIONS: [&str; 9] = [
     "provisioning.read",
     "provisioning.create",
     "provisioning.delete",
@@ -20,6 +20,7 @@ const PERMISSIONS: [&str; 8] = [
     "requests.read",
     "audit.read",
     "system.admin",
+    "webhooks.manage",
 ];
 
 fn table() -> BTreeMap<(String, String), String> {
@@ -63,6 +64,11 @@ fn status_of(caller: &Caller, method: &str, path: &str) -> u16 {
     request.send().status
 }
 
+/// Without this switch, no account has access to webhooks.
+fn allow_account_webhooks(app: &App) {
+    app.operator().patch("/directory/resources/v1/settings", &json!({"accountWebhooks": true})).answered(200);
+}
+
 /// Whether only the operator has access, and the required permissions.
 fn parse_needs(needs: &str) -> (bool, Vec<&str>) {
     let (is_operators, needed) = needs.strip_prefix("operator:").map_or((false, needs), |needed| (true, needed));
@@ -81,6 +87,7 @@ fn permission_sets() -> Vec<Vec<&'static str>> {
 #[test]
 fn each_operation_is_allowed_only_with_its_permissions() {
     let app = App::shared();
+    allow_account_webhooks(app);
     let flags = |set: &[&'static str]| set.iter().flat_map(|&one| ["--permission", one]).collect::<Vec<_>>();
     let operators: Vec<_> = permission_sets().into_iter().map(|set| (app.keyed(&flags(&set)), set)).collect();
     // The key of an account cannot have this permission.
@@ -126,6 +133,7 @@ fn user_tokens_follow_the_same_table() {
     // T58
     let signer = Signer::new("access");
     let (_folder, app) = app_for(&signer);
+    allow_account_webhooks(&app);
     let users =
         PERMISSIONS.map(|permission| (permission, app.anonymous().with(&signer.token("access", &[permission]))));
     let changed = |claims: Value| signer.token_with("access", &PERMISSIONS, &claims);

@@ -29,7 +29,7 @@ fn a_new_key_returns_its_secret_once_and_works_at_once() {
     assert_eq!(made.json["name"], "Automation");
     assert_eq!(made.json["accountId"], Value::Null);
     assert_eq!(made.json["expiresAt"], "2100-01-31T11:00:00.000Z");
-    assert_eq!(made.json["permissions"].as_array().unwrap().len(), 8);
+    assert_eq!(made.json["permissions"].as_array().unwrap().len(), 9);
     let (id, secret) = (made.text("clientId"), made.text("secret"));
     assert!(secret.starts_with("rck_") && secret.ends_with(&made.text("hint")));
     app.anonymous().with(&secret).get(CONFIGURATIONS).answered(200);

@@ -4,6 +4,8 @@
 //! The two files can have different schema versions, so rows are matched by ids and digests, and each step is skipped
 //! if one file has no such table.
 
+use std::collections::BTreeSet;
+
 use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params, params_from_iter};
 
@@ -93,7 +95,7 @@ fn carry_over_tables(
 }
 
 /// The tables with something to carry over.
-const CARRIED_TABLES: [&str; 9] = [
+const CARRIED_TABLES: [&str; 11] = [
     "tokens",
     "api_keys",
     "setup_links",
@@ -103,6 +105,8 @@ const CARRIED_TABLES: [&str; 9] = [
     "admins",
     "wrong_codes",
     "sso_identities",
+    "webhooks",
+    "webhook_keys",
 ];
 
 fn carry_over_table(
@@ -130,17 +134,53 @@ fn carry_over_table(
     }
 }
 
-/// Self-service that was switched off after the backup stays off.
-fn carry_over_self_service(restored: &Connection, replaced: &Connection) -> rusqlite::Result<usize> {
-    let is_off = replaced.prepare("SELECT 1 FROM instance WHERE key = 'self_service' AND value = 'off'")?.exists([])?;
-    if !is_off {
-        return Ok(0);
+/// What accounts may do, and was switched off after the backup, stays off.
+fn carry_over_switches(restored: &Connection, replaced: &Connection) -> rusqlite::Result<usize> {
+    let mut count = 0;
+    for key in ["self_service", "account_webhooks"] {
+        if replaced.prepare("SELECT 1 FROM instance WHERE key = ?1 AND value = 'off'")?.exists([key])? {
+            count += restored.execute(
+                "INSERT INTO instance (key, value) VALUES (?1, 'off')
+                 ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
+                [key],
+            )?;
+        }
     }
-    restored.execute(
-        "INSERT INTO instance (key, value) VALUES ('self_service', 'off')
-         ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE value <> excluded.value",
-        [],
-    )
+    Ok(count)
+}
+
+/// A webhook that does not send any more must not send events again because of a restore. An admin can resume it.
+fn disable_ended_webhooks(restored: &Connection, replaced: &Connection) -> rusqlite::Result<usize> {
+    let active = list_texts(replaced, "SELECT id FROM webhooks WHERE state = 'active'")?;
+    let mut count = 0;
+    for id in list_texts(restored, "SELECT id FROM webhooks WHERE state = 'active'")? {
+        if !active.contains(&id) {
+            let sql = "UPDATE webhooks SET state = 'disabled', disabled_reason = 'restored' WHERE id = ?1";
+            count += restored.execute(sql, [id])?;
+        }
+    }
+    Ok(count)
+}
+
+/// Only of webhooks that still exist: a deleted one is disabled.
+fn delete_ended_webhook_keys(restored: &Connection, replaced: &Connection) -> rusqlite::Result<usize> {
+    let keys = list_texts(replaced, "SELECT id FROM webhook_keys")?;
+    let webhooks = list_texts(replaced, "SELECT id FROM webhooks")?;
+    let mut statement =
+        restored.prepare("SELECT k.id, w.id FROM webhook_keys k JOIN webhooks w ON w.webhook = k.webhook")?;
+    let stored: Vec<(String, String)> =
+        statement.query_map([], |row| row.try_into())?.collect::<rusqlite::Result<_>>()?;
+    let mut count = 0;
+    for (key, webhook) in stored {
+        if webhooks.contains(&webhook) && !keys.contains(&key) {
+            count += restored.execute("DELETE FROM webhook_keys WHERE id = ?1", [key])?;
+        }
+    }
+    Ok(count)
+}
+
+fn list_texts(connection: &Connection, sql: &str) -> rusqlite::Result<BTreeSet<String>> {
+    connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
 /// Permissions that a role has lost after the backup stay removed. Returns the number of such roles.
@@ -187,8 +227,18 @@ fn carry_over_sso_provider(restored: &Connection, replaced: &Connection) -> rusq
 type CarryOverStep = fn(&Connection, &Connection) -> rusqlite::Result<usize>;
 
 /// Settings that close access: table, step, and the sentence after the number of changes.
-const CLOSED_ACCESS: [(&str, CarryOverStep, &str); 4] = [
-    ("instance", carry_over_self_service, "switch (self-service) that was turned off after the backup stays off"),
+const CLOSED_ACCESS: [(&str, CarryOverStep, &str); 6] = [
+    (
+        "instance",
+        carry_over_switches,
+        "switch (self-service, account webhooks) that was turned off after the backup stays off",
+    ),
+    (
+        "webhooks",
+        disable_ended_webhooks,
+        "webhooks that were deleted, paused or disabled after the backup are disabled",
+    ),
+    ("webhook_keys", delete_ended_webhook_keys, "keys of webhooks that were deleted after the backup stay deleted"),
     ("roles", carry_over_role_permissions, "roles do not get back permissions that were removed after the backup"),
     ("sso_provider", carry_over_sso_provider, "single sign-on provider stays as it was changed after the backup"),
     (

@@ -98,6 +98,7 @@ mod tests {
             resource_id: None,
             payload: payload.to_string(),
             created_at: 0,
+            request_id: None,
         };
         HistoryStep::from_event(&event).unwrap()
     }

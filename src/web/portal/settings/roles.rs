@@ -28,6 +28,7 @@ pub(crate) fn permission_help(permission: Permission) -> &'static str {
         Permission::DirectoryRead => "see users and groups",
         Permission::RequestsRead => "see the request log",
         Permission::AuditRead => "see the audit log",
+        Permission::WebhooksManage => "manage webhooks",
         Permission::SystemAdmin => "run the server: accounts, admins, roles, API keys",
     }
 }

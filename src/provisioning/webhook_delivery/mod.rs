@@ -1,0 +1,379 @@
+//! Delivery of events to webhooks: what each lane sends next, and what an attempt changes. A lane is one configuration of one
+//! webhook. Its events are sent strictly in order, and the position in the event log is the only queue.
+
+pub mod backfill;
+pub mod retention;
+
+use crate::clock::Millis;
+use crate::error::Result;
+use crate::model::audit_context::AuditContext;
+use crate::model::webhook::message::{self, EventBatch};
+use crate::model::webhook::{BODY_MAX_BYTES, Webhook, WebhookState, retry};
+use crate::provisioning::webhook_delivery::backfill::{BackfillCursor, BackfillPage};
+use crate::store::tables::audit::{self, NewAuditEntry};
+use crate::store::tables::directory::{self, DirectorySource};
+use crate::store::tables::webhook_attempts as attempts;
+pub use crate::store::tables::webhook_attempts::WebhookAttempt;
+use crate::store::tables::webhook_lanes::{self as lanes, LaneEvents};
+pub use crate::store::tables::webhook_lanes::{
+    ConfigurationEnd, EventSighting, LaneRow, list_configuration_ends, list_event_sightings,
+};
+use crate::store::tables::webhooks;
+pub use crate::store::tables::webhooks::{find_revision, list_webhook_keys as list_signing_keys};
+use crate::store::{Snapshot, Tx};
+
+/// Maximum number of events of a configuration that one step searches for those of rare kinds.
+const SCANNED_MAX: u32 = 10_000;
+/// Reason of a webhook that was disabled because its receiver answered 410.
+pub const DISABLED_GONE: &str = "gone";
+
+/// Names a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LaneKey {
+    /// Key of the webhook.
+    pub webhook: i64,
+    /// Key of the configuration.
+    pub configuration: i64,
+}
+
+/// What a lane has to do.
+#[derive(Debug)]
+pub enum LaneWork {
+    /// Nothing waits. Events up to `scanned` need not be searched again; `has_more` means that later ones may match.
+    Nothing {
+        /// Position of the lane.
+        position: i64,
+        /// Number of the last event that was searched.
+        scanned: i64,
+        /// Whether there are more events to search.
+        has_more: bool,
+    },
+    /// It does not send: it was stopped, or its webhook does not include the configuration.
+    Halted,
+    /// There are no more current resources: see [`end_backfill`]. Live events follow.
+    BackfillEnded,
+    /// A request to send.
+    Request(Box<LaneRequest>),
+}
+
+/// The next request of a lane.
+#[derive(Debug)]
+pub struct LaneRequest {
+    /// The lane as stored, or at its start.
+    pub lane: LaneRow,
+    /// The configuration.
+    pub source: DirectorySource,
+    /// Id of the request.
+    pub message_id: String,
+    /// What is sent.
+    pub content: LaneContent,
+}
+
+/// The content of a request.
+#[derive(Debug)]
+pub enum LaneContent {
+    /// Events.
+    Events(EventBatch),
+    /// Current resources.
+    Backfill(BackfillPage),
+}
+
+impl LaneRequest {
+    /// First and last event, if it has events.
+    pub fn event_range(&self) -> Option<(i64, i64)> {
+        match &self.content {
+            LaneContent::Events(batch) => Some((batch.first, batch.last)),
+            LaneContent::Backfill(_) => None,
+        }
+    }
+
+    /// Id of the request of the identity provider that made the first change.
+    pub fn request_id(&self) -> Option<&str> {
+        match &self.content {
+            LaneContent::Events(batch) => batch.request_id.as_deref(),
+            LaneContent::Backfill(_) => None,
+        }
+    }
+
+    /// The events as JSON texts, and the time of the last one.
+    pub fn texts(&self) -> (&[String], Millis) {
+        match &self.content {
+            LaneContent::Events(batch) => (&batch.texts, batch.created_at),
+            LaneContent::Backfill(page) => (&page.texts, page.created_at),
+        }
+    }
+
+    /// The event of a format with one event per request.
+    pub fn single(&self) -> Option<&crate::model::event::Event> {
+        match &self.content {
+            LaneContent::Events(batch) => batch.single.as_deref(),
+            LaneContent::Backfill(page) => page.single.as_deref(),
+        }
+    }
+}
+
+/// Returns the lane of a configuration: its row, or its start.
+fn load_lane(at: &Snapshot<'_>, webhook: &Webhook, configuration: i64) -> Result<LaneRow> {
+    let start = || LaneRow {
+        webhook: webhook.key,
+        configuration,
+        position: webhook.start_seq,
+        backfill: webhook.backfill_until.filter(|until| configuration <= *until).map(|_| BackfillCursor::start_text()),
+        ..LaneRow::default()
+    };
+    Ok(lanes::find_lane(at, webhook.key, configuration)?.unwrap_or_else(start))
+}
+
+/// Returns what a lane has to do. `skip` is the number of the last event that was already searched without a match.
+pub fn load_lane_work(at: &Snapshot<'_>, webhook: &Webhook, configuration: i64, skip: i64) -> Result<LaneWork> {
+    let Some(source) = directory::find_source_by_key(at, configuration)? else { return Ok(LaneWork::Halted) };
+    let lane = load_lane(at, webhook, configuration)?;
+    if !webhook.covers_account(source.account.key) || lane.stopped_at.is_some() {
+        return Ok(LaneWork::Halted);
+    }
+    if let Some(cursor) = lane.backfill.as_deref() {
+        let Some(page) = backfill::read_page(at, webhook, &source, &lane, cursor)? else {
+            return Ok(LaneWork::BackfillEnded);
+        };
+        let number = lane.backfill_page.to_string();
+        let message_id = message::derive_message_id(&[&webhook.id, &source.id, "backfill", &number]);
+        let content = LaneContent::Backfill(page);
+        return Ok(LaneWork::Request(Box::new(LaneRequest { lane, source, message_id, content })));
+    }
+    load_live_work(at, webhook, source, lane, skip)
+}
+
+fn load_live_work(
+    at: &Snapshot<'_>,
+    webhook: &Webhook,
+    source: DirectorySource,
+    lane: LaneRow,
+    skip: i64,
+) -> Result<LaneWork> {
+    let settings = &webhook.settings;
+    let kinds = settings.list_sent_kinds()?;
+    let after = if lane.batch_end.is_some() { lane.position } else { lane.position.max(skip) };
+    let mut selection =
+        LaneEvents { configuration: source.configuration, after, until: lane.batch_end, kinds: kinds.as_deref() };
+    let scanned = if kinds.is_some() && lane.batch_end.is_none() {
+        let end = lanes::find_scan_end(at, selection, SCANNED_MAX)?;
+        selection.until = Some(end);
+        Some(end)
+    } else {
+        None
+    };
+    let events = lanes::list_lane_events(at, selection, settings.events_per_request(), BODY_MAX_BYTES)?;
+    let Some(batch) = EventBatch::from_events(events, settings.payload, settings.format)? else {
+        let scanned = scanned.or(lane.batch_end).unwrap_or(after);
+        return Ok(LaneWork::Nothing { position: lane.position, scanned, has_more: scanned > after });
+    };
+    let message_id = derive_batch_id(webhook, &source, &batch);
+    Ok(LaneWork::Request(Box::new(LaneRequest { lane, source, message_id, content: LaneContent::Events(batch) })))
+}
+
+/// The id of a request with events. Removed data and other settings make it another request.
+fn derive_batch_id(webhook: &Webhook, source: &DirectorySource, batch: &EventBatch) -> String {
+    let numbers =
+        [batch.first, batch.last, webhook.content_revision, i64::try_from(batch.redacted).unwrap_or(i64::MAX)];
+    let [first, last, revision, redacted] = numbers.map(|number| number.to_string());
+    message::derive_message_id(&[&webhook.id, &source.id, &first, &last, &revision, &redacted])
+}
+
+/// Stores the end of a batch before it is sent, so that a restart sends the same batch. Returns false if the lane or its
+/// webhook was changed in between: the request must not be sent.
+pub fn begin_request(tx: &Tx<'_>, request: &LaneRequest) -> Result<bool> {
+    tx.allow_on_full_disk();
+    let Some(webhook) = webhooks::find_webhook_by_key(tx, request.lane.webhook)? else { return Ok(false) };
+    let mut lane = load_lane(tx, &webhook, request.lane.configuration)?;
+    if webhook.state != WebhookState::Active || lane != request.lane {
+        return Ok(false);
+    }
+    let is_begun = match &request.content {
+        LaneContent::Events(batch) => lane.batch_end.replace(batch.last) == Some(batch.last),
+        LaneContent::Backfill(page) => {
+            let end = page.end.to_text();
+            lane.backfill_end.replace(end.clone()) == Some(end)
+        }
+    };
+    if !is_begun {
+        lanes::save_lane(tx, &lane)?;
+    }
+    Ok(true)
+}
+
+/// Records an attempt whose response has a status of success, and moves the lane.
+pub fn record_success(tx: &Tx<'_>, request: &LaneRequest, attempt: &WebhookAttempt) -> Result<()> {
+    tx.allow_on_full_disk();
+    attempts::insert_attempt(tx, attempt)?;
+    let Some(mut lane) = find_begun_lane(tx, request)? else { return Ok(()) };
+    match &request.content {
+        LaneContent::Events(batch) => {
+            lane.position = batch.last;
+            lane.batch_end = None;
+        }
+        LaneContent::Backfill(page) => {
+            lane.backfill = page.next.as_ref().map(BackfillCursor::to_text);
+            lane.backfill_end = None;
+            lane.backfill_page += 1;
+        }
+    }
+    lane.failures = 0;
+    (lane.failing_since, lane.next_attempt_at, lane.last_error) = (None, None, None);
+    lanes::save_lane(tx, &lane)
+}
+
+/// Records an attempt that failed. Returns the time of the next attempt, or `None` if the lane has stopped.
+pub fn record_failure(
+    tx: &Tx<'_>,
+    request: &LaneRequest,
+    attempt: &WebhookAttempt,
+    failure: FailedAttempt,
+) -> Result<Option<Millis>> {
+    tx.allow_on_full_disk();
+    attempts::insert_attempt(tx, attempt)?;
+    if failure.is_gone {
+        disable_webhook(tx, request.lane.webhook, DISABLED_GONE)?;
+    }
+    let Some(mut lane) = find_begun_lane(tx, request)? else { return Ok(None) };
+    lane.failures += 1;
+    lane.failing_since.get_or_insert(tx.now);
+    lane.last_error = Some(describe_attempt(attempt));
+    let delay = retry::compute_delay(lane.failures, failure.chance, failure.retry_after);
+    lane.next_attempt_at = delay.map(|delay| tx.now + delay);
+    if delay.is_none() {
+        lane.stopped_at = Some(tx.now);
+        let entry = NewAuditEntry {
+            action: "webhook.lane_stopped",
+            account: Some(&request.source.account),
+            configuration_id: Some(&request.source.id),
+            after: lane.last_error.clone().map(serde_json::Value::String),
+            ..NewAuditEntry::default()
+        };
+        audit::append_entry(tx, &AuditContext::server(), &entry)?;
+    }
+    lanes::save_lane(tx, &lane)?;
+    Ok(lane.next_attempt_at)
+}
+
+/// What is known of an attempt that failed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FailedAttempt {
+    /// A random number for the time of the next attempt.
+    pub chance: u32,
+    /// The delay that the receiver asked for.
+    pub retry_after: Option<Millis>,
+    /// Whether the receiver answered 410: it wants no more requests.
+    pub is_gone: bool,
+}
+
+/// The result of an attempt in one line.
+pub fn describe_attempt(attempt: &WebhookAttempt) -> String {
+    match (attempt.status, &attempt.error) {
+        (_, Some(error)) => error.clone(),
+        (Some(status), None) => format!("status {status}"),
+        (None, None) => "no response".to_owned(),
+    }
+}
+
+/// Returns the lane if it still waits for this request: an admin may have moved it, or deleted the webhook.
+fn find_begun_lane(tx: &Tx<'_>, request: &LaneRequest) -> Result<Option<LaneRow>> {
+    let found = lanes::find_lane(tx, request.lane.webhook, request.lane.configuration)?;
+    Ok(found.filter(|lane| match &request.content {
+        LaneContent::Events(batch) => lane.batch_end == Some(batch.last) && lane.position == request.lane.position,
+        LaneContent::Backfill(page) => lane.backfill_end.as_deref() == Some(page.end.to_text().as_str()),
+    }))
+}
+
+/// Records an attempt that belongs to no lane: a test or a repetition.
+pub fn record_separate_attempt(tx: &Tx<'_>, attempt: &WebhookAttempt) -> Result<()> {
+    tx.allow_on_full_disk();
+    attempts::insert_attempt(tx, attempt)
+}
+
+/// Records that no event up to `scanned` matches the kinds of the webhook.
+pub fn record_scan(tx: &Tx<'_>, key: LaneKey, scanned: i64) -> Result<()> {
+    tx.allow_on_full_disk();
+    let Some(webhook) = webhooks::find_webhook_by_key(tx, key.webhook)? else { return Ok(()) };
+    let mut lane = load_lane(tx, &webhook, key.configuration)?;
+    if lane.position >= scanned || lane.backfill.is_some() {
+        return Ok(());
+    }
+    lane.position = scanned;
+    lane.batch_end = None;
+    lanes::save_lane(tx, &lane)
+}
+
+/// Ends a backfill without further resources.
+pub fn end_backfill(tx: &Tx<'_>, key: LaneKey) -> Result<()> {
+    let Some(webhook) = webhooks::find_webhook_by_key(tx, key.webhook)? else { return Ok(()) };
+    let mut lane = load_lane(tx, &webhook, key.configuration)?;
+    lane.backfill = None;
+    lanes::save_lane(tx, &lane)
+}
+
+fn disable_webhook(tx: &Tx<'_>, key: i64, reason: &str) -> Result<()> {
+    let Some(mut webhook) = webhooks::find_webhook_by_key(tx, key)? else { return Ok(()) };
+    if webhook.state == WebhookState::Disabled {
+        return Ok(());
+    }
+    webhook.state = WebhookState::Disabled;
+    webhook.disabled_reason = Some(reason.to_owned());
+    webhooks::save_webhook(tx, &webhook)?;
+    webhooks::mark_changed(tx)?;
+    let entry = NewAuditEntry {
+        action: "webhook.disabled",
+        account: webhook.account.as_ref(),
+        subject_id: Some(&webhook.id),
+        after: Some(serde_json::json!({"reason": reason})),
+        ..NewAuditEntry::default()
+    };
+    audit::append_entry(tx, &AuditContext::server(), &entry)
+}
+
+/// Returns all webhooks.
+pub fn list_all_webhooks(at: &Snapshot<'_>) -> Result<Vec<Webhook>> {
+    webhooks::list_webhooks(at, None)
+}
+
+/// Returns the configuration with this key.
+pub fn find_source(at: &Snapshot<'_>, configuration: i64) -> Result<Option<DirectorySource>> {
+    directory::find_source_by_key(at, configuration)
+}
+
+/// Returns how many events of a lane wait, and since when. For rare kinds, the next events are searched.
+pub fn count_waiting(at: &Snapshot<'_>, webhook: &Webhook, configuration: i64) -> Result<(u32, Option<Millis>)> {
+    let lane = load_lane(at, webhook, configuration)?;
+    let kinds = webhook.settings.list_sent_kinds()?;
+    let mut selection = LaneEvents { configuration, after: lane.position, until: None, kinds: kinds.as_deref() };
+    if kinds.is_some() {
+        selection.until = Some(lanes::find_scan_end(at, selection, SCANNED_MAX)?);
+    }
+    lanes::count_waiting(at, selection, SCANNED_MAX)
+}
+
+/// Returns the lanes of a webhook that have a row.
+pub fn list_lanes(at: &Snapshot<'_>, webhook: i64) -> Result<Vec<LaneRow>> {
+    lanes::list_lanes(at, webhook)
+}
+
+/// A batch that was delivered before, to be sent again with the same content and id.
+pub fn load_resend(
+    at: &Snapshot<'_>,
+    webhook: &Webhook,
+    source: &DirectorySource,
+    (first, last): (i64, i64),
+) -> Result<Option<LaneRequest>> {
+    let kinds = webhook.settings.list_sent_kinds()?;
+    let selection = LaneEvents {
+        configuration: source.configuration,
+        after: first - 1,
+        until: Some(last),
+        kinds: kinds.as_deref(),
+    };
+    let settings = &webhook.settings;
+    let events = lanes::list_lane_events(at, selection, settings.events_per_request(), BODY_MAX_BYTES)?;
+    let Some(batch) = EventBatch::from_events(events, settings.payload, settings.format)? else { return Ok(None) };
+    let message_id = derive_batch_id(webhook, source, &batch);
+    let lane = load_lane(at, webhook, source.configuration)?;
+    Ok(Some(LaneRequest { lane, source: source.clone(), message_id, content: LaneContent::Events(batch) }))
+}

@@ -1,0 +1,286 @@
+//! Rows of `webhook_lanes`: how far the events of each configuration were sent to each webhook. A lane without a row is at the
+//! start of its webhook.
+
+use rusqlite::{Row, named_params, params};
+
+use super::rows::read_columns;
+use crate::clock::Millis;
+use crate::error::Result;
+use crate::model::event::Event;
+use crate::store::tables::events::read_event_rows;
+use crate::store::{Snapshot, Tx};
+
+/// A stored lane.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LaneRow {
+    /// Key of the webhook.
+    pub webhook: i64,
+    /// Key of the configuration.
+    pub configuration: i64,
+    /// Number of the last event that was delivered or skipped.
+    pub position: i64,
+    /// Number of the last event of a batch that was begun.
+    pub batch_end: Option<i64>,
+    /// Position in the current resources. `None`: live events.
+    pub backfill: Option<String>,
+    /// End of a page of current resources that was begun.
+    pub backfill_end: Option<String>,
+    /// Number of pages of current resources that were delivered.
+    pub backfill_page: i64,
+    /// Failed attempts of the batch.
+    pub failures: u32,
+    /// Time of the first of them.
+    pub failing_since: Option<Millis>,
+    /// Time of the next attempt.
+    pub next_attempt_at: Option<Millis>,
+    /// When the last retry failed.
+    pub stopped_at: Option<Millis>,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+}
+
+const COLUMNS: &str = "webhook, configuration, position, batch_end, backfill, backfill_end, backfill_page, failures,
+     failing_since, next_attempt_at, stopped_at, last_error";
+
+fn read_lane(row: &Row<'_>) -> rusqlite::Result<LaneRow> {
+    read_columns!(
+        row,
+        LaneRow {
+            webhook,
+            configuration,
+            position,
+            batch_end,
+            backfill,
+            backfill_end,
+            backfill_page,
+            failures,
+            failing_since,
+            next_attempt_at,
+            stopped_at,
+            last_error
+        }
+    )
+}
+
+/// Returns a lane.
+pub fn find_lane(at: &Snapshot<'_>, webhook: i64, configuration: i64) -> Result<Option<LaneRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM webhook_lanes WHERE webhook = ?1 AND configuration = ?2");
+    at.find_row(&sql, (webhook, configuration), read_lane)
+}
+
+/// Returns all lanes of a webhook that have a row.
+pub fn list_lanes(at: &Snapshot<'_>, webhook: i64) -> Result<Vec<LaneRow>> {
+    at.list_rows(&format!("SELECT {COLUMNS} FROM webhook_lanes WHERE webhook = ?1"), [webhook], read_lane)
+}
+
+/// Returns at most `limit` lanes whose last attempt failed.
+pub fn list_failing_lanes(at: &Snapshot<'_>, limit: u32) -> Result<Vec<LaneRow>> {
+    let sql = format!("SELECT {COLUMNS} FROM webhook_lanes WHERE failing_since IS NOT NULL LIMIT ?1");
+    at.list_rows(&sql, [limit], read_lane)
+}
+
+/// Stores a lane.
+pub fn save_lane(tx: &Tx<'_>, lane: &LaneRow) -> Result<()> {
+    tx.run(
+        "INSERT INTO webhook_lanes (webhook, configuration, position, batch_end, backfill, backfill_end, backfill_page,
+             failures, failing_since, next_attempt_at, stopped_at, last_error)
+         VALUES (:webhook, :configuration, :position, :batch_end, :backfill, :backfill_end, :backfill_page, :failures,
+             :failing_since, :next_attempt_at, :stopped_at, :last_error)
+         ON CONFLICT (webhook, configuration) DO UPDATE SET position = excluded.position, batch_end = excluded.batch_end,
+             backfill = excluded.backfill, backfill_end = excluded.backfill_end, backfill_page = excluded.backfill_page,
+             failures = excluded.failures, failing_since = excluded.failing_since,
+             next_attempt_at = excluded.next_attempt_at, stopped_at = excluded.stopped_at,
+             last_error = excluded.last_error",
+        named_params! {
+            ":webhook": lane.webhook,
+            ":configuration": lane.configuration,
+            ":position": lane.position,
+            ":batch_end": lane.batch_end,
+            ":backfill": lane.backfill,
+            ":backfill_end": lane.backfill_end,
+            ":backfill_page": lane.backfill_page,
+            ":failures": lane.failures,
+            ":failing_since": lane.failing_since,
+            ":next_attempt_at": lane.next_attempt_at,
+            ":stopped_at": lane.stopped_at,
+            ":last_error": lane.last_error,
+        },
+    )
+}
+
+/// Cuts the batches of a webhook again: the content of its requests has changed.
+pub fn clear_batches(tx: &Tx<'_>, webhook: i64) -> Result<()> {
+    tx.run(
+        "UPDATE webhook_lanes SET batch_end = NULL, backfill_end = NULL
+         WHERE webhook = ?1 AND (batch_end IS NOT NULL OR backfill_end IS NOT NULL)",
+        [webhook],
+    )
+}
+
+/// Makes all failing lanes of a webhook try again at once. Returns how many there are.
+pub fn resume_lanes(tx: &Tx<'_>, webhook: i64) -> Result<usize> {
+    tx.execute(
+        "UPDATE webhook_lanes SET failures = 0, failing_since = NULL, next_attempt_at = NULL, stopped_at = NULL
+         WHERE webhook = ?1 AND failing_since IS NOT NULL",
+        [webhook],
+    )
+}
+
+/// Deletes the lanes and attempts of a configuration that is purged.
+pub fn delete_lane(tx: &Tx<'_>, webhook: i64, configuration: i64) -> Result<()> {
+    tx.run("DELETE FROM webhook_lanes WHERE webhook = ?1 AND configuration = ?2", (webhook, configuration))
+}
+
+/// The newest published event of a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConfigurationEnd {
+    /// Key of the configuration.
+    pub configuration: i64,
+    /// Key of its account.
+    pub account: i64,
+    /// Number of the newest published event; 0 if there is none.
+    pub end: i64,
+}
+
+/// Returns at most `limit` configurations with a key after `after`, also deleted ones, with the ends of their events.
+pub fn list_configuration_ends(at: &Snapshot<'_>, after: i64, limit: u32) -> Result<Vec<ConfigurationEnd>> {
+    at.list_rows(
+        "SELECT configuration, account,
+             coalesce((SELECT max(e.seq) FROM events e
+                       WHERE e.configuration = c.configuration AND e.published = 1), 0) AS end
+         FROM configurations c WHERE configuration > ?1 ORDER BY configuration LIMIT ?2",
+        (after, limit),
+        |row| read_columns!(row, ConfigurationEnd { configuration, account, end }),
+    )
+}
+
+/// A published event, without its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventSighting {
+    /// Its number.
+    pub seq: i64,
+    /// Key of its configuration.
+    pub configuration: i64,
+    /// Key of the account.
+    pub account: i64,
+}
+
+/// Returns at most `limit` published events of any configuration after `after`.
+pub fn list_event_sightings(at: &Snapshot<'_>, after: i64, limit: u32) -> Result<Vec<EventSighting>> {
+    at.list_rows(
+        "SELECT e.seq AS seq, e.configuration AS configuration, c.account AS account
+         FROM events e JOIN configurations c ON c.configuration = e.configuration
+         WHERE e.seq > ?1 AND e.published = 1 ORDER BY e.seq LIMIT ?2",
+        (after, limit),
+        |row| read_columns!(row, EventSighting { seq, configuration, account }),
+    )
+}
+
+/// Selects events of one configuration.
+#[derive(Debug, Clone, Copy)]
+pub struct LaneEvents<'a> {
+    /// Key of the configuration.
+    pub configuration: i64,
+    /// Events after this number.
+    pub after: i64,
+    /// Events up to this number, if given.
+    pub until: Option<i64>,
+    /// Only events of these kinds.
+    pub kinds: Option<&'a [&'static str]>,
+}
+
+/// Returns the last of the next `length` published events of a configuration after a number, or that number if there is none.
+/// It limits the scan of a query for kinds that are rare.
+pub fn find_scan_end(at: &Snapshot<'_>, selection: LaneEvents<'_>, length: u32) -> Result<i64> {
+    at.read_value(
+        "SELECT coalesce(max(seq), ?2) FROM
+             (SELECT seq FROM events WHERE configuration = ?1 AND published = 1 AND seq > ?2
+                  AND seq <= coalesce(?3, 9223372036854775807) ORDER BY seq LIMIT ?4)",
+        params![selection.configuration, selection.after, selection.until, length],
+    )
+}
+
+/// Returns at most `limit` events of a configuration, in order. The last one is the first with which the sum of their payloads
+/// is above `bytes`.
+pub fn list_lane_events(at: &Snapshot<'_>, selection: LaneEvents<'_>, limit: u32, bytes: usize) -> Result<Vec<Event>> {
+    let LaneEvents { configuration, after, until, kinds } = selection;
+    let sql = "e.configuration = ?1 AND e.published = 1 AND e.seq > ?2 AND e.seq <= coalesce(?3, 9223372036854775807)
+         AND (?4 IS NULL OR e.kind IN (SELECT value FROM json_each(?4)))
+         ORDER BY e.seq LIMIT ?5";
+    let kinds = kinds.map(|kinds| serde_json::json!(kinds).to_string());
+    read_event_rows(at, sql, params![configuration, after, until, kinds, limit], bytes)
+}
+
+/// Returns how many events are selected, at most `limit`, and the time of the first one.
+pub fn count_waiting(at: &Snapshot<'_>, selection: LaneEvents<'_>, limit: u32) -> Result<(u32, Option<Millis>)> {
+    let LaneEvents { configuration, after, until, kinds } = selection;
+    let kinds = kinds.map(|kinds| serde_json::json!(kinds).to_string());
+    at.read_row(
+        "SELECT count(*), min(created_at) FROM
+             (SELECT created_at FROM events
+              WHERE configuration = ?1 AND published = 1 AND seq > ?2 AND seq <= coalesce(?3, 9223372036854775807)
+                  AND (?4 IS NULL OR kind IN (SELECT value FROM json_each(?4))) ORDER BY seq LIMIT ?5)",
+        params![configuration, after, until, kinds, limit],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    fn explain(store: &Store, sql: &str) -> String {
+        let sql = format!("EXPLAIN QUERY PLAN {sql}");
+        let plan: Vec<String> =
+            store.read_inline(|at| at.list_rows(&sql, [], |row| row.get::<_, String>("detail"))).unwrap();
+        plan.join("\n")
+    }
+
+    #[test]
+    fn the_events_of_a_configuration_are_found_in_their_index_without_sorting() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_command(folder.path()).unwrap();
+        for sql in [
+            "SELECT created_at FROM events WHERE configuration = 1 AND published = 1 AND seq > 5 ORDER BY seq LIMIT 1",
+            "SELECT max(e.seq) FROM events e WHERE e.configuration = 1 AND e.published = 1",
+        ] {
+            let plan = explain(&store, sql);
+            assert!(plan.contains("events_by_configuration") && !plan.contains("TEMP B-TREE"), "{plan}");
+        }
+    }
+
+    #[test]
+    fn a_lane_is_stored_and_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_command(folder.path()).unwrap();
+        let lane = LaneRow {
+            webhook: 1,
+            configuration: 2,
+            position: 3,
+            batch_end: Some(4),
+            failures: 5,
+            failing_since: Some(6),
+            next_attempt_at: Some(7),
+            last_error: Some("refused".to_owned()),
+            ..LaneRow::default()
+        };
+        let stored = lane.clone();
+        let job = move |tx: &Tx<'_>| {
+            tx.run("PRAGMA defer_foreign_keys = ON", [])?;
+            tx.run(
+                "INSERT INTO webhooks (webhook, id, url, description, format, payload, batch_size, signature, headers, state,
+                     start_seq, created_at, updated_at)
+                 VALUES (1, 'w', '', '', 'standard', 'full', 1, 'hmac', '{}', 'active', 0, 0, 0)",
+                [],
+            )?;
+            save_lane(tx, &LaneRow { position: 1, ..stored.clone() })?;
+            save_lane(tx, &stored)
+        };
+        store.write_blocking(job).unwrap();
+        assert_eq!(store.read_inline(|at| find_lane(at, 1, 2)).unwrap(), Some(lane.clone()));
+        assert_eq!(store.read_inline(|at| list_failing_lanes(at, 9)).unwrap(), [lane]);
+        assert_eq!(store.write_blocking(|tx| resume_lanes(tx, 1)).unwrap(), 1);
+        assert_eq!(store.read_inline(|at| list_failing_lanes(at, 9)).unwrap(), []);
+    }
+}
