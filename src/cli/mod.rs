@@ -15,6 +15,7 @@ mod quota;
 mod schema;
 mod self_service;
 mod token;
+mod webhook;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -73,6 +74,8 @@ enum CliCommand {
     /// Create, list and revoke credentials for the management API
     #[command(subcommand)]
     ApiKey(api_key::ApiKeyCommand),
+    /// Create, list, test and delete webhooks, and follow events during development
+    Webhook(Box<webhook::WebhookArgs>),
     /// Create, list, disable and reset the admins of the portal
     #[command(subcommand)]
     Admin(admin::AdminCommand),
@@ -163,6 +166,7 @@ fn run_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<ExitCode
         Some(CliCommand::Token(command)) => token::run_token_command(folder, command)?,
         Some(CliCommand::Schema(command)) => schema::run_schema_command(folder, command)?,
         Some(CliCommand::ApiKey(command)) => api_key::run_api_key_command(folder, command)?,
+        Some(CliCommand::Webhook(args)) => return webhook::run_webhook_command(folder, *args),
         Some(CliCommand::Admin(command)) => admin::run_admin_command(folder, command)?,
         Some(CliCommand::SetupUrl) => admin::print_setup_url(folder)?,
         Some(CliCommand::SelfService { switch }) => self_service::set_self_service(folder, switch)?,

@@ -44,5 +44,6 @@ mod tables;
 mod tenants;
 mod transcripts;
 mod upgrade;
+mod webhook_cli;
 mod webhooks;
 mod write_ahead_log;
