@@ -7,6 +7,7 @@ import { SEEN, POISON, attributes } from "./injection_names.mjs";
 import { start, stopAll } from "./program.mjs";
 import { singleSignOn } from "./sso.mjs";
 import { Watch } from "./watch.mjs";
+import { manageWebhook, twoWebhooks } from "./webhooks.mjs";
 
 const TIMEOUT = 15_000;
 const VIEWER = "vera@example.com";
@@ -99,6 +100,9 @@ async function sidePages(page, watch, server) {
   await page.goto(`${server.address}/connections/new`);
   await page.getByRole("button", { name: "Add the connection" }).click();
   await look(page, watch, "a new connection with problems");
+  await page.goto(`${server.address}/webhooks/new`);
+  await page.getByRole("button", { name: "Add the webhook" }).click();
+  await look(page, watch, "a new webhook with problems");
   for (const path of ["/connections/no-such-connection", "/connections?text=nothing-like-it"]) {
     await page.goto(server.address + path);
     await look(page, watch, path);
@@ -122,6 +126,15 @@ parts.push(part("single sign-on without scripts", { javaScriptEnabled: false }, 
 parts.push(part("single sign-on with page checks", {}, (all) => singleSignOn(all, (page) => look(page, all.watch))));
 
 for (const [how, options, Hand] of [["without scripts", { javaScriptEnabled: false }, Mouse], ["by keyboard", {}, Keyboard]]) {
+  parts.push(part(`webhooks ${how}`, options, async ({ page, server }) => {
+    const hand = new Hand(page);
+    await firstRun(page, hand, server);
+    const { idp } = await connect(page, hand, { provider: /Okta/, account: "acme", name: "Okta of Acme" });
+    await manageWebhook(page, hand, server, { idp });
+  }));
+}
+
+for (const [how, options, Hand] of [["without scripts", { javaScriptEnabled: false }, Mouse], ["by keyboard", {}, Keyboard]]) {
   parts.push(part(`one-time codes ${how}`, options, async ({ page, server }) => {
     server.run(["admin", "create", "--email", VIEWER, "--name", "Vera", "--role", "viewer"], `${OWNER.password}\n`);
     await oneTimeCodes(page, new Hand(page), server, { email: VIEWER, password: OWNER.password });
@@ -134,10 +147,11 @@ parts.push(part("every page", {}, async ({ page, server, watch, open }) => {
   await look(page, watch, "/setup");
   await firstRun(page, hand, server);
   await look(page, watch, "no connections");
-  const { token, users } = await poisoned(page, hand);
+  const { token, users, idp } = await poisoned(page, hand);
   await otherObjects(page, hand, server);
+  const webhooks = await twoWebhooks(page, hand, server, { idp, name: POISON[0] });
   const find = `/find?q=${encodeURIComponent(users[0].userName)}`;
-  const { kinds, poisoned: count } = await crawl(page, watch, [`${server.address}/`, server.address + find]);
+  const { kinds, poisoned: count } = await crawl(page, watch, [`${server.address}/`, server.address + find, webhooks.failing]);
   console.log(`  ${kinds.length} kinds of pages: ${kinds.join(" ")}`);
   if (count < 3) { watch.problem(`only ${count} pages show "${SEEN}": the test proves nothing`); }
   if (token === "") { watch.problem("there is no token"); }

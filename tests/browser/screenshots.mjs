@@ -9,6 +9,7 @@ import { Mouse } from "./input_methods.mjs";
 import { start, stopAll } from "./program.mjs";
 import { singleSignOn } from "./sso.mjs";
 import { Watch } from "./watch.mjs";
+import { twoWebhooks } from "./webhooks.mjs";
 
 const forDocs = process.argv.includes("--docs");
 const folder = process.argv.slice(2).find((arg) => !arg.startsWith("--")) ?? (forDocs ? "docs/screenshots" : "tests/browser/shots");
@@ -84,8 +85,9 @@ if (forDocs) {
   }
 } else {
   await shoot(page, "connections-none");
-  await connections(page, hand);
-  await crawl(page, watch, [`${server.address}/`, `${server.address}/find?q=grace@example.com`], async () => shoot(page, file(page.url())));
+  const [live] = await connections(page, hand);
+  const { failing } = await twoWebhooks(page, hand, server, { idp: live.idp, name: "Directory" });
+  await crawl(page, watch, [`${server.address}/`, failing, `${server.address}/find?q=grace@example.com`], async () => shoot(page, file(page.url())));
   await page.goto(`${server.address}/connections/new`);
   await hand.press("Add the connection");
   await shoot(page, "new-with-problems");

@@ -42,6 +42,7 @@ pub(super) enum NavigationEntry {
     Accounts,
     Find,
     Audit,
+    Webhooks,
     Settings,
     NoSection,
 }
@@ -74,10 +75,16 @@ impl PageLayout {
             NavigationEntry::Accounts => "accounts",
             NavigationEntry::Find => "find",
             NavigationEntry::Audit => "audit",
+            NavigationEntry::Webhooks => "webhooks",
             NavigationEntry::Settings => "settings",
             NavigationEntry::NoSection => "",
         };
         present == section
+    }
+
+    /// Whether the admin may manage webhooks.
+    pub(super) fn sees_webhooks(&self) -> bool {
+        self.signed.as_ref().is_some_and(|signed| signed.sees_webhooks)
     }
 
     /// The account that the admin is limited to; `None` for all accounts.
@@ -149,6 +156,15 @@ const NOTICES: &[(&str, &str)] = &[
         "The admin’s identities are forgotten. The next single sign-on asks for the password before it links one again.",
     ),
     ("signed-out", "You are signed out."),
+    ("webhook-added", "The webhook was added. It sends from now on."),
+    ("webhook-deleted", "The webhook is deleted. Nothing more is sent."),
+    ("webhook-paused", "Paused. Events wait until you resume it."),
+    ("webhook-resumed", "Resumed. What waits is sent now."),
+    ("key-added", "The new key signs from now on."),
+    ("key-removed", "The key is removed. It signs no more requests."),
+    ("lane-resumed", "Resumed. The events that were not accepted are sent again now."),
+    ("lane-skipped", "The waiting events were left out. The next event is sent when it happens."),
+    ("resent", "The events are being sent again. Reload this page to see the result."),
 ];
 
 /// Redirects to another page after an action: 303, so that a reload does not repeat the action.

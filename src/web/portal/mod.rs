@@ -13,6 +13,7 @@ mod sign_in;
 mod time_zone;
 mod timestamps;
 mod usage;
+mod webhooks;
 
 use actix_web::guard::fn_guard;
 use actix_web::middleware::from_fn;
@@ -42,10 +43,18 @@ pub fn list_routes() -> Vec<(&'static str, &'static str)> {
 }
 
 fn all_routes() -> Vec<PortalRoute> {
-    [sign_in_routes(), connection_routes(), credential_routes(), resource_routes(), account_routes(), settings_routes()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        sign_in_routes(),
+        connection_routes(),
+        credential_routes(),
+        resource_routes(),
+        account_routes(),
+        webhook_routes(),
+        settings_routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// First run, sign-in and sign-out.
@@ -99,6 +108,7 @@ fn resource_routes() -> Vec<PortalRoute> {
         route_at("/find").get(connections::find_user::show_search),
         route_at("/connections/{id}/requests").get(connections::requests::list_calls),
         route_at("/connections/{id}/requests/{rid}").get(connections::requests::show_call),
+        route_at("/connections/{id}/events/{seq}").get(connections::events::show_event),
         route_at("/connections/{id}/users").get(connections::resources::list_users),
         route_at("/connections/{id}/users/{uid}").get(connections::resources::show_user),
         route_at("/connections/{id}/groups").get(connections::resources::list_groups),
@@ -119,6 +129,32 @@ fn account_routes() -> Vec<PortalRoute> {
         route_at("/audit").get(accounts::audit::show_audit),
         route_at("/audit/export.csv").get(accounts::audit::export_csv),
         route_at("/audit/export.json").get(accounts::audit::export_json),
+    ]
+}
+
+/// Webhooks, their lanes, keys and attempts.
+fn webhook_routes() -> Vec<PortalRoute> {
+    vec![
+        route_at("/webhooks").get(webhooks::list::list_webhooks),
+        route_at("/webhooks/new").get(webhooks::create::show_new_webhook).post(webhooks::create::create_webhook),
+        route_at("/webhooks/{id}").get(webhooks::overview::show_webhook),
+        route_at("/webhooks/{id}/state").post(webhooks::overview::set_state),
+        route_at("/webhooks/{id}/test").post(webhooks::overview::send_test),
+        route_at("/webhooks/{id}/delete")
+            .get(webhooks::overview::show_delete_webhook)
+            .post(webhooks::overview::delete_webhook),
+        route_at("/webhooks/{id}/settings")
+            .get(webhooks::settings::show_settings)
+            .post(webhooks::settings::save_settings),
+        route_at("/webhooks/{id}/keys").get(webhooks::keys::list_keys).post(webhooks::keys::rotate_key),
+        route_at("/webhooks/{id}/keys/{key}/remove").post(webhooks::keys::remove_key),
+        route_at("/webhooks/{id}/lanes/{configuration}")
+            .get(webhooks::lane_pages::show_lane)
+            .post(webhooks::lane_pages::resume_lane),
+        route_at("/webhooks/{id}/lanes/{configuration}/resend").post(webhooks::lane_pages::resend_range),
+        route_at("/webhooks/{id}/attempts").get(webhooks::attempts::list_attempts),
+        route_at("/webhooks/{id}/attempts/{attempt}").get(webhooks::attempts::show_attempt),
+        route_at("/webhooks/{id}/attempts/{attempt}/resend").post(webhooks::attempts::resend_attempt),
     ]
 }
 
@@ -157,6 +193,7 @@ fn settings_routes() -> Vec<PortalRoute> {
         route_at("/settings/sso/test").get(sign_in::sso::begin_test),
         route_at("/settings/server").get(settings::server::show_server),
         route_at("/settings/server/url").post(settings::server::save_url),
+        route_at("/settings/server/account-webhooks").post(settings::server::save_account_webhooks),
         route_at("/settings/server/self-service").post(settings::server::save_self_service),
         route_at("/settings/backup").get(settings::backups::show_backups).post(settings::backups::make_backup),
         route_at("/settings/doctor").get(settings::doctor::show_doctor),
@@ -196,6 +233,8 @@ async fn show_start(admin: AnyAdmin) -> PageResult {
     let may = |permission| admin.signed.permissions.contains(permission);
     let path = if may(Permission::ProvisioningRead) {
         "/connections"
+    } else if admin.signed.sees_webhooks {
+        "/webhooks"
     } else if may(Permission::AuditRead) {
         "/audit"
     } else {

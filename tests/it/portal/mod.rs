@@ -12,3 +12,4 @@ mod set_up;
 mod sign_in_records;
 mod signing_in;
 mod sso;
+mod webhooks;

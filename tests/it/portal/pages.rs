@@ -39,6 +39,8 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/connections/{connection}/requests", [200, 200, 403, 404]),
     ("/connections/{connection}/requests/{request}", [200, 200, 403, 404]),
     ("/connections/{connection}/requests/unknown", [404, 404, 403, 404]),
+    ("/connections/{connection}/events/{event}", [200, 200, 200, 404]),
+    ("/connections/{connection}/events/unknown", [404, 404, 404, 404]),
     ("/connections/unknown", [404, 404, 404, 404]),
     ("/find", [200, 200, 403, 200]),
     ("/accounts", [200, 200, 200, 200]),
@@ -48,6 +50,18 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/audit", [200, 403, 403, 403]),
     ("/audit/export.csv", [200, 403, 403, 403]),
     ("/audit/export.json", [200, 403, 403, 403]),
+    ("/webhooks", [200, 403, 403, 403]),
+    ("/webhooks/new", [200, 403, 403, 403]),
+    ("/webhooks/{webhook}", [200, 403, 403, 403]),
+    ("/webhooks/{webhook}/delete", [200, 403, 403, 403]),
+    ("/webhooks/{webhook}/settings", [200, 403, 403, 403]),
+    ("/webhooks/{webhook}/keys", [200, 403, 403, 403]),
+    ("/webhooks/{webhook}/lanes/{connection}", [200, 403, 403, 403]),
+    ("/webhooks/{webhook}/attempts", [200, 403, 403, 403]),
+    ("/webhooks/{webhook}/attempts/{attempt}", [200, 403, 403, 403]),
+    ("/webhooks/{webhook}/lanes/unknown", [404, 403, 403, 403]),
+    ("/webhooks/{webhook}/attempts/unknown", [404, 403, 403, 403]),
+    ("/webhooks/unknown", [404, 403, 403, 403]),
     ("/profile", [200, 200, 200, 200]),
     ("/settings", [303, 403, 403, 403]),
     ("/settings/people", [200, 403, 403, 403]),
@@ -94,6 +108,17 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/accounts/{account}", [403, 403, 403]),
     ("/accounts/{account}/delete", [403, 403, 403]),
     ("/accounts/{account}/quotas", [403, 403, 403]),
+    ("/webhooks/new", [403, 403, 403]),
+    ("/webhooks/{webhook}/state", [403, 403, 403]),
+    ("/webhooks/{webhook}/test", [403, 403, 403]),
+    ("/webhooks/{webhook}/delete", [403, 403, 403]),
+    ("/webhooks/{webhook}/settings", [403, 403, 403]),
+    ("/webhooks/{webhook}/keys", [403, 403, 403]),
+    ("/webhooks/{webhook}/keys/{webhook_key}/remove", [403, 403, 403]),
+    ("/webhooks/{webhook}/lanes/{connection}", [403, 403, 403]),
+    ("/webhooks/{webhook}/lanes/{connection}/resend", [403, 403, 403]),
+    ("/webhooks/{webhook}/attempts/{attempt}/resend", [403, 403, 403]),
+    ("/settings/server/account-webhooks", [403, 403, 403]),
     ("/profile/codes", [403, 403, 403]),
     ("/profile/codes/confirm", [403, 403, 403]),
     ("/profile/codes/off", [403, 403, 403]),
@@ -144,7 +169,7 @@ const OPEN: &[(&str, &str, u16)] = &[
 ];
 
 /// The placeholders of the tables above.
-const PARTS: [&str; 13] = [
+const PARTS: [&str; 17] = [
     "{connection}",
     "{deleted}",
     "{account}",
@@ -156,6 +181,10 @@ const PARTS: [&str; 13] = [
     "{user}",
     "{group}",
     "{request}",
+    "{event}",
+    "{webhook}",
+    "{webhook_key}",
+    "{attempt}",
     "{secret}",
     "unknown",
 ];
@@ -189,9 +218,12 @@ impl PortalFixture {
         let token = tokens.between(&format!("href=\"{connection}/tokens/01"), "\"").to_owned();
         let log = wait_for_text(&mut owner, &format!("{connection}/requests"), "Added the group");
         let request = log.between(&format!("href=\"{connection}/requests/01"), "\"").to_owned();
+        let history = owner.get(&format!("{connection}/users/{user}"));
+        let event = history.between(&format!("href=\"{connection}/events/"), "\"").to_owned();
         let role_name = format!("Auditor {}", owner.email);
         owner.submit("/settings/roles/new", &[("name", &role_name), ("audit.read", "on")]).answered(200);
         let key = owner.submit("/settings/keys/new", &[("name", "house"), ("audit.read", "on")]).answered(200);
+        let webhook = add_webhook(&mut owner);
         let others = [
             Browser::with_role(app, "provisioning-manager", None),
             Browser::with_role(app, "viewer", None),
@@ -211,6 +243,10 @@ impl PortalFixture {
             ("{account}", sample::encode(&account)),
             ("{admin_id}", admin_id),
             ("{role}", role),
+            ("{event}", event),
+            ("{webhook}", webhook.id),
+            ("{webhook_key}", webhook.key),
+            ("{attempt}", webhook.attempt),
             ("{key}", key.at.rsplit('/').next().unwrap_or_default().to_owned()),
         ];
         Self { owner, others, anonymous: Browser::anonymous(app), parts }
@@ -219,6 +255,32 @@ impl PortalFixture {
     fn path(&self, template: &str) -> String {
         self.parts.iter().fold(template.to_owned(), |path, (part, value)| path.replace(part, value))
     }
+}
+
+/// Ids of a webhook with an earlier key and an attempt.
+struct AddedWebhook {
+    id: String,
+    key: String,
+    attempt: String,
+}
+
+fn add_webhook(owner: &mut Browser) -> AddedWebhook {
+    let fields = [
+        ("url", "https://hook.invalid/events"),
+        ("events", "all"),
+        ("format", "standard"),
+        ("payload", "full"),
+        ("batchSize", "100"),
+        ("start", "latest"),
+        ("signature", "hmac"),
+    ];
+    let made = owner.submit("/webhooks/new", &fields).answered(200);
+    let id = made.at.split('/').nth(2).unwrap_or_default().to_owned();
+    let keys = owner.submit(&format!("/webhooks/{id}/keys"), &[("overlap", "24h")]).answered(200);
+    let key = keys.between("/keys/", "/remove").to_owned();
+    let test = owner.submit(&format!("/webhooks/{id}/test"), &[]).answered(200);
+    let attempt = test.at.rsplit('/').next().unwrap_or_default().to_owned();
+    AddedWebhook { id, key, attempt }
 }
 
 /// The first heading of a page.

@@ -13,6 +13,7 @@ use crate::web::portal::timestamps::PageTime;
 /// One event of the history.
 #[derive(Debug, Clone)]
 pub(crate) struct HistoryStep {
+    pub(crate) seq: i64,
     pub(crate) at: PageTime,
     pub(crate) title: String,
     pub(crate) changes: Vec<HistoryChange>,
@@ -31,6 +32,7 @@ impl HistoryStep {
         let payload = resource_details::parse_stored_json("an event", &event.payload)?;
         let action = event.kind.split('.').nth(1).unwrap_or_default();
         Ok(Self {
+            seq: event.seq,
             at: PageTime::from_millis(event.created_at),
             title: event_title(action, &payload),
             changes: list_attribute_changes(&payload),

@@ -26,6 +26,7 @@ use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageRes
 use crate::web::portal::one_time_secrets;
 use crate::web::portal::settings::doctor::running_state;
 use crate::web::portal::sign_in::session::PermittedAdmin;
+use crate::web::portal::webhooks::alerts::WebhookAlerts;
 use crate::web::required_permission::{Create, Read};
 
 /// Connections on a page.
@@ -43,6 +44,8 @@ struct ConnectionsPage {
     now: i64,
     /// Urgent findings about the server; empty unless the admin may manage the server.
     urgent: Vec<Finding>,
+    /// Lanes of webhooks that fail; empty without access to webhooks.
+    alerts: WebhookAlerts,
 }
 
 #[derive(Default, Deserialize)]
@@ -86,18 +89,20 @@ pub(crate) async fn list_connections(admin: PermittedAdmin<Read>, page_request: 
     let filter =
         OverviewQuery { text: query.text.clone(), status: query.state.clone(), provider: query.provider.clone() };
     let (scope, now) = (admin.context.scope.clone(), clock::current_millis());
-    let (state, runs_it) = (page_request.state.clone(), admin.signed.may_manage_server());
+    let (state, runs_it, signed) = (page_request.state.clone(), admin.signed.may_manage_server(), admin.signed.clone());
     let look = move |at: &Snapshot<'_>| {
         let urgent = || doctor::list_urgent_findings(&state.server.settings, &state.store, &running_state(&state), now);
-        Ok((overview::list_overviews(at, &scope, &filter, now)?, if runs_it { urgent() } else { Vec::new() }))
+        let alerts = WebhookAlerts::read(at, &signed, &scope, now)?;
+        let found = overview::list_overviews(at, &scope, &filter, now)?;
+        Ok((found, if runs_it { urgent() } else { Vec::new() }, alerts))
     };
-    let (mut found, urgent) = page_request.read(look).await?;
+    let (mut found, urgent, alerts) = page_request.read(look).await?;
     let total = found.len();
     let pages = total.div_ceil(PER_PAGE).max(1);
     let at = query.page.clamp(1, pages);
     found = found.into_iter().skip((at - 1) * PER_PAGE).take(PER_PAGE).collect();
     let layout = PageLayout::new("Connections", Some(&admin.signed), NavigationEntry::Connections);
-    Ok(render_page(200, &ConnectionsPage { layout, query, found, total, page: at, pages, now, urgent }))
+    Ok(render_page(200, &ConnectionsPage { layout, query, found, total, page: at, pages, now, urgent, alerts }))
 }
 
 #[derive(Template)]

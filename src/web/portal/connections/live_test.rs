@@ -6,6 +6,7 @@ use crate::diagnosis::connection_status::format_ago;
 use crate::diagnosis::{self, CallContext, ExplanationRule};
 use crate::management::overview::ConfigurationOverview;
 use crate::management::request_log::{self, RequestLogQuery};
+use crate::management::webhooks::deliveries::{DeliveredEvent, find_first_delivery};
 use crate::messages::capitalize;
 use crate::model::audit_context::AccountScope;
 use crate::model::request::LoggedCall;
@@ -26,6 +27,8 @@ pub(crate) struct LiveTest {
     pub(crate) failures: Vec<CallFailureGroup>,
     /// What the operator's application has read of the events.
     pub(crate) application: String,
+    /// The first event that a webhook has delivered.
+    pub(crate) first_delivery: Option<DeliveredEvent>,
 }
 
 /// One line of the checklist.
@@ -72,17 +75,21 @@ impl LiveTest {
         let found = page_request.read(move |at| {
             let scope = AccountScope::Account(configuration.account.clone());
             let page = request_log::list_calls(at, &scope, &configuration.id, &filter, CALLS)?;
-            Ok((page, delivery::find_delivery(at, &configuration)?))
+            let progress = ApplicationProgress {
+                feed: delivery::find_delivery(at, &configuration)?,
+                first_delivery: find_first_delivery(at, configuration.key)?,
+            };
+            Ok((page, progress))
         });
-        let (page, delivery) = found.await?;
+        let (page, progress) = found.await?;
         let examined =
             ExaminedCalls { calls: &page.calls, configuration_id: &one.configuration.id, is_secure: is_https(url) };
-        Ok(Self::from_calls(&examined, delivery, one, now))
+        Ok(Self::from_calls(&examined, progress, one, now))
     }
 
     fn from_calls(
         examined: &ExaminedCalls<'_>,
-        delivery: DeliveryState,
+        progress: ApplicationProgress,
         one: &ConfigurationOverview,
         now: Millis,
     ) -> Self {
@@ -94,10 +101,12 @@ impl LiveTest {
             groups: one.groups,
         };
         let mut steps = build_checklist(&seen, calls, one.provider, now);
-        let is_done = matches!(delivery, DeliveryState::Read { has_begun: true, .. });
-        let application = describe_delivery(delivery, one.configuration.sync, now);
+        let has_read = matches!(progress.feed, DeliveryState::Read { has_begun: true, .. });
+        let is_done = has_read || progress.first_delivery.is_some();
+        let application = progress.describe(one.configuration.sync, now);
         steps.push(LiveTestStep { is_done, title: DELIVERY, sentence: application.clone() });
-        Self { steps, application, failures: examined.group_failures(now) }
+        let first_delivery = progress.first_delivery;
+        Self { steps, application, failures: examined.group_failures(now), first_delivery }
     }
 
     /// Whether all steps are done and no failure is unresolved.
@@ -111,12 +120,35 @@ impl LiveTest {
 const FIRST_GROUP: &str = "The first group";
 const DELIVERY: &str = "The application has read it";
 
+/// What the operator's application has of the events.
+#[derive(Debug, Clone, Copy)]
+struct ApplicationProgress {
+    feed: DeliveryState,
+    first_delivery: Option<DeliveredEvent>,
+}
+
+impl ApplicationProgress {
+    /// The progress in sentences: of the webhooks, of the feed, or of both.
+    fn describe(self, sync: bool, now: Millis) -> String {
+        let Some(first) = self.first_delivery else { return describe_delivery(self.feed, sync, now) };
+        let webhook = format!("A webhook delivered the first event {}.", format_ago(now - first.at));
+        match self.feed {
+            DeliveryState::Read { .. } => {
+                format!("{webhook} The event feed: {}", describe_delivery(self.feed, sync, now))
+            }
+            DeliveryState::NoEvents | DeliveryState::Unread => webhook,
+        }
+    }
+}
+
 /// The delivery state of the events, in a sentence.
 fn describe_delivery(delivery: DeliveryState, sync: bool, now: Millis) -> String {
     match delivery {
         DeliveryState::NoEvents if !sync => "Paused: nothing goes on to the application.".to_owned(),
         DeliveryState::NoEvents => "There is nothing to hand on yet.".to_owned(),
-        DeliveryState::Unread => "No application has read the event feed yet; see the API reference.".to_owned(),
+        DeliveryState::Unread => {
+            "No application has read the event feed yet, and no webhook has delivered an event.".to_owned()
+        }
         DeliveryState::Read { at, has_begun: false, .. } => {
             format!("It reads the event feed, last {}, and has not come to the first event yet.", format_ago(now - at))
         }
@@ -298,6 +330,16 @@ mod tests {
             let sentence = describe_delivery(delivery, sync, 60_000);
             assert!(sentence.contains(expected), "{sentence}");
         }
+    }
+
+    #[test]
+    fn the_first_delivery_of_a_webhook_is_described() {
+        let progress = |feed| ApplicationProgress { feed, first_delivery: Some(DeliveredEvent { seq: 4, at: 0 }) };
+        let sentence = progress(DeliveryState::Unread).describe(true, 120_000);
+        assert_eq!(sentence, "A webhook delivered the first event 2 minutes ago.");
+        let read = DeliveryState::Read { at: 0, has_begun: true, waiting: 0, is_more: false };
+        let sentence = progress(read).describe(true, 120_000);
+        assert!(sentence.contains("A webhook") && sentence.contains("Everything was read"), "{sentence}");
     }
 
     fn examine(calls: &[LoggedCall]) -> ExaminedCalls<'_> {

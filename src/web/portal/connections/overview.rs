@@ -23,6 +23,7 @@ use crate::web::portal::one_time_secrets;
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::portal::sign_in::signed_in::SignedIn;
 use crate::web::portal::usage::{QuotaForm, UsageSection, read_changes};
+use crate::web::portal::webhooks::alerts::WebhookAlerts;
 use crate::web::required_permission::{Create, Delete, OperatorOnly, Read, System};
 use crate::web::state::AppState;
 
@@ -119,6 +120,7 @@ struct ConnectionOverviewPage {
     traffic: TrafficChart,
     usage: UsageSection,
     undeclared: UndeclaredSummary,
+    alerts: WebhookAlerts,
 }
 
 /// `GET /connections/{id}`
@@ -141,7 +143,10 @@ async fn build_overview<N>(
     let live = LiveTest::read(page_request, &connection.overview, &connection.url, connection.now).await?;
     let traffic = TrafficChart::read(&page_request.state.store, connection.overview.configuration.key, connection.now)?;
     let undeclared = UndeclaredSummary::read(page_request, &admin.context.scope, connection.id()).await?;
-    Ok(ConnectionOverviewPage { layout, connection, created_at, live, traffic, usage, undeclared })
+    let (signed, scope, now) = (&admin.signed, &admin.context.scope, connection.now);
+    let alerts = page_request.read_inline(|at| WebhookAlerts::read(at, signed, scope, now))?;
+    let alerts = alerts.of_configuration(connection.id());
+    Ok(ConnectionOverviewPage { layout, connection, created_at, live, traffic, usage, undeclared, alerts })
 }
 
 fn list_quotas(page_request: &PageRequest, scope: &AccountScope, id: &str) -> Result<Vec<QuotaStatus>, PageError> {

@@ -8,6 +8,7 @@ use crate::diagnosis::Explanation;
 use crate::management::request_log::{self, RequestLogQuery};
 use crate::model::ids;
 use crate::model::request::LoggedBody;
+use crate::web::portal::connections::events::{CallEvent, list_events_of_call};
 use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader};
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::PageRequest;
@@ -182,6 +183,7 @@ struct RequestDetailPage {
     answered: LoggedBodyView,
     curl: String,
     shows_values: bool,
+    events: Vec<CallEvent>,
 }
 
 /// A request or response body.
@@ -220,10 +222,11 @@ pub(crate) async fn show_call(admin: PermittedAdmin<Requests>, page_request: Pag
     let reader = LogReader::new(&admin.signed, &page_request.state.server.public_url());
     let (scope, id, request) = (admin.context.scope, connection.id().to_owned(), page_request.path_parameter("rid"));
     let key = connection.overview.configuration.key;
-    let view = page_request
+    let (view, events) = page_request
         .read(move |at| {
             let call = request_log::find_call(at, &scope, &id, &request)?;
-            CallView::read(at, reader, key, &id, call)
+            let events = if reader.sees_values { list_events_of_call(at, (key, &id), &call)? } else { Vec::new() };
+            Ok((CallView::read(at, reader, key, &id, call)?, events))
         })
         .await
         .map_err(PageError::from)?;
@@ -248,6 +251,7 @@ pub(crate) async fn show_call(admin: PermittedAdmin<Requests>, page_request: Pag
             answered,
             curl,
             shows_values: is_open,
+            events,
         },
     ))
 }

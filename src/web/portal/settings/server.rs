@@ -1,4 +1,4 @@
-//! Settings of the server: its public URL, and whether accounts may manage their own connections.
+//! Settings of the server: its public URL, and whether accounts may manage their own connections and webhooks.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HOST, ORIGIN};
@@ -26,6 +26,7 @@ struct ServerPage {
     /// Whether the public URL is set at startup.
     is_fixed: bool,
     self_service: bool,
+    account_webhooks: bool,
     problems: Vec<FormError>,
 }
 
@@ -42,10 +43,13 @@ fn server_page(
     public_url: String,
     problems: Vec<FormError>,
 ) -> PageResult {
-    let self_service = state.store.read_inline(instance::is_self_service_enabled)?;
+    let (self_service, account_webhooks) = state
+        .store
+        .read_inline(|at| Ok((instance::is_self_service_enabled(at)?, instance::are_account_webhooks_enabled(at)?)))?;
     let layout = PageLayout::new("This server", Some(&admin.signed), NavigationEntry::Settings);
     let is_fixed = state.server.public.is_fixed();
-    Ok(render_page(status, &ServerPage { layout, tab: "server", public_url, is_fixed, self_service, problems }))
+    let page = ServerPage { layout, tab: "server", public_url, is_fixed, self_service, account_webhooks, problems };
+    Ok(render_page(status, &page))
 }
 
 /// `GET /settings/server`
@@ -89,6 +93,20 @@ pub(crate) async fn save_self_service(admin: SystemAdmin, page_request: PageRequ
     let form = page_request.form::<SelfServiceForm>(&admin.signed).await?;
     let (context, on) = (admin.context, form.self_service == "on");
     page_request.write(move |tx| instance::set_self_service(tx, &context, on)).await?;
+    Ok(redirect_to("/settings/server?done=saved").finish())
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct AccountWebhooksForm {
+    account_webhooks: String,
+}
+
+/// `POST /settings/server/account-webhooks`
+pub(crate) async fn save_account_webhooks(admin: SystemAdmin, page_request: PageRequest) -> PageResult {
+    let form = page_request.form::<AccountWebhooksForm>(&admin.signed).await?;
+    let (context, on) = (admin.context, form.account_webhooks == "on");
+    page_request.write(move |tx| instance::set_account_webhooks(tx, &context, on)).await?;
     Ok(redirect_to("/settings/server?done=saved").finish())
 }
 

@@ -12,11 +12,12 @@ use actix_web::{FromRequest, HttpRequest};
 use crate::auth::secret::{self, TokenDigest};
 use crate::clock::{self, Millis};
 use crate::error::Result;
+use crate::management::instance;
 use crate::management::sessions::{self, LiveSession, Session};
 use crate::management::sso::SignInOrigin;
 use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext, Authority};
 use crate::model::permission::Permission;
-use crate::store::{Store, WorkOwner};
+use crate::store::{Snapshot, Store, WorkOwner};
 use crate::web::network;
 use crate::web::portal::cookies;
 use crate::web::portal::forms;
@@ -126,8 +127,12 @@ fn find_session(request: &HttpRequest, state: &Data<AppState>) -> Result<Option<
     let Some(cookie) = cookies::find_cookie(request, COOKIE) else { return Ok(None) };
     let digest = secret::digest_text(cookie.value());
     let (now, lifetime) = (clock::current_millis(), state.server.settings.portal.sessions);
-    let found = state.store.read_inline(|at| sessions::find_live_session(at, &digest, lifetime, now))?;
-    let Some(LiveSession { session, admin, role, wrong_codes }) = found else { return Ok(None) };
+    let found = state.store.read_inline(|at| {
+        let Some(live) = sessions::find_live_session(at, &digest, lifetime, now)? else { return Ok(None) };
+        let sees_webhooks = may_manage_webhooks(at, &live)?;
+        Ok(Some((live, sees_webhooks)))
+    })?;
+    let Some((LiveSession { session, admin, role, wrong_codes }, sees_webhooks)) = found else { return Ok(None) };
     let signed = SignedIn {
         session: session.id,
         admin: admin.id,
@@ -144,6 +149,7 @@ fn find_session(request: &HttpRequest, state: &Data<AppState>) -> Result<Option<
             .unwrap_or_default(),
         wrong_codes: WrongCodesNotice::from_counted(&wrong_codes),
         read_only: state.store.service_state().cause(),
+        sees_webhooks,
         last_seen: session.last_seen_at,
         expires_at: (session.last_seen_at + lifetime.idle).min(session.created_at + lifetime.total),
     };
@@ -153,6 +159,12 @@ fn find_session(request: &HttpRequest, state: &Data<AppState>) -> Result<Option<
         record_session_use(&state.store, signed.work_owner(), signed.session.clone());
     }
     Ok(Some(signed))
+}
+
+/// Whether the admin of a session may manage webhooks.
+fn may_manage_webhooks(at: &Snapshot<'_>, live: &LiveSession) -> Result<bool> {
+    let is_permitted = live.role.permissions.contains(Permission::WebhooksManage);
+    Ok(is_permitted && (live.admin.account.is_none() || instance::are_account_webhooks_enabled(at)?))
 }
 
 /// Updates the last use of a session in the background, so that the page does not wait for the write.

@@ -73,6 +73,8 @@ pub(crate) struct SignedIn {
     pub(crate) wrong_codes: Option<WrongCodesNotice>,
     /// Why the server accepts no changes at present.
     pub(crate) read_only: Option<ReadOnlyCause>,
+    /// Whether the admin may manage webhooks: the permission, and for an admin of an account the setting of the operator.
+    pub(crate) sees_webhooks: bool,
     /// Time of the last use.
     pub(super) last_seen: Millis,
     /// When the session expires if it is not used again.

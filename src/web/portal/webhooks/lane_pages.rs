@@ -1,0 +1,281 @@
+//! One lane of a webhook: the events of one connection. An admin resumes it, or sends earlier events again.
+
+use askama::Template;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::diagnosis::connection_status::format_ago;
+use crate::error::{Error, ErrorKind, Reason, Result};
+use crate::management::configurations;
+use crate::management::webhooks as management;
+use crate::management::webhooks::lanes::{self, ResumeFrom, WebhookLane};
+use crate::messages::render_sentence;
+use crate::model::audit_context::{AccountScope, AuditContext};
+use crate::model::webhook::{LaneState, Webhook};
+use crate::provisioning::directory::DirectorySource;
+use crate::store::{Snapshot, Tx};
+use crate::web::portal::forms::PageRequest;
+use crate::web::portal::forms::{FormError, find_field_error};
+use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to, render_page};
+use crate::web::portal::timestamps::PageTime;
+use crate::web::portal::webhooks::{WebhookAdmin, WebhookView};
+
+/// A connection as pages of webhooks name it.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionName {
+    pub(crate) id: String,
+    /// Its name. `None` if it was deleted.
+    pub(crate) name: Option<String>,
+    pub(crate) account: String,
+}
+
+impl ConnectionName {
+    /// Reads the name of a connection.
+    ///
+    /// # Errors
+    /// The errors of the database.
+    pub(crate) fn read(at: &Snapshot<'_>, scope: &AccountScope, id: &str) -> Result<Self> {
+        match configurations::find_configuration(at, scope, id) {
+            Ok(found) => {
+                Ok(Self { id: found.id, name: Some(found.connection_name), account: found.account.id.clone() })
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Ok(Self { id: id.to_owned(), name: None, account: String::new() })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Text for pages without a link.
+    pub(crate) fn label(&self) -> &str {
+        self.name.as_deref().unwrap_or("a deleted connection")
+    }
+}
+
+/// Class and label of the state of a lane.
+pub(crate) fn state_of_lane(lane: &WebhookLane) -> (&'static str, &'static str) {
+    match lane.state {
+        LaneState::Idle => ("live", "Up to date"),
+        LaneState::Sending => ("testing", "Sending"),
+        LaneState::Retrying => ("quiet", "Retrying"),
+        LaneState::Paused => ("paused", "Paused"),
+        LaneState::Stopped => ("failing", "Stopped"),
+    }
+}
+
+/// Number of waiting events of a lane, in words.
+pub(crate) fn describe_waiting(lane: &WebhookLane) -> String {
+    let number = match lane.waiting {
+        10_000.. => "10,000 or more".to_owned(),
+        number => number.to_string(),
+    };
+    if lane.is_backfilling { format!("{number}, after the current users and groups") } else { number }
+}
+
+/// Returns the lane of a configuration.
+///
+/// # Errors
+/// The errors of the database.
+pub(crate) fn find_lane(at: &Snapshot<'_>, webhook: &Webhook, source: &DirectorySource) -> Result<Option<WebhookLane>> {
+    let found = lanes::list_lanes(at, webhook, source.configuration - 1, 1)?;
+    Ok(found.into_iter().next().map(|(_, lane)| lane).filter(|lane| lane.configuration_id == source.id))
+}
+
+#[derive(Template)]
+#[template(path = "portal/webhook_lane.html")]
+struct LanePage {
+    layout: PageLayout,
+    view: WebhookView,
+    connection: ConnectionName,
+    lane: WebhookLane,
+    form: ResendForm,
+    problems: Vec<FormError>,
+}
+
+impl LanePage {
+    fn problem(&self, field: &str) -> Option<&str> {
+        find_field_error(&self.problems, field)
+    }
+
+    fn state(&self) -> (&'static str, &'static str) {
+        state_of_lane(&self.lane)
+    }
+
+    fn waiting(&self) -> String {
+        describe_waiting(&self.lane)
+    }
+
+    fn oldest(&self) -> Option<String> {
+        self.lane.waiting_since.map(|since| format_ago(self.view.now - since))
+    }
+
+    fn next_attempt(&self) -> Option<PageTime> {
+        self.lane.next_attempt_at.map(PageTime::from_millis)
+    }
+
+    fn stopped(&self) -> Option<PageTime> {
+        self.lane.stopped_at.map(PageTime::from_millis)
+    }
+
+    fn is_failing(&self) -> bool {
+        matches!(self.lane.state, LaneState::Retrying | LaneState::Stopped)
+    }
+
+    /// Whether there is something to skip.
+    fn has_waiting(&self) -> bool {
+        self.lane.waiting > 0 || self.lane.is_backfilling
+    }
+
+    /// What a skip leaves out, in a sentence.
+    fn skipped(&self) -> String {
+        let events = match self.lane.waiting {
+            10_000.. => "10,000 or more events are".to_owned(),
+            1 => "1 event is".to_owned(),
+            number => format!("{number} events are"),
+        };
+        let first =
+            if self.lane.is_backfilling { " The rest of the current users and groups is left out too." } else { "" };
+        format!("{events} left out for good.{first} The audit log has the number.")
+    }
+}
+
+async fn render_lane(
+    admin: &WebhookAdmin,
+    page_request: &PageRequest,
+    (form, problems): (ResendForm, Vec<FormError>),
+) -> PageResult {
+    let view = WebhookView::read(page_request, &admin.context.scope, "overview")?;
+    let (scope, webhook, configuration) =
+        (admin.context.scope.clone(), view.webhook.id.clone(), page_request.path_parameter("configuration"));
+    let read = move |at: &Snapshot<'_>| {
+        let (webhook, source) = lanes::find_lane_source(at, &scope, &webhook, &configuration)?;
+        Ok((ConnectionName::read(at, &scope, &source.id)?, find_lane(at, &webhook, &source)?))
+    };
+    let (connection, lane) = page_request.read(read).await?;
+    let lane = lane.ok_or(PageError::NotFound)?;
+    let mut layout = view.layout(&admin.signed, "");
+    layout.title = format!("Events of {}", connection.label());
+    let status = if problems.is_empty() { 200 } else { 422 };
+    Ok(render_page(status, &LanePage { layout, view, connection, lane, form, problems }))
+}
+
+/// `GET /webhooks/{id}/lanes/{configuration}`
+pub(crate) async fn show_lane(admin: WebhookAdmin, page_request: PageRequest) -> PageResult {
+    render_lane(&admin, &page_request, (ResendForm::default(), Vec::new())).await
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct LaneResumeForm {
+    from: String,
+    confirmed: String,
+}
+
+/// `POST /webhooks/{id}/lanes/{configuration}`: resumes a lane with the batch that was not accepted, or skips what waits.
+pub(crate) async fn resume_lane(admin: WebhookAdmin, page_request: PageRequest) -> PageResult {
+    let (id, configuration) = (page_request.path_parameter("id"), page_request.path_parameter("configuration"));
+    let form = page_request.form::<LaneResumeForm>(&admin.signed).await?;
+    let skips = form.from == "latest";
+    if skips && form.confirmed != "on" {
+        let problem = FormError { field: "confirmed", sentence: "Tick the box to leave the events out.".to_owned() };
+        return render_lane(&admin, &page_request, (ResendForm::default(), vec![problem])).await;
+    }
+    let from = if skips { ResumeFrom::Latest } else { ResumeFrom::Next };
+    let (context, webhook_id) = (admin.context, id.clone());
+    page_request.write(move |tx| lanes::resume_lane(tx, &context, (&webhook_id, &configuration), from)).await?;
+    page_request.state.delivery.notify_change();
+    let done = if skips { "lane-skipped" } else { "lane-resumed" };
+    Ok(redirect_to(&format!("/webhooks/{id}?done={done}")).finish())
+}
+
+/// A range of events as the form has it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ResendForm {
+    from: String,
+    to: String,
+}
+
+impl ResendForm {
+    fn range(&self) -> std::result::Result<(i64, i64), Vec<FormError>> {
+        let number = |text: &str| text.trim().parse::<i64>().ok().filter(|seq| *seq >= 1);
+        let (from, to) = (number(&self.from), number(&self.to));
+        let mut problems = Vec::new();
+        if from.is_none() {
+            problems.push(FormError { field: "from", sentence: "Write the number of the first event.".to_owned() });
+        }
+        if to.is_none_or(|to| from.is_some_and(|from| to < from)) {
+            let sentence = "Write the number of the last event. It must not be before the first.".to_owned();
+            problems.push(FormError { field: "to", sentence });
+        }
+        match (from, to, problems.is_empty()) {
+            (Some(from), Some(to), true) => Ok((from, to)),
+            _ => Err(problems),
+        }
+    }
+}
+
+/// `POST /webhooks/{id}/lanes/{configuration}/resend`: sends delivered events again.
+pub(crate) async fn resend_range(admin: WebhookAdmin, page_request: PageRequest) -> PageResult {
+    let configuration = page_request.path_parameter("configuration");
+    let id = page_request.path_parameter("id");
+    let form = page_request.form::<ResendForm>(&admin.signed).await?;
+    let range = match form.range() {
+        Ok(range) => range,
+        Err(problems) => return render_lane(&admin, &page_request, (form, problems)).await,
+    };
+    match send_again(&page_request, &admin.context, (&id, &configuration), range).await {
+        Ok(()) => Ok(redirect_to(&format!("/webhooks/{id}/attempts?connection={configuration}&done=resent")).finish()),
+        Err(error) if error.reason() == Reason::WebhookRangeEmpty => {
+            let problem = FormError { field: "from", sentence: render_sentence(&error) };
+            render_lane(&admin, &page_request, (form, vec![problem])).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Sends the requests again that contained events of a range. The attempts show the results.
+///
+/// # Errors
+/// `NotFound`. `WebhookRangeEmpty` if no request with such an event was delivered. `WebhookSendingBusy`.
+pub(crate) async fn send_again(
+    page_request: &PageRequest,
+    context: &AuditContext,
+    (id, configuration): (&str, &str),
+    range: (i64, i64),
+) -> Result<()> {
+    let (scope, webhook_id, configuration) = (context.scope.clone(), id.to_owned(), configuration.to_owned());
+    let found = page_request.read(move |at| {
+        let (webhook, source) = lanes::find_lane_source(at, &scope, &webhook_id, &configuration)?;
+        let batches = management::list_delivered_batches(at, &webhook, source.configuration, range)?;
+        Ok((webhook, source, batches))
+    });
+    let (webhook, source, batches) = found.await?;
+    let (Some(first), Some(last)) = (batches.first().copied(), batches.last().copied()) else {
+        return Err(Error::from(Reason::WebhookRangeEmpty));
+    };
+    let after = json!({"configurationId": source.id, "fromSeq": first.0, "toSeq": last.1, "requests": batches.len()});
+    let (context, id) = (context.clone(), id.to_owned());
+    let record =
+        move |tx: &Tx<'_>| management::record_request(tx, &context, &id, "webhook.resent", Some(after.clone()));
+    page_request.write(record).await?;
+    page_request.state.delivery.resend(webhook, source.configuration, batches)
+}
+
+/// How the events of a connection stand with a webhook that has no stored attempt for one of them.
+pub(crate) fn describe_undelivered(webhook: &Webhook, lane: &WebhookLane, event: (i64, &str)) -> &'static str {
+    let (seq, kind) = event;
+    let is_sent = |kinds: Option<Vec<&str>>| kinds.is_none_or(|kinds| kinds.contains(&kind));
+    if !webhook.settings.list_sent_kinds().is_ok_and(is_sent) {
+        return "It does not get events of this kind.";
+    }
+    if seq <= lane.position {
+        return "No attempt is stored. It began later, the event was left out, or it was delivered more than 30 days ago.";
+    }
+    match lane.state {
+        LaneState::Stopped => "It waits. An earlier event was not accepted, and the retries have ended.",
+        LaneState::Retrying => "It waits. An earlier event is being retried.",
+        LaneState::Paused => "It waits. The webhook is paused or disabled.",
+        LaneState::Idle | LaneState::Sending => "It waits for its turn.",
+    }
+}

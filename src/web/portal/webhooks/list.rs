@@ -1,0 +1,81 @@
+//! The list of webhooks.
+
+use askama::Template;
+
+use crate::clock::{self, Millis};
+use crate::diagnosis::connection_status::format_ago;
+use crate::management::webhooks::deliveries::{self, WebhookSummary};
+use crate::model::webhook::mask_url;
+use crate::web::portal::forms::PageRequest;
+use crate::web::portal::layout::{NavigationEntry, PageLayout, PageResult, render_page};
+use crate::web::portal::webhooks::alerts::WebhookAlerts;
+use crate::web::portal::webhooks::{WebhookAdmin, describe_state, webhook_name};
+
+/// A webhook in the list.
+pub(crate) struct WebhookLine {
+    id: String,
+    name: String,
+    url: String,
+    /// Class and label.
+    state: (&'static str, &'static str),
+    /// Lanes that retry or have stopped, in words.
+    lanes: String,
+    account: Option<String>,
+    oldest: String,
+    delivered: String,
+}
+
+impl WebhookLine {
+    fn new(summary: WebhookSummary, now: Millis) -> Self {
+        Self {
+            name: webhook_name(&summary.webhook),
+            url: mask_url(&summary.webhook.settings.url),
+            state: describe_state(&summary),
+            lanes: describe_lanes(&summary),
+            oldest: summary.oldest_waiting.map_or_else(|| "none waits".to_owned(), |at| format_ago(now - at)),
+            delivered: describe_attempts(&summary),
+            account: summary.webhook.account.map(|account| account.id),
+            id: summary.webhook.id,
+        }
+    }
+}
+
+/// The lanes that fail, in words; empty if there are none.
+pub(crate) fn describe_lanes(summary: &WebhookSummary) -> String {
+    let count = |number: u32, what: &str| {
+        let connections = if number == 1 { "connection" } else { "connections" };
+        (number > 0).then(|| format!("{what} for {number} {connections}"))
+    };
+    let parts = [count(summary.stopped_lanes, "stopped"), count(summary.retrying_lanes, "retrying")];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// The attempts of the last 24 hours, in words.
+pub(crate) fn describe_attempts(summary: &WebhookSummary) -> String {
+    match summary.attempts {
+        0 => "no attempt".to_owned(),
+        attempts => format!("{} of {attempts}", summary.succeeded),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "portal/webhooks.html")]
+struct WebhooksPage {
+    layout: PageLayout,
+    lines: Vec<WebhookLine>,
+    alerts: WebhookAlerts,
+}
+
+/// `GET /webhooks`
+pub(crate) async fn list_webhooks(admin: WebhookAdmin, page_request: PageRequest) -> PageResult {
+    let (scope, signed, now) = (admin.context.scope, admin.signed.clone(), clock::current_millis());
+    let (summaries, alerts) = page_request
+        .read(move |at| {
+            let summaries = deliveries::list_summaries(at, &scope, now)?;
+            Ok((summaries, WebhookAlerts::read(at, &signed, &scope, now)?))
+        })
+        .await?;
+    let lines = summaries.into_iter().map(|summary| WebhookLine::new(summary, now)).collect();
+    let layout = PageLayout::new("Webhooks", Some(&admin.signed), NavigationEntry::Webhooks);
+    Ok(render_page(200, &WebhooksPage { layout, lines, alerts }))
+}
