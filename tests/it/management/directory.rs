@@ -10,7 +10,7 @@ const USERS: &str = "/directory/resources/v1/users";
 const GROUPS: &str = "/directory/resources/v1/groups";
 
 /// Every item of a list, page by page. `query` starts with `&`.
-pub(super) fn all(caller: &Caller, path: &str, query: &str) -> Vec<Value> {
+pub(crate) fn all(caller: &Caller, path: &str, query: &str) -> Vec<Value> {
     let mut items = Vec::new();
     let mut cursor = String::new();
     loop {

@@ -10,7 +10,7 @@ use crate::app::{App, Client};
 use crate::caller::{CONFIGURATIONS, Caller};
 use crate::sample::{ENTERPRISE, USER, group, operation, operations, removal, user, user_with};
 
-const DOCUMENT: &str = "docs/event-feed.md";
+const DOCUMENT: &str = "docs/events.md";
 
 fn kind(event: &Value) -> &str {
     event["kind"].as_str().unwrap()
@@ -133,7 +133,7 @@ fn a_member_in_an_event_has_its_names() {
 }
 
 /// One event of each kind, the last of each.
-fn cause_each_kind(app: &App, account: &str) -> BTreeMap<String, Value> {
+pub(crate) fn cause_each_kind(app: &App, account: &str) -> BTreeMap<String, Value> {
     let operator = app.operator();
     let mut consumer = Consumer::from_now(&operator.for_account(account));
     let body = json!({"source": "okta", "connectionName": "Okta"});
@@ -164,7 +164,7 @@ fn cause_each_kind(app: &App, account: &str) -> BTreeMap<String, Value> {
 }
 
 /// Replaces ids, times and numbers of events, which differ from run to run.
-fn normalize(value: &mut Value) {
+pub(crate) fn normalize(value: &mut Value) {
     match value {
         Value::String(text) if text.len() == 36 && text.matches('-').count() == 4 => "an id".clone_into(text),
         Value::String(text) if text.len() == 24 && text.ends_with('Z') && text.contains('T') => {

@@ -1,7 +1,9 @@
 //! Webhooks: what the application of the operator receives.
 
 mod api;
+mod consumers;
 mod delivery;
+mod examples;
 mod formats;
 mod order;
 pub(crate) mod receiver;
