@@ -5,10 +5,14 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::delivery::{scheduler, sender};
 use crate::management::{
     idempotency, one_time_codes, request_log, schema_extensions, sessions, setup_link_holder, setup_links, sso, tokens,
+    webhooks,
 };
+use crate::model::webhook::{self, headers, retry};
 use crate::model::{admin, request, switches};
+use crate::provisioning::webhook_delivery::retention;
 use crate::provisioning::{feed, large_changes, lists};
 use crate::scim::{bulk, cursor, filter, index, json, members, password, patch, schema, validate, work};
 use crate::server;
@@ -107,9 +111,42 @@ fn per_minute(number: NonZeroU32) -> LimitValue {
 
 /// Returns all documented limits, in the order of the page. A new limit is a new row in the list of its topic.
 pub fn list_limits() -> Vec<LimitRow> {
-    let lists =
-        [list_network_limits(), list_request_limits(), list_attempt_limits(), list_work_limits(), list_lifetimes()];
+    let lists = [
+        list_network_limits(),
+        list_request_limits(),
+        list_attempt_limits(),
+        list_work_limits(),
+        list_webhook_limits(),
+        list_lifetimes(),
+    ];
     lists.concat()
+}
+
+fn list_webhook_limits() -> Vec<LimitRow> {
+    let waits = "its lanes wait";
+    vec![
+        row("webhooks", count(webhook::WEBHOOKS_MAX), "409"),
+        row("headers of a webhook", count(headers::HEADERS_MAX), "400"),
+        row("events in a request of a webhook", count(webhook::BATCH_MAX), "400"),
+        row(
+            "body of a request of a webhook",
+            bytes(webhook::BODY_MAX_BYTES),
+            "the batch is shorter; one larger event is sent without its data",
+        ),
+        row("requests to webhooks in flight", count(scheduler::IN_FLIGHT_MAX), "they wait"),
+        row("of these, to one webhook", count(scheduler::IN_FLIGHT_PER_ENDPOINT_MAX), waits),
+        row("of these, to slow or failing webhooks together", count(scheduler::SLOW_IN_FLIGHT_MAX), waits),
+        row("connection to a webhook", LimitValue::Time(sender::CONNECT_TIMEOUT), "the attempt fails"),
+        row("answer of a webhook", LimitValue::Time(sender::REQUEST_TIMEOUT), "the attempt fails"),
+        row("retries of a batch", count(retry::RETRY_DELAYS_MS.len()), "the lane stops until an admin resumes it"),
+        row("keys of a webhook that sign", count(webhook::KEYS_MAX), "the oldest ends"),
+        row("requests of one repetition", count(webhooks::RESEND_BATCHES_MAX), "the repetition is shorter"),
+        row(
+            "attempts of webhooks that are stored",
+            count(retention::ATTEMPTS_MAX.unsigned_abs()),
+            "the oldest are removed",
+        ),
+    ]
 }
 
 fn list_network_limits() -> Vec<LimitRow> {
@@ -434,6 +471,13 @@ fn list_lifetimes() -> Vec<LimitRow> {
         row("response for an `Idempotency-Key`", millis(idempotency::RETENTION_MS), "the request is executed again"),
         row("logged calls", seconds(request_log::RETENTION_DAYS * 86_400), "they are removed"),
         row("events", millis(feed::RETENTION_MS), "410"),
+        row("attempts of webhooks", millis(retention::ATTEMPT_RETENTION_MS), "they are removed"),
+        row(
+            "events that a webhook keeps from being removed, after that time",
+            millis(retention::BLOCKED_MAX_MS),
+            "the webhook is disabled",
+        ),
+        row("earlier key of a webhook after a rotation", millis(webhook::OVERLAP_MAX_MS), "400"),
     ]
 }
 

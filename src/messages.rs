@@ -506,7 +506,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::WebhookBackfillStart => "a webhook with backfill starts at latest; leave start out",
         Reason::WebhookOverlapInvalid => "overlap must be a time from 0 to 7d, such as 24h, 30m or 0",
         Reason::WebhookKeyNotFound => "the webhook has no key with this id that is valid",
-        Reason::WebhookLastKey => "a webhook needs a key: add another one first",
+        Reason::WebhookLastKey => "this is the current key, and the others end: rotate it first",
         Reason::WebhookKeySealed => {
             "the keys of the webhook were encrypted with another signing-key.pem; rotate its key and enter its headers again"
         }

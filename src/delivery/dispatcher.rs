@@ -29,6 +29,8 @@ const COUNT_INTERVAL: Duration = Duration::from_secs(10);
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// Rows that one read returns.
 const ROWS_PER_READ: u32 = 1_000;
+/// Numbers of events that one read searches for configurations with new events.
+const EVENTS_PER_READ: i64 = 10_000;
 /// Most lanes whose waiting events are counted.
 const COUNTED_LANES_MAX: usize = 200;
 
@@ -114,9 +116,9 @@ impl Dispatcher {
         }
         loop {
             let after = self.last_event;
-            let found = self.context.store.read_inline(|at| lanes::list_event_sightings(at, after, ROWS_PER_READ))?;
+            let (found, until) =
+                self.context.store.read_inline(|at| lanes::list_event_sightings(at, after, EVENTS_PER_READ))?;
             for event in &found {
-                self.last_event = event.seq;
                 for (webhook, endpoint) in &self.endpoints {
                     if endpoint.webhook.covers_account(event.account) {
                         let key = LaneKey { webhook: *webhook, configuration: event.configuration };
@@ -124,9 +126,10 @@ impl Dispatcher {
                     }
                 }
             }
-            if found.len() < usize::try_from(ROWS_PER_READ).unwrap_or(usize::MAX) {
+            if until == after {
                 return Ok(());
             }
+            self.last_event = until;
             yield_now().await;
         }
     }

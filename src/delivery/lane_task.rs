@@ -13,12 +13,14 @@ use crate::log;
 use crate::management::instance;
 use crate::model::webhook::WebhookFormat;
 use crate::provisioning::webhook_delivery::{
-    self as lanes, FailedAttempt, LaneContent, LaneKey, LaneRequest, LaneWork, WebhookAttempt,
+    self as lanes, AfterFailure, FailedAttempt, LaneContent, LaneKey, LaneRequest, LaneWork, WebhookAttempt,
 };
 use crate::store::WorkOwner;
 
 /// Events without a match after which the position of a lane is stored.
 const SCAN_STORED_AFTER: i64 = 10_000;
+/// Interval of the checks whether a purge has ended.
+const PURGE_CHECK_MS: i64 = 500;
 /// Delay after an error of the store.
 const STORE_RETRY_MS: i64 = 1_000;
 
@@ -52,6 +54,7 @@ async fn run_step(context: &DispatchContext, endpoint: &OpenEndpoint, key: LaneK
     let work = context.store.read_inline(|at| lanes::load_lane_work(at, &endpoint.webhook, key.configuration, skip))?;
     match work {
         LaneWork::Halted => Ok(report(NextStep::Halt, None)),
+        LaneWork::Postponed => Ok(report(NextStep::RetryAt(clock::current_millis() + PURGE_CHECK_MS), None)),
         LaneWork::BackfillEnded => {
             context.store.write_as(WorkOwner::Background, move |tx| lanes::end_backfill(tx, key)).await?;
             Ok(report(NextStep::Continue, None))
@@ -106,7 +109,12 @@ async fn send_request(
         Some(429 | 502 | 503 | 504) => EndpointSignal::Throttled,
         _ => EndpointSignal::Slow,
     };
-    Ok(LaneReport { key, step: next.map_or(NextStep::Halt, NextStep::RetryAt), signal, scanned: None })
+    let step = match next {
+        AfterFailure::RetryAt(at) => NextStep::RetryAt(at),
+        AfterFailure::Stopped => NextStep::Halt,
+        AfterFailure::Moved => NextStep::Continue,
+    };
+    Ok(LaneReport { key, step, signal, scanned: None })
 }
 
 fn draw_chance() -> u32 {

@@ -14,7 +14,7 @@ pub const IN_FLIGHT_MAX: usize = 64;
 /// Maximum number of requests in flight to one endpoint.
 pub const IN_FLIGHT_PER_ENDPOINT_MAX: usize = 16;
 /// Maximum number of requests in flight to slow endpoints.
-const SLOW_IN_FLIGHT_MAX: usize = 32;
+pub const SLOW_IN_FLIGHT_MAX: usize = 32;
 /// Maximum number of requests in flight to slow endpoints and to those that have not answered yet.
 const UNPROVEN_IN_FLIGHT_MAX: usize = 56;
 /// Time for which an endpoint that asked for it has half of its slots.
@@ -150,9 +150,10 @@ impl Scheduler {
         }
     }
 
-    /// Removes an endpoint with its lanes. Requests in flight end by themselves.
+    /// Removes an endpoint with its lanes. Requests in flight end by themselves: until then, their lanes start no others, even
+    /// if the endpoint is added again.
     pub fn remove_endpoint(&mut self, webhook: i64) {
-        self.lanes.retain(|key, _| key.webhook != webhook);
+        self.lanes.retain(|key, (_, phase)| key.webhook != webhook || matches!(phase, LanePhase::Sending { .. }));
         self.waiting.retain(|(_, key)| key.webhook != webhook);
         if let Some(endpoint) = self.endpoints.get_mut(&webhook) {
             endpoint.accounts.clear();

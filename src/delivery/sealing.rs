@@ -6,9 +6,12 @@ use crate::auth::secret::webhook_key::WebhookSecret;
 use crate::clock::{self, Millis};
 use crate::delivery::{HEADER_PURPOSE, KEY_PURPOSE};
 use crate::error::{Error, Reason, Result};
-use crate::model::webhook::headers::{SealedHeader, check_headers};
+use crate::model::webhook::headers::{SealedHeader, VALUE_MAX_BYTES, check_headers};
 use crate::model::webhook::{OVERLAP_MAX_MS, SignatureKind, WebhookKey, WebhookSettings};
 use crate::outgoing::OutgoingRules;
+
+/// Stands for the value of a header in responses.
+const MASKED_VALUE: &str = "***";
 
 /// A new key of a webhook.
 #[derive(Debug, Clone)]
@@ -52,6 +55,10 @@ pub fn seal_headers(
     headers: &[(String, String)],
 ) -> Result<Vec<SealedHeader>> {
     let seal = |(name, value): (String, String)| {
+        // A masked value of a response is no value.
+        if value == MASKED_VALUE {
+            return Err(Reason::WebhookHeaderValue.with("name", name).with("max", VALUE_MAX_BYTES));
+        }
         let nonce = secret::random_bytes().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
         let sealed = signing_key.sealer(HEADER_PURPOSE, webhook).seal(&nonce, value.into_bytes());
         Ok(SealedHeader { name, sealed: sealed.ok_or(Reason::ResponseNotEncrypted)? })

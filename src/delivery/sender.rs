@@ -14,15 +14,16 @@ use crate::auth::secret::webhook_key::WebhookSecret;
 use crate::clock::{self, Millis};
 use crate::delivery::DeliverySettings;
 use crate::error::{Error, Reason, Result};
+use crate::model::event::Event;
 use crate::model::webhook::message::{self, MessageSource, SecurityEvent, TEST_KIND};
-use crate::model::webhook::{SignatureKind, Webhook, WebhookFormat, WebhookKey, mask_url};
+use crate::model::webhook::{BODY_MAX_BYTES, PayloadMode, SignatureKind, Webhook, WebhookFormat, WebhookKey, mask_url};
 use crate::outgoing::{OutgoingClient, OutgoingRules, describe_failure};
 use crate::provisioning::webhook_delivery::LaneRequest;
 
 /// Time limit of the connection.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time limit of a request.
-pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of the body of a response that are read.
 const RESPONSE_READ_MAX_BYTES: usize = 4_096;
 /// Bytes of them that are stored.
@@ -111,23 +112,42 @@ impl OutgoingMessage {
         let (texts, created_at) = request.texts();
         let source = MessageSource { account_id: &request.source.account.id, configuration_id: &request.source.id };
         let standard = || message::build_standard_body(source, texts, created_at).into_bytes();
-        let body = match (settings.format, request.single()) {
-            (WebhookFormat::Frontegg, Some(event)) => message::build_frontegg_body(event).into_bytes(),
-            (WebhookFormat::Set, Some(event)) => {
-                let audience = mask_url(&settings.url);
-                let token = SecurityEvent {
-                    issuer,
-                    audience: &audience,
-                    id: &request.message_id,
-                    configuration_id: &request.source.id,
-                    payload: settings.payload,
-                };
-                let claims = message::build_claims(token, event).unwrap_or(Value::Null);
-                sign_token(endpoint, Some("secevent+jwt"), &claims)?.into_bytes()
+        let body = match request.single().filter(|_| settings.format != WebhookFormat::Standard) {
+            Some(event) => {
+                let body = Self::build_single(endpoint, (request, event), issuer, settings.payload)?;
+                // An event that is too large is sent without its data.
+                if body.len() > BODY_MAX_BYTES {
+                    Self::build_single(endpoint, (request, event), issuer, PayloadMode::Thin)?
+                } else {
+                    body
+                }
             }
-            _ => standard(),
+            None => standard(),
         };
         Self::with_body(endpoint, request.message_id.clone(), body)
+    }
+
+    /// Builds the body of a format with one event per request.
+    fn build_single(
+        endpoint: &OpenEndpoint,
+        (request, event): (&LaneRequest, &Event),
+        issuer: &str,
+        payload: PayloadMode,
+    ) -> Result<Vec<u8>> {
+        let settings = &endpoint.webhook.settings;
+        if settings.format == WebhookFormat::Frontegg {
+            return Ok(message::build_frontegg_body(event, payload).into_bytes());
+        }
+        let audience = mask_url(&settings.url);
+        let token = SecurityEvent {
+            issuer,
+            audience: &audience,
+            id: &request.message_id,
+            configuration_id: &request.source.id,
+            payload,
+        };
+        let claims = message::build_claims(token, event).unwrap_or(Value::Null);
+        Ok(sign_token(endpoint, Some("secevent+jwt"), &claims)?.into_bytes())
     }
 
     /// Builds the message of a test.
@@ -181,6 +201,9 @@ impl OutgoingMessage {
             .live_keys(now)
             .filter_map(|(_, secret, _)| secret.sign_request(&self.id, seconds, &self.body))
             .collect();
+        if signatures.is_empty() {
+            return None;
+        }
         let mut headers = endpoint.headers.clone();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         headers.insert(MESSAGE_ID, HeaderValue::from_str(&self.id).ok()?);
@@ -199,7 +222,7 @@ impl OutgoingMessage {
 /// Signs a token with the newest key. A receiver verifies it with the secret as it was shown, or with the public key.
 fn sign_token(endpoint: &OpenEndpoint, kind: Option<&str>, claims: &Value) -> Result<String> {
     let failed = || Error::new(Reason::SigningUnavailable);
-    let (id, secret, _) = endpoint.keys.first().ok_or_else(failed)?;
+    let (id, secret, _) = endpoint.live_keys(clock::current_millis()).next().ok_or_else(failed)?;
     let (algorithm, key) = match secret {
         WebhookSecret::Hmac(_) => {
             let text = secret.reveal().ok_or_else(failed)?;
@@ -295,7 +318,7 @@ impl Sender {
             Err(refused) => return failed(format!("not called: {refused}")),
         };
         let Some(headers) = message.build_headers(endpoint, at) else {
-            return failed("not called: its headers are not valid".to_owned());
+            return failed("not called: there is no valid key".to_owned());
         };
         let request = client.post(endpoint.url.clone()).headers(headers).body(message.body.clone());
         let mut response = match request.send().await {

@@ -217,7 +217,8 @@ pub fn pause_webhook(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<We
     save(tx, context, "webhook.paused", &before, &changed)
 }
 
-/// Resumes a webhook that is paused or disabled. All lanes that wait for a retry or have stopped try again at once.
+/// Resumes a webhook that is paused or disabled. All lanes that wait for a retry or have stopped try again at once. While it
+/// was disabled, events expired like any other: the audit entry has the number of the last one that is not stored any more.
 ///
 /// # Errors
 /// `NotFound`.
@@ -225,6 +226,11 @@ pub fn resume_webhook(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<W
     let before = find_webhook(tx, &context.scope, id)?;
     webhook_lanes::resume_lanes(tx, before.key)?;
     let changed = Webhook { state: WebhookState::Active, disabled_reason: None, ..before.clone() };
+    let (expired, _) = events::find_event_range(tx)?;
+    if before.state == WebhookState::Disabled && expired > before.start_seq {
+        let after = json!({"eventsExpiredUpTo": expired});
+        record(tx, context, &before, NewAuditEntry::new("webhook.events_expired", None, Some(after)))?;
+    }
     save(tx, context, "webhook.resumed", &before, &changed)
 }
 
@@ -256,18 +262,16 @@ pub fn rotate_key(
     Ok(found)
 }
 
-/// Deletes a key of a webhook that has another one.
+/// Deletes an earlier key of a webhook.
 ///
 /// # Errors
-/// `NotFound`. `Conflict` for the only key.
+/// `NotFound`. `Conflict` for the current key: the others end.
 pub fn delete_key(tx: &Tx<'_>, context: &AuditContext, id: &str, key: &str) -> Result<()> {
     tx.allow_on_full_disk();
     let found = find_webhook(tx, &context.scope, id)?;
     let keys = rows::list_webhook_keys(tx, found.key, tx.now)?;
-    if !keys.iter().any(|one| one.id == key) {
-        return Err(Reason::WebhookKeyNotFound.into());
-    }
-    if keys.len() == 1 {
+    let deleted = keys.iter().find(|one| one.id == key).ok_or(Reason::WebhookKeyNotFound)?;
+    if deleted.expires_at.is_none() {
         return Err(Reason::WebhookLastKey.into());
     }
     rows::delete_webhook_key(tx, found.key, key)?;

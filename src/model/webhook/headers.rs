@@ -7,7 +7,7 @@ pub const HEADERS_MAX: usize = 10;
 /// Maximum length of the name of a header, in bytes.
 const NAME_MAX_BYTES: usize = 64;
 /// Maximum length of the value of a header, in bytes.
-const VALUE_MAX_BYTES: usize = 1_024;
+pub const VALUE_MAX_BYTES: usize = 1_024;
 
 /// A header with its encrypted value. The value may be a credential of the receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]

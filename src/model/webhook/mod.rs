@@ -145,7 +145,9 @@ impl WebhookSettings {
             return Err(Reason::WebhookUrlInvalid.with("max", URL_MAX_BYTES));
         }
         let parsed = self.parse_url().ok_or_else(|| Reason::WebhookUrlInvalid.with("max", URL_MAX_BYTES))?;
-        if parsed.fragment().is_some() {
+        // A masked part of a response is no value.
+        let is_masked = parsed.username() == MASK || parsed.query() == Some(MASK);
+        if parsed.fragment().is_some() || is_masked {
             return Err(Reason::WebhookUrlInvalid.with("max", URL_MAX_BYTES));
         }
         let description = &self.description;

@@ -12,6 +12,7 @@ use crate::model::webhook::{BODY_MAX_BYTES, Webhook, WebhookState, retry};
 use crate::provisioning::webhook_delivery::backfill::{BackfillCursor, BackfillPage};
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::directory::{self, DirectorySource};
+use crate::store::tables::held_changes;
 use crate::store::tables::webhook_attempts as attempts;
 pub use crate::store::tables::webhook_attempts::WebhookAttempt;
 use crate::store::tables::webhook_lanes::{self as lanes, LaneEvents};
@@ -50,6 +51,8 @@ pub enum LaneWork {
     },
     /// It does not send: it was stopped, or its webhook does not include the configuration.
     Halted,
+    /// A purge of the configuration runs: what it redacts is not sent any more.
+    Postponed,
     /// There are no more current resources: see [`end_backfill`]. Live events follow.
     BackfillEnded,
     /// A request to send.
@@ -131,12 +134,17 @@ pub fn load_lane_work(at: &Snapshot<'_>, webhook: &Webhook, configuration: i64, 
     if !webhook.covers_account(source.account.key) || lane.stopped_at.is_some() {
         return Ok(LaneWork::Halted);
     }
+    if held_changes::load_gate(at, configuration)?.is_some_and(|gate| gate.purging) {
+        return Ok(LaneWork::Postponed);
+    }
     if let Some(cursor) = lane.backfill.as_deref() {
         let Some(page) = backfill::read_page(at, webhook, &source, &lane, cursor)? else {
             return Ok(LaneWork::BackfillEnded);
         };
         let number = lane.backfill_page.to_string();
-        let message_id = message::derive_message_id(&[&webhook.id, &source.id, "backfill", &number]);
+        // Resources can change until the page is accepted: then it is another request.
+        let message_id =
+            message::derive_message_id(&[&webhook.id, &source.id, "backfill", &number, &page.texts.concat()]);
         let content = LaneContent::Backfill(page);
         return Ok(LaneWork::Request(Box::new(LaneRequest { lane, source, message_id, content })));
     }
@@ -222,19 +230,30 @@ pub fn record_success(tx: &Tx<'_>, request: &LaneRequest, attempt: &WebhookAttem
     lanes::save_lane(tx, &lane)
 }
 
-/// Records an attempt that failed. Returns the time of the next attempt, or `None` if the lane has stopped.
+/// What a lane does after a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// It tries again at this time.
+    RetryAt(Millis),
+    /// The last retry has failed.
+    Stopped,
+    /// An admin has moved it in the meantime: it goes on from there.
+    Moved,
+}
+
+/// Records an attempt that failed.
 pub fn record_failure(
     tx: &Tx<'_>,
     request: &LaneRequest,
     attempt: &WebhookAttempt,
     failure: FailedAttempt,
-) -> Result<Option<Millis>> {
+) -> Result<AfterFailure> {
     tx.allow_on_full_disk();
     attempts::insert_attempt(tx, attempt)?;
     if failure.is_gone {
         disable_webhook(tx, request.lane.webhook, DISABLED_GONE)?;
     }
-    let Some(mut lane) = find_begun_lane(tx, request)? else { return Ok(None) };
+    let Some(mut lane) = find_begun_lane(tx, request)? else { return Ok(AfterFailure::Moved) };
     lane.failures += 1;
     lane.failing_since.get_or_insert(tx.now);
     lane.last_error = Some(describe_attempt(attempt));
@@ -252,7 +271,7 @@ pub fn record_failure(
         audit::append_entry(tx, &AuditContext::server(), &entry)?;
     }
     lanes::save_lane(tx, &lane)?;
-    Ok(lane.next_attempt_at)
+    Ok(lane.next_attempt_at.map_or(AfterFailure::Stopped, AfterFailure::RetryAt))
 }
 
 /// What is known of an attempt that failed.
@@ -275,12 +294,18 @@ pub fn describe_attempt(attempt: &WebhookAttempt) -> String {
     }
 }
 
-/// Returns the lane if it still waits for this request: an admin may have moved it, or deleted the webhook.
+/// Returns the lane if it is where this request began: an admin may have moved it, or deleted the webhook. A change of the
+/// settings clears the end of the batch, but not what the request has delivered.
 fn find_begun_lane(tx: &Tx<'_>, request: &LaneRequest) -> Result<Option<LaneRow>> {
     let found = lanes::find_lane(tx, request.lane.webhook, request.lane.configuration)?;
     Ok(found.filter(|lane| match &request.content {
-        LaneContent::Events(batch) => lane.batch_end == Some(batch.last) && lane.position == request.lane.position,
-        LaneContent::Backfill(page) => lane.backfill_end.as_deref() == Some(page.end.to_text().as_str()),
+        LaneContent::Events(batch) => {
+            lane.position == request.lane.position && lane.batch_end.is_none_or(|end| end == batch.last)
+        }
+        LaneContent::Backfill(page) => {
+            let end = page.end.to_text();
+            lane.backfill == request.lane.backfill && lane.backfill_end.as_ref().is_none_or(|stored| *stored == end)
+        }
     }))
 }
 

@@ -7,7 +7,7 @@ use super::rows::read_columns;
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::event::Event;
-use crate::store::tables::events::read_event_rows;
+use crate::store::tables::events::{self, read_event_rows};
 use crate::store::{Snapshot, Tx};
 
 /// A stored lane.
@@ -154,26 +154,27 @@ pub fn list_configuration_ends(at: &Snapshot<'_>, after: i64, limit: u32) -> Res
     )
 }
 
-/// A published event, without its content.
+/// A configuration with new events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventSighting {
-    /// Its number.
-    pub seq: i64,
-    /// Key of its configuration.
+    /// Key of the configuration.
     pub configuration: i64,
     /// Key of the account.
     pub account: i64,
 }
 
-/// Returns at most `limit` published events of any configuration after `after`.
-pub fn list_event_sightings(at: &Snapshot<'_>, after: i64, limit: u32) -> Result<Vec<EventSighting>> {
-    at.list_rows(
-        "SELECT e.seq AS seq, e.configuration AS configuration, c.account AS account
+/// Returns the configurations with published events after `after`, in a range of `length` numbers, and the end of the range:
+/// `after` if there are no more events.
+pub fn list_event_sightings(at: &Snapshot<'_>, after: i64, length: i64) -> Result<(Vec<EventSighting>, i64)> {
+    let until = events::find_range_end(at, after, length)?;
+    let found = at.list_rows(
+        "SELECT DISTINCT e.configuration AS configuration, c.account AS account
          FROM events e JOIN configurations c ON c.configuration = e.configuration
-         WHERE e.seq > ?1 AND e.published = 1 ORDER BY e.seq LIMIT ?2",
-        (after, limit),
-        |row| read_columns!(row, EventSighting { seq, configuration, account }),
-    )
+         WHERE e.seq > ?1 AND e.seq <= ?2 AND e.published = 1",
+        (after, until),
+        |row| read_columns!(row, EventSighting { configuration, account }),
+    )?;
+    Ok((found, until))
 }
 
 /// Selects events of one configuration.

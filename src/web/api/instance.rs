@@ -7,7 +7,6 @@ use utoipa::ToSchema;
 
 use crate::clock;
 use crate::doctor;
-use crate::error::Reason;
 use crate::management::instance;
 use crate::model::service_state::{ReadOnlyCause, ServiceState};
 use crate::store::{Store, Tx};
@@ -100,7 +99,7 @@ pub(super) struct UserTokensResponse {
 #[serde(rename_all = "camelCase")]
 #[schema(as = ServerSettingsUpdate)]
 pub(super) struct UpdateServerSettingsBody {
-    /// Absent: no change. One of both is required
+    /// Absent: no change
     self_service: Option<bool>,
     /// Absent: no change
     account_webhooks: Option<bool>,
@@ -136,11 +135,6 @@ pub(super) async fn update_server_settings(
 ) -> ApiResult {
     let context = allowed.context;
     let body = call.body::<UpdateServerSettingsBody>().await?;
-    if body.self_service.is_none() && body.account_webhooks.is_none() {
-        return Err(Reason::BodyFieldInvalid
-            .with("problem", "selfService or accountWebhooks must be a boolean")
-            .into());
-    }
     let change = move |tx: &Tx<'_>| {
         body.self_service.map_or(Ok(()), |on| instance::set_self_service(tx, &context, on))?;
         body.account_webhooks.map_or(Ok(()), |on| instance::set_account_webhooks(tx, &context, on))

@@ -502,7 +502,7 @@ pub(super) async fn rotate_webhook_key(allowed: AllowedCaller<Webhooks>, call: A
 
 /// Delete a key of a webhook
 ///
-/// It signs no more requests. 409 for the only key.
+/// It signs no more requests. 409 for the current key.
 #[utoipa::path(
     delete,
     path = "/directory/resources/v1/webhooks/{id}/secrets/{secret}",

@@ -112,3 +112,67 @@ fn an_endpoint_that_hangs_does_not_delay_another_one_or_identity_providers() {
     fixture.receiver.wait_for_events(20);
     assert!(hanging.received().len() <= 56, "{}", hanging.received().len());
 }
+
+/// Answers the first request with a status after two seconds, and accepts the others.
+fn fail_slowly_once(fixture: &Fixture, status: u16) {
+    let first = std::sync::atomic::AtomicBool::new(true);
+    fixture.receiver.respond(move |_| {
+        let is_first = first.swap(false, Ordering::SeqCst);
+        let delay = std::time::Duration::from_secs(if is_first { 2 } else { 0 });
+        Response { delay, ..Response::status(if is_first { status } else { 204 }) }
+    });
+}
+
+#[test]
+fn a_lane_whose_settings_change_during_a_request_that_fails_tries_again() {
+    let fixture = Fixture::new();
+    let (id, _) = fixture.webhook(&json!({}));
+    fail_slowly_once(&fixture, 500);
+    let client = fixture.operator.configuration("acme", "okta");
+    fixture.receiver.wait_for("a request in flight", |received| received.len() == 1);
+    fixture.operator.patch(&format!("{}/{id}", super::WEBHOOKS), &json!({"payload": "thin"})).answered(200);
+    wait_until("a failed attempt", || fixture.lane(&id, &client.id)["state"] == "retrying");
+    let received = fixture.receiver.wait_for("the retry", |received| received.len() == 2);
+    assert_ne!(received[0].id(), received[1].id());
+    assert_eq!(received[1].events()[0].get("data"), None);
+}
+
+#[test]
+fn a_pause_and_a_resume_during_a_request_start_no_second_one() {
+    let fixture = Fixture::new();
+    let (id, _) = fixture.webhook(&json!({}));
+    let client = fixture.operator.configuration("acme", "okta");
+    fixture.receiver.wait_for_events(1);
+    wait_until("an idle lane", || fixture.lane(&id, &client.id)["state"] == "idle");
+    fail_slowly_once(&fixture, 204);
+    client.created("/Users", &user("ada"));
+    fixture.receiver.wait_for("a request in flight", |received| received.len() == 2);
+    for action in ["pause", "resume", "pause", "resume"] {
+        fixture.operator.post(&format!("{}/{id}/{action}", super::WEBHOOKS), &json!({})).answered(200);
+    }
+    client.created("/Users", &user("bob"));
+    let events = fixture.receiver.wait_for_events(3);
+    let names: Vec<&Value> = events[1..].iter().map(|event| &event["data"]["after"]["userName"]).collect();
+    assert_eq!(names, ["ada", "bob"]);
+}
+
+#[test]
+fn a_page_of_the_first_load_whose_resources_have_changed_is_another_request() {
+    let fixture = Fixture::new();
+    let client = fixture.operator.configuration("acme", "okta");
+    let ada = client.created("/Users", &user("ada"));
+    let team = client.created("/Groups", &crate::sample::group("Team", &[]));
+    fixture.receiver.respond(|_| Response::status(500));
+    let (id, _) = fixture.webhook(&json!({"backfill": true}));
+    wait_until("a failed attempt", || fixture.lane(&id, &client.id)["state"] == "retrying");
+    client.delete(&format!("/Users/{ada}")).answered(204);
+    fixture.receiver.respond(|_| Response::status(204));
+    fixture.operator.post(&format!("{}/{id}/resume", super::WEBHOOKS), &json!({})).answered(200);
+    let received = fixture.receiver.wait_for("the group", |received| {
+        received.iter().flat_map(Received::events).any(|event| event["resourceId"] == team.as_str())
+    });
+    let mut bodies: BTreeMap<&str, &[u8]> = BTreeMap::new();
+    for request in &received {
+        assert_eq!(*bodies.entry(request.id()).or_insert(&request.body), request.body.as_slice());
+    }
+}

@@ -3,12 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use crate::model::event::{Event, parse_resource_type};
+use crate::model::webhook::PayloadMode;
 use crate::model::webhook::message::parse_data;
 
-/// Returns the body for one event. Changes of memberships are changes of the group. An update has the changed attributes only.
-pub fn build_body(event: &Event) -> String {
+/// Returns the body for one event. Changes of memberships are changes of the group. An update has the changed attributes only,
+/// and a thin payload has the ids only.
+pub fn build_body(event: &Event, payload: PayloadMode) -> String {
     let (subject, action) = event.kind.split_once('.').unwrap_or((&event.kind, ""));
-    let (_, data) = parse_data(event);
+    let data = if payload == PayloadMode::Full { parse_data(event).1 } else { Value::Null };
     let id = event.resource_id.as_deref().unwrap_or_default();
     let key = match action {
         "created" | "deleted" => action,
@@ -76,7 +78,7 @@ mod tests {
     use crate::model::webhook::message::tests::event;
 
     fn build(kind: &str, data: &Value) -> Value {
-        serde_json::from_str(&build_body(&event(1, kind, data))).unwrap()
+        serde_json::from_str(&build_body(&event(1, kind, data), PayloadMode::Full)).unwrap()
     }
 
     #[test]
@@ -90,6 +92,14 @@ mod tests {
         assert_eq!(body["eventContext"]["tenantId"], "acme");
         let user = json!({"userId": "res", "tenantId": "acme", "externalId": "e", "userName": "a", "active": true, "email": "a@x"});
         assert_eq!(body["user"], user);
+    }
+
+    #[test]
+    fn a_thin_payload_has_ids_only() {
+        let data = json!({"after": {"userName": "a"}});
+        let body: Value =
+            serde_json::from_str(&build_body(&event(1, "user.created", &data), PayloadMode::Thin)).unwrap();
+        assert_eq!(body["user"], json!({"userId": "res", "tenantId": "acme"}));
     }
 
     #[test]

@@ -199,7 +199,9 @@ impl RequestReader<'_> {
         let (texts, created_at) = request.texts();
         let parts = MessageSource { account_id: &source.account.id, configuration_id: &source.id };
         let body = match (self.webhook.settings.format, request.single()) {
-            (WebhookFormat::Frontegg, Some(event)) => message::build_frontegg_body(event),
+            (WebhookFormat::Frontegg, Some(event)) => {
+                message::build_frontegg_body(event, self.webhook.settings.payload)
+            }
             (WebhookFormat::Set, Some(event)) => self.build_claims(&attempt.message_id, source, event),
             _ => message::build_standard_body(parts, texts, created_at),
         };
