@@ -99,10 +99,7 @@ pub fn list_lanes(at: &Snapshot<'_>, webhook: &Webhook, after: i64, limit: u32) 
 }
 
 fn load_lane_view(at: &Snapshot<'_>, webhook: &Webhook, source: &DirectorySource) -> Result<WebhookLane> {
-    let stored = rows::find_lane(at, webhook.key, source.configuration)?;
-    let has_row = stored.is_some();
-    let lane = stored.unwrap_or_else(|| LaneRow { position: webhook.start_seq, ..LaneRow::default() });
-    let starts_backfill = !has_row && webhook.backfill_until.is_some_and(|until| source.configuration <= until);
+    let lane = webhook_delivery::load_lane(at, webhook, source.configuration)?;
     let (waiting, waiting_since) = webhook_delivery::count_waiting(at, webhook, source.configuration)?;
     let state = match webhook.state {
         _ if lane.stopped_at.is_some() => LaneState::Stopped,
@@ -118,7 +115,7 @@ fn load_lane_view(at: &Snapshot<'_>, webhook: &Webhook, source: &DirectorySource
         account_id: source.account.id.clone(),
         state,
         position: lane.position,
-        is_backfilling: lane.backfill.is_some() || starts_backfill,
+        is_backfilling: lane.backfill.is_some(),
         waiting,
         waiting_since,
         failures: lane.failures,
@@ -139,14 +136,7 @@ pub fn resume_lane(
     from: ResumeFrom,
 ) -> Result<WebhookLane> {
     let (webhook, source) = find_lane_source(tx, &context.scope, id, configuration)?;
-    let stored = rows::find_lane(tx, webhook.key, source.configuration)?;
-    let start = LaneRow {
-        webhook: webhook.key,
-        configuration: source.configuration,
-        position: webhook.start_seq,
-        ..LaneRow::default()
-    };
-    let mut lane = stored.unwrap_or(start);
+    let mut lane = webhook_delivery::load_lane(tx, &webhook, source.configuration)?;
     let (oldest, newest) = events::find_event_range(tx)?;
     let before = lane.position;
     match from {

@@ -9,6 +9,7 @@ use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::event::{Event, EventAction, EventKind, EventSubject};
 use crate::model::event_form::EventForm;
+use crate::model::webhook::message::ENVELOPE_MAX_BYTES;
 use crate::model::webhook::{BODY_MAX_BYTES, PayloadMode, Webhook, WebhookFormat};
 use crate::provisioning::directory::{
     self, DirectoryCursor, DirectoryFilter, DirectoryPosition, DirectoryQuery, DirectoryResource, DirectoryScope,
@@ -19,8 +20,6 @@ use crate::store::Snapshot;
 use crate::store::tables::directory::DirectorySource;
 use crate::store::tables::webhook_lanes::LaneRow;
 
-/// Bytes of a body that are not events.
-const ENVELOPE_MAX_BYTES: usize = 2_048;
 /// Maximum number of members in one event.
 const MEMBERS_PER_EVENT: usize = 100;
 

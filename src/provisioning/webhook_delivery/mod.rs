@@ -116,7 +116,7 @@ impl LaneRequest {
 }
 
 /// Returns the lane of a configuration: its row, or its start.
-fn load_lane(at: &Snapshot<'_>, webhook: &Webhook, configuration: i64) -> Result<LaneRow> {
+pub(crate) fn load_lane(at: &Snapshot<'_>, webhook: &Webhook, configuration: i64) -> Result<LaneRow> {
     let start = || LaneRow {
         webhook: webhook.key,
         configuration,

@@ -126,11 +126,6 @@ pub fn resume_lanes(tx: &Tx<'_>, webhook: i64) -> Result<usize> {
     )
 }
 
-/// Deletes the lanes and attempts of a configuration that is purged.
-pub fn delete_lane(tx: &Tx<'_>, webhook: i64, configuration: i64) -> Result<()> {
-    tx.run("DELETE FROM webhook_lanes WHERE webhook = ?1 AND configuration = ?2", (webhook, configuration))
-}
-
 /// The newest published event of a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConfigurationEnd {
