@@ -39,7 +39,9 @@ def usable_webhook(case):
         body["url"] = f"https://{uuid.uuid4().hex}.example.com/hook"
     if isinstance(body.get("headers"), dict) and all(isinstance(value, str) for value in body["headers"].values()):
         body["headers"] = {"x-test": "1"}
-    if type(body.get("start")) is int and body["start"] >= 0:
+    # In JSON Schema, 7.0 is an integer too.
+    start = body.get("start")
+    if type(start) in (int, float) and start >= 0 and start == int(start):
         body["start"] = "latest"
     if isinstance(body.get("description"), str) and len(body["description"]) <= 200:
         body["description"] = "".join(letter for letter in body["description"] if letter.isprintable())
