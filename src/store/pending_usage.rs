@@ -33,6 +33,8 @@ struct PendingConfiguration {
     stored: Option<QuotaUsage>,
     /// The sum of the changes.
     change: UsageAmounts,
+    /// How many entries of the list belong to it. Their sum can be zero.
+    entries: usize,
 }
 
 /// The sums that are to be added to the rows, by key.
@@ -58,8 +60,7 @@ impl PendingUsage {
     /// Remembers the usage in the rows of a configuration and its account.
     pub(crate) fn remember_rows(&self, configuration: i64, account: i64, stored: &QuotaUsage) {
         let mut tables = self.0.borrow_mut();
-        let change = UsageAmounts::default();
-        let new = PendingConfiguration { account, stored: None, change };
+        let new = PendingConfiguration { account, stored: None, change: UsageAmounts::default(), entries: 0 };
         tables.configurations.entry(configuration).or_insert(new).stored = Some(*stored);
     }
 
@@ -76,9 +77,11 @@ impl PendingUsage {
         let account = tables.accounts.entry(found.account).or_default();
         *account = account.plus(change);
         let can_merge = tables.changes.len() > tables.marked;
-        match tables.changes.last_mut().filter(|last| can_merge && last.0 == configuration) {
-            Some(last) => last.1 = last.1.plus(change),
-            None => tables.changes.push((configuration, *change)),
+        if let Some(last) = tables.changes.last_mut().filter(|last| can_merge && last.0 == configuration) {
+            last.1 = last.1.plus(change);
+        } else {
+            tables.changes.push((configuration, *change));
+            found.entries += 1;
         }
         true
     }
@@ -101,12 +104,14 @@ impl PendingUsage {
         for (configuration, change) in tables.changes.drain(mark.0.min(tables.changes.len())..) {
             if let Some(found) = tables.configurations.get_mut(&configuration) {
                 found.change = found.change.minus(&change);
+                found.entries -= 1;
                 let account = tables.accounts.entry(found.account).or_default();
                 *account = account.minus(&change);
             }
         }
-        // What was read may be undone, too, and so may a configuration: the next one can get its key.
-        tables.configurations.retain(|_, found| !found.change.is_zero());
+        // What was read may be undone, too, and so may a configuration: the next one can get its key. One with changes in
+        // front of the mark is kept, also if their sum is zero: an outer part may undo some of them.
+        tables.configurations.retain(|_, found| found.entries > 0);
         tables.configurations.values_mut().for_each(|found| found.stored = None);
     }
 
@@ -124,6 +129,9 @@ impl PendingUsage {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
     use crate::model::quota::{OwnerUsage, QuotaKind, QuotaOverrides, QuotaOwner};
 
@@ -180,6 +188,21 @@ mod tests {
     }
 
     #[test]
+    fn changes_whose_sum_is_zero_can_be_undone_later() {
+        let pending = new_pending();
+        assert!(pending.add_change(1, &users(1)));
+        let outer = pending.set_mark();
+        assert!(pending.add_change(1, &users(-1)));
+        let inner = pending.set_mark();
+        pending.roll_back_to(inner);
+        pending.roll_back_to(outer);
+        assert_eq!(
+            pending.list_sums(),
+            UsageSums { configurations: vec![(1, users(1))], accounts: vec![(7, users(1))] }
+        );
+    }
+
+    #[test]
     fn an_undone_configuration_is_forgotten() {
         let pending = PendingUsage::default();
         let mark = pending.set_mark();
@@ -201,5 +224,61 @@ mod tests {
         assert_eq!(pending.find_usage(1), None);
         pending.remember_rows(1, 7, &stored(5, 6));
         assert_eq!(pending.find_usage(1), Some(stored(6, 7)));
+    }
+
+    /// A step of a transaction.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Change(i64, i64),
+        Begin,
+        Keep,
+        Undo,
+    }
+
+    fn draw_step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (1..4_i64, -1..=1_i64).prop_map(|(configuration, count)| Step::Change(configuration, count)),
+            2 => Just(Step::Begin),
+            1 => Just(Step::Keep),
+            2 => Just(Step::Undo),
+        ]
+    }
+
+    proptest! {
+        /// Small amounts, so that many sums are zero in between.
+        #[test]
+        fn the_sums_are_those_of_the_changes_that_are_not_undone(steps in vec(draw_step(), 0..60)) {
+            let pending = PendingUsage::default();
+            let mut kept: Vec<(i64, i64)> = Vec::new();
+            let mut open: Vec<(UsageMark, usize)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Change(configuration, count) => {
+                        kept.push((configuration, count));
+                        if !pending.add_change(configuration, &users(count)) {
+                            pending.remember_rows(configuration, configuration / 2, &stored(10, 20));
+                            prop_assert!(pending.add_change(configuration, &users(count)));
+                        }
+                    }
+                    Step::Begin => open.push((pending.set_mark(), kept.len())),
+                    Step::Keep => drop(open.pop()),
+                    Step::Undo => {
+                        if let Some((mark, count)) = open.pop() {
+                            pending.roll_back_to(mark);
+                            kept.truncate(count);
+                        }
+                    }
+                }
+            }
+            let sums = |key: fn(i64) -> i64| -> Vec<(i64, UsageAmounts)> {
+                let mut sums = BTreeMap::new();
+                for (configuration, count) in &kept {
+                    *sums.entry(key(*configuration)).or_insert(0) += count;
+                }
+                sums.into_iter().filter(|(_, sum)| *sum != 0).map(|(key, sum)| (key, users(sum))).collect()
+            };
+            let expected = UsageSums { configurations: sums(|configuration| configuration), accounts: sums(|configuration| configuration / 2) };
+            prop_assert_eq!(pending.list_sums(), expected);
+        }
     }
 }
