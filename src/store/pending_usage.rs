@@ -231,16 +231,16 @@ mod tests {
     enum Step {
         Change(i64, i64),
         Begin,
-        Keep,
-        Undo,
+        Release,
+        RollBack,
     }
 
     fn draw_step() -> impl Strategy<Value = Step> {
         prop_oneof![
             4 => (1..4_i64, -1..=1_i64).prop_map(|(configuration, count)| Step::Change(configuration, count)),
             2 => Just(Step::Begin),
-            1 => Just(Step::Keep),
-            2 => Just(Step::Undo),
+            1 => Just(Step::Release),
+            2 => Just(Step::RollBack),
         ]
     }
 
@@ -261,8 +261,8 @@ mod tests {
                         }
                     }
                     Step::Begin => open.push((pending.set_mark(), kept.len())),
-                    Step::Keep => drop(open.pop()),
-                    Step::Undo => {
+                    Step::Release => drop(open.pop()),
+                    Step::RollBack => {
                         if let Some((mark, count)) = open.pop() {
                             pending.roll_back_to(mark);
                             kept.truncate(count);

@@ -84,7 +84,7 @@ fn a_document_uses_no_more_memory_than_is_reserved_for_it() {
     }
     let (mut seed, mut documents) = (17, 0);
     while documents < 300 {
-        let text = random_document(&mut seed, 4);
+        let text = random_document(&mut seed, 3);
         let layout = JsonLayout::measure(text.as_bytes()).unwrap();
         let (value, parsing) = count_memory(|| parse_measured_json(text.as_bytes(), &layout));
         // The reader itself needs a buffer for strings with escapes, and state.

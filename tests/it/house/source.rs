@@ -1,8 +1,11 @@
 //! A minimal reader of Rust for the house rules: separates code from string literals, drops comments and test modules.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// One source file, separated into its parts.
+#[derive(Clone)]
 pub(super) struct Source {
     /// Path below the repository, with forward slashes.
     pub(super) path: String,
@@ -16,8 +19,14 @@ pub(super) struct Source {
     pub(super) strings: Vec<String>,
 }
 
-/// Every Rust file below that folder of the repository.
+/// Every Rust file below that folder of the repository. Each folder is read once.
 pub(super) fn below(folder: &str) -> Vec<Source> {
+    static FOLDERS: Mutex<BTreeMap<String, Vec<Source>>> = Mutex::new(BTreeMap::new());
+    let mut folders = FOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
+    folders.entry(folder.to_owned()).or_insert_with(|| read_sources(folder)).clone()
+}
+
+fn read_sources(folder: &str) -> Vec<Source> {
     let files: Vec<(String, String)> = files_below(folder)
         .into_iter()
         .filter(|(_, full)| full.extension().is_some_and(|kind| kind == "rs"))
