@@ -11,7 +11,7 @@ use crate::management::{
     webhooks,
 };
 use crate::model::webhook::{self, headers, retry};
-use crate::model::{admin, request, switches};
+use crate::model::{admin, oauth, request, switches};
 use crate::provisioning::webhook_delivery::retention;
 use crate::provisioning::{feed, large_changes, lists};
 use crate::scim::{bulk, cursor, filter, index, json, members, password, patch, schema, validate, work};
@@ -260,6 +260,18 @@ fn list_attempt_limits() -> Vec<LimitRow> {
             per_minute(login_throttle::WRONG_TOKENS_PER_MINUTE),
             "429 for wrong ones; valid ones are accepted",
         ),
+        row(
+            "failed requests for access tokens of one OAuth client",
+            per_minute(login_throttle::WRONG_CLIENTS_PER_MINUTE),
+            "429 for wrong ones; right ones are accepted",
+        ),
+        row(
+            "access tokens of one OAuth client",
+            LimitValue::PerMinute(oauth::TOKENS_PER_MINUTE.into()),
+            limited,
+        ),
+        row("of them, valid at the same time", count(oauth::LIVE_TOKENS_MAX as usize), limited),
+        row("OAuth clients of a configuration", count(oauth::CLIENTS_MAX as usize), "409"),
         row(
             "attempts to sign in as one admin, from one address",
             per_minute(login_throttle::SIGN_INS_PER_MINUTE),

@@ -1,6 +1,9 @@
 //! One sentence for each [`Reason`], for callers of the management API, the portal and the command line. A sentence names the
 //! field and the fix. `{name}` is a parameter of the error, `{field}` its field.
 
+#[cfg(test)]
+mod tests;
+
 use crate::error::{Error, Reason};
 use crate::scim::dialect::{DialectNote, NoteCode};
 
@@ -117,7 +120,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::BodyCompressed => "compressed bodies are not accepted: leave out Content-Encoding",
         Reason::BodyNotObject => "the body must be a JSON object",
         Reason::BodyMissing => "the request needs a JSON body",
-        Reason::BodyFieldInvalid | Reason::SsoProviderUnusable => "{problem}",
+        Reason::BodyFieldInvalid | Reason::SsoProviderUnusable | Reason::TokenRequestInvalid => "{problem}",
         Reason::ContentLengthInvalid => "Content-Length is not a number",
         Reason::ContentTypeUnsupported => "the content type must be {expected}",
         Reason::QueryStringTooLong => "the query is longer than {max} bytes",
@@ -448,6 +451,48 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::LinkTokensSpent => "{max} tokens were made with this link; ask the sender for a new link",
         Reason::TooManyLinks => "the configuration has {max} live links: revoke one first",
         // API keys and permissions.
+        Reason::OauthClientNotFound => "there is no such OAuth client",
+        Reason::OauthSecretNotFound => "the client has no such secret",
+        Reason::TooManyOauthClients => "a configuration can have at most {max} OAuth clients; delete one first",
+        Reason::TooManyClientSecrets => "a client can have at most {max} valid secrets; delete one first",
+        Reason::ClientWithoutSecrets => "this client does not authenticate with secrets",
+        Reason::OauthFieldUnexpected => {
+            "{field} does not belong to a client with the authentication {authentication}; leave it out"
+        }
+        Reason::OauthFieldMissing => "{field} is required for a client with the authentication {authentication}",
+        Reason::OauthFieldInvalid => "{field} must have 1 to {max} bytes and no control characters",
+        Reason::OauthUrlRefused => "{field} cannot be called: {problem}",
+        Reason::OauthKeysInvalid => "jwks cannot be used: {problem}",
+        Reason::OauthScopeUnknown => "scope must be names with spaces between them, of: {scopes}",
+        Reason::GrantTypeUnsupported => "grant_type must be one of: {grants}",
+        Reason::ClientCredentialsTwice => {
+            "the request has more than one credential: send the header Authorization, or client_secret, or client_assertion"
+        }
+        Reason::ClientCredentialsMissing => {
+            "the request has no client credentials: send them in the header Authorization, or client_id with client_secret or client_assertion"
+        }
+        Reason::OauthClientUnknown => "there is no OAuth client with this client id at this token URL",
+        Reason::OauthClientDisabled => "the OAuth client is disabled",
+        Reason::ClientAuthenticationOther => "the OAuth client authenticates in another way: {authentication}",
+        Reason::ClientSecretWrong => "the client secret is wrong",
+        Reason::ClientSecretExpired => "the client secret has expired",
+        Reason::AssertionMalformed => "the assertion cannot be used: {problem}",
+        Reason::AssertionIssuerWrong => "the issuer of the assertion is {found}, and {expected} is expected",
+        Reason::AssertionSubjectWrong => "the subject of the assertion is {found}, and {expected} is expected",
+        Reason::AssertionAudienceWrong => "the audience of the assertion is {found}, and {expected} is expected",
+        Reason::AssertionKeyUnknown => "no key of the issuer matches the assertion (kid {kid})",
+        Reason::AssertionSignatureWrong => "the signature of the assertion does not match the key",
+        Reason::AssertionExpired => "the assertion expired {seconds} seconds ago",
+        Reason::AssertionNotYetValid => "the assertion is valid only in {seconds} seconds",
+        Reason::AssertionTooLong => "the assertion expires later than in {hours} hours",
+        Reason::AssertionIdMissing => "the assertion has no jti",
+        Reason::AssertionUsed => "the assertion was used before; each works once",
+        Reason::IssuerKeysUnavailable => "the keys of the issuer could not be fetched: {problem}",
+        Reason::OauthScopeRefused => "the client may request at most this scope: {scope}",
+        Reason::AccessTokensLimited => {
+            "the client has too many access tokens: at most {max}; use a token until it expires"
+        }
+        Reason::ScopeInsufficient => "the scope of the access token does not include to {action} {endpoint}",
         Reason::ApiKeyNotFound => "there is no API key {id}",
         Reason::ApiKeyNameInvalid => "name must have 1 to {max} characters and no control characters",
         Reason::PermissionsEmpty => "permissions must name at least one permission",
@@ -520,50 +565,5 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::AccountWebhooksOff => {
             "the operator has not allowed webhooks of accounts (settings of the server, accountWebhooks)"
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    fn placeholders(template: &str) -> BTreeSet<&str> {
-        template.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
-    }
-
-    #[test]
-    fn every_sentence_uses_exactly_the_parameters_of_its_reason() {
-        for &reason in Reason::ALL {
-            let mut used = placeholders(template_of(reason));
-            used.remove("field");
-            assert_eq!(used, reason.params().iter().copied().collect(), "{}", reason.code());
-        }
-    }
-
-    #[test]
-    fn parameters_and_the_field_are_filled_in() {
-        let detail = Reason::NumberOutOfRange.with("min", 1).with("max", 100).on_field("limit");
-        assert_eq!(render_message(&detail), "limit must be a number from 1 to 100");
-        let detail = Error::new(Reason::LastOwner);
-        assert_eq!(render_sentence(&detail), "At least one owner who may sign in must remain.");
-        assert_eq!(detail.field(), Some("role"));
-    }
-
-    #[test]
-    fn a_stored_note_is_rendered_and_the_text_of_an_earlier_version_stays() {
-        assert_eq!(render_note("boolean_as_text active"), "active: text read as a boolean");
-        assert_eq!(render_note("active: text read as a boolean"), "active: text read as a boolean");
-        for code in NoteCode::ALL {
-            let stored = DialectNote { code, attribute: None }.to_string();
-            assert_ne!(render_note(&stored), stored);
-        }
-    }
-
-    #[test]
-    fn codes_are_unique() {
-        let codes: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
-        assert_eq!(codes.len(), Reason::ALL.len());
     }
 }

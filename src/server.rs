@@ -40,7 +40,7 @@ use crate::web::network;
 use crate::web::public_url::PublicUrl;
 use crate::web::request_middleware::wrap_every_request;
 use crate::web::state::{AppState, ServerContext, Signing};
-use crate::web::{api, assets, portal, scim};
+use crate::web::{api, assets, oauth, portal, scim};
 
 /// Validity of the setup URL, in milliseconds.
 const SETUP_MILLIS: i64 = 30 * 60 * 1000;
@@ -102,7 +102,8 @@ pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer
         let mut app = App::new().app_data(shared.clone()).wrap(from_fn(wrap_every_request));
         for family in scim::SCIM_PREFIXES {
             // A scope compares a prefix. A pattern for the rest of the path would be evaluated for every request.
-            let scope = web::scope(family).guard(fn_guard(scim::is_scim_path));
+            let scope = web::scope(family)
+                .guard(fn_guard(|context| scim::is_scim_path(context) && !oauth::is_oauth_path(context)));
             app = app.service(scope.default_service(web::to(scim::serve_request)));
         }
         app.route("/livez", web::get().to(api::check_liveness))
@@ -111,6 +112,7 @@ pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer
             .route(assets::ROUTE, web::head().to(assets::serve_asset))
             .configure(api::configure_routes)
             .configure(portal::configure_portal)
+            .configure(oauth::configure_oauth)
             .default_service(web::to(api::respond_not_found))
     };
     let builder = Server::build()

@@ -14,6 +14,12 @@ use subtle::ConstantTimeEq;
 
 /// Prefix of every bearer token of an identity provider, so that secret scanners recognize it.
 pub const PREFIX: &str = "rct_";
+/// Prefix of every access token of an OAuth client.
+pub const ACCESS_PREFIX: &str = "rca_";
+/// Prefix of the secret of every OAuth client.
+pub const CLIENT_SECRET_PREFIX: &str = "rcs_";
+/// Prefix of the id of every OAuth client.
+pub const CLIENT_ID_PREFIX: &str = "rcc_";
 /// Prefix of the secret of every API key.
 pub const KEY_PREFIX: &str = "rck_";
 /// Prefix of the secret of every setup link.
@@ -21,6 +27,9 @@ pub const LINK_PREFIX: &str = "rcl_";
 
 /// Base-62 digits for 32 bytes: 62^43 is just above 2^256.
 const DIGITS: usize = 43;
+
+/// Base-62 digits for 16 bytes.
+const CLIENT_ID_DIGITS: usize = 22;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -43,6 +52,22 @@ impl BearerToken {
     /// Like [`BearerToken::generate`], for the secret of an API key.
     pub fn generate_key() -> Result<Self, SysError> {
         Self::with_prefix(KEY_PREFIX)
+    }
+
+    /// Like [`BearerToken::generate`], for an access token of an OAuth client.
+    ///
+    /// # Errors
+    /// The operating system provides no random numbers.
+    pub fn generate_access_token() -> Result<Self, SysError> {
+        Self::with_prefix(ACCESS_PREFIX)
+    }
+
+    /// Like [`BearerToken::generate`], for the secret of an OAuth client.
+    ///
+    /// # Errors
+    /// The operating system provides no random numbers.
+    pub fn generate_client_secret() -> Result<Self, SysError> {
+        Self::with_prefix(CLIENT_SECRET_PREFIX)
     }
 
     /// Like [`BearerToken::generate`], for session cookies and one-time URLs.
@@ -85,6 +110,16 @@ impl fmt::Display for BearerToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
+}
+
+/// Returns a new public id of an OAuth client: 128 random bits.
+///
+/// # Errors
+/// The operating system provides no random numbers.
+pub fn generate_client_id() -> Result<String, SysError> {
+    let mut bytes = [0_u8; 32];
+    SysRng.try_fill_bytes(&mut bytes[16..])?;
+    Ok(format!("{CLIENT_ID_PREFIX}{}", &encode_base62(bytes)[DIGITS - CLIENT_ID_DIGITS..]))
 }
 
 /// Returns 256 bits from the generator of the operating system.

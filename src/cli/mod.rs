@@ -9,6 +9,7 @@ mod config;
 mod configuration;
 mod doctor;
 mod health;
+mod oauth_client;
 mod openapi;
 mod output;
 mod quota;
@@ -68,6 +69,9 @@ enum CliCommand {
     /// Rotate, list and revoke the bearer tokens of a configuration
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Create, list, change and delete the OAuth clients of a configuration
+    #[command(subcommand)]
+    OauthClient(oauth_client::OauthClientCommand),
     /// Add custom attributes to users and groups
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
@@ -164,6 +168,7 @@ fn run_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<ExitCode
         Some(CliCommand::Configuration(command)) => configuration::run_configuration_command(folder, command)?,
         Some(CliCommand::Quota(command)) => quota::run_quota_command(folder, command)?,
         Some(CliCommand::Token(command)) => token::run_token_command(folder, command)?,
+        Some(CliCommand::OauthClient(command)) => oauth_client::run_oauth_client_command(folder, command)?,
         Some(CliCommand::Schema(command)) => schema::run_schema_command(folder, command)?,
         Some(CliCommand::ApiKey(command)) => api_key::run_api_key_command(folder, command)?,
         Some(CliCommand::Webhook(args)) => return webhook::run_webhook_command(folder, *args),

@@ -1,6 +1,7 @@
 //! Why a call failed: one list of rules for the page of a call, the live test and the status of a connection.
 
 pub mod connection_status;
+mod oauth_rules;
 mod rules;
 mod summary;
 #[cfg(test)]
@@ -8,6 +9,7 @@ mod tests;
 
 use serde_json::Value;
 
+pub use self::oauth_rules::OAUTH_RULES;
 pub use self::rules::{EXPLANATION_RULES, ExplanationRule};
 pub use self::summary::summarize_call;
 
@@ -18,6 +20,9 @@ use crate::scim::dialect::NoteCode;
 
 /// Base paths that contain no configuration id.
 const BASES_WITHOUT_ID: [&str; 2] = ["/api/scim/resource/v2", "/scim/v2"];
+
+/// Parts of paths that are token endpoints of other products. Ours is `/oauth2/token`.
+const TOKEN_NAMES: [&str; 3] = ["token", "oauth", "access_token"];
 
 /// A logged call with the parsed parts that its explanation needs.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +71,19 @@ impl CallContext<'_> {
         self.failed_for(reasons) && is_about_it
     }
 
+    /// Whether the path is that of the token endpoint or of the revocation endpoint.
+    fn is_token_path(&self) -> bool {
+        let path = self.relative_path.trim_end_matches('/');
+        path.ends_with("/oauth2/token") || path.ends_with("/oauth2/revoke")
+    }
+
+    /// Whether the path looks like the token endpoint of another product, and is not ours.
+    fn is_wrong_token_path(&self) -> bool {
+        let path = self.relative_path.to_ascii_lowercase();
+        let mut segments = path.split('/').filter(|part| !part.is_empty());
+        !self.is_token_path() && segments.any(|part| TOKEN_NAMES.contains(&part) || part.starts_with("oauth2"))
+    }
+
     /// Whether the log entry has this note.
     fn has_note(&self, code: NoteCode) -> bool {
         self.call.notes.iter().any(|note| note.split(' ').next() == Some(code.as_str()))
@@ -88,7 +106,7 @@ pub struct Explanation {
 /// Returns the explanations of a call in the order of the rules. Empty if the call succeeded, or if no rule adds
 /// anything to the error response.
 pub fn explain_call(facts: &CallContext<'_>, provider: &IdentityProvider) -> Vec<Explanation> {
-    let matching = EXPLANATION_RULES.iter().filter(|rule| (rule.applies)(facts));
+    let matching = list_rules().filter(|rule| (rule.applies)(facts));
     let to_explanation = |rule: &ExplanationRule| Explanation {
         id: rule.id,
         what: rule.what,
@@ -117,6 +135,11 @@ pub fn describe_cause(cause: FailureCause) -> Option<&'static str> {
     find_rule(&facts).map(|rule| rule.refusal_reason)
 }
 
+/// All rules, in the order in which they are reported.
+fn list_rules() -> impl Iterator<Item = &'static ExplanationRule> {
+    OAUTH_RULES.iter().chain(EXPLANATION_RULES)
+}
+
 /// The path of a call relative to the provisioning URL.
 pub fn relative_path<'p>(path: &'p str, configuration_id: &str) -> &'p str {
     if let Some((_, below)) = path.split_once(configuration_id) {
@@ -127,5 +150,5 @@ pub fn relative_path<'p>(path: &'p str, configuration_id: &str) -> &'p str {
 
 /// Returns the first rule that explains why the call was refused.
 pub fn find_rule(facts: &CallContext<'_>) -> Option<&'static ExplanationRule> {
-    EXPLANATION_RULES.iter().find(|rule| !rule.refusal_reason.is_empty() && (rule.applies)(facts))
+    list_rules().find(|rule| !rule.refusal_reason.is_empty() && (rule.applies)(facts))
 }

@@ -41,7 +41,10 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "The path contains the provisioning URL twice.",
         advice: "Enter the provisioning URL in one field only, exactly as it is shown.",
         location: SettingLocation::Url,
-        applies: |facts| facts.call.status >= 400 && split_segments(facts.relative_path).any(|part| part == "scim"),
+        applies: |facts| {
+            let has_both = split_segments(facts.relative_path).any(|part| part == "scim");
+            facts.call.status >= 400 && has_both && !facts.is_token_path()
+        },
     },
     ExplanationRule {
         id: "old-version",
@@ -109,7 +112,10 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "It sent an Authorization header without a bearer token, such as a user name and password, or a token without “Bearer”.",
         advice: "Choose HTTP header or bearer token as the authentication method, not basic authentication.",
         location: SettingLocation::Token,
-        applies: |facts| facts.is_token_refused_as("malformed") || facts.is_token_refused_as("no_scheme"),
+        applies: |facts| {
+            let is_malformed = facts.is_token_refused_as("malformed") || facts.is_token_refused_as("no_scheme");
+            is_malformed && !facts.is_wrong_token_path()
+        },
     },
     ExplanationRule {
         id: "plain-http",
@@ -117,7 +123,7 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "It sent no token. This happens if the URL was entered with http:// – the redirect to https:// drops the token – or if the token field is empty.",
         advice: "Enter the URL with https:// and paste the token again.",
         location: SettingLocation::Url,
-        applies: |facts| facts.is_token_refused_as("no_token") && facts.is_secure,
+        applies: |facts| lacks_token(facts) && facts.is_secure,
     },
     ExplanationRule {
         id: "no-token",
@@ -125,7 +131,7 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "It sent no token.",
         advice: "Paste the token of this connection.",
         location: SettingLocation::Token,
-        applies: |facts| facts.is_token_refused_as("no_token") && !facts.is_secure,
+        applies: |facts| lacks_token(facts) && !facts.is_secure,
     },
     ExplanationRule {
         id: "wrong-base-path",
@@ -135,7 +141,8 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         location: SettingLocation::Url,
         applies: |facts| {
             let is_explained = has_endpoint_twice(facts.relative_path)
-                || split_segments(facts.relative_path).any(|part| part == "scim");
+                || split_segments(facts.relative_path).any(|part| part == "scim")
+                || facts.is_wrong_token_path();
             facts.failed_for(&[Reason::ScimPathUnknown, Reason::ProvisioningUrlUnknown]) && !is_explained
         },
     },
@@ -295,9 +302,14 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         what: "It calls more often than the limit of a connection, so it was asked to retry later.",
         advice: "No action is required: providers retry automatically. If it continues, find out what calls so often, or ask the operator for a higher limit (rate_limit).",
         location: SettingLocation::Client,
-        applies: |facts| facts.call.status == 429,
+        applies: |facts| facts.call.status == 429 && !facts.failed_for(&[Reason::AccessTokensLimited]),
     },
 ];
+
+/// Returns whether a call without a token failed that is no request for an access token.
+fn lacks_token(facts: &CallContext<'_>) -> bool {
+    facts.is_token_refused_as("no_token") && !facts.is_wrong_token_path()
+}
 
 fn is_unknown_attribute(facts: &CallContext<'_>) -> bool {
     facts.failed_for(&[Reason::PathAttributeUnknown, Reason::PathSubAttributeUnknown])

@@ -39,6 +39,8 @@ fn describe_success(facts: &CallContext<'_>) -> String {
     let below = facts.relative_path.trim_end_matches('/');
     let subject = || name_resource(facts);
     match (&*facts.call.method, below) {
+        ("POST", _) if below.ends_with("/oauth2/token") => "Got an access token".to_owned(),
+        ("POST", _) if below.ends_with("/oauth2/revoke") => "Revoked an access token".to_owned(),
         ("POST", "/Bulk") => describe_bulk(facts),
         ("POST", _) if below.ends_with(".search") => format!("Searched {}", plural_noun(facts)),
         ("POST", _) => format!("Added {}", subject()),

@@ -70,6 +70,7 @@ fn token(refusal: &str) -> Case {
 /// Logged calls by the id of the rule that applies.
 fn fixtures() -> Vec<(&'static str, Case)> {
     let mut all = token_and_url_cases();
+    all.extend(access_token_cases());
     all.extend(document_cases());
     all.extend(lookup_and_version_cases());
     all
@@ -93,6 +94,47 @@ fn token_and_url_cases() -> Vec<(&'static str, Case)> {
         ("doubled-path", case("GET", "/scim/Users", 404).refused(Reason::ScimPathUnknown)),
         ("wrong-base-path", case("GET", "/employees", 404).refused(Reason::ScimPathUnknown)),
         ("old-version", case("GET", "/v1/Users", 400).refused(Reason::ScimVersionUnsupported)),
+    ]
+}
+
+/// Requests for access tokens.
+fn access_token_cases() -> Vec<(&'static str, Case)> {
+    let refused = |error: Error| case("POST", "/oauth2/token", 401).refused(error);
+    let claim = |reason: Reason| refused(reason.with("expected", "a").with("found", "b"));
+    let mut expired = case("POST", "/oauth2/token", 401);
+    expired.call.refusal = Some("expired_secret".to_owned());
+    vec![
+        ("wrong-token-url", Case { below: "/oauth/token", ..token("no_token") }),
+        ("wrong-token-url", Case { below: "/token", ..token("malformed") }),
+        ("wrong-token-url", case("POST", "/oauth2/v1/token", 404).refused(Reason::ScimPathUnknown)),
+        ("unknown-client", refused(Reason::OauthClientUnknown.into())),
+        ("client-disabled", refused(Reason::OauthClientDisabled.into())),
+        ("wrong-client-secret", refused(Reason::ClientSecretWrong.into())),
+        ("expired-client-secret", refused(Reason::ClientSecretExpired.into())),
+        ("expired-client-secret", expired),
+        ("other-authentication", refused(Reason::ClientAuthenticationOther.with("authentication", "federated"))),
+        ("client-credentials-missing", refused(Reason::ClientCredentialsTwice.into())),
+        ("wrong-issuer", claim(Reason::AssertionIssuerWrong)),
+        ("wrong-subject", claim(Reason::AssertionSubjectWrong)),
+        ("wrong-audience", claim(Reason::AssertionAudienceWrong)),
+        ("unknown-key", refused(Reason::AssertionKeyUnknown.with("kid", "1"))),
+        ("unknown-key", refused(Reason::AssertionSignatureWrong.into())),
+        ("expired-assertion", refused(Reason::AssertionExpired.with("seconds", 90))),
+        ("clock-difference", refused(Reason::AssertionNotYetValid.with("seconds", 90))),
+        ("invalid-assertion", refused(Reason::AssertionIdMissing.into())),
+        ("keys-unreachable", refused(Reason::IssuerKeysUnavailable.with("problem", "no answer"))),
+        ("unsupported-grant", refused(Reason::GrantTypeUnsupported.with("grants", "client_credentials"))),
+        ("scope-refused", refused(Reason::OauthScopeRefused.with("scope", "scim.read"))),
+        (
+            "insufficient-scope",
+            case("POST", "/Users", 403)
+                .refused(Reason::ScopeInsufficient.with("action", "create").with("endpoint", "/Users")),
+        ),
+        (
+            "too-many-access-tokens",
+            case("POST", "/oauth2/token", 429).refused(Reason::AccessTokensLimited.with("max", 60)),
+        ),
+        ("invalid-token-request", refused(Reason::TokenRequestInvalid.with("problem", "a form is needed"))),
     ]
 }
 
@@ -152,7 +194,7 @@ fn each_rule_applies_to_its_case_only() {
     for (id, case) in &fixtures {
         assert_eq!(case.explained(), [*id], "{:?} {}", case.call, case.below);
     }
-    for rule in EXPLANATION_RULES {
+    for rule in list_rules() {
         assert!(fixtures.iter().any(|(id, _)| *id == rule.id), "{} has no fixture", rule.id);
     }
 }

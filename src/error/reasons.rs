@@ -389,6 +389,43 @@ reasons! {
     LinkTokenInUse "link_token_in_use" Conflict ();
     LinkTokensSpent "link_tokens_spent" Conflict ("max");
     TooManyLinks "too_many_links" Conflict ("max");
+    // OAuth clients.
+    OauthClientNotFound "oauth_client_not_found" NotFound ();
+    OauthSecretNotFound "oauth_secret_not_found" NotFound ();
+    TooManyOauthClients "too_many_oauth_clients" Conflict ("max");
+    TooManyClientSecrets "too_many_client_secrets" Conflict ("max");
+    ClientWithoutSecrets "client_without_secrets" Conflict ();
+    OauthFieldUnexpected "oauth_field_unexpected" Invalid ("authentication");
+    OauthFieldMissing "oauth_field_missing" Invalid ("authentication");
+    OauthFieldInvalid "oauth_field_invalid" Invalid ("max");
+    OauthUrlRefused "oauth_url_refused" Invalid ("problem");
+    OauthKeysInvalid "oauth_keys_invalid" Invalid ["jwks"] ("problem");
+    OauthScopeUnknown "oauth_scope_unknown" Invalid ["scope"] ("scopes");
+    // Requests for access tokens.
+    TokenRequestInvalid "token_request_invalid" Invalid ("problem");
+    GrantTypeUnsupported "grant_type_unsupported" Invalid ["grant_type"] ("grants");
+    ClientCredentialsTwice "client_credentials_twice" Invalid ();
+    ClientCredentialsMissing "client_credentials_missing" Unauthenticated ();
+    OauthClientUnknown "oauth_client_unknown" Unauthenticated ();
+    OauthClientDisabled "oauth_client_disabled" Unauthenticated ();
+    ClientAuthenticationOther "client_authentication_other" Unauthenticated ("authentication");
+    ClientSecretWrong "client_secret_wrong" Unauthenticated ();
+    ClientSecretExpired "client_secret_expired" Unauthenticated ();
+    AssertionMalformed "assertion_malformed" Unauthenticated ("problem");
+    AssertionIssuerWrong "assertion_issuer_wrong" Unauthenticated ("expected", "found");
+    AssertionSubjectWrong "assertion_subject_wrong" Unauthenticated ("expected", "found");
+    AssertionAudienceWrong "assertion_audience_wrong" Unauthenticated ("expected", "found");
+    AssertionKeyUnknown "assertion_key_unknown" Unauthenticated ("kid");
+    AssertionSignatureWrong "assertion_signature_wrong" Unauthenticated ();
+    AssertionExpired "assertion_expired" Unauthenticated ("seconds");
+    AssertionNotYetValid "assertion_not_yet_valid" Unauthenticated ("seconds");
+    AssertionTooLong "assertion_too_long" Unauthenticated ("hours");
+    AssertionIdMissing "assertion_id_missing" Unauthenticated ();
+    AssertionUsed "assertion_used" Unauthenticated ();
+    IssuerKeysUnavailable "issuer_keys_unavailable" Unauthenticated ("problem");
+    OauthScopeRefused "oauth_scope_refused" Invalid ["scope"] ("scope");
+    AccessTokensLimited "access_tokens_limited" RateLimited ("max");
+    ScopeInsufficient "insufficient_scope" Forbidden ("action", "endpoint");
     // API keys and permissions.
     ApiKeyNotFound "api_key_not_found" NotFound ("id");
     ApiKeyNameInvalid "api_key_name_invalid" Invalid ["name"] ("max");

@@ -1,5 +1,5 @@
 //! Removes data with a limited retention: old calls of the request log, responses stored for idempotency keys, expired
-//! sessions of the portal, and old attempts of webhooks.
+//! sessions of the portal, expired access tokens, and old attempts of webhooks.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use tokio::task::spawn_blocking;
 
 use crate::clock;
 use crate::error::{Error, Reason, Result};
+use crate::management::oauth::access_tokens;
 use crate::management::{idempotency, request_log, sessions};
 use crate::provisioning::webhook_delivery::retention as delivery;
 use crate::settings::SessionLifetime;
@@ -77,6 +78,9 @@ async fn remove_overdue(store: &Store, lifetime: SessionLifetime) -> Result<()> 
         }
     }
     while store.write_as(WorkOwner::Background, |tx| idempotency::remove_expired_calls(tx, ROWS_PER_STEP)).await? > 0 {
+        tokio::time::sleep(PAUSE).await;
+    }
+    while store.write_as(WorkOwner::Background, |tx| access_tokens::remove_expired(tx, ROWS_PER_STEP)).await? > 0 {
         tokio::time::sleep(PAUSE).await;
     }
     while store.write_as(WorkOwner::Background, |tx| delivery::remove_old_attempts(tx, ROWS_PER_STEP)).await? > 0 {

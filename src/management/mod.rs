@@ -12,6 +12,7 @@ pub mod configuration_settings;
 pub mod configurations;
 pub mod idempotency;
 pub mod instance;
+pub mod oauth;
 pub mod one_time_codes;
 pub mod overview;
 pub mod quotas;

@@ -18,7 +18,7 @@ use crate::store::{Snapshot, Tx};
 
 /// Change of the client secret.
 #[derive(Clone)]
-pub enum ClientSecret {
+pub enum SsoSecretChange {
     /// The secret is unchanged.
     Unchanged,
     /// A new secret, sealed.
@@ -36,7 +36,7 @@ pub fn save_provider(
     tx: &Tx<'_>,
     context: &AuditContext,
     provider_configuration: &ProviderConfiguration,
-    secret: ClientSecret,
+    secret: SsoSecretChange,
 ) -> Result<()> {
     let named = provider_configuration.default_role.iter().map(|role| ("default_role", role));
     for (field, role) in named.chain(provider_configuration.roles.iter().map(|(_, role)| ("roles", role))) {
@@ -50,9 +50,9 @@ pub fn save_provider(
     }
     let before = rows::find_provider(tx)?;
     let (client_secret, secret_change) = match (secret, &before) {
-        (ClientSecret::Unchanged, Some(before)) => (before.client_secret.clone(), "kept"),
-        (ClientSecret::New(sealed), _) => (Some(sealed), "new"),
-        (ClientSecret::Unchanged | ClientSecret::None, _) => (None, "none"),
+        (SsoSecretChange::Unchanged, Some(before)) => (before.client_secret.clone(), "kept"),
+        (SsoSecretChange::New(sealed), _) => (Some(sealed), "new"),
+        (SsoSecretChange::Unchanged | SsoSecretChange::None, _) => (None, "none"),
     };
     rows::save_provider(tx, provider_configuration, client_secret.as_deref())?;
     let mut after = describe_provider_configuration(provider_configuration);
@@ -503,10 +503,11 @@ mod tests {
         create_test_admin(&store, "o@x.example", OWNER, None);
         let only = ProviderConfiguration { passwords_for_owners_only: true, ..provider_configuration() };
         let changed = only.clone();
-        let refused = write(&store, move |tx| save_provider(tx, &AuditContext::server(), &changed, ClientSecret::None));
+        let refused =
+            write(&store, move |tx| save_provider(tx, &AuditContext::server(), &changed, SsoSecretChange::None));
         assert!(matches!(refused, Err(error) if error.kind() == ErrorKind::Invalid && error.field() == Some("only")));
         create_test_admin(&store, "p@x.example", OWNER, Some("$argon2id$"));
-        write(&store, move |tx| save_provider(tx, &AuditContext::server(), &only, ClientSecret::None)).unwrap();
+        write(&store, move |tx| save_provider(tx, &AuditContext::server(), &only, SsoSecretChange::None)).unwrap();
     }
 
     #[test]
@@ -515,7 +516,7 @@ mod tests {
         let unknown = ProviderConfiguration { default_role: Some("emperor".to_owned()), ..provider_configuration() };
         let refused = write(&store, {
             let unknown = unknown.clone();
-            move |tx| save_provider(tx, &AuditContext::server(), &unknown, ClientSecret::None)
+            move |tx| save_provider(tx, &AuditContext::server(), &unknown, SsoSecretChange::None)
         });
         assert!(
             matches!(refused, Err(error) if error.kind() == ErrorKind::Invalid && error.field() == Some("default_role"))
@@ -529,10 +530,10 @@ mod tests {
     fn the_client_secret_stays_until_it_is_replaced() {
         let (store, _folder) = store();
         for (change, expected) in [
-            (ClientSecret::New(vec![1]), Some(vec![1])),
-            (ClientSecret::Unchanged, Some(vec![1])),
-            (ClientSecret::New(vec![2]), Some(vec![2])),
-            (ClientSecret::None, None),
+            (SsoSecretChange::New(vec![1]), Some(vec![1])),
+            (SsoSecretChange::Unchanged, Some(vec![1])),
+            (SsoSecretChange::New(vec![2]), Some(vec![2])),
+            (SsoSecretChange::None, None),
         ] {
             write(&store, move |tx| {
                 save_provider(tx, &AuditContext::server(), &provider_configuration(), change.clone())

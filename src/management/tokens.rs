@@ -12,6 +12,7 @@ use crate::model::field_change::FieldChange;
 use crate::model::names;
 use crate::model::permission::Permissions;
 use crate::model::rights::TokenState;
+use crate::store::tables::access_tokens;
 use crate::store::tables::audit::NewAuditEntry;
 use crate::store::tables::tokens as rows;
 pub use crate::store::tables::tokens::{StoredToken, TokenDraft, insert_token, list_expiring_connections};
@@ -200,5 +201,5 @@ fn append_change(
 
 pub(crate) fn revoke_tokens_on_delete(tx: &Tx<'_>, configuration: i64) -> Result<()> {
     rows::revoke_all_but_newest(tx, configuration, 0)?;
-    Ok(())
+    access_tokens::revoke_all_access_tokens(tx, configuration)
 }

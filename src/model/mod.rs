@@ -12,6 +12,7 @@ pub mod field_change;
 pub mod ids;
 pub mod logged_bodies;
 pub mod names;
+pub mod oauth;
 pub mod permission;
 pub mod quota;
 pub mod request;

@@ -38,6 +38,8 @@ named_enum! {
         ExpiredToken = "expired_token",
         /// A valid token of another configuration.
         OtherConfiguration = "other_configuration",
+        /// An OAuth client requested an access token with a secret that has expired.
+        ExpiredSecret = "expired_secret",
     }
 }
 
@@ -67,7 +69,9 @@ impl CallOutcome {
     /// Returns the outcome of a call without a valid token.
     pub fn from_refusal(refusal: Option<TokenRefusal>) -> Self {
         match refusal {
-            Some(TokenRefusal::RevokedToken | TokenRefusal::ExpiredToken) => Self::TokenRefused,
+            Some(TokenRefusal::RevokedToken | TokenRefusal::ExpiredToken | TokenRefusal::ExpiredSecret) => {
+                Self::TokenRefused
+            }
             _ => Self::NotCounted,
         }
     }

@@ -7,7 +7,7 @@ use crate::error::{Error, Reason, Result};
 use crate::management::schema_extensions;
 use crate::model::configuration::{Configuration, ConfigurationKey};
 use crate::model::request::TokenRefusal;
-use crate::model::rights::TokenRights;
+use crate::model::rights::{AccessRights, ResourceAction};
 use crate::model::switches::{DiscoveryAccess, Switches};
 use crate::scim::schema::ResourceType;
 use crate::store::tables::configurations;
@@ -56,8 +56,8 @@ impl Scope {
 
     /// Returns the scope with the resource types as a token with these rights may see them.
     #[must_use]
-    pub fn limit_to_rights(mut self, rights: TokenRights) -> Self {
-        let is_readable = |name: &str| rights.covers(name);
+    pub fn limit_to_rights(mut self, rights: AccessRights) -> Self {
+        let is_readable = |name: &str| rights.allows(name, ResourceAction::Read);
         let view = |one: &Arc<ResourceType>| one.limited_view(&is_readable).map_or_else(|| Arc::clone(one), Arc::new);
         self.types = self.types.iter().map(view).collect();
         self

@@ -7,7 +7,7 @@ use super::schema::{Attribute, COMMON, DataType, Mutability, ResourceType, Schem
 use super::{bulk, cursor, urn};
 
 /// The capabilities of a configuration, for its `ServiceProviderConfig`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Capabilities {
     /// Maximum page size.
     pub page_max: u64,
@@ -23,6 +23,8 @@ pub struct Capabilities {
     pub strict: bool,
     /// Whether passwords of users are stored, so that they can be changed.
     pub stores_passwords: bool,
+    /// URL of the documentation of access tokens, if the configuration has an OAuth client.
+    pub oauth_documentation: Option<String>,
 }
 
 /// Returns the `ServiceProviderConfig` document. `base` is the URL of the configuration without a slash at the end.
@@ -48,6 +50,18 @@ pub fn render_service_provider_config(base: &str, abilities: &Capabilities) -> V
             "primary": true,
         }],
     });
+    if let Some(url) = &abilities.oauth_documentation {
+        let scheme = json!({
+            "type": "oauth2",
+            "name": "OAuth 2.0",
+            "description": "Access tokens from the token endpoint, by client credentials or a signed assertion",
+            "specUri": "https://www.rfc-editor.org/info/rfc6749",
+            "documentationUri": url,
+        });
+        if let Some(schemes) = document["authenticationSchemes"].as_array_mut() {
+            schemes.insert(0, scheme);
+        }
+    }
     if abilities.newer_members {
         document["pagination"] = json!({
             "cursor": true,

@@ -110,7 +110,7 @@ impl PendingUsage {
             }
         }
         // What was read may be undone, too, and so may a configuration: the next one can get its key. One with changes in
-        // front of the mark is kept, also if their sum is zero: an outer part may undo some of them.
+        // front of the mark stays, also if their sum is zero: an outer part may undo some of them.
         tables.configurations.retain(|_, found| found.entries > 0);
         tables.configurations.values_mut().for_each(|found| found.stored = None);
     }
@@ -249,30 +249,30 @@ mod tests {
         #[test]
         fn the_sums_are_those_of_the_changes_that_are_not_undone(steps in vec(draw_step(), 0..60)) {
             let pending = PendingUsage::default();
-            let mut kept: Vec<(i64, i64)> = Vec::new();
+            let mut counted: Vec<(i64, i64)> = Vec::new();
             let mut open: Vec<(UsageMark, usize)> = Vec::new();
             for step in steps {
                 match step {
                     Step::Change(configuration, count) => {
-                        kept.push((configuration, count));
+                        counted.push((configuration, count));
                         if !pending.add_change(configuration, &users(count)) {
                             pending.remember_rows(configuration, configuration / 2, &stored(10, 20));
                             prop_assert!(pending.add_change(configuration, &users(count)));
                         }
                     }
-                    Step::Begin => open.push((pending.set_mark(), kept.len())),
+                    Step::Begin => open.push((pending.set_mark(), counted.len())),
                     Step::Release => drop(open.pop()),
                     Step::RollBack => {
                         if let Some((mark, count)) = open.pop() {
                             pending.roll_back_to(mark);
-                            kept.truncate(count);
+                            counted.truncate(count);
                         }
                     }
                 }
             }
             let sums = |key: fn(i64) -> i64| -> Vec<(i64, UsageAmounts)> {
                 let mut sums = BTreeMap::new();
-                for (configuration, count) in &kept {
+                for (configuration, count) in &counted {
                     *sums.entry(key(*configuration)).or_insert(0) += count;
                 }
                 sums.into_iter().filter(|(_, sum)| *sum != 0).map(|(key, sum)| (key, users(sum))).collect()

@@ -32,6 +32,11 @@ impl BodyLimit {
         Self { max, owner }
     }
 
+    /// For a form of a caller without a credential, which may be a little larger than other bodies of such callers.
+    pub(super) fn of_form(max: usize) -> Self {
+        Self { max, owner: None }
+    }
+
     /// Like [`Self::new`], with the owner that the authentication of the request has recorded.
     pub(super) fn of_caller(request: &HttpRequest, max: usize) -> Self {
         Self::new(max, request.extensions().get::<BodyOwner>().cloned())

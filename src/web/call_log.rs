@@ -255,7 +255,7 @@ fn count_missed_call(missed: &mut HashMap<CallTarget, MissedCalls>, target: Call
 fn find_account(call: &RecordedCall) -> i64 {
     match &call.caller {
         CallerIdentity::Caller { configuration, .. } => configuration.account,
-        CallerIdentity::Unauthenticated { .. } => NO_ACCOUNT,
+        CallerIdentity::Unauthenticated { .. } | CallerIdentity::TokenRequest { .. } => NO_ACCOUNT,
     }
 }
 
@@ -267,7 +267,10 @@ fn has_share(max: usize, total: usize, own: usize) -> bool {
 impl LogBudget {
     fn allows(&mut self, call: &RecordedCall) -> bool {
         match &call.caller {
-            CallerIdentity::Unauthenticated { configuration: target, .. } => {
+            // The number of access tokens is limited.
+            CallerIdentity::TokenRequest { .. } if call.status < 400 => true,
+            CallerIdentity::Unauthenticated { configuration: target, .. }
+            | CallerIdentity::TokenRequest { configuration: target, .. } => {
                 self.allows_unauthenticated(target, call.at)
             }
             CallerIdentity::Caller { .. } if call.status == 429 => {
@@ -290,7 +293,9 @@ impl LogBudget {
         let configuration = match &call.caller {
             CallerIdentity::Caller { configuration, .. } => *configuration,
             // All unauthenticated callers share one.
-            CallerIdentity::Unauthenticated { .. } => ConfigurationKey { account: NO_ACCOUNT, key: 0 },
+            CallerIdentity::Unauthenticated { .. } | CallerIdentity::TokenRequest { .. } => {
+                ConfigurationKey { account: NO_ACCOUNT, key: 0 }
+            }
         };
         let of_account = self.used_by_account.entry(configuration.account).or_default();
         count_up_to(counter(self.used.entry(configuration).or_default()), most)

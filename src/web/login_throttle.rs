@@ -16,6 +16,8 @@ use crate::web::network::limit_key;
 
 /// Wrong tokens per address and minute.
 pub(crate) const WRONG_TOKENS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(599);
+/// Failed requests for access tokens per OAuth client and minute.
+pub(crate) const WRONG_CLIENTS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
 /// Password checks per user and minute.
 pub(crate) const PASSWORD_CHECKS_PER_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 /// Sign-in attempts per admin, address and minute.
@@ -40,6 +42,7 @@ type KeyedLimiter<K> = RateLimiter<K, HashMapStateStore<K>, MonotonicClock>;
 /// Limiters by address, user and admin.
 pub struct LoginThrottle {
     wrong_tokens: KeyedLimiter<IpAddr>,
+    wrong_clients: KeyedLimiter<String>,
     password_checks: KeyedLimiter<String>,
     sign_ins: KeyedLimiter<(String, Option<IpAddr>)>,
     sign_ins_by_address: KeyedLimiter<Option<IpAddr>>,
@@ -55,6 +58,7 @@ impl Default for LoginThrottle {
     fn default() -> Self {
         Self {
             wrong_tokens: per_minute_limiter(WRONG_TOKENS_PER_MINUTE),
+            wrong_clients: per_minute_limiter(WRONG_CLIENTS_PER_MINUTE),
             password_checks: per_minute_limiter(PASSWORD_CHECKS_PER_MINUTE),
             sign_ins: per_minute_limiter(SIGN_INS_PER_MINUTE),
             sign_ins_by_address: per_minute_limiter(SIGN_INS_FROM_ONE_ADDRESS),
@@ -79,6 +83,14 @@ impl LoginThrottle {
     pub fn record_wrong_token(&self, from: IpAddr) -> Option<Duration> {
         self.wrong_token_count.fetch_add(1, Ordering::Relaxed);
         record_attempt(&self.wrong_tokens, &limit_key(from))
+    }
+
+    /// Records a failed request for an access token: a wrong token of the address, and of the client with this id. Returns how
+    /// long to wait if a limit is exceeded. A right credential always passes.
+    pub fn record_wrong_client(&self, from: Option<IpAddr>, client_id: &str) -> Option<Duration> {
+        let of_address = from.and_then(|from| self.record_wrong_token(from));
+        let of_client = record_attempt(&self.wrong_clients, &client_id.to_owned());
+        of_address.max(of_client)
     }
 
     /// Returns the number of wrong tokens since start.

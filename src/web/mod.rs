@@ -13,6 +13,7 @@ pub(crate) mod login_throttle;
 pub mod manual_backup;
 pub mod metrics;
 pub mod network;
+pub mod oauth;
 pub mod password_hashing;
 pub mod portal;
 pub mod public_url;

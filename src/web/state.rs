@@ -9,12 +9,12 @@ use super::metrics::Metrics;
 use super::network::Network;
 use super::public_url::PublicUrl;
 use super::usage::UsageRecorders;
-use crate::auth::jwt::{SigningKey, UserTokens};
+use crate::auth::jwt::{ClientKeys, SigningKey, UserTokens};
 use crate::auth::oidc::RelyingParty;
 use crate::delivery::Delivery;
 use crate::error::Result;
 use crate::management::idempotency::RunningCalls;
-use crate::model::rights::TokenRights;
+use crate::model::rights::AccessRights;
 use crate::outgoing::OutgoingRules;
 use crate::provisioning::scope::{self, Scope, TokenRow};
 use crate::scim::cursor::CursorSecret;
@@ -50,12 +50,15 @@ pub struct AppState {
     pub scopes: ScopeCache,
     /// Sends events to webhooks.
     pub delivery: Delivery,
+    /// Keys that verify the assertions of OAuth clients.
+    pub client_keys: ClientKeys,
 }
 
 impl AppState {
     /// Creates the state for an open store.
     pub fn new(store: Store, signing: Signing, server: ServerContext, delivery: Delivery) -> Self {
         Self {
+            client_keys: ClientKeys::new(server.outgoing.clone()),
             delivery,
             store,
             network: Network::new(&server.settings),
@@ -141,7 +144,7 @@ impl SsoClientCache {
 
 /// Cached scopes by configuration key and rights, with their revision.
 #[derive(Default)]
-pub struct ScopeCache(RwLock<HashMap<(i64, TokenRights), (i64, Scope)>>);
+pub struct ScopeCache(RwLock<HashMap<(i64, AccessRights), (i64, Scope)>>);
 
 impl ScopeCache {
     /// Returns the scope of a valid token. It is read again if the revision of the configuration has changed, so that a

@@ -29,6 +29,7 @@ mod lost_files;
 mod management;
 mod metrics;
 mod network;
+mod oauth;
 mod packaging;
 mod patch_work;
 mod portal;

@@ -52,7 +52,8 @@ fn backups(data: &Path) -> Vec<PathBuf> {
     let names = fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
     let mut found: Vec<PathBuf> =
         names.filter(|path| path.to_string_lossy().contains("rollcall.db.before-v")).collect();
-    found.sort();
+    // By their time: the version before it has no fixed width.
+    found.sort_by_key(|path| path.to_string_lossy().rsplit('-').next().map(str::to_owned));
     found
 }
 

@@ -27,6 +27,14 @@ struct VerificationKey {
     public: DecodingKey,
 }
 
+/// Checks that a text is a JWK set with at least one key for signatures.
+///
+/// # Errors
+/// It is not, as a sentence.
+pub fn check_key_set(text: &[u8]) -> Result<(), String> {
+    KeySet::from_jwks(text).map(drop)
+}
+
 /// Keys for verifying signatures.
 pub(super) struct KeySet(Vec<VerificationKey>);
 
@@ -46,7 +54,7 @@ impl KeySet {
         let keys: Vec<VerificationKey> = set
             .keys
             .into_iter()
-            .filter_map(|key| serde_json::from_value(key).ok())
+            .filter_map(|key| serde_json::from_value(rename_ed25519(key)).ok())
             .filter_map(|key| key_from_jwk(&key))
             .collect();
         if keys.is_empty() {
@@ -95,6 +103,14 @@ impl KeySet {
         };
         self.0.iter().filter(fits).map(|key| &key.public)
     }
+}
+
+/// `Ed25519` is the name of `EdDSA` with that curve (RFC 9864 section 2.2).
+fn rename_ed25519(mut key: Value) -> Value {
+    if key.get("alg").is_some_and(|algorithm| algorithm == "Ed25519") {
+        key["alg"] = "EdDSA".into();
+    }
+    key
 }
 
 fn key_from_jwk(jwk: &Jwk) -> Option<VerificationKey> {

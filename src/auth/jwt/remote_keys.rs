@@ -11,17 +11,36 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use crate::auth::fetch::Fetcher;
+use crate::auth::jwt::key_location::KeyLocation;
 use crate::auth::jwt::keys::KeySet;
 use crate::outgoing::OutgoingRules;
 
-/// Age from which the keys are fetched again in the background.
-const REFRESH_AFTER: Duration = Duration::from_mins(10);
-/// Age from which callers wait for the fetch, so that a key that was withdrawn long ago is not accepted.
-const WAIT_AFTER: Duration = Duration::from_hours(1);
-/// Shortest time between two fetches: any client can cause one by sending a token with an unknown key ...
-const FETCH_EVERY: Duration = Duration::from_secs(30);
-/// ... after a burst of this many.
-const FETCHES_AT_ONCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(2);
+/// How long keys are used, and how often they are fetched.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyPolicy {
+    /// Age from which the keys are fetched again in the background.
+    pub(super) refresh_after: Duration,
+    /// Age from which callers wait for the fetch, so that a key that was withdrawn long ago is not accepted.
+    pub(super) wait_after: Duration,
+    /// Age from which the keys are not used any more. `None`: they are used until a fetch succeeds.
+    pub(super) unusable_after: Option<Duration>,
+    /// Shortest time between two fetches: any client can cause one by sending a token with an unknown key ...
+    pub(super) fetch_every: Duration,
+    /// ... after a burst of this many.
+    pub(super) fetches_at_once: NonZeroU32,
+    /// Most fetches in an hour.
+    pub(super) fetches_per_hour: Option<NonZeroU32>,
+}
+
+/// The policy for identity systems that the operator or an owner configures.
+const TRUSTED_POLICY: KeyPolicy = KeyPolicy {
+    refresh_after: Duration::from_mins(10),
+    wait_after: Duration::from_hours(1),
+    unusable_after: None,
+    fetch_every: Duration::from_secs(30),
+    fetches_at_once: NonZeroU32::MIN.saturating_add(2),
+    fetches_per_hour: None,
+};
 
 /// No keys were fetched yet, so that no token can be validated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,32 +48,48 @@ pub(crate) struct NoKeys;
 
 /// A JWK set at a URL.
 pub(crate) struct RemoteKeySet {
-    url: Url,
+    location: KeyLocation,
     /// Source of the URL, for the log.
     named_by: &'static str,
-    fetcher: Fetcher,
+    fetcher: Arc<Fetcher>,
     cached: RwLock<Option<(Arc<KeySet>, Instant)>>,
-    budget: DefaultDirectRateLimiter,
+    budgets: Vec<DefaultDirectRateLimiter>,
     /// Locked during a fetch; contains the end of the last fetch.
     fetched: Mutex<Option<Instant>>,
-    refresh_after: Duration,
-    wait_after: Duration,
+    /// Why the last fetch failed.
+    problem: RwLock<Option<String>>,
+    policy: KeyPolicy,
 }
 
 impl RemoteKeySet {
     pub(crate) fn new(url: Url, named_by: &'static str, rules: OutgoingRules) -> Result<Self, reqwest::Error> {
-        let fetcher = Fetcher::new(rules)?;
-        let quota = Quota::with_period(FETCH_EVERY).unwrap_or(Quota::per_minute(FETCHES_AT_ONCE));
-        Ok(Self {
-            url,
+        Ok(Self::with_policy(KeyLocation::Url(url), named_by, Arc::new(Fetcher::new(rules)?), TRUSTED_POLICY))
+    }
+
+    pub(super) fn with_policy(
+        location: KeyLocation,
+        named_by: &'static str,
+        fetcher: Arc<Fetcher>,
+        policy: KeyPolicy,
+    ) -> Self {
+        let burst = policy.fetches_at_once;
+        let quota = Quota::with_period(policy.fetch_every).unwrap_or(Quota::per_minute(burst)).allow_burst(burst);
+        let hourly = policy.fetches_per_hour.map(Quota::per_hour);
+        Self {
+            location,
             named_by,
             fetcher,
             cached: RwLock::default(),
-            budget: RateLimiter::direct(quota.allow_burst(FETCHES_AT_ONCE)),
+            budgets: [quota].into_iter().chain(hourly).map(RateLimiter::direct).collect(),
             fetched: Mutex::default(),
-            refresh_after: REFRESH_AFTER,
-            wait_after: WAIT_AFTER,
-        })
+            problem: RwLock::default(),
+            policy,
+        }
+    }
+
+    /// Returns why the last fetch failed, as a sentence; `None` if it succeeded.
+    pub(super) fn last_problem(&self) -> Option<String> {
+        self.problem.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns keys for a token with that `kid` and algorithm. Fetches them if the cached keys are too old or none
@@ -66,8 +101,8 @@ impl RemoteKeySet {
         let has_match = |keys: &KeySet| keys.matching_keys(id, algorithm).next().is_some();
         if let Some((keys, since)) = self.cached().filter(|(keys, _)| has_match(keys)) {
             let age = since.elapsed();
-            if age < self.wait_after {
-                if age >= self.refresh_after {
+            if age < self.policy.wait_after {
+                if age >= self.policy.refresh_after {
                     drop(tokio::spawn(Arc::clone(self).refresh_if_idle()));
                 }
                 return Ok(keys);
@@ -81,7 +116,8 @@ impl RemoteKeySet {
     }
 
     fn cached(&self) -> Option<(Arc<KeySet>, Instant)> {
-        self.cached.read().unwrap_or_else(PoisonError::into_inner).clone()
+        let cached = self.cached.read().unwrap_or_else(PoisonError::into_inner).clone();
+        cached.filter(|(_, since)| self.policy.unusable_after.is_none_or(|max| since.elapsed() < max))
     }
 
     async fn refresh_if_idle(self: Arc<Self>) {
@@ -99,10 +135,13 @@ impl RemoteKeySet {
     }
 
     async fn fetch_within_budget(&self, fetched: &mut Option<Instant>) {
-        if self.budget.check().is_err() {
+        // The first fetch is always possible.
+        if fetched.is_some() && self.budgets.iter().any(|budget| budget.check().is_err()) {
             return;
         }
-        match self.fetch().await {
+        let result = self.fetch().await;
+        *self.problem.write().unwrap_or_else(PoisonError::into_inner) = result.as_ref().err().cloned();
+        match result {
             Ok(keys) => {
                 let mut cached = self.cached.write().unwrap_or_else(PoisonError::into_inner);
                 *cached = Some((Arc::new(keys), Instant::now()));
@@ -117,7 +156,8 @@ impl RemoteKeySet {
     }
 
     async fn fetch(&self) -> Result<KeySet, String> {
-        KeySet::from_jwks(&self.fetcher.get(&self.url, None).await?.into_ok_body()?)
+        let url = self.location.find_url(&self.fetcher).await?;
+        KeySet::from_jwks(&self.fetcher.get(&url, None).await?.into_ok_body()?)
     }
 }
 
@@ -159,11 +199,9 @@ mod tests {
     }
 
     fn remote(url: Url, refresh_after: Duration, wait_after: Duration) -> Arc<RemoteKeySet> {
-        Arc::new(RemoteKeySet {
-            refresh_after,
-            wait_after,
-            ..RemoteKeySet::new(url.clone(), "a test", OutgoingRules::default().with_trusted_host(&url)).unwrap()
-        })
+        let fetcher = Fetcher::new(OutgoingRules::default().with_trusted_host(&url)).unwrap();
+        let policy = KeyPolicy { refresh_after, wait_after, ..TRUSTED_POLICY };
+        Arc::new(RemoteKeySet::with_policy(KeyLocation::Url(url), "a test", Arc::new(fetcher), policy))
     }
 
     async fn has(remote: &Arc<RemoteKeySet>, id: &str) -> bool {
@@ -174,7 +212,7 @@ mod tests {
     #[actix_web::test]
     async fn old_keys_are_used_while_new_ones_are_fetched() {
         let (url, requests) = server(vec![jwks("old"), jwks("new")]);
-        let remote = remote(url, Duration::ZERO, WAIT_AFTER);
+        let remote = remote(url, Duration::ZERO, TRUSTED_POLICY.wait_after);
         assert!(has(&remote, "old").await);
         assert!(has(&remote, "old").await);
         while remote.cached().unwrap().0.matching_keys(Some("new"), Algorithm::EdDSA).next().is_none() {
@@ -194,7 +232,7 @@ mod tests {
     #[actix_web::test]
     async fn concurrent_callers_share_one_fetch_even_if_it_fails() {
         let (url, requests) = server(vec![json!({"keys": []}), jwks("one")]);
-        let remote = remote(url, REFRESH_AFTER, WAIT_AFTER);
+        let remote = remote(url, TRUSTED_POLICY.refresh_after, TRUSTED_POLICY.wait_after);
         let wait = || remote.keys(Some("one"), Algorithm::EdDSA);
         let found = futures_util::future::join_all((0..10).map(|_| wait())).await;
         assert!(found.iter().all(|found| found.as_ref().is_err_and(|none| *none == NoKeys)));
@@ -205,11 +243,52 @@ mod tests {
     #[actix_web::test]
     async fn unknown_ids_cause_few_fetches() {
         let (url, requests) = server(vec![jwks("one")]);
-        let remote = remote(url, REFRESH_AFTER, WAIT_AFTER);
+        let remote = remote(url, TRUSTED_POLICY.refresh_after, TRUSTED_POLICY.wait_after);
         for at in 0..50 {
             assert!(!has(&remote, &format!("unknown-{at}")).await);
         }
-        assert_eq!(requests.load(Ordering::SeqCst), 3);
+        // The first one, and three at once.
+        assert_eq!(requests.load(Ordering::SeqCst), 4);
         assert!(has(&remote, "one").await);
+    }
+
+    #[actix_web::test]
+    async fn keys_are_used_for_a_limited_time_while_the_issuer_is_down() {
+        let (url, requests) = server(vec![jwks("one"), json!({"keys": []})]);
+        let fetcher = Arc::new(Fetcher::new(OutgoingRules::default().with_trusted_host(&url)).unwrap());
+        let with_limit = |unusable_after| {
+            let policy = KeyPolicy {
+                refresh_after: Duration::ZERO,
+                wait_after: Duration::ZERO,
+                unusable_after,
+                ..TRUSTED_POLICY
+            };
+            let location = KeyLocation::Url(url.clone());
+            Arc::new(RemoteKeySet::with_policy(location, "a test", Arc::clone(&fetcher), policy))
+        };
+        let limited = with_limit(Some(Duration::from_hours(24)));
+        assert!(has(&limited, "one").await && has(&limited, "one").await);
+        assert!(limited.last_problem().unwrap().contains("no usable key"));
+        assert_eq!(requests.load(Ordering::SeqCst), 2);
+        let unusable = with_limit(Some(Duration::ZERO));
+        assert!(unusable.keys(Some("one"), Algorithm::EdDSA).await.is_err());
+    }
+
+    #[actix_web::test]
+    async fn a_key_url_is_found_from_the_issuer() {
+        let (keys, _) = server(vec![jwks("one")]);
+        let (issuer, _) = server(vec![json!({})]);
+        let name = issuer.as_str().trim_end_matches('/').to_owned();
+        let (found, _) = server(vec![json!({"issuer": name, "jwks_uri": keys.as_str()})]);
+        let fetcher = Arc::new(Fetcher::new(OutgoingRules::default().with_trusted_host(&keys)).unwrap());
+        let location = |issuer: &str| KeyLocation::Issuer(issuer.to_owned());
+        // The document of another issuer is not used.
+        let other = location(found.as_str().trim_end_matches('/')).find_url(&fetcher).await;
+        assert!(other.unwrap_err().contains("another issuer"));
+        let none = location(&name).find_url(&fetcher).await;
+        assert!(none.unwrap_err().contains("openid-configuration"));
+        let fixed = found.as_str().trim_end_matches('/').to_owned();
+        let (right, _) = server(vec![json!({"issuer": fixed, "jwks_uri": keys.as_str()})]);
+        assert!(location(right.as_str()).find_url(&fetcher).await.is_err());
     }
 }

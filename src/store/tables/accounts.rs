@@ -90,7 +90,7 @@ pub fn count_access(at: &Snapshot<'_>, key: i64) -> Result<AccountAccess> {
         sessions: count("SELECT count(*) FROM sessions WHERE admin_id IN (SELECT id FROM admins WHERE account = ?1)")?,
         api_keys: count("SELECT count(*) FROM api_keys WHERE account = ?1 AND revoked_at IS NULL")?,
         tokens: count(
-            "SELECT count(*) FROM tokens WHERE revoked_at IS NULL AND configuration IN
+            "SELECT count(*) FROM tokens WHERE revoked_at IS NULL AND client IS NULL AND configuration IN
                  (SELECT configuration FROM configurations WHERE account = ?1 AND deleted_at IS NULL)",
         )?,
         setup_links: count(
@@ -109,6 +109,8 @@ pub fn end_access(tx: &Tx<'_>, key: i64) -> Result<()> {
         "UPDATE admins SET disabled_at = ?2 WHERE account = ?1 AND disabled_at IS NULL",
         "UPDATE api_keys SET revoked_at = ?2 WHERE account = ?1 AND revoked_at IS NULL",
         "UPDATE tokens SET revoked_at = ?2 WHERE revoked_at IS NULL
+             AND configuration IN (SELECT configuration FROM configurations WHERE account = ?1)",
+        "UPDATE oauth_clients SET state = 'disabled' WHERE ?2 IS NOT NULL
              AND configuration IN (SELECT configuration FROM configurations WHERE account = ?1)",
         "UPDATE setup_links SET ended_at = ?2 WHERE ended_at IS NULL
              AND configuration IN (SELECT configuration FROM configurations WHERE account = ?1)",

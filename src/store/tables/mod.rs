@@ -1,5 +1,6 @@
 //! Rows and SQL, one file per table. Only `provisioning` and `management` call these functions.
 
+pub mod access_tokens;
 pub mod accounts;
 pub mod admins;
 pub mod api_keys;
@@ -15,6 +16,7 @@ pub mod idempotency;
 pub mod instance;
 pub mod members;
 pub mod membership_events;
+pub mod oauth_clients;
 pub mod pages;
 pub mod passwords;
 pub mod pending_changes;

@@ -7,8 +7,9 @@ use crate::auth::secret::{self, TokenDigest};
 use crate::error::Result;
 use crate::model::account::{AccountFilter, AccountRef};
 use crate::model::configuration::ConfigurationSource;
+use crate::model::oauth::scope::OauthScope;
 use crate::model::permission::Permissions;
-use crate::model::rights::TokenRights;
+use crate::model::rights::{AccessRights, TokenRights};
 use crate::model::switches::Switches;
 use crate::store::Snapshot;
 
@@ -73,6 +74,16 @@ impl FromSql for ConfigurationSource {
 impl FromSql for TokenRights {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         value.as_str()?.parse().map_err(|error: String| FromSqlError::Other(error.into()))
+    }
+}
+
+impl FromSql for AccessRights {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        if let Ok(rights) = text.parse::<TokenRights>() {
+            return Ok(rights.into());
+        }
+        OauthScope::parse(text).map(|scope| scope.rights()).map_err(|error| FromSqlError::Other(error.into()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rows of `tokens`. Only the digest of a token is stored, never the token itself.
+//! Rows of `tokens` that admins created; those of OAuth clients are in `access_tokens`. Only the digest of a token is stored, never the token itself.
 
 use rusqlite::{Row, named_params, params};
 
@@ -6,7 +6,7 @@ use super::rows::{find_by_digest, read_columns};
 use crate::auth::secret::{BearerToken, TokenDigest};
 use crate::clock::Millis;
 use crate::error::Result;
-use crate::model::rights::{TokenRights, TokenState};
+use crate::model::rights::{AccessRights, TokenRights, TokenState};
 use crate::store::recent_use::TokenUse;
 use crate::store::{Snapshot, Tx};
 
@@ -47,7 +47,7 @@ pub struct TokenRow {
     /// Revision of the configuration's switches.
     pub revision: i64,
     /// Rights of the token.
-    pub rights: TokenRights,
+    pub rights: AccessRights,
     /// Time of expiry.
     pub expires_at: Option<Millis>,
     /// Time of revocation.
@@ -123,7 +123,7 @@ impl StoredToken {
 
 const SELECT_TOKENS: &str =
     "SELECT id, label, hint, rights, created_at, first_used_at, last_used_at, expires_at, revoked_at
-     FROM tokens WHERE configuration = ?1";
+     FROM tokens WHERE configuration = ?1 AND client IS NULL";
 
 fn read_stored_token(row: &Row<'_>) -> rusqlite::Result<StoredToken> {
     read_columns!(
@@ -163,7 +163,8 @@ pub fn list_tokens(
 pub fn list_expiring_connections(at: &Snapshot<'_>, now: Millis, until: Millis) -> Result<Vec<String>> {
     at.list_values(
         "SELECT c.connection_name FROM tokens t JOIN configurations c ON c.configuration = t.configuration
-         WHERE t.expires_at > ?1 AND t.expires_at <= ?2 AND t.revoked_at IS NULL AND c.deleted_at IS NULL
+         WHERE t.expires_at > ?1 AND t.expires_at <= ?2 AND t.client IS NULL AND t.revoked_at IS NULL
+           AND c.deleted_at IS NULL
          ORDER BY t.expires_at",
         [now, until],
     )
@@ -175,13 +176,14 @@ pub fn find_token_by_id(at: &Snapshot<'_>, configuration: i64, id: &str) -> Resu
     Ok(found.map(|found| add_recent_use(at, found)))
 }
 
-/// Whether any token of a configuration was ever used, live or not.
+/// Whether any token of a configuration was ever used, live or not, or a client ever got one.
 pub fn has_used_token(at: &Snapshot<'_>, configuration: i64) -> Result<bool> {
     if at.recent_use().is_some_and(|recent| recent.find_last_seen(configuration).is_some()) {
         return Ok(true);
     }
     at.read_value(
-        "SELECT EXISTS (SELECT 1 FROM tokens WHERE configuration = ?1 AND first_used_at IS NOT NULL)",
+        "SELECT EXISTS (SELECT 1 FROM tokens WHERE configuration = ?1 AND first_used_at IS NOT NULL)
+             OR EXISTS (SELECT 1 FROM oauth_clients WHERE configuration = ?1 AND last_used_at IS NOT NULL)",
         [configuration],
     )
 }
@@ -201,7 +203,7 @@ pub fn revoke_token(tx: &Tx<'_>, id: &str) -> Result<()> {
 pub fn expire_other_tokens(tx: &Tx<'_>, configuration: i64, except: &str, end: Millis) -> Result<()> {
     tx.run(
         "UPDATE tokens SET expires_at = ?3
-         WHERE configuration = ?1 AND id <> ?2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)",
+         WHERE configuration = ?1 AND client IS NULL AND id <> ?2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)",
         params![configuration, except, end],
     )
 }
@@ -229,7 +231,7 @@ pub fn revoke_all_but_newest(tx: &Tx<'_>, configuration: i64, keep: u32) -> Resu
     tx.execute(
         "UPDATE tokens SET revoked_at = :now WHERE digest IN (
                  SELECT digest FROM tokens
-                 WHERE configuration = :configuration AND revoked_at IS NULL
+                 WHERE configuration = :configuration AND client IS NULL AND revoked_at IS NULL
                    AND (expires_at IS NULL OR expires_at > :now)
                  ORDER BY created_at DESC, id DESC LIMIT -1 OFFSET :keep)",
         named_params! {

@@ -16,6 +16,7 @@ pub(crate) mod events;
 mod idempotency;
 mod instance;
 mod memberships;
+mod oauth_clients;
 mod openapi;
 mod operation;
 mod passwords;
@@ -79,6 +80,7 @@ fn register_routes(routes: &mut impl RouteCollector) {
     routes.add_route::<tokens::__path_rotate_token, _, _>(tokens::rotate_token);
     routes.add_route::<tokens::__path_update_token, _, _>(tokens::update_token);
     routes.add_route::<tokens::__path_revoke_token, _, _>(tokens::revoke_token);
+    register_oauth_routes(routes);
     routes.add_route::<settings::__path_get_settings, _, _>(settings::get_settings);
     routes.add_route::<settings::__path_update_settings, _, _>(settings::update_settings);
     register_schema_routes(routes);
@@ -126,6 +128,17 @@ fn register_schema_routes(routes: &mut impl RouteCollector) {
     );
     routes
         .add_route::<undeclared_attributes::__path_declare_attributes, _, _>(undeclared_attributes::declare_attributes);
+}
+
+/// Registers the routes of OAuth clients.
+fn register_oauth_routes(routes: &mut impl RouteCollector) {
+    routes.add_route::<oauth_clients::__path_list_oauth_clients, _, _>(oauth_clients::list_oauth_clients);
+    routes.add_route::<oauth_clients::__path_create_oauth_client, _, _>(oauth_clients::create_oauth_client);
+    routes.add_route::<oauth_clients::__path_get_oauth_client, _, _>(oauth_clients::get_oauth_client);
+    routes.add_route::<oauth_clients::__path_update_oauth_client, _, _>(oauth_clients::update_oauth_client);
+    routes.add_route::<oauth_clients::__path_delete_oauth_client, _, _>(oauth_clients::delete_oauth_client);
+    routes.add_route::<oauth_clients::__path_add_client_secret, _, _>(oauth_clients::add_client_secret);
+    routes.add_route::<oauth_clients::__path_delete_client_secret, _, _>(oauth_clients::delete_client_secret);
 }
 
 /// Registers the routes of webhooks.

@@ -32,6 +32,12 @@ const TAGS: &[(&str, &str)] = &[
         "The bearer tokens of a configuration. Two tokens can be live at the same time, so that a new one can be installed \
          before the previous one is revoked. The secret of a token is only returned when the token is created.",
     ),
+    (
+        "OAuth clients",
+        "OAuth clients of a configuration get access tokens at `/oauth2/token` (RFC 6749), with a client secret, a signed \
+         assertion (RFC 7523) or a token of the identity provider itself. An access token is used like a bearer token. \
+         `/.well-known/oauth-authorization-server` describes the endpoints (RFC 8414).",
+    ),
     ("Settings", "The name, the preset and the switches of a configuration. Changes apply from the next request on."),
     (
         "Schemas",

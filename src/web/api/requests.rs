@@ -50,7 +50,7 @@ pub(super) struct LoggedCallResponse {
     /// The error message
     detail: Option<String>,
     /// Why the token was rejected: `no_token`, `malformed`, `double_bearer`, `no_scheme`, `foreign_token`, `unknown_token`,
-    /// `revoked_token`, `expired_token` or `other_configuration`
+    /// `revoked_token`, `expired_token`, `other_configuration` or `expired_secret`
     refusal: Option<String>,
     token_id: Option<String>,
     /// The last four characters of a rejected token that has the format of this server's tokens

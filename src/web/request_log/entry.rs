@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::management::request_log::RequestLogEntry;
+use crate::messages::render_message;
 use crate::model::ids;
 use crate::model::request::{CallOutcome, LOGGED_BODY_MAX_BYTES, LoggedBody, LoggedCall, TokenRefusal};
 use crate::web::request_log::redact::{self, RedactedText, remove_tokens, truncate_text};
@@ -22,7 +23,13 @@ pub(in crate::web) fn build_entry(call: RecordedCall) -> RequestLogEntry {
     let response =
         (!call.response_body.is_discarded).then(|| String::from_utf8_lossy(&call.response_body.bytes).into_owned());
     let response = response.map(&clean);
-    let detail = response.as_deref().filter(|_| call.status >= 400).and_then(read_error_detail);
+    let is_token_request = matches!(call.caller, CallerIdentity::TokenRequest { .. });
+    let detail = if is_token_request {
+        // The response does not say what is wrong.
+        call.error.as_ref().map(|error| clean(render_message(error)))
+    } else {
+        response.as_deref().filter(|_| call.status >= 400).and_then(read_error_detail)
+    };
     let (configuration, method) = (call.caller.configuration(), call.method.to_string());
     let (verdict, token_id, token_hint, refusal) = match call.caller {
         CallerIdentity::Caller { token, .. } => {
@@ -31,6 +38,7 @@ pub(in crate::web) fn build_entry(call: RecordedCall) -> RequestLogEntry {
         CallerIdentity::Unauthenticated { token, hint, refusal, .. } => {
             (CallOutcome::from_refusal(refusal), token, hint, refusal)
         }
+        CallerIdentity::TokenRequest { refusal, .. } => (CallOutcome::from_refusal(refusal), None, None, refusal),
     };
     let logged = LoggedCall {
         // Ids contain their time in milliseconds, so that the order of ids is the order of times.
@@ -41,7 +49,9 @@ pub(in crate::web) fn build_entry(call: RecordedCall) -> RequestLogEntry {
         address: call.address.map(|address| address.to_string()),
         method: truncate_text(method, 32),
         status: call.status,
-        failed: verdict == CallOutcome::Failed || refusal.is_some_and(|refusal| refusal != TokenRefusal::NoToken),
+        failed: verdict == CallOutcome::Failed
+            || refusal.is_some_and(|refusal| refusal != TokenRefusal::NoToken)
+            || (is_token_request && call.status >= 400),
         scim_type: Some(call.scim_type).filter(|scim_type| !scim_type.is_empty()).map(str::to_owned),
         reason: call.error.as_ref().map(Error::reason),
         reason_field: call.error.as_ref().and_then(Error::field).map(field_name),

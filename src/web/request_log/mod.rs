@@ -44,14 +44,22 @@ pub enum CallerIdentity {
         /// Why the token was rejected; `None` if the route needs no token.
         refusal: Option<TokenRefusal>,
     },
+    /// An OAuth client that requests an access token.
+    TokenRequest {
+        /// The configuration of the client, or the one in the path.
+        configuration: CallTarget,
+        /// Why the request was refused, if only the client can have caused it: the secret was right and has expired.
+        refusal: Option<TokenRefusal>,
+    },
 }
 
 impl CallerIdentity {
     /// For a caller without a valid token, returns the id of the requested configuration and the reason for the rejection.
     pub fn unauthenticated(&self) -> (Option<&str>, Option<TokenRefusal>) {
         match self {
-            Self::Unauthenticated { configuration: CallTarget::Id(id), refusal, .. } => (Some(id), *refusal),
-            Self::Unauthenticated { refusal, .. } => (None, *refusal),
+            Self::Unauthenticated { configuration: CallTarget::Id(id), refusal, .. }
+            | Self::TokenRequest { configuration: CallTarget::Id(id), refusal } => (Some(id), *refusal),
+            Self::Unauthenticated { refusal, .. } | Self::TokenRequest { refusal, .. } => (None, *refusal),
             Self::Caller { .. } => (None, None),
         }
     }
@@ -60,7 +68,9 @@ impl CallerIdentity {
     pub fn configuration(&self) -> CallTarget {
         match self {
             Self::Caller { configuration, .. } => CallTarget::Key(configuration.key),
-            Self::Unauthenticated { configuration: of, .. } => of.clone(),
+            Self::Unauthenticated { configuration: of, .. } | Self::TokenRequest { configuration: of, .. } => {
+                of.clone()
+            }
         }
     }
 }
@@ -145,6 +155,11 @@ impl RecordedBody {
             passwords: redacted.passwords,
             is_discarded: false,
         }
+    }
+
+    /// Records a body without secrets.
+    pub fn from_redacted(text: String) -> Self {
+        Self { length: Some(text.len() as u64), bytes: text.into(), is_redacted: true, ..Self::default() }
     }
 
     /// Records a response body. Responses contain no passwords.

@@ -13,7 +13,7 @@ use crate::error::{Error, Reason, Result};
 use crate::management::request_log::CallTarget;
 use crate::model::ids;
 use crate::model::request::TokenRefusal;
-use crate::model::rights::TokenRights;
+use crate::model::rights::{AccessRights, ResourceAction};
 use crate::provisioning::scope::{self, Scope};
 use crate::scim::schema::ResourceType;
 use crate::store::Snapshot;
@@ -27,13 +27,29 @@ pub(crate) const TOKEN_MAX_BYTES: usize = 512;
 pub(super) struct TokenCaller {
     pub(super) scope: Scope,
     pub(super) token: String,
-    pub(super) rights: TokenRights,
+    pub(super) rights: AccessRights,
 }
 
 impl TokenCaller {
-    /// Returns the resource types that the token may read.
+    /// Returns the resource types in the discovery documents of the token. Access tokens can always read these.
     pub(super) fn visible_types(&self) -> Vec<Arc<ResourceType>> {
-        self.scope.types.iter().filter(|resource_type| self.rights.covers(&resource_type.name)).cloned().collect()
+        self.list_types(|name| self.rights.covers(name) || self.rights.are_from_scope())
+    }
+
+    /// Returns the resource types that the token may search together.
+    ///
+    /// # Errors
+    /// 403 if there is none.
+    pub(super) fn readable_types(&self) -> Result<Vec<Arc<ResourceType>>> {
+        let types = self.list_types(|name| self.rights.allows(name, ResourceAction::Read));
+        if types.is_empty() {
+            return Err(report_scope(ResourceAction::Read, "/"));
+        }
+        Ok(types)
+    }
+
+    fn list_types(&self, is_listed: impl Fn(&str) -> bool) -> Vec<Arc<ResourceType>> {
+        self.scope.types.iter().filter(|resource_type| is_listed(&resource_type.name)).cloned().collect()
     }
 }
 
@@ -151,7 +167,9 @@ pub(super) fn authenticate_caller<T>(
 
 /// Returns the last four characters of a token of our format.
 fn token_hint(token: &str) -> Option<String> {
-    let is_ours = token.starts_with(secret::PREFIX) && token.is_ascii() && token.len() > secret::PREFIX.len() + 8;
+    let is_ours = [secret::PREFIX, secret::ACCESS_PREFIX]
+        .iter()
+        .any(|prefix| token.starts_with(prefix) && token.is_ascii() && token.len() > prefix.len() + 8);
     is_ours.then(|| token[token.len() - 4..].to_owned())
 }
 
@@ -169,7 +187,12 @@ pub(super) fn unauthenticated_caller(
 ///
 /// # Errors
 /// 403 with the rights of the token.
-pub(super) fn check_rights(rights: TokenRights, route: &ScimRoute, method: &Method) -> std::result::Result<(), Error> {
+pub(super) fn check_rights(rights: AccessRights, route: &ScimRoute, method: &Method) -> std::result::Result<(), Error> {
+    if rights.are_from_scope() {
+        let action = route.action(method);
+        // Each type of a common search, and each operation of a bulk request, is checked later.
+        return route.resource_type().map_or(Ok(()), |resource_type| check_action(rights, resource_type, action));
+    }
     if route.writes(method) && !rights.may_write() {
         return Err(Error::new(Reason::TokenReadOnly));
     }
@@ -180,11 +203,35 @@ pub(super) fn check_rights(rights: TokenRights, route: &ScimRoute, method: &Meth
 ///
 /// # Errors
 /// 403 with the rights of the token.
-pub(super) fn check_type_rights(rights: TokenRights, resource_type: &ResourceType) -> std::result::Result<(), Error> {
+fn check_type_rights(rights: AccessRights, resource_type: &ResourceType) -> std::result::Result<(), Error> {
     if rights.covers(&resource_type.name) {
         return Ok(());
     }
+    let rights = if rights.covers("User") { "users" } else { "groups" };
     Err(Reason::TokenTypeForbidden.with("rights", rights).with("endpoint", &resource_type.endpoint))
+}
+
+/// Checks the rights of the token for one action on a resource type.
+///
+/// # Errors
+/// 403 with the rights of the token, or `insufficient_scope`.
+pub(super) fn check_action(
+    rights: AccessRights,
+    resource_type: &ResourceType,
+    action: ResourceAction,
+) -> std::result::Result<(), Error> {
+    if !rights.are_from_scope() {
+        return check_type_rights(rights, resource_type);
+    }
+    if rights.allows(&resource_type.name, action) {
+        return Ok(());
+    }
+    Err(report_scope(action, &resource_type.endpoint))
+}
+
+/// The error of an access token whose scope does not include an action (RFC 6750 section 3.1).
+fn report_scope(action: ResourceAction, endpoint: &str) -> Error {
+    Reason::ScopeInsufficient.with("action", action.as_str()).with("endpoint", endpoint)
 }
 
 /// Returns the 401 error for every unauthenticated caller; it does not reveal the reason.

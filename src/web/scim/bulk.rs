@@ -19,10 +19,10 @@ use self::preparation::{
     CreatedResources, ItemInput, PreparedItem, PreparedStep, RefusedItem, StepInput, StepPreparation, refuse_cycle,
 };
 use self::target::BulkTarget;
-use super::authenticate::check_type_rights;
+use super::authenticate::check_action;
 use super::writes::{PreparedWrite, ResourceWrites};
 use crate::error::{Error, Reason, Result};
-use crate::model::rights::TokenRights;
+use crate::model::rights::{AccessRights, ResourceAction};
 use crate::provisioning::Scope;
 use crate::provisioning::bulk::{PendingCreate, create_cycle};
 use crate::provisioning::resources::{WriteResult, build_rules};
@@ -46,7 +46,7 @@ pub(super) struct BulkHandler<'r> {
     pub(super) scope: &'r Scope,
     pub(super) base: &'r str,
     /// Rights of the token; checked for each item.
-    pub(super) rights: TokenRights,
+    pub(super) rights: AccessRights,
 }
 
 /// State of a running bulk request.
@@ -122,10 +122,19 @@ impl BulkHandler<'_> {
     }
 }
 
+/// Returns what an operation with this method does with a resource.
+fn action_of(method: BulkMethod) -> ResourceAction {
+    match method {
+        BulkMethod::Post => ResourceAction::Create,
+        BulkMethod::Put | BulkMethod::Patch => ResourceAction::Update,
+        BulkMethod::Delete => ResourceAction::Delete,
+    }
+}
+
 /// Parses the target of each item and plans their order.
 fn prepare_items(
     job: bulk::BulkJob,
-    rights: TokenRights,
+    rights: AccessRights,
     target: impl Fn(BulkMethod, &str) -> std::result::Result<BulkTarget, Error>,
 ) -> (Option<usize>, BulkPlan, Vec<BulkItem>, Vec<Option<BulkTarget>>) {
     let mut items = job.items;
@@ -139,8 +148,9 @@ fn prepare_items(
             }
             found => {
                 let found = found.and_then(std::result::Result::ok);
-                if let Some(Err(error)) = found.as_ref().map(|target| check_type_rights(rights, &target.resource_type))
-                {
+                let action = item.method.map_or(ResourceAction::Read, action_of);
+                let checked = found.as_ref().map(|target| check_action(rights, &target.resource_type, action));
+                if let Some(Err(error)) = checked {
                     item.error.get_or_insert(error);
                 }
                 targets.push(found);

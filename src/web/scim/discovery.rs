@@ -9,13 +9,27 @@ use serde_json::Value;
 use super::route::ScimRoute;
 use super::{authenticate, body, reject_method};
 use crate::error::{Error, Reason, Result};
+use crate::management::oauth;
 use crate::model::switches::{InputMode, PasswordHandling, Switches};
 use crate::provisioning::scope;
 use crate::scim::discovery::{self, Capabilities};
 use crate::scim::percent;
 use crate::scim::schema::{ResourceType, Schema, standard_types};
 use crate::store::Store;
+use crate::web::scim::provisioning_path::SCIM_PREFIXES;
 use crate::web::scim::response::ScimResponse;
+
+/// What the discovery documents are generated from.
+pub(super) struct DiscoverySource<'r> {
+    /// The URL that all URLs in the document start with.
+    pub(super) base: &'r str,
+    /// Settings of the configuration.
+    pub(super) switches: &'r Switches,
+    /// Resource types that the caller may see.
+    pub(super) types: &'r [Arc<ResourceType>],
+    /// Whether the configuration has an OAuth client.
+    pub(super) has_oauth_client: bool,
+}
 
 /// Returns a discovery document to a caller without a token, if the configuration allows it. Without a configuration in
 /// the path, the document has the default values.
@@ -30,11 +44,18 @@ pub(super) fn serve_anonymous(
     route: &ScimRoute,
 ) -> Result<ScimResponse> {
     let Some(id) = configuration else {
-        return serve_document(request, base, &Switches::default(), &standard_types().map(Arc::clone), route);
+        let (switches, types) = (Switches::default(), standard_types().map(Arc::clone));
+        let source = DiscoverySource { base, switches: &switches, types: &types, has_oauth_client: false };
+        return serve_document(request, &source, route);
     };
-    let found = store.read_inline(|at| scope::find_public_scope(at, id))?;
-    let scope = found.ok_or_else(authenticate::unauthorized_error)?;
-    let answer = serve_document(request, base, &scope.switches, &scope.types, route);
+    let found = store.read_inline(|at| {
+        let scope = scope::find_public_scope(at, id)?;
+        let has_client = scope.as_ref().map(|scope| oauth::has_client(at, scope.configuration)).transpose()?;
+        Ok(scope.zip(has_client))
+    })?;
+    let (scope, has_oauth_client) = found.ok_or_else(authenticate::unauthorized_error)?;
+    let source = DiscoverySource { base, switches: &scope.switches, types: &scope.types, has_oauth_client };
+    let answer = serve_document(request, &source, route);
     let media_type = scope.switches.response_media_type;
     Ok(ScimResponse { media_type, ..answer.unwrap_or_else(ScimResponse::from) })
 }
@@ -45,11 +66,10 @@ pub(super) fn serve_anonymous(
 /// 403 if the query has a filter, 404 if the document does not exist.
 pub(super) fn serve_document(
     request: &HttpRequest,
-    base: &str,
-    switches: &Switches,
-    types: &[Arc<ResourceType>],
+    source: &DiscoverySource<'_>,
     route: &ScimRoute,
 ) -> Result<ScimResponse> {
+    let DiscoverySource { base, switches, types, .. } = *source;
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Ok(reject_method(request, route));
     }
@@ -73,7 +93,11 @@ pub(super) fn serve_document(
             let found = list_schemas(types).find(|schema| schema.id.eq_ignore_ascii_case(uri));
             discovery::render_schema(base, found.ok_or_else(document_not_found)?, stores_passwords(switches))
         }
-        _ => discovery::render_service_provider_config(base, &build_abilities(switches, body::max_body_bytes(request))),
+        _ => {
+            let documentation = source.has_oauth_client.then(|| documentation_url(base));
+            let abilities = build_abilities(switches, body::max_body_bytes(request), documentation);
+            discovery::render_service_provider_config(base, &abilities)
+        }
     };
     Ok(ScimResponse::json(200, &document))
 }
@@ -93,7 +117,13 @@ fn stores_passwords(switches: &Switches) -> bool {
     switches.passwords == PasswordHandling::Verify
 }
 
-fn build_abilities(switches: &Switches, body_max_bytes: usize) -> Capabilities {
+/// Returns the URL of the documentation of access tokens, on the server of this base URL.
+fn documentation_url(base: &str) -> String {
+    let end = SCIM_PREFIXES.iter().filter_map(|prefix| base.find(&format!("{prefix}/"))).min().unwrap_or(base.len());
+    format!("{}/docs/api", &base[..end])
+}
+
+fn build_abilities(switches: &Switches, body_max_bytes: usize, oauth_documentation: Option<String>) -> Capabilities {
     Capabilities {
         page_max: u64::from(switches.page_max),
         page_default: u64::from(switches.page_default),
@@ -102,5 +132,6 @@ fn build_abilities(switches: &Switches, body_max_bytes: usize) -> Capabilities {
         newer_members: switches.newer_discovery_members,
         strict: switches.input == InputMode::Strict,
         stores_passwords: stores_passwords(switches),
+        oauth_documentation,
     }
 }

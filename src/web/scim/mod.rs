@@ -26,6 +26,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use self::authenticate::{BearerCredentials, TokenAuthentication, TokenCaller};
 use self::bulk::BulkHandler;
+use self::discovery::DiscoverySource;
 use self::lists::ListHandler;
 use self::reads::CheckedRead;
 use self::resources::ResourceRequest;
@@ -35,6 +36,7 @@ use super::metrics::{CompletedRequest, Surface};
 use super::state::AppState;
 use crate::clock;
 use crate::error::{Error, Reason, Result};
+use crate::management::oauth;
 use crate::model::request::TokenRefusal;
 use crate::provisioning::Scope;
 use crate::scim::dialect::DialectNote;
@@ -241,7 +243,7 @@ impl ScimCall<'_> {
         if let Some(wait) = self.state.network.rates.count_request(caller.scope.configuration_key()) {
             return Ok(BegunCall::Answered(rate_limited_response(wait)));
         }
-        if let Some(answer) = self.answer_without_data(caller)? {
+        if let Some(answer) = self.answer_without_data(at, caller)? {
             return Ok(BegunCall::Answered(answer));
         }
         let Some(read) = self.check_read(caller)? else { return Ok(BegunCall::Later) };
@@ -250,7 +252,7 @@ impl ScimCall<'_> {
     }
 
     /// Answers a request that needs no data, and checks the rights for any other one.
-    fn answer_without_data(&self, caller: &TokenCaller) -> Result<Option<ScimResponse>> {
+    fn answer_without_data(&self, at: &Snapshot<'_>, caller: &TokenCaller) -> Result<Option<ScimResponse>> {
         let ScimCall { request, base, route, .. } = *self;
         let switches = &caller.scope.switches;
         if let Some(refusal) = route.route_error() {
@@ -263,7 +265,10 @@ impl ScimCall<'_> {
             return Ok(Some(ScimResponse { allow: Some(route.allowed_methods()), ..ScimResponse::empty(204) }));
         }
         if route.is_discovery() {
-            return discovery::serve_document(request, base, switches, &caller.visible_types(), route).map(Some);
+            let has_oauth_client = oauth::has_client(at, caller.scope.configuration)?;
+            let types = &caller.visible_types();
+            let source = DiscoverySource { base, switches, types, has_oauth_client };
+            return discovery::serve_document(request, &source, route).map(Some);
         }
         authenticate::check_rights(caller.rights, route, request.method())?;
         Ok(None)
@@ -276,7 +281,7 @@ impl ScimCall<'_> {
         }
         let scope = &caller.scope;
         Ok(Some(match &self.route.for_types(&scope.types) {
-            ScimRoute::Root => self.check_list(scope, &caller.visible_types(), parse_query(self.request)?)?,
+            ScimRoute::Root => self.check_list(scope, &caller.readable_types()?, parse_query(self.request)?)?,
             ScimRoute::Collection(resource_type) => {
                 self.check_list(scope, std::slice::from_ref(resource_type), parse_query(self.request)?)?
             }
@@ -341,7 +346,9 @@ impl ScimCall<'_> {
         let route = &self.route.for_types(&scope.types);
         let address = |resource_type| self.address_resource(scope, resource_type);
         match (route, self.request.method()) {
-            (ScimRoute::RootSearch, &Method::POST) => self.answer_search(payload, scope, &caller.visible_types()).await,
+            (ScimRoute::RootSearch, &Method::POST) => {
+                self.answer_search(payload, scope, &caller.readable_types()?).await
+            }
             (ScimRoute::Search(resource_type), &Method::POST) => {
                 self.answer_search(payload, scope, std::slice::from_ref(resource_type)).await
             }

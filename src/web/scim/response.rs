@@ -35,6 +35,8 @@ pub(super) struct ScimResponse {
     pub(super) scim_type: &'static str,
     /// Why the request failed.
     pub(super) error: Option<Error>,
+    /// Whether the scope of the access token does not include the request (RFC 6750 section 3.1).
+    pub(super) is_scope_insufficient: bool,
     /// Value of Retry-After, in seconds.
     pub(super) retry_after: Option<u64>,
     /// Content type of the body, by the switch of the configuration.
@@ -176,6 +178,10 @@ impl ScimResponse {
             401 => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer realm=\"scim\""));
             }
+            403 if self.is_scope_insufficient => {
+                let challenge = "Bearer realm=\"scim\", error=\"insufficient_scope\"";
+                response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            }
             // The rest of the body is not read.
             408 | 413 => {
                 response.force_close();
@@ -227,6 +233,7 @@ impl From<Error> for ScimResponse {
         let mut answer = Self::json(error.status(), &render_error(&error));
         answer.scim_type = scim_type_of(&error).map_or("", ScimType::as_str);
         answer.retry_after = error.retry_seconds();
+        answer.is_scope_insufficient = error.reason() == Reason::ScopeInsufficient;
         answer.error = Some(error);
         answer
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_web::http::Method;
 
 use crate::error::{Error, Reason};
+use crate::model::rights::ResourceAction;
 use crate::scim::percent;
 use crate::scim::schema::{ResourceType, standard_types};
 
@@ -111,6 +112,16 @@ impl ScimRoute {
     /// Returns whether a request with this method may change resources; a search only reads.
     pub(super) fn writes(&self, method: &Method) -> bool {
         !method.is_safe() && !matches!(self, Self::Search(_) | Self::RootSearch)
+    }
+
+    /// Returns what a request with this method does with resources.
+    pub(super) fn action(&self, method: &Method) -> ResourceAction {
+        match (self, method) {
+            (Self::Collection(_), &Method::POST) => ResourceAction::Create,
+            (_, &Method::PUT | &Method::PATCH) => ResourceAction::Update,
+            (_, &Method::DELETE) => ResourceAction::Delete,
+            _ => ResourceAction::Read,
+        }
     }
 
     /// Returns the resource type and the id.

@@ -1,5 +1,6 @@
 //! Valid and invalid tokens, signed with real keys.
 
+mod assertions;
 mod invalid;
 mod own;
 mod valid;

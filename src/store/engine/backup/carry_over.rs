@@ -95,7 +95,7 @@ fn carry_over_tables(
 }
 
 /// The tables with something to carry over.
-const CARRIED_TABLES: [&str; 11] = [
+const CARRIED_TABLES: [&str; 13] = [
     "tokens",
     "api_keys",
     "setup_links",
@@ -107,6 +107,8 @@ const CARRIED_TABLES: [&str; 11] = [
     "sso_identities",
     "webhooks",
     "webhook_keys",
+    "oauth_clients",
+    "oauth_secrets",
 ];
 
 fn carry_over_table(
@@ -179,6 +181,44 @@ fn delete_ended_webhook_keys(restored: &Connection, replaced: &Connection) -> ru
     Ok(count)
 }
 
+/// An OAuth client that was deleted or disabled gets no access tokens any more, and those that it had are revoked.
+fn disable_ended_clients(restored: &Connection, replaced: &Connection) -> rusqlite::Result<usize> {
+    let active = list_texts(replaced, "SELECT client_id FROM oauth_clients WHERE state = 'active'")?;
+    let mut count = 0;
+    for id in list_texts(restored, "SELECT client_id FROM oauth_clients WHERE state = 'active'")? {
+        if !active.contains(&id) {
+            restored.execute(
+                "UPDATE tokens SET revoked_at = ?2
+                 WHERE client = (SELECT client FROM oauth_clients WHERE client_id = ?1) AND revoked_at IS NULL",
+                params![id, clock::current_millis()],
+            )?;
+            count += restored.execute("UPDATE oauth_clients SET state = 'disabled' WHERE client_id = ?1", [id])?;
+        }
+    }
+    Ok(count)
+}
+
+/// Deletes the secrets of OAuth clients that the replaced file does not have, and ends others when it ends them.
+fn delete_ended_secrets(restored: &Connection, replaced: &Connection) -> rusqlite::Result<usize> {
+    let secrets = list_texts(replaced, "SELECT id FROM oauth_secrets")?;
+    let clients = list_texts(replaced, "SELECT client_id FROM oauth_clients")?;
+    let mut statement = restored
+        .prepare("SELECT s.id, o.client_id FROM oauth_secrets s JOIN oauth_clients o ON o.client = s.client")?;
+    let stored: Vec<(String, String)> =
+        statement.query_map([], |row| row.try_into())?.collect::<rusqlite::Result<_>>()?;
+    let mut count = 0;
+    for (secret, client) in stored {
+        if clients.contains(&client) && !secrets.contains(&secret) {
+            restored.execute(
+                "UPDATE tokens SET revoked_at = ?2 WHERE client IS NOT NULL AND secret = ?1 AND revoked_at IS NULL",
+                params![secret, clock::current_millis()],
+            )?;
+            count += restored.execute("DELETE FROM oauth_secrets WHERE id = ?1", [secret])?;
+        }
+    }
+    Ok(count)
+}
+
 fn list_texts(connection: &Connection, sql: &str) -> rusqlite::Result<BTreeSet<String>> {
     connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
 }
@@ -227,7 +267,7 @@ fn carry_over_sso_provider(restored: &Connection, replaced: &Connection) -> rusq
 type CarryOverStep = fn(&Connection, &Connection) -> rusqlite::Result<usize>;
 
 /// Settings that close access: table, step, and the sentence after the number of changes.
-const CLOSED_ACCESS: [(&str, CarryOverStep, &str); 6] = [
+const CLOSED_ACCESS: [(&str, CarryOverStep, &str); 8] = [
     (
         "instance",
         carry_over_switches,
@@ -239,6 +279,12 @@ const CLOSED_ACCESS: [(&str, CarryOverStep, &str); 6] = [
         "webhooks that were deleted, paused or disabled after the backup are disabled",
     ),
     ("webhook_keys", delete_ended_webhook_keys, "keys of webhooks that were deleted after the backup stay deleted"),
+    (
+        "oauth_clients",
+        disable_ended_clients,
+        "OAuth clients that were deleted or disabled after the backup are disabled",
+    ),
+    ("oauth_secrets", delete_ended_secrets, "secrets of OAuth clients that were deleted after the backup stay deleted"),
     ("roles", carry_over_role_permissions, "roles do not get back permissions that were removed after the backup"),
     ("sso_provider", carry_over_sso_provider, "single sign-on provider stays as it was changed after the backup"),
     (
@@ -421,6 +467,15 @@ fn revoke_created_since(
             let verb = if table == "admins" { "disabled" } else { "revoked" };
             notes.push(format!("{name} created since {} and {verb}: {ended}", clock::format_rfc3339(since)));
         }
+    }
+    if has_table(restored, "oauth_secrets")? {
+        let deleted = restored.execute("DELETE FROM oauth_secrets WHERE created_at >= ?1", [since])?;
+        let disabled = restored.execute(
+            "UPDATE oauth_clients SET state = 'disabled' WHERE state = 'active' AND created_at >= ?1",
+            [since],
+        )?;
+        let since = clock::format_rfc3339(since);
+        notes.push(format!("OAuth clients created since {since} and disabled: {disabled}; secrets deleted: {deleted}"));
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::auth::secret;
 use crate::error::{Error, ErrorKind};
 use crate::management::roles;
 use crate::management::sso as agreed;
-use crate::management::sso::{ClientSecret, StoredProvider};
+use crate::management::sso::{SsoSecretChange, StoredProvider};
 use crate::messages::render_message;
 use crate::model::admin::{OWNER, Role};
 use crate::model::sso::ProviderConfiguration;
@@ -166,11 +166,11 @@ fn parse_client_secret(
     provider_configuration: &ProviderConfiguration,
     stored: Option<&StoredProvider>,
     key: &SigningKey,
-) -> Result<ClientSecret, FormError> {
+) -> Result<SsoSecretChange, FormError> {
     let refused = |sentence: &str| FormError { field: "client_secret", sentence: sentence.to_owned() };
     let typed = fields.get("client_secret").map_or("", |text| text.trim());
     if fields.get("no_secret").is_some_and(|value| value == "on") {
-        return Ok(ClientSecret::None);
+        return Ok(SsoSecretChange::None);
     }
     if typed.is_empty() {
         let current = stored.filter(|stored| stored.client_secret.is_some());
@@ -178,7 +178,7 @@ fn parse_client_secret(
         let is_same = current.provider_configuration.issuer == provider_configuration.issuer
             && current.provider_configuration.client_id == provider_configuration.client_id;
         let sentence = "Give the client secret again: the stored one belongs to another issuer or client.";
-        return if is_same { Ok(ClientSecret::Unchanged) } else { Err(refused(sentence)) };
+        return if is_same { Ok(SsoSecretChange::Unchanged) } else { Err(refused(sentence)) };
     }
     if typed.len() > SECRET_MAX_BYTES || typed.chars().any(char::is_control) {
         return Err(refused("This is too long for a client secret."));
@@ -186,7 +186,7 @@ fn parse_client_secret(
     let random = secret::random_bytes().map_err(|_| refused("The server has no random numbers. Try again."))?;
     let sealed = sso_provider::client_secret_sealer(key, &provider_configuration.issuer)
         .seal(&random, typed.as_bytes().to_vec());
-    sealed.map(ClientSecret::New).ok_or_else(|| refused("It cannot be stored. Try again."))
+    sealed.map(SsoSecretChange::New).ok_or_else(|| refused("It cannot be stored. Try again."))
 }
 
 /// `POST /settings/sso`
