@@ -268,7 +268,9 @@ CREATE TABLE setup_links (
     ended_at       INTEGER,
     -- Tokens created with the link.
     tokens_made    INTEGER NOT NULL DEFAULT 0,
-    tokens_end_at  INTEGER
+    tokens_end_at  INTEGER,
+    -- Public id of the OAuth client that was created last with the link.
+    client_made TEXT
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX setup_links_by_configuration ON setup_links (configuration);
 

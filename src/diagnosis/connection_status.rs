@@ -116,6 +116,17 @@ pub fn format_ago(span: Millis) -> String {
     "just now".to_owned()
 }
 
+/// Formats the end of something relative to `now`, such as `in 12 days`.
+pub fn format_until(at: Millis, now: Millis) -> String {
+    let left = at - now;
+    if left <= 0 {
+        return format_ago(-left);
+    }
+    // Rounded, so that a lifetime of seven days starts as seven days, not as six.
+    let unit = [86_400_000, 3_600_000, 60_000].into_iter().find(|unit| left >= *unit).unwrap_or(0);
+    format_ago(left + unit / 2).strip_suffix(" ago").map_or_else(|| "at once".to_owned(), |span| format!("in {span}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,5 +198,13 @@ mod tests {
         ] {
             assert_eq!(format_ago(span), text);
         }
+    }
+
+    #[test]
+    fn an_end_is_relative_to_now() {
+        assert_eq!(format_until(12 * 24 * HOUR, 0), "in 12 days");
+        assert_eq!(format_until(7 * 24 * HOUR - 1, 0), "in 7 days");
+        assert_eq!(format_until(500, 0), "at once");
+        assert_eq!(format_until(0, 48 * HOUR), "2 days ago");
     }
 }

@@ -3,10 +3,12 @@
 use crate::clock::{self, CORRECTION_MAX, EARLIEST_TIME, HeldLeap, Millis, StartDoubt};
 use crate::doctor::{Finding, format_duration};
 use crate::error::Result;
+use crate::management::oauth::{self, EndingSecret};
 use crate::management::quotas::{self, QuotaWarning};
 use crate::management::webhooks::lanes::{self, LaneAlert, LaneAlertLevel};
 use crate::management::{admins, instance, tokens};
 use crate::model::audit_context::AccountScope;
+use crate::model::oauth::{SECRET_WARNING_DAYS, find_warning_days};
 use crate::model::webhook::mask_url;
 use crate::provisioning::feed;
 use crate::store::Snapshot;
@@ -14,6 +16,10 @@ use crate::store::Snapshot;
 const DAY: Millis = 24 * 60 * 60 * 1000;
 /// Tokens that expire within this time are reported.
 const TOKENS_SOON: Millis = 14 * DAY;
+/// Secrets that ended longer ago than this are not reported any more.
+const ENDED_SINCE_MAX: Millis = 30 * DAY;
+/// Maximum number of secrets that are read.
+const SECRETS_MAX: u32 = 1_000;
 /// Maximum number of connections that a message names.
 const NAMED_MAX: usize = 3;
 
@@ -26,6 +32,8 @@ pub struct DatabaseSummary {
     pub(super) owners: i64,
     /// Names of the connections whose tokens expire soon.
     pub(super) expiring: Vec<String>,
+    /// The last secrets of OAuth clients that end soon, or ended lately.
+    pub(super) ending_secrets: Vec<EndingSecret>,
     /// Time of the newest event.
     pub(super) newest_event: Option<Millis>,
     /// Quotas of which at least 80 % are used.
@@ -40,6 +48,12 @@ impl DatabaseSummary {
             public_url: instance::get_public_url(at)?,
             owners: admins::count_active_owners(at)?,
             expiring: tokens::list_expiring_connections(at, now, now + TOKENS_SOON)?,
+            ending_secrets: oauth::list_ending_secrets(
+                at,
+                &AccountScope::AllAccounts,
+                (now - ENDED_SINCE_MAX, now + Millis::from(SECRET_WARNING_DAYS[0]) * DAY),
+                SECRETS_MAX,
+            )?,
             newest_event: feed::find_newest_event_time(at)?,
             full_quotas: quotas::list_warnings(at)?,
             webhook_alerts: lanes::list_alerts(at, &AccountScope::AllAccounts, now)?,
@@ -52,6 +66,7 @@ pub(super) fn check_rows(rows: &DatabaseSummary, now: Millis) -> Vec<Finding> {
         check_clock(rows, clock::find_held_leap(), clock::find_start_doubt(), now),
         check_owners(rows),
         check_expiring_tokens(rows),
+        check_ending_secrets(rows, now),
         check_quotas(rows),
         check_webhooks(rows),
     ]
@@ -157,6 +172,32 @@ fn check_expiring_tokens(rows: &DatabaseSummary) -> Finding {
     Finding::warning(ABOUT, message, "Rotate them on the tokens page of the connection, or with rollcall token rotate.")
 }
 
+/// Reports the last secrets of OAuth clients that end within 30 days. Each message names the nearest of 30, 14, 3 and 1 days.
+fn check_ending_secrets(rows: &DatabaseSummary, now: Millis) -> Finding {
+    const ABOUT: &str = "OAuth clients";
+    const NEXT: &str = "Add a second secret on the page of the OAuth client in the portal (Credentials of the connection), or with rollcall oauth-client add-secret; put it in at the identity provider; then delete the earlier one.";
+    let found: Vec<(u32, &EndingSecret)> = rows
+        .ending_secrets
+        .iter()
+        .filter_map(|ending| Some((find_warning_days(ending.expires_at, now)?, ending)))
+        .collect();
+    if found.is_empty() {
+        return Finding::fine(ABOUT, "No last secret of an OAuth client ends within 30 days.");
+    }
+    let named = found.iter().take(NAMED_MAX).map(|(days, ending)| {
+        let end = match days {
+            0 => "has ended".to_owned(),
+            1 => "within a day".to_owned(),
+            days => format!("within {days} days"),
+        };
+        format!("{} of {}: {end}", ending.client_label, ending.connection_name)
+    });
+    let named = named.collect::<Vec<_>>().join("; ");
+    let more = if found.len() > NAMED_MAX { "; …" } else { "" };
+    let message = format!("Last secrets of OAuth clients that end or have ended: {} ({named}{more}).", found.len());
+    Finding::warning(ABOUT, message, NEXT)
+}
+
 fn check_quotas(rows: &DatabaseSummary) -> Finding {
     const ABOUT: &str = "Quotas";
     let count = rows.full_quotas.len();
@@ -192,6 +233,28 @@ mod tests {
         let finding = check_clock(&rows, None, doubt, EARLIEST_TIME + 3 * DAY);
         assert_eq!(finding.grade, Severity::Warning);
         assert!(finding.message.contains("3 days after"), "{}", finding.message);
+    }
+
+    #[test]
+    fn ending_secrets_are_named_with_the_nearest_threshold() {
+        let ending = |expires_at| EndingSecret {
+            configuration_id: "c".to_owned(),
+            connection_name: "Main".to_owned(),
+            client_id: "rcc_1".to_owned(),
+            client_label: "Entra".to_owned(),
+            expires_at,
+        };
+        let check = |endings: &[Millis]| {
+            let ending_secrets = endings.iter().map(|end| ending(*end)).collect();
+            check_ending_secrets(&DatabaseSummary { ending_secrets, ..DatabaseSummary::default() }, 0)
+        };
+        assert_eq!(check(&[]).grade, Severity::Fine);
+        for (end, text) in [(20 * DAY, "within 30 days"), (5 * DAY, "within 14 days"), (2 * DAY, "within 3 days")] {
+            let found = check(&[end]);
+            assert!(found.grade == Severity::Warning && found.message.contains(text), "{}", found.message);
+        }
+        let message = check(&[-DAY, DAY]).message;
+        assert!(message.contains("has ended") && message.contains("within a day"), "{message}");
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Operations for the holder of a setup link: open the link, create the first token, and finish the setup.
+//! Operations for the holder of a setup link: open the link, create the first credential, and finish the setup.
 
 use serde_json::json;
 
 use crate::auth::secret::TokenDigest;
 use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
+use crate::management::oauth::{self, ClientWithSecrets, NewOauthClient};
 use crate::management::tokens::{self, TokenDraft};
 use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext, Authority};
 use crate::model::configuration::Configuration;
@@ -15,7 +16,7 @@ use crate::store::tables::setup_links::SetupLink;
 use crate::store::tables::{configurations as configuration_rows, tokens as token_rows};
 use crate::store::{Snapshot, Tx};
 
-/// Most tokens that one link creates.
+/// Most tokens and OAuth clients that one link creates.
 pub const TOKENS_MAX: u32 = 10;
 /// Most addresses of one link and day that are recorded in the audit log.
 pub const VISITS_MAX: u32 = 50;
@@ -41,8 +42,10 @@ pub struct OpenLink {
     /// Whether a user was provisioned after the link was created. The setup is then finished and the link gives no
     /// access.
     pub is_done: bool,
-    /// Whether the link may create a token: no token of the configuration has been used yet.
+    /// Whether the link may create a token or an OAuth client: no token of the configuration has been used yet.
     pub may_make_token: bool,
+    /// The OAuth client that was created last with the link.
+    pub client: Option<ClientWithSecrets>,
 }
 
 /// Returns the live link whose secret has this digest.
@@ -56,7 +59,24 @@ pub fn find_open_link(at: &Snapshot<'_>, digest: &TokenDigest, now: Millis) -> R
     let is_done =
         rows::find_newest_user_time(at, configuration.key)?.is_some_and(|created_at| created_at >= link.created_at);
     let may_make_token = !is_done && !token_rows::has_used_token(at, configuration.key)?;
-    Ok(OpenLink { link, configuration, is_done, may_make_token })
+    let scope = AccountScope::Account(configuration.account.clone());
+    let client = match link.client_made.as_deref() {
+        Some(client_id) => find_created_client(at, &scope, (&configuration.id, client_id))?,
+        None => None,
+    };
+    Ok(OpenLink { link, configuration, is_done, may_make_token, client })
+}
+
+/// Returns a client that a link has created; `None` if it was deleted since.
+fn find_created_client(
+    at: &Snapshot<'_>,
+    scope: &AccountScope,
+    (configuration_id, client_id): (&str, &str),
+) -> Result<Option<ClientWithSecrets>> {
+    match oauth::find_client(at, scope, configuration_id, client_id) {
+        Err(error) if error.reason() == Reason::OauthClientNotFound => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 /// Records that a link was opened: in the audit log once for each address and day. If the setup is finished, the link
@@ -79,18 +99,40 @@ pub fn record_opened(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> 
 /// # Errors
 /// `NotFound` if the link has ended. `Conflict` if a token has been used, or the link has created [`TOKENS_MAX`]. It can fail after its first change: run it with `Store::write`.
 pub fn create_token(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest, draft: &TokenDraft) -> Result<()> {
+    let (found, context) = begin_credential(tx, holder, digest)?;
+    let draft = TokenDraft { expires_at: context.authority.limit_expiry(draft.expires_at), ..draft.clone() };
+    tokens::rotate_token(tx, &context, &found.configuration.id, &draft, None)?;
+    Ok(())
+}
+
+/// Creates an OAuth client for the configuration of the link, if none of its tokens has been used yet.
+///
+/// # Errors
+/// Those of [`create_token`]. `Invalid` names an invalid argument. 403 without an end of the client that the creator of the link
+/// must set. It can fail after its first change: run it with `Store::write`.
+pub fn create_client(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest, new: &NewOauthClient) -> Result<()> {
+    let (found, context) = begin_credential(tx, holder, digest)?;
+    let created = oauth::create_client(tx, &context, &found.configuration.id, new)?;
+    rows::set_link_client(tx, &found.link.id, Some(&created.client.client_id))
+}
+
+/// Checks that the link may create another credential and counts it. The OAuth client that the link created before, which is
+/// not used yet, is deleted: the new credential replaces it.
+fn begin_credential(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> Result<(OpenLink, AuditContext)> {
     let found = find_open_link(tx, digest, tx.now)?;
     if !found.may_make_token {
         return Err(Reason::LinkTokenInUse.into());
     }
-    let context = build_audit_context(holder, &found);
-    let draft = TokenDraft { expires_at: context.authority.limit_expiry(draft.expires_at), ..draft.clone() };
     if found.link.tokens_made >= TOKENS_MAX {
         return Err(Reason::LinkTokensSpent.with("max", TOKENS_MAX));
     }
+    let context = build_audit_context(holder, &found);
     rows::count_token(tx, &found.link.id)?;
-    tokens::rotate_token(tx, &context, &found.configuration.id, &draft, None)?;
-    Ok(())
+    if let Some(before) = &found.client {
+        oauth::delete_client(tx, &context, (&found.configuration.id, &before.client.client_id))?;
+        rows::set_link_client(tx, &found.link.id, None)?;
+    }
+    Ok((found, context))
 }
 
 /// Ends a link because its holder has finished the setup.
@@ -144,6 +186,8 @@ mod tests {
     use crate::management::configuration_lifecycle::{NewConfiguration, create_configuration};
     use crate::management::setup_links::{NewSetupLink, create_link};
     use crate::model::configuration::ConfigurationSource;
+    use crate::model::oauth::scope::OauthScope;
+    use crate::model::oauth::{AssertionSource, ClientAuthentication};
     use crate::model::permission::{Permission, Permissions};
     use crate::store::Store;
 
@@ -201,5 +245,62 @@ mod tests {
             .unwrap();
         let found = store.read_inline(|at| tokens::find_token(at, &AccountScope::AllAccounts, &id, &token_id)).unwrap();
         assert_eq!(found.expires_at, Some(end));
+    }
+
+    #[test]
+    fn a_later_credential_of_a_link_replaces_its_oauth_client() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_command(folder.path()).unwrap();
+        let holder = LinkHolder { address: None, request_id: None };
+        let creator = AuditContext::server();
+        let id = clock::new_id();
+        let target = id.clone();
+        let new_client = |client_id: &str| NewOauthClient {
+            client_id: client_id.to_owned(),
+            label: "link".to_owned(),
+            authentication: ClientAuthentication::Secret,
+            scope: OauthScope::full(),
+            token_lifetime: 3_600,
+            assertions: AssertionSource::default(),
+            secret: None,
+        };
+        let found = store.write_blocking(move |tx| {
+            let new = NewConfiguration {
+                id: target.clone(),
+                account: "acme".to_owned(),
+                connection_name: None,
+                source: ConfigurationSource::Okta,
+                provider: None,
+                preset: None,
+                sync: true,
+                token: new_token(),
+            };
+            create_configuration(tx, &AuditContext::server(), &new)?;
+            let new_link = NewSetupLink {
+                id: clock::new_id(),
+                digest: [7; 32],
+                lifetime_seconds: 3_000,
+                note: String::new(),
+                provider: None,
+            };
+            create_link(tx, &creator, &target, &new_link)?;
+            oauth::create_client(tx, &creator, &target, &new_client("rcc_operator"))?;
+            let list = |tx: &Tx<'_>| {
+                let found = oauth::list_clients(tx, &AccountScope::AllAccounts, &target)?;
+                Ok::<_, Error>(found.into_iter().map(|one| one.client.client_id).collect::<Vec<_>>())
+            };
+            create_client(tx, &holder, &[7; 32], &new_client("rcc_first"))?;
+            create_client(tx, &holder, &[7; 32], &new_client("rcc_second"))?;
+            let after_two = list(tx)?;
+            let linked = find_open_link(tx, &[7; 32], tx.now)?.client.map(|found| found.client.client_id);
+            create_token(tx, &holder, &[7; 32], &new_token())?;
+            let open = find_open_link(tx, &[7; 32], tx.now)?;
+            Ok((after_two, linked, list(tx)?, open.client.is_none(), open.link.tokens_made))
+        });
+        let (after_two, linked, after_token, is_gone, made) = found.unwrap();
+        assert_eq!(after_two, ["rcc_operator", "rcc_second"]);
+        assert_eq!(linked.as_deref(), Some("rcc_second"));
+        assert_eq!(after_token, ["rcc_operator"]);
+        assert!(is_gone && made == 3);
     }
 }

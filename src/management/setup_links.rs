@@ -80,6 +80,7 @@ pub fn create_link(tx: &Tx<'_>, context: &AuditContext, id: &str, new: &NewSetup
         tokens_made: 0,
         ended_at: None,
         tokens_end_at: context.authority.expires_at,
+        client_made: None,
     };
     rows::insert_link(tx, &new.digest, &link)?;
     let after = json!({"note": link.note, "provider": link.provider, "expiresIn": new.lifetime_seconds});

@@ -1,5 +1,6 @@
 //! Any other SCIM 2.0 client.
 
+use super::credentials::advise_token;
 use super::{ConsoleLocations, DAY, IdentityProvider};
 use crate::model::configuration::ConfigurationSource;
 use crate::model::switches::Preset;
@@ -19,6 +20,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         mapping: "",
         assignments: "",
     },
+    credentials: &[advise_token("Every SCIM client takes a token. If yours supports OAuth, an OAuth client is safer.")],
     steps: include_str!("../../templates/portal/steps/custom.html"),
     steps_checked_on: "2026-11-22",
     notes: &[],

@@ -1,7 +1,9 @@
 //! Microsoft Entra ID.
 
+use super::credentials::{ConsoleFields, CredentialAdvice, CredentialMethod};
 use super::{ConsoleLocations, IdentityProvider, MINUTE};
 use crate::model::configuration::ConfigurationSource;
+use crate::model::oauth::ClientAuthentication;
 use crate::model::switches::Preset;
 
 pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
@@ -20,6 +22,25 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         mapping: "Entra ID: Provisioning › Attribute mapping.",
         assignments: "Entra ID: Users and groups.",
     },
+    credentials: &[
+        CredentialAdvice {
+            method: CredentialMethod::Client(ClientAuthentication::Federated),
+            reason: "Nothing is secret, so nothing can leak or expire, and the gallery of Microsoft takes no long-lived tokens any more.",
+            location: "Entra ID: Provisioning › Connectivity, authentication method Workload identity federation.",
+            fields: ConsoleFields::GENERAL,
+        },
+        CredentialAdvice {
+            method: CredentialMethod::Client(ClientAuthentication::Secret),
+            reason: "For a tenant without workload identity federation: Entra ID gets short-lived tokens with a secret that you replace before it ends.",
+            location: "Entra ID: Provisioning › Connectivity, authentication method OAuth2 Client Credentials Grant.",
+            fields: ConsoleFields {
+                scim_url: "Tenant URL",
+                token_url: "Token Endpoint",
+                client_id: "Client Identifier",
+                client_secret: "Client Secret",
+            },
+        },
+    ],
     steps: include_str!("../../templates/portal/steps/entra.html"),
     steps_checked_on: "2026-11-22",
     notes: &[

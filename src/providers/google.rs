@@ -1,5 +1,6 @@
 //! Google Workspace.
 
+use super::credentials::advise_token;
 use super::{ConsoleLocations, DAY, IdentityProvider};
 use crate::model::configuration::ConfigurationSource;
 use crate::model::switches::Preset;
@@ -19,6 +20,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         mapping: "Google: Autoprovisioning › Attribute mapping.",
         assignments: "Google: Autoprovisioning › Scope.",
     },
+    credentials: &[advise_token("Google Workspace takes nothing else.")],
     steps: include_str!("../../templates/portal/steps/google.html"),
     steps_checked_on: "2026-11-22",
     notes: &["Sends users, never groups."],

@@ -1,5 +1,6 @@
 //! `JumpCloud`.
 
+use super::credentials::advise_token;
 use super::{ConsoleLocations, DAY, IdentityProvider};
 use crate::model::configuration::ConfigurationSource;
 use crate::model::switches::Preset;
@@ -19,6 +20,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         mapping: "JumpCloud: Identity Management › User attributes.",
         assignments: "JumpCloud: User Groups.",
     },
+    credentials: &[advise_token("JumpCloud takes nothing else.")],
     steps: include_str!("../../templates/portal/steps/jumpcloud.html"),
     steps_checked_on: "2026-11-22",
     notes: &["Each activation creates, changes and deletes a test user and a test group."],

@@ -3,6 +3,7 @@
 //! Tiles, set-up steps, presets, the live test, explanations, the help of the command line and the table in
 //! `docs/providers.md` are derived from these entries.
 
+pub mod credentials;
 mod custom;
 mod entra;
 mod google;
@@ -13,6 +14,7 @@ mod ping;
 mod rippling;
 mod sailpoint;
 
+use self::credentials::CredentialAdvice;
 use crate::clock::Millis;
 use crate::model::configuration::{Configuration, ConfigurationSource};
 use crate::model::switches::Preset;
@@ -42,6 +44,8 @@ pub struct IdentityProvider {
     pub is_connection_test: Option<fn(&UserSearch<'_>) -> bool>,
     /// Where its admin console has which setting.
     pub locations: ConsoleLocations,
+    /// The ways to authenticate that are advised, the recommended one first.
+    pub credentials: &'static [CredentialAdvice],
     /// The set-up steps: HTML in which `{{url}}` stands for the provisioning URL.
     pub steps: &'static str,
     /// The date on which the steps were compared with the product.

@@ -1,7 +1,9 @@
 //! Okta.
 
+use super::credentials::{ConsoleFields, CredentialAdvice, CredentialMethod};
 use super::{ConsoleLocations, DAY, IdentityProvider};
 use crate::model::configuration::ConfigurationSource;
+use crate::model::oauth::ClientAuthentication;
 use crate::model::switches::Preset;
 
 pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
@@ -22,6 +24,17 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         mapping: "Okta: Provisioning › To App › Attribute Mappings.",
         assignments: "Okta: Assignments, and Push Groups.",
     },
+    credentials: &[CredentialAdvice {
+        method: CredentialMethod::Client(ClientAuthentication::Secret),
+        reason: "The wizard of Okta takes an OAuth client: Okta gets short-lived tokens itself, and the secret is replaced without an outage.",
+        location: "Okta: Provisioning › Integration › Edit, authentication mode OAuth 2.",
+        fields: ConsoleFields {
+            scim_url: "SCIM connector base URL",
+            token_url: "Access token endpoint URI",
+            client_id: "Client ID",
+            client_secret: "Client Secret",
+        },
+    }],
     steps: include_str!("../../templates/portal/steps/okta.html"),
     steps_checked_on: "2026-11-22",
     notes: &[

@@ -1,5 +1,6 @@
 //! `OneLogin`.
 
+use super::credentials::advise_token;
 use super::{ConsoleLocations, DAY, IdentityProvider};
 use crate::model::configuration::ConfigurationSource;
 use crate::model::switches::Preset;
@@ -19,6 +20,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         mapping: "OneLogin: Parameters, and the JSON template under Configuration.",
         assignments: "OneLogin: Users, and Rules for groups.",
     },
+    credentials: &[advise_token("OneLogin takes nothing else.")],
     steps: include_str!("../../templates/portal/steps/onelogin.html"),
     steps_checked_on: "2026-11-22",
     notes: &[

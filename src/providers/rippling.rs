@@ -1,5 +1,6 @@
 //! Rippling.
 
+use super::credentials::advise_token;
 use super::{ConsoleLocations, DAY, IdentityProvider};
 use crate::model::configuration::ConfigurationSource;
 use crate::model::switches::Preset;
@@ -19,6 +20,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         mapping: "Rippling: the integration’s mappings on creation and updates.",
         assignments: "Rippling: Access rules.",
     },
+    credentials: &[advise_token("Rippling takes nothing else.")],
     steps: include_str!("../../templates/portal/steps/rippling.html"),
     steps_checked_on: "2026-11-22",
     notes: &["Tests the connection by reading `/ServiceProviderConfig`."],

@@ -1,7 +1,9 @@
 //! `SailPoint`.
 
+use super::credentials::{ConsoleFields, CredentialAdvice, CredentialMethod};
 use super::{ConsoleLocations, DAY, IdentityProvider};
 use crate::model::configuration::ConfigurationSource;
+use crate::model::oauth::ClientAuthentication;
 use crate::model::switches::Preset;
 
 pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
@@ -19,6 +21,17 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         mapping: "SailPoint: the source’s Account Schema, and its create profile.",
         assignments: "SailPoint: access profiles and roles with entitlements of the source.",
     },
+    credentials: &[CredentialAdvice {
+        method: CredentialMethod::Client(ClientAuthentication::Secret),
+        reason: "SailPoint does not renew a token that expires; with an OAuth client, it gets new ones itself.",
+        location: "SailPoint: Connection Settings, authentication type OAuth 2.0, grant type Client Credentials.",
+        fields: ConsoleFields {
+            scim_url: "Host URL",
+            token_url: "OAuth 2.0 Token URL",
+            client_id: "Client ID",
+            client_secret: "Client Secret",
+        },
+    }],
     steps: include_str!("../../templates/portal/steps/sailpoint.html"),
     steps_checked_on: "2026-11-28",
     notes: &[

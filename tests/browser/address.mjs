@@ -4,7 +4,7 @@
 export function kind(address) {
   const url = new URL(address);
   const path = url.pathname
-    .replace(/(\/(?:accounts|roles|keys|people|s|assets|attempts|events)\/)(?!new\b|deleted\b)[^/]+/g, "$1{}")
+    .replace(/(\/(?:accounts|roles|keys|people|s|assets|attempts|events|oauth-clients|secrets)\/)(?!new\b|deleted\b)[^/]+/g, "$1{}")
     .replace(/\/(?=[^/]*\d)[^/]{6,}/g, "/{}");
   const query = [...url.searchParams].filter(([, value]) => value !== "").map(([name]) => name);
   return `${path}?${query.sort().join("&")}`;

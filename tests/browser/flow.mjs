@@ -135,7 +135,7 @@ export async function setUpLink(page, hand, guest, connection) {
   await page.goto(`${connection.address}/links`);
   await hand.press("Make the link");
   const link = await page.getByLabel("Set-up link", { exact: true }).inputValue();
-  await guest.page.goto(link);
+  await guest.page.goto(`${link}?method=token`);
   await guest.hand.press("Make the token");
   const url = await guest.page.getByLabel("Provisioning URL").inputValue();
   const token = await guest.page.getByLabel("Token", { exact: true }).inputValue();

@@ -4,6 +4,7 @@ import { crawl, look } from "./crawl.mjs";
 import { OWNER, becomes, connect, enter, firstRun, oneTimeCodes, remove, allSteps } from "./flow.mjs";
 import { Keyboard, Mouse } from "./input_methods.mjs";
 import { SEEN, POISON, attributes } from "./injection_names.mjs";
+import { addFederatedClient, addSecretClient, manageOauthClients, setUpWithClient } from "./oauth.mjs";
 import { start, stopAll } from "./program.mjs";
 import { singleSignOn } from "./sso.mjs";
 import { Watch } from "./watch.mjs";
@@ -87,6 +88,14 @@ async function setupPages(page, watch, open) {
   const guest = await open();
   await guest.goto(link);
   await look(guest, watch, "the set-up page");
+  await guest.getByRole("button", { name: "Make the OAuth client" }).click();
+  await look(guest, watch, "the set-up page with an OAuth client");
+  await guest.goto(`${link}?method=federated`);
+  await guest.getByRole("button", { name: "Make the OAuth client" }).click();
+  await look(guest, watch, "the set-up page with problems");
+  await guest.goto(`${link}?method=private_key_jwt`);
+  await look(guest, watch, "the set-up page for keys");
+  await guest.goto(`${link}?method=token`);
   await guest.getByRole("button", { name: "Make the token" }).click();
   await look(guest, watch, "the set-up page with a token");
   await guest.getByRole("button", { name: "Done, end this link" }).click();
@@ -103,6 +112,14 @@ async function sidePages(page, watch, server) {
   await page.goto(`${server.address}/webhooks/new`);
   await page.getByRole("button", { name: "Add the webhook" }).click();
   await look(page, watch, "a new webhook with problems");
+  await page.goto(`${server.address}/connections`);
+  const connection = await page.locator("tbody a").first().getAttribute("href");
+  for (const method of ["secret", "private_key_jwt", "federated"]) {
+    await page.goto(`${server.address}${connection}/oauth-clients/new?method=${method}`);
+    await page.getByLabel("Name", { exact: true }).fill("");
+    await page.getByRole("button", { name: "Add the OAuth client" }).click();
+    await look(page, watch, `a new OAuth client with problems (${method})`);
+  }
   for (const path of ["/connections/no-such-connection", "/connections?text=nothing-like-it"]) {
     await page.goto(server.address + path);
     await look(page, watch, path);
@@ -135,6 +152,18 @@ for (const [how, options, Hand] of [["without scripts", { javaScriptEnabled: fal
 }
 
 for (const [how, options, Hand] of [["without scripts", { javaScriptEnabled: false }, Mouse], ["by keyboard", {}, Keyboard]]) {
+  parts.push(part(`OAuth clients ${how}`, options, async ({ page, server, open }) => {
+    const hand = new Hand(page);
+    await firstRun(page, hand, server);
+    const connection = await connect(page, hand, { provider: /Okta/, account: "acme", name: "Okta of Acme" });
+    await manageOauthClients(page, hand, connection);
+    const guest = await open();
+    const other = await connect(page, hand, { provider: /Okta/, account: "globex", name: "Okta of Globex" });
+    await setUpWithClient(page, hand, { page: guest, hand: new Hand(guest) }, other);
+  }));
+}
+
+for (const [how, options, Hand] of [["without scripts", { javaScriptEnabled: false }, Mouse], ["by keyboard", {}, Keyboard]]) {
   parts.push(part(`one-time codes ${how}`, options, async ({ page, server }) => {
     server.run(["admin", "create", "--email", VIEWER, "--name", "Vera", "--role", "viewer"], `${OWNER.password}\n`);
     await oneTimeCodes(page, new Hand(page), server, { email: VIEWER, password: OWNER.password });
@@ -150,6 +179,9 @@ parts.push(part("every page", {}, async ({ page, server, watch, open }) => {
   const { token, users, idp } = await poisoned(page, hand);
   await otherObjects(page, hand, server);
   const webhooks = await twoWebhooks(page, hand, server, { idp, name: POISON[0] });
+  const okta = await connect(page, hand, { provider: /Okta/, account: "acme", name: `${POISON[0]} with OAuth` });
+  await addSecretClient(page, hand, okta, POISON[0]);
+  await addFederatedClient(page, hand, okta, { label: POISON[1], subject: POISON[0] });
   const find = `/find?q=${encodeURIComponent(users[0].userName)}`;
   const { kinds, poisoned: count } = await crawl(page, watch, [`${server.address}/`, server.address + find, webhooks.failing]);
   console.log(`  ${kinds.length} kinds of pages: ${kinds.join(" ")}`);

@@ -6,6 +6,7 @@ import { kind } from "./address.mjs";
 import { LOOKS, crawl } from "./crawl.mjs";
 import { connect, firstRun } from "./flow.mjs";
 import { Mouse } from "./input_methods.mjs";
+import { addFederatedClient, addSecretClient } from "./oauth.mjs";
 import { start, stopAll } from "./program.mjs";
 import { singleSignOn } from "./sso.mjs";
 import { Watch } from "./watch.mjs";
@@ -86,6 +87,8 @@ if (forDocs) {
 } else {
   await shoot(page, "connections-none");
   const [live] = await connections(page, hand);
+  await addSecretClient(page, hand, live, "Okta");
+  await addFederatedClient(page, hand, live, { label: "Workload identity", subject: "5f0f7a9c-77d0-4c3b-9b1a-2b6f8f6f2f10" });
   const { failing } = await twoWebhooks(page, hand, server, { idp: live.idp, name: "Directory" });
   await crawl(page, watch, [`${server.address}/`, failing, `${server.address}/find?q=grace@example.com`], async () => shoot(page, file(page.url())));
   await page.goto(`${server.address}/connections/new`);

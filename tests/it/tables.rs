@@ -31,12 +31,13 @@ fn provider_row(provider: &IdentityProvider) -> String {
         _ => format!("{minutes} minutes"),
     };
     format!(
-        "| {} | `{}` | {} | `{}` | {interval} | {} | {} | {} |\n",
+        "| {} | `{}` | {} | `{}` | {interval} | {} | {} | {} | {} |\n",
         provider.name,
         provider.source,
         provider.provider.map_or_else(String::new, |value| format!("`{value}`")),
         provider.preset.as_str(),
         if provider.is_connection_test.is_some() { "yes" } else { "no" },
+        provider.list_methods()[0].method.label(),
         provider.steps_checked_on,
         provider.notes.join(" ").replace('|', "\\|"),
     )
@@ -45,8 +46,8 @@ fn provider_row(provider: &IdentityProvider) -> String {
 #[test]
 fn the_documented_providers_are_those_of_the_program() {
     let mut table = String::from(
-        "| name | source | provider | preset | calls at least every | test recognized | steps checked | notes |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+        "| name | source | provider | preset | calls at least every | test recognized | recommended credential | steps checked | notes |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     table.extend(PROVIDERS.iter().map(provider_row));
     assert_table("providers.md", "<!-- generated from src/providers -->", &table);

@@ -26,6 +26,8 @@ pub const SECRET_LIFETIME_DEFAULT: u32 = 365 * 86_400;
 pub const SECRET_LIFETIME_MIN: u32 = 86_400;
 /// Longest lifetime of a secret, in seconds: three years.
 pub const SECRET_LIFETIME_MAX: u32 = 3 * 365 * 86_400;
+/// Days before the end of the last secret of a client, at each of which the warning becomes more serious.
+pub const SECRET_WARNING_DAYS: [u32; 4] = [30, 14, 3, 1];
 /// Most access tokens that a client gets in a minute.
 pub const TOKENS_PER_MINUTE: u32 = 60;
 /// Most access tokens of a client that are valid at the same time.
@@ -70,6 +72,16 @@ named_enum! {
         /// It gets none, and those that it had are revoked.
         Disabled = "disabled",
     }
+}
+
+/// Returns the smallest number of [`SECRET_WARNING_DAYS`] within which a secret ends, 0 if it has ended, and `None` if it is
+/// too early for a warning.
+pub fn find_warning_days(expires_at: Millis, now: Millis) -> Option<u32> {
+    let left = expires_at - now;
+    if left <= 0 {
+        return Some(0);
+    }
+    SECRET_WARNING_DAYS.into_iter().rev().find(|days| left <= Millis::from(*days) * 86_400_000)
 }
 
 /// Where the keys are that verify the assertions of a client, and what the assertions must contain.
@@ -137,5 +149,28 @@ impl ClientSecret {
     /// Whether the secret is valid at this time.
     pub fn is_live(&self, now: Millis) -> bool {
         now < self.expires_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_begin_thirty_days_before_the_end() {
+        const DAY: Millis = 86_400_000;
+        for (left, days) in [
+            (30 * DAY + 1, None),
+            (30 * DAY, Some(30)),
+            (14 * DAY, Some(14)),
+            (4 * DAY, Some(14)),
+            (3 * DAY, Some(3)),
+            (DAY, Some(1)),
+            (1, Some(1)),
+            (0, Some(0)),
+            (-DAY, Some(0)),
+        ] {
+            assert_eq!(find_warning_days(left + 7, 7), days, "{left}");
+        }
     }
 }

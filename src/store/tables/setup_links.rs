@@ -33,6 +33,8 @@ pub struct SetupLink {
     pub ended_at: Option<Millis>,
     /// Latest expiry of a token that is created with the link: the expiry of the link's creator.
     pub tokens_end_at: Option<Millis>,
+    /// Public id of the OAuth client that was created last with it.
+    pub client_made: Option<String>,
 }
 
 impl SetupLink {
@@ -62,7 +64,7 @@ pub fn insert_link(tx: &Tx<'_>, digest: &TokenDigest, link: &SetupLink) -> Resul
 
 const SELECT_LINKS: &str =
     "SELECT digest, id, configuration, note, provider, created_at, expires_at, last_opened_at, opened,
-        ended_at, tokens_made, tokens_end_at
+        ended_at, tokens_made, tokens_end_at, client_made
      FROM setup_links";
 
 /// Returns at most `limit` links of a configuration, newest first. With `before`, only links with smaller ids.
@@ -97,6 +99,11 @@ pub fn record_link_opened(tx: &Tx<'_>, id: &str) -> Result<()> {
 /// Counts a token that was created with a link.
 pub fn count_token(tx: &Tx<'_>, id: &str) -> Result<()> {
     tx.run("UPDATE setup_links SET tokens_made = tokens_made + 1 WHERE id = ?1", [id])
+}
+
+/// Records the OAuth client that was created last with a link; `None` if it is deleted.
+pub fn set_link_client(tx: &Tx<'_>, id: &str, client_id: Option<&str>) -> Result<()> {
+    tx.run("UPDATE setup_links SET client_made = ?2 WHERE id = ?1", (id, client_id))
 }
 
 /// Records that a link was opened from an address on a day. Returns false if that is known already, or if the link was
@@ -152,7 +159,8 @@ fn read_link(row: &Row<'_>) -> rusqlite::Result<SetupLink> {
             opened,
             ended_at,
             tokens_made,
-            tokens_end_at
+            tokens_end_at,
+            client_made
         }
     )
 }

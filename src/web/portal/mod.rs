@@ -47,6 +47,7 @@ fn all_routes() -> Vec<PortalRoute> {
         sign_in_routes(),
         connection_routes(),
         credential_routes(),
+        oauth_client_routes(),
         resource_routes(),
         account_routes(),
         webhook_routes(),
@@ -224,7 +225,28 @@ fn credential_routes() -> Vec<PortalRoute> {
         route_at("/connections/{id}/links/{link}/revoke").post(connections::setup_links::revoke_link),
         route_at("/s/{secret}").get(setup::setup_page::show_setup_page),
         route_at("/s/{secret}/token").post(setup::setup_page::make_token),
+        route_at("/s/{secret}/client").post(setup::setup_page::make_client),
         route_at("/s/{secret}/done").post(setup::setup_page::finish_setup),
+    ]
+}
+
+/// OAuth clients of a connection.
+fn oauth_client_routes() -> Vec<PortalRoute> {
+    use connections::oauth_clients::{self as clients, create, secrets};
+    vec![
+        route_at("/connections/{id}/oauth-clients/new").get(create::show_new_client).post(create::create_client),
+        route_at("/connections/{id}/oauth-clients/{client}").get(clients::show_client),
+        route_at("/connections/{id}/oauth-clients/{client}/edit").get(clients::show_edit).post(clients::save_client),
+        route_at("/connections/{id}/oauth-clients/{client}/state").post(clients::set_client_state),
+        route_at("/connections/{id}/oauth-clients/{client}/delete")
+            .get(clients::show_delete)
+            .post(clients::delete_client),
+        route_at("/connections/{id}/oauth-clients/{client}/secrets/new")
+            .get(secrets::show_new_secret)
+            .post(secrets::add_secret),
+        route_at("/connections/{id}/oauth-clients/{client}/secrets/{secret}/delete")
+            .get(secrets::show_delete_secret)
+            .post(secrets::delete_secret),
     ]
 }
 

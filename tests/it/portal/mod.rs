@@ -4,6 +4,7 @@ pub(crate) mod browser;
 mod codes;
 mod connection_pages;
 mod not_found;
+mod oauth_clients;
 mod overview;
 mod owner_pages;
 mod pages;

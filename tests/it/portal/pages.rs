@@ -27,6 +27,14 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/connections/{connection}/tokens/{token}", [200, 200, 403, 404]),
     ("/connections/{connection}/tokens/{token}/revoke", [200, 200, 403, 404]),
     ("/connections/{connection}/tokens/unknown", [404, 404, 403, 404]),
+    ("/connections/{connection}/oauth-clients/new", [200, 200, 403, 404]),
+    ("/connections/{connection}/oauth-clients/{oauth_client}", [200, 200, 403, 404]),
+    ("/connections/{connection}/oauth-clients/unknown", [404, 404, 403, 404]),
+    ("/connections/{connection}/oauth-clients/{oauth_client}/edit", [200, 200, 403, 404]),
+    ("/connections/{connection}/oauth-clients/{oauth_client}/delete", [200, 200, 403, 404]),
+    ("/connections/{connection}/oauth-clients/{oauth_client}/secrets/new", [200, 200, 403, 404]),
+    ("/connections/{connection}/oauth-clients/{oauth_client}/secrets/{oauth_secret}/delete", [200, 200, 403, 404]),
+    ("/connections/{connection}/oauth-clients/{oauth_client}/secrets/unknown/delete", [404, 404, 403, 404]),
     ("/connections/{connection}/links", [200, 200, 403, 404]),
     ("/connections/{connection}/links/made", [200, 200, 403, 404]),
     ("/connections/{connection}/undeclared", [200, 200, 200, 404]),
@@ -102,6 +110,12 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/connections/{connection}/tokens/revoke-all", [403, 403, 404]),
     ("/connections/{connection}/tokens/{token}", [403, 403, 403]),
     ("/connections/{connection}/tokens/{token}/revoke", [403, 403, 403]),
+    ("/connections/{connection}/oauth-clients/new", [403, 403, 403]),
+    ("/connections/{connection}/oauth-clients/{oauth_client}/edit", [403, 403, 404]),
+    ("/connections/{connection}/oauth-clients/{oauth_client}/state", [403, 403, 403]),
+    ("/connections/{connection}/oauth-clients/{oauth_client}/delete", [403, 403, 403]),
+    ("/connections/{connection}/oauth-clients/{oauth_client}/secrets/new", [403, 403, 403]),
+    ("/connections/{connection}/oauth-clients/{oauth_client}/secrets/{oauth_secret}/delete", [403, 403, 403]),
     ("/connections/{connection}/links", [403, 403, 403]),
     ("/connections/{connection}/links/{link}/revoke", [403, 403, 403]),
     ("/accounts/new", [403, 403, 403]),
@@ -165,11 +179,13 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("GET", "/s/unknown", 404),
     ("POST", "/s/{secret}/token", 403),
     ("POST", "/s/unknown/token", 403),
+    ("POST", "/s/{secret}/client", 403),
+    ("POST", "/s/unknown/client", 403),
     ("POST", "/s/{secret}/done", 403),
 ];
 
 /// The placeholders of the tables above.
-const PARTS: [&str; 17] = [
+const PARTS: [&str; 19] = [
     "{connection}",
     "{deleted}",
     "{account}",
@@ -185,6 +201,8 @@ const PARTS: [&str; 17] = [
     "{webhook}",
     "{webhook_key}",
     "{attempt}",
+    "{oauth_client}",
+    "{oauth_secret}",
     "{secret}",
     "unknown",
 ];
@@ -216,6 +234,7 @@ impl PortalFixture {
         let link_id = links.between(&format!("action=\"{connection}/links/"), "/revoke").to_owned();
         let tokens = owner.get(&format!("{connection}/tokens"));
         let token = tokens.between(&format!("href=\"{connection}/tokens/01"), "\"").to_owned();
+        let (oauth_client, oauth_secret) = add_oauth_client(&mut owner, &connection);
         let log = wait_for_text(&mut owner, &format!("{connection}/requests"), "Added the group");
         let request = log.between(&format!("href=\"{connection}/requests/01"), "\"").to_owned();
         let history = owner.get(&format!("{connection}/users/{user}"));
@@ -236,6 +255,8 @@ impl PortalFixture {
             ("{user}", user),
             ("{group}", group),
             ("{secret}", secret),
+            ("{oauth_client}", oauth_client),
+            ("{oauth_secret}", oauth_secret),
             ("{link}", link_id),
             ("{token}", format!("01{token}")),
             ("{request}", format!("01{request}")),
@@ -255,6 +276,21 @@ impl PortalFixture {
     fn path(&self, template: &str) -> String {
         self.parts.iter().fold(template.to_owned(), |path, (part, value)| path.replace(part, value))
     }
+}
+
+/// Adds an OAuth client; returns its id and that of its secret.
+fn add_oauth_client(owner: &mut Browser, connection: &str) -> (String, String) {
+    let fields = [
+        ("method", "secret"),
+        ("label", "house"),
+        ("scope", "scim"),
+        ("accessTokenLifetime", "3600"),
+        ("secretExpiresIn", "31536000"),
+    ];
+    let page = owner.submit(&format!("{connection}/oauth-clients/new"), &fields).answered(200);
+    let client = page.between("/oauth-clients/", "/").to_owned();
+    let secret = page.between(&format!("/oauth-clients/{client}/secrets/"), "/delete").to_owned();
+    (client, secret)
 }
 
 /// Ids of a webhook with an earlier key and an attempt.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::app::{App, Client};
+use crate::app::{App, Client, Request};
 use crate::portal::browser::{Browser, Page, wait_for_text, with_fields};
 
 /// A connection of that account created in the portal, as its identity provider uses it.
@@ -120,6 +120,7 @@ fn a_set_up_link_is_sufficient_until_the_first_user_arrives() {
     assert_eq!((page.header("referrer-policy"), page.header("x-robots-tag")), (Some("strict-origin"), Some("noindex")));
     assert!(!page.contains("rct_"));
     assert!(visitor.get(&format!("{path}?provider=entra")).contains("Steps for Microsoft Entra ID"));
+    assert!(page.contains("OAuth client with a secret <span class=\"quiet\">(recommended)"), "{}", page.text);
     let page = submit_form(&mut visitor, &page, &format!("{path}/token")).answered(200);
     let client = Client { token: token_on(&page), ..first.clone() };
     assert!(visitor.get(&path).contains(&client.token), "a reload shows the token again");
@@ -153,6 +154,57 @@ fn a_set_up_link_is_sufficient_until_the_first_user_arrives() {
 const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 
 #[test]
+fn a_link_makes_an_oauth_client_and_the_next_credential_replaces_it() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let first = connection(app, &mut owner, "portal-link-oauth");
+    let path = link(&mut owner, &first.id, "entra");
+    let mut visitor = Browser::anonymous(app);
+    let page = visitor.get(&path).answered(200);
+    assert!(page.contains("Workload identity federation <span class=\"quiet\">(recommended)"), "{}", page.text);
+    for other in ["method=secret", "method=private_key_jwt", "method=token"] {
+        assert!(page.contains(other), "{other}: {}", page.text);
+    }
+    page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut visitor.form_token);
+    let make = format!("{path}/client");
+    let wrong = [("method", "federated"), ("issuer", "https://10.0.0.1"), ("subject", "s"), ("audience", "a")];
+    let page = visitor.submit_only(&make, &wrong).answered(422);
+    assert!(page.contains("id=\"issuer-problem\"") && page.contains("value=\"https://10.0.0.1\""), "{}", page.text);
+    assert_eq!(page.header("referrer-policy"), Some("strict-origin"));
+    let federated =
+        [("method", "federated"), ("issuer", "https://id.example.com"), ("subject", "s"), ("audience", "a")];
+    let page = visitor.submit(&make, &federated).answered(200);
+    let replaced = page.between("value=\"rcc_", "\"").to_owned();
+    assert!(page.contains("/oauth2/token\"") && !page.contains("rcs_"), "{}", page.text);
+    // Another browser with the link sees the client, which is not secret.
+    assert!(Browser::anonymous(app).get(&path).contains(&replaced));
+    // The scope and the name are not those of the holder.
+    let secret = [("method", "secret"), ("secretExpiresIn", "31536000"), ("label", "x"), ("scope", "openid")];
+    let page = visitor.submit(&make, &secret).answered(200);
+    let client_id = format!("rcc_{}", page.between("value=\"rcc_", "\""));
+    let text = format!("rcs_{}", page.between("value=\"rcs_", "\""));
+    assert!(!page.contains(&replaced) && page.contains(">Client Identifier</label>"), "{}", page.text);
+    assert!(visitor.get(&path).contains(&text), "a reload loses the secret");
+    assert!(!Browser::anonymous(app).get(&path).contains(&text), "only in the browser that made it");
+    let credentials = owner.get(&format!("/connections/{}/tokens", first.id)).answered(200);
+    assert!(credentials.contains(&client_id) && !credentials.contains(&replaced), "{}", credentials.text);
+    let body = format!("grant_type=client_credentials&client_id={client_id}&client_secret={text}");
+    let request = Request::new(app.address, "POST", &format!("{}/oauth2/token", first.base))
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .body(body.as_bytes());
+    assert_eq!(request.attempt().unwrap().status, 200);
+    let page = wait_for_text(&mut visitor, &path, "The OAuth client is in use already");
+    assert!(page.contains("Fetched an access token</strong> <span class=\"quiet\">(done)"), "{}", page.text);
+    visitor.submit(&make, &secret).answered(409);
+    visitor.submit(&format!("{path}/token"), &[]).answered(409);
+    let audit = app.operator().get("/directory/resources/v1/audit?account=portal-link-oauth").answered(200);
+    let items = audit.json["items"].as_array().unwrap();
+    let of_clients = items.iter().filter(|item| item["actor"]["kind"] == "setup_link");
+    let actions: Vec<&str> = of_clients.map(|item| item["action"].as_str().unwrap()).collect();
+    assert_eq!(actions[..3], ["oauth_client.created", "oauth_client.deleted", "oauth_client.created"], "{actions:?}");
+}
+
+#[test]
 fn a_link_grants_nothing_else_and_rejects_forms_of_other_sites() {
     let app = App::shared();
     let mut owner = Browser::owner(app);
@@ -174,7 +226,7 @@ fn a_link_grants_nothing_else_and_rejects_forms_of_other_sites() {
         (&path, token.as_str(), ("Origin", "https://evil.example")),
         (&path, token.as_str(), ("Sec-Fetch-Site", "cross-site")),
     ] {
-        for what in ["token", "done"] {
+        for what in ["token", "client", "done"] {
             let address = format!("{to}/{what}");
             let request = visitor.request("POST", &address).header(header.0, header.1);
             let page = visitor.send(&with_fields(request, &[("form_token", token)]), &address);
@@ -253,4 +305,36 @@ fn the_live_test_explains_failed_attempts_and_the_fix() {
     client.post("/Users", &json!({"schemas": [USER], "userName": "a@example.com"})).answered(201);
     wait_for_text(&mut owner, &overview, "<dt>Users</dt><dd>1</dd>");
     assert!(!owner.get(&overview).contains("Live test"));
+}
+
+#[test]
+fn the_live_test_has_a_step_for_access_tokens() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let client = connection(app, &mut owner, "portal-live-oauth");
+    let overview = format!("/connections/{}", client.id);
+    assert!(!owner.get(&overview).contains("Fetched an access token"));
+    let fields = [
+        ("method", "secret"),
+        ("label", "Okta"),
+        ("scope", "scim"),
+        ("accessTokenLifetime", "3600"),
+        ("secretExpiresIn", "31536000"),
+    ];
+    let page = owner.submit(&format!("{overview}/oauth-clients/new"), &fields).answered(200);
+    let id = format!("rcc_{}", page.between("value=\"rcc_", "\""));
+    let secret = format!("rcs_{}", page.between("value=\"rcs_", "\""));
+    assert!(owner.get(&overview).contains("Nothing has asked for an access token yet."));
+    let fetch = |secret: &str| {
+        let body = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+        let request = Request::new(app.address, "POST", &format!("{}/oauth2/token", client.base))
+            .header("Content-Type", "application/x-www-form-urlencoded")
+            .body(body.as_bytes());
+        request.attempt().unwrap().status
+    };
+    assert_eq!(fetch("rcs_wrong"), 401);
+    let page = wait_for_text(&mut owner, &overview, "The last request failed: the client secret is wrong");
+    assert!(page.contains("Fetched an access token</strong> <span class=\"quiet\">(waiting)"), "{}", page.text);
+    assert_eq!(fetch(&secret), 200);
+    wait_for_text(&mut owner, &overview, "Fetched an access token</strong> <span class=\"quiet\">(done)");
 }

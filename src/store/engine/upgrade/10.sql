@@ -50,3 +50,6 @@ DROP INDEX tokens_by_configuration;
 CREATE INDEX tokens_by_configuration ON tokens (configuration, client);
 CREATE INDEX tokens_by_client ON tokens (client, created_at) WHERE client IS NOT NULL;
 CREATE INDEX tokens_by_end ON tokens (expires_at) WHERE client IS NOT NULL;
+
+-- Public id of the OAuth client that was created last with the link.
+ALTER TABLE setup_links ADD COLUMN client_made TEXT;

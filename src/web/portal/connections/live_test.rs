@@ -4,6 +4,7 @@
 use crate::clock::Millis;
 use crate::diagnosis::connection_status::format_ago;
 use crate::diagnosis::{self, CallContext, ExplanationRule};
+use crate::management::oauth;
 use crate::management::overview::ConfigurationOverview;
 use crate::management::request_log::{self, RequestLogQuery};
 use crate::management::webhooks::deliveries::{DeliveredEvent, find_first_delivery};
@@ -12,6 +13,7 @@ use crate::model::audit_context::AccountScope;
 use crate::model::request::LoggedCall;
 use crate::providers::{self, IdentityProvider, SettingLocation};
 use crate::provisioning::delivery::{self, DeliveryState};
+use crate::web::oauth::TOKEN_PATH;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::layout::PageError;
 use crate::web::public_url::is_https;
@@ -79,17 +81,22 @@ impl LiveTest {
                 feed: delivery::find_delivery(at, &configuration)?,
                 first_delivery: find_first_delivery(at, configuration.key)?,
             };
-            Ok((page, progress))
+            let clients = oauth::list_clients(at, &scope, &configuration.id)?;
+            let oauth = OauthUse {
+                has_client: !clients.is_empty(),
+                last_used: clients.iter().filter_map(|found| found.client.last_used_at).max(),
+            };
+            Ok((page, progress, oauth))
         });
-        let (page, progress) = found.await?;
+        let (page, progress, oauth) = found.await?;
         let examined =
             ExaminedCalls { calls: &page.calls, configuration_id: &one.configuration.id, is_secure: is_https(url) };
-        Ok(Self::from_calls(&examined, progress, one, now))
+        Ok(Self::from_calls(&examined, (progress, oauth), one, now))
     }
 
     fn from_calls(
         examined: &ExaminedCalls<'_>,
-        progress: ApplicationProgress,
+        (progress, oauth): (ApplicationProgress, OauthUse),
         one: &ConfigurationOverview,
         now: Millis,
     ) -> Self {
@@ -101,6 +108,13 @@ impl LiveTest {
             groups: one.groups,
         };
         let mut steps = build_checklist(&seen, calls, one.provider, now);
+        if oauth.has_client {
+            steps.insert(1, examined.check_token_requests(oauth, one.provider, now));
+            if let Some(step) = steps.iter_mut().find(|step| step.title == RIGHT_TOKEN && !step.is_done) {
+                step.sentence =
+                    format!("No call has come with a valid token yet. Press the test button at {}.", one.provider.name);
+            }
+        }
         let has_read = matches!(progress.feed, DeliveryState::Read { has_begun: true, .. });
         let is_done = has_read || progress.first_delivery.is_some();
         let application = progress.describe(one.configuration.sync, now);
@@ -117,6 +131,8 @@ impl LiveTest {
     }
 }
 
+const FETCHED: &str = "Fetched an access token";
+const RIGHT_TOKEN: &str = "The token is right";
 const FIRST_GROUP: &str = "The first group";
 const DELIVERY: &str = "The application has read it";
 
@@ -169,6 +185,14 @@ fn describe_delivery(delivery: DeliveryState, sync: bool, now: Millis) -> String
     }
 }
 
+/// What OAuth clients have done.
+#[derive(Debug, Clone, Copy)]
+struct OauthUse {
+    has_client: bool,
+    /// When one of them got an access token.
+    last_used: Option<Millis>,
+}
+
 /// Facts that do not come from the log.
 struct ConnectionFacts {
     reached: Option<Millis>,
@@ -206,7 +230,7 @@ fn build_checklist(
         ),
         step(
             seen.token.is_some(),
-            "The token is right",
+            RIGHT_TOKEN,
             "A call came with a token of this connection.".to_owned(),
             format!("Put the token in at {name}, without the word “Bearer” unless its help asks for it."),
         ),
@@ -235,7 +259,38 @@ fn is_answered_look_up(call: &LoggedCall) -> bool {
     call.method == "GET" && call.refusal.is_none() && call.token_id.is_some() && call.status < 400
 }
 
+/// Whether the call is a request for an access token.
+fn is_token_request(call: &LoggedCall) -> bool {
+    let path = call.path.split('?').next().unwrap_or_default();
+    call.method == "POST" && path.trim_end_matches('/').ends_with(TOKEN_PATH)
+}
+
 impl ExaminedCalls<'_> {
+    /// The step of the access token. If the newest request for one failed, it says why.
+    fn check_token_requests(&self, oauth: OauthUse, provider: &IdentityProvider, now: Millis) -> LiveTestStep {
+        let newest = self.calls.iter().find(|call| is_token_request(call));
+        let granted = self.calls.iter().find(|call| is_token_request(call) && call.status < 300);
+        let last = oauth.last_used.max(granted.map(|call| call.at));
+        let sentence = match (last, newest.filter(|call| call.status >= 300)) {
+            (Some(at), None) => format!("The last one {}.", format_ago(now - at)),
+            (_, Some(call)) => self.describe_refused_request(call),
+            (None, None) => {
+                let name = provider.name;
+                format!("Put token URL and client id in at {name}. Nothing has asked for an access token yet.")
+            }
+        };
+        LiveTestStep { is_done: last.is_some(), title: FETCHED, sentence }
+    }
+
+    /// Why a request for an access token was refused, and the fix.
+    fn describe_refused_request(&self, call: &LoggedCall) -> String {
+        match (self.find_mistake(call), &call.detail) {
+            (Some(rule), _) => format!("The last request failed: {}. {}", rule.refusal_reason, rule.advice),
+            (None, Some(detail)) => format!("The last request failed: {}.", detail.trim_end_matches('.')),
+            (None, None) => format!("The last request failed with the status {}.", call.status),
+        }
+    }
+
     /// Recent failures of the set-up, grouped by explanation, newest first.
     fn group_failures(&self, now: Millis) -> Vec<CallFailureGroup> {
         let worked =
@@ -270,8 +325,10 @@ impl ExaminedCalls<'_> {
             name: None,
             is_secure: self.is_secure,
         };
-        diagnosis::find_rule(&facts)
-            .filter(|rule| call.status >= 400 && matches!(rule.location, SettingLocation::Token | SettingLocation::Url))
+        let is_about_setup = |rule: &&ExplanationRule| {
+            is_token_request(call) || matches!(rule.location, SettingLocation::Token | SettingLocation::Url)
+        };
+        diagnosis::find_rule(&facts).filter(|rule| call.status >= 400 && is_about_setup(rule))
     }
 }
 
@@ -378,6 +435,32 @@ mod tests {
         let found = examine(&calls).group_failures(now);
         let listed: Vec<_> = found.iter().map(|group| (group.rule.id, group.count, group.is_resolved)).collect();
         assert_eq!(listed, [("revoked-token", 1, false), ("double-bearer", 2, true)]);
+    }
+
+    #[test]
+    fn the_step_of_the_access_token_explains_the_newest_request() {
+        let okta = find_provider("okta").unwrap();
+        let request = |status, at| LoggedCall {
+            at,
+            method: "POST".to_owned(),
+            path: "/oauth2/token".to_owned(),
+            status,
+            failed: status >= 400,
+            detail: (status >= 400).then(|| "the scope is not known".to_owned()),
+            ..LoggedCall::default()
+        };
+        let check = |last_used, calls: &[LoggedCall]| {
+            let step = examine(calls).check_token_requests(OauthUse { has_client: true, last_used }, okta, 120_000);
+            (step.is_done, step.sentence)
+        };
+        let (is_done, sentence) = check(None, &[]);
+        assert!(!is_done && sentence.contains("Nothing has asked"), "{sentence}");
+        let (is_done, sentence) = check(None, &[request(400, 5)]);
+        assert!(!is_done && sentence.contains("the scope is not known."), "{sentence}");
+        let (is_done, sentence) = check(Some(0), &[request(400, 5)]);
+        assert!(is_done && sentence.contains("failed"), "{sentence}");
+        assert_eq!(check(None, &[request(200, 0), request(401, 0)]), (true, "The last one 2 minutes ago.".to_owned()));
+        assert!(check(Some(60_000), &[]).1.contains("1 minute ago"));
     }
 
     #[test]

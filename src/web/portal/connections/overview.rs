@@ -12,8 +12,10 @@ use crate::management::{configuration_lifecycle, configurations, quotas};
 use crate::model::audit_context::AccountScope;
 use crate::model::configuration::provisioning_url;
 use crate::model::quota::QuotaStatus;
+use crate::providers::credentials::{CredentialAdvice, CredentialMethod};
 use crate::web::portal::connections::deleted;
 use crate::web::portal::connections::live_test::LiveTest;
+use crate::web::portal::connections::secret_alerts::SecretAlerts;
 use crate::web::portal::connections::traffic_chart::TrafficChart;
 use crate::web::portal::connections::undeclared_rows::UndeclaredSummary;
 use crate::web::portal::forms::PageRequest;
@@ -100,6 +102,11 @@ impl ConnectionView {
         self.overview.provider.steps.trim_end().split("{{url}}")
     }
 
+    /// The recommended method, if it is an OAuth client.
+    pub(crate) fn advised_client(&self) -> Option<&'static CredentialAdvice> {
+        self.overview.provider.credentials.first().filter(|advice| advice.method != CredentialMethod::Token)
+    }
+
     pub(crate) fn is_paused(&self) -> bool {
         self.overview.status == ConnectionStatus::Paused
     }
@@ -121,6 +128,7 @@ struct ConnectionOverviewPage {
     usage: UsageSection,
     undeclared: UndeclaredSummary,
     alerts: WebhookAlerts,
+    secret_alerts: SecretAlerts,
 }
 
 /// `GET /connections/{id}`
@@ -146,7 +154,20 @@ async fn build_overview<N>(
     let (signed, scope, now) = (&admin.signed, &admin.context.scope, connection.now);
     let alerts = page_request.read_inline(|at| WebhookAlerts::read(at, signed, scope, now))?;
     let alerts = alerts.of_configuration(connection.id());
-    Ok(ConnectionOverviewPage { layout, connection, created_at, live, traffic, usage, undeclared, alerts })
+    let secret_alerts =
+        page_request.read_inline(|at| SecretAlerts::of_configuration(at, connection.id(), scope, now))?;
+    let page = ConnectionOverviewPage {
+        layout,
+        connection,
+        created_at,
+        live,
+        traffic,
+        usage,
+        undeclared,
+        alerts,
+        secret_alerts,
+    };
+    Ok(page)
 }
 
 fn list_quotas(page_request: &PageRequest, scope: &AccountScope, id: &str) -> Result<Vec<QuotaStatus>, PageError> {

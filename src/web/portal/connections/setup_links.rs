@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use crate::auth::secret::BearerToken;
 use crate::clock;
-use crate::diagnosis::connection_status::format_ago;
+use crate::diagnosis::connection_status::{format_ago, format_until};
 use crate::error::{Error, Reason};
 use crate::management::sessions;
 use crate::management::setup_links::{self, NOTE_MAX_CHARS, NewSetupLink, SetupLink};
@@ -13,7 +13,6 @@ use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::store::WorkOwner;
 use crate::web::blocking::read_blocking;
 use crate::web::portal::connections::overview::ConnectionView;
-use crate::web::portal::connections::tokens;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
@@ -69,7 +68,7 @@ impl SetupLinksPage {
     }
 
     fn end(&self, link: &SetupLink) -> String {
-        tokens::format_until(link.ended_at.unwrap_or(link.expires_at), self.connection.now)
+        format_until(link.ended_at.unwrap_or(link.expires_at), self.connection.now)
     }
 
     /// Name of the provider that a link is limited to, or `any`.

@@ -1,4 +1,4 @@
-//! Tokens of one connection: list, rotation, change and revocation.
+//! Credentials of one connection: its OAuth clients and tokens, and list, rotation, change and revocation of tokens.
 
 use std::borrow::Cow;
 
@@ -7,18 +7,21 @@ use serde::Deserialize;
 
 use crate::auth::secret::BearerToken;
 use crate::clock::{self, Millis};
-use crate::diagnosis::connection_status::format_ago;
+use crate::diagnosis::connection_status::{format_ago, format_until};
 use crate::error::{Error, Reason};
-use crate::management::sessions;
 use crate::management::tokens::{self, StoredToken, TokenChange, TokenDraft};
+use crate::management::{oauth, sessions};
 use crate::messages::render_message;
 use crate::model::audit_context::AccountScope;
 use crate::model::field_change::FieldChange;
 use crate::model::names;
 use crate::model::rights::{TokenRights, TokenState};
+use crate::providers::credentials::{CredentialAdvice, CredentialMethod};
 use crate::store::WorkOwner;
 use crate::web::blocking::read_blocking;
+use crate::web::portal::connections::oauth_clients::OauthClientView;
 use crate::web::portal::connections::overview::ConnectionView;
+use crate::web::portal::connections::secret_alerts::SecretAlerts;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -51,6 +54,8 @@ struct TokensPage {
     layout: PageLayout,
     connection: ConnectionView,
     tokens: Vec<StoredToken>,
+    clients: Vec<OauthClientView>,
+    secret_alerts: SecretAlerts,
     problems: Vec<FormError>,
 }
 
@@ -91,6 +96,41 @@ impl TokensPage {
         self.tokens.iter().any(|token| self.is_live(token))
     }
 
+    /// Whether an OAuth client can get access tokens.
+    fn has_active_client(&self) -> bool {
+        self.clients.iter().any(OauthClientView::works)
+    }
+
+    /// All methods, the recommended one first.
+    fn methods(&self) -> Vec<CredentialAdvice> {
+        self.connection.overview.provider.list_methods()
+    }
+
+    /// Number of methods that are advised for the provider.
+    fn advised(&self) -> usize {
+        self.connection.overview.provider.credentials.len()
+    }
+
+    /// Whether the recommended method is the next step: there is no such credential yet.
+    fn is_next(&self, advice: &CredentialAdvice) -> bool {
+        if Self::is_token(advice) { !self.has_live() } else { !self.has_active_client() }
+    }
+
+    fn is_token(advice: &CredentialAdvice) -> bool {
+        advice.method == CredentialMethod::Token
+    }
+
+    /// Path of the form for a method.
+    fn method_path(&self, advice: &CredentialAdvice) -> String {
+        let id = self.connection.id();
+        match advice.method {
+            CredentialMethod::Token => format!("/connections/{id}/tokens/new"),
+            method @ CredentialMethod::Client(_) => {
+                format!("/connections/{id}/oauth-clients/new?method={}", method.key())
+            }
+        }
+    }
+
     /// The newest valid token, if it expires soon.
     fn ending(&self) -> Option<&StoredToken> {
         let newest = self.tokens.iter().find(|token| self.is_live(token))?;
@@ -105,17 +145,6 @@ impl TokensPage {
 /// When a token expires, in words.
 fn token_end(token: &StoredToken, now: Millis) -> Cow<'static, str> {
     token.expires_at.map_or(Cow::Borrowed("never"), |at| Cow::Owned(format_until(at, now)))
-}
-
-/// Formats the end of something relative to `now`, such as `in 12 days`.
-pub(crate) fn format_until(at: Millis, now: Millis) -> String {
-    let left = at - now;
-    if left <= 0 {
-        return format_ago(-left);
-    }
-    // Rounded, so that a lifetime of seven days starts as seven days, not as six.
-    let unit = [DAY, 60 * 60 * 1000, 60 * 1000].into_iter().find(|unit| left >= *unit).unwrap_or(0);
-    format_ago(left + unit / 2).strip_suffix(" ago").map_or_else(|| "at once".to_owned(), |span| format!("in {span}"))
 }
 
 /// `GET /connections/{id}/tokens`
@@ -133,12 +162,18 @@ async fn list_page(
 ) -> PageResult {
     let connection = ConnectionView::find(state, scope, id, "tokens")?;
     let owner = WorkOwner::from_scope(scope);
+    let (clients, secret_alerts) = state.store.read_inline(|at| {
+        let alerts = SecretAlerts::of_configuration(at, connection.id(), scope, connection.now)?;
+        Ok((oauth::list_clients(at, scope, connection.id())?, alerts))
+    })?;
+    let provider = connection.overview.provider;
+    let clients = clients.into_iter().map(|one| OauthClientView::new(one, provider, connection.now)).collect();
     let (scope, id) = (scope.clone(), connection.id().to_owned());
     let tokens =
         read_blocking(&state.store, owner, move |at| tokens::list_tokens(at, &scope, &id, None, TOKENS_MAX)).await?;
-    let layout = connection.layout(signed, "Tokens");
+    let layout = connection.layout(signed, "Credentials");
     let status = if problems.is_empty() { 200 } else { 422 };
-    let mut tokens_page = TokensPage { layout, connection, tokens, problems };
+    let mut tokens_page = TokensPage { layout, connection, tokens, clients, secret_alerts, problems };
     let is_watched = tokens_page.rotation().is_some() && status == 200;
     tokens_page.layout.refresh = is_watched.then_some(10);
     Ok(render_page(status, &tokens_page))
@@ -420,13 +455,5 @@ mod tests {
         for other in ["keep", "-1", "31", "1e9", "90 "] {
             assert!(parse_life(other, 7).is_none(), "{other}");
         }
-    }
-
-    #[test]
-    fn the_end_of_a_token_is_relative_to_now() {
-        assert_eq!(format_until(12 * DAY, 0), "in 12 days");
-        assert_eq!(format_until(7 * DAY - 1, 0), "in 7 days");
-        assert_eq!(format_until(500, 0), "at once");
-        assert_eq!(format_until(0, 2 * DAY), "2 days ago");
     }
 }

@@ -9,14 +9,19 @@ use serde::Deserialize;
 use crate::auth::secret::sealed::Sealer;
 use crate::auth::secret::{self, BearerToken, TokenDigest};
 use crate::clock;
-use crate::error::{Error, Reason};
+use crate::error::{Error, ErrorKind, Reason};
 use crate::management::setup_link_holder::{self, LinkHolder, OpenLink};
+use crate::management::setup_links::SetupLink;
 use crate::management::tokens::TokenDraft;
 use crate::model::audit_context::AccountScope;
+use crate::model::oauth::ClientAuthentication;
+use crate::providers::credentials::{CredentialAdvice, CredentialMethod};
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::scim::cursor::CursorSecret;
 use crate::store::WorkOwner;
 use crate::web::portal::connections::live_test::LiveTest;
+use crate::web::portal::connections::oauth_clients::form::{OauthClientFields, OauthClientForm};
+use crate::web::portal::connections::oauth_clients::{OauthClientView, create, token_url};
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::cookies;
 use crate::web::portal::forms;
@@ -48,13 +53,50 @@ struct SetupPage {
     /// Whether the link is limited to one provider.
     is_locked: bool,
     may_make_token: bool,
-    /// The token, while it can be shown.
+    /// Whether the methods are offered.
+    offers_methods: bool,
+    /// The method whose form the page has.
+    advice: CredentialAdvice,
+    /// The other methods.
+    other_methods: Vec<CredentialAdvice>,
+    form: OauthClientForm,
+    /// The OAuth client that the link has created.
+    view: Option<OauthClientView>,
+    token_url: String,
+    /// The token or the client secret, while it can be shown.
     token: Option<String>,
 }
 
 impl SetupPage {
     fn providers() -> &'static [IdentityProvider] {
         PROVIDERS
+    }
+
+    fn is_token_method(&self) -> bool {
+        self.advice.method == CredentialMethod::Token
+    }
+
+    fn is_recommended(&self) -> bool {
+        let advised = self.connection.overview.provider.credentials.first();
+        advised.is_some_and(|advised| advised.method == self.advice.method)
+    }
+
+    /// Path of the page with the form of another method.
+    fn method_path(&self, advice: &CredentialAdvice) -> String {
+        let (provider, method) = (self.connection.overview.provider.key, advice.method.key());
+        format!("/s/{}?provider={provider}&method={method}", forms::encode_query(&self.secret))
+    }
+
+    /// The token, while it can be shown.
+    fn bearer_token(&self) -> Option<&str> {
+        self.token.as_deref().filter(|text| text.starts_with(secret::PREFIX))
+    }
+
+    /// The secret of the client of the link, while it can be shown.
+    fn client_secret(&self) -> Option<&str> {
+        let view = self.view.as_ref()?;
+        let is_own = |text: &&str| view.secrets.iter().any(|one| text.ends_with(&one.hint));
+        self.token.as_deref().filter(|text| text.starts_with(secret::CLIENT_SECRET_PREFIX)).filter(is_own)
     }
 }
 
@@ -69,6 +111,8 @@ struct SetupDonePage {
 #[serde(default)]
 struct SetupQuery {
     provider: String,
+    /// Key of the chosen method; the recommended one if there is none.
+    method: String,
 }
 
 /// `GET /s/{secret}`
@@ -87,34 +131,70 @@ pub(crate) async fn show_setup_page(page_request: PageRequest) -> PageResult {
     if found.is_done {
         return Ok(done_page(true));
     }
-    let mut response = link_page(&page_request, secret, &found).await?;
+    let query = page_request.query().unwrap_or_default();
+    let mut response = link_page(&page_request, &secret, &found, (query, None)).await?;
     let cookie = cookies::new_cookie(&page_request.state.server, OPENED_COOKIE, mark, OPEN_SECONDS);
     response.add_cookie(&cookie).map_err(|_| Error::new(Reason::ServerBusy))?;
     Ok(hide_url(response))
 }
 
-async fn link_page(page_request: &PageRequest, secret: String, found: &OpenLink) -> PageResult {
+/// The page of an open link. `form` is a form that was sent and has errors.
+async fn link_page(
+    page_request: &PageRequest,
+    secret: &str,
+    found: &OpenLink,
+    (query, form): (SetupQuery, Option<OauthClientForm>),
+) -> PageResult {
     let scope = AccountScope::Account(found.configuration.account.clone());
     let mut connection = ConnectionView::find(&page_request.state, &scope, &found.configuration.id, "")?;
     let locked = found.link.provider.as_deref().and_then(providers::find_provider);
-    let query: SetupQuery = page_request.query().unwrap_or_default();
     if let Some(provider) = locked.or_else(|| providers::find_provider(&query.provider)) {
         connection.overview.provider = provider;
     }
     let live = LiveTest::read(page_request, &connection.overview, &connection.url, connection.now).await?;
+    let provider = connection.overview.provider;
+    let methods = list_methods(&found.link, provider);
+    let token = read_created_token(page_request, secret);
+    let chosen = methods.iter().find(|advice| advice.method.key() == query.method).copied();
+    let is_unchosen = chosen.is_none() && (found.client.is_some() || token.is_some());
+    let advice =
+        chosen.or_else(|| methods.first().copied()).unwrap_or_else(|| provider.advise_method(CredentialMethod::Token));
+    let is_sent = form.is_some();
+    let form = form.unwrap_or_else(|| {
+        let authentication = create::choose_authentication(advice.method.key(), provider);
+        OauthClientForm::with_defaults(authentication, provider.name)
+    });
     let mut layout = PageLayout::new("Set up user provisioning", None, NavigationEntry::NoSection);
-    layout.refresh = Some(10);
+    let offers_methods = found.may_make_token && !is_unchosen;
+    // A reload would empty the form.
+    let has_form = offers_methods && advice.method != CredentialMethod::Token;
+    layout.refresh = (!has_form).then_some(10);
     let page = SetupPage {
         layout,
-        form_token: form_token(&secret),
-        token: read_created_token(page_request, &secret),
-        secret,
+        form_token: form_token(secret),
+        token,
+        secret: secret.to_owned(),
         live,
         is_locked: locked.is_some(),
         may_make_token: found.may_make_token,
+        offers_methods,
+        other_methods: methods.into_iter().filter(|other| other.method != advice.method).collect(),
+        advice,
+        form,
+        view: found.client.clone().map(|client| OauthClientView::new(client, provider, connection.now)),
+        token_url: token_url(&page_request.state.server.public_url()),
         connection,
     };
-    Ok(render_page(200, &page))
+    Ok(render_page(if is_sent { 422 } else { 200 }, &page))
+}
+
+/// The methods that the link offers, the recommended one first. Credentials without an end cannot be created with a link whose
+/// creator has one.
+fn list_methods(link: &SetupLink, provider: &IdentityProvider) -> Vec<CredentialAdvice> {
+    let ends =
+        |method| matches!(method, CredentialMethod::Token | CredentialMethod::Client(ClientAuthentication::Secret));
+    let all = provider.list_methods().into_iter();
+    all.filter(|advice| link.tokens_end_at.is_none() || ends(advice.method)).collect()
 }
 
 #[derive(Default, Deserialize)]
@@ -133,9 +213,57 @@ pub(crate) async fn make_token(page_request: PageRequest) -> PageResult {
     let draft = TokenDraft::new(clock::new_id(), &token, "from a set-up link");
     let holder = link_holder(&page_request.request);
     page_request.write(move |tx| setup_link_holder::create_token(tx, &holder, &digest, &draft)).await?;
-    let provider =
-        providers::find_provider(&form.provider).map_or(String::new(), |one| format!("?provider={}", one.key));
-    Ok(hide_url(redirect_to(&format!("/s/{}{provider}", forms::encode_query(&secret))).cookie(cookie).finish()))
+    Ok(hide_url(redirect_to(&page_path(&secret, &form.provider)).cookie(cookie).finish()))
+}
+
+/// Path of the page of a link, for the provider with this key.
+fn page_path(secret: &str, provider: &str) -> String {
+    let provider = providers::find_provider(provider).map_or(String::new(), |one| format!("?provider={}", one.key));
+    format!("/s/{}{provider}", forms::encode_query(secret))
+}
+
+/// `POST /s/{secret}/client`: creates an OAuth client; its secret is shown in this browser for a few minutes.
+pub(crate) async fn make_client(page_request: PageRequest) -> PageResult {
+    let (secret, digest) = link_secret_in_path(&page_request);
+    let mut fields = page_request.form_with_token::<OauthClientFields>(&form_token(&secret)).await?;
+    let found =
+        page_request.read_inline(|at| setup_link_holder::find_open_link(at, &digest, clock::current_millis()))?;
+    record_link_owner(&page_request, &found);
+    let query = SetupQuery {
+        provider: fields.remove("provider").unwrap_or_default(),
+        method: fields.remove("method").unwrap_or_default(),
+    };
+    let locked = found.link.provider.as_deref().and_then(providers::find_provider);
+    let own = providers::provider_of_configuration(&found.configuration);
+    let provider = locked.or_else(|| providers::find_provider(&query.provider)).unwrap_or(own);
+    let authentication = create::choose_authentication(&query.method, provider);
+    // The holder of a link does not choose these.
+    let defaults = OauthClientForm::with_defaults(authentication, provider.name);
+    for field in ["label", "scope", "accessTokenLifetime"] {
+        fields.insert(field.to_owned(), defaults.value(field).to_owned());
+    }
+    let mut form = OauthClientForm::new(authentication, fields);
+    let Some(draft) = form.read_draft(&page_request.state.server.outgoing)? else {
+        return Ok(hide_url(link_page(&page_request, &secret, &found, (query, Some(form))).await?));
+    };
+    let cookie = draft.secret.map(|text| token_cookie(&page_request.state.server, &secret, &text)).transpose()?;
+    let holder = link_holder(&page_request.request);
+    let written =
+        page_request.write(move |tx| setup_link_holder::create_client(tx, &holder, &digest, &draft.client)).await;
+    match written {
+        Ok(()) => {
+            let mut response = redirect_to(&page_path(&secret, &query.provider));
+            if let Some(cookie) = cookie {
+                response.cookie(cookie);
+            }
+            Ok(hide_url(response.finish()))
+        }
+        Err(error) if error.kind() == ErrorKind::Invalid => {
+            form.add_error(error)?;
+            Ok(hide_url(link_page(&page_request, &secret, &found, (query, Some(form))).await?))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -237,6 +365,28 @@ mod tests {
         assert_eq!(decode_hex(&encode_hex(&[0, 7, 255])), Some(vec![0, 7, 255]));
         assert_eq!(decode_hex("0g"), None);
         assert_eq!(decode_hex("é0"), None);
+    }
+
+    #[test]
+    fn a_link_whose_creator_has_an_end_offers_only_credentials_with_an_end() {
+        let link = SetupLink {
+            id: "l".to_owned(),
+            configuration: 1,
+            note: String::new(),
+            provider: None,
+            created_at: 0,
+            expires_at: 1,
+            last_opened_at: None,
+            opened: 0,
+            tokens_made: 0,
+            ended_at: None,
+            tokens_end_at: None,
+            client_made: None,
+        };
+        let entra = providers::find_provider("entra").unwrap();
+        let list = |link: &SetupLink| list_methods(link, entra).iter().map(|one| one.method.key()).collect::<Vec<_>>();
+        assert_eq!(list(&link), ["federated", "secret", "private_key_jwt", "token"]);
+        assert_eq!(list(&SetupLink { tokens_end_at: Some(1), ..link }), ["secret", "token"]);
     }
 
     #[test]
