@@ -548,6 +548,7 @@ CREATE TABLE undeclared_attributes (
 
 -- Webhooks: endpoints to which events are sent. `headers` is a JSON object of names and values, which are encrypted. Lanes
 -- without a row begin after `start_seq`, and those of configurations up to `backfill_until` with the current resources.
+-- `kinds_since` is a JSON object of the kinds that were added later and the numbers after which their events are sent.
 CREATE TABLE webhooks (
     webhook          INTEGER PRIMARY KEY AUTOINCREMENT,
     id               TEXT NOT NULL UNIQUE,
@@ -567,7 +568,10 @@ CREATE TABLE webhooks (
     backfill_until   INTEGER,
     content_revision INTEGER NOT NULL DEFAULT 1,
     created_at       INTEGER NOT NULL,
-    updated_at       INTEGER NOT NULL
+    updated_at       INTEGER NOT NULL,
+    kinds_since      TEXT NOT NULL DEFAULT '{}',
+    -- Whether a caller of an account created it. Such a webhook is paused while the operator does not allow webhooks of accounts.
+    by_account       INTEGER NOT NULL DEFAULT 0 CHECK (by_account IN (0, 1))
 ) STRICT;
 
 -- Keys that sign the requests of a webhook, encrypted with a key stored outside the database. An earlier one has an end.

@@ -120,6 +120,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::BodyCompressed => "compressed bodies are not accepted: leave out Content-Encoding",
         Reason::BodyNotObject => "the body must be a JSON object",
         Reason::BodyMissing => "the request needs a JSON body",
+        Reason::BodyFieldFixed => "{name} cannot be changed: {fix}",
         Reason::BodyFieldInvalid | Reason::SsoProviderUnusable | Reason::TokenRequestInvalid => "{problem}",
         Reason::ContentLengthInvalid => "Content-Length is not a number",
         Reason::ContentTypeUnsupported => "the content type must be {expected}",
@@ -537,7 +538,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         // Webhooks.
         Reason::WebhookNotFound => "there is no webhook {id}",
         Reason::WebhookUrlInvalid => {
-            "url must look like https://app.example.com/events, without a fragment (#), with at most {max} ASCII characters"
+            "url must look like https://app.example.com/events: with a host, without spaces, port 0 and a fragment (#), and with at most {max} ASCII characters"
         }
         Reason::WebhookUrlRefused => "url cannot be called: {problem}",
         Reason::WebhookDescriptionInvalid => "description must have at most {max} characters and no control characters",

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
 
 use super::lane_task::{LaneReport, build_attempt, build_separate_attempt, run_lane_step};
+use super::pending_scans::PendingScans;
 use super::scheduler::{EndpointSignal, NextStep, Scheduler};
 use super::sender::{OpenEndpoint, OutgoingMessage, SendOutcome};
 use super::statistics::DeliveryStatistics;
@@ -18,8 +19,8 @@ use crate::error::{Error, Reason, Result};
 use crate::management::instance;
 use crate::model::webhook::{Webhook, WebhookState};
 use crate::provisioning::feed;
-use crate::provisioning::webhook_delivery::{self as lanes, ConfigurationEnd, LaneKey, LaneRow};
-use crate::store::WorkOwner;
+use crate::provisioning::webhook_delivery::{self as lanes, ConfigurationEnd, LaneKey, LaneRow, LaneScan};
+use crate::store::{Tx, WorkOwner};
 
 /// Interval of the check for changes by other processes.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -48,6 +49,10 @@ pub(super) async fn run(context: DispatchContext, mut orders: mpsc::Receiver<Sen
         }
         dispatcher.start_lanes();
         dispatcher.update_statistics();
+        let scans = dispatcher.scans.take_due(Instant::now());
+        if !scans.is_empty() {
+            separate.spawn(store_scans(Arc::clone(&dispatcher.context), scans));
+        }
         let wait = dispatcher.time_to_wait();
         tokio::select! {
             report = dispatcher.running.join_next(), if !dispatcher.running.is_empty() => dispatcher.finish(report),
@@ -76,8 +81,8 @@ struct Dispatcher {
     context: Arc<DispatchContext>,
     scheduler: Scheduler,
     endpoints: HashMap<i64, Arc<OpenEndpoint>>,
-    /// Events of a lane up to this number match no kind of its webhook.
-    scanned: HashMap<LaneKey, i64>,
+    /// Events that are not sent, after the positions of lanes.
+    scans: PendingScans,
     running: JoinSet<LaneReport>,
     /// The last change of a webhook that was noticed.
     revision: Option<i64>,
@@ -85,7 +90,7 @@ struct Dispatcher {
     last_event: i64,
     /// Whether waiting lanes try at once: after the start.
     is_first: bool,
-    counted_at: Option<std::time::Instant>,
+    counted_at: Option<Instant>,
 }
 
 impl Dispatcher {
@@ -94,7 +99,7 @@ impl Dispatcher {
             context,
             scheduler: Scheduler::default(),
             endpoints: HashMap::new(),
-            scanned: HashMap::new(),
+            scans: PendingScans::new(Instant::now()),
             running: JoinSet::new(),
             revision: None,
             last_event: 0,
@@ -150,7 +155,7 @@ impl Dispatcher {
             }
         }
         self.endpoints.clear();
-        self.scanned.clear();
+        self.scans.clear();
         if active.is_empty() {
             return Ok(());
         }
@@ -203,17 +208,14 @@ impl Dispatcher {
                 self.scheduler.finish(key, clock::current_millis(), NextStep::Rest, EndpointSignal::None);
                 continue;
             };
-            let skip = self.scanned.get(&key).copied().unwrap_or(0);
-            self.running.spawn(run_lane_step(Arc::clone(&self.context), endpoint, key, skip));
+            let scan = self.scans.find(key);
+            self.running.spawn(run_lane_step(Arc::clone(&self.context), endpoint, key, scan));
         }
     }
 
     fn finish(&mut self, report: Option<std::result::Result<LaneReport, tokio::task::JoinError>>) {
-        let Some(Ok(LaneReport { key, step, signal, scanned })) = report else { return };
-        match scanned {
-            Some(scanned) => drop(self.scanned.insert(key, scanned)),
-            None => drop(self.scanned.remove(&key)),
-        }
+        let Some(Ok(LaneReport { key, step, signal, scan })) = report else { return };
+        self.scans.set(key, scan);
         self.scheduler.finish(key, clock::current_millis(), step, signal);
     }
 
@@ -232,7 +234,7 @@ impl Dispatcher {
         if self.counted_at.is_some_and(|at| at.elapsed() < COUNT_INTERVAL) {
             return;
         }
-        self.counted_at = Some(std::time::Instant::now());
+        self.counted_at = Some(Instant::now());
         let (mut events, mut oldest) = (0, None);
         for key in self.scheduler.list_lanes(COUNTED_LANES_MAX) {
             let Some(endpoint) = self.endpoints.get(&key.webhook) else { continue };
@@ -261,6 +263,13 @@ fn find_first_step(webhook: &Webhook, row: Option<&LaneRow>, end: &Configuration
         Some(at) if !is_first => NextStep::RetryAt(at),
         _ if row.backfill.is_some() || row.batch_end.is_some() || end.end > row.position => NextStep::Continue,
         _ => NextStep::Rest,
+    }
+}
+
+async fn store_scans(context: Arc<DispatchContext>, scans: Vec<(LaneKey, LaneScan)>) {
+    let store = move |tx: &Tx<'_>| lanes::record_scans(tx, &scans);
+    if let Err(problem) = context.store.write_as(WorkOwner::Background, store).await {
+        tracing::warn!(%problem, "positions of webhooks were not stored; their events will be searched again");
     }
 }
 

@@ -13,12 +13,10 @@ use crate::log;
 use crate::management::instance;
 use crate::model::webhook::WebhookFormat;
 use crate::provisioning::webhook_delivery::{
-    self as lanes, AfterFailure, FailedAttempt, LaneContent, LaneKey, LaneRequest, LaneWork, WebhookAttempt,
+    self as lanes, AfterFailure, FailedAttempt, LaneContent, LaneKey, LaneRequest, LaneScan, LaneWork, WebhookAttempt,
 };
 use crate::store::WorkOwner;
 
-/// Events without a match after which the position of a lane is stored.
-const SCAN_STORED_AFTER: i64 = 10_000;
 /// Interval of the checks whether a purge has ended.
 const PURGE_CHECK_MS: i64 = 500;
 /// Delay after an error of the store.
@@ -30,8 +28,8 @@ pub(super) struct LaneReport {
     pub(super) key: LaneKey,
     pub(super) step: NextStep,
     pub(super) signal: EndpointSignal,
-    /// Events up to this number need not be searched again.
-    pub(super) scanned: Option<i64>,
+    /// What need not be searched again.
+    pub(super) scan: Option<LaneScan>,
 }
 
 /// Runs one step of a lane.
@@ -39,31 +37,37 @@ pub(super) async fn run_lane_step(
     context: Arc<DispatchContext>,
     endpoint: Arc<OpenEndpoint>,
     key: LaneKey,
-    skip: i64,
+    scan: Option<LaneScan>,
 ) -> LaneReport {
     let failed = |problem: crate::error::Error| {
         tracing::warn!(webhook = %endpoint.webhook.id, %problem, "a step of a webhook failed and will be retried");
         let step = NextStep::RetryAt(clock::current_millis() + STORE_RETRY_MS);
-        LaneReport { key, step, signal: EndpointSignal::None, scanned: None }
+        LaneReport { key, step, signal: EndpointSignal::None, scan: None }
     };
-    run_step(&context, &endpoint, key, skip).await.unwrap_or_else(failed)
+    run_step(&context, &endpoint, key, scan).await.unwrap_or_else(failed)
 }
 
-async fn run_step(context: &DispatchContext, endpoint: &OpenEndpoint, key: LaneKey, skip: i64) -> Result<LaneReport> {
-    let report = |step, scanned| LaneReport { key, step, signal: EndpointSignal::None, scanned };
-    let work = context.store.read_inline(|at| lanes::load_lane_work(at, &endpoint.webhook, key.configuration, skip))?;
+async fn run_step(
+    context: &DispatchContext,
+    endpoint: &OpenEndpoint,
+    key: LaneKey,
+    scan: Option<LaneScan>,
+) -> Result<LaneReport> {
+    let report = |step, scan| LaneReport { key, step, signal: EndpointSignal::None, scan };
+    let work = context.store.read_inline(|at| lanes::load_lane_work(at, &endpoint.webhook, key.configuration, scan))?;
     match work {
         LaneWork::Halted => Ok(report(NextStep::Halt, None)),
         LaneWork::Postponed => Ok(report(NextStep::RetryAt(clock::current_millis() + PURGE_CHECK_MS), None)),
-        LaneWork::BackfillEnded => {
-            context.store.write_as(WorkOwner::Background, move |tx| lanes::end_backfill(tx, key)).await?;
+        LaneWork::BackfillMoved(change) => {
+            context.store.write_as(WorkOwner::Background, move |tx| lanes::move_backfill(tx, key, &change)).await?;
             Ok(report(NextStep::Continue, None))
         }
-        LaneWork::Nothing { position, scanned, has_more } => {
-            if scanned - position >= SCAN_STORED_AFTER {
-                context.store.write_as(WorkOwner::Background, move |tx| lanes::record_scan(tx, key, scanned)).await?;
-            }
-            Ok(report(if has_more { NextStep::Continue } else { NextStep::Rest }, Some(scanned)))
+        LaneWork::Nothing { scan, .. } if scan.is_urgent() => {
+            context.store.write_as(WorkOwner::Background, move |tx| lanes::record_scans(tx, &[(key, scan)])).await?;
+            Ok(report(NextStep::Continue, None))
+        }
+        LaneWork::Nothing { scan, has_more } => {
+            Ok(report(if has_more { NextStep::Continue } else { NextStep::Rest }, Some(scan)))
         }
         LaneWork::Request(request) => send_request(context, endpoint, key, *request).await,
     }
@@ -85,7 +89,7 @@ async fn send_request(
     let is_begun = context.store.write_as(WorkOwner::Background, move |tx| lanes::begin_request(tx, &begun)).await?;
     if !is_begun {
         // An admin has changed the lane or the webhook.
-        return Ok(LaneReport { key, step: NextStep::Continue, signal: EndpointSignal::None, scanned: None });
+        return Ok(LaneReport { key, step: NextStep::Continue, signal: EndpointSignal::None, scan: None });
     }
     let outcome = context.sender.send(endpoint, &message).await;
     let attempt = build_attempt(&request, &message, &outcome);
@@ -97,7 +101,7 @@ async fn send_request(
         context.statistics.events.fetch_add(events, Ordering::Relaxed);
         context.store.write_as(WorkOwner::Background, move |tx| lanes::record_success(tx, &request, &attempt)).await?;
         let signal = if outcome.duration_ms > SLOW_MS { EndpointSignal::Slow } else { EndpointSignal::Fast };
-        return Ok(LaneReport { key, step: NextStep::Continue, signal, scanned: None });
+        return Ok(LaneReport { key, step: NextStep::Continue, signal, scan: None });
     }
     let failure =
         FailedAttempt { chance: draw_chance(), retry_after: outcome.retry_after, is_gone: outcome.status == Some(410) };
@@ -114,7 +118,7 @@ async fn send_request(
         AfterFailure::Stopped => NextStep::Halt,
         AfterFailure::Moved => NextStep::Continue,
     };
-    Ok(LaneReport { key, step, signal, scanned: None })
+    Ok(LaneReport { key, step, signal, scan: None })
 }
 
 fn draw_chance() -> u32 {

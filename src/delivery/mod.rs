@@ -3,6 +3,7 @@
 
 mod dispatcher;
 mod lane_task;
+mod pending_scans;
 pub mod scheduler;
 pub mod sealing;
 pub mod sender;

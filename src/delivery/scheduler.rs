@@ -415,6 +415,39 @@ mod tests {
         assert_eq!(start_all(&mut scheduler, 0), [lane(1, 1)]);
     }
 
+    #[test]
+    fn a_lane_whose_requests_are_slow_takes_the_only_slot_for_one_request_per_turn() {
+        let mut scheduler = Scheduler::default();
+        add_proven(&mut scheduler, 1);
+        // One account with a slow lane and others, and an account with one lane.
+        let account_of = |configuration| if configuration == 9 { 2 } else { 1 };
+        for configuration in [1, 2, 3, 9] {
+            scheduler.notice_event(lane(1, configuration), account_of(configuration));
+        }
+        let mut running = start_all(&mut scheduler, 0);
+        assert_eq!(running.len(), 4);
+        // All always have more to send. The requests of lane 1 take 15 seconds, and make the endpoint slow.
+        let mut now = 15_000;
+        for key in running.drain(..) {
+            scheduler.finish(key, now, NextStep::Continue, EndpointSignal::Slow);
+        }
+        let mut order = Vec::new();
+        for _ in 0..24 {
+            let started = start_all(&mut scheduler, now);
+            assert_eq!(started.len(), 1, "a slow endpoint has one slot");
+            now += if started[0] == lane(1, 1) { 15_000 } else { 1_500 };
+            scheduler.notice_event(started[0], account_of(started[0].configuration));
+            scheduler.finish(started[0], now, NextStep::Continue, EndpointSignal::Slow);
+            order.push(started[0].configuration);
+        }
+        // Each account gets every second request, and each lane of an account every third of those.
+        assert!(order.windows(2).all(|pair| (pair[0] == 9) != (pair[1] == 9)), "{order:?}");
+        for configuration in [1, 2, 3] {
+            let turns: Vec<usize> = (0..order.len()).filter(|at| order[*at] == configuration).collect();
+            assert!(turns.windows(2).all(|pair| pair[1] - pair[0] == 6), "{order:?}");
+        }
+    }
+
     #[derive(Debug, Clone)]
     enum Action {
         Notice(i64, i64),

@@ -15,8 +15,8 @@ use crate::clock::{self, Millis};
 use crate::delivery::DeliverySettings;
 use crate::error::{Error, Reason, Result};
 use crate::model::event::Event;
-use crate::model::webhook::message::{self, MessageSource, SecurityEvent, TEST_KIND};
-use crate::model::webhook::{BODY_MAX_BYTES, PayloadMode, SignatureKind, Webhook, WebhookFormat, WebhookKey, mask_url};
+use crate::model::webhook::message::{self, MessageSource, SecurityEvent, SingleBody, TEST_KIND};
+use crate::model::webhook::{SignatureKind, Webhook, WebhookFormat, WebhookKey, mask_url};
 use crate::outgoing::{OutgoingClient, OutgoingRules, describe_failure};
 use crate::provisioning::webhook_delivery::LaneRequest;
 
@@ -113,15 +113,7 @@ impl OutgoingMessage {
         let source = MessageSource { account_id: &request.source.account.id, configuration_id: &request.source.id };
         let standard = || message::build_standard_body(source, texts, created_at).into_bytes();
         let body = match request.single().filter(|_| settings.format != WebhookFormat::Standard) {
-            Some(event) => {
-                let body = Self::build_single(endpoint, (request, event), issuer, settings.payload)?;
-                // An event that is too large is sent without its data.
-                if body.len() > BODY_MAX_BYTES {
-                    Self::build_single(endpoint, (request, event), issuer, PayloadMode::Thin)?
-                } else {
-                    body
-                }
-            }
+            Some(event) => Self::build_single(endpoint, (request, event), issuer)?,
             None => standard(),
         };
         Self::with_body(endpoint, request.message_id.clone(), body)
@@ -132,22 +124,20 @@ impl OutgoingMessage {
         endpoint: &OpenEndpoint,
         (request, event): (&LaneRequest, &Event),
         issuer: &str,
-        payload: PayloadMode,
     ) -> Result<Vec<u8>> {
         let settings = &endpoint.webhook.settings;
-        if settings.format == WebhookFormat::Frontegg {
-            return Ok(message::build_frontegg_body(event, payload).into_bytes());
-        }
         let audience = mask_url(&settings.url);
         let token = SecurityEvent {
             issuer,
             audience: &audience,
             id: &request.message_id,
             configuration_id: &request.source.id,
-            payload,
+            payload: settings.payload,
         };
-        let claims = message::build_claims(token, event).unwrap_or(Value::Null);
-        Ok(sign_token(endpoint, Some("secevent+jwt"), &claims)?.into_bytes())
+        match SingleBody::build(settings.format, token, event) {
+            SingleBody::Json(text) => Ok(text.into_bytes()),
+            SingleBody::Claims(claims) => Ok(sign_token(endpoint, Some("secevent+jwt"), &claims)?.into_bytes()),
+        }
     }
 
     /// Builds the message of a test.

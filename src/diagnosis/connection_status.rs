@@ -4,6 +4,7 @@ use crate::clock::Millis;
 use crate::diagnosis::describe_cause;
 use crate::model::configuration::Configuration;
 use crate::model::request::CallHealth;
+use crate::model::webhook::DeliveryHealth;
 use crate::providers::IdentityProvider;
 
 /// Status of a configuration.
@@ -17,28 +18,44 @@ pub enum ConnectionStatus {
     Live,
     /// No call for two expected intervals.
     Quiet,
-    /// Too many of the recent calls failed.
+    /// Too many of the recent calls failed, or a webhook does not accept the events.
     Failing,
     /// Publication is paused by an admin.
     Paused,
+}
+
+/// What the status of a configuration depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct StatusFacts<'a> {
+    /// The configuration.
+    pub configuration: &'a Configuration,
+    /// Health of its recent calls.
+    pub calls: &'a CallHealth,
+    /// Health of the deliveries of its events.
+    pub deliveries: &'a DeliveryHealth,
+    /// Its provider.
+    pub provider: &'a IdentityProvider,
+    /// The current time.
+    pub now: Millis,
 }
 
 impl ConnectionStatus {
     /// All values in the order of the filter.
     pub const ALL: [Self; 6] = [Self::Failing, Self::Quiet, Self::Waiting, Self::Testing, Self::Live, Self::Paused];
 
-    /// Returns the status at the time `now`.
-    pub fn from_health(one: &Configuration, health: &CallHealth, provider: &IdentityProvider, now: Millis) -> Self {
+    /// Returns the status.
+    pub fn from_facts(facts: &StatusFacts<'_>) -> Self {
+        let one = facts.configuration;
         if !one.sync {
             return Self::Paused;
         }
-        if health.is_failing() {
+        if facts.calls.is_failing() || facts.deliveries.is_failing() {
             return Self::Failing;
         }
         match (one.last_seen, one.last_sync) {
             (None, _) => Self::Waiting,
             (Some(_), None) => Self::Testing,
-            (Some(seen), Some(_)) if now - seen > 2 * provider.max_call_interval => Self::Quiet,
+            (Some(seen), Some(_)) if facts.now - seen > 2 * facts.provider.max_call_interval => Self::Quiet,
             (Some(_), Some(_)) => Self::Live,
         }
     }
@@ -68,13 +85,8 @@ impl ConnectionStatus {
     }
 
     /// Returns a sentence with the reason and the next step.
-    pub fn sentence(
-        self,
-        one: &Configuration,
-        health: &CallHealth,
-        provider: &IdentityProvider,
-        now: Millis,
-    ) -> String {
+    pub fn describe(self, facts: &StatusFacts<'_>) -> String {
+        let StatusFacts { configuration: one, provider, now, .. } = *facts;
         let name = provider.name;
         let ago = |at: Option<Millis>| at.map_or_else(|| "never".to_owned(), |at| format_ago(now - at));
         match self {
@@ -85,21 +97,42 @@ impl ConnectionStatus {
                 format!("Last call {}. Check that provisioning still runs at {name}.", ago(one.last_seen))
             }
             Self::Failing => {
-                let cause = health.last_cause.and_then(describe_cause);
-                let cause = cause.map_or_else(String::new, |cause| format!(" The last one: {cause}."));
-                if health.auth_failures >= 3 {
-                    let failures = health.auth_failures;
-                    format!("The last {failures} calls had an invalid token.{cause} Enter the current token at {name}.")
-                } else {
-                    let (failures, calls) = (health.recent_failures(), health.recent_calls());
-                    format!("{failures} of the last {calls} calls failed.{cause} See the request log.")
-                }
+                let calls = facts.calls.is_failing().then(|| describe_failing_calls(facts.calls, name));
+                let deliveries =
+                    facts.deliveries.is_failing().then(|| describe_failing_deliveries(facts.deliveries, now));
+                calls.into_iter().chain(deliveries).collect::<Vec<_>>().join(" ")
             }
             Self::Paused => {
                 "Paused. Calls still succeed and are stored, but no changes reach your application.".to_owned()
             }
         }
     }
+}
+
+fn describe_failing_calls(health: &CallHealth, name: &str) -> String {
+    let cause = health.last_cause.and_then(describe_cause);
+    let cause = cause.map_or_else(String::new, |cause| format!(" The last one: {cause}."));
+    if health.auth_failures >= 3 {
+        let failures = health.auth_failures;
+        format!("The last {failures} calls had an invalid token.{cause} Enter the current token at {name}.")
+    } else {
+        let (failures, calls) = (health.recent_failures(), health.recent_calls());
+        format!("{failures} of the last {calls} calls failed.{cause} See the request log.")
+    }
+}
+
+fn describe_failing_deliveries(health: &DeliveryHealth, now: Millis) -> String {
+    let ago = health.since.map_or_else(|| "just now".to_owned(), |since| format_ago(now - since));
+    let webhooks = match health.retrying + health.stopped {
+        1 => "A webhook does not accept its events".to_owned(),
+        count => format!("{count} webhooks do not accept its events"),
+    };
+    let next_step = match health.stopped {
+        0 => "They are retried. See the attempts of the webhook.",
+        1 => "All retries of one have failed: fix your application, then resume the webhook.",
+        _ => "All retries of several have failed: fix your application, then resume the webhooks.",
+    };
+    format!("{webhooks}. The first failure was {ago}. {next_step}")
 }
 
 /// Returns a duration in its largest unit, such as `2 hours ago`.
@@ -156,9 +189,40 @@ mod tests {
         }
     }
 
+    const DELIVERED: DeliveryHealth = DeliveryHealth { retrying: 0, stopped: 0, since: None };
+
+    fn facts<'a>(configuration: &'a Configuration, calls: &'a CallHealth, now: Millis) -> StatusFacts<'a> {
+        let provider = find_provider("entra").unwrap();
+        StatusFacts { configuration, calls, deliveries: &DELIVERED, provider, now }
+    }
+
+    #[test]
+    fn events_that_a_webhook_does_not_accept_are_named_in_the_sentence() {
+        let (configuration, fine) = (one(Some(0), Some(0), true), CallHealth::default());
+        for (retrying, stopped, sentence) in [
+            (
+                1,
+                0,
+                "A webhook does not accept its events. The first failure was 2 hours ago. They are retried. See the \
+                 attempts of the webhook.",
+            ),
+            (
+                1,
+                1,
+                "2 webhooks do not accept its events. The first failure was 2 hours ago. All retries of one have \
+                 failed: fix your application, then resume the webhook.",
+            ),
+        ] {
+            let deliveries = DeliveryHealth { retrying, stopped, since: Some(0) };
+            let facts = StatusFacts { deliveries: &deliveries, ..facts(&configuration, &fine, 2 * HOUR) };
+            assert_eq!(ConnectionStatus::from_facts(&facts), ConnectionStatus::Failing);
+            assert_eq!(ConnectionStatus::Failing.describe(&facts), sentence);
+        }
+    }
+
     #[test]
     fn a_configuration_goes_from_waiting_to_live_and_quiet() {
-        let (entra, fine) = (find_provider("entra").unwrap(), CallHealth::default());
+        let fine = CallHealth::default();
         for (configuration, now, status) in [
             (one(None, None, true), HOUR, ConnectionStatus::Waiting),
             (one(Some(0), None, true), HOUR, ConnectionStatus::Testing),
@@ -166,21 +230,22 @@ mod tests {
             (one(Some(0), Some(0), true), 2 * HOUR, ConnectionStatus::Quiet),
             (one(Some(0), Some(0), false), 2 * HOUR, ConnectionStatus::Paused),
         ] {
-            assert_eq!(ConnectionStatus::from_health(&configuration, &fine, entra, now), status);
-            assert!(!status.sentence(&configuration, &fine, entra, now).is_empty());
+            let facts = facts(&configuration, &fine, now);
+            assert_eq!(ConnectionStatus::from_facts(&facts), status);
+            assert!(!status.describe(&facts).is_empty());
         }
     }
 
     #[test]
     fn three_wrong_tokens_in_a_row_are_named_in_the_sentence() {
-        let entra = find_provider("entra").unwrap();
         let mut health = CallHealth::default();
         let cause = Some(FailureCause::Token(TokenRefusal::RevokedToken));
         (0..3).for_each(|_| health.add_call(CallOutcome::TokenRefused, 1, cause));
         let configuration = one(Some(0), Some(0), true);
-        let status = ConnectionStatus::from_health(&configuration, &health, entra, HOUR);
+        let facts = facts(&configuration, &health, HOUR);
+        let status = ConnectionStatus::from_facts(&facts);
         assert_eq!(status, ConnectionStatus::Failing);
-        let sentence = status.sentence(&configuration, &health, entra, HOUR);
+        let sentence = status.describe(&facts);
         assert!(
             sentence.contains("The last 3 calls had an invalid token. The last one: the token was revoked."),
             "{sentence}"

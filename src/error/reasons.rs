@@ -125,6 +125,7 @@ reasons! {
     BodyCompressed "body_compressed" UnsupportedMediaType ();
     BodyNotObject "body_not_object" Invalid:InvalidSyntax ();
     BodyMissing "body_missing" Invalid:InvalidSyntax ();
+    BodyFieldFixed "body_field_fixed" Invalid ("name", "fix");
     BodyFieldInvalid "body_field_invalid" Invalid:InvalidSyntax ("problem");
     ContentLengthInvalid "content_length_invalid" Invalid:InvalidSyntax ();
     ContentTypeUnsupported "unsupported_media_type" UnsupportedMediaType ("expected");

@@ -92,12 +92,9 @@ async fn remove_overdue(store: &Store, lifetime: SessionLifetime) -> Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::secret::BearerToken;
     use crate::management::configuration_lifecycle::{NewConfiguration, create_configuration};
     use crate::management::request_log::{CallTarget, RequestLogEntry, store_calls};
-    use crate::management::tokens::TokenDraft;
     use crate::model::audit_context::AuditContext;
-    use crate::model::configuration::ConfigurationSource;
     use crate::model::ids;
     use crate::model::request::{CallOutcome, LoggedCall};
     use crate::store::tables::{idempotency as idempotency_rows, request_log as rows};
@@ -106,16 +103,7 @@ mod tests {
     fn all_old_rows_are_removed_and_recent_rows_stay() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open_for_server(folder.path()).unwrap();
-        let new = NewConfiguration {
-            id: clock::new_id(),
-            account: "acme".to_owned(),
-            connection_name: None,
-            source: ConfigurationSource::Okta,
-            provider: None,
-            preset: None,
-            sync: true,
-            token: TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "first"),
-        };
+        let new = NewConfiguration::sample("acme");
         let old = (0..1_200).map(|at| ids::first_id_at(at * 1_000));
         let ids: Vec<String> = old.chain([clock::new_id()]).collect();
         let key = store.write_blocking(move |tx| {

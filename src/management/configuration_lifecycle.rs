@@ -48,6 +48,24 @@ pub struct NewConfiguration {
     pub token: TokenDraft,
 }
 
+#[cfg(test)]
+impl NewConfiguration {
+    /// A configuration of Okta for the tests of the use cases.
+    pub(crate) fn sample(account: &str) -> Self {
+        let token = crate::auth::secret::BearerToken::generate().unwrap();
+        Self {
+            id: crate::clock::new_id(),
+            account: account.to_owned(),
+            connection_name: None,
+            source: ConfigurationSource::Okta,
+            provider: None,
+            preset: None,
+            sync: true,
+            token: TokenDraft::new(crate::clock::new_id(), &token, "first"),
+        }
+    }
+}
+
 /// Result of a deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeletionResult {

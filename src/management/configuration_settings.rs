@@ -141,10 +141,7 @@ mod tests {
     use crate::clock;
     use std::sync::Arc;
 
-    use crate::auth::secret::BearerToken;
     use crate::management::configuration_lifecycle::{self, NewConfiguration};
-    use crate::management::tokens::TokenDraft;
-    use crate::model::configuration::ConfigurationSource;
     use crate::provisioning::Scope;
     use crate::provisioning::rendered::collection_for;
     use crate::provisioning::resources::{self, PreparedResource, ResourceWrite};
@@ -160,16 +157,7 @@ mod tests {
     }
 
     fn new() -> NewConfiguration {
-        NewConfiguration {
-            id: clock::new_id(),
-            account: "acme".to_owned(),
-            connection_name: Some("Main".to_owned()),
-            source: ConfigurationSource::Okta,
-            provider: None,
-            preset: None,
-            sync: true,
-            token: TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "first"),
-        }
+        NewConfiguration { connection_name: Some("Main".to_owned()), ..NewConfiguration::sample("acme") }
     }
 
     fn make(store: &Store) -> Configuration {

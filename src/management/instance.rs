@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::management::webhooks;
 use crate::model::audit_context::AuditContext;
 use crate::scim::cursor::CursorSecret;
 pub use crate::store::StoreStatistics;
@@ -70,13 +71,17 @@ pub fn set_self_service(tx: &Tx<'_>, context: &AuditContext, on: bool) -> Result
     audit::append_entry(tx, context, &entry)
 }
 
-/// Allows or forbids that accounts manage webhooks for their own events. Existing ones go on sending.
+/// Allows or forbids that accounts manage webhooks for their own events. Without it, those that they have created are paused.
 pub fn set_account_webhooks(tx: &Tx<'_>, context: &AuditContext, on: bool) -> Result<()> {
     let before = instance::are_account_webhooks_enabled(tx)?;
     if before == on {
         return Ok(());
     }
+    if !on {
+        tx.allow_on_full_disk();
+    }
     instance::set_account_webhooks(tx, on)?;
+    webhooks::switch_account_webhooks(tx, context, on)?;
     let entry = NewAuditEntry::new(
         "settings.updated",
         Some(json!({"accountWebhooks": before})),

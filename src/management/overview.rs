@@ -1,11 +1,13 @@
 //! Overview of configurations for lists: provider, status, and number of users and groups.
 
 use crate::clock::Millis;
-use crate::diagnosis::connection_status::ConnectionStatus;
+use crate::diagnosis::connection_status::{ConnectionStatus, StatusFacts};
 use crate::error::Result;
+use crate::management::webhooks::lanes;
 use crate::model::audit_context::AccountScope;
 use crate::model::configuration::Configuration;
 use crate::model::request::CallHealth;
+use crate::model::webhook::DeliveryHealth;
 use crate::providers::{self, IdentityProvider};
 use crate::store::Snapshot;
 use crate::store::tables::{configurations as rows, counts, request_log};
@@ -19,6 +21,8 @@ pub struct ConfigurationOverview {
     pub provider: &'static IdentityProvider,
     /// Health from its recent calls.
     pub health: CallHealth,
+    /// Health of the deliveries of its events.
+    pub deliveries: DeliveryHealth,
     /// Status.
     pub status: ConnectionStatus,
     /// Number of users.
@@ -28,14 +32,37 @@ pub struct ConfigurationOverview {
 }
 
 impl ConfigurationOverview {
-    /// Returns the overview of a configuration at `now`.
-    pub fn load(at: &Snapshot<'_>, configuration: Configuration, now: Millis) -> Result<Self> {
+    /// Returns the overview of a configuration at `now`, with the deliveries to the webhooks that the account scope covers.
+    pub fn load(at: &Snapshot<'_>, scope: &AccountScope, configuration: Configuration, now: Millis) -> Result<Self> {
+        let deliveries = lanes::find_delivery_health(at, scope, configuration.key, now)?;
+        Self::load_with(at, configuration, deliveries, now)
+    }
+
+    fn load_with(
+        at: &Snapshot<'_>,
+        configuration: Configuration,
+        deliveries: DeliveryHealth,
+        now: Millis,
+    ) -> Result<Self> {
         let provider = providers::provider_of_configuration(&configuration);
         let health = request_log::load_health(at, configuration.key)?.unwrap_or_default();
-        let status = ConnectionStatus::from_health(&configuration, &health, provider, now);
+        let facts =
+            StatusFacts { configuration: &configuration, calls: &health, deliveries: &deliveries, provider, now };
+        let status = ConnectionStatus::from_facts(&facts);
         let users = counts::count_resources(at, configuration.key, "User")?;
         let groups = counts::count_resources(at, configuration.key, "Group")?;
-        Ok(Self { configuration, provider, health, status, users, groups })
+        Ok(Self { configuration, provider, health, deliveries, status, users, groups })
+    }
+
+    /// Returns a sentence with the reason of the status and the next step.
+    pub fn describe_status(&self, now: Millis) -> String {
+        self.status.describe(&StatusFacts {
+            configuration: &self.configuration,
+            calls: &self.health,
+            deliveries: &self.deliveries,
+            provider: self.provider,
+            now,
+        })
     }
 }
 
@@ -43,14 +70,16 @@ impl ConfigurationOverview {
 pub fn count_by_status(at: &Snapshot<'_>, now: Millis) -> Result<Vec<(ConnectionStatus, u64)>> {
     let mut counted: Vec<(ConnectionStatus, u64)> =
         ConnectionStatus::ALL.into_iter().map(|status| (status, 0)).collect();
+    let deliveries = lanes::list_delivery_health(at, &AccountScope::AllAccounts, now)?;
     for configuration in rows::list_configurations(at, None)? {
         let health = request_log::load_health(at, configuration.key)?.unwrap_or_default();
-        let status = ConnectionStatus::from_health(
-            &configuration,
-            &health,
-            providers::provider_of_configuration(&configuration),
+        let status = ConnectionStatus::from_facts(&StatusFacts {
+            configuration: &configuration,
+            calls: &health,
+            deliveries: &deliveries.get(&configuration.key).copied().unwrap_or_default(),
+            provider: providers::provider_of_configuration(&configuration),
             now,
-        );
+        });
         if let Some((_, count)) = counted.iter_mut().find(|(key, _)| *key == status) {
             *count += 1;
         }
@@ -87,8 +116,10 @@ pub fn list_overviews(
     now: Millis,
 ) -> Result<Vec<ConfigurationOverview>> {
     let mut found = Vec::new();
+    let deliveries = lanes::list_delivery_health(at, scope, now)?;
     for configuration in rows::list_configurations(at, scope.filter(None).as_ref())? {
-        let one = ConfigurationOverview::load(at, configuration, now)?;
+        let own = deliveries.get(&configuration.key).copied().unwrap_or_default();
+        let one = ConfigurationOverview::load_with(at, configuration, own, now)?;
         if query.matches(&one) {
             found.push(one);
         }

@@ -279,13 +279,10 @@ fn retention_start(now: Millis) -> Millis {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::secret::BearerToken;
     use crate::clock;
     use crate::management::configuration_lifecycle::{
         NewConfiguration, create_configuration, delete_and_purge_configuration, delete_configuration,
     };
-    use crate::management::tokens::TokenDraft;
-    use crate::model::configuration::ConfigurationSource;
     use crate::store::Store;
 
     struct Fixture {
@@ -296,16 +293,7 @@ mod tests {
     }
 
     fn build_configuration(account: &str) -> NewConfiguration {
-        NewConfiguration {
-            id: clock::new_id(),
-            account: account.to_owned(),
-            connection_name: None,
-            source: ConfigurationSource::Okta,
-            provider: None,
-            preset: None,
-            sync: true,
-            token: TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "first"),
-        }
+        NewConfiguration::sample(account)
     }
 
     impl Fixture {

@@ -155,14 +155,9 @@ mod tests {
 
     fn new_configuration(name: &str) -> NewConfiguration {
         NewConfiguration {
-            id: clock::new_id(),
-            account: "acme".to_owned(),
             connection_name: Some(name.to_owned()),
             source: ConfigurationSource::Other,
-            provider: None,
-            preset: None,
-            sync: true,
-            token: TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "first"),
+            ..NewConfiguration::sample("acme")
         }
     }
 

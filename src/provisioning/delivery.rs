@@ -83,12 +83,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::auth::secret::BearerToken;
     use crate::clock;
     use crate::management::configuration_lifecycle::{NewConfiguration, create_configuration};
-    use crate::management::tokens::TokenDraft;
     use crate::model::audit_context::AuditContext;
-    use crate::model::configuration::ConfigurationSource;
     use crate::provisioning::Scope;
     use crate::provisioning::resources::{self, PreparedResource, ResourceWrite};
     use crate::scim::schema::USER_TYPE;
@@ -105,16 +102,7 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let store = Store::open_for_server(folder.path()).unwrap();
-            let new = NewConfiguration {
-                id: clock::new_id(),
-                account: "acme".to_owned(),
-                connection_name: None,
-                source: ConfigurationSource::Okta,
-                provider: None,
-                preset: None,
-                sync: true,
-                token: TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "first"),
-            };
+            let new = NewConfiguration::sample("acme");
             let created =
                 store.write_blocking(move |tx| create_configuration(tx, &AuditContext::server(), &new)).unwrap();
             Self { store, created, _folder: folder }

@@ -2,11 +2,9 @@
 
 use serde_json::Value;
 
-use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::error::Result;
 use crate::management::configuration_lifecycle::{NewConfiguration, create_configuration};
-use crate::management::tokens::TokenDraft;
 use crate::model::audit_context::AuditContext;
 use crate::model::configuration::ConfigurationSource;
 use crate::provisioning::Scope;
@@ -19,16 +17,7 @@ use crate::store::Store;
 pub(super) fn open_store_with_configuration() -> (tempfile::TempDir, Store, Scope) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open_for_command(folder.path()).unwrap();
-    let new = NewConfiguration {
-        id: clock::new_id(),
-        account: "acme".into(),
-        connection_name: None,
-        source: ConfigurationSource::Other,
-        provider: None,
-        preset: None,
-        sync: true,
-        token: TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "first"),
-    };
+    let new = NewConfiguration { source: ConfigurationSource::Other, ..NewConfiguration::sample("acme") };
     let scope =
         store.write_blocking(move |tx| Scope::load(tx, create_configuration(tx, &AuditContext::server(), &new)?));
     (folder, store, scope.unwrap())

@@ -373,13 +373,9 @@ fn add_to_document(object: &mut Map<String, Value>, member: &str, planned: &Plan
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::secret::BearerToken;
-    use crate::clock;
     use crate::management::configuration_lifecycle::{
         NewConfiguration, create_configuration, delete_and_purge_configuration,
     };
-    use crate::management::tokens::TokenDraft;
-    use crate::model::configuration::ConfigurationSource;
     use crate::provisioning::purge;
     use crate::store::Store;
 
@@ -400,16 +396,7 @@ mod tests {
     fn the_least_recent_names_leave_and_a_purge_removes_all() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open_for_server(folder.path()).unwrap();
-        let new = NewConfiguration {
-            id: clock::new_id(),
-            account: "acme".to_owned(),
-            connection_name: None,
-            source: ConfigurationSource::Okta,
-            provider: None,
-            preset: None,
-            sync: true,
-            token: TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "first"),
-        };
+        let new = NewConfiguration::sample("acme");
         let made = store.write_blocking(move |tx| create_configuration(tx, &AuditContext::server(), &new)).unwrap();
         let key = made.key;
         let write = |uses: Vec<UndeclaredUse>| {

@@ -11,12 +11,12 @@ use crate::model::webhook::{BATCH_MAX, Webhook};
 use crate::provisioning::directory::DirectorySource;
 use crate::store::Snapshot;
 use crate::store::tables::events;
-use crate::store::tables::webhook_lanes::{self, LaneEvents};
-use crate::store::tables::webhook_progress::{self, WebhookLanes};
+use crate::store::tables::webhook_lanes::{self, LaneEvents, LaneLimit};
+use crate::store::tables::webhook_progress::{self, WaitingLimit, WebhookLanes};
 pub use crate::store::tables::webhook_progress::{DeliveredEvent, find_first_delivery};
 
-/// Lanes of a webhook that are searched for the oldest waiting event, besides those that fail.
-const SEARCHED_LANES: u32 = 2_000;
+/// What is searched for the oldest event that waits for a webhook.
+const SEARCHED: WaitingLimit = WaitingLimit { lanes: 2_000, lane_events: 10_000, events: 50_000 };
 /// Failing lanes that are counted.
 const FAILING_LANES_MAX: u32 = 1_000;
 /// Newest attempts of a webhook that are counted.
@@ -82,14 +82,14 @@ fn summarize_webhook(
     failing: &FailingLanes,
     now: Millis,
 ) -> Result<WebhookSummary> {
-    let kinds = webhook.settings.list_sent_kinds()?;
+    let kinds = webhook.list_sent_kinds()?;
     let lanes = WebhookLanes {
         webhook: webhook.key,
         account: webhook.account.as_ref().map(|account| account.key),
         start_seq: webhook.start_seq,
-        kinds: kinds.as_deref(),
+        kinds: &kinds,
     };
-    let oldest_waiting = webhook_progress::find_oldest_waiting(at, lanes, SEARCHED_LANES)?;
+    let oldest_waiting = webhook_progress::find_oldest_waiting(at, lanes, SEARCHED)?;
     let (succeeded, attempts) = count_recent_attempts(at, webhook.key, now - COUNTED_PERIOD_MS, COUNTED_ATTEMPTS)?;
     let (retrying_lanes, stopped_lanes) = failing.get(&webhook.key).copied().unwrap_or_default();
     Ok(WebhookSummary { webhook, oldest_waiting, attempts, succeeded, retrying_lanes, stopped_lanes })
@@ -103,14 +103,15 @@ pub fn list_request_events(
     source: &DirectorySource,
     (first, last): (i64, i64),
 ) -> Result<Vec<Event>> {
-    let kinds = webhook.settings.list_sent_kinds()?;
+    let kinds = webhook.list_sent_kinds()?;
     let selection = LaneEvents {
         configuration: source.configuration,
         after: first.saturating_sub(1),
         until: Some(last),
-        kinds: kinds.as_deref(),
+        kinds: &kinds,
     };
-    webhook_lanes::list_lane_events(at, selection, BATCH_MAX, PAYLOADS_MAX_BYTES)
+    let limit = LaneLimit { events: BATCH_MAX, bytes: PAYLOADS_MAX_BYTES, searched: SEARCHED.lane_events };
+    webhook_lanes::list_lane_events(at, selection, limit)
 }
 
 /// Returns the event of a configuration with this number, also one that waits to be published.

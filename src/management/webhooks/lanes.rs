@@ -1,23 +1,24 @@
 //! Lanes of webhooks as admins see them, and alerts about those that fail.
 
+use std::collections::HashMap;
+
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
 use crate::management::webhooks::find_webhook;
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::ids;
-use crate::model::webhook::{LaneState, Webhook, WebhookState, retry};
+use crate::model::webhook::{DeliveryHealth, FAILING_ALERT_MS, LaneState, Webhook, WebhookState, retry};
 use crate::named_enum::named_enum;
 use crate::provisioning::webhook_delivery;
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::directory::{self, DirectorySource};
 use crate::store::tables::webhook_lanes::{self as rows, LaneEvents, LaneRow};
+use crate::store::tables::webhook_progress::{self, FailingDeliveries};
 use crate::store::tables::{events, webhooks};
 use crate::store::{Snapshot, Tx};
 
 /// Most failing lanes that are checked for alerts.
 const ALERTS_MAX: u32 = 1_000;
-/// Time of failing from which there is an alert.
-const FAILING_ALERT_MS: Millis = 3_600_000;
 
 /// A lane.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -150,12 +151,12 @@ pub fn resume_lane(
     let mut skipped = 0;
     if from != ResumeFrom::Next {
         (lane.batch_end, lane.backfill, lane.backfill_end) = (None, None, None);
-        let kinds = webhook.settings.list_sent_kinds()?;
+        let kinds = webhook.list_sent_kinds()?;
         let skipping = LaneEvents {
             configuration: source.configuration,
             after: before,
             until: Some(lane.position),
-            kinds: kinds.as_deref(),
+            kinds: &kinds,
         };
         skipped = rows::count_waiting(tx, skipping, u32::MAX)?.0;
     }
@@ -218,6 +219,29 @@ pub fn list_alerts(at: &Snapshot<'_>, scope: &AccountScope, now: Millis) -> Resu
     }
     alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.level), alert.since));
     Ok(alerts)
+}
+
+/// Returns the health of the deliveries of a configuration, to the webhooks that the account scope covers.
+pub fn find_delivery_health(
+    at: &Snapshot<'_>,
+    scope: &AccountScope,
+    configuration: i64,
+    now: Millis,
+) -> Result<DeliveryHealth> {
+    webhook_progress::find_delivery_health(at, configuration, select_failing(scope, now))
+}
+
+/// The same for all configurations with failing deliveries, by key.
+pub fn list_delivery_health(
+    at: &Snapshot<'_>,
+    scope: &AccountScope,
+    now: Millis,
+) -> Result<HashMap<i64, DeliveryHealth>> {
+    webhook_progress::list_delivery_health(at, select_failing(scope, now))
+}
+
+fn select_failing(scope: &AccountScope, now: Millis) -> FailingDeliveries {
+    FailingDeliveries { account: scope.account().map(|account| account.key), since: now - FAILING_ALERT_MS }
 }
 
 fn rate_lane(lane: &LaneRow, now: Millis) -> Option<LaneAlertLevel> {

@@ -8,19 +8,20 @@ use serde_json::{Value, json};
 use crate::clock::{self, Millis};
 use crate::error::{Reason, Result};
 use crate::management::accounts::account_scope;
-use crate::management::instance;
 use crate::model::account::AccountRef;
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::ids;
 use crate::model::webhook::headers::SealedHeader;
+use crate::model::webhook::sent_kinds::KindsSince;
 use crate::model::webhook::{
-    self, OVERLAP_MAX_MS, SignatureKind, WEBHOOKS_MAX, Webhook, WebhookKey, WebhookSettings, WebhookState,
+    self, OVERLAP_MAX_MS, PAUSED_ACCOUNT_WEBHOOKS_OFF, SignatureKind, WEBHOOKS_MAX, Webhook, WebhookKey,
+    WebhookSettings, WebhookState,
 };
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::directory::{self, DirectorySource};
 use crate::store::tables::webhook_attempts as attempts;
 pub use crate::store::tables::webhook_attempts::{AttemptsQuery, WebhookAttempt, count_recent_attempts};
-use crate::store::tables::{configurations, events, webhook_lanes, webhooks as rows};
+use crate::store::tables::{configurations, events, instance, webhook_lanes, webhooks as rows};
 use crate::store::{Snapshot, Tx};
 
 /// Default time for which an earlier key stays valid after a rotation.
@@ -103,6 +104,7 @@ pub fn create_webhook(tx: &Tx<'_>, context: &AuditContext, new: &NewWebhook) -> 
         key: 0,
         id: new.id.clone(),
         account: account.map(|account| account.reference()),
+        by_account: context.scope.account().is_some(),
         settings: new.settings.clone(),
         headers: new.headers.clone(),
         signature: new.signature,
@@ -110,6 +112,7 @@ pub fn create_webhook(tx: &Tx<'_>, context: &AuditContext, new: &NewWebhook) -> 
         disabled_reason: None,
         start_seq,
         backfill_until,
+        kinds_since: KindsSince::new(),
         content_revision: 1,
         created_at: tx.now,
         updated_at: tx.now,
@@ -151,7 +154,7 @@ pub fn list_keys(at: &Snapshot<'_>, webhook: &Webhook, now: Millis) -> Result<Ve
 }
 
 /// Changes a webhook and returns it. If the content of its requests changes, batches that were begun are cut again, with new
-/// ids. A new URL makes stopped lanes try again.
+/// ids. Events of kinds that are added are sent from the change on. A new URL makes stopped lanes try again.
 ///
 /// # Errors
 /// `NotFound`. `Invalid` names an invalid argument.
@@ -167,6 +170,11 @@ pub fn update_webhook(tx: &Tx<'_>, context: &AuditContext, id: &str, change: &We
     }
     if changed == before {
         return Ok(before);
+    }
+    if changed.settings.list_sent_kinds()? != before.settings.list_sent_kinds()? {
+        // Events of kinds that are added are sent from now on.
+        let selected = changed.settings.list_sent_kinds()?;
+        changed.kinds_since = before.list_sent_kinds()?.find_added(selected.as_deref(), events::find_event_range(tx)?);
     }
     if !changed.settings.has_same_content(&before.settings) {
         changed.content_revision += 1;
@@ -210,11 +218,29 @@ pub(crate) fn delete_webhooks_of_account(tx: &Tx<'_>, account: &AccountRef) -> R
 pub fn pause_webhook(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Result<Webhook> {
     tx.allow_on_full_disk();
     let before = find_webhook(tx, &context.scope, id)?;
-    if before.state != WebhookState::Active {
+    // One that the server has paused stays paused when its reason ends.
+    let is_paused = before.state == WebhookState::Paused && before.disabled_reason.is_none();
+    if is_paused || before.state == WebhookState::Disabled {
         return Ok(before);
     }
-    let changed = Webhook { state: WebhookState::Paused, ..before.clone() };
+    let changed = Webhook { state: WebhookState::Paused, disabled_reason: None, ..before.clone() };
     save(tx, context, "webhook.paused", &before, &changed)
+}
+
+/// Pauses the webhooks that accounts have created, or ends that. Those that an admin has paused stay paused.
+pub(crate) fn switch_account_webhooks(tx: &Tx<'_>, context: &AuditContext, on: bool) -> Result<()> {
+    for before in rows::list_webhooks(tx, None)? {
+        let is_switched_off = before.disabled_reason.as_deref() == Some(PAUSED_ACCOUNT_WEBHOOKS_OFF);
+        if !on && before.by_account && before.state == WebhookState::Active {
+            let reason = Some(PAUSED_ACCOUNT_WEBHOOKS_OFF.to_owned());
+            let changed = Webhook { state: WebhookState::Paused, disabled_reason: reason, ..before.clone() };
+            save(tx, context, "webhook.paused", &before, &changed)?;
+        } else if on && before.state == WebhookState::Paused && is_switched_off {
+            let changed = Webhook { state: WebhookState::Active, disabled_reason: None, ..before.clone() };
+            save(tx, context, "webhook.resumed", &before, &changed)?;
+        }
+    }
+    Ok(())
 }
 
 /// Resumes a webhook that is paused or disabled. All lanes that wait for a retry or have stopped try again at once. While it

@@ -15,11 +15,12 @@ use crate::model::event::{Event, EventContent, REDACTED};
 use crate::model::event_form::EventForm;
 use crate::model::webhook::{BODY_MAX_BYTES, PayloadMode, WebhookFormat};
 
-pub use frontegg::build_body as build_frontegg_body;
-pub use security_event::{SecurityEvent, build_claims};
+pub use security_event::SecurityEvent;
 
 /// Bytes of a body that are not events: the envelope with the ids of an account and a configuration.
 pub const ENVELOPE_MAX_BYTES: usize = 2_048;
+/// Bytes of a token in addition to its claims: its header and its signature.
+const TOKEN_MAX_BYTES: usize = 1_024;
 /// Kind of the event that `test` sends.
 pub const TEST_KIND: &str = "webhook.test";
 
@@ -65,7 +66,7 @@ impl EventBatch {
             let is_redacted = event.payload.contains(REDACTED) && is_redacted(&event);
             let single = (format != WebhookFormat::Standard).then(|| Box::new(event.clone()));
             let request_id = event.request_id.clone();
-            let text = render_event(event, mode)?;
+            let text = render_form(EventForm::try_from(event)?, mode)?;
             bytes += text.len() + 1;
             if bytes > BODY_MAX_BYTES && batch.is_some() {
                 break;
@@ -95,8 +96,8 @@ fn is_redacted(event: &Event) -> bool {
     EventContent::from_payload(event.payload.clone()).data == format!("{{{REDACTED}}}")
 }
 
-fn render_event(event: Event, mode: PayloadMode) -> Result<String> {
-    let form = EventForm::try_from(event)?;
+/// Returns the JSON text of an event. One that is too large for a request has no data.
+pub fn render_form(form: EventForm, mode: PayloadMode) -> Result<String> {
     if mode == PayloadMode::Thin {
         return form.without_data().render();
     }
@@ -113,6 +114,38 @@ pub fn build_standard_body(source: MessageSource<'_>, texts: &[String], created_
         json!(source.configuration_id),
         json!(source.account_id),
     )
+}
+
+/// The body of a request in a format with one event per request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SingleBody {
+    /// The text that is sent.
+    Json(String),
+    /// The claims of a token, which is sent with its signature.
+    Claims(Value),
+}
+
+impl SingleBody {
+    /// Builds the body for an event. One that is too large for a request has no data.
+    pub fn build(format: WebhookFormat, token: SecurityEvent<'_>, event: &Event) -> Self {
+        let build = |payload| match format {
+            WebhookFormat::Set => {
+                let claims = security_event::build_claims(SecurityEvent { payload, ..token }, event);
+                Self::Claims(claims.unwrap_or(Value::Null))
+            }
+            WebhookFormat::Standard | WebhookFormat::Frontegg => Self::Json(frontegg::build_body(event, payload)),
+        };
+        let body = build(token.payload);
+        if body.estimate_bytes() > BODY_MAX_BYTES { build(PayloadMode::Thin) } else { body }
+    }
+
+    /// The size of the request. Claims are encoded with 4 letters for 3 bytes.
+    fn estimate_bytes(&self) -> usize {
+        match self {
+            Self::Json(text) => text.len(),
+            Self::Claims(claims) => claims.to_string().len().div_ceil(3) * 4 + TOKEN_MAX_BYTES,
+        }
+    }
 }
 
 /// Returns the body of a test request.
@@ -182,6 +215,28 @@ pub(crate) mod tests {
         let batch = EventBatch::from_events(vec![large(1, 9), large(2, 9)], PayloadMode::Thin, WebhookFormat::Set);
         let batch = batch.unwrap().unwrap();
         assert_eq!((batch.last, batch.texts[0].contains("data")), (1, false));
+    }
+
+    #[test]
+    fn a_large_event_loses_its_data_in_each_format() {
+        let token = SecurityEvent {
+            issuer: "https://scim.example.com",
+            audience: "https://hook.example.com/",
+            id: "msg_1",
+            configuration_id: "cfg",
+            payload: PayloadMode::Full,
+        };
+        for (format, large, small) in
+            [(WebhookFormat::Set, 197_000, 190_000), (WebhookFormat::Frontegg, 263_000, 190_000)]
+        {
+            let build = |bytes: usize, payload| {
+                let event = event(1, "user.created", &json!({"after": {"userName": "x".repeat(bytes)}}));
+                SingleBody::build(format, SecurityEvent { payload, ..token }, &event)
+            };
+            assert_eq!(build(large, PayloadMode::Full), build(large, PayloadMode::Thin));
+            let body = build(small, PayloadMode::Full);
+            assert!((small..BODY_MAX_BYTES).contains(&body.estimate_bytes()), "{}", body.estimate_bytes());
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod headers;
 pub mod message;
 pub mod retry;
+pub mod sent_kinds;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -12,6 +13,7 @@ use crate::clock::Millis;
 use crate::error::{Reason, Result};
 use crate::model::account::AccountRef;
 use crate::model::event::{PUBLISHED_KINDS, parse_kinds};
+use crate::model::webhook::sent_kinds::{KindsSince, SentKinds};
 use crate::named_enum::named_enum;
 
 /// Maximum number of webhooks of a server.
@@ -30,6 +32,12 @@ pub const RATE_LIMIT_MAX: u32 = 1_000;
 pub const OVERLAP_MAX_MS: Millis = 7 * 86_400_000;
 /// Maximum number of keys of one webhook that are valid at the same time.
 pub const KEYS_MAX: usize = 2;
+/// Time of failing from which a lane needs an admin, in milliseconds.
+pub const FAILING_ALERT_MS: Millis = 3_600_000;
+/// Reason of a webhook that is paused because the operator does not allow webhooks of accounts.
+pub const PAUSED_ACCOUNT_WEBHOOKS_OFF: &str = "account_webhooks_off";
+/// Reason of a webhook that is disabled because it was not active any more when the database was restored.
+pub const DISABLED_RESTORED: &str = "restored";
 /// Replaces parts of a URL that may contain secrets.
 const MASK: &str = "***";
 
@@ -192,10 +200,13 @@ impl WebhookSettings {
         Ok(Some(sent))
     }
 
-    /// Returns the URL, or `None` if it is none with a host.
+    /// Returns the URL, or `None` if it is none with a host and a port that can be called.
     pub fn parse_url(&self) -> Option<Url> {
+        // The parser skips more slashes, so that a path would become the host.
+        let (_, after_scheme) = self.url.split_once("://")?;
         let url = Url::parse(&self.url).ok()?;
-        (matches!(url.scheme(), "https" | "http") && url.has_host()).then_some(url)
+        let has_host = url.has_host() && !after_scheme.starts_with(['/', '\\']);
+        (matches!(url.scheme(), "https" | "http") && has_host && url.port() != Some(0)).then_some(url)
     }
 
     /// Number of events in one request. Some formats have one.
@@ -221,6 +232,8 @@ pub struct Webhook {
     pub id: String,
     /// The account whose events are sent. `None`: those of all accounts.
     pub account: Option<AccountRef>,
+    /// Whether a caller of the account created it.
+    pub by_account: bool,
     /// The settings.
     pub settings: WebhookSettings,
     /// Names of the headers that are added to each request, with their encrypted values.
@@ -229,12 +242,14 @@ pub struct Webhook {
     pub signature: SignatureKind,
     /// Whether it sends.
     pub state: WebhookState,
-    /// Why it is disabled: a code.
+    /// Why it is disabled, or paused by the server: a code.
     pub disabled_reason: Option<String>,
     /// Lanes without a row begin after this number.
     pub start_seq: i64,
     /// Lanes of configurations up to this key begin with the current users, groups and memberships.
     pub backfill_until: Option<i64>,
+    /// Kinds of events that were added later.
+    pub kinds_since: KindsSince,
     /// Increases when the content of the requests changes. Ids of requests depend on it.
     pub content_revision: i64,
     /// When it was created.
@@ -247,6 +262,32 @@ impl Webhook {
     /// Whether the events of this account are sent.
     pub fn covers_account(&self, account: i64) -> bool {
         self.account.as_ref().is_none_or(|own| own.key == account)
+    }
+
+    /// Returns the kinds of events that are sent.
+    ///
+    /// # Errors
+    /// `Invalid` if an item of the settings selects nothing.
+    pub fn list_sent_kinds(&self) -> Result<SentKinds> {
+        Ok(SentKinds::new(self.settings.list_sent_kinds()?, &self.kinds_since))
+    }
+}
+
+/// Health of the deliveries of a configuration: the webhooks that have not accepted its events for an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DeliveryHealth {
+    /// Number of webhooks that are retried.
+    pub retrying: u32,
+    /// Number of webhooks that get nothing until an admin resumes them: the last retry has failed.
+    pub stopped: u32,
+    /// Time of the first failure.
+    pub since: Option<Millis>,
+}
+
+impl DeliveryHealth {
+    /// Returns whether a webhook needs an admin.
+    pub fn is_failing(&self) -> bool {
+        self.retrying + self.stopped > 0
     }
 }
 
@@ -304,7 +345,25 @@ mod tests {
             change(&mut settings);
             settings.check().unwrap_err().field().map(str::to_owned)
         };
-        for url in ["", "hook.example.com", "ftp://hook.example.com/", "https://", "https://a/#b", "https://a/\n"] {
+        for url in [
+            "",
+            "hook.example.com",
+            "ftp://hook.example.com/",
+            "https://",
+            "https://a/#b",
+            "https://a/\n",
+            "https:///a",
+            "https://\\a",
+            "https:a.example.com/",
+            "https:/a.example.com/",
+            "https://:443/a",
+            "https://u:p@/a",
+            "https://a.example.com:0/",
+            "https://a.example.com:65536/",
+            "https://a b.example.com/",
+            "https://a%20b.example.com/",
+            " https://a.example.com/",
+        ] {
             assert_eq!(
                 WebhookSettings::new(url.to_owned()).check().unwrap_err().reason(),
                 Reason::WebhookUrlInvalid,

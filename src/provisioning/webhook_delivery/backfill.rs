@@ -1,6 +1,7 @@
 //! The first load of a webhook: the published users, groups and memberships of a configuration as synthetic events. Live events
-//! follow from the number at which the webhook was created, so nothing is missed. The events have the versions of the
-//! resources, so that a receiver skips a live event that it already has.
+//! follow from the number at which the webhook was created, so nothing is missed. What was created after it is left out, because
+//! its live events follow. The events have the versions of the resources, so that a receiver skips a live event that it already
+//! has.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -9,8 +10,8 @@ use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::event::{Event, EventAction, EventKind, EventSubject};
 use crate::model::event_form::EventForm;
-use crate::model::webhook::message::ENVELOPE_MAX_BYTES;
-use crate::model::webhook::{BODY_MAX_BYTES, PayloadMode, Webhook, WebhookFormat};
+use crate::model::webhook::message::{self, ENVELOPE_MAX_BYTES};
+use crate::model::webhook::{BODY_MAX_BYTES, Webhook, WebhookFormat};
 use crate::provisioning::directory::{
     self, DirectoryCursor, DirectoryFilter, DirectoryPosition, DirectoryQuery, DirectoryResource, DirectoryScope,
     StoredResource,
@@ -18,10 +19,13 @@ use crate::provisioning::directory::{
 use crate::provisioning::events::{EventMember, MemberNames};
 use crate::store::Snapshot;
 use crate::store::tables::directory::DirectorySource;
+use crate::store::tables::events;
 use crate::store::tables::webhook_lanes::LaneRow;
 
 /// Maximum number of members in one event.
 const MEMBERS_PER_EVENT: usize = 100;
+/// Most reads of resources for one page. Without anything to send by then, the position is stored.
+const READS_PER_PAGE: usize = 50;
 
 /// Position after which a page begins, and up to which it goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,10 +108,17 @@ pub struct BackfillPage {
     pub created_at: Millis,
     /// The first event, for formats with one event per request.
     pub single: Option<Box<Event>>,
-    /// Position of the last event.
+    /// Position of the last event, after which the next page begins.
     pub end: BackfillCursor,
-    /// Position of the next page. `None`: live events follow.
-    pub next: Option<BackfillCursor>,
+}
+
+/// What follows a position in the current resources.
+#[derive(Debug)]
+pub(super) enum BackfillStep {
+    /// A page to send.
+    Page(BackfillPage),
+    /// Nothing is sent up to this position. `None`: there are no more resources.
+    Moved(Option<BackfillCursor>),
 }
 
 /// A page that is being read.
@@ -119,48 +130,61 @@ struct PageReader<'p> {
     seq: i64,
     /// A page that was begun ends here.
     end: Option<BackfillCursor>,
+    /// Whether a resource after that end was found.
+    is_at_end: bool,
     texts: Vec<String>,
     bytes: usize,
     created_at: Millis,
     single: Option<Box<Event>>,
 }
 
-/// Reads the next page of current resources. Returns `None` if there are no more.
+/// Reads the next page of current resources.
 pub(super) fn read_page(
     at: &Snapshot<'_>,
     webhook: &Webhook,
     source: &DirectorySource,
     lane: &LaneRow,
     cursor: &str,
-) -> Result<Option<BackfillPage>> {
+) -> Result<BackfillStep> {
     let mut start = BackfillCursor::parse(cursor);
-    let kinds = webhook.settings.list_sent_kinds()?;
-    let end = lane.backfill_end.as_deref().map(BackfillCursor::parse);
+    let kinds = webhook.list_sent_kinds()?;
     let mut reader = PageReader {
         at,
         webhook,
         source,
         seq: lane.position,
-        end,
+        end: lane.backfill_end.as_deref().map(BackfillCursor::parse),
+        is_at_end: false,
         texts: Vec::new(),
         bytes: ENVELOPE_MAX_BYTES,
         created_at: 0,
         single: None,
     };
-    loop {
-        let is_sent = kinds.as_ref().is_none_or(|kinds| kinds.contains(&start.stage.kind()));
+    for _ in 0..READS_PER_PAGE {
         let reached = match start.stage {
-            _ if !is_sent => None,
+            stage if !kinds.includes(stage.kind(), lane.position.saturating_add(1)) => None,
             BackfillStage::Memberships => reader.read_memberships(&start)?,
             BackfillStage::Users | BackfillStage::Groups => reader.read_resources(&start)?,
         };
-        if let Some(last) = reached {
-            let PageReader { texts, created_at, single, .. } = reader;
-            return Ok(Some(BackfillPage { texts, created_at, single, end: last.clone(), next: Some(last) }));
-        }
-        let Some(stage) = start.stage.next() else { return Ok(None) };
-        start = BackfillCursor::at_stage(stage);
+        start = match reached {
+            Some(end) if !reader.texts.is_empty() => {
+                let PageReader { texts, created_at, single, .. } = reader;
+                return Ok(BackfillStep::Page(BackfillPage { texts, created_at, single, end }));
+            }
+            // These resources were created later, or are groups without members.
+            Some(end) => end,
+            // The resources of the page that was begun do not exist any more: it is replaced by the next ones.
+            None if reader.is_at_end => {
+                (reader.end, reader.is_at_end) = (None, false);
+                start
+            }
+            None => match start.stage.next() {
+                Some(stage) => BackfillCursor::at_stage(stage),
+                None => return Ok(BackfillStep::Moved(None)),
+            },
+        };
     }
+    Ok(BackfillStep::Moved(Some(start)))
 }
 
 impl PageReader<'_> {
@@ -184,6 +208,19 @@ impl PageReader<'_> {
         usize::try_from(self.webhook.settings.events_per_request()).unwrap_or(usize::MAX)
     }
 
+    /// Whether this position is after the end of the page that was begun.
+    fn is_after_end(&mut self, position: &BackfillCursor) -> bool {
+        let is_after = |end: &BackfillCursor| end.stage == position.stage && position.is_after(end);
+        self.is_at_end |= self.end.as_ref().is_some_and(is_after);
+        self.is_at_end
+    }
+
+    /// Whether a resource was created after the start, so that its live events follow.
+    fn is_created_later(&self, resource_type: &str, id: &str) -> Result<bool> {
+        let kind = EventKind::Resource(resource_type, EventAction::Created);
+        events::has_later_event_of_kind(self.at, id, kind, self.seq)
+    }
+
     /// Adds users or groups. Returns the position of the last one, or `None` if there was none.
     fn read_resources(&mut self, start: &BackfillCursor) -> Result<Option<BackfillCursor>> {
         let mut reached = None;
@@ -193,9 +230,12 @@ impl PageReader<'_> {
                 last: Some((found.stored.key, found.stored.id.clone())),
                 member: None,
             };
-            let is_beyond = self.end.as_ref().is_some_and(|end| end.stage == start.stage && position.is_after(end));
+            if self.is_after_end(&position) {
+                break;
+            }
+            let is_left_out = self.is_created_later(start.stage.resource_type(), &found.stored.id)?;
             let members = format!("\"after\":{}", found.stored.body);
-            if is_beyond || !self.add_event(start.stage, &found.stored, &members)? {
+            if !is_left_out && !self.add_event(start.stage, &found.stored, &members)? {
                 break;
             }
             reached = Some(position);
@@ -205,18 +245,6 @@ impl PageReader<'_> {
 
     /// Adds memberships, at most one event for a group and page. Returns the position of the last one.
     fn read_memberships(&mut self, start: &BackfillCursor) -> Result<Option<BackfillCursor>> {
-        let mut start = start.clone();
-        loop {
-            let reached = self.read_groups_of_members(&start)?;
-            match reached {
-                // Groups without members have no events: the search goes on after them.
-                Some(position) if self.texts.is_empty() => start = position,
-                reached => return Ok(reached),
-            }
-        }
-    }
-
-    fn read_groups_of_members(&mut self, start: &BackfillCursor) -> Result<Option<BackfillCursor>> {
         let mut reached: Option<BackfillCursor> = None;
         let mut member = start.member.clone();
         for group in self.list_resources(start, self.events_max())? {
@@ -235,15 +263,14 @@ impl PageReader<'_> {
                 let before = reached.as_ref().map_or_else(|| start.last.clone(), |reached| reached.last.clone());
                 BackfillCursor { stage: start.stage, last: before, member: last }
             };
-            let is_beyond = self.end.as_ref().is_some_and(|end| end.stage == start.stage && position.is_after(end));
-            if is_beyond {
+            if self.is_after_end(&position) {
                 break;
             }
-            if !page.items.is_empty() {
-                let members = page.items.iter().map(|one| self.describe_member(one)).collect::<Result<Vec<_>>>()?;
-                if !self.add_event(start.stage, &group.stored, &format!("\"members\":{}", json!(members)))? {
-                    break;
-                }
+            let members = self.describe_members(&group.stored.id, page.items)?;
+            if !members.is_empty()
+                && !self.add_event(start.stage, &group.stored, &format!("\"members\":{}", json!(members)))?
+            {
+                break;
             }
             let is_split = page.next.is_some();
             reached = Some(position);
@@ -252,6 +279,20 @@ impl PageReader<'_> {
             }
         }
         Ok(reached)
+    }
+
+    /// The members of a group that are sent: none if the group was created later.
+    fn describe_members(&self, group: &str, members: Vec<directory::DirectoryMember>) -> Result<Vec<EventMember>> {
+        let mut sent = Vec::new();
+        if members.is_empty() || self.is_created_later("Group", group)? {
+            return Ok(sent);
+        }
+        for member in members {
+            if !self.is_created_later(&member.resource_type, &member.id)? {
+                sent.push(self.describe_member(&member)?);
+            }
+        }
+        Ok(sent)
     }
 
     fn describe_member(&self, member: &directory::DirectoryMember) -> Result<EventMember> {
@@ -284,13 +325,7 @@ impl PageReader<'_> {
             request_id: None,
         };
         let settings = &self.webhook.settings;
-        let form = EventForm::try_from(event.clone())?.of_backfill();
-        let text = if settings.payload == PayloadMode::Thin { form.without_data().render()? } else { form.render()? };
-        let text = if text.len() + ENVELOPE_MAX_BYTES > BODY_MAX_BYTES {
-            EventForm::try_from(event.clone())?.of_backfill().truncated().render()?
-        } else {
-            text
-        };
+        let text = message::render_form(EventForm::try_from(event.clone())?.of_backfill(), settings.payload)?;
         if self.bytes + text.len() + 1 > BODY_MAX_BYTES {
             return Ok(false);
         }
@@ -301,5 +336,135 @@ impl PageReader<'_> {
         }
         self.texts.push(text);
         Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::clock;
+    use crate::management::webhooks::{NewWebhook, WebhookStart, create_webhook};
+    use crate::model::audit_context::AuditContext;
+    use crate::model::webhook::{SignatureKind, WebhookKey, WebhookSettings};
+    use crate::provisioning::Scope;
+    use crate::provisioning::deletion::delete_resource;
+    use crate::provisioning::resources::ResourceWrite;
+    use crate::provisioning::tests::{create_in_store, open_store_with_configuration};
+    use crate::provisioning::webhook_delivery::load_lane;
+    use crate::scim::schema::{GROUP_TYPE, USER_TYPE};
+    use crate::store::Store;
+
+    struct Fixture {
+        store: Store,
+        scope: Scope,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let (folder, store, scope) = open_store_with_configuration();
+            Self { store, scope, _folder: folder }
+        }
+
+        fn add_user(&self, name: &str) -> String {
+            let body = json!({"schemas": [USER_TYPE.schema.id], "userName": name});
+            create_in_store(&self.store, &self.scope, &USER_TYPE, &body).unwrap()
+        }
+
+        fn add_group(&self, name: &str, members: &[&str]) -> String {
+            let members: Vec<Value> = members.iter().map(|id| json!({"value": id})).collect();
+            let body = json!({"schemas": [GROUP_TYPE.schema.id], "displayName": name, "members": members});
+            create_in_store(&self.store, &self.scope, &GROUP_TYPE, &body).unwrap()
+        }
+
+        fn delete_user(&self, id: String) {
+            let scope = self.scope.clone();
+            let delete = move |tx: &crate::store::Tx<'_>| {
+                delete_resource(tx, &ResourceWrite::new(&scope, &USER_TYPE, &id)).map(drop)
+            };
+            self.store.write_blocking(delete).unwrap();
+        }
+
+        fn add_webhook(&self, batch_size: u32) -> Webhook {
+            let url = "https://hook.example.com/".to_owned();
+            let key =
+                WebhookKey { id: clock::new_id(), sealed: Vec::new(), public: None, created_at: 0, expires_at: None };
+            let new = NewWebhook {
+                id: clock::new_id(),
+                account: None,
+                settings: WebhookSettings { batch_size, ..WebhookSettings::new(url) },
+                headers: Vec::new(),
+                signature: SignatureKind::Hmac,
+                key,
+                start: WebhookStart::Latest,
+                has_backfill: true,
+            };
+            self.store.write_blocking(move |tx| create_webhook(tx, &AuditContext::server(), &new)).unwrap()
+        }
+
+        /// What follows a position. The end of a page that was begun limits it.
+        fn read(&self, webhook: &Webhook, cursor: &str, end: Option<String>) -> BackfillStep {
+            let read = |at: &Snapshot<'_>| {
+                let lane = load_lane(at, webhook, self.scope.configuration)?;
+                let source = crate::store::tables::directory::find_source_by_key(at, lane.configuration)?.unwrap();
+                read_page(at, webhook, &source, &LaneRow { backfill_end: end.clone(), ..lane }, cursor)
+            };
+            self.store.read_inline(read).unwrap()
+        }
+
+        /// Kind, resource and members of the events of all pages.
+        fn read_all(&self, webhook: &Webhook) -> Vec<(String, String, Vec<String>)> {
+            let (mut cursor, mut found) = (BackfillCursor::start_text(), Vec::new());
+            loop {
+                match self.read(webhook, &cursor, None) {
+                    BackfillStep::Page(page) => {
+                        found.extend(page.texts.iter().map(|text| describe(text)));
+                        cursor = page.end.to_text();
+                    }
+                    BackfillStep::Moved(Some(to)) => cursor = to.to_text(),
+                    BackfillStep::Moved(None) => return found,
+                }
+            }
+        }
+    }
+
+    fn describe(text: &str) -> (String, String, Vec<String>) {
+        let event: Value = serde_json::from_str(text).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let members = event["data"]["members"].as_array().cloned().unwrap_or_default();
+        (text(&event["kind"]), text(&event["resourceId"]), members.iter().map(|one| text(&one["value"])).collect())
+    }
+
+    #[test]
+    fn what_was_created_after_the_start_is_left_out() {
+        let fixture = Fixture::new();
+        let ada = fixture.add_user("ada");
+        let team = fixture.add_group("Team", &[&ada]);
+        for batch_size in [1, 100] {
+            let webhook = fixture.add_webhook(batch_size);
+            let before = fixture.read_all(&webhook);
+            let later: Vec<String> = (0..60).map(|i| fixture.add_user(&format!("later{i}-{batch_size}"))).collect();
+            let late = fixture.add_group(&format!("Late {batch_size}"), &[&ada, &later[0]]);
+            let loaded = fixture.read_all(&webhook);
+            assert_eq!(loaded, before);
+            assert!(loaded.iter().all(|(_, id, members)| *id != late && !members.contains(&later[0])));
+        }
+        let kinds = fixture.read_all(&fixture.add_webhook(100));
+        assert!(kinds.contains(&("group.member_added".to_owned(), team, vec![ada])));
+    }
+
+    #[test]
+    fn a_page_whose_resources_were_deleted_is_replaced_by_the_next_ones() {
+        let fixture = Fixture::new();
+        let users = ["ada", "bob", "cyd"].map(|name| fixture.add_user(name));
+        let webhook = fixture.add_webhook(1);
+        let start = BackfillCursor::start_text();
+        let BackfillStep::Page(page) = fixture.read(&webhook, &start, None) else { panic!() };
+        assert_eq!(describe(&page.texts[0]).1, users[0]);
+        fixture.delete_user(users[0].clone());
+        let BackfillStep::Page(next) = fixture.read(&webhook, &start, Some(page.end.to_text())) else { panic!() };
+        assert_eq!(describe(&next.texts[0]).1, users[1]);
     }
 }

@@ -3,19 +3,21 @@
 
 pub mod backfill;
 pub mod retention;
+#[cfg(test)]
+mod tests;
 
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::audit_context::AuditContext;
 use crate::model::webhook::message::{self, EventBatch};
-use crate::model::webhook::{BODY_MAX_BYTES, Webhook, WebhookState, retry};
-use crate::provisioning::webhook_delivery::backfill::{BackfillCursor, BackfillPage};
+use crate::model::webhook::{BODY_MAX_BYTES, Webhook, WebhookSettings, WebhookState, retry};
+use crate::provisioning::webhook_delivery::backfill::{BackfillCursor, BackfillPage, BackfillStep};
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::directory::{self, DirectorySource};
 use crate::store::tables::held_changes;
 use crate::store::tables::webhook_attempts as attempts;
 pub use crate::store::tables::webhook_attempts::WebhookAttempt;
-use crate::store::tables::webhook_lanes::{self as lanes, LaneEvents};
+use crate::store::tables::webhook_lanes::{self as lanes, LaneEvents, LaneLimit};
 pub use crate::store::tables::webhook_lanes::{
     ConfigurationEnd, EventSighting, LaneRow, list_configuration_ends, list_event_sightings,
 };
@@ -24,7 +26,7 @@ pub use crate::store::tables::webhooks::{find_revision, list_webhook_keys as lis
 use crate::store::{Snapshot, Tx};
 
 /// Maximum number of events of a configuration that one step searches for those of rare kinds.
-const SCANNED_MAX: u32 = 10_000;
+const SEARCHED_MAX: u32 = 10_000;
 /// Reason of a webhook that was disabled because its receiver answered 410.
 pub const DISABLED_GONE: &str = "gone";
 
@@ -37,15 +39,50 @@ pub struct LaneKey {
     pub configuration: i64,
 }
 
+/// The events after the position of a lane that were searched and are not sent. It is valid while the position of the lane and
+/// the settings of its webhook are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneScan {
+    /// Position of the lane.
+    position: i64,
+    /// End of a batch that was begun and whose events are not stored any more.
+    batch_end: Option<i64>,
+    /// Whether the lane has failed with events that are not sent any more.
+    has_failed: bool,
+    /// The settings of the webhook.
+    content_revision: i64,
+    /// Number of the last event that was searched.
+    until: i64,
+    /// How many events were searched.
+    pub events: u32,
+}
+
+impl LaneScan {
+    fn start(lane: &LaneRow, webhook: &Webhook) -> Self {
+        let LaneRow { position, batch_end, .. } = *lane;
+        let has_failed = lane.failing_since.is_some();
+        let content_revision = webhook.content_revision;
+        Self { position, batch_end, has_failed, content_revision, until: position, events: 0 }
+    }
+
+    fn has_same_start(&self, other: &Self) -> bool {
+        let key = |scan: &Self| (scan.position, scan.batch_end, scan.has_failed, scan.content_revision);
+        key(self) == key(other)
+    }
+
+    /// Whether the state of the lane is wrong until the scan is stored.
+    pub fn is_urgent(&self) -> bool {
+        self.batch_end.is_some() || self.has_failed
+    }
+}
+
 /// What a lane has to do.
 #[derive(Debug)]
 pub enum LaneWork {
-    /// Nothing waits. Events up to `scanned` need not be searched again; `has_more` means that later ones may match.
+    /// Nothing waits up to the end of the scan; `has_more` means that later events may be sent.
     Nothing {
-        /// Position of the lane.
-        position: i64,
-        /// Number of the last event that was searched.
-        scanned: i64,
+        /// What was searched.
+        scan: LaneScan,
         /// Whether there are more events to search.
         has_more: bool,
     },
@@ -53,8 +90,8 @@ pub enum LaneWork {
     Halted,
     /// A purge of the configuration runs: what it redacts is not sent any more.
     Postponed,
-    /// There are no more current resources: see [`end_backfill`]. Live events follow.
-    BackfillEnded,
+    /// There is nothing to send at this position in the current resources: see [`move_backfill`].
+    BackfillMoved(BackfillMove),
     /// A request to send.
     Request(Box<LaneRequest>),
 }
@@ -64,6 +101,10 @@ pub enum LaneWork {
 pub struct LaneRequest {
     /// The lane as stored, or at its start.
     pub lane: LaneRow,
+    /// Events up to this number were searched and are not sent.
+    searched: i64,
+    /// The settings of the webhook with which the request was built.
+    content_revision: i64,
     /// The configuration.
     pub source: DirectorySource,
     /// Id of the request.
@@ -82,6 +123,16 @@ pub enum LaneContent {
 }
 
 impl LaneRequest {
+    fn new(
+        (webhook, lane): (&Webhook, LaneRow),
+        source: DirectorySource,
+        message_id: String,
+        content: LaneContent,
+    ) -> Self {
+        let (searched, content_revision) = (lane.position, webhook.content_revision);
+        Self { lane, searched, content_revision, source, message_id, content }
+    }
+
     /// First and last event, if it has events.
     pub fn event_range(&self) -> Option<(i64, i64)> {
         match &self.content {
@@ -127,8 +178,13 @@ pub(crate) fn load_lane(at: &Snapshot<'_>, webhook: &Webhook, configuration: i64
     Ok(lanes::find_lane(at, webhook.key, configuration)?.unwrap_or_else(start))
 }
 
-/// Returns what a lane has to do. `skip` is the number of the last event that was already searched without a match.
-pub fn load_lane_work(at: &Snapshot<'_>, webhook: &Webhook, configuration: i64, skip: i64) -> Result<LaneWork> {
+/// Returns what a lane has to do. `scan` is what was already searched.
+pub fn load_lane_work(
+    at: &Snapshot<'_>,
+    webhook: &Webhook,
+    configuration: i64,
+    scan: Option<LaneScan>,
+) -> Result<LaneWork> {
     let Some(source) = directory::find_source_by_key(at, configuration)? else { return Ok(LaneWork::Halted) };
     let lane = load_lane(at, webhook, configuration)?;
     if !webhook.covers_account(source.account.key) || lane.stopped_at.is_some() {
@@ -138,45 +194,50 @@ pub fn load_lane_work(at: &Snapshot<'_>, webhook: &Webhook, configuration: i64, 
         return Ok(LaneWork::Postponed);
     }
     if let Some(cursor) = lane.backfill.as_deref() {
-        let Some(page) = backfill::read_page(at, webhook, &source, &lane, cursor)? else {
-            return Ok(LaneWork::BackfillEnded);
+        let page = match backfill::read_page(at, webhook, &source, &lane, cursor)? {
+            BackfillStep::Page(page) => page,
+            BackfillStep::Moved(to) => {
+                let to = to.as_ref().map(BackfillCursor::to_text);
+                return Ok(LaneWork::BackfillMoved(BackfillMove { from: cursor.to_owned(), to }));
+            }
         };
         let number = lane.backfill_page.to_string();
         // Resources can change until the page is accepted: then it is another request.
         let message_id =
             message::derive_message_id(&[&webhook.id, &source.id, "backfill", &number, &page.texts.concat()]);
         let content = LaneContent::Backfill(page);
-        return Ok(LaneWork::Request(Box::new(LaneRequest { lane, source, message_id, content })));
+        return Ok(LaneWork::Request(Box::new(LaneRequest::new((webhook, lane), source, message_id, content))));
     }
-    load_live_work(at, webhook, source, lane, skip)
+    load_live_work(at, webhook, source, (lane, scan))
 }
 
 fn load_live_work(
     at: &Snapshot<'_>,
     webhook: &Webhook,
     source: DirectorySource,
-    lane: LaneRow,
-    skip: i64,
+    (lane, scan): (LaneRow, Option<LaneScan>),
 ) -> Result<LaneWork> {
     let settings = &webhook.settings;
-    let kinds = settings.list_sent_kinds()?;
-    let after = if lane.batch_end.is_some() { lane.position } else { lane.position.max(skip) };
-    let mut selection =
-        LaneEvents { configuration: source.configuration, after, until: lane.batch_end, kinds: kinds.as_deref() };
-    let scanned = if kinds.is_some() && lane.batch_end.is_none() {
-        let end = lanes::find_scan_end(at, selection, SCANNED_MAX)?;
-        selection.until = Some(end);
-        Some(end)
-    } else {
-        None
-    };
-    let events = lanes::list_lane_events(at, selection, settings.events_per_request(), BODY_MAX_BYTES)?;
+    let kinds = webhook.list_sent_kinds()?;
+    let start = LaneScan::start(&lane, webhook);
+    let before = scan.filter(|scan| !scan.is_urgent() && scan.has_same_start(&start)).unwrap_or(start);
+    let selection =
+        LaneEvents { configuration: source.configuration, after: before.until, until: lane.batch_end, kinds: &kinds };
+    let events = lanes::list_lane_events(at, selection, limit_request(settings))?;
     let Some(batch) = EventBatch::from_events(events, settings.payload, settings.format)? else {
-        let scanned = scanned.or(lane.batch_end).unwrap_or(after);
-        return Ok(LaneWork::Nothing { position: lane.position, scanned, has_more: scanned > after });
+        let (until, events) = lanes::find_scan_end(at, selection, SEARCHED_MAX)?;
+        let until = lane.batch_end.unwrap_or(until);
+        let scan = LaneScan { until, events: before.events.saturating_add(events), ..start };
+        return Ok(LaneWork::Nothing { scan, has_more: until > before.until });
     };
     let message_id = derive_batch_id(webhook, &source, &batch);
-    Ok(LaneWork::Request(Box::new(LaneRequest { lane, source, message_id, content: LaneContent::Events(batch) })))
+    let request = LaneRequest::new((webhook, lane), source, message_id, LaneContent::Events(batch));
+    Ok(LaneWork::Request(Box::new(LaneRequest { searched: before.until, ..request })))
+}
+
+/// Limits of the events of one request.
+fn limit_request(settings: &WebhookSettings) -> LaneLimit {
+    LaneLimit { events: settings.events_per_request(), bytes: BODY_MAX_BYTES, searched: SEARCHED_MAX }
 }
 
 /// The id of a request with events. Removed data and other settings make it another request.
@@ -187,15 +248,18 @@ fn derive_batch_id(webhook: &Webhook, source: &DirectorySource, batch: &EventBat
     message::derive_message_id(&[&webhook.id, &source.id, &first, &last, &revision, &redacted])
 }
 
-/// Stores the end of a batch before it is sent, so that a restart sends the same batch. Returns false if the lane or its
+/// Stores the end of a batch before it is sent, so that a restart sends the same batch. The lane moves past the events before the
+/// batch that are not sent: then a retry finds the batch without a long search. Returns false if the lane or its
 /// webhook was changed in between: the request must not be sent.
 pub fn begin_request(tx: &Tx<'_>, request: &LaneRequest) -> Result<bool> {
     tx.allow_on_full_disk();
     let Some(webhook) = webhooks::find_webhook_by_key(tx, request.lane.webhook)? else { return Ok(false) };
     let mut lane = load_lane(tx, &webhook, request.lane.configuration)?;
-    if webhook.state != WebhookState::Active || lane != request.lane {
+    let is_changed = webhook.content_revision != request.content_revision || lane != request.lane;
+    if webhook.state != WebhookState::Active || is_changed {
         return Ok(false);
     }
+    lane.position = request.searched;
     let is_begun = match &request.content {
         LaneContent::Events(batch) => lane.batch_end.replace(batch.last) == Some(batch.last),
         LaneContent::Backfill(page) => {
@@ -220,13 +284,12 @@ pub fn record_success(tx: &Tx<'_>, request: &LaneRequest, attempt: &WebhookAttem
             lane.batch_end = None;
         }
         LaneContent::Backfill(page) => {
-            lane.backfill = page.next.as_ref().map(BackfillCursor::to_text);
+            lane.backfill = Some(page.end.to_text());
             lane.backfill_end = None;
             lane.backfill_page += 1;
         }
     }
-    lane.failures = 0;
-    (lane.failing_since, lane.next_attempt_at, lane.last_error) = (None, None, None);
+    lane.clear_failures();
     lanes::save_lane(tx, &lane)
 }
 
@@ -300,7 +363,7 @@ fn find_begun_lane(tx: &Tx<'_>, request: &LaneRequest) -> Result<Option<LaneRow>
     let found = lanes::find_lane(tx, request.lane.webhook, request.lane.configuration)?;
     Ok(found.filter(|lane| match &request.content {
         LaneContent::Events(batch) => {
-            lane.position == request.lane.position && lane.batch_end.is_none_or(|end| end == batch.last)
+            lane.position == request.searched && lane.batch_end.is_none_or(|end| end == batch.last)
         }
         LaneContent::Backfill(page) => {
             let end = page.end.to_text();
@@ -315,25 +378,42 @@ pub fn record_separate_attempt(tx: &Tx<'_>, attempt: &WebhookAttempt) -> Result<
     attempts::insert_attempt(tx, attempt)
 }
 
-/// Records that no event up to `scanned` matches the kinds of the webhook.
-pub fn record_scan(tx: &Tx<'_>, key: LaneKey, scanned: i64) -> Result<()> {
+/// Moves lanes past events that are not sent. A lane stays as it is if it was moved or has begun a batch in the meantime, or if
+/// the settings of its webhook were changed.
+pub fn record_scans(tx: &Tx<'_>, scans: &[(LaneKey, LaneScan)]) -> Result<()> {
     tx.allow_on_full_disk();
-    let Some(webhook) = webhooks::find_webhook_by_key(tx, key.webhook)? else { return Ok(()) };
-    let mut lane = load_lane(tx, &webhook, key.configuration)?;
-    if lane.position >= scanned || lane.backfill.is_some() {
-        return Ok(());
+    for (key, scan) in scans {
+        let Some(webhook) = webhooks::find_webhook_by_key(tx, key.webhook)? else { continue };
+        let mut lane = load_lane(tx, &webhook, key.configuration)?;
+        let is_same = LaneScan::start(&lane, &webhook).has_same_start(scan);
+        if is_same && lane.backfill.is_none() && (lane.position < scan.until || scan.is_urgent()) {
+            (lane.position, lane.batch_end) = (scan.until, None);
+            // What has failed is not sent any more.
+            lane.clear_failures();
+            lanes::save_lane(tx, &lane)?;
+        }
     }
-    lane.position = scanned;
-    lane.batch_end = None;
-    lanes::save_lane(tx, &lane)
+    Ok(())
 }
 
-/// Ends a backfill without further resources.
-pub fn end_backfill(tx: &Tx<'_>, key: LaneKey) -> Result<()> {
+/// A change of the position in the current resources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackfillMove {
+    from: String,
+    /// `None`: live events follow.
+    to: Option<String>,
+}
+
+/// Moves a lane past current resources that are not sent.
+pub fn move_backfill(tx: &Tx<'_>, key: LaneKey, change: &BackfillMove) -> Result<()> {
     let Some(webhook) = webhooks::find_webhook_by_key(tx, key.webhook)? else { return Ok(()) };
     let mut lane = load_lane(tx, &webhook, key.configuration)?;
-    lane.backfill = None;
-    lanes::save_lane(tx, &lane)
+    if lane.backfill.as_ref() == Some(&change.from) {
+        lane.backfill.clone_from(&change.to);
+        lane.backfill_end = None;
+        lanes::save_lane(tx, &lane)?;
+    }
+    Ok(())
 }
 
 fn disable_webhook(tx: &Tx<'_>, key: i64, reason: &str) -> Result<()> {
@@ -368,12 +448,9 @@ pub fn find_source(at: &Snapshot<'_>, configuration: i64) -> Result<Option<Direc
 /// Returns how many events of a lane wait, and since when. For rare kinds, the next events are searched.
 pub fn count_waiting(at: &Snapshot<'_>, webhook: &Webhook, configuration: i64) -> Result<(u32, Option<Millis>)> {
     let lane = load_lane(at, webhook, configuration)?;
-    let kinds = webhook.settings.list_sent_kinds()?;
-    let mut selection = LaneEvents { configuration, after: lane.position, until: None, kinds: kinds.as_deref() };
-    if kinds.is_some() {
-        selection.until = Some(lanes::find_scan_end(at, selection, SCANNED_MAX)?);
-    }
-    lanes::count_waiting(at, selection, SCANNED_MAX)
+    let kinds = webhook.list_sent_kinds()?;
+    let selection = LaneEvents { configuration, after: lane.position, until: None, kinds: &kinds };
+    lanes::count_waiting(at, selection, SEARCHED_MAX)
 }
 
 /// Returns the lanes of a webhook that have a row.
@@ -388,17 +465,14 @@ pub fn load_resend(
     source: &DirectorySource,
     (first, last): (i64, i64),
 ) -> Result<Option<LaneRequest>> {
-    let kinds = webhook.settings.list_sent_kinds()?;
-    let selection = LaneEvents {
-        configuration: source.configuration,
-        after: first - 1,
-        until: Some(last),
-        kinds: kinds.as_deref(),
-    };
+    let kinds = webhook.list_sent_kinds()?;
+    let selection =
+        LaneEvents { configuration: source.configuration, after: first - 1, until: Some(last), kinds: &kinds };
     let settings = &webhook.settings;
-    let events = lanes::list_lane_events(at, selection, settings.events_per_request(), BODY_MAX_BYTES)?;
+    // A batch was found within as many events.
+    let events = lanes::list_lane_events(at, selection, limit_request(settings))?;
     let Some(batch) = EventBatch::from_events(events, settings.payload, settings.format)? else { return Ok(None) };
     let message_id = derive_batch_id(webhook, source, &batch);
     let lane = load_lane(at, webhook, source.configuration)?;
-    Ok(Some(LaneRequest { lane, source: source.clone(), message_id, content: LaneContent::Events(batch) }))
+    Ok(Some(LaneRequest::new((webhook, lane), source.clone(), message_id, LaneContent::Events(batch))))
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::model::webhook::sent_kinds::SentKinds;
 use crate::model::webhook::{Webhook, WebhookState};
 use crate::provisioning::webhook_delivery::{disable_webhook, load_lane};
 use crate::store::Tx;
@@ -22,10 +23,10 @@ pub const DISABLED_BLOCKED: &str = "events_not_delivered";
 
 /// Removes at most `limit` events from before a time that no webhook waits for. Returns how many were removed.
 pub fn remove_delivered_events(tx: &Tx<'_>, before: Millis, limit: u32) -> Result<usize> {
-    let mut waiting: Vec<(Webhook, Option<Vec<&'static str>>)> = Vec::new();
+    let mut waiting: Vec<(Webhook, SentKinds)> = Vec::new();
     for webhook in webhooks::list_webhooks(tx, None)? {
         if webhook.state != WebhookState::Disabled {
-            let kinds = webhook.settings.list_sent_kinds()?;
+            let kinds = webhook.list_sent_kinds()?;
             waiting.push((webhook, kinds));
         }
     }
@@ -58,14 +59,13 @@ fn delete_until(tx: &Tx<'_>, last: Option<i64>, before: Millis, limit: u32) -> R
 /// Returns the keys of the webhooks that wait for an event.
 fn find_blocking(
     tx: &Tx<'_>,
-    waiting: &[(Webhook, Option<Vec<&'static str>>)],
+    waiting: &[(Webhook, SentKinds)],
     positions: &mut HashMap<(i64, i64), i64>,
     event: &OldEvent,
 ) -> Result<Vec<i64>> {
     let mut blocking = Vec::new();
     for (webhook, kinds) in waiting {
-        let is_sent = kinds.as_ref().is_none_or(|kinds| kinds.contains(&event.kind.as_str()));
-        if !is_sent || !webhook.covers_account(event.account) {
+        if !kinds.includes(&event.kind, event.seq) || !webhook.covers_account(event.account) {
             continue;
         }
         let key = (webhook.key, event.configuration);
@@ -92,101 +92,8 @@ pub fn remove_old_attempts(tx: &Tx<'_>, limit: u32) -> Result<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::secret::BearerToken;
-    use crate::clock;
-    use crate::management::configuration_lifecycle::{NewConfiguration, create_configuration};
-    use crate::management::tokens::TokenDraft;
-    use crate::management::webhooks::{NewWebhook, WebhookStart, create_webhook};
-    use crate::model::audit_context::AuditContext;
-    use crate::model::configuration::{Configuration, ConfigurationSource};
     use crate::model::event::{EventAction, EventKind};
-    use crate::model::webhook::{SignatureKind, WebhookKey, WebhookSettings};
-    use crate::store::Store;
-    use crate::store::tables::events::NewEvent;
-    use crate::store::tables::webhook_lanes::{self, LaneRow};
-
-    struct Fixture {
-        store: Store,
-        configuration: Configuration,
-        webhook: Webhook,
-        _folder: tempfile::TempDir,
-    }
-
-    impl Fixture {
-        /// A configuration, and a webhook for its users.
-        fn new() -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let store = Store::open_for_server(folder.path()).unwrap();
-            let new = NewConfiguration {
-                id: clock::new_id(),
-                account: "acme".to_owned(),
-                connection_name: None,
-                source: ConfigurationSource::Okta,
-                provider: None,
-                preset: None,
-                sync: true,
-                token: TokenDraft::new(clock::new_id(), &BearerToken::generate().unwrap(), "first"),
-            };
-            let context = AuditContext::server();
-            let webhook = NewWebhook {
-                id: clock::new_id(),
-                account: None,
-                settings: WebhookSettings {
-                    kinds: Some(vec!["user.*".to_owned()]),
-                    ..WebhookSettings::new("https://hook.example.com/".to_owned())
-                },
-                headers: Vec::new(),
-                signature: SignatureKind::Hmac,
-                key: WebhookKey {
-                    id: clock::new_id(),
-                    sealed: Vec::new(),
-                    public: None,
-                    created_at: 0,
-                    expires_at: None,
-                },
-                start: WebhookStart::After(0),
-                has_backfill: false,
-            };
-            let (configuration, webhook) = store
-                .write_blocking(move |tx| {
-                    Ok((create_configuration(tx, &context, &new)?, create_webhook(tx, &context, &webhook)?))
-                })
-                .unwrap();
-            Self { store, configuration, webhook, _folder: folder }
-        }
-
-        fn append(&self, kind: EventKind<'static>) -> i64 {
-            let configuration = self.configuration.key;
-            let job = move |tx: &Tx<'_>| {
-                let event = NewEvent {
-                    account: "acme",
-                    configuration,
-                    kind,
-                    resource_id: Some("x"),
-                    payload: "{}",
-                    is_published: true,
-                };
-                events::append_event(tx, &event)
-            };
-            self.store.write_blocking(job).unwrap()
-        }
-
-        /// Removes what is older than a time in the future.
-        fn remove_after(&self, later: Millis) -> usize {
-            self.store.write_blocking(move |tx| remove_delivered_events(tx, tx.now + later, 100)).unwrap()
-        }
-
-        fn deliver(&self, seq: i64) {
-            let (webhook, configuration) = (self.webhook.key, self.configuration.key);
-            let lane = LaneRow { webhook, configuration, position: seq, ..LaneRow::default() };
-            self.store.write_blocking(move |tx| webhook_lanes::save_lane(tx, &lane)).unwrap();
-        }
-
-        fn state(&self) -> WebhookState {
-            let found = self.store.read_inline(|at| webhooks::find_webhook_by_key(at, self.webhook.key));
-            found.unwrap().unwrap().state
-        }
-    }
+    use crate::provisioning::webhook_delivery::tests::Fixture;
 
     const USER: EventKind<'static> = EventKind::Resource("User", EventAction::Updated);
     const GROUP: EventKind<'static> = EventKind::Resource("Group", EventAction::Updated);

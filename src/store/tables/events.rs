@@ -166,6 +166,13 @@ pub fn has_later_event(at: &Snapshot<'_>, resource_id: &str, seq: i64) -> Result
     Ok(statement.exists(params![resource_id, seq])?)
 }
 
+/// Whether there is a published event of this kind about the resource after this number.
+pub fn has_later_event_of_kind(at: &Snapshot<'_>, resource_id: &str, kind: EventKind<'_>, seq: i64) -> Result<bool> {
+    let mut statement =
+        at.prepare("SELECT 1 FROM events WHERE resource_id = ?1 AND seq > ?2 AND kind = ?3 AND published = 1 LIMIT 1")?;
+    Ok(statement.exists(params![resource_id, seq, kind.to_string()])?)
+}
+
 /// Returns the range of the stored events: the number before the oldest event, and the number of the newest. Both are 0
 /// if there are no events.
 pub fn find_event_range(at: &Snapshot<'_>) -> Result<(i64, i64)> {

@@ -7,6 +7,7 @@ use super::rows::read_columns;
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::event::Event;
+use crate::model::webhook::sent_kinds::SentKinds;
 use crate::store::tables::events::{self, read_event_rows};
 use crate::store::{Snapshot, Tx};
 
@@ -37,6 +38,14 @@ pub struct LaneRow {
     pub stopped_at: Option<Millis>,
     /// Why the last attempt failed.
     pub last_error: Option<String>,
+}
+
+impl LaneRow {
+    /// Ends the retries: the batch was delivered, or is not sent any more.
+    pub fn clear_failures(&mut self) {
+        self.failures = 0;
+        (self.failing_since, self.next_attempt_at, self.last_error) = (None, None, None);
+    }
 }
 
 const COLUMNS: &str = "webhook, configuration, position, batch_end, backfill, backfill_end, backfill_page, failures,
@@ -182,41 +191,66 @@ pub struct LaneEvents<'a> {
     /// Events up to this number, if given.
     pub until: Option<i64>,
     /// Only events of these kinds.
-    pub kinds: Option<&'a [&'static str]>,
+    pub kinds: &'a SentKinds,
 }
 
-/// Returns the last of the next `length` published events of a configuration after a number, or that number if there is none.
-/// It limits the scan of a query for kinds that are rare.
-pub fn find_scan_end(at: &Snapshot<'_>, selection: LaneEvents<'_>, length: u32) -> Result<i64> {
-    at.read_value(
-        "SELECT coalesce(max(seq), ?2) FROM
+/// Events whose kinds are compared: `?1` is the configuration, then the range, the kinds and the number of rows. The index has
+/// the configuration and the number only, so the rows are limited. SQLite stops with the last row that the outer query needs.
+const SEARCHED: &str = "(SELECT seq, kind FROM events
+     WHERE configuration = ?1 AND published = 1 AND seq > ?2 AND seq <= coalesce(?3, 9223372036854775807)
+     ORDER BY seq LIMIT ?5)
+     WHERE (?4 IS NULL OR seq > json_extract(?4, '$.\"' || kind || '\"'))";
+
+/// Returns the last of the next `length` published events of a configuration after a number, or that number if there is none,
+/// and how many there are.
+pub fn find_scan_end(at: &Snapshot<'_>, selection: LaneEvents<'_>, length: u32) -> Result<(i64, u32)> {
+    at.read_row(
+        "SELECT coalesce(max(seq), ?2), count(*) FROM
              (SELECT seq FROM events WHERE configuration = ?1 AND published = 1 AND seq > ?2
                   AND seq <= coalesce(?3, 9223372036854775807) ORDER BY seq LIMIT ?4)",
         params![selection.configuration, selection.after, selection.until, length],
+        |row| Ok((row.get(0)?, row.get(1)?)),
     )
 }
 
-/// Returns at most `limit` events of a configuration, in order. The last one is the first with which the sum of their payloads
-/// is above `bytes`.
-pub fn list_lane_events(at: &Snapshot<'_>, selection: LaneEvents<'_>, limit: u32, bytes: usize) -> Result<Vec<Event>> {
-    let LaneEvents { configuration, after, until, kinds } = selection;
-    let sql = "e.configuration = ?1 AND e.published = 1 AND e.seq > ?2 AND e.seq <= coalesce(?3, 9223372036854775807)
-         AND (?4 IS NULL OR e.kind IN (SELECT value FROM json_each(?4)))
-         ORDER BY e.seq LIMIT ?5";
-    let kinds = kinds.map(|kinds| serde_json::json!(kinds).to_string());
-    read_event_rows(at, sql, params![configuration, after, until, kinds, limit], bytes)
+/// How much of the events a query reads.
+#[derive(Debug, Clone, Copy)]
+pub struct LaneLimit {
+    /// Most events of the result.
+    pub events: u32,
+    /// The last event is the first with which the sum of their payloads is above this.
+    pub bytes: usize,
+    /// Most events whose kinds are compared.
+    pub searched: u32,
 }
 
-/// Returns how many events are selected, at most `limit`, and the time of the first one.
-pub fn count_waiting(at: &Snapshot<'_>, selection: LaneEvents<'_>, limit: u32) -> Result<(u32, Option<Millis>)> {
+/// Returns the next events of a configuration, in order.
+pub fn list_lane_events(at: &Snapshot<'_>, selection: LaneEvents<'_>, limit: LaneLimit) -> Result<Vec<Event>> {
     let LaneEvents { configuration, after, until, kinds } = selection;
-    let kinds = kinds.map(|kinds| serde_json::json!(kinds).to_string());
+    let sql = format!("e.seq IN (SELECT seq FROM {SEARCHED} LIMIT ?6) ORDER BY e.seq");
+    let parameters = params![configuration, after, until, kinds.to_json(), limit.searched, limit.events];
+    read_event_rows(at, &sql, parameters, limit.bytes)
+}
+
+/// Returns the number and the time of the first of the next `searched` events that is selected.
+pub fn find_first_event(at: &Snapshot<'_>, selection: LaneEvents<'_>, searched: u32) -> Result<Option<(i64, Millis)>> {
+    let LaneEvents { configuration, after, until, kinds } = selection;
+    at.find_row(
+        &format!("SELECT seq, created_at FROM events WHERE seq = (SELECT seq FROM {SEARCHED} LIMIT 1)"),
+        params![configuration, after, until, kinds.to_json(), searched],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
+}
+
+/// Returns how many of the next `searched` events are selected, and the time of the first one.
+pub fn count_waiting(at: &Snapshot<'_>, selection: LaneEvents<'_>, searched: u32) -> Result<(u32, Option<Millis>)> {
+    let LaneEvents { configuration, after, until, kinds } = selection;
     at.read_row(
-        "SELECT count(*), min(created_at) FROM
-             (SELECT created_at FROM events
-              WHERE configuration = ?1 AND published = 1 AND seq > ?2 AND seq <= coalesce(?3, 9223372036854775807)
-                  AND (?4 IS NULL OR kind IN (SELECT value FROM json_each(?4))) ORDER BY seq LIMIT ?5)",
-        params![configuration, after, until, kinds, limit],
+        &format!(
+            "SELECT count, (SELECT created_at FROM events WHERE seq = first)
+             FROM (SELECT count(*) AS count, min(seq) AS first FROM {SEARCHED})"
+        ),
+        params![configuration, after, until, kinds.to_json(), searched],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
 }

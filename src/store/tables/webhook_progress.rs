@@ -1,10 +1,16 @@
 //! Progress of webhooks over all of their lanes, for lists and for the pages of connections.
 
-use rusqlite::params;
+use std::collections::HashMap;
 
+use rusqlite::{Row, params};
+
+use super::rows::read_columns;
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::model::webhook::DeliveryHealth;
+use crate::model::webhook::sent_kinds::SentKinds;
 use crate::store::Snapshot;
+use crate::store::tables::webhook_lanes::{self, LaneEvents};
 
 /// Selects the lanes of a webhook.
 #[derive(Debug, Clone, Copy)]
@@ -16,23 +22,93 @@ pub struct WebhookLanes<'a> {
     /// Lanes without a row begin after this number.
     pub start_seq: i64,
     /// Only events of these kinds.
-    pub kinds: Option<&'a [&'static str]>,
+    pub kinds: &'a SentKinds,
 }
 
-const OLDEST_WAITING: &str = "
-    SELECT min((SELECT e.created_at FROM events e
-                WHERE e.configuration = c.configuration AND e.published = 1 AND e.seq > coalesce(l.position, ?2)
-                    AND (?3 IS NULL OR e.kind IN (SELECT value FROM json_each(?3))) ORDER BY e.seq LIMIT 1))
-    FROM (SELECT * FROM (SELECT configuration FROM configurations WHERE ?4 IS NULL OR account = ?4
-                         ORDER BY configuration DESC LIMIT ?5)
-          UNION SELECT configuration FROM webhook_lanes WHERE webhook = ?1 AND failing_since IS NOT NULL) c
-        LEFT JOIN webhook_lanes l ON l.webhook = ?1 AND l.configuration = c.configuration";
+/// How much of the lanes of a webhook is searched.
+#[derive(Debug, Clone, Copy)]
+pub struct WaitingLimit {
+    /// The newest configurations, in addition to lanes that fail.
+    pub lanes: u32,
+    /// Events of one lane.
+    pub lane_events: u32,
+    /// Events of all lanes.
+    pub events: u32,
+}
 
-/// Returns the time of the oldest event that waits in the lanes of a webhook. It looks at the lanes that fail, and at those of
-/// the `limit` newest configurations.
-pub fn find_oldest_waiting(at: &Snapshot<'_>, lanes: WebhookLanes<'_>, limit: u32) -> Result<Option<Millis>> {
-    let kinds = lanes.kinds.map(|kinds| serde_json::json!(kinds).to_string());
-    at.read_value(OLDEST_WAITING, params![lanes.webhook, lanes.start_seq, kinds, lanes.account, limit])
+/// Lanes with events after their positions, and the time of the first of them.
+const LANES_WITH_EVENTS: &str = "
+    SELECT configuration, position,
+        (SELECT e.created_at FROM events e
+         WHERE e.configuration = c.configuration AND e.published = 1 AND e.seq > c.position ORDER BY e.seq LIMIT 1) AS since
+    FROM (SELECT one.configuration, coalesce(l.position, ?2) AS position
+          FROM (SELECT * FROM (SELECT configuration FROM configurations WHERE ?3 IS NULL OR account = ?3
+                               ORDER BY configuration DESC LIMIT ?4)
+                UNION SELECT configuration FROM webhook_lanes WHERE webhook = ?1 AND failing_since IS NOT NULL) one
+              LEFT JOIN webhook_lanes l ON l.webhook = ?1 AND l.configuration = one.configuration) c
+    WHERE since IS NOT NULL ORDER BY since";
+
+/// Returns the time of the oldest event that waits in the lanes of a webhook, as far as the limit allows.
+pub fn find_oldest_waiting(at: &Snapshot<'_>, lanes: WebhookLanes<'_>, limit: WaitingLimit) -> Result<Option<Millis>> {
+    let parameters = params![lanes.webhook, lanes.start_seq, lanes.account, limit.lanes];
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let waiting: Vec<(i64, i64, Millis)> = at.list_rows(LANES_WITH_EVENTS, parameters, read)?;
+    if lanes.kinds.is_all() {
+        return Ok(waiting.first().map(|(_, _, since)| *since));
+    }
+    let (mut oldest, mut events) = (None, limit.events);
+    for (configuration, after, since) in waiting {
+        // Events of this lane and of the next ones are newer.
+        if events == 0 || oldest.is_some_and(|oldest| since >= oldest) {
+            break;
+        }
+        let length = limit.lane_events.min(events);
+        let selection = LaneEvents { configuration, after, until: None, kinds: lanes.kinds };
+        let first = webhook_lanes::find_first_event(at, selection, length)?;
+        if let Some((_, created_at)) = first {
+            oldest = [oldest, Some(created_at)].into_iter().flatten().min();
+        }
+        let searched = LaneEvents { until: first.map(|(seq, _)| seq), ..selection };
+        events -= webhook_lanes::find_scan_end(at, searched, length)?.1;
+    }
+    Ok(oldest)
+}
+
+/// Selects lanes that fail.
+#[derive(Debug, Clone, Copy)]
+pub struct FailingDeliveries {
+    /// Only of the webhooks of this account.
+    pub account: Option<i64>,
+    /// Only those that fail since this time or before it, or have stopped.
+    pub since: Millis,
+}
+
+const FAILING: &str =
+    "SELECT l.configuration, count(*) - count(l.stopped_at) AS retrying, count(l.stopped_at) AS stopped,
+         min(l.failing_since) AS since
+     FROM webhooks w CROSS JOIN webhook_lanes l ON l.webhook = w.webhook
+     WHERE w.state = 'active' AND (?1 IS NULL OR w.account = ?1)
+         AND l.failing_since IS NOT NULL AND (l.failing_since <= ?2 OR l.stopped_at IS NOT NULL)";
+
+fn read_delivery_health(row: &Row<'_>) -> rusqlite::Result<DeliveryHealth> {
+    read_columns!(row, DeliveryHealth { retrying, stopped, since })
+}
+
+/// Returns the health of the deliveries of a configuration.
+pub fn find_delivery_health(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    failing: FailingDeliveries,
+) -> Result<DeliveryHealth> {
+    let sql = format!("{FAILING} AND l.configuration = ?3");
+    at.read_row(&sql, params![failing.account, failing.since, configuration], read_delivery_health)
+}
+
+/// Returns the health of the deliveries of all configurations with a lane that fails, by key.
+pub fn list_delivery_health(at: &Snapshot<'_>, failing: FailingDeliveries) -> Result<HashMap<i64, DeliveryHealth>> {
+    let sql = format!("{FAILING} GROUP BY l.configuration");
+    let read = |row: &Row<'_>| Ok((row.get(0)?, read_delivery_health(row)?));
+    Ok(at.list_rows(&sql, params![failing.account, failing.since], read)?.into_iter().collect())
 }
 
 /// An event that a webhook has delivered.
@@ -58,6 +134,7 @@ pub fn find_first_delivery(at: &Snapshot<'_>, configuration: i64) -> Result<Opti
 mod tests {
     use super::*;
     use crate::model::event::{EventAction, EventKind};
+    use crate::model::webhook::sent_kinds::KindsSince;
     use crate::store::tables::events::{self, NewEvent};
     use crate::store::tables::webhook_attempts::{WebhookAttempt, insert_attempt};
     use crate::store::tables::webhook_lanes::{LaneRow, save_lane};
@@ -93,16 +170,44 @@ mod tests {
             let lane =
                 LaneRow { webhook: 1, configuration: 5, position: first, failing_since: Some(1), ..LaneRow::default() };
             save_lane(tx, &lane)?;
-            let lanes = WebhookLanes { webhook: 1, account: None, start_seq: 0, kinds: None };
-            let found = (
-                find_oldest_waiting(tx, lanes, 10)?,
-                find_oldest_waiting(tx, WebhookLanes { kinds: Some(&["user.created"]), ..lanes }, 10)?,
-                find_oldest_waiting(tx, WebhookLanes { kinds: Some(&["user.updated"]), ..lanes }, 10)?,
-            );
-            Ok((found, tx.now))
+            let find = |kinds: Option<Vec<&'static str>>| {
+                let kinds = SentKinds::new(kinds, &KindsSince::new());
+                let lanes = WebhookLanes { webhook: 1, account: None, start_seq: 0, kinds: &kinds };
+                find_oldest_waiting(tx, lanes, WaitingLimit { lanes: 10, lane_events: 10, events: 10 })
+            };
+            Ok(((find(None)?, find(Some(vec!["user.created"]))?, find(Some(vec!["user.updated"]))?), tx.now))
         };
         let ((all, passed, waiting), now) = store.write_blocking(job).unwrap();
         assert_eq!((all, passed, waiting), (Some(now), None, Some(now)));
+    }
+
+    #[test]
+    fn only_webhooks_that_fail_for_long_or_have_stopped_count_as_failing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_command(folder.path()).unwrap();
+        let job = |tx: &Tx<'_>| {
+            tx.run("PRAGMA defer_foreign_keys = ON", [])?;
+            tx.run(INSERT_WEBHOOK, [])?;
+            for (configuration, failing_since, stopped_at) in
+                [(5, Some(100), None), (6, Some(101), None), (7, Some(500), Some(600)), (8, None, None)]
+            {
+                let lane = LaneRow { webhook: 1, configuration, failing_since, stopped_at, ..LaneRow::default() };
+                save_lane(tx, &lane)?;
+            }
+            let failing = FailingDeliveries { account: None, since: 100 };
+            let all = list_delivery_health(tx, failing)?;
+            let found = (5..9).map(|configuration| find_delivery_health(tx, configuration, failing));
+            let found = found.collect::<Result<Vec<_>>>()?;
+            let others = list_delivery_health(tx, FailingDeliveries { account: Some(1), ..failing })?;
+            tx.run("UPDATE webhooks SET state = 'paused'", [])?;
+            Ok((all, found, others.len() + list_delivery_health(tx, failing)?.len()))
+        };
+        let (all, found, others) = store.write_blocking(job).unwrap();
+        let retrying = DeliveryHealth { retrying: 1, stopped: 0, since: Some(100) };
+        let stopped = DeliveryHealth { retrying: 0, stopped: 1, since: Some(500) };
+        assert_eq!(found, [retrying, DeliveryHealth::default(), stopped, DeliveryHealth::default()]);
+        assert_eq!(all, HashMap::from([(5, retrying), (7, stopped)]));
+        assert_eq!(others, 0);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::model::account::AccountRef;
 use crate::model::webhook::headers::SealedHeader;
+use crate::model::webhook::sent_kinds::KindsSince;
 use crate::model::webhook::{
     PayloadMode, SignatureKind, Webhook, WebhookFormat, WebhookKey, WebhookSettings, WebhookState,
 };
@@ -35,7 +36,7 @@ pub fn find_revision(at: &Snapshot<'_>) -> Result<i64> {
 
 const COLUMNS: &str =
     "webhook, id, account, url, description, kinds, format, payload, batch_size, rate_limit, signature,
-     headers, state, disabled_reason, start_seq, backfill_until, content_revision, created_at, updated_at";
+     headers, state, disabled_reason, start_seq, backfill_until, kinds_since, by_account, content_revision, created_at, updated_at";
 
 fn build_select(condition: &str) -> String {
     format!("SELECT {COLUMNS}, {ACCOUNT_ID} FROM webhooks c WHERE {condition}")
@@ -47,9 +48,9 @@ pub fn insert_webhook(tx: &Tx<'_>, new: &Webhook) -> Result<i64> {
     let settings = &new.settings;
     let mut statement = tx.prepare(
         "INSERT INTO webhooks (id, account, url, description, kinds, format, payload, batch_size, rate_limit, signature,
-             headers, state, start_seq, backfill_until, content_revision, created_at, updated_at)
+             headers, state, start_seq, backfill_until, by_account, content_revision, created_at, updated_at)
          VALUES (:id, :account, :url, :description, :kinds, :format, :payload, :batch_size, :rate_limit, :signature,
-             :headers, :state, :start_seq, :backfill_until, :content_revision, :created_at, :updated_at)",
+             :headers, :state, :start_seq, :backfill_until, :by_account, :content_revision, :created_at, :updated_at)",
     )?;
     let key = statement.insert(named_params! {
         ":id": new.id,
@@ -66,6 +67,7 @@ pub fn insert_webhook(tx: &Tx<'_>, new: &Webhook) -> Result<i64> {
         ":state": new.state.as_str(),
         ":start_seq": new.start_seq,
         ":backfill_until": new.backfill_until,
+        ":by_account": new.by_account,
         ":content_revision": new.content_revision,
         ":created_at": new.created_at,
         ":updated_at": new.updated_at,
@@ -79,7 +81,8 @@ pub fn save_webhook(tx: &Tx<'_>, changed: &Webhook) -> Result<()> {
     tx.run(
         "UPDATE webhooks SET url = :url, description = :description, kinds = :kinds, format = :format, payload = :payload,
              batch_size = :batch_size, rate_limit = :rate_limit, headers = :headers, state = :state,
-             disabled_reason = :disabled_reason, content_revision = :content_revision, updated_at = :now
+             disabled_reason = :disabled_reason, kinds_since = :kinds_since, content_revision = :content_revision,
+             updated_at = :now
          WHERE webhook = :key",
         named_params! {
             ":key": changed.key,
@@ -93,6 +96,7 @@ pub fn save_webhook(tx: &Tx<'_>, changed: &Webhook) -> Result<()> {
             ":headers": serialize_headers(&changed.headers),
             ":state": changed.state.as_str(),
             ":disabled_reason": changed.disabled_reason,
+            ":kinds_since": serde_json::json!(changed.kinds_since).to_string(),
             ":content_revision": changed.content_revision,
             ":now": tx.now,
         },
@@ -187,9 +191,10 @@ fn read_webhook(row: &Row<'_>) -> rusqlite::Result<Webhook> {
     read_columns!(
         row,
         Webhook {
-            key: "webhook", id, signature, state, disabled_reason, start_seq, backfill_until, content_revision,
-            created_at, updated_at;
-            account: account, settings: settings, headers: row.get::<_, StoredHeaders>("headers")?.0
+            key: "webhook", id, signature, state, disabled_reason, start_seq, backfill_until, by_account,
+            content_revision, created_at, updated_at;
+            account: account, settings: settings, headers: row.get::<_, StoredHeaders>("headers")?.0,
+            kinds_since: row.get::<_, StoredKindsSince>("kinds_since")?.0
         }
     )
 }
@@ -207,6 +212,16 @@ impl FromSql for StoredHeaders {
             Ok(SealedHeader { name, sealed })
         };
         encoded.into_iter().map(decode).collect::<FromSqlResult<_>>().map(Self)
+    }
+}
+
+/// The column `kinds_since`.
+struct StoredKindsSince(KindsSince);
+
+impl FromSql for StoredKindsSince {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let decoded = serde_json::from_str(value.as_str()?);
+        decoded.map(Self).map_err(|problem| FromSqlError::Other(problem.into()))
     }
 }
 
@@ -233,6 +248,7 @@ mod tests {
             key: 0,
             id: id.to_owned(),
             account: None,
+            by_account: true,
             settings: WebhookSettings {
                 kinds: Some(vec!["user.*".to_owned(), "group.created".to_owned()]),
                 ..WebhookSettings::new("https://hook.example.com/".to_owned())
@@ -243,6 +259,7 @@ mod tests {
             disabled_reason: None,
             start_seq: 7,
             backfill_until: Some(3),
+            kinds_since: KindsSince::new(),
             content_revision: 1,
             created_at: 5,
             updated_at: 5,

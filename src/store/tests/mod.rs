@@ -9,6 +9,8 @@ mod usage;
 mod writing;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::TempDir;
 
@@ -37,6 +39,22 @@ impl Fixture {
     /// Whether the row is committed, read over another connection.
     fn has(&self, key: &str) -> bool {
         self.store.read_inline(|snapshot| instance::get_value(snapshot, key)).unwrap().is_some()
+    }
+}
+
+impl Snapshot<'_> {
+    /// Runs a read, and returns how many thousand instructions of SQLite it took.
+    pub(crate) fn count_instructions<T>(&self, read: impl FnOnce(&Self) -> Result<T>) -> Result<(T, u64)> {
+        let steps = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&steps);
+        let count = move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        self.connection().progress_handler(1_000, Some(count))?;
+        let found = read(self);
+        self.connection().progress_handler(0, None::<fn() -> bool>)?;
+        Ok((found?, steps.load(Ordering::Relaxed)))
     }
 }
 

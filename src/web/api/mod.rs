@@ -147,7 +147,7 @@ fn register_webhook_routes(routes: &mut impl RouteCollector) {
     routes.add_route::<webhooks::__path_list_webhooks, _, _>(webhooks::list_webhooks);
     routes.add_route::<webhooks::__path_create_webhook, _, _>(webhooks::create_webhook);
     routes.add_route::<webhooks::__path_get_webhook, _, _>(webhooks::get_webhook);
-    routes.add_route::<webhooks::__path_update_webhook, _, _>(webhooks::update_webhook);
+    routes.add_route::<webhooks::changes::__path_update_webhook, _, _>(webhooks::changes::update_webhook);
     routes.add_route::<webhooks::__path_delete_webhook, _, _>(webhooks::delete_webhook);
     routes.add_route::<webhooks::__path_pause_webhook, _, _>(webhooks::pause_webhook);
     routes.add_route::<webhooks::__path_resume_webhook, _, _>(webhooks::resume_webhook);

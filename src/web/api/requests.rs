@@ -8,6 +8,7 @@ use super::cursor::{PageQuery, encode_cursor};
 use crate::clock;
 use crate::error::Reason;
 use crate::management::request_log::{self, RequestLogQuery};
+use crate::management::webhooks::lanes;
 use crate::messages::render_note;
 use crate::model::ids;
 use crate::model::permission::Permission;
@@ -265,13 +266,23 @@ pub(super) struct ConfigurationHealth {
     /// Number of failed calls among them
     #[schema(minimum = 0, maximum = 20)]
     recent_failures: u32,
-    /// Whether at least 5 of the last 20 calls failed or the last 3 calls had a rejected token
+    /// Whether at least 5 of the last 20 calls failed, the last 3 calls had a rejected token, or a webhook needs an admin
     failing: bool,
+    /// Number of webhooks that have not accepted its events for an hour and are retried
+    #[schema(minimum = 0)]
+    retrying_webhooks: u32,
+    /// Number of webhooks that get none of its events until they are resumed, because all retries have failed
+    #[schema(minimum = 0)]
+    stopped_webhooks: u32,
+    /// Time of the first failure of these webhooks
+    #[schema(format = DateTime)]
+    undelivered_since: Option<String>,
 }
 
 /// Get the health of a configuration
 ///
-/// Derived from its calls. Calls without a token do not count.
+/// Derived from its calls, and from the deliveries of its events to webhooks. Calls without a token do not count. A caller of an
+/// account sees the webhooks of the account only.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/health",
@@ -281,8 +292,12 @@ pub(super) struct ConfigurationHealth {
 )]
 pub(super) async fn get_health(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
     let id = call.path_parameter("id");
-    let (configuration, health) =
-        call.read_inline(|at| request_log::find_configuration_health(at, &allowed.context.scope, &id))?;
+    let now = clock::current_millis();
+    let (configuration, health, deliveries) = call.read_inline(|at| {
+        let (configuration, health) = request_log::find_configuration_health(at, &allowed.context.scope, &id)?;
+        let deliveries = lanes::find_delivery_health(at, &allowed.context.scope, configuration.key, now)?;
+        Ok((configuration, health, deliveries))
+    })?;
     Ok(json_response(&ConfigurationHealth {
         last_seen: configuration.last_seen.map(clock::format_rfc3339),
         last_sync: configuration.last_sync.map(clock::format_rfc3339),
@@ -292,7 +307,10 @@ pub(super) async fn get_health(allowed: AllowedCaller<Read>, call: ApiRequest) -
         auth_failures: health.auth_failures,
         recent_calls: health.recent_calls(),
         recent_failures: health.recent_failures(),
-        failing: health.is_failing(),
+        failing: health.is_failing() || deliveries.is_failing(),
+        retrying_webhooks: deliveries.retrying,
+        stopped_webhooks: deliveries.stopped,
+        undelivered_since: deliveries.since.map(clock::format_rfc3339),
     }))
 }
 

@@ -1,6 +1,7 @@
 //! Webhooks: endpoints of the operator's application, to which events are sent.
 
 pub(super) mod attempts;
+pub(super) mod changes;
 pub(super) mod lanes;
 
 use std::collections::BTreeMap;
@@ -15,9 +16,8 @@ use super::caller::{AllowedCaller, Webhooks};
 use crate::clock::{self, Millis};
 use crate::delivery::sealing;
 use crate::error::{Error, Reason};
-use crate::management::webhooks::{self as management, NewWebhook, OVERLAP_DEFAULT_MS, WebhookChange, WebhookStart};
+use crate::management::webhooks::{self as management, NewWebhook, OVERLAP_DEFAULT_MS, WebhookStart};
 use crate::model::event::PUBLISHED_KINDS;
-use crate::model::field_change::FieldChange;
 use crate::model::webhook::{
     PayloadMode, SignatureKind, Webhook, WebhookFormat, WebhookKey, WebhookSettings, WebhookState, mask_url,
 };
@@ -54,8 +54,9 @@ pub(super) struct WebhookResponse {
     rate_limit: Option<u32>,
     signature: SignatureKind,
     state: WebhookState,
-    /// Why the webhook is disabled: `gone` if the endpoint answered 410, or `events_not_delivered` if it has kept events from
-    /// expiring for 90 days
+    /// Why the webhook is disabled: `gone` if the endpoint answered 410, `events_not_delivered` if it has kept events from
+    /// expiring for 90 days, or `restored` if it did not send any more when the database was restored. `account_webhooks_off`
+    /// if it is paused because the operator does not allow webhooks of accounts
     #[schema(required)]
     disabled_reason: Option<String>,
     /// Lanes of configurations that were not used yet begin after this event
@@ -317,86 +318,6 @@ pub(super) async fn get_webhook(allowed: AllowedCaller<Webhooks>, call: ApiReque
     let (scope, id, now) = (allowed.account_scope(), call.path_parameter("id"), clock::current_millis());
     let found = call.read_inline(|at| WebhookResponse::load(at, management::find_webhook(at, &scope, &id)?, now))?;
     Ok(json_response(&found))
-}
-
-/// Changes to a webhook; absent members keep their value
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = WebhookUpdate)]
-pub(super) struct UpdateWebhookBody {
-    #[schema(min_length = 1, max_length = 2048)]
-    url: Option<String>,
-    #[schema(max_length = 200)]
-    description: Option<String>,
-    /// Null for all kinds
-    #[serde(default)]
-    #[schema(value_type = Option<Vec<KindSelector>>)]
-    kinds: FieldChange<Vec<KindSelector>>,
-    format: Option<WebhookFormat>,
-    payload: Option<PayloadMode>,
-    #[schema(minimum = 1, maximum = 100)]
-    batch_size: Option<u32>,
-    /// Replaces all headers
-    headers: Option<BTreeMap<String, String>>,
-    /// Null for no limit
-    #[serde(default)]
-    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000)]
-    rate_limit: FieldChange<u32>,
-}
-
-impl UpdateWebhookBody {
-    fn apply(&self, before: &WebhookSettings) -> WebhookSettings {
-        WebhookSettings {
-            url: self.url.clone().unwrap_or_else(|| before.url.clone()),
-            description: self.description.clone().unwrap_or_else(|| before.description.clone()),
-            kinds: match &self.kinds {
-                FieldChange::Keep => before.kinds.clone(),
-                FieldChange::Clear => None,
-                FieldChange::Set(kinds) => Some(list_selectors(kinds)),
-            },
-            format: self.format.unwrap_or(before.format),
-            payload: self.payload.unwrap_or(before.payload),
-            batch_size: self.batch_size.unwrap_or(before.batch_size),
-            rate_limit: match self.rate_limit {
-                FieldChange::Keep => before.rate_limit,
-                FieldChange::Clear => None,
-                FieldChange::Set(rate) => Some(rate),
-            },
-        }
-    }
-}
-
-/// Change a webhook
-///
-/// The changes apply from the next request on. If they change the content of requests, a batch that waits for a retry is
-/// built again and gets another id. A new URL makes all lanes try again at once.
-#[utoipa::path(
-    patch,
-    path = "/directory/resources/v1/webhooks/{id}",
-    tag = "Webhooks",
-    request_body = UpdateWebhookBody,
-    responses((status = 200, description = "The webhook after the change", body = WebhookResponse), WriteErrors)
-)]
-pub(super) async fn update_webhook(allowed: AllowedCaller<Webhooks>, call: ApiRequest) -> ApiResult {
-    let (context, id) = (allowed.context, call.path_parameter("id"));
-    let before = call.read_inline(|at| management::find_webhook(at, &context.scope, &id))?;
-    let body = call.body::<UpdateWebhookBody>().await?;
-    sealing::check_settings(&call.state.server.outgoing, &body.apply(&before.settings))?;
-    let headers = body.headers.as_ref().map(|given| {
-        let given: Vec<(String, String)> = given.clone().into_iter().collect();
-        sealing::seal_headers(&call.state.signing.key, &before.id, &given)
-    });
-    let headers = headers.transpose()?;
-    let changed = call.write(move |tx| {
-        // Another change can have been faster.
-        let current = management::find_webhook(tx, &context.scope, &id)?;
-        let change = WebhookChange { settings: Some(body.apply(&current.settings)), headers: headers.clone() };
-        let changed = management::update_webhook(tx, &context, &id, &change)?;
-        WebhookResponse::load(tx, changed, tx.now)
-    });
-    let changed = changed.await?;
-    call.state.delivery.notify_change();
-    Ok(json_response(&changed))
 }
 
 /// Delete a webhook

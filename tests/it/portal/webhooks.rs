@@ -335,6 +335,17 @@ fn events_that_fail_are_reported_and_an_admin_resumes_or_skips_them() {
     assert!(audit.contains("skippedEvents"), "{}", audit.text);
 }
 
+/// Checks the health of a connection with one webhook that fails.
+#[track_caller]
+fn check_failing_health(found: &Value, has_stopped: bool) {
+    let (retrying, stopped) = if has_stopped { (0, 1) } else { (1, 0) };
+    assert_eq!(
+        (&found["failing"], &found["retryingWebhooks"], &found["stoppedWebhooks"]),
+        (&json!(true), &json!(retrying), &json!(stopped))
+    );
+    assert!(found["undeliveredSince"].is_string());
+}
+
 #[test]
 fn a_stopped_lane_is_an_alert_on_the_start_page() {
     let (app, _folder) = start_app();
@@ -350,12 +361,27 @@ fn a_stopped_lane_is_an_alert_on_the_start_page() {
     let database = open_database(app.data.join("rollcall.db"));
     database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
     let lane = format!("{path}/lanes/{}", client.id);
-    for (change, sentence) in [
-        ("failing_since = failing_since - 3700000", "are not accepted. The first failure was 1 hour ago."),
-        ("failures = 10, stopped_at = failing_since", "nothing is sent until you resume it"),
+    let connection = format!("/connections/{}", client.id);
+    let health = format!("{}/{}/health", crate::caller::CONFIGURATIONS, client.id);
+    let operator = app.operator();
+    assert_eq!(operator.get(&health).answered(200).json["failing"], false);
+    for (change, sentence, reason) in [
+        (
+            "failing_since = failing_since - 3700000",
+            "are not accepted. The first failure was 1 hour ago.",
+            "A webhook does not accept its events. The first failure was 1 hour ago. They are retried.",
+        ),
+        (
+            "failures = 10, stopped_at = failing_since",
+            "nothing is sent until you resume it",
+            "All retries of one have failed: fix your application, then resume the webhook.",
+        ),
     ] {
         database.execute_batch(&format!("UPDATE webhook_lanes SET {change}")).unwrap();
-        for page in ["/connections", "/webhooks", &path, &format!("/connections/{}", client.id)] {
+        let page = owner.get(&connection).answered(200);
+        assert!(page.contains(reason) && page.contains("state failing"), "{}", page.text);
+        check_failing_health(&operator.get(&health).answered(200).json, change.contains("stopped_at"));
+        for page in ["/connections", "/webhooks", &path, &connection] {
             let page = owner.get(page).answered(200);
             assert!(page.contains("Events do not reach your application"), "{}: {}", page.at, page.text);
             assert!(

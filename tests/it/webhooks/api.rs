@@ -60,7 +60,8 @@ fn invalid_webhooks_are_refused_with_the_field() {
         let message = check(&json!({"url": address}), "webhook_url_refused");
         assert!(message.contains("--outgoing-allow-networks"), "{message}");
     }
-    for url in ["", "hook.example.com", "ftp://hook.example.com/", "https://a.example.com/#x"] {
+    let invalid = ["", "hook.example.com", "ftp://hook.example.com/", "https://a.example.com/#x", "https:///x"];
+    for url in invalid.into_iter().chain(["https://a.example.com:0/", "https://a b.example.com/", "https://"]) {
         check(&json!({"url": url}), "webhook_url_invalid");
     }
     check(&json!({"kinds": ["user"]}), "event_kind_unknown");
@@ -180,6 +181,19 @@ fn accounts_manage_their_own_webhooks_if_the_operator_allows_it() {
     account.post(WEBHOOKS, &other).problem(403);
     let weak = fixture.app.account_key("acme", &["directory.read"]);
     weak.get(WEBHOOKS).problem(403);
+    // Without the permission of the operator, the webhooks of accounts are paused, and those of the operator are not.
+    let (of_operator, _) = fixture.webhook(&json!({"accountId": "acme"}));
+    let state_of = |id: &str| {
+        let found = fixture.operator.get(&format!("{WEBHOOKS}/{id}")).answered(200).json;
+        (found["state"].clone(), found["disabledReason"].clone())
+    };
+    let active = (json!("active"), Value::Null);
+    fixture.operator.patch(settings, &json!({"accountWebhooks": false})).answered(200);
+    assert_eq!(state_of(&own.id()), (json!("paused"), json!("account_webhooks_off")));
+    assert_eq!((state_of(&of_operator), state_of(&foreign)), (active.clone(), active.clone()));
+    account.post(&format!("{WEBHOOKS}/{}/resume", own.id()), &json!({})).problem(403);
+    fixture.operator.patch(settings, &json!({"accountWebhooks": true})).answered(200);
+    assert_eq!(state_of(&own.id()), active);
     // The webhook ends with its account.
     fixture.operator.delete(&format!("{}/{}", crate::caller::CONFIGURATIONS, client.id)).answered(204);
     fixture.operator.delete("/directory/resources/v1/accounts/acme?purge=true").answered(204);

@@ -1,6 +1,7 @@
 //! Webhooks: what the application of the operator receives.
 
 mod api;
+mod changes;
 mod consumers;
 mod delivery;
 mod examples;

@@ -8,7 +8,7 @@ use crate::model::webhook::message::parse_data;
 
 /// Returns the body for one event. Changes of memberships are changes of the group. An update has the changed attributes only,
 /// and a thin payload has the ids only.
-pub fn build_body(event: &Event, payload: PayloadMode) -> String {
+pub(super) fn build_body(event: &Event, payload: PayloadMode) -> String {
     let (subject, action) = event.kind.split_once('.').unwrap_or((&event.kind, ""));
     let data = if payload == PayloadMode::Full { parse_data(event).1 } else { Value::Null };
     let id = event.resource_id.as_deref().unwrap_or_default();

@@ -26,7 +26,7 @@ pub struct SecurityEvent<'a> {
 }
 
 /// Returns the claims of the token for an event, or `None` if the event is not about a resource.
-pub fn build_claims(token: SecurityEvent<'_>, event: &Event) -> Option<Value> {
+pub(super) fn build_claims(token: SecurityEvent<'_>, event: &Event) -> Option<Value> {
     let id = event.resource_id.as_deref()?;
     let (subject, action) = event.kind.split_once('.')?;
     let endpoint = match subject {

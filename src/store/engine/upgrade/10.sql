@@ -1,4 +1,3 @@
--- OAuth clients.
 -- OAuth clients of a configuration. `scope` is the most that their access tokens may do; `token_lifetime` is in seconds. `jwks`,
 -- `jwks_url`, `issuer`, `subject` and `audience` describe the assertions of those without secrets.
 CREATE TABLE oauth_clients (

@@ -22,6 +22,7 @@ const STEPS: &[&str] = &[
     include_str!("8.sql"),
     include_str!("9.sql"),
     include_str!("10.sql"),
+    include_str!("11.sql"),
 ];
 
 /// Key in `instance` of the program version that last upgraded the schema.

@@ -53,7 +53,7 @@ impl ConnectionView {
     pub(crate) fn find(state: &AppState, scope: &AccountScope, id: &str, tab: &'static str) -> Result<Self, PageError> {
         let now = clock::current_millis();
         let one = state.store.read_inline(|at| {
-            ConfigurationOverview::load(at, configurations::find_configuration(at, scope, id)?, now)
+            ConfigurationOverview::load(at, scope, configurations::find_configuration(at, scope, id)?, now)
         })?;
         let url = provisioning_url(&state.server.public_url(), id);
         Ok(Self { overview: one, url, now, tab })
@@ -74,12 +74,7 @@ impl ConnectionView {
     }
 
     pub(crate) fn sentence(&self) -> String {
-        self.overview.status.sentence(
-            &self.overview.configuration,
-            &self.overview.health,
-            self.overview.provider,
-            self.now,
-        )
+        self.overview.describe_status(self.now)
     }
 
     /// Time since the last call of the identity provider.

@@ -265,9 +265,12 @@ pub(crate) async fn send_again(
 /// How the events of a connection stand with a webhook that has no stored attempt for one of them.
 pub(crate) fn describe_undelivered(webhook: &Webhook, lane: &WebhookLane, event: (i64, &str)) -> &'static str {
     let (seq, kind) = event;
-    let is_sent = |kinds: Option<Vec<&str>>| kinds.is_none_or(|kinds| kinds.contains(&kind));
-    if !webhook.settings.list_sent_kinds().is_ok_and(is_sent) {
+    let kinds = webhook.list_sent_kinds();
+    if !kinds.as_ref().is_ok_and(|kinds| kinds.includes(kind, i64::MAX)) {
         return "It does not get events of this kind.";
+    }
+    if !kinds.is_ok_and(|kinds| kinds.includes(kind, seq)) {
+        return "It gets events of this kind, but only later ones: the kind was added after this event.";
     }
     if seq <= lane.position {
         return "No attempt is stored. It began later, the event was left out, or it was delivered more than 30 days ago.";

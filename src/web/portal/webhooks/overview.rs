@@ -11,7 +11,7 @@ use crate::management::webhooks::AttemptsQuery;
 use crate::management::webhooks::deliveries::{self, WebhookSummary};
 use crate::management::webhooks::lanes::{WebhookLane, list_lanes};
 use crate::model::audit_context::AccountScope;
-use crate::model::webhook::{LaneState, SignatureKind, WebhookState};
+use crate::model::webhook::{DISABLED_RESTORED, LaneState, PAUSED_ACCOUNT_WEBHOOKS_OFF, SignatureKind, WebhookState};
 use crate::provisioning::webhook_delivery::DISABLED_GONE;
 use crate::store::Snapshot;
 use crate::web::portal::forms::PageRequest;
@@ -94,14 +94,26 @@ impl WebhookDetailPage {
                 ),
                 None => "Everything was delivered. Nothing waits.".to_owned(),
             },
+            WebhookState::Paused if self.has_reason(PAUSED_ACCOUNT_WEBHOOKS_OFF) => {
+                "Paused, because the operator does not allow webhooks of accounts. Events wait until that changes."
+                    .to_owned()
+            }
             WebhookState::Paused => "Paused by an admin. Events wait until you resume it.".to_owned(),
-            WebhookState::Disabled if self.view.webhook.disabled_reason.as_deref() == Some(DISABLED_GONE) => {
+            WebhookState::Disabled if self.has_reason(DISABLED_RESTORED) => {
+                "Disabled, because it did not send any more when the database was restored. Resume it to send again."
+                    .to_owned()
+            }
+            WebhookState::Disabled if self.has_reason(DISABLED_GONE) => {
                 "Disabled, because your application answered 410 (Gone). Events are not stored for it.".to_owned()
             }
             WebhookState::Disabled => {
                 "Disabled, because events were not accepted for 90 days. Events are not stored for it.".to_owned()
             }
         }
+    }
+
+    fn has_reason(&self, reason: &str) -> bool {
+        self.view.webhook.disabled_reason.as_deref() == Some(reason)
     }
 
     fn delivered(&self) -> String {

@@ -10,7 +10,7 @@ use crate::management::webhooks::deliveries;
 use crate::management::webhooks::{WebhookAttempt, find_attempt_source};
 use crate::model::audit_context::AccountScope;
 use crate::model::event::{Event, parse_resource_type};
-use crate::model::webhook::message::{self, MessageSource, SecurityEvent};
+use crate::model::webhook::message::{self, MessageSource, SecurityEvent, SingleBody};
 use crate::model::webhook::{Webhook, WebhookFormat, mask_url};
 use crate::provisioning::directory::DirectorySource;
 use crate::provisioning::{resource_details, webhook_delivery};
@@ -198,12 +198,9 @@ impl RequestReader<'_> {
         };
         let (texts, created_at) = request.texts();
         let parts = MessageSource { account_id: &source.account.id, configuration_id: &source.id };
-        let body = match (self.webhook.settings.format, request.single()) {
-            (WebhookFormat::Frontegg, Some(event)) => {
-                message::build_frontegg_body(event, self.webhook.settings.payload)
-            }
-            (WebhookFormat::Set, Some(event)) => self.build_claims(&attempt.message_id, source, event),
-            _ => message::build_standard_body(parts, texts, created_at),
+        let body = match request.single().filter(|_| self.webhook.settings.format != WebhookFormat::Standard) {
+            Some(event) => self.build_single(&attempt.message_id, source, event),
+            None => message::build_standard_body(parts, texts, created_at),
         };
         let mut remarks = Vec::new();
         if request.message_id != attempt.message_id {
@@ -222,7 +219,7 @@ impl RequestReader<'_> {
         Ok(())
     }
 
-    fn build_claims(&self, id: &str, source: &DirectorySource, event: &Event) -> String {
+    fn build_single(&self, id: &str, source: &DirectorySource, event: &Event) -> String {
         let audience = mask_url(&self.webhook.settings.url);
         let token = SecurityEvent {
             issuer: self.issuer,
@@ -231,7 +228,10 @@ impl RequestReader<'_> {
             configuration_id: &source.id,
             payload: self.webhook.settings.payload,
         };
-        message::build_claims(token, event).unwrap_or(Value::Null).to_string()
+        match SingleBody::build(self.webhook.settings.format, token, event) {
+            SingleBody::Json(text) => text,
+            SingleBody::Claims(claims) => claims.to_string(),
+        }
     }
 }
 
