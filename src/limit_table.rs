@@ -265,11 +265,7 @@ fn list_attempt_limits() -> Vec<LimitRow> {
             per_minute(login_throttle::WRONG_CLIENTS_PER_MINUTE),
             "429 for wrong ones; right ones are accepted",
         ),
-        row(
-            "access tokens of one OAuth client",
-            LimitValue::PerMinute(oauth::TOKENS_PER_MINUTE.into()),
-            limited,
-        ),
+        row("access tokens of one OAuth client", LimitValue::PerMinute(oauth::TOKENS_PER_MINUTE.into()), limited),
         row("of them, valid at the same time", count(oauth::LIVE_TOKENS_MAX as usize), limited),
         row("OAuth clients of a configuration", count(oauth::CLIENTS_MAX as usize), "409"),
         row(

@@ -111,8 +111,8 @@ pub fn build_server(settings: &Settings, store: Store) -> io::Result<BoundServer
             .route(assets::ROUTE, web::get().to(assets::serve_asset))
             .route(assets::ROUTE, web::head().to(assets::serve_asset))
             .configure(api::configure_routes)
-            .configure(portal::configure_portal)
             .configure(oauth::configure_oauth)
+            .configure(portal::configure_portal)
             .default_service(web::to(api::respond_not_found))
     };
     let builder = Server::build()

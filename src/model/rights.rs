@@ -84,7 +84,7 @@ impl AccessRights {
 
     /// The right to one action on a resource type.
     pub fn of_action(resource_type: &str, action: ResourceAction) -> Self {
-        Self(action.bit() << Self::shift_of(resource_type).unwrap_or(16))
+        Self::shift_of(resource_type).map_or(Self::NONE, |shift| Self(action.bit() << shift))
     }
 
     /// The right to all actions on a resource type.

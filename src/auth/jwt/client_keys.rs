@@ -23,6 +23,7 @@ const CLIENT_POLICY: KeyPolicy = KeyPolicy {
     unusable_after: Some(Duration::from_hours(24)),
     fetch_every: Duration::from_secs(10),
     fetches_at_once: NonZeroU32::MIN,
+    counts_first: false,
     fetches_per_hour: Some(NonZeroU32::MIN.saturating_add(19)),
 };
 /// Most key sets in memory. Beyond it, any of them is forgotten and fetched again.

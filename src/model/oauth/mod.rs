@@ -35,7 +35,7 @@ pub const LIVE_TOKENS_MAX: u32 = 1_000;
 /// Longest URL, issuer, subject or audience, in bytes.
 pub const TEXT_MAX_BYTES: usize = 2_000;
 /// Longest JWK set, in bytes.
-pub const KEYS_MAX_BYTES: usize = 64 * 1024;
+pub const KEYS_MAX_BYTES: usize = 16 * 1024;
 
 named_enum! {
     /// How a client proves what it is

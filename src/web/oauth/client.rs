@@ -11,8 +11,9 @@ use crate::management::request_log::CallTarget;
 use crate::model::configuration::provisioning_url;
 use crate::model::ids;
 use crate::model::oauth::ClientAuthentication;
-use crate::web::oauth::TOKEN_PATH;
 use crate::web::oauth::form::{ClientCredentials, PresentedProof};
+use crate::web::oauth::{TOKEN_PATH, find_url_path};
+use crate::web::scim::SCIM_PREFIXES;
 use crate::web::state::AppState;
 
 /// Which configuration a request names, and the URL of the server.
@@ -27,12 +28,20 @@ pub(super) struct RequestTarget {
 
 impl RequestTarget {
     /// Reads the target from the path of a request to one of the endpoints.
-    pub(super) fn new(state: &AppState, path: &str, endpoint: &str) -> Self {
+    ///
+    /// # Errors
+    /// `RouteNotFound` if the path in front of the endpoint is neither that of the server nor a provisioning URL.
+    pub(super) fn parse(state: &AppState, path: &str, endpoint: &str) -> Result<Self> {
+        let public_url = state.server.public_url();
         let path = path.trim_end_matches('/');
         let base = path.strip_suffix(endpoint).unwrap_or_default().trim_end_matches('/').to_owned();
+        let is_provisioning = SCIM_PREFIXES.iter().any(|prefix| base.starts_with(prefix));
+        if !base.is_empty() && !is_provisioning && base != find_url_path(&public_url) {
+            return Err(Reason::RouteNotFound.into());
+        }
         let last = base.rsplit('/').next().unwrap_or_default();
         let configuration_id = ids::is_id(last).then(|| last.to_owned());
-        Self { configuration_id, base, public_url: state.server.public_url() }
+        Ok(Self { configuration_id, base, public_url })
     }
 
     /// Returns the configuration for the request log, if the path names one.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::model::oauth::scope::list_scope_names;
 use crate::web::oauth::token::GRANT_TYPES;
-use crate::web::oauth::{METADATA_PATH, REVOCATION_PATH, TOKEN_PATH};
+use crate::web::oauth::{METADATA_PATH, REVOCATION_PATH, TOKEN_PATH, find_url_path};
 use crate::web::state::AppState;
 
 /// Ways of authentication of clients at both endpoints.
@@ -21,7 +21,7 @@ const ALGORITHMS: [&str; 10] =
 /// (RFC 8414 section 3.1). Behind a proxy that removes the path, both arrive without it.
 pub(super) async fn serve_metadata(request: HttpRequest, state: Data<AppState>) -> HttpResponse {
     let public_url = state.server.public_url();
-    let path = find_path(&public_url);
+    let path = find_url_path(&public_url);
     let (before, after) = request.path().split_once(METADATA_PATH).unwrap_or_default();
     let after = after.trim_end_matches('/');
     let is_known = [(path, ""), ("", path), ("", "")].contains(&(before, after));
@@ -46,10 +46,4 @@ pub(super) async fn serve_metadata(request: HttpRequest, state: Data<AppState>) 
         .insert_header((CACHE_CONTROL, "public, max-age=300"))
         .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .json(document)
-}
-
-/// Returns the path of a URL, without a slash at the end.
-fn find_path(url: &str) -> &str {
-    let start = url.find("://").map_or(0, |at| at + "://".len());
-    url[start..].find('/').map_or("", |at| url[start + at..].trim_end_matches('/'))
 }

@@ -34,3 +34,9 @@ pub fn configure_oauth(app: &mut ServiceConfig) {
 fn list_patterns(path: &str, rest: &str) -> Vec<String> {
     vec![format!("{path}{{rest:{rest}}}"), format!("/{{base:.+}}{path}{{rest:{rest}}}")]
 }
+
+/// Returns the path of a URL, without a slash at the end.
+fn find_url_path(url: &str) -> &str {
+    let start = url.find("://").map_or(0, |at| at + "://".len());
+    url[start..].find('/').map_or("", |at| url[start + at..].trim_end_matches('/'))
+}

@@ -27,7 +27,10 @@ pub(super) async fn serve_revocation(request: HttpRequest, payload: Payload, sta
 }
 
 async fn answer_request(request: &HttpRequest, payload: Payload, state: &AppState) -> OauthAnswer {
-    let target = RequestTarget::new(state, request.path(), REVOCATION_PATH);
+    let target = match RequestTarget::parse(state, request.path(), REVOCATION_PATH) {
+        Ok(target) => target,
+        Err(error) => return OauthAnswer::failed(error, "invalid_request"),
+    };
     if request.method() != Method::POST {
         return refuse_method(request).logged_for(target.find_log_target());
     }

@@ -34,7 +34,10 @@ pub(super) async fn serve_token_request(request: HttpRequest, payload: Payload, 
 }
 
 async fn answer_request(request: &HttpRequest, payload: Payload, state: &AppState) -> OauthAnswer {
-    let target = RequestTarget::new(state, request.path(), TOKEN_PATH);
+    let target = match RequestTarget::parse(state, request.path(), TOKEN_PATH) {
+        Ok(target) => target,
+        Err(error) => return OauthAnswer::failed(error, "invalid_request"),
+    };
     if request.method() != Method::POST {
         return refuse_method(request).logged_for(target.find_log_target());
     }

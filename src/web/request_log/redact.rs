@@ -225,7 +225,8 @@ fn find_token(text: &str) -> Option<(&str, usize)> {
         text.as_bytes()[from..].iter().take_while(|byte| belongs(**byte)).count()
     };
     match text.as_bytes() {
-        [b'r', b'c', kind, b'_', ..] if kind.is_ascii_lowercase() => {
+        // `rcc_` is the public id of an OAuth client.
+        [b'r', b'c', kind, b'_', ..] if kind.is_ascii_lowercase() && *kind != b'c' => {
             let length = run(4, |byte| byte.is_ascii_alphanumeric());
             let is_cut = length > 0 && text.len() == 4 + length;
             (length >= TOKEN_MIN_CHARS || is_cut).then_some((&text[..4], 4 + length))

@@ -98,6 +98,7 @@ fn a_wrong_request_gets_the_code_of_the_standard() {
     assert_refused(json.header("Content-Type", "application/json").send(), 400, "invalid_request");
     let get = app.anonymous().get(TOKEN);
     assert_eq!(assert_refused(get, 405, "invalid_request").header("allow"), "POST");
+    form_request(app, &format!("/elsewhere{TOKEN}"), &[grant, client, right]).send().answered(404);
     let large = "x".repeat(40_000);
     form_request(app, TOKEN, &[grant, ("client_id", &large)]).send().answered(413);
 }
