@@ -144,8 +144,9 @@ fn a_database_that_another_program_changed_while_it_was_stopped_is_refused_unles
         drop(store);
         let path = database(&folder);
         let other = Connection::open_with_flags_and_vfs(&path, rusqlite::OpenFlags::default(), c"unix").unwrap();
-        // These rows are on each page of the table, so also on those that the start reads.
-        other.execute_batch(&format!("{create}; UPDATE instance SET value = 'x' WHERE key LIKE 'key %'")).unwrap();
+        // The new rows are next to the others, so they change each page of the table, also those that the start reads.
+        let insert = "INSERT INTO instance (key, value) SELECT key || ' x', 'x' FROM instance";
+        other.execute_batch(&format!("{create}; {insert}")).unwrap();
         drop(other);
         let opened = Store::open_for_server(folder.path());
         assert_eq!(opened.is_ok(), is_litestream);
