@@ -10,12 +10,13 @@ use crate::model::rights::TokenRights;
 use crate::model::switches::{Preset, SwitchesResponse};
 
 /// Names of the schemas of changes.
-const CHANGES: [&str; 8] = [
+const CHANGES: [&str; 9] = [
     "SyncChange",
     "SettingsChange",
     "TokenCreation",
     "TokenChange",
     "TokenRevocation",
+    "OAuthClientChange",
     "SchemaAddition",
     "SchemaAttributesAddition",
     "SchemaRemoval",
@@ -43,6 +44,7 @@ pub(super) fn list_schemas() -> Vec<(String, RefOr<Schema>)> {
         describe_token_creation(),
         describe_token_change(),
         build_object("A token was revoked", [("tokenRevoked", text().description(Some("Id of the token")))], &[]),
+        describe_client_change(),
         describe_schema_addition(),
         describe_schema_extension(),
         describe_schema_removal(),
@@ -153,6 +155,22 @@ fn describe_token_change() -> RefOr<Schema> {
     let members =
         [("tokenUpdated", id), ("label", text()), ("expiresAt", end("When the token expires; null for never"))];
     build_object("The label or the end of a token was changed; both have their new values", members, &["tokenUpdated"])
+}
+
+fn describe_client_change() -> RefOr<Schema> {
+    let changes = [
+        "oauth_client.created",
+        "oauth_client.updated",
+        "oauth_client.deleted",
+        "oauth_secret.created",
+        "oauth_secret.deleted",
+    ];
+    let client = ObjectBuilder::new()
+        .property("clientId", text().description(Some("Public id of the client")))
+        .property("label", text())
+        .property("change", text().enum_values(Some(changes)));
+    let client = ["clientId", "label", "change"].into_iter().fold(client, ObjectBuilder::required);
+    build_object("An OAuth client or one of its secrets was changed", [("oauthClient", client)], &[])
 }
 
 fn describe_schema_addition() -> RefOr<Schema> {
