@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use url::Url;
 
-use crate::auth::fetch::Fetcher;
+use crate::auth::fetch::{FetchResponse, Fetcher};
 
 /// Where a JWK set is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +34,7 @@ impl KeyLocation {
         let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
         let url = Url::parse(&url).map_err(|problem| format!("the issuer is not a URL: {problem}"))?;
         let named = |problem: String| format!("openid-configuration of the issuer: {problem}");
-        let text =
-            fetcher.get(&url, None).await.and_then(super::super::fetch::FetchResponse::into_ok_body).map_err(named)?;
+        let text = fetcher.get(&url, None).await.and_then(FetchResponse::into_ok_body).map_err(named)?;
         read_key_url(issuer, &text).map_err(named)
     }
 }

@@ -3,6 +3,7 @@
 mod client;
 mod form;
 mod metadata;
+mod request;
 mod response;
 mod revocation;
 mod token;

@@ -1,7 +1,6 @@
 //! The token endpoint (RFC 6749 section 3.2): access tokens by client credentials, and for the assertion of an identity provider
 //! (RFC 7523 section 2.1).
 
-use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
@@ -14,10 +13,10 @@ use crate::model::oauth::ClientAuthentication;
 use crate::model::oauth::scope::OauthScope;
 use crate::store::WorkOwner;
 use crate::web::oauth::TOKEN_PATH;
-use crate::web::oauth::client::{self, ClientFailure, RequestTarget};
-use crate::web::oauth::form::{self, ClientCredentials, OauthForm, PresentedProof};
+use crate::web::oauth::client;
+use crate::web::oauth::form::{self, ClientCredentials, PresentedProof};
+use crate::web::oauth::request::{ClientRequest, find_credentials_code};
 use crate::web::oauth::response::{OauthAnswer, OauthCall};
-use crate::web::request_middleware;
 use crate::web::state::AppState;
 
 const CLIENT_CREDENTIALS: &str = "client_credentials";
@@ -34,39 +33,21 @@ pub(super) async fn serve_token_request(request: HttpRequest, payload: Payload, 
 }
 
 async fn answer_request(request: &HttpRequest, payload: Payload, state: &AppState) -> OauthAnswer {
-    let target = match RequestTarget::parse(state, request.path(), TOKEN_PATH) {
-        Ok(target) => target,
-        Err(error) => return OauthAnswer::failed(error, "invalid_request"),
-    };
-    if request.method() != Method::POST {
-        return refuse_method(request).logged_for(target.find_log_target());
+    match ClientRequest::read(request, payload, state, TOKEN_PATH).await {
+        Ok(received) => {
+            let redacted = received.form.redact();
+            TokenExchange(received).answer().await.with_request(redacted)
+        }
+        Err(refused) => *refused,
     }
-    let form = match OauthForm::read(request, payload).await {
-        Ok(form) => form,
-        Err(error) => return OauthAnswer::failed(error, "invalid_request").logged_for(target.find_log_target()),
-    };
-    let redacted = form.redact();
-    let exchange = TokenExchange { request, state, target: &target, form: &form };
-    exchange.answer().await.with_request(redacted)
-}
-
-/// The answer to a request with another method than POST.
-pub(super) fn refuse_method(request: &HttpRequest) -> OauthAnswer {
-    let method: String = request.method().as_str().chars().take(20).collect();
-    OauthAnswer::failed(Reason::MethodNotAllowed.with("method", method).with("allowed", "POST"), "invalid_request")
 }
 
 /// A request for an access token.
-struct TokenExchange<'r> {
-    request: &'r HttpRequest,
-    state: &'r AppState,
-    target: &'r RequestTarget,
-    form: &'r OauthForm,
-}
+struct TokenExchange<'r>(ClientRequest<'r>);
 
 impl TokenExchange<'_> {
     async fn answer(&self) -> OauthAnswer {
-        let grant = self.form.find("grant_type").unwrap_or_default();
+        let grant = self.0.form.find("grant_type").unwrap_or_default();
         if !GRANT_TYPES.contains(&grant) {
             let error = Reason::GrantTypeUnsupported.with("grants", GRANT_TYPES.join(", "));
             let code = if grant.is_empty() { "invalid_request" } else { "unsupported_grant_type" };
@@ -76,60 +57,44 @@ impl TokenExchange<'_> {
             (self.read_grant(), &[ClientAuthentication::Federated])
         } else {
             let both: &[_] = &[ClientAuthentication::PrivateKeyJwt, ClientAuthentication::Federated];
-            (form::read_credentials(self.request, self.form), both)
+            (form::read_credentials(self.0.request, &self.0.form), both)
         };
         let credentials = match credentials {
             Ok(credentials) => credentials,
             Err(error) => {
-                let code =
-                    if error.kind() == ErrorKind::Unauthenticated { "invalid_client" } else { "invalid_request" };
+                let code = find_credentials_code(&error);
                 return OauthAnswer::failed(error, code).logged_for(self.find_named_client());
             }
         };
-        match client::authenticate_client(self.state, self.target, &credentials, allowed).await {
+        match client::authenticate_client(self.0.state, &self.0.target, &credentials, allowed).await {
             Ok((client, proof)) => self.issue(&client, proof, credentials.is_basic).await,
-            Err(failure) => self.refuse(failure, &credentials, grant),
+            Err(failure) => {
+                let code = if grant == JWT_BEARER { "invalid_grant" } else { "invalid_client" };
+                self.0.refuse(failure, &credentials, code)
+            }
         }
     }
 
     /// Returns the assertion of a grant (RFC 7523 section 2.1).
     fn read_grant(&self) -> Result<ClientCredentials, Error> {
         let missing = |name: &str| form::report_invalid(format!("the parameter {name} is missing"));
-        let assertion = self.form.find("assertion").ok_or_else(|| missing("assertion"))?;
-        let client_id = self.form.find("client_id").ok_or_else(|| missing("client_id"))?;
+        let assertion = self.0.form.find("assertion").ok_or_else(|| missing("assertion"))?;
+        let client_id = self.0.form.find("client_id").ok_or_else(|| missing("client_id"))?;
         let proof = PresentedProof::Assertion(assertion.to_owned());
         Ok(ClientCredentials { client_id: client_id.to_owned(), proof, is_basic: false })
     }
 
     /// Returns the request log of the client that the form names, although it is not authenticated.
     fn find_named_client(&self) -> Option<CallTarget> {
-        let named = self.form.find("client_id");
-        let found = named.and_then(|id| client::find_client(self.state, self.target, id).ok());
-        found.map(|found| CallTarget::Key(found.owner.key)).or_else(|| self.target.find_log_target())
-    }
-
-    /// Refuses a client that is not authenticated. Beyond the limits of failed requests, the answer is 429, and the request is
-    /// not in the request log.
-    fn refuse(&self, failure: ClientFailure, credentials: &ClientCredentials, grant: &str) -> OauthAnswer {
-        let ClientFailure { client, error } = failure;
-        if error.kind() != ErrorKind::Unauthenticated {
-            return OauthAnswer::failed(error, "temporarily_unavailable");
-        }
-        let address = request_middleware::caller_address(self.request);
-        let throttle = &self.state.limits.login_throttle;
-        if let Some(wait) = throttle.record_wrong_client(address, &credentials.client_id) {
-            let limited = Error::from(Reason::WrongCredentialsLimited).with_retry_seconds(wait.as_secs() + 1);
-            return OauthAnswer::failed(limited, "slow_down");
-        }
-        let code = if grant == JWT_BEARER { "invalid_grant" } else { "invalid_client" };
-        let target = client.map(|client| CallTarget::Key(client.owner.key)).or_else(|| self.target.find_log_target());
-        OauthAnswer::failed(error, code).logged_for(target).asking_for_basic(credentials.is_basic)
+        let named = self.0.form.find("client_id");
+        let found = named.and_then(|id| client::find_client(self.0.state, &self.0.target, id).ok());
+        found.map(|found| CallTarget::Key(found.owner.key)).or_else(|| self.0.target.find_log_target())
     }
 
     /// Issues an access token to a client that is authenticated.
     async fn issue(&self, client: &LiveClient, proof: ClientProof, is_basic: bool) -> OauthAnswer {
         let target = Some(CallTarget::Key(client.owner.key));
-        let scope = match self.form.find("scope").map(OauthScope::parse).transpose() {
+        let scope = match self.0.form.find("scope").map(OauthScope::parse).transpose() {
             Ok(scope) => scope,
             Err(error) => return OauthAnswer::failed(error, "invalid_scope").logged_for(target),
         };
@@ -142,7 +107,7 @@ impl TokenExchange<'_> {
         };
         let new = AccessTokenRequest::new(client.client.clone(), proof, scope, &token);
         let owner = WorkOwner::Configuration(client.owner);
-        let issued = self.state.store.write_as(owner, move |tx| access_tokens::issue_access_token(tx, &new)).await;
+        let issued = self.0.state.store.write_as(owner, move |tx| access_tokens::issue_access_token(tx, &new)).await;
         match issued {
             Ok(granted) => {
                 let body = json!({
@@ -151,7 +116,7 @@ impl TokenExchange<'_> {
                     "expires_in": granted.lifetime,
                     "scope": granted.scope.as_str(),
                 });
-                crate::web::network::record_credential(self.request);
+                crate::web::network::record_credential(self.0.request);
                 OauthAnswer::succeeded(Some(body), client)
             }
             Err(error) => {
