@@ -411,6 +411,11 @@ fn list_work_limits() -> Vec<LimitRow> {
         ),
         row("one query", LimitValue::Time(readers::BLOCKING_READ_MAX), "400 `tooMany`"),
         row(
+            "one query that a write needs, such as for the members of a group",
+            LimitValue::Time(readers::WRITE_READ_MAX),
+            busy,
+        ),
+        row(
             "snapshot of a query that evaluates a filter for each resource",
             LimitValue::Time(snapshot_gate::SNAPSHOT_AGE_MAX),
             "it continues in a newer snapshot",

@@ -9,7 +9,6 @@ use crate::store::engine::connection;
 use crate::store::engine::database;
 use crate::store::engine::integrity;
 use crate::store::engine::integrity::log_scan;
-use crate::store::engine::readers;
 use crate::store::engine::statistics;
 use crate::store::engine::writer;
 use std::path::Path;
@@ -20,7 +19,7 @@ use std::time::Duration;
 pub use crate::store::engine::open_error::OpenError;
 pub use crate::store::engine::owner::WorkOwner;
 use crate::store::engine::queued_write::Isolation;
-use crate::store::engine::readers::{CancelOnDrop, ReadCancellation};
+use crate::store::engine::readers::{self, CancelOnDrop, ReadCancellation, ReaderPool};
 pub use crate::store::engine::snapshot::{Snapshot, Tx};
 pub use crate::store::engine::statistics::StoreStatistics;
 pub(crate) use crate::store::engine::work_queue::WorkPermit;
@@ -34,7 +33,6 @@ use crate::model::service_state::{FileSighting, ReadOnlyCause, ServiceState};
 use crate::store::engine::checkpointer::{Checkpointer, LogMonitor};
 use crate::store::engine::files::{DataFiles, ServerLock};
 use crate::store::engine::integrity::scrub::{ScrubMonitor, Scrubber};
-use crate::store::engine::readers::ReaderPool;
 use crate::store::engine::service::monitor::{self, ServiceMonitor};
 use crate::store::engine::snapshot_gate::SnapshotGate;
 pub(in crate::store) use crate::store::engine::sqlite_errors::find_violated_columns;
@@ -286,7 +284,7 @@ impl Store {
     pub fn read_inline<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
         // Without a connection of its own, the thread reads a file that was moved away over an open one of the pool.
         if self.shared.service.files.sighting() != FileSighting::Same && !readers::has_connection(&self.shared) {
-            return self.pool.read(&ReadCancellation::default(), read);
+            return self.read_pooled(read);
         }
         readers::read_inline(&self.shared, read)
     }
@@ -334,7 +332,7 @@ impl Store {
     /// # Errors
     /// `QueryTooLong` if the read exceeds the limit, `Unavailable` if no connection is available in time.
     pub fn read_pooled<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
-        self.pool.read(&ReadCancellation::default(), read)
+        self.read_until_cancelled(&ReadCancellation::default(), read)
     }
 
     /// Returns a cancellation for a read, and the part that cancels it when it is dropped.
@@ -352,7 +350,28 @@ impl Store {
         cancellation: &ReadCancellation,
         read: impl FnOnce(&Snapshot<'_>) -> Result<T>,
     ) -> Result<T> {
-        self.pool.read(cancellation, read)
+        self.pool.read((cancellation, readers::BLOCKING_READ_MAX), read)
+    }
+
+    /// Like [`Store::read_until_cancelled`], for what a write needs. At most 10 s.
+    ///
+    /// # Errors
+    /// `ServerBusy` if the read exceeds the limit: the same write can succeed later. Those of
+    /// [`Store::read_until_cancelled`].
+    pub(crate) fn read_for_write<T>(
+        &self,
+        cancellation: &ReadCancellation,
+        read: impl FnOnce(&Snapshot<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.pool.read((cancellation, readers::WRITE_READ_MAX), read).map_err(readers::without_query_limit)
+    }
+
+    /// [`Store::read_inline`] for what a write needs.
+    ///
+    /// # Errors
+    /// `ServerBusy` after 100 ms on an event loop, after 2 s on other threads.
+    pub(crate) fn read_inline_for_write<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T>) -> Result<T> {
+        self.read_inline(read).map_err(readers::without_query_limit)
     }
 
     /// Sets the limits of configurations and accounts without limits of their own, for the writes of this process from

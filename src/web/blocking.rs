@@ -59,11 +59,36 @@ pub(super) async fn read_blocking<T: Send + 'static>(
     owner: WorkOwner,
     read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
 ) -> Result<T> {
+    run_scan(store, owner, false, read).await
+}
+
+/// Like [`read_blocking`], for what a write needs: it has more time.
+///
+/// # Errors
+/// `QueriesLimited` if too many reads of the owner wait, `ServerBusy` if it could not start or end in time; errors of `read`.
+pub(super) async fn read_for_write<T: Send + 'static>(
+    store: &Store,
+    owner: WorkOwner,
+    read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    run_scan(store, owner, true, read).await
+}
+
+async fn run_scan<T: Send + 'static>(
+    store: &Store,
+    owner: WorkOwner,
+    is_for_write: bool,
+    read: impl FnOnce(&Snapshot<'_>) -> Result<T> + Send + 'static,
+) -> Result<T> {
     let permit = store.admit_scan(owner).await?;
     let (cancellation, waiting) = Store::create_cancellation();
     let store = store.clone();
     let read = move || {
-        let result = store.read_until_cancelled(&cancellation, read);
+        let result = if is_for_write {
+            store.read_for_write(&cancellation, read)
+        } else {
+            store.read_until_cancelled(&cancellation, read)
+        };
         drop(permit);
         result
     };

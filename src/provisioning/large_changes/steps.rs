@@ -9,7 +9,7 @@ use crate::provisioning::members::ResolvedMemberEdit;
 use crate::provisioning::members::diff::{self, MemberKey};
 use crate::provisioning::publication::Publication;
 use crate::provisioning::rendered::{RenderedResource, collection_for};
-use crate::provisioning::resources::{ResourceWrite, WriteResult, change_members, update_members};
+use crate::provisioning::resources::{ResourceWrite, change_members, update_members};
 use crate::scim::schema::ResourceType;
 use crate::store::tables::resources::{self, StoredResource};
 use crate::store::tables::{configurations, members as member_rows, pending_changes};
@@ -121,19 +121,15 @@ fn leave_first_groups(tx: &Tx<'_>, scope: &Scope, member: &StoredResource) -> Re
     member_rows::count_member_changes(tx, member.configuration, -left)
 }
 
-/// Returns the result of a write whose steps are complete, or the first result if the resource was deleted since.
+/// Returns the resource of a write whose steps are complete, unless it was deleted since.
 ///
 /// # Errors
 /// Errors of the store.
-pub fn reload_result(at: &Snapshot<'_>, write: &ResourceWrite<'_>, first: WriteResult) -> Result<WriteResult> {
-    let stored = resources::find_resource_by_id(
-        at,
-        collection_for(write.scope, write.resource_type),
-        &first.resource.stored.id,
-    )?;
-    let Some(stored) = stored else { return Ok(first) };
-    let resource = RenderedResource::load(at, stored, write.resource_type, write.members)?;
-    Ok(WriteResult { resource, notes: first.notes })
+pub fn reload_resource(at: &Snapshot<'_>, write: &ResourceWrite<'_>) -> Result<Option<RenderedResource>> {
+    let collection = collection_for(write.scope, write.resource_type);
+    resources::find_resource_by_id(at, collection, write.id)?
+        .map(|stored| RenderedResource::load(at, stored, write.resource_type, write.members))
+        .transpose()
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ use crate::store::engine::work_queue::SCANS_MAX;
 
 /// Time limit of one read on a thread that may block.
 pub(crate) const BLOCKING_READ_MAX: Duration = Duration::from_secs(2);
+/// Time limit of a read that a write needs. The client cannot make the write smaller, so only a busy server reaches it.
+pub(crate) const WRITE_READ_MAX: Duration = Duration::from_secs(10);
 /// Time limit of one read on an event loop. All its connections wait for that long.
 const EVENT_LOOP_READ_MAX: Duration = Duration::from_millis(100);
 /// How long a scan may wait for a connection.
@@ -121,6 +123,11 @@ fn report_corruption(shared: &SharedState, error: Option<&Error>) {
     shared.report_damage(&detail);
 }
 
+/// Returns the error of a read that a write needs. The client cannot restrict it like a query.
+pub(crate) fn without_query_limit(error: Error) -> Error {
+    if error.reason() == Reason::QueryTooLong { Error::new(Reason::ServerBusy) } else { error }
+}
+
 /// Ends a pooled read early, because its client has gone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ReadCancellation(Arc<AtomicBool>);
@@ -212,7 +219,7 @@ impl ReaderPool {
 
     pub(crate) fn read<T>(
         &self,
-        cancellation: &ReadCancellation,
+        (cancellation, limit): (&ReadCancellation, Duration),
         read: impl FnOnce(&Snapshot<'_>) -> Result<T>,
     ) -> Result<T> {
         // The client may have gone while the read waited for a thread.
@@ -220,7 +227,7 @@ impl ReaderPool {
             return Err(Error::new(Reason::QueryTooLong));
         }
         let connection = self.find_connection()?;
-        let deadline = Instant::now() + BLOCKING_READ_MAX;
+        let deadline = Instant::now() + limit;
         let cancelled = cancellation.clone();
         let must_end = move || cancelled.is_cancelled() || Instant::now() > deadline;
         connection.progress_handler(STEPS_BETWEEN_CHECKS, Some(must_end))?;

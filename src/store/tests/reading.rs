@@ -125,6 +125,22 @@ fn a_cancelled_scan_ends_at_once_and_one_that_did_not_begin_does_not_begin() {
     assert!(unused.is_err());
 }
 
+/// A client that creates a large group cannot restrict the query, and a 400 would end its attempts.
+#[test]
+fn a_read_for_a_write_that_takes_too_long_can_be_repeated() {
+    let fixture = Fixture::new();
+    let (cancellation, waiting) = Store::create_cancellation();
+    drop(waiting);
+    let ended = fixture.store.read_for_write(&cancellation, endless);
+    assert!(ended.is_err_and(|error| error.reason() == Reason::ServerBusy));
+    let store = fixture.store.clone();
+    let inline = thread::spawn(move || {
+        Store::mark_event_loop();
+        store.read_inline_for_write(endless)
+    });
+    assert!(inline.join().unwrap().is_err_and(|error| error.reason() == Reason::ServerBusy));
+}
+
 #[test]
 fn corruption_found_by_a_read_stops_writes() {
     let fixture = Fixture::new();

@@ -25,7 +25,7 @@ use crate::scim::schema::undeclared::UndeclaredSource;
 use crate::scim::validate::{self, ResourceDraft};
 use crate::scim::work::measure_value;
 use crate::store::{Snapshot, Tx, WorkOwner};
-use crate::web::blocking::{read_blocking, run_document_work};
+use crate::web::blocking::{read_for_write, run_document_work};
 use crate::web::limits::DOCUMENT_BLOCKING_BYTES;
 use crate::web::scim::resource_body::{ReadBody, ResourceBodyReader};
 use crate::web::scim::write_request::{AttemptedWrite, SmallWrite, WriteBody, WriteRequest};
@@ -179,7 +179,7 @@ impl ResourceWrites<'_> {
         members: Members,
     ) -> Result<WriteResult> {
         let (scope, resource_type, new_id) = (self.scope.clone(), Arc::clone(self.resource_type), id.to_owned());
-        let found = read_blocking(&self.state.store, self.owner(), move |at| {
+        let found = read_for_write(&self.state.store, self.owner(), move |at| {
             plans::resolve_new_members(at, &ResourceWrite::new(&scope, &resource_type, &new_id), &list)
         })
         .await?;
@@ -192,7 +192,7 @@ impl ResourceWrites<'_> {
             WriteProgress::Complete(done) => Ok(done),
             // The group exists, and its members join in any case. After an error the client would create it again.
             WriteProgress::Started(key, first) if self.complete_change(key).await.is_err() => Ok(first),
-            WriteProgress::Started(_, first) => self.reload(first, members),
+            WriteProgress::Started(_, first) => Ok(self.reload(first, members)),
         }
     }
 
@@ -202,7 +202,7 @@ impl ResourceWrites<'_> {
         if error.scim_type() != Some(ScimType::Uniqueness) {
             return Ok(false);
         }
-        match self.state.store.read_inline(|at| steps::find_next_deletion(at, self.scope))? {
+        match self.state.store.read_inline_for_write(|at| steps::find_next_deletion(at, self.scope))? {
             Some(key) => self.complete_change(key).await.map(|()| true),
             None => Ok(false),
         }
@@ -369,7 +369,7 @@ impl ResourceWrites<'_> {
         let patch = match &request.body {
             WriteBody::Patch(patch) => patch,
             WriteBody::Replace(_) | WriteBody::Delete => {
-                return read_blocking(store, self.owner(), move |at| match &reading.body {
+                return read_for_write(store, self.owner(), move |at| match &reading.body {
                     WriteBody::Replace(draft) => plans::plan_replacement(at, &reading.write(), draft),
                     WriteBody::Patch(_) | WriteBody::Delete => Err(lost_result_error()),
                 })
@@ -377,13 +377,13 @@ impl ResourceWrites<'_> {
             }
         };
         let basis = if patches::has_member_edits(patch) {
-            read_blocking(store, self.owner(), move |at| match &reading.body {
+            read_for_write(store, self.owner(), move |at| match &reading.body {
                 WriteBody::Patch(patch) => PatchBasis::read(at, &reading.write(), patch),
                 WriteBody::Replace(_) | WriteBody::Delete => Err(lost_result_error()),
             })
             .await?
         } else {
-            store.read_inline(|at| PatchBasis::read(at, &request.write(), patch))?
+            store.read_inline_for_write(|at| PatchBasis::read(at, &request.write(), patch))?
         };
         let request = Arc::clone(request);
         self.run_document_work(move || match &request.body {
@@ -400,17 +400,24 @@ impl ResourceWrites<'_> {
             WriteProgress::Started(key, first) => (key, first),
         };
         self.complete_change(key).await?;
-        self.reload(first, members)
+        Ok(self.reload(first, members))
     }
 
-    fn reload(&self, first: WriteResult, members: Members) -> Result<WriteResult> {
-        let write = ResourceWrite { members, ..ResourceWrite::new(self.scope, self.resource_type, "") };
-        self.state.store.read_inline(|at| steps::reload_result(at, &write, first))
+    /// Returns the result after all steps. The write has succeeded, so a failing read is no error: the result is that of the
+    /// first step then.
+    fn reload(&self, first: WriteResult, members: Members) -> WriteResult {
+        let id = &first.resource.stored.id;
+        let write = ResourceWrite { members, ..ResourceWrite::new(self.scope, self.resource_type, id) };
+        let found = self.state.store.read_inline(|at| steps::reload_resource(at, &write)).unwrap_or_else(|error| {
+            tracing::warn!(problem = %error, "the result of a large change cannot be read again");
+            None
+        });
+        WriteResult { resource: found.unwrap_or(first.resource), notes: first.notes }
     }
 
     /// Runs the steps of the large change of the resource that the request is about.
     async fn complete_running_change(&self, request: &WriteRequest) -> Result<()> {
-        let found = self.state.store.read_inline(|at| steps::find_changing_resource(at, &request.write()))?;
+        let found = self.state.store.read_inline_for_write(|at| steps::find_changing_resource(at, &request.write()))?;
         match found {
             Some(key) => self.complete_change(key).await,
             None => Ok(()),
@@ -497,7 +504,7 @@ impl ResourceWrites<'_> {
     pub(super) fn refuse_if_found<T>(&self, id: &str, refused: Error) -> Result<T> {
         let read =
             |at: &Snapshot<'_>| resources::read_small_resource(at, self.scope, self.resource_type, id, false).map(drop);
-        self.state.store.read_inline(read)?;
+        self.state.store.read_inline_for_write(read)?;
         Err(refused)
     }
 }

@@ -40,6 +40,8 @@ fn kinds_that_are_added_apply_from_the_change_on() {
     let received = fixture.receiver.wait_for("the last group", |received| received.len() > before);
     let events: Vec<Value> = received[before..].iter().flat_map(Received::events).collect();
     assert_eq!((events.len(), &events[0]["data"]["after"]["displayName"]), (1, &json!("Last")));
+    // The receiver has the request before the lane has the answer.
+    wait_until("an idle lane", || fixture.lane(&id, &client.id)["state"] == "idle");
     let lane = fixture.lane(&id, &client.id);
     assert_eq!((&lane["failures"], &lane["waiting"]), (&json!(0), &json!(0)));
 }
