@@ -31,18 +31,28 @@ fn begin_bulk(client: &Client) -> TcpStream {
     stream
 }
 
-/// The first bytes of the responses that have arrived.
-fn read_arrived(streams: &mut [TcpStream]) -> Vec<String> {
-    let mut arrived = Vec::new();
-    for stream in streams {
+/// A connection of a Bulk request, and what of the response has arrived.
+struct WaitingRequest {
+    stream: TcpStream,
+    answer: String,
+}
+
+impl WaitingRequest {
+    fn begin(client: &Client) -> Self {
+        let stream = begin_bulk(client);
         stream.set_nonblocking(true).unwrap();
+        Self { stream, answer: String::new() }
+    }
+
+    /// Reads what has arrived. Returns whether that includes the end of the head.
+    fn is_answered(&mut self) -> bool {
         let mut bytes = [0; 1_024];
         // A connection that was closed after its response has no bytes.
-        if let Ok(length @ 1..) = stream.read(&mut bytes) {
-            arrived.push(String::from_utf8_lossy(&bytes[..length]).to_ascii_lowercase());
+        while let Ok(length @ 1..) = self.stream.read(&mut bytes) {
+            self.answer.push_str(&String::from_utf8_lossy(&bytes[..length]).to_ascii_lowercase());
         }
+        self.answer.contains("\r\n\r\n")
     }
-    arrived
 }
 
 #[test]
@@ -52,17 +62,14 @@ fn the_bulk_requests_of_an_account_are_counted_together_and_another_account_is_s
     let busy: Vec<Client> = (0..5).map(|_| app.configuration_of("busy", "other")).collect();
     let quiet = app.configuration_of("quiet", "other");
     let begun = Instant::now();
-    let mut streams = Vec::new();
-    for client in &busy {
-        for _ in 0..BULK_RUNNING + WAITING_OF_ONE {
-            streams.push(begin_bulk(client));
-        }
-    }
-    let refused = streams.len() - BULK_RUNNING - BULK_WAITING;
+    let per_client = BULK_RUNNING + WAITING_OF_ONE;
+    let mut requests: Vec<WaitingRequest> =
+        busy.iter().flat_map(|client| (0..per_client).map(|_| WaitingRequest::begin(client))).collect();
+    let refused = requests.len() - BULK_RUNNING - BULK_WAITING;
     let mut answers = Vec::new();
     while answers.len() < refused && begun.elapsed() < WAIT_MAX {
         std::thread::sleep(Duration::from_millis(20));
-        answers.extend(read_arrived(&mut streams));
+        answers = requests.iter_mut().filter_map(|one| one.is_answered().then(|| one.answer.clone())).collect();
     }
     let operation = json!({"method": "POST", "path": "/Users", "bulkId": "b", "data": user("quiet")});
     let bulk = json!({"schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [operation]});
