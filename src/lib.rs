@@ -9,6 +9,7 @@
 //! - [`error`]: the error type: a reason with a code, a field and parameters
 //! - [`outgoing`]: rules and client of calls to other servers
 //! - `sync`: locks
+//! - `thread_priority`: threads whose work can wait
 //! - `named_enum`: enums whose values have names
 //! - [`scim`]: pure: the SCIM 2.0 protocol
 //! - [`messages`]: the sentence of each reason
@@ -61,6 +62,8 @@ pub mod server;
 pub mod settings;
 pub mod store;
 mod sync;
+#[cfg(not(feature = "simulation"))]
+mod thread_priority;
 #[cfg(not(feature = "simulation"))]
 pub mod tls;
 #[cfg(not(feature = "simulation"))]

@@ -22,6 +22,10 @@ const PURGE_CHECK_MS: i64 = 500;
 /// Delay after an error of the store.
 const STORE_RETRY_MS: i64 = 1_000;
 
+/// Mean time from the start of a request to the next one of the same lane, while events arrive all the time: they are sent
+/// together, so that a busy identity provider does not cause a request for each of its changes.
+const PACE_MS: u32 = 200;
+
 /// The end of a step.
 #[derive(Debug)]
 pub(super) struct LaneReport {
@@ -91,6 +95,7 @@ async fn send_request(
         // An admin has changed the lane or the webhook.
         return Ok(LaneReport { key, step: NextStep::Continue, signal: EndpointSignal::None, scan: None });
     }
+    let begun_at = clock::current_millis();
     let outcome = context.sender.send(endpoint, &message).await;
     let attempt = build_attempt(&request, &message, &outcome);
     let cause = request.request_id().map(Arc::from);
@@ -98,10 +103,11 @@ async fn send_request(
     context.statistics.record_attempt(outcome.is_success(), outcome.duration_ms);
     if outcome.is_success() {
         let events = request.texts().0.len() as u64;
+        let step = find_step_after_success(endpoint, &request, begun_at);
         context.statistics.events.fetch_add(events, Ordering::Relaxed);
         context.store.write_as(WorkOwner::Background, move |tx| lanes::record_success(tx, &request, &attempt)).await?;
         let signal = if outcome.duration_ms > SLOW_MS { EndpointSignal::Slow } else { EndpointSignal::Fast };
-        return Ok(LaneReport { key, step: NextStep::Continue, signal, scan: None });
+        return Ok(LaneReport { key, step, signal, scan: None });
     }
     let failure =
         FailedAttempt { chance: draw_chance(), retry_after: outcome.retry_after, is_gone: outcome.status == Some(410) };
@@ -119,6 +125,19 @@ async fn send_request(
         AfterFailure::Moved => NextStep::Continue,
     };
     Ok(LaneReport { key, step, signal, scan: None })
+}
+
+/// A lane that has sent everything waits a little for more. One that has more to send goes on at once.
+fn find_step_after_success(endpoint: &OpenEndpoint, request: &LaneRequest, begun_at: i64) -> NextStep {
+    let (texts, newest_at) = request.texts();
+    let is_full = texts.len() >= usize::try_from(endpoint.webhook.settings.events_per_request()).unwrap_or(usize::MAX);
+    let has_old_events = newest_at + i64::from(PACE_MS) <= begun_at;
+    if request.event_range().is_none() || is_full || has_old_events {
+        return NextStep::Continue;
+    }
+    // Lanes that began with the same event must not send at the same time for ever.
+    let pause = PACE_MS / 2 + draw_chance() % PACE_MS;
+    NextStep::RetryAt(begun_at + i64::from(pause))
 }
 
 fn draw_chance() -> u32 {

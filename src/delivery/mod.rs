@@ -21,6 +21,7 @@ use crate::model::webhook::Webhook;
 use crate::outgoing::OutgoingRules;
 use crate::provisioning::webhook_delivery as lanes;
 use crate::store::Store;
+use crate::thread_priority::lower_priority;
 
 pub use crate::delivery::sender::{HEADER_PURPOSE, KEY_PURPOSE, OpenEndpoint, OutgoingMessage, SendOutcome, Sender};
 pub use crate::delivery::statistics::DeliveryFigures;
@@ -88,7 +89,10 @@ impl Delivery {
             stop: stop.subscribe(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let run = move || runtime.block_on(dispatcher::run(context, incoming));
+        let run = move || {
+            lower_priority();
+            runtime.block_on(dispatcher::run(context, incoming));
+        };
         let thread = thread::Builder::new().name("delivery".to_owned()).spawn(run)?;
         Ok(Self { orders, changes, stop, statistics, thread: std::sync::Mutex::new(Some(thread)) })
     }

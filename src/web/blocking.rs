@@ -1,22 +1,12 @@
 //! Blocking work off the event loop.
 
-use std::cell::Cell;
-
 use actix_web::error::BlockingError;
 use actix_web::web;
 
 use crate::error::{Error, Reason, Result};
 use crate::log;
 use crate::store::{Snapshot, Store, WorkOwner};
-
-/// Added to the niceness of the threads for blocking work. They get a third of the processor time that the event loops and
-/// the writer get, while those need all of it.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 5;
-
-thread_local! {
-    static HAS_LOW_PRIORITY: Cell<bool> = const { Cell::new(false) };
-}
+use crate::thread_priority::lower_priority;
 
 /// Runs blocking work off the event loop, with the same request id in the log.
 ///
@@ -33,19 +23,6 @@ where
         log::resume_request(request, work)
     };
     web::block(work).await
-}
-
-/// Lowers the priority of the calling thread, once. A request on an event loop takes microseconds, so it must not wait until
-/// a scan has used up its time slice. Without the permission, nothing changes.
-fn lower_priority() {
-    if HAS_LOW_PRIORITY.replace(true) {
-        return;
-    }
-    // Only Linux has a niceness for each thread.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::nice(NICENESS) {
-        tracing::debug!(%error, "the priority of a thread cannot be lowered");
-    }
 }
 
 /// Runs a read off the event loop, when it is the turn of the owner. The read includes what follows from it, such as the
@@ -119,20 +96,6 @@ pub(super) async fn run_document_work<T: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn work_has_a_lower_priority_than_the_event_loops() {
-        let own = || rustix::process::getpriority_process(None).unwrap();
-        let before = own();
-        let lowered = std::thread::spawn(move || {
-            lower_priority();
-            lower_priority();
-            own()
-        });
-        assert_eq!(lowered.join().unwrap(), (before + NICENESS).min(19));
-        assert_eq!(own(), before, "other threads do not change");
-    }
 
     #[test]
     fn blocking_work_has_the_same_request_id() {

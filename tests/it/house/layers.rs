@@ -13,6 +13,7 @@ const ROWS: &[(&str, u8)] = &[
     ("clock", 0),
     ("named_enum", 0),
     ("sync", 0),
+    ("thread_priority", 0),
     ("outgoing", 0),
     ("auth::secret", 0),
     ("error", 1),
