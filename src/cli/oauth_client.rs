@@ -18,7 +18,7 @@ use crate::messages::render_message;
 use crate::model::audit_context::AccountScope;
 use crate::model::configuration::provisioning_url;
 use crate::model::oauth::scope::OauthScope;
-use crate::model::oauth::{AssertionSource, ClientAuthentication, OauthClientState, SECRET_LIFETIME_DEFAULT};
+use crate::model::oauth::{AssertionSource, ClientAuthentication, OauthClientState};
 use crate::web::oauth::TOKEN_PATH;
 
 const COPY_NOW: &str = "The secret cannot be shown again: copy it to the identity provider now.";
@@ -199,10 +199,9 @@ fn create_client(folder: &Path, args: CreateArgs) -> anyhow::Result<()> {
         bail!("--secret-expires-in belongs to a client with the authentication secret");
     }
     let text = has_secret.then(BearerToken::generate_client_secret).transpose().context(NO_RANDOM_NUMBERS)?;
-    let lifetime = args.secret_expires_in.unwrap_or(SECRET_LIFETIME_DEFAULT);
     let new = NewOauthClient {
         client_id: secret::generate_client_id().context(NO_RANDOM_NUMBERS)?,
-        secret: text.as_ref().map(|text| SecretDraft::new(text, &args.label, lifetime)),
+        secret: text.as_ref().map(|text| SecretDraft::new(text, &args.label, args.secret_expires_in)),
         label: args.label,
         authentication: args.authentication,
         scope: args.scope,
@@ -267,7 +266,7 @@ fn update_client(folder: &Path, args: UpdateArgs) -> anyhow::Result<()> {
 
 fn add_secret(folder: &Path, args: AddSecretArgs) -> anyhow::Result<()> {
     let text = BearerToken::generate_client_secret().context(NO_RANDOM_NUMBERS)?;
-    let draft = SecretDraft::new(&text, &args.label, args.expires_in.unwrap_or(SECRET_LIFETIME_DEFAULT));
+    let draft = SecretDraft::new(&text, &args.label, args.expires_in);
     let added = open_existing_store(folder)?.write_blocking(move |tx| {
         oauth::add_secret(tx, &audit_context(), (&args.configuration, &args.client), &draft)
     })?;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::clock::{self, Millis};
 use crate::error::{Error, Reason, Result};
 use crate::management::configurations;
+use crate::management::oauth::has_client;
 use crate::model::audit_context::{AccountScope, AuditContext};
 use crate::model::configuration::Configuration;
 use crate::model::event::EventAction;
@@ -152,7 +153,8 @@ pub fn revoke_token(tx: &Tx<'_>, context: &AuditContext, configuration_id: &str,
     append_change(tx, context, &configuration, (id, &json!({"tokenRevoked": id})), entry)
 }
 
-/// Revokes all live tokens of a configuration and returns their number. They are invalid from the commit on.
+/// Revokes all live tokens of a configuration, also the access tokens of its OAuth clients, and returns the number of the
+/// former. They are invalid from the commit on. OAuth clients still get new access tokens.
 ///
 /// # Errors
 /// `NotFound` if the configuration does not exist within the account scope.
@@ -163,6 +165,11 @@ pub fn revoke_all_tokens(tx: &Tx<'_>, context: &AuditContext, configuration_id: 
     let newest = rows::list_tokens(tx, configuration.key, None, 100)?;
     let live: Vec<StoredToken> = newest.into_iter().filter(|token| token.state(tx.now) == TokenState::Live).collect();
     live.iter().try_for_each(|token| revoke_token(tx, context, configuration_id, &token.id))?;
+    if has_client(tx, configuration.key)? {
+        access_tokens::revoke_all_access_tokens(tx, configuration.key)?;
+        let entry = NewAuditEntry::new("oauth_client.tokens_revoked", None, None);
+        configurations::append_audit_entry(tx, context, &configuration, entry)?;
+    }
     Ok(live.len())
 }
 

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
@@ -68,6 +70,14 @@ impl Signer {
     pub(crate) fn sign(&self, claims: &Value) -> String {
         let header = Header { kid: Some(self.id.clone()), ..Header::new(Algorithm::EdDSA) };
         encode(&header, claims, &self.key).unwrap()
+    }
+
+    /// Signs the text of claims as it is.
+    pub(crate) fn sign_text(&self, claims: &str) -> String {
+        let header = json!({"alg": "EdDSA", "kid": self.id}).to_string();
+        let message = [header.as_str(), claims].map(|text| URL_SAFE_NO_PAD.encode(text)).join(".");
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, Algorithm::EdDSA).unwrap();
+        format!("{message}.{signature}")
     }
 }
 

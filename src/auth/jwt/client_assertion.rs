@@ -17,6 +17,7 @@ use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
 use crate::model::ids;
 use crate::model::oauth::{ClientAuthentication, OauthClient};
+use crate::scim::json::parse_case_exact_json;
 
 /// Longest assertion, in bytes.
 const ASSERTION_MAX_BYTES: usize = 16 * 1024;
@@ -53,7 +54,6 @@ struct AssertionHeader {
     alg: String,
     kid: Option<String>,
     typ: Option<String>,
-    crit: Option<Value>,
 }
 
 impl ClientKeys {
@@ -81,11 +81,13 @@ fn report_malformed(problem: &'static str) -> Error {
 fn read_header(assertion: &str) -> Result<AssertionHeader> {
     let text = assertion.split('.').next().unwrap_or_default();
     let decoded = URL_SAFE_NO_PAD.decode(text).ok();
-    let header = decoded.and_then(|bytes| serde_json::from_slice::<AssertionHeader>(&bytes).ok());
+    let header = decoded.and_then(|bytes| parse_case_exact_json(&bytes).ok());
+    let has_extensions = header.as_ref().is_some_and(|header| header.get("crit").is_some());
+    let header = header.and_then(|header| serde_json::from_value::<AssertionHeader>(header).ok());
     let header = header.filter(|_| assertion.split('.').count() == 3);
     let header = header.ok_or_else(|| report_malformed("it is not a signed JWT"))?;
     // RFC 7515 section 4.1.11: a token with an unsupported critical extension must be rejected; none is supported.
-    if header.crit.is_some() {
+    if has_extensions {
         return Err(report_malformed("its header has critical extensions"));
     }
     let typ = header.typ.as_deref().map(str::to_ascii_lowercase);
@@ -124,7 +126,11 @@ fn verify_signature(assertion: &str, keys: &KeySet, kid: Option<&str>, algorithm
         return Err(Reason::AssertionSignatureWrong.into());
     }
     let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| malformed())?;
-    serde_json::from_slice(&payload).map_err(|_| report_malformed("its claims are not a JSON object"))
+    // Of a claim that occurs twice, others could read the other one (RFC 7519 section 4).
+    match parse_case_exact_json(&payload) {
+        Ok(Value::Object(claims)) => Ok(claims),
+        _ => Err(report_malformed("its claims are not a JSON object, or one of them occurs twice")),
+    }
 }
 
 fn check_claims(claims: &TokenClaims, rules: &AssertionRules<'_>) -> Result<VerifiedAssertion> {

@@ -27,12 +27,24 @@ struct VerificationKey {
     public: DecodingKey,
 }
 
-/// Checks that a text is a JWK set with at least one key for signatures.
+/// Members of a JWK that only its owner may know (RFC 7518 sections 6.2.2, 6.3.2 and 6.4.1).
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+
+/// Checks that a text is a JWK set with at least one key for signatures, and without private and symmetric keys: it is stored
+/// and shown.
 ///
 /// # Errors
 /// It is not, as a sentence.
 pub fn check_key_set(text: &[u8]) -> Result<(), String> {
-    KeySet::from_jwks(text).map(drop)
+    KeySet::from_jwks(text)?;
+    let set: JwkSet = serde_json::from_slice(text).map_err(|problem| format!("it is not a JWK set: {problem}"))?;
+    let found = set.keys.iter().position(|key| PRIVATE_MEMBERS.iter().any(|member| key.get(member).is_some()));
+    match found {
+        None => Ok(()),
+        Some(at) => Err(format!(
+            "keys[{at}] is a private or symmetric key, and is not secret any more; make another pair, and send the public key only"
+        )),
+    }
 }
 
 /// Keys for verifying signatures.

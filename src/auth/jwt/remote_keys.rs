@@ -1,6 +1,7 @@
 //! Cached keys of an identity system, fetched from its JWK set on demand. Concurrent callers share one fetch, fetches
 //! are limited, and the cached keys stay valid until a fetch succeeds.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -49,6 +50,31 @@ const TRUSTED_POLICY: KeyPolicy = KeyPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoKeys;
 
+/// When keys were fetched.
+#[derive(Default)]
+struct FetchHistory {
+    /// End of the last fetch.
+    ended: Option<Instant>,
+    /// Starts of the fetches of the last hour, oldest first, as many as there may be.
+    last_hour: VecDeque<Instant>,
+}
+
+impl FetchHistory {
+    /// Counts a fetch. Returns false, without counting it, if there were that many in the last hour.
+    fn count_fetch(&mut self, most: usize) -> bool {
+        while self.last_hour.front().is_some_and(|start| start.elapsed() >= HOUR) {
+            self.last_hour.pop_front();
+        }
+        let may_fetch = self.last_hour.len() < most;
+        if may_fetch {
+            self.last_hour.push_back(Instant::now());
+        }
+        may_fetch
+    }
+}
+
+const HOUR: Duration = Duration::from_hours(1);
+
 /// A JWK set at a URL.
 pub(crate) struct RemoteKeySet {
     location: KeyLocation,
@@ -56,9 +82,9 @@ pub(crate) struct RemoteKeySet {
     named_by: &'static str,
     fetcher: Arc<Fetcher>,
     cached: RwLock<Option<(Arc<KeySet>, Instant)>>,
-    budgets: Vec<DefaultDirectRateLimiter>,
-    /// Locked during a fetch; contains the end of the last fetch.
-    fetched: Mutex<Option<Instant>>,
+    budget: DefaultDirectRateLimiter,
+    /// Locked during a fetch.
+    fetched: Mutex<FetchHistory>,
     /// Why the last fetch failed.
     problem: RwLock<Option<String>>,
     policy: KeyPolicy,
@@ -77,13 +103,12 @@ impl RemoteKeySet {
     ) -> Self {
         let burst = policy.fetches_at_once;
         let quota = Quota::with_period(policy.fetch_every).unwrap_or(Quota::per_minute(burst)).allow_burst(burst);
-        let hourly = policy.fetches_per_hour.map(Quota::per_hour);
         Self {
             location,
             named_by,
             fetcher,
             cached: RwLock::default(),
-            budgets: [quota].into_iter().chain(hourly).map(RateLimiter::direct).collect(),
+            budget: RateLimiter::direct(quota),
             fetched: Mutex::default(),
             problem: RwLock::default(),
             policy,
@@ -132,15 +157,17 @@ impl RemoteKeySet {
     /// Fetches the keys, unless another fetch ended after `asked`: all waiting callers use its result.
     async fn refresh(self: Arc<Self>, asked: Instant) {
         let mut fetched = self.fetched.lock().await;
-        if fetched.is_none_or(|over| over < asked) {
+        if fetched.ended.is_none_or(|over| over < asked) {
             self.fetch_within_budget(&mut fetched).await;
         }
     }
 
-    async fn fetch_within_budget(&self, fetched: &mut Option<Instant>) {
-        let is_counted = fetched.is_some() || self.policy.counts_first;
-        if is_counted && self.budgets.iter().any(|budget| budget.check().is_err()) {
-            return;
+    async fn fetch_within_budget(&self, fetched: &mut FetchHistory) {
+        if fetched.ended.is_some() || self.policy.counts_first {
+            let per_hour = self.policy.fetches_per_hour.map_or(usize::MAX, |most| most.get() as usize);
+            if self.budget.check().is_err() || !fetched.count_fetch(per_hour) {
+                return;
+            }
         }
         let result = self.fetch().await;
         *self.problem.write().unwrap_or_else(PoisonError::into_inner) = result.as_ref().err().cloned();
@@ -155,7 +182,7 @@ impl RemoteKeySet {
                 "the keys of an identity system could not be fetched; the previous keys stay valid"
             ),
         }
-        *fetched = Some(Instant::now());
+        fetched.ended = Some(Instant::now());
     }
 
     async fn fetch(&self) -> Result<KeySet, String> {
@@ -222,6 +249,14 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert_eq!(requests.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn fetches_of_an_hour_are_counted_exactly() {
+        let mut history = FetchHistory::default();
+        assert!((0..20).all(|_| history.count_fetch(20)));
+        assert!(!history.count_fetch(20));
+        assert_eq!(history.last_hour.len(), 20);
     }
 
     #[actix_web::test]

@@ -49,13 +49,13 @@ pub struct NewOauthClient {
 pub struct SecretDraft {
     /// The secret; its times of creation and end are ignored.
     secret: ClientSecret,
-    /// Lifetime in seconds.
-    lifetime: u32,
+    /// Requested lifetime in seconds.
+    lifetime: Option<u32>,
 }
 
 impl SecretDraft {
-    /// Returns a draft for `text` with a lifetime in seconds.
-    pub fn new(text: &BearerToken, label: &str, lifetime: u32) -> Self {
+    /// Returns a draft for `text` with a lifetime in seconds. Default: a year, or as long as the credential of the caller.
+    pub fn new(text: &BearerToken, label: &str, lifetime: Option<u32>) -> Self {
         let secret = ClientSecret {
             id: clock::new_id(),
             digest: text.digest(),
@@ -68,12 +68,21 @@ impl SecretDraft {
         Self { secret, lifetime }
     }
 
+    /// Returns the lifetime that a form asks for. The default is no request: it is shortened to that of the caller.
+    pub fn requested_lifetime(seconds: u32) -> Option<u32> {
+        (seconds != oauth::SECRET_LIFETIME_DEFAULT).then_some(seconds)
+    }
+
     /// Checks the draft and returns the secret with its times.
     fn build_secret(&self, tx: &Tx<'_>, context: &AuditContext) -> Result<ClientSecret> {
         let label = names::check_name("label", &self.secret.label)?.to_owned();
-        check_seconds("secretExpiresIn", self.lifetime, (oauth::SECRET_LIFETIME_MIN, oauth::SECRET_LIFETIME_MAX))?;
-        let expires_at = tx.now.saturating_add(Millis::from(self.lifetime) * 1_000);
+        let seconds = self.lifetime.unwrap_or(oauth::SECRET_LIFETIME_DEFAULT);
+        check_seconds("secretExpiresIn", seconds, (oauth::SECRET_LIFETIME_MIN, oauth::SECRET_LIFETIME_MAX))?;
+        let expires_at = tx.now.saturating_add(Millis::from(seconds) * 1_000);
         // A secret is a grant like a token: it is not valid longer than the credential of the caller.
+        if self.lifetime.is_some() {
+            context.authority.check_expiry(Some(expires_at))?;
+        }
         let expires_at = context.authority.expires_at.map_or(expires_at, |own| own.min(expires_at));
         Ok(ClientSecret { label, created_at: tx.now, expires_at, ..self.secret.clone() })
     }
@@ -206,6 +215,13 @@ pub fn update_client(
         || (after.state == OauthClientState::Active && before.state != after.state);
     if grants_more {
         context.authority.check_power_over(Permissions::MINT_TOKENS)?;
+        let is_activated = after.state == OauthClientState::Active && before.state != after.state;
+        if after.authentication != ClientAuthentication::Secret
+            && (after.assertions != before.assertions || is_activated)
+        {
+            // As in the creation: the owner of the new keys gets access tokens without an end.
+            context.authority.check_expiry(None)?;
+        }
     } else if after.state == OauthClientState::Disabled {
         tx.allow_on_full_disk();
     }
@@ -312,6 +328,9 @@ pub fn check_urls(rules: &OutgoingRules, assertions: &AssertionSource) -> Result
     let Some(text) = assertions.jwks_url.as_ref().or(assertions.issuer.as_ref()) else { return Ok(()) };
     let refused = |problem: String| Reason::OauthUrlRefused.on_field(field).with("problem", problem);
     let url = Url::parse(text).map_err(|problem| refused(problem.to_string()))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refused("it contains a user name or a password, which everyone could read here".to_owned()));
+    }
     rules.check_url(&url).map_err(|problem| refused(problem.to_string()))
 }
 

@@ -1,6 +1,7 @@
 //! OAuth clients of a configuration: how its identity provider gets access tokens.
 
 use actix_web::http::StatusCode;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -9,13 +10,13 @@ use super::caller::{AllowedCaller, MintTokens, Read, Tokens};
 use super::configurations::{find_configuration, map_random_error};
 use crate::auth::secret::{self, BearerToken};
 use crate::clock;
+use crate::error::Reason;
 use crate::management::oauth::{self, ClientWithSecrets, NewOauthClient, OauthClientChange, SecretDraft};
 use crate::model::configuration::provisioning_url;
 use crate::model::field_change::FieldChange;
 use crate::model::oauth::scope::OauthScope;
 use crate::model::oauth::{
-    AssertionSource, ClientAuthentication, ClientSecret, OauthClientState, SECRET_LIFETIME_DEFAULT,
-    TOKEN_LIFETIME_DEFAULT,
+    AssertionSource, ClientAuthentication, ClientSecret, OauthClientState, TOKEN_LIFETIME_DEFAULT,
 };
 use crate::store::Tx;
 use crate::web::api::idempotency::write_and_respond;
@@ -182,10 +183,13 @@ impl CreateOauthClientBody {
         let scope = self.scope.as_deref().map(OauthScope::parse).transpose()?;
         let has_secret = self.authentication == ClientAuthentication::Secret;
         let text = has_secret.then(BearerToken::generate_client_secret).map(map_random_error).transpose()?;
-        let lifetime = self.secret_expires_in.unwrap_or(SECRET_LIFETIME_DEFAULT);
+        if !has_secret && self.secret_expires_in.is_some() {
+            let error = Reason::OauthFieldUnexpected.on_field("secretExpiresIn");
+            return Err(error.with("authentication", self.authentication).into());
+        }
         let new = NewOauthClient {
             client_id: map_random_error(secret::generate_client_id())?,
-            secret: text.as_ref().map(|text| SecretDraft::new(text, &self.label.0, lifetime)),
+            secret: text.as_ref().map(|text| SecretDraft::new(text, &self.label.0, self.secret_expires_in)),
             label: self.label.0,
             authentication: self.authentication,
             scope: scope.unwrap_or_else(OauthScope::full),
@@ -269,6 +273,9 @@ pub(super) async fn get_oauth_client(allowed: AllowedCaller<Read>, call: ApiRequ
 #[serde(rename_all = "camelCase")]
 #[schema(as = OAuthClientUpdate)]
 pub(super) struct UpdateOauthClientBody {
+    /// Cannot be changed
+    #[schema(ignore)]
+    authentication: Option<IgnoredAny>,
     label: Option<DisplayName>,
     #[schema(min_length = 1, max_length = 1000)]
     scope: Option<String>,
@@ -331,6 +338,10 @@ pub(super) async fn update_oauth_client(allowed: AllowedCaller<Tokens>, call: Ap
     let (id, client) = (call.path_parameter("id"), call.path_parameter("client"));
     let before = call.read_inline(|at| oauth::find_client(at, &context.scope, &id, &client))?;
     let body = call.body::<UpdateOauthClientBody>().await?;
+    if body.authentication.is_some() {
+        let fixed = Reason::BodyFieldFixed.on_field("authentication").with("name", "authentication");
+        return Err(fixed.with("fix", "create another client").into());
+    }
     let scope = body.scope.as_deref().map(OauthScope::parse).transpose()?;
     let after = body.apply(&before.client.assertions);
     if after != before.client.assertions {
@@ -416,7 +427,7 @@ pub(super) async fn add_client_secret(allowed: AllowedCaller<MintTokens>, call: 
     let body = call.optional_body::<CreateSecretBody>().await?;
     let text = map_random_error(BearerToken::generate_client_secret())?;
     let label = body.label.map_or_else(|| "rotated secret".to_owned(), |label| label.0);
-    let draft = SecretDraft::new(&text, &label, body.secret_expires_in.unwrap_or(SECRET_LIFETIME_DEFAULT));
+    let draft = SecretDraft::new(&text, &label, body.secret_expires_in);
     let add = move |tx: &Tx<'_>| oauth::add_secret(tx, &context, (&id, &client), &draft);
     let render = move |added: ClientSecret| CreatedClientSecret {
         secret: ClientSecretResponse::from(&added),

@@ -100,7 +100,8 @@ pub(super) fn read_credentials(request: &HttpRequest, form: &OauthForm) -> Resul
 
 fn collect_credentials(header: Option<&str>, form: &OauthForm) -> Result<ClientCredentials> {
     let (secret, assertion) = (form.find("client_secret"), form.find("client_assertion"));
-    if [header, secret, assertion].into_iter().flatten().count() > 1 {
+    // The assertion of another grant is a credential too.
+    if [header, secret, assertion, form.find("assertion")].into_iter().flatten().count() > 1 {
         return Err(Reason::ClientCredentialsTwice.into());
     }
     let client_id = form.find("client_id");
@@ -125,6 +126,28 @@ fn collect_credentials(header: Option<&str>, form: &OauthForm) -> Result<ClientC
         (None, None) => return Err(missing()),
     };
     Ok(ClientCredentials { client_id, proof, is_basic: false })
+}
+
+/// Returns the assertion of a grant (RFC 7523 section 2.1), which is the only credential of its request.
+///
+/// # Errors
+/// `ClientCredentialsTwice`, or the parameter that is missing.
+pub(super) fn read_grant(request: &HttpRequest, form: &OauthForm) -> Result<ClientCredentials> {
+    let others = ["client_secret", "client_assertion", "client_assertion_type"];
+    if request.headers().contains_key(AUTHORIZATION) || others.into_iter().any(|name| form.find(name).is_some()) {
+        return Err(Reason::ClientCredentialsTwice.into());
+    }
+    let missing = |name: &str| report_invalid(format!("the parameter {name} is missing"));
+    let assertion = form.find("assertion").ok_or_else(|| missing("assertion"))?;
+    let client_id = form.find("client_id").ok_or_else(|| missing("client_id"))?;
+    let proof = PresentedProof::Assertion(assertion.to_owned());
+    Ok(ClientCredentials { client_id: client_id.to_owned(), proof, is_basic: false })
+}
+
+/// Whether a request has credentials of HTTP Basic, valid or not.
+pub(super) fn has_basic(request: &HttpRequest) -> bool {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    header.is_some_and(|header| header.split(' ').next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic")))
 }
 
 /// Reads the credentials of HTTP Basic. RFC 6749 section 2.3.1 encodes both parts like a form; many clients do not.

@@ -37,7 +37,8 @@ async fn revoke_token(received: &ClientRequest<'_>) -> OauthAnswer {
         Ok(credentials) => credentials,
         Err(error) => {
             let code = find_credentials_code(&error);
-            return OauthAnswer::failed(error, code).logged_for(target.find_log_target());
+            let answer = OauthAnswer::failed(error, code).logged_for(target.find_log_target());
+            return answer.asking_for_basic(form::has_basic(request));
         }
     };
     let allowed = [ClientAuthentication::PrivateKeyJwt, ClientAuthentication::Federated];

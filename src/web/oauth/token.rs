@@ -14,7 +14,7 @@ use crate::model::oauth::scope::OauthScope;
 use crate::store::WorkOwner;
 use crate::web::oauth::TOKEN_PATH;
 use crate::web::oauth::client;
-use crate::web::oauth::form::{self, ClientCredentials, PresentedProof};
+use crate::web::oauth::form;
 use crate::web::oauth::request::{ClientRequest, find_credentials_code};
 use crate::web::oauth::response::{OauthAnswer, OauthCall};
 use crate::web::state::AppState;
@@ -54,7 +54,7 @@ impl TokenExchange<'_> {
             return OauthAnswer::failed(error, code).logged_for(self.find_named_client());
         }
         let (credentials, allowed): (_, &[ClientAuthentication]) = if grant == JWT_BEARER {
-            (self.read_grant(), &[ClientAuthentication::Federated])
+            (form::read_grant(self.0.request, &self.0.form), &[ClientAuthentication::Federated])
         } else {
             let both: &[_] = &[ClientAuthentication::PrivateKeyJwt, ClientAuthentication::Federated];
             (form::read_credentials(self.0.request, &self.0.form), both)
@@ -63,7 +63,8 @@ impl TokenExchange<'_> {
             Ok(credentials) => credentials,
             Err(error) => {
                 let code = find_credentials_code(&error);
-                return OauthAnswer::failed(error, code).logged_for(self.find_named_client());
+                let answer = OauthAnswer::failed(error, code).logged_for(self.find_named_client());
+                return answer.asking_for_basic(form::has_basic(self.0.request));
             }
         };
         match client::authenticate_client(self.0.state, &self.0.target, &credentials, allowed).await {
@@ -73,15 +74,6 @@ impl TokenExchange<'_> {
                 self.0.refuse(failure, &credentials, code)
             }
         }
-    }
-
-    /// Returns the assertion of a grant (RFC 7523 section 2.1).
-    fn read_grant(&self) -> Result<ClientCredentials, Error> {
-        let missing = |name: &str| form::report_invalid(format!("the parameter {name} is missing"));
-        let assertion = self.0.form.find("assertion").ok_or_else(|| missing("assertion"))?;
-        let client_id = self.0.form.find("client_id").ok_or_else(|| missing("client_id"))?;
-        let proof = PresentedProof::Assertion(assertion.to_owned());
-        Ok(ClientCredentials { client_id: client_id.to_owned(), proof, is_basic: false })
     }
 
     /// Returns the request log of the client that the form names, although it is not authenticated.

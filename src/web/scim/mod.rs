@@ -38,6 +38,7 @@ use crate::clock;
 use crate::error::{Error, Reason, Result};
 use crate::management::oauth;
 use crate::model::request::TokenRefusal;
+use crate::model::rights::ResourceAction;
 use crate::provisioning::Scope;
 use crate::scim::dialect::DialectNote;
 use crate::scim::percent;
@@ -286,7 +287,7 @@ impl ScimCall<'_> {
                 self.check_list(scope, std::slice::from_ref(resource_type), parse_query(self.request)?)?
             }
             ScimRoute::Resource(resource_type, id) => {
-                CheckedRead::Resource(self.address_resource(scope, resource_type)?.prepare_read(id)?)
+                CheckedRead::Resource(self.address_resource(scope, resource_type, true)?.prepare_read(id)?)
             }
             _ => return Ok(None),
         }))
@@ -301,9 +302,20 @@ impl ScimCall<'_> {
         &'c self,
         scope: &'c Scope,
         resource_type: &'c Arc<ResourceType>,
+        may_read: bool,
     ) -> Result<ResourceRequest<'c>> {
         let Self { request, state, base, .. } = *self;
-        Ok(ResourceRequest { request, state, scope, base, resource_type, query: parse_query(request)? })
+        Ok(ResourceRequest { request, state, scope, base, resource_type, query: parse_query(request)?, may_read })
+    }
+
+    /// Addresses a resource that the caller changes.
+    fn address_change<'c>(
+        &'c self,
+        caller: &'c TokenCaller,
+        resource_type: &'c Arc<ResourceType>,
+    ) -> Result<ResourceRequest<'c>> {
+        let may_read = caller.rights.allows(&resource_type.name, ResourceAction::Read);
+        self.address_resource(&caller.scope, resource_type, may_read)
     }
 
     /// Answers a read off the event loop. A query that its client no longer waits for ends.
@@ -344,7 +356,6 @@ impl ScimCall<'_> {
     async fn answer_later(&self, payload: Payload, caller: &TokenCaller) -> Result<ScimResponse> {
         let scope = &caller.scope;
         let route = &self.route.for_types(&scope.types);
-        let address = |resource_type| self.address_resource(scope, resource_type);
         match (route, self.request.method()) {
             (ScimRoute::RootSearch, &Method::POST) => {
                 self.answer_search(payload, scope, &caller.readable_types()?).await
@@ -353,14 +364,18 @@ impl ScimCall<'_> {
                 self.answer_search(payload, scope, std::slice::from_ref(resource_type)).await
             }
             (ScimRoute::Bulk, &Method::POST) => self.answer_bulk(payload, caller).await,
-            (ScimRoute::Collection(resource_type), &Method::POST) => address(resource_type)?.create(payload).await,
+            (ScimRoute::Collection(resource_type), &Method::POST) => {
+                self.address_change(caller, resource_type)?.create(payload).await
+            }
             (ScimRoute::Resource(resource_type, id), &Method::PUT) => {
-                address(resource_type)?.replace(id, payload).await
+                self.address_change(caller, resource_type)?.replace(id, payload).await
             }
             (ScimRoute::Resource(resource_type, id), &Method::PATCH) => {
-                address(resource_type)?.patch(id, payload).await
+                self.address_change(caller, resource_type)?.patch(id, payload).await
             }
-            (ScimRoute::Resource(resource_type, id), &Method::DELETE) => address(resource_type)?.delete(id).await,
+            (ScimRoute::Resource(resource_type, id), &Method::DELETE) => {
+                self.address_change(caller, resource_type)?.delete(id).await
+            }
             _ => Ok(reject_method(self.request, route)),
         }
     }

@@ -35,6 +35,8 @@ pub(super) struct ResourceRequest<'r> {
     pub(super) base: &'r str,
     pub(super) resource_type: &'r Arc<ResourceType>,
     pub(super) query: QueryParameters,
+    /// Whether the token may read resources of this type.
+    pub(super) may_read: bool,
 }
 
 impl ResourceRequest<'_> {
@@ -66,7 +68,7 @@ impl ResourceRequest<'_> {
 
     /// `PUT /Users/{id}`
     pub(super) async fn replace(&self, id: &str, payload: Payload) -> Result<ScimResponse> {
-        let projection = self.projection()?;
+        let projection = self.projection_of_change()?;
         let conditions = self.read_conditions()?;
         let body = self.read_body_for(id, payload).await?;
         let members = Members::UpTo(MEMBERS_INLINE);
@@ -76,7 +78,7 @@ impl ResourceRequest<'_> {
 
     /// `PATCH /Users/{id}`
     pub(super) async fn patch(&self, id: &str, payload: Payload) -> Result<ScimResponse> {
-        let projection = self.projection()?;
+        let projection = self.projection_of_change()?;
         let conditions = self.read_conditions()?;
         let body = self.read_body_for(id, payload).await?;
         let needs_members = projection.needs("members");
@@ -116,6 +118,12 @@ impl ResourceRequest<'_> {
         let strict = self.rules().strict;
         let query = &self.query;
         Projection::read(query.attributes.as_deref(), query.excluded_attributes.as_deref(), self.resource_type, strict)
+    }
+
+    /// The answer to a change of a resource that the token may not read has its id and its metadata only.
+    fn projection_of_change(&self) -> Result<Projection> {
+        let asked = self.projection()?;
+        if self.may_read { Ok(asked) } else { Projection::read(Some("id"), None, self.resource_type, false) }
     }
 
     fn read_conditions(&self) -> Result<VersionConditions> {

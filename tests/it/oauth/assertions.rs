@@ -129,6 +129,23 @@ fn a_federated_client_gets_tokens_for_assertions_of_its_identity_provider() {
 }
 
 #[test]
+fn a_claim_occurs_once() {
+    let app = App::shared();
+    let operator = app.operator();
+    let configuration = operator.configuration("oauth", "okta");
+    let signer = Signer::new("one");
+    let members = json!({"label": "Okta", "authentication": "private_key_jwt", "jwks": signer.jwks()});
+    let made = create_client(&operator, &configuration, &members);
+    let (id, token_url) = (made.text("clientId"), made.text("tokenUrl"));
+    let claims = own_claims(&id, &token_url, "once").to_string();
+    for name in ["iss", "sub", "aud", "exp"] {
+        let twice = format!("{{\"{name}\":\"other\",{}", &claims[1..]);
+        assert_refused(send_assertion(app, &id, &signer.sign_text(&twice)), 401, "invalid_client");
+    }
+    send_assertion(app, &id, &signer.sign_text(&claims)).answered(200);
+}
+
+#[test]
 fn new_keys_are_fetched_and_the_number_of_fetches_is_limited() {
     let (_folder, app) = start_app();
     let operator = app.operator();

@@ -43,6 +43,9 @@ fn wrong_members_are_named() {
     let configuration = operator.configuration("clients", "other");
     let path = clients_of(&configuration);
     let keys = Signer::new("one").jwks();
+    let mut private = keys.clone();
+    let secret = json!({"kty": "oct", "kid": "two", "k": "c2VjcmV0"});
+    private["keys"].as_array_mut().unwrap().push(secret);
     for (members, named) in [
         (json!({"authentication": "secret"}), "label"),
         (json!({"label": "x", "authentication": "basic"}), "authentication"),
@@ -64,6 +67,12 @@ fn wrong_members_are_named() {
         (
             json!({"label": "x", "authentication": "federated", "issuer": "x", "subject": "s", "audience": "a"}),
             "issuer",
+        ),
+        (json!({"label": "x", "authentication": "private_key_jwt", "jwks": private}), "keys[1] is a private"),
+        (json!({"label": "x", "authentication": "private_key_jwt", "jwksUrl": "https://u:p@x.example/k"}), "jwksUrl"),
+        (
+            json!({"label": "x", "authentication": "private_key_jwt", "jwks": keys, "secretExpiresIn": 90_000}),
+            "secretExpiresIn",
         ),
     ] {
         let refused = operator.post(&path, &members).problem(400);
@@ -171,4 +180,29 @@ fn a_restore_does_not_bring_back_what_was_taken_away() {
     let state = app.operator().get(&format!("{path}/{}", deleted.0)).answered(200);
     assert_eq!(state.json["state"], "disabled");
     app.operator().get(&format!("{CONFIGURATIONS}/{}", configuration.id)).answered(200);
+}
+
+#[test]
+fn a_key_that_ends_gets_no_lasting_access_by_a_change() {
+    let app = App::shared();
+    let operator = app.operator();
+    let configuration = operator.configuration("clients", "okta");
+    let short = app.keyed(&["--expires-in", "2d"]);
+    let path = clients_of(&configuration);
+    let (own, other) = (Signer::new("own").jwks(), Signer::new("other").jwks());
+    let lasting = json!({"label": "Okta", "authentication": "private_key_jwt", "jwks": own});
+    short.post(&path, &lasting).problem(403);
+    let one = format!("{path}/{}", create_client(&operator, &configuration, &lasting).text("clientId"));
+    short.patch(&one, &json!({"jwks": other})).problem(403);
+    short.patch(&one, &json!({"state": "disabled"})).answered(200);
+    short.patch(&one, &json!({"state": "active"})).problem(403);
+    short.patch(&one, &json!({"label": "Okta of Acme"})).answered(200);
+    operator.patch(&one, &json!({"state": "active", "jwks": other})).answered(200);
+    operator.patch(&one, &json!({"authentication": "secret"})).problem(400);
+    // A secret without a requested end is not valid longer than the key; a later end is refused.
+    let new = json!({"label": "Entra", "authentication": "secret"});
+    let made = short.post(&path, &new).answered(201);
+    let secrets = format!("{path}/{}/secrets", made.text("clientId"));
+    short.post(&secrets, &json!({"secretExpiresIn": 30 * 86_400})).problem(403);
+    short.post(&secrets, &json!({"secretExpiresIn": 86_400})).answered(201);
 }

@@ -31,7 +31,7 @@ fn create_secret_client(operator: &Caller, configuration: &Client) -> (String, S
 }
 
 /// A request with a form.
-fn form_request(app: &App, path: &str, pairs: &[(&str, &str)]) -> Request {
+pub(crate) fn form_request(app: &App, path: &str, pairs: &[(&str, &str)]) -> Request {
     let mut text = form_urlencoded::Serializer::new(String::new());
     text.extend_pairs(pairs);
     app.anonymous()

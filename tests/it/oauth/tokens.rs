@@ -12,7 +12,7 @@ use crate::caller::CONFIGURATIONS;
 use crate::oauth::{
     TOKEN, assert_refused, clients_of, create_client, create_secret_client, form_request, request_token, with_token,
 };
-use crate::sample::user;
+use crate::sample::{operations, user};
 
 fn basic(id: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
@@ -94,6 +94,21 @@ fn a_wrong_request_gets_the_code_of_the_standard() {
     let form = form_request(app, TOKEN, &[grant, client, right]);
     assert_refused(form.clone().header("Authorization", &basic(&id, &secret)).send(), 400, "invalid_request");
     assert_refused(form.clone().header("Authorization", "Bearer x").send(), 400, "invalid_request");
+    // RFC 6749 section 5.2: a client that tried HTTP Basic is asked for it again.
+    for (user, password) in [(id.as_str(), ""), ("", ""), ("", "x"), (id.as_str(), "wrong")] {
+        let with_basic = form_request(app, TOKEN, &[grant]).header("Authorization", &basic(user, password));
+        let refused = assert_refused(with_basic.send(), 401, "invalid_client");
+        assert!(refused.header("www-authenticate").starts_with("Basic "), "{user}:{password}");
+    }
+    // The assertion of a grant is the only credential of its request.
+    let bearer = ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
+    let assertion = ("assertion", "a.b.c");
+    assert_refused(send(&[grant, client, right, assertion]), 400, "invalid_request");
+    for other in [right, ("client_assertion", "a.b.c")] {
+        assert_refused(send(&[bearer, client, assertion, other]), 400, "invalid_request");
+    }
+    let both = form_request(app, TOKEN, &[bearer, client, assertion]).header("Authorization", &basic(&id, &secret));
+    assert_refused(both.send(), 400, "invalid_request");
     let json = app.anonymous().request("POST", TOKEN).json(&json!({"grant_type": "client_credentials"}));
     assert_refused(json.header("Content-Type", "application/json").send(), 400, "invalid_request");
     let get = app.anonymous().get(TOKEN);
@@ -155,6 +170,27 @@ fn a_scope_limits_what_a_token_may_do() {
         for path in ["/ServiceProviderConfig", "/Schemas", "/ResourceTypes"] {
             scim.get(path).answered(200);
         }
+    }
+}
+
+#[test]
+fn a_change_by_a_token_that_may_not_read_returns_no_attributes() {
+    let app = App::shared();
+    let operator = app.operator();
+    let configuration = operator.configuration("oauth", "other");
+    let (id, secret) = create_secret_client(&operator, &configuration);
+    let ada = configuration.created("/Users", &user("ada"));
+    let scope = [("scope", "scim:user:update")];
+    let token = request_token(app, (&id, &secret), &scope).answered(200).text("access_token");
+    let client = with_token(&configuration, &token);
+    let path = format!("/Users/{ada}");
+    client.get(&path).answered(403);
+    for reply in [
+        client.patch(&path, &operations(&json!([]))).answered(200),
+        client.patch(&format!("{path}?attributes=userName"), &operations(&json!([]))).answered(200),
+        client.put(&path, &user("ada")).answered(200),
+    ] {
+        assert_eq!((&reply.json["id"], &reply.json["userName"]), (&json!(ada), &Value::Null), "{}", reply.json);
     }
 }
 

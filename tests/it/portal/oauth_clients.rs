@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::app::{App, Client};
+use crate::caller::CONFIGURATIONS;
 use crate::portal::browser::{Browser, Page};
 
 /// Adds an OAuth client and returns the page that follows, and its path.
@@ -254,4 +255,22 @@ fn fetch_token(client: &Client, client_id: &str, secret: &str) -> (u16, Value) {
         .body(body.as_bytes());
     let answer = request.attempt().unwrap();
     (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+}
+
+#[test]
+fn revoking_every_token_ends_the_access_tokens_of_clients_too() {
+    let app = App::shared();
+    let mut owner = Browser::owner(app);
+    let client = app.configuration_of("oauth-leak", "okta");
+    let (page, _) = add_client(&mut owner, &client.id, SECRET);
+    let (id, secret) = (value_of(&page, "client-id").to_owned(), value_of(&page, "client-secret").to_owned());
+    let pairs = [("grant_type", "client_credentials"), ("client_id", &id), ("client_secret", &secret)];
+    let token = crate::oauth::form_request(app, "/oauth2/token", &pairs).send().answered(200).text("access_token");
+    let with_access_token = Client { token, ..client.clone() };
+    with_access_token.get("/Users").answered(200);
+    let name = app.operator().get(&format!("{CONFIGURATIONS}/{}", client.id)).answered(200).text("connectionName");
+    owner.submit(&format!("/connections/{}/tokens/revoke-all", client.id), &[("name", &name)]).answered(200);
+    with_access_token.get("/Users").answered(401);
+    client.get("/Users").answered(401);
+    assert!(actions_of(app, "oauth-leak").contains(&"oauth_client.tokens_revoked".to_owned()));
 }

@@ -1,9 +1,11 @@
-//! The calls of Microsoft's SCIM validator, without its two tests of authentication: users, groups, pages, discovery, and
+//! The calls of Microsoft's SCIM validator, with its two tests of authentication: users, groups, pages, discovery, and
 //! updates with null and with an empty string; each kind with its variants, and at the end a whole run on one connection.
 
 use serde_json::{Value, json};
 
 use crate::app::{App, Client};
+use crate::caller::CONFIGURATIONS;
+use crate::oauth::form_request;
 use crate::sample::{ENTERPRISE, GROUP, USER, encode, operation, operations, removal};
 
 /// The targets of Entra's default mapping for users, with a first and a second value.
@@ -461,4 +463,25 @@ fn a_whole_run_passes_on_one_connection() {
     run_user_tests(&client);
     run_group_tests(&client);
     run_direct_tests(&client);
+}
+
+/// The validator gets an access token by client credentials, and its calls have it.
+#[test]
+fn a_whole_run_passes_with_an_access_token() {
+    let app = App::shared();
+    let operator = app.operator();
+    let client = operator.configuration("validator", "azure-ad");
+    let path = format!("{CONFIGURATIONS}/{}/oauth-clients", client.id);
+    let made = operator.post(&path, &json!({"label": "Validator", "authentication": "secret"})).answered(201);
+    let (id, secret) = (made.text("clientId"), made.text("clientSecret"));
+    let grant = ("grant_type", "client_credentials");
+    let pairs = [grant, ("client_id", id.as_str()), ("client_secret", secret.as_str())];
+    let issued = form_request(app, "/oauth2/token", &pairs).send().answered(200);
+    assert_eq!((&issued.json["token_type"], &issued.json["expires_in"]), (&json!("Bearer"), &json!(3_600)));
+    let client = Client { token: issued.text("access_token"), ..client };
+    run_user_tests(&client);
+    run_group_tests(&client);
+    run_direct_tests(&client);
+    let wrong = Client { token: format!("rca_{}", "x".repeat(43)), ..client };
+    wrong.get("/Users").answered(401);
 }

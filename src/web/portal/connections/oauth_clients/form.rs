@@ -202,7 +202,10 @@ impl OauthClientForm {
         let client = NewOauthClient {
             client_id: secret::generate_client_id().map_err(random)?,
             authentication: self.authentication,
-            secret: secret.as_ref().zip(lifetime).map(|(text, life)| SecretDraft::new(text, FIRST_SECRET, life)),
+            secret: secret
+                .as_ref()
+                .zip(lifetime)
+                .map(|(text, life)| SecretDraft::new(text, FIRST_SECRET, SecretDraft::requested_lifetime(life))),
             label: settings.label,
             scope: settings.scope,
             token_lifetime: settings.token_lifetime,

@@ -107,7 +107,7 @@ pub(crate) async fn add_secret(admin: PermittedAdmin<MintTokens>, page_request: 
         return Ok(render_new_secret(&admin.signed, found, form, problems));
     };
     let text = BearerToken::generate_client_secret().map_err(|_| Error::new(Reason::RandomnessUnavailable))?;
-    let draft = SecretDraft::new(&text, form.label.trim(), lifetime);
+    let draft = SecretDraft::new(&text, form.label.trim(), SecretDraft::requested_lifetime(lifetime));
     let (context, (id, client_id)) = (admin.context.clone(), found.ids());
     let sealed_for = secret_context(&client_id);
     let (one_time, cookie) =
