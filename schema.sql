@@ -52,7 +52,9 @@ CREATE TABLE configurations (
     -- Set while a purge runs: events up to this number no longer contain personal data of the configuration.
     purge_seq INTEGER,
     -- The cause of the last failed call: the reason why a token was refused, or an error code.
-    last_cause TEXT
+    last_cause TEXT,
+    -- Whether it was created paused and has not been resumed since.
+    staged INTEGER NOT NULL DEFAULT 0 CHECK (staged IN (0, 1))
 ) STRICT;
 CREATE INDEX configurations_by_account ON configurations (account);
 CREATE INDEX configurations_catching_up ON configurations (configuration) WHERE holds = 1 AND sync = 1;
@@ -194,7 +196,15 @@ CREATE TABLE configuration_usage (
     groups_limit            INTEGER,
     members_limit           INTEGER,
     bytes_limit             INTEGER,
-    request_log_bytes_limit INTEGER
+    request_log_bytes_limit INTEGER,
+    -- Users whose `active` is true.
+    active_users            INTEGER NOT NULL DEFAULT 0,
+    active_users_limit      INTEGER,
+    -- The operator's own sentence for calls above the limit of active users.
+    active_users_message    TEXT,
+    -- Calls that were refused because of that limit, or of the one of the account.
+    refused_users           INTEGER NOT NULL DEFAULT 0,
+    last_refused_at         INTEGER
 ) STRICT;
 
 -- The sums of the configurations of each account, including deleted ones until they are purged, and limits of its own.
@@ -208,7 +218,10 @@ CREATE TABLE account_usage (
     users_limit          INTEGER,
     groups_limit         INTEGER,
     members_limit        INTEGER,
-    bytes_limit          INTEGER
+    bytes_limit          INTEGER,
+    active_users         INTEGER NOT NULL DEFAULT 0,
+    active_users_limit   INTEGER,
+    active_users_message TEXT
 ) STRICT;
 
 -- Events, appended in the transaction of the change. The newest row is never removed, so seq never decreases.

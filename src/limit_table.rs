@@ -11,7 +11,8 @@ use crate::management::{
     webhooks,
 };
 use crate::model::webhook::{self, headers, retry};
-use crate::model::{admin, oauth, request, switches};
+use crate::model::{admin, oauth, quota, request, switches};
+use crate::provisioning::directory::preview;
 use crate::provisioning::webhook_delivery::retention;
 use crate::provisioning::{feed, large_changes, lists};
 use crate::scim::{bulk, cursor, filter, index, json, members, password, patch, schema, validate, work};
@@ -459,6 +460,18 @@ fn list_work_limits() -> Vec<LimitRow> {
             "the page is shorter, as reported in `itemsPerPage`, `nextCursor` or `hasMore`",
         ),
         row("items on a page of the management API", count(api::cursor::LIMIT_MAX), "400"),
+        row(
+            "users, and groups, that the preview of a configuration examines",
+            count(preview::USERS_EXAMINED_MAX.min(preview::GROUPS_EXAMINED_MAX)),
+            "the rest is left out, as reported in `isCut`; the numbers of all are complete",
+        ),
+        row(
+            "e-mail addresses of other configurations that a preview compares",
+            count(preview::OTHER_ADDRESSES_MAX),
+            "the rest is left out, as reported in `isCut`",
+        ),
+        row("expected domains of a preview", count(preview::DOMAINS_MAX), "400"),
+        row("characters of the answer above a limit of active users", count(quota::MESSAGE_MAX_CHARS), "400"),
         row("waiting for events", seconds(api::events::WAIT_MAX), "400"),
         row("live tokens of a configuration", count(tokens::LIVE_TOKENS_MAX), "the oldest is revoked"),
         row("live set-up links of a configuration", count(setup_links::LIVE_LINKS_MAX), "409"),

@@ -10,6 +10,9 @@ use crate::scim::dialect::{DialectNote, NoteCode};
 /// The sentence of an error, with its parameters filled in. The part of the request comes first: `Operations[2]: …`.
 pub fn render_message(error: &Error) -> String {
     let mut text = error.location().map(|location| format!("{location}: ")).unwrap_or_default();
+    if let Some(sentence) = error.sentence() {
+        return text + sentence;
+    }
     let mut rest = template_of(error.reason());
     while let Some((before, after)) = rest.split_once('{') {
         text.push_str(before);
@@ -88,6 +91,10 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::QuotaExceeded => {
             "the {owner} has reached its quota of {limit} {quota}; remove some, or ask the operator for a higher limit"
         }
+        Reason::ActiveUserLimitReached => {
+            "the {owner} has reached its limit of {limit} active users; deactivate or delete some, or ask the operator for a higher limit"
+        }
+        Reason::QuotaMessageInvalid => "message must have at most {max} characters and no control characters",
         Reason::QueryTooLong => "the query takes too long; restrict it, or filter by an indexed attribute",
         Reason::DatabaseUnavailable => "the server cannot use its database at present; nothing was changed",
         Reason::DatabaseDamaged => "the database of the server is damaged and accepts no changes; nothing was changed",
@@ -172,6 +179,9 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::TimestampInvalid => "{field} must be a timestamp in RFC 3339 format, such as 2026-07-14T09:30:00Z",
         Reason::SearchTextLength => "text must have 1 to {max} characters",
         Reason::StatusFilterInvalid => "status must be ok, failed, a class such as 4xx, or a number",
+        Reason::DomainsInvalid => {
+            "domains must be a list of at most {max} domains such as example.com, separated by commas"
+        }
         Reason::EventPositionInvalid => {
             "after must be the nextAfter of the previous page, or latest for the current end of the feed"
         }
@@ -416,6 +426,9 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::ConfigurationNotFound => "there is no configuration {id}",
         Reason::ConfigurationNoLongerExists => "the configuration no longer exists",
         Reason::ConfigurationNotDeleted => "{id} is not deleted: it has no leftovers",
+        Reason::StagedWithSync => {
+            "a staged configuration is paused until it goes live: leave out syncToUserManagement, or set it to false"
+        }
         Reason::ConnectionNameTaken => "connectionName {name} is taken in this account: choose another",
         Reason::PageDefaultAboveMax => "switches.pageDefault ({default}) must not be above pageMax ({max})",
         Reason::StoredAttributeUnknown => {

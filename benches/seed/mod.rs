@@ -9,7 +9,7 @@ use rollcall::clock;
 use rollcall::management::configuration_lifecycle::{self, NewConfiguration};
 use rollcall::management::tokens::TokenDraft;
 use rollcall::model::audit_context::AuditContext;
-use rollcall::model::configuration::ConfigurationSource;
+use rollcall::model::configuration::{ConfigurationSource, InitialSync};
 use rollcall::provisioning::Scope;
 use rollcall::provisioning::resources::{PreparedResource, ResourceWrite, build_rules, create_resource};
 use rollcall::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
@@ -45,7 +45,7 @@ impl Seeded {
             source: ConfigurationSource::Other,
             provider: None,
             preset: None,
-            sync: true,
+            sync: InitialSync::On,
             token: TokenDraft::new(clock::new_id(), &token, "bench"),
         };
         let made = store

@@ -27,7 +27,7 @@ use rollcall::clock::{self, simulated};
 use rollcall::management::configuration_lifecycle::{NewConfiguration, create_configuration};
 use rollcall::management::tokens::TokenDraft;
 use rollcall::model::audit_context::AuditContext;
-use rollcall::model::configuration::ConfigurationSource;
+use rollcall::model::configuration::{ConfigurationSource, InitialSync};
 use rollcall::model::rights::TokenRights;
 use rollcall::model::switches::Preset;
 use rollcall::provisioning::Scope;
@@ -205,7 +205,7 @@ fn prepare_image(folder: &Path) -> Result<Image, Violation> {
             source: ConfigurationSource::Other,
             provider: None,
             preset: Some(preset),
-            sync: true,
+            sync: InitialSync::On,
             token,
         };
         let made = run_write(&mut store, move |tx| create_configuration(tx, &AuditContext::server(), &new));

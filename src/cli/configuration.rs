@@ -16,7 +16,7 @@ use crate::management::configurations;
 use crate::management::instance;
 use crate::management::tokens::TokenDraft;
 use crate::model::account::AccountFilter;
-use crate::model::configuration::{Configuration, ConfigurationSource, provisioning_url};
+use crate::model::configuration::{Configuration, ConfigurationSource, InitialSync, provisioning_url};
 use crate::model::switches::{Preset, SWITCHES};
 use crate::providers;
 use crate::provisioning::purge;
@@ -63,6 +63,9 @@ pub(super) struct CreateConfigurationArgs {
     provider: Option<String>,
     #[arg(long, value_parser = str::parse::<Preset>, help = describe_presets("default: the preset of the provider"))]
     preset: Option<Preset>,
+    /// Pause it until it goes live with `configuration update ID --sync on`, so that its preview can be read first
+    #[arg(long)]
+    staged: bool,
     /// Output format
     #[arg(long, value_enum, default_value = "table")]
     output: OutputFormat,
@@ -138,7 +141,7 @@ fn create_configuration(folder: &Path, args: CreateConfigurationArgs) -> anyhow:
         source: args.source,
         provider: args.provider,
         preset: args.preset,
-        sync: true,
+        sync: if args.staged { InitialSync::Staged } else { InitialSync::On },
         token: TokenDraft::new(clock::new_id(), &token, "first token"),
     };
     let (created, public_url) = store.write_blocking(move |tx| {
@@ -156,15 +159,21 @@ pub(super) fn print_token(
 ) -> std::io::Result<()> {
     let url = provisioning_url(public_url, &configuration.id);
     if output == OutputFormat::Json {
-        return output::print_json(&json!({
+        let mut document = json!({
             "id": configuration.id,
             "connectionName": configuration.connection_name,
             "token": token.reveal(),
             "provisioningUrl": url,
-        }));
+        });
+        if configuration.staged {
+            document["staged"] = true.into();
+        }
+        return output::print_json(&document);
     }
+    let staged =
+        if configuration.staged { "State             Staged: nothing is published until it goes live\n" } else { "" };
     output::print_line(&format!(
-        "Configuration     {}\nName              {}\nProvisioning URL  {url}\nToken             {}\n\n\
+        "Configuration     {}\nName              {}\n{staged}Provisioning URL  {url}\nToken             {}\n\n\
          The token cannot be shown again: copy it to the identity provider now.",
         configuration.id,
         configuration.connection_name,
@@ -187,6 +196,7 @@ fn list_configurations(folder: &Path, account: Option<&str>, output: OutputForma
                 "source": one.source.as_str(),
                 "provider": one.provider,
                 "syncToUserManagement": one.sync,
+                "staged": one.staged,
                 "lastSync": one.last_sync.map(clock::format_rfc3339),
                 "createdAt": clock::format_rfc3339(one.created_at),
                 "provisioningUrl": provisioning_url(&public_url, &one.id),

@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 
 use super::{audit_context, open_existing_store, parse_configuration_id};
 use crate::cli::output::{self, OutputFormat};
+use crate::clock::format_rfc3339;
 use crate::management::quotas::{self, QuotaChanges};
 use crate::model::audit_context::AccountScope;
-use crate::model::quota::{LIMIT_MAX, QuotaKind, QuotaStatus};
+use crate::model::field_change::FieldChange;
+use crate::model::quota::{ActiveUserLimit, LIMIT_MAX, OwnerQuotas, QuotaKind, QuotaStatus};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum QuotaCommand {
@@ -25,10 +27,13 @@ pub(super) enum QuotaCommand {
     Set {
         #[command(flatten)]
         owner: QuotaOwnerArgs,
-        /// QUOTA=LIMIT: a number, 0 for no limit, or default. Quotas: users, groups, members, bytes; of a configuration
-        /// also requestLogBytes, of an account also configurations
-        #[arg(required = true, value_name = "QUOTA=LIMIT", value_parser = parse_limit)]
+        /// QUOTA=LIMIT: a number, 0 for no limit, or default. Quotas: users, activeUsers, groups, members, bytes; of a
+        /// configuration also requestLogBytes, of an account also configurations
+        #[arg(required_unless_present = "message", value_name = "QUOTA=LIMIT", value_parser = parse_limit)]
         limits: Vec<(QuotaKind, Option<u64>)>,
+        /// Sentence with which calls above the limit of activeUsers are answered; empty for that of the server
+        #[arg(long, value_name = "TEXT")]
+        message: Option<String>,
     },
 }
 
@@ -56,11 +61,14 @@ fn parse_limit(text: &str) -> Result<(QuotaKind, Option<u64>), String> {
 pub(super) fn run_quota_command(folder: &Path, command: QuotaCommand) -> anyhow::Result<()> {
     match command {
         QuotaCommand::Show { owner, output } => show_quotas(folder, &owner, output),
-        QuotaCommand::Set { owner, limits } => set_limits(folder, owner, limits),
+        QuotaCommand::Set { owner, limits, message } => {
+            let message = message.map_or(FieldChange::Keep, FieldChange::Set);
+            set_limits(folder, owner, QuotaChanges { limits, message })
+        }
     }
 }
 
-fn list_quotas(folder: &Path, owner: &QuotaOwnerArgs) -> anyhow::Result<Vec<QuotaStatus>> {
+fn list_quotas(folder: &Path, owner: &QuotaOwnerArgs) -> anyhow::Result<OwnerQuotas> {
     let (store, scope) = (open_existing_store(folder)?, AccountScope::AllAccounts);
     let found = store.read_inline(|at| match (&owner.configuration, &owner.account) {
         (Some(id), _) => quotas::list_configuration_quotas(at, &scope, id),
@@ -72,10 +80,19 @@ fn list_quotas(folder: &Path, owner: &QuotaOwnerArgs) -> anyhow::Result<Vec<Quot
 fn show_quotas(folder: &Path, owner: &QuotaOwnerArgs, output: OutputFormat) -> anyhow::Result<()> {
     let found = list_quotas(folder, owner)?;
     if output == OutputFormat::Json {
-        return Ok(output::print_json(&Value::Array(found.iter().map(quota_to_json).collect()))?);
+        let documents = found.quotas.iter().map(|one| quota_to_json(one, &found.active_users));
+        return Ok(output::print_json(&Value::Array(documents.collect()))?);
     }
-    let rows: Vec<Vec<String>> = found.iter().map(quota_row).collect();
-    Ok(output::print_table(&["QUOTA", "USED", "LIMIT", "PERCENT", "SOURCE"], &rows)?)
+    let rows: Vec<Vec<String>> = found.quotas.iter().map(quota_row).collect();
+    output::print_table(&["QUOTA", "USED", "LIMIT", "PERCENT", "SOURCE"], &rows)?;
+    let ActiveUserLimit { message, refused, last_refused_at } = found.active_users;
+    if let Some(message) = message {
+        output::print_line(&format!("Answer above activeUsers: {message}"))?;
+    }
+    if let Some(last) = last_refused_at {
+        output::print_line(&format!("Refused because of activeUsers: {refused}, last at {}", format_rfc3339(last)))?;
+    }
+    Ok(())
 }
 
 fn quota_row(one: &QuotaStatus) -> Vec<String> {
@@ -88,22 +105,28 @@ fn quota_row(one: &QuotaStatus) -> Vec<String> {
     ]
 }
 
-fn quota_to_json(one: &QuotaStatus) -> Value {
-    json!({
+fn quota_to_json(one: &QuotaStatus, active_users: &ActiveUserLimit) -> Value {
+    let mut document = json!({
         "quota": one.kind.as_str(),
         "used": one.used,
         "limit": one.limit,
         "percent": one.percent(),
         "isOverride": one.is_override,
-    })
+    });
+    if one.kind == QuotaKind::ActiveUsers {
+        document["message"] = json!(active_users.message);
+        document["refused"] = json!(active_users.refused);
+        document["lastRefusedAt"] = json!(active_users.last_refused_at.map(format_rfc3339));
+    }
+    document
 }
 
-fn set_limits(folder: &Path, owner: QuotaOwnerArgs, limits: QuotaChanges) -> anyhow::Result<()> {
+fn set_limits(folder: &Path, owner: QuotaOwnerArgs, changes: QuotaChanges) -> anyhow::Result<()> {
     let QuotaOwnerArgs { configuration, account } = owner;
     open_existing_store(folder)?.write_blocking(move |tx| match (&configuration, &account) {
-        (Some(id), _) => quotas::set_configuration_limits(tx, &audit_context(), id, &limits),
+        (Some(id), _) => quotas::set_configuration_limits(tx, &audit_context(), id, &changes),
         (None, account) => {
-            quotas::set_account_limits(tx, &audit_context(), account.as_deref().unwrap_or_default(), &limits)
+            quotas::set_account_limits(tx, &audit_context(), account.as_deref().unwrap_or_default(), &changes)
         }
     })?;
     Ok(output::print_line("The limits were saved.")?)

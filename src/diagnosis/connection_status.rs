@@ -102,6 +102,9 @@ impl ConnectionStatus {
                     facts.deliveries.is_failing().then(|| describe_failing_deliveries(facts.deliveries, now));
                 calls.into_iter().chain(deliveries).collect::<Vec<_>>().join(" ")
             }
+            Self::Paused if one.staged => {
+                format!("Staged. What {name} sends is stored, but nothing reaches your application until you go live.")
+            }
             Self::Paused => {
                 "Paused. Calls still succeed and are stored, but no changes reach your application.".to_owned()
             }
@@ -182,6 +185,7 @@ mod tests {
             switches: Switches::default(),
             revision: 1,
             sync,
+            staged: false,
             created_at: 0,
             last_sync: synced,
             last_seen: seen,
@@ -234,6 +238,15 @@ mod tests {
             assert_eq!(ConnectionStatus::from_facts(&facts), status);
             assert!(!status.describe(&facts).is_empty());
         }
+    }
+
+    #[test]
+    fn a_staged_configuration_says_so() {
+        let (staged, fine) = (Configuration { staged: true, ..one(None, None, false) }, CallHealth::default());
+        let facts = facts(&staged, &fine, HOUR);
+        let status = ConnectionStatus::from_facts(&facts);
+        assert_eq!(status, ConnectionStatus::Paused);
+        assert!(status.describe(&facts).starts_with("Staged. What Microsoft Entra ID sends is stored"));
     }
 
     #[test]

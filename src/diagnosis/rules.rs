@@ -297,6 +297,14 @@ pub const EXPLANATION_RULES: &[ExplanationRule] = &[
         applies: |facts| facts.failed_for(&[Reason::QuotaExceeded]),
     },
     ExplanationRule {
+        id: "active-user-limit",
+        refusal_reason: "the limit of active users is reached",
+        what: "It would activate more users than the limit of this connection or of its account allows.",
+        advice: "Deactivate or delete users that are not needed, or ask the operator for a higher limit. The provider got the sentence of the operator as the answer.",
+        location: SettingLocation::Assignments,
+        applies: |facts| facts.failed_for(&[Reason::ActiveUserLimitReached]),
+    },
+    ExplanationRule {
         id: "rate-limited",
         refusal_reason: "too many calls at once",
         what: "It calls more often than the limit of a connection, so it was asked to retry later.",

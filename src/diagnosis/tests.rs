@@ -184,6 +184,11 @@ fn lookup_and_version_cases() -> Vec<(&'static str, Case)> {
             case("POST", "/Users", 403)
                 .refused(Reason::QuotaExceeded.with("owner", "connection").with("limit", 5).with("quota", "users")),
         ),
+        (
+            "active-user-limit",
+            case("POST", "/Users", 403)
+                .refused(Reason::ActiveUserLimitReached.with("owner", "account").with("limit", 5)),
+        ),
         ("rate-limited", case("GET", "/Users", 429)),
     ]
 }

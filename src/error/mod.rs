@@ -91,6 +91,8 @@ struct Details {
     location: Option<String>,
     scim_type: Option<ScimType>,
     params: Vec<(&'static str, String)>,
+    /// The operator's own sentence.
+    sentence: Option<String>,
     /// After how many seconds to try again, if it differs from the usual time of the reason.
     retry_seconds: Option<u64>,
     log_detail: Option<String>,
@@ -105,6 +107,7 @@ impl Error {
             location: None,
             scim_type: None,
             params: Vec::new(),
+            sentence: None,
             retry_seconds: None,
             log_detail: None,
         }))
@@ -133,6 +136,13 @@ impl Error {
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         self.0.params.push((name, value.to_string()));
+        self
+    }
+
+    /// Sets the sentence of the message, which the operator has written.
+    #[must_use]
+    pub fn with_sentence(mut self, sentence: String) -> Self {
+        self.0.sentence = Some(sentence);
         self
     }
 
@@ -210,6 +220,11 @@ impl Error {
     /// The part of the request that is not valid.
     pub fn location(&self) -> Option<&str> {
         self.0.location.as_deref()
+    }
+
+    /// The operator's own sentence, which replaces that of the reason.
+    pub fn sentence(&self) -> Option<&str> {
+        self.0.sentence.as_deref()
     }
 
     /// A parameter of the message.

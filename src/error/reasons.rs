@@ -95,6 +95,8 @@ reasons! {
     ResourceChanging "resource_changing" Unavailable ();
     DiskFull "disk_full" DiskFull ();
     QuotaExceeded "quota_exceeded" Forbidden ("owner", "limit", "quota");
+    ActiveUserLimitReached "active_user_limit_reached" Forbidden ["active"] ("owner", "limit");
+    QuotaMessageInvalid "quota_message_invalid" Invalid ["message"] ("max");
     QueryTooLong "query_too_long" Invalid:TooMany ();
     WriteTooLong "write_too_long" Invalid:TooMany ();
     BulkJobsLimited "bulk_jobs_limited" RateLimited ();
@@ -169,6 +171,7 @@ reasons! {
     TimestampInvalid "timestamp_invalid" Invalid ();
     SearchTextLength "search_text_length" Invalid ["text"] ("max");
     StatusFilterInvalid "status_filter_invalid" Invalid ["status"] ();
+    DomainsInvalid "domains_invalid" Invalid ["domains"] ("max");
     EventPositionInvalid "event_position_invalid" Invalid ["after"] ();
     PositionInvalid "position_invalid" Invalid ["since"] ();
     EventKindUnknown "event_kind_unknown" Invalid ["kind"] ("kinds");
@@ -363,6 +366,7 @@ reasons! {
     ConfigurationNotFound "configuration_not_found" NotFound ("id");
     ConfigurationNoLongerExists "configuration_no_longer_exists" NotFound ();
     ConfigurationNotDeleted "configuration_not_deleted" NotFound ("id");
+    StagedWithSync "staged_with_sync" Invalid ["staged"] ();
     ConnectionNameTaken "connection_name_taken" Conflict ["connectionName"] ("name");
     PageDefaultAboveMax "page_default_above_max" Conflict ["switches.pageDefault"] ("default", "max");
     StoredAttributeUnknown "stored_attribute_unknown" Conflict ["switches.wantedAttributes"] ("name");

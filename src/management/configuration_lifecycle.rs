@@ -14,7 +14,7 @@ use crate::management::quotas;
 use crate::management::tokens::{self, TokenDraft};
 use crate::model::account;
 use crate::model::audit_context::AuditContext;
-use crate::model::configuration::{self, Configuration, ConfigurationSource};
+use crate::model::configuration::{self, Configuration, ConfigurationSource, InitialSync};
 use crate::model::event::EventAction;
 use crate::model::switches::Preset;
 use crate::providers;
@@ -43,7 +43,7 @@ pub struct NewConfiguration {
     /// How requests are read. Default: the preset for the source and the provider.
     pub preset: Option<Preset>,
     /// Whether changes are published to the operator's application.
-    pub sync: bool,
+    pub sync: InitialSync,
     /// The first token.
     pub token: TokenDraft,
 }
@@ -60,7 +60,7 @@ impl NewConfiguration {
             source: ConfigurationSource::Okta,
             provider: None,
             preset: None,
-            sync: true,
+            sync: InitialSync::On,
             token: TokenDraft::new(crate::clock::new_id(), &token, "first"),
         }
     }
@@ -257,7 +257,7 @@ mod tests {
                 source,
                 provider: None,
                 preset: None,
-                sync: true,
+                sync: InitialSync::On,
                 token: TokenDraft::new(clock::new_id(), &token, "first"),
             };
             self.write(move |tx| create_configuration(tx, &test_context(), &new)).map(|created| (created, token))

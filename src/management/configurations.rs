@@ -47,7 +47,8 @@ pub fn count_users(at: &Snapshot<'_>, scope: &AccountScope, id: &str) -> Result<
 }
 
 /// Starts or pauses the publication of changes to the operator's application. On start, held changes are published: up
-/// to a limit in this call, the rest by [`catch_up::catch_up`] in steps.
+/// to a limit in this call, the rest by [`catch_up::catch_up`] in steps. A staged configuration goes live with its first
+/// start.
 ///
 /// # Errors
 /// `NotFound` if the configuration does not exist within the account scope.
@@ -85,6 +86,7 @@ pub(super) fn describe_configuration(one: &Configuration) -> Value {
         "source": one.source.as_str(),
         "provider": one.provider,
         "syncToUserManagement": one.sync,
+        "staged": one.staged,
         "switches": one.switches,
     })
 }

@@ -50,13 +50,17 @@ pub struct RequestLogEntry {
     pub call: LoggedCall,
 }
 
-/// Stores the times of last use of configurations, tokens and API keys. The stored times never decrease.
+/// Stores the times of last use of configurations, tokens and API keys, and the counts of refused calls. The stored times
+/// never decrease.
 pub fn store_recent_use(tx: &Tx<'_>, unsaved: &UnsavedUse) -> Result<()> {
     for (configuration, seen) in &unsaved.configurations {
         configuration_rows::record_activity(tx, *configuration, seen.last_call, seen.last_write)?;
     }
     for (token, used) in &unsaved.tokens {
         tokens::record_token_use(tx, token, *used)?;
+    }
+    for (configuration, refused) in &unsaved.refused {
+        usage::add_refused_users(tx, *configuration, *refused)?;
     }
     unsaved.keys.iter().try_for_each(|(key, at)| api_keys::record_key_use(tx, key, *at))
 }

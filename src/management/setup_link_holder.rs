@@ -185,7 +185,7 @@ mod tests {
     use crate::clock;
     use crate::management::configuration_lifecycle::{NewConfiguration, create_configuration};
     use crate::management::setup_links::{NewSetupLink, create_link};
-    use crate::model::configuration::ConfigurationSource;
+    use crate::model::configuration::{ConfigurationSource, InitialSync};
     use crate::model::oauth::scope::OauthScope;
     use crate::model::oauth::{AssertionSource, ClientAuthentication};
     use crate::model::permission::{Permission, Permissions};
@@ -228,7 +228,7 @@ mod tests {
                 source: ConfigurationSource::Okta,
                 provider: None,
                 preset: None,
-                sync: true,
+                sync: InitialSync::On,
                 token: new_token(),
             };
             create_configuration(tx, &AuditContext::server(), &new)?;
@@ -272,7 +272,7 @@ mod tests {
                 source: ConfigurationSource::Okta,
                 provider: None,
                 preset: None,
-                sync: true,
+                sync: InitialSync::On,
                 token: new_token(),
             };
             create_configuration(tx, &AuditContext::server(), &new)?;

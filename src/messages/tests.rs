@@ -27,6 +27,14 @@ fn parameters_and_the_field_are_filled_in() {
 }
 
 #[test]
+fn a_sentence_of_the_operator_replaces_that_of_the_reason() {
+    let error = Reason::ActiveUserLimitReached.with("owner", "account").with("limit", 3);
+    assert!(render_message(&error).starts_with("the account has reached its limit of 3 active users"));
+    let own = error.with_sentence("Call {sales} for more seats.".to_owned()).within("Operations[0]");
+    assert_eq!(render_message(&own), "Operations[0]: Call {sales} for more seats.");
+}
+
+#[test]
 fn a_stored_note_is_rendered_and_the_text_of_an_earlier_version_stays() {
     assert_eq!(render_note("boolean_as_text active"), "active: text read as a boolean");
     assert_eq!(render_note("active: text read as a boolean"), "active: text read as a boolean");

@@ -36,6 +36,17 @@ impl ConfigurationSource {
     }
 }
 
+/// What a new configuration publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InitialSync {
+    /// Every change.
+    On,
+    /// Nothing until it is resumed.
+    Paused,
+    /// The same, and it is marked as staged until then.
+    Staged,
+}
+
 /// One SCIM provisioning configuration of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configuration {
@@ -57,6 +68,8 @@ pub struct Configuration {
     pub revision: i64,
     /// Whether changes are published to the operator's application.
     pub sync: bool,
+    /// Whether it was created staged and has not been resumed since: nothing of it was published.
+    pub staged: bool,
     /// When the configuration was created.
     pub created_at: Millis,
     /// Time of the last successful provisioning write.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
 use crate::named_enum::named_enum;
 use crate::settings::QuotaSettings;
@@ -13,6 +14,8 @@ use crate::settings::QuotaSettings;
 pub const WARNING_PERCENT: u64 = 80;
 /// Largest limit that can be set. Sums of numbers up to it do not overflow.
 pub const LIMIT_MAX: u64 = 1 << 50;
+/// Longest sentence for calls above the limit of active users.
+pub const MESSAGE_MAX_CHARS: usize = 500;
 
 named_enum! {
     /// What a quota counts.
@@ -22,6 +25,8 @@ named_enum! {
         Configurations = "configurations",
         /// Users.
         Users = "users",
+        /// Users whose `active` is true: seats.
+        ActiveUsers = "activeUsers",
         /// Groups.
         Groups = "groups",
         /// Memberships of groups.
@@ -39,6 +44,7 @@ impl QuotaKind {
         match self {
             Self::Configurations => "connections",
             Self::Users => "users",
+            Self::ActiveUsers => "active users",
             Self::Groups => "groups",
             Self::Members => "group memberships",
             Self::Bytes => "bytes of users and groups",
@@ -74,10 +80,22 @@ impl QuotaOwner {
 
     /// The quotas of this owner.
     pub fn kinds(self) -> &'static [QuotaKind] {
-        const CONFIGURATION: &[QuotaKind] =
-            &[QuotaKind::Users, QuotaKind::Groups, QuotaKind::Members, QuotaKind::Bytes, QuotaKind::RequestLogBytes];
-        const ACCOUNT: &[QuotaKind] =
-            &[QuotaKind::Configurations, QuotaKind::Users, QuotaKind::Groups, QuotaKind::Members, QuotaKind::Bytes];
+        const CONFIGURATION: &[QuotaKind] = &[
+            QuotaKind::Users,
+            QuotaKind::ActiveUsers,
+            QuotaKind::Groups,
+            QuotaKind::Members,
+            QuotaKind::Bytes,
+            QuotaKind::RequestLogBytes,
+        ];
+        const ACCOUNT: &[QuotaKind] = &[
+            QuotaKind::Configurations,
+            QuotaKind::Users,
+            QuotaKind::ActiveUsers,
+            QuotaKind::Groups,
+            QuotaKind::Members,
+            QuotaKind::Bytes,
+        ];
         match self {
             Self::Configuration => CONFIGURATION,
             Self::Account => ACCOUNT,
@@ -237,6 +255,39 @@ impl QuotaStatus {
     }
 }
 
+/// The limit of active users of one owner, in addition to its number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ActiveUserLimit {
+    /// The operator's own sentence for refused calls. `None` for that of the server.
+    pub message: Option<String>,
+    /// Calls that were refused because of a limit of active users.
+    pub refused: u64,
+    /// Time of the last one.
+    pub last_refused_at: Option<Millis>,
+}
+
+/// The quotas of one owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnerQuotas {
+    /// In the order of the documentation.
+    pub quotas: Vec<QuotaStatus>,
+    /// What belongs to the quota of active users.
+    pub active_users: ActiveUserLimit,
+}
+
+/// Checks the sentence for calls above the limit of active users, and returns it without spaces around it. `None` if it
+/// is empty.
+///
+/// # Errors
+/// `QuotaMessageInvalid` above [`MESSAGE_MAX_CHARS`], or for control characters.
+pub fn check_message(text: &str) -> Result<Option<&str>> {
+    let text = text.trim();
+    if text.chars().count() > MESSAGE_MAX_CHARS || text.chars().any(char::is_control) {
+        return Err(Reason::QuotaMessageInvalid.with("max", MESSAGE_MAX_CHARS));
+    }
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
 /// The usage of one owner and its own limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnerUsage {
@@ -262,7 +313,7 @@ impl OwnerUsage {
     /// Checks that a growth fits. An amount that does not grow always fits, even above the limit.
     ///
     /// # Errors
-    /// `QuotaExceeded` names the quota and its limit.
+    /// `QuotaExceeded` names the quota and its limit. `ActiveUserLimitReached` for active users.
     pub fn check_growth(&self, growth: &UsageAmounts, defaults: &QuotaDefaults) -> Result<()> {
         match self.find_exceeded(growth, defaults) {
             None => Ok(()),
@@ -287,9 +338,13 @@ impl OwnerUsage {
     }
 
     fn quota_exceeded(&self, kind: QuotaKind, defaults: &QuotaDefaults) -> Error {
+        let limit = self.limit(kind, defaults);
+        if kind == QuotaKind::ActiveUsers {
+            return Reason::ActiveUserLimitReached.with("owner", self.owner.label()).with("limit", limit);
+        }
         Reason::QuotaExceeded
             .with("owner", self.owner.label())
-            .with("limit", self.limit(kind, defaults))
+            .with("limit", limit)
             .with("quota", kind.label())
             .on_field(kind.as_str())
     }
@@ -368,6 +423,29 @@ mod tests {
             assert_eq!(found.is_ok(), allowed, "{used} {own:?} {default} {growth:?}");
             let reason = found.err().map(|error| (error.reason(), error.field() == Some("users")));
             assert!(reason.is_none_or(|reason| reason == (Reason::QuotaExceeded, true)));
+        }
+    }
+
+    #[test]
+    fn the_limit_of_active_users_has_a_reason_of_its_own() {
+        let mut overrides = QuotaOverrides::default();
+        overrides.set(QuotaKind::ActiveUsers, Some(2));
+        let used = UsageAmounts::default().with(QuotaKind::ActiveUsers, 2).with(QuotaKind::Users, 5);
+        let full = OwnerUsage { owner: QuotaOwner::Account, used, overrides };
+        let growth = UsageAmounts::default().with(QuotaKind::Users, 1);
+        assert!(full.check_growth(&growth, &defaults(0)).is_ok(), "an inactive user needs no seat");
+        let error = full.check_growth(&growth.with(QuotaKind::ActiveUsers, 1), &defaults(0)).unwrap_err();
+        assert_eq!((error.reason(), error.param("limit")), (Reason::ActiveUserLimitReached, Some("2")));
+        assert!(full.check_growth(&growth.with(QuotaKind::ActiveUsers, -1), &defaults(0)).is_ok());
+    }
+
+    #[test]
+    fn a_message_is_short_plain_text() {
+        assert_eq!(check_message("  Buy more seats. ").unwrap(), Some("Buy more seats."));
+        assert_eq!(check_message(" ").unwrap(), None);
+        assert!(check_message(&"é".repeat(MESSAGE_MAX_CHARS)).is_ok());
+        for wrong in ["a\nb", &"x".repeat(MESSAGE_MAX_CHARS + 1)] {
+            assert_eq!(check_message(wrong).unwrap_err().reason(), Reason::QuotaMessageInvalid);
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod changes;
 pub mod memberships;
+pub mod preview;
 
 use crate::error::{Reason, Result};
 use crate::model::account::{AccountFilter, AccountRef};

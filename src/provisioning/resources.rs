@@ -192,7 +192,9 @@ pub(super) fn create_with_resolved(
     notes: DialectNotes,
 ) -> Result<WriteResult> {
     let ResourceWrite { scope, resource_type, .. } = *write;
+    let active = usage::active_user_change(&resource_type.name, None, prepared.keys.active);
     let growth = usage::resource_amounts(&resource_type.name, 1, usage::text_bytes(&prepared.body))
+        .with(QuotaKind::ActiveUsers, active)
         .with(QuotaKind::Members, members::find_largest_growth(0, &joining));
     write_within_quotas(tx, scope, &growth, || insert_prepared(tx, write, prepared, joining, notes))
 }
@@ -398,7 +400,9 @@ pub(super) fn write_change(
         tx.allow_on_full_disk();
     }
     let bytes = usage::text_bytes(&derived.body) - usage::text_bytes(&stored.body);
+    let (before, after) = (derived.keys.0.active, derived.keys.1.active);
     let growth = UsageAmounts::default()
+        .with(QuotaKind::ActiveUsers, usage::active_user_change(&write.resource_type.name, before, after))
         .with(QuotaKind::Bytes, if is_deactivation { 0 } else { bytes })
         .with(QuotaKind::Members, members::find_largest_growth(stored.member_count, &change.members));
     write_within_quotas(tx, write.scope, &growth, || update_changed(tx, write, stored, change, derived))

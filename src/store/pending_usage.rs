@@ -229,7 +229,8 @@ mod tests {
     /// A step of a transaction.
     #[derive(Debug, Clone)]
     enum Step {
-        Change(i64, i64),
+        /// Of a configuration: users, and active users.
+        Change(i64, i64, i64),
         Begin,
         Release,
         RollBack,
@@ -237,7 +238,7 @@ mod tests {
 
     fn draw_step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            4 => (1..4_i64, -1..=1_i64).prop_map(|(configuration, count)| Step::Change(configuration, count)),
+            4 => (1..4_i64, -1..=1_i64, -1..=1_i64).prop_map(|(of, count, active)| Step::Change(of, count, active)),
             2 => Just(Step::Begin),
             1 => Just(Step::Release),
             2 => Just(Step::RollBack),
@@ -249,15 +250,16 @@ mod tests {
         #[test]
         fn the_sums_are_those_of_the_changes_that_are_not_undone(steps in vec(draw_step(), 0..60)) {
             let pending = PendingUsage::default();
-            let mut counted: Vec<(i64, i64)> = Vec::new();
+            let mut counted: Vec<(i64, UsageAmounts)> = Vec::new();
             let mut open: Vec<(UsageMark, usize)> = Vec::new();
             for step in steps {
                 match step {
-                    Step::Change(configuration, count) => {
-                        counted.push((configuration, count));
-                        if !pending.add_change(configuration, &users(count)) {
+                    Step::Change(configuration, count, active) => {
+                        let change = users(count).with(QuotaKind::ActiveUsers, active);
+                        counted.push((configuration, change));
+                        if !pending.add_change(configuration, &change) {
                             pending.remember_rows(configuration, configuration / 2, &stored(10, 20));
-                            prop_assert!(pending.add_change(configuration, &users(count)));
+                            prop_assert!(pending.add_change(configuration, &change));
                         }
                     }
                     Step::Begin => open.push((pending.set_mark(), counted.len())),
@@ -271,11 +273,12 @@ mod tests {
                 }
             }
             let sums = |key: fn(i64) -> i64| -> Vec<(i64, UsageAmounts)> {
-                let mut sums = BTreeMap::new();
-                for (configuration, count) in &counted {
-                    *sums.entry(key(*configuration)).or_insert(0) += count;
+                let mut sums: BTreeMap<i64, UsageAmounts> = BTreeMap::new();
+                for (configuration, change) in &counted {
+                    let sum = sums.entry(key(*configuration)).or_default();
+                    *sum = sum.plus(change);
                 }
-                sums.into_iter().filter(|(_, sum)| *sum != 0).map(|(key, sum)| (key, users(sum))).collect()
+                sums.into_iter().filter(|(_, sum)| !sum.is_zero()).collect()
             };
             let expected = UsageSums { configurations: sums(|configuration| configuration), accounts: sums(|configuration| configuration / 2) };
             prop_assert_eq!(pending.list_sums(), expected);

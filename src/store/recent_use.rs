@@ -1,5 +1,5 @@
 //! Times of last use that are not stored yet. Reads add them to the rows, so that a read after a call shows the call,
-//! although the row is written later and once for many calls.
+//! although the row is written later and once for many calls. Also counts of refused calls, which reads do not add.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -32,6 +32,22 @@ pub struct TokenUse {
     pub last: Millis,
 }
 
+/// Calls that were refused because of a limit of active users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefusedUsers {
+    /// Number of the calls.
+    pub count: i64,
+    /// Time of the last one.
+    pub last: Millis,
+}
+
+impl RefusedUsers {
+    fn add(&mut self, other: Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.last = self.last.max(other.last);
+    }
+}
+
 /// Recent uses of configurations, tokens and API keys in memory. A crash loses those that are not stored.
 #[derive(Debug, Default)]
 pub struct RecentUse(Mutex<RecentTables>);
@@ -41,6 +57,8 @@ struct RecentTables {
     configurations: RecentTable<i64, LastSeen>,
     tokens: RecentTable<String, TokenUse>,
     keys: RecentTable<String, Millis>,
+    /// By key of the configuration, since they were stored.
+    refused: HashMap<i64, RefusedUsers>,
 }
 
 /// Uses to store.
@@ -52,12 +70,14 @@ pub struct UnsavedUse {
     pub tokens: Vec<(String, TokenUse)>,
     /// By id of the API key.
     pub keys: Vec<(String, Millis)>,
+    /// By key of the configuration: calls since the last ones that were stored.
+    pub refused: Vec<(i64, RefusedUsers)>,
 }
 
 impl UnsavedUse {
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        self.configurations.is_empty() && self.tokens.is_empty() && self.keys.is_empty()
+        self.configurations.is_empty() && self.tokens.is_empty() && self.keys.is_empty() && self.refused.is_empty()
     }
 }
 
@@ -80,6 +100,11 @@ impl RecentUse {
     /// Records a use of the API key with this id.
     pub fn record_key(&self, id: &str, at: Millis) {
         self.lock().keys.record(id, at, |known| *known = (*known).max(at));
+    }
+
+    /// Counts a call of a configuration that was refused because of a limit of active users.
+    pub fn record_refused_user(&self, configuration: i64, at: Millis) {
+        self.lock().add_refused(configuration, RefusedUsers { count: 1, last: at });
     }
 
     /// Returns the times of the last calls of a configuration, if it was called recently.
@@ -105,6 +130,7 @@ impl RecentUse {
             configurations: tables.configurations.take_unsaved(now),
             tokens: tables.tokens.take_unsaved(now),
             keys: tables.keys.take_unsaved(now),
+            refused: tables.refused.drain().collect(),
         }
     }
 
@@ -114,6 +140,15 @@ impl RecentUse {
         tables.configurations.mark_unsaved(&failed.configurations);
         tables.tokens.mark_unsaved(&failed.tokens);
         tables.keys.mark_unsaved(&failed.keys);
+        for (configuration, refused) in &failed.refused {
+            tables.add_refused(*configuration, *refused);
+        }
+    }
+}
+
+impl RecentTables {
+    fn add_refused(&mut self, configuration: i64, more: RefusedUsers) {
+        self.refused.entry(configuration).or_insert(RefusedUsers { count: 0, last: more.last }).add(more);
     }
 }
 
@@ -197,6 +232,19 @@ mod tests {
         assert_eq!((recent.find_last_seen(1), recent.find_last_seen(2)), (Some(seen), None));
         recent.restore_unsaved(&unsaved);
         assert_eq!(recent.take_unsaved().configurations, unsaved.configurations);
+    }
+
+    #[test]
+    fn refused_calls_are_counted_once_and_again_after_a_failure() {
+        let recent = RecentUse::default();
+        recent.record_refused_user(1, 10);
+        recent.record_refused_user(1, 9);
+        let unsaved = recent.take_unsaved();
+        assert_eq!(unsaved.refused, [(1, RefusedUsers { count: 2, last: 10 })]);
+        assert!(recent.take_unsaved().is_empty());
+        recent.record_refused_user(1, 12);
+        recent.restore_unsaved(&unsaved);
+        assert_eq!(recent.take_unsaved().refused, [(1, RefusedUsers { count: 3, last: 12 })]);
     }
 
     #[test]

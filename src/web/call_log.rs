@@ -390,7 +390,7 @@ mod tests {
     use crate::management::request_log::RequestLogQuery;
     use crate::management::tokens::TokenDraft;
     use crate::model::audit_context::{AccountScope, AuditContext};
-    use crate::model::configuration::{Configuration, ConfigurationSource};
+    use crate::model::configuration::{Configuration, ConfigurationSource, InitialSync};
     use crate::model::request::TokenRefusal;
     use crate::scim::dialect::DialectNotes;
     use crate::web::request_log::RecordedBody;
@@ -525,7 +525,7 @@ mod tests {
                 connection_name: None,
                 provider: None,
                 preset: None,
-                sync: true,
+                sync: InitialSync::On,
                 id,
             };
             create_configuration(tx, &AuditContext::server(), &new)

@@ -481,6 +481,11 @@ fn the_check_finds_errors_that_no_constraint_prevents() {
             "usage of a configuration",
         ),
         (
+            "UPDATE configuration_usage SET active_users = active_users - 1",
+            "UPDATE configuration_usage SET active_users = active_users + 1",
+            "usage of a configuration",
+        ),
+        (
             "UPDATE account_usage SET bytes = bytes - 1",
             "UPDATE account_usage SET bytes = bytes + 1",
             "usage of an account",

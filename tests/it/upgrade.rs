@@ -74,6 +74,8 @@ fn a_database_of_the_first_schema_is_upgraded_and_served() {
     let removal = "SELECT switches ->> '$.active_removal' FROM configurations WHERE id = '";
     let removal = format!("{removal}{CONFIGURATION}'");
     assert_eq!(one::<String>(&data.path().join("rollcall.db"), &removal), "keep", "the preset is okta");
+    let active = "SELECT active_users FROM configuration_usage ORDER BY configuration LIMIT 1";
+    assert_eq!(one::<i64>(&data.path().join("rollcall.db"), active), 3, "two of the three before, and a new one");
     drop(app);
     assert!(crate::app::rollcall(data.path(), &["check"]).status.success());
 }

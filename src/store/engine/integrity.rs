@@ -189,20 +189,20 @@ const CONSISTENCY_RULES: &[(&str, &str)] = &[
     (
         "the usage of a configuration differs from its users, groups, members and bytes",
         "SELECT configuration FROM (
-             SELECT configuration, type = 'User' AS users, type = 'Group' AS groups, member_count AS members,
-                    octet_length(body) AS bytes FROM resources
-             UNION ALL SELECT configuration, 0, 0, reserved - changed, 0 FROM pending_changes
-             UNION ALL SELECT configuration, -users, -groups, -members, -bytes FROM configuration_usage)
+             SELECT configuration, type = 'User' AS users, type = 'User' AND ifnull(active, 0) AS active_users,
+                    type = 'Group' AS groups, member_count AS members, octet_length(body) AS bytes FROM resources
+             UNION ALL SELECT configuration, 0, 0, 0, reserved - changed, 0 FROM pending_changes
+             UNION ALL SELECT configuration, -users, -active_users, -groups, -members, -bytes FROM configuration_usage)
          GROUP BY configuration
-         HAVING sum(users) <> 0 OR sum(groups) <> 0 OR sum(members) <> 0 OR sum(bytes) <> 0",
+         HAVING sum(users) <> 0 OR sum(active_users) <> 0 OR sum(groups) <> 0 OR sum(members) <> 0 OR sum(bytes) <> 0",
     ),
     (
         "the usage of an account differs from the sum of its configurations",
         "SELECT account FROM (
-             SELECT account, users, groups, members, bytes FROM configuration_usage
-             UNION ALL SELECT account, -users, -groups, -members, -bytes FROM account_usage)
+             SELECT account, users, active_users, groups, members, bytes FROM configuration_usage
+             UNION ALL SELECT account, -users, -active_users, -groups, -members, -bytes FROM account_usage)
          GROUP BY account
-         HAVING sum(users) <> 0 OR sum(groups) <> 0 OR sum(members) <> 0 OR sum(bytes) <> 0",
+         HAVING sum(users) <> 0 OR sum(active_users) <> 0 OR sum(groups) <> 0 OR sum(members) <> 0 OR sum(bytes) <> 0",
     ),
     (
         "a configuration or an account has no usage counters",

@@ -7,7 +7,7 @@ use super::usage;
 use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
 use crate::model::account::{AccountFilter, AccountRef};
-use crate::model::configuration::{Configuration, ConfigurationSource};
+use crate::model::configuration::{Configuration, ConfigurationSource, InitialSync};
 use crate::model::switches::Switches;
 use crate::store::engine::sqlite_errors::find_violated_columns;
 use crate::store::{Snapshot, Tx};
@@ -28,7 +28,7 @@ pub struct NewConfigurationRow<'a> {
     /// Switches of the configuration.
     pub switches: &'a Switches,
     /// Whether changes are published to the operator's application.
-    pub sync: bool,
+    pub sync: InitialSync,
 }
 
 /// Inserts a configuration and returns its key.
@@ -39,8 +39,9 @@ pub fn insert_configuration(tx: &Tx<'_>, new: &NewConfigurationRow<'_>) -> Resul
     let inserted = tx
         .connection()
         .prepare_cached(
-            "INSERT INTO configurations (id, account, connection_name, source, provider, switches, sync, created_at)
-             VALUES (:id, :account, :name, :source, :provider, :switches, :sync, :now)",
+            "INSERT INTO configurations
+                 (id, account, connection_name, source, provider, switches, sync, staged, created_at)
+             VALUES (:id, :account, :name, :source, :provider, :switches, :sync, :staged, :now)",
         )?
         .insert(named_params! {
             ":id": new.id,
@@ -49,7 +50,8 @@ pub fn insert_configuration(tx: &Tx<'_>, new: &NewConfigurationRow<'_>) -> Resul
             ":source": new.source.as_str(),
             ":provider": new.provider,
             ":switches": serialize_switches(new.switches)?,
-            ":sync": new.sync,
+            ":sync": new.sync == InitialSync::On,
+            ":staged": new.sync == InitialSync::Staged,
             ":now": tx.now,
         });
     let key = inserted.map_err(|error| map_name_conflict(error, new.connection_name))?;
@@ -98,7 +100,7 @@ pub fn find_configuration_by_id(at: &Snapshot<'_>, id: &str) -> Result<Option<Co
 fn build_select(condition: &str) -> String {
     format!(
         "SELECT configuration, id, account, {ACCOUNT_ID}, connection_name, source, provider, switches, revision, sync,
-                created_at, last_sync, last_seen, deleted_at
+                staged, created_at, last_sync, last_seen, deleted_at
          FROM configurations c WHERE {condition}"
     )
 }
@@ -134,10 +136,10 @@ pub fn increment_revision(tx: &Tx<'_>, key: i64) -> Result<()> {
     tx.run("UPDATE configurations SET revision = revision + 1 WHERE configuration = ?1", [key])
 }
 
-/// Enables or pauses the publication of changes to the operator's application.
+/// Enables or pauses the publication of changes to the operator's application. An enabled one is not staged any more.
 pub fn set_sync(tx: &Tx<'_>, key: i64, sync: bool) -> Result<()> {
     tx.run(
-        "UPDATE configurations SET sync = :sync WHERE configuration = :key",
+        "UPDATE configurations SET sync = :sync, staged = staged AND NOT :sync WHERE configuration = :key",
         named_params! {":key": key, ":sync": sync},
     )
 }
@@ -182,6 +184,7 @@ fn read_configuration(row: &Row<'_>) -> rusqlite::Result<Configuration> {
             switches,
             revision,
             sync,
+            staged,
             created_at,
             last_sync,
             last_seen,

@@ -168,11 +168,16 @@ pub fn list_remaining_resources(at: &Snapshot<'_>, configuration: i64, limit: us
 /// Deletes a resource with its password and held state. Its index values and memberships must be deleted first.
 pub fn purge_resource(tx: &Tx<'_>, configuration: i64, resource: &ResourceToPurge) -> Result<()> {
     if let Some(key) = resource.key {
-        let bytes: i64 = tx.read_value("SELECT octet_length(body) FROM resources WHERE resource = ?1", [key])?;
+        let (bytes, active): (i64, Option<bool>) =
+            tx.read_row("SELECT octet_length(body), active FROM resources WHERE resource = ?1", [key], |row| {
+                row.try_into()
+            })?;
         tx.run("DELETE FROM passwords WHERE resource = ?1", [key])?;
         tx.run("DELETE FROM resources WHERE resource = ?1", [key])?;
         counts::adjust_count(tx, configuration, &resource.resource_type, key, -1)?;
+        let active = usage::active_user_change(&resource.resource_type, active, None);
         let amounts = usage::resource_amounts(&resource.resource_type, -1, -bytes);
+        let amounts = amounts.with(QuotaKind::ActiveUsers, active);
         usage::add_usage(tx, configuration, &amounts)?;
     }
     membership_events::delete_member(tx, &resource.id)?;

@@ -6,6 +6,7 @@ use rusqlite::{Row, params};
 
 use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
+use crate::model::quota::QuotaKind;
 use crate::scim::index::IndexKeys;
 use crate::store::tables::rows::to_sql_limit;
 use crate::store::tables::{counts, usage};
@@ -124,7 +125,9 @@ pub fn insert_resource(
     let key = inserted.map_err(|problem| map_uniqueness_error(tx, collection, new, problem))?;
     insert_values(tx, collection.configuration, key, &keys.values)?;
     counts::adjust_count(tx, collection.configuration, collection.resource_type, key, 1)?;
+    let active = usage::active_user_change(collection.resource_type, None, keys.active);
     let amounts = usage::resource_amounts(collection.resource_type, 1, usage::text_bytes(new.body));
+    let amounts = amounts.with(QuotaKind::ActiveUsers, active);
     usage::add_usage(tx, collection.configuration, &amounts)?;
     Ok(StoredResource {
         key,
@@ -191,7 +194,9 @@ pub fn update_resource(
         insert_values(tx, collection.configuration, stored.key, &after.values)?;
     }
     let bytes = usage::text_bytes(new.body) - usage::text_bytes(&stored.body);
-    usage::add_usage(tx, collection.configuration, &usage::resource_amounts(collection.resource_type, 0, bytes))?;
+    let active = usage::active_user_change(collection.resource_type, before.active, after.active);
+    let amounts = usage::resource_amounts(collection.resource_type, 0, bytes).with(QuotaKind::ActiveUsers, active);
+    usage::add_usage(tx, collection.configuration, &amounts)?;
     new.body.clone_into(&mut stored.body);
     Ok(())
 }
@@ -226,7 +231,9 @@ pub fn delete_resource(
         params![stored.key, stored.configuration],
     )?;
     counts::adjust_count(tx, collection.configuration, collection.resource_type, stored.key, -1)?;
+    let active = usage::active_user_change(collection.resource_type, keys.active, None);
     let amounts = usage::resource_amounts(collection.resource_type, -1, -usage::text_bytes(&stored.body));
+    let amounts = amounts.with(QuotaKind::ActiveUsers, active);
     usage::add_usage(tx, collection.configuration, &amounts)
 }
 
@@ -246,6 +253,19 @@ pub fn list_resources_by_value(
         read_stored_resource,
     )
 }
+
+/// Returns at most `limit` different keys at this attribute path after a key, in ascending order.
+pub fn list_value_keys(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    (path, after): (&str, &str),
+    limit: usize,
+) -> Result<Vec<String>> {
+    at.list_values(LIST_VALUE_KEYS, params![configuration, path, after, to_sql_limit(limit)])
+}
+
+const LIST_VALUE_KEYS: &str = "SELECT DISTINCT key FROM resource_values
+     WHERE configuration = ?1 AND path = ?2 AND key > ?3 ORDER BY key LIMIT ?4";
 
 /// Returns the resource of the collection with this `userName`, normalized for comparison.
 pub fn find_resource_by_user_name(
@@ -344,4 +364,20 @@ pub fn list_resources_with_extension(
     let rows = statement
         .query_map(params![collection.configuration, collection.resource_type, path, limit], read_stored_resource)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_at_a_path_are_read_in_index_order_without_sorting() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../../schema.sql")).unwrap();
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {LIST_VALUE_KEYS}")).unwrap();
+        let steps = statement.query_map(params![1, "emails.value", "a", 10], |row| row.get(3)).unwrap();
+        let steps: Vec<String> = steps.collect::<rusqlite::Result<_>>().unwrap();
+        let expected = "SEARCH resource_values USING PRIMARY KEY (configuration=? AND path=? AND key>?)";
+        assert_eq!(steps, [expected]);
+    }
 }

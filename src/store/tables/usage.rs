@@ -5,29 +5,32 @@ use std::sync::LazyLock;
 
 use rusqlite::{Connection, Row, params};
 
+use super::rows::read_columns;
 use crate::error::Result;
-use crate::model::quota::{OwnerUsage, QuotaKind, QuotaOverrides, QuotaOwner, QuotaUsage, UsageAmounts};
+use crate::model::quota::{
+    ActiveUserLimit, OwnerUsage, QuotaKind, QuotaOverrides, QuotaOwner, QuotaUsage, UsageAmounts,
+};
 use crate::store::pending_usage::PendingUsage;
+use crate::store::recent_use::RefusedUsers;
 use crate::store::{Snapshot, Tx};
 
-const CONFIGURATION_COLUMNS: &str = "c.users, c.groups, c.members, c.bytes, c.request_log_bytes,
-     c.users_limit, c.groups_limit, c.members_limit, c.bytes_limit, c.request_log_bytes_limit";
-const ACCOUNT_COLUMNS: &str = "a.users, a.groups, a.members, a.bytes,
-     a.configurations_limit, a.users_limit, a.groups_limit, a.members_limit, a.bytes_limit";
+const CONFIGURATION_COLUMNS: &str = "c.users, c.active_users, c.groups, c.members, c.bytes, c.request_log_bytes,
+     c.users_limit, c.active_users_limit, c.groups_limit, c.members_limit, c.bytes_limit, c.request_log_bytes_limit";
+const ACCOUNT_COLUMNS: &str = "a.users, a.active_users, a.groups, a.members, a.bytes,
+     a.configurations_limit, a.users_limit, a.active_users_limit, a.groups_limit, a.members_limit, a.bytes_limit";
 /// Number of columns of a configuration.
-const CONFIGURATION_WIDTH: usize = 10;
+const CONFIGURATION_WIDTH: usize = 12;
 
 fn read_configuration_usage(row: &Row<'_>) -> rusqlite::Result<OwnerUsage> {
-    const KINDS: [QuotaKind; 5] =
-        [QuotaKind::Users, QuotaKind::Groups, QuotaKind::Members, QuotaKind::Bytes, QuotaKind::RequestLogBytes];
-    read_usage(row, 0, QuotaOwner::Configuration, (&KINDS, &KINDS))
+    // The columns are in the order of the documentation.
+    let kinds = QuotaOwner::Configuration.kinds();
+    read_usage(row, 0, QuotaOwner::Configuration, (kinds, kinds))
 }
 
 fn read_account_usage(row: &Row<'_>, first: usize) -> rusqlite::Result<OwnerUsage> {
-    const COUNTED: [QuotaKind; 4] = [QuotaKind::Users, QuotaKind::Groups, QuotaKind::Members, QuotaKind::Bytes];
-    const LIMITED: [QuotaKind; 5] =
-        [QuotaKind::Configurations, QuotaKind::Users, QuotaKind::Groups, QuotaKind::Members, QuotaKind::Bytes];
-    read_usage(row, first, QuotaOwner::Account, (&COUNTED, &LIMITED))
+    const COUNTED: [QuotaKind; 5] =
+        [QuotaKind::Users, QuotaKind::ActiveUsers, QuotaKind::Groups, QuotaKind::Members, QuotaKind::Bytes];
+    read_usage(row, first, QuotaOwner::Account, (&COUNTED, QuotaOwner::Account.kinds()))
 }
 
 /// Reads the counters and then the limits, from the column `first` on.
@@ -122,13 +125,13 @@ pub(in crate::store) fn write_pending_usage(connection: &Connection, pending: &P
     add_to_rows(
         connection,
         "UPDATE configuration_usage SET users = users + ?2, groups = groups + ?3, members = members + ?4,
-             bytes = bytes + ?5 WHERE configuration = ?1",
+             bytes = bytes + ?5, active_users = active_users + ?6 WHERE configuration = ?1",
         &sums.configurations,
     )?;
     add_to_rows(
         connection,
         "UPDATE account_usage SET users = users + ?2, groups = groups + ?3, members = members + ?4,
-             bytes = bytes + ?5 WHERE account = ?1",
+             bytes = bytes + ?5, active_users = active_users + ?6 WHERE account = ?1",
         &sums.accounts,
     )
 }
@@ -141,6 +144,7 @@ fn add_to_rows(connection: &Connection, sql: &str, sums: &[(i64, UsageAmounts)])
             change.get(QuotaKind::Groups),
             change.get(QuotaKind::Members),
             change.get(QuotaKind::Bytes),
+            change.get(QuotaKind::ActiveUsers),
         ])?;
     }
     Ok(())
@@ -165,6 +169,13 @@ pub fn resource_amounts(resource_type: &str, count: i64, bytes: i64) -> UsageAmo
     }
 }
 
+/// The change of the active users by one resource of a type whose `active` changes. A resource that does not exist has
+/// no `active`.
+pub fn active_user_change(resource_type: &str, before: Option<bool>, after: Option<bool>) -> i64 {
+    let count = |active: Option<bool>| i64::from(resource_type == "User" && active == Some(true));
+    count(after) - count(before)
+}
+
 /// The length of a text as an amount.
 pub fn text_bytes(text: &str) -> i64 {
     i64::try_from(text.len()).unwrap_or(i64::MAX)
@@ -175,7 +186,7 @@ pub fn set_configuration_limits(tx: &Tx<'_>, configuration: i64, limits: &QuotaO
     tx.changed_usage().forget_rows();
     tx.run(
         "UPDATE configuration_usage SET users_limit = ?2, groups_limit = ?3, members_limit = ?4, bytes_limit = ?5,
-             request_log_bytes_limit = ?6 WHERE configuration = ?1",
+             request_log_bytes_limit = ?6, active_users_limit = ?7 WHERE configuration = ?1",
         params![
             configuration,
             to_sql(limits, QuotaKind::Users),
@@ -183,6 +194,7 @@ pub fn set_configuration_limits(tx: &Tx<'_>, configuration: i64, limits: &QuotaO
             to_sql(limits, QuotaKind::Members),
             to_sql(limits, QuotaKind::Bytes),
             to_sql(limits, QuotaKind::RequestLogBytes),
+            to_sql(limits, QuotaKind::ActiveUsers),
         ],
     )
 }
@@ -192,7 +204,7 @@ pub fn set_account_limits(tx: &Tx<'_>, account: i64, limits: &QuotaOverrides) ->
     tx.changed_usage().forget_rows();
     tx.run(
         "UPDATE account_usage SET configurations_limit = ?2, users_limit = ?3, groups_limit = ?4, members_limit = ?5,
-             bytes_limit = ?6 WHERE account = ?1",
+             bytes_limit = ?6, active_users_limit = ?7 WHERE account = ?1",
         params![
             account,
             to_sql(limits, QuotaKind::Configurations),
@@ -200,8 +212,64 @@ pub fn set_account_limits(tx: &Tx<'_>, account: i64, limits: &QuotaOverrides) ->
             to_sql(limits, QuotaKind::Groups),
             to_sql(limits, QuotaKind::Members),
             to_sql(limits, QuotaKind::Bytes),
+            to_sql(limits, QuotaKind::ActiveUsers),
         ],
     )
+}
+
+/// Sets or clears the sentence for calls above the limit of active users of a configuration.
+pub fn set_configuration_message(tx: &Tx<'_>, configuration: i64, message: Option<&str>) -> Result<()> {
+    let sql = "UPDATE configuration_usage SET active_users_message = ?2 WHERE configuration = ?1";
+    tx.run(sql, params![configuration, message])
+}
+
+/// Sets or clears the sentence for calls above the limit of active users of an account.
+pub fn set_account_message(tx: &Tx<'_>, account: i64, message: Option<&str>) -> Result<()> {
+    tx.run("UPDATE account_usage SET active_users_message = ?2 WHERE account = ?1", params![account, message])
+}
+
+/// Returns the sentence for a call above the limit of active users of this owner: its own, or that of its account.
+pub fn find_limit_message(at: &Snapshot<'_>, configuration: i64, owner: QuotaOwner) -> Result<Option<String>> {
+    let message = match owner {
+        QuotaOwner::Configuration => "coalesce(c.active_users_message, a.active_users_message)",
+        QuotaOwner::Account => "a.active_users_message",
+    };
+    let sql = format!(
+        "SELECT {message} FROM configuration_usage c CROSS JOIN account_usage a ON a.account = c.account
+         WHERE c.configuration = ?1"
+    );
+    at.read_value(&sql, [configuration])
+}
+
+/// Adds calls that were refused because of a limit of active users.
+pub fn add_refused_users(tx: &Tx<'_>, configuration: i64, refused: RefusedUsers) -> Result<()> {
+    tx.run(
+        "UPDATE configuration_usage SET refused_users = refused_users + ?2,
+             last_refused_at = max(coalesce(last_refused_at, ?3), ?3) WHERE configuration = ?1",
+        params![configuration, refused.count, refused.last],
+    )
+}
+
+/// Returns what belongs to the limit of active users of a configuration.
+pub fn load_configuration_active_users(at: &Snapshot<'_>, configuration: i64) -> Result<ActiveUserLimit> {
+    let sql = "SELECT active_users_message AS message, refused_users AS refused, last_refused_at
+               FROM configuration_usage WHERE configuration = ?1";
+    at.read_row(sql, [configuration], read_active_users)
+}
+
+/// Returns what belongs to the limit of active users of an account. The refused calls are those of all its configurations,
+/// including deleted ones.
+pub fn load_account_active_users(at: &Snapshot<'_>, account: i64) -> Result<ActiveUserLimit> {
+    let sql = "SELECT (SELECT active_users_message FROM account_usage WHERE account = ?1) AS message,
+                   coalesce(sum(u.refused_users), 0) AS refused, max(u.last_refused_at) AS last_refused_at
+               FROM configurations c JOIN configuration_usage u ON u.configuration = c.configuration
+               WHERE c.account = ?1";
+    at.read_row(sql, [account], read_active_users)
+}
+
+fn read_active_users(row: &Row<'_>) -> rusqlite::Result<ActiveUserLimit> {
+    let refused: i64 = row.get("refused")?;
+    read_columns!(row, ActiveUserLimit { message, last_refused_at; refused: refused.max(0).unsigned_abs() })
 }
 
 fn to_sql(limits: &QuotaOverrides, kind: QuotaKind) -> Option<i64> {

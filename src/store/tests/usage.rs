@@ -3,7 +3,7 @@
 use super::writing::{Queued, queue_as, stop_writer};
 use super::*;
 use crate::error::Reason;
-use crate::model::configuration::ConfigurationSource;
+use crate::model::configuration::{ConfigurationSource, InitialSync};
 use crate::model::quota::{QuotaKind, QuotaOverrides, UsageAmounts};
 use crate::model::switches::Switches;
 use crate::store::tables::configurations::{NewConfigurationRow, insert_configuration};
@@ -19,7 +19,7 @@ fn insert_named(tx: &Tx<'_>, name: &str) -> Result<i64> {
         source: ConfigurationSource::Other,
         provider: None,
         switches: &Switches::default(),
-        sync: true,
+        sync: InitialSync::On,
     };
     insert_configuration(tx, &new)
 }

@@ -12,7 +12,7 @@ use crate::management::configuration_lifecycle::{self, NewConfiguration};
 use crate::management::configurations;
 use crate::management::tokens::TokenDraft;
 use crate::model::audit_context::AuditContext;
-use crate::model::configuration::{Configuration, ConfigurationSource};
+use crate::model::configuration::{Configuration, ConfigurationSource, InitialSync};
 use crate::model::switches::Preset;
 use crate::store::Store;
 use crate::store::Tx;
@@ -59,6 +59,11 @@ pub(super) struct ConfigurationResponse {
     last_sync: Option<String>,
     #[schema(format = DateTime)]
     created_at: String,
+    /// Present and true while the configuration is staged: it was created with `staged`, and `syncToUserManagement` was not
+    /// set to true since. Nothing of it was published
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    staged: bool,
 }
 
 impl From<Configuration> for ConfigurationResponse {
@@ -71,6 +76,7 @@ impl From<Configuration> for ConfigurationResponse {
             sync_to_user_management: configuration.sync,
             last_sync: configuration.last_sync.map(clock::format_rfc3339),
             created_at: clock::format_rfc3339(configuration.created_at),
+            staged: configuration.staged,
         }
     }
 }
@@ -133,6 +139,9 @@ pub(super) struct CreateConfigurationBody {
     connection_name: Option<String>,
     /// Whether changes are published to your application; default true
     sync_to_user_management: Option<bool>,
+    /// Whether it begins paused, so that its preview can be read before it goes live; default false. It goes live when
+    /// `syncToUserManagement` is set to true. Not together with `syncToUserManagement` true
+    staged: Option<bool>,
     /// Name of the identity provider if the source is `other`, such as `onelogin`
     #[schema(
         min_length = 1,
@@ -142,6 +151,21 @@ pub(super) struct CreateConfigurationBody {
     provider: Option<String>,
     /// How requests are interpreted; by default the preset of the source
     preset: Option<Preset>,
+}
+
+impl CreateConfigurationBody {
+    /// What the configuration publishes at first.
+    ///
+    /// # Errors
+    /// `StagedWithSync` if it is to be staged and to publish changes.
+    fn initial_sync(&self) -> Result<InitialSync, Reason> {
+        match (self.staged, self.sync_to_user_management) {
+            (Some(true), Some(true)) => Err(Reason::StagedWithSync),
+            (Some(true), _) => Ok(InitialSync::Staged),
+            (_, Some(false)) => Ok(InitialSync::Paused),
+            (_, Some(true) | None) => Ok(InitialSync::On),
+        }
+    }
 }
 
 /// A new configuration with its token, which cannot be read again
@@ -170,6 +194,7 @@ pub(super) async fn create_configuration(allowed: AllowedCaller<Create>, call: A
     let account = context.scope.account_id().map(str::to_owned);
     let body = call.body::<CreateConfigurationBody>().await?;
     let account = account.ok_or(Reason::AccountHeaderMissing)?;
+    let sync = body.initial_sync()?;
     let token = generate_token()?;
     let new = NewConfiguration {
         id: clock::new_id(),
@@ -178,7 +203,7 @@ pub(super) async fn create_configuration(allowed: AllowedCaller<Create>, call: A
         source: body.source.into(),
         provider: body.provider,
         preset: body.preset,
-        sync: body.sync_to_user_management.unwrap_or(true),
+        sync,
         token: TokenDraft {
             expires_at: context.authority.limit_expiry(None),
             ..TokenDraft::new(clock::new_id(), &token, "first token")
@@ -235,7 +260,8 @@ pub(super) struct UpdateConfigurationBody {
 /// Pause or resume a configuration
 ///
 /// While `syncToUserManagement` is false, changes from the identity provider are accepted and stored, but they do not appear
-/// in the event feed and in the users and groups of the account. When it is set to true again, both catch up.
+/// in the event feed and in the users and groups of the account. When it is set to true again, both catch up. A staged
+/// configuration goes live with it.
 #[utoipa::path(
     patch,
     path = "/directory/resources/v1/configurations/scim2/{id}",

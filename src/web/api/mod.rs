@@ -20,6 +20,7 @@ mod oauth_clients;
 mod openapi;
 mod operation;
 mod passwords;
+mod preview;
 mod query_parameters;
 mod quotas;
 mod reference;
@@ -54,6 +55,7 @@ fn register_routes(routes: &mut impl RouteCollector) {
     routes.add_route::<configurations::__path_update_configuration, _, _>(configurations::update_configuration);
     routes.add_route::<configurations::__path_delete_configuration, _, _>(configurations::delete_configuration);
     routes.add_route::<configurations::__path_count_users, _, _>(configurations::count_users);
+    routes.add_route::<preview::__path_get_preview, _, _>(preview::get_preview);
     register_directory_routes(routes);
     routes.add_route::<deleted_configurations::__path_list_leftovers, _, _>(deleted_configurations::list_leftovers);
     routes.add_route::<deleted_configurations::__path_purge_leftovers, _, _>(deleted_configurations::purge_leftovers);

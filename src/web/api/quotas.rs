@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::caller::{AllowedCaller, OperatorOnly, Read, System};
+use crate::clock;
 use crate::management::accounts;
 use crate::management::quotas::{self, QuotaChanges};
 use crate::model::field_change::FieldChange;
-use crate::model::quota::{QuotaKind, QuotaStatus};
+use crate::model::quota::{ActiveUserLimit, OwnerQuotas, QuotaKind, QuotaStatus};
 use crate::web::api::configurations::find_configuration;
 use crate::web::api::request_types::ApiRequest;
 use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_response};
@@ -17,7 +18,7 @@ use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_respons
 #[serde(rename_all = "camelCase")]
 #[schema(as = Quota)]
 pub(super) struct QuotaResponse {
-    /// What is counted: `configurations`, `users`, `groups`, `members`, `bytes` or `requestLogBytes`
+    /// What is counted: `configurations`, `users`, `activeUsers`, `groups`, `members`, `bytes` or `requestLogBytes`
     quota: &'static str,
     #[schema(minimum = 0)]
     used: u64,
@@ -29,12 +30,34 @@ pub(super) struct QuotaResponse {
     percent: Option<u64>,
     /// Whether the limit was set for this configuration or account, instead of the default of the server
     is_override: bool,
+    /// Only with `activeUsers`: the operator's own sentence, with which calls above the limit are answered. Absent without one
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    message: Option<String>,
+    /// Only with `activeUsers`: calls that were refused because of a limit of active users. Counted within a second
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 0)]
+    refused: Option<u64>,
+    /// Only with `activeUsers`: time of the last refused call. Absent without one
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, format = DateTime)]
+    last_refused_at: Option<String>,
 }
 
-impl From<QuotaStatus> for QuotaResponse {
-    fn from(status: QuotaStatus) -> Self {
+impl QuotaResponse {
+    fn new(status: QuotaStatus, active_users: &ActiveUserLimit) -> Self {
         let QuotaStatus { kind, used, limit, is_override } = status;
-        Self { quota: kind.as_str(), used, limit, percent: status.percent(), is_override }
+        let own = Some(active_users).filter(|_| kind == QuotaKind::ActiveUsers);
+        Self {
+            quota: kind.as_str(),
+            used,
+            limit,
+            percent: status.percent(),
+            is_override,
+            message: own.and_then(|own| own.message.clone()),
+            refused: own.map(|own| own.refused),
+            last_refused_at: own.and_then(|own| own.last_refused_at).map(clock::format_rfc3339),
+        }
     }
 }
 
@@ -45,9 +68,10 @@ pub(super) struct QuotasResponse {
     quotas: Vec<QuotaResponse>,
 }
 
-impl From<Vec<QuotaStatus>> for QuotasResponse {
-    fn from(found: Vec<QuotaStatus>) -> Self {
-        Self { quotas: found.into_iter().map(QuotaResponse::from).collect() }
+impl From<OwnerQuotas> for QuotasResponse {
+    fn from(found: OwnerQuotas) -> Self {
+        let response = |status| QuotaResponse::new(status, &found.active_users);
+        Self { quotas: found.quotas.iter().copied().map(response).collect() }
     }
 }
 
@@ -59,6 +83,15 @@ pub(super) struct ConfigurationQuotasBody {
     #[serde(default)]
     #[schema(value_type = Option<u64>, minimum = 0, maximum = 1_125_899_906_842_624_u64)]
     users: FieldChange<u64>,
+    /// Users whose `active` is true: seats. The server has no default
+    #[serde(default)]
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 1_125_899_906_842_624_u64)]
+    active_users: FieldChange<u64>,
+    /// Sentence with which calls above the limit of active users are answered, in plain text. null or empty for that of
+    /// the account
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 500, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    message: FieldChange<String>,
     #[serde(default)]
     #[schema(value_type = Option<u64>, minimum = 0, maximum = 1_125_899_906_842_624_u64)]
     groups: FieldChange<u64>,
@@ -85,6 +118,15 @@ pub(super) struct AccountQuotasBody {
     #[serde(default)]
     #[schema(value_type = Option<u64>, minimum = 0, maximum = 1_125_899_906_842_624_u64)]
     users: FieldChange<u64>,
+    /// Users whose `active` is true: seats. The server has no default
+    #[serde(default)]
+    #[schema(value_type = Option<u64>, minimum = 0, maximum = 1_125_899_906_842_624_u64)]
+    active_users: FieldChange<u64>,
+    /// Sentence with which calls above the limit of active users are answered, in plain text. null or empty for that of
+    /// the server
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 500, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    message: FieldChange<String>,
     #[serde(default)]
     #[schema(value_type = Option<u64>, minimum = 0, maximum = 1_125_899_906_842_624_u64)]
     groups: FieldChange<u64>,
@@ -96,7 +138,7 @@ pub(super) struct AccountQuotasBody {
     bytes: FieldChange<u64>,
 }
 
-fn list_changes(given: impl IntoIterator<Item = (QuotaKind, FieldChange<u64>)>) -> QuotaChanges {
+fn list_changes(given: impl IntoIterator<Item = (QuotaKind, FieldChange<u64>)>) -> Vec<(QuotaKind, Option<u64>)> {
     let changed = given.into_iter().filter_map(|(kind, change)| match change {
         FieldChange::Keep => None,
         FieldChange::Clear => Some((kind, None)),
@@ -107,8 +149,9 @@ fn list_changes(given: impl IntoIterator<Item = (QuotaKind, FieldChange<u64>)>) 
 
 /// Get the quotas of a configuration
 ///
-/// A write that would exceed a quota is answered with 403 and the code `quota_exceeded`. Deletions, and changes that do not
-/// increase the usage, always succeed.
+/// A write that would exceed a quota is answered with 403 and the code `quota_exceeded`. Above the limit of active users,
+/// the code is `active_user_limit_reached`, and the detail is `message`. Deletions, and changes that do not increase the
+/// usage, always succeed.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/configurations/scim2/{id}/quotas",
@@ -141,13 +184,15 @@ pub(super) async fn update_configuration_quotas(
     let (context, id) = (allowed.context, call.path_parameter("id"));
     find_configuration(&call.state.store, &context, &id)?;
     let body = call.body::<ConfigurationQuotasBody>().await?;
-    let changes = list_changes([
+    let limits = list_changes([
         (QuotaKind::Users, body.users),
+        (QuotaKind::ActiveUsers, body.active_users),
         (QuotaKind::Groups, body.groups),
         (QuotaKind::Members, body.members),
         (QuotaKind::Bytes, body.bytes),
         (QuotaKind::RequestLogBytes, body.request_log_bytes),
     ]);
+    let changes = QuotaChanges { limits, message: body.message };
     let changed = call.write(move |tx| {
         quotas::set_configuration_limits(tx, &context, &id, &changes)?;
         quotas::list_configuration_quotas(tx, &context.scope, &id)
@@ -187,13 +232,15 @@ pub(super) async fn update_account_quotas(allowed: AllowedCaller<OperatorOnly<Sy
     let (context, id) = (allowed.context, call.path_parameter("id"));
     call.read_inline(|at| accounts::find_account(at, &context.scope, &id))?;
     let body = call.body::<AccountQuotasBody>().await?;
-    let changes = list_changes([
+    let limits = list_changes([
         (QuotaKind::Configurations, body.configurations),
         (QuotaKind::Users, body.users),
+        (QuotaKind::ActiveUsers, body.active_users),
         (QuotaKind::Groups, body.groups),
         (QuotaKind::Members, body.members),
         (QuotaKind::Bytes, body.bytes),
     ]);
+    let changes = QuotaChanges { limits, message: body.message };
     let changed = call.write(move |tx| {
         quotas::set_account_limits(tx, &context, &id, &changes)?;
         quotas::list_account_quotas(tx, &context.scope, &id)

@@ -2,13 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use crate::clock::Millis;
+use crate::diagnosis::connection_status::format_ago;
 use crate::doctor::format_size;
 use crate::management::quotas::QuotaChanges;
-use crate::model::quota::{LIMIT_MAX, QuotaKind, QuotaStatus};
+use crate::messages::render_sentence;
+use crate::model::field_change::FieldChange;
+use crate::model::quota::{ActiveUserLimit, LIMIT_MAX, OwnerQuotas, QuotaKind, QuotaStatus, check_message};
 
 /// Values of the form by field name.
 pub(super) type QuotaForm = BTreeMap<String, String>;
 
+/// Field of the form with the sentence for calls above the limit of active users.
+const MESSAGE: &str = "message";
 /// Bytes in one MiB, the unit of the form.
 const MIB: u64 = 1 << 20;
 
@@ -18,6 +24,12 @@ pub(crate) struct UsageSection {
     pub(crate) form_address: Option<String>,
     /// One line for each quota.
     pub(crate) lines: Vec<UsageLine>,
+    /// The sentence for calls above the limit of active users, as the form shows it.
+    pub(crate) message: String,
+    /// Error of the sentence.
+    pub(crate) message_problem: Option<String>,
+    /// Calls that were refused because of the limit, as a sentence.
+    pub(crate) refused: Option<String>,
 }
 
 /// One quota on a page.
@@ -31,9 +43,16 @@ pub(crate) struct UsageLine {
 
 impl UsageSection {
     /// Creates the section.
-    pub(super) fn new(found: &[QuotaStatus], form_address: Option<String>) -> Self {
-        let lines = found.iter().map(|status| UsageLine { status: *status, field: own_limit(status), problem: None });
-        Self { form_address, lines: lines.collect() }
+    pub(super) fn new(found: OwnerQuotas, form_address: Option<String>, now: Millis) -> Self {
+        let OwnerQuotas { quotas, active_users } = found;
+        let lines = quotas.iter().map(|status| UsageLine { status: *status, field: own_limit(status), problem: None });
+        Self {
+            form_address,
+            lines: lines.collect(),
+            refused: describe_refused(&active_users, now),
+            message: active_users.message.unwrap_or_default(),
+            message_problem: None,
+        }
     }
 
     /// Shows the sent values of a form again, with the problems.
@@ -44,11 +63,15 @@ impl UsageSection {
                 line.field.clone_from(text);
             }
         }
+        if let Some(text) = fields.get(MESSAGE) {
+            self.message_problem = check_message(text).err().map(|error| render_sentence(&error));
+            self.message.clone_from(text);
+        }
     }
 
     /// Whether the form has errors.
     pub(crate) fn has_problems(&self) -> bool {
-        self.lines.iter().any(|line| line.problem.is_some())
+        self.message_problem.is_some() || self.lines.iter().any(|line| line.problem.is_some())
     }
 
     /// The warnings, as sentences.
@@ -66,6 +89,7 @@ impl UsageLine {
         match self.status.kind {
             QuotaKind::Configurations => "Connections",
             QuotaKind::Users => "Users",
+            QuotaKind::ActiveUsers => "Active users",
             QuotaKind::Groups => "Groups",
             QuotaKind::Members => "Group memberships",
             QuotaKind::Bytes => "Storage",
@@ -121,6 +145,16 @@ impl UsageLine {
     }
 }
 
+fn describe_refused(active_users: &ActiveUserLimit, now: Millis) -> Option<String> {
+    let ago = format_ago(now - active_users.last_refused_at?);
+    Some(match active_users.refused {
+        1 => format!("1 call was refused because of the limit of active users, {ago}."),
+        count => {
+            format!("{} calls were refused because of the limit of active users, the last {ago}.", group_digits(count))
+        }
+    })
+}
+
 /// The limit of its own, as the form shows it: empty for the default.
 fn own_limit(status: &QuotaStatus) -> String {
     let limit = status.limit.unwrap_or_default();
@@ -135,13 +169,17 @@ fn own_limit(status: &QuotaStatus) -> String {
 ///
 /// # Errors
 /// One of the fields is not valid.
-pub(super) fn read_changes(found: &[QuotaStatus], fields: &QuotaForm) -> Result<QuotaChanges, ()> {
-    let mut changes = QuotaChanges::new();
-    for status in found {
+pub(super) fn read_changes(found: &OwnerQuotas, fields: &QuotaForm) -> Result<QuotaChanges, ()> {
+    let mut changes = QuotaChanges::default();
+    for status in &found.quotas {
         let Some(text) = fields.get(status.kind.as_str()) else { continue };
         if text.trim() != own_limit(status) {
-            changes.push((status.kind, parse_limit(status.kind, text).map_err(drop)?));
+            changes.limits.push((status.kind, parse_limit(status.kind, text).map_err(drop)?));
         }
+    }
+    if let Some(text) = fields.get(MESSAGE) {
+        let message = check_message(text).map_err(drop)?;
+        changes.message = FieldChange::Set(message.unwrap_or_default().to_owned());
     }
     Ok(changes)
 }
@@ -178,6 +216,30 @@ mod tests {
         QuotaStatus { kind, used, limit: Some(limit).filter(|limit| *limit > 0), is_override }
     }
 
+    fn quotas_of(quotas: &[QuotaStatus]) -> OwnerQuotas {
+        OwnerQuotas { quotas: quotas.to_vec(), active_users: ActiveUserLimit::default() }
+    }
+
+    #[test]
+    fn refused_calls_are_a_sentence() {
+        let refused = |refused, last_refused_at| ActiveUserLimit { message: None, refused, last_refused_at };
+        assert_eq!(describe_refused(&refused(0, None), 0), None);
+        let one = describe_refused(&refused(1, Some(0)), 60_000).unwrap();
+        assert_eq!(one, "1 call was refused because of the limit of active users, 1 minute ago.");
+        let many = describe_refused(&refused(1_200, Some(0)), 0).unwrap();
+        assert!(many.starts_with("1,200 calls were refused") && many.ends_with("the last just now."), "{many}");
+    }
+
+    #[test]
+    fn the_sentence_of_the_form_is_checked() {
+        let form = |text: &str| QuotaForm::from([(MESSAGE.to_owned(), text.to_owned())]);
+        let read = |text: &str| read_changes(&quotas_of(&[]), &form(text)).map(|changes| changes.message);
+        assert_eq!(read(" Call us. "), Ok(FieldChange::Set("Call us.".to_owned())));
+        assert_eq!(read(""), Ok(FieldChange::Set(String::new())));
+        assert_eq!(read("a\nb"), Err(()));
+        assert_eq!(read_changes(&quotas_of(&[]), &QuotaForm::new()), Ok(QuotaChanges::default()));
+    }
+
     #[test]
     fn digits_are_grouped() {
         for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
@@ -187,19 +249,19 @@ mod tests {
 
     #[test]
     fn only_changed_fields_are_changes_and_bytes_are_in_mebibytes() {
-        let found = [
+        let found = quotas_of(&[
             status(QuotaKind::Users, 1, 10, true),
             status(QuotaKind::Groups, 1, 10, false),
             status(QuotaKind::Bytes, 1, MIB + 1, true),
-        ];
+        ]);
         let form = |fields: [(&str, &str); 3]| {
             fields.into_iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect::<QuotaForm>()
         };
         let same = form([("users", "10"), ("groups", ""), ("bytes", "2")]);
-        assert_eq!(read_changes(&found, &same), Ok(QuotaChanges::new()));
+        assert_eq!(read_changes(&found, &same), Ok(QuotaChanges::default()));
         let other = form([("users", ""), ("groups", "0"), ("bytes", "3")]);
-        let changed = vec![(QuotaKind::Users, None), (QuotaKind::Groups, Some(0)), (QuotaKind::Bytes, Some(3 * MIB))];
-        assert_eq!(read_changes(&found, &other), Ok(changed));
+        let limits = vec![(QuotaKind::Users, None), (QuotaKind::Groups, Some(0)), (QuotaKind::Bytes, Some(3 * MIB))];
+        assert_eq!(read_changes(&found, &other).map(|changes| changes.limits), Ok(limits));
         for wrong in ["-1", "x", "1.5", "99999999999999999999"] {
             assert_eq!(read_changes(&found, &form([("users", wrong), ("groups", ""), ("bytes", "2")])), Err(()));
         }
@@ -213,7 +275,7 @@ mod tests {
             status(QuotaKind::Members, 7, 10, true),
             status(QuotaKind::RequestLogBytes, 10, 10, true),
         ];
-        let warnings = UsageSection::new(&found, None).warnings();
+        let warnings = UsageSection::new(quotas_of(&found), None, 0).warnings();
         assert_eq!(warnings.len(), 2);
         assert!(warnings[0].contains("80 %") && warnings[1].contains("is reached"), "{warnings:?}");
     }

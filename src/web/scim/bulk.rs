@@ -20,7 +20,9 @@ use self::preparation::{
 };
 use self::target::BulkTarget;
 use super::authenticate::check_action;
+use super::is_user_refused;
 use super::writes::{PreparedWrite, ResourceWrites};
+use crate::clock;
 use crate::error::{Error, Reason, Result};
 use crate::model::rights::{AccessRights, ResourceAction};
 use crate::provisioning::Scope;
@@ -321,6 +323,10 @@ impl<'r> BulkRun<'r> {
         for ItemResult { number, outcome, id, notes } in ended {
             self.notes.extend(&notes);
             self.errors += usize::from(!outcome.succeeded());
+            if outcome.error.as_ref().is_some_and(is_user_refused) {
+                let configuration = self.bulk.scope.configuration;
+                self.bulk.state.store.recent_use().record_refused_user(configuration, clock::current_millis());
+            }
             if let (Some(id), Some(location), Some(name)) =
                 (id, &outcome.location, self.items[number].created_bulk_id())
             {

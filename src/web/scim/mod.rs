@@ -103,10 +103,18 @@ pub async fn serve_request(request: HttpRequest, payload: Payload, state: Data<A
     if let Some(call) = call {
         if let CallerIdentity::Caller { configuration, token } = &call.caller {
             state.store.recent_use().record_call(configuration.key, token, call.at, call.is_successful_write);
+            if call.error.as_ref().is_some_and(is_user_refused) {
+                state.store.recent_use().record_refused_user(configuration.key, call.at);
+            }
         }
         state.usage.calls.record(request_log::RecordedCall { request_id, address: from, ..call });
     }
     response
+}
+
+/// Whether a limit of active users refused the write.
+fn is_user_refused(error: &Error) -> bool {
+    error.reason() == Reason::ActiveUserLimitReached
 }
 
 /// Fields of the log line of a request: ids, numbers and network addresses; never user data, bodies, queries or secrets.

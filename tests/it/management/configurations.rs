@@ -126,6 +126,8 @@ fn a_body_that_cannot_be_used_is_refused_by_the_name_of_the_member() {
         (json!({"source": "okta", "connectionName": "x".repeat(65)}), "connectionName"),
         (json!({"source": "okta", "connectionName": 5}), "connectionName"),
         (json!({"source": "okta", "syncToUserManagement": "yes"}), "syncToUserManagement"),
+        (json!({"source": "okta", "staged": "yes"}), "staged"),
+        (json!({"source": "okta", "staged": true, "syncToUserManagement": true}), "syncToUserManagement"),
         (json!({"source": "okta", "preset": "lax"}), "preset"),
         (json!([]), ""),
         (json!("okta"), ""),

@@ -2,6 +2,7 @@
 
 mod access_table;
 mod accounts;
+mod active_users;
 mod api_keys;
 mod audit;
 mod authority;
@@ -26,6 +27,7 @@ mod rights;
 mod schemas;
 mod server;
 mod settings;
+mod staged;
 mod sync;
 mod token_exchange;
 mod tokens;

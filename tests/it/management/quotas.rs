@@ -10,28 +10,28 @@ use crate::caller::{CONFIGURATIONS, Caller};
 use crate::portal::browser::Browser;
 use crate::sample::{group, operation, operations, removal, user, user_with};
 
-fn quotas_of(client: &Client) -> String {
+pub(super) fn quotas_of(client: &Client) -> String {
     format!("{CONFIGURATIONS}/{}/quotas", client.id)
 }
 
-fn account_quotas(account: &str) -> String {
+pub(super) fn account_quotas(account: &str) -> String {
     format!("/directory/resources/v1/accounts/{account}/quotas")
 }
 
 #[track_caller]
-fn limit(operator: &Caller, path: &str, limits: &Value) -> Value {
+pub(super) fn limit(operator: &Caller, path: &str, limits: &Value) -> Value {
     operator.patch(path, limits).answered(200).json
 }
 
 /// One quota of an answer.
 #[track_caller]
-fn quota(answer: &Value, name: &str) -> Value {
+pub(super) fn quota(answer: &Value, name: &str) -> Value {
     let all = answer["quotas"].as_array().unwrap();
     all.iter().find(|one| one["quota"] == name).unwrap_or_else(|| panic!("{name} in {answer}")).clone()
 }
 
 #[track_caller]
-fn used(operator: &Caller, path: &str, name: &str) -> u64 {
+pub(super) fn used(operator: &Caller, path: &str, name: &str) -> u64 {
     quota(&operator.get(path).answered(200).json, name)["used"].as_u64().unwrap()
 }
 

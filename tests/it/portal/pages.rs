@@ -38,6 +38,7 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/connections/{connection}/links", [200, 200, 403, 404]),
     ("/connections/{connection}/links/made", [200, 200, 403, 404]),
     ("/connections/{connection}/undeclared", [200, 200, 200, 404]),
+    ("/connections/{connection}/preview", [200, 200, 200, 404]),
     ("/connections/{connection}/users", [200, 200, 200, 404]),
     ("/connections/{connection}/users/{user}", [200, 200, 200, 404]),
     ("/connections/{connection}/users/unknown", [404, 404, 404, 404]),

@@ -23,6 +23,7 @@ const STEPS: &[&str] = &[
     include_str!("9.sql"),
     include_str!("10.sql"),
     include_str!("11.sql"),
+    include_str!("12.sql"),
 ];
 
 /// Key in `instance` of the program version that last upgraded the schema.
@@ -274,6 +275,11 @@ mod tests {
         assert_eq!(counted.iter().map(|row| row[3]).collect::<Vec<_>>(), [bytes[0][0], bytes[1][0]]);
         let account = read("SELECT users, groups, members, bytes FROM account_usage");
         assert_eq!(account, [[4, 2, 4, bytes[0][0] + bytes[1][0]]]);
+        let active = read("SELECT active_users, 0, 0, 0 FROM configuration_usage ORDER BY configuration");
+        let expected =
+            read("SELECT sum(type = 'User' AND ifnull(active, 0)), 0, 0, 0 FROM resources GROUP BY configuration");
+        assert_eq!(active, expected);
+        assert_eq!(read("SELECT active_users, 0, 0, 0 FROM account_usage"), [[active[0][0] + active[1][0], 0, 0, 0]]);
         let logged = read("SELECT request_log_bytes, 0, 0, 0 FROM configuration_usage ORDER BY configuration");
         assert_eq!(logged.iter().map(|row| row[0]).collect::<Vec<_>>(), [400 + 6 + 2 + 3, 0]);
     }

@@ -206,7 +206,7 @@ async fn read_account_page<N>(admin: &PermittedAdmin<N>, page_request: &PageRequ
         .await?;
     let layout = PageLayout::new(account.name.clone(), Some(&admin.signed), NavigationEntry::Accounts);
     let name = account.name.clone();
-    let usage = UsageSection::new(&found, None);
+    let usage = UsageSection::new(found, None, now);
     let mut page = AccountPage { layout, account, connections, name, problems: Vec::new(), now, usage };
     page.usage.form_address = page.is_changeable().then(|| format!("{}/quotas", page.address()));
     Ok(page)

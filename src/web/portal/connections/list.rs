@@ -16,6 +16,7 @@ use crate::management::tokens::TokenDraft;
 use crate::management::{accounts, sessions};
 use crate::messages::{render_message, render_sentence};
 use crate::model::account;
+use crate::model::configuration::InitialSync;
 use crate::model::names;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::store::Snapshot;
@@ -135,6 +136,18 @@ struct NewConnectionForm {
     name: String,
     account: String,
     sync: String,
+    staged: String,
+}
+
+impl NewConnectionForm {
+    /// A staged connection is paused, whatever the other box says.
+    fn initial_sync(&self) -> InitialSync {
+        match (self.staged == "on", self.sync == "on") {
+            (true, _) => InitialSync::Staged,
+            (false, true) => InitialSync::On,
+            (false, false) => InitialSync::Paused,
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -181,7 +194,7 @@ pub(crate) async fn create_connection(admin: PermittedAdmin<Create>, page_reques
         source: provider.source,
         provider: provider.provider.map(str::to_owned),
         preset: None,
-        sync: fields.sync == "on",
+        sync: fields.initial_sync(),
         token: TokenDraft::new(clock::new_id(), &token, "first token"),
     };
     let context = admin.context.clone();

@@ -10,6 +10,7 @@ pub(crate) mod live_test;
 pub(crate) mod log_view;
 pub(crate) mod oauth_clients;
 pub(crate) mod overview;
+pub(crate) mod preview;
 pub(crate) mod requests;
 pub(crate) mod resources;
 pub(crate) mod secret_alerts;

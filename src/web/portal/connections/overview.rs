@@ -11,7 +11,7 @@ use crate::management::overview::ConfigurationOverview;
 use crate::management::{configuration_lifecycle, configurations, quotas};
 use crate::model::audit_context::AccountScope;
 use crate::model::configuration::provisioning_url;
-use crate::model::quota::QuotaStatus;
+use crate::model::quota::OwnerQuotas;
 use crate::providers::credentials::{CredentialAdvice, CredentialMethod};
 use crate::web::portal::connections::deleted;
 use crate::web::portal::connections::live_test::LiveTest;
@@ -106,6 +106,11 @@ impl ConnectionView {
         self.overview.status == ConnectionStatus::Paused
     }
 
+    /// Whether it was created staged and has not gone live yet.
+    pub(crate) fn is_staged(&self) -> bool {
+        self.overview.configuration.staged
+    }
+
     /// Whether the identity provider called within the last day.
     pub(crate) fn has_recent_calls(&self) -> bool {
         self.overview.configuration.last_seen.is_some_and(|seen| self.now - seen < RECENT_CALL_MS)
@@ -141,7 +146,8 @@ async fn build_overview<N>(
     layout.refresh = Some(10);
     let found = list_quotas(page_request, &admin.context.scope, connection.id())?;
     let may_change = layout.may("system.admin") && layout.own_account().is_none();
-    let usage = UsageSection::new(&found, may_change.then(|| format!("/connections/{}/quotas", connection.id())));
+    let address = may_change.then(|| format!("/connections/{}/quotas", connection.id()));
+    let usage = UsageSection::new(found, address, connection.now);
     let created_at = clock::format_rfc3339(connection.overview.configuration.created_at);
     let live = LiveTest::read(page_request, &connection.overview, &connection.url, connection.now).await?;
     let traffic = TrafficChart::read(&page_request.state.store, connection.overview.configuration.key, connection.now)?;
@@ -165,7 +171,7 @@ async fn build_overview<N>(
     Ok(page)
 }
 
-fn list_quotas(page_request: &PageRequest, scope: &AccountScope, id: &str) -> Result<Vec<QuotaStatus>, PageError> {
+fn list_quotas(page_request: &PageRequest, scope: &AccountScope, id: &str) -> Result<OwnerQuotas, PageError> {
     Ok(page_request.state.store.read_inline(|at| quotas::list_configuration_quotas(at, scope, id))?)
 }
 
