@@ -110,8 +110,14 @@ impl Copy {
         let (Some(kind), Some(id)) = (event["kind"].as_str(), event["resourceId"].as_str()) else { return };
         let data = &event["data"];
         let (subject, action) = kind.split_once('.').unwrap_or_default();
+        let copy = self.users.get(id).or_else(|| self.groups.get(id));
+        // An older deletion than the copy: the resource was restored, and the lists have it.
+        let is_outdated =
+            copy.is_some_and(|copy| event["version"].as_i64().is_some_and(|version| version < copy.version));
         if action == "deleted" {
-            self.delete(id);
+            if !is_outdated {
+                self.delete(id);
+            }
             return;
         }
         let records = if subject == "user" { &mut self.users } else { &mut self.groups };
@@ -119,7 +125,7 @@ impl Copy {
         if data["redacted"] == true || records.get(id).is_some_and(|record| version < record.version) {
             return;
         }
-        if action == "created" {
+        if action == "created" || action == "restored" {
             let record = records.entry(id.to_owned()).or_default();
             record.attributes = data["after"].as_object().cloned().unwrap_or_default();
             record.version = version;

@@ -10,6 +10,7 @@ use crate::management::{
     idempotency, one_time_codes, request_log, schema_extensions, sessions, setup_link_holder, setup_links, sso, tokens,
     webhooks,
 };
+use crate::model::switches::TombstoneDays;
 use crate::model::webhook::{self, headers, retry};
 use crate::model::{admin, oauth, quota, request, switches};
 use crate::provisioning::directory::preview;
@@ -498,6 +499,7 @@ fn list_lifetimes() -> Vec<LimitRow> {
         row("logged calls", seconds(request_log::RETENTION_DAYS * 86_400), "they are removed"),
         row("events", millis(feed::RETENTION_MS), "410"),
         row("attempts of webhooks", millis(retention::ATTEMPT_RETENTION_MS), "they are removed"),
+        row("restore of deleted users and groups", millis(TombstoneDays::DEFAULT.millis()), "they are removed"),
         row(
             "events that a webhook keeps from being removed, after that time",
             millis(retention::BLOCKED_MAX_MS),

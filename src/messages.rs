@@ -74,6 +74,7 @@ pub fn template_of_note(code: NoteCode) -> &'static str {
         NoteCode::JsonTextUnpacked => "JSON text unpacked",
         NoteCode::UnknownMemberSkipped => "members: unknown id skipped",
         NoteCode::InactiveResourceActivated => "inactive resource of that name activated",
+        NoteCode::DeletedResourceRevived => "deleted resource of that name or externalId brought back",
         NoteCode::GroupsShortened => "groups: only the first 100 of a user listed",
     }
 }
@@ -442,6 +443,9 @@ pub fn template_of(reason: Reason) -> &'static str {
         }
         Reason::CallNotFound => "there is no such call in the log of this configuration",
         Reason::ResourceNotFound => "there is no such {resource_type}",
+        Reason::DeletedResourceNotFound => {
+            "the configuration has no deleted user or group with this id that can be restored"
+        }
         // Schemas.
         Reason::SchemaNotFound => "the configuration has no schema with this URN",
         Reason::SchemaExists => "the configuration already has a schema {id}",

@@ -127,6 +127,8 @@ func applyChange(event event) {
 	current := records[id]
 	switch {
 	case subject == "configuration":
+	// An older deletion than the copy: the resource was restored, and a first load has read it since.
+	case action == "deleted" && current != nil && event.Version != 0 && event.Version < current.Version:
 	case action == "deleted":
 		delete(records, id)
 		for _, group := range stored.Groups {
@@ -134,7 +136,7 @@ func applyChange(event event) {
 		}
 	// An older event than the copy, after a first load; or its data was removed by a purge, and the deletion follows.
 	case data.Redacted || current != nil && event.Version < current.Version:
-	case action == "created":
+	case action == "created" || action == "restored":
 		if current == nil {
 			current = &record{Members: map[string]bool{}}
 			records[id] = current

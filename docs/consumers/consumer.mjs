@@ -51,17 +51,18 @@ function apply(configuration, event) {
 function change({ kind, resourceId: id, version, data = {}, backfill }) {
   const [subject, action] = kind.split('.');
   if (subject === 'configuration') return;
+  const records = subject === 'user' ? copy.users : copy.groups;
+  const record = records[id];
   if (action === 'deleted') {
-    delete copy.users[id];
-    delete copy.groups[id];
+    // An older deletion than the copy: the resource was restored, and a first load has read it since.
+    if (version < record?.version) return;
+    delete records[id];
     for (const group of Object.values(copy.groups)) group.members = group.members.filter((member) => member !== id);
     return;
   }
-  const records = subject === 'user' ? copy.users : copy.groups;
-  const record = records[id];
   // An older event than the copy, after a first load; or its data was removed by a purge, and the deletion follows.
   if (data.redacted || version < record?.version) return;
-  if (action === 'created') {
+  if (action === 'created' || action === 'restored') {
     records[id] = { version, attributes: data.after, members: record?.members ?? [] };
     return;
   }

@@ -64,15 +64,18 @@ def change(event):
     identifier, version, data = event["resourceId"], event.get("version", 0), event.get("data", {})
     if subject == "configuration":
         return
+    record = database.execute("SELECT version, attributes FROM resources WHERE id = ?", [identifier]).fetchone()
     if action == "deleted":
+        # An older deletion than the copy: the resource was restored, and a first load has read it since.
+        if record and event.get("version", record[0]) < record[0]:
+            return
         database.execute("DELETE FROM resources WHERE id = ?", [identifier])
         database.execute("DELETE FROM memberships WHERE group_id = ?1 OR member_id = ?1", [identifier])
         return
-    record = database.execute("SELECT version, attributes FROM resources WHERE id = ?", [identifier]).fetchone()
     # An older event than the copy, after a first load; or its data was removed by a purge, and the deletion follows.
     if data.get("redacted") or (record and version < record[0]):
         return
-    if action == "created":
+    if action in ("created", "restored"):
         values = [identifier, subject, version, json.dumps(data["after"])]
         database.execute("INSERT OR REPLACE INTO resources VALUES (?, ?, ?, ?)", values)
         return

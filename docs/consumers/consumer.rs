@@ -60,6 +60,13 @@ impl Copy {
     fn change(&mut self, event: &Value) {
         let (Some(kind), Some(id)) = (event["kind"].as_str(), event["resourceId"].as_str()) else { return };
         let (subject, action) = kind.split_once('.').unwrap_or_default();
+        let copy = self.users.get(id).or_else(|| self.groups.get(id));
+        // An older deletion than the copy: the resource was restored, and a first load has read it since.
+        let is_outdated =
+            copy.is_some_and(|copy| event["version"].as_i64().is_some_and(|version| version < copy.version));
+        if action == "deleted" && is_outdated {
+            return;
+        }
         if action == "deleted" {
             self.users.remove(id);
             self.groups.remove(id);
@@ -74,7 +81,7 @@ impl Copy {
         if data["redacted"] == true || records.get(id).is_some_and(|record| version < record.version) {
             return;
         }
-        if action == "created" {
+        if action == "created" || action == "restored" {
             let record = records.entry(id.to_owned()).or_default();
             record.version = version;
             record.attributes = data["after"].as_object().cloned().unwrap_or_default();

@@ -111,7 +111,7 @@ fn apply_event(to: &mut ModelDirectory, kind: &str, id: &str, payload: &Value) -
         members.filter_map(|member| Some(member["value"].as_str()?.to_owned()))
     };
     match kind {
-        "user.created" => {
+        "user.created" | "user.restored" => {
             let user = read_user(&payload["after"]);
             if to.users.values().any(|other| other.name == user.name) {
                 return Err("its name is in use");
@@ -138,7 +138,7 @@ fn apply_event(to: &mut ModelDirectory, kind: &str, id: &str, payload: &Value) -
                 return Err("it is still a member of a group");
             }
         }
-        "group.created" => {
+        "group.created" | "group.restored" => {
             let group = ModelGroup { name: text_of(&payload["after"], "displayName"), ..ModelGroup::default() };
             if to.groups.insert(id.to_owned(), group).is_some() {
                 return Err("the group exists");

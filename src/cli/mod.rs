@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod config;
 mod configuration;
+mod deleted;
 mod doctor;
 mod health;
 mod oauth_client;
@@ -72,6 +73,9 @@ enum CliCommand {
     /// Create, list, change and delete the OAuth clients of a configuration
     #[command(subcommand)]
     OauthClient(oauth_client::OauthClientCommand),
+    /// List and restore the deleted users and groups of a configuration
+    #[command(subcommand)]
+    Deleted(deleted::DeletedCommand),
     /// Add custom attributes to users and groups
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
@@ -169,6 +173,7 @@ fn run_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<ExitCode
         Some(CliCommand::Quota(command)) => quota::run_quota_command(folder, command)?,
         Some(CliCommand::Token(command)) => token::run_token_command(folder, command)?,
         Some(CliCommand::OauthClient(command)) => oauth_client::run_oauth_client_command(folder, command)?,
+        Some(CliCommand::Deleted(command)) => deleted::run_deleted_command(folder, command)?,
         Some(CliCommand::Schema(command)) => schema::run_schema_command(folder, command)?,
         Some(CliCommand::ApiKey(command)) => api_key::run_api_key_command(folder, command)?,
         Some(CliCommand::Webhook(args)) => return webhook::run_webhook_command(folder, *args),

@@ -374,6 +374,7 @@ reasons! {
     PasswordsNotStored "passwords_not_stored" Conflict ();
     CallNotFound "call_not_found" NotFound ();
     ResourceNotFound "resource_not_found" NotFound ("resource_type");
+    DeletedResourceNotFound "deleted_resource_not_found" NotFound ();
     // Schemas.
     SchemaNotFound "schema_not_found" NotFound ();
     SchemaExists "schema_exists" Conflict ("id");

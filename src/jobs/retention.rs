@@ -1,5 +1,5 @@
 //! Removes data with a limited retention: old calls of the request log, responses stored for idempotency keys, expired
-//! sessions of the portal, expired access tokens, and old attempts of webhooks.
+//! sessions of the portal, expired access tokens, old attempts of webhooks, and tombstones of deleted users and groups.
 
 use std::time::Duration;
 
@@ -9,9 +9,10 @@ use crate::clock;
 use crate::error::{Error, Reason, Result};
 use crate::management::oauth::access_tokens;
 use crate::management::{idempotency, request_log, sessions};
+use crate::provisioning::tombstones;
 use crate::provisioning::webhook_delivery::retention as delivery;
 use crate::settings::SessionLifetime;
-use crate::store::{Store, WorkOwner};
+use crate::store::{Store, Tx, WorkOwner};
 
 /// Interval of the checks.
 const CHECK_INTERVAL: Duration = Duration::from_mins(10);
@@ -19,6 +20,8 @@ const CHECK_INTERVAL: Duration = Duration::from_mins(10);
 const FIRST_DELAY: Duration = Duration::from_mins(1);
 /// Maximum number of rows that one transaction removes. The limit bounds the delay of other writes.
 const ROWS_PER_STEP: u32 = 500;
+/// The same for tombstones, which can be larger.
+const TOMBSTONE_ROWS_PER_STEP: usize = 100;
 /// Pause between two transactions, so that other writes can run.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -86,7 +89,17 @@ async fn remove_overdue(store: &Store, lifetime: SessionLifetime) -> Result<()> 
     while store.write_as(WorkOwner::Background, |tx| delivery::remove_old_attempts(tx, ROWS_PER_STEP)).await? > 0 {
         tokio::time::sleep(PAUSE).await;
     }
-    Ok(())
+    remove_expired_tombstones(store).await
+}
+
+async fn remove_expired_tombstones(store: &Store) -> Result<()> {
+    let mut after = 0;
+    loop {
+        let step = move |tx: &Tx<'_>| tombstones::remove_expired_tombstones(tx, after, TOMBSTONE_ROWS_PER_STEP);
+        let Some(next) = store.write_as(WorkOwner::Background, step).await? else { return Ok(()) };
+        after = next;
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 #[cfg(test)]

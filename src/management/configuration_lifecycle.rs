@@ -24,7 +24,7 @@ use crate::store::tables::configurations as rows;
 use crate::store::tables::configurations::NewConfigurationRow;
 use crate::store::tables::purge as purge_rows;
 use crate::store::tables::purge::PendingPurge;
-use crate::store::tables::{counts, held_changes, request_log, setup_links};
+use crate::store::tables::{counts, held_changes, request_log, setup_links, tombstones};
 use crate::store::{Snapshot, Tx};
 
 /// A request to create a configuration.
@@ -137,8 +137,10 @@ pub fn purge_configuration(tx: &Tx<'_>, context: &AuditContext, id: &str) -> Res
         return Err(Reason::ConfigurationNotDeleted.with("id", id));
     }
     let gate = held_changes::load_gate(tx, found.key)?;
-    // Images of changes during a pause can remain after the resources themselves are deleted.
-    let has_any = !counts::list_counts(tx, found.key)?.is_empty() || gate.is_some_and(|gate| gate.holds);
+    // Images of changes during a pause, and tombstones, can remain after the resources themselves are deleted.
+    let has_any = !counts::list_counts(tx, found.key)?.is_empty()
+        || gate.is_some_and(|gate| gate.holds)
+        || tombstones::has_tombstones(tx, found.key)?;
     if !has_any || gate.is_some_and(|gate| gate.purging) {
         return Err(configuration_not_found(id));
     }

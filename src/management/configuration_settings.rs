@@ -76,9 +76,9 @@ fn apply_change(before: &Configuration, change: &SettingsChange) -> Result<Confi
     }
     change.switches.check()?;
     if let Some(preset) = change.preset {
-        // The choice of stored attributes is a data protection decision, so a preset does not change it.
-        let stored_attributes = std::mem::take(&mut after.switches.stored_attributes);
-        after.switches = Switches { stored_attributes, ..preset.switches() };
+        // What is stored, and for how long, are data protection decisions, so a preset does not change them.
+        let Switches { stored_attributes, tombstone_days, .. } = std::mem::take(&mut after.switches);
+        after.switches = Switches { tombstone_days, stored_attributes, ..preset.switches() };
     }
     change.switches.apply(&mut after.switches);
     let Switches { page_default, page_max, .. } = after.switches;

@@ -1,5 +1,7 @@
 //! Finds and lists configurations, and starts and pauses their publication.
 
+pub mod deleted_resources;
+
 use serde_json::{Value, json};
 
 use crate::error::{Error, Reason, Result};

@@ -21,6 +21,8 @@ named_enum! {
         Reactivated = "reactivated",
         /// The subject was deleted.
         Deleted = "deleted",
+        /// A deleted user or group was brought back, with the same id.
+        Restored = "restored",
         /// A member was added to a group.
         MemberAdded = "member_added",
         /// A member was removed from a group.
@@ -55,15 +57,17 @@ impl fmt::Display for EventKind<'_> {
 pub const REDACTED: &str = "\"redacted\":true";
 
 /// The kinds of the events that the feed publishes.
-pub const PUBLISHED_KINDS: [&str; 13] = [
+pub const PUBLISHED_KINDS: [&str; 15] = [
     "user.created",
     "user.updated",
     "user.deactivated",
     "user.reactivated",
     "user.deleted",
+    "user.restored",
     "group.created",
     "group.updated",
     "group.deleted",
+    "group.restored",
     "group.member_added",
     "group.member_removed",
     "configuration.created",
@@ -220,8 +224,8 @@ mod tests {
     #[test]
     fn a_list_of_kinds_has_names_and_subjects() {
         assert_eq!(parse_kinds("user.created,group.member_added").unwrap(), ["user.created", "group.member_added"]);
-        assert_eq!(parse_kinds("configuration.*").unwrap(), PUBLISHED_KINDS[10..]);
-        assert_eq!(parse_kinds("user.*").unwrap().len(), 5);
+        assert_eq!(parse_kinds("configuration.*").unwrap(), PUBLISHED_KINDS[12..]);
+        assert_eq!(parse_kinds("user.*").unwrap().len(), 6);
         for (list, wrong) in [
             ("", ""),
             ("user", "user"),
@@ -273,13 +277,14 @@ mod tests {
 
     #[test]
     fn kinds_have_the_documented_names() {
-        use EventAction::{Created, Deactivated, Deleted, MemberAdded, MemberRemoved, Reactivated, Updated};
+        use EventAction::{Created, Deactivated, Deleted, MemberAdded, MemberRemoved, Reactivated, Restored, Updated};
         for (kind, text) in [
             (EventKind::Resource("User", Created), "user.created"),
             (EventKind::Resource("User", Updated), "user.updated"),
             (EventKind::Resource("User", Deactivated), "user.deactivated"),
             (EventKind::Resource("User", Reactivated), "user.reactivated"),
             (EventKind::Resource("User", Deleted), "user.deleted"),
+            (EventKind::Resource("Group", Restored), "group.restored"),
             (EventKind::Resource("Group", MemberAdded), "group.member_added"),
             (EventKind::Resource("Group", MemberRemoved), "group.member_removed"),
             (EventKind::Resource("Device", Created), "device.created"),

@@ -13,7 +13,7 @@ pub use table::{
     SwitchChanges, Switches, SwitchesResponse, UnknownMembers,
 };
 pub(crate) use value::PAGE_MAX;
-pub use value::{SwitchInput, SwitchRow};
+pub use value::{SwitchInput, SwitchRow, TombstoneDays};
 
 named_enum! {
     /// The name of a set of switches.

@@ -2,10 +2,6 @@
 //! like in other extensions. A manager may have thousands of reports, each of which is a change with an event. So a deletion
 //! removes only the first references, and a background job removes the others in steps, between which other writes run.
 
-use std::sync::Arc;
-
-use serde_json::Value;
-
 use crate::error::{Reason, Result};
 use crate::model::event::{EventAction, EventSubject};
 use crate::provisioning::Scope;
@@ -14,14 +10,16 @@ use crate::provisioning::large_changes;
 use crate::provisioning::publication::Publication;
 use crate::provisioning::rendered::collection_for;
 use crate::provisioning::resources::{ResourceWrite, edit_attributes, find_current, parse_attributes};
+use crate::provisioning::tombstones::references::{list_reference_attributes, remove_extension_attribute};
+use crate::provisioning::tombstones::{self, LeavingResource};
 use crate::scim::entity_tag::VersionConditions;
 use crate::scim::index;
-use crate::scim::schema::{DataType, ResourceType};
-use crate::scim::validate::Attributes;
+use crate::scim::schema::ResourceType;
 use crate::store::Tx;
 use crate::store::tables::members::ChangedGroup;
 pub use crate::store::tables::pending_references::{PendingReferences, find_next_references};
 use crate::store::tables::resources::StoredResource;
+use crate::store::tables::tombstones::MembershipRole;
 use crate::store::tables::{configurations, members as member_rows, membership_events, pending_references, resources};
 
 /// References that one transaction removes.
@@ -38,6 +36,8 @@ pub fn delete_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>) -> Result<Option<
     tx.allow_on_full_disk();
     let stored = find_leaving(tx, write)?;
     if large_changes::start_deletion(tx, &write.resource_type.name, &stored)? {
+        let leaving = LeavingResource { scope: write.scope, resource_type: write.resource_type, stored: &stored };
+        tombstones::begin_tombstone(tx, &leaving)?;
         return Ok(Some(stored.key));
     }
     delete_stored(tx, write, &stored).map(|()| None)
@@ -59,14 +59,20 @@ fn find_leaving(tx: &Tx<'_>, write: &ResourceWrite<'_>) -> Result<StoredResource
     }
 }
 
-/// Deletes a resource whose precondition was checked.
+/// Deletes a resource whose precondition was checked, and stores its tombstone.
 pub(super) fn delete_stored(tx: &Tx<'_>, write: &ResourceWrite<'_>, stored: &StoredResource) -> Result<()> {
     let ResourceWrite { scope, resource_type, id, .. } = *write;
     let keys = index::build_index_keys(&parse_attributes(stored)?, resource_type);
     let publication = Publication::for_scope(tx, scope)?;
+    let is_restorable = tombstones::complete_tombstone(tx, &LeavingResource { scope, resource_type, stored }, &keys)?;
     publication.hold_before_delete(stored)?;
     leave_groups(tx, &publication, resource_type, stored)?;
     if stored.member_count > 0 {
+        if is_restorable {
+            let members = member_rows::list_group_members(tx, stored)?;
+            let ids = members.iter().map(|member| member.id.as_str());
+            tombstones::add_memberships(tx, stored, MembershipRole::Member, ids)?;
+        }
         if !publication.is_holding() {
             membership_events::delete_memberships_of_group(tx, stored)?;
         }
@@ -87,6 +93,7 @@ fn leave_groups(
     if groups.is_empty() {
         return Ok(());
     }
+    tombstones::add_memberships(tx, member, MembershipRole::Group, groups.iter().map(|group| group.id.as_str()))?;
     let left = [EventMember {
         value: member.id.clone(),
         resource_type: resource_type.name.clone().into_owned(),
@@ -143,29 +150,4 @@ fn clear_references(tx: &Tx<'_>, scope: &Scope, deleted: &str) -> Result<bool> {
         }
     }
     Ok(true)
-}
-
-/// Returns the single-valued attributes that refer to other resources, with their type and extension.
-fn list_reference_attributes(scope: &Scope) -> impl Iterator<Item = (&Arc<ResourceType>, &str, &str)> {
-    scope.types.iter().flat_map(|resource_type| {
-        let attributes = resource_type.extensions.iter().flat_map(|extension| {
-            let references = extension.schema.attributes.iter().filter(|attribute| {
-                let refers = attribute.sub_attribute("$ref").is_some()
-                    && attribute.sub_attribute("value").is_some_and(|value| value.indexed);
-                refers && attribute.kind == DataType::Complex && !attribute.multi_valued
-            });
-            references.map(|attribute| (&*extension.schema.id, &*attribute.name))
-        });
-        attributes.map(move |(extension, attribute)| (resource_type, extension, attribute))
-    })
-}
-
-/// Removes one attribute of an extension.
-fn remove_extension_attribute(attributes: &mut Attributes, extension: &str, name: &str) {
-    if let Some(Value::Object(parts)) = attributes.get_mut(extension) {
-        parts.shift_remove(name);
-        if parts.is_empty() {
-            attributes.shift_remove(extension);
-        }
-    }
 }

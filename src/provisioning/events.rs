@@ -28,6 +28,11 @@ pub(super) fn append_created(publication: &Publication<'_>, subject: &EventSubje
     publication.append_event(EventAction::Created, subject, &format!("\"after\":{body}")).map(drop)
 }
 
+/// Appends the event of a restored resource. `body` is its stored text.
+pub(super) fn append_restored(publication: &Publication<'_>, subject: &EventSubject<'_>, body: &str) -> Result<()> {
+    publication.append_event(EventAction::Restored, subject, &format!("\"after\":{body}")).map(drop)
+}
+
 /// Appends the event of a deleted resource. `body` is its last stored text.
 pub(super) fn append_deleted(publication: &Publication<'_>, subject: &EventSubject<'_>, body: &str) -> Result<()> {
     publication.append_event(EventAction::Deleted, subject, &format!("\"before\":{body}"))?;

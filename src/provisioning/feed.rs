@@ -135,6 +135,18 @@ pub fn read_page(at: &Snapshot<'_>, query: &EventsQuery, from: FeedStart, limit:
     Ok(FeedPage::Found { events, next_after: feed.position(next_after), has_more: next_after < feed.end })
 }
 
+/// Removes deletions of resources that were restored since: there is a later event about them.
+pub fn remove_reversed_deletions(at: &Snapshot<'_>, deletions: Vec<Event>) -> Result<Vec<Event>> {
+    let mut effective = Vec::with_capacity(deletions.len());
+    for event in deletions {
+        let id = event.resource_id.as_deref().unwrap_or_default();
+        if !events::has_later_event(at, id, event.seq)? {
+            effective.push(event);
+        }
+    }
+    Ok(effective)
+}
+
 /// Returns the published event with this number, if the query matches it.
 pub fn find_event(at: &Snapshot<'_>, query: &EventsQuery, seq: i64) -> Result<Option<Event>> {
     let limit = EventsLimit { count: 1, bytes: ANSWER_MAX_BYTES };

@@ -21,7 +21,7 @@ use crate::scim::path::shorten_text;
 use crate::scim::work::WorkBudget;
 use crate::store::tables::held_changes::HeldMemberRef;
 use crate::store::tables::members::{self, LinkedResource};
-use crate::store::tables::resources::StoredResource;
+use crate::store::tables::resources::{self, StoredResource};
 use crate::store::{Snapshot, Tx};
 
 /// A [`MemberEdit`] whose ids are resolved and whose condition is evaluated. Applying it cannot be rejected.
@@ -296,8 +296,39 @@ pub(crate) fn find_largest_growth(count: i64, edits: &[ResolvedMemberEdit]) -> i
     most - count
 }
 
+/// Changes the members of a group of this type, with its version and its events, but not the usage of the configuration.
+pub(crate) fn change_members(
+    tx: &Tx<'_>,
+    publication: &Publication<'_>,
+    resource_type: &str,
+    group: &mut StoredResource,
+    edits: Vec<ResolvedMemberEdit>,
+) -> Result<()> {
+    let delta = apply_edits(tx, group, edits)?;
+    if !delta.is_empty() {
+        publication.hold_before_update(group)?;
+        resources::touch_resource(tx, group)?;
+        delta.publish(publication, resource_type, group)?;
+    }
+    Ok(())
+}
+
+/// Applies edits and updates the member count of the group.
+pub(crate) fn apply_edits(
+    tx: &Tx<'_>,
+    group: &mut StoredResource,
+    edits: Vec<ResolvedMemberEdit>,
+) -> Result<MembershipDelta> {
+    let mut delta = MembershipDelta::default();
+    for edit in edits {
+        tx.check_deadline()?;
+        apply_edit(tx, group, edit, &mut delta)?;
+    }
+    Ok(delta)
+}
+
 /// Applies one edit and updates the member count of the group.
-pub(crate) fn apply_edit(
+fn apply_edit(
     tx: &Tx<'_>,
     group: &mut StoredResource,
     edit: ResolvedMemberEdit,

@@ -24,6 +24,7 @@ pub mod resources;
 pub mod scope;
 #[cfg(test)]
 mod tests;
+pub mod tombstones;
 pub mod webhook_delivery;
 
 pub use crate::provisioning::rendered::{LinkedResource, Members, RenderedResource, ResourceLinks};

@@ -7,10 +7,14 @@ use crate::provisioning::rendered::collection_for;
 use crate::scim::password::{PasswordChange, PasswordDigest};
 use crate::scim::schema::USER_TYPE;
 use crate::store::tables::resources::{self, StoredResource};
-use crate::store::tables::{configurations, passwords};
+use crate::store::tables::{configurations, passwords, tombstones};
 use crate::store::{Snapshot, Tx};
 
-pub use crate::store::tables::passwords::delete_all_passwords as remove_all_passwords;
+/// Removes the password digests of all resources of a configuration, also of deleted ones that can be restored.
+pub fn remove_all_passwords(tx: &Tx<'_>, configuration: i64) -> Result<()> {
+    passwords::delete_all_passwords(tx, configuration)?;
+    tombstones::forget_digests(tx, configuration)
+}
 
 /// Whether a write changes the password of the resource. A password that is set counts as a change, because it cannot
 /// be compared with the stored digest here.

@@ -79,6 +79,11 @@ impl<'t> Publication<'t> {
         self.hold(|tx| held_changes::hold_new_resource(tx, resource_type, created))
     }
 
+    /// Call after a deleted resource was restored, before its memberships return.
+    pub(crate) fn hold_restored(&self, resource_type: &str, restored: &StoredResource) -> Result<()> {
+        self.hold(|tx| held_changes::hold_restored_resource(tx, resource_type, restored))
+    }
+
     /// Call after a resource was changed. `before` is its previous row and `keys` are its previous keys.
     pub(crate) fn hold_changed(&self, resource_type: &str, before: &StoredResource, keys: &IndexKeys) -> Result<()> {
         self.hold(|tx| held_changes::hold_previous_state(tx, resource_type, before, keys))

@@ -7,7 +7,7 @@ use crate::provisioning::large_changes;
 use crate::store::tables::directory::{self, DeletedConfiguration};
 use crate::store::tables::events::{self, NewEvent};
 use crate::store::tables::purge::{self, PendingPurge, ResourceToPurge};
-use crate::store::tables::{counts, webhook_attempts};
+use crate::store::tables::{counts, tombstones, webhook_attempts};
 use crate::store::{Snapshot, Tx};
 
 pub use crate::store::tables::purge::find_next_purge;
@@ -41,6 +41,7 @@ pub fn run_purge_step(tx: &Tx<'_>, purging: &PendingPurge, limit: usize) -> Resu
     purge::run_with_secure_delete(tx, || {
         large_changes::discard_changes(tx, purging.configuration)?;
         let mut left = limit;
+        left = left.saturating_sub(tombstones::delete_tombstones(tx, purging.configuration, None, left)?);
         left = left.saturating_sub(purge::delete_index_values(tx, purging.configuration, left)?);
         while left > 0 {
             let leaving = purge::list_remaining_resources(tx, purging.configuration, left)?;

@@ -16,6 +16,8 @@ use crate::provisioning::passwords;
 use crate::provisioning::publication::Publication;
 use crate::provisioning::quotas::write_within_quotas;
 use crate::provisioning::rendered::{Members, RenderedResource, collection_for};
+use crate::provisioning::tombstones;
+use crate::provisioning::tombstones::restore;
 use crate::scim::dialect::{ActiveRemoval, DialectNotes, DialectRules, NoteCode};
 use crate::scim::entity_tag::VersionConditions;
 use crate::scim::index::{self, IndexKeys};
@@ -25,8 +27,9 @@ use crate::scim::render;
 use crate::scim::schema::ResourceType;
 use crate::scim::validate::{self, Attributes, ResourceDraft};
 use crate::scim::work::check_resource_length;
-use crate::store::tables::resources::{self, ResourceCollection, ResourceValues, StoredResource};
-use crate::store::tables::{configurations, members as member_rows, pending_changes, usage};
+use crate::store::tables::resources::{self, InsertedVersion, ResourceCollection, ResourceValues, StoredResource};
+use crate::store::tables::tombstones::{StoredTombstone, count_memberships, delete_tombstone};
+use crate::store::tables::{members as member_rows, pending_changes, usage};
 use crate::store::{Snapshot, Tx};
 
 /// An accepted write.
@@ -189,37 +192,79 @@ pub(super) fn create_with_resolved(
     write: &ResourceWrite<'_>,
     prepared: &PreparedResource,
     joining: Vec<ResolvedMemberEdit>,
-    notes: DialectNotes,
+    mut notes: DialectNotes,
 ) -> Result<WriteResult> {
     let ResourceWrite { scope, resource_type, .. } = *write;
     let active = usage::active_user_change(&resource_type.name, None, prepared.keys.active);
-    let growth = usage::resource_amounts(&resource_type.name, 1, usage::text_bytes(&prepared.body))
+    let mut growth = usage::resource_amounts(&resource_type.name, 1, usage::text_bytes(&prepared.body))
         .with(QuotaKind::ActiveUsers, active)
         .with(QuotaKind::Members, members::find_largest_growth(0, &joining));
-    write_within_quotas(tx, scope, &growth, || insert_prepared(tx, write, prepared, joining, notes))
+    let revival = Revival::find(tx, write, prepared)?;
+    if let Some(revival) = &revival {
+        growth = growth.plus(&UsageAmounts::default().with(QuotaKind::Members, revival.memberships));
+        notes.add(NoteCode::DeletedResourceRevived);
+    }
+    write_within_quotas(tx, scope, &growth, || insert_prepared(tx, write, (prepared, revival), joining, notes))
+}
+
+/// The deleted resource that a create request brings back.
+struct Revival {
+    tombstone: StoredTombstone,
+    /// How many memberships return with it. A group gets the members of the request instead of its own.
+    memberships: i64,
+}
+
+impl Revival {
+    fn find(tx: &Tx<'_>, write: &ResourceWrite<'_>, prepared: &PreparedResource) -> Result<Option<Self>> {
+        let found = tombstones::find_revivable(tx, write.scope, write.resource_type, &prepared.keys)?;
+        let Some(tombstone) = found else { return Ok(None) };
+        let memberships = match write.resource_type.members() {
+            None => count_memberships(tx, tombstone.tombstone)?,
+            Some(_) => 0,
+        };
+        Ok(Some(Self { tombstone, memberships }))
+    }
+
+    /// Call after the resource was inserted.
+    fn publish(&self, write: &ResourceWrite<'_>, publication: &Publication<'_>, stored: &StoredResource) -> Result<()> {
+        let (tx, resource_type) = (publication.transaction(), write.resource_type);
+        restore::publish_restored(publication, &resource_type.name, stored)?;
+        if self.memberships == 0 {
+            return delete_tombstone(tx, self.tombstone.tombstone);
+        }
+        restore::begin_memberships(tx, write.scope, resource_type, (stored, self.tombstone.tombstone)).map(drop)
+    }
 }
 
 /// Inserts a new resource with its resolved members.
 fn insert_prepared(
     tx: &Tx<'_>,
     write: &ResourceWrite<'_>,
-    prepared: &PreparedResource,
+    (prepared, revival): (&PreparedResource, Option<Revival>),
     joining: Vec<ResolvedMemberEdit>,
     notes: DialectNotes,
 ) -> Result<WriteResult> {
-    let ResourceWrite { scope, resource_type, id, members, .. } = *write;
+    let ResourceWrite { scope, resource_type, members, .. } = *write;
     let PreparedResource { draft, keys, body } = prepared;
-    let new = ResourceValues { id, keys, unique_name: unique_name(tx, scope, resource_type, keys)?, body };
+    let (id, version) = match &revival {
+        None => (write.id, InsertedVersion::first(tx.now)),
+        Some(revival) => (&*revival.tombstone.id, restore::find_next_version(&revival.tombstone, tx.now)),
+    };
+    let new = ResourceValues { id, keys, unique_name: scope.find_unique_name(tx, resource_type, keys)?, body };
     let publication = Publication::for_scope(tx, scope)?;
-    let mut stored = match resources::insert_resource(tx, write.collection(), &new) {
+    let mut stored = match resources::insert_resource(tx, write.collection(), &new, version) {
         Err(error) if scope.switches.reactivate_on_conflict => {
             return reactivate_resource(tx, write, prepared, error);
         }
         inserted => inserted?,
     };
     passwords::apply_password(tx, scope, &stored, draft.password.as_ref())?;
-    publication.hold_created(&resource_type.name, &stored)?;
-    events::append_created(&publication, &events::describe_subject(&resource_type.name, &stored), body)?;
+    if let Some(revival) = &revival {
+        revival.publish(write, &publication, &stored)?;
+    } else {
+        publication.hold_created(&resource_type.name, &stored)?;
+        events::append_created(&publication, &events::describe_subject(&resource_type.name, &stored), body)?;
+    }
     let delta = apply_members(tx, &mut stored, joining)?;
     if !delta.is_empty() {
         resources::set_member_count(tx, &stored)?;
@@ -434,7 +479,7 @@ fn update_changed(
     let new = ResourceValues {
         id: &id,
         keys: &keys,
-        unique_name: unique_name(tx, scope, resource_type, &keys)?,
+        unique_name: scope.find_unique_name(tx, resource_type, &keys)?,
         body: &body,
     };
     resources::update_resource(tx, write.collection(), &mut stored, &old_keys, &new)?;
@@ -491,25 +536,8 @@ pub(super) fn update_members(
 ) -> Result<()> {
     let publication = Publication::for_scope(tx, write.scope)?;
     let before = stored.member_count;
-    change_members(tx, &publication, write, stored, members)?;
+    members::change_members(tx, &publication, &write.resource_type.name, stored, members)?;
     member_rows::count_member_changes(tx, stored.configuration, stored.member_count - before)
-}
-
-/// Changes the members of a group, with its version and its events, but not the usage of the configuration.
-pub(super) fn change_members(
-    tx: &Tx<'_>,
-    publication: &Publication<'_>,
-    write: &ResourceWrite<'_>,
-    stored: &mut StoredResource,
-    members: Vec<ResolvedMemberEdit>,
-) -> Result<()> {
-    let delta = apply_edits(tx, stored, members)?;
-    if !delta.is_empty() {
-        publication.hold_before_update(stored)?;
-        resources::touch_resource(tx, stored)?;
-        delta.publish(publication, &write.resource_type.name, stored)?;
-    }
-    Ok(())
 }
 
 fn apply_members(
@@ -518,31 +546,9 @@ fn apply_members(
     members: Vec<ResolvedMemberEdit>,
 ) -> Result<MembershipDelta> {
     let before = stored.member_count;
-    let delta = apply_edits(tx, stored, members)?;
+    let delta = members::apply_edits(tx, stored, members)?;
     member_rows::count_member_changes(tx, stored.configuration, stored.member_count - before)?;
     Ok(delta)
-}
-
-fn apply_edits(tx: &Tx<'_>, stored: &mut StoredResource, members: Vec<ResolvedMemberEdit>) -> Result<MembershipDelta> {
-    let mut delta = MembershipDelta::default();
-    for edit in members {
-        tx.check_deadline()?;
-        members::apply_edit(tx, stored, edit, &mut delta)?;
-    }
-    Ok(delta)
-}
-
-/// The name that must be unique in addition to `userName`: the name of a group, if the configuration requires it. The
-/// setting is read in the transaction, because it may have changed since the start of the request.
-fn unique_name<'k>(
-    tx: &Tx<'_>,
-    scope: &Scope,
-    resource_type: &ResourceType,
-    keys: &'k IndexKeys,
-) -> Result<Option<&'k str>> {
-    let applies =
-        resource_type.members().is_some() && configurations::load_switches(tx, scope.configuration)?.unique_group_names;
-    Ok(keys.display_name.as_deref().filter(|_| applies))
 }
 
 pub(super) fn parse_attributes(stored: &StoredResource) -> Result<Attributes> {

@@ -9,6 +9,7 @@ use crate::model::configuration::{Configuration, ConfigurationKey};
 use crate::model::request::TokenRefusal;
 use crate::model::rights::{AccessRights, ResourceAction};
 use crate::model::switches::{DiscoveryAccess, Switches};
+use crate::scim::index::IndexKeys;
 use crate::scim::schema::ResourceType;
 use crate::store::tables::configurations;
 pub use crate::store::tables::tokens::{TokenRow, find_token_by_digest as find_token};
@@ -29,6 +30,8 @@ pub struct Scope {
     pub switches: Arc<Switches>,
     /// Its resource types, with the schema extensions added to it, as the caller may see them.
     pub types: Arc<[Arc<ResourceType>]>,
+    /// Id of the token of the request. `None` for work of the server and for admins.
+    pub token: Option<Arc<str>>,
 }
 
 impl Scope {
@@ -41,6 +44,7 @@ impl Scope {
             configuration: configuration.key,
             configuration_id: Arc::from(configuration.id),
             switches: Arc::new(configuration.switches),
+            token: None,
         })
     }
 
@@ -52,6 +56,28 @@ impl Scope {
     /// Returns the owner of the work of a request.
     pub fn work_owner(&self) -> WorkOwner {
         WorkOwner::Configuration(self.configuration_key())
+    }
+
+    /// Returns the resource type with this name.
+    ///
+    /// # Errors
+    /// A stored row has a type that the configuration does not have.
+    pub(super) fn find_type(&self, name: &str) -> Result<&Arc<ResourceType>> {
+        let found = self.types.iter().find(|one| one.name == name);
+        found.ok_or_else(|| Error::database(format!("no resource type {name}")))
+    }
+
+    /// Returns the name that must be unique in addition to `userName`: the name of a group, if the configuration requires it. The
+    /// setting is read in the transaction, because it may have changed since the start of the request.
+    pub(super) fn find_unique_name<'k>(
+        &self,
+        at: &Snapshot<'_>,
+        resource_type: &ResourceType,
+        keys: &'k IndexKeys,
+    ) -> Result<Option<&'k str>> {
+        let applies = resource_type.members().is_some()
+            && configurations::load_switches(at, self.configuration)?.unique_group_names;
+        Ok(keys.display_name.as_deref().filter(|_| applies))
     }
 
     /// Returns the scope with the resource types as a token with these rights may see them.

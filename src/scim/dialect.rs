@@ -79,6 +79,8 @@ named_enum! {
         UnknownMemberSkipped = "unknown_member_skipped",
         /// A create request that activated an inactive resource of the same name.
         InactiveResourceActivated = "inactive_resource_activated",
+        /// A create request that brought back a deleted resource.
+        DeletedResourceRevived = "deleted_resource_revived",
         /// Users in a list whose response does not contain all their groups.
         GroupsShortened = "groups_shortened",
     }

@@ -58,6 +58,14 @@ impl RequiredPermission for MintTokens {
     const SECOND_PERMISSION: Option<Permission> = Some(Permission::DirectoryRead);
 }
 
+/// Restore deleted users and groups, which shows their names.
+pub struct RestoreDeleted;
+
+impl RequiredPermission for RestoreDeleted {
+    const PERMISSION: Permission = Permission::ProvisioningCreate;
+    const SECOND_PERMISSION: Option<Permission> = Some(Permission::DirectoryRead);
+}
+
 /// The same permission, for callers with access to all accounts only.
 pub struct OperatorOnly<N>(PhantomData<N>);
 

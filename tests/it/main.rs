@@ -43,6 +43,7 @@ mod settings;
 mod shutdown;
 mod tables;
 mod tenants;
+mod tombstones;
 mod transcripts;
 mod upgrade;
 mod webhook_cli;

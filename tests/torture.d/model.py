@@ -243,7 +243,7 @@ class Feed:
             raise Failure(f"event {event['seq']} was sent again after {self.last}")
         self.last = event["seq"]
         table = self.users if event["resourceType"] == "User" else self.groups
-        if kind in ("user.created", "group.created"):
+        if kind in ("user.created", "group.created", "user.restored", "group.restored"):
             if ident in table:
                 raise Failure(f"the feed creates {ident} twice")
             after = data["after"]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Preset;
-use super::value::{SwitchInput, SwitchRow, SwitchValue};
+use super::value::{SwitchInput, SwitchRow, SwitchValue, TombstoneDays};
 
 // The keys are `tt`: utoipa ignores `#[serde(rename = …)]` with a captured literal.
 
@@ -222,6 +222,16 @@ switches! {
     "Creating an inactive user again makes it active",
     "The user keeps its id. Off, the provider gets the error that the name is in use.";
 
+    /// Days for which deleted users and groups can be restored; 0 for none
+    tombstone_days, "tombstoneDays": TombstoneDays = TombstoneDays::DEFAULT;
+    "Days to restore deleted users and groups",
+    "From 0 to 365. A mistake of a provider can be repaired in this time; after it, nothing of what was deleted is left here. 0 stores nothing.";
+
+    /// POST with the userName, displayName of a group, or externalId of a deleted user or group brings it back under the same id
+    revive_deleted, "reviveDeleted": bool = false;
+    "Creating a deleted user or group again brings it back",
+    "It keeps its id, so your application finds what belonged to it. A user also returns to its groups. Off, it is a new one.";
+
     /// Response to a successful PATCH
     patch_response, "patchResponse": PatchResponse = PatchResponse::Auto;
     "What a PATCH is answered with",
@@ -315,6 +325,9 @@ mod tests {
         ] {
             assert!(changes.check().unwrap_err().to_string().contains(named));
         }
+        let days = |days| SwitchChanges { tombstone_days: Some(TombstoneDays::new(days)), ..SwitchChanges::default() };
+        assert!(days(366).check().unwrap_err().to_string().contains("tombstoneDays"));
+        assert!(days(0).check().is_ok() && days(365).check().is_ok());
         assert!(
             SwitchChanges { page_default: Some(1), page_max: Some(1_000), ..SwitchChanges::default() }.check().is_ok()
         );

@@ -1,9 +1,16 @@
 //! The types of switch values: how a form shows them, and which values they accept.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::clock::Millis;
 
 /// The highest number of resources per page.
 pub(crate) const PAGE_MAX: u32 = 1_000;
+/// The longest time for which deleted users and groups can be restored, in days.
+pub(crate) const TOMBSTONE_DAYS_MAX: u32 = 365;
+const DAY_MS: Millis = 86_400_000;
 
 /// The input of a switch in a form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,11 +57,49 @@ impl SwitchValue for u32 {
     const INPUT: SwitchInput = SwitchInput::Number(1, PAGE_MAX);
 
     fn check(&self, key: &str) -> crate::error::Result<()> {
-        if (1..=PAGE_MAX).contains(self) {
-            return Ok(());
-        }
-        let detail = crate::error::Reason::NumberOutOfRange.with("min", 1).with("max", PAGE_MAX);
-        Err(detail.on_field(format!("switches.{key}")))
+        check_range(key, *self, (1, PAGE_MAX))
+    }
+}
+
+fn check_range(key: &str, number: u32, (min, max): (u32, u32)) -> crate::error::Result<()> {
+    if (min..=max).contains(&number) {
+        return Ok(());
+    }
+    let detail = crate::error::Reason::NumberOutOfRange.with("min", min).with("max", max);
+    Err(detail.on_field(format!("switches.{key}")))
+}
+
+/// Days for which deleted users and groups can be restored
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(minimum = 0, maximum = 365)]
+pub struct TombstoneDays(u32);
+
+impl TombstoneDays {
+    /// The default.
+    pub const DEFAULT: Self = Self(30);
+
+    /// A number of days, which can be out of range.
+    pub fn new(days: u32) -> Self {
+        Self(days)
+    }
+
+    /// Whether deleted users and groups cannot be restored.
+    pub fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The time in milliseconds.
+    pub fn millis(self) -> Millis {
+        Millis::from(self.0) * DAY_MS
+    }
+}
+
+impl SwitchValue for TombstoneDays {
+    const INPUT: SwitchInput = SwitchInput::Number(0, TOMBSTONE_DAYS_MAX);
+
+    fn check(&self, key: &str) -> crate::error::Result<()> {
+        check_range(key, self.0, (0, TOMBSTONE_DAYS_MAX))
     }
 }
 

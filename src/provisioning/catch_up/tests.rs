@@ -17,10 +17,12 @@ use crate::provisioning::directory::{self, DirectoryQuery, DirectoryScope};
 use crate::provisioning::large_changes::steps;
 use crate::provisioning::resources::{self, ResourceWrite};
 use crate::provisioning::tests::{create_in_store, open_store_with_configuration};
+use crate::provisioning::tombstones::{self, DeletedFilter, restore};
 use crate::provisioning::{Scope, deletion, patches, purge};
 use crate::scim::patch;
 use crate::scim::schema::{GROUP_TYPE, ResourceType, USER_TYPE};
 use crate::store::Store;
+use crate::store::engine::integrity::{CheckDepth, check_database};
 use crate::store::tables::directory::DirectoryFilter;
 use crate::store::tables::events as rows;
 use crate::store::tables::events::{EventsLimit, EventsQuery};
@@ -34,7 +36,7 @@ struct Fixture {
     id: String,
     scope: Scope,
     consumer: Consumer,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 /// The state of an application that applies each event of the feed in order and rejects inconsistent events.
@@ -64,12 +66,13 @@ impl Consumer {
         let Some(id) = &event.resource_id else { return };
         let version = EventContent::from_payload(event.payload.clone()).version.unwrap();
         let known = self.versions.insert(id.clone(), version);
-        assert!(known.is_none_or(|known| known <= version || event.kind.ends_with("deleted")), "{event:?}");
+        assert!(known.is_none_or(|known| known <= version), "{event:?}");
+        assert!(known.is_none_or(|known| known < version || !event.kind.ends_with("restored")), "{event:?}");
         let payload: Value = serde_json::from_str(&event.payload).unwrap();
         let (resource, action) = event.kind.split_once('.').unwrap();
         let all = if resource == "user" { &mut self.users } else { &mut self.groups };
         match action {
-            "created" => {
+            "created" | "restored" => {
                 let after = payload["after"].as_object().unwrap().clone();
                 assert!(all.insert(id.clone(), after).is_none(), "{event:?}");
             }
@@ -109,7 +112,7 @@ impl Fixture {
     fn new() -> Self {
         let (folder, store, scope) = open_store_with_configuration();
         let id = scope.configuration_id.to_string();
-        Self { store, id, scope, consumer: Consumer::default(), _folder: folder }
+        Self { store, id, scope, consumer: Consumer::default(), folder }
     }
 
     /// Writes with a savepoint.
@@ -164,6 +167,24 @@ impl Fixture {
         };
         let started = self.write_without_savepoint(delete).unwrap();
         while let Some(key) = started
+            && !self.write(move |tx, _| steps::run_change_step(tx, key)).unwrap()
+        {}
+    }
+
+    /// Restores one of the deleted resources, if there is any.
+    fn restore(&self, number: usize) {
+        let scope = &self.scope;
+        let list = |at: &Snapshot<'_>| {
+            let selected = (crate::clock::current_millis(), 1_000);
+            tombstones::list_restorable(at, scope.configuration, &DeletedFilter::default(), selected)
+        };
+        let deleted = self.store.read_inline(list).unwrap().items;
+        if deleted.is_empty() {
+            return;
+        }
+        let id = deleted[number % deleted.len()].id.clone();
+        let restored = self.write(move |tx, scope| restore::restore_resource(tx, scope, &id)).unwrap();
+        while let Some(key) = restored.pending
             && !self.write(move |tx, _| steps::run_change_step(tx, key)).unwrap()
         {}
     }
@@ -330,6 +351,31 @@ fn changes_that_are_reverted_during_a_pause_are_not_published() {
 }
 
 #[test]
+fn a_deletion_that_is_restored_in_the_same_pause_is_not_published() {
+    let mut fixture = Fixture::new();
+    let user = fixture.user("ada");
+    let group = fixture.group("Team", &[&user]);
+    fixture.feed();
+    fixture.sync(false);
+    fixture.delete(&USER_TYPE, &user);
+    fixture.delete(&GROUP_TYPE, &group);
+    // The user first: its membership returns with the group.
+    fixture.restore(1);
+    fixture.restore(0);
+    fixture.sync(true);
+    assert_eq!(fixture.feed(), ["configuration.updated", "configuration.updated"]);
+    assert_eq!(fixture.current(), fixture.consumer);
+    // A published deletion is published again as a creation.
+    fixture.delete(&USER_TYPE, &user);
+    fixture.sync(false);
+    fixture.restore(0);
+    assert_eq!(fixture.feed(), ["group.member_removed", "user.deleted", "configuration.updated"]);
+    fixture.sync(true);
+    assert_eq!(fixture.feed(), ["configuration.updated", "user.created", "group.member_added"]);
+    assert_eq!(fixture.current(), fixture.consumer);
+}
+
+#[test]
 fn a_rejected_change_holds_nothing() {
     let mut fixture = Fixture::new();
     let (one, _) = (fixture.user("one"), fixture.user("two"));
@@ -369,6 +415,7 @@ enum Act {
     Join(usize, usize),
     Nest(usize, usize),
     Leave(usize, usize),
+    Restore(usize),
     Sync(bool),
     Step(usize),
 }
@@ -384,7 +431,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => number.clone().prop_map(Act::DeleteGroup),
         4 => (number.clone(), number.clone()).prop_map(|(group, user)| Act::Join(group, user)),
         1 => (number.clone(), number.clone()).prop_map(|(group, other)| Act::Nest(group, other)),
-        3 => (number.clone(), number).prop_map(|(group, user)| Act::Leave(group, user)),
+        3 => (number.clone(), number.clone()).prop_map(|(group, user)| Act::Leave(group, user)),
+        3 => number.prop_map(Act::Restore),
         3 => any::<bool>().prop_map(Act::Sync),
         3 => (1..5_usize).prop_map(Act::Step),
     ]
@@ -421,6 +469,7 @@ impl Fixture {
             Act::Join(group, user) => edit(&pick(&now.groups, *group)?, "add", &pick(&now.users, *user)?),
             Act::Nest(group, other) => edit(&pick(&now.groups, *group)?, "add", &pick(&now.groups, *other)?),
             Act::Leave(group, user) => edit(&pick(&now.groups, *group)?, "remove", &pick(&now.users, *user)?),
+            Act::Restore(number) => self.restore(*number),
             Act::Sync(sync) => {
                 let (id, sync) = (self.id.clone(), *sync);
                 // This call publishes nothing itself, so that held changes remain for the steps.
@@ -455,6 +504,8 @@ proptest! {
         fixture.feed();
         prop_assert_eq!(&fixture.current(), &fixture.consumer);
         prop_assert_eq!(fixture.published(), fixture.current());
+        let findings = check_database(fixture.folder.path(), CheckDepth::Deep).unwrap();
+        prop_assert_eq!(findings, Vec::<String>::new());
     }
 
     /// A purge publishes the deletion of every published resource, and of no other.

@@ -14,8 +14,9 @@ use crate::store::tables::events;
 use crate::store::tables::membership_events;
 
 /// Kinds of events that move a user: its own, and those of its memberships.
-const USER_KINDS: [&str; 6] = [
+const USER_KINDS: [&str; 7] = [
     "user.created",
+    "user.restored",
     "user.updated",
     "user.deactivated",
     "user.reactivated",
@@ -23,7 +24,8 @@ const USER_KINDS: [&str; 6] = [
     "group.member_removed",
 ];
 /// Kinds of events that move a group.
-const GROUP_KINDS: [&str; 4] = ["group.created", "group.updated", "group.member_added", "group.member_removed"];
+const GROUP_KINDS: [&str; 5] =
+    ["group.created", "group.restored", "group.updated", "group.member_added", "group.member_removed"];
 /// Kinds of events that move a membership. One that ended is not in the list.
 const MEMBERSHIP_KINDS: [&str; 1] = ["group.member_added"];
 /// Events that one page reads.

@@ -1,17 +1,20 @@
 //! Runs the steps of large changes; see `large_changes`.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::configuration::ConfigurationKey;
 use crate::provisioning::Scope;
 use crate::provisioning::deletion;
 use crate::provisioning::large_changes;
-use crate::provisioning::members::ResolvedMemberEdit;
 use crate::provisioning::members::diff::{self, MemberKey};
+use crate::provisioning::members::{self, ResolvedMemberEdit};
 use crate::provisioning::publication::Publication;
 use crate::provisioning::rendered::{RenderedResource, collection_for};
-use crate::provisioning::resources::{ResourceWrite, change_members, update_members};
+use crate::provisioning::resources::{ResourceWrite, update_members};
+use crate::provisioning::tombstones;
+use crate::provisioning::tombstones::restore;
 use crate::scim::schema::ResourceType;
 use crate::store::tables::resources::{self, StoredResource};
+use crate::store::tables::tombstones::MembershipRole;
 use crate::store::tables::{configurations, members as member_rows, pending_changes};
 use crate::store::{Snapshot, Tx, WorkOwner};
 
@@ -53,12 +56,12 @@ pub fn run_change_step(tx: &Tx<'_>, resource: i64) -> Result<bool> {
         return Ok(true);
     };
     let scope = Scope::load(tx, configuration)?;
-    let Some(resource_type) = scope.types.iter().find(|one| one.name == change.resource_type.as_str()) else {
-        return Err(Error::database(format!("no resource type {}", change.resource_type)));
-    };
+    let resource_type = scope.find_type(&change.resource_type)?;
     let is_complete = if change.deletes {
         tx.allow_on_full_disk();
         run_deletion_step(tx, &scope, resource_type, stored)?
+    } else if let Some(tombstone) = restore::find_restoring(tx, &stored)? {
+        restore::run_restore_step(tx, &scope, (stored.key, tombstone))?
     } else {
         run_member_step(tx, &scope, resource_type, stored)?
     };
@@ -73,10 +76,9 @@ fn run_member_step(tx: &Tx<'_>, scope: &Scope, resource_type: &ResourceType, gro
     // Members can be deleted while the change runs.
     let members = diff::load_members(tx, group.configuration, &MemberKey::decode(&slice.members))?;
     let edit = if slice.joins { ResolvedMemberEdit::Add(members) } else { ResolvedMemberEdit::Remove(members) };
-    let write = ResourceWrite::new(scope, resource_type, &group.id);
     let publication = Publication::for_scope(tx, scope)?;
     let mut changed = group.clone();
-    change_members(tx, &publication, &write, &mut changed, vec![edit])?;
+    members::change_members(tx, &publication, &resource_type.name, &mut changed, vec![edit])?;
     pending_changes::add_changed_members(tx, group.key, changed.member_count - group.member_count)?;
     pending_changes::delete_slice(tx, group.key, slice.number)?;
     Ok(!has_more)
@@ -92,6 +94,8 @@ fn run_deletion_step(
     let write = ResourceWrite::new(scope, resource_type, &id);
     if large_changes::has_many_members(&stored) {
         let first = member_rows::list_first_members(tx, &stored, large_changes::MEMBERS_PER_STEP)?;
+        let ids = first.iter().map(|member| member.id.as_str());
+        tombstones::add_memberships(tx, &stored, MembershipRole::Member, ids)?;
         update_members(tx, &write, &mut stored, vec![ResolvedMemberEdit::Remove(first)])?;
         return Ok(false);
     }
@@ -106,18 +110,19 @@ fn run_deletion_step(
 fn leave_first_groups(tx: &Tx<'_>, scope: &Scope, member: &StoredResource) -> Result<()> {
     let publication = Publication::for_scope(tx, scope)?;
     let groups = member_rows::list_first_groups(tx, member.key, large_changes::GROUPS_PER_STEP)?;
-    let mut left = 0;
+    let (mut left, mut ids) = (0, Vec::with_capacity(groups.len()));
     for key in groups {
         let Some(row) = member_rows::find_linked_resource(tx, member.configuration, key)? else { continue };
         let Some(mut group) = resources::find_resource_by_key(tx, member.configuration, key)? else { continue };
         let Some(group_type) = scope.types.iter().find(|one| one.name == row.resource_type) else { continue };
         let own = member_rows::find_linked_resource(tx, member.configuration, member.key)?;
         let edit = ResolvedMemberEdit::Remove(own.into_iter().collect());
-        let write = ResourceWrite::new(scope, group_type, &row.id);
         let before = group.member_count;
-        change_members(tx, &publication, &write, &mut group, vec![edit])?;
+        members::change_members(tx, &publication, &group_type.name, &mut group, vec![edit])?;
         left += before - group.member_count;
+        ids.push(row.id);
     }
+    tombstones::add_memberships(tx, member, MembershipRole::Group, ids.iter().map(String::as_str))?;
     member_rows::count_member_changes(tx, member.configuration, -left)
 }
 

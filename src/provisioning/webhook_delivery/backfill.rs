@@ -215,10 +215,15 @@ impl PageReader<'_> {
         self.is_at_end
     }
 
-    /// Whether a resource was created after the start, so that its live events follow.
+    /// Whether a resource was created or restored after the start, so that its live events follow.
     fn is_created_later(&self, resource_type: &str, id: &str) -> Result<bool> {
-        let kind = EventKind::Resource(resource_type, EventAction::Created);
-        events::has_later_event_of_kind(self.at, id, kind, self.seq)
+        for action in [EventAction::Created, EventAction::Restored] {
+            let kind = EventKind::Resource(resource_type, action);
+            if events::has_later_event_of_kind(self.at, id, kind, self.seq)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Adds users or groups. Returns the position of the last one, or `None` if there was none.

@@ -166,6 +166,7 @@ pub struct Tx<'c> {
     deadline: &'c JobDeadline,
     /// The disk is full: statements that change rows are rejected.
     is_restricted: Cell<bool>,
+    is_disk_full: bool,
 }
 
 impl<'c> Tx<'c> {
@@ -176,6 +177,7 @@ impl<'c> Tx<'c> {
         shared: &'c SharedState,
     ) -> Self {
         let snapshot = Snapshot::new(connection).adding_recent_use(shared.recent_use());
+        let is_disk_full = shared.service.is_disk_full();
         Self {
             snapshot: Snapshot { pending_usage: Some(usage), ..snapshot },
             now,
@@ -184,7 +186,8 @@ impl<'c> Tx<'c> {
             quota_defaults: shared.quota_defaults(),
             usage,
             deadline,
-            is_restricted: Cell::new(shared.service.is_disk_full()),
+            is_restricted: Cell::new(is_disk_full),
+            is_disk_full,
         }
     }
 
@@ -192,6 +195,11 @@ impl<'c> Tx<'c> {
     /// the reserve of the disk.
     pub fn allow_on_full_disk(&self) {
         self.is_restricted.set(false);
+    }
+
+    /// Whether the disk is full. A write that is allowed then leaves out what is not needed.
+    pub fn is_disk_full(&self) -> bool {
+        self.is_disk_full
     }
 
     /// For loops that run few statements: statements are interrupted at the deadline without it.

@@ -121,13 +121,14 @@ pub fn end_access(tx: &Tx<'_>, key: i64) -> Result<()> {
     Ok(())
 }
 
-/// Returns the ids of the account's deleted configurations that still have users or groups, oldest first.
+/// Returns the ids of the account's deleted configurations that still have users, groups or tombstones, oldest first.
 pub fn list_leftover_ids(at: &Snapshot<'_>, key: i64) -> Result<Vec<String>> {
     at.list_values(
         "SELECT c.id FROM configurations c
          WHERE c.account = ?1 AND c.deleted_at IS NOT NULL
            AND (c.holds = 1
-                OR EXISTS (SELECT 1 FROM resource_counts r WHERE r.configuration = c.configuration AND r.total > 0))
+                OR EXISTS (SELECT 1 FROM resource_counts r WHERE r.configuration = c.configuration AND r.total > 0)
+                OR EXISTS (SELECT 1 FROM tombstones t WHERE t.configuration = c.configuration))
          ORDER BY c.configuration",
         [key],
     )

@@ -412,7 +412,7 @@ const HELD_MEMBERS: &str = "SELECT k.member, k.member_id, k.member_type,
          AND k.member >= ?2 AND NOT (k.member = ?2 AND k.member_id <= ?3)
      ORDER BY k.member LIMIT ?6";
 
-/// A deleted configuration that still has resources.
+/// A deleted configuration that still has resources, or tombstones of deleted ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeletedConfiguration {
     /// The configuration.
@@ -421,8 +421,8 @@ pub struct DeletedConfiguration {
     pub connection_name: String,
 }
 
-/// Returns at most `limit` deleted configurations with keys after `after` that still have resources, of one account or
-/// of all, except those with a running purge.
+/// Returns at most `limit` deleted configurations with keys after `after` that still have resources or tombstones, of one account
+/// or of all, except those with a running purge.
 pub fn list_leftovers(
     at: &Snapshot<'_>,
     filter: Option<&AccountFilter>,
@@ -433,8 +433,9 @@ pub fn list_leftovers(
     let mut statement = at.prepare(&format!(
         "SELECT {SOURCE_COLUMNS}, connection_name FROM configurations c
          WHERE deleted_at IS NOT NULL AND purge_seq IS NULL AND configuration > ?2 AND {condition}
-             AND (holds = 1 OR EXISTS (SELECT 1 FROM resource_counts t
-                                       WHERE t.configuration = c.configuration AND t.total > 0))
+             AND (holds = 1
+                  OR EXISTS (SELECT 1 FROM resource_counts t WHERE t.configuration = c.configuration AND t.total > 0)
+                  OR EXISTS (SELECT 1 FROM tombstones d WHERE d.configuration = c.configuration))
          ORDER BY configuration LIMIT ?3"
     ))?;
     let leftover = |row: &Row<'_>| Ok(DeletedConfiguration { source: read_source(row)?, connection_name: row.get(6)? });

@@ -7,6 +7,7 @@ use super::rows::{read_columns, to_sql_limit};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::scim::index::IndexKeys;
+use crate::store::tables::membership_events;
 use crate::store::tables::resources::StoredResource;
 use crate::store::{Snapshot, Tx};
 
@@ -43,6 +44,30 @@ pub fn hold_new_resource(tx: &Tx<'_>, resource_type: &str, created: &StoredResou
     tx.run(
         "INSERT OR IGNORE INTO held_resources (configuration, type, id, resource) VALUES (?1, ?2, ?3, ?4)",
         params![created.configuration, resource_type, created.id, created.key],
+    )
+}
+
+/// Holds a resource that was just restored. If its deletion is held, it is published as if it had not happened: the held state and
+/// the held memberships get the new row number.
+pub fn hold_restored_resource(tx: &Tx<'_>, resource_type: &str, restored: &StoredResource) -> Result<()> {
+    let is_held = tx.execute(
+        "UPDATE held_resources SET gone = 0, resource = ?3, deleted_version = NULL, deleted_modified = NULL
+         WHERE id = ?1 AND configuration = ?2",
+        params![restored.id, restored.configuration, restored.key],
+    )?;
+    if is_held == 0 {
+        // The deletion was published. Memberships that ended with it can wait for a later step.
+        membership_events::delete_held_memberships(tx, restored)?;
+        tx.run(
+            "DELETE FROM held_members WHERE configuration = ?1 AND group_id = ?2",
+            params![restored.configuration, restored.id],
+        )?;
+        return hold_new_resource(tx, resource_type, restored);
+    }
+    // Without the hint SQLite uses the primary key, of which only the configuration is given here.
+    tx.run(
+        "UPDATE held_members INDEXED BY held_members_by_member SET member = ?3 WHERE configuration = ?2 AND member_id = ?1",
+        params![restored.id, restored.configuration, restored.key],
     )
 }
 
@@ -196,8 +221,9 @@ pub fn mark_resource_deleted(tx: &Tx<'_>, stored: &StoredResource) -> Result<()>
     if unpublished == 0 {
         hold_current_row(tx, stored)?;
         tx.run(
-            "UPDATE held_resources SET gone = 1 WHERE id = ?1 AND configuration = ?2",
-            params![stored.id, stored.configuration],
+            "UPDATE held_resources SET gone = 1, deleted_version = ?3, deleted_modified = ?4
+             WHERE id = ?1 AND configuration = ?2",
+            params![stored.id, stored.configuration, stored.version, stored.last_modified],
         )?;
     }
     tx.run(
@@ -223,7 +249,7 @@ pub struct HeldResource {
     pub before: Option<String>,
     /// Its current JSON text, or `None` if it is deleted.
     pub now: Option<String>,
-    /// Its current version, or the published one if it is deleted.
+    /// Its current version, or the last one if it is deleted.
     pub version: i64,
     /// Time of that version.
     pub last_modified: Millis,
@@ -241,8 +267,8 @@ fn read_held_resource(row: &Row<'_>) -> rusqlite::Result<HeldResource> {
 /// Returns at most `limit` held resources that are deleted, groups before users.
 pub fn list_deleted_resources(at: &Snapshot<'_>, configuration: i64, limit: usize) -> Result<Vec<HeldResource>> {
     at.list_rows(
-        "SELECT id, type, body AS before, NULL AS now, coalesce(version, 0) AS version,
-             coalesce(last_modified, 0) AS last_modified, password_set
+        "SELECT id, type, body AS before, NULL AS now, coalesce(deleted_version, version, 0) AS version,
+             coalesce(deleted_modified, last_modified, 0) AS last_modified, password_set
          FROM held_resources WHERE configuration = ?1 AND gone = 1 ORDER BY type LIMIT ?2",
         params![configuration, to_sql_limit(limit)],
         read_held_resource,
@@ -257,8 +283,9 @@ pub fn list_changed_resources(
     limit: usize,
 ) -> Result<Vec<HeldResource>> {
     at.list_rows(
-        "SELECT h.id, h.type, h.body AS before, r.body AS now, coalesce(r.version, h.version, 0) AS version,
-             coalesce(r.last_modified, h.last_modified, 0) AS last_modified, h.password_set
+        "SELECT h.id, h.type, h.body AS before, r.body AS now,
+             coalesce(r.version, h.deleted_version, h.version, 0) AS version,
+             coalesce(r.last_modified, h.deleted_modified, h.last_modified, 0) AS last_modified, h.password_set
          FROM held_resources h LEFT JOIN resources r ON r.id = h.id
          WHERE h.configuration = ?1 AND h.type = ?2 ORDER BY h.resource LIMIT ?3",
         params![configuration, resource_type, to_sql_limit(limit)],

@@ -52,6 +52,15 @@ pub fn delete_memberships_of_group(tx: &Tx<'_>, group: &StoredResource) -> Resul
     )
 }
 
+/// Deletes the rows of the held memberships of a group whose deletion is published.
+pub fn delete_held_memberships(tx: &Tx<'_>, group: &StoredResource) -> Result<()> {
+    tx.run(
+        "DELETE FROM membership_events WHERE group_id = ?1 AND member_id IN
+             (SELECT member_id FROM held_members WHERE configuration = ?2 AND group_id = ?1)",
+        params![group.id, group.configuration],
+    )
+}
+
 /// Deletes the rows of a member whose deletion is published.
 pub fn delete_member(tx: &Tx<'_>, member_id: &str) -> Result<()> {
     tx.run("DELETE FROM membership_events WHERE member_id = ?1", [member_id])
@@ -98,6 +107,6 @@ mod tests {
             assert!(!steps.iter().any(|step| step.starts_with("SCAN")), "{sql}: {steps:?}");
             plans += 1;
         }
-        assert_eq!(plans, 5);
+        assert_eq!(plans, 6);
     }
 }

@@ -31,6 +31,7 @@ pub mod sessions;
 pub mod setup_links;
 pub mod sso;
 pub mod tokens;
+pub mod tombstones;
 pub mod traffic;
 pub mod undeclared_attributes;
 pub mod unique_names;

@@ -132,7 +132,7 @@ pub struct ResourceToPurge {
     pub resource_type: String,
     /// Whether it is published.
     pub is_published: bool,
-    /// Its last published version, or its version if it was never published.
+    /// Its last version.
     pub version: i64,
     /// Time of that version.
     pub last_modified: Millis,
@@ -147,7 +147,7 @@ pub fn list_remaining_resources(at: &Snapshot<'_>, configuration: i64, limit: us
     };
     let found = at.list_rows(
         "SELECT r.resource AS key, r.id, r.type AS resource_type, h.id IS NULL OR h.body IS NOT NULL AS is_published,
-             coalesce(h.version, r.version) AS version, coalesce(h.last_modified, r.last_modified) AS last_modified
+             r.version, r.last_modified
          FROM resources r LEFT JOIN held_resources h ON h.id = r.id
          WHERE r.configuration = ?1 ORDER BY r.type, r.resource LIMIT ?2",
         parameters,
@@ -158,7 +158,8 @@ pub fn list_remaining_resources(at: &Snapshot<'_>, configuration: i64, limit: us
     }
     at.list_rows(
         "SELECT NULL AS key, id, type AS resource_type, body IS NOT NULL AS is_published,
-             coalesce(version, 0) AS version, coalesce(last_modified, 0) AS last_modified FROM held_resources
+             coalesce(deleted_version, version, 0) AS version,
+             coalesce(deleted_modified, last_modified, 0) AS last_modified FROM held_resources
          WHERE configuration = ?1 ORDER BY type, resource LIMIT ?2",
         parameters,
         read,

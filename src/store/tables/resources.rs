@@ -94,6 +94,24 @@ pub struct ResourceValues<'a> {
     pub body: &'a str,
 }
 
+/// The version of a resource to insert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InsertedVersion {
+    /// Its number.
+    pub version: i64,
+    /// When the resource was created.
+    pub created_at: Millis,
+    /// Time of the version.
+    pub last_modified: Millis,
+}
+
+impl InsertedVersion {
+    /// The first version of a new resource.
+    pub fn first(now: Millis) -> Self {
+        Self { version: 1, created_at: now, last_modified: now }
+    }
+}
+
 /// Inserts a resource, its index values and its count. Only the first statement can violate a constraint.
 ///
 /// # Errors
@@ -102,25 +120,29 @@ pub fn insert_resource(
     tx: &Tx<'_>,
     collection: ResourceCollection<'_>,
     new: &ResourceValues<'_>,
+    version: InsertedVersion,
 ) -> Result<StoredResource> {
     let mut statement = tx.prepare(
         "INSERT INTO resources (configuration, type, id, version, created_at, last_modified, active, user_name_key,
              display_name_key, external_id, unique_name_key, label, body)
-         VALUES (?1, ?2, ?3, 1, ?4, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+         VALUES (?1, ?2, ?3, ?12, ?13, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     let keys = new.keys;
+    let InsertedVersion { version, created_at, last_modified } = version;
     let inserted = statement.insert(params![
         collection.configuration,
         collection.resource_type,
         new.id,
-        tx.now,
+        last_modified,
         keys.active,
         keys.user_name,
         keys.display_name,
         keys.external_id,
         new.unique_name,
         keys.label,
-        new.body
+        new.body,
+        version,
+        created_at
     ]);
     let key = inserted.map_err(|problem| map_uniqueness_error(tx, collection, new, problem))?;
     insert_values(tx, collection.configuration, key, &keys.values)?;
@@ -133,9 +155,9 @@ pub fn insert_resource(
         key,
         configuration: collection.configuration,
         id: new.id.to_owned(),
-        version: 1,
-        created_at: tx.now,
-        last_modified: tx.now,
+        version,
+        created_at,
+        last_modified,
         member_count: 0,
         body: new.body.to_owned(),
     })

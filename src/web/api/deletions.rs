@@ -69,8 +69,8 @@ impl From<Event> for DeletionResponse {
 
 /// List deleted users and groups
 ///
-/// The deletions that the event feed published, oldest first: ids and types only. They are stored for 90 days. A page may have
-/// fewer items than `limit`, or none, and still have a `nextCursor`.
+/// The deletions that the event feed published, oldest first: ids and types only. They are stored for 90 days. Those of users and
+/// groups that were restored since are left out. A page may have fewer items than `limit`, or none, and still have a `nextCursor`.
 #[utoipa::path(
     get,
     path = "/directory/resources/v1/deletions",
@@ -101,15 +101,15 @@ pub(super) async fn list_deletions(allowed: AllowedCaller<Directory>, call: ApiR
     };
     let read = move |at: &Snapshot<'_>| {
         let account = query.account.map(|account| account_scope::resolve_filter(at, account)).transpose()?;
-        render_deletions(feed::read_page(at, &EventsQuery { account, ..query }, start, limit)?)
+        render_deletions(at, feed::read_page(at, &EventsQuery { account, ..query }, start, limit)?)
     };
     Ok(rendered_response(call.read(read).await?))
 }
 
-fn render_deletions(page: FeedPage) -> Result<Vec<u8>, Error> {
+fn render_deletions(at: &Snapshot<'_>, page: FeedPage) -> Result<Vec<u8>, Error> {
     match page {
         FeedPage::Found { events, next_after, has_more } => render_json(&PositionedPage {
-            items: events.into_iter().map(DeletionResponse::from).collect(),
+            items: feed::remove_reversed_deletions(at, events)?.into_iter().map(DeletionResponse::from).collect(),
             next_cursor: has_more.then(|| next_after.to_string()),
             position: Some(next_after.to_string()),
         }),

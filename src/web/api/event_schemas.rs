@@ -94,6 +94,8 @@ fn describe_kind(kind: &str) -> String {
     match kind {
         "user.deactivated" => "The `active` of a user changed from true to false",
         "user.reactivated" => "The `active` of a user changed to true",
+        "user.restored" => "A deleted user exists again, with the same id",
+        "group.restored" => "A deleted group exists again, with the same id. Its members follow as separate events",
         "group.member_added" => "Members joined a group",
         "group.member_removed" => "Members left a group",
         _ => return format!("A {}", kind.replace('.', " was ")),
@@ -104,7 +106,7 @@ fn describe_kind(kind: &str) -> String {
 fn build_data_schema(subject: &str, action: &str) -> RefOr<Schema> {
     let name = match (subject, action) {
         ("configuration", _) => return Ref::from_schema_name(configuration_data::name_data_schema(action)).into(),
-        (_, "created") => "CreatedData",
+        (_, "created" | "restored") => "CreatedData",
         (_, "deleted") => "DeletedData",
         (_, "member_added" | "member_removed") => "MembersData",
         _ => "ChangedData",
@@ -116,7 +118,11 @@ fn build_data_schema(subject: &str, action: &str) -> RefOr<Schema> {
 
 fn build_created_schema() -> RefOr<Schema> {
     let after = resource("The SCIM resource without `id`, `meta`, `members` and `groups`");
-    ObjectBuilder::new().description(Some("A new resource")).property("after", after).required("after").into()
+    ObjectBuilder::new()
+        .description(Some("A new or restored resource"))
+        .property("after", after)
+        .required("after")
+        .into()
 }
 
 fn build_deleted_schema() -> RefOr<Schema> {

@@ -47,7 +47,7 @@ pub(super) struct FeedQuery {
     configuration: Option<String>,
     /// Only events of these kinds, separated by commas; `user.*` is all kinds of users
     #[param(
-        pattern = "^(user\\.(\\*|created|updated|deactivated|reactivated|deleted)|group\\.(\\*|created|updated|deleted|member_added|member_removed)|configuration\\.(\\*|created|updated|deleted))(,(user\\.(\\*|created|updated|deactivated|reactivated|deleted)|group\\.(\\*|created|updated|deleted|member_added|member_removed)|configuration\\.(\\*|created|updated|deleted)))*$"
+        pattern = "^(user\\.(\\*|created|updated|deactivated|reactivated|deleted|restored)|group\\.(\\*|created|updated|deleted|restored|member_added|member_removed)|configuration\\.(\\*|created|updated|deleted))(,(user\\.(\\*|created|updated|deactivated|reactivated|deleted|restored)|group\\.(\\*|created|updated|deleted|restored|member_added|member_removed)|configuration\\.(\\*|created|updated|deleted)))*$"
     )]
     kind: Option<String>,
     /// Seconds to wait for an event if there is none

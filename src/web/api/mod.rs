@@ -9,6 +9,7 @@ mod configurations;
 mod cors;
 pub(crate) mod cursor;
 mod deleted_configurations;
+mod deleted_resources;
 mod deletions;
 mod directory;
 mod event_schemas;
@@ -117,6 +118,10 @@ fn register_directory_routes(routes: &mut impl RouteCollector) {
     routes.add_route::<events::__path_list_events, _, _>(events::list_events);
     routes.add_route::<events::__path_get_event, _, _>(events::get_event);
     routes.add_route::<deletions::__path_list_deletions, _, _>(deletions::list_deletions);
+    routes
+        .add_route::<deleted_resources::__path_list_deleted_resources, _, _>(deleted_resources::list_deleted_resources);
+    routes.add_route::<deleted_resources::__path_restore_range, _, _>(deleted_resources::restore_range);
+    routes.add_route::<deleted_resources::__path_restore_resource, _, _>(deleted_resources::restore_resource);
 }
 
 /// Registers the routes of schemas and of attributes that no schema declares.

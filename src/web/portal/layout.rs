@@ -140,6 +140,7 @@ const NOTICES: &[(&str, &str)] = &[
     ("admin", "The admin was added."),
     ("role-removed", "The role is gone."),
     ("saved", "Your changes were saved."),
+    ("restored", "Restored, with the same id. If there are many memberships, they return within seconds."),
     ("paused", "Paused. Changes are accepted and stored, and go on to your application when you resume."),
     ("resumed", "Resumed. What happened meanwhile goes on to your application now."),
     ("all-revoked", "Every token of this connection is revoked. They stopped working at once."),

@@ -115,6 +115,8 @@ fn resource_routes() -> Vec<PortalRoute> {
         route_at("/connections/{id}/users/{uid}").get(connections::resources::show_user),
         route_at("/connections/{id}/groups").get(connections::resources::list_groups),
         route_at("/connections/{id}/groups/{uid}").get(connections::resources::show_group),
+        route_at("/connections/{id}/deleted").get(connections::deleted_resources::list_deleted_resources),
+        route_at("/connections/{id}/deleted/{uid}/restore").post(connections::deleted_resources::restore_resource),
     ]
 }
 

@@ -137,7 +137,7 @@ pub(super) fn authenticate_caller<T>(
         match found {
             Some(row) if configuration.is_none_or(|id| row.configuration_id == id) => {
                 let Some(refusal) = scope::check_token(&row, clock::current_millis()) else {
-                    let scope = state.scopes.load(at, &row)?;
+                    let scope = Scope { token: Some(Arc::from(&*row.token)), ..state.scopes.load(at, &row)? };
                     let caller = TokenCaller { scope, token: row.token, rights: row.rights };
                     let read = read(at, &caller);
                     return Ok(TokenAuthentication::Caller(caller, read));

@@ -18,28 +18,28 @@ fn position(page: &Value) -> String {
 }
 
 /// A consumer that remembers its position.
-pub(super) struct Consumer {
-    pub(super) caller: Caller,
-    pub(super) after: String,
+pub(crate) struct Consumer {
+    pub(crate) caller: Caller,
+    pub(crate) after: String,
 }
 
 impl Consumer {
     /// A consumer that starts at the current end of the feed.
-    pub(super) fn from_now(caller: &Caller) -> Self {
+    pub(crate) fn from_now(caller: &Caller) -> Self {
         let page = caller.get(&format!("{EVENTS}?after=latest")).answered(200).json;
         assert_eq!((&page["events"], &page["hasMore"]), (&json!([]), &json!(false)));
         Self { caller: caller.clone(), after: position(&page) }
     }
 
     /// One page.
-    pub(super) fn page(&mut self, query: &str) -> (Vec<Value>, bool) {
+    pub(crate) fn page(&mut self, query: &str) -> (Vec<Value>, bool) {
         let page = self.caller.get(&format!("{EVENTS}?after={}{query}", self.after)).answered(200).json;
         self.after = position(&page);
         (page["events"].as_array().unwrap().clone(), page["hasMore"].as_bool().unwrap())
     }
 
     /// All new events.
-    pub(super) fn rest(&mut self) -> Vec<Value> {
+    pub(crate) fn rest(&mut self) -> Vec<Value> {
         let mut all = Vec::new();
         loop {
             let (events, has_more) = self.page("&limit=1000");
@@ -51,7 +51,7 @@ impl Consumer {
     }
 
     /// The kinds of all new events.
-    pub(super) fn kinds(&mut self) -> Vec<String> {
+    pub(crate) fn kinds(&mut self) -> Vec<String> {
         self.rest().iter().map(|event| event["kind"].as_str().unwrap().to_owned()).collect()
     }
 }

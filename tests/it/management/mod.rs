@@ -11,7 +11,7 @@ mod change_lists;
 mod configurations;
 pub(crate) mod directory;
 pub(crate) mod event_contract;
-mod events;
+pub(crate) mod events;
 mod idempotency;
 mod incarnations;
 mod invalid_requests;

@@ -44,6 +44,20 @@ impl Random {
     }
 }
 
+/// Restores one of the deleted users and groups, if there is any.
+fn restore_any(operator: &Caller, provider: &mut Provider, random: &mut Random) {
+    let path = format!("{CONFIGURATIONS}/{}/deleted", provider.client.id);
+    let deleted = all(operator, &path, "");
+    if deleted.is_empty() {
+        return;
+    }
+    let one = &deleted[usize::try_from(random.below(deleted.len() as u64)).unwrap()];
+    let id = one["id"].as_str().unwrap();
+    operator.post(&format!("{path}/{id}/restore"), &json!({})).answered(200);
+    let ids = if one["resourceType"] == "User" { &mut provider.users } else { &mut provider.groups };
+    ids.insert(id.to_owned());
+}
+
 /// A configuration with the users and groups that its provider created.
 struct Provider {
     client: Client,
@@ -128,7 +142,8 @@ impl Scene {
                 };
                 client.patch(&format!("/Groups/{id}"), &body).answered(200);
             }
-            80..92 => {
+            80..84 => restore_any(operator, provider, random),
+            84..92 => {
                 let Some(id) = random.pick(&provider.users) else { return };
                 client.delete(&format!("/Users/{id}")).answered(204);
                 provider.users.remove(&id);

@@ -233,6 +233,34 @@ fn the_log_is_searched_between_two_times_in_the_zone_of_the_reader() {
 }
 
 #[test]
+fn a_deleted_user_is_looked_up_and_restored() {
+    let app = App::shared();
+    let (mut browser, client) = manager(app, "restoring-page");
+    let (ada, bob) = (
+        client.created("/Users", &user("ada@restoring.example")),
+        client.created("/Users", &user("bob@restoring.example")),
+    );
+    assert!(browser.get(&at(&client, "/deleted")).answered(200).contains("Nothing was deleted"));
+    for id in [&ada, &bob] {
+        client.delete(&format!("/Users/{id}")).answered(204);
+    }
+    let found = browser.get(&at(&client, "/deleted?q=ADA&type=User")).answered(200);
+    assert!(found.contains("ada@restoring.example") && !found.contains("bob@restoring.example"), "{}", found.text);
+    assert!(browser.get(&at(&client, "/deleted?type=Group")).answered(200).contains("No deleted user or group fits"));
+    let path = at(&client, &format!("/deleted/{ada}/restore"));
+    let page = browser.submit(&path, &[]).answered(200);
+    assert!(page.at.contains(&ada) && page.contains("Restored, with the same id"), "{}: {}", page.at, page.text);
+    client.get(&format!("/Users/{ada}")).answered(200);
+    browser.submit(&path, &[]).answered(404);
+    client.created("/Users", &user("BOB@restoring.example"));
+    let refused = browser.submit(&at(&client, &format!("/deleted/{bob}/restore")), &[]).answered(422);
+    assert!(refused.contains("Nothing was restored. UserName is taken"), "{}", refused.text);
+    let mut viewer = Browser::with_role(app, "viewer", None);
+    let list = viewer.get(&at(&client, "/deleted")).answered(200);
+    assert!(list.contains("bob@restoring.example") && !list.contains("/restore\""), "{}", list.text);
+}
+
+#[test]
 fn without_directory_permission_values_of_calls_are_masked() {
     let app = App::shared();
     let client = app.configuration_of("masked-calls", "okta");

@@ -238,6 +238,16 @@ impl ProviderScene {
         Self { client: operator.configuration(account, "other"), users: Vec::new(), groups: Vec::new() }
     }
 
+    /// Restores the user or group that was deleted last.
+    fn restore_newest(&mut self, operator: &Caller) {
+        let path = format!("{CONFIGURATIONS}/{}/deleted", self.client.id);
+        let page = operator.get(&format!("{path}?limit=1")).answered(200).json;
+        let Some(id) = page["items"][0]["id"].as_str() else { return };
+        operator.post(&format!("{path}/{id}/restore"), &json!({})).answered(200);
+        let is_user = page["items"][0]["resourceType"] == "User";
+        if is_user { &mut self.users } else { &mut self.groups }.push(id.to_owned());
+    }
+
     /// The operation with this number. It is chosen without chance, so that a failure can be repeated.
     fn change(&mut self, number: usize, operator: &Caller) {
         // Both configurations get operations of all kinds.
@@ -266,7 +276,7 @@ impl ProviderScene {
                 };
                 client.patch(&format!("/Users/{user}"), &body).answered(200);
             }
-            (11..=15, Some(user), _, Some(team)) => {
+            (11..=14, Some(user), _, Some(team)) => {
                 let body = match kind {
                     11 => operation("replace", "displayName", &json!(format!("Group {number}"))),
                     12 => removal(&format!("members[value eq \"{user}\"]")),
@@ -278,6 +288,7 @@ impl ProviderScene {
                 client.delete(&format!("/Users/{user}")).answered(204);
                 self.users.retain(|id| *id != user);
             }
+            (15, ..) => self.restore_newest(operator),
             (17, _, _, Some(team)) if self.groups.len() > 2 => {
                 client.delete(&format!("/Groups/{team}")).answered(204);
                 self.groups.retain(|id| *id != team);

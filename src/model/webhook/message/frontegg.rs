@@ -13,7 +13,8 @@ pub(super) fn build_body(event: &Event, payload: PayloadMode) -> String {
     let data = if payload == PayloadMode::Full { parse_data(event).1 } else { Value::Null };
     let id = event.resource_id.as_deref().unwrap_or_default();
     let key = match action {
-        "created" | "deleted" => action,
+        "created" | "restored" => "created",
+        "deleted" => "deleted",
         _ => "updated",
     };
     let mut body = Map::new();
@@ -112,6 +113,7 @@ mod tests {
         assert_eq!(added["eventKey"], "frontegg.scim.group.updated");
         assert_eq!(added["group"]["addedMembers"], json!([{"userId": "u", "externalId": "e"}]));
         assert_eq!(build("group.member_removed", &members)["group"]["removedMembers"][0]["userId"], "u");
+        assert_eq!(build("user.restored", &json!({"after": {}}))["eventKey"], "frontegg.scim.user.created");
         assert_eq!(build("user.deleted", &json!({"before": {"userName": "a"}}))["user"]["userName"], "a");
         assert_eq!(build("configuration.created", &json!({"x": 1}))["data"], json!({"x": 1}));
     }

@@ -62,8 +62,9 @@ fn describe_change(action: &str, mode: PayloadMode, data: &Value) -> Option<(&'s
     let is_full = mode == PayloadMode::Full && data["redacted"] != true;
     let changed = || data["changed"].as_array().cloned().unwrap_or_default();
     Some(match action {
-        "created" if is_full => ("create:full", full(data["after"].clone())),
-        "created" => ("create:notice", notice(list_attributes(&data["after"]))),
+        // The specification has no event for a resource that exists again.
+        "created" | "restored" if is_full => ("create:full", full(data["after"].clone())),
+        "created" | "restored" => ("create:notice", notice(list_attributes(&data["after"]))),
         "updated" if is_full => ("patch:full", full(build_patch(list_changes(data)))),
         "updated" => ("patch:notice", notice(changed())),
         "member_added" if is_full => {
@@ -128,6 +129,15 @@ mod tests {
         let content = &claims["events"]["urn:ietf:params:scim:event:prov:create:full"];
         assert_eq!(content["data"]["userName"], "a");
         assert_eq!(content["version"], "W/\"3\"");
+    }
+
+    #[test]
+    fn a_restored_resource_is_a_created_one() {
+        let data = json!({"after": {"userName": "a"}});
+        for (payload, name) in [(PayloadMode::Full, "create:full"), (PayloadMode::Thin, "create:notice")] {
+            let claims = build("user.restored", payload, &data);
+            assert!(claims["events"][format!("{EVENT_PREFIX}{name}")].is_object(), "{claims}");
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Large changes in steps: the result is the one of a direct change, also after a crash between any two steps, and the feed
 //! reports it. The limits of a step are smaller in unit tests.
 
+mod restores;
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -145,6 +147,9 @@ impl Fixture {
         for event in found.iter().filter(|event| event.resource_id.as_deref() == Some(group)) {
             let payload: Value = serde_json::from_str(&event.payload).unwrap();
             exists = !event.kind.ends_with("deleted");
+            if !exists {
+                members.clear();
+            }
             for member in payload["members"].as_array().into_iter().flatten() {
                 let number =
                     self.users.iter().position(|user| Some(user.as_str()) == member["value"].as_str()).unwrap();

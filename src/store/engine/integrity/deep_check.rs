@@ -211,6 +211,14 @@ fn replay_events(connection: &Connection, id: &str) -> rusqlite::Result<Option<R
                 replayed.document = after;
                 is_created = true;
             }
+            // The memberships of a restored group follow.
+            Some("restored") => {
+                let Some(Value::Object(after)) = payload.remove("after") else {
+                    return Ok(Some(ReplayedResource::default()));
+                };
+                replayed = ReplayedResource { document: after, ..ReplayedResource::default() };
+                is_created = true;
+            }
             Some("updated" | "deactivated" | "reactivated") => {
                 replayed.lacks_schemas |= !payload.contains_key("version");
                 apply_change(&mut replayed.document, &payload);

@@ -24,6 +24,7 @@ const STEPS: &[&str] = &[
     include_str!("10.sql"),
     include_str!("11.sql"),
     include_str!("12.sql"),
+    include_str!("13.sql"),
 ];
 
 /// Key in `instance` of the program version that last upgraded the schema.

@@ -49,6 +49,7 @@ fn event_title(action: &str, payload: &Value) -> String {
         "deactivated" => "Switched off".to_owned(),
         "reactivated" => "Switched on".to_owned(),
         "deleted" => "Deleted".to_owned(),
+        "restored" => "Restored".to_owned(),
         "member_added" => format!("{members} joined"),
         "member_removed" => format!("{members} left"),
         other => other.to_owned(),

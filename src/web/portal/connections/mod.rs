@@ -2,6 +2,7 @@
 
 pub(crate) mod attribute_tables;
 pub(crate) mod deleted;
+pub(crate) mod deleted_resources;
 pub(crate) mod events;
 pub(crate) mod find_user;
 pub(crate) mod history;
