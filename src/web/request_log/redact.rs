@@ -193,7 +193,9 @@ pub(super) fn remove_tokens(text: String) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text.as_str();
     while let Some(c) = rest.chars().next() {
-        if let Some((prefix, length)) = find_token(rest) {
+        // The end of a name such as `resource_activated` looks like a token that was cut.
+        let follows_letter = out.ends_with(|before: char| before.is_ascii_lowercase());
+        if let Some((prefix, length)) = find_token(rest, follows_letter) {
             out.push_str(prefix);
             out.push_str(REPLACEMENT);
             rest = &rest[length..];
@@ -220,7 +222,7 @@ fn may_contain_token(text: &[u8]) -> bool {
 }
 
 /// If the text starts with a token, returns the prefix that stays visible and the length of the token.
-fn find_token(text: &str) -> Option<(&str, usize)> {
+fn find_token(text: &str, follows_letter: bool) -> Option<(&str, usize)> {
     let run = |from: usize, belongs: fn(u8) -> bool| {
         text.as_bytes()[from..].iter().take_while(|byte| belongs(**byte)).count()
     };
@@ -228,7 +230,7 @@ fn find_token(text: &str) -> Option<(&str, usize)> {
         // `rcc_` is the public id of an OAuth client.
         [b'r', b'c', kind, b'_', ..] if kind.is_ascii_lowercase() && *kind != b'c' => {
             let length = run(4, |byte| byte.is_ascii_alphanumeric());
-            let is_cut = length > 0 && text.len() == 4 + length;
+            let is_cut = length > 0 && text.len() == 4 + length && !follows_letter;
             (length >= TOKEN_MIN_CHARS || is_cut).then_some((&text[..4], 4 + length))
         }
         [b'e', b'y', b'J', ..] => {
@@ -350,7 +352,9 @@ mod tests {
                 "{scrubbed}"
             );
         }
-        for harmless in ["src_files and arc_t", "rct_ and eyJ", "straße eyJoy", "rct_short is none"] {
+        for harmless in
+            ["src_files and arc_t", "rct_ and eyJ", "straße eyJoy", "rct_short is none", "resource_activated"]
+        {
             assert_eq!(remove_tokens(harmless.to_owned()), harmless);
         }
     }
