@@ -69,9 +69,9 @@ pub(super) fn delete_stored(tx: &Tx<'_>, write: &ResourceWrite<'_>, stored: &Sto
     leave_groups(tx, &publication, resource_type, stored)?;
     if stored.member_count > 0 {
         if is_restorable {
-            let members = member_rows::list_group_members(tx, stored)?;
-            let ids = members.iter().map(|member| member.id.as_str());
-            tombstones::add_memberships(tx, stored, MembershipRole::Member, ids)?;
+            let mut ids = Vec::new();
+            member_rows::visit_member_ids(tx, stored, |_, id| ids.push(id.to_owned()))?;
+            tombstones::add_memberships(tx, stored, MembershipRole::Member, ids.iter().map(String::as_str))?;
         }
         if !publication.is_holding() {
             membership_events::delete_memberships_of_group(tx, stored)?;
