@@ -435,6 +435,17 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::StoredAttributeUnknown => {
             "switches.wantedAttributes: users and groups have no attribute {name} to store"
         }
+        Reason::ConfigurationNotHeld => {
+            "the configuration is not held, or the decision about it is already being carried out"
+        }
+        Reason::ReversalTimeInvalid => "since must be a time between {oldest} and now",
+        Reason::ReversalRunning => "an undo of this configuration is running; wait until it has ended",
+        Reason::ReversalNotFound => "nothing of this configuration was undone",
+        Reason::ProtectedUsersInvalid => {
+            "protectedUsers takes at most {max} names, each a userName or an externalId of at most {length} characters"
+        }
+        Reason::HoldMinutesMissing => "minutes is required with allow-for: a number from 1 to 1440",
+        Reason::HoldMinutesUnused => "minutes is for the decision allow-for only; leave it out",
         Reason::GroupNamesShared => {
             "switches.uniqueGroupNames: several have the same name: {names}; rename or remove them first"
         }

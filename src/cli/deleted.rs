@@ -86,7 +86,7 @@ impl DeletedRangeArgs {
     }
 }
 
-fn parse_time(text: &str) -> Result<Millis, String> {
+pub(super) fn parse_time(text: &str) -> Result<Millis, String> {
     if let Some(elapsed) = parse_rfc3339(text) {
         return Millis::try_from(elapsed.as_millis()).map_err(|_| "the time is out of range".to_owned());
     }

@@ -10,10 +10,12 @@ mod configuration;
 mod deleted;
 mod doctor;
 mod health;
+mod hold;
 mod oauth_client;
 mod openapi;
 mod output;
 mod quota;
+mod reversal;
 mod schema;
 mod self_service;
 mod token;
@@ -67,6 +69,12 @@ enum CliCommand {
     /// Show and set the quotas of configurations and accounts
     #[command(subcommand)]
     Quota(quota::QuotaCommand),
+    /// Show and decide the hold of a configuration whose identity provider removed much at once
+    #[command(subcommand)]
+    Hold(hold::HoldCommand),
+    /// Undo what a configuration deleted, switched off and removed from groups since a time
+    #[command(name = "undo")]
+    Reversal(reversal::ReversalArgs),
     /// Rotate, list and revoke the bearer tokens of a configuration
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -171,6 +179,8 @@ fn run_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<ExitCode
         Some(CliCommand::Config(command)) => config::run_config_command(&cli, &sources, &command)?,
         Some(CliCommand::Configuration(command)) => configuration::run_configuration_command(folder, command)?,
         Some(CliCommand::Quota(command)) => quota::run_quota_command(folder, command)?,
+        Some(CliCommand::Hold(command)) => hold::run_hold_command(folder, command)?,
+        Some(CliCommand::Reversal(args)) => reversal::run_reversal_command(folder, args)?,
         Some(CliCommand::Token(command)) => token::run_token_command(folder, command)?,
         Some(CliCommand::OauthClient(command)) => oauth_client::run_oauth_client_command(folder, command)?,
         Some(CliCommand::Deleted(command)) => deleted::run_deleted_command(folder, command)?,

@@ -22,6 +22,8 @@ pub enum ConnectionStatus {
     Failing,
     /// Publication is paused by an admin.
     Paused,
+    /// The identity provider removed too much at once: its changes wait for a decision.
+    Held,
 }
 
 /// What the status of a configuration depends on.
@@ -41,11 +43,15 @@ pub struct StatusFacts<'a> {
 
 impl ConnectionStatus {
     /// All values in the order of the filter.
-    pub const ALL: [Self; 6] = [Self::Failing, Self::Quiet, Self::Waiting, Self::Testing, Self::Live, Self::Paused];
+    pub const ALL: [Self; 7] =
+        [Self::Held, Self::Failing, Self::Quiet, Self::Waiting, Self::Testing, Self::Live, Self::Paused];
 
     /// Returns the status.
     pub fn from_facts(facts: &StatusFacts<'_>) -> Self {
         let one = facts.configuration;
+        if one.held {
+            return Self::Held;
+        }
         if !one.sync {
             return Self::Paused;
         }
@@ -69,6 +75,7 @@ impl ConnectionStatus {
             Self::Quiet => "Quiet",
             Self::Failing => "Failing",
             Self::Paused => "Paused",
+            Self::Held => "Held",
         }
     }
 
@@ -81,6 +88,7 @@ impl ConnectionStatus {
             Self::Quiet => "quiet",
             Self::Failing => "failing",
             Self::Paused => "paused",
+            Self::Held => "held",
         }
     }
 
@@ -102,6 +110,9 @@ impl ConnectionStatus {
                     facts.deliveries.is_failing().then(|| describe_failing_deliveries(facts.deliveries, now));
                 calls.into_iter().chain(deliveries).collect::<Vec<_>>().join(" ")
             }
+            Self::Held => format!(
+                "{name} removed much at once. Its changes are stored, but do not reach your application until you decide."
+            ),
             Self::Paused if one.staged => {
                 format!("Staged. What {name} sends is stored, but nothing reaches your application until you go live.")
             }
@@ -190,6 +201,7 @@ mod tests {
             last_sync: synced,
             last_seen: seen,
             deleted_at: None,
+            held: false,
         }
     }
 
@@ -247,6 +259,15 @@ mod tests {
         let status = ConnectionStatus::from_facts(&facts);
         assert_eq!(status, ConnectionStatus::Paused);
         assert!(status.describe(&facts).starts_with("Staged. What Microsoft Entra ID sends is stored"));
+    }
+
+    #[test]
+    fn a_hold_comes_before_every_other_status() {
+        let (fine, held) = (CallHealth::default(), Configuration { held: true, ..one(Some(0), Some(0), false) });
+        let facts = facts(&held, &fine, HOUR);
+        let status = ConnectionStatus::from_facts(&facts);
+        assert_eq!(status, ConnectionStatus::Held);
+        assert!(status.describe(&facts).contains("until you decide"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::clock::{self, CORRECTION_MAX, EARLIEST_TIME, HeldLeap, Millis, StartDoubt};
 use crate::doctor::{Finding, format_duration};
 use crate::error::Result;
+use crate::management::configurations::holds;
 use crate::management::oauth::{self, EndingSecret};
 use crate::management::quotas::{self, QuotaWarning};
 use crate::management::webhooks::lanes::{self, LaneAlert, LaneAlertLevel};
@@ -40,6 +41,8 @@ pub struct DatabaseSummary {
     pub(super) full_quotas: Vec<QuotaWarning>,
     /// Lanes of webhooks that fail.
     pub(super) webhook_alerts: Vec<LaneAlert>,
+    /// Names of the connections whose changes wait for a decision.
+    pub(super) held: Vec<String>,
 }
 
 impl DatabaseSummary {
@@ -57,6 +60,7 @@ impl DatabaseSummary {
             newest_event: feed::find_newest_event_time(at)?,
             full_quotas: quotas::list_warnings(at)?,
             webhook_alerts: lanes::list_alerts(at, &AccountScope::AllAccounts, now)?,
+            held: holds::list_held_connections(at)?,
         })
     }
 }
@@ -69,7 +73,22 @@ pub(super) fn check_rows(rows: &DatabaseSummary, now: Millis) -> Vec<Finding> {
         check_ending_secrets(rows, now),
         check_quotas(rows),
         check_webhooks(rows),
+        check_holds(rows),
     ]
+}
+
+/// Reports connections whose changes wait for a decision.
+fn check_holds(rows: &DatabaseSummary) -> Finding {
+    const ABOUT: &str = "Holds";
+    const NEXT: &str = "Decide on the page of the connection, or with `rollcall hold`: allow, or reject the removals.";
+    if rows.held.is_empty() {
+        return Finding::fine(ABOUT, "No connection is held.");
+    }
+    let message = format!(
+        "Many users, memberships or groups were removed at once, so changes are held: {}.",
+        rows.held.join(", ")
+    );
+    Finding::problem(ABOUT, message, NEXT)
 }
 
 /// Reports lanes of webhooks that have stopped or fail for an hour.

@@ -372,6 +372,13 @@ reasons! {
     StoredAttributeUnknown "stored_attribute_unknown" Conflict ["switches.wantedAttributes"] ("name");
     GroupNamesShared "group_names_shared" Conflict ["switches.uniqueGroupNames"] ("names");
     PasswordsNotStored "passwords_not_stored" Conflict ();
+    ConfigurationNotHeld "configuration_not_held" Conflict ();
+    ReversalTimeInvalid "undo_time_invalid" Invalid ["since"] ("oldest");
+    ReversalRunning "undo_running" Conflict ();
+    ReversalNotFound "undo_not_found" NotFound ();
+    ProtectedUsersInvalid "protected_users_invalid" Invalid ["protectedUsers"] ("max", "length");
+    HoldMinutesMissing "hold_minutes_missing" Invalid ["minutes"] ();
+    HoldMinutesUnused "hold_minutes_unused" Invalid ["minutes"] ();
     CallNotFound "call_not_found" NotFound ();
     ResourceNotFound "resource_not_found" NotFound ("resource_type");
     DeletedResourceNotFound "deleted_resource_not_found" NotFound ();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::error::{Reason, Result};
 use crate::provisioning::large_changes::steps;
+use crate::provisioning::safety_net::{rejections, reversals};
 use crate::provisioning::{catch_up, deletion, purge};
 use crate::store::{Store, Tx, WorkOwner};
 
@@ -57,8 +58,23 @@ async fn run_step(store: &Store, last_change: &mut i64) -> Result<bool> {
         let (references, change) = (deletion::find_next_references(at)?, steps::find_next_change(at, after)?);
         Ok((catch_up::find_next_pending(at)?, purge::find_next_purge(at)?, references, change))
     })?;
-    let is_any = pending.is_some() || purging.is_some() || references.is_some() || change.is_some();
+    let (rejected, undone) =
+        store.read_inline(|at| Ok((rejections::find_next_rejection(at)?, reversals::find_next_reversal(at)?)))?;
+    let is_any = pending.is_some()
+        || purging.is_some()
+        || references.is_some()
+        || change.is_some()
+        || rejected.is_some()
+        || undone.is_some();
     let mut outcome = Ok(());
+    if let Some(configuration) = rejected {
+        let step = move |tx: &Tx<'_>| rejections::run_rejection_step(tx, configuration, rejections::CHANGES_PER_STEP);
+        outcome = outcome.and(store.write_as(WorkOwner::Background, step).await);
+    }
+    if let Some(configuration) = undone {
+        let step = move |tx: &Tx<'_>| reversals::run_reversal_step(tx, configuration);
+        outcome = outcome.and(store.write_as(WorkOwner::Background, step).await);
+    }
     if let Some((resource, owner)) = change {
         *last_change = resource;
         outcome = outcome.and(run_change_step(store, resource, owner).await);

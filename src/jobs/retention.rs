@@ -1,5 +1,6 @@
 //! Removes data with a limited retention: old calls of the request log, responses stored for idempotency keys, expired
-//! sessions of the portal, expired access tokens, old attempts of webhooks, and tombstones of deleted users and groups.
+//! sessions of the portal, expired access tokens, old attempts of webhooks, tombstones of deleted users and groups,
+//! and removals that were counted for a hold.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use crate::clock;
 use crate::error::{Error, Reason, Result};
 use crate::management::oauth::access_tokens;
 use crate::management::{idempotency, request_log, sessions};
+use crate::provisioning::safety_net::mass_removals;
 use crate::provisioning::tombstones;
 use crate::provisioning::webhook_delivery::retention as delivery;
 use crate::settings::SessionLifetime;
@@ -22,6 +24,8 @@ const FIRST_DELAY: Duration = Duration::from_mins(1);
 const ROWS_PER_STEP: u32 = 500;
 /// The same for tombstones, which can be larger.
 const TOMBSTONE_ROWS_PER_STEP: usize = 100;
+/// The same for removals that were counted for a hold.
+const REMOVALS_PER_STEP: usize = 500;
 /// Pause between two transactions, so that other writes can run.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -89,7 +93,18 @@ async fn remove_overdue(store: &Store, lifetime: SessionLifetime) -> Result<()> 
     while store.write_as(WorkOwner::Background, |tx| delivery::remove_old_attempts(tx, ROWS_PER_STEP)).await? > 0 {
         tokio::time::sleep(PAUSE).await;
     }
-    remove_expired_tombstones(store).await
+    remove_expired_tombstones(store).await?;
+    remove_old_removals(store).await
+}
+
+async fn remove_old_removals(store: &Store) -> Result<()> {
+    let mut after = (0, "");
+    loop {
+        let step = move |tx: &Tx<'_>| mass_removals::remove_old_removals(tx, after, REMOVALS_PER_STEP);
+        let Some(next) = store.write_as(WorkOwner::Background, step).await? else { return Ok(()) };
+        after = next;
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 async fn remove_expired_tombstones(store: &Store) -> Result<()> {

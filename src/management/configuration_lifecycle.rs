@@ -16,6 +16,7 @@ use crate::model::account;
 use crate::model::audit_context::AuditContext;
 use crate::model::configuration::{self, Configuration, ConfigurationSource, InitialSync};
 use crate::model::event::EventAction;
+use crate::model::hold::HoldSettings;
 use crate::model::switches::Preset;
 use crate::providers;
 use crate::provisioning::purge;
@@ -24,7 +25,7 @@ use crate::store::tables::configurations as rows;
 use crate::store::tables::configurations::NewConfigurationRow;
 use crate::store::tables::purge as purge_rows;
 use crate::store::tables::purge::PendingPurge;
-use crate::store::tables::{counts, held_changes, request_log, setup_links, tombstones};
+use crate::store::tables::{counts, held_changes, holds, request_log, setup_links, tombstones};
 use crate::store::{Snapshot, Tx};
 
 /// A request to create a configuration.
@@ -103,6 +104,7 @@ pub fn create_configuration(tx: &Tx<'_>, context: &AuditContext, new: &NewConfig
         sync: new.sync,
     };
     let key = rows::insert_configuration(tx, &row)?;
+    holds::insert_hold(tx, key, &HoldSettings::default())?;
     tokens::insert_token(tx, key, &new.token)?;
     let payload = json!({"connectionName": name, "source": new.source.as_str(), "provider": provider});
     let created = find_configuration_by_id(tx, &new.id)?;

@@ -3,11 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use crate::error::{Reason, Result};
+use crate::management::configurations::holds;
 use crate::management::{configurations, schema_extensions};
 use crate::model::audit_context::AuditContext;
 use crate::model::configuration::{self, Configuration};
 use crate::model::event::EventAction;
 use crate::model::field_change::FieldChange;
+use crate::model::hold::HoldChanges;
 use crate::model::switches::{PasswordHandling, Preset, SwitchChanges, Switches};
 use crate::provisioning::passwords;
 use crate::scim::schema::standard_types;
@@ -26,6 +28,10 @@ pub struct SettingsChange {
     pub preset: Option<Preset>,
     /// Single switches, applied after the preset.
     pub switches: SwitchChanges,
+    /// When the configuration is held.
+    pub hold: HoldChanges,
+    /// Users whose removal waits for a decision; `None` changes nothing.
+    pub protected_users: Option<Vec<String>>,
 }
 
 /// Changes settings of a configuration and returns the configuration. They are effective from the next request on.
@@ -45,8 +51,12 @@ pub fn change_settings(
     if change.switches.stored_attributes.is_some() {
         after.switches.stored_attributes = normalize_stored_attributes(tx, &after)?;
     }
+    let mut is_hold_changed = holds::change_settings(tx, context, &before, &change.hold)?;
+    if let Some(users) = &change.protected_users {
+        is_hold_changed |= holds::change_protected_users(tx, context, &before, users)?;
+    }
     if after == before {
-        return Ok(before);
+        return if is_hold_changed { configurations::find_configuration_by_id(tx, id) } else { Ok(before) };
     }
     rows::save_settings(tx, &after)?;
     if after.switches.unique_group_names != before.switches.unique_group_names {

@@ -1,6 +1,8 @@
 //! Finds and lists configurations, and starts and pauses their publication.
 
 pub mod deleted_resources;
+pub mod holds;
+pub mod reversals;
 
 use serde_json::{Value, json};
 
@@ -12,8 +14,8 @@ use crate::model::ids;
 use crate::provisioning::catch_up::{self, PendingCatchUp};
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::tables::configurations as rows;
-use crate::store::tables::counts;
 use crate::store::tables::events::{self, NewEvent};
+use crate::store::tables::{counts, holds as hold_rows};
 use crate::store::{Snapshot, Tx};
 
 pub use crate::store::tables::configurations::list_configurations;
@@ -60,6 +62,8 @@ pub fn set_sync(tx: &Tx<'_>, context: &AuditContext, id: &str, sync: bool) -> Re
         return Ok(());
     }
     rows::set_sync(tx, found.key, sync)?;
+    // What is held from now on does not belong to it.
+    hold_rows::forget_ended_hold(tx, found.key)?;
     let payload = json!({"syncToUserManagement": sync});
     append_event(tx, &found, EventAction::Updated, &payload)?;
     let before = json!({"syncToUserManagement": found.sync});

@@ -78,6 +78,8 @@ pub struct Configuration {
     pub last_seen: Option<Millis>,
     /// When the configuration was deleted. The row stays, because events and remaining resources refer to it.
     pub deleted_at: Option<Millis>,
+    /// Whether its changes wait for a decision, because its identity provider removed much at once.
+    pub held: bool,
 }
 
 /// A configuration and its account, for shares that are divided between accounts and then between their configurations.

@@ -27,6 +27,8 @@ named_enum! {
         MemberAdded = "member_added",
         /// A member was removed from a group.
         MemberRemoved = "member_removed",
+        /// The changes of a configuration wait for a decision, because its identity provider removed too much.
+        Held = "held",
     }
 }
 
@@ -57,7 +59,7 @@ impl fmt::Display for EventKind<'_> {
 pub const REDACTED: &str = "\"redacted\":true";
 
 /// The kinds of the events that the feed publishes.
-pub const PUBLISHED_KINDS: [&str; 15] = [
+pub const PUBLISHED_KINDS: [&str; 16] = [
     "user.created",
     "user.updated",
     "user.deactivated",
@@ -73,7 +75,11 @@ pub const PUBLISHED_KINDS: [&str; 15] = [
     "configuration.created",
     "configuration.updated",
     "configuration.deleted",
+    CONFIGURATION_HELD,
 ];
+
+/// The kind of the event of a hold. Only the operator receives it.
+pub const CONFIGURATION_HELD: &str = "configuration.held";
 
 /// Returns the kinds that a comma-separated list selects. `user.*` selects all kinds of users.
 ///
@@ -277,7 +283,9 @@ mod tests {
 
     #[test]
     fn kinds_have_the_documented_names() {
-        use EventAction::{Created, Deactivated, Deleted, MemberAdded, MemberRemoved, Reactivated, Restored, Updated};
+        use EventAction::{
+            Created, Deactivated, Deleted, Held, MemberAdded, MemberRemoved, Reactivated, Restored, Updated,
+        };
         for (kind, text) in [
             (EventKind::Resource("User", Created), "user.created"),
             (EventKind::Resource("User", Updated), "user.updated"),
@@ -290,6 +298,7 @@ mod tests {
             (EventKind::Resource("Device", Created), "device.created"),
             (EventKind::Configuration(Created), "configuration.created"),
             (EventKind::Configuration(Deleted), "configuration.deleted"),
+            (EventKind::Configuration(Held), CONFIGURATION_HELD),
         ] {
             assert_eq!(kind.to_string(), text);
         }

@@ -9,6 +9,7 @@ pub mod configuration;
 pub mod event;
 pub mod event_form;
 pub mod field_change;
+pub mod hold;
 pub mod ids;
 pub mod logged_bodies;
 pub mod names;

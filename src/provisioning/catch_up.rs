@@ -38,7 +38,7 @@ pub fn find_next_pending(at: &Snapshot<'_>) -> Result<Option<PendingCatchUp>> {
 /// again. Does nothing if the configuration has been paused or purged in the meantime.
 pub fn catch_up(tx: &Tx<'_>, pending: &PendingCatchUp, limit: usize) -> Result<()> {
     let gate = held_changes::load_gate(tx, pending.configuration)?;
-    if !gate.is_some_and(|gate| gate.sync && gate.holds && !gate.purging) {
+    if !gate.is_some_and(|gate| gate.sync && gate.holds && !gate.held && !gate.purging) {
         return Ok(());
     }
     let mut catch_up = CatchUp {

@@ -10,6 +10,7 @@ use crate::provisioning::large_changes;
 use crate::provisioning::publication::Publication;
 use crate::provisioning::rendered::collection_for;
 use crate::provisioning::resources::{ResourceWrite, edit_attributes, find_current, parse_attributes};
+use crate::provisioning::safety_net::mass_removals::CountedChange;
 use crate::provisioning::tombstones::references::{list_reference_attributes, remove_extension_attribute};
 use crate::provisioning::tombstones::{self, LeavingResource};
 use crate::scim::entity_tag::VersionConditions;
@@ -35,8 +36,13 @@ pub(crate) const REFERENCES_PER_STEP: usize = 100;
 pub fn delete_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>) -> Result<Option<i64>> {
     tx.allow_on_full_disk();
     let stored = find_leaving(tx, write)?;
+    let describe = || Ok(CountedChange::of_deletion(write.resource_type, &stored.id, &parse_attributes(&stored)?));
+    let mut publication = Publication::for_scope(tx, write.scope)?;
+    publication.count_removals(write.scope, describe)?;
+    let is_held = publication.awaits_decision();
     if large_changes::start_deletion(tx, &write.resource_type.name, &stored)? {
-        let leaving = LeavingResource { scope: write.scope, resource_type: write.resource_type, stored: &stored };
+        let leaving =
+            LeavingResource { scope: write.scope, resource_type: write.resource_type, stored: &stored, is_held };
         tombstones::begin_tombstone(tx, &leaving)?;
         return Ok(Some(stored.key));
     }
@@ -64,7 +70,9 @@ pub(super) fn delete_stored(tx: &Tx<'_>, write: &ResourceWrite<'_>, stored: &Sto
     let ResourceWrite { scope, resource_type, id, .. } = *write;
     let keys = index::build_index_keys(&parse_attributes(stored)?, resource_type);
     let publication = Publication::for_scope(tx, scope)?;
-    let is_restorable = tombstones::complete_tombstone(tx, &LeavingResource { scope, resource_type, stored }, &keys)?;
+    let is_held = publication.awaits_decision();
+    let leaving = LeavingResource { scope, resource_type, stored, is_held };
+    let is_restorable = tombstones::complete_tombstone(tx, &leaving, &keys)?;
     publication.hold_before_delete(stored)?;
     leave_groups(tx, &publication, resource_type, stored)?;
     if stored.member_count > 0 {

@@ -8,10 +8,12 @@ use serde_json::json;
 
 use crate::error::{Error, Reason, Result};
 use crate::model::event::EventAction;
+use crate::model::hold::RemovalKind;
 use crate::model::switches::UnknownMembers;
 use crate::provisioning::Scope;
 use crate::provisioning::events::{self, EventMember, MemberNames};
 use crate::provisioning::publication::Publication;
+use crate::provisioning::safety_net::mass_removals::CountedChange;
 use crate::scim::dialect::{DialectNotes, NoteCode};
 use crate::scim::filter::Predicate;
 use crate::scim::filter::evaluate::{ElementKeys, matches_element};
@@ -240,6 +242,22 @@ impl MembershipDelta {
         self.0.is_empty()
     }
 
+    /// Returns what this removes and brings back, if anything.
+    pub(crate) fn describe(&self, group: &str) -> Option<CountedChange> {
+        let list = |has_joined: bool| {
+            let matching = self.0.values().filter(|(_, joined)| *joined == has_joined);
+            matching.map(|(member, _)| (group.to_owned(), member.id.clone())).collect()
+        };
+        (!self.is_empty()).then(|| CountedChange {
+            kind: RemovalKind::Memberships,
+            removed: list(false),
+            returned: list(true),
+            later: None,
+            was_counted: false,
+            user: None,
+        })
+    }
+
     fn record(&mut self, member: LinkedResource, joined: bool) {
         match self.0.get(&member.key) {
             Some((_, before)) if *before != joined => {
@@ -296,21 +314,38 @@ pub(crate) fn find_largest_growth(count: i64, edits: &[ResolvedMemberEdit]) -> i
     most - count
 }
 
-/// Changes the members of a group of this type, with its version and its events, but not the usage of the configuration.
+/// Whether removed memberships are counted for the hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RemovalCounting {
+    /// They are.
+    Counted,
+    /// The transaction that began the change has counted them.
+    CountedBefore,
+    /// They end with a deleted user or group, which is counted instead.
+    Uncounted,
+}
+
+/// Changes the members of a group, with its version and its events, but not the usage of the configuration.
 pub(crate) fn change_members(
     tx: &Tx<'_>,
-    publication: &Publication<'_>,
-    resource_type: &str,
-    group: &mut StoredResource,
+    scope: &Scope,
+    (resource_type, group): (&str, &mut StoredResource),
     edits: Vec<ResolvedMemberEdit>,
+    counting: RemovalCounting,
 ) -> Result<()> {
+    let mut publication = Publication::for_scope(tx, scope)?;
     let delta = apply_edits(tx, group, edits)?;
-    if !delta.is_empty() {
-        publication.hold_before_update(group)?;
-        resources::touch_resource(tx, group)?;
-        delta.publish(publication, resource_type, group)?;
+    if delta.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let describe = || {
+        let change = delta.describe(&group.id).filter(|_| counting != RemovalCounting::Uncounted);
+        Ok(change.map(|change| CountedChange { was_counted: counting == RemovalCounting::CountedBefore, ..change }))
+    };
+    publication.count_removals(scope, describe)?;
+    publication.hold_before_update(group)?;
+    resources::touch_resource(tx, group)?;
+    delta.publish(&publication, resource_type, group)
 }
 
 /// Applies edits and updates the member count of the group.

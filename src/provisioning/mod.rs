@@ -21,6 +21,7 @@ mod quotas;
 pub(crate) mod rendered;
 pub mod resource_details;
 pub mod resources;
+pub mod safety_net;
 pub mod scope;
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,12 @@ use crate::error::Result;
 use crate::provisioning::large_changes;
 use crate::provisioning::members::ResolvedMemberEdit;
 use crate::provisioning::members::diff::{self, MemberDiff};
+use crate::provisioning::publication::Publication;
 use crate::provisioning::resources::{
     DerivedValues, PreparedResource, ResourceChange, ResourceWrite, WriteProgress, WriteResult, create_with_resolved,
     find_current, parse_attributes, replace_attributes, write_change, write_members,
 };
+use crate::provisioning::safety_net::mass_removals::CountedChange;
 use crate::scim::dialect::DialectNotes;
 use crate::scim::members::MemberRef;
 use crate::scim::password::PasswordChange;
@@ -73,6 +75,9 @@ pub fn write_plan(
         return write_text(stored, members).map(|done| Some(WriteProgress::Complete(done)));
     }
     tx.run_in_savepoint(|| {
+        // The steps remove the members, but the hold begins with the write.
+        Publication::for_scope(tx, write.scope)?
+            .count_removals(write.scope, || Ok(CountedChange::of_large_change(write.id, &diff.leaving)))?;
         large_changes::start_member_change(tx, &write.resource_type.name, &stored, &diff)?;
         Ok(Some(WriteProgress::Started(key, write_text(stored, Vec::new())?)))
     })

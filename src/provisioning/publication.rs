@@ -9,10 +9,11 @@ use std::cell::Cell;
 use crate::error::{Error, Reason, Result};
 use crate::model::event::{EventAction, EventKind, EventSubject};
 use crate::provisioning::Scope;
+use crate::provisioning::safety_net::mass_removals::{self, CountedChange};
 use crate::scim::index::IndexKeys;
 use crate::store::Tx;
 use crate::store::tables::events::{self, NewEvent};
-use crate::store::tables::held_changes::{self, HeldMemberRef};
+use crate::store::tables::held_changes::{self, HeldMemberRef, PublicationGate};
 use crate::store::tables::resources::StoredResource;
 
 /// The publication of the changes of one configuration in one transaction.
@@ -22,6 +23,8 @@ pub(crate) struct Publication<'t> {
     configuration: i64,
     /// Whether changes are held.
     holding: bool,
+    /// The state of the configuration.
+    gate: PublicationGate,
     /// Whether the configuration is already marked as having held changes.
     marked: Cell<bool>,
 }
@@ -37,18 +40,36 @@ impl<'t> Publication<'t> {
         let Some(gate) = gate else {
             return Err(Error::new(Reason::ConfigurationDeleted));
         };
-        Ok(Self {
-            tx,
-            account: &scope.account,
-            configuration: scope.configuration,
-            holding: !gate.sync || gate.holds,
-            marked: Cell::new(gate.holds),
-        })
+        let holding = !gate.sync || gate.holds || gate.held;
+        let (account, configuration) = (&*scope.account, scope.configuration);
+        Ok(Self { tx, account, configuration, gate, holding, marked: Cell::new(gate.holds) })
+    }
+
+    /// Counts what a write removes or brings back, and starts the hold of the configuration if there are too many removals. Call it
+    /// before anything of the write is held or published. `describe` is called only if removals are examined.
+    ///
+    /// # Errors
+    /// Errors of `describe` and of the store.
+    pub(super) fn count_removals(
+        &mut self,
+        scope: &Scope,
+        describe: impl FnOnce() -> Result<Option<CountedChange>>,
+    ) -> Result<()> {
+        // What a paused configuration removes is published only when an admin resumes it.
+        if !self.gate.sync || !self.gate.flags.examines_removals() {
+            return Ok(());
+        }
+        if let Some(change) = describe()? {
+            self.gate.held = mass_removals::count_change(self.tx, scope, &self.gate, &change)?;
+            self.holding |= self.gate.held;
+        }
+        Ok(())
     }
 
     /// A publication without a hold, for catch-up.
     pub(crate) fn direct(tx: &'t Tx<'t>, account: &'t str, configuration: i64) -> Self {
-        Self { tx, account, configuration, holding: false, marked: Cell::new(true) }
+        let gate = PublicationGate { sync: true, ..PublicationGate::default() };
+        Self { tx, account, configuration, gate, holding: false, marked: Cell::new(true) }
     }
 
     /// The transaction of the change.
@@ -59,6 +80,11 @@ impl<'t> Publication<'t> {
     /// Whether changes are held. The previous state must then be passed to one of the functions below.
     pub(crate) fn is_holding(&self) -> bool {
         self.holding
+    }
+
+    /// Whether changes are held until an admin decides about many removals.
+    pub(super) fn awaits_decision(&self) -> bool {
+        self.gate.held
     }
 
     /// Appends an event and returns its number. `members` are the members of its data, as JSON text without braces.

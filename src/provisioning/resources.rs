@@ -11,11 +11,12 @@ use crate::model::switches::{ActiveRemovalMode, InputMode, PasswordHandling};
 use crate::provisioning::Scope;
 use crate::provisioning::events::{self, AttributeUpdate};
 use crate::provisioning::large_changes;
-use crate::provisioning::members::{self, MembershipDelta, ResolvedMemberEdit};
+use crate::provisioning::members::{self, MembershipDelta, RemovalCounting, ResolvedMemberEdit};
 use crate::provisioning::passwords;
 use crate::provisioning::publication::Publication;
 use crate::provisioning::quotas::write_within_quotas;
 use crate::provisioning::rendered::{Members, RenderedResource, collection_for};
+use crate::provisioning::safety_net::mass_removals::CountedChange;
 use crate::provisioning::tombstones;
 use crate::provisioning::tombstones::restore;
 use crate::scim::dialect::{ActiveRemoval, DialectNotes, DialectRules, NoteCode};
@@ -153,12 +154,15 @@ pub struct ResourceWrite<'w> {
     pub conditions: Option<&'w VersionConditions>,
     /// Members that the result contains.
     pub members: Members,
+    /// Whether a deactivation counts for the hold. What an admin undoes does not.
+    pub(crate) counting: RemovalCounting,
 }
 
 impl<'w> ResourceWrite<'w> {
     /// An unconditional write whose result contains no members.
     pub fn new(scope: &'w Scope, resource_type: &'w ResourceType, id: &'w str) -> Self {
-        Self { scope, resource_type, id, conditions: None, members: Members::Skip }
+        let counting = RemovalCounting::Counted;
+        Self { scope, resource_type, id, conditions: None, members: Members::Skip, counting }
     }
 
     fn collection(&self) -> ResourceCollection<'w> {
@@ -251,7 +255,7 @@ fn insert_prepared(
         Some(revival) => (&*revival.tombstone.id, restore::find_next_version(&revival.tombstone, tx.now)),
     };
     let new = ResourceValues { id, keys, unique_name: scope.find_unique_name(tx, resource_type, keys)?, body };
-    let publication = Publication::for_scope(tx, scope)?;
+    let mut publication = Publication::for_scope(tx, scope)?;
     let mut stored = match resources::insert_resource(tx, write.collection(), &new, version) {
         Err(error) if scope.switches.reactivate_on_conflict => {
             return reactivate_resource(tx, write, prepared, error);
@@ -260,6 +264,7 @@ fn insert_prepared(
     };
     passwords::apply_password(tx, scope, &stored, draft.password.as_ref())?;
     if let Some(revival) = &revival {
+        publication.count_removals(scope, || Ok(CountedChange::of_restore(resource_type, id, keys.active)))?;
         revival.publish(write, &publication, &stored)?;
     } else {
         publication.hold_created(&resource_type.name, &stored)?;
@@ -351,7 +356,7 @@ pub(crate) fn strip_extension(
     edit_attributes(tx, scope, resource_type, stored, |attributes| drop(attributes.shift_remove(urn)))
 }
 
-/// Writes a change of attributes that the server makes itself.
+/// Writes a change of attributes that the server makes itself. It does not count for the hold.
 pub(super) fn edit_attributes(
     tx: &Tx<'_>,
     scope: &Scope,
@@ -365,8 +370,21 @@ pub(super) fn edit_attributes(
     let notes = DialectNotes::default();
     let change = ResourceChange { before, after, members: Vec::new(), password: None, derived: None, notes };
     let id = stored.id.clone();
-    let write = ResourceWrite::new(scope, resource_type, &id);
+    let write = ResourceWrite { counting: RemovalCounting::Uncounted, ..ResourceWrite::new(scope, resource_type, &id) };
     write_change(tx, &write, stored, change).map(drop)
+}
+
+/// Activates or deactivates a user, as a change that the server makes itself.
+pub(super) fn set_active(
+    tx: &Tx<'_>,
+    scope: &Scope,
+    resource_type: &ResourceType,
+    user: StoredResource,
+    active: bool,
+) -> Result<()> {
+    edit_attributes(tx, scope, resource_type, user, |attributes| {
+        attributes.insert("active".to_owned(), Value::Bool(active));
+    })
 }
 
 /// Returns the resource of a write, after the check of its precondition.
@@ -450,7 +468,14 @@ pub(super) fn write_change(
         .with(QuotaKind::ActiveUsers, usage::active_user_change(&write.resource_type.name, before, after))
         .with(QuotaKind::Bytes, if is_deactivation { 0 } else { bytes })
         .with(QuotaKind::Members, members::find_largest_growth(stored.member_count, &change.members));
-    write_within_quotas(tx, write.scope, &growth, || update_changed(tx, write, stored, change, derived))
+    // A uniqueness error after the members have changed or removals were counted must leave nothing.
+    let changes_first = !change.members.is_empty() || before != after;
+    write_within_quotas(tx, write.scope, &growth, || {
+        if !changes_first {
+            return update_changed(tx, write, stored, change, derived);
+        }
+        tx.run_in_savepoint(|| update_changed(tx, write, stored, change, derived))
+    })
 }
 
 /// Whether a change does nothing but set `active` to false. It always fits, although the text grows by a few bytes: users
@@ -474,8 +499,15 @@ fn update_changed(
     let ResourceChange { before, after, members, password, notes, .. } = change;
     let DerivedValues { keys: (old_keys, keys), body } = derived;
     let id = stored.id.clone();
-    let publication = Publication::for_scope(tx, scope)?;
-    let image = publication.is_holding().then(|| stored.clone());
+    let member_count = stored.member_count;
+    let mut publication = Publication::for_scope(tx, scope)?;
+    let delta = members::apply_edits(tx, &mut stored, members)?;
+    publication.count_removals(scope, || {
+        let change = delta.describe(&id).or_else(|| CountedChange::of_activity(resource_type, &id, &before, &after));
+        Ok(change.filter(|_| write.counting == RemovalCounting::Counted))
+    })?;
+    member_rows::count_member_changes(tx, stored.configuration, stored.member_count - member_count)?;
+    let image = publication.is_holding().then(|| StoredResource { member_count, ..stored.clone() });
     let new = ResourceValues {
         id: &id,
         keys: &keys,
@@ -502,7 +534,6 @@ fn update_changed(
         sets_password: password.is_some(),
     };
     events::append_updated(&publication, &events::describe_subject(&resource_type.name, &stored), change)?;
-    let delta = apply_members(tx, &mut stored, members)?;
     if !delta.is_empty() {
         resources::set_member_count(tx, &stored)?;
         delta.publish(&publication, &resource_type.name, &stored)?;
@@ -534,9 +565,9 @@ pub(super) fn update_members(
     stored: &mut StoredResource,
     members: Vec<ResolvedMemberEdit>,
 ) -> Result<()> {
-    let publication = Publication::for_scope(tx, write.scope)?;
     let before = stored.member_count;
-    members::change_members(tx, &publication, &write.resource_type.name, stored, members)?;
+    let group = (&*write.resource_type.name, &mut *stored);
+    members::change_members(tx, write.scope, group, members, RemovalCounting::Counted)?;
     member_rows::count_member_changes(tx, stored.configuration, stored.member_count - before)
 }
 

@@ -2,6 +2,7 @@
 import { launch } from "./chromium.mjs";
 import { crawl, look } from "./crawl.mjs";
 import { OWNER, becomes, connect, enter, firstRun, oneTimeCodes, remove, allSteps } from "./flow.mjs";
+import { holdConnection, rejectHold } from "./holds.mjs";
 import { Keyboard, Mouse } from "./input_methods.mjs";
 import { SEEN, POISON, attributes } from "./injection_names.mjs";
 import { addFederatedClient, addSecretClient, manageOauthClients, setUpWithClient } from "./oauth.mjs";
@@ -170,6 +171,14 @@ for (const [how, options, Hand] of [["without scripts", { javaScriptEnabled: fal
   }));
 }
 
+parts.push(part("a hold by keyboard", {}, async ({ page, server }) => {
+  const hand = new Keyboard(page);
+  await firstRun(page, hand, server);
+  const connection = await connect(page, hand, { provider: /Okta/, account: "acme", name: "Okta of Acme" });
+  await holdConnection(page, hand, connection);
+  await rejectHold(page, hand, connection);
+}));
+
 parts.push(part("every page", {}, async ({ page, server, watch, open }) => {
   const hand = new Mouse(page);
   await page.goto(server.setup);
@@ -182,6 +191,7 @@ parts.push(part("every page", {}, async ({ page, server, watch, open }) => {
   const okta = await connect(page, hand, { provider: /Okta/, account: "acme", name: `${POISON[0]} with OAuth` });
   await addSecretClient(page, hand, okta, POISON[0]);
   await addFederatedClient(page, hand, okta, { label: POISON[1], subject: POISON[0] });
+  await holdConnection(page, hand, okta);
   const find = `/find?q=${encodeURIComponent(users[0].userName)}`;
   const { kinds, poisoned: count } = await crawl(page, watch, [`${server.address}/`, server.address + find, webhooks.failing]);
   console.log(`  ${kinds.length} kinds of pages: ${kinds.join(" ")}`);

@@ -1,10 +1,11 @@
 // Screenshots of every page for review: node tests/browser/screenshots.mjs [FOLDER]. ROLLCALL is the path of the program.
-// With --docs it creates the three of docs/screenshots instead.
+// With --docs it creates those of docs/screenshots instead.
 import { mkdirSync } from "node:fs";
 import { launch } from "./chromium.mjs";
 import { kind } from "./address.mjs";
 import { LOOKS, crawl } from "./crawl.mjs";
 import { connect, firstRun } from "./flow.mjs";
+import { holdConnection } from "./holds.mjs";
 import { Mouse } from "./input_methods.mjs";
 import { addFederatedClient, addSecretClient } from "./oauth.mjs";
 import { start, stopAll } from "./program.mjs";
@@ -74,9 +75,10 @@ await page.goto(server.setup);
 if (!forDocs) { await shoot(page, "setup"); }
 await firstRun(page, hand, server);
 if (forDocs) {
-  const [live] = await connections(page, hand);
+  const [live, , , , waiting] = await connections(page, hand);
+  await holdConnection(page, hand, waiting);
   await page.setViewportSize({ width: 1000, height: 712 });
-  for (const [name, address] of [["connections", `${server.address}/connections`], ["connection", live.address], ["steps", `${live.address}/setup`]]) {
+  for (const [name, address] of [["connections", `${server.address}/connections`], ["connection", live.address], ["steps", `${live.address}/setup`], ["hold", `${waiting.address}/hold`]]) {
     await page.goto(address);
     // Replaces the address of this run by a readable one.
     await page.locator("#url").evaluateAll((fields) => fields.forEach((field) => {
@@ -86,7 +88,8 @@ if (forDocs) {
   }
 } else {
   await shoot(page, "connections-none");
-  const [live] = await connections(page, hand);
+  const [live, , , , waiting] = await connections(page, hand);
+  await holdConnection(page, hand, waiting);
   await addSecretClient(page, hand, live, "Okta");
   await addFederatedClient(page, hand, live, { label: "Workload identity", subject: "5f0f7a9c-77d0-4c3b-9b1a-2b6f8f6f2f10" });
   const { failing } = await twoWebhooks(page, hand, server, { idp: live.idp, name: "Directory" });

@@ -18,6 +18,7 @@ mod errors;
 mod fair_shares;
 mod fairness;
 mod full_disk;
+mod holds;
 mod house;
 mod http;
 mod https;

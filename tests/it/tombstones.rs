@@ -538,3 +538,38 @@ fn a_large_group_that_is_killed_during_its_restore_has_all_members_after_the_sta
     let output = rollcall(data.path(), &["check", "--deep"]);
     assert!(output.status.success(), "{output:?}");
 }
+
+#[test]
+fn what_a_configuration_changed_since_a_time_is_undone() {
+    let app = App::shared();
+    let operator = app.operator();
+    let client = operator.configuration("undoing", "other");
+    let [ada, bob, cleo] = ["ada", "bob", "cleo"].map(|name| client.created("/Users", &user(name)));
+    let team = client.created("/Groups", &group("Team", &[&ada, &bob, &cleo]));
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    let since = rollcall::clock::format_rfc3339(rollcall::clock::current_millis());
+    client.delete(&format!("/Users/{ada}")).answered(204);
+    client.patch(&format!("/Users/{bob}"), &operation("replace", "active", &json!(false))).answered(200);
+    let leaves = json!([{"value": cleo}]);
+    client.patch(&format!("/Groups/{team}"), &operation("remove", "members", &leaves)).answered(200);
+    let path = format!("{CONFIGURATIONS}/{}/undo", client.id);
+    operator.get(&path).problem(404);
+    let preview = operator.post(&path, &json!({"since": since, "preview": true})).answered(200).json;
+    let counts = json!({"restored": 1, "activated": 1, "deactivated": 0, "membersAdded": 1, "membersRemoved": 0,
+        "conflicts": 0});
+    assert_eq!((&preview["state"], &preview["counts"], &preview["isCut"]), (&json!("preview"), &counts, &json!(false)));
+    assert_eq!(preview["names"][0], json!({"name": "ada", "change": "restored"}));
+    let printed = String::from_utf8(app.succeeds(&["undo", &client.id, "--since", &since, "--preview"])).unwrap();
+    assert!(printed.contains("ada") && printed.contains("restored"), "{printed}");
+    let mut consumer = Consumer::from_now(&operator.for_account("undoing"));
+    let started = operator.post(&path, &json!({"since": since})).answered(202);
+    wait_until("the undo has ended", || operator.get(&path).answered(200).json["state"] == "done");
+    assert_eq!(operator.get(&path).answered(200).json["counts"], counts);
+    assert_eq!(member_ids(&client, &team), as_set(&[&ada, &bob, &cleo]));
+    let kinds = consumer.kinds();
+    assert_eq!(kinds, ["user.restored", "group.member_added", "group.member_added", "user.reactivated"]);
+    let audit = all(&operator, "/directory/resources/v1/audit", &format!("&configuration={}", client.id));
+    let entry = audit.iter().find(|entry| entry["action"] == "configuration.undone").unwrap();
+    assert_eq!(entry["requestId"], json!(started.header("x-request-id")));
+    operator.post(&path, &json!({"since": "2020-01-01T00:00:00Z"})).problem(400);
+}

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
 use crate::model::account::AccountRef;
-use crate::model::event::{PUBLISHED_KINDS, parse_kinds};
+use crate::model::event::{CONFIGURATION_HELD, PUBLISHED_KINDS, parse_kinds};
 use crate::model::webhook::sent_kinds::{KindsSince, SentKinds};
 use crate::named_enum::named_enum;
 
@@ -264,12 +264,18 @@ impl Webhook {
         self.account.as_ref().is_none_or(|own| own.key == account)
     }
 
-    /// Returns the kinds of events that are sent.
+    /// Returns the kinds of events that are sent. Those for the operator are not sent to a webhook of an account.
     ///
     /// # Errors
     /// `Invalid` if an item of the settings selects nothing.
     pub fn list_sent_kinds(&self) -> Result<SentKinds> {
-        Ok(SentKinds::new(self.settings.list_sent_kinds()?, &self.kinds_since))
+        let kinds = self.settings.list_sent_kinds()?;
+        if !self.by_account {
+            return Ok(SentKinds::new(kinds, &self.kinds_since));
+        }
+        let mut kinds = kinds.unwrap_or_else(|| PUBLISHED_KINDS.to_vec());
+        kinds.retain(|kind| *kind != CONFIGURATION_HELD);
+        Ok(SentKinds::new(Some(kinds), &self.kinds_since))
     }
 }
 

@@ -1,6 +1,8 @@
 //! Pauses and catch-up from the view of a feed consumer: fixed scenarios and property tests.
 
 mod change_lists;
+mod holds;
+mod undos;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,10 +6,9 @@ use crate::provisioning::Scope;
 use crate::provisioning::deletion;
 use crate::provisioning::large_changes;
 use crate::provisioning::members::diff::{self, MemberKey};
-use crate::provisioning::members::{self, ResolvedMemberEdit};
-use crate::provisioning::publication::Publication;
+use crate::provisioning::members::{self, RemovalCounting, ResolvedMemberEdit};
 use crate::provisioning::rendered::{RenderedResource, collection_for};
-use crate::provisioning::resources::{ResourceWrite, update_members};
+use crate::provisioning::resources::ResourceWrite;
 use crate::provisioning::tombstones;
 use crate::provisioning::tombstones::restore;
 use crate::scim::schema::ResourceType;
@@ -76,9 +75,9 @@ fn run_member_step(tx: &Tx<'_>, scope: &Scope, resource_type: &ResourceType, gro
     // Members can be deleted while the change runs.
     let members = diff::load_members(tx, group.configuration, &MemberKey::decode(&slice.members))?;
     let edit = if slice.joins { ResolvedMemberEdit::Add(members) } else { ResolvedMemberEdit::Remove(members) };
-    let publication = Publication::for_scope(tx, scope)?;
     let mut changed = group.clone();
-    members::change_members(tx, &publication, &resource_type.name, &mut changed, vec![edit])?;
+    let group_after = (&*resource_type.name, &mut changed);
+    members::change_members(tx, scope, group_after, vec![edit], RemovalCounting::CountedBefore)?;
     pending_changes::add_changed_members(tx, group.key, changed.member_count - group.member_count)?;
     pending_changes::delete_slice(tx, group.key, slice.number)?;
     Ok(!has_more)
@@ -96,7 +95,10 @@ fn run_deletion_step(
         let first = member_rows::list_first_members(tx, &stored, large_changes::MEMBERS_PER_STEP)?;
         let ids = first.iter().map(|member| member.id.as_str());
         tombstones::add_memberships(tx, &stored, MembershipRole::Member, ids)?;
-        update_members(tx, &write, &mut stored, vec![ResolvedMemberEdit::Remove(first)])?;
+        let (before, edit) = (stored.member_count, vec![ResolvedMemberEdit::Remove(first)]);
+        let group = (&*resource_type.name, &mut stored);
+        members::change_members(tx, scope, group, edit, RemovalCounting::Uncounted)?;
+        member_rows::count_member_changes(tx, stored.configuration, stored.member_count - before)?;
         return Ok(false);
     }
     if member_rows::is_in_more_groups(tx, stored.key, large_changes::GROUPS_PER_STEP)? {
@@ -108,7 +110,6 @@ fn run_deletion_step(
 }
 
 fn leave_first_groups(tx: &Tx<'_>, scope: &Scope, member: &StoredResource) -> Result<()> {
-    let publication = Publication::for_scope(tx, scope)?;
     let groups = member_rows::list_first_groups(tx, member.key, large_changes::GROUPS_PER_STEP)?;
     let (mut left, mut ids) = (0, Vec::with_capacity(groups.len()));
     for key in groups {
@@ -118,7 +119,8 @@ fn leave_first_groups(tx: &Tx<'_>, scope: &Scope, member: &StoredResource) -> Re
         let own = member_rows::find_linked_resource(tx, member.configuration, member.key)?;
         let edit = ResolvedMemberEdit::Remove(own.into_iter().collect());
         let before = group.member_count;
-        members::change_members(tx, &publication, &group_type.name, &mut group, vec![edit])?;
+        let changed = (&*group_type.name, &mut group);
+        members::change_members(tx, scope, changed, vec![edit], RemovalCounting::Uncounted)?;
         left += before - group.member_count;
         ids.push(row.id);
     }

@@ -30,6 +30,11 @@ impl MemberKey {
         Self { row, hash: hash_id(id) }
     }
 
+    /// The hash of the id of the member, as [`hash_id`] computes it.
+    pub(crate) fn hash(self) -> u64 {
+        self.hash
+    }
+
     /// Encodes keys as bytes.
     pub(crate) fn encode(keys: &[Self]) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(keys.len() * KEY_BYTES);
@@ -54,7 +59,7 @@ impl MemberKey {
 }
 
 /// FNV-1a: the hash is stored, so it must not depend on the version of a library.
-fn hash_id(id: &str) -> u64 {
+pub(crate) fn hash_id(id: &str) -> u64 {
     id.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

@@ -16,7 +16,7 @@ use crate::scim::schema::ResourceType;
 use crate::store::tables::resources::StoredResource;
 use crate::store::tables::tombstones::{self, DeletionState, MembershipRole, NewTombstone, StoredTombstone};
 pub use crate::store::tables::tombstones::{DeletedPosition, DeletedQuery, DeletedResource};
-use crate::store::tables::{configurations, passwords};
+use crate::store::tables::{configurations, holds, passwords};
 use crate::store::{Snapshot, Tx};
 
 /// Deleted resources that one page examines. A page of a search ends early with a cursor.
@@ -38,11 +38,13 @@ pub(super) struct LeavingResource<'d> {
     pub(super) resource_type: &'d ResourceType,
     /// Its row.
     pub(super) stored: &'d StoredResource,
+    /// Whether an admin may undo the deletion, because the configuration is held.
+    pub(super) is_held: bool,
 }
 
 impl LeavingResource<'_> {
     fn has_tombstone(&self) -> bool {
-        !self.scope.switches.tombstone_days.is_zero()
+        self.is_held || !self.scope.switches.tombstone_days.is_zero()
     }
 }
 
@@ -83,7 +85,7 @@ pub(super) fn complete_tombstone(tx: &Tx<'_>, leaving: &LeavingResource<'_>, key
 }
 
 fn insert_tombstone(tx: &Tx<'_>, leaving: &LeavingResource<'_>, keys: &IndexKeys, state: DeletionState) -> Result<()> {
-    let LeavingResource { scope, resource_type, stored } = *leaving;
+    let LeavingResource { scope, resource_type, stored, .. } = *leaving;
     let digest = match scope.switches.passwords {
         PasswordHandling::Verify => passwords::find_digest(tx, stored)?,
         PasswordHandling::Ignore => None,
@@ -194,7 +196,10 @@ pub fn remove_expired_tombstones(tx: &Tx<'_>, after: i64, limit: usize) -> Resul
     for _ in 0..CONFIGURATIONS_PER_STEP {
         let Some(configuration) = tombstones::find_next_configuration(tx, last)? else { return Ok(None) };
         let before = find_oldest_time(tx.now, &configurations::load_switches(tx, configuration)?);
-        if tombstones::delete_tombstones(tx, configuration, Some(before), limit)? > 0 {
+        // During a hold, an admin can undo every deletion.
+        if !holds::is_held(tx, configuration)?
+            && tombstones::delete_tombstones(tx, configuration, Some(before), limit)? > 0
+        {
             break;
         }
         last = configuration;

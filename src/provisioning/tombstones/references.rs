@@ -43,6 +43,42 @@ pub(in crate::provisioning) fn remove_extension_attribute(attributes: &mut Attri
     }
 }
 
+/// A reference that a resource had.
+#[derive(Debug)]
+pub(in crate::provisioning) struct EndedReference {
+    extension: String,
+    name: String,
+    value: Value,
+    /// Id of the resource to which it refers.
+    pub(in crate::provisioning) target: String,
+}
+
+impl EndedReference {
+    /// Inserts it again.
+    pub(in crate::provisioning) fn insert_into(self, attributes: &mut Attributes) {
+        let parts = attributes.entry(self.extension).or_insert_with(|| Value::Object(Attributes::new()));
+        if let Value::Object(parts) = parts {
+            parts.insert(self.name, self.value);
+        }
+    }
+}
+
+/// Returns the references that a resource had and has no more.
+pub(in crate::provisioning) fn list_ended_references(
+    of: &ResourceType,
+    before: &Attributes,
+    now: &Attributes,
+) -> Vec<EndedReference> {
+    let find =
+        |side: &Attributes, extension: &str, name: &str| side.get(extension).and_then(|parts| parts.get(name)).cloned();
+    let ended = list_reference_attributes_of(of).filter_map(|(extension, name)| {
+        let value = find(before, extension, name).filter(|_| find(now, extension, name).is_none())?;
+        let target = value.get("value")?.as_str()?.to_owned();
+        Some(EndedReference { extension: extension.to_owned(), name: name.to_owned(), value, target })
+    });
+    ended.collect()
+}
+
 /// Removes the references to resources that do not exist.
 pub(super) fn remove_dangling_references(
     at: &Snapshot<'_>,
@@ -53,14 +89,19 @@ pub(super) fn remove_dangling_references(
     for (extension, name) in list_reference_attributes_of(resource_type) {
         let value = attributes.get(extension).and_then(|parts| parts.get(name)).and_then(|one| one.get("value"));
         let Some(id) = value.and_then(Value::as_str).map(str::to_owned) else { continue };
-        let mut exists = false;
-        members::visit_resources_by_id(at, configuration, [id.as_str()], |_, found| {
-            exists = found.is_some();
-            Ok(())
-        })?;
-        if !exists {
+        if !is_resource(at, configuration, &id)? {
             remove_extension_attribute(attributes, extension, name);
         }
     }
     Ok(())
+}
+
+/// Whether a resource with this id exists.
+pub(in crate::provisioning) fn is_resource(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<bool> {
+    let mut exists = false;
+    members::visit_resources_by_id(at, configuration, [id], |_, found| {
+        exists = found.is_some();
+        Ok(())
+    })?;
+    Ok(exists)
 }

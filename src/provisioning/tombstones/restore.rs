@@ -4,16 +4,17 @@
 //! restores does not matter.
 
 use crate::clock::Millis;
-use crate::error::{Error, Reason, Result};
+use crate::error::{Error, ErrorKind, Reason, Result, ScimType};
 use crate::model::quota::{QuotaKind, UsageAmounts};
 use crate::model::switches::PasswordHandling;
 use crate::provisioning::Scope;
 use crate::provisioning::events;
 use crate::provisioning::large_changes;
-use crate::provisioning::members::{self, ResolvedMemberEdit};
+use crate::provisioning::members::{self, RemovalCounting, ResolvedMemberEdit};
 use crate::provisioning::publication::Publication;
 use crate::provisioning::quotas::write_within_quotas;
 use crate::provisioning::rendered::collection_for;
+use crate::provisioning::safety_net::mass_removals::CountedChange;
 use crate::provisioning::tombstones::find_oldest_time;
 use crate::provisioning::tombstones::references::remove_dangling_references;
 use crate::scim::index::{self, IndexKeys};
@@ -51,7 +52,25 @@ pub struct RestoredResource {
 /// `DeletedResourceNotFound`. 409 uniqueness if its name is in use. `QuotaExceeded`. It can fail after its first change: run it
 /// with `Store::write`.
 pub(crate) fn restore_resource(tx: &Tx<'_>, scope: &Scope, id: &str) -> Result<RestoredResource> {
-    let since = find_oldest_time(tx.now, &scope.switches);
+    restore_deleted_since(tx, scope, id, find_oldest_time(tx.now, &scope.switches))
+}
+
+/// Restores a user or group that was deleted during a hold, however long ago.
+///
+/// # Errors
+/// Those of [`restore_resource`].
+pub(in crate::provisioning) fn restore_held_resource(tx: &Tx<'_>, scope: &Scope, id: &str) -> Result<RestoredResource> {
+    restore_deleted_since(tx, scope, id, 0)
+}
+
+/// Whether a resource stays deleted for this reason: its name is in use, a quota is reached, or it cannot be restored.
+pub(in crate::provisioning) fn is_conflict(error: &Error) -> bool {
+    error.scim_type() == Some(ScimType::Uniqueness)
+        || error.kind() == ErrorKind::Forbidden
+        || error.reason() == Reason::DeletedResourceNotFound
+}
+
+fn restore_deleted_since(tx: &Tx<'_>, scope: &Scope, id: &str, since: Millis) -> Result<RestoredResource> {
     let found = tombstones::find_tombstone(tx, scope.configuration, id, since)?;
     let found = found.ok_or(Reason::DeletedResourceNotFound)?;
     let resource_type = scope.find_type(&found.resource_type)?;
@@ -115,7 +134,8 @@ fn insert_restored(
     resource_type: &ResourceType,
     (found, new): (&StoredTombstone, &ResourceValues<'_>),
 ) -> Result<RestoredResource> {
-    let publication = Publication::for_scope(tx, scope)?;
+    let mut publication = Publication::for_scope(tx, scope)?;
+    publication.count_removals(scope, || Ok(CountedChange::of_restore(resource_type, &found.id, new.keys.active)))?;
     let version = find_next_version(found, tx.now);
     let stored = resources::insert_resource(tx, collection_for(scope, resource_type), new, version)?;
     if let (PasswordHandling::Verify, Some(digest)) = (scope.switches.passwords, &found.digest) {
@@ -195,18 +215,17 @@ pub(in crate::provisioning) fn run_restore_step(
         return Ok(true);
     };
     let existing = find_other_ends(tx, &stored, &slice)?;
-    let publication = Publication::for_scope(tx, scope)?;
     let added = match slice.role {
         MembershipRole::Member => {
             let resource_type = member_rows::find_linked_resource(tx, scope.configuration, key)?;
             let mut group = stored.clone();
             if let Some(LinkedResource { resource_type, .. }) = resource_type {
                 let edits = vec![ResolvedMemberEdit::Add(existing)];
-                members::change_members(tx, &publication, &resource_type, &mut group, edits)?;
+                members::change_members(tx, scope, (&resource_type, &mut group), edits, RemovalCounting::Counted)?;
             }
             group.member_count - stored.member_count
         }
-        MembershipRole::Group => join_groups(tx, &publication, &stored, existing)?,
+        MembershipRole::Group => join_groups(tx, scope, &stored, existing)?,
     };
     pending_changes::add_changed_members(tx, key, added)?;
     tombstones::delete_slice(tx, slice.slice)?;
@@ -238,19 +257,14 @@ fn find_other_ends(tx: &Tx<'_>, stored: &StoredResource, slice: &MembershipSlice
 }
 
 /// Adds a resource to groups. Returns how many of them it was no member of.
-fn join_groups(
-    tx: &Tx<'_>,
-    publication: &Publication<'_>,
-    member: &StoredResource,
-    groups: Vec<LinkedResource>,
-) -> Result<i64> {
+fn join_groups(tx: &Tx<'_>, scope: &Scope, member: &StoredResource, groups: Vec<LinkedResource>) -> Result<i64> {
     let Some(own) = member_rows::find_linked_resource(tx, member.configuration, member.key)? else { return Ok(0) };
     let mut joined = 0;
     for row in groups {
         let Some(mut group) = resources::find_resource_by_key(tx, member.configuration, row.key)? else { continue };
         let before = group.member_count;
         let edits = vec![ResolvedMemberEdit::Add(vec![own.clone()])];
-        members::change_members(tx, publication, &row.resource_type, &mut group, edits)?;
+        members::change_members(tx, scope, (&row.resource_type, &mut group), edits, RemovalCounting::Counted)?;
         joined += group.member_count - before;
     }
     Ok(joined)

@@ -100,7 +100,7 @@ pub fn find_configuration_by_id(at: &Snapshot<'_>, id: &str) -> Result<Option<Co
 fn build_select(condition: &str) -> String {
     format!(
         "SELECT configuration, id, account, {ACCOUNT_ID}, connection_name, source, provider, switches, revision, sync,
-                staged, created_at, last_sync, last_seen, deleted_at
+                staged, created_at, last_sync, last_seen, deleted_at, held
          FROM configurations c WHERE {condition}"
     )
 }
@@ -188,7 +188,8 @@ fn read_configuration(row: &Row<'_>) -> rusqlite::Result<Configuration> {
             created_at,
             last_sync,
             last_seen,
-            deleted_at;
+            deleted_at,
+            held;
             account: read_account_ref(row)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?
         }
     )

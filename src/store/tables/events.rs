@@ -7,7 +7,7 @@ use crate::clock::Millis;
 use crate::error::Result;
 use crate::log;
 use crate::model::account::AccountFilter;
-use crate::model::event::{Event, EventKind, REDACTED};
+use crate::model::event::{CONFIGURATION_HELD, Event, EventKind, REDACTED};
 use crate::store::{Snapshot, Tx};
 
 /// Member of the data of the events that a purge itself appends. They contain no personal data.
@@ -83,6 +83,8 @@ pub struct EventsQuery {
     pub configuration: Option<String>,
     /// Only events of these kinds.
     pub kinds: Option<Vec<&'static str>>,
+    /// Whether events for the operator are left out, because the caller belongs to an account.
+    pub hides_operator_events: bool,
     /// Matches no events: the requested account or configuration does not exist.
     pub matches_nothing: bool,
 }
@@ -113,6 +115,7 @@ pub fn list_published_events(
              AND (?3 IS NULL OR e.account_id = ?3) AND (?4 IS NULL OR c.account = ?4)
              AND (?5 IS NULL OR c.id = ?5)
              AND (?7 IS NULL OR e.kind IN (SELECT value FROM json_each(?7)))
+             AND (?8 = 0 OR e.kind <> '{CONFIGURATION_HELD}')
          ORDER BY e.seq LIMIT ?6"
     ))?;
     let account = query.account.as_ref();
@@ -123,7 +126,8 @@ pub fn list_published_events(
         account.and_then(AccountFilter::key),
         query.configuration,
         limit.count,
-        query.kinds.as_ref().map(|kinds| serde_json::json!(kinds).to_string())
+        query.kinds.as_ref().map(|kinds| serde_json::json!(kinds).to_string()),
+        query.hides_operator_events
     ];
     let (mut events, mut bytes) = (Vec::new(), 0);
     for event in statement.query_map(parameters, read_event)? {

@@ -7,12 +7,13 @@ use super::rows::{read_columns, to_sql_limit};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::scim::index::IndexKeys;
+use crate::store::tables::holds::HoldFlags;
 use crate::store::tables::membership_events;
 use crate::store::tables::resources::StoredResource;
 use crate::store::{Snapshot, Tx};
 
 /// The state of a configuration that decides whether its changes are published, held or discarded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PublicationGate {
     /// Whether changes may be published to the operator's application.
     pub sync: bool,
@@ -22,15 +23,20 @@ pub struct PublicationGate {
     pub deleted: bool,
     /// Whether a purge of the configuration is running.
     pub purging: bool,
+    /// Whether changes wait for the decision of an admin.
+    pub held: bool,
+    /// Whether removals are counted.
+    pub flags: HoldFlags,
 }
 
 /// Returns the gate of a configuration, or `None` if the configuration does not exist.
 pub fn load_gate(at: &Snapshot<'_>, configuration: i64) -> Result<Option<PublicationGate>> {
     at.find_row(
-        "SELECT sync, holds, deleted_at IS NOT NULL AS deleted, purge_seq IS NOT NULL AS purging
+        "SELECT sync, holds, deleted_at IS NOT NULL AS deleted, purge_seq IS NOT NULL AS purging, held,
+             hold_flags AS flags
          FROM configurations WHERE configuration = ?1",
         [configuration],
-        |row| read_columns!(row, PublicationGate { sync, holds, deleted, purging }),
+        |row| read_columns!(row, PublicationGate { sync, holds, deleted, purging, held, flags }),
     )
 }
 
@@ -293,6 +299,54 @@ pub fn list_changed_resources(
     )
 }
 
+/// A held resource with its row number, and whether it is deleted now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedResource {
+    /// The resource.
+    pub held: HeldResource,
+    /// Row number.
+    pub resource: i64,
+    /// Whether it is deleted.
+    pub is_deleted: bool,
+}
+
+/// Returns at most `limit` held resources in the order of type and row number, after these.
+pub fn list_resources_after(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    (resource_type, resource): (&str, i64),
+    limit: usize,
+) -> Result<Vec<ChangedResource>> {
+    at.list_rows(
+        "SELECT h.id, h.type, h.body AS before, r.body AS now, coalesce(r.version, h.version, 0) AS version,
+             coalesce(r.last_modified, h.last_modified, 0) AS last_modified, h.password_set, h.resource, h.gone
+         FROM held_resources h LEFT JOIN resources r ON r.id = h.id
+         WHERE h.configuration = ?1 AND (h.type, h.resource) > (?2, ?3) ORDER BY h.type, h.resource LIMIT ?4",
+        params![configuration, resource_type, resource, to_sql_limit(limit)],
+        |row| {
+            let held = read_held_resource(row)?;
+            read_columns!(row, ChangedResource { resource, is_deleted: "gone"; held: held })
+        },
+    )
+}
+
+/// Returns at most `limit` held memberships in the order of group and member, after these.
+pub fn list_held_members_after(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    (group, member): (&str, i64),
+    limit: usize,
+) -> Result<Vec<HeldMember>> {
+    at.list_rows(
+        &format!(
+            "{} WHERE h.configuration = ?1 AND (h.group_id, h.member) > (?2, ?3) ORDER BY h.group_id, h.member LIMIT ?4",
+            build_held_member_sql("held_members h")
+        ),
+        params![configuration, group, member, to_sql_limit(limit)],
+        read_held_member,
+    )
+}
+
 /// Returns the resource types that have held resources.
 pub fn list_held_types(at: &Snapshot<'_>, configuration: i64) -> Result<Vec<String>> {
     at.list_values("SELECT DISTINCT type FROM held_resources WHERE configuration = ?1", [configuration])
@@ -384,7 +438,7 @@ pub fn release_membership(tx: &Tx<'_>, configuration: i64, membership: &HeldMemb
 pub fn find_next_catch_up(at: &Snapshot<'_>) -> Result<Option<(i64, String)>> {
     at.find_row(
         "SELECT configuration, (SELECT a.id FROM accounts a WHERE a.account = c.account) FROM configurations c
-         WHERE holds = 1 AND sync = 1 AND purge_seq IS NULL
+         WHERE holds = 1 AND sync = 1 AND held = 0 AND purge_seq IS NULL
          ORDER BY configuration LIMIT 1",
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),

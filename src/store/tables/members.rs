@@ -167,6 +167,12 @@ pub fn add_member(tx: &Tx<'_>, group: i64, member: i64) -> Result<bool> {
     )? == 1)
 }
 
+/// Whether a group has this member.
+pub fn is_member(at: &Snapshot<'_>, group: i64, member: i64) -> Result<bool> {
+    let mut statement = at.prepare("SELECT 1 FROM group_members WHERE group_resource = ?1 AND member_resource = ?2")?;
+    Ok(statement.exists([group, member])?)
+}
+
 /// Removes a member from a group. Returns false if it is not a member.
 pub fn remove_member(tx: &Tx<'_>, group: i64, member: i64) -> Result<bool> {
     Ok(tx.execute(

@@ -61,6 +61,11 @@ pub fn list_changes(at: &Snapshot<'_>, configuration: i64) -> Result<Vec<Pending
     at.list_rows(&format!("{SELECT} WHERE configuration = ?1"), [configuration], read_pending_change)
 }
 
+/// Whether a configuration has changes that have not ended. Few changes run at the same time, so there is no index.
+pub fn has_changes(at: &Snapshot<'_>, configuration: i64) -> Result<bool> {
+    Ok(at.prepare("SELECT 1 FROM pending_changes WHERE configuration = ?1")?.exists([configuration])?)
+}
+
 /// Inserts a change.
 pub fn insert_change(tx: &Tx<'_>, change: &PendingChange) -> Result<()> {
     tx.run(

@@ -197,7 +197,11 @@ pub fn purge_remaining_rows(tx: &Tx<'_>, configuration: i64) -> Result<()> {
         "DELETE FROM oauth_clients WHERE configuration = ?1",
         "DELETE FROM undeclared_attributes WHERE configuration = ?1",
         "DELETE FROM held_members WHERE configuration = ?1",
-        "UPDATE configurations SET holds = 0 WHERE configuration = ?1",
+        "DELETE FROM removal_windows WHERE configuration = ?1",
+        "DELETE FROM removals WHERE configuration = ?1",
+        "DELETE FROM protected_users WHERE configuration = ?1",
+        "DELETE FROM undos WHERE configuration = ?1",
+        "UPDATE configurations SET holds = 0, held = 0 WHERE configuration = ?1",
     ] {
         tx.run(sql, [configuration])?;
     }

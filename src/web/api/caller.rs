@@ -44,6 +44,8 @@ pub(super) struct AllowedCaller<N> {
     pub(super) context: AuditContext,
     /// All permissions of the caller.
     pub(super) permissions: Permissions,
+    /// Whether the caller belongs to no account.
+    pub(super) is_operator: bool,
     needs: PhantomData<N>,
 }
 
@@ -94,7 +96,7 @@ async fn authorize_request<N: RequiredPermission>(request: &HttpRequest) -> Resu
         address: request_middleware::caller_address_text(request),
         request_id: request_middleware::find_request_id(request),
     };
-    Ok(AllowedCaller { context, permissions: caller.permissions, needs: PhantomData })
+    Ok(AllowedCaller { context, permissions: caller.permissions, is_operator, needs: PhantomData })
 }
 
 /// Rejects users and API keys of accounts while the operator has switched self-service off.

@@ -97,6 +97,7 @@ pub(super) async fn list_deletions(allowed: AllowedCaller<Directory>, call: ApiR
         account: scope.filter(filter.account),
         configuration: filter.configuration,
         kinds: Some(vec!["user.deleted", "group.deleted"]),
+        hides_operator_events: false,
         matches_nothing,
     };
     let read = move |at: &Snapshot<'_>| {

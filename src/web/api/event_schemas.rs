@@ -96,6 +96,9 @@ fn describe_kind(kind: &str) -> String {
         "user.reactivated" => "The `active` of a user changed to true",
         "user.restored" => "A deleted user exists again, with the same id",
         "group.restored" => "A deleted group exists again, with the same id. Its members follow as separate events",
+        "configuration.held" => {
+            "The changes of a configuration wait for a decision, because its identity provider removed much at once"
+        }
         "group.member_added" => "Members joined a group",
         "group.member_removed" => "Members left a group",
         _ => return format!("A {}", kind.replace('.', " was ")),

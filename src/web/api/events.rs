@@ -10,7 +10,6 @@ use super::caller::{AllowedCaller, Directory, authorize_again};
 use crate::clock;
 use crate::error::{Error, Reason};
 use crate::management::accounts::account_scope;
-use crate::model::audit_context::AccountScope;
 use crate::model::event::{Event, PUBLISHED_KINDS, parse_kinds};
 use crate::model::event_form::EventForm;
 use crate::provisioning::feed::{self, EventsQuery, FeedPage, FeedPosition, FeedStart as Start};
@@ -88,10 +87,17 @@ impl FeedQuery {
     }
 
     /// Returns the query of the feed. It matches nothing if the requested account is not in the account scope of the call.
-    fn into_query(self, scope: &AccountScope) -> EventsQuery {
+    fn into_query(self, allowed: &AllowedCaller<Directory>) -> EventsQuery {
+        let scope = &allowed.context.scope;
         let is_in_scope = self.account.as_deref().is_none_or(|account| scope.covers_id(account));
         let account = scope.filter(self.account);
-        EventsQuery { account, configuration: self.configuration, kinds: None, matches_nothing: !is_in_scope }
+        EventsQuery {
+            account,
+            configuration: self.configuration,
+            kinds: None,
+            hides_operator_events: !allowed.is_operator,
+            matches_nothing: !is_in_scope,
+        }
     }
 }
 
@@ -127,6 +133,7 @@ pub(super) struct EventPage {
 /// there is an event. With a filter, a page may be empty while `hasMore` is true: continue with its `nextAfter`.
 ///
 /// While a configuration is paused (`syncToUserManagement` is false), the feed has no events for its users and groups.
+/// The same holds while a configuration is held, because its identity provider removed much at once, until an admin decides.
 /// When it is resumed, the difference is published: deleted users and groups, each after its removed memberships; then new
 /// or changed users, then groups, then memberships. An update that removes a manager may follow the deletion of that
 /// manager.
@@ -182,7 +189,7 @@ fn resolve_query(
     query: FeedQuery,
 ) -> Result<EventsQuery, ApiError> {
     let kinds = query.kinds()?;
-    let mut filter = EventsQuery { kinds, ..query.into_query(&allowed.context.scope) };
+    let mut filter = EventsQuery { kinds, ..query.into_query(allowed) };
     if let Some(account) = filter.account.take() {
         filter.account = Some(call.read_inline(|at| account_scope::resolve_filter(at, account))?);
     }
@@ -201,7 +208,7 @@ fn resolve_query(
 )]
 pub(super) async fn get_event(allowed: AllowedCaller<Directory>, call: ApiRequest) -> ApiResult {
     let seq: i64 = call.path_parameter("seq").parse().map_err(|_| Reason::EventNotFound)?;
-    let query = FeedQuery::default().into_query(&allowed.context.scope);
+    let query = FeedQuery::default().into_query(&allowed);
     let read = move |at: &Snapshot<'_>| {
         let account = query.account.map(|account| account_scope::resolve_filter(at, account)).transpose()?;
         let found = feed::find_event(at, &EventsQuery { account, ..query }, seq)?;

@@ -268,6 +268,8 @@ pub(super) struct ConfigurationHealth {
     recent_failures: u32,
     /// Whether at least 5 of the last 20 calls failed, the last 3 calls had a rejected token, or a webhook needs an admin
     failing: bool,
+    /// Whether changes are not published until an admin decides, because the identity provider removed much at once
+    held: bool,
     /// Number of webhooks that have not accepted its events for an hour and are retried
     #[schema(minimum = 0)]
     retrying_webhooks: u32,
@@ -308,6 +310,7 @@ pub(super) async fn get_health(allowed: AllowedCaller<Read>, call: ApiRequest) -
         recent_calls: health.recent_calls(),
         recent_failures: health.recent_failures(),
         failing: health.is_failing() || deliveries.is_failing(),
+        held: configuration.held,
         retrying_webhooks: deliveries.retrying,
         stopped_webhooks: deliveries.stopped,
         undelivered_since: deliveries.since.map(clock::format_rfc3339),

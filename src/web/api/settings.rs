@@ -6,10 +6,16 @@ use utoipa::ToSchema;
 use super::caller::{AllowedCaller, Create, Read};
 use super::configurations::find_configuration;
 use crate::clock;
+use crate::error::Error;
 use crate::management::configuration_settings::{self, SettingsChange};
+use crate::management::configurations;
+use crate::management::configurations::holds;
+use crate::model::audit_context::AccountScope;
 use crate::model::configuration::{Configuration, provisioning_url};
 use crate::model::field_change::FieldChange;
+use crate::model::hold::{HoldChanges, HoldSettings};
 use crate::model::switches::{self, Preset};
+use crate::store::Snapshot;
 use crate::web::api::request_types::{ApiRequest, DisplayName};
 use crate::web::api::response::{ApiResult, ReadErrors, WriteErrors, json_response};
 
@@ -31,6 +37,11 @@ pub(super) struct SettingsResponse {
     /// Whether changes are published to your application
     sync_to_user_management: bool,
     switches: switches::SwitchesResponse,
+    /// When mass removals are held
+    hold: HoldSettings,
+    /// Users whose deactivation or deletion is always held: a `userName` or an `externalId` each
+    #[schema(max_items = 100)]
+    protected_users: Vec<String>,
     /// Time of the last successful provisioning write
     #[schema(format = DateTime, required)]
     last_sync: Option<String>,
@@ -40,12 +51,14 @@ pub(super) struct SettingsResponse {
 }
 
 impl SettingsResponse {
-    fn from_configuration(configuration: Configuration, public_url: &str) -> Self {
+    fn new((configuration, hold, protected_users): LoadedSettings, public_url: &str) -> Self {
         Self {
             source: configuration.source.as_str(),
             preset: configuration.switches.preset,
             provisioning_url: provisioning_url(public_url, &configuration.id),
             sync_to_user_management: configuration.sync,
+            hold,
+            protected_users,
             switches: switches::SwitchesResponse::from(&configuration.switches),
             last_sync: configuration.last_sync.map(clock::format_rfc3339),
             last_seen: configuration.last_seen.map(clock::format_rfc3339),
@@ -53,6 +66,13 @@ impl SettingsResponse {
             provider: configuration.provider,
         }
     }
+}
+
+type LoadedSettings = (Configuration, HoldSettings, Vec<String>);
+
+fn load_settings(at: &Snapshot<'_>, scope: &AccountScope, id: &str) -> Result<LoadedSettings, Error> {
+    let found = configurations::find_configuration(at, scope, id)?;
+    Ok((found, holds::find_hold(at, scope, id)?.settings, holds::list_protected_users(at, scope, id)?))
 }
 
 /// Get the settings of a configuration
@@ -64,8 +84,9 @@ impl SettingsResponse {
     responses((status = 200, description = "The settings", body = SettingsResponse), ReadErrors)
 )]
 pub(super) async fn get_settings(allowed: AllowedCaller<Read>, call: ApiRequest) -> ApiResult {
-    let found = find_configuration(&call.state.store, &allowed.context, &call.path_parameter("id"))?;
-    Ok(json_response(&SettingsResponse::from_configuration(found, &call.state.server.public_url())))
+    let (scope, id) = (allowed.account_scope(), call.path_parameter("id"));
+    let found = call.read_inline(|at| load_settings(at, &scope, &id))?;
+    Ok(json_response(&SettingsResponse::new(found, &call.state.server.public_url())))
 }
 
 /// Changes to settings; absent members keep their value
@@ -82,6 +103,11 @@ pub(super) struct UpdateSettingsBody {
     preset: Option<Preset>,
     /// Individual switches, applied after the preset
     switches: Option<switches::SwitchChanges>,
+    /// When mass removals are held
+    hold: Option<HoldChanges>,
+    /// Users whose deactivation or deletion is always held: a `userName` or an `externalId` each. Replaces the list
+    #[schema(max_items = 100)]
+    protected_users: Option<Vec<String>>,
 }
 
 /// Change settings of a configuration
@@ -105,7 +131,13 @@ pub(super) async fn update_settings(allowed: AllowedCaller<Create>, call: ApiReq
         provider: body.provider.map(|name| name.0),
         preset: body.preset,
         switches: body.switches.unwrap_or_default(),
+        hold: body.hold.unwrap_or_default(),
+        protected_users: body.protected_users,
     };
-    let changed = call.write(move |tx| configuration_settings::change_settings(tx, &context, &id, &change)).await?;
-    Ok(json_response(&SettingsResponse::from_configuration(changed, &call.state.server.public_url())))
+    let changed = call.write(move |tx| {
+        configuration_settings::change_settings(tx, &context, &id, &change)?;
+        load_settings(tx, &context.scope, &id)
+    });
+    let changed = changed.await?;
+    Ok(json_response(&SettingsResponse::new(changed, &call.state.server.public_url())))
 }

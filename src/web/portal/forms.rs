@@ -17,6 +17,7 @@ use crate::web::public_url::parse_origin;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// A validation error of a form: the field and a sentence.
+#[derive(Debug)]
 pub(crate) struct FormError {
     pub(crate) field: &'static str,
     pub(crate) sentence: String,

@@ -143,6 +143,9 @@ const NOTICES: &[(&str, &str)] = &[
     ("restored", "Restored, with the same id. If there are many memberships, they return within seconds."),
     ("paused", "Paused. Changes are accepted and stored, and go on to your application when you resume."),
     ("resumed", "Resumed. What happened meanwhile goes on to your application now."),
+    ("undo", "The undo has been started. Your application receives each change as an ordinary event."),
+    ("hold-allowed", "Allowed. What was held goes on to your application now."),
+    ("hold-rejected", "Rejected. The removals are undone, and all other changes go on to your application."),
     ("all-revoked", "Every token of this connection is revoked. They stopped working at once."),
     ("revoked", "Revoked. It stopped working at once."),
     (

@@ -86,6 +86,10 @@ fn connection_routes() -> Vec<PortalRoute> {
             .post(connections::deleted::purge_connection),
         route_at("/connections/{id}").get(connections::overview::show_connection),
         route_at("/connections/{id}/sync").post(connections::overview::set_sync),
+        route_at("/connections/{id}/hold").get(connections::hold::show_hold).post(connections::hold::decide_hold),
+        route_at("/connections/{id}/undo")
+            .get(connections::deleted_resources::reversal::show_reversal)
+            .post(connections::deleted_resources::reversal::start_reversal),
         route_at("/connections/{id}/preview").get(connections::preview::show_preview),
         route_at("/connections/{id}/quotas").post(connections::overview::save_limits),
         route_at("/connections/{id}/token").get(connections::overview::show_new_credentials),

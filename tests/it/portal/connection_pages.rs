@@ -261,6 +261,77 @@ fn a_deleted_user_is_looked_up_and_restored() {
 }
 
 #[test]
+fn a_held_connection_is_decided_and_undone_on_its_pages() {
+    let app = App::shared();
+    let (mut browser, client) = manager(app, "holding-page");
+    let users: Vec<String> =
+        (0..3).map(|number| client.created("/Users", &user(&format!("user-{number}@holding.example")))).collect();
+    let settings = at(&client, "/settings");
+    let numbers = [
+        ("windowMinutes", "60"),
+        ("graceHours", "0"),
+        ("usersPercent", "1"),
+        ("usersCount", "2"),
+        ("membershipsPercent", "25"),
+        ("membershipsCount", "50"),
+        ("groupsPercent", "25"),
+        ("groupsCount", "5"),
+    ];
+    let mut form = [("part", "hold"), ("holdEnabled", "on"), ("protectedUsers", "boss@holding.example")].to_vec();
+    form.extend(numbers);
+    let saved = browser.submit(&settings, &form).answered(200);
+    assert!(saved.contains("boss@holding.example</textarea>") && saved.contains("value=\"2\""), "{}", saved.text);
+    form.retain(|(name, _)| *name != "usersCount");
+    form.push(("usersCount", "none"));
+    assert!(browser.submit(&settings, &form).answered(422).contains("Enter a number from 1 to 1000000"));
+    let hold = at(&client, "/hold");
+    assert!(browser.get(&hold).answered(200).contains("This connection is not held."));
+    for id in &users[..2] {
+        client.delete(&format!("/Users/{id}")).answered(204);
+    }
+    let list = browser.get("/connections").answered(200);
+    assert!(list.contains("Held"), "{}", list.text);
+    assert!(browser.get(&at(&client, "")).answered(200).contains("See what was removed, and decide"));
+    let page = browser.get(&hold).answered(200);
+    for text in ["has deactivated or deleted 2 users within 60 minutes", "user-1@holding.example", "The first 1 of"] {
+        assert!(page.contains(text), "{text}: {}", page.text);
+    }
+    let mut viewer = Browser::with_role(app, "viewer", None);
+    let seen = viewer.get(&hold).answered(200);
+    assert!(
+        seen.contains("user-1@holding.example") && !seen.contains("<form method=\"post\" action=\"/connections"),
+        "{}",
+        seen.text
+    );
+    assert!(browser.submit(&hold, &[("decision", "")]).answered(422).contains("Choose what happens"));
+    assert!(
+        browser.submit(&hold, &[("decision", "allow-for"), ("minutes", "0")]).answered(422).contains("from 1 to 1440")
+    );
+    let done = browser.submit(&hold, &[("decision", "reject")]).answered(200);
+    assert!(done.contains("Rejected. The removals are undone"), "{}", done.text);
+    client.get(&format!("/Users/{}", users[1])).answered(200);
+    client.get(&format!("/Users/{}", users[0])).refused(404, "");
+    revert_on_its_page(&mut browser, &client);
+    client.get(&format!("/Users/{}", users[0])).answered(200);
+}
+
+/// Brings back the first user, whose deletion was published.
+fn revert_on_its_page(browser: &mut Browser, client: &Client) {
+    let reversal = at(client, "/undo");
+    let wrong = browser.get(&format!("{reversal}?since=yesterday")).answered(422);
+    assert!(wrong.contains("Enter a date and a time"), "{}", wrong.text);
+    let old = browser.get(&format!("{reversal}?since=2020-01-01T00:00")).answered(422);
+    assert!(old.contains("ince must be a time between"), "{}", old.text);
+    let since = rollcall::clock::format_rfc3339(rollcall::clock::current_millis() - 3_600_000);
+    let since = since.split('.').next().unwrap();
+    let preview = browser.get(&format!("{reversal}?since={}", encode(since))).answered(200);
+    assert!(preview.contains("user-0@holding.example returns"), "{}", preview.text);
+    browser.submit(&reversal, &[("since", since)]).answered(200);
+    let page = wait_for_text(browser, &reversal, "The last undo");
+    assert!(page.contains("Deleted users and groups that return</dt><dd>1"), "{}", page.text);
+}
+
+#[test]
 fn without_directory_permission_values_of_calls_are_masked() {
     let app = App::shared();
     let client = app.configuration_of("masked-calls", "okta");

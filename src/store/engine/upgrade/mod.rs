@@ -25,6 +25,7 @@ const STEPS: &[&str] = &[
     include_str!("11.sql"),
     include_str!("12.sql"),
     include_str!("13.sql"),
+    include_str!("14.sql"),
 ];
 
 /// Key in `instance` of the program version that last upgraded the schema.

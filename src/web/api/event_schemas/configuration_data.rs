@@ -6,11 +6,12 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::{nullable_text, number, text, timestamp};
 use crate::model::configuration::ConfigurationSource;
+use crate::model::hold::{HoldDecision, HoldReason, HoldSettings};
 use crate::model::rights::TokenRights;
 use crate::model::switches::{Preset, SwitchesResponse};
 
 /// Names of the schemas of changes.
-const CHANGES: [&str; 9] = [
+const CHANGES: [&str; 12] = [
     "SyncChange",
     "SettingsChange",
     "TokenCreation",
@@ -20,6 +21,9 @@ const CHANGES: [&str; 9] = [
     "SchemaAddition",
     "SchemaAttributesAddition",
     "SchemaRemoval",
+    "HoldSettingsChange",
+    "HoldDecisionChange",
+    "ProtectedUsersChange",
 ];
 
 /// Returns the name of the schema of the data of an action.
@@ -27,6 +31,7 @@ pub(super) fn name_data_schema(action: &str) -> &'static str {
     match action {
         "created" => "ConfigurationCreatedData",
         "deleted" => "ConfigurationDeletedData",
+        "held" => "ConfigurationHeldData",
         _ => "ConfigurationUpdatedData",
     }
 }
@@ -37,6 +42,7 @@ pub(super) fn list_schemas() -> Vec<(String, RefOr<Schema>)> {
         ("ConfigurationCreatedData".to_owned(), describe_creation()),
         ("ConfigurationDeletedData".to_owned(), describe_deletion()),
         ("ConfigurationUpdatedData".to_owned(), describe_update()),
+        ("ConfigurationHeldData".to_owned(), describe_hold()),
     ];
     let changes = [
         describe_sync(),
@@ -48,10 +54,15 @@ pub(super) fn list_schemas() -> Vec<(String, RefOr<Schema>)> {
         describe_schema_addition(),
         describe_schema_extension(),
         describe_schema_removal(),
+        describe_hold_settings(),
+        describe_hold_decision(),
+        build_object("The protected users were changed", [("protectedUsers", count("Their number"))], &[]),
     ];
     schemas.extend(CHANGES.map(str::to_owned).into_iter().zip(changes));
     let mut nested = Vec::new();
     SwitchesResponse::schemas(&mut nested);
+    HoldSettings::schemas(&mut nested);
+    nested.push((HoldSettings::name().into_owned(), HoldSettings::schema()));
     schemas.extend(nested);
     schemas
 }
@@ -194,4 +205,41 @@ fn describe_schema_extension() -> RefOr<Schema> {
 fn describe_schema_removal() -> RefOr<Schema> {
     let purged = flag("Whether its values were removed from the resources");
     build_object("A schema was removed", [("schemaRemoved", schema_urn()), ("purged", purged)], &[])
+}
+
+fn describe_hold() -> RefOr<Schema> {
+    let reason = text().enum_values(Some(HoldReason::ALL.map(HoldReason::as_str)));
+    let members = [
+        (
+            "reason",
+            reason.description(Some("What was removed: many users, memberships or groups, or a protected user")),
+        ),
+        ("counted", count("How many were removed in the window")),
+        ("threshold", count("With how many the hold began")),
+        ("windowMinutes", count("Length of the window")),
+        ("published", count("How many of them had been published before")),
+    ];
+    let description = "The identity provider removed much at once: later changes are not published until an admin decides. \
+                       Only callers without an account receive this event";
+    build_object(description, members, &[])
+}
+
+fn describe_hold_settings() -> RefOr<Schema> {
+    let until = end("Until then nothing is held; null if that does not apply");
+    ObjectBuilder::new()
+        .description(Some("The settings of the hold were changed"))
+        .property("hold", Ref::from_schema_name(HoldSettings::name()))
+        .property("exemptUntil", until)
+        .required("hold")
+        .required("exemptUntil")
+        .into()
+}
+
+fn describe_hold_decision() -> RefOr<Schema> {
+    let decision = text().enum_values(Some(HoldDecision::ALL.map(HoldDecision::as_str)));
+    let minutes = count("For how long nothing is held; null if that was not chosen")
+        .schema_type(SchemaType::Array(vec![Type::Integer, Type::Null]));
+    let decided = ObjectBuilder::new().property("decision", decision).property("minutes", minutes);
+    let decided = decided.required("decision").required("minutes");
+    build_object("An admin decided about a hold", [("holdDecision", decided)], &[])
 }

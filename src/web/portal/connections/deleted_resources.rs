@@ -1,5 +1,7 @@
 //! Deleted users and groups of a connection: the list with a search, and the restore of one of them.
 
+pub(crate) mod reversal;
+
 use askama::Template;
 use serde::Deserialize;
 

@@ -74,7 +74,7 @@ impl ConnectionsQuery {
 }
 
 impl ConnectionsPage {
-    fn statuses() -> [ConnectionStatus; 6] {
+    fn statuses() -> [ConnectionStatus; 7] {
         ConnectionStatus::ALL
     }
 

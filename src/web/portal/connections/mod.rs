@@ -6,6 +6,7 @@ pub(crate) mod deleted_resources;
 pub(crate) mod events;
 pub(crate) mod find_user;
 pub(crate) mod history;
+pub(crate) mod hold;
 pub(crate) mod list;
 pub(crate) mod live_test;
 pub(crate) mod log_view;

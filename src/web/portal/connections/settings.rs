@@ -1,5 +1,6 @@
 //! Settings of one connection: name and provider, preset and switches, and its schema extensions.
 
+mod hold_form;
 mod switches;
 
 use std::collections::BTreeMap;
@@ -55,6 +56,10 @@ impl SettingsPage {
         SWITCHES
     }
 
+    fn hold_numbers() -> [hold_form::HoldNumber; 8] {
+        hold_form::NUMBERS
+    }
+
     fn presets() -> [(Preset, String); 5] {
         Preset::ALL.map(|preset| {
             let about = match preset {
@@ -89,6 +94,9 @@ fn settings_page(
     let present = &connection.overview.configuration;
     let mut values =
         if fields.contains_key("pageMax") { SettingsForm::new() } else { switches::present_values(&present.switches) };
+    if !fields.contains_key("windowMinutes") {
+        values.extend(state.store.read_inline(|at| hold_form::read_present_values(at, &admin.context.scope, id))?);
+    }
     values.insert("name".to_owned(), present.connection_name.clone());
     values.insert("provider".to_owned(), present.provider.clone().unwrap_or_default());
     values.insert("preset".to_owned(), present.switches.preset.as_str().to_owned());
@@ -115,6 +123,7 @@ pub(crate) async fn save_settings(admin: PermittedAdmin<Create>, page_request: P
             let changes = switches::read_changes(&fields);
             (changes.map(|switches| SettingsChange { switches, ..SettingsChange::default() }), "switches")
         }
+        "hold" => (hold_form::read_changes(&fields), "windowMinutes"),
         _ => return Err(PageError::Failed { status: 400, detail: "This form is not one of ours.".to_owned() }),
     };
     let change = match asked {

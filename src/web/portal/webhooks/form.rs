@@ -341,6 +341,7 @@ pub(crate) fn describe_kind(kind: &str) -> &'static str {
         "configuration.created" => "a connection was added",
         "configuration.updated" => "settings of a connection changed",
         "configuration.deleted" => "a connection was deleted",
+        "configuration.held" => "a connection is held, because its provider removed much at once",
         _ => "",
     }
 }

@@ -1,0 +1,320 @@
+//! Counts what an identity provider removes, in the transaction of the write, and holds the configuration with the write
+//! that reaches a threshold: from that write on, its changes are stored but not published. See `model::hold`.
+//!
+//! The publication of a write is opened with what the write removes, before anything of it is published, so that the write
+//! that reaches the threshold is held as a whole. What comes back is taken off, so everything that exists and is removed counts
+//! once.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use crate::clock::Millis;
+use crate::error::Result;
+use crate::model::event::{EventAction, EventKind};
+use crate::model::hold::window::RemovalWindow;
+use crate::model::hold::{HoldReason, REJECTION_MILLIS, RemovalKind};
+use crate::model::quota::QuotaKind;
+use crate::provisioning::Scope;
+use crate::provisioning::members::diff::{self, MemberKey};
+use crate::scim::fold;
+use crate::scim::schema::ResourceType;
+use crate::scim::validate::Attributes;
+use crate::store::Tx;
+use crate::store::tables::events::{self, NewEvent};
+use crate::store::tables::held_changes::PublicationGate;
+use crate::store::tables::holds::{self, HoldRecord, RemovedItem, StoredHold};
+use crate::store::tables::usage;
+
+/// What a write removes, and what comes back with it.
+#[derive(Debug)]
+pub(in crate::provisioning) struct CountedChange {
+    pub(in crate::provisioning) kind: RemovalKind,
+    /// Ids: of a user or a group and an empty text, or of a group and its member.
+    pub(in crate::provisioning) removed: Vec<(String, String)>,
+    /// The same for what comes back.
+    pub(in crate::provisioning) returned: Vec<(String, String)>,
+    /// Memberships that later steps of this write remove.
+    pub(in crate::provisioning) later: Option<LaterRemovals>,
+    /// Whether an earlier transaction has counted what this one removes.
+    pub(in crate::provisioning) was_counted: bool,
+    /// The names of the user that is removed.
+    pub(in crate::provisioning) user: Option<UserNames>,
+}
+
+/// The names by which a user can be protected.
+#[derive(Debug)]
+pub(in crate::provisioning) struct UserNames {
+    user_name: String,
+    external_id: Option<String>,
+}
+
+impl UserNames {
+    fn read(attributes: &Attributes) -> Self {
+        let text = |name: &str| attributes.get(name).and_then(Value::as_str).map(str::to_owned);
+        Self { user_name: text("userName").unwrap_or_default(), external_id: text("externalId") }
+    }
+
+    fn is_protected(&self, tx: &Tx<'_>, configuration: i64) -> Result<bool> {
+        holds::is_protected(tx, configuration, &fold::fold_case(&self.user_name), self.external_id.as_deref())
+    }
+}
+
+/// The members that leave a group in the steps of a large change.
+#[derive(Debug)]
+pub(in crate::provisioning) struct LaterRemovals {
+    group: String,
+    members: Vec<MemberKey>,
+}
+
+impl CountedChange {
+    fn of_item(kind: RemovalKind, (removes, id): (bool, &str)) -> Self {
+        let item = vec![(id.to_owned(), String::new())];
+        let (removed, returned) = if removes { (item, Vec::new()) } else { (Vec::new(), item) };
+        Self { kind, removed, returned, later: None, was_counted: false, user: None }
+    }
+
+    /// A user that is deactivated or reactivated.
+    pub(in crate::provisioning) fn of_activity(
+        of: &ResourceType,
+        id: &str,
+        before: &Attributes,
+        after: &Attributes,
+    ) -> Option<Self> {
+        let (was_active, is_active) = (is_active(before), is_active(after));
+        (is_user(of) && was_active != is_active)
+            .then(|| Self::of_item(RemovalKind::Users, (was_active, id)).with_names(was_active, before))
+    }
+
+    /// A resource that is deleted. A deleted user that was inactive is not counted.
+    pub(in crate::provisioning) fn of_deletion(of: &ResourceType, id: &str, attributes: &Attributes) -> Option<Self> {
+        Self::of_existence(of, (true, id), is_active(attributes))
+            .map(|change| change.with_names(is_user(of), attributes))
+    }
+
+    fn with_names(self, is_removed: bool, attributes: &Attributes) -> Self {
+        Self { user: is_removed.then(|| UserNames::read(attributes)), ..self }
+    }
+
+    /// A resource that is restored with its id.
+    pub(in crate::provisioning) fn of_restore(of: &ResourceType, id: &str, active: Option<bool>) -> Option<Self> {
+        Self::of_existence(of, (false, id), active != Some(false))
+    }
+
+    fn of_existence(of: &ResourceType, change: (bool, &str), is_active: bool) -> Option<Self> {
+        if of.members().is_some() {
+            return Some(Self::of_item(RemovalKind::Groups, change));
+        }
+        (is_user(of) && is_active).then(|| Self::of_item(RemovalKind::Users, change))
+    }
+
+    /// A large change of a group, whose steps remove these members.
+    pub(in crate::provisioning) fn of_large_change(group: &str, leaving: &[MemberKey]) -> Option<Self> {
+        (!leaving.is_empty()).then(|| Self {
+            kind: RemovalKind::Memberships,
+            removed: Vec::new(),
+            returned: Vec::new(),
+            later: Some(LaterRemovals { group: group.to_owned(), members: leaving.to_vec() }),
+            was_counted: false,
+            user: None,
+        })
+    }
+
+    /// How many removals this adds to the window.
+    fn count_removals(&self) -> i64 {
+        let later = self.later.as_ref().map_or(0, |later| later.members.len());
+        let count = if self.was_counted { 0 } else { self.removed.len() + later };
+        i64::try_from(count).unwrap_or(i64::MAX)
+    }
+
+    /// Whether an admin has rejected one of these removals in the last 30 days.
+    fn repeats_rejected(&self, tx: &Tx<'_>, configuration: i64) -> Result<bool> {
+        let since = tx.now - REJECTION_MILLIS;
+        for item in &self.removed {
+            if holds::was_rejected(tx, configuration, self.kind, as_item(item), since)? {
+                return Ok(true);
+            }
+        }
+        let Some(later) = &self.later else { return Ok(false) };
+        let leaving: HashSet<u64> = later.members.iter().map(|member| member.hash()).collect();
+        holds::has_rejected_member(tx, (configuration, &later.group), since, |id| leaving.contains(&diff::hash_id(id)))
+    }
+}
+
+fn is_user(of: &ResourceType) -> bool {
+    of.name == "User"
+}
+
+/// A user without the attribute can sign in.
+pub(in crate::provisioning) fn is_active(attributes: &Attributes) -> bool {
+    attributes.get("active") != Some(&false.into())
+}
+
+fn as_item((subject, member): &(String, String)) -> RemovedItem<'_> {
+    RemovedItem { subject, member }
+}
+
+/// Counts a change, and starts the hold if it reaches the threshold. Returns whether the configuration is held from now on.
+pub(in crate::provisioning) fn count_change(
+    tx: &Tx<'_>,
+    scope: &Scope,
+    gate: &PublicationGate,
+    change: &CountedChange,
+) -> Result<bool> {
+    let configuration = scope.configuration;
+    let hold = holds::load_hold(tx, configuration)?;
+    let protected = change.user.as_ref().filter(|_| gate.flags.protects_users());
+    let is_protected = protected.map_or(Ok(false), |user| user.is_protected(tx, configuration))?;
+    if !gate.held && !is_protected && is_exempt(&hold, tx.now) {
+        return Ok(false);
+    }
+    let is_repeated = gate.flags.has_rejected() && change.repeats_rejected(tx, configuration)?;
+    let counted = store_removals(tx, configuration, gate, (change, hold.settings.window_minutes))?;
+    if gate.held {
+        holds::add_counted(tx, configuration, change.kind, change.count_removals() - counted.returned)?;
+    }
+    let last = hold.last.as_ref().filter(|_| gate.held);
+    // While a decision is carried out, more removals of the identity provider wait for another one.
+    let can_begin = last.is_none_or(|last| last.decision.is_some()) && change.count_removals() > 0;
+    let threshold = hold.settings.threshold(change.kind).find_limit(counted.window.first_total());
+    let is_many = counted.window.count() >= threshold && !is_exempt(&hold, tx.now);
+    if !can_begin || !(is_many || is_repeated || is_protected) {
+        return Ok(gate.held);
+    }
+    holds::save_rejection(tx, configuration, None)?;
+    let record = match last {
+        Some(last) => HoldRecord { decision: None, ..last.clone() },
+        None => HoldRecord {
+            since: tx.now,
+            reason: if is_many || !is_protected { change.kind.into() } else { HoldReason::Protected },
+            counted: counted.window.count(),
+            published: count_published(tx, configuration, change, &counted.window)?,
+            threshold: if is_many { threshold } else { 1 },
+            window_minutes: hold.settings.window_minutes,
+            window_start: counted.window.find_start(tx.now),
+            decision: None,
+        },
+    };
+    begin_hold(tx, scope, &record)?;
+    Ok(true)
+}
+
+/// The window after a change.
+struct CountedWindow {
+    window: RemovalWindow,
+    /// How many removals were taken off.
+    returned: i64,
+}
+
+/// Stores what a change removes, and takes off what comes back.
+fn store_removals(
+    tx: &Tx<'_>,
+    configuration: i64,
+    gate: &PublicationGate,
+    (change, window_minutes): (&CountedChange, u32),
+) -> Result<CountedWindow> {
+    let stored = holds::load_window(tx, configuration, change.kind)?;
+    let mut window = RemovalWindow::decode(&stored, window_minutes, tx.now);
+    let count = change.count_removals();
+    if count > 0 {
+        let total = if window.needs_total(tx.now) { count_total(tx, configuration, change.kind)? } else { 0 };
+        window.add(tx.now, count, total);
+    }
+    for item in &change.removed {
+        holds::insert_removal(tx, configuration, change.kind, as_item(item))?;
+    }
+    let mut returned = 0;
+    if gate.flags.watches(change.kind) {
+        for item in &change.returned {
+            if let Some(removed_at) = holds::delete_removal(tx, configuration, change.kind, as_item(item))? {
+                window.take_off(removed_at);
+                returned += 1;
+            }
+        }
+    } else if count > 0 {
+        holds::watch_kind(tx, configuration, change.kind)?;
+    }
+    if count + returned > 0 {
+        holds::save_window(tx, configuration, change.kind, &window.encode())?;
+    }
+    Ok(CountedWindow { window, returned })
+}
+
+/// How many of the removals in the window were published before this change: those that no admin rejected.
+fn count_published(tx: &Tx<'_>, configuration: i64, change: &CountedChange, window: &RemovalWindow) -> Result<i64> {
+    let stored = holds::count_removals(tx, (configuration, change.kind), window.find_start(tx.now))?;
+    let own = i64::try_from(change.removed.len()).unwrap_or(i64::MAX);
+    Ok((stored - own).clamp(0, window.count()))
+}
+
+fn is_exempt(hold: &StoredHold, now: Millis) -> bool {
+    !hold.settings.enabled
+        || now < hold.settings.find_grace_end(hold.created_at)
+        || hold.exempt_until.is_some_and(|until| now < until)
+}
+
+/// How many there were before this change. Memberships are removed from their rows before they are counted here, but the usage
+/// changes later.
+fn count_total(tx: &Tx<'_>, configuration: i64, kind: RemovalKind) -> Result<i64> {
+    let kind = match kind {
+        RemovalKind::Users => QuotaKind::ActiveUsers,
+        RemovalKind::Groups => QuotaKind::Groups,
+        RemovalKind::Memberships => QuotaKind::Members,
+    };
+    Ok(usage::load_usage(tx, configuration)?.configuration.used.get(kind))
+}
+
+fn begin_hold(tx: &Tx<'_>, scope: &Scope, record: &HoldRecord) -> Result<()> {
+    holds::save_record(tx, scope.configuration, record)?;
+    holds::set_held(tx, scope.configuration, true)?;
+    let payload = json!({
+        "reason": record.reason.as_str(),
+        "counted": record.counted,
+        "threshold": record.threshold,
+        "windowMinutes": record.window_minutes,
+        "published": record.published,
+    });
+    let event = NewEvent {
+        account: &scope.account,
+        configuration: scope.configuration,
+        kind: EventKind::Configuration(EventAction::Held),
+        resource_id: None,
+        payload: &payload.to_string(),
+        is_published: true,
+    };
+    events::append_event(tx, &event)?;
+    tracing::warn!(
+        configuration = &*scope.configuration_id,
+        reason = record.reason.as_str(),
+        counted = record.counted,
+        threshold = record.threshold,
+        "the configuration is held: its identity provider removes many users, memberships or groups, or a protected user"
+    );
+    Ok(())
+}
+
+/// Windows that one step of the removal of old windows examines.
+const WINDOWS_PER_STEP: usize = 100;
+
+/// The window after which the next step continues.
+pub type WindowPosition = (i64, &'static str);
+
+/// Removes at most `limit` removals that are in no window any more, and rejections that are forgotten. Returns the window after
+/// which the next step continues, or `None` after the last one.
+pub fn remove_old_removals(tx: &Tx<'_>, after: WindowPosition, limit: usize) -> Result<Option<WindowPosition>> {
+    tx.allow_on_full_disk();
+    if holds::delete_old_rejections(tx, tx.now - REJECTION_MILLIS, limit)? >= limit {
+        return Ok(Some(after));
+    }
+    let found = holds::list_windows_after(tx, after, WINDOWS_PER_STEP)?;
+    let mut before = after;
+    for one in &found {
+        let position = (one.configuration, one.kind.as_str());
+        let is_old = RemovalWindow::decode(&one.periods, one.minutes, tx.now).count() == 0;
+        if is_old && holds::delete_old_removals(tx, one.configuration, one.kind, limit)? > 0 {
+            return Ok(Some(before));
+        }
+        before = position;
+    }
+    Ok((!found.is_empty()).then_some(before))
+}
