@@ -130,7 +130,7 @@ enum CliCommand {
 
 /// Runs the command line of this process.
 pub fn run_main() -> ExitCode {
-    handle_file_size_signal();
+    ignore_signals();
     match run_command_line(std::env::args_os().collect()) {
         Ok(code) => code,
         // The reader of a pipe, such as `head`, has closed it: not an error.
@@ -143,11 +143,13 @@ pub fn run_main() -> ExitCode {
     }
 }
 
-/// Without a handler, the signal of the file size limit (`ulimit -f`) kills the process. With one, the write fails, and the
-/// caller gets an error.
-fn handle_file_size_signal() {
-    // Fails only if the signal does not exist on this system.
-    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
+/// Without a handler, these signals end the process. With one, a write beyond the file size limit (`ulimit -f`, SIGXFSZ) fails,
+/// and the caller gets an error; signals that have no meaning here, which other programs use to reopen logs, have no effect.
+fn ignore_signals() {
+    for signal in [signal_hook::consts::SIGXFSZ, signal_hook::consts::SIGUSR1, signal_hook::consts::SIGUSR2] {
+        // Fails only if the signal does not exist on this system.
+        let _ = signal_hook::flag::register(signal, Arc::default());
+    }
 }
 
 /// Reads the settings and the arguments, and runs the command.

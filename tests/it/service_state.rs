@@ -335,3 +335,28 @@ fn the_settings_of_the_server_contain_its_state() {
     let settings: Value = app.operator().get("/directory/resources/v1/settings").answered(200).json;
     assert_eq!(settings["service"], json!({"state": "ready", "message": null, "nextStep": null}));
 }
+
+#[test]
+fn a_second_server_is_refused_without_the_lock_file_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut app = App::start(folder.path());
+    let client = app.configuration("other");
+    let lock = folder.path().join("rollcall.lock");
+    for change in ["removed", "replaced"] {
+        fs::remove_file(&lock).unwrap();
+        if change == "replaced" {
+            fs::write(&lock, "").unwrap();
+        }
+        let output = serve_refuses(folder.path(), Duration::from_secs(20));
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains("already uses"), "{change}: {error}");
+        client.created("/Users", &user(change));
+        if change == "removed" {
+            // A refused start has made nothing.
+            assert!(!lock.exists());
+            fs::write(&lock, "").unwrap();
+        }
+    }
+    assert_eq!(app.terminate(), Some(0));
+    drop(App::start(folder.path()));
+}

@@ -112,3 +112,15 @@ fn the_limit_of_the_file_size_refuses_writes_and_ends_nothing() {
     assert_eq!(client.count("/Users"), stored);
     assert_eq!(app.terminate(), Some(0));
 }
+
+#[test]
+fn signals_without_a_meaning_do_not_end_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut app = App::start(folder.path());
+    let client = app.configuration("other");
+    for signal in ["USR1", "USR2", "HUP"] {
+        app.signal(signal);
+        client.created("/Users", &user(signal));
+    }
+    assert_eq!(app.terminate(), Some(0));
+}

@@ -45,13 +45,17 @@ pub(crate) struct DataFiles {
     pub(crate) database: PathBuf,
 }
 
-/// The locked lock file. It excludes other servers until it is dropped or the process ends in any way.
-pub(crate) struct ServerLock(File);
+/// The locked lock file and folder. They exclude other servers until they are dropped or the process ends in any way. The lock
+/// of the folder remains if the lock file is removed; some network file systems do not have it.
+pub(crate) struct ServerLock {
+    file: File,
+    _folder: File,
+}
 
 impl ServerLock {
     /// Records that the index of the log is of this boot of the machine: the database was opened.
     pub(crate) fn record_boot(&self) {
-        if let Err(error) = boot_record::write_record(&self.0, boot_record::read_boot_id().as_deref()) {
+        if let Err(error) = boot_record::write_record(&self.file, boot_record::read_boot_id().as_deref()) {
             tracing::warn!(%error, "the boot of the machine cannot be recorded in the lock file");
         }
     }
@@ -271,7 +275,9 @@ impl DataFiles {
     /// Whether a server has locked the folder.
     pub(crate) fn is_locked(&self) -> bool {
         let file = OpenOptions::new().read(true).write(true).open(self.directory.join(LOCK_NAME));
-        file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+        let is_held =
+            |file: io::Result<File>| file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+        is_held(file) || is_held(File::open(&self.directory))
     }
 
     /// Acquires the server lock and writes the process id into the lock file, so that a second server can report it.
@@ -281,6 +287,10 @@ impl DataFiles {
             return Err(OpenError::NotARegularFile(path));
         }
         let failed = |error| OpenError::io("lock", &path, error);
+        let folder = File::open(&self.directory).map_err(|error| OpenError::io("open", &self.directory, error))?;
+        if matches!(try_lock_again(&folder), Err(TryLockError::WouldBlock)) {
+            return Err(self.describe_holder(OpenOptions::new().read(true).open(&path).ok().as_ref()));
+        }
         // Without a lock file, the files are a copy, whose index was not written back by a failing machine.
         let is_copy = fs::symlink_metadata(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
         let file = OpenOptions::new()
@@ -293,11 +303,7 @@ impl DataFiles {
             .map_err(failed)?;
         match try_lock_again(&file) {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                // The process id is optional: the lock is held even if the file cannot be read.
-                let pid = boot_record::read_lines(&file).0;
-                return Err(OpenError::Held { directory: self.directory.clone(), pid });
-            }
+            Err(TryLockError::WouldBlock) => return Err(self.describe_holder(Some(&file))),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         self.match_folder_owner(&path);
@@ -306,7 +312,13 @@ impl DataFiles {
         if let Err(error) = boot_record::write_record(&file, boot.as_deref()) {
             tracing::warn!(lock = %path.display(), %error, "the process id cannot be written");
         }
-        Ok(ServerLock(file))
+        Ok(ServerLock { file, _folder: folder })
+    }
+
+    /// The error of a second server. The process id is optional: the lock is held even if the lock file cannot be read.
+    fn describe_holder(&self, lock: Option<&File>) -> OpenError {
+        let pid = lock.and_then(|file| boot_record::read_lines(file).0);
+        OpenError::Held { directory: self.directory.clone(), pid }
     }
 }
 
