@@ -19,6 +19,7 @@ mod fair_shares;
 mod fairness;
 mod full_disk;
 mod holds;
+mod fuzz_checks;
 mod house;
 mod http;
 mod https;
