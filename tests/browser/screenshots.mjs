@@ -24,7 +24,7 @@ function file(address) {
 }
 
 async function shoot(page, name) {
-  for (const [width, scheme] of LOOKS) {
+  for (const [width, scheme] of LOOKS.flat()) {
     await page.setViewportSize({ width, height: 800 });
     await page.emulateMedia({ colorScheme: scheme });
     await page.screenshot({ path: `${folder}/${name}-${width}-${scheme}.png`, fullPage: true });

@@ -8,8 +8,9 @@ const BUDGET = { document: 12_000, stylesheet: 8_000, script: 2_500 };
 /** Bytes after gzip, and requests, of a first visit. */
 const FIRST_VISIT = { bytes: 40_000, requests: 4 };
 
-/** How often the HTML of a kind of page is validated; its content may differ. */
+/** How often the HTML of a kind of page is validated in all parts together; its content may differ. */
 const READ_MAX = 6;
+const timesRead = new Map();
 
 export class Watch {
   constructor(address) {
@@ -18,7 +19,6 @@ export class Watch {
     this.problems = new Set();
     this.heaviest = {};
     this.waiting = [];
-    this.markup = new Map();
   }
 
   problem(text) { this.problems.add(text); }
@@ -60,9 +60,9 @@ export class Watch {
   /** Validates the HTML of a page: each kind of page, and each answer to a form. */
   async read(response, body) {
     const key = `${response.request().method()} ${kind(response.url())} ${response.status()}`;
-    const times = this.markup.get(key) ?? 0;
+    const times = timesRead.get(key) ?? 0;
     if (times >= READ_MAX) { return; }
-    this.markup.set(key, times + 1);
+    timesRead.set(key, times + 1);
     for (const mistake of await mistakes(body.toString("utf8"))) { this.problem(`${key}: ${mistake}`); }
   }
 
