@@ -233,7 +233,7 @@ mod tests {
     fn a_configuration_stores_a_bounded_number_of_names_per_minute() {
         let (log, start) = (UndeclaredLog::default(), Instant::now());
         let mut stored = 0;
-        for round in 0_u32..59 {
+        for round in (0_u32..59).step_by(4) {
             record(&log, 0..100 * usize::try_from(round).unwrap() + 100);
             for batch in log.take_due(start + Duration::from_secs(u64::from(round)), false) {
                 stored += batch.uses.len();

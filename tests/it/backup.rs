@@ -71,6 +71,8 @@ fn under_load(client: &Client, made: &Mutex<Vec<String>>, until: impl FnOnce()) 
                     }
                     let id = client.created("/Users", &user(&format!("c{caller}n{number}")));
                     made.lock().unwrap().push(id);
+                    // Some hundred writes per second are a load; more would only delay the backups.
+                    std::thread::sleep(Duration::from_millis(10));
                 }
             });
         }

@@ -27,6 +27,7 @@ fn start_with_metrics(flags: &[&str]) -> MetricsServer {
     let flags: Vec<&str> = ["--metrics-listen", "127.0.0.1:0"].iter().chain(flags).copied().collect();
     let app = App::start_in(&folder.path().join("data"), &flags, &[], &log);
     let address = address_in(&log);
+    http::use_plain(address);
     MetricsServer { app, address, _folder: folder }
 }
 

@@ -180,7 +180,7 @@ def run(address: str, made: dict[str, list[str]], key: str, seconds: int) -> boo
         return subprocess.run(command + options, timeout=seconds + 60, cwd=folder, env=ENVIRONMENT).returncode == 0
 
 
-def main(address: str, seconds: str = "111") -> int:
+def main(address: str, seconds: str = "84") -> int:
     api = Api(address, os.environ["KEY"])
     OpenAPIV31SpecValidator(api.call("GET", "/openapi.json")).validate()
     made = fill(api)

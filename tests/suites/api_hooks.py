@@ -64,6 +64,11 @@ def usable_client(case):
         return
     if isinstance(body.get("scope"), str) and 1 <= len(body["scope"]) <= 1000:
         body["scope"] = "scim.read"
+    # Only a client with a secret has it.
+    lifetime = body.get("secretExpiresIn")
+    is_valid = type(lifetime) in (int, float) and 86_400 <= lifetime <= 94_608_000 and lifetime == int(lifetime)
+    if body.get("authentication") != "secret" and is_valid:
+        del body["secretExpiresIn"]
     texts = ["jwksUrl", "issuer", "subject", "audience"]
     described = [body[name] for name in texts if body.get(name) is not None]
     if not all(isinstance(text, str) and 1 <= len(text) <= 2000 for text in described):

@@ -72,6 +72,8 @@ impl Fixture {
 
     /// Appends many events of groups.
     fn append_groups(&self, count: i64) {
+        // A write that takes seconds is refused on a busy machine.
+        const PER_WRITE: i64 = 5_000;
         let configuration = self.configuration.key;
         let job = move |tx: &Tx<'_>| {
             let resource_id = Some("g");
@@ -83,9 +85,10 @@ impl Fixture {
                 payload: "{}",
                 is_published: true,
             };
-            (0..count).try_for_each(|_| events::append_event(tx, &event).map(drop))
+            (0..PER_WRITE).try_for_each(|_| events::append_event(tx, &event).map(drop))
         };
-        self.store.write_blocking(job).unwrap();
+        assert_eq!(count % PER_WRITE, 0);
+        (0..count / PER_WRITE).for_each(|_| self.store.write_blocking(job).unwrap());
     }
 
     /// Removes what is older than a time in the future.

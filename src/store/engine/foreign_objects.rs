@@ -42,9 +42,12 @@ impl SchemaDifference {
 /// Compares the schema of a file with that of an empty database of the same version.
 pub(crate) fn compare_schema(connection: &Connection) -> rusqlite::Result<SchemaDifference> {
     let expected = list_objects(&upgrade::create_reference(upgrade::read_version(connection)?)?)?;
-    let found = list_objects(connection)?;
+    Ok(compare_objects(&expected, &list_objects(connection)?))
+}
+
+fn compare_objects(expected: &SchemaObjects, found: &SchemaObjects) -> SchemaDifference {
     let mut difference = SchemaDifference::default();
-    for ((kind, name), definition) in &found {
+    for ((kind, name), definition) in found {
         let is_own = name.starts_with(INTERNAL_PREFIX) && matches!(kind.as_str(), "table" | "index");
         let is_replication = kind == "table" && REPLICATION_TABLES.contains(&name.as_str());
         match expected.get(&(kind.clone(), name.clone())) {
@@ -55,7 +58,7 @@ pub(crate) fn compare_schema(connection: &Connection) -> rusqlite::Result<Schema
     }
     let missing = expected.keys().filter(|object| !found.contains_key(object));
     difference.missing = missing.map(|(kind, name)| format!("{kind} {name}")).collect();
-    Ok(difference)
+    difference
 }
 
 /// Whether Litestream replicates the database. It writes pages without checksums.
@@ -65,8 +68,11 @@ pub(crate) fn is_replicated(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row(sql, [sequence, lock], |row| row.get(0))
 }
 
-/// The objects of a database by kind and name, each with its normalized definition.
-fn list_objects(connection: &Connection) -> rusqlite::Result<BTreeMap<(String, String), String>> {
+/// Normalized definitions by kind and name.
+type SchemaObjects = BTreeMap<(String, String), String>;
+
+/// The objects of a database.
+fn list_objects(connection: &Connection) -> rusqlite::Result<SchemaObjects> {
     connection
         .prepare("SELECT type, name, ifnull(sql, '') FROM sqlite_schema WHERE name <> 'sqlite_stat1'")?
         .query_map([], |row| Ok(((row.get(0)?, row.get(1)?), normalize_sql(&row.get::<_, String>(2)?))))?
@@ -112,19 +118,19 @@ mod tests {
 
     #[test]
     fn every_missing_object_and_every_missing_column_is_found() {
-        let version = upgrade::newest_version();
-        let objects = list_objects(&upgrade::create_reference(version).unwrap()).unwrap();
+        let connection = upgrade::create_reference(upgrade::newest_version()).unwrap();
+        connection.pragma_update(None, "foreign_keys", false).unwrap();
+        let objects = list_objects(&connection).unwrap();
         let mut dropped_columns = 0;
         for (kind, name) in objects.keys().filter(|(_, name)| !name.starts_with(INTERNAL_PREFIX)) {
-            let connection = upgrade::create_reference(version).unwrap();
-            connection.pragma_update(None, "foreign_keys", false).unwrap();
-            connection.execute_batch(&format!("DROP {kind} {name}")).unwrap();
-            let found = compare_schema(&connection).unwrap();
+            connection.execute_batch(&format!("SAVEPOINT sound; DROP {kind} {name}")).unwrap();
+            let found = compare_objects(&objects, &list_objects(&connection).unwrap());
             assert!(found.missing.contains(&format!("{kind} {name}")), "{kind} {name}: {found:?}");
+            connection.execute_batch("ROLLBACK TO sound; RELEASE sound").unwrap();
             if kind != "table" {
                 continue;
             }
-            let connection = upgrade::create_reference(version).unwrap();
+            connection.execute_batch("SAVEPOINT sound").unwrap();
             let columns: Vec<String> = connection
                 .prepare(&format!("SELECT name FROM pragma_table_info('{name}')"))
                 .unwrap()
@@ -136,11 +142,13 @@ mod tests {
                 // SQLite refuses to drop columns of keys and indexes.
                 if connection.execute_batch(&format!("ALTER TABLE {name} DROP COLUMN {column}")).is_ok() {
                     dropped_columns += 1;
-                    let found = compare_schema(&connection).unwrap();
+                    let found = compare_objects(&objects, &list_objects(&connection).unwrap());
                     assert_eq!(found.changed, [format!("table {name}")], "{column}");
                 }
             }
+            connection.execute_batch("ROLLBACK TO sound; RELEASE sound").unwrap();
         }
+        assert_eq!(compare_schema(&connection).unwrap(), SchemaDifference::default());
         assert!(dropped_columns > 50, "{dropped_columns}");
     }
 

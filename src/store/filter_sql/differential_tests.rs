@@ -264,7 +264,7 @@ fn agree(
 }
 
 /// Worlds in a default run: 10,000 filters and 38,000 match results. `PROPTEST_CASES` (default 256) scales it.
-const WORLDS: u32 = 50;
+const WORLDS: u32 = 30;
 const USER_FILTERS: usize = 140;
 const GROUP_FILTERS: usize = 60;
 

@@ -1,6 +1,8 @@
 //! If-Match and If-None-Match (RFC 9110 sections 8.8.3, 13.1.1 and 13.1.2) on every method of a resource, and `version` in
 //! Bulk. RFC 7644 section 3.14 sends weak tags in If-Match, so weak and strong tags are compared by their text.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
 use crate::app::{App, Client, Reply};
@@ -17,7 +19,9 @@ enum Meaning {
 }
 
 /// Headers with `V` for the text of the current version. Each has one or more lines.
-fn headers() -> Vec<(Vec<String>, Meaning)> {
+static HEADERS: LazyLock<Vec<(Vec<String>, Meaning)>> = LazyLock::new(list_headers);
+
+fn list_headers() -> Vec<(Vec<String>, Meaning)> {
     use Meaning::{Differs, Malformed, Matches, MatchesLeniently};
     let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
     let many = |last: &str| {
@@ -69,7 +73,7 @@ fn call(client: &Client, (method, path): (&str, &str), body: Option<&Value>, hea
 /// Checks one condition on one method. The write must happen exactly if the condition is met.
 fn check(client: &Client, endpoint: &str, method: &str, condition: (&str, usize), strict: bool) {
     let (field, number) = condition;
-    let (lines, meaning) = &headers()[number];
+    let (lines, meaning) = &HEADERS[number];
     let name = format!("{method}-{field}-{number}");
     let document = |name: &str| if endpoint == "/Users" { user(name) } else { group(name, &[]) };
     let made = client.post(endpoint, &document(&name)).answered(201);
@@ -121,7 +125,7 @@ fn check_all(endpoint: &str, method: &str) {
         [(App::shared().configuration("other"), false), (App::shared().configuration_with_preset("strict"), true)]
     {
         for field in ["If-Match", "If-None-Match"] {
-            for number in 0..headers().len() {
+            for number in 0..HEADERS.len() {
                 check(&client, endpoint, method, (field, number), strict);
             }
         }
@@ -148,10 +152,11 @@ fn conditions_on_groups_follow_rfc_9110() {
 fn the_version_of_a_bulk_operation_is_read_like_if_match() {
     // R-273, RFC 7644 section 3.7
     let client = App::shared().configuration("other");
-    let table: Vec<(Vec<String>, Meaning)> = headers()
-        .into_iter()
+    let table: Vec<(Vec<String>, Meaning)> = HEADERS
+        .iter()
         // A string in a body has a maximum length.
         .filter(|(lines, _)| lines.len() == 1 && lines[0].len() < 60_000)
+        .cloned()
         .collect();
     for method in ["PUT", "PATCH", "DELETE"] {
         let mut jobs = Vec::new();

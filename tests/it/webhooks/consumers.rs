@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
@@ -56,8 +57,8 @@ fn is_installed(language: &str, command: &str) -> bool {
     tried.is_ok()
 }
 
-/// The consumers of the installed languages. `folder` gets the compiled one.
-fn list_programs(folder: &Path) -> Vec<ConsumerProgram> {
+/// The consumers of the installed languages.
+fn list_programs() -> Vec<ConsumerProgram> {
     let source = |name: &str| find_source(name).to_str().unwrap().to_owned();
     let own = std::env::current_exe().unwrap().to_str().unwrap().to_owned();
     let itself = ["webhooks::consumers::run_consumer_in_rust", "--exact", "--nocapture"];
@@ -71,25 +72,29 @@ fn list_programs(folder: &Path) -> Vec<ConsumerProgram> {
         programs.push(ConsumerProgram { language: "python", command });
     }
     if is_installed("go", "go") {
-        programs.push(ConsumerProgram { language: "go", command: vec![compile_go(folder)] });
+        programs.push(ConsumerProgram { language: "go", command: vec![compile_go().clone()] });
     }
     programs
 }
 
-/// Compiles without the network. `go run` would start a second process, which a kill does not end.
-fn compile_go(folder: &Path) -> String {
-    let program = folder.join("consumer-go").to_str().unwrap().to_owned();
-    let output = Command::new("go")
-        .args(["build", "-o", &program])
-        .arg(find_source("consumer.go"))
-        .envs([("GOFLAGS", "-mod=mod"), ("GOPROXY", "off"), ("GOTOOLCHAIN", "local"), ("CGO_ENABLED", "0")])
-        .env("GOCACHE", folder.join("go-cache"))
-        .env("GOPATH", folder.join("go-path"))
-        .current_dir(folder)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    program
+/// Compiles once, without the network. `go run` would start a second process, which a kill does not end.
+fn compile_go() -> &'static String {
+    static PROGRAM: LazyLock<String> = LazyLock::new(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let program = folder.join("consumer-go").to_str().unwrap().to_owned();
+        let output = Command::new("go")
+            .args(["build", "-o", &program])
+            .arg(find_source("consumer.go"))
+            .envs([("GOFLAGS", "-mod=mod"), ("GOPROXY", "off"), ("GOTOOLCHAIN", "local"), ("CGO_ENABLED", "0")])
+            .env("GOCACHE", folder.join("go-cache"))
+            .env("GOPATH", folder.join("go-path"))
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        program
+    });
+    &PROGRAM
 }
 
 /// The process that [`list_programs`] starts for Rust; without its variable, this is an empty test.
@@ -216,7 +221,7 @@ fn check_copies(fixture: &Fixture, consumers: &[RunningConsumer]) {
             if copy == listed {
                 break;
             }
-            if begun.elapsed() > Duration::from_mins(1) {
+            if begun.elapsed() > Duration::from_mins(2) {
                 let attempts = fixture.attempts(&consumer.webhook);
                 eprintln!("{}: {:#?}", consumer.program.language, &attempts[..attempts.len().min(3)]);
                 assert_eq!(copy, listed, "{}", consumer.program.language);
@@ -304,7 +309,7 @@ impl ProviderScene {
 #[test]
 fn the_copies_of_the_consumers_equal_the_lists_over_kills_pauses_and_a_purge() {
     let folder = tempfile::tempdir().unwrap();
-    let programs = list_programs(folder.path());
+    let programs = list_programs();
     let mut fixture = Fixture::new();
     let mut scenes = ["acme", "zeta"].map(|account| ProviderScene::create(&fixture.operator, account));
     let mut consumers = Vec::new();
@@ -410,7 +415,7 @@ fn the_consumers_read_events_that_are_too_large_for_a_request() {
     };
     // One is truncated in the first load, the other one as a live event.
     large("first");
-    let programs = list_programs(folder.path());
+    let programs = list_programs();
     let start = |program| RunningConsumer::start(&fixture, program, folder.path(), &json!({}));
     let consumers: Vec<RunningConsumer> = programs.iter().map(start).collect();
     let second = large("second");
