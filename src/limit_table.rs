@@ -12,7 +12,7 @@ use crate::management::{
 };
 use crate::model::switches::TombstoneDays;
 use crate::model::webhook::{self, headers, retry};
-use crate::model::{admin, oauth, quota, request, switches};
+use crate::model::{admin, oauth, personal_data, quota, request, switches};
 use crate::provisioning::directory::preview;
 use crate::provisioning::webhook_delivery::retention;
 use crate::provisioning::{feed, large_changes, lists};
@@ -500,6 +500,7 @@ fn list_lifetimes() -> Vec<LimitRow> {
         row("events", millis(feed::RETENTION_MS), "410"),
         row("attempts of webhooks", millis(retention::ATTEMPT_RETENTION_MS), "they are removed"),
         row("restore of deleted users and groups", millis(TombstoneDays::DEFAULT.millis()), "they are removed"),
+        row("exports of personal data", millis(personal_data::EXPORT_RETENTION_MS), "they are removed"),
         row(
             "events that a webhook keeps from being removed, after that time",
             millis(retention::BLOCKED_MAX_MS),

@@ -457,6 +457,18 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::DeletedResourceNotFound => {
             "the configuration has no deleted user or group with this id that can be restored"
         }
+        // Personal data.
+        Reason::PersonalDataSubjectInvalid => "give either userId, the id of a user, or email, an e-mail address",
+        Reason::PersonalDataAccountMissing => "accountId must name the account",
+        Reason::PersonalDataRequestNotFound => {
+            "there is no such request for personal data, or it was an export and has been removed"
+        }
+        Reason::PersonalDataLimit => "{max} requests for personal data of this account run already: try again later",
+        Reason::PersonalDataExportsLimit => {
+            "{max} exports of personal data of this account are stored: each is removed 7 days after its end"
+        }
+        Reason::PersonalDataNotReady => "the export is not complete yet: try again when its state is done",
+        Reason::PersonalDataNoFile => "an erasure has no file: only an export has one",
         // Schemas.
         Reason::SchemaNotFound => "the configuration has no schema with this URN",
         Reason::SchemaExists => "the configuration already has a schema {id}",

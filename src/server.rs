@@ -262,6 +262,10 @@ pub fn run_server(settings: &Settings) -> anyhow::Result<()> {
                 settings.quotas.request_log_total_bytes,
             )),
             actix_web::rt::spawn(crate::jobs::pending_steps::run_pending_steps(store.clone())),
+            actix_web::rt::spawn(jobs::personal_data::run_personal_data(
+                store.clone(),
+                settings.backups.as_ref().map(|schedule| schedule.folder.clone()),
+            )),
             actix_web::rt::spawn(crate::jobs::event_expiry::expire_events(store.clone())),
             actix_web::rt::spawn(crate::jobs::external_writes::watch_external_writes(store.clone())),
             actix_web::rt::spawn(jobs::clock_watch::watch_clock(store.clone())),

@@ -14,6 +14,7 @@ mod hold;
 mod oauth_client;
 mod openapi;
 mod output;
+mod personal_data;
 mod quota;
 mod reversal;
 mod schema;
@@ -84,6 +85,9 @@ enum CliCommand {
     /// List and restore the deleted users and groups of a configuration
     #[command(subcommand)]
     Deleted(deleted::DeletedCommand),
+    /// Export or erase everything that is stored about a user
+    #[command(subcommand)]
+    PersonalData(personal_data::PersonalDataCommand),
     /// Add custom attributes to users and groups
     #[command(subcommand)]
     Schema(schema::SchemaCommand),
@@ -186,6 +190,7 @@ fn run_command(mut cli: Cli, sources: SettingSources) -> anyhow::Result<ExitCode
         Some(CliCommand::Token(command)) => token::run_token_command(folder, command)?,
         Some(CliCommand::OauthClient(command)) => oauth_client::run_oauth_client_command(folder, command)?,
         Some(CliCommand::Deleted(command)) => deleted::run_deleted_command(folder, command)?,
+        Some(CliCommand::PersonalData(command)) => personal_data::run_personal_data_command(&cli, command)?,
         Some(CliCommand::Schema(command)) => schema::run_schema_command(folder, command)?,
         Some(CliCommand::ApiKey(command)) => api_key::run_api_key_command(folder, command)?,
         Some(CliCommand::Webhook(args)) => return webhook::run_webhook_command(folder, *args),

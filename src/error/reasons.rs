@@ -382,6 +382,14 @@ reasons! {
     CallNotFound "call_not_found" NotFound ();
     ResourceNotFound "resource_not_found" NotFound ("resource_type");
     DeletedResourceNotFound "deleted_resource_not_found" NotFound ();
+    // Personal data.
+    PersonalDataSubjectInvalid "personal_data_subject_invalid" Invalid ();
+    PersonalDataAccountMissing "personal_data_account_missing" Invalid ["accountId"] ();
+    PersonalDataRequestNotFound "personal_data_request_not_found" NotFound ();
+    PersonalDataLimit "personal_data_limit" Conflict ("max");
+    PersonalDataExportsLimit "personal_data_exports_limit" Conflict ("max");
+    PersonalDataNotReady "personal_data_not_ready" Conflict ();
+    PersonalDataNoFile "personal_data_no_file" NotFound ();
     // Schemas.
     SchemaNotFound "schema_not_found" NotFound ();
     SchemaExists "schema_exists" Conflict ("id");

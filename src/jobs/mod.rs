@@ -5,6 +5,7 @@ pub mod clock_watch;
 pub mod event_expiry;
 pub mod external_writes;
 pub mod pending_steps;
+pub mod personal_data;
 pub mod retention;
 pub mod scheduled_backup;
 pub mod service_manager;

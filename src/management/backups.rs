@@ -1,6 +1,6 @@
 //! Backups, their folder, the restore of a backup, and the checks of the database file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -22,6 +22,9 @@ pub use crate::store::engine::integrity::log_scan::{AcceptedLoss, accept_loss};
 pub use crate::store::engine::integrity::{CheckDepth, check_database, check_pages};
 use crate::store::tables::audit::{self, NewAuditEntry};
 use crate::store::{Store, Tx};
+
+/// How the names of copies in the data folder begin.
+const COPY_PREFIX: &str = "rollcall.db.";
 
 /// The folder of scheduled backups, and what is in it.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +60,35 @@ pub fn write_backup_to_folder(
     let written = store.back_up(file.as_path(), folder.with_log, stop)?;
     let removed = scheduled::prune_backups(folder.path, folder.keep, &written.path, now)?;
     Ok((written, removed))
+}
+
+/// A copy of the database: a backup, or a database that an upgrade or a restore has replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseCopy {
+    /// Path of the file.
+    pub path: PathBuf,
+    /// When it was written. `None` while it is being written.
+    pub created_at: Option<Millis>,
+}
+
+/// Returns the copies that the server knows of: scheduled backups in `folder`, backups that are being written, and copies in the
+/// data folder. Unreadable folders have none.
+pub fn list_database_copies(data_dir: &Path, folder: Option<&Path>) -> Vec<DatabaseCopy> {
+    let in_use = scheduled::list_paths_in_use().into_iter().map(|path| DatabaseCopy { path, created_at: None });
+    let backups = folder.into_iter().flat_map(|folder| {
+        let listed = scheduled::list_backups(folder).into_iter();
+        listed.map(|one| DatabaseCopy { path: folder.join(one.name), created_at: Some(one.created_at) })
+    });
+    let copies = std::fs::read_dir(data_dir).into_iter().flatten().flatten().filter_map(|entry| {
+        let metadata = entry.metadata().ok().filter(std::fs::Metadata::is_file)?;
+        let is_copy = entry.file_name().to_str().is_some_and(|name| name.starts_with(COPY_PREFIX));
+        let since = metadata.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+        is_copy.then(|| DatabaseCopy { path: entry.path(), created_at: Millis::try_from(since.as_millis()).ok() })
+    });
+    let mut found: Vec<DatabaseCopy> = backups.chain(copies).chain(in_use).collect();
+    found.sort_by(|one, other| (one.created_at, &one.path).cmp(&(other.created_at, &other.path)));
+    found.dedup_by(|one, other| one.path == other.path);
+    found
 }
 
 /// Appends an audit entry for a backup that an admin requested.

@@ -15,6 +15,7 @@ pub mod instance;
 pub mod oauth;
 pub mod one_time_codes;
 pub mod overview;
+pub mod personal_data;
 pub mod quotas;
 pub mod request_log;
 pub mod roles;

@@ -224,11 +224,10 @@ pub struct LogRemoval {
     pub before: String,
 }
 
-/// Removes a batch of calls permanently. The freed pages are overwritten, because they contain personal data. Returns
-/// false when nothing is left.
+/// Removes a batch of calls permanently. Returns false when nothing is left.
 pub fn remove_calls(tx: &Tx<'_>, removal: &LogRemoval) -> Result<bool> {
     tx.allow_on_full_disk();
-    Ok(rows::erase_requests(tx, removal.configuration, Some(&removal.before), REMOVED_PER_STEP)? > 0)
+    Ok(rows::delete_requests(tx, removal.configuration, Some(&removal.before), REMOVED_PER_STEP)? > 0)
 }
 
 /// Removes at most `limit` calls of one configuration: calls that are older than the retention, calls beyond the
@@ -237,7 +236,7 @@ pub fn remove_calls(tx: &Tx<'_>, removal: &LogRemoval) -> Result<bool> {
 pub fn prune_log(tx: &Tx<'_>, configuration: i64, limit: u32) -> Result<usize> {
     tx.allow_on_full_disk();
     if rows::is_deletion_pending(tx, configuration)? {
-        let removed = rows::erase_requests(tx, configuration, None, limit)?;
+        let removed = rows::delete_requests(tx, configuration, None, limit)?;
         if removed == 0 {
             rows::set_deletion_pending(tx, configuration, false)?;
         }

@@ -15,6 +15,7 @@ pub mod logged_bodies;
 pub mod names;
 pub mod oauth;
 pub mod permission;
+pub mod personal_data;
 pub mod quota;
 pub mod request;
 pub mod rights;

@@ -7,6 +7,7 @@ use crate::model::event::{EventAction, EventSubject};
 use crate::provisioning::Scope;
 use crate::provisioning::events::{self, EventMember, MemberNames};
 use crate::provisioning::large_changes;
+use crate::provisioning::members::RemovalCounting;
 use crate::provisioning::publication::Publication;
 use crate::provisioning::rendered::collection_for;
 use crate::provisioning::resources::{ResourceWrite, edit_attributes, find_current, parse_attributes};
@@ -36,10 +37,14 @@ pub(crate) const REFERENCES_PER_STEP: usize = 100;
 pub fn delete_resource(tx: &Tx<'_>, write: &ResourceWrite<'_>) -> Result<Option<i64>> {
     tx.allow_on_full_disk();
     let stored = find_leaving(tx, write)?;
-    let describe = || Ok(CountedChange::of_deletion(write.resource_type, &stored.id, &parse_attributes(&stored)?));
+    let is_counted = write.counting == RemovalCounting::Counted;
+    let describe = || {
+        let change = CountedChange::of_deletion(write.resource_type, &stored.id, &parse_attributes(&stored)?);
+        Ok(change.filter(|_| is_counted))
+    };
     let mut publication = Publication::for_scope(tx, write.scope)?;
     publication.count_removals(write.scope, describe)?;
-    let is_held = publication.awaits_decision();
+    let is_held = is_counted && publication.awaits_decision();
     if large_changes::start_deletion(tx, &write.resource_type.name, &stored)? {
         let leaving =
             LeavingResource { scope: write.scope, resource_type: write.resource_type, stored: &stored, is_held };
@@ -70,7 +75,7 @@ pub(super) fn delete_stored(tx: &Tx<'_>, write: &ResourceWrite<'_>, stored: &Sto
     let ResourceWrite { scope, resource_type, id, .. } = *write;
     let keys = index::build_index_keys(&parse_attributes(stored)?, resource_type);
     let publication = Publication::for_scope(tx, scope)?;
-    let is_held = publication.awaits_decision();
+    let is_held = write.counting == RemovalCounting::Counted && publication.awaits_decision();
     let leaving = LeavingResource { scope, resource_type, stored, is_held };
     let is_restorable = tombstones::complete_tombstone(tx, &leaving, &keys)?;
     publication.hold_before_delete(stored)?;

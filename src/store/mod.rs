@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use crate::error::Result;
 use crate::model::quota::QuotaDefaults;
 use crate::model::service_state::{FileSighting, ReadOnlyCause, ServiceState};
-use crate::store::engine::checkpointer::{Checkpointer, LogMonitor};
+use crate::store::engine::checkpointer::{self, Checkpointer, LogMonitor};
 use crate::store::engine::files::{DataFiles, ServerLock};
 use crate::store::engine::integrity::scrub::{ScrubMonitor, Scrubber};
 use crate::store::engine::service::monitor::{self, ServiceMonitor};
@@ -442,6 +442,16 @@ impl Store {
         let started = Scrubber::start(&self.shared, bytes_per_second)?;
         *self.scrubber.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
         Ok(())
+    }
+
+    /// Copies the whole write-ahead log into the database file and cuts it to nothing. From then on the files have nothing that
+    /// was deleted by earlier commits. Returns false if readers use the log: try again later. Blocks the calling thread for
+    /// some 100 ms.
+    ///
+    /// # Errors
+    /// The files cannot be read or written.
+    pub fn truncate_log(&self) -> Result<bool> {
+        Ok(checkpointer::truncate_log(&self.shared)?)
     }
 
     /// Completes the queued writes, checkpoints the write-ahead log and stops the writer. Later writes return `Unavailable`.

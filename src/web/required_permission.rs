@@ -66,6 +66,22 @@ impl RequiredPermission for RestoreDeleted {
     const SECOND_PERMISSION: Option<Permission> = Some(Permission::DirectoryRead);
 }
 
+/// Export the personal data of a user: users, groups and the request log.
+pub struct ExportPersonalData;
+
+impl RequiredPermission for ExportPersonalData {
+    const PERMISSION: Permission = Permission::RequestsRead;
+    const SECOND_PERMISSION: Option<Permission> = Some(Permission::DirectoryRead);
+}
+
+/// Erase the personal data of a user, which deletes the user.
+pub struct ErasePersonalData;
+
+impl RequiredPermission for ErasePersonalData {
+    const PERMISSION: Permission = Permission::ProvisioningDelete;
+    const SECOND_PERMISSION: Option<Permission> = Some(Permission::DirectoryRead);
+}
+
 /// The same permission, for callers with access to all accounts only.
 pub struct OperatorOnly<N>(PhantomData<N>);
 

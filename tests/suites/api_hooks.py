@@ -12,6 +12,7 @@ USABLE = re.compile("[!-~]{8,255}")
 ACCOUNTS = "/directory/resources/v1/accounts"
 KEYS = "/directory/resources/v1/api-keys"
 WEBHOOKS = "/directory/resources/v1/webhooks"
+PERSONAL_DATA = ["/directory/resources/v1/personal-data/export", "/directory/resources/v1/personal-data/erase"]
 CONFIGURATIONS = "/directory/resources/v1/configurations/scim2"
 
 
@@ -25,6 +26,7 @@ def before_call(context, case, kwargs):
     usable_webhook(case)
     usable_client(case)
     usable_configuration(case)
+    usable_subject(case)
     if case.meta is not None and case.meta.phase.name == "stateful":
         fresh_key(case)
         fresh_account(case)
@@ -100,6 +102,22 @@ def encode_headers(case):
     for name, value in list((case.headers or {}).items()):
         if isinstance(value, str) and any(ord(character) > 255 for character in value):
             case.headers[name] = value.encode().decode("latin-1")
+
+
+def usable_subject(case):
+    """Makes a request for personal data name one user of an account that exists, which a schema cannot describe.
+
+    Values that the schema does not allow stay, because they are the test.
+    """
+    body = case.body
+    if case.operation.path not in PERSONAL_DATA or not isinstance(body, dict):
+        return
+    if all(body.get(name) is None or isinstance(body[name], str) for name in ["accountId", "userId", "email"]):
+        body["accountId"] = "acme"
+        if isinstance(body.get("userId"), str):
+            body.pop("email", None)
+        elif not isinstance(body.get("email"), str):
+            body["email"] = f"{uuid.uuid4().hex}@example.com"
 
 
 def fresh_key(case):

@@ -247,6 +247,33 @@ pub fn change_protected_users(
     Ok(true)
 }
 
+/// Returns the protected users with these names.
+///
+/// # Errors
+/// Errors of the store.
+pub fn list_protected_names(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    is_selected: impl Fn(&str) -> bool,
+) -> Result<Vec<String>> {
+    let names = rows::list_protected_users(at, configuration)?;
+    Ok(names.into_iter().filter(|name| is_selected(name)).collect())
+}
+
+/// Removes the protected users with these names, because their data is erased.
+///
+/// # Errors
+/// Errors of the store.
+pub fn end_protection(tx: &Tx<'_>, configuration: i64, is_erased: impl Fn(&str) -> bool) -> Result<()> {
+    let before = rows::list_protected_users(tx, configuration)?;
+    let left: Vec<(String, String)> = before
+        .iter()
+        .filter(|name| !is_erased(name))
+        .map(|name| (name.clone(), fold::fold_case(name).into_owned()))
+        .collect();
+    if left.len() == before.len() { Ok(()) } else { rows::save_protected_users(tx, configuration, &left) }
+}
+
 /// Returns the protected users of a configuration: a `userName` or an `externalId` each.
 ///
 /// # Errors

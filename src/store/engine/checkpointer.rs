@@ -346,6 +346,23 @@ impl CheckpointerThread {
     }
 }
 
+/// Copies the whole log into the database file and cuts the log to nothing, so that neither has content that was overwritten or
+/// deleted. Returns false if readers, or another program, use the log: try again later.
+pub(crate) fn truncate_log(shared: &SharedState) -> rusqlite::Result<bool> {
+    let closed = shared.gate.close();
+    closed.wait_until_empty(Instant::now() + SCAN_DELAY_MAX);
+    let connection = connection::connect_checkpointer(&shared.files)?;
+    connection.busy_timeout(WRITER_DELAY_MAX)?;
+    shared.log.set_restarting(true);
+    let run = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+    shared.log.set_restarting(false);
+    drop(closed);
+    match run {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
+        run => run.map(|is_busy| !is_busy),
+    }
+}
+
 fn is_report_due(last: &mut Option<Instant>) -> bool {
     let is_due = last.is_none_or(|at| at.elapsed() >= REPORT_INTERVAL);
     if is_due {

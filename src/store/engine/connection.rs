@@ -105,7 +105,8 @@ fn open_file_only(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags_and_vfs(uri, reader_flags() | OpenFlags::SQLITE_OPEN_URI, c"unix")
 }
 
-/// Opens a connection for writing. With `synchronous=FULL` an acknowledged write survives a power failure.
+/// Opens a connection for writing. With `synchronous=FULL` an acknowledged write survives a power failure. With
+/// `secure_delete=ON` deleted rows are overwritten with zeros, because most of them contain personal data.
 pub(crate) fn connect_writer(files: &DataFiles) -> rusqlite::Result<Connection> {
     let connection = open_connection(&files.database, writer_flags())?;
     set_up_connection(&connection)?;
@@ -115,6 +116,7 @@ pub(crate) fn connect_writer(files: &DataFiles) -> rusqlite::Result<Connection> 
     use_write_ahead_log(&connection)?;
     connection.execute_batch(&format!(
         "PRAGMA synchronous = FULL;
+         PRAGMA secure_delete = ON;
          PRAGMA foreign_keys = ON;
          PRAGMA journal_size_limit = {LOG_MAX_BYTES};
          PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"

@@ -2,6 +2,8 @@
 
 use twox_hash::XxHash3_64;
 
+use super::unused_space::{clear_unused_space, has_unused_content};
+
 /// Bytes at the end of each page that SQLite reserves: the checksum of the page, and the balance.
 ///
 /// SQLite computes the checksum of a frame in the write-ahead log in front of the call that writes the page, so the
@@ -64,11 +66,32 @@ pub(crate) fn seal_page(page: &mut [u8], number: u64) {
     }
 }
 
-/// Writes the checksum into the reserved bytes of a page in the log, whose frame has the checksum `frame`.
-pub(crate) fn seal_logged_page(page: &mut [u8], number: u64, frame: LogChecksum, is_big_endian: bool) {
+/// Clears the unused space of a page. `may_clear` is called if there is something to clear.
+pub(crate) fn clear_page(page: &mut [u8], number: u64, may_clear: impl FnOnce() -> bool) {
+    if let Some((content, _)) = page.split_last_chunk_mut::<RESERVED_BYTES>()
+        && has_unused_content(content, number)
+        && may_clear()
+    {
+        clear_unused_space(content, number);
+    }
+}
+
+/// Clears the unused space of a page in the log, whose frame has the checksum `frame`, and writes the checksum into its reserved
+/// bytes. `may_clear` is called if there is something to clear.
+pub(crate) fn seal_logged_page(
+    page: &mut [u8],
+    number: u64,
+    (frame, is_big_endian): (LogChecksum, bool),
+    may_clear: impl FnOnce() -> bool,
+) {
     let Some((content, reserved)) = page.split_last_chunk_mut::<RESERVED_BYTES>() else { return };
     let (checksum, balance) = reserved.split_at_mut(8);
-    let before = frame.remove(balance, is_big_endian).remove(checksum, is_big_endian);
+    let mut before = frame.remove(balance, is_big_endian).remove(checksum, is_big_endian);
+    if has_unused_content(content, number) && may_clear() {
+        let start = before.remove_all(content, is_big_endian);
+        clear_unused_space(content, number);
+        before = start.add(content, is_big_endian);
+    }
     checksum.copy_from_slice(&hash_page(content, number));
     balance.copy_from_slice(&before.add(checksum, is_big_endian).find_content(frame, is_big_endian));
 }
@@ -113,6 +136,12 @@ impl LogChecksum {
         let [first, second] = split_numbers(last).map(|bytes| read_number(bytes, is_big_endian));
         let earlier = self.1.wrapping_sub(second).wrapping_sub(self.0);
         Self(self.0.wrapping_sub(first).wrapping_sub(earlier), earlier)
+    }
+
+    /// Removes content, whose length is a multiple of 8.
+    fn remove_all(self, content: &[u8], is_big_endian: bool) -> Self {
+        let (chunks, _) = content.as_chunks::<8>();
+        chunks.iter().rev().fold(self, |checksum, chunk| checksum.remove(chunk, is_big_endian))
     }
 
     /// Returns the 8 bytes of content that lead from this checksum to `target`.
@@ -181,9 +210,28 @@ mod tests {
             for round in 0..3 {
                 page[100] = round;
                 let frame = LogChecksum(7, u32::MAX).add(&page, is_big_endian);
-                seal_logged_page(&mut page, 5, frame, is_big_endian);
+                seal_logged_page(&mut page, 5, (frame, is_big_endian), || true);
                 assert!(is_page_valid(&page, 5));
                 assert_eq!(LogChecksum(7, u32::MAX).add(&page, is_big_endian), frame);
+            }
+        }
+    }
+
+    #[test]
+    fn the_checksum_of_the_frame_stays_when_unused_space_is_cleared() {
+        for is_big_endian in [false, true] {
+            let mut page: Vec<u8> = (0..1_024_u32).map(|at| u8::try_from(at * 11 % 253).unwrap()).collect();
+            // A leaf with one cell at 900.
+            page[..8].copy_from_slice(&[0x0d, 0, 0, 0, 1, 900_u16.to_be_bytes()[0], 900_u16.to_be_bytes()[1], 0]);
+            let frame = LogChecksum(7, u32::MAX).add(&page, is_big_endian);
+            let mut untouched = page.clone();
+            seal_logged_page(&mut untouched, 5, (frame, is_big_endian), || false);
+            assert_eq!(untouched[..1_008], page[..1_008]);
+            seal_logged_page(&mut page, 5, (frame, is_big_endian), || true);
+            assert!(page[10..900].iter().all(|byte| *byte == 0) && page[900..1_008] == untouched[900..1_008]);
+            for sealed in [&page, &untouched] {
+                assert!(is_page_valid(sealed, 5));
+                assert_eq!(LogChecksum(7, u32::MAX).add(sealed, is_big_endian), frame);
             }
         }
     }

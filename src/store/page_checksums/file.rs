@@ -13,6 +13,7 @@ use std::{mem, slice};
 use rusqlite::ffi;
 
 use crate::store::page_checksums::checksum;
+use crate::store::page_checksums::unused_space::PAGES_MAX;
 
 /// Bytes of [`VerifiedFile`] in front of the file of SQLite's own file access.
 pub(crate) const FILE_BYTES: usize = mem::size_of::<VerifiedFile>().next_multiple_of(8);
@@ -152,6 +153,20 @@ impl VerifiedFile {
         }
     }
 
+    /// Returns the length of the file; the greatest one if it cannot be read.
+    ///
+    /// # Safety
+    /// `opened` is an open file of this type.
+    unsafe fn read_length(opened: *mut ffi::sqlite3_file) -> u64 {
+        let mut length = 0;
+        // SAFETY: the inner file is open.
+        let code = unsafe {
+            let inner = Self::inner_file(opened);
+            (*(*inner).pMethods).xFileSize.map_or(ffi::SQLITE_IOERR_FSTAT, |read| read(inner, &raw mut length))
+        };
+        if code == ffi::SQLITE_OK { u64::try_from(length).unwrap_or(u64::MAX) } else { u64::MAX }
+    }
+
     /// Writes without a checksum.
     ///
     /// # Safety
@@ -288,6 +303,11 @@ unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, from: *const c_void, le
                     };
                     own.role = FileRole::Database(checksums);
                     if checksums != Checksums::Absent {
+                        let page_bytes = bytes as u64;
+                        let end = offset.unsigned_abs() + page_bytes;
+                        checksum::clear_page(page, number, || {
+                            VerifiedFile::read_length(file).max(end) / page_bytes < PAGES_MAX
+                        });
                         checksum::seal_page(page, number);
                     }
                 }

@@ -6,9 +6,12 @@
 //! `SQLITE_IOERR_DATA`, never wrong content.
 //!
 //! A database without reserved bytes is read and written as before.
+//!
+//! When a page is written, its unused space is cleared, so that nothing of deleted rows is left in it.
 
 mod checksum;
 mod file;
+mod unused_space;
 mod vfs;
 
 pub use checksum::{FRAME_HEADER_BYTES, LOG_HEADER_BYTES, LogChecksum, RESERVED_BYTES, is_lock_page};

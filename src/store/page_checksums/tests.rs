@@ -238,3 +238,49 @@ fn a_copy_of_a_database_without_checksums_has_some() {
     }
     assert!(number > 5_000);
 }
+
+#[test]
+fn nothing_of_deleted_rows_is_left_in_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let connection = open(&path);
+    connection.pragma_update(None, "secure_delete", true).unwrap();
+    connection
+        .execute_batch("CREATE TABLE t (k INTEGER PRIMARY KEY, v TEXT); CREATE INDEX i ON t (v); CREATE TABLE w (k TEXT PRIMARY KEY) WITHOUT ROWID;")
+        .unwrap();
+    // Splits and merges of pages copy the cells next to their page.
+    for round in 0..3_i64 {
+        for key in 0..1_500_i64 {
+            let number = (key * 7_919 + round * 31) % 1_500;
+            let is_marked = number % 3 == 0;
+            let name = if is_marked { "MARKED-TEXT" } else { "other" };
+            let text = format!("{number:05}-{name}-{}", "x".repeat(usize::try_from(number % 97).unwrap()));
+            connection.execute("INSERT OR REPLACE INTO t VALUES (?1, ?2)", (number, &text)).unwrap();
+            connection.execute("INSERT OR REPLACE INTO w VALUES (?1)", [&text]).unwrap();
+        }
+        connection.execute_batch("DELETE FROM t WHERE k % 11 = 5; DELETE FROM w WHERE substr(k, 5, 1) = '4'").unwrap();
+    }
+    let holds = |name: &str| {
+        let bytes = fs::read(folder.path().join(name)).unwrap_or_default();
+        memchr::memmem::find(&bytes, b"MARKED-TEXT").is_some()
+    };
+    assert!(holds("a.db-wal") || holds("a.db"));
+    for number in (0..1_500_i64).step_by(3) {
+        connection.execute("DELETE FROM t WHERE k = ?1", [number]).unwrap();
+        connection
+            .execute("DELETE FROM w WHERE k >= printf('%05d', ?1) AND k < printf('%05d.', ?1)", [number])
+            .unwrap();
+    }
+    let left: i64 = connection
+        .query_row("SELECT (SELECT count(*) FROM t WHERE v LIKE '%MARKED%') + (SELECT count(*) FROM w WHERE k LIKE '%MARKED%')", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 0);
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
+    assert!(!holds("a.db") && !holds("a.db-wal"));
+    let found: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(found, "ok");
+    drop(connection);
+    let reopened = open(&path);
+    let count: i64 = reopened.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+    assert!(count > 500);
+}

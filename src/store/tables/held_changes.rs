@@ -119,9 +119,14 @@ const SELECT_EMAIL_KEYS: &str = "SELECT key FROM
           FROM held_resources h CROSS JOIN json_each(h.body, '$.emails') e WHERE h.id = ?1)
      WHERE key IS NOT NULL";
 
+/// Deletes the e-mail addresses of a held resource.
+pub fn delete_held_emails(tx: &Tx<'_>, id: &str) -> Result<()> {
+    tx.run(&build_email_deletion_sql(), [id])
+}
+
 /// Deletes the held state of a resource of any configuration.
 pub fn delete_held_resource(tx: &Tx<'_>, id: &str) -> Result<()> {
-    tx.run(&build_email_deletion_sql(), [id])?;
+    delete_held_emails(tx, id)?;
     tx.run("DELETE FROM held_resources WHERE id = ?1", [id])
 }
 

@@ -22,6 +22,8 @@ pub mod pages;
 pub mod passwords;
 pub mod pending_changes;
 pub mod pending_references;
+pub mod personal_data;
+pub mod personal_rows;
 pub mod purge;
 pub mod request_log;
 pub mod resources;

@@ -36,3 +36,9 @@ pub fn find_next_references(at: &Snapshot<'_>) -> Result<Option<PendingReference
         Ok(PendingReferences { configuration: row.get(0)?, deleted: row.get(1)? })
     })
 }
+
+/// Whether references to a deleted resource may be left.
+pub fn has_references(at: &Snapshot<'_>, pending: &PendingReferences) -> Result<bool> {
+    let mut statement = at.prepare("SELECT 1 FROM pending_references WHERE configuration = ?1 AND deleted_id = ?2")?;
+    Ok(statement.exists(params![pending.configuration, pending.deleted])?)
+}

@@ -1,5 +1,4 @@
-//! Purge of all data of a configuration, in small steps that do not delay other writes. Freed pages are overwritten,
-//! because they contain personal data.
+//! Purge of all data of a configuration, in small steps that do not delay other writes.
 
 use rusqlite::params;
 
@@ -42,14 +41,6 @@ pub fn find_next_purge(at: &Snapshot<'_>) -> Result<Option<PendingPurge>> {
     )
 }
 
-/// Runs a deletion with `secure_delete`, which overwrites deleted content.
-pub fn run_with_secure_delete<T>(tx: &Tx<'_>, remove: impl FnOnce() -> Result<T>) -> Result<T> {
-    tx.connection().pragma_update(None, "secure_delete", true)?;
-    let removed = remove();
-    tx.connection().pragma_update(None, "secure_delete", false)?;
-    removed
-}
-
 /// Deletes at most `limit` index values of a configuration. Returns how many were deleted.
 pub fn delete_index_values(tx: &Tx<'_>, configuration: i64, limit: usize) -> Result<usize> {
     // One by one: SQLite would search a row-value condition on the key by its first column only.
@@ -64,6 +55,20 @@ pub fn delete_index_values(tx: &Tx<'_>, configuration: i64, limit: usize) -> Res
         delete.execute(params![configuration, path, key, resource])?;
     }
     Ok(found.len())
+}
+
+/// Deletes the index values of one resource.
+pub fn delete_values_of_resource(
+    tx: &Tx<'_>,
+    (configuration, resource): (i64, i64),
+    values: &[(String, String)],
+) -> Result<()> {
+    let mut delete = tx
+        .prepare("DELETE FROM resource_values WHERE configuration = ?1 AND path = ?2 AND key = ?3 AND resource = ?4")?;
+    for (path, key) in values {
+        delete.execute(params![configuration, path, key, resource])?;
+    }
+    Ok(())
 }
 
 /// Deletes at most `limit` memberships of a resource, as a group and as a member. Returns how many were deleted.
@@ -136,6 +141,28 @@ pub struct ResourceToPurge {
     pub version: i64,
     /// Time of that version.
     pub last_modified: Millis,
+}
+
+/// Returns a remaining user of a configuration.
+pub fn find_remaining_user(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Option<ResourceToPurge>> {
+    at.find_row(
+        "SELECT r.resource AS key, r.id, r.type AS resource_type, h.id IS NULL OR h.body IS NOT NULL AS is_published,
+             r.version, r.last_modified
+         FROM resources r LEFT JOIN held_resources h ON h.id = r.id
+         WHERE r.id = ?2 AND r.configuration = ?1 AND r.type = 'User'",
+        params![configuration, id],
+        |row| read_columns!(row, ResourceToPurge { key, id, resource_type, is_published, version, last_modified }),
+    )
+}
+
+/// Returns the id of the account of a configuration, and whether it is being purged.
+pub fn find_owner(at: &Snapshot<'_>, configuration: i64) -> Result<Option<(String, bool)>> {
+    at.find_row(
+        "SELECT (SELECT a.id FROM accounts a WHERE a.account = c.account), purge_seq IS NOT NULL
+         FROM configurations c WHERE configuration = ?1",
+        [configuration],
+        |row| row.try_into(),
+    )
 }
 
 /// Returns at most `limit` remaining resources of a configuration, groups before users. When no resources are left,

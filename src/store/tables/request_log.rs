@@ -3,7 +3,6 @@
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{Connection, Row, named_params};
 
-use super::purge::run_with_secure_delete;
 use super::rows::read_columns;
 use super::usage;
 use crate::error::{Reason, Result};
@@ -70,7 +69,8 @@ pub struct RequestLogPage {
 const ROW_BASE_BYTES: i64 = 400;
 /// The bytes of a row: its texts, and [`ROW_BASE_BYTES`]. [`insert_request`], `integrity` and step 6 of the upgrade have the
 /// same rule.
-const ROW_BYTES: &str = "400 + octet_length(path) + octet_length(notes) + ifnull(octet_length(detail), 0)
+pub(super) const LOGGED_ROW_BYTES: &str =
+    "400 + octet_length(path) + octet_length(notes) + ifnull(octet_length(detail), 0)
      + ifnull(octet_length(request_body), 0) + ifnull(octet_length(response_body), 0)
      + ifnull(octet_length(bodies), 0)";
 
@@ -306,7 +306,7 @@ pub fn search_requests(
 }
 
 /// Reads a row with its bodies.
-fn read_request_with_bodies(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
+pub(super) fn read_request_with_bodies(row: &Row<'_>) -> rusqlite::Result<LoggedCall> {
     let mut call = read_request(row)?;
     let packed: Option<Vec<u8>> = row.get("bodies")?;
     let texts = match packed {
@@ -357,7 +357,7 @@ pub fn delete_requests(tx: &Tx<'_>, configuration: i64, before: Option<&str>, li
         &format!(
             "DELETE FROM requests WHERE request IN (
                  SELECT request FROM requests WHERE configuration = ?1 AND (?2 IS NULL OR id < ?2) ORDER BY id LIMIT ?3)
-             RETURNING {ROW_BYTES}"
+             RETURNING {LOGGED_ROW_BYTES}"
         ),
         (configuration, before, limit),
     )?;
@@ -370,8 +370,9 @@ pub fn delete_requests(tx: &Tx<'_>, configuration: i64, before: Option<&str>, li
 /// Deletes the oldest rows until they have at least `bytes` bytes together, at most `limit` rows. Returns how many were
 /// deleted.
 pub fn delete_oldest_bytes(tx: &Tx<'_>, configuration: i64, bytes: i64, limit: u32) -> Result<usize> {
-    let mut statement = tx
-        .prepare(&format!("SELECT request, {ROW_BYTES} FROM requests WHERE configuration = ?1 ORDER BY id LIMIT ?2"))?;
+    let mut statement = tx.prepare(&format!(
+        "SELECT request, {LOGGED_ROW_BYTES} FROM requests WHERE configuration = ?1 ORDER BY id LIMIT ?2"
+    ))?;
     let mut rows = statement.query((configuration, limit))?;
     let (mut oldest, mut sum) = (Vec::new(), 0_i64);
     while let Some(row) = rows.next()?.filter(|_| sum < bytes) {
@@ -385,11 +386,6 @@ pub fn delete_oldest_bytes(tx: &Tx<'_>, configuration: i64, bytes: i64, limit: u
     }
     usage::add_request_log_bytes(tx, configuration, -sum)?;
     Ok(oldest.len())
-}
-
-/// Deletes rows in the same way, and overwrites the deleted content in the file.
-pub fn erase_requests(tx: &Tx<'_>, configuration: i64, before: Option<&str>, limit: u32) -> Result<usize> {
-    run_with_secure_delete(tx, || delete_requests(tx, configuration, before, limit))
 }
 
 /// Returns the id of the row that has exactly `count` newer rows.
@@ -416,7 +412,7 @@ pub fn delete_refused_requests(tx: &Tx<'_>, configuration: i64, last: &str, limi
             "DELETE FROM requests WHERE request IN (
                  SELECT request FROM requests WHERE configuration = ?1 AND token_id IS NULL AND missed = 0 AND id <= ?2
                  ORDER BY id LIMIT ?3)
-             RETURNING {ROW_BYTES}"
+             RETURNING {LOGGED_ROW_BYTES}"
         ),
         (configuration, last, limit),
     )?;

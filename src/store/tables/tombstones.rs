@@ -130,7 +130,7 @@ fn encode_ids<'i>(ids: impl IntoIterator<Item = &'i str>) -> Vec<u8> {
     ids.into_iter().filter_map(|id| Uuid::parse_str(id).ok()).flat_map(Uuid::into_bytes).collect()
 }
 
-fn decode_ids(bytes: &[u8]) -> Vec<String> {
+pub(super) fn decode_ids(bytes: &[u8]) -> Vec<String> {
     let (ids, _) = bytes.as_chunks::<ID_BYTES>();
     ids.iter().map(|id| Uuid::from_bytes(*id).to_string()).collect()
 }

@@ -25,8 +25,8 @@ use crate::web::network;
 use crate::web::request_middleware;
 use crate::web::request_owner::record_request_owner;
 pub(super) use crate::web::required_permission::{
-    Audit, Create, Delete, Directory, MintTokens, OperatorOnly, Read, Requests, RequiredPermission, RestoreDeleted,
-    System, Tokens, Webhooks,
+    Audit, Create, Delete, Directory, ErasePersonalData, ExportPersonalData, MintTokens, OperatorOnly, Read, Requests,
+    RequiredPermission, RestoreDeleted, System, Tokens, Webhooks,
 };
 use crate::web::sign_in_failures::log_failed_sign_in;
 use crate::web::state::AppState;

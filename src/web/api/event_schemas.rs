@@ -40,10 +40,13 @@ impl ToSchema for EventResponse {
             ("ChangedData".to_owned(), build_changed_schema()),
             ("DeletedData".to_owned(), build_deleted_schema()),
             ("MembersData".to_owned(), build_members_schema()),
-            ("RedactedData".to_owned(), build_mark_schema("redacted", "The data was permanently removed by a purge")),
+            (
+                "RedactedData".to_owned(),
+                build_mark_schema("redacted", "The data was permanently removed by a purge or an erasure"),
+            ),
             (
                 "PurgedData".to_owned(),
-                build_mark_schema("purged", "The resource was deleted by a purge, with its data"),
+                build_mark_schema("purged", "The resource was deleted with its data, by a purge or an erasure"),
             ),
         ]);
         schemas.extend(configuration_data::list_schemas());

@@ -65,6 +65,11 @@ const TAGS: &[(&str, &str)] = &[
     ),
     ("Leftovers", "Users and groups that remain after their configuration was deleted."),
     ("Request log", "Requests of identity providers to a configuration, and the responses."),
+    (
+        "Personal data",
+        "Export and erasure of everything that is stored about one user of an account. The work runs in the background: poll the \
+         request until its state is `done`.",
+    ),
     ("Audit", "Administrative changes with actor, network address, and the values before and after."),
     (
         "Callers",

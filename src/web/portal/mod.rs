@@ -124,7 +124,7 @@ fn resource_routes() -> Vec<PortalRoute> {
     ]
 }
 
-/// Accounts and the audit log.
+/// Accounts, personal data and the audit log.
 fn account_routes() -> Vec<PortalRoute> {
     vec![
         route_at("/accounts").get(accounts::manage::list_accounts),
@@ -134,6 +134,13 @@ fn account_routes() -> Vec<PortalRoute> {
         route_at("/accounts/{id}/delete")
             .get(accounts::manage::show_delete_account)
             .post(accounts::manage::delete_account),
+        route_at("/personal-data").get(accounts::personal_data::list_requests),
+        route_at("/personal-data/export").post(accounts::personal_data::start_export),
+        route_at("/personal-data/erase")
+            .get(accounts::personal_data::show_erase_form)
+            .post(accounts::personal_data::start_erasure),
+        route_at("/personal-data/{id}").get(accounts::personal_data::show_request),
+        route_at("/personal-data/{id}/file").get(accounts::personal_data::download_file),
         route_at("/audit").get(accounts::audit::show_audit),
         route_at("/audit/export.csv").get(accounts::audit::export_csv),
         route_at("/audit/export.json").get(accounts::audit::export_json),

@@ -215,7 +215,7 @@ fn the_examples_of_the_documentation_are_real_events() {
 }
 
 /// Whether a value conforms to a schema of the `OpenAPI` document, as far as the schemas of events need it.
-fn conforms(document: &Value, schema: &Value, value: &Value) -> bool {
+pub(crate) fn conforms(document: &Value, schema: &Value, value: &Value) -> bool {
     if let Some(reference) = schema["$ref"].as_str() {
         return conforms(document, document.pointer(reference.strip_prefix('#').unwrap()).unwrap(), value);
     }

@@ -59,6 +59,12 @@ const PAGES: &[(&str, [u16; 4])] = &[
     ("/accounts/new", [200, 403, 403, 403]),
     ("/accounts/{account}", [200, 200, 200, 404]),
     ("/accounts/{account}/delete", [200, 403, 403, 403]),
+    ("/personal-data", [200, 200, 200, 200]),
+    ("/personal-data/erase", [200, 200, 403, 200]),
+    ("/personal-data/{personal_data}", [200, 200, 200, 404]),
+    ("/personal-data/{personal_data}/file", [200, 200, 403, 404]),
+    ("/personal-data/unknown", [404, 404, 404, 404]),
+    ("/personal-data/unknown/file", [404, 404, 403, 404]),
     ("/audit", [200, 403, 403, 403]),
     ("/audit/export.csv", [200, 403, 403, 403]),
     ("/audit/export.json", [200, 403, 403, 403]),
@@ -129,6 +135,8 @@ const FORMS: &[(&str, [u16; 3])] = &[
     ("/accounts/{account}", [403, 403, 403]),
     ("/accounts/{account}/delete", [403, 403, 403]),
     ("/accounts/{account}/quotas", [403, 403, 403]),
+    ("/personal-data/export", [403, 403, 403]),
+    ("/personal-data/erase", [403, 403, 403]),
     ("/webhooks/new", [403, 403, 403]),
     ("/webhooks/{webhook}/state", [403, 403, 403]),
     ("/webhooks/{webhook}/test", [403, 403, 403]),
@@ -192,7 +200,7 @@ const OPEN: &[(&str, &str, u16)] = &[
 ];
 
 /// The placeholders of the tables above.
-const PARTS: [&str; 19] = [
+const PARTS: [&str; 20] = [
     "{connection}",
     "{deleted}",
     "{account}",
@@ -210,6 +218,7 @@ const PARTS: [&str; 19] = [
     "{attempt}",
     "{oauth_client}",
     "{oauth_secret}",
+    "{personal_data}",
     "{secret}",
     "unknown",
 ];
@@ -250,6 +259,7 @@ impl PortalFixture {
         owner.submit("/settings/roles/new", &[("name", &role_name), ("audit.read", "on")]).answered(200);
         let key = owner.submit("/settings/keys/new", &[("name", "house"), ("audit.read", "on")]).answered(200);
         let webhook = add_webhook(&mut owner);
+        let personal_data = add_export(&mut owner, &account, &user);
         let others = [
             Browser::with_role(app, "provisioning-manager", None),
             Browser::with_role(app, "viewer", None),
@@ -262,6 +272,7 @@ impl PortalFixture {
             ("{user}", user),
             ("{group}", group),
             ("{secret}", secret),
+            ("{personal_data}", personal_data),
             ("{oauth_client}", oauth_client),
             ("{oauth_secret}", oauth_secret),
             ("{link}", link_id),
@@ -283,6 +294,14 @@ impl PortalFixture {
     fn path(&self, template: &str) -> String {
         self.parts.iter().fold(template.to_owned(), |path, (part, value)| path.replace(part, value))
     }
+}
+
+/// Exports the data of a user; returns the id of the request.
+fn add_export(owner: &mut Browser, account: &str, user: &str) -> String {
+    let page = owner.submit("/personal-data/export", &[("account", account), ("user", user)]).answered(200);
+    let id = page.at.rsplit('/').next().unwrap_or_default().to_owned();
+    wait_for_text(owner, &format!("/personal-data/{id}"), "Download the JSON file");
+    id
 }
 
 /// Adds an OAuth client; returns its id and that of its secret.

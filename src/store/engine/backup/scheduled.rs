@@ -56,6 +56,11 @@ pub fn prepare_backup_path(folder: &Path, at: Millis) -> BackupResult<BackupPath
     Ok(BackupPath(path))
 }
 
+/// Returns the paths of the backups that this process writes now.
+pub fn list_paths_in_use() -> Vec<PathBuf> {
+    lock_names().iter().cloned().collect()
+}
+
 /// Returns the paths of the scheduled backups in the folder, oldest first. Ignores other files.
 pub fn list_backup_paths(folder: &Path) -> BackupResult<Vec<PathBuf>> {
     let listed = match fs::read_dir(folder) {

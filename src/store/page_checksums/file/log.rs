@@ -7,6 +7,7 @@ use rusqlite::ffi;
 
 use super::{Checksums, FileRole, LogState, PAGE_MIN_BYTES, VerifiedFile};
 use crate::store::page_checksums::checksum::{self, FRAME_HEADER_BYTES, LOG_HEADER_BYTES, LogChecksum};
+use crate::store::page_checksums::unused_space::PAGES_MAX;
 
 /// Bytes of the header of a frame.
 const HEADER_BYTES: usize = 24;
@@ -75,6 +76,16 @@ unsafe fn has_sealed_pages(log: LogState) -> bool {
             && VerifiedFile::is_verified(log.database)
             && matches!((*log.database.cast::<VerifiedFile>()).role, FileRole::Database(Checksums::Present))
     }
+}
+
+/// Whether the database with this log is so small that a page of a b-tree is recognized by its first byte.
+///
+/// # Safety
+/// `file` is an open file of this type, and that of the database is open.
+unsafe fn is_small(file: *mut ffi::sqlite3_file, log: LogState, page_bytes: usize) -> bool {
+    // SAFETY: the caller's.
+    let bytes = unsafe { VerifiedFile::read_length(file).saturating_add(VerifiedFile::read_length(log.database)) };
+    bytes / (page_bytes as u64).max(1) < PAGES_MAX
 }
 
 /// Verifies a page of the write-ahead log with the checksum in its frame, which continues that of the frame in front of it.
@@ -159,7 +170,9 @@ pub(super) unsafe fn write_log(
             let mut header = [0; 24];
             code = VerifiedFile::read_inner(file, &mut header, frame);
             if has_sealed_pages(log) {
-                checksum::seal_page(content, read_page_number(&header));
+                let (number, page_bytes) = (read_page_number(&header), content.len());
+                checksum::clear_page(content, number, || is_small(file, log, page_bytes));
+                checksum::seal_page(content, number);
             }
         }
         (*own).role = FileRole::Log(log);
@@ -187,7 +200,9 @@ unsafe fn seal_page_of_frame(
         }
         let code = read_byte_order(file, log);
         let stored = LogChecksum::from_bytes(header.last_chunk().copied().unwrap_or_default());
-        checksum::seal_logged_page(page, read_page_number(header), stored, log.is_big_endian.unwrap_or_default());
+        let frame = (stored, log.is_big_endian.unwrap_or_default());
+        let page_bytes = page.len();
+        checksum::seal_logged_page(page, read_page_number(header), frame, || is_small(file, *log, page_bytes));
         code
     }
 }

@@ -127,8 +127,20 @@ struct AuditLogPage {
 }
 
 impl AuditLogPage {
-    fn actions() -> [&'static str; 10] {
-        ["account", "admin", "api_key", "configuration", "link", "role", "schema", "session", "settings", "token"]
+    fn actions() -> [&'static str; 11] {
+        [
+            "account",
+            "admin",
+            "api_key",
+            "configuration",
+            "link",
+            "personal_data",
+            "role",
+            "schema",
+            "session",
+            "settings",
+            "token",
+        ]
     }
 }
 
