@@ -48,7 +48,9 @@ if (seconds > 0) {
       for (const [at, open] of part.querySelectorAll("details").entries()) {
         next?.querySelectorAll("details")[at]?.toggleAttribute("open", open.open);
       }
-      if (next && next.innerHTML !== part.innerHTML) { part.replaceChildren(...next.childNodes); }
+      // A part with the focus stays: a new link in its place would not have the focus.
+      const isUsed = part.contains(document.activeElement);
+      if (next && !isUsed && next.innerHTML !== part.innerHTML) { part.replaceChildren(...next.childNodes); }
     }
   }, seconds * 1000);
 }
