@@ -435,15 +435,11 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::StoredAttributeUnknown => {
             "switches.wantedAttributes: users and groups have no attribute {name} to store"
         }
-        Reason::ConfigurationNotHeld => {
-            "the configuration is not held, or the decision about it is already being carried out"
-        }
+        Reason::ConfigurationNotHeld => "the configuration is not held, or a decision is being carried out",
         Reason::ReversalTimeInvalid => "since must be a time between {oldest} and now",
         Reason::ReversalRunning => "an undo of this configuration is running; wait until it has ended",
         Reason::ReversalNotFound => "nothing of this configuration was undone",
-        Reason::ProtectedUsersInvalid => {
-            "protectedUsers takes at most {max} names, each a userName or an externalId of at most {length} characters"
-        }
+        Reason::ProtectedUsersInvalid => "protectedUsers takes at most {max} names of at most {length} characters",
         Reason::HoldMinutesMissing => "minutes is required with allow-for: a number from 1 to 1440",
         Reason::HoldMinutesUnused => "minutes is for the decision allow-for only; leave it out",
         Reason::GroupNamesShared => {
@@ -460,13 +456,9 @@ pub fn template_of(reason: Reason) -> &'static str {
         // Personal data.
         Reason::PersonalDataSubjectInvalid => "give either userId, the id of a user, or email, an e-mail address",
         Reason::PersonalDataAccountMissing => "accountId must name the account",
-        Reason::PersonalDataRequestNotFound => {
-            "there is no such request for personal data, or it was an export and has been removed"
-        }
-        Reason::PersonalDataLimit => "{max} requests for personal data of this account run already: try again later",
-        Reason::PersonalDataExportsLimit => {
-            "{max} exports of personal data of this account are stored: each is removed 7 days after its end"
-        }
+        Reason::PersonalDataRequestNotFound => "there is no such request, or it was an export and has been removed",
+        Reason::PersonalDataLimit => "{max} requests of this account run already: try again later",
+        Reason::PersonalDataExportsLimit => "the account has {max} exports: each is removed after 7 days",
         Reason::PersonalDataNotReady => "the export is not complete yet: try again when its state is done",
         Reason::PersonalDataNoFile => "an erasure has no file: only an export has one",
         // Schemas.
@@ -603,8 +595,6 @@ pub fn template_of(reason: Reason) -> &'static str {
         }
         Reason::WebhookSendingBusy => "a test or repetition of this webhook is running; try again when it has ended",
         Reason::TooManyWebhooks => "a server may have at most {max} webhooks; delete one first",
-        Reason::AccountWebhooksOff => {
-            "the operator has not allowed webhooks of accounts (settings of the server, accountWebhooks)"
-        }
+        Reason::AccountWebhooksOff => "the operator has not allowed webhooks of accounts (setting accountWebhooks)",
     }
 }

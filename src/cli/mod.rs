@@ -70,10 +70,10 @@ enum CliCommand {
     /// Show and set the quotas of configurations and accounts
     #[command(subcommand)]
     Quota(quota::QuotaCommand),
-    /// Show and decide the hold of a configuration whose identity provider removed much at once
+    /// Show and decide the holds of configurations
     #[command(subcommand)]
     Hold(hold::HoldCommand),
-    /// Undo what a configuration deleted, switched off and removed from groups since a time
+    /// Undo removals of a configuration since a time
     #[command(name = "undo")]
     Reversal(reversal::ReversalArgs),
     /// Rotate, list and revoke the bearer tokens of a configuration

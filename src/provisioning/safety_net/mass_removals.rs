@@ -182,16 +182,17 @@ pub(in crate::provisioning) fn count_change(
         return Ok(gate.held);
     }
     holds::save_rejection(tx, configuration, None)?;
+    let window_start = counted.window.find_start(tx.now).max(hold.allowed_at.unwrap_or_default());
     let record = match last {
         Some(last) => HoldRecord { decision: None, ..last.clone() },
         None => HoldRecord {
             since: tx.now,
             reason: if is_many || !is_protected { change.kind.into() } else { HoldReason::Protected },
             counted: counted.window.count(),
-            published: count_published(tx, configuration, change, &counted.window)?,
+            published: count_published(tx, configuration, change, (&counted.window, window_start))?,
             threshold: if is_many { threshold } else { 1 },
             window_minutes: hold.settings.window_minutes,
-            window_start: counted.window.find_start(tx.now),
+            window_start,
             decision: None,
         },
     };
@@ -241,10 +242,16 @@ fn store_removals(
 }
 
 /// How many of the removals in the window were published before this change: those that no admin rejected.
-fn count_published(tx: &Tx<'_>, configuration: i64, change: &CountedChange, window: &RemovalWindow) -> Result<i64> {
-    let stored = holds::count_removals(tx, (configuration, change.kind), window.find_start(tx.now))?;
+fn count_published(
+    tx: &Tx<'_>,
+    configuration: i64,
+    change: &CountedChange,
+    (window, since): (&RemovalWindow, Millis),
+) -> Result<i64> {
+    let stored = holds::count_removals(tx, (configuration, change.kind), since)?;
     let own = i64::try_from(change.removed.len()).unwrap_or(i64::MAX);
-    Ok((stored - own).clamp(0, window.count()))
+    let most = window.count().saturating_sub(change.count_removals());
+    Ok((stored - own).min(most).max(0))
 }
 
 fn is_exempt(hold: &StoredHold, now: Millis) -> bool {

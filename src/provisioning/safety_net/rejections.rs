@@ -33,6 +33,7 @@ pub fn find_next_rejection(at: &Snapshot<'_>) -> Result<Option<i64>> {
 pub fn run_rejection_step(tx: &Tx<'_>, configuration: i64, limit: usize) -> Result<()> {
     let Some(progress) = holds::find_rejection(tx, configuration)? else { return Ok(()) };
     let Some(found) = configurations::find_configuration_by_key(tx, configuration)? else {
+        holds::save_rejection(tx, configuration, None)?;
         return holds::set_held(tx, configuration, false);
     };
     if pending_changes::has_changes(tx, configuration)? {

@@ -20,6 +20,8 @@ pub struct StoredHold {
     pub created_at: Millis,
     /// Until then it is not held.
     pub exempt_until: Option<Millis>,
+    /// When a hold was last allowed.
+    pub allowed_at: Option<Millis>,
     /// The last hold.
     pub last: Option<HoldRecord>,
     /// Whether changes wait for a decision, or for the end of a rejection.
@@ -157,7 +159,7 @@ pub fn load_hold(at: &Snapshot<'_>, configuration: i64) -> Result<StoredHold> {
                 stored.map_or(HoldSettings { enabled: false, ..HoldSettings::default() }, |StoredSettings(found)| found);
             let since: Option<Millis> = row.get("held_since")?;
             let last = since.map(|since| read_record(row, since)).transpose()?;
-            read_columns!(row, StoredHold { created_at, exempt_until, held, holds, sync; settings: settings, last: last })
+            read_columns!(row, StoredHold { created_at, exempt_until, allowed_at, held, holds, sync; settings: settings, last: last })
         },
     )
 }
@@ -440,7 +442,9 @@ pub fn list_removals(
 
 /// Empties the windows of a configuration: what was removed before counts no more.
 pub fn reset_windows(tx: &Tx<'_>, configuration: i64) -> Result<()> {
-    tx.run("DELETE FROM removal_windows WHERE configuration = ?1", [configuration])
+    tx.run("UPDATE holds SET allowed_at = ?2 WHERE configuration = ?1", [configuration, tx.now])?;
+    // The rows stay, so that the removals are found and deleted later.
+    tx.run("UPDATE removal_windows SET periods = x'' WHERE configuration = ?1", [configuration])
 }
 
 /// The window of one kind of a configuration that is not held.

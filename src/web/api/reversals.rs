@@ -86,7 +86,6 @@ impl From<UndoneChange> for UndoneChangeName {
 #[schema(as = Reversal)]
 pub(super) struct ReversalResponse {
     /// `preview`, `running` or `done`
-    #[schema(inline)]
     state: ReversalState,
     /// Changes from this time on are undone
     #[schema(format = DateTime)]

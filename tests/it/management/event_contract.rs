@@ -136,11 +136,12 @@ fn a_member_in_an_event_has_its_names() {
 pub(crate) fn cause_each_kind(app: &App, account: &str) -> BTreeMap<String, Value> {
     let operator = app.operator();
     let mut consumer = Consumer::from_now(&operator.for_account(account));
-    let body = json!({"source": "okta", "connectionName": "Okta"});
-    let made = operator.for_account(account).post(CONFIGURATIONS, &body).answered(201);
-    let (id, token) = (made.text("id"), made.text("token"));
-    let base = format!("/directory/resources/scim/v2.0/{id}");
-    let client = Client { address: app.address, url: String::new(), id, token, base };
+    let held = connect(app, account, "Held");
+    let protected = json!({"protectedUsers": ["bob@example.com"]});
+    operator.patch(&format!("{CONFIGURATIONS}/{}/settings", held.id), &protected).answered(200);
+    let bob = held.created("/Users", &user_with("bob@example.com", &json!({})));
+    held.delete(&format!("/Users/{bob}")).answered(204);
+    let client = connect(app, account, "Okta");
     let more = json!({
         "externalId": "00u1", "displayName": "Ada Lovelace", "active": true,
         "name": {"givenName": "Ada", "familyName": "Lovelace"},
@@ -167,6 +168,14 @@ pub(crate) fn cause_each_kind(app: &App, account: &str) -> BTreeMap<String, Valu
     sync(&operator, &client, false);
     operator.delete(&format!("{CONFIGURATIONS}/{}", client.id)).answered(204);
     consumer.rest().into_iter().map(|event| (kind(&event).to_owned(), event)).collect()
+}
+
+fn connect(app: &App, account: &str, name: &str) -> Client {
+    let body = json!({"source": "okta", "connectionName": name});
+    let made = app.operator().for_account(account).post(CONFIGURATIONS, &body).answered(201);
+    let (id, token) = (made.text("id"), made.text("token"));
+    let base = format!("/directory/resources/scim/v2.0/{id}");
+    Client { address: app.address, url: String::new(), id, token, base }
 }
 
 /// Replaces ids, times and numbers of events, which differ from run to run.
@@ -209,7 +218,7 @@ fn the_examples_of_the_documentation_are_real_events() {
         normalize(&mut example);
         assert_eq!(example, event, "{kind} in {DOCUMENT}; the real one is {original}");
     }
-    assert_eq!(real.len(), 15, "{:?}", real.keys());
+    assert_eq!(real.len(), 16, "{:?}", real.keys());
     assert_eq!(examples, BTreeMap::new(), "kinds that do not exist");
     assert_eq!(all(&App::shared().operator(), "/directory/resources/v1/groups", "&account=acme-of-examples").len(), 0);
 }

@@ -22,8 +22,9 @@ fn settings_are_read_completely_and_changed_partially() {
     let before = operator.get(&settings(&client)).answered(200).json;
     let mut names: Vec<&String> = before.as_object().unwrap().keys().collect();
     names.sort();
-    let all = ["connectionName", "lastSeen", "lastSync", "preset", "provider", "provisioningUrl", "source", "switches"];
-    assert_eq!(names, [&all[..], &["syncToUserManagement"]].concat());
+    let all = "connectionName hold lastSeen lastSync preset protectedUsers provider provisioningUrl source switches \
+               syncToUserManagement";
+    assert_eq!(names, all.split(' ').collect::<Vec<_>>());
     assert_eq!(
         (&before["preset"], &before["provider"], &before["source"]),
         (&json!("okta"), &Value::Null, &json!("okta"))

@@ -96,8 +96,13 @@ fn the_write_that_reaches_the_threshold_and_all_later_ones_are_held() {
     assert_eq!(fixture.feed(), ["configuration.updated", "user.deleted", "user.created"]);
     assert_eq!(fixture.current(), fixture.consumer);
     // The counters begin again.
+    std::thread::sleep(std::time::Duration::from_millis(2));
     fixture.switch_off(&users[2]);
     assert!(!fixture.is_held());
+    fixture.switch_off(&users[3]);
+    let hold = fixture.hold();
+    assert_eq!(hold.record.map(|record| (record.counted, record.published)), Some((2, 1)));
+    assert_eq!(hold.names.len(), 2, "what was allowed is not named again");
 }
 
 #[test]

@@ -10,6 +10,8 @@ CREATE TABLE holds (
     configuration  INTEGER PRIMARY KEY REFERENCES configurations (configuration),
     settings       TEXT NOT NULL,
     exempt_until   INTEGER,
+    -- When a hold was last allowed: earlier removals count no more.
+    allowed_at     INTEGER,
     held_since     INTEGER,
     reason         TEXT CHECK (reason IN ('users', 'memberships', 'groups', 'protected')),
     -- Removals in the window, including those of the time of the hold, and those of them that are published.

@@ -6,8 +6,12 @@ use askama::Template;
 use serde::Deserialize;
 
 use crate::clock;
-use crate::management::configurations::holds::{self, HoldOrder, HoldState, HoldStatus};
+use crate::error::Error;
+use crate::management::configurations::holds::{self, HoldOrder, HoldRecord, HoldState, HoldStatus};
+use crate::management::overview::ConfigurationOverview;
+use crate::model::audit_context::AccountScope;
 use crate::model::hold::HoldReason;
+use crate::store::Snapshot;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::{FormError, PageRequest, find_field_error};
 use crate::web::portal::layout::{PageError, PageLayout, PageResult, redirect_to, render_page};
@@ -46,26 +50,15 @@ impl HoldPage {
         self.found.exempt_until.map(clock::format_rfc3339)
     }
 
-    fn reason(&self) -> Option<HoldReason> {
-        self.found.record.as_ref().map(|record| record.reason)
-    }
-
     /// Whether the hold began with a protected user.
     fn is_protection(&self) -> bool {
-        self.reason() == Some(HoldReason::Protected)
+        self.found.record.as_ref().is_some_and(|record| record.reason == HoldReason::Protected)
     }
 
-    /// What was removed, for sentences.
-    fn subject(&self) -> &'static str {
-        match self.reason() {
-            Some(HoldReason::Memberships) => "memberships",
-            Some(HoldReason::Groups) => "groups",
-            Some(HoldReason::Users | HoldReason::Protected) | None => "users",
-        }
-    }
-
-    fn action(&self) -> &'static str {
-        if self.subject() == "users" { "deactivated or deleted" } else { "removed" }
+    /// What was removed, as a sentence.
+    fn sentence(&self) -> String {
+        let provider = self.connection.overview.provider.name;
+        self.found.record.as_ref().map(|record| describe_removals(record, provider)).unwrap_or_default()
     }
 
     /// The query of the next page of names.
@@ -73,6 +66,50 @@ impl HoldPage {
         let (subject, member) = self.found.next.as_ref()?;
         Some(format!("subject={subject}&member={member}"))
     }
+}
+
+/// Held connections that the list names at most.
+const ALERTS_MAX: usize = 20;
+
+/// The connections of a list that are held.
+#[derive(Debug, Default)]
+pub(crate) struct HoldAlerts {
+    pub(crate) lines: Vec<HoldAlert>,
+}
+
+/// A held connection: what its provider has removed.
+#[derive(Debug)]
+pub(crate) struct HoldAlert {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) sentence: String,
+}
+
+impl HoldAlerts {
+    /// Reads why the held ones of these connections are held.
+    pub(crate) fn read(at: &Snapshot<'_>, scope: &AccountScope, all: &[ConfigurationOverview]) -> Result<Self, Error> {
+        let mut lines = Vec::new();
+        for one in all.iter().filter(|one| one.configuration.held).take(ALERTS_MAX) {
+            let Some(record) = holds::find_hold(at, scope, &one.configuration.id)?.last else { continue };
+            lines.push(HoldAlert {
+                id: one.configuration.id.clone(),
+                name: one.configuration.connection_name.clone(),
+                sentence: describe_removals(&record, one.provider.name),
+            });
+        }
+        Ok(Self { lines })
+    }
+}
+
+/// What a provider has removed, as a sentence.
+fn describe_removals(record: &HoldRecord, provider: &str) -> String {
+    let (action, subject) = match record.reason {
+        HoldReason::Protected => return format!("{provider} has deactivated or deleted a protected user."),
+        HoldReason::Users => ("deactivated or deleted", "users"),
+        HoldReason::Memberships => ("removed", "memberships"),
+        HoldReason::Groups => ("removed", "groups"),
+    };
+    format!("{provider} has {action} {} {subject} within {} minutes.", record.counted, record.window_minutes)
 }
 
 /// Why something stays deleted.

@@ -21,6 +21,7 @@ use crate::model::names;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
 use crate::store::Snapshot;
 use crate::store::Store;
+use crate::web::portal::connections::hold::HoldAlerts;
 use crate::web::portal::connections::secret_alerts::SecretAlerts;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
@@ -46,6 +47,8 @@ struct ConnectionsPage {
     now: i64,
     /// Urgent findings about the server; empty unless the admin may manage the server.
     urgent: Vec<Finding>,
+    /// Connections that are held.
+    hold_alerts: HoldAlerts,
     /// Lanes of webhooks that fail; empty without access to webhooks.
     alerts: WebhookAlerts,
     /// Secrets of OAuth clients that end soon.
@@ -98,15 +101,28 @@ pub(crate) async fn list_connections(admin: PermittedAdmin<Read>, page_request: 
         let urgent = || doctor::list_urgent_findings(&state.server.settings, &state.store, &running_state(&state), now);
         let alerts = (WebhookAlerts::read(at, &signed, &scope, now)?, SecretAlerts::read(at, &scope, now)?);
         let found = overview::list_overviews(at, &scope, &filter, now)?;
-        Ok((found, if runs_it { urgent() } else { Vec::new() }, alerts))
+        let held = HoldAlerts::read(at, &scope, &found)?;
+        Ok((found, if runs_it { urgent() } else { Vec::new() }, held, alerts))
     };
-    let (mut found, urgent, (alerts, secret_alerts)) = page_request.read(look).await?;
+    let (mut found, urgent, hold_alerts, (alerts, secret_alerts)) = page_request.read(look).await?;
     let total = found.len();
     let pages = total.div_ceil(PER_PAGE).max(1);
     let at = query.page.clamp(1, pages);
     found = found.into_iter().skip((at - 1) * PER_PAGE).take(PER_PAGE).collect();
     let layout = PageLayout::new("Connections", Some(&admin.signed), NavigationEntry::Connections);
-    let page = ConnectionsPage { layout, query, found, total, page: at, pages, now, urgent, alerts, secret_alerts };
+    let page = ConnectionsPage {
+        layout,
+        query,
+        found,
+        total,
+        page: at,
+        pages,
+        now,
+        urgent,
+        hold_alerts,
+        alerts,
+        secret_alerts,
+    };
     Ok(render_page(200, &page))
 }
 
