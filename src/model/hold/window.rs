@@ -51,11 +51,6 @@ impl RemovalWindow {
         now - self.length
     }
 
-    /// Whether a removal of that time may still be in the window.
-    pub fn contains(&self, at: Millis) -> bool {
-        self.periods.iter().any(|period| self.is_within(period, at))
-    }
-
     fn is_within(&self, period: &Period, at: Millis) -> bool {
         (period.start..period.start + self.length / PERIODS).contains(&at)
     }
@@ -132,7 +127,6 @@ mod tests {
         window.add(30_000, 1, 9);
         window.take_off(0);
         assert_eq!((window.count(), window.first_total()), (1, 9));
-        assert!(window.contains(30_000) && !window.contains(0));
         window.take_off(0);
         assert_eq!(window.count(), 1, "a removal outside the window changes nothing");
     }

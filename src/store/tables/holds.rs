@@ -5,7 +5,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Row, named_params, params};
 use serde::{Deserialize, Serialize};
 
-use super::rows::{read_columns, to_sql_limit};
+use super::rows::{read_by_name, read_columns, to_sql_limit};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::model::hold::{HoldDecision, HoldReason, HoldSettings, RemovalKind};
@@ -93,11 +93,6 @@ const PROTECTS: i64 = 32;
 pub struct HoldFlags(i64);
 
 impl HoldFlags {
-    /// Whether removals are counted.
-    pub fn counts_removals(self) -> bool {
-        self.0 & COUNTS != 0
-    }
-
     /// Whether something of this kind was removed that can come back.
     pub fn watches(self, kind: RemovalKind) -> bool {
         self.0 & kind_flag(kind) != 0
@@ -179,16 +174,6 @@ impl FromSql for StoredSettings {
         let decoded = serde_json::from_str(value.as_str()?);
         decoded.map(Self).map_err(|problem| FromSqlError::Other(problem.into()))
     }
-}
-
-macro_rules! read_by_name {
-    ($($name:ident),+) => {$(
-        impl FromSql for $name {
-            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-                value.as_str()?.parse().map_err(|error: String| FromSqlError::Other(error.into()))
-            }
-        }
-    )+};
 }
 
 read_by_name!(HoldReason, RemovalKind, HoldDecision);

@@ -309,15 +309,6 @@ pub fn count_resources(at: &Snapshot<'_>, collection: ResourceCollection<'_>) ->
     Ok(counts::count_resources(at, collection.configuration, collection.resource_type)?.unsigned_abs())
 }
 
-/// Returns the number of users of a configuration that are not inactive. Searches the entries of one index.
-pub fn count_active_users(at: &Snapshot<'_>, configuration: i64) -> Result<i64> {
-    at.read_value(
-        "SELECT count(*) FROM resources INDEXED BY resources_by_active
-         WHERE configuration = ?1 AND type = 'User' AND active IS NOT 0",
-        [configuration],
-    )
-}
-
 fn insert_values(tx: &Tx<'_>, configuration: i64, key: i64, values: &[(String, String)]) -> Result<()> {
     if values.is_empty() {
         return Ok(());

@@ -28,6 +28,20 @@ macro_rules! read_columns {
 
 pub(super) use read_columns;
 
+/// Reads a named enum from a column with its name.
+macro_rules! read_by_name {
+    ($($name:ident),+) => {$(
+        impl rusqlite::types::FromSql for $name {
+            fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
+                let parsed = value.as_str()?.parse();
+                parsed.map_err(|error: String| rusqlite::types::FromSqlError::Other(error.into()))
+            }
+        }
+    )+};
+}
+
+pub(super) use read_by_name;
+
 /// Returns the row with this digest of a secret. The first column of the query is the digest.
 pub(super) fn find_by_digest<T>(
     at: &Snapshot<'_>,

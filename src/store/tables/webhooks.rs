@@ -8,7 +8,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Row, named_params, params};
 
 use super::instance;
-use super::rows::{ACCOUNT_ID, read_account_ref, read_columns};
+use super::rows::{ACCOUNT_ID, read_account_ref, read_by_name, read_columns};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
 use crate::model::account::AccountRef;
@@ -223,16 +223,6 @@ impl FromSql for StoredKindsSince {
         let decoded = serde_json::from_str(value.as_str()?);
         decoded.map(Self).map_err(|problem| FromSqlError::Other(problem.into()))
     }
-}
-
-macro_rules! read_by_name {
-    ($($name:ident),+) => {$(
-        impl FromSql for $name {
-            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-                value.as_str()?.parse().map_err(|error: String| FromSqlError::Other(error.into()))
-            }
-        }
-    )+};
 }
 
 read_by_name!(WebhookFormat, PayloadMode, SignatureKind, WebhookState);
