@@ -1,9 +1,13 @@
 //! The hold on mass removals of a configuration: its state, and the decision about it.
 
+use std::borrow::Cow;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::caller::{AllowedCaller, Create, Directory, Read, RequiredPermission};
 use super::configurations::find_configuration;
@@ -110,27 +114,59 @@ pub(super) async fn get_hold(allowed: AllowedCaller<Read>, call: ApiRequest) -> 
     Ok(json_response(&HoldResponse::new(found, sees_names(allowed.permissions))))
 }
 
-/// What is done with the changes that are held
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+/// What is done with the changes that are held.
+#[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum HoldAnswer {
-    /// Publish them
     Allow,
-    /// Publish them, and hold nothing for `minutes`
     AllowFor,
-    /// Undo the removals, and publish all other changes
     Reject,
 }
 
-/// The decision about a hold
-#[derive(Debug, Deserialize, ToSchema)]
+/// The decision about a hold.
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = HoldDecision)]
 pub(super) struct DecideHoldBody {
     decision: HoldAnswer,
-    /// For how long nothing is held; required with `allow-for`
-    #[schema(minimum = 1, maximum = 1440)]
     minutes: Option<u32>,
+}
+
+/// Two forms: `minutes` is required with `allow-for`, and not allowed with the others.
+impl PartialSchema for DecideHoldBody {
+    fn schema() -> RefOr<Schema> {
+        let decisions = |values: &[&str], description: &str| {
+            let values: Vec<String> = values.iter().map(|value| (*value).to_owned()).collect();
+            ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values)).description(Some(description))
+        };
+        let minutes = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(1))
+            .maximum(Some(1440))
+            .description(Some("For how long nothing is held"));
+        let for_a_time = ObjectBuilder::new()
+            .property("decision", decisions(&["allow-for"], "Publish the changes, and hold nothing for `minutes`"))
+            .property("minutes", minutes)
+            .required("decision")
+            .required("minutes");
+        let once = ObjectBuilder::new()
+            .property(
+                "decision",
+                decisions(
+                    &["allow", "reject"],
+                    "`allow`: publish the changes. `reject`: undo the removals, and publish all other changes",
+                ),
+            )
+            .property("minutes", ObjectBuilder::new().schema_type(Type::Null))
+            .required("decision");
+        let forms = OneOfBuilder::new().description(Some("The decision about a hold")).item(once).item(for_a_time);
+        RefOr::T(Schema::OneOf(forms.build()))
+    }
+}
+
+impl ToSchema for DecideHoldBody {
+    fn name() -> Cow<'static, str> {
+        "HoldDecision".into()
+    }
 }
 
 impl DecideHoldBody {
