@@ -164,6 +164,11 @@ checks.positive_data_acceptance.expected-statuses = {json.dumps(ACCEPTED + [410,
 [[operations]]
 include-operation-id = "addSchema"
 checks.positive_data_acceptance.expected-statuses = {json.dumps(ACCEPTED + [400, 422])}
+
+# The first event of a range must not be after the last one, and only times in the past can be chosen.
+[[operations]]
+include-path-regex = "{MANAGEMENT}/(webhooks/.*/resend|configurations/scim2/.*/undo)$"
+checks.positive_data_acceptance.expected-statuses = {json.dumps(ACCEPTED + [400, 422])}
 """
 
 
