@@ -10,6 +10,7 @@ use super::{audit_context, open_existing_store, parse_configuration_id};
 use crate::auth::secret::BearerToken;
 use crate::cli::output::{self, OutputFormat};
 use crate::clock;
+use crate::error::Reason;
 use crate::management::configuration_lifecycle::{self, DeletionResult, NewConfiguration};
 use crate::management::configuration_settings::{self, SettingsChange};
 use crate::management::configurations;
@@ -21,6 +22,9 @@ use crate::model::switches::{Preset, SWITCHES};
 use crate::providers;
 use crate::provisioning::purge;
 use crate::store::Store;
+
+/// How often a step of a purge is tried again while a server is busy. Each attempt waits for five seconds.
+const STEP_REFUSALS_MAX: u32 = 24;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigurationCommand {
@@ -247,9 +251,13 @@ fn delete_configuration(folder: &Path, id: String, purge: bool) -> anyhow::Resul
             configuration_lifecycle::delete_configuration(tx, &audit_context(), &id)
         }
     })?;
-    // A purge that is too large for one transaction. A running server would continue it in the background.
+    // A purge that is too large for one transaction. A running server continues it in the background, too.
+    let mut refusals = 0;
     while let Some(purging) = store.read_inline(purge::find_next_purge)? {
-        store.write_blocking(move |tx| purge::run_purge_step(tx, &purging, purge::ROWS_PER_STEP))?;
+        match store.write_blocking(move |tx| purge::run_purge_step(tx, &purging, purge::ROWS_PER_STEP)) {
+            Err(error) if error.reason() == Reason::ServerBusy && refusals < STEP_REFUSALS_MAX => refusals += 1,
+            result => result?,
+        }
     }
     Ok(output::print_line(&describe_deletion(&deleted, purge))?)
 }

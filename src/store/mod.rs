@@ -6,7 +6,7 @@
 pub mod filter_sql;
 
 use crate::store::engine::connection;
-use crate::store::engine::database;
+use crate::store::engine::database::{self, OpenedDatabase};
 use crate::store::engine::integrity;
 use crate::store::engine::integrity::log_scan;
 use crate::store::engine::statistics;
@@ -189,14 +189,17 @@ impl Store {
                     service.reoccupy_reserve();
                 }
             });
-        let connection = opened?;
+        let OpenedDatabase { writer: connection, is_new } = opened?;
         if let Some(lock) = lock.as_ref() {
             lock.record_boot();
         }
         let shared = Arc::new(SharedState::new(files, service, &connection, queue_limit)?);
         if access == OpenMode::Serve {
             integrity::run_quick_check(&connection, &shared)?;
-            integrity::check_schema(&connection, &shared)?;
+            // A new database has the schema of this version, as the one to compare it with would have.
+            if !is_new {
+                integrity::check_schema(&connection, &shared)?;
+            }
             shared.service.report_full_disk(&shared.files);
             shared.service.files.start(&shared.files);
             monitor::start_monitor(&shared)?;

@@ -39,7 +39,7 @@ impl SimulatedStore {
             _ => {}
         }
         let files = DataFiles::prepare(data_dir, true)?;
-        let connection = database::open_database(&files, OpenMode::Serve)?;
+        let connection = database::open_database(&files, OpenMode::Serve)?.writer;
         let failed = |error| OpenError::sqlite(data_dir, error);
         if let Some(detail) = integrity::find_first_problem(&connection).map_err(failed)? {
             return Err(OpenError::corrupt(data_dir, detail));

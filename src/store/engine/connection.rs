@@ -17,6 +17,8 @@ use crate::store::tables::request_log;
 
 /// How long a statement waits for a lock of another process, such as a command that runs while the server does.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a command tries to get the lock.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// Page cache of a connection, in KiB. SQLite reads a negative value as KiB.
 const CACHE_KIB: i32 = -16_000;
 /// Page cache of a pooled connection, in KiB.
@@ -200,6 +202,16 @@ fn set_up_connection(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     request_log::register_functions(connection)?;
     crate::store::filter_sql::register_functions(connection)
+}
+
+/// Makes the writer of a command try each millisecond to get the lock of the writer, for as long as before. A server that works
+/// without a break leaves the lock for a few milliseconds at a time; SQLite itself would try ten times per second, and could
+/// miss all of them.
+pub(crate) fn poll_for_lock(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_handler(Some(|tries| {
+        std::thread::sleep(POLL_INTERVAL);
+        u32::try_from(tries).is_ok_and(|tries| POLL_INTERVAL * tries < BUSY_TIMEOUT)
+    }))
 }
 
 /// Switching a new file to the write-ahead log needs an exclusive lock, for which SQLite itself does not wait.

@@ -16,8 +16,15 @@ use crate::store::engine::{backup, connection, upgrade};
 use crate::store::page_checksums;
 use crate::store::tables::{feed_gap, instance};
 
+/// The connection of the writer.
+pub(crate) struct OpenedDatabase {
+    pub(crate) writer: Connection,
+    /// Whether the file was empty, and got its schema now.
+    pub(crate) is_new: bool,
+}
+
 /// Opens the writer's connection: validates the file, and upgrades it if its schema is old.
-pub(crate) fn open_database(files: &DataFiles, access: OpenMode) -> Result<Connection, OpenError> {
+pub(crate) fn open_database(files: &DataFiles, access: OpenMode) -> Result<OpenedDatabase, OpenError> {
     let failed = |error| OpenError::sqlite(&files.database, error);
     let found = connection::probe_file(&files.database).map_err(|error| explain_full_disk(files, error))?;
     marker::refuse_other_database(files, found)?;
@@ -33,11 +40,14 @@ pub(crate) fn open_database(files: &DataFiles, access: OpenMode) -> Result<Conne
     } else if is_old {
         upgrade::run_upgrades(&mut writer).map_err(failed)?;
     }
+    if access != OpenMode::Serve {
+        connection::poll_for_lock(&writer).map_err(failed)?;
+    }
     feed_gap::apply_recorded_gap(&mut writer).map_err(failed)?;
     feed_gap::ensure_feed_id(&writer);
     marker::ensure_marker(files, &writer);
     files.restrict_permissions()?;
-    Ok(writer)
+    Ok(OpenedDatabase { writer, is_new: found == 0 })
 }
 
 /// Backs up a database of an earlier version and upgrades it. If the disk has too little space, the database stays as it is.

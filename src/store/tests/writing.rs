@@ -429,3 +429,27 @@ fn a_write_that_has_waited_too_long_is_withdrawn_or_its_outcome_is_unknown() {
     fixture.set("after").unwrap();
     assert!(fixture.has("after") && !fixture.has("withdrawn") && !fixture.has("refused"));
 }
+
+#[test]
+fn a_command_gets_the_lock_that_another_process_has_nearly_always() {
+    let fixture = Fixture::new();
+    let command = Store::open_existing(fixture.folder.path()).unwrap();
+    let (ended, is_ended) = mpsc::channel::<()>();
+    let path = fixture.folder.path().join("rollcall.db");
+    let other = thread::spawn(move || {
+        let server = rusqlite::Connection::open(path).unwrap();
+        while is_ended.try_recv().is_err() {
+            if server.execute_batch("BEGIN IMMEDIATE").is_ok() {
+                thread::sleep(Duration::from_millis(97));
+                server.execute_batch("ROLLBACK").unwrap();
+            }
+            thread::sleep(Duration::from_millis(3));
+        }
+    });
+    for key in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        command.write_blocking_without_savepoint(set(key)).unwrap();
+        assert!(fixture.has(key));
+    }
+    ended.send(()).unwrap();
+    other.join().unwrap();
+}
