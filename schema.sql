@@ -367,13 +367,14 @@ CREATE TABLE holds (
 ) STRICT;
 CREATE INDEX holds_rejecting ON holds (configuration) WHERE rejection IS NOT NULL;
 
--- How many removals there were in the last minutes, as counters of short periods.
+-- How many removals there were in the last minutes, as counters of short periods. With row ids, because a full window would
+-- not fit in the page of an index.
 CREATE TABLE removal_windows (
     configuration INTEGER NOT NULL,
     kind          TEXT NOT NULL,
     periods       BLOB NOT NULL,
     PRIMARY KEY (configuration, kind)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 
 -- What was removed: a user, a group, or a membership (the group and its member). `rejected_at` is set if an admin undid it.
 CREATE TABLE removals (

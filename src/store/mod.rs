@@ -474,7 +474,7 @@ impl Store {
 pub mod engine;
 #[expect(unsafe_code, reason = "SQLite calls file access through C functions")]
 pub mod page_checksums;
-mod pending_usage;
+mod pending;
 pub mod recent_use;
 #[cfg(feature = "simulation")]
 pub mod simulation;

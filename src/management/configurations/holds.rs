@@ -20,6 +20,7 @@ use crate::store::tables::audit::NewAuditEntry;
 use crate::store::tables::holds as rows;
 pub use crate::store::tables::holds::{HoldRecord, StoredHold};
 use crate::store::tables::holds::{RejectionProgress, RemovedItem, RemovedName};
+use crate::store::tables::removal_windows;
 use crate::store::{Snapshot, Tx};
 
 /// Returns the hold of a configuration.
@@ -155,7 +156,7 @@ pub fn decide_hold(tx: &Tx<'_>, context: &AuditContext, id: &str, order: HoldOrd
     } else {
         rows::set_held(tx, found.key, false)?;
         // Otherwise the next removal would start a hold with the same numbers.
-        rows::reset_windows(tx, found.key)?;
+        removal_windows::reset_windows(tx, found.key)?;
         rows::set_exempt_until(tx, found.key, minutes.map(|minutes| tx.now + Millis::from(minutes) * 60_000))?;
     }
     record_decision(tx, context, &found, &record, (decision, minutes))?;

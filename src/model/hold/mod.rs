@@ -25,7 +25,7 @@ pub const EXEMPT_MINUTES_MAX: u32 = 1_440;
 
 named_enum! {
     /// What is removed. Each kind has counters of its own.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
     #[serde(rename_all = "lowercase")]
     pub enum RemovalKind {
         /// Active users that are deactivated or deleted.

@@ -35,9 +35,14 @@ impl RemovalWindow {
             total: number(&bytes[16..]),
         });
         let mut window = Self { length: Millis::from(minutes) * 60_000, periods: periods.collect() };
-        let oldest = window.find_start(now);
-        window.periods.retain(|period| period.start + window.length / PERIODS > oldest);
+        window.forget_old(now);
         window
+    }
+
+    /// Removes what has left the window.
+    pub fn forget_old(&mut self, now: Millis) {
+        let (oldest, period_length) = (self.find_start(now), self.length / PERIODS);
+        self.periods.retain(|period| period.start + period_length > oldest);
     }
 
     /// Returns the stored form: at most 61 periods of 24 bytes.

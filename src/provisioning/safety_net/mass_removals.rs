@@ -23,7 +23,8 @@ use crate::scim::validate::Attributes;
 use crate::store::Tx;
 use crate::store::tables::events::{self, NewEvent};
 use crate::store::tables::held_changes::PublicationGate;
-use crate::store::tables::holds::{self, HoldRecord, RemovedItem, StoredHold};
+use crate::store::tables::holds::{self, HoldRecord, RemovedItem};
+use crate::store::tables::removal_windows::{self, CountingState};
 use crate::store::tables::usage;
 
 /// What a write removes, and what comes back with it.
@@ -162,34 +163,39 @@ pub(in crate::provisioning) fn count_change(
     change: &CountedChange,
 ) -> Result<bool> {
     let configuration = scope.configuration;
-    let hold = holds::load_hold(tx, configuration)?;
+    let mut state = removal_windows::load_counting(tx, configuration, change.kind)?;
     let protected = change.user.as_ref().filter(|_| gate.flags.protects_users());
     let is_protected = protected.map_or(Ok(false), |user| user.is_protected(tx, configuration))?;
-    if !gate.held && !is_protected && is_exempt(&hold, tx.now) {
+    let is_exempt = is_exempt(&state, tx.now);
+    if !gate.held && !is_protected && is_exempt {
         return Ok(false);
     }
     let is_repeated = gate.flags.has_rejected() && change.repeats_rejected(tx, configuration)?;
-    let counted = store_removals(tx, configuration, gate, (change, hold.settings.window_minutes))?;
+    let returned = store_removals(tx, configuration, gate, (change, &mut state))?;
+    let threshold = state.settings.threshold(change.kind).find_limit(state.window.first_total());
+    let is_many = !is_exempt && state.window.count() >= threshold;
+    if !(gate.held || is_many || is_repeated || is_protected) {
+        return Ok(false);
+    }
+    let hold = holds::load_hold(tx, configuration)?;
     if gate.held {
-        holds::add_counted(tx, configuration, change.kind, change.count_removals() - counted.returned)?;
+        holds::add_counted(tx, configuration, change.kind, change.count_removals() - returned)?;
     }
     let last = hold.last.as_ref().filter(|_| gate.held);
     // While a decision is carried out, more removals of the identity provider wait for another one.
     let can_begin = last.is_none_or(|last| last.decision.is_some()) && change.count_removals() > 0;
-    let threshold = hold.settings.threshold(change.kind).find_limit(counted.window.first_total());
-    let is_many = counted.window.count() >= threshold && !is_exempt(&hold, tx.now);
     if !can_begin || !(is_many || is_repeated || is_protected) {
         return Ok(gate.held);
     }
     holds::save_rejection(tx, configuration, None)?;
-    let window_start = counted.window.find_start(tx.now).max(hold.allowed_at.unwrap_or_default());
+    let window_start = state.window.find_start(tx.now).max(hold.allowed_at.unwrap_or_default());
     let record = match last {
         Some(last) => HoldRecord { decision: None, ..last.clone() },
         None => HoldRecord {
             since: tx.now,
             reason: if is_many || !is_protected { change.kind.into() } else { HoldReason::Protected },
-            counted: counted.window.count(),
-            published: count_published(tx, configuration, change, (&counted.window, window_start))?,
+            counted: state.window.count(),
+            published: count_published(tx, configuration, change, (&state.window, window_start))?,
             threshold: if is_many { threshold } else { 1 },
             window_minutes: hold.settings.window_minutes,
             window_start,
@@ -200,26 +206,17 @@ pub(in crate::provisioning) fn count_change(
     Ok(true)
 }
 
-/// The window after a change.
-struct CountedWindow {
-    window: RemovalWindow,
-    /// How many removals were taken off.
-    returned: i64,
-}
-
-/// Stores what a change removes, and takes off what comes back.
+/// Stores what a change removes, and takes off what comes back: from the window, too. Returns how much came back.
 fn store_removals(
     tx: &Tx<'_>,
     configuration: i64,
     gate: &PublicationGate,
-    (change, window_minutes): (&CountedChange, u32),
-) -> Result<CountedWindow> {
-    let stored = holds::load_window(tx, configuration, change.kind)?;
-    let mut window = RemovalWindow::decode(&stored, window_minutes, tx.now);
+    (change, state): (&CountedChange, &mut CountingState),
+) -> Result<i64> {
     let count = change.count_removals();
     if count > 0 {
-        let total = if window.needs_total(tx.now) { count_total(tx, configuration, change.kind)? } else { 0 };
-        window.add(tx.now, count, total);
+        let total = if state.window.needs_total(tx.now) { count_total(tx, configuration, change.kind)? } else { 0 };
+        state.window.add(tx.now, count, total);
     }
     for item in &change.removed {
         holds::insert_removal(tx, configuration, change.kind, as_item(item))?;
@@ -228,7 +225,7 @@ fn store_removals(
     if gate.flags.watches(change.kind) {
         for item in &change.returned {
             if let Some(removed_at) = holds::delete_removal(tx, configuration, change.kind, as_item(item))? {
-                window.take_off(removed_at);
+                state.window.take_off(removed_at);
                 returned += 1;
             }
         }
@@ -236,9 +233,9 @@ fn store_removals(
         holds::watch_kind(tx, configuration, change.kind)?;
     }
     if count + returned > 0 {
-        holds::save_window(tx, configuration, change.kind, &window.encode())?;
+        removal_windows::save_window(tx, configuration, change.kind, state.clone());
     }
-    Ok(CountedWindow { window, returned })
+    Ok(returned)
 }
 
 /// How many of the removals in the window were published before this change: those that no admin rejected.
@@ -254,10 +251,10 @@ fn count_published(
     Ok((stored - own).min(most).max(0))
 }
 
-fn is_exempt(hold: &StoredHold, now: Millis) -> bool {
-    !hold.settings.enabled
-        || now < hold.settings.find_grace_end(hold.created_at)
-        || hold.exempt_until.is_some_and(|until| now < until)
+fn is_exempt(state: &CountingState, now: Millis) -> bool {
+    !state.settings.enabled
+        || now < state.settings.find_grace_end(state.created_at)
+        || state.exempt_until.is_some_and(|until| now < until)
 }
 
 /// How many there were before this change. Memberships are removed from their rows before they are counted here, but the usage
@@ -313,7 +310,7 @@ pub fn remove_old_removals(tx: &Tx<'_>, after: WindowPosition, limit: usize) -> 
     if holds::delete_old_rejections(tx, tx.now - REJECTION_MILLIS, limit)? >= limit {
         return Ok(Some(after));
     }
-    let found = holds::list_windows_after(tx, after, WINDOWS_PER_STEP)?;
+    let found = removal_windows::list_windows_after(tx, after, WINDOWS_PER_STEP)?;
     let mut before = after;
     for one in &found {
         let position = (one.configuration, one.kind.as_str());

@@ -20,7 +20,8 @@ use crate::store::engine::service::monitor::refuse_write;
 use crate::store::engine::snapshot::Tx;
 use crate::store::engine::sqlite_errors::ObservedFailures;
 use crate::store::engine::write_queue::{DueWrite, UsedTime, WriteQueue};
-use crate::store::pending_usage::PendingUsage;
+use crate::store::pending::PendingRows;
+use crate::store::tables::removal_windows::write_pending_windows;
 use crate::store::tables::usage::write_pending_usage;
 
 /// Maximum writes per transaction. Bounds how long the first write waits for the last.
@@ -277,7 +278,7 @@ impl WriterThread {
         batch: &mut Vec<DueWrite>,
     ) -> rusqlite::Result<BatchOutcome> {
         let changes = connection.total_changes();
-        let usage = PendingUsage::default();
+        let pending = PendingRows::default();
         let hold_until = self.hold_deadline();
         let mut has_events = false;
         let mut next = 0;
@@ -287,7 +288,7 @@ impl WriterThread {
             self.latest_time = advance_time(self.latest_time, clock::current_millis());
             let start = clock::read_instant();
             self.deadline.arm(due.owner, start);
-            let tx = Tx::new(connection, self.latest_time, (&self.deadline, &usage), &self.shared);
+            let tx = Tx::new(connection, self.latest_time, (&self.deadline, &pending), &self.shared);
             let outcome = run_job(&tx, connection, due.write.as_mut());
             let took = clock::read_instant().duration_since(start);
             spent += took;
@@ -309,7 +310,8 @@ impl WriterThread {
                 batch.extend(self.queue.0.pop(self.last_used.take(), hold_until));
             }
         }
-        write_pending_usage(connection, &usage)?;
+        write_pending_usage(connection, &pending.usage)?;
+        write_pending_windows(connection, &pending.windows)?;
         let start = clock::read_instant();
         if let Err(error) = execute_statement(connection, "COMMIT") {
             self.has_failed_commit = true;
@@ -475,7 +477,7 @@ fn run_job(tx: &Tx<'_>, connection: &Connection, job: &mut dyn QueuedWrite) -> r
     if savepoint {
         execute_statement(connection, "SAVEPOINT job")?;
     }
-    let (changes, usage) = (connection.total_changes(), tx.changed_usage().set_mark());
+    let (changes, mark) = (connection.total_changes(), tx.pending_rows().set_mark());
     let succeeded = job.run(tx);
     // The statements below must not be interrupted.
     tx.end_deadline();
@@ -484,7 +486,7 @@ fn run_job(tx: &Tx<'_>, connection: &Connection, job: &mut dyn QueuedWrite) -> r
         return Ok(WriteOutcome::Broken);
     }
     if !succeeded {
-        tx.changed_usage().roll_back_to(usage);
+        tx.pending_rows().roll_back_to(mark);
     }
     if savepoint {
         if !succeeded {

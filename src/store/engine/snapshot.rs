@@ -15,7 +15,8 @@ use crate::model::quota::QuotaDefaults;
 use crate::store::SharedState;
 use crate::store::engine::job_deadline::JobDeadline;
 use crate::store::engine::snapshot_gate::ScanSnapshot;
-use crate::store::pending_usage::PendingUsage;
+use crate::store::pending::PendingRows;
+use crate::store::pending::usage::PendingUsage;
 use crate::store::recent_use::RecentUse;
 
 /// Time limit of a brief read, which can be repeated in the pool.
@@ -162,7 +163,7 @@ pub struct Tx<'c> {
     /// Row changes that were undone by [`Tx::run_in_savepoint`].
     undone_changes: Cell<u64>,
     quota_defaults: QuotaDefaults,
-    usage: &'c PendingUsage,
+    pending: &'c PendingRows,
     deadline: &'c JobDeadline,
     /// The disk is full: statements that change rows are rejected.
     is_restricted: Cell<bool>,
@@ -173,18 +174,18 @@ impl<'c> Tx<'c> {
     pub(in crate::store) fn new(
         connection: &'c Connection,
         now: Millis,
-        (deadline, usage): (&'c JobDeadline, &'c PendingUsage),
+        (deadline, pending): (&'c JobDeadline, &'c PendingRows),
         shared: &'c SharedState,
     ) -> Self {
         let snapshot = Snapshot::new(connection).adding_recent_use(shared.recent_use());
         let is_disk_full = shared.service.is_disk_full();
         Self {
-            snapshot: Snapshot { pending_usage: Some(usage), ..snapshot },
+            snapshot: Snapshot { pending_usage: Some(&pending.usage), ..snapshot },
             now,
             has_events: Cell::new(false),
             undone_changes: Cell::new(0),
             quota_defaults: shared.quota_defaults(),
-            usage,
+            pending,
             deadline,
             is_restricted: Cell::new(is_disk_full),
             is_disk_full,
@@ -223,7 +224,7 @@ impl<'c> Tx<'c> {
     pub fn run_in_savepoint<T>(&self, part: impl FnOnce() -> Result<T>) -> Result<T> {
         self.run("SAVEPOINT part", [])?;
         let (changes, undone) = (self.snapshot.connection.total_changes(), self.undone_changes.get());
-        let usage = self.usage.set_mark();
+        let mark = self.pending.set_mark();
         let result = part();
         // SQLite rolls back the whole transaction on some errors, such as a full disk.
         if self.snapshot.connection.is_autocommit() {
@@ -231,7 +232,7 @@ impl<'c> Tx<'c> {
         }
         if result.is_err() {
             self.run("ROLLBACK TO part", [])?;
-            self.usage.roll_back_to(usage);
+            self.pending.roll_back_to(mark);
             // The changes that an inner part has undone are among them.
             self.undone_changes.set(undone + self.snapshot.connection.total_changes() - changes);
         }
@@ -261,9 +262,9 @@ impl<'c> Tx<'c> {
         if self.is_restricted.get() { Err(Error::new(Reason::DiskFull)) } else { Ok(()) }
     }
 
-    /// Changes of usage that are written in front of the commit.
-    pub(in crate::store) fn changed_usage(&self) -> &'c PendingUsage {
-        self.usage
+    /// Changes that are written in front of the commit.
+    pub(in crate::store) fn pending_rows(&self) -> &'c PendingRows {
+        self.pending
     }
 
     /// Ends the time limit of the job, so that the statements of the transaction itself are not interrupted.

@@ -136,8 +136,8 @@ impl WriteQueue {
         if let Some(used) = used {
             state.lanes.charge(used.owner, used.micros);
         }
-        // This is called after a job of the batch.
-        self.progress.record_progress(true);
+        // This is called after a job of the batch. The simulation also asks whether there is a first one.
+        self.progress.record_progress(!(state.running.is_empty() && state.lanes.is_empty()));
         loop {
             if let Some(due) = state.take_next() {
                 return Some(due);

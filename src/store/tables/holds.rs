@@ -5,6 +5,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Row, named_params, params};
 use serde::{Deserialize, Serialize};
 
+use super::removal_windows::{self, decode_settings, settle_windows};
 use super::rows::{read_by_name, read_columns, to_sql_limit};
 use crate::clock::Millis;
 use crate::error::{Error, Result};
@@ -64,6 +65,7 @@ pub fn insert_hold(tx: &Tx<'_>, configuration: i64, settings: &HoldSettings) -> 
 
 /// Stores the settings.
 pub fn save_settings(tx: &Tx<'_>, configuration: i64, settings: &HoldSettings) -> Result<()> {
+    settle_windows(tx)?;
     tx.run(
         "INSERT INTO holds (configuration, settings) VALUES (?1, ?2)
              ON CONFLICT (configuration) DO UPDATE SET settings = excluded.settings",
@@ -84,7 +86,6 @@ fn set_counting(tx: &Tx<'_>, configuration: i64, enabled: bool) -> Result<()> {
 const COUNTS: i64 = 1;
 /// Bit of `hold_flags`: an admin rejected removals.
 const HAS_REJECTED: i64 = 16;
-
 /// Bit of `hold_flags`: there are protected users.
 const PROTECTS: i64 = 32;
 
@@ -149,9 +150,7 @@ pub fn load_hold(at: &Snapshot<'_>, configuration: i64) -> Result<StoredHold> {
          WHERE c.configuration = ?1",
         [configuration],
         |row| {
-            let stored: Option<StoredSettings> = row.get("settings")?;
-            let settings =
-                stored.map_or(HoldSettings { enabled: false, ..HoldSettings::default() }, |StoredSettings(found)| found);
+            let settings = decode_settings(row.get("settings")?);
             let since: Option<Millis> = row.get("held_since")?;
             let last = since.map(|since| read_record(row, since)).transpose()?;
             read_columns!(row, StoredHold { created_at, exempt_until, allowed_at, held, holds, sync; settings: settings, last: last })
@@ -164,16 +163,6 @@ fn read_record(row: &Row<'_>, since: Millis) -> rusqlite::Result<HoldRecord> {
         row,
         HoldRecord { reason, counted, published, threshold, window_minutes, window_start, decision; since: since }
     )
-}
-
-/// The column `settings`. Members that a later version added are ignored.
-struct StoredSettings(HoldSettings);
-
-impl FromSql for StoredSettings {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let decoded = serde_json::from_str(value.as_str()?);
-        decoded.map(Self).map_err(|problem| FromSqlError::Other(problem.into()))
-    }
 }
 
 read_by_name!(HoldReason, RemovalKind, HoldDecision);
@@ -224,6 +213,7 @@ pub fn set_held(tx: &Tx<'_>, configuration: i64, held: bool) -> Result<()> {
 
 /// Sets the time until which a configuration is not held.
 pub fn set_exempt_until(tx: &Tx<'_>, configuration: i64, until: Option<Millis>) -> Result<()> {
+    settle_windows(tx)?;
     tx.run("UPDATE holds SET exempt_until = ?2 WHERE configuration = ?1", params![configuration, until])
 }
 
@@ -260,24 +250,6 @@ pub fn is_protected(at: &Snapshot<'_>, configuration: i64, key: &str, external_i
     )
 }
 
-/// Returns the stored form of the window of a kind. It is empty if nothing was removed.
-pub fn load_window(at: &Snapshot<'_>, configuration: i64, kind: RemovalKind) -> Result<Vec<u8>> {
-    let found = at.find_value(
-        "SELECT periods FROM removal_windows WHERE configuration = ?1 AND kind = ?2",
-        params![configuration, kind.as_str()],
-    )?;
-    Ok(found.unwrap_or_default())
-}
-
-/// Stores the window of a kind.
-pub fn save_window(tx: &Tx<'_>, configuration: i64, kind: RemovalKind, periods: &[u8]) -> Result<()> {
-    tx.run(
-        "INSERT INTO removal_windows (configuration, kind, periods) VALUES (?1, ?2, ?3)
-             ON CONFLICT (configuration, kind) DO UPDATE SET periods = excluded.periods",
-        params![configuration, kind.as_str(), periods],
-    )
-}
-
 /// What was removed: the id of a user or group, or the ids of a group and its member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemovedItem<'a> {
@@ -287,10 +259,12 @@ pub struct RemovedItem<'a> {
     pub member: &'a str,
 }
 
-/// Stores a removal of now. It replaces an earlier one of the same item.
+/// Stores a removal of now, instead of an earlier one of the same item.
 pub fn insert_removal(tx: &Tx<'_>, configuration: i64, kind: RemovalKind, item: RemovedItem<'_>) -> Result<()> {
+    // REPLACE would need a statement journal.
     tx.run(
-        "INSERT OR REPLACE INTO removals (configuration, kind, subject, member, removed_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO removals (configuration, kind, subject, member, removed_at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET removed_at = excluded.removed_at, rejected_at = NULL",
         params![configuration, kind.as_str(), item.subject, item.member, tx.now],
     )
 }
@@ -307,11 +281,17 @@ pub fn delete_removal(
     kind: RemovalKind,
     item: RemovedItem<'_>,
 ) -> Result<Option<Millis>> {
-    tx.find_value(
-        "DELETE FROM removals WHERE configuration = ?1 AND kind = ?2 AND subject = ?3 AND member = ?4
-             AND rejected_at IS NULL RETURNING removed_at",
-        params![configuration, kind.as_str(), item.subject, item.member],
-    )
+    let key = (configuration, kind.as_str(), item.subject, item.member);
+    // RETURNING would need a statement journal.
+    let found = tx.find_value(
+        "SELECT removed_at FROM removals WHERE configuration = ?1 AND kind = ?2 AND subject = ?3 AND member = ?4
+             AND rejected_at IS NULL",
+        key,
+    )?;
+    if found.is_some() {
+        tx.run("DELETE FROM removals WHERE configuration = ?1 AND kind = ?2 AND subject = ?3 AND member = ?4", key)?;
+    }
+    Ok(found)
 }
 
 /// Whether an admin rejected the removal of this item after `since`.
@@ -425,42 +405,6 @@ pub fn list_removals(
     )
 }
 
-/// Empties the windows of a configuration: what was removed before counts no more.
-pub fn reset_windows(tx: &Tx<'_>, configuration: i64) -> Result<()> {
-    tx.run("UPDATE holds SET allowed_at = ?2 WHERE configuration = ?1", [configuration, tx.now])?;
-    // The rows stay, so that the removals are found and deleted later.
-    tx.run("UPDATE removal_windows SET periods = x'' WHERE configuration = ?1", [configuration])
-}
-
-/// The window of one kind of a configuration that is not held.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredWindow {
-    /// Key of the configuration.
-    pub configuration: i64,
-    /// What is counted.
-    pub kind: RemovalKind,
-    /// The stored form.
-    pub periods: Vec<u8>,
-    /// Length of the window.
-    pub minutes: u32,
-}
-
-/// Returns at most `limit` windows after this one, in the order of configurations and kinds, without those of configurations that
-/// are held.
-pub fn list_windows_after(
-    at: &Snapshot<'_>,
-    (configuration, kind): (i64, &str),
-    limit: usize,
-) -> Result<Vec<StoredWindow>> {
-    at.list_rows(
-        "SELECT w.configuration, w.kind, w.periods, coalesce(h.settings ->> 'windowMinutes', ?4) AS minutes
-         FROM removal_windows w CROSS JOIN configurations c USING (configuration) LEFT JOIN holds h USING (configuration)
-         WHERE (w.configuration, w.kind) > (?1, ?2) AND c.held = 0 ORDER BY w.configuration, w.kind LIMIT ?3",
-        params![configuration, kind, to_sql_limit(limit), HoldSettings::default().window_minutes],
-        |row| read_columns!(row, StoredWindow { configuration, kind, periods, minutes }),
-    )
-}
-
 /// Deletes at most `limit` removals of a kind that were not rejected, and the window when none is left. Returns the number of
 /// rows.
 pub fn delete_old_removals(tx: &Tx<'_>, configuration: i64, kind: RemovalKind, limit: usize) -> Result<usize> {
@@ -471,10 +415,7 @@ pub fn delete_old_removals(tx: &Tx<'_>, configuration: i64, kind: RemovalKind, l
         params![configuration, kind.as_str(), to_sql_limit(limit)],
     )?;
     if deleted < limit {
-        tx.run(
-            "DELETE FROM removal_windows WHERE configuration = ?1 AND kind = ?2",
-            params![configuration, kind.as_str()],
-        )?;
+        removal_windows::delete_window(tx, (configuration, kind))?;
         clear_flag(tx, configuration, kind_flag(kind))?;
     }
     Ok(deleted)

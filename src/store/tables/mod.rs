@@ -25,6 +25,7 @@ pub mod pending_references;
 pub mod personal_data;
 pub mod personal_rows;
 pub mod purge;
+pub mod removal_windows;
 pub mod request_log;
 pub mod resources;
 mod rows;

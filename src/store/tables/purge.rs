@@ -6,7 +6,7 @@ use super::rows::{read_columns, to_sql_limit};
 use crate::clock::Millis;
 use crate::error::Result;
 use crate::model::quota::{QuotaKind, UsageAmounts};
-use crate::store::tables::{counts, held_changes, membership_events, usage};
+use crate::store::tables::{counts, held_changes, membership_events, removal_windows, usage};
 use crate::store::{Snapshot, Tx};
 
 /// A configuration with a running purge.
@@ -224,7 +224,6 @@ pub fn purge_remaining_rows(tx: &Tx<'_>, configuration: i64) -> Result<()> {
         "DELETE FROM oauth_clients WHERE configuration = ?1",
         "DELETE FROM undeclared_attributes WHERE configuration = ?1",
         "DELETE FROM held_members WHERE configuration = ?1",
-        "DELETE FROM removal_windows WHERE configuration = ?1",
         "DELETE FROM removals WHERE configuration = ?1",
         "DELETE FROM protected_users WHERE configuration = ?1",
         "DELETE FROM undos WHERE configuration = ?1",
@@ -232,5 +231,5 @@ pub fn purge_remaining_rows(tx: &Tx<'_>, configuration: i64) -> Result<()> {
     ] {
         tx.run(sql, [configuration])?;
     }
-    Ok(())
+    removal_windows::delete_windows(tx, configuration)
 }

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::model::quota::{
     ActiveUserLimit, OwnerUsage, QuotaKind, QuotaOverrides, QuotaOwner, QuotaUsage, UsageAmounts,
 };
-use crate::store::pending_usage::PendingUsage;
+use crate::store::pending::usage::PendingUsage;
 use crate::store::recent_use::RefusedUsers;
 use crate::store::{Snapshot, Tx};
 
@@ -112,9 +112,9 @@ pub fn add_usage(tx: &Tx<'_>, configuration: i64, change: &UsageAmounts) -> Resu
         return Ok(());
     }
     tx.check_restriction()?;
-    if !tx.changed_usage().add_change(configuration, change) {
+    if !tx.pending_rows().usage.add_change(configuration, change) {
         load_usage(tx, configuration)?;
-        tx.changed_usage().add_change(configuration, change);
+        tx.pending_rows().usage.add_change(configuration, change);
     }
     Ok(())
 }
@@ -152,7 +152,7 @@ fn add_to_rows(connection: &Connection, sql: &str, sums: &[(i64, UsageAmounts)])
 
 /// Adds a change to the bytes of the request log of a configuration.
 pub fn add_request_log_bytes(tx: &Tx<'_>, configuration: i64, change: i64) -> Result<()> {
-    tx.changed_usage().forget_rows();
+    tx.pending_rows().usage.forget_rows();
     tx.run(
         "UPDATE configuration_usage SET request_log_bytes = request_log_bytes + ?2 WHERE configuration = ?1",
         (configuration, change),
@@ -183,7 +183,7 @@ pub fn text_bytes(text: &str) -> i64 {
 
 /// Sets or clears the limits of a configuration.
 pub fn set_configuration_limits(tx: &Tx<'_>, configuration: i64, limits: &QuotaOverrides) -> Result<()> {
-    tx.changed_usage().forget_rows();
+    tx.pending_rows().usage.forget_rows();
     tx.run(
         "UPDATE configuration_usage SET users_limit = ?2, groups_limit = ?3, members_limit = ?4, bytes_limit = ?5,
              request_log_bytes_limit = ?6, active_users_limit = ?7 WHERE configuration = ?1",
@@ -201,7 +201,7 @@ pub fn set_configuration_limits(tx: &Tx<'_>, configuration: i64, limits: &QuotaO
 
 /// Sets or clears the limits of an account.
 pub fn set_account_limits(tx: &Tx<'_>, account: i64, limits: &QuotaOverrides) -> Result<()> {
-    tx.changed_usage().forget_rows();
+    tx.pending_rows().usage.forget_rows();
     tx.run(
         "UPDATE account_usage SET configurations_limit = ?2, users_limit = ?3, groups_limit = ?4, members_limit = ?5,
              bytes_limit = ?6, active_users_limit = ?7 WHERE account = ?1",

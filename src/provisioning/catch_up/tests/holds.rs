@@ -241,8 +241,10 @@ fn a_protected_user_is_held_in_the_time_of_grace_too() {
 
 #[test]
 fn removals_are_forgotten_after_the_window_and_rejections_after_thirty_days() {
+    use crate::model::hold::window::RemovalWindow;
     use crate::provisioning::safety_net::mass_removals::remove_old_removals;
     use crate::store::tables::holds::{self as rows, RemovedItem};
+    use crate::store::tables::removal_windows::{self, CountingState};
 
     let fixture = Fixture::with_small_thresholds();
     let [ada, bob] = ["ada", "bob"].map(|name| fixture.user(name));
@@ -261,7 +263,13 @@ fn removals_are_forgotten_after_the_window_and_rejections_after_thirty_days() {
     assert_eq!(count(&fixture), 1, "it is in the window");
     fixture.change_hold(HoldChanges { window_minutes: Some(1), ..HoldChanges::default() });
     let key = fixture.scope.configuration;
-    fixture.write(move |tx, _| rows::save_window(tx, key, RemovalKind::Users, &[0; 24])).unwrap();
+    let empty = move |tx: &Tx<'_>| {
+        let state = removal_windows::load_counting(tx, key, RemovalKind::Users)?;
+        let state = CountingState { window: RemovalWindow::decode(&[0; 24], 1, 0), ..state };
+        removal_windows::save_window(tx, key, RemovalKind::Users, state);
+        Ok(())
+    };
+    fixture.write(move |tx, _| empty(tx)).unwrap();
     run(&fixture);
     assert_eq!(count(&fixture), 0);
     fixture.switch_off(&bob);
