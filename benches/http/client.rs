@@ -53,11 +53,12 @@ impl Endpoint {
     /// Sends that many requests over concurrent connections that stay open. Returns the time of each.
     ///
     /// # Errors
-    /// An answer with another status than 200.
+    /// An answer with another status than `expected`.
     pub(crate) fn measure_latency(
         &self,
         connections: usize,
         requests: usize,
+        expected: u16,
         make: &(dyn Fn(usize) -> Vec<u8> + Sync),
     ) -> Result<Vec<Duration>> {
         let next = AtomicUsize::new(0);
@@ -72,7 +73,7 @@ impl Endpoint {
                 let begun = Instant::now();
                 let status = connection.exchange(&request)?;
                 times.push(begun.elapsed());
-                ensure!(status == 200, "request {number}: {status}");
+                ensure!(status == expected, "request {number}: {status}");
             }
         };
         std::thread::scope(|scope| {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::Site;
-use super::report::Report;
+use super::report::{Report, percentile};
 
 const CONNECTIONS: [usize; 3] = [1, 8, 64];
 /// Requests of one measurement.
@@ -22,9 +22,8 @@ pub(crate) fn measure(site: &Site, report: &mut Report) -> Result<()> {
         [("GET user by id", &read as &(dyn Fn(usize) -> Vec<u8> + Sync)), ("GET page of 40 users", &page)]
     {
         for connections in CONNECTIONS {
-            let mut times = to.measure_latency(connections, REQUESTS, make)?;
-            times.sort();
-            let at = |part: usize| times[(times.len() * part / 100).min(times.len() - 1)].as_secs_f64() * 1e3;
+            let times = to.measure_latency(connections, REQUESTS, 200, make)?;
+            let at = |part| percentile(&times, part);
             println!("{name:<28} {connections:>11} {:>9.2} {:>9.2}", at(50), at(99));
             if connections == 1 {
                 report.at_most(format!("{name}, one connection, p50, ms"), at(50), MEDIAN_MAX_MS);

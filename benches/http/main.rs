@@ -3,6 +3,7 @@
 //! equally. Exits with code 1 if a figure exceeds its bound by more than the slack.
 #![expect(clippy::expect_used, reason = "the seed cannot go on without its store")]
 
+mod builds;
 mod client;
 mod group_commit;
 mod latency;
@@ -69,6 +70,10 @@ fn main() -> Result<ExitCode> {
     let parts = ["requests", "latency", "lists", "pages"];
     let named: Vec<String> = std::env::args().filter(|argument| parts.contains(&argument.as_str())).collect();
     let wants = |part: &str| named.is_empty() || named.iter().any(|named| named == part);
+    if let Some(other) = std::env::var_os(builds::BASELINE) {
+        builds::compare(&other)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut report = Report::default();
     let mut figures = Figures::default();
     if wants("requests") {

@@ -1,6 +1,7 @@
 //! The figures, their ratios, and the check of the bounds.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::group_commit::{CREATE_AT_64, RAW};
 use super::workloads::{ADD_TO_0, ADD_TO_10K, ADD_TO_100K, CONFIG, CREATE, FIND, GROUP_10K, GROUP_100K, PATCH, READ};
@@ -129,4 +130,11 @@ impl Report {
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// A percentile, in milliseconds.
+pub(crate) fn percentile(times: &[Duration], part: usize) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort();
+    sorted[(sorted.len() * part / 100).min(sorted.len() - 1)].as_secs_f64() * 1e3
 }

@@ -12,6 +12,9 @@ use anyhow::{Context, Result, bail};
 /// Delay until the kernel reports the CPU time of a thread that has just gone to sleep.
 const SETTLE: Duration = Duration::from_millis(5);
 
+/// The program of this build.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_rollcall");
+
 /// A running server. Dropping it kills the process.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -21,7 +24,12 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `rollcall serve` on a free port and waits until it listens.
     pub(crate) fn start(data: &Path) -> Result<Self> {
-        let mut child = serve("127.0.0.1:0", data).stdout(Stdio::piped()).spawn()?;
+        Self::start_program(Path::new(PROGRAM), data)
+    }
+
+    /// Does the same with another program.
+    pub(crate) fn start_program(program: &Path, data: &Path) -> Result<Self> {
+        let mut child = serve(program, "127.0.0.1:0", data).stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("standard output of the server")?).lines();
         let said = lines.next().context("the server ended before it listened")??;
         let address = said.rsplit("http://").next().and_then(|address| address.trim().parse().ok());
@@ -72,7 +80,7 @@ impl Drop for Server {
 pub(crate) fn first_answer(data: &Path, ask: impl Fn(SocketAddr) -> bool) -> Result<Duration> {
     let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let begun = Instant::now();
-    let child = serve(&free.to_string(), data).stdout(Stdio::null()).spawn()?;
+    let child = serve(Path::new(PROGRAM), &free.to_string(), data).stdout(Stdio::null()).spawn()?;
     let server = Server { address: free, child };
     while !ask(server.address) {
         if begun.elapsed() > Duration::from_secs(10) {
@@ -84,8 +92,8 @@ pub(crate) fn first_answer(data: &Path, ask: impl Fn(SocketAddr) -> bool) -> Res
 }
 
 /// The command; the log is written, as in production, and discarded.
-fn serve(listen: &str, data: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+fn serve(program: &Path, listen: &str, data: &Path) -> Command {
+    let mut command = Command::new(program);
     // All load goes to one configuration, so its rate limit is disabled.
     command.args(["serve", "--rate-limit", "0", "--listen", listen, "--data-dir"]).arg(data);
     command.stdin(Stdio::null()).stderr(Stdio::null());
