@@ -4,6 +4,9 @@
 mod matcher;
 mod subject;
 
+use serde::Serialize;
+use utoipa::ToSchema;
+
 use crate::clock::Millis;
 use crate::error::{Reason, Result};
 use crate::model::admin::normalize_email;
@@ -26,7 +29,8 @@ pub const EXPORT_RETENTION_MS: Millis = 7 * 24 * 60 * 60 * 1_000;
 
 named_enum! {
     /// What is done with the personal data.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+    #[serde(rename_all = "lowercase")]
     pub enum PersonalDataKind {
         /// It is written to a file.
         Export = "export",
@@ -37,7 +41,8 @@ named_enum! {
 
 named_enum! {
     /// The state of a request.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+    #[serde(rename_all = "lowercase")]
     pub enum PersonalDataState {
         /// The work goes on.
         Running = "running",

@@ -14,7 +14,7 @@ use super::configurations::find_configuration;
 use crate::clock;
 use crate::error::Reason;
 use crate::management::configurations::holds::{self, HoldOrder, HoldState, HoldStatus};
-use crate::model::hold::HoldReason;
+use crate::model::hold::{EXEMPT_MINUTES_MAX, HoldReason};
 use crate::model::permission::Permissions;
 use crate::web::api::cursor::{self, PageQuery};
 use crate::web::api::request_types::ApiRequest;
@@ -141,7 +141,7 @@ impl PartialSchema for DecideHoldBody {
         let minutes = ObjectBuilder::new()
             .schema_type(Type::Integer)
             .minimum(Some(1))
-            .maximum(Some(1440))
+            .maximum(Some(EXEMPT_MINUTES_MAX))
             .description(Some("For how long nothing is held"));
         let for_a_time = ObjectBuilder::new()
             .property("decision", decisions(&["allow-for"], "Publish the changes, and hold nothing for `minutes`"))

@@ -13,7 +13,7 @@ use super::cursor::{CursorPage, PageQuery};
 use crate::clock;
 use crate::management::personal_data::{self, BackupCopy, NewPersonalDataRequest, PersonalDataRequest};
 use crate::model::audit_context::{AccountScope, AuditContext};
-use crate::model::personal_data::{PersonalDataKind, PersonalDataSection, SubjectSelector};
+use crate::model::personal_data::{PersonalDataKind, PersonalDataSection, PersonalDataState, SubjectSelector};
 use crate::store::{Snapshot, Tx};
 use crate::web::api::idempotency::write_and_respond;
 use crate::web::api::request_types::ApiRequest;
@@ -95,13 +95,9 @@ pub(super) struct ErasureReceiptResponse {
 #[schema(as = PersonalDataRequest)]
 pub(super) struct PersonalDataResponse {
     id: String,
-    /// What is done
-    #[schema(pattern = "^(export|erasure)$")]
-    kind: &'static str,
+    kind: PersonalDataKind,
     account_id: String,
-    /// Whether the work goes on
-    #[schema(pattern = "^(running|done)$")]
-    state: &'static str,
+    state: PersonalDataState,
     /// What is being worked on, such as `events`
     stage: &'static str,
     /// The user that was requested
@@ -139,9 +135,9 @@ impl PersonalDataResponse {
         Self {
             counts: (&request.counts).into(),
             id: request.id,
-            kind: request.kind.as_str(),
+            kind: request.kind,
             account_id: request.account.id,
-            state: request.state.as_str(),
+            state: request.state,
             stage: request.stage.as_str(),
             user_id: request.user_id,
             email: request.email,
