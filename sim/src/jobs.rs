@@ -222,7 +222,8 @@ impl JobRun {
     }
 }
 
-fn run_change(tx: &Tx<'_>, scope: &Scope, change: &Change) -> Result<()> {
+/// Runs one use case.
+pub(crate) fn run_change(tx: &Tx<'_>, scope: &Scope, change: &Change) -> Result<()> {
     let (user, group): (&ResourceType, &ResourceType) = (&USER_TYPE, &GROUP_TYPE);
     let rules = build_rules(scope);
     let context = AuditContext::server();

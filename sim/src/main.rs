@@ -7,6 +7,7 @@
 //! `cargo run --release --manifest-path sim/Cargo.toml -- --seed N --steps 1`
 
 mod damage;
+mod directories;
 mod disk;
 mod episode;
 mod jobs;
@@ -49,19 +50,29 @@ struct Options {
     steps: u64,
     /// The time after which no episode starts.
     seconds: Option<u64>,
+    /// If there are any, ordinary directories and mass removals are simulated instead of faults.
+    directories: usize,
+    months: usize,
+    /// People of the directory of mass removals.
+    people: usize,
 }
 
-const USAGE: &str = "usage: rollcall-sim [--seed N] [--steps N] [--seconds N] [--trace 1]";
+const USAGE: &str = "usage: rollcall-sim [--seed N] [--steps N] [--seconds N] [--trace 1]\n       \
+                     rollcall-sim --directories N [--months N] [--people N] [--seed N]";
 
 fn read_options() -> Result<Options, String> {
-    let mut options = Options { seed: 1, steps: 100_000, seconds: None };
+    let mut options = Options { seed: 1, steps: 100_000, seconds: None, directories: 0, months: 30, people: 500 };
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
-        let value = arguments.next().and_then(|text| text.parse().ok()).ok_or(USAGE)?;
+        let value: u64 = arguments.next().and_then(|text| text.parse().ok()).ok_or(USAGE)?;
+        let count = || usize::try_from(value).map_err(|_| USAGE);
         match name.as_str() {
             "--seed" => options.seed = value,
             "--steps" => options.steps = value,
             "--trace" => episode::REPORTS.store(value > 0, Ordering::Relaxed),
+            "--directories" => options.directories = count()?,
+            "--months" => options.months = count()?,
+            "--people" => options.people = count()?,
             "--seconds" => (options.seconds, options.steps) = (Some(value), u64::MAX),
             _ => return Err(USAGE.to_owned()),
         }
@@ -103,6 +114,11 @@ fn silence_panics_of_jobs() {
 
 fn simulate(options: &Options, folder: &Path) -> Result<(), (u64, Violation)> {
     let folder = &folder.canonicalize().expect("the folder exists");
+    if options.directories > 0 {
+        return directories::run_ordinary(folder, options.directories, options.months, options.seed)
+            .and_then(|()| directories::run_waves(folder, options.people, options.seed))
+            .map_err(|violation| (options.seed, violation));
+    }
     let image = prepare_image(folder).map_err(|violation| (0, violation))?;
     let started = Instant::now();
     let mut total = EpisodeCounts::default();
@@ -189,29 +205,8 @@ fn prepare_image(folder: &Path) -> Result<Image, Violation> {
     let mut store = SimulatedStore::open(folder).map_err(|error| failed(&error))?;
     let (mut scopes, mut keys, mut model) = (Vec::new(), Vec::new(), Model::default());
     for (name, preset) in [("first", Preset::Standard), ("second", Preset::Okta)] {
-        let token = TokenDraft {
-            id: clock::new_id(),
-            digest: digest_text(name),
-            hint: name[..4].to_owned(),
-            label: name.to_owned(),
-            rights: TokenRights::All,
-            expires_at: None,
-        };
-        let token_id = token.id.clone();
-        let new = NewConfiguration {
-            id: clock::new_id(),
-            account: name.to_owned(),
-            connection_name: None,
-            source: ConfigurationSource::Other,
-            provider: None,
-            preset: Some(preset),
-            sync: InitialSync::On,
-            token,
-        };
-        let made = run_write(&mut store, move |tx| create_configuration(tx, &AuditContext::server(), &new));
-        let made = made.map_err(|error| failed(&error))?;
-        keys.push(made.key);
-        let scope = store.store.read_inline(move |at| Scope::load(at, made)).map_err(|error| failed(&error))?;
+        let (scope, token_id) = create_configuration_of(&mut store, name, preset).map_err(|error| failed(&error))?;
+        keys.push(scope.configuration);
         scopes.push(scope);
         model.0.push(ModelConfiguration {
             tokens: [(token_id, false)].into(),
@@ -222,6 +217,35 @@ fn prepare_image(folder: &Path) -> Result<Image, Violation> {
     store.close();
     with_disk(Disk::cut_power);
     Ok(Image { files: with_disk(|disk| disk.files.clone()), scopes, keys, model })
+}
+
+/// Creates a configuration in an account of this name; returns the id of its token too.
+fn create_configuration_of(
+    store: &mut SimulatedStore,
+    name: &str,
+    preset: Preset,
+) -> rollcall::error::Result<(Scope, String)> {
+    let token_id = clock::new_id();
+    let token = TokenDraft {
+        id: token_id.clone(),
+        digest: digest_text(name),
+        hint: name[..4].to_owned(),
+        label: name.to_owned(),
+        rights: TokenRights::All,
+        expires_at: None,
+    };
+    let new = NewConfiguration {
+        id: clock::new_id(),
+        account: name.to_owned(),
+        connection_name: None,
+        source: ConfigurationSource::Other,
+        provider: None,
+        preset: Some(preset),
+        sync: InitialSync::On,
+        token,
+    };
+    let made = run_write(store, move |tx| create_configuration(tx, &AuditContext::server(), &new))?;
+    Ok((store.store.read_inline(move |at| Scope::load(at, made))?, token_id))
 }
 
 fn run_write<T: Send + 'static>(
