@@ -167,7 +167,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::SelfServiceOff => "self-service is switched off; ask the operator",
         Reason::AccountHeaderMissing => "the header frontegg-tenant-id must name the account",
         Reason::AccountHeaderInvalid => {
-            "frontegg-tenant-id must be the id of an account, in UTF-8; leave the header out to select none"
+            "frontegg-tenant-id must be the id of one account, in UTF-8; leave the header out to select none"
         }
         Reason::AccountHeaderForbidden => "the caller has no access to the account in frontegg-tenant-id",
         Reason::AccountMismatch => "accountId is not the account in frontegg-tenant-id",
@@ -549,7 +549,7 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::RoleNameTaken => "a role with this name already exists",
         Reason::RoleInUse => "this role is assigned to an admin or built in",
         // Single sign-on.
-        Reason::SsoIssuerInvalid => "the issuer must not have a query or a fragment",
+        Reason::SsoIssuerInvalid => "the issuer must not have a user, a query or a fragment",
         Reason::SsoTextTooLong => "{field} is too long",
         Reason::SsoClientIdMissing => "enter the client id that the provider shows",
         Reason::SsoLabelLength => "the button needs a text of 1 to {max} characters",

@@ -71,7 +71,7 @@ impl ProviderConfiguration {
             }
         };
         let is_plain = |text: &str| text.len() <= TEXT_MAX_BYTES && !text.chars().any(char::is_control);
-        check(!self.issuer.contains(['?', '#']), Reason::SsoIssuerInvalid.into());
+        check(is_plain_issuer(&self.issuer), Reason::SsoIssuerInvalid.into());
         check(is_plain(&self.issuer), Reason::SsoTextTooLong.on_field("issuer"));
         check(!self.client_id.is_empty() && is_plain(&self.client_id), Reason::SsoClientIdMissing.into());
         let is_label = (1..=LABEL_MAX_CHARS).contains(&self.label.chars().count()) && is_plain(&self.label);
@@ -110,6 +110,12 @@ impl ProviderConfiguration {
         let domain = key.rsplit_once('@').map(|(_, domain)| domain);
         domain.is_some_and(|domain| self.domains.iter().any(|allowed| allowed == domain))
     }
+}
+
+/// OpenID Connect Discovery 1.0, section 2: a scheme, a host, and optionally a port and a path.
+fn is_plain_issuer(issuer: &str) -> bool {
+    let authority = issuer.split_once("://").and_then(|(_, rest)| rest.split(['/', '\\']).next());
+    !issuer.contains(['?', '#']) && authority.is_none_or(|authority| !authority.contains('@'))
 }
 
 /// RFC 6749 section 3.3.

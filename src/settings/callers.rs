@@ -172,6 +172,9 @@ impl CallerArgs {
 /// Any other URL; the sentence contains the fix.
 pub fn parse_trusted_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|problem| format!("{problem}; write https://host/path"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("it must not contain a user name or password".into());
+    }
     let is_loopback = is_loopback_host(&host_of_url(url.as_str()));
     match url.scheme() {
         "https" => Ok(url),
@@ -262,6 +265,9 @@ mod tests {
         }
         for bad in ["", "id.example.com", "http://id.example.com/jwks", "http://10.0.0.1/", "file:///etc/passwd"] {
             assert!(parse_trusted_url(bad).unwrap_err().contains("https://"), "{bad}");
+        }
+        for bad in ["https://ada@id.example.com/jwks", "https://:secret@id.example.com/jwks"] {
+            assert!(parse_trusted_url(bad).unwrap_err().contains("user name"), "{bad}");
         }
     }
 

@@ -176,6 +176,10 @@ fn each_invalid_value_names_its_field() {
             "issuer",
             ProviderConfiguration { issuer: "https://id.example.com/?x=1".to_owned(), ..provider_configuration() },
         ),
+        (
+            "issuer",
+            ProviderConfiguration { issuer: "https://ada@id.example.com".to_owned(), ..provider_configuration() },
+        ),
         ("client_id", ProviderConfiguration { client_id: String::new(), ..provider_configuration() }),
         ("label", ProviderConfiguration { label: String::new(), ..provider_configuration() }),
         ("label", ProviderConfiguration { label: "x".repeat(41), ..provider_configuration() }),

@@ -114,15 +114,17 @@ pub(super) fn require_self_service(store: &Store) -> Result<(), ApiError> {
 /// operator reads can be of a deleted account, like with the filter `account`.
 ///
 /// # Errors
-/// 400 for an empty header, which could otherwise select all accounts by mistake. 403 for an account of others.
+/// 400 for an empty header, and for two of them, which could otherwise select all accounts by mistake. 403 for an account of others.
 pub(super) fn resolve_account_scope(
     request: &HttpRequest,
     store: &Store,
     accounts: Option<&[AccountRef]>,
 ) -> Result<AccountScope, ApiError> {
-    let requested = match request.headers().get(&TENANT_HEADER) {
-        None => None,
-        Some(value) => match std::str::from_utf8(value.as_bytes()) {
+    let mut values = request.headers().get_all(&TENANT_HEADER);
+    let requested = match (values.next(), values.next()) {
+        (None, _) => None,
+        (_, Some(_)) => return Err(Reason::AccountHeaderInvalid.into()),
+        (Some(value), None) => match std::str::from_utf8(value.as_bytes()) {
             Ok(id) if !id.is_empty() => Some(id),
             _ => return Err(Reason::AccountHeaderInvalid.into()),
         },

@@ -148,6 +148,9 @@ fn a_body_that_cannot_be_used_is_refused_by_the_name_of_the_member() {
     let operator = App::shared().operator();
     let refused = operator.post(CONFIGURATIONS, &json!({"source": "okta"})).problem(400);
     assert!(refused.text("message").contains("frontegg-tenant-id"), "{}", refused.json);
+    let twice = operator.for_account("refusals").request("GET", CONFIGURATIONS);
+    let refused = twice.also("frontegg-tenant-id", "refusals-other").send().problem(400);
+    assert!(refused.text("message").contains("one account"), "{}", refused.json);
     assert_eq!(listed(&operator.for_account("refusals"), ""), [] as [Value; 0]);
 }
 

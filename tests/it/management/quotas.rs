@@ -239,7 +239,9 @@ fn only_the_operator_changes_limits_and_everyone_of_the_account_sees_them() {
     let after = limit(&operator, &quotas_of(&client), &json!({"users": 0, "groups": 5}));
     let none = json!({"quota": "users", "used": 0, "limit": null, "percent": null, "isOverride": true});
     assert_eq!((quota(&after, "users"), &quota(&after, "groups")["limit"]), (none, &json!(5)));
-    let audit = operator.get("/directory/resources/v1/audit?limit=1&account=quota-rights&action=configuration.quotas_changed").answered(200);
+    let audit = operator
+        .get("/directory/resources/v1/audit?limit=1&account=quota-rights&action=configuration.quotas_changed")
+        .answered(200);
     assert!(audit.json.to_string().contains("\"groups\":5"), "{}", audit.json);
     // The command line shows and sets the same limits.
     app.succeeds(&["quota", "set", "--configuration", &client.id, "users=7", "groups=default"]);
