@@ -4,9 +4,11 @@ use askama::Template;
 use serde_json::Value;
 
 use super::example;
-use crate::web::api::reference::parsed_document::{self, ParsedComponents, ParsedDocument, PathOperation};
+use crate::web::api::reference::parsed_document::{
+    self, ParsedComponents, ParsedDocument, PathOperation, list_alternatives,
+};
 use crate::web::api::reference::schema_text::{
-    Paragraph, TextSpan, TypeText, describe_limits, describe_type, parse_paragraph, parse_paragraphs,
+    Paragraph, TextSpan, TypeSpan, TypeText, describe_limits, describe_type, parse_paragraph, parse_paragraphs,
 };
 use crate::web::assets;
 
@@ -63,8 +65,11 @@ struct FieldView {
 struct BodyView {
     kind: TypeText,
     is_required: bool,
-    fields: Vec<FieldView>,
+    forms: Vec<ObjectForm>,
 }
+
+/// The members of an object.
+type ObjectForm = Vec<FieldView>;
 
 #[derive(Debug)]
 struct ResponseView {
@@ -81,7 +86,8 @@ struct SchemaView {
     /// Its type, if it is not an object with members.
     kind: Option<TypeText>,
     limits: Vec<Paragraph>,
-    fields: Vec<FieldView>,
+    /// The members of an object; several lists if it has several forms.
+    forms: Vec<ObjectForm>,
 }
 
 /// Creates the page from a document.
@@ -112,7 +118,12 @@ pub(super) fn build_page(document: &ParsedDocument) -> serde_json::Result<Refere
         icon: assets::asset_url("reference/icon.svg"),
         description: parse_paragraphs(&document.info.description),
         groups: groups.collect(),
-        schemas: document.components.schemas.iter().map(|(name, schema)| build_schema(name, schema)).collect(),
+        schemas: document
+            .components
+            .schemas
+            .iter()
+            .map(|(name, schema)| build_schema(name, schema, &document.components))
+            .collect(),
         base_url,
     })
 }
@@ -152,7 +163,7 @@ fn build_body(request_body: &parsed_document::ParsedBody, components: &ParsedCom
     Some(BodyView {
         kind: describe_type(&content.schema),
         is_required: request_body.required,
-        fields: list_fields(schema),
+        forms: list_forms(schema, components),
     })
 }
 
@@ -165,19 +176,32 @@ fn build_response((status, response): (&String, &parsed_document::ParsedResponse
     }
 }
 
-fn build_schema(name: &str, schema: &Value) -> SchemaView {
-    let fields = list_fields(schema);
+fn build_schema(name: &str, schema: &Value, components: &ParsedComponents) -> SchemaView {
+    let forms = list_forms(schema, components);
     SchemaView {
         name: name.to_owned(),
         description: parse_paragraphs(schema["description"].as_str().unwrap_or_default()),
-        kind: fields.is_empty().then(|| describe_type(schema)),
+        kind: forms.is_empty().then(|| describe_type(schema)),
         limits: describe_limits(schema),
-        fields,
+        forms,
     }
 }
 
-/// Returns the members of an object schema.
-fn list_fields(schema: &Value) -> Vec<FieldView> {
+/// Returns the members of an object schema: one list for each form that is described in place. A form that is a named schema is
+/// described there.
+fn list_forms(schema: &Value, components: &ParsedComponents) -> Vec<ObjectForm> {
+    let parts = if schema["allOf"].is_array() { Vec::new() } else { list_alternatives(schema) };
+    let forms = if parts.len() > 1 { parts } else { vec![schema] };
+    forms.into_iter().map(|form| list_fields(form, components)).filter(|fields| !fields.is_empty()).collect()
+}
+
+/// Returns the members of an object schema, and those of its parts.
+fn list_fields(schema: &Value, components: &ParsedComponents) -> ObjectForm {
+    let parts = schema["allOf"].as_array().into_iter().flatten();
+    parts.map(|part| components.resolve(part)).chain([schema]).flat_map(list_members).collect()
+}
+
+fn list_members(schema: &Value) -> ObjectForm {
     let required = |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
     let field = |(name, schema): (&String, &Value)| FieldView {
         name: name.clone(),

@@ -42,59 +42,66 @@ pub(super) fn parse_paragraph(paragraph: &str) -> Paragraph {
     spans
 }
 
-/// The type of values that a schema accepts: text, optionally with a link to a named schema.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct TypeText {
-    pub(super) before: String,
+/// A part of the description of a type.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum TypeSpan {
+    Text(String),
     /// Name of a component.
-    pub(super) link: Option<String>,
-    pub(super) after: String,
+    Link(String),
 }
 
-impl TypeText {
-    fn plain(before: impl Into<String>) -> Self {
-        Self { before: before.into(), ..Self::default() }
-    }
+/// The type of values that a schema accepts.
+pub(super) type TypeText = Vec<TypeSpan>;
 
-    fn or_null(mut self, is_nullable: bool) -> Self {
-        if is_nullable {
-            let end = if self.link.is_some() { &mut self.after } else { &mut self.before };
-            end.push_str(" or null");
-        }
-        self
-    }
+fn plain_type(text: impl Into<String>) -> TypeText {
+    vec![TypeSpan::Text(text.into())]
 }
 
 /// Describes the type of values that a schema accepts.
 pub(super) fn describe_type(schema: &Value) -> TypeText {
     if let Some(name) = get_reference_name(schema) {
-        return TypeText { link: Some(name.to_owned()), ..TypeText::default() };
+        return vec![TypeSpan::Link(name.to_owned())];
     }
-    let or_null = is_nullable(schema);
-    match list_alternatives(schema)[..] {
-        [] => {}
-        [only] => return describe_type(only).or_null(or_null),
-        _ => return TypeText::plain("one of several").or_null(or_null),
+    let mut described = describe_values(schema);
+    if is_nullable(schema) {
+        described.push(TypeSpan::Text(" or null".to_owned()));
     }
-    let described = match list_types(schema)[..] {
+    described
+}
+
+/// The same without null.
+fn describe_values(schema: &Value) -> TypeText {
+    if schema["allOf"].is_array() {
+        return plain_type("object");
+    }
+    let mut alternatives: Vec<TypeText> = Vec::new();
+    for one in list_alternatives(schema) {
+        let described = describe_type(one);
+        if !alternatives.contains(&described) {
+            alternatives.push(described);
+        }
+    }
+    if !alternatives.is_empty() {
+        return alternatives.join(&TypeSpan::Text(" or ".to_owned()));
+    }
+    plain_type(match list_types(schema)[..] {
         ["array"] => {
             let items = describe_type(&schema["items"]);
-            TypeText { before: format!("list of {}", items.before), ..items }
+            return [plain_type("list of "), items].concat();
         }
-        ["string"] => TypeText::plain(match schema["format"].as_str() {
-            Some("date-time") => "time (RFC 3339)",
-            Some("uuid") => "UUID",
-            Some("uri") => "URL",
-            _ => "text",
-        }),
-        ["boolean"] => TypeText::plain("true or false"),
-        ["integer"] => TypeText::plain("whole number"),
-        [one] => TypeText::plain(one),
-        [] if schema["enum"].is_array() => TypeText::plain("text"),
-        [] => TypeText::plain("any value"),
-        ref several => TypeText::plain(several.join(" or ")),
-    };
-    described.or_null(or_null)
+        ["string"] => match schema["format"].as_str() {
+            Some("date-time") => "time (RFC 3339)".to_owned(),
+            Some("uuid") => "UUID".to_owned(),
+            Some("uri") => "URL".to_owned(),
+            _ => "text".to_owned(),
+        },
+        ["boolean"] => "true or false".to_owned(),
+        ["integer"] => "whole number".to_owned(),
+        [one] => one.to_owned(),
+        [] if schema["enum"].is_array() => "text".to_owned(),
+        [] => "any value".to_owned(),
+        ref several => several.join(" or "),
+    })
 }
 
 fn list_types(schema: &Value) -> Vec<&str> {
@@ -118,7 +125,8 @@ pub(super) fn describe_limits(schema: &Value) -> Vec<Paragraph> {
     if let Some(values) = schema["enum"].as_array() {
         let values: Vec<String> =
             values.iter().filter(|value| !value.is_null()).map(|value| format!("`{}`", format_value(value))).collect();
-        found.push(format!("One of {}.", values.join(", ")));
+        let start = if values.len() == 1 { "Only" } else { "One of" };
+        found.push(format!("{start} {}.", values.join(", ")));
     }
     found.extend(describe_range(&schema["minLength"], &schema["maxLength"], " characters"));
     found.extend(describe_range(&schema["minItems"], &schema["maxItems"], " items"));
@@ -134,6 +142,8 @@ pub(super) fn describe_limits(schema: &Value) -> Vec<Paragraph> {
 
 fn describe_range(least: &Value, most: &Value, unit: &str) -> Option<String> {
     match (least.as_f64(), most.as_f64()) {
+        // "At least 1 characters" says less.
+        (Some(1.0), None) if !unit.is_empty() => Some("Not empty.".to_owned()),
         (Some(least), Some(most)) => Some(format!("{least} to {most}{unit}.")),
         (Some(least), None) => Some(format!("At least {least}{unit}.")),
         (None, Some(most)) => Some(format!("At most {most}{unit}.")),
@@ -177,12 +187,26 @@ mod tests {
             (json!({}), "any value"),
             (json!({"oneOf": [{"type": "null"}, {"type": "boolean"}]}), "true or false or null"),
         ] {
-            assert_eq!(describe_type(&schema), TypeText::plain(expected), "{schema}");
+            assert_eq!(render(&schema), expected, "{schema}");
         }
-        let items = describe_type(&json!({"type": "array", "items": {"$ref": "#/components/schemas/Thing"}}));
-        assert_eq!((items.before.as_str(), items.link.as_deref()), ("list of ", Some("Thing")));
-        let nullable = describe_type(&json!({"oneOf": [{"type": "null"}, {"$ref": "#/components/schemas/Thing"}]}));
-        assert_eq!((nullable.link.as_deref(), nullable.after.as_str()), (Some("Thing"), " or null"));
+        let thing = json!({"$ref": "#/components/schemas/Thing"});
+        for (schema, expected) in [
+            (json!({"type": "array", "items": thing}), "list of [Thing]"),
+            (json!({"oneOf": [{"type": "null"}, thing]}), "[Thing] or null"),
+            (json!({"anyOf": [thing, {"type": "string"}]}), "[Thing] or text"),
+            (json!({"oneOf": [{"type": "object"}, {"type": "object"}]}), "object"),
+            (json!({"allOf": [thing, {"type": "object"}]}), "object"),
+        ] {
+            assert_eq!(render(&schema), expected, "{schema}");
+        }
+    }
+
+    fn render(schema: &Value) -> String {
+        let spans = describe_type(schema).into_iter().map(|span| match span {
+            TypeSpan::Text(text) => text,
+            TypeSpan::Link(name) => format!("[{name}]"),
+        });
+        spans.collect()
     }
 
     #[test]
@@ -190,9 +214,10 @@ mod tests {
         let schema =
             json!({"minLength": 1, "maxLength": 64, "minimum": 3, "maxItems": 2, "enum": ["a", null], "default": 5});
         let expected: Vec<Paragraph> =
-            ["One of `a`.", "1 to 64 characters.", "At most 2 items.", "At least 3.", "Default `5`."]
+            ["Only `a`.", "1 to 64 characters.", "At most 2 items.", "At least 3.", "Default `5`."]
                 .map(parse_paragraph)
                 .into();
         assert_eq!(describe_limits(&schema), expected);
+        assert_eq!(describe_limits(&json!({"minLength": 1})), [parse_paragraph("Not empty.")]);
     }
 }
