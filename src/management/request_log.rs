@@ -1,6 +1,6 @@
 //! The request log: calls are stored in batches, and each batch updates the health of its configurations.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::json;
 
@@ -68,18 +68,25 @@ pub fn store_recent_use(tx: &Tx<'_>, unsaved: &UnsavedUse) -> Result<()> {
 /// Stores calls in the order of their responses. Calls of an unknown or deleted configuration are skipped. Removes the
 /// oldest calls of a log that exceeds its quota of bytes, up to a limit per transaction.
 pub fn store_calls(tx: &Tx<'_>, entries: &[RequestLogEntry]) -> Result<()> {
-    let mut states: HashMap<&CallTarget, Option<(i64, CallHealth, CallHealth)>> = HashMap::new();
+    // A configuration is the target by its key and by its id in one batch: it has one health.
+    let mut keys: HashMap<&CallTarget, Option<i64>> = HashMap::new();
+    let mut states: BTreeMap<i64, (CallHealth, CallHealth)> = BTreeMap::new();
     let mut hours: HashMap<(i64, i64), HourlyCalls> = HashMap::new();
     let mut bytes: HashMap<i64, i64> = HashMap::new();
     for RequestLogEntry { target, verdict, call } in entries {
-        if !states.contains_key(target) {
-            states.insert(target, find_target_health(tx, target)?.map(|(key, health)| (key, health, health)));
+        if !keys.contains_key(target) {
+            let found = find_target_health(tx, target)?;
+            if let Some((key, health)) = found {
+                states.entry(key).or_insert((health, health));
+            }
+            keys.insert(target, found.map(|(key, _)| key));
         }
-        if let Some(Some((key, _, health))) = states.get_mut(target) {
+        let Some(key) = keys.get(target).copied().flatten() else { continue };
+        if let Some((_, health)) = states.get_mut(&key) {
             health.add_call(*verdict, call.at, call.failure_cause());
-            *bytes.entry(*key).or_default() += rows::insert_request(tx, *key, call)?;
+            *bytes.entry(key).or_default() += rows::insert_request(tx, key, call)?;
             let calls = HourlyCalls::from_call(call);
-            hours.entry((*key, calls.hour)).and_modify(|hour| hour.add(&calls)).or_insert(calls);
+            hours.entry((key, calls.hour)).and_modify(|hour| hour.add(&calls)).or_insert(calls);
         }
     }
     for ((key, _), calls) in &hours {
@@ -89,7 +96,7 @@ pub fn store_calls(tx: &Tx<'_>, entries: &[RequestLogEntry]) -> Result<()> {
         usage::add_request_log_bytes(tx, key, added)?;
         shorten_log(tx, key, REMOVED_PER_STEP)?;
     }
-    for (key, before, health) in states.into_values().flatten() {
+    for (key, (before, health)) in states {
         if health != before {
             rows::set_health(tx, key, &health)?;
         }
@@ -349,6 +356,25 @@ mod tests {
         assert_eq!(second.next, None);
         let health = fixture.health().unwrap();
         assert_eq!((health.auth_failures, health.recent_failures(), health.last_failure), (1, 1, Some(2_000)));
+    }
+
+    #[test]
+    fn one_batch_with_right_and_wrong_tokens_has_one_health() {
+        let fixture = Fixture::new();
+        let entry = |target: CallTarget, verdict, at| RequestLogEntry {
+            target,
+            verdict,
+            call: LoggedCall { id: ids::first_id_at(at), at, ..LoggedCall::default() },
+        };
+        let refused = |at| entry(CallTarget::Id(fixture.id.clone()), CallOutcome::TokenRefused, at);
+        let accepted = |at| entry(CallTarget::Key(fixture.key), CallOutcome::Succeeded, at);
+        let store = |entries: Vec<RequestLogEntry>| fixture.write(move |tx| store_calls(tx, &entries));
+        store(vec![accepted(1_000), refused(2_000), refused(3_000), refused(4_000), accepted(5_000)]);
+        let health = fixture.health().unwrap();
+        assert_eq!((health.auth_failures, health.recent_failures(), health.last_failure), (0, 3, Some(4_000)));
+        store(vec![refused(6_000), accepted(7_000), refused(8_000)]);
+        let health = fixture.health().unwrap();
+        assert_eq!((health.auth_failures, health.recent_failures(), health.last_failure), (1, 5, Some(8_000)));
     }
 
     #[test]
