@@ -5,7 +5,9 @@ backlog is delivered.
   benches/webhooks.py target/release/rollcall              all, about three minutes
   benches/webhooks.py target/release/rollcall hanging      one: writes, hanging or backlog
 
-Server, clients and receivers share the machine, so only ratios within one run say something. Needs Python 3 and Linux.
+Server, clients and receivers share the machine, so only ratios within one run say something. RECEIVER_NICE=10 gives the receivers
+a lower priority, because receivers normally have a machine of their own. BACKLOG=1000000 is a larger backlog than 100,000
+events. Needs Python 3 and Linux.
 """
 
 import http.client
@@ -29,6 +31,7 @@ CONNECTIONS = 8
 ROUND_SECONDS = 4
 ROUNDS = 5
 BACKLOG = int(os.environ.get("BACKLOG", "100000"))
+RECEIVER_NICE = int(os.environ.get("RECEIVER_NICE", "0"))
 
 
 class Server:
@@ -79,6 +82,7 @@ class Server:
 
 def receive(port_sender, delays):
     """A receiver process: answers at once, or after a minute if the path begins with /hang. Sends the delay of each event."""
+    os.nice(RECEIVER_NICE)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
