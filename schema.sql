@@ -242,7 +242,9 @@ CREATE TABLE events (
     -- 0 if the change happened while its configuration was paused: the history shows it, the feed does not.
     published INTEGER NOT NULL DEFAULT 1 CHECK (published IN (0, 1)),
     -- Id of the request that made the change.
-    request_id TEXT
+    request_id TEXT,
+    -- 1 if it publishes changes of a pause or a hold: earlier events that are not published have them one by one.
+    restated INTEGER NOT NULL DEFAULT 0 CHECK (restated IN (0, 1))
 ) STRICT;
 CREATE INDEX events_by_resource ON events (resource_id, seq) WHERE resource_id IS NOT NULL;
 -- The events that are sent to webhooks, for each configuration in the order of their numbers.
@@ -414,9 +416,19 @@ CREATE TABLE undos (
     deactivated   INTEGER NOT NULL,
     joined        INTEGER NOT NULL,
     left_groups   INTEGER NOT NULL,
-    conflicts     INTEGER NOT NULL
+    conflicts     INTEGER NOT NULL,
+    -- The first changes that could not be undone, with the reason: a JSON list.
+    conflict_list TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE INDEX undos_running ON undos (configuration) WHERE progress IS NOT NULL;
+
+-- While an undo runs: users and memberships (a group and its member) of which the oldest change was undone. Later ones are skipped.
+CREATE TABLE undone_changes (
+    configuration INTEGER NOT NULL,
+    subject       TEXT NOT NULL,
+    member        TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (configuration, subject, member)
+) STRICT, WITHOUT ROWID;
 
 -- The request log of each configuration: the requests of its identity provider and the responses. Never contains
 -- secrets.

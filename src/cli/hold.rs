@@ -10,6 +10,7 @@ use crate::cli::output::{self, OutputFormat};
 use crate::clock;
 use crate::management::configurations::holds::{self, HoldOrder, HoldStatus};
 use crate::model::audit_context::AccountScope;
+use crate::model::hold::EXEMPT_MINUTES_MAX;
 use crate::provisioning::catch_up;
 use crate::provisioning::large_changes::steps;
 use crate::provisioning::safety_net::rejections;
@@ -32,7 +33,7 @@ pub(super) enum HoldCommand {
         #[arg(value_parser = parse_configuration_id)]
         id: String,
         /// Hold nothing for this many minutes
-        #[arg(long, value_name = "MINUTES")]
+        #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=i64::from(EXEMPT_MINUTES_MAX)))]
         minutes: Option<u32>,
     },
     /// Undo the removals since the hold began, and publish all other changes
@@ -90,7 +91,7 @@ fn show_hold(store: &Store, id: &str, format: OutputFormat) -> anyhow::Result<()
 fn decide(store: &Store, id: String, order: HoldOrder) -> anyhow::Result<()> {
     let target_id = id.clone();
     store.write_blocking(move |tx| holds::decide_hold(tx, &audit_context(), &target_id, order))?;
-    while let Some(configuration) = store.read_inline(rejections::find_next_rejection)? {
+    while let Some(configuration) = store.read_inline(|at| rejections::find_next_rejection(at, 0))? {
         // A rejection waits for large changes.
         while let Some((resource, _)) = store.read_inline(|at| steps::find_next_change(at, 0))? {
             store.write_blocking(move |tx| steps::run_change_step(tx, resource))?;
@@ -99,7 +100,7 @@ fn decide(store: &Store, id: String, order: HoldOrder) -> anyhow::Result<()> {
         store.write_blocking(move |tx| rejections::run_rejection_step(tx, configuration, limit))?;
     }
     // What is too large for one transaction. A running server would continue it in the background.
-    while let Some(pending) = store.read_inline(catch_up::find_next_pending)? {
+    while let Some(pending) = store.read_inline(|at| catch_up::find_next_pending(at, 0))? {
         store.write_blocking(move |tx| catch_up::catch_up(tx, &pending, catch_up::CHANGES_PER_STEP))?;
     }
     Ok(output::print_line(&format!("{id}: {}", find_status(store, &id)?.state))?)

@@ -40,14 +40,17 @@ pub(super) fn run_reversal_command(folder: &Path, args: ReversalArgs) -> anyhow:
     let target = id.clone();
     store.write_blocking(move |tx| reversals::start_reversal(tx, &audit_context(), &target, since))?;
     // A running server would continue in the background.
-    while let Some(configuration) = store.read_inline(reversal_steps::find_next_reversal)? {
+    while let Some(configuration) = store.read_inline(|at| reversal_steps::find_next_reversal(at, 0))? {
         // An undo waits for large changes.
         while let Some((resource, _)) = store.read_inline(|at| steps::find_next_change(at, 0))? {
             store.write_blocking(move |tx| steps::run_change_step(tx, resource))?;
         }
         store.write_blocking(move |tx| reversal_steps::run_reversal_step(tx, configuration))?;
     }
-    print_counts(store.read_pooled(|at| reversals::find_reversal(at, &AccountScope::AllAccounts, &id))?.counts)
+    let done = store.read_pooled(|at| reversals::find_reversal(at, &AccountScope::AllAccounts, &id))?;
+    print_counts(done.counts)?;
+    let rows: Vec<Vec<String>> = done.conflict_list.into_iter().map(|(id, reason)| vec![id, reason]).collect();
+    if rows.is_empty() { Ok(()) } else { Ok(output::print_table(&["NOT UNDONE", "REASON"], &rows)?) }
 }
 
 fn print_counts(counts: ReversalCounts) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::error::{Reason, Result};
+use crate::error::{Error, Reason, Result};
 use crate::provisioning::large_changes::steps;
 use crate::provisioning::safety_net::{rejections, reversals};
 use crate::provisioning::{catch_up, deletion, purge};
@@ -14,23 +14,60 @@ use crate::store::{Store, Tx, WorkOwner};
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause between two steps, so that other writes can run.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The same if one of the steps failed.
+const PAUSE_AFTER_PROBLEM: Duration = Duration::from_millis(100);
 
 /// Steps of interrupted changes that run before the server accepts requests. The job runs the others: a start takes seconds,
 /// not minutes.
 const FIRST_STEPS_MAX: usize = 500;
 
+/// The last steps of each kind: the next ones are of others, if there are others. So what cannot be completed now stops nothing
+/// else.
+#[derive(Debug, Default)]
+struct LastSteps {
+    /// The resource of a large change.
+    change: i64,
+    /// The configuration of a rejected hold.
+    rejection: i64,
+    /// The configuration of an undo.
+    reversal: i64,
+    /// The configuration of a catch-up.
+    catch_up: i64,
+}
+
+/// The result of one step of each kind.
+#[derive(Debug, Default)]
+struct StepsResult {
+    /// Whether a step succeeded.
+    has_progress: bool,
+    problem: Option<Error>,
+}
+
+impl StepsResult {
+    fn add(&mut self, result: Result<()>) {
+        match result {
+            Ok(()) => self.has_progress = true,
+            Err(problem) => self.problem = Some(problem),
+        }
+    }
+}
+
 /// Runs pending steps. Never returns.
 pub async fn run_pending_steps(store: Store) {
-    let mut last_change = 0;
+    let mut last = LastSteps::default();
     loop {
-        match run_step(&store, &mut last_change).await {
-            Ok(true) => tokio::time::sleep(PAUSE).await,
-            Ok(false) => tokio::time::sleep(CHECK_INTERVAL).await,
-            Err(problem) => {
-                tracing::warn!(%problem, "a step of a catch-up, a purge, a deletion or a large change failed and will be retried");
-                tokio::time::sleep(CHECK_INTERVAL).await;
-            }
+        let done = run_step(&store, &mut last)
+            .await
+            .unwrap_or_else(|problem| StepsResult { problem: Some(problem), has_progress: false });
+        let pause = match (&done.problem, done.has_progress) {
+            (None, true) => PAUSE,
+            (Some(_), true) => PAUSE_AFTER_PROBLEM,
+            (_, false) => CHECK_INTERVAL,
+        };
+        if let Some(problem) = done.problem {
+            tracing::warn!(%problem, "a step of a catch-up, a purge, a deletion, an undo or a large change failed and will be retried");
         }
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -47,51 +84,48 @@ pub fn complete_changes(store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// Runs one step of each kind. Returns false if there is none. `last_change` is the resource of the last large change: the
-/// next step is one of another change, if there is another.
+/// Runs one step of each kind. A step that fails does not stop the others.
 ///
 /// # Errors
-/// The first error of a step. A step that fails does not stop the others.
-async fn run_step(store: &Store, last_change: &mut i64) -> Result<bool> {
-    let after = *last_change;
+/// The pending work cannot be read.
+async fn run_step(store: &Store, last: &mut LastSteps) -> Result<StepsResult> {
     let (pending, purging, references, change) = store.read_inline(|at| {
-        let (references, change) = (deletion::find_next_references(at)?, steps::find_next_change(at, after)?);
-        Ok((catch_up::find_next_pending(at)?, purge::find_next_purge(at)?, references, change))
+        let (references, change) = (deletion::find_next_references(at)?, steps::find_next_change(at, last.change)?);
+        Ok((catch_up::find_next_pending(at, last.catch_up)?, purge::find_next_purge(at)?, references, change))
     })?;
-    let (rejected, undone) =
-        store.read_inline(|at| Ok((rejections::find_next_rejection(at)?, reversals::find_next_reversal(at)?)))?;
-    let is_any = pending.is_some()
-        || purging.is_some()
-        || references.is_some()
-        || change.is_some()
-        || rejected.is_some()
-        || undone.is_some();
-    let mut outcome = Ok(());
+    let (rejected, undone) = store.read_inline(|at| {
+        let rejected = rejections::find_next_rejection(at, last.rejection)?;
+        Ok((rejected, reversals::find_next_reversal(at, last.reversal)?))
+    })?;
+    let mut done = StepsResult::default();
     if let Some(configuration) = rejected {
+        last.rejection = configuration;
         let step = move |tx: &Tx<'_>| rejections::run_rejection_step(tx, configuration, rejections::CHANGES_PER_STEP);
-        outcome = outcome.and(store.write_as(WorkOwner::Background, step).await);
+        done.add(store.write_as(WorkOwner::Background, step).await);
     }
     if let Some(configuration) = undone {
+        last.reversal = configuration;
         let step = move |tx: &Tx<'_>| reversals::run_reversal_step(tx, configuration);
-        outcome = outcome.and(store.write_as(WorkOwner::Background, step).await);
+        done.add(store.write_as(WorkOwner::Background, step).await);
     }
     if let Some((resource, owner)) = change {
-        *last_change = resource;
-        outcome = outcome.and(run_change_step(store, resource, owner).await);
+        last.change = resource;
+        done.add(run_change_step(store, resource, owner).await);
     }
     if let Some(pending) = pending {
+        last.catch_up = pending.configuration;
         let step = move |tx: &Tx<'_>| catch_up::catch_up(tx, &pending, catch_up::CHANGES_PER_STEP).map(drop);
-        outcome = outcome.and(store.write_as(WorkOwner::Background, step).await);
+        done.add(store.write_as(WorkOwner::Background, step).await);
     }
     if let Some(purging) = purging {
         let step = move |tx: &Tx<'_>| purge::run_purge_step(tx, &purging, purge::ROWS_PER_STEP);
-        outcome = outcome.and(store.write_as(WorkOwner::Background, step).await);
+        done.add(store.write_as(WorkOwner::Background, step).await);
     }
     if let Some(references) = references {
         let step = move |tx: &Tx<'_>| deletion::run_reference_step(tx, &references);
-        outcome = outcome.and(store.write_as(WorkOwner::Background, step).await);
+        done.add(store.write_as(WorkOwner::Background, step).await);
     }
-    outcome.map(|()| is_any)
+    Ok(done)
 }
 
 /// Runs a step of a large change in the share of its configuration. If that is impossible, because the queue of the

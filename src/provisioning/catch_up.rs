@@ -30,8 +30,9 @@ pub struct PendingCatchUp {
 }
 
 /// Returns the next configuration whose held changes may be published, if there is one.
-pub fn find_next_pending(at: &Snapshot<'_>) -> Result<Option<PendingCatchUp>> {
-    Ok(held_changes::find_next_catch_up(at)?.map(|(configuration, account)| PendingCatchUp { configuration, account }))
+pub fn find_next_pending(at: &Snapshot<'_>, after: i64) -> Result<Option<PendingCatchUp>> {
+    let found = held_changes::find_next_catch_up(at, after)?;
+    Ok(found.map(|(configuration, account)| PendingCatchUp { configuration, account }))
 }
 
 /// Publishes at most `limit` held changes of a configuration. When none are left, later changes are published directly

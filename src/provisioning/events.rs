@@ -61,7 +61,8 @@ pub(super) fn append_updated(
     change: AttributeUpdate<'_>,
 ) -> Result<()> {
     let AttributeUpdate { before, after, derives_schemas_of, sets_password } = change;
-    let is_active = |attributes: &Attributes| attributes.get("active") == Some(&Value::Bool(true));
+    // A user without the attribute can sign in.
+    let is_active = |attributes: &Attributes| attributes.get("active") != Some(&Value::Bool(false));
     let switched = match (is_active(before), is_active(after)) {
         (true, false) => Some(EventAction::Deactivated),
         (false, true) => Some(EventAction::Reactivated),

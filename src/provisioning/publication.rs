@@ -27,6 +27,8 @@ pub(crate) struct Publication<'t> {
     gate: PublicationGate,
     /// Whether the configuration is already marked as having held changes.
     marked: Cell<bool>,
+    /// Whether it publishes changes that were held.
+    is_restating: bool,
 }
 
 impl<'t> Publication<'t> {
@@ -42,7 +44,8 @@ impl<'t> Publication<'t> {
         };
         let holding = !gate.sync || gate.holds || gate.held;
         let (account, configuration) = (&*scope.account, scope.configuration);
-        Ok(Self { tx, account, configuration, gate, holding, marked: Cell::new(gate.holds) })
+        let marked = Cell::new(gate.holds);
+        Ok(Self { tx, account, configuration, gate, holding, marked, is_restating: false })
     }
 
     /// Counts what a write removes or brings back, and starts the hold of the configuration if there are too many removals. Call it
@@ -69,7 +72,7 @@ impl<'t> Publication<'t> {
     /// A publication without a hold, for catch-up.
     pub(crate) fn direct(tx: &'t Tx<'t>, account: &'t str, configuration: i64) -> Self {
         let gate = PublicationGate { sync: true, ..PublicationGate::default() };
-        Self { tx, account, configuration, gate, holding: false, marked: Cell::new(true) }
+        Self { tx, account, configuration, gate, holding: false, marked: Cell::new(true), is_restating: true }
     }
 
     /// The transaction of the change.
@@ -97,7 +100,11 @@ impl<'t> Publication<'t> {
             payload: &subject.build_payload(members),
             is_published: !self.holding,
         };
-        events::append_event(self.tx, &event)
+        if self.is_restating {
+            events::append_restated_event(self.tx, &event)
+        } else {
+            events::append_event(self.tx, &event)
+        }
     }
 
     /// Call after a resource was created.

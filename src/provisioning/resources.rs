@@ -16,9 +16,9 @@ use crate::provisioning::passwords;
 use crate::provisioning::publication::Publication;
 use crate::provisioning::quotas::write_within_quotas;
 use crate::provisioning::rendered::{Members, RenderedResource, collection_for};
-use crate::provisioning::safety_net::mass_removals::CountedChange;
-use crate::provisioning::tombstones;
+use crate::provisioning::safety_net::mass_removals::{self, CountedChange};
 use crate::provisioning::tombstones::restore;
+use crate::provisioning::tombstones::revival::Revival;
 use crate::scim::dialect::{ActiveRemoval, DialectNotes, DialectRules, NoteCode};
 use crate::scim::entity_tag::VersionConditions;
 use crate::scim::index::{self, IndexKeys};
@@ -29,7 +29,6 @@ use crate::scim::schema::ResourceType;
 use crate::scim::validate::{self, Attributes, ResourceDraft};
 use crate::scim::work::check_resource_length;
 use crate::store::tables::resources::{self, InsertedVersion, ResourceCollection, ResourceValues, StoredResource};
-use crate::store::tables::tombstones::{StoredTombstone, count_memberships, delete_tombstone};
 use crate::store::tables::{members as member_rows, pending_changes, usage};
 use crate::store::{Snapshot, Tx};
 
@@ -203,41 +202,12 @@ pub(super) fn create_with_resolved(
     let mut growth = usage::resource_amounts(&resource_type.name, 1, usage::text_bytes(&prepared.body))
         .with(QuotaKind::ActiveUsers, active)
         .with(QuotaKind::Members, members::find_largest_growth(0, &joining));
-    let revival = Revival::find(tx, write, prepared)?;
+    let revival = Revival::find(tx, write.scope, write.resource_type, &prepared.keys)?;
     if let Some(revival) = &revival {
         growth = growth.plus(&UsageAmounts::default().with(QuotaKind::Members, revival.memberships));
         notes.add(NoteCode::DeletedResourceRevived);
     }
     write_within_quotas(tx, scope, &growth, || insert_prepared(tx, write, (prepared, revival), joining, notes))
-}
-
-/// The deleted resource that a create request brings back.
-struct Revival {
-    tombstone: StoredTombstone,
-    /// How many memberships return with it. A group gets the members of the request instead of its own.
-    memberships: i64,
-}
-
-impl Revival {
-    fn find(tx: &Tx<'_>, write: &ResourceWrite<'_>, prepared: &PreparedResource) -> Result<Option<Self>> {
-        let found = tombstones::find_revivable(tx, write.scope, write.resource_type, &prepared.keys)?;
-        let Some(tombstone) = found else { return Ok(None) };
-        let memberships = match write.resource_type.members() {
-            None => count_memberships(tx, tombstone.tombstone)?,
-            Some(_) => 0,
-        };
-        Ok(Some(Self { tombstone, memberships }))
-    }
-
-    /// Call after the resource was inserted.
-    fn publish(&self, write: &ResourceWrite<'_>, publication: &Publication<'_>, stored: &StoredResource) -> Result<()> {
-        let (tx, resource_type) = (publication.transaction(), write.resource_type);
-        restore::publish_restored(publication, &resource_type.name, stored)?;
-        if self.memberships == 0 {
-            return delete_tombstone(tx, self.tombstone.tombstone);
-        }
-        restore::begin_memberships(tx, write.scope, resource_type, (stored, self.tombstone.tombstone)).map(drop)
-    }
 }
 
 /// Inserts a new resource with its resolved members.
@@ -264,8 +234,12 @@ fn insert_prepared(
     };
     passwords::apply_password(tx, scope, &stored, draft.password.as_ref())?;
     if let Some(revival) = &revival {
-        publication.count_removals(scope, || Ok(CountedChange::of_restore(resource_type, id, keys.active)))?;
-        revival.publish(write, &publication, &stored)?;
+        publication.count_removals(scope, || {
+            let is_whole =
+                resource_type.members().is_none() || revival.has_all_members(tx, scope.configuration, &joining)?;
+            Ok(CountedChange::of_restore(resource_type, id, keys.active).filter(|_| is_whole))
+        })?;
+        revival.publish(scope, resource_type, (&publication, &stored))?;
     } else {
         publication.hold_created(&resource_type.name, &stored)?;
         events::append_created(&publication, &events::describe_subject(&resource_type.name, &stored), body)?;
@@ -515,6 +489,7 @@ fn update_changed(
         body: &body,
     };
     resources::update_resource(tx, write.collection(), &mut stored, &old_keys, &new)?;
+    mass_removals::follow_protected_user(tx, scope.configuration, resource_type, (&before, &after))?;
     if let Some(image) = image {
         publication.hold_changed(&resource_type.name, &image, &index::build_index_keys(&before, resource_type))?;
         if password.is_some() {

@@ -255,6 +255,8 @@ impl ErasureFixture {
         let emails = json!({"emails": [{"value": ADDRESS, "primary": true}]});
         let gone = one.created("/Users", &user_with(&format!("old-{MARKER}"), &emails));
         one.delete(&format!("/Users/{gone}")).answered(204);
+        let protected = json!({"protectedUsers": [format!("ext-{MARKER}")]});
+        operator.patch(&format!("{CONFIGURATIONS}/{}/settings", one.id), &protected).answered(200);
         sync(operator, two, false);
         let title = json!(format!("Paused {MARKER}"));
         two.patch(&format!("/Users/{second}"), &operation("replace", "title", &title)).answered(200);

@@ -6,8 +6,9 @@ use crate::clock::{Millis, format_rfc3339};
 use crate::error::{Reason, Result};
 use crate::management::configurations::{append_audit_entry, find_configuration};
 use crate::model::audit_context::{AccountScope, AuditContext};
+use crate::provisioning::safety_net::reversal_preview;
+pub use crate::provisioning::safety_net::reversal_preview::{ReversalPreview, UndoneChange};
 use crate::provisioning::safety_net::reversals as steps;
-pub use crate::provisioning::safety_net::reversals::{ReversalPreview, UndoneChange};
 use crate::store::tables::audit::NewAuditEntry;
 use crate::store::tables::undos;
 pub use crate::store::tables::undos::{ReversalCounts, StoredReversal};
@@ -25,7 +26,7 @@ pub fn preview_reversal(
 ) -> Result<ReversalPreview> {
     let found = find_configuration(at, scope, id)?;
     check_time(since, now)?;
-    steps::preview_reversal(at, found.key, since, now)
+    reversal_preview::preview_reversal(at, found.key, since, now)
 }
 
 /// Starts an undo, which runs in steps. Changes after its start stay.

@@ -132,7 +132,7 @@ pub(super) fn examine_audit_entry(matcher: &SubjectMatcher<'_>, entry: &StoredAu
 }
 
 /// Returns a JSON text without the data of the user, or `None` if it has none.
-fn erase_document(matcher: &SubjectMatcher<'_>, text: &str) -> Option<String> {
+pub(super) fn erase_document(matcher: &SubjectMatcher<'_>, text: &str) -> Option<String> {
     let mut value: Value = serde_json::from_str(text).ok()?;
     matcher.erase_json(&mut value).then(|| value.to_string())
 }
@@ -223,7 +223,7 @@ fn erase_tombstone(tx: &Tx<'_>, context: &StageContext, number: i64) -> Result<(
 
 fn erase_audit_entry(tx: &Tx<'_>, context: &StageContext, number: i64) -> Result<()> {
     let Some(entry) = rows::find_audit_entry(tx, number)? else { return Ok(()) };
-    let matcher = SubjectMatcher::new(&context.subject, None);
+    let matcher = SubjectMatcher::for_audit(&context.subject);
     let erase = |text: Option<String>| text.map(|text| erase_document(&matcher, &text).unwrap_or(text));
     let (before, after) = (erase(entry.before), erase(entry.after));
     rows::set_audit_values(tx, number, before.as_deref(), after.as_deref())

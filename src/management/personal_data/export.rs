@@ -6,7 +6,7 @@ use crate::clock::format_rfc3339;
 use crate::error::Result;
 use crate::management::configurations::holds;
 use crate::management::personal_data::erase::is_user_name;
-use crate::management::personal_data::erase::{is_mentioned, read_call_texts};
+use crate::management::personal_data::erase::{erase_document, is_mentioned, read_call_texts};
 use crate::management::personal_data::stage::{RowFinding, StageContext};
 use crate::model::personal_data::SubjectMatcher;
 use crate::model::request::LoggedCall;
@@ -178,7 +178,7 @@ pub(super) fn examine_audit_entry(
     let texts = [&entry.before, &entry.after];
     let is_subject = entry.subject_id.as_deref().is_some_and(|id| context.subject.has_id(id));
     let is_found = is_subject
-        || texts.into_iter().flatten().any(|text| matcher.contains_id(text) || matcher.erase_text(text).is_some());
+        || texts.into_iter().flatten().any(|text| matcher.contains_id(text) || erase_document(matcher, text).is_some());
     let read = |text: &Option<String>| text.as_deref().map(read_body);
     is_found.then(|| {
         RowFinding::Item(json!({

@@ -112,7 +112,7 @@ pub(super) fn read_section(at: &Snapshot<'_>, context: &StageContext) -> Result<
         WorkStage::AuditEntries => {
             let range = read_number_range(at, context, NumberedTable::Audit)?;
             let found = rows::list_audit_entries(at, context.row.account.key, range)?;
-            let matcher = SubjectMatcher::new(&context.subject, None);
+            let matcher = SubjectMatcher::for_audit(&context.subject);
             collect_rows(context, range.until, found, |entry: &StoredAuditEntry| {
                 Ok(if context.is_erasure() {
                     erase::examine_audit_entry(&matcher, entry)

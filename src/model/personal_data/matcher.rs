@@ -86,6 +86,16 @@ impl<'s> SubjectMatcher<'s> {
         Self { subject, values, within }
     }
 
+    /// A matcher for values in the audit log of the account, such as the list of protected users of a configuration: they can be
+    /// a `userName` or an `externalId` of any of its configurations.
+    pub fn for_audit(subject: &'s ErasureSubject) -> Self {
+        let mut matcher = Self::new(subject, None);
+        let all = subject.configurations.values();
+        let names = all.flat_map(|values| values.user_names.iter().chain(&values.external_ids));
+        matcher.values.identity = names.cloned().collect();
+        matcher
+    }
+
     /// Whether a text can contain something about the user: a search that is fast, and finds more than there is.
     pub fn may_mention(&self, text: &str) -> bool {
         if text.contains("\\u") || text.contains('%') {

@@ -2,9 +2,11 @@
 
 mod change_lists;
 mod holds;
+mod safety_net;
 mod undos;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -199,7 +201,7 @@ impl Fixture {
 
     /// Runs one catch-up step. Returns false if there was nothing to do.
     fn step(&self, limit: usize) -> bool {
-        let pending = self.store.read_inline(find_next_pending).unwrap();
+        let pending = self.store.read_inline(|at| find_next_pending(at, 0)).unwrap();
         let Some(pending) = pending else { return false };
         self.write(move |tx, _| catch_up(tx, &pending, limit)).unwrap();
         true

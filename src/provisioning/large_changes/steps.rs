@@ -60,7 +60,7 @@ pub fn run_change_step(tx: &Tx<'_>, resource: i64) -> Result<bool> {
         tx.allow_on_full_disk();
         run_deletion_step(tx, &scope, resource_type, stored)?
     } else if let Some(tombstone) = restore::find_restoring(tx, &stored)? {
-        restore::run_restore_step(tx, &scope, (stored.key, tombstone))?
+        restore::run_restore_step(tx, &scope, (stored.key, tombstone))?.is_complete
     } else {
         run_member_step(tx, &scope, resource_type, stored)?
     };

@@ -22,7 +22,7 @@ use crate::scim::schema::ResourceType;
 use crate::scim::validate::Attributes;
 use crate::store::Tx;
 use crate::store::tables::events::{self, NewEvent};
-use crate::store::tables::held_changes::PublicationGate;
+use crate::store::tables::held_changes::{self, PublicationGate};
 use crate::store::tables::holds::{self, HoldRecord, RemovedItem};
 use crate::store::tables::removal_windows::{self, CountingState};
 use crate::store::tables::usage;
@@ -87,10 +87,12 @@ impl CountedChange {
             .then(|| Self::of_item(RemovalKind::Users, (was_active, id)).with_names(was_active, before))
     }
 
-    /// A resource that is deleted. A deleted user that was inactive is not counted.
+    /// A resource that is deleted. A deleted user that was inactive is not counted, but can be protected.
     pub(in crate::provisioning) fn of_deletion(of: &ResourceType, id: &str, attributes: &Attributes) -> Option<Self> {
-        Self::of_existence(of, (true, id), is_active(attributes))
-            .map(|change| change.with_names(is_user(of), attributes))
+        let counted = Self::of_existence(of, (true, id), is_active(attributes));
+        let uncounted =
+            || is_user(of).then(|| Self { removed: Vec::new(), ..Self::of_item(RemovalKind::Users, (true, id)) });
+        counted.or_else(uncounted).map(|change| change.with_names(is_user(of), attributes))
     }
 
     fn with_names(self, is_removed: bool, attributes: &Attributes) -> Self {
@@ -121,6 +123,11 @@ impl CountedChange {
         })
     }
 
+    /// Whether nothing is removed that counts, and nothing comes back.
+    fn is_uncounted(&self) -> bool {
+        self.removed.is_empty() && self.returned.is_empty() && self.later.is_none()
+    }
+
     /// How many removals this adds to the window.
     fn count_removals(&self) -> i64 {
         let later = self.later.as_ref().map_or(0, |later| later.members.len());
@@ -140,6 +147,25 @@ impl CountedChange {
         let leaving: HashSet<u64> = later.members.iter().map(|member| member.hash()).collect();
         holds::has_rejected_member(tx, (configuration, &later.group), since, |id| leaving.contains(&diff::hash_id(id)))
     }
+}
+
+/// Protects a user by its new name too, if a write changes the name by which it is protected.
+pub(in crate::provisioning) fn follow_protected_user(
+    tx: &Tx<'_>,
+    configuration: i64,
+    of: &ResourceType,
+    (before, after): (&Attributes, &Attributes),
+) -> Result<()> {
+    let is_same = |name: &str| before.get(name) == after.get(name);
+    if !is_user(of) || is_same("userName") && is_same("externalId") {
+        return Ok(());
+    }
+    let protects = held_changes::load_gate(tx, configuration)?.is_some_and(|gate| gate.flags.protects_users());
+    let (before, after) = (UserNames::read(before), UserNames::read(after));
+    if !protects || !before.is_protected(tx, configuration)? || after.is_protected(tx, configuration)? {
+        return Ok(());
+    }
+    holds::add_protected_user(tx, configuration, &after.user_name, &fold::fold_case(&after.user_name))
 }
 
 fn is_user(of: &ResourceType) -> bool {
@@ -163,6 +189,9 @@ pub(in crate::provisioning) fn count_change(
     change: &CountedChange,
 ) -> Result<bool> {
     let configuration = scope.configuration;
+    if change.is_uncounted() && !gate.flags.protects_users() {
+        return Ok(gate.held);
+    }
     let mut state = removal_windows::load_counting(tx, configuration, change.kind)?;
     let protected = change.user.as_ref().filter(|_| gate.flags.protects_users());
     let is_protected = protected.map_or(Ok(false), |user| user.is_protected(tx, configuration))?;
@@ -183,7 +212,7 @@ pub(in crate::provisioning) fn count_change(
     }
     let last = hold.last.as_ref().filter(|_| gate.held);
     // While a decision is carried out, more removals of the identity provider wait for another one.
-    let can_begin = last.is_none_or(|last| last.decision.is_some()) && change.count_removals() > 0;
+    let can_begin = last.is_none_or(|last| last.decision.is_some()) && (change.count_removals() > 0 || is_protected);
     if !can_begin || !(is_many || is_repeated || is_protected) {
         return Ok(gate.held);
     }
@@ -194,7 +223,7 @@ pub(in crate::provisioning) fn count_change(
         None => HoldRecord {
             since: tx.now,
             reason: if is_many || !is_protected { change.kind.into() } else { HoldReason::Protected },
-            counted: state.window.count(),
+            counted: state.window.count().max(i64::from(is_protected)),
             published: count_published(tx, configuration, change, (&state.window, window_start))?,
             threshold: if is_many { threshold } else { 1 },
             window_minutes: hold.settings.window_minutes,
@@ -217,6 +246,12 @@ fn store_removals(
     if count > 0 {
         let total = if state.window.needs_total(tx.now) { count_total(tx, configuration, change.kind)? } else { 0 };
         state.window.add(tx.now, count, total);
+    }
+    for item in change.removed.iter().filter(|_| gate.flags.has_rejected() && !change.was_counted) {
+        // The window counts it since its first removal, which an admin rejected.
+        if let Some(removed_at) = holds::find_rejected(tx, configuration, change.kind, as_item(item))? {
+            state.window.take_off(removed_at);
+        }
     }
     for item in &change.removed {
         holds::insert_removal(tx, configuration, change.kind, as_item(item))?;

@@ -3,4 +3,5 @@
 
 pub mod mass_removals;
 pub mod rejections;
+pub mod reversal_preview;
 pub mod reversals;

@@ -7,8 +7,10 @@
 use crate::error::{Error, Result};
 use crate::log;
 use crate::model::hold::RemovalKind;
+use crate::model::quota::{QuotaKind, UsageAmounts};
 use crate::provisioning::Scope;
 use crate::provisioning::members::{self, RemovalCounting, ResolvedMemberEdit};
+use crate::provisioning::quotas::write_within_quotas;
 use crate::provisioning::rendered::collection_for;
 use crate::provisioning::resources::{edit_attributes, parse_attributes, set_active};
 use crate::provisioning::safety_net::mass_removals::is_active;
@@ -23,9 +25,9 @@ use crate::store::{Snapshot, Tx};
 /// Held resources and memberships that one step examines.
 pub const CHANGES_PER_STEP: usize = 100;
 
-/// Returns the next configuration whose removals are being undone.
-pub fn find_next_rejection(at: &Snapshot<'_>) -> Result<Option<i64>> {
-    holds::find_next_rejection(at)
+/// Returns the next configuration whose removals are being undone, after the configuration `after` or else from the first one.
+pub fn find_next_rejection(at: &Snapshot<'_>, after: i64) -> Result<Option<i64>> {
+    holds::find_next_rejection(at, after)
 }
 
 /// Undoes some of the removals. After the last ones, the configuration is not held any more. Does nothing if another hold began,
@@ -77,13 +79,9 @@ fn revert_resource(tx: &Tx<'_>, scope: &Scope, held: &HeldResource, is_deleted: 
     let kind = if resource_type.members().is_some() { RemovalKind::Groups } else { RemovalKind::Users };
     if is_deleted {
         holds::mark_rejected(tx, scope.configuration, kind, item)?;
-        let restored = tx.run_in_savepoint(|| restore::restore_held_resource(tx, scope, &held.id));
-        match restored {
-            Ok(_) => {}
-            Err(error) if restore::is_conflict(&error) => {
-                return holds::add_conflict(tx, scope.configuration, &held.id, error.reason().code());
-            }
-            Err(error) => return Err(error),
+        let restored = revert_or_report(tx, scope, &held.id, || restore::restore_held_resource(tx, scope, &held.id))?;
+        if restored.is_none() {
+            return Ok(());
         }
     }
     if kind != RemovalKind::Users || !is_active(&parse_published(&held.id, before)?) {
@@ -95,7 +93,20 @@ fn revert_resource(tx: &Tx<'_>, scope: &Scope, held: &HeldResource, is_deleted: 
         return Ok(());
     }
     holds::mark_rejected(tx, scope.configuration, kind, item)?;
-    set_active(tx, scope, resource_type, stored, true)
+    revert_or_report(tx, scope, &held.id, || set_active(tx, scope, resource_type, stored, true)).map(drop)
+}
+
+/// Runs a part of the rejection. If a quota or a name in use prevents it, the part is undone, and the conflict is listed. Returns
+/// `None` then.
+fn revert_or_report<T>(tx: &Tx<'_>, scope: &Scope, id: &str, part: impl FnOnce() -> Result<T>) -> Result<Option<T>> {
+    match tx.run_in_savepoint(part) {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if restore::is_conflict(&error) => {
+            holds::add_conflict(tx, scope.configuration, id, error.reason().code())?;
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn parse_published(id: &str, text: &str) -> Result<Attributes> {
@@ -133,10 +144,12 @@ fn return_references(
             }
         }
         if !returned.is_empty() {
-            edit_attributes(tx, scope, resource_type, stored, |attributes| {
-                for reference in returned {
-                    reference.insert_into(attributes);
-                }
+            revert_or_report(tx, scope, &id, || {
+                edit_attributes(tx, scope, resource_type, stored, |attributes| {
+                    for reference in returned {
+                        reference.insert_into(attributes);
+                    }
+                })
             })?;
         }
     }
@@ -172,6 +185,12 @@ fn revert_memberships_of_group(tx: &Tx<'_>, scope: &Scope, removed: &[HeldMember
     let collection = ResourceCollection { configuration: scope.configuration, resource_type };
     let Some(mut group) = resources::find_resource_by_id(tx, collection, &first.group)? else { return Ok(()) };
     let (before, edits) = (group.member_count, vec![ResolvedMemberEdit::Add(joining)]);
-    members::change_members(tx, scope, (resource_type, &mut group), edits, RemovalCounting::Uncounted)?;
-    member_rows::count_member_changes(tx, scope.configuration, group.member_count - before)
+    revert_or_report(tx, scope, &first.group, || {
+        let growth = members::find_largest_growth(before, &edits);
+        write_within_quotas(tx, scope, &UsageAmounts::default().with(QuotaKind::Members, growth), || {
+            members::change_members(tx, scope, (resource_type, &mut group), edits, RemovalCounting::Uncounted)?;
+            member_rows::count_member_changes(tx, scope.configuration, group.member_count - before)
+        })
+    })
+    .map(drop)
 }

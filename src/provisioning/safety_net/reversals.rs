@@ -1,17 +1,17 @@
 //! Undoes what a configuration changed since a time: deletions, changes of `active`, and memberships. Other attributes and new
-//! users and groups stay. It runs in steps, newest change first, so that the state at that time results; what it changes is published
-//! as ordinary events.
-
-use std::collections::HashMap;
+//! users and groups stay. It runs in steps. The oldest change of each user and membership since that time shows what it was, so later
+//! ones are skipped. What it changes is published as ordinary events.
 
 use serde_json::Value;
 
 use crate::clock::Millis;
-use crate::error::{Reason, Result};
+use crate::error::Result;
 use crate::log;
+use crate::model::quota::{QuotaKind, UsageAmounts};
 use crate::provisioning::Scope;
 use crate::provisioning::feed;
 use crate::provisioning::members::{self, RemovalCounting, ResolvedMemberEdit};
+use crate::provisioning::quotas::write_within_quotas;
 use crate::provisioning::rendered::collection_for;
 use crate::provisioning::resources::{parse_attributes, set_active};
 use crate::provisioning::safety_net::mass_removals::is_active;
@@ -28,32 +28,8 @@ use crate::store::{Snapshot, Tx};
 pub const CHANGES_PER_STEP: usize = 50;
 /// Numbers of events that one step passes. Most of them can be of other configurations.
 const NUMBERS_PER_STEP: i64 = 10_000;
-/// Events and deletions that a preview examines.
-const PREVIEWED_MAX: usize = 100_000;
-/// Names in a preview.
-pub const NAMES_MAX: usize = 100;
-
-/// What an undo would do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReversalPreview {
-    /// The numbers.
-    pub counts: ReversalCounts,
-    /// The first users and groups that return or change, with what happens.
-    pub names: Vec<(String, UndoneChange)>,
-    /// Whether there is more than a preview examines.
-    pub is_cut: bool,
-}
-
-/// What happens to a user or group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UndoneChange {
-    /// It returns.
-    Restored,
-    /// The user is active again.
-    Activated,
-    /// The user is inactive again.
-    Deactivated,
-}
+/// Rows that one step of the cleanup deletes.
+const CLEANED_PER_STEP: usize = 2_000;
 
 /// Begins an undo. Its steps follow.
 pub fn begin_reversal(tx: &Tx<'_>, configuration: i64, since: Millis) -> Result<()> {
@@ -67,13 +43,14 @@ pub fn begin_reversal(tx: &Tx<'_>, configuration: i64, since: Millis) -> Result<
         progress: Some(ReversalProgress::Deletions { after: None }),
         request_id: log::current_request_id().as_deref().map(str::to_owned),
         counts: ReversalCounts::default(),
+        conflict_list: Vec::new(),
     };
     undos::save_reversal(tx, configuration, &reversal)
 }
 
-/// Returns the next configuration whose undo has steps left.
-pub fn find_next_reversal(at: &Snapshot<'_>) -> Result<Option<i64>> {
-    undos::find_next_reversal(at)
+/// Returns the next configuration whose undo has steps left, after the configuration `after` or else from the first one.
+pub fn find_next_reversal(at: &Snapshot<'_>, after: i64) -> Result<Option<i64>> {
+    undos::find_next_reversal(at, after)
 }
 
 /// Runs the next step of an undo. Does nothing while large changes run: what they change could not be complete.
@@ -90,7 +67,11 @@ pub fn run_reversal_step(tx: &Tx<'_>, configuration: i64) -> Result<()> {
         let request = reversal.request_id.as_deref().map(Into::into);
         reversal.progress = log::resume_request(request, || match progress {
             ReversalProgress::Deletions { after } => revert_deletions(tx, &scope, &mut reversal, after),
-            ReversalProgress::Events { before } => revert_events(tx, &scope, &mut reversal, before),
+            ReversalProgress::Events { after } => revert_events(tx, &scope, &mut reversal, after),
+            ReversalProgress::Cleanup => {
+                let is_clean = undos::delete_undone(tx, configuration, CLEANED_PER_STEP)?;
+                Ok((!is_clean).then_some(ReversalProgress::Cleanup))
+            }
         })?;
     }
     if reversal.progress.is_none() {
@@ -114,70 +95,111 @@ fn revert_deletions(
     let page = tombstones::list_restorable(tx, scope.configuration, &select_deletions(reversal, after), selected)?;
     for one in &page.items {
         tx.check_deadline()?;
-        match tx.run_in_savepoint(|| restore::restore_resource(tx, scope, &one.id)) {
-            Ok(_) => reversal.counts.restored += 1,
-            Err(error) if restore::is_conflict(&error) => reversal.counts.conflicts += 1,
-            Err(error) => return Err(error),
-        }
+        let restored = revert_or_report(tx, reversal, &one.id, || restore::restore_resource(tx, scope, &one.id))?;
+        reversal.counts.restored += i64::from(restored.is_some());
     }
     if let Some(next) = page.next {
         return Ok(Some(ReversalProgress::Deletions { after: Some(next) }));
     }
-    Ok(Some(ReversalProgress::Events { before: reversal.last_seq + 1 }))
+    Ok(Some(ReversalProgress::Events { after: reversal.first_seq }))
+}
+
+/// Runs a part of an undo. If a quota or a name in use prevents it, the part is undone, and the conflict is listed. Returns `None`
+/// then.
+fn revert_or_report<T>(
+    tx: &Tx<'_>,
+    reversal: &mut StoredReversal,
+    id: &str,
+    part: impl FnOnce() -> Result<T>,
+) -> Result<Option<T>> {
+    match tx.run_in_savepoint(part) {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if restore::is_conflict(&error) => {
+            reversal.add_conflict(id, error.reason().code());
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn revert_events(
     tx: &Tx<'_>,
     scope: &Scope,
     reversal: &mut StoredReversal,
-    before: i64,
+    after: i64,
 ) -> Result<Option<ReversalProgress>> {
-    let lowest = reversal.first_seq.max(before.saturating_sub(NUMBERS_PER_STEP));
-    let found = undos::list_changes_before(tx, scope.configuration, (lowest, before), CHANGES_PER_STEP)?;
+    let highest = reversal.last_seq.min(after.saturating_add(NUMBERS_PER_STEP));
+    let found = undos::list_changes_after(tx, scope.configuration, (after, highest), CHANGES_PER_STEP)?;
     for event in &found {
         tx.check_deadline()?;
         revert_event(tx, scope, reversal, event)?;
     }
     let next = match found.last().filter(|_| found.len() == CHANGES_PER_STEP) {
         Some(last) => last.seq,
-        None => lowest + 1,
+        None => highest,
     };
-    Ok((next > reversal.first_seq + 1).then_some(ReversalProgress::Events { before: next }))
+    Ok(Some(if next < reversal.last_seq {
+        ReversalProgress::Events { after: next }
+    } else {
+        ReversalProgress::Cleanup
+    }))
 }
 
 fn revert_event(tx: &Tx<'_>, scope: &Scope, reversal: &mut StoredReversal, event: &UndoneEvent) -> Result<()> {
+    if event.kind.starts_with("user.") {
+        return revert_activity(tx, scope, reversal, event);
+    }
+    revert_membership(tx, scope, reversal, event)
+}
+
+fn revert_activity(tx: &Tx<'_>, scope: &Scope, reversal: &mut StoredReversal, event: &UndoneEvent) -> Result<()> {
+    if !undos::record_undone(tx, scope.configuration, &event.resource_id, "")? {
+        return Ok(());
+    }
     let Some((resource_type, stored)) = find_changed(tx, scope, event)? else { return Ok(()) };
-    match event.kind.as_str() {
-        "user.deactivated" | "user.reactivated" => {
-            // The oldest change shows what it was.
-            if undos::has_earlier_activity(tx, &stored.id, (reversal.first_seq, event.seq))? {
-                return Ok(());
-            }
-            let was_active = event.kind == "user.deactivated";
-            if is_active(&parse_attributes(&stored)?) == was_active {
-                return Ok(());
-            }
-            set_active(tx, scope, resource_type, stored, was_active)?;
-            *(if was_active { &mut reversal.counts.activated } else { &mut reversal.counts.deactivated }) += 1;
-            Ok(())
+    let was_active = event.kind == "user.deactivated";
+    if is_active(&parse_attributes(&stored)?) == was_active {
+        return Ok(());
+    }
+    let change = || set_active(tx, scope, resource_type, stored, was_active);
+    if revert_or_report(tx, reversal, &event.resource_id, change)?.is_some() {
+        *(if was_active { &mut reversal.counts.activated } else { &mut reversal.counts.deactivated }) += 1;
+    }
+    Ok(())
+}
+
+fn revert_membership(tx: &Tx<'_>, scope: &Scope, reversal: &mut StoredReversal, event: &UndoneEvent) -> Result<()> {
+    let mut oldest = Vec::new();
+    for member in list_member_ids(&event.payload) {
+        if undos::record_undone(tx, scope.configuration, &event.resource_id, &member)? {
+            oldest.push(member);
         }
-        kind => {
-            let returns = kind == "group.member_removed";
-            let members = find_members(tx, scope, &event.payload)?;
-            let edit = if returns { ResolvedMemberEdit::Add(members) } else { ResolvedMemberEdit::Remove(members) };
+    }
+    let Some((resource_type, stored)) = find_changed(tx, scope, event)?.filter(|_| !oldest.is_empty()) else {
+        return Ok(());
+    };
+    let (members, returns) = (find_members(tx, scope, &oldest)?, event.kind == "group.member_removed");
+    let edit = if returns { ResolvedMemberEdit::Add(members) } else { ResolvedMemberEdit::Remove(members) };
+    let growth = members::find_largest_growth(stored.member_count, std::slice::from_ref(&edit));
+    let growth = UsageAmounts::default().with(QuotaKind::Members, growth);
+    let change = || {
+        write_within_quotas(tx, scope, &growth, || {
             let mut group = stored.clone();
             let changed = (&*resource_type.name, &mut group);
             members::change_members(tx, scope, changed, vec![edit], RemovalCounting::Uncounted)?;
             let difference = group.member_count - stored.member_count;
             member_rows::count_member_changes(tx, scope.configuration, difference)?;
-            *(if returns { &mut reversal.counts.joined } else { &mut reversal.counts.left }) += difference.abs();
-            Ok(())
-        }
+            Ok(difference.abs())
+        })
+    };
+    if let Some(changed) = revert_or_report(tx, reversal, &event.resource_id, change)? {
+        *(if returns { &mut reversal.counts.joined } else { &mut reversal.counts.left }) += changed;
     }
+    Ok(())
 }
 
 /// Returns the user or group of an event, if it exists.
-fn find_changed<'s>(
+pub(super) fn find_changed<'s>(
     at: &Snapshot<'_>,
     scope: &'s Scope,
     event: &UndoneEvent,
@@ -187,91 +209,20 @@ fn find_changed<'s>(
     Ok(found.map(|stored| (&**resource_type, stored)))
 }
 
-fn list_member_ids(payload: &str) -> Vec<String> {
+pub(super) fn list_member_ids(payload: &str) -> Vec<String> {
     // The data of a purged resource has no members.
     let payload: Value = serde_json::from_str(payload).unwrap_or_default();
     let members = payload.get("members").and_then(Value::as_array).into_iter().flatten();
     members.filter_map(|member| member.get("value")?.as_str().map(str::to_owned)).collect()
 }
 
-fn find_members(at: &Snapshot<'_>, scope: &Scope, payload: &str) -> Result<Vec<LinkedResource>> {
-    let (ids, mut found) = (list_member_ids(payload), Vec::new());
+fn find_members(at: &Snapshot<'_>, scope: &Scope, ids: &[String]) -> Result<Vec<LinkedResource>> {
+    let mut found = Vec::new();
     member_rows::visit_resources_by_id(at, scope.configuration, ids.iter().map(String::as_str), |_, member| {
         found.extend(member);
         Ok(())
     })?;
     Ok(found)
-}
-
-/// Returns what an undo would do now. It examines at most 100,000 deletions and as many events. The memberships of deleted users and
-/// groups, which return with them, are not counted.
-///
-/// # Errors
-/// Errors of the store.
-pub fn preview_reversal(at: &Snapshot<'_>, configuration: i64, since: Millis, now: Millis) -> Result<ReversalPreview> {
-    let Some(found) = configurations::find_configuration_by_key(at, configuration)? else {
-        return Err(Reason::ConfigurationNotFound.with("id", configuration));
-    };
-    let scope = Scope::load(at, found)?;
-    let mut preview = ReversalPreview::default();
-    let rows = DeletedQuery { resource_type: None, since: Some(since), until: None, after: None };
-    let filter = DeletedFilter { rows, text: None };
-    let deleted = tombstones::list_restorable(at, configuration, &filter, (now, PREVIEWED_MAX))?;
-    preview.is_cut = deleted.next.is_some();
-    preview.counts.restored = i64::try_from(deleted.items.len()).unwrap_or(i64::MAX);
-    let names = deleted.items.into_iter().take(NAMES_MAX);
-    preview.names.extend(names.map(|one| (one.name.unwrap_or(one.id), UndoneChange::Restored)));
-    let (removed, end) = event_rows::find_event_range(at)?;
-    let first = undos::find_seq_before(at, since, (removed, end))?;
-    let events = undos::list_changes_before(at, configuration, (first, end + 1), PREVIEWED_MAX)?;
-    preview.is_cut |= events.len() == PREVIEWED_MAX;
-    preview_events(at, &scope, &mut preview, events)?;
-    Ok(preview)
-}
-
-/// Counts what the events change. Of several about the same user or membership, the oldest one is the last here, and decides.
-fn preview_events(
-    at: &Snapshot<'_>,
-    scope: &Scope,
-    preview: &mut ReversalPreview,
-    events: Vec<UndoneEvent>,
-) -> Result<()> {
-    let (mut activity, mut memberships) = (HashMap::new(), HashMap::new());
-    for event in events {
-        if event.kind.starts_with("user.") {
-            activity.insert(event.resource_id.clone(), event);
-            continue;
-        }
-        let was_member = event.kind == "group.member_removed";
-        for member in list_member_ids(&event.payload) {
-            memberships.insert((event.resource_id.clone(), member), was_member);
-        }
-    }
-    for event in activity.values() {
-        let Some((_, stored)) = find_changed(at, scope, event)? else { continue };
-        let (attributes, was_active) = (parse_attributes(&stored)?, event.kind == "user.deactivated");
-        if is_active(&attributes) == was_active {
-            continue;
-        }
-        *(if was_active { &mut preview.counts.activated } else { &mut preview.counts.deactivated }) += 1;
-        if preview.names.len() < NAMES_MAX {
-            let name = attributes.get("userName").and_then(Value::as_str).unwrap_or(&stored.id).to_owned();
-            preview.names.push((name, if was_active { UndoneChange::Activated } else { UndoneChange::Deactivated }));
-        }
-    }
-    for ((group, member), was_member) in memberships {
-        let ids = [group.as_str(), member.as_str()];
-        let mut keys = Vec::with_capacity(2);
-        member_rows::visit_resources_by_id(at, scope.configuration, ids, |_, found| {
-            keys.extend(found.map(|found| found.key));
-            Ok(())
-        })?;
-        let [group, member] = keys[..] else { continue };
-        if member_rows::is_member(at, group, member)? != was_member {
-            *(if was_member { &mut preview.counts.joined } else { &mut preview.counts.left }) += 1;
-        }
-    }
-    Ok(())
 }
 
 /// The oldest time from which on changes can be undone: events are stored for as long.

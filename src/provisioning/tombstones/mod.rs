@@ -3,6 +3,7 @@
 
 pub(super) mod references;
 pub mod restore;
+pub(super) mod revival;
 
 use crate::clock::Millis;
 use crate::error::Result;

@@ -32,6 +32,10 @@ use crate::store::{Snapshot, Tx};
 
 /// Slices of memberships that return in the transaction of the restore: the groups and the members of most resources.
 const SLICES_INLINE: usize = 2;
+/// The same if they have few memberships: each one that a user or group, restored before, has left here is a slice.
+const SMALL_SLICES_INLINE: usize = 50;
+/// Memberships that are few.
+const SMALL_IDS_INLINE: usize = if cfg!(test) { 1 } else { 200 };
 
 /// A restored resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,11 +193,17 @@ pub(in crate::provisioning) fn begin_memberships(
     pending_changes::insert_change(tx, &change)?;
     usage::add_usage(tx, stored.configuration, &UsageAmounts::default().with(QuotaKind::Members, reserved))?;
     tombstones::begin_restore(tx, tombstone)?;
-    for _ in 0..SLICES_INLINE {
-        if run_restore_step(tx, scope, (stored.key, tombstone))? {
+    let mut ids = 0;
+    for number in 0..SMALL_SLICES_INLINE {
+        if number >= SLICES_INLINE && ids > SMALL_IDS_INLINE {
+            return Ok(false);
+        }
+        let step = run_restore_step(tx, scope, (stored.key, tombstone))?;
+        if step.is_complete {
             large_changes::end_change(tx, stored.key)?;
             return Ok(true);
         }
+        ids += step.ids;
     }
     Ok(false)
 }
@@ -203,17 +213,26 @@ pub(in crate::provisioning) fn find_restoring(at: &Snapshot<'_>, stored: &Stored
     tombstones::find_restoring(at, stored.configuration, &stored.id)
 }
 
-/// Returns the next memberships of a restored resource. Returns whether these were the last ones.
+/// What a step of a restore has done.
+pub(in crate::provisioning) struct RestoreStep {
+    /// Whether these were the last memberships.
+    pub(in crate::provisioning) is_complete: bool,
+    /// How many memberships it examined.
+    ids: usize,
+}
+
+/// Returns the next memberships of a restored resource.
 pub(in crate::provisioning) fn run_restore_step(
     tx: &Tx<'_>,
     scope: &Scope,
     (key, tombstone): (i64, i64),
-) -> Result<bool> {
+) -> Result<RestoreStep> {
     let stored = resources::find_resource_by_key(tx, scope.configuration, key)?;
     let (Some(stored), Some((slice, has_more))) = (stored, tombstones::find_next_slice(tx, tombstone)?) else {
         tombstones::delete_tombstone(tx, tombstone)?;
-        return Ok(true);
+        return Ok(RestoreStep { is_complete: true, ids: 0 });
     };
+    let ids = slice.ids.len();
     let existing = find_other_ends(tx, &stored, &slice)?;
     let added = match slice.role {
         MembershipRole::Member => {
@@ -229,11 +248,10 @@ pub(in crate::provisioning) fn run_restore_step(
     };
     pending_changes::add_changed_members(tx, key, added)?;
     tombstones::delete_slice(tx, slice.slice)?;
-    if has_more {
-        return Ok(false);
+    if !has_more {
+        tombstones::delete_tombstone(tx, tombstone)?;
     }
-    tombstones::delete_tombstone(tx, tombstone)?;
-    Ok(true)
+    Ok(RestoreStep { is_complete: !has_more, ids })
 }
 
 /// Returns the groups or members of a slice that exist. A membership with a deleted one moves to the tombstone of that one.

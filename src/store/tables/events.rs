@@ -32,11 +32,21 @@ pub struct NewEvent<'a> {
 
 /// Appends an event and returns its sequence number.
 pub fn append_event(tx: &Tx<'_>, event: &NewEvent<'_>) -> Result<i64> {
+    insert_event(tx, event, false)
+}
+
+/// Appends an event that publishes changes of a pause or a hold. Earlier events that are not published have them one by one.
+pub fn append_restated_event(tx: &Tx<'_>, event: &NewEvent<'_>) -> Result<i64> {
+    insert_event(tx, event, true)
+}
+
+fn insert_event(tx: &Tx<'_>, event: &NewEvent<'_>, restated: bool) -> Result<i64> {
     let seq = tx
         .connection()
         .prepare_cached(
-            "INSERT INTO events (account_id, configuration, kind, resource_id, payload, created_at, published, request_id)
-             VALUES (:account, :configuration, :kind, :resource_id, :payload, :now, :published, :request_id)",
+            "INSERT INTO events (account_id, configuration, kind, resource_id, payload, created_at, published, request_id,
+                 restated)
+             VALUES (:account, :configuration, :kind, :resource_id, :payload, :now, :published, :request_id, :restated)",
         )?
         .insert(named_params! {
             ":account": event.account,
@@ -47,6 +57,7 @@ pub fn append_event(tx: &Tx<'_>, event: &NewEvent<'_>) -> Result<i64> {
             ":now": tx.now,
             ":published": event.is_published,
             ":request_id": log::current_request_id().as_deref(),
+            ":restated": restated,
         })?;
     if event.is_published {
         tx.mark_event_published();

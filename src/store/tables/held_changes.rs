@@ -440,12 +440,12 @@ pub fn release_membership(tx: &Tx<'_>, configuration: i64, membership: &HeldMemb
 }
 
 /// Returns the key and the account of a configuration whose held changes may now be published, if there is one.
-pub fn find_next_catch_up(at: &Snapshot<'_>) -> Result<Option<(i64, String)>> {
+pub fn find_next_catch_up(at: &Snapshot<'_>, after: i64) -> Result<Option<(i64, String)>> {
     at.find_row(
         "SELECT configuration, (SELECT a.id FROM accounts a WHERE a.account = c.account) FROM configurations c
          WHERE holds = 1 AND sync = 1 AND held = 0 AND purge_seq IS NULL
-         ORDER BY configuration LIMIT 1",
-        [],
+         ORDER BY configuration <= ?1, configuration LIMIT 1",
+        [after],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )
 }

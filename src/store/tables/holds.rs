@@ -229,12 +229,17 @@ pub fn add_counted(tx: &Tx<'_>, configuration: i64, kind: RemovalKind, counted: 
 pub fn save_protected_users(tx: &Tx<'_>, configuration: i64, users: &[(String, String)]) -> Result<()> {
     tx.run("DELETE FROM protected_users WHERE configuration = ?1", [configuration])?;
     for (name, key) in users {
-        tx.run(
-            "INSERT OR IGNORE INTO protected_users (configuration, name, key) VALUES (?1, ?2, ?3)",
-            params![configuration, name, key],
-        )?;
+        add_protected_user(tx, configuration, name, key)?;
     }
     if users.is_empty() { clear_flag(tx, configuration, PROTECTS) } else { set_flag(tx, configuration, PROTECTS) }
+}
+
+/// Protects another user.
+pub fn add_protected_user(tx: &Tx<'_>, configuration: i64, name: &str, key: &str) -> Result<()> {
+    tx.run(
+        "INSERT OR IGNORE INTO protected_users (configuration, name, key) VALUES (?1, ?2, ?3)",
+        params![configuration, name, key],
+    )
 }
 
 /// Returns the names of the protected users, ordered.
@@ -309,6 +314,20 @@ pub fn was_rejected(
     )
 }
 
+/// Returns when an item was removed whose removal an admin rejected.
+pub fn find_rejected(
+    at: &Snapshot<'_>,
+    configuration: i64,
+    kind: RemovalKind,
+    item: RemovedItem<'_>,
+) -> Result<Option<Millis>> {
+    at.find_value(
+        "SELECT removed_at FROM removals WHERE configuration = ?1 AND kind = ?2 AND subject = ?3 AND member = ?4
+             AND rejected_at IS NOT NULL",
+        params![configuration, kind.as_str(), item.subject, item.member],
+    )
+}
+
 /// Whether an admin rejected after `since` that one of these members leaves a group.
 pub fn has_rejected_member(
     at: &Snapshot<'_>,
@@ -344,9 +363,11 @@ pub fn is_held(at: &Snapshot<'_>, configuration: i64) -> Result<bool> {
 
 /// Stores that an admin rejected the removal of this item.
 pub fn mark_rejected(tx: &Tx<'_>, configuration: i64, kind: RemovalKind, item: RemovedItem<'_>) -> Result<()> {
+    // The time of the removal stays, because the window still counts it. A removal without a row was not counted.
     tx.run(
-        "INSERT OR REPLACE INTO removals (configuration, kind, subject, member, removed_at, rejected_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?5)",
+        "INSERT INTO removals (configuration, kind, subject, member, removed_at, rejected_at)
+             VALUES (?1, ?2, ?3, ?4, 0, ?5)
+             ON CONFLICT DO UPDATE SET rejected_at = excluded.rejected_at",
         params![configuration, kind.as_str(), item.subject, item.member, tx.now],
     )?;
     set_flag(tx, configuration, HAS_REJECTED)
@@ -374,7 +395,10 @@ macro_rules! name_of {
             " AND r.configuration = m.configuration),
              (SELECT coalesce(k.body ->> 'userName', k.body ->> 'displayName') FROM held_resources k WHERE k.id = ",
             $id,
-            " AND k.configuration = m.configuration), ",
+            " AND k.configuration = m.configuration),
+             (SELECT t.name FROM tombstones t WHERE t.id = ",
+            $id,
+            " AND t.configuration = m.configuration), ",
             $id,
             ")"
         )
@@ -478,9 +502,12 @@ pub fn find_rejection(at: &Snapshot<'_>, configuration: i64) -> Result<Option<Re
     at.find_value("SELECT rejection FROM holds WHERE configuration = ?1 AND rejection IS NOT NULL", [configuration])
 }
 
-/// Returns the first configuration whose removals are being undone.
-pub fn find_next_rejection(at: &Snapshot<'_>) -> Result<Option<i64>> {
-    at.find_value("SELECT configuration FROM holds WHERE rejection IS NOT NULL ORDER BY configuration LIMIT 1", [])
+/// Returns the next configuration whose removals are being undone, after the configuration `after` or else from the first one.
+pub fn find_next_rejection(at: &Snapshot<'_>, after: i64) -> Result<Option<i64>> {
+    at.find_value(
+        "SELECT configuration FROM holds WHERE rejection IS NOT NULL ORDER BY configuration <= ?1, configuration LIMIT 1",
+        [after],
+    )
 }
 
 /// Most conflicts that are stored.

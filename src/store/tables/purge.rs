@@ -227,6 +227,7 @@ pub fn purge_remaining_rows(tx: &Tx<'_>, configuration: i64) -> Result<()> {
         "DELETE FROM removals WHERE configuration = ?1",
         "DELETE FROM protected_users WHERE configuration = ?1",
         "DELETE FROM undos WHERE configuration = ?1",
+        "DELETE FROM undone_changes WHERE configuration = ?1",
         "UPDATE configurations SET holds = 0, held = 0 WHERE configuration = ?1",
     ] {
         tx.run(sql, [configuration])?;

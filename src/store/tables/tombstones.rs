@@ -326,6 +326,17 @@ pub fn find_next_slice(at: &Snapshot<'_>, tombstone: i64) -> Result<Option<(Memb
     Ok(Some((MembershipSlice { slice, role, ids: decode_ids(&ids) }, has_more)))
 }
 
+/// Returns the ids of the groups and members of a deleted resource that can be restored, or `None` if it cannot.
+pub fn list_membership_ids(at: &Snapshot<'_>, configuration: i64, id: &str) -> Result<Option<Vec<String>>> {
+    let found: Option<i64> = at.find_value(
+        "SELECT tombstone FROM tombstones WHERE id = ?1 AND configuration = ?2 AND state = 'deleted'",
+        params![id, configuration],
+    )?;
+    let Some(tombstone) = found else { return Ok(None) };
+    let slices: Vec<Vec<u8>> = at.list_values("SELECT ids FROM tombstone_members WHERE tombstone = ?1", [tombstone])?;
+    Ok(Some(slices.iter().flat_map(|ids| decode_ids(ids)).collect()))
+}
+
 /// Deletes some of the memberships of a tombstone.
 pub fn delete_slice(tx: &Tx<'_>, slice: i64) -> Result<()> {
     tx.run("DELETE FROM tombstone_members WHERE slice = ?1", [slice])

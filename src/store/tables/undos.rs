@@ -28,6 +28,21 @@ pub struct StoredReversal {
     pub request_id: Option<String>,
     /// What was undone so far.
     pub counts: ReversalCounts,
+    /// The first users and groups with a change that could not be undone, each with the code of the reason.
+    pub conflict_list: Vec<(String, String)>,
+}
+
+/// Most conflicts that are stored.
+const CONFLICTS_MAX: usize = 100;
+
+impl StoredReversal {
+    /// Adds a change that could not be undone.
+    pub fn add_conflict(&mut self, id: &str, reason: &str) {
+        self.counts.conflicts += 1;
+        if self.conflict_list.len() < CONFLICTS_MAX {
+            self.conflict_list.push((id.to_owned(), reason.to_owned()));
+        }
+    }
 }
 
 /// How many changes an undo undoes.
@@ -43,7 +58,7 @@ pub struct ReversalCounts {
     pub joined: i64,
     /// Memberships that end.
     pub left: i64,
-    /// Deleted users and groups that cannot be restored.
+    /// Changes that cannot be undone.
     pub conflicts: i64,
 }
 
@@ -56,11 +71,13 @@ pub enum ReversalProgress {
         /// `None` at the begin.
         after: Option<(Millis, String)>,
     },
-    /// Events, newest first: all from this number on are undone.
+    /// Events, oldest first: all up to this number are undone.
     Events {
         /// Number of the event.
-        before: i64,
+        after: i64,
     },
+    /// The rows about changes that were undone are deleted.
+    Cleanup,
 }
 
 impl FromSql for ReversalProgress {
@@ -73,11 +90,13 @@ impl FromSql for ReversalProgress {
 pub fn save_reversal(tx: &Tx<'_>, configuration: i64, reversal: &StoredReversal) -> Result<()> {
     let progress = reversal.progress.as_ref().map(serde_json::to_string).transpose();
     let progress = progress.map_err(|problem| Error::undecodable("progress of an undo", problem))?;
+    let conflict_list = serde_json::to_string(&reversal.conflict_list);
+    let conflict_list = conflict_list.map_err(|problem| Error::undecodable("conflicts of an undo", problem))?;
     tx.run(
         "INSERT OR REPLACE INTO undos (configuration, since, started_at, ended_at, first_seq, last_seq, progress, request_id, restored,
-             activated, deactivated, joined, left_groups, conflicts)
+             activated, deactivated, joined, left_groups, conflicts, conflict_list)
          VALUES (:configuration, :since, :started_at, :ended_at, :first_seq, :last_seq, :progress, :request_id, :restored, :activated,
-             :deactivated, :joined, :left_groups, :conflicts)",
+             :deactivated, :joined, :left_groups, :conflicts, :conflict_list)",
         named_params! {
             ":configuration": configuration,
             ":since": reversal.since,
@@ -93,6 +112,7 @@ pub fn save_reversal(tx: &Tx<'_>, configuration: i64, reversal: &StoredReversal)
             ":joined": reversal.counts.joined,
             ":left_groups": reversal.counts.left,
             ":conflicts": reversal.counts.conflicts,
+            ":conflict_list": conflict_list,
         },
     )
 }
@@ -101,9 +121,14 @@ pub fn save_reversal(tx: &Tx<'_>, configuration: i64, reversal: &StoredReversal)
 pub fn find_reversal(at: &Snapshot<'_>, configuration: i64) -> Result<Option<StoredReversal>> {
     at.find_row("SELECT * FROM undos WHERE configuration = ?1", [configuration], |row| {
         let counts = read_counts(row)?;
+        let text: String = row.get("conflict_list")?;
+        let conflict_list = serde_json::from_str(&text).map_err(|problem| FromSqlError::Other(problem.into()))?;
         read_columns!(
             row,
-            StoredReversal { since, started_at, ended_at, first_seq, last_seq, progress, request_id; counts: counts }
+            StoredReversal {
+                since, started_at, ended_at, first_seq, last_seq, progress, request_id;
+                counts: counts, conflict_list: conflict_list
+            }
         )
     })
 }
@@ -112,9 +137,12 @@ fn read_counts(row: &Row<'_>) -> rusqlite::Result<ReversalCounts> {
     read_columns!(row, ReversalCounts { restored, activated, deactivated, joined, left: "left_groups", conflicts })
 }
 
-/// Returns the first configuration whose undo is running.
-pub fn find_next_reversal(at: &Snapshot<'_>) -> Result<Option<i64>> {
-    at.find_value("SELECT configuration FROM undos WHERE progress IS NOT NULL ORDER BY configuration LIMIT 1", [])
+/// Returns the next configuration whose undo is running, after the configuration `after` or else from the first one.
+pub fn find_next_reversal(at: &Snapshot<'_>, after: i64) -> Result<Option<i64>> {
+    at.find_value(
+        "SELECT configuration FROM undos WHERE progress IS NOT NULL ORDER BY configuration <= ?1, configuration LIMIT 1",
+        [after],
+    )
 }
 
 /// A change of a configuration in its history.
@@ -130,31 +158,39 @@ pub struct UndoneEvent {
     pub payload: String,
 }
 
-/// Returns at most `limit` changes of activity and memberships of a configuration with numbers between these two, newest first,
-/// also those that were not published.
-pub fn list_changes_before(
+/// Returns at most `limit` changes of activity and memberships of a configuration with numbers after `after` and up to `until`,
+/// oldest first, also those that were not published. Events that publish such changes later are left out.
+pub fn list_changes_after(
     at: &Snapshot<'_>,
     configuration: i64,
-    (after, before): (i64, i64),
+    (after, until): (i64, i64),
     limit: usize,
 ) -> Result<Vec<UndoneEvent>> {
     at.list_rows(
         "SELECT seq, kind, resource_id, payload FROM events
-         WHERE seq > ?2 AND seq < ?3 AND configuration = ?1 AND resource_id IS NOT NULL
+         WHERE seq > ?2 AND seq <= ?3 AND configuration = ?1 AND resource_id IS NOT NULL AND restated = 0
              AND kind IN ('user.deactivated', 'user.reactivated', 'group.member_added', 'group.member_removed')
-         ORDER BY seq DESC LIMIT ?4",
-        params![configuration, after, before, to_sql_limit(limit)],
+         ORDER BY seq LIMIT ?4",
+        params![configuration, after, until, to_sql_limit(limit)],
         |row| read_columns!(row, UndoneEvent { seq, kind, resource_id, payload }),
     )
 }
 
-/// Whether a user was deactivated or reactivated by an event with a number between these two.
-pub fn has_earlier_activity(at: &Snapshot<'_>, user: &str, (after, before): (i64, i64)) -> Result<bool> {
-    let mut statement = at.prepare(
-        "SELECT 1 FROM events WHERE resource_id = ?1 AND seq > ?2 AND seq < ?3
-             AND kind IN ('user.deactivated', 'user.reactivated') LIMIT 1",
+/// Records that the oldest change of a user or a membership is being undone. `member` is empty for a user. Returns false if an
+/// older one was.
+pub fn record_undone(tx: &Tx<'_>, configuration: i64, subject: &str, member: &str) -> Result<bool> {
+    let sql = "INSERT OR IGNORE INTO undone_changes (configuration, subject, member) VALUES (?1, ?2, ?3)";
+    Ok(tx.execute(sql, params![configuration, subject, member])? > 0)
+}
+
+/// Deletes at most `limit` rows about changes that were undone. Returns whether none is left.
+pub fn delete_undone(tx: &Tx<'_>, configuration: i64, limit: usize) -> Result<bool> {
+    let deleted = tx.execute(
+        "DELETE FROM undone_changes WHERE (configuration, subject, member) IN
+             (SELECT configuration, subject, member FROM undone_changes WHERE configuration = ?1 LIMIT ?2)",
+        params![configuration, to_sql_limit(limit)],
     )?;
-    Ok(statement.exists(params![user, after, before])?)
+    Ok(deleted < limit)
 }
 
 /// Returns the number of the last event before a time, or the number before the oldest stored event. The times of events

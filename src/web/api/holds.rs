@@ -58,13 +58,19 @@ pub(super) struct HoldResponse {
     conflicts: Vec<RejectionConflict>,
 }
 
-/// A user or group that stays deleted after a rejection
+/// A user or group with a change that could not be undone
 #[derive(Debug, Serialize, ToSchema)]
-struct RejectionConflict {
+pub(super) struct RejectionConflict {
     /// Its id
     id: String,
     /// Code of the reason, such as that its name is in use
     reason: String,
+}
+
+impl RejectionConflict {
+    pub(super) fn list(conflicts: Vec<(String, String)>) -> Vec<Self> {
+        conflicts.into_iter().map(|(id, reason)| Self { id, reason }).collect()
+    }
 }
 
 impl HoldResponse {
@@ -83,7 +89,7 @@ impl HoldResponse {
             names: if sees_names { names } else { Vec::new() },
             next_cursor: next.filter(|_| sees_names).and_then(|position| cursor::encode_cursor(&position)),
             exempt_until: exempt_until.map(clock::format_rfc3339),
-            conflicts: conflicts.into_iter().map(|(id, reason)| RejectionConflict { id, reason }).collect(),
+            conflicts: RejectionConflict::list(conflicts),
         }
     }
 }

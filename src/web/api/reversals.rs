@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::caller::{AllowedCaller, Directory, RestoreDeleted};
 use super::configurations::find_configuration;
+use super::holds::RejectionConflict;
 use crate::clock;
 use crate::management::configurations::reversals::{
     self, ReversalCounts, ReversalPreview, StoredReversal, UndoneChange,
@@ -35,7 +36,7 @@ struct ReversalCountsResponse {
     /// Memberships that end again
     #[schema(minimum = 0)]
     members_removed: i64,
-    /// Deleted users and groups that stay deleted, because their name is in use or a quota is reached
+    /// Changes that cannot be undone, because a name is in use or a quota is reached. A preview does not examine quotas
     #[schema(minimum = 0)]
     conflicts: i64,
 }
@@ -53,21 +54,23 @@ impl From<ReversalCounts> for ReversalCountsResponse {
     }
 }
 
-/// A user or group that an undo would change
+/// A user, group or membership that an undo would change
 #[derive(Debug, Serialize, ToSchema)]
 struct UndoneName {
-    /// `userName` or `displayName`
+    /// `userName`, `displayName`, or `group: member`
     name: String,
     change: UndoneChangeName,
 }
 
-/// What an undo would do with a user or group
+/// What an undo would do with a user, group or membership
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum UndoneChangeName {
     Restored,
     Activated,
     Deactivated,
+    Added,
+    Removed,
 }
 
 impl From<UndoneChange> for UndoneChangeName {
@@ -76,6 +79,8 @@ impl From<UndoneChange> for UndoneChangeName {
             UndoneChange::Restored => Self::Restored,
             UndoneChange::Activated => Self::Activated,
             UndoneChange::Deactivated => Self::Deactivated,
+            UndoneChange::Joined => Self::Added,
+            UndoneChange::Left => Self::Removed,
         }
     }
 }
@@ -97,11 +102,14 @@ pub(super) struct ReversalResponse {
     #[schema(format = DateTime, required)]
     ended_at: Option<String>,
     counts: ReversalCountsResponse,
-    /// The first 100 users and groups of a preview; empty afterwards
+    /// The first 100 users, groups and memberships of a preview; empty afterwards
     #[schema(max_items = 100)]
     names: Vec<UndoneName>,
     /// Whether there are more changes than a preview examines
     is_cut: bool,
+    /// What could not be undone, at most 100
+    #[schema(max_items = 100)]
+    conflict_list: Vec<RejectionConflict>,
 }
 
 /// How far an undo is
@@ -123,6 +131,7 @@ impl ReversalResponse {
             counts: found.counts.into(),
             names: found.names.into_iter().map(|(name, change)| UndoneName { name, change: change.into() }).collect(),
             is_cut: found.is_cut,
+            conflict_list: Vec::new(),
         }
     }
 }
@@ -137,6 +146,7 @@ impl From<StoredReversal> for ReversalResponse {
             counts: found.counts.into(),
             names: Vec::new(),
             is_cut: false,
+            conflict_list: RejectionConflict::list(found.conflict_list),
         }
     }
 }

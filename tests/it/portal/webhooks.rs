@@ -255,7 +255,8 @@ fn an_event_leads_to_its_deliveries_and_back() {
     let page = owner.get(&format!("/connections/{}/events/{first}", client.id)).answered(200);
     assert!(page.contains("No attempt is stored."), "{}", page.text);
     // From the request log to the event.
-    let log = wait_for_text(&mut owner, &format!("/connections/{}/requests?method=POST", client.id), "Added the user");
+    let log =
+        wait_for_text(&mut owner, &format!("/connections/{}/requests?method=POST", client.id), "ada@hook.example");
     let request = log.between(&format!("href=\"/connections/{}/requests/01", client.id), "\"").to_owned();
     let page = owner.get(&format!("/connections/{}/requests/01{request}", client.id)).answered(200);
     assert!(

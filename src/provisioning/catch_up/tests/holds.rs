@@ -10,7 +10,7 @@ use crate::provisioning::safety_net::rejections;
 
 impl Fixture {
     /// Holds the configuration with the second removal of each kind.
-    fn with_small_thresholds() -> Self {
+    pub(super) fn with_small_thresholds() -> Self {
         let fixture = Self::new();
         let threshold = Some(ThresholdChanges { percent: Some(1), count: Some(2) });
         fixture.change_hold(HoldChanges {
@@ -27,28 +27,28 @@ impl Fixture {
         self.change_settings(SettingsChange { hold, ..SettingsChange::default() });
     }
 
-    fn change_settings(&self, change: SettingsChange) {
+    pub(super) fn change_settings(&self, change: SettingsChange) {
         let id = self.id.clone();
         self.write(move |tx, _| configuration_settings::change_settings(tx, &AuditContext::server(), &id, &change))
             .unwrap();
     }
 
-    fn hold(&self) -> HoldStatus {
+    pub(super) fn hold(&self) -> HoldStatus {
         let scope = AccountScope::AllAccounts;
         self.store
             .read_inline(|at| holds::find_status(at, &scope, &self.id, (None, 100), crate::clock::current_millis()))
             .unwrap()
     }
 
-    fn is_held(&self) -> bool {
+    pub(super) fn is_held(&self) -> bool {
         self.hold().state == HoldState::Held
     }
 
     /// Decides, and runs what is left in steps of this size.
-    fn decide(&self, order: HoldOrder, step: usize) {
+    pub(super) fn decide(&self, order: HoldOrder, step: usize) {
         let id = self.id.clone();
         self.write(move |tx, _| holds::decide_hold(tx, &AuditContext::server(), &id, order)).unwrap();
-        while let Some(configuration) = self.store.read_inline(rejections::find_next_rejection).unwrap() {
+        while let Some(configuration) = self.store.read_inline(|at| rejections::find_next_rejection(at, 0)).unwrap() {
             while let Some((key, _)) = self.store.read_inline(|at| steps::find_next_change(at, 0)).unwrap() {
                 self.write(move |tx, _| steps::run_change_step(tx, key)).unwrap();
             }
@@ -57,7 +57,7 @@ impl Fixture {
         while self.step(step) {}
     }
 
-    fn switch_off(&self, id: &str) {
+    pub(super) fn switch_off(&self, id: &str) {
         self.patch(&USER_TYPE, id, &json!({"op": "replace", "path": "active", "value": false})).unwrap();
     }
 

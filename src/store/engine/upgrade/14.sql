@@ -4,6 +4,9 @@
 ALTER TABLE configurations ADD COLUMN held INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1));
 ALTER TABLE configurations ADD COLUMN hold_flags INTEGER NOT NULL DEFAULT 0;
 
+-- Events that publish changes of a pause or a hold: earlier events that are not published have them one by one.
+ALTER TABLE events ADD COLUMN restated INTEGER NOT NULL DEFAULT 0 CHECK (restated IN (0, 1));
+
 -- Settings of the hold, and the last hold: why it began, with which numbers, and the decision. Configurations of earlier
 -- versions have no row: they are not held until the settings are changed.
 CREATE TABLE holds (
@@ -77,6 +80,16 @@ CREATE TABLE undos (
     deactivated   INTEGER NOT NULL,
     joined        INTEGER NOT NULL,
     left_groups   INTEGER NOT NULL,
-    conflicts     INTEGER NOT NULL
+    conflicts     INTEGER NOT NULL,
+    -- The first changes that could not be undone, with the reason: a JSON list.
+    conflict_list TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE INDEX undos_running ON undos (configuration) WHERE progress IS NOT NULL;
+
+-- While an undo runs: users and memberships (a group and its member) of which the oldest change was undone. Later ones are skipped.
+CREATE TABLE undone_changes (
+    configuration INTEGER NOT NULL,
+    subject       TEXT NOT NULL,
+    member        TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (configuration, subject, member)
+) STRICT, WITHOUT ROWID;

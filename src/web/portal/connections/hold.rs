@@ -112,8 +112,8 @@ fn describe_removals(record: &HoldRecord, provider: &str) -> String {
     format!("{provider} has {action} {} {subject} within {} minutes.", record.counted, record.window_minutes)
 }
 
-/// Why something stays deleted.
-fn explain_conflict(code: &str) -> &'static str {
+/// Why a change cannot be undone.
+pub(super) fn explain_conflict(code: &str) -> &'static str {
     match code {
         "deleted_resource_not_found" => "what it was is not stored any more",
         "user_name_taken" | "group_name_taken" => "its name is in use again",

@@ -11,6 +11,7 @@ use crate::management::configurations::reversals::{
 use crate::messages::render_sentence;
 use crate::scim::timestamp::parse_rfc3339;
 use crate::store::Snapshot;
+use crate::web::portal::connections::hold::explain_conflict;
 use crate::web::portal::connections::overview::ConnectionView;
 use crate::web::portal::forms::{FormError, PageRequest, find_field_error};
 use crate::web::portal::layout::{PageLayout, PageResult, redirect_to, render_page};
@@ -44,7 +45,7 @@ impl ReversalPage {
             ("Users that are inactive again", counts.deactivated),
             ("Memberships that return", counts.joined),
             ("Memberships that end again", counts.left),
-            ("Users and groups that stay deleted", counts.conflicts),
+            ("Changes that cannot be undone", counts.conflicts),
         ]
     }
 
@@ -54,8 +55,15 @@ impl ReversalPage {
             UndoneChange::Restored => "returns",
             UndoneChange::Activated => "is active again",
             UndoneChange::Deactivated => "is inactive again",
+            UndoneChange::Joined => "is a member again",
+            UndoneChange::Left => "is no member any more",
         };
         found.names.iter().map(|(name, change)| (name.as_str(), describe(*change))).collect()
+    }
+
+    /// What the last undo could not undo, with a sentence each.
+    fn list_conflicts(last: &StoredReversal) -> Vec<(&str, &'static str)> {
+        last.conflict_list.iter().map(|(id, code)| (id.as_str(), explain_conflict(code))).collect()
     }
 
     fn is_running(&self) -> bool {
