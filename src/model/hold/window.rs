@@ -80,13 +80,12 @@ impl RemovalWindow {
         }
     }
 
-    /// Takes off one removal of that time, because what was removed is there again.
-    pub fn take_off(&mut self, at: Millis) {
-        let found = self.periods.iter().position(|period| self.is_within(period, at));
-        if let Some(found) = found {
-            self.periods[found].counted -= 1;
-            self.periods.retain(|period| period.counted > 0);
-        }
+    /// Takes off one removal of that time, because what was removed is there again. Returns false if there is none.
+    pub fn take_off(&mut self, at: Millis) -> bool {
+        let Some(found) = self.periods.iter().position(|period| self.is_within(period, at)) else { return false };
+        self.periods[found].counted -= 1;
+        self.periods.retain(|period| period.counted > 0);
+        true
     }
 
     /// How many removals are in the window.
@@ -130,9 +129,9 @@ mod tests {
         let mut window = empty(1);
         window.add(0, 1, 10);
         window.add(30_000, 1, 9);
-        window.take_off(0);
+        assert!(window.take_off(0));
         assert_eq!((window.count(), window.first_total()), (1, 9));
-        window.take_off(0);
+        assert!(!window.take_off(0));
         assert_eq!(window.count(), 1, "a removal outside the window changes nothing");
     }
 

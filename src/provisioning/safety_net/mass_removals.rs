@@ -200,7 +200,7 @@ pub(in crate::provisioning) fn count_change(
         return Ok(false);
     }
     let is_repeated = gate.flags.has_rejected() && change.repeats_rejected(tx, configuration)?;
-    let returned = store_removals(tx, configuration, gate, (change, &mut state))?;
+    let taken_off = store_removals(tx, configuration, gate, (change, &mut state))?;
     let threshold = state.settings.threshold(change.kind).find_limit(state.window.first_total());
     let is_many = !is_exempt && state.window.count() >= threshold;
     if !(gate.held || is_many || is_repeated || is_protected) {
@@ -208,7 +208,7 @@ pub(in crate::provisioning) fn count_change(
     }
     let hold = holds::load_hold(tx, configuration)?;
     if gate.held {
-        holds::add_counted(tx, configuration, change.kind, change.count_removals() - returned)?;
+        holds::add_counted(tx, configuration, change.kind, change.count_removals() - taken_off)?;
     }
     let last = hold.last.as_ref().filter(|_| gate.held);
     // While a decision is carried out, more removals of the identity provider wait for another one.
@@ -235,14 +235,15 @@ pub(in crate::provisioning) fn count_change(
     Ok(true)
 }
 
-/// Stores what a change removes, and takes off what comes back: from the window, too. Returns how much came back.
+/// Stores what a change removes, and takes off what comes back: from the window, too. Returns how many removals were taken off,
+/// with those that are counted already.
 fn store_removals(
     tx: &Tx<'_>,
     configuration: i64,
     gate: &PublicationGate,
     (change, state): (&CountedChange, &mut CountingState),
 ) -> Result<i64> {
-    let count = change.count_removals();
+    let (count, mut taken_off) = (change.count_removals(), 0);
     if count > 0 {
         let total = if state.window.needs_total(tx.now) { count_total(tx, configuration, change.kind)? } else { 0 };
         state.window.add(tx.now, count, total);
@@ -250,27 +251,26 @@ fn store_removals(
     for item in change.removed.iter().filter(|_| gate.flags.has_rejected() && !change.was_counted) {
         // The window counts it since its first removal, which an admin rejected.
         if let Some(removed_at) = holds::find_rejected(tx, configuration, change.kind, as_item(item))? {
-            state.window.take_off(removed_at);
+            taken_off += i64::from(state.window.take_off(removed_at));
         }
     }
     for item in &change.removed {
         holds::insert_removal(tx, configuration, change.kind, as_item(item))?;
     }
-    let mut returned = 0;
     if gate.flags.watches(change.kind) {
         for item in &change.returned {
             if let Some(removed_at) = holds::delete_removal(tx, configuration, change.kind, as_item(item))? {
                 state.window.take_off(removed_at);
-                returned += 1;
+                taken_off += 1;
             }
         }
     } else if count > 0 {
         holds::watch_kind(tx, configuration, change.kind)?;
     }
-    if count + returned > 0 {
+    if count + taken_off > 0 {
         removal_windows::save_window(tx, configuration, change.kind, state.clone());
     }
-    Ok(returned)
+    Ok(taken_off)
 }
 
 /// How many of the removals in the window were published before this change: those that no admin rejected.

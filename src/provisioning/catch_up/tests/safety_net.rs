@@ -179,12 +179,17 @@ fn users_whose_removal_was_rejected_count_once() {
     let users = ["a", "b", "c"].map(|name| fixture.user(name));
     fixture.switch_off(&users[0]);
     fixture.switch_off(&users[1]);
+    fixture.switch_off(&users[2]);
     fixture.decide(HoldOrder::Reject, 5);
     assert!(!fixture.is_held());
-    fixture.switch_off(&users[1]);
-    assert_eq!(fixture.hold().record.map(|record| record.counted), Some(2), "it repeats a rejected removal");
-    fixture.switch_off(&users[2]);
-    assert_eq!(fixture.hold().record.map(|record| record.counted), Some(3));
+    let counted = || fixture.hold().record.map(|record| record.counted);
+    for user in &users[1..] {
+        fixture.switch_off(user);
+        assert_eq!(counted(), Some(3), "it repeats a rejected removal");
+    }
+    let new = fixture.user("d");
+    fixture.switch_off(&new);
+    assert_eq!(counted(), Some(4));
 }
 
 #[test]
