@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use askama::Template;
+use serde::Deserialize;
 
 use crate::management::admins;
 use crate::web::portal::forms::PageRequest;
@@ -25,6 +26,19 @@ struct AboutPage {
     /// Number of owners who may sign in.
     owners: i64,
     releases: Vec<Release>,
+    /// Number of the first change of the next page.
+    next: Option<usize>,
+}
+
+/// Changes on one page.
+const CHANGES_PER_PAGE: usize = 40;
+
+/// Selects a page of the change log.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct AboutQuery {
+    /// Number of the first change.
+    from: usize,
 }
 
 /// A version of the change log.
@@ -40,8 +54,9 @@ pub(crate) async fn show_about(admin: SystemAdmin, page_request: PageRequest) ->
     let owners = page_request.read_inline(admins::count_active_owners)?;
     let layout = PageLayout::new("About Rollcall", Some(&admin.signed), NavigationEntry::Settings);
     let (version, public_url) = (env!("CARGO_PKG_VERSION"), page_request.state.server.public_url());
-    let releases = parse_releases(CHANGES);
-    Ok(render_page(200, &AboutPage { layout, tab: "about", version, public_url, owners, releases }))
+    let AboutQuery { from } = page_request.query().unwrap_or_default();
+    let (releases, next) = select_changes(parse_releases(CHANGES), from);
+    Ok(render_page(200, &AboutPage { layout, tab: "about", version, public_url, owners, releases, next }))
 }
 
 #[derive(Template)]
@@ -86,6 +101,22 @@ fn parse_releases(text: &str) -> Vec<Release> {
     releases
 }
 
+/// Returns one page of the changes, by version, and the number of the first one of the next page.
+fn select_changes(releases: Vec<Release>, from: usize) -> (Vec<Release>, Option<usize>) {
+    let (mut skipped, mut left) = (from, CHANGES_PER_PAGE);
+    let (mut selected, mut has_more) = (Vec::new(), false);
+    for Release { title, changes } in releases {
+        let of_release: Vec<String> = changes.iter().skip(skipped).take(left).cloned().collect();
+        has_more |= changes.len() > skipped.saturating_add(left);
+        skipped = skipped.saturating_sub(changes.len());
+        left -= of_release.len();
+        if !of_release.is_empty() {
+            selected.push(Release { title, changes: of_release });
+        }
+    }
+    (selected, has_more.then_some(from.saturating_add(CHANGES_PER_PAGE)))
+}
+
 /// The line without backticks.
 fn plain_line(text: &str) -> String {
     text.replace('`', "")
@@ -118,6 +149,24 @@ mod tests {
         );
         assert!(parse_releases(CHANGES).iter().all(|release| !release.changes.is_empty()));
         assert!(parse_releases(CHANGES)[0].title.starts_with(env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
+    fn pages_of_the_change_log_have_each_change_once() {
+        let release = |title: &str, count: usize| Release {
+            title: title.to_owned(),
+            changes: (0..count).map(|number| format!("{title} {number}")).collect(),
+        };
+        let releases = || vec![release("2.0", CHANGES_PER_PAGE + 5), release("1.0", CHANGES_PER_PAGE)];
+        let (mut seen, mut from) = (Vec::new(), Some(0));
+        while let Some(first) = from {
+            let (page, next) = select_changes(releases(), first);
+            assert!(page.iter().map(|release| release.changes.len()).sum::<usize>() <= CHANGES_PER_PAGE);
+            seen.extend(page.into_iter().flat_map(|release| release.changes));
+            from = next;
+        }
+        assert_eq!(seen, releases().into_iter().flat_map(|release| release.changes).collect::<Vec<_>>());
+        assert_eq!(select_changes(releases(), usize::MAX), (Vec::new(), None));
     }
 
     #[test]
