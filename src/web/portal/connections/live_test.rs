@@ -217,10 +217,12 @@ fn build_checklist(
         sentence: if is_done { done } else { todo },
     };
     let last = |at: Option<Millis>| at.map_or_else(String::new, |at| format!("Last call {}.", format_ago(now - at)));
-    let answered = tested_by.map_or_else(
-        || "A look-up was answered.".to_owned(),
-        |provider| format!("{} tested the connection, and all was well.", provider.name),
-    );
+    // Other clients test as a provider does: the sentence names it only if it is the provider of the connection.
+    let answered = match tested_by {
+        Some(tester) if tester.key == provider.key => format!("{name} tested the connection, and all was well."),
+        Some(_) => "The connection was tested, and all was well.".to_owned(),
+        None => "A look-up was answered.".to_owned(),
+    };
     vec![
         step(
             seen.reached.is_some(),
@@ -362,13 +364,14 @@ mod tests {
 
     #[test]
     fn only_an_answered_connection_test_counts() {
-        let tested = |refusal| {
+        let describe = |refusal, provider| {
             let calls = [call("/Users?startIndex=1&count=2", refusal, 1)];
             let facts = ConnectionFacts { reached: Some(1), token: Some(1), users: 0, groups: 0 };
-            let steps = build_checklist(&facts, &calls, find_provider("custom").unwrap(), 10);
-            steps[2].sentence.contains("Okta tested the connection")
+            build_checklist(&facts, &calls, find_provider(provider).unwrap(), 10).swap_remove(2).sentence
         };
-        assert!(tested(None) && !tested(Some(TokenRefusal::UnknownToken)));
+        assert!(describe(None, "okta").starts_with("Okta tested the connection"));
+        assert!(describe(None, "custom").starts_with("The connection was tested"));
+        assert!(!describe(Some(TokenRefusal::UnknownToken), "okta").contains("tested"));
     }
 
     #[test]
