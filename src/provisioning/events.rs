@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::model::event::{EventAction, EventSubject, insert_at_path};
 use crate::provisioning::publication::Publication;
+use crate::provisioning::safety_net::mass_removals::is_active;
 use crate::scim::render;
 use crate::scim::schema::ResourceType;
 use crate::scim::validate::Attributes;
@@ -61,8 +62,6 @@ pub(super) fn append_updated(
     change: AttributeUpdate<'_>,
 ) -> Result<()> {
     let AttributeUpdate { before, after, derives_schemas_of, sets_password } = change;
-    // A user without the attribute can sign in.
-    let is_active = |attributes: &Attributes| attributes.get("active") != Some(&Value::Bool(false));
     let switched = match (is_active(before), is_active(after)) {
         (true, false) => Some(EventAction::Deactivated),
         (false, true) => Some(EventAction::Reactivated),
