@@ -86,10 +86,18 @@ impl Copy {
         self.position = read_text(&position);
     }
 
-    /// Deletes a user or group. A purge reports no memberships: they end with the group or the member.
+    /// Deletes a user or group.
     fn delete(&mut self, id: &str) {
         self.users.remove(id);
         self.groups.remove(id);
+        self.end_memberships(id);
+    }
+
+    /// Removes the members of a group, and a user or group from its groups: memberships end with a deletion, without an event.
+    fn end_memberships(&mut self, id: &str) {
+        if let Some(group) = self.groups.get_mut(id) {
+            group.members.clear();
+        }
         for group in self.groups.values_mut() {
             group.members.remove(id);
         }
@@ -111,18 +119,26 @@ impl Copy {
         let data = &event["data"];
         let (subject, action) = kind.split_once('.').unwrap_or_default();
         let copy = self.users.get(id).or_else(|| self.groups.get(id));
-        // An older deletion than the copy: the resource was restored, and the lists have it.
         let is_outdated =
             copy.is_some_and(|copy| event["version"].as_i64().is_some_and(|version| version < copy.version));
         if action == "deleted" {
-            if !is_outdated {
+            // An older deletion than the copy: the resource was restored, and the lists have it. The memberships that it has
+            // again follow as events.
+            if is_outdated {
+                self.end_memberships(id);
+            } else {
                 self.delete(id);
             }
             return;
         }
         let records = if subject == "user" { &mut self.users } else { &mut self.groups };
         let version = event["version"].as_i64().unwrap_or_default();
-        if data["redacted"] == true || records.get(id).is_some_and(|record| version < record.version) {
+        // The data was removed by a purge, and the deletion follows.
+        if data["redacted"] == true {
+            return;
+        }
+        // An older event than the copy. The members of a group do not have its version: they are read later.
+        if is_outdated && !action.starts_with("member_") {
             return;
         }
         if action == "created" || action == "restored" {
@@ -133,7 +149,7 @@ impl Copy {
         }
         // A change of a resource that was deleted since the lists were read: its deletion follows.
         let Some(record) = records.get_mut(id) else { return };
-        record.version = version;
+        record.version = record.version.max(version);
         let members = data["members"].as_array().into_iter().flatten().filter_map(|member| read_text(&member["value"]));
         match action {
             "member_added" => record.members.extend(members),

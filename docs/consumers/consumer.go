@@ -125,17 +125,25 @@ func applyChange(event event) {
 		records = stored.Groups
 	}
 	current := records[id]
+	isOutdated := current != nil && event.Version != 0 && event.Version < current.Version
 	switch {
 	case subject == "configuration":
-	// An older deletion than the copy: the resource was restored, and a first load has read it since.
-	case action == "deleted" && current != nil && event.Version != 0 && event.Version < current.Version:
 	case action == "deleted":
-		delete(records, id)
+		// An older deletion than the copy: the resource was restored, and a first load has read it since. The memberships
+		// that it has again follow as events.
+		if isOutdated {
+			current.Members = map[string]bool{}
+		} else {
+			delete(records, id)
+		}
 		for _, group := range stored.Groups {
 			delete(group.Members, id)
 		}
-	// An older event than the copy, after a first load; or its data was removed by a purge, and the deletion follows.
-	case data.Redacted || current != nil && event.Version < current.Version:
+	// The data was removed by a purge, and the deletion follows.
+	case data.Redacted:
+	// An older event than the copy, after a first load. The members of a group do not have its version: the load reads them
+	// later.
+	case isOutdated && !strings.HasPrefix(action, "member_"):
 	case action == "created" || action == "restored":
 		if current == nil {
 			current = &record{Members: map[string]bool{}}
@@ -146,7 +154,7 @@ func applyChange(event event) {
 	case current == nil:
 	default:
 		// A group can change while the pages of the first load are read: its version stays that of its first event.
-		if !event.Backfill {
+		if !event.Backfill && !isOutdated {
 			current.Version = event.Version
 		}
 		for _, member := range data.Members {

@@ -53,15 +53,19 @@ function change({ kind, resourceId: id, version, data = {}, backfill }) {
   if (subject === 'configuration') return;
   const records = subject === 'user' ? copy.users : copy.groups;
   const record = records[id];
+  const isOutdated = version < record?.version;
   if (action === 'deleted') {
-    // An older deletion than the copy: the resource was restored, and a first load has read it since.
-    if (version < record?.version) return;
-    delete records[id];
+    // An older deletion than the copy: the resource was restored, and a first load has read it since. The memberships that it
+    // has again follow as events.
+    if (!isOutdated) delete records[id];
+    else if (record.members) record.members = [];
     for (const group of Object.values(copy.groups)) group.members = group.members.filter((member) => member !== id);
     return;
   }
-  // An older event than the copy, after a first load; or its data was removed by a purge, and the deletion follows.
-  if (data.redacted || version < record?.version) return;
+  // The data was removed by a purge, and the deletion follows.
+  if (data.redacted) return;
+  // An older event than the copy, after a first load. The members of a group do not have its version: the load reads them later.
+  if (isOutdated && !action.startsWith('member_')) return;
   if (action === 'created' || action === 'restored') {
     records[id] = { version, attributes: data.after, members: record?.members ?? [] };
     return;
@@ -69,7 +73,7 @@ function change({ kind, resourceId: id, version, data = {}, backfill }) {
   // A change of a resource that was deleted before the first load read it.
   if (!record) return;
   // A group can change while the pages of the first load are read: its version stays that of its first event.
-  if (!backfill) record.version = version;
+  if (!backfill) record.version = Math.max(record.version, version);
   const members = (data.members ?? []).map((member) => member.value);
   if (action === 'member_added') record.members = [...new Set([...record.members, ...members])];
   else if (action === 'member_removed') record.members = record.members.filter((one) => !members.includes(one));

@@ -65,15 +65,19 @@ def change(event):
     if subject == "configuration":
         return
     record = database.execute("SELECT version, attributes FROM resources WHERE id = ?", [identifier]).fetchone()
+    is_outdated = record and event.get("version", record[0]) < record[0]
     if action == "deleted":
-        # An older deletion than the copy: the resource was restored, and a first load has read it since.
-        if record and event.get("version", record[0]) < record[0]:
-            return
-        database.execute("DELETE FROM resources WHERE id = ?", [identifier])
+        # An older deletion than the copy: the resource was restored, and a first load has read it since. The memberships that
+        # it has again follow as events.
+        if not is_outdated:
+            database.execute("DELETE FROM resources WHERE id = ?", [identifier])
         database.execute("DELETE FROM memberships WHERE group_id = ?1 OR member_id = ?1", [identifier])
         return
-    # An older event than the copy, after a first load; or its data was removed by a purge, and the deletion follows.
-    if data.get("redacted") or (record and version < record[0]):
+    # The data was removed by a purge, and the deletion follows.
+    if data.get("redacted"):
+        return
+    # An older event than the copy, after a first load. The members of a group do not have its version: the load reads them later.
+    if is_outdated and not action.startswith("member_"):
         return
     if action in ("created", "restored"):
         values = [identifier, subject, version, json.dumps(data["after"])]
@@ -84,7 +88,7 @@ def change(event):
         return
     # A group can change while the pages of the first load are read: its version stays that of its first event.
     if not event.get("backfill"):
-        database.execute("UPDATE resources SET version = ? WHERE id = ?", [version, identifier])
+        database.execute("UPDATE resources SET version = max(version, ?) WHERE id = ?", [version, identifier])
     pairs = [(identifier, member["value"]) for member in data.get("members", [])]
     if action == "member_added":
         database.executemany("INSERT OR IGNORE INTO memberships VALUES (?, ?)", pairs)

@@ -61,15 +61,18 @@ impl Copy {
         let (Some(kind), Some(id)) = (event["kind"].as_str(), event["resourceId"].as_str()) else { return };
         let (subject, action) = kind.split_once('.').unwrap_or_default();
         let copy = self.users.get(id).or_else(|| self.groups.get(id));
-        // An older deletion than the copy: the resource was restored, and a first load has read it since.
         let is_outdated =
             copy.is_some_and(|copy| event["version"].as_i64().is_some_and(|version| version < copy.version));
-        if action == "deleted" && is_outdated {
-            return;
-        }
         if action == "deleted" {
-            self.users.remove(id);
-            self.groups.remove(id);
+            // An older deletion than the copy: the resource was restored, and a first load has read it since. The memberships
+            // that it has again follow as events.
+            if !is_outdated {
+                self.users.remove(id);
+                self.groups.remove(id);
+            }
+            if let Some(group) = self.groups.get_mut(id) {
+                group.members.clear();
+            }
             for group in self.groups.values_mut() {
                 group.members.remove(id);
             }
@@ -77,8 +80,13 @@ impl Copy {
         }
         let records = if subject == "user" { &mut self.users } else { &mut self.groups };
         let (data, version) = (&event["data"], event["version"].as_i64().unwrap_or_default());
-        // An older event than the copy, after a first load; or its data was removed by a purge, and the deletion follows.
-        if data["redacted"] == true || records.get(id).is_some_and(|record| version < record.version) {
+        // The data was removed by a purge, and the deletion follows.
+        if data["redacted"] == true {
+            return;
+        }
+        // An older event than the copy, after a first load. The members of a group do not have its version: the load reads them
+        // later.
+        if is_outdated && !action.starts_with("member_") {
             return;
         }
         if action == "created" || action == "restored" {
@@ -91,7 +99,7 @@ impl Copy {
         let Some(record) = records.get_mut(id) else { return };
         // A group can change while the pages of the first load are read: its version stays that of its first event.
         if event["backfill"] != true {
-            record.version = version;
+            record.version = record.version.max(version);
         }
         for member in list_items(data, "members").filter_map(|member| member["value"].as_str()) {
             if action == "member_added" {

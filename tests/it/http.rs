@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -16,6 +17,19 @@ static SECURE: RwLock<Option<HashMap<SocketAddr, Arc<ClientConfig>>>> = RwLock::
 
 /// Maximum wait for one answer; the slowest identity provider waits 60 s.
 const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// A port on which no process listens, for a program that gets its port as an argument. The system gives ports from 32768 to
+/// outgoing connections and to listeners without a port of their own: one of those could take the port before the program.
+pub(crate) fn find_free_port() -> u16 {
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    let of_process = u16::try_from(std::process::id() % 200).unwrap() * 100;
+    loop {
+        let port = 10_000 + of_process + TRIED.fetch_add(1, Ordering::Relaxed) % 2_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
 
 /// An answer: header names in lower case, the body without its transfer encoding.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::app::App;
+use crate::http::find_free_port;
 use crate::sample::{user, user_with};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_rollcall");
@@ -72,7 +73,7 @@ fn a_log_that_is_not_read_does_not_delay_the_stop() {
 fn full_outputs_do_not_stop_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = find_free_port();
     let mut command = Command::new(BINARY);
     command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"]).arg(folder.path());
     let mut child = command.stdin(Stdio::null()).stdout(full()).stderr(full()).spawn().unwrap();

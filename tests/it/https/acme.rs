@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use rustls::ClientConfig;
 
 use super::authority::trusting;
-use super::pebble::{self, PebbleSetup, free_port};
+use super::pebble::{self, PebbleSetup};
 use crate::app::{App, rollcall, wait_until};
-use crate::http;
+use crate::http::{self, find_free_port};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -101,7 +101,7 @@ fn failed_validations_are_limited() {
     let (folder, setup) = (tempfile::tempdir().unwrap(), PebbleSetup::new());
     let data = folder.path().join("data");
     // The authority validates at a port on which no process listens.
-    let _authority = setup.start(free_port(), 90 * DAY);
+    let _authority = setup.start(find_free_port(), 90 * DAY);
     let mut app = server(&setup, &data);
     wait_until("a refusal", || count_in_log(&data, "NO NEW CERTIFICATE") > 0);
     let problem = std::fs::read_to_string(log(&data)).unwrap();

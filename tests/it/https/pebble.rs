@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::authority::Authority;
 use crate::app::Request;
-use crate::http;
+use crate::http::{self, find_free_port};
 
 /// Maximum wait until it answers.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,11 +32,6 @@ pub(super) fn is_here() -> bool {
     here
 }
 
-/// A port of this machine on which no process listens.
-pub(super) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// Configuration of a Pebble that is not started yet.
 pub(super) struct PebbleSetup {
     authority: Authority,
@@ -45,7 +40,7 @@ pub(super) struct PebbleSetup {
 
 impl PebbleSetup {
     pub(super) fn new() -> Self {
-        Self { authority: Authority::new(), port: free_port() }
+        Self { authority: Authority::new(), port: find_free_port() }
     }
 
     /// The ACME directory URL for the server's settings.
@@ -99,14 +94,14 @@ impl PebbleSetup {
 
     /// Starts Pebble. It validates every name at that port of this machine and issues certificates with that lifetime.
     pub(super) fn start(&self, port_of_proofs: u16, life: Duration) -> Pebble {
-        let (names, management, names_management) = (free_port(), free_port(), free_port());
+        let (names, management, names_management) = (find_free_port(), find_free_port(), find_free_port());
         let folder = self.authority.folder.path();
         let config = json!({"pebble": {
             "listenAddress": format!("127.0.0.1:{}", self.port),
             "managementListenAddress": format!("127.0.0.1:{management}"),
             "certificate": self.authority.certificate(),
             "privateKey": self.authority.key(),
-            "httpPort": free_port(),
+            "httpPort": find_free_port(),
             "tlsPort": port_of_proofs,
             "certificateValidityPeriod": life.as_secs(),
         }});

@@ -282,3 +282,21 @@ fn the_copy_of_the_reference_consumer_equals_the_lists_after_random_changes() {
     scene.check();
     assert!(!scene.copy.users.is_empty());
 }
+
+#[test]
+fn a_membership_restored_during_the_first_load_is_in_the_copy() {
+    let mut copy = Copy::default();
+    // The list of users was read before the user was deleted and restored, the group and its members were read after it.
+    copy.users.insert("ada".to_owned(), Record { version: 1, ..Record::default() });
+    let members = BTreeSet::from(["ada".to_owned()]);
+    copy.groups.insert("team".to_owned(), Record { version: 9, members, ..Record::default() });
+    for (kind, id, version, data) in [
+        ("user.deleted", "ada", 2, json!({"before": {}})),
+        ("user.restored", "ada", 3, json!({"after": {"userName": "ada"}})),
+        ("group.member_added", "team", 8, json!({"members": [{"value": "ada"}]})),
+    ] {
+        copy.apply(&json!({"kind": kind, "resourceId": id, "version": version, "data": data}));
+    }
+    assert!(copy.groups["team"].members.contains("ada"), "{copy:?}");
+    assert_eq!(copy.groups["team"].version, 9);
+}

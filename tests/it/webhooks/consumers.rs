@@ -6,7 +6,7 @@
 mod rust_consumer;
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
@@ -21,7 +21,7 @@ use sha2::Sha256;
 use super::{Fixture, WEBHOOKS};
 use crate::app::{Client, Request, wait_until};
 use crate::caller::{CONFIGURATIONS, Caller};
-use crate::http::Answer;
+use crate::http::{Answer, find_free_port};
 use crate::management::directory::all;
 use crate::sample::{ENTERPRISE, group, operation, removal, user_with};
 
@@ -119,7 +119,7 @@ struct RunningConsumer {
 impl RunningConsumer {
     /// Creates a webhook and starts its consumer.
     fn start(fixture: &Fixture, program: &ConsumerProgram, folder: &Path, more: &Value) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = find_free_port();
         let mut body = json!({"url": format!("http://127.0.0.1:{port}/hook"), "backfill": true});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let created = fixture.operator.post(WEBHOOKS, &body).answered(201);
@@ -429,4 +429,49 @@ fn the_consumers_read_events_that_are_too_large_for_a_request() {
     client.created("/Groups", &group("Team", &[&user, &second]));
     client.delete(&format!("/Users/{second}")).answered(204);
     check_copies(&fixture, &consumers);
+}
+
+/// An event as a webhook sends it. The version of an event of members is that of the group.
+fn event(seq: u64, kind: &str, id: &str, version: u64, data: &Value) -> Value {
+    json!({"seq": seq, "kind": kind, "resourceId": id, "version": version, "data": data})
+}
+
+#[test]
+fn a_first_load_during_a_restore_has_the_memberships_of_the_restored_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Fixture::new();
+    let named = |name: &str| json!({"after": {"userName": name}});
+    let members = |id: &str| json!({"members": [{"value": id}]});
+    let first_load = |id: &str, kind: &str, version: u64, data: &Value| {
+        let mut event = event(7, kind, id, version, data);
+        event["backfill"] = json!(true);
+        event
+    };
+    // The first load reads the users before "ada" is deleted and restored, and the group and its members after it. "bob" is
+    // added to the group, deleted and restored before the first load reads anything, and is removed from the group meanwhile.
+    let events = [
+        first_load("ada", "user.created", 1, &named("ada")),
+        first_load("bob", "user.created", 3, &named("bob")),
+        first_load("team", "group.created", 9, &named("Team")),
+        first_load("team", "group.member_added", 9, &members("ada")),
+        event(8, "group.member_added", "team", 5, &members("bob")),
+        event(9, "user.deleted", "bob", 2, &json!({"before": {}})),
+        event(10, "user.restored", "bob", 3, &named("bob")),
+        event(11, "user.deleted", "ada", 2, &json!({"before": {}})),
+        event(12, "user.restored", "ada", 3, &named("ada")),
+        event(13, "group.member_added", "team", 8, &members("ada")),
+        event(14, "group.updated", "team", 8, &json!({"changed": ["displayName"], "after": {"displayName": "Old"}})),
+    ];
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    for program in &list_programs() {
+        let consumer = RunningConsumer::start(&fixture, program, folder.path(), &json!({}));
+        for event in &events {
+            let body = json!({"data": {"configurationId": "c", "events": [event]}}).to_string();
+            assert_eq!(consumer.send_signed(now, &body, &body).status, 204, "{}: {event}", program.language);
+        }
+        let copy = consumer.load_copy();
+        let expected = BTreeSet::from([("team".to_owned(), "ada".to_owned())]);
+        assert_eq!(copy.memberships, expected, "{}", program.language);
+        assert_eq!(copy.groups["team"], json!({"userName": "Team"}), "{}", program.language);
+    }
 }
