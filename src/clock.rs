@@ -79,6 +79,21 @@ pub fn confirm_system_clock() -> ClockChange {
     CLOCK.change(LeapFilter::confirm)
 }
 
+/// Believed time minus the time of the monotonic clock of the machine, while a leap is held: what a command of the same machine
+/// must know to have the same time.
+pub fn find_held_offset() -> Option<Millis> {
+    let filter = CLOCK.lock();
+    filter.held().map(|_| filter.offset())
+}
+
+/// Uses the time of a running server, which holds a leap: see [`find_held_offset`].
+pub fn follow_server(offset: Millis) {
+    CLOCK.change(|filter, _, monotonic| {
+        *filter = LeapFilter::new(offset.saturating_add(monotonic), monotonic);
+        ClockChange::None
+    });
+}
+
 /// Returns the leap of the system clock that is not believed.
 pub fn find_held_leap() -> Option<HeldLeap> {
     CLOCK.lock().held()

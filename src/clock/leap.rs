@@ -105,7 +105,7 @@ impl LeapFilter {
         if self.held.is_none() && monotonic.saturating_sub(self.hour_start) >= LEAP_BELIEVED_AFTER {
             (self.hour_offset, self.hour_start) = (self.offset, monotonic);
         }
-        if is_near(seen, self.hour_offset) {
+        if is_near(seen, self.hour_offset) && is_near(seen, self.offset) {
             let held = self.held();
             self.held = None;
             self.offset = seen;
@@ -181,6 +181,11 @@ mod tests {
         // The sixth minute within the hour is a leap, made in small steps.
         assert!(matches!(filter.observe(START + 6 * (MINUTE + 1_000), 6_000), ClockChange::Held(_)));
         assert_eq!(error(&filter), 5 * MINUTE);
+        // From one end of what an hour permits to the other one is a leap, too.
+        let mut wide = LeapFilter::new(START, 0);
+        assert_eq!(wide.observe(START + 4 * MINUTE, 0), ClockChange::None);
+        assert!(matches!(wide.observe(START - 4 * MINUTE, 0), ClockChange::Held(_)));
+        assert_eq!(error(&wide), 4 * MINUTE);
         // An hour of small corrections starts a new hour.
         let mut slow = LeapFilter::new(START, 0);
         for hour in 1..1_000 {

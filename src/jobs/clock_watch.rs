@@ -27,8 +27,14 @@ pub fn check_start(store: &Store) -> Result<()> {
 /// Compares the believed time with the system clock at the interval. Never returns.
 pub async fn watch_clock(store: Store) {
     let mut recorded: Option<Instant> = None;
+    let mut held_offset = None;
     loop {
         clock::follow_system_clock().log();
+        let offset = clock::find_held_offset();
+        if offset != held_offset {
+            held_offset = offset;
+            store.record_held_offset(offset);
+        }
         // A doubted time would hide the doubt at the next start.
         if recorded.is_none_or(|at| at.elapsed() >= RECORD_INTERVAL) && clock::find_start_doubt().is_none() {
             recorded = Some(Instant::now());

@@ -120,14 +120,17 @@ fn shorten_log(tx: &Tx<'_>, configuration: i64, limit: u32) -> Result<usize> {
     }
 }
 
-/// Removes at most `limit` of the oldest calls of the largest log if all logs together have more than `most` bytes. So a
-/// configuration that is called often shortens its own log, not those of others. Returns how many were removed. Repeat it
-/// until it returns 0.
+/// Removes at most `limit` of the oldest calls, and at most a quarter of the bytes, of the largest log if all logs together have
+/// more than `most` bytes. So a configuration that is called often shortens its own log, not those of others, and no log is
+/// emptied while others are long. Returns how many were removed. Repeat it until it returns 0.
 pub fn prune_largest_log(tx: &Tx<'_>, most: u64, limit: u32) -> Result<usize> {
     tx.allow_on_full_disk();
     let excess = usage::sum_request_log_bytes(tx)?.saturating_sub_unsigned(most);
     match usage::find_largest_request_log(tx)? {
-        Some(configuration) if most > 0 && excess > 0 => rows::delete_oldest_bytes(tx, configuration, excess, limit),
+        Some(configuration) if most > 0 && excess > 0 => {
+            let bytes = usage::load_usage(tx, configuration)?.configuration.used.get(QuotaKind::RequestLogBytes);
+            rows::delete_oldest_bytes(tx, configuration, excess.min(bytes / 4 + 1), limit)
+        }
         _ => Ok(0),
     }
 }
@@ -466,9 +469,9 @@ mod tests {
         assert_eq!(newest, now + 1);
         // The total of all logs removes from the largest one.
         assert!(fixture.store.read_inline(|at| are_logs_too_large(at, 10 * 402)).unwrap());
-        assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 10 * 402, 60)), 60);
-        assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 10 * 402, 60)), 30);
-        assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 10 * 402, 60)), 0);
+        assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 10 * 402, 20)), 20);
+        assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 10 * 402, 60)), 21, "a quarter");
+        while fixture.write(move |tx| prune_largest_log(tx, 10 * 402, 60)) > 0 {}
         assert_eq!(fixture.write(move |tx| prune_largest_log(tx, 0, 60)), 0);
         assert_eq!(bytes(&fixture), 10 * 402);
     }
@@ -495,6 +498,10 @@ mod tests {
         assert_eq!(count(fixture.key), 100);
         let left: Vec<u64> = many.iter().map(|key| count(*key)).collect();
         assert!(left.iter().sum::<u64>() == 100 && left.iter().all(|left| *left >= 20), "{left:?}");
+        // No log is emptied while others are long.
+        while fixture.write(move |tx| prune_largest_log(tx, 50 * 402, 500)) > 0 {}
+        let left: Vec<u64> = many.iter().chain([&fixture.key]).map(|key| count(*key)).collect();
+        assert!(left.iter().sum::<u64>() == 50 && left.iter().all(|left| *left >= 5), "{left:?}");
     }
 
     #[test]

@@ -314,6 +314,14 @@ pub(crate) fn find_largest_growth(count: i64, edits: &[ResolvedMemberEdit]) -> i
     most - count
 }
 
+/// Whether the edits only remove members: this ends rights, and is possible on a full disk.
+pub(crate) fn only_remove(edits: &[ResolvedMemberEdit]) -> bool {
+    edits.iter().all(|edit| match edit {
+        ResolvedMemberEdit::Add(list) | ResolvedMemberEdit::Replace(list) => list.is_empty(),
+        ResolvedMemberEdit::Remove(_) => true,
+    })
+}
+
 /// Whether removed memberships are counted for the hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RemovalCounting {

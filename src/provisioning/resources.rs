@@ -526,6 +526,9 @@ pub(super) fn write_members(
 ) -> Result<WriteResult> {
     let ResourceWrite { scope, resource_type, .. } = *write;
     if !members.is_empty() {
+        if members::only_remove(&members) {
+            tx.allow_on_full_disk();
+        }
         let growth = members::find_largest_growth(stored.member_count, &members);
         let growth = UsageAmounts::default().with(QuotaKind::Members, growth);
         write_within_quotas(tx, scope, &growth, || update_members(tx, write, &mut stored, members))?;

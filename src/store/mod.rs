@@ -27,6 +27,7 @@ pub(crate) use crate::store::engine::work_queue::WorkPermit;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+use crate::clock::{self, Millis};
 use crate::error::Result;
 use crate::model::quota::QuotaDefaults;
 use crate::model::service_state::{FileSighting, ReadOnlyCause, ServiceState};
@@ -178,6 +179,8 @@ impl Store {
         if access == OpenMode::Serve {
             files.report_folder_mode();
             lock = Some(files.lock()?);
+        } else if let Some(offset) = files.find_held_offset() {
+            clock::follow_server(offset);
         }
         let service = ServiceMonitor::new(&files);
         service.observe_disk();
@@ -201,7 +204,7 @@ impl Store {
                 integrity::check_schema(&connection, &shared)?;
             }
             shared.service.report_full_disk(&shared.files);
-            shared.service.files.start(&shared.files);
+            shared.service.watch_files(&shared.files);
             monitor::start_monitor(&shared)?;
         }
         let checkpointer = if access == OpenMode::Serve { Some(Checkpointer::start(&shared)?) } else { None };
@@ -455,6 +458,13 @@ impl Store {
     /// The files cannot be read or written.
     pub fn truncate_log(&self) -> Result<bool> {
         Ok(checkpointer::truncate_log(&self.shared)?)
+    }
+
+    /// Records the time of this server for commands, while it does not follow a leap of the system clock.
+    pub fn record_held_offset(&self, held_offset: Option<Millis>) {
+        if let Some(lock) = self.lock.as_ref() {
+            lock.record(held_offset);
+        }
     }
 
     /// Completes the queued writes, checkpoints the write-ahead log and stops the writer. Later writes return `Unavailable`.

@@ -94,6 +94,24 @@ fn a_leap_of_the_clock_dates_and_ends_nothing() {
         );
         assert!(owner.get("/settings/doctor").contains("The clock of the machine leaped"));
     }
+    // A command has the time of the server, not that of the machine.
+    let shifted = [("LD_PRELOAD", "shifted_clock.so"), ("SHIFTED_CLOCK_FILE", "shift")];
+    let run = |arguments: &[&str]| {
+        let environment = shifted.map(|(name, file)| (name, server.folder.path().join(file)));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+        command.args(arguments).arg("--data-dir").arg(server.folder.path().join("data")).envs(environment);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    run(&["api-key", "create", "--name", "during", "--expires-in", "1d"]);
+    let key = run(&["api-key", "list", "--output", "json"]);
+    let keys: Value = serde_json::from_str(&key).unwrap();
+    let made = keys.as_array().unwrap().iter().find(|key| key["name"] == "during").unwrap();
+    for time in ["createdAt", "expiresAt"] {
+        let year = year_of(made[time].as_str().unwrap());
+        assert!((this_year..=this_year + 1).contains(&year), "{time}: {made}");
+    }
     let events = server.app.operator().get("/directory/resources/v1/events?limit=100").answered(200).json;
     assert_eq!(events["events"].as_array().map(Vec::len), Some(6), "{events}");
     server.shift(0);

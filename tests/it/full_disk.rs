@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::{App, Client, Request, wait_until};
 use crate::caller::{CONFIGURATIONS, Caller};
 use crate::portal::browser::Browser;
-use crate::sample::{operation, user, user_with};
+use crate::sample::{group, operation, removal, user, user_with};
 
 const BADGE: &str = "urn:example:params:scim:schemas:Badge:1.0:User";
 const KEYS: &str = "/directory/resources/v1/api-keys";
@@ -243,6 +243,7 @@ fn after_a_restart_the_rest_of_the_reserve_is_for_writes_that_free_space_or_end_
     let mut app = App::start(earlier.path());
     let (client, operator) = (app.configuration("other"), app.operator());
     let users: Vec<String> = (0..3).map(|number| client.created("/Users", &user(&format!("u{number}")))).collect();
+    let team = client.created("/Groups", &group("Team", &[&users[1], &users[2]]));
     let base = format!("{CONFIGURATIONS}/{}", client.id);
     let attribute = json!({"name": "badge", "type": "string", "multiValued": false, "required": false});
     let schema = json!({"id": BADGE, "name": "Badge", "attributes": [attribute]});
@@ -266,6 +267,11 @@ fn after_a_restart_the_rest_of_the_reserve_is_for_writes_that_free_space_or_end_
     };
     // Nothing changes, the user is deactivated, and it is not activated again.
     assert!(set_active(true) < 300 && set_active(false) < 300 && set_active(true) == 507);
+    let change_members = |change: &Value| client.patch(&format!("/Groups/{team}"), change).status;
+    assert_eq!(change_members(&operation("add", "members", &json!([{"value": users[0]}]))), 507);
+    assert_eq!(change_members(&removal(&format!("members[value eq \"{}\"]", users[1]))), 200);
+    assert_eq!(change_members(&operation("remove", "members", &json!([{"value": users[2]}]))), 200);
+    assert_eq!(change_members(&operation("add", "members", &json!([{"value": users[2]}]))), 507);
     let url = format!("{base}/tokens/{token}");
     let expire = |hours: u64| {
         let end = jiff::Timestamp::now() + std::time::Duration::from_hours(hours);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, LazyLock, RwLock};
 use std::time::Duration;
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
@@ -21,10 +21,10 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// A port on which no process listens, for a program that gets its port as an argument. The system gives ports from 32768 to
 /// outgoing connections and to listeners without a port of their own: one of those could take the port before the program.
 pub(crate) fn find_free_port() -> u16 {
-    static TRIED: AtomicU16 = AtomicU16::new(0);
-    let of_process = u16::try_from(std::process::id() % 200).unwrap() * 100;
+    // Each test process begins somewhere else.
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::random()));
     loop {
-        let port = 10_000 + of_process + TRIED.fetch_add(1, Ordering::Relaxed) % 2_000;
+        let port = 10_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 22_000;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }

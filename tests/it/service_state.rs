@@ -360,3 +360,44 @@ fn a_second_server_is_refused_without_the_lock_file_too() {
     assert_eq!(app.terminate(), Some(0));
     drop(App::start(folder.path()));
 }
+
+#[test]
+fn writes_to_a_truncated_file_are_refused() {
+    for (name, divisor) in [("rollcall.db", 2), ("rollcall.db-wal", 2), ("rollcall.db-wal", u64::MAX)] {
+        let folder = tempfile::tempdir().unwrap();
+        let app = App::start(folder.path());
+        let client = app.configuration("other");
+        for number in 0..50 {
+            client.created("/Users", &user(&format!("u{number}")));
+        }
+        let path = folder.path().join(name);
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(fs::metadata(&path).unwrap().len() / divisor).unwrap();
+        assert_eq!(client.post("/Users", &user("refused")).status, 503, "{name}");
+        wait_until("the server is read-only", || is_read_only(&app, "damaged"));
+        assert_eq!(client.post("/Users", &user("refused")).status, 503, "{name}");
+        app.kill();
+        // The start does not continue with a part of the data.
+        let refusal = serve_refuses(folder.path(), Duration::from_secs(20)).stderr;
+        assert!(!refusal.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn a_truncated_index_of_the_log_loses_no_write() {
+    // SQLite maps the index into memory: a process that reads behind its end is ended by the system.
+    let folder = tempfile::tempdir().unwrap();
+    let app = App::start(folder.path());
+    let client = app.configuration("other");
+    for number in 0..50 {
+        client.created("/Users", &user(&format!("u{number}")));
+    }
+    let file = fs::OpenOptions::new().write(true).open(folder.path().join("rollcall.db-shm")).unwrap();
+    file.set_len(0).unwrap();
+    let request = client.request("POST", "/Users").json(&user("uncertain"));
+    assert!(request.attempt().map_or(503, |answer| answer.status) >= 500);
+    app.kill();
+    let app = App::start(folder.path());
+    let found = names(&client.at(app.address));
+    assert!((50..=51).contains(&found.len()), "{found:?}");
+}

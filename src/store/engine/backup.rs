@@ -10,7 +10,7 @@ mod replaced_database;
 mod restore;
 pub mod scheduled;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -49,6 +49,9 @@ pub enum BackupError {
     /// A file with this name exists.
     #[error("{0} already exists: give another name, or --force to replace it")]
     Exists(PathBuf),
+    /// Another backup to this name is being written.
+    #[error("another backup to {0} is being written: wait until it ends, or give another name")]
+    Running(PathBuf),
     /// The name is that of a file in use by the database.
     #[error("{0} is a file that the server uses: give another name")]
     InUse(PathBuf),
@@ -277,7 +280,7 @@ fn back_up_to(
     }
     check_target(&target, replace)?;
     let part = build_partial_path(&target);
-    delete_partial_copy(&part)?;
+    let part_lock = reserve_part(&part, &target)?;
     let pages = append_suffix(&part, COPIED_PAGES_SUFFIX);
     let copied = page_copy::copy_pages(&files.database, &pages, stop).and_then(|()| {
         if !with_log {
@@ -301,7 +304,28 @@ fn back_up_to(
         sync_directory(target.parent().unwrap_or(Path::new("/")))?;
         Ok(WrittenBackup { path: target, bytes, foreign })
     });
-    result.inspect_err(|_| drop(delete_partial_copy(&part)))
+    let result = result.inspect_err(|_| drop(delete_partial_copy(&part)));
+    drop(part_lock);
+    result
+}
+
+/// Creates the file of an incomplete backup, and removes what an interrupted one has left. The file is locked as long as it is
+/// open, so that another backup to the same name does not remove it.
+fn reserve_part(part: &Path, target: &Path) -> BackupResult<File> {
+    let running = || BackupError::Running(target.to_owned());
+    if fs::symlink_metadata(part).is_ok_and(|left| left.is_file())
+        && File::open(part).is_ok_and(|left| matches!(left.try_lock(), Err(TryLockError::WouldBlock)))
+    {
+        return Err(running());
+    }
+    delete_partial_copy(part)?;
+    create_file(part)?;
+    let file = File::open(part).map_err(|error| map_io_error("open", part, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(running()),
+        Err(TryLockError::Error(error)) => Err(map_io_error("lock", part, error)),
+    }
 }
 
 /// Returns the objects in a backup that this program did not create.
@@ -355,9 +379,8 @@ fn map_sqlite_error(from: &Path, to: &Path, error: rusqlite::Error) -> BackupErr
     }
 }
 
-/// Copies a database to a new file with mode 0600, syncs it and checks its pages. Returns the findings about its rows.
+/// Copies a database to an empty file, syncs it and checks its pages. Returns the findings about its rows.
 fn copy_database(from: &Path, to: &Path, stop: &Arc<AtomicBool>) -> BackupResult<Vec<String>> {
-    create_file(to)?;
     let name = to.to_str().ok_or_else(|| BackupError::BadName(to.to_owned()))?;
     let failed = |error: rusqlite::Error| map_sqlite_error(from, to, error);
     let source = connection::connect_source(from).map_err(failed)?;
@@ -474,5 +497,20 @@ mod tests {
         assert_eq!(fs::read_dir(target.path()).unwrap().count(), 0);
         stop.store(false, Ordering::SeqCst);
         store.back_up(&target.path().join("a.db"), true, &stop).unwrap();
+    }
+
+    #[test]
+    fn of_two_backups_to_one_name_the_first_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, part) = (folder.path().join("a.db"), folder.path().join(".a.db.part"));
+        fs::write(&part, "left by an interrupted backup").unwrap();
+        let first = reserve_part(&part, &target).unwrap();
+        assert_eq!(fs::metadata(&part).unwrap().len(), 0);
+        assert!(matches!(reserve_part(&part, &target), Err(BackupError::Running(_))));
+        fs::write(&part, "complete").unwrap();
+        fs::rename(&part, &target).unwrap();
+        drop(reserve_part(&part, &target).unwrap());
+        drop(first);
+        assert_eq!(fs::read_to_string(&target).unwrap(), "complete");
     }
 }

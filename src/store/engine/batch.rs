@@ -224,6 +224,7 @@ impl WriterThread {
     fn run_batch(&mut self, batch: &mut Vec<DueWrite>) -> BatchOutcome {
         ObservedFailures::take_observed();
         self.shared.service.refresh_space(&self.shared.files);
+        self.shared.look_for_truncation();
         // A stall has ended when the writer runs.
         if let Some(cause) = self.shared.find_refusal().filter(|cause| *cause != ReadOnlyCause::Stalled) {
             return BatchOutcome::Failed(BatchFailure::Refused(cause));
@@ -323,8 +324,8 @@ impl WriterThread {
         }
         if connection.total_changes() != changes {
             self.record_commit(clock::read_instant().duration_since(start), batch);
-            if self.checkpointer.is_some() {
-                self.shared.log.record_commit();
+            if self.checkpointer.is_some() && !self.shared.check_log_after_commit(self.shared.log.record_commit()) {
+                return Ok(BatchOutcome::Failed(BatchFailure::Unknown));
             }
         }
         if has_events {
@@ -381,7 +382,7 @@ impl WriterThread {
         let connection = connection::connect_writer(&self.shared.files)?;
         self.watch_connection(&connection)?;
         if self.checkpointer.is_some() {
-            self.shared.service.files.start(&self.shared.files);
+            self.shared.service.watch_files(&self.shared.files);
         }
         Ok(connection)
     }

@@ -97,8 +97,13 @@ impl LogMonitor {
         Ok(Self { frame_bytes: page_bytes.unsigned_abs() + FRAME_HEADER_BYTES, ..Self::default() })
     }
 
-    /// Reads the length of the log after the last commit of this thread.
-    pub(crate) fn record_commit(&self) {
+    /// Bytes of a page of the database.
+    pub(crate) fn page_bytes(&self) -> u64 {
+        self.frame_bytes.saturating_sub(FRAME_HEADER_BYTES)
+    }
+
+    /// Reads the length of the log after the last commit of this thread. Returns the bytes of its pages.
+    pub(crate) fn record_commit(&self) -> u64 {
         let bytes = PAGES_AFTER_COMMIT.get() * self.frame_bytes;
         if bytes < self.bytes.swap(bytes, Ordering::Relaxed) {
             self.restarts.fetch_add(1, Ordering::Relaxed);
@@ -106,6 +111,7 @@ impl LogMonitor {
         if bytes >= self.wake_at.load(Ordering::Relaxed) {
             self.woken.notify_one();
         }
+        bytes
     }
 
     /// Waits while a checkpoint needs the writer. A writer that always has work would never leave its lock to it.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use crate::clock::Millis;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::service::boot_record::{self, LOCK_NAME};
 
@@ -55,8 +56,13 @@ pub(crate) struct ServerLock {
 impl ServerLock {
     /// Records that the index of the log is of this boot of the machine: the database was opened.
     pub(crate) fn record_boot(&self) {
-        if let Err(error) = boot_record::write_record(&self.file, boot_record::read_boot_id().as_deref()) {
-            tracing::warn!(%error, "the boot of the machine cannot be recorded in the lock file");
+        self.record(None);
+    }
+
+    /// Records the time of a server that does not follow the system clock, for commands: see [`DataFiles::find_held_offset`].
+    pub(crate) fn record(&self, held_offset: Option<Millis>) {
+        if let Err(error) = boot_record::write_record(&self.file, boot_record::read_boot_id().as_deref(), held_offset) {
+            tracing::warn!(%error, "the lock file cannot be written");
         }
     }
 }
@@ -280,6 +286,12 @@ impl DataFiles {
         is_held(file) || is_held(File::open(&self.directory))
     }
 
+    /// The time of the running server minus that of the monotonic clock, if it does not follow the system clock.
+    pub(crate) fn find_held_offset(&self) -> Option<Millis> {
+        let recorded = File::open(self.directory.join(LOCK_NAME)).ok().map(|file| boot_record::read_record(&file))?;
+        recorded.held_offset.filter(|_| self.is_locked())
+    }
+
     /// Acquires the server lock and writes the process id into the lock file, so that a second server can report it.
     pub(crate) fn lock(&self) -> Result<ServerLock, OpenError> {
         let path = self.directory.join(LOCK_NAME);
@@ -308,8 +320,8 @@ impl DataFiles {
         }
         self.match_folder_owner(&path);
         // The process id is optional: on a full disk the lock is held without it.
-        let boot = if is_copy { boot_record::read_boot_id() } else { boot_record::read_lines(&file).1 };
-        if let Err(error) = boot_record::write_record(&file, boot.as_deref()) {
+        let boot = if is_copy { boot_record::read_boot_id() } else { boot_record::read_record(&file).boot };
+        if let Err(error) = boot_record::write_record(&file, boot.as_deref(), None) {
             tracing::warn!(lock = %path.display(), %error, "the process id cannot be written");
         }
         Ok(ServerLock { file, _folder: folder })
@@ -317,7 +329,7 @@ impl DataFiles {
 
     /// The error of a second server. The process id is optional: the lock is held even if the lock file cannot be read.
     fn describe_holder(&self, lock: Option<&File>) -> OpenError {
-        let pid = lock.and_then(|file| boot_record::read_lines(file).0);
+        let pid = lock.and_then(|file| boot_record::read_record(file).pid);
         OpenError::Held { directory: self.directory.clone(), pid }
     }
 }

@@ -61,7 +61,7 @@ pub enum OpenError {
     },
     /// The file is damaged. It is unchanged.
     #[error(
-        "{path} is damaged ({detail}) and was left unchanged: restore a backup (rollcall restore FILE --force), or move it, its -wal file and rollcall.marker away to start empty"
+        "{path} is damaged ({detail}) and was left unchanged: restore a backup (rollcall restore FILE --force), or move it, its -wal and -shm files and rollcall.marker away to start empty"
     )]
     Corrupt {
         /// The database.
@@ -91,7 +91,7 @@ pub enum OpenError {
     },
     /// The marker says that a database existed, but there is none.
     #[error(
-        "{database} is missing, but {marker} says that there was one: put the file back, or restore a backup (rollcall restore FILE); remove {marker} to start empty"
+        "{database} is missing, but {marker} says that there was one: put the file back, or restore a backup (rollcall restore FILE); move the -wal and -shm files and {marker} away to start empty"
     )]
     Vanished {
         /// The database.
@@ -101,7 +101,7 @@ pub enum OpenError {
     },
     /// The marker says that a database existed, but the file is empty.
     #[error(
-        "{database} is empty, but {marker} says that it had content: put the file back, or restore a backup (rollcall restore FILE --force); remove {marker} to start empty"
+        "{database} is empty, but {marker} says that it had content: put the file back, or restore a backup (rollcall restore FILE --force); move it, its -wal and -shm files and {marker} away to start empty"
     )]
     Emptied {
         /// The database.
@@ -111,7 +111,7 @@ pub enum OpenError {
     },
     /// The marker has the id of another database.
     #[error(
-        "{database} is another database than the one before: {marker} has another id. Put the right file back, or restore a backup (rollcall restore FILE --force); remove {marker} to use this file"
+        "{database} is another database than the one before: {marker} has another id. Put the right file back, or restore a backup (rollcall restore FILE --force); move the -wal and -shm files of the other database and {marker} away to use this file"
     )]
     OtherDatabase {
         /// The database.

@@ -5,6 +5,7 @@ mod damage;
 mod opening;
 mod reading;
 mod sharing;
+mod truncation;
 mod usage;
 mod writing;
 

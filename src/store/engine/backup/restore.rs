@@ -10,7 +10,7 @@ use crate::clock::{self, Millis};
 use crate::store::engine::backup::carry_over::{self, CarriedOver};
 use crate::store::engine::backup::replaced_database::ReplacedDatabase;
 use crate::store::engine::backup::{
-    BackupError, BackupResult, append_suffix, copy_database, delete_file, delete_partial_copy, format_stamp,
+    BackupError, BackupResult, append_suffix, copy_database, create_file, delete_file, delete_partial_copy, format_stamp,
     map_io_error, rename_file, sync_directory,
 };
 use crate::store::engine::files::DataFiles;
@@ -77,6 +77,7 @@ pub fn restore_backup(data_dir: &Path, file: &Path, options: RestoreOptions) -> 
     refuse_foreign_objects(&source)?;
     let incoming = files.incoming_path();
     delete_partial_copy(&incoming)?;
+    create_file(&incoming)?;
     let copied = copy_database(&source, &incoming, &Arc::default());
     let findings = copied.inspect_err(|_| drop(delete_partial_copy(&incoming))).map_err(map_copy_error)?;
     if let Some(detail) = findings.first().filter(|_| !options.accept_findings) {

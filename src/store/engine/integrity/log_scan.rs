@@ -317,24 +317,35 @@ fn read_eight<const N: usize>(bytes: &[u8; N], at: usize) -> [u8; 8] {
 
 /// Reads the header. The page size of a damaged one is that of the database.
 fn read_header(log: &File, database: &Path) -> io::Result<Option<LogHeader>> {
+    let header = parse_header(log)?;
+    if header.is_valid {
+        return Ok(Some(header));
+    }
+    // Without a valid header, the byte order is that of this machine.
+    let page_bytes = read_page_size(database)?;
+    let header = LogHeader { page_bytes, is_big_endian: cfg!(target_endian = "big"), ..header };
+    Ok(is_page_size(page_bytes).then_some(header))
+}
+
+fn parse_header(log: &File) -> io::Result<LogHeader> {
     let mut bytes = [0; 32];
     log.read_exact_at(&mut bytes, 0)?;
     let magic = read_number(&bytes, 0);
     let is_big_endian = magic & 1 == 1;
     let checksum = LogChecksum::from_bytes(read_eight(&bytes, 24));
     let [content @ .., _, _, _, _, _, _, _, _] = &bytes;
-    let logged_bytes = usize::try_from(read_number(&bytes, 8)).unwrap_or_default();
+    let page_bytes = usize::try_from(read_number(&bytes, 8)).unwrap_or_default();
     let is_valid = magic & !1 == MAGIC
         && read_number(&bytes, 4) == VERSION
-        && is_page_size(logged_bytes)
+        && is_page_size(page_bytes)
         && LogChecksum::default().add(content, is_big_endian) == checksum;
-    let page_bytes = if is_valid { logged_bytes } else { read_page_size(database)? };
-    if !is_page_size(page_bytes) {
-        return Ok(None);
-    }
-    // Without a valid header, the byte order is that of this machine.
-    let is_big_endian = if is_valid { is_big_endian } else { cfg!(target_endian = "big") };
-    Ok(Some(LogHeader { is_big_endian, page_bytes, salts: read_eight(&bytes, 16), checksum, is_valid }))
+    Ok(LogHeader { is_big_endian, page_bytes, salts: read_eight(&bytes, 16), checksum, is_valid })
+}
+
+/// The salts of a log, which are others each time it starts again. `None` without a valid header.
+pub(crate) fn read_salts(log: &Path) -> Option<[u8; 8]> {
+    let header = parse_header(&File::open(log).ok()?).ok()?;
+    header.is_valid.then_some(header.salts)
 }
 
 fn is_page_size(bytes: usize) -> bool {

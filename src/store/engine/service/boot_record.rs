@@ -1,4 +1,5 @@
-//! The boot of the machine in which the index of the log was built, in the second line of the lock file.
+//! The lines of the lock file: the id of the process, the boot of the machine in which the index of the log was built, and the
+//! time of a server that does not follow a leap of the system clock.
 //!
 //! The index is memory that processes share, and it is never synced. After the end of a process it is exact. After a power
 //! failure, its file can have any older state, which says nothing about the log.
@@ -8,11 +9,23 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Name of the lock file, which contains the id of the process and the boot of the machine.
+use crate::clock::Millis;
+
+/// Name of the lock file.
 pub(crate) const LOCK_NAME: &str = "rollcall.lock";
 const BOOT_ID_PATH: &str = "/proc/sys/kernel/random/boot_id";
-/// More than a process id and a boot id need.
+/// More than the lines need.
 const RECORD_MAX_BYTES: usize = 128;
+
+/// The lines of the lock file, as far as it contains them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LockRecord {
+    pub(crate) pid: Option<u32>,
+    /// The boot in which the index of the log was built.
+    pub(crate) boot: Option<String>,
+    /// The time of the server minus that of the monotonic clock, in milliseconds, while it does not follow the system clock.
+    pub(crate) held_offset: Option<Millis>,
+}
 
 /// Returns the id of the current boot, if the operating system has one.
 pub(crate) fn read_boot_id() -> Option<String> {
@@ -23,24 +36,27 @@ pub(crate) fn read_boot_id() -> Option<String> {
 /// Whether the index in this folder is of the current boot. Without a lock file, the files were copied from such a folder.
 pub(crate) fn is_index_current(folder: &Path) -> bool {
     match File::open(folder.join(LOCK_NAME)) {
-        Ok(file) => read_lines(&file).1.is_some_and(|recorded| read_boot_id() == Some(recorded)),
+        Ok(file) => read_record(&file).boot.is_some_and(|recorded| read_boot_id() == Some(recorded)),
         Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
 
-/// Reads the process id and the boot from the lock file, as far as it contains them.
-pub(crate) fn read_lines(file: &File) -> (Option<u32>, Option<String>) {
+pub(crate) fn read_record(file: &File) -> LockRecord {
     let mut bytes = [0; RECORD_MAX_BYTES];
     let length = file.read_at(&mut bytes, 0).unwrap_or_default();
     let text = String::from_utf8_lossy(bytes.get(..length).unwrap_or_default()).into_owned();
     let mut lines = text.lines().map(str::trim);
-    let pid = lines.next().and_then(|line| line.parse().ok());
-    (pid, lines.next().filter(|line| !line.is_empty()).map(str::to_owned))
+    LockRecord {
+        pid: lines.next().and_then(|line| line.parse().ok()),
+        boot: lines.next().filter(|line| !line.is_empty()).map(str::to_owned),
+        held_offset: lines.next().and_then(|line| line.parse().ok()),
+    }
 }
 
-/// Writes the id of this process, and a boot. It replaces the content in place, which needs no space on a full disk.
-pub(crate) fn write_record(file: &File, boot: Option<&str>) -> io::Result<()> {
-    let text = format!("{}\n{}\n", std::process::id(), boot.unwrap_or_default());
+/// Writes the id of this process and the other lines. They replace the content in place, which needs no space on a full disk.
+pub(crate) fn write_record(file: &File, boot: Option<&str>, held_offset: Option<Millis>) -> io::Result<()> {
+    let offset = held_offset.map(|offset| format!("{offset}\n")).unwrap_or_default();
+    let text = format!("{}\n{}\n{offset}", std::process::id(), boot.unwrap_or_default());
     file.write_all_at(text.as_bytes(), 0)?;
     file.set_len(text.len() as u64)
 }
@@ -57,13 +73,14 @@ mod tests {
         fs::write(&path, "4711\n").unwrap();
         assert!(!is_index_current(folder.path()));
         let file = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
-        assert_eq!(read_lines(&file), (Some(4711), None));
-        write_record(&file, Some("other")).unwrap();
+        assert_eq!(read_record(&file), LockRecord { pid: Some(4711), ..LockRecord::default() });
+        write_record(&file, Some("other"), Some(-7)).unwrap();
         assert!(!is_index_current(folder.path()));
-        assert_eq!(read_lines(&file), (Some(std::process::id()), Some("other".to_owned())));
-        write_record(&file, read_boot_id().as_deref()).unwrap();
+        let record = LockRecord { pid: Some(std::process::id()), boot: Some("other".to_owned()), held_offset: Some(-7) };
+        assert_eq!(read_record(&file), record);
+        write_record(&file, read_boot_id().as_deref(), None).unwrap();
         assert!(is_index_current(folder.path()));
-        write_record(&file, None).unwrap();
-        assert_eq!(read_lines(&file), (Some(std::process::id()), None));
+        write_record(&file, None, None).unwrap();
+        assert_eq!(read_record(&file), LockRecord { boot: None, held_offset: None, ..record });
     }
 }

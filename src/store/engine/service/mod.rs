@@ -3,6 +3,7 @@
 pub(crate) mod boot_record;
 pub(crate) mod disk_reserve;
 pub(crate) mod disk_space;
+pub(crate) mod file_lengths;
 pub(crate) mod file_watch;
 pub(crate) mod marker;
 pub(crate) mod monitor;

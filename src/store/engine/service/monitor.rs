@@ -6,13 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
+
 use crate::error::{Error, Reason};
 use crate::model::service_state::{FileSighting, ReadOnlyCause, ServiceState, StoreObservations, decide_state};
 use crate::store::SharedState;
+use crate::store::engine::connection;
 use crate::store::engine::files::DataFiles;
 use crate::store::engine::open_error::OpenError;
 use crate::store::engine::service::disk_reserve::DiskReserve;
 use crate::store::engine::service::disk_space::DiskSpace;
+use crate::store::engine::service::file_lengths::FileLengths;
 use crate::store::engine::service::file_watch::FileWatch;
 
 /// Interval of the looks.
@@ -24,6 +28,7 @@ const SPACE_INTERVAL: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct ServiceMonitor {
     pub(crate) files: FileWatch,
+    lengths: FileLengths,
     reserve: DiskReserve,
     is_damaged: AtomicBool,
     is_disk_full: AtomicBool,
@@ -36,6 +41,7 @@ impl ServiceMonitor {
     pub(crate) fn new(files: &DataFiles) -> Self {
         Self {
             files: FileWatch::default(),
+            lengths: FileLengths::default(),
             reserve: DiskReserve::new(files),
             is_damaged: AtomicBool::new(false),
             is_disk_full: AtomicBool::new(false),
@@ -43,6 +49,12 @@ impl ServiceMonitor {
             #[cfg(test)]
             is_pretending: AtomicBool::new(false),
         }
+    }
+
+    /// Watches the files at the paths, which the writer has just opened.
+    pub(crate) fn watch_files(&self, files: &DataFiles) {
+        self.files.start(files);
+        self.lengths.start(files);
     }
 
     /// Records damage. Returns whether it is the first.
@@ -181,6 +193,35 @@ impl SharedState {
         self.service.files.look_after_change(&self.files) == FileSighting::Same
     }
 
+    /// Looks whether another program has truncated an open file, and records it as damage.
+    pub(crate) fn look_for_truncation(&self) {
+        if self.service.is_damaged() {
+            return;
+        }
+        let is_same = || self.service.files.look(&self.files) == FileSighting::Same;
+        let needed_bytes = || {
+            // Another file is not opened, and says nothing about this one.
+            if !is_same() {
+                return Some(0);
+            }
+            let pages = connection::connect_checkpointer(&self.files).and_then(|open| count_pages(&open)).ok()?;
+            Some(pages * self.log.page_bytes())
+        };
+        if let Some(file) = self.service.lengths.find_truncated(&self.files, needed_bytes).filter(|_| is_same()) {
+            self.report_damage(&format!("another program has truncated the {file}"));
+        }
+    }
+
+    /// Whether a log that was empty before this commit began with its pages. Otherwise its content was removed by another
+    /// program, and the pages have no beginning; this is recorded as damage.
+    pub(crate) fn check_log_after_commit(&self, log_bytes: u64) -> bool {
+        let is_complete = self.service.lengths.record_commit(&self.files, log_bytes);
+        if !is_complete {
+            self.report_damage("another program has emptied the write-ahead log");
+        }
+        is_complete
+    }
+
     /// The error of a read that would open another file.
     pub(crate) fn check_file(&self) -> Result<(), Error> {
         match self.service.files.sighting() {
@@ -191,6 +232,10 @@ impl SharedState {
     }
 }
 
+fn count_pages(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("PRAGMA page_count", [], |row| row.get::<_, u32>(0)).map(u64::from)
+}
+
 /// Starts the thread that looks once a second. It ends after the store is closed.
 pub(crate) fn start_monitor(shared: &Arc<SharedState>) -> Result<(), OpenError> {
     let observed = Arc::downgrade(shared);
@@ -198,6 +243,7 @@ pub(crate) fn start_monitor(shared: &Arc<SharedState>) -> Result<(), OpenError> 
         let mut reported = ServiceState::Ready;
         while let Some(shared) = observed.upgrade().filter(|shared| !shared.closing.load(Ordering::SeqCst)) {
             shared.service.files.look(&shared.files);
+            shared.look_for_truncation();
             shared.service.restore_reserve(&shared.files);
             report_change(&mut reported, shared.service_state());
             drop(shared);
