@@ -1,33 +1,22 @@
-//! Details of one user or group for the portal: current state, groups and history. Also the search for users and
-//! groups.
+//! Details of one user or group for the portal: current state, groups and history. Also the search in one configuration.
 
 use serde_json::Value;
 
-use crate::clock::Millis;
 use crate::error::{Error, Reason, Result};
-use crate::model::audit_context::AccountScope;
 use crate::model::event::Event;
 use crate::model::ids;
-use crate::model::request::LoggedCall;
 use crate::provisioning::lists::ANSWER_MAX_BYTES;
 use crate::scim::fold;
 use crate::store::Snapshot;
-use crate::store::tables::directory::{self, CollectionPage, DirectoryFilter, DirectorySource, DirectoryView};
+use crate::store::tables::directory::{self, CollectionPage, DirectoryFilter, DirectoryView};
+use crate::store::tables::events;
 use crate::store::tables::members::{self, LinkedResource};
 use crate::store::tables::resources::{self, ResourceCollection, StoredResource};
-use crate::store::tables::{events, request_log};
-
-use crate::provisioning::directory::DirectoryResource;
 
 /// Events on one page of the history.
 const EVENTS_PER_PAGE: u32 = 20;
 /// Maximum number of search results.
 pub const RESULTS_MAX: usize = 50;
-/// Maximum number of configurations that one search reads.
-const SOURCES_MAX: u32 = 1_000;
-/// Number of configurations whose request logs are searched for a user that does not exist, and of calls of each.
-const SEARCHED_LOGS: usize = 20;
-const SEARCHED_CALLS: u32 = 300;
 
 /// A user or group with its groups and history.
 #[derive(Debug, Clone)]
@@ -98,16 +87,6 @@ pub fn find_resource_name(
     Ok(payload.get("before").and_then(extract_name))
 }
 
-/// Returns when the user with this id and name was deleted. `None` if the user exists or the deletion event is not
-/// stored.
-pub fn find_deletion_time(at: &Snapshot<'_>, configuration: i64, id: &str, name: &str) -> Result<Option<Millis>> {
-    let last = events::list_resource_events(at, configuration, id, i64::MAX, 1)?.pop();
-    let Some(last) = last.filter(|event| event.kind == "user.deleted") else { return Ok(None) };
-    let payload = parse_stored_json("an event", &last.payload)?;
-    let was = payload.get("before").and_then(extract_name);
-    Ok(was.filter(|was| fold::fold_case(was) == fold::fold_case(name)).map(|_| last.created_at))
-}
-
 /// Parses the document of a resource, or the payload of an event.
 pub fn parse_stored_json(subject: &str, text: &str) -> Result<Value> {
     serde_json::from_str(text).map_err(|problem| Error::undecodable(format_args!("stored text of {subject}"), problem))
@@ -137,7 +116,7 @@ pub fn search_resources(
 }
 
 /// Resources whose `userName`, `externalId`, e-mail address or id equals the text.
-fn find_exact_matches(
+pub(super) fn find_exact_matches(
     at: &Snapshot<'_>,
     collection: ResourceCollection<'_>,
     text: &str,
@@ -156,50 +135,5 @@ fn find_exact_matches(
     }
     let mut seen = std::collections::HashSet::new();
     found.retain(|one| seen.insert(one.key));
-    Ok(found)
-}
-
-/// Returns the users whose `userName`, `externalId`, e-mail address or id equals the text, in all active configurations
-/// of the account scope. At most about [`RESULTS_MAX`].
-pub fn find_users(at: &Snapshot<'_>, account_scope: &AccountScope, text: &str) -> Result<Vec<DirectoryResource>> {
-    let mut found = Vec::new();
-    for source in list_active_sources(at, account_scope)? {
-        let collection = ResourceCollection { configuration: source.configuration, resource_type: "User" };
-        found.extend(
-            find_exact_matches(at, collection, text)?
-                .into_iter()
-                .map(|stored| DirectoryResource { source: source.clone(), stored }),
-        );
-        if found.len() >= RESULTS_MAX {
-            break;
-        }
-        at.renew_if_due()?;
-    }
-    Ok(found)
-}
-
-fn list_active_sources(at: &Snapshot<'_>, account_scope: &AccountScope) -> Result<Vec<DirectorySource>> {
-    let mut sources = directory::list_sources(at, account_scope.filter(None).as_ref(), 0, SOURCES_MAX)?;
-    sources.retain(|source| source.deleted_at.is_none());
-    Ok(sources)
-}
-
-/// Returns the newest calls of the account scope that contain one of the texts, at most `limit`, each with its
-/// configuration. Only the last calls of the newest configurations are searched, to bound the time.
-pub fn find_calls_mentioning(
-    at: &Snapshot<'_>,
-    account_scope: &AccountScope,
-    texts: [&str; 2],
-    limit: usize,
-) -> Result<Vec<(DirectorySource, LoggedCall)>> {
-    let mut found = Vec::new();
-    let per_source = u32::try_from(limit).unwrap_or(u32::MAX);
-    for source in list_active_sources(at, account_scope)?.into_iter().rev().take(SEARCHED_LOGS) {
-        let calls = request_log::search_requests(at, source.configuration, texts, SEARCHED_CALLS, per_source)?;
-        found.extend(calls.into_iter().map(|call| (source.clone(), call)));
-        at.renew_if_due()?;
-    }
-    found.sort_by(|(_, one), (_, other)| other.id.cmp(&one.id));
-    found.truncate(limit);
     Ok(found)
 }

@@ -200,6 +200,25 @@ pub fn find_tombstone_by_external_id(
     at.find_row(&sql, parameters, read_tombstone)
 }
 
+/// Returns the id and the time of the last deletion of a resource with this normalized name, this `externalId` or this id.
+pub fn find_deletion(
+    at: &Snapshot<'_>,
+    collection: ResourceCollection<'_>,
+    name_key: &str,
+    text: &str,
+) -> Result<Option<(String, Millis)>> {
+    let of = |condition: &str| {
+        format!(
+            "SELECT id, deleted_at FROM tombstones
+             WHERE {condition} AND configuration = ?1 AND type = ?2 AND state = 'deleted'"
+        )
+    };
+    let [name, external_id, id] = ["name_key = ?3", "external_id = ?4", "id = ?4"].map(of);
+    let sql = format!("{name} UNION ALL {external_id} UNION ALL {id} ORDER BY deleted_at DESC LIMIT 1");
+    let parameters = params![collection.configuration, collection.resource_type, name_key, text];
+    at.find_row(&sql, parameters, |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
 /// Returns the number of memberships of a tombstone.
 pub fn count_memberships(at: &Snapshot<'_>, tombstone: i64) -> Result<i64> {
     at.read_value("SELECT coalesce(sum(length(ids) / 16), 0) FROM tombstone_members WHERE tombstone = ?1", [tombstone])

@@ -134,7 +134,7 @@ fn a_user_is_found_by_any_of_its_names() {
     for q in ["flo@FINDING.example", "00uF", "FLO@mail.example", &flo] {
         let page = browser.get(&format!("/find?q={}", encode(q))).answered(200);
         assert!(
-            page.contains("Flo@finding.example is in Okta") && page.contains("switched on, in 1 group"),
+            page.contains("Flo@finding.example is in Okta") && page.contains("active, in 1 group"),
             "{q}: {}",
             page.text
         );
@@ -142,11 +142,32 @@ fn a_user_is_found_by_any_of_its_names() {
     }
     wait_for_text(&mut browser, "/find?q=00uF", "Added the user Flo@finding.example");
     client.delete(&format!("/Users/{flo}")).answered(204);
-    wait_for_text(&mut browser, "/find?q=Flo%40finding.example", "was here and was deleted");
+    // Without any request in the log of that connection: what is deleted is found by itself.
+    for q in ["flo@FINDING.example", "00uF", &flo] {
+        let page = browser.get(&format!("/find?q={}", encode(q))).answered(200);
+        assert!(page.contains("was deleted") && page.contains(&at(&client, &format!("/users/{flo}"))), "{}", page.text);
+    }
     client.get(&format!("/Users?filter={}", encode("userName eq \"gus@finding.example\""))).answered(200);
-    wait_for_text(&mut browser, "/find?q=gus%40finding.example", "The last call that mentions them");
+    wait_for_text(&mut browser, "/find?q=gus%40finding.example", "The last request that mentions them");
     let unknown = browser.get("/find?q=never-heard-of").answered(200);
-    assert!(unknown.contains("no recent call mentions them"), "{}", unknown.text);
+    // The page says what was searched, and no more than that.
+    let searched =
+        "the users and deleted users of 1 connection, their last 100 failed requests, and the last 300 requests of";
+    assert!(unknown.contains("None of these mentions them") && unknown.contains(searched), "{}", unknown.text);
+    // A rejected user is found among many later requests.
+    let rejected = json!({"userName": "rej@finding.example", "emails": "no list of objects", "active": "perhaps"});
+    assert!(client.post("/Users", &rejected).status >= 400);
+    for _ in 0..310 {
+        client.get("/ServiceProviderConfig").answered(200);
+    }
+    wait_for_text(&mut browser, "/find?q=REJ%40finding", "The last request that mentions them failed");
+    // The beginning of a name.
+    for name in ["goran.a@finding.example", "Goran.b@finding.example"] {
+        client.created("/Users", &user(name));
+    }
+    client.created("/Users", &user_with("x@finding.example", &json!({"displayName": "Goran Rossi"})));
+    let several = browser.get("/find?q=gORan").answered(200);
+    assert!(several.contains("3 users have a name that begins with gORan"), "{}", several.text);
 }
 
 #[test]

@@ -11,22 +11,25 @@ use crate::management::configurations;
 use crate::management::request_log::{self, RequestLogQuery};
 use crate::model::audit_context::AccountScope;
 use crate::model::permission::Permission;
+use crate::provisioning::directory::user_search::{self, SearchedCalls};
 use crate::provisioning::directory::{DirectoryResource, DirectorySource};
-use crate::provisioning::resource_details;
+use crate::provisioning::resource_details::{self, RESULTS_MAX};
 use crate::store::Snapshot;
 use crate::web::portal::connections::log_view::{CallLine, CallView, LogReader};
-use crate::web::portal::forms::PageRequest;
+use crate::web::portal::forms::{PageRequest, encode_query};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, render_page};
 use crate::web::portal::sign_in::session::PermittedAdmin;
 use crate::web::required_permission::Directory;
 
 /// Most calls on the page, and most calls of one user.
-const CALLS_MAX: usize = 10;
+const CALLS_MAX: u32 = 10;
 const CALLS_PER_USER_MAX: u32 = 10;
 /// Most users whose calls are listed, if several match.
 const USERS_WITH_CALLS_MAX: usize = 3;
 /// Longest search text, in characters.
 const TEXT_MAX_CHARS: usize = 200;
+/// Shortest text that is searched as the beginning of a name, in characters.
+const PREFIX_MIN_CHARS: usize = 2;
 
 #[derive(Template)]
 #[template(path = "portal/find_user.html")]
@@ -35,12 +38,12 @@ struct FindPage {
     q: String,
     answer: String,
     users: Vec<FoundUser>,
-    deleted_user: Option<DeletedUser>,
+    deleted_user: Option<DeletedUserLink>,
     lines: Vec<CallLine>,
 }
 
 /// A deleted user.
-struct DeletedUser {
+struct DeletedUserLink {
     address: String,
     when: String,
 }
@@ -49,8 +52,13 @@ struct DeletedUser {
 #[derive(Default)]
 struct SearchResults {
     users: Vec<FoundUser>,
-    deleted_user: Option<DeletedUser>,
+    /// Whether the text is only the beginning of their names.
+    is_prefix: bool,
+    deleted_user: Option<DeletedUserLink>,
     lines: Vec<CallLine>,
+    /// What was searched, if there is no user.
+    searched: Option<SearchedCalls>,
+    is_truncated: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -90,7 +98,7 @@ impl FoundUser {
     }
 
     fn sentence(&self) -> String {
-        let state = if self.is_on { "switched on" } else { "switched off" };
+        let state = if self.is_on { "active" } else { "deactivated" };
         let groups = match self.groups {
             0 => "in no group".to_owned(),
             1 => "in 1 group".to_owned(),
@@ -109,7 +117,7 @@ pub(crate) async fn show_search(admin: PermittedAdmin<Directory>, page_request: 
     let q: String = query.q.trim().chars().take(TEXT_MAX_CHARS).collect();
     let layout = PageLayout::new("Where is my user?", Some(&admin.signed), NavigationEntry::Find);
     if q.is_empty() {
-        let SearchResults { users, deleted_user, lines } = SearchResults::default();
+        let SearchResults { users, deleted_user, lines, .. } = SearchResults::default();
         let answer = String::new();
         return Ok(render_page(200, &FindPage { layout, q, answer, users, deleted_user, lines }));
     }
@@ -117,7 +125,7 @@ pub(crate) async fn show_search(admin: PermittedAdmin<Directory>, page_request: 
     let (scope, text, now) = (admin.context.scope, q.clone(), clock::current_millis());
     let found = page_request.read(move |at| search_users(at, &scope, reader, &text, now)).await?;
     let answer = answer_sentence(&q, &found);
-    let SearchResults { users, deleted_user, lines } = found;
+    let SearchResults { users, deleted_user, lines, .. } = found;
     Ok(render_page(200, &FindPage { layout, q, answer, users, deleted_user, lines }))
 }
 
@@ -128,18 +136,37 @@ fn search_users(
     text: &str,
     now: i64,
 ) -> Result<SearchResults> {
-    let found = resource_details::find_users(at, scope, text)?;
+    let sources = user_search::list_searched_sources(at, scope)?;
+    let mut results = SearchResults { is_truncated: sources.is_truncated, ..SearchResults::default() };
+    let mut found = sources.find_users(at, text)?;
     if found.is_empty() {
-        return search_log(at, scope, reader, text, now);
+        if let Some(deleted) = sources.find_deleted_user(at, text)? {
+            let address = format!("/connections/{}/users/{}", deleted.source.id, deleted.id);
+            results.deleted_user = Some(DeletedUserLink { address, when: format_ago(now - deleted.deleted_at) });
+            results.lines = list_last_calls(at, scope, reader, &deleted.source, &deleted.id)?;
+            return Ok(results);
+        }
+        if text.chars().count() >= PREFIX_MIN_CHARS {
+            found = sources.find_users_by_prefix(at, text)?;
+            results.is_prefix = true;
+        }
     }
-    let users = found.iter().map(|one| FoundUser::from_stored(at, scope, one, now)).collect::<Result<Vec<_>>>()?;
-    let mut lines = Vec::new();
+    if found.is_empty() {
+        let texts = [text, &encode_query(text)];
+        let (calls, searched) = sources.find_calls(at, texts, CALLS_MAX)?;
+        results.searched = Some(searched);
+        for (source, call) in calls {
+            results.lines.push(CallView::read(at, reader, source.configuration, &source.id, call)?.line());
+        }
+        return Ok(results);
+    }
+    results.users = found.iter().map(|one| FoundUser::from_stored(at, scope, one, now)).collect::<Result<Vec<_>>>()?;
     for DirectoryResource { source, stored } in found.iter().take(USERS_WITH_CALLS_MAX) {
-        lines.extend(list_last_calls(at, scope, reader, source, &stored.id)?);
+        results.lines.extend(list_last_calls(at, scope, reader, source, &stored.id)?);
     }
-    lines.sort_by(|one, other| other.id.cmp(&one.id));
-    lines.truncate(CALLS_MAX);
-    Ok(SearchResults { users, deleted_user: None, lines })
+    results.lines.sort_by(|one, other| other.id.cmp(&one.id));
+    results.lines.truncate(usize::try_from(CALLS_MAX).unwrap_or(usize::MAX));
+    Ok(results)
 }
 
 /// The last calls about a user.
@@ -156,53 +183,44 @@ fn list_last_calls(
     found.calls.into_iter().map(line).collect()
 }
 
-/// Searches the log for a user that does not exist: calls that mention it, and whether it was deleted.
-fn search_log(
-    at: &Snapshot<'_>,
-    scope: &AccountScope,
-    reader: LogReader,
-    text: &str,
-    now: i64,
-) -> Result<SearchResults> {
-    let mut results = SearchResults::default();
-    for (source, call) in resource_details::find_calls_mentioning(
-        at,
-        scope,
-        [text, &crate::web::portal::forms::encode_query(text)],
-        CALLS_MAX,
-    )? {
-        if results.deleted_user.is_none()
-            && call.resource_type.as_deref() == Some("User")
-            && let Some(id) = call.resource_id.clone()
-            && let Some(deleted_at) = resource_details::find_deletion_time(at, source.configuration, &id, text)?
-        {
-            let address = format!("/connections/{}/users/{id}", source.id);
-            results.deleted_user = Some(DeletedUser { address, when: format_ago(now - deleted_at) });
-            results.lines = list_last_calls(at, scope, reader, &source, &id)?;
-            return Ok(results);
-        }
-        results.lines.push(CallView::read(at, reader, source.configuration, &source.id, call)?.line());
-    }
-    Ok(results)
-}
-
-/// The result in one sentence.
+/// The result in one sentence, or a few if there is no user.
 fn answer_sentence(q: &str, found: &SearchResults) -> String {
-    if let Some(gone) = &found.deleted_user {
-        return format!("{q} was here and was deleted {}.", gone.when);
+    if let Some(deleted) = &found.deleted_user {
+        return format!("{q} was deleted {}.", deleted.when);
     }
     match (&found.users[..], &found.lines[..]) {
         ([one], _) => one.sentence(),
         ([], []) => format!(
-            "No user {q} is here, and no recent call mentions them: the identity provider has not sent them. \
-             Most often they are not assigned to the application there."
+            "No user {q} is here. {} If the identity provider should have sent the user, check that the user is assigned \
+             to the application there.",
+            describe_searched(found)
         ),
         ([], [last, ..]) if last.failed => {
-            format!("No user {q} is here. The last call that mentions them failed. {}.", last.sentence)
+            format!("No user {q} is here. The last request that mentions them failed. {}.", last.sentence)
         }
         ([], [last, ..]) => {
-            format!("No user {q} is here. The last call that mentions them: {}.", last.sentence)
+            format!("No user {q} is here. The last request that mentions them: {}.", last.sentence)
         }
-        (several, _) => format!("{} users fit {q}.", several.len()),
+        (several, _) => {
+            let more = if several.len() >= RESULTS_MAX { " or more" } else { "" };
+            let relation = if found.is_prefix { "have a name that begins with" } else { "match" };
+            format!("{}{more} users {relation} {q}.", several.len())
+        }
     }
+}
+
+/// What was searched without a result: not more can be said of the requests.
+fn describe_searched(found: &SearchResults) -> String {
+    let Some(searched) = found.searched else { return String::new() };
+    let connections =
+        |count: usize| if count == 1 { "1 connection".to_owned() } else { format!("{count} connections") };
+    let limit = if found.is_truncated { " (the first 1,000)" } else { "" };
+    format!(
+        "None of these mentions them: the users and deleted users of {}{limit}, their last {} failed requests, and the last \
+         {} requests of the newest {}.",
+        connections(searched.configurations),
+        searched.failures,
+        searched.calls,
+        connections(searched.newest),
+    )
 }
