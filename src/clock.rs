@@ -11,6 +11,7 @@ mod start_doubt;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::civil::{self, DateTime};
@@ -107,6 +108,13 @@ pub fn compare_start(recorded_at: Millis) -> Option<StartDoubt> {
 /// Returns the doubt about the clock at the start, while it lasts. Expired data is not deleted meanwhile.
 pub fn find_start_doubt() -> Option<StartDoubt> {
     CLOCK.lock().doubt(read_monotonic_millis())
+}
+
+/// Reads how long this thread has used a processor.
+pub(crate) fn read_thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or_default();
+    Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or_default()) + Duration::from_nanos(nanoseconds)
 }
 
 /// The clocks of the machine, and ids from its randomness.

@@ -107,6 +107,23 @@ pub fn list_urgent_findings(settings: &Settings, store: &Store, running: &Server
     found
 }
 
+/// The findings of the home page: the urgent ones, and what a new server lacks, such as backups. `public_url` is the URL that
+/// identity providers use. For a page that must be shown in a few milliseconds.
+pub fn list_home_findings(
+    settings: &Settings,
+    store: &Store,
+    running: &ServerStatus,
+    (public_url, now): (&str, Millis),
+) -> Vec<Finding> {
+    let mut found = list_urgent_findings(settings, store, running, now);
+    if settings.backups.is_none() {
+        found.push(files::check_backups(settings, now));
+    }
+    found.push(network::check_public_url(public_url));
+    found.retain(|finding| finding.grade > Severity::Fine);
+    found
+}
+
 fn check_state(store: &Store) -> Finding {
     const ABOUT: &str = "Database";
     match store.service_state().cause() {

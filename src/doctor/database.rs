@@ -50,7 +50,10 @@ impl DatabaseSummary {
         Ok(Self {
             public_url: instance::get_public_url(at)?,
             owners: admins::count_active_owners(at)?,
-            expiring: tokens::list_expiring_connections(at, now, now + TOKENS_SOON)?,
+            expiring: tokens::list_expiring_tokens(at, None, (now, now + TOKENS_SOON))?
+                .into_iter()
+                .map(|token| token.connection_name)
+                .collect(),
             ending_secrets: oauth::list_ending_secrets(
                 at,
                 &AccountScope::AllAccounts,

@@ -19,7 +19,7 @@ pub(super) fn check_network(
     running: Option<&ServerStatus>,
     now: Millis,
 ) -> Vec<Finding> {
-    let mut findings = vec![check_public_url(rows), check_transport(settings)];
+    let mut findings = vec![check_public_url(&rows.public_url), check_transport(settings)];
     findings.extend(check_certificate(settings, running, now));
     if let Some(running) = running {
         let none = || Finding::fine("Proxy", "Only trusted proxies sent a forwarding header.");
@@ -28,9 +28,8 @@ pub(super) fn check_network(
     findings
 }
 
-fn check_public_url(rows: &DatabaseSummary) -> Finding {
+pub(super) fn check_public_url(url: &str) -> Finding {
     const ABOUT: &str = "Public URL";
-    let url = &rows.public_url;
     let next = "Set it in the portal under Settings, This server, or with --public-url.";
     if is_loopback_host(&host_of_url(url)) {
         return Finding::warning(ABOUT, format!("{url} is not reachable from another machine."), next);
@@ -101,8 +100,7 @@ mod tests {
             ("https://localhost", Severity::Warning),
             ("http://[::1]:8080", Severity::Warning),
         ] {
-            let rows = DatabaseSummary { public_url: url.to_owned(), ..DatabaseSummary::default() };
-            assert_eq!(check_public_url(&rows).grade, grade, "{url}");
+            assert_eq!(check_public_url(url).grade, grade, "{url}");
         }
     }
 }

@@ -87,6 +87,12 @@ pub fn count_by_status(at: &Snapshot<'_>, now: Millis) -> Result<Vec<(Connection
     Ok(counted)
 }
 
+/// Returns the number of these configurations for each status, worst first.
+pub fn count_states(found: &[ConfigurationOverview]) -> Vec<(ConnectionStatus, usize)> {
+    let count = |status| found.iter().filter(|one| one.status == status).count();
+    ConnectionStatus::ALL.map(|status| (status, count(status))).to_vec()
+}
+
 /// Filter for configurations. An empty field matches all.
 #[derive(Debug, Clone, Default)]
 pub struct OverviewQuery {

@@ -212,6 +212,12 @@ pub fn count_calls_by_hour(at: &Snapshot<'_>, configuration: i64, now: Millis, c
     Ok(fill_hours(&traffic::list_hours_since(at, configuration, first)?, now, count))
 }
 
+/// Returns the same for all configurations of the account scope together.
+pub fn sum_calls_by_hour(at: &Snapshot<'_>, scope: &AccountScope, now: Millis, count: i64) -> Result<Vec<HourlyCalls>> {
+    let first = fill_hours(&[], now, count).first().map_or(0, |hour| hour.hour);
+    Ok(fill_hours(&traffic::sum_hours_since(at, scope.filter(None).as_ref(), first)?, now, count))
+}
+
 /// Starts to empty the log of a configuration and appends an audit entry. [`remove_calls`] removes the calls.
 ///
 /// # Errors

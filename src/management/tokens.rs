@@ -16,7 +16,7 @@ use crate::model::rights::TokenState;
 use crate::store::tables::access_tokens;
 use crate::store::tables::audit::NewAuditEntry;
 use crate::store::tables::tokens as rows;
-pub use crate::store::tables::tokens::{StoredToken, TokenDraft, insert_token, list_expiring_connections};
+pub use crate::store::tables::tokens::{StoredToken, TokenDraft, insert_token, list_expiring_tokens};
 use crate::store::{Snapshot, Tx};
 
 /// Maximum number of live tokens of a configuration.

@@ -78,6 +78,11 @@ fn find_delivery_up_to(at: &Snapshot<'_>, configuration: &Configuration, counted
     Ok(DeliveryState::Read { at: read_at, has_begun: first <= seq, waiting, is_more })
 }
 
+/// Whether any application has read the feed.
+pub fn has_readers(at: &Snapshot<'_>) -> Result<bool> {
+    feed_positions::has_positions(at)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

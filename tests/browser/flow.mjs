@@ -38,7 +38,7 @@ export async function firstRun(page, hand, server) {
   expect(await page.getByLabel("Your name").inputValue() === OWNER.name, "the input is lost after a refusal");
   await hand.fill("Password", OWNER.password);
   await hand.press("Create the first account");
-  await heading(page, /Connections/);
+  await heading(page, /Home/);
   const again = await page.context().request.get(server.setup);
   expect(again.status() === 404, `the address of the first run still works: ${again.status()}`);
 }
@@ -63,7 +63,7 @@ export async function signIn(page, hand) {
 /** Creates a connection in the portal; returns the identity provider that writes to it, and its address. */
 export async function connect(page, hand, { provider, account, name }) {
   await page.goto(new URL("/connections", page.url()).href);
-  await hand.follow("Add a connection");
+  await hand.follow("Add connection");
   await hand.choose(provider);
   await hand.fill("Account", account);
   await hand.fill("Name", name);

@@ -202,6 +202,8 @@ parts.push(part("every page", {}, async ({ page, server, watch, open }) => {
   const cookies = await page.context().cookies();
   const visit = await watch.firstVisit(browser, `${server.address}/connections`, cookies);
   console.log(`  a first visit: ${visit.requests} requests, ${visit.bytes} bytes`);
+  // In a narrow window the button is in the menu.
+  await page.getByText("Menu", { exact: true }).click();
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.goto(`${server.address}/login`);
   await look(page, watch);

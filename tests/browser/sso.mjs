@@ -73,11 +73,11 @@ async function signIns(page, hand, server, open, look) {
   await look(vera);
   await new Mouse(vera).fill("Password of the admin here", OWNER.password);
   await new Mouse(vera).press("Link and sign in");
-  await heading(vera, /Connections/);
+  await heading(vera, /Home|Connections/);
   await new Mouse(vera).press("Sign out");
   // The session at the provider is still live.
   await new Mouse(vera).follow("Sign in with SSO");
-  await heading(vera, /Connections/);
+  await heading(vera, /Home|Connections/);
   for (const user of ["sven", "una", "unknown"]) {
     const other = await visitor(open, server);
     await enter(other, user);
@@ -116,7 +116,7 @@ async function manipulatedAnswers(server, open, provider) {
   await heading(unlucky, /Single sign-on did not work/);
   provider.fails = false;
   await new Mouse(unlucky).follow("Try again");
-  await heading(unlucky, /Connections/);
+  await heading(unlucky, /Home|Connections/);
 }
 
 /** If single sign-on is required, an owner can still sign in without the provider. */
@@ -132,7 +132,7 @@ async function withoutProvider(page, hand, server, open, provider, look) {
   await mouse.fill("E-mail address", OWNER.email);
   await mouse.fill("Password", OWNER.password);
   await mouse.press("Sign in");
-  await heading(owner, /Connections/);
+  await heading(owner, /Home|Connections/);
 }
 
 /** Calls `look` on every kind of page. */

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
-use crate::clock::Millis;
+use crate::clock::{self, Millis};
 use crate::error::{Error, Reason, Result};
 use crate::model::quota::QuotaDefaults;
 use crate::store::SharedState;
@@ -297,6 +297,11 @@ fn to_micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// How much longer a read may last while its thread waits for the processor.
+const PROCESSOR_WAIT_MAX: Duration = Duration::from_secs(2);
+/// The shortest limit, in microseconds, to which this wait is added. Shorter reads continue on another thread.
+const WAITING_READ_MIN: u64 = 50_000;
+
 /// The time limit of the read that runs on a connection. The first check starts the clock, so that a read with few steps
 /// costs nothing.
 #[derive(Default)]
@@ -305,6 +310,8 @@ pub(crate) struct ReadLimit {
     max: AtomicU64,
     /// Microseconds since [`EPOCH`] at the first check; 0 before it.
     started: AtomicU64,
+    /// Microseconds of the processor that the thread had used at the first check.
+    used_before: AtomicU64,
     exceeded: AtomicBool,
 }
 
@@ -346,9 +353,16 @@ impl ReadLimit {
         let started = self.started.load(Ordering::Relaxed);
         if started == 0 {
             self.started.store(now, Ordering::Relaxed);
+            self.used_before.store(to_micros(clock::read_thread_time()), Ordering::Relaxed);
             return false;
         }
-        let is_reached = now - started > self.max.load(Ordering::Relaxed);
+        let (elapsed, max) = (now - started, self.max.load(Ordering::Relaxed));
+        // On an overloaded machine the thread may have waited for the processor: that is no long query.
+        let has_waited = || {
+            let used = to_micros(clock::read_thread_time()).saturating_sub(self.used_before.load(Ordering::Relaxed));
+            max >= WAITING_READ_MIN && elapsed < max + to_micros(PROCESSOR_WAIT_MAX) && used < max / 2
+        };
+        let is_reached = elapsed > max && !has_waited();
         if is_reached {
             self.exceeded.store(true, Ordering::Relaxed);
         }

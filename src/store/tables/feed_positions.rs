@@ -17,6 +17,11 @@ pub fn record_position(tx: &Tx<'_>, account: i64, configuration_id: &str, seq: i
     )
 }
 
+/// Whether anything was ever read.
+pub fn has_positions(at: &Snapshot<'_>) -> Result<bool> {
+    at.read_value("SELECT EXISTS (SELECT 1 FROM feed_positions)", [])
+}
+
 /// Returns the highest event number of a configuration that any reader has read, and the time of the last read. Returns
 /// `None` if the events of the configuration were never read.
 pub fn find_furthest_position(

@@ -2,10 +2,11 @@
 
 use rusqlite::{Row, named_params, params};
 
-use super::rows::{find_by_digest, read_columns};
+use super::rows::{build_account_condition, find_by_digest, read_columns};
 use crate::auth::secret::{BearerToken, TokenDigest};
 use crate::clock::Millis;
 use crate::error::Result;
+use crate::model::account::AccountFilter;
 use crate::model::rights::{AccessRights, TokenRights, TokenState};
 use crate::store::recent_use::TokenUse;
 use crate::store::{Snapshot, Tx};
@@ -158,15 +159,36 @@ pub fn list_tokens(
     Ok(found.into_iter().map(|found| add_recent_use(at, found)).collect())
 }
 
-/// Returns the connection name for each live token that expires after `now` and at `until` at the latest, ordered by
-/// expiry.
-pub fn list_expiring_connections(at: &Snapshot<'_>, now: Millis, until: Millis) -> Result<Vec<String>> {
-    at.list_values(
-        "SELECT c.connection_name FROM tokens t JOIN configurations c ON c.configuration = t.configuration
-         WHERE t.expires_at > ?1 AND t.expires_at <= ?2 AND t.client IS NULL AND t.revoked_at IS NULL
-           AND c.deleted_at IS NULL
-         ORDER BY t.expires_at",
-        [now, until],
+/// A live token that expires soon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiringToken {
+    /// Id of its configuration.
+    pub configuration_id: String,
+    /// Name of its configuration.
+    pub connection_name: String,
+    /// Its label.
+    pub label: String,
+    /// When it expires.
+    pub expires_at: Millis,
+}
+
+/// Returns the live tokens that expire after `now` and at `until` at the latest, ordered by expiry.
+pub fn list_expiring_tokens(
+    at: &Snapshot<'_>,
+    filter: Option<&AccountFilter>,
+    (now, until): (Millis, Millis),
+) -> Result<Vec<ExpiringToken>> {
+    let (condition, account) = build_account_condition(filter);
+    at.list_rows(
+        &format!(
+            "SELECT c.id AS configuration_id, c.connection_name, t.label, t.expires_at
+             FROM tokens t JOIN configurations c ON c.configuration = t.configuration
+             WHERE t.expires_at > ?2 AND t.expires_at <= ?3 AND t.client IS NULL AND t.revoked_at IS NULL
+               AND c.deleted_at IS NULL AND {condition}
+             ORDER BY t.expires_at"
+        ),
+        params![account, now, until],
+        |row| read_columns!(row, ExpiringToken { configuration_id, connection_name, label, expires_at }),
     )
 }
 

@@ -187,3 +187,24 @@ fn a_read_on_an_event_loop_has_a_lower_limit_than_one_on_another_thread() {
     assert!(time_limit(true) < Duration::from_millis(1_500));
     assert!(time_limit(false) >= Duration::from_secs(2));
 }
+
+#[test]
+fn a_read_whose_thread_waits_is_not_a_long_query() {
+    let fixture = Fixture::new();
+    let count =
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT count(*) FROM n";
+    let read = |pause: u64, sql: &str| {
+        let run = |at: &Snapshot<'_>, sql: &str| -> crate::error::Result<i64> {
+            Ok(at.connection().query_row(sql, [], |row| row.get(0))?)
+        };
+        fixture.store.read_inline(|at| {
+            run(at, count)?;
+            std::thread::sleep(std::time::Duration::from_millis(pause));
+            run(at, sql)
+        })
+    };
+    // Longer than the limit of 2 s, as on a machine whose processors are busy.
+    assert_eq!(read(2_300, count).unwrap(), 5_000);
+    let long = count.replace("5000", "900000000");
+    assert_eq!(read(0, &long).unwrap_err().reason(), Reason::QueryTooLong);
+}

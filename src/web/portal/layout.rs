@@ -38,12 +38,14 @@ pub(super) struct PageLayout {
 /// The sections of the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NavigationEntry {
+    Home,
     Connections,
     Accounts,
     Find,
     Audit,
     Webhooks,
     Settings,
+    Profile,
     NoSection,
 }
 
@@ -71,15 +73,27 @@ impl PageLayout {
     /// Whether this section of the navigation is the current one.
     pub(super) fn is_current_section(&self, section: &str) -> bool {
         let present = match self.section {
+            NavigationEntry::Home => "home",
             NavigationEntry::Connections => "connections",
             NavigationEntry::Accounts => "accounts",
             NavigationEntry::Find => "find",
             NavigationEntry::Audit => "audit",
             NavigationEntry::Webhooks => "webhooks",
             NavigationEntry::Settings => "settings",
+            NavigationEntry::Profile => "profile",
             NavigationEntry::NoSection => "",
         };
         present == section
+    }
+
+    /// Whether the admin may search for users and requests.
+    pub(super) fn may_search(&self) -> bool {
+        self.may("directory.read") && self.may("requests.read")
+    }
+
+    /// Whether the admin may manage the server.
+    pub(super) fn may_manage_server(&self) -> bool {
+        self.signed.as_ref().is_some_and(SignedIn::may_manage_server)
     }
 
     /// Whether the admin may manage webhooks.

@@ -4,6 +4,7 @@ mod accounts;
 mod connections;
 mod cookies;
 mod forms;
+mod home;
 mod layout;
 mod one_time_secrets;
 mod routes;
@@ -19,10 +20,8 @@ use actix_web::guard::fn_guard;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 
-use crate::model::permission::Permission;
 use crate::web::portal::layout::{PageResult, redirect_to};
 use crate::web::portal::routes::{PortalRoute, route_at};
-use crate::web::portal::sign_in::session::AnyAdmin;
 use crate::web::sso_provider::CALLBACK_PATH;
 
 /// Registers the routes of the portal in an application.
@@ -61,7 +60,7 @@ fn all_routes() -> Vec<PortalRoute> {
 /// First run, sign-in and sign-out.
 fn sign_in_routes() -> Vec<PortalRoute> {
     vec![
-        route_at("/").get(show_start),
+        route_at("/").get(home::show_home),
         route_at("/setup/{code}").get(sign_in::first_run::show_first_run).post(sign_in::first_run::save_first_run),
         route_at("/login").get(sign_in::login::show_sign_in).post(sign_in::login::submit_sign_in),
         route_at("/login/code").get(sign_in::one_time_codes::show_code_form).post(sign_in::one_time_codes::submit_code),
@@ -262,21 +261,6 @@ fn oauth_client_routes() -> Vec<PortalRoute> {
             .get(secrets::show_delete_secret)
             .post(secrets::delete_secret),
     ]
-}
-
-/// `GET /`: redirects to the first page that the admin may open.
-async fn show_start(admin: AnyAdmin) -> PageResult {
-    let may = |permission| admin.signed.permissions.contains(permission);
-    let path = if may(Permission::ProvisioningRead) {
-        "/connections"
-    } else if admin.signed.sees_webhooks {
-        "/webhooks"
-    } else if may(Permission::AuditRead) {
-        "/audit"
-    } else {
-        "/profile"
-    };
-    Ok(redirect_to(path).finish())
 }
 
 /// `GET /settings`

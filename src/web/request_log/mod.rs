@@ -118,6 +118,19 @@ impl RecordedCall {
         self.request_body.bytes.len() + self.response_body.bytes.len()
     }
 
+    /// Discards the body of the response, and that of the request if it is larger than `max` bytes, but not their lengths.
+    pub(super) fn discard_large_bodies(&mut self, max: usize) {
+        self.response_body.discard_bytes();
+        if self.request_body.bytes.len() > max {
+            self.request_body.discard_bytes();
+        }
+    }
+
+    /// Whether the call is a read that succeeded.
+    pub(super) fn is_successful_read(&self) -> bool {
+        self.method.is_safe() && self.status < 400
+    }
+
     /// Discards the bodies, but not their lengths.
     pub(super) fn discard_bodies(&mut self) {
         self.request_body.discard_bytes();

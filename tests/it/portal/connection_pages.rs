@@ -310,8 +310,9 @@ fn a_held_connection_is_decided_and_undone_on_its_pages() {
     for id in &users[..2] {
         client.delete(&format!("/Users/{id}")).answered(204);
     }
-    let list = browser.get("/connections").answered(200);
-    assert!(list.contains("Okta has deactivated or deleted 2 users within 60 minutes."), "{}", list.text);
+    let home = browser.get("/").answered(200);
+    assert!(home.contains("Okta has deactivated or deleted 2 users within 60 minutes."), "{}", home.text);
+    assert!(home.contains(&format!("href=\"{hold}\">Decide")), "{}", home.text);
     assert!(browser.get(&at(&client, "")).answered(200).contains("See what was removed, and decide"));
     let page = browser.get(&hold).answered(200);
     for text in ["has deactivated or deleted 2 users within 60 minutes", "user-1@holding.example", "The first 1 of"] {

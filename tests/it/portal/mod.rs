@@ -3,6 +3,7 @@
 pub(crate) mod browser;
 mod codes;
 mod connection_pages;
+mod home;
 mod not_found;
 mod oauth_clients;
 mod overview;

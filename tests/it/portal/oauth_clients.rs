@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::app::{App, Client};
 use crate::caller::CONFIGURATIONS;
-use crate::portal::browser::{Browser, Page};
+use crate::portal::browser::{Browser, Page, own_app};
 
 /// Adds an OAuth client and returns the page that follows, and its path.
 #[track_caller]
@@ -224,16 +224,12 @@ fn oauth_clients_require_the_token_permission() {
 
 #[test]
 fn the_end_of_the_last_secret_is_announced() {
-    let app = App::shared();
-    let mut owner = Browser::owner(app);
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
     let client = app.configuration_of("oauth-ending", "okta");
     let fields = [("label", "Soon over"), ("method", "secret"), ("secretExpiresIn", "2592000")];
     let (_, path) = add_client(&mut owner, &client.id, &fields);
-    let pages = [
-        "/connections".to_owned(),
-        format!("/connections/{}", client.id),
-        format!("/connections/{}/tokens", client.id),
-    ];
+    let pages = ["/".to_owned(), format!("/connections/{}", client.id), format!("/connections/{}/tokens", client.id)];
     for page in &pages {
         let page = owner.get(page).answered(200);
         assert!(page.contains("The secret of “Soon over” ends in 30 days."), "{}", page.text);

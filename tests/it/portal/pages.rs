@@ -11,7 +11,7 @@ use crate::sample;
 /// The pages, with the status for an owner, a provisioning manager, a viewer, and a provisioning manager of another
 /// account. Without a session the answer redirects to the sign-in page.
 const PAGES: &[(&str, [u16; 4])] = &[
-    ("/", [303, 303, 303, 303]),
+    ("/", [200, 200, 200, 200]),
     ("/connections", [200, 200, 200, 200]),
     ("/connections/new", [200, 200, 403, 200]),
     ("/connections/receipt", [200, 200, 403, 200]),

@@ -358,7 +358,7 @@ fn a_stopped_lane_is_an_alert_on_the_start_page() {
     endpoint.set_status(500);
     client.created("/Users", &sample::user("one@alert.example"));
     wait_for_text(&mut owner, &path, "Retrying");
-    assert!(!owner.get("/connections").contains("Events do not reach your application"));
+    assert!(!owner.get("/").contains("Events do not reach your application"));
     let database = open_database(app.data.join("rollcall.db"));
     database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
     let lane = format!("{path}/lanes/{}", client.id);
@@ -382,7 +382,7 @@ fn a_stopped_lane_is_an_alert_on_the_start_page() {
         let page = owner.get(&connection).answered(200);
         assert!(page.contains(reason) && page.contains("state failing"), "{}", page.text);
         check_failing_health(&operator.get(&health).answered(200).json, change.contains("stopped_at"));
-        for page in ["/connections", "/webhooks", &path, &connection] {
+        for page in ["/", "/webhooks", &path, &connection] {
             let page = owner.get(page).answered(200);
             assert!(page.contains("Events do not reach your application"), "{}: {}", page.at, page.text);
             assert!(
@@ -394,7 +394,7 @@ fn a_stopped_lane_is_an_alert_on_the_start_page() {
         }
     }
     let mut viewer = Browser::with_role(&app, "viewer", None);
-    assert!(!viewer.get("/connections").contains("Events do not reach your application"));
+    assert!(!viewer.get("/").contains("Events do not reach your application"));
     assert!(owner.get(&path).contains("stopped for 1 connection"));
     // Paused and resumed, and deleted.
     let page = owner.submit(&format!("{path}/state"), &[("state", "paused")]).answered(200);

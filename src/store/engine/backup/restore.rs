@@ -10,8 +10,8 @@ use crate::clock::{self, Millis};
 use crate::store::engine::backup::carry_over::{self, CarriedOver};
 use crate::store::engine::backup::replaced_database::ReplacedDatabase;
 use crate::store::engine::backup::{
-    BackupError, BackupResult, append_suffix, copy_database, create_file, delete_file, delete_partial_copy, format_stamp,
-    map_io_error, rename_file, sync_directory,
+    BackupError, BackupResult, append_suffix, copy_database, create_file, delete_file, delete_partial_copy,
+    format_stamp, map_io_error, rename_file, sync_directory,
 };
 use crate::store::engine::files::DataFiles;
 use crate::store::engine::integrity::log_scan;

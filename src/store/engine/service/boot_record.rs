@@ -76,7 +76,8 @@ mod tests {
         assert_eq!(read_record(&file), LockRecord { pid: Some(4711), ..LockRecord::default() });
         write_record(&file, Some("other"), Some(-7)).unwrap();
         assert!(!is_index_current(folder.path()));
-        let record = LockRecord { pid: Some(std::process::id()), boot: Some("other".to_owned()), held_offset: Some(-7) };
+        let record =
+            LockRecord { pid: Some(std::process::id()), boot: Some("other".to_owned()), held_offset: Some(-7) };
         assert_eq!(read_record(&file), record);
         write_record(&file, read_boot_id().as_deref(), None).unwrap();
         assert!(is_index_current(folder.path()));

@@ -8,7 +8,6 @@ use serde::Deserialize;
 use crate::auth::secret::BearerToken;
 use crate::clock;
 use crate::diagnosis::connection_status::{ConnectionStatus, format_ago};
-use crate::doctor::{self, Finding};
 use crate::error::{Error, ErrorKind, Reason};
 use crate::management::configuration_lifecycle::{self, NewConfiguration};
 use crate::management::overview::{self, ConfigurationOverview, OverviewQuery};
@@ -19,17 +18,12 @@ use crate::model::account;
 use crate::model::configuration::InitialSync;
 use crate::model::names;
 use crate::providers::{self, IdentityProvider, PROVIDERS};
-use crate::store::Snapshot;
 use crate::store::Store;
-use crate::web::portal::connections::hold::HoldAlerts;
-use crate::web::portal::connections::secret_alerts::SecretAlerts;
 use crate::web::portal::forms::PageRequest;
 use crate::web::portal::forms::{FormError, find_field_error};
 use crate::web::portal::layout::{NavigationEntry, PageError, PageLayout, PageResult, redirect_to, render_page};
 use crate::web::portal::one_time_secrets;
-use crate::web::portal::settings::doctor::running_state;
 use crate::web::portal::sign_in::session::PermittedAdmin;
-use crate::web::portal::webhooks::alerts::WebhookAlerts;
 use crate::web::required_permission::{Create, Read};
 
 /// Connections on a page.
@@ -41,18 +35,13 @@ struct ConnectionsPage {
     layout: PageLayout,
     query: ConnectionsQuery,
     found: Vec<ConfigurationOverview>,
+    /// The number of connections in each state, without the filter for the state.
+    states: Vec<(ConnectionStatus, usize)>,
+    /// Connections that match all filters.
     total: usize,
     page: usize,
     pages: usize,
     now: i64,
-    /// Urgent findings about the server; empty unless the admin may manage the server.
-    urgent: Vec<Finding>,
-    /// Connections that are held.
-    hold_alerts: HoldAlerts,
-    /// Lanes of webhooks that fail; empty without access to webhooks.
-    alerts: WebhookAlerts,
-    /// Secrets of OAuth clients that end soon.
-    secret_alerts: SecretAlerts,
 }
 
 #[derive(Default, Deserialize)]
@@ -61,7 +50,52 @@ struct ConnectionsQuery {
     text: String,
     state: String,
     provider: String,
+    sort: String,
     page: usize,
+}
+
+/// The order of the list. The key is in the URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum ConnectionOrder {
+    /// The worst first.
+    #[default]
+    State,
+    Name,
+    Account,
+    Users,
+    LastRequest,
+}
+
+impl ConnectionOrder {
+    fn from_key(key: &str) -> Self {
+        [Self::Name, Self::Account, Self::Users, Self::LastRequest]
+            .into_iter()
+            .find(|order| order.key() == key)
+            .unwrap_or_default()
+    }
+
+    fn key(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Name => "name",
+            Self::Account => "account",
+            Self::Users => "users",
+            Self::LastRequest => "last",
+        }
+    }
+
+    /// Sorts connections that are ordered by account and name.
+    fn sort(self, found: &mut [ConfigurationOverview]) {
+        match self {
+            Self::State => {
+                found.sort_by_key(|one| ConnectionStatus::ALL.iter().position(|status| *status == one.status));
+            }
+            Self::Name => found.sort_by_cached_key(|one| one.configuration.connection_name.to_lowercase()),
+            Self::Account => {}
+            Self::Users => found.sort_by_key(|one| std::cmp::Reverse(one.users)),
+            Self::LastRequest => found.sort_by_key(|one| std::cmp::Reverse(one.configuration.last_seen)),
+        }
+    }
 }
 
 impl ConnectionsQuery {
@@ -69,18 +103,40 @@ impl ConnectionsQuery {
         self.text.is_empty() && self.state.is_empty() && self.provider.is_empty()
     }
 
+    /// URL of the same list in this state, `""` for all.
+    fn state_url(&self, state: &str) -> String {
+        self.url(state, ConnectionOrder::from_key(&self.sort), 1)
+    }
+
+    /// URL of the same list in this order.
+    fn sort_url(&self, sort: &str) -> String {
+        self.url(&self.state, ConnectionOrder::from_key(sort), 1)
+    }
+
     /// URL of another page of the same list.
     fn page_url(&self, page: usize) -> String {
+        self.url(&self.state, ConnectionOrder::from_key(&self.sort), page)
+    }
+
+    /// The parameters that are not the default.
+    fn url(&self, state: &str, order: ConnectionOrder, page: usize) -> String {
         let encoded = crate::web::portal::forms::encode_query;
-        format!("/connections?text={}&state={}&provider={}&page={page}", encoded(&self.text), self.state, self.provider)
+        let sort = if order == ConnectionOrder::default() { "" } else { order.key() };
+        let page = if page > 1 { page.to_string() } else { String::new() };
+        let all =
+            [("text", &*self.text), ("state", state), ("provider", &*self.provider), ("sort", sort), ("page", &page)];
+        let given = all.iter().filter(|(_, value)| !value.is_empty());
+        let query: Vec<String> = given.map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        if query.is_empty() { "/connections".to_owned() } else { format!("/connections?{}", query.join("&")) }
+    }
+
+    /// Whether the list is in this order.
+    fn is_sorted_by(&self, sort: &str) -> bool {
+        ConnectionOrder::from_key(&self.sort).key() == sort
     }
 }
 
 impl ConnectionsPage {
-    fn statuses() -> [ConnectionStatus; 7] {
-        ConnectionStatus::ALL
-    }
-
     fn providers() -> &'static [IdentityProvider] {
         PROVIDERS
     }
@@ -93,36 +149,18 @@ impl ConnectionsPage {
 /// `GET /connections`
 pub(crate) async fn list_connections(admin: PermittedAdmin<Read>, page_request: PageRequest) -> PageResult {
     let query: ConnectionsQuery = page_request.query().unwrap_or_default();
-    let filter =
-        OverviewQuery { text: query.text.clone(), status: query.state.clone(), provider: query.provider.clone() };
+    let filter = OverviewQuery { text: query.text.clone(), status: String::new(), provider: query.provider.clone() };
     let (scope, now) = (admin.context.scope.clone(), clock::current_millis());
-    let (state, runs_it, signed) = (page_request.state.clone(), admin.signed.may_manage_server(), admin.signed.clone());
-    let look = move |at: &Snapshot<'_>| {
-        let urgent = || doctor::list_urgent_findings(&state.server.settings, &state.store, &running_state(&state), now);
-        let alerts = (WebhookAlerts::read(at, &signed, &scope, now)?, SecretAlerts::read(at, &scope, now)?);
-        let found = overview::list_overviews(at, &scope, &filter, now)?;
-        let held = HoldAlerts::read(at, &scope, &found)?;
-        Ok((found, if runs_it { urgent() } else { Vec::new() }, held, alerts))
-    };
-    let (mut found, urgent, hold_alerts, (alerts, secret_alerts)) = page_request.read(look).await?;
+    let mut found = page_request.read(move |at| overview::list_overviews(at, &scope, &filter, now)).await?;
+    let states = overview::count_states(&found);
+    found.retain(|one| query.state.is_empty() || query.state == one.status.key());
+    ConnectionOrder::from_key(&query.sort).sort(&mut found);
     let total = found.len();
     let pages = total.div_ceil(PER_PAGE).max(1);
     let at = query.page.clamp(1, pages);
     found = found.into_iter().skip((at - 1) * PER_PAGE).take(PER_PAGE).collect();
     let layout = PageLayout::new("Connections", Some(&admin.signed), NavigationEntry::Connections);
-    let page = ConnectionsPage {
-        layout,
-        query,
-        found,
-        total,
-        page: at,
-        pages,
-        now,
-        urgent,
-        hold_alerts,
-        alerts,
-        secret_alerts,
-    };
+    let page = ConnectionsPage { layout, query, found, states, total, page: at, pages, now };
     Ok(render_page(200, &page))
 }
 

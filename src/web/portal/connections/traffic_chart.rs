@@ -1,9 +1,11 @@
 //! The chart of the calls of a connection in the last 24 hours, as an image and as a table.
 
 use crate::clock::Millis;
+use crate::error::Error;
 use crate::management::request_log;
+use crate::model::audit_context::AccountScope;
 use crate::model::traffic::{HOUR_MS, HourlyCalls};
-use crate::store::Store;
+use crate::store::{Snapshot, Store};
 use crate::web::portal::layout::PageError;
 use crate::web::portal::timestamps::PageTime;
 
@@ -42,6 +44,11 @@ impl TrafficChart {
         Ok(Self::from_hours(store.read_inline(|at| request_log::count_calls_by_hour(at, configuration, now, HOURS))?))
     }
 
+    /// Reads the last day of all configurations of the account scope.
+    pub(crate) fn of_scope(at: &Snapshot<'_>, scope: &AccountScope, now: Millis) -> Result<Self, Error> {
+        Ok(Self::from_hours(request_log::sum_calls_by_hour(at, scope, now, HOURS)?))
+    }
+
     fn from_hours(hours: Vec<HourlyCalls>) -> Self {
         let most = hours.iter().map(HourlyCalls::total).max().unwrap_or_default();
         Self { hours, most }
@@ -55,6 +62,14 @@ impl TrafficChart {
         self.hours.iter().map(of).sum()
     }
 
+    pub(crate) fn accepted(&self) -> i64 {
+        self.sum(|hour| hour.accepted)
+    }
+
+    pub(crate) fn refused(&self) -> i64 {
+        self.sum(|hour| hour.refused)
+    }
+
     pub(crate) fn missed(&self) -> i64 {
         self.sum(|hour| hour.missed)
     }
@@ -62,8 +77,7 @@ impl TrafficChart {
     /// Summary of the chart in a sentence.
     pub(crate) fn sentence(&self) -> String {
         let calls = |count: i64| if count == 1 { "1 call was".to_owned() } else { format!("{count} calls were") };
-        let (accepted, refused, missed) =
-            (self.sum(|hour| hour.accepted), self.sum(|hour| hour.refused), self.missed());
+        let (accepted, refused, missed) = (self.accepted(), self.refused(), self.missed());
         let more =
             if missed > 0 { format!("; {missed} more came too fast for the request log") } else { String::new() };
         format!("{} accepted and {refused} refused{more}.", calls(accepted))

@@ -127,7 +127,7 @@ pub(crate) fn profile_page(admin: &AnyAdmin, state: &AppState, problems: Vec<For
         found.map_or((false, false), |found| (found.admin.has_totp, found.password_digest.is_some()));
     let may_link = sso.is_some_and(|sso| identities.iter().all(|(issuer, _)| *issuer != sso.issuer));
     let ends = (clock::format_rfc3339(signed.expires_at), timestamps::format_minute(signed.expires_at));
-    let layout = PageLayout::new("Profile", Some(signed), NavigationEntry::NoSection);
+    let layout = PageLayout::new("Profile", Some(signed), NavigationEntry::Profile);
     let status = if problems.is_empty() { 200 } else { 422 };
     Ok(render_page(
         status,

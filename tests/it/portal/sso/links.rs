@@ -11,7 +11,8 @@ use crate::portal::codes::{code, set_up, wait_for_early_step};
 #[track_caller]
 fn start_own_link(browser: &mut Browser) -> super::AuthorizationRequest {
     let page = browser.submit("/profile/sso", &[("present", PASSWORD)]).answered(200);
-    let address = page.between("class=\"button primary\" href=\"", "\"").replace("&#38;", "&").replace("&amp;", "&");
+    let main = Page { text: page.between("<main", "</main>").to_owned(), ..page };
+    let address = main.between("class=\"button primary\" href=\"", "\"").replace("&#38;", "&").replace("&amp;", "&");
     let (_, query) = address.split_once('?').unwrap();
     form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }

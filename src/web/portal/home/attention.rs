@@ -1,0 +1,225 @@
+//! What needs the attention of an admin: one sentence and one action each, worst first.
+
+use actix_web::web::Data;
+
+use crate::clock::Millis;
+use crate::diagnosis::connection_status::{ConnectionStatus, format_until};
+use crate::doctor::{self, Finding, Severity};
+use crate::error::Result;
+use crate::management::overview::ConfigurationOverview;
+use crate::management::tokens;
+use crate::model::audit_context::AccountScope;
+use crate::model::permission::Permission;
+use crate::store::Snapshot;
+use crate::web::portal::connections::hold::HoldAlerts;
+use crate::web::portal::connections::secret_alerts::SecretAlerts;
+use crate::web::portal::settings::doctor::running_state;
+use crate::web::portal::sign_in::signed_in::SignedIn;
+use crate::web::portal::webhooks::alerts::{WebhookAlertLine, WebhookAlerts};
+use crate::web::state::AppState;
+
+const DAY: Millis = 24 * 60 * 60 * 1000;
+/// Tokens that expire within this time are on the page.
+const TOKEN_WARNING: Millis = 30 * DAY;
+/// From this time on, the expiry is urgent.
+const TOKEN_URGENT: Millis = 7 * DAY;
+/// A connection that was never used is on the page after this time.
+const UNUSED_AFTER: Millis = 7 * DAY;
+
+/// What the items are read from.
+pub(super) struct AttentionSources<'a> {
+    pub(super) at: &'a Snapshot<'a>,
+    pub(super) scope: &'a AccountScope,
+    pub(super) signed: &'a SignedIn,
+    pub(super) state: &'a Data<AppState>,
+    pub(super) all: &'a [ConfigurationOverview],
+    pub(super) now: Millis,
+}
+
+/// How urgent an item is: the order on the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    ServerProblem,
+    Held,
+    Failing,
+    Undelivered,
+    Expired,
+    ExpiresSoon,
+    Quiet,
+    Expires,
+    ServerWarning,
+    Unused,
+}
+
+/// One item.
+#[derive(Debug)]
+pub(super) struct AttentionItem {
+    urgency: Urgency,
+    /// Class of the mark: a key of a connection status, or one of the notices.
+    pub(super) class: &'static str,
+    /// Text of the mark.
+    pub(super) mark: &'static str,
+    pub(super) title: String,
+    /// Text after the title, such as the provider.
+    pub(super) subtitle: String,
+    pub(super) sentence: String,
+    /// Text and path of the action.
+    pub(super) action: Option<(&'static str, String)>,
+}
+
+/// Lists all items, worst first.
+pub(super) fn list_attention_items(sources: &AttentionSources<'_>) -> Result<Vec<AttentionItem>> {
+    let mut items = list_server_items(sources);
+    items.extend(list_connection_items(sources)?);
+    items.extend(list_webhook_items(sources)?);
+    items.extend(list_expiring_items(sources)?);
+    items.extend(find_unused_item(sources));
+    items.sort_by(|one, other| (one.urgency, &one.title).cmp(&(other.urgency, &other.title)));
+    Ok(items)
+}
+
+/// Findings about the server, for admins who may manage it.
+fn list_server_items(sources: &AttentionSources<'_>) -> Vec<AttentionItem> {
+    if !sources.signed.may_manage_server() {
+        return Vec::new();
+    }
+    let state = sources.state;
+    let found = doctor::list_home_findings(
+        &state.server.settings,
+        &state.store,
+        &running_state(state),
+        (&state.server.public_url(), sources.now),
+    );
+    let item = |finding: Finding| {
+        let is_problem = finding.grade == Severity::Problem;
+        let next = finding.next_step.map(|next| format!(" {next}")).unwrap_or_default();
+        AttentionItem {
+            urgency: if is_problem { Urgency::ServerProblem } else { Urgency::ServerWarning },
+            class: if is_problem { "failing" } else { "quiet" },
+            mark: "Server",
+            title: finding.subject.to_owned(),
+            subtitle: String::new(),
+            sentence: format!("{}{next}", finding.message),
+            action: Some(("Details", "/settings/doctor".to_owned())),
+        }
+    };
+    found.into_iter().map(item).collect()
+}
+
+/// Connections that fail, are held, or send nothing.
+fn list_connection_items(sources: &AttentionSources<'_>) -> Result<Vec<AttentionItem>> {
+    let held = HoldAlerts::read(sources.at, sources.scope, sources.all)?;
+    let mut items: Vec<AttentionItem> = held
+        .lines
+        .into_iter()
+        .map(|line| AttentionItem {
+            urgency: Urgency::Held,
+            class: "held",
+            mark: "Held",
+            title: line.name,
+            subtitle: String::new(),
+            sentence: format!("{} Your application gets none of its changes until you decide.", line.sentence),
+            action: Some(("Decide", format!("/connections/{}/hold", line.id))),
+        })
+        .collect();
+    for one in sources.all {
+        let urgency = match one.status {
+            ConnectionStatus::Failing => Urgency::Failing,
+            ConnectionStatus::Quiet => Urgency::Quiet,
+            _ => continue,
+        };
+        let path = format!("/connections/{}", one.configuration.id);
+        items.push(AttentionItem {
+            urgency,
+            class: one.status.key(),
+            mark: one.status.label(),
+            title: one.configuration.connection_name.clone(),
+            subtitle: format!("{} · {}", one.configuration.account.id, one.provider.name),
+            sentence: one.describe_status(sources.now),
+            action: Some(("Open", path)),
+        });
+    }
+    Ok(items)
+}
+
+fn list_webhook_items(sources: &AttentionSources<'_>) -> Result<Vec<AttentionItem>> {
+    let alerts = WebhookAlerts::read(sources.at, sources.signed, sources.scope, sources.now)?;
+    let item = |line: WebhookAlertLine| {
+        let last =
+            if line.last_error.is_empty() { String::new() } else { format!(" Last error: {}.", line.last_error) };
+        AttentionItem {
+            urgency: Urgency::Undelivered,
+            class: "failing",
+            mark: "Webhook",
+            action: Some((if line.is_stopped { "Resume" } else { "Open" }, line.lane_path())),
+            title: line.webhook_name,
+            subtitle: "Events do not reach your application".to_owned(),
+            sentence: format!("{}{last}", line.sentence),
+        }
+    };
+    Ok(alerts.lines.into_iter().map(item).collect())
+}
+
+/// Tokens and client secrets that expire.
+fn list_expiring_items(sources: &AttentionSources<'_>) -> Result<Vec<AttentionItem>> {
+    let now = sources.now;
+    let may_replace = sources.signed.permissions.contains(Permission::ProvisioningTokens);
+    let filter = sources.scope.filter(None);
+    let expiring = tokens::list_expiring_tokens(sources.at, filter.as_ref(), (now, now + TOKEN_WARNING))?;
+    let mut items: Vec<AttentionItem> = expiring
+        .into_iter()
+        .map(|token| {
+            let is_urgent = token.expires_at - now <= TOKEN_URGENT;
+            let path = format!("/connections/{}/tokens", token.configuration_id);
+            AttentionItem {
+                urgency: if is_urgent { Urgency::ExpiresSoon } else { Urgency::Expires },
+                class: if is_urgent { "failing" } else { "quiet" },
+                mark: "Token",
+                title: token.connection_name,
+                subtitle: token.label,
+                sentence: format!(
+                    "This token expires {}. Create a new one, and enter it at the identity provider.",
+                    format_until(token.expires_at, now)
+                ),
+                action: Some((if may_replace { "Replace" } else { "Open" }, path)),
+            }
+        })
+        .collect();
+    for line in SecretAlerts::read(sources.at, sources.scope, now)?.lines {
+        items.push(AttentionItem {
+            urgency: if line.has_ended() { Urgency::Expired } else { Urgency::Expires },
+            class: if line.has_ended() { "failing" } else { "quiet" },
+            mark: "Secret",
+            action: may_replace.then(|| ("Replace", line.client_path())),
+            title: line.connection_name().to_owned(),
+            subtitle: String::new(),
+            sentence: line.sentence,
+        });
+    }
+    Ok(items)
+}
+
+/// The connections that were created long ago and never used, as one item.
+fn find_unused_item(sources: &AttentionSources<'_>) -> Option<AttentionItem> {
+    let is_unused = |one: &&ConfigurationOverview| {
+        one.status == ConnectionStatus::Waiting && sources.now - one.configuration.created_at > UNUSED_AFTER
+    };
+    let count = sources.all.iter().filter(is_unused).count();
+    let (title, sentence) = match count {
+        0 => return None,
+        1 => ("1 connection".to_owned(), "Created more than a week ago and never used. Send its admin a setup link."),
+        _ => (
+            format!("{count} connections"),
+            "Created more than a week ago and never used. Send their admins a setup link.",
+        ),
+    };
+    Some(AttentionItem {
+        urgency: Urgency::Unused,
+        class: ConnectionStatus::Waiting.key(),
+        mark: ConnectionStatus::Waiting.label(),
+        title,
+        subtitle: String::new(),
+        sentence: sentence.to_owned(),
+        action: Some(("Review", format!("/connections?state={}", ConnectionStatus::Waiting.key()))),
+    })
+}

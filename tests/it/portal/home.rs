@@ -1,0 +1,116 @@
+//! The home page: states, what needs attention, the latest changes, and the steps before production.
+
+use serde_json::json;
+
+use crate::app::wait_until;
+use crate::portal::browser::{Browser, Page, own_app, wait_for_text};
+use crate::sample::user;
+
+/// The number of connections in a state.
+fn count_of(page: &Page, state: &str) -> usize {
+    let cell = page.between(&format!("href=\"/connections?state={state}\">"), "</a>");
+    let number = cell.split_once('>').unwrap().1.split('<').next().unwrap();
+    number.parse().unwrap()
+}
+
+#[test]
+fn the_home_page_has_the_states_the_worst_problems_first_and_the_latest_changes() {
+    let (app, _folder) = own_app();
+    let mut owner = Browser::owner(&app);
+    let empty = owner.get("/").answered(200);
+    assert!(empty.contains("No connections yet") && empty.contains("href=\"/connections/new\""), "{}", empty.text);
+    assert!(empty.contains("0 of 6") && empty.contains("Scheduled backups are disabled"), "{}", empty.text);
+    let live = app.configuration_of("acme", "okta");
+    let failing = app.configuration_of("zeta", "azure-ad");
+    app.configuration_of("idle", "other");
+    live.created("/Users", &user("ann@home.example"));
+    live.post("/Users", &user("ann@home.example")).answered(409);
+    live.get("/Users?filter=userName%20eq%20%22look%40home.example%22").answered(200);
+    failing.created("/Users", &user("bob@home.example"));
+    for _ in 0..5 {
+        failing.post("/Users", &user("bob@home.example")).answered(409);
+    }
+    wait_for_text(&mut owner, "/", "Added the user ann@home.example");
+    wait_until("the failing connection", || count_of(&owner.clone().get("/"), "failing") == 1);
+    let page = owner.get("/").answered(200);
+    assert_eq!(["live", "waiting", "held"].map(|state| count_of(&page, state)), [1, 1, 0], "{}", page.text);
+    // The failing connection is in front of the missing backups, and each has one action.
+    let (attention, changes) = page.text.split_once("id=\"changes\"").unwrap();
+    let position = |text: &str| attention.find(text).unwrap_or_else(|| panic!("no {text} in {}", page.text));
+    assert!(position("pill failing\">Failing") < position("Scheduled backups are disabled"), "{}", page.text);
+    assert!(attention.contains(&format!("href=\"/connections/{}\">Open", failing.id)), "{}", page.text);
+    // The rejected request is a change, the search is not.
+    assert!(changes.contains("userName") && changes.contains(">409<") && !changes.contains("look@home"), "{changes}");
+    assert!(page.contains("2 of 6"), "a connection and a user: {}", page.text);
+    app.operator().get("/directory/resources/v1/events?limit=1").answered(200);
+    wait_for_text(&mut owner, "/", "3 of 6");
+}
+
+#[test]
+fn the_home_page_has_only_what_the_admin_may_see() {
+    let (app, _folder) = own_app();
+    let client = app.configuration_of("acme", "okta");
+    app.configuration_of("zeta", "other").created("/Users", &user("secret@zeta.example"));
+    client.created("/Users", &user("ann@acme.example"));
+    let mut own = Browser::with_role(&app, "provisioning-manager", Some("acme"));
+    let page = wait_for_text(&mut own, "/", "ann@acme.example");
+    assert_eq!(["live", "waiting"].map(|state| count_of(&page, state)), [1, 0]);
+    assert!(!page.contains("zeta") && !page.contains("Get ready") && !page.contains("backups"), "{}", page.text);
+    let mut viewer = Browser::with_role(&app, "viewer", None);
+    let page = viewer.get("/").answered(200);
+    assert!(!page.contains("Latest changes") && !page.contains("ann@acme.example"), "{}", page.text);
+}
+
+#[test]
+fn tokens_that_expire_soon_are_on_the_home_page() {
+    let (app, _folder) = own_app();
+    let client = app.configuration_of("acme", "okta");
+    let tokens = format!("{}/{}/tokens", crate::caller::CONFIGURATIONS, client.id);
+    let operator = app.operator();
+    let id = operator.get(&tokens).answered(200).json["items"][0]["id"].as_str().unwrap().to_owned();
+    let mut owner = Browser::owner(&app);
+    assert!(!owner.get("/").contains("This token expires"));
+    let end = jiff::Timestamp::now() + std::time::Duration::from_hours(50);
+    operator.patch(&format!("{tokens}/{id}"), &json!({"expiresAt": end.to_string()})).answered(204);
+    let page = owner.get("/").answered(200);
+    assert!(page.contains("This token expires in 2 days"), "{}", page.text);
+    assert!(page.contains(&format!("href=\"/connections/{}/tokens\">Replace", client.id)), "{}", page.text);
+}
+
+#[test]
+fn the_list_of_connections_has_counts_by_state_and_sorts_by_each_column() {
+    let (app, _folder) = own_app();
+    for (account, users) in [("beta", 2), ("acme", 0), ("zeta", 1)] {
+        let client = app.configuration_of(account, "okta");
+        for number in 0..users {
+            client.created("/Users", &user(&format!("u{number}@{account}.example")));
+        }
+    }
+    let mut owner = Browser::owner(&app);
+    wait_until("two connections are live", || {
+        let page = owner.clone().get("/connections").answered(200);
+        page.contains("Live <b>2</b>") && page.contains("Waiting <b>1</b>")
+    });
+    let accounts = |page: &Page| -> Vec<&'static str> {
+        let rows = page.text.split("<tbody>").nth(1).unwrap();
+        let mut found: Vec<(usize, &'static str)> = ["acme", "beta", "zeta"]
+            .into_iter()
+            .filter_map(|name| Some((rows.find(&format!("<td>{name}"))?, name)))
+            .collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, name)| name).collect()
+    };
+    for (query, expected) in [
+        ("", &["acme", "beta", "zeta"][..]),
+        ("?sort=users", &["beta", "zeta", "acme"]),
+        ("?sort=account", &["acme", "beta", "zeta"]),
+        ("?state=live&sort=users", &["beta", "zeta"]),
+        ("?state=waiting", &["acme"]),
+        ("?sort=unknown", &["acme", "beta", "zeta"]),
+    ] {
+        let page = owner.get(&format!("/connections{query}")).answered(200);
+        assert_eq!(accounts(&page), expected, "{query}: {}", page.text);
+    }
+    let page = owner.get("/connections?state=live&sort=users").answered(200);
+    assert!(page.contains("aria-sort=\"descending\"") && page.contains("Live <b>2</b>"), "{}", page.text);
+}
