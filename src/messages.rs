@@ -477,10 +477,10 @@ pub fn template_of(reason: Reason) -> &'static str {
         Reason::TokenNotFound => "the configuration has no live token with this id; list its tokens to see the ids",
         Reason::TokenNotLive => "the token is revoked or expired and cannot be changed: create a new one",
         Reason::LinkNotFound => "the configuration has no such link, or it has ended",
-        Reason::LinkNotOpen => "there is no such link, or it has ended",
-        Reason::LinkTokenInUse => {
-            "a token of this connection is already in use; ask the sender of the link for another"
-        }
+        Reason::LinkUnknown => "there is no such set-up link; open the complete link that you received",
+        Reason::LinkEnded => "this set-up link has ended; ask its sender for a new one",
+        Reason::LinkExpired => "this set-up link has expired; ask its sender for a new one",
+        Reason::LinkTokenInUse => "a token of this connection is in use; ask the sender of the link for another",
         Reason::LinkTokensSpent => "{max} tokens were made with this link; ask the sender for a new link",
         Reason::TooManyLinks => "the configuration has {max} live links: revoke one first",
         // API keys and permissions.

@@ -406,7 +406,9 @@ reasons! {
     TokenNotFound "token_not_found" NotFound ();
     TokenNotLive "token_not_live" Conflict ();
     LinkNotFound "link_not_found" NotFound ();
-    LinkNotOpen "link_not_open" NotFound ();
+    LinkUnknown "link_unknown" NotFound ();
+    LinkEnded "link_ended" Gone ();
+    LinkExpired "link_expired" Gone ();
     LinkTokenInUse "link_token_in_use" Conflict ();
     LinkTokensSpent "link_tokens_spent" Conflict ("max");
     TooManyLinks "too_many_links" Conflict ("max");

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::auth::secret::TokenDigest;
 use crate::clock::Millis;
-use crate::error::{Error, Reason, Result};
+use crate::error::{Reason, Result};
 use crate::management::oauth::{self, ClientWithSecrets, NewOauthClient};
 use crate::management::tokens::{self, TokenDraft};
 use crate::model::audit_context::{AccountScope, Actor, ActorKind, AuditContext, Authority};
@@ -39,9 +39,6 @@ pub struct OpenLink {
     pub link: SetupLink,
     /// The configuration of the link.
     pub configuration: Configuration,
-    /// Whether a user was provisioned after the link was created. The setup is then finished and the link gives no
-    /// access.
-    pub is_done: bool,
     /// Whether the link may create a token or an OAuth client: no token of the configuration has been used yet.
     pub may_make_token: bool,
     /// The OAuth client that was created last with the link.
@@ -51,20 +48,24 @@ pub struct OpenLink {
 /// Returns the live link whose secret has this digest.
 ///
 /// # Errors
-/// `NotFound` if there is none, or it has ended.
+/// `NotFound` if there is none, `Gone` if it has ended or expired.
 pub fn find_open_link(at: &Snapshot<'_>, digest: &TokenDigest, now: Millis) -> Result<OpenLink> {
-    let not_found = || Error::from(Reason::LinkNotOpen);
-    let link = rows::find_link_by_digest(at, digest)?.filter(|link| link.is_live(now)).ok_or_else(not_found)?;
-    let configuration = configuration_rows::find_configuration_by_key(at, link.configuration)?.ok_or_else(not_found)?;
-    let is_done =
-        rows::find_newest_user_time(at, configuration.key)?.is_some_and(|created_at| created_at >= link.created_at);
-    let may_make_token = !is_done && !token_rows::has_used_token(at, configuration.key)?;
+    let link = rows::find_link_by_digest(at, digest)?.ok_or(Reason::LinkUnknown)?;
+    if link.ended_at.is_some() {
+        return Err(Reason::LinkEnded.into());
+    }
+    if !link.is_live(now) {
+        return Err(Reason::LinkExpired.into());
+    }
+    let configuration =
+        configuration_rows::find_configuration_by_key(at, link.configuration)?.ok_or(Reason::LinkEnded)?;
+    let may_make_token = !token_rows::has_used_token(at, configuration.key)?;
     let scope = AccountScope::Account(configuration.account.clone());
     let client = match link.client_made.as_deref() {
         Some(client_id) => find_created_client(at, &scope, (&configuration.id, client_id))?,
         None => None,
     };
-    Ok(OpenLink { link, configuration, is_done, may_make_token, client })
+    Ok(OpenLink { link, configuration, may_make_token, client })
 }
 
 /// Returns a client that a link has created; `None` if it was deleted since.
@@ -79,11 +80,10 @@ fn find_created_client(
     }
 }
 
-/// Records that a link was opened: in the audit log once for each address and day. If the setup is finished, the link
-/// ends.
+/// Records that a link was opened: in the audit log once for each address and day.
 ///
 /// # Errors
-/// `NotFound` if there is no such link, or it has ended.
+/// Those of [`find_open_link`].
 pub fn record_opened(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> Result<()> {
     let found = find_open_link(tx, digest, tx.now)?;
     rows::record_link_opened(tx, &found.link.id)?;
@@ -91,13 +91,13 @@ pub fn record_opened(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> 
     if rows::record_visit(tx, &found.link.id, tx.now.div_euclid(DAY), address, VISITS_MAX)? {
         append_audit_entry(tx, holder, &found, "link.opened")?;
     }
-    if found.is_done { end_link(tx, holder, &found) } else { Ok(()) }
+    Ok(())
 }
 
 /// Creates a token for the configuration of the link, if none of its tokens has been used yet.
 ///
 /// # Errors
-/// `NotFound` if the link has ended. `Conflict` if a token has been used, or the link has created [`TOKENS_MAX`]. It can fail after its first change: run it with `Store::write`.
+/// Those of [`find_open_link`]. `Conflict` if a token has been used, or the link has created [`TOKENS_MAX`]. It can fail after its first change: run it with `Store::write`.
 pub fn create_token(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest, draft: &TokenDraft) -> Result<()> {
     let (found, context) = begin_credential(tx, holder, digest)?;
     let draft = TokenDraft { expires_at: context.authority.limit_expiry(draft.expires_at), ..draft.clone() };
@@ -138,16 +138,12 @@ fn begin_credential(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> R
 /// Ends a link because its holder has finished the setup.
 ///
 /// # Errors
-/// `NotFound` if there is no such link, or it has ended.
+/// Those of [`find_open_link`].
 pub fn finish_setup(tx: &Tx<'_>, holder: &LinkHolder, digest: &TokenDigest) -> Result<()> {
     tx.allow_on_full_disk();
     let found = find_open_link(tx, digest, tx.now)?;
-    end_link(tx, holder, &found)
-}
-
-fn end_link(tx: &Tx<'_>, holder: &LinkHolder, found: &OpenLink) -> Result<()> {
     rows::end_link(tx, &found.link.id)?;
-    append_audit_entry(tx, holder, found, "link.ended")
+    append_audit_entry(tx, holder, &found, "link.ended")
 }
 
 /// The authority that the creator of a link has passed on: to create tokens that end when the creator's does.
@@ -183,6 +179,7 @@ mod tests {
     use super::*;
     use crate::auth::secret::BearerToken;
     use crate::clock;
+    use crate::error::Error;
     use crate::management::configuration_lifecycle::{NewConfiguration, create_configuration};
     use crate::management::setup_links::{NewSetupLink, create_link};
     use crate::model::configuration::{ConfigurationSource, InitialSync};
@@ -245,6 +242,31 @@ mod tests {
             .unwrap();
         let found = store.read_inline(|at| tokens::find_token(at, &AccountScope::AllAccounts, &id, &token_id)).unwrap();
         assert_eq!(found.expires_at, Some(end));
+    }
+
+    #[test]
+    fn unknown_expired_and_ended_links_have_their_own_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_for_command(folder.path()).unwrap();
+        let found = store.write_blocking(|tx| {
+            let created = create_configuration(tx, &AuditContext::server(), &NewConfiguration::sample("acme"))?;
+            let new_link = NewSetupLink {
+                id: clock::new_id(),
+                digest: [7; 32],
+                lifetime_seconds: 3_000,
+                note: String::new(),
+                provider: None,
+            };
+            create_link(tx, &AuditContext::server(), &created.id, &new_link)?;
+            let reason = |digest, now| find_open_link(tx, digest, now).map_err(|error| error.reason()).err();
+            let holder = LinkHolder { address: None, request_id: None };
+            let before = [reason(&[8; 32], tx.now), reason(&[7; 32], tx.now), reason(&[7; 32], tx.now + 3_000_000)];
+            finish_setup(tx, &holder, &[7; 32])?;
+            Ok((before, reason(&[7; 32], tx.now), reason(&[7; 32], tx.now + 3_000_000)))
+        });
+        let (before, ended, later) = found.unwrap();
+        assert_eq!(before, [Some(Reason::LinkUnknown), None, Some(Reason::LinkExpired)]);
+        assert_eq!((ended, later), (Some(Reason::LinkEnded), Some(Reason::LinkEnded)));
     }
 
     #[test]

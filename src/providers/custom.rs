@@ -21,6 +21,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         assignments: "",
     },
     credentials: &[advise_token("Every SCIM client takes a token. If yours supports OAuth, an OAuth client is safer.")],
+    after_first_user: "sync the other users, and groups if your application needs them.",
     steps: include_str!("../../templates/portal/steps/custom.html"),
     steps_checked_on: "2026-11-22",
     notes: &[],

@@ -41,6 +41,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
             },
         },
     ],
+    after_first_user: "set the notification e-mail under Properties, then start provisioning.",
     steps: include_str!("../../templates/portal/steps/entra.html"),
     steps_checked_on: "2026-11-22",
     notes: &[

@@ -21,6 +21,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         assignments: "Google: Autoprovisioning › Scope.",
     },
     credentials: &[advise_token("Google Workspace takes nothing else.")],
+    after_first_user: "check that the scope of autoprovisioning includes all users.",
     steps: include_str!("../../templates/portal/steps/google.html"),
     steps_checked_on: "2026-11-22",
     notes: &["Sends users, never groups."],

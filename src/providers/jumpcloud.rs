@@ -21,6 +21,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         assignments: "JumpCloud: User Groups.",
     },
     credentials: &[advise_token("JumpCloud takes nothing else.")],
+    after_first_user: "select the user groups to sync under User Groups.",
     steps: include_str!("../../templates/portal/steps/jumpcloud.html"),
     steps_checked_on: "2026-11-22",
     notes: &["Each activation creates, changes and deletes a test user and a test group."],

@@ -46,6 +46,8 @@ pub struct IdentityProvider {
     pub locations: ConsoleLocations,
     /// The ways to authenticate that are advised, the recommended one first.
     pub credentials: &'static [CredentialAdvice],
+    /// What to do at the provider after the first user has arrived.
+    pub after_first_user: &'static str,
     /// The set-up steps: HTML in which `{{url}}` stands for the provisioning URL.
     pub steps: &'static str,
     /// The date on which the steps were compared with the product.

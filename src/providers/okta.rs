@@ -35,6 +35,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
             client_secret: "Client Secret",
         },
     }],
+    after_first_user: "assign the other users under Assignments, then push groups under Push Groups.",
     steps: include_str!("../../templates/portal/steps/okta.html"),
     steps_checked_on: "2026-11-22",
     notes: &[

@@ -21,6 +21,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         assignments: "OneLogin: Users, and Rules for groups.",
     },
     credentials: &[advise_token("OneLogin takes nothing else.")],
+    after_first_user: "assign the other users, and approve pending changes.",
     steps: include_str!("../../templates/portal/steps/onelogin.html"),
     steps_checked_on: "2026-11-22",
     notes: &[

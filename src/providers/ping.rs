@@ -32,6 +32,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
             client_secret: "OAuth Client Secret",
         },
     }],
+    after_first_user: "check that the rule includes all users, and add the groups.",
     steps: include_str!("../../templates/portal/steps/ping.html"),
     steps_checked_on: "2026-11-22",
     notes: &["Updates users with PUT. The filter that matches users is a template that the admin edits."],

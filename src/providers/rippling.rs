@@ -21,6 +21,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
         assignments: "Rippling: Access rules.",
     },
     credentials: &[advise_token("Rippling takes nothing else.")],
+    after_first_user: "extend the access rules to all users.",
     steps: include_str!("../../templates/portal/steps/rippling.html"),
     steps_checked_on: "2026-11-22",
     notes: &["Tests the connection by reading `/ServiceProviderConfig`."],

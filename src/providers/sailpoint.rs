@@ -32,6 +32,7 @@ pub(super) const PROVIDER: IdentityProvider = IdentityProvider {
             client_secret: "Client Secret",
         },
     }],
+    after_first_user: "aggregate the accounts, then provision the other users.",
     steps: include_str!("../../templates/portal/steps/sailpoint.html"),
     steps_checked_on: "2026-11-28",
     notes: &[

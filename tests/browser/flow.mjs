@@ -133,10 +133,10 @@ export async function rotate(page, hand, connection) {
 /** The customer's IT admin sets up a connection with a link, in a separate browser. */
 export async function setUpLink(page, hand, guest, connection) {
   await page.goto(`${connection.address}/links`);
-  await hand.press("Make the link");
+  await hand.press("Create the link");
   const link = await page.getByLabel("Set-up link", { exact: true }).inputValue();
   await guest.page.goto(`${link}?method=token`);
-  await guest.hand.press("Make the token");
+  await guest.hand.press("Create the token");
   const url = await guest.page.getByLabel("Provisioning URL").inputValue();
   const token = await guest.page.getByLabel("Token", { exact: true }).inputValue();
   expect(url === connection.idp.url && token !== connection.token, "the link returns other values");
@@ -151,9 +151,17 @@ export async function setUpLink(page, hand, guest, connection) {
   const end = Date.now() + TIMEOUT;
   while (await done() < 2) { expect(Date.now() < end, "the test of the provider ticks nothing"); }
   await connection.idp.user("dora@example.com");
-  await waitForText(guest.page, link, /first user has arrived|no such page/i);
+  await finishSetup(guest, link);
+}
+
+/** The holder of a link sees the first user, finishes the setup and confirms it. The link then no longer works. */
+export async function finishSetup(guest, link) {
+  await waitForText(guest.page, link, /Working: \d+ user/);
+  await guest.hand.follow("Finish setup…");
+  await guest.hand.press("Finish setup");
+  expect(/closed for everyone/.test(await guest.page.locator("main").innerText()), "the setup is not finished");
   const after = await guest.page.request.get(link);
-  expect(after.status() !== 200 || !(await after.text()).includes(url), "the link still works");
+  expect(after.status() === 410 && /has ended/.test(await after.text()), `a finished link returns ${after.status()}`);
 }
 
 export async function remove(page, hand, { address, idp, name, token }, purge) {

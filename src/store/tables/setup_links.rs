@@ -119,14 +119,6 @@ pub fn record_visit(tx: &Tx<'_>, id: &str, day: i64, address: &str, max: u32) ->
     Ok(inserted == 1)
 }
 
-/// Returns the time of creation of the newest user of a configuration.
-pub fn find_newest_user_time(at: &Snapshot<'_>, configuration: i64) -> Result<Option<Millis>> {
-    at.find_value(
-        "SELECT created_at FROM resources WHERE configuration = ?1 AND type = 'User' ORDER BY resource DESC LIMIT 1",
-        [configuration],
-    )
-}
-
 /// Ends a link.
 pub fn end_link(tx: &Tx<'_>, id: &str) -> Result<()> {
     tx.run("DELETE FROM setup_link_visits WHERE link_id = ?1", [id])?;

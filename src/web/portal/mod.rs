@@ -239,7 +239,7 @@ fn credential_routes() -> Vec<PortalRoute> {
         route_at("/s/{secret}").get(setup::setup_page::show_setup_page),
         route_at("/s/{secret}/token").post(setup::setup_page::make_token),
         route_at("/s/{secret}/client").post(setup::setup_page::make_client),
-        route_at("/s/{secret}/done").post(setup::setup_page::finish_setup),
+        route_at("/s/{secret}/done").get(setup::setup_page::show_finish).post(setup::setup_page::finish_setup),
     ]
 }
 

@@ -113,7 +113,7 @@ fn a_later_account_with_the_same_id_sees_nothing_of_the_earlier_one() {
 
     // All access ended in the same transaction.
     let path = &old.link[old.link.find("/s/").unwrap()..];
-    assert_eq!(Browser::anonymous(&app).get(path).status, 404);
+    assert_eq!(Browser::anonymous(&app).get(path).status, 410);
     old.key.get(CONFIGURATIONS).problem(401);
     assert!(old.admin.get("/connections").at.starts_with("/login"));
     let email = old.admin.email.clone();

@@ -109,7 +109,7 @@ fn tokens_require_the_token_permission() {
 }
 
 #[test]
-fn a_set_up_link_is_sufficient_until_the_first_user_arrives() {
+fn a_set_up_link_is_sufficient_until_its_holder_finishes_the_setup() {
     let app = App::shared();
     let mut owner = Browser::owner(app);
     let first = connection(app, &mut owner, "portal-visitor");
@@ -127,8 +127,7 @@ fn a_set_up_link_is_sufficient_until_the_first_user_arrives() {
     assert!(!Browser::anonymous(app).get(&path).contains(&client.token), "only in the browser that made it");
     client.get("/Users?startIndex=1&count=2").answered(200);
     wait_for_text(&mut visitor, &path, "Okta tested the connection");
-    let page = wait_for_text(&mut visitor, &path, "The token is in use already");
-    page.between("name=\"form_token\" value=\"", "\"").clone_into(&mut visitor.form_token);
+    wait_for_text(&mut visitor, &path, "The token is in use already");
     visitor.submit(&format!("{path}/token"), &[]).answered(409);
     let listed = owner.get(&format!("/connections/{}/links", first.id));
     assert!(
@@ -137,9 +136,34 @@ fn a_set_up_link_is_sufficient_until_the_first_user_arrives() {
         listed.text
     );
     client.post("/Users", &json!({"schemas": [USER], "userName": "first@example.com"})).answered(201);
-    assert!(visitor.get(&path).answered(200).contains("The first user has arrived"));
-    visitor.get(&path).answered(404);
-    visitor.submit(&format!("{path}/token"), &[]).answered(404);
+    let page = visitor.get(&path).answered(200);
+    assert!(page.contains("Working: 1 user.</strong> Next: assign the other users"), "{}", page.text);
+    assert!(
+        page.contains("Steps for Okta") && page.contains(&first.url) && !page.contains("has ended"),
+        "{}",
+        page.text
+    );
+    assert!(page.contains(&format!("href=\"{path}/done\">Finish setup")), "{}", page.text);
+    let page = visitor.get(&format!("{path}/done")).answered(200);
+    assert!(
+        page.contains("This closes the link for everyone.") && !page.contains("No user has arrived"),
+        "{}",
+        page.text
+    );
+    visitor.get(&path).answered(200);
+    let page = submit_form(&mut visitor, &page, &format!("{path}/done")).answered(200);
+    assert!(page.contains("Setup finished") && page.contains("closed for everyone"), "{}", page.text);
+    let page = visitor.get(&path).answered(410);
+    assert!(
+        page.contains("This set-up link has ended") && page.contains("Ask the person who sent it"),
+        "{}",
+        page.text
+    );
+    assert!(!page.contains("Go to the start") && !page.contains("no such page"), "{}", page.text);
+    for form in ["token", "client", "done"] {
+        visitor.submit(&format!("{path}/{form}"), &[]).answered(410);
+    }
+    visitor.get(&format!("{path}/done")).answered(410);
     let audit = app.operator().get("/directory/resources/v1/audit?account=portal-visitor").answered(200);
     let items = audit.json["items"].as_array().unwrap();
     let by_link: Vec<&str> = items
@@ -233,13 +257,15 @@ fn a_link_grants_nothing_else_and_rejects_forms_of_other_sites() {
             assert_eq!(page.status, 403, "{address} {header:?}: {}", page.text);
         }
     }
-    assert!(submit_form(&mut visitor, &page, &format!("{path}/done")).answered(200).contains("This link has ended."));
-    visitor.get(&path).answered(404);
-    visitor.get(&format!("/s/rcl_{}", "x".repeat(43))).answered(404);
+    assert!(submit_form(&mut visitor, &page, &format!("{path}/done")).answered(200).contains("Setup finished"));
+    visitor.get(&path).answered(410);
+    let unknown = visitor.get(&format!("/s/rcl_{}", "x".repeat(43))).answered(404);
+    assert!(unknown.contains("There is no such set-up link") && !unknown.contains("Go to the start"));
     let listed = owner.get(&format!("/connections/{}/links", client.id));
     let revoke = format!("/connections/{}/links/{}", client.id, listed.between(&format!("{}/links/", client.id), "\""));
     owner.submit(&revoke, &[]).answered(200);
-    visitor.get(&other).answered(404);
+    let revoked = visitor.get(&other).answered(410);
+    assert!(revoked.contains("This set-up link has ended") && !revoked.contains("Go to the start"), "{}", revoked.text);
 }
 
 #[test]
@@ -263,7 +289,7 @@ fn a_link_makes_ten_tokens_and_is_in_the_audit_log_once_for_each_address_and_day
     }
     let mut visitor = Browser::anonymous(&app);
     for number in 0..12 {
-        let page = visitor.get(&path).answered(200);
+        let page = visitor.get(&format!("{path}?method=token")).answered(200);
         let page = submit_form(&mut visitor, &page, &format!("{path}/token"));
         assert_eq!(page.status, if number < 10 { 200 } else { 409 }, "{number}: {}", page.text);
         assert!(number < 10 || page.contains("ask the sender for a new link"), "{}", page.text);

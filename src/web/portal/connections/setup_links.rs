@@ -97,10 +97,10 @@ impl SetupLinkForm {
         let mut problems = Vec::new();
         let mut note = |field, sentence: String| problems.push(FormError { field, sentence });
         if !LIFETIMES.iter().any(|(seconds, _)| *seconds == self.life) {
-            note("life", "Choose how long it works.".to_owned());
+            note("life", "Choose when it expires.".to_owned());
         }
         if self.note.trim().chars().count() > NOTE_MAX_CHARS || self.note.trim().chars().any(char::is_control) {
-            note("note", format!("The note must have at most {NOTE_MAX_CHARS} characters, on one line."));
+            note("note", format!("The label can have at most {NOTE_MAX_CHARS} characters, on one line."));
         }
         if !self.provider.is_empty() && providers::find_provider(&self.provider).is_none() {
             note("provider", "Choose one of the providers, or none.".to_owned());

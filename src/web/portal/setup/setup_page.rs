@@ -1,14 +1,15 @@
 //! The page of a set-up link: it shows the set-up of one connection and nothing else. There is no session: the secret
 //! in the URL is the only credential.
 
+use actix_web::HttpRequest;
 use actix_web::cookie::Cookie;
-use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
 
 use crate::auth::secret::sealed::Sealer;
 use crate::auth::secret::{self, BearerToken, TokenDigest};
-use crate::clock;
+use crate::clock::{self, Millis};
+use crate::diagnosis::connection_status::format_until;
 use crate::error::{Error, ErrorKind, Reason};
 use crate::management::setup_link_holder::{self, LinkHolder, OpenLink};
 use crate::management::setup_links::SetupLink;
@@ -50,6 +51,7 @@ struct SetupPage {
     secret: String,
     form_token: String,
     live: LiveTest,
+    expires_at: Millis,
     /// Whether the link is limited to one provider.
     is_locked: bool,
     may_make_token: bool,
@@ -70,6 +72,18 @@ struct SetupPage {
 impl SetupPage {
     fn providers() -> &'static [IdentityProvider] {
         PROVIDERS
+    }
+
+    /// How many users and groups have arrived.
+    fn arrived(&self) -> String {
+        let overview = &self.connection.overview;
+        let users = count_label(overview.users, "user");
+        if overview.groups == 0 { users } else { format!("{users}, {}", count_label(overview.groups, "group")) }
+    }
+
+    /// When the link expires, in words.
+    fn expires(&self) -> String {
+        format_until(self.expires_at, self.connection.now)
     }
 
     fn is_token_method(&self) -> bool {
@@ -104,7 +118,17 @@ impl SetupPage {
 #[template(path = "portal/setup_done.html")]
 struct SetupDonePage {
     layout: PageLayout,
-    has_arrived: bool,
+}
+
+#[derive(Template)]
+#[template(path = "portal/finish_setup.html")]
+struct FinishSetupPage {
+    layout: PageLayout,
+    secret: String,
+    form_token: String,
+    /// Name of the provider.
+    provider: &'static str,
+    users: i64,
 }
 
 #[derive(Default, Deserialize)]
@@ -124,12 +148,9 @@ pub(crate) async fn show_setup_page(page_request: PageRequest) -> PageResult {
     let mark = opened_cookie_value(&page_request.state.signing.cursor_secret, &found);
     let is_counted =
         cookies::find_cookie(&page_request.request, OPENED_COOKIE).is_some_and(|cookie| cookie.value() == mark);
-    if !is_counted || found.is_done {
+    if !is_counted {
         let holder = link_holder(&page_request.request);
         page_request.write(move |tx| setup_link_holder::record_opened(tx, &holder, &digest)).await?;
-    }
-    if found.is_done {
-        return Ok(done_page(true));
     }
     let query = page_request.query().unwrap_or_default();
     let mut response = link_page(&page_request, &secret, &found, (query, None)).await?;
@@ -175,6 +196,7 @@ async fn link_page(
         token,
         secret: secret.to_owned(),
         live,
+        expires_at: found.link.expires_at,
         is_locked: locked.is_some(),
         may_make_token: found.may_make_token,
         offers_methods,
@@ -270,6 +292,25 @@ pub(crate) async fn make_client(page_request: PageRequest) -> PageResult {
 #[serde(default)]
 struct EmptySetupForm {}
 
+/// `GET /s/{secret}/done`: asks whether the link ends.
+pub(crate) async fn show_finish(page_request: PageRequest) -> PageResult {
+    let (secret, digest) = link_secret_in_path(&page_request);
+    let found =
+        page_request.read_inline(|at| setup_link_holder::find_open_link(at, &digest, clock::current_millis()))?;
+    record_link_owner(&page_request, &found);
+    let scope = AccountScope::Account(found.configuration.account.clone());
+    let overview = ConnectionView::find(&page_request.state, &scope, &found.configuration.id, "")?.overview;
+    let locked = found.link.provider.as_deref().and_then(providers::find_provider);
+    let page = FinishSetupPage {
+        layout: PageLayout::new("Finish setup", None, NavigationEntry::NoSection),
+        form_token: form_token(&secret),
+        secret,
+        provider: locked.unwrap_or(overview.provider).name,
+        users: overview.users,
+    };
+    Ok(hide_url(render_page(200, &page)))
+}
+
 /// `POST /s/{secret}/done`: ends the link.
 pub(crate) async fn finish_setup(page_request: PageRequest) -> PageResult {
     let (secret, digest) = link_secret_in_path(&page_request);
@@ -277,7 +318,8 @@ pub(crate) async fn finish_setup(page_request: PageRequest) -> PageResult {
     find_link_owner(&page_request, &digest);
     let holder = link_holder(&page_request.request);
     page_request.write(move |tx| setup_link_holder::finish_setup(tx, &holder, &digest)).await?;
-    Ok(done_page(false))
+    let layout = PageLayout::new("Setup finished", None, NavigationEntry::NoSection);
+    Ok(hide_url(render_page(200, &SetupDonePage { layout })))
 }
 
 fn link_secret_in_path(page_request: &PageRequest) -> (String, TokenDigest) {
@@ -306,10 +348,8 @@ fn link_holder(request: &HttpRequest) -> LinkHolder {
     }
 }
 
-fn done_page(has_arrived: bool) -> HttpResponse {
-    let title = if has_arrived { "Provisioning works" } else { "All done" };
-    let layout = PageLayout::new(title, None, NavigationEntry::NoSection);
-    hide_url(render_page(200, &SetupDonePage { layout, has_arrived }))
+fn count_label(number: i64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The CSRF token of the page, derived from the secret of the link.
